@@ -1,0 +1,13 @@
+"""The environments of the platform: one YAML file each, read by one strict model."""
+
+from environments.loader import EnvironmentFileError, environment_names, load_environment
+from environments.model import Environment, FunctionName, FunctionSettings
+
+__all__ = [
+    "Environment",
+    "EnvironmentFileError",
+    "FunctionName",
+    "FunctionSettings",
+    "environment_names",
+    "load_environment",
+]

@@ -1,0 +1,137 @@
+"""Reads environments/<name>.yml: YAML without surprises, `${VARIABLE}` interpolation, and one report of everything that is wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from environments.model import Environment
+
+DIRECTORY = Path(__file__).parent
+
+_VARIABLE = re.compile(r"\$\{(?P<name>[A-Z][A-Z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+
+
+class EnvironmentFileError(Exception):
+    """An environment cannot be used; the message has one line for each reason: file, key path, value, what is allowed."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe subset, where a key that is given twice is an error instead of a silent overwrite."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key}' is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def environment_names(directory: Path = DIRECTORY) -> list[str]:
+    """The names of all environments, in alphabetical order."""
+    return sorted(file.stem for file in directory.glob("*.yml"))
+
+
+def load_environment(
+    name: str, *, directory: Path = DIRECTORY, variables: Mapping[str, str] | None = None
+) -> Environment:
+    """Reads one environment.
+
+    Args:
+        name: the file's name without `.yml`.
+        directory: where the files are; by default this package.
+        variables: what `${NAME}` and `${NAME:-default}` in a value stand for; by default the process's environment. A value that is
+            empty after interpolation counts as not given.
+
+    Raises:
+        EnvironmentFileError: there is no such file, or anything in it is wrong; everything wrong is reported at once.
+    """
+    file = directory / f"{name}.yml"
+    if not file.is_file():
+        known = ", ".join(environment_names(directory)) or "none"
+        raise EnvironmentFileError(
+            f"{file.name}: no such environment; known: {known}; a new one is a new file in {directory.name}/"
+        )
+    try:
+        raw = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a subclass of SafeLoader
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise EnvironmentFileError(f"{file.name}: not readable as YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise EnvironmentFileError(f"{file.name}: a mapping of keys to values is expected, not {type(raw).__name__}")
+    if "name" in raw:
+        raise EnvironmentFileError(
+            f"{file.name}: name: {raw['name']!r}: not given in the file; the file's name is the environment's"
+        )
+    missing: list[str] = []
+    values = _interpolate(raw, variables if variables is not None else os.environ, "", missing)
+    problems = [f"{file.name}: {line}" for line in missing]
+    try:
+        environment = Environment.model_validate({"name": name, **values})
+    except ValidationError as error:
+        problems += [f"{file.name}: {line}" for line in _lines(error)]
+    if problems:
+        raise EnvironmentFileError("\n".join(problems))
+    return environment
+
+
+def _interpolate(value: Any, variables: Mapping[str, str], path: str, missing: list[str]) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: _interpolate(item, variables, f"{path}.{key}" if path else str(key), missing)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_interpolate(item, variables, f"{path}.{index}", missing) for index, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        found = variables.get(match["name"]) or match["default"]
+        if found is None:
+            missing.append(f"{path}: {value}: set the environment variable {match['name']}")
+            return ""
+        return found
+
+    result = _VARIABLE.sub(replace, value)
+    return None if value and not result else result
+
+
+def _lines(error: ValidationError) -> list[str]:
+    """One line for each thing that is wrong: `key path: value: what is allowed`."""
+    lines: list[str] = []
+    for item in error.errors(include_url=False):
+        if item["type"] == "rules":
+            lines += item["ctx"]["rules"].split("\n")
+            continue
+        path = ".".join(str(part) for part in item["loc"] if part != "[key]")
+        if item["type"] == "missing":
+            lines.append(f"{path}: not given, but required")
+        elif item["type"] == "extra_forbidden":
+            lines.append(
+                f"{path}: {item['input']!r}: unknown key; allowed here: {', '.join(_allowed_keys(item['loc']))}"
+            )
+        else:
+            shown = "" if isinstance(item["input"], dict) else f" {item['input']!r}:"
+            lines.append(f"{path}:{shown} {item['msg']}")
+    return lines
+
+
+def _allowed_keys(location: tuple[int | str, ...]) -> list[str]:
+    """The keys the model knows where `location` points."""
+    model: Any = Environment
+    for part in location[:-1]:
+        field = getattr(model, "model_fields", {}).get(part)
+        annotation = field.annotation if field else model
+        candidates = (annotation, *getattr(annotation, "__args__", ()))
+        model = next((item for item in candidates if hasattr(item, "model_fields")), model)
+    return sorted(set(model.model_fields) - {"name"})

@@ -1,0 +1,369 @@
+"""What an environment can say: every value the documentation varies, its type, its range and the rules between values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+FunctionName = Literal["auth", "profile", "chat", "post", "catalog", "ai", "authorizer", "health", "migration"]
+"""Every Lambda function of the platform, by the name of its folder in lambdas/."""
+
+UNRESERVED: frozenset[FunctionName] = frozenset({"authorizer", "health", "migration"})
+"""Functions that never take reserved concurrency: a throttled authorizer or health check takes everything else down."""
+
+DATABASE_FUNCTIONS: tuple[FunctionName, ...] = ("catalog",)
+"""Functions that hold one PostgreSQL connection per execution environment under reserved concurrency."""
+
+UNRESERVED_CONNECTIONS = 10
+"""Connections set aside for health (answers from a cached result), migration (one at a time) and PostgreSQL's superuser."""
+
+LOG_RETENTION_DAYS = (
+    1,
+    3,
+    5,
+    7,
+    14,
+    30,
+    60,
+    90,
+    120,
+    150,
+    180,
+    365,
+    400,
+    545,
+    731,
+    1096,
+    1827,
+    2192,
+    2557,
+    2922,
+    3288,
+    3653,
+)
+"""The retentions CloudWatch Logs accepts (PutRetentionPolicy)."""
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+DomainName = Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}$", max_length=253)]
+HostPort = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+:\d{2,5}$")]
+HttpUrl = Annotated[str, Field(pattern=r"^https?://[^/\s]+$")]
+Origin = Annotated[str, Field(pattern=r"^(\*|https://[^/\s*]+|http://(localhost|127\.0\.0\.1)(:\d+)?)$")]
+Capacity = Annotated[float, Field(ge=0, le=256, multiple_of=0.5)]
+"""Aurora capacity units; steps of 0.5, 256 at most (Aurora Serverless v2)."""
+
+
+class Section(BaseModel):
+    """Base of every part of an environment: nothing is coerced, nothing unknown is accepted, nothing changes later."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Domains(Section):
+    """Names the platform answers at; all in the hosted zone."""
+
+    api: DomainName
+    websocket: DomainName
+    cdn: DomainName
+    site: DomainName
+
+
+class FunctionOverrides(Section):
+    """What one function wants otherwise; an absent value means the environment's default."""
+
+    memory_size: Annotated[int, Field(ge=128, le=10240)] | None = None
+    """MB."""
+    timeout: Annotated[int, Field(ge=1, le=900)] | None = None
+    """Seconds."""
+    reserved_concurrency: Annotated[int, Field(ge=1)] | None = None
+    provisioned_concurrency: Annotated[int, Field(ge=0)] | None = None
+
+
+DOCUMENTED_FUNCTIONS: dict[FunctionName, FunctionOverrides] = {
+    "auth": FunctionOverrides(memory_size=512, timeout=10, reserved_concurrency=20),
+    "chat": FunctionOverrides(memory_size=1024, timeout=30, provisioned_concurrency=5),
+    "ai": FunctionOverrides(timeout=30),
+    "migration": FunctionOverrides(timeout=300),
+}
+"""The documentation's right-sizing, the same in every environment unless its file says otherwise."""
+
+
+@dataclass(frozen=True)
+class FunctionSettings:
+    """One function's sizes, after defaults, the function's own values and the environment's caps."""
+
+    memory_size: int
+    """MB."""
+    timeout: int
+    """Seconds."""
+    reserved_concurrency: int | None
+    """None: unreserved."""
+    provisioned_concurrency: int
+
+
+class Lambdas(Section):
+    """Function sizes and where their packages run."""
+
+    memory_size: Annotated[int, Field(ge=128, le=10240)] = 512
+    """MB; documented default 512."""
+    timeout: Annotated[int, Field(ge=1, le=900)] = 30
+    """Seconds; documented default 30."""
+    reserved_concurrency: Annotated[int, Field(ge=1)]
+    """The cap of each service's concurrency; a function's own lower value wins."""
+    provisioned_concurrency: Annotated[int, Field(ge=0)] = 0
+    """Kept warm per service; 0 turns it off for every service."""
+    package_platform: Literal["aws", "host"] = "aws"
+    """`aws`: arm64 wheels for python3.13. `host`: wheels of the machine and interpreter that synthesize."""
+    functions: dict[FunctionName, FunctionOverrides] = {}
+
+    def overrides(self, function: FunctionName) -> FunctionOverrides:
+        """The documented sizes of a function, with the file's own on top."""
+        documented = DOCUMENTED_FUNCTIONS.get(function, FunctionOverrides())
+        own = self.functions.get(function, FunctionOverrides())
+        return documented.model_copy(update=own.model_dump(exclude_none=True))
+
+
+class CapacityRange(Section):
+    """Provisioned capacity of a table or index and how it scales."""
+
+    min: Annotated[int, Field(ge=1, le=40000)] = 5
+    max: Annotated[int, Field(ge=1, le=40000)] = 100
+    target_utilization: Annotated[int, Field(ge=20, le=90)] = 70
+    """Percent; 20 to 90 is what Application Auto Scaling accepts."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min > self.max:
+            raise PydanticCustomError("capacity_order", "min must not be above max")
+        return self
+
+
+class DynamoDb(Section):
+    """How the tables are billed and protected."""
+
+    billing_mode: Literal["PAY_PER_REQUEST", "PROVISIONED"] = "PAY_PER_REQUEST"
+    read: CapacityRange = CapacityRange()
+    """Used when billing_mode is PROVISIONED; documented 5 to 100 at 70 %."""
+    write: CapacityRange = CapacityRange()
+    point_in_time_recovery: bool = False
+    """For the tables where the documentation leaves it to the environment; sessions and profiles always have it."""
+    timeline_shards: Annotated[int, Field(ge=1, le=16)] = 1
+    """Partitions the timeline index spreads a month over; more for more than about 1,000 posts a second."""
+
+
+class Rds(Section):
+    """The Aurora PostgreSQL Serverless v2 cluster."""
+
+    min_capacity: Capacity
+    max_capacity: Annotated[float, Field(ge=1, le=256, multiple_of=0.5)]
+    instances: Annotated[int, Field(ge=1, le=15)] = 1
+    """2 or more: Multi-AZ, the second is the failover target."""
+    engine_version: Annotated[str, Field(pattern=r"^\d{2}\.\d+$")] = "16.8"
+    backup_retention_days: Annotated[int, Field(ge=1, le=35)] = 7
+
+    @property
+    def connection_limit(self) -> int:
+        """max_connections as Aurora derives it from the maximum capacity.
+
+        189 for the first capacity unit is the lowest ratio in the Aurora user guide's table for Serverless v2 (189 at 1, 823 at 4,
+        3,360 at 16), so values between its rows are never overstated. At most 5,000; at most 2,000 when the minimum is 0 or 0.5.
+        """
+        ceiling = 2000 if self.min_capacity <= 0.5 else 5000
+        return min(math.floor(189 * self.max_capacity), ceiling)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_capacity > self.max_capacity:
+            raise PydanticCustomError("capacity_order", "min_capacity must not be above max_capacity")
+        return self
+
+
+class ElastiCache(Section):
+    """The Redis-compatible cache."""
+
+    node_type: Annotated[str, Field(pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$")] = "cache.t4g.micro"
+    replicas: Annotated[int, Field(ge=0, le=5)] = 0
+    """1 or more: automatic failover over zones."""
+
+
+class Network(Section):
+    """The VPC that chat, catalog, migration and health join."""
+
+    availability_zones: Annotated[int, Field(ge=2, le=3)] = 2
+    nat_gateways: Annotated[int, Field(ge=0, le=3)] = 1
+    interface_endpoints: list[Literal["secretsmanager", "ssm", "events", "sqs", "rds", "logs"]] = []
+    """AWS services reached inside the VPC, without a NAT gateway."""
+
+
+class Monitoring(Section):
+    """Metrics and logs."""
+
+    detailed_metrics: bool = False
+    log_retention_days: int = 7
+
+    @model_validator(mode="after")
+    def _accepted_retention(self) -> Self:
+        if self.log_retention_days not in LOG_RETENTION_DAYS:
+            raise PydanticCustomError(
+                "log_retention_days",
+                "log_retention_days must be one of {allowed}",
+                {"allowed": ", ".join(map(str, LOG_RETENTION_DAYS))},
+            )
+        return self
+
+
+class Budget(Section):
+    """The monthly budget; documented 100 USD with an alert at 80 %."""
+
+    monthly_usd: Annotated[int, Field(ge=1)] = 100
+    alert_percent: Annotated[int, Field(ge=1, le=100)] = 80
+
+
+class State(Section):
+    """Where Terraform keeps the environment's state."""
+
+    bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] = "multitask-terraform-state"
+    key: Annotated[str, Field(min_length=1)]
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = "us-east-1"
+
+
+class Capabilities(Section):
+    """What the cloud can do; everything is on by default, and a file that turns one off says why."""
+
+    application_autoscaling: bool = True
+    """Application Auto Scaling of provisioned DynamoDB capacity."""
+    xray_groups: bool = True
+    api_gateway_account: bool = True
+    """Access logging of API stages through the account's logging role."""
+    cache_authentication: bool = True
+    """TLS and IAM authentication between functions and the cache."""
+    database_authentication: bool = True
+    """TLS and IAM authentication between functions and the database."""
+    queue_tls_policy: bool = True
+    """A queue policy that denies plain HTTP."""
+    private_network: bool = True
+    """Functions in the VPC reach only what its routes allow; without it no NAT gateway is needed."""
+
+
+class Endpoints(Section):
+    """Addresses, where they are not AWS's own."""
+
+    aws: HttpUrl | None = None
+    """Base address of an emulated AWS: API Gateway and CloudFront are addressed below it."""
+    database: HostPort | None = None
+    """host:port that replaces the cluster's endpoint."""
+
+
+class Environment(Section):
+    """One environment of the platform."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,14}$")]
+    """From the file's name; part of every resource's name."""
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = "us-east-1"
+    allowed_account_ids: list[Annotated[str, Field(pattern=r"^\d{12}$")]]
+    """The AWS accounts the provider may touch for this environment; empty means any."""
+    state: State
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    cors_origins: Annotated[list[Origin], Field(min_length=1)]
+    """`*` alone, or https origins."""
+    rate_limiting: bool = True
+    domains: Domains | None = None
+    """None: AWS's own addresses."""
+    hosted_zone_id: Annotated[str, Field(pattern=r"^Z[A-Z0-9]{5,31}$")] | None = None
+    lambdas: Lambdas
+    dynamodb: DynamoDb = DynamoDb()
+    rds: Rds
+    elasticache: ElastiCache = ElastiCache()
+    network: Network = Network()
+    monitoring: Monitoring = Monitoring()
+    removal_policy: Literal["retain", "destroy"]
+    """`retain`: what holds data is protected against deletion. `destroy`: everything goes with the environment."""
+    release_strategy: Literal["all_at_once", "gradual"]
+    """`all_at_once`: the apply moves the alias. `gradual`: a release does."""
+    budget: Budget = Budget()
+    alert_email: Email | None = None
+    billing_email: Email | None = None
+    mail_identity_arn: Annotated[str, Field(pattern=r"^arn:aws:ses:[a-z0-9-]+:\d{12}:identity/.+$")] | None = None
+    """The SES identity Cognito mails from; None: Cognito's own sender, which stops at 50 mails a day."""
+    bucket_suffix: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,20}$")] | None = None
+    """Makes bucket names unique in the world."""
+    github_repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
+    """owner/name whose pipelines may assume the deployment roles; None: no such roles."""
+    capabilities: Capabilities = Capabilities()
+    endpoints: Endpoints = Endpoints()
+
+    @property
+    def retains_data(self) -> bool:
+        """Whether what holds data outlives the environment."""
+        return self.removal_policy == "retain"
+
+    def function(self, function: FunctionName) -> FunctionSettings:
+        """The sizes of one function: its own where it has some, the environment's otherwise, never above the environment's caps."""
+        own = self.lambdas.overrides(function)
+        cap = self.lambdas.reserved_concurrency
+        reserved = None if function in UNRESERVED else min(own.reserved_concurrency or cap, cap)
+        provisioned = 0
+        if self.lambdas.provisioned_concurrency and reserved is not None:
+            wanted = own.provisioned_concurrency
+            provisioned = self.lambdas.provisioned_concurrency if wanted is None else wanted
+        return FunctionSettings(
+            memory_size=own.memory_size or self.lambdas.memory_size,
+            timeout=own.timeout or self.lambdas.timeout,
+            reserved_concurrency=reserved,
+            provisioned_concurrency=provisioned,
+        )
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        broken = list(self._broken_rules())
+        if broken:
+            raise PydanticCustomError("rules", "{rules}", {"rules": "\n".join(broken)})
+        return self
+
+    def _broken_rules(self) -> Iterator[str]:
+        """The rules between values, one line for each that is broken: `key path: value: what is allowed`."""
+        if "*" in self.cors_origins and len(self.cors_origins) > 1:
+            yield f"cors_origins: {self.cors_origins}: '*' stands alone or not at all"
+        if (self.domains is None) != (self.hosted_zone_id is None):
+            yield f"hosted_zone_id: {self.hosted_zone_id}: domains and hosted_zone_id go together; give both or neither"
+        for function in get_args(FunctionName):
+            settings = self.function(function)
+            if (
+                settings.reserved_concurrency is not None
+                and settings.provisioned_concurrency > settings.reserved_concurrency
+            ):
+                yield (
+                    f"lambdas.provisioned_concurrency: {settings.provisioned_concurrency} for {function}: at most its reserved"
+                    f" concurrency, {settings.reserved_concurrency}"
+                )
+        if self.capabilities.private_network:
+            yield from self._unreachable_services()
+        if self.network.nat_gateways > self.network.availability_zones:
+            yield (
+                f"network.nat_gateways: {self.network.nat_gateways}: at most one for each of the"
+                f" {self.network.availability_zones} availability_zones"
+            )
+        connections = (
+            sum(self.function(name).reserved_concurrency or 0 for name in DATABASE_FUNCTIONS) + UNRESERVED_CONNECTIONS
+        )
+        if connections >= self.rds.connection_limit:
+            yield (
+                f"rds.max_capacity: {self.rds.max_capacity}: allows {self.rds.connection_limit} connections, fewer than the {connections}"
+                f" that reserved concurrency of {', '.join(DATABASE_FUNCTIONS)} can open; raise max_capacity or lower"
+                f" lambdas.functions.{DATABASE_FUNCTIONS[0]}.reserved_concurrency"
+            )
+        if self.retains_data and not self.allowed_account_ids:
+            yield "allowed_account_ids: []: an environment that keeps its data names its account"
+
+    def _unreachable_services(self) -> Iterator[str]:
+        """What functions in the VPC need and could not reach: chat posts to @connections, which only a NAT gateway leads to."""
+        if self.network.nat_gateways == 0:
+            yield (
+                "network.nat_gateways: 0: chat runs in the VPC and reaches the WebSocket API's @connections only through a NAT gateway;"
+                " at least 1"
+            )
