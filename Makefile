@@ -1,0 +1,63 @@
+# A fresh machine needs Python >= 3.11 and make. Everything else is installed inside the checkout.
+PYTHON ?= python3
+PIPENV_VERSION := 2026.10.3
+VENV   := .venv
+BIN    := $(VENV)/bin
+OPS    := $(BIN)/python -m ops
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# pipenv installs into the checkout's own environment, whichever one is active in the caller's shell.
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+export PIPENV_VERBOSITY := -1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up down status logs synth test lint lock
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-28s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST)) \
+	  | sed -e 's/make down  */make down [PURGE=1]         /' -e 's/make logs  */make logs SERVICE=auth      /'
+
+setup: $(VENV)/.synced node_modules/.installed  ## Install the pinned toolchain into the checkout
+
+$(BIN)/pipenv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is too old: install Python 3.11 or newer, or name one: make setup PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pipenv==$(PIPENV_VERSION)
+
+$(VENV)/.synced: Pipfile.lock | $(BIN)/pipenv
+	$(BIN)/pipenv sync --dev
+	@touch $@
+
+node_modules/.installed: package-lock.json | $(VENV)/.synced
+	npm ci --loglevel=error
+	@touch $@
+
+up: setup  ## Start the whole platform on this machine, or bring it up to date
+	@$(OPS) up
+
+down:  ## Stop it; PURGE=1 removes its data too
+	@$(OPS) down $(if $(PURGE),--purge)
+
+status:  ## Say what runs, where, and how it is
+	@$(OPS) status
+
+logs:  ## Show a service's latest log lines
+	@$(OPS) logs $(or $(SERVICE),$(error name a service: make logs SERVICE=auth))
+
+synth: setup  ## Write every environment's Terraform to cdktf.out/stacks/
+	@$(OPS) synth
+
+test: setup  ## Run the tests; ARGS are passed on to pytest
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup  ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock: setup  ## Resolve the dependencies again and pin them, without index addresses
+	$(BIN)/pipenv lock
+	$(BIN)/python -m ops.lockfiles Pipfile.lock
+	npm install --package-lock-only --loglevel=error
+	$(BIN)/python -m ops.lockfiles package-lock.json
+	$(MAKE) setup
