@@ -71,6 +71,8 @@ class Domains(Section):
     websocket: DomainName
     cdn: DomainName
     site: DomainName
+    site_aliases: list[DomainName] = []
+    """Further names of the site, `www` for example."""
 
 
 class FunctionOverrides(Section):
@@ -265,8 +267,8 @@ class Environment(Section):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,14}$")]
     """From the file's name; part of every resource's name."""
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = "us-east-1"
-    allowed_account_ids: list[Annotated[str, Field(pattern=r"^\d{12}$")]]
-    """The AWS accounts the provider may touch for this environment; empty means any."""
+    allowed_account_ids: Annotated[list[Annotated[str, Field(pattern=r"^\d{12}$")]], Field(min_length=1)]
+    """The AWS accounts the provider may touch for this environment; the first is the one its ARNs name."""
     state: State
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     cors_origins: Annotated[list[Origin], Field(min_length=1)]
@@ -296,6 +298,11 @@ class Environment(Section):
     """owner/name whose pipelines may assume the deployment roles; None: no such roles."""
     capabilities: Capabilities = Capabilities()
     endpoints: Endpoints = Endpoints()
+
+    @property
+    def account_id(self) -> str:
+        """The account the environment lives in."""
+        return self.allowed_account_ids[0]
 
     @property
     def retains_data(self) -> bool:
@@ -357,8 +364,6 @@ class Environment(Section):
                 f" that reserved concurrency of {', '.join(DATABASE_FUNCTIONS)} can open; raise max_capacity or lower"
                 f" lambdas.functions.{DATABASE_FUNCTIONS[0]}.reserved_concurrency"
             )
-        if self.retains_data and not self.allowed_account_ids:
-            yield "allowed_account_ids: []: an environment that keeps its data names its account"
 
     def _unreachable_services(self) -> Iterator[str]:
         """What functions in the VPC need and could not reach: chat posts to @connections, which only a NAT gateway leads to."""

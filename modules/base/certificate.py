@@ -1,0 +1,64 @@
+"""A TLS certificate, validated by DNS in the environment's hosted zone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cdktf import TerraformProvider, TerraformResourceLifecycle
+from cdktf_cdktf_provider_aws.acm_certificate import AcmCertificate
+from cdktf_cdktf_provider_aws.acm_certificate_validation import AcmCertificateValidation
+from cdktf_cdktf_provider_aws.route53_record import Route53Record
+from constructs import Construct
+
+
+class Certificate(Construct):
+    """A certificate for several names, ready to use: `arn` is known once ACM has seen the validation records.
+
+    Args:
+        domain_names: the names it is for; the first is its subject.
+        hosted_zone_id: where the validation records go.
+        provider: the region the certificate lives in; us-east-1 for everything at the edge. None: the environment's.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        domain_names: Sequence[str],
+        hosted_zone_id: str,
+        provider: TerraformProvider | None = None,
+    ) -> None:
+        super().__init__(scope, id_)
+        certificate = AcmCertificate(
+            self,
+            "certificate",
+            domain_name=domain_names[0],
+            subject_alternative_names=list(domain_names[1:]) or None,
+            validation_method="DNS",
+            provider=provider,
+            lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
+        )
+        records = []
+        for index, name in enumerate(domain_names):
+            # One option for each name, in no given order: picked by name, so that adding a name moves no record.
+            option = f'[for option in {certificate.fqn}.domain_validation_options : option if option.domain_name == "{name}"][0]'
+            record = Route53Record(
+                self,
+                f"validation-{index}",
+                zone_id=hosted_zone_id,
+                name=f"${{{option}.resource_record_name}}",
+                type=f"${{{option}.resource_record_type}}",
+                records=[f"${{{option}.resource_record_value}}"],
+                ttl=300,
+                allow_overwrite=True,
+            )
+            records.append(record.fqdn)
+        validation = AcmCertificateValidation(
+            self,
+            "validated",
+            certificate_arn=certificate.arn,
+            validation_record_fqdns=records,
+            provider=provider,
+        )
+        self.arn: str = validation.certificate_arn

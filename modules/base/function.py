@@ -1,0 +1,239 @@
+"""A Lambda function as this platform runs them: own role, own log group, published versions behind the alias `live`, alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cdktf import AssetType, TerraformAsset, TerraformResourceLifecycle
+from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
+from cdktf_cdktf_provider_aws.iam_role import IamRole
+from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
+from cdktf_cdktf_provider_aws.lambda_alias import LambdaAlias
+from cdktf_cdktf_provider_aws.lambda_function import (
+    LambdaFunction as LambdaFunctionResource,
+)
+from cdktf_cdktf_provider_aws.lambda_function import (
+    LambdaFunctionEnvironment,
+    LambdaFunctionLoggingConfig,
+    LambdaFunctionTracingConfig,
+    LambdaFunctionVpcConfig,
+)
+from cdktf_cdktf_provider_aws.lambda_provisioned_concurrency_config import LambdaProvisionedConcurrencyConfig
+from cdktf_cdktf_provider_aws.s3_object import S3Object
+from constructs import Construct
+
+from environments import Environment, FunctionName
+from modules.base.alarm import Alarm
+from modules.base.naming import Names, service_tag
+from modules.base.policy import Statement, policy_document, trust_policy
+from modules.packaging import Artifact
+
+RUNTIME = "python3.13"
+ALIAS = "live"
+"""The alias all traffic goes through."""
+
+DURATION_ALARM_SHARE = 0.8
+"""The p99 alarm fires at this share of the function's timeout: slow enough to matter, before requests are cut off."""
+
+
+@dataclass(frozen=True)
+class FunctionNetwork:
+    """Where in the VPC a function runs."""
+
+    subnet_ids: Sequence[str]
+    security_group_ids: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionPlatform:
+    """What every function of an environment shares."""
+
+    environment: Environment
+    names: Names
+    artifacts: Mapping[str, Artifact]
+    """The packaged functions, by function."""
+    artifact_bucket: str
+    """The bucket that functions are created from."""
+    alerts_topic_arn: str
+
+
+class LambdaFunction(Construct):
+    """One function.
+
+    Args:
+        platform: what it shares with the others.
+        function: its name, which is its folder in lambdas/.
+        description: what it is for.
+        variables: its environment variables beside the common ones; never a secret, only names of secrets.
+        statements: what its code calls, and nothing more; logs, traces and network interfaces are added here.
+        network: where in the VPC it runs; None: outside.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        platform: FunctionPlatform,
+        function: FunctionName,
+        description: str,
+        variables: Mapping[str, str],
+        statements: Sequence[Statement] = (),
+        network: FunctionNetwork | None = None,
+    ) -> None:
+        super().__init__(scope, id_)
+        environment, names = platform.environment, platform.names
+        settings = environment.function(function)
+        self.name = names.of(function, "lambda")
+        self.service = function
+        tags = service_tag(function)
+
+        self.log_group = CloudwatchLogGroup(
+            self,
+            "logs",
+            name=f"/aws/lambda/{self.name}",
+            retention_in_days=environment.monitoring.log_retention_days,
+            tags=tags,
+        )
+        self.role = IamRole(
+            self,
+            "role",
+            name=names.of(function, "role"),
+            assume_role_policy=trust_policy("lambda.amazonaws.com"),
+            tags=tags,
+        )
+        policy = IamRolePolicy(
+            self,
+            "policy",
+            name=names.of(function, "policy"),
+            role=self.role.name,
+            policy=policy_document([*statements, *self._runtime_statements(network is not None)]),
+        )
+        artifact = platform.artifacts[function]
+        code = S3Object(
+            self,
+            "code",
+            bucket=platform.artifact_bucket,
+            key=f"functions/{function}/{artifact.digest}.zip",
+            source=TerraformAsset(self, "artifact", path=str(artifact.path), type=AssetType.FILE).path,
+            tags=tags,
+            # The new object first: the function moves to it before the old one goes.
+            lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
+        )
+        # From S3 and not from a file: the provider uploads files one function at a time.
+        self.function = LambdaFunctionResource(
+            self,
+            "function",
+            function_name=self.name,
+            description=description,
+            role=self.role.arn,
+            runtime=RUNTIME,
+            architectures=["arm64"],
+            handler=f"lambdas.{function}.handler.handler",
+            s3_bucket=code.bucket,
+            s3_key=code.key,
+            memory_size=settings.memory_size,
+            timeout=settings.timeout,
+            reserved_concurrent_executions=settings.reserved_concurrency,
+            publish=True,
+            environment=LambdaFunctionEnvironment(variables={**self._common_variables(environment), **variables}),
+            tracing_config=LambdaFunctionTracingConfig(mode="Active"),
+            logging_config=LambdaFunctionLoggingConfig(log_format="JSON", log_group=self.log_group.name),
+            vpc_config=LambdaFunctionVpcConfig(
+                subnet_ids=list(network.subnet_ids), security_group_ids=list(network.security_group_ids)
+            )
+            if network
+            else None,
+            tags=tags,
+            depends_on=[policy],
+        )
+        gradual = environment.release_strategy == "gradual"
+        self.alias = LambdaAlias(
+            self,
+            "alias",
+            name=ALIAS,
+            description="The version that serves",
+            function_name=self.function.function_name,
+            function_version=self.function.version,
+            lifecycle=TerraformResourceLifecycle(
+                # A release moves it; an apply must not undo that.
+                ignore_changes=["function_version", "routing_config"] if gradual else None
+            ),
+        )
+        if settings.provisioned_concurrency:
+            LambdaProvisionedConcurrencyConfig(
+                self,
+                "warm",
+                function_name=self.function.function_name,
+                qualifier=self.alias.name,
+                provisioned_concurrent_executions=settings.provisioned_concurrency,
+            )
+        self._alarms(platform, settings.timeout)
+
+    def _common_variables(self, environment: Environment) -> dict[str, str]:
+        return {
+            "STAGE": environment.name,
+            "REGION": environment.region,
+            "LOG_LEVEL": environment.log_level.upper(),
+            "CORS_ORIGINS": ",".join(environment.cors_origins),
+            "RATE_LIMIT_ENABLED": str(environment.rate_limiting).lower(),
+            "POWERTOOLS_SERVICE_NAME": self.service,
+        }
+
+    def _runtime_statements(self, in_vpc: bool) -> list[Statement]:
+        """What the Lambda service itself does under the function's role."""
+        statements = [
+            Statement(
+                sid="Logs",
+                actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+                resources=[f"{self.log_group.arn}:*"],
+            ),
+            Statement(
+                sid="Traces",
+                actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
+                resources=["*"],  # X-Ray knows no resources for these
+            ),
+        ]
+        if in_vpc:
+            statements.append(
+                Statement(
+                    sid="NetworkInterfaces",
+                    actions=[
+                        "ec2:CreateNetworkInterface",
+                        "ec2:DescribeNetworkInterfaces",
+                        "ec2:DescribeSubnets",
+                        "ec2:DeleteNetworkInterface",
+                        "ec2:AssignPrivateIpAddresses",
+                        "ec2:UnassignPrivateIpAddresses",
+                    ],
+                    resources=["*"],  # Lambda requires it so: the interfaces have no names beforehand
+                )
+            )
+        return statements
+
+    def _alarms(self, platform: FunctionPlatform, timeout: int) -> None:
+        def alarm(metric: str, description: str, threshold: float, statistic: str = "Sum") -> None:
+            kind = metric.lower()
+            Alarm(
+                self,
+                f"{kind}-alarm",
+                name=platform.names.of(self.service, f"{kind}-alarm"),
+                description=f"{self.name}: {description}",
+                namespace="AWS/Lambda",
+                metric=metric,
+                dimensions={"FunctionName": self.name},
+                statistic=statistic,
+                threshold=threshold,
+                topic_arn=platform.alerts_topic_arn,
+                tags=service_tag(self.service),
+            )
+
+        alarm("Errors", "more than 10 errors in 5 minutes, twice in a row; see its logs", 10)
+        alarm("Throttles", "requests refused for want of concurrency; raise its reserved concurrency", 0)
+        alarm(
+            "Duration",
+            f"p99 above {DURATION_ALARM_SHARE:.0%} of its {timeout} s timeout; see its traces",
+            timeout * 1000 * DURATION_ALARM_SHARE,
+            "p99",
+        )

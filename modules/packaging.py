@@ -1,0 +1,208 @@
+"""Packages Lambda functions: one zip for each, named by what is in it.
+
+A zip holds the function's folder, lambdas/common and the pinned dependencies of both, nothing else. Its name is a digest of the
+packaged files, so a function that did not change is not packaged again, is not uploaded and makes no plan. Dependencies are
+downloaded once for each set of pins and platform, checked against the hashes in Pipfile.lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = "common"
+"""The folder in lambdas/ that goes into every zip."""
+
+# The Lambda runtime of every function on AWS: python3.13 on arm64 (Amazon Linux 2023, glibc 2.34).
+AWS_PIP_ARGUMENTS = (
+    "--platform=manylinux_2_28_aarch64",
+    "--platform=manylinux_2_17_aarch64",
+    "--platform=manylinux2014_aarch64",
+    "--python-version=3.13",
+    "--implementation=cp",
+    "--only-binary=:all:",
+)
+# What pip records about an installation; it differs from machine to machine and nothing imports it.
+INSTALLATION_RECORDS = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The earliest time a zip can hold; the same for every file, so that equal contents give equal zips."""
+
+Platform = Literal["aws", "host"]
+
+
+class PackagingError(Exception):
+    """A function cannot be packaged; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A packaged function."""
+
+    function: str
+    path: Path
+    """The zip."""
+    digest: str
+    """SHA-256 (hex) of names and contents of the packaged files."""
+
+
+class Packager:
+    """Packages functions of one source tree for one platform.
+
+    Args:
+        target: `aws` for the Lambda runtime, `host` for the interpreter that runs this.
+        source: the folder that holds one folder for each function.
+        lock: the Pipfile.lock that pins hashes.
+        build: where downloads and zips are kept between runs.
+    """
+
+    def __init__(
+        self,
+        target: Platform,
+        *,
+        source: Path = ROOT / "lambdas",
+        lock: Path = ROOT / "Pipfile.lock",
+        build: Path = ROOT / ".build",
+    ) -> None:
+        self._target: Platform = target
+        self._source = source
+        self._lock = lock
+        self._build = build
+
+    def package_all(self, functions: list[str]) -> dict[str, Artifact]:
+        """Packages several functions; those that need the same dependencies share one download."""
+        requirements = {function: self._requirements(function) for function in functions}
+        with ThreadPoolExecutor() as pool:
+            distinct = sorted(set(requirements.values()))
+            installed = dict(zip(distinct, pool.map(self._installed, distinct), strict=True))
+            return {
+                artifact.function: artifact
+                for artifact in pool.map(lambda name: self._zip(name, installed[requirements[name]]), functions)
+            }
+
+    def _requirements(self, function: str) -> tuple[str, ...]:
+        """The sorted `name==version` pins of a function and of the shared code.
+
+        Raises:
+            PackagingError: there is no such function, or a line is no exact pin.
+        """
+        if not (self._source / function / "handler.py").is_file():
+            raise PackagingError(f"{self._source / function}: a function needs a folder with a handler.py")
+        pins: set[str] = set()
+        for folder in (SHARED, function):
+            file = self._source / folder / "requirements.txt"
+            lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+            for line in lines:
+                pin = line.split("#", 1)[0].strip()
+                if not pin:
+                    continue
+                if pin.count("==") != 1:
+                    raise PackagingError(f"{file}: {pin}: pin one version with name==version")
+                pins.add(pin.lower())
+        return tuple(sorted(pins))
+
+    def _installed(self, pins: tuple[str, ...]) -> Path:
+        """The folder with these dependencies unpacked; pip runs only when it is not there yet.
+
+        Raises:
+            PackagingError: Pipfile.lock has another version, or pip failed.
+        """
+        lines = self._hashed(pins)
+        host = f"{sys.implementation.cache_tag}-{platform.system()}-{platform.machine()}"
+        key = _digest([("platform", (host if self._target == "host" else " ".join(AWS_PIP_ARGUMENTS)).encode())])
+        folder = self._build / "dependencies" / _digest([("pins", "\n".join([*lines, key]).encode())])[:16]
+        if folder.is_dir():
+            return folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            target = Path(scratch) / "target"
+            target.mkdir()
+            if lines:
+                requirements = Path(scratch) / "requirements.txt"
+                requirements.write_text("\n".join(lines) + "\n", encoding="utf-8")
+                command = [
+                    sys.executable,
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    "--no-deps",
+                ]
+                command += ["--no-compile", "--require-hashes", f"--target={target}", f"--requirement={requirements}"]
+                command += [] if self._target == "host" else AWS_PIP_ARGUMENTS
+                result = subprocess.run(command, capture_output=True, text=True, check=False)
+                if result.returncode:
+                    raise PackagingError(f"pip could not fetch {', '.join(pins)}:\n{result.stderr.strip()}")
+            shutil.rmtree(target / "bin", ignore_errors=True)
+            try:
+                target.rename(folder)
+            except OSError:  # another run was faster; its folder holds the same
+                if not folder.is_dir():
+                    raise
+        return folder
+
+    def _hashed(self, pins: tuple[str, ...]) -> list[str]:
+        """The pins as pip's hash-checking mode wants them."""
+        locked = json.loads(self._lock.read_text(encoding="utf-8"))["default"]
+        lines = []
+        for pin in pins:
+            name, version = pin.split("==")
+            entry = locked.get(name)
+            if entry is None or entry["version"] != f"=={version}":
+                found = "nothing" if entry is None else entry["version"].lstrip("=")
+                raise PackagingError(f"{pin}: {self._lock.name} has {found}; make the two agree (make lock)")
+            lines.append(" ".join([pin, *(f"--hash={value}" for value in sorted(entry["hashes"]))]))
+        return lines
+
+    def _zip(self, function: str, dependencies: Path) -> Artifact:
+        files = dict(sorted([*_files(dependencies, ""), *self._sources(function)]))
+        contents = {name: file.read_bytes() for name, file in files.items()}
+        digest = _digest(contents.items())
+        path = self._build / "functions" / f"{function}-{digest[:16]}.zip"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(f".{os.getpid()}.part")
+            with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+                for name, content in contents.items():
+                    entry = zipfile.ZipInfo(name, ZIP_EPOCH)
+                    entry.external_attr = 0o644 << 16
+                    entry.compress_type = zipfile.ZIP_DEFLATED
+                    archive.writestr(entry, content)
+            part.replace(path)
+        return Artifact(function, path, digest)
+
+    def _sources(self, function: str) -> Iterator[tuple[str, Path]]:
+        package = self._source.name
+        yield f"{package}/__init__.py", self._source / "__init__.py"
+        for folder in (SHARED, function):
+            yield from _files(self._source / folder, f"{package}/{folder}/")
+
+
+def _files(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
+    for directory, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        for name in names:
+            if name not in INSTALLATION_RECORDS and name != "requirements.txt" and not name.endswith(".pyc"):
+                file = Path(directory, name)
+                yield prefix + file.relative_to(folder).as_posix(), file
+
+
+def _digest(items: Iterable[tuple[str, bytes]]) -> str:
+    digest = hashlib.sha256()
+    for name, content in items:
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
