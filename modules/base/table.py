@@ -1,0 +1,170 @@
+"""A DynamoDB table: encrypted, protected as its environment says, with capacity that follows the load where it is provisioned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cdktf import TerraformResourceLifecycle
+from cdktf_cdktf_provider_aws.appautoscaling_policy import (
+    AppautoscalingPolicy,
+    AppautoscalingPolicyTargetTrackingScalingPolicyConfiguration,
+    AppautoscalingPolicyTargetTrackingScalingPolicyConfigurationPredefinedMetricSpecification,
+)
+from cdktf_cdktf_provider_aws.appautoscaling_target import AppautoscalingTarget
+from cdktf_cdktf_provider_aws.dynamodb_table import (
+    DynamodbTable,
+    DynamodbTableAttribute,
+    DynamodbTableGlobalSecondaryIndex,
+    DynamodbTablePointInTimeRecovery,
+    DynamodbTableServerSideEncryption,
+    DynamodbTableTtl,
+)
+from constructs import Construct
+
+from environments import Environment
+from environments.model import CapacityRange
+from modules.base.naming import Names, service_tag
+
+TTL_ATTRIBUTE = "expires_at"
+"""The one attribute that says when an item is gone, in epoch seconds."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, as those who use it know it."""
+
+    name: str
+    arn: str
+    index_arns: Sequence[str]
+    stream_arn: str | None = None
+    """None: it has no stream."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """A global secondary index that carries all attributes."""
+
+    name: str
+    hash_key: str
+    range_key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableDefinition:
+    """What a table is; every key is a string."""
+
+    service: str
+    resource: str
+    hash_key: str
+    range_key: str | None = None
+    indexes: Sequence[Index] = ()
+    ttl: bool = False
+    stream: bool = False
+    """New and old images of every change."""
+    always_recoverable: bool = False
+    """Point-in-time recovery in every environment; otherwise the environment says."""
+    transient: bool = False
+    """Holds nothing worth keeping: neither recovery nor protection against deletion."""
+
+    @property
+    def name(self) -> str:
+        """The name without the environment, for example `auth-sessions`."""
+        return f"{self.service}-{self.resource}"
+
+
+class DynamoTable(Construct):
+    """One table of one environment.
+
+    Args:
+        environment: says how it is billed and protected.
+        names: of the environment.
+        definition: what it is.
+    """
+
+    def __init__(
+        self, scope: Construct, id_: str, *, environment: Environment, names: Names, definition: TableDefinition
+    ) -> None:
+        super().__init__(scope, id_)
+        dynamodb = environment.dynamodb
+        provisioned = dynamodb.billing_mode == "PROVISIONED"
+        retain = environment.retains_data and not definition.transient
+        recoverable = definition.always_recoverable or (dynamodb.point_in_time_recovery and not definition.transient)
+        keys = [definition.hash_key, definition.range_key]
+        keys += [key for index in definition.indexes for key in (index.hash_key, index.range_key)]
+        capacity = (dynamodb.read.min, dynamodb.write.min) if provisioned else (None, None)
+        self._table = DynamodbTable(
+            self,
+            "table",
+            name=names.of(definition.service, definition.resource),
+            billing_mode=dynamodb.billing_mode,
+            read_capacity=capacity[0],
+            write_capacity=capacity[1],
+            hash_key=definition.hash_key,
+            range_key=definition.range_key,
+            attribute=[DynamodbTableAttribute(name=key, type="S") for key in sorted({key for key in keys if key})],
+            global_secondary_index=[
+                DynamodbTableGlobalSecondaryIndex(
+                    name=index.name,
+                    hash_key=index.hash_key,
+                    range_key=index.range_key,
+                    projection_type="ALL",
+                    read_capacity=capacity[0],
+                    write_capacity=capacity[1],
+                )
+                for index in definition.indexes
+            ]
+            or None,
+            ttl=DynamodbTableTtl(attribute_name=TTL_ATTRIBUTE, enabled=True) if definition.ttl else None,
+            stream_enabled=True if definition.stream else None,
+            stream_view_type="NEW_AND_OLD_IMAGES" if definition.stream else None,
+            point_in_time_recovery=DynamodbTablePointInTimeRecovery(enabled=recoverable),
+            server_side_encryption=DynamodbTableServerSideEncryption(enabled=True),
+            deletion_protection_enabled=retain,
+            tags=service_tag(definition.service),
+            lifecycle=TerraformResourceLifecycle(
+                prevent_destroy=True if retain else None,
+                # Autoscaling moves the capacities, of the table and of its indexes.
+                ignore_changes=["read_capacity", "write_capacity", "global_secondary_index"] if provisioned else None,
+            )
+            if retain or provisioned
+            else None,
+        )
+        self.handle = Table(
+            name=self._table.name,
+            arn=self._table.arn,
+            index_arns=[f"{self._table.arn}/index/{index.name}" for index in definition.indexes],
+            stream_arn=self._table.stream_arn if definition.stream else None,
+        )
+        if provisioned and environment.capabilities.application_autoscaling:
+            self._autoscale("table", f"table/{self._table.name}", "table", dynamodb.read, dynamodb.write)
+            for index in definition.indexes:
+                resource = f"table/{self._table.name}/index/{index.name}"
+                self._autoscale(index.name, resource, "index", dynamodb.read, dynamodb.write)
+
+    def _autoscale(self, id_: str, resource: str, kind: str, read: CapacityRange, write: CapacityRange) -> None:
+        for direction, capacity in (("Read", read), ("Write", write)):
+            target = AppautoscalingTarget(
+                self,
+                f"{id_}-{direction.lower()}-target",
+                service_namespace="dynamodb",
+                resource_id=resource,
+                scalable_dimension=f"dynamodb:{kind}:{direction}CapacityUnits",
+                min_capacity=capacity.min,
+                max_capacity=capacity.max,
+            )
+            AppautoscalingPolicy(
+                self,
+                f"{id_}-{direction.lower()}-policy",
+                name=f"{resource.replace('/', '-')}-{direction.lower()}",
+                policy_type="TargetTrackingScaling",
+                service_namespace=target.service_namespace,
+                resource_id=target.resource_id,
+                scalable_dimension=target.scalable_dimension,
+                target_tracking_scaling_policy_configuration=AppautoscalingPolicyTargetTrackingScalingPolicyConfiguration(
+                    target_value=capacity.target_utilization,
+                    predefined_metric_specification=AppautoscalingPolicyTargetTrackingScalingPolicyConfigurationPredefinedMetricSpecification(
+                        predefined_metric_type=f"DynamoDB{direction}CapacityUtilization"
+                    ),
+                ),
+            )

@@ -1,0 +1,223 @@
+"""What holds data: the DynamoDB tables, the Aurora PostgreSQL cluster and the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cdktf import TerraformResourceLifecycle
+from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
+from cdktf_cdktf_provider_aws.db_subnet_group import DbSubnetGroup
+from cdktf_cdktf_provider_aws.elasticache_replication_group import ElasticacheReplicationGroup
+from cdktf_cdktf_provider_aws.elasticache_subnet_group import ElasticacheSubnetGroup
+from cdktf_cdktf_provider_aws.elasticache_user import ElasticacheUser, ElasticacheUserAuthenticationMode
+from cdktf_cdktf_provider_aws.elasticache_user_group import ElasticacheUserGroup
+from cdktf_cdktf_provider_aws.rds_cluster import RdsCluster, RdsClusterServerlessv2ScalingConfiguration
+from cdktf_cdktf_provider_aws.rds_cluster_instance import RdsClusterInstance
+from cdktf_cdktf_provider_aws.rds_cluster_parameter_group import (
+    RdsClusterParameterGroup,
+    RdsClusterParameterGroupParameter,
+)
+from constructs import Construct
+
+from environments import Environment
+from modules.base.connections import CacheConnection, DatabaseConnection
+from modules.base.naming import Names, service_tag
+from modules.base.table import DynamoTable, Table
+from modules.networking import CACHE_PORT, POSTGRESQL_PORT
+from modules.tables import TABLES
+
+MASTER_USERNAME = "multitask"
+"""Used by migrations alone; services connect as roles of their own."""
+CACHE_USERNAME = "platform"
+
+
+class Database(Construct):
+    """All data stores.
+
+    Attributes:
+        tables: the DynamoDB tables by name without environment, for example `auth-sessions`.
+        connection: how functions reach Aurora.
+        cache: how functions reach the cache.
+        cluster_id: the Aurora cluster, as metrics name it.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        environment: Environment,
+        names: Names,
+        subnet_ids: Sequence[str],
+        database_security_group_id: str,
+        cache_security_group_id: str,
+    ) -> None:
+        super().__init__(scope, id_)
+        self._environment = environment
+        self._names = names
+        self.tables: dict[str, Table] = {
+            definition.name: DynamoTable(
+                self, definition.name, environment=environment, names=names, definition=definition
+            ).handle
+            for definition in TABLES
+        }
+        self.cluster_id = names.of("catalog", "aurora")
+        self.connection = self._aurora(subnet_ids, database_security_group_id)
+        self.cache = self._cache(subnet_ids, cache_security_group_id)
+
+    def _aurora(self, subnet_ids: Sequence[str], security_group_id: str) -> DatabaseConnection:
+        environment, names, tags = self._environment, self._names, service_tag("catalog")
+        retain = environment.retains_data
+        database = f"multitask_{environment.name}"
+        subnets = DbSubnetGroup(
+            self, "aurora-subnets", name=names.of("catalog", "aurora-subnets"), subnet_ids=list(subnet_ids), tags=tags
+        )
+        parameters = RdsClusterParameterGroup(
+            self,
+            "aurora-parameters",
+            name=names.of("catalog", "aurora-parameters"),
+            family=f"aurora-postgresql{environment.rds.engine_version.split('.')[0]}",
+            parameter=[
+                RdsClusterParameterGroupParameter(name="rds.force_ssl", value="1"),
+                RdsClusterParameterGroupParameter(name="log_statement", value="ddl"),
+                # Milliseconds: slow enough to be worth a look, and never the statement's parameters.
+                RdsClusterParameterGroupParameter(name="log_min_duration_statement", value="1000"),
+                RdsClusterParameterGroupParameter(name="log_parameter_max_length", value="0"),
+            ],
+            tags=tags,
+        )
+        logs = CloudwatchLogGroup(
+            self,
+            "aurora-logs",
+            name=f"/aws/rds/cluster/{self.cluster_id}/postgresql",
+            retention_in_days=environment.monitoring.log_retention_days,
+            tags=tags,
+        )
+        cluster = RdsCluster(
+            self,
+            "aurora",
+            cluster_identifier=self.cluster_id,
+            engine="aurora-postgresql",
+            engine_mode="provisioned",
+            engine_version=environment.rds.engine_version,
+            database_name=database,
+            master_username=MASTER_USERNAME,
+            manage_master_user_password=True,
+            iam_database_authentication_enabled=True,
+            storage_encrypted=True,
+            port=POSTGRESQL_PORT,
+            db_subnet_group_name=subnets.name,
+            db_cluster_parameter_group_name=parameters.name,
+            vpc_security_group_ids=[security_group_id],
+            serverlessv2_scaling_configuration=RdsClusterServerlessv2ScalingConfiguration(
+                min_capacity=environment.rds.min_capacity, max_capacity=environment.rds.max_capacity
+            ),
+            backup_retention_period=environment.rds.backup_retention_days,
+            preferred_backup_window="04:00-05:00",
+            preferred_maintenance_window="sun:05:30-sun:06:30",
+            copy_tags_to_snapshot=True,
+            enabled_cloudwatch_logs_exports=["postgresql"],
+            deletion_protection=retain,
+            skip_final_snapshot=not retain,
+            final_snapshot_identifier=f"{self.cluster_id}-final" if retain else None,
+            # Changes wait for the maintenance window where people would notice them.
+            apply_immediately=not retain,
+            tags=tags,
+            depends_on=[logs],
+            lifecycle=TerraformResourceLifecycle(prevent_destroy=True) if retain else None,
+        )
+        for index in range(environment.rds.instances):
+            RdsClusterInstance(
+                self,
+                f"aurora-{index}",
+                identifier=f"{self.cluster_id}-{index}",
+                cluster_identifier=cluster.id,
+                engine="aurora-postgresql",
+                engine_version=cluster.engine_version,
+                instance_class="db.serverless",
+                db_subnet_group_name=subnets.name,
+                publicly_accessible=False,
+                auto_minor_version_upgrade=True,
+                performance_insights_enabled=environment.monitoring.detailed_metrics,
+                copy_tags_to_snapshot=True,
+                promotion_tier=index,
+                tags=tags,
+            )
+        return DatabaseConnection(
+            endpoint=environment.endpoints.database or f"{cluster.endpoint}:{POSTGRESQL_PORT}",
+            database=database,
+            resource_id=cluster.cluster_resource_id,
+            secret_arn=cluster.master_user_secret.get(0).secret_arn,
+        )
+
+    def _cache(self, subnet_ids: Sequence[str], security_group_id: str) -> CacheConnection:
+        environment, names, tags = self._environment, self._names, service_tag("chat")
+        authentication = environment.capabilities.cache_authentication
+        replicas = environment.elasticache.replicas
+        subnets = ElasticacheSubnetGroup(
+            self, "cache-subnets", name=names.of("chat", "cache-subnets"), subnet_ids=list(subnet_ids), tags=tags
+        )
+        user, group = self._cache_user() if authentication else (None, None)
+        cache = ElasticacheReplicationGroup(
+            self,
+            "cache",
+            replication_group_id=names.of("chat", "cache"),
+            description="Connections, presence and typing of the chat service",
+            engine="redis",
+            engine_version="7.1",
+            node_type=environment.elasticache.node_type,
+            num_cache_clusters=1 + replicas,
+            automatic_failover_enabled=replicas > 0,
+            multi_az_enabled=replicas > 0,
+            port=CACHE_PORT,
+            subnet_group_name=subnets.name,
+            security_group_ids=[security_group_id],
+            at_rest_encryption_enabled=True,
+            transit_encryption_enabled=True,
+            transit_encryption_mode="required",
+            user_group_ids=[group.user_group_id] if group else None,
+            # Presence and typing are made anew within a minute; nothing there is worth a snapshot.
+            snapshot_retention_limit=0,
+            apply_immediately=not environment.retains_data,
+            tags=tags,
+        )
+        return CacheConnection(
+            endpoint=f"{cache.primary_endpoint_address}:{CACHE_PORT}",
+            replication_group_id=names.of("chat", "cache"),
+            replication_group_arn=cache.arn,
+            username=CACHE_USERNAME if user else "",
+            user_arn=user.arn if user else None,
+        )
+
+    def _cache_user(self) -> tuple[ElasticacheUser, ElasticacheUserGroup]:
+        """The user functions connect as, by IAM; ElastiCache wants its user named `default` in the group, which is off."""
+        tags = service_tag("chat")
+        platform = ElasticacheUser(
+            self,
+            "cache-user",
+            user_id=self._names.of("chat", "cache-user"),
+            user_name=self._names.of("chat", "cache-user"),
+            engine="redis",
+            access_string="on ~* +@all -@dangerous -@admin",
+            authentication_mode=ElasticacheUserAuthenticationMode(type="iam"),
+            tags=tags,
+        )
+        default = ElasticacheUser(
+            self,
+            "cache-default-user",
+            user_id=self._names.of("chat", "cache-default-user"),
+            user_name="default",
+            engine="redis",
+            access_string="off ~* -@all",
+            authentication_mode=ElasticacheUserAuthenticationMode(type="no-password-required"),
+            tags=tags,
+        )
+        group = ElasticacheUserGroup(
+            self,
+            "cache-users",
+            user_group_id=self._names.of("chat", "cache-users"),
+            engine="redis",
+            user_ids=[default.user_id, platform.user_id],
+            tags=tags,
+        )
+        return platform, group

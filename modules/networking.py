@@ -1,0 +1,273 @@
+"""The VPC that chat, catalog, migration and health join, with everything they reach from it."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
+from cdktf_cdktf_provider_aws.default_security_group import DefaultSecurityGroup
+from cdktf_cdktf_provider_aws.eip import Eip
+from cdktf_cdktf_provider_aws.flow_log import FlowLog
+from cdktf_cdktf_provider_aws.iam_role import IamRole
+from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
+from cdktf_cdktf_provider_aws.internet_gateway import InternetGateway
+from cdktf_cdktf_provider_aws.nat_gateway import NatGateway
+from cdktf_cdktf_provider_aws.route import Route
+from cdktf_cdktf_provider_aws.route_table import RouteTable
+from cdktf_cdktf_provider_aws.route_table_association import RouteTableAssociation
+from cdktf_cdktf_provider_aws.security_group import SecurityGroup
+from cdktf_cdktf_provider_aws.subnet import Subnet
+from cdktf_cdktf_provider_aws.vpc import Vpc
+from cdktf_cdktf_provider_aws.vpc_endpoint import VpcEndpoint
+from cdktf_cdktf_provider_aws.vpc_security_group_egress_rule import VpcSecurityGroupEgressRule
+from cdktf_cdktf_provider_aws.vpc_security_group_ingress_rule import VpcSecurityGroupIngressRule
+from constructs import Construct
+
+from environments import Environment, FunctionName
+from modules.base.function import FunctionNetwork
+from modules.base.naming import Names, service_tag
+from modules.base.policy import Statement, policy_document, trust_policy
+
+CIDR = "10.0.0.0/16"
+"""Documented."""
+POSTGRESQL_PORT = 5432
+CACHE_PORT = 6379
+
+DATABASE_CLIENTS: tuple[FunctionName, ...] = ("catalog", "migration", "health")
+CACHE_CLIENTS: tuple[FunctionName, ...] = ("chat", "health")
+
+
+class Networking(Construct):
+    """VPC, subnets, routes, NAT gateways, endpoints, security groups and flow logs.
+
+    Attributes:
+        vpc_id: the VPC.
+        private_subnet_ids: one for each zone; functions, database and cache run there.
+        database_security_group_id: takes PostgreSQL from the functions that use the database.
+        cache_security_group_id: takes Redis from the functions that use the cache.
+    """
+
+    def __init__(self, scope: Construct, id_: str, *, environment: Environment, names: Names) -> None:
+        super().__init__(scope, id_)
+        self._names = names
+        self._environment = environment
+        zones = [f"{environment.region}{letter}" for letter in "abc"[: environment.network.availability_zones]]
+        self._vpc = Vpc(
+            self,
+            "vpc",
+            cidr_block=CIDR,
+            enable_dns_hostnames=True,
+            enable_dns_support=True,
+            tags=self._tags("vpc"),
+        )
+        self.vpc_id: str = self._vpc.id
+        # Nothing uses the VPC's default group; empty, it allows nothing.
+        DefaultSecurityGroup(self, "default-security-group", vpc_id=self.vpc_id)
+        blocks = list(ipaddress.ip_network(CIDR).subnets(new_prefix=20))
+        private = self._subnets("private", zones, blocks[: len(zones)])
+        self.private_subnet_ids: list[str] = [subnet.id for subnet in private]
+        private_tables = self._private_routes(private)
+        if environment.network.nat_gateways:
+            self._nat(zones, blocks[8 : 8 + environment.network.nat_gateways], private_tables)
+        self._gateway_endpoints(private_tables)
+        self._flow_log()
+
+        self._function_groups = {
+            function: self._security_group(function, f"Security group of the {function} function")
+            for function in dict.fromkeys((*DATABASE_CLIENTS, *CACHE_CLIENTS))
+        }
+        for function, group in self._function_groups.items():
+            VpcSecurityGroupEgressRule(
+                self,
+                f"{function}-egress",
+                security_group_id=group.id,
+                description="Anywhere, through endpoints and NAT gateways",
+                ip_protocol="-1",
+                cidr_ipv4="0.0.0.0/0",
+            )
+        self.database_security_group_id = self._accepting("database", POSTGRESQL_PORT, DATABASE_CLIENTS)
+        self.cache_security_group_id = self._accepting("cache", CACHE_PORT, CACHE_CLIENTS)
+        self._interface_endpoints()
+
+    def function_network(self, function: FunctionName) -> FunctionNetwork:
+        """Where in the VPC one of its functions runs.
+
+        Raises:
+            KeyError: the function is none of those that join the VPC.
+        """
+        return FunctionNetwork(
+            subnet_ids=self.private_subnet_ids, security_group_ids=[self._function_groups[function].id]
+        )
+
+    def _tags(self, resource: str) -> dict[str, str]:
+        return {"Name": self._names.of("platform", resource), **service_tag("platform")}
+
+    def _subnets(self, kind: str, zones: list[str], blocks: list[ipaddress.IPv4Network]) -> list[Subnet]:
+        return [
+            Subnet(
+                self,
+                f"{kind}-{index}",
+                vpc_id=self.vpc_id,
+                availability_zone=zone,
+                cidr_block=str(block),
+                map_public_ip_on_launch=False,
+                tags=self._tags(f"{kind}-subnet-{zone}"),
+            )
+            for index, (zone, block) in enumerate(zip(zones, blocks, strict=False))
+        ]
+
+    def _private_routes(self, subnets: list[Subnet]) -> list[RouteTable]:
+        """A route table for each zone, so that each can have a NAT gateway of its own."""
+        tables = []
+        for index, subnet in enumerate(subnets):
+            table = RouteTable(
+                self, f"private-routes-{index}", vpc_id=self.vpc_id, tags=self._tags(f"private-routes-{index}")
+            )
+            RouteTableAssociation(self, f"private-route-{index}", subnet_id=subnet.id, route_table_id=table.id)
+            tables.append(table)
+        return tables
+
+    def _nat(self, zones: list[str], blocks: list[ipaddress.IPv4Network], private_tables: list[RouteTable]) -> None:
+        """NAT gateways in public subnets; a zone without one uses another's."""
+        internet = InternetGateway(self, "internet", vpc_id=self.vpc_id, tags=self._tags("internet-gateway"))
+        routes = RouteTable(self, "public-routes", vpc_id=self.vpc_id, tags=self._tags("public-routes"))
+        Route(
+            self,
+            "public-default",
+            route_table_id=routes.id,
+            destination_cidr_block="0.0.0.0/0",
+            gateway_id=internet.id,
+        )
+        gateways = []
+        for index, subnet in enumerate(self._subnets("public", zones, blocks)):
+            RouteTableAssociation(self, f"public-route-{index}", subnet_id=subnet.id, route_table_id=routes.id)
+            address = Eip(self, f"nat-address-{index}", domain="vpc", tags=self._tags(f"nat-address-{index}"))
+            gateways.append(
+                NatGateway(
+                    self,
+                    f"nat-{index}",
+                    subnet_id=subnet.id,
+                    allocation_id=address.id,
+                    tags=self._tags(f"nat-{index}"),
+                    depends_on=[internet],
+                )
+            )
+        for index, table in enumerate(private_tables):
+            Route(
+                self,
+                f"private-default-{index}",
+                route_table_id=table.id,
+                destination_cidr_block="0.0.0.0/0",
+                nat_gateway_id=gateways[index % len(gateways)].id,
+            )
+
+    def _gateway_endpoints(self, tables: list[RouteTable]) -> None:
+        for service in ("s3", "dynamodb"):
+            VpcEndpoint(
+                self,
+                f"{service}-endpoint",
+                vpc_id=self.vpc_id,
+                service_name=f"com.amazonaws.{self._environment.region}.{service}",
+                vpc_endpoint_type="Gateway",
+                route_table_ids=[table.id for table in tables],
+                tags=self._tags(f"{service}-endpoint"),
+            )
+
+    def _interface_endpoints(self) -> None:
+        services = self._environment.network.interface_endpoints
+        if not services:
+            return
+        group = self._security_group("endpoints", "Security group of the interface endpoints")
+        VpcSecurityGroupIngressRule(
+            self,
+            "endpoints-https",
+            security_group_id=group.id,
+            description="HTTPS from the VPC",
+            ip_protocol="tcp",
+            from_port=443,
+            to_port=443,
+            cidr_ipv4=CIDR,
+        )
+        for service in services:
+            VpcEndpoint(
+                self,
+                f"{service}-endpoint",
+                vpc_id=self.vpc_id,
+                service_name=f"com.amazonaws.{self._environment.region}.{service}",
+                vpc_endpoint_type="Interface",
+                private_dns_enabled=True,
+                subnet_ids=self.private_subnet_ids,
+                security_group_ids=[group.id],
+                tags=self._tags(f"{service}-endpoint"),
+            )
+
+    def _flow_log(self) -> None:
+        """What went where in the VPC, for as long as the environment keeps logs."""
+        group = CloudwatchLogGroup(
+            self,
+            "flow-logs",
+            name=f"/aws/vpc/{self._names.of('platform', 'flow-logs')}",
+            retention_in_days=self._environment.monitoring.log_retention_days,
+            tags=service_tag("platform"),
+        )
+        role = IamRole(
+            self,
+            "flow-logs-role",
+            name=self._names.of("platform", "flow-logs-role"),
+            assume_role_policy=trust_policy(
+                "vpc-flow-logs.amazonaws.com",
+                conditions={"StringEquals": {"aws:SourceAccount": self._environment.account_id}},
+            ),
+            tags=service_tag("platform"),
+        )
+        IamRolePolicy(
+            self,
+            "flow-logs-policy",
+            name=self._names.of("platform", "flow-logs-policy"),
+            role=role.name,
+            policy=policy_document(
+                [
+                    Statement(
+                        sid="Write",
+                        actions=["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
+                        resources=[group.arn, f"{group.arn}:*"],
+                    )
+                ]
+            ),
+        )
+        FlowLog(
+            self,
+            "flow-log",
+            vpc_id=self.vpc_id,
+            traffic_type="ALL",
+            log_destination_type="cloud-watch-logs",
+            log_destination=group.arn,
+            iam_role_arn=role.arn,
+            tags=self._tags("flow-log"),
+        )
+
+    def _security_group(self, name: str, description: str) -> SecurityGroup:
+        return SecurityGroup(
+            self,
+            f"{name}-security-group",
+            name=self._names.of(name, "security-group"),
+            description=description,
+            vpc_id=self.vpc_id,
+            tags={"Name": self._names.of(name, "security-group"), **service_tag(name)},
+        )
+
+    def _accepting(self, name: str, port: int, clients: tuple[FunctionName, ...]) -> str:
+        """A group that takes one port from these functions and nothing else."""
+        group = self._security_group(name, f"Security group of the {name}")
+        for client in clients:
+            VpcSecurityGroupIngressRule(
+                self,
+                f"{name}-from-{client}",
+                security_group_id=group.id,
+                description=f"From the {client} function",
+                ip_protocol="tcp",
+                from_port=port,
+                to_port=port,
+                referenced_security_group_id=self._function_groups[client].id,
+            )
+        return group.id

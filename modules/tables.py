@@ -1,0 +1,74 @@
+"""Every DynamoDB table of the platform, one entry each."""
+
+from __future__ import annotations
+
+from modules.base.table import Index, TableDefinition
+
+TABLES: tuple[TableDefinition, ...] = (
+    # auth
+    TableDefinition(
+        service="auth",
+        resource="sessions",
+        hash_key="session_id",
+        indexes=[Index(name="user-id-index", hash_key="user_id")],
+        ttl=True,
+        stream=True,
+        always_recoverable=True,
+    ),
+    TableDefinition(service="auth", resource="rate-limits", hash_key="limit_key", ttl=True, transient=True),
+    # profile
+    TableDefinition(service="profile", resource="profiles", hash_key="user_id", stream=True, always_recoverable=True),
+    # The one place that knows who stands behind an alias.
+    TableDefinition(service="profile", resource="aliases", hash_key="alias_key"),
+    # chat
+    TableDefinition(
+        service="chat",
+        resource="messages",
+        hash_key="message_id",
+        indexes=[Index(name="room-messages-index", hash_key="room_id", range_key="timestamp")],
+        stream=True,
+    ),
+    TableDefinition(
+        service="chat",
+        resource="rooms",
+        hash_key="room_id",
+        indexes=[Index(name="room-type-index", hash_key="type")],
+    ),
+    TableDefinition(
+        service="chat",
+        resource="members",
+        hash_key="room_id",
+        range_key="user_id",
+        indexes=[Index(name="user-rooms-index", hash_key="user_id")],
+    ),
+    TableDefinition(service="chat", resource="tickets", hash_key="ticket_hash", ttl=True, transient=True),
+    # post
+    TableDefinition(
+        service="post",
+        resource="posts",
+        hash_key="post_id",
+        indexes=[
+            # Hashed on the month and a shard: created_at alone would fetch the posts of one instant.
+            Index(name="timeline-index", hash_key="timeline_bucket", range_key="created_at"),
+            Index(name="author-posts-index", hash_key="author_id", range_key="created_at"),
+        ],
+        stream=True,
+    ),
+    TableDefinition(
+        service="post",
+        resource="comments",
+        hash_key="comment_id",
+        indexes=[Index(name="post-comments-index", hash_key="post_id", range_key="created_at")],
+        stream=True,
+    ),
+    TableDefinition(service="post", resource="likes", hash_key="post_id", range_key="user_id"),
+    # Apart from the indexed items: a counter on one of those would rewrite its index at each change.
+    TableDefinition(service="post", resource="counters", hash_key="item_id"),
+    # ai
+    TableDefinition(service="ai", resource="conversations", hash_key="user_id", range_key="conversation_id", ttl=True),
+    TableDefinition(service="ai", resource="usage", hash_key="user_id", range_key="day", ttl=True),
+    # shared
+    TableDefinition(service="platform", resource="idempotency", hash_key="idempotency_key", ttl=True, transient=True),
+    TableDefinition(service="platform", resource="releases", hash_key="service", range_key="released_at"),
+    TableDefinition(service="migration", resource="state", hash_key="migration_id"),
+)
