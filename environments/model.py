@@ -259,6 +259,8 @@ class Endpoints(Section):
     """Base address of an emulated AWS: API Gateway and CloudFront are addressed below it."""
     database: HostPort | None = None
     """host:port that replaces the cluster's endpoint."""
+    cache: HostPort | None = None
+    """host:port that replaces the replication group's endpoint."""
 
 
 class Environment(Section):

@@ -28,7 +28,6 @@ from modules.tables import TABLES
 
 MASTER_USERNAME = "multitask"
 """Used by migrations alone; services connect as roles of their own."""
-CACHE_USERNAME = "platform"
 
 
 class Database(Construct):
@@ -172,7 +171,7 @@ class Database(Construct):
             port=CACHE_PORT,
             subnet_group_name=subnets.name,
             security_group_ids=[security_group_id],
-            at_rest_encryption_enabled=True,
+            at_rest_encryption_enabled="true",
             transit_encryption_enabled=True,
             transit_encryption_mode="required",
             user_group_ids=[group.user_group_id] if group else None,
@@ -182,10 +181,10 @@ class Database(Construct):
             tags=tags,
         )
         return CacheConnection(
-            endpoint=f"{cache.primary_endpoint_address}:{CACHE_PORT}",
+            endpoint=environment.endpoints.cache or f"{cache.primary_endpoint_address}:{CACHE_PORT}",
             replication_group_id=names.of("chat", "cache"),
             replication_group_arn=cache.arn,
-            username=CACHE_USERNAME if user else "",
+            username=user.user_name if user else "",
             user_arn=user.arn if user else None,
         )
 
@@ -196,6 +195,7 @@ class Database(Construct):
             self,
             "cache-user",
             user_id=self._names.of("chat", "cache-user"),
+            # For IAM, ElastiCache wants name and id to be the same.
             user_name=self._names.of("chat", "cache-user"),
             engine="redis",
             access_string="on ~* +@all -@dangerous -@admin",

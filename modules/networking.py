@@ -63,7 +63,7 @@ class Networking(Construct):
         self.vpc_id: str = self._vpc.id
         # Nothing uses the VPC's default group; empty, it allows nothing.
         DefaultSecurityGroup(self, "default-security-group", vpc_id=self.vpc_id)
-        blocks = list(ipaddress.ip_network(CIDR).subnets(new_prefix=20))
+        blocks = list(ipaddress.IPv4Network(CIDR).subnets(new_prefix=20))
         private = self._subnets("private", zones, blocks[: len(zones)])
         self.private_subnet_ids: list[str] = [subnet.id for subnet in private]
         private_tables = self._private_routes(private)
