@@ -32,6 +32,15 @@ class Addresses:
     """host:port."""
 
 
+@dataclass(frozen=True)
+class Started:
+    """What `start` found and made."""
+
+    addresses: Addresses
+    killed: bool
+    """The AWS had been killed: it holds what it last saved and the S3 objects, so Terraform's state may know more than it does."""
+
+
 class EmbeddedCloud:
     """The services of one root."""
 
@@ -54,12 +63,8 @@ class EmbeddedCloud:
         """The services that run, by name."""
         return {process.name: process for process in self._processes.all() if process.find()}
 
-    def start(self) -> tuple[Addresses, bool]:
+    def start(self) -> Started:
         """Starts what does not run, waits until all answer, and says what it found dead.
-
-        Returns:
-            The addresses, and whether the AWS was found killed: it then holds what it last saved and the S3 objects, so that
-            Terraform's state may know more than it does.
 
         Raises:
             OperatorError: a service does not come up; the message ends with its last log lines.
@@ -69,7 +74,6 @@ class EmbeddedCloud:
         for process in died:
             say(f"{process.name} was not stopped but died (process {process.pid}): starting it again")
             self._processes.forget(process)
-        lost = any(process.name == Aws.name for process in died)
         if Aws.name not in running:
             self._end_strays()
         started = []
@@ -84,7 +88,7 @@ class EmbeddedCloud:
         addresses = self.addresses()
         if addresses is None:
             raise OperatorError(f"A service of the embedded cloud died while starting: see {self._root.logs}")
-        return addresses, lost
+        return Started(addresses, killed=any(process.name == Aws.name for process in died))
 
     def stop(self) -> list[str]:
         """Stops everything, so that each service writes its data; returns the names of those that ran."""
@@ -108,7 +112,7 @@ class EmbeddedCloud:
             self._processes.stop(process)
         self._end_strays()
         shutil.rmtree(self._root.path / Aws.name, ignore_errors=True)
-        return self.start()[0]
+        return self.start().addresses
 
     def alive(self) -> bool:
         """Whether the AWS still runs."""

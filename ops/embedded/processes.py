@@ -13,11 +13,10 @@ from pathlib import Path
 import psutil
 
 from ops.root import Root, read_json, write_json
+from ops.running import find
 
 MARKER = "MULTITASK_ROOT"
 """Environment variable that every process started for a root carries; children inherit it."""
-START_TOLERANCE = 2.0
-"""Seconds that a process's start time may seem to move when the machine's clock is corrected."""
 INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE")
 """Nothing else of the caller's environment reaches a service: no PYTHONPATH, no credentials, no AWS settings."""
 
@@ -34,12 +33,7 @@ class Process:
 
     def find(self) -> psutil.Process | None:
         """The running process this record means, or None when it is gone (a zombie is gone)."""
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started) <= START_TOLERANCE
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.NoSuchProcess:
-            return None
+        return find(self.pid, self.started)
 
 
 def base_environment(root: Root) -> dict[str, str]:

@@ -1,0 +1,34 @@
+"""Writes environments' Terraform: runs main.py the way the CDKTF command line does, without its start-up."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ops.errors import OperatorError
+from ops.root import PROJECT
+from ops.toolchain import node_variables
+
+
+def synthesize(environments: Sequence[str], out: Path, variables: Mapping[str, str]) -> None:
+    """Writes `<out>/stacks/<environment>/cdk.tf.json` for each environment; none named means all.
+
+    Args:
+        environments: names of environments.
+        out: the output directory.
+        variables: what environment files refer to, on top of the process's environment.
+
+    Raises:
+        OperatorError: the program failed; the message is its own.
+    """
+    environment = {**os.environ, **node_variables(), **variables, "CDKTF_OUTDIR": str(out)}
+    if environments:
+        environment["PLATFORM_ENVIRONMENTS"] = ",".join(environments)
+    result = subprocess.run(
+        [sys.executable, "main.py"], cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        raise OperatorError(f"Synthesis failed:\n{result.stderr.strip() or result.stdout.strip()}")
