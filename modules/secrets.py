@@ -21,6 +21,10 @@ UNSET = "unset"
 GENERATED_LENGTH = 64
 """Letters and digits: 380 bits, above the 256 that HS256 asks of its key (RFC 7518, 3.2)."""
 
+WRITTEN_ONCE = ("allowed_pattern", "data_type", "description", "key_id", "tier", "type", "value_wo_version")
+"""Every argument that PutParameter takes. Terraform writes the first value, later ones belong to the operator; but whichever of these
+changes, provider 5.100 puts the parameter anew, with an empty value unless `value_wo_version` changes too."""
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -112,8 +116,7 @@ def _resource(label: str, parameter: Parameter, *, prevent_destroy: bool) -> dic
         # price per read and a reference to the stack, and no other account reads these.
         "type": "SecureString",
         "value_wo": password if parameter.generated else UNSET,
-        # Never raised: Terraform writes the first value, later ones belong to the operator.
         "value_wo_version": 1,
         "tags": service_tag(parameter.service),
-        "lifecycle": {"prevent_destroy": prevent_destroy},
+        "lifecycle": {"prevent_destroy": prevent_destroy, "ignore_changes": list(WRITTEN_ONCE)},
     }

@@ -41,6 +41,12 @@ def test_values_are_encrypted_and_write_only(parameters: dict[str, dict[str, Any
         assert resource["value_wo_version"] == 1, "another version would undo what an operator stored"
 
 
+def test_no_edit_but_of_tags_writes_a_parameter_again(parameters: dict[str, dict[str, Any]]) -> None:
+    for resource in parameters.values():
+        updatable = set(resource) - {"name", "tags", "lifecycle", "value_wo"}
+        assert updatable <= set(resource["lifecycle"]["ignore_changes"])
+
+
 def test_keys_of_the_platform_are_generated_each_on_its_own(tmp_path: Path) -> None:
     document = written(tmp_path)
     passwords = document["ephemeral"]["aws_secretsmanager_random_password"]
