@@ -248,6 +248,10 @@ class Capabilities(Section):
     """TLS and IAM authentication between functions and the database."""
     queue_tls_policy: bool = True
     """A queue policy that denies plain HTTP."""
+    database_log_export: bool = True
+    """Aurora sends its log to CloudWatch Logs."""
+    flow_logs: bool = True
+    """VPC flow logs that CloudWatch Logs receives under a role."""
     private_network: bool = True
     """Functions in the VPC reach only what its routes allow; without it no NAT gateway is needed."""
 

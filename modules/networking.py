@@ -70,7 +70,8 @@ class Networking(Construct):
         if environment.network.nat_gateways:
             self._nat(zones, blocks[8 : 8 + environment.network.nat_gateways], private_tables)
         self._gateway_endpoints(private_tables)
-        self._flow_log()
+        if environment.capabilities.flow_logs:
+            self._flow_log()
 
         self._function_groups = {
             function: self._security_group(function, f"Security group of the {function} function")

@@ -20,7 +20,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
+
+from environments import FunctionName
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = "common"
@@ -206,3 +208,8 @@ def _digest(items: Iterable[tuple[str, bytes]]) -> str:
         digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()
+
+
+def package_functions(platforms: set[Platform]) -> dict[Platform, dict[str, Artifact]]:
+    """Packages every function for each of these platforms."""
+    return {target: Packager(target).package_all(list(get_args(FunctionName))) for target in sorted(platforms)}
