@@ -40,8 +40,11 @@ class Step:
     detail: str = ""
 
 
-def bootstrap(cloud: Cloud) -> list[Step]:
+def bootstrap(cloud: Cloud, *, billing: bool = True) -> list[Step]:
     """Does every step and reports each.
+
+    Args:
+        billing: whether to do the steps about costs too; an embedded cloud has none.
 
     The state bucket and the account's identity must succeed; an account-level step that the cloud or the caller's rights do not
     allow is reported as skipped, with the reason.
@@ -55,15 +58,15 @@ def bootstrap(cloud: Cloud) -> list[Step]:
     beside: list[tuple[str, Callable[[Cloud, str], Step]]] = [
         ("API Gateway logging role", _api_logging),
         ("GitHub OIDC provider", _github_provider),
-        ("cost allocation tags", _cost_tags),
-        ("billing alerts", _billing_alerts),
         ("Lambda concurrency", _concurrency),
     ]
+    if billing:
+        beside += [("cost allocation tags", _cost_tags), ("billing alerts", _billing_alerts)]
     for name, step in beside:
         try:
             steps.append(step(cloud, account))
         except (ClientError, BotoCoreError) as error:
-            steps.append(Step(name, "skipped", str(error)))
+            steps.append(Step(name, "skipped", f"this AWS does not offer it, or not to these credentials ({error})"))
     return steps
 
 

@@ -142,7 +142,7 @@ def _converge(
     root: Root, executable: Path, embedded: EmbeddedCloud, doubt: _Doubt, steps: Steps
 ) -> tuple[Cloud, Apply]:
     cloud = connect(EMBEDDED, root)
-    bootstrap(cloud)
+    bootstrap(cloud, billing=False)
     steps.done("bootstrap")
     synthesize([EMBEDDED], root.cdktf_out, cloud.variables)
     steps.done("synthesize")

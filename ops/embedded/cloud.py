@@ -6,6 +6,7 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -62,6 +63,19 @@ class EmbeddedCloud:
     def running(self) -> dict[str, Process]:
         """The services that run, by name."""
         return {process.name: process for process in self._processes.all() if process.find()}
+
+    def processes(self) -> list[dict[str, Any]]:
+        """Each service's name, port, process id, and whether it runs."""
+        records = {process.name: process for process in self._processes.all()}
+        return [
+            {
+                "name": service.name,
+                "running": bool((record := records.get(service.name)) and record.find()),
+                "pid": record.pid if record else None,
+                "port": record.port if record else None,
+            }
+            for service in self._services
+        ]
 
     def start(self) -> Started:
         """Starts what does not run, waits until all answer, and says what it found dead.

@@ -1,0 +1,43 @@
+"""`python -m ops VERB`."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ops.commands import deployment, environment, local, users
+from ops.console import say
+from ops.errors import InterruptedRunError, OperatorError
+
+app = typer.Typer(
+    help="Operates the Multitask Platform: on this machine (up, down, status, logs, code) and on AWS (bootstrap, deploy, ...).",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for group in (local, environment, deployment):
+    group.register(app)
+app.add_typer(users.app, name="user")
+
+
+def main() -> None:
+    """Runs a command. Exit status: 0 done, 1 failed with a reason, 2 wrong arguments, 130 stopped by the operator."""
+    try:
+        app()
+    except OperatorError as error:
+        say(f"Error: {error}")
+        sys.exit(1)
+    except (ClientError, BotoCoreError) as error:
+        say(f"Error: AWS answered: {error}")
+        sys.exit(1)
+    except InterruptedRunError as error:
+        say(str(error))
+        sys.exit(130)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
