@@ -1,0 +1,1 @@
+"""Questions, summaries, translations and moderation: `/v1/ai`."""

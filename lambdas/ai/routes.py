@@ -1,0 +1,17 @@
+"""The ai service's routes and who may call them."""
+
+from lambdas.common.access import role
+from lambdas.common.caller import USER
+from lambdas.common.router import Route
+
+_USER = role(USER)
+
+ROUTES = (
+    Route("POST", "/v1/ai/ask", _USER, "ask"),
+    Route("POST", "/v1/ai/summarize", _USER, "summarize"),
+    Route("POST", "/v1/ai/translate", _USER, "translate"),
+    Route("POST", "/v1/ai/moderate", _USER, "moderate"),
+    Route("GET", "/v1/ai/conversations", _USER, "list_conversations"),
+    Route("GET", "/v1/ai/conversations/{conversationId}", _USER, "get_conversation"),
+    Route("DELETE", "/v1/ai/conversations/{conversationId}", _USER, "delete_conversation"),
+)

@@ -1,0 +1,152 @@
+"""The auth service's function: parses requests, calls the logic, answers."""
+
+from collections.abc import Mapping
+
+from lambdas.auth.identity import CognitoIdentity
+from lambdas.auth.logic import AuthService
+from lambdas.auth.models import (
+    ChangePassword,
+    Confirm,
+    EmailOnly,
+    Login,
+    Logout,
+    Nothing,
+    Refresh,
+    Register,
+    ResetPassword,
+)
+from lambdas.auth.refresh_tokens import RefreshTokens
+from lambdas.auth.routes import ROUTES
+from lambdas.auth.sessions import DynamoSessionStore
+from lambdas.common.access import Authenticator
+from lambdas.common.clients import Clients
+from lambdas.common.events import EventPublisher
+from lambdas.common.http import Request, Response
+from lambdas.common.keys import KeyRing, ParameterKeySource
+from lambdas.common.logs import create_logger
+from lambdas.common.rate_limit import RateLimiter
+from lambdas.common.router import Operation, Router
+from lambdas.common.service import entry_point
+from lambdas.common.sessions import SessionReader
+from lambdas.common.settings import Settings, read
+from lambdas.common.tokens import TokenIssuer, TokenVerifier
+from lambdas.common.validation import validate
+
+
+class AuthSettings(Settings, frozen=True, kw_only=True):
+    cognito_user_pool_id: str
+    cognito_client_id: str
+    dynamodb_table_sessions: str
+    dynamodb_table_rate_limits: str
+    jwt_secret_parameter: str
+    event_bus_name: str
+
+
+class AuthApi:
+    """The operations of the route table."""
+
+    def __init__(self, service: AuthService) -> None:
+        self._service = service
+
+    def operations(self) -> dict[str, Operation]:
+        return {
+            "register": self.register,
+            "confirm": self.confirm,
+            "resend_confirmation": self.resend_confirmation,
+            "login": self.login,
+            "anonymous": self.anonymous,
+            "refresh": self.refresh,
+            "logout": self.logout,
+            "list_sessions": self.list_sessions,
+            "delete_session": self.delete_session,
+            "me": self.me,
+            "change_password": self.change_password,
+            "forgot_password": self.forgot_password,
+            "reset_password": self.reset_password,
+        }
+
+    def register(self, request: Request) -> Response:
+        body = validate(Register, request.json)
+        user = self._service.register(body.email, body.password, body.display_name, address=request.source_ip)
+        answer = {"userId": user.user_id, "email": user.email, "displayName": user.display_name, "emailVerified": False}
+        return Response.created(answer)
+
+    def confirm(self, request: Request) -> Response:
+        body = validate(Confirm, request.json)
+        self._service.confirm(body.email, body.code)
+        return Response(body={"emailVerified": True})
+
+    def resend_confirmation(self, request: Request) -> Response:
+        body = validate(EmailOnly, request.json)
+        self._service.resend_confirmation(body.email, address=request.source_ip)
+        return Response.accepted()
+
+    def login(self, request: Request) -> Response:
+        body = validate(Login, request.json)
+        device = body.device_info or request.first_header("User-Agent")[:200] or None
+        return Response(body=self._service.login(body.email, body.password, device, address=request.source_ip))
+
+    def anonymous(self, request: Request) -> Response:
+        validate(Nothing, request.json)
+        return Response.created(self._service.anonymous(address=request.source_ip))
+
+    def refresh(self, request: Request) -> Response:
+        body = validate(Refresh, request.json)
+        return Response(body=self._service.refresh(body.refresh_token))
+
+    def logout(self, request: Request) -> Response:
+        body = validate(Logout, request.json)
+        self._service.logout(request.caller, all_devices=body.all_devices)
+        return Response.no_content()
+
+    def list_sessions(self, request: Request) -> Response:
+        return Response(body={"items": self._service.sessions(request.caller), "nextCursor": None})
+
+    def delete_session(self, request: Request) -> Response:
+        self._service.delete_session(request.caller, request.path_parameters["sessionId"])
+        return Response.no_content()
+
+    def me(self, request: Request) -> Response:
+        return Response(body=self._service.me(request.caller))
+
+    def change_password(self, request: Request) -> Response:
+        body = validate(ChangePassword, request.json)
+        self._service.change_password(request.caller, body.current_password, body.new_password)
+        return Response.no_content()
+
+    def forgot_password(self, request: Request) -> Response:
+        body = validate(EmailOnly, request.json)
+        self._service.forgot_password(body.email, address=request.source_ip)
+        return Response.accepted()
+
+    def reset_password(self, request: Request) -> Response:
+        body = validate(ResetPassword, request.json)
+        self._service.reset_password(body.email, body.code, body.new_password)
+        return Response.no_content()
+
+
+def build(environ: Mapping[str, str]) -> Router:
+    """The service, wired from the function's environment."""
+    settings = read(AuthSettings, environ)
+    clients = Clients(settings.region)
+    logger = create_logger(settings)
+    keys = KeyRing(ParameterKeySource(clients.ssm, settings.jwt_secret_parameter))
+    service = AuthService(
+        identity=CognitoIdentity(clients.cognito, settings.cognito_user_pool_id, settings.cognito_client_id),
+        sessions=DynamoSessionStore(clients.dynamodb, settings.dynamodb_table_sessions),
+        access_tokens=TokenIssuer(keys),
+        refresh_tokens=RefreshTokens(keys),
+        limiter=RateLimiter(clients.dynamodb, settings.dynamodb_table_rate_limits, enabled=settings.rate_limit_enabled),
+        events=EventPublisher(lambda: clients.events, settings.event_bus_name, "auth", logger),
+    )
+    sessions = SessionReader(clients.dynamodb, settings.dynamodb_table_sessions)
+    return Router(
+        ROUTES,
+        AuthApi(service).operations(),
+        authenticator=Authenticator(TokenVerifier(keys).identify, sessions),
+        logger=logger,
+        cors_origins=settings.cors_origins,
+    )
+
+
+handler = entry_point(build)

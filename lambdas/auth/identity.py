@@ -1,0 +1,193 @@
+"""Users and their passwords, which Cognito holds."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Protocol
+
+from botocore.exceptions import ClientError
+
+from lambdas.auth.models import POLICY, User
+from lambdas.common.caller import ADMIN, MODERATOR, USER
+from lambdas.common.problems import FieldError, Problem
+
+if TYPE_CHECKING:
+    from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
+
+_GRANTED = (MODERATOR, ADMIN)  # roles that are Cognito groups; every registered user has USER
+
+
+class Identity(Protocol):
+    """What the logic needs of a user directory. An email is given in lower case."""
+
+    def sign_up(self, email: str, password: str, display_name: str) -> str:
+        """The new user's id. Raises Problem 409 (taken) or 422."""
+
+    def confirm(self, email: str, code: str) -> None:
+        """Raises Problem 400 for a wrong or expired code, whether or not the email is known."""
+
+    def resend_confirmation(self, email: str) -> None:
+        """Does nothing for an email that is unknown or confirmed already."""
+
+    def authenticate(self, email: str, password: str) -> User:
+        """Raises Problem 401 (wrong email or password) or 403 (email not verified, password must be reset)."""
+
+    def find(self, user_id: str) -> User | None:
+        """The user, None if there is none or it is disabled."""
+
+    def change_password(self, user_id: str, current: str, new: str) -> None:
+        """Raises Problem 422 when `current` is wrong or `new` is refused."""
+
+    def send_reset_code(self, email: str) -> None:
+        """Does nothing for an email that is unknown or not verified."""
+
+    def reset_password(self, email: str, code: str, new: str) -> User | None:
+        """The user whose password it was. Raises Problem 400 (code) or 422 (password)."""
+
+
+class CognitoIdentity:
+    """The directory as a Cognito user pool whose users sign in by email; a user's id is the `sub` attribute."""
+
+    def __init__(self, cognito: "CognitoIdentityProviderClient", user_pool_id: str, client_id: str) -> None:
+        self._cognito = cognito
+        self._pool = user_pool_id
+        self._client = client_id
+
+    def sign_up(self, email: str, password: str, display_name: str) -> str:
+        with _translated(
+            UsernameExistsException=Problem.conflict("This email address is registered already.", "email_taken"),
+            InvalidPasswordException=_refused("password"),
+            InvalidParameterException=Problem.invalid([FieldError("email", "is not accepted as an email address")]),
+        ):
+            answer = self._cognito.sign_up(
+                ClientId=self._client,
+                Username=email,
+                Password=password,
+                UserAttributes=[{"Name": "email", "Value": email}, {"Name": "name", "Value": display_name}],
+            )
+        return answer["UserSub"]
+
+    def confirm(self, email: str, code: str) -> None:
+        wrong = _wrong_code()
+        with _translated(
+            CodeMismatchException=wrong,
+            ExpiredCodeException=wrong,
+            UserNotFoundException=wrong,
+            NotAuthorizedException=wrong,  # confirmed already
+            AliasExistsException=wrong,
+        ):
+            self._cognito.confirm_sign_up(ClientId=self._client, Username=email, ConfirmationCode=code)
+
+    def resend_confirmation(self, email: str) -> None:
+        with _unrevealed():
+            self._cognito.resend_confirmation_code(ClientId=self._client, Username=email)
+
+    def authenticate(self, email: str, password: str) -> User:
+        wrong = Problem.unauthorized("The email address or the password is wrong.", "invalid_credentials")
+        with _translated(
+            NotAuthorizedException=wrong,
+            UserNotFoundException=wrong,
+            UserNotConfirmedException=Problem.forbidden("Confirm the email address first.", "email_not_verified"),
+        ):
+            self._sign_in(email, password)
+        user = self._get(email)
+        if user is None:  # deleted or disabled since
+            raise wrong
+        return user
+
+    def find(self, user_id: str) -> User | None:
+        return self._get(user_id)
+
+    def change_password(self, user_id: str, current: str, new: str) -> None:
+        wrong = Problem.invalid([FieldError("currentPassword", "is not the current password")])
+        with _translated(NotAuthorizedException=wrong, InvalidPasswordException=_refused("newPassword")):
+            token = self._sign_in(user_id, current)
+            self._cognito.change_password(AccessToken=token, PreviousPassword=current, ProposedPassword=new)
+
+    def send_reset_code(self, email: str) -> None:
+        with _unrevealed():
+            self._cognito.forgot_password(ClientId=self._client, Username=email)
+
+    def reset_password(self, email: str, code: str, new: str) -> User | None:
+        wrong = _wrong_code()
+        with _translated(
+            CodeMismatchException=wrong,
+            ExpiredCodeException=wrong,
+            UserNotFoundException=wrong,
+            NotAuthorizedException=wrong,
+            UserNotConfirmedException=wrong,
+            InvalidPasswordException=_refused("newPassword"),
+        ):
+            self._cognito.confirm_forgot_password(
+                ClientId=self._client, Username=email, ConfirmationCode=code, Password=new
+            )
+        return self._get(email)
+
+    def _sign_in(self, username: str, password: str) -> str:
+        """An access token of Cognito's own, which never leaves this module."""
+        reset = Problem.forbidden("Set a new password with forgot-password first.", "password_reset_required")
+        with _translated(PasswordResetRequiredException=reset):
+            answer = self._cognito.admin_initiate_auth(
+                UserPoolId=self._pool,
+                ClientId=self._client,
+                AuthFlow="ADMIN_USER_PASSWORD_AUTH",
+                AuthParameters={"USERNAME": username, "PASSWORD": password},
+            )
+        if "AuthenticationResult" not in answer:  # a challenge: an administrator has set a temporary password
+            raise reset
+        return answer["AuthenticationResult"]["AccessToken"]
+
+    def _get(self, username: str) -> User | None:
+        try:
+            user = self._cognito.admin_get_user(UserPoolId=self._pool, Username=username)
+            groups = self._cognito.admin_list_groups_for_user(UserPoolId=self._pool, Username=username)["Groups"]
+        except self._cognito.exceptions.UserNotFoundException:
+            return None
+        if not user["Enabled"]:
+            return None
+        attributes = {attribute["Name"]: attribute.get("Value", "") for attribute in user["UserAttributes"]}
+        names = {group["GroupName"] for group in groups}
+        return User(
+            user_id=attributes["sub"],
+            email=attributes["email"],
+            display_name=attributes.get("name", ""),
+            roles=(USER, *(role for role in _GRANTED if role in names)),
+        )
+
+
+@contextmanager
+def _translated(**problems: Problem) -> Iterator[None]:
+    """Turns Cognito's errors into the problems named after them; a limit of Cognito's becomes 429."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in {"LimitExceededException", "TooManyFailedAttemptsException"}:
+            raise Problem.too_many_requests(60) from error
+        if code in problems:
+            raise problems[code] from error
+        raise
+
+
+@contextmanager
+def _unrevealed() -> Iterator[None]:
+    """Swallows the errors that would tell whether an email is known, and in which state."""
+    hidden = {
+        "UserNotFoundException",
+        "InvalidParameterException",  # confirmed already, or no verified address
+        "NotAuthorizedException",  # disabled
+        "LimitExceededException",  # Cognito counts these per user, so only a known one meets the limit
+    }
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in hidden:
+            raise
+
+
+def _wrong_code() -> Problem:
+    return Problem(HTTPStatus.BAD_REQUEST, "invalid_code", "The code is wrong or has expired.")
+
+
+def _refused(field: str) -> Problem:
+    return Problem.invalid([FieldError(field, POLICY)])

@@ -1,0 +1,116 @@
+"""What the auth service takes and answers."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from lambdas.common.validation import Body, Email
+
+POLICY = (  # what Cognito is told to enforce, in words
+    "must have 8 to 256 characters, with an upper case letter, a lower case letter, a digit and a symbol, "
+    "and no space at either end"
+)
+# The symbols are the ones Cognito counts as such.
+_STRENGTH = r"""^(?=\S)(?=.*[A-Z])(?=.*[a-z])(?=.*[0-9])(?=.*[\^$*.\[\]{}()?"!@#%&/\\,><':;|_~`=+\-]).*\S\Z"""
+
+NewPassword = Annotated[str, Meta(min_length=8, max_length=256, pattern=_STRENGTH, description=POLICY)]
+Password = Annotated[str, Meta(min_length=1, max_length=256, description="must have 1 to 256 characters")]
+DisplayName = Annotated[
+    str,
+    Meta(
+        min_length=2,
+        max_length=50,
+        pattern=r"^(?=\S)[^\x00-\x1f\x7f-\x9f]*\S\Z",
+        description="must have 2 to 50 characters, none of them a control character, and no space at either end",
+    ),
+]
+Code = Annotated[str, Meta(pattern=r"^\S{1,64}\Z", description="must be the code from the email")]
+_DeviceText = Annotated[str, Meta(max_length=200)]
+Device = (
+    Annotated[str, Meta(max_length=200, description="must be text of at most 200 characters, or up to 10 named texts")]
+    | Annotated[dict[Annotated[str, Meta(max_length=50)], _DeviceText], Meta(max_length=10)]
+)
+
+
+class Register(Body, frozen=True, kw_only=True):
+    email: Email
+    password: NewPassword
+    display_name: DisplayName
+
+
+class Confirm(Body, frozen=True, kw_only=True):
+    email: Email
+    code: Code
+
+
+class EmailOnly(Body, frozen=True, kw_only=True):
+    email: Email
+
+
+class Login(Body, frozen=True, kw_only=True):
+    email: Email
+    password: Password
+    device_info: Device | None = None
+
+
+class Nothing(Body, frozen=True, kw_only=True):
+    """A body without fields."""
+
+
+class Refresh(Body, frozen=True, kw_only=True):
+    refresh_token: Annotated[str, Meta(min_length=1, max_length=512)]
+
+
+class Logout(Body, frozen=True, kw_only=True):
+    all_devices: bool = False
+
+
+class ChangePassword(Body, frozen=True, kw_only=True):
+    current_password: Password
+    new_password: NewPassword
+
+
+class ResetPassword(Body, frozen=True, kw_only=True):
+    email: Email
+    code: Code
+    new_password: NewPassword
+
+
+class User(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A user as answers show one; `email` is None and `roles` is empty for an anonymous one."""
+
+    user_id: str
+    email: str | None
+    display_name: str
+    roles: tuple[str, ...]
+
+
+class TokenPair(Struct, frozen=True, kw_only=True, rename="camel"):
+    """`expires_in` is the access token's lifetime in seconds."""
+
+    access_token: str
+    refresh_token: str
+    token_type: str = "Bearer"  # noqa: S105 (a scheme's name)
+    expires_in: int
+
+
+class SignedIn(TokenPair, frozen=True, kw_only=True):
+    user: User
+
+
+class Anonymous(Struct, frozen=True, kw_only=True, rename="camel"):
+    anonymous_id: str
+    display_name: str
+    access_token: str
+    expires_in: int
+    capabilities: tuple[str, ...]
+
+
+class SessionView(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One of the caller's sessions; `current` is the one the request came with."""
+
+    session_id: str
+    device: str | dict[str, str] | None
+    created_at: str
+    last_used_at: str
+    current: bool

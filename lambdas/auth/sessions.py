@@ -1,0 +1,121 @@
+"""The sessions table: one item per sign-in, deleted to revoke it."""
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from botocore.exceptions import ClientError
+from msgspec import Struct, convert, structs, to_builtins
+
+from lambdas.common.clock import SYSTEM_CLOCK, Clock
+from lambdas.common.dynamodb import condition_failed, pack, unpack
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+USER_INDEX = "user-id-index"
+_BATCH = 25  # items in one BatchWriteItem at most
+
+
+class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A sign-in. An anonymous user's has a display name and no refresh token.
+
+    `created_at` and `last_used_at` are RFC 3339; `expires_at` is in seconds, `rotated_at` in milliseconds since the
+    epoch. `refresh_hash` is that of the token of `generation`, derived under the key `refresh_kid`.
+    """
+
+    session_id: str
+    user_id: str
+    created_at: str
+    last_used_at: str
+    expires_at: int
+    device: str | dict[str, str] | None = None
+    display_name: str | None = None
+    generation: int = 0
+    refresh_kid: int = 0
+    refresh_hash: str = ""
+    rotated_at: int = 0
+
+
+class SessionStore(Protocol):
+    """What the logic needs of the sessions. A session whose time is over does not exist."""
+
+    def add(self, session: Session) -> None: ...
+
+    def find(self, session_id: str) -> Session | None: ...
+
+    def of_user(self, user_id: str) -> list[Session]: ...
+
+    def rotate(self, before: Session, after: Session) -> bool:
+        """Replaces the session unless it has been rotated or revoked since it was read; tells whether it did."""
+
+    def revoke(self, session_id: str, user_id: str) -> bool:
+        """Ends the session if it is this user's; tells whether there was one."""
+
+    def revoke_all(self, user_id: str, keep: str | None = None) -> None:
+        """Ends the user's sessions but the one to keep."""
+
+
+class DynamoSessionStore:
+    """Sessions in DynamoDB. A user's sessions are found by an index, which follows the table within milliseconds."""
+
+    def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._clock = clock
+
+    def add(self, session: Session) -> None:
+        self._dynamodb.put_item(TableName=self._table, Item=pack(to_builtins(session)))
+
+    def find(self, session_id: str) -> Session | None:
+        item = self._dynamodb.get_item(TableName=self._table, Key=_key(session_id), ConsistentRead=True).get("Item")
+        session = convert(unpack(item), Session) if item else None
+        return session if session and session.expires_at > self._clock() else None
+
+    def of_user(self, user_id: str) -> list[Session]:
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName=USER_INDEX,
+            KeyConditionExpression="user_id = :user_id",
+            ExpressionAttributeValues=pack({":user_id": user_id}),
+        )
+        found = [convert(unpack(item), Session) for page in pages for item in page["Items"]]
+        return [session for session in found if session.expires_at > self._clock()]
+
+    def rotate(self, before: Session, after: Session) -> bool:
+        changes = {f: v for f, v in structs.asdict(after).items() if v != getattr(before, f)}
+        return self._conditionally(
+            self._dynamodb.update_item,
+            before.session_id,
+            # A deleted item has no generation, so a revoked session is not brought back.
+            ConditionExpression="generation = :before",
+            UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in changes),
+            ExpressionAttributeValues=pack({":before": before.generation, **{f":{n}": v for n, v in changes.items()}}),
+        )
+
+    def revoke(self, session_id: str, user_id: str) -> bool:
+        return self._conditionally(
+            self._dynamodb.delete_item,
+            session_id,
+            ConditionExpression="user_id = :user_id AND expires_at > :now",
+            ExpressionAttributeValues=pack({":user_id": user_id, ":now": int(self._clock())}),
+        )
+
+    def revoke_all(self, user_id: str, keep: str | None = None) -> None:
+        ids = [session.session_id for session in self.of_user(user_id) if session.session_id != keep]
+        for start in range(0, len(ids), _BATCH):
+            requests: Any = [{"DeleteRequest": {"Key": _key(i)}} for i in ids[start : start + _BATCH]]
+            pending: Any = {self._table: requests}
+            while pending:
+                pending = self._dynamodb.batch_write_item(RequestItems=pending)["UnprocessedItems"]
+
+    def _conditionally(self, write: Any, session_id: str, **arguments: Any) -> bool:
+        try:
+            write(TableName=self._table, Key=_key(session_id), **arguments)
+        except ClientError as error:
+            if condition_failed(error):
+                return False
+            raise
+        return True
+
+
+def _key(session_id: str) -> dict[str, Any]:
+    return pack({"session_id": session_id})

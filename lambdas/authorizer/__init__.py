@@ -1,0 +1,1 @@
+"""The authorizer of both APIs: tokens on REST, tickets on the WebSocket."""

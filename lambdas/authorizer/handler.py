@@ -1,0 +1,79 @@
+"""The authorizer function: a TOKEN authorizer for the REST API, a REQUEST authorizer for the WebSocket's $connect."""
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from lambdas.common.clients import Clients
+from lambdas.common.keys import KeyRing, ParameterKeySource
+from lambdas.common.logs import Logger, create_logger
+from lambdas.common.settings import Settings, read
+from lambdas.common.tickets import TicketStore
+from lambdas.common.tokens import InvalidTokenError, TokenVerifier, bearer_token
+
+
+class AuthorizerSettings(Settings, frozen=True, kw_only=True):
+    jwt_secret_parameter: str
+    dynamodb_table_tickets: str
+
+
+class Authorizer:
+    """Turns a token or a ticket into a policy, and into the context that the services read the caller from."""
+
+    def __init__(self, tokens: TokenVerifier, tickets: TicketStore, logger: Logger) -> None:
+        self._tokens = tokens
+        self._tickets = tickets
+        self._logger = logger
+
+    def __call__(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        if event["type"] == "TOKEN":
+            return self._authorize_token(event)
+        return self._authorize_ticket(event)
+
+    def _authorize_token(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Signature and expiry only: the answer is cached, so the session is the service's to check."""
+        try:
+            caller = self._tokens.verify(bearer_token(event.get("authorizationToken")))
+        except InvalidTokenError:
+            # API Gateway answers 401 to exactly this message, and to any other failure 500.
+            raise Exception("Unauthorized") from None
+        # The answer is cached by token, for whichever route comes next: it must allow all of the stage.
+        api_and_stage = "/".join(event["methodArn"].split("/")[:2])
+        return _policy("Allow", caller.user_id, f"{api_and_stage}/*", caller.to_context())
+
+    def _authorize_ticket(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Denies rather than raises: the WebSocket API answers 403 to the one and 500 to the other."""
+        try:
+            ticket = self._tickets.redeem((event.get("queryStringParameters") or {}).get("ticket") or "")
+        except Exception:
+            self._logger.exception("the ticket could not be redeemed")
+            ticket = None
+        if ticket is None:
+            return _policy("Deny", "nobody", event["methodArn"], {})
+        context = {**ticket.caller.to_context(), "displayName": ticket.display_name}
+        return _policy("Allow", ticket.caller.user_id, event["methodArn"], context)
+
+
+def _policy(effect: str, principal: str, resource: str, context: Mapping[str, str]) -> dict[str, Any]:
+    statement = {"Action": "execute-api:Invoke", "Effect": effect, "Resource": resource}
+    return {
+        "principalId": principal,
+        "policyDocument": {"Version": "2012-10-17", "Statement": [statement]},
+        "context": dict(context),
+    }
+
+
+@cache
+def _authorizer() -> Authorizer:
+    settings = read(AuthorizerSettings, os.environ)
+    clients = Clients(settings.region)
+    return Authorizer(
+        TokenVerifier(KeyRing(ParameterKeySource(clients.ssm, settings.jwt_secret_parameter))),
+        TicketStore(clients.dynamodb, settings.dynamodb_table_tickets),
+        create_logger(settings),
+    )
+
+
+def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    return _authorizer()(event)

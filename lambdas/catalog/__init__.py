@@ -1,0 +1,1 @@
+"""Listings, wishlists and ratings: `/v1/catalog`."""

@@ -1,0 +1,1 @@
+"""Rooms and messages: `/v1/chat` and the WebSocket API."""

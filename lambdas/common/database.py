@@ -1,0 +1,57 @@
+"""Connections to PostgreSQL."""
+
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lambdas.common.iam_tokens import rds_token
+from lambdas.common.settings import Settings
+
+if TYPE_CHECKING:
+    import boto3
+    import pg8000.native
+
+CA_BUNDLES = (Path(__file__).with_name("rds-ca-bundle.pem"), Path("/var/runtime/ca-cert.pem"))
+"""Where Amazon's RDS certificate authorities may be: packaged beside this module, or in the Lambda runtime."""
+
+
+class DatabaseSettings(Settings, frozen=True, kw_only=True):
+    """`rds_endpoint` is host:port. With `rds_iam_auth` a token is the password and TLS is verified; without, neither is used."""
+
+    rds_endpoint: str
+    rds_database: str
+    rds_username: str
+    rds_iam_auth: bool = False
+
+
+def connect(
+    settings: DatabaseSettings, session: "boto3.session.Session", *, timeout: float, application: str
+) -> "pg8000.native.Connection":
+    """A new connection; no network wait on it is longer than `timeout` seconds.
+
+    Raises pg8000.exceptions.InterfaceError or OSError when the database cannot be reached.
+    """
+    import pg8000.native  # noqa: PLC0415 (80 ms of a cold start, only where the database is used)
+
+    host, _, port = settings.rds_endpoint.rpartition(":")
+    secured: dict[str, Any] = {}
+    if settings.rds_iam_auth:
+        secured["password"] = rds_token(session, settings.rds_endpoint, settings.rds_username)
+        secured["ssl_context"] = _verified_tls()
+    return pg8000.native.Connection(
+        settings.rds_username,
+        host=host,
+        port=int(port),
+        database=settings.rds_database,
+        timeout=timeout,
+        application_name=application,
+        **secured,
+    )
+
+
+def _verified_tls() -> ssl.SSLContext:
+    """A context that verifies the server's name and chain. Raises FileNotFoundError without a bundle to verify with."""
+    bundle = next((path for path in CA_BUNDLES if path.exists()), None)
+    if bundle is None:
+        raise FileNotFoundError(f"no RDS certificate bundle: package one as {CA_BUNDLES[0].name} in lambdas/common")
+    return ssl.create_default_context(cafile=str(bundle))

@@ -1,0 +1,132 @@
+"""Errors as RFC 9457 problem documents: the one exception that a service raises to answer something else than success."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from msgspec import Struct
+
+
+class FieldError(Struct, frozen=True):
+    """One thing that is wrong with one field.
+
+    `field` is the dotted name the client used (`price.amount`, `tags.0`); `message` completes the sentence "field ...".
+    """
+
+    field: str
+    message: str
+
+
+class Problem(Exception):  # noqa: N818 (RFC 9457's own word)
+    """An answer that is an error. Whatever it holds is shown to the caller, so it never holds an internal detail.
+
+    `code` is what programs compare; `detail` is for people. `headers` are added to the answer, `members` to the document
+    (extension members in RFC 9457's words).
+    """
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        code: str,
+        detail: str,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+        self.members = dict(members or {})
+
+    def document(self) -> dict[str, Any]:
+        """The body of the answer, `application/problem+json`."""
+        return {
+            **self.members,
+            "type": "about:blank",  # RFC 9457, 4.2.1: the status says it all, `code` tells cases of one status apart
+            "title": self.status.phrase,
+            "status": int(self.status),
+            "detail": self.detail,
+            "code": self.code,
+            "errors": [{"field": e.field, "message": e.message} for e in self.errors],
+        }
+
+    @classmethod
+    def bad_request(cls, detail: str, code: str = "bad_request") -> "Problem":
+        return cls(HTTPStatus.BAD_REQUEST, code, detail)
+
+    @classmethod
+    def unauthorized(
+        cls, detail: str = "Sign in and send a valid access token.", code: str = "unauthorized"
+    ) -> "Problem":
+        return cls(HTTPStatus.UNAUTHORIZED, code, detail, headers={"WWW-Authenticate": "Bearer"})
+
+    @classmethod
+    def forbidden(cls, detail: str, code: str = "forbidden") -> "Problem":
+        return cls(HTTPStatus.FORBIDDEN, code, detail)
+
+    @classmethod
+    def not_found(cls, detail: str = "There is nothing at this address.", code: str = "not_found") -> "Problem":
+        return cls(HTTPStatus.NOT_FOUND, code, detail)
+
+    @classmethod
+    def method_not_allowed(cls, allowed: Sequence[str]) -> "Problem":
+        methods = ", ".join(allowed)
+        return cls(
+            HTTPStatus.METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            f"This address takes {methods}.",
+            headers={"Allow": methods},
+        )
+
+    @classmethod
+    def conflict(cls, detail: str, code: str = "conflict", retry_after: int | None = None) -> "Problem":
+        return cls(HTTPStatus.CONFLICT, code, detail, headers=_retry_after(retry_after))
+
+    @classmethod
+    def stale(cls) -> "Problem":
+        detail = "The resource has changed since it was read: read it again and repeat the change with its new version."
+        return cls(HTTPStatus.PRECONDITION_FAILED, "stale_version", detail)
+
+    @classmethod
+    def too_large(cls, limit: int) -> "Problem":
+        return cls(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", f"A body has at most {limit} bytes.")
+
+    @classmethod
+    def unsupported_media_type(cls) -> "Problem":
+        detail = "Send the body as application/json in UTF-8."
+        return cls(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+
+    @classmethod
+    def invalid(cls, errors: Sequence[FieldError]) -> "Problem":
+        return cls(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_fields", "Some fields are not valid.", errors=errors)
+
+    @classmethod
+    def too_many_requests(cls, retry_after: int) -> "Problem":
+        """`retry_after` in seconds."""
+        detail = f"Too many attempts. Try again in {retry_after} seconds."
+        return cls(HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", detail, headers=_retry_after(retry_after))
+
+    @classmethod
+    def internal(cls) -> "Problem":
+        detail = "Something went wrong on our side. The correlation id of this answer helps us find it."
+        return cls(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", detail)
+
+    @classmethod
+    def not_implemented(cls) -> "Problem":
+        return cls(HTTPStatus.NOT_IMPLEMENTED, "not_implemented", "This call is not available yet.")
+
+    @classmethod
+    def unavailable(
+        cls,
+        detail: str = "A service we depend on does not answer. Try again shortly.",
+        code: str = "dependency_unavailable",
+    ) -> "Problem":
+        return cls(HTTPStatus.SERVICE_UNAVAILABLE, code, detail, headers=_retry_after(1))
+
+
+def _retry_after(seconds: int | None) -> dict[str, str]:
+    return {} if seconds is None else {"Retry-After": str(seconds)}

@@ -1,0 +1,63 @@
+"""What makes a function of a route table: the entry point, and the wiring that all services behind the authorizer share."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from lambdas.common.access import Authenticator, from_authorizer
+from lambdas.common.clients import Clients
+from lambdas.common.http import Event, Response
+from lambdas.common.idempotency import Idempotency
+from lambdas.common.logs import Logger, create_logger
+from lambdas.common.problems import Problem
+from lambdas.common.router import Operation, Route, Router
+from lambdas.common.sessions import SessionReader
+from lambdas.common.settings import Settings
+
+Handler = Callable[[Event, object], dict[str, Any]]
+
+
+class ServiceSettings(Settings, frozen=True, kw_only=True):
+    """What every service behind the authorizer is given."""
+
+    dynamodb_table_sessions: str
+    dynamodb_table_idempotency: str
+    cursor_key_parameter: str
+
+
+def create_router(
+    settings: ServiceSettings,
+    clients: Clients,
+    routes: Sequence[Route],
+    operations: Mapping[str, Operation],
+    logger: Logger | None = None,
+) -> Router:
+    """The router of a service behind the authorizer."""
+    return Router(
+        routes,
+        operations,
+        authenticator=Authenticator(from_authorizer, SessionReader(clients.dynamodb, settings.dynamodb_table_sessions)),
+        logger=logger or create_logger(settings),
+        cors_origins=settings.cors_origins,
+        idempotency=Idempotency(clients.dynamodb, settings.dynamodb_table_idempotency),
+    )
+
+
+def entry_point(build: Callable[[Mapping[str, str]], Handler]) -> Handler:
+    """The function Lambda calls: builds the service from its environment at the first event, and keeps it.
+
+    A service that cannot be built (a variable is missing) answers a 500 problem and says why in its log.
+    """
+    built: list[Handler] = []
+
+    def handler(event: Event, context: object) -> dict[str, Any]:
+        try:
+            if not built:
+                built.append(build(os.environ))
+        except Exception:
+            Logger(stream=sys.stdout).exception("the service cannot start")
+            return Response.of(Problem.internal()).to_event()
+        return built[0](event, context)
+
+    return handler

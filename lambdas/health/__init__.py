@@ -1,0 +1,1 @@
+"""`GET /health`: whether what the platform depends on answers."""

@@ -1,0 +1,50 @@
+"""What the platform depends on, and how each is asked whether it works."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lambdas.common.cache import CacheSettings, create_cache
+from lambdas.common.clients import CONNECT_TIMEOUT
+from lambdas.common.database import DatabaseSettings, connect
+from lambdas.health.checks import Check
+
+if TYPE_CHECKING:
+    import boto3
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_SERVING = {"ACTIVE", "UPDATING"}
+
+
+def dynamodb_check(dynamodb: "DynamoDBClient", tables: Sequence[str]) -> Check:
+    """Every table is there and serves. Describing them takes no access to the data."""
+
+    def check() -> None:
+        states = {table: dynamodb.describe_table(TableName=table)["Table"]["TableStatus"] for table in tables}
+        wrong = {table: state for table, state in states.items() if state not in _SERVING}
+        if wrong:
+            raise RuntimeError(f"tables not serving: {wrong}")
+
+    return check
+
+
+def database_check(settings: DatabaseSettings, session: "boto3.session.Session") -> Check:
+    """The database takes a new connection and answers a query."""
+
+    def check() -> None:
+        connection = connect(settings, session, timeout=CONNECT_TIMEOUT, application="health")
+        try:
+            connection.run("SELECT 1")
+        finally:
+            connection.close()
+
+    return check
+
+
+def cache_check(settings: CacheSettings, session: "boto3.session.Session") -> Check:
+    """The cache takes a new connection and answers a PING."""
+
+    def check() -> None:
+        with create_cache(settings, session, timeout=CONNECT_TIMEOUT) as cache:
+            cache.ping()
+
+    return check

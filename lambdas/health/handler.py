@@ -1,0 +1,84 @@
+"""The health function."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+# The two drivers are needed by every run, and the first must meet its deadline: they are imported with the module,
+# when a function has the most CPU.
+import pg8000.native  # noqa: F401
+import redis  # noqa: F401
+
+from lambdas.common.access import AUTHENTICATED, Access
+from lambdas.common.cache import CacheSettings
+from lambdas.common.caller import Caller
+from lambdas.common.clients import CONNECT_TIMEOUT, Clients, client_config
+from lambdas.common.database import DatabaseSettings
+from lambdas.common.http import Request, Response
+from lambdas.common.logs import create_logger
+from lambdas.common.problems import FieldError, Problem
+from lambdas.common.router import Router
+from lambdas.common.service import entry_point
+from lambdas.common.settings import read
+from lambdas.health.checks import OK, Checks
+from lambdas.health.dependencies import cache_check, database_check, dynamodb_check
+from lambdas.health.routes import ROUTES
+
+
+class HealthSettings(DatabaseSettings, CacheSettings, frozen=True, kw_only=True):
+    version: str
+    dynamodb_tables: tuple[str, ...]
+
+
+class HealthApi:
+    """Answers with what the checks found."""
+
+    def __init__(self, checks: Checks, stage: str, version: str) -> None:
+        self._checks = checks
+        self._about = {"stage": stage, "version": version}
+
+    def health(self, _request: Request) -> Response:
+        results = self._checks.results()
+        failing = {name: result for name, result in results.items() if result != OK}
+        if failing:
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "unhealthy",
+                f"Not answering: {', '.join(failing)}.",
+                errors=[FieldError(name, result) for name, result in failing.items()],
+                members={**self._about, "checks": results},
+            )
+        return Response(body={"status": OK, **self._about, "checks": results})
+
+
+class NoAuthentication:
+    """For a function whose routes are all public."""
+
+    def authenticate(self, _request: Request, access: Access) -> Caller | None:
+        assert access.public, f"{AUTHENTICATED} needs an authenticator"
+        return None
+
+
+def build(environ: Mapping[str, str]) -> Router:
+    """The function, wired from its environment."""
+    settings = read(HealthSettings, environ)
+    logger = create_logger(settings)
+    session = Clients(settings.region).session
+    dynamodb = session.client("dynamodb", config=client_config(read_timeout=CONNECT_TIMEOUT, attempts=1))
+    checks = Checks(
+        {
+            "dynamodb": dynamodb_check(dynamodb, settings.dynamodb_tables),
+            "database": database_check(settings, session),
+            "cache": cache_check(settings, session),
+        },
+        logger,
+    )
+    return Router(
+        ROUTES,
+        {"health": HealthApi(checks, settings.stage, settings.version).health},
+        authenticator=NoAuthentication(),
+        logger=logger,
+        cors_origins=settings.cors_origins,
+    )
+
+
+handler = entry_point(build)

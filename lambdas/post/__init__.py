@@ -1,0 +1,1 @@
+"""Posts, comments and likes: `/v1/posts`."""

@@ -1,0 +1,1 @@
+"""Profiles, settings, avatars and anonymous aliases: `/v1/profile`."""
