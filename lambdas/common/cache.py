@@ -19,9 +19,13 @@ class CacheSettings(Settings, frozen=True, kw_only=True):
     elasticache_tls: bool = False
 
 
-def create_cache(settings: CacheSettings, session: "boto3.session.Session", *, timeout: float) -> "redis.Redis":
+def create_cache(
+    settings: CacheSettings, session: "boto3.session.Session", *, timeout: float, retries: int = 1
+) -> "redis.Redis":
     """A client that connects when it is first used; no network wait of it is longer than `timeout` seconds."""
     import redis  # noqa: PLC0415 (150 ms of a cold start, only where the cache is used)
+    from redis.backoff import NoBackoff  # noqa: PLC0415
+    from redis.retry import Retry  # noqa: PLC0415
 
     host, _, port = settings.elasticache_cluster.rpartition(":")
     secured: dict[str, Any] = {}
@@ -43,5 +47,7 @@ def create_cache(settings: CacheSettings, session: "boto3.session.Session", *, t
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
         decode_responses=True,
+        # One repeat, for a connection that the server has closed meanwhile; redis-py's own ten would outlast the caller.
+        retry=Retry(NoBackoff(), retries),
         **secured,
     )

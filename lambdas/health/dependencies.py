@@ -44,7 +44,7 @@ def cache_check(settings: CacheSettings, session: "boto3.session.Session") -> Ch
     """The cache takes a new connection and answers a PING."""
 
     def check() -> None:
-        with create_cache(settings, session, timeout=CONNECT_TIMEOUT) as cache:
+        with create_cache(settings, session, timeout=CONNECT_TIMEOUT, retries=0) as cache:
             cache.ping()
 
     return check

@@ -18,13 +18,13 @@ from lambdas.common.logs import create_logger
 from lambdas.common.problems import FieldError, Problem
 from lambdas.common.router import Router
 from lambdas.common.service import entry_point
-from lambdas.common.settings import read
+from lambdas.common.settings import Settings, read
 from lambdas.health.checks import OK, Checks
 from lambdas.health.dependencies import cache_check, database_check, dynamodb_check
 from lambdas.health.routes import ROUTES
 
 
-class HealthSettings(DatabaseSettings, CacheSettings, frozen=True, kw_only=True):
+class HealthSettings(Settings, frozen=True, kw_only=True):
     version: str
     dynamodb_tables: tuple[str, ...]
 
@@ -67,8 +67,8 @@ def build(environ: Mapping[str, str]) -> Router:
     checks = Checks(
         {
             "dynamodb": dynamodb_check(dynamodb, settings.dynamodb_tables),
-            "database": database_check(settings, session),
-            "cache": cache_check(settings, session),
+            "database": database_check(read(DatabaseSettings, environ), session),
+            "cache": cache_check(read(CacheSettings, environ), session),
         },
         logger,
     )
