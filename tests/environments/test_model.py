@@ -1,0 +1,165 @@
+"""The environment model: what the files say, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from environments import EnvironmentFileError, environment_names, load_environment
+from environments.model import Rds
+
+VALID: dict[str, Any] = {
+    "allowed_account_ids": ["111122223333"],
+    "state": {"key": "test/terraform.tfstate"},
+    "cors_origins": ["*"],
+    "lambdas": {"reserved_concurrency": 5},
+    "rds": {"min_capacity": 0.5, "max_capacity": 1.0},
+    "removal_policy": "destroy",
+    "release_strategy": "all_at_once",
+}
+
+
+def _load(directory: Path, text: str, **variables: str) -> Any:
+    (directory / "fifth.yml").write_text(text, encoding="utf-8")
+    return load_environment("fifth", directory=directory, variables=variables)
+
+
+def _with(path: str, value: Any) -> str:
+    document = yaml.safe_load(yaml.safe_dump(VALID))
+    section = document
+    *parents, last = path.split(".")
+    for key in parents:
+        section = section.setdefault(key, {})
+    section[last] = value
+    return yaml.safe_dump(document)
+
+
+def test_the_four_environments_are_there() -> None:
+    assert environment_names() == ["dev", "local", "prod", "staging"]
+
+
+def test_a_fifth_environment_is_one_file(tmp_path: Path) -> None:
+    environment = _load(tmp_path, yaml.safe_dump(VALID))
+    assert environment.name == "fifth"
+    assert environment.budget.monthly_usd == 100
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("log_levle", "info", ["log_levle: 'info': unknown key", "log_level"]),
+        ("rds.max", 2.0, ["rds.max: 2.0: unknown key", "max_capacity"]),
+        ("lambdas.reserved_concurrency", "5", ["lambdas.reserved_concurrency: '5'", "valid integer"]),
+        ("lambdas.functions", {"aut": {}}, ["lambdas.functions.aut: 'aut'", "'auth', 'profile'"]),
+        ("rate_limiting", "yes", ["rate_limiting: 'yes'", "valid boolean"]),
+        ("log_level", "loud", ["log_level: 'loud'", "'debug', 'info', 'warning' or 'error'"]),
+        ("removal_policy", "keep", ["removal_policy: 'keep'", "'retain' or 'destroy'"]),
+        ("release_strategy", "canary", ["release_strategy: 'canary'", "'all_at_once' or 'gradual'"]),
+        ("region", "virginia", ["region: 'virginia'"]),
+        ("cors_origins", ["http://multitask.com"], ["cors_origins.0: 'http://multitask.com'"]),
+        ("cors_origins", ["*", "https://a.example"], ["cors_origins:", "'*' stands alone"]),
+        ("monitoring.log_retention_days", 8, ["monitoring", "one of 1, 3, 5, 7"]),
+        ("network.availability_zones", 4, ["network.availability_zones: 4", "less than or equal to 3"]),
+        ("rds.min_capacity", 0.7, ["rds.min_capacity: 0.7", "multiple of 0.5"]),
+        ("rds.min_capacity", 2.0, ["rds:", "min_capacity must not be above max_capacity"]),
+        ("dynamodb.read", {"min": 10, "max": 5}, ["dynamodb.read:", "min must not be above max"]),
+        ("lambdas.provisioned_concurrency", 6, ["lambdas.provisioned_concurrency: 6 for auth", "at most its reserved"]),
+        ("network.nat_gateways", 0, ["network.nat_gateways: 0", "@connections", "at least 1"]),
+        ("network.nat_gateways", 3, ["network.nat_gateways: 3", "2 availability_zones"]),
+        ("lambdas.reserved_concurrency", 180, ["rds.max_capacity: 1.0: allows 189 connections", "190"]),
+        ("hosted_zone_id", "Z0123456789", ["hosted_zone_id: Z0123456789", "go together"]),
+        ("domains", {"api": "a.b.com", "websocket": "w.b.com", "cdn": "c.b.com", "site": "b.com"}, ["go together"]),
+        ("alert_email", "nobody", ["alert_email: 'nobody'"]),
+        ("allowed_account_ids", [], ["allowed_account_ids"]),
+        ("allowed_account_ids", ["1234"], ["allowed_account_ids.0: '1234'"]),
+        ("bucket_suffix", "A_B", ["bucket_suffix: 'A_B'"]),
+        ("name", "prod", ["name: 'prod'", "the file's name"]),
+        ("state", {}, ["state.key: not given, but required"]),
+    ],
+)
+def test_an_invalid_value_is_named_with_what_is_allowed(tmp_path: Path, path: str, value: Any, says: list[str]) -> None:
+    with pytest.raises(EnvironmentFileError) as error:
+        _load(tmp_path, _with(path, value))
+    lines = str(error.value).splitlines()
+    assert all(line.startswith("fifth.yml: ") for line in lines)
+    for words in says:
+        assert any(words in line for line in lines), (words, lines)
+
+
+def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
+    document = {**VALID, "log_level": "loud", "unknown": 1, "cors_origins": ["*", "https://a.example"]}
+    del document["state"]
+    with pytest.raises(EnvironmentFileError) as error:
+        _load(tmp_path, yaml.safe_dump(document))
+    message = str(error.value)
+    assert "log_level" in message
+    assert "unknown" in message
+    assert "state: not given" in message
+
+
+def test_rules_between_values_are_all_said_at_once(tmp_path: Path) -> None:
+    document = {**VALID, "cors_origins": ["*", "https://a.example"], "network": {"nat_gateways": 0}}
+    with pytest.raises(EnvironmentFileError) as error:
+        _load(tmp_path, yaml.safe_dump(document))
+    assert len(str(error.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: [", "not readable as YAML"),
+        ("- a", "a mapping of keys"),
+        ("log_level: info\nlog_level: debug\n", "the key 'log_level' is given twice"),
+    ],
+)
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(EnvironmentFileError, match=says):
+        _load(tmp_path, text)
+
+
+def test_an_unknown_environment_lists_the_known() -> None:
+    with pytest.raises(EnvironmentFileError, match="known: dev, local, prod, staging"):
+        load_environment("qa")
+
+
+def test_variables_fill_in_and_an_unset_one_is_named(tmp_path: Path) -> None:
+    text = _with("alert_email", "${ALERT_EMAIL}")
+    assert _load(tmp_path, text, ALERT_EMAIL="ops@example.com").alert_email == "ops@example.com"
+    with pytest.raises(EnvironmentFileError, match="alert_email: .* set the environment variable ALERT_EMAIL"):
+        _load(tmp_path, text)
+    assert _load(tmp_path, _with("alert_email", "${ALERT_EMAIL:-}")).alert_email is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "function", "memory_size", "timeout", "reserved", "provisioned"),
+    [
+        # The documentation's sizes, capped by its environments: dev 5 and 0, prod 100 and 10.
+        ("dev", "auth", 512, 10, 5, 0),
+        ("dev", "chat", 1024, 30, 5, 0),
+        ("prod", "auth", 512, 10, 20, 10),
+        ("prod", "chat", 1024, 30, 100, 5),
+        ("prod", "ai", 512, 30, 100, 10),
+        ("prod", "post", 512, 30, 100, 10),
+        ("prod", "migration", 512, 300, None, 0),
+        ("prod", "health", 512, 30, None, 0),
+        ("prod", "authorizer", 512, 30, None, 0),
+    ],
+)
+def test_function_sizes(
+    environment: str, function: Any, memory_size: int, timeout: int, reserved: int | None, provisioned: int
+) -> None:
+    settings = load_environment(environment, variables={}).function(function)
+    assert (settings.memory_size, settings.timeout) == (memory_size, timeout)
+    assert (settings.reserved_concurrency, settings.provisioned_concurrency) == (reserved, provisioned)
+
+
+@pytest.mark.parametrize(
+    ("minimum", "maximum", "limit"),
+    # The Aurora user guide: 189 connections at one unit; at most 2,000 when the minimum is 0 or 0.5; at most 5,000.
+    [(0.5, 1.0, 189), (0.5, 32.0, 2000), (2.0, 16.0, 3024), (2.0, 256.0, 5000)],
+)
+def test_connection_limit(minimum: float, maximum: float, limit: int) -> None:
+    assert Rds(min_capacity=minimum, max_capacity=maximum).connection_limit == limit

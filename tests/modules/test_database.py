@@ -1,0 +1,136 @@
+"""The database module: tables, Aurora and the cache."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from environments import Environment
+from environments.model import CapacityRange, DynamoDb
+from modules.database import Database
+from modules.tables import TABLES
+from tests.modules.synthesis import Synthesized, environment, synthesize
+
+
+def _database(env: Environment) -> Synthesized:
+    return synthesize(
+        lambda stack, env, names: Database(
+            stack,
+            "d",
+            environment=env,
+            names=names,
+            subnet_ids=["subnet-a", "subnet-b"],
+            database_security_group_id="sg-database",
+            cache_security_group_id="sg-cache",
+        ),
+        env,
+    )
+
+
+@pytest.fixture(scope="module")
+def dev() -> Synthesized:
+    return _database(environment("dev"))
+
+
+@pytest.fixture(scope="module")
+def prod() -> Synthesized:
+    return _database(environment("prod"))
+
+
+@pytest.fixture(scope="module")
+def provisioned() -> Synthesized:
+    dynamodb = DynamoDb(billing_mode="PROVISIONED", write=CapacityRange(min=7, max=70, target_utilization=60))
+    return _database(environment("prod", dynamodb=dynamodb))
+
+
+def test_every_table_is_encrypted_and_on_demand(dev: Synthesized) -> None:
+    tables = dev.all("aws_dynamodb_table")
+    assert len(tables) == len(TABLES)
+    for table in tables:
+        assert table["billing_mode"] == "PAY_PER_REQUEST"
+        assert table["server_side_encryption"]["enabled"] is True
+        assert "read_capacity" not in table
+
+
+def test_recovery_is_always_on_for_sessions_and_profiles_and_elsewhere_by_environment(
+    dev: Synthesized, prod: Synthesized
+) -> None:
+    def recoverable(made: Synthesized) -> set[str]:
+        return {table["name"] for table in made.all("aws_dynamodb_table") if table["point_in_time_recovery"]["enabled"]}
+
+    assert recoverable(dev) == {"auth-sessions-dev", "profile-profiles-dev"}
+    transient = {"auth-rate-limits-prod", "chat-tickets-prod", "platform-idempotency-prod"}
+    assert recoverable(prod) == {table["name"] for table in prod.all("aws_dynamodb_table")} - transient
+
+
+def test_what_holds_data_is_protected_where_the_environment_keeps_it(dev: Synthesized, prod: Synthesized) -> None:
+    table = prod.one("aws_dynamodb_table", name="post-posts-prod")
+    assert table["deletion_protection_enabled"] is True
+    assert table["lifecycle"]["prevent_destroy"] is True
+    cluster = prod.one("aws_rds_cluster")
+    assert cluster["deletion_protection"] is True
+    assert cluster["skip_final_snapshot"] is False
+    assert cluster["lifecycle"]["prevent_destroy"] is True
+    assert not any(item["deletion_protection_enabled"] for item in dev.all("aws_dynamodb_table"))
+    assert dev.one("aws_rds_cluster")["skip_final_snapshot"] is True
+    assert "lifecycle" not in dev.one("aws_rds_cluster")
+
+
+def test_provisioned_capacity_scales_tables_and_indexes_and_is_not_undone(provisioned: Synthesized) -> None:
+    table = provisioned.one("aws_dynamodb_table", name="auth-sessions-prod")
+    assert (table["read_capacity"], table["write_capacity"]) == (5, 7)
+    assert table["global_secondary_index"][0]["write_capacity"] == 7
+    assert set(table["lifecycle"]["ignore_changes"]) == {"read_capacity", "write_capacity", "global_secondary_index"}
+    targets = provisioned.all("aws_appautoscaling_target")
+    indexes = sum(len(definition.indexes) for definition in TABLES)
+    assert len(targets) == 2 * (len(TABLES) + indexes)
+    writes = [item for item in targets if item["scalable_dimension"].endswith("WriteCapacityUnits")]
+    assert {(item["min_capacity"], item["max_capacity"]) for item in writes} == {(7, 70)}
+    policies: list[dict[str, Any]] = provisioned.all("aws_appautoscaling_policy")
+    utilizations = {item["target_tracking_scaling_policy_configuration"]["target_value"] for item in policies}
+    assert utilizations == {70, 60}
+
+
+def test_aurora_is_serverless_within_the_documented_capacities(dev: Synthesized, prod: Synthesized) -> None:
+    def capacities(made: Synthesized) -> tuple[float, float]:
+        scaling = made.one("aws_rds_cluster")["serverlessv2_scaling_configuration"]
+        return scaling["min_capacity"], scaling["max_capacity"]
+
+    assert capacities(dev) == (0.5, 1)
+    assert capacities(prod) == (2, 16)
+    assert len(dev.all("aws_rds_cluster_instance")) == 1
+    assert len(prod.all("aws_rds_cluster_instance")) == 2
+    assert {item["instance_class"] for item in prod.all("aws_rds_cluster_instance")} == {"db.serverless"}
+    assert not any(item["publicly_accessible"] for item in prod.all("aws_rds_cluster_instance"))
+
+
+def test_aurora_keeps_its_password_to_itself(dev: Synthesized) -> None:
+    cluster = dev.one("aws_rds_cluster")
+    assert cluster["manage_master_user_password"] is True
+    assert "master_password" not in cluster
+    assert cluster["storage_encrypted"] is True
+    assert cluster["iam_database_authentication_enabled"] is True
+    parameters = {item["name"]: item["value"] for item in dev.one("aws_rds_cluster_parameter_group")["parameter"]}
+    assert parameters["rds.force_ssl"] == "1"
+    assert parameters["log_parameter_max_length"] == "0"
+
+
+def test_the_cache_is_encrypted_and_takes_iam_users_alone(prod: Synthesized) -> None:
+    cache = prod.one("aws_elasticache_replication_group")
+    assert cache["at_rest_encryption_enabled"] == "true"
+    assert cache["transit_encryption_enabled"] is True
+    assert cache["transit_encryption_mode"] == "required"
+    assert cache["num_cache_clusters"] == 2
+    assert cache["automatic_failover_enabled"] is True
+    assert cache["user_group_ids"]
+    user = prod.one("aws_elasticache_user", user_name="chat-cache-user-prod")
+    assert user["user_id"] == user["user_name"]
+    assert user["authentication_mode"]["type"] == "iam"
+    assert prod.one("aws_elasticache_user", user_name="default")["access_string"].startswith("off")
+
+
+def test_without_cache_authentication_there_are_no_cache_users() -> None:
+    local = _database(environment("local"))
+    assert "aws_elasticache_user" not in local.types
+    assert "user_group_ids" not in local.one("aws_elasticache_replication_group")

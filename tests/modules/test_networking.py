@@ -1,0 +1,84 @@
+"""The networking module."""
+
+from __future__ import annotations
+
+import pytest
+
+from modules.networking import Networking
+from tests.modules.synthesis import Synthesized, environment, synthesize
+
+
+def _networking(name: str) -> Synthesized:
+    return synthesize(lambda stack, env, names: Networking(stack, "n", environment=env, names=names), environment(name))
+
+
+@pytest.fixture(scope="module")
+def dev() -> Synthesized:
+    return _networking("dev")
+
+
+@pytest.fixture(scope="module")
+def prod() -> Synthesized:
+    return _networking("prod")
+
+
+def test_the_vpc_is_the_documented_one(dev: Synthesized) -> None:
+    vpc = dev.one("aws_vpc")
+    assert vpc["cidr_block"] == "10.0.0.0/16"
+    assert vpc["enable_dns_hostnames"] is True
+    assert vpc["enable_dns_support"] is True
+
+
+def test_zones_and_nat_gateways_follow_the_environment(dev: Synthesized, prod: Synthesized) -> None:
+    assert len(dev.all("aws_nat_gateway")) == 1
+    assert len(prod.all("aws_nat_gateway")) == 3
+    private = [item for item in prod.all("aws_subnet") if "private" in item["tags"]["Name"]]
+    assert {item["availability_zone"] for item in private} == {"us-east-1a", "us-east-1b", "us-east-1c"}
+    assert not any(item["map_public_ip_on_launch"] for item in prod.all("aws_subnet"))
+
+
+def test_every_private_subnet_reaches_a_nat_gateway(dev: Synthesized) -> None:
+    routes = [item for item in dev.all("aws_route") if item.get("nat_gateway_id")]
+    assert len(routes) == len(dev.all("aws_route_table")) - 1 == 2
+
+
+def test_buckets_and_tables_are_reached_without_nat(dev: Synthesized) -> None:
+    gateways = {item["service_name"] for item in dev.all("aws_vpc_endpoint") if item["vpc_endpoint_type"] == "Gateway"}
+    assert gateways == {"com.amazonaws.us-east-1.s3", "com.amazonaws.us-east-1.dynamodb"}
+
+
+def test_interface_endpoints_take_https_from_the_vpc_alone(prod: Synthesized) -> None:
+    endpoints = [item for item in prod.all("aws_vpc_endpoint") if item["vpc_endpoint_type"] == "Interface"]
+    assert {item["service_name"].rsplit(".", 1)[1] for item in endpoints} == {"secretsmanager", "ssm", "events"}
+    rule = prod.one("aws_vpc_security_group_ingress_rule", from_port=443)
+    assert rule["cidr_ipv4"] == "10.0.0.0/16"
+
+
+def test_database_and_cache_take_only_the_functions_that_use_them(dev: Synthesized) -> None:
+    rules = dev.document["resource"]["aws_vpc_security_group_ingress_rule"].values()
+    clients = {
+        (item["from_port"], item["to_port"], item["description"].removeprefix("From the ").removesuffix(" function"))
+        for item in rules
+    }
+    assert clients == {
+        (5432, 5432, "catalog"),
+        (5432, 5432, "migration"),
+        (5432, 5432, "health"),
+        (6379, 6379, "chat"),
+        (6379, 6379, "health"),
+    }
+    assert not any("cidr_ipv4" in item for item in rules)
+
+
+def test_the_default_security_group_allows_nothing(dev: Synthesized) -> None:
+    group = dev.one("aws_default_security_group")
+    assert not group.get("ingress")
+    assert not group.get("egress")
+
+
+def test_flow_logs_are_kept_as_long_as_other_logs(prod: Synthesized) -> None:
+    assert prod.one("aws_flow_log")["traffic_type"] == "ALL"
+    assert prod.one("aws_cloudwatch_log_group")["retention_in_days"] == 365
+    (statement,) = prod.policy("aws_iam_role_policy")
+    assert "*" not in statement["Resource"]
+    assert "aws_flow_log" not in _networking("local").types

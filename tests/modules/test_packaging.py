@@ -1,0 +1,98 @@
+"""Packaging: deterministic, pinned, and idle when nothing changed."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from modules.packaging import Artifact, Packager, PackagingError
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    source = tmp_path / "lambdas"
+    for folder in ("common", "auth", "chat"):
+        (source / folder).mkdir(parents=True)
+        (source / folder / "__init__.py").write_text("")
+    (source / "__init__.py").write_text("")
+    (source / "common" / "problems.py").write_text("NAME = 'problems'\n")
+    for function in ("auth", "chat"):
+        (source / function / "handler.py").write_text(f"NAME = '{function}'\n")
+    (source / "auth" / "__pycache__").mkdir()
+    (source / "auth" / "__pycache__" / "handler.cpython-313.pyc").write_bytes(b"x")
+    (tmp_path / "Pipfile.lock").write_text(
+        json.dumps({"default": {"msgspec": {"version": "==1.0", "hashes": ["sha256:0"]}}})
+    )
+    return tmp_path
+
+
+def _package(tree: Path) -> dict[str, Artifact]:
+    packager = Packager("host", source=tree / "lambdas", lock=tree / "Pipfile.lock", build=tree / "build")
+    return packager.package_all(["auth", "chat"])
+
+
+def test_a_zip_holds_the_function_and_the_shared_code_and_nothing_else(tree: Path) -> None:
+    with zipfile.ZipFile(_package(tree)["auth"].path) as archive:
+        assert sorted(archive.namelist()) == [
+            "lambdas/__init__.py",
+            "lambdas/auth/__init__.py",
+            "lambdas/auth/handler.py",
+            "lambdas/common/__init__.py",
+            "lambdas/common/problems.py",
+        ]
+
+
+def test_equal_sources_give_equal_bytes(tree: Path) -> None:
+    first = _package(tree)["auth"]
+    content = first.path.read_bytes()
+    first.path.unlink()
+    second = _package(tree)["auth"]
+    assert second == first
+    assert second.path.read_bytes() == content
+
+
+def test_an_unchanged_function_is_not_packaged_again(tree: Path) -> None:
+    before = _package(tree)
+    written = before["chat"].path.stat().st_mtime_ns
+    (tree / "lambdas" / "auth" / "handler.py").write_text("NAME = 'changed'\n")
+    after = _package(tree)
+    assert after["auth"].digest != before["auth"].digest
+    assert after["chat"] == before["chat"]
+    assert after["chat"].path.stat().st_mtime_ns == written
+
+
+def test_shared_code_changes_every_function(tree: Path) -> None:
+    before = _package(tree)
+    (tree / "lambdas" / "common" / "problems.py").write_text("NAME = 'changed'\n")
+    after = _package(tree)
+    assert all(after[name].digest != before[name].digest for name in before)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("msgspec>=1", "pin one version"),
+        ("msgspec==2.0", "Pipfile.lock has 1.0"),
+        ("leftpad==1.0", "Pipfile.lock has nothing"),
+    ],
+)
+def test_a_pin_that_the_lock_file_does_not_have_is_refused(tree: Path, line: str, says: str) -> None:
+    (tree / "lambdas" / "auth" / "requirements.txt").write_text(line + "\n")
+    with pytest.raises(PackagingError, match=says):
+        _package(tree)
+
+
+def test_a_download_that_fails_leaves_nothing_behind(tree: Path) -> None:
+    (tree / "lambdas" / "auth" / "requirements.txt").write_text("msgspec==1.0\n")
+    with pytest.raises(PackagingError, match="pip could not fetch msgspec==1.0"):
+        _package(tree)
+    assert [item for item in (tree / "build" / "dependencies").iterdir() if any(item.iterdir())] == []
+
+
+def test_a_function_without_a_handler_is_refused(tree: Path) -> None:
+    (tree / "lambdas" / "chat" / "handler.py").unlink()
+    with pytest.raises(PackagingError, match=r"chat: a function needs a folder with a handler\.py"):
+        _package(tree)
