@@ -246,6 +246,8 @@ class Capabilities(Section):
     """TLS and IAM authentication between functions and the cache."""
     database_authentication: bool = True
     """TLS and IAM authentication between functions and the database."""
+    bucket_tls_policy: bool = True
+    """A bucket policy that denies plain HTTP."""
     queue_tls_policy: bool = True
     """A queue policy that denies plain HTTP."""
     database_log_export: bool = True
@@ -254,6 +256,10 @@ class Capabilities(Section):
     """VPC flow logs that CloudWatch Logs receives under a role."""
     private_network: bool = True
     """Functions in the VPC reach only what its routes allow; without it no NAT gateway is needed."""
+    edge_tls: bool = True
+    """Viewers reach CloudFront by TLS, and are sent there when they come without."""
+    saved_queries: bool = True
+    """Saved queries of CloudWatch Logs Insights."""
 
 
 class Endpoints(Section):

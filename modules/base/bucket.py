@@ -1,4 +1,4 @@
-"""An S3 bucket: public access blocked, encrypted, versioned, reached by TLS only."""
+"""An S3 bucket: public access blocked, encrypted with S3's own keys (SSE-S3), versioned, reached by TLS only."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from cdktf_cdktf_provider_aws.s3_bucket_cors_configuration import (
 from cdktf_cdktf_provider_aws.s3_bucket_lifecycle_configuration import (
     S3BucketLifecycleConfiguration,
     S3BucketLifecycleConfigurationRule,
+    S3BucketLifecycleConfigurationRuleAbortIncompleteMultipartUpload,
+    S3BucketLifecycleConfigurationRuleFilter,
 )
 from cdktf_cdktf_provider_aws.s3_bucket_logging import S3BucketLoggingA
 from cdktf_cdktf_provider_aws.s3_bucket_ownership_controls import (
@@ -35,6 +37,9 @@ from constructs import Construct
 from modules.base.naming import service_tag
 from modules.base.policy import Statement, policy_document
 
+ACCESS_LOG_PREFIX = "s3/"
+"""Where S3's own access logs lie in the bucket that receives them."""
+
 
 class Bucket(Construct):
     """A private bucket.
@@ -44,11 +49,15 @@ class Bucket(Construct):
         service: for the Service tag.
         retain: keep the bucket and what is in it when the environment goes.
         lifecycle: rules on ageing objects; unfinished uploads are always cleared after a week.
-        kms_key_arn: encrypts with this key; None: with S3's own (SSE-S3).
         cors_rules: for buckets that browsers upload to.
-        access_log_bucket: receives the bucket's access log; None: no access log.
-        policy: statements beside the one that denies plain HTTP; their resources are theirs to give.
+        access_log_bucket: receives the bucket's access log, below `s3/<name>/`; None: no access log.
+        tls_only: deny plain HTTP.
         object_ownership: `BucketOwnerPreferred` only where a service delivers with access-control lists.
+
+    Attributes:
+        name: its name, as a reference: what uses it waits for the bucket.
+        arn: its ARN.
+        bucket: the resource.
     """
 
     def __init__(
@@ -60,14 +69,12 @@ class Bucket(Construct):
         service: str,
         retain: bool,
         lifecycle: Sequence[S3BucketLifecycleConfigurationRule] = (),
-        kms_key_arn: str | None = None,
         cors_rules: Sequence[S3BucketCorsConfigurationCorsRule] = (),
-        access_log_bucket: str | None = None,
-        policy: Sequence[Statement] = (),
+        access_log_bucket: Bucket | None = None,
+        tls_only: bool = True,
         object_ownership: str = "BucketOwnerEnforced",
     ) -> None:
         super().__init__(scope, id_)
-        self.name = name
         self.bucket = S3Bucket(
             self,
             "bucket",
@@ -76,11 +83,12 @@ class Bucket(Construct):
             tags=service_tag(service),
             lifecycle=TerraformResourceLifecycle(prevent_destroy=True) if retain else None,
         )
-        id_of_bucket = self.bucket.id
+        self.name: str = self.bucket.bucket
+        self.arn: str = self.bucket.arn
         S3BucketPublicAccessBlock(
             self,
             "public-access",
-            bucket=id_of_bucket,
+            bucket=self.name,
             block_public_acls=True,
             block_public_policy=True,
             ignore_public_acls=True,
@@ -89,64 +97,76 @@ class Bucket(Construct):
         S3BucketOwnershipControls(
             self,
             "ownership",
-            bucket=id_of_bucket,
+            bucket=self.name,
             rule=S3BucketOwnershipControlsRule(object_ownership=object_ownership),
         )
         S3BucketServerSideEncryptionConfigurationA(
             self,
             "encryption",
-            bucket=id_of_bucket,
+            bucket=self.name,
             rule=[
                 S3BucketServerSideEncryptionConfigurationRuleA(
                     apply_server_side_encryption_by_default=S3BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultA(
-                        sse_algorithm="aws:kms" if kms_key_arn else "AES256", kms_master_key_id=kms_key_arn
-                    ),
-                    bucket_key_enabled=True if kms_key_arn else None,
+                        sse_algorithm="AES256"
+                    )
                 )
             ],
         )
-        self.versioning = S3BucketVersioningA(
+        versioning = S3BucketVersioningA(
             self,
             "versioning",
-            bucket=id_of_bucket,
+            bucket=self.name,
             versioning_configuration=S3BucketVersioningVersioningConfiguration(status="Enabled"),
         )
         S3BucketLifecycleConfiguration(
             self,
             "lifecycle",
-            bucket=id_of_bucket,
+            bucket=self.name,
             rule=[_clear_unfinished_uploads(), *lifecycle],
-            depends_on=[self.versioning],
+            depends_on=[versioning],
         )
         if cors_rules:
-            S3BucketCorsConfiguration(self, "cors", bucket=id_of_bucket, cors_rule=list(cors_rules))
+            S3BucketCorsConfiguration(self, "cors", bucket=self.name, cors_rule=list(cors_rules))
         if access_log_bucket:
             S3BucketLoggingA(
-                self, "access-log", bucket=id_of_bucket, target_bucket=access_log_bucket, target_prefix=f"s3/{name}/"
+                self,
+                "access-log",
+                bucket=self.name,
+                target_bucket=access_log_bucket.name,
+                target_prefix=f"{ACCESS_LOG_PREFIX}{name}/",
+                # The receiving bucket's policy must let the logs in first.
+                depends_on=[access_log_bucket._policy] if access_log_bucket._policy else None,
             )
-        self._tls_only = Statement(
-            sid="TlsOnly",
-            effect="Deny",
-            actions=["s3:*"],
-            resources=[self.bucket.arn, f"{self.bucket.arn}/*"],
-            principals="*",
-            conditions={"Bool": {"aws:SecureTransport": "false"}},
-        )
-        self._statements = [*policy]
-        self._policy = S3BucketPolicy(
-            self, "policy", bucket=id_of_bucket, policy=policy_document([self._tls_only, *self._statements])
-        )
+        self._statements: list[Statement] = []
+        self._policy: S3BucketPolicy | None = None
+        if tls_only:
+            self.allow(
+                Statement(
+                    sid="TlsOnly",
+                    effect="Deny",
+                    actions=["s3:*"],
+                    resources=[self.arn, f"{self.arn}/*"],
+                    principals="*",
+                    conditions={"Bool": {"aws:SecureTransport": "false"}},
+                )
+            )
 
     def allow(self, statement: Statement) -> None:
-        """Adds a statement to the bucket's policy, for readers that are made after the bucket."""
+        """Adds to the bucket's policy, also for readers that are made after the bucket; resources are the statement's to give."""
         self._statements.append(statement)
-        self._policy.policy = policy_document([self._tls_only, *self._statements])
+        document = policy_document(self._statements)
+        if self._policy is None:
+            self._policy = S3BucketPolicy(self, "policy", bucket=self.name, policy=document)
+        else:
+            self._policy.policy = document
 
 
 def _clear_unfinished_uploads() -> S3BucketLifecycleConfigurationRule:
     return S3BucketLifecycleConfigurationRule(
         id="clear-unfinished-uploads",
         status="Enabled",
-        filter=[{"prefix": ""}],
-        abort_incomplete_multipart_upload=[{"daysAfterInitiation": 7}],
+        filter=[S3BucketLifecycleConfigurationRuleFilter(prefix="")],
+        abort_incomplete_multipart_upload=[
+            S3BucketLifecycleConfigurationRuleAbortIncompleteMultipartUpload(days_after_initiation=7)
+        ],
     )

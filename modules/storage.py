@@ -1,0 +1,164 @@
+"""The platform's buckets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cdktf_cdktf_provider_aws.s3_bucket_cors_configuration import S3BucketCorsConfigurationCorsRule
+from cdktf_cdktf_provider_aws.s3_bucket_lifecycle_configuration import (
+    S3BucketLifecycleConfigurationRule,
+    S3BucketLifecycleConfigurationRuleExpiration,
+    S3BucketLifecycleConfigurationRuleFilter,
+    S3BucketLifecycleConfigurationRuleNoncurrentVersionExpiration,
+    S3BucketLifecycleConfigurationRuleNoncurrentVersionTransition,
+    S3BucketLifecycleConfigurationRuleTransition,
+)
+from constructs import Construct
+
+from environments import Environment
+from modules.base.bucket import ACCESS_LOG_PREFIX, Bucket
+from modules.base.naming import Names
+from modules.base.policy import Statement
+
+INFREQUENT_AFTER = 30
+"""Days until STANDARD_IA; documented."""
+ARCHIVE_AFTER = 90
+"""Days until a Glacier class; documented."""
+KEEP = 2555
+"""Days, seven years; documented."""
+UNDO = 30
+"""Days that replaced versions stay where nobody is owed them: long enough to undo a mistake by hand."""
+UPLOADS = "uploads/"
+"""Where presigned uploads land. Nothing serves it: what is used is copied away within minutes."""
+CORS_MAX_AGE = 7200
+"""Seconds a browser may remember a preflight's answer; the most that Chromium honours."""
+
+
+class Storage(Construct):
+    """All buckets of an environment, encrypted with S3's own keys (SSE-S3).
+
+    Site and avatars need that, because CloudFront's origin access control and a customer key need each other's names. For the others a
+    customer key would cost a price for each request and a right for each function, and keep out nobody whom policies and roles let in.
+
+    Attributes:
+        avatars: users' pictures; CloudFront serves them.
+        attachments: chat attachments, images of posts and listings.
+        backups: exports and dumps.
+        frontend: the static site; CloudFront serves it.
+        artifacts: the functions' code.
+        access_logs: the other buckets' access logs, and CloudFront's.
+    """
+
+    def __init__(self, scope: Construct, id_: str, *, environment: Environment, names: Names) -> None:
+        super().__init__(scope, id_)
+        # Pictures must stay readable at once and are never expired; their old versions nobody reads.
+        served = [_expire_uploads(), _age("GLACIER_IR"), _old_versions(KEEP, archive=True)]
+        # What seven years have expired is an old version: kept no longer than it takes to undo a deletion.
+        archived = [_age("GLACIER", expire_after=KEEP), _old_versions(UNDO)]
+        rebuildable = [_old_versions(UNDO)]
+        retain, tls_only = environment.retains_data, environment.capabilities.bucket_tls_policy
+
+        self.access_logs = Bucket(
+            self,
+            "access-logs",
+            name=names.bucket("platform", "access-logs"),
+            service="platform",
+            retain=retain,
+            lifecycle=archived,
+            tls_only=tls_only,
+            object_ownership="BucketOwnerPreferred",  # CloudFront's standard logs come with access-control lists
+        )
+        self.access_logs.allow(
+            Statement(
+                sid="AccessLogs",
+                actions=["s3:PutObject"],
+                resources=[f"{self.access_logs.arn}/{ACCESS_LOG_PREFIX}*"],
+                principals={"Service": "logging.s3.amazonaws.com"},
+                conditions={"StringEquals": {"aws:SourceAccount": environment.account_id}},
+            )
+        )
+
+        def logged(
+            service: str,
+            resource: str,
+            lifecycle: Sequence[S3BucketLifecycleConfigurationRule],
+            cors_rules: Sequence[S3BucketCorsConfigurationCorsRule] = (),
+        ) -> Bucket:
+            return Bucket(
+                self,
+                resource,
+                name=names.bucket(service, resource),
+                service=service,
+                retain=retain,
+                lifecycle=lifecycle,
+                cors_rules=cors_rules,
+                access_log_bucket=self.access_logs,
+                tls_only=tls_only,
+            )
+
+        uploads = [_browser_uploads(environment.cors_origins)]
+        self.avatars = logged("profile", "avatars", served, uploads)
+        self.attachments = logged("chat", "attachments", served, uploads)
+        self.backups = logged("platform", "backups", archived)
+        self.frontend = logged("platform", "frontend", rebuildable)
+        self.artifacts = logged("platform", "artifacts", rebuildable)
+
+
+def _browser_uploads(origins: Sequence[str]) -> S3BucketCorsConfigurationCorsRule:
+    """Lets the site's pages post forms with a presigned policy, and read what they may."""
+    return S3BucketCorsConfigurationCorsRule(
+        allowed_origins=list(origins),
+        allowed_methods=["GET", "HEAD", "POST"],
+        allowed_headers=["*"],
+        expose_headers=["ETag"],
+        max_age_seconds=CORS_MAX_AGE,
+    )
+
+
+def _expire_uploads() -> S3BucketLifecycleConfigurationRule:
+    return S3BucketLifecycleConfigurationRule(
+        id="expire-uploads",
+        status="Enabled",
+        filter=[S3BucketLifecycleConfigurationRuleFilter(prefix=UPLOADS)],
+        expiration=[S3BucketLifecycleConfigurationRuleExpiration(days=1)],
+        noncurrent_version_expiration=[
+            S3BucketLifecycleConfigurationRuleNoncurrentVersionExpiration(noncurrent_days=1)
+        ],
+    )
+
+
+def _age(archive_class: str, expire_after: int | None = None) -> S3BucketLifecycleConfigurationRule:
+    """Moves current objects to cheaper classes; `expire_after` in days, None: never."""
+    return S3BucketLifecycleConfigurationRule(
+        id="age",
+        status="Enabled",
+        filter=[S3BucketLifecycleConfigurationRuleFilter(prefix="")],
+        transition=[
+            S3BucketLifecycleConfigurationRuleTransition(days=INFREQUENT_AFTER, storage_class="STANDARD_IA"),
+            S3BucketLifecycleConfigurationRuleTransition(days=ARCHIVE_AFTER, storage_class=archive_class),
+        ],
+        expiration=[S3BucketLifecycleConfigurationRuleExpiration(days=expire_after)] if expire_after else None,
+    )
+
+
+def _old_versions(keep: int, *, archive: bool = False) -> S3BucketLifecycleConfigurationRule:
+    """Removes replaced and deleted versions after `keep` days, and the delete markers that nothing is left behind.
+
+    `archive` moves them to GLACIER meanwhile: GLACIER_IR would pay for reads within milliseconds that nobody makes.
+    """
+    return S3BucketLifecycleConfigurationRule(
+        id="old-versions",
+        status="Enabled",
+        filter=[S3BucketLifecycleConfigurationRuleFilter(prefix="")],
+        noncurrent_version_transition=[
+            S3BucketLifecycleConfigurationRuleNoncurrentVersionTransition(
+                noncurrent_days=ARCHIVE_AFTER, storage_class="GLACIER"
+            )
+        ]
+        if archive
+        else None,
+        noncurrent_version_expiration=[
+            S3BucketLifecycleConfigurationRuleNoncurrentVersionExpiration(noncurrent_days=keep)
+        ],
+        expiration=[S3BucketLifecycleConfigurationRuleExpiration(expired_object_delete_marker=True)],
+    )
