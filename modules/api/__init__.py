@@ -1,0 +1,1 @@
+"""The platform's two APIs: REST and WebSocket."""

@@ -1,0 +1,107 @@
+"""The errors API Gateway answers by itself, as the problem documents the services answer with (RFC 9457)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cdktf_cdktf_provider_aws.api_gateway_gateway_response import ApiGatewayGatewayResponse
+from constructs import Construct
+
+HEADERS: Mapping[str, str] = {
+    "Content-Type": "'application/problem+json'",
+    "Cache-Control": "'no-store'",
+    "X-Content-Type-Options": "'nosniff'",
+    # API Gateway can't compare origins; `*` tells a page no more than the error, since no answer takes credentials.
+    "Access-Control-Allow-Origin": "'*'",
+    "Access-Control-Expose-Headers": "'Retry-After,ETag,X-Correlation-Id'",
+    "X-Correlation-Id": "method.request.header.X-Correlation-Id",
+}
+"""Headers of every such answer; a value is a literal in single quotes or where it comes from in the request."""
+
+
+@dataclass(frozen=True)
+class GatewayError:
+    """One answer."""
+
+    status: int
+    title: str
+    code: str
+    """What programs compare; the same codes as lambdas/common/problems.py."""
+    detail: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def body(self) -> str:
+        """The problem document."""
+        document = {"type": "about:blank", "title": self.title, "status": self.status}
+        return json.dumps({**document, "detail": self.detail, "code": self.code, "errors": []})
+
+
+_NOT_FOUND = GatewayError(404, "Not Found", "not_found", "There is nothing at this address.")
+_FORBIDDEN = GatewayError(403, "Forbidden", "forbidden", "This is not allowed.")
+_TIMEOUT = GatewayError(504, "Gateway Timeout", "timeout", "The service did not answer in time. Try again shortly.")
+
+GATEWAY_ERRORS: Mapping[str, GatewayError] = {
+    "UNAUTHORIZED": GatewayError(
+        401,
+        "Unauthorized",
+        "unauthorized",
+        "Sign in and send a valid access token.",
+        {"WWW-Authenticate": "'Bearer'"},
+    ),
+    "ACCESS_DENIED": _FORBIDDEN,
+    "WAF_FILTERED": _FORBIDDEN,
+    # What API Gateway says, with 403, of an address or method it has no route for.
+    "MISSING_AUTHENTICATION_TOKEN": _NOT_FOUND,
+    "RESOURCE_NOT_FOUND": _NOT_FOUND,
+    "REQUEST_TOO_LARGE": GatewayError(413, "Content Too Large", "body_too_large", "A body has at most 1048576 bytes."),
+    "UNSUPPORTED_MEDIA_TYPE": GatewayError(
+        415, "Unsupported Media Type", "unsupported_media_type", "Send the body as application/json in UTF-8."
+    ),
+    # The token bucket has the next token within a second.
+    "THROTTLED": GatewayError(
+        429,
+        "Too Many Requests",
+        "too_many_requests",
+        "Too many requests. Try again in 1 second.",
+        {"Retry-After": "'1'"},
+    ),
+    "INTEGRATION_FAILURE": _TIMEOUT,
+    "INTEGRATION_TIMEOUT": _TIMEOUT,
+    # The two below stand for every type not named here, and give them their status too: status and body must agree.
+    "DEFAULT_4XX": GatewayError(400, "Bad Request", "bad_request", "The request is not valid."),
+    "DEFAULT_5XX": GatewayError(
+        500,
+        "Internal Server Error",
+        "internal_error",
+        "Something went wrong on our side. The correlation id of this answer helps us find it.",
+    ),
+}
+"""By API Gateway's response type."""
+
+
+class GatewayResponses(Construct):
+    """All of them, for one REST API.
+
+    Attributes:
+        responses: the resources; a deployment takes them in.
+    """
+
+    def __init__(self, scope: Construct, id_: str, *, rest_api_id: str) -> None:
+        super().__init__(scope, id_)
+        self.responses = [
+            ApiGatewayGatewayResponse(
+                self,
+                type_.lower().replace("_", "-"),
+                rest_api_id=rest_api_id,
+                response_type=type_,
+                status_code=str(error.status),
+                response_templates={"application/json": error.body},
+                response_parameters={
+                    f"gatewayresponse.header.{name}": value for name, value in {**HEADERS, **error.headers}.items()
+                },
+            )
+            for type_, error in GATEWAY_ERRORS.items()
+        ]

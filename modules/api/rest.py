@@ -1,0 +1,336 @@
+"""The REST API: one path for each service, one authorizer, one stage."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+
+from cdktf import ITerraformDependable, TerraformProvider, TerraformResourceLifecycle
+from cdktf_cdktf_provider_aws.api_gateway_authorizer import ApiGatewayAuthorizer
+from cdktf_cdktf_provider_aws.api_gateway_base_path_mapping import ApiGatewayBasePathMapping
+from cdktf_cdktf_provider_aws.api_gateway_deployment import ApiGatewayDeployment
+from cdktf_cdktf_provider_aws.api_gateway_domain_name import (
+    ApiGatewayDomainName,
+    ApiGatewayDomainNameEndpointConfiguration,
+)
+from cdktf_cdktf_provider_aws.api_gateway_integration import ApiGatewayIntegration
+from cdktf_cdktf_provider_aws.api_gateway_method import ApiGatewayMethod
+from cdktf_cdktf_provider_aws.api_gateway_method_settings import (
+    ApiGatewayMethodSettings,
+    ApiGatewayMethodSettingsSettings,
+)
+from cdktf_cdktf_provider_aws.api_gateway_resource import ApiGatewayResource
+from cdktf_cdktf_provider_aws.api_gateway_rest_api import (
+    ApiGatewayRestApi,
+    ApiGatewayRestApiEndpointConfiguration,
+)
+from cdktf_cdktf_provider_aws.api_gateway_stage import ApiGatewayStage, ApiGatewayStageAccessLogSettings
+from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
+from cdktf_cdktf_provider_aws.wafv2_web_acl_association import Wafv2WebAclAssociation
+from constructs import Construct
+
+from environments import Environment
+from modules.api.errors import GATEWAY_ERRORS, HEADERS, GatewayResponses
+from modules.api.gateway import AccessLog, allow_invocation, throttle
+from modules.base.certificate import Certificate
+from modules.base.dns import AliasRecords
+from modules.base.function import LambdaFunction
+from modules.base.naming import Names, service_tag
+
+AUTHORIZER_TTL = 300
+"""Seconds an authorizer's answer serves the same token (API Gateway's default); the services check expiry and session again."""
+
+BEARER_PATTERN = r"^[Bb][Ee][Aa][Rr][Ee][Rr] +[\w-]+\.[\w-]+\.[\w-]+$"
+"""A Bearer header (RFC 6750; the scheme in any case) with a JWT's three parts: anything else is 401 without an invocation."""
+
+COMPRESSED_FROM = 1024
+"""Bytes: smaller answers fit in one packet anyway."""
+
+ACCESS_LOG_FIELDS = {
+    "requestId": "requestId",
+    "extendedRequestId": "extendedRequestId",
+    # API Gateway cannot log a request's header: this id leads to the function's lines, which have the correlation id.
+    "traceId": "xrayTraceId",
+    "time": "requestTime",
+    "method": "httpMethod",
+    "resourcePath": "resourcePath",
+    "path": "path",  # without the query, which may hold cursors and search terms
+    "status": "status",
+    "latency": "responseLatency",
+    "integrationLatency": "integrationLatency",
+    "integrationError": "integrationErrorMessage",
+    "error": "error.message",
+    "principal": "authorizer.principalId",
+    "sourceIp": "identity.sourceIp",
+    "userAgent": "identity.userAgent",
+}
+
+
+class RestApi(Construct):
+    """The documented API behind CloudFront: edge-optimized, with WAF on its stage.
+
+    Made in steps, because routes need functions and functions may need the API's id: `use_authorizer`, `add_service` and
+    `add_health` for each route, `deploy` last.
+
+    The execute-api address stays open beside a custom domain: WAF, throttling and authorization belong to the stage and hold there
+    too, and a smoke test can tell an API that fails from a name or certificate that does.
+
+    Args:
+        environment: the environment.
+        names: of the environment.
+        web_acl_arn: the WAF in front of the stage.
+        edge_provider: us-east-1, where the certificate of an edge-optimized domain lives.
+
+    Attributes:
+        api_id: API Gateway's id.
+        name: the API's name, as metrics have it.
+        stage_name: the environment's name.
+        stage_arn: the stage's ARN.
+        url: where clients find it: the custom domain, the emulated AWS's address, or AWS's own.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        environment: Environment,
+        names: Names,
+        web_acl_arn: str,
+        edge_provider: TerraformProvider,
+    ) -> None:
+        super().__init__(scope, id_)
+        self._environment = environment
+        self._web_acl_arn = web_acl_arn
+        self._edge_provider = edge_provider
+        self.name = names.of("platform", "api")
+        self._api = ApiGatewayRestApi(
+            self,
+            "api",
+            name=self.name,
+            description="The platform's services, one path each",
+            endpoint_configuration=ApiGatewayRestApiEndpointConfiguration(types=["EDGE"]),
+            minimum_compression_size=str(COMPRESSED_FROM),
+            tags=service_tag("platform"),
+            lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
+        )
+        self.api_id: str = self._api.id
+        self.stage_name = environment.name
+        self.stage_arn = f"arn:aws:apigateway:{environment.region}::/restapis/{self.api_id}/stages/{self.stage_name}"
+        self.url = self._url()
+        self._authorizer: ApiGatewayAuthorizer | None = None
+        self._version = self._resource(self, "v1", self._api.root_resource_id, "v1")
+        self._routes: list[tuple[str, str, str, bool]] = []
+        self._deployed: list[ITerraformDependable] = [
+            *GatewayResponses(self, "errors", rest_api_id=self.api_id).responses
+        ]
+
+    def _url(self) -> str:
+        domains, endpoint = self._environment.domains, self._environment.endpoints.aws
+        if domains:
+            return f"https://{domains.api}"
+        if endpoint:
+            return f"{endpoint}/restapis/{self.api_id}/{self.stage_name}/_user_request_"
+        return f"https://{self.api_id}.execute-api.{self._environment.region}.amazonaws.com/{self.stage_name}"
+
+    def use_authorizer(self, function: LambdaFunction) -> None:
+        """Has every route that is not public authorized by this function, by the token of the Authorization header."""
+        self._authorizer = ApiGatewayAuthorizer(
+            self,
+            "authorizer",
+            rest_api_id=self.api_id,
+            name=function.name,
+            type="TOKEN",
+            identity_source="method.request.header.Authorization",
+            identity_validation_expression=BEARER_PATTERN,
+            authorizer_uri=function.alias.invoke_arn,
+            authorizer_result_ttl_in_seconds=AUTHORIZER_TTL,
+        )
+        allow_invocation(
+            self,
+            "authorizer-permission",
+            function=function,
+            source_arn=f"{self._api.execution_arn}/authorizers/{self._authorizer.id}",
+        )
+
+    def add_service(self, scope: Construct, path: str, function: LambdaFunction, *, public: bool) -> None:
+        """Routes everything at and below /v1/{path} to a function.
+
+        Args:
+            scope: what the routes belong to.
+            path: one segment.
+            function: answers all methods, preflights included: it knows which origin may call.
+            public: without the authorizer. Otherwise everything but preflights, which carry no token, is authorized.
+        """
+        base = self._resource(scope, "path", self._version.id, path)
+        below = self._resource(scope, "path-below", base.id, "{proxy+}")
+        for resource, segments, below_it in ((base, path, ""), (below, f"{path}/{{proxy+}}", "-below")):
+            route = f"/v1/{segments}"
+            methods = {"ANY": False} if public else {"ANY": True, "OPTIONS": False}
+            for method, authorized in methods.items():
+                self._add_method(
+                    scope,
+                    f"{method.lower()}{below_it}",
+                    resource,
+                    route=(method, route),
+                    function=function,
+                    authorized=authorized,
+                )
+            self._allow_route(scope, f"permission{below_it}", route, function)
+
+    def add_health(self, scope: Construct, function: LambdaFunction) -> None:
+        """Routes GET /health, and its preflight, to a function."""
+        resource = self._resource(scope, "path", self._api.root_resource_id, "health")
+        for method in ("GET", "OPTIONS"):
+            self._add_method(
+                scope, method.lower(), resource, route=(method, "/health"), function=function, authorized=False
+            )
+        self._allow_route(scope, "permission", "/health", function)
+
+    def _resource(self, scope: Construct, id_: str, parent_id: str, segment: str) -> ApiGatewayResource:
+        return ApiGatewayResource(scope, id_, rest_api_id=self.api_id, parent_id=parent_id, path_part=segment)
+
+    def _add_method(
+        self,
+        scope: Construct,
+        id_: str,
+        resource: ApiGatewayResource,
+        *,
+        route: tuple[str, str],
+        function: LambdaFunction,
+        authorized: bool,
+    ) -> None:
+        if authorized and self._authorizer is None:
+            raise ValueError(f"{' '.join(route)} is not public: call use_authorizer before adding it")
+        declared = ApiGatewayMethod(
+            scope,
+            f"{id_}-method",
+            rest_api_id=self.api_id,
+            resource_id=resource.id,
+            http_method=route[0],
+            authorization="CUSTOM" if authorized else "NONE",
+            authorizer_id=self._authorizer.id if authorized and self._authorizer else None,
+        )
+        integration = ApiGatewayIntegration(
+            scope,
+            f"{id_}-integration",
+            rest_api_id=self.api_id,
+            resource_id=resource.id,
+            http_method=declared.http_method,
+            type="AWS_PROXY",
+            integration_http_method="POST",
+            uri=function.alias.invoke_arn,
+        )
+        self._routes.append((*route, function.name, authorized))
+        self._deployed += [declared, integration]
+
+    def _allow_route(self, scope: Construct, id_: str, route: str, function: LambdaFunction) -> None:
+        source = f"{self._api.execution_arn}/{self.stage_name}/*{route.replace('{proxy+}', '*')}"
+        allow_invocation(scope, id_, function=function, source_arn=source)
+
+    def deploy(self) -> None:
+        """Publishes the routes declared so far as the stage; later ones would not be served."""
+        environment = self._environment
+        deployment = ApiGatewayDeployment(
+            self,
+            "deployment",
+            rest_api_id=self.api_id,
+            description="The declared routes",
+            triggers={
+                "configuration": self._digest(),
+                **({"authorizer": self._authorizer.id} if self._authorizer else {}),
+            },
+            depends_on=self._deployed,
+            lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
+        )
+        logs = environment.capabilities.api_gateway_account
+        access_log = (
+            AccessLog(self, "access-log", environment=environment, name=self.name, fields=ACCESS_LOG_FIELDS)
+            if logs
+            else None
+        )
+        stage = ApiGatewayStage(
+            self,
+            "stage",
+            rest_api_id=self.api_id,
+            deployment_id=deployment.id,
+            stage_name=self.stage_name,
+            xray_tracing_enabled=True,
+            access_log_settings=ApiGatewayStageAccessLogSettings(
+                destination_arn=access_log.arn, format=access_log.format
+            )
+            if access_log
+            else None,
+            tags=service_tag("platform"),
+        )
+        if logs:
+            # API Gateway would make this group itself, and keep it for ever.
+            CloudwatchLogGroup(
+                self,
+                "execution-log",
+                name=f"API-Gateway-Execution-Logs_{self.api_id}/{self.stage_name}",
+                retention_in_days=environment.monitoring.log_retention_days,
+                tags=service_tag("platform"),
+            )
+        limit = throttle(environment)
+        ApiGatewayMethodSettings(
+            self,
+            "settings",
+            rest_api_id=self.api_id,
+            stage_name=stage.stage_name,
+            method_path="*/*",
+            settings=ApiGatewayMethodSettingsSettings(
+                throttling_rate_limit=limit.rate,
+                throttling_burst_limit=limit.burst,
+                metrics_enabled=environment.monitoring.detailed_metrics,
+                logging_level="ERROR" if logs else "OFF",
+                data_trace_enabled=False,  # it would log bodies and tokens
+                caching_enabled=False,  # answers differ from caller to caller
+            ),
+        )
+        Wafv2WebAclAssociation(self, "firewall", resource_arn=stage.arn, web_acl_arn=self._web_acl_arn)
+        self._custom_domain(stage)
+
+    def _digest(self) -> str:
+        """Changes whenever what a deployment takes in does: chosen facts, since resources' attributes change by being read."""
+        facts = {
+            "routes": sorted(self._routes),
+            "errors": {type_: asdict(error) for type_, error in GATEWAY_ERRORS.items()},
+            "error_headers": dict(HEADERS),
+            "authorizer": [BEARER_PATTERN, AUTHORIZER_TTL],
+            "compressed_from": COMPRESSED_FROM,
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def _custom_domain(self, stage: ApiGatewayStage) -> None:
+        domains, hosted_zone_id = self._environment.domains, self._environment.hosted_zone_id
+        if domains is None or hosted_zone_id is None:
+            return
+        certificate = Certificate(
+            self,
+            "certificate",
+            domain_names=[domains.api],
+            hosted_zone_id=hosted_zone_id,
+            provider=self._edge_provider,
+        )
+        domain = ApiGatewayDomainName(
+            self,
+            "domain",
+            domain_name=domains.api,
+            certificate_arn=certificate.arn,
+            endpoint_configuration=ApiGatewayDomainNameEndpointConfiguration(types=["EDGE"]),
+            security_policy="TLS_1_2",
+            tags=service_tag("platform"),
+        )
+        ApiGatewayBasePathMapping(
+            self, "mapping", api_id=self.api_id, stage_name=stage.stage_name, domain_name=domain.domain_name
+        )
+        AliasRecords(
+            self,
+            "records",
+            hosted_zone_id=hosted_zone_id,
+            domain_name=domains.api,
+            target=domain.cloudfront_domain_name,
+            target_zone_id=domain.cloudfront_zone_id,
+        )

@@ -1,0 +1,228 @@
+"""The WebSocket API: the chat service's frames, each action a route."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from cdktf import TerraformResourceLifecycle
+from cdktf_cdktf_provider_aws.apigatewayv2_api import Apigatewayv2Api
+from cdktf_cdktf_provider_aws.apigatewayv2_api_mapping import Apigatewayv2ApiMapping
+from cdktf_cdktf_provider_aws.apigatewayv2_authorizer import Apigatewayv2Authorizer
+from cdktf_cdktf_provider_aws.apigatewayv2_deployment import Apigatewayv2Deployment
+from cdktf_cdktf_provider_aws.apigatewayv2_domain_name import (
+    Apigatewayv2DomainName,
+    Apigatewayv2DomainNameDomainNameConfiguration,
+)
+from cdktf_cdktf_provider_aws.apigatewayv2_integration import Apigatewayv2Integration
+from cdktf_cdktf_provider_aws.apigatewayv2_route import Apigatewayv2Route
+from cdktf_cdktf_provider_aws.apigatewayv2_stage import (
+    Apigatewayv2Stage,
+    Apigatewayv2StageAccessLogSettings,
+    Apigatewayv2StageDefaultRouteSettings,
+)
+from constructs import Construct
+
+from environments import Environment
+from modules.api.gateway import AccessLog, allow_invocation, throttle
+from modules.base.certificate import Certificate
+from modules.base.dns import AliasRecords
+from modules.base.function import LambdaFunction
+from modules.base.naming import Names, service_tag
+
+CONNECT = "$connect"
+
+ACTIONS = ("join_room", "leave_room", "send_message", "typing_start", "typing_stop", "mark_read", "ping")
+"""What a client's frame may ask for; every other frame goes to $default."""
+
+ROUTES = (CONNECT, "$disconnect", "$default", *ACTIONS)
+
+TICKET = "route.request.querystring.ticket"
+"""Where the single-use ticket is: browsers can't set headers on a WebSocket."""
+
+ACCESS_LOG_FIELDS = {
+    "requestId": "requestId",
+    "extendedRequestId": "extendedRequestId",
+    "time": "requestTime",
+    "event": "eventType",
+    "route": "routeKey",
+    "connectionId": "connectionId",
+    "messageId": "messageId",
+    "status": "status",
+    "integrationStatus": "integration.status",
+    "integrationLatency": "integrationLatency",
+    "integrationError": "integrationErrorMessage",
+    "authorizerError": "authorizer.error",
+    "error": "error.message",
+    "principal": "authorizer.principalId",
+    "sourceIp": "identity.sourceIp",
+    "userAgent": "identity.userAgent",
+}
+
+
+class WebSocketApi(Construct):
+    """The API itself first, so that the chat function can be told its id; `add_routes` then leads to that function.
+
+    WAF cannot protect a WebSocket API: its stage is throttled, and nobody connects without a ticket.
+
+    Args:
+        environment: the environment.
+        names: of the environment.
+
+    Attributes:
+        api_id: API Gateway's id.
+        stage_name: the environment's name.
+        management_arns: what it takes permission for to post to connections and to close them.
+        management_endpoint: where to post to connections and close them.
+        url: where clients connect: the custom domain, the emulated AWS's address, or AWS's own.
+    """
+
+    def __init__(self, scope: Construct, id_: str, *, environment: Environment, names: Names) -> None:
+        super().__init__(scope, id_)
+        self._environment = environment
+        self._name = names.of("platform", "websocket")
+        self._api = Apigatewayv2Api(
+            self,
+            "api",
+            name=self._name,
+            description="Live frames of the chat service",
+            protocol_type="WEBSOCKET",
+            route_selection_expression="$request.body.action",
+            tags=service_tag("chat"),
+        )
+        self.api_id: str = self._api.id
+        self.stage_name = environment.name
+        stage = f"{self.api_id}/{self.stage_name}"
+        self.management_arns = tuple(
+            names.arn("execute-api", f"{stage}/{method}/@connections/*") for method in ("POST", "DELETE")
+        )
+        # Not the custom domain: the function would need the mapping that needs the function.
+        self.management_endpoint = (
+            f"{environment.endpoints.aws}/_aws/execute-api/{stage}"
+            if environment.endpoints.aws
+            else f"https://{self.api_id}.execute-api.{environment.region}.amazonaws.com/{self.stage_name}"
+        )
+        self.url = (
+            f"wss://{environment.domains.websocket}"
+            if environment.domains
+            else f"ws{self.management_endpoint.removeprefix('http')}"
+        )
+
+    def add_routes(self, function: LambdaFunction, *, authorizer: LambdaFunction) -> None:
+        """Routes every frame to a function, and publishes the stage.
+
+        Args:
+            function: gets all routes, connect and disconnect included.
+            authorizer: redeems the ticket of a connecting client.
+        """
+        environment = self._environment
+        ticket_check = Apigatewayv2Authorizer(
+            self,
+            "authorizer",
+            api_id=self.api_id,
+            name=authorizer.name,
+            authorizer_type="REQUEST",
+            authorizer_uri=authorizer.alias.invoke_arn,
+            identity_sources=[TICKET],
+            # A REQUEST authorizer has none; an emulated AWS answers with an empty one.
+            lifecycle=TerraformResourceLifecycle(ignore_changes=["jwt_configuration"]),
+        )
+        allow_invocation(
+            self,
+            "authorizer-permission",
+            function=authorizer,
+            source_arn=f"{self._api.execution_arn}/authorizers/{ticket_check.id}",
+        )
+        integration = Apigatewayv2Integration(
+            self,
+            "integration",
+            api_id=self.api_id,
+            integration_type="AWS_PROXY",
+            integration_method="POST",
+            integration_uri=function.alias.invoke_arn,
+        )
+        allow_invocation(
+            self,
+            "permission",
+            function=function,
+            source_arn=f"{self._api.execution_arn}/{self.stage_name}/*",
+        )
+        routes = [
+            Apigatewayv2Route(
+                self,
+                f"route-{route.removeprefix('$')}",
+                api_id=self.api_id,
+                route_key=route,
+                target=f"integrations/{integration.id}",
+                # Only a connection is authorized; its later frames carry what the authorizer said then.
+                authorization_type="CUSTOM" if route == CONNECT else "NONE",
+                authorizer_id=ticket_check.id if route == CONNECT else None,
+            )
+            for route in ROUTES
+        ]
+        facts = json.dumps([sorted(ROUTES), TICKET, function.name, authorizer.name])
+        deployment = Apigatewayv2Deployment(
+            self,
+            "deployment",
+            api_id=self.api_id,
+            description="The declared routes",
+            triggers={
+                "configuration": hashlib.sha256(facts.encode()).hexdigest(),
+                "authorizer": ticket_check.id,
+                "integration": integration.id,
+            },
+            depends_on=routes,
+            lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
+        )
+        limit = throttle(environment)
+        logs = environment.capabilities.api_gateway_account
+        access_log = (
+            AccessLog(self, "access-log", environment=environment, name=self._name, fields=ACCESS_LOG_FIELDS)
+            if logs
+            else None
+        )
+        stage = Apigatewayv2Stage(
+            self,
+            "stage",
+            api_id=self.api_id,
+            name=self.stage_name,
+            deployment_id=deployment.id,
+            default_route_settings=Apigatewayv2StageDefaultRouteSettings(
+                throttling_rate_limit=limit.rate,
+                throttling_burst_limit=limit.burst,
+                detailed_metrics_enabled=environment.monitoring.detailed_metrics,
+                logging_level="ERROR" if logs else "OFF",
+                data_trace_enabled=False,  # it would log messages
+            ),
+            access_log_settings=Apigatewayv2StageAccessLogSettings(
+                destination_arn=access_log.arn, format=access_log.format
+            )
+            if access_log
+            else None,
+            tags=service_tag("chat"),
+        )
+        self._custom_domain(stage)
+
+    def _custom_domain(self, stage: Apigatewayv2Stage) -> None:
+        domains, hosted_zone_id = self._environment.domains, self._environment.hosted_zone_id
+        if domains is None or hosted_zone_id is None:
+            return
+        certificate = Certificate(self, "certificate", domain_names=[domains.websocket], hosted_zone_id=hosted_zone_id)
+        domain = Apigatewayv2DomainName(
+            self,
+            "domain",
+            domain_name=domains.websocket,
+            domain_name_configuration=Apigatewayv2DomainNameDomainNameConfiguration(
+                certificate_arn=certificate.arn, endpoint_type="REGIONAL", security_policy="TLS_1_2"
+            ),
+            tags=service_tag("chat"),
+        )
+        Apigatewayv2ApiMapping(self, "mapping", api_id=self.api_id, domain_name=domain.domain_name, stage=stage.name)
+        AliasRecords(
+            self,
+            "records",
+            hosted_zone_id=hosted_zone_id,
+            domain_name=domains.websocket,
+            target=domain.domain_name_configuration.target_domain_name,
+            target_zone_id=domain.domain_name_configuration.hosted_zone_id,
+        )

@@ -1,0 +1,63 @@
+"""The catalog service: listings, wishlists and ratings, in PostgreSQL."""
+
+from __future__ import annotations
+
+from constructs import Construct
+
+from modules.base.bucket import Bucket
+from modules.base.connections import DatabaseConnection
+from modules.base.data_access import database_access
+from modules.base.function import FunctionNetwork
+from modules.base.service import Service, ServicePlatform
+from modules.base.statements import object_access, upload_access
+from modules.cdn import IMAGES_PREFIX
+
+IMAGES = f"{IMAGES_PREFIX}catalog/"
+"""Where in their bucket listings' images are once checked, within the prefix that the cdn domain serves."""
+
+DATABASE_ROLE = "catalog"
+"""The PostgreSQL role it connects as; migrations make it."""
+
+
+class Catalog(Service):
+    """/v1/catalog.
+
+    Args:
+        platform: what it shares with the other services.
+        database: holds the listings.
+        attachments: the bucket of what users upload.
+        cdn_domain: where images are served, host[:port].
+        network: where in the VPC it runs, to reach the database.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        platform: ServicePlatform,
+        database: DatabaseConnection,
+        attachments: Bucket,
+        cdn_domain: str,
+        network: FunctionNetwork,
+    ) -> None:
+        listings = database_access(platform.names, database, DATABASE_ROLE)
+        super().__init__(
+            scope,
+            id_,
+            platform=platform,
+            service="catalog",
+            path="catalog",
+            description="Listings, wishlists and ratings",
+            network=network,
+            variables={
+                "S3_BUCKET_ATTACHMENTS": attachments.name,
+                "CLOUDFRONT_DOMAIN": cdn_domain,
+                **listings.variables,
+            },
+            statements=[
+                upload_access(attachments, "catalog"),
+                object_access("Images", attachments, IMAGES, "PutObject", "DeleteObject"),
+                *listings.statements,
+            ],
+        )
