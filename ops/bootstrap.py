@@ -79,14 +79,10 @@ def _state_bucket(cloud: Cloud) -> list[Step]:
     steps = [Step("state bucket", "made" if made else "already there", name)]
     if changed and not made:
         steps.append(Step("state bucket settings", "made", ", ".join(changed)))
-    if _plain_http(cloud):
-        reason = "this AWS is addressed by plain HTTP, which the policy would deny"
+    if not cloud.environment.capabilities.bucket_tls_policy:
+        reason = "the environment's capability bucket_tls_policy is off"
         steps.append(Step("state bucket TLS-only policy", "skipped", reason))
     return steps
-
-
-def _plain_http(cloud: Cloud) -> bool:
-    return bool(cloud.endpoint and cloud.endpoint.startswith("http://"))
 
 
 def _ensure_bucket(s3: Any, name: str, region: str) -> bool:
@@ -177,7 +173,7 @@ def _bucket_settings(cloud: Cloud, s3: Any, name: str) -> dict[str, Callable[[],
         "public access block": private,
         "expiry of old versions": expiring,
     }
-    return settings if _plain_http(cloud) else {**settings, "TLS-only policy": tls}
+    return {**settings, "TLS-only policy": tls} if cloud.environment.capabilities.bucket_tls_policy else settings
 
 
 def _or_none(read: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:

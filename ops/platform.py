@@ -15,11 +15,11 @@ from ops.embedded import EmbeddedCloud
 from ops.embedded.processes import MARKER
 from ops.errors import InterruptedRunError
 from ops.health import wait_until_healthy
-from ops.root import Root, write_json
+from ops.root import Root, read_json, write_json
 from ops.site import publish
 from ops.state import end_orphaned_run, remove_stale_lock
 from ops.synth import synthesize
-from ops.terraform import Apply, Terraform, TerraformError, changes
+from ops.terraform import Apply, Terraform, TerraformError, TerraformKilledError, changes
 from ops.toolchain import node_variables, terraform, terraform_variables
 
 
@@ -64,24 +64,30 @@ def up(root: Root) -> Up:
     with root.exclusive():
         steps = Steps()
         root.platform_file.unlink(missing_ok=True)
-        doubt = _Doubt(root)
         end_orphaned_run(_directory(root))
         embedded = EmbeddedCloud(root)
+        fit = _Fit(root)
         if embedded.start().killed:
-            doubt.raise_()
+            fit.doubt()
+        if fit.hopeless:
+            say("The first apply was killed half-way, so the embedded AWS is emptied and made anew")
+            embedded.reset_aws()
+            fit.reset()
         steps.done("start")
-        doubtful = doubt.raised
+        doubtful = fit.doubtful
         try:
-            cloud, applied = _converge(root, executable, embedded, doubt, steps)
+            cloud, applied = _converge(root, executable, embedded, fit, steps)
+        except TerraformKilledError:
+            raise
         except TerraformError as error:
-            if not doubtful or not embedded.alive():
+            if not doubtful:
                 raise
             say(
-                f"After a crash the embedded AWS does not fit Terraform's state, so it is emptied and made anew: {error}"
+                f"After a crash the embedded AWS does not fit Terraform's state, so it is emptied and made anew:\n{error}"
             )
             embedded.reset_aws()
-            doubt.settle()
-            cloud, applied = _converge(root, executable, embedded, doubt, steps)
+            fit.reset()
+            cloud, applied = _converge(root, executable, embedded, fit, steps)
         say(f"Applied: {changes(applied.counts)}")
         if publish(cloud, applied.outputs):
             say("Published the status page")
@@ -117,30 +123,41 @@ def down(root: Root, *, purge: bool = False) -> list[str]:
     return stopped
 
 
-class _Doubt:
-    """Whether Terraform's state may know less or more than the AWS holds, because one of them was killed; kept in a file."""
+class _Fit:
+    """Whether the embedded AWS is sure to hold what Terraform's state says; kept in a file, so that a crash can't lose it."""
 
     def __init__(self, root: Root) -> None:
-        self._file = root.path / "doubt"
+        self._file = root.path / "fit.json"
+        found = read_json(self._file) or {}
+        self.doubtful: bool = found.get("doubtful", False)
+        """The AWS or an apply was killed since the last apply that ended by itself."""
+        self._applied: bool = found.get("applied", False)
 
     @property
-    def raised(self) -> bool:
-        return self._file.exists()
+    def hopeless(self) -> bool:
+        """An apply was killed before any succeeded: what it made is in nobody's way but its own, and there is no data to keep."""
+        return self.doubtful and not self._applied
 
-    def raise_(self) -> None:
-        self._file.touch()
+    def doubt(self) -> None:
+        self._write(doubtful=True, applied=self._applied)
 
-    def settle(self) -> None:
-        self._file.unlink(missing_ok=True)
+    def confirm(self, *, succeeded: bool) -> None:
+        """An apply ended by itself, its state stored."""
+        self._write(doubtful=False, applied=self._applied or succeeded)
+
+    def reset(self) -> None:
+        self._write(doubtful=False, applied=False)
+
+    def _write(self, *, doubtful: bool, applied: bool) -> None:
+        self.doubtful, self._applied = doubtful, applied
+        write_json(self._file, {"doubtful": doubtful, "applied": applied})
 
 
 def _directory(root: Root) -> Path:
     return root.cdktf_out / "stacks" / EMBEDDED
 
 
-def _converge(
-    root: Root, executable: Path, embedded: EmbeddedCloud, doubt: _Doubt, steps: Steps
-) -> tuple[Cloud, Apply]:
+def _converge(root: Root, executable: Path, embedded: EmbeddedCloud, fit: _Fit, steps: Steps) -> tuple[Cloud, Apply]:
     cloud = connect(EMBEDDED, root)
     bootstrap(cloud, billing=False)
     steps.done("bootstrap")
@@ -158,15 +175,16 @@ def _converge(
     )
     stack.init()
     steps.done("init")
-    doubtful = doubt.raised
-    doubt.raise_()
+    doubtful = fit.doubtful
+    fit.doubt()
     try:
         applied = stack.apply()
-    except (TerraformError, InterruptedRunError) as error:
-        stored = error.state_stored if isinstance(error, InterruptedRunError) else embedded.alive()
-        if stored and not doubtful:
-            doubt.settle()
+    except TerraformKilledError:
         raise
-    doubt.settle()
+    except (TerraformError, InterruptedRunError):
+        if not doubtful:
+            fit.confirm(succeeded=False)
+        raise
+    fit.confirm(succeeded=True)
     steps.done("apply")
     return cloud, applied

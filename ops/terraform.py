@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,12 +26,18 @@ PARALLELISM = 30
 """Resources worked on at once. Most of an apply is the provider's own waiting, so this is above Terraform's 10."""
 GUARD_INTERVAL = 1.0
 """Seconds between looks at whether the cloud being applied to still runs."""
+ERRORS_SHOWN = 10
+"""One mistake often fails many resources; the log has them all."""
 GIVE_UP_TIMEOUT = 20.0
 """Seconds Terraform gets to end by itself once that cloud is gone; then it is killed."""
 
 
 class TerraformError(OperatorError):
-    """Terraform reported errors; the message has each one's summary, detail and resource."""
+    """Terraform reported errors; the message has each one's resource, summary and detail."""
+
+
+class TerraformKilledError(TerraformError):
+    """Terraform was killed, or could not store its state: it may have made resources that its state does not list."""
 
 
 @dataclass
@@ -149,6 +155,7 @@ class Terraform:
 
         Raises:
             TerraformError: resources failed; the rest is applied and the state is stored, so that the next run continues.
+            TerraformKilledError: it ended without storing its state.
             InterruptedRunError: the operator stopped it; what was in flight is finished and stored.
         """
         self._push_errored_state()
@@ -199,15 +206,19 @@ class Terraform:
                         state.errors.append(line.strip())
                     progress.show(state.line(time.monotonic()))
                 status = process.wait()
+        if stop.reason or status < 0 or stop.interrupts > 1:
+            raise TerraformKilledError(stop.reason or "Terraform was killed: run the same command again to recover")
         if stop.interrupts:
-            stored = stop.interrupts == 1 and status >= 0
-            raise InterruptedRunError("Stopped; run the same command again to continue", state_stored=stored)
-        if stop.reason:
-            raise TerraformError(stop.reason)
+            raise InterruptedRunError("Stopped; run the same command again to continue")
         if status:
-            errors = "\n".join(dict.fromkeys(state.errors))
-            raise TerraformError(errors or f"terraform ended with status {status}; see {self._log}")
+            raise TerraformError(_summary(state.errors) or f"terraform ended with status {status}; see {self._log}")
         return state
+
+
+def _summary(errors: Sequence[str]) -> str:
+    unique = list(dict.fromkeys(errors))
+    more = len(unique) - ERRORS_SHOWN
+    return "\n".join([*unique[:ERRORS_SHOWN], *([f"and {more} more"] if more > 0 else [])])
 
 
 class _Stop:
