@@ -81,8 +81,10 @@ class RateLimiter:
         return found.get("revision", 0), found.get("attempts", [])
 
     def _write(self, key: str, revision: int, attempts: list[int], expires_at: int | None) -> bool:
-        values: dict[str, Any] = {":read": revision, ":next": revision + 1, ":attempts": attempts}
-        update = "SET attempts = :attempts, revision = :next"
+        values: dict[str, Any] = {":next": revision + 1, ":attempts": attempts}
+        update, unchanged = "SET attempts = :attempts, revision = :next", "attribute_not_exists(revision)"
+        if revision:
+            values[":read"], unchanged = revision, "revision = :read"
         if expires_at is not None:
             values[":expires_at"], update = expires_at, f"{update}, expires_at = :expires_at"
         try:
@@ -90,7 +92,7 @@ class RateLimiter:
                 TableName=self._table,
                 Key=pack({"limit_key": key}),
                 UpdateExpression=update,
-                ConditionExpression="revision = :read" if revision else "attribute_not_exists(revision)",
+                ConditionExpression=unchanged,
                 ExpressionAttributeValues=pack(values),
             )
         except ClientError as error:

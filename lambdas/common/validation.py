@@ -24,7 +24,7 @@ Email = Annotated[
     # Cognito takes user names of at most 128 characters; the pattern only stops what can't be an address at all.
     Meta(
         max_length=128,
-        pattern=r"^[^\s@\x00-\x1f]+@[^\s@.\x00-\x1f]+(\.[^\s@.\x00-\x1f]+)+$",
+        pattern=r"^[^\s@\x00-\x1f]+@[^\s@.\x00-\x1f]+(\.[^\s@.\x00-\x1f]+)+\Z",
         description="must be an email address",
     ),
 ]

@@ -1,0 +1,164 @@
+"""An auth service without AWS."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec import structs
+
+from lambdas.auth.logic import AuthService
+from lambdas.auth.models import User
+from lambdas.auth.refresh_tokens import RefreshTokens
+from lambdas.auth.sessions import Session
+from lambdas.common.keys import KeyRing
+from lambdas.common.problems import FieldError, Problem
+from lambdas.common.rate_limit import Limit, Reservation
+from lambdas.common.tokens import TokenIssuer, TokenVerifier
+from tests.lambdas.support import FakeClock, FakeKeys
+
+
+class FakeIdentity:
+    """Users by email, all of them confirmed, with the code "000000"."""
+
+    def __init__(self) -> None:
+        self.users: dict[str, User] = {}
+        self.passwords: dict[str, str] = {}
+        self.mails: list[str] = []
+
+    def add(self, email: str, password: str, *roles: str) -> User:
+        user = User(user_id=f"id-{email}", email=email, display_name="Ann", roles=("user", *roles))
+        self.users[email], self.passwords[email] = user, password
+        return user
+
+    def sign_up(self, email: str, password: str, display_name: str) -> str:
+        if email in self.users:
+            raise Problem.conflict("taken", "email_taken")
+        return self.add(email, password).user_id
+
+    def confirm(self, email: str, code: str) -> None:
+        if email not in self.users or code != "000000":
+            raise Problem.bad_request("code", "invalid_code")
+
+    def resend_confirmation(self, email: str) -> None:
+        self.mails.append(email)
+
+    def authenticate(self, email: str, password: str) -> User:
+        if self.passwords.get(email) != password:
+            raise Problem.unauthorized()
+        return self.users[email]
+
+    def find(self, user_id: str) -> User | None:
+        return next((user for user in self.users.values() if user.user_id == user_id), None)
+
+    def change_password(self, user_id: str, current: str, new: str) -> None:
+        user = self.find(user_id)
+        assert user is not None
+        assert user.email is not None
+        if self.passwords[user.email] != current:
+            raise Problem.invalid([FieldError("currentPassword", "is wrong")])
+        self.passwords[user.email] = new
+
+    def send_reset_code(self, email: str) -> None:
+        self.mails.append(email)
+
+    def reset_password(self, email: str, code: str, new: str) -> User | None:
+        self.confirm(email, code)
+        self.passwords[email] = new
+        return self.users[email]
+
+
+class MemorySessions:
+    """Sessions by id. `before_rotation` runs in the moment between reading and rotating."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.items: dict[str, Session] = {}
+        self.before_rotation: Any = None
+        self._clock = clock
+
+    def add(self, session: Session) -> None:
+        self.items[session.session_id] = session
+
+    def find(self, session_id: str) -> Session | None:
+        session = self.items.get(session_id)
+        return session if session and session.expires_at > self._clock() else None
+
+    def of_user(self, user_id: str) -> list[Session]:
+        return [s for s in self.items.values() if s.user_id == user_id and s.expires_at > self._clock()]
+
+    def rotate(self, before: Session, after: Session) -> bool:
+        if self.before_rotation:
+            hook, self.before_rotation = self.before_rotation, None
+            hook()
+        current = self.items.get(before.session_id)
+        if current is None or current.generation != before.generation:
+            return False
+        self.items[before.session_id] = after
+        return True
+
+    def revoke(self, session_id: str, user_id: str) -> bool:
+        found = self.items.get(session_id)
+        if found is None or found.user_id != user_id:
+            return False
+        del self.items[session_id]
+        return True
+
+    def revoke_all(self, user_id: str, keep: str | None = None) -> None:
+        self.items = {i: s for i, s in self.items.items() if s.user_id != user_id or i == keep}
+
+
+class FakeLimiter:
+    """Counts reservations that were not given back, and refuses beyond the limit, for ever."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+
+    def reserve(self, limit: Limit, *subject: str) -> Reservation:
+        key = "#".join((limit.name, *subject))
+        if self.counts.get(key, 0) >= limit.attempts:
+            raise Problem.too_many_requests(60)
+        self.counts[key] = self.counts.get(key, 0) + 1
+        return Reservation(key, 0)
+
+    def release(self, reservation: Reservation) -> None:
+        self.counts[reservation.key] -= 1
+
+
+@dataclass
+class FakeEvents:
+    published: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
+
+    def publish(self, event_type: str, *, actor_id: str, data: Mapping[str, Any]) -> None:
+        self.published.append((event_type, actor_id, data))
+
+    @property
+    def types(self) -> list[str]:
+        return [event_type for event_type, _, _ in self.published]
+
+
+class World:
+    """An auth service, and everything around it within reach."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.keys = FakeKeys()
+        self.identity = FakeIdentity()
+        self.sessions = MemorySessions(self.clock)
+        self.limiter = FakeLimiter()
+        self.events = FakeEvents()
+        ring = KeyRing(self.keys, self.clock)
+        self.tokens = TokenVerifier(ring, self.clock)
+        self.service = AuthService(
+            identity=self.identity,
+            sessions=self.sessions,
+            access_tokens=TokenIssuer(ring, self.clock),
+            refresh_tokens=RefreshTokens(ring),
+            limiter=self.limiter,
+            events=self.events,
+            clock=self.clock,
+        )
+
+    def session(self, session_id: str) -> Session:
+        return self.sessions.items[session_id]
+
+    def change(self, session_id: str, **changes: Any) -> None:
+        self.sessions.items[session_id] = structs.replace(self.sessions.items[session_id], **changes)

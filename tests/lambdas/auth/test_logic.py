@@ -1,0 +1,284 @@
+"""The auth service's rules, without AWS."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambdas.auth.logic import (
+    ACCESS_LIFETIME,
+    ANONYMOUS,
+    ANONYMOUS_LIFETIME,
+    FORGOT_PASSWORD,
+    LOGIN,
+    REFRESH_GRACE,
+    REGISTER,
+    RESEND_CONFIRMATION,
+    SESSION_LIFETIME,
+)
+from lambdas.auth.models import SignedIn, TokenPair
+from lambdas.common.caller import Caller
+from lambdas.common.problems import Problem
+from tests.lambdas.auth.fakes import World
+
+EMAIL, PASSWORD, ADDRESS = "ann@example.com", "Passw0rd!", "203.0.113.7"
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.identity.add(EMAIL, PASSWORD)
+    return world
+
+
+def login(world: World, password: str = PASSWORD) -> SignedIn:
+    return world.service.login(EMAIL, password, "phone", address=ADDRESS)
+
+
+def caller_of(world: World, tokens: TokenPair) -> Caller:
+    return world.tokens.verify(tokens.access_token)
+
+
+def refused(world: World, refresh_token: str) -> str:
+    with pytest.raises(Problem) as refusal:
+        world.service.refresh(refresh_token)
+    assert refusal.value.status == 401
+    return refusal.value.code
+
+
+def test_register_normalises_and_tells_others(world: World) -> None:
+    user = world.service.register("Bob@Example.COM", PASSWORD, "Bob", address=ADDRESS)
+    assert user.email == "bob@example.com"
+    assert world.events.published == [("UserRegistered", user.user_id, {"userId": user.user_id, "displayName": "Bob"})]
+
+
+def test_login_opens_a_session(world: World) -> None:
+    answer = world.service.login("ANN@example.com", PASSWORD, {"os": "x"}, address=ADDRESS)
+    who = caller_of(world, answer)
+    assert (who.user_id, who.roles, who.capabilities) == (answer.user.user_id, {"user"}, set())
+    assert (answer.expires_in, who.expires_at - world.clock()) == (ACCESS_LIFETIME, 900)
+    session = world.session(who.session_id)
+    assert (session.device, session.expires_at - world.clock()) == ({"os": "x"}, SESSION_LIFETIME)
+    assert answer.refresh_token not in str(session)
+    assert world.events.types == ["UserLoggedIn"]
+
+
+def test_five_failures_close_the_door_for_that_pair_only(world: World) -> None:
+    for _ in range(LOGIN.attempts):
+        with pytest.raises(Problem) as failure:
+            login(world, "wrong")
+        assert failure.value.status == 401
+    with pytest.raises(Problem) as limited:
+        login(world)
+    assert limited.value.status == 429
+    assert world.service.login(EMAIL, PASSWORD, None, address="198.51.100.1").access_token
+
+
+def test_success_does_not_count(world: World) -> None:
+    for _ in range(3 * LOGIN.attempts):
+        login(world)
+
+
+@pytest.mark.parametrize(
+    ("limit", "call"),
+    [
+        (REGISTER, lambda service, i: service.register(f"u{i}@example.com", PASSWORD, "Ann", address=ADDRESS)),
+        (RESEND_CONFIRMATION, lambda service, i: service.resend_confirmation(f"u{i}@example.com", address=ADDRESS)),
+        (FORGOT_PASSWORD, lambda service, i: service.forgot_password(f"u{i}@example.com", address=ADDRESS)),
+        (ANONYMOUS, lambda service, i: service.anonymous(address=ADDRESS)),
+    ],
+)
+def test_calls_limited_by_address(world: World, limit: object, call: object) -> None:
+    attempts = limit.attempts  # type: ignore[attr-defined]
+    for i in range(attempts):
+        call(world.service, i)  # type: ignore[operator]
+    with pytest.raises(Problem) as limited:
+        call(world.service, attempts)  # type: ignore[operator]
+    assert limited.value.status == 429
+
+
+def test_anonymous_users(world: World) -> None:
+    answer = world.service.anonymous(address=ADDRESS)
+    who = world.tokens.verify(answer.access_token)
+    assert re.fullmatch(r"Anonymous_[A-Z][a-z]+_[1-9]\d\d", answer.display_name)
+    assert (who.user_id, who.roles, who.is_anonymous) == (answer.anonymous_id, set(), True)
+    assert who.capabilities == {"read", "post_anonymous", "chat_anonymous"}
+    assert (answer.expires_in, who.expires_at - world.clock()) == (ANONYMOUS_LIFETIME, 3600)
+    assert world.session(who.session_id).expires_at == who.expires_at
+    me = world.service.me(who)
+    assert (me.user_id, me.email, me.display_name, me.roles) == (who.user_id, None, answer.display_name, ())
+
+
+def test_refresh_gives_a_new_pair_and_prolongs_the_session(world: World) -> None:
+    first = login(world)
+    world.clock.advance(600)
+    second = world.service.refresh(first.refresh_token)
+    who = caller_of(world, second)
+    assert who.session_id == caller_of(world, first).session_id
+    assert who.expires_at - world.clock() == ACCESS_LIFETIME
+    assert world.session(who.session_id).expires_at - world.clock() == SESSION_LIFETIME
+    assert world.service.refresh(second.refresh_token).refresh_token not in {first.refresh_token, second.refresh_token}
+
+
+def test_roles_are_read_again_at_refresh(world: World) -> None:
+    tokens = login(world)
+    world.identity.add(EMAIL, PASSWORD, "admin")
+    assert caller_of(world, world.service.refresh(tokens.refresh_token)).roles == {"user", "admin"}
+
+
+def test_spent_token_answers_its_successor_again_within_the_grace(world: World) -> None:
+    first = login(world).refresh_token
+    second = world.service.refresh(first)
+    world.clock.advance(REFRESH_GRACE / 1000)
+    again = world.service.refresh(first)
+    assert again.refresh_token == second.refresh_token
+    assert again.access_token != second.access_token
+    assert world.service.refresh(again.refresh_token)
+
+
+def test_spent_token_later_revokes_the_session(world: World) -> None:
+    first = login(world)
+    second = world.service.refresh(first.refresh_token)
+    world.clock.advance(REFRESH_GRACE / 1000 + 0.001)
+    assert refused(world, first.refresh_token) == "refresh_token_reused"
+    assert refused(world, second.refresh_token) == "invalid_refresh_token"
+    assert not world.sessions.items
+
+
+def test_a_token_spent_twice_over_revokes_even_at_once(world: World) -> None:
+    first = login(world).refresh_token
+    world.service.refresh(world.service.refresh(first).refresh_token)
+    assert refused(world, first) == "refresh_token_reused"
+    assert not world.sessions.items
+
+
+@given(st.text() | st.from_regex(r"\A[a-z0-9]{0,9}\.[0-9]{1,3}\.[0-9]\.[A-Za-z0-9_-]{0,43}\Z"))
+def test_invented_tokens_revoke_nothing(text: str) -> None:
+    world = World()
+    world.identity.add(EMAIL, PASSWORD)
+    login(world)
+    refused(world, text)
+    assert len(world.sessions.items) == 1
+
+
+@pytest.mark.parametrize("part", [0, 1, 2, 3])
+def test_a_changed_token_revokes_nothing(world: World, part: int) -> None:
+    token = login(world).refresh_token
+    parts = token.split(".")
+    changed = {0: parts[0][::-1], 1: "2", 2: "2", 3: parts[3][::-1]}[part]
+    refused(world, ".".join([*parts[:part], changed, *parts[part + 1 :]]))
+    refused(world, token + "=")
+    assert world.service.refresh(token)
+
+
+def test_two_refreshes_at_once_get_the_same_new_token(world: World) -> None:
+    token = login(world).refresh_token
+    faster: list[TokenPair] = []
+    world.sessions.before_rotation = lambda: faster.append(world.service.refresh(token))
+    slower = world.service.refresh(token)
+    assert slower.refresh_token == faster[0].refresh_token
+    assert len(world.sessions.items) == 1
+
+
+def test_a_session_revoked_during_its_refresh_stays_revoked(world: World) -> None:
+    token = login(world).refresh_token
+    world.sessions.before_rotation = lambda: world.sessions.items.clear()
+    refused(world, token)
+    assert not world.sessions.items
+
+
+def test_refresh_tokens_survive_one_rotation_of_the_key(world: World) -> None:
+    token = login(world).refresh_token
+    stale = login(world).refresh_token
+    world.keys.newest = 2
+    world.clock.advance(3600)
+    renewed = world.service.refresh(token).refresh_token
+    assert renewed.split(".")[2] == "2"
+    world.keys.newest = 3
+    world.clock.advance(3600)
+    assert world.service.refresh(renewed)
+    assert refused(world, stale) == "invalid_refresh_token"
+    assert len(world.sessions.items) == 2  # a key that is gone proves nothing against the session
+
+
+def test_grace_keeps_the_key_of_the_token_it_repeats(world: World) -> None:
+    first = login(world).refresh_token
+    second = world.service.refresh(first)
+    world.keys.newest = 2
+    world.clock.advance(REFRESH_GRACE / 1000)
+    assert world.service.refresh(first).refresh_token == second.refresh_token
+
+
+def test_a_closed_account_cannot_refresh(world: World) -> None:
+    token = login(world).refresh_token
+    world.identity.users.clear()
+    refused(world, token)
+    assert not world.sessions.items
+
+
+def test_an_ended_session_cannot_refresh(world: World) -> None:
+    token = login(world).refresh_token
+    world.clock.advance(SESSION_LIFETIME)
+    refused(world, token)
+
+
+def test_logout_ends_this_session_or_all(world: World) -> None:
+    one, two, three = (caller_of(world, login(world)) for _ in range(3))
+    world.service.logout(one, all_devices=False)
+    assert world.sessions.items.keys() == {two.session_id, three.session_id}
+    world.service.logout(two, all_devices=True)
+    assert not world.sessions.items
+    assert world.events.types[-2:] == ["UserLoggedOut", "UserLoggedOut"]
+
+
+def test_own_sessions_are_listed_the_last_used_first(world: World) -> None:
+    first = login(world)
+    world.clock.advance(1)
+    second = caller_of(world, login(world))
+    world.clock.advance(1)
+    who = caller_of(world, world.service.refresh(first.refresh_token))
+    world.service.anonymous(address=ADDRESS)
+    views = world.service.sessions(who)
+    assert [(view.session_id, view.current) for view in views] == [(who.session_id, True), (second.session_id, False)]
+    assert views[0].created_at < views[1].created_at < views[0].last_used_at
+
+
+def test_only_own_sessions_are_deleted(world: World) -> None:
+    who = caller_of(world, login(world))
+    other = world.tokens.verify(world.service.anonymous(address=ADDRESS).access_token)
+    for session_id in (other.session_id, "unknown"):
+        with pytest.raises(Problem) as refusal:
+            world.service.delete_session(who, session_id)
+        assert refusal.value.status == 404
+    world.service.delete_session(who, who.session_id)
+    assert world.sessions.items.keys() == {other.session_id}
+
+
+def test_changing_the_password_ends_the_other_sessions(world: World) -> None:
+    who, _ = (caller_of(world, login(world)) for _ in range(2))
+    world.service.change_password(who, PASSWORD, "N3w-passw")
+    assert world.sessions.items.keys() == {who.session_id}
+    assert world.events.published[-1] == ("PasswordChanged", who.user_id, {"userId": who.user_id})
+    assert login(world, "N3w-passw")
+
+
+def test_guessing_the_current_password_is_limited(world: World) -> None:
+    who = caller_of(world, login(world))
+    statuses = []
+    for _ in range(6):
+        with pytest.raises(Problem) as refusal:
+            world.service.change_password(who, "wrong", "N3w-passw")
+        statuses.append(int(refusal.value.status))
+    assert statuses == [422] * 5 + [429]
+    assert world.sessions.items
+
+
+def test_resetting_the_password_ends_all_sessions(world: World) -> None:
+    login(world)
+    with pytest.raises(Problem):
+        world.service.reset_password(EMAIL, "111111", "N3w-passw")
+    assert world.sessions.items
+    world.service.reset_password("ANN@example.com", "000000", "N3w-passw")
+    assert not world.sessions.items
+    assert world.events.types[-1] == "PasswordChanged"

@@ -1,0 +1,85 @@
+"""Fixtures: an AWS in the process (moto), a logger that is read back, and a clock that stands still."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from aws_lambda_powertools.logging import Logger
+from moto import mock_aws
+
+from tests.lambdas.support import REGION, FakeClock
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+@pytest.fixture(autouse=True)
+def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the developer's own AWS set-up reaches a test."""
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def log() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def logger(log: io.StringIO, request: pytest.FixtureRequest) -> Logger:
+    return Logger(service=request.node.name, stream=log)  # Powertools keeps one logger per service name
+
+
+@pytest.fixture
+def logged(log: io.StringIO) -> Callable[[], list[dict[str, Any]]]:
+    """Reads the log's lines."""
+    return lambda: [json.loads(line) for line in log.getvalue().splitlines()]
+
+
+@pytest.fixture
+def aws() -> Iterator[None]:
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def dynamodb(aws: None) -> "DynamoDBClient":
+    return boto3.client("dynamodb", region_name=REGION)
+
+
+@pytest.fixture
+def table(dynamodb: "DynamoDBClient") -> Callable[..., str]:
+    """Creates a table by its hash key, optionally with an index `<attribute>-index`, and gives its name."""
+
+    def create(key: str, index: str | None = None) -> str:
+        attributes = [key, *([index] if index else [])]
+        arguments: dict[str, Any] = {}
+        if index:
+            arguments["GlobalSecondaryIndexes"] = [
+                {
+                    "IndexName": f"{index.replace('_', '-')}-index",
+                    "KeySchema": [{"AttributeName": index, "KeyType": "HASH"}],
+                    "Projection": {"ProjectionType": "ALL"},
+                }
+            ]
+        dynamodb.create_table(
+            TableName=f"{key}-table",
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in attributes],
+            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+            **arguments,
+        )
+        return f"{key}-table"
+
+    return create

@@ -1,0 +1,188 @@
+"""Every route of every service for every kind of caller, against a table written from the API contract.
+
+The table is written by hand and must not be made from the code's own route tables: it is what they are held against.
+Its columns are: no token, anonymous user, user, moderator, admin. Letters say which of the last four may call:
+everyone with a token (`all`), registered users only (`users`), nobody needs a token (`public`).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from aws_lambda_powertools.logging import Logger
+
+from lambdas.catalogue import route_tables
+from lambdas.common.access import Authenticator, from_authorizer
+from lambdas.common.http import Request, Response
+from lambdas.common.router import Route, Router
+from tests.lambdas.support import NOW, FakeClock, FakeSessions, caller, rest_event
+
+CONTRACT = """
+auth     public  POST   /v1/auth/register
+auth     public  POST   /v1/auth/confirm
+auth     public  POST   /v1/auth/resend-confirmation
+auth     public  POST   /v1/auth/login
+auth     public  POST   /v1/auth/anonymous
+auth     public  POST   /v1/auth/refresh
+auth     all     POST   /v1/auth/logout
+auth     all     GET    /v1/auth/sessions
+auth     all     DELETE /v1/auth/sessions/a
+auth     all     GET    /v1/auth/me
+auth     users   POST   /v1/auth/change-password
+auth     public  POST   /v1/auth/forgot-password
+auth     public  POST   /v1/auth/reset-password
+profile  all     GET    /v1/profile
+profile  users   PUT    /v1/profile
+profile  users   PATCH  /v1/profile
+profile  all     GET    /v1/profile/a
+profile  users   POST   /v1/profile/avatar
+profile  users   PUT    /v1/profile/avatar
+profile  users   DELETE /v1/profile/avatar
+profile  all     GET    /v1/profile/privacy
+profile  users   PUT    /v1/profile/privacy
+profile  all     GET    /v1/profile/preferences
+profile  users   PUT    /v1/profile/preferences
+profile  all     GET    /v1/profile/alias
+profile  users   POST   /v1/profile/alias/regenerate
+chat     all     GET    /v1/chat/rooms
+chat     users   POST   /v1/chat/rooms
+chat     all     GET    /v1/chat/rooms/a
+chat     users   PATCH  /v1/chat/rooms/a
+chat     users   DELETE /v1/chat/rooms/a
+chat     all     POST   /v1/chat/rooms/a/join
+chat     all     DELETE /v1/chat/rooms/a/leave
+chat     all     GET    /v1/chat/rooms/a/members
+chat     users   POST   /v1/chat/rooms/a/members
+chat     users   PATCH  /v1/chat/rooms/a/members/b
+chat     users   DELETE /v1/chat/rooms/a/members/b
+chat     all     GET    /v1/chat/rooms/a/messages
+chat     all     POST   /v1/chat/rooms/a/messages
+chat     all     PATCH  /v1/chat/rooms/a/messages/b
+chat     all     DELETE /v1/chat/rooms/a/messages/b
+chat     all     PUT    /v1/chat/rooms/a/messages/b/reactions/%F0%9F%91%8D
+chat     all     DELETE /v1/chat/rooms/a/messages/b/reactions/%F0%9F%91%8D
+chat     users   POST   /v1/chat/rooms/a/attachments
+chat     all     GET    /v1/chat/rooms/a/attachments/b
+chat     all     POST   /v1/chat/tickets
+post     users   POST   /v1/posts/uploads
+post     all     GET    /v1/posts
+post     all     POST   /v1/posts
+post     all     GET    /v1/posts/a
+post     all     PATCH  /v1/posts/a
+post     all     DELETE /v1/posts/a
+post     users   PUT    /v1/posts/a/like
+post     users   DELETE /v1/posts/a/like
+post     all     GET    /v1/posts/a/comments
+post     all     POST   /v1/posts/a/comments
+post     all     PATCH  /v1/posts/a/comments/b
+post     all     DELETE /v1/posts/a/comments/b
+catalog  all     GET    /v1/catalog/listings
+catalog  users   POST   /v1/catalog/listings
+catalog  all     GET    /v1/catalog/listings/a
+catalog  users   PATCH  /v1/catalog/listings/a
+catalog  users   DELETE /v1/catalog/listings/a
+catalog  users   POST   /v1/catalog/uploads
+catalog  all     GET    /v1/catalog/categories
+catalog  all     GET    /v1/catalog/wishlist
+catalog  users   PUT    /v1/catalog/wishlist/a
+catalog  users   DELETE /v1/catalog/wishlist/a
+catalog  users   POST   /v1/catalog/listings/a/ratings
+catalog  users   POST   /v1/catalog/listings/a/contact
+ai       users   POST   /v1/ai/ask
+ai       users   POST   /v1/ai/summarize
+ai       users   POST   /v1/ai/translate
+ai       users   POST   /v1/ai/moderate
+ai       users   GET    /v1/ai/conversations
+ai       users   GET    /v1/ai/conversations/a
+ai       users   DELETE /v1/ai/conversations/a
+health   public  GET    /health
+"""
+ROWS = [tuple(line.split()) for line in CONTRACT.strip().splitlines()]
+
+CALLERS: Mapping[str, Any] = {
+    "no token": None,
+    "anonymous": caller(),
+    "user": caller("user"),
+    "moderator": caller("user", "moderator"),
+    "admin": caller("user", "admin"),
+}
+EXPECTED = {  # statuses in the order of CALLERS
+    "public": (200, 200, 200, 200, 200),
+    "all": (401, 200, 200, 200, 200),
+    "users": (401, 403, 200, 200, 200),
+}
+# What an anonymous user needs for each; the contract names three capabilities.
+CAPABILITY_OF = {
+    ("chat", "GET"): "read",
+    ("chat", "other"): "chat_anonymous",
+    ("post", "GET"): "read",
+    ("post", "other"): "post_anonymous",
+    ("profile", "GET"): "read",
+    ("catalog", "GET"): "read",
+}
+
+# Routes that create something and are repeated safely with Idempotency-Key; uploads and tokens are not among them.
+IDEMPOTENT = {
+    "/v1/chat/rooms",
+    "/v1/chat/rooms/{roomId}/members",
+    "/v1/chat/rooms/{roomId}/messages",
+    "/v1/posts",
+    "/v1/posts/{postId}/comments",
+    "/v1/catalog/listings",
+    "/v1/catalog/listings/{listingId}/ratings",
+    "/v1/catalog/listings/{listingId}/contact",
+}
+
+
+class _NoIdempotency:
+    def run(self, request: Request, work: Any) -> Response:
+        return work(request)  # type: ignore[no-any-return]
+
+
+def _call(routes: tuple[Route, ...], logger: Logger, method: str, path: str, who: Any) -> int:
+    """The status for that caller when every operation succeeds."""
+    router = Router(
+        routes,
+        {route.operation: lambda _request: Response() for route in routes},
+        authenticator=Authenticator(from_authorizer, FakeSessions(), FakeClock(NOW)),
+        logger=logger,
+        cors_origins=(),
+        idempotency=_NoIdempotency(),
+    )
+    status: int = router(rest_event(method, path, authorizer=who.to_context() if who else None), None)["statusCode"]
+    return status
+
+
+@pytest.mark.parametrize(("service", "rule", "method", "path"), ROWS, ids=[" ".join(row[2:]) for row in ROWS])
+def test_who_may_call(service: str, rule: str, method: str, path: str, logger: Logger) -> None:
+    routes = route_tables()[service]
+    statuses = tuple(_call(routes, logger, method, path, who) for who in CALLERS.values())
+    assert dict(zip(CALLERS, statuses, strict=True)) == dict(zip(CALLERS, EXPECTED[rule], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("service", "method", "path"),
+    [(s, m, p) for s, rule, m, p in ROWS if rule == "all" and s != "auth"],
+    ids=lambda value: value,
+)
+def test_an_anonymous_user_needs_the_one_capability(service: str, method: str, path: str, logger: Logger) -> None:
+    needed = CAPABILITY_OF[service, "GET" if method == "GET" else "other"]
+    for held in ("read", "post_anonymous", "chat_anonymous"):
+        who = caller().from_context({**caller().to_context(), "cap": held})
+        assert _call(route_tables()[service], logger, method, path, who) == (200 if held == needed else 403), held
+
+
+def test_the_services_have_no_other_routes() -> None:
+    def shape(path: str) -> str:
+        literal = {"a", "b", "%F0%9F%91%8D"}
+        return "/".join("{}" if part in literal or part.startswith("{") else part for part in path.split("/"))
+
+    contract = {(service, method, shape(path)) for service, _, method, path in ROWS}
+    code = {(s, route.method, shape(route.path)) for s, table in route_tables().items() for route in table}
+    assert code == contract
+
+
+def test_what_creates_is_idempotent() -> None:
+    routes = [route for table in route_tables().values() for route in table if route.idempotent]
+    assert {route.path for route in routes} == IDEMPOTENT
+    assert {route.method for route in routes} == {"POST"}
