@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from moto import mock_aws
+
+from environments import load_environment
+from ops.cloud import Cloud
+from ops.root import Root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Root:
+    result = Root(tmp_path / "root")
+    result.prepare()
+    return result
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An in-process AWS without functions, and no way to a real one."""
+    for name, value in {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def cloud(aws: None) -> Cloud:
+    """The dev environment, in the account that moto plays."""
+    variables = {"DEV_ACCOUNT_ID": "123456789012", "GITHUB_REPOSITORY": "example/platform"}
+    return Cloud(load_environment("dev", variables=variables), {})
