@@ -1,12 +1,12 @@
-"""An SQS queue with its dead-letter queue and the alarm on that."""
+"""SQS queues: encrypted, with an alarm where messages end that nobody could handle."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from cdktf_cdktf_provider_aws.sqs_queue import SqsQueue
-from cdktf_cdktf_provider_aws.sqs_queue_policy import SqsQueuePolicy
 from cdktf_cdktf_provider_aws.sqs_queue_redrive_allow_policy import SqsQueueRedriveAllowPolicy
 from constructs import Construct
 
@@ -18,8 +18,73 @@ DLQ_RETENTION = 1_209_600
 """Seconds; 14 days, the most SQS keeps: time to notice, mend and redrive."""
 
 
+class DeadLetterQueue(Construct):
+    """Where messages wait that could not be delivered or handled, with an alarm on the first of them.
+
+    Args:
+        names: of the environment.
+        service: whose queue it is.
+        resource: what it holds, for example `events`; the queue is `{service}-{resource}-dlq-{environment}`.
+        kms_key_arn: encrypts it; its policy admits the services that send.
+        alerts_topic_arn: hears of messages in it.
+        cause: what a message in it means, for the alarm's description.
+        senders: statements that let others send; their resource is filled in here.
+        fifo: takes what a FIFO queue could not handle.
+        tls_only: deny plain HTTP.
+
+    Attributes:
+        name, arn, url: the queue's.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        names: Names,
+        service: str,
+        resource: str,
+        kms_key_arn: str,
+        alerts_topic_arn: str,
+        cause: str,
+        senders: Sequence[Statement] = (),
+        fifo: bool = False,
+        tls_only: bool = True,
+    ) -> None:
+        super().__init__(scope, id_)
+        tags = service_tag(service)
+        name = f"{names.of(service, f'{resource}-dlq')}{'.fifo' if fifo else ''}"
+        queue = SqsQueue(
+            self,
+            "queue",
+            name=name,
+            fifo_queue=fifo or None,
+            kms_master_key_id=kms_key_arn,
+            message_retention_seconds=DLQ_RETENTION,
+            policy=_policy(names.arn("sqs", name), senders, tls_only),
+            tags=tags,
+        )
+        self.name: str = queue.name
+        self.arn: str = queue.arn
+        self.url: str = queue.url
+        Alarm(
+            self,
+            "alarm",
+            name=names.of(service, f"{resource}-dlq-alarm"),
+            description=f"{name} holds {cause}; look, mend, redrive",
+            namespace="AWS/SQS",
+            metric="ApproximateNumberOfMessagesVisible",
+            dimensions={"QueueName": self.name},
+            statistic="Maximum",
+            threshold=0,
+            evaluation_periods=1,
+            topic_arn=alerts_topic_arn,
+            tags=tags,
+        )
+
+
 class Queue(Construct):
-    """A queue whose poison messages end in a dead-letter queue with an alarm.
+    """A queue whose poison messages end in a dead-letter queue of its own.
 
     Args:
         names: of the environment.
@@ -32,6 +97,10 @@ class Queue(Construct):
         max_receives: after this many failed tries a message goes to the dead-letter queue; default 5.
         fifo: ordered, once per group.
         tls_only: deny plain HTTP.
+
+    Attributes:
+        name, arn, url: the queue's.
+        dead_letter_queue: its dead-letter queue.
     """
 
     def __init__(
@@ -51,69 +120,60 @@ class Queue(Construct):
         tls_only: bool = True,
     ) -> None:
         super().__init__(scope, id_)
-        tags = service_tag(service)
-        suffix = ".fifo" if fifo else ""
-        self.dead_letter_queue = SqsQueue(
+        self.dead_letter_queue = DeadLetterQueue(
             self,
             "dead-letters",
-            name=f"{names.of(service, f'{resource}-dlq')}{suffix}",
-            fifo_queue=fifo or None,
-            kms_master_key_id=kms_key_arn,
-            message_retention_seconds=DLQ_RETENTION,
-            tags=tags,
+            names=names,
+            service=service,
+            resource=resource,
+            kms_key_arn=kms_key_arn,
+            alerts_topic_arn=alerts_topic_arn,
+            cause=f"messages that failed {max_receives} times",
+            fifo=fifo,
+            tls_only=tls_only,
         )
-        self.queue = SqsQueue(
+        name = f"{names.of(service, f'{resource}-queue')}{'.fifo' if fifo else ''}"
+        queue = SqsQueue(
             self,
             "queue",
-            name=f"{names.of(service, f'{resource}-queue')}{suffix}",
+            name=name,
             fifo_queue=fifo or None,
             kms_master_key_id=kms_key_arn,
             visibility_timeout_seconds=visibility_timeout,
-            redrive_policy=json.dumps(
+            redrive_policy=_compact(
                 {"deadLetterTargetArn": self.dead_letter_queue.arn, "maxReceiveCount": max_receives}
             ),
-            tags=tags,
+            policy=_policy(names.arn("sqs", name), senders, tls_only),
+            tags=service_tag(service),
         )
+        self.name: str = queue.name
+        self.arn: str = queue.arn
+        self.url: str = queue.url
         SqsQueueRedriveAllowPolicy(
             self,
             "redrive",
             queue_url=self.dead_letter_queue.url,
-            redrive_allow_policy=json.dumps({"redrivePermission": "byQueue", "sourceQueueArns": [self.queue.arn]}),
+            redrive_allow_policy=_compact({"redrivePermission": "byQueue", "sourceQueueArns": [self.arn]}),
         )
-        policy_statements = [
+
+
+def _compact(document: Mapping[str, object]) -> str:
+    """JSON without spaces, as SQS answers it: the provider compares redrive policies as text."""
+    return json.dumps(document, separators=(",", ":"))
+
+
+def _policy(arn: str, senders: Sequence[Statement], tls_only: bool) -> str | None:
+    """The queue's policy. Part of the queue, by its ARN's name: a resource of its own would wait for SQS once more."""
+    statements = [replace(sender, resources=[arn]) for sender in senders]
+    if tls_only:
+        statements.append(
             Statement(
-                sid=statement.sid,
-                actions=statement.actions,
-                resources=[self.queue.arn],
-                principals=statement.principals,
-                conditions=statement.conditions,
+                sid="TlsOnly",
+                effect="Deny",
+                actions=["sqs:*"],
+                resources=[arn],
+                principals="*",
+                conditions={"Bool": {"aws:SecureTransport": "false"}},
             )
-            for statement in senders
-        ]
-        if tls_only:
-            policy_statements.append(
-                Statement(
-                    sid="TlsOnly",
-                    effect="Deny",
-                    actions=["sqs:*"],
-                    resources=[self.queue.arn],
-                    principals="*",
-                    conditions={"Bool": {"aws:SecureTransport": "false"}},
-                )
-            )
-        if policy_statements:
-            SqsQueuePolicy(self, "policy", queue_url=self.queue.url, policy=policy_document(policy_statements))
-        self.alarm = Alarm(
-            self,
-            "alarm",
-            name=names.of(service, f"{resource}-dlq-alarm"),
-            description=f"Messages that failed {max_receives} times wait in {resource}'s dead-letter queue; look, mend, redrive",
-            namespace="AWS/SQS",
-            metric="ApproximateNumberOfMessagesVisible",
-            dimensions={"QueueName": self.dead_letter_queue.name},
-            statistic="Maximum",
-            threshold=0,
-            evaluation_periods=1,
-            topic_arn=alerts_topic_arn,
-            tags=tags,
         )
+    return policy_document(statements) if statements else None

@@ -1,0 +1,312 @@
+"""CDN: CloudFront in front of the static site, and in front of the pictures users upload."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from cdktf import Fn, TerraformProvider
+from cdktf_cdktf_provider_aws.cloudfront_distribution import (
+    CloudfrontDistribution,
+    CloudfrontDistributionDefaultCacheBehavior,
+    CloudfrontDistributionDefaultCacheBehaviorFunctionAssociation,
+    CloudfrontDistributionLoggingConfig,
+    CloudfrontDistributionOrderedCacheBehavior,
+    CloudfrontDistributionOrigin,
+    CloudfrontDistributionRestrictions,
+    CloudfrontDistributionRestrictionsGeoRestriction,
+    CloudfrontDistributionViewerCertificate,
+)
+from cdktf_cdktf_provider_aws.cloudfront_function import CloudfrontFunction
+from cdktf_cdktf_provider_aws.cloudfront_origin_access_control import CloudfrontOriginAccessControl
+from cdktf_cdktf_provider_aws.cloudfront_response_headers_policy import (
+    CloudfrontResponseHeadersPolicy,
+    CloudfrontResponseHeadersPolicyCustomHeadersConfig,
+    CloudfrontResponseHeadersPolicyRemoveHeadersConfig,
+    CloudfrontResponseHeadersPolicySecurityHeadersConfig,
+    CloudfrontResponseHeadersPolicySecurityHeadersConfigContentSecurityPolicy,
+    CloudfrontResponseHeadersPolicySecurityHeadersConfigContentTypeOptions,
+    CloudfrontResponseHeadersPolicySecurityHeadersConfigFrameOptions,
+    CloudfrontResponseHeadersPolicySecurityHeadersConfigReferrerPolicy,
+    CloudfrontResponseHeadersPolicySecurityHeadersConfigStrictTransportSecurity,
+)
+from constructs import Construct
+
+from environments import Environment
+from modules.base.bucket import Bucket
+from modules.base.certificate import Certificate
+from modules.base.dns import AliasRecords
+from modules.base.naming import Names, service_tag
+from modules.base.policy import Statement
+
+SERVICE = "platform"
+
+CACHING_OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"
+"""The managed cache policy of that name (CloudFront developer guide, "Use managed cache policies")."""
+PRICE_CLASS = "PriceClass_100"
+"""The cheapest edges, of North America and Europe; viewers elsewhere are served from there."""
+HSTS_SECONDS = 63_072_000
+"""Two years, what hstspreload.org recommends."""
+AVATARS_PREFIX = "avatars/"
+"""The one prefix of the avatars bucket that is served."""
+IMAGES_PREFIX = "images/"
+"""The one prefix of the attachments bucket that is served: images of posts and listings."""
+
+SINGLE_PAGE = """\
+function handler(event) {
+  var request = event.request;
+  // No dot in the last segment: a page of the site, which index.html shows.
+  if (!request.uri.split('/').pop().includes('.')) request.uri = '/index.html';
+  return request;
+}
+"""
+
+
+class Cdn(Construct):
+    """Both distributions, with certificate, names and security headers.
+
+    There is no WAF in front of them: they serve static files alone; the REST API and the user pool have theirs.
+
+    Args:
+        environment: the environment.
+        names: of the environment.
+        frontend: the site.
+        avatars: users' pictures; `avatars/` is served.
+        attachments: `images/` is served.
+        access_log_bucket_domain: domain name of the bucket that receives the access logs.
+        edge_provider: us-east-1, where CloudFront looks for certificates.
+
+    Attributes:
+        site_url, site_distribution_id: the site.
+        cdn_url, cdn_domain, avatars_distribution_id: the pictures; the domain is host[:port].
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        environment: Environment,
+        names: Names,
+        frontend: Bucket,
+        avatars: Bucket,
+        attachments: Bucket,
+        access_log_bucket_domain: str,
+        edge_provider: TerraformProvider,
+    ) -> None:
+        super().__init__(scope, id_)
+        self._environment, self._names, self._log_bucket_domain = environment, names, access_log_bucket_domain
+        domains = environment.domains
+        site_names = [domains.site, *domains.site_aliases] if domains else []
+        media_names = [domains.cdn] if domains else []
+        self._certificate_arn = (
+            Certificate(
+                self,
+                "certificate",
+                domain_names=[*site_names, *media_names],
+                hosted_zone_id=environment.hosted_zone_id,
+                provider=edge_provider,
+            ).arn
+            if environment.hosted_zone_id
+            else None
+        )
+        self._origin_access = CloudfrontOriginAccessControl(
+            self,
+            "origin-access",
+            name=names.of(SERVICE, "origin-access"),
+            description="CloudFront signs what it asks of the buckets",
+            origin_access_control_origin_type="s3",
+            signing_behavior="always",
+            signing_protocol="sigv4",
+        )
+        single_page = CloudfrontFunction(
+            self,
+            "single-page",
+            name=names.of(SERVICE, "single-page"),
+            comment="Shows index.html for the pages of the site",
+            runtime="cloudfront-js-2.0",
+            code=SINGLE_PAGE,
+            publish=True,
+        )
+        site = self._distribution(
+            "site",
+            aliases=site_names,
+            default=("frontend", frontend),
+            csp=_site_policy(environment),
+            default_root_object="index.html",
+            functions=[
+                CloudfrontDistributionDefaultCacheBehaviorFunctionAssociation(
+                    event_type="viewer-request", function_arn=single_page.arn
+                )
+            ],
+        )
+        # ListBucket makes the answer for a missing file 404 instead of 403; the viewer function lets nobody ask for the list.
+        frontend.allow(_reader(site, "ReadSite", ["s3:GetObject"], f"{frontend.arn}/*"))
+        frontend.allow(_reader(site, "FindSite", ["s3:ListBucket"], frontend.arn))
+        media = self._distribution(
+            "media",
+            aliases=media_names,
+            default=("avatars", avatars),
+            behaviors={f"/{IMAGES_PREFIX}*": ("attachments", attachments)},
+            csp="default-src 'none'; sandbox",
+        )
+        avatars.allow(_reader(media, "ReadAvatars", ["s3:GetObject"], f"{avatars.arn}/{AVATARS_PREFIX}*"))
+        attachments.allow(_reader(media, "ReadImages", ["s3:GetObject"], f"{attachments.arn}/{IMAGES_PREFIX}*"))
+
+        self.site_distribution_id: str = site.id
+        self.avatars_distribution_id: str = media.id
+        self.site_url = self._url(site, site_names)
+        self.cdn_url = self._url(media, media_names)
+        self.cdn_domain = self.cdn_url.partition("://")[2]
+
+    def _distribution(
+        self,
+        id_: str,
+        *,
+        aliases: Sequence[str],
+        default: tuple[str, Bucket],
+        csp: str,
+        behaviors: Mapping[str, tuple[str, Bucket]] | None = None,
+        default_root_object: str | None = None,
+        functions: Sequence[CloudfrontDistributionDefaultCacheBehaviorFunctionAssociation] = (),
+    ) -> CloudfrontDistribution:
+        """A distribution over private buckets, and its names.
+
+        `default` and the values of `behaviors` (by path pattern) are the origin's name and its bucket.
+        """
+        environment = self._environment
+        behavior: dict[str, Any] = {
+            # Elsewhere viewers come by plain HTTP, to an edge that has no certificate.
+            "viewer_protocol_policy": "redirect-to-https" if environment.capabilities.edge_tls else "allow-all",
+            "allowed_methods": ["GET", "HEAD", "OPTIONS"],
+            "cached_methods": ["GET", "HEAD"],
+            "compress": True,
+            "cache_policy_id": CACHING_OPTIMIZED,
+            "response_headers_policy_id": self._response_headers(id_, csp),
+        }
+        distribution = CloudfrontDistribution(
+            self,
+            id_,
+            comment=self._names.of(SERVICE, id_),
+            enabled=True,
+            aliases=list(aliases) or None,
+            http_version="http2and3",
+            is_ipv6_enabled=True,
+            price_class=PRICE_CLASS,
+            default_root_object=default_root_object,
+            origin=[
+                CloudfrontDistributionOrigin(
+                    origin_id=name,
+                    domain_name=bucket.bucket.bucket_regional_domain_name,
+                    origin_access_control_id=self._origin_access.id,
+                )
+                for name, bucket in [default, *(behaviors or {}).values()]
+            ],
+            default_cache_behavior=CloudfrontDistributionDefaultCacheBehavior(
+                target_origin_id=default[0], function_association=list(functions) or None, **behavior
+            ),
+            ordered_cache_behavior=[
+                CloudfrontDistributionOrderedCacheBehavior(path_pattern=path, target_origin_id=name, **behavior)
+                for path, (name, _) in (behaviors or {}).items()
+            ]
+            or None,
+            restrictions=CloudfrontDistributionRestrictions(
+                geo_restriction=CloudfrontDistributionRestrictionsGeoRestriction(restriction_type="none")
+            ),
+            viewer_certificate=CloudfrontDistributionViewerCertificate(
+                acm_certificate_arn=self._certificate_arn,
+                ssl_support_method="sni-only",
+                minimum_protocol_version="TLSv1.2_2021",
+            )
+            if self._certificate_arn
+            else CloudfrontDistributionViewerCertificate(cloudfront_default_certificate=True),
+            logging_config=CloudfrontDistributionLoggingConfig(
+                bucket=self._log_bucket_domain, prefix=f"cloudfront/{id_}/", include_cookies=False
+            ),
+            tags=service_tag(SERVICE),
+        )
+        for alias in aliases:
+            AliasRecords(
+                self,
+                f"{alias}-records",
+                hosted_zone_id=str(environment.hosted_zone_id),
+                domain_name=alias,
+                target=distribution.domain_name,
+                target_zone_id=distribution.hosted_zone_id,
+            )
+        return distribution
+
+    def _response_headers(self, id_: str, csp: str) -> str:
+        policy = CloudfrontResponseHeadersPolicy(
+            self,
+            f"{id_}-headers",
+            name=self._names.of(SERVICE, f"{id_}-headers"),
+            comment="Security headers",
+            security_headers_config=CloudfrontResponseHeadersPolicySecurityHeadersConfig(
+                content_security_policy=CloudfrontResponseHeadersPolicySecurityHeadersConfigContentSecurityPolicy(
+                    content_security_policy=csp, override=True
+                ),
+                content_type_options=CloudfrontResponseHeadersPolicySecurityHeadersConfigContentTypeOptions(
+                    override=True
+                ),
+                frame_options=CloudfrontResponseHeadersPolicySecurityHeadersConfigFrameOptions(
+                    frame_option="DENY", override=True
+                ),
+                referrer_policy=CloudfrontResponseHeadersPolicySecurityHeadersConfigReferrerPolicy(
+                    referrer_policy="strict-origin-when-cross-origin", override=True
+                ),
+                # Not for browsers' preload lists: that can hardly be taken back, and is for the domain's owner to decide.
+                strict_transport_security=CloudfrontResponseHeadersPolicySecurityHeadersConfigStrictTransportSecurity(
+                    access_control_max_age_sec=HSTS_SECONDS, include_subdomains=True, preload=False, override=True
+                ),
+            ),
+            # Given empty, too: the reply always has them, and a plan would want to remove them.
+            custom_headers_config=CloudfrontResponseHeadersPolicyCustomHeadersConfig(items=[]),
+            remove_headers_config=CloudfrontResponseHeadersPolicyRemoveHeadersConfig(items=[]),
+        )
+        return str(policy.id)
+
+    def _url(self, distribution: CloudfrontDistribution, names: Sequence[str]) -> str:
+        if names:
+            return f"https://{names[0]}"
+        if self._environment.endpoints.aws:
+            emulator = urlsplit(self._environment.endpoints.aws)
+            label = Fn.element(Fn.split(".", distribution.domain_name), 0)
+            return f"{emulator.scheme}://{label}.cloudfront.localhost:{emulator.port}"
+        return f"https://{distribution.domain_name}"
+
+
+def _reader(distribution: CloudfrontDistribution, sid: str, actions: Sequence[str], resource: str) -> Statement:
+    """Lets one distribution read."""
+    return Statement(
+        sid=sid,
+        actions=actions,
+        resources=[resource],
+        principals={"Service": "cloudfront.amazonaws.com"},
+        conditions={"StringEquals": {"AWS:SourceArn": distribution.arn}},
+    )
+
+
+def _site_policy(environment: Environment) -> str:
+    """The site's content security policy: its own scripts and styles, the platform's API and pictures, nothing inline."""
+    domains, emulator = environment.domains, environment.endpoints.aws
+    if domains:
+        api, pictures = f"https://{domains.api} wss://{domains.websocket}", f"https://{domains.cdn}"
+    elif emulator:
+        api = f"{emulator} {emulator.replace('http', 'ws', 1)}"
+        pictures = f"http://*.cloudfront.localhost:{urlsplit(emulator).port}"
+    else:
+        # AWS's own addresses aren't known before the distribution that sends this header.
+        api, pictures = "https: wss:", "https:"
+    return "; ".join(
+        [
+            "default-src 'self'",
+            f"connect-src 'self' {api}",
+            f"img-src 'self' data: {pictures}",
+            "object-src 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+        ]
+    )

@@ -1,0 +1,226 @@
+"""Messaging: the event bus, where its events go, and the topic that hears of trouble."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from cdktf_cdktf_provider_aws.cloudwatch_event_archive import CloudwatchEventArchive
+from cdktf_cdktf_provider_aws.cloudwatch_event_bus import CloudwatchEventBus
+from cdktf_cdktf_provider_aws.cloudwatch_event_rule import CloudwatchEventRule
+from cdktf_cdktf_provider_aws.cloudwatch_event_target import (
+    CloudwatchEventTarget,
+    CloudwatchEventTargetDeadLetterConfig,
+    CloudwatchEventTargetRetryPolicy,
+)
+from cdktf_cdktf_provider_aws.sns_topic import SnsTopic
+from cdktf_cdktf_provider_aws.sns_topic_subscription import SnsTopicSubscription
+from constructs import Construct
+
+from environments import Environment
+from modules.base.naming import Names, service_tag
+from modules.base.policy import Statement, policy_document
+from modules.base.queue import DeadLetterQueue, Queue
+
+SERVICE = "platform"
+
+NOTIFICATION_EVENTS = (
+    "UserRegistered",
+    "PasswordChanged",
+    "MessageSent",
+    "MemberJoined",
+    "PostLiked",
+    "CommentCreated",
+    "ListingSold",
+    "ListingRated",
+    "SellerContacted",
+)
+"""Events that somebody wants to be told of; what undoes one (PostUnliked, CommentDeleted ...) notifies nobody."""
+
+STATISTICS_EVENTS = (
+    "UserRegistered",
+    "PostCreated",
+    "PostDeleted",
+    "PostLiked",
+    "PostUnliked",
+    "CommentCreated",
+    "CommentDeleted",
+)
+"""Events that make a profile and change its statistics."""
+
+RETRY_SECONDS = 86_400
+"""EventBridge's most: an outage of a day loses nothing."""
+RETRY_ATTEMPTS = 185
+"""EventBridge's most."""
+
+
+class Messaging(Construct):
+    """The bus with its archive, the topics, and the work queue of profile statistics.
+
+    Args:
+        environment: the environment.
+        names: of the environment.
+        kms_key_arn: encrypts topics and queues; its policy admits events, cloudwatch and budgets. With AWS's own key they
+            would be refused and messages dropped in silence.
+
+    Attributes:
+        bus_name, bus_arn: the bus.
+        rule_names: of the rules on the bus.
+        alerts_topic_arn: alarms and budgets speak here; mailed to the environment's alert_email.
+        notifications_topic_arn: events for users, whole; subscribers filter on the message body.
+        work_queue: events that profile statistics follow.
+        undelivered: events that a rule could not deliver, with rule and error in the message's attributes.
+        queues: queue names by what they are, dead-letter queues included.
+    """
+
+    def __init__(self, scope: Construct, id_: str, *, environment: Environment, names: Names, kms_key_arn: str) -> None:
+        super().__init__(scope, id_)
+        self._environment, self._names, self._kms_key_arn = environment, names, kms_key_arn
+        tls_only = environment.capabilities.queue_tls_policy
+
+        self._bus = f"multitask-events-{environment.name}"
+        bus = CloudwatchEventBus(self, "bus", name=self._bus, tags=service_tag(SERVICE))
+        self.bus_name: str = bus.name
+        self.bus_arn: str = bus.arn
+        CloudwatchEventArchive(
+            self,
+            "archive",
+            name=names.of(SERVICE, "events-archive"),
+            description="Every event, for replay",
+            event_source_arn=bus.arn,
+            # As long as the logs that explain them.
+            retention_days=environment.monitoring.log_retention_days,
+        )
+
+        self.alerts_topic_arn = self._topic(
+            "alerts",
+            [
+                self._publisher("cloudwatch", names.arn("cloudwatch", "alarm:*")),
+                self._publisher("budgets", f"arn:aws:budgets::{environment.account_id}:*"),
+            ],
+        )
+        if environment.alert_email:
+            SnsTopicSubscription(
+                self,
+                "alert-mail",
+                topic_arn=self.alerts_topic_arn,
+                protocol="email",
+                endpoint=environment.alert_email,
+            )
+        # EventBridge gives no context to conditions in a topic's policy (EventBridge user guide, resource-based policies):
+        # with one, every event would be refused, and the rule would still report success.
+        self.notifications_topic_arn = self._topic("notifications", [_publish("events")])
+
+        notifications_rule = names.of(SERVICE, "notifications-rule")
+        statistics_rule = names.of("profile", "events-rule")
+        self.rule_names = (notifications_rule, statistics_rule)
+        self.undelivered = DeadLetterQueue(
+            self,
+            "undelivered",
+            names=names,
+            service=SERVICE,
+            resource="undelivered-events",
+            kms_key_arn=kms_key_arn,
+            alerts_topic_arn=self.alerts_topic_arn,
+            cause="events that a rule could not deliver within a day",
+            senders=[self._sender(rule) for rule in self.rule_names],
+            tls_only=tls_only,
+        )
+        self.work_queue = Queue(
+            self,
+            "work",
+            names=names,
+            service="profile",
+            resource="events",
+            kms_key_arn=kms_key_arn,
+            alerts_topic_arn=self.alerts_topic_arn,
+            senders=[self._sender(statistics_rule)],
+            visibility_timeout=6 * environment.lambdas.timeout,
+            tls_only=tls_only,
+        )
+        self._rule("notifications", notifications_rule, SERVICE, NOTIFICATION_EVENTS, self.notifications_topic_arn)
+        self._rule("statistics", statistics_rule, "profile", STATISTICS_EVENTS, self.work_queue.arn)
+        self.queues = {
+            "profile-events": self.work_queue.name,
+            "profile-events-dlq": self.work_queue.dead_letter_queue.name,
+            "undelivered-events-dlq": self.undelivered.name,
+        }
+
+    def _topic(self, resource: str, publishers: Sequence[Statement]) -> str:
+        """A topic of the documented name, `multitask-{resource}-{environment}`; its policy is part of it, by its ARN's name."""
+        name = f"multitask-{resource}-{self._environment.name}"
+        arn = self._names.arn("sns", name)
+        statements = [replace(publisher, resources=[arn]) for publisher in publishers]
+        if self._environment.capabilities.queue_tls_policy:
+            statements.append(
+                Statement(
+                    sid="TlsOnly",
+                    effect="Deny",
+                    actions=["sns:Publish"],
+                    resources=[arn],
+                    principals="*",
+                    conditions={"Bool": {"aws:SecureTransport": "false"}},
+                )
+            )
+        topic = SnsTopic(
+            self,
+            f"{resource}-topic",
+            name=name,
+            kms_master_key_id=self._kms_key_arn,
+            policy=policy_document(statements),
+            tags=service_tag(SERVICE),
+        )
+        return str(topic.arn)
+
+    def _publisher(self, service: str, source_arn: str) -> Statement:
+        """Lets a service publish on behalf of this account's own resources."""
+        return _publish(
+            service,
+            {
+                "StringEquals": {"aws:SourceAccount": self._environment.account_id},
+                "ArnLike": {"aws:SourceArn": source_arn},
+            },
+        )
+
+    def _sender(self, rule: str) -> Statement:
+        """Lets one rule of the bus send to a queue."""
+        return Statement(
+            sid="".join(part.capitalize() for part in rule.split("-")),
+            actions=["sqs:SendMessage"],
+            principals={"Service": "events.amazonaws.com"},
+            conditions={"ArnEquals": {"aws:SourceArn": self._names.arn("events", f"rule/{self._bus}/{rule}")}},
+        )
+
+    def _rule(self, id_: str, name: str, service: str, events: Sequence[str], target_arn: str) -> None:
+        """Sends events to a target, for a day if need be, and then to the dead-letter queue."""
+        rule = CloudwatchEventRule(
+            self,
+            f"{id_}-rule",
+            name=name,
+            description=", ".join(events),
+            event_bus_name=self.bus_name,
+            event_pattern=json.dumps({"source": [{"prefix": "multitask."}], "detail-type": list(events)}),
+            tags=service_tag(service),
+        )
+        CloudwatchEventTarget(
+            self,
+            f"{id_}-target",
+            rule=rule.name,
+            event_bus_name=self.bus_name,
+            target_id=id_,
+            arn=target_arn,
+            retry_policy=CloudwatchEventTargetRetryPolicy(
+                maximum_event_age_in_seconds=RETRY_SECONDS, maximum_retry_attempts=RETRY_ATTEMPTS
+            ),
+            dead_letter_config=CloudwatchEventTargetDeadLetterConfig(arn=self.undelivered.arn),
+        )
+
+
+def _publish(service: str, conditions: Mapping[str, Mapping[str, str]] | None = None) -> Statement:
+    return Statement(
+        sid=service.capitalize(),
+        actions=["sns:Publish"],
+        principals={"Service": f"{service}.amazonaws.com"},
+        conditions=conditions or {},
+    )

@@ -1,0 +1,136 @@
+"""The messaging module: bus, archive, rules, topics and the work queue."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from environments import Environment
+from modules.messaging import Messaging
+from tests.modules.synthesis import Synthesized, environment, synthesize
+
+ACCOUNT = "111122223333"
+RULES = f"arn:aws:events:us-east-1:{ACCOUNT}:rule/multitask-events-dev/"
+
+
+def _messaging(env: Environment) -> Synthesized:
+    return synthesize(
+        lambda stack, env, names: Messaging(stack, "m", environment=env, names=names, kms_key_arn="key"), env
+    )
+
+
+@pytest.fixture(scope="module")
+def dev() -> Synthesized:
+    return _messaging(environment("dev", alert_email="alerts@example.com"))
+
+
+@pytest.fixture(scope="module")
+def local() -> Synthesized:
+    return _messaging(environment("local", alert_email=None))
+
+
+def _events(made: Synthesized, rule: str) -> set[str]:
+    pattern = json.loads(made.one("aws_cloudwatch_event_rule", name=rule)["event_pattern"])
+    assert pattern["source"] == [{"prefix": "multitask."}]
+    return set(pattern["detail-type"])
+
+
+def test_every_event_is_archived_as_long_as_logs_are_kept(dev: Synthesized) -> None:
+    assert dev.one("aws_cloudwatch_event_bus")["name"] == "multitask-events-dev"
+    archive = dev.one("aws_cloudwatch_event_archive")
+    assert archive["retention_days"] == 7
+    assert "event_pattern" not in archive
+    assert _messaging(environment("prod")).one("aws_cloudwatch_event_archive")["retention_days"] == 365
+
+
+def test_statistics_follow_what_changes_them(dev: Synthesized) -> None:
+    assert _events(dev, "profile-events-rule-dev") == {
+        "UserRegistered",
+        "PostCreated",
+        "PostDeleted",
+        "PostLiked",
+        "PostUnliked",
+        "CommentCreated",
+        "CommentDeleted",
+    }
+    target = dev.one("aws_cloudwatch_event_target", target_id="statistics")
+    assert "m_work_queue" in target["arn"]
+
+
+def test_notifications_are_published_whole(dev: Synthesized) -> None:
+    assert {"CommentCreated", "MessageSent", "SellerContacted"} <= _events(dev, "platform-notifications-rule-dev")
+    target = dev.one("aws_cloudwatch_event_target", target_id="notifications")
+    assert "notifications-topic" in target["arn"]
+    assert not {"input", "input_path", "input_transformer"} & set(target)
+
+
+def test_every_target_retries_for_a_day_and_then_keeps_the_event(dev: Synthesized) -> None:
+    for target in dev.all("aws_cloudwatch_event_target"):
+        assert target["retry_policy"] == {"maximum_event_age_in_seconds": 86_400, "maximum_retry_attempts": 185}
+        assert "undelivered" in target["dead_letter_config"]["arn"]
+
+
+def test_only_the_rules_send_to_the_queues(dev: Synthesized) -> None:
+    def sources(queue: str) -> list[object]:
+        allowed = [s for s in dev.policy("aws_sqs_queue", name=queue) if s["Effect"] == "Allow"]
+        assert all(s["Principal"] == {"Service": "events.amazonaws.com"} for s in allowed)
+        assert all(s["Action"] == "sqs:SendMessage" for s in allowed)
+        return [s["Condition"]["ArnEquals"]["aws:SourceArn"] for s in allowed]
+
+    assert sources("profile-events-queue-dev") == [f"{RULES}profile-events-rule-dev"]
+    assert sources("platform-undelivered-events-dlq-dev") == [
+        f"{RULES}platform-notifications-rule-dev",
+        f"{RULES}profile-events-rule-dev",
+    ]
+
+
+def test_the_work_queue_hides_a_message_six_times_its_consumers_timeout(dev: Synthesized) -> None:
+    assert dev.one("aws_sqs_queue", name="profile-events-queue-dev")["visibility_timeout_seconds"] == 180
+
+
+def test_topics_are_encrypted_with_the_customer_key(dev: Synthesized) -> None:
+    assert {topic["name"]: topic["kms_master_key_id"] for topic in dev.all("aws_sns_topic")} == {
+        "multitask-alerts-dev": "key",
+        "multitask-notifications-dev": "key",
+    }
+
+
+def test_alarms_and_budgets_of_this_account_alone_reach_the_alerts_topic(dev: Synthesized) -> None:
+    statements = {s["Sid"]: s for s in dev.policy("aws_sns_topic", name="multitask-alerts-dev")}
+    assert set(statements) == {"Cloudwatch", "Budgets", "TlsOnly"}
+    for service, source in (
+        ("Cloudwatch", f"arn:aws:cloudwatch:us-east-1:{ACCOUNT}:alarm:*"),
+        ("Budgets", f"arn:aws:budgets::{ACCOUNT}:*"),
+    ):
+        assert statements[service]["Action"] == "sns:Publish"
+        assert statements[service]["Condition"] == {
+            "StringEquals": {"aws:SourceAccount": ACCOUNT},
+            "ArnLike": {"aws:SourceArn": source},
+        }
+
+
+def test_events_reach_the_notifications_topic_without_a_condition(dev: Synthesized) -> None:
+    """EventBridge gives a topic's policy no context: a condition would refuse every event, in silence."""
+    events, _ = dev.policy("aws_sns_topic", name="multitask-notifications-dev")
+    assert events["Principal"] == {"Service": "events.amazonaws.com"}
+    assert "Condition" not in events
+
+
+def test_plain_http_is_denied_where_the_cloud_can(dev: Synthesized, local: Synthesized) -> None:
+    assert "TlsOnly" in json.dumps(dev.document)
+    assert "TlsOnly" not in json.dumps(local.document)
+
+
+def test_alerts_are_mailed_where_there_is_an_address(dev: Synthesized, local: Synthesized) -> None:
+    mail = dev.one("aws_sns_topic_subscription")
+    assert (mail["protocol"], mail["endpoint"]) == ("email", "alerts@example.com")
+    assert "alerts-topic" in mail["topic_arn"]
+    assert not local.all("aws_sns_topic_subscription")
+
+
+def test_every_dead_letter_queue_has_its_alarm(dev: Synthesized) -> None:
+    assert {alarm["alarm_name"] for alarm in dev.all("aws_cloudwatch_metric_alarm")} == {
+        "profile-events-dlq-alarm-dev",
+        "platform-undelivered-events-dlq-alarm-dev",
+    }
