@@ -1,0 +1,64 @@
+"""Embedded clouds for measurements, each with data of its own that is removed afterwards."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from environments import load_environment
+from ops.bootstrap import bootstrap
+from ops.cloud import Cloud, embedded_variables
+from ops.embedded import EmbeddedCloud
+from ops.platform import down
+from ops.root import Root
+from ops.synth import synthesize
+from ops.terraform import Terraform
+from ops.toolchain import node_variables, terraform, terraform_variables
+
+ACCOUNT = "000000000000"
+"""The embedded AWS's account."""
+
+
+@contextmanager
+def fresh_root() -> Iterator[Root]:
+    """A place for one platform; whatever runs there is stopped at the end."""
+    with tempfile.TemporaryDirectory() as directory:
+        root = Root(Path(directory) / "platform")
+        root.prepare()
+        try:
+            yield root
+        finally:
+            down(root, purge=True)
+
+
+def start(root: Root, environment: str) -> Cloud:
+    """An embedded cloud with nothing in it but the state bucket, as the cloud of any environment."""
+    addresses = EmbeddedCloud(root).start().addresses
+    variables = {
+        **embedded_variables(addresses.aws, addresses.database),
+        **{f"{name}_ACCOUNT_ID": ACCOUNT for name in ("DEV", "STAGING", "PROD")},
+    }
+    cloud = Cloud(load_environment(environment, variables=variables), variables, addresses.aws)
+    bootstrap(cloud, billing=False)
+    return cloud
+
+
+def initialized(root: Root, cloud: Cloud) -> Terraform:
+    """Terraform, ready to plan and apply the cloud's environment."""
+    name = cloud.environment.name
+    synthesize([name], root.cdktf_out, cloud.variables)
+    stack = Terraform(
+        terraform(root),
+        root.cdktf_out / "stacks" / name,
+        variables(root, cloud),
+        root.logs / "terraform.jsonl",
+    )
+    stack.init()
+    return stack
+
+
+def variables(root: Root, cloud: Cloud) -> dict[str, str]:
+    """The process environment for Terraform and the CDKTF command line."""
+    return {**terraform_variables(root), **cloud.variables, **node_variables()}

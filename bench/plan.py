@@ -1,0 +1,69 @@
+"""A plan of dev by `ops` and by `cdktf diff`, against `terraform plan` on the same files.
+
+    python -m bench.plan [--runs 5] [--environment dev]
+
+All plan the same synthesized, initialized stack against an embedded cloud with nothing in it, alternating. `cdktf diff --skip-synth` has
+the start of its command line and a `terraform init` of its own in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+
+from bench.cloud import fresh_root, initialized, start, variables
+from ops.root import PROJECT
+from ops.terraform import PARALLELISM
+from ops.toolchain import terraform
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that something takes."""
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def main() -> None:
+    """Measures and prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5, help="of each way (default: 5)")
+    parser.add_argument("--environment", default="dev", help="(default: dev)")
+    arguments = parser.parse_args()
+
+    with fresh_root() as root:
+        cloud = start(root, arguments.environment)
+        stack = initialized(root, cloud)
+        environ = variables(root, cloud)
+        file = stack.directory / "bench.tfplan"
+
+        def run(command: list[str], directory: str) -> None:
+            subprocess.run(command, cwd=directory, env=environ, stdout=subprocess.DEVNULL, check=True)
+
+        plan = [str(terraform(root)), "plan", "-input=false", f"-parallelism={PARALLELISM}", f"-out={file}"]
+        diff = ["cdktf", "diff", arguments.environment, "--skip-synth", "--skip-provider-lock"]
+        diff += [f"--output={root.cdktf_out}", f"--terraform-parallelism={PARALLELISM}"]
+        ways: dict[str, Callable[[], object]] = {
+            "terraform plan": lambda: run(plan, str(stack.directory)),
+            "ops deploy's plan": lambda: stack.plan(file),
+            "cdktf diff": lambda: run(diff, str(PROJECT)),
+        }
+        for work in ways.values():  # not counted: the first of each reads its files from disk
+            work()
+        measured: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(arguments.runs):
+            for way, work in ways.items():
+                measured[way].append(timed(work))
+
+    alone = measured["terraform plan"]
+    print("way                 seconds  of terraform plan   (medians)")
+    for way, seconds in measured.items():
+        ratio = statistics.median(own / other for own, other in zip(seconds, alone, strict=True))
+        print(f"{way:<18} {statistics.median(seconds):>8.2f} {ratio:>18.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Synthesis of all environments, with the provider loaded lazily and imported the ordinary way.
+
+    python -m bench.synth [--runs 5]
+
+Both run the same main.py, alternating, after one run that is not counted (it packages the functions). Fails when their output differs in
+a single byte.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes in which ru_maxrss is given (getrusage(2))."""
+
+# The peaks of this process and of its largest child, which is jsii's Node. Registered first, so that it runs after jsii has ended Node.
+PROGRAM = """\
+import atexit, json, resource, runpy
+peaks = lambda: [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+atexit.register(lambda: print(json.dumps(peaks())))
+{preparation}
+runpy.run_path("main.py", run_name="__main__")
+"""
+VARIANTS = {"lazy": "", "ordinary": "import cdktf_cdktf_provider_aws"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One synthesis."""
+
+    seconds: float
+    python_mib: float
+    node_mib: float
+    digest: str
+    """Of names and contents of everything it wrote."""
+
+
+def synthesize(preparation: str) -> Run:
+    """Synthesizes all environments into a directory of its own."""
+    with tempfile.TemporaryDirectory() as out:
+        begun = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM.format(preparation=preparation)],
+            cwd=PROJECT,
+            env={**os.environ, "CDKTF_OUTDIR": out},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        seconds = time.perf_counter() - begun
+        python, node = (peak * MAXRSS_UNIT / 2**20 for peak in json.loads(done.stdout.splitlines()[-1]))
+        return Run(seconds, python, node, _digest(Path(out)))
+
+
+def _digest(directory: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(path for path in directory.rglob("*") if path.is_file()):
+        digest.update(f"{file.relative_to(directory)}\0".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def main() -> None:
+    """Measures and prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5, help="of each variant (default: 5)")
+    runs: int = parser.parse_args().runs
+
+    synthesize(VARIANTS["lazy"])
+    measured: dict[str, list[Run]] = {variant: [] for variant in VARIANTS}
+    for _ in range(runs):
+        for variant, preparation in VARIANTS.items():
+            measured[variant].append(synthesize(preparation))
+    digests = {run.digest for results in measured.values() for run in results}
+    if len(digests) != 1:
+        raise SystemExit(f"The outputs differ: {len(digests)} of {2 * runs} are distinct")
+
+    print("provider   seconds  Python MiB  Node MiB   (medians)")
+    for variant, results in measured.items():
+        seconds, python, node = (
+            statistics.median(getattr(run, field) for run in results) for field in ("seconds", "python_mib", "node_mib")
+        )
+        print(f"{variant:<9} {seconds:>8.2f} {python:>11.0f} {node:>9.0f}")
+    pairs = zip(measured["ordinary"], measured["lazy"], strict=True)
+    ratio = statistics.median(ordinary.seconds / lazy.seconds for ordinary, lazy in pairs)
+    print(f"ordinary / lazy: {ratio:.1f} (median of {runs} pairs); outputs identical, sha256 {digests.pop()[:16]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""`ops up`, cold and again with nothing changed, against `terraform apply` alone on the same stack.
+
+    python -m bench.up [--runs 1]
+
+Each run takes two fresh embedded clouds, one after the other. In the first everything around it is made ready and `terraform apply` is
+timed alone, with the parallelism that `ops up` uses; in the second `ops up` is timed from nothing, and once more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+from bench.cloud import fresh_root, initialized, start, variables
+from ops.cloud import EMBEDDED
+from ops.root import PROJECT, Root
+from ops.terraform import PARALLELISM
+from ops.toolchain import terraform
+
+
+def terraform_alone() -> float:
+    """Seconds of `terraform apply` on a stack that is synthesized and initialized, in a cloud that runs."""
+    with fresh_root() as root:
+        cloud = start(root, EMBEDDED)
+        stack = initialized(root, cloud)
+        command = [str(terraform(root)), "apply", "-input=false", "-auto-approve", f"-parallelism={PARALLELISM}"]
+        begun = time.perf_counter()
+        subprocess.run(command, cwd=stack.directory, env=variables(root, cloud), stdout=subprocess.DEVNULL, check=True)
+        return time.perf_counter() - begun
+
+
+def up(root: Root) -> tuple[float, dict[str, float]]:
+    """Seconds of one `ops up`, and of its steps as it reports them."""
+    begun = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "ops", "up", "--root", str(root.path), "--json"],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return time.perf_counter() - begun, json.loads(done.stdout)["seconds"]
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=1, help="(default: 1)")
+    runs: int = parser.parse_args().runs
+
+    ratios = []
+    for number in range(1, runs + 1):
+        alone = terraform_alone()
+        with fresh_root() as root:
+            cold, cold_steps = up(root)
+            again, again_steps = up(root)
+        ratios.append(cold / alone)
+        print(f"run {number}: terraform apply alone {alone:.1f} s")
+        for label, seconds, steps in (("ops up, cold", cold, cold_steps), ("ops up, again", again, again_steps)):
+            print(
+                f"  {label:<14} {seconds:6.1f} s  ({', '.join(f'{step} {took:.1f}' for step, took in steps.items())})"
+            )
+    print(f"cold / terraform alone: {statistics.median(ratios):.2f} (median of {runs})")
+
+
+if __name__ == "__main__":
+    main()
