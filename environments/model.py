@@ -246,6 +246,10 @@ class Capabilities(Section):
     """TLS and IAM authentication between functions and the cache."""
     database_authentication: bool = True
     """TLS and IAM authentication between functions and the database."""
+    waf_logging: bool = True
+    """Logs of what the web firewall blocked."""
+    waf_response_bodies: bool = True
+    """Bodies of the platform's own on what the web firewall refuses."""
     bucket_tls_policy: bool = True
     """A bucket policy that denies plain HTTP."""
     queue_tls_policy: bool = True

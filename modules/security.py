@@ -1,0 +1,334 @@
+"""Security: the encryption key, the user pool and the web firewall."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cdktf import TerraformResourceLifecycle
+from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
+from cdktf_cdktf_provider_aws.cognito_user_group import CognitoUserGroup
+from cdktf_cdktf_provider_aws.cognito_user_pool import (
+    CognitoUserPool,
+    CognitoUserPoolAccountRecoverySetting,
+    CognitoUserPoolAccountRecoverySettingRecoveryMechanism,
+    CognitoUserPoolAdminCreateUserConfig,
+    CognitoUserPoolEmailConfiguration,
+    CognitoUserPoolPasswordPolicy,
+    CognitoUserPoolUserAttributeUpdateSettings,
+    CognitoUserPoolUsernameConfiguration,
+    CognitoUserPoolVerificationMessageTemplate,
+)
+from cdktf_cdktf_provider_aws.cognito_user_pool_client import (
+    CognitoUserPoolClient,
+    CognitoUserPoolClientTokenValidityUnits,
+)
+from cdktf_cdktf_provider_aws.kms_alias import KmsAlias
+from cdktf_cdktf_provider_aws.kms_key import KmsKey
+from cdktf_cdktf_provider_aws.wafv2_web_acl import (
+    Wafv2WebAcl,
+    Wafv2WebAclCustomResponseBody,
+    Wafv2WebAclDefaultAction,
+    Wafv2WebAclDefaultActionAllow,
+    Wafv2WebAclRule,
+    Wafv2WebAclRuleAction,
+    Wafv2WebAclRuleActionBlock,
+    Wafv2WebAclRuleActionBlockCustomResponse,
+    Wafv2WebAclRuleActionBlockCustomResponseResponseHeader,
+    Wafv2WebAclRuleOverrideAction,
+    Wafv2WebAclRuleOverrideActionNone,
+    Wafv2WebAclRuleVisibilityConfig,
+    Wafv2WebAclVisibilityConfig,
+)
+from cdktf_cdktf_provider_aws.wafv2_web_acl_association import Wafv2WebAclAssociation
+from cdktf_cdktf_provider_aws.wafv2_web_acl_logging_configuration import (
+    Wafv2WebAclLoggingConfiguration,
+    Wafv2WebAclLoggingConfigurationLoggingFilter,
+    Wafv2WebAclLoggingConfigurationLoggingFilterFilter,
+    Wafv2WebAclLoggingConfigurationLoggingFilterFilterCondition,
+    Wafv2WebAclLoggingConfigurationLoggingFilterFilterConditionActionCondition,
+    Wafv2WebAclLoggingConfigurationRedactedFields,
+    Wafv2WebAclLoggingConfigurationRedactedFieldsQueryString,
+    Wafv2WebAclLoggingConfigurationRedactedFieldsSingleHeader,
+)
+from constructs import Construct
+
+from environments import Environment
+from modules.api.errors import GatewayError
+from modules.base.naming import PROJECT, Names, service_tag
+from modules.base.policy import Statement, policy_document
+
+RATE_LIMIT = 1000
+"""Requests of one address in RATE_WINDOW; documented."""
+RATE_WINDOW = 300
+"""Seconds; documented as 5 minutes."""
+RATE_LIMIT_BODY = "rate-limit"
+
+COUNTED_RULES = (
+    "SizeRestrictions_BODY",
+    "CrossSiteScripting_BODY",
+    "GenericRFI_BODY",
+    "EC2MetaDataSSRF_BODY",
+)
+"""Rules of AWS's common set that only count: posts, code and prompts are bodies that look like attacks."""
+
+ROLES = {"moderator": "Deletes what breaks the rules", "admin": "Runs the platform"}
+"""Cognito groups; every user has the role `user` without one."""
+
+COGNITO_TOKEN_MINUTES = 5
+"""The least Cognito allows: its tokens serve one ChangePassword call and never leave the auth service."""
+COGNITO_REFRESH_MINUTES = 60
+"""The least Cognito allows; nothing uses these tokens."""
+
+
+class Security(Construct):
+    """The customer key, the Cognito pool and the web ACL of an environment.
+
+    Attributes:
+        kms_key_arn: encrypts topics and queues that AWS services write to.
+        user_pool_id, user_pool_arn: holds users and passwords.
+        user_pool_client_id: the auth service's client; it has no secret and stays on the server.
+        web_acl_arn: the firewall; the pool has it, the REST API's stage is to be given it.
+    """
+
+    def __init__(self, scope: Construct, id_: str, *, environment: Environment, names: Names) -> None:
+        super().__init__(scope, id_)
+        self._environment = environment
+        self._names = names
+        self.kms_key_arn: str = self._key().arn
+        pool = self._user_pool()
+        self.user_pool_id: str = pool.id
+        self.user_pool_arn: str = pool.arn
+        self.user_pool_client_id: str = self._client(pool).id
+        self.web_acl_arn: str = self._web_acl().arn
+        Wafv2WebAclAssociation(self, "user-pool-firewall", resource_arn=pool.arn, web_acl_arn=self.web_acl_arn)
+
+    def _key(self) -> KmsKey:
+        account = self._environment.account_id
+        use = ["kms:Decrypt", "kms:GenerateDataKey*"]
+        policy = policy_document(
+            [
+                Statement(
+                    sid="Account",  # leaves it to the account's IAM policies; without it nobody could ever change the key
+                    actions=["kms:*"],
+                    resources=["*"],
+                    principals={"AWS": f"arn:aws:iam::{account}:root"},
+                ),
+                Statement(
+                    sid="Services",
+                    actions=use,
+                    resources=["*"],
+                    principals={
+                        "Service": ["budgets.amazonaws.com", "cloudwatch.amazonaws.com", "sns.amazonaws.com"],
+                    },
+                    conditions={"StringEquals": {"aws:SourceAccount": account}},
+                ),
+                Statement(
+                    # No condition: EventBridge names no source account when its target is an encrypted topic (SNS developer guide,
+                    # key management), and its events would be dropped. The policies of topics and queues say whose rules may write.
+                    sid="Events",
+                    actions=use,
+                    resources=["*"],
+                    principals={"Service": "events.amazonaws.com"},
+                ),
+            ]
+        )
+        key = KmsKey(
+            self,
+            "key",
+            description=f"Topics and queues of {PROJECT} {self._environment.name}",
+            enable_key_rotation=True,
+            deletion_window_in_days=30 if self._environment.retains_data else 7,
+            policy=policy,
+            tags=service_tag("platform"),
+        )
+        KmsAlias(self, "key-alias", name=f"alias/multitask-{self._environment.name}", target_key_id=key.key_id)
+        return key
+
+    def _user_pool(self) -> CognitoUserPool:
+        environment = self._environment
+        retain = environment.retains_data
+        pool = CognitoUserPool(
+            self,
+            "user-pool",
+            name=f"{PROJECT}-{environment.name}",
+            # The cheapest tier that has all that is used; threat protection is in the dearest alone.
+            user_pool_tier="LITE",
+            username_attributes=["email"],
+            username_configuration=CognitoUserPoolUsernameConfiguration(case_sensitive=False),
+            auto_verified_attributes=["email"],
+            user_attribute_update_settings=CognitoUserPoolUserAttributeUpdateSettings(
+                attributes_require_verification_before_update=["email"]
+            ),
+            admin_create_user_config=CognitoUserPoolAdminCreateUserConfig(allow_admin_create_user_only=False),
+            password_policy=CognitoUserPoolPasswordPolicy(
+                minimum_length=8,
+                require_lowercase=True,
+                require_uppercase=True,
+                require_numbers=True,
+                require_symbols=True,
+                temporary_password_validity_days=7,
+            ),
+            account_recovery_setting=CognitoUserPoolAccountRecoverySetting(
+                recovery_mechanism=[
+                    CognitoUserPoolAccountRecoverySettingRecoveryMechanism(name="verified_email", priority=1)
+                ]
+            ),
+            verification_message_template=CognitoUserPoolVerificationMessageTemplate(
+                default_email_option="CONFIRM_WITH_CODE",
+                email_subject="Verify your email for Multitask Platform",
+                email_message="Your verification code is {####}",
+            ),
+            email_configuration=CognitoUserPoolEmailConfiguration(
+                email_sending_account="DEVELOPER" if environment.mail_identity_arn else "COGNITO_DEFAULT",
+                source_arn=environment.mail_identity_arn,
+            ),
+            deletion_protection="ACTIVE" if retain else "INACTIVE",
+            lifecycle=TerraformResourceLifecycle(prevent_destroy=True) if retain else None,
+            tags=service_tag("auth"),
+        )
+        for role, description in ROLES.items():
+            CognitoUserGroup(self, role, name=role, description=description, user_pool_id=pool.id)
+        return pool
+
+    def _client(self, pool: CognitoUserPool) -> CognitoUserPoolClient:
+        return CognitoUserPoolClient(
+            self,
+            "user-pool-client",
+            name=f"{PROJECT}-{self._environment.name}",
+            user_pool_id=pool.id,
+            generate_secret=False,
+            explicit_auth_flows=["ALLOW_ADMIN_USER_PASSWORD_AUTH"],
+            prevent_user_existence_errors="ENABLED",
+            enable_token_revocation=True,
+            read_attributes=["email", "email_verified", "name"],
+            write_attributes=["email", "name"],
+            access_token_validity=COGNITO_TOKEN_MINUTES,
+            id_token_validity=COGNITO_TOKEN_MINUTES,
+            refresh_token_validity=COGNITO_REFRESH_MINUTES,
+            token_validity_units=[
+                CognitoUserPoolClientTokenValidityUnits(
+                    access_token="minutes",
+                    id_token="minutes",
+                    refresh_token="minutes",  # noqa: S106 - units of time
+                )
+            ],
+        )
+
+    def _web_acl(self) -> Wafv2WebAcl:
+        name = f"multitask-waf-{self._environment.name}"
+        limited = self._environment.rate_limiting
+        with_body = self._environment.capabilities.waf_response_bodies
+        acl = Wafv2WebAcl(
+            self,
+            "firewall",
+            name=name,
+            description="Rate limit and AWS's common rules, for the REST API and the user pool",
+            scope="REGIONAL",
+            default_action=Wafv2WebAclDefaultAction(allow=Wafv2WebAclDefaultActionAllow()),
+            custom_response_body=[_rate_limit_body()] if limited and with_body else None,
+            rule=[*([_rate_limit_rule(with_body)] if limited else []), _common_rules()],
+            visibility_config=Wafv2WebAclVisibilityConfig(
+                sampled_requests_enabled=True, cloudwatch_metrics_enabled=True, metric_name=name
+            ),
+            tags=service_tag("platform"),
+        )
+        if self._environment.capabilities.waf_logging:
+            self._log(acl, name)
+        return acl
+
+    def _log(self, acl: Wafv2WebAcl, name: str) -> None:
+        """Logs what was blocked or counted; what was let through has the API's own access log."""
+        log_group = CloudwatchLogGroup(
+            self,
+            "firewall-log",
+            name=f"aws-waf-logs-{name}",  # WAF takes no other prefix
+            retention_in_days=self._environment.monitoring.log_retention_days,
+            tags=service_tag("platform"),
+        )
+        condition = Wafv2WebAclLoggingConfigurationLoggingFilterFilterCondition
+        action = Wafv2WebAclLoggingConfigurationLoggingFilterFilterConditionActionCondition
+        Wafv2WebAclLoggingConfiguration(
+            self,
+            "firewall-logging",
+            resource_arn=acl.arn,
+            log_destination_configs=[log_group.arn],
+            logging_filter=Wafv2WebAclLoggingConfigurationLoggingFilter(
+                default_behavior="DROP",
+                filter=[
+                    Wafv2WebAclLoggingConfigurationLoggingFilterFilter(
+                        behavior="KEEP",
+                        requirement="MEETS_ANY",
+                        condition=[condition(action_condition=action(action=kept)) for kept in ("BLOCK", "COUNT")],
+                    )
+                ],
+            ),
+            redacted_fields=[
+                Wafv2WebAclLoggingConfigurationRedactedFields(
+                    single_header=Wafv2WebAclLoggingConfigurationRedactedFieldsSingleHeader(name="authorization")
+                ),
+                Wafv2WebAclLoggingConfigurationRedactedFields(
+                    query_string=Wafv2WebAclLoggingConfigurationRedactedFieldsQueryString()
+                ),
+            ],
+        )
+
+
+def _rate_limit_body() -> Wafv2WebAclCustomResponseBody:
+    error = GatewayError(
+        429,
+        "Too Many Requests",
+        "too_many_requests",
+        f"Too many requests from this address. Try again in {RATE_WINDOW} seconds.",
+    )
+    # WAF knows no application/problem+json.
+    return Wafv2WebAclCustomResponseBody(key=RATE_LIMIT_BODY, content_type="APPLICATION_JSON", content=error.body)
+
+
+def _rate_limit_rule(with_body: bool) -> Wafv2WebAclRule:
+    headers = {
+        "Retry-After": str(RATE_WINDOW),
+        "Access-Control-Allow-Origin": "*",
+        "Access-Control-Expose-Headers": "Retry-After",
+    }
+    header = Wafv2WebAclRuleActionBlockCustomResponseResponseHeader
+    response = Wafv2WebAclRuleActionBlockCustomResponse(
+        response_code=429,
+        custom_response_body_key=RATE_LIMIT_BODY if with_body else None,
+        response_header=[header(name=name, value=value) for name, value in headers.items()],
+    )
+    return Wafv2WebAclRule(
+        name="RateLimitRule",
+        priority=1,
+        action=Wafv2WebAclRuleAction(block=Wafv2WebAclRuleActionBlock(custom_response=response)),
+        statement={
+            "rate_based_statement": {
+                "limit": RATE_LIMIT,
+                "aggregate_key_type": "IP",
+                "evaluation_window_sec": RATE_WINDOW,
+            }
+        },
+        visibility_config=_visible("RateLimitRule"),
+    )
+
+
+def _common_rules() -> Wafv2WebAclRule:
+    counted: list[dict[str, Any]] = [{"name": name, "action_to_use": {"count": {}}} for name in COUNTED_RULES]
+    return Wafv2WebAclRule(
+        name="AWSManagedRulesCommonRuleSet",
+        priority=2,
+        override_action=Wafv2WebAclRuleOverrideAction(none=Wafv2WebAclRuleOverrideActionNone()),
+        statement={
+            "managed_rule_group_statement": {
+                "vendor_name": "AWS",
+                "name": "AWSManagedRulesCommonRuleSet",
+                "rule_action_override": counted,
+            }
+        },
+        visibility_config=_visible("CommonRuleSetMetric"),
+    )
+
+
+def _visible(metric: str) -> Wafv2WebAclRuleVisibilityConfig:
+    return Wafv2WebAclRuleVisibilityConfig(
+        sampled_requests_enabled=True, cloudwatch_metrics_enabled=True, metric_name=metric
+    )

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from modules.security import Security
+from tests.modules.synthesis import Block, Synthesized, environment, synthesize
+
+
+def security(name: str = "dev", **changes: Any) -> Synthesized:
+    return synthesize(
+        lambda stack, env, names: Security(stack, "security", environment=env, names=names),
+        environment(name, **changes),
+    )
+
+
+def without(*capabilities: str) -> Synthesized:
+    off = environment("prod").capabilities.model_copy(update=dict.fromkeys(capabilities, False))
+    return security("prod", capabilities=off)
+
+
+@pytest.fixture(scope="module")
+def dev() -> Synthesized:
+    return security()
+
+
+@pytest.fixture(scope="module")
+def prod() -> Synthesized:
+    return security("prod")
+
+
+def rules(synthesized: Synthesized) -> dict[str, Block]:
+    return {rule["name"]: rule for rule in synthesized.one("aws_wafv2_web_acl")["rule"]}
+
+
+def test_the_key_rotates_and_has_its_alias(prod: Synthesized) -> None:
+    assert prod.one("aws_kms_key")["enable_key_rotation"] is True
+    assert prod.one("aws_kms_alias")["name"] == "alias/multitask-prod"
+
+
+@pytest.mark.parametrize(("name", "days"), [("dev", 7), ("prod", 30)])
+def test_a_key_that_protects_kept_data_is_deleted_slowly(name: str, days: int) -> None:
+    assert security(name).one("aws_kms_key")["deletion_window_in_days"] == days
+
+
+def test_services_use_the_key_for_this_account_alone(prod: Synthesized) -> None:
+    statements = {item["Sid"]: item for item in prod.policy("aws_kms_key")}
+    assert set(statements) == {"Account", "Services", "Events"}
+    assert statements["Account"]["Principal"] == {"AWS": "arn:aws:iam::123456789012:root"}
+    services = statements["Services"]
+    assert set(services["Principal"]["Service"]) == {
+        "budgets.amazonaws.com",
+        "cloudwatch.amazonaws.com",
+        "sns.amazonaws.com",
+    }
+    assert services["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+
+
+def test_eventbridge_uses_the_key_without_a_source_account_which_it_does_not_send(prod: Synthesized) -> None:
+    [events] = [item for item in prod.policy("aws_kms_key") if item["Sid"] == "Events"]
+    assert events["Principal"] == {"Service": "events.amazonaws.com"}
+    assert "Condition" not in events
+    assert set(events["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey*"}
+
+
+def test_people_log_in_by_email_in_any_case(dev: Synthesized) -> None:
+    pool = dev.one("aws_cognito_user_pool")
+    assert pool["username_attributes"] == ["email"]
+    assert pool["username_configuration"] == {"case_sensitive": False}
+    assert pool["admin_create_user_config"] == {"allow_admin_create_user_only": False}
+
+
+def test_passwords_are_as_documented(dev: Synthesized) -> None:
+    policy = dev.one("aws_cognito_user_pool")["password_policy"]
+    assert policy["minimum_length"] == 8
+    assert all(policy[f"require_{kind}"] for kind in ("uppercase", "lowercase", "numbers", "symbols"))
+
+
+def test_an_email_is_verified_and_recovers_the_account(dev: Synthesized) -> None:
+    pool = dev.one("aws_cognito_user_pool")
+    assert pool["auto_verified_attributes"] == ["email"]
+    assert pool["user_attribute_update_settings"] == {"attributes_require_verification_before_update": ["email"]}
+    assert pool["account_recovery_setting"]["recovery_mechanism"] == [{"name": "verified_email", "priority": 1}]
+    message = pool["verification_message_template"]
+    assert message["email_subject"] == "Verify your email for Multitask Platform"
+    assert message["email_message"] == "Your verification code is {####}"
+    assert message["default_email_option"] == "CONFIRM_WITH_CODE"
+
+
+def test_mail_goes_through_ses_where_an_identity_is_given(dev: Synthesized) -> None:
+    assert dev.one("aws_cognito_user_pool")["email_configuration"] == {"email_sending_account": "COGNITO_DEFAULT"}
+    arn = "arn:aws:ses:us-east-1:111122223333:identity/multitask.com"
+    assert security(mail_identity_arn=arn).one("aws_cognito_user_pool")["email_configuration"] == {
+        "email_sending_account": "DEVELOPER",
+        "source_arn": arn,
+    }
+
+
+def test_users_outlive_an_environment_that_keeps_its_data(dev: Synthesized, prod: Synthesized) -> None:
+    kept, dropped = prod.one("aws_cognito_user_pool"), dev.one("aws_cognito_user_pool")
+    assert (kept["deletion_protection"], kept["lifecycle"]["prevent_destroy"]) == ("ACTIVE", True)
+    assert dropped["deletion_protection"] == "INACTIVE"
+    assert "lifecycle" not in dropped
+
+
+def test_roles_are_groups(dev: Synthesized) -> None:
+    assert {group["name"] for group in dev.all("aws_cognito_user_group")} == {"moderator", "admin"}
+
+
+def test_the_client_only_serves_the_auth_service(dev: Synthesized) -> None:
+    client = dev.one("aws_cognito_user_pool_client")
+    assert client["generate_secret"] is False
+    assert client["explicit_auth_flows"] == ["ALLOW_ADMIN_USER_PASSWORD_AUTH"]
+    assert client["prevent_user_existence_errors"] == "ENABLED"
+    assert client["write_attributes"] == ["email", "name"]
+
+
+def test_cognitos_own_tokens_are_as_short_as_it_allows(dev: Synthesized) -> None:
+    client = dev.one("aws_cognito_user_pool_client")
+    assert client["token_validity_units"] == [
+        {"access_token": "minutes", "id_token": "minutes", "refresh_token": "minutes"}
+    ]
+    assert [client[f"{kind}_token_validity"] for kind in ("access", "id", "refresh")] == [5, 5, 60]
+
+
+def test_the_firewall_is_as_documented(prod: Synthesized) -> None:
+    acl = prod.one("aws_wafv2_web_acl")
+    assert acl["name"] == "multitask-waf-prod"
+    assert acl["scope"] == "REGIONAL"
+    assert acl["default_action"] == {"allow": {}}
+    found = rules(prod)
+    assert {name: rule["priority"] for name, rule in found.items()} == {
+        "RateLimitRule": 1,
+        "AWSManagedRulesCommonRuleSet": 2,
+    }
+    assert {name: rule["visibility_config"]["metric_name"] for name, rule in found.items()} == {
+        "RateLimitRule": "RateLimitRule",
+        "AWSManagedRulesCommonRuleSet": "CommonRuleSetMetric",
+    }
+    assert found["RateLimitRule"]["statement"] == {
+        "rate_based_statement": {"limit": 1000, "aggregate_key_type": "IP", "evaluation_window_sec": 300}
+    }
+
+
+def test_who_asks_too_often_is_told_when_to_come_back(prod: Synthesized) -> None:
+    response = rules(prod)["RateLimitRule"]["action"]["block"]["custom_response"]
+    assert response["response_code"] == 429
+    headers = {header["name"]: header["value"] for header in response["response_header"]}
+    assert headers["Retry-After"] == "300"
+    assert headers["Access-Control-Allow-Origin"] == "*"
+    [body] = prod.one("aws_wafv2_web_acl")["custom_response_body"]
+    assert body["key"] == response["custom_response_body_key"]
+    assert body["content_type"] == "APPLICATION_JSON"
+    problem = json.loads(body["content"])
+    assert (problem["status"], problem["code"]) == (429, "too_many_requests")
+
+
+def test_without_rate_limiting_there_is_no_rate_rule(dev: Synthesized) -> None:
+    assert set(rules(dev)) == {"AWSManagedRulesCommonRuleSet"}
+    assert "custom_response_body" not in dev.one("aws_wafv2_web_acl")
+
+
+def test_rules_on_bodies_only_count(prod: Synthesized) -> None:
+    rule = rules(prod)["AWSManagedRulesCommonRuleSet"]
+    assert rule["override_action"] == {"none": {}}
+    group = rule["statement"]["managed_rule_group_statement"]
+    assert (group["vendor_name"], group["name"]) == ("AWS", "AWSManagedRulesCommonRuleSet")
+    assert all(item["action_to_use"] == {"count": {}} for item in group["rule_action_override"])
+    assert {item["name"] for item in group["rule_action_override"]} == {
+        "SizeRestrictions_BODY",
+        "CrossSiteScripting_BODY",
+        "GenericRFI_BODY",
+        "EC2MetaDataSSRF_BODY",
+    }
+
+
+def test_the_firewall_stands_before_the_pool(dev: Synthesized) -> None:
+    association = dev.one("aws_wafv2_web_acl_association")
+    assert association["resource_arn"].startswith("${aws_cognito_user_pool.")
+    assert association["web_acl_arn"].startswith("${aws_wafv2_web_acl.")
+
+
+def test_the_firewall_logs_no_credentials(prod: Synthesized) -> None:
+    log_group = prod.one("aws_cloudwatch_log_group")
+    assert log_group["name"] == "aws-waf-logs-multitask-waf-prod"
+    assert log_group["retention_in_days"] == 365
+    logging = prod.one("aws_wafv2_web_acl_logging_configuration")
+    assert logging["redacted_fields"] == [{"single_header": {"name": "authorization"}}, {"query_string": {}}]
+    kept = logging["logging_filter"]
+    assert kept["default_behavior"] == "DROP"
+    assert [item["action_condition"]["action"] for item in kept["filter"][0]["condition"]] == ["BLOCK", "COUNT"]
+
+
+def test_a_cloud_without_firewall_logs_or_bodies_does_without() -> None:
+    bare = without("waf_logging", "waf_response_bodies")
+    assert not {"aws_wafv2_web_acl_logging_configuration", "aws_cloudwatch_log_group"} & bare.types
+    assert "custom_response_body" not in bare.one("aws_wafv2_web_acl")
+    response = rules(bare)["RateLimitRule"]["action"]["block"]["custom_response"]
+    assert response["response_code"] == 429
+    assert "custom_response_body_key" not in response
