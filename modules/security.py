@@ -191,6 +191,7 @@ class Security(Construct):
         return pool
 
     def _client(self, pool: CognitoUserPool) -> CognitoUserPoolClient:
+        unit = "minutes"
         return CognitoUserPoolClient(
             self,
             "user-pool-client",
@@ -206,11 +207,7 @@ class Security(Construct):
             id_token_validity=COGNITO_TOKEN_MINUTES,
             refresh_token_validity=COGNITO_REFRESH_MINUTES,
             token_validity_units=[
-                CognitoUserPoolClientTokenValidityUnits(
-                    access_token="minutes",
-                    id_token="minutes",
-                    refresh_token="minutes",  # noqa: S106 - units of time
-                )
+                CognitoUserPoolClientTokenValidityUnits(access_token=unit, id_token=unit, refresh_token=unit)
             ],
         )
 
