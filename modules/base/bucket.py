@@ -57,6 +57,7 @@ class Bucket(Construct):
     Attributes:
         name: its name, as a reference: what uses it waits for the bucket.
         arn: its ARN.
+        domain_name: as services that deliver logs to it name it.
         bucket: the resource.
     """
 
@@ -85,6 +86,7 @@ class Bucket(Construct):
         )
         self.name: str = self.bucket.bucket
         self.arn: str = self.bucket.arn
+        self.domain_name: str = self.bucket.bucket_domain_name
         S3BucketPublicAccessBlock(
             self,
             "public-access",
