@@ -1,0 +1,80 @@
+"""One platform for all of these tests, and what they drive it with."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ops.root import PROJECT
+from tests.e2e.support import Api, Person, Platform, run_ops
+
+HERE = Path(__file__).parent
+LAST = "test_recovery.py"
+"""It kills the platform and brings it back: whatever it broke must not show in other tests."""
+TIMEOUT = 900
+"""Seconds; whichever test comes first waits for the platform."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of them run on one worker, in the order of their files."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.e2e)
+            item.add_marker(pytest.mark.xdist_group("platform"))
+            item.add_marker(pytest.mark.timeout(TIMEOUT))
+    items.sort(key=lambda item: item.path.name == LAST)
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """The applied `local` platform: brought up once by `ops up` in a directory of its own, and taken down at the end, however that
+    comes.
+
+    With PLATFORM_ROOT naming the root of a platform that runs (`.local`, say), that one is used and left running; tests that kill
+    or restart things are skipped then: `PLATFORM_ROOT=.local pytest tests/e2e -k sessions` answers in seconds.
+    """
+    given = os.environ.get("PLATFORM_ROOT")
+    if given:
+        yield Platform.of(Path(given).resolve(), own=False)
+        return
+    root = tmp_path_factory.mktemp("platform")
+    command = [sys.executable, "-m", "tests.e2e.keeper", str(root)]
+    # A session of its own: Ctrl-C ends the tests and the `up`, not what cleans up after them.
+    keeper = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        run_ops(root, "up", "--json")
+        yield Platform.of(root, own=True)
+    finally:
+        keeper.communicate()
+
+
+@pytest.fixture
+def own_platform(platform: Platform) -> Platform:
+    """The platform, for tests that break it on purpose."""
+    if not platform.own:
+        pytest.skip("it would break the platform of PLATFORM_ROOT")
+    return platform
+
+
+@pytest.fixture
+def api(platform: Platform) -> Api:
+    """The REST API, with all earlier attempts forgotten: the limits are for an hour, and all tests share one address."""
+    platform.forget_attempts()
+    return Api(platform.api_url)
+
+
+@pytest.fixture
+def person(platform: Platform, api: Api) -> Person:
+    """Somebody registered, confirmed and signed in."""
+    return Person.signed_in(platform, api)
+
+
+@pytest.fixture
+def other(platform: Platform, api: Api) -> Person:
+    """Somebody else."""
+    return Person.signed_in(platform, api)

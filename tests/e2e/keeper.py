@@ -1,0 +1,30 @@
+"""Takes a platform down once whoever started it is gone: closed its standard input, failed, or was killed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from ops.errors import OperatorError
+from ops.platform import down
+from ops.root import Root
+
+INTERVAL = 1.0
+"""Seconds between tries, while an `up` that lost its caller still holds the root."""
+
+
+def main(root: Root) -> None:
+    """Waits, then takes down. The root's files stay: its logs tell what went wrong."""
+    sys.stdin.read()
+    while True:
+        try:
+            down(root)
+        except OperatorError:
+            time.sleep(INTERVAL)
+        else:
+            return
+
+
+if __name__ == "__main__":
+    main(Root(Path(sys.argv[1])))

@@ -1,0 +1,233 @@
+"""How the end-to-end tests reach the platform: its addresses, an HTTP client, and people who use it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jwt
+import urllib3
+
+from ops.cloud import Cloud, connect
+from ops.mail import verification_code
+from ops.root import PROJECT, Root, read_json
+
+T = TypeVar("T")
+
+PASSWORD = "Correct-horse-1"
+PROBLEM = "application/problem+json"
+PROBLEM_MEMBERS = {"type", "title", "status", "detail", "code", "errors"}
+
+
+def run_ops(root: Path, *arguments: str) -> str:
+    """Runs `python -m ops` as an operator does and gives what it answered.
+
+    Raises:
+        AssertionError: it failed; the message is what it said.
+    """
+    command = [sys.executable, "-m", "ops", *arguments, "--root", str(root)]
+    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, f"ops {' '.join(arguments)} ended with {result.returncode}:\n{result.stderr[-5000:]}"
+    return result.stdout
+
+
+def eventually(find: Callable[[], T | None], seconds: float = 20.0, interval: float = 0.3) -> T:
+    """What `find` gives once it gives something, asked for up to so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not (found := find()):
+        assert time.monotonic() < deadline, f"nothing within {seconds:.0f} s: {found!r}"
+        time.sleep(interval)
+    return found
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP answer."""
+
+    status: int
+    headers: urllib3.HTTPHeaderDict
+    body: bytes
+
+    @functools.cached_property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def expect(self, status: int) -> Any:
+        """The body (None where there is none) of an answer that must have this status."""
+        assert self.status == status, (self.status, self.body)
+        return self.json if self.body else None
+
+    def problem(self, status: int, code: str | None = None) -> Any:
+        """The document of an answer that must be a problem (RFC 9457) which pages of other origins can read."""
+        document = self.expect(status)
+        assert self.headers["Content-Type"] == PROBLEM
+        assert document.keys() >= PROBLEM_MEMBERS
+        assert document["status"] == status
+        assert self.headers["Access-Control-Allow-Origin"] == "*"
+        assert code is None or document["code"] == code, document
+        return document
+
+    def wrong_fields(self) -> set[str]:
+        """The fields that a 422 names."""
+        return {error["field"] for error in self.problem(422)["errors"]}
+
+
+class Api:
+    """An HTTP API below one address."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._pool = urllib3.PoolManager(retries=False, timeout=30.0, maxsize=8)
+
+    def call(
+        self, method: str, path: str, body: object = None, *, token: str | None = None, headers: Mapping[str, str] = {}
+    ) -> Answer:
+        """One request. A body that is bytes is sent as it is, any other as JSON."""
+        sent = {"Authorization": f"Bearer {token}"} if token else {}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        reply = self._pool.request(
+            method, self.address + path, body=content, headers={**sent, **headers}, redirect=False, preload_content=True
+        )
+        return Answer(reply.status, reply.headers, reply.data)
+
+    def get(self, path: str, **options: Any) -> Answer:
+        return self.call("GET", path, **options)
+
+    def post(self, path: str, body: object = None, **options: Any) -> Answer:
+        return self.call("POST", path, body, **options)
+
+    def delete(self, path: str, **options: Any) -> Answer:
+        return self.call("DELETE", path, **options)
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A running platform."""
+
+    root: Path
+    own: bool
+    """Brought up by these tests, which may break it."""
+    cloud: Cloud
+    api_url: str
+    ws_url: str
+    site_url: str
+    outputs: Mapping[str, Any]
+    since: int
+    """When the tests began to use it, in milliseconds since the epoch."""
+
+    @classmethod
+    def of(cls, root: Path, *, own: bool) -> Platform:
+        """The platform that runs in a root."""
+        found = read_json(root / "platform.json")
+        assert found, f"{root} has no platform.json: no platform runs there"
+        addresses = {"api_url": found["apiUrl"], "ws_url": found["wsUrl"], "site_url": found["siteUrl"]}
+        since = 0 if own else int(time.time() * 1000)
+        return cls(root, own, connect("local", Root(root)), **addresses, outputs=found["outputs"], since=since)
+
+    @property
+    def directory(self) -> Path:
+        """Where the stack's Terraform lies."""
+        return self.root / "cdktf.out" / "stacks" / "local"
+
+    def aws(self, service: str) -> Any:
+        """A client of the embedded AWS with the root key's rights."""
+        return self.cloud.client(service)
+
+    def code_mailed_to(self, email: str) -> str:
+        """What `ops code` prints."""
+        return verification_code(Root(self.root), email)
+
+    def forget_attempts(self) -> None:
+        """Empties the table that limits attempts."""
+        dynamodb, table = self.aws("dynamodb"), "auth-rate-limits-local"
+        for page in dynamodb.get_paginator("scan").paginate(TableName=table, ProjectionExpression="limit_key"):
+            for item in page["Items"]:
+                dynamodb.delete_item(TableName=table, Key=item)
+
+    def signing_key(self) -> tuple[int, str]:
+        """The newest signing key: its id and the secret."""
+        parameter = self.aws("ssm").get_parameter(Name="/multitask/local/jwt-secret", WithDecryption=True)["Parameter"]
+        return parameter["Version"], parameter["Value"]
+
+    def logged(self, function: str) -> Iterator[str]:
+        """A function's log lines since the tests began."""
+        pages = self.aws("logs").get_paginator("filter_log_events")
+        for page in pages.paginate(logGroupName=f"/aws/lambda/{function}-lambda-local", startTime=self.since):
+            yield from (event["message"] for event in page["events"])
+
+
+class Person:
+    """Somebody with an account."""
+
+    def __init__(self, platform: Platform, api: Api) -> None:
+        self._platform = platform
+        self._api = api
+        self.email = f"person-{uuid.uuid4().hex[:12]}@example.com"
+        self.password = PASSWORD
+        self.display_name = "Ada Example"
+        self.user_id = ""
+        self.access_token = ""
+        self.refresh_token = ""
+
+    @classmethod
+    def signed_in(cls, platform: Platform, api: Api) -> Person:
+        """Somebody new, all the way to tokens."""
+        person = cls(platform, api)
+        person.register()
+        person.confirm()
+        person.log_in()
+        return person
+
+    @property
+    def session_id(self) -> str:
+        return str(self.claims["sid"])
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """What the access token says."""
+        claims: dict[str, Any] = jwt.decode(self.access_token, options={"verify_signature": False})
+        return claims
+
+    def register(self) -> Any:
+        body = {"email": self.email, "password": self.password, "displayName": self.display_name}
+        answer = self._api.post("/v1/auth/register", body).expect(201)
+        self.user_id = answer["userId"]
+        return answer
+
+    def code(self) -> str:
+        """The last code mailed to them."""
+        return self._platform.code_mailed_to(self.email)
+
+    def confirm(self) -> None:
+        self._api.post("/v1/auth/confirm", {"email": self.email, "code": self.code()}).expect(200)
+
+    def try_log_in(self, password: str | None = None, **more: Any) -> Answer:
+        body = {"email": self.email, "password": password or self.password, **more}
+        return self._api.post("/v1/auth/login", body)
+
+    def log_in(self, **more: Any) -> Any:
+        return self._take(self.try_log_in(**more))
+
+    def try_refresh(self, token: str | None = None) -> Answer:
+        return self._api.post("/v1/auth/refresh", {"refreshToken": token or self.refresh_token})
+
+    def refresh(self) -> Any:
+        return self._take(self.try_refresh())
+
+    def me(self, token: str | None = None) -> Answer:
+        return self._api.get("/v1/auth/me", token=token or self.access_token)
+
+    def _take(self, answer: Answer) -> Any:
+        pair = answer.expect(200)
+        self.access_token, self.refresh_token = pair["accessToken"], pair["refreshToken"]
+        return pair

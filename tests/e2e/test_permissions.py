@@ -1,0 +1,114 @@
+"""Least privilege, and secrets that stay where they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from lambdas.catalogue import route_tables
+from tests.e2e.support import Api, Person, Platform
+from tests.e2e.test_services import address
+
+FUNCTIONS = ("auth", "profile", "chat", "post", "catalog", "ai", "authorizer", "health", "migration")
+
+
+def test_no_function_misses_a_permission(platform: Platform, person: Person, api: Api) -> None:
+    """After every route was called (here, and by all tests before): what IAM refuses stands in a function's log."""
+    for routes in route_tables().values():
+        for route in routes:
+            body: object = {} if route.method in {"POST", "PUT", "PATCH"} else None
+            assert api.call(route.method, address(route), body, token=person.access_token).status not in {500, 502}
+    for function in FUNCTIONS:
+        lines = list(platform.logged(function))
+        assert not [line for line in lines if "AccessDenied" in line or "not authorized to perform" in line], function
+        assert lines or function == "migration", f"{function} has logged nothing"
+
+
+@pytest.fixture
+def auth_role(platform: Platform) -> boto3.Session:
+    """A session with the rights of the auth function's role."""
+    arn = platform.aws("iam").get_role(RoleName="auth-role-local")["Role"]["Arn"]
+    credentials = platform.aws("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+    return boto3.Session(
+        credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"], "us-east-1"
+    )
+
+
+def test_auth_reads_its_tables_and_no_other(platform: Platform, auth_role: boto3.Session) -> None:
+    dynamodb = auth_role.client("dynamodb", endpoint_url=platform.cloud.endpoint)
+
+    def read(table: str, key: str) -> None:
+        dynamodb.get_item(TableName=table, Key={key: {"S": "x"}})
+
+    read("auth-sessions-local", "session_id")
+    for call in (
+        lambda: read("profile-profiles-local", "user_id"),
+        lambda: read("platform-idempotency-local", "idempotency_key"),
+        lambda: dynamodb.scan(TableName="auth-sessions-local"),
+        lambda: dynamodb.delete_table(TableName="auth-sessions-local"),
+        lambda: auth_role.client("ssm", endpoint_url=platform.cloud.endpoint).get_parameter(
+            Name="/multitask/local/cursor-key", WithDecryption=True
+        ),
+    ):
+        with pytest.raises(ClientError) as refused:
+            call()
+        assert refused.value.response["Error"]["Code"] in {"AccessDenied", "AccessDeniedException"}
+
+
+def secrets(platform: Platform) -> Iterator[tuple[str, bytes]]:
+    """Every version of every generated secret."""
+    for name in ("jwt-secret", "cursor-key"):
+        pages = platform.aws("ssm").get_paginator("get_parameter_history")
+        for page in pages.paginate(Name=f"/multitask/local/{name}", WithDecryption=True):
+            for version in page["Parameters"]:
+                assert len(version["Value"]) >= 32
+                yield f"{name}:{version['Version']}", version["Value"].encode()
+
+
+def places(platform: Platform) -> Iterator[tuple[str, bytes]]:
+    """Everything that is kept, shown or logged."""
+    state = platform.cloud.environment.state
+    s3 = platform.aws("s3")
+    for version in s3.list_object_versions(Bucket=state.bucket)["Versions"]:
+        body = s3.get_object(Bucket=state.bucket, Key=version["Key"], VersionId=version["VersionId"])["Body"].read()
+        yield f"state {version['Key']}@{version['VersionId']}", body
+    for directory in (platform.root / "cdktf.out", platform.root / "logs"):
+        for file in directory.rglob("*"):
+            if file.is_file() and ".terraform" not in file.parts:
+                yield str(file), file.read_bytes()
+    yield "platform.json", (platform.root / "platform.json").read_bytes()
+    for page in platform.aws("lambda").get_paginator("list_functions").paginate():
+        for function in page["Functions"]:
+            yield f"function {function['FunctionName']}", json.dumps(function, default=str).encode()
+    logs: Any = platform.aws("logs")
+    for page in logs.get_paginator("describe_log_groups").paginate():
+        for group in page["logGroups"]:
+            for events in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"]):
+                yield f"log {group['logGroupName']}", json.dumps(events["events"]).encode()
+
+
+def test_a_secrets_value_is_nowhere_but_in_its_parameter(platform: Platform, person: Person) -> None:
+    person.refresh()
+    values = dict(secrets(platform))
+    assert len(values) >= 2
+    looked_at = set()
+    for place, content in places(platform):
+        looked_at.add(place.split()[0])
+        for name, value in values.items():
+            assert value not in content, f"{name} is in {place}"
+    assert {"state", "function", "log"} <= looked_at
+
+
+def test_tokens_and_passwords_are_not_logged(platform: Platform, person: Person, api: Api) -> None:
+    person.try_log_in(password="Tell-tale-pass-1").problem(401)
+    person.refresh()
+    api.get("/v1/profile", token=person.access_token).problem(501)
+    told = "\n".join(line for function in FUNCTIONS for line in platform.logged(function))
+    for secret in (person.password, "Tell-tale-pass-1", person.access_token, person.refresh_token, person.email):
+        assert secret not in told
+    assert person.user_id in told

@@ -1,0 +1,124 @@
+"""Operating the platform: what it says of itself, bringing it up again, and bringing it back."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ops.embedded import EmbeddedCloud
+from ops.root import PROJECT, Root
+from tests.e2e.support import Api, Person, Platform, run_ops
+
+AGAIN = 45.0
+"""Seconds that `up` may take when there is nothing to change (issue's figure)."""
+SLOWDOWN = 2.0
+"""A test run shares the machine's cores; the figure is for one alone."""
+
+
+def up(platform: Platform) -> tuple[dict[str, Any], str]:
+    """Runs `ops up`: what it answered, and what it said."""
+    command = [sys.executable, "-m", "ops", "up", "--json", "--root", str(platform.root)]
+    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-5000:]
+    return json.loads(result.stdout), result.stderr
+
+
+def test_status_says_what_runs_and_how_it_is(platform: Platform) -> None:
+    status = json.loads(run_ops(platform.root, "status", "--json"))
+    assert {process["name"]: process["running"] for process in status["processes"]} == {
+        "aws": True,
+        "database": True,
+        "cache": True,
+    }
+    assert status["addresses"] == {"api": platform.api_url, "ws": platform.ws_url, "site": platform.site_url}
+    assert status["resources"] > 300
+    assert status["health"]["status"] == 200
+
+
+def test_logs_are_lines_of_json_that_a_correlation_id_finds(platform: Platform, api: Api) -> None:
+    trace = f"trace-{uuid.uuid4().hex}"
+    api.get("/v1/auth/me", headers={"X-Correlation-Id": trace}).problem(401)
+    time.sleep(2)
+    lines = [
+        json.loads(line) for line in run_ops(platform.root, "logs", "auth", "--since", "5m", "--json").splitlines()
+    ]
+    messages = [line["message"] for line in lines if isinstance(line["message"], dict)]
+    [mine] = [message for message in messages if message.get("correlation_id") == trace]
+    assert (mine["service"], mine["status"], mine["route"]) == ("auth", 401, "/v1/auth/me")
+
+
+def test_a_second_command_waits_its_turn(own_platform: Platform) -> None:
+    with Root(own_platform.root).exclusive():
+        command = [sys.executable, "-m", "ops", "up", "--root", str(own_platform.root)]
+        result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert f"(process {os.getpid()})" in result.stderr
+
+
+def test_up_again_converges_and_keeps_everything(own_platform: Platform) -> None:
+    api = Api(own_platform.api_url)
+    person = Person.signed_in(own_platform, api)
+    answer, _ = up(own_platform)
+    assert answer["outputs"] == own_platform.outputs
+    took = sum(answer["seconds"].values())
+    print(f"up again took {took:.1f} s: {answer['seconds']}")
+    assert took < AGAIN * SLOWDOWN
+    person.me().expect(200)
+
+
+def test_a_lock_that_a_killed_run_left_is_removed(own_platform: Platform) -> None:
+    """Of ours, by the last run's record: the lock was taken while that ran, and it is over."""
+    run_file = own_platform.directory / ".terraform" / "run.json"
+    run = json.loads(run_file.read_text())
+    state = own_platform.cloud.environment.state
+    lock = {
+        "ID": str(uuid.uuid4()),
+        "Operation": "OperationTypeApply",
+        "Who": f"somebody@{socket.gethostname()}",
+        "Created": datetime.fromtimestamp(run["started"] + 1, UTC).isoformat().replace("+00:00", "Z"),
+    }
+    s3 = own_platform.aws("s3")
+    s3.put_object(Bucket=state.bucket, Key=f"{state.key}.tflock", Body=json.dumps(lock))
+    _, said = up(own_platform)
+    assert "Removed the state lock that a killed run left: somebody@" in said
+
+
+def test_somebody_elses_lock_is_respected(own_platform: Platform) -> None:
+    state = own_platform.cloud.environment.state
+    lock = {"ID": "5", "Operation": "OperationTypeApply", "Who": "ada@elsewhere", "Created": "2026-01-01T00:00:00Z"}
+    s3, key = own_platform.aws("s3"), f"{state.key}.tflock"
+    s3.put_object(Bucket=state.bucket, Key=key, Body=json.dumps(lock))
+    command = [sys.executable, "-m", "ops", "up", "--root", str(own_platform.root)]
+    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    s3.delete_object(Bucket=state.bucket, Key=key)
+    assert result.returncode == 1
+    assert "locked by ada@elsewhere" in result.stderr
+
+
+@pytest.mark.parametrize("service", ["cache", "database"])
+def test_a_killed_service_comes_back(own_platform: Platform, service: str) -> None:
+    process = EmbeddedCloud(Root(own_platform.root)).running()[service]
+    os.kill(process.pid, signal.SIGKILL)
+    _, said = up(own_platform)
+    assert f"{service} was not stopped but died (process {process.pid}): starting it again" in said
+
+
+def test_a_killed_aws_comes_back(own_platform: Platform) -> None:
+    """What it had not saved is gone; everything is there again, and works."""
+    process = EmbeddedCloud(Root(own_platform.root)).running()["aws"]
+    os.kill(process.pid, signal.SIGKILL)
+    answer, said = up(own_platform)
+    assert f"aws was not stopped but died (process {process.pid})" in said
+    print(f"up after the AWS was killed took {sum(answer['seconds'].values()):.1f} s: {answer['seconds']}")
+    revived = Platform.of(own_platform.root, own=True)
+    Person.signed_in(revived, Api(revived.api_url)).me().expect(200)

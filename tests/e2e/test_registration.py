@@ -1,0 +1,128 @@
+"""Registering, confirming the address, and the mails in between."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from ops.root import PROJECT
+from tests.e2e.support import PASSWORD, Api, Person, Platform, eventually, run_ops
+
+REGISTER = "/v1/auth/register"
+GOOD = {"email": "somebody@example.com", "password": PASSWORD, "displayName": "Some Body"}
+
+
+def test_a_new_person_registers_confirms_and_signs_in(platform: Platform, api: Api) -> None:
+    person = Person(platform, api)
+    answer = person.register()
+    assert answer == {
+        "userId": person.user_id,
+        "email": person.email,
+        "displayName": person.display_name,
+        "emailVerified": False,
+    }
+    person.try_log_in().problem(403, "email_not_verified")
+    confirmed = api.post("/v1/auth/confirm", {"email": person.email, "code": person.code()})
+    assert confirmed.expect(200) == {"emailVerified": True}
+    assert person.log_in()["user"]["userId"] == person.user_id
+
+
+def test_an_address_is_taken_once_however_it_is_spelled(person: Person, api: Api) -> None:
+    body = {**GOOD, "email": person.email.upper()}
+    api.post(REGISTER, body).problem(409, "email_taken")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"email": "no-address"},
+        {"email": 7},
+        {"email": f"{'x' * 120}@example.com"},
+        {"displayName": "x"},
+        {"displayName": "x" * 51},
+        {"displayName": " padded "},
+        {"displayName": "bell\u0007"},
+        {"password": "Sh0rt!"},
+        {"password": "no-upper-case-1"},
+        {"password": "NO-LOWER-CASE-1"},
+        {"password": "No-digit-here"},
+        {"password": "NoSymbolHere1"},
+        {"unknown": True},
+    ],
+    ids=str,
+)
+def test_a_bad_field_is_named(api: Api, changes: dict[str, Any]) -> None:
+    assert api.post(REGISTER, {**GOOD, **changes}).wrong_fields() == set(changes)
+
+
+def test_every_bad_field_is_named_at_once(api: Api) -> None:
+    bad = {"email": "no-address", "password": "weak", "extra": 1}
+    assert api.post(REGISTER, bad).wrong_fields() == {"email", "password", "displayName", "extra"}
+
+
+def test_a_body_must_be_json_of_a_sane_size(api: Api) -> None:
+    api.post(REGISTER, b'{"email": ').problem(400, "malformed_json")
+    api.post(REGISTER, []).problem(400, "malformed_json")
+    api.post(REGISTER, b"email=x", headers={"Content-Type": "text/plain"}).problem(415, "unsupported_media_type")
+    api.post(REGISTER, b" " * (1024 * 1024 + 1)).problem(413, "body_too_large")
+    api.call("PUT", REGISTER, GOOD).problem(405)
+
+
+@pytest.mark.parametrize(
+    "path", ["confirm", "resend-confirmation", "login", "refresh", "forgot-password", "reset-password"]
+)
+def test_missing_fields_are_named_everywhere(api: Api, path: str) -> None:
+    fields = {
+        "confirm": {"email", "code"},
+        "login": {"email", "password"},
+        "refresh": {"refreshToken"},
+        "reset-password": {"email", "code", "newPassword"},
+    }
+    assert api.post(f"/v1/auth/{path}", {}).wrong_fields() == fields.get(path, {"email"})
+
+
+def test_a_wrong_code_confirms_nothing(platform: Platform, api: Api) -> None:
+    person = Person(platform, api)
+    person.register()
+    wrong = f"{(int(person.code()) + 1) % 1_000_000:06d}"
+    api.post("/v1/auth/confirm", {"email": person.email, "code": wrong}).problem(400, "invalid_code")
+    api.post("/v1/auth/confirm", {"email": "nobody@example.com", "code": wrong}).problem(400, "invalid_code")
+    person.try_log_in().problem(403, "email_not_verified")
+
+
+def test_a_code_is_mailed_again_and_nobody_learns_who_is_known(platform: Platform, api: Api) -> None:
+    person = Person(platform, api)
+    person.register()
+    first = person.code()
+    for email in (person.email, "nobody@example.com"):
+        answer = api.post("/v1/auth/resend-confirmation", {"email": email})
+        assert (answer.status, answer.body) == (202, b"")
+    # One code in a million is the same again; then this would wait in vain.
+    eventually(lambda: person.code() != first)
+    person.confirm()
+    person.log_in()
+
+
+def test_an_address_registers_twenty_times_an_hour(platform: Platform, api: Api) -> None:
+    for _ in range(20):
+        api.post(REGISTER, {**GOOD, "email": "no-address"}).wrong_fields()  # checked before it counts
+    people = [Person(platform, api) for _ in range(20)]
+    for person in people:
+        person.register()
+    answer = api.post(REGISTER, GOOD)
+    answer.problem(429, "too_many_requests")
+    assert 3000 < int(answer.headers["Retry-After"]) <= 3600
+
+
+def test_the_operator_reads_the_code_that_was_mailed(platform: Platform, api: Api) -> None:
+    person = Person(platform, api)
+    person.register()
+    assert re.fullmatch(r"\d{6}\n", run_ops(platform.root, "code", person.email))
+    command = [sys.executable, "-m", "ops", "code", "nobody@example.com", "--root", str(platform.root)]
+    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "No code has been mailed to nobody@example.com" in result.stderr

@@ -1,0 +1,63 @@
+"""Opening a WebSocket: with a ticket, once."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from lambdas.common.caller import Caller
+from lambdas.common.tickets import LIFETIME, TicketStore
+from tests.e2e.support import Person, Platform
+
+
+def issue(platform: Platform, person: Person, *, age: float = 0) -> str:
+    """A ticket as the chat service will issue them, so many seconds old."""
+    claims = person.claims
+    roles, capabilities = frozenset(claims["roles"]), frozenset(claims["cap"])
+    caller = Caller(claims["sub"], claims["sid"], roles, capabilities, claims["exp"])
+    store = TicketStore(platform.aws("dynamodb"), "chat-tickets-local", clock=lambda: time.time() - age)
+    return store.issue(caller, person.display_name)
+
+
+def open_socket(platform: Platform, query: str) -> ClientConnection:
+    return connect(platform.ws_url + query, open_timeout=30, proxy=None)
+
+
+def test_a_ticket_opens_a_socket_once(platform: Platform, person: Person) -> None:
+    query = f"?ticket={issue(platform, person)}"
+    with open_socket(platform, query) as socket:
+        socket.send(json.dumps({"action": "ping", "requestId": "r-1"}))
+        # No route answers yet; the connection lives on all the same.
+        with pytest.raises(TimeoutError):
+            socket.recv(timeout=1)
+        socket.ping().wait(5)
+    with pytest.raises(InvalidStatus) as refused, open_socket(platform, query):
+        pass
+    assert refused.value.response.status_code == 403
+
+
+def test_without_a_good_ticket_there_is_no_socket(platform: Platform, person: Person) -> None:
+    too_old = issue(platform, person, age=LIFETIME + 1)
+    for query, status in (
+        ("", 401),
+        ("?ticket=", 401),
+        (f"?ticket={secrets.token_urlsafe(32)}", 403),
+        (f"?ticket={too_old}", 403),
+        # A token in an address would end up in logs: it opens nothing.
+        (f"?ticket={person.access_token}", 403),
+        (f"?token={person.access_token}", 401),
+    ):
+        with pytest.raises((InvalidStatus, ConnectionClosed)) as refused, open_socket(platform, query):
+            pass
+        assert isinstance(refused.value, InvalidStatus), query
+        assert refused.value.response.status_code == status, query
+
+
+def test_tickets_are_stored_as_hashes(platform: Platform, person: Person) -> None:
+    ticket = issue(platform, person)
+    assert ticket not in json.dumps(platform.aws("dynamodb").scan(TableName="chat-tickets-local")["Items"])

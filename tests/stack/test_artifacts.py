@@ -1,0 +1,94 @@
+"""Every function's artifact, as it was packaged: complete by itself, small, and for the right machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import struct
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from environments import FunctionName
+from modules.packaging import Platform, package_functions
+
+SIZE_LIMIT = 5 * 1024 * 1024
+"""Bytes of a zip: a cold start fetches and unpacks it."""
+RUNTIME_PACKAGES = ("boto3", "botocore", "jmespath", "dateutil", "s3transfer", "six", "urllib3")
+"""What AWS's Python runtime brings along (boto3 and what it needs), by the names they are imported under."""
+EM_AARCH64 = 183
+"""ELF's number for arm64 (ELF for the Arm 64-bit architecture, 4.1)."""
+FUNCTIONS = get_args(FunctionName)
+
+
+@pytest.fixture(scope="module")
+def artifacts() -> dict[Platform, dict[str, Path]]:
+    made = package_functions({"aws", "host"})
+    return {target: {name: artifact.path for name, artifact in found.items()} for target, found in made.items()}
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the Lambda runtime has, and nothing else of this machine's packages."""
+    folder = tmp_path_factory.mktemp("runtime")
+    for name in RUNTIME_PACKAGES:
+        spec = importlib.util.find_spec(name)
+        assert spec is not None
+        assert spec.origin is not None
+        found = Path(spec.origin)
+        source = found.parent if found.name == "__init__.py" else found
+        (folder / source.name).symlink_to(source)
+    return folder
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_handler_imports_with_the_artifact_and_the_runtime_alone(
+    artifacts: dict[Platform, dict[str, Path]], runtime: Path, tmp_path: Path, function: str
+) -> None:
+    with zipfile.ZipFile(artifacts["host"][function]) as archive:
+        archive.extractall(tmp_path)
+    program = f"import sys; sys.path += {[str(tmp_path), str(runtime)]!r}; from lambdas.{function} import handler; print(handler.handler)"
+    result = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert "function" in result.stdout
+
+
+def test_the_clean_interpreter_has_nothing_else(runtime: Path) -> None:
+    """What the test above rests on: a package that is installed here, and in no artifact, does not import."""
+    program = f"import sys; sys.path.append({str(runtime)!r}); import boto3, pydantic"
+    result = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False)
+    assert "No module named 'pydantic'" in result.stderr
+
+
+@pytest.mark.parametrize("target", get_args(Platform))
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_artifact_is_small(artifacts: dict[Platform, dict[str, Path]], target: Platform, function: str) -> None:
+    assert artifacts[target][function].stat().st_size <= SIZE_LIMIT
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_artifact_for_aws_holds_the_same_packages_built_for_arm64(
+    artifacts: dict[Platform, dict[str, Path]], function: str
+) -> None:
+    def packages(target: Platform) -> set[str]:
+        with zipfile.ZipFile(artifacts[target][function]) as archive:
+            return {name.partition("/")[0].partition("-")[0] for name in archive.namelist()}
+
+    assert packages("aws") == packages("host")
+    with zipfile.ZipFile(artifacts["aws"][function]) as archive:
+        for name in archive.namelist():
+            content = archive.read(name)
+            if content.startswith(b"\x7fELF"):
+                assert struct.unpack_from("<H", content, 18)[0] == EM_AARCH64, name
+                assert "cpython-313-" in name or ".abi3." in name or "cpython" not in name, name
+
+
+def test_some_artifact_has_shared_objects(artifacts: dict[Platform, dict[str, Path]]) -> None:
+    """Otherwise the check of their machine would check nothing."""
+    with zipfile.ZipFile(artifacts["aws"]["auth"]) as archive:
+        assert any(name.endswith(".so") for name in archive.namelist())
