@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from environments import Environment, EnvironmentFileError, load_environment
-from ops.embedded import EmbeddedCloud
+from ops.embedded import Addresses, EmbeddedCloud
 from ops.embedded.services import ACCESS_KEY, SECRET_KEY
 from ops.errors import OperatorError
 from ops.root import Root
@@ -62,15 +62,16 @@ class Cloud:
         return account
 
 
-def embedded_variables(aws: str, database: str) -> dict[str, str]:
-    """The variables that lead Terraform, CDKTF and AWS programs to an embedded cloud at these addresses."""
+def embedded_variables(addresses: Addresses) -> dict[str, str]:
+    """The variables that lead Terraform, CDKTF and AWS programs to an embedded cloud, and that its environment file refers to."""
     return {
-        "AWS_ENDPOINT_URL": aws,
+        "AWS_ENDPOINT_URL": addresses.aws,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         "AWS_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
-        "DATABASE_ENDPOINT": database,
+        "DATABASE_ENDPOINT": addresses.database,
+        "CACHE_ENDPOINT": addresses.cache,
     }
 
 
@@ -87,7 +88,7 @@ def connect(name: str, root: Root) -> Cloud:
         if addresses is None:
             raise OperatorError("The platform does not run on this machine: start it with `make up`")
         endpoint = addresses.aws
-        variables = embedded_variables(addresses.aws, addresses.database)
+        variables = embedded_variables(addresses)
     try:
         environment = load_environment(name, variables=variables) if variables else load_environment(name)
     except EnvironmentFileError as error:

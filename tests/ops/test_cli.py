@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from ops import __main__ as program
+from ops.errors import InterruptedRunError, OperatorError
+from ops.root import PROJECT, Root
+
+VERBS = ["up", "down", "status", "logs", "code", "bootstrap", "synth", "deploy", "env", "user"]
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(program.app, arguments)
+
+
+def test_help_names_every_verb() -> None:
+    text = run("--help").stdout
+    assert [verb for verb in VERBS if verb not in text] == []
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb: str) -> None:
+    result = run(verb, "--help")
+    assert result.exit_code == 0
+    assert "Usage:" in result.stdout
+
+
+def test_status_of_nothing_is_told_and_fails(root: Root) -> None:
+    result = run("status", "--root", str(root.path), "--json")
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert found["health"] == {"status": 0, "body": "not running: start it with `make up`"}
+    assert [process["running"] for process in found["processes"]] == [False, False, False]
+
+
+def test_down_of_nothing_is_no_error(tmp_path: Path) -> None:
+    result = run("down", "--root", str(tmp_path / "never"))
+    assert (result.exit_code, result.stderr) == (0, "Nothing ran\n")
+    assert not (tmp_path / "never").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["env", "local"], "The platform does not run on this machine: start it with `make up`"),
+        (["code", "ann@example.com"], "The platform does not run on this machine: start it with `make up`"),
+        (["bootstrap", "nowhere"], "nowhere.yml: no such environment; known: "),
+    ],
+)
+def test_a_failure_is_one_line_and_status_1(root: Root, arguments: list[str], said: str) -> None:
+    command = [sys.executable, "-m", "ops", *arguments, "--root", str(root.path)]
+    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"Error: {said}")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("error", "status"), [(OperatorError("why"), 1), (InterruptedRunError("stopped"), 130)])
+def test_exit_statuses(error: Exception, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(program, "app", fail)
+    with pytest.raises(SystemExit) as ended:
+        program.main()
+    assert ended.value.code == status
+
+
+def test_wrong_arguments_are_status_2(root: Root) -> None:
+    assert run("user", "grant", "local", "ann@example.com", "emperor").exit_code == 2
+    assert run("logs", "auth", "--since", "yesterday", "--root", str(root.path)).exit_code == 2
+
+
+def test_make_help_names_every_target() -> None:
+    text = subprocess.check_output(["make", "help"], cwd=PROJECT, text=True)
+    targets = ["setup", "up", "down [PURGE=1]", "status", "logs SERVICE=auth", "synth", "test", "lint", "lock"]
+    assert [target for target in targets if f"make {target} " not in text] == []

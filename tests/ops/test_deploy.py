@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+
+from environments import load_environment
+from ops.cloud import Cloud
+from ops.deploy import migrate, move_traffic
+from ops.errors import OperatorError
+
+
+class Lambda:
+    """Lambda's versions and aliases, and one answer to every invocation."""
+
+    def __init__(
+        self, versions: dict[str, list[str]], live: dict[str, str], answer: dict[str, Any] | None = None
+    ) -> None:
+        self.versions, self.live, self.answer = versions, live, answer or {}
+        self.moves: list[str] = []
+        self.weights: dict[str, Any] = {}
+
+    def get_paginator(self, _: str) -> Any:
+        lambda_ = self
+
+        class Paginator:
+            def paginate(self, *, FunctionName: str) -> list[Any]:  # noqa: N803
+                # AWS lists versions as text, in no order that could be relied on, $LATEST among them.
+                return [
+                    {"Versions": [{"Version": "$LATEST"}]},
+                    {"Versions": [{"Version": v} for v in lambda_.versions[FunctionName]]},
+                ]
+
+        return Paginator()
+
+    def get_alias(self, *, FunctionName: str, Name: str) -> dict[str, Any]:  # noqa: N803
+        assert Name == "live"
+        return {"FunctionVersion": self.live[FunctionName], "RevisionId": "r", "RoutingConfig": self.weights}
+
+    def update_alias(self, *, FunctionName: str, FunctionVersion: str, RoutingConfig: Any, **_: object) -> None:  # noqa: N803
+        assert RoutingConfig == {"AdditionalVersionWeights": {}}
+        self.live[FunctionName] = FunctionVersion
+        self.moves.append(FunctionName)
+
+    def invoke(self, **_: object) -> dict[str, Any]:
+        return self.answer
+
+
+def cloud(client: Lambda, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    monkeypatch.setattr(Cloud, "client", lambda *_: client)
+    return Cloud(load_environment("local", variables={}), {})
+
+
+def test_traffic_moves_to_the_newest_version_the_authorizer_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Lambda({"a": ["9", "10", "2"], "z": ["1", "2"], "same": ["4"]}, {"a": "9", "z": "1", "same": "4"})
+    moved = move_traffic(cloud(client, monkeypatch), {"auth": "a", "authorizer": "z", "chat": "same"})
+    assert client.live == {"a": "10", "z": "2", "same": "4"}
+    assert client.moves == ["z", "a"]
+    assert moved[1] == {"service": "auth", "from": "9", "to": "10"}
+
+
+def test_traffic_that_is_split_is_made_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Lambda({"a": ["2"]}, {"a": "2"})
+    client.weights = {"AdditionalVersionWeights": {"1": 0.9}}
+    move_traffic(cloud(client, monkeypatch), {"auth": "a"})
+    assert client.moves == ["a"]
+
+
+def test_moving_again_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Lambda({"a": ["1", "2"]}, {"a": "1"})
+    connected = cloud(client, monkeypatch)
+    move_traffic(connected, {"auth": "a"})
+    assert move_traffic(connected, {"auth": "a"}) == []
+
+
+def answer(body: Any, **extra: Any) -> dict[str, Any]:
+    return {"Payload": io.BytesIO(json.dumps(body).encode()), **extra}
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (answer({"statusCode": 501}), "Migrations: there are none yet"),
+        (answer({"applied": ["0001"]}), 'Migrations: {"applied": ["0001"]}'),
+        (answer(None), "Migrations: null"),
+    ],
+)
+def test_what_came_of_the_migrations_is_said(reply: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert migrate(cloud(Lambda({}, {}, reply), monkeypatch), "m") == said
+
+
+@pytest.mark.parametrize(
+    "reply", [answer({"errorMessage": "no"}, FunctionError="Unhandled"), answer({"statusCode": 500})]
+)
+def test_a_failed_migration_stops_the_release(reply: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OperatorError, match="traffic stays where it is"):
+        migrate(cloud(Lambda({}, {}, reply), monkeypatch), "m")

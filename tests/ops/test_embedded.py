@@ -1,0 +1,163 @@
+"""The embedded cloud's processes: one cloud for the module, killed, stopped and started again."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pg8000.native
+import pytest
+import redis
+
+from ops.embedded import EmbeddedCloud
+from ops.embedded.cloud import Addresses
+from ops.embedded.ports import LOOPBACK
+from ops.embedded.processes import Processes, strays
+from ops.embedded.services import ACCESS_KEY, SECRET_KEY
+from ops.root import Root, read_json
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Root]:
+    root = Root(tmp_path_factory.mktemp("embedded") / "root")
+    root.prepare()
+    yield root
+    EmbeddedCloud(root).stop()
+
+
+@pytest.fixture
+def embedded(place: Root) -> EmbeddedCloud:
+    cloud = EmbeddedCloud(place)
+    cloud.start()
+    return cloud
+
+
+def addresses(cloud: EmbeddedCloud) -> Addresses:
+    found = cloud.addresses()
+    assert found
+    return found
+
+
+def client(cloud: EmbeddedCloud, service: Any) -> Any:
+    keys: dict[str, Any] = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": SECRET_KEY}
+    return boto3.client(service, region_name="us-east-1", endpoint_url=addresses(cloud).aws, **keys)
+
+
+def database(cloud: EmbeddedCloud, user: str = "catalog") -> pg8000.native.Connection:
+    host, port = addresses(cloud).database.split(":")
+    return pg8000.native.Connection(user, host=host, port=int(port), database="multitask_local")
+
+
+def cache(cloud: EmbeddedCloud) -> Any:
+    host, port = addresses(cloud).cache.split(":")
+    return redis.Redis(host=host, port=int(port))
+
+
+def kill(place: Root, name: str) -> None:
+    process = Processes(place).get(name)
+    assert process
+    os.kill(process.pid, 9)
+    while process.find():
+        pass
+
+
+def test_starting_again_starts_nothing(embedded: EmbeddedCloud, place: Root) -> None:
+    before = Processes(place).all()
+    started = EmbeddedCloud(place).start()
+    assert (Processes(place).all(), started.killed) == (before, False)
+
+
+def test_it_enforces_iam_and_listens_on_loopback_only(embedded: EmbeddedCloud) -> None:
+    iam = client(embedded, "iam")
+    iam.create_user(UserName="nobody")
+    key = iam.create_access_key(UserName="nobody")["AccessKey"]
+    s3 = boto3.client(
+        "s3",
+        region_name="us-east-1",
+        endpoint_url=addresses(embedded).aws,
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+    )
+    with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
+        s3.list_buckets()
+    assert addresses(embedded).aws.startswith(f"http://{LOOPBACK}:")
+
+
+@pytest.mark.parametrize("role", ["health", "catalog"])
+def test_the_database_has_the_roles_functions_connect_as(embedded: EmbeddedCloud, role: str) -> None:
+    connection = database(embedded, role)
+    assert connection.run("SELECT current_user::text") == [[role]]
+    connection.close()
+
+
+def test_stopping_keeps_everything(embedded: EmbeddedCloud, place: Root) -> None:
+    client(embedded, "ssm").put_parameter(Name="/kept", Value="yes", Type="String")
+    client(embedded, "s3").create_bucket(Bucket="kept")
+    client(embedded, "s3").put_object(Bucket="kept", Key="a", Body=b"yes")
+    cache(embedded).set("kept", "yes")
+    owner = database(embedded, "postgres")
+    owner.run("CREATE TABLE IF NOT EXISTS kept AS SELECT 'yes'::text AS word")
+    owner.close()
+    before = addresses(embedded)
+    assert sorted(embedded.stop()) == ["aws", "cache", "database"]
+    assert embedded.running() == {}
+    assert strays(place) == []
+
+    assert embedded.start().addresses == before
+    assert client(embedded, "ssm").get_parameter(Name="/kept")["Parameter"]["Value"] == "yes"
+    assert client(embedded, "s3").get_object(Bucket="kept", Key="a")["Body"].read() == b"yes"
+    assert cache(embedded).get("kept") == b"yes"
+    owner = database(embedded, "postgres")
+    assert owner.run("SELECT word FROM kept") == [["yes"]]
+    owner.close()
+
+
+@pytest.mark.parametrize("name", ["cache", "database", "aws"])
+def test_a_killed_service_is_started_again_and_named(
+    embedded: EmbeddedCloud, place: Root, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others = {process.pid for process in Processes(place).all() if process.name != name}
+    kill(place, name)
+    assert embedded.addresses() is None
+    started = EmbeddedCloud(place).start()
+    assert f"{name} was not stopped but died" in capsys.readouterr().err
+    assert started.killed is (name == "aws")
+    assert others < {process.pid for process in Processes(place).all()}
+
+
+def test_a_port_somebody_has_taken_is_chosen_anew_and_said(
+    embedded: EmbeddedCloud, place: Root, capsys: pytest.CaptureFixture[str]
+) -> None:
+    embedded.stop()
+    port = read_json(place.path / "ports.json")["cache"]  # type: ignore[index]
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind((LOOPBACK, port))
+        other.listen()
+        embedded.start()
+        assert f"Port {port} of cache has been taken by another program: using " in capsys.readouterr().err
+        assert cache(embedded).ping()
+
+
+def test_emptying_the_aws_keeps_the_database(embedded: EmbeddedCloud) -> None:
+    client(embedded, "s3").create_bucket(Bucket="gone")
+    owner = database(embedded, "postgres")
+    owner.run("CREATE TABLE IF NOT EXISTS stays (id int)")
+    owner.close()
+    embedded.reset_aws()
+    assert client(embedded, "s3").list_buckets()["Buckets"] == []
+    owner = database(embedded, "postgres")
+    assert owner.run("SELECT count(*) FROM stays") == [[0]]
+    owner.close()
+
+
+def test_two_roots_do_not_know_each_other(embedded: EmbeddedCloud, tmp_path: Path) -> None:
+    other = Root(tmp_path / "other")
+    other.prepare()
+    assert EmbeddedCloud(other).addresses() is None
+    assert EmbeddedCloud(other).stop() == []
+    assert embedded.addresses()

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ops.errors import OperatorError
+from ops.root import PROJECT, Root, read_json, write_json
+
+HOLD = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from ops.root import Root
+with Root(Path(sys.argv[1])).exclusive():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_command_is_told_who_works_until_the_first_is_dead(root: Root) -> None:
+    first = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(root.path)],
+        cwd=PROJECT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert first.stdout
+    assert first.stdout.readline() == "held\n"
+    with (
+        pytest.raises(OperatorError, match=rf"Another command is at work on {root.path} \(process {first.pid}\)"),
+        root.exclusive(),
+    ):
+        pass
+    first.kill()
+    first.communicate()
+    with root.exclusive():
+        pass
+
+
+def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OperatorError, match=r"cannot be written \(.+\): give another place with --root$"):
+        Root(tmp_path / "file/root").prepare()
+
+
+def test_a_directory_that_may_not_be_written_is_one_clear_line(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere: permissions alone would not show it
+    with pytest.raises(OperatorError, match="cannot be written: give another place with --root$"):
+        root.prepare()
+
+
+def test_a_full_disk_is_one_clear_line(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**29))
+    with pytest.raises(OperatorError, match=r"has 0\.5 GiB free and 2 GiB are needed"):
+        root.prepare()
+
+
+def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    write_json(file, {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(file, {"a": object()})
+    assert json.loads(file.read_text()) == {"a": 1}
+    assert [item.name for item in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_what_is_no_json_reads_as_nothing(tmp_path: Path) -> None:
+    (tmp_path / "half.json").write_text('{"a": ')
+    assert read_json(tmp_path / "half.json") is None
+    assert read_json(tmp_path / "missing.json") is None
