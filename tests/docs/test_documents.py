@@ -1,0 +1,54 @@
+"""The documents agree with the code and with each other."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ops.root import PROJECT
+from tools.routes import document
+
+LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+MAKE_TARGET = re.compile(r"\bmake ([a-z]+)\b")
+DOCUMENTS = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
+NAMES = [str(path.relative_to(PROJECT)) for path in DOCUMENTS]
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors GitHub gives a document's headings."""
+    headings = HEADING.findall(FENCED.sub("", path.read_text()))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_table_of_routes_is_what_the_services_declare() -> None:
+    stored = (PROJECT / "docs" / "routes.md").read_text()
+    assert stored == document(), "run: python -m tools.routes > docs/routes.md"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES)
+def test_links_lead_somewhere(path: Path) -> None:
+    broken = []
+    for target, anchor in LINK.findall(FENCED.sub("", path.read_text())):
+        file = (path.parent / target).resolve() if target else path
+        if not file.exists() or (anchor and file.suffix == ".md" and anchor not in anchors(file)):
+            broken.append(f"{target}#{anchor}" if anchor else target)
+    assert broken == []
+
+
+def test_every_decision_is_listed() -> None:
+    folder = PROJECT / "docs" / "decisions"
+    listed = {target for target, _ in LINK.findall((folder / "README.md").read_text())}
+    assert listed == {file.name for file in folder.glob("0*.md")}
+
+
+def test_make_targets_that_are_named_exist() -> None:
+    listing = subprocess.run(["make", "help"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    texts = [path.read_text() for path in DOCUMENTS]
+    named = {target for text in texts for code in CODE.findall(text) for target in MAKE_TARGET.findall(code)}
+    assert named <= set(MAKE_TARGET.findall(listing))

@@ -1,0 +1,46 @@
+"""Writes the table of routes and who may call them: `python -m tools.routes > docs/routes.md`."""
+
+from __future__ import annotations
+
+from lambdas.catalogue import route_tables
+from lambdas.common.access import Access
+from lambdas.common.caller import ROLES, USER
+
+INTRODUCTION = """\
+# Routes
+
+Who may call which route. Generated from the services' `routes.py` by `python -m tools.routes > docs/routes.md`.
+
+- **public**: no token is looked at.
+- **signed in**: any valid token, an anonymous user's too.
+- **registered**: a registered user; anonymous users get 403.
+- A capability in `code`: every registered user, and anonymous users whose session has that capability.
+
+Rules that depend on the thing itself (its author, a member of its room) are the service's own and come on top.
+"""
+
+
+def caller_of(access: Access) -> str:
+    """The rule in words."""
+    if access.public:
+        return "public"
+    if access.role is not None:
+        assert access.role in ROLES, access.role
+        return "registered" if access.role == USER else f"role {access.role}"
+    return f"`{access.capability}`" if access.capability else "signed in"
+
+
+def document() -> str:
+    """The whole page, in Markdown."""
+    lines = [INTRODUCTION]
+    for service, routes in route_tables().items():
+        lines += [f"## {service}", "", "| route | who | Idempotency-Key |", "| --- | --- | --- |"]
+        for route in routes:
+            who, repeatable = caller_of(route.access), "yes" if route.idempotent else ""
+            lines.append(f"| `{route.method} {route.path}` | {who} | {repeatable} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(document(), end="")
