@@ -1,0 +1,162 @@
+"""What `up` decides after each kind of end of the run before; the parts it directs are tested beside."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from environments import load_environment
+from ops import platform
+from ops.cloud import Cloud
+from ops.embedded.cloud import Started
+from ops.errors import InterruptedRunError, OperatorError
+from ops.platform import up
+from ops.root import Root, read_json
+from ops.terraform import Apply, TerraformError, TerraformKilledError
+
+OUTPUTS = {"api_url": "http://api", "ws_url": "ws://ws", "site_url": "http://site", "health_url": "http://api/health"}
+
+
+class World:
+    """The parts `up` directs. `ends` scripts the applies: an error to raise, or None for success."""
+
+    def __init__(self) -> None:
+        self.ends: list[Exception | None] = []
+        self.applies = 0
+        self.resets = 0
+        self.killed = False
+        self.healthy = True
+
+    def apply(self) -> Apply:
+        self.applies += 1
+        end = self.ends.pop(0) if self.ends else None
+        if end:
+            raise end
+        return Apply(counts={"add": 1}, outputs=OUTPUTS)
+
+    def reset(self) -> None:
+        self.resets += 1
+
+    def wait_until_healthy(self, url: str) -> None:
+        if not self.healthy:
+            raise OperatorError(f"{url} is not healthy")
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World()
+    embedded = SimpleNamespace(
+        start=lambda: Started(None, killed=world.killed),  # type: ignore[arg-type]
+        reset_aws=world.reset,
+        alive=lambda: True,
+    )
+    stack = SimpleNamespace(init=lambda: True, apply=world.apply)
+    cloud = Cloud(load_environment("local", variables={}), {}, "http://aws")
+    replaced: dict[str, Any] = {
+        "EmbeddedCloud": lambda _: embedded,
+        "Terraform": lambda *_, **__: stack,
+        "connect": lambda *_: cloud,
+        "terraform": lambda _: None,
+        "node_variables": dict,
+        "bootstrap": lambda *_, **__: [],
+        "synthesize": lambda *_: None,
+        "remove_stale_lock": lambda *_: None,
+        "publish": lambda *_: [],
+        "wait_until_healthy": world.wait_until_healthy,
+    }
+    for name, value in replaced.items():
+        monkeypatch.setattr(platform, name, value)
+    return world
+
+
+def end(root: Root, world: World, error: Exception) -> None:
+    world.ends = [error]
+    with pytest.raises(type(error)):
+        up(root)
+
+
+def test_a_healthy_platform_is_written_down(root: Root, world: World) -> None:
+    assert up(root).platform["apiUrl"] == "http://api"
+    assert read_json(root.platform_file) == {
+        "apiUrl": "http://api",
+        "wsUrl": "ws://ws",
+        "siteUrl": "http://site",
+        "awsEndpoint": "http://aws",
+        "stateBucket": "multitask-terraform-state",
+        "outputs": OUTPUTS,
+    }
+
+
+def test_an_unhealthy_platform_is_not(root: Root, world: World) -> None:
+    up(root)
+    world.healthy = False
+    with pytest.raises(OperatorError, match="not healthy"):
+        up(root)
+    assert not root.platform_file.exists()
+
+
+@pytest.mark.parametrize("error", [TerraformError("mistake"), InterruptedRunError("stopped")])
+def test_an_apply_that_stored_its_state_is_simply_continued(root: Root, world: World, error: Exception) -> None:
+    end(root, world, error)
+    end(root, world, TerraformError("the next mistake"))
+    assert world.resets == 0
+    up(root)
+    assert world.resets == 0
+
+
+def test_after_a_killed_first_apply_the_aws_is_made_anew(root: Root, world: World) -> None:
+    end(root, world, TerraformKilledError("killed"))
+    up(root)
+    assert (world.resets, world.applies) == (1, 2)
+
+
+def test_data_is_kept_where_the_apply_after_a_kill_succeeds(root: Root, world: World) -> None:
+    up(root)
+    end(root, world, TerraformKilledError("killed"))
+    up(root)
+    assert world.resets == 0
+
+
+def test_the_aws_is_made_anew_where_the_apply_after_a_kill_fails(root: Root, world: World) -> None:
+    up(root)
+    end(root, world, TerraformKilledError("killed"))
+    world.ends = [TerraformError("already exists")]
+    up(root)
+    assert world.resets == 1
+
+
+def test_the_same_for_a_killed_aws(root: Root, world: World) -> None:
+    up(root)
+    world.killed = True
+    world.ends = [TerraformError("no such thing")]
+    up(root)
+    assert world.resets == 1
+
+
+def test_a_mistake_in_the_stack_is_told_even_after_a_kill(root: Root, world: World) -> None:
+    up(root)
+    end(root, world, TerraformKilledError("killed"))
+    world.ends = [TerraformError("mistake"), TerraformError("mistake")]
+    with pytest.raises(TerraformError, match="mistake"):
+        up(root)
+    assert world.resets == 1
+
+
+def test_a_killed_run_that_is_killed_again_stays_in_doubt(root: Root, world: World) -> None:
+    up(root)
+    end(root, world, TerraformKilledError("killed"))
+    end(root, world, TerraformKilledError("killed again"))
+    world.ends = [TerraformError("already exists")]
+    up(root)
+    assert world.resets == 1
+
+
+def test_an_interrupt_in_doubt_leaves_the_doubt(root: Root, world: World) -> None:
+    up(root)
+    end(root, world, TerraformKilledError("killed"))
+    end(root, world, InterruptedRunError("stopped"))
+    world.ends = [TerraformError("already exists")]
+    up(root)
+    assert world.resets == 1
