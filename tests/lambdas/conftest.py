@@ -1,11 +1,14 @@
 """Fixtures: an AWS in the process (moto), a logger that is read back, and a clock that stands still."""
 
+import functools
 import io
 import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore.loaders
+import botocore.session
 import pytest
 from aws_lambda_powertools.logging import Logger
 from moto import mock_aws
@@ -14,6 +17,14 @@ from tests.lambdas.support import REGION, FakeClock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_service_models() -> Iterator[None]:
+    """Each test makes clients of its own; reading AWS's service models once for all takes most of their time away."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", functools.cache(botocore.loaders.create_loader))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """What keeps its state in a table: sessions, idempotency, rate limits and tickets, against an in-process DynamoDB."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -191,16 +190,25 @@ def test_what_is_released_does_not_count(limiter: RateLimiter) -> None:
         limiter.reserve(LIMIT, "a")
 
 
-def test_exact_under_concurrency(limiter: RateLimiter) -> None:
-    def attempt(_: int) -> bool:
-        try:
-            limiter.reserve(LIMIT, "a")
-        except Problem:
-            return False
-        return True
+def test_exact_when_others_write_between_its_read_and_its_write(
+    limiter: RateLimiter, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = dynamodb.get_item
+    rivals: list[bool] = []
 
-    with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(attempt, range(24))) == 3
+    def overtaken(**arguments: Any) -> Any:
+        found = read(**arguments)
+        if len(rivals) < 3:
+            rivals.append(True)
+            limiter.reserve(LIMIT, "a")
+        return found
+
+    monkeypatch.setattr(dynamodb, "get_item", overtaken)
+    with pytest.raises(Problem) as refused:
+        limiter.reserve(LIMIT, "a")
+    assert refused.value.headers["Retry-After"] == "60"
+    (item,) = dynamodb.scan(TableName="limit_key-table")["Items"]
+    assert len(unpack(item)["attempts"]) == LIMIT.attempts
 
 
 def test_switched_off_it_admits_everything(dynamodb: "DynamoDBClient") -> None:

@@ -71,7 +71,7 @@ def test_bound_to_list_and_filters_but_not_to_the_limit() -> None:
         {"query": PostsQuery(tag="a"), "scope": "posts user-2"},
     ):
         with pytest.raises(Problem):
-            read(text, **other)  # type: ignore[arg-type]
+            read(text, **other)
 
 
 def test_survives_one_rotation_of_the_key() -> None:

@@ -139,7 +139,7 @@ def test_a_failure_is_a_500_that_shows_nothing_and_is_logged(
 
 
 def test_an_answer_that_cannot_be_written_is_a_500(call: Call, operations: dict[str, Operation]) -> None:
-    operations["get"] = lambda request: Response(body=object())
+    operations["get"] = lambda _: Response(body=object())
     problem(call("GET", "/v1/things/1"), 500)
 
 

@@ -44,7 +44,7 @@ def test_issued_token_is_verified(clock: FakeClock) -> None:
     keys = FakeKeys()
     token = issue(keys, clock)
     who = verifier(keys, clock).verify(token)
-    assert (who.user_id, who.session_id, who.roles, who.capabilities) == ("u", "s", {"user"}, set())
+    assert (who.user_id, who.session_id, who.roles, who.capabilities) == ("u", "s", frozenset({"user"}), frozenset())
     assert who.expires_at == NOW + 900
     assert jwt.get_unverified_header(token) == {"alg": "HS256", "typ": "JWT", "kid": "1"}
 

@@ -1,0 +1,208 @@
+"""The whole auth function on an in-process AWS, with the events API Gateway sends."""
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from typing import Any
+
+import boto3
+import pytest
+
+from lambdas.auth.handler import build, handler
+from tests.lambdas.support import REGION, Answer, document, problem, rest_event, wrong_fields
+
+EMAIL, PASSWORD = "ann@example.com", "Passw0rd!"
+ORIGIN = "https://app.example.com"
+Call = Callable[..., Answer]
+
+
+@pytest.fixture
+def stdout(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What the function writes, from its start on."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    return stream
+
+
+@pytest.fixture
+def environ(aws: None, table: Callable[..., str], request: pytest.FixtureRequest) -> dict[str, str]:
+    cognito = boto3.client("cognito-idp", region_name=REGION)
+    pool = cognito.create_user_pool(PoolName="users", UsernameAttributes=["email"], AutoVerifiedAttributes=["email"])
+    pool_id = pool["UserPool"]["Id"]
+    client = cognito.create_user_pool_client(
+        UserPoolId=pool_id, ClientName="auth", ExplicitAuthFlows=["ALLOW_ADMIN_USER_PASSWORD_AUTH"]
+    )
+    cognito.create_group(UserPoolId=pool_id, GroupName="admin")
+    boto3.client("ssm", region_name=REGION).put_parameter(Name="/jwt", Value="k" * 48, Type="SecureString")
+    boto3.client("events", region_name=REGION).create_event_bus(Name="the-bus")
+    return {
+        "STAGE": "local",
+        "REGION": REGION,
+        "CORS_ORIGINS": ORIGIN,
+        "POWERTOOLS_SERVICE_NAME": request.node.name,  # Powertools keeps one logger, and its stream, per name
+        "RATE_LIMIT_ENABLED": "true",
+        "COGNITO_USER_POOL_ID": pool_id,
+        "COGNITO_CLIENT_ID": client["UserPoolClient"]["ClientId"],
+        "DYNAMODB_TABLE_SESSIONS": table("session_id", "user_id"),
+        "DYNAMODB_TABLE_RATE_LIMITS": table("limit_key"),
+        "JWT_SECRET_PARAMETER": "/jwt",
+        "EVENT_BUS_NAME": "the-bus",
+    }
+
+
+@pytest.fixture
+def call(environ: dict[str, str]) -> Call:
+    service = build(environ)
+
+    def send(method: str, path: str, body: object = None, token: str | None = None, **parts: Any) -> Answer:
+        headers = {"Origin": ORIGIN, **({"Authorization": f"Bearer {token}"} if token else {})}
+        return service(rest_event(method, f"/v1/auth{path}", body, headers=headers, **parts), None)
+
+    return send
+
+
+@pytest.fixture
+def registered(call: Call) -> str:
+    answer = call("POST", "/register", {"email": EMAIL, "password": PASSWORD, "displayName": "Ann"})
+    assert answer["statusCode"] == 201
+    assert call("POST", "/confirm", {"email": EMAIL, "code": "123456"})["statusCode"] == 200
+    user_id: str = document(answer)["userId"]
+    return user_id
+
+
+def login(call: Call, password: str = PASSWORD) -> Any:
+    answer = call("POST", "/login", {"email": EMAIL, "password": password, "deviceInfo": "phone"})
+    assert answer["statusCode"] == 200, answer
+    return document(answer)
+
+
+def test_from_registration_to_logout(call: Call, registered: str) -> None:
+    tokens = login(call)
+    user = {"userId": registered, "email": EMAIL, "displayName": "Ann", "roles": ["user"]}
+    assert tokens.keys() == {"accessToken", "refreshToken", "tokenType", "expiresIn", "user"}
+    assert (tokens["tokenType"], tokens["expiresIn"], tokens["user"]) == ("Bearer", 900, user)
+    access = tokens["accessToken"]
+    assert document(call("GET", "/me", token=access)) == user
+
+    (session,) = document(call("GET", "/sessions", token=access))["items"]
+    assert session.keys() == {"sessionId", "device", "createdAt", "lastUsedAt", "current"}
+    assert (session["device"], session["current"]) == ("phone", True)
+
+    pair = document(call("POST", "/refresh", {"refreshToken": tokens["refreshToken"]}))
+    assert pair.keys() == {"accessToken", "refreshToken", "tokenType", "expiresIn"}
+    assert pair["refreshToken"] != tokens["refreshToken"]
+
+    assert call("POST", "/logout", {}, token=pair["accessToken"])["statusCode"] == 204
+    assert problem(call("GET", "/me", token=access), 401)["code"] == "session_ended"
+    problem(call("POST", "/refresh", {"refreshToken": pair["refreshToken"]}), 401)
+
+
+def test_passwords(call: Call, registered: str) -> None:
+    access, other = login(call)["accessToken"], login(call)["accessToken"]
+    wrong = call("POST", "/change-password", {"currentPassword": "Wr0ng-one", "newPassword": "N3w-passw"}, token=access)
+    assert wrong_fields(problem(wrong, 422)) == {"currentPassword"}
+    changed = call("POST", "/change-password", {"currentPassword": PASSWORD, "newPassword": "N3w-passw"}, token=access)
+    assert changed["statusCode"] == 204
+    assert call("GET", "/me", token=access)["statusCode"] == 200
+    problem(call("GET", "/me", token=other), 401)
+
+    assert call("POST", "/forgot-password", {"email": EMAIL})["statusCode"] == 202
+    reset = call("POST", "/reset-password", {"email": EMAIL, "code": "654321", "newPassword": "An0ther-one"})
+    assert reset["statusCode"] == 204
+    problem(call("GET", "/me", token=access), 401)
+    assert login(call, "An0ther-one")
+
+
+def test_an_anonymous_user_is_known_but_has_no_password(call: Call) -> None:
+    answer = call("POST", "/anonymous", {})
+    assert answer["statusCode"] == 201
+    anonymous = document(answer)
+    assert anonymous["capabilities"] == ["read", "post_anonymous", "chat_anonymous"]
+    token = anonymous["accessToken"]
+    me = document(call("GET", "/me", token=token))
+    assert (me["userId"], me["displayName"]) == (anonymous["anonymousId"], anonymous["displayName"])
+    change = {"currentPassword": PASSWORD, "newPassword": "N3w-passw"}
+    assert problem(call("POST", "/change-password", change, token=token), 403)["code"] == "anonymous_not_allowed"
+
+
+def test_granted_roles_come_with_the_next_token(call: Call, registered: str, environ: dict[str, str]) -> None:
+    tokens = login(call)
+    cognito = boto3.client("cognito-idp", region_name=REGION)
+    pool = environ["COGNITO_USER_POOL_ID"]
+    cognito.admin_add_user_to_group(UserPoolId=pool, Username=registered, GroupName="admin")
+    fresh = document(call("POST", "/refresh", {"refreshToken": tokens["refreshToken"]}))
+    assert document(call("GET", "/me", token=fresh["accessToken"]))["roles"] == ["user", "admin"]
+
+
+def test_wrong_login_looks_the_same_for_every_email(call: Call, registered: str) -> None:
+    known = call("POST", "/login", {"email": EMAIL, "password": "wrong"})
+    unknown = call("POST", "/login", {"email": "nobody@example.com", "password": "wrong"})
+    assert problem(known, 401) == problem(unknown, 401)
+
+
+def test_sixth_failure_in_a_minute_is_429(call: Call, registered: str) -> None:
+    for _ in range(5):
+        problem(call("POST", "/login", {"email": EMAIL.upper(), "password": "wrong"}), 401)
+    limited = call("POST", "/login", {"email": EMAIL, "password": PASSWORD})
+    assert problem(limited, 429)["code"] == "too_many_requests"
+    assert 1 <= int(limited["headers"]["Retry-After"]) <= 60
+    elsewhere = call("POST", "/login", {"email": EMAIL, "password": PASSWORD}, source_ip="198.51.100.9")
+    assert elsewhere["statusCode"] == 200
+
+
+def test_a_taken_email_is_409_in_whatever_spelling(call: Call, registered: str) -> None:
+    body = {"email": EMAIL.upper(), "password": PASSWORD, "displayName": "Ann"}
+    assert problem(call("POST", "/register", body), 409)["code"] == "email_taken"
+
+
+def test_every_wrong_field_of_a_registration(call: Call) -> None:
+    answer = call("POST", "/register", {"email": "x", "password": "weak", "displayName": " ", "admin": True})
+    assert wrong_fields(problem(answer, 422)) == {"email", "password", "displayName", "admin"}
+
+
+@pytest.mark.parametrize(
+    "password", ["Sh0rt-!", "nouppercase1!", "NOLOWERCASE1!", "NoDigits!!", "NoSymbol11", " Passw0rd!", "Passw0rd! "]
+)
+def test_password_policy(call: Call, password: str) -> None:
+    answer = call("POST", "/register", {"email": EMAIL, "password": password, "displayName": "Ann"})
+    assert wrong_fields(problem(answer, 422)) == {"password"}
+
+
+@pytest.mark.parametrize("device", ["x" * 201, {"k": "x" * 201}, {str(i): "x" for i in range(11)}, 5, ["x"]])
+def test_device_info_is_bounded(call: Call, device: object) -> None:
+    answer = call("POST", "/login", {"email": EMAIL, "password": PASSWORD, "deviceInfo": device})
+    assert all(field.startswith("deviceInfo") for field in wrong_fields(problem(answer, 422)))
+
+
+def test_someone_elses_session_is_404(call: Call, registered: str) -> None:
+    access = login(call)["accessToken"]
+    stranger = document(call("POST", "/anonymous", {}))["accessToken"]
+    (session,) = document(call("GET", "/sessions", token=access))["items"]
+    problem(call("DELETE", f"/sessions/{session['sessionId']}", token=stranger), 404)
+    assert call("DELETE", f"/sessions/{session['sessionId']}", token=access)["statusCode"] == 204
+    problem(call("GET", "/me", token=access), 401)
+
+
+def test_neither_passwords_nor_tokens_are_logged(stdout: io.StringIO, call: Call, registered: str) -> None:
+    tokens = login(call)
+    call("POST", "/login", {"email": EMAIL, "password": "Wr0ng-one"})
+    call("GET", "/me", token=tokens["accessToken"])
+    call("POST", "/refresh", {"refreshToken": tokens["refreshToken"]})
+    output = stdout.getvalue()
+    lines = [json.loads(line) for line in output.splitlines()]
+    assert len(lines) >= 5
+    assert all(line["correlation_id"] for line in lines)
+    for secret in (PASSWORD, "Wr0ng-one", EMAIL, tokens["accessToken"], tokens["refreshToken"], "k" * 48):
+        assert secret not in output
+
+
+def test_a_missing_variable_is_a_500_and_named_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COGNITO_CLIENT_ID", raising=False)
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "missing-variable")
+    with redirect_stdout(io.StringIO()) as output:
+        answer = handler(rest_event("GET", "/v1/auth/me"), None)
+    problem(answer, 500)
+    assert "COGNITO_CLIENT_ID" not in answer["body"]
+    assert "COGNITO_CLIENT_ID" in output.getvalue()

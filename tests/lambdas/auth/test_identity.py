@@ -1,0 +1,154 @@
+"""Cognito's answers, and its errors as ours."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import ANY, Stubber
+
+from lambdas.auth.identity import CognitoIdentity
+from lambdas.common.problems import Problem
+from tests.lambdas.support import REGION
+
+if TYPE_CHECKING:
+    from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
+
+EMAIL, PASSWORD = "ann@example.com", "Passw0rd!"
+Call = Callable[[CognitoIdentity], Any]
+
+
+@pytest.fixture
+def cognito() -> "CognitoIdentityProviderClient":
+    return boto3.client("cognito-idp", region_name=REGION)
+
+
+@pytest.fixture
+def stub(cognito: "CognitoIdentityProviderClient") -> Stubber:
+    return Stubber(cognito)
+
+
+@pytest.fixture
+def identity(cognito: "CognitoIdentityProviderClient") -> CognitoIdentity:
+    return CognitoIdentity(cognito, "us-east-1_pool", "client-id-of-the-pool")
+
+
+def user_answer(enabled: bool = True) -> dict[str, Any]:
+    attributes = {"sub": "u-1", "email": EMAIL, "name": "Ann", "email_verified": "true"}
+    pairs = [{"Name": name, "Value": value} for name, value in attributes.items()]
+    return {"Username": "u-1", "Enabled": enabled, "UserAttributes": pairs}
+
+
+def sign_in_answer() -> dict[str, Any]:
+    return {"AuthenticationResult": {"AccessToken": "cognito-token"}}
+
+
+SIGN_UP: tuple[str, Call] = ("sign_up", lambda i: i.sign_up(EMAIL, PASSWORD, "Ann"))
+CONFIRM: tuple[str, Call] = ("confirm_sign_up", lambda i: i.confirm(EMAIL, "1"))
+SIGN_IN: tuple[str, Call] = ("admin_initiate_auth", lambda i: i.authenticate(EMAIL, PASSWORD))
+CHANGE: tuple[str, Call] = ("admin_initiate_auth", lambda i: i.change_password("u-1", PASSWORD, "N3w-passw"))
+RESET: tuple[str, Call] = ("confirm_forgot_password", lambda i: i.reset_password(EMAIL, "1", PASSWORD))
+
+
+@pytest.mark.parametrize(
+    ("operation", "error", "status", "code"),
+    [
+        (SIGN_UP, "UsernameExistsException", 409, "email_taken"),
+        (SIGN_UP, "InvalidPasswordException", 422, "invalid_fields"),
+        (SIGN_UP, "InvalidParameterException", 422, "invalid_fields"),
+        (CONFIRM, "CodeMismatchException", 400, "invalid_code"),
+        (CONFIRM, "ExpiredCodeException", 400, "invalid_code"),
+        (CONFIRM, "UserNotFoundException", 400, "invalid_code"),
+        (CONFIRM, "NotAuthorizedException", 400, "invalid_code"),
+        (CONFIRM, "LimitExceededException", 429, "too_many_requests"),
+        (SIGN_IN, "NotAuthorizedException", 401, "invalid_credentials"),
+        (SIGN_IN, "UserNotFoundException", 401, "invalid_credentials"),
+        (SIGN_IN, "UserNotConfirmedException", 403, "email_not_verified"),
+        (SIGN_IN, "PasswordResetRequiredException", 403, "password_reset_required"),
+        (CHANGE, "NotAuthorizedException", 422, "invalid_fields"),
+        (CHANGE, "LimitExceededException", 429, "too_many_requests"),
+        (RESET, "CodeMismatchException", 400, "invalid_code"),
+        (RESET, "UserNotFoundException", 400, "invalid_code"),
+        (RESET, "InvalidPasswordException", 422, "invalid_fields"),
+        (RESET, "TooManyFailedAttemptsException", 429, "too_many_requests"),
+    ],
+)
+def test_errors(
+    identity: CognitoIdentity, stub: Stubber, operation: tuple[str, Call], error: str, status: int, code: str
+) -> None:
+    name, call = operation
+    stub.add_client_error(name, error)
+    with stub, pytest.raises(Problem) as refused:
+        call(identity)
+    assert (refused.value.status, refused.value.code) == (status, code)
+
+
+@pytest.mark.parametrize("operation", [SIGN_UP, CONFIRM, SIGN_IN, CHANGE, RESET])
+def test_other_errors_are_no_answers(identity: CognitoIdentity, stub: Stubber, operation: tuple[str, Call]) -> None:
+    name, call = operation
+    stub.add_client_error(name, "InternalErrorException", http_status_code=500)
+    with stub, pytest.raises(ClientError):
+        call(identity)
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("resend_confirmation_code", lambda i: i.resend_confirmation(EMAIL)),
+        ("forgot_password", lambda i: i.send_reset_code(EMAIL)),
+    ],
+)
+def test_sending_a_code_reveals_nothing_but_an_outage(
+    identity: CognitoIdentity, stub: Stubber, name: str, call: Call
+) -> None:
+    hidden = ("UserNotFoundException", "InvalidParameterException", "NotAuthorizedException", "LimitExceededException")
+    for error in hidden:
+        stub.add_client_error(name, error)
+    stub.add_client_error(name, "TooManyRequestsException")
+    with stub:
+        for _ in hidden:
+            call(identity)
+        with pytest.raises(ClientError):
+            call(identity)
+
+
+def test_sign_in_gives_the_user_with_its_granted_roles(identity: CognitoIdentity, stub: Stubber) -> None:
+    stub.add_response("admin_initiate_auth", sign_in_answer())
+    stub.add_response("admin_get_user", user_answer())
+    groups = [{"GroupName": name} for name in ("admin", "beta-testers", "moderator")]
+    stub.add_response("admin_list_groups_for_user", {"Groups": groups})
+    with stub:
+        user = identity.authenticate(EMAIL, PASSWORD)
+    assert (user.user_id, user.email, user.display_name) == ("u-1", EMAIL, "Ann")
+    assert user.roles == ("user", "moderator", "admin")
+
+
+def test_a_challenge_is_no_sign_in(identity: CognitoIdentity, stub: Stubber) -> None:
+    stub.add_response("admin_initiate_auth", {"ChallengeName": "NEW_PASSWORD_REQUIRED", "Session": "x" * 20})
+    with stub, pytest.raises(Problem) as refused:
+        identity.authenticate(EMAIL, PASSWORD)
+    assert refused.value.code == "password_reset_required"
+
+
+def test_a_disabled_or_missing_user_is_none(identity: CognitoIdentity, stub: Stubber) -> None:
+    stub.add_response("admin_get_user", user_answer(enabled=False))
+    stub.add_response("admin_list_groups_for_user", {"Groups": []})
+    stub.add_client_error("admin_get_user", "UserNotFoundException")
+    with stub:
+        assert identity.find("u-1") is None
+        assert identity.find("u-1") is None
+
+
+def test_the_password_is_changed_with_a_fresh_token(identity: CognitoIdentity, stub: Stubber) -> None:
+    parameters = {"USERNAME": "u-1", "PASSWORD": PASSWORD}
+    stub.add_response(
+        "admin_initiate_auth",
+        sign_in_answer(),
+        {"UserPoolId": ANY, "ClientId": ANY, "AuthFlow": "ADMIN_USER_PASSWORD_AUTH", "AuthParameters": parameters},
+    )
+    change = {"AccessToken": "cognito-token", "PreviousPassword": PASSWORD, "ProposedPassword": "N3w-passw"}
+    stub.add_response("change_password", {}, change)
+    with stub:
+        identity.change_password("u-1", PASSWORD, "N3w-passw")
+    stub.assert_no_pending_responses()

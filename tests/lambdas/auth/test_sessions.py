@@ -1,0 +1,89 @@
+"""The sessions table, against an in-process DynamoDB."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from msgspec import structs
+
+from lambdas.auth.sessions import DynamoSessionStore, Session
+from lambdas.common.sessions import SessionReader
+from tests.lambdas.support import NOW, FakeClock
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+@pytest.fixture
+def store(dynamodb: "DynamoDBClient", table: Callable[..., str], clock: FakeClock) -> DynamoSessionStore:
+    return DynamoSessionStore(dynamodb, table("session_id", "user_id"), clock)
+
+
+def session(session_id: str = "s-1", user_id: str = "u-1", *, expires_at: float = NOW + 60) -> Session:
+    return Session(
+        session_id=session_id,
+        user_id=user_id,
+        created_at="2027-01-15T08:00:00.000Z",
+        last_used_at="2027-01-15T08:00:00.000Z",
+        expires_at=int(expires_at),
+        device={"os": "x"},
+        generation=1,
+        refresh_kid=1,
+        refresh_hash="hash-1",
+        rotated_at=5,
+    )
+
+
+def test_what_is_added_is_found_until_its_time_is_over(store: DynamoSessionStore, clock: FakeClock) -> None:
+    store.add(session())
+    assert store.find("s-1") == session()
+    assert store.of_user("u-1") == [session()]
+    clock.advance(60)
+    assert store.find("s-1") is None
+    assert store.of_user("u-1") == []
+    assert not store.revoke("s-1", "u-1")
+
+
+def test_one_rotation_wins(store: DynamoSessionStore) -> None:
+    before = session()
+    store.add(before)
+    after = structs.replace(before, generation=2, refresh_hash="hash-2", rotated_at=6, expires_at=int(NOW) + 120)
+    assert store.rotate(before, after)
+    assert not store.rotate(before, structs.replace(after, refresh_hash="hash-other"))
+    assert store.find("s-1") == after
+
+
+def test_rotation_does_not_bring_a_revoked_session_back(store: DynamoSessionStore) -> None:
+    store.add(session())
+    assert store.revoke("s-1", "u-1")
+    assert not store.rotate(session(), structs.replace(session(), generation=2))
+    assert store.find("s-1") is None
+
+
+def test_only_its_user_revokes_a_session(store: DynamoSessionStore) -> None:
+    store.add(session())
+    assert not store.revoke("s-1", "u-2")
+    assert not store.revoke("unknown", "u-1")
+    assert store.revoke("s-1", "u-1")
+    assert not store.revoke("s-1", "u-1")
+
+
+def test_all_sessions_of_a_user_are_revoked_but_the_kept_one(store: DynamoSessionStore) -> None:
+    for number in range(30):  # more than one batch
+        store.add(session(f"s-{number}"))
+    store.add(session("other", "u-2"))
+    store.revoke_all("u-1", keep="s-7")
+    assert [found.session_id for found in store.of_user("u-1")] == ["s-7"]
+    store.revoke_all("u-1")
+    assert store.of_user("u-1") == []
+    assert store.find("other") is not None
+
+
+def test_what_the_store_revokes_the_reader_refuses(
+    store: DynamoSessionStore, dynamodb: "DynamoDBClient", clock: FakeClock
+) -> None:
+    reader = SessionReader(dynamodb, "session_id-table", clock)
+    store.add(session())
+    assert reader.is_active("s-1", "u-1")
+    store.revoke("s-1", "u-1")
+    assert not reader.is_active("s-1", "u-1")

@@ -1,0 +1,90 @@
+"""Policies for tokens and tickets."""
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aws_lambda_powertools.logging import Logger
+
+from lambdas.authorizer.handler import Authorizer
+from lambdas.common.caller import Caller
+from lambdas.common.keys import KeyRing
+from lambdas.common.tickets import TicketStore
+from lambdas.common.tokens import TokenIssuer, TokenVerifier
+from tests.lambdas.support import FakeClock, FakeKeys, caller
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+API = "arn:aws:execute-api:us-east-1:000000000000:abc/local"
+
+
+class Parts:
+    """An authorizer, and what it decides by."""
+
+    def __init__(self, dynamodb: "DynamoDBClient", table: str, logger: Logger) -> None:
+        self.clock = FakeClock()
+        ring = KeyRing(FakeKeys(), self.clock)
+        self.issuer = TokenIssuer(ring, self.clock)
+        self.tickets = TicketStore(dynamodb, table, self.clock)
+        self.authorizer = Authorizer(TokenVerifier(ring, self.clock), self.tickets, logger)
+
+    def token(self) -> str:
+        return self.issuer.issue("u", "s", lifetime=900, roles=frozenset({"user", "admin"}), capabilities=frozenset())
+
+    def rest(self, authorization: str | None, call: str = "GET/v1/profile") -> dict[str, Any]:
+        event = {"type": "TOKEN", "authorizationToken": authorization, "methodArn": f"{API}/{call}"}
+        return self.authorizer(event)
+
+    def connect(self, query: dict[str, str] | None) -> tuple[str, dict[str, str]]:
+        event = {"type": "REQUEST", "methodArn": f"{API}/$connect", "queryStringParameters": query}
+        answer = self.authorizer(event)
+        (statement,) = answer["policyDocument"]["Statement"]
+        assert statement["Resource"] == f"{API}/$connect"
+        return statement["Effect"], answer["context"]
+
+
+@pytest.fixture
+def parts(dynamodb: "DynamoDBClient", table: Callable[..., str], logger: Logger) -> Parts:
+    return Parts(dynamodb, table("ticket_hash"), logger)
+
+
+def test_a_token_opens_every_route_of_its_stage(parts: Parts) -> None:
+    answer = parts.rest(f"Bearer {parts.token()}", "POST/v1/chat/rooms/a/messages")
+    (statement,) = answer["policyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Resource"]) == ("Allow", f"{API}/*")
+    assert answer["principalId"] == "u"
+    assert answer["context"] == {"sub": "u", "sid": "s", "roles": "admin,user", "cap": "", "exp": "1800000900"}
+
+
+def test_a_bad_token_is_exactly_unauthorized(parts: Parts) -> None:
+    good = parts.token()
+    for bad in (None, "", good, f"Basic {good}", f"Bearer {good[:-3]}xyz"):
+        with pytest.raises(Exception, match=r"^Unauthorized$"):
+            parts.rest(bad)
+    parts.clock.advance(900)
+    with pytest.raises(Exception, match=r"^Unauthorized$"):
+        parts.rest(f"Bearer {good}")
+
+
+def test_a_ticket_opens_one_connection(parts: Parts) -> None:
+    ticket = parts.tickets.issue(caller(), "Anonymous_Panda_789")
+    effect, context = parts.connect({"ticket": ticket})
+    assert effect == "Allow"
+    assert Caller.from_context(context) == caller()
+    assert context["displayName"] == "Anonymous_Panda_789"
+    assert parts.connect({"ticket": ticket}) == ("Deny", {})
+
+
+@pytest.mark.parametrize("query", [None, {}, {"ticket": ""}, {"ticket": "invented"}, {"token": "x"}])
+def test_anything_else_is_denied(parts: Parts, query: dict[str, str] | None) -> None:
+    assert parts.connect(query) == ("Deny", {})
+
+
+def test_an_outage_denies_and_is_logged(
+    parts: Parts, dynamodb: "DynamoDBClient", logged: Callable[[], list[dict[str, Any]]]
+) -> None:
+    dynamodb.delete_table(TableName="ticket_hash-table")
+    assert parts.connect({"ticket": "x"}) == ("Deny", {})
+    assert re.search("ResourceNotFound", logged()[0]["exception"])
