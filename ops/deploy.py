@@ -50,19 +50,21 @@ def deploy(cloud: Cloud, root: Root, out: Path, confirm: Callable[[dict[str, int
     stack.init()
     plan = directory / "release.tfplan"
     try:
-        confirm(stack.plan(plan).counts)
-        applied = stack.apply(plan)
+        counts = stack.plan(plan)
+        confirm(counts)
+        applied = stack.apply(plan, counts)
     finally:
         plan.unlink(missing_ok=True)
     say(f"Applied: {changes(applied.counts)}")
     functions = applied.outputs["functions"]
-    gradual = cloud.environment.release_strategy == "gradual"
-    if gradual:
-        # The migration function is moved first: what migrates must be the new code.
-        move_traffic(cloud, {MIGRATION: functions[MIGRATION]})
-    say(migrate(cloud, functions[MIGRATION]))
-    moved = move_traffic(cloud, functions) if gradual else []
-    if not gradual:
+    moved = []
+    if cloud.environment.release_strategy == "gradual":
+        # The migration function is moved before it runs: what migrates must be the new code.
+        moved += move_traffic(cloud, {MIGRATION: functions[MIGRATION]})
+        say(migrate(cloud, functions[MIGRATION]))
+        moved += move_traffic(cloud, functions)
+    else:
+        say(migrate(cloud, functions[MIGRATION]))
         say("Traffic: the apply moved it (all_at_once)")
     published = publish(cloud, applied.outputs)
     health = wait_until_healthy(applied.outputs["health_url"])

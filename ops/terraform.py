@@ -141,17 +141,23 @@ class Terraform:
             digest.update(Path(settings).read_bytes())
         return digest.hexdigest()
 
-    def plan(self, file: Path) -> Apply:
-        """Plans into a file.
+    def plan(self, file: Path) -> dict[str, int]:
+        """Plans into a file; returns how many resources are to add, change and remove.
 
         Raises:
             TerraformError: there are errors.
             InterruptedRunError: the operator stopped it.
         """
-        return self._follow(["plan", "-json", "-input=false", f"-parallelism={PARALLELISM}", f"-out={file}"])
+        return self._follow(
+            ["plan", "-json", "-input=false", f"-parallelism={PARALLELISM}", f"-out={file}"], Apply()
+        ).counts
 
-    def apply(self, plan: Path | None = None) -> Apply:
+    def apply(self, plan: Path | None = None, counts: Mapping[str, int] | None = None) -> Apply:
         """Applies a plan, or what the configuration asks for. A state that an earlier run could not store is stored first.
+
+        Args:
+            plan: a plan's file.
+            counts: what `plan` returned for it, since Terraform doesn't count again.
 
         Raises:
             TerraformError: resources failed; the rest is applied and the state is stored, so that the next run continues.
@@ -160,7 +166,9 @@ class Terraform:
         """
         self._push_errored_state()
         arguments = ["apply", "-json", "-input=false", "-auto-approve", f"-parallelism={PARALLELISM}"]
-        return self._follow([*arguments, str(plan)] if plan else arguments)
+        if plan is None or counts is None:
+            return self._follow(arguments, Apply())
+        return self._follow([*arguments, str(plan)], Apply(planned=sum(counts.values()), counts=dict(counts)))
 
     def _push_errored_state(self) -> None:
         left = self.directory / "errored.tfstate"
@@ -180,8 +188,7 @@ class Terraform:
             command, cwd=self.directory, env=self._variables, capture_output=True, text=True, check=False
         )
 
-    def _follow(self, arguments: list[str]) -> Apply:
-        state = Apply()
+    def _follow(self, arguments: list[str], state: Apply) -> Apply:
         with self._log.open("w") as log, Progress() as progress:
             process = subprocess.Popen(
                 [self._executable, *arguments],

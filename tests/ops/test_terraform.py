@@ -104,6 +104,16 @@ class TestRuns:
         assert result.outputs == {"api_url": "http://x", "key": None}
         assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 2
 
+    def test_a_plan_is_counted_once_and_applied(self, make: Callable[..., Terraform], tmp_path: Path) -> None:
+        stack = make("if sys.argv[1] == 'plan':\n    " + emit(plan_summary(add=2)))
+        file = tmp_path / "plan"
+        counts = stack.plan(file)
+        assert counts == {"add": 2, "change": 0, "remove": 0}
+        assert stack.apply(file, counts).counts == counts
+        planned, applied = (stack.directory / "calls").read_text().splitlines()
+        assert f"-out={file}" in planned
+        assert applied.endswith(f" {file}")
+
     def test_errors_are_told_once_each(self, make: Callable[..., Terraform]) -> None:
         error = {
             "type": "diagnostic",
