@@ -22,6 +22,9 @@ from modules.base.table import Table
 SCHEDULE = "rate(1 day)"
 """How often pending migrations are looked for; documented."""
 
+MAX_WAIT = 21_600
+"""Seconds a run may wait to start, Lambda's own default; given because Lambda answers with it, and the plan would differ."""
+
 
 class Migration(Construct):
     """The function that deployments invoke, and a daily schedule that is documented as off until needed.
@@ -85,6 +88,7 @@ class Migration(Construct):
             qualifier=alias.name,
             # A migration that failed is for somebody to look at; the next day's run tries again.
             maximum_retry_attempts=0,
+            maximum_event_age_in_seconds=MAX_WAIT,
             destination_config=LambdaFunctionEventInvokeConfigDestinationConfig(
                 on_failure=LambdaFunctionEventInvokeConfigDestinationConfigOnFailure(
                     destination=platform.alerts_topic_arn

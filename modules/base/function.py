@@ -156,10 +156,10 @@ class LambdaFunction(Construct):
             description="The version that serves",
             function_name=self.function.function_name,
             function_version=self.function.version,
-            lifecycle=TerraformResourceLifecycle(
-                # A release moves it; an apply must not undo that.
-                ignore_changes=["function_version", "routing_config"] if gradual else None
-            ),
+            # A release moves it; an apply must not undo that.
+            lifecycle=TerraformResourceLifecycle(ignore_changes=["function_version", "routing_config"])
+            if gradual
+            else None,
         )
         if settings.provisioned_concurrency:
             LambdaProvisionedConcurrencyConfig(
