@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from msgspec import structs
@@ -92,7 +93,13 @@ class AuthService:
     def login(self, email: str, password: str, device: str | dict[str, str] | None, *, address: str) -> SignedIn:
         email = email.lower()
         attempt = self._limiter.reserve(LOGIN, address, email)
-        user = self._identity.authenticate(email, password)
+        try:
+            user = self._identity.authenticate(email, password)
+        except Exception as error:
+            # Only a wrong email or password counts: not an unverified address, and not an outage.
+            if not (isinstance(error, Problem) and error.status == HTTPStatus.UNAUTHORIZED):
+                self._limiter.release(attempt)
+            raise
         self._limiter.release(attempt)
         session_id = new_id()
         refresh_token = self._refresh_tokens.derive(session_id, 1)

@@ -17,7 +17,7 @@ from lambdas.auth.logic import (
     RESEND_CONFIRMATION,
     SESSION_LIFETIME,
 )
-from lambdas.auth.models import SignedIn, TokenPair
+from lambdas.auth.models import SignedIn, TokenPair, User
 from lambdas.common.caller import Caller
 from lambdas.common.problems import Problem
 from tests.lambdas.auth.fakes import World
@@ -78,6 +78,23 @@ def test_five_failures_close_the_door_for_that_pair_only(world: World) -> None:
 def test_success_does_not_count(world: World) -> None:
     for _ in range(3 * LOGIN.attempts):
         login(world)
+
+
+@pytest.mark.parametrize(
+    "error", [Problem.forbidden("Confirm first.", "email_not_verified"), ConnectionError("outage")]
+)
+def test_neither_an_unverified_address_nor_an_outage_counts(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(_email: str, _password: str) -> User:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.identity, "authenticate", fail)
+        for _ in range(2 * LOGIN.attempts):
+            with pytest.raises(type(error)):
+                login(world)
+    assert login(world)
 
 
 @pytest.mark.parametrize(
