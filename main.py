@@ -6,15 +6,16 @@ Run by `cdktf` (cdktf.json), or directly: `python main.py`. PLATFORM_ENVIRONMENT
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
-from cdktf import App
-from modules.stack import PlatformStack
+import modules  # noqa: F401  (makes the provider's bindings load lazily; ahead of cdktf, which starts Node)
 
-import modules  # noqa: F401  (makes the provider's bindings load lazily; first of all)
+# isort: split
+from cdktf import App
+
 from environments import EnvironmentFileError, environment_names, load_environment
 from modules.packaging import PackagingError, package_functions
+from modules.stack import PlatformStack
 
 
 def main() -> None:
@@ -43,4 +44,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

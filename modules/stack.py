@@ -1,0 +1,299 @@
+"""The stack of one environment: makes every module and hands each what it needs of the others."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from cdktf import S3Backend, TerraformOutput, TerraformStack
+from cdktf_cdktf_provider_aws.provider import AwsProvider, AwsProviderDefaultTags
+from constructs import Construct
+
+from environments import Environment
+from modules.ai import Ai
+from modules.api.rest import RestApi
+from modules.api.websocket import WebSocketApi
+from modules.auth import Auth
+from modules.authorizer import Authorizer
+from modules.base.naming import PROJECT, Names
+from modules.base.service import Service, ServicePlatform
+from modules.catalog import Catalog
+from modules.cdn import Cdn
+from modules.chat import Chat
+from modules.cost import Cost
+from modules.database import Database
+from modules.health import Health
+from modules.messaging import Messaging
+from modules.migration import Migration
+from modules.monitoring import Monitored, Monitoring
+from modules.networking import Networking
+from modules.packaging import Artifact
+from modules.post import Post
+from modules.profile import Profile
+from modules.secrets import write_secrets
+from modules.security import Security
+from modules.storage import Storage
+
+TERRAFORM_VERSION = ">= 1.11"
+"""Lock files in S3 and write-only arguments came with 1.11."""
+PROVIDER = {"source": "hashicorp/aws", "version": "5.100.0"}
+"""In full, since a bare `aws` means another registry to other tools; the version is the one the bindings were made from."""
+HEALTH_TABLES = ("auth-sessions", "profile-profiles")
+"""The tables whose state /health reports; documented."""
+EDGE_REGION = "us-east-1"
+"""Where CloudFront, edge-optimized APIs and billing live."""
+
+
+class PlatformStack(TerraformStack):
+    """Everything one environment is.
+
+    Args:
+        environment: what it is called and how it differs from the others.
+        artifacts: the packaged functions, by function.
+    """
+
+    def __init__(self, scope: Construct, environment: Environment, *, artifacts: Mapping[str, Artifact]) -> None:
+        super().__init__(scope, environment.name)
+        self.environment = environment
+        self.names = names = Names(environment)
+        self._terraform_settings()
+        edge_provider = self._providers()
+
+        networking = Networking(self, "networking", environment=environment, names=names)
+        security = Security(self, "security", environment=environment, names=names)
+        storage = Storage(self, "storage", environment=environment, names=names)
+        messaging = Messaging(self, "messaging", environment=environment, names=names, kms_key_arn=security.kms_key_arn)
+        database = Database(
+            self,
+            "database",
+            environment=environment,
+            names=names,
+            subnet_ids=networking.private_subnet_ids,
+            database_security_group_id=networking.database_security_group_id,
+            cache_security_group_id=networking.cache_security_group_id,
+        )
+        cdn = Cdn(
+            self,
+            "cdn",
+            environment=environment,
+            names=names,
+            frontend=storage.frontend,
+            avatars=storage.avatars,
+            attachments=storage.attachments,
+            access_log_bucket_domain=storage.access_logs.domain_name,
+            edge_provider=edge_provider,
+        )
+        rest_api = RestApi(
+            self,
+            "rest-api",
+            environment=environment,
+            names=names,
+            web_acl_arn=security.web_acl_arn,
+            edge_provider=edge_provider,
+        )
+        websocket_api = WebSocketApi(self, "websocket-api", environment=environment, names=names)
+
+        platform = ServicePlatform(
+            environment=environment,
+            names=names,
+            artifacts=artifacts,
+            artifact_bucket=storage.artifacts.name,
+            alerts_topic_arn=messaging.alerts_topic_arn,
+            rest_api=rest_api,
+            tables=database.tables,
+            bus_name=messaging.bus_name,
+            bus_arn=messaging.bus_arn,
+        )
+
+        authorizer = Authorizer(
+            self,
+            "authorizer",
+            platform=platform,
+            parameters=platform.parameters,
+            tickets_table=database.tables["chat-tickets"],
+        )
+        rest_api.use_authorizer(authorizer.function)
+        services: dict[str, Service] = {
+            "auth": Auth(
+                self,
+                "auth",
+                platform=platform,
+                user_pool_id=security.user_pool_id,
+                user_pool_arn=security.user_pool_arn,
+                user_pool_client_id=security.user_pool_client_id,
+            ),
+            "profile": Profile(
+                self,
+                "profile",
+                platform=platform,
+                avatars=storage.avatars,
+                attachments=storage.attachments,
+                cdn_domain=cdn.cdn_domain,
+            ),
+            "chat": Chat(
+                self,
+                "chat",
+                platform=platform,
+                websocket_api=websocket_api,
+                authorizer=authorizer.function,
+                attachments=storage.attachments,
+                cache=database.cache,
+                network=networking.function_network("chat"),
+            ),
+            "post": Post(self, "post", platform=platform, attachments=storage.attachments, cdn_domain=cdn.cdn_domain),
+            "catalog": Catalog(
+                self,
+                "catalog",
+                platform=platform,
+                database=database.connection,
+                attachments=storage.attachments,
+                cdn_domain=cdn.cdn_domain,
+                network=networking.function_network("catalog"),
+            ),
+            "ai": Ai(self, "ai", platform=platform),
+        }
+        health = Health(
+            self,
+            "health",
+            platform=platform,
+            network=networking.function_network("health"),
+            tables=[database.tables[name] for name in HEALTH_TABLES],
+            database=database.connection,
+            cache=database.cache,
+            version=_version(artifacts),
+        )
+        rest_api.add_health(health, health.function)
+        migration = Migration(
+            self,
+            "migration",
+            platform=platform,
+            network=networking.function_network("migration"),
+            database=database.connection,
+            state_table=database.tables["migration-state"],
+            kms_key_arn=security.kms_key_arn,
+        )
+        rest_api.deploy()
+        functions: dict[str, str] = {
+            **{name: service.function.name for name, service in services.items()},
+            **{item.function.service: item.function.name for item in (authorizer, health, migration)},
+        }
+
+        Monitoring(
+            self,
+            "monitoring",
+            environment=environment,
+            names=names,
+            monitored=Monitored(
+                functions=functions,
+                tables=database.tables,
+                rest_api_name=rest_api.name,
+                websocket_api_id=websocket_api.api_id,
+                stage_name=rest_api.stage_name,
+                queues=messaging.queues,
+                bus_name=messaging.bus_name,
+                rule_names=messaging.rule_names,
+                database_cluster_id=database.cluster_id,
+                cache_replication_group_id=database.cache.replication_group_id,
+                distributions={"site": cdn.site_distribution_id, "avatars": cdn.avatars_distribution_id},
+            ),
+            alerts_topic_arn=messaging.alerts_topic_arn,
+        )
+        Cost(
+            self,
+            "cost",
+            environment=environment,
+            alerts_topic_arn=messaging.alerts_topic_arn,
+            edge_provider=edge_provider,
+        )
+
+        outputs: dict[str, object] = {
+            "api_url": rest_api.url,
+            "api_id": rest_api.api_id,
+            "health_url": f"{rest_api.url}/health",
+            "ws_url": websocket_api.url,
+            "ws_api_id": websocket_api.api_id,
+            "site_url": cdn.site_url,
+            "site_distribution_id": cdn.site_distribution_id,
+            "cdn_url": cdn.cdn_url,
+            "avatars_distribution_id": cdn.avatars_distribution_id,
+            "cognito_user_pool_id": security.user_pool_id,
+            "cognito_client_id": security.user_pool_client_id,
+            "frontend_bucket": storage.frontend.name,
+            "avatars_bucket": storage.avatars.name,
+            "attachments_bucket": storage.attachments.name,
+            "backups_bucket": storage.backups.name,
+            "artifacts_bucket": storage.artifacts.name,
+            "event_bus_name": messaging.bus_name,
+            "event_bus_arn": messaging.bus_arn,
+            "alerts_topic_arn": messaging.alerts_topic_arn,
+            "notifications_topic_arn": messaging.notifications_topic_arn,
+            "queues": dict(messaging.queues),
+            "tables": {name: table.name for name, table in database.tables.items()},
+            "functions": functions,
+            "vpc_id": networking.vpc_id,
+            "database_endpoint": database.connection.endpoint,
+            "database_secret_arn": database.connection.secret_arn,
+            "cache_endpoint": database.cache.endpoint,
+            "state_bucket": environment.state.bucket,
+            "version": _version(artifacts),
+        }
+        for name, value in outputs.items():
+            TerraformOutput(self, name, value=value, static_id=True)
+
+    def write_files_beside(self, outdir: Path) -> None:
+        """Writes what CDKTF has no construct for, as Terraform files of their own; call it after the app's synthesis.
+
+        Args:
+            outdir: the app's, `cdktf.out` unless told otherwise.
+        """
+        write_secrets(outdir / "stacks" / self.environment.name, self.names)
+
+    def _terraform_settings(self) -> None:
+        state = self.environment.state
+        emulated = self.environment.endpoints.aws is not None
+        S3Backend(
+            self,
+            bucket=state.bucket,
+            key=state.key,
+            region=state.region,
+            encrypt=True,
+            # An emulated AWS has one address for all buckets.
+            use_path_style=True if emulated else None,
+            skip_credentials_validation=True if emulated else None,
+            skip_metadata_api_check=True if emulated else None,
+        )
+        # CDKTF 0.21 does not know this argument of the backend.
+        self.add_override("terraform.backend.s3.use_lockfile", True)
+        self.add_override("terraform.required_version", TERRAFORM_VERSION)
+
+    def _providers(self) -> AwsProvider:
+        """The region's provider, which everything uses unless told otherwise, and the edge's."""
+        environment = self.environment
+        emulated = environment.endpoints.aws is not None
+        edge = None
+        for id_, alias, region in (("aws", None, environment.region), ("aws-edge", "edge", EDGE_REGION)):
+            edge = AwsProvider(
+                self,
+                id_,
+                alias=alias,
+                region=region,
+                allowed_account_ids=environment.allowed_account_ids,
+                default_tags=[
+                    AwsProviderDefaultTags(
+                        tags={"Project": PROJECT, "Environment": environment.name, "ManagedBy": "terraform"}
+                    )
+                ],
+                s3_use_path_style=True if emulated else None,
+                skip_credentials_validation=True if emulated else None,
+                skip_metadata_api_check="true" if emulated else None,
+            )
+        assert edge is not None
+        self.add_override("terraform.required_providers.aws", PROVIDER)
+        return edge
+
+
+def _version(artifacts: Mapping[str, Artifact]) -> str:
+    """What /health calls the version: a digest of the code of all functions, so that it changes when code does and only then."""
+    digests = "".join(artifact.digest for _, artifact in sorted(artifacts.items()))
+    return hashlib.sha256(digests.encode()).hexdigest()[:12]
