@@ -1,8 +1,7 @@
 """Every route of every service for every kind of caller, against a table written from the API contract.
 
 The table is written by hand and must not be made from the code's own route tables: it is what they are held against.
-Its columns are: no token, anonymous user, user, moderator, admin. Letters say which of the last four may call:
-everyone with a token (`all`), registered users only (`users`), nobody needs a token (`public`).
+The second column says who may call: `public` anybody, `all` everyone with a token, `users` registered users only.
 """
 
 from collections.abc import Mapping
