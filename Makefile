@@ -4,6 +4,7 @@ PIPENV_VERSION := 2026.10.3
 VENV   := .venv
 BIN    := $(VENV)/bin
 OPS    := $(BIN)/python -m ops
+CHECKOV := tools/checkov
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # pipenv installs into the checkout's own environment, whichever one is active in the caller's shell.
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
@@ -47,8 +48,13 @@ logs:  ## Show a service's latest log lines
 synth: setup  ## Write every environment's Terraform to cdktf.out/stacks/
 	@$(OPS) synth
 
-test: setup  ## Run the tests; ARGS are passed on to pytest
-	$(BIN)/python -m pytest $(ARGS)
+test: setup $(CHECKOV)/.venv/.synced  ## Run the tests on two workers; ARGS are passed on to pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+# checkov pins versions that the platform cannot live with.
+$(CHECKOV)/.venv/.synced: $(CHECKOV)/Pipfile.lock | $(VENV)/.synced
+	cd $(CHECKOV) && PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1 pipenv sync
+	@touch $@
 
 lint: setup  ## Check style and types
 	$(BIN)/ruff check .
@@ -57,7 +63,9 @@ lint: setup  ## Check style and types
 
 lock: setup  ## Resolve the dependencies again and pin them, without index addresses
 	$(BIN)/pipenv lock
+	cd $(CHECKOV) && PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1 pipenv lock
 	$(BIN)/python -m ops.lockfiles Pipfile.lock
+	$(BIN)/python -m ops.lockfiles $(CHECKOV)/Pipfile.lock
 	npm install --package-lock-only --loglevel=error
 	$(BIN)/python -m ops.lockfiles package-lock.json
 	$(MAKE) setup

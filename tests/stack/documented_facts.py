@@ -1,0 +1,510 @@
+"""What the platform's documentation says of its infrastructure, with the corrections the design makes, as one table.
+
+Written from the documentation, never from what the program writes. A resource is found by what identifies it; a fact is a path to a
+value in it and that value. Paths go through blocks; `name=x` picks the one element of a list of blocks that has it. `{env}` stands for
+the environment's name everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+ENVIRONMENTS = ("dev", "staging", "prod")
+SERVICES = ("auth", "profile", "chat", "post", "catalog", "ai")
+FUNCTIONS = (*SERVICES, "authorizer", "health", "migration")
+
+
+@dataclass(frozen=True)
+class Each:
+    """A value that differs between environments."""
+
+    dev: Any
+    staging: Any
+    prod: Any
+
+
+@dataclass(frozen=True)
+class Having:
+    """A list or mapping with at least these elements or entries."""
+
+    parts: Any
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference to an attribute of the resource of that type and identity."""
+
+    type: str
+    where: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Documented:
+    """One documented resource and the facts about it."""
+
+    type: str
+    where: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    environments: tuple[str, ...] = ENVIRONMENTS
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many resources of a type there are."""
+
+    type: str
+    where: Mapping[str, Any]
+    number: int | Each
+
+
+def table(name: str, hash_key: str, **facts: Any) -> Documented:
+    """A DynamoDB table; every one is billed on demand in every environment and only production's are protected."""
+    shared = {
+        "hash_key": hash_key,
+        "range_key": None,
+        "billing_mode": "PAY_PER_REQUEST",
+        f"attribute.name={hash_key}.type": "S",
+        "deletion_protection_enabled": Each(None, None, True),
+        "lifecycle.prevent_destroy": Each(None, None, True),
+    }
+    paths = {path.replace("__", "."): value for path, value in facts.items()}
+    return Documented("aws_dynamodb_table", {"name": f"{name}-{{env}}"}, {**shared, **paths})
+
+
+def index(name: str, hash_key: str, range_key: str | None = None) -> dict[str, Any]:
+    """The facts of a table's index; every one projects all attributes."""
+    start = f"global_secondary_index.name={name}"
+    facts: dict[str, Any] = {
+        f"{start}.hash_key": hash_key,
+        f"{start}.range_key": range_key,
+        f"{start}.projection_type": "ALL",
+    }
+    keys = (hash_key, range_key) if range_key else (hash_key,)
+    return facts | {f"attribute.name={key}.type": "S" for key in keys}
+
+
+STREAM = {"stream_enabled": True, "stream_view_type": "NEW_AND_OLD_IMAGES"}
+ALWAYS_RECOVERABLE = {"point_in_time_recovery.enabled": True}
+# The documentation turns it on for production; staging has met every mechanism of production.
+RECOVERABLE_BY_ENVIRONMENT = {"point_in_time_recovery.enabled": Each(False, True, True)}
+
+TABLES = [
+    table(
+        "auth-sessions",
+        "session_id",
+        **index("user-id-index", "user_id"),
+        **STREAM,
+        **ALWAYS_RECOVERABLE,
+        ttl__attribute_name="expires_at",
+        ttl__enabled=True,
+    ),
+    table("profile-profiles", "user_id", **STREAM, **ALWAYS_RECOVERABLE),
+    table(
+        "chat-messages",
+        "message_id",
+        **index("room-messages-index", "room_id", "timestamp"),
+        **STREAM,
+        **RECOVERABLE_BY_ENVIRONMENT,
+    ),
+    table("chat-rooms", "room_id", **index("room-type-index", "type"), **RECOVERABLE_BY_ENVIRONMENT),
+    table(
+        "post-posts",
+        "post_id",
+        # Corrected: by created_at alone the timeline could only fetch the posts of one instant.
+        **index("timeline-index", "timeline_bucket", "created_at"),
+        **index("author-posts-index", "author_id", "created_at"),
+        **STREAM,
+        **RECOVERABLE_BY_ENVIRONMENT,
+    ),
+    table(
+        "post-comments",
+        "comment_id",
+        **index("post-comments-index", "post_id", "created_at"),
+        **STREAM,
+        **RECOVERABLE_BY_ENVIRONMENT,
+    ),
+]
+
+# Memory and timeout are 512 MB and 30 s unless the documentation gives a function its own; concurrency is the environment's,
+# below which a service's own value wins; nothing is reserved for the three that must never be throttled.
+MEMORY = {"chat": 1024}
+TIMEOUT = {"auth": 10, "migration": 300}
+RESERVED = {
+    **dict.fromkeys(SERVICES, Each(5, 20, 100)),
+    "auth": Each(5, 20, 20),
+    **dict.fromkeys(("authorizer", "health", "migration"), None),
+}
+PROVISIONED = {**dict.fromkeys(SERVICES, 10), "chat": 5}
+"""In production; development has none."""
+VARIABLES: dict[str, dict[str, Any]] = {
+    "auth": {
+        "COGNITO_USER_POOL_ID": Reference("aws_cognito_user_pool"),
+        "COGNITO_CLIENT_ID": Reference("aws_cognito_user_pool_client"),
+        "DYNAMODB_TABLE_SESSIONS": "auth-sessions-{env}",
+        "JWT_SECRET_PARAMETER": "/multitask/{env}/jwt-secret",
+    },
+    "profile": {
+        "DYNAMODB_TABLE_PROFILES": "profile-profiles-{env}",
+        "S3_BUCKET_AVATARS": "profile-avatars-bucket-{env}",
+        "CLOUDFRONT_DOMAIN": Each("cdn-dev.multitask.com", "cdn-staging.multitask.com", "cdn.multitask.com"),
+    },
+    "chat": {
+        "DYNAMODB_TABLE_MESSAGES": "chat-messages-{env}",
+        "DYNAMODB_TABLE_ROOMS": "chat-rooms-{env}",
+        "ELASTICACHE_CLUSTER": Reference("aws_elasticache_replication_group"),
+        "WEBSOCKET_API_ENDPOINT": Reference("aws_apigatewayv2_api"),
+    },
+    "post": {"DYNAMODB_TABLE_POSTS": "post-posts-{env}", "DYNAMODB_TABLE_COMMENTS": "post-comments-{env}"},
+    "catalog": {
+        "RDS_ENDPOINT": Reference("aws_rds_cluster"),
+        "RDS_DATABASE": "multitask_{env}",
+        "RDS_USERNAME": "catalog",
+        # Corrected: IAM instead of a password.
+        "RDS_PASSWORD": None,
+    },
+    "ai": {
+        "GEMINI_API_KEY_PARAMETER": "/multitask/{env}/gemini-api-key",
+        "OPENAI_API_KEY_PARAMETER": "/multitask/{env}/openai-api-key",
+        # Corrected: names of secrets, never their values.
+        "GEMINI_API_KEY": None,
+        "OPENAI_API_KEY": None,
+    },
+    "authorizer": {"JWT_SECRET_PARAMETER": "/multitask/{env}/jwt-secret", "JWT_SECRET": None},
+    "health": {"RDS_ENDPOINT": Reference("aws_rds_cluster")},
+    "migration": {"MIGRATION_STATE_TABLE": "migration-state-{env}"},
+}
+
+
+def function(name: str) -> list[Documented]:
+    """A function, its alias, its logs, its role and what is kept warm."""
+    here = {"function_name": f"{name}-lambda-{{env}}"}
+    common = {
+        "STAGE": "{env}",
+        "REGION": "us-east-1",
+        "LOG_LEVEL": Each("DEBUG", "INFO", "INFO"),
+        "CORS_ORIGINS": Each("*", "https://staging.multitask.com", "https://multitask.com,https://www.multitask.com"),
+        "RATE_LIMIT_ENABLED": Each("false", "true", "true"),
+    }
+    facts = {
+        "runtime": "python3.13",  # corrected: go1.x is retired
+        "architectures": ["arm64"],
+        "memory_size": MEMORY.get(name, 512),
+        "timeout": TIMEOUT.get(name, 30),
+        "reserved_concurrent_executions": RESERVED[name],
+        "tracing_config.mode": "Active",
+        "role": Reference("aws_iam_role", {"name": f"{name}-role-{{env}}"}),  # corrected: one role each
+        **{f"environment.variables.{key}": value for key, value in {**common, **VARIABLES[name]}.items()},
+    }
+    made = [
+        Documented("aws_lambda_function", here, facts),
+        Documented("aws_lambda_alias", here, {"name": "live"}),
+        Documented(
+            "aws_cloudwatch_log_group",
+            {"name": f"/aws/lambda/{name}-lambda-{{env}}"},
+            {"retention_in_days": Each(7, 30, 365)},
+        ),
+        Documented(
+            "aws_iam_role",
+            {"name": f"{name}-role-{{env}}"},
+            {"assume_role_policy|json.Statement.Principal.Service": "lambda.amazonaws.com"},
+        ),
+    ]
+    if name in PROVISIONED:
+        warm = {"provisioned_concurrent_executions": Each(None, 1, PROVISIONED[name]), "qualifier": "live"}
+        made.append(Documented("aws_lambda_provisioned_concurrency_config", here, warm, ("staging", "prod")))
+    return made
+
+
+def bucket(name: str, **lifecycle: Any) -> list[Documented]:
+    """A private, encrypted, versioned bucket and how what is in it ages."""
+    here = {"bucket": f"{name}-{{env}}"}
+    blocked = dict.fromkeys(
+        ("block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets"), True
+    )
+    encryption = "rule.apply_server_side_encryption_by_default.sse_algorithm"
+    return [
+        Documented("aws_s3_bucket", here, {"force_destroy": Each(True, True, False)}),
+        Documented("aws_s3_bucket_public_access_block", here, blocked),
+        Documented("aws_s3_bucket_versioning", here, {"versioning_configuration.status": "Enabled"}),
+        Documented("aws_s3_bucket_server_side_encryption_configuration", here, {encryption: "AES256"}),
+        *([Documented("aws_s3_bucket_lifecycle_configuration", here, lifecycle)] if lifecycle else []),
+    ]
+
+
+# Corrected: GLACIER cannot be served and an expiry deletes pictures that people use.
+SERVED = {
+    "rule.id=age.transition.storage_class=STANDARD_IA.days": 30,
+    "rule.id=age.transition.storage_class=GLACIER_IR.days": 90,
+    "rule.id=age.expiration": None,
+}
+ARCHIVED = {
+    "rule.id=age.transition.storage_class=STANDARD_IA.days": 30,
+    "rule.id=age.transition.storage_class=GLACIER.days": 90,
+    "rule.id=age.expiration.days": 2555,
+}
+
+
+def domain(name: str, **records: Any) -> Each:
+    """A name of the platform in each environment."""
+    return Each(f"{name}-dev.multitask.com", f"{name}-staging.multitask.com", f"{name}.multitask.com")
+
+
+DOCUMENTED: list[Documented] = [
+    *TABLES,
+    *(item for name in FUNCTIONS for item in function(name)),
+    *bucket("profile-avatars-bucket", **SERVED),
+    *bucket("chat-attachments-bucket", **SERVED),
+    *bucket("platform-backups-bucket", **ARCHIVED),
+    *bucket("platform-frontend-bucket"),
+    *bucket("platform-access-logs-bucket", **ARCHIVED),
+    # security
+    Documented(
+        "aws_cognito_user_pool",
+        {},
+        {
+            "username_attributes": ["email"],
+            "auto_verified_attributes": ["email"],
+            "password_policy.minimum_length": 8,
+            "password_policy.require_lowercase": True,
+            "password_policy.require_uppercase": True,
+            "password_policy.require_numbers": True,
+            "password_policy.require_symbols": True,
+            "account_recovery_setting.recovery_mechanism.name": "verified_email",
+            "admin_create_user_config.allow_admin_create_user_only": False,
+            "verification_message_template.email_subject": "Verify your email for Multitask Platform",
+            "verification_message_template.email_message": "Your verification code is {####}",
+            "deletion_protection": Each("INACTIVE", "INACTIVE", "ACTIVE"),
+        },
+    ),
+    Documented(
+        "aws_cognito_user_pool_client",
+        {},
+        {"generate_secret": False, "explicit_auth_flows": ["ALLOW_ADMIN_USER_PASSWORD_AUTH"]},
+    ),
+    Documented("aws_cognito_user_group", {"name": "moderator"}, {"user_pool_id": Reference("aws_cognito_user_pool")}),
+    Documented("aws_cognito_user_group", {"name": "admin"}, {"user_pool_id": Reference("aws_cognito_user_pool")}),
+    Documented(
+        "aws_wafv2_web_acl",
+        {"name": "multitask-waf-{env}"},
+        {
+            "scope": "REGIONAL",
+            "default_action.allow": {},
+            "rule.name=AWSManagedRulesCommonRuleSet.priority": 2,
+            "rule.name=AWSManagedRulesCommonRuleSet.override_action.none": {},
+            "rule.name=AWSManagedRulesCommonRuleSet.statement.managed_rule_group_statement.vendor_name": "AWS",
+            "rule.name=AWSManagedRulesCommonRuleSet.statement.managed_rule_group_statement.name": (
+                "AWSManagedRulesCommonRuleSet"
+            ),
+            "rule.name=AWSManagedRulesCommonRuleSet.visibility_config.metric_name": "CommonRuleSetMetric",
+            "rule.name=AWSManagedRulesCommonRuleSet.visibility_config.sampled_requests_enabled": True,
+            "rule.name=AWSManagedRulesCommonRuleSet.visibility_config.cloudwatch_metrics_enabled": True,
+        },
+    ),
+    Documented(
+        "aws_wafv2_web_acl",
+        {"name": "multitask-waf-{env}"},
+        {
+            "rule.name=RateLimitRule.priority": 1,
+            "rule.name=RateLimitRule.statement.rate_based_statement.limit": 1000,
+            "rule.name=RateLimitRule.statement.rate_based_statement.aggregate_key_type": "IP",
+            "rule.name=RateLimitRule.action.block.custom_response.response_code": 429,
+            "rule.name=RateLimitRule.visibility_config.metric_name": "RateLimitRule",
+            "rule.name=RateLimitRule.visibility_config.sampled_requests_enabled": True,
+            "rule.name=RateLimitRule.visibility_config.cloudwatch_metrics_enabled": True,
+        },
+        ("staging", "prod"),
+    ),
+    Documented("aws_wafv2_web_acl", {"name": "multitask-waf-{env}"}, {"rule.name=RateLimitRule": None}, ("dev",)),
+    Documented("aws_kms_key", {}, {"enable_key_rotation": True}),
+    # networking
+    Documented("aws_vpc", {}, {"cidr_block": "10.0.0.0/16", "enable_dns_hostnames": True, "enable_dns_support": True}),
+    Documented(
+        "aws_security_group",
+        {"description": "Security group for Lambda functions"},
+        {"vpc_id": Reference("aws_vpc")},
+    ),
+    Documented(
+        "aws_security_group",
+        {"description": "Security group for RDS database"},
+        {"vpc_id": Reference("aws_vpc")},
+    ),
+    Documented(
+        "aws_vpc_security_group_ingress_rule",
+        {"from_port": 5432},
+        {
+            "to_port": 5432,
+            "ip_protocol": "tcp",
+            "security_group_id": Reference("aws_security_group", {"description": "Security group for RDS database"}),
+            "referenced_security_group_id": Reference(
+                "aws_security_group", {"description": "Security group for Lambda functions"}
+            ),
+        },
+    ),
+    Documented(
+        "aws_vpc_security_group_egress_rule",
+        {"ip_protocol": "-1"},
+        {
+            "cidr_ipv4": "0.0.0.0/0",
+            "security_group_id": Reference(
+                "aws_security_group", {"description": "Security group for Lambda functions"}
+            ),
+        },
+    ),
+    # databases
+    Documented(
+        "aws_rds_cluster",
+        {},
+        {
+            "engine": "aurora-postgresql",
+            "database_name": "multitask_{env}",
+            "serverlessv2_scaling_configuration.min_capacity": Each(0.5, 0.5, 2),
+            "serverlessv2_scaling_configuration.max_capacity": Each(1, 4, 16),
+            "manage_master_user_password": True,
+            "master_password": None,
+            "storage_encrypted": True,
+            "iam_database_authentication_enabled": True,
+            "deletion_protection": Each(False, False, True),
+        },
+    ),
+    Documented(
+        "aws_elasticache_replication_group",
+        {},
+        {"at_rest_encryption_enabled": True, "transit_encryption_enabled": True, "auth_token": None},
+    ),
+    # APIs
+    Documented("aws_api_gateway_rest_api", {}, {"endpoint_configuration.types": ["EDGE"]}),
+    Documented("aws_api_gateway_stage", {}, {"stage_name": "{env}", "xray_tracing_enabled": True}),
+    Documented("aws_api_gateway_domain_name", {}, {"domain_name": domain("api")}),
+    Documented(
+        "aws_apigatewayv2_api",
+        {},
+        {"protocol_type": "WEBSOCKET", "route_selection_expression": "$request.body.action"},
+    ),
+    Documented("aws_apigatewayv2_domain_name", {}, {"domain_name": domain("ws")}),
+    Documented("aws_apigatewayv2_stage", {}, {"name": "{env}"}),
+    *(
+        Documented(
+            "aws_apigatewayv2_route", {"route_key": route}, {"target": Reference("aws_apigatewayv2_integration")}
+        )
+        for route in ("$connect", "$disconnect", "$default", "join_room", "leave_room", "send_message")
+    ),
+    # edge
+    Documented("aws_cloudfront_distribution", {"aliases": [domain("cdn")]}, {"enabled": True}),
+    Documented(
+        "aws_cloudfront_distribution",
+        {"aliases": Each(["dev.multitask.com"], ["staging.multitask.com"], ["multitask.com", "www.multitask.com"])},
+        {"enabled": True, "viewer_certificate.minimum_protocol_version": "TLSv1.2_2021"},
+    ),
+    # events
+    Documented("aws_cloudwatch_event_bus", {}, {"name": "multitask-events-{env}"}),
+    Documented("aws_sns_topic", {"name": "multitask-alerts-{env}"}, {"kms_master_key_id": Reference("aws_kms_key")}),
+    # monitoring and cost
+    Documented(
+        "aws_cloudwatch_metric_alarm",
+        {"alarm_name": "multitask-high-error-rate-{env}"},
+        {
+            "evaluation_periods": 2,
+            "threshold": 10,
+            "comparison_operator": "GreaterThanThreshold",
+            "alarm_actions": [Reference("aws_sns_topic", {"name": "multitask-alerts-{env}"})],
+        },
+    ),
+    *(
+        Documented(
+            "aws_cloudwatch_metric_alarm",
+            {"alarm_name": f"{name}-errors-alarm-{{env}}"},
+            {
+                "namespace": "AWS/Lambda",
+                "metric_name": "Errors",
+                "statistic": "Sum",
+                "period": 300,
+                "evaluation_periods": 2,
+                "threshold": 10,
+                "comparison_operator": "GreaterThanThreshold",
+                "dimensions.FunctionName": f"{name}-lambda-{{env}}",
+            },
+        )
+        for name in FUNCTIONS
+    ),
+    *(
+        Documented("aws_xray_group", {"group_name": f"{name}-service-{{env}}"}, {"tags.Service": name})
+        for name in SERVICES
+    ),
+    Documented(
+        "aws_budgets_budget",
+        {"name": "multitask-platform-{env}"},
+        {
+            "budget_type": "COST",
+            "limit_amount": "100",
+            "limit_unit": "USD",
+            "time_unit": "MONTHLY",
+            # Corrected: TagKey and TagValue are no filters.
+            "cost_filter.name": "TagKeyValue",
+            "cost_filter.values": ["user:Environment${env}"],
+            "notification.notification_type=ACTUAL.threshold": 80,
+            "notification.notification_type=ACTUAL.threshold_type": "PERCENTAGE",
+            "notification.notification_type=ACTUAL.comparison_operator": "GREATER_THAN",
+        },
+    ),
+    # migration
+    Documented(
+        "aws_scheduler_schedule",
+        {},
+        {"schedule_expression": "rate(1 day)", "state": "DISABLED", "target.arn": Reference("aws_lambda_alias")},
+    ),
+    # secrets
+    *(
+        Documented("aws_ssm_parameter", {"name": f"/multitask/{{env}}/{key}"}, {"type": "SecureString", "value": None})
+        for key in ("jwt-secret", "cursor-key", "gemini-api-key", "openai-api-key")
+    ),
+]
+
+COUNTS = [
+    Count("aws_rds_cluster_instance", {"instance_class": "db.serverless"}, Each(1, 1, 2)),  # production: Multi-AZ
+    Count("aws_rds_cluster_instance", {}, Each(1, 1, 2)),
+    Count("aws_nat_gateway", {}, Each(1, 1, 3)),
+    Count("aws_subnet", {"map_public_ip_on_launch": True}, 0),
+    Count("aws_lambda_function", {}, len(FUNCTIONS)),
+    Count("aws_lambda_provisioned_concurrency_config", {}, Each(0, len(SERVICES), len(SERVICES))),
+    Count("aws_sns_topic_subscription", {"protocol": "email"}, 0),  # nobody's address is a default
+    Count("aws_appautoscaling_target", {}, 0),  # tables are billed on demand
+    Count("aws_route53_zone", {}, 0),  # the zone is there before the stack
+    Count("aws_iam_user", {}, 0),
+]
+
+SETTINGS: dict[str, Any] = {
+    "terraform.backend.s3.bucket": "multitask-terraform-state",
+    "terraform.backend.s3.key": "multitask-platform/{env}/terraform.tfstate",
+    "terraform.backend.s3.region": "us-east-1",
+    "terraform.backend.s3.encrypt": True,
+    "terraform.backend.s3.use_lockfile": True,
+    "terraform.required_providers.aws.source": "hashicorp/aws",
+    "terraform.required_providers.aws.version": "5.100.0",  # inside the documented ~> 5.0
+    "terraform.required_version": ">= 1.11",  # corrected: lock files in S3, write-only arguments
+    "data": None,  # a plan needs no existing cloud
+}
+"""The stack's own."""
+
+PROVIDER = {
+    "region": "us-east-1",
+    "default_tags.tags": {"Project": "multitask-platform", "Environment": "{env}", "ManagedBy": "terraform"},
+}
+"""Every AWS provider's."""
+
+ROUTES = {
+    f"/v1/{path}{below}": {"ANY", "OPTIONS"}
+    for path in ("profile", "chat", "posts", "catalog", "ai")
+    for below in ("", "/{proxy+}")
+} | {"/v1/auth": {"ANY"}, "/v1/auth/{proxy+}": {"ANY"}, "/health": {"GET", "OPTIONS"}}
+"""The REST API's paths and methods; only ANY of the services behind the authorizer takes one."""
+
+HEALTH_TABLES = {"auth-sessions-{env}", "profile-profiles-{env}"}
+"""Tables that the documentation has the health check look at, at least."""
+
+DASHBOARD = {
+    "AWS/Lambda": {"Invocations", "Errors", "Duration"},
+    "AWS/DynamoDB": {"ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits"},
+}
+"""What the main dashboard `multitask-platform-<env>` shows, of every function and table."""

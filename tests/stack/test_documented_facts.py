@@ -1,0 +1,140 @@
+"""The synthesized stacks say what the documentation says."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.stack.documented_facts import (
+    COUNTS,
+    DASHBOARD,
+    DOCUMENTED,
+    ENVIRONMENTS,
+    FUNCTIONS,
+    HEALTH_TABLES,
+    PROVIDER,
+    ROUTES,
+    SETTINGS,
+    TABLES,
+    Count,
+    Documented,
+)
+from tests.stack.stacks import Stack, at
+
+
+@pytest.fixture(scope="module", params=ENVIRONMENTS)
+def stack(request: pytest.FixtureRequest, synthesized: Path) -> Stack:
+    return Stack(request.param, synthesized / request.param)
+
+
+def name(item: Documented | Count) -> str:
+    return "-".join([item.type, *map(str, item.where.values())])
+
+
+@pytest.mark.parametrize("documented", DOCUMENTED, ids=name)
+def test_a_resource_is_as_documented(stack: Stack, documented: Documented) -> None:
+    if stack.environment not in documented.environments:
+        return
+    resource = stack.one(documented.type, documented.where)
+    differing = {
+        path: (at(resource, path), stack.expected(value))
+        for path, value in documented.facts.items()
+        if not stack.agrees(at(resource, path), value)
+    }
+    assert not differing, f"path: (found, documented): {differing}"
+
+
+@pytest.mark.parametrize("count", COUNTS, ids=name)
+def test_there_are_as_many_as_documented(stack: Stack, count: Count) -> None:
+    assert len(stack.find(count.type, count.where)) == stack.expected(count.number)
+
+
+@pytest.mark.parametrize("path", SETTINGS)
+def test_the_stacks_settings_are_as_documented(stack: Stack, path: str) -> None:
+    assert stack.agrees(at(stack.document, path), SETTINGS[path]), at(stack.document, path)
+
+
+def test_every_provider_tags_alike_and_keeps_to_its_account(stack: Stack) -> None:
+    providers = stack.document["provider"]["aws"]
+    for provider in providers:
+        for path, value in PROVIDER.items():
+            assert stack.agrees(at(provider, path), value), (path, at(provider, path))
+        assert len(provider["allowed_account_ids"]) == 1
+
+
+def test_every_log_group_is_kept_as_long_as_documented(stack: Stack) -> None:
+    days = {"dev": 7, "staging": 30, "prod": 365}[stack.environment]
+    assert {group["retention_in_days"] for group in stack.resources("aws_cloudwatch_log_group").values()} == {days}
+
+
+def test_the_rest_api_has_the_documented_routes(stack: Stack) -> None:
+    resources = stack.resources("aws_api_gateway_resource")
+
+    def path(reference: str) -> str:
+        label = reference.removeprefix("${aws_api_gateway_resource.").partition(".")[0]
+        return path(resources[label]["parent_id"]) + "/" + resources[label]["path_part"] if label in resources else ""
+
+    found: dict[str, set[str]] = defaultdict(set)
+    for method in stack.resources("aws_api_gateway_method").values():
+        where = path(method["resource_id"])
+        found[where].add(method["http_method"])
+        authorized = method["http_method"] == "ANY" and not where.startswith("/v1/auth")
+        assert (method["authorization"] == "CUSTOM") == authorized, (where, method)
+    assert found == ROUTES
+
+
+def test_every_route_leads_to_the_live_alias(stack: Stack) -> None:
+    for type_, attribute in (
+        ("aws_api_gateway_integration", "uri"),
+        ("aws_apigatewayv2_integration", "integration_uri"),
+    ):
+        for integration in stack.resources(type_).values():
+            assert integration[attribute].startswith("${aws_lambda_alias."), integration
+
+
+def test_the_main_dashboard_shows_every_function_and_table(stack: Stack) -> None:
+    dashboard = stack.one("aws_cloudwatch_dashboard", {"dashboard_name": "multitask-platform-{env}"})
+    shown: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for widget in json.loads(stack.resolved(dashboard["dashboard_body"]))["widgets"]:
+        for metric in widget["properties"].get("metrics", []):
+            if len(metric) >= 4 and isinstance(metric[0], str):
+                shown[metric[0]].add((metric[1], metric[3]))
+    expected = {
+        "AWS/Lambda": [f"{function}-lambda-{stack.environment}" for function in FUNCTIONS],
+        "AWS/DynamoDB": [stack.expected(table.where["name"]) for table in TABLES],
+    }
+    for namespace, metrics in DASHBOARD.items():
+        assert {(metric, of) for metric in metrics for of in expected[namespace]} <= shown[namespace]
+
+
+def test_the_cost_dashboard_shows_estimated_charges(stack: Stack) -> None:
+    bodies = [board["dashboard_body"] for board in stack.resources("aws_cloudwatch_dashboard").values()]
+    metrics = [m for body in bodies for w in json.loads(body)["widgets"] for m in w["properties"].get("metrics", [])]
+    assert ["AWS/Billing", "EstimatedCharges", "Currency", "USD"] in [metric[:4] for metric in metrics]
+
+
+def test_health_looks_at_the_documented_tables(stack: Stack) -> None:
+    variables = at(stack.one("aws_lambda_function", {"function_name": "health-lambda-{env}"}), "environment.variables")
+    assert stack.expected(HEALTH_TABLES) <= set(stack.resolved(variables["DYNAMODB_TABLES"]).split(","))
+
+
+def test_names_follow_the_documented_pattern(stack: Stack) -> None:
+    """{service}-{resource}-{environment}, or a documented name, which ends in the environment as well."""
+    attributes: dict[str, Any] = {
+        "aws_dynamodb_table": "name",
+        "aws_lambda_function": "function_name",
+        "aws_iam_role": "name",
+        "aws_sns_topic": "name",
+        "aws_sqs_queue": "name",
+        "aws_cloudwatch_metric_alarm": "alarm_name",
+        "aws_cloudwatch_dashboard": "dashboard_name",
+        "aws_s3_bucket": "bucket",
+        "aws_wafv2_web_acl": "name",
+    }
+    for type_, attribute in attributes.items():
+        for block in stack.resources(type_).values():
+            assert block[attribute].endswith(f"-{stack.environment}"), block[attribute]

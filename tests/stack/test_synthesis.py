@@ -1,0 +1,90 @@
+"""The program writes the same every time, lazily or not, for any environment, and never a secret."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from environments import environment_names
+from ops.root import PROJECT
+from tests.stack.stacks import files, fixed_variables, synthesize
+
+SECRET_NAME = re.compile(r"password|secret|token|api_?key|private_?key|credential", re.IGNORECASE)
+SECRET_VALUE = re.compile(
+    r"(AKIA|ASIA)[0-9A-Z]{16}|-----BEGIN|AIza[\w-]{30}|\bsk-[\w-]{20}|gh[pousr]_\w{30}|eyJ[\w-]+\.eyJ"
+)
+"""AWS access keys, PEM, Google, OpenAI and GitHub keys, JWTs."""
+NO_SECRET = re.compile(r"\$\{.*\}|/multitask/\w+/[\w-]+|true|false|\d+|unset|arn:aws:\S+|[\w-]+_(PARAMETER|ARN)")
+"""What a value with such a name may be: a reference, a parameter's name, a switch or number, `unset`."""
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every scalar in a document with its path."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from leaves(item, f"{path}.{key}")
+    elif isinstance(value, list):
+        for item in value:
+            yield from leaves(item, path)
+    elif value is not None:
+        yield path, json.dumps(value).strip('"')
+
+
+def secret_looking(document: Any) -> dict[str, str]:
+    """What looks like a secret, by its value or by the name of what holds it."""
+    return {
+        path: value
+        for path, value in leaves(document)
+        if SECRET_VALUE.search(value)
+        or (SECRET_NAME.search(path.rpartition(".")[2]) and not NO_SECRET.fullmatch(value))
+    }
+
+
+def test_two_runs_write_the_same_bytes(synthesized: Path, tmp_path: Path) -> None:
+    again = files(synthesize(tmp_path))
+    assert again == files(synthesized)
+    assert {name.partition("/")[0] for name in again} == set(environment_names())
+
+
+def test_the_ordinary_import_writes_the_same_bytes(synthesized: Path, tmp_path: Path) -> None:
+    """`cdktf_cdktf_provider_aws` imported first is imported whole, as without modules/provider."""
+    program = "import cdktf_cdktf_provider_aws, runpy; runpy.run_path('main.py', run_name='__main__')"
+    ordinary = files(synthesize(tmp_path, {"PLATFORM_ENVIRONMENTS": "dev"}, ("-c", program)) / "dev")
+    assert ordinary == files(synthesized / "dev")
+
+
+def test_a_fifth_environment_is_one_more_file(tmp_path: Path) -> None:
+    """In a copy of the program: its entry point, its environments, and all else as it is."""
+    shutil.copy(PROJECT / "main.py", tmp_path)
+    shutil.copytree(PROJECT / "environments", tmp_path / "environments")
+    for folder in ("modules", "lambdas"):
+        (tmp_path / folder).symlink_to(PROJECT / folder)
+    dev = (PROJECT / "environments" / "dev.yml").read_text()
+    (tmp_path / "environments" / "ada.yml").write_text(dev.replace("/dev/", "/ada/"))
+    environment = fixed_variables({"CDKTF_OUTDIR": str(tmp_path / "out"), "PLATFORM_ENVIRONMENTS": "ada"})
+    subprocess.run([sys.executable, "main.py"], cwd=tmp_path, env=environment, check=True)
+    document = json.loads((tmp_path / "out" / "stacks" / "ada" / "cdk.tf.json").read_text())
+    assert document["terraform"]["backend"]["s3"]["key"] == "multitask-platform/ada/terraform.tfstate"
+    names = {table["name"] for table in document["resource"]["aws_dynamodb_table"].values()}
+    assert "auth-sessions-ada" in names
+    assert not [name for name in names if not name.endswith("-ada")]
+
+
+@pytest.mark.parametrize("environment", environment_names())
+def test_nothing_looks_like_a_secret(synthesized: Path, environment: str) -> None:
+    for file in (synthesized / environment).glob("*.tf.json"):
+        assert not secret_looking(json.loads(file.read_text()))
+
+
+def test_secrets_would_be_seen() -> None:
+    """What the test above rests on."""
+    planted = {"a": {"master_password": "hunter2"}, "b": ["AKIAIOSFODNN7EXAMPLE"], "c": {"jwt_secret": "${x.y}"}}
+    assert secret_looking(planted).keys() == {".a.master_password", ".b"}

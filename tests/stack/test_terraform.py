@@ -1,0 +1,91 @@
+"""Terraform takes every stack: as JSON, as HCL, and in a real plan against an empty cloud."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from environments import environment_names
+from ops.cloud import embedded_variables
+from ops.embedded import Addresses, EmbeddedCloud
+from ops.embedded.services import ACCESS_KEY, SECRET_KEY
+from ops.root import Root
+from tests.stack.stacks import synthesize
+from tests.stack.test_synthesis import secret_looking
+from tests.terraform import plan, run
+
+ACCOUNT = "000000000000"
+"""The embedded AWS's."""
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Root:
+    root = Root(tmp_path_factory.mktemp("root"))
+    root.prepare()
+    return root
+
+
+@pytest.fixture(scope="session")
+def hcl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same stacks in Terraform's own language."""
+    return synthesize(tmp_path_factory.mktemp("hcl"), {"SYNTH_HCL_OUTPUT": "true"})
+
+
+@pytest.fixture(scope="session")
+def empty_cloud(root: Root) -> Iterator[Addresses]:
+    """An embedded cloud that has nothing but the state bucket."""
+    cloud = EmbeddedCloud(root)
+    try:
+        addresses = cloud.start().addresses
+        session = boto3.Session(ACCESS_KEY, SECRET_KEY, region_name="us-east-1")
+        session.client("s3", endpoint_url=addresses.aws).create_bucket(Bucket="multitask-terraform-state")
+        yield addresses
+    finally:
+        cloud.stop()
+
+
+@pytest.mark.parametrize("environment", environment_names())
+def test_json_is_valid(synthesized: Path, root: Root, environment: str) -> None:
+    check(synthesized / environment, root)
+
+
+@pytest.mark.parametrize("environment", environment_names())
+def test_hcl_is_valid(hcl: Path, root: Root, environment: str) -> None:
+    assert list((hcl / environment).glob("*.tf"))
+    check(hcl / environment, root)
+
+
+def check(directory: Path, root: Root) -> None:
+    run(directory, root, "init", "-backend=false", "-input=false")
+    found = json.loads(run(directory, root, "validate", "-json"))
+    assert (found["valid"], found["diagnostics"]) == (True, [])
+
+
+@pytest.fixture(scope="session")
+def for_empty_cloud(tmp_path_factory: pytest.TempPathFactory, empty_cloud: Addresses) -> Path:
+    """The stacks for the embedded AWS's account."""
+    accounts = dict.fromkeys(("DEV_ACCOUNT_ID", "STAGING_ACCOUNT_ID", "PROD_ACCOUNT_ID"), ACCOUNT)
+    return synthesize(tmp_path_factory.mktemp("planned"), {**accounts, **embedded_variables(empty_cloud)})
+
+
+@pytest.mark.parametrize("environment", environment_names())
+def test_a_plan_against_an_empty_cloud_only_creates(
+    for_empty_cloud: Path, empty_cloud: Addresses, root: Root, environment: str
+) -> None:
+    directory = for_empty_cloud / environment
+    variables = embedded_variables(empty_cloud)
+    # The back end as it is but for the addressing: buckets have no host names here.
+    run(directory, root, "init", "-input=false", "-backend-config=use_path_style=true", variables=variables)
+    shown = plan(directory, root, variables=variables)
+    actions = {tuple(item["change"]["actions"]) for item in shown["resource_changes"]}
+    assert actions == {("create",)}
+    assert len(shown["resource_changes"]) > 300
+    after = {item["address"]: item["change"]["after"] for item in shown["resource_changes"]}
+    assert not secret_looking(after)
+    parameters = [value for address, value in after.items() if address.startswith("aws_ssm_parameter.")]
+    assert len(parameters) == 4
+    assert not [parameter for parameter in parameters if parameter.get("value") or parameter.get("value_wo")]

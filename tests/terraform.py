@@ -1,0 +1,36 @@
+"""Terraform as the commands run it, for tests that look at what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ops.root import Root
+from ops.toolchain import terraform, terraform_variables
+
+
+def run(directory: Path, root: Root, *arguments: str, variables: Mapping[str, str] = {}) -> str:
+    """What Terraform writes to standard output, run in a directory.
+
+    Raises:
+        AssertionError: it failed; the message is Terraform's.
+    """
+    command = [str(terraform(root)), *arguments]
+    environment = terraform_variables(root, {**os.environ, **variables})
+    result = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, (
+        f"{directory}: terraform {arguments[0]}: {result.stderr[-5000:] or result.stdout[-5000:]}"
+    )
+    return result.stdout
+
+
+def plan(directory: Path, root: Root, *, variables: Mapping[str, str]) -> dict[str, Any]:
+    """The plan of an initialized directory, as `terraform show -json` has it; nothing is locked and nothing changed."""
+    file = root.path / "test.tfplan"
+    run(directory, root, "plan", "-input=false", "-lock=false", "-parallelism=30", f"-out={file}", variables=variables)
+    shown: dict[str, Any] = json.loads(run(directory, root, "show", "-json", str(file), variables=variables))
+    return shown
