@@ -69,5 +69,8 @@ def test_what_is_kept_cannot_be_destroyed(retain: bool) -> None:
 
 
 def test_unfinished_uploads_are_cleared(plain: Synthesized) -> None:
-    [rule] = plain.one("aws_s3_bucket_lifecycle_configuration")["rule"]
+    lifecycle = plain.one("aws_s3_bucket_lifecycle_configuration")
+    # S3 refuses rules on old versions before there are any.
+    assert any(item.startswith("aws_s3_bucket_versioning.") for item in lifecycle["depends_on"])
+    [rule] = lifecycle["rule"]
     assert rule["abort_incomplete_multipart_upload"] == [{"days_after_initiation": 7}]

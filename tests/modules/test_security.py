@@ -114,6 +114,7 @@ def test_the_client_only_serves_the_auth_service(dev: Synthesized) -> None:
     assert client["generate_secret"] is False
     assert client["explicit_auth_flows"] == ["ALLOW_ADMIN_USER_PASSWORD_AUTH"]
     assert client["prevent_user_existence_errors"] == "ENABLED"
+    assert client["read_attributes"] == ["email", "email_verified", "name"]
     assert client["write_attributes"] == ["email", "name"]
 
 

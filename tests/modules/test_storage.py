@@ -109,6 +109,9 @@ def test_every_bucket_but_the_logs_own_is_logged(dev: Synthesized) -> None:
     logs = of(dev, "aws_s3_bucket_versioning", "platform-access-logs")["bucket"]
     logging = dev.all("aws_s3_bucket_logging")
     assert {item["target_bucket"] for item in logging} == {logs}
+    policies = dev.document["resource"]["aws_s3_bucket_policy"]
+    [policy] = [label for label, item in policies.items() if item["bucket"] == logs]
+    assert all(item["depends_on"] == [f"aws_s3_bucket_policy.{policy}"] for item in logging)
     assert {item["target_prefix"] for item in logging} == {
         f"s3/{bucket}-bucket-dev/" for bucket in (*SERVED, "platform-backups", *REBUILDABLE)
     }
