@@ -37,7 +37,7 @@ def start(root: Root, environment: str) -> Cloud:
     """An embedded cloud with nothing in it but the state bucket, as the cloud of any environment."""
     addresses = EmbeddedCloud(root).start().addresses
     variables = {
-        **embedded_variables(addresses.aws, addresses.database),
+        **embedded_variables(addresses),
         **{f"{name}_ACCOUNT_ID": ACCOUNT for name in ("DEV", "STAGING", "PROD")},
     }
     cloud = Cloud(load_environment(environment, variables=variables), variables, addresses.aws)

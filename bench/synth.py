@@ -20,7 +20,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent.parent
+from ops.root import PROJECT
+from ops.toolchain import node_variables
+
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes in which ru_maxrss is given (getrusage(2))."""
 
@@ -53,7 +55,7 @@ def synthesize(preparation: str) -> Run:
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM.format(preparation=preparation)],
             cwd=PROJECT,
-            env={**os.environ, "CDKTF_OUTDIR": out},
+            env={**os.environ, **node_variables(), "CDKTF_OUTDIR": out},
             stdout=subprocess.PIPE,
             text=True,
             check=True,
