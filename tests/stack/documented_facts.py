@@ -59,18 +59,18 @@ class Count:
     number: int | Each
 
 
-def table(name: str, hash_key: str, **facts: Any) -> Documented:
+def table(name: str, hash_key: str, *facts: Mapping[str, Any]) -> Documented:
     """A DynamoDB table; every one is billed on demand in every environment and only production's are protected."""
     shared = {
         "hash_key": hash_key,
         "range_key": None,
         "billing_mode": "PAY_PER_REQUEST",
         f"attribute.name={hash_key}.type": "S",
-        "deletion_protection_enabled": Each(None, None, True),
+        "deletion_protection_enabled": Each(False, False, True),
         "lifecycle.prevent_destroy": Each(None, None, True),
     }
-    paths = {path.replace("__", "."): value for path, value in facts.items()}
-    return Documented("aws_dynamodb_table", {"name": f"{name}-{{env}}"}, {**shared, **paths})
+    merged = {path: value for part in (shared, *facts) for path, value in part.items()}
+    return Documented("aws_dynamodb_table", {"name": f"{name}-{{env}}"}, merged)
 
 
 def index(name: str, hash_key: str, range_key: str | None = None) -> dict[str, Any]:
@@ -94,36 +94,35 @@ TABLES = [
     table(
         "auth-sessions",
         "session_id",
-        **index("user-id-index", "user_id"),
-        **STREAM,
-        **ALWAYS_RECOVERABLE,
-        ttl__attribute_name="expires_at",
-        ttl__enabled=True,
+        index("user-id-index", "user_id"),
+        STREAM,
+        ALWAYS_RECOVERABLE,
+        {"ttl.attribute_name": "expires_at", "ttl.enabled": True},
     ),
-    table("profile-profiles", "user_id", **STREAM, **ALWAYS_RECOVERABLE),
+    table("profile-profiles", "user_id", STREAM, ALWAYS_RECOVERABLE),
     table(
         "chat-messages",
         "message_id",
-        **index("room-messages-index", "room_id", "timestamp"),
-        **STREAM,
-        **RECOVERABLE_BY_ENVIRONMENT,
+        index("room-messages-index", "room_id", "timestamp"),
+        STREAM,
+        RECOVERABLE_BY_ENVIRONMENT,
     ),
-    table("chat-rooms", "room_id", **index("room-type-index", "type"), **RECOVERABLE_BY_ENVIRONMENT),
+    table("chat-rooms", "room_id", index("room-type-index", "type"), RECOVERABLE_BY_ENVIRONMENT),
     table(
         "post-posts",
         "post_id",
         # Corrected: by created_at alone the timeline could only fetch the posts of one instant.
-        **index("timeline-index", "timeline_bucket", "created_at"),
-        **index("author-posts-index", "author_id", "created_at"),
-        **STREAM,
-        **RECOVERABLE_BY_ENVIRONMENT,
+        index("timeline-index", "timeline_bucket", "created_at"),
+        index("author-posts-index", "author_id", "created_at"),
+        STREAM,
+        RECOVERABLE_BY_ENVIRONMENT,
     ),
     table(
         "post-comments",
         "comment_id",
-        **index("post-comments-index", "post_id", "created_at"),
-        **STREAM,
-        **RECOVERABLE_BY_ENVIRONMENT,
+        index("post-comments-index", "post_id", "created_at"),
+        STREAM,
+        RECOVERABLE_BY_ENVIRONMENT,
     ),
 ]
 
@@ -246,7 +245,16 @@ ARCHIVED = {
 }
 
 
-def domain(name: str, **records: Any) -> Each:
+IN_VPC = ("chat", "catalog", "migration", "health")
+"""The functions that join the VPC."""
+
+
+def security_group(name: str) -> Reference:
+    """The group of a function or a data store."""
+    return Reference("aws_security_group", {"name": f"{name}-security-group-{{env}}"})
+
+
+def domain(name: str) -> Each:
     """A name of the platform in each environment."""
     return Each(f"{name}-dev.multitask.com", f"{name}-staging.multitask.com", f"{name}.multitask.com")
 
@@ -320,37 +328,26 @@ DOCUMENTED: list[Documented] = [
     Documented("aws_kms_key", {}, {"enable_key_rotation": True}),
     # networking
     Documented("aws_vpc", {}, {"cidr_block": "10.0.0.0/16", "enable_dns_hostnames": True, "enable_dns_support": True}),
-    Documented(
-        "aws_security_group",
-        {"description": "Security group for Lambda functions"},
-        {"vpc_id": Reference("aws_vpc")},
+    # One group for each function in the VPC, instead of one for all: only some of them need the database.
+    *(
+        Documented("aws_security_group", {"name": f"{name}-security-group-{{env}}"}, {"vpc_id": Reference("aws_vpc")})
+        for name in (*IN_VPC, "database", "cache")
     ),
-    Documented(
-        "aws_security_group",
-        {"description": "Security group for RDS database"},
-        {"vpc_id": Reference("aws_vpc")},
+    *(
+        Documented(
+            "aws_vpc_security_group_egress_rule",
+            {"security_group_id": security_group(name)},
+            {"ip_protocol": "-1", "cidr_ipv4": "0.0.0.0/0"},
+        )
+        for name in IN_VPC
     ),
-    Documented(
-        "aws_vpc_security_group_ingress_rule",
-        {"from_port": 5432},
-        {
-            "to_port": 5432,
-            "ip_protocol": "tcp",
-            "security_group_id": Reference("aws_security_group", {"description": "Security group for RDS database"}),
-            "referenced_security_group_id": Reference(
-                "aws_security_group", {"description": "Security group for Lambda functions"}
-            ),
-        },
-    ),
-    Documented(
-        "aws_vpc_security_group_egress_rule",
-        {"ip_protocol": "-1"},
-        {
-            "cidr_ipv4": "0.0.0.0/0",
-            "security_group_id": Reference(
-                "aws_security_group", {"description": "Security group for Lambda functions"}
-            ),
-        },
+    *(
+        Documented(
+            "aws_vpc_security_group_ingress_rule",
+            {"security_group_id": security_group("database"), "referenced_security_group_id": security_group(name)},
+            {"from_port": 5432, "to_port": 5432, "ip_protocol": "tcp", "cidr_ipv4": None},
+        )
+        for name in ("catalog", "migration", "health")
     ),
     # databases
     Documented(
@@ -371,7 +368,7 @@ DOCUMENTED: list[Documented] = [
     Documented(
         "aws_elasticache_replication_group",
         {},
-        {"at_rest_encryption_enabled": True, "transit_encryption_enabled": True, "auth_token": None},
+        {"at_rest_encryption_enabled": "true", "transit_encryption_enabled": True, "auth_token": None},
     ),
     # APIs
     Documented("aws_api_gateway_rest_api", {}, {"endpoint_configuration.types": ["EDGE"]}),
@@ -450,9 +447,14 @@ DOCUMENTED: list[Documented] = [
     ),
     # migration
     Documented(
-        "aws_scheduler_schedule",
-        {},
-        {"schedule_expression": "rate(1 day)", "state": "DISABLED", "target.arn": Reference("aws_lambda_alias")},
+        "aws_cloudwatch_event_rule",
+        {"name": "migration-schedule-{env}"},
+        {"schedule_expression": "rate(1 day)", "state": "DISABLED"},
+    ),
+    Documented(
+        "aws_cloudwatch_event_target",
+        {"rule": "migration-schedule-{env}"},
+        {"arn": Reference("aws_lambda_alias", {"function_name": "migration-lambda-{env}"})},
     ),
     # secrets
     *(
@@ -465,6 +467,7 @@ COUNTS = [
     Count("aws_rds_cluster_instance", {"instance_class": "db.serverless"}, Each(1, 1, 2)),  # production: Multi-AZ
     Count("aws_rds_cluster_instance", {}, Each(1, 1, 2)),
     Count("aws_nat_gateway", {}, Each(1, 1, 3)),
+    Count("aws_vpc_security_group_ingress_rule", {"security_group_id": security_group("database")}, 3),
     Count("aws_subnet", {"map_public_ip_on_launch": True}, 0),
     Count("aws_lambda_function", {}, len(FUNCTIONS)),
     Count("aws_lambda_provisioned_concurrency_config", {}, Each(0, len(SERVICES), len(SERVICES))),

@@ -92,7 +92,7 @@ class Stack:
         return {
             label: block
             for label, block in self.resources(type_).items()
-            if all(self.resolved(block.get(key)) == self.expected(value) for key, value in where.items())
+            if all(self.agrees(block.get(key), value) for key, value in where.items())
         }
 
     def one(self, type_: str, where: Mapping[str, Any]) -> Block:

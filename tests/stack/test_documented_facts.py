@@ -32,7 +32,7 @@ def stack(request: pytest.FixtureRequest, synthesized: Path) -> Stack:
 
 
 def name(item: Documented | Count) -> str:
-    return "-".join([item.type, *map(str, item.where.values())])
+    return "-".join([item.type, *(value for value in item.where.values() if isinstance(value, str))])
 
 
 @pytest.mark.parametrize("documented", DOCUMENTED, ids=name)
