@@ -157,6 +157,7 @@ class Database(Construct):
             self, "cache-subnets", name=names.of("chat", "cache-subnets"), subnet_ids=list(subnet_ids), tags=tags
         )
         user, group = self._cache_user() if authentication else (None, None)
+        port = int(environment.endpoints.cache.rpartition(":")[2]) if environment.endpoints.cache else CACHE_PORT
         cache = ElasticacheReplicationGroup(
             self,
             "cache",
@@ -168,7 +169,7 @@ class Database(Construct):
             num_cache_clusters=1 + replicas,
             automatic_failover_enabled=replicas > 0,
             multi_az_enabled=replicas > 0,
-            port=CACHE_PORT,
+            port=port,
             subnet_group_name=subnets.name,
             security_group_ids=[security_group_id],
             at_rest_encryption_enabled="true",
@@ -181,7 +182,7 @@ class Database(Construct):
             tags=tags,
         )
         return CacheConnection(
-            endpoint=environment.endpoints.cache or f"{cache.primary_endpoint_address}:{CACHE_PORT}",
+            endpoint=environment.endpoints.cache or f"{cache.primary_endpoint_address}:{port}",
             replication_group_id=names.of("chat", "cache"),
             replication_group_arn=cache.arn,
             username=user.user_name if user else "",
