@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,10 +160,12 @@ def _directory(root: Root) -> Path:
 
 def _converge(root: Root, executable: Path, embedded: EmbeddedCloud, fit: _Fit, steps: Steps) -> tuple[Cloud, Apply]:
     cloud = connect(EMBEDDED, root)
-    bootstrap(cloud, billing=False)
-    steps.done("bootstrap")
-    synthesize([EMBEDDED], root.cdktf_out, cloud.variables)
-    steps.done("synthesize")
+    # Bootstrap mostly waits for the AWS, synthesis for the processor: side by side they take as long as the longer one.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        synthesis = beside.submit(synthesize, [EMBEDDED], root.cdktf_out, cloud.variables)
+        bootstrap(cloud, billing=False)
+        synthesis.result()
+    steps.done("bootstrap and synthesis")
     remove_stale_lock(cloud, _directory(root))
     stack = Terraform(
         executable,
