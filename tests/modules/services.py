@@ -45,7 +45,14 @@ def synthesize_services(env: Environment, artifacts: Path) -> Synthesized:
     def build(stack: TerraformStack, env: Environment, names: Names) -> None:
         shared = function_platform(env, artifacts)
         edge = AwsProvider(stack, "edge", alias="edge", region="us-east-1")
-        rest = RestApi(stack, "rest", environment=env, names=names, web_acl_arn="arn:aws:wafv2:acl", edge_provider=edge)
+        rest = RestApi(
+            stack,
+            "rest",
+            environment=env,
+            names=names,
+            web_acl_arn="arn:aws:wafv2:us-east-1:111122223333:regional/webacl/multitask-waf/1",
+            edge_provider=edge,
+        )
         websocket = WebSocketApi(stack, "websocket", environment=env, names=names)
         platform = ServicePlatform(
             **vars(shared),

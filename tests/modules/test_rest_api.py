@@ -146,7 +146,7 @@ def test_the_stage_is_traced_throttled_guarded_and_logs_no_query(dev: Synthesize
     assert settings["caching_enabled"] is False
     assert settings["metrics_enabled"] is False
     association = dev.one("aws_wafv2_web_acl_association")
-    assert association["web_acl_arn"] == "arn:aws:wafv2:acl"
+    assert association["web_acl_arn"] == "arn:aws:wafv2:us-east-1:111122223333:regional/webacl/multitask-waf/1"
     assert association["resource_arn"].startswith("${aws_api_gateway_stage.")
 
 
