@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import boto3
     import pg8000.native
 
-CA_BUNDLES = (Path(__file__).with_name("rds-ca-bundle.pem"), Path("/var/runtime/ca-cert.pem"))
-"""Where Amazon's RDS certificate authorities may be: packaged beside this module, or in the Lambda runtime."""
+CA_BUNDLE = Path(__file__).with_name("rds-ca-bundle.pem")
+"""Amazon's RDS certificate authorities, which no public trust store has."""
 
 
 class DatabaseSettings(Settings, frozen=True, kw_only=True):
@@ -50,8 +50,5 @@ def connect(
 
 
 def _verified_tls() -> ssl.SSLContext:
-    """A context that verifies the server's name and chain. Raises FileNotFoundError without a bundle to verify with."""
-    bundle = next((path for path in CA_BUNDLES if path.exists()), None)
-    if bundle is None:
-        raise FileNotFoundError(f"no RDS certificate bundle: package one as {CA_BUNDLES[0].name} in lambdas/common")
-    return ssl.create_default_context(cafile=str(bundle))
+    """A context that verifies the server's name and chain."""
+    return ssl.create_default_context(cafile=str(CA_BUNDLE))

