@@ -27,7 +27,7 @@ TERRAFORM_SHA256 = {
     "linux_amd64": "1ce994251c00281d6845f0f268637ba50c0005657eb3cf096b92f753b42ef4dc",
     "linux_arm64": "a43d1d0da9b9bab214a8305a39db0e40869572594ccf50c416a7756499143633",
 }
-"""Of terraform_1.11.4_<platform>.zip, from the release's SHA256SUMS."""
+"""Of terraform_1.11.4_<platform>.zip, as independent package definitions (Homebrew, Nix, Bazel) agree on them."""
 NODE_MINIMUM = 20
 """cdktf-cli 0.21 and its jsii need Node 20."""
 PROVIDER = "registry.terraform.io/hashicorp/aws"
