@@ -180,12 +180,9 @@ class RestApi(Construct):
             self._allow_route(scope, f"permission{below_it}", route, function)
 
     def add_health(self, scope: Construct, function: LambdaFunction) -> None:
-        """Routes GET /health, and its preflight, to a function."""
+        """Routes /health to a function, which answers GET and preflights, and 405 to the rest."""
         resource = self._resource(scope, "path", self._api.root_resource_id, "health")
-        for method in ("GET", "OPTIONS"):
-            self._add_method(
-                scope, method.lower(), resource, route=(method, "/health"), function=function, authorized=False
-            )
+        self._add_method(scope, "any", resource, route=("ANY", "/health"), function=function, authorized=False)
         self._allow_route(scope, "permission", "/health", function)
 
     def _resource(self, scope: Construct, id_: str, parent_id: str, segment: str) -> ApiGatewayResource:
