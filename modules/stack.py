@@ -16,6 +16,7 @@ from modules.api.rest import RestApi
 from modules.api.websocket import WebSocketApi
 from modules.auth import Auth
 from modules.authorizer import Authorizer
+from modules.base.function import ALIAS
 from modules.base.naming import PROJECT, Names
 from modules.base.service import Service, ServicePlatform
 from modules.catalog import Catalog
@@ -238,6 +239,10 @@ class PlatformStack(TerraformStack):
             "state_bucket": environment.state.bucket,
             "version": _version(artifacts),
         }
+        if environment.release_strategy == "gradual":
+            outputs["next_step"] = (
+                f"Traffic stays on the version each `{ALIAS}` alias names; `python -m ops deploy {environment.name}` migrates and moves it"
+            )
         for name, value in outputs.items():
             TerraformOutput(self, name, value=value, static_id=True)
 
