@@ -1,0 +1,81 @@
+"""Cost: the monthly budget and the dashboard of what is being spent."""
+
+from __future__ import annotations
+
+from cdktf import TerraformProvider
+from cdktf_cdktf_provider_aws.budgets_budget import BudgetsBudget, BudgetsBudgetCostFilter, BudgetsBudgetNotification
+from cdktf_cdktf_provider_aws.cloudwatch_dashboard import CloudwatchDashboard
+from constructs import Construct
+
+from environments import Environment
+from modules.base.dashboard import Board
+from modules.base.naming import PROJECT, service_tag
+
+BILLING_REGION = "us-east-1"
+"""Where AWS publishes billing metrics, for all regions."""
+DAY = 86_400
+"""Seconds; documented. Charges are estimated several times a day."""
+
+
+class Cost(Construct):
+    """Budget and cost dashboard.
+
+    The budget sees what carries the environment's Environment tag, once that is an active cost allocation tag (bootstrap activates it);
+    the dashboard sees the account: billing metrics know no tags.
+
+    Args:
+        environment: gives the amount, the share that alerts, and billing_email.
+        alerts_topic_arn: hears of the budget, beside billing_email where there is one.
+        edge_provider: us-east-1, where billing is.
+
+    Attributes:
+        budget_name: the documented one.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        environment: Environment,
+        alerts_topic_arn: str,
+        edge_provider: TerraformProvider,
+    ) -> None:
+        super().__init__(scope, id_)
+        self.budget_name = f"{PROJECT}-{environment.name}"
+        BudgetsBudget(
+            self,
+            "budget",
+            provider=edge_provider,
+            name=self.budget_name,
+            budget_type="COST",
+            time_unit="MONTHLY",
+            limit_amount=str(environment.budget.monthly_usd),
+            limit_unit="USD",
+            cost_filter=[BudgetsBudgetCostFilter(name="TagKeyValue", values=[f"user:Environment${environment.name}"])],
+            notification=[
+                BudgetsBudgetNotification(
+                    notification_type=kind,
+                    comparison_operator="GREATER_THAN",
+                    threshold=percent,
+                    threshold_type="PERCENTAGE",
+                    subscriber_email_addresses=[environment.billing_email] if environment.billing_email else None,
+                    subscriber_sns_topic_arns=[alerts_topic_arn],
+                )
+                # What was spent, as documented; what will be, while there is time to act.
+                for kind, percent in (("ACTUAL", environment.budget.alert_percent), ("FORECASTED", 100))
+            ],
+            tags=service_tag("platform"),
+        )
+        board = Board(BILLING_REGION)
+        charges = ["AWS/Billing", "EstimatedCharges"]
+        board.graph("Estimated Monthly Charges", [[*charges, "Currency", "USD"]], period=DAY, stat="Maximum")
+        search = f"SEARCH('{{AWS/Billing,Currency,ServiceName}} MetricName=\"EstimatedCharges\"', 'Maximum', {DAY})"
+        board.graph("Estimated Monthly Charges by Service", [[{"expression": search}]], period=DAY, stat="Maximum")
+        CloudwatchDashboard(
+            self,
+            "dashboard",
+            provider=edge_provider,
+            dashboard_name=f"multitask-cost-{environment.name}",
+            dashboard_body=board.body(),
+        )

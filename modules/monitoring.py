@@ -1,0 +1,426 @@
+"""Monitoring: the dashboard, the alarms on what is shared, and the saved query that follows one request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cdktf_cdktf_provider_aws.cloudwatch_dashboard import CloudwatchDashboard
+from cdktf_cdktf_provider_aws.cloudwatch_query_definition import CloudwatchQueryDefinition
+from constructs import Construct
+
+from environments import Environment
+from modules.base.alarm import Alarm, Metric
+from modules.base.dashboard import Board, Row
+from modules.base.naming import PROJECT, Names, service_tag
+from modules.base.table import Table
+
+EDGE_REGION = "us-east-1"
+"""Where CloudFront's metrics are, wherever the environment is."""
+
+HIGH_ERROR_RATE = 10
+"""Errors of all functions in 300 s, twice in a row; documented."""
+SERVER_ERROR_SHARE = 0.05
+"""Share of REST answers that are 5xx: above what single failures make of a quiet hour."""
+LATENCY_MS = 10_000
+"""p99 of REST answers; only a question to the AI service may take longer, and then not one call in a hundred."""
+ACU_PERCENT = 90
+"""Of Aurora's maximum capacity: beyond it, queries queue."""
+CONNECTION_SHARE = 0.8
+"""Of the connections Aurora's maximum capacity allows."""
+MEMORY_PER_ACU = 2 * 1024**3
+"""Bytes (Aurora user guide, Serverless v2 capacity)."""
+FREE_MEMORY_SHARE = 0.05
+"""Of Aurora's memory at its maximum capacity, which is what FreeableMemory counts from."""
+CACHE_CPU_PERCENT = 90
+"""Of the one core the engine works on (ElastiCache user guide, which metrics to monitor)."""
+CACHE_MEMORY_PERCENT = 80
+"""Before the cache evicts what it holds."""
+TABLE_OPERATIONS = ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query")
+"""Operations whose internal errors are watched; DynamoDB counts them for each operation apart."""
+
+TRACE_QUERY = """\
+fields @timestamp, service, level, message
+| filter correlation_id = "paste the X-Correlation-Id here"
+| sort @timestamp asc
+| limit 1000"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Monitored:
+    """What there is to see."""
+
+    functions: Mapping[str, str]
+    """Function names, by service."""
+    tables: Mapping[str, Table]
+    """By name without the environment."""
+    rest_api_name: str
+    websocket_api_id: str
+    stage_name: str
+    """Of both APIs."""
+    queues: Mapping[str, str]
+    """Queue names by what they are, dead-letter queues included."""
+    bus_name: str
+    rule_names: Sequence[str]
+    database_cluster_id: str
+    cache_replication_group_id: str
+    distributions: Mapping[str, str]
+    """CloudFront distribution ids, by what they serve."""
+
+
+class Monitoring(Construct):
+    """Dashboard and alarms.
+
+    Each function and each dead-letter queue brings its own alarms. Alarms here cost 0.10 USD a month for each metric; those of tables,
+    seven or more metrics each, are made where the environment has detailed metrics.
+
+    Args:
+        environment: the environment.
+        names: of the environment.
+        monitored: what there is to see.
+        alerts_topic_arn: hears of alarms.
+
+    Attributes:
+        dashboard_name: the documented one.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        environment: Environment,
+        names: Names,
+        monitored: Monitored,
+        alerts_topic_arn: str,
+    ) -> None:
+        super().__init__(scope, id_)
+        self._environment, self._names, self._alerts_topic_arn = environment, names, alerts_topic_arn
+        self._monitored = monitored
+        self._cache_nodes = [
+            # A replication group without shards numbers its nodes so.
+            f"{monitored.cache_replication_group_id}-{number:03}"
+            for number in range(1, environment.elasticache.replicas + 2)
+        ]
+        self._alarm_arns: list[str] = []
+        self._function_alarm()
+        self._api_alarms()
+        self._database_alarms()
+        self._cache_alarms()
+        self._event_alarms()
+        if environment.monitoring.detailed_metrics:
+            self._table_alarms()
+
+        self.dashboard_name = f"{PROJECT}-{environment.name}"
+        CloudwatchDashboard(self, "dashboard", dashboard_name=self.dashboard_name, dashboard_body=self._dashboard())
+        if environment.capabilities.saved_queries:
+            CloudwatchQueryDefinition(
+                self,
+                "trace",
+                name=f"{self.dashboard_name}/one request by its correlation id",
+                log_group_names=[f"/aws/lambda/{name}" for name in monitored.functions.values()],
+                query_string=TRACE_QUERY,
+            )
+
+    def _alarm(
+        self, id_: str, description: str, *, name: str | None = None, service: str = "platform", **metric: Any
+    ) -> None:
+        alarm = Alarm(
+            self,
+            f"{id_}-alarm",
+            name=name or self._names.of(service, f"{id_}-alarm"),
+            description=description,
+            topic_arn=self._alerts_topic_arn,
+            tags=service_tag(service),
+            **metric,
+        )
+        self._alarm_arns.append(alarm.alarm.arn)
+
+    def _function_alarm(self) -> None:
+        first, *others = self._monitored.functions.values()
+        self._alarm(
+            "high-error-rate",
+            "High error rate detected: see the functions on the dashboard",
+            name=f"multitask-high-error-rate-{self._environment.name}",
+            namespace="AWS/Lambda",
+            metric="Errors",
+            dimensions={"FunctionName": first},
+            plus=[Metric("Errors", {"FunctionName": name}) for name in others],
+            threshold=HIGH_ERROR_RATE,
+        )
+
+    def _api_alarms(self) -> None:
+        api = {"ApiName": self._monitored.rest_api_name, "Stage": self._monitored.stage_name}
+        self._alarm(
+            "rest-errors",
+            f"More than {SERVER_ERROR_SHARE:.0%} of REST answers are 5xx: see the access log and the functions' errors",
+            namespace="AWS/ApiGateway",
+            metric="5XXError",
+            dimensions=api,
+            statistic="Average",
+            threshold=SERVER_ERROR_SHARE,
+        )
+        self._alarm(
+            "rest-latency",
+            f"One REST call in a hundred takes more than {LATENCY_MS / 1000:.0f} s: see the traces",
+            namespace="AWS/ApiGateway",
+            metric="Latency",
+            dimensions=api,
+            statistic="p99",
+            threshold=LATENCY_MS,
+        )
+
+    def _database_alarms(self) -> None:
+        rds = self._environment.rds
+        cluster = {"DBClusterIdentifier": self._monitored.database_cluster_id}
+        common: dict[str, Any] = {"service": "catalog", "namespace": "AWS/RDS", "dimensions": cluster}
+        self._alarm(
+            "aurora-capacity",
+            f"Aurora works at over {ACU_PERCENT} % of its maximum capacity: tune queries or raise rds.max_capacity",
+            metric="ACUUtilization",
+            statistic="Average",
+            threshold=ACU_PERCENT,
+            **common,
+        )
+        self._alarm(
+            "aurora-connections",
+            f"Over {CONNECTION_SHARE:.0%} of {rds.connection_limit} connections are open: lower concurrency or raise rds.max_capacity",
+            metric="DatabaseConnections",
+            statistic="Maximum",
+            threshold=int(rds.connection_limit * CONNECTION_SHARE),
+            **common,
+        )
+        self._alarm(
+            "aurora-memory",
+            f"Less than {FREE_MEMORY_SHARE:.0%} of Aurora's memory would be free at its maximum capacity: raise rds.max_capacity",
+            metric="FreeableMemory",
+            statistic="Minimum",
+            threshold=int(rds.max_capacity * MEMORY_PER_ACU * FREE_MEMORY_SHARE),
+            comparison="LessThanThreshold",
+            **common,
+        )
+
+    def _cache_alarms(self) -> None:
+        for number, node in enumerate(self._cache_nodes, start=1):
+            common: dict[str, Any] = {
+                "service": "chat",
+                "namespace": "AWS/ElastiCache",
+                "dimensions": {"CacheClusterId": node},
+            }
+            self._alarm(
+                f"cache-{number}-cpu",
+                f"{node}: the engine is busy over {CACHE_CPU_PERCENT} % of the time; take a larger node type",
+                metric="EngineCPUUtilization",
+                statistic="Average",
+                threshold=CACHE_CPU_PERCENT,
+                **common,
+            )
+            self._alarm(
+                f"cache-{number}-memory",
+                f"{node}: over {CACHE_MEMORY_PERCENT} % of its memory is used; take a larger node type",
+                metric="DatabaseMemoryUsagePercentage",
+                statistic="Maximum",
+                threshold=CACHE_MEMORY_PERCENT,
+                **common,
+            )
+            self._alarm(
+                f"cache-{number}-evictions",
+                f"{node}: it forgets what it was told to keep; take a larger node type",
+                metric="Evictions",
+                threshold=0,
+                **common,
+            )
+
+    def _event_alarms(self) -> None:
+        for rule in self._monitored.rule_names:
+            service, _, resource = rule.removesuffix(f"-{self._environment.name}").partition("-")
+            self._alarm(
+                f"{resource}-failures",
+                f"{rule} could not deliver events, and could not keep them either: see its target's policies",
+                service=service,
+                namespace="AWS/Events",
+                metric="FailedInvocations",
+                dimensions={"EventBusName": self._monitored.bus_name, "RuleName": rule},
+                threshold=0,
+            )
+
+    def _table_alarms(self) -> None:
+        for logical, table in self._monitored.tables.items():
+            service, _, resource = logical.partition("-")
+            throttled = [
+                Metric(event, dimensions)
+                for dimensions in _table_and_indexes(table)
+                for event in ("ReadThrottleEvents", "WriteThrottleEvents")
+            ]
+            failed = [
+                Metric("SystemErrors", {"TableName": table.name, "Operation": operation})
+                for operation in TABLE_OPERATIONS
+            ]
+            for kind, metrics, description in (
+                (
+                    "throttles",
+                    throttled,
+                    "the table or an index refuses requests: look for a hot key, or raise its capacity",
+                ),
+                ("system-errors", failed, "DynamoDB fails by itself: see AWS Health"),
+            ):
+                first, *others = metrics
+                self._alarm(
+                    f"{resource}-{kind}",
+                    f"{logical}: {description}",
+                    service=service,
+                    namespace="AWS/DynamoDB",
+                    metric=first.name,
+                    dimensions=first.dimensions,
+                    plus=others,
+                    threshold=0,
+                )
+
+    def _dashboard(self) -> str:
+        monitored = self._monitored
+        board = Board(self._environment.region)
+        board.alarms("Alarms", self._alarm_arns)
+        board.section("Functions")
+        for service, name in monitored.functions.items():
+            board.graph(f"{service.capitalize()} Service Metrics", _function_rows(name))
+        board.section("APIs")
+        self._api_graphs(board)
+        board.section("Tables")
+        for logical, table in monitored.tables.items():
+            board.graph(f"DynamoDB Metrics: {logical}", _table_rows(table), width=8)
+        board.section("Database and cache")
+        self._store_graphs(board)
+        board.section("Queues and events")
+        for kind, name in monitored.queues.items():
+            board.graph(f"Queue: {kind}", _queue_rows(name), width=8)
+        for rule in monitored.rule_names:
+            dimensions = ["EventBusName", monitored.bus_name, "RuleName", rule]
+            metrics = ("Invocations", "FailedInvocations", "InvocationsSentToDlq")
+            board.graph(f"Rule: {rule}", [["AWS/Events", metric, *dimensions] for metric in metrics], width=8)
+        board.section("Edge")
+        for kind, id_ in monitored.distributions.items():
+            board.graph(f"CloudFront: {kind}", _distribution_rows(id_), region=EDGE_REGION)
+        return board.body()
+
+    def _api_graphs(self, board: Board) -> None:
+        rest = ["ApiName", self._monitored.rest_api_name, "Stage", self._monitored.stage_name]
+        websocket = ["ApiId", self._monitored.websocket_api_id, "Stage", self._monitored.stage_name]
+        board.graph(
+            "REST API: calls", [["AWS/ApiGateway", metric, *rest] for metric in ("Count", "4XXError", "5XXError")]
+        )
+        board.graph(
+            "REST API: latency",
+            [
+                ["AWS/ApiGateway", "Latency", *rest, {"stat": stat, "label": f"Latency {stat}"}]
+                for stat in ("p50", "p90", "p99")
+            ]
+            + [["AWS/ApiGateway", "IntegrationLatency", *rest, {"stat": "p99", "label": "IntegrationLatency p99"}]],
+        )
+        board.graph(
+            "WebSocket API: traffic",
+            [["AWS/ApiGateway", metric, *websocket] for metric in ("ConnectCount", "MessageCount")],
+        )
+        board.graph(
+            "WebSocket API: errors",
+            [["AWS/ApiGateway", metric, *websocket] for metric in ("ClientError", "IntegrationError", "ExecutionError")]
+            + [["AWS/ApiGateway", "IntegrationLatency", *websocket, {"stat": "p99", "yAxis": "right"}]],
+        )
+
+    def _store_graphs(self, board: Board) -> None:
+        cluster = ["DBClusterIdentifier", self._monitored.database_cluster_id]
+
+        def aurora(metric: str, stat: str = "Average", **otherwise: str) -> Row:
+            return ["AWS/RDS", metric, *cluster, {"stat": stat, **otherwise}]
+
+        board.graph(
+            "Aurora: capacity",
+            [
+                aurora("ServerlessDatabaseCapacity"),
+                aurora("ACUUtilization", yAxis="right"),
+                aurora("CPUUtilization", yAxis="right"),
+            ],
+        )
+        board.graph(
+            "Aurora: connections and memory",
+            [
+                aurora("DatabaseConnections", "Maximum"),
+                aurora("Deadlocks", "Sum"),
+                aurora("FreeableMemory", "Minimum", yAxis="right"),
+            ],
+        )
+
+        def cache(metric: str, stat: str, **otherwise: str) -> list[Row]:
+            return [
+                ["AWS/ElastiCache", metric, "CacheClusterId", node, {"stat": stat, **otherwise}]
+                for node in self._cache_nodes
+            ]
+
+        board.graph(
+            "ElastiCache: load",
+            [*cache("EngineCPUUtilization", "Average"), *cache("DatabaseMemoryUsagePercentage", "Maximum")],
+        )
+        board.graph(
+            "ElastiCache: clients",
+            [
+                *cache("CurrConnections", "Maximum"),
+                *cache("Evictions", "Sum"),
+                *cache("CacheHitRate", "Average", yAxis="right"),
+            ],
+        )
+
+
+def _function_rows(name: str) -> list[Row]:
+    function = ["FunctionName", name]
+    return [
+        *(["AWS/Lambda", metric, *function] for metric in ("Invocations", "Errors", "Throttles")),
+        ["AWS/Lambda", "ConcurrentExecutions", *function, {"stat": "Maximum"}],
+        # Documented as a sum, which nobody can read.
+        ["AWS/Lambda", "Duration", *function, {"stat": "Average", "label": "Duration", "yAxis": "right"}],
+        ["AWS/Lambda", "Duration", *function, {"stat": "p99", "label": "Duration p99", "yAxis": "right"}],
+    ]
+
+
+def _table_and_indexes(table: Table) -> list[dict[str, str]]:
+    """The dimensions of a table and of each of its indexes."""
+    indexes = [arn.rpartition("/")[2] for arn in table.index_arns]
+    return [
+        {"TableName": table.name},
+        *({"TableName": table.name, "GlobalSecondaryIndexName": index} for index in indexes),
+    ]
+
+
+def _table_rows(table: Table) -> list[Row]:
+    consumed = [["AWS/DynamoDB", f"Consumed{kind}CapacityUnits", "TableName", table.name] for kind in ("Read", "Write")]
+    throttled = [
+        [
+            "AWS/DynamoDB",
+            f"{kind}ThrottleEvents",
+            *(part for dimension in dimensions.items() for part in dimension),
+            {"yAxis": "right"},
+        ]
+        for dimensions in _table_and_indexes(table)
+        for kind in ("Read", "Write")
+    ]
+    return [*consumed, *throttled]
+
+
+def _queue_rows(name: str) -> list[Row]:
+    queue = ["QueueName", name]
+    return [
+        ["AWS/SQS", "ApproximateNumberOfMessagesVisible", *queue, {"stat": "Maximum"}],
+        ["AWS/SQS", "NumberOfMessagesSent", *queue],
+        ["AWS/SQS", "NumberOfMessagesDeleted", *queue],
+        ["AWS/SQS", "ApproximateAgeOfOldestMessage", *queue, {"stat": "Maximum", "yAxis": "right"}],
+    ]
+
+
+def _distribution_rows(id_: str) -> list[Row]:
+    distribution = ["DistributionId", id_, "Region", "Global"]
+    return [
+        ["AWS/CloudFront", "Requests", *distribution],
+        *(
+            ["AWS/CloudFront", metric, *distribution, {"stat": "Average", "yAxis": "right"}]
+            for metric in ("4xxErrorRate", "5xxErrorRate")
+        ),
+    ]

@@ -1,0 +1,207 @@
+"""Deployment identity: who may assume the pipelines' roles, and what they can't do."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from cdktf import TerraformStack
+from cdktf_cdktf_provider_aws.iam_role import IamRole
+
+from environments import Environment
+from modules.base.naming import Names
+from modules.base.policy import trust_policy
+from modules.deployment_identity import MAX_POLICY_LENGTH, DeploymentIdentity
+from tests.modules.synthesis import Block, Synthesized, environment, synthesize
+
+ACCOUNT = "111122223333"
+REPOSITORY = "example/multitask-platform"
+
+
+def _build(stack: TerraformStack, env: Environment, names: Names) -> None:
+    identity = DeploymentIdentity(stack, "identity", environment=env, names=names)
+    IamRole(stack, "function", name="auth-role-dev", assume_role_policy=trust_policy("lambda.amazonaws.com"))
+    identity.bound(stack)
+
+
+@pytest.fixture(scope="module")
+def dev() -> Synthesized:
+    return synthesize(_build, environment("dev", github_repository=REPOSITORY))
+
+
+def _statements(made: Synthesized, role: str) -> dict[str, Block]:
+    """All statements of a role's policies, by policy and statement."""
+    return {
+        f"{policy['name'].removeprefix('platform-')}/{statement['Sid']}": statement
+        for policy in made.all("aws_iam_policy")
+        if policy["name"].startswith(f"platform-{role}")
+        for statement in json.loads(policy["policy"])["Statement"]
+    }
+
+
+def _actions(statements: dict[str, Block], effect: str = "Allow") -> set[str]:
+    actions: set[str] = set()
+    for statement in statements.values():
+        if statement["Effect"] == effect:
+            actions |= {statement["Action"]} if isinstance(statement["Action"], str) else set(statement["Action"])
+    return actions
+
+
+def _conditions(made: Synthesized, role: str) -> dict[str, Any]:
+    [statement] = made.policy("aws_iam_role", "assume_role_policy", name=f"platform-{role}-role-dev")
+    assert statement["Principal"] == {
+        "Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
+    }
+    assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+    return dict(statement["Condition"])
+
+
+@pytest.mark.parametrize(("role", "subject"), [("deploy", "environment:dev"), ("plan", "pull_request")])
+def test_only_the_repositorys_own_jobs_assume_a_role(dev: Synthesized, role: str, subject: str) -> None:
+    assert _conditions(dev, role) == {
+        "StringEquals": {
+            "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+            "token.actions.githubusercontent.com:sub": f"repo:{REPOSITORY}:{subject}",
+        }
+    }
+
+
+def test_without_a_repository_there_are_no_roles_and_no_boundary() -> None:
+    made = synthesize(_build, environment("dev", github_repository=None))
+    assert [role["name"] for role in made.all("aws_iam_role")] == ["auth-role-dev"]
+    assert "permissions_boundary" not in made.one("aws_iam_role")
+    assert not made.all("aws_iam_policy")
+
+
+def test_every_policy_fits(dev: Synthesized) -> None:
+    policies = dev.all("aws_iam_policy")
+    assert policies
+    for policy in policies:
+        assert len("".join(policy["policy"].split())) <= MAX_POLICY_LENGTH
+    attached = [item["role"] for item in dev.all("aws_iam_role_policy_attachment")]
+    assert max(attached.count(role) for role in attached) <= 10  # what IAM attaches to one role
+
+
+def test_a_pull_request_reads_the_state_and_nothing_else(dev: Synthesized) -> None:
+    plan = _statements(dev, "plan")
+    assert _actions(plan) == {"s3:ListBucket", "s3:GetObject", "secretsmanager:GetRandomPassword"}
+    state = "arn:aws:s3:::multitask-terraform-state/multitask-platform/dev/terraform.tfstate"
+    assert plan["plan-state-dev/State"]["Resource"] == state
+
+
+def test_a_pull_request_never_reads_secrets_or_data_whatever_else_it_is_given(dev: Synthesized) -> None:
+    plan = _statements(dev, "plan")
+    assert {"ssm:GetParameter*", "secretsmanager:GetSecretValue", "dynamodb:Query", "s3:GetObject*"} <= _actions(
+        plan, "Deny"
+    )
+    assert "arn:aws:s3:::profile-avatars-bucket-dev/*" in plan["plan-state-dev/NoObjects"]["Resource"]
+
+
+def test_the_deploy_role_writes_its_own_state_and_lock(dev: Synthesized) -> None:
+    deploy = _statements(dev, "deploy")
+    assert set(deploy["deploy-state-dev/State"]["Action"]) == {"s3:GetObject", "s3:PutObject"}
+    assert "multitask-platform/dev/" in deploy["deploy-state-dev/State"]["Resource"]
+    assert deploy["deploy-state-dev/Lock"]["Resource"].endswith("terraform.tfstate.tflock")
+
+
+def test_the_deploy_role_reads_no_users_data(dev: Synthesized) -> None:
+    actions = _actions(_statements(dev, "deploy"))
+    for service, allowed in (("dynamodb", {"CreateTable", "UpdateTable", "DeleteTable"}), ("sqs", {"CreateQueue"})):
+        own = {action.partition(":")[2] for action in actions if action.startswith(f"{service}:")}
+        assert allowed <= own
+        assert not own & {"*", "GetItem", "*Item", "Query", "Scan", "ReceiveMessage", "*Message*"}
+    assert (
+        not {"logs:GetLogEvents", "secretsmanager:GetSecretValue", "cognito-idp:*", "cognito-idp:ListUsers"} & actions
+    )
+
+
+def test_what_can_be_named_is_named_after_the_environment(dev: Synthesized) -> None:
+    """Statements on everything are those whose actions know no names, or that a condition narrows."""
+    deploy = _statements(dev, "deploy")
+    unnamed = {
+        sid
+        for sid, statement in deploy.items()
+        if statement["Effect"] == "Allow" and statement["Resource"] == "*" and "Condition" not in statement
+    }
+    assert unnamed == {
+        "deploy-state-dev/MakeSecrets",
+        "deploy-functions-dev/LogSettings",
+        "deploy-functions-dev/Unnamed",
+        "deploy-data-dev/Unnamed",
+        "deploy-edge-dev/MakeCdn",
+        "deploy-network-dev/Look",
+    }
+    for kind in ("functions-dev/Functions", "data-dev/Tables", "functions-dev/Queues", "identity-dev/PassRoles"):
+        assert "-dev" in json.dumps(deploy[f"deploy-{kind}"]["Resource"])
+
+
+def test_other_environments_are_out_of_reach_even_where_arns_hold_ids(dev: Synthesized) -> None:
+    statement = _statements(dev, "deploy")["deploy-network-dev/OtherEnvironments"]
+    assert (statement["Effect"], statement["Action"], statement["Resource"]) == ("Deny", "*", "*")
+    assert statement["Condition"] == {
+        "StringNotEquals": {"aws:ResourceTag/Environment": "dev"},
+        "Null": {"aws:ResourceTag/Environment": "false"},
+    }
+
+
+def test_roles_are_made_inside_the_boundary_and_passed_to_services_alone(dev: Synthesized) -> None:
+    deploy = _statements(dev, "deploy")
+    boundary = f"arn:aws:iam::{ACCOUNT}:policy/platform-boundary-dev"
+    make = deploy["deploy-identity-dev/MakeRoles"]
+    assert make["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": boundary}}
+    assert {"iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy"} <= set(make["Action"])
+    assert (
+        "lambda.amazonaws.com"
+        in deploy["deploy-identity-dev/PassRoles"]["Condition"]["StringEquals"]["iam:PassedToService"]
+    )
+    assert deploy["deploy-identity-dev/KeepBoundary"]["Action"] == "iam:DeleteRolePermissionsBoundary"
+    unbounded = {"iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:CreatePolicyVersion", "iam:*"}
+    for sid, statement in deploy.items():
+        if statement["Effect"] == "Allow" and not sid.endswith("/MakeRoles"):
+            assert not unbounded & _actions({sid: statement})
+
+
+def test_the_deploy_role_changes_neither_itself_nor_the_boundary(dev: Synthesized) -> None:
+    statement = _statements(dev, "deploy")["deploy-identity-dev/NotItself"]
+    assert statement["Effect"] == "Deny"
+    assert {
+        f"arn:aws:iam::{ACCOUNT}:policy/platform-boundary-dev",
+        f"arn:aws:iam::{ACCOUNT}:role/platform-deploy-*-dev",
+        f"arn:aws:iam::{ACCOUNT}:policy/platform-deploy-*-dev",
+        f"arn:aws:iam::{ACCOUNT}:role/platform-plan-*-dev",
+    } <= set(statement["Resource"])
+    assert {"iam:Attach*", "iam:Put*", "iam:Update*", "iam:Create*", "iam:PassRole"} <= set(statement["Action"])
+
+
+def test_every_role_of_the_stack_carries_the_boundary_but_the_pipelines_own(dev: Synthesized) -> None:
+    bounded = {role["name"]: "permissions_boundary" in role for role in dev.all("aws_iam_role")}
+    assert bounded == {"auth-role-dev": True, "platform-deploy-role-dev": False, "platform-plan-role-dev": False}
+
+
+def test_the_boundary_holds_no_administration(dev: Synthesized) -> None:
+    actions = _actions(_statements(dev, "boundary"))
+    assert not {action for action in actions if action.split(":")[0] in {"iam", "sts", "organizations", "*"}}
+    assert not {action for action in actions if action.endswith(":*")}
+
+
+def test_buckets_are_emptied_only_where_they_go_with_the_environment(dev: Synthesized) -> None:
+    assert "deploy-data-dev/EmptyBuckets" in _statements(dev, "deploy")
+    prod = synthesize(_build, environment("prod", github_repository=REPOSITORY))
+    assert "deploy-data-prod/EmptyBuckets" not in _statements(prod, "deploy")
+
+
+def test_dns_records_are_limited_to_the_environments_names(dev: Synthesized) -> None:
+    statement = _statements(dev, "deploy")["deploy-edge-dev/Records"]
+    [(key, names)] = statement["Condition"]["ForAllValues:StringLike"].items()
+    assert key == "route53:ChangeResourceRecordSetsNormalizedRecordNames"
+    assert {"api-dev.multitask.com", "_*.api-dev.multitask.com"} <= set(names)
+    assert "api.multitask.com" not in names
+
+
+def test_a_policy_that_is_too_long_says_so() -> None:
+    env = environment("dev", github_repository=REPOSITORY)
+    assert env.domains
+    aliases = [f"site-{number}.multitask.com" for number in range(200)]
+    with pytest.raises(ValueError, match=r"policy platform-deploy-edge-dev: \d+ characters; IAM takes 6144, split it"):
+        synthesize(_build, env.model_copy(update={"domains": env.domains.model_copy(update={"site_aliases": aliases})}))
