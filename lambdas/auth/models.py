@@ -20,7 +20,7 @@ DisplayName = Annotated[
     Meta(
         min_length=2,
         max_length=50,
-        pattern=r"^(?=\S)[^\x00-\x1f\x7f-\x9f]*\S\Z",
+        pattern=r"^(?=\S)[^\x00-\x1f\x7f-\x9f]*(?<=\S)\Z",
         description="must have 2 to 50 characters, none of them a control character, and no space at either end",
     ),
 ]

@@ -147,6 +147,11 @@ class Platform:
         """What `ops code` prints."""
         return verification_code(Root(self.root), email)
 
+    def mails_to(self, email: str) -> int:
+        """How many mails the embedded AWS has sent to an address."""
+        reply = urllib3.request("GET", f"{self.cloud.endpoint}/_ministack/ses/messages").json()
+        return sum(email in mail["To"] for mails in reply["messages"].values() for mail in mails)
+
     def forget_attempts(self) -> None:
         """Empties the table that limits attempts."""
         dynamodb, table = self.aws("dynamodb"), "auth-rate-limits-local"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.stack.documented_facts import (
+    BEHIND_AUTHORIZER,
     COUNTS,
     DASHBOARD,
     DOCUMENTED,
@@ -82,7 +83,7 @@ def test_the_rest_api_has_the_documented_routes(stack: Stack) -> None:
     for method in stack.resources("aws_api_gateway_method").values():
         where = path(method["resource_id"])
         found[where].add(method["http_method"])
-        authorized = method["http_method"] == "ANY" and not where.startswith("/v1/auth")
+        authorized = method["http_method"] == "ANY" and where.startswith(BEHIND_AUTHORIZER)
         assert (method["authorization"] == "CUSTOM") == authorized, (where, method)
     assert found == ROUTES
 
