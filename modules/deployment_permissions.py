@@ -1,0 +1,549 @@
+"""What the pipelines' roles may do, and the most that any role of the stack may."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from environments import Environment
+from modules.base.naming import Names
+from modules.base.policy import Statement
+
+EDGE_REGION = "us-east-1"
+"""Where CloudFront's certificates are."""
+
+SERVICE_LINKED_ROLES = [
+    f"{service}.amazonaws.com"
+    for service in (
+        "dynamodb.application-autoscaling",
+        "elasticache",
+        "email.cognito-idp",
+        "ops.apigateway",
+        "rds",
+        "wafv2",
+    )
+]
+"""Services that make their own role on first use in an account."""
+PASSED_TO = [f"{service}.amazonaws.com" for service in ("lambda", "scheduler", "vpc-flow-logs")]
+"""Services that work under roles of the stack."""
+
+
+@dataclass(frozen=True)
+class DeploymentPermissions:
+    """Statements by what they are about, each list for a policy of its own.
+
+    What ARNs name is limited to what is named after the environment; where ARNs hold ids, `other_environments` protects what carries
+    another environment's tag. What has neither name nor tag is only out of reach in an account of its own.
+    """
+
+    environment: Environment
+    names: Names
+
+    @property
+    def boundary_arn(self) -> str:
+        """The policy that bounds every role of the stack."""
+        return self._global_arn("iam", f"policy/{self.names.of('platform', 'boundary')}")
+
+    def state(self, *, write: bool) -> list[Statement]:
+        """Terraform's state of this environment, and what a plan opens."""
+        state = self.environment.state
+        bucket, key = f"arn:aws:s3:::{state.bucket}", f"arn:aws:s3:::{state.bucket}/{state.key}"
+        statements = [
+            Statement(
+                sid="FindState",
+                actions=["s3:ListBucket"],
+                resources=[bucket],
+                # Terraform also asks for other workspaces, which lie below env:/.
+                conditions={"StringLike": {"s3:prefix": [f"{state.key}*", "env:/*"]}},
+            ),
+            Statement(sid="State", actions=["s3:GetObject", *(["s3:PutObject"] if write else [])], resources=[key]),
+            # The plan opens ephemeral resources as well; what is made there is thrown away.
+            Statement(sid="MakeSecrets", actions=["secretsmanager:GetRandomPassword"], resources=["*"]),
+        ]
+        if write:
+            lock = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+            statements.append(Statement(sid="Lock", actions=lock, resources=[f"{key}.tflock"]))
+        return statements
+
+    def no_data(self) -> list[Statement]:
+        """Holds whatever else the role is ever given."""
+        return [
+            Statement(
+                sid="NoData",
+                effect="Deny",
+                actions=_actions(
+                    "ssm:GetParameter* secretsmanager:GetSecretValue dynamodb:GetItem BatchGetItem Query Scan "
+                    "GetRecords PartiQLSelect sqs:ReceiveMessage logs:GetLogEvents FilterLogEvents StartQuery"
+                ),
+                resources=["*"],
+            ),
+            Statement(
+                sid="NoObjects",
+                effect="Deny",
+                actions=["s3:GetObject*"],
+                resources=self._buckets(
+                    ("profile", "avatars"),
+                    ("chat", "attachments"),
+                    ("platform", "backups"),
+                    ("platform", "access-logs"),
+                ),
+            ),
+        ]
+
+    def functions(self) -> list[Statement]:
+        """Functions, events, queues, topics, logs and alarms."""
+        environment, names = self.environment.name, self.names
+        functions = names.arn("lambda", f"function:*-lambda-{environment}")
+        bus = f"multitask-events-{environment}"
+        log_groups = [
+            names.arn("logs", f"log-group:{group}{rest}")
+            for group in (f"*-{environment}", f"API-Gateway-Execution-Logs_*/{environment}")
+            for rest in ("", ":*", "/*")
+        ]
+        return [
+            Statement(sid="Functions", actions=["lambda:*"], resources=[functions, f"{functions}:*"]),
+            Statement(
+                sid="EventSources",
+                actions=_actions("lambda:CreateEventSourceMapping UpdateEventSourceMapping DeleteEventSourceMapping"),
+                resources=["*"],
+                conditions={"ArnLike": {"lambda:FunctionArn": functions}},
+            ),
+            Statement(
+                sid="Events",
+                actions=["events:*"],
+                resources=[
+                    names.arn("events", f"event-bus/{bus}"),
+                    names.arn("events", f"rule/{bus}/*"),
+                    *self._named("events", "rule/", "archive/"),
+                ],
+            ),
+            Statement(
+                sid="Schedules", actions=["scheduler:*"], resources=self._named("scheduler", "schedule/default/")
+            ),
+            Statement(
+                sid="Queues",
+                actions=_actions("sqs:CreateQueue DeleteQueue GetQueue* SetQueueAttributes *Tag*"),
+                resources=self._named("sqs", ""),
+            ),
+            Statement(
+                sid="Topics",
+                actions=_actions("sns:CreateTopic DeleteTopic *Attributes Subscribe List* *agResource"),
+                resources=[*self._named("sns", "multitask-"), names.arn("sns", f"multitask-*-{environment}:*")],
+            ),
+            Statement(
+                sid="Logs",
+                actions=_actions("logs:CreateLogGroup DeleteLogGroup *RetentionPolicy *Tag*"),
+                resources=log_groups,
+            ),
+            Statement(
+                sid="LogSettings",  # of the account: these know no resources
+                actions=_actions("logs:Describe* *LogDelivery ListLogDeliveries PutResourcePolicy *QueryDefinition"),
+                resources=["*"],
+            ),
+            Statement(
+                sid="Alarms",
+                actions=_actions("cloudwatch:PutMetricAlarm DeleteAlarms *agResource ListTagsForResource"),
+                resources=self._named("cloudwatch", "alarm:"),
+            ),
+            Statement(
+                sid="Dashboards",
+                actions=["cloudwatch:*Dashboard", "cloudwatch:DeleteDashboards"],
+                resources=[self._global_arn("cloudwatch", f"dashboard/multitask-*-{environment}")],
+            ),
+            Statement(
+                sid="Traces",
+                actions=_actions("xray:*Group *agResource ListTagsForResource"),
+                resources=[names.arn("xray", f"group/*-{environment}/*")],
+            ),
+            Statement(
+                sid="Unnamed",  # these know no resources
+                actions=_actions(
+                    "cloudwatch:DescribeAlarms sns:*SubscriptionAttributes Unsubscribe "
+                    "lambda:*EventSourceMappings GetEventSourceMapping sqs:ListQueues"
+                ),
+                resources=["*"],
+            ),
+        ]
+
+    def data(self) -> list[Statement]:
+        """Tables, databases, buckets, users, keys and parameters: how they are set up, not what is in them."""
+        environment, names = self.environment.name, self.names
+        every_bucket = f"arn:aws:s3:::{names.bucket('*', '*')}"
+        published = self._buckets(("platform", "artifacts"), ("platform", "frontend"))
+        statements = [
+            Statement(
+                sid="Tables",
+                actions=_actions(
+                    "dynamodb:CreateTable UpdateTable DeleteTable Describe* UpdateTimeToLive "
+                    "UpdateContinuousBackups *Tag*"
+                ),
+                resources=self._named("dynamodb", "table/"),
+            ),
+            Statement(
+                sid="TableCapacity",
+                actions=["application-autoscaling:*"],
+                resources=["*"],  # targets and policies are named by ids
+                conditions={"StringEquals": {"application-autoscaling:service-namespace": "dynamodb"}},
+            ),
+            Statement(
+                sid="Database",
+                actions=_actions("rds:Create* Modify* Delete* Describe* *Tags* ResetDBClusterParameterGroup"),
+                resources=[
+                    *self._named("rds", "cluster:", "cluster-pg:", "subgrp:"),
+                    names.arn("rds", f"db:*-{environment}*"),
+                    names.arn("rds", "pg:default.*"),
+                    names.arn("rds", "og:default:*"),
+                ],
+            ),
+            Statement(
+                sid="DatabaseSecret",  # RDS makes and rotates it
+                actions=_actions("secretsmanager:CreateSecret TagResource DescribeSecret"),
+                resources=[names.arn("secretsmanager", "secret:rds!cluster-*")],
+            ),
+            Statement(
+                sid="Cache",
+                actions=_actions("elasticache:Create* Modify* Delete* Describe* *Tags*"),
+                resources=[
+                    *self._named(
+                        "elasticache", "replicationgroup:", "subnetgroup:", "parametergroup:", "user:", "usergroup:"
+                    ),
+                    names.arn("elasticache", f"cluster:*-{environment}*"),
+                    names.arn("elasticache", "parametergroup:default.*"),
+                ],
+            ),
+            Statement(sid="Buckets", actions=["s3:*"], resources=[every_bucket]),
+            Statement(
+                sid="Publish",
+                actions=_actions("s3:GetObject* PutObject PutObjectTagging DeleteObject*"),
+                resources=published,
+            ),
+            Statement(
+                sid="Users",
+                actions=_actions(
+                    "cognito-idp:*UserPool *UserPoolClient *UserPoolMfaConfig *Group *agResource ListTagsForResource"
+                ),
+                resources=[names.arn("cognito-idp", "userpool/*")],
+            ),
+            Statement(
+                sid="Keys",
+                actions=_actions(
+                    "kms:Describe* Get* ListResourceTags PutKeyPolicy UpdateKeyDescription EnableKeyRotation "
+                    "ScheduleKeyDeletion *agResource *Alias"
+                ),
+                resources=[names.arn("kms", "key/*")],
+            ),
+            Statement(
+                sid="MakeKeys",
+                actions=["kms:CreateKey", "kms:TagResource"],
+                resources=["*"],
+                conditions=self._of_environment("RequestTag"),
+            ),
+            Statement(
+                sid="KeyAlias", actions=["kms:*Alias"], resources=[names.arn("kms", f"alias/multitask-{environment}")]
+            ),
+            Statement(
+                sid="Parameters",
+                actions=_actions(
+                    "ssm:PutParameter GetParameter* DeleteParameter *TagsToResource *TagsFromResource "
+                    "ListTagsForResource"
+                ),
+                resources=[names.arn("ssm", f"parameter{names.parameter('*')}")],
+            ),
+            Statement(
+                sid="Unnamed",  # these know no resources
+                actions=_actions(
+                    "application-autoscaling:Describe* ListTagsForResource cognito-idp:CreateUserPool "
+                    "kms:ListAliases ssm:DescribeParameters rds:DescribeDB* DescribeGlobalClusters"
+                ),
+                resources=["*"],
+            ),
+        ]
+        if not self.environment.retains_data:
+            emptied = ["s3:DeleteObject", "s3:DeleteObjectVersion"]
+            statements.append(Statement(sid="EmptyBuckets", actions=emptied, resources=[f"{every_bucket}/*"]))
+        return statements
+
+    def edge(self) -> list[Statement]:
+        """APIs, CDN, certificates, DNS records, firewall and budget."""
+        environment, names, region = self.environment, self.names, self.environment.region
+        certificates = [
+            f"arn:aws:acm:{place}:{environment.account_id}:certificate/*" for place in sorted({region, EDGE_REGION})
+        ]
+        statements = [
+            Statement(
+                sid="Apis",
+                actions=["apigateway:*"],
+                resources=[
+                    f"arn:aws:apigateway:{region}::/{kind}"
+                    for kind in ("restapis", "restapis/*", "apis", "apis/*", "domainnames", "domainnames/*", "tags/*")
+                ],
+            ),
+            Statement(
+                sid="Cdn",
+                actions=["cloudfront:*"],
+                resources=[
+                    self._global_arn("cloudfront", kind)
+                    for kind in (
+                        "distribution/*",
+                        f"function/*-{environment.name}",
+                        "origin-access-control/*",
+                        "response-headers-policy/*",
+                    )
+                ],
+            ),
+            Statement(
+                sid="MakeCdn",  # what is only named once it exists
+                actions=_actions("cloudfront:CreateOriginAccessControl CreateResponseHeadersPolicy CreateFunction"),
+                resources=["*"],
+            ),
+            Statement(
+                sid="Certificates",
+                actions=_actions(
+                    "acm:DescribeCertificate DeleteCertificate *TagsToCertificate RemoveTagsFromCertificate "
+                    "ListTagsForCertificate"
+                ),
+                resources=certificates,
+            ),
+            Statement(
+                sid="MakeCertificates",
+                actions=["acm:RequestCertificate"],
+                resources=["*"],
+                conditions=self._of_environment("RequestTag"),
+            ),
+            Statement(
+                sid="Firewall",
+                actions=["wafv2:*"],
+                resources=[
+                    names.arn("wafv2", f"regional/webacl/multitask-waf-{environment.name}/*"),
+                    names.arn("wafv2", "regional/managedruleset/*"),
+                    names.arn("cognito-idp", "userpool/*"),
+                    f"arn:aws:apigateway:{region}::/restapis/*/stages/{environment.name}",
+                ],
+            ),
+            Statement(
+                sid="FirewallOfPool",
+                actions=_actions("cognito-idp:AssociateWebACL DisassociateWebACL GetWebACLForResource"),
+                resources=[names.arn("cognito-idp", "userpool/*")],
+            ),
+            Statement(
+                sid="Budget",
+                actions=_actions("budgets:ViewBudget ModifyBudget *agResource ListTagsForResource"),
+                resources=[self._global_arn("budgets", f"budget/multitask-platform-{environment.name}")],
+            ),
+        ]
+        if environment.domains:
+            domains = environment.domains
+            own = [domains.api, domains.websocket, domains.cdn, domains.site, *domains.site_aliases]
+            statements += [
+                Statement(
+                    sid="Records",
+                    actions=["route53:ChangeResourceRecordSets"],
+                    resources=[f"arn:aws:route53:::hostedzone/{environment.hosted_zone_id}"],
+                    conditions={
+                        "ForAllValues:StringLike": {
+                            # Each name, and the one that proves it to the certificate's issuer.
+                            "route53:ChangeResourceRecordSetsNormalizedRecordNames": [
+                                *own,
+                                *(f"_*.{name}" for name in own),
+                            ]
+                        }
+                    },
+                ),
+                Statement(
+                    sid="LookAtRecords",
+                    actions=_actions("route53:GetHostedZone ListResourceRecordSets GetChange"),
+                    resources=[
+                        f"arn:aws:route53:::hostedzone/{environment.hosted_zone_id}",
+                        "arn:aws:route53:::change/*",
+                    ],
+                ),
+            ]
+        return statements
+
+    def network(self) -> list[Statement]:
+        """The VPC and all in it."""
+        network = [
+            "ec2:*Vpc",
+            "ec2:ModifyVpcAttribute",
+            "ec2:*VpcEndpoint*",
+            "ec2:*Subnet*",
+            "ec2:*RouteTable",
+            "ec2:*Route",
+            "ec2:*InternetGateway",
+            "ec2:*NatGateway",
+            "ec2:*Address",
+            "ec2:*SecurityGroup*",
+            "ec2:*FlowLogs",
+            "ec2:CreateTags",
+            "ec2:DeleteTags",
+        ]
+        return [
+            Statement(sid="Look", actions=["ec2:Describe*"], resources=["*"]),
+            Statement(
+                sid="MakeNetwork", actions=network, resources=["*"], conditions=self._of_environment("RequestTag")
+            ),
+            Statement(
+                sid="ChangeNetwork", actions=network, resources=["*"], conditions=self._of_environment("ResourceTag")
+            ),
+            Statement(
+                sid="EmptyDefaultGroup",  # each VPC comes with one, which has no tags yet
+                actions=["ec2:RevokeSecurityGroupIngress", "ec2:RevokeSecurityGroupEgress"],
+                resources=[self.names.arn("ec2", "security-group/*")],
+                conditions={"Null": {"aws:ResourceTag/Environment": "true"}},
+            ),
+            self.other_environments(),
+        ]
+
+    def identity(self) -> list[Statement]:
+        """Roles of functions: inside the boundary, handed to AWS services alone."""
+        roles = [self._global_arn("iam", f"role/*-role-{self.environment.name}")]
+        own = [
+            self.boundary_arn,
+            *(
+                self._global_arn("iam", f"{kind}/platform-{name}*-{self.environment.name}")
+                for kind in ("role", "policy")
+                for name in ("deploy-", "plan-")
+            ),
+        ]
+        return [
+            Statement(
+                sid="MakeRoles",
+                actions=_actions("iam:CreateRole PutRolePolicy AttachRolePolicy PutRolePermissionsBoundary"),
+                resources=roles,
+                conditions={"StringEquals": {"iam:PermissionsBoundary": self.boundary_arn}},
+            ),
+            Statement(
+                sid="KeepRoles",
+                actions=_actions(
+                    "iam:UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy DeleteRole DeleteRolePolicy "
+                    "DetachRolePolicy TagRole UntagRole"
+                ),
+                resources=roles,
+            ),
+            Statement(
+                sid="PassRoles",
+                actions=["iam:PassRole"],
+                resources=roles,
+                conditions={"StringEquals": {"iam:PassedToService": PASSED_TO}},
+            ),
+            Statement(
+                sid="ServiceLinkedRoles",
+                actions=["iam:CreateServiceLinkedRole"],
+                resources=[self._global_arn("iam", "role/aws-service-role/*")],
+                conditions={"StringEquals": {"iam:AWSServiceName": SERVICE_LINKED_ROLES}},
+            ),
+            Statement(
+                sid="Look",
+                actions=["iam:Get*", "iam:List*"],
+                resources=[*roles, self._global_arn("iam", f"policy/platform-*-{self.environment.name}")],
+            ),
+            Statement(
+                sid="NotItself",
+                effect="Deny",
+                actions=_actions("iam:Add* Attach* Create* Delete* Detach* PassRole Put* Set* Tag* Untag* Update*"),
+                resources=own,
+            ),
+            Statement(
+                sid="KeepBoundary", effect="Deny", actions=["iam:DeleteRolePermissionsBoundary"], resources=["*"]
+            ),
+        ]
+
+    def boundary(self) -> list[Statement]:
+        """The most that any role of the stack may do: the work of this environment's functions, and no administration."""
+        environment, names = self.environment.name, self.names
+        every_bucket = f"arn:aws:s3:::{names.bucket('*', '*')}"
+        return [
+            Statement(
+                sid="Data",
+                actions=_actions(
+                    "dynamodb:*Item Query ConditionCheckItem DescribeTable *Stream* GetRecords "
+                    "GetShardIterator s3:*Object* ListBucket ssm:GetParameter* secretsmanager:GetSecretValue "
+                    "rds-db:connect elasticache:Connect"
+                ),
+                resources=[
+                    *self._named("dynamodb", "table/"),
+                    names.arn("dynamodb", f"table/*-{environment}/*"),
+                    every_bucket,
+                    f"{every_bucket}/*",
+                    names.arn("ssm", f"parameter{names.parameter('*')}"),
+                    names.arn("secretsmanager", "secret:rds!cluster-*"),
+                    names.arn("rds-db", "dbuser:*/*"),
+                    *self._named("elasticache", "replicationgroup:", "user:"),
+                ],
+            ),
+            Statement(
+                sid="Messages",
+                actions=_actions("sqs:*Message* GetQueueAttributes sns:Publish events:PutEvents lambda:InvokeFunction"),
+                resources=[
+                    *self._named("sqs", ""),
+                    *self._named("sns", ""),
+                    *self._named("events", "event-bus/"),
+                    *self._named("lambda", "function:"),
+                    names.arn("lambda", f"function:*-{environment}:*"),
+                ],
+            ),
+            Statement(
+                sid="Callers",
+                actions=_actions("cognito-idp:Admin* execute-api:ManageConnections Invoke"),
+                resources=[names.arn("cognito-idp", "userpool/*"), names.arn("execute-api", f"*/{environment}/*")],
+            ),
+            Statement(
+                sid="Logs",
+                actions=_actions("logs:CreateLogStream PutLogEvents Describe*"),
+                resources=[
+                    names.arn("logs", f"log-group:*-{environment}"),
+                    names.arn("logs", f"log-group:*-{environment}:*"),
+                ],
+            ),
+            Statement(
+                sid="Runtime",  # these know no resources
+                actions=_actions(
+                    "xray:Put* cloudwatch:PutMetricData ec2:CreateNetworkInterface DeleteNetworkInterface "
+                    "DescribeNetworkInterfaces DescribeSubnets *PrivateIpAddresses"
+                ),
+                resources=["*"],
+            ),
+            Statement(
+                sid="Keys",
+                actions=["kms:Decrypt", "kms:GenerateDataKey*"],
+                resources=[names.arn("kms", "key/*")],
+            ),
+            self.other_environments(),
+        ]
+
+    def other_environments(self) -> Statement:
+        """Nothing, of any service, that carries another environment's tag."""
+        return Statement(
+            sid="OtherEnvironments",
+            effect="Deny",
+            actions=["*"],
+            resources=["*"],
+            conditions={
+                "StringNotEquals": {"aws:ResourceTag/Environment": self.environment.name},
+                "Null": {"aws:ResourceTag/Environment": "false"},
+            },
+        )
+
+    def _global_arn(self, service: str, resource: str) -> str:
+        """An ARN of a service that knows no regions."""
+        return f"arn:aws:{service}::{self.environment.account_id}:{resource}"
+
+    def _named(self, service: str, *kinds: str) -> list[str]:
+        """ARNs of what is named after the environment, for each kind, such as `table/`."""
+        return [self.names.arn(service, f"{kind}*-{self.environment.name}") for kind in kinds]
+
+    def _of_environment(self, tag: str) -> Mapping[str, Mapping[str, str | Sequence[str]]]:
+        return {"StringEquals": {f"aws:{tag}/Environment": self.environment.name}}
+
+    def _buckets(self, *names: tuple[str, str]) -> list[str]:
+        return [f"arn:aws:s3:::{self.names.bucket(service, resource)}/*" for service, resource in names]
+
+
+def _actions(text: str) -> list[str]:
+    """IAM's actions from `service:Action Action ... service:Action ...`."""
+    actions, service = [], ""
+    for word in text.split():
+        prefix, colon, action = word.rpartition(":")
+        service = prefix if colon else service
+        actions.append(f"{service}:{action}")
+    return actions
