@@ -24,6 +24,7 @@ from modules.cdn import Cdn
 from modules.chat import Chat
 from modules.cost import Cost
 from modules.database import Database
+from modules.deployment_identity import DeploymentIdentity
 from modules.health import Health
 from modules.messaging import Messaging
 from modules.migration import Migration
@@ -208,6 +209,9 @@ class PlatformStack(TerraformStack):
             edge_provider=edge_provider,
         )
 
+        identity = DeploymentIdentity(self, "deployment-identity", environment=environment, names=names)
+        identity.bound(self)
+
         outputs: dict[str, object] = {
             "api_url": rest_api.url,
             "api_id": rest_api.api_id,
@@ -239,6 +243,9 @@ class PlatformStack(TerraformStack):
             "state_bucket": environment.state.bucket,
             "version": _version(artifacts),
         }
+        if identity.deploy_role_arn and identity.plan_role_arn:
+            outputs["deploy_role_arn"] = identity.deploy_role_arn
+            outputs["plan_role_arn"] = identity.plan_role_arn
         if environment.release_strategy == "gradual":
             outputs["next_step"] = (
                 f"Traffic stays on the version each `{ALIAS}` alias names; `python -m ops deploy {environment.name}` migrates and moves it"
