@@ -10,6 +10,8 @@ from cdktf_cdktf_provider_aws.acm_certificate_validation import AcmCertificateVa
 from cdktf_cdktf_provider_aws.route53_record import Route53Record
 from constructs import Construct
 
+from modules.base.naming import service_tag
+
 
 class Certificate(Construct):
     """A certificate for several names, ready to use: `arn` is known once ACM has seen the validation records.
@@ -37,6 +39,7 @@ class Certificate(Construct):
             subject_alternative_names=list(domain_names[1:]) or None,
             validation_method="DNS",
             provider=provider,
+            tags=service_tag("platform"),
             lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
         )
         records = []
