@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from cdktf_cdktf_provider_aws.sqs_queue import SqsQueue
-from cdktf_cdktf_provider_aws.sqs_queue_redrive_allow_policy import SqsQueueRedriveAllowPolicy
 from constructs import Construct
 
 from modules.base.alarm import Alarm
@@ -29,6 +28,7 @@ class DeadLetterQueue(Construct):
         alerts_topic_arn: hears of messages in it.
         cause: what a message in it means, for the alarm's description.
         senders: statements that let others send; their resource is filled in here.
+        source_arn: the queue it belongs to, the only one that may; None: it belongs to no queue.
         fifo: takes what a FIFO queue could not handle.
         tls_only: deny plain HTTP.
 
@@ -48,6 +48,7 @@ class DeadLetterQueue(Construct):
         alerts_topic_arn: str,
         cause: str,
         senders: Sequence[Statement] = (),
+        source_arn: str | None = None,
         fifo: bool = False,
         tls_only: bool = True,
     ) -> None:
@@ -62,6 +63,10 @@ class DeadLetterQueue(Construct):
             kms_master_key_id=kms_key_arn,
             message_retention_seconds=DLQ_RETENTION,
             policy=_policy(names.arn("sqs", name), senders, tls_only),
+            # By the queue's name: a resource of its own would wait for the queue, and then for SQS once more.
+            redrive_allow_policy=_compact({"redrivePermission": "byQueue", "sourceQueueArns": [source_arn]})
+            if source_arn
+            else None,
             tags=tags,
         )
         self.name: str = queue.name
@@ -120,6 +125,7 @@ class Queue(Construct):
         tls_only: bool = True,
     ) -> None:
         super().__init__(scope, id_)
+        name = f"{names.of(service, f'{resource}-queue')}{'.fifo' if fifo else ''}"
         self.dead_letter_queue = DeadLetterQueue(
             self,
             "dead-letters",
@@ -129,10 +135,10 @@ class Queue(Construct):
             kms_key_arn=kms_key_arn,
             alerts_topic_arn=alerts_topic_arn,
             cause=f"messages that failed {max_receives} times",
+            source_arn=names.arn("sqs", name),
             fifo=fifo,
             tls_only=tls_only,
         )
-        name = f"{names.of(service, f'{resource}-queue')}{'.fifo' if fifo else ''}"
         queue = SqsQueue(
             self,
             "queue",
@@ -149,12 +155,6 @@ class Queue(Construct):
         self.name: str = queue.name
         self.arn: str = queue.arn
         self.url: str = queue.url
-        SqsQueueRedriveAllowPolicy(
-            self,
-            "redrive",
-            queue_url=self.dead_letter_queue.url,
-            redrive_allow_policy=_compact({"redrivePermission": "byQueue", "sourceQueueArns": [self.arn]}),
-        )
 
 
 def _compact(document: Mapping[str, object]) -> str:
