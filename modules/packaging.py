@@ -57,7 +57,7 @@ class Artifact:
     path: Path
     """The zip."""
     digest: str
-    """SHA-256 (hex) of names and contents of the packaged files."""
+    """SHA-256 (hex) of the sources' names and contents and of the dependencies' pins, hashes and platform."""
 
 
 class Packager:
@@ -170,15 +170,16 @@ class Packager:
         return lines
 
     def _zip(self, function: str, dependencies: Path) -> Artifact:
-        files = dict(sorted([*_files(dependencies, ""), *self._sources(function)]))
-        contents = {name: file.read_bytes() for name, file in files.items()}
-        digest = _digest(contents.items())
+        sources = {name: file.read_bytes() for name, file in sorted(self._sources(function))}
+        # The folder's name stands for what is in it, which is read only when a zip has to be made.
+        digest = _digest([("dependencies", dependencies.name.encode()), *sources.items()])
         path = self._build / "functions" / f"{function}-{digest[:16]}.zip"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
+            contents = {name: file.read_bytes() for name, file in _files(dependencies, "")} | sources
             part = path.with_suffix(f".{os.getpid()}.part")
             with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
-                for name, content in contents.items():
+                for name, content in sorted(contents.items()):
                     entry = zipfile.ZipInfo(name, ZIP_EPOCH)
                     entry.external_attr = 0o644 << 16
                     entry.compress_type = zipfile.ZIP_DEFLATED

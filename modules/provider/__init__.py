@@ -2,7 +2,7 @@
 
 The bindings are 2,137 generated Python modules and as many JavaScript ones; a stack uses some 80. Imported the ordinary way all of
 them are loaded. `load_lazily` makes later imports of `cdktf_cdktf_provider_aws.<resource>` load that resource alone: in Python
-a bare parent package stands in for the package's `__init__`, in Node a preload (lazy_barrel.cjs) turns the barrel file's
+a bare parent package stands in for the package's `__init__`, in Node a preload (preload.cjs) turns the barrel file's
 requires into getters. The output is the same, byte for byte. Where a provider release has another shape, the ordinary import serves,
 with a warning.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 
 PACKAGE = "cdktf_cdktf_provider_aws"
-PRELOAD = Path(__file__).with_name("lazy_barrel.cjs")
+PRELOAD = Path(__file__).with_name("preload.cjs")
 
 
 def load_lazily() -> bool:

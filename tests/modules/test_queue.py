@@ -50,14 +50,15 @@ def test_a_message_moves_to_the_dead_letter_queue_after_five_tries_and_stays_the
     assert redrive["maxReceiveCount"] == 5
     assert "dead-letters" in redrive["deadLetterTargetArn"]
     assert queue.one("aws_sqs_queue", name="profile-events-dlq-dev")["message_retention_seconds"] == 14 * 86_400
-    allowed = json.loads(queue.one("aws_sqs_queue_redrive_allow_policy")["redrive_allow_policy"])
+    allowed = json.loads(queue.one("aws_sqs_queue", name="profile-events-dlq-dev")["redrive_allow_policy"])
     assert allowed["redrivePermission"] == "byQueue"
+    assert allowed["sourceQueueArns"] == ["arn:aws:sqs:us-east-1:111122223333:profile-events-queue-dev"]
 
 
 def test_redrive_policies_are_written_as_sqs_answers_them(queue: Synthesized) -> None:
     """The provider compares them as text: a space would be a change in every plan."""
     assert " " not in queue.one("aws_sqs_queue", name="profile-events-queue-dev")["redrive_policy"]
-    assert " " not in queue.one("aws_sqs_queue_redrive_allow_policy")["redrive_allow_policy"]
+    assert " " not in queue.one("aws_sqs_queue", name="profile-events-dlq-dev")["redrive_allow_policy"]
 
 
 def test_the_sender_may_send_to_the_queue_alone_and_nobody_without_tls(queue: Synthesized) -> None:

@@ -1,10 +1,13 @@
-// Serves the provider's barrel file (one require for each of its two thousand resources) through lazy getters.
-// Loaded by `node --require` ahead of jsii's runtime; every other file is left alone.
+// Loaded by `node --require` ahead of jsii's runtime; leaves every file alone but two:
+// - the provider's barrel file (one require for each of its two thousand resources) is served through lazy getters;
+// - cdktf's stack traces, taken for each reference to say where it was made, would show jsii's frames and never the Python that
+//   asked: they are left out.
 "use strict";
 const Module = require("node:module");
 const path = require("node:path");
 
 const BARREL = path.join("@cdktf", "provider-aws", "lib", "index.js");
+const STACK_TRACE = path.join("cdktf", "lib", "tokens", "private", "stack-trace.js");
 const LINE = /^exports\.(\w+) = (?:__importStar\()?require\("(\.\/[\w-]+)"\)\)?;$/;
 // What surrounds those lines in a file the TypeScript compiler wrote.
 const OTHER = /^("use strict";|\/[/*].*| \*.*|Object\.defineProperty\(exports, "__esModule".*|exports\.\w+ = (exports\.\w+ = )*void 0;|)$/;
@@ -22,6 +25,10 @@ function resourcesOf(source) {
 }
 
 Module._extensions[".js"] = function (module, filename) {
+  if (filename.endsWith(STACK_TRACE)) {
+    module.exports.captureStackTrace = () => [];
+    return;
+  }
   if (!filename.endsWith(BARREL)) return ordinary(module, filename);
   const resources = resourcesOf(require("node:fs").readFileSync(filename, "utf8"));
   if (!resources) {
