@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from cdktf import TerraformResourceLifecycle
@@ -215,7 +216,7 @@ class Security(Construct):
         name = f"multitask-waf-{self._environment.name}"
         limited = self._environment.rate_limiting
         with_body = self._environment.capabilities.waf_response_bodies
-        acl = Wafv2WebAcl(
+        acl = _WebAcl(
             self,
             "firewall",
             name=name,
@@ -268,6 +269,26 @@ class Security(Construct):
                 ),
             ],
         )
+
+
+class _WebAcl(Wafv2WebAcl):
+    """A web ACL that HCL can have: the bindings leave its rules' statements untyped, and CDKTF writes what is untyped as attributes."""
+
+    def _synthesize_hcl_attributes(self) -> Mapping[str, Any]:
+        attributes = super()._synthesize_hcl_attributes()
+        for rule in attributes["rule"]["value"]:
+            rule["statement"] = _blocks(rule["statement"]["value"])
+        return attributes
+
+
+def _blocks(value: Any) -> dict[str, Any]:
+    """A value in the form that CDKTF's HCL writer takes: mappings, alone or in a list, are blocks."""
+    if isinstance(value, Mapping | list):
+        blocks = value if isinstance(value, list) else [value]
+        inner = [{name: _blocks(item) for name, item in block.items()} for block in blocks]
+        return {"value": inner, "isBlock": True, "type": "list"}
+    kind = "number" if isinstance(value, int) else "string"
+    return {"value": value, "isBlock": False, "type": "simple", "storageClassType": kind}
 
 
 def _rate_limit_body() -> Wafv2WebAclCustomResponseBody:

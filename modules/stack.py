@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -259,7 +260,11 @@ class PlatformStack(TerraformStack):
         Args:
             outdir: the app's, `cdktf.out` unless told otherwise.
         """
-        write_secrets(outdir / "stacks" / self.environment.name, self.names)
+        directory = outdir / "stacks" / self.environment.name
+        write_secrets(directory, self.names)
+        # As an override of the stack's own block, CDKTF writes it to HCL wrongly.
+        versions = {"terraform": {"required_version": TERRAFORM_VERSION}}
+        (directory / "versions.tf.json").write_text(json.dumps(versions, indent=2) + "\n")
 
     def _terraform_settings(self) -> None:
         state = self.environment.state
@@ -277,7 +282,6 @@ class PlatformStack(TerraformStack):
         )
         # CDKTF 0.21 does not know this argument of the backend.
         self.add_override("terraform.backend.s3.use_lockfile", True)
-        self.add_override("terraform.required_version", TERRAFORM_VERSION)
 
     def _providers(self) -> AwsProvider:
         """The region's provider, which everything uses unless told otherwise, and the edge's."""

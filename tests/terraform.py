@@ -19,7 +19,7 @@ def run(directory: Path, root: Root, *arguments: str, variables: Mapping[str, st
     Raises:
         AssertionError: it failed; the message is Terraform's.
     """
-    command = [str(terraform(root)), *arguments]
+    command = [str(terraform(root)), arguments[0], "-no-color", *arguments[1:]]
     environment = terraform_variables(root, {**os.environ, **variables})
     result = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, (

@@ -41,7 +41,7 @@ from modules.base.naming import Names, service_tag
 AUTHORIZER_TTL = 300
 """Seconds an authorizer's answer serves the same token (API Gateway's default); the services check expiry and session again."""
 
-BEARER_PATTERN = r"^[Bb][Ee][Aa][Rr][Ee][Rr] +[\w-]+\.[\w-]+\.[\w-]+$"
+BEARER_PATTERN = "^[Bb][Ee][Aa][Rr][Ee][Rr] +[0-9A-Za-z_-]+[.][0-9A-Za-z_-]+[.][0-9A-Za-z_-]+$"
 """A Bearer header (RFC 6750; the scheme in any case) with a JWT's three parts: anything else is 401 without an invocation."""
 
 COMPRESSED_FROM = 1024

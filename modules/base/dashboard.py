@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
+
+from modules.base.document import json_document
 
 COLUMNS = 24
 """A dashboard's width (CloudWatch, dashboard body structure)."""
@@ -58,7 +59,7 @@ class Board:
 
     def body(self) -> str:
         """The dashboard's body."""
-        return json.dumps({"widgets": self._widgets})
+        return json_document({"widgets": self._widgets})
 
     def _place(self, type_: str, width: int, height: int, properties: dict[str, Any]) -> None:
         if self._x + width > COLUMNS:

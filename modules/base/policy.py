@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from modules.base.document import json_document
 
 Principal = Mapping[str, str | Sequence[str]]
 
@@ -44,7 +45,7 @@ class Statement:
 
 def policy_document(statements: Sequence[Statement]) -> str:
     """The policy document of these statements, as JSON; references to other resources stay references."""
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement.document() for statement in statements]})
+    return json_document({"Version": "2012-10-17", "Statement": [statement.document() for statement in statements]})
 
 
 def trust_policy(service: str, *, conditions: Mapping[str, Mapping[str, str]] | None = None) -> str:

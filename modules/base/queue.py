@@ -33,7 +33,9 @@ class DeadLetterQueue(Construct):
         tls_only: deny plain HTTP.
 
     Attributes:
+        queue: the resource.
         name, arn, url: the queue's.
+        literal_name: its name, not as a reference.
     """
 
     def __init__(
@@ -55,7 +57,8 @@ class DeadLetterQueue(Construct):
         super().__init__(scope, id_)
         tags = service_tag(service)
         name = f"{names.of(service, f'{resource}-dlq')}{'.fifo' if fifo else ''}"
-        queue = SqsQueue(
+        self.literal_name = name
+        self.queue = queue = SqsQueue(
             self,
             "queue",
             name=name,
@@ -146,11 +149,16 @@ class Queue(Construct):
             fifo_queue=fifo or None,
             kms_master_key_id=kms_key_arn,
             visibility_timeout_seconds=visibility_timeout,
+            # By that queue's name, since CDKTF writes a reference between quotes to HCL wrongly (json_document).
             redrive_policy=_compact(
-                {"deadLetterTargetArn": self.dead_letter_queue.arn, "maxReceiveCount": max_receives}
+                {
+                    "deadLetterTargetArn": names.arn("sqs", self.dead_letter_queue.literal_name),
+                    "maxReceiveCount": max_receives,
+                }
             ),
             policy=_policy(names.arn("sqs", name), senders, tls_only),
             tags=service_tag(service),
+            depends_on=[self.dead_letter_queue.queue],
         )
         self.name: str = queue.name
         self.arn: str = queue.arn

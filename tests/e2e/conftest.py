@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,8 +43,9 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     if given:
         yield Platform.of(Path(given).resolve(), own=False)
         return
-    root = tmp_path_factory.mktemp("platform")
-    command = [sys.executable, "-m", "tests.e2e.keeper", str(root)]
+    # Not below pytest's own directory: that is closed to others, PostgreSQL's user included.
+    root = Path(tempfile.mkdtemp(prefix="multitask-"))
+    command = [sys.executable, "-m", "tests.e2e.keeper", str(root), str(tmp_path_factory.mktemp("logs"))]
     # A session of its own: Ctrl-C ends the tests and the `up`, not what cleans up after them.
     keeper = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, start_new_session=True)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -14,12 +15,13 @@ INTERVAL = 1.0
 """Seconds between tries, while an `up` that lost its caller still holds the root."""
 
 
-def main(root: Root) -> None:
-    """Waits, then takes down. The root's files stay: its logs tell what went wrong."""
+def main(root: Root, logs: Path) -> None:
+    """Waits, then takes down and removes the root, but for its logs: they tell what went wrong."""
     sys.stdin.read()
+    shutil.copytree(root.logs, logs, dirs_exist_ok=True)
     while True:
         try:
-            down(root)
+            down(root, purge=True)
         except OperatorError:
             time.sleep(INTERVAL)
         else:
@@ -27,4 +29,4 @@ def main(root: Root) -> None:
 
 
 if __name__ == "__main__":
-    main(Root(Path(sys.argv[1])))
+    main(Root(Path(sys.argv[1])), Path(sys.argv[2]))

@@ -48,7 +48,8 @@ def test_a_message_moves_to_the_dead_letter_queue_after_five_tries_and_stays_the
     assert main["visibility_timeout_seconds"] == 60
     redrive = json.loads(main["redrive_policy"])
     assert redrive["maxReceiveCount"] == 5
-    assert "dead-letters" in redrive["deadLetterTargetArn"]
+    assert redrive["deadLetterTargetArn"] == "arn:aws:sqs:us-east-1:111122223333:profile-events-dlq-dev"
+    assert any("dead-letters" in dependency for dependency in main["depends_on"])
     assert queue.one("aws_sqs_queue", name="profile-events-dlq-dev")["message_retention_seconds"] == 14 * 86_400
     allowed = json.loads(queue.one("aws_sqs_queue", name="profile-events-dlq-dev")["redrive_allow_policy"])
     assert allowed["redrivePermission"] == "byQueue"

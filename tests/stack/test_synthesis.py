@@ -22,15 +22,18 @@ SECRET_VALUE = re.compile(
     r"(AKIA|ASIA)[0-9A-Z]{16}|-----BEGIN|AIza[\w-]{30}|\bsk-[\w-]{20}|gh[pousr]_\w{30}|eyJ[\w-]+\.eyJ"
 )
 """AWS access keys, PEM, Google, OpenAI and GitHub keys, JWTs."""
-NO_SECRET = re.compile(r"\$\{.*\}|/multitask/\w+/[\w-]+|true|false|\d+|unset|arn:aws:\S+|[\w-]+_(PARAMETER|ARN)")
-"""What a value with such a name may be: a reference, a parameter's name, a switch or number, `unset`."""
+NO_SECRET = re.compile(
+    r"\$\{.*\}|/multitask/\w+/[\w-]+|true|false|\d+|unset|minutes|ROTATE|\$request\.header\.[\w-]+|arn:aws:\S+|[\w-]+_(PARAMETER|ARN)"
+)
+"""What a value with such a name may be: a reference, a parameter's name, a switch, a number or its unit, a provider's default, `unset`."""
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """Every scalar in a document with its path."""
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from leaves(item, f"{path}.{key}")
+            if key != "//":  # CDKTF's notes
+                yield from leaves(item, f"{path}.{key}")
     elif isinstance(value, list):
         for item in value:
             yield from leaves(item, path)

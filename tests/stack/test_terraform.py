@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,10 +24,12 @@ ACCOUNT = "000000000000"
 
 
 @pytest.fixture(scope="session")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Root:
-    root = Root(tmp_path_factory.mktemp("root"))
-    root.prepare()
-    return root
+def root() -> Iterator[Root]:
+    # Not below pytest's own directory: that is closed to others, PostgreSQL's user included.
+    with tempfile.TemporaryDirectory(prefix="multitask-") as directory:
+        root = Root(Path(directory))
+        root.prepare()
+        yield root
 
 
 @pytest.fixture(scope="session")
@@ -50,19 +53,21 @@ def empty_cloud(root: Root) -> Iterator[Addresses]:
 
 @pytest.mark.parametrize("environment", environment_names())
 def test_json_is_valid(synthesized: Path, root: Root, environment: str) -> None:
-    check(synthesized / environment, root)
+    assert validate(synthesized / environment, root).strip() == "Success! The configuration is valid."
 
 
 @pytest.mark.parametrize("environment", environment_names())
 def test_hcl_is_valid(hcl: Path, root: Root, environment: str) -> None:
     assert list((hcl / environment).glob("*.tf"))
-    check(hcl / environment, root)
+    # With warnings: CDKTF quotes the references of depends_on.
+    said = validate(hcl / environment, root)
+    assert "Success! The configuration is valid" in said
+    assert set(re.findall("Warning: (.*)", said)) == {"Quoted references are deprecated"}
 
 
-def check(directory: Path, root: Root) -> None:
+def validate(directory: Path, root: Root) -> str:
     run(directory, root, "init", "-backend=false", "-input=false")
-    found = json.loads(run(directory, root, "validate", "-json"))
-    assert (found["valid"], found["diagnostics"]) == (True, [])
+    return run(directory, root, "validate")
 
 
 @pytest.fixture(scope="session")
