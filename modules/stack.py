@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -262,9 +261,8 @@ class PlatformStack(TerraformStack):
         """
         directory = outdir / "stacks" / self.environment.name
         write_secrets(directory, self.names)
-        # As an override of the stack's own block, CDKTF writes it to HCL wrongly.
-        versions = {"terraform": {"required_version": TERRAFORM_VERSION}}
-        (directory / "versions.tf.json").write_text(json.dumps(versions, indent=2) + "\n")
+        # As an override of the stack's own block, CDKTF would write it to HCL wrongly.
+        (directory / "versions.tf").write_text(f'terraform {{\n  required_version = "{TERRAFORM_VERSION}"\n}}\n')
 
     def _terraform_settings(self) -> None:
         state = self.environment.state

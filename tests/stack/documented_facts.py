@@ -485,10 +485,12 @@ SETTINGS: dict[str, Any] = {
     "terraform.backend.s3.use_lockfile": True,
     "terraform.required_providers.aws.source": "hashicorp/aws",
     "terraform.required_providers.aws.version": "5.100.0",  # inside the documented ~> 5.0
-    "terraform.required_version": ">= 1.11",  # corrected: lock files in S3, write-only arguments
     "data": None,  # a plan needs no existing cloud
 }
 """The stack's own."""
+
+TERRAFORM_VERSION = ">= 1.11"
+"""Corrected: lock files in S3 and write-only arguments came with it."""
 
 PROVIDER = {
     "region": "us-east-1",

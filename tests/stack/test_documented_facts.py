@@ -21,6 +21,7 @@ from tests.stack.documented_facts import (
     ROUTES,
     SETTINGS,
     TABLES,
+    TERRAFORM_VERSION,
     Count,
     Documented,
 )
@@ -57,6 +58,10 @@ def test_there_are_as_many_as_documented(stack: Stack, count: Count) -> None:
 @pytest.mark.parametrize("path", SETTINGS)
 def test_the_stacks_settings_are_as_documented(stack: Stack, path: str) -> None:
     assert stack.agrees(at(stack.document, path), SETTINGS[path]), at(stack.document, path)
+
+
+def test_an_older_terraform_is_refused(stack: Stack) -> None:
+    assert f'required_version = "{TERRAFORM_VERSION}"' in (stack.directory / "versions.tf").read_text()
 
 
 def test_every_provider_tags_alike_and_keeps_to_its_account(stack: Stack) -> None:
