@@ -68,7 +68,7 @@ def embedded_variables(addresses: Addresses) -> dict[str, str]:
         "AWS_ENDPOINT_URL": addresses.aws,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-        "AWS_REGION": "us-east-1",
+        **_region("us-east-1"),
         "AWS_EC2_METADATA_DISABLED": "true",
         "DATABASE_ENDPOINT": addresses.database,
         "CACHE_ENDPOINT": addresses.cache,
@@ -93,4 +93,9 @@ def connect(name: str, root: Root) -> Cloud:
         environment = load_environment(name, variables=variables) if variables else load_environment(name)
     except EnvironmentFileError as error:
         raise OperatorError(str(error)) from error
-    return Cloud(environment, variables or {"AWS_REGION": environment.region}, endpoint)
+    return Cloud(environment, variables or _region(environment.region), endpoint)
+
+
+def _region(region: str) -> dict[str, str]:
+    """Terraform reads the first, boto3 the second."""
+    return {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}

@@ -89,7 +89,7 @@ def migrate(cloud: Cloud, function: str) -> str:
     if reply.get("FunctionError"):
         raise OperatorError(f"The migration failed, so traffic stays where it is: {payload}")
     result = json.loads(payload or "null")
-    status = result.get("statusCode", 200) if isinstance(result, dict) else 200
+    status = result.get("status", 200) if isinstance(result, dict) else 200
     if status == 501:
         return "Migrations: there are none yet"
     if status >= 400:

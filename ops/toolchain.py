@@ -165,7 +165,8 @@ def node_variables() -> dict[str, str]:
             f"{had}: run `make setup`, which installs one in the checkout, or install Node {NODE_MINIMUM} or newer"
         )
     path = os.pathsep.join([str(PROJECT / "node_modules" / ".bin"), str(Path(node).parent), os.environ.get("PATH", "")])
-    return {"JSII_NODE": node, "PATH": path}
+    # Without CHECKPOINT_DISABLE the CDKTF command line asks for newer versions, and logs an error where it gets no answer.
+    return {"JSII_NODE": node, "PATH": path, "CHECKPOINT_DISABLE": "1"}
 
 
 def _node_major(node: str) -> int | None:

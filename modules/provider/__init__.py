@@ -4,7 +4,7 @@ The bindings are 2,137 generated Python modules and as many JavaScript ones; a s
 them are loaded. `load_lazily` makes later imports of `cdktf_cdktf_provider_aws.<resource>` load that resource alone: in Python
 a bare parent package stands in for the package's `__init__`, in Node a preload (preload.cjs) turns the barrel file's
 requires into getters. The output is the same, byte for byte. Where a provider release has another shape, the ordinary import serves,
-with a warning.
+with a warning; PLATFORM_PROVIDER_IMPORT=ordinary asks for it, to compare the two.
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ def load_lazily() -> bool:
     """
     if PACKAGE in sys.modules:
         return getattr(sys.modules[PACKAGE], "__lazy__", False)
+    if os.environ.get("PLATFORM_PROVIDER_IMPORT") == "ordinary":
+        importlib.import_module(PACKAGE)
+        return False
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations or not _has_known_shape(spec.submodule_search_locations[0]):
         warnings.warn(f"{PACKAGE} has another shape than expected: importing it whole, which is slow", stacklevel=2)
         return False
     _preload_in_node()
     sys.modules[PACKAGE] = _bare_package(spec)
-    # Registers the assembly with jsii, as the package's own __init__ does first of all.
-    importlib.import_module(f"{PACKAGE}._jsii")
     return True
 
 

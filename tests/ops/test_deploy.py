@@ -82,7 +82,7 @@ def answer(body: Any, **extra: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("reply", "said"),
     [
-        (answer({"statusCode": 501}), "Migrations: there are none yet"),
+        (answer({"status": 501}), "Migrations: there are none yet"),
         (answer({"applied": ["0001"]}), 'Migrations: {"applied": ["0001"]}'),
         (answer(None), "Migrations: null"),
     ],
@@ -92,7 +92,7 @@ def test_what_came_of_the_migrations_is_said(reply: dict[str, Any], said: str, m
 
 
 @pytest.mark.parametrize(
-    "reply", [answer({"errorMessage": "no"}, FunctionError="Unhandled"), answer({"statusCode": 500})]
+    "reply", [answer({"errorMessage": "no"}, FunctionError="Unhandled"), answer({"status": 500})]
 )
 def test_a_failed_migration_stops_the_release(reply: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OperatorError, match="traffic stays where it is"):
