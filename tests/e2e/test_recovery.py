@@ -13,8 +13,6 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
-
 from ops.embedded import EmbeddedCloud
 from ops.root import PROJECT, Root
 from tests.e2e.support import Api, Person, Platform, run_ops
@@ -76,23 +74,6 @@ def test_up_again_converges_and_keeps_everything(own_platform: Platform) -> None
     person.me().expect(200)
 
 
-def test_a_lock_that_a_killed_run_left_is_removed(own_platform: Platform) -> None:
-    """Of ours, by the last run's record: the lock was taken while that ran, and it is over."""
-    run_file = own_platform.directory / ".terraform" / "run.json"
-    run = json.loads(run_file.read_text())
-    state = own_platform.cloud.environment.state
-    lock = {
-        "ID": str(uuid.uuid4()),
-        "Operation": "OperationTypeApply",
-        "Who": f"somebody@{socket.gethostname()}",
-        "Created": datetime.fromtimestamp(run["started"] + 1, UTC).isoformat().replace("+00:00", "Z"),
-    }
-    s3 = own_platform.aws("s3")
-    s3.put_object(Bucket=state.bucket, Key=f"{state.key}.tflock", Body=json.dumps(lock))
-    _, said = up(own_platform)
-    assert "Removed the state lock that a killed run left: somebody@" in said
-
-
 def test_somebody_elses_lock_is_respected(own_platform: Platform) -> None:
     state = own_platform.cloud.environment.state
     lock = {"ID": "5", "Operation": "OperationTypeApply", "Who": "ada@elsewhere", "Created": "2026-01-01T00:00:00Z"}
@@ -105,12 +86,26 @@ def test_somebody_elses_lock_is_respected(own_platform: Platform) -> None:
     assert "locked by ada@elsewhere" in result.stderr
 
 
-@pytest.mark.parametrize("service", ["cache", "database"])
-def test_a_killed_service_comes_back(own_platform: Platform, service: str) -> None:
-    process = EmbeddedCloud(Root(own_platform.root)).running()[service]
-    os.kill(process.pid, signal.SIGKILL)
+def test_killed_services_and_a_killed_runs_lock_are_put_right(own_platform: Platform) -> None:
+    """The lock is one of ours by the last run's record: it was taken while that ran, and it is over."""
+    run = json.loads((own_platform.directory / ".terraform" / "run.json").read_text())
+    state = own_platform.cloud.environment.state
+    lock = {
+        "ID": str(uuid.uuid4()),
+        "Operation": "OperationTypeApply",
+        "Who": f"somebody@{socket.gethostname()}",
+        "Created": datetime.fromtimestamp(run["started"] + 1, UTC).isoformat().replace("+00:00", "Z"),
+    }
+    s3 = own_platform.aws("s3")
+    s3.put_object(Bucket=state.bucket, Key=f"{state.key}.tflock", Body=json.dumps(lock))
+    running = EmbeddedCloud(Root(own_platform.root)).running()
+    killed = [running["cache"], running["database"]]
+    for process in killed:
+        os.kill(process.pid, signal.SIGKILL)
     _, said = up(own_platform)
-    assert f"{service} was not stopped but died (process {process.pid}): starting it again" in said
+    for process in killed:
+        assert f"{process.name} was not stopped but died (process {process.pid}): starting it again" in said
+    assert "Removed the state lock that a killed run left: somebody@" in said
 
 
 def test_a_killed_aws_comes_back(own_platform: Platform) -> None:
