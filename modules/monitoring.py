@@ -135,7 +135,7 @@ class Monitoring(Construct):
             tags=service_tag(service),
             **metric,
         )
-        self._alarm_arns.append(alarm.alarm.arn)
+        self._alarm_arns.append(alarm.arn)
 
     def _function_alarm(self) -> None:
         first, *others = self._monitored.functions.values()

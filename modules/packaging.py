@@ -59,6 +59,19 @@ class Artifact:
     digest: str
     """SHA-256 (hex) of the sources' names and contents and of the dependencies' pins, hashes and platform."""
 
+    @property
+    def asset(self) -> str:
+        """Where the zip lies below its stack's folder."""
+        return f"assets/{self.function}/{self.digest[:16]}.zip"
+
+    def place(self, directory: Path) -> None:
+        """Puts the zip where `asset` says, below a stack's folder, and removes what was there before it."""
+        target = directory / self.asset
+        if not target.is_file():
+            shutil.rmtree(target.parent, ignore_errors=True)
+            target.parent.mkdir(parents=True)
+            shutil.copyfile(self.path, target)
+
 
 class Packager:
     """Packages functions of one source tree for one platform.

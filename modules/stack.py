@@ -58,6 +58,7 @@ class PlatformStack(TerraformStack):
     def __init__(self, scope: Construct, environment: Environment, *, artifacts: Mapping[str, Artifact]) -> None:
         super().__init__(scope, environment.name)
         self.environment = environment
+        self._artifacts = artifacts
         self.names = names = Names(environment)
         self._terraform_settings()
         edge_provider = self._providers()
@@ -254,12 +255,14 @@ class PlatformStack(TerraformStack):
             TerraformOutput(self, name, value=value, static_id=True)
 
     def write_files_beside(self, outdir: Path) -> None:
-        """Writes what CDKTF has no construct for, as Terraform files of their own; call it after the app's synthesis.
+        """Writes what the stack's own Terraform refers to or has no construct for; call it after the app's synthesis.
 
         Args:
             outdir: the app's, `cdktf.out` unless told otherwise.
         """
         directory = outdir / "stacks" / self.environment.name
+        for artifact in self._artifacts.values():
+            artifact.place(directory)
         write_secrets(directory, self.names)
         # As an override of the stack's own block, CDKTF would write it to HCL wrongly.
         (directory / "versions.tf").write_text(f'terraform {{\n  required_version = "{TERRAFORM_VERSION}"\n}}\n')

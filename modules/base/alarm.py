@@ -24,7 +24,7 @@ class Metric:
     dimensions: Mapping[str, str] = field(default_factory=dict)
 
 
-class Alarm(Construct):
+class Alarm(CloudwatchMetricAlarm):
     """One alarm on one metric or on the sum of several, with what the documentation gives as defaults.
 
     Args:
@@ -63,7 +63,6 @@ class Alarm(Construct):
         comparison: str = "GreaterThanThreshold",
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(scope, id_)
         metrics = [Metric(metric, dimensions or {}), *plus]
         if len(metrics) > MAX_METRICS:
             raise ValueError(
@@ -71,9 +70,9 @@ class Alarm(Construct):
             )
         single = not plus
         percentile = statistic.startswith("p")
-        self.alarm = CloudwatchMetricAlarm(
-            self,
-            "alarm",
+        super().__init__(
+            scope,
+            id_,
             alarm_name=name,
             alarm_description=description,
             namespace=namespace if single else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cdktf import AssetType, TerraformAsset, TerraformResourceLifecycle
+from cdktf import TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
 from cdktf_cdktf_provider_aws.iam_role import IamRole
 from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
@@ -116,7 +116,7 @@ class LambdaFunction(Construct):
             "code",
             bucket=platform.artifact_bucket,
             key=f"functions/{function}/{artifact.digest}.zip",
-            source=TerraformAsset(self, "artifact", path=str(artifact.path), type=AssetType.FILE).path,
+            source=artifact.asset,
             tags=tags,
             # The new object first: the function moves to it before the old one goes.
             lifecycle=TerraformResourceLifecycle(create_before_destroy=True),

@@ -3,6 +3,8 @@
 // - cdktf's stack traces, taken for each reference to say where it was made, would show jsii's frames and never the Python that
 //   asked: they are left out.
 "use strict";
+// Most of what runs here runs a few times only: compiled at once without optimization it is faster than interpreted first.
+require("node:v8").setFlagsFromString("--always-sparkplug");
 const Module = require("node:module");
 const path = require("node:path");
 
