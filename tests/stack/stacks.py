@@ -29,9 +29,9 @@ def fixed_variables(more: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **more}
 
 
-def synthesize(out: Path, variables: Mapping[str, str] = {}, program: tuple[str, ...] = ("main.py",)) -> Path:
+def synthesize(out: Path, variables: Mapping[str, str] = {}) -> Path:
     """Runs the program into a directory and gives the directory with one folder for each stack."""
-    command = [sys.executable, *program]
+    command = [sys.executable, "main.py"]
     environment = fixed_variables({"CDKTF_OUTDIR": str(out), **variables})
     result = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

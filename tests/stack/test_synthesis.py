@@ -58,9 +58,8 @@ def test_two_runs_write_the_same_bytes(synthesized: Path, tmp_path: Path) -> Non
 
 
 def test_the_ordinary_import_writes_the_same_bytes(synthesized: Path, tmp_path: Path) -> None:
-    """`cdktf_cdktf_provider_aws` imported first is imported whole, as without modules/provider."""
-    program = "import cdktf_cdktf_provider_aws, runpy; runpy.run_path('main.py', run_name='__main__')"
-    ordinary = files(synthesize(tmp_path, {"PLATFORM_ENVIRONMENTS": "dev"}, ("-c", program)) / "dev")
+    variables = {"PLATFORM_ENVIRONMENTS": "dev", "PLATFORM_PROVIDER_IMPORT": "ordinary"}
+    ordinary = files(synthesize(tmp_path, variables) / "dev")
     assert ordinary == files(synthesized / "dev")
 
 
