@@ -21,6 +21,7 @@ TIMEOUT = 900
 """Seconds; whichever test comes first waits for the platform."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before the workers read the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All of them run on one worker, in the order of their files."""
     for item in items:
