@@ -91,9 +91,7 @@ def test_what_came_of_the_migrations_is_said(reply: dict[str, Any], said: str, m
     assert migrate(cloud(Lambda({}, {}, reply), monkeypatch), "m") == said
 
 
-@pytest.mark.parametrize(
-    "reply", [answer({"errorMessage": "no"}, FunctionError="Unhandled"), answer({"status": 500})]
-)
+@pytest.mark.parametrize("reply", [answer({"errorMessage": "no"}, FunctionError="Unhandled"), answer({"status": 500})])
 def test_a_failed_migration_stops_the_release(reply: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OperatorError, match="traffic stays where it is"):
         migrate(cloud(Lambda({}, {}, reply), monkeypatch), "m")
