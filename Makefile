@@ -49,7 +49,7 @@ synth: setup  ## Write every environment's Terraform to cdktf.out/stacks/
 	@$(OPS) synth
 
 test: setup $(CHECKOV)/.venv/.synced  ## Run the tests on two workers; ARGS are passed on to pytest
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 # checkov pins versions that the platform cannot live with.
 $(CHECKOV)/.venv/.synced: $(CHECKOV)/Pipfile.lock | $(VENV)/.synced

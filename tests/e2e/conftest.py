@@ -21,13 +21,11 @@ TIMEOUT = 900
 """Seconds; whichever test comes first waits for the platform."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before the workers read the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of them run on one worker, in the order of their files."""
+    """They run in the order of their files, but for the last."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.e2e)
-            item.add_marker(pytest.mark.xdist_group("platform"))
             item.add_marker(pytest.mark.timeout(TIMEOUT))
     items.sort(key=lambda item: item.path.name == LAST)
 
