@@ -136,7 +136,8 @@ class Database(Construct):
                 instance_class="db.serverless",
                 db_subnet_group_name=subnets.name,
                 publicly_accessible=False,
-                auto_minor_version_upgrade=True,
+                # An upgrade is a change of the environment's engine_version: one that AWS made would be a downgrade to each later plan.
+                auto_minor_version_upgrade=False,
                 performance_insights_enabled=environment.monitoring.detailed_metrics,
                 copy_tags_to_snapshot=True,
                 promotion_tier=index,

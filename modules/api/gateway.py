@@ -16,7 +16,8 @@ from modules.base.naming import service_tag
 
 REQUESTS_PER_CONCURRENCY = 10
 """Requests a second that one unit of Lambda concurrency serves: a call takes about 100 ms. What exceeds the environment's
-concurrency is so answered 429 with Retry-After by the API, before Lambda throttles it into a 5xx."""
+concurrency is so answered 429 with Retry-After by the API, before Lambda throttles it into a 5xx; a service whose own cap is lower
+(auth's) has its throttles alarm."""
 
 BURST_SECONDS = 2
 """A burst may be this many seconds' worth of requests: a page that loads, a reconnecting crowd."""

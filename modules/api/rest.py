@@ -247,6 +247,18 @@ class RestApi(Construct):
             if logs
             else None
         )
+        execution_log = (
+            CloudwatchLogGroup(
+                self,
+                "execution-log",
+                # API Gateway would make this group itself, and keep it for ever.
+                name=f"API-Gateway-Execution-Logs_{self.api_id}/{self.stage_name}",
+                retention_in_days=environment.monitoring.log_retention_days,
+                tags=service_tag("platform"),
+            )
+            if logs
+            else None
+        )
         stage = ApiGatewayStage(
             self,
             "stage",
@@ -260,16 +272,8 @@ class RestApi(Construct):
             if access_log
             else None,
             tags=service_tag("platform"),
+            depends_on=[execution_log] if execution_log else None,
         )
-        if logs:
-            # API Gateway would make this group itself, and keep it for ever.
-            CloudwatchLogGroup(
-                self,
-                "execution-log",
-                name=f"API-Gateway-Execution-Logs_{self.api_id}/{self.stage_name}",
-                retention_in_days=environment.monitoring.log_retention_days,
-                tags=service_tag("platform"),
-            )
         limit = throttle(environment)
         ApiGatewayMethodSettings(
             self,

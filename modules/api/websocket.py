@@ -21,6 +21,7 @@ from cdktf_cdktf_provider_aws.apigatewayv2_stage import (
     Apigatewayv2StageAccessLogSettings,
     Apigatewayv2StageDefaultRouteSettings,
 )
+from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
 from constructs import Construct
 
 from environments import Environment
@@ -183,6 +184,18 @@ class WebSocketApi(Construct):
             if logs
             else None
         )
+        execution_log = (
+            CloudwatchLogGroup(
+                self,
+                "execution-log",
+                # API Gateway would make this group itself, and keep it for ever.
+                name=f"/aws/apigateway/{self.api_id}/{self.stage_name}",
+                retention_in_days=environment.monitoring.log_retention_days,
+                tags=service_tag("chat"),
+            )
+            if logs
+            else None
+        )
         stage = Apigatewayv2Stage(
             self,
             "stage",
@@ -202,6 +215,7 @@ class WebSocketApi(Construct):
             if access_log
             else None,
             tags=service_tag("chat"),
+            depends_on=[execution_log] if execution_log else None,
         )
         self._custom_domain(stage)
 

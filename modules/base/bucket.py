@@ -86,7 +86,6 @@ class Bucket(Construct):
         )
         self.name: str = self.bucket.bucket
         self.arn: str = self.bucket.arn
-        self.domain_name: str = self.bucket.bucket_domain_name
         S3BucketPublicAccessBlock(
             self,
             "public-access",
@@ -96,12 +95,14 @@ class Bucket(Construct):
             ignore_public_acls=True,
             restrict_public_buckets=True,
         )
-        S3BucketOwnershipControls(
+        ownership = S3BucketOwnershipControls(
             self,
             "ownership",
             bucket=self.name,
             rule=S3BucketOwnershipControlsRule(object_ownership=object_ownership),
         )
+        # By way of the ownership controls: CloudFront logs only to a bucket that takes access-control lists already.
+        self.domain_name: str = f"{ownership.id}.s3.amazonaws.com"
         S3BucketServerSideEncryptionConfigurationA(
             self,
             "encryption",

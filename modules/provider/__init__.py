@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import os
-import shlex
 import sys
 import warnings
 from importlib.machinery import ModuleSpec
@@ -58,7 +58,8 @@ def _bare_package(spec: ModuleSpec) -> ModuleType:
 
 def _preload_in_node() -> None:
     """jsii starts Node with this process's environment; a preload of somebody else's stays."""
-    option = f"--require {shlex.quote(str(PRELOAD))}"
+    # Quoted as Node reads NODE_OPTIONS, which is not how a shell does.
+    option = f"--require {json.dumps(str(PRELOAD))}"
     options = os.environ.get("NODE_OPTIONS", "")
     if option not in options:
         os.environ["NODE_OPTIONS"] = f"{options} {option}".strip()

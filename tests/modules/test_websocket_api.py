@@ -109,3 +109,10 @@ def test_clients_and_chat_have_their_own_addresses_and_chats_makes_no_cycle(
     assert re.fullmatch(f"ws:{emulated}", outputs["ws_url"]["value"])
     assert re.fullmatch(f"http:{emulated}", outputs["management_endpoint"]["value"])
     assert "aws_apigatewayv2_domain_name" not in local.types
+
+
+def test_execution_logs_are_kept_no_longer_than_others_and_made_before_the_stage(dev: Synthesized) -> None:
+    groups = dev.document["resource"]["aws_cloudwatch_log_group"]
+    [(label, group)] = [item for item in groups.items() if item[1]["name"].startswith("/aws/apigateway/${")]
+    assert group["retention_in_days"] == 7
+    assert f"aws_cloudwatch_log_group.{label}" in dev.one("aws_apigatewayv2_stage")["depends_on"]
