@@ -36,9 +36,15 @@ class Cloud:
         )
         return boto3.Session(region_name=self.environment.region, **keys)
 
-    def client(self, service: Any, region: str | None = None) -> Any:
-        """A boto3 client; in the environment's region unless another is named."""
+    def client(self, service: Any, region: str | None = None, settings: Config | None = None) -> Any:
+        """A boto3 client; in the environment's region unless another is named.
+
+        Args:
+            settings: what differs from the usual: boto3's timeouts, and its standard retries.
+        """
         config = Config(retries={"mode": "standard"}, s3={"addressing_style": "path"} if self.endpoint else None)
+        if settings:
+            config = config.merge(settings)
         return self._session.client(service, region_name=region, endpoint_url=self.endpoint, config=config)
 
     def check_account(self) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from botocore.config import Config
 
 from ops.cloud import Cloud
 from ops.console import say
@@ -19,9 +21,12 @@ from ops.terraform import Terraform, changes
 from ops.toolchain import terraform, terraform_variables
 
 ALIAS = "live"
-MIGRATION = "migration"
+MIGRATION: Final = "migration"
 FIRST = ("authorizer",)
 """Moved before the services: new services may rely on what the new authorizer passes on, old ones ignore it."""
+
+ANSWER_MARGIN = 10
+"""Seconds an invocation's answer may come after the function's own timeout."""
 
 
 def deploy(cloud: Cloud, root: Root, out: Path, confirm: Callable[[dict[str, int]], None]) -> dict[str, Any]:
@@ -84,7 +89,13 @@ def migrate(cloud: Cloud, function: str) -> str:
     Raises:
         OperatorError: a migration failed. Traffic has not been moved.
     """
-    reply = cloud.client("lambda").invoke(FunctionName=function, Qualifier=ALIAS, Payload=b"{}")
+    # Waited for as long as it may run and never sent twice: a second invocation would migrate beside the first.
+    settings = Config(
+        read_timeout=cloud.environment.function(MIGRATION).timeout + ANSWER_MARGIN,
+        retries={"total_max_attempts": 1},
+        tcp_keepalive=True,
+    )
+    reply = cloud.client("lambda", settings=settings).invoke(FunctionName=function, Qualifier=ALIAS, Payload=b"{}")
     payload = reply["Payload"].read().decode()
     if reply.get("FunctionError"):
         raise OperatorError(f"The migration failed, so traffic stays where it is: {payload}")

@@ -2,9 +2,14 @@ from __future__ import annotations
 
 import io
 import json
+import socket
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.config import Config
+from botocore.exceptions import HTTPClientError
 
 from environments import load_environment
 from ops.cloud import Cloud
@@ -21,6 +26,7 @@ class Lambda:
         self.versions, self.live, self.answer = versions, live, answer or {}
         self.moves: list[str] = []
         self.weights: dict[str, Any] = {}
+        self.settings: Any = None
 
     def get_paginator(self, _: str) -> Any:
         lambda_ = self
@@ -49,7 +55,11 @@ class Lambda:
 
 
 def cloud(client: Lambda, monkeypatch: pytest.MonkeyPatch) -> Cloud:
-    monkeypatch.setattr(Cloud, "client", lambda *_: client)
+    def connect(*_: object, settings: Config | None = None) -> Lambda:
+        client.settings = settings
+        return client
+
+    monkeypatch.setattr(Cloud, "client", connect)
     return Cloud(load_environment("local", variables={}), {})
 
 
@@ -95,3 +105,39 @@ def test_what_came_of_the_migrations_is_said(reply: dict[str, Any], said: str, m
 def test_a_failed_migration_stops_the_release(reply: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OperatorError, match="traffic stays where it is"):
         migrate(cloud(Lambda({}, {}, reply), monkeypatch), "m")
+
+
+def test_a_migration_is_waited_for_as_long_as_it_may_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Lambda({}, {}, answer(None))
+    connected = cloud(client, monkeypatch)
+    migrate(connected, "m")
+    assert client.settings.read_timeout > connected.environment.function("migration").timeout >= 300
+
+
+@pytest.fixture
+def mute() -> Iterator[tuple[str, list[bytes]]]:
+    """An AWS that hangs up instead of answering: its address, and the requests it got."""
+    requests: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                connection, _ = server.accept()
+                with connection:
+                    request = connection.recv(65536)
+                    if not request:
+                        return
+                    requests.append(request)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", requests
+        socket.create_connection(server.getsockname()).close()
+        thread.join()
+
+
+def test_a_migration_whose_answer_is_lost_is_not_run_again(mute: tuple[str, list[bytes]]) -> None:
+    endpoint, requests = mute
+    with pytest.raises(HTTPClientError):
+        migrate(Cloud(load_environment("local", variables={}), {}, endpoint), "m")
+    assert [request.split()[1] for request in requests] == [b"/2015-03-31/functions/m/invocations?Qualifier=live"]
