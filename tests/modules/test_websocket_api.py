@@ -111,8 +111,8 @@ def test_clients_and_chat_have_their_own_addresses_and_chats_makes_no_cycle(
     assert "aws_apigatewayv2_domain_name" not in local.types
 
 
-def test_execution_logs_are_kept_no_longer_than_others_and_made_before_the_stage(dev: Synthesized) -> None:
-    groups = dev.document["resource"]["aws_cloudwatch_log_group"]
+def test_execution_logs_are_kept_no_longer_than_others_and_made_before_the_stage(prod: Synthesized) -> None:
+    groups = prod.document["resource"]["aws_cloudwatch_log_group"]
     [(label, group)] = [item for item in groups.items() if item[1]["name"].startswith("/aws/apigateway/${")]
-    assert group["retention_in_days"] == 7
-    assert f"aws_cloudwatch_log_group.{label}" in dev.one("aws_apigatewayv2_stage")["depends_on"]
+    assert group["retention_in_days"] == 365
+    assert f"aws_cloudwatch_log_group.{label}" in prod.one("aws_apigatewayv2_stage")["depends_on"]
