@@ -73,7 +73,7 @@ class AuthApi:
 
     def confirm(self, request: Request) -> Response:
         body = validate(Confirm, request.json)
-        self._service.confirm(body.email, body.code)
+        self._service.confirm(body.email, body.code, address=request.source_ip)
         return Response(body={"emailVerified": True})
 
     def resend_confirmation(self, request: Request) -> Response:
@@ -121,7 +121,7 @@ class AuthApi:
 
     def reset_password(self, request: Request) -> Response:
         body = validate(ResetPassword, request.json)
-        self._service.reset_password(body.email, body.code, body.new_password)
+        self._service.reset_password(body.email, body.code, body.new_password, address=request.source_ip)
         return Response.no_content()
 
 

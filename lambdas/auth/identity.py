@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _GRANTED = (MODERATOR, ADMIN)  # roles that are Cognito groups; every registered user has USER
 
 
+# Cognito counts these per user: where an unknown email is answered like a known one, they must not show.
+_PER_USER_LIMITS = ("LimitExceededException", "TooManyFailedAttemptsException")
+
+
 class Identity(Protocol):
     """What the logic needs of a user directory. An email is given in lower case."""
 
@@ -75,6 +79,7 @@ class CognitoIdentity:
             UserNotFoundException=wrong,
             NotAuthorizedException=wrong,  # confirmed already
             AliasExistsException=wrong,
+            **dict.fromkeys(_PER_USER_LIMITS, wrong),
         ):
             self._cognito.confirm_sign_up(ClientId=self._client, Username=email, ConfirmationCode=code)
 
@@ -116,6 +121,7 @@ class CognitoIdentity:
             UserNotFoundException=wrong,
             NotAuthorizedException=wrong,
             UserNotConfirmedException=wrong,
+            **dict.fromkeys(_PER_USER_LIMITS, wrong),
             InvalidPasswordException=_refused("newPassword"),
         ):
             self._cognito.confirm_forgot_password(
@@ -157,15 +163,15 @@ class CognitoIdentity:
 
 @contextmanager
 def _translated(**problems: Problem) -> Iterator[None]:
-    """Turns Cognito's errors into the problems named after them; a limit of Cognito's becomes 429."""
+    """Turns Cognito's errors into the problems named after them; a limit of Cognito's without one becomes 429."""
     try:
         yield
     except ClientError as error:
         code = error.response["Error"]["Code"]
-        if code in {"LimitExceededException", "TooManyFailedAttemptsException"}:
-            raise Problem.too_many_requests(60) from error
         if code in problems:
             raise problems[code] from error
+        if code in _PER_USER_LIMITS:
+            raise Problem.too_many_requests(60) from error
         raise
 
 

@@ -1,7 +1,8 @@
 """What the auth service does: it knows tokens, sessions and a user directory, and no HTTP event."""
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -30,6 +31,10 @@ REFRESH_GRACE = 10_000
 LOGIN = Limit("login", 5, 60)
 # The same for a password guessed with a stolen access token, by user.
 CHANGE_PASSWORD = Limit("change-password", 5, 60)
+# Chosen: codes guessed for one pair of address and email, whether or not the email is known. Cognito limits them too, but
+# for known users only, so that its answer would tell who is one.
+CONFIRM = Limit("confirm", 5, 300)
+RESET_PASSWORD = Limit("reset-password", 5, 300)
 # The rest is by address, and chosen: an office or a class shares one address, so an hour admits a group of it at once;
 # register tells whether an email is known and, as the two below, sends mail to whoever is named.
 REGISTER = Limit("register", 20, 3600)
@@ -83,8 +88,10 @@ class AuthService:
         self._events.publish("UserRegistered", actor_id=user_id, data={"userId": user_id, "displayName": display_name})
         return User(user_id=user_id, email=email, display_name=display_name, roles=())
 
-    def confirm(self, email: str, code: str) -> None:
-        self._identity.confirm(email.lower(), code)
+    def confirm(self, email: str, code: str, *, address: str) -> None:
+        email = email.lower()
+        with self._failures_limited(CONFIRM, address, email, counted=HTTPStatus.BAD_REQUEST):
+            self._identity.confirm(email, code)
 
     def resend_confirmation(self, email: str, *, address: str) -> None:
         self._limiter.reserve(RESEND_CONFIRMATION, address)
@@ -92,15 +99,8 @@ class AuthService:
 
     def login(self, email: str, password: str, device: str | dict[str, str] | None, *, address: str) -> SignedIn:
         email = email.lower()
-        attempt = self._limiter.reserve(LOGIN, address, email)
-        try:
+        with self._failures_limited(LOGIN, address, email, counted=HTTPStatus.UNAUTHORIZED):
             user = self._identity.authenticate(email, password)
-        except Exception as error:
-            # Only a wrong email or password counts: not an unverified address, and not an outage.
-            if not (isinstance(error, Problem) and error.status == HTTPStatus.UNAUTHORIZED):
-                self._limiter.release(attempt)
-            raise
-        self._limiter.release(attempt)
         session_id = new_id()
         refresh_token = self._refresh_tokens.derive(session_id, 1)
         assert refresh_token is not None
@@ -212,11 +212,25 @@ class AuthService:
         self._limiter.reserve(FORGOT_PASSWORD, address)
         self._identity.send_reset_code(email.lower())
 
-    def reset_password(self, email: str, code: str, new: str) -> None:
-        user = self._identity.reset_password(email.lower(), code, new)
+    def reset_password(self, email: str, code: str, new: str, *, address: str) -> None:
+        email = email.lower()
+        with self._failures_limited(RESET_PASSWORD, address, email, counted=HTTPStatus.BAD_REQUEST):
+            user = self._identity.reset_password(email, code, new)
         if user is not None:
             self._sessions.revoke_all(user.user_id)
             self._events.publish("PasswordChanged", actor_id=user.user_id, data={"userId": user.user_id})
+
+    @contextmanager
+    def _failures_limited(self, limit: Limit, *subject: str, counted: HTTPStatus) -> Iterator[None]:
+        """Counts an attempt that ends in a problem of the status `counted`: no success, no other refusal, no outage."""
+        attempt = self._limiter.reserve(limit, *subject)
+        try:
+            yield
+        except Exception as error:
+            if not (isinstance(error, Problem) and error.status == counted):
+                self._limiter.release(attempt)
+            raise
+        self._limiter.release(attempt)
 
     def _rotate(self, session: Session, presented: RefreshToken) -> TokenPair | None:
         """Spends the current token for the next; None when another request was faster."""

@@ -61,7 +61,8 @@ RESET: tuple[str, Call] = ("confirm_forgot_password", lambda i: i.reset_password
         (CONFIRM, "ExpiredCodeException", 400, "invalid_code"),
         (CONFIRM, "UserNotFoundException", 400, "invalid_code"),
         (CONFIRM, "NotAuthorizedException", 400, "invalid_code"),
-        (CONFIRM, "LimitExceededException", 429, "too_many_requests"),
+        (CONFIRM, "LimitExceededException", 400, "invalid_code"),
+        (CONFIRM, "TooManyFailedAttemptsException", 400, "invalid_code"),
         (SIGN_IN, "NotAuthorizedException", 401, "invalid_credentials"),
         (SIGN_IN, "UserNotFoundException", 401, "invalid_credentials"),
         (SIGN_IN, "UserNotConfirmedException", 403, "email_not_verified"),
@@ -71,7 +72,8 @@ RESET: tuple[str, Call] = ("confirm_forgot_password", lambda i: i.reset_password
         (RESET, "CodeMismatchException", 400, "invalid_code"),
         (RESET, "UserNotFoundException", 400, "invalid_code"),
         (RESET, "InvalidPasswordException", 422, "invalid_fields"),
-        (RESET, "TooManyFailedAttemptsException", 429, "too_many_requests"),
+        (RESET, "LimitExceededException", 400, "invalid_code"),
+        (RESET, "TooManyFailedAttemptsException", 400, "invalid_code"),
     ],
 )
 def test_errors(

@@ -1,6 +1,7 @@
 """The auth service's rules, without AWS."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -10,16 +11,19 @@ from lambdas.auth.logic import (
     ACCESS_LIFETIME,
     ANONYMOUS,
     ANONYMOUS_LIFETIME,
+    CONFIRM,
     FORGOT_PASSWORD,
     LOGIN,
     REFRESH_GRACE,
     REGISTER,
     RESEND_CONFIRMATION,
+    RESET_PASSWORD,
     SESSION_LIFETIME,
 )
 from lambdas.auth.models import SignedIn, TokenPair, User
 from lambdas.common.caller import Caller
 from lambdas.common.problems import Problem
+from lambdas.common.rate_limit import Limit
 from tests.lambdas.auth.fakes import World
 
 EMAIL, PASSWORD, ADDRESS = "ann@example.com", "Passw0rd!", "203.0.113.7"
@@ -95,6 +99,41 @@ def test_neither_an_unverified_address_nor_an_outage_counts(
             with pytest.raises(type(error)):
                 login(world)
     assert login(world)
+
+
+def confirm(world: World, email: str, code: str, address: str = ADDRESS) -> None:
+    world.service.confirm(email, code, address=address)
+
+
+def reset(world: World, email: str, code: str, address: str = ADDRESS) -> None:
+    world.service.reset_password(email, code, "N3w-passw", address=address)
+
+
+@pytest.mark.parametrize(("limit", "call"), [(CONFIRM, confirm), (RESET_PASSWORD, reset)])
+def test_wrong_codes_are_limited_alike_for_known_and_unknown(
+    world: World, limit: Limit, call: Callable[..., None]
+) -> None:
+    answers = []
+    for email in (EMAIL, "nobody@example.com"):
+        statuses = []
+        for spelling in (email, email.upper(), email, email, email, email):
+            with pytest.raises(Problem) as refusal:
+                call(world, spelling, "111111")
+            statuses.append(int(refusal.value.status))
+        answers.append((statuses, refusal.value.document(), refusal.value.headers))
+    assert answers[0] == answers[1]
+    assert answers[0][0] == [400] * limit.attempts + [429]
+    assert "Retry-After" in answers[0][2]
+    with pytest.raises(Problem) as refusal:
+        call(world, EMAIL, "000000")
+    assert refusal.value.status == 429
+    call(world, EMAIL, "000000", address="198.51.100.1")
+
+
+@pytest.mark.parametrize(("limit", "call"), [(CONFIRM, confirm), (RESET_PASSWORD, reset)])
+def test_right_codes_do_not_count(world: World, limit: Limit, call: Callable[..., None]) -> None:
+    for _ in range(2 * limit.attempts):
+        call(world, EMAIL, "000000")
 
 
 @pytest.mark.parametrize(
@@ -295,8 +334,8 @@ def test_guessing_the_current_password_is_limited(world: World) -> None:
 def test_resetting_the_password_ends_all_sessions(world: World) -> None:
     login(world)
     with pytest.raises(Problem):
-        world.service.reset_password(EMAIL, "111111", "N3w-passw")
+        world.service.reset_password(EMAIL, "111111", "N3w-passw", address=ADDRESS)
     assert world.sessions.items
-    world.service.reset_password("ANN@example.com", "000000", "N3w-passw")
+    world.service.reset_password("ANN@example.com", "000000", "N3w-passw", address=ADDRESS)
     assert not world.sessions.items
     assert world.events.types[-1] == "PasswordChanged"
