@@ -112,9 +112,14 @@ def down(root: Root, *, purge: bool = False) -> list[str]:
 
     Returns:
         The names of the services that ran.
+
+    Raises:
+        OperatorError: `purge` of a directory that is not the platform's own; or another command is at work on it.
     """
     if not root.path.exists():
         return []
+    if purge:
+        root.check_own()
     with root.exclusive():
         end_orphaned_run(_directory(root))
         root.platform_file.unlink(missing_ok=True)

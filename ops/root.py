@@ -39,14 +39,21 @@ class Root:
         """The addresses and outputs of the running platform; present only after /health answered 200."""
         return self.path / "platform.json"
 
+    @property
+    def _mark(self) -> Path:
+        return self.path / ".multitask-root"
+
     def prepare(self) -> None:
-        """Makes the directory.
+        """Makes the directory, and marks it as the platform's own unless it held something before.
 
         Raises:
             OperatorError: it cannot be written, or its disk is nearly full.
         """
         try:
-            self.logs.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
+            if not any(self.path.iterdir()):
+                self._mark.write_text("Made by the Multitask Platform: `ops down --purge` removes this directory.\n")
+            self.logs.mkdir(exist_ok=True)
         except OSError as error:
             raise OperatorError(
                 f"{self.path} cannot be written ({error.strerror}): give another place with --root"
@@ -58,6 +65,18 @@ class Root:
             raise OperatorError(
                 f"The disk of {self.path} has {free / 1024**3:.1f} GiB free and {FREE_DISK_REQUIRED // 1024**3} GiB are needed:"
                 " free some, or give another place with --root"
+            )
+
+    def check_own(self) -> None:
+        """Checks that nothing but the platform's files can be in the directory, so that it may be removed.
+
+        Raises:
+            OperatorError: it was not made for the platform.
+        """
+        if self.path.resolve() != DEFAULT_ROOT and not self._mark.exists():
+            raise OperatorError(
+                f"{self.path} was not made by the platform, so it is not removed: give the right place with --root, or stop"
+                " it without --purge and remove its files yourself"
             )
 
     @contextmanager

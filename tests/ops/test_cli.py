@@ -46,6 +46,19 @@ def test_down_of_nothing_is_no_error(tmp_path: Path) -> None:
     assert not (tmp_path / "never").exists()
 
 
+def test_purge_removes_a_platforms_directory(root: Root) -> None:
+    assert run("down", "--purge", "--root", str(root.path)).exit_code == 0
+    assert not root.path.exists()
+
+
+def test_purge_leaves_any_other_directory_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").touch()
+    result = run("down", "--purge", "--root", str(tmp_path))
+    assert isinstance(result.exception, OperatorError)
+    assert f"{tmp_path} was not made by the platform, so it is not removed" in str(result.exception)
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -62,6 +62,24 @@ def test_a_full_disk_is_one_clear_line(root: Root, monkeypatch: pytest.MonkeyPat
         root.prepare()
 
 
+def test_a_new_or_empty_directory_becomes_the_platforms_own_for_good(root: Root, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    empty = Root(tmp_path / "empty")
+    empty.prepare()
+    for own in (root, empty):
+        (own.path / "data").touch()
+        own.prepare()
+        own.check_own()
+
+
+def test_a_directory_that_held_something_does_not(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").touch()
+    foreign = Root(tmp_path)
+    foreign.prepare()
+    with pytest.raises(OperatorError, match="was not made by the platform"):
+        foreign.check_own()
+
+
 def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     write_json(file, {"a": 1})
