@@ -72,8 +72,7 @@ def up(root: Root) -> Up:
             fit.doubt()
         if fit.hopeless:
             say("The first apply was killed half-way, so the embedded AWS is emptied and made anew")
-            embedded.reset_aws()
-            fit.reset()
+            _reset(root, embedded, fit)
         steps.done("start")
         doubtful = fit.doubtful
         try:
@@ -86,8 +85,7 @@ def up(root: Root) -> Up:
             say(
                 f"After a crash the embedded AWS does not fit Terraform's state, so it is emptied and made anew:\n{error}"
             )
-            embedded.reset_aws()
-            fit.reset()
+            _reset(root, embedded, fit)
             cloud, applied = _converge(root, executable, embedded, fit, steps)
         say(f"Applied: {changes(applied.counts)}")
         if publish(cloud, applied.outputs):
@@ -161,6 +159,14 @@ class _Fit:
 
 def _directory(root: Root) -> Path:
     return root.cdktf_out / "stacks" / EMBEDDED
+
+
+def _reset(root: Root, embedded: EmbeddedCloud, fit: _Fit) -> None:
+    # A state that an apply could not store tells of the AWS that is emptied: the next apply would store it.
+    for left in _directory(root).glob("errored*.tfstate"):
+        left.unlink()
+    embedded.reset_aws()
+    fit.reset()
 
 
 def _converge(root: Root, executable: Path, embedded: EmbeddedCloud, fit: _Fit, steps: Steps) -> tuple[Cloud, Apply]:

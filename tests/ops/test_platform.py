@@ -112,6 +112,29 @@ def test_after_a_killed_first_apply_the_aws_is_made_anew(root: Root, world: Worl
     assert (world.resets, world.applies) == (1, 2)
 
 
+@pytest.mark.parametrize("applied", [False, True])
+def test_a_state_that_was_not_stored_goes_with_the_aws_it_tells_of(root: Root, world: World, applied: bool) -> None:
+    directory = root.cdktf_out / "stacks/local"
+    directory.mkdir(parents=True)
+    if applied:
+        up(root)
+    end(root, world, TerraformKilledError("killed"))
+    for name in ("errored.tfstate", "errored-1.tfstate", "cdk.tf.json"):
+        (directory / name).touch()
+    world.ends = [TerraformError("already exists")] if applied else []
+    up(root)
+    assert world.resets == 1
+    assert [file.name for file in directory.iterdir()] == ["cdk.tf.json"]
+
+
+def test_a_state_that_was_not_stored_is_kept_with_its_aws(root: Root, world: World) -> None:
+    left = root.cdktf_out / "stacks/local/errored.tfstate"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    up(root)
+    assert left.exists()
+
+
 def test_data_is_kept_where_the_apply_after_a_kill_succeeds(root: Root, world: World) -> None:
     up(root)
     end(root, world, TerraformKilledError("killed"))
