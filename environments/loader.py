@@ -12,6 +12,8 @@ import yaml
 from pydantic import ValidationError
 
 from environments.model import Environment
+from environments.partial import valid_part
+from environments.rules import broken_rules
 
 DIRECTORY = Path(__file__).parent
 
@@ -75,10 +77,13 @@ def load_environment(
     missing: list[str] = []
     values = _interpolate(raw, variables if variables is not None else os.environ, "", missing)
     problems = [f"{file.name}: {line}" for line in missing]
+    document = {"name": name, **values}
     try:
-        environment = Environment.model_validate({"name": name, **values})
+        environment = Environment.model_validate(document)
     except ValidationError as error:
         problems += [f"{file.name}: {line}" for line in _lines(error)]
+        environment = valid_part(document, error)
+    problems += [f"{file.name}: {line}" for line in broken_rules(environment)]
     if problems:
         raise EnvironmentFileError("\n".join(problems))
     return environment
@@ -110,9 +115,6 @@ def _lines(error: ValidationError) -> list[str]:
     """One line for each thing that is wrong: `key path: value: what is allowed`."""
     lines: list[str] = []
     for item in error.errors(include_url=False):
-        if item["type"] == "rules":
-            lines += item["ctx"]["rules"].split("\n")
-            continue
         path = ".".join(str(part) for part in item["loc"] if part != "[key]")
         if item["type"] == "missing":
             lines.append(f"{path}: not given, but required")

@@ -1,13 +1,12 @@
-"""What an environment can say: every value the documentation varies, its type, its range and the rules between values."""
+"""What an environment can say: every value the documentation varies, its type and its range; what holds between values is in rules.py."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 FunctionName = Literal["auth", "profile", "chat", "post", "catalog", "ai", "authorizer", "health", "migration"]
@@ -48,6 +47,15 @@ LOG_RETENTION_DAYS = (
 )
 """The retentions CloudWatch Logs accepts (PutRetentionPolicy)."""
 
+
+def _accepted_retention(days: int) -> int:
+    if days not in LOG_RETENTION_DAYS:
+        allowed = ", ".join(map(str, LOG_RETENTION_DAYS))
+        raise PydanticCustomError("log_retention", "one of {allowed}", {"allowed": allowed})
+    return days
+
+
+LogRetention = Annotated[int, AfterValidator(_accepted_retention)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 DomainName = Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}$", max_length=253)]
@@ -123,11 +131,13 @@ class Lambdas(Section):
     """`aws`: arm64 wheels for python3.13. `host`: wheels of the machine and interpreter that synthesize."""
     functions: dict[FunctionName, FunctionOverrides] = {}
 
-    def overrides(self, function: FunctionName) -> FunctionOverrides:
-        """The documented sizes of a function, with the file's own on top."""
-        documented = DOCUMENTED_FUNCTIONS.get(function, FunctionOverrides())
-        own = self.functions.get(function, FunctionOverrides())
-        return documented.model_copy(update=own.model_dump(exclude_none=True))
+    def own(self, function: FunctionName, size: str) -> int | None:
+        """One size that a function wants for itself: what the file says, else the documented; None: the environment's default."""
+        for source in (self.functions, DOCUMENTED_FUNCTIONS):
+            value: int | None = getattr(source.get(function, FunctionOverrides()), size)
+            if value is not None:
+                return value
+        return None
 
 
 class CapacityRange(Section):
@@ -137,12 +147,6 @@ class CapacityRange(Section):
     max: Annotated[int, Field(ge=1, le=40000)] = 100
     target_utilization: Annotated[int, Field(ge=20, le=90)] = 70
     """Percent; 20 to 90 is what Application Auto Scaling accepts."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min > self.max:
-            raise PydanticCustomError("capacity_order", "min must not be above max")
-        return self
 
 
 class DynamoDb(Section):
@@ -178,12 +182,6 @@ class Rds(Section):
         ceiling = 2000 if self.min_capacity <= 0.5 else 5000
         return min(math.floor(189 * self.max_capacity), ceiling)
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min_capacity > self.max_capacity:
-            raise PydanticCustomError("capacity_order", "min_capacity must not be above max_capacity")
-        return self
-
 
 class ElastiCache(Section):
     """The Redis-compatible cache."""
@@ -206,17 +204,7 @@ class Monitoring(Section):
     """Metrics and logs."""
 
     detailed_metrics: bool = False
-    log_retention_days: int = 7
-
-    @model_validator(mode="after")
-    def _accepted_retention(self) -> Self:
-        if self.log_retention_days not in LOG_RETENTION_DAYS:
-            raise PydanticCustomError(
-                "log_retention_days",
-                "log_retention_days must be one of {allowed}",
-                {"allowed": ", ".join(map(str, LOG_RETENTION_DAYS))},
-            )
-        return self
+    log_retention_days: LogRetention = 7
 
 
 class Budget(Section):
@@ -327,64 +315,24 @@ class Environment(Section):
 
     def function(self, function: FunctionName) -> FunctionSettings:
         """The sizes of one function: its own where it has some, the environment's otherwise, never above the environment's caps."""
-        own = self.lambdas.overrides(function)
-        cap = self.lambdas.reserved_concurrency
-        reserved = None if function in UNRESERVED else min(own.reserved_concurrency or cap, cap)
-        provisioned = 0
-        if self.lambdas.provisioned_concurrency and reserved is not None:
-            wanted = own.provisioned_concurrency
-            provisioned = self.lambdas.provisioned_concurrency if wanted is None else wanted
         return FunctionSettings(
-            memory_size=own.memory_size or self.lambdas.memory_size,
-            timeout=own.timeout or self.lambdas.timeout,
-            reserved_concurrency=reserved,
-            provisioned_concurrency=provisioned,
+            memory_size=self.lambdas.own(function, "memory_size") or self.lambdas.memory_size,
+            timeout=self.lambdas.own(function, "timeout") or self.lambdas.timeout,
+            reserved_concurrency=self.reserved_concurrency(function),
+            provisioned_concurrency=self.provisioned_concurrency(function),
         )
 
-    @model_validator(mode="after")
-    def _rules(self) -> Self:
-        broken = list(self._broken_rules())
-        if broken:
-            raise PydanticCustomError("rules", "{rules}", {"rules": "\n".join(broken)})
-        return self
+    def reserved_concurrency(self, function: FunctionName) -> int | None:
+        """What is reserved for a function; None: unreserved."""
+        if function in UNRESERVED:
+            return None
+        cap = self.lambdas.reserved_concurrency
+        return min(self.lambdas.own(function, "reserved_concurrency") or cap, cap)
 
-    def _broken_rules(self) -> Iterator[str]:
-        """The rules between values, one line for each that is broken: `key path: value: what is allowed`."""
-        if "*" in self.cors_origins and len(self.cors_origins) > 1:
-            yield f"cors_origins: {self.cors_origins}: '*' stands alone or not at all"
-        if (self.domains is None) != (self.hosted_zone_id is None):
-            yield f"hosted_zone_id: {self.hosted_zone_id}: domains and hosted_zone_id go together; give both or neither"
-        for function in get_args(FunctionName):
-            settings = self.function(function)
-            if (
-                settings.reserved_concurrency is not None
-                and settings.provisioned_concurrency > settings.reserved_concurrency
-            ):
-                yield (
-                    f"lambdas.provisioned_concurrency: {settings.provisioned_concurrency} for {function}: at most its reserved"
-                    f" concurrency, {settings.reserved_concurrency}"
-                )
-        if self.capabilities.private_network:
-            yield from self._unreachable_services()
-        if self.network.nat_gateways > self.network.availability_zones:
-            yield (
-                f"network.nat_gateways: {self.network.nat_gateways}: at most one for each of the"
-                f" {self.network.availability_zones} availability_zones"
-            )
-        connections = (
-            sum(self.function(name).reserved_concurrency or 0 for name in DATABASE_FUNCTIONS) + UNRESERVED_CONNECTIONS
-        )
-        if connections >= self.rds.connection_limit:
-            yield (
-                f"rds.max_capacity: {self.rds.max_capacity}: allows {self.rds.connection_limit} connections, fewer than the {connections}"
-                f" that reserved concurrency of {', '.join(DATABASE_FUNCTIONS)} can open; raise max_capacity or lower"
-                f" lambdas.functions.{DATABASE_FUNCTIONS[0]}.reserved_concurrency"
-            )
-
-    def _unreachable_services(self) -> Iterator[str]:
-        """What functions in the VPC need and could not reach: chat posts to @connections, which only a NAT gateway leads to."""
-        if self.network.nat_gateways == 0:
-            yield (
-                "network.nat_gateways: 0: chat runs in the VPC and reaches the WebSocket API's @connections only through a NAT gateway;"
-                " at least 1"
-            )
+    def provisioned_concurrency(self, function: FunctionName) -> int:
+        """How many execution environments of a function are kept warm."""
+        default = self.lambdas.provisioned_concurrency
+        if function in UNRESERVED or not default:
+            return 0
+        own = self.lambdas.own(function, "provisioned_concurrency")
+        return default if own is None else own

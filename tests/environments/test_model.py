@@ -61,11 +61,12 @@ def test_a_fifth_environment_is_one_file(tmp_path: Path) -> None:
         ("region", "virginia", ["region: 'virginia'"]),
         ("cors_origins", ["http://multitask.com"], ["cors_origins.0: 'http://multitask.com'"]),
         ("cors_origins", ["*", "https://a.example"], ["cors_origins:", "'*' stands alone"]),
-        ("monitoring.log_retention_days", 8, ["monitoring", "one of 1, 3, 5, 7"]),
+        ("monitoring.log_retention_days", 8, ["monitoring.log_retention_days: 8: one of 1, 3, 5, 7"]),
         ("network.availability_zones", 4, ["network.availability_zones: 4", "less than or equal to 3"]),
         ("rds.min_capacity", 0.7, ["rds.min_capacity: 0.7", "multiple of 0.5"]),
-        ("rds.min_capacity", 2.0, ["rds:", "min_capacity must not be above max_capacity"]),
-        ("dynamodb.read", {"min": 10, "max": 5}, ["dynamodb.read:", "min must not be above max"]),
+        ("rds.min_capacity", 2.0, ["rds.min_capacity: 2.0: not above max_capacity, 1.0"]),
+        ("dynamodb.read", {"min": 10, "max": 5}, ["dynamodb.read.min: 10: not above max, 5"]),
+        ("dynamodb.write.min", 101, ["dynamodb.write.min: 101: not above max, 100"]),
         ("lambdas.provisioned_concurrency", 6, ["lambdas.provisioned_concurrency: 6 for auth", "at most its reserved"]),
         ("network.nat_gateways", 0, ["network.nat_gateways: 0", "@connections", "at least 1"]),
         ("network.nat_gateways", 3, ["network.nat_gateways: 3", "2 availability_zones"]),
@@ -89,22 +90,82 @@ def test_an_invalid_value_is_named_with_what_is_allowed(tmp_path: Path, path: st
         assert any(words in line for line in lines), (words, lines)
 
 
-def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
-    document = {**VALID, "log_level": "loud", "unknown": 1, "cors_origins": ["*", "https://a.example"]}
-    del document["state"]
+def _refused(directory: Path, **sections: Any) -> list[str]:
+    """What is said of the valid environment with some sections replaced, and those that are None left out."""
+    document = {key: value for key, value in {**VALID, **sections}.items() if value is not None}
     with pytest.raises(EnvironmentFileError) as error:
-        _load(tmp_path, yaml.safe_dump(document))
-    message = str(error.value)
-    assert "log_level" in message
-    assert "unknown" in message
-    assert "state: not given" in message
+        _load(directory, yaml.safe_dump(document))
+    return [line.removeprefix("fifth.yml: ") for line in str(error.value).splitlines()]
+
+
+def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
+    lines = _refused(
+        tmp_path,
+        log_level="loud",
+        unknown=1,
+        removal_policy=None,
+        cors_origins=["*", "https://a.example"],
+        network={"nat_gateways": 0, "availability_zones": 4},
+        rds={"min_capacity": 2.0, "max_capacity": 1.0, "instances": 0},
+        dynamodb={"read": {"min": 10, "max": 5, "target_utilization": 5}, "write": {"min": 200}},
+    )
+    for start in (
+        "log_level: 'loud': ",
+        "unknown: 1: unknown key",
+        "removal_policy: not given",
+        "cors_origins: ['*', 'https://a.example']: '*' stands alone",
+        "network.availability_zones: 4: ",
+        "network.nat_gateways: 0: ",
+        "rds.instances: 0: ",
+        "rds.min_capacity: 2.0: not above",
+        "dynamodb.read.target_utilization: 5: ",
+        "dynamodb.read.min: 10: not above",
+        "dynamodb.write.min: 200: not above",
+    ):
+        assert [line for line in lines if line.startswith(start)], (start, lines)
+    assert len(lines) == 11
 
 
 def test_rules_between_values_are_all_said_at_once(tmp_path: Path) -> None:
-    document = {**VALID, "cors_origins": ["*", "https://a.example"], "network": {"nat_gateways": 0}}
-    with pytest.raises(EnvironmentFileError) as error:
-        _load(tmp_path, yaml.safe_dump(document))
-    assert len(str(error.value).splitlines()) == 2
+    lines = _refused(
+        tmp_path,
+        cors_origins=["*", "https://a.example"],
+        network={"nat_gateways": 0},
+        rds={"min_capacity": 2.0, "max_capacity": 1.0},
+    )
+    assert [line.partition(":")[0] for line in lines] == ["cors_origins", "rds.min_capacity", "network.nat_gateways"]
+
+
+@pytest.mark.parametrize(
+    ("sections", "wrong"),
+    [
+        ({"cors_origins": ["*", "no"]}, "cors_origins.1"),
+        ({"network": {"nat_gateways": "0"}}, "network.nat_gateways"),
+        ({"network": 1}, "network"),
+        ({"rds": {"min_capacity": 2.0, "max_capacity": "1"}}, "rds.max_capacity"),
+        ({"rds": {"min_capacity": 2.0}}, "rds.max_capacity"),
+        ({"lambdas": {"reserved_concurrency": "180"}}, "lambdas.reserved_concurrency"),
+        (
+            {"lambdas": {"reserved_concurrency": 180, "functions": {"catalog": {"reserved_concurrency": "5"}}}},
+            "lambdas.functions.catalog.reserved_concurrency",
+        ),
+        ({"lambdas": {"reserved_concurrency": 180, "functions": {"catalog": 5}}}, "lambdas.functions.catalog"),
+        ({"domains": {"api": "A"}, "hosted_zone_id": "x"}, "hosted_zone_id"),
+    ],
+)
+def test_a_rule_about_an_invalid_value_says_nothing(tmp_path: Path, sections: dict[str, Any], wrong: str) -> None:
+    assert [line.partition(":")[0] for line in _refused(tmp_path, **sections) if not line.startswith("domains.")] == [
+        wrong
+    ]
+
+
+def test_a_function_with_an_invalid_size_does_not_hide_the_others(tmp_path: Path) -> None:
+    functions = {"auth": {"memory_size": 1, "provisioned_concurrency": 6}, "chat": 5, "post": {}}
+    lambdas = {"reserved_concurrency": 5, "provisioned_concurrency": 7, "functions": functions}
+    lines = _refused(tmp_path, lambdas=lambdas)
+    assert [line for line in lines if line.startswith("lambdas.functions.auth.provisioned_concurrency: 6: at most")]
+    assert [line for line in lines if line.startswith("lambdas.provisioned_concurrency: 7 for post: at most")]
+    assert not [line for line in lines if "for chat" in line]
 
 
 @pytest.mark.parametrize(
