@@ -132,7 +132,7 @@ def build(environ: Mapping[str, str]) -> Router:
     logger = create_logger(settings)
     keys = KeyRing(ParameterKeySource(clients.ssm, settings.jwt_secret_parameter))
     service = AuthService(
-        identity=CognitoIdentity(clients.cognito, settings.cognito_user_pool_id, settings.cognito_client_id),
+        identity=CognitoIdentity(clients.cognito, settings.cognito_user_pool_id, settings.cognito_client_id, logger),
         sessions=DynamoSessionStore(clients.dynamodb, settings.dynamodb_table_sessions),
         access_tokens=TokenIssuer(keys),
         refresh_tokens=RefreshTokens(keys),

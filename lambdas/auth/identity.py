@@ -1,6 +1,6 @@
 """Users and their passwords, which Cognito holds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
@@ -9,10 +9,12 @@ from botocore.exceptions import ClientError
 
 from lambdas.auth.models import POLICY, User
 from lambdas.common.caller import ADMIN, MODERATOR, USER
+from lambdas.common.logs import Logger
 from lambdas.common.problems import FieldError, Problem
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
+    from mypy_boto3_cognito_idp.type_defs import AttributeTypeTypeDef
 
 _GRANTED = (MODERATOR, ADMIN)  # roles that are Cognito groups; every registered user has USER
 
@@ -25,7 +27,7 @@ class Identity(Protocol):
     """What the logic needs of a user directory. An email is given in lower case."""
 
     def sign_up(self, email: str, password: str, display_name: str) -> str:
-        """The new user's id. Raises Problem 409 (taken) or 422."""
+        """The new user's id, also where the code could not be mailed. Raises Problem 409 (taken) or 422."""
 
     def confirm(self, email: str, code: str) -> None:
         """Raises Problem 400 for a wrong or expired code, whether or not the email is known."""
@@ -52,8 +54,11 @@ class Identity(Protocol):
 class CognitoIdentity:
     """The directory as a Cognito user pool whose users sign in by email; a user's id is the `sub` attribute."""
 
-    def __init__(self, cognito: "CognitoIdentityProviderClient", user_pool_id: str, client_id: str) -> None:
+    def __init__(
+        self, cognito: "CognitoIdentityProviderClient", user_pool_id: str, client_id: str, logger: Logger
+    ) -> None:
         self._cognito = cognito
+        self._logger = logger
         self._pool = user_pool_id
         self._client = client_id
 
@@ -63,12 +68,18 @@ class CognitoIdentity:
             InvalidPasswordException=_refused("password"),
             InvalidParameterException=Problem.invalid([FieldError("email", "is not accepted as an email address")]),
         ):
-            answer = self._cognito.sign_up(
-                ClientId=self._client,
-                Username=email,
-                Password=password,
-                UserAttributes=[{"Name": "email", "Value": email}, {"Name": "name", "Value": display_name}],
-            )
+            try:
+                answer = self._cognito.sign_up(
+                    ClientId=self._client,
+                    Username=email,
+                    Password=password,
+                    UserAttributes=[{"Name": "email", "Value": email}, {"Name": "name", "Value": display_name}],
+                )
+            except self._cognito.exceptions.CodeDeliveryFailureException:
+                # The user exists all the same, and can have the code mailed again.
+                self._log_undelivered("sign_up")
+                user = self._cognito.admin_get_user(UserPoolId=self._pool, Username=email)
+                return _attributes(user["UserAttributes"])["sub"]
         return answer["UserSub"]
 
     def confirm(self, email: str, code: str) -> None:
@@ -79,12 +90,13 @@ class CognitoIdentity:
             UserNotFoundException=wrong,
             NotAuthorizedException=wrong,  # confirmed already
             AliasExistsException=wrong,
+            InvalidParameterException=wrong,
             **dict.fromkeys(_PER_USER_LIMITS, wrong),
         ):
             self._cognito.confirm_sign_up(ClientId=self._client, Username=email, ConfirmationCode=code)
 
     def resend_confirmation(self, email: str) -> None:
-        with _unrevealed():
+        with self._unrevealed("resend_confirmation_code"):
             self._cognito.resend_confirmation_code(ClientId=self._client, Username=email)
 
     def authenticate(self, email: str, password: str) -> User:
@@ -110,7 +122,7 @@ class CognitoIdentity:
             self._cognito.change_password(AccessToken=token, PreviousPassword=current, ProposedPassword=new)
 
     def send_reset_code(self, email: str) -> None:
-        with _unrevealed():
+        with self._unrevealed("forgot_password"):
             self._cognito.forgot_password(ClientId=self._client, Username=email)
 
     def reset_password(self, email: str, code: str, new: str) -> User | None:
@@ -121,6 +133,7 @@ class CognitoIdentity:
             UserNotFoundException=wrong,
             NotAuthorizedException=wrong,
             UserNotConfirmedException=wrong,
+            InvalidParameterException=wrong,  # no verified address, or a code of another form
             **dict.fromkeys(_PER_USER_LIMITS, wrong),
             InvalidPasswordException=_refused("newPassword"),
         ):
@@ -151,7 +164,7 @@ class CognitoIdentity:
             return None
         if not user["Enabled"]:
             return None
-        attributes = {attribute["Name"]: attribute.get("Value", "") for attribute in user["UserAttributes"]}
+        attributes = _attributes(user["UserAttributes"])
         names = {group["GroupName"] for group in groups}
         return User(
             user_id=attributes["sub"],
@@ -160,35 +173,47 @@ class CognitoIdentity:
             roles=(USER, *(role for role in _GRANTED if role in names)),
         )
 
+    @contextmanager
+    def _unrevealed(self, operation: str) -> Iterator[None]:
+        """Swallows the errors that would tell whether an email is known, and in which state."""
+        hidden = {
+            "UserNotFoundException",
+            "InvalidParameterException",  # confirmed already, or no verified address
+            "NotAuthorizedException",  # disabled
+            "CodeDeliveryFailureException",
+            *_PER_USER_LIMITS,
+        }
+        with _translated():
+            try:
+                yield
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                if code not in hidden:
+                    raise
+                if code == "CodeDeliveryFailureException":
+                    self._log_undelivered(operation)
+
+    def _log_undelivered(self, operation: str) -> None:
+        """Says so without Cognito's message, which may hold the address."""
+        self._logger.error("Cognito could not mail a code", operation=operation)
+
+
+def _attributes(pairs: "Sequence[AttributeTypeTypeDef]") -> dict[str, str]:
+    return {attribute["Name"]: attribute.get("Value", "") for attribute in pairs}
+
 
 @contextmanager
 def _translated(**problems: Problem) -> Iterator[None]:
-    """Turns Cognito's errors into the problems named after them; a limit of Cognito's without one becomes 429."""
+    """Turns Cognito's errors into the problems named after them; a limit without one, or the pool's WAF, becomes 429."""
+    limited = Problem.too_many_requests(60)
+    known = {**dict.fromkeys((*_PER_USER_LIMITS, "ForbiddenException"), limited), **problems}
     try:
         yield
     except ClientError as error:
-        code = error.response["Error"]["Code"]
-        if code in problems:
-            raise problems[code] from error
-        if code in _PER_USER_LIMITS:
-            raise Problem.too_many_requests(60) from error
-        raise
-
-
-@contextmanager
-def _unrevealed() -> Iterator[None]:
-    """Swallows the errors that would tell whether an email is known, and in which state."""
-    hidden = {
-        "UserNotFoundException",
-        "InvalidParameterException",  # confirmed already, or no verified address
-        "NotAuthorizedException",  # disabled
-        "LimitExceededException",  # Cognito counts these per user, so only a known one meets the limit
-    }
-    try:
-        yield
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in hidden:
+        problem = known.get(error.response["Error"]["Code"])
+        if problem is None:
             raise
+        raise problem from error
 
 
 def _wrong_code() -> Problem:

@@ -1,10 +1,13 @@
 """Cognito's answers, and its errors as ours."""
 
+import io
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from aws_lambda_powertools.logging import Logger
 from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
 
@@ -30,8 +33,8 @@ def stub(cognito: "CognitoIdentityProviderClient") -> Stubber:
 
 
 @pytest.fixture
-def identity(cognito: "CognitoIdentityProviderClient") -> CognitoIdentity:
-    return CognitoIdentity(cognito, "us-east-1_pool", "client-id-of-the-pool")
+def identity(cognito: "CognitoIdentityProviderClient", logger: Logger) -> CognitoIdentity:
+    return CognitoIdentity(cognito, "us-east-1_pool", "client-id-of-the-pool", logger)
 
 
 def user_answer(enabled: bool = True) -> dict[str, Any]:
@@ -48,6 +51,8 @@ SIGN_UP: tuple[str, Call] = ("sign_up", lambda i: i.sign_up(EMAIL, PASSWORD, "An
 CONFIRM: tuple[str, Call] = ("confirm_sign_up", lambda i: i.confirm(EMAIL, "1"))
 SIGN_IN: tuple[str, Call] = ("admin_initiate_auth", lambda i: i.authenticate(EMAIL, PASSWORD))
 CHANGE: tuple[str, Call] = ("admin_initiate_auth", lambda i: i.change_password("u-1", PASSWORD, "N3w-passw"))
+RESEND: tuple[str, Call] = ("resend_confirmation_code", lambda i: i.resend_confirmation(EMAIL))
+FORGOT: tuple[str, Call] = ("forgot_password", lambda i: i.send_reset_code(EMAIL))
 RESET: tuple[str, Call] = ("confirm_forgot_password", lambda i: i.reset_password(EMAIL, "1", PASSWORD))
 
 
@@ -61,6 +66,7 @@ RESET: tuple[str, Call] = ("confirm_forgot_password", lambda i: i.reset_password
         (CONFIRM, "ExpiredCodeException", 400, "invalid_code"),
         (CONFIRM, "UserNotFoundException", 400, "invalid_code"),
         (CONFIRM, "NotAuthorizedException", 400, "invalid_code"),
+        (CONFIRM, "InvalidParameterException", 400, "invalid_code"),
         (CONFIRM, "LimitExceededException", 400, "invalid_code"),
         (CONFIRM, "TooManyFailedAttemptsException", 400, "invalid_code"),
         (SIGN_IN, "NotAuthorizedException", 401, "invalid_credentials"),
@@ -72,6 +78,7 @@ RESET: tuple[str, Call] = ("confirm_forgot_password", lambda i: i.reset_password
         (RESET, "CodeMismatchException", 400, "invalid_code"),
         (RESET, "UserNotFoundException", 400, "invalid_code"),
         (RESET, "InvalidPasswordException", 422, "invalid_fields"),
+        (RESET, "InvalidParameterException", 400, "invalid_code"),
         (RESET, "LimitExceededException", 400, "invalid_code"),
         (RESET, "TooManyFailedAttemptsException", 400, "invalid_code"),
     ],
@@ -86,7 +93,16 @@ def test_errors(
     assert (refused.value.status, refused.value.code) == (status, code)
 
 
-@pytest.mark.parametrize("operation", [SIGN_UP, CONFIRM, SIGN_IN, CHANGE, RESET])
+@pytest.mark.parametrize("operation", [SIGN_UP, CONFIRM, RESEND, SIGN_IN, CHANGE, FORGOT, RESET])
+def test_the_pools_waf_is_a_limit(identity: CognitoIdentity, stub: Stubber, operation: tuple[str, Call]) -> None:
+    name, call = operation
+    stub.add_client_error(name, "ForbiddenException", http_status_code=403)
+    with stub, pytest.raises(Problem) as refused:
+        call(identity)
+    assert (refused.value.status, refused.value.headers) == (429, {"Retry-After": "60"})
+
+
+@pytest.mark.parametrize("operation", [SIGN_UP, CONFIRM, RESEND, SIGN_IN, CHANGE, FORGOT, RESET])
 def test_other_errors_are_no_answers(identity: CognitoIdentity, stub: Stubber, operation: tuple[str, Call]) -> None:
     name, call = operation
     stub.add_client_error(name, "InternalErrorException", http_status_code=500)
@@ -94,17 +110,18 @@ def test_other_errors_are_no_answers(identity: CognitoIdentity, stub: Stubber, o
         call(identity)
 
 
-@pytest.mark.parametrize(
-    ("name", "call"),
-    [
-        ("resend_confirmation_code", lambda i: i.resend_confirmation(EMAIL)),
-        ("forgot_password", lambda i: i.send_reset_code(EMAIL)),
-    ],
-)
+@pytest.mark.parametrize(("name", "call"), [RESEND, FORGOT])
 def test_sending_a_code_reveals_nothing_but_an_outage(
     identity: CognitoIdentity, stub: Stubber, name: str, call: Call
 ) -> None:
-    hidden = ("UserNotFoundException", "InvalidParameterException", "NotAuthorizedException", "LimitExceededException")
+    hidden = (
+        "UserNotFoundException",
+        "InvalidParameterException",
+        "NotAuthorizedException",
+        "LimitExceededException",
+        "TooManyFailedAttemptsException",
+        "CodeDeliveryFailureException",
+    )
     for error in hidden:
         stub.add_client_error(name, error)
     stub.add_client_error(name, "TooManyRequestsException")
@@ -113,6 +130,28 @@ def test_sending_a_code_reveals_nothing_but_an_outage(
             call(identity)
         with pytest.raises(ClientError):
             call(identity)
+
+
+@pytest.mark.parametrize(("name", "call"), [RESEND, FORGOT])
+def test_a_mail_that_fails_is_logged_without_its_address(
+    identity: CognitoIdentity, stub: Stubber, log: io.StringIO, name: str, call: Call
+) -> None:
+    stub.add_client_error(name, "CodeDeliveryFailureException", f"cannot send to {EMAIL}")
+    with stub:
+        call(identity)
+    (line,) = log.getvalue().splitlines()
+    assert (json.loads(line)["level"], json.loads(line)["operation"]) == ("ERROR", name)
+    assert EMAIL not in line
+
+
+def test_a_sign_up_whose_mail_fails_has_made_a_user(identity: CognitoIdentity, stub: Stubber, log: io.StringIO) -> None:
+    stub.add_client_error("sign_up", "CodeDeliveryFailureException", f"cannot send to {EMAIL}")
+    stub.add_response("admin_get_user", user_answer(), {"UserPoolId": ANY, "Username": EMAIL})
+    with stub:
+        assert identity.sign_up(EMAIL, PASSWORD, "Ann") == "u-1"
+    (line,) = log.getvalue().splitlines()
+    assert json.loads(line)["operation"] == "sign_up"
+    assert EMAIL not in line
 
 
 def test_sign_in_gives_the_user_with_its_granted_roles(identity: CognitoIdentity, stub: Stubber) -> None:
