@@ -5,6 +5,8 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,9 +14,12 @@ from botocore.config import Config
 from botocore.exceptions import HTTPClientError
 
 from environments import load_environment
+from ops import deploy as deployment
 from ops.cloud import Cloud
-from ops.deploy import migrate, move_traffic
+from ops.deploy import deploy, migrate, move_traffic
 from ops.errors import OperatorError
+from ops.root import Root
+from ops.terraform import Apply
 
 
 class Lambda:
@@ -141,3 +146,108 @@ def test_a_migration_whose_answer_is_lost_is_not_run_again(mute: tuple[str, list
     with pytest.raises(HTTPClientError):
         migrate(Cloud(load_environment("local", variables={}), {}, endpoint), "m")
     assert [request.split()[1] for request in requests] == [b"/2015-03-31/functions/m/invocations?Qualifier=live"]
+
+
+class World:
+    """The parts `deploy` directs, the real migration and traffic among them, on a Lambda of three functions with a new version each."""
+
+    def __init__(self, out: Path) -> None:
+        self.done: list[str] = []
+        self.plan_file = out / "stacks/dev/release.tfplan"
+        self.plan_file.parent.mkdir(parents=True)
+        self.client = Lambda({name: ["1", "2"] for name in "amz"}, dict.fromkeys("amz", "1"), answer({"applied": []}))
+
+    def plan(self, file: Path) -> dict[str, int]:
+        self.done.append("plan")
+        file.touch()
+        return {"add": 1}
+
+    def apply(self, file: Path, counts: dict[str, int]) -> Apply:
+        assert file.exists()
+        self.done.append("apply")
+        functions = {"auth": "a", "migration": "m", "authorizer": "z"}
+        return Apply(counts=counts, outputs={"functions": functions, "api_url": "http://api", "health_url": "http://h"})
+
+    def step(self, name: str, result: Any = None) -> Any:
+        def record(*_: object) -> Any:
+            self.done.append(name)
+            return result
+
+        return record
+
+    def say(self, message: str) -> None:
+        if message.startswith(("Migrations", "Traffic")):
+            self.done.append(message)
+
+    def release(self, root: Root, strategy: str = "gradual", declined: bool = False) -> dict[str, Any]:
+        variables = {"DEV_ACCOUNT_ID": "123456789012"}
+        environment = load_environment("dev", variables=variables).model_copy(update={"release_strategy": strategy})
+
+        def confirm(*_: object) -> None:
+            self.done.append("confirm")
+            if declined:
+                raise OperatorError("Not applied")
+
+        return deploy(Cloud(environment, {}), root, self.plan_file.parents[2], confirm)
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World(tmp_path / "out")
+    stack = SimpleNamespace(init=world.step("init"), plan=world.plan, apply=world.apply)
+    replaced: dict[str, Any] = {
+        "synthesize": world.step("synthesize"),
+        "remove_stale_lock": world.step("lock"),
+        "Terraform": lambda *_: stack,
+        "terraform": lambda _: None,
+        "say": world.say,
+        "publish": world.step("publish", ["index.html"]),
+        "wait_until_healthy": world.step("health", SimpleNamespace(body={"status": "ok"})),
+    }
+    for name, value in replaced.items():
+        monkeypatch.setattr(deployment, name, value)
+    monkeypatch.setattr(Cloud, "check_account", world.step("account"))
+    monkeypatch.setattr(Cloud, "client", lambda *_, **__: world.client)
+    return world
+
+
+PLANNED = ["account", "synthesize", "lock", "init", "plan", "confirm"]
+
+
+def test_a_gradual_release_migrates_with_the_new_code_before_any_other_traffic_moves(root: Root, world: World) -> None:
+    result = world.release(root)
+    assert world.done == [
+        *PLANNED,
+        "apply",
+        "Traffic: migration from version 1 to 2",
+        'Migrations: {"applied": []}',
+        "Traffic: authorizer from version 1 to 2",
+        "Traffic: auth from version 1 to 2",
+        "publish",
+        "health",
+    ]
+    assert [item["service"] for item in result["moved"]] == ["migration", "authorizer", "auth"]
+    assert not world.plan_file.exists()
+
+
+def test_where_the_apply_moves_the_traffic_nothing_else_does(root: Root, world: World) -> None:
+    result = world.release(root, "all_at_once")
+    said = ['Migrations: {"applied": []}', "Traffic: the apply moved it (all_at_once)"]
+    assert world.done == [*PLANNED, "apply", *said, "publish", "health"]
+    assert (world.client.moves, result["moved"]) == ([], [])
+
+
+def test_after_a_failed_migration_nothing_is_moved_or_published(root: Root, world: World) -> None:
+    world.client.answer = answer({"errorMessage": "no"}, FunctionError="Unhandled")
+    with pytest.raises(OperatorError, match="traffic stays where it is"):
+        world.release(root)
+    assert world.client.moves == ["m"]
+    assert world.done == [*PLANNED, "apply", "Traffic: migration from version 1 to 2"]
+
+
+def test_a_declined_plan_is_not_applied_and_not_left(root: Root, world: World) -> None:
+    with pytest.raises(OperatorError, match="Not applied"):
+        world.release(root, declined=True)
+    assert world.done == PLANNED
+    assert world.client.moves == []
+    assert not world.plan_file.exists()
