@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lambdas.common.cache import CacheSettings, create_cache
-from lambdas.common.clients import CONNECT_TIMEOUT
 from lambdas.common.database import DatabaseSettings, connect
 from lambdas.health.checks import Check
 
 if TYPE_CHECKING:
     import boto3
     from mypy_boto3_dynamodb import DynamoDBClient
+
+CHECK_TIMEOUT = 1.0
+"""Seconds within which what is asked must take the connection, and answer."""
 
 _SERVING = {"ACTIVE", "UPDATING"}
 
@@ -31,7 +33,7 @@ def database_check(settings: DatabaseSettings, session: "boto3.session.Session")
     """The database takes a new connection and answers a query."""
 
     def check() -> None:
-        connection = connect(settings, session, timeout=CONNECT_TIMEOUT, application="health")
+        connection = connect(settings, session, timeout=CHECK_TIMEOUT, application="health")
         try:
             connection.run("SELECT 1")
         finally:
@@ -44,7 +46,7 @@ def cache_check(settings: CacheSettings, session: "boto3.session.Session") -> Ch
     """The cache takes a new connection and answers a PING."""
 
     def check() -> None:
-        with create_cache(settings, session, timeout=CONNECT_TIMEOUT, retries=0) as cache:
+        with create_cache(settings, session, timeout=CHECK_TIMEOUT, retries=0) as cache:
             cache.ping()
 
     return check

@@ -11,7 +11,7 @@ import redis  # noqa: F401
 from lambdas.common.access import AUTHENTICATED, Access
 from lambdas.common.cache import CacheSettings
 from lambdas.common.caller import Caller
-from lambdas.common.clients import CONNECT_TIMEOUT, Clients, client_config
+from lambdas.common.clients import Clients, client_config
 from lambdas.common.database import DatabaseSettings
 from lambdas.common.http import Request, Response
 from lambdas.common.logs import create_logger
@@ -20,7 +20,7 @@ from lambdas.common.router import Router
 from lambdas.common.service import entry_point
 from lambdas.common.settings import Settings, read
 from lambdas.health.checks import OK, Checks
-from lambdas.health.dependencies import cache_check, database_check, dynamodb_check
+from lambdas.health.dependencies import CHECK_TIMEOUT, cache_check, database_check, dynamodb_check
 from lambdas.health.routes import ROUTES
 
 
@@ -63,7 +63,7 @@ def build(environ: Mapping[str, str]) -> Router:
     settings = read(HealthSettings, environ)
     logger = create_logger(settings)
     session = Clients(settings.region).session
-    dynamodb = session.client("dynamodb", config=client_config(read_timeout=CONNECT_TIMEOUT, attempts=1))
+    dynamodb = session.client("dynamodb", config=client_config(read_timeout=CHECK_TIMEOUT, attempts=1))
     checks = Checks(
         {
             "dynamodb": dynamodb_check(dynamodb, settings.dynamodb_tables),

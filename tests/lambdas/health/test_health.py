@@ -162,7 +162,7 @@ def test_the_cache_is_asked_with_a_token_and_verified_tls_where_so_configured(se
 def test_database_check_meets_its_timeout_and_a_refusal(
     session: boto3.session.Session, silent_port: int, closed_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lambdas.health.dependencies.CONNECT_TIMEOUT", 0.2)
+    monkeypatch.setattr("lambdas.health.dependencies.CHECK_TIMEOUT", 0.2)
     started = time.monotonic()
     for port in (silent_port, closed_port):
         with pytest.raises(Exception, match=r"(?i)time|connect"):
