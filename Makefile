@@ -11,10 +11,10 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PIPENV_VERBOSITY := -1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs synth test lint lock
+.PHONY: help setup installed up down status logs synth test lint lock
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-28s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST)) \
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST)) \
 	  | sed -e 's/make down  */make down [PURGE=1]         /' -e 's/make logs  */make logs SERVICE=auth      /'
 
 setup: $(VENV)/.synced node_modules/.installed  ## Install the pinned toolchain into the checkout
@@ -33,16 +33,20 @@ node_modules/.installed: package-lock.json | $(VENV)/.synced
 	npm ci --loglevel=error
 	@touch $@
 
+# What looks at a platform or ends it does not install one first.
+installed:
+	$(if $(wildcard $(VENV)/.synced),,$(error nothing is installed in this checkout yet: run `make setup` first))
+
 up: setup  ## Start the whole platform on this machine, or bring it up to date
 	@$(OPS) up
 
-down:  ## Stop it; PURGE=1 removes its data too
+down: installed  ## Stop it; PURGE=1 removes its data too
 	@$(OPS) down $(if $(PURGE),--purge)
 
-status:  ## Say what runs, where, and how it is
+status: installed  ## Say what runs, where, and how it is
 	@$(OPS) status
 
-logs:  ## Show a service's latest log lines
+logs: installed  ## Show a service's latest log lines
 	@$(OPS) logs $(or $(SERVICE),$(error name a service: make logs SERVICE=auth))
 
 synth: setup  ## Write every environment's Terraform to cdktf.out/stacks/

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -95,3 +96,15 @@ def test_make_help_names_every_target() -> None:
     text = subprocess.check_output(["make", "help"], cwd=PROJECT, text=True)
     targets = ["setup", "up", "down [PURGE=1]", "status", "logs SERVICE=auth", "synth", "test", "lint", "lock"]
     assert [target for target in targets if f"make {target} " not in text] == []
+
+
+@pytest.mark.parametrize("arguments", [["down"], ["down", "PURGE=1"], ["status"], ["logs", "SERVICE=auth"]])
+def test_make_on_a_fresh_clone_says_what_to_run_first_and_installs_nothing(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    shutil.copy(PROJECT / "Makefile", tmp_path)
+    result = subprocess.run(["make", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "nothing is installed in this checkout yet: run `make setup` first" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["Makefile"]
