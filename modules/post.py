@@ -43,6 +43,7 @@ class Post(Service):
                 "DYNAMODB_TABLE_ALIASES": aliases.name,
                 "S3_BUCKET_ATTACHMENTS": attachments.name,
                 "CLOUDFRONT_DOMAIN": cdn_domain,
+                "TIMELINE_SHARDS": str(platform.environment.dynamodb.timeline_shards),
             },
             statements=[
                 # A condition check: nobody likes or comments on a post while it is being deleted.

@@ -155,7 +155,12 @@ VARIABLES: dict[str, dict[str, Any]] = {
         "ELASTICACHE_CLUSTER": Reference("aws_elasticache_replication_group"),
         "WEBSOCKET_API_ENDPOINT": Reference("aws_apigatewayv2_api"),
     },
-    "post": {"DYNAMODB_TABLE_POSTS": "post-posts-{env}", "DYNAMODB_TABLE_COMMENTS": "post-comments-{env}"},
+    "post": {
+        "DYNAMODB_TABLE_POSTS": "post-posts-{env}",
+        "DYNAMODB_TABLE_COMMENTS": "post-comments-{env}",
+        # Corrected with the timeline's index: how many partitions share a month.
+        "TIMELINE_SHARDS": Each("1", "1", "4"),
+    },
     "catalog": {
         "RDS_ENDPOINT": Reference("aws_rds_cluster"),
         "RDS_DATABASE": "multitask_{env}",
