@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from environments import Environment, EnvironmentFileError, environment_names, load_environment
+from environments import Environment, EnvironmentFileError, environment_names, load_environment, shared_states
 from modules.packaging import PackagingError, package_functions
 
 
@@ -34,6 +34,7 @@ def _load(names: Sequence[str]) -> list[Environment]:
             environments.append(load_environment(name))
         except EnvironmentFileError as error:
             problems.append(str(error))
+    problems += shared_states(environments)
     if problems:
         raise SystemExit("\n".join(problems))
     return environments

@@ -2,6 +2,7 @@
 
 from environments.loader import EnvironmentFileError, environment_names, load_environment
 from environments.model import Environment, FunctionName, FunctionSettings
+from environments.rules import shared_states
 
 __all__ = [
     "Environment",
@@ -10,4 +11,5 @@ __all__ = [
     "FunctionSettings",
     "environment_names",
     "load_environment",
+    "shared_states",
 ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 FunctionName = Literal["auth", "profile", "chat", "post", "catalog", "ai", "authorizer", "health", "migration"]
@@ -20,6 +20,9 @@ DATABASE_FUNCTIONS: tuple[FunctionName, ...] = ("catalog",)
 
 UNRESERVED_CONNECTIONS = 10
 """Connections set aside for health (answers from a cached result), migration (one at a time) and PostgreSQL's superuser."""
+
+API_TIMEOUT = 30
+"""Seconds that a function behind API Gateway may take: the gateway itself waits 29, and an idempotency lease counts on it."""
 
 LOG_RETENTION_DAYS = (
     1,
@@ -121,7 +124,7 @@ class Lambdas(Section):
 
     memory_size: Annotated[int, Field(ge=128, le=10240)] = 512
     """MB; documented default 512."""
-    timeout: Annotated[int, Field(ge=1, le=900)] = 30
+    timeout: Annotated[int, Field(ge=1, le=API_TIMEOUT)] = 30
     """Seconds; documented default 30."""
     reserved_concurrency: Annotated[int, Field(ge=1)]
     """The cap of each service's concurrency; a function's own lower value wins."""
@@ -219,6 +222,7 @@ class State(Section):
 
     bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] = "multitask-terraform-state"
     key: Annotated[str, Field(min_length=1)]
+    """By default `multitask-platform/<name>/terraform.tfstate`: no environment has another's."""
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = "us-east-1"
 
 
@@ -296,12 +300,21 @@ class Environment(Section):
     billing_email: Email | None = None
     mail_identity_arn: Annotated[str, Field(pattern=r"^arn:aws:ses:[a-z0-9-]+:\d{12}:identity/.+$")] | None = None
     """The SES identity Cognito mails from; None: Cognito's own sender, which stops at 50 mails a day."""
-    bucket_suffix: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,20}$")] | None = None
+    bucket_suffix: Annotated[str, Field(pattern=r"^[a-z0-9-]{0,19}[a-z0-9]$")] | None = None
     """Makes bucket names unique in the world."""
     github_repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
     """owner/name whose pipelines may assume the deployment roles; None: no such roles."""
     capabilities: Capabilities = Capabilities()
     endpoints: Endpoints = Endpoints()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_state(cls, values: Any) -> Any:
+        state = values.get("state", {})
+        if not isinstance(state, dict):
+            return values
+        key = f"multitask-platform/{values.get('name')}/terraform.tfstate"
+        return {**values, "state": {"key": key, **state}}
 
     @property
     def account_id(self) -> str:

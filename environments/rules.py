@@ -6,7 +6,23 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import get_args
 
-from environments.model import DATABASE_FUNCTIONS, UNRESERVED_CONNECTIONS, CapacityRange, Environment, FunctionName
+from environments.model import (
+    API_TIMEOUT,
+    DATABASE_FUNCTIONS,
+    UNRESERVED,
+    UNRESERVED_CONNECTIONS,
+    CapacityRange,
+    Environment,
+    FunctionName,
+)
+
+BUCKET_NAME_LENGTH = 63
+"""Characters of a bucket's name at most (Amazon S3)."""
+
+LONGEST_BUCKET_NAME = "platform-access-logs-bucket-{name}-{suffix}"
+
+WITHOUT_GATEWAY: frozenset[FunctionName] = frozenset({"migration"})
+"""Functions that API Gateway never calls."""
 
 Broken = Iterator[str]
 """One line for each breach: `key path: value: what is allowed`."""
@@ -27,12 +43,22 @@ def broken_rules(environment: Environment) -> list[str]:
 
 
 def _rules(environment: Environment) -> Iterator[Callable[[], Iterable[str]]]:
-    for rule in (_origins, _zone, _database_capacity, _nat_gateways, _private_network, _connections):
+    for rule in (
+        _origins,
+        _zone,
+        _domains,
+        _bucket_names,
+        _database_capacity,
+        _nat_gateways,
+        _private_network,
+        _connections,
+    ):
         yield partial(rule, environment)
     yield lambda: _ordered("dynamodb.read", environment.dynamodb.read)
     yield lambda: _ordered("dynamodb.write", environment.dynamodb.write)
     for function in get_args(FunctionName):
-        yield partial(_provisioned, environment, function)
+        for function_rule in (_provisioned, _unreserved, _reserved, _timeout):
+            yield partial(function_rule, environment, function)
 
 
 def _origins(environment: Environment) -> Broken:
@@ -44,6 +70,27 @@ def _zone(environment: Environment) -> Broken:
     zone = environment.hosted_zone_id
     if (environment.domains is None) != (zone is None):
         yield f"hosted_zone_id: {zone}: domains and hosted_zone_id go together; give both or neither"
+
+
+def _domains(environment: Environment) -> Broken:
+    if environment.domains is None:
+        return
+    seen: dict[str, str] = {}
+    for key in ("api", "websocket", "cdn", "site"):
+        domain: str = getattr(environment.domains, key)
+        if domain in seen:
+            yield f"domains.{key}: {domain}: not the same as domains.{seen[domain]}"
+        seen.setdefault(domain, key)
+
+
+def _bucket_names(environment: Environment) -> Broken:
+    suffix = environment.bucket_suffix
+    if suffix is None:
+        return
+    name = LONGEST_BUCKET_NAME.format(name=environment.name, suffix=suffix)
+    if len(name) > BUCKET_NAME_LENGTH:
+        most = len(suffix) - (len(name) - BUCKET_NAME_LENGTH)
+        yield f"bucket_suffix: {suffix}: at most {most} characters, so that {name} has no more than {BUCKET_NAME_LENGTH}"
 
 
 def _database_capacity(environment: Environment) -> Broken:
@@ -87,11 +134,58 @@ def _connections(environment: Environment) -> Broken:
 def _provisioned(environment: Environment, function: FunctionName) -> Broken:
     reserved, provisioned = environment.reserved_concurrency(function), environment.provisioned_concurrency(function)
     if reserved is not None and provisioned > reserved:
-        own = environment.lambdas.functions.get(function)
-        given = own is not None and own.provisioned_concurrency is not None
+        given = _given(environment, function, "provisioned_concurrency") is not None
         place = (
             f"lambdas.functions.{function}.provisioned_concurrency: {provisioned}"
             if given
             else f"lambdas.provisioned_concurrency: {provisioned} for {function}"
         )
         yield f"{place}: at most its reserved concurrency, {reserved}"
+
+
+def _unreserved(environment: Environment, function: FunctionName) -> Broken:
+    if function not in UNRESERVED:
+        return
+    for size in ("reserved_concurrency", "provisioned_concurrency"):
+        value = _given(environment, function, size)
+        if value is not None:
+            yield f"lambdas.functions.{function}.{size}: {value}: not given for {function}, which never takes any"
+
+
+def _reserved(environment: Environment, function: FunctionName) -> Broken:
+    if function in UNRESERVED:
+        return
+    own = _given(environment, function, "reserved_concurrency")
+    cap = environment.lambdas.reserved_concurrency
+    if own is not None and own > cap:
+        yield f"lambdas.functions.{function}.reserved_concurrency: {own}: at most lambdas.reserved_concurrency, {cap}"
+
+
+def _timeout(environment: Environment, function: FunctionName) -> Broken:
+    own = _given(environment, function, "timeout")
+    if function not in WITHOUT_GATEWAY and own is not None and own > API_TIMEOUT:
+        yield (
+            f"lambdas.functions.{function}.timeout: {own}: at most {API_TIMEOUT}: API Gateway waits no longer than 29 s for a function"
+        )
+
+
+def _given(environment: Environment, function: FunctionName, size: str) -> int | None:
+    """What the file itself says of a function."""
+    functions = environment.lambdas.functions
+    value: int | None = getattr(functions[function], size) if function in functions else None
+    return value
+
+
+def shared_states(environments: Iterable[Environment]) -> list[str]:
+    """One line for each two environments that would overwrite each other's state."""
+    owners: dict[tuple[str, str], str] = {}
+    broken: list[str] = []
+    for environment in environments:
+        state = environment.state
+        owner = owners.setdefault((state.bucket, state.key), environment.name)
+        if owner != environment.name:
+            broken.append(
+                f"{environment.name}.yml: state.key: {state.key}: the state of {owner} too, in bucket {state.bucket};"
+                " leave state.key out, or give each its own"
+            )
+    return broken

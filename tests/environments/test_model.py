@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from environments import EnvironmentFileError, environment_names, load_environment
+import main
+from environments import Environment, EnvironmentFileError, environment_names, load_environment
 from environments.model import Rds
 
 VALID: dict[str, Any] = {
     "allowed_account_ids": ["111122223333"],
-    "state": {"key": "test/terraform.tfstate"},
     "cors_origins": ["*"],
     "lambdas": {"reserved_concurrency": 5},
     "rds": {"min_capacity": 0.5, "max_capacity": 1.0},
@@ -38,13 +38,53 @@ def _with(path: str, value: Any) -> str:
 
 
 def test_the_four_environments_are_there() -> None:
-    assert environment_names() == ["dev", "local", "prod", "staging"]
+    assert {"dev", "local", "prod", "staging"} <= set(environment_names())
 
 
 def test_a_fifth_environment_is_one_file(tmp_path: Path) -> None:
     environment = _load(tmp_path, yaml.safe_dump(VALID))
     assert environment.name == "fifth"
     assert environment.budget.monthly_usd == 100
+    assert environment.function("auth").reserved_concurrency == 5
+
+
+def test_each_environment_has_a_state_of_its_own_unless_it_says_otherwise(tmp_path: Path) -> None:
+    assert _load(tmp_path, yaml.safe_dump(VALID)).state.key == "multitask-platform/fifth/terraform.tfstate"
+    elsewhere = _load(tmp_path, _with("state.bucket", "elsewhere")).state
+    assert (elsewhere.bucket, elsewhere.key) == ("elsewhere", "multitask-platform/fifth/terraform.tfstate")
+    assert _load(tmp_path, _with("state.key", "mine")).state.key == "mine"
+
+
+def test_environments_with_the_same_state_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    dev = load_environment("dev", variables={})
+
+    def load(name: str) -> Environment:
+        bucket = "elsewhere" if name == "third" else dev.state.bucket
+        return dev.model_copy(update={"name": name, "state": dev.state.model_copy(update={"bucket": bucket})})
+
+    monkeypatch.setattr(main, "load_environment", load)
+    assert [environment.name for environment in main._load(["dev", "third"])] == ["dev", "third"]
+    with pytest.raises(SystemExit, match=r"second\.yml: state\.key: multitask-platform/dev/.* the state of dev too"):
+        main._load(["dev", "second"])
+
+
+@pytest.mark.parametrize("key", ["websocket", "cdn", "site"])
+def test_each_domain_is_used_once(tmp_path: Path, key: str) -> None:
+    domains = {"api": "a.b.com", "websocket": "w.b.com", "cdn": "c.b.com", "site": "b.com", key: "a.b.com"}
+    lines = _refused(tmp_path, domains=domains, hosted_zone_id="Z0123456789")
+    assert lines == [f"domains.{key}: a.b.com: not the same as domains.api"]
+
+
+def test_the_longest_bucket_name_fits(tmp_path: Path) -> None:
+    name = "a" * 15
+
+    def load(suffix: str) -> str | None:
+        (tmp_path / f"{name}.yml").write_text(_with("bucket_suffix", suffix))
+        return load_environment(name, directory=tmp_path, variables={}).bucket_suffix
+
+    assert load("s" * 19) == "s" * 19
+    with pytest.raises(EnvironmentFileError, match="bucket_suffix: s{20}: at most 19 characters"):
+        load("s" * 20)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +118,23 @@ def test_a_fifth_environment_is_one_file(tmp_path: Path) -> None:
         ("allowed_account_ids", ["1234"], ["allowed_account_ids.0: '1234'"]),
         ("bucket_suffix", "A_B", ["bucket_suffix: 'A_B'"]),
         ("name", "prod", ["name: 'prod'", "the file's name"]),
-        ("state", {}, ["state.key: not given, but required"]),
+        ("rds", {"min_capacity": 0.5}, ["rds.max_capacity: not given, but required"]),
+        ("state", {"key": ""}, ["state.key: ''", "at least 1 character"]),
+        ("state", "mine", ["state: 'mine'"]),
+        ("bucket_suffix", "acme-", ["bucket_suffix: 'acme-'"]),
+        ("lambdas.timeout", 31, ["lambdas.timeout: 31", "less than or equal to 30"]),
+        ("lambdas.functions", {"ai": {"timeout": 31}}, ["lambdas.functions.ai.timeout: 31: at most 30"]),
+        ("lambdas.functions", {"health": {"timeout": 60}}, ["lambdas.functions.health.timeout: 60: at most 30"]),
+        (
+            "lambdas.functions",
+            {"post": {"reserved_concurrency": 6}},
+            ["lambdas.functions.post.reserved_concurrency: 6: at most lambdas.reserved_concurrency, 5"],
+        ),
+        *(
+            ("lambdas.functions", {function: {size: 1}}, [f"lambdas.functions.{function}.{size}: 1: not given for"])
+            for function in ("authorizer", "health", "migration")
+            for size in ("reserved_concurrency", "provisioned_concurrency")
+        ),
     ],
 )
 def test_an_invalid_value_is_named_with_what_is_allowed(tmp_path: Path, path: str, value: Any, says: list[str]) -> None:
@@ -182,7 +238,7 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str, says: s
 
 
 def test_an_unknown_environment_lists_the_known() -> None:
-    with pytest.raises(EnvironmentFileError, match="known: dev, local, prod, staging"):
+    with pytest.raises(EnvironmentFileError, match=f"known: {', '.join(environment_names())}"):
         load_environment("qa")
 
 
