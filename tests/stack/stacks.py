@@ -18,13 +18,13 @@ from tests.stack.documented_facts import Each, Having, Reference
 
 Block = dict[str, Any]
 _REFERENCE = re.compile(r"\$\{(\w+)\.([\w-]+)\.(\w+)")
-_VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)")
+VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)")
 
 
 def fixed_variables(more: Mapping[str, str]) -> dict[str, str]:
     """This process's environment without what environment files refer to, so that each run writes the same."""
     files = (PROJECT / "environments").glob("*.yml")
-    varying = {name for file in files for name in _VARIABLE.findall(file.read_text())}
+    varying = {name for file in files for name in VARIABLE.findall(file.read_text())}
     kept = {name: value for name, value in os.environ.items() if name not in varying}
     return {**kept, **more}
 
