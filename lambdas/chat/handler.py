@@ -5,17 +5,13 @@ from http import HTTPStatus
 from typing import Any
 
 from lambdas.chat.routes import ROUTES
-from lambdas.common.clients import Clients
 from lambdas.common.http import Event
-from lambdas.common.router import unimplemented
-from lambdas.common.service import Handler, ServiceSettings, create_router, entry_point
-from lambdas.common.settings import read
+from lambdas.common.service import Handler, entry_point, unimplemented_service
 
 
 def build(environ: Mapping[str, str]) -> Handler:
     """The service, wired from the function's environment."""
-    settings = read(ServiceSettings, environ)
-    rest = create_router(settings, Clients(settings.region), ROUTES, unimplemented(ROUTES))
+    rest = unimplemented_service(ROUTES)(environ)
 
     def handle(event: Event, context: object) -> dict[str, Any]:
         if "connectionId" in event["requestContext"]:

@@ -11,9 +11,9 @@ from lambdas.common.http import Event, Response
 from lambdas.common.idempotency import Idempotency
 from lambdas.common.logs import Logger, create_logger
 from lambdas.common.problems import Problem
-from lambdas.common.router import Operation, Route, Router
+from lambdas.common.router import Operation, Route, Router, unimplemented
 from lambdas.common.sessions import SessionReader
-from lambdas.common.settings import Settings
+from lambdas.common.settings import Settings, read
 
 Handler = Callable[[Event, object], dict[str, Any]]
 
@@ -42,6 +42,16 @@ def create_router(
         cors_origins=settings.cors_origins,
         idempotency=Idempotency(clients.dynamodb, settings.dynamodb_table_idempotency),
     )
+
+
+def unimplemented_service(routes: Sequence[Route]) -> Callable[[Mapping[str, str]], Router]:
+    """Builds a service whose code is to come: each of its routes answers 501 to those who may call it."""
+
+    def build(environ: Mapping[str, str]) -> Router:
+        settings = read(ServiceSettings, environ)
+        return create_router(settings, Clients(settings.region), routes, unimplemented(routes))
+
+    return build
 
 
 def entry_point(build: Callable[[Mapping[str, str]], Handler]) -> Handler:
