@@ -1,5 +1,7 @@
 """The sessions table: one item per sign-in, deleted to revoke it."""
 
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import ClientError
@@ -7,12 +9,14 @@ from msgspec import Struct, convert, structs, to_builtins
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
 from lambdas.common.dynamodb import condition_failed, pack, unpack
+from lambdas.common.problems import Problem
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 USER_INDEX = "user-id-index"
 _BATCH = 25  # items in one BatchWriteItem at most
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds; 1.55 s in all, of the function's 10
 
 
 class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -51,14 +55,21 @@ class SessionStore(Protocol):
         """Ends the session if it is this user's; tells whether there was one."""
 
     def revoke_all(self, user_id: str, keep: str | None = None) -> None:
-        """Ends the user's sessions but the one to keep."""
+        """Ends the user's sessions but the one to keep. Raises Problem 503 when the store cannot keep up."""
 
 
 class DynamoSessionStore:
     """Sessions in DynamoDB. A user's sessions are found by an index, which follows the table within milliseconds."""
 
-    def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        dynamodb: "DynamoDBClient",
+        table: str,
+        clock: Clock = SYSTEM_CLOCK,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._dynamodb = dynamodb
+        self._sleep = sleep
         self._table = table
         self._clock = clock
 
@@ -103,9 +114,20 @@ class DynamoSessionStore:
         ids = [session.session_id for session in self.of_user(user_id) if session.session_id != keep]
         for start in range(0, len(ids), _BATCH):
             requests: Any = [{"DeleteRequest": {"Key": _key(i)}} for i in ids[start : start + _BATCH]]
-            pending: Any = {self._table: requests}
-            while pending:
-                pending = self._dynamodb.batch_write_item(RequestItems=pending)["UnprocessedItems"]
+            self._delete({self._table: requests})
+
+    def _delete(self, requests: Any) -> None:
+        """One batch. What DynamoDB leaves over is sent again after a pause that doubles.
+
+        Raises Problem 503 when something is left over at the end.
+        """
+        for pause in (*_PAUSES, None):
+            requests = self._dynamodb.batch_write_item(RequestItems=requests)["UnprocessedItems"]
+            if not requests:
+                return
+            if pause is not None:
+                self._sleep(pause)
+        raise Problem.unavailable()
 
     def _conditionally(self, write: Any, session_id: str, **arguments: Any) -> bool:
         try:
