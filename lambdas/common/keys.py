@@ -13,7 +13,8 @@ MAX_AGE = 300.0
 """Seconds after which the newest key is looked up again, so that all functions sign with a new one soon."""
 
 REFRESH_INTERVAL = 10.0
-"""Seconds between look-ups that unknown ids can cause: forged ids must not turn each request into an SSM call."""
+"""Seconds between look-ups that unknown ids can cause: forged ids must not turn each request into an SSM call. The newest
+id's successor causes its first one at once."""
 
 
 class Key(Struct, frozen=True):
@@ -58,6 +59,7 @@ class KeyRing:
         self._previous: Key | None = None
         self._previous_kid: int | None = None  # the version `_previous` was fetched for, also when there was none
         self._looked_up_at = 0.0
+        self._successor_seen: int | None = None
 
     def signing_key(self) -> Key:
         """The newest key, at most MAX_AGE seconds out of date."""
@@ -69,7 +71,7 @@ class KeyRing:
     def verification_key(self, kid: int) -> Key | None:
         """The key of that id if it is the newest or the one before, else None."""
         newest = self.signing_key()
-        if kid > newest.kid and self._age() >= REFRESH_INTERVAL:
+        if self._is_new_successor(kid) or (kid > newest.kid and self._age() >= REFRESH_INTERVAL):
             self._refresh()  # the key was rotated a moment ago, or the id is invented
             newest = self.signing_key()
         if kid == newest.kid:
@@ -79,6 +81,14 @@ class KeyRing:
         if self._previous_kid != kid:
             self._previous, self._previous_kid = self._source.fetch(kid), kid
         return self._previous
+
+    def _is_new_successor(self, kid: int) -> bool:
+        """Whether it is the id that a rotation gives next, seen for the first time: the one id that need not wait."""
+        assert self._newest is not None
+        if kid != self._newest.kid + 1 or kid == self._successor_seen:
+            return False
+        self._successor_seen = kid
+        return True
 
     def _age(self) -> float:
         return self._clock() - self._looked_up_at

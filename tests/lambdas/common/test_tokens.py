@@ -118,13 +118,34 @@ def test_a_key_rotated_meanwhile_is_found_without_waiting(clock: FakeClock) -> N
     assert verify(sign(CLAIMS)).user_id == "u"
 
 
+def test_a_key_rotated_just_after_a_look_up_is_found_at_once(clock: FakeClock) -> None:
+    keys = FakeKeys()
+    verify = verifier(keys, clock).verify
+    verify(sign(CLAIMS))
+    for newest in (2, 3):
+        keys.newest = newest
+        assert verify(issue(keys, clock)).user_id == "u"
+
+
+def test_the_next_key_id_forged_costs_one_look_up_in_an_interval(clock: FakeClock) -> None:
+    keys = FakeKeys()
+    verify = verifier(keys, clock).verify
+    verify(sign(CLAIMS))
+    for reads in (2, 3):
+        for _ in range(10):
+            with pytest.raises(InvalidTokenError):
+                verify(sign(CLAIMS, kid="2"))
+        assert keys.reads == reads
+        clock.advance(REFRESH_INTERVAL)
+
+
 def test_forged_key_ids_do_not_make_each_request_a_look_up(clock: FakeClock) -> None:
     keys = FakeKeys(newest=5)
     verify = verifier(keys, clock).verify
     for kid in range(50):
         with pytest.raises(InvalidTokenError):
             verify(sign(CLAIMS, secret=b"x" * 32, kid=str(kid)))
-    assert keys.reads == 2  # the newest, and the one before it
+    assert keys.reads == 3  # the newest, the one before it, and once what would be its successor
 
 
 def test_signing_follows_a_rotation_within_the_maximum_age(clock: FakeClock) -> None:
