@@ -1,6 +1,6 @@
 """Routes as a table, and the router that answers every event with a response: nothing ever escapes it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any, Protocol
@@ -101,11 +101,10 @@ class Router:
         try:
             request = Request(event)
         except Exception:
-            self._logger.exception("the event is not one of a REST proxy integration")
-            return Response.of(Problem.internal()).to_event()
+            return failure(event, self._logger, self._cors_origins, "the event is not one of a REST proxy integration")
         self._logger.set_correlation_id(request.correlation_id)
         answer = self._answer(request)
-        answer["headers"].update(self._common_headers(request))
+        answer["headers"].update(_common_headers(request, self._cors_origins))
         self._logger.info(
             "request",
             method=request.method,
@@ -141,18 +140,18 @@ class Router:
             return self._idempotency.run(request, operation)
         return operation(request)
 
-    def _common_headers(self, request: Request) -> dict[str, str]:
-        headers = {
-            "X-Correlation-Id": request.correlation_id,
-            "Vary": "Origin",
-            "Access-Control-Expose-Headers": EXPOSED_HEADERS,
-        }
-        origin = request.first_header("Origin")
-        if "*" in self._cors_origins:
-            headers["Access-Control-Allow-Origin"] = "*"
-        elif origin in self._cors_origins:
-            headers["Access-Control-Allow-Origin"] = origin
-        return headers
+
+def failure(event: Event, logger: Logger, cors_origins: Collection[str], reason: str) -> dict[str, Any]:
+    """The 500 problem for what fails outside a route, whatever the event is like; logs the exception being handled."""
+    try:
+        request = Request(event)
+    except Exception:  # its headers cannot be relied upon either
+        request = Request({"httpMethod": ""})
+    logger.set_correlation_id(request.correlation_id)
+    logger.exception(reason)
+    answer = Response.of(Problem.internal()).to_event()
+    answer["headers"].update(_common_headers(request, cors_origins))
+    return answer
 
 
 def unimplemented(routes: Iterable[Route]) -> dict[str, Operation]:
@@ -162,6 +161,20 @@ def unimplemented(routes: Iterable[Route]) -> dict[str, Operation]:
         raise Problem.not_implemented()
 
     return {route.operation: answer for route in routes}
+
+
+def _common_headers(request: Request, cors_origins: Collection[str]) -> dict[str, str]:
+    headers = {
+        "X-Correlation-Id": request.correlation_id,
+        "Vary": "Origin",
+        "Access-Control-Expose-Headers": EXPOSED_HEADERS,
+    }
+    origin = request.first_header("Origin")
+    if "*" in cors_origins:
+        headers["Access-Control-Allow-Origin"] = "*"
+    elif origin in cors_origins:
+        headers["Access-Control-Allow-Origin"] = origin
+    return headers
 
 
 def _preflight(methods: Iterable[str]) -> Response:

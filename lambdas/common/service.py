@@ -7,13 +7,12 @@ from typing import Any
 
 from lambdas.common.access import Authenticator, from_authorizer
 from lambdas.common.clients import Clients
-from lambdas.common.http import Event, Response
+from lambdas.common.http import Event
 from lambdas.common.idempotency import Idempotency
 from lambdas.common.logs import Logger, create_logger
-from lambdas.common.problems import Problem
-from lambdas.common.router import Operation, Route, Router, unimplemented
+from lambdas.common.router import Operation, Route, Router, failure, unimplemented
 from lambdas.common.sessions import SessionReader
-from lambdas.common.settings import Settings, read
+from lambdas.common.settings import Settings, read, split
 
 Handler = Callable[[Event, object], dict[str, Any]]
 
@@ -66,8 +65,8 @@ def entry_point(build: Callable[[Mapping[str, str]], Handler]) -> Handler:
             if not built:
                 built.append(build(os.environ))
         except Exception:
-            Logger(stream=sys.stdout).exception("the service cannot start")
-            return Response.of(Problem.internal()).to_event()
+            origins = split(os.environ.get("CORS_ORIGINS", ""))  # by itself, since another variable may be missing
+            return failure(event, Logger(stream=sys.stdout), origins, "the service cannot start")
         return built[0](event, context)
 
     return handler

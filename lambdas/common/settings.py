@@ -37,7 +37,7 @@ def read(model: type[S], environ: Mapping[str, str]) -> S:
     for field in msgspec.structs.fields(model):
         value = environ.get(field.encode_name, "").strip()
         if value:
-            found[field.encode_name] = _split(value) if field.type == tuple[str, ...] else value
+            found[field.encode_name] = split(value) if field.type == tuple[str, ...] else value
         elif field.default is NODEFAULT and field.default_factory is NODEFAULT:
             missing.append(field.encode_name)
     if missing:
@@ -48,5 +48,6 @@ def read(model: type[S], environ: Mapping[str, str]) -> S:
         raise SettingsError(f"The function's environment has a wrong value: {error}.") from error
 
 
-def _split(value: str) -> tuple[str, ...]:
+def split(value: str) -> tuple[str, ...]:
+    """The parts of a value that is written separated by commas."""
     return tuple(part for part in (part.strip() for part in value.split(",")) if part)

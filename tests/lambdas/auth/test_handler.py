@@ -201,8 +201,13 @@ def test_neither_passwords_nor_tokens_are_logged(stdout: io.StringIO, call: Call
 def test_a_missing_variable_is_a_500_and_named_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COGNITO_CLIENT_ID", raising=False)
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "missing-variable")
+    monkeypatch.setenv("CORS_ORIGINS", f"https://other.example.com, {ORIGIN}")
     with redirect_stdout(io.StringIO()) as output:
-        answer = handler(rest_event("GET", "/v1/auth/me"), None)
+        headers = {"Origin": ORIGIN, "X-Correlation-Id": "trace-1"}
+        answer = handler(rest_event("GET", "/v1/auth/me", headers=headers), None)
     problem(answer, 500)
+    assert answer["headers"]["Access-Control-Allow-Origin"] == ORIGIN
+    assert answer["headers"]["X-Correlation-Id"] == "trace-1"
+    assert json.loads(output.getvalue())["correlation_id"] == "trace-1"
     assert "COGNITO_CLIENT_ID" not in answer["body"]
     assert "COGNITO_CLIENT_ID" in output.getvalue()

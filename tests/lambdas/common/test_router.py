@@ -167,11 +167,21 @@ def test_an_outage_is_503_and_a_mistake_of_ours_500(
     problem(call("GET", "/v1/things/1"), status)
 
 
-def test_an_event_that_is_none_is_a_500(operations: dict[str, Operation], logger: Logger) -> None:
+def test_an_event_that_is_none_is_a_500(
+    operations: dict[str, Operation], logger: Logger, logged: Callable[[], list[dict[str, Any]]]
+) -> None:
     router = Router(
-        ROUTES, operations, authenticator=Authenticator(from_authorizer, FakeSessions()), logger=logger, cors_origins=()
+        ROUTES,
+        operations,
+        authenticator=Authenticator(from_authorizer, FakeSessions()),
+        logger=logger,
+        cors_origins=("*",),
     )
-    problem(router({"Records": []}, None), 500)
+    answer = router({"Records": []}, None)
+    problem(answer, 500)
+    assert answer["headers"]["Access-Control-Allow-Origin"] == "*"
+    (line,) = logged()
+    assert line["correlation_id"] == answer["headers"]["X-Correlation-Id"]
 
 
 def test_bodies_are_checked_before_the_operation_and_after_access(call: Call) -> None:
