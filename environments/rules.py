@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import combinations
 from typing import get_args
 
 from environments.model import (
@@ -46,7 +47,6 @@ def _rules(environment: Environment) -> Iterator[Callable[[], Iterable[str]]]:
     for rule in (
         _origins,
         _zone,
-        _domains,
         _bucket_names,
         _database_capacity,
         _nat_gateways,
@@ -54,6 +54,8 @@ def _rules(environment: Environment) -> Iterator[Callable[[], Iterable[str]]]:
         _connections,
     ):
         yield partial(rule, environment)
+    for first, second in combinations(("api", "websocket", "cdn", "site"), 2):
+        yield partial(_distinct, environment, first, second)
     yield lambda: _ordered("dynamodb.read", environment.dynamodb.read)
     yield lambda: _ordered("dynamodb.write", environment.dynamodb.write)
     for function in get_args(FunctionName):
@@ -72,15 +74,10 @@ def _zone(environment: Environment) -> Broken:
         yield f"hosted_zone_id: {zone}: domains and hosted_zone_id go together; give both or neither"
 
 
-def _domains(environment: Environment) -> Broken:
-    if environment.domains is None:
-        return
-    seen: dict[str, str] = {}
-    for key in ("api", "websocket", "cdn", "site"):
-        domain: str = getattr(environment.domains, key)
-        if domain in seen:
-            yield f"domains.{key}: {domain}: not the same as domains.{seen[domain]}"
-        seen.setdefault(domain, key)
+def _distinct(environment: Environment, first: str, second: str) -> Broken:
+    domains = environment.domains
+    if domains is not None and getattr(domains, first) == getattr(domains, second):
+        yield f"domains.{second}: {getattr(domains, second)}: not the same as domains.{first}"
 
 
 def _bucket_names(environment: Environment) -> Broken:

@@ -75,6 +75,11 @@ def test_each_domain_is_used_once(tmp_path: Path, key: str) -> None:
     assert lines == [f"domains.{key}: a.b.com: not the same as domains.api"]
 
 
+def test_domains_are_compared_although_another_is_wrong(tmp_path: Path) -> None:
+    lines = _refused(tmp_path, domains={"api": "a.b.com", "websocket": "W", "cdn": "a.b.com"})
+    assert "domains.cdn: a.b.com: not the same as domains.api" in lines
+
+
 def test_the_longest_bucket_name_fits(tmp_path: Path) -> None:
     name = "a" * 15
 
