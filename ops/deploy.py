@@ -17,7 +17,7 @@ from ops.root import Root
 from ops.site import publish
 from ops.state import remove_stale_lock
 from ops.synth import synthesize
-from ops.terraform import Terraform, changes
+from ops.terraform import Plan, Terraform, changes
 from ops.toolchain import terraform, terraform_variables
 
 ALIAS = "live"
@@ -29,12 +29,12 @@ ANSWER_MARGIN = 10
 """Seconds an invocation's answer may come after the function's own timeout."""
 
 
-def deploy(cloud: Cloud, root: Root, out: Path, confirm: Callable[[dict[str, int]], None]) -> dict[str, Any]:
+def deploy(cloud: Cloud, root: Root, out: Path, confirm: Callable[[Plan], None]) -> dict[str, Any]:
     """Releases the checked-out program to an environment.
 
     Args:
         out: where synthesis writes.
-        confirm: is shown the plan's counts; raises to stop.
+        confirm: is shown the plan; raises to stop.
 
     Raises:
         OperatorError: a step failed; the same command continues.
@@ -53,13 +53,13 @@ def deploy(cloud: Cloud, root: Root, out: Path, confirm: Callable[[dict[str, int
         root.logs / f"terraform-{name}.jsonl",
     )
     stack.init()
-    plan = directory / "release.tfplan"
+    file = directory / "release.tfplan"
     try:
-        counts = stack.plan(plan)
-        confirm(counts)
-        applied = stack.apply(plan, counts)
+        plan = stack.plan(file)
+        confirm(plan)
+        applied = stack.apply(plan)
     finally:
-        plan.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
     say(f"Applied: {changes(applied.counts)}")
     functions = applied.outputs["functions"]
     moved = []

@@ -30,6 +30,8 @@ ERRORS_SHOWN = 10
 """One mistake often fails many resources; the log has them all."""
 GIVE_UP_TIMEOUT = 20.0
 """Seconds Terraform gets to end by itself once that cloud is gone; then it is killed."""
+DESTRUCTIVE = {"delete": "destroy", "replace": "replace"}
+"""What Terraform's stream calls an action that ends a resource, and what Terraform's own texts call it."""
 
 
 class TerraformError(OperatorError):
@@ -50,6 +52,8 @@ class Apply:
     refreshed: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     """Resources to add, change and remove."""
+    destroys: dict[str, str] = field(default_factory=dict)
+    """What the plan does to each resource, by address, that will not outlive it: `destroy` or `replace`."""
     errors: list[str] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
     _active: dict[str, float] = field(default_factory=dict)
@@ -60,6 +64,8 @@ class Apply:
         if kind == "change_summary" and message["changes"]["operation"] == "plan":
             self.counts = {name: message["changes"][name] for name in ("add", "change", "remove")}
             self.planned = sum(self.counts.values())
+        elif kind == "planned_change" and message["change"]["action"] in DESTRUCTIVE:
+            self.destroys[message["change"]["resource"]["addr"]] = DESTRUCTIVE[message["change"]["action"]]
         elif kind == "refresh_complete":
             self.refreshed += 1
         elif kind == "apply_start":
@@ -83,6 +89,21 @@ class Apply:
             address = min(self._active, key=self._active.__getitem__)
             text += f", waiting for {address} ({now - self._active[address]:.0f} s)"
         return text
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan in a file, ready to be applied."""
+
+    file: Path
+    counts: dict[str, int]
+    """Resources to add, change and remove."""
+    destroys: dict[str, str]
+    """`destroy` or `replace`, by the address of each resource that will not outlive it."""
+
+    def lines(self) -> list[str]:
+        """The plan in words: its counts, and each resource that it destroys or replaces."""
+        return [changes(self.counts), *(f"  {verb} {address}" for address, verb in sorted(self.destroys.items()))]
 
 
 def changes(counts: Mapping[str, int]) -> str:
@@ -141,23 +162,22 @@ class Terraform:
             digest.update(Path(settings).read_bytes())
         return digest.hexdigest()
 
-    def plan(self, file: Path) -> dict[str, int]:
-        """Plans into a file; returns how many resources are to add, change and remove.
+    def plan(self, file: Path) -> Plan:
+        """Plans into a file.
 
         Raises:
             TerraformError: there are errors.
             InterruptedRunError: the operator stopped it.
         """
-        return self._follow(
-            ["plan", "-json", "-input=false", f"-parallelism={PARALLELISM}", f"-out={file}"], Apply()
-        ).counts
+        arguments = ["plan", "-json", "-input=false", f"-parallelism={PARALLELISM}", f"-out={file}"]
+        planned = self._follow(arguments, Apply())
+        return Plan(file, planned.counts, planned.destroys)
 
-    def apply(self, plan: Path | None = None, counts: Mapping[str, int] | None = None) -> Apply:
+    def apply(self, plan: Plan | None = None) -> Apply:
         """Applies a plan, or what the configuration asks for. A state that an earlier run could not store is stored first.
 
         Args:
-            plan: a plan's file.
-            counts: what `plan` returned for it, since Terraform doesn't count again.
+            plan: what `plan` returned; its counts are taken over, since Terraform doesn't count again.
 
         Raises:
             TerraformError: resources failed; the rest is applied and the state is stored, so that the next run continues.
@@ -166,9 +186,10 @@ class Terraform:
         """
         self._push_errored_state()
         arguments = ["apply", "-json", "-input=false", "-auto-approve", f"-parallelism={PARALLELISM}"]
-        if plan is None or counts is None:
+        if plan is None:
             return self._follow(arguments, Apply())
-        return self._follow([*arguments, str(plan)], Apply(planned=sum(counts.values()), counts=dict(counts)))
+        state = Apply(planned=sum(plan.counts.values()), counts=dict(plan.counts))
+        return self._follow([*arguments, str(plan.file)], state)
 
     def _push_errored_state(self) -> None:
         left = self.directory / "errored.tfstate"

@@ -12,7 +12,7 @@ from ops.console import answer, out, say
 from ops.deploy import deploy as release
 from ops.errors import OperatorError
 from ops.root import PROJECT, Root
-from ops.terraform import changes
+from ops.terraform import Plan
 
 
 def deploy(
@@ -23,9 +23,9 @@ def deploy(
 ) -> None:
     """Apply, migrate, move traffic, publish the page and wait for health. May be repeated at any point."""
 
-    def confirm(counts: dict[str, int]) -> None:
-        say(f"Plan for {environment}: {changes(counts)}")
-        if yes or not any(counts.values()):
+    def confirm(plan: Plan) -> None:
+        say(f"Plan for {environment}: " + "\n".join(plan.lines()))
+        if yes or not any(plan.counts.values()):
             return
         if not typer.confirm("Apply it?", err=True):
             raise OperatorError("Not applied")

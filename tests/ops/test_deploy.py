@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 from botocore.config import Config
 from botocore.exceptions import HTTPClientError
+from typer.testing import CliRunner
 
 from environments import load_environment
 from ops import deploy as deployment
+from ops.__main__ import app
 from ops.cloud import Cloud
+from ops.commands import deployment as command
 from ops.deploy import deploy, migrate, move_traffic
 from ops.errors import OperatorError
 from ops.root import Root
-from ops.terraform import Apply
+from ops.terraform import Apply, Plan
 
 
 class Lambda:
@@ -157,16 +160,18 @@ class World:
         self.plan_file.parent.mkdir(parents=True)
         self.client = Lambda({name: ["1", "2"] for name in "amz"}, dict.fromkeys("amz", "1"), answer({"applied": []}))
 
-    def plan(self, file: Path) -> dict[str, int]:
+    def plan(self, file: Path) -> Plan:
         self.done.append("plan")
         file.touch()
-        return {"add": 1}
+        return Plan(file, {"add": 1}, {})
 
-    def apply(self, file: Path, counts: dict[str, int]) -> Apply:
-        assert file.exists()
+    def apply(self, plan: Plan) -> Apply:
+        assert plan.file.exists()
         self.done.append("apply")
         functions = {"auth": "a", "migration": "m", "authorizer": "z"}
-        return Apply(counts=counts, outputs={"functions": functions, "api_url": "http://api", "health_url": "http://h"})
+        return Apply(
+            counts=plan.counts, outputs={"functions": functions, "api_url": "http://api", "health_url": "http://h"}
+        )
 
     def step(self, name: str, result: Any = None) -> Any:
         def record(*_: object) -> Any:
@@ -251,3 +256,21 @@ def test_a_declined_plan_is_not_applied_and_not_left(root: Root, world: World) -
     assert world.done == PLANNED
     assert world.client.moves == []
     assert not world.plan_file.exists()
+
+
+@pytest.mark.parametrize(("arguments", "asked"), [([], True), (["--yes"], False)])
+def test_what_a_plan_destroys_is_named_whether_asked_or_not(
+    arguments: list[str], asked: bool, root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = Plan(Path("plan"), {"add": 1, "remove": 2}, {"aws_s3_bucket.b": "destroy", "aws_rds_cluster.a": "replace"})
+
+    def release(_cloud: object, _root: object, _out: object, confirm: Any) -> dict[str, str]:
+        confirm(plan)
+        return {"apiUrl": "http://api"}
+
+    monkeypatch.setattr(command, "connect", lambda *_: None)
+    monkeypatch.setattr(command, "release", release)
+    result = CliRunner().invoke(app, ["deploy", "dev", "--root", str(root.path), *arguments], input="y\n")
+    assert result.exit_code == 0
+    named = "Plan for dev: 1 to add, 2 to remove\n  replace aws_rds_cluster.a\n  destroy aws_s3_bucket.b\n"
+    assert result.stderr.rstrip(" ") == named + ("Apply it? [y/N]:" if asked else "")

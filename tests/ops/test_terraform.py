@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ops.errors import InterruptedRunError
-from ops.terraform import Apply, Terraform, TerraformError, TerraformKilledError, changes, last_run
+from ops.terraform import Apply, Plan, Terraform, TerraformError, TerraformKilledError, changes, last_run
 
 PROGRAM = """#!{python}
 import json, os, pathlib, sys, time
@@ -25,6 +25,10 @@ calls.write_text((calls.read_text() if calls.exists() else "") + " ".join(sys.ar
 
 def hook(kind: str, address: str) -> dict[str, Any]:
     return {"type": kind, "hook": {"resource": {"addr": address}}}
+
+
+def change(kind: str, address: str, action: str) -> dict[str, Any]:
+    return {"type": kind, "change": {"resource": {"addr": address}, "action": action}}
 
 
 def plan_summary(**counts: int) -> dict[str, Any]:
@@ -107,12 +111,20 @@ class TestRuns:
     def test_a_plan_is_counted_once_and_applied(self, make: Callable[..., Terraform], tmp_path: Path) -> None:
         stack = make("if sys.argv[1] == 'plan':\n    " + emit(plan_summary(add=2)))
         file = tmp_path / "plan"
-        counts = stack.plan(file)
-        assert counts == {"add": 2, "change": 0, "remove": 0}
-        assert stack.apply(file, counts).counts == counts
+        plan = stack.plan(file)
+        assert plan == Plan(file, {"add": 2, "change": 0, "remove": 0}, {})
+        assert stack.apply(plan).counts == plan.counts
         planned, applied = (stack.directory / "calls").read_text().splitlines()
         assert f"-out={file}" in planned
         assert applied.endswith(f" {file}")
+
+    def test_a_plan_names_what_it_destroys(self, make: Callable[..., Terraform], tmp_path: Path) -> None:
+        actions = {"a.made": "create", "a.gone": "delete", "a.other": "replace", "a.same": "update", "a.left": "remove"}
+        drift = change("resource_drift", "a.changed_by_hand", "delete")
+        planned = [change("planned_change", address, action) for address, action in actions.items()]
+        plan = make(emit(drift, *planned, plan_summary(add=2, remove=2))).plan(tmp_path / "plan")
+        assert plan.destroys == {"a.gone": "destroy", "a.other": "replace"}
+        assert plan.lines() == ["2 to add, 2 to remove", "  destroy a.gone", "  replace a.other"]
 
     def test_errors_are_told_once_each(self, make: Callable[..., Terraform]) -> None:
         error = {
