@@ -81,7 +81,9 @@ class Aws(Service):
             "S3_DATA_DIR": str(self.data / "s3"),
             "REDIS_HOST": LOOPBACK,
             "REDIS_PORT": str(cache.port if cache else 6379),
+            # Servers that nothing here uses, and that would listen beyond loopback.
             "SFTP_ENABLED": "0",
+            "IOT_MTLS_ENABLED": "0",
             "LOG_LEVEL": "WARNING",
             "PYTHONUNBUFFERED": "1",
         }

@@ -13,6 +13,8 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
+import psutil
+
 from ops.embedded import EmbeddedCloud
 from ops.root import PROJECT, Root
 from tests.e2e.support import Api, Person, Platform, run_ops
@@ -41,6 +43,14 @@ def test_status_says_what_runs_and_how_it_is(platform: Platform) -> None:
     assert status["addresses"] == {"api": platform.api_url, "ws": platform.ws_url, "site": platform.site_url}
     assert status["resources"] > 300
     assert status["health"]["status"] == 200
+
+
+def test_nothing_listens_beyond_this_machine(platform: Platform) -> None:
+    for process in EmbeddedCloud(Root(platform.root)).running().values():
+        found = process.find()
+        assert found
+        listening = {c.laddr.ip for c in found.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+        assert listening == {"127.0.0.1"}, process.name
 
 
 def test_logs_are_lines_of_json_that_a_correlation_id_finds(platform: Platform, api: Api) -> None:
