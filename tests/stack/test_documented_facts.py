@@ -37,10 +37,17 @@ def name(item: Documented | Count) -> str:
     return "-".join([item.type, *(value for value in item.where.values() if isinstance(value, str))])
 
 
-@pytest.mark.parametrize("documented", DOCUMENTED, ids=name)
+@pytest.mark.parametrize(
+    ("stack", "documented"),
+    [
+        pytest.param(environment, item, id=f"{environment}-{name(item)}")
+        for environment in ENVIRONMENTS
+        for item in DOCUMENTED
+        if environment in item.environments
+    ],
+    indirect=["stack"],
+)
 def test_a_resource_is_as_documented(stack: Stack, documented: Documented) -> None:
-    if stack.environment not in documented.environments:
-        return
     resource = stack.one(documented.type, documented.where)
     differing = {
         path: (at(resource, path), stack.expected(value))
