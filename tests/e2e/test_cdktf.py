@@ -1,4 +1,4 @@
-"""The CDKTF command line on the applied platform, in the environment that `ops env` prints."""
+"""Plain `cdktf`, in the environment that `ops env` prints."""
 
 from __future__ import annotations
 
@@ -9,53 +9,24 @@ import shlex
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from ops.root import PROJECT
 from tests.e2e.support import Platform, run_ops
 
-COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
+def test_cdktf_finds_the_platform_as_it_was_applied(platform: Platform, tmp_path: Path) -> None:
+    exports = [line.removeprefix("export ") for line in run_ops(platform.root, "env", "local").splitlines()]
+    variables = dict(shlex.split(line)[0].split("=", 1) for line in exports)
 
-class Cdktf:
-    """Runs cdktf as an operator does who has evaluated `ops env local`."""
+    def cdktf(*arguments: str) -> str:
+        command = [str(PROJECT / "node_modules" / ".bin" / "cdktf"), *arguments, "--output", str(tmp_path)]
+        environment = {**os.environ, **variables, "CI": "true"}
+        result = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+        return result.stdout
 
-    def __init__(self, platform: Platform, out: Path) -> None:
-        exports = shlex.split(run_ops(platform.root, "env", "local"))
-        variables = dict(item.split("=", 1) for item in exports if "=" in item)
-        self._environment = {**os.environ, **variables, "CI": "1", "PLATFORM_ENVIRONMENTS": "local"}
-        self._out = out
-
-    def __call__(self, *arguments: str) -> str:
-        command = ["cdktf", *arguments, "--output", str(self._out)]
-        done = subprocess.run(command, cwd=PROJECT, env=self._environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-        return COLOURS.sub("", done.stdout)
-
-
-@pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cdktf")
-
-
-@pytest.fixture(scope="module")
-def cdktf(platform: Platform, out: Path) -> Cdktf:
-    return Cdktf(platform, out)
-
-
-def test_list_and_synth_name_the_environment(cdktf: Cdktf, out: Path) -> None:
-    assert "local" in cdktf("list").split()
-    assert "local" in cdktf("synth", "--hcl")
-    assert (out / "stacks" / "local" / "cdk.tf").is_file()
-
-
-def test_diff_deploy_and_output_work_on_the_environment(cdktf: Cdktf, out: Path, platform: Platform) -> None:
-    """The apply that `ops up` made is found again through the state: nothing is made or removed."""
-    cdktf("synth")
-    planned = cdktf("diff", "local", "--skip-provider-lock", "--skip-synth")
-    assert re.search(r"Plan: 0 to add, \d+ to change, 0 to destroy", planned), planned[-3000:]
-    deployed = cdktf("deploy", "local", "--auto-approve", "--skip-provider-lock", "--skip-synth")
-    assert re.search(r"Apply complete! Resources: 0 added, \d+ changed, 0 destroyed", deployed)
-    answers = out / "outputs.json"
-    cdktf("output", "local", "--skip-provider-lock", "--skip-synth", "--outputs-file", str(answers))
-    assert json.loads(answers.read_text())["local"]["api_url"] == platform.api_url
+    # The provider's checksums for other machines are at the registry, which need not be in reach.
+    changes = cdktf("diff", "local", "--skip-provider-lock")
+    assert re.search(r"Plan:\S* 0 to add, \d+ to change, 0 to destroy", changes), changes[-3000:]
+    outputs = tmp_path / "outputs.json"
+    cdktf("output", "local", "--skip-synth", "--outputs-file", str(outputs))
+    assert json.loads(outputs.read_text()) == {"local": platform.outputs}
