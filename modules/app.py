@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cdktf import App
@@ -13,7 +13,7 @@ from modules.stack import PlatformStack
 
 
 def synthesize(
-    environments: Iterable[Environment], artifacts: Mapping[Platform, Mapping[str, Artifact]], outdir: Path
+    environments: Sequence[Environment], artifacts: Mapping[Platform, Mapping[str, Artifact]], outdir: Path
 ) -> None:
     """Writes `<outdir>/stacks/<environment>/` for each environment, and `<outdir>/manifest.json`, which lists them."""
     app = App(outdir=str(outdir))
@@ -21,6 +21,10 @@ def synthesize(
         PlatformStack(app, environment, artifacts=artifacts[environment.lambdas.package_platform])
         for environment in environments
     ]
+    for environment in environments:
+        for form in ("cdk.tf", "cdk.tf.json"):
+            # Terraform reads both: what the other form of an earlier synthesis left would be there twice.
+            (outdir / "stacks" / environment.name / form).unlink(missing_ok=True)
     app.synth()
     for stack in stacks:
         stack.write_files_beside(outdir)

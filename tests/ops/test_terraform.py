@@ -145,7 +145,9 @@ class TestRuns:
     def test_it_gives_up_when_the_cloud_is_gone(self, make: Callable[..., Terraform]) -> None:
         begun = time.monotonic()
         with pytest.raises(TerraformKilledError, match="the cloud is gone"):
-            make("time.sleep(60)", guard=lambda: "the cloud is gone").apply()
+            # Started in the background by a shell, it would ignore the signal by which it is asked to stop.
+            program = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\ntime.sleep(60)"
+            make(program, guard=lambda: "the cloud is gone").apply()
         assert time.monotonic() - begun < 15
 
     def test_an_interrupt_reaches_terraform_once_and_is_waited_for(

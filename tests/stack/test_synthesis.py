@@ -80,6 +80,18 @@ def test_a_fifth_environment_is_one_more_file(tmp_path: Path) -> None:
     assert not [name for name in names if not name.endswith("-ada")]
 
 
+def test_json_and_hcl_take_each_others_place(tmp_path: Path) -> None:
+    """Terraform reads every file of a folder: both forms together would declare everything twice."""
+    for hcl, there, gone in (
+        ("", "cdk.tf.json", "cdk.tf"),
+        ("true", "cdk.tf", "cdk.tf.json"),
+        ("", "cdk.tf.json", "cdk.tf"),
+    ):
+        stack = synthesize(tmp_path, {"PLATFORM_ENVIRONMENTS": "dev", "SYNTH_HCL_OUTPUT": hcl}) / "dev"
+        assert (stack / there).is_file()
+        assert not (stack / gone).exists()
+
+
 @pytest.mark.parametrize("environment", environment_names())
 def test_nothing_looks_like_a_secret(synthesized: Path, environment: str) -> None:
     for file in (synthesized / environment).glob("*.tf.json"):
