@@ -143,11 +143,12 @@ class TestRuns:
             make("os.kill(os.getpid(), 9)").apply()
 
     def test_it_gives_up_when_the_cloud_is_gone(self, make: Callable[..., Terraform]) -> None:
+        # Started in the background by a shell, it would ignore the signal by which it is asked to stop.
+        program = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\ntime.sleep(60)"
+        stack = make(program, guard=lambda: "the cloud is gone")
         begun = time.monotonic()
         with pytest.raises(TerraformKilledError, match="the cloud is gone"):
-            # Started in the background by a shell, it would ignore the signal by which it is asked to stop.
-            program = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\ntime.sleep(60)"
-            make(program, guard=lambda: "the cloud is gone").apply()
+            stack.apply()
         assert time.monotonic() - begun < 15
 
     def test_an_interrupt_reaches_terraform_once_and_is_waited_for(
