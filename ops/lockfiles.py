@@ -12,15 +12,16 @@ from typing import Any
 
 
 def without_addresses(lock: dict[str, Any]) -> dict[str, Any]:
-    """A Pipfile.lock without sources and index names, or a package-lock.json without resolved addresses."""
+    """A Pipfile.lock without sources and index names, or a package-lock.json without resolved and funding addresses."""
     if "_meta" in lock:
         lock["_meta"]["sources"] = []
         entries = [entry for section in ("default", "develop") for entry in lock.get(section, {}).values()]
     else:
         entries = list(lock["packages"].values())
     for entry in entries:
-        entry.pop("index", None)
-        entry.pop("resolved", None)
+        # `funding` is a link for people; npm installs without it.
+        for key in ("index", "resolved", "funding"):
+            entry.pop(key, None)
     return lock
 
 
