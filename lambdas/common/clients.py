@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_ssm import SSMClient
 
 CONNECT_TIMEOUT = 0.5
@@ -55,6 +56,12 @@ class Clients:
         # Cognito mails codes within the call, which can take seconds; a repeated SignUp would meet its own user, and a
         # repeated code would be spent. 4 s in all.
         return self.session.client("cognito-idp", config=client_config(read_timeout=3.5, attempts=1))
+
+    @cached_property
+    def s3(self) -> "S3Client":
+        # A copy of some megabytes may take longer than a lookup. SigV4 by name: botocore signs forms with SigV2 in some regions.
+        config = client_config(read_timeout=5.0).merge(Config(signature_version="s3v4"))
+        return self.session.client("s3", config=config)
 
     @cached_property
     def events(self) -> "EventBridgeClient":
