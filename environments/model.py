@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-FunctionName = Literal["auth", "profile", "chat", "post", "catalog", "ai", "authorizer", "health", "migration", "relay"]
+FunctionName = Literal["auth", "profile", "chat", "post", "catalog", "ai", "authorizer", "health", "migration", "relay", "statistics"]
 """Every Lambda function of the platform, by the name of its folder in lambdas/."""
 
-UNRESERVED: frozenset[FunctionName] = frozenset({"authorizer", "health", "migration", "relay"})
+UNRESERVED: frozenset[FunctionName] = frozenset({"authorizer", "health", "migration", "relay", "statistics"})
 """Functions that never take reserved concurrency: a throttled authorizer or health check takes everything else down, and a throttled
 consumer lets its messages grow old until they are given up."""
 

@@ -136,7 +136,7 @@ class Messaging(Construct):
             kms_key_arn=kms_key_arn,
             alerts_topic_arn=self.alerts_topic_arn,
             senders=[self._sender(statistics_rule)],
-            visibility_timeout=6 * environment.lambdas.timeout,
+            visibility_timeout=6 * environment.function("statistics").timeout,
             tls_only=tls_only,
         )
         self._rule("notifications", notifications_rule, SERVICE, NOTIFICATION_EVENTS, self.notifications_topic_arn)

@@ -88,7 +88,12 @@ class World:
     def message(self, *bodies: str) -> list[str]:
         """A batch of the retry queue; gives which of its messages failed, by their place in it."""
         records = [
-            {"eventSource": "aws:sqs", "messageId": str(n), "body": body, "attributes": {}}
+            {
+                "eventSource": "aws:sqs",
+                "messageId": str(n),
+                "body": body,
+                "attributes": {"ApproximateReceiveCount": "1"},
+            }
             for n, body in enumerate(bodies)
         ]
         return [failure["itemIdentifier"] for failure in self.consume({"Records": records})["batchItemFailures"]]
