@@ -60,9 +60,8 @@ class Tombstone(Struct, frozen=True, kw_only=True, omit_defaults=True):
     post_id: str
     deleted_at: str
     deleted_by: str
-    removed_tags: tuple[str, ...] = ()
-    removed_images: tuple[str, ...] = ()
     was_created_at: str
+    had_tags: tuple[str, ...] = ()
 
 
 class Comment(Authored, frozen=True, kw_only=True, omit_defaults=True):
