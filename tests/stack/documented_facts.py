@@ -179,7 +179,10 @@ VARIABLES: dict[str, dict[str, Any]] = {
     "health": {"RDS_ENDPOINT": Reference("aws_rds_cluster")},
     "migration": {"MIGRATION_STATE_TABLE": "migration-state-{env}"},
     # No part of the documentation: it brings the events of the others to the bus.
-    "relay": {"DYNAMODB_TABLE_OUTBOX": "platform-outbox-{env}", "EVENT_BUS_NAME": Reference("aws_cloudwatch_event_bus")},
+    "relay": {
+        "DYNAMODB_TABLE_OUTBOX": "platform-outbox-{env}",
+        "EVENT_BUS_NAME": Reference("aws_cloudwatch_event_bus"),
+    },
 }
 
 
