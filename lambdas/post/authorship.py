@@ -23,7 +23,7 @@ class Aliases(Protocol):
 
 class Names(Protocol):
     def display_names(
-        self, user_ids: Collection[str], viewer: Caller | None, fallbacks: Mapping[str, str]
+        self, user_ids: Collection[str], viewer: Caller | None, earlier: Mapping[str, str]
     ) -> dict[str, str]: ...
 
 

@@ -180,7 +180,7 @@ class DynamoCommentStore:
             IndexName=POST_INDEX,
             KeyConditionExpression=condition,
             ExpressionAttributeValues=pack(values),
-            Limit=page_size,
+            PaginationConfig={"PageSize": page_size},
         )
         for page in pages:
             yield from (convert(unpack(item), Comment) for item in page["Items"])

@@ -218,13 +218,14 @@ class DynamoPostStore:
         condition, values = f"{partition.key} = :value", {":value": partition.value}
         if before is not None:
             condition, values = f"{condition} AND created_at < :before", {**values, ":before": before}
+        index: Any = {"IndexName": partition.index} if partition.index else {}
         pages = self._dynamodb.get_paginator("query").paginate(
             TableName=partition.table,
-            **({"IndexName": partition.index} if partition.index else {}),
+            **index,
             KeyConditionExpression=condition,
             ExpressionAttributeValues=pack(values),
             ScanIndexForward=False,
-            Limit=count,
+            PaginationConfig={"PageSize": count},
         )
         found: list[Item] = []
         for page in pages:
