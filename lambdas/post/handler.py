@@ -39,7 +39,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 """What `new_id` makes; anything else names nothing, and might be too long for a key."""
 
 
-class PostSettings(ServiceSettings, PictureSettings, frozen=True, kw_only=True):
+class PostSettings(ServiceSettings, frozen=True, kw_only=True):
     dynamodb_table_posts: str
     dynamodb_table_comments: str
     dynamodb_table_likes: str
@@ -211,7 +211,7 @@ def build(environ: Mapping[str, str]) -> Handler:
             images=images,
             authorship=authorship,
             events=events,
-            image_url=settings.picture_url,
+            image_url=read(PictureSettings, environ).picture_url,
             shards=settings.timeline_shards,
         ),
         CommentService(posts=posts, comments=comments, authorship=authorship, events=events),
