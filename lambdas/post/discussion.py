@@ -58,6 +58,7 @@ class CommentService:
             content=body.content,
             created_at=position(now, comment_id),
             updated_at=timestamp(now),
+            version=1,
             **structs.asdict(byline),
         )
         event = self._events.put("CommentCreated", actor_id=comment.actor_id, data=comment_data(comment, post))

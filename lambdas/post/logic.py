@@ -80,6 +80,7 @@ class PostService:
                 content=body.content,
                 tags=_distinct(body.tags),
                 images=images,
+                version=1,
                 **structs.asdict(byline),
             )
             event = self._events.put("PostCreated", actor_id=post.actor_id, data=post_data(post))

@@ -22,7 +22,7 @@ class Authored(Struct, frozen=True, kw_only=True, omit_defaults=True):
     alias_id: str | None = None
     content: str
     is_edited: bool = False
-    version: int = 1
+    version: int
 
     @property
     def is_anonymous(self) -> bool:
