@@ -1,6 +1,7 @@
 """The rules of comments, without AWS."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -35,9 +36,9 @@ def comment(world: World, post_id: str, content: str = "Hi", who: Any = BOB, **m
     return world.discussion.create(who, post_id, CreateComment(content=content, **more))
 
 
-def refused(call: Callable[[], object]) -> Problem:
+def refused(call: Callable[..., object], *arguments: object) -> Problem:
     with pytest.raises(Problem) as refusal:
-        call()
+        call(*arguments)
     return refusal.value
 
 
@@ -94,7 +95,7 @@ def test_replies_go_five_levels_deep(world: World, post_id: str) -> None:
 def test_a_reply_is_to_a_comment_of_the_same_post(world: World, post_id: str, hidden_id: str) -> None:
     elsewhere = comment(world, hidden_id).comment_id
     for parent_id in (elsewhere, "0" * 32):
-        refusal = refused(lambda parent_id=parent_id: comment(world, post_id, parent_id=parent_id))
+        refusal = refused(partial(comment, world, post_id, parent_id=parent_id))
         assert (refusal.status, refusal.errors[0].field) == (422, "parentId")
     here = comment(world, post_id).comment_id
     world.comments.deleted_parent = True
@@ -111,8 +112,7 @@ def test_its_author_changes_a_comment(world: World, post_id: str) -> None:
     stale = IfMatch(frozenset({'"1"'}))
     assert refused(lambda: world.discussion.update(BOB, post_id, made.comment_id, body, stale)).status == 412
     for who in (ANN, MODERATOR):
-        call = lambda who=who: world.discussion.update(who, post_id, made.comment_id, body, ANY)  # noqa: E731
-        assert refused(call).status == 403
+        assert refused(world.discussion.update, who, post_id, made.comment_id, body, ANY).status == 403
 
 
 @pytest.mark.parametrize("who", [BOB, MODERATOR])

@@ -24,9 +24,9 @@ def post(world: World, content: str = "Hello", who: Any = ANN, **more: Any) -> P
     return world.service.create(who, CreatePost(content=content, **more))
 
 
-def refused(call: Callable[[], object]) -> Problem:
+def refused(call: Callable[..., object], *arguments: object) -> Problem:
     with pytest.raises(Problem) as refusal:
-        call()
+        call(*arguments)
     return refusal.value
 
 
@@ -105,7 +105,7 @@ def test_the_author_changes_what_is_given_and_nothing_else(world: World) -> None
 def test_nobody_else_changes_a_post(world: World) -> None:
     made = post(world)
     for who in (BOB, MODERATOR, visitor("Zoe")):
-        refusal = refused(lambda who=who: world.service.update(who, made.post_id, UpdatePost(content="x"), ANY))
+        refusal = refused(world.service.update, who, made.post_id, UpdatePost(content="x"), ANY)
         assert (refusal.status, refusal.code) == (403, "not_the_author")
 
 
@@ -175,7 +175,7 @@ def test_author_and_moderators_delete(world: World, who: Any) -> None:
 def test_nobody_else_deletes(world: World) -> None:
     made, hidden = post(world), post(world, is_anonymous=True)
     for view in (made, hidden):
-        refusal = refused(lambda view=view: world.service.delete(BOB, view.post_id))
+        refusal = refused(world.service.delete, BOB, view.post_id)
         assert (refusal.status, refusal.code) == (403, "not_the_author")
 
 

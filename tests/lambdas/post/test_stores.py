@@ -52,7 +52,7 @@ class World:
         self.comments = DynamoCommentStore(
             dynamodb, comments="post-comments", counters="post-counters", posts=self.posts, authors=self.authors
         )
-        self.s3 = boto3.client("s3", region_name=REGION)
+        self.s3: Any = boto3.client("s3", region_name=REGION)
         self.images = S3Images(lambda: self.s3, bucket_name)
         self.outbox = Outbox("platform-outbox", "post", logger, self.clock)
         self.removal = Removal(
@@ -150,7 +150,12 @@ def test_a_month_is_recorded_once_by_each_function(
 ) -> None:
     updates: list[Any] = []
     update = dynamodb.update_item
-    monkeypatch.setattr(dynamodb, "update_item", lambda **sent: (updates.append(sent), update(**sent))[1])
+
+    def counted(**sent: Any) -> Any:
+        updates.append(sent)
+        return update(**sent)
+
+    monkeypatch.setattr(dynamodb, "update_item", counted)
     first, second = make(), make()
     for number in range(1, 4):
         first.post(number)
