@@ -41,7 +41,7 @@ def test_who_sees_what(visibility: Visibility, seen_by: str) -> None:
 def test_names_follow_their_owners_wish(
     dynamodb: "DynamoDBClient", profiles: str, visibility: Visibility, viewer: Caller | None
 ) -> None:
-    add(dynamodb, profiles, "owner", privacy={"display_name": visibility})
+    add(dynamodb, profiles, "owner", privacy={"displayName": visibility})
     expected = "Name of owner" if may_see(visibility, "owner", viewer) else UNKNOWN_NAME
     assert ProfileReader(dynamodb, profiles).display_names(["owner"], viewer) == {"owner": expected}
 
@@ -68,6 +68,17 @@ def test_callers_see_their_own_name_before_their_profile_is_made(dynamodb: "Dyna
     reader = ProfileReader(dynamodb, profiles)
     assert reader.display_names(["owner"], OWNER) == {"owner": "Before"}
     assert reader.display_names(["owner"], REGISTERED) == {"owner": UNKNOWN_NAME}
+
+
+def test_an_earlier_name_is_shown_only_while_no_profile_can_hide_it(dynamodb: "DynamoDBClient", profiles: str) -> None:
+    reader = ProfileReader(dynamodb, profiles)
+    earlier = {"owner": "Ann then", "other": ""}
+    assert reader.display_names(earlier, REGISTERED, earlier) == {"owner": "Ann then", "other": UNKNOWN_NAME}
+    item = {"user_id": "owner", "display_name": "Ann now", "privacy": {"displayName": "private"}}
+    dynamodb.put_item(TableName=profiles, Item=pack(item))
+    assert reader.display_names(["owner"], REGISTERED, earlier) == {"owner": UNKNOWN_NAME}
+    dynamodb.put_item(TableName=profiles, Item=pack({**item, "privacy": {}}))
+    assert reader.display_names(["owner"], REGISTERED, earlier) == {"owner": "Ann now"}
 
 
 def test_a_profile_is_made_once(dynamodb: "DynamoDBClient", profiles: str) -> None:
