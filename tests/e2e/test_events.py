@@ -1,10 +1,10 @@
-"""The events of auth: on the bus, and in the queue of those that count them."""
+"""The events of auth on the bus."""
 
 from __future__ import annotations
 
 import json
 
-from tests.e2e.support import PASSWORD, Api, Inbox, Person, Platform
+from tests.e2e.support import PASSWORD, Api, Inbox, Person
 
 
 def test_what_people_do_with_their_accounts_goes_over_the_bus(bus: Inbox, person: Person, api: Api) -> None:
@@ -21,9 +21,3 @@ def test_what_people_do_with_their_accounts_goes_over_the_bus(bus: Inbox, person
     assert len({event["detail"]["eventId"] for event in found}) == len(found)
     told = json.dumps(found)
     assert all(secret not in told for secret in (*passwords.values(), person.access_token, person.refresh_token))
-
-
-def test_a_registration_reaches_the_queue_of_profile_statistics(platform: Platform, person: Person) -> None:
-    sqs = platform.aws("sqs")
-    inbox = Inbox(sqs, sqs.get_queue_url(QueueName="profile-events-queue-local")["QueueUrl"])
-    assert inbox.of(person, "UserRegistered")["detail"]["data"]["userId"] == person.user_id
