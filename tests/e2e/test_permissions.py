@@ -49,7 +49,7 @@ def test_no_function_misses_a_permission(platform: Platform, person: Person, api
     for function in FUNCTIONS:
         lines = list(platform.logged(function))
         assert not [line for line in lines if "AccessDenied" in line or "not authorized to perform" in line], function
-        assert lines or function == "migration", f"{function} has logged nothing"
+        assert lines or function not in {*route_tables(), "authorizer"}, f"{function} has logged nothing"
 
 
 @pytest.mark.parametrize("function", WALKS)
@@ -91,7 +91,9 @@ def fails(world: World, actions: Sequence[str]) -> bool:
         failed = True
     if failed and any(action.startswith("s3:") for action in actions):
         return True  # a form signed without the right to do what it says is refused to the client; a missing right to read is a 404
-    return any(action in line for line in world.refusals() for action in actions)
+    refusals = world.refusals()
+    # Where the failure itself is not logged (an event that could not be sent fails nothing), the log has to name the action.
+    return bool(refusals) if failed else any(action in line for line in refusals for action in actions)
 
 
 @pytest.fixture
