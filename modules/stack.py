@@ -36,6 +36,7 @@ from modules.profile import Profile
 from modules.relay import Relay
 from modules.secrets import write_secrets
 from modules.security import Security
+from modules.statistics import Statistics
 from modules.storage import Storage
 
 TERRAFORM_VERSION = ">= 1.11"
@@ -184,12 +185,22 @@ class PlatformStack(TerraformStack):
             state_table=database.tables["migration-state"],
             kms_key_arn=security.kms_key_arn,
         )
+        statistics = Statistics(
+            self,
+            "statistics",
+            platform=platform,
+            work_queue=messaging.work_queue,
+            profiles=database.tables["profile-profiles"],
+            counted_events=database.tables["profile-counted-events"],
+        )
         relay = Relay(self, "relay", platform=platform, kms_key_arn=security.kms_key_arn)
         queues = {**messaging.queues, **relay.queues}
         rest_api.deploy()
         functions: dict[str, str] = {
             **{name: service.function.name for name, service in services.items()},
-            **{item.function.service: item.function.name for item in (authorizer, health, migration, relay)},
+            **{
+                item.function.service: item.function.name for item in (authorizer, health, migration, relay, statistics)
+            },
         }
 
         Monitoring(

@@ -20,6 +20,8 @@ TABLES: tuple[TableDefinition, ...] = (
     TableDefinition(service="profile", resource="profiles", hash_key="user_id", stream=True, always_recoverable=True),
     # The one place that knows who stands behind an alias.
     TableDefinition(service="profile", resource="aliases", hash_key="alias_key"),
+    # By eventId: what statistics have counted, so that a repeated event counts once.
+    TableDefinition(service="profile", resource="counted-events", hash_key="event_id", ttl=True),
     # chat
     TableDefinition(
         service="chat",

@@ -272,3 +272,25 @@ class Person:
         pair = answer.expect(200)
         self.access_token, self.refresh_token = pair["accessToken"], pair["refreshToken"]
         return pair
+
+
+class Inbox:
+    """A queue of events, read from the beginning to the end."""
+
+    def __init__(self, sqs: Any, url: str) -> None:
+        self._sqs = sqs
+        self._url = url
+        self._events: list[dict[str, Any]] = []
+
+    def of(self, person: Person, event_type: str) -> dict[str, Any]:
+        """The first event of this type that the person caused."""
+
+        def find() -> dict[str, Any] | None:
+            reply = self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+            for message in reply.get("Messages", []):
+                self._events.append(json.loads(message["Body"]))
+                self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
+            wanted = (event_type, person.user_id)
+            return next((e for e in self._events if (e["detail-type"], e["detail"]["actorId"]) == wanted), None)
+
+        return eventually(find, seconds=60)
