@@ -47,6 +47,7 @@ class Service(Construct):
         secrets: the parameters it reads beside the cursor key.
         public: its routes have no authorizer. It then checks tokens itself, and has neither lists nor repeatable requests.
         publishes: it puts events on the bus, as `multitask.{service}`.
+        repeatable: some of its routes take Idempotency-Key.
         network: where in the VPC it runs; None: outside.
 
     Attributes:
@@ -67,6 +68,7 @@ class Service(Construct):
         secrets: Sequence[Parameter] = (),
         public: bool = False,
         publishes: bool = True,
+        repeatable: bool = True,
         network: FunctionNetwork | None = None,
     ) -> None:
         super().__init__(scope, id_)
@@ -76,13 +78,14 @@ class Service(Construct):
         common_statements: list[Statement] = []
         parameters = [*secrets]
         if not public:
-            common_variables["DYNAMODB_TABLE_IDEMPOTENCY"] = idempotency.name
             common_variables["CURSOR_KEY_PARAMETER"] = cursor_key.name
-            common_statements += [
-                table_access("RevokedSessions", sessions, "GetItem"),
-                table_access("Idempotency", idempotency, "GetItem", "PutItem", "UpdateItem", "DeleteItem"),
-            ]
+            common_statements.append(table_access("RevokedSessions", sessions, "GetItem"))
             parameters.append(cursor_key)
+        if not public and repeatable:
+            common_variables["DYNAMODB_TABLE_IDEMPOTENCY"] = idempotency.name
+            common_statements.append(
+                table_access("Idempotency", idempotency, "GetItem", "PutItem", "UpdateItem", "DeleteItem")
+            )
         if publishes:
             common_variables["EVENT_BUS_NAME"] = platform.bus_name
             common_statements.append(_publishing(service, platform.bus_arn))
