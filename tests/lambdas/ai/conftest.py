@@ -1,9 +1,11 @@
 """Fixtures of the ai service's tests: providers on this machine, and the two tables."""
 
+import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from moto.dynamodb.models import DynamoDBBackend
 
 from tests.lambdas.ai.servers import FakeProvider
 
@@ -61,3 +63,15 @@ def usage(dynamodb: "DynamoDBClient", usage_table: str) -> Callable[[str, str], 
         return {name: int(value["N"]) for name, value in item.items() if "N" in value}
 
     return read
+
+
+@pytest.fixture
+def one_write_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DynamoDB carries out the writes of an item one after another, each with its condition; moto's threads would mix them."""
+    lock, update = threading.Lock(), DynamoDBBackend.update_item
+
+    def serialized(self: DynamoDBBackend, *arguments: Any, **named: Any) -> Any:
+        with lock:
+            return update(self, *arguments, **named)
+
+    monkeypatch.setattr(DynamoDBBackend, "update_item", serialized)
