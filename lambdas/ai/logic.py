@@ -39,6 +39,9 @@ TIME_LIMIT = 25.0
 WRITE_TIME = 2.0
 """Seconds of these that are kept for what is stored once a provider has answered."""
 
+SAVES = 3
+"""Tries to add to a conversation; each lost one means that another request's succeeded."""
+
 TITLE_LENGTH = 80
 """Characters of the first question that name a conversation."""
 
@@ -82,15 +85,7 @@ class AiService:
         prompt = tasks.ask(_history(conversation.messages), question, context)
 
         def keep(answer: Answer[str]) -> None:
-            now = timestamp(self._clock())
-            messages = (
-                Message(role="user", content=question, context=context, created_at=now),
-                Message(role="assistant", content=answer.value, created_at=now),
-            )
-            kept = with_messages(conversation, messages, now, int(self._clock()) + LIFETIME)
-            if not self._conversations.save(user_id, kept):
-                detail = "The conversation was changed or deleted by another request meanwhile: ask again."
-                raise Problem.conflict(detail, "conversation_changed")
+            self._keep(user_id, conversation, question, context, answer.value)
 
         answer = self._answer(user_id, prompt, tasks.read_text, field="question", started=started, keep=keep)
         return AnswerView(
@@ -163,6 +158,24 @@ class AiService:
             expires_at=0,
             messages=(),
         )
+
+    def _keep(self, user_id: str, conversation: Conversation, question: str, context: str | None, answer: str) -> None:
+        """Adds a question and its answer, after what other requests have added meanwhile."""
+        now = timestamp(self._clock())
+        messages = (
+            Message(role="user", content=question, context=context, created_at=now),
+            Message(role="assistant", content=answer, created_at=now),
+        )
+        current: Conversation | None = conversation
+        for _ in range(SAVES):
+            if current is None:
+                break
+            grown = with_messages(current, messages, now, int(self._clock()) + LIFETIME)
+            if self._conversations.save(user_id, grown):
+                return
+            current = self._conversations.find(user_id, conversation.conversation_id)
+        detail = "The conversation was deleted, or changed too often, while this was answered: ask again."
+        raise Problem.conflict(detail, "conversation_changed")
 
     def _answer(
         self,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.responses import DynamoHandler
 
 from tests.lambdas.ai.servers import FakeProvider
 
@@ -66,12 +66,12 @@ def usage(dynamodb: "DynamoDBClient", usage_table: str) -> Callable[[str, str], 
 
 
 @pytest.fixture
-def one_write_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def one_request_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """DynamoDB carries out the writes of an item one after another, each with its condition; moto's threads would mix them."""
-    lock, update = threading.Lock(), DynamoDBBackend.update_item
+    lock, call = threading.Lock(), DynamoHandler.call_action
 
-    def serialized(self: DynamoDBBackend, *arguments: Any, **named: Any) -> Any:
+    def serialized(self: DynamoHandler) -> Any:
         with lock:
-            return update(self, *arguments, **named)
+            return call(self)
 
-    monkeypatch.setattr(DynamoDBBackend, "update_item", serialized)
+    monkeypatch.setattr(DynamoHandler, "call_action", serialized)

@@ -240,7 +240,7 @@ class TestQuota:
         quota.reserve("u-1", 1)
         assert usage("u-1", DAY)["expires_at"] == NOW - 8 * 3600 + 31 * 24 * 3600
 
-    @pytest.mark.usefixtures("one_write_at_a_time")
+    @pytest.mark.usefixtures("one_request_at_a_time")
     def test_fifty_concurrent_calls_never_exceed_it(
         self, dynamodb: "DynamoDBClient", usage_table: str, clock: FakeClock, usage: Usage
     ) -> None:
@@ -271,7 +271,7 @@ class TestQuota:
         assert outcomes.count("answered") >= 8
         assert set(outcomes) <= {"answered", "failed", "ai_quota_exceeded"}
 
-    @pytest.mark.usefixtures("one_write_at_a_time")
+    @pytest.mark.usefixtures("one_request_at_a_time")
     def test_fifty_concurrent_reservations_are_exactly_as_many_as_fit(
         self, dynamodb: "DynamoDBClient", usage_table: str, clock: FakeClock, usage: Usage
     ) -> None:
