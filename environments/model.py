@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-FunctionName = Literal["auth", "profile", "chat", "post", "catalog", "ai", "authorizer", "health", "migration"]
+FunctionName = Literal["auth", "profile", "chat", "post", "catalog", "ai", "authorizer", "health", "migration", "relay"]
 """Every Lambda function of the platform, by the name of its folder in lambdas/."""
 
-UNRESERVED: frozenset[FunctionName] = frozenset({"authorizer", "health", "migration"})
-"""Functions that never take reserved concurrency: a throttled authorizer or health check takes everything else down."""
+UNRESERVED: frozenset[FunctionName] = frozenset({"authorizer", "health", "migration", "relay"})
+"""Functions that never take reserved concurrency: a throttled authorizer or health check takes everything else down, and a throttled
+consumer lets its messages grow old until they are given up."""
 
 DATABASE_FUNCTIONS: tuple[FunctionName, ...] = ("catalog",)
 """Functions that hold one PostgreSQL connection per execution environment under reserved concurrency."""

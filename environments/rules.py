@@ -22,7 +22,7 @@ BUCKET_NAME_LENGTH = 63
 
 LONGEST_BUCKET_NAME = "platform-access-logs-bucket-{name}-{suffix}"
 
-WITHOUT_GATEWAY: frozenset[FunctionName] = frozenset({"migration"})
+WITHOUT_GATEWAY: frozenset[FunctionName] = frozenset({"migration", "relay"})
 """Functions that API Gateway never calls."""
 
 Broken = Iterator[str]

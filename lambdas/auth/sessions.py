@@ -20,8 +20,9 @@ _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds; 1.55 s in all, of the function'
 
 
 class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A sign-in. An anonymous user's has a display name and no refresh token.
+    """A sign-in. An anonymous user's has no refresh token.
 
+    `display_name` is the account's, or the one an anonymous user was given.
     `created_at` and `last_used_at` are RFC 3339; `expires_at` is in seconds, `rotated_at` in milliseconds since the
     epoch. `refresh_hash` is that of the token of `generation`, derived under the key `refresh_kid`.
     """
@@ -32,7 +33,7 @@ class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_used_at: str
     expires_at: int
     device: str | dict[str, str] | None = None
-    display_name: str | None = None
+    display_name: str = ""
     generation: int = 0
     refresh_kid: int = 0
     refresh_hash: str = ""

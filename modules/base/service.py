@@ -48,6 +48,7 @@ class Service(Construct):
         public: its routes have no authorizer. It then checks tokens itself, and has neither lists nor repeatable requests.
         publishes: it puts events on the bus, as `multitask.{service}`.
         repeatable: some of its routes take Idempotency-Key.
+        outbox: it stores its events in the outbox, in the transactions they tell of, instead of putting them on the bus.
         network: where in the VPC it runs; None: outside.
 
     Attributes:
@@ -69,6 +70,7 @@ class Service(Construct):
         public: bool = False,
         publishes: bool = True,
         repeatable: bool = True,
+        outbox: bool = False,
         network: FunctionNetwork | None = None,
     ) -> None:
         super().__init__(scope, id_)
@@ -86,7 +88,10 @@ class Service(Construct):
             common_statements.append(
                 table_access("Idempotency", idempotency, "GetItem", "PutItem", "UpdateItem", "DeleteItem")
             )
-        if publishes:
+        if outbox:
+            common_variables["DYNAMODB_TABLE_OUTBOX"] = platform.tables["platform-outbox"].name
+            common_statements.append(_storing(service, platform.tables["platform-outbox"]))
+        elif publishes:
             common_variables["EVENT_BUS_NAME"] = platform.bus_name
             common_statements.append(_publishing(service, platform.bus_arn))
         self.function = LambdaFunction(
@@ -108,6 +113,16 @@ class Service(Construct):
                 filter_expression=f'service("{self.function.name}")',
                 tags=service_tag(service),
             )
+
+
+def _storing(service: str, outbox: Table) -> Statement:
+    return Statement(
+        sid="Outbox",
+        actions=["dynamodb:PutItem"],
+        resources=[outbox.arn],
+        # Nobody speaks for another service: an event's id begins with the name of the service it is from.
+        conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": f"{service}-*"}},
+    )
 
 
 def _publishing(service: str, bus_arn: str) -> Statement:

@@ -129,8 +129,9 @@ def test_alerts_are_mailed_where_there_is_an_address(dev: Synthesized, local: Sy
     assert not local.all("aws_sns_topic_subscription")
 
 
-def test_every_dead_letter_queue_has_its_alarm(dev: Synthesized) -> None:
+def test_every_queue_has_its_alarm(dev: Synthesized) -> None:
     assert {alarm["alarm_name"] for alarm in dev.all("aws_cloudwatch_metric_alarm")} == {
+        "profile-events-age-alarm-dev",
         "profile-events-dlq-alarm-dev",
         "platform-undelivered-events-dlq-alarm-dev",
     }

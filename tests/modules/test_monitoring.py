@@ -12,7 +12,7 @@ from modules.base.table import Table
 from modules.monitoring import Monitored, Monitoring
 from tests.modules.synthesis import Block, Synthesized, environment, synthesize
 
-FUNCTIONS = ("auth", "profile", "chat", "post", "catalog", "ai", "authorizer", "health", "migration")
+FUNCTIONS = ("auth", "profile", "chat", "post", "catalog", "ai", "authorizer", "health", "migration", "relay")
 MONITORED = Monitored(
     functions={function: f"{function}-lambda" for function in FUNCTIONS},
     tables={
