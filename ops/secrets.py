@@ -97,10 +97,11 @@ class Secrets:
         """Whether there is a value."""
         return self._describe(name).state == "set"
 
-    def rotate(self, name: str, *, leaked: bool = False) -> int | None:
+    def rotate(self, name: str, *, leaked: bool = False, force: bool = False) -> int | None:
         """Makes a new value; returns its version, None where AWS numbers none.
 
-        The value before is still accepted, so that nobody is signed out. With `leaked` two are made, so that it is not.
+        The value before is still accepted, so that nobody is signed out. With `leaked` two are made, so that it is not. With
+        `force` the signing key is changed although it was changed less than a session's life ago.
 
         Raises:
             OperatorError: an operator supplies it; or the signing key was changed less than a session's life ago, so that another
@@ -119,7 +120,7 @@ class Secrets:
                 " revoke the old one there"
             )
         self._cloud.check_account()
-        if name == SIGNING_KEY and not leaked:
+        if name == SIGNING_KEY and not (leaked or force):
             self._check_pause(self._describe(name))
         version = None
         for _ in range(2 if leaked else 1):
@@ -134,7 +135,7 @@ class Secrets:
         if until > datetime.now(UTC):
             raise OperatorError(
                 f"{key.name} was changed on {key.changed.astimezone(UTC):%Y-%m-%d %H:%M} UTC. Another change before"
-                f" {until.astimezone(UTC):%Y-%m-%d %H:%M} signs out whoever has not refreshed since; if it has leaked, use --leaked"
+                f" {until.astimezone(UTC):%Y-%m-%d %H:%M} signs out whoever has not refreshed since: wait, or use --force; if it has leaked, --leaked"
             )
 
     def _parameter(self, name: str) -> dict[str, Any]:

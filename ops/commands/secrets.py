@@ -51,15 +51,19 @@ def set_(
 def rotate(
     environment: EnvironmentArgument,
     name: NameArgument,
+    *,
     leaked: Annotated[
         bool,
         typer.Option("--leaked", help="Also stop accepting the value before: for jwt-secret, everybody is signed out."),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if the signing key was changed less than a session's life ago.")
     ] = False,
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
     """Replace a value by a new one. The one before is still accepted, so that nobody is signed out."""
-    version = Secrets(connect(environment, Root(root))).rotate(name, leaked=leaked)
+    version = Secrets(connect(environment, Root(root))).rotate(name, leaked=leaked, force=force)
     if name == DATABASE:
         say("RDS changes the master password now, in a minute or so")
     elif leaked:

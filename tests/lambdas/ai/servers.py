@@ -18,7 +18,7 @@ import msgspec
 
 from tests.lambdas.ai.published import check_gemini, check_openai
 
-KEY = "test-key-0123456789"
+KEY = "test-key-0123456789-0123456789-0123456789"
 MODEL = "model-1"
 Behaviour = Callable[["Exchange"], None]
 

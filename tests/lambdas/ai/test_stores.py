@@ -355,7 +355,7 @@ class TestConversations:
     def test_pages_are_the_newest_first_and_without_messages(
         self, store: DynamoConversations, clock: FakeClock
     ) -> None:
-        ids = []
+        ids: list[str] = []
         for _ in range(7):
             ids.insert(0, store.new_id())
             store.save("u-1", conversation(ids[0], [message("x" * 1000)]))
