@@ -81,6 +81,8 @@ class Failure(StrEnum):
     """A status of 500 or more."""
     RATE_LIMITED = "rate_limited"
     KEY_REFUSED = "key_refused"
+    NOT_FOUND = "not_found"
+    """No such address, or no such model: the environment names one that is not there, or no longer."""
     REJECTED = "rejected"
     """It does not take this request: too long for the model, a parameter unknown. Says nothing about the next request."""
     MALFORMED = "malformed"

@@ -115,6 +115,8 @@ def check(reply: Reply) -> None:
         raise ProviderError(Failure.RATE_LIMITED, reply.retry_after)
     if reply.status in {401, 403}:
         raise ProviderError(Failure.KEY_REFUSED)
+    if reply.status == 404:
+        raise ProviderError(Failure.NOT_FOUND)
     if reply.status in {400, 413, 422}:
         raise ProviderError(Failure.REJECTED)
     if reply.status >= 500:

@@ -142,7 +142,7 @@ def test_without_reported_usage_it_is_estimated(server: FakeProvider) -> None:
         (status(403), Failure.KEY_REFUSED),
         (status(400), Failure.REJECTED),
         (status(413), Failure.REJECTED),
-        (status(404), Failure.MALFORMED),
+        (status(404), Failure.NOT_FOUND),
         (status(302), Failure.MALFORMED),
         (status(204), Failure.MALFORMED),
         (raw(b""), Failure.MALFORMED),
