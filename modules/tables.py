@@ -20,6 +20,8 @@ TABLES: tuple[TableDefinition, ...] = (
     TableDefinition(service="profile", resource="profiles", hash_key="user_id", stream=True, always_recoverable=True),
     # The one place that knows who stands behind an alias.
     TableDefinition(service="profile", resource="aliases", hash_key="alias_key"),
+    # By eventId: what statistics have counted, so that a repeated event counts once.
+    TableDefinition(service="profile", resource="counted-events", hash_key="event_id", ttl=True),
     # chat
     TableDefinition(
         service="chat",
@@ -62,6 +64,8 @@ TABLES: tuple[TableDefinition, ...] = (
         stream=True,
     ),
     TableDefinition(service="post", resource="likes", hash_key="post_id", range_key="user_id"),
+    # An item for each tag of a post: an index has one entry for an item, and a post has several tags.
+    TableDefinition(service="post", resource="tags", hash_key="tag", range_key="created_at"),
     # Apart from the indexed items: a counter on one of those would rewrite its index at each change.
     TableDefinition(service="post", resource="counters", hash_key="item_id"),
     # ai

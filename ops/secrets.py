@@ -64,11 +64,11 @@ class Secrets:
         self._cloud = cloud
         self._environment = cloud.environment.name
         found = outputs(cloud)
-        if "parameters" not in found:
+        if "secrets" not in found:
             raise OperatorError(
                 f"{self._environment} was deployed by an older program: run `ops deploy {self._environment}`"
             )
-        self._parameters: dict[str, dict[str, Any]] = found["parameters"]
+        self._parameters: dict[str, dict[str, Any]] = found["secrets"]
         self._cluster: str = found["database_cluster_id"]
         self._database: str = found["database_secret_arn"]
         self._ssm = cloud.client("ssm")

@@ -77,11 +77,10 @@ class _Exchange:
             if not self._abandoned.is_set():
                 self._connection.sock.settimeout(self._timeout)
                 self._exchange()
-        except (
-            OSError,
-            HTTPException,
-            ValueError,
-        ):  # ValueError: a header that cannot be sent, with its value in the message
+        except TimeoutError:
+            self.failure = Failure.TIMEOUT
+        except (OSError, HTTPException, ValueError):
+            # Broken off; ValueError is a header that cannot be sent, with its value in the message.
             return
         finally:
             self._connection.close()

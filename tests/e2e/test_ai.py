@@ -9,45 +9,32 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from lambdas.ai import tasks
-from ops.embedded.ports import LOOPBACK
+from tests.e2e.providers import CIRCUITS, configuration, playing
 from tests.e2e.support import Api, Person, Platform, eventually, run_ops
-from tests.lambdas.ai.servers import KEY, MODEL, Exchange, FakeProvider, half, hang, raw, say, status
+from tests.lambdas.ai.servers import KEY, Exchange, FakeProvider, half, hang, raw, say, status
 
 USAGE = "ai-usage-local"
-CIRCUITS = {"user_id": {"S": "#circuits"}, "day": {"S": "#"}}
 
 
 @pytest.fixture(scope="module")
 def variables(platform: Platform) -> dict[str, str]:
     """The function's own."""
-    found = platform.aws("lambda").get_function_configuration(FunctionName="ai-lambda-local", Qualifier="live")
+    found = configuration(platform)
     assert not found.get("VpcConfig", {}).get("SubnetIds"), "it is outside the VPC"
     variables: dict[str, str] = found["Environment"]["Variables"]
-    for name in ("GEMINI_BASE_URL", "OPENAI_BASE_URL"):
-        if urlsplit(variables[name]).hostname != LOOPBACK:
-            pytest.skip(
-                f"PLATFORM_ROOT's platform calls {variables[name]}: start it with GEMINI_BASE_URL=http://127.0.0.1:PORT/v1beta"
-                f" OPENAI_BASE_URL=http://127.0.0.1:PORT/v1 GEMINI_MODEL={MODEL} OPENAI_MODEL={MODEL}"
-            )
     return variables
 
 
-def _provider(kind: str, variables: dict[str, str]) -> FakeProvider:
-    return FakeProvider(kind, port=urlsplit(variables[f"{kind.upper()}_BASE_URL"]).port or 0)
-
-
 @pytest.fixture(scope="module")
-def providers(variables: dict[str, str]) -> Iterator[tuple[FakeProvider, FakeProvider]]:
-    with _provider("gemini", variables) as gemini, _provider("openai", variables) as openai:
-        yield gemini, openai
-        assert (gemini.violations, openai.violations) == ([], [])
+def providers(platform: Platform) -> Iterator[tuple[FakeProvider, FakeProvider]]:
+    with playing(platform) as both:
+        yield both
 
 
 @pytest.fixture(scope="module")

@@ -64,7 +64,7 @@ def found(cloud: Cloud, ssm: Any, monkeypatch: pytest.MonkeyPatch) -> Secrets:
         ssm.put_parameter(Name=parameter.name, Value=value, Type="SecureString")
     made = boto3.client("secretsmanager", region_name=REGION).create_secret(Name="rds!cluster", SecretString="made")
     outputs = {
-        "parameters": {
+        "secrets": {
             p.key: {"name": p.name, "generated": p.generated, "description": p.description} for p in parameters
         },
         "database_cluster_id": "catalog-aurora-dev",
@@ -189,7 +189,7 @@ class TestRotate:
         assert found.rotate("jwt-secret", force=True) == 3
         with pytest.raises(OperatorError, match="--force"):
             found.rotate("jwt-secret")
-        aged(timedelta(hours=2))
+        aged(timedelta(days=7))
         assert found.rotate("jwt-secret") == 4
 
     def test_a_leaked_key_is_changed_at_once_and_so_that_it_is_no_longer_accepted(
