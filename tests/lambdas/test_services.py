@@ -18,7 +18,6 @@ Call = Callable[..., Answer]
 CALLS = {  # one call that a registered user may make, with what it needs
     "chat": ("POST", "/v1/chat/rooms"),
     "catalog": ("POST", "/v1/catalog/listings"),
-    "ai": ("POST", "/v1/ai/ask"),
 }
 FUTURE = NOW * 2  # these functions run on the system's clock
 
