@@ -69,6 +69,8 @@ TABLES: tuple[TableDefinition, ...] = (
     TableDefinition(service="ai", resource="usage", hash_key="user_id", range_key="day", ttl=True),
     # shared
     TableDefinition(service="platform", resource="idempotency", hash_key="idempotency_key", ttl=True, transient=True),
+    # Who stands behind each anonymous post, comment and message; read by its owner's edits and by moderation alone.
+    TableDefinition(service="platform", resource="authors", hash_key="item_id"),
     TableDefinition(service="platform", resource="releases", hash_key="service", range_key="released_at"),
     TableDefinition(service="migration", resource="state", hash_key="migration_id"),
 )
