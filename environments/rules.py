@@ -23,7 +23,7 @@ BUCKET_NAME_LENGTH = 63
 
 LONGEST_BUCKET_NAME = "platform-access-logs-bucket-{name}-{suffix}"
 
-WITHOUT_GATEWAY: frozenset[FunctionName] = frozenset({"migration", "relay", "statistics"})
+WITHOUT_GATEWAY: frozenset[FunctionName] = frozenset({"migration", "relay", "statistics", "delivery"})
 """Functions that API Gateway never calls."""
 
 ENDPOINTS = {

@@ -59,7 +59,10 @@ class Attachments:
         if len(found) < len(keys):
             wrong = [i for i, r in enumerate(records) if r not in found]
             raise Problem.invalid(
-                [FieldError(f"attachments.{i}", "must be the key of a file that you uploaded to this room") for i in wrong]
+                [
+                    FieldError(f"attachments.{i}", "must be the key of a file that you uploaded to this room")
+                    for i in wrong
+                ]
             )
         if any(record.stored_key for record in found):
             raise Problem.conflict("A message has this attachment already.", "attachment_used")

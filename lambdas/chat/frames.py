@@ -1,6 +1,7 @@
 """The WebSocket API: connections that come and go, and the frames of clients, each answered by an `ack` or an `error`."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any, Protocol
@@ -199,7 +200,9 @@ class Frames:
         seq = self._messages.head(frame.room_id)
         if all(c.user_id != client.caller.user_id for c in present):
             self._tell_presence(client, frame.room_id, online=True)
-        users = sorted({c.user_id for c in present if c.visible} | {c.user_id for c in [client.connection] if c.visible})
+        users = sorted(
+            {c.user_id for c in present if c.visible} | {c.user_id for c in [client.connection] if c.visible}
+        )
         return {"roomId": frame.room_id, "seq": seq, "online": users[:INLINE_LIMIT]}
 
     def _leave(self, client: Client, frame: RoomFrame) -> Frame:
@@ -210,10 +213,8 @@ class Frames:
         return {"roomId": frame.room_id}
 
     def _send(self, client: Client, frame: SendFrame) -> None:
-        try:
+        with suppress(CacheUnavailableError):  # who may write is in the tables, and so is what they write
             self._require_joined(client, frame.room_id)
-        except CacheUnavailableError:
-            pass  # who may write is in the tables, and so is what they write
         answered: list[Any] = []
         draft = Draft(
             content=frame.content,
@@ -245,18 +246,21 @@ class Frames:
         self._require_joined(client, frame.room_id)
         self._rooms.place(client.caller, frame.room_id).speak()
         started = frame.action == "typing_start"
-        if not frame.is_anonymous and not self._unseen(client, frame.room_id):
-            if self._signals.typing(frame.room_id, client.caller.user_id, started=started):
-                signal: Frame = {
-                    "type": "typing",
-                    "roomId": frame.room_id,
-                    "userId": client.caller.user_id,
-                    "displayName": self._people.public_name(client.caller),
-                    "isTyping": started,
-                }
-                if started:
-                    signal["expiresIn"] = TYPING_LIFETIME
-                self._broadcast.signal(frame.room_id, signal, but=client.connection)
+        if (
+            not frame.is_anonymous
+            and not self._unseen(client, frame.room_id)
+            and self._signals.typing(frame.room_id, client.caller.user_id, started=started)
+        ):
+            signal: Frame = {
+                "type": "typing",
+                "roomId": frame.room_id,
+                "userId": client.caller.user_id,
+                "displayName": self._people.public_name(client.caller),
+                "isTyping": started,
+            }
+            if started:
+                signal["expiresIn"] = TYPING_LIFETIME
+            self._broadcast.signal(frame.room_id, signal, but=client.connection)
         return {"roomId": frame.room_id}
 
     def _mark_read(self, client: Client, frame: ReadFrame) -> Frame:

@@ -232,9 +232,7 @@ def build(environ: Mapping[str, str]) -> Handler:
         lambda: clients.sqs, settings.deliveries_queue_url, settings.delivery_retries_queue_url, logger
     )
     broadcast = Broadcast(Fanout(gateway, live, logger), live, handover, logger)
-    people = People(
-        dynamodb, settings.dynamodb_table_profiles, AliasStore(dynamodb, settings.dynamodb_table_aliases)
-    )
+    people = People(dynamodb, settings.dynamodb_table_profiles, AliasStore(dynamodb, settings.dynamodb_table_aliases))
     outbox = Outbox(settings.dynamodb_table_outbox, "chat", logger)
     cursors = Cursors(KeyRing(ParameterKeySource(clients.ssm, settings.cursor_key_parameter)))
     uploads = Uploads(

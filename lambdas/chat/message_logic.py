@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -20,7 +21,6 @@ from lambdas.chat.people import Author, People
 from lambdas.chat.room_logic import Place, RoomService, no_room
 from lambdas.chat.rooms import MODERATOR, RANKS, ChangedError, RoomStore
 from lambdas.chat.signals import Signals
-from lambdas.chat.store import Entry
 from lambdas.common.authors import AuthorStore
 from lambdas.common.cache import CacheUnavailableError
 from lambdas.common.caller import Caller
@@ -30,6 +30,7 @@ from lambdas.common.outbox import Outbox
 from lambdas.common.pagination import Cursors
 from lambdas.common.preconditions import IfMatch
 from lambdas.common.problems import FieldError, Problem
+from lambdas.common.transactions import Entry
 
 EMOJI_LENGTH = 32
 EMOJIS = 50
@@ -76,7 +77,7 @@ class MessageService:
         self._cursors = cursors
 
     def send(
-        self, caller: Caller, room_id: str, draft: Draft, stored: Callable[[Message], Any] = lambda message: None
+        self, caller: Caller, room_id: str, draft: Draft, stored: Callable[[Message], Any] = lambda _message: None
     ) -> Message:
         """Stores a message and tells the room's listeners. `stored` hears of it in between: the sender need not wait for them."""
         room, member, head = self._rooms.find_to_send(room_id, caller.user_id)
@@ -179,7 +180,9 @@ class MessageService:
     def react(self, caller: Caller, room_id: str, id_: str, emoji: str, *, add: bool) -> None:
         self._room_service.place(caller, room_id).member()
         if not (0 < len(emoji) <= EMOJI_LENGTH and emoji.isprintable() and not any(c.isspace() for c in emoji)):
-            raise Problem.invalid([FieldError("emoji", f"must have 1 to {EMOJI_LENGTH} printable characters, no spaces")])
+            raise Problem.invalid(
+                [FieldError("emoji", f"must have 1 to {EMOJI_LENGTH} printable characters, no spaces")]
+            )
         message = self._existing(room_id, id_)
         if add:
             known = self._messages.reactions([id_])[id_]
@@ -238,10 +241,8 @@ class MessageService:
         self._broadcast.send(Delivery(message.room_id, frame, message.delivery))
 
     def _hide(self, room_id: str, caller: Caller) -> None:
-        try:
+        with suppress(CacheUnavailableError):  # typing and read marks need the cache as well: none are told meanwhile
             self._signals.hide(room_id, caller.user_id)
-        except CacheUnavailableError:
-            pass  # typing and read marks need the cache as well: none are told meanwhile
 
 
 def _repeat(caller: Caller, room_id: str, client_message_id: str | None) -> Repeat | None:
@@ -249,5 +250,3 @@ def _repeat(caller: Caller, room_id: str, client_message_id: str | None) -> Repe
         return None
     parts = msgspec.json.encode(["chat-message", caller.user_id, room_id, client_message_id])
     return Repeat(hashlib.sha256(parts).hexdigest())
-
-

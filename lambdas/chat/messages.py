@@ -7,6 +7,7 @@ time may lag behind and serves the pages of its history.
 Other things of a message are items beside it, without `room_id`, so that the index does not have them.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,14 +16,19 @@ from botocore.exceptions import ClientError
 from msgspec import Struct, convert
 
 from lambdas.chat.rooms import ChangedError, Head, seq_key
-from lambdas.chat.store import ChatTables, ConditionFailedError, Entry, Items, delete, put, update
+from lambdas.chat.store import ChatTables, Items, delete, put, update
 from lambdas.common.chat_messages import Attachment, Message, message_id
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, timestamp
 from lambdas.common.dynamodb import condition_failed, pack, unpack
 from lambdas.common.idempotency import RETENTION
+from lambdas.common.problems import Problem
+from lambdas.common.transactions import ConditionsFailedError, Entry
 from lambdas.common.uploads import StoredObject
 
 ROOM_INDEX = "room-messages-index"
+
+PATIENCE = 8.0
+"""Seconds that a message is tried again while others take the number it was to have: a third of what API Gateway waits."""
 
 _REACTION = "+"  # before an emoji in an attribute's name, so that none is taken for another attribute
 
@@ -89,7 +95,8 @@ class MessageStore:
 
         Raises RepeatedError, AttachmentUsedError, ChangedError when the room is gone, and Problem 503 when others write without end.
         """
-        for _ in self._items.tries():
+        ends_at = time.monotonic() + PATIENCE
+        while time.monotonic() < ends_at:
             message = draft(head.seq + 1, self._next_time(head))
             own = [
                 update(
@@ -104,19 +111,20 @@ class MessageStore:
             ]
             marks = [self._mark(repeat, message)] if repeat else []
             try:
-                if self._items.try_write([*own, *marks, *beside(message)]):
-                    return message
-            except ConditionFailedError as error:
-                if marks and len(own) in error.failed and (first := self._first(repeat)):
+                self._items.write([*own, *marks, *beside(message)])
+            except ConditionsFailedError as error:
+                if marks and len(own) in error.entries and (first := self._first(repeat)):
                     raise RepeatedError(first) from None
-                if any(2 <= index < len(own) for index in error.failed):
+                if any(2 <= index < len(own) for index in error.entries):
                     raise AttachmentUsedError from None
-                found = error.failed.get(0)
+                found = error.items.get(0)
                 moved = convert(found, Head) if found else find_head(room_id)
                 if moved is None:
                     raise ChangedError from None
                 head = moved
-        raise AssertionError("tries end by raising")
+            else:
+                return message
+        raise Problem.unavailable("The room is too busy. Try again shortly.", "room_busy")
 
     def find(self, room_id: str, id_: str) -> Message | None:
         """The room's message of that id."""
@@ -132,14 +140,14 @@ class MessageStore:
         found = self._items.read([self._key(message_id(room_id, number)) for number in numbers])
         return [convert(item, Message) for item in found if item]
 
-    def before(self, room_id: str, time: str | None, limit: int) -> list[Message]:
+    def before(self, room_id: str, older_than: str | None, limit: int) -> list[Message]:
         """Up to `limit` messages older than that time, newest first."""
-        values = {":room": room_id, **({":time": time} if time else {})}
-        names = {"ExpressionAttributeNames": {"#time": "timestamp"}} if time else {}
+        values = {":room": room_id, **({":time": older_than} if older_than else {})}
+        names = {"ExpressionAttributeNames": {"#time": "timestamp"}} if older_than else {}
         answer = self._items.dynamodb.query(
             TableName=self._messages,
             IndexName=ROOM_INDEX,
-            KeyConditionExpression="room_id = :room" + (" AND #time < :time" if time else ""),
+            KeyConditionExpression="room_id = :room" + (" AND #time < :time" if older_than else ""),
             ExpressionAttributeValues=pack(values),
             ScanIndexForward=False,
             Limit=limit,
@@ -160,15 +168,16 @@ class MessageStore:
     def react(self, message: Message, emoji: str, user_id: str) -> bool:
         """Counts the user's reaction; False when it has been."""
         return self._count(
-            message, emoji, 1, put(self._messages, {"message_id": _reaction(message, emoji, user_id)}, only_new="message_id")
+            message,
+            emoji,
+            1,
+            put(self._messages, {"message_id": _reaction(message, emoji, user_id)}, only_new="message_id"),
         )
 
     def take_back(self, message: Message, emoji: str, user_id: str) -> bool:
         """Takes the user's reaction back; False when there is none."""
         key = {"message_id": _reaction(message, emoji, user_id)}
-        return self._count(
-            message, emoji, -1, delete(self._messages, key, condition="attribute_exists(message_id)")
-        )
+        return self._count(message, emoji, -1, delete(self._messages, key, condition="attribute_exists(message_id)"))
 
     def reactions(self, ids: Sequence[str], *, consistent: bool = False) -> dict[str, dict[str, int]]:
         """Counts by emoji for each of these messages."""
@@ -256,8 +265,8 @@ class MessageStore:
             names={"#emoji": f"{_REACTION}{emoji}"},
         )
         try:
-            self._items.write(lambda: [mark, counts])
-        except ConditionFailedError:
+            self._items.write([mark, counts])
+        except ConditionsFailedError:
             return False
         return True
 

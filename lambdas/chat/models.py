@@ -29,7 +29,8 @@ Name = Annotated[
     ),
 ]
 Description = Annotated[
-    str, Meta(max_length=500, pattern=_NO_CONTROL, description="must have at most 500 characters, no control characters")
+    str,
+    Meta(max_length=500, pattern=_NO_CONTROL, description="must have at most 500 characters, no control characters"),
 ]
 MaxMembers = Annotated[int, Meta(ge=2, le=100_000, description="must be a whole number from 2 to 100000")]
 Content = Annotated[
@@ -87,7 +88,7 @@ class SendMessage(Body, frozen=True, kw_only=True):
     type: MessageType = "text"
     reply_to: Identifier | None = None
     is_anonymous: bool = False
-    attachments: Annotated[list[str], Meta(max_length=10, description="must be at most 10 upload keys")] = []
+    attachments: Annotated[tuple[str, ...], Meta(max_length=10, description="must be at most 10 upload keys")] = ()
 
 
 class EditMessage(Body, frozen=True, kw_only=True):
@@ -129,9 +130,11 @@ class RoomView(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class MemberView(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A place in a room; `role` is `banned` for whoever may not come, and None once that is lifted."""
+
     user_id: str
     display_name: str
-    role: str
+    role: str | None
     is_muted: bool
     joined_at: str
     version: int

@@ -61,6 +61,10 @@ LIMITS: dict[RoomType, int] = {"group": GROUP_LIMIT, "direct": DIRECT_LIMIT}
 """Members at most, in the types that have a limit of their own; it is also what such a room has when none is given."""
 
 
+_NOBODY = ""
+"""The role of whoever was banned and is so no more."""
+
+
 class Place:
     """A caller's standing in a room: what the room is, their membership or ban, and what they may.
 
@@ -297,9 +301,8 @@ class RoomService:
         self._take_out(place.room, target, actor_id=caller.user_id, reason="removed")
 
     def _changed(self, place: Place, user_id: str, target: Member | None, body: UpdateMember) -> Member:
-        room, caller = place.room, place.caller
         if body.ban is not None:
-            return self._ban(place, user_id, target) if body.ban else self._unban(place, target)
+            return self._ban(place, user_id, target) if body.ban else self._unban(target)
         if target is None or target.role == BANNED:
             raise _no_member()
         changed = target
@@ -349,11 +352,12 @@ class RoomService:
         self._take_out(place.room, target, actor_id=place.caller.user_id, reason="banned", ban=ban)
         return structs.replace(ban, version=target.version + 1)
 
-    def _unban(self, place: Place, target: Member | None) -> Member:
+    def _unban(self, target: Member | None) -> Member:
         if target is None:
             raise _no_member()
         if target.role == BANNED:
             self._rooms.unban(target)
+            return structs.replace(target, role=_NOBODY)
         return target
 
     def _add(self, member: Member, *, actor_id: str, pair: str | None = None) -> Member:
@@ -473,7 +477,7 @@ def _member_view(member: Member, name: str) -> MemberView:
     return MemberView(
         user_id=member.user_id,
         display_name=name,
-        role=member.role,
+        role=member.role or None,
         is_muted=member.muted,
         joined_at=member.joined_at,
         version=member.version,

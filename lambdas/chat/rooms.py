@@ -10,17 +10,9 @@ from typing import Any
 from msgspec import Struct, convert, structs, to_builtins
 
 from lambdas.chat.models import Role, RoomType
-from lambdas.chat.store import (
-    ChatTables,
-    ConditionFailedError,
-    Entry,
-    Item,
-    Items,
-    delete,
-    put,
-    update,
-)
+from lambdas.chat.store import ChatTables, Item, Items, delete, put, update
 from lambdas.common.dynamodb import pack
+from lambdas.common.transactions import ConditionsFailedError, Entry
 
 TYPE_INDEX = "room-type-index"
 USER_INDEX = "user-rooms-index"
@@ -126,7 +118,7 @@ class RoomStore:
             put(self._members, to_builtins(owner)),
             *events,
         ]
-        self._items.write(lambda: entries)
+        self._items.write(entries)
 
     def find(self, room_id: str, user_id: str) -> tuple[Room | None, Member | None]:
         """The room, and the user's place in it or ban from it."""
@@ -161,9 +153,7 @@ class RoomStore:
         seq, members = self._items.read([self._room(seq_key(room_id)), self._room(members_key(room_id))])
         return _counters(seq, members)
 
-    def rooms(
-        self, room_ids: Sequence[str], user_id: str
-    ) -> list[tuple[Room, Counters, Member | None]]:
+    def rooms(self, room_ids: Sequence[str], user_id: str) -> list[tuple[Room, Counters, Member | None]]:
         """These rooms with their counters and the user's place in each; those that are gone are left out."""
         keys = [
             key
@@ -257,9 +247,9 @@ class RoomStore:
                 )
             )
         try:
-            self._items.write(lambda: entries)
-        except ConditionFailedError as error:
-            raise ChangedError from None if 0 in error.failed else RoomFullError() from None
+            self._items.write(entries)
+        except ConditionsFailedError as error:
+            raise (ChangedError if 0 in error.entries else RoomFullError)() from None
         return changed
 
     def remove(self, room: Room) -> None:
@@ -271,7 +261,7 @@ class RoomStore:
         ]
         if room.pair:
             entries.append(delete(self._rooms, {"room_id": room.pair}))
-        self._items.write(lambda: entries)
+        self._items.write(entries)
         for page in self._items.dynamodb.get_paginator("query").paginate(
             TableName=self._members,
             KeyConditionExpression="room_id = :room",
@@ -279,7 +269,9 @@ class RoomStore:
             ProjectionExpression="room_id, user_id",
         ):
             for start in range(0, len(page["Items"]), _DELETE_BATCH):
-                requests: Any = [{"DeleteRequest": {"Key": key}} for key in page["Items"][start : start + _DELETE_BATCH]]
+                requests: Any = [
+                    {"DeleteRequest": {"Key": key}} for key in page["Items"][start : start + _DELETE_BATCH]
+                ]
                 # What DynamoDB leaves over points at a room that is gone, which lists leave out.
                 self._items.dynamodb.batch_write_item(RequestItems={self._members: requests})
 
@@ -313,16 +305,18 @@ class RoomStore:
                 ),
             ]
         try:
-            self._items.write(lambda: [*entries, *events])
-        except ConditionFailedError as error:
-            if 0 in error.failed:
-                existing = error.failed[0] or to_builtins(self.member(room_id, member.user_id) or member)
+            self._items.write([*entries, *events])
+        except ConditionsFailedError as error:
+            if 0 in error.entries:
+                existing = error.items.get(0) or to_builtins(self.member(room_id, member.user_id) or member)
                 raise MemberExistsError(convert(existing, Member)) from None
-            if 2 in error.failed:
-                raise PairExistsError((error.failed[2] or {}).get("room", "")) from None
-            raise (RoomFullError if error.failed[1] or self.counters(room_id) else ChangedError)() from None
+            if 2 in error.entries and pair:
+                raise PairExistsError(error.items.get(2, {}).get("room", "")) from None
+            raise (RoomFullError if self.counters(room_id) else ChangedError)() from None
 
-    def take_out(self, member: Member, events: Sequence[Entry], *, pair: str | None = None, ban: Member | None = None) -> None:
+    def take_out(
+        self, member: Member, events: Sequence[Entry], *, pair: str | None = None, ban: Member | None = None
+    ) -> None:
         """Ends somebody's membership as it was read, or turns it into a ban. Raises ChangedError."""
         key = {"room_id": member.room_id, "user_id": member.user_id}
         place = (
@@ -343,16 +337,23 @@ class RoomStore:
         if pair:
             entries += [
                 delete(self._rooms, {"room_id": pair}),
-                update(self._rooms, {"room_id": member.room_id}, "REMOVE pair", {}, condition="attribute_exists(#type)", names={"#type": "type"}),
+                update(
+                    self._rooms,
+                    {"room_id": member.room_id},
+                    "REMOVE pair",
+                    {},
+                    condition="attribute_exists(#type)",
+                    names={"#type": "type"},
+                ),
             ]
         self._write_unchanged([*entries, *events])
 
     def ban(self, ban: Member) -> None:
         """Bans somebody who has no place in the room. Raises MemberExistsError."""
         try:
-            self._items.write(lambda: [put(self._members, to_builtins(ban), only_new="user_id")])
-        except ConditionFailedError as error:
-            raise MemberExistsError(convert(error.failed[0] or to_builtins(ban), Member)) from None
+            self._items.write([put(self._members, to_builtins(ban), only_new="user_id")])
+        except ConditionsFailedError as error:
+            raise MemberExistsError(convert(error.items.get(0) or to_builtins(ban), Member)) from None
 
     def unban(self, ban: Member) -> None:
         """Lifts a ban as it was read. Raises ChangedError."""
@@ -366,8 +367,8 @@ class RoomStore:
 
     def _write_unchanged(self, entries: Sequence[Entry]) -> None:
         try:
-            self._items.write(lambda: entries)
-        except ConditionFailedError:
+            self._items.write(entries)
+        except ConditionsFailedError:
             raise ChangedError from None
 
     def _room(self, room_id: str) -> tuple[str, dict[str, str]]:

@@ -1,29 +1,22 @@
-"""What the chat tables' stores share: consistent reads across tables, and transactions that outlast contention."""
+"""What the chat tables' stores share: consistent reads across tables, and the entries of transactions."""
 
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from lambdas.common.dynamodb import BATCH_GET, pack, unpack
 from lambdas.common.problems import Problem
+from lambdas.common.transactions import Entry, Transactions
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-Entry = dict[str, Any]
-"""One write of TransactWriteItems."""
 Item = dict[str, Any]
 Key = Mapping[str, str]
 
-PATIENCE = 8.0
-"""Seconds a transaction is tried against others for the same items: a third of what API Gateway waits for the function."""
-
 _READ_PAUSES = (0.05, 0.1, 0.2, 0.4)  # seconds before what DynamoDB left over is asked for again
-_CONFLICTS = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 
 
 class ChatTables(Struct, frozen=True, kw_only=True):
@@ -35,23 +28,14 @@ class ChatTables(Struct, frozen=True, kw_only=True):
     idempotency: str
 
 
-class ConditionFailedError(Exception):
-    """A transaction's conditions do not hold. `failed` has the items, where they are there, by the index of the entry."""
-
-    def __init__(self, failed: Mapping[int, Item | None]) -> None:
-        super().__init__(f"conditions {sorted(failed)}")
-        self.failed = failed
-
-
 class Items:
-    """Reads and transactions. `sleep` takes seconds."""
+    """Reads and transactions."""
 
-    def __init__(
-        self, dynamodb: "DynamoDBClient", sleep: Callable[[float], None] = time.sleep, patience: float = PATIENCE
-    ) -> None:
+    def __init__(self, dynamodb: "DynamoDBClient", sleep: Callable[[float], None] = time.sleep) -> None:
+        """`sleep` takes seconds."""
         self.dynamodb = dynamodb
         self._sleep = sleep
-        self._patience = patience
+        self.write = Transactions(dynamodb, sleep).write
 
     def read(self, keys: Sequence[tuple[str, Key]], *, consistent: bool = True) -> list[Item | None]:
         """The items of these tables and keys, in their order. Raises Problem 503 when DynamoDB keeps leaving some over."""
@@ -66,50 +50,6 @@ class Items:
             for table, item in self._batches(requests):
                 found[table, tuple((name, item[name]) for name in names[table])] = item
         return [found.get((table, tuple(key.items()))) for table, key in keys]
-
-    def write(self, entries: Callable[[], Sequence[Entry]]) -> None:
-        """One transaction, tried again while others write the same items; `entries` makes it anew for each try.
-
-        Raises ConditionFailedError, and Problem 503 when the others do not end.
-        """
-        for _ in self.tries():
-            if self.try_write(entries()):
-                return
-
-    def try_write(self, entries: Sequence[Entry]) -> bool:
-        """One try of a transaction; False when another one was in its way. Raises ConditionFailedError."""
-        try:
-            self.dynamodb.transact_write_items(TransactItems=entries)  # type: ignore[arg-type]
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code == "TransactionInProgressException":
-                return False
-            if code != "TransactionCanceledException":
-                raise
-            reasons: Any = error.response.get("CancellationReasons", [])
-            failed = {
-                index: unpack(reason["Item"]) if reason.get("Item") else None
-                for index, reason in enumerate(reasons)
-                if reason["Code"] == "ConditionalCheckFailed"
-            }
-            if failed:
-                raise ConditionFailedError(failed) from None
-            if any(reason["Code"] in _CONFLICTS for reason in reasons):
-                return False
-            raise
-        return True
-
-    def tries(self) -> Iterator[int]:
-        """Counts tries, with a pause that grows and is never the same for two before all but the first. Raises Problem 503 at the
-        end."""
-        ends_at = time.monotonic() + self._patience
-        attempt = 0
-        while True:
-            yield attempt
-            if time.monotonic() > ends_at:
-                raise Problem.unavailable("Too many writes at the same place. Try again shortly.")
-            attempt += 1
-            self._sleep(random.uniform(0, min(0.1, 0.004 * 2**attempt)))  # noqa: S311 (spreads tries, hides nothing)
 
     def pages(self, limit: int, **query: Any) -> list[Item]:
         """Up to `limit` items of a query, however few of each page pass its filter."""

@@ -10,14 +10,12 @@ from msgspec import Struct
 
 from lambdas.common.cache import CacheUnavailableError
 from lambdas.common.chat_messages import Frame
+from lambdas.common.clients import POSTS
 from lambdas.common.live import Connection, LiveRooms
 from lambdas.common.logs import Logger
 
 if TYPE_CHECKING:
     from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
-
-WORKERS = 32
-"""Posts under way at once. More gain nothing: one processor signs and sends about 1,000 a second (docs/benchmarks.md)."""
 
 Outcome = Literal["sent", "gone", "failed"]
 
@@ -73,7 +71,7 @@ _GONE = {"GoneException", "410"}
 class Fanout:
     """Posts in parallel. A connection that is gone is forgotten at once; one that could not be reached is told to look for itself."""
 
-    def __init__(self, gateway: Gateway, live: LiveRooms, logger: Logger, workers: int = WORKERS) -> None:
+    def __init__(self, gateway: Gateway, live: LiveRooms, logger: Logger, workers: int = POSTS) -> None:
         self._gateway = gateway
         self._live = live
         self._logger = logger

@@ -1,0 +1,120 @@
+"""The delivery function: takes the ordered queue's frames, the messages' stream, and what has waited in the retry queue."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from lambdas.common.cache import CACHE_TIMEOUT, CacheSettings, GuardedCache, create_cache
+from lambdas.common.chat_messages import Message
+from lambdas.common.clients import Clients
+from lambdas.common.consumer import Batch, Consume, QueueConsumer, lazily
+from lambdas.common.dynamodb import pack, unpack
+from lambdas.common.fanout import ApiGateway, Delivery, Fanout
+from lambdas.common.live import CachedLiveRooms
+from lambdas.common.logs import create_logger
+from lambdas.common.settings import read
+from lambdas.delivery.logic import DeliveryService, Stored
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
+
+STREAM = "aws:dynamodb"
+FIFO = ".fifo"
+_CHUNK = 10  # messages in one SendMessageBatch at most
+
+
+class DeliverySettings(CacheSettings, frozen=True, kw_only=True):
+    dynamodb_table_messages: str
+    websocket_api_endpoint: str
+    delivery_retries_queue_url: str
+
+
+class Waiting(Struct, frozen=True, rename="camel"):
+    """A message of the retry queue: a stored message, or a member to be taken out of a room.
+
+    Lambda's own record of a batch of the stream that failed too often has neither: it waits in the dead-letter queue for somebody to
+    look.
+    """
+
+    message_id: str | None = None
+    version: int | None = None
+    room_id: str | None = None
+    user_id: str | None = None
+
+
+class SqsLater:
+    """The retry queue, which gives nothing before its delay is over."""
+
+    def __init__(self, sqs: "Callable[[], SQSClient]", url: str) -> None:
+        """`sqs` gives the client at the first use."""
+        self._sqs = sqs
+        self._url = url
+
+    def check(self, stored: Sequence[Stored]) -> None:
+        for start in range(0, len(stored), _CHUNK):
+            entries: Any = [
+                {"Id": str(index), "MessageBody": msgspec.json.encode(item).decode()}
+                for index, item in enumerate(stored[start : start + _CHUNK])
+            ]
+            if self._sqs().send_message_batch(QueueUrl=self._url, Entries=entries).get("Failed"):
+                raise RuntimeError("the retry queue did not take all messages")
+
+
+def build(environ: Mapping[str, str]) -> Consume:
+    """The function, wired from its environment."""
+    settings = read(DeliverySettings, environ)
+    clients = Clients(settings.region)
+    logger = create_logger(settings)
+    live = CachedLiveRooms(GuardedCache(cache(lambda: create_cache(settings, clients.session, timeout=CACHE_TIMEOUT))))
+    fanout = Fanout(ApiGateway(clients.connections(settings.websocket_api_endpoint), logger), live, logger)
+    service = DeliveryService(
+        fanout=fanout,
+        live=live,
+        later=SqsLater(lambda: clients.sqs, settings.delivery_retries_queue_url),
+        find=lambda message_id: _find(clients.dynamodb, settings.dynamodb_table_messages, message_id),
+        logger=logger,
+    )
+
+    def retry(body: bytes) -> None:
+        waiting = msgspec.json.decode(body, type=Waiting)
+        if waiting.message_id is not None and waiting.version is not None:
+            service.make_good(Stored(waiting.message_id, waiting.version))
+        elif waiting.room_id is not None and waiting.user_id is not None:
+            service.evict(waiting.room_id, waiting.user_id)
+        else:
+            raise RuntimeError("a batch of the stream was given up")
+
+    retries = QueueConsumer(retry, logger)
+
+    def consume(batch: Batch) -> Any:
+        records = batch["Records"]
+        if records[0]["eventSource"] == STREAM:
+            service.watch(_stored(records))
+            return None
+        if records[0]["eventSourceARN"].endswith(FIFO):
+            service.deliver([msgspec.json.decode(record["body"], type=Delivery) for record in records])
+            return {"batchItemFailures": []}
+        return retries.consume(batch)
+
+    return consume
+
+
+def _stored(records: Sequence[Mapping[str, Any]]) -> Iterator[Stored]:
+    """The states of messages that a batch of the stream tells of: not what lies beside messages, and no removals."""
+    for record in records:
+        new, old = (record["dynamodb"].get(image) or {} for image in ("NewImage", "OldImage"))
+        if "room_id" in new and new.get("version") != old.get("version"):
+            values = unpack({name: new[name] for name in ("message_id", "version")})
+            yield Stored(values["message_id"], values["version"])
+
+
+def _find(dynamodb: "DynamoDBClient", table: str, message_id: str) -> Message | None:
+    item = dynamodb.get_item(TableName=table, Key=pack({"message_id": message_id}), ConsistentRead=True).get("Item")
+    return Message.of(item) if item else None
+
+
+handler = lazily(build)
