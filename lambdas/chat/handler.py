@@ -1,7 +1,6 @@
 """The chat service's function, for both its APIs: parses requests and frames, calls the logic, answers."""
 
 from collections.abc import Mapping
-from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -30,13 +29,13 @@ from lambdas.chat.signals import CachedSignals
 from lambdas.chat.store import ChatTables, Items
 from lambdas.common.aliases import AliasStore
 from lambdas.common.authors import AuthorStore
-from lambdas.common.cache import CACHE_TIMEOUT, CacheSettings, GuardedCache, create_cache
+from lambdas.common.cache import CacheSettings, GuardedCache, guarded_cache
 from lambdas.common.clients import Clients
-from lambdas.common.fanout import ApiGateway, Fanout
+from lambdas.common.fanout import ApiGateway, Fanout, Gateway
 from lambdas.common.http import Event, Request, Response
 from lambdas.common.keys import KeyRing, ParameterKeySource
 from lambdas.common.live import CachedLiveRooms
-from lambdas.common.logs import create_logger
+from lambdas.common.logs import Logger, create_logger
 from lambdas.common.outbox import Outbox
 from lambdas.common.pagination import Cursors, PageQuery
 from lambdas.common.preconditions import IfMatch, etag
@@ -49,7 +48,7 @@ from lambdas.common.uploads import ATTACHMENT_LIMIT, ATTACHMENT_TYPES, Uploads
 from lambdas.common.validation import validate
 
 
-class ChatSettings(ServiceSettings, CacheSettings, frozen=True, kw_only=True):
+class ChatSettings(ServiceSettings, frozen=True, kw_only=True):
     dynamodb_table_messages: str
     dynamodb_table_rooms: str
     dynamodb_table_members: str
@@ -216,6 +215,12 @@ def build(environ: Mapping[str, str]) -> Handler:
     settings = read(ChatSettings, environ)
     clients = Clients(settings.region)
     logger = create_logger(settings)
+    gateway = ApiGateway(clients.connections(settings.websocket_api_endpoint), logger)
+    return wire(settings, clients, guarded_cache(read(CacheSettings, environ), clients.session), gateway, logger)
+
+
+def wire(settings: ChatSettings, clients: Clients, cache: GuardedCache, gateway: Gateway, logger: Logger) -> Handler:
+    """The service on these clients, this cache and these connections."""
     dynamodb = clients.dynamodb
     tables = ChatTables(
         rooms=settings.dynamodb_table_rooms,
@@ -225,9 +230,7 @@ def build(environ: Mapping[str, str]) -> Handler:
     )
     items = Items(dynamodb)
     room_store, message_store = RoomStore(items, tables), MessageStore(items, tables)
-    live_cache = GuardedCache(cache(lambda: create_cache(settings, clients.session, timeout=CACHE_TIMEOUT)))
-    live, signals = CachedLiveRooms(live_cache), CachedSignals(live_cache)
-    gateway = ApiGateway(clients.connections(settings.websocket_api_endpoint), logger)
+    live, signals = CachedLiveRooms(cache), CachedSignals(cache)
     handover = QueueHandover(
         lambda: clients.sqs, settings.deliveries_queue_url, settings.delivery_retries_queue_url, logger
     )

@@ -1,5 +1,6 @@
 """Connections to the cache (Valkey or Redis)."""
 
+import functools
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -90,3 +91,8 @@ class GuardedCache:
         except redis.RedisError as error:
             self._asked_again_at = self._clock() + self.PAUSE
             raise CacheUnavailableError from error
+
+
+def guarded_cache(settings: CacheSettings, session: "boto3.session.Session") -> GuardedCache:
+    """The cache of a service: one client, made when it is first used."""
+    return GuardedCache(functools.cache(lambda: create_cache(settings, session, timeout=CACHE_TIMEOUT)))

@@ -1,21 +1,20 @@
 """The delivery function: takes the ordered queue's frames, the messages' stream, and what has waited in the retry queue."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
 
-from lambdas.common.cache import CACHE_TIMEOUT, CacheSettings, GuardedCache, create_cache
+from lambdas.common.cache import CacheSettings, GuardedCache, guarded_cache
 from lambdas.common.chat_messages import Message
 from lambdas.common.clients import Clients
 from lambdas.common.consumer import Batch, Consume, QueueConsumer, lazily
 from lambdas.common.dynamodb import pack, unpack
-from lambdas.common.fanout import ApiGateway, Delivery, Fanout
+from lambdas.common.fanout import ApiGateway, Delivery, Fanout, Gateway
 from lambdas.common.live import CachedLiveRooms
-from lambdas.common.logs import create_logger
-from lambdas.common.settings import read
+from lambdas.common.logs import Logger, create_logger
+from lambdas.common.settings import Settings, read
 from lambdas.delivery.logic import DeliveryService, Stored
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ FIFO = ".fifo"
 _CHUNK = 10  # messages in one SendMessageBatch at most
 
 
-class DeliverySettings(CacheSettings, frozen=True, kw_only=True):
+class DeliverySettings(Settings, frozen=True, kw_only=True):
     dynamodb_table_messages: str
     websocket_api_endpoint: str
     delivery_retries_queue_url: str
@@ -69,10 +68,17 @@ def build(environ: Mapping[str, str]) -> Consume:
     settings = read(DeliverySettings, environ)
     clients = Clients(settings.region)
     logger = create_logger(settings)
-    live = CachedLiveRooms(GuardedCache(cache(lambda: create_cache(settings, clients.session, timeout=CACHE_TIMEOUT))))
-    fanout = Fanout(ApiGateway(clients.connections(settings.websocket_api_endpoint), logger), live, logger)
+    gateway = ApiGateway(clients.connections(settings.websocket_api_endpoint), logger)
+    return wire(settings, clients, guarded_cache(read(CacheSettings, environ), clients.session), gateway, logger)
+
+
+def wire(
+    settings: DeliverySettings, clients: Clients, cache: GuardedCache, gateway: Gateway, logger: Logger
+) -> Consume:
+    """The function on these clients, this cache and these connections."""
+    live = CachedLiveRooms(cache)
     service = DeliveryService(
-        fanout=fanout,
+        fanout=Fanout(gateway, live, logger),
         live=live,
         later=SqsLater(lambda: clients.sqs, settings.delivery_retries_queue_url),
         find=lambda message_id: _find(clients.dynamodb, settings.dynamodb_table_messages, message_id),
