@@ -152,7 +152,7 @@ class ChatApi:
 
     def send_message(self, request: Request) -> Response:
         body = validate(SendMessage, request.json)
-        request.anonymous = body.is_anonymous
+        request.anonymous = body.is_anonymous or request.caller.is_anonymous
         key = request.header("Idempotency-Key")
         draft = Draft(
             content=body.content,

@@ -35,7 +35,7 @@ class Items:
         """`sleep` takes seconds."""
         self.dynamodb = dynamodb
         self._sleep = sleep
-        self.write = Transactions(dynamodb, sleep).write
+        self._transactions = Transactions(dynamodb, sleep)
 
     def read(self, keys: Sequence[tuple[str, Key]], *, consistent: bool = True) -> list[Item | None]:
         """The items of these tables and keys, in their order. Raises Problem 503 when DynamoDB keeps leaving some over."""
@@ -50,6 +50,10 @@ class Items:
             for table, item in self._batches(requests):
                 found[table, tuple((name, item[name]) for name in names[table])] = item
         return [found.get((table, tuple(key.items()))) for table, key in keys]
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """One transaction. Raises ConditionsFailedError, and Problem 503 when others stay in its way."""
+        self._transactions.write(entries)
 
     def pages(self, limit: int, **query: Any) -> list[Item]:
         """Up to `limit` items of a query, however few of each page pass its filter."""
