@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 STREAM = "aws:dynamodb"
 FIFO = ".fifo"
-_CHUNK = 10  # messages in one SendMessageBatch at most
 
 
 class DeliverySettings(Settings, frozen=True, kw_only=True):
@@ -33,14 +32,13 @@ class DeliverySettings(Settings, frozen=True, kw_only=True):
 
 
 class Waiting(Struct, frozen=True, rename="camel"):
-    """A message of the retry queue: a stored message, or a member to be taken out of a room.
+    """A message of the retry queue: stored messages, or a member to be taken out of a room.
 
     Lambda's own record of a batch of the stream that failed too often has neither: it waits in the dead-letter queue for somebody to
     look.
     """
 
-    message_id: str | None = None
-    version: int | None = None
+    stored: tuple[Stored, ...] = ()
     room_id: str | None = None
     user_id: str | None = None
 
@@ -54,13 +52,8 @@ class SqsLater:
         self._url = url
 
     def check(self, stored: Sequence[Stored]) -> None:
-        for start in range(0, len(stored), _CHUNK):
-            entries: Any = [
-                {"Id": str(index), "MessageBody": msgspec.json.encode(item).decode()}
-                for index, item in enumerate(stored[start : start + _CHUNK])
-            ]
-            if self._sqs().send_message_batch(QueueUrl=self._url, Entries=entries).get("Failed"):
-                raise RuntimeError("the retry queue did not take all messages")
+        body = msgspec.json.encode(Waiting(stored=tuple(stored))).decode()
+        self._sqs().send_message(QueueUrl=self._url, MessageBody=body)
 
 
 def build(environ: Mapping[str, str]) -> Consume:
@@ -87,8 +80,8 @@ def wire(
 
     def retry(body: bytes) -> None:
         waiting = msgspec.json.decode(body, type=Waiting)
-        if waiting.message_id is not None and waiting.version is not None:
-            service.make_good(Stored(waiting.message_id, waiting.version))
+        if waiting.stored:
+            service.make_good(waiting.stored)
         elif waiting.room_id is not None and waiting.user_id is not None:
             service.evict(waiting.room_id, waiting.user_id)
         else:

@@ -28,7 +28,7 @@ class Later(Protocol):
     """Gives things back after a while."""
 
     def check(self, stored: Sequence[Stored]) -> None:
-        """Raises whatever keeps one of them from being taken."""
+        """Raises whatever keeps them from being taken."""
 
 
 class DeliveryService:
@@ -67,18 +67,21 @@ class DeliveryService:
         if unsent:
             self._later.check([names[name] for name in unsent])
 
-    def make_good(self, stored: Stored) -> None:
+    def make_good(self, stored: Sequence[Stored]) -> None:
         """Delivers what nobody has delivered meanwhile. Raises CacheUnavailableError, upon which it comes again."""
-        if not self._live.unsent([stored.name]):
-            return
-        message = self._find(stored.message_id)
-        # Of a later state there is word of its own, except of the message itself: listeners have not seen its number yet.
-        if message is None or stored.version not in {message.version, FIRST_VERSION}:
-            return
-        self._logger.warning("delivery made good", message_id=stored.message_id, version=stored.version)
-        frame = message.frame(as_new=stored.version == FIRST_VERSION)
-        self._fanout.deliver([Delivery(message.room_id, frame, stored.name)])
+        unsent = set(self._live.unsent([item.name for item in stored]))
+        deliveries = [d for item in stored if item.name in unsent and (d := self._delivery(item))]
+        if deliveries:
+            self._logger.warning("deliveries made good", names=[delivery.name for delivery in deliveries])
+            self._fanout.deliver(deliveries)
 
     def evict(self, room_id: str, user_id: str) -> None:
         """Takes a user's connections out of a room. Raises CacheUnavailableError, upon which it comes again."""
         self._live.evict(room_id, user_id)
+
+    def _delivery(self, stored: Stored) -> Delivery | None:
+        message = self._find(stored.message_id)
+        # Of a later state there is word of its own, except of the message itself: listeners have not seen its number yet.
+        if message is None or stored.version not in {message.version, FIRST_VERSION}:
+            return None
+        return Delivery(message.room_id, message.frame(as_new=stored.version == FIRST_VERSION), stored.name)
