@@ -7,7 +7,7 @@ from constructs import Construct
 from modules.base.bucket import Bucket
 from modules.base.service import Service, ServicePlatform
 from modules.base.statements import object_access, table_access, upload_access
-from modules.cdn import AVATARS_PREFIX
+from modules.cdn import AVATARS_PREFIX, picture_variables
 
 
 class Profile(Service):
@@ -43,7 +43,7 @@ class Profile(Service):
                 "DYNAMODB_TABLE_ALIASES": aliases.name,
                 "S3_BUCKET_AVATARS": avatars.name,
                 "S3_BUCKET_ATTACHMENTS": attachments.name,
-                "CLOUDFRONT_DOMAIN": cdn_domain,
+                **picture_variables(platform.environment, cdn_domain),
             },
             statements=[
                 # Made on first read, changed in place; a profile is never listed and never deleted here.
