@@ -152,7 +152,6 @@ class ChatApi:
 
     def send_message(self, request: Request) -> Response:
         body = validate(SendMessage, request.json)
-        request.anonymous = body.is_anonymous or request.caller.is_anonymous
         key = request.header("Idempotency-Key")
         draft = Draft(
             content=body.content,
@@ -164,18 +163,17 @@ class ChatApi:
             client_message_id=key and f"idempotency-key {key}",
         )
         message = self._messages.send(request.caller, _room_id(request), draft)
+        request.anonymous = message.is_anonymous
         return _versioned(HTTPStatus.CREATED, message.view(), message.version)
 
     def update_message(self, request: Request) -> Response:
         body = validate(EditMessage, request.json)
-        request.anonymous = True  # the edit of an anonymous message must not tell whose it is, and this log line comes before that is known
         message = self._messages.edit(
             request.caller, _room_id(request), _message_id(request), body.content, IfMatch.of(request)
         )
         return _versioned(HTTPStatus.OK, message, message["version"])
 
     def delete_message(self, request: Request) -> Response:
-        request.anonymous = True  # as above
         self._messages.delete(request.caller, _room_id(request), _message_id(request), IfMatch.of(request))
         return Response.no_content()
 

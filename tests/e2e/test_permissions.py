@@ -26,6 +26,7 @@ FUNCTIONS = (
     "migration",
     "relay",
     "statistics",
+    "delivery",
 )
 
 
