@@ -473,6 +473,11 @@ class DeploymentPermissions:
                 ],
             ),
             Statement(
+                sid="Outbox",  # the one table that is read as a whole: it holds what waits to be published and nothing else
+                actions=["dynamodb:Scan"],
+                resources=[names.arn("dynamodb", f"table/platform-outbox-{environment}")],
+            ),
+            Statement(
                 sid="Messages",
                 actions=_actions("sqs:*Message* GetQueueAttributes sns:Publish events:PutEvents lambda:InvokeFunction"),
                 resources=[

@@ -158,7 +158,14 @@ class PlatformStack(TerraformStack):
                 delivery=delivery,
                 network=networking.function_network("chat"),
             ),
-            "post": Post(self, "post", platform=platform, attachments=storage.attachments, cdn_domain=cdn.cdn_domain),
+            "post": Post(
+                self,
+                "post",
+                platform=platform,
+                attachments=storage.attachments,
+                cdn_domain=cdn.cdn_domain,
+                deletions=messaging.deletions_queue,
+            ),
             "catalog": Catalog(
                 self,
                 "catalog",

@@ -49,7 +49,8 @@ class Broadcast:
         try:
             listeners = self._live.connections(delivery.room_id)
             if len(listeners) > INLINE_LIMIT:
-                self._handover.deliver(delivery)
+                if self._handover.deliver(delivery) and delivery.name is not None:
+                    self._live.mark_queued(delivery.name)
             else:
                 self._fanout.deliver([delivery], {delivery.room_id: listeners})
         except CacheUnavailableError:

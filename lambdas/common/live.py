@@ -4,7 +4,7 @@ Nothing here is the only copy of anything. An empty cache means that nobody has 
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from msgspec import Struct
 
@@ -19,6 +19,11 @@ LIFETIME = 11 * 60
 
 SENT_LIFETIME = 60 * 60
 """Seconds that a delivery is remembered: many times as long as a lost one takes to be noticed."""
+
+QUEUED_LIFETIME = 2 * 60
+"""Seconds that a delivery may wait in the ordered queue before it counts as lost: thousands of frames ahead of it."""
+
+Progress = Literal["queued", "sent"]
 
 _PREFIX = "chat:"
 _ALIVE = ""  # a member of each connection's set of rooms, so that the set is there while the connection is in no room
@@ -65,8 +70,11 @@ class LiveRooms(Protocol):
     def mark_sent(self, deliveries: Iterable[str]) -> None:
         """Remembers that these deliveries were made."""
 
-    def unsent(self, deliveries: Sequence[str]) -> list[str]:
-        """Those of the deliveries that nobody has made, as far as is known."""
+    def mark_queued(self, delivery: str) -> None:
+        """Remembers that this delivery was handed over, unless it has been made meanwhile."""
+
+    def progress(self, deliveries: Sequence[str]) -> dict[str, Progress | None]:
+        """How far each of the deliveries has come; None: nobody has begun it, as far as is known."""
 
 
 class CachedLiveRooms:
@@ -154,17 +162,20 @@ class CachedLiveRooms:
         def work(cache: "redis.Redis") -> None:
             with cache.pipeline() as pipe:
                 for delivery in deliveries:
-                    pipe.set(_sent_key(delivery), 1, ex=SENT_LIFETIME)
+                    pipe.set(_delivery_key(delivery), "sent", ex=SENT_LIFETIME)
                 pipe.execute()
 
         self._cache.run(work)
 
-    def unsent(self, deliveries: Sequence[str]) -> list[str]:
+    def mark_queued(self, delivery: str) -> None:
+        self._cache.run(lambda cache: cache.set(_delivery_key(delivery), "queued", ex=QUEUED_LIFETIME, nx=True))
+
+    def progress(self, deliveries: Sequence[str]) -> dict[str, Progress | None]:
         def work(cache: "redis.Redis") -> Any:
-            return cache.mget([_sent_key(delivery) for delivery in deliveries])
+            return cache.mget([_delivery_key(delivery) for delivery in deliveries])
 
         marks = self._cache.run(work) if deliveries else []
-        return [delivery for delivery, mark in zip(deliveries, marks, strict=True) if mark is None]
+        return dict(zip(deliveries, marks, strict=True))
 
     def _remove(self, room_id: str, connections: Sequence[Connection]) -> None:
         if not connections:
@@ -204,5 +215,5 @@ def _rooms_key(connection: Connection) -> str:
     return f"{_PREFIX}connection:{connection.connection_id}"
 
 
-def _sent_key(delivery: str) -> str:
-    return f"{_PREFIX}sent:{delivery}"
+def _delivery_key(delivery: str) -> str:
+    return f"{_PREFIX}delivery:{delivery}"

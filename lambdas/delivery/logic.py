@@ -59,21 +59,25 @@ class DeliveryService:
 
     def watch(self, stored: Iterable[Stored]) -> None:
         """Hears of everything that is stored, about when it is delivered: what is not remembered as sent is asked for later."""
-        names = {item.name: item for item in stored}
+        stored = list(stored)
         try:
-            unsent = self._live.unsent(list(names))
+            progress = self._live.progress([item.name for item in stored])
         except CacheUnavailableError:
-            unsent = list(names)
-        if unsent:
-            self._later.check([names[name] for name in unsent])
+            progress = {}
+        self._look_later([item for item in stored if progress.get(item.name) != "sent"])
 
     def make_good(self, stored: Sequence[Stored]) -> None:
-        """Delivers what nobody has delivered meanwhile. Raises CacheUnavailableError, upon which it comes again."""
-        unsent = set(self._live.unsent([item.name for item in stored]))
-        deliveries = [d for item in stored if item.name in unsent and (d := self._delivery(item))]
+        """Delivers what nobody has delivered meanwhile; what still waits in the ordered queue is asked for again.
+
+        Raises CacheUnavailableError, upon which it comes again.
+        """
+        progress = self._live.progress([item.name for item in stored])
+        lost = [item for item in stored if progress[item.name] is None]
+        deliveries = [delivery for item in lost if (delivery := self._delivery(item))]
         if deliveries:
             self._logger.warning("deliveries made good", names=[delivery.name for delivery in deliveries])
             self._fanout.deliver(deliveries)
+        self._look_later([item for item in stored if progress[item.name] == "queued"])
 
     def evict(self, room_id: str, user_id: str) -> None:
         """Takes a user's connections out of a room. Raises CacheUnavailableError, upon which it comes again."""
@@ -85,3 +89,7 @@ class DeliveryService:
         if message is None or stored.version not in {message.version, FIRST_VERSION}:
             return None
         return Delivery(message.room_id, message.frame(as_new=stored.version == FIRST_VERSION), stored.name)
+
+    def _look_later(self, stored: Sequence[Stored]) -> None:
+        if stored:
+            self._later.check(stored)

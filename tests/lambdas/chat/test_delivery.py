@@ -11,7 +11,7 @@ import redis
 from lambdas.chat.broadcast import Broadcast
 from lambdas.common.cache import CacheUnavailableError
 from lambdas.common.dynamodb import unpack
-from lambdas.common.live import CachedLiveRooms
+from lambdas.common.live import QUEUED_LIFETIME, CachedLiveRooms
 from tests.lambdas.chat.conftest import Socket, Somebody, World, ok
 
 
@@ -71,9 +71,9 @@ def test_a_delivery_that_was_only_late_is_made_once(
     ann: Somebody, room_id: str, listener: Socket, world: World, cache: redis.Redis
 ) -> None:
     said = ann.say(room_id)["messageId"]
-    cache.delete(f"chat:sent:{said}:1")
+    cache.delete(f"chat:delivery:{said}:1")
     watch(world, world.stream(said))
-    cache.set(f"chat:sent:{said}:1", 1)
+    cache.set(f"chat:delivery:{said}:1", "sent")
     assert retry(world) == 1
     assert len(listener.take()) == 1
 
@@ -115,13 +115,19 @@ def test_what_lies_beside_messages_is_no_message(ann: Somebody, room_id: str, wo
 
 
 def test_a_handed_over_frame_that_got_lost_is_made_good(
-    ann: Somebody, room_id: str, listener: Socket, world: World, monkeypatch: pytest.MonkeyPatch
+    ann: Somebody, room_id: str, listener: Socket, world: World, cache: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lambdas.chat.broadcast.INLINE_LIMIT", 0)
     said = ann.say(room_id)["messageId"]
     assert len(world.queued("DELIVERIES_QUEUE_URL")) == 1  # and nobody works on it
     watch(world, world.stream(said))
-    retry(world)
+    for _ in range(2):  # as long as it may be in the queue, it is waited for
+        assert retry(world) == 1
+        assert listener.take() == []
+    assert 0 < cache.ttl(f"chat:delivery:{said}:1") <= QUEUED_LIFETIME
+    cache.delete(f"chat:delivery:{said}:1")
+    assert retry(world) == 1
+    assert retry(world) == 0
     assert [frame["seq"] for frame in listener.take()] == [1]
 
 
@@ -145,7 +151,7 @@ def test_while_the_cache_is_down_deliveries_wait(
         def refuse(self: CachedLiveRooms, *arguments: Any) -> Any:
             raise CacheUnavailableError
 
-        down.setattr(CachedLiveRooms, "unsent", refuse)
+        down.setattr(CachedLiveRooms, "progress", refuse)
         down.setattr(CachedLiveRooms, "connections", refuse)
         watch(world, world.stream(said))
         records = world.queued("DELIVERY_RETRIES_QUEUE_URL")
