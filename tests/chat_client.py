@@ -23,7 +23,9 @@ class ChatError(Exception):
 class ChatClient:
     """One user's view of some rooms: `messages` are each room's from the moment of joining, in order, each once."""
 
-    def __init__(self, open_address: Callable[[], Awaitable[str]], fetch: Fetch, *, answer_within: float = 30.0) -> None:
+    def __init__(
+        self, open_address: Callable[[], Awaitable[str]], fetch: Fetch, *, answer_within: float = 30.0
+    ) -> None:
         """`open_address` gives an address with a fresh ticket each time; `answer_within` is in seconds."""
         self.messages: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.signals: list[dict[str, Any]] = []
@@ -37,6 +39,9 @@ class ChatClient:
         self._reader: asyncio.Task[None] | None = None
         self.fill_after = 1.0
         """Seconds that a gap may close by itself before it is filled: frames overtake one another."""
+        self.reading = asyncio.Event()
+        """While it is not set, the client takes no frame from its socket."""
+        self.reading.set()
 
     async def open(self) -> None:
         """Connects, and joins again the rooms it was in."""
@@ -47,8 +52,14 @@ class ChatClient:
 
     async def close(self) -> None:
         if self._socket and self._reader:
+            self.reading.set()
             await self._socket.close()
             await self._reader
+
+    @property
+    def closed(self) -> bool:
+        """Whether the server, or this client, has ended the connection."""
+        return self._reader is None or self._reader.done()
 
     async def join(self, room: str) -> dict[str, Any]:
         """Joins a room; a room that it was in before is caught up with."""
@@ -85,6 +96,7 @@ class ChatClient:
     async def _read(self, socket: ClientConnection) -> None:
         background: set[asyncio.Task[Any]] = set()
         async for text in socket:
+            await self.reading.wait()
             frame = json.loads(text)
             if frame["type"] in {"ack", "error"}:
                 answer = self._waiting.pop(frame["requestId"] or "", None)
