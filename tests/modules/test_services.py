@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lambdas.auth.handler import AuthSettings
+from lambdas.chat.handler import ChatSettings
 from lambdas.common.cache import CacheSettings
 from lambdas.common.database import DatabaseSettings
 from lambdas.common.pictures import PictureSettings
@@ -31,8 +32,9 @@ VARIABLES = {
     | {"S3_BUCKET_AVATARS", "S3_BUCKET_ATTACHMENTS", "CLOUDFRONT_DOMAIN"},
     "chat": SIGNED_IN
     | {"DYNAMODB_TABLE_MESSAGES", "DYNAMODB_TABLE_ROOMS", "DYNAMODB_TABLE_MEMBERS", "DYNAMODB_TABLE_TICKETS"}
-    | {"DYNAMODB_TABLE_ALIASES", "S3_BUCKET_ATTACHMENTS", "ELASTICACHE_CLUSTER", "ELASTICACHE_USERNAME"}
-    | {"ELASTICACHE_REPLICATION_GROUP", "ELASTICACHE_TLS", "WEBSOCKET_API_ENDPOINT", "EVENT_BUS_NAME"},
+    | {"DYNAMODB_TABLE_ALIASES", "DYNAMODB_TABLE_AUTHORS", "DYNAMODB_TABLE_PROFILES", "DYNAMODB_TABLE_OUTBOX"}
+    | {"S3_BUCKET_ATTACHMENTS", "ELASTICACHE_CLUSTER", "ELASTICACHE_USERNAME", "ELASTICACHE_REPLICATION_GROUP"}
+    | {"ELASTICACHE_TLS", "WEBSOCKET_API_ENDPOINT", "DELIVERIES_QUEUE_URL", "DELIVERY_RETRIES_QUEUE_URL"},
     "post": SIGNED_IN
     | {"DYNAMODB_TABLE_POSTS", "DYNAMODB_TABLE_COMMENTS", "DYNAMODB_TABLE_LIKES", "DYNAMODB_TABLE_COUNTERS"}
     | {"DYNAMODB_TABLE_TAGS", "DYNAMODB_TABLE_ALIASES", "DYNAMODB_TABLE_AUTHORS", "DYNAMODB_TABLE_PROFILES"}
@@ -47,7 +49,7 @@ VARIABLES = {
 SETTINGS: dict[str, list[type[Settings]]] = {
     "auth": [AuthSettings],
     "profile": [ProfileSettings, PictureSettings],
-    "chat": [ServiceSettings, CacheSettings],
+    "chat": [ChatSettings, CacheSettings],
     "post": [PostSettings, PictureSettings],
     "catalog": [ServiceSettings, DatabaseSettings],
     "ai": [ServiceSettings],
@@ -60,7 +62,9 @@ SHARED_TABLES = {"auth-sessions", "platform-idempotency"}
 TABLES = {
     "auth": {"auth-sessions", "auth-rate-limits"},
     "profile": {"auth-sessions", "platform-outbox", "profile-profiles", "profile-aliases"},
-    "chat": SHARED_TABLES | {"chat-messages", "chat-rooms", "chat-members", "chat-tickets", "profile-aliases"},
+    "chat": SHARED_TABLES
+    | {"chat-messages", "chat-rooms", "chat-members", "chat-tickets", "profile-aliases", "profile-profiles"}
+    | {"platform-authors", "platform-outbox"},
     "post": SHARED_TABLES
     | {"post-posts", "post-comments", "post-likes", "post-counters", "post-tags"}
     | {"profile-aliases", "profile-profiles", "platform-authors", "platform-outbox"},
