@@ -55,7 +55,7 @@ SETTINGS: dict[str, list[type[Settings]]] = {
     "ai": [ServiceSettings],
 }
 
-OUTBOX = ("profile", "post")
+OUTBOX = ("profile", "post", "chat")
 """Services that store their events with their writes."""
 
 SHARED_TABLES = {"auth-sessions", "platform-idempotency"}
@@ -253,9 +253,9 @@ def test_data_stores_are_reached_by_iam_authentication_where_the_environment_has
     assert variables["catalog"]["RDS_IAM_AUTH"] == "false"
 
 
-def test_only_chat_and_catalog_join_the_vpc(dev: Synthesized) -> None:
+def test_only_chat_with_its_delivery_and_catalog_join_the_vpc(dev: Synthesized) -> None:
     inside = {f["function_name"] for f in dev.all("aws_lambda_function") if "vpc_config" in f}
-    assert inside == {"chat-lambda-dev", "catalog-lambda-dev"}
+    assert inside == {"chat-lambda-dev", "delivery-lambda-dev", "catalog-lambda-dev"}
 
 
 def test_each_service_has_a_trace_group_where_the_environment_has_them(dev: Synthesized, local: Synthesized) -> None:
