@@ -213,7 +213,7 @@ def build(environ: Mapping[str, str]) -> Handler:
     settings = read(ChatSettings, environ)
     clients = Clients(settings.region)
     logger = create_logger(settings)
-    gateway = ApiGateway(clients.connections(settings.websocket_api_endpoint), logger)
+    gateway = ApiGateway(clients.session, settings.websocket_api_endpoint, logger)
     return wire(settings, clients, guarded_cache(read(CacheSettings, environ), clients.session), gateway, logger)
 
 

@@ -10,7 +10,6 @@ import boto3
 from botocore.config import Config
 
 if TYPE_CHECKING:
-    from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
@@ -23,10 +22,6 @@ READ_TIMEOUT = 1.0
 ATTEMPTS = 2
 """Timeouts in seconds. A call to what hangs waits 2 x (0.5 + 1) s at most, besides botocore's pause of up to 1 s between attempts:
 well within the 10 s of the shortest function (auth), so that it ends as our 503 and not with the function's time."""
-
-
-POSTS = 32
-"""Frames on their way to WebSocket connections at once. More gain nothing: one processor signs and sends about 1,000 a second."""
 
 
 def client_config(read_timeout: float = READ_TIMEOUT, attempts: int = ATTEMPTS) -> Config:
@@ -76,11 +71,3 @@ class Clients:
     @cached_property
     def sqs(self) -> "SQSClient":
         return self.session.client("sqs", config=client_config())
-
-    def connections(self, endpoint: str) -> "ApiGatewayManagementApiClient":
-        """The connections of the WebSocket API whose management endpoint this is, for as many threads at once as post.
-
-        One attempt, and a second to answer: whoever does not get a frame is told to look for what it misses.
-        """
-        config = client_config(attempts=1).merge(Config(max_pool_connections=POSTS))
-        return self.session.client("apigatewaymanagementapi", endpoint_url=endpoint, config=config)

@@ -61,7 +61,7 @@ def build(environ: Mapping[str, str]) -> Consume:
     settings = read(DeliverySettings, environ)
     clients = Clients(settings.region)
     logger = create_logger(settings)
-    gateway = ApiGateway(clients.connections(settings.websocket_api_endpoint), logger)
+    gateway = ApiGateway(clients.session, settings.websocket_api_endpoint, logger)
     return wire(settings, clients, guarded_cache(read(CacheSettings, environ), clients.session), gateway, logger)
 
 
