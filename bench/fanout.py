@@ -133,7 +133,10 @@ async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
     await asyncio.sleep(1)  # presence
     text = "x" * 200
     floor_frame = {"type": "floor", "roomId": room, "message": {"content": text, "padding": "y" * 300}}
-    asked, ours, parallel, sequential = [], [], [], []
+    asked: list[float] = []
+    ours: list[float] = []
+    parallel: list[float] = []
+    sequential: list[float] = []
     for turn in range(rounds + 1):
         taken = [
             await timed(clients, room, lambda: clients[0].send(room, text)),

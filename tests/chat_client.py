@@ -86,6 +86,7 @@ class ChatClient:
         """Sends a frame and gives its ack. Raises ChatError, ConnectionClosed or TimeoutError."""
         assert self._socket is not None, "open it first"
         request_id = uuid.uuid4().hex
+        answer: asyncio.Future[dict[str, Any]]
         answer = self._waiting[request_id] = asyncio.get_running_loop().create_future()
         await self._socket.send(json.dumps({"action": action, "requestId": request_id, **members}))
         frame = await asyncio.wait_for(answer, self._answer_within)

@@ -88,7 +88,7 @@ class Somebody:
         world.dynamodb.put_item(TableName="sessions", Item=pack(item))
 
     def call(
-        self, method: str, path: str, body: object = None, *, headers: Mapping[str, str] = {}, **query: str
+        self, method: str, path: str, body: object = None, *, headers: Mapping[str, str] = {}, **query: Any
     ) -> Answer:
         """One REST call below /v1/chat."""
         event = rest_event(
@@ -226,7 +226,7 @@ class World:
         key = {"message_id": {"S": message_id}}
         images = {"NewImage": self.dynamodb.get_item(TableName="messages", Key=key)["Item"]}
         if before:
-            images["OldImage"] = pack(before)  # type: ignore[assignment]
+            images["OldImage"] = pack(before)
         return {
             "eventSource": "aws:dynamodb",
             "eventName": "MODIFY" if before else "INSERT",

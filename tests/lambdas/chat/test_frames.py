@@ -312,7 +312,8 @@ def test_a_connection_that_is_gone_is_forgotten_at_once(
 ) -> None:
     world.gateway.gone.add(sockets[1].connection_id)
     sockets[0].send("send_message", roomId=room_id, content="x")
-    assert [m.partition("|")[0] for m in cache.zrange(f"chat:room:{room_id}", 0, -1)] == [sockets[0].connection_id]
+    members: Any = cache.zrange(f"chat:room:{room_id}", 0, -1)
+    assert [member.partition("|")[0] for member in members] == [sockets[0].connection_id]
     assert not cache.exists(f"chat:connection:{sockets[1].connection_id}")
 
 

@@ -26,7 +26,7 @@ def room_id(ann: Somebody, bob: Somebody) -> str:
     return made
 
 
-def history(viewer: Somebody, room_id: str, **query: str) -> Any:
+def history(viewer: Somebody, room_id: str, **query: Any) -> Any:
     return document(ok(viewer.call("GET", f"/rooms/{room_id}/messages", **query)))
 
 
@@ -75,7 +75,8 @@ def test_history_is_paged_newest_first_and_gaps_are_filled_oldest_first(
 ) -> None:
     for index in range(7):
         ann.say(room_id, f"{index + 1}")
-    pages, cursor = [], {}
+    pages: list[list[int]] = []
+    cursor: dict[str, Any] = {}
     for _ in range(3):
         page = history(bob, room_id, limit="3", **cursor)
         pages.append([item["seq"] for item in page["items"]])

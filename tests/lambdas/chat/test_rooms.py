@@ -64,7 +64,7 @@ def test_lists_have_ones_own_rooms_first_and_then_public_ones(ann: Somebody, bob
     bob.make_room("private")
     bob.make_room("announcement")
     seen: list[str] = []
-    cursor: dict[str, str] = {}
+    cursor: dict[str, Any] = {}
     for _ in range(3):
         page = document(ok(ann.call("GET", "/rooms", limit="2", **cursor)))
         seen += [item["roomId"] for item in page["items"]]
