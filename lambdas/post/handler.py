@@ -56,8 +56,8 @@ class PostSettings(ServiceSettings, frozen=True, kw_only=True):
 class PostApi:
     """The operations of the route table.
 
-    An operation that may be an anonymous author's keeps the caller out of the log until it has turned out to be none, so
-    that a refusal or a failure tells nothing either.
+    Those of anonymous routes say in the end whether the act was anonymous; a refusal, a failure or a repeat leaves the caller out
+    of the log as it is.
     """
 
     def __init__(self, posts: PostService, comments: CommentService, cursors: Cursors) -> None:
@@ -92,7 +92,6 @@ class PostApi:
         return Response(body=self._cursors.page(items, query, "posts", position))
 
     def create_post(self, request: Request) -> Response:
-        request.anonymous = True
         post = self._posts.create(request.caller, validate(CreatePost, request.json))
         request.anonymous = post.is_anonymous
         return _versioned(Response.created(post), post.version)
@@ -102,14 +101,12 @@ class PostApi:
         return _versioned(Response(body=post), post.version)
 
     def update_post(self, request: Request) -> Response:
-        request.anonymous = True
         body = validate(UpdatePost, request.json)
         post: PostView = self._posts.update(request.caller, _post_id(request), body, IfMatch.of(request))
         request.anonymous = post.is_anonymous
         return _versioned(Response(body=post), post.version)
 
     def delete_post(self, request: Request) -> Response:
-        request.anonymous = True
         request.anonymous = self._posts.delete(request.caller, _post_id(request))
         return Response.no_content()
 
@@ -129,14 +126,12 @@ class PostApi:
         return Response(body=self._cursors.page(items, query, scope, position))
 
     def create_comment(self, request: Request) -> Response:
-        request.anonymous = True
         body = validate(CreateComment, request.json)
         comment = self._comments.create(request.caller, _post_id(request), body)
         request.anonymous = comment.is_anonymous
         return _versioned(Response.created(comment), comment.version)
 
     def update_comment(self, request: Request) -> Response:
-        request.anonymous = True
         body = validate(UpdateComment, request.json)
         post_id, comment_id = _post_id(request), _comment_id(request)
         comment = self._comments.update(request.caller, post_id, comment_id, body, IfMatch.of(request))
@@ -144,7 +139,6 @@ class PostApi:
         return _versioned(Response(body=comment), comment.version)
 
     def delete_comment(self, request: Request) -> Response:
-        request.anonymous = True
         request.anonymous = self._comments.delete(request.caller, _post_id(request), _comment_id(request))
         return Response.no_content()
 

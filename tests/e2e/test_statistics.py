@@ -6,8 +6,6 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import psutil
@@ -19,7 +17,7 @@ from lambdas.common.outbox import Outbox
 from modules.messaging import notification_filter
 from ops.embedded import EmbeddedCloud
 from ops.root import Root
-from tests.e2e.roles import Role
+from tests.e2e.faults import Role, queue_attributes, without_source
 from tests.e2e.support import Person, Platform, eventually, run_ops
 
 PROFILES = "profile-profiles-local"
@@ -96,29 +94,6 @@ class Events:
     def outbox(self) -> int:
         return int(self.dynamodb.scan(TableName=OUTBOX)["Count"])
 
-    @contextmanager
-    def attributes(self, queue: str, **changed: str) -> Iterator[None]:
-        """A queue has other attributes for a while, so that a test need not wait for minutes."""
-        url = self.url(queue)
-        before = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(changed))["Attributes"]
-        self.sqs.set_queue_attributes(QueueUrl=url, Attributes=changed)
-        try:
-            yield
-        finally:
-            self.sqs.set_queue_attributes(QueueUrl=url, Attributes=before)
-
-    @contextmanager
-    def no_stream(self) -> Iterator[None]:
-        """The relay hears nothing of what is stored."""
-        client = self.platform.aws("lambda")
-        sources = client.list_event_source_mappings(FunctionName="relay-lambda-local")["EventSourceMappings"]
-        stream = next(source["UUID"] for source in sources if ":dynamodb:" in source["EventSourceArn"])
-        client.update_event_source_mapping(UUID=stream, Enabled=False)
-        try:
-            yield
-        finally:
-            client.update_event_source_mapping(UUID=stream, Enabled=True)
-
 
 @pytest.fixture
 def events(platform: Platform) -> Events:
@@ -166,7 +141,7 @@ def test_a_consumer_that_is_killed_amid_its_batches_loses_and_repeats_nothing(ev
                 continue
         return named
 
-    with events.attributes(WORK, VisibilityTimeout="3"):
+    with queue_attributes(events.platform, WORK, VisibilityTimeout="3"):
         events.emit(*[event("PostLiked", author) for _ in range(100)])
         deadline = time.monotonic() + 30
         while killed < 2 and time.monotonic() < deadline:
@@ -187,7 +162,7 @@ def test_what_cannot_be_handled_ends_in_the_dead_letter_queue_and_is_redriven(ev
 
     liked = event("PostLiked", author)
     events.sqs.purge_queue(QueueUrl=events.url(WORK_DLQ))
-    with events.attributes(WORK, VisibilityTimeout="1"):
+    with queue_attributes(events.platform, WORK, VisibilityTimeout="1"):
         with Role(events.platform, "statistics").without("Profiles"):
             events.emit(liked, liked)
             eventually(lambda: events.size(WORK_DLQ) == 2 or None, seconds=60)
@@ -202,7 +177,7 @@ def test_what_cannot_be_handled_ends_in_the_dead_letter_queue_and_is_redriven(ev
 
 
 def test_a_crash_between_the_write_and_its_publication_loses_nothing(events: Events, author: str) -> None:
-    with events.no_stream():
+    with without_source(events.platform, "relay", ":dynamodb:"):
         events.store("PostCreated", "PostLiked", author=author)
         time.sleep(2)
         assert events.counts(author) == (0, 0, 0)
@@ -211,7 +186,10 @@ def test_a_crash_between_the_write_and_its_publication_loses_nothing(events: Eve
 
 
 def test_what_the_stream_has_forgotten_is_found_in_the_table(events: Events, author: str) -> None:
-    with events.no_stream(), events.attributes(RETRIES, DelaySeconds="0"):
+    with (
+        without_source(events.platform, "relay", ":dynamodb:"),
+        queue_attributes(events.platform, RETRIES, DelaySeconds="0"),
+    ):
         events.store("PostCreated", author=author, stored_at=time.time() - 86_400)
         events.send(RETRIES, "{}")  # what the schedule sends
         events.expect(author, (1, 0, 0))
@@ -219,7 +197,7 @@ def test_what_the_stream_has_forgotten_is_found_in_the_table(events: Events, aut
 
 
 def test_what_the_bus_refuses_is_tried_again(events: Events, author: str) -> None:
-    with events.attributes(RETRIES, VisibilityTimeout="1", DelaySeconds="0"):
+    with queue_attributes(events.platform, RETRIES, VisibilityTimeout="1", DelaySeconds="0"):
         with Role(events.platform, "relay").without("Events"):
             events.store("PostCreated", "PostLiked", author=author)
             eventually(lambda: events.size(RETRIES) == 2 or None)

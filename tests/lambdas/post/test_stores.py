@@ -1,7 +1,6 @@
 """Where posts, comments, likes and counters are kept, and what is left of a deleted post, on an in-process DynamoDB and S3."""
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -249,15 +248,6 @@ def test_likes_count_each_user_once_and_are_taken_back_once(world: World) -> Non
     assert not world.likes.remove(post.post_id, "ann", world.event("PostUnliked"))
     assert world.count(post, "ann") == Engagement(likes=1)
     assert (len(world.events("PostLiked")), len(world.events("PostUnliked"))) == (2, 1)
-
-
-def test_likes_at_once_are_all_counted(world: World) -> None:
-    post = world.post()
-    users = [f"user-{number % 10}" for number in range(30)]
-    with ThreadPoolExecutor(10) as threads:
-        new = list(threads.map(lambda user: world.likes.add(post.post_id, user, world.event()), users))
-    assert sum(new) == 10
-    assert world.count(post).likes == 10
 
 
 def test_a_deleted_post_takes_no_like(world: World) -> None:

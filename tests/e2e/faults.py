@@ -1,4 +1,4 @@
-"""Takes permissions away from functions for a while, on the applied platform."""
+"""Takes from functions for a while what they need: permissions, and sources of events."""
 
 from __future__ import annotations
 
@@ -61,3 +61,29 @@ def actions_of(statement: Statement) -> list[str]:
     """A statement's actions; IAM writes one alone as a string."""
     action = statement["Action"]
     return [action] if isinstance(action, str) else list(action)
+
+
+@contextmanager
+def without_source(platform: Platform, function: str, part: str) -> Iterator[None]:
+    """A function hears nothing from the source whose ARN has this part."""
+    client = platform.aws("lambda")
+    sources = client.list_event_source_mappings(FunctionName=f"{function}-lambda-local")["EventSourceMappings"]
+    [uuid] = [source["UUID"] for source in sources if part in source["EventSourceArn"]]
+    client.update_event_source_mapping(UUID=uuid, Enabled=False)
+    try:
+        yield
+    finally:
+        client.update_event_source_mapping(UUID=uuid, Enabled=True)
+
+
+@contextmanager
+def queue_attributes(platform: Platform, queue: str, **changed: str) -> Iterator[str]:
+    """A queue has other attributes for a while, so that a test need not wait for minutes; gives its address."""
+    sqs = platform.aws("sqs")
+    url = str(sqs.get_queue_url(QueueName=queue)["QueueUrl"])
+    before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(changed))["Attributes"]
+    sqs.set_queue_attributes(QueueUrl=url, Attributes=changed)
+    try:
+        yield url
+    finally:
+        sqs.set_queue_attributes(QueueUrl=url, Attributes=before)
