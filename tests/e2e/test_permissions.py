@@ -34,6 +34,7 @@ FUNCTIONS = (
     "migration",
     "relay",
     "statistics",
+    "delivery",
 )
 
 
