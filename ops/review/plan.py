@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from ops.errors import OperatorError
@@ -170,3 +172,20 @@ def _change(item: Mapping[str, Any]) -> Change:
 
 def _path(parts: list[Any]) -> str:
     return ".".join(str(part) for part in parts if not isinstance(part, int))
+
+
+def read_plan_file(file: Path) -> Plan:
+    """Reads a plan's JSON from a file.
+
+    Raises:
+        OperatorError: there is no such file, or it holds no plan.
+    """
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise OperatorError(f"There is no plan {file}") from error
+    except ValueError as error:
+        raise OperatorError(
+            f"{file} is not the JSON of a plan: give what `terraform show -json PLAN` writes"
+        ) from error
+    return read_plan(document)

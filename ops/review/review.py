@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from ops.cost.bill import Difference, make_bill
+from ops.cost.prices import load_prices
+from ops.cost.things import things_of_plan
+from ops.cost.usage import Usage
 from ops.review.plan import Action, Change, Plan
 from ops.review.policies import ANYBODY, Comparison, compare, is_policy
 from ops.review.renames import Rename, find_renames
@@ -64,7 +68,11 @@ class Review:
     renames: tuple[Rename, ...]
     digest: str | None = None
     """SHA-256 of the plan file, where there is one to apply."""
-    notes: tuple[str, ...] = field(default=())
+    cost: Difference | None = None
+    """What the plan makes dearer or cheaper, a month."""
+    usage_name: str = ""
+    """What the cost is for, such as `an idle month`."""
+    notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -103,6 +111,7 @@ def review(
     environment: str,
     stack: Synthesized | None = None,
     *,
+    usage: Usage | None = None,
     rules: Rules | None = None,
     digest: str | None = None,
 ) -> Review:
@@ -110,6 +119,7 @@ def review(
 
     Args:
         stack: the synthesized stack, which says where each resource comes from; their addresses do where it is missing.
+        usage: what the cost is computed for; none: no cost.
         digest: SHA-256 of the plan file.
     """
     rules = rules or load_rules()
@@ -122,7 +132,15 @@ def review(
         reasons = tuple(judge(change, policies, rules))
         judged.append(Judged(change, place, reasons, policies, by_address.get(change.address)))
     judged.sort(key=lambda item: (-item.verdict, item.place.path, item.change.address))
-    return Review(environment, plan, tuple(judged), tuple(renames), digest)
+    cost, notes = _cost(plan, stack, usage) if usage else (None, ())
+    return Review(environment, plan, tuple(judged), tuple(renames), digest, cost, usage.name if usage else "", notes)
+
+
+def _cost(plan: Plan, stack: Synthesized | None, usage: Usage) -> tuple[Difference, tuple[str, ...]]:
+    before, after = things_of_plan(plan, stack)
+    region = load_prices().region
+    notes = () if plan.region == region else (f"Prices are those of {region}; the environment is in {plan.region}",)
+    return Difference(make_bill(before, usage), make_bill(after, usage)), notes
 
 
 def _policies(change: Change) -> Iterator[Comparison]:
