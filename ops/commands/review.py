@@ -121,7 +121,7 @@ def _rendered(reviewed: Reviewed, form: Format) -> str:
         return json.dumps(review_document(result), indent=2, sort_keys=True) + "\n"
     from ops.review.html import review_html  # noqa: PLC0415
 
-    return review_html(reviewed)
+    return review_html(result, reviewed.stack)
 
 
 def apply(

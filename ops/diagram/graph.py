@@ -46,6 +46,8 @@ class Node:
     shape: str
     members: tuple[str, ...]
     """The addresses it stands for."""
+    paths: tuple[str, ...] = ()
+    """Their places in the program."""
     names: tuple[str, ...] = ()
     """What a folded node's members are called."""
 
@@ -120,7 +122,7 @@ class _Reader:
     def _node(self, items: list[Resource]) -> Node:
         first = items[0]
         kind = self._drawing.nodes[first.type]
-        label = f"{len(items)} {kind.plural}" if kind.folded else self._label(first, kind)
+        label = str(kind.plural) if kind.folded else self._label(first, kind)
         return Node(
             id=_identifier(first.type.removeprefix("aws_") if kind.folded else first.place.path),
             type=first.type,
@@ -132,6 +134,7 @@ class _Reader:
             service=first.place.service,
             shape=kind.shape,
             members=tuple(item.address for item in items),
+            paths=tuple(item.place.path for item in items),
         )
 
     def _label(self, item: Resource, kind: NodeKind) -> str:
@@ -327,6 +330,7 @@ def _folded(graph: Graph) -> Graph:
                 id=_identifier(f"{first.type.removeprefix('aws_')}-{first.service}"),
                 label=f"{first.service} {kinds[first.type].plural}",
                 members=tuple(address for item in items for address in item.members),
+                paths=tuple(path for item in items for path in item.paths),
                 names=names,
             )
         nodes.append(folded)

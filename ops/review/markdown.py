@@ -43,7 +43,7 @@ def _head(review: Review) -> Iterator[str]:
     if review.cost:
         yield (
             f"Cost: **{signed(review.cost.usd)} USD a month**"
-            f" ({usd(review.cost.before.usd)} to {usd(review.cost.after.usd)}) for {_escaped(review.usage_name)}"
+            f" ({usd(review.cost.before.usd)} to {usd(review.cost.after.usd)}) for {_escaped(review.usage.name if review.usage else '')}"
         )
         yield ""
         yield from (f"- unpriced: `{item.address}`: {_escaped(item.why)}" for item in review.cost.after.unpriced)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from ops.review.rules import Reason, Rules, Verdict, judge, load_rules
 from ops.review.values import UNKNOWN
 from ops.synthesized import Place, Synthesized, place_of_address
 
+_REFERENCE = re.compile(r"\$\{(aws_\w+)\.([\w-]+)\.(\w+)\}")
 POLICY_ATTRIBUTES = frozenset({"policy", "assume_role_policy", "policy_document", "resource_policy"})
 """Where resources keep policies; an attribute that holds a policy document counts whatever its name is."""
 
@@ -70,8 +72,8 @@ class Review:
     """SHA-256 of the plan file, where there is one to apply."""
     cost: Difference | None = None
     """What the plan makes dearer or cheaper, a month."""
-    usage_name: str = ""
-    """What the cost is for, such as `an idle month`."""
+    usage: Usage | None = None
+    """What the cost is for."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -125,15 +127,16 @@ def review(
     rules = rules or load_rules()
     renames = find_renames(plan.changes)
     by_address = {address: rename for rename in renames for address in (rename.before, rename.after)}
+    values = {change.address: change.after for change in plan.resources}
     judged = []
     for change in plan.changes:
         place = stack.place(change.address, change.tags) if stack else place_of_address(change.address, change.tags)
-        policies = tuple(_policies(change))
+        policies = tuple(_policies(change, stack, values))
         reasons = tuple(judge(change, policies, rules))
         judged.append(Judged(change, place, reasons, policies, by_address.get(change.address)))
     judged.sort(key=lambda item: (-item.verdict, item.place.path, item.change.address))
     cost, notes = _cost(plan, stack, usage) if usage else (None, ())
-    return Review(environment, plan, tuple(judged), tuple(renames), digest, cost, usage.name if usage else "", notes)
+    return Review(environment, plan, tuple(judged), tuple(renames), digest, cost, usage, notes)
 
 
 def _cost(plan: Plan, stack: Synthesized | None, usage: Usage) -> tuple[Difference, tuple[str, ...]]:
@@ -143,7 +146,9 @@ def _cost(plan: Plan, stack: Synthesized | None, usage: Usage) -> tuple[Differen
     return Difference(make_bill(before, usage), make_bill(after, usage)), notes
 
 
-def _policies(change: Change) -> Iterator[Comparison]:
+def _policies(
+    change: Change, stack: Synthesized | None, values: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Comparison]:
     """How the change's policies differ; nothing for those that stay as they are."""
     if change.type == "aws_lambda_permission":
         yield compare(_permission(change.before), _permission(change.after))
@@ -153,9 +158,24 @@ def _policies(change: Change) -> Iterator[Comparison]:
         if after is UNKNOWN:
             # A policy that names something which is made in the same apply.
             if attribute in POLICY_ATTRIBUTES and (change.action is Action.CREATE or is_policy(before)):
-                yield compare(before, UNKNOWN, attribute)
+                yield compare(before, _written(change.address, attribute, stack, values) or UNKNOWN, attribute)
         elif before != after and (is_policy(before) or is_policy(after)):
             yield compare(before, after, attribute)
+
+
+def _written(
+    address: str, attribute: str, stack: Synthesized | None, values: Mapping[str, Mapping[str, Any]]
+) -> str | None:
+    """A policy as the program writes it, with what it refers to as far as that is known; None where there is none."""
+
+    def referred(match: re.Match[str]) -> str:
+        value = values.get(f"{match[1]}.{match[2]}", {}).get(match[3])
+        return value if isinstance(value, str) else f"({match[1]}.{match[2]}.{match[3]}, known after apply)"
+
+    resource = stack.resources.get(address) if stack else None
+    text = resource.block.get(attribute) if resource else None
+    written = _REFERENCE.sub(referred, text) if isinstance(text, str) else None
+    return written if is_policy(written) else None
 
 
 def _permission(values: Mapping[str, Any]) -> dict[str, Any] | None:
