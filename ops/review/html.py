@@ -10,13 +10,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from ops.cost.prices import load_prices
 from ops.cost.text import assumptions, signed, usd
 from ops.review.pictures import marked_picture
 from ops.review.plan import Action
 from ops.review.review import Review
 from ops.review.rules import Verdict
-from ops.review.words import SIGNS, forced, unknown, value_text
+from ops.review.words import MEANINGS, SIGNS, forced, unknown, value_text
 from ops.synthesized import Synthesized
 
 FILES = Path(__file__).with_name("report")
@@ -53,8 +52,8 @@ def review_html(review: Review, stack: Synthesized | None) -> str:
         elsewhere=elsewhere,
         bars=_bars(review),
         assumptions=assumptions(review.usage) if review.usage else "",
-        sources=sorted(set(load_prices().sources.values())),
         verdicts=list(reversed(Verdict)),
+        meanings=MEANINGS,
         actions=[action for action in Action if action in review.counts],
         services=sorted({item.place.service for item in review.changes}),
         grave=[item for item in review.changes if item.verdict >= Verdict.DANGEROUS],

@@ -58,10 +58,10 @@ def covered(value: Any, sensitive: Any = False, unknown: Any = False) -> Any:
         sensitive: the same shape with `true` where a value is sensitive (`before_sensitive`, `after_sensitive`).
         unknown: likewise, where it is unknown (`after_unknown`).
     """
-    if sensitive is True:
-        return None if value is None and unknown is not True else Sensitive(_fingerprint(value, unknown))
     if unknown is True:
         return UNKNOWN
+    if sensitive is True:
+        return None if value is None else Sensitive(_fingerprint(value))
     if isinstance(value, Mapping) or (value is None and isinstance(unknown, Mapping)):
         keys = dict.fromkeys([*(value or {}), *(unknown if isinstance(unknown, Mapping) else {})])
         return {key: covered((value or {}).get(key), _at(sensitive, key), _at(unknown, key)) for key in keys}
@@ -71,8 +71,8 @@ def covered(value: Any, sensitive: Any = False, unknown: Any = False) -> Any:
     return value
 
 
-def _fingerprint(value: Any, unknown: Any) -> bytes:
-    text = json.dumps([value, unknown], sort_keys=True)
+def _fingerprint(value: Any) -> bytes:
+    text = json.dumps(value, sort_keys=True)
     return hashlib.blake2b(text.encode(), key=_SALT, digest_size=16).digest()
 
 

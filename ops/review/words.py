@@ -7,6 +7,7 @@ from typing import Any
 
 from ops.review.plan import Action, Change
 from ops.review.review import Judged
+from ops.review.rules import Verdict
 from ops.review.values import shown
 
 SIGNS = {
@@ -19,6 +20,13 @@ SIGNS = {
     Action.NONE: " ",
 }
 """One sign for each action, as Terraform's own plan has them where it has one."""
+MEANINGS = {
+    Verdict.SAFE: "Nothing is lost, opened or weakened.",
+    Verdict.REVIEW: "Something works differently afterwards: somebody should look.",
+    Verdict.DANGEROUS: "It can break the service, open access or weaken a protection; the opposite change takes it back.",
+    Verdict.IRREVERSIBLE: "It ends data or an identity that no later change brings back.",
+}
+"""As rules.yml has them."""
 ABSENT = "(none)"
 LONGEST = 160
 """Signs of a value that are shown where it stands in a line."""

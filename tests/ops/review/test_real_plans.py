@@ -283,7 +283,7 @@ def test_a_port_open_to_everybody_is_dangerous(plans: Plans) -> None:
 def test_shorter_retention_is_irreversible(plans: Plans) -> None:
     item = of_type(plans.review(weaken), "aws_cloudwatch_log_group")
     assert item.verdict is Verdict.IRREVERSIBLE
-    assert item.reasons[0].says == "what is older than 3 days is deleted (now 7 days are kept)"
+    assert item.reasons[0].says == "kept for 3 days instead of 7: what is older is deleted"
 
 
 def test_an_opened_bucket_is_dangerous(plans: Plans) -> None:
@@ -291,7 +291,7 @@ def test_an_opened_bucket_is_dangerous(plans: Plans) -> None:
     assert verdict_of(reviewed, "aws_s3_bucket_public_access_block") is Verdict.DANGEROUS
     [policy] = [item for item in reviewed.changes if item.change.type == "aws_s3_bucket_policy"]
     assert policy.verdict is Verdict.DANGEROUS
-    assert any("anybody may: s3:GetObject" in reason.says for reason in policy.reasons)
+    assert any("public: s3:GetObject" in reason.says for reason in policy.reasons)
 
 
 def test_a_wider_role_says_what_it_gains(plans: Plans) -> None:
@@ -333,7 +333,7 @@ def test_a_smaller_aurora_and_fewer_backups(plans: Plans) -> None:
     item = only(plans.review(shrink_aurora))
     assert {(reason.verdict, reason.says) for reason in item.reasons} == {
         (Verdict.DANGEROUS, "Aurora may grow to 2 ACU instead of 4, and takes fewer connections"),
-        (Verdict.IRREVERSIBLE, "backups older than 1 days are deleted (now 7 days are kept)"),
+        (Verdict.IRREVERSIBLE, "days that backups are kept: 1 instead of 7; older ones are deleted"),
     }
 
 
