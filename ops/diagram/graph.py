@@ -324,7 +324,8 @@ def _folded(graph: Graph) -> Graph:
         first = items[0]
         folded = first
         if len(items) > 1:
-            names = tuple(_short(item.label, first.service) for item in items)
+            shorten = not kinds[first.type].merged
+            names = tuple(item.label.removeprefix(f"{first.service}-") if shorten else item.label for item in items)
             folded = replace(
                 first,
                 id=_identifier(f"{first.type.removeprefix('aws_')}-{first.service}"),
@@ -341,7 +342,3 @@ def _folded(graph: Graph) -> Graph:
         if ends[0] != ends[1]:
             said.setdefault(ends, {}).update(dict.fromkeys(edge.says))
     return _ordered(graph.environment, nodes, said)
-
-
-def _short(label: str, service: str) -> str:
-    return label.removeprefix(f"{service}-")

@@ -53,9 +53,11 @@ def node_of(item: Judged, graph: Graph) -> Node | None:
     own = graph.by_member.get(item.change.address)
     if own:
         return own
+    kinds = load_drawing().nodes
+    owners = [node for node in graph.nodes if not kinds[node.type].folded]
     parent = item.place.path.rpartition("/")[0]
     while parent:
-        inside = [node for node in graph.nodes if any(path.startswith(f"{parent}/") for path in node.paths)]
+        inside = [node for node in owners if any(path.startswith(f"{parent}/") for path in node.paths)]
         if len(inside) == 1:
             return inside[0]
         if inside:

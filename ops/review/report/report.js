@@ -35,6 +35,10 @@
   addEventListener("hashchange", follow);
   follow();
   let closed = [];
-  addEventListener("beforeprint", () => { closed = [...document.querySelectorAll("details:not([open])")]; closed.forEach((item) => { item.open = true; }); });
-  addEventListener("afterprint", () => { closed.forEach((item) => { item.open = false; }); });
+  addEventListener("beforeprint", () => {
+    const found = [...document.querySelectorAll("details:not([open])")];
+    found.forEach((item) => { item.open = true; });
+    closed.push(...found);
+  });
+  addEventListener("afterprint", () => { closed.forEach((item) => { item.open = false; }); closed = []; });
 })();
