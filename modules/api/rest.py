@@ -31,8 +31,9 @@ from cdktf_cdktf_provider_aws.wafv2_web_acl_association import Wafv2WebAclAssoci
 from constructs import Construct
 
 from environments import Environment
-from modules.api.errors import GATEWAY_ERRORS, HEADERS, GatewayResponses
+from modules.api.errors import GATEWAY_ERRORS, HEADERS, NOT_FOUND, GatewayResponses
 from modules.api.gateway import AccessLog, allow_invocation, throttle
+from modules.api.unknown import UnknownAddresses
 from modules.base.certificate import Certificate
 from modules.base.dns import AliasRecords
 from modules.base.function import LambdaFunction
@@ -47,6 +48,7 @@ BEARER_PATTERN = "^[Bb][Ee][Aa][Rr][Ee][Rr] +[0-9A-Za-z_-]+[.][0-9A-Za-z_-]+[.][
 COMPRESSED_FROM = 1024
 """Bytes: smaller answers fit in one packet anyway."""
 
+# Never the principal: beside a path with an item's id it would tell who stands behind an anonymous post or message.
 ACCESS_LOG_FIELDS = {
     "requestId": "requestId",
     "extendedRequestId": "extendedRequestId",
@@ -61,7 +63,6 @@ ACCESS_LOG_FIELDS = {
     "integrationLatency": "integrationLatency",
     "integrationError": "integrationErrorMessage",
     "error": "error.message",
-    "principal": "authorizer.principalId",
     "sourceIp": "identity.sourceIp",
     "userAgent": "identity.userAgent",
 }
@@ -123,7 +124,8 @@ class RestApi(Construct):
         self._version = self._resource(self, "v1", self._api.root_resource_id, "v1")
         self._routes: list[tuple[str, str, str, bool]] = []
         self._deployed: list[ITerraformDependable] = [
-            *GatewayResponses(self, "errors", rest_api_id=self.api_id).responses
+            *GatewayResponses(self, "errors", rest_api_id=self.api_id).responses,
+            *UnknownAddresses(self, "unknown-addresses", api=self._api).resources,
         ]
 
     def _url(self) -> str:
@@ -299,6 +301,7 @@ class RestApi(Construct):
             "routes": sorted(self._routes),
             "errors": {type_: asdict(error) for type_, error in GATEWAY_ERRORS.items()},
             "error_headers": dict(HEADERS),
+            "unknown_addresses": asdict(NOT_FOUND),
             "authorizer": [BEARER_PATTERN, AUTHORIZER_TTL],
             "compressed_from": COMPRESSED_FROM,
         }

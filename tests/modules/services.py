@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from modules.base.bucket import Bucket
 from modules.base.connections import CacheConnection, DatabaseConnection
 from modules.base.function import FunctionNetwork, LambdaFunction
 from modules.base.naming import Names
+from modules.base.queue import Queue
 from modules.base.service import ServicePlatform
 from modules.base.table import Table
 from modules.catalog import Catalog
@@ -39,8 +41,12 @@ class Route:
     integration: Block
 
 
-def synthesize_services(env: Environment, artifacts: Path) -> Synthesized:
-    """The Terraform of both APIs and all services."""
+def synthesize_services(
+    env: Environment,
+    artifacts: Path,
+    more: Callable[[TerraformStack, ServicePlatform], object] = lambda _stack, _platform: None,
+) -> Synthesized:
+    """The Terraform of both APIs and all services, and of what `more` adds to them."""
 
     def build(stack: TerraformStack, env: Environment, names: Names) -> None:
         shared = function_platform(env, artifacts)
@@ -100,7 +106,16 @@ def synthesize_services(env: Environment, artifacts: Path) -> Synthesized:
             cache=cache,
             network=network,
         )
-        Post(stack, "post", platform=platform, attachments=attachments, cdn_domain="cdn.test")
+        deletions = Queue(
+            stack,
+            "post-deletions",
+            names=names,
+            service="post",
+            resource="deletions",
+            kms_key_arn=names.arn("kms", "key/1"),
+            alerts_topic_arn=platform.alerts_topic_arn,
+        )
+        Post(stack, "post", platform=platform, attachments=attachments, cdn_domain="cdn.test", deletions=deletions)
         Catalog(
             stack,
             "catalog",
@@ -111,6 +126,7 @@ def synthesize_services(env: Environment, artifacts: Path) -> Synthesized:
             network=network,
         )
         Ai(stack, "ai", platform=platform)
+        more(stack, platform)
         rest.deploy()
         for name, value in {
             "api_url": rest.url,
@@ -125,7 +141,7 @@ def synthesize_services(env: Environment, artifacts: Path) -> Synthesized:
 
 def _table(names: Names, name: str) -> Table:
     arn = names.arn("dynamodb", f"table/{name}-{names.environment.name}")
-    return Table(f"{name}-{names.environment.name}", arn, [f"{arn}/index/an-index"])
+    return Table(f"{name}-{names.environment.name}", arn, [f"{arn}/index/an-index"], f"{arn}/stream/1")
 
 
 def label(reference: str) -> str:

@@ -10,9 +10,12 @@ import pytest
 from lambdas.auth.handler import AuthSettings
 from lambdas.common.cache import CacheSettings
 from lambdas.common.database import DatabaseSettings
+from lambdas.common.pictures import PictureSettings
 from lambdas.common.service import ServiceSettings
 from lambdas.common.settings import Settings, read
-from tests.modules.services import CACHE, synthesize_services
+from lambdas.post.handler import PostSettings
+from lambdas.profile.handler import ProfileSettings
+from tests.modules.services import CACHE, function_behind, synthesize_services
 from tests.modules.synthesis import Synthesized, environment
 
 SERVICES = ("auth", "profile", "chat", "post", "catalog", "ai")
@@ -23,16 +26,17 @@ VARIABLES = {
     "auth": EVERY
     | {"COGNITO_USER_POOL_ID", "COGNITO_CLIENT_ID", "DYNAMODB_TABLE_SESSIONS", "DYNAMODB_TABLE_RATE_LIMITS"}
     | {"JWT_SECRET_PARAMETER", "EVENT_BUS_NAME"},
-    "profile": SIGNED_IN
-    | {"DYNAMODB_TABLE_PROFILES", "DYNAMODB_TABLE_ALIASES", "S3_BUCKET_AVATARS", "S3_BUCKET_ATTACHMENTS"}
-    | {"CLOUDFRONT_DOMAIN", "EVENT_BUS_NAME"},
+    "profile": EVERY
+    | {"DYNAMODB_TABLE_SESSIONS", "DYNAMODB_TABLE_PROFILES", "DYNAMODB_TABLE_ALIASES", "DYNAMODB_TABLE_OUTBOX"}
+    | {"S3_BUCKET_AVATARS", "S3_BUCKET_ATTACHMENTS", "CLOUDFRONT_DOMAIN"},
     "chat": SIGNED_IN
     | {"DYNAMODB_TABLE_MESSAGES", "DYNAMODB_TABLE_ROOMS", "DYNAMODB_TABLE_MEMBERS", "DYNAMODB_TABLE_TICKETS"}
     | {"DYNAMODB_TABLE_ALIASES", "S3_BUCKET_ATTACHMENTS", "ELASTICACHE_CLUSTER", "ELASTICACHE_USERNAME"}
     | {"ELASTICACHE_REPLICATION_GROUP", "ELASTICACHE_TLS", "WEBSOCKET_API_ENDPOINT", "EVENT_BUS_NAME"},
     "post": SIGNED_IN
     | {"DYNAMODB_TABLE_POSTS", "DYNAMODB_TABLE_COMMENTS", "DYNAMODB_TABLE_LIKES", "DYNAMODB_TABLE_COUNTERS"}
-    | {"DYNAMODB_TABLE_ALIASES", "S3_BUCKET_ATTACHMENTS", "CLOUDFRONT_DOMAIN", "EVENT_BUS_NAME", "TIMELINE_SHARDS"},
+    | {"DYNAMODB_TABLE_TAGS", "DYNAMODB_TABLE_ALIASES", "DYNAMODB_TABLE_AUTHORS", "DYNAMODB_TABLE_PROFILES"}
+    | {"DYNAMODB_TABLE_OUTBOX", "S3_BUCKET_ATTACHMENTS", "CLOUDFRONT_DOMAIN", "TIMELINE_SHARDS"},
     "catalog": SIGNED_IN
     | {"RDS_ENDPOINT", "RDS_DATABASE", "RDS_USERNAME", "RDS_IAM_AUTH", "S3_BUCKET_ATTACHMENTS"}
     | {"CLOUDFRONT_DOMAIN", "EVENT_BUS_NAME"},
@@ -42,19 +46,24 @@ VARIABLES = {
 
 SETTINGS: dict[str, list[type[Settings]]] = {
     "auth": [AuthSettings],
-    "profile": [ServiceSettings],
+    "profile": [ProfileSettings, PictureSettings],
     "chat": [ServiceSettings, CacheSettings],
-    "post": [ServiceSettings],
+    "post": [PostSettings, PictureSettings],
     "catalog": [ServiceSettings, DatabaseSettings],
     "ai": [ServiceSettings],
 }
 
+OUTBOX = ("profile", "post")
+"""Services that store their events with their writes."""
+
 SHARED_TABLES = {"auth-sessions", "platform-idempotency"}
 TABLES = {
     "auth": {"auth-sessions", "auth-rate-limits"},
-    "profile": SHARED_TABLES | {"profile-profiles", "profile-aliases"},
+    "profile": {"auth-sessions", "platform-outbox", "profile-profiles", "profile-aliases"},
     "chat": SHARED_TABLES | {"chat-messages", "chat-rooms", "chat-members", "chat-tickets", "profile-aliases"},
-    "post": SHARED_TABLES | {"post-posts", "post-comments", "post-likes", "post-counters", "profile-aliases"},
+    "post": SHARED_TABLES
+    | {"post-posts", "post-comments", "post-likes", "post-counters", "post-tags"}
+    | {"profile-aliases", "profile-profiles", "platform-authors", "platform-outbox"},
     "catalog": SHARED_TABLES,
     "ai": SHARED_TABLES | {"ai-conversations", "ai-usage"},
 }
@@ -71,6 +80,7 @@ OBJECTS = {
 PARAMETERS = {
     **{service: {"cursor-key"} for service in SERVICES},
     "auth": {"jwt-secret"},
+    "profile": set(),
     "ai": {"cursor-key", "gemini-api-key", "openai-api-key"},
 }
 
@@ -175,7 +185,7 @@ def test_auth_calls_on_the_pool_what_its_code_calls(dev: Synthesized) -> None:
     assert users["Resource"] == ["arn:aws:cognito-idp:us-east-1:111122223333:userpool/pool"]
 
 
-@pytest.mark.parametrize("service", SERVICES[:-1])
+@pytest.mark.parametrize("service", [service for service in SERVICES[:-1] if service not in OUTBOX])
 def test_a_service_publishes_as_itself(dev: Synthesized, service: str) -> None:
     events = statements(dev, service)["Events"]
     assert events["Action"] == ["events:PutEvents"]
@@ -183,8 +193,35 @@ def test_a_service_publishes_as_itself(dev: Synthesized, service: str) -> None:
     assert events["Condition"] == {"StringEqualsIfExists": {"events:source": f"multitask.{service}"}}
 
 
+@pytest.mark.parametrize("service", OUTBOX)
+def test_a_service_with_an_outbox_stores_events_of_its_own_alone(dev: Synthesized, service: str) -> None:
+    assert "Events" not in statements(dev, service)
+    outbox = statements(dev, service)["Outbox"]
+    assert outbox["Action"] == ["dynamodb:PutItem"]
+    assert outbox["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": f"{service}-*"}}
+
+
 def test_ai_publishes_nothing(dev: Synthesized) -> None:
     assert "Events" not in statements(dev, "ai")
+
+
+def test_post_finishes_what_its_queue_of_deletions_tells_of(dev: Synthesized) -> None:
+    made = dev.one("aws_lambda_event_source_mapping", batch_size=1)
+    assert function_behind(dev, made["function_name"]) == "post-lambda-dev"
+    assert "post-deletions" in made["event_source_arn"]
+    allowed = statements(dev, "post")
+    assert set(allowed["QueueSource"]["Action"]) == {
+        "sqs:ReceiveMessage",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+    }
+    assert allowed["QueueKey"]["Action"] == ["kms:Decrypt"]
+
+
+def test_post_lists_the_images_of_posts_and_nothing_else(dev: Synthesized) -> None:
+    listing = statements(dev, "post")["ImagesOfPost"]
+    assert listing["Action"] == ["s3:ListBucket"]
+    assert listing["Condition"] == {"StringLike": {"s3:prefix": "images/post/*"}}
 
 
 def test_chat_manages_connections_of_its_own_stage_only(dev: Synthesized) -> None:
