@@ -35,7 +35,6 @@ def fixed(made: Bill, type_: str) -> float:
         ("dev", "aws_nat_gateway", 1 * HOURS * 0.045),
         ("prod", "aws_nat_gateway", 3 * HOURS * 0.045),
         ("prod", "aws_vpc_endpoint", 3 * 3 * HOURS * 0.01),
-        ("prod", "aws_wafv2_web_acl", 5 + 2 * 1.0),
     ],
 )
 def test_fixed_costs(synthesized: Path, environment: str, type_: str, by_hand: float) -> None:
