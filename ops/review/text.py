@@ -34,8 +34,8 @@ def review_lines(review: Review) -> Iterator[Text]:
         )
         for address, (old, new) in list(difference.resources.items())[:10]:
             yield Text(f"  {signed(new - old):>10}  {address}")
-        for item in difference.after.unpriced:
-            yield Text(f"  unpriced: {item.address}: {item.why}")
+        for left in difference.after.unpriced:
+            yield Text(f"  unpriced: {left.address}: {left.why}")
     for group in review.groups:
         yield Text()
         name = group.module if group.module == group.service else f"{group.module} / {group.service}"

@@ -102,7 +102,7 @@ def test_groups_are_those_of_the_documentation(graph: Graph) -> None:
 
 @pytest.mark.parametrize("view", load_drawing().views)
 def test_a_picture_is_the_same_every_time_and_whole(stack: Synthesized, view: str) -> None:
-    shuffled = Synthesized(stack.environment, stack.region, dict(reversed(stack.resources.items())))
+    shuffled = Synthesized(stack.environment, stack.region, dict(reversed(list(stack.resources.items()))))
     one, other = (view_of(read_graph(source), view) for source in (stack, shuffled))
     assert mermaid(one) == mermaid(other)
     ids = {node.id for node in one.nodes}

@@ -117,7 +117,7 @@ def test_a_screen_reader_finds_its_way(page: Page) -> None:
     results = Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
     for role in ("banner", "navigation", "main"):
-        assert page.get_by_role(role).count() == 1  # type: ignore[arg-type]
+        assert page.get_by_role(role).count() == 1
     assert page.get_by_role("region", name="Changes").count() == 1
 
 

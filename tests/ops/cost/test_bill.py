@@ -141,7 +141,7 @@ def test_a_plan_costs_what_is_different() -> None:
         "aws_nat_gateway.networking_nat-1_0123ABCD",
         "aws_cloudwatch_metric_alarm.auth_alarm_0123ABCD",
     }
-    assert difference.services["auth"] == (pytest.approx(0.10), 0)
+    assert difference.services["auth"] == pytest.approx((0.10, 0))
 
 
 def test_samples_are_an_idle_month_a_million_and_a_hundred_million() -> None:
