@@ -19,7 +19,8 @@ from ops.root import Root
 
 if TYPE_CHECKING:
     from ops.review.receipt import Receipt
-    from ops.review.run import Reviewed
+    from ops.review.review import Review
+    from ops.synthesized import Synthesized
 
 FAILED = 3
 """Exit status where the plan's verdict is at least --fail-on."""
@@ -66,6 +67,9 @@ def review(  # noqa: PLR0917 - typer takes options as arguments
     ] = None,
     refresh: Annotated[bool, typer.Option(help="Look at the resources themselves, not at the state alone.")] = True,
     lock: Annotated[bool, typer.Option(help="Lock the state while planning.")] = True,
+    checkov: Annotated[
+        bool, typer.Option("--checkov", help="Add what checkov finds in what changes and did not find before.")
+    ] = False,
     root: RootOption = ROOT,
 ) -> None:
     """Say what a plan changes, breaks, opens and costs, with a verdict on each change: safe, review, dangerous, irreversible."""
@@ -79,34 +83,38 @@ def review(  # noqa: PLR0917 - typer takes options as arguments
     else:
         options = [*([] if refresh else ["-refresh=false"]), *([] if lock else ["-lock=false"])]
         reviewed = review_new(connected(), place, used, file=out_plan, options=options)
-    _write(reviewed, form, output)
+    result = reviewed.review
+    if checkov:
+        from ops.review.checkov import with_checkov  # noqa: PLC0415
+
+        result = with_checkov(result, reviewed.document)
+    _write(result, reviewed.stack, form, output)
     say_where(reviewed)
     if fail_on:
         from ops.review.rules import Verdict  # noqa: PLC0415
 
-        if reviewed.review.verdict >= Verdict.named(fail_on):
-            say(f"The plan is called {reviewed.review.verdict}, and --fail-on is {fail_on}")
+        if result.verdict >= Verdict.named(fail_on):
+            say(f"The plan is called {result.verdict}, and --fail-on is {fail_on}")
             raise typer.Exit(FAILED)
 
 
-def _write(reviewed: Reviewed, form: Format, output: Path | None) -> None:
+def _write(result: Review, stack: Synthesized | None, form: Format, output: Path | None) -> None:
     """Prints the review, or writes it to a file."""
     if form is Format.TEXT and output is None:
         from ops.review.text import review_lines  # noqa: PLC0415
 
-        for line in review_lines(reviewed.review):
+        for line in review_lines(result):
             out.print(line)
         return
-    text = _rendered(reviewed, form)
+    text = _rendered(result, stack, form)
     if output:
         output.write_text(text, encoding="utf-8")
-        say(f"Wrote {output}: {reviewed.review.says()}")
+        say(f"Wrote {output}: {result.says()}")
     else:
         sys.stdout.write(text)
 
 
-def _rendered(reviewed: Reviewed, form: Format) -> str:
-    result = reviewed.review
+def _rendered(result: Review, stack: Synthesized | None, form: Format) -> str:
     if form is Format.TEXT:
         from ops.review.text import review_lines  # noqa: PLC0415
 
@@ -121,7 +129,7 @@ def _rendered(reviewed: Reviewed, form: Format) -> str:
         return json.dumps(review_document(result), indent=2, sort_keys=True) + "\n"
     from ops.review.html import review_html  # noqa: PLC0415
 
-    return review_html(result, reviewed.stack)
+    return review_html(result, stack)
 
 
 def apply(

@@ -14,6 +14,7 @@ import pytest
 from bench.cloud import start
 from ops.cost.usage import load_usage
 from ops.platform import down
+from ops.review.checkov import with_checkov
 from ops.review.document import review_document
 from ops.review.html import review_html
 from ops.review.markdown import review_markdown
@@ -292,6 +293,21 @@ def test_an_opened_bucket_is_dangerous(plans: Plans) -> None:
     [policy] = [item for item in reviewed.changes if item.change.type == "aws_s3_bucket_policy"]
     assert policy.verdict is Verdict.DANGEROUS
     assert any("public: s3:GetObject" in reason.says for reason in policy.reasons)
+
+
+def test_checkov_adds_what_it_did_not_find_before(plans: Plans) -> None:
+    plain = plans.review(open_bucket)
+    more = with_checkov(plain, plans.document(open_bucket))
+    added = {
+        (new.change.type, reason.rule)
+        for old, new in zip(plain.changes, more.changes, strict=True)
+        for reason in set(new.reasons) - set(old.reasons)
+    }
+    assert added == {
+        ("aws_s3_bucket_policy", "CKV_AWS_70"),
+        ("aws_s3_bucket_public_access_block", "CKV_AWS_54"),
+        ("aws_s3_bucket_public_access_block", "CKV_AWS_56"),
+    }
 
 
 def test_a_wider_role_says_what_it_gains(plans: Plans) -> None:
