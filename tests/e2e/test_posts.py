@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -404,21 +405,28 @@ def test_an_anonymous_author_is_told_nowhere(
     ann = User.made(platform, f"Author {uuid.uuid4().hex}")
     answers: list[Answer] = []
 
-    def call(method: str, path: str, body: object = None, *, who: User = ann, **headers: str) -> Any:
+    def call(
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        who: User = ann,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Any:
         answer = api.call(method, POSTS + path, body, token=who.token, headers=headers)
         answers.append(answer)
         return answer.json if answer.body else None
 
     tag = f"tag-{uuid.uuid4().hex[:8]}"
     key = {"Idempotency-Key": uuid.uuid4().hex}
-    post = call("POST", "", {"content": "Hidden", "isAnonymous": True, "tags": [tag]}, **key)
+    post = call("POST", "", {"content": "Hidden", "isAnonymous": True, "tags": [tag]}, headers=key)
     at = f"/{post['postId']}"
-    assert call("POST", "", {"content": "Hidden", "isAnonymous": True, "tags": [tag]}, **key) == post
+    assert call("POST", "", {"content": "Hidden", "isAnonymous": True, "tags": [tag]}, headers=key) == post
     comment = call("POST", f"{at}/comments", {"content": "Mine", "isAnonymous": True})
     below = f"{at}/comments/{comment['commentId']}"
     assert comment["authorName"] == post["authorName"]
-    call("PATCH", at, {"content": "Still hidden"}, **{"If-Match": '"1"'})
-    call("PATCH", at, {"content": "Stale"}, **{"If-Match": '"1"'})
+    call("PATCH", at, {"content": "Still hidden"}, headers={"If-Match": '"1"'})
+    call("PATCH", at, {"content": "Stale"}, headers={"If-Match": '"1"'})
     call("PATCH", below, {"content": "Still mine"})
     call("PUT", f"{at}/like", who=bob)
     for path in (at, f"{at}/comments", "?limit=100", f"?tag={tag}", f"?authorId={ann.user_id}"):
