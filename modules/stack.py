@@ -286,7 +286,16 @@ class PlatformStack(TerraformStack):
             },
             "vpc_id": networking.vpc_id,
             "database_endpoint": database.connection.endpoint,
+            "database_cluster_id": database.cluster_id,
             "database_secret_arn": database.connection.secret_arn,
+            "secrets": {
+                parameter.key: {
+                    "name": parameter.name,
+                    "generated": parameter.generated,
+                    "description": parameter.description,
+                }
+                for parameter in platform.parameters.all().values()
+            },
             "cache_endpoint": database.cache.endpoint,
             "state_bucket": environment.state.bucket,
             "version": _version(artifacts),

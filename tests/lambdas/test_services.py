@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 Call = Callable[..., Answer]
 CALLS = {  # one call that a registered user may make, with what it needs
     "catalog": ("POST", "/v1/catalog/listings"),
-    "ai": ("POST", "/v1/ai/ask"),
 }
 FUTURE = NOW * 2  # these functions run on the system's clock
 

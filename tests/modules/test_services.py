@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from environments.model import Ai as EnvironmentAi
+from lambdas.ai.handler import AiSettings
 from lambdas.auth.handler import AuthSettings
 from lambdas.chat.handler import ChatSettings
 from lambdas.common.cache import CacheSettings
@@ -42,8 +45,11 @@ VARIABLES = {
     "catalog": SIGNED_IN
     | {"RDS_ENDPOINT", "RDS_DATABASE", "RDS_USERNAME", "RDS_IAM_AUTH", "S3_BUCKET_ATTACHMENTS"}
     | {"CLOUDFRONT_DOMAIN", "EVENT_BUS_NAME"},
-    "ai": SIGNED_IN
-    | {"DYNAMODB_TABLE_CONVERSATIONS", "DYNAMODB_TABLE_USAGE", "GEMINI_API_KEY_PARAMETER", "OPENAI_API_KEY_PARAMETER"},
+    # No route of it is repeatable.
+    "ai": SIGNED_IN - {"DYNAMODB_TABLE_IDEMPOTENCY"}
+    | {"DYNAMODB_TABLE_CONVERSATIONS", "DYNAMODB_TABLE_USAGE", "GEMINI_API_KEY_PARAMETER", "OPENAI_API_KEY_PARAMETER"}
+    | {"GEMINI_BASE_URL", "GEMINI_MODEL", "GEMINI_THINKING_LEVEL", "OPENAI_BASE_URL", "OPENAI_MODEL"}
+    | {"OPENAI_REASONING_EFFORT", "DAILY_QUOTA"},
 }
 
 SETTINGS: dict[str, list[type[Settings]]] = {
@@ -52,7 +58,7 @@ SETTINGS: dict[str, list[type[Settings]]] = {
     "chat": [ChatSettings, CacheSettings],
     "post": [PostSettings, PictureSettings],
     "catalog": [ServiceSettings, DatabaseSettings],
-    "ai": [ServiceSettings],
+    "ai": [AiSettings],
 }
 
 OUTBOX = ("profile", "post", "chat")
@@ -69,7 +75,7 @@ TABLES = {
     | {"post-posts", "post-comments", "post-likes", "post-counters", "post-tags"}
     | {"profile-aliases", "profile-profiles", "platform-authors", "platform-outbox"},
     "catalog": SHARED_TABLES,
-    "ai": SHARED_TABLES | {"ai-conversations", "ai-usage"},
+    "ai": {"auth-sessions", "ai-conversations", "ai-usage"},
 }
 
 OBJECTS = {
@@ -207,6 +213,27 @@ def test_a_service_with_an_outbox_stores_events_of_its_own_alone(dev: Synthesize
 
 def test_ai_publishes_nothing(dev: Synthesized) -> None:
     assert "Events" not in statements(dev, "ai")
+
+
+def test_ai_calls_on_its_tables_what_its_code_calls(dev: Synthesized) -> None:
+    found = operations(dev, "ai")
+    assert found["ai-conversations"] == {"GetItem", "Query", "PutItem", "DeleteItem"}
+    assert found["ai-usage"] == {"GetItem", "UpdateItem"}
+
+
+def test_ai_is_told_where_its_providers_are(tmp_path: Path) -> None:
+    ai = {
+        "gemini": {"base_url": "https://gateway.example.com/gemini/v1beta", "model": "m-1", "thinking_level": "low"},
+        "openai": {"base_url": "http://127.0.0.1:11434/v1", "model": "llama", "reasoning_effort": None},
+        "daily_quota": 50_000,
+    }
+    made = synthesize_services(environment("dev", ai=EnvironmentAi.model_validate(ai)), tmp_path)
+    variables = made.one("aws_lambda_function", function_name="ai-lambda-dev")["environment"]["variables"]
+    assert variables["GEMINI_BASE_URL"] == "https://gateway.example.com/gemini/v1beta"
+    assert (variables["GEMINI_MODEL"], variables["GEMINI_THINKING_LEVEL"]) == ("m-1", "low")
+    assert variables["OPENAI_BASE_URL"] == "http://127.0.0.1:11434/v1"
+    assert (variables["OPENAI_MODEL"], variables["OPENAI_REASONING_EFFORT"]) == ("llama", "")
+    assert read(AiSettings, variables).daily_quota == 50_000
 
 
 def test_post_finishes_what_its_queue_of_deletions_tells_of(dev: Synthesized) -> None:
