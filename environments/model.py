@@ -10,11 +10,24 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic_core import PydanticCustomError
 
 FunctionName = Literal[
-    "auth", "profile", "chat", "post", "catalog", "ai", "authorizer", "health", "migration", "relay", "statistics"
+    "auth",
+    "profile",
+    "chat",
+    "post",
+    "catalog",
+    "ai",
+    "authorizer",
+    "health",
+    "migration",
+    "relay",
+    "statistics",
+    "delivery",
 ]
 """Every Lambda function of the platform, by the name of its folder in lambdas/."""
 
-UNRESERVED: frozenset[FunctionName] = frozenset({"authorizer", "health", "migration", "relay", "statistics"})
+UNRESERVED: frozenset[FunctionName] = frozenset(
+    {"authorizer", "health", "migration", "relay", "statistics", "delivery"}
+)
 """Functions that never take reserved concurrency: a throttled authorizer or health check takes everything else down, and a throttled
 consumer lets its messages grow old until they are given up."""
 

@@ -26,7 +26,7 @@ LONGEST_BUCKET_NAME = "platform-access-logs-bucket-{name}-{suffix}"
 SHORTEST_AI_TIMEOUT = 28
 """Seconds: the 25 of a call, and what comes before them: the start and the reading of the session."""
 
-WITHOUT_GATEWAY: frozenset[FunctionName] = frozenset({"migration", "relay", "statistics"})
+WITHOUT_GATEWAY: frozenset[FunctionName] = frozenset({"migration", "relay", "statistics", "delivery"})
 """Functions that API Gateway never calls."""
 
 ENDPOINTS = {

@@ -150,7 +150,7 @@ def test_the_longest_bucket_name_fits(tmp_path: Path) -> None:
         ),
         *(
             ("lambdas.functions", {function: {size: 1}}, [f"lambdas.functions.{function}.{size}: 1: not given for"])
-            for function in ("authorizer", "health", "migration", "relay", "statistics")
+            for function in ("authorizer", "health", "migration", "relay", "statistics", "delivery")
             for size in ("reserved_concurrency", "provisioned_concurrency")
         ),
     ],

@@ -11,6 +11,7 @@ import pytest
 from environments.model import Ai as EnvironmentAi
 from lambdas.ai.handler import AiSettings
 from lambdas.auth.handler import AuthSettings
+from lambdas.chat.handler import ChatSettings
 from lambdas.common.cache import CacheSettings
 from lambdas.common.database import DatabaseSettings
 from lambdas.common.pictures import PictureSettings
@@ -34,8 +35,9 @@ VARIABLES = {
     | {"S3_BUCKET_AVATARS", "S3_BUCKET_ATTACHMENTS", "CLOUDFRONT_DOMAIN"},
     "chat": SIGNED_IN
     | {"DYNAMODB_TABLE_MESSAGES", "DYNAMODB_TABLE_ROOMS", "DYNAMODB_TABLE_MEMBERS", "DYNAMODB_TABLE_TICKETS"}
-    | {"DYNAMODB_TABLE_ALIASES", "S3_BUCKET_ATTACHMENTS", "ELASTICACHE_CLUSTER", "ELASTICACHE_USERNAME"}
-    | {"ELASTICACHE_REPLICATION_GROUP", "ELASTICACHE_TLS", "WEBSOCKET_API_ENDPOINT", "EVENT_BUS_NAME"},
+    | {"DYNAMODB_TABLE_ALIASES", "DYNAMODB_TABLE_AUTHORS", "DYNAMODB_TABLE_PROFILES", "DYNAMODB_TABLE_OUTBOX"}
+    | {"S3_BUCKET_ATTACHMENTS", "ELASTICACHE_CLUSTER", "ELASTICACHE_USERNAME", "ELASTICACHE_REPLICATION_GROUP"}
+    | {"ELASTICACHE_TLS", "WEBSOCKET_API_ENDPOINT", "DELIVERIES_QUEUE_URL", "DELIVERY_RETRIES_QUEUE_URL"},
     "post": SIGNED_IN
     | {"DYNAMODB_TABLE_POSTS", "DYNAMODB_TABLE_COMMENTS", "DYNAMODB_TABLE_LIKES", "DYNAMODB_TABLE_COUNTERS"}
     | {"DYNAMODB_TABLE_TAGS", "DYNAMODB_TABLE_ALIASES", "DYNAMODB_TABLE_AUTHORS", "DYNAMODB_TABLE_PROFILES"}
@@ -53,20 +55,22 @@ VARIABLES = {
 SETTINGS: dict[str, list[type[Settings]]] = {
     "auth": [AuthSettings],
     "profile": [ProfileSettings, PictureSettings],
-    "chat": [ServiceSettings, CacheSettings],
+    "chat": [ChatSettings, CacheSettings],
     "post": [PostSettings, PictureSettings],
     "catalog": [ServiceSettings, DatabaseSettings],
     "ai": [AiSettings],
 }
 
-OUTBOX = ("profile", "post")
+OUTBOX = ("profile", "post", "chat")
 """Services that store their events with their writes."""
 
 SHARED_TABLES = {"auth-sessions", "platform-idempotency"}
 TABLES = {
     "auth": {"auth-sessions", "auth-rate-limits"},
     "profile": {"auth-sessions", "platform-outbox", "profile-profiles", "profile-aliases"},
-    "chat": SHARED_TABLES | {"chat-messages", "chat-rooms", "chat-members", "chat-tickets", "profile-aliases"},
+    "chat": SHARED_TABLES
+    | {"chat-messages", "chat-rooms", "chat-members", "chat-tickets", "profile-aliases", "profile-profiles"}
+    | {"platform-authors", "platform-outbox"},
     "post": SHARED_TABLES
     | {"post-posts", "post-comments", "post-likes", "post-counters", "post-tags"}
     | {"profile-aliases", "profile-profiles", "platform-authors", "platform-outbox"},
@@ -276,9 +280,9 @@ def test_data_stores_are_reached_by_iam_authentication_where_the_environment_has
     assert variables["catalog"]["RDS_IAM_AUTH"] == "false"
 
 
-def test_only_chat_and_catalog_join_the_vpc(dev: Synthesized) -> None:
+def test_only_chat_with_its_delivery_and_catalog_join_the_vpc(dev: Synthesized) -> None:
     inside = {f["function_name"] for f in dev.all("aws_lambda_function") if "vpc_config" in f}
-    assert inside == {"chat-lambda-dev", "catalog-lambda-dev"}
+    assert inside == {"chat-lambda-dev", "delivery-lambda-dev", "catalog-lambda-dev"}
 
 
 def test_each_service_has_a_trace_group_where_the_environment_has_them(dev: Synthesized, local: Synthesized) -> None:
