@@ -28,6 +28,7 @@ class World:
         self.resets = 0
         self.killed = False
         self.healthy = True
+        self.supplied: list[dict[str, str]] = []
 
     def apply(self) -> Apply:
         self.applies += 1
@@ -65,7 +66,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         "remove_stale_lock": lambda *_: None,
         "publish": lambda *_: [],
         "Secrets": lambda _: None,
-        "supply_provider_keys": lambda *_: None,
+        "provider_keys": lambda: {"gemini-api-key": "given"},
+        "supply_provider_keys": lambda _, keys: world.supplied.append(keys),
         "wait_until_healthy": world.wait_until_healthy,
     }
     for name, value in replaced.items():
@@ -89,6 +91,12 @@ def test_a_healthy_platform_is_written_down(root: Root, world: World) -> None:
         "stateBucket": "multitask-terraform-state",
         "outputs": OUTPUTS,
     }
+
+
+def test_given_keys_are_stored_each_time(root: Root, world: World) -> None:
+    up(root)
+    up(root)
+    assert world.supplied == [{"gemini-api-key": "given"}] * 2
 
 
 def test_an_unhealthy_platform_is_not(root: Root, world: World) -> None:
