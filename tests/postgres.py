@@ -114,6 +114,51 @@ def migrate(postgres: Postgres, database: str) -> Result:
         return Migrator(connection, read_migrations(), NoRecord(), by="tests", remaining=lambda: 300.0).migrate()
 
 
+_FILL = """
+INSERT INTO catalog.listings (
+    listing_id, seller_id, title, description, price_amount, price_currency, category, tags, images, condition, status, created_at
+)
+SELECT
+    md5(n::text)::uuid,
+    'seller-' || (n * 7919 % 5000),
+    'Thing ' || n || ' ' || (ARRAY['red', 'green', 'blue', 'old', 'new', 'fast', 'heavy', 'light', 'small', 'large'])[1 + n % 10]
+        || CASE WHEN n % 500 = 0 THEN ' rare' ELSE '' END,
+    'A description of ' || n || repeat(' with some words that fill it up', 8) || ' '
+        || (ARRAY['bike', 'lamp', 'phone', 'table', 'chair', 'guitar', 'camera', 'book', 'shirt', 'tent'])[1 + (n / 10) % 10],
+    n * 7919::bigint % 100000,
+    'EUR',
+    (ARRAY['laptops', 'desktops', 'tablets', 'phones', 'audio', 'cars', 'bicycles', 'furniture', 'books', 'toys'])
+        [1 + least(9, n % 37 / 3)],
+    ARRAY['tag' || n % 100],
+    ARRAY[]::text[],
+    'used',
+    CASE WHEN n % 50 = 7 THEN 'sold' ELSE 'active' END,
+    now() - n * interval '37 seconds'
+FROM generate_series(1, :count) n
+"""
+_COUNT = """
+UPDATE catalog.categories c SET listings = (
+    SELECT count(*) FROM catalog.listings l WHERE l.category = c.slug AND l.status = 'active'
+)
+"""
+_WISHES = """
+INSERT INTO catalog.wishes (user_id, listing_id, created_at)
+SELECT 'user-' || n % 200, md5(n::text)::uuid, now() - n * interval '1 second' FROM generate_series(1, :count) n
+"""
+
+
+def fill(postgres: Postgres, database: str, count: int) -> None:
+    """Listings of 5,000 sellers, a word in all of them, words in each tenth, and one in each 500th; a wish for every fifth."""
+    with closing(postgres.connect(database=database)) as connection:
+        # Counted at once: in one transaction the trigger would leave 100,000 versions of ten rows.
+        connection.run("ALTER TABLE catalog.listings DISABLE TRIGGER count_listings")
+        connection.run(_FILL, count=count)
+        connection.run("ALTER TABLE catalog.listings ENABLE TRIGGER count_listings")
+        connection.run(_COUNT)
+        connection.run(_WISHES, count=count // 5)
+        connection.run("VACUUM ANALYZE")
+
+
 @contextmanager
 def running() -> Iterator[Postgres]:
     """A server that runs, and goes with all that it holds."""
@@ -126,6 +171,3 @@ def running() -> Iterator[Postgres]:
     finally:
         postgres.stop()
         shutil.rmtree(directory, ignore_errors=True)
-
-
-

@@ -276,7 +276,7 @@ class Database:
             code = sqlstate(error)
             if code in _BUSY:
                 self._refuse(error, "The database is busy. Try again shortly.", "database_busy", 1)
-            if code.startswith(_GONE) or not code and _is_of_the_network(error):
+            if code.startswith(_GONE) or (not code and _is_of_the_network(error)):
                 self._drop()
                 detail = "The database does not answer yet: it may be starting. Try again shortly."
                 self._refuse(error, detail, "database_unavailable", RETRY_AFTER)

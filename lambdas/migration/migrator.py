@@ -152,7 +152,9 @@ class Migrator:
         newest = max(known, default="")
         lost = [row.migration_id for row in applied if row.migration_id not in known and row.migration_id < newest]
         if lost:
-            raise MigrationError(f"{lost[0]}.sql: it was applied, and this version does not have it: bring the file back")
+            raise MigrationError(
+                f"{lost[0]}.sql: it was applied, and this version does not have it: bring the file back"
+            )
         latest = max((row.migration_id for row in applied), default="")
         names = {row.migration_id for row in ours}
         pending = tuple(migration.id for migration in self._migrations if migration.id not in names)
