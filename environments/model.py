@@ -9,11 +9,14 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-FunctionName = Literal["auth", "profile", "chat", "post", "catalog", "ai", "authorizer", "health", "migration"]
+FunctionName = Literal[
+    "auth", "profile", "chat", "post", "catalog", "ai", "authorizer", "health", "migration", "relay", "statistics"
+]
 """Every Lambda function of the platform, by the name of its folder in lambdas/."""
 
-UNRESERVED: frozenset[FunctionName] = frozenset({"authorizer", "health", "migration"})
-"""Functions that never take reserved concurrency: a throttled authorizer or health check takes everything else down."""
+UNRESERVED: frozenset[FunctionName] = frozenset({"authorizer", "health", "migration", "relay", "statistics"})
+"""Functions that never take reserved concurrency: a throttled authorizer or health check takes everything else down, and a throttled
+consumer lets its messages grow old until they are given up."""
 
 DATABASE_FUNCTIONS: tuple[FunctionName, ...] = ("catalog",)
 """Functions that hold one PostgreSQL connection per execution environment under reserved concurrency."""
@@ -210,6 +213,36 @@ class Monitoring(Section):
     log_retention_days: LogRetention = 7
 
 
+NotificationEvent = Literal[
+    "UserRegistered",
+    "PasswordChanged",
+    "MessageSent",
+    "MemberJoined",
+    "PostLiked",
+    "CommentCreated",
+    "ListingSold",
+    "ListingRated",
+    "SellerContacted",
+]
+"""Events that somebody wants to be told of; what undoes one (PostUnliked, CommentDeleted ...) notifies nobody."""
+
+
+class Subscription(Section):
+    """Somebody who is told of events: each arrives whole, as EventBridge has it."""
+
+    protocol: Literal["email", "https", "sqs", "lambda"]
+    endpoint: Annotated[str, Field(min_length=1)]
+    """An address, a URL, or the ARN of a queue or function."""
+    events: Annotated[list[NotificationEvent], Field(min_length=1)]
+    """The types of event it is told of."""
+
+
+class Notifications(Section):
+    """Who is told of events."""
+
+    subscriptions: list[Subscription] = []
+
+
 class Budget(Section):
     """The monthly budget; documented 100 USD with an alert at 80 %."""
 
@@ -291,6 +324,7 @@ class Environment(Section):
     elasticache: ElastiCache = ElastiCache()
     network: Network = Network()
     monitoring: Monitoring = Monitoring()
+    notifications: Notifications = Notifications()
     removal_policy: Literal["retain", "destroy"]
     """`retain`: what holds data is protected against deletion. `destroy`: everything goes with the environment."""
     release_strategy: Literal["all_at_once", "gradual"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import get_args
 
 from cdktf_cdktf_provider_aws.cloudwatch_event_archive import CloudwatchEventArchive
 from cdktf_cdktf_provider_aws.cloudwatch_event_bus import CloudwatchEventBus
@@ -19,24 +21,13 @@ from cdktf_cdktf_provider_aws.sns_topic_subscription import SnsTopicSubscription
 from constructs import Construct
 
 from environments import Environment
+from environments.model import NotificationEvent, Subscription
+from modules.base.alarm import Alarm
 from modules.base.naming import Names, service_tag
 from modules.base.policy import Statement, policy_document
 from modules.base.queue import DeadLetterQueue, Queue
 
 SERVICE = "platform"
-
-NOTIFICATION_EVENTS = (
-    "UserRegistered",
-    "PasswordChanged",
-    "MessageSent",
-    "MemberJoined",
-    "PostLiked",
-    "CommentCreated",
-    "ListingSold",
-    "ListingRated",
-    "SellerContacted",
-)
-"""Events that somebody wants to be told of; what undoes one (PostUnliked, CommentDeleted ...) notifies nobody."""
 
 STATISTICS_EVENTS = (
     "UserRegistered",
@@ -111,6 +102,7 @@ class Messaging(Construct):
         # EventBridge gives no context to conditions in a topic's policy (EventBridge user guide, resource-based policies):
         # with one, every event would be refused, and the rule would still report success.
         self.notifications_topic_arn = self._topic("notifications", [_publish("events")])
+        self._subscribe(environment.notifications.subscriptions)
 
         notifications_rule = names.of(SERVICE, "notifications-rule")
         statistics_rule = names.of("profile", "events-rule")
@@ -136,10 +128,12 @@ class Messaging(Construct):
             kms_key_arn=kms_key_arn,
             alerts_topic_arn=self.alerts_topic_arn,
             senders=[self._sender(statistics_rule)],
-            visibility_timeout=6 * environment.lambdas.timeout,
+            visibility_timeout=6 * environment.function("statistics").timeout,
             tls_only=tls_only,
         )
-        self._rule("notifications", notifications_rule, SERVICE, NOTIFICATION_EVENTS, self.notifications_topic_arn)
+        self._rule(
+            "notifications", notifications_rule, SERVICE, get_args(NotificationEvent), self.notifications_topic_arn
+        )
         self._rule("statistics", statistics_rule, "profile", STATISTICS_EVENTS, self.work_queue.arn)
         self.queues = {
             "profile-events": self.work_queue.name,
@@ -172,6 +166,35 @@ class Messaging(Construct):
             tags=service_tag(SERVICE),
         )
         return str(topic.arn)
+
+    def _subscribe(self, subscriptions: Sequence[Subscription]) -> None:
+        """Tells each subscriber of its events; an alarm tells of what could not be delivered."""
+        for subscription in subscriptions:
+            # By the endpoint, so that the order in the file means nothing.
+            digest = hashlib.sha256(subscription.endpoint.encode()).hexdigest()[:8]
+            SnsTopicSubscription(
+                self,
+                f"subscription-{subscription.protocol}-{digest}",
+                topic_arn=self.notifications_topic_arn,
+                protocol=subscription.protocol,
+                endpoint=subscription.endpoint,
+                filter_policy=notification_filter(subscription.events),
+                filter_policy_scope="MessageBody",
+            )
+        if subscriptions:
+            name = f"multitask-notifications-{self._environment.name}"
+            Alarm(
+                self,
+                "notifications-alarm",
+                name=self._names.of(SERVICE, "notifications-failed-alarm"),
+                description=f"{name} could not reach a subscriber: see notifications.subscriptions in its environment's file",
+                namespace="AWS/SNS",
+                metric="NumberOfNotificationsFailed",
+                dimensions={"TopicName": name},
+                threshold=0,
+                topic_arn=self.alerts_topic_arn,
+                tags=service_tag(SERVICE),
+            )
 
     def _publisher(self, service: str, source_arn: str) -> Statement:
         """Lets a service publish on behalf of this account's own resources."""
@@ -215,6 +238,11 @@ class Messaging(Construct):
             ),
             dead_letter_config=CloudwatchEventTargetDeadLetterConfig(arn=self.undelivered.arn),
         )
+
+
+def notification_filter(events: Sequence[str]) -> str:
+    """The filter of a subscription that is told of these types of event; on the message's body, since EventBridge sets no attributes."""
+    return json.dumps({"detail-type": list(events)})
 
 
 def _publish(service: str, conditions: Mapping[str, Mapping[str, str]] | None = None) -> Statement:

@@ -33,8 +33,10 @@ from modules.networking import Networking
 from modules.packaging import Artifact
 from modules.post import Post
 from modules.profile import Profile
+from modules.relay import Relay
 from modules.secrets import write_secrets
 from modules.security import Security
+from modules.statistics import Statistics
 from modules.storage import Storage
 
 TERRAFORM_VERSION = ">= 1.11"
@@ -176,10 +178,22 @@ class PlatformStack(TerraformStack):
             state_table=database.tables["migration-state"],
             kms_key_arn=security.kms_key_arn,
         )
+        statistics = Statistics(
+            self,
+            "statistics",
+            platform=platform,
+            work_queue=messaging.work_queue,
+            profiles=database.tables["profile-profiles"],
+            counted_events=database.tables["profile-counted-events"],
+        )
+        relay = Relay(self, "relay", platform=platform, kms_key_arn=security.kms_key_arn)
+        queues = {**messaging.queues, **relay.queues}
         rest_api.deploy()
         functions: dict[str, str] = {
             **{name: service.function.name for name, service in services.items()},
-            **{item.function.service: item.function.name for item in (authorizer, health, migration)},
+            **{
+                item.function.service: item.function.name for item in (authorizer, health, migration, relay, statistics)
+            },
         }
 
         Monitoring(
@@ -193,7 +207,7 @@ class PlatformStack(TerraformStack):
                 rest_api_name=rest_api.name,
                 websocket_api_id=websocket_api.api_id,
                 stage_name=rest_api.stage_name,
-                queues=messaging.queues,
+                queues=queues,
                 bus_name=messaging.bus_name,
                 rule_names=messaging.rule_names,
                 database_cluster_id=database.cluster_id,
@@ -234,7 +248,7 @@ class PlatformStack(TerraformStack):
             "event_bus_arn": messaging.bus_arn,
             "alerts_topic_arn": messaging.alerts_topic_arn,
             "notifications_topic_arn": messaging.notifications_topic_arn,
-            "queues": dict(messaging.queues),
+            "queues": queues,
             "tables": {name: table.name for name, table in database.tables.items()},
             "functions": functions,
             "vpc_id": networking.vpc_id,

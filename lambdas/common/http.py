@@ -37,6 +37,8 @@ class Request:
         """The matched route's template, set by the router; it names the request in logs without its values."""
         self.path_parameters: Mapping[str, str] = {}
         self.authenticated: Caller | None = None
+        self.anonymous = False
+        """Set by an operation that acts anonymously: no log line may tie the caller to what the act was about."""
 
     @property
     def caller(self) -> Caller:

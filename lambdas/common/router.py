@@ -111,7 +111,7 @@ class Router:
             route=request.route,
             status=answer["statusCode"],
             duration_ms=round((perf_counter() - started) * 1000, 1),
-            user_id=request.authenticated and request.authenticated.user_id,
+            user_id=None if request.anonymous or not request.authenticated else request.authenticated.user_id,
         )
         return answer
 

@@ -47,6 +47,7 @@ class Service(Construct):
         secrets: the parameters it reads beside the cursor key.
         public: its routes have no authorizer. It then checks tokens itself, and has neither lists nor repeatable requests.
         publishes: it puts events on the bus, as `multitask.{service}`.
+        outbox: it stores its events in the outbox, in the transactions they tell of, instead of putting them on the bus.
         network: where in the VPC it runs; None: outside.
 
     Attributes:
@@ -67,6 +68,7 @@ class Service(Construct):
         secrets: Sequence[Parameter] = (),
         public: bool = False,
         publishes: bool = True,
+        outbox: bool = False,
         network: FunctionNetwork | None = None,
     ) -> None:
         super().__init__(scope, id_)
@@ -83,7 +85,10 @@ class Service(Construct):
                 table_access("Idempotency", idempotency, "GetItem", "PutItem", "UpdateItem", "DeleteItem"),
             ]
             parameters.append(cursor_key)
-        if publishes:
+        if outbox:
+            common_variables["DYNAMODB_TABLE_OUTBOX"] = platform.tables["platform-outbox"].name
+            common_statements.append(_storing(service, platform.tables["platform-outbox"]))
+        elif publishes:
             common_variables["EVENT_BUS_NAME"] = platform.bus_name
             common_statements.append(_publishing(service, platform.bus_arn))
         self.function = LambdaFunction(
@@ -105,6 +110,16 @@ class Service(Construct):
                 filter_expression=f'service("{self.function.name}")',
                 tags=service_tag(service),
             )
+
+
+def _storing(service: str, outbox: Table) -> Statement:
+    return Statement(
+        sid="Outbox",
+        actions=["dynamodb:PutItem"],
+        resources=[outbox.arn],
+        # Nobody speaks for another service: an event's id begins with the name of the service it is from.
+        conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": f"{service}-*"}},
+    )
 
 
 def _publishing(service: str, bus_arn: str) -> Statement:

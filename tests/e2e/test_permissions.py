@@ -14,7 +14,19 @@ from lambdas.catalogue import route_tables
 from tests.e2e.support import Api, Person, Platform
 from tests.e2e.test_services import address
 
-FUNCTIONS = ("auth", "profile", "chat", "post", "catalog", "ai", "authorizer", "health", "migration")
+FUNCTIONS = (
+    "auth",
+    "profile",
+    "chat",
+    "post",
+    "catalog",
+    "ai",
+    "authorizer",
+    "health",
+    "migration",
+    "relay",
+    "statistics",
+)
 
 
 def test_no_function_misses_a_permission(platform: Platform, person: Person, api: Api) -> None:

@@ -137,7 +137,7 @@ def test_the_longest_bucket_name_fits(tmp_path: Path) -> None:
         ),
         *(
             ("lambdas.functions", {function: {size: 1}}, [f"lambdas.functions.{function}.{size}: 1: not given for"])
-            for function in ("authorizer", "health", "migration")
+            for function in ("authorizer", "health", "migration", "relay", "statistics")
             for size in ("reserved_concurrency", "provisioned_concurrency")
         ),
     ],
@@ -149,6 +149,61 @@ def test_an_invalid_value_is_named_with_what_is_allowed(tmp_path: Path, path: st
     assert all(line.startswith("fifth.yml: ") for line in lines)
     for words in says:
         assert any(words in line for line in lines), (words, lines)
+
+
+MAIL = {"protocol": "email", "endpoint": "shop@example.com", "events": ["ListingSold"]}
+QUEUE = {
+    "protocol": "sqs",
+    "endpoint": "arn:aws:sqs:us-east-1:111122223333:audit",
+    "events": ["UserRegistered", "PasswordChanged"],
+}
+
+
+def test_who_is_told_of_events_is_configuration(tmp_path: Path) -> None:
+    assert _load(tmp_path, yaml.safe_dump(VALID)).notifications.subscriptions == []
+    subscriptions = _load(tmp_path, _with("notifications.subscriptions", [MAIL, QUEUE])).notifications.subscriptions
+    assert [item.protocol for item in subscriptions] == ["email", "sqs"]
+    assert subscriptions[1].events == ["UserRegistered", "PasswordChanged"]
+
+
+@pytest.mark.parametrize(
+    ("subscription", "says"),
+    [
+        ({**MAIL, "protocol": "pigeon"}, "notifications.subscriptions.1.protocol: 'pigeon'"),
+        ({**MAIL, "events": ["PostUnliked"]}, "notifications.subscriptions.1.events.0: 'PostUnliked'"),
+        ({**MAIL, "events": []}, "notifications.subscriptions.1.events: []"),
+        ({**MAIL, "filter": "all"}, "notifications.subscriptions.1.filter: 'all': unknown key"),
+        (
+            {**MAIL, "endpoint": "nobody"},
+            "notifications.subscriptions.1.endpoint: nobody: for protocol email an address",
+        ),
+        (
+            {**QUEUE, "endpoint": "https://example.com"},
+            "notifications.subscriptions.1.endpoint: https://example.com: for",
+        ),
+        (
+            {**MAIL, "protocol": "https", "endpoint": "http://example.com/"},
+            "notifications.subscriptions.1.endpoint: http:",
+        ),
+        (
+            {**MAIL, "protocol": "lambda", "endpoint": "tell"},
+            "notifications.subscriptions.1.endpoint: tell: for protocol",
+        ),
+        (MAIL, "notifications.subscriptions.1.endpoint: shop@example.com: subscribed once"),
+    ],
+)
+def test_a_subscription_that_could_not_be_made_is_named(
+    tmp_path: Path, subscription: dict[str, Any], says: str
+) -> None:
+    lines = _refused(tmp_path, notifications={"subscriptions": [MAIL, subscription]})
+    assert len(lines) == 1
+    assert lines[0].startswith(says)
+
+
+def test_subscriptions_are_checked_beside_other_mistakes(tmp_path: Path) -> None:
+    subscriptions = [{**MAIL, "endpoint": "nobody"}]
+    lines = _refused(tmp_path, log_level="loud", notifications={"subscriptions": subscriptions})
+    assert [line.partition(":")[0] for line in lines] == ["log_level", "notifications.subscriptions.0.endpoint"]
 
 
 def _refused(directory: Path, **sections: Any) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,8 +40,12 @@ class Route:
     integration: Block
 
 
-def synthesize_services(env: Environment, artifacts: Path) -> Synthesized:
-    """The Terraform of both APIs and all services."""
+def synthesize_services(
+    env: Environment,
+    artifacts: Path,
+    more: Callable[[TerraformStack, ServicePlatform], object] = lambda _stack, _platform: None,
+) -> Synthesized:
+    """The Terraform of both APIs and all services, and of what `more` adds to them."""
 
     def build(stack: TerraformStack, env: Environment, names: Names) -> None:
         shared = function_platform(env, artifacts)
@@ -111,6 +116,7 @@ def synthesize_services(env: Environment, artifacts: Path) -> Synthesized:
             network=network,
         )
         Ai(stack, "ai", platform=platform)
+        more(stack, platform)
         rest.deploy()
         for name, value in {
             "api_url": rest.url,
@@ -125,7 +131,7 @@ def synthesize_services(env: Environment, artifacts: Path) -> Synthesized:
 
 def _table(names: Names, name: str) -> Table:
     arn = names.arn("dynamodb", f"table/{name}-{names.environment.name}")
-    return Table(f"{name}-{names.environment.name}", arn, [f"{arn}/index/an-index"])
+    return Table(f"{name}-{names.environment.name}", arn, [f"{arn}/index/an-index"], f"{arn}/stream/1")
 
 
 def label(reference: str) -> str:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from environments import Environment
+from environments.model import Notifications, Subscription
 from modules.messaging import Messaging
 from tests.modules.synthesis import Synthesized, environment, synthesize
 
@@ -129,8 +130,35 @@ def test_alerts_are_mailed_where_there_is_an_address(dev: Synthesized, local: Sy
     assert not local.all("aws_sns_topic_subscription")
 
 
-def test_every_dead_letter_queue_has_its_alarm(dev: Synthesized) -> None:
+@pytest.fixture(scope="module")
+def told() -> Synthesized:
+    subscriptions = [
+        Subscription(protocol="email", endpoint="shop@example.com", events=["ListingSold"]),
+        Subscription(protocol="sqs", endpoint="arn:aws:sqs:us-east-1:1:audit", events=["UserRegistered", "PostLiked"]),
+    ]
+    return _messaging(environment("dev", alert_email=None, notifications=Notifications(subscriptions=subscriptions)))
+
+
+def test_each_subscriber_is_told_of_its_events_alone(told: Synthesized) -> None:
+    found = {item["protocol"]: item for item in told.all("aws_sns_topic_subscription")}
+    assert set(found) == {"email", "sqs"}
+    for item in found.values():
+        assert "notifications-topic" in item["topic_arn"]
+        assert item["filter_policy_scope"] == "MessageBody"
+    assert found["email"]["endpoint"] == "shop@example.com"
+    assert json.loads(found["email"]["filter_policy"]) == {"detail-type": ["ListingSold"]}
+    assert json.loads(found["sqs"]["filter_policy"]) == {"detail-type": ["UserRegistered", "PostLiked"]}
+
+
+def test_a_subscriber_that_cannot_be_reached_raises_an_alarm(told: Synthesized, dev: Synthesized) -> None:
+    alarm = told.one("aws_cloudwatch_metric_alarm", metric_name="NumberOfNotificationsFailed")
+    assert alarm["dimensions"] == {"TopicName": "multitask-notifications-dev"}
+    assert not [a for a in dev.all("aws_cloudwatch_metric_alarm") if a["namespace"] == "AWS/SNS"]
+
+
+def test_every_queue_has_its_alarm(dev: Synthesized) -> None:
     assert {alarm["alarm_name"] for alarm in dev.all("aws_cloudwatch_metric_alarm")} == {
+        "profile-events-age-alarm-dev",
         "profile-events-dlq-alarm-dev",
         "platform-undelivered-events-dlq-alarm-dev",
     }

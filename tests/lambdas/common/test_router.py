@@ -124,6 +124,19 @@ def test_correlation_id_is_returned_and_logged(call: Call, logged: Callable[[], 
     assert "secret-thing" not in json.dumps(line)
 
 
+def test_the_log_names_the_caller_unless_the_act_is_anonymous(
+    call: Call, operations: dict[str, Operation], logged: Callable[[], list[dict[str, Any]]]
+) -> None:
+    def anonymous(request: Request) -> Response:
+        request.anonymous = True
+        return mine(request)
+
+    call("GET", "/v1/mine", authorizer=caller("user").to_context())
+    operations["mine"] = anonymous
+    call("GET", "/v1/mine", authorizer=caller("user").to_context())
+    assert [line.get("user_id") for line in logged()] == ["user-1", None]
+
+
 def test_a_failure_is_a_500_that_shows_nothing_and_is_logged(
     call: Call, operations: dict[str, Operation], logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
