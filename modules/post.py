@@ -7,7 +7,7 @@ from constructs import Construct
 from modules.base.bucket import Bucket
 from modules.base.service import Service, ServicePlatform
 from modules.base.statements import index_access, object_access, table_access, upload_access
-from modules.cdn import IMAGES_PREFIX
+from modules.cdn import IMAGES_PREFIX, picture_variables
 
 IMAGES = f"{IMAGES_PREFIX}post/"
 """Where in their bucket posts' images are once checked, within the prefix that the cdn domain serves."""
@@ -42,7 +42,7 @@ class Post(Service):
                 "DYNAMODB_TABLE_COUNTERS": counters.name,
                 "DYNAMODB_TABLE_ALIASES": aliases.name,
                 "S3_BUCKET_ATTACHMENTS": attachments.name,
-                "CLOUDFRONT_DOMAIN": cdn_domain,
+                **picture_variables(platform.environment, cdn_domain),
                 "TIMELINE_SHARDS": str(platform.environment.dynamodb.timeline_shards),
             },
             statements=[

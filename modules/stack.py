@@ -16,6 +16,7 @@ from modules.api.rest import RestApi
 from modules.api.websocket import WebSocketApi
 from modules.auth import Auth
 from modules.authorizer import Authorizer
+from modules.backups import Backups
 from modules.base.function import ALIAS
 from modules.base.naming import PROJECT, Names
 from modules.base.service import Service, ServicePlatform
@@ -155,6 +156,7 @@ class PlatformStack(TerraformStack):
                 attachments=storage.attachments,
                 cdn_domain=cdn.cdn_domain,
                 network=networking.function_network("catalog"),
+                kms_key_arn=security.kms_key_arn,
             ),
             "ai": Ai(self, "ai", platform=platform),
         }
@@ -188,6 +190,17 @@ class PlatformStack(TerraformStack):
         )
         relay = Relay(self, "relay", platform=platform, kms_key_arn=security.kms_key_arn)
         queues = {**messaging.queues, **relay.queues}
+        backups = Backups(
+            self,
+            "backups",
+            environment=environment,
+            names=names,
+            tables={name: table for name, table in database.tables.items() if table.recoverable},
+            bucket=storage.backups,
+            kms_key_arn=security.kms_key_arn,
+            alerts_topic_arn=messaging.alerts_topic_arn,
+        )
+        queues.update(backups.queues)
         rest_api.deploy()
         functions: dict[str, str] = {
             **{name: service.function.name for name, service in services.items()},
@@ -250,9 +263,12 @@ class PlatformStack(TerraformStack):
             "notifications_topic_arn": messaging.notifications_topic_arn,
             "queues": queues,
             "tables": {name: table.name for name, table in database.tables.items()},
+            "recoverable_tables": [table.name for table in database.tables.values() if table.recoverable],
             "functions": functions,
             "vpc_id": networking.vpc_id,
             "database_endpoint": database.connection.endpoint,
+            "database_name": database.connection.database,
+            "database_cluster_id": database.cluster_id,
             "database_secret_arn": database.connection.secret_arn,
             "cache_endpoint": database.cache.endpoint,
             "state_bucket": environment.state.bucket,

@@ -37,12 +37,6 @@ def condition_failed(error: ClientError) -> bool:
     return error.response["Error"]["Code"] == "ConditionalCheckFailedException"
 
 
-def transaction_condition_failed(error: ClientError) -> bool:
-    """Whether a transaction was cancelled by a condition of one of its writes."""
-    reasons: Any = error.response.get("CancellationReasons", [])
-    return any(reason["Code"] == "ConditionalCheckFailed" for reason in reasons)
-
-
 def batch_get(
     dynamodb: "DynamoDBClient",
     table: str,

@@ -73,7 +73,7 @@ class ProfileReader:
             ("user_id", "display_name", "privacy"),
         )
         for item in items:
-            visibility = item.get("privacy", {}).get("display_name", DISPLAY_NAME_VISIBILITY)
+            visibility = item.get("privacy", {}).get("displayName", DISPLAY_NAME_VISIBILITY)
             if "display_name" in item and may_see(visibility, item["user_id"], viewer):
                 names[item["user_id"]] = item["display_name"]
         return names

@@ -45,7 +45,8 @@ class Service(Construct):
         variables: its function's variables beside those that all functions or all services have.
         statements: what its own code calls, and nothing more.
         secrets: the parameters it reads beside the cursor key.
-        public: its routes have no authorizer. It then checks tokens itself, and has neither lists nor repeatable requests.
+        public: its routes have no authorizer. It then checks tokens itself.
+        collections: it has lists, which take a key for their cursors, and requests that create things, whose repeats are remembered.
         publishes: it puts events on the bus, as `multitask.{service}`.
         outbox: it stores its events in the outbox, in the transactions they tell of, instead of putting them on the bus.
         network: where in the VPC it runs; None: outside.
@@ -67,6 +68,7 @@ class Service(Construct):
         statements: Sequence[Statement],
         secrets: Sequence[Parameter] = (),
         public: bool = False,
+        collections: bool = True,
         publishes: bool = True,
         outbox: bool = False,
         network: FunctionNetwork | None = None,
@@ -78,13 +80,16 @@ class Service(Construct):
         common_statements: list[Statement] = []
         parameters = [*secrets]
         if not public:
+            common_statements.append(table_access("RevokedSessions", sessions, "GetItem"))
+        if collections:
             common_variables["DYNAMODB_TABLE_IDEMPOTENCY"] = idempotency.name
             common_variables["CURSOR_KEY_PARAMETER"] = cursor_key.name
-            common_statements += [
-                table_access("RevokedSessions", sessions, "GetItem"),
-                table_access("Idempotency", idempotency, "GetItem", "PutItem", "UpdateItem", "DeleteItem"),
-            ]
+            common_statements.append(
+                table_access("Idempotency", idempotency, "GetItem", "PutItem", "UpdateItem", "DeleteItem")
+            )
             parameters.append(cursor_key)
+        if parameters:
+            common_statements.append(parameter_access(*parameters))
         if outbox:
             common_variables["DYNAMODB_TABLE_OUTBOX"] = platform.tables["platform-outbox"].name
             common_statements.append(_storing(service, platform.tables["platform-outbox"]))
@@ -98,7 +103,7 @@ class Service(Construct):
             function=service,
             description=description,
             variables={**common_variables, **variables},
-            statements=[*statements, *common_statements, parameter_access(*parameters)],
+            statements=[*statements, *common_statements],
             network=network,
         )
         platform.rest_api.add_service(self, path, self.function, public=public)

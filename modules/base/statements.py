@@ -34,8 +34,8 @@ def object_access(sid: str, bucket: Bucket, prefix: str, *operations: str) -> St
 
 
 def upload_access(bucket: Bucket, service: str) -> Statement:
-    """A service's own corner of the upload prefix: it signs uploads, checks the bytes, copies them away and clears up."""
-    return object_access("Uploads", bucket, f"{UPLOADS}{service}/", "GetObject", "PutObject", "DeleteObject")
+    """A service's own corner of the upload prefix: it signs uploads, checks the bytes and copies them away. They expire by themselves."""
+    return object_access("Uploads", bucket, f"{UPLOADS}{service}/", "GetObject", "PutObject")
 
 
 def stream_reading(table: Table) -> Statement:

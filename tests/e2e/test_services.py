@@ -11,7 +11,7 @@ from lambdas.catalogue import route_tables
 from lambdas.common.router import Route
 from tests.e2e.support import Api, Person, Platform
 
-IMPLEMENTED = {"auth", "health"}
+IMPLEMENTED = {"auth", "health", "profile"}
 STUBS = [route for service, routes in route_tables().items() if service not in IMPLEMENTED for route in routes]
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 Call = Callable[..., Answer]
 CALLS = {  # one call that a registered user may make, with what it needs
-    "profile": ("PATCH", "/v1/profile"),
     "chat": ("POST", "/v1/chat/rooms"),
     "post": ("POST", "/v1/posts"),
     "catalog": ("POST", "/v1/catalog/listings"),

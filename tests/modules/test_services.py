@@ -10,8 +10,10 @@ import pytest
 from lambdas.auth.handler import AuthSettings
 from lambdas.common.cache import CacheSettings
 from lambdas.common.database import DatabaseSettings
+from lambdas.common.pictures import PictureSettings
 from lambdas.common.service import ServiceSettings
 from lambdas.common.settings import Settings, read
+from lambdas.profile.handler import ProfileSettings
 from tests.modules.services import CACHE, synthesize_services
 from tests.modules.synthesis import Synthesized, environment
 
@@ -23,9 +25,9 @@ VARIABLES = {
     "auth": EVERY
     | {"COGNITO_USER_POOL_ID", "COGNITO_CLIENT_ID", "DYNAMODB_TABLE_SESSIONS", "DYNAMODB_TABLE_RATE_LIMITS"}
     | {"JWT_SECRET_PARAMETER", "EVENT_BUS_NAME"},
-    "profile": SIGNED_IN
-    | {"DYNAMODB_TABLE_PROFILES", "DYNAMODB_TABLE_ALIASES", "S3_BUCKET_AVATARS", "S3_BUCKET_ATTACHMENTS"}
-    | {"CLOUDFRONT_DOMAIN", "EVENT_BUS_NAME"},
+    "profile": EVERY
+    | {"DYNAMODB_TABLE_SESSIONS", "DYNAMODB_TABLE_PROFILES", "DYNAMODB_TABLE_ALIASES", "DYNAMODB_TABLE_OUTBOX"}
+    | {"S3_BUCKET_AVATARS", "S3_BUCKET_ATTACHMENTS", "CLOUDFRONT_DOMAIN"},
     "chat": SIGNED_IN
     | {"DYNAMODB_TABLE_MESSAGES", "DYNAMODB_TABLE_ROOMS", "DYNAMODB_TABLE_MEMBERS", "DYNAMODB_TABLE_TICKETS"}
     | {"DYNAMODB_TABLE_ALIASES", "S3_BUCKET_ATTACHMENTS", "ELASTICACHE_CLUSTER", "ELASTICACHE_USERNAME"}
@@ -42,17 +44,20 @@ VARIABLES = {
 
 SETTINGS: dict[str, list[type[Settings]]] = {
     "auth": [AuthSettings],
-    "profile": [ServiceSettings],
+    "profile": [ProfileSettings, PictureSettings],
     "chat": [ServiceSettings, CacheSettings],
     "post": [ServiceSettings],
     "catalog": [ServiceSettings, DatabaseSettings],
     "ai": [ServiceSettings],
 }
 
+OUTBOX = ("profile",)
+"""Services that store their events with their writes."""
+
 SHARED_TABLES = {"auth-sessions", "platform-idempotency"}
 TABLES = {
     "auth": {"auth-sessions", "auth-rate-limits"},
-    "profile": SHARED_TABLES | {"profile-profiles", "profile-aliases"},
+    "profile": {"auth-sessions", "platform-outbox", "profile-profiles", "profile-aliases"},
     "chat": SHARED_TABLES | {"chat-messages", "chat-rooms", "chat-members", "chat-tickets", "profile-aliases"},
     "post": SHARED_TABLES | {"post-posts", "post-comments", "post-likes", "post-counters", "profile-aliases"},
     "catalog": SHARED_TABLES,
@@ -71,6 +76,7 @@ OBJECTS = {
 PARAMETERS = {
     **{service: {"cursor-key"} for service in SERVICES},
     "auth": {"jwt-secret"},
+    "profile": set(),
     "ai": {"cursor-key", "gemini-api-key", "openai-api-key"},
 }
 
@@ -175,12 +181,20 @@ def test_auth_calls_on_the_pool_what_its_code_calls(dev: Synthesized) -> None:
     assert users["Resource"] == ["arn:aws:cognito-idp:us-east-1:111122223333:userpool/pool"]
 
 
-@pytest.mark.parametrize("service", SERVICES[:-1])
+@pytest.mark.parametrize("service", [service for service in SERVICES[:-1] if service not in OUTBOX])
 def test_a_service_publishes_as_itself(dev: Synthesized, service: str) -> None:
     events = statements(dev, service)["Events"]
     assert events["Action"] == ["events:PutEvents"]
     assert events["Resource"] == ["arn:aws:events:us-east-1:111122223333:event-bus/multitask-events"]
     assert events["Condition"] == {"StringEqualsIfExists": {"events:source": f"multitask.{service}"}}
+
+
+@pytest.mark.parametrize("service", OUTBOX)
+def test_a_service_with_an_outbox_stores_events_of_its_own_alone(dev: Synthesized, service: str) -> None:
+    assert "Events" not in statements(dev, service)
+    outbox = statements(dev, service)["Outbox"]
+    assert outbox["Action"] == ["dynamodb:PutItem"]
+    assert outbox["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": f"{service}-*"}}
 
 
 def test_ai_publishes_nothing(dev: Synthesized) -> None:

@@ -41,7 +41,7 @@ def test_who_sees_what(visibility: Visibility, seen_by: str) -> None:
 def test_names_follow_their_owners_wish(
     dynamodb: "DynamoDBClient", profiles: str, visibility: Visibility, viewer: Caller | None
 ) -> None:
-    add(dynamodb, profiles, "owner", privacy={"display_name": visibility})
+    add(dynamodb, profiles, "owner", privacy={"displayName": visibility})
     expected = "Name of owner" if may_see(visibility, "owner", viewer) else UNKNOWN_NAME
     assert ProfileReader(dynamodb, profiles).display_names(["owner"], viewer) == {"owner": expected}
 
