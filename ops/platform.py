@@ -16,6 +16,7 @@ from ops.embedded import EmbeddedCloud
 from ops.embedded.processes import MARKER
 from ops.errors import InterruptedRunError
 from ops.health import wait_until_healthy
+from ops.migrations import MIGRATION, migrate
 from ops.root import Root, read_json, write_json
 from ops.site import publish
 from ops.state import end_orphaned_run, remove_stale_lock
@@ -48,7 +49,8 @@ class Steps:
 
 
 def up(root: Root) -> Up:
-    """Starts the embedded cloud, applies the `local` environment to it, publishes the page and waits for /health.
+    """Starts the embedded cloud, applies the `local` environment to it, migrates the database, publishes
+    the page and waits for /health.
 
     Repeating it converges, and continues after a crash of any part: dead services are started again, a state lock of a dead run
     is removed, and where the AWS and Terraform's state no longer fit together (an apply fails after the AWS, or an earlier
@@ -88,6 +90,8 @@ def up(root: Root) -> Up:
             _reset(root, embedded, fit)
             cloud, applied = _converge(root, executable, embedded, fit, steps)
         say(f"Applied: {changes(applied.counts)}")
+        say(migrate(cloud, applied.outputs["functions"][MIGRATION]).line())
+        steps.done("migrate")
         if publish(cloud, applied.outputs):
             say("Published the status page")
         steps.done("publish")

@@ -35,24 +35,22 @@ _BOOKKEEPING = (
         checksum text NOT NULL,
         applied_by text NOT NULL,
         duration_ms integer NOT NULL,
-        applied_at timestamptz NOT NULL DEFAULT now(),
-        recorded boolean NOT NULL DEFAULT false
+        applied_at timestamptz NOT NULL DEFAULT now()
     )""",
 )
 _APPLIED = """
-SELECT migration_id, checksum, applied_by, duration_ms, applied_at, recorded FROM migration.applied ORDER BY migration_id
+SELECT migration_id, checksum, applied_by, duration_ms, applied_at FROM migration.applied ORDER BY migration_id
 """
 
 
 class Applied(Struct, frozen=True):
-    """A migration that is part of the schema. `recorded`: the record knows of it."""
+    """A migration that is part of the schema."""
 
     migration_id: str
     checksum: str
     applied_by: str
     duration_ms: int
     applied_at: datetime
-    recorded: bool = False
 
 
 class Result(Struct, frozen=True, rename="camel"):
@@ -75,7 +73,7 @@ class Migrator:
     """Migrates one database.
 
     The table `migration.applied` is the truth of what the schema is: its row is written in the transaction of the migration itself.
-    The record follows. A row says whether the record has it, so that whatever a crash has kept from it is told by the next run.
+    The record follows: each run tells it everything that is applied, so that it learns whatever a crash has kept from it, or it has lost.
     """
 
     def __init__(
@@ -115,13 +113,12 @@ class Migrator:
             self._connection.run(statement)
         before = self._applied()
         for migration in before:
-            if not migration.recorded:
-                self._tell(migration)
+            self._record.applied(migration)
         pending = set(self._compare(before, ()).pending)
         due = [migration for migration in self._migrations if migration.id in pending][:limit]
         done = []
         for migration in due:
-            self._tell(self._apply(migration))
+            self._record.applied(self._apply(migration))
             done.append(migration.id)
         return self._compare(self._applied(), tuple(done))
 
@@ -205,9 +202,3 @@ class Migrator:
             line = statement.line + statement.sql.count("\n", 0, position - 1)
             reason = fields.get("M", type(error).__name__)
             raise MigrationError(f"{migration.file}, line {line}: {reason}") from error
-
-    def _tell(self, migration: Applied) -> None:
-        self._record.applied(migration)
-        self._connection.run(
-            "UPDATE migration.applied SET recorded = true WHERE migration_id = :id", id=migration.migration_id
-        )
