@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pg8000.native
 
 OWNER = "migration"
-"""The role that migrations run as once one has made it: it owns the schema, and is no superuser anywhere."""
+"""The role that migrations run as, except for the first, which makes it: it owns the schema, and has no rights beyond."""
 
 LOCK = 7_001_502_418
 """The advisory lock of whoever migrates this database; any number that nothing else uses."""
@@ -168,7 +168,7 @@ class Migrator:
         try:
             for name, seconds in (("statement", self._remaining() - MARGIN), ("lock", LOCK_TIMEOUT)):
                 self._connection.run(f"SET LOCAL {name}_timeout = {round(max(seconds, 0.001) * 1000)}")
-            if self._connection.run("SELECT 1 FROM pg_roles WHERE rolname = :name", name=OWNER):
+            if migration is not self._migrations[0]:
                 self._connection.run(f"SET LOCAL ROLE {OWNER}")
             for statement in migration.statements:
                 self._execute(migration, statement)
