@@ -88,7 +88,8 @@ CREATE TABLE catalog.ratings (
     created_at timestamptz(3) NOT NULL DEFAULT now(),
     CONSTRAINT ratings_once PRIMARY KEY (listing_id, user_id)
 );
-GRANT INSERT ON catalog.ratings TO catalog;
+-- SELECT for what INSERT ... RETURNING gives back.
+GRANT SELECT, INSERT ON catalog.ratings TO catalog;
 
 CREATE TABLE catalog.wishes (
     user_id text NOT NULL,
