@@ -315,6 +315,7 @@ class DeploymentPermissions:
                 actions=["wafv2:*"],
                 resources=[
                     names.arn("wafv2", f"regional/webacl/multitask-waf-{environment.name}/*"),
+                    names.arn("wafv2", f"regional/webacl/{names.of('auth', 'waf')}/*"),
                     names.arn("wafv2", "regional/managedruleset/*"),
                     names.arn("cognito-idp", "userpool/*"),
                     f"arn:aws:apigateway:{region}::/restapis/*/stages/{environment.name}",
@@ -470,6 +471,11 @@ class DeploymentPermissions:
                     names.arn("rds-db", "dbuser:*/*"),
                     *self._named("elasticache", "replicationgroup:", "user:"),
                 ],
+            ),
+            Statement(
+                sid="Outbox",  # the one table that is read as a whole: it holds what waits to be published and nothing else
+                actions=["dynamodb:Scan"],
+                resources=[names.arn("dynamodb", f"table/platform-outbox-{environment}")],
             ),
             Statement(
                 sid="Messages",

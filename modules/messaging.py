@@ -40,6 +40,9 @@ STATISTICS_EVENTS = (
 )
 """Events that make a profile and change its statistics."""
 
+DELETION_EVENTS = ("PostDeleted",)
+"""Events upon which a service removes what belonged to a thing that is gone."""
+
 RETRY_SECONDS = 86_400
 """EventBridge's most: an outage of a day loses nothing."""
 RETRY_ATTEMPTS = 185
@@ -47,7 +50,7 @@ RETRY_ATTEMPTS = 185
 
 
 class Messaging(Construct):
-    """The bus with its archive, the topics, and the work queue of profile statistics.
+    """The bus with its archive, the topics, and the work queues: of profile statistics, and of deletions to finish.
 
     Args:
         environment: the environment.
@@ -61,6 +64,7 @@ class Messaging(Construct):
         alerts_topic_arn: alarms and budgets speak here; mailed to the environment's alert_email.
         notifications_topic_arn: events for users, whole; subscribers filter on the message body.
         work_queue: events that profile statistics follow.
+        deletions_queue: events upon which the post service removes what belonged to a deleted post.
         undelivered: events that a rule could not deliver, with rule and error in the message's attributes.
         queues: queue names by what they are, dead-letter queues included.
     """
@@ -106,7 +110,8 @@ class Messaging(Construct):
 
         notifications_rule = names.of(SERVICE, "notifications-rule")
         statistics_rule = names.of("profile", "events-rule")
-        self.rule_names = (notifications_rule, statistics_rule)
+        deletions_rule = names.of("post", "deletions-rule")
+        self.rule_names = (notifications_rule, statistics_rule, deletions_rule)
         self.undelivered = DeadLetterQueue(
             self,
             "undelivered",
@@ -131,13 +136,28 @@ class Messaging(Construct):
             visibility_timeout=6 * environment.function("statistics").timeout,
             tls_only=tls_only,
         )
+        self.deletions_queue = Queue(
+            self,
+            "deletions",
+            names=names,
+            service="post",
+            resource="deletions",
+            kms_key_arn=kms_key_arn,
+            alerts_topic_arn=self.alerts_topic_arn,
+            senders=[self._sender(deletions_rule)],
+            visibility_timeout=6 * environment.function("post").timeout,
+            tls_only=tls_only,
+        )
         self._rule(
             "notifications", notifications_rule, SERVICE, get_args(NotificationEvent), self.notifications_topic_arn
         )
         self._rule("statistics", statistics_rule, "profile", STATISTICS_EVENTS, self.work_queue.arn)
+        self._rule("deletions", deletions_rule, "post", DELETION_EVENTS, self.deletions_queue.arn)
         self.queues = {
             "profile-events": self.work_queue.name,
             "profile-events-dlq": self.work_queue.dead_letter_queue.name,
+            "post-deletions": self.deletions_queue.name,
+            "post-deletions-dlq": self.deletions_queue.dead_letter_queue.name,
             "undelivered-events-dlq": self.undelivered.name,
         }
 

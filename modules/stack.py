@@ -147,7 +147,14 @@ class PlatformStack(TerraformStack):
                 cache=database.cache,
                 network=networking.function_network("chat"),
             ),
-            "post": Post(self, "post", platform=platform, attachments=storage.attachments, cdn_domain=cdn.cdn_domain),
+            "post": Post(
+                self,
+                "post",
+                platform=platform,
+                attachments=storage.attachments,
+                cdn_domain=cdn.cdn_domain,
+                deletions=messaging.deletions_queue,
+            ),
             "catalog": Catalog(
                 self,
                 "catalog",
@@ -265,6 +272,19 @@ class PlatformStack(TerraformStack):
             "tables": {name: table.name for name, table in database.tables.items()},
             "recoverable_tables": [table.name for table in database.tables.values() if table.recoverable],
             "functions": functions,
+            "roles": {function: names.of(function, "role") for function in functions},
+            "log_groups": {function: f"/aws/lambda/{name}" for function, name in functions.items()},
+            "parameters": {label: parameter.name for label, parameter in platform.parameters.all().items()},
+            "arns": {
+                "functions": {
+                    function: names.arn("lambda", f"function:{name}") for function, name in functions.items()
+                },
+                "tables": {name: table.arn for name, table in database.tables.items()},
+                "queues": {what: names.arn("sqs", name) for what, name in queues.items()},
+                "user_pool": security.user_pool_arn,
+                "key": security.kms_key_arn,
+                "web_acl": security.web_acl_arn,
+            },
             "vpc_id": networking.vpc_id,
             "database_endpoint": database.connection.endpoint,
             "database_name": database.connection.database,

@@ -64,6 +64,8 @@ TABLES: tuple[TableDefinition, ...] = (
         stream=True,
     ),
     TableDefinition(service="post", resource="likes", hash_key="post_id", range_key="user_id"),
+    # An item for each tag of a post: an index has one entry for an item, and a post has several tags.
+    TableDefinition(service="post", resource="tags", hash_key="tag", range_key="created_at"),
     # Apart from the indexed items: a counter on one of those would rewrite its index at each change.
     TableDefinition(service="post", resource="counters", hash_key="item_id"),
     # ai

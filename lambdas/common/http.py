@@ -38,7 +38,8 @@ class Request:
         self.path_parameters: Mapping[str, str] = {}
         self.authenticated: Caller | None = None
         self.anonymous = False
-        """Set by an operation that acts anonymously: no log line may tie the caller to what the act was about."""
+        """The act is or may be an anonymous author's: no log line ties the caller to it. Set by the router (`Route.anonymous`), and by
+        the operation once it knows."""
 
     @property
     def caller(self) -> Caller:

@@ -1,6 +1,6 @@
 """Profiles as several services see them: how one is made, who may see what of it, and the names of those who wrote something."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from lambdas.common.caller import Caller
@@ -56,14 +56,17 @@ class ProfileReader:
         self._dynamodb = dynamodb
         self._table = profiles_table
 
-    def display_names(self, user_ids: Iterable[str], viewer: Caller | None = None) -> dict[str, str]:
+    def display_names(
+        self, user_ids: Iterable[str], viewer: Caller | None = None, earlier: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
         """The name to show for each of these users, in one read of up to 100 (each further hundred is one more).
 
-        `viewer` is who will see them; None: people of whom nothing is known, so that only public names are given. A hidden or
-        missing name is UNKNOWN_NAME. Callers always see their own.
+        `viewer` is who will see them; None: people of whom nothing is known, so that only public names are given. `earlier` are the
+        names that users had when they wrote something: shown while there is no profile, and so nothing that hides them. Any other
+        hidden or missing name is UNKNOWN_NAME. Callers always see their own.
         """
         wanted = set(user_ids)
-        names = dict.fromkeys(wanted, UNKNOWN_NAME)
+        names = {user_id: (earlier or {}).get(user_id) or UNKNOWN_NAME for user_id in wanted}
         if viewer is not None and viewer.user_id in wanted and viewer.display_name:
             names[viewer.user_id] = viewer.display_name  # until their profile is made
         items = batch_get(
@@ -74,6 +77,8 @@ class ProfileReader:
         )
         for item in items:
             visibility = item.get("privacy", {}).get("displayName", DISPLAY_NAME_VISIBILITY)
-            if "display_name" in item and may_see(visibility, item["user_id"], viewer):
+            if not may_see(visibility, item["user_id"], viewer):
+                names[item["user_id"]] = UNKNOWN_NAME
+            elif "display_name" in item:
                 names[item["user_id"]] = item["display_name"]
         return names

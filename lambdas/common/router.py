@@ -33,7 +33,8 @@ _THROTTLING = {
 class Route(Struct, frozen=True):
     """One row of a service's table. `operation` names what answers it; a literal segment wins over a `{parameter}`.
 
-    `idempotent` says that the route creates something and honours Idempotency-Key.
+    `idempotent` says that the route creates something and honours Idempotency-Key. `anonymous` says that it may be an anonymous
+    author's act: the log does not name its caller, whatever comes of it, unless the operation finds it to be a public one.
     """
 
     method: str
@@ -41,6 +42,7 @@ class Route(Struct, frozen=True):
     access: Access
     operation: str
     idempotent: bool = False
+    anonymous: bool = False
 
 
 class Authenticate(Protocol):
@@ -131,7 +133,7 @@ class Router:
         route = methods.get(request.method)
         if route is None:
             raise Problem.method_not_allowed([*sorted(methods), "OPTIONS"])
-        request.route = route.path
+        request.route, request.anonymous = route.path, route.anonymous
         request.authenticated = self._authenticator.authenticate(request, route.access)
         if request.method in {"POST", "PUT", "PATCH"}:
             _ = request.json  # a body that cannot be read is refused even by an operation that takes none

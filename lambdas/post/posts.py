@@ -7,9 +7,8 @@ from msgspec import Struct, convert, structs, to_builtins
 
 from lambdas.common.authors import AuthorStore
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
-from lambdas.common.dynamodb import pack, unpack
+from lambdas.common.dynamodb import batch_delete, batch_get, pack, unpack
 from lambdas.common.transactions import ConditionsFailedError, Entry, Transactions
-from lambdas.post.batches import delete_items, read_items
 from lambdas.post.records import Post, Tombstone, tag_key
 from lambdas.post.timeline import Item, Months, Timeline
 
@@ -22,6 +21,12 @@ AUTHOR_INDEX = "author-posts-index"
 AUTHOR_READS = 5
 """Queries that a page of one author's posts with one tag takes at most, each of AUTHOR_READ posts."""
 AUTHOR_READ = 100
+
+_ATTRIBUTES = [field.name for field in structs.fields(Post)]
+
+
+class DeletedError(Exception):
+    """The post is not there any more."""
 
 
 class Slice(Struct, frozen=True):
@@ -52,6 +57,15 @@ class PostStore(Protocol):
     def with_tag(self, tag: str, count: int, before: str | None) -> Slice: ...
 
     def of_author_with_tag(self, author_id: str, tag: str, count: int, before: str | None) -> Slice: ...
+
+
+class _Partition(Struct, frozen=True):
+    """One partition of a table, or of one of its indexes; sorted by `created_at`."""
+
+    table: str
+    index: str | None
+    key: str
+    value: str
 
 
 class DynamoPostStore:
@@ -111,12 +125,11 @@ class DynamoPostStore:
             post_id=post.post_id,
             deleted_at=deleted_at,
             deleted_by=deleted_by,
-            removed_tags=post.tags,
-            removed_images=post.images,
             was_created_at=post.created_at,
+            had_tags=post.tags,
         )
         unchanged = {
-            # The version: a change at this moment may have brought a tag or an image that the tombstone must know of.
+            # The version: a change at this moment may have brought a tag that the tombstone must know of.
             "ConditionExpression": "version = :version AND attribute_not_exists(deleted_at)",
             "ExpressionAttributeValues": pack({":version": post.version}),
         }
@@ -132,14 +145,12 @@ class DynamoPostStore:
         return Slice(_posts(items[:count]), _next(items, count))
 
     def with_tag(self, tag: str, count: int, before: str | None) -> Slice:
-        items = self._query(self._tags, None, "tag", tag_key(tag), before, count + 1)
-        found = {
-            item["post_id"]: item
-            for item in read_items(self._dynamodb, {self._posts: [_key(i["post_id"]) for i in items[:count]]})[self._posts]
-        }
-        # Those of posts that were deleted a moment ago are still there.
-        posts = [found[item["post_id"]] for item in items[:count] if item["post_id"] in found]
-        return Slice(_posts(posts), _next(items, count))
+        items = self._query(_Partition(self._tags, None, "tag", tag_key(tag)), before, count + 1)
+        keys = [{"post_id": item["post_id"]} for item in items[:count]]
+        found = batch_get(self._dynamodb, self._posts, keys, [*_ATTRIBUTES, "deleted_at"])
+        # The items by tag of a post that was deleted a moment ago are still there; it is not.
+        posts = sorted(_posts(found), key=lambda post: post.created_at, reverse=True)
+        return Slice(posts, _next(items, count))
 
     def of_author_with_tag(self, author_id: str, tag: str, count: int, before: str | None) -> Slice:
         wanted, found = tag_key(tag), list[Post]()
@@ -170,8 +181,8 @@ class DynamoPostStore:
 
     def remove_tags(self, tombstone: Tombstone) -> None:
         """Removes the items by which a deleted post was found by tag."""
-        keys = {tag_key(tag): _tag_item(tag, tombstone.was_created_at) for tag in tombstone.removed_tags}
-        delete_items(self._dynamodb, self._tags, keys.values())
+        keys = [{"tag": tag_key(tag), "created_at": tombstone.was_created_at} for tag in tombstone.had_tags]
+        batch_delete(self._dynamodb, self._tags, keys)
 
     def remove(self, tombstone: Tombstone) -> None:
         """Removes a tombstone and the name behind it: the last step."""
@@ -180,7 +191,12 @@ class DynamoPostStore:
 
     def _tagging(self, post: Post, tags: Iterable[str]) -> list[Entry]:
         return [
-            {"Put": {"TableName": self._tags, "Item": _tag_item(tag, post.created_at) | pack({"post_id": post.post_id})}}
+            {
+                "Put": {
+                    "TableName": self._tags,
+                    "Item": _tag_item(tag, post.created_at) | pack({"post_id": post.post_id}),
+                }
+            }
             for tag in tags
         ]
 
@@ -192,25 +208,24 @@ class DynamoPostStore:
         return True
 
     def _of_bucket(self, bucket: str, before: str | None, count: int) -> list[Item]:
-        return self._query(self._posts, TIMELINE_INDEX, "timeline_bucket", bucket, before, count)
+        return self._query(_Partition(self._posts, TIMELINE_INDEX, "timeline_bucket", bucket), before, count)
 
     def _of_author(self, author_id: str, before: str | None, count: int) -> list[Item]:
-        return self._query(self._posts, AUTHOR_INDEX, "author_id", author_id, before, count)
+        return self._query(_Partition(self._posts, AUTHOR_INDEX, "author_id", author_id), before, count)
 
-    def _query(
-        self, table: str, index: str | None, name: str, value: str, before: str | None, count: int
-    ) -> list[Item]:
+    def _query(self, partition: _Partition, before: str | None, count: int) -> list[Item]:
         """Up to so many items of one partition, newest first: one query, or more where they pass a megabyte."""
-        condition, values = f"{name} = :value", {":value": value}
+        condition, values = f"{partition.key} = :value", {":value": partition.value}
         if before is not None:
             condition, values = f"{condition} AND created_at < :before", {**values, ":before": before}
+        index: Any = {"IndexName": partition.index} if partition.index else {}
         pages = self._dynamodb.get_paginator("query").paginate(
-            TableName=table,
-            **({"IndexName": index} if index else {}),
+            TableName=partition.table,
+            **index,
             KeyConditionExpression=condition,
             ExpressionAttributeValues=pack(values),
             ScanIndexForward=False,
-            Limit=count,
+            PaginationConfig={"PageSize": count},
         )
         found: list[Item] = []
         for page in pages:

@@ -22,7 +22,7 @@ class Authored(Struct, frozen=True, kw_only=True, omit_defaults=True):
     alias_id: str | None = None
     content: str
     is_edited: bool = False
-    version: int = 1
+    version: int
 
     @property
     def is_anonymous(self) -> bool:
@@ -60,9 +60,8 @@ class Tombstone(Struct, frozen=True, kw_only=True, omit_defaults=True):
     post_id: str
     deleted_at: str
     deleted_by: str
-    removed_tags: tuple[str, ...] = ()
-    removed_images: tuple[str, ...] = ()
     was_created_at: str
+    had_tags: tuple[str, ...] = ()
 
 
 class Comment(Authored, frozen=True, kw_only=True, omit_defaults=True):

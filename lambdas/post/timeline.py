@@ -98,5 +98,7 @@ class Timeline:
 
         with ThreadPoolExecutor(len(buckets)) as threads:
             found = threads.map(lambda key: self._query(key, before, count), buckets)
-            merged = sorted((item for items in found for item in items), key=lambda i: str(i["created_at"]), reverse=True)
+            merged = sorted(
+                (item for items in found for item in items), key=lambda i: str(i["created_at"]), reverse=True
+            )
         return merged[:count]

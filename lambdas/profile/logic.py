@@ -197,9 +197,10 @@ class ProfileService:
             interests=profile.interests,
             badges=profile.badges,
             stats=Statistics(
-                posts_count=profile.posts_count,
-                comments_count=profile.comments_count,
-                likes_received=profile.likes_received,
+                # Events come in any order: what takes away may have come before what it takes away from.
+                posts_count=max(0, profile.posts_count),
+                comments_count=max(0, profile.comments_count),
+                likes_received=max(0, profile.likes_received),
                 joined_at=profile.joined_at,
             ),
         )

@@ -32,11 +32,11 @@ class Retries(Protocol):
     """Where an event waits for its next try."""
 
     def add(self, event_ids: Sequence[str]) -> None:
-        """Keeps these (10 at most). Raises StoreBusyError when not all could be kept."""
+        """Keeps these."""
 
 
 class StoreBusyError(Exception):
-    """A table or queue did not take all that it was given; the same again later is right."""
+    """The table did not give all that it was asked for; the same again later is right."""
 
 
 class DynamoOutbox:
@@ -78,12 +78,9 @@ class SqsRetries:
         self._queue_url = queue_url
 
     def add(self, event_ids: Sequence[str]) -> None:
-        entries: Any = [
-            {"Id": str(number), "MessageBody": msgspec.json.encode({"eventId": event_id}).decode()}
-            for number, event_id in enumerate(event_ids)
-        ]
-        if self._sqs.send_message_batch(QueueUrl=self._queue_url, Entries=entries).get("Failed"):
-            raise StoreBusyError("the retry queue did not take all events")
+        for event_id in event_ids:
+            body = msgspec.json.encode({"eventId": event_id}).decode()
+            self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=body)
 
 
 def _key(event_id: str) -> dict[str, Any]:

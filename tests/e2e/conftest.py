@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ops.root import PROJECT
-from tests.e2e.support import Api, Person, Platform, run_ops
+from tests.e2e.support import Api, Inbox, Person, Platform, run_ops
 
 HERE = Path(__file__).parent
 LAST = "test_recovery.py"
@@ -79,3 +81,19 @@ def person(platform: Platform, api: Api) -> Person:
 def other(platform: Platform, api: Api) -> Person:
     """Somebody else."""
     return Person.signed_in(platform, api)
+
+
+@pytest.fixture
+def bus(platform: Platform) -> Iterator[Inbox]:
+    """What the services say on the bus while the test runs."""
+    events, sqs = platform.aws("events"), platform.aws("sqs")
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    of_bus = {"EventBusName": platform.outputs["event_bus_name"]}
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": [{"prefix": "multitask."}]}), **of_bus)
+    events.put_targets(Rule=name, Targets=[{"Id": "inbox", "Arn": arn}], **of_bus)
+    yield Inbox(sqs, url)
+    events.remove_targets(Rule=name, Ids=["inbox"], **of_bus)
+    events.delete_rule(Name=name, **of_bus)
+    sqs.delete_queue(QueueUrl=url)

@@ -11,8 +11,15 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lambdas.catalogue import route_tables
+from tests.e2e.faults import Role, actions_of
 from tests.e2e.support import Api, Person, Platform
 from tests.e2e.test_services import address
+from tests.e2e.walks import WALKS
+from tests.e2e.walks.world import World
+
+UNSEEN = {"Logs", "Traces", "NetworkInterfaces", "StreamSource", "QueueSource", "QueueKey"}
+"""Statements for what Lambda itself does under a function's role, and for keys that are used by way of SQS: an embedded AWS asks for
+neither."""
 
 FUNCTIONS = (
     "auth",
@@ -39,6 +46,42 @@ def test_no_function_misses_a_permission(platform: Platform, person: Person, api
         lines = list(platform.logged(function))
         assert not [line for line in lines if "AccessDenied" in line or "not authorized to perform" in line], function
         assert lines or function == "migration", f"{function} has logged nothing"
+
+
+@pytest.mark.parametrize("function", WALKS)
+def test_every_route_and_event_works_with_the_roles_as_they_are(platform: Platform, function: str) -> None:
+    world = World(platform, function)
+    walked = [name for walk in WALKS[function] for name in walk(world)]
+    if function in route_tables():
+        assert sorted(walked) == sorted(f"{route.method} {route.path}" for route in route_tables()[function])
+    assert not world.refusals()
+
+
+@pytest.mark.parametrize("function", WALKS)
+def test_every_permission_is_needed(platform: Platform, function: str) -> None:
+    """Without any one action that its role allows, some route or event of the function fails."""
+    world, role = World(platform, function), Role(platform, function)
+    unneeded = []
+    for sid, statement in role.statements.items():
+        for action in actions_of(statement) if sid not in UNSEEN else []:
+            with role.without_action(sid, action):
+                if not fails(world, action):
+                    unneeded.append(f"{sid}: {action}")
+    assert not unneeded
+
+
+def fails(world: World, action: str) -> bool:
+    """Whether anything on the function's walks fails for want of an action."""
+    world.begin()
+    if action.startswith("ssm:"):  # a secret is remembered once it has been read
+        world.forget()
+    try:
+        for walk in WALKS[world.function]:
+            for _ in walk(world):
+                pass
+    except AssertionError:
+        return True
+    return any(action in line for line in world.refusals())
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 Call = Callable[..., Answer]
 CALLS = {  # one call that a registered user may make, with what it needs
     "chat": ("POST", "/v1/chat/rooms"),
-    "post": ("POST", "/v1/posts"),
     "catalog": ("POST", "/v1/catalog/listings"),
     "ai": ("POST", "/v1/ai/ask"),
 }
@@ -57,8 +56,7 @@ def test_everything_but_the_code_is_there(service: str, environ: dict[str, str],
     problem(call(service, environ, user, {}, multiValueHeaders={"Content-Type": ["text/plain"]}), 415)
     problem(call(service, environ, user, path=CALLS[service][1] + "/a/b/c/d/e/f/g"), 404)
     problem(call(service, environ, user, httpMethod="TRACE"), 405)
-    if service != "post":
-        problem(call(service, environ, anonymous, {}), 403)
+    problem(call(service, environ, anonymous, {}), 403)
     dynamodb.delete_item(TableName="session_id-table", Key=pack({"session_id": "session-1"}))
     assert problem(call(service, environ, user, {}), 401)["code"] == "session_ended"
 

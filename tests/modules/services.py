@@ -20,6 +20,7 @@ from modules.base.bucket import Bucket
 from modules.base.connections import CacheConnection, DatabaseConnection
 from modules.base.function import FunctionNetwork, LambdaFunction
 from modules.base.naming import Names
+from modules.base.queue import Queue
 from modules.base.service import ServicePlatform
 from modules.base.table import Table
 from modules.catalog import Catalog
@@ -105,7 +106,16 @@ def synthesize_services(
             cache=cache,
             network=network,
         )
-        Post(stack, "post", platform=platform, attachments=attachments, cdn_domain="cdn.test")
+        deletions = Queue(
+            stack,
+            "post-deletions",
+            names=names,
+            service="post",
+            resource="deletions",
+            kms_key_arn=names.arn("kms", "key/1"),
+            alerts_topic_arn=platform.alerts_topic_arn,
+        )
+        Post(stack, "post", platform=platform, attachments=attachments, cdn_domain="cdn.test", deletions=deletions)
         Catalog(
             stack,
             "catalog",

@@ -23,18 +23,22 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     )
 
 
+def source(dev: Synthesized, arn: str) -> dict[str, Any]:
+    [found] = [item for item in dev.all("aws_lambda_event_source_mapping") if arn in item["event_source_arn"]]
+    assert function_behind(dev, found["function_name"]) == "relay-lambda-dev"
+    return found
+
+
 def stream(dev: Synthesized) -> dict[str, Any]:
-    return next(s for s in dev.all("aws_lambda_event_source_mapping") if "starting_position" in s)
+    return source(dev, "table/platform-outbox-dev/stream")
 
 
 def queue(dev: Synthesized) -> dict[str, Any]:
-    return next(s for s in dev.all("aws_lambda_event_source_mapping") if "starting_position" not in s)
+    return source(dev, "relay_retries_queue")
 
 
 def test_every_new_event_reaches_it_and_what_it_removes_does_not(dev: Synthesized) -> None:
     found = stream(dev)
-    assert function_behind(dev, found["function_name"]) == "relay-lambda-dev"
-    assert "platform-outbox-dev/stream" in found["event_source_arn"]
     assert found["starting_position"] == "TRIM_HORIZON"
     assert [json.loads(f["pattern"]) for f in found["filter_criteria"]["filter"]] == [{"eventName": ["INSERT"]}]
 
@@ -47,10 +51,7 @@ def test_a_batch_that_fails_is_halved_and_at_last_told_to_the_retry_queue(dev: S
 
 
 def test_messages_of_the_retry_queue_fail_one_by_one(dev: Synthesized) -> None:
-    found = queue(dev)
-    assert function_behind(dev, found["function_name"]) == "relay-lambda-dev"
-    assert "retries_queue" in found["event_source_arn"]
-    assert found["function_response_types"] == ["ReportBatchItemFailures"]
+    assert queue(dev)["function_response_types"] == ["ReportBatchItemFailures"]
     retries = dev.one("aws_sqs_queue", name="relay-retries-queue-dev")
     assert retries["visibility_timeout_seconds"] == 180
     assert retries["delay_seconds"] == 15

@@ -13,8 +13,9 @@ from lambdas.common.database import DatabaseSettings
 from lambdas.common.pictures import PictureSettings
 from lambdas.common.service import ServiceSettings
 from lambdas.common.settings import Settings, read
+from lambdas.post.handler import PostSettings
 from lambdas.profile.handler import ProfileSettings
-from tests.modules.services import CACHE, synthesize_services
+from tests.modules.services import CACHE, function_behind, synthesize_services
 from tests.modules.synthesis import Synthesized, environment
 
 SERVICES = ("auth", "profile", "chat", "post", "catalog", "ai")
@@ -34,7 +35,8 @@ VARIABLES = {
     | {"ELASTICACHE_REPLICATION_GROUP", "ELASTICACHE_TLS", "WEBSOCKET_API_ENDPOINT", "EVENT_BUS_NAME"},
     "post": SIGNED_IN
     | {"DYNAMODB_TABLE_POSTS", "DYNAMODB_TABLE_COMMENTS", "DYNAMODB_TABLE_LIKES", "DYNAMODB_TABLE_COUNTERS"}
-    | {"DYNAMODB_TABLE_ALIASES", "S3_BUCKET_ATTACHMENTS", "CLOUDFRONT_DOMAIN", "EVENT_BUS_NAME", "TIMELINE_SHARDS"},
+    | {"DYNAMODB_TABLE_TAGS", "DYNAMODB_TABLE_ALIASES", "DYNAMODB_TABLE_AUTHORS", "DYNAMODB_TABLE_PROFILES"}
+    | {"DYNAMODB_TABLE_OUTBOX", "S3_BUCKET_ATTACHMENTS", "CLOUDFRONT_DOMAIN", "TIMELINE_SHARDS"},
     "catalog": SIGNED_IN
     | {"RDS_ENDPOINT", "RDS_DATABASE", "RDS_USERNAME", "RDS_IAM_AUTH", "S3_BUCKET_ATTACHMENTS"}
     | {"CLOUDFRONT_DOMAIN", "EVENT_BUS_NAME"},
@@ -46,12 +48,12 @@ SETTINGS: dict[str, list[type[Settings]]] = {
     "auth": [AuthSettings],
     "profile": [ProfileSettings, PictureSettings],
     "chat": [ServiceSettings, CacheSettings],
-    "post": [ServiceSettings],
+    "post": [PostSettings, PictureSettings],
     "catalog": [ServiceSettings, DatabaseSettings],
     "ai": [ServiceSettings],
 }
 
-OUTBOX = ("profile",)
+OUTBOX = ("profile", "post")
 """Services that store their events with their writes."""
 
 SHARED_TABLES = {"auth-sessions", "platform-idempotency"}
@@ -59,7 +61,9 @@ TABLES = {
     "auth": {"auth-sessions", "auth-rate-limits"},
     "profile": {"auth-sessions", "platform-outbox", "profile-profiles", "profile-aliases"},
     "chat": SHARED_TABLES | {"chat-messages", "chat-rooms", "chat-members", "chat-tickets", "profile-aliases"},
-    "post": SHARED_TABLES | {"post-posts", "post-comments", "post-likes", "post-counters", "profile-aliases"},
+    "post": SHARED_TABLES
+    | {"post-posts", "post-comments", "post-likes", "post-counters", "post-tags"}
+    | {"profile-aliases", "profile-profiles", "platform-authors", "platform-outbox"},
     "catalog": SHARED_TABLES,
     "ai": SHARED_TABLES | {"ai-conversations", "ai-usage"},
 }
@@ -199,6 +203,25 @@ def test_a_service_with_an_outbox_stores_events_of_its_own_alone(dev: Synthesize
 
 def test_ai_publishes_nothing(dev: Synthesized) -> None:
     assert "Events" not in statements(dev, "ai")
+
+
+def test_post_finishes_what_its_queue_of_deletions_tells_of(dev: Synthesized) -> None:
+    made = dev.one("aws_lambda_event_source_mapping", batch_size=1)
+    assert function_behind(dev, made["function_name"]) == "post-lambda-dev"
+    assert "post-deletions" in made["event_source_arn"]
+    allowed = statements(dev, "post")
+    assert set(allowed["QueueSource"]["Action"]) == {
+        "sqs:ReceiveMessage",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+    }
+    assert allowed["QueueKey"]["Action"] == ["kms:Decrypt"]
+
+
+def test_post_lists_the_images_of_posts_and_nothing_else(dev: Synthesized) -> None:
+    listing = statements(dev, "post")["ImagesOfPost"]
+    assert listing["Action"] == ["s3:ListBucket"]
+    assert listing["Condition"] == {"StringLike": {"s3:prefix": "images/post/*"}}
 
 
 def test_chat_manages_connections_of_its_own_stage_only(dev: Synthesized) -> None:

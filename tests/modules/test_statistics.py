@@ -34,8 +34,8 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
 
 
 def test_it_takes_the_work_queues_messages_and_gives_back_those_that_failed(dev: Synthesized) -> None:
-    source = dev.one("aws_lambda_event_source_mapping")
-    assert "messaging_work_queue" in source["event_source_arn"]
+    sources = dev.all("aws_lambda_event_source_mapping")
+    [source] = [item for item in sources if "messaging_work_queue" in item["event_source_arn"]]
     assert source["function_response_types"] == ["ReportBatchItemFailures"]
     assert function_behind(dev, source["function_name"]) == "statistics-lambda-dev"
 

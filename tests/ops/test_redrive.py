@@ -114,7 +114,8 @@ def test_stopped_halfway_nothing_is_lost(queues: Queues, cloud: Cloud, monkeypat
     monkeypatch.setattr(redrive, "HIDDEN", 0)
     queues.put("profile-events-dlq", *[f"message {number}" for number in range(5)])
     run = Redrive(cloud)
-    send, sent = run._sqs.send_message, []
+    send = run._sqs.send_message
+    sent: list[Any] = []
 
     def stop_at_the_third(**arguments: Any) -> Any:
         if len(sent) == 2:

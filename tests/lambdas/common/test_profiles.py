@@ -70,6 +70,17 @@ def test_callers_see_their_own_name_before_their_profile_is_made(dynamodb: "Dyna
     assert reader.display_names(["owner"], REGISTERED) == {"owner": UNKNOWN_NAME}
 
 
+def test_an_earlier_name_is_shown_only_while_no_profile_can_hide_it(dynamodb: "DynamoDBClient", profiles: str) -> None:
+    reader = ProfileReader(dynamodb, profiles)
+    earlier = {"owner": "Ann then", "other": ""}
+    assert reader.display_names(earlier, REGISTERED, earlier) == {"owner": "Ann then", "other": UNKNOWN_NAME}
+    item = {"user_id": "owner", "display_name": "Ann now", "privacy": {"displayName": "private"}}
+    dynamodb.put_item(TableName=profiles, Item=pack(item))
+    assert reader.display_names(["owner"], REGISTERED, earlier) == {"owner": UNKNOWN_NAME}
+    dynamodb.put_item(TableName=profiles, Item=pack({**item, "privacy": {}}))
+    assert reader.display_names(["owner"], REGISTERED, earlier) == {"owner": "Ann now"}
+
+
 def test_a_profile_is_made_once(dynamodb: "DynamoDBClient", profiles: str) -> None:
     first = make_profile(dynamodb, profiles, user_id="u", display_name="Ann", joined_at="2026-01-01T00:00:00.000Z")
     assert first == {"user_id": "u", "display_name": "Ann", "joined_at": "2026-01-01T00:00:00.000Z", "version": 1}

@@ -367,6 +367,13 @@ def test_statistics_are_shown_and_survive_every_change(call: Call, dynamodb: "Dy
     assert (stats["postsCount"], stats["commentsCount"], stats["likesReceived"]) == (3, 4, 4)
 
 
+def test_a_count_that_is_ahead_of_its_events_shows_as_none(call: Call, dynamodb: "DynamoDBClient") -> None:
+    item = {"user_id": "owner", "posts_count": -1, "comments_count": -2, "likes_received": -3}
+    dynamodb.put_item(TableName="user_id-table", Item=pack(item))
+    stats = own(call)["stats"]
+    assert (stats["postsCount"], stats["commentsCount"], stats["likesReceived"]) == (0, 0, 0)
+
+
 # --- privacy and preferences ---
 
 

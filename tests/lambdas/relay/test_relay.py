@@ -17,7 +17,7 @@ from lambdas.common.dynamodb import pack
 from lambdas.common.outbox import Outbox
 from lambdas.relay import handler
 from lambdas.relay.bus import EventBridgeBus
-from lambdas.relay.outbox import DynamoOutbox, SqsRetries, StoreBusyError
+from lambdas.relay.outbox import DynamoOutbox, StoreBusyError
 from tests.lambdas.support import NOW, REGION, FakeClock
 
 if TYPE_CHECKING:
@@ -239,17 +239,12 @@ class Busy:
     def batch_write_item(self, RequestItems: Any) -> Any:  # noqa: N803
         return {"UnprocessedItems": {"t": RequestItems["t"][1:]}}
 
-    def send_message_batch(self, **_arguments: Any) -> Any:
-        return {"Failed": [{"Id": "0"}]}
 
-
-def test_what_a_busy_table_or_queue_leaves_over_is_tried_again() -> None:
+def test_what_a_busy_table_leaves_over_is_tried_again() -> None:
     busy: Any = Busy()
     with pytest.raises(StoreBusyError):
         DynamoOutbox(busy, "t").read(["a"])
     assert DynamoOutbox(busy, "t").remove(["a", "b"]) == ["b"]
-    with pytest.raises(StoreBusyError):
-        SqsRetries(busy, "url").add(["a"])
 
 
 def test_nothing_to_publish_is_no_call() -> None:

@@ -1,0 +1,67 @@
+"""What bench/handlers.py calls of each service, once in every round; a service that is finished has a scenario here."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from tests.e2e.support import PASSWORD, Platform, User
+
+
+class Caller(Protocol):
+    """Calls a service; what the call's own code takes is kept by route."""
+
+    platform: Platform
+    user: User
+
+    def call(self, method: str, route: str, body: object = None, *, user: User | None = None, **more: Any) -> Any: ...
+
+
+def auth(session: Caller) -> None:
+    """An account from its registration to a new password, and a visitor."""
+    call, v1 = session.call, "/v1/auth"
+    email = f"bench-{uuid.uuid4().hex}@example.com"
+    call("POST", f"{v1}/register", {"email": email, "password": PASSWORD, "displayName": "Ann Example"})
+    call("POST", f"{v1}/resend-confirmation", {"email": email})
+    code = session.platform.code_mailed_to(email)
+    call("POST", f"{v1}/confirm", {"email": email, "code": code})
+    tokens = call("POST", f"{v1}/login", {"email": email, "password": PASSWORD})
+    tokens = call("POST", f"{v1}/refresh", {"refreshToken": tokens["refreshToken"]})
+    token = tokens["accessToken"]
+    call("GET", f"{v1}/me", token=token)
+    call("GET", f"{v1}/sessions", token=token)
+    other = call("POST", f"{v1}/login", {"email": email, "password": PASSWORD})["accessToken"]
+    [session_id] = [s["sessionId"] for s in call("GET", f"{v1}/sessions", token=token)["items"] if not s["current"]]
+    call("DELETE", f"{v1}/sessions/{{sessionId}}", token=token, sessionId=session_id)
+    assert other != token
+    passwords = {"currentPassword": PASSWORD, "newPassword": "Better-horse-2"}
+    call("POST", f"{v1}/change-password", passwords, token=token)
+    call("POST", f"{v1}/forgot-password", {"email": email})
+    code = session.platform.code_mailed_to(email)
+    call("POST", f"{v1}/reset-password", {"email": email, "code": code, "newPassword": PASSWORD})
+    visitor = call("POST", f"{v1}/anonymous", {})
+    call("POST", f"{v1}/logout", {}, token=visitor["accessToken"])
+
+
+def post(session: Caller) -> None:
+    """A post from its making to its end, and lists of twenty."""
+    call, posts, one = session.call, "/v1/posts", "/v1/posts/{postId}"
+    comments, comment = f"{one}/comments", f"{one}/comments/{{commentId}}"
+    call("POST", f"{posts}/uploads", {"contentType": "image/png", "contentLength": 1000})
+    body = {"content": "Some words. " * 50, "title": "A title", "tags": ["bench", "python"]}
+    at = {"postId": call("POST", posts, body)["postId"]}
+    call("GET", posts)
+    call("GET", one, **at)
+    call("PATCH", one, {"content": "Other words. " * 50}, headers={"If-Match": '"1"'}, **at)
+    call("PUT", f"{one}/like", **at)
+    call("DELETE", f"{one}/like", **at)
+    made = call("POST", comments, {"content": "Some words.", "isAnonymous": True}, **at)
+    call("GET", comments, **at)
+    below = {**at, "commentId": made["commentId"]}
+    call("PATCH", comment, {"content": "Other words."}, **below)
+    call("DELETE", comment, **below)
+    call("DELETE", one, **at)
+
+
+SCENARIOS: Mapping[str, Callable[[Caller], None]] = {"auth": auth, "post": post}
