@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
@@ -11,7 +10,7 @@ from lambdas.catalogue import route_tables
 from lambdas.common.router import Route
 from tests.e2e.support import Api, Person, Platform
 
-IMPLEMENTED = {"auth", "health", "post", "profile"}
+IMPLEMENTED = {"auth", "catalog", "health", "post", "profile"}
 STUBS = [route for service, routes in route_tables().items() if service not in IMPLEMENTED for route in routes]
 
 
@@ -63,9 +62,3 @@ def test_a_repeat_with_the_same_key_is_answered_although_nothing_came_of_the_fir
     for _ in range(2):
         answer = api.post("/v1/catalog/listings", {"title": "x"}, token=member, headers={"Idempotency-Key": "once"})
         answer.problem(501, "not_implemented")
-
-
-def test_a_migration_is_invoked_directly(platform: Platform) -> None:
-    reply = platform.aws("lambda").invoke(FunctionName="migration-lambda-local", Qualifier="live", Payload=b"{}")
-    assert "FunctionError" not in reply
-    assert json.loads(reply["Payload"].read())["status"] == 501

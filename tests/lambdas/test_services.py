@@ -8,7 +8,6 @@ import pytest
 
 from lambdas.common.caller import Caller
 from lambdas.common.dynamodb import pack
-from lambdas.migration.handler import handler as migrate
 from tests.lambdas.support import NOW, REGION, Answer, caller, problem, rest_event
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 Call = Callable[..., Answer]
 CALLS = {  # one call that a registered user may make, with what it needs
     "chat": ("POST", "/v1/chat/rooms"),
-    "catalog": ("POST", "/v1/catalog/listings"),
     "ai": ("POST", "/v1/ai/ask"),
 }
 FUTURE = NOW * 2  # these functions run on the system's clock
@@ -65,8 +63,3 @@ def test_everything_but_the_code_is_there(service: str, environ: dict[str, str],
 def test_websocket_routes_accept_and_send_nothing(environ: dict[str, str], route: str) -> None:
     event = {"requestContext": {"routeKey": route, "connectionId": "c-1"}, "body": "", "isBase64Encoded": False}
     assert import_module("lambdas.chat.handler").build(environ)(event, None) == {"statusCode": 200}
-
-
-def test_migration_answers_its_invoker_with_a_problem() -> None:
-    answer = migrate({}, None)
-    assert (answer["status"], answer["code"]) == (501, "not_implemented")

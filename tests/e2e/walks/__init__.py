@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-from tests.e2e.walks import auth, authorizer, health, post, profile, relay, statistics
+from tests.e2e.walks import auth, authorizer, catalog, health, migration, post, profile, relay, statistics
 from tests.e2e.walks.world import Walk
 
 WALKS: Mapping[str, Sequence[Walk]] = {
     "auth": [auth.walk],
     "authorizer": [authorizer.walk],
+    "catalog": [catalog.walk, catalog.sweep],
     "health": [health.walk],
+    "migration": [migration.walk],
     "post": [post.walk],
     "profile": [profile.walk],
     "relay": [relay.walk],
