@@ -112,8 +112,8 @@ class Migrator:
         for statement in _BOOKKEEPING:
             self._connection.run(statement)
         before = self._applied()
-        for migration in before:
-            self._record.applied(migration)
+        for row in before:
+            self._record.applied(row)
         pending = set(self._compare(before, ()).pending)
         due = [migration for migration in self._migrations if migration.id in pending][:limit]
         done = []

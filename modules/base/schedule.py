@@ -78,7 +78,10 @@ class Schedule(Construct):
             qualifier=alias.name,
             principal="events.amazonaws.com",
             source_arn=rule.arn,
+            # One after another: all are written into one policy, and two writers at once may lose one of theirs.
+            depends_on=function.invokers[-1:] or None,
         )
+        function.invokers.append(permission)
         CloudwatchEventTarget(
             self, "target", rule=rule.name, arn=alias.arn, target_id=function.service, depends_on=[permission]
         )

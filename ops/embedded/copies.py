@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pg8000.native
 
-from ops.embedded.services import DATABASE_MASTER, POSTGRES_BIN_PATH
+from ops.embedded.services import DATABASE_MASTER, POSTGRES_PROGRAMS
 from ops.errors import OperatorError
 
 SUPERUSER = "postgres"
@@ -46,7 +46,7 @@ def _sql(address: str, sql: str) -> None:
 
 def _run(address: str, program: str, *arguments: str) -> None:
     host, _, port = address.partition(":")
-    command = [str(POSTGRES_BIN_PATH / program), f"--host={host}", f"--port={port}", f"--username={SUPERUSER}"]
+    command = [str(POSTGRES_PROGRAMS / program), f"--host={host}", f"--port={port}", f"--username={SUPERUSER}"]
     result = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
     if result.returncode:
         raise OperatorError(f"{program} failed: {result.stderr.strip()}")

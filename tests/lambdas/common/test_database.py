@@ -17,8 +17,9 @@ from aws_lambda_powertools.logging import Logger
 from lambdas.common import database as module
 from lambdas.common.database import Credentials, Database, DatabaseSettings, SecretCredentials, connect, sqlstate
 from lambdas.common.problems import Problem
+from ops.embedded.services import DATABASE_MASTER
 from tests.lambdas.support import REGION
-from tests.postgres import DATABASE_MASTER, Postgres
+from tests.postgres import Postgres
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ import pytest
 from lambdas.common.dynamodb import unpack
 from lambdas.migration import handler as module
 from lambdas.migration.files import MigrationError, read_migrations
+from ops.embedded.services import DATABASE_MASTER
 from tests.lambdas.support import REGION
-from tests.postgres import DATABASE_MASTER, Postgres, fill
+from tests.postgres import Postgres, fill
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -14,7 +14,8 @@ import pytest
 
 from lambdas.migration.files import MigrationError, read_migrations
 from lambdas.migration.migrator import LOCK, MARGIN, Migrator, Result
-from tests.postgres import DATABASE_MASTER, NoRecord, Postgres
+from ops.embedded.services import DATABASE_MASTER
+from tests.postgres import NoRecord, Postgres
 
 T = TypeVar("T")
 
