@@ -18,6 +18,7 @@ from ops.cloud import Cloud
 from ops.commands import database as command
 from ops.embedded.copies import remove_copy, restore_copy
 from ops.errors import OperatorError
+from ops.migrations import MigrationFunction
 from ops.restore import Comparison, compare, drill_table
 from ops.root import Root
 from tests.postgres import Postgres, fill
@@ -183,7 +184,7 @@ def test_on_aws_the_cluster_is_restored_beside_the_live_one_and_removed(
             raise OperatorError("no")
         return {"tables": {"t": {"0": [1, "x"]}}}
 
-    monkeypatch.setattr(restore.MigrationFunction, "invoke", invoke)
+    monkeypatch.setattr(MigrationFunction, "invoke", invoke)
     cloud = aws(rds, monkeypatch)
     if failing:
         with pytest.raises(OperatorError, match="no"):
