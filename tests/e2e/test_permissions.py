@@ -45,7 +45,8 @@ def test_no_function_misses_a_permission(platform: Platform, person: Person, api
     for function in FUNCTIONS:
         lines = list(platform.logged(function))
         assert not [line for line in lines if "AccessDenied" in line or "not authorized to perform" in line], function
-        assert lines or function == "migration", f"{function} has logged nothing"
+        # What no request reaches logs only trouble.
+        assert lines or function not in route_tables(), f"{function} has logged nothing"
 
 
 @pytest.mark.parametrize("function", WALKS)

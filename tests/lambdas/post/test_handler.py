@@ -375,6 +375,25 @@ def test_an_anonymous_author_is_nowhere_but_in_the_two_places_that_know(
     assert "id-of-ann" not in str(lines)
 
 
+def test_a_failure_of_an_anonymous_authors_act_names_nobody(
+    call: Call, stdout: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post = created(call("POST", "", {"content": "x", "isAnonymous": True}))
+    at = f"/{post['postId']}"
+    comment = created(call("POST", f"{at}/comments", {"content": "x", "isAnonymous": True}))
+    monkeypatch.setattr("lambdas.common.transactions.Transactions.write", lambda *_: 1 / 0)
+    for method, path, body in (
+        ("POST", "", {"content": "x", "isAnonymous": True}),
+        ("PATCH", at, {"content": "y"}),
+        ("DELETE", at, None),
+        ("POST", f"{at}/comments", {"content": "x", "isAnonymous": True}),
+        ("PATCH", f"{at}/comments/{comment['commentId']}", {"content": "y"}),
+        ("DELETE", f"{at}/comments/{comment['commentId']}", None),
+    ):
+        problem(call(method, path, body), 500)
+    assert "id-of-ann" not in stdout.getvalue()
+
+
 def test_public_acts_and_moderators_are_named_in_the_log(call: Call, stdout: io.StringIO) -> None:
     public = created(call("POST", "", {"content": "x"}))
     hidden = created(call("POST", "", {"content": "x", "isAnonymous": True}, who="bob"))

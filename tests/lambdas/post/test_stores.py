@@ -434,6 +434,20 @@ def test_a_comment_that_the_index_does_not_show_yet_is_waited_for(
     assert left_of(world, post) == []
 
 
+def test_a_comment_that_the_index_still_shows_is_told_of_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    post = popular(world, 1)
+    shown = world.comments.oldest(post.post_id, 10, None).comments
+    with monkeypatch.context() as patch:
+        patch.setattr(world.comments, "_of_post", lambda *_: iter(shown[:2]))
+        with pytest.raises(NotFinishedError):
+            world.removal.finish(post.post_id)
+        patch.setattr(world.comments, "_of_post", lambda *_: iter(shown))
+        world.removal.finish(post.post_id)
+    assert left_of(world, post) == []
+    told = [event["data"]["commentId"] for event in world.events("CommentDeleted")]
+    assert sorted(told) == sorted(comment.comment_id for comment in shown)
+
+
 def test_what_is_not_deleted_is_left_alone(world: World) -> None:
     post = world.post(tags=("t",))
     world.comment(post)
