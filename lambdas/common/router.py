@@ -124,7 +124,7 @@ class Router:
             return Response.of(problem).to_event()
         except Exception as error:
             self._logger.exception("the request failed")
-            return Response.of(Problem.unavailable() if _is_outage(error) else Problem.internal()).to_event()
+            return Response.of(Problem.unavailable() if is_outage(error) else Problem.internal()).to_event()
 
     def _dispatch(self, request: Request) -> Response:
         methods, request.path_parameters = self._table.match(request.segments)
@@ -154,15 +154,6 @@ def failure(event: Event, logger: Logger, cors_origins: Collection[str], reason:
     answer = Response.of(Problem.internal()).to_event()
     answer["headers"].update(_common_headers(request, cors_origins))
     return answer
-
-
-def unimplemented(routes: Iterable[Route]) -> dict[str, Operation]:
-    """Operations for routes whose code is still to come: each answers a 501 problem to those who may call it."""
-
-    def answer(_request: Request) -> Response:
-        raise Problem.not_implemented()
-
-    return {route.operation: answer for route in routes}
 
 
 def _common_headers(request: Request, cors_origins: Collection[str]) -> dict[str, str]:
@@ -204,7 +195,7 @@ def _is_parameter(segment: str) -> bool:
     return segment.startswith("{")
 
 
-def _is_outage(error: Exception) -> bool:
+def is_outage(error: Exception) -> bool:
     """Whether an AWS service did not do its part; a refusal (access, validation) is a mistake of ours instead."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
