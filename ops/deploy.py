@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
-
-from botocore.config import Config
+from typing import Any
 
 from ops.cloud import Cloud
 from ops.console import say
 from ops.errors import OperatorError
 from ops.health import wait_until_healthy
+from ops.migrations import ALIAS, MIGRATION, migrate
 from ops.root import Root
 from ops.site import publish
 from ops.state import remove_stale_lock
@@ -20,13 +18,8 @@ from ops.synth import synthesize
 from ops.terraform import Plan, Terraform, changes
 from ops.toolchain import terraform, terraform_variables
 
-ALIAS = "live"
-MIGRATION: Final = "migration"
 FIRST = ("authorizer",)
 """Moved before the services: new services may rely on what the new authorizer passes on, old ones ignore it."""
-
-ANSWER_MARGIN = 10
-"""Seconds an invocation's answer may come after the function's own timeout."""
 
 
 def deploy(cloud: Cloud, root: Root, out: Path, confirm: Callable[[Plan], None]) -> dict[str, Any]:
@@ -66,10 +59,10 @@ def deploy(cloud: Cloud, root: Root, out: Path, confirm: Callable[[Plan], None])
     if cloud.environment.release_strategy == "gradual":
         # The migration function is moved before it runs: what migrates must be the new code.
         moved += move_traffic(cloud, {MIGRATION: functions[MIGRATION]})
-        say(migrate(cloud, functions[MIGRATION]))
+        _migrate(cloud, functions[MIGRATION])
         moved += move_traffic(cloud, functions)
     else:
-        say(migrate(cloud, functions[MIGRATION]))
+        _migrate(cloud, functions[MIGRATION])
         say("Traffic: the apply moved it (all_at_once)")
     published = publish(cloud, applied.outputs)
     health = wait_until_healthy(applied.outputs["health_url"])
@@ -83,29 +76,13 @@ def deploy(cloud: Cloud, root: Root, out: Path, confirm: Callable[[Plan], None])
     }
 
 
-def migrate(cloud: Cloud, function: str) -> str:
-    """Runs the database migrations that are due; returns what came of it, in one line.
-
-    Raises:
-        OperatorError: a migration failed. Traffic has not been moved.
-    """
-    # Waited for as long as it may run and never sent twice: a second invocation would migrate beside the first.
-    settings = Config(
-        read_timeout=cloud.environment.function(MIGRATION).timeout + ANSWER_MARGIN,
-        retries={"total_max_attempts": 1},
-        tcp_keepalive=True,
-    )
-    reply = cloud.client("lambda", settings=settings).invoke(FunctionName=function, Qualifier=ALIAS, Payload=b"{}")
-    payload = reply["Payload"].read().decode()
-    if reply.get("FunctionError"):
-        raise OperatorError(f"The migration failed, so traffic stays where it is: {payload}")
-    result = json.loads(payload or "null")
-    status = result.get("status", 200) if isinstance(result, dict) else 200
-    if status == 501:
-        return "Migrations: there are none yet"
-    if status >= 400:
-        raise OperatorError(f"The migration failed, so traffic stays where it is: {payload}")
-    return f"Migrations: {payload}"
+def _migrate(cloud: Cloud, function: str) -> None:
+    try:
+        say(migrate(cloud, function).line())
+    except OperatorError as error:
+        raise OperatorError(
+            f"{error}\nTraffic stays where it is, and the old code works with the schema as it is"
+        ) from error
 
 
 def move_traffic(cloud: Cloud, functions: Mapping[str, str]) -> list[dict[str, str]]:

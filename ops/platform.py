@@ -17,6 +17,7 @@ from ops.embedded.processes import MARKER
 from ops.env_file import provider_keys
 from ops.errors import InterruptedRunError
 from ops.health import wait_until_healthy
+from ops.migrations import MIGRATION, migrate
 from ops.root import Root, read_json, write_json
 from ops.secrets import Secrets, supply_provider_keys
 from ops.site import publish
@@ -50,7 +51,8 @@ class Steps:
 
 
 def up(root: Root) -> Up:
-    """Starts the embedded cloud, applies the `local` environment to it, publishes the page and waits for /health.
+    """Starts the embedded cloud, applies the `local` environment to it, migrates the database, publishes
+    the page and waits for /health.
 
     Repeating it converges, and continues after a crash of any part: dead services are started again, a state lock of a dead run
     is removed, and where the AWS and Terraform's state no longer fit together (an apply fails after the AWS, or an earlier
@@ -90,6 +92,8 @@ def up(root: Root) -> Up:
             _reset(root, embedded, fit)
             cloud, applied = _converge(root, executable, embedded, fit, steps)
         say(f"Applied: {changes(applied.counts)}")
+        say(migrate(cloud, applied.outputs["functions"][MIGRATION]).line())
+        steps.done("migrate")
         if publish(cloud, applied.outputs):
             say("Published the status page")
         steps.done("publish")

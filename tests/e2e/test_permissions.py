@@ -19,7 +19,7 @@ from tests.e2e.test_services import address
 from tests.e2e.walks import WALKS
 from tests.e2e.walks.world import World
 
-UNSEEN = {"Logs", "Traces", "NetworkInterfaces", "StreamSource", "QueueSource", "QueueKey"}
+UNSEEN = {"Logs", "Traces", "NetworkInterfaces", "StreamSource", "QueueSource", "QueueKey", "Alert", "EncryptAlert"}
 """Statements for what Lambda itself does under a function's role, and for keys that are used by way of SQS: an embedded AWS asks for
 neither."""
 
@@ -60,7 +60,8 @@ def test_every_route_and_event_works_with_the_roles_as_they_are(platform: Platfo
     world = World(platform, function)
     walked = [name for walk in WALKS[function] for name in walk(world)]
     if function in route_tables():
-        assert sorted(walked) == sorted(f"{route.method} {route.path}" for route in route_tables()[function])
+        routes = [name for name in walked if " /" in name]  # what else is walked are events
+        assert sorted(routes) == sorted(f"{route.method} {route.path}" for route in route_tables()[function])
     assert not world.refusals()
 
 
