@@ -7,7 +7,7 @@ import sys
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ops.commands import deployment, environment, local, users
+from ops.commands import deployment, environment, local, releases, users
 from ops.console import say
 from ops.errors import InterruptedRunError, OperatorError
 
@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for group in (local, environment, deployment):
+for group in (local, environment, deployment, releases):
     group.register(app)
 app.add_typer(users.app, name="user")
 

@@ -150,7 +150,9 @@ class Functions:
             if status == "Successful":
                 break
             if status == "Failed" or time.monotonic() > deadline:
-                raise OperatorError(f"{function} did not take the new code: {state.get('LastUpdateStatusReason', status)}")
+                raise OperatorError(
+                    f"{function} did not take the new code: {state.get('LastUpdateStatusReason', status)}"
+                )
             time.sleep(UPDATE_INTERVAL)
         return Version(made["Version"], made["CodeSha256"])
 

@@ -34,6 +34,8 @@ RENEWAL = 15.0
 LOCK_KEY = {"service": {"S": "#lock"}, "released_at": {"S": "#lock"}}
 """No service is called so."""
 
+Kind = Literal["release", "rollback", "apply", "function"]
+"""What moved the traffic; `function`: `ops deploy-function`."""
 Outcome = Literal["running", "promoted", "put back", "failed", "abandoned"]
 """`abandoned`: whoever released was killed, and the next command put traffic back."""
 SERVED: Sequence[Outcome] = ("promoted",)
@@ -48,8 +50,7 @@ class Record:
     """When it began: UTC with microseconds; unique per service."""
     release_id: str
     """The same for all services that were released together."""
-    kind: Literal["release", "rollback", "apply", "function"]
-    """What moved the traffic; `function`: `ops deploy-function`."""
+    kind: Kind
     from_version: str
     to_version: str
     artifact: str
@@ -116,9 +117,7 @@ class Ledger:
 
     def note(self, key: str, range_key: str, values: Mapping[str, Any]) -> None:
         """Stores an item that is no service's: a stage, a gate, a site."""
-        self._dynamodb.put_item(
-            TableName=self.table, Item=_item({"service": key, "released_at": range_key, **values})
-        )
+        self._dynamodb.put_item(TableName=self.table, Item=_item({"service": key, "released_at": range_key, **values}))
 
     def now(self) -> str:
         """The time as records have it."""
@@ -189,7 +188,9 @@ class Ledger:
             if _is_condition(error):
                 raise OperatorError(f"{self._environment} is being changed by another command: try again") from error
             raise
-        say(f"Took the lock over from a command that {'was stopped by --force' if not dead else 'was killed'}: {described}")
+        say(
+            f"Took the lock over from a command that {'was stopped by --force' if not dead else 'was killed'}: {described}"
+        )
 
     def _put(
         self, lock: Lock, condition: str, values: Mapping[str, Any], names: Mapping[str, str] | None = None

@@ -43,12 +43,20 @@ def outputs(cloud: Cloud) -> dict[str, Any]:
     Raises:
         OperatorError: the environment has not been deployed.
     """
-    state = read_state(cloud)
-    if not state or not state.get("outputs"):
+    found = outputs_or_none(cloud)
+    if found is None:
         name = cloud.environment.name
         raise OperatorError(
             f"{name} has not been deployed: " + ("`make up`" if cloud.endpoint else f"`python -m ops deploy {name}`")
         )
+    return found
+
+
+def outputs_or_none(cloud: Cloud) -> dict[str, Any] | None:
+    """The same, and None where the environment has not been deployed."""
+    state = read_state(cloud)
+    if not state or not state.get("outputs"):
+        return None
     return {name: item["value"] for name, item in state["outputs"].items()}
 
 
@@ -70,6 +78,20 @@ def end_orphaned_run(directory: Path) -> None:
         process.wait(STOP_TIMEOUT)
     except psutil.TimeoutExpired:
         process.kill()
+
+
+def refuse_locked_state(cloud: Cloud) -> None:
+    """Makes sure that no Terraform is at work on the environment, one that somebody started by hand included.
+
+    Raises:
+        OperatorError: one is, or was killed and left its lock.
+    """
+    lock = _read(cloud, f"{cloud.environment.state.key}.tflock")
+    if lock is not None:
+        raise OperatorError(
+            f"Terraform is changing {cloud.environment.name}: its state is locked by {lock['Who']} since {lock['Created']}. Wait until"
+            " that run is done; if it is dead, `ops deploy` says how to go on"
+        )
 
 
 def remove_stale_lock(cloud: Cloud, directory: Path) -> None:

@@ -71,7 +71,9 @@ def _sign_in(cognito: Any, pool: str, auth: Suite, transport: Transport) -> Peop
         if status == 200 and isinstance(answer, dict):
             break
     else:
-        raise OperatorError(f"The auth service does not sign in the smoke tests' account (it answers {status or 'nothing'})")
+        raise OperatorError(
+            f"The auth service does not sign in the smoke tests' account (it answers {status or 'nothing'})"
+        )
     reply = transport.send(auth, Ask("POST", "/v1/auth/anonymous", {}, {}, None))
     if reply.status != 201:
         raise OperatorError(f"The auth service makes no anonymous user (it answers {reply.status or 'nothing'})")
