@@ -11,7 +11,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PIPENV_VERBOSITY := -1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup installed up down status logs synth test lint lock
+.PHONY: help setup installed up down dev status logs synth test lint lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST)) \
@@ -42,6 +42,9 @@ up: setup  ## Start the whole platform on this machine, or bring it up to date
 
 down: installed  ## Stop it; PURGE=1 removes its data too
 	@$(OPS) down $(if $(PURGE),--purge)
+
+dev: setup  ## Serve functions as they are saved, plan infrastructure changes, show all logs
+	@$(OPS) dev
 
 status: installed  ## Say what runs, where, and how it is
 	@$(OPS) status

@@ -115,6 +115,13 @@ class Ledger:
         )
         return [_value(item) for item in reply["Items"]]
 
+    def get(self, key: str, range_key: str) -> dict[str, Any] | None:
+        """One item that `note` stored."""
+        reply = self._dynamodb.get_item(
+            TableName=self.table, Key=_item({"service": key, "released_at": range_key}), ConsistentRead=True
+        )
+        return _value(reply["Item"]) if "Item" in reply else None
+
     def note(self, key: str, range_key: str, values: Mapping[str, Any]) -> None:
         """Stores an item that is no service's: a stage, a gate, a site."""
         self._dynamodb.put_item(TableName=self.table, Item=_item({"service": key, "released_at": range_key, **values}))
@@ -239,8 +246,11 @@ class Ledger:
                 ExpressionAttributeValues=_item({":owner": lock.owner}),
             )
         except (ClientError, BotoCoreError) as error:
-            if isinstance(error, ClientError) and _is_condition(error):
-                return  # taken over: it is another's to release
+            if isinstance(error, ClientError) and error.response["Error"]["Code"] in {
+                "ConditionalCheckFailedException",  # taken over: it is another's to release
+                "ResourceNotFoundException",  # the environment has just been removed
+            }:
+                return
             say(f"The lock of {self._environment} could not be released; it is free in {LEASE:.0f} s ({error})")
 
 

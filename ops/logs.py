@@ -72,15 +72,16 @@ def read(cloud: Cloud, service: str, start: int) -> Iterator[Line]:
     Raises:
         OperatorError: the environment has no such function.
     """
-    for event in _events(cloud, service, start):
+    for event in _events(cloud, cloud.client("logs"), service, start):
         yield Line(event["timestamp"], event["message"])
 
 
 def follow(cloud: Cloud, service: str, start: int) -> Iterator[Line]:
     """The same, and then what comes, until stopped. Lines that arrive late or share a millisecond are shown once."""
+    client = cloud.client("logs")
     seen: dict[str, int] = {}
     while True:
-        for event in _events(cloud, service, start):
+        for event in _events(cloud, client, service, start):
             if event["eventId"] not in seen:
                 seen[event["eventId"]] = event["timestamp"]
                 yield Line(event["timestamp"], event["message"])
@@ -90,9 +91,9 @@ def follow(cloud: Cloud, service: str, start: int) -> Iterator[Line]:
         time.sleep(POLL_INTERVAL)
 
 
-def _events(cloud: Cloud, service: str, start: int) -> list[dict[str, Any]]:
+def _events(cloud: Cloud, client: Any, service: str, start: int) -> list[dict[str, Any]]:
     group = f"/aws/lambda/{service}-lambda-{cloud.environment.name}"
-    pages = cloud.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group, startTime=start)
+    pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=start)
     try:
         found = [event for page in pages for event in page["events"]]
     except ClientError as error:

@@ -60,6 +60,17 @@ def outputs_or_none(cloud: Cloud) -> dict[str, Any] | None:
     return {name: item["value"] for name, item in state["outputs"].items()}
 
 
+def attributes(cloud: Cloud, kind: str) -> list[dict[str, Any]]:
+    """The attributes of every managed resource of a type, as the state has them."""
+    state = read_state(cloud) or {"resources": []}
+    return [
+        instance["attributes"]
+        for item in state["resources"]
+        if item["mode"] == "managed" and item["type"] == kind
+        for instance in item["instances"]
+    ]
+
+
 def resource_count(cloud: Cloud) -> int:
     """How many resource instances the state lists."""
     state = read_state(cloud) or {"resources": []}
