@@ -15,7 +15,6 @@ from ops.state import outputs, refuse_locked_state
 RELEASES = "releases publish versions and move the alias"
 ROTATION = "the rotation of secrets"
 AUTOSCALING = "autoscaling"
-USE = "use of the platform"
 
 OWNED: Mapping[tuple[str, str], str] = {
     ("aws_lambda_alias", "function_version"): RELEASES,
@@ -34,11 +33,20 @@ OWNED: Mapping[tuple[str, str], str] = {
     ("aws_dynamodb_table", "global_secondary_index"): AUTOSCALING,
     ("aws_dynamodb_table", "read_capacity"): AUTOSCALING,
     ("aws_dynamodb_table", "write_capacity"): AUTOSCALING,
-    ("aws_cognito_user_pool", "estimated_number_of_users"): USE,
 }
 """Attributes that others than Terraform own, by resource type, with their owner: a change of these is no drift."""
 
+ACCESS = {
+    ("aws_iam_role", "inline_policy"),
+    ("aws_iam_role", "managed_policy_arns"),
+    ("aws_s3_bucket", "policy"),
+    ("aws_security_group", "egress"),
+    ("aws_security_group", "ingress"),
+}
+"""What the program sets by resources of their own, and what is looked at all the same: here a foreign addition opens access."""
+
 _ALARM = "CloudWatch's reply to DescribeAlarms omits it"
+_EGRESS = "a security group keeps the rule it was born with, which the resource then takes for its own"
 EMULATED: Mapping[tuple[str, str], str] = {
     ("aws_cloudwatch_metric_alarm", "actions_enabled"): _ALARM,
     ("aws_cloudwatch_metric_alarm", "alarm_actions"): _ALARM,
@@ -49,6 +57,8 @@ EMULATED: Mapping[tuple[str, str], str] = {
     ("aws_cloudwatch_metric_alarm", "period"): _ALARM,
     ("aws_cloudwatch_metric_alarm", "statistic"): _ALARM,
     ("aws_cloudwatch_metric_alarm", "treat_missing_data"): _ALARM,
+    ("aws_vpc_security_group_egress_rule", "description"): _EGRESS,
+    ("aws_vpc_security_group_egress_rule", "tags"): _EGRESS,
 }
 """What an emulated AWS tells wrongly, with the reason; looked past only where the environment has one."""
 
@@ -92,13 +102,19 @@ def differences(plan: Mapping[str, Any], *, emulated: bool = False) -> list[Diff
         emulated: look past what an emulated AWS tells wrongly.
     """
     known = {**OWNED, **(EMULATED if emulated else {})}
+    resources = plan.get("configuration", {}).get("root_module", {}).get("resources", [])
+    configured = {item["address"]: item.get("expressions", {}).keys() for item in resources}
     found = []
     for item in plan.get("resource_drift", []):
         before, after = item["change"]["before"] or {}, item["change"]["after"] or {}
         if "delete" in item["change"]["actions"]:
             found.append(Difference(item["address"], "gone", []))
             continue
-        changed = {name for name in before.keys() & after.keys() if differs(before[name], after[name])}
+        # What the program does not set is a service's own business: a status, a count, an address.
+        asked = configured.get(item["address"].partition("[")[0], frozenset()) | {
+            name for kind, name in ACCESS if kind == item["type"]
+        }
+        changed = {name for name in asked if differs(before.get(name), after.get(name))}
         foreign = sorted(name for name in changed if (item["type"], name) not in known)
         if foreign:
             found.append(Difference(item["address"], "changed", foreign))
