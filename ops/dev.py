@@ -12,11 +12,11 @@ import select
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
@@ -25,6 +25,7 @@ from watchfiles import watch
 from ops.cloud import EMBEDDED, Cloud, connect
 from ops.console import out, say
 from ops.deploy import stack_of
+from ops.drift import EMULATED
 from ops.errors import OperatorError
 from ops.functions import Functions
 from ops.ledger import Ledger
@@ -56,6 +57,9 @@ COLOURS = (
 )
 WATCHED = (".py", ".yml", ".txt", ".pem", ".sql", ".json")
 """Endings of files that matter; editors write others beside them."""
+
+RUNTIME_LINES = ("START ", "END ", "REPORT ", "INIT_START ")
+"""Lines that Lambda itself writes about every invocation."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,8 @@ class Session:
         self._ledger = Ledger(self._cloud)
         self._functions = Functions(self._cloud, self._found["functions"])
         self._planning = Planning(root)
+        self._saved: dict[str, str] = {}
+        """The version that the last save of a service made."""
 
     def run(self) -> None:
         """Watches until `q` or Ctrl-C."""
@@ -145,6 +151,9 @@ class Session:
                     old = releaser.functions.live(service)
                     version = releaser.functions.publish(service, packages[service], wait=False)
                     releaser.move(old, version, "function")
+                    if self._saved.get(service) == old.version:  # a version a save would pile up
+                        releaser.functions.delete(service, old.version)
+                    self._saved[service] = version.number
         except OperatorError as error:
             say(f"{', '.join(services)} must wait: {error}")
             return False
@@ -159,7 +168,8 @@ class Session:
         while True:
             try:
                 for line in follow(self._cloud, service, start):
-                    out.print(Text.assemble((f"{service:<10} ", colour), line.as_text()))
+                    if not line.message.startswith(RUNTIME_LINES):
+                        out.print(Text.assemble((f"{service:<10} ", colour), line.as_text()))
             except (OperatorError, ClientError, BotoCoreError):
                 # Its log begins with its first invocation; and the AWS may be starting again.
                 time.sleep(2)
@@ -200,10 +210,13 @@ class Planning:
             cloud = connect(EMBEDDED, self._root)
             stack = stack_of(cloud, self._root, self._root.cdktf_out)
             file = stack.directory / "dev.tfplan"
-            plan = stack.plan(file, "-lock=false")
-            file.unlink(missing_ok=True)
-            ready = any(plan.counts.values())
-            say("Plan: " + "\n".join(plan.lines()) + (f"\n{APPLY} applies it" if ready else ""))
+            try:
+                shown = stack.show(stack.plan(file, "-lock=false"))
+            finally:
+                file.unlink(missing_ok=True)
+            lines = changes(shown)
+            ready = bool(lines)
+            say("\n".join(["Plan:", *lines, f"{APPLY} applies it"]) if ready else "Plan: nothing to change")
         except OperatorError as error:
             say(str(error))
         self._done("ready" if ready else "idle")
@@ -222,6 +235,25 @@ class Planning:
             again, self._again = self._again, False
         if again:
             self.begin()
+
+
+def changes(plan: Mapping[str, Any]) -> list[str]:
+    """What a plan (`terraform show -json`) changes, one line a resource, less what the embedded AWS tells wrongly each time."""
+    lines = []
+    for item in plan.get("resource_changes", []):
+        change = item["change"]
+        if change["actions"] == ["update"]:
+            before, after, unknown = change["before"], change["after"], change.get("after_unknown") or {}
+            names = {name for name in after if before.get(name) != after[name]} | {
+                name for name in unknown if unknown[name]
+            }
+            names = {name for name in names if (item["type"], name) not in EMULATED}
+            if names:
+                lines.append(f"  update {item['address']}: {', '.join(sorted(names))}")
+        elif change["actions"] not in (["no-op"], ["read"]):
+            verb = "replace" if len(change["actions"]) > 1 else change["actions"][0]
+            lines.append(f"  {verb} {item['address']}")
+    return lines
 
 
 def syntax_error(function: str) -> str | None:

@@ -79,11 +79,13 @@ def read(cloud: Cloud, service: str, start: int) -> Iterator[Line]:
 def follow(cloud: Cloud, service: str, start: int) -> Iterator[Line]:
     """The same, and then what comes, until stopped. Lines that arrive late or share a millisecond are shown once."""
     client = cloud.client("logs")
-    seen: dict[str, int] = {}
+    seen: dict[Any, int] = {}
     while True:
         for event in _events(cloud, client, service, start):
-            if event["eventId"] not in seen:
-                seen[event["eventId"]] = event["timestamp"]
+            # The embedded AWS gives the lines of functions no id.
+            key = event.get("eventId") or (event.get("logStreamName"), event["timestamp"], event["message"])
+            if key not in seen:
+                seen[key] = event["timestamp"]
                 yield Line(event["timestamp"], event["message"])
         # CloudWatch delivers out of order by some seconds: look back a little each time.
         start = max(start, max(seen.values(), default=start) - 10_000)
