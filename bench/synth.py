@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops.root import PROJECT
-from ops.toolchain import node_variables
+from ops.synth import program_variables
 
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes in which ru_maxrss is given (getrusage(2))."""
@@ -54,7 +54,7 @@ def synthesize(variant: str) -> Run:
         done = subprocess.run(
             [sys.executable, "-O", "-c", PROGRAM],
             cwd=PROJECT,
-            env={**os.environ, **node_variables(), "CDKTF_OUTDIR": out, "PLATFORM_PROVIDER_IMPORT": variant},
+            env={**os.environ, **program_variables(Path(out)), "PLATFORM_PROVIDER_IMPORT": variant},
             stdout=subprocess.PIPE,
             text=True,
             check=True,

@@ -80,10 +80,12 @@ def load_environment(
     document = {"name": name, **values}
     try:
         environment = Environment.model_validate(document)
+        broken = broken_rules(environment)
     except ValidationError as error:
         problems += [f"{file.name}: {line}" for line in _lines(error)]
         environment = valid_part(document, error)
-    problems += [f"{file.name}: {line}" for line in broken_rules(environment)]
+        broken = broken_rules(environment, in_part=True)
+    problems += [f"{file.name}: {line}" for line in broken]
     if problems:
         raise EnvironmentFileError("\n".join(problems))
     return environment

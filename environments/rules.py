@@ -29,17 +29,21 @@ Broken = Iterator[str]
 """One line for each breach: `key path: value: what is allowed`."""
 
 
-def broken_rules(environment: Environment) -> list[str]:
+def broken_rules(environment: Environment, *, in_part: bool = False) -> list[str]:
     """What is wrong between values.
 
-    Of an environment that is valid in part (environments/partial.py) the rules are checked whose values are valid.
+    Args:
+        environment: what to check.
+        in_part: it is only valid in part (environments/partial.py): the rules are checked whose values are valid.
     """
     broken: list[str] = []
     for rule in _rules(environment):
         try:
             broken += rule()
-        except AttributeError:  # a value the rule is about is invalid itself, and reported as such
-            continue
+        except AttributeError:
+            if not in_part:
+                raise
+            # A value the rule is about is invalid itself, and reported as such.
     return broken
 
 

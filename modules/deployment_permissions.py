@@ -393,6 +393,7 @@ class DeploymentPermissions:
                 actions=["wafv2:*"],
                 resources=[
                     names.arn("wafv2", f"regional/webacl/multitask-waf-{environment.name}/*"),
+                    names.arn("wafv2", f"regional/webacl/{names.of('auth', 'waf')}/*"),
                     names.arn("wafv2", "regional/managedruleset/*"),
                     names.arn("cognito-idp", "userpool/*"),
                     f"arn:aws:apigateway:{region}::/restapis/*/stages/{environment.name}",

@@ -82,13 +82,13 @@ COGNITO_REFRESH_MINUTES = 60
 
 
 class Security(Construct):
-    """The customer key, the Cognito pool and the web ACL of an environment.
+    """The customer key, the Cognito pool and the web ACLs of an environment.
 
     Attributes:
         kms_key_arn: encrypts topics and queues that AWS services write to.
         user_pool_id, user_pool_arn: holds users and passwords.
         user_pool_client_id: the auth service's client; it has no secret and stays on the server.
-        web_acl_arn: the firewall; the pool has it, the REST API's stage is to be given it.
+        web_acl_arn: the firewall that the REST API's stage is to be given; the pool has one of its own.
     """
 
     def __init__(self, scope: Construct, id_: str, *, environment: Environment, names: Names) -> None:
@@ -100,8 +100,21 @@ class Security(Construct):
         self.user_pool_id: str = pool.id
         self.user_pool_arn: str = pool.arn
         self.user_pool_client_id: str = self._client(pool).id
-        self.web_acl_arn: str = self._web_acl().arn
-        Wafv2WebAclAssociation(self, "user-pool-firewall", resource_arn=pool.arn, web_acl_arn=self.web_acl_arn)
+        self.web_acl_arn: str = self._web_acl(
+            "firewall",
+            name=f"multitask-waf-{environment.name}",
+            description="Rate limit and AWS's common rules, for the REST API",
+            limited=environment.rate_limiting,
+        ).arn
+        # Without the rate limit: all users reach the pool from the auth service's few addresses, and would share one allowance. The service
+        # limits them by their own addresses.
+        pool_acl = self._web_acl(
+            "user-pool-firewall",
+            name=names.of("auth", "waf"),
+            description="AWS's common rules, for the user pool",
+            limited=False,
+        )
+        Wafv2WebAclAssociation(self, "user-pool-firewall-of", resource_arn=pool.arn, web_acl_arn=pool_acl.arn)
 
     def _key(self) -> KmsKey:
         account = self._environment.account_id
@@ -212,15 +225,13 @@ class Security(Construct):
             ],
         )
 
-    def _web_acl(self) -> Wafv2WebAcl:
-        name = f"multitask-waf-{self._environment.name}"
-        limited = self._environment.rate_limiting
+    def _web_acl(self, id_: str, *, name: str, description: str, limited: bool) -> Wafv2WebAcl:
         with_body = self._environment.capabilities.waf_response_bodies
         acl = _WebAcl(
             self,
-            "firewall",
+            id_,
             name=name,
-            description="Rate limit and AWS's common rules, for the REST API and the user pool",
+            description=description,
             scope="REGIONAL",
             default_action=Wafv2WebAclDefaultAction(allow=Wafv2WebAclDefaultActionAllow()),
             custom_response_body=[_rate_limit_body()] if limited and with_body else None,
@@ -231,14 +242,14 @@ class Security(Construct):
             tags=service_tag("platform"),
         )
         if self._environment.capabilities.waf_logging:
-            self._log(acl, name)
+            self._log(acl, id_, name)
         return acl
 
-    def _log(self, acl: Wafv2WebAcl, name: str) -> None:
+    def _log(self, acl: Wafv2WebAcl, id_: str, name: str) -> None:
         """Logs what was blocked or counted; what was let through has the API's own access log."""
         log_group = CloudwatchLogGroup(
             self,
-            "firewall-log",
+            f"{id_}-log",
             name=f"aws-waf-logs-{name}",  # WAF takes no other prefix
             retention_in_days=self._environment.monitoring.log_retention_days,
             tags=service_tag("platform"),
@@ -247,7 +258,7 @@ class Security(Construct):
         action = Wafv2WebAclLoggingConfigurationLoggingFilterFilterConditionActionCondition
         Wafv2WebAclLoggingConfiguration(
             self,
-            "firewall-logging",
+            f"{id_}-logging",
             resource_arn=acl.arn,
             log_destination_configs=[log_group.arn],
             logging_filter=Wafv2WebAclLoggingConfigurationLoggingFilter(

@@ -12,6 +12,22 @@ from ops.errors import OperatorError
 from ops.root import PROJECT
 from ops.toolchain import node_variables
 
+BYTECODE = PROJECT / ".build" / "bytecode"
+
+
+def program_variables(out: Path) -> dict[str, str]:
+    """What main.py is run with to write to `out`, besides the process's environment.
+
+    Bytecode is kept whatever the environment says of it, in a directory of ours: without it every run compiles the bindings again, which takes
+    about a third of its time.
+    """
+    return {
+        **node_variables(),
+        "CDKTF_OUTDIR": str(out),
+        "PYTHONPYCACHEPREFIX": str(BYTECODE),
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
+
 
 def synthesize(environments: Sequence[str], out: Path, variables: Mapping[str, str]) -> None:
     """Writes `<out>/stacks/<environment>/cdk.tf.json` for each environment; none named means all.
@@ -24,7 +40,7 @@ def synthesize(environments: Sequence[str], out: Path, variables: Mapping[str, s
     Raises:
         OperatorError: the program failed; the message is its own.
     """
-    environment = {**os.environ, **node_variables(), **variables, "CDKTF_OUTDIR": str(out)}
+    environment = {**os.environ, **program_variables(out), **variables}
     if environments:
         environment["PLATFORM_ENVIRONMENTS"] = ",".join(environments)
     result = subprocess.run(

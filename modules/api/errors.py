@@ -39,7 +39,8 @@ class GatewayError:
         return json.dumps({**document, "detail": self.detail, "code": self.code, "errors": []})
 
 
-_NOT_FOUND = GatewayError(404, "Not Found", "not_found", "There is nothing at this address.")
+NOT_FOUND = GatewayError(404, "Not Found", "not_found", "There is nothing at this address.")
+"""Of an address that no service has."""
 _FORBIDDEN = GatewayError(403, "Forbidden", "forbidden", "This is not allowed.")
 _TIMEOUT = GatewayError(504, "Gateway Timeout", "timeout", "The service did not answer in time. Try again shortly.")
 
@@ -54,8 +55,8 @@ GATEWAY_ERRORS: Mapping[str, GatewayError] = {
     "ACCESS_DENIED": _FORBIDDEN,
     "WAF_FILTERED": _FORBIDDEN,
     # What API Gateway says, with 403, of an address or method it has no route for.
-    "MISSING_AUTHENTICATION_TOKEN": _NOT_FOUND,
-    "RESOURCE_NOT_FOUND": _NOT_FOUND,
+    "MISSING_AUTHENTICATION_TOKEN": NOT_FOUND,
+    "RESOURCE_NOT_FOUND": NOT_FOUND,
     "REQUEST_TOO_LARGE": GatewayError(413, "Content Too Large", "body_too_large", "A body has at most 1048576 bytes."),
     "UNSUPPORTED_MEDIA_TYPE": GatewayError(
         415, "Unsupported Media Type", "unsupported_media_type", "Send the body as application/json in UTF-8."

@@ -31,8 +31,9 @@ from cdktf_cdktf_provider_aws.wafv2_web_acl_association import Wafv2WebAclAssoci
 from constructs import Construct
 
 from environments import Environment
-from modules.api.errors import GATEWAY_ERRORS, HEADERS, GatewayResponses
+from modules.api.errors import GATEWAY_ERRORS, HEADERS, NOT_FOUND, GatewayResponses
 from modules.api.gateway import AccessLog, allow_invocation, throttle
+from modules.api.unknown import UnknownAddresses
 from modules.base.certificate import Certificate
 from modules.base.dns import AliasRecords
 from modules.base.function import LambdaFunction
@@ -123,7 +124,8 @@ class RestApi(Construct):
         self._version = self._resource(self, "v1", self._api.root_resource_id, "v1")
         self._routes: list[tuple[str, str, str, bool]] = []
         self._deployed: list[ITerraformDependable] = [
-            *GatewayResponses(self, "errors", rest_api_id=self.api_id).responses
+            *GatewayResponses(self, "errors", rest_api_id=self.api_id).responses,
+            *UnknownAddresses(self, "unknown-addresses", api=self._api).resources,
         ]
 
     def _url(self) -> str:
@@ -299,6 +301,7 @@ class RestApi(Construct):
             "routes": sorted(self._routes),
             "errors": {type_: asdict(error) for type_, error in GATEWAY_ERRORS.items()},
             "error_headers": dict(HEADERS),
+            "unknown_addresses": asdict(NOT_FOUND),
             "authorizer": [BEARER_PATTERN, AUTHORIZER_TTL],
             "compressed_from": COMPRESSED_FROM,
         }

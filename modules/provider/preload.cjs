@@ -1,4 +1,5 @@
-// Loaded by `node --require` ahead of jsii's runtime; leaves every file alone but two:
+// Loaded by `node --require` ahead of jsii's runtime; leaves every file alone but three:
+// - jsii's runtime file, which passes messages to a second Node: runtime.cjs does the work at once;
 // - the provider's barrel file (one require for each of its two thousand resources) is served through lazy getters;
 // - cdktf's stack traces, taken for each reference to say where it was made, would show jsii's frames and never the Python that
 //   asked: they are left out.
@@ -6,6 +7,7 @@
 // Most of what runs here runs a few times only: compiled at once without optimization it is faster than interpreted first.
 require("node:v8").setFlagsFromString("--always-sparkplug");
 const Module = require("node:module");
+const runtime = require("./runtime.cjs");
 const path = require("node:path");
 
 const BARREL = path.join("@cdktf", "provider-aws", "lib", "index.js");
@@ -27,6 +29,7 @@ function resourcesOf(source) {
 }
 
 Module._extensions[".js"] = function (module, filename) {
+  if (runtime.isRuntime(filename) && runtime.run(module, filename)) return;
   if (filename.endsWith(STACK_TRACE)) {
     module.exports.captureStackTrace = () => [];
     return;

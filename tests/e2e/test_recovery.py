@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 import uuid
-from datetime import UTC, datetime
 from typing import Any
 
 import psutil
 
 from ops.embedded import EmbeddedCloud
 from ops.root import PROJECT, Root
-from tests.e2e.support import Api, Person, Platform, run_ops
+from tests.e2e.support import Api, Person, Platform, eventually, run_ops
 
 AGAIN = 45.0
 """Seconds that `up` may take when there is nothing to change (issue's figure)."""
@@ -96,26 +94,33 @@ def test_somebody_elses_lock_is_respected(own_platform: Platform) -> None:
     assert "locked by ada@elsewhere" in result.stderr
 
 
-def test_killed_services_and_a_killed_runs_lock_are_put_right(own_platform: Platform) -> None:
-    """The lock is one of ours by the last run's record: it was taken while that ran, and it is over."""
-    run = json.loads((own_platform.directory / ".terraform" / "run.json").read_text())
-    state = own_platform.cloud.environment.state
-    lock = {
-        "ID": str(uuid.uuid4()),
-        "Operation": "OperationTypeApply",
-        "Who": f"somebody@{socket.gethostname()}",
-        "Created": datetime.fromtimestamp(run["started"] + 1, UTC).isoformat().replace("+00:00", "Z"),
-    }
-    s3 = own_platform.aws("s3")
-    s3.put_object(Bucket=state.bucket, Key=f"{state.key}.tflock", Body=json.dumps(lock))
-    running = EmbeddedCloud(Root(own_platform.root)).running()
-    killed = [running["cache"], running["database"]]
-    for process in killed:
-        os.kill(process.pid, signal.SIGKILL)
-    _, said = up(own_platform)
-    for process in killed:
-        assert f"{process.name} was not stopped but died (process {process.pid}): starting it again" in said
-    assert "Removed the state lock that a killed run left: somebody@" in said
+def test_what_is_killed_in_the_midst_of_an_apply_is_put_right(own_platform: Platform) -> None:
+    """The operator's command, its Terraform and two services, while a queue is being made that the state does not have yet."""
+    sqs, name = own_platform.aws("sqs"), own_platform.outputs["queues"]["undelivered-events-dlq"]
+    sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"])
+    command = [sys.executable, "-m", "ops", "up", "--json", "--root", str(own_platform.root)]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as begun:
+        eventually(lambda: queue_exists(sqs, name), seconds=180)
+        services = EmbeddedCloud(Root(own_platform.root)).running()
+        whole = [psutil.Process(begun.pid), *psutil.Process(begun.pid).children(recursive=True)]
+        kept = {process.pid for process in services.values()}
+        for process in whole:
+            if process.pid not in kept:
+                process.kill()
+    killed = [services["cache"], services["database"]]
+    for service in killed:
+        os.kill(service.pid, signal.SIGKILL)
+    answer, said = up(own_platform)
+    for service in killed:
+        assert f"{service.name} was not stopped but died (process {service.pid}): starting it again" in said
+    assert "Removed the state lock that a killed run left: " in said
+    assert queue_exists(sqs, name)
+    assert answer["outputs"]["queues"] == own_platform.outputs["queues"]
+
+
+def queue_exists(sqs: Any, name: str) -> bool:
+    """Whether SQS has a queue of that name."""
+    return bool(sqs.list_queues(QueueNamePrefix=name).get("QueueUrls"))
 
 
 def test_a_killed_aws_comes_back(own_platform: Platform) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import main
-from environments import Environment, EnvironmentFileError, environment_names, load_environment
+from environments import Environment, EnvironmentFileError, environment_names, load_environment, rules
 from environments.model import Rds
 
 VALID: dict[str, Any] = {
@@ -285,3 +285,12 @@ def test_function_sizes(
 )
 def test_connection_limit(minimum: float, maximum: float, limit: int) -> None:
     assert Rds(min_capacity=minimum, max_capacity=maximum).connection_limit == limit
+
+
+def test_a_slip_in_a_rule_is_not_taken_for_a_value_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slip(environment: Environment) -> list[str]:
+        return [environment.no_such_key]  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(rules, "_origins", slip)
+    with pytest.raises(AttributeError, match="no_such_key"):
+        load_environment("dev")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import shutil
 import subprocess
@@ -9,8 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from jsii._kernel.providers import process
 
 from modules import provider
+from modules.provider import patience
 from ops.root import PROJECT
 from ops.toolchain import node_variables
 
@@ -81,8 +85,7 @@ def test_bindings_of_another_shape_are_imported_whole_with_a_warning(
 
 def test_a_checkout_may_lie_below_a_path_with_a_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     preload = tmp_path / "a checkout" / "preload.cjs"
-    preload.parent.mkdir()
-    shutil.copy(provider.PRELOAD, preload)
+    shutil.copytree(provider.PRELOAD.parent, preload.parent)
     monkeypatch.setattr(provider, "PRELOAD", preload)
     monkeypatch.setenv("NODE_OPTIONS", "--no-warnings")
     provider._preload_in_node()
@@ -92,3 +95,83 @@ def test_a_checkout_may_lie_below_a_path_with_a_space(tmp_path: Path, monkeypatc
     program = "console.log(require('node:module')._extensions['.js'].toString().includes('BARREL'))"
     done = subprocess.run([node, "-e", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "true"
+
+
+def test_the_kernel_runs_in_the_node_that_python_started() -> None:
+    program = """
+import psutil, modules
+from cdktf import App
+App()
+print(len(psutil.Process().children(recursive=True)))
+"""
+    assert _python(program).stdout.strip() == "1"
+
+
+RELAY = """// "--preserve-symlinks",(0,s.resolve)(__dirname,"..","lib","program.js")],{stdio:["ignore","pipe","pipe","pipe"]})"""
+KERNEL = """
+const fs = require("node:fs");
+fs.writeSync(3, fs.readFileSync(0).toString().toUpperCase());
+console.log("a line"); console.error("an error");
+fs.writeSync(3, String(process.execArgv.includes("--preserve-symlinks")));
+"""
+
+
+def _runtime(folder: Path, relay: str) -> subprocess.CompletedProcess[str]:
+    """Runs a runtime file of jsii's layout under the preload, with a message on its standard input."""
+    for name, content in (("bin/jsii-runtime.js", relay), ("lib/program.js", KERNEL)):
+        file = folder / name
+        file.parent.mkdir()
+        file.write_text(content)
+    environment = {**os.environ, "NODE_OPTIONS": f'--preserve-symlinks --require "{provider.PRELOAD}"'}
+    command = [node_variables()["JSII_NODE"], str(folder / "bin" / "jsii-runtime.js")]
+    return subprocess.run(command, env=environment, input="message ", capture_output=True, text=True, check=True)
+
+
+def test_the_kernels_channel_is_what_python_reads_and_its_prints_go_beside(tmp_path: Path) -> None:
+    done = _runtime(tmp_path, RELAY)
+    assert done.stdout == "MESSAGE true"
+    printed = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(name, base64.b64decode(text)) for line in printed for name, text in line.items()] == [
+        ("stdout", b"a line\n"),
+        ("stderr", b"an error\n"),
+    ]
+
+
+def test_a_runtime_of_another_shape_is_run_as_it_is_with_a_warning(tmp_path: Path) -> None:
+    done = _runtime(tmp_path, 'console.log("passes messages on")')
+    assert done.stdout == "passes messages on\n"
+    assert "another shape than expected" in done.stderr
+
+
+def test_assemblies_load_while_python_goes_on() -> None:
+    program = """
+import modules, cdktf
+from jsii._runtime import kernel
+node = kernel.provider._process
+print(len(node._owed))
+cdktf.App()
+print(len(node._owed))
+"""
+    assert _python(program).stdout.split() == ["3", "0"], "Node's greeting, constructs and cdktf"
+
+
+def test_an_assembly_that_cannot_be_loaded_is_an_error_of_the_first_call() -> None:
+    program = """
+import modules, cdktf
+from jsii._runtime import kernel
+kernel.load("@example/absent", "1.0.0", "/absent.tgz")
+try:
+    cdktf.App()
+except RuntimeError as error:
+    print(error)
+"""
+    said = _python(program).stdout
+    assert "could not load an assembly" in said
+    assert "absent.tgz" in said
+
+
+def test_a_jsii_of_another_shape_waits_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_NodeProcess", object)
+    with pytest.warns(UserWarning, match="another shape than expected"):
+        assert patience.load_assemblies_in_background() is False
+    assert process._NodeProcess is object

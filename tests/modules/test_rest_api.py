@@ -49,13 +49,31 @@ def test_there_are_no_other_routes(dev: Synthesized) -> None:
     both = {f"/v1/{path}{below}" for path in PATHS for below in ("", "/{proxy+}")}
     preflights = {f"/v1/{path}{below}" for path in authorized for below in ("", "/{proxy+}")}
     expected = {("ANY", path) for path in both} | {("OPTIONS", path) for path in preflights}
-    assert set(rest_routes(dev)) == expected | {("ANY", "/health")}
+    assert set(rest_routes(dev)) == expected | {("ANY", "/health"), ("ANY", ""), ("ANY", "/{proxy+}")}
+
+
+def test_an_unknown_address_is_answered_404_whatever_its_headers_and_without_a_function(dev: Synthesized) -> None:
+    routes = rest_routes(dev)
+    answers = {answer["resource_id"]: answer for answer in dev.all("aws_api_gateway_integration_response")}
+    for path in ("", "/{proxy+}"):
+        route = routes["ANY", path]
+        assert route.method["authorization"] == "NONE"
+        assert route.integration["type"] == "MOCK"
+        assert json.loads(route.integration["request_templates"]["application/json"]) == {"statusCode": 404}
+        answer = answers.pop(route.method["resource_id"])
+        assert answer["status_code"].startswith("${aws_api_gateway_method_response.")
+        body = json.loads(answer["response_templates"]["application/json"])
+        assert (body["status"], body["code"]) == (404, "not_found")
+        assert answer["response_parameters"]["method.response.header.Content-Type"] == "'application/problem+json'"
+        assert answer["response_parameters"]["method.response.header.X-Correlation-Id"] == "context.requestId"
+    assert not answers
+    assert {response["status_code"] for response in dev.all("aws_api_gateway_method_response")} == {"404"}
 
 
 def test_only_auth_health_and_preflights_go_without_the_authorizer(dev: Synthesized) -> None:
     (authorizer,) = dev.document["resource"]["aws_api_gateway_authorizer"]
     for (method, path), route in rest_routes(dev).items():
-        public = method == "OPTIONS" or path == "/health" or re.match(r"/v1/auth(/|$)", path)
+        public = method == "OPTIONS" or path in {"", "/{proxy+}", "/health"} or re.match(r"/v1/auth(/|$)", path)
         assert route.method["authorization"] == ("NONE" if public else "CUSTOM"), (method, path)
         assert ("authorizer_id" in route.method) is not bool(public)
         if not public:
@@ -171,7 +189,12 @@ def test_without_the_accounts_logging_role_nothing_is_logged(tmp_path: Path) -> 
 def test_a_deployment_takes_in_every_route_and_error(dev: Synthesized) -> None:
     deployment = dev.one("aws_api_gateway_deployment")
     resources = dev.document["resource"]
-    for type_ in ("aws_api_gateway_method", "aws_api_gateway_integration", "aws_api_gateway_gateway_response"):
+    for type_ in (
+        "aws_api_gateway_method",
+        "aws_api_gateway_integration",
+        "aws_api_gateway_integration_response",
+        "aws_api_gateway_gateway_response",
+    ):
         assert {f"{type_}.{name}" for name in resources[type_]} <= set(deployment["depends_on"])
     assert deployment["lifecycle"]["create_before_destroy"] is True
 

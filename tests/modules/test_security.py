@@ -32,7 +32,13 @@ def prod() -> Synthesized:
 
 
 def rules(synthesized: Synthesized) -> dict[str, Block]:
-    return {rule["name"]: rule for rule in synthesized.one("aws_wafv2_web_acl")["rule"]}
+    return {rule["name"]: rule for rule in firewall(synthesized)["rule"]}
+
+
+def firewall(synthesized: Synthesized, resource: str = "multitask-waf") -> Block:
+    """The REST API's, or the one whose name begins so."""
+    [found] = [acl for acl in synthesized.all("aws_wafv2_web_acl") if acl["name"].startswith(resource)]
+    return found
 
 
 def test_the_key_rotates_and_has_its_alias(prod: Synthesized) -> None:
@@ -127,7 +133,7 @@ def test_cognitos_own_tokens_are_as_short_as_it_allows(dev: Synthesized) -> None
 
 
 def test_the_firewall_is_as_documented(prod: Synthesized) -> None:
-    acl = prod.one("aws_wafv2_web_acl")
+    acl = firewall(prod)
     assert acl["name"] == "multitask-waf-prod"
     assert acl["scope"] == "REGIONAL"
     assert acl["default_action"] == {"allow": {}}
@@ -151,7 +157,7 @@ def test_who_asks_too_often_is_told_when_to_come_back(prod: Synthesized) -> None
     headers = {header["name"]: header["value"] for header in response["response_header"]}
     assert headers["Retry-After"] == "300"
     assert headers["Access-Control-Allow-Origin"] == "*"
-    [body] = prod.one("aws_wafv2_web_acl")["custom_response_body"]
+    [body] = firewall(prod)["custom_response_body"]
     assert body["key"] == response["custom_response_body_key"]
     assert body["content_type"] == "APPLICATION_JSON"
     problem = json.loads(body["content"])
@@ -160,7 +166,7 @@ def test_who_asks_too_often_is_told_when_to_come_back(prod: Synthesized) -> None
 
 def test_without_rate_limiting_there_is_no_rate_rule(dev: Synthesized) -> None:
     assert set(rules(dev)) == {"AWSManagedRulesCommonRuleSet"}
-    assert "custom_response_body" not in dev.one("aws_wafv2_web_acl")
+    assert "custom_response_body" not in firewall(dev)
 
 
 def test_rules_on_bodies_only_count(prod: Synthesized) -> None:
@@ -177,27 +183,33 @@ def test_rules_on_bodies_only_count(prod: Synthesized) -> None:
     }
 
 
-def test_the_firewall_stands_before_the_pool(dev: Synthesized) -> None:
-    association = dev.one("aws_wafv2_web_acl_association")
+def test_the_pool_has_a_firewall_that_does_not_count_the_auth_services_addresses(prod: Synthesized) -> None:
+    association = prod.one("aws_wafv2_web_acl_association")
     assert association["resource_arn"].startswith("${aws_cognito_user_pool.")
-    assert association["web_acl_arn"].startswith("${aws_wafv2_web_acl.")
+    label = association["web_acl_arn"].split(".")[1]
+    acl = prod.document["resource"]["aws_wafv2_web_acl"][label]
+    assert acl["name"] == "auth-waf-prod"
+    assert [rule["name"] for rule in acl["rule"]] == ["AWSManagedRulesCommonRuleSet"]
 
 
 def test_the_firewall_logs_no_credentials(prod: Synthesized) -> None:
-    log_group = prod.one("aws_cloudwatch_log_group")
-    assert log_group["name"] == "aws-waf-logs-multitask-waf-prod"
-    assert log_group["retention_in_days"] == 365
-    logging = prod.one("aws_wafv2_web_acl_logging_configuration")
-    assert logging["redacted_fields"] == [{"single_header": {"name": "authorization"}}, {"query_string": {}}]
-    kept = logging["logging_filter"]
-    assert kept["default_behavior"] == "DROP"
-    assert [item["action_condition"]["action"] for item in kept["filter"][0]["condition"]] == ["BLOCK", "COUNT"]
+    groups = prod.all("aws_cloudwatch_log_group")
+    assert {group["name"] for group in groups} == {
+        "aws-waf-logs-multitask-waf-prod",
+        "aws-waf-logs-auth-waf-prod",
+    }
+    assert {group["retention_in_days"] for group in groups} == {365}
+    for logging in prod.all("aws_wafv2_web_acl_logging_configuration"):
+        assert logging["redacted_fields"] == [{"single_header": {"name": "authorization"}}, {"query_string": {}}]
+        kept = logging["logging_filter"]
+        assert kept["default_behavior"] == "DROP"
+        assert [item["action_condition"]["action"] for item in kept["filter"][0]["condition"]] == ["BLOCK", "COUNT"]
 
 
 def test_a_cloud_without_firewall_logs_or_bodies_does_without() -> None:
     bare = without("waf_logging", "waf_response_bodies")
     assert not {"aws_wafv2_web_acl_logging_configuration", "aws_cloudwatch_log_group"} & bare.types
-    assert "custom_response_body" not in bare.one("aws_wafv2_web_acl")
+    assert "custom_response_body" not in firewall(bare)
     response = rules(bare)["RateLimitRule"]["action"]["block"]["custom_response"]
     assert response["response_code"] == 429
     assert "custom_response_body_key" not in response

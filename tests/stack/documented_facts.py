@@ -510,8 +510,10 @@ ROUTES = {f"{path}{below}": {"ANY", "OPTIONS"} for path in BEHIND_AUTHORIZER for
     "/v1/auth": {"ANY"},
     "/v1/auth/{proxy+}": {"ANY"},
     "/health": {"ANY"},
+    "": {"ANY"},
+    "/{proxy+}": {"ANY"},
 }
-"""The REST API's paths and methods. Corrected: every method of /health, so that it can answer 405."""
+"""The REST API's paths and methods. Corrected: every method of /health, so that it can answer 405; all else is answered 404."""
 
 HEALTH_TABLES = {"auth-sessions-{env}", "profile-profiles-{env}"}
 """Tables that the documentation has the health check look at, at least."""

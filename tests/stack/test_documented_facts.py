@@ -106,7 +106,8 @@ def test_every_route_leads_to_the_live_alias(stack: Stack) -> None:
         ("aws_apigatewayv2_integration", "integration_uri"),
     ):
         for integration in stack.resources(type_).values():
-            assert integration[attribute].startswith("${aws_lambda_alias."), integration
+            if integration.get("type") != "MOCK":  # what answers addresses that nobody has
+                assert integration[attribute].startswith("${aws_lambda_alias."), integration
 
 
 def test_the_main_dashboard_shows_every_function_and_table(stack: Stack) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Iterator
@@ -9,14 +10,13 @@ from pathlib import Path
 
 import boto3
 import pytest
-import yaml
 
 from environments import environment_names
 from ops.cloud import embedded_variables
 from ops.embedded import Addresses, EmbeddedCloud
 from ops.embedded.services import ACCESS_KEY, SECRET_KEY
-from ops.root import PROJECT, Root
-from tests.stack.stacks import VARIABLE, synthesize
+from ops.root import Root
+from tests.stack.stacks import synthesize
 from tests.stack.test_synthesis import secret_looking
 from tests.terraform import plan, run
 
@@ -73,16 +73,15 @@ def validate(directory: Path, root: Root) -> str:
 
 @pytest.fixture(scope="session")
 def for_empty_cloud(tmp_path_factory: pytest.TempPathFactory, empty_cloud: Addresses) -> Path:
-    """The stacks for the embedded AWS's account."""
-    accounts = dict.fromkeys(account_variables(), ACCOUNT)
-    return synthesize(tmp_path_factory.mktemp("planned"), {**accounts, **embedded_variables(empty_cloud)})
-
-
-def account_variables() -> set[str]:
-    """The variables that environment files take their accounts from."""
-    documents = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in (PROJECT / "environments").glob("*.yml")]
-    accounts = [account for document in documents for account in document["allowed_account_ids"]]
-    return {variable for account in accounts for variable in VARIABLE.findall(account)}
+    """The stacks, for the embedded AWS's account instead of their own."""
+    stacks = synthesize(tmp_path_factory.mktemp("planned"), embedded_variables(empty_cloud))
+    for file in stacks.glob("*/cdk.tf.json"):
+        text = file.read_text()
+        providers = json.loads(text)["provider"]["aws"]
+        for account in {account for provider in providers for account in provider["allowed_account_ids"]}:
+            text = text.replace(account, ACCOUNT)
+        file.write_text(text)
+    return stacks
 
 
 @pytest.mark.parametrize("environment", environment_names())

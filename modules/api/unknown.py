@@ -1,0 +1,77 @@
+"""What an address that no service has is answered."""
+
+from __future__ import annotations
+
+from cdktf import ITerraformDependable
+from cdktf_cdktf_provider_aws.api_gateway_integration import ApiGatewayIntegration
+from cdktf_cdktf_provider_aws.api_gateway_integration_response import ApiGatewayIntegrationResponse
+from cdktf_cdktf_provider_aws.api_gateway_method import ApiGatewayMethod
+from cdktf_cdktf_provider_aws.api_gateway_method_response import ApiGatewayMethodResponse
+from cdktf_cdktf_provider_aws.api_gateway_resource import ApiGatewayResource
+from cdktf_cdktf_provider_aws.api_gateway_rest_api import ApiGatewayRestApi
+from constructs import Construct
+
+from modules.api.errors import HEADERS, NOT_FOUND
+
+
+class UnknownAddresses(Construct):
+    """Answers 404 at the root and at every path that nothing else matches, without a function.
+
+    Left to itself API Gateway takes a request there that carries an Authorization header for one signed with AWS keys, and answers a Bearer
+    token with an error about its signature, which no gateway response can tell from other bad requests.
+
+    Attributes:
+        resources: a deployment takes them in.
+    """
+
+    def __init__(self, scope: Construct, id_: str, *, api: ApiGatewayRestApi) -> None:
+        super().__init__(scope, id_)
+        self._api_id: str = api.id
+        anywhere = ApiGatewayResource(
+            self, "path", rest_api_id=api.id, parent_id=api.root_resource_id, path_part="{proxy+}"
+        )
+        self.resources = [*self._answer("root", api.root_resource_id), *self._answer("any", anywhere.id)]
+
+    def _answer(self, id_: str, resource_id: str) -> list[ITerraformDependable]:
+        status = str(NOT_FOUND.status)
+        # There is no integration to take the caller's id from; the request's own leads to the access log.
+        headers = {**HEADERS, "X-Correlation-Id": "context.requestId"}
+        method = ApiGatewayMethod(
+            self,
+            f"{id_}-method",
+            rest_api_id=self._api_id,
+            resource_id=resource_id,
+            http_method="ANY",
+            authorization="NONE",
+        )
+        integration = ApiGatewayIntegration(
+            self,
+            f"{id_}-integration",
+            rest_api_id=self._api_id,
+            resource_id=resource_id,
+            http_method=method.http_method,
+            type="MOCK",
+            integration_http_method="POST",
+            request_templates={"application/json": f'{{"statusCode": {status}}}'},
+        )
+        declared = ApiGatewayMethodResponse(
+            self,
+            f"{id_}-method-response",
+            rest_api_id=self._api_id,
+            resource_id=resource_id,
+            http_method=method.http_method,
+            status_code=status,
+            response_parameters={f"method.response.header.{name}": True for name in headers},
+        )
+        response = ApiGatewayIntegrationResponse(
+            self,
+            f"{id_}-integration-response",
+            rest_api_id=self._api_id,
+            resource_id=resource_id,
+            http_method=method.http_method,
+            status_code=declared.status_code,
+            response_templates={"application/json": NOT_FOUND.body},
+            response_parameters={f"method.response.header.{name}": value for name, value in headers.items()},
+            depends_on=[integration],
+        )
+        return [method, integration, declared, response]

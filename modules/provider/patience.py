@@ -1,0 +1,54 @@
+"""Lets Python import bindings while Node loads the assemblies behind them."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from jsii._kernel.providers import process
+from jsii._kernel.types import LoadRequest
+
+_NEEDED = ("handshake", "send", "_next_message")
+
+
+def load_assemblies_in_background() -> bool:
+    """Makes jsii take Node's greeting and its word that an assembly is loaded when the first object is made, instead of waiting at the import.
+
+    Returns:
+        False where jsii has another shape and goes on waiting (with a warning).
+    """
+    base = getattr(process, "_NodeProcess", None)
+    if base is None or not all(hasattr(base, name) for name in _NEEDED):
+        warnings.warn("jsii has another shape than expected: its imports wait for Node, which is slow", stacklevel=2)
+        return False
+
+    class PatientProcess(base):  # type: ignore[misc, valid-type]
+        """Node's replies come in the order of the requests, so what is still owed is read before the next reply."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._owed: list[Callable[[], object]] = []
+
+        def handshake(self) -> None:
+            self._owed.append(super().handshake)
+
+        def send(self, request: Any, response_type: Any) -> Any:
+            if isinstance(request, LoadRequest):
+                message = json.dumps(self._serializer.unstructure(request))
+                self._process.stdin.write(f"{message}\n".encode())
+                self._process.stdin.flush()
+                self._owed.append(self._take_loaded)
+                return None
+            while self._owed:
+                self._owed.pop(0)()
+            return super().send(request, response_type)
+
+        def _take_loaded(self) -> None:
+            reply = self._next_message()
+            if "ok" not in reply:
+                raise RuntimeError(f"Node could not load an assembly: {reply.get('error', reply)}")
+
+    setattr(process, "_NodeProcess", PatientProcess)  # noqa: B010 (a type checker lets nobody assign to a class)
+    return True
