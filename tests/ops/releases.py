@@ -1,3 +1,4 @@
+# ruff: noqa: N803, N805 - these names are boto3's
 """What tests of releases share: a Lambda with versions and an alias, a ledger on moto, and a clock that nobody waits for."""
 
 from __future__ import annotations
@@ -48,14 +49,20 @@ class FakeLambda:
         self.answers: Callable[[str, str, Any], Any] = lambda *_: {"statusCode": 200, "body": "{}"}
         self.before_update: Callable[[], None] = lambda: None
 
-    def get_alias(self, *, FunctionName: str, Name: str) -> dict[str, Any]:  # noqa: N803
+    def get_alias(self, *, FunctionName: str, Name: str) -> dict[str, Any]:
         assert Name == "live"
         alias = self.aliases[FunctionName]
         routing = {"RoutingConfig": {"AdditionalVersionWeights": alias["weights"]}} if alias["weights"] else {}
         return {"FunctionVersion": alias["version"], "RevisionId": str(alias["revision"]), **routing}
 
     def update_alias(
-        self, *, FunctionName: str, Name: str, FunctionVersion: str, RoutingConfig: Any, RevisionId: str  # noqa: N803
+        self,
+        *,
+        FunctionName: str,
+        Name: str,
+        FunctionVersion: str,
+        RoutingConfig: Any,
+        RevisionId: str,
     ) -> dict[str, Any]:
         self.before_update()
         alias = self.aliases[FunctionName]
@@ -73,7 +80,7 @@ class FakeLambda:
         }
 
         class Paginator:
-            def paginate(_, *, FunctionName: str) -> list[Any]:  # noqa: N803, N805
+            def paginate(_, *, FunctionName: str) -> list[Any]:
                 if operation == "list_versions_by_function":
                     # AWS lists versions as text, in pages and in no order that could be relied on.
                     return [{"Versions": versions[FunctionName][:1]}, {"Versions": versions[FunctionName][1:]}]
@@ -81,7 +88,7 @@ class FakeLambda:
 
         return Paginator()
 
-    def get_function_configuration(self, *, FunctionName: str, Qualifier: str | None = None) -> dict[str, Any]:  # noqa: N803
+    def get_function_configuration(self, *, FunctionName: str, Qualifier: str | None = None) -> dict[str, Any]:
         if Qualifier is None:
             return {"LastUpdateStatus": "Successful"}
         if Qualifier not in self.code[FunctionName]:
@@ -93,16 +100,16 @@ class FakeLambda:
             "Environment": {"Variables": {"TABLE": f"{FunctionName}-table-{Qualifier}"}},
         }
 
-    def update_function_code(self, *, FunctionName: str, ZipFile: bytes, Publish: bool) -> dict[str, Any]:  # noqa: N803
+    def update_function_code(self, *, FunctionName: str, ZipFile: bytes, Publish: bool) -> dict[str, Any]:
         assert Publish
         number = str(max(map(int, self.code[FunctionName])) + 1)
         self.code[FunctionName][number] = ZipFile
         return {"Version": number, "CodeSha256": digest(ZipFile)}
 
-    def delete_function(self, *, FunctionName: str, Qualifier: str) -> None:  # noqa: N803
+    def delete_function(self, *, FunctionName: str, Qualifier: str) -> None:
         del self.code[FunctionName][Qualifier]
 
-    def invoke(self, *, FunctionName: str, Qualifier: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803
+    def invoke(self, *, FunctionName: str, Qualifier: str, Payload: bytes) -> dict[str, Any]:
         answer = self.answers(FunctionName, Qualifier, json.loads(Payload))
         failed = {"FunctionError": "Unhandled"} if "errorMessage" in answer else {}
         return {"Payload": io.BytesIO(json.dumps(answer).encode()), **failed}
@@ -119,7 +126,7 @@ class FakeWatch:
         self.asked: list[dict[str, str]] = []
         self._reads = 0
 
-    def get_metric_data(self, *, MetricDataQueries: Any, **_: object) -> dict[str, Any]:  # noqa: N803
+    def get_metric_data(self, *, MetricDataQueries: Any, **_: object) -> dict[str, Any]:
         dimensions = MetricDataQueries[0]["MetricStat"]["Metric"]["Dimensions"]
         self.asked.append({item["Name"]: item["Value"] for item in dimensions})
         self._reads += 1
@@ -127,7 +134,7 @@ class FakeWatch:
         found = [(query["Id"], values.get(query["Id"])) for query in MetricDataQueries]
         return {"MetricDataResults": [{"Id": id_, "Values": [] if value is None else [value]} for id_, value in found]}
 
-    def describe_alarms(self, *, AlarmNames: list[str], StateValue: str) -> dict[str, Any]:  # noqa: N803
+    def describe_alarms(self, *, AlarmNames: list[str], StateValue: str) -> dict[str, Any]:
         return {"MetricAlarms": [{"AlarmName": name} for name in self.firing if name in AlarmNames]}
 
     def get_paginator(self, _: str) -> Any:

@@ -84,11 +84,10 @@ def test_a_lock_is_renewed_while_it_is_held(ledger: Ledger, clock: FakeClock) ->
 
 
 def test_force_takes_the_lock_and_its_holder_stops(ledger: Ledger) -> None:
-    with ledger.locked("release of auth", "ann") as first:
-        with ledger.locked("rollback of auth", "bob", force=True):
-            with pytest.raises(LockLostError):
-                first.check()
-            first.over.set()
+    with ledger.locked("release of auth", "ann") as first, ledger.locked("rollback of auth", "bob", force=True):
+        with pytest.raises(LockLostError):
+            first.check()
+        first.over.set()
         # Bob is done: what Ann releases is no longer hers, and nobody is hindered.
     with ledger.locked("deploy", "eve"):
         pass

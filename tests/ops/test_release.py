@@ -61,8 +61,8 @@ def world(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Worl
     monkeypatch.setattr("ops.prune.outputs", lambda _: OUTPUTS)
     monkeypatch.setattr(module, "refuse_locked_state", lambda _: None)
     monkeypatch.setattr(module, "package", world.package)
-    monkeypatch.setattr(module, "Ledger", lambda cloud: world.ledger)
-    monkeypatch.setattr("ops.prune.Ledger", lambda cloud: world.ledger)
+    monkeypatch.setattr(module, "Ledger", lambda _: world.ledger)
+    monkeypatch.setattr("ops.prune.Ledger", lambda _: world.ledger)
     real = module.Releaser
     monkeypatch.setattr(module, "Releaser", lambda *a, **k: real(*a, **k, sleep=clock.sleep, clock=clock))
 
@@ -181,7 +181,10 @@ def test_what_serves_already_is_not_released_again(world: World) -> None:
 
 def test_all_are_released_together_or_none(world: World) -> None:
     world.checkout["auth"] = b"two"
-    suites = {"health": module.load_suites()["health"], "auth": module.load_suites()["auth"].model_copy(update={"requests": []})}
+    suites = {
+        "health": module.load_suites()["health"],
+        "auth": module.load_suites()["auth"].model_copy(update={"requests": []}),
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "load_suites", lambda: suites)
         world.watch.values = {"errors": 1, "invocations": 1}
