@@ -51,8 +51,9 @@ def people(cloud: Cloud, pool: str, auth: Suite, transport: Transport) -> Iterat
         OperatorError: the auth service signs nobody in.
     """
     cognito = cloud.client("cognito-idp")
+    signed_in = _sign_in(cognito, pool, auth, transport)
     try:
-        yield _sign_in(cognito, pool, auth, transport)
+        yield signed_in
     finally:
         try:
             cognito.admin_disable_user(UserPoolId=pool, Username=EMAIL)
