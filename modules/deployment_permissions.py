@@ -139,7 +139,9 @@ class DeploymentPermissions:
             Statement(
                 sid="FindFailures",
                 actions=["logs:FilterLogEvents"],
-                resources=[names.arn("logs", f"log-group:/aws/lambda/*-lambda-{environment}:*")],
+                resources=[
+                    names.arn("logs", f"log-group:/aws/lambda/*-lambda-{environment}{rest}") for rest in ("", ":*")
+                ],
             ),
             Statement(
                 sid="SmokeAccount",

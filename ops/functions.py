@@ -167,7 +167,8 @@ class Functions:
 
     def delete(self, service: str, number: str) -> None:
         """Deletes a version; Lambda itself refuses one that an alias names."""
-        self.client.delete_function(FunctionName=self.names[service], Qualifier=number)
+        # With the number in the name, a permission for versions alone is enough.
+        self.client.delete_function(FunctionName=f"{self.names[service]}:{number}")
 
     def configuration(self, service: str, number: str) -> dict[str, Any]:
         """A version's own settings, its variables and role among them."""

@@ -106,8 +106,9 @@ class FakeLambda:
         self.code[FunctionName][number] = ZipFile
         return {"Version": number, "CodeSha256": digest(ZipFile)}
 
-    def delete_function(self, *, FunctionName: str, Qualifier: str) -> None:
-        del self.code[FunctionName][Qualifier]
+    def delete_function(self, *, FunctionName: str) -> None:
+        name, _, number = FunctionName.partition(":")
+        del self.code[name][number]
 
     def invoke(self, *, FunctionName: str, Qualifier: str, Payload: bytes) -> dict[str, Any]:
         answer = self.answers(FunctionName, Qualifier, json.loads(Payload))
