@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
@@ -16,7 +16,7 @@ from ops.errors import OperatorError
 ALIAS = "live"
 FIRST = ("authorizer",)
 """Moved before the services: new services may rely on what the new authorizer passes on, old ones ignore it."""
-MIGRATION = "migration"
+MIGRATION: Final = "migration"
 """Invoking it migrates the database, so it is neither probed nor released by itself."""
 UPDATE_TIMEOUT = 120.0
 """Seconds a function may take to accept new code; on AWS it takes a few, in a VPC sometimes tens."""

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -223,10 +223,10 @@ def test_an_operator_may_do_nothing_else(platform: Platform, role: str) -> None:
         credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"], "us-east-1"
     )
 
-    def client(service: str) -> Any:
+    def client(service: Any) -> Any:
         return session.client(service, endpoint_url=platform.cloud.endpoint)
 
-    for call in (
+    calls: list[Callable[[], Any]] = [
         lambda: client("dynamodb").query(
             TableName="auth-sessions-local",
             KeyConditionExpression="session_id = :s",
@@ -237,7 +237,8 @@ def test_an_operator_may_do_nothing_else(platform: Platform, role: str) -> None:
         lambda: client("lambda").update_function_configuration(FunctionName=FUNCTION, MemorySize=128),
         lambda: client("ssm").get_parameter(Name="/multitask/local/jwt-secret", WithDecryption=True),
         lambda: client("iam").create_role(RoleName="more", AssumeRolePolicyDocument="{}"),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(ClientError) as refused:
             call()
         assert "AccessDenied" in refused.value.response["Error"]["Code"]

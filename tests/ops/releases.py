@@ -44,7 +44,9 @@ class FakeLambda:
 
     def __init__(self, functions: dict[str, dict[str, bytes]]) -> None:
         self.code = functions
-        self.aliases = {name: {"version": "1", "weights": {}, "revision": 0} for name in functions}
+        self.aliases: dict[str, dict[str, Any]] = {
+            name: {"version": "1", "weights": {}, "revision": 0} for name in functions
+        }
         self.updates: list[tuple[str, str, dict[str, float]]] = []
         self.answers: Callable[[str, str, Any], Any] = lambda *_: {"statusCode": 200, "body": "{}"}
         self.before_update: Callable[[], None] = lambda: None

@@ -198,7 +198,7 @@ def world(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Worl
     def nobody(*_: object) -> Iterator[People]:
         yield People("t.e30.s", "t.e30.s", {})
 
-    real = deployment.Releaser
+    real = releases.Releaser
     replaced: dict[str, Any] = {
         "stack_of": lambda *_: stack,
         "outputs_or_none": lambda _: OUTPUTS,

@@ -17,6 +17,7 @@ from ops.errors import InterruptedRunError, OperatorError
 from ops.ledger import Ledger, Record
 from ops.prune import prune
 from ops.release import PutBackError, Settings, release, rollback
+from ops.smoke import load_suites
 from ops.smoke.person import People
 from tests.ops.releases import FakeClock, FakeLambda, FakeTopic, FakeWatch, digest, make_ledger, zip_of
 
@@ -182,8 +183,8 @@ def test_what_serves_already_is_not_released_again(world: World) -> None:
 def test_all_are_released_together_or_none(world: World) -> None:
     world.checkout["auth"] = b"two"
     suites = {
-        "health": module.load_suites()["health"],
-        "auth": module.load_suites()["auth"].model_copy(update={"requests": []}),
+        "health": load_suites()["health"],
+        "auth": load_suites()["auth"].model_copy(update={"requests": []}),
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "load_suites", lambda: suites)
@@ -211,11 +212,15 @@ def killed_in_the_bake(world: World) -> None:
     records: list[Record] = []
     begin = world.ledger.begin
 
+    def remember(found: list[Record]) -> None:
+        records.extend(found)
+        begin(found)
+
     def die() -> None:
         raise SystemError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(world.ledger, "begin", lambda found: (records.extend(found), begin(found)))
+        patch.setattr(world.ledger, "begin", remember)
         world.clock.on_sleep = die
         with pytest.raises(SystemError):
             world.release()

@@ -80,7 +80,7 @@ def test_a_removal_asks_empties_destroys_and_says_what_is_kept(
 def test_saved_files_are_sorted_by_what_has_to_be_done() -> None:
     saved = [LAMBDAS / "auth" / "logic.py", PROJECT / "modules" / "auth.py", LAMBDAS / "chat" / ".logic.py.swp"]
     changed = sort(saved)
-    assert (changed.functions, changed.infrastructure) == ({"auth"}, True)
+    assert (changed.functions, changed.infrastructure) == (frozenset({"auth"}), True)
     assert sort([LAMBDAS / "common" / "http.py"]).functions == {"common"}
     assert not sort([LAMBDAS / "auth" / "__pycache__" / "x.py"]).functions
 
@@ -116,7 +116,12 @@ def test_a_plan_is_applied_on_the_key_and_what_is_saved_meanwhile_is_planned_onc
     monkeypatch.setattr(development, "connect", lambda *_: None)
     monkeypatch.setattr(development, "stack_of", lambda *_: stack)
     applied = SimpleNamespace(seconds={"apply": 1.0})
-    monkeypatch.setattr(development, "up", lambda _: done.append("apply") or applied)
+
+    def bring_up(_: Root) -> Any:
+        done.append("apply")
+        return applied
+
+    monkeypatch.setattr(development, "up", bring_up)
     runs = Runs()
     planning = Planning(root, runs.waiting.append)
     planning.apply()
