@@ -31,7 +31,7 @@ def _section(model: type[Section], value: Any, location: Location, wrong: set[Lo
         here = (*location, name)
         inner = _model(field.annotation)
         # In a section each value counts for itself; in a list one wrong element makes the list unusable.
-        depth = None if inner else len(here)
+        depth = None if inner and get_origin(field.annotation) is not list else len(here)
         if location in wrong or any(item[:depth] == here for item in wrong):
             made.__dict__.pop(name, None)
         elif name in given:
@@ -42,6 +42,8 @@ def _section(model: type[Section], value: Any, location: Location, wrong: set[Lo
 def _value(annotation: Any, inner: type[Section] | None, value: Any, location: Location, wrong: set[Location]) -> Any:
     if inner is None or value is None:
         return value
+    if get_origin(annotation) is list:
+        return [_section(inner, item, (*location, number), wrong) for number, item in enumerate(value)]
     if get_origin(annotation) is dict:
         return {key: _section(inner, item, (*location, key), wrong) for key, item in value.items()}
     return _section(inner, value, location, wrong)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import combinations
@@ -22,8 +23,19 @@ BUCKET_NAME_LENGTH = 63
 
 LONGEST_BUCKET_NAME = "platform-access-logs-bucket-{name}-{suffix}"
 
-WITHOUT_GATEWAY: frozenset[FunctionName] = frozenset({"migration"})
+SHORTEST_AI_TIMEOUT = 28
+"""Seconds: the 25 of a call, and what comes before them: the start and the reading of the session."""
+
+WITHOUT_GATEWAY: frozenset[FunctionName] = frozenset({"migration", "relay", "statistics", "delivery"})
 """Functions that API Gateway never calls."""
+
+ENDPOINTS = {
+    "email": (r"[^@\s]+@[^@\s]+\.[^@\s]+", "an address"),
+    "https": (r"https://[^\s/]+(/\S*)?", "an https URL"),
+    "sqs": (r"arn:aws:sqs:[a-z0-9-]+:\d{12}:[\w-]{1,80}", "the ARN of a standard queue"),
+    "lambda": (r"arn:aws:lambda:[a-z0-9-]+:\d{12}:function:[\w-]+(:[\w$-]+)?", "the ARN of a function"),
+}
+"""What the endpoint of each protocol looks like, as an expression and in words (Amazon SNS, Subscribe)."""
 
 Broken = Iterator[str]
 """One line for each breach: `key path: value: what is allowed`."""
@@ -56,6 +68,9 @@ def _rules(environment: Environment) -> Iterator[Callable[[], Iterable[str]]]:
         _nat_gateways,
         _private_network,
         _connections,
+        _ai_timeout,
+        _endpoints,
+        _subscribed_once,
     ):
         yield partial(rule, environment)
     for first, second in combinations(("api", "websocket", "cdn", "site"), 2):
@@ -132,6 +147,26 @@ def _connections(environment: Environment) -> Broken:
         )
 
 
+def _endpoints(environment: Environment) -> Broken:
+    for number, subscription in enumerate(environment.notifications.subscriptions):
+        pattern, words = ENDPOINTS[subscription.protocol]
+        if not re.fullmatch(pattern, subscription.endpoint):
+            place = f"notifications.subscriptions.{number}.endpoint"
+            yield f"{place}: {subscription.endpoint}: for protocol {subscription.protocol} {words}"
+
+
+def _subscribed_once(environment: Environment) -> Broken:
+    """SNS keeps one subscription for each endpoint: a second one would change the first."""
+    seen: set[tuple[str, str]] = set()
+    for number, subscription in enumerate(environment.notifications.subscriptions):
+        key = (subscription.protocol, subscription.endpoint)
+        if key in seen:
+            yield (
+                f"notifications.subscriptions.{number}.endpoint: {subscription.endpoint}: subscribed once, with all its events"
+            )
+        seen.add(key)
+
+
 def _provisioned(environment: Environment, function: FunctionName) -> Broken:
     reserved, provisioned = environment.reserved_concurrency(function), environment.provisioned_concurrency(function)
     if reserved is not None and provisioned > reserved:
@@ -168,6 +203,12 @@ def _timeout(environment: Environment, function: FunctionName) -> Broken:
         yield (
             f"lambdas.functions.{function}.timeout: {own}: at most {API_TIMEOUT}: API Gateway waits no longer than 29 s for a function"
         )
+
+
+def _ai_timeout(environment: Environment) -> Broken:
+    own = _given(environment, "ai", "timeout")
+    if own is not None and own < SHORTEST_AI_TIMEOUT:
+        yield f"lambdas.functions.ai.timeout: {own}: at least {SHORTEST_AI_TIMEOUT}: a call waits up to 25 s for the language models"
 
 
 def _given(environment: Environment, function: FunctionName, size: str) -> int | None:

@@ -37,6 +37,7 @@ class Auth(Service):
             path="auth",
             description="Registration, sessions and tokens",
             public=True,
+            collections=False,
             variables={
                 "COGNITO_USER_POOL_ID": user_pool_id,
                 "COGNITO_CLIENT_ID": user_pool_client_id,

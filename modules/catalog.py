@@ -10,7 +10,7 @@ from modules.base.data_access import database_access
 from modules.base.function import FunctionNetwork
 from modules.base.service import Service, ServicePlatform
 from modules.base.statements import object_access, upload_access
-from modules.cdn import IMAGES_PREFIX
+from modules.cdn import IMAGES_PREFIX, picture_variables
 
 IMAGES = f"{IMAGES_PREFIX}catalog/"
 """Where in their bucket listings' images are once checked, within the prefix that the cdn domain serves."""
@@ -52,7 +52,7 @@ class Catalog(Service):
             network=network,
             variables={
                 "S3_BUCKET_ATTACHMENTS": attachments.name,
-                "CLOUDFRONT_DOMAIN": cdn_domain,
+                **picture_variables(platform.environment, cdn_domain),
                 **listings.variables,
             },
             statements=[

@@ -63,6 +63,12 @@ function handler(event) {
 """
 
 
+def picture_variables(environment: Environment, cdn_domain: str) -> dict[str, str]:
+    """What a function needs to know to give addresses of pictures; `cdn_domain` is host[:port]."""
+    scheme = {} if environment.capabilities.edge_tls else {"CLOUDFRONT_SCHEME": "http"}
+    return {"CLOUDFRONT_DOMAIN": cdn_domain, **scheme}
+
+
 class Cdn(Construct):
     """Both distributions, with certificate, names and security headers.
 

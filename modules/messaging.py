@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import get_args
 
 from cdktf_cdktf_provider_aws.cloudwatch_event_archive import CloudwatchEventArchive
 from cdktf_cdktf_provider_aws.cloudwatch_event_bus import CloudwatchEventBus
@@ -19,24 +21,13 @@ from cdktf_cdktf_provider_aws.sns_topic_subscription import SnsTopicSubscription
 from constructs import Construct
 
 from environments import Environment
+from environments.model import NotificationEvent, Subscription
+from modules.base.alarm import Alarm
 from modules.base.naming import Names, service_tag
 from modules.base.policy import Statement, policy_document
 from modules.base.queue import DeadLetterQueue, Queue
 
 SERVICE = "platform"
-
-NOTIFICATION_EVENTS = (
-    "UserRegistered",
-    "PasswordChanged",
-    "MessageSent",
-    "MemberJoined",
-    "PostLiked",
-    "CommentCreated",
-    "ListingSold",
-    "ListingRated",
-    "SellerContacted",
-)
-"""Events that somebody wants to be told of; what undoes one (PostUnliked, CommentDeleted ...) notifies nobody."""
 
 STATISTICS_EVENTS = (
     "UserRegistered",
@@ -49,6 +40,9 @@ STATISTICS_EVENTS = (
 )
 """Events that make a profile and change its statistics."""
 
+DELETION_EVENTS = ("PostDeleted",)
+"""Events upon which a service removes what belonged to a thing that is gone."""
+
 RETRY_SECONDS = 86_400
 """EventBridge's most: an outage of a day loses nothing."""
 RETRY_ATTEMPTS = 185
@@ -56,7 +50,7 @@ RETRY_ATTEMPTS = 185
 
 
 class Messaging(Construct):
-    """The bus with its archive, the topics, and the work queue of profile statistics.
+    """The bus with its archive, the topics, and the work queues: of profile statistics, and of deletions to finish.
 
     Args:
         environment: the environment.
@@ -70,6 +64,7 @@ class Messaging(Construct):
         alerts_topic_arn: alarms and budgets speak here; mailed to the environment's alert_email.
         notifications_topic_arn: events for users, whole; subscribers filter on the message body.
         work_queue: events that profile statistics follow.
+        deletions_queue: events upon which the post service removes what belonged to a deleted post.
         undelivered: events that a rule could not deliver, with rule and error in the message's attributes.
         queues: queue names by what they are, dead-letter queues included.
     """
@@ -111,10 +106,12 @@ class Messaging(Construct):
         # EventBridge gives no context to conditions in a topic's policy (EventBridge user guide, resource-based policies):
         # with one, every event would be refused, and the rule would still report success.
         self.notifications_topic_arn = self._topic("notifications", [_publish("events")])
+        self._subscribe(environment.notifications.subscriptions)
 
         notifications_rule = names.of(SERVICE, "notifications-rule")
         statistics_rule = names.of("profile", "events-rule")
-        self.rule_names = (notifications_rule, statistics_rule)
+        deletions_rule = names.of("post", "deletions-rule")
+        self.rule_names = (notifications_rule, statistics_rule, deletions_rule)
         self.undelivered = DeadLetterQueue(
             self,
             "undelivered",
@@ -136,14 +133,31 @@ class Messaging(Construct):
             kms_key_arn=kms_key_arn,
             alerts_topic_arn=self.alerts_topic_arn,
             senders=[self._sender(statistics_rule)],
-            visibility_timeout=6 * environment.lambdas.timeout,
+            visibility_timeout=6 * environment.function("statistics").timeout,
             tls_only=tls_only,
         )
-        self._rule("notifications", notifications_rule, SERVICE, NOTIFICATION_EVENTS, self.notifications_topic_arn)
+        self.deletions_queue = Queue(
+            self,
+            "deletions",
+            names=names,
+            service="post",
+            resource="deletions",
+            kms_key_arn=kms_key_arn,
+            alerts_topic_arn=self.alerts_topic_arn,
+            senders=[self._sender(deletions_rule)],
+            visibility_timeout=6 * environment.function("post").timeout,
+            tls_only=tls_only,
+        )
+        self._rule(
+            "notifications", notifications_rule, SERVICE, get_args(NotificationEvent), self.notifications_topic_arn
+        )
         self._rule("statistics", statistics_rule, "profile", STATISTICS_EVENTS, self.work_queue.arn)
+        self._rule("deletions", deletions_rule, "post", DELETION_EVENTS, self.deletions_queue.arn)
         self.queues = {
             "profile-events": self.work_queue.name,
             "profile-events-dlq": self.work_queue.dead_letter_queue.name,
+            "post-deletions": self.deletions_queue.name,
+            "post-deletions-dlq": self.deletions_queue.dead_letter_queue.name,
             "undelivered-events-dlq": self.undelivered.name,
         }
 
@@ -172,6 +186,35 @@ class Messaging(Construct):
             tags=service_tag(SERVICE),
         )
         return str(topic.arn)
+
+    def _subscribe(self, subscriptions: Sequence[Subscription]) -> None:
+        """Tells each subscriber of its events; an alarm tells of what could not be delivered."""
+        for subscription in subscriptions:
+            # By the endpoint, so that the order in the file means nothing.
+            digest = hashlib.sha256(subscription.endpoint.encode()).hexdigest()[:8]
+            SnsTopicSubscription(
+                self,
+                f"subscription-{subscription.protocol}-{digest}",
+                topic_arn=self.notifications_topic_arn,
+                protocol=subscription.protocol,
+                endpoint=subscription.endpoint,
+                filter_policy=notification_filter(subscription.events),
+                filter_policy_scope="MessageBody",
+            )
+        if subscriptions:
+            name = f"multitask-notifications-{self._environment.name}"
+            Alarm(
+                self,
+                "notifications-alarm",
+                name=self._names.of(SERVICE, "notifications-failed-alarm"),
+                description=f"{name} could not reach a subscriber: see notifications.subscriptions in its environment's file",
+                namespace="AWS/SNS",
+                metric="NumberOfNotificationsFailed",
+                dimensions={"TopicName": name},
+                threshold=0,
+                topic_arn=self.alerts_topic_arn,
+                tags=service_tag(SERVICE),
+            )
 
     def _publisher(self, service: str, source_arn: str) -> Statement:
         """Lets a service publish on behalf of this account's own resources."""
@@ -215,6 +258,11 @@ class Messaging(Construct):
             ),
             dead_letter_config=CloudwatchEventTargetDeadLetterConfig(arn=self.undelivered.arn),
         )
+
+
+def notification_filter(events: Sequence[str]) -> str:
+    """The filter of a subscription that is told of these types of event; on the message's body, since EventBridge sets no attributes."""
+    return json.dumps({"detail-type": list(events)})
 
 
 def _publish(service: str, conditions: Mapping[str, Mapping[str, str]] | None = None) -> Statement:

@@ -7,7 +7,7 @@ from constructs import Construct
 from modules.base.bucket import Bucket
 from modules.base.service import Service, ServicePlatform
 from modules.base.statements import object_access, table_access, upload_access
-from modules.cdn import AVATARS_PREFIX
+from modules.cdn import AVATARS_PREFIX, picture_variables
 
 
 class Profile(Service):
@@ -38,20 +38,22 @@ class Profile(Service):
             service="profile",
             path="profile",
             description="Profiles, avatars and aliases",
+            collections=False,
+            outbox=True,
             variables={
                 "DYNAMODB_TABLE_PROFILES": profiles.name,
                 "DYNAMODB_TABLE_ALIASES": aliases.name,
                 "S3_BUCKET_AVATARS": avatars.name,
                 "S3_BUCKET_ATTACHMENTS": attachments.name,
-                "CLOUDFRONT_DOMAIN": cdn_domain,
+                **picture_variables(platform.environment, cdn_domain),
             },
             statements=[
-                # Made on first read, changed in place; a profile is never listed and never deleted here.
-                table_access("Profiles", profiles, "GetItem", "PutItem", "UpdateItem"),
+                # Made and changed in place; a profile is never listed and never deleted here.
+                table_access("Profiles", profiles, "GetItem", "UpdateItem"),
                 # Made once and replaced when regenerated.
-                table_access("Aliases", aliases, "GetItem", "PutItem", "DeleteItem"),
+                table_access("Aliases", aliases, "GetItem", "PutItem"),
                 upload_access(avatars, "profile"),
-                # Copied here when used, and removed by its owner; CloudFront reads it.
+                # Copied here when used, and removed when replaced or no longer wanted; CloudFront reads it.
                 object_access("Avatars", avatars, AVATARS_PREFIX, "PutObject", "DeleteObject"),
             ],
         )

@@ -24,6 +24,7 @@ from modules.cdn import Cdn
 from modules.chat import Chat
 from modules.cost import Cost
 from modules.database import Database
+from modules.delivery import Delivery
 from modules.deployment_identity import DeploymentIdentity
 from modules.health import Health
 from modules.messaging import Messaging
@@ -33,8 +34,10 @@ from modules.networking import Networking
 from modules.packaging import Artifact
 from modules.post import Post
 from modules.profile import Profile
+from modules.relay import Relay
 from modules.secrets import write_secrets
 from modules.security import Security
+from modules.statistics import Statistics
 from modules.storage import Storage
 
 TERRAFORM_VERSION = ">= 1.11"
@@ -117,6 +120,16 @@ class PlatformStack(TerraformStack):
             tickets_table=database.tables["chat-tickets"],
         )
         rest_api.use_authorizer(authorizer.function)
+        delivery = Delivery(
+            self,
+            "delivery",
+            platform=platform,
+            websocket_api=websocket_api,
+            messages=database.tables["chat-messages"],
+            cache=database.cache,
+            network=networking.function_network("delivery"),
+            kms_key_arn=security.kms_key_arn,
+        )
         services: dict[str, Service] = {
             "auth": Auth(
                 self,
@@ -142,9 +155,17 @@ class PlatformStack(TerraformStack):
                 authorizer=authorizer.function,
                 attachments=storage.attachments,
                 cache=database.cache,
+                delivery=delivery,
                 network=networking.function_network("chat"),
             ),
-            "post": Post(self, "post", platform=platform, attachments=storage.attachments, cdn_domain=cdn.cdn_domain),
+            "post": Post(
+                self,
+                "post",
+                platform=platform,
+                attachments=storage.attachments,
+                cdn_domain=cdn.cdn_domain,
+                deletions=messaging.deletions_queue,
+            ),
             "catalog": Catalog(
                 self,
                 "catalog",
@@ -176,10 +197,23 @@ class PlatformStack(TerraformStack):
             state_table=database.tables["migration-state"],
             kms_key_arn=security.kms_key_arn,
         )
+        statistics = Statistics(
+            self,
+            "statistics",
+            platform=platform,
+            work_queue=messaging.work_queue,
+            profiles=database.tables["profile-profiles"],
+            counted_events=database.tables["profile-counted-events"],
+        )
+        relay = Relay(self, "relay", platform=platform, kms_key_arn=security.kms_key_arn)
+        queues = {**messaging.queues, **relay.queues, **delivery.queues}
         rest_api.deploy()
         functions: dict[str, str] = {
             **{name: service.function.name for name, service in services.items()},
-            **{item.function.service: item.function.name for item in (authorizer, health, migration)},
+            **{
+                item.function.service: item.function.name
+                for item in (authorizer, health, migration, relay, statistics, delivery)
+            },
         }
 
         Monitoring(
@@ -193,7 +227,7 @@ class PlatformStack(TerraformStack):
                 rest_api_name=rest_api.name,
                 websocket_api_id=websocket_api.api_id,
                 stage_name=rest_api.stage_name,
-                queues=messaging.queues,
+                queues=queues,
                 bus_name=messaging.bus_name,
                 rule_names=messaging.rule_names,
                 database_cluster_id=database.cluster_id,
@@ -234,12 +268,34 @@ class PlatformStack(TerraformStack):
             "event_bus_arn": messaging.bus_arn,
             "alerts_topic_arn": messaging.alerts_topic_arn,
             "notifications_topic_arn": messaging.notifications_topic_arn,
-            "queues": dict(messaging.queues),
+            "queues": queues,
             "tables": {name: table.name for name, table in database.tables.items()},
             "functions": functions,
+            "roles": {function: names.of(function, "role") for function in functions},
+            "log_groups": {function: f"/aws/lambda/{name}" for function, name in functions.items()},
+            "parameters": {label: parameter.name for label, parameter in platform.parameters.all().items()},
+            "arns": {
+                "functions": {
+                    function: names.arn("lambda", f"function:{name}") for function, name in functions.items()
+                },
+                "tables": {name: table.arn for name, table in database.tables.items()},
+                "queues": {what: names.arn("sqs", name) for what, name in queues.items()},
+                "user_pool": security.user_pool_arn,
+                "key": security.kms_key_arn,
+                "web_acl": security.web_acl_arn,
+            },
             "vpc_id": networking.vpc_id,
             "database_endpoint": database.connection.endpoint,
+            "database_cluster_id": database.cluster_id,
             "database_secret_arn": database.connection.secret_arn,
+            "secrets": {
+                parameter.key: {
+                    "name": parameter.name,
+                    "generated": parameter.generated,
+                    "description": parameter.description,
+                }
+                for parameter in platform.parameters.all().values()
+            },
             "cache_endpoint": database.cache.endpoint,
             "state_bucket": environment.state.bucket,
             "version": _version(artifacts),

@@ -20,6 +20,8 @@ TABLES: tuple[TableDefinition, ...] = (
     TableDefinition(service="profile", resource="profiles", hash_key="user_id", stream=True, always_recoverable=True),
     # The one place that knows who stands behind an alias.
     TableDefinition(service="profile", resource="aliases", hash_key="alias_key"),
+    # By eventId: what statistics have counted, so that a repeated event counts once.
+    TableDefinition(service="profile", resource="counted-events", hash_key="event_id", ttl=True),
     # chat
     TableDefinition(
         service="chat",
@@ -62,6 +64,8 @@ TABLES: tuple[TableDefinition, ...] = (
         stream=True,
     ),
     TableDefinition(service="post", resource="likes", hash_key="post_id", range_key="user_id"),
+    # An item for each tag of a post: an index has one entry for an item, and a post has several tags.
+    TableDefinition(service="post", resource="tags", hash_key="tag", range_key="created_at"),
     # Apart from the indexed items: a counter on one of those would rewrite its index at each change.
     TableDefinition(service="post", resource="counters", hash_key="item_id"),
     # ai
@@ -69,6 +73,10 @@ TABLES: tuple[TableDefinition, ...] = (
     TableDefinition(service="ai", resource="usage", hash_key="user_id", range_key="day", ttl=True),
     # shared
     TableDefinition(service="platform", resource="idempotency", hash_key="idempotency_key", ttl=True, transient=True),
+    # Who stands behind each anonymous post, comment and message; read by its owner's edits and by moderation alone.
+    TableDefinition(service="platform", resource="authors", hash_key="item_id"),
+    # Events between their transaction and the bus. Without TTL: what is not published yet is never rubbish.
+    TableDefinition(service="platform", resource="outbox", hash_key="event_id", stream=True),
     TableDefinition(service="platform", resource="releases", hash_key="service", range_key="released_at"),
     TableDefinition(service="migration", resource="state", hash_key="migration_id"),
 )

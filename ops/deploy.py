@@ -100,7 +100,7 @@ class _Deployment:
         try:
             plan = stack.plan(file)
             if found and self._gradual:
-                refuse_removals(stack.show(plan), Functions(self._cloud, found["functions"]))
+                refuse_removals(stack.show(file), Functions(self._cloud, found["functions"]))
             confirm(plan)
             news = News("deploy", [f"commit {checkout()}", changes(plan.counts)])
             notifier = Notifier(self._cloud, topic_of(found or {}), self._who)

@@ -211,7 +211,8 @@ class Planning:
             stack = stack_of(cloud, self._root, self._root.cdktf_out)
             file = stack.directory / "dev.tfplan"
             try:
-                shown = stack.show(stack.plan(file, "-lock=false"))
+                stack.plan(file, ["-lock=false"])
+                shown = stack.show(file)
             finally:
                 file.unlink(missing_ok=True)
             lines = changes(shown)

@@ -89,7 +89,8 @@ def drift(cloud: Cloud, root: Root, out: Path) -> list[Difference]:
     file = stack.directory / "drift.tfplan"
     try:
         # Nothing is applied from it, so it needs no lock and no right to take one.
-        shown = stack.show(stack.plan(file, "-refresh-only", "-lock=false"))
+        stack.plan(file, ["-refresh-only", "-lock=false"])
+        shown = stack.show(file)
     finally:
         file.unlink(missing_ok=True)
     return differences(shown, emulated=cloud.environment.endpoints.aws is not None)

@@ -103,6 +103,6 @@ def _events(cloud: Cloud, client: Any, service: str, start: int) -> list[dict[st
             raise
         raise OperatorError(
             f"{cloud.environment.name} has no log group {group}: services are auth, profile, chat, post, catalog, ai,"
-            " authorizer, health and migration"
+            " authorizer, health, migration, relay, statistics and delivery"
         ) from error
     return sorted(found, key=lambda event: (event["timestamp"], event.get("ingestionTime", 0)))

@@ -46,7 +46,7 @@ def remove(cloud: Cloud, root: Root, out: Path, confirm: Callable[[Plan], None])
         stack = stack_of(cloud, root, out)
         file = stack.directory / "remove.tfplan"
         try:
-            plan = stack.plan(file, "-destroy")
+            plan = stack.plan(file, ["-destroy"])
             confirm(plan)
             lock.check()
             # Its topic goes with it: there will be nobody to tell how it ended.

@@ -162,11 +162,11 @@ class Terraform:
             digest.update(Path(settings).read_bytes())
         return digest.hexdigest()
 
-    def plan(self, file: Path, *options: str) -> Plan:
+    def plan(self, file: Path, options: Sequence[str] = ()) -> Plan:
         """Plans into a file.
 
         Args:
-            options: more of Terraform's, such as `-refresh-only` or `-destroy`.
+            options: more of Terraform's own, such as `-refresh-only` or `-destroy`.
 
         Raises:
             TerraformError: there are errors.
@@ -176,13 +176,13 @@ class Terraform:
         planned = self._follow(arguments, Apply())
         return Plan(file, planned.counts, planned.destroys)
 
-    def show(self, plan: Plan) -> dict[str, Any]:
-        """A plan as `terraform show -json` has it.
+    def show(self, file: Path) -> dict[str, Any]:
+        """A plan file as `terraform show -json` has it.
 
         Raises:
-            TerraformError: it cannot be read.
+            TerraformError: it is no plan, or another Terraform's.
         """
-        result = self._run("show", "-json", str(plan.file))
+        result = self._run("show", "-json", "-no-color", str(file))
         if result.returncode:
             raise TerraformError(f"terraform show failed:\n{result.stderr.strip() or result.stdout.strip()}")
         shown: dict[str, Any] = json.loads(result.stdout)

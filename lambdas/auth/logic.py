@@ -10,11 +10,11 @@ from msgspec import structs
 
 from lambdas.auth.identity import Identity
 from lambdas.auth.models import Anonymous, SessionView, SignedIn, TokenPair, User
-from lambdas.auth.names import anonymous_name
 from lambdas.auth.refresh_tokens import RefreshToken, RefreshTokens
 from lambdas.auth.sessions import Session, SessionStore
 from lambdas.common.caller import CAPABILITIES, Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id, timestamp
+from lambdas.common.names import anonymous_name
 from lambdas.common.problems import Problem
 from lambdas.common.rate_limit import Limit, Reservation
 from lambdas.common.tokens import TokenIssuer
@@ -112,6 +112,7 @@ class AuthService:
             last_used_at=timestamp(now),
             expires_at=int(now) + SESSION_LIFETIME,
             device=device,
+            display_name=user.display_name,
             generation=1,
             refresh_kid=refresh_token.kid,
             refresh_hash=refresh_token.digest,
@@ -194,8 +195,8 @@ class AuthService:
     def me(self, caller: Caller) -> User:
         if caller.is_anonymous:
             session = self._sessions.find(caller.session_id)
-            name = session.display_name if session else None
-            return User(user_id=caller.user_id, email=None, display_name=name or "", roles=())
+            name = session.display_name if session else ""
+            return User(user_id=caller.user_id, email=None, display_name=name, roles=())
         user = self._identity.find(caller.user_id)
         if user is None:
             raise Problem.unauthorized("This account has been closed.", "account_closed")
@@ -242,6 +243,7 @@ class AuthService:
         now = self._clock()
         rotated = structs.replace(
             session,
+            display_name=user.display_name,
             generation=following.generation,
             refresh_kid=following.kid,
             refresh_hash=following.digest,

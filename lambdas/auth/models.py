@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from lambdas.common.validation import Body, Email
+from lambdas.common.validation import Body, DisplayName, Email
 
 POLICY = (  # what Cognito is told to enforce, in words
     "must have 8 to 256 characters, with an upper case letter, a lower case letter, a digit and a symbol, "
@@ -15,15 +15,6 @@ _STRENGTH = r"""^(?=\S)(?=.*[A-Z])(?=.*[a-z])(?=.*[0-9])(?=.*[\^$*.\[\]{}()?"!@#
 
 NewPassword = Annotated[str, Meta(min_length=8, max_length=256, pattern=_STRENGTH, description=POLICY)]
 Password = Annotated[str, Meta(min_length=1, max_length=256, description="must have 1 to 256 characters")]
-DisplayName = Annotated[
-    str,
-    Meta(
-        min_length=2,
-        max_length=50,
-        pattern=r"^(?=\S)[^\x00-\x1f\x7f-\x9f]*(?<=\S)\Z",
-        description="must have 2 to 50 characters, none of them a control character, and no space at either end",
-    ),
-]
 Code = Annotated[str, Meta(pattern=r"^\S{1,64}\Z", description="must be the code from the email")]
 _DeviceText = Annotated[str, Meta(max_length=200)]
 Device = (

@@ -8,20 +8,18 @@ from botocore.exceptions import ClientError
 from msgspec import Struct, convert, structs, to_builtins
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
-from lambdas.common.dynamodb import condition_failed, pack, unpack
-from lambdas.common.problems import Problem
+from lambdas.common.dynamodb import batch_delete, condition_failed, pack, unpack
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 USER_INDEX = "user-id-index"
-_BATCH = 25  # items in one BatchWriteItem at most
-_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds; 1.55 s in all, of the function's 10
 
 
 class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A sign-in. An anonymous user's has a display name and no refresh token.
+    """A sign-in. An anonymous user's has no refresh token.
 
+    `display_name` is the account's, or the one an anonymous user was given.
     `created_at` and `last_used_at` are RFC 3339; `expires_at` is in seconds, `rotated_at` in milliseconds since the
     epoch. `refresh_hash` is that of the token of `generation`, derived under the key `refresh_kid`.
     """
@@ -32,7 +30,7 @@ class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_used_at: str
     expires_at: int
     device: str | dict[str, str] | None = None
-    display_name: str | None = None
+    display_name: str = ""
     generation: int = 0
     refresh_kid: int = 0
     refresh_hash: str = ""
@@ -112,22 +110,7 @@ class DynamoSessionStore:
 
     def revoke_all(self, user_id: str, keep: str | None = None) -> None:
         ids = [session.session_id for session in self.of_user(user_id) if session.session_id != keep]
-        for start in range(0, len(ids), _BATCH):
-            requests: Any = [{"DeleteRequest": {"Key": _key(i)}} for i in ids[start : start + _BATCH]]
-            self._delete({self._table: requests})
-
-    def _delete(self, requests: Any) -> None:
-        """One batch. What DynamoDB leaves over is sent again after a pause that doubles.
-
-        Raises Problem 503 when something is left over at the end.
-        """
-        for pause in (*_PAUSES, None):
-            requests = self._dynamodb.batch_write_item(RequestItems=requests)["UnprocessedItems"]
-            if not requests:
-                return
-            if pause is not None:
-                self._sleep(pause)
-        raise Problem.unavailable()
+        batch_delete(self._dynamodb, self._table, [{"session_id": i} for i in ids], sleep=self._sleep)
 
     def _conditionally(self, write: Any, session_id: str, **arguments: Any) -> bool:
         try:

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
 from lambdas.common.http import Request
 from lambdas.common.problems import Problem
+from lambdas.common.sessions import ActiveSession
 
 
 class Access(Struct, frozen=True):
@@ -48,7 +49,7 @@ def capability(name: str) -> Access:
 class Sessions(Protocol):
     """Knows which sessions are alive."""
 
-    def is_active(self, session_id: str, user_id: str) -> bool: ...
+    def find(self, session_id: str, user_id: str) -> ActiveSession | None: ...
 
 
 Identify = Callable[[Request], Caller]
@@ -82,7 +83,8 @@ class Authenticator:
         caller = self._identify(request)
         if caller.expires_at <= self._clock():
             raise Problem.unauthorized("The access token has expired.", "token_expired")
-        if not self._sessions.is_active(caller.session_id, caller.user_id):
+        session = self._sessions.find(caller.session_id, caller.user_id)
+        if session is None:
             raise Problem.unauthorized("The session has ended.", "session_ended")
         access.check(caller)
-        return caller
+        return structs.replace(caller, display_name=session.display_name)

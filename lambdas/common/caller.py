@@ -25,6 +25,11 @@ class Caller(Struct, frozen=True):
     capabilities: frozenset[str]
     expires_at: int
     """When the token ends, in seconds since the epoch."""
+    display_name: str = ""
+    """The account's name at sign-in, or the one an anonymous user was given. No token carries it: it comes from the session.
+
+    What others may see of a registered user is the profile's (`profiles.ProfileReader`), which may be another name or hidden.
+    """
 
     @property
     def is_anonymous(self) -> bool:

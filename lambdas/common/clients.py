@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
 
 CONNECT_TIMEOUT = 0.5
@@ -57,5 +59,15 @@ class Clients:
         return self.session.client("cognito-idp", config=client_config(read_timeout=3.5, attempts=1))
 
     @cached_property
+    def s3(self) -> "S3Client":
+        # A copy of some megabytes may take longer than a lookup. SigV4 by name: botocore signs forms with SigV2 in some regions.
+        config = client_config(read_timeout=5.0).merge(Config(signature_version="s3v4"))
+        return self.session.client("s3", config=config)
+
+    @cached_property
     def events(self) -> "EventBridgeClient":
         return self.session.client("events", config=client_config())
+
+    @cached_property
+    def sqs(self) -> "SQSClient":
+        return self.session.client("sqs", config=client_config())

@@ -37,6 +37,9 @@ class Request:
         """The matched route's template, set by the router; it names the request in logs without its values."""
         self.path_parameters: Mapping[str, str] = {}
         self.authenticated: Caller | None = None
+        self.anonymous = False
+        """The act is or may be an anonymous author's: no log line ties the caller to it. Set by the router (`Route.anonymous`), and by
+        the operation once it knows."""
 
     @property
     def caller(self) -> Caller:

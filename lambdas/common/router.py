@@ -33,7 +33,8 @@ _THROTTLING = {
 class Route(Struct, frozen=True):
     """One row of a service's table. `operation` names what answers it; a literal segment wins over a `{parameter}`.
 
-    `idempotent` says that the route creates something and honours Idempotency-Key.
+    `idempotent` says that the route creates something and honours Idempotency-Key. `anonymous` says that it may be an anonymous
+    author's act: the log does not name its caller, whatever comes of it, unless the operation finds it to be a public one.
     """
 
     method: str
@@ -41,6 +42,7 @@ class Route(Struct, frozen=True):
     access: Access
     operation: str
     idempotent: bool = False
+    anonymous: bool = False
 
 
 class Authenticate(Protocol):
@@ -111,7 +113,7 @@ class Router:
             route=request.route,
             status=answer["statusCode"],
             duration_ms=round((perf_counter() - started) * 1000, 1),
-            user_id=request.authenticated and request.authenticated.user_id,
+            user_id=None if request.anonymous or not request.authenticated else request.authenticated.user_id,
         )
         return answer
 
@@ -122,7 +124,7 @@ class Router:
             return Response.of(problem).to_event()
         except Exception as error:
             self._logger.exception("the request failed")
-            return Response.of(Problem.unavailable() if _is_outage(error) else Problem.internal()).to_event()
+            return Response.of(Problem.unavailable() if is_outage(error) else Problem.internal()).to_event()
 
     def _dispatch(self, request: Request) -> Response:
         methods, request.path_parameters = self._table.match(request.segments)
@@ -131,7 +133,7 @@ class Router:
         route = methods.get(request.method)
         if route is None:
             raise Problem.method_not_allowed([*sorted(methods), "OPTIONS"])
-        request.route = route.path
+        request.route, request.anonymous = route.path, route.anonymous
         request.authenticated = self._authenticator.authenticate(request, route.access)
         if request.method in {"POST", "PUT", "PATCH"}:
             _ = request.json  # a body that cannot be read is refused even by an operation that takes none
@@ -202,7 +204,7 @@ def _is_parameter(segment: str) -> bool:
     return segment.startswith("{")
 
 
-def _is_outage(error: Exception) -> bool:
+def is_outage(error: Exception) -> bool:
     """Whether an AWS service did not do its part; a refusal (access, validation) is a mistake of ours instead."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

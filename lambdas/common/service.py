@@ -17,29 +17,37 @@ from lambdas.common.settings import Settings, read, split
 Handler = Callable[[Event, object], dict[str, Any]]
 
 
-class ServiceSettings(Settings, frozen=True, kw_only=True):
+class SignedInSettings(Settings, frozen=True, kw_only=True):
     """What every service behind the authorizer is given."""
 
     dynamodb_table_sessions: str
+
+
+class ServiceSettings(SignedInSettings, frozen=True, kw_only=True):
+    """What a service with lists and repeatable requests is given besides."""
+
     dynamodb_table_idempotency: str
     cursor_key_parameter: str
 
 
 def create_router(
-    settings: ServiceSettings,
+    settings: SignedInSettings,
     clients: Clients,
     routes: Sequence[Route],
     operations: Mapping[str, Operation],
     logger: Logger | None = None,
 ) -> Router:
-    """The router of a service behind the authorizer."""
+    """The router of a service behind the authorizer. Repeatable requests take ServiceSettings."""
+    idempotency = None
+    if isinstance(settings, ServiceSettings):
+        idempotency = Idempotency(clients.dynamodb, settings.dynamodb_table_idempotency)
     return Router(
         routes,
         operations,
         authenticator=Authenticator(from_authorizer, SessionReader(clients.dynamodb, settings.dynamodb_table_sessions)),
         logger=logger or create_logger(settings),
         cors_origins=settings.cors_origins,
-        idempotency=Idempotency(clients.dynamodb, settings.dynamodb_table_idempotency),
+        idempotency=idempotency,
     )
 
 

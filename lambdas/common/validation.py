@@ -29,6 +29,16 @@ Email = Annotated[
     ),
 ]
 
+DisplayName = Annotated[
+    str,
+    Meta(
+        min_length=2,
+        max_length=50,
+        pattern=r"^(?=\S)[^\x00-\x1f\x7f-\x9f]*(?<=\S)\Z",
+        description="must have 2 to 50 characters, none of them a control character, and no space at either end",
+    ),
+]
+
 
 def validate(model: type[T], values: Mapping[str, Any], *, from_text: bool = False) -> T:
     """`values` as a `model`. Raises Problem 422 with all that is wrong.

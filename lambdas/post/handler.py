@@ -1,7 +1,256 @@
-"""The post service's function. Its routes answer 501 to those who may call them; the code behind them is to come."""
+"""The post service's function: parses requests, calls the logic, answers; and finishes what deletions leave to do."""
 
-from lambdas.common.service import entry_point, unimplemented_service
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from lambdas.common.aliases import AliasStore
+from lambdas.common.authors import AuthorStore
+from lambdas.common.clients import Clients
+from lambdas.common.http import Event, Request, Response
+from lambdas.common.keys import KeyRing, ParameterKeySource
+from lambdas.common.logs import Logger, create_logger
+from lambdas.common.outbox import Outbox
+from lambdas.common.pagination import Cursors, PageQuery
+from lambdas.common.pictures import PictureSettings
+from lambdas.common.preconditions import IfMatch, etag
+from lambdas.common.profiles import ProfileReader
+from lambdas.common.router import Operation
+from lambdas.common.service import Handler, ServiceSettings, create_router, entry_point
+from lambdas.common.settings import read
+from lambdas.common.uploads import ImageUpload
+from lambdas.common.validation import validate
+from lambdas.post.authorship import Authorship
+from lambdas.post.comments import DynamoCommentStore
+from lambdas.post.discussion import CommentService, no_such_comment
+from lambdas.post.images import S3Images
+from lambdas.post.likes import DynamoLikeStore
+from lambdas.post.logic import PostService, no_such_post
+from lambdas.post.models import CreateComment, CreatePost, PostQuery, PostView, UpdateComment, UpdatePost
+from lambdas.post.posts import DynamoPostStore
+from lambdas.post.removal import Removal
 from lambdas.post.routes import ROUTES
+from lambdas.post.timeline import Months
 
-build = unimplemented_service(ROUTES)
-handler = entry_point(build)
+_ID = re.compile(r"[0-9a-f]{32}")
+"""What `new_id` makes; anything else names nothing, and might be too long for a key."""
+
+
+class PostSettings(ServiceSettings, frozen=True, kw_only=True):
+    dynamodb_table_posts: str
+    dynamodb_table_comments: str
+    dynamodb_table_likes: str
+    dynamodb_table_counters: str
+    dynamodb_table_tags: str
+    dynamodb_table_aliases: str
+    dynamodb_table_authors: str
+    dynamodb_table_profiles: str
+    dynamodb_table_outbox: str
+    s3_bucket_attachments: str
+    timeline_shards: int
+
+
+class PostApi:
+    """The operations of the route table.
+
+    Those of anonymous routes say in the end whether the act was anonymous; a refusal, a failure or a repeat leaves the caller out
+    of the log as it is.
+    """
+
+    def __init__(self, posts: PostService, comments: CommentService, cursors: Cursors) -> None:
+        self._posts = posts
+        self._comments = comments
+        self._cursors = cursors
+
+    def operations(self) -> dict[str, Operation]:
+        return {
+            "create_upload": self.create_upload,
+            "list_posts": self.list_posts,
+            "create_post": self.create_post,
+            "get_post": self.get_post,
+            "update_post": self.update_post,
+            "delete_post": self.delete_post,
+            "like_post": self.like_post,
+            "unlike_post": self.unlike_post,
+            "list_comments": self.list_comments,
+            "create_comment": self.create_comment,
+            "update_comment": self.update_comment,
+            "delete_comment": self.delete_comment,
+        }
+
+    def create_upload(self, request: Request) -> Response:
+        body = validate(ImageUpload, request.json)
+        return Response.created(self._posts.create_upload(request.caller, body.content_type, body.content_length))
+
+    def list_posts(self, request: Request) -> Response:
+        query = validate(PostQuery, request.query, from_text=True)
+        before = self._cursors.position(query, "posts")
+        items, position = self._posts.list_posts(request.caller, query, before)
+        return Response(body=self._cursors.page(items, query, "posts", position))
+
+    def create_post(self, request: Request) -> Response:
+        post = self._posts.create(request.caller, validate(CreatePost, request.json))
+        request.anonymous = post.is_anonymous
+        return _versioned(Response.created(post), post.version)
+
+    def get_post(self, request: Request) -> Response:
+        post = self._posts.get(request.caller, _post_id(request))
+        return _versioned(Response(body=post), post.version)
+
+    def update_post(self, request: Request) -> Response:
+        body = validate(UpdatePost, request.json)
+        post: PostView = self._posts.update(request.caller, _post_id(request), body, IfMatch.of(request))
+        request.anonymous = post.is_anonymous
+        return _versioned(Response(body=post), post.version)
+
+    def delete_post(self, request: Request) -> Response:
+        request.anonymous = self._posts.delete(request.caller, _post_id(request))
+        return Response.no_content()
+
+    def like_post(self, request: Request) -> Response:
+        self._posts.like(request.caller, _post_id(request))
+        return Response.no_content()
+
+    def unlike_post(self, request: Request) -> Response:
+        self._posts.unlike(request.caller, _post_id(request))
+        return Response.no_content()
+
+    def list_comments(self, request: Request) -> Response:
+        query = validate(PageQuery, request.query, from_text=True)
+        scope = f"comments {(post_id := _post_id(request))}"
+        after = self._cursors.position(query, scope)
+        items, position = self._comments.list_comments(request.caller, post_id, query.limit, after)
+        return Response(body=self._cursors.page(items, query, scope, position))
+
+    def create_comment(self, request: Request) -> Response:
+        body = validate(CreateComment, request.json)
+        comment = self._comments.create(request.caller, _post_id(request), body)
+        request.anonymous = comment.is_anonymous
+        return _versioned(Response.created(comment), comment.version)
+
+    def update_comment(self, request: Request) -> Response:
+        body = validate(UpdateComment, request.json)
+        post_id, comment_id = _post_id(request), _comment_id(request)
+        comment = self._comments.update(request.caller, post_id, comment_id, body, IfMatch.of(request))
+        request.anonymous = comment.is_anonymous
+        return _versioned(Response(body=comment), comment.version)
+
+    def delete_comment(self, request: Request) -> Response:
+        request.anonymous = self._comments.delete(request.caller, _post_id(request), _comment_id(request))
+        return Response.no_content()
+
+
+class _PostDeleted(msgspec.Struct, rename="camel"):
+    post_id: str
+
+
+class _Detail(msgspec.Struct, rename="camel"):
+    correlation_id: str | None
+    data: _PostDeleted
+
+
+class _Deletion(msgspec.Struct):
+    """The event PostDeleted as it comes from the queue."""
+
+    detail: _Detail
+
+
+def consume(removal: Removal, logger: Logger, message: bytes) -> None:
+    """Finishes the deletion that one message of the queue tells of."""
+    detail = msgspec.json.decode(message, type=_Deletion).detail
+    logger.set_correlation_id(detail.correlation_id)
+    removal.finish(detail.data.post_id)
+    logger.info("post removed", post_id=detail.data.post_id)
+
+
+def build(environ: Mapping[str, str]) -> Handler:
+    """The service, wired from the function's environment. It answers the API's events and takes the queue's batches."""
+    settings = read(PostSettings, environ)
+    clients = Clients(settings.region)
+    logger = create_logger(settings)
+    dynamodb = clients.dynamodb
+    authors = AuthorStore(dynamodb, settings.dynamodb_table_authors)
+    posts = DynamoPostStore(
+        dynamodb,
+        posts=settings.dynamodb_table_posts,
+        tags=settings.dynamodb_table_tags,
+        months=Months(dynamodb, settings.dynamodb_table_counters),
+        authors=authors,
+        shards=settings.timeline_shards,
+    )
+    likes = DynamoLikeStore(
+        dynamodb, likes=settings.dynamodb_table_likes, counters=settings.dynamodb_table_counters, posts=posts
+    )
+    comments = DynamoCommentStore(
+        dynamodb,
+        comments=settings.dynamodb_table_comments,
+        counters=settings.dynamodb_table_counters,
+        posts=posts,
+        authors=authors,
+    )
+    images = S3Images(lambda: clients.s3, settings.s3_bucket_attachments)
+    authorship = Authorship(
+        authors,
+        AliasStore(dynamodb, settings.dynamodb_table_aliases),
+        ProfileReader(dynamodb, settings.dynamodb_table_profiles),
+    )
+    events = Outbox(settings.dynamodb_table_outbox, "post", logger)
+    api = PostApi(
+        PostService(
+            posts=posts,
+            likes=likes,
+            images=images,
+            authorship=authorship,
+            events=events,
+            image_url=read(PictureSettings, environ).picture_url,
+            shards=settings.timeline_shards,
+        ),
+        CommentService(posts=posts, comments=comments, authorship=authorship, events=events),
+        Cursors(KeyRing(ParameterKeySource(clients.ssm, settings.cursor_key_parameter))),
+    )
+    router = create_router(settings, clients, ROUTES, api.operations(), logger)
+    removal = Removal(posts=posts, comments=comments, likes=likes, images=images, events=events)
+
+    def handle(event: Event, context: object) -> dict[str, Any]:
+        if "Records" not in event:
+            return router(event, context)
+        from lambdas.common.consumer import QueueConsumer  # noqa: PLC0415 (no request needs it)
+
+        answer: dict[str, Any] = QueueConsumer(partial(consume, removal, logger), logger).consume(dict(event))
+        return answer
+
+    return handle
+
+
+_serve = entry_point(build)
+
+
+def handler(event: Event, context: object) -> dict[str, Any]:
+    """The function Lambda calls."""
+    answer = _serve(event, context)
+    if "Records" in event and "statusCode" in answer:
+        # The service cannot start, and SQS would take the problem document for success.
+        raise RuntimeError("the batch was not handled")
+    return answer
+
+
+def _versioned(response: Response, version: int) -> Response:
+    response.headers["ETag"] = etag(version)
+    return response
+
+
+def _post_id(request: Request) -> str:
+    post_id = request.path_parameters["postId"]
+    if not _ID.fullmatch(post_id):
+        raise no_such_post()
+    return post_id
+
+
+def _comment_id(request: Request) -> str:
+    comment_id = request.path_parameters["commentId"]
+    if not _ID.fullmatch(comment_id):
+        raise no_such_comment()
+    return comment_id

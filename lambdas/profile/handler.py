@@ -1,7 +1,146 @@
-"""The profile service's function. Its routes answer 501 to those who may call them; the code behind them is to come."""
+"""The profile service's function: parses requests, calls the logic, answers."""
 
-from lambdas.common.service import entry_point, unimplemented_service
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from lambdas.common.aliases import AliasStore
+from lambdas.common.clients import Clients
+from lambdas.common.http import Request, Response
+from lambdas.common.logs import create_logger
+from lambdas.common.outbox import Outbox
+from lambdas.common.pictures import PictureSettings
+from lambdas.common.preconditions import IfMatch, etag
+from lambdas.common.router import Operation, Router
+from lambdas.common.service import SignedInSettings, create_router, entry_point
+from lambdas.common.settings import read
+from lambdas.common.uploads import IMAGE_LIMIT, IMAGE_TYPES, ImageUpload, Uploads
+from lambdas.common.validation import validate
+from lambdas.profile.logic import ProfileService
+from lambdas.profile.models import (
+    AliasContext,
+    AliasQuery,
+    OwnProfile,
+    Preferences,
+    Privacy,
+    ReplaceProfile,
+    UpdateProfile,
+    UseAvatar,
+)
 from lambdas.profile.routes import ROUTES
+from lambdas.profile.store import DynamoProfileStore
 
-build = unimplemented_service(ROUTES)
+
+class ProfileSettings(SignedInSettings, frozen=True, kw_only=True):
+    dynamodb_table_profiles: str
+    dynamodb_table_aliases: str
+    dynamodb_table_outbox: str
+    s3_bucket_avatars: str
+
+
+class ProfileApi:
+    """The operations of the route table."""
+
+    def __init__(self, service: ProfileService) -> None:
+        self._service = service
+
+    def operations(self) -> dict[str, Operation]:
+        return {
+            "get_profile": self.get_profile,
+            "replace_profile": self.replace_profile,
+            "update_profile": self.update_profile,
+            "get_other_profile": self.get_other_profile,
+            "create_avatar_upload": self.create_avatar_upload,
+            "set_avatar": self.set_avatar,
+            "delete_avatar": self.delete_avatar,
+            "get_privacy": self.get_privacy,
+            "replace_privacy": self.replace_privacy,
+            "get_preferences": self.get_preferences,
+            "replace_preferences": self.replace_preferences,
+            "get_alias": self.get_alias,
+            "regenerate_alias": self.regenerate_alias,
+        }
+
+    def get_profile(self, request: Request) -> Response:
+        return _whole(self._service.own(request.caller))
+
+    def replace_profile(self, request: Request) -> Response:
+        body = validate(ReplaceProfile, request.json)
+        return _whole(self._service.replace(request.caller, body, IfMatch.of(request)))
+
+    def update_profile(self, request: Request) -> Response:
+        body = validate(UpdateProfile, request.json)
+        return _whole(self._service.update(request.caller, body, IfMatch.of(request)))
+
+    def get_other_profile(self, request: Request) -> Response:
+        return Response(body=self._service.other(request.caller, request.path_parameters["userId"]))
+
+    def create_avatar_upload(self, request: Request) -> Response:
+        body = validate(ImageUpload, request.json)
+        return Response.created(self._service.sign_avatar(request.caller, body.content_type, body.content_length))
+
+    def set_avatar(self, request: Request) -> Response:
+        body = validate(UseAvatar, request.json)
+        return _whole(self._service.set_avatar(request.caller, body.key, IfMatch.of(request)))
+
+    def delete_avatar(self, request: Request) -> Response:
+        self._service.delete_avatar(request.caller)
+        return Response.no_content()
+
+    def get_privacy(self, request: Request) -> Response:
+        profile = self._service.own(request.caller)
+        return _part(profile, profile.privacy)
+
+    def replace_privacy(self, request: Request) -> Response:
+        profile = self._service.set_privacy(request.caller, validate(Privacy, request.json), IfMatch.of(request))
+        return _part(profile, profile.privacy)
+
+    def get_preferences(self, request: Request) -> Response:
+        profile = self._service.own(request.caller)
+        return _part(profile, profile.preferences)
+
+    def replace_preferences(self, request: Request) -> Response:
+        body = validate(Preferences, request.json)
+        profile = self._service.set_preferences(request.caller, body, IfMatch.of(request))
+        return _part(profile, profile.preferences)
+
+    def get_alias(self, request: Request) -> Response:
+        query = validate(AliasQuery, request.query, from_text=True)
+        return Response(body=self._service.alias(request.caller, query.context_type, query.context))
+
+    def regenerate_alias(self, request: Request) -> Response:
+        body = validate(AliasContext, request.json)
+        return Response(body=self._service.regenerate_alias(request.caller, body.context_type, body.context))
+
+
+def _whole(profile: OwnProfile) -> Response:
+    return _part(profile, profile)
+
+
+def _part(profile: OwnProfile, part: Any) -> Response:
+    """Privacy and preferences are parts of the profile: its version is theirs."""
+    return Response(HTTPStatus.OK, part, {"ETag": etag(profile.version)})
+
+
+def build(environ: Mapping[str, str]) -> Router:
+    """The service, wired from the function's environment."""
+    settings = read(ProfileSettings, environ)
+    clients = Clients(settings.region)
+    logger = create_logger(settings)
+    service = ProfileService(
+        profiles=DynamoProfileStore(
+            clients.dynamodb,
+            settings.dynamodb_table_profiles,
+            Outbox(settings.dynamodb_table_outbox, "profile", logger),
+        ),
+        aliases=AliasStore(clients.dynamodb, settings.dynamodb_table_aliases),
+        pictures=Uploads(
+            lambda: clients.s3, settings.s3_bucket_avatars, "profile", types=IMAGE_TYPES, limit=IMAGE_LIMIT
+        ),
+        picture_url=read(PictureSettings, environ).picture_url,
+        logger=logger,
+    )
+    return create_router(settings, clients, ROUTES, ProfileApi(service).operations(), logger)
+
+
 handler = entry_point(build)

@@ -72,7 +72,7 @@ def allow_invocation(scope: Construct, id_: str, *, function: LambdaFunction, so
     Args:
         source_arn: the API's stage, method and path, or its authorizer.
     """
-    LambdaPermission(
+    permission = LambdaPermission(
         scope,
         id_,
         action="lambda:InvokeFunction",
@@ -80,4 +80,7 @@ def allow_invocation(scope: Construct, id_: str, *, function: LambdaFunction, so
         function_name=function.function.function_name,
         qualifier=function.alias.name,
         source_arn=source_arn,
+        # One after another: all are written into one policy, and two writers at once may lose one of theirs.
+        depends_on=function.invokers[-1:] or None,
     )
+    function.invokers.append(permission)

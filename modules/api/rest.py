@@ -48,6 +48,7 @@ BEARER_PATTERN = "^[Bb][Ee][Aa][Rr][Ee][Rr] +[0-9A-Za-z_-]+[.][0-9A-Za-z_-]+[.][
 COMPRESSED_FROM = 1024
 """Bytes: smaller answers fit in one packet anyway."""
 
+# Never the principal: beside a path with an item's id it would tell who stands behind an anonymous post or message.
 ACCESS_LOG_FIELDS = {
     "requestId": "requestId",
     "extendedRequestId": "extendedRequestId",
@@ -62,7 +63,6 @@ ACCESS_LOG_FIELDS = {
     "integrationLatency": "integrationLatency",
     "integrationError": "integrationErrorMessage",
     "error": "error.message",
-    "principal": "authorizer.principalId",
     "sourceIp": "identity.sourceIp",
     "userAgent": "identity.userAgent",
 }

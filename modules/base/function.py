@@ -19,6 +19,7 @@ from cdktf_cdktf_provider_aws.lambda_function import (
     LambdaFunctionTracingConfig,
     LambdaFunctionVpcConfig,
 )
+from cdktf_cdktf_provider_aws.lambda_permission import LambdaPermission
 from cdktf_cdktf_provider_aws.lambda_provisioned_concurrency_config import LambdaProvisionedConcurrencyConfig
 from cdktf_cdktf_provider_aws.s3_object import S3Object
 from constructs import Construct
@@ -68,6 +69,9 @@ class LambdaFunction(Construct):
         variables: its environment variables beside the common ones; never a secret, only names of secrets.
         statements: what its code calls, and nothing more; logs, traces and network interfaces are added here.
         network: where in the VPC it runs; None: outside.
+
+    Attributes:
+        invokers: the permissions of others to invoke it, in the order in which they are made.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class LambdaFunction(Construct):
         settings = environment.function(function)
         self.name = names.of(function, "lambda")
         self.service = function
+        self.invokers: list[LambdaPermission] = []
         tags = service_tag(function)
 
         self.log_group = CloudwatchLogGroup(

@@ -103,11 +103,15 @@ class Queue(Construct):
         senders: statements that let others send; their resource is filled in here.
         visibility_timeout: seconds a message stays hidden while it is worked on; at least six times the consumer's timeout.
         max_receives: after this many failed tries a message goes to the dead-letter queue; default 5.
+        delay: seconds before a message is seen for the first time.
+        oldest: seconds a message may wait before an alarm says that nobody keeps up; default 1,800, twice as long as a message takes to
+            the dead-letter queue with the other defaults.
         fifo: ordered, once per group.
         tls_only: deny plain HTTP.
 
     Attributes:
         name, arn, url: the queue's.
+        kms_key_arn: encrypts it; who sends or receives by a role of its own needs it too.
         dead_letter_queue: its dead-letter queue.
     """
 
@@ -124,6 +128,8 @@ class Queue(Construct):
         senders: Sequence[Statement] = (),
         visibility_timeout: int = 180,
         max_receives: int = 5,
+        delay: int | None = None,
+        oldest: int = 1_800,
         fifo: bool = False,
         tls_only: bool = True,
     ) -> None:
@@ -149,6 +155,7 @@ class Queue(Construct):
             fifo_queue=fifo or None,
             kms_master_key_id=kms_key_arn,
             visibility_timeout_seconds=visibility_timeout,
+            delay_seconds=delay,
             # By that queue's name, since CDKTF writes a reference between quotes to HCL wrongly (json_document).
             redrive_policy=_compact(
                 {
@@ -163,6 +170,20 @@ class Queue(Construct):
         self.name: str = queue.name
         self.arn: str = queue.arn
         self.url: str = queue.url
+        self.kms_key_arn = kms_key_arn
+        Alarm(
+            self,
+            "age-alarm",
+            name=names.of(service, f"{resource}-age-alarm"),
+            description=f"{name}: a message has waited for more than {oldest} s; see its consumer's logs and errors",
+            namespace="AWS/SQS",
+            metric="ApproximateAgeOfOldestMessage",
+            dimensions={"QueueName": self.name},
+            statistic="Maximum",
+            threshold=oldest,
+            topic_arn=alerts_topic_arn,
+            tags=service_tag(service),
+        )
 
 
 def _compact(document: Mapping[str, object]) -> str:

@@ -45,8 +45,11 @@ class Service(Construct):
         variables: its function's variables beside those that all functions or all services have.
         statements: what its own code calls, and nothing more.
         secrets: the parameters it reads beside the cursor key.
-        public: its routes have no authorizer. It then checks tokens itself, and has neither lists nor repeatable requests.
+        public: its routes have no authorizer. It then checks tokens itself.
+        collections: it has lists, which take a key for their cursors, and requests that create things, whose repeats are remembered.
+        repeatable: False: collections without such requests, none of its routes takes Idempotency-Key.
         publishes: it puts events on the bus, as `multitask.{service}`.
+        outbox: it stores its events in the outbox, in the transactions they tell of, instead of putting them on the bus.
         network: where in the VPC it runs; None: outside.
 
     Attributes:
@@ -66,7 +69,10 @@ class Service(Construct):
         statements: Sequence[Statement],
         secrets: Sequence[Parameter] = (),
         public: bool = False,
+        collections: bool = True,
+        repeatable: bool = True,
         publishes: bool = True,
+        outbox: bool = False,
         network: FunctionNetwork | None = None,
     ) -> None:
         super().__init__(scope, id_)
@@ -76,14 +82,21 @@ class Service(Construct):
         common_statements: list[Statement] = []
         parameters = [*secrets]
         if not public:
-            common_variables["DYNAMODB_TABLE_IDEMPOTENCY"] = idempotency.name
+            common_statements.append(table_access("RevokedSessions", sessions, "GetItem"))
+        if collections:
             common_variables["CURSOR_KEY_PARAMETER"] = cursor_key.name
-            common_statements += [
-                table_access("RevokedSessions", sessions, "GetItem"),
-                table_access("Idempotency", idempotency, "GetItem", "PutItem", "UpdateItem", "DeleteItem"),
-            ]
             parameters.append(cursor_key)
-        if publishes:
+        if collections and repeatable:
+            common_variables["DYNAMODB_TABLE_IDEMPOTENCY"] = idempotency.name
+            common_statements.append(
+                table_access("Idempotency", idempotency, "GetItem", "PutItem", "UpdateItem", "DeleteItem")
+            )
+        if parameters:
+            common_statements.append(parameter_access(*parameters))
+        if outbox:
+            common_variables["DYNAMODB_TABLE_OUTBOX"] = platform.tables["platform-outbox"].name
+            common_statements.append(_storing(service, platform.tables["platform-outbox"]))
+        elif publishes:
             common_variables["EVENT_BUS_NAME"] = platform.bus_name
             common_statements.append(_publishing(service, platform.bus_arn))
         self.function = LambdaFunction(
@@ -93,7 +106,7 @@ class Service(Construct):
             function=service,
             description=description,
             variables={**common_variables, **variables},
-            statements=[*statements, *common_statements, parameter_access(*parameters)],
+            statements=[*statements, *common_statements],
             network=network,
         )
         platform.rest_api.add_service(self, path, self.function, public=public)
@@ -105,6 +118,16 @@ class Service(Construct):
                 filter_expression=f'service("{self.function.name}")',
                 tags=service_tag(service),
             )
+
+
+def _storing(service: str, outbox: Table) -> Statement:
+    return Statement(
+        sid="Outbox",
+        actions=["dynamodb:PutItem"],
+        resources=[outbox.arn],
+        # Nobody speaks for another service: an event's id begins with the name of the service it is from.
+        conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": f"{service}-*"}},
+    )
 
 
 def _publishing(service: str, bus_arn: str) -> Statement:

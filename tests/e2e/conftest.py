@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ops.embedded.ports import LOOPBACK, choose
 from ops.root import PROJECT
-from tests.e2e.support import Api, Person, Platform, run_ops
+from tests.e2e.support import Api, Inbox, Person, Platform, run_ops
+from tests.lambdas.ai.servers import MODEL
 
 HERE = Path(__file__).parent
 LAST = "test_recovery.py"
@@ -42,6 +46,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     if given:
         yield Platform.of(Path(given).resolve(), own=False)
         return
+    _choose_providers()
     # Not below pytest's own directory: that is closed to others, PostgreSQL's user included.
     root = Path(tempfile.mkdtemp(prefix="multitask-"))
     command = [sys.executable, "-m", "tests.e2e.keeper", str(root), str(tmp_path_factory.mktemp("logs"))]
@@ -52,6 +57,23 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         yield Platform.of(root, own=True)
     finally:
         keeper.communicate()
+
+
+def _choose_providers() -> None:
+    """Leads the platform's ai service to ports of this machine, where test_ai starts servers, and keeps a developer's keys away.
+
+    In this process's environment, so that each command of these tests, `ops up` again or cdktf, says the same.
+    """
+    gemini = choose([])
+    os.environ.update(
+        GEMINI_BASE_URL=f"http://{LOOPBACK}:{gemini}/v1beta",
+        OPENAI_BASE_URL=f"http://{LOOPBACK}:{choose([gemini])}/v1",
+        GEMINI_MODEL=MODEL,
+        OPENAI_MODEL=MODEL,
+        OPENAI_REASONING_EFFORT="",
+        GEMINI_API_KEY="",
+        OPENAI_API_KEY="",
+    )
 
 
 @pytest.fixture
@@ -79,3 +101,19 @@ def person(platform: Platform, api: Api) -> Person:
 def other(platform: Platform, api: Api) -> Person:
     """Somebody else."""
     return Person.signed_in(platform, api)
+
+
+@pytest.fixture
+def bus(platform: Platform) -> Iterator[Inbox]:
+    """What the services say on the bus while the test runs."""
+    events, sqs = platform.aws("events"), platform.aws("sqs")
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    of_bus = {"EventBusName": platform.outputs["event_bus_name"]}
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": [{"prefix": "multitask."}]}), **of_bus)
+    events.put_targets(Rule=name, Targets=[{"Id": "inbox", "Arn": arn}], **of_bus)
+    yield Inbox(sqs, url)
+    events.remove_targets(Rule=name, Ids=["inbox"], **of_bus)
+    events.delete_rule(Name=name, **of_bus)
+    sqs.delete_queue(QueueUrl=url)

@@ -27,14 +27,14 @@ PROBLEM = "application/problem+json"
 PROBLEM_MEMBERS = {"type", "title", "status", "detail", "code", "errors"}
 
 
-def run_ops(root: Path, *arguments: str) -> str:
-    """Runs `python -m ops` as an operator does and gives what it answered.
+def run_ops(root: Path, *arguments: str, given: str = "") -> str:
+    """Runs `python -m ops` as an operator does, with `given` on its standard input, and gives what it answered.
 
     Raises:
         AssertionError: it failed; the message is what it said.
     """
     command = [sys.executable, "-m", "ops", *arguments, "--root", str(root)]
-    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, input=given)
     assert result.returncode == 0, f"ops {' '.join(arguments)} ended with {result.returncode}:\n{result.stderr[-5000:]}"
     return result.stdout
 
@@ -83,9 +83,9 @@ class Answer:
 class Api:
     """An HTTP API below one address."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, connections: int = 8) -> None:
         self.address = address
-        self._pool = urllib3.PoolManager(retries=False, timeout=30.0, maxsize=8)
+        self._pool = urllib3.PoolManager(retries=False, timeout=30.0, maxsize=connections)
 
     def call(
         self, method: str, path: str, body: object = None, *, token: str | None = None, headers: Mapping[str, str] = {}
@@ -108,6 +108,12 @@ class Api:
 
     def delete(self, path: str, **options: Any) -> Answer:
         return self.call("DELETE", path, **options)
+
+    def form(self, signed: Mapping[str, Any], content: bytes) -> Answer:
+        """Posts a file by a form that the platform has signed."""
+        fields = {**signed["fields"], "file": ("file", content)}
+        reply = self._pool.request("POST", signed["url"], fields=fields, redirect=False)
+        return Answer(reply.status, reply.headers, reply.data)
 
 
 @dataclass(frozen=True)
@@ -169,6 +175,36 @@ class Platform:
         pages = self.aws("logs").get_paginator("filter_log_events")
         for page in pages.paginate(logGroupName=f"/aws/lambda/{function}-lambda-local", startTime=self.since):
             yield from (event["message"] for event in page["events"])
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody with a session and without an account: made at once, where signing up would take seconds."""
+
+    user_id: str
+    display_name: str
+    token: str
+
+    @classmethod
+    def made(cls, platform: Platform, display_name: str, *roles: str) -> User:
+        """A registered user with these roles, for an hour."""
+        user_id, session_id, now = str(uuid.uuid4()), uuid.uuid4().hex, int(time.time())
+        session = {
+            "session_id": {"S": session_id},
+            "user_id": {"S": user_id},
+            "display_name": {"S": display_name},
+            "expires_at": {"N": str(now + 3600)},
+        }
+        platform.aws("dynamodb").put_item(TableName="auth-sessions-local", Item=session)
+        claims = {"sub": user_id, "sid": session_id, "cap": [], "iat": now, "exp": now + 3600}
+        kid, secret = platform.signing_key()
+        token = jwt.encode({**claims, "roles": ["user", *roles]}, secret, "HS256", headers={"kid": str(kid)})
+        return cls(user_id, display_name, token)
+
+    @property
+    def session_id(self) -> str:
+        claims = jwt.decode(self.token, options={"verify_signature": False})
+        return str(claims["sid"])
 
 
 class Person:
@@ -236,3 +272,25 @@ class Person:
         pair = answer.expect(200)
         self.access_token, self.refresh_token = pair["accessToken"], pair["refreshToken"]
         return pair
+
+
+class Inbox:
+    """A queue of events, read from the beginning to the end."""
+
+    def __init__(self, sqs: Any, url: str) -> None:
+        self._sqs = sqs
+        self._url = url
+        self._events: list[dict[str, Any]] = []
+
+    def of(self, person: Person, event_type: str) -> dict[str, Any]:
+        """The first event of this type that the person caused."""
+
+        def find() -> dict[str, Any] | None:
+            reply = self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+            for message in reply.get("Messages", []):
+                self._events.append(json.loads(message["Body"]))
+                self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
+            wanted = (event_type, person.user_id)
+            return next((e for e in self._events if (e["detail-type"], e["detail"]["actorId"]) == wanted), None)
+
+        return eventually(find, seconds=60)

@@ -23,7 +23,6 @@ from botocore.exceptions import ClientError
 
 from ops.cloud import Cloud, connect
 from ops.deploy import stack_of
-from ops.drift import differences
 from ops.ledger import Ledger
 from ops.root import PROJECT, Root
 from tests.e2e.support import Platform, eventually
@@ -139,7 +138,7 @@ def history(platform: Platform) -> list[Any]:
     ("what", "reason"),
     [
         ('raise RuntimeError("a bug that shows late")', "failed invocations"),
-        ('__import__("time").sleep(5)', "health is slow: p99"),
+        ('__import__("time").sleep(9)', "health is slow: p99"),
     ],
     ids=["errors", "slow"],
 )
@@ -264,7 +263,8 @@ def test_where_releases_are_gradual_an_apply_does_not_undo_one(
     newest = platform.aws("lambda").list_versions_by_function(FunctionName=FUNCTION)["Versions"][-1]["Version"]
     assert released != newest
     stack = stack_of(cloud, Root(platform.root), tmp_path)
-    shown = stack.show(stack.plan(tmp_path / "plan", "-lock=false"))
+    stack.plan(tmp_path / "plan", ["-lock=false"])
+    shown = stack.show(tmp_path / "plan")
     moved = [
         item["address"]
         for item in shown["resource_changes"]
@@ -273,7 +273,6 @@ def test_where_releases_are_gradual_an_apply_does_not_undo_one(
     assert moved == []
     stack.apply()
     assert alias(platform) == (released, {})
-    assert differences({"resource_drift": shown.get("resource_drift", [])}, emulated=True) == []
 
 
 def test_an_apply_that_would_remove_what_the_live_version_uses_is_refused(platform: Platform, tmp_path: Path) -> None:

@@ -129,6 +129,19 @@ def test_the_longest_bucket_name_fits(tmp_path: Path) -> None:
         ("bucket_suffix", "acme-", ["bucket_suffix: 'acme-'"]),
         ("lambdas.timeout", 31, ["lambdas.timeout: 31", "less than or equal to 30"]),
         ("lambdas.functions", {"ai": {"timeout": 31}}, ["lambdas.functions.ai.timeout: 31: at most 30"]),
+        ("lambdas.functions", {"ai": {"timeout": 27}}, ["lambdas.functions.ai.timeout: 27: at least 28"]),
+        (
+            "ai.gemini.base_url",
+            "http://gateway.example.com/v1",
+            ["ai.gemini.base_url: 'http://gateway.example.com/v1'"],
+        ),
+        ("ai.openai.base_url", "https://gateway.example.com/v1/", ["ai.openai.base_url"]),
+        ("ai.openai.base_url", "https://key@gateway.example.com/v1", ["ai.openai.base_url"]),
+        ("ai.openai.base_url", "https://gateway.example.com/v1?key=x", ["ai.openai.base_url"]),
+        ("ai.gemini.model", "../x y", ["ai.gemini.model: '../x y'"]),
+        ("ai.openai.reasoning_effort", "much", ["ai.openai.reasoning_effort: 'much'", "'none'"]),
+        ("ai.daily_quota", 0, ["ai.daily_quota: 0"]),
+        ("ai.anthropic", {}, ["ai.anthropic: {}: unknown key", "gemini, openai"]),
         ("lambdas.functions", {"health": {"timeout": 60}}, ["lambdas.functions.health.timeout: 60: at most 30"]),
         (
             "lambdas.functions",
@@ -137,7 +150,7 @@ def test_the_longest_bucket_name_fits(tmp_path: Path) -> None:
         ),
         *(
             ("lambdas.functions", {function: {size: 1}}, [f"lambdas.functions.{function}.{size}: 1: not given for"])
-            for function in ("authorizer", "health", "migration")
+            for function in ("authorizer", "health", "migration", "relay", "statistics", "delivery")
             for size in ("reserved_concurrency", "provisioned_concurrency")
         ),
     ],
@@ -149,6 +162,83 @@ def test_an_invalid_value_is_named_with_what_is_allowed(tmp_path: Path, path: st
     assert all(line.startswith("fifth.yml: ") for line in lines)
     for words in says:
         assert any(words in line for line in lines), (words, lines)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://gateway.example.com",
+        "https://gateway.example.com:8443/a/v1",
+        "http://127.0.0.1:11434/v1",
+        "http://localhost/v1",
+    ],
+)
+def test_any_server_may_answer_the_ai_service_by_tls_or_on_this_machine(tmp_path: Path, address: str) -> None:
+    environment = _load(tmp_path, _with("ai.openai", {"base_url": address, "reasoning_effort": None}))
+    assert (environment.ai.openai.base_url, environment.ai.openai.reasoning_effort) == (address, None)
+    assert environment.ai.gemini.base_url == "https://generativelanguage.googleapis.com/v1beta"
+
+
+def test_the_local_platform_takes_its_language_models_from_variables() -> None:
+    assert load_environment("local", variables={}).ai == load_environment("dev", variables={}).ai
+    given = {"GEMINI_BASE_URL": "http://127.0.0.1:1/v1beta", "GEMINI_MODEL": "a", "OPENAI_MODEL": "b"}
+    ai = load_environment("local", variables=given).ai
+    assert (ai.gemini.base_url, ai.gemini.model, ai.openai.model) == ("http://127.0.0.1:1/v1beta", "a", "b")
+
+
+MAIL = {"protocol": "email", "endpoint": "shop@example.com", "events": ["ListingSold"]}
+QUEUE = {
+    "protocol": "sqs",
+    "endpoint": "arn:aws:sqs:us-east-1:111122223333:audit",
+    "events": ["UserRegistered", "PasswordChanged"],
+}
+
+
+def test_who_is_told_of_events_is_configuration(tmp_path: Path) -> None:
+    assert _load(tmp_path, yaml.safe_dump(VALID)).notifications.subscriptions == []
+    subscriptions = _load(tmp_path, _with("notifications.subscriptions", [MAIL, QUEUE])).notifications.subscriptions
+    assert [item.protocol for item in subscriptions] == ["email", "sqs"]
+    assert subscriptions[1].events == ["UserRegistered", "PasswordChanged"]
+
+
+@pytest.mark.parametrize(
+    ("subscription", "says"),
+    [
+        ({**MAIL, "protocol": "pigeon"}, "notifications.subscriptions.1.protocol: 'pigeon'"),
+        ({**MAIL, "events": ["PostUnliked"]}, "notifications.subscriptions.1.events.0: 'PostUnliked'"),
+        ({**MAIL, "events": []}, "notifications.subscriptions.1.events: []"),
+        ({**MAIL, "filter": "all"}, "notifications.subscriptions.1.filter: 'all': unknown key"),
+        (
+            {**MAIL, "endpoint": "nobody"},
+            "notifications.subscriptions.1.endpoint: nobody: for protocol email an address",
+        ),
+        (
+            {**QUEUE, "endpoint": "https://example.com"},
+            "notifications.subscriptions.1.endpoint: https://example.com: for",
+        ),
+        (
+            {**MAIL, "protocol": "https", "endpoint": "http://example.com/"},
+            "notifications.subscriptions.1.endpoint: http:",
+        ),
+        (
+            {**MAIL, "protocol": "lambda", "endpoint": "tell"},
+            "notifications.subscriptions.1.endpoint: tell: for protocol",
+        ),
+        (MAIL, "notifications.subscriptions.1.endpoint: shop@example.com: subscribed once"),
+    ],
+)
+def test_a_subscription_that_could_not_be_made_is_named(
+    tmp_path: Path, subscription: dict[str, Any], says: str
+) -> None:
+    lines = _refused(tmp_path, notifications={"subscriptions": [MAIL, subscription]})
+    assert len(lines) == 1
+    assert lines[0].startswith(says)
+
+
+def test_subscriptions_are_checked_beside_other_mistakes(tmp_path: Path) -> None:
+    subscriptions = [{**MAIL, "endpoint": "nobody"}]
+    lines = _refused(tmp_path, log_level="loud", notifications={"subscriptions": subscriptions})
+    assert [line.partition(":")[0] for line in lines] == ["log_level", "notifications.subscriptions.0.endpoint"]
 
 
 def _refused(directory: Path, **sections: Any) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from lambdas.common.caller import CAPABILITIES, Caller
 from lambdas.common.keys import Key
+from lambdas.common.sessions import ActiveSession
 
 NOW = 1_800_000_000.0
 REGION = "us-east-1"
@@ -41,11 +42,12 @@ class FakeKeys:
 class FakeSessions:
     """All sessions but the revoked ones are alive."""
 
-    def __init__(self) -> None:
+    def __init__(self, display_name: str = "Ann") -> None:
         self.revoked: set[str] = set()
+        self.display_name = display_name
 
-    def is_active(self, session_id: str, user_id: str) -> bool:
-        return session_id not in self.revoked
+    def find(self, session_id: str, user_id: str) -> ActiveSession | None:
+        return None if session_id in self.revoked else ActiveSession(self.display_name)
 
 
 def caller(*roles: str, expires_at: float = NOW + 900) -> Caller:

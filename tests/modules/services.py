@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +20,12 @@ from modules.base.bucket import Bucket
 from modules.base.connections import CacheConnection, DatabaseConnection
 from modules.base.function import FunctionNetwork, LambdaFunction
 from modules.base.naming import Names
+from modules.base.queue import Queue
 from modules.base.service import ServicePlatform
 from modules.base.table import Table
 from modules.catalog import Catalog
 from modules.chat import Chat
+from modules.delivery import Delivery
 from modules.post import Post
 from modules.profile import Profile
 from modules.tables import TABLES
@@ -39,8 +42,12 @@ class Route:
     integration: Block
 
 
-def synthesize_services(env: Environment, artifacts: Path) -> Synthesized:
-    """The Terraform of both APIs and all services."""
+def synthesize_services(
+    env: Environment,
+    artifacts: Path,
+    more: Callable[[TerraformStack, ServicePlatform], object] = lambda _stack, _platform: None,
+) -> Synthesized:
+    """The Terraform of both APIs and all services, and of what `more` adds to them."""
 
     def build(stack: TerraformStack, env: Environment, names: Names) -> None:
         shared = function_platform(env, artifacts)
@@ -90,6 +97,16 @@ def synthesize_services(env: Environment, artifacts: Path) -> Synthesized:
             user_pool_client_id="client",
         )
         Profile(stack, "profile", platform=platform, avatars=avatars, attachments=attachments, cdn_domain="cdn.test")
+        delivery = Delivery(
+            stack,
+            "delivery",
+            platform=platform,
+            websocket_api=websocket,
+            messages=platform.tables["chat-messages"],
+            cache=cache,
+            network=network,
+            kms_key_arn="arn:aws:kms:key",
+        )
         Chat(
             stack,
             "chat",
@@ -98,9 +115,19 @@ def synthesize_services(env: Environment, artifacts: Path) -> Synthesized:
             authorizer=authorizer,
             attachments=attachments,
             cache=cache,
+            delivery=delivery,
             network=network,
         )
-        Post(stack, "post", platform=platform, attachments=attachments, cdn_domain="cdn.test")
+        deletions = Queue(
+            stack,
+            "post-deletions",
+            names=names,
+            service="post",
+            resource="deletions",
+            kms_key_arn=names.arn("kms", "key/1"),
+            alerts_topic_arn=platform.alerts_topic_arn,
+        )
+        Post(stack, "post", platform=platform, attachments=attachments, cdn_domain="cdn.test", deletions=deletions)
         Catalog(
             stack,
             "catalog",
@@ -111,6 +138,7 @@ def synthesize_services(env: Environment, artifacts: Path) -> Synthesized:
             network=network,
         )
         Ai(stack, "ai", platform=platform)
+        more(stack, platform)
         rest.deploy()
         for name, value in {
             "api_url": rest.url,
@@ -125,7 +153,7 @@ def synthesize_services(env: Environment, artifacts: Path) -> Synthesized:
 
 def _table(names: Names, name: str) -> Table:
     arn = names.arn("dynamodb", f"table/{name}-{names.environment.name}")
-    return Table(f"{name}-{names.environment.name}", arn, [f"{arn}/index/an-index"])
+    return Table(f"{name}-{names.environment.name}", arn, [f"{arn}/index/an-index"], f"{arn}/stream/1")
 
 
 def label(reference: str) -> str:

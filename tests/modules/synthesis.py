@@ -66,7 +66,20 @@ def synthesize(
 def function_platform(env: Environment, artifacts: Path) -> FunctionPlatform:
     """A function platform whose artifacts are empty files in `artifacts`."""
     made = {}
-    for function in ("auth", "profile", "chat", "post", "catalog", "ai", "authorizer", "health", "migration"):
+    for function in (
+        "auth",
+        "profile",
+        "chat",
+        "post",
+        "catalog",
+        "ai",
+        "authorizer",
+        "health",
+        "migration",
+        "relay",
+        "delivery",
+        "statistics",
+    ):
         path = artifacts / f"{function}.zip"
         path.write_bytes(b"")
         made[function] = Artifact(function, path, f"digest-of-{function}")

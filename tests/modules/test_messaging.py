@@ -7,6 +7,7 @@ import json
 import pytest
 
 from environments import Environment
+from environments.model import Notifications, Subscription
 from modules.messaging import Messaging
 from tests.modules.synthesis import Synthesized, environment, synthesize
 
@@ -58,6 +59,12 @@ def test_statistics_follow_what_changes_them(dev: Synthesized) -> None:
     assert "m_work_queue" in target["arn"]
 
 
+def test_a_deleted_post_is_brought_to_the_queue_of_deletions(dev: Synthesized) -> None:
+    assert _events(dev, "post-deletions-rule-dev") == {"PostDeleted"}
+    target = dev.one("aws_cloudwatch_event_target", target_id="deletions")
+    assert "m_deletions_queue" in target["arn"]
+
+
 def test_notifications_are_published_whole(dev: Synthesized) -> None:
     assert {"CommentCreated", "MessageSent", "SellerContacted"} <= _events(dev, "platform-notifications-rule-dev")
     target = dev.one("aws_cloudwatch_event_target", target_id="notifications")
@@ -79,14 +86,17 @@ def test_only_the_rules_send_to_the_queues(dev: Synthesized) -> None:
         return [s["Condition"]["ArnEquals"]["aws:SourceArn"] for s in allowed]
 
     assert sources("profile-events-queue-dev") == [f"{RULES}profile-events-rule-dev"]
+    assert sources("post-deletions-queue-dev") == [f"{RULES}post-deletions-rule-dev"]
     assert sources("platform-undelivered-events-dlq-dev") == [
         f"{RULES}platform-notifications-rule-dev",
         f"{RULES}profile-events-rule-dev",
+        f"{RULES}post-deletions-rule-dev",
     ]
 
 
-def test_the_work_queue_hides_a_message_six_times_its_consumers_timeout(dev: Synthesized) -> None:
-    assert dev.one("aws_sqs_queue", name="profile-events-queue-dev")["visibility_timeout_seconds"] == 180
+@pytest.mark.parametrize("queue", ["profile-events-queue-dev", "post-deletions-queue-dev"])
+def test_a_work_queue_hides_a_message_six_times_its_consumers_timeout(dev: Synthesized, queue: str) -> None:
+    assert dev.one("aws_sqs_queue", name=queue)["visibility_timeout_seconds"] == 180
 
 
 def test_topics_are_encrypted_with_the_customer_key(dev: Synthesized) -> None:
@@ -129,8 +139,37 @@ def test_alerts_are_mailed_where_there_is_an_address(dev: Synthesized, local: Sy
     assert not local.all("aws_sns_topic_subscription")
 
 
-def test_every_dead_letter_queue_has_its_alarm(dev: Synthesized) -> None:
+@pytest.fixture(scope="module")
+def told() -> Synthesized:
+    subscriptions = [
+        Subscription(protocol="email", endpoint="shop@example.com", events=["ListingSold"]),
+        Subscription(protocol="sqs", endpoint="arn:aws:sqs:us-east-1:1:audit", events=["UserRegistered", "PostLiked"]),
+    ]
+    return _messaging(environment("dev", alert_email=None, notifications=Notifications(subscriptions=subscriptions)))
+
+
+def test_each_subscriber_is_told_of_its_events_alone(told: Synthesized) -> None:
+    found = {item["protocol"]: item for item in told.all("aws_sns_topic_subscription")}
+    assert set(found) == {"email", "sqs"}
+    for item in found.values():
+        assert "notifications-topic" in item["topic_arn"]
+        assert item["filter_policy_scope"] == "MessageBody"
+    assert found["email"]["endpoint"] == "shop@example.com"
+    assert json.loads(found["email"]["filter_policy"]) == {"detail-type": ["ListingSold"]}
+    assert json.loads(found["sqs"]["filter_policy"]) == {"detail-type": ["UserRegistered", "PostLiked"]}
+
+
+def test_a_subscriber_that_cannot_be_reached_raises_an_alarm(told: Synthesized, dev: Synthesized) -> None:
+    alarm = told.one("aws_cloudwatch_metric_alarm", metric_name="NumberOfNotificationsFailed")
+    assert alarm["dimensions"] == {"TopicName": "multitask-notifications-dev"}
+    assert not [a for a in dev.all("aws_cloudwatch_metric_alarm") if a["namespace"] == "AWS/SNS"]
+
+
+def test_every_queue_has_its_alarm(dev: Synthesized) -> None:
     assert {alarm["alarm_name"] for alarm in dev.all("aws_cloudwatch_metric_alarm")} == {
+        "profile-events-age-alarm-dev",
         "profile-events-dlq-alarm-dev",
+        "post-deletions-age-alarm-dev",
+        "post-deletions-dlq-alarm-dev",
         "platform-undelivered-events-dlq-alarm-dev",
     }

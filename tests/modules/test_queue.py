@@ -77,8 +77,15 @@ def test_without_the_capability_no_policy_denies_plain_http() -> None:
     assert "policy" not in queue.one("aws_sqs_queue", name="profile-events-dlq-dev")
 
 
+def test_a_message_that_nobody_takes_raises_the_alarm(queue: Synthesized) -> None:
+    alarm = queue.one("aws_cloudwatch_metric_alarm", alarm_name="profile-events-age-alarm-dev")
+    assert (alarm["metric_name"], alarm["statistic"]) == ("ApproximateAgeOfOldestMessage", "Maximum")
+    assert "q_queue" in alarm["dimensions"]["QueueName"]
+    assert (alarm["threshold"], alarm["alarm_actions"]) == (1800, ["topic"])
+
+
 def test_the_first_dead_letter_raises_the_alarm(queue: Synthesized) -> None:
-    alarm = queue.one("aws_cloudwatch_metric_alarm")
+    alarm = queue.one("aws_cloudwatch_metric_alarm", alarm_name="profile-events-dlq-alarm-dev")
     assert alarm["metric_name"] == "ApproximateNumberOfMessagesVisible"
     assert "dead-letters" in alarm["dimensions"]["QueueName"]
     assert (alarm["threshold"], alarm["evaluation_periods"], alarm["alarm_actions"]) == (0, 1, ["topic"])

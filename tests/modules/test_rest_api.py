@@ -117,6 +117,20 @@ def test_a_function_may_be_invoked_from_its_own_routes_of_this_stage_only(dev: S
     assert not allowed
 
 
+def test_a_functions_permissions_are_made_one_after_another(dev: Synthesized) -> None:
+    first_ones: dict[str, int] = {}
+    for permission in dev.all("aws_lambda_permission"):
+        first_ones.setdefault(permission["function_name"], 0)
+        waits_for = [name for name in permission.get("depends_on", []) if name.startswith("aws_lambda_permission.")]
+        assert len(waits_for) <= 1
+        for name in waits_for:
+            before = dev.document["resource"]["aws_lambda_permission"][name.split(".")[1]]
+            assert before["function_name"] == permission["function_name"]
+        first_ones[permission["function_name"]] += not waits_for
+    assert len(first_ones) == 8
+    assert set(first_ones.values()) == {1}
+
+
 def test_gateway_errors_are_problem_documents_with_the_status_they_name(dev: Synthesized) -> None:
     statuses = {}
     for response in dev.all("aws_api_gateway_gateway_response"):
@@ -154,8 +168,10 @@ def test_the_stage_is_traced_throttled_guarded_and_logs_no_query(dev: Synthesize
     assert stage["xray_tracing_enabled"] is True
     line = json.loads(stage["access_log_settings"]["format"])
     assert {"requestId", "time", "method", "resourcePath", "path", "status", "latency"} < set(line)
-    assert {"integrationError", "sourceIp", "userAgent", "principal", "traceId"} < set(line)
+    assert {"integrationError", "sourceIp", "userAgent", "traceId"} < set(line)
     assert line["path"] == "$context.path"
+    # With the path of an anonymous item it would name its author.
+    assert not [value for value in line.values() if "authorizer" in value]
     assert not [value for value in line.values() if re.search("query|params|header|body", value, re.IGNORECASE)]
     settings = dev.one("aws_api_gateway_method_settings")["settings"]
     # 5 reserved executions at 10 requests a second each.

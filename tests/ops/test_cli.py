@@ -25,6 +25,7 @@ VERBS = [
     "deploy",
     "env",
     "user",
+    "secrets",
     "dev",
     "release",
     "rollback",

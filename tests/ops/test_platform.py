@@ -69,6 +69,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         "publish": lambda *_: [],
         "Ledger": lambda _: SimpleNamespace(locked=lambda *_: nullcontext()),
         "Releaser": lambda *_: SimpleNamespace(settle=lambda: None, serve_checkout=lambda: world.code.append(1)),
+        "Secrets": lambda _: None,
+        "supply_provider_keys": lambda *_: None,
         "wait_until_healthy": world.wait_until_healthy,
     }
     for name, value in replaced.items():

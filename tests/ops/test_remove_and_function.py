@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -58,7 +58,7 @@ def test_a_removal_asks_empties_destroys_and_says_what_is_kept(
         done.append("destroy")
         return Apply(counts={"remove": 5})
 
-    def plan(file: Path, *options: str) -> Plan:
+    def plan(file: Path, options: Sequence[str]) -> Plan:
         done.append(" ".join(options))
         return Plan(file, {"remove": 5}, {})
 

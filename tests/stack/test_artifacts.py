@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import struct
 import subprocess
 import sys
@@ -12,13 +11,10 @@ from typing import get_args
 
 import pytest
 
+from bench.artifacts import SIZE_GOAL, lay_out_runtime
 from environments import FunctionName
 from modules.packaging import Platform, package_functions
 
-SIZE_LIMIT = 5 * 1024 * 1024
-"""Bytes of a zip: a cold start fetches and unpacks it."""
-RUNTIME_PACKAGES = ("boto3", "botocore", "jmespath", "dateutil", "s3transfer", "six", "urllib3")
-"""What AWS's Python runtime brings along (boto3 and what it needs), by the names they are imported under."""
 EM_AARCH64 = 183
 """ELF's number for arm64 (ELF for the Arm 64-bit architecture, 4.1)."""
 FUNCTIONS = get_args(FunctionName)
@@ -34,13 +30,7 @@ def artifacts() -> dict[Platform, dict[str, Path]]:
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the Lambda runtime has, and nothing else of this machine's packages."""
     folder = tmp_path_factory.mktemp("runtime")
-    for name in RUNTIME_PACKAGES:
-        spec = importlib.util.find_spec(name)
-        assert spec is not None
-        assert spec.origin is not None
-        found = Path(spec.origin)
-        source = found.parent if found.name == "__init__.py" else found
-        (folder / source.name).symlink_to(source)
+    lay_out_runtime(folder)
     return folder
 
 
@@ -68,7 +58,7 @@ def test_the_clean_interpreter_has_nothing_else(runtime: Path) -> None:
 @pytest.mark.parametrize("target", get_args(Platform))
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_artifact_is_small(artifacts: dict[Platform, dict[str, Path]], target: Platform, function: str) -> None:
-    assert artifacts[target][function].stat().st_size <= SIZE_LIMIT
+    assert artifacts[target][function].stat().st_size <= SIZE_GOAL
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from lambdas.auth.logic import (
     ACCESS_LIFETIME,
@@ -181,6 +182,15 @@ def test_roles_are_read_again_at_refresh(world: World) -> None:
     tokens = login(world)
     world.identity.add(EMAIL, PASSWORD, "admin")
     assert caller_of(world, world.service.refresh(tokens.refresh_token)).roles == {"user", "admin"}
+
+
+def test_a_session_carries_its_users_name_as_of_the_last_refresh(world: World) -> None:
+    tokens = login(world)
+    session_id = caller_of(world, tokens).session_id
+    assert world.session(session_id).display_name == "Ann"
+    world.identity.users[EMAIL] = structs.replace(world.identity.users[EMAIL], display_name="Ann B.")
+    world.service.refresh(tokens.refresh_token)
+    assert world.session(session_id).display_name == "Ann B."
 
 
 def test_spent_token_answers_its_successor_again_within_the_grace(world: World) -> None:

@@ -117,6 +117,6 @@ def test_what_the_store_revokes_the_reader_refuses(
 ) -> None:
     reader = SessionReader(dynamodb, "session_id-table", clock)
     store.add(session())
-    assert reader.is_active("s-1", "u-1")
+    assert reader.find("s-1", "u-1")
     store.revoke("s-1", "u-1")
-    assert not reader.is_active("s-1", "u-1")
+    assert reader.find("s-1", "u-1") is None

@@ -69,3 +69,10 @@ def test_revoked_session_is_401_before_any_403() -> None:
 )
 def test_rules(access: Access, who: Caller | None, expected: int) -> None:
     assert status_of(access, who) == expected
+
+
+def test_the_caller_has_the_sessions_display_name() -> None:
+    found = authenticate(AUTHENTICATED, caller("user"), FakeSessions(display_name="Ada"))
+    assert found is not None
+    assert found.display_name == "Ada"
+    assert "Ada" not in str(found.to_context())

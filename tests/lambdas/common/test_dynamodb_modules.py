@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambdas.common.dynamodb import pack, unpack
+from lambdas.common.dynamodb import batch_get, pack, unpack
 from lambdas.common.http import Request, Response
 from lambdas.common.idempotency import LEASE, RETENTION, Idempotency
 from lambdas.common.problems import Problem
 from lambdas.common.rate_limit import Limit, RateLimiter
-from lambdas.common.sessions import SessionReader
+from lambdas.common.sessions import ActiveSession, SessionReader
 from lambdas.common.tickets import LIFETIME, TicketStore
 from tests.lambdas.support import NOW, FakeClock, caller, rest_event
 
@@ -51,7 +51,61 @@ def test_active_sessions(
 ) -> None:
     name = table("session_id")
     dynamodb.put_item(TableName=name, Item=pack({"session_id": "s", "user_id": "u", "expires_at": int(expires_at)}))
-    assert SessionReader(dynamodb, name, clock).is_active(session_id, user_id) is active
+    assert (SessionReader(dynamodb, name, clock).find(session_id, user_id) is not None) is active
+
+
+def test_the_session_tells_the_display_name(dynamodb: "DynamoDBClient", table: CreateTable, clock: FakeClock) -> None:
+    name = table("session_id")
+    item = {"session_id": "s", "user_id": "u", "expires_at": int(NOW + 1)}
+    dynamodb.put_item(TableName=name, Item=pack(item))
+    dynamodb.put_item(TableName=name, Item=pack({**item, "session_id": "named", "display_name": "Ada"}))
+    reader = SessionReader(dynamodb, name, clock)
+    assert reader.find("s", "u") == ActiveSession("")  # made before sessions had names
+    assert reader.find("named", "u") == ActiveSession("Ada")
+
+
+# --- reading many items ---
+
+
+def test_a_batch_reads_in_hundreds_and_asks_again_for_what_was_left_over(
+    dynamodb: "DynamoDBClient", table: CreateTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = table("item_id")
+    for number in range(150):
+        dynamodb.put_item(TableName=name, Item=pack({"item_id": str(number), "count": number, "other": "x"}))
+    read = dynamodb.batch_get_item
+    calls: list[int] = []
+    pauses: list[float] = []
+
+    def busy(**arguments: Any) -> Any:
+        keys = arguments["RequestItems"][name]["Keys"]
+        calls.append(len(keys))
+        if len(calls) != 1:
+            return read(**arguments)
+        rest = {name: {**arguments["RequestItems"][name], "Keys": keys[60:]}}
+        arguments["RequestItems"][name]["Keys"] = keys[:60]
+        return {**read(**arguments), "UnprocessedKeys": rest}
+
+    monkeypatch.setattr(dynamodb, "batch_get_item", busy)
+    keys = [{"item_id": str(number)} for number in range(151)]
+    found = batch_get(dynamodb, name, keys, ["item_id", "count"], sleep=pauses.append)
+    assert sorted(item["count"] for item in found) == list(range(150))
+    assert {frozenset(item) for item in found} == {frozenset({"item_id", "count"})}
+    assert calls == [100, 40, 51]
+    assert len(pauses) == 1
+
+
+def test_a_batch_that_is_never_finished_is_an_outage(
+    dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        dynamodb, "batch_get_item", lambda **sent: {"Responses": {}, "UnprocessedKeys": sent["RequestItems"]}
+    )
+    pauses: list[float] = []
+    with pytest.raises(Problem) as refused:
+        batch_get(dynamodb, "busy", [{"item_id": "1"}], ["item_id"], sleep=pauses.append)
+    assert refused.value.status == 503
+    assert sum(pauses) < 2
 
 
 # --- idempotency ---

@@ -21,6 +21,7 @@ ROUTES = (
     Route("PUT", "/v1/things/special", PUBLIC, "put"),
     Route("POST", "/v1/things", PUBLIC, "post"),
     Route("GET", "/v1/mine", AUTHENTICATED, "mine"),
+    Route("GET", "/v1/hidden", AUTHENTICATED, "hidden", anonymous=True),
 )
 ORIGIN = "https://app.example.com"
 Call = Callable[..., Answer]
@@ -36,7 +37,7 @@ def mine(request: Request) -> Response:
 
 @pytest.fixture
 def operations() -> dict[str, Operation]:
-    return {"get": echo, "put": echo, "post": echo, "mine": mine}
+    return {"get": echo, "put": echo, "post": echo, "mine": mine, "hidden": mine}
 
 
 @pytest.fixture
@@ -122,6 +123,20 @@ def test_correlation_id_is_returned_and_logged(call: Call, logged: Callable[[], 
     assert line["correlation_id"] == "trace-1"
     assert (line["method"], line["route"], line["status"]) == ("GET", "/v1/things/{thingId}", 200)
     assert "secret-thing" not in json.dumps(line)
+
+
+def test_the_log_names_the_caller_unless_the_act_is_anonymous(
+    call: Call, operations: dict[str, Operation], logged: Callable[[], list[dict[str, Any]]]
+) -> None:
+    def public(request: Request) -> Response:
+        request.anonymous = False
+        return mine(request)
+
+    for path in ("/v1/mine", "/v1/hidden"):
+        call("GET", path, authorizer=caller("user").to_context())
+    operations["hidden"] = public
+    call("GET", "/v1/hidden", authorizer=caller("user").to_context())
+    assert [line.get("user_id") for line in logged()] == ["user-1", None, "user-1"]
 
 
 def test_a_failure_is_a_500_that_shows_nothing_and_is_logged(

@@ -1,4 +1,4 @@
-"""Display names of anonymous users."""
+"""Names for those who act anonymously: anonymous users, and the aliases of registered ones."""
 
 import secrets
 

@@ -1,0 +1,160 @@
+"""What a function's own code takes of a request: handler time less the time spent waiting for AWS, database and cache, by route.
+
+    python -m bench.handlers [--root .local] [--services auth post] [--rounds 200] [--json]
+
+Needs the platform that runs in a root (`make up`). Each service is built in this process from its deployed function's variables and called with
+whole API Gateway events against that platform; calls that leave the process are timed and taken off, with all that their clients do to make and
+read them. The calls of a round are in bench/scenarios.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib
+import io
+import json
+import os
+import statistics
+import sys
+import threading
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from bench.scenarios import SCENARIOS, Caller
+from ops.root import DEFAULT_ROOT, Root
+from tests.e2e.support import Platform, User
+from tests.lambdas.support import rest_event
+
+OUTSIDE = (
+    ("botocore.client", "BaseClient", ("_make_api_call",)),
+    ("pg8000.core", "CoreConnection", ("__init__", "execute_simple", "execute_unnamed", "execute_named")),
+    ("valkey.connection", "Connection", ("connect", "send_packed_command", "read_response")),
+    ("redis.connection", "Connection", ("connect", "send_packed_command", "read_response")),
+    ("urllib3.connectionpool", "HTTPConnectionPool", ("urlopen",)),
+    ("time", "sleep", ()),
+)
+"""What leaves the process: module, class (or function) and methods."""
+
+
+class Stopwatch:
+    """Adds up the time that one thread spends outside; a call within such a call counts once."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+        self.outside = 0.0
+
+    def install(self) -> None:
+        """Puts itself around everything in OUTSIDE, for the rest of the process."""
+        for module_name, name, methods in OUTSIDE:
+            module = importlib.import_module(module_name)
+            owner = getattr(module, name) if methods else module
+            for method in methods or (name,):
+                setattr(owner, method, self._timed(getattr(owner, method)))
+
+    def _timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def timed(*arguments: Any, **named: Any) -> Any:
+            if getattr(self._local, "inside", False):
+                return function(*arguments, **named)
+            self._local.inside, begun = True, time.perf_counter()
+            try:
+                return function(*arguments, **named)
+            finally:
+                self._local.inside = False
+                self.outside += time.perf_counter() - begun
+
+        return timed
+
+
+class Session:
+    """Calls one service as one user, and keeps the seconds of its own code by route."""
+
+    def __init__(self, platform: Platform, service: str, stopwatch: Stopwatch) -> None:
+        self.platform = platform
+        self.seconds: dict[str, list[float]] = defaultdict(list)
+        self._stopwatch = stopwatch
+        name = f"{service}-lambda-local"
+        configuration = platform.aws("lambda").get_function_configuration(FunctionName=name, Qualifier="live")
+        variables = {**configuration["Environment"]["Variables"], "LOG_LEVEL": "INFO"}
+        os.environ.update(variables)
+        self._handle = importlib.import_module(f"lambdas.{service}.handler").build(variables)
+        self.user = User.made(platform, "Ann Example")
+
+    def call(self, method: str, route: str, body: object = None, *, user: User | None = None, **more: Any) -> Any:
+        """The answer's JSON. Names in more than `query`, `headers` and `token` fill the route's `{parameters}`."""
+        query, headers, token = (more.pop(name, None) for name in ("query", "headers", "token"))
+        who = user or self.user
+        context = {"sub": who.user_id, "sid": who.session_id, "roles": "user", "cap": "", "exp": str(2**33)}
+        sent = {**(headers or {}), **({"Authorization": f"Bearer {token}"} if token else {})}
+        event = rest_event(
+            method,
+            route.format(**more),
+            body,
+            headers=sent,
+            query=query,
+            authorizer=None if token else context,
+            source_ip=str(uuid.uuid4()),  # the limits on attempts are not what is measured
+        )
+        outside, begun = self._stopwatch.outside, time.perf_counter()
+        answer = self._handle(event, None)
+        elapsed = time.perf_counter() - begun - (self._stopwatch.outside - outside)
+        assert answer["statusCode"] < 400, (method, route, answer)
+        self.seconds[f"{method} {route}"].append(elapsed)
+        return json.loads(answer["body"]) if answer["body"] else None
+
+
+def measure(platform: Platform, service: str, rounds: int, stopwatch: Stopwatch) -> Mapping[str, list[float]]:
+    """The seconds of each route's calls, without those of a first round."""
+    session = Session(platform, service, stopwatch)
+    scenario: Callable[[Caller], None] = SCENARIOS[service]
+    scenario(session)
+    session.seconds.clear()
+    for _ in range(rounds):
+        scenario(session)
+    return session.seconds
+
+
+def main() -> None:
+    """Measures and prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, default=DEFAULT_ROOT, help="of the platform (default: .local)")
+    parser.add_argument("--services", nargs="*", default=list(SCENARIOS), help="(default: all that have scenarios)")
+    parser.add_argument("--rounds", type=int, default=200, help="(default: 200)")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    arguments = parser.parse_args()
+
+    platform = Platform.of(Root(arguments.root).path.resolve(), own=False)
+    os.environ.update(platform.cloud.variables)
+    os.environ.setdefault("AWS_ENDPOINT_URL", platform.cloud.endpoint or "")
+    stopwatch = Stopwatch()
+    stopwatch.install()
+    measured: dict[str, dict[str, dict[str, float]]] = {}
+    for service in arguments.services:
+        with redirect_stdout(io.StringIO()):  # the functions' logs: writing them is part of the time
+            seconds = measure(platform, service, arguments.rounds, stopwatch)
+        measured[service] = {route: _figures(values) for route, values in seconds.items()}
+    if arguments.json:
+        print(json.dumps(measured, indent=2))
+        return
+    print(f"{'route':<55} {'p50 (ms)':>9} {'p99 (ms)':>9}")
+    for routes in measured.values():
+        for route, figures in routes.items():
+            print(f"{route:<55} {figures['p50']:>9.2f} {figures['p99']:>9.2f}")
+
+
+def _figures(seconds: list[float]) -> dict[str, float]:
+    """Milliseconds."""
+    if len(seconds) < 2:
+        sys.exit("At least two rounds, please: a percentile of one call says nothing")
+    percentiles = statistics.quantiles(seconds, n=100, method="inclusive")
+    return {"p50": percentiles[49] * 1000, "p99": percentiles[98] * 1000}
+
+
+if __name__ == "__main__":
+    main()

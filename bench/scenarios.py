@@ -1,0 +1,103 @@
+"""What bench/handlers.py calls of each service, once in every round; a service that is finished has a scenario here."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import urllib3
+
+from tests.e2e.support import PASSWORD, Platform, User
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(1000)
+"""What begins as a picture does, which is all that is looked at."""
+
+
+class Caller(Protocol):
+    """Calls a service; what the call's own code takes is kept by route."""
+
+    platform: Platform
+    user: User
+
+    def call(self, method: str, route: str, body: object = None, *, user: User | None = None, **more: Any) -> Any: ...
+
+
+def auth(session: Caller) -> None:
+    """An account from its registration to a new password, and a visitor."""
+    call, v1 = session.call, "/v1/auth"
+    email = f"bench-{uuid.uuid4().hex}@example.com"
+    call("POST", f"{v1}/register", {"email": email, "password": PASSWORD, "displayName": "Ann Example"})
+    call("POST", f"{v1}/resend-confirmation", {"email": email})
+    code = session.platform.code_mailed_to(email)
+    call("POST", f"{v1}/confirm", {"email": email, "code": code})
+    tokens = call("POST", f"{v1}/login", {"email": email, "password": PASSWORD})
+    tokens = call("POST", f"{v1}/refresh", {"refreshToken": tokens["refreshToken"]})
+    token = tokens["accessToken"]
+    call("GET", f"{v1}/me", token=token)
+    call("GET", f"{v1}/sessions", token=token)
+    other = call("POST", f"{v1}/login", {"email": email, "password": PASSWORD})["accessToken"]
+    [session_id] = [s["sessionId"] for s in call("GET", f"{v1}/sessions", token=token)["items"] if not s["current"]]
+    call("DELETE", f"{v1}/sessions/{{sessionId}}", token=token, sessionId=session_id)
+    assert other != token
+    passwords = {"currentPassword": PASSWORD, "newPassword": "Better-horse-2"}
+    call("POST", f"{v1}/change-password", passwords, token=token)
+    call("POST", f"{v1}/forgot-password", {"email": email})
+    code = session.platform.code_mailed_to(email)
+    call("POST", f"{v1}/reset-password", {"email": email, "code": code, "newPassword": PASSWORD})
+    visitor = call("POST", f"{v1}/anonymous", {})
+    call("POST", f"{v1}/logout", {}, token=visitor["accessToken"])
+
+
+def profile(session: Caller) -> None:
+    """A profile's whole life, its avatar's included."""
+    call, v1 = session.call, "/v1/profile"
+    version = call("GET", v1)["version"]
+    whole = {
+        "displayName": "Ann Example",
+        "bio": f"Words {version}. " * 20,
+        "location": "Here",
+        "timezone": "Asia/Tokyo",
+        "socialLinks": {"web": "https://ann.example.com", "code": "https://code.example.com/ann"},
+        "interests": ["chess", "go", "poetry"],
+    }
+    call("PUT", v1, whole, headers={"If-Match": f'"{version}"'})
+    call("PATCH", v1, {"bio": "Other words.", "socialLinks": {"code": None}})
+    call("GET", f"{v1}/{{userId}}", userId=session.user.user_id)
+    signed = call("POST", f"{v1}/avatar", {"contentType": "image/png", "contentLength": len(PNG)})
+    form = signed["upload"]
+    urllib3.request("POST", form["url"], fields={**form["fields"], "file": ("picture", PNG)})
+    call("PUT", f"{v1}/avatar", {"key": signed["key"]})
+    call("DELETE", f"{v1}/avatar")
+    privacy = call("GET", f"{v1}/privacy")
+    other = "private" if privacy["bio"] == "public" else "public"
+    call("PUT", f"{v1}/privacy", {**privacy, "bio": other})
+    preferences = call("GET", f"{v1}/preferences")
+    theme = "light" if preferences["theme"] == "dark" else "dark"
+    call("PUT", f"{v1}/preferences", {**preferences, "theme": theme})
+    context = {"contextType": "post", "context": str(version)}
+    call("GET", f"{v1}/alias", query=context)
+    call("POST", f"{v1}/alias/regenerate", context)
+
+
+def post(session: Caller) -> None:
+    """A post from its making to its end, and lists of twenty."""
+    call, posts, one = session.call, "/v1/posts", "/v1/posts/{postId}"
+    comments, comment = f"{one}/comments", f"{one}/comments/{{commentId}}"
+    call("POST", f"{posts}/uploads", {"contentType": "image/png", "contentLength": 1000})
+    body = {"content": "Some words. " * 50, "title": "A title", "tags": ["bench", "python"]}
+    at = {"postId": call("POST", posts, body)["postId"]}
+    call("GET", posts)
+    call("GET", one, **at)
+    call("PATCH", one, {"content": "Other words. " * 50}, headers={"If-Match": '"1"'}, **at)
+    call("PUT", f"{one}/like", **at)
+    call("DELETE", f"{one}/like", **at)
+    made = call("POST", comments, {"content": "Some words.", "isAnonymous": True}, **at)
+    call("GET", comments, **at)
+    below = {**at, "commentId": made["commentId"]}
+    call("PATCH", comment, {"content": "Other words."}, **below)
+    call("DELETE", comment, **below)
+    call("DELETE", one, **at)
+
+
+SCENARIOS: Mapping[str, Callable[[Caller], None]] = {"auth": auth, "profile": profile, "post": post}

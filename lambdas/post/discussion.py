@@ -1,0 +1,150 @@
+"""What the post service does with comments: it knows no HTTP event."""
+
+from msgspec import UNSET, structs
+
+from lambdas.common.caller import Caller
+from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id, timestamp
+from lambdas.common.preconditions import IfMatch
+from lambdas.common.problems import FieldError, Problem
+from lambdas.post.announcements import comment_data
+from lambdas.post.authorship import Authorship, shown_id
+from lambdas.post.comments import CommentStore, ParentDeletedError
+from lambdas.post.logic import Events, existing, no_such_post
+from lambdas.post.models import MAX_DEPTH, CommentView, CreateComment, UpdateComment
+from lambdas.post.posts import DeletedError, PostStore
+from lambdas.post.records import Comment, Post, position
+
+_TRIES = 5
+
+
+class CommentService:
+    """Each method is one call of the API. All raise Problem as the API contract says."""
+
+    def __init__(
+        self,
+        *,
+        posts: PostStore,
+        comments: CommentStore,
+        authorship: Authorship,
+        events: Events,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._posts = posts
+        self._comments = comments
+        self._authorship = authorship
+        self._events = events
+        self._clock = clock
+
+    def list_comments(
+        self, caller: Caller, post_id: str, count: int, after: str | None
+    ) -> tuple[list[CommentView], str | None]:
+        """A page, oldest first, and the position of the next one."""
+        existing(self._posts, post_id)
+        found = self._comments.oldest(post_id, count, after)
+        names = self._authorship.names(found.comments, caller)
+        return [_view(c, n) for c, n in zip(found.comments, names, strict=True)], found.position
+
+    def create(self, caller: Caller, post_id: str, body: CreateComment) -> CommentView:
+        anonymous = self._authorship.is_anonymous_act(caller, body.is_anonymous)
+        post = existing(self._posts, post_id)
+        depth = 1 if body.parent_id is None else self._depth_below(post, body.parent_id)
+        byline = self._authorship.of_comment(caller, post, anonymous=anonymous)
+        comment_id, now = new_id(), self._clock()
+        comment = Comment(
+            comment_id=comment_id,
+            post_id=post_id,
+            parent_id=body.parent_id,
+            depth=depth,
+            content=body.content,
+            created_at=position(now, comment_id),
+            updated_at=timestamp(now),
+            version=1,
+            **structs.asdict(byline),
+        )
+        event = self._events.put("CommentCreated", actor_id=comment.actor_id, data=comment_data(comment, post))
+        try:
+            self._comments.add(comment, caller.user_id, event)
+        except DeletedError:
+            raise no_such_post() from None
+        except ParentDeletedError:
+            raise _no_such_parent() from None
+        return self._seen_by(caller, comment)
+
+    def update(
+        self, caller: Caller, post_id: str, comment_id: str, body: UpdateComment, if_match: IfMatch
+    ) -> CommentView:
+        for _ in range(_TRIES):
+            before = self._find(post_id, comment_id)
+            self._authorship.check_author(caller, before, comment_id)
+            if_match.check(before.version)
+            if body.content is UNSET or body.content == before.content:
+                return self._seen_by(caller, before)
+            after = structs.replace(
+                before,
+                content=body.content,
+                version=before.version + 1,
+                updated_at=timestamp(self._clock()),
+                is_edited=True,
+            )
+            try:
+                if self._comments.replace(before, after):
+                    return self._seen_by(caller, after)
+            except DeletedError:
+                raise no_such_post() from None
+        raise Problem.unavailable()
+
+    def delete(self, caller: Caller, post_id: str, comment_id: str) -> bool:
+        """Deletes a comment; its replies stay. Tells whether that was an anonymous author's act."""
+        comment = self._find(post_id, comment_id)
+        actor_id = self._authorship.deleting_actor(caller, comment, comment_id)
+        event = self._events.put("CommentDeleted", actor_id=actor_id, data=comment_data(comment))
+        try:
+            removed = self._comments.remove(comment, event)
+        except DeletedError:
+            raise no_such_post() from None
+        if not removed:
+            raise no_such_comment()
+        return actor_id == comment.alias_id
+
+    def _find(self, post_id: str, comment_id: str) -> Comment:
+        existing(self._posts, post_id)
+        comment = self._comments.find(comment_id)
+        if comment is None or comment.post_id != post_id:
+            raise no_such_comment()
+        return comment
+
+    def _depth_below(self, post: Post, parent_id: str) -> int:
+        parent = self._comments.find(parent_id)
+        if parent is None or parent.post_id != post.post_id:
+            raise _no_such_parent()
+        if parent.depth >= MAX_DEPTH:
+            raise Problem.invalid([FieldError("parentId", f"is too deep: comments have {MAX_DEPTH} levels")])
+        return parent.depth + 1
+
+    def _seen_by(self, caller: Caller, comment: Comment) -> CommentView:
+        return _view(comment, self._authorship.names([comment], caller)[0])
+
+
+def _view(comment: Comment, name: str) -> CommentView:
+    return CommentView(
+        comment_id=comment.comment_id,
+        post_id=comment.post_id,
+        parent_id=comment.parent_id,
+        depth=comment.depth,
+        author_id=shown_id(comment),
+        author_name=name,
+        content=comment.content,
+        created_at=comment.created,
+        updated_at=comment.updated_at,
+        is_edited=comment.is_edited,
+        is_anonymous=comment.is_anonymous,
+        version=comment.version,
+    )
+
+
+def no_such_comment() -> Problem:
+    return Problem.not_found("There is no such comment.", "comment_not_found")
+
+
+def _no_such_parent() -> Problem:
+    return Problem.invalid([FieldError("parentId", "must be the id of a comment on this post")])

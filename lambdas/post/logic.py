@@ -1,0 +1,226 @@
+"""What the post service does with posts and likes: it knows no HTTP event."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from msgspec import UNSET, structs
+
+from lambdas.common.caller import Caller
+from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id, timestamp
+from lambdas.common.preconditions import IfMatch
+from lambdas.common.problems import FieldError, Problem
+from lambdas.common.transactions import Entry
+from lambdas.common.uploads import SignedUpload
+from lambdas.post.announcements import post_data
+from lambdas.post.authorship import Authorship, shown_id
+from lambdas.post.images import ImageStore
+from lambdas.post.likes import NOTHING, Engagement, LikeStore
+from lambdas.post.models import CreatePost, PostQuery, PostView, UpdatePost
+from lambdas.post.posts import DeletedError, PostStore, Slice
+from lambdas.post.records import Post, position, tag_key
+from lambdas.post.timeline import bucket
+
+_TRIES = 5
+"""Times that a write is tried which others get before: each time that one loses, somebody else's has succeeded."""
+
+
+class Events(Protocol):
+    def put(self, event_type: str, *, actor_id: str, data: Mapping[str, Any]) -> Entry: ...
+
+
+class PostService:
+    """Each method is one call of the API. All raise Problem as the API contract says."""
+
+    def __init__(
+        self,
+        *,
+        posts: PostStore,
+        likes: LikeStore,
+        images: ImageStore,
+        authorship: Authorship,
+        events: Events,
+        image_url: Callable[[str], str],
+        shards: int,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """`image_url` gives the address of an image's key; `shards` says over how many a month's posts are spread."""
+        self._posts = posts
+        self._likes = likes
+        self._images = images
+        self._authorship = authorship
+        self._events = events
+        self._image_url = image_url
+        self._shards = shards
+        self._clock = clock
+
+    def create_upload(self, caller: Caller, content_type: str, content_length: int) -> SignedUpload:
+        return self._images.sign(caller.user_id, content_type, content_length)
+
+    def list_posts(self, caller: Caller, query: PostQuery, before: str | None) -> tuple[list[PostView], str | None]:
+        """A page, newest first, and the position of the next one."""
+        found = self._slice(query, before)
+        counted = self._engagement(caller, found.posts)
+        names = self._authorship.names(found.posts, caller)
+        views = [self._view(p, n, counted[p.post_id]) for p, n in zip(found.posts, names, strict=True)]
+        return views, found.position
+
+    def create(self, caller: Caller, body: CreatePost) -> PostView:
+        anonymous = self._authorship.is_anonymous_act(caller, body.is_anonymous)
+        post_id, now = new_id(), self._clock()
+        images = self._images.use(caller.user_id, body.images, post_id)
+        try:
+            byline = self._authorship.of_post(caller, post_id, anonymous=anonymous)
+            created_at = position(now, post_id)
+            post = Post(
+                post_id=post_id,
+                timeline_bucket=bucket(created_at, post_id, self._shards),
+                created_at=created_at,
+                updated_at=timestamp(now),
+                title=body.title,
+                content=body.content,
+                tags=_distinct(body.tags),
+                images=images,
+                version=1,
+                **structs.asdict(byline),
+            )
+            event = self._events.put("PostCreated", actor_id=post.actor_id, data=post_data(post))
+            self._posts.add(post, caller.user_id, event)
+        except Exception:
+            self._images.remove(images)
+            raise
+        return self._seen_by(caller, post, NOTHING)
+
+    def get(self, caller: Caller, post_id: str) -> PostView:
+        post = self._find(post_id)
+        return self._seen_by(caller, post, self._engagement(caller, [post])[post_id])
+
+    def update(self, caller: Caller, post_id: str, body: UpdatePost, if_match: IfMatch) -> PostView:
+        for _ in range(_TRIES):
+            before = self._find(post_id)
+            self._authorship.check_author(caller, before, post_id)
+            if_match.check(before.version)
+            images = before.images if body.images is UNSET else self._changed_images(caller, before, body.images)
+            after = self._changed(before, body, images)
+            if after == before:
+                break
+            if self._posts.replace(before, after):
+                self._images.remove(set(before.images) - set(images))
+                break
+            # Another change was faster: with If-Match the next check tells, without one this change comes after it.
+            self._images.remove(set(images) - set(before.images))
+        else:
+            raise Problem.unavailable()
+        return self._seen_by(caller, after, self._engagement(caller, [after])[post_id])
+
+    def delete(self, caller: Caller, post_id: str) -> bool:
+        """Deletes a post; tells whether that was an anonymous author's act."""
+        for _ in range(_TRIES):
+            post = self._find(post_id)
+            actor_id = self._authorship.deleting_actor(caller, post, post_id)
+            event = self._events.put("PostDeleted", actor_id=actor_id, data=post_data(post))
+            if self._posts.bury(post, timestamp(self._clock()), actor_id, event):
+                return actor_id == post.alias_id
+        raise Problem.unavailable()
+
+    def like(self, caller: Caller, post_id: str) -> None:
+        self._like(caller, post_id, liked=True)
+
+    def unlike(self, caller: Caller, post_id: str) -> None:
+        self._like(caller, post_id, liked=False)
+
+    def _like(self, caller: Caller, post_id: str, *, liked: bool) -> None:
+        post = self._find(post_id)
+        if self._likes.engagement([post_id], caller.user_id)[post_id].liked == liked:
+            return  # a repeat: cheaper than a transaction that is refused, and in nobody's way
+        event_type, change = ("PostLiked", self._likes.add) if liked else ("PostUnliked", self._likes.remove)
+        try:
+            change(post_id, caller.user_id, self._events.put(event_type, actor_id=caller.user_id, data=post_data(post)))
+        except DeletedError:
+            raise no_such_post() from None
+
+    def _find(self, post_id: str) -> Post:
+        return existing(self._posts, post_id)
+
+    def _slice(self, query: PostQuery, before: str | None) -> Slice:
+        match query.author_id, query.tag:
+            case None, None:
+                return self._posts.newest(query.limit, before)
+            case str(author_id), None:
+                return self._posts.of_author(author_id, query.limit, before)
+            case None, str(tag):
+                return self._posts.with_tag(tag, query.limit, before)
+            case str(author_id), str(tag):
+                return self._posts.of_author_with_tag(author_id, tag, query.limit, before)
+        raise AssertionError
+
+    def _changed(self, post: Post, body: UpdatePost, images: tuple[str, ...]) -> Post:
+        """The post with what the body gives; the same where that is what it is already."""
+        given = {f: v for f, v in structs.asdict(body).items() if v is not UNSET}
+        if body.tags is not UNSET:
+            given["tags"] = _distinct(body.tags)
+        changed = structs.replace(post, **{**given, "images": images})
+        if changed == post:
+            return post
+        now = timestamp(self._clock())
+        return structs.replace(changed, version=post.version + 1, updated_at=now, is_edited=True)
+
+    def _changed_images(self, caller: Caller, post: Post, wanted: Sequence[str]) -> tuple[str, ...]:
+        """The keys of a post's images: those that it has are named by their addresses, new ones by their upload keys."""
+        kept = {self._image_url(key): key for key in post.images}
+        new = [index for index, image in enumerate(wanted) if image not in kept]
+        try:
+            made = self._images.use(caller.user_id, [wanted[index] for index in new], post.post_id)
+        except Problem as problem:
+            # Told of the new ones alone; the caller knows them by their places in the whole list.
+            places = {f"images.{place}": f"images.{index}" for place, index in enumerate(new)}
+            if problem.errors:
+                raise Problem.invalid([FieldError(places[e.field], e.message) for e in problem.errors]) from None
+            raise
+        keys = dict(zip(new, made, strict=True))
+        return tuple(dict.fromkeys(keys[i] if i in keys else kept[image] for i, image in enumerate(wanted)))
+
+    def _engagement(self, caller: Caller, posts: Sequence[Post]) -> dict[str, Engagement]:
+        user_id = None if caller.is_anonymous else caller.user_id
+        return self._likes.engagement([post.post_id for post in posts], user_id)
+
+    def _seen_by(self, caller: Caller, post: Post, engagement: Engagement) -> PostView:
+        return self._view(post, self._authorship.names([post], caller)[0], engagement)
+
+    def _view(self, post: Post, name: str, engagement: Engagement) -> PostView:
+        return PostView(
+            post_id=post.post_id,
+            author_id=shown_id(post),
+            author_name=name,
+            title=post.title,
+            content=post.content,
+            tags=post.tags,
+            images=tuple(map(self._image_url, post.images)),
+            likes_count=engagement.likes,
+            comments_count=engagement.comments,
+            liked_by_me=engagement.liked,
+            created_at=post.created,
+            updated_at=post.updated_at,
+            is_edited=post.is_edited,
+            is_anonymous=post.is_anonymous,
+            version=post.version,
+        )
+
+
+def existing(posts: PostStore, post_id: str) -> Post:
+    """The post. Raises Problem 404."""
+    post = posts.find(post_id)
+    if post is None:
+        raise no_such_post()
+    return post
+
+
+def no_such_post() -> Problem:
+    return Problem.not_found("There is no such post.", "post_not_found")
+
+
+def _distinct(tags: Sequence[str]) -> tuple[str, ...]:
+    """Each tag once, in the spelling that came first."""
+    found: dict[str, str] = {}
+    for tag in tags:
+        found.setdefault(tag_key(tag), tag)
+    return tuple(found.values())

@@ -1,0 +1,256 @@
+"""The posts' tables: the posts themselves, found in time and by author, and the items by which they are found by tag."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct, convert, structs, to_builtins
+
+from lambdas.common.authors import AuthorStore
+from lambdas.common.clock import SYSTEM_CLOCK, Clock
+from lambdas.common.dynamodb import batch_delete, batch_get, pack, unpack
+from lambdas.common.transactions import ConditionsFailedError, Entry, Transactions
+from lambdas.post.records import Post, Tombstone, tag_key
+from lambdas.post.timeline import Item, Months, Timeline
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+TIMELINE_INDEX = "timeline-index"
+AUTHOR_INDEX = "author-posts-index"
+
+AUTHOR_READS = 5
+"""Queries that a page of one author's posts with one tag takes at most, each of AUTHOR_READ posts."""
+AUTHOR_READ = 100
+
+_ATTRIBUTES = [field.name for field in structs.fields(Post)]
+
+
+class DeletedError(Exception):
+    """The post is not there any more."""
+
+
+class Slice(Struct, frozen=True):
+    """Posts of a list, newest first, and where it goes on; None is its end. There may be fewer posts than asked for."""
+
+    posts: list[Post]
+    position: str | None
+
+
+class PostStore(Protocol):
+    """What the logic needs of the posts. A deleted post does not exist."""
+
+    def find(self, post_id: str) -> Post | None: ...
+
+    def add(self, post: Post, author_id: str, event: Entry) -> None:
+        """Stores a post with its event, and the true author of an anonymous one."""
+
+    def replace(self, before: Post, after: Post) -> bool:
+        """Stores a changed post unless it has been changed or deleted since it was read; tells whether it did."""
+
+    def bury(self, post: Post, deleted_at: str, deleted_by: str, event: Entry) -> bool:
+        """Deletes the post, for its readers at once; tells whether it was still there. What belongs to it follows (`removal`)."""
+
+    def newest(self, count: int, before: str | None) -> Slice: ...
+
+    def of_author(self, author_id: str, count: int, before: str | None) -> Slice: ...
+
+    def with_tag(self, tag: str, count: int, before: str | None) -> Slice: ...
+
+    def of_author_with_tag(self, author_id: str, tag: str, count: int, before: str | None) -> Slice: ...
+
+
+class _Partition(Struct, frozen=True):
+    """One partition of a table, or of one of its indexes; sorted by `created_at`."""
+
+    table: str
+    index: str | None
+    key: str
+    value: str
+
+
+class DynamoPostStore:
+    """Posts in DynamoDB."""
+
+    def __init__(
+        self,
+        dynamodb: "DynamoDBClient",
+        *,
+        posts: str,
+        tags: str,
+        months: Months,
+        authors: AuthorStore,
+        shards: int,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._dynamodb = dynamodb
+        self._transactions = Transactions(dynamodb)
+        self._posts = posts
+        self._tags = tags
+        self._months = months
+        self._authors = authors
+        self._timeline = Timeline(self._of_bucket, months, shards, clock)
+
+    def find(self, post_id: str) -> Post | None:
+        item = self._dynamodb.get_item(TableName=self._posts, Key=_key(post_id), ConsistentRead=True).get("Item")
+        return _post(unpack(item)) if item else None
+
+    def add(self, post: Post, author_id: str, event: Entry) -> None:
+        self._months.record(post.created_at)
+        new = {"TableName": self._posts, "ConditionExpression": "attribute_not_exists(post_id)"}
+        entries: list[Entry] = [{"Put": {**new, "Item": pack(to_builtins(post))}}, event]
+        entries += self._tagging(post, post.tags)
+        if post.is_anonymous:
+            entries.append(self._authors.put_item_entry(post.post_id, author_id))
+        self._transactions.write(entries)
+
+    def replace(self, before: Post, after: Post) -> bool:
+        old, new = ({tag_key(tag): tag for tag in post.tags} for post in (before, after))
+        unchanged = {
+            "ConditionExpression": "version = :version AND attribute_not_exists(deleted_at)",
+            "ExpressionAttributeValues": pack({":version": before.version}),
+        }
+        entries: list[Entry] = [
+            {"Put": {"TableName": self._posts, "Item": pack(to_builtins(after)), **unchanged}},
+            *self._tagging(after, [tag for key, tag in new.items() if key not in old]),
+            *(
+                {"Delete": {"TableName": self._tags, "Key": _tag_item(tag, after.created_at)}}
+                for key, tag in old.items()
+                if key not in new
+            ),
+        ]
+        return self._written(entries)
+
+    def bury(self, post: Post, deleted_at: str, deleted_by: str, event: Entry) -> bool:
+        tombstone = Tombstone(
+            post_id=post.post_id,
+            deleted_at=deleted_at,
+            deleted_by=deleted_by,
+            was_created_at=post.created_at,
+            had_tags=post.tags,
+        )
+        unchanged = {
+            # The version: a change at this moment may have brought a tag that the tombstone must know of.
+            "ConditionExpression": "version = :version AND attribute_not_exists(deleted_at)",
+            "ExpressionAttributeValues": pack({":version": post.version}),
+        }
+        put: Entry = {"Put": {"TableName": self._posts, "Item": pack(to_builtins(tombstone)), **unchanged}}
+        return self._written([put, event])
+
+    def newest(self, count: int, before: str | None) -> Slice:
+        items, position = self._timeline.newest(count, before)
+        return Slice(_posts(items), position)
+
+    def of_author(self, author_id: str, count: int, before: str | None) -> Slice:
+        items = self._of_author(author_id, before, count + 1)
+        return Slice(_posts(items[:count]), _next(items, count))
+
+    def with_tag(self, tag: str, count: int, before: str | None) -> Slice:
+        items = self._query(_Partition(self._tags, None, "tag", tag_key(tag)), before, count + 1)
+        keys = [{"post_id": item["post_id"]} for item in items[:count]]
+        found = batch_get(self._dynamodb, self._posts, keys, [*_ATTRIBUTES, "deleted_at"])
+        # The items by tag of a post that was deleted a moment ago are still there; it is not.
+        posts = sorted(_posts(found), key=lambda post: post.created_at, reverse=True)
+        return Slice(posts, _next(items, count))
+
+    def of_author_with_tag(self, author_id: str, tag: str, count: int, before: str | None) -> Slice:
+        wanted, found = tag_key(tag), list[Post]()
+        for _ in range(AUTHOR_READS):
+            items = self._of_author(author_id, before, AUTHOR_READ)
+            for post in _posts(items):
+                if wanted in map(tag_key, post.tags):
+                    found.append(post)
+                    if len(found) == count:
+                        return Slice(found, post.created_at)
+            if len(items) < AUTHOR_READ:
+                return Slice(found, None)
+            before = items[-1]["created_at"]
+        return Slice(found, before)
+
+    def alive(self, post_id: str) -> Entry:
+        """The entry that lets a transaction happen only while the post is there."""
+        condition = "attribute_exists(post_id) AND attribute_not_exists(deleted_at)"
+        return {
+            "ConditionCheck": {"TableName": self._posts, "Key": _key(post_id), "ConditionExpression": condition},
+        }
+
+    def tombstone(self, post_id: str) -> Tombstone | None:
+        """What is left of a deleted post; None when it is not deleted, or all is done."""
+        item = self._dynamodb.get_item(TableName=self._posts, Key=_key(post_id), ConsistentRead=True).get("Item")
+        found = unpack(item) if item else {}
+        return convert(found, Tombstone) if "deleted_at" in found else None
+
+    def remove_tags(self, tombstone: Tombstone) -> None:
+        """Removes the items by which a deleted post was found by tag."""
+        keys = [{"tag": tag_key(tag), "created_at": tombstone.was_created_at} for tag in tombstone.had_tags]
+        batch_delete(self._dynamodb, self._tags, keys)
+
+    def remove(self, tombstone: Tombstone) -> None:
+        """Removes a tombstone and the name behind it: the last step."""
+        gone = {"TableName": self._posts, "Key": _key(tombstone.post_id)}
+        self._transactions.write([{"Delete": gone}, self._authors.delete_item_entry(tombstone.post_id)])
+
+    def _tagging(self, post: Post, tags: Iterable[str]) -> list[Entry]:
+        return [
+            {
+                "Put": {
+                    "TableName": self._tags,
+                    "Item": _tag_item(tag, post.created_at) | pack({"post_id": post.post_id}),
+                }
+            }
+            for tag in tags
+        ]
+
+    def _written(self, entries: Sequence[Entry]) -> bool:
+        try:
+            self._transactions.write(entries)
+        except ConditionsFailedError:
+            return False
+        return True
+
+    def _of_bucket(self, bucket: str, before: str | None, count: int) -> list[Item]:
+        return self._query(_Partition(self._posts, TIMELINE_INDEX, "timeline_bucket", bucket), before, count)
+
+    def _of_author(self, author_id: str, before: str | None, count: int) -> list[Item]:
+        return self._query(_Partition(self._posts, AUTHOR_INDEX, "author_id", author_id), before, count)
+
+    def _query(self, partition: _Partition, before: str | None, count: int) -> list[Item]:
+        """Up to so many items of one partition, newest first: one query, or more where they pass a megabyte."""
+        condition, values = f"{partition.key} = :value", {":value": partition.value}
+        if before is not None:
+            condition, values = f"{condition} AND created_at < :before", {**values, ":before": before}
+        index: Any = {"IndexName": partition.index} if partition.index else {}
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=partition.table,
+            **index,
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues=pack(values),
+            ScanIndexForward=False,
+            PaginationConfig={"PageSize": count},
+        )
+        found: list[Item] = []
+        for page in pages:
+            found += [unpack(item) for item in page["Items"]]
+            if len(found) >= count:
+                break
+        return found[:count]
+
+
+def _next(items: Sequence[Item], count: int) -> str | None:
+    """The position after the first `count` items, None when there are no more."""
+    return str(items[count - 1]["created_at"]) if len(items) > count else None
+
+
+def _post(item: Mapping[str, Any]) -> Post | None:
+    return None if "deleted_at" in item else convert(item, Post)
+
+
+def _posts(items: Iterable[Mapping[str, Any]]) -> list[Post]:
+    return [post for item in items if (post := _post(item))]
+
+
+def _key(post_id: str) -> dict[str, Any]:
+    return pack({"post_id": post_id})
+
+
+def _tag_item(tag: str, created_at: str) -> dict[str, Any]:
+    return pack({"tag": tag_key(tag), "created_at": created_at})

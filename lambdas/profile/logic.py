@@ -1,0 +1,239 @@
+"""What the profile service does: it knows profiles, aliases and pictures, and no HTTP event."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import UNSET, structs
+
+from lambdas.common.aliases import Alias, ContextType
+from lambdas.common.caller import Caller
+from lambdas.common.clock import SYSTEM_CLOCK, Clock, timestamp
+from lambdas.common.logs import Logger
+from lambdas.common.preconditions import IfMatch
+from lambdas.common.problems import FieldError, Problem
+from lambdas.common.profiles import UNKNOWN_NAME, may_see
+from lambdas.common.uploads import SignedUpload, StoredObject
+from lambdas.profile.models import (
+    MAX_LINKS,
+    OwnProfile,
+    Preferences,
+    Privacy,
+    Profile,
+    ProfileView,
+    ReplaceProfile,
+    Statistics,
+    UpdateProfile,
+)
+from lambdas.profile.store import ProfileStore
+
+AVATARS = "avatars/"
+"""Where in their bucket avatars are served from."""
+
+_PRIVATE: Mapping[str, Mapping[str, Any]] = {
+    "display_name": {"display_name": None},
+    "bio": {"bio": None},
+    "avatar": {"avatar_url": None},
+    "location": {"location": None, "timezone": None},  # a time zone tells where somebody is
+    "social_links": {"social_links": {}},
+}
+"""What is emptied of a view whose viewer may not see a field. `activity_status` is for presence, of which a profile shows nothing."""
+
+_ID_LENGTH = 128
+"""Characters no id is longer than: DynamoDB takes none of more than 2,048 bytes, and an address may have anything."""
+
+_TRIES = 5  # against others who change the same profile; each lost try means that somebody else's succeeded
+
+
+class Aliases(Protocol):
+    def alias(self, user_id: str, context_type: ContextType, context: str) -> Alias: ...
+
+    def regenerate(self, user_id: str, context_type: ContextType, context: str) -> Alias: ...
+
+
+class Pictures(Protocol):
+    def sign(self, user_id: str, content_type: str, content_length: int) -> SignedUpload: ...
+
+    def use(self, user_id: str, key: str, target_prefix: str) -> StoredObject: ...
+
+    def remove(self, key: str) -> None: ...
+
+
+class ProfileService:
+    """Each method is one call of the API, and raises Problem as the API contract says."""
+
+    def __init__(
+        self,
+        *,
+        profiles: ProfileStore,
+        aliases: Aliases,
+        pictures: Pictures,
+        picture_url: Callable[[str], str],
+        logger: Logger,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """`picture_url` gives the address at which a key's object is served."""
+        self._profiles = profiles
+        self._aliases = aliases
+        self._pictures = pictures
+        self._picture_url = picture_url
+        self._logger = logger
+        self._clock = clock
+
+    def own(self, caller: Caller) -> OwnProfile:
+        """The caller's profile, made now if it was not yet."""
+        return self._own_view(self._profile(caller))
+
+    def other(self, viewer: Caller, user_id: str) -> ProfileView:
+        """A user's profile as this viewer may see it."""
+        profile = self._profiles.find(user_id) if len(user_id) <= _ID_LENGTH else None
+        if profile is None:
+            raise Problem.not_found("There is no such user.")
+        hidden: dict[str, Any] = {}
+        for field, emptied in _PRIVATE.items():
+            if not may_see(getattr(profile.privacy, field), user_id, viewer):
+                hidden |= emptied
+        return structs.replace(self._view(profile), **hidden)
+
+    def replace(self, caller: Caller, body: ReplaceProfile, if_match: IfMatch) -> OwnProfile:
+        return self._update(caller, if_match, lambda before: _changed(before, body))
+
+    def update(self, caller: Caller, body: UpdateProfile, if_match: IfMatch) -> OwnProfile:
+        return self._update(caller, if_match, lambda before: _changed(before, body))
+
+    def set_privacy(self, caller: Caller, privacy: Privacy, if_match: IfMatch) -> OwnProfile:
+        return self._update(caller, if_match, lambda before: structs.replace(before, privacy=privacy))
+
+    def set_preferences(self, caller: Caller, preferences: Preferences, if_match: IfMatch) -> OwnProfile:
+        return self._update(caller, if_match, lambda before: structs.replace(before, preferences=preferences))
+
+    def sign_avatar(self, caller: Caller, content_type: str, content_length: int) -> SignedUpload:
+        return self._pictures.sign(caller.user_id, content_type, content_length)
+
+    def set_avatar(self, caller: Caller, key: str, if_match: IfMatch) -> OwnProfile:
+        if_match.check(self._profile(caller).version)  # before anything is copied
+        stored = self._pictures.use(caller.user_id, key, AVATARS)
+        try:
+            before, after = self._change(
+                caller, if_match, lambda profile: structs.replace(profile, avatar_key=stored.key), _avatar_changed
+            )
+        except Problem:  # whose write is known not to have happened; of any other failure it is not
+            self._remove(stored.key)
+            raise
+        if before.avatar_key:
+            self._remove(before.avatar_key)
+        return self._own_view(after)
+
+    def delete_avatar(self, caller: Caller) -> None:
+        def without(profile: Profile) -> Profile:
+            # First the picture: should the rest fail, the call can be repeated, and the picture is gone for sure.
+            if profile.avatar_key:
+                self._pictures.remove(profile.avatar_key)
+            return structs.replace(profile, avatar_key=None)
+
+        self._change(caller, IfMatch(), without, _avatar_changed)
+
+    def alias(self, caller: Caller, context_type: ContextType, context: str) -> Alias:
+        return self._aliases.alias(caller.user_id, context_type, context)
+
+    def regenerate_alias(self, caller: Caller, context_type: ContextType, context: str) -> Alias:
+        return self._aliases.regenerate(caller.user_id, context_type, context)
+
+    def _profile(self, caller: Caller) -> Profile:
+        name = caller.display_name or UNKNOWN_NAME
+        if caller.is_anonymous:  # it will be gone within the hour, and cannot change anything
+            return Profile(user_id=caller.user_id, display_name=name)
+        found = self._profiles.find(caller.user_id)
+        return found or self._profiles.make(caller.user_id, name, timestamp(self._clock()))
+
+    def _update(self, caller: Caller, if_match: IfMatch, change: Callable[[Profile], Profile]) -> OwnProfile:
+        _, after = self._change(caller, if_match, change, _profile_updated)
+        return self._own_view(after)
+
+    def _change(
+        self,
+        caller: Caller,
+        if_match: IfMatch,
+        change: Callable[[Profile], Profile],
+        event: Callable[[Profile, Profile], tuple[str, dict[str, Any]]],
+    ) -> tuple[Profile, Profile]:
+        """The caller's profile before and after a change; a change that changes nothing is no new version and no event."""
+        for _ in range(_TRIES):
+            before = self._profile(caller)
+            if_match.check(before.version)
+            changed = change(before)
+            if changed == before:
+                return before, before
+            after = structs.replace(changed, version=before.version + 1)
+            event_type, data = event(before, after)
+            if self._profiles.replace(before, after, event_type, data):
+                return before, after
+        raise Problem.conflict("Others are changing this profile: repeat the request.", retry_after=1)
+
+    def _remove(self, key: str) -> None:
+        """Deletes a picture that no profile shows; failing to must not fail a request that has done what it should."""
+        try:
+            self._pictures.remove(key)
+        except (ClientError, BotoCoreError):
+            self._logger.exception("an unused avatar is left", key=key)
+
+    def _own_view(self, profile: Profile) -> OwnProfile:
+        return OwnProfile(
+            **structs.asdict(self._view(profile)),
+            privacy=profile.privacy,
+            preferences=profile.preferences,
+            version=profile.version,
+        )
+
+    def _view(self, profile: Profile) -> ProfileView:
+        return ProfileView(
+            user_id=profile.user_id,
+            display_name=profile.display_name,
+            bio=profile.bio,
+            avatar_url=self._picture_url(profile.avatar_key) if profile.avatar_key else None,
+            location=profile.location,
+            timezone=profile.timezone,
+            social_links=profile.social_links,
+            interests=profile.interests,
+            badges=profile.badges,
+            stats=Statistics(
+                # Events come in any order: what takes away may have come before what it takes away from.
+                posts_count=max(0, profile.posts_count),
+                comments_count=max(0, profile.comments_count),
+                likes_received=max(0, profile.likes_received),
+                joined_at=profile.joined_at,
+            ),
+        )
+
+
+def _changed(before: Profile, body: ReplaceProfile | UpdateProfile) -> Profile:
+    changes: dict[str, Any] = {name: value for name, value in structs.asdict(body).items() if value is not UNSET}
+    for name in ("bio", "location"):
+        if name in changes:
+            changes[name] = changes[name] or None
+    if "social_links" in changes:
+        kept = before.social_links if isinstance(body, UpdateProfile) and body.social_links is not None else {}
+        links = {**kept, **(changes["social_links"] or {})}
+        changes["social_links"] = {name: link for name, link in links.items() if link is not None}
+        if len(changes["social_links"]) > MAX_LINKS:
+            raise Problem.invalid([FieldError("socialLinks", f"must be at most {MAX_LINKS} named https addresses")])
+    if "interests" in changes:
+        changes["interests"] = list(dict.fromkeys(changes["interests"] or []))
+    return structs.replace(before, **changes)
+
+
+def _profile_updated(before: Profile, after: Profile) -> tuple[str, dict[str, Any]]:
+    """The names of what has changed; the values may be private."""
+    shown = {field.name: field.encode_name for field in structs.fields(OwnProfile)}
+    changed = [
+        shown[name]
+        for name in Profile.__struct_fields__
+        if name != "version" and getattr(after, name) != getattr(before, name)
+    ]
+    return "ProfileUpdated", {"userId": after.user_id, "version": after.version, "fields": changed}
+
+
+def _avatar_changed(_before: Profile, after: Profile) -> tuple[str, dict[str, Any]]:
+    """Without the address, which may be private."""
+    data = {"userId": after.user_id, "version": after.version, "hasAvatar": after.avatar_key is not None}
+    return "AvatarChanged", data

@@ -1,0 +1,14 @@
+"""The names of time zones."""
+
+from importlib.resources import files
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta
+
+if TYPE_CHECKING:
+    _Name = str
+else:
+    # The package's own list: the runtime's file system may have fewer zones, or none.
+    _Name = Literal[tuple(files("tzdata").joinpath("zones").read_text(encoding="ascii").split())]
+
+Timezone = Annotated[_Name, Meta(description="must be an IANA time zone, such as Europe/Berlin")]

@@ -1,0 +1,51 @@
+"""The bus as the relay sees it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lambdas.common.outbox import StoredEvent
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+
+CHUNK = 10
+"""Events in one PutEvents at most (EventBridge)."""
+
+
+class Bus(Protocol):
+    """What the logic needs of the bus."""
+
+    def publish(self, events: Sequence[StoredEvent]) -> dict[str, str]:
+        """Sends these (10 at most, none is fine); gives why by the id of each that was not taken."""
+
+
+class EventBridgeBus:
+    """The bus of an environment."""
+
+    def __init__(self, events: "EventBridgeClient", name: str) -> None:
+        self._events = events
+        self._name = name
+
+    def publish(self, events: Sequence[StoredEvent]) -> dict[str, str]:
+        if not events:
+            return {}
+        entries: Any = [
+            {
+                "EventBusName": self._name,
+                "Source": event.source,
+                "DetailType": event.event_type,
+                "Detail": event.detail,
+            }
+            for event in events
+        ]
+        try:
+            results = self._events.put_events(Entries=entries)["Entries"]
+        except (ClientError, BotoCoreError) as error:
+            return {event.event_id: type(error).__name__ for event in events}
+        return {
+            event.event_id: result["ErrorCode"]
+            for event, result in zip(events, results, strict=True)
+            if "ErrorCode" in result
+        }

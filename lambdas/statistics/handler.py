@@ -1,0 +1,36 @@
+"""The statistics function: takes events from the work queue."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from lambdas.common.clients import Clients
+from lambdas.common.consumer import Consume, QueueConsumer, lazily
+from lambdas.common.logs import create_logger
+from lambdas.common.settings import Settings, read
+from lambdas.statistics.events import Event
+from lambdas.statistics.logic import Statistics
+from lambdas.statistics.store import DynamoStore
+
+
+class StatisticsSettings(Settings, frozen=True, kw_only=True):
+    dynamodb_table_profiles: str
+    dynamodb_table_counted_events: str
+    remember_days: int
+
+
+def build(environ: Mapping[str, str]) -> Consume:
+    """The function, wired from its environment."""
+    settings = read(StatisticsSettings, environ)
+    store = DynamoStore(
+        Clients(settings.region).dynamodb,
+        settings.dynamodb_table_profiles,
+        settings.dynamodb_table_counted_events,
+        remember_days=settings.remember_days,
+    )
+    statistics = Statistics(store)
+    events = msgspec.json.Decoder(Event)
+    return QueueConsumer(lambda body: statistics.follow(events.decode(body)), create_logger(settings)).consume
+
+
+handler = lazily(build)

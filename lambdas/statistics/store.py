@@ -1,0 +1,82 @@
+"""Statistics in the profiles table, and which events they have counted."""
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
+
+from lambdas.common.clock import SYSTEM_CLOCK, Clock
+from lambdas.common.dynamodb import pack
+from lambdas.common.profiles import make_profile
+from lambdas.common.transactions import ConditionsFailedError, Transactions
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+class Change(Struct, frozen=True):
+    """How much is added to one statistic."""
+
+    statistic: str
+    amount: int
+
+
+class Store(Protocol):
+    """What the logic needs of profiles."""
+
+    def join(self, user_id: str, display_name: str, joined_at: str) -> None:
+        """Makes the profile if there is none; `joined_at` (RFC 3339) holds whoever made it first."""
+
+    def count(self, event_id: str, user_id: str, change: Change) -> None:
+        """Changes a statistic, once for each event however often it is told."""
+
+
+class DynamoStore:
+    """Profiles in DynamoDB. Only statistics are written: neither a profile's version nor anything its owner can change."""
+
+    def __init__(
+        self,
+        dynamodb: "DynamoDBClient",
+        profiles_table: str,
+        counted_events_table: str,
+        *,
+        remember_days: int,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """`remember_days`: for so long an event may come again."""
+        self._dynamodb = dynamodb
+        self._transactions = Transactions(dynamodb)
+        self._profiles = profiles_table
+        self._counted = counted_events_table
+        self._remember = remember_days * 86_400
+        self._clock = clock
+
+    def join(self, user_id: str, display_name: str, joined_at: str) -> None:
+        profile = make_profile(
+            self._dynamodb, self._profiles, user_id=user_id, display_name=display_name, joined_at=joined_at
+        )
+        if profile["joined_at"] != joined_at:  # it was made by a first read, which came earlier than this event
+            self._dynamodb.update_item(
+                TableName=self._profiles,
+                Key=pack({"user_id": user_id}),
+                UpdateExpression="SET joined_at = :joined_at",
+                ExpressionAttributeValues=pack({":joined_at": joined_at}),
+            )
+
+    def count(self, event_id: str, user_id: str, change: Change) -> None:
+        expires_at = int(self._clock()) + self._remember
+        counted: dict[str, Any] = {
+            "TableName": self._counted,
+            "Item": pack({"event_id": event_id, "expires_at": expires_at}),
+            "ConditionExpression": "attribute_not_exists(event_id)",
+        }
+        addition: dict[str, Any] = {
+            "TableName": self._profiles,
+            "Key": pack({"user_id": user_id}),
+            "UpdateExpression": "ADD #statistic :amount",
+            "ExpressionAttributeNames": {"#statistic": change.statistic},
+            "ExpressionAttributeValues": pack({":amount": change.amount}),
+        }
+        try:
+            self._transactions.write([{"Put": counted}, {"Update": addition}])
+        except ConditionsFailedError:
+            return  # counted before

@@ -1,0 +1,89 @@
+"""Takes from functions for a while what they need: permissions, and sources of events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.e2e.support import Platform
+
+Statement = dict[str, Any]
+
+
+class Role:
+    """The role of one function."""
+
+    def __init__(self, platform: Platform, function: str) -> None:
+        self._iam = platform.aws("iam")
+        self._name = {"RoleName": f"{function}-role-local", "PolicyName": f"{function}-policy-local"}
+        self._document: dict[str, Any] = self._iam.get_role_policy(**self._name)["PolicyDocument"]
+
+    @property
+    def statements(self) -> dict[str, Statement]:
+        """What the role allows, by sid."""
+        return {statement["Sid"]: statement for statement in self._document["Statement"]}
+
+    @contextmanager
+    def without(self, *sids: str) -> Iterator[None]:
+        """The role lacks these statements in the meantime."""
+        with self._holding([s for s in self._document["Statement"] if s["Sid"] not in sids]):
+            yield
+
+    @contextmanager
+    def without_action(self, sid: str, action: str) -> Iterator[None]:
+        """The role lacks one action of a statement in the meantime."""
+        kept = []
+        for statement in self._document["Statement"]:
+            if statement["Sid"] == sid:
+                actions = [one for one in actions_of(statement) if one != action]
+                if actions:
+                    kept.append({**statement, "Action": actions})
+            else:
+                kept.append(statement)
+        with self._holding(kept):
+            yield
+
+    @contextmanager
+    def _holding(self, statements: list[Statement]) -> Iterator[None]:
+        self._put({**self._document, "Statement": statements})
+        try:
+            yield
+        finally:
+            self._put(self._document)
+
+    def _put(self, document: dict[str, Any]) -> None:
+        self._iam.put_role_policy(**self._name, PolicyDocument=json.dumps(document))
+
+
+def actions_of(statement: Statement) -> list[str]:
+    """A statement's actions; IAM writes one alone as a string."""
+    action = statement["Action"]
+    return [action] if isinstance(action, str) else list(action)
+
+
+@contextmanager
+def without_source(platform: Platform, function: str, part: str) -> Iterator[None]:
+    """A function hears nothing from the source whose ARN has this part."""
+    client = platform.aws("lambda")
+    sources = client.list_event_source_mappings(FunctionName=f"{function}-lambda-local")["EventSourceMappings"]
+    [uuid] = [source["UUID"] for source in sources if part in source["EventSourceArn"]]
+    client.update_event_source_mapping(UUID=uuid, Enabled=False)
+    try:
+        yield
+    finally:
+        client.update_event_source_mapping(UUID=uuid, Enabled=True)
+
+
+@contextmanager
+def queue_attributes(platform: Platform, queue: str, **changed: str) -> Iterator[str]:
+    """A queue has other attributes for a while, so that a test need not wait for minutes; gives its address."""
+    sqs = platform.aws("sqs")
+    url = str(sqs.get_queue_url(QueueName=queue)["QueueUrl"])
+    before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(changed))["Attributes"]
+    sqs.set_queue_attributes(QueueUrl=url, Attributes=changed)
+    try:
+        yield url
+    finally:
+        sqs.set_queue_attributes(QueueUrl=url, Attributes=before)

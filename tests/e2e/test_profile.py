@@ -1,0 +1,327 @@
+"""Profiles, avatars and aliases: several people on the applied platform, with IAM enforced."""
+
+from __future__ import annotations
+
+import json
+import struct
+import uuid
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from tests.e2e.faults import Role, actions_of
+from tests.e2e.support import Answer, Api, Inbox, Person, Platform, User
+
+FIELDS = ("displayName", "bio", "avatar", "location", "socialLinks", "activityStatus")
+PUBLIC = dict.fromkeys(FIELDS, "public")
+SHOWN = {
+    "displayName": ["displayName"],
+    "bio": ["bio"],
+    "avatar": ["avatarUrl"],
+    "location": ["location", "timezone"],
+    "socialLinks": ["socialLinks"],
+    "activityStatus": [],
+}
+INJECTIONS = [
+    "<script>alert(1)</script>",
+    "'; DROP TABLE profiles; --",
+    "${jndi:ldap://example.com/x}",
+    "{{7*7}} #version :before",
+    "../../../etc/passwd",
+    '{"$ne": null}',
+    "名前 👩‍👩‍👧",
+]
+
+
+def png(size: int = 1) -> bytes:
+    """A grey picture of that many pixels each way."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", size, size, 8, 0, 0, 0, 0)
+    pixels = zlib.compress((b"\0" + b"\x80" * size) * size)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+class Profiles:
+    """/v1/profile, as one person calls it."""
+
+    def __init__(self, api: Api, token: str) -> None:
+        self._api = api
+        self.token = token
+
+    def call(self, method: str, path: str = "", body: object = None, **headers: str) -> Answer:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self._api.call(method, f"/v1/profile{path}", body, token=self.token, headers=named)
+
+    def own(self) -> Any:
+        return self.call("GET").expect(200)
+
+    def sign(self, content: bytes, content_type: str = "image/png") -> Any:
+        return self.call("POST", "/avatar", {"contentType": content_type, "contentLength": len(content)}).expect(201)
+
+    def upload(self, content: bytes, content_type: str = "image/png") -> str:
+        signed = self.sign(content, content_type)
+        assert self.post(signed, content) == 204
+        return str(signed["key"])
+
+    def post(self, signed: Any, content: bytes, **changed: str) -> int:
+        """Posts a file by a signed form, some of whose fields may be changed, and gives the status."""
+        form = signed["upload"]
+        return self._api.form({**form, "fields": {**form["fields"], **changed}}, content).status
+
+    def show_avatar(self, content: bytes) -> str:
+        return str(self.call("PUT", "/avatar", {"key": self.upload(content)}).expect(200)["avatarUrl"])
+
+
+@pytest.fixture
+def owner(platform: Platform) -> User:
+    return User.made(platform, "Ada Example")
+
+
+@pytest.fixture
+def mine(api: Api, owner: User) -> Profiles:
+    return Profiles(api, owner.token)
+
+
+@pytest.fixture
+def theirs(platform: Platform, api: Api) -> Profiles:
+    return Profiles(api, User.made(platform, "Bob Example").token)
+
+
+@pytest.fixture
+def visitor(api: Api) -> Profiles:
+    """An anonymous user."""
+    return Profiles(api, api.post("/v1/auth/anonymous", {}).expect(201)["accessToken"])
+
+
+@pytest.fixture
+def cdn(platform: Platform) -> Any:
+    """Gets an address of the cdn, by its Host header: not every resolver knows names below localhost."""
+    edge = Api(platform.cloud.endpoint or "")
+
+    def get(address: str) -> Answer:
+        parts = urlsplit(address)
+        assert address.startswith(platform.outputs["cdn_url"] + "/")
+        return edge.get(parts.path, headers={"Host": parts.netloc})
+
+    return get
+
+
+def test_a_profile_from_first_read_to_change(mine: Profiles, owner: User) -> None:
+    answer = mine.call("GET")
+    first = answer.expect(200)
+    assert (first["userId"], first["displayName"]) == (owner.user_id, owner.display_name)
+    assert first["stats"].keys() == {"postsCount", "commentsCount", "likesReceived", "joinedAt"}
+    assert answer.headers["ETag"] == f'"{first["version"]}"'
+
+    body = {
+        "displayName": "Ada L.",
+        "bio": "Two\nlines",
+        "location": "London",
+        "timezone": "Europe/London",
+        "socialLinks": {"web": "https://ada.example.com"},
+        "interests": ["engines", "numbers"],
+    }
+    replaced = mine.call("PUT", "", body, If_Match=answer.headers["ETag"]).expect(200)
+    assert replaced == {**replaced, **body, "version": first["version"] + 1}
+    mine.call("PUT", "", body, If_Match=answer.headers["ETag"]).problem(412, "stale_version")
+    patch = {"bio": None, "socialLinks": {"code": "https://code.example.com"}}
+    patched = mine.call("PATCH", "", patch).expect(200)
+    assert (patched["bio"], patched["location"], len(patched["socialLinks"])) == (None, "London", 2)
+    assert mine.own() == patched
+
+
+def test_of_many_changes_of_one_version_one_wins(mine: Profiles) -> None:
+    version = mine.own()["version"]
+
+    def change(number: int) -> int:
+        return mine.call("PATCH", "", {"bio": f"writer {number}"}, If_Match=f'"{version}"').status
+
+    with ThreadPoolExecutor(4) as pool:
+        statuses = sorted(pool.map(change, range(4)))
+    assert statuses == [200, *[412] * 3]
+    assert mine.own()["version"] == version + 1
+
+
+def test_others_see_what_the_owner_lets_them(mine: Profiles, theirs: Profiles, visitor: Profiles, owner: User) -> None:
+    links = {"web": "https://ada.example.com"}
+    texts = {"bio": "About", "location": "London", "timezone": "Europe/London", "socialLinks": links}
+    mine.call("PATCH", "", texts).expect(200)
+    mine.show_avatar(png())
+    own = mine.own()
+    whole = {name: own[name] for names in SHOWN.values() for name in names}
+    assert all(whole.values())
+    seen_by = {"public": {mine, theirs, visitor}, "authenticated": {mine, theirs}, "private": {mine}}
+    for field in FIELDS:
+        for visibility, insiders in seen_by.items():
+            privacy = {**PUBLIC, field: visibility}
+            assert mine.call("PUT", "/privacy", privacy).expect(200) == privacy
+            for viewer in (mine, theirs, visitor):
+                profile = viewer.call("GET", f"/{owner.user_id}").expect(200)
+                hidden = {name for name, value in whole.items() if profile[name] != value}
+                assert hidden == (set() if viewer in insiders else set(SHOWN[field])), (field, visibility)
+                assert not any(profile[name] for name in hidden)
+                assert not profile.keys() & {"privacy", "preferences", "version", "email"}
+    theirs.call("GET", "/nobody").problem(404)
+
+
+def test_privacy_and_preferences_are_ones_own(mine: Profiles, theirs: Profiles) -> None:
+    preferences = {
+        "theme": "dark",
+        "language": "de-AT",
+        "notifications": {"email": False, "push": False, "inApp": True},
+        "privacy": {"showOnlineStatus": False, "allowDirectMessages": False, "showReadReceipts": True},
+    }
+    assert mine.call("PUT", "/preferences", preferences).expect(200) == preferences
+    mine.call("PUT", "/privacy", dict.fromkeys(FIELDS, "private")).expect(200)
+    assert mine.call("GET", "/preferences").expect(200) == preferences
+    assert set(mine.call("GET", "/privacy").expect(200).values()) == {"private"}
+    assert theirs.call("GET", "/preferences").expect(200) != preferences
+    assert mine.call("PUT", "/privacy", {"bio": "public"}).wrong_fields() == set(FIELDS) - {"bio"}
+
+
+def test_an_avatar_is_uploaded_checked_and_served_at_the_edge(
+    mine: Profiles, platform: Platform, cdn: Any, owner: User
+) -> None:
+    picture = png(16)
+    signed = mine.sign(picture)
+    assert signed["key"].startswith(f"uploads/profile/{owner.user_id}/")
+    # The form is for this key, this type and this size.
+    assert mine.post(signed, picture + b"x") in {400, 403}
+    assert mine.post(signed, picture[:-1]) in {400, 403}
+    assert mine.post(signed, picture, key=f"avatars/{uuid.uuid4().hex}") == 403
+    assert mine.post(signed, picture, key=signed["key"] + "x") == 403
+    assert mine.post(signed, picture, **{"Content-Type": "text/html"}) == 403
+    assert mine.post(signed, picture, **{"x-amz-signature": "0" * 64}) == 403
+    assert mine.call("PUT", "/avatar", {"key": signed["key"]}).wrong_fields() == {"key"}  # nothing has come yet
+    assert mine.post(signed, picture) == 204
+
+    profile = mine.call("PUT", "/avatar", {"key": signed["key"]}).expect(200)
+    served = cdn(profile["avatarUrl"])
+    assert (served.status, served.body) == (200, picture)
+    assert served.headers["Content-Type"] == "image/png"
+    assert served.headers["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox" in served.headers["Content-Security-Policy"]
+    assert owner.user_id not in profile["avatarUrl"]
+    # Uploads themselves are served to nobody.
+    assert cdn(f"{platform.outputs['cdn_url']}/{signed['key']}").status in {403, 404}
+    bucket = platform.outputs["avatars_bucket"]
+    assert Api(platform.cloud.endpoint or "").get(f"/{bucket}/{signed['key']}").status == 403
+
+    newer = mine.show_avatar(png(2))
+    assert cdn(newer).body == png(2)
+    assert cdn(profile["avatarUrl"]).status in {403, 404}
+    mine.call("DELETE", "/avatar").expect(204)
+    assert mine.own()["avatarUrl"] is None
+    assert cdn(newer).status in {403, 404}
+    mine.call("DELETE", "/avatar").expect(204)
+
+
+def test_what_is_no_image_of_ones_own_is_no_avatar(mine: Profiles, theirs: Profiles) -> None:
+    for content in (b"<svg onload=alert(1)>", b"GIF89a", b"\xff\xd8\xff\xe0 a JPEG"):
+        assert mine.call("PUT", "/avatar", {"key": mine.upload(content)}).wrong_fields() == {"key"}
+    key = theirs.upload(png())
+    assert mine.call("PUT", "/avatar", {"key": key}).wrong_fields() == {"key"}
+    theirs.call("PUT", "/avatar", {"key": key}).expect(200)
+    wrong = {"contentType": "image/gif", "contentLength": 5 * 1024 * 1024 + 1}
+    assert mine.call("POST", "/avatar", wrong).wrong_fields() == {"contentType", "contentLength"}
+    assert mine.own()["avatarUrl"] is None
+
+
+def test_aliases_are_stable_by_user_and_context(mine: Profiles, theirs: Profiles, visitor: Profiles) -> None:
+    room = uuid.uuid4().hex
+    path = f"/alias?contextType=chat_room&context={room}"
+    first = mine.call("GET", path).expect(200)
+    assert (first["contextType"], first["context"]) == ("chat_room", room)
+    with ThreadPoolExecutor(4) as pool:
+        others = list(pool.map(lambda _: theirs.call("GET", path).expect(200)["aliasId"], range(4)))
+    assert len({*others}) == 1
+    assert mine.call("GET", path).expect(200) == first
+    body = {"contextType": "chat_room", "context": room}
+    again = mine.call("POST", "/alias/regenerate", body).expect(200)
+    ids = [first["aliasId"], again["aliasId"], others[0], visitor.call("GET", path).expect(200)["aliasId"]]
+    assert len({*ids}) == 4
+    assert mine.call("GET", path).expect(200) == again
+    assert mine.call("GET", "/alias?contextType=moon").wrong_fields() == {"contextType", "context"}
+
+
+def test_bodies_that_cannot_be_or_are_not_what_they_should(mine: Profiles, visitor: Profiles) -> None:
+    mine.call("PUT", "", b"{").problem(400, "malformed_json")
+    mine.call("PATCH", "", b'["bio"]').problem(400, "malformed_json")
+    mine.call("PATCH", "", b'{"bio": "' + b"x" * 1024 * 1024 + b'"}').problem(413, "body_too_large")
+    mine.call("PATCH", "", b"bio=x", Content_Type="text/plain").problem(415)
+    body = {"displayName": "A", "bio": "x" * 501, "timezone": "Mars/Olympus", "stats": {}, "userId": "x"}
+    assert mine.call("PATCH", "", body).wrong_fields() == set(body)
+    mine.call("POST", "", {}).problem(405)
+    for method, path in (("PUT", ""), ("PATCH", ""), ("POST", "/avatar"), ("PUT", "/privacy")):
+        visitor.call(method, path, {}).problem(403, "anonymous_not_allowed")
+
+
+@pytest.mark.parametrize("text", INJECTIONS)
+def test_text_is_kept_as_it_is_and_means_nothing(mine: Profiles, theirs: Profiles, owner: User, text: str) -> None:
+    body = {"displayName": text, "bio": text, "location": text, "interests": [text]}
+    mine.call("PATCH", "", body).expect(200)
+    seen = theirs.call("GET", f"/{owner.user_id}").expect(200)
+    assert {**body, "location": text} == {name: seen[name] for name in body}
+    wrong = {"timezone": text, "socialLinks": {"web": text}}
+    assert mine.call("PATCH", "", wrong).wrong_fields() == {"timezone", "socialLinks.web"}
+    assert mine.call("PUT", "/avatar", {"key": text}).wrong_fields() == {"key"}
+    assert mine.call("PUT", "/preferences", {"theme": text, "language": text}).wrong_fields() == {"theme", "language"}
+    alias = mine.call("GET", f"/alias?contextType=post&context={quote(text)}").expect(200)
+    assert alias["context"] == text
+    theirs.call("GET", f"/{quote(text, safe='')}").problem(404)
+
+
+def test_changes_go_over_the_bus_and_tell_nothing_private(
+    bus: Inbox, api: Api, person: Person, platform: Platform
+) -> None:
+    mine = Profiles(api, person.access_token)
+    body = {"displayName": "Tell-tale name", "bio": "Tell-tale bio", "location": "Tell-tale place"}
+    version = mine.call("PATCH", "", body, X_Correlation_Id="trace-of-a-profile").expect(200)["version"]
+    address = mine.show_avatar(png())
+    updated, changed = bus.of(person, "ProfileUpdated")["detail"], bus.of(person, "AvatarChanged")["detail"]
+    assert updated["correlationId"] == "trace-of-a-profile"
+    fields = ["displayName", "bio", "location"]
+    assert updated["data"] == {"userId": person.user_id, "version": version, "fields": fields}
+    assert changed["data"] == {"userId": person.user_id, "version": version + 1, "hasAvatar": True}
+    alias = mine.call("GET", "/alias?contextType=post&context=tell-tale-context").expect(200)
+    told = json.dumps([updated, changed]) + "\n".join(platform.logged("profile"))
+    for secret in ("Tell-tale", address, alias["aliasId"], "tell-tale-context", "x-amz-signature", mine.token):
+        assert secret not in told
+
+
+def test_the_function_needs_each_of_its_permissions(platform: Platform, mine: Profiles) -> None:
+    """Without any one of its actions some call fails, so that none of them is there for nothing."""
+    role = Role(platform, "profile")
+    number = iter(range(1000))
+
+    def journey() -> list[int]:
+        signed = mine.call("POST", "/avatar", {"contentType": "image/png", "contentLength": len(png())})
+        if signed.status == 201:
+            mine.post(signed.json, png())
+        key = signed.json["key"] if signed.status == 201 else "none"
+        context = uuid.uuid4().hex
+        return [
+            mine.call("GET", f"/alias?contextType=post&context={context}").status,
+            mine.call("POST", "/alias/regenerate", {"contextType": "post", "context": context}).status,
+            mine.call("PATCH", "", {"bio": f"change {next(number)}"}).status,
+            mine.call("PUT", "/avatar", {"key": key}).status,
+            mine.call("DELETE", "/avatar").status,
+        ]
+
+    right = [200, 200, 200, 200, 204]
+    assert journey() == right
+    tried = 0
+    for sid, statement in role.statements.items():
+        # Those are Lambda's own, which writes under the function's role.
+        for action in actions_of(statement) if sid not in {"Logs", "Traces"} else []:
+            with role.without_action(sid, action):
+                assert journey() != right, f"{action} in {sid} is there for nothing"
+            tried += 1
+    assert tried == 10
+    assert journey() == right

@@ -1,0 +1,20 @@
+"""A walk for each function that is finished: every route it answers and every event it takes."""
+
+from collections.abc import Mapping, Sequence
+
+from tests.e2e.walks import ai, auth, authorizer, chat, delivery, health, post, profile, relay, statistics
+from tests.e2e.walks.world import Walk
+
+WALKS: Mapping[str, Sequence[Walk]] = {
+    "ai": [ai.walk],
+    "auth": [auth.walk],
+    "authorizer": [authorizer.walk],
+    "chat": [chat.walk],
+    "delivery": [delivery.walk],
+    "health": [health.walk],
+    "post": [post.walk],
+    "profile": [profile.walk],
+    "relay": [relay.walk],
+    "statistics": [statistics.walk],
+}
+"""By function."""

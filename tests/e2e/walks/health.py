@@ -1,0 +1,13 @@
+"""health: one question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.e2e.walks.world import World
+
+
+def walk(world: World) -> Iterator[str]:
+    world.forget()  # an answer is given again for some seconds
+    world.api.get("/health").expect(200)
+    yield "GET /health"

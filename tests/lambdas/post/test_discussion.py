@@ -1,0 +1,194 @@
+"""The rules of comments, without AWS."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+import pytest
+
+from lambdas.common.preconditions import IfMatch
+from lambdas.common.problems import Problem
+from lambdas.post.models import CommentView, CreateComment, CreatePost, UpdateComment
+from tests.lambdas.post.fakes import World, person, visitor
+
+ANN, BOB, EVE, MODERATOR = person("Ann"), person("Bob"), person("Eve"), person("Mod", "moderator")
+ANY = IfMatch()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def post_id(world: World) -> str:
+    return world.service.create(ANN, CreatePost(content="Hello")).post_id
+
+
+@pytest.fixture
+def hidden_id(world: World) -> str:
+    """An anonymous post of Ann's."""
+    return world.service.create(ANN, CreatePost(content="Hello", is_anonymous=True)).post_id
+
+
+def comment(world: World, post_id: str, content: str = "Hi", who: Any = BOB, **more: Any) -> CommentView:
+    return world.discussion.create(who, post_id, CreateComment(content=content, **more))
+
+
+def refused(call: Callable[..., object], *arguments: object) -> Problem:
+    with pytest.raises(Problem) as refusal:
+        call(*arguments)
+    return refusal.value
+
+
+def test_a_comment_is_answered_as_it_was_written(world: World, post_id: str) -> None:
+    made = comment(world, post_id)
+    assert msgspec.to_builtins(made) == {
+        "commentId": made.comment_id,
+        "postId": post_id,
+        "parentId": None,
+        "depth": 1,
+        "authorId": "id-of-Bob",
+        "authorName": "Bob",
+        "content": "Hi",
+        "createdAt": "2027-01-15T08:00:00.001Z",
+        "updatedAt": "2027-01-15T08:00:00.001Z",
+        "isEdited": False,
+        "isAnonymous": False,
+        "version": 1,
+    }
+    assert world.service.get(ANN, post_id).comments_count == 1
+    assert world.events[-1] == {
+        "type": "CommentCreated",
+        "actor": "id-of-Bob",
+        "data": {
+            "postId": post_id,
+            "commentId": made.comment_id,
+            "parentId": None,
+            "isAnonymous": False,
+            "authorId": "id-of-Bob",
+            "postAuthorId": "id-of-Ann",
+        },
+    }
+
+
+def test_the_oldest_come_first(world: World, post_id: str) -> None:
+    for i in range(5):
+        comment(world, post_id, str(i))
+    first, position = world.discussion.list_comments(ANN, post_id, 3, None)
+    rest, end = world.discussion.list_comments(ANN, post_id, 3, position)
+    assert [view.content for view in (*first, *rest)] == ["0", "1", "2", "3", "4"]
+    assert end is None
+
+
+def test_replies_go_five_levels_deep(world: World, post_id: str) -> None:
+    parent: str | None = None
+    for depth in range(1, 6):
+        made = comment(world, post_id, parent_id=parent)
+        assert (made.depth, made.parent_id) == (depth, parent)
+        parent = made.comment_id
+    refusal = refused(lambda: comment(world, post_id, parent_id=parent))
+    assert (refusal.status, refusal.errors[0].field) == (422, "parentId")
+
+
+def test_a_reply_is_to_a_comment_of_the_same_post(world: World, post_id: str, hidden_id: str) -> None:
+    elsewhere = comment(world, hidden_id).comment_id
+    for parent_id in (elsewhere, "0" * 32):
+        refusal = refused(partial(comment, world, post_id, parent_id=parent_id))
+        assert (refusal.status, refusal.errors[0].field) == (422, "parentId")
+    here = comment(world, post_id).comment_id
+    world.comments.deleted_parent = True
+    assert refused(lambda: comment(world, post_id, parent_id=here)).status == 422
+
+
+def test_its_author_changes_a_comment(world: World, post_id: str) -> None:
+    made = comment(world, post_id)
+    world.comments.rivals = 1
+    body = UpdateComment(content="Changed")
+    changed = world.discussion.update(BOB, post_id, made.comment_id, body, ANY)
+    assert (changed.content, changed.version, changed.is_edited) == ("Changed", 3, True)
+    assert world.discussion.update(BOB, post_id, made.comment_id, UpdateComment(), ANY) == changed
+    stale = IfMatch(frozenset({'"1"'}))
+    assert refused(lambda: world.discussion.update(BOB, post_id, made.comment_id, body, stale)).status == 412
+    for who in (ANN, MODERATOR):
+        assert refused(world.discussion.update, who, post_id, made.comment_id, body, ANY).status == 403
+
+
+@pytest.mark.parametrize("who", [BOB, MODERATOR])
+def test_author_and_moderators_delete_a_comment_and_its_replies_stay(world: World, post_id: str, who: Any) -> None:
+    made = comment(world, post_id)
+    reply = comment(world, post_id, parent_id=made.comment_id)
+    assert refused(lambda: world.discussion.delete(ANN, post_id, made.comment_id)).status == 403
+    assert world.discussion.delete(who, post_id, made.comment_id) is False
+    assert refused(lambda: world.discussion.delete(who, post_id, made.comment_id)).status == 404
+    left, _ = world.discussion.list_comments(EVE, post_id, 20, None)
+    assert [view.comment_id for view in left] == [reply.comment_id]
+    assert world.service.get(EVE, post_id).comments_count == 1
+    deleted = world.events[-1]
+    assert (deleted["type"], deleted["actor"]) == ("CommentDeleted", who.user_id)
+    assert deleted["data"]["authorId"] == "id-of-Bob"
+
+
+def test_a_comment_is_found_below_its_own_post_alone(world: World, post_id: str, hidden_id: str) -> None:
+    made = comment(world, post_id)
+    assert refused(lambda: world.discussion.delete(BOB, hidden_id, made.comment_id)).status == 404
+    assert refused(lambda: world.discussion.list_comments(BOB, "0" * 32, 20, None)).status == 404
+
+
+def test_a_post_that_is_being_deleted_is_closed(world: World, post_id: str) -> None:
+    made = comment(world, post_id)
+    world.closing.add(post_id)
+    for call in (
+        lambda: comment(world, post_id),
+        lambda: world.discussion.update(BOB, post_id, made.comment_id, UpdateComment(content="x"), ANY),
+        lambda: world.discussion.delete(BOB, post_id, made.comment_id),
+    ):
+        refusal = refused(call)
+        assert (refusal.status, refusal.code) == (404, "post_not_found")
+
+
+# --- anonymity ---
+
+
+def test_an_anonymous_comment_shows_one_alias_below_one_post(world: World, post_id: str, hidden_id: str) -> None:
+    first, second = (comment(world, post_id, is_anonymous=True) for _ in range(2))
+    assert first.author_name == second.author_name == world.aliases["id-of-Bob", "comment", post_id].display_name
+    assert comment(world, hidden_id, is_anonymous=True).author_name != first.author_name
+    assert "authorId" not in msgspec.to_builtins(first)
+    event = world.events[-2]
+    assert event["actor"] == world.aliases["id-of-Bob", "comment", post_id].alias_id
+    assert "Bob" not in str(event)
+
+
+def test_who_comments_below_an_anonymous_post_of_their_own_is_its_author_for_everybody(
+    world: World, hidden_id: str
+) -> None:
+    own = comment(world, hidden_id, who=ANN, is_anonymous=True)
+    assert own.author_name == world.service.get(EVE, hidden_id).author_name
+    assert own.author_name != comment(world, hidden_id, who=BOB, is_anonymous=True).author_name
+    assert world.events[-2]["actor"] == world.events[0]["actor"]
+    assert "Ann" not in str(world.events)
+
+
+def test_who_comments_anonymously_below_a_public_post_of_their_own_is_nobody(world: World, post_id: str) -> None:
+    own = comment(world, post_id, who=ANN, is_anonymous=True)
+    assert "Ann" not in str(own)
+    assert "id-of-Ann" not in str({**world.events[-1], "data": {**world.events[-1]["data"], "postAuthorId": None}})
+
+
+def test_its_author_changes_and_deletes_an_anonymous_comment(world: World, post_id: str) -> None:
+    made = comment(world, post_id, is_anonymous=True)
+    body = UpdateComment(content="Changed")
+    assert world.discussion.update(BOB, post_id, made.comment_id, body, ANY).is_anonymous
+    assert refused(lambda: world.discussion.update(EVE, post_id, made.comment_id, body, ANY)).status == 403
+    assert refused(lambda: world.discussion.delete(EVE, post_id, made.comment_id)).status == 403
+    assert world.discussion.delete(BOB, post_id, made.comment_id) is True
+    assert world.events[-1]["actor"] == world.aliases["id-of-Bob", "comment", post_id].alias_id
+    assert "Bob" not in str(world.events)
+
+
+def test_anonymous_users_comment_anonymously(world: World, post_id: str) -> None:
+    zoe = visitor("Zoe")
+    assert comment(world, post_id, who=zoe).is_anonymous
+    assert refused(lambda: comment(world, post_id, who=zoe, is_anonymous=False)).status == 403

@@ -1,0 +1,254 @@
+"""The rules of posts and likes, without AWS."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from lambdas.common.preconditions import IfMatch
+from lambdas.common.problems import Problem
+from lambdas.post.models import CreatePost, PostQuery, PostView, UpdatePost
+from tests.lambdas.post.fakes import World, person, visitor
+
+ANN, BOB, EVE, MODERATOR = person("Ann"), person("Bob"), person("Eve"), person("Mod", "moderator")
+ANY = IfMatch()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def post(world: World, content: str = "Hello", who: Any = ANN, **more: Any) -> PostView:
+    return world.service.create(who, CreatePost(content=content, **more))
+
+
+def refused(call: Callable[..., object], *arguments: object) -> Problem:
+    with pytest.raises(Problem) as refusal:
+        call(*arguments)
+    return refusal.value
+
+
+def test_a_post_is_answered_as_it_was_written(world: World) -> None:
+    made = post(world, title="Title", tags=("Python", "AWS"), images=("id-of-Ann/1",))
+    answer = msgspec.to_builtins(made)
+    assert answer == {
+        "postId": made.post_id,
+        "authorId": "id-of-Ann",
+        "authorName": "Ann",
+        "title": "Title",
+        "content": "Hello",
+        "tags": ("Python", "AWS"),
+        "images": (f"https://cdn.test/images/{made.post_id}/1",),
+        "likesCount": 0,
+        "commentsCount": 0,
+        "likedByMe": False,
+        "createdAt": "2027-01-15T08:00:00.000Z",
+        "updatedAt": "2027-01-15T08:00:00.000Z",
+        "isEdited": False,
+        "isAnonymous": False,
+        "version": 1,
+    }
+    assert world.service.get(BOB, made.post_id) == made
+    assert world.events == [
+        {
+            "type": "PostCreated",
+            "actor": "id-of-Ann",
+            "data": {"postId": made.post_id, "isAnonymous": False, "authorId": "id-of-Ann"},
+        }
+    ]
+
+
+def test_names_are_the_profiles(world: World) -> None:
+    made = post(world)
+    world.names["id-of-Ann"] = "Ann B."
+    assert world.service.get(BOB, made.post_id).author_name == "Ann B."
+    views, _ = world.service.list_posts(BOB, PostQuery(), None)
+    assert views[0].author_name == "Ann B."
+
+
+def test_a_tag_counts_once_however_it_is_written(world: World) -> None:
+    assert post(world, tags=("Python", "AWS", "python", "Café", "CAFE\u0301")).tags == ("Python", "AWS", "Café")
+
+
+def test_lists_go_by_author_and_tag_and_on_from_a_position(world: World) -> None:
+    made = [post(world, str(i), BOB if i % 2 else ANN, tags=("even",) if i % 4 == 0 else ()) for i in range(9)]
+
+    def contents(query: PostQuery, before: str | None = None) -> str:
+        views, _ = world.service.list_posts(EVE, query, before)
+        return "".join(view.content for view in views)
+
+    assert contents(PostQuery()) == "876543210"
+    assert contents(PostQuery(author_id="id-of-Bob")) == "7531"
+    assert contents(PostQuery(tag="EVEN")) == "840"
+    assert contents(PostQuery(tag="even", author_id="id-of-Ann")) == "840"
+    assert contents(PostQuery(tag="even", author_id="id-of-Bob")) == ""
+    views, position = world.service.list_posts(EVE, PostQuery(limit=4), None)
+    assert [view.post_id for view in views] == [p.post_id for p in made[:4:-1]]
+    assert position is not None
+    assert contents(PostQuery(limit=4), position) == "4321"
+
+
+def test_the_author_changes_what_is_given_and_nothing_else(world: World) -> None:
+    made = post(world, title="Title", tags=("a",))
+    world.clock.advance(60)
+    changed = world.service.update(ANN, made.post_id, UpdatePost(content="Bye", title=None), ANY)
+    assert (changed.content, changed.title, changed.tags) == ("Bye", None, ("a",))
+    assert (changed.version, changed.is_edited, changed.created_at) == (2, True, made.created_at)
+    assert changed.updated_at > made.updated_at
+    assert world.service.get(BOB, made.post_id) == changed
+    assert world.service.update(ANN, made.post_id, UpdatePost(content="Bye"), ANY) == changed
+    assert world.service.update(ANN, made.post_id, UpdatePost(), ANY) == changed
+
+
+def test_nobody_else_changes_a_post(world: World) -> None:
+    made = post(world)
+    for who in (BOB, MODERATOR, visitor("Zoe")):
+        refusal = refused(world.service.update, who, made.post_id, UpdatePost(content="x"), ANY)
+        assert (refusal.status, refusal.code) == (403, "not_the_author")
+
+
+def test_a_stale_version_is_412_and_changes_nothing(world: World) -> None:
+    made = post(world)
+    world.service.update(ANN, made.post_id, UpdatePost(content="Second"), IfMatch(frozenset({'"1"'})))
+    refusal = refused(
+        lambda: world.service.update(ANN, made.post_id, UpdatePost(content="Third"), IfMatch(frozenset({'"1"'})))
+    )
+    assert refusal.status == 412
+    assert world.service.get(ANN, made.post_id).content == "Second"
+
+
+def test_a_change_that_another_one_overtakes_comes_after_it_or_is_412(world: World) -> None:
+    made = post(world, images=("id-of-Ann/1",))
+    world.posts.rivals = 2
+    changed = world.service.update(ANN, made.post_id, UpdatePost(content="Ours"), ANY)
+    assert (changed.title, changed.content, changed.version) == ("of a rival", "Ours", 4)
+    world.posts.rivals = 1
+    images = (*changed.images, "id-of-Ann/2")
+    refusal = refused(
+        lambda: world.service.update(ANN, made.post_id, UpdatePost(images=images), IfMatch(frozenset({'"4"'})))
+    )
+    assert refusal.status == 412
+    assert world.images.stored == {f"images/{made.post_id}/1"}
+    world.posts.rivals = 99
+    refusal = refused(lambda: world.service.update(ANN, made.post_id, UpdatePost(content="x"), ANY))
+    assert refusal.status == 503
+
+
+def test_images_are_kept_by_their_addresses_added_by_their_keys_and_dropped(world: World) -> None:
+    made = post(world, images=("id-of-Ann/1", "id-of-Ann/2"))
+    images = ("id-of-Ann/3", made.images[1])
+    changed = world.service.update(ANN, made.post_id, UpdatePost(images=images), ANY)
+    at = f"images/{made.post_id}/"
+    assert changed.images == (f"https://cdn.test/{at}3", f"https://cdn.test/{at}2")
+    assert world.images.stored == {f"{at}3", f"{at}2"}
+    wrong = ("id-of-Bob/1", changed.images[0], "https://elsewhere.test/x.png")
+    refusal = refused(lambda: world.service.update(ANN, made.post_id, UpdatePost(images=wrong), ANY))
+    assert [error.field for error in refusal.errors] == ["images.0", "images.2"]
+    assert world.service.update(ANN, made.post_id, UpdatePost(images=()), ANY).images == ()
+    assert world.images.stored == set()
+
+
+def test_a_post_that_cannot_be_stored_leaves_no_image(world: World) -> None:
+    world.posts.fails = True
+    with pytest.raises(ConnectionError):
+        post(world, images=("id-of-Ann/1",))
+    assert world.images.stored == set()
+    assert world.events == []
+
+
+@pytest.mark.parametrize("who", [ANN, MODERATOR, person("Root", "admin")])
+def test_author_and_moderators_delete(world: World, who: Any) -> None:
+    made = post(world)
+    world.posts.rivals = 1
+    assert world.service.delete(who, made.post_id) is False
+    assert refused(lambda: world.service.get(ANN, made.post_id)).status == 404
+    assert refused(lambda: world.service.delete(who, made.post_id)).status == 404
+    assert world.events[-1] == {
+        "type": "PostDeleted",
+        "actor": who.user_id,
+        "data": {"postId": made.post_id, "isAnonymous": False, "authorId": "id-of-Ann"},
+    }
+
+
+def test_nobody_else_deletes(world: World) -> None:
+    made, hidden = post(world), post(world, is_anonymous=True)
+    for view in (made, hidden):
+        refusal = refused(world.service.delete, BOB, view.post_id)
+        assert (refusal.status, refusal.code) == (403, "not_the_author")
+
+
+def test_a_like_counts_once(world: World) -> None:
+    made = post(world)
+    for who in (ANN, BOB, BOB):
+        world.service.like(who, made.post_id)
+    seen = world.service.get(BOB, made.post_id)
+    assert (seen.likes_count, seen.liked_by_me) == (2, True)
+    assert not world.service.get(EVE, made.post_id).liked_by_me
+    for _ in range(2):
+        world.service.unlike(BOB, made.post_id)
+    assert world.service.get(BOB, made.post_id).likes_count == 1
+    told = [(event["type"], event["actor"]) for event in world.events[1:]]
+    assert told == [("PostLiked", "id-of-Ann"), ("PostLiked", "id-of-Bob"), ("PostUnliked", "id-of-Bob")]
+    assert {event["data"]["authorId"] for event in world.events} == {"id-of-Ann"}
+
+
+def test_a_post_that_is_being_deleted_takes_no_likes(world: World) -> None:
+    made = post(world)
+    world.closing.add(made.post_id)
+    assert refused(lambda: world.service.like(BOB, made.post_id)).status == 404
+    assert refused(lambda: world.service.like(BOB, "0" * 32)).status == 404
+
+
+# --- anonymity ---
+
+
+def test_an_anonymous_post_shows_an_alias_and_nothing_of_its_author(world: World) -> None:
+    made = post(world, is_anonymous=True)
+    alias = world.aliases["id-of-Ann", "post", made.post_id]
+    world.service.like(ANN, made.post_id)
+    for viewer in (ANN, BOB, MODERATOR):
+        seen = msgspec.to_builtins(world.service.get(viewer, made.post_id))
+        assert "authorId" not in seen
+        assert (seen["authorName"], seen["isAnonymous"]) == (alias.display_name, True)
+        assert "Ann" not in str(seen)
+    assert world.posts.items[made.post_id].author_id is None
+    assert world.events[0] == {
+        "type": "PostCreated",
+        "actor": alias.alias_id,
+        "data": {"postId": made.post_id, "isAnonymous": True},
+    }
+    assert "authorId" not in world.events[1]["data"]
+    views, _ = world.service.list_posts(BOB, PostQuery(author_id="id-of-Ann"), None)
+    assert views == []
+
+
+def test_each_anonymous_post_has_an_alias_of_its_own(world: World) -> None:
+    assert post(world, is_anonymous=True).author_name != post(world, is_anonymous=True).author_name
+
+
+def test_its_author_changes_and_deletes_an_anonymous_post_by_its_alias(world: World) -> None:
+    made = post(world, is_anonymous=True)
+    alias = world.aliases["id-of-Ann", "post", made.post_id]
+    changed = world.service.update(ANN, made.post_id, UpdatePost(content="Changed"), ANY)
+    assert (changed.content, changed.is_anonymous, changed.author_name) == ("Changed", True, alias.display_name)
+    assert refused(lambda: world.service.update(BOB, made.post_id, UpdatePost(content="x"), ANY)).status == 403
+    assert world.service.delete(ANN, made.post_id) is True
+    assert world.events[-1]["actor"] == alias.alias_id
+
+
+def test_a_moderator_deletes_an_anonymous_post_by_name_unless_it_is_the_moderators_own(world: World) -> None:
+    theirs, own = post(world, is_anonymous=True), post(world, who=MODERATOR, is_anonymous=True)
+    assert world.service.delete(MODERATOR, theirs.post_id) is False
+    assert world.events[-1]["actor"] == MODERATOR.user_id
+    assert world.service.delete(MODERATOR, own.post_id) is True
+    assert world.events[-1]["actor"] == world.aliases[MODERATOR.user_id, "post", own.post_id].alias_id
+
+
+def test_anonymous_users_write_anonymously(world: World) -> None:
+    zoe = visitor("Zoe")
+    assert post(world, who=zoe).is_anonymous
+    assert post(world, who=zoe, is_anonymous=True).is_anonymous
+    refusal = refused(lambda: post(world, who=zoe, is_anonymous=False))
+    assert (refusal.status, refusal.code) == (403, "anonymous_not_allowed")

@@ -1,0 +1,475 @@
+"""Where posts, comments, likes and counters are kept, and what is left of a deleted post, on an in-process DynamoDB and S3."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import msgspec
+import pytest
+from msgspec import structs
+
+from lambdas.common.authors import AuthorStore
+from lambdas.common.dynamodb import unpack
+from lambdas.common.logs import Logger
+from lambdas.common.outbox import Outbox
+from lambdas.common.problems import Problem
+from lambdas.post import comments as comments_module
+from lambdas.post.comments import DynamoCommentStore, ParentDeletedError
+from lambdas.post.images import S3Images
+from lambdas.post.likes import NOTHING, DynamoLikeStore, Engagement
+from lambdas.post.posts import DeletedError, DynamoPostStore
+from lambdas.post.records import Comment, Post, position
+from lambdas.post.removal import NotFinishedError, Removal
+from lambdas.post.timeline import MONTHS_ITEM, Months, bucket
+from tests.lambdas.support import NOW, REGION, FakeClock
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+SHARDS = 2
+ANN = "id-of-ann"
+PNG = b"\x89PNG\r\n\x1a\nrest"
+
+
+class World:
+    """The service's stores on one client, which may be a stand-in for DynamoDB's."""
+
+    def __init__(self, dynamodb: Any, bucket_name: str, logger: Logger) -> None:
+        self.dynamodb = dynamodb
+        self.clock = FakeClock()
+        self.authors = AuthorStore(dynamodb, "platform-authors")
+        self.posts = DynamoPostStore(
+            dynamodb,
+            posts="post-posts",
+            tags="post-tags",
+            months=Months(dynamodb, "post-counters"),
+            authors=self.authors,
+            shards=SHARDS,
+            clock=self.clock,
+        )
+        self.likes = DynamoLikeStore(dynamodb, likes="post-likes", counters="post-counters", posts=self.posts)
+        self.comments = DynamoCommentStore(
+            dynamodb, comments="post-comments", counters="post-counters", posts=self.posts, authors=self.authors
+        )
+        self.s3: Any = boto3.client("s3", region_name=REGION)
+        self.images = S3Images(lambda: self.s3, bucket_name)
+        self.outbox = Outbox("platform-outbox", "post", logger, self.clock)
+        self.removal = Removal(
+            posts=self.posts, comments=self.comments, likes=self.likes, images=self.images, events=self.outbox
+        )
+
+    def event(self, event_type: str = "Something") -> Any:
+        return self.outbox.put(event_type, actor_id="actor", data={})
+
+    def post(self, number: int = 1, *, author_id: str = ANN, anonymous: bool = False, **more: Any) -> Post:
+        """Stores a post, a millisecond later for each number."""
+        post_id = f"{number:08x}{number:024x}"
+        seconds = more.pop("seconds", NOW + number / 1000)
+        created_at = position(seconds, post_id)
+        byline: dict[str, Any] = {"alias_id": f"alias-{number}"} if anonymous else {"author_id": author_id}
+        post = Post(
+            post_id=post_id,
+            created_at=created_at,
+            updated_at=created_at[:24],
+            timeline_bucket=bucket(created_at, post_id, SHARDS),
+            author_name="A name",
+            **{"content": "x", "version": 1, **byline, **more},
+        )
+        self.posts.add(post, author_id, self.event("PostCreated"))
+        return post
+
+    def comment(self, post: Post, number: int = 1, *, author_id: str = ANN, **more: Any) -> Comment:
+        comment_id = f"{post.post_id[:16]}{number:016x}"
+        created_at = position(NOW + number / 1000, comment_id)
+        byline = {} if "alias_id" in more else {"author_id": author_id}
+        comment = Comment(
+            comment_id=comment_id,
+            post_id=post.post_id,
+            created_at=created_at,
+            updated_at=created_at[:24],
+            author_name="A name",
+            **{"content": "x", "version": 1, **byline, **more},
+        )
+        self.comments.add(comment, author_id, self.event("CommentCreated"))
+        return comment
+
+    def bury(self, post: Post) -> bool:
+        return self.posts.bury(post, "2027-01-15T09:00:00.000Z", "who-deleted", self.event("PostDeleted"))
+
+    def items(self, table: str) -> list[dict[str, Any]]:
+        return [unpack(item) for item in self.dynamodb.scan(TableName=table)["Items"]]
+
+    def events(self, event_type: str) -> list[dict[str, Any]]:
+        found = [item for item in self.items("platform-outbox") if item["event_type"] == event_type]
+        return [msgspec.json.decode(item["detail"]) for item in found]
+
+    def count(self, post: Post, user_id: str | None = None) -> Engagement:
+        return self.likes.engagement([post.post_id], user_id)[post.post_id]
+
+
+@pytest.fixture
+def make(dynamodb: "DynamoDBClient", tables: Mapping[str, str], bucket: str, logger: Logger) -> Callable[..., World]:
+    return lambda client=dynamodb: World(client, bucket, logger)
+
+
+@pytest.fixture
+def world(make: Callable[..., World]) -> World:
+    return make()
+
+
+def numbers(posts: Iterable[Post]) -> list[int]:
+    return [int(post.post_id[:8], 16) for post in posts]
+
+
+# --- posts ---
+
+
+def test_a_post_is_found_as_it_was_stored_with_its_event(world: World) -> None:
+    post = world.post(title="Title", tags=("a", "B"), images=("images/1",))
+    assert world.posts.find(post.post_id) == post
+    assert world.posts.find("0" * 32) is None
+    assert len(world.events("PostCreated")) == 1
+
+
+def test_the_timeline_goes_back_over_shards_and_months(world: World) -> None:
+    world.clock.now = NOW + 1
+    for number in range(1, 8):
+        world.post(number)
+    for number in range(8, 11):
+        world.post(number, seconds=NOW - 400 * 86_400 - number)
+    first = world.posts.newest(4, None)
+    second = world.posts.newest(4, first.position)
+    third = world.posts.newest(4, second.position)
+    assert [numbers(page.posts) for page in (first, second, third)] == [[7, 6, 5, 4], [3, 2, 1, 8], [9, 10]]
+    assert third.position is None
+
+
+def test_a_month_is_recorded_once_by_each_function(
+    make: Callable[..., World], dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    updates: list[Any] = []
+    update = dynamodb.update_item
+
+    def counted(**sent: Any) -> Any:
+        updates.append(sent)
+        return update(**sent)
+
+    monkeypatch.setattr(dynamodb, "update_item", counted)
+    first, second = make(), make()
+    for number in range(1, 4):
+        first.post(number)
+        second.post(number + 10)
+    assert len(updates) == 2
+    (months,) = (item["months"] for item in first.items("post-counters") if item["item_id"] == MONTHS_ITEM)
+    assert months == {"2027-01"}
+
+
+def test_an_authors_view_has_the_public_posts_alone(world: World) -> None:
+    for number in range(1, 6):
+        world.post(number, anonymous=number == 3)
+    world.post(9, author_id="id-of-bob")
+    first = world.posts.of_author(ANN, 3, None)
+    assert (numbers(first.posts), first.position is None) == ([5, 4, 2], False)
+    rest = world.posts.of_author(ANN, 3, first.position)
+    assert (numbers(rest.posts), rest.position) == ([1], None)
+    assert world.authors.author_of(f"{3:08x}{3:024x}") == ANN
+    assert world.authors.author_of(f"{1:08x}{1:024x}") is None
+
+
+def test_a_tag_finds_posts_in_any_spelling_and_follows_changes(world: World) -> None:
+    posts = [world.post(number, tags=("Straße", "x") if number % 2 else ("x",)) for number in range(1, 6)]
+    assert numbers(world.posts.with_tag("STRASSE", 10, None).posts) == [5, 3, 1]
+    first = world.posts.with_tag("x", 2, None)
+    assert numbers(first.posts) == [5, 4]
+    assert numbers(world.posts.with_tag("x", 2, first.position).posts) == [3, 2]
+    changed = structs.replace(posts[4], tags=("X", "new"), version=2)
+    assert world.posts.replace(posts[4], changed)
+    assert numbers(world.posts.with_tag("straße", 10, None).posts) == [3, 1]
+    assert numbers(world.posts.with_tag("new", 10, None).posts) == [5]
+    assert numbers(world.posts.with_tag("x", 1, None).posts) == [5]
+    world.bury(posts[2])
+    assert numbers(world.posts.with_tag("straße", 10, None).posts) == [1]
+
+
+def test_an_authors_posts_with_a_tag(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lambdas.post.posts.AUTHOR_READ", 3)
+    monkeypatch.setattr("lambdas.post.posts.AUTHOR_READS", 2)
+    for number in range(1, 13):
+        world.post(number, tags=("T",) if number in {1, 2, 11} else ())
+    first = world.posts.of_author_with_tag(ANN, "t", 2, None)
+    assert numbers(first.posts) == [11]
+    second = world.posts.of_author_with_tag(ANN, "t", 1, first.position)
+    assert numbers(second.posts) == [2]
+    third = world.posts.of_author_with_tag(ANN, "t", 2, second.position)
+    assert (numbers(third.posts), third.position) == ([1], None)
+
+
+def test_a_change_is_stored_on_the_version_it_was_made_from_alone(world: World) -> None:
+    post = world.post()
+    changed = structs.replace(post, content="y", version=2)
+    assert world.posts.replace(post, changed)
+    assert not world.posts.replace(post, structs.replace(post, content="z", version=2))
+    assert world.posts.find(post.post_id) == changed
+    assert not world.bury(post)
+    assert world.events("PostDeleted") == []
+
+
+def test_a_deleted_post_is_gone_at_once_and_nothing_of_it_remains_but_what_removal_needs(world: World) -> None:
+    post = world.post(tags=("t",), anonymous=True, title="Secret title")
+    assert world.bury(post)
+    assert world.posts.find(post.post_id) is None
+    assert world.posts.newest(10, None).posts == []
+    assert world.posts.with_tag("t", 10, None).posts == []
+    assert not world.bury(post)
+    assert not world.posts.replace(post, post)
+    assert len(world.events("PostDeleted")) == 1
+    (item,) = world.items("post-posts")
+    assert item.keys() == {"post_id", "deleted_at", "deleted_by", "was_created_at", "had_tags"}
+
+
+def test_a_page_of_large_posts_is_as_long_as_of_small_ones(world: World, dynamodb: "DynamoDBClient") -> None:
+    for number in range(1, 41):
+        world.post(number, content="\N{GRINNING FACE}" * 10_000)
+    assert len(world.posts.of_author(ANN, 40, None).posts) == 40
+
+
+# --- likes ---
+
+
+def test_likes_count_each_user_once_and_are_taken_back_once(world: World) -> None:
+    post = world.post()
+    assert world.count(post) == NOTHING
+    assert world.likes.add(post.post_id, "ann", world.event("PostLiked"))
+    assert not world.likes.add(post.post_id, "ann", world.event("PostLiked"))
+    assert world.likes.add(post.post_id, "bob", world.event("PostLiked"))
+    assert world.count(post, "ann") == Engagement(likes=2, comments=0, liked=True)
+    assert world.count(post, "eve") == Engagement(likes=2, comments=0, liked=False)
+    assert world.likes.remove(post.post_id, "ann", world.event("PostUnliked"))
+    assert not world.likes.remove(post.post_id, "ann", world.event("PostUnliked"))
+    assert world.count(post, "ann") == Engagement(likes=1)
+    assert (len(world.events("PostLiked")), len(world.events("PostUnliked"))) == (2, 1)
+
+
+def test_a_deleted_post_takes_no_like(world: World) -> None:
+    post = world.post()
+    world.likes.add(post.post_id, "ann", world.event())
+    world.bury(post)
+    for change, user in ((world.likes.add, "bob"), (world.likes.add, "ann"), (world.likes.remove, "ann")):
+        with pytest.raises(DeletedError):
+            change(post.post_id, user, world.event("PostLiked"))
+    assert world.count(post).likes == 1
+    assert world.events("PostLiked") == []
+
+
+# --- comments ---
+
+
+def test_comments_come_oldest_first_and_are_counted(world: World) -> None:
+    post, other = world.post(1), world.post(2)
+    made = [world.comment(post, number) for number in range(1, 6)]
+    world.comment(other)
+    first = world.comments.oldest(post.post_id, 3, None)
+    rest = world.comments.oldest(post.post_id, 3, first.position)
+    assert [*first.comments, *rest.comments] == made
+    assert (len(first.comments), rest.position) == (3, None)
+    assert world.count(post) == Engagement(comments=5)
+    assert world.comments.find(made[0].comment_id) == made[0]
+    assert world.comments.find("0" * 32) is None
+
+
+def test_a_comment_changes_and_goes_once(world: World) -> None:
+    post = world.post()
+    comment = world.comment(post, alias_id="alias-9", author_id="id-of-bob")
+    assert world.authors.author_of(comment.comment_id) == "id-of-bob"
+    assert "author_id" not in world.items("post-comments")[0]
+    changed = structs.replace(comment, content="y", version=2)
+    assert world.comments.replace(comment, changed)
+    assert not world.comments.replace(comment, changed)
+    assert world.comments.remove(changed, world.event("CommentDeleted"))
+    assert not world.comments.remove(changed, world.event("CommentDeleted"))
+    assert not world.comments.replace(changed, changed)
+    assert world.count(post) == NOTHING
+    assert len(world.events("CommentDeleted")) == 1
+    assert world.authors.author_of(comment.comment_id) is None
+
+
+def test_a_reply_needs_its_parent(world: World) -> None:
+    post = world.post()
+    parent = world.comment(post, 1)
+    reply = world.comment(post, 2, parent_id=parent.comment_id, depth=2)
+    assert world.comments.find(reply.comment_id) == reply
+    world.comments.remove(parent, world.event())
+    with pytest.raises(ParentDeletedError):
+        world.comment(post, 3, parent_id=parent.comment_id, depth=2)
+    assert world.count(post).comments == 1
+
+
+def test_a_deleted_post_is_closed_to_comments(world: World) -> None:
+    post = world.post()
+    comment = world.comment(post)
+    world.bury(post)
+    with pytest.raises(DeletedError):
+        world.comment(post, 2)
+    with pytest.raises(DeletedError):
+        world.comments.replace(comment, structs.replace(comment, version=2))
+    with pytest.raises(DeletedError):
+        world.comments.remove(comment, world.event())
+
+
+# --- what belongs to a deleted post ---
+
+
+class Killed(BaseException):
+    """The function is ended from outside: no handler of errors runs."""
+
+
+class Mortal:
+    """A client of AWS that works until so many calls have been made, and ends the function before the next one or after it."""
+
+    def __init__(self, client: Any, life: list[int], *, after: bool) -> None:
+        self._client = client
+        self._life = life
+        self._after = after
+
+    def get_paginator(self, operation: str) -> Any:
+        paginator = self._client.get_paginator(operation)
+        return type("Pages", (), {"paginate": staticmethod(lambda **sent: self._call(paginator.paginate, **sent))})
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        return lambda **sent: self._call(method, **sent)
+
+    def _call(self, method: Any, **sent: Any) -> Any:
+        self._life[0] -= 1
+        if self._life[0] < 0 and not self._after:
+            raise Killed
+        answer = method(**sent)
+        if self._life[0] < 0:
+            raise Killed
+        return answer
+
+
+def popular(world: World, number: int) -> Post:
+    """A post with everything that a post can have, and a deletion that is not finished."""
+    post = world.post(number, tags=("t", "u"), anonymous=True, images=(f"images/post/{number:08x}{number:024x}/known",))
+    for name in ("known", "left-by-a-crash"):
+        world.s3.put_object(Bucket="attachments", Key=f"images/post/{post.post_id}/{name}", Body=PNG)
+    for i in range(1, 6):
+        world.comment(post, i, **({"alias_id": f"alias-{i}"} if i % 2 else {}))
+    for user in ("ann", "bob", "eve"):
+        world.likes.add(post.post_id, user, world.event())
+    assert world.bury(post)
+    return post
+
+
+def left_of(world: World, post: Post) -> list[Any]:
+    """Everything anywhere that has to do with the post, but for its events."""
+    found: list[Any] = [
+        item
+        for table in ("post-posts", "post-comments", "post-likes", "post-counters", "post-tags", "platform-authors")
+        for item in world.items(table)
+        if post.post_id in str(item) or post.post_id[:16] in str(item)
+    ]
+    listed = world.s3.list_objects_v2(Bucket="attachments", Prefix=f"images/post/{post.post_id}/")
+    return [*found, *listed.get("Contents", [])]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before a call", "after a call"])
+def test_a_deletion_that_is_killed_anywhere_is_finished_by_the_next_attempt(
+    make: Callable[..., World], monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    """Killed at each of its calls in turn, until there is none left to be killed at."""
+    monkeypatch.setattr(comments_module, "CHUNK", 2)
+    world, kills = make(), 0
+    bystander = world.post(999, tags=("t",))
+    world.comment(bystander)
+    world.likes.add(bystander.post_id, "ann", world.event())
+    before = left_of(world, bystander)
+    while True:
+        post = popular(world, kills + 1)
+        life = [kills]
+        mortal = make(Mortal(world.dynamodb, life, after=after))
+        mortal.s3 = Mortal(world.s3, life, after=after)
+        try:
+            mortal.removal.finish(post.post_id)
+        except Killed:
+            kills += 1
+            assert world.posts.find(post.post_id) is None
+            world.removal.finish(post.post_id)
+        else:
+            break
+        finally:
+            assert left_of(world, post) == []
+            told = [e for e in world.events("CommentDeleted") if e["data"]["postId"] == post.post_id]
+            assert len({e["data"]["commentId"] for e in told}) == len(told) == 5
+    assert kills > 12
+    assert left_of(world, bystander) == before
+    world.removal.finish(post.post_id)
+
+
+def test_the_events_of_comments_that_went_with_a_post_name_no_anonymous_author(world: World) -> None:
+    post = popular(world, 1)
+    world.removal.finish(post.post_id)
+    told = world.events("CommentDeleted")
+    assert {event["actorId"] for event in told} == {"who-deleted"}
+    assert sorted((e["data"]["isAnonymous"], e["data"].get("authorId")) for e in told) == [
+        (False, ANN),
+        (False, ANN),
+        (True, None),
+        (True, None),
+        (True, None),
+    ]
+
+
+def test_a_comment_that_the_index_does_not_show_yet_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post = popular(world, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.comments, "_of_post", lambda *_: iter(()))
+        with pytest.raises(NotFinishedError):
+            world.removal.finish(post.post_id)
+    assert world.posts.tombstone(post.post_id) is not None
+    world.removal.finish(post.post_id)
+    assert left_of(world, post) == []
+
+
+def test_a_comment_that_the_index_still_shows_is_told_of_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    post = popular(world, 1)
+    shown = world.comments.oldest(post.post_id, 10, None).comments
+    with monkeypatch.context() as patch:
+        patch.setattr(world.comments, "_of_post", lambda *_: iter(shown[:2]))
+        with pytest.raises(NotFinishedError):
+            world.removal.finish(post.post_id)
+        patch.setattr(world.comments, "_of_post", lambda *_: iter(shown))
+        world.removal.finish(post.post_id)
+    assert left_of(world, post) == []
+    told = [event["data"]["commentId"] for event in world.events("CommentDeleted")]
+    assert sorted(told) == sorted(comment.comment_id for comment in shown)
+
+
+def test_what_is_not_deleted_is_left_alone(world: World) -> None:
+    post = world.post(tags=("t",))
+    world.comment(post)
+    world.removal.finish(post.post_id)
+    world.removal.finish("0" * 32)
+    assert world.posts.find(post.post_id) == post
+    assert world.count(post).comments == 1
+
+
+# --- images ---
+
+
+def test_an_upload_becomes_an_image_of_the_post_under_a_name_that_tells_nothing(world: World) -> None:
+    upload = world.images.sign(ANN, "image/png", len(PNG))
+    world.s3.put_object(Bucket="attachments", Key=upload.key, Body=PNG, ContentType="image/png")
+    (key,) = world.images.use(ANN, [upload.key], "p" * 32)
+    assert key.startswith(f"images/post/{'p' * 32}/")
+    assert ANN not in key
+    assert world.s3.get_object(Bucket="attachments", Key=key)["ContentType"] == "image/png"
+    assert world.images.use(ANN, [], "p" * 32) == ()
+    with pytest.raises(Problem) as refusal:
+        world.images.use("id-of-bob", [upload.key, "x"], "p" * 32)
+    assert [error.field for error in refusal.value.errors] == ["images.0", "images.1"]
+    world.images.remove([key])
+    assert "Contents" not in world.s3.list_objects_v2(Bucket="attachments", Prefix="images/")

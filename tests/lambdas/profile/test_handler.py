@@ -1,0 +1,519 @@
+"""The whole profile function on an in-process AWS, with the events API Gateway sends."""
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from msgspec import structs
+
+from lambdas.common.caller import CAPABILITIES, Caller
+from lambdas.common.dynamodb import pack, unpack
+from lambdas.profile.handler import build, handler
+from tests.lambdas.support import NOW, REGION, Answer, caller, document, problem, rest_event, wrong_fields
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+
+Call = Callable[..., Answer]
+FUTURE = NOW * 2  # the function runs on the system's clock
+OWNER = structs.replace(caller("user", expires_at=FUTURE), user_id="owner", session_id="of-owner")
+OTHER = structs.replace(caller("user", expires_at=FUTURE), user_id="other", session_id="of-other")
+ANONYMOUS = Caller("ghost", "of-ghost", frozenset(), frozenset(CAPABILITIES), int(FUTURE))
+NAMES = {"owner": "Ann", "other": "Bob", "ghost": "Anonymous_Panda_789"}
+PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR and so on"
+FIELDS = {"displayName", "bio", "avatar", "location", "socialLinks", "activityStatus"}
+PUBLIC = dict.fromkeys(FIELDS, "public")
+INJECTIONS = [
+    "<script>alert(1)</script>",
+    "'; DROP TABLE profiles; --",
+    "${jndi:ldap://x}",
+    "{{7*7}}",
+    "#version",
+    ":before",
+    "../../etc/passwd",
+    "\u202etxt.exe",
+    '{"$ne": null}',
+    "名前 👩‍👩‍👧",
+]
+
+
+@pytest.fixture
+def stdout(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What the function writes, from its start on."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    return stream
+
+
+@pytest.fixture
+def s3(aws: None) -> "S3Client":
+    client = boto3.client("s3", region_name=REGION)
+    client.create_bucket(Bucket="avatars")
+    return client
+
+
+@pytest.fixture
+def environ(
+    s3: "S3Client", table: Callable[..., str], dynamodb: "DynamoDBClient", request: pytest.FixtureRequest
+) -> dict[str, str]:
+    sessions = table("session_id")
+    for who in (OWNER, OTHER, ANONYMOUS):
+        item = {"session_id": who.session_id, "user_id": who.user_id, "display_name": NAMES[who.user_id]}
+        dynamodb.put_item(TableName=sessions, Item=pack({**item, "expires_at": int(FUTURE)}))
+    return {
+        "STAGE": "local",
+        "REGION": REGION,
+        "POWERTOOLS_SERVICE_NAME": request.node.name,  # Powertools keeps one logger, and its stream, per name
+        "DYNAMODB_TABLE_SESSIONS": sessions,
+        "DYNAMODB_TABLE_OUTBOX": table("event_id"),
+        "DYNAMODB_TABLE_PROFILES": table("user_id"),
+        "DYNAMODB_TABLE_ALIASES": table("alias_key"),
+        "S3_BUCKET_AVATARS": "avatars",
+        "CLOUDFRONT_DOMAIN": "cdn.example.com",
+    }
+
+
+@pytest.fixture
+def call(environ: dict[str, str]) -> Call:
+    service = build(environ)
+
+    def send(method: str, path: str = "", body: object = None, who: Caller = OWNER, **parts: Any) -> Answer:
+        return service(rest_event(method, f"/v1/profile{path}", body, authorizer=who.to_context(), **parts), None)
+
+    return send
+
+
+@pytest.fixture
+def events(dynamodb: "DynamoDBClient") -> Callable[[], list[tuple[str, str, Any]]]:
+    """What stands in the outbox: type, actor and data, in the order of the profile's versions."""
+
+    def read() -> list[tuple[str, str, Any]]:
+        stored = [unpack(item) for item in dynamodb.scan(TableName="event_id-table")["Items"]]
+        details = [(item["event_type"], json.loads(item["detail"])) for item in stored]
+        found = [(kind, detail["actorId"], detail["data"]) for kind, detail in details]
+        return sorted(found, key=lambda event: event[2]["version"])
+
+    return read
+
+
+def own(call: Call, who: Caller = OWNER) -> Any:
+    answer = call("GET", who=who)
+    assert answer["statusCode"] == 200, answer
+    return document(answer)
+
+
+def upload(call: Call, s3: "S3Client", content: bytes = PNG, who: Caller = OWNER) -> str:
+    """What a client does: asks for a form and posts the file by it."""
+    answer = call("POST", "/avatar", {"contentType": "image/png", "contentLength": len(content)}, who)
+    assert answer["statusCode"] == 201, answer
+    signed = document(answer)
+    assert signed.keys() == {"upload", "key"}
+    assert signed["upload"].keys() == {"url", "fields"}
+    s3.put_object(Bucket="avatars", Key=signed["key"], Body=content, ContentType="image/png")
+    return str(signed["key"])
+
+
+# --- one's own profile ---
+
+
+def test_a_profile_is_made_on_first_read(call: Call, dynamodb: "DynamoDBClient") -> None:
+    first = own(call)
+    joined = first["stats"].pop("joinedAt")
+    assert first == {
+        "userId": "owner",
+        "displayName": "Ann",
+        "bio": None,
+        "avatarUrl": None,
+        "location": None,
+        "timezone": None,
+        "socialLinks": {},
+        "interests": [],
+        "badges": [],
+        "stats": {"postsCount": 0, "commentsCount": 0, "likesReceived": 0},
+        "privacy": {**PUBLIC, **dict.fromkeys(["location", "socialLinks", "activityStatus"], "authenticated")},
+        "preferences": {
+            "theme": "auto",
+            "language": "en",
+            "notifications": {"email": True, "push": True, "inApp": True},
+            "privacy": {"showOnlineStatus": True, "allowDirectMessages": True, "showReadReceipts": True},
+        },
+        "version": 1,
+    }
+    assert joined.endswith("Z")
+    assert own(call)["stats"]["joinedAt"] == joined
+    assert len(dynamodb.scan(TableName="user_id-table")["Items"]) == 1
+
+
+def test_anonymous_users_have_a_profile_that_is_not_kept(call: Call, dynamodb: "DynamoDBClient") -> None:
+    profile = own(call, ANONYMOUS)
+    assert (profile["userId"], profile["displayName"]) == ("ghost", "Anonymous_Panda_789")
+    assert document(call("GET", "/privacy", who=ANONYMOUS)) == profile["privacy"]
+    assert document(call("GET", "/preferences", who=ANONYMOUS)) == profile["preferences"]
+    assert dynamodb.scan(TableName="user_id-table")["Items"] == []
+    for method, path in (("PUT", ""), ("PATCH", ""), ("POST", "/avatar"), ("PUT", "/avatar"), ("DELETE", "/avatar")):
+        assert problem(call(method, path, {}, ANONYMOUS), 403)["code"] == "anonymous_not_allowed"
+
+
+def test_put_replaces_and_patch_merges(call: Call, events: Callable[[], Any]) -> None:
+    full = {
+        "displayName": "Ann B.",
+        "bio": "First line\nsecond",
+        "location": "Köln",
+        "timezone": "Europe/Berlin",
+        "socialLinks": {"github": "https://github.com/ann", "web": "https://ann.example:8443/a?b=c#d"},
+        "interests": ["chess", "go", "chess"],
+    }
+    answer = call("PUT", body=full)
+    replaced = document(answer)
+    assert answer["headers"]["ETag"] == '"2"'
+    assert replaced == {**replaced, **full, "interests": ["chess", "go"], "version": 2}
+    assert own(call) == replaced
+
+    patch = {"bio": "", "socialLinks": {"web": None, "blog": "https://blog.example.com"}, "timezone": None}
+    patched = document(call("PATCH", body=patch))
+    links = {"github": "https://github.com/ann", "blog": "https://blog.example.com"}
+    assert patched == {**replaced, "bio": None, "timezone": None, "socialLinks": links, "version": 3}
+    emptied = document(call("PATCH", body={"socialLinks": None, "interests": None}))
+    assert (emptied["socialLinks"], emptied["interests"], emptied["location"]) == ({}, [], "Köln")
+
+    bare = document(call("PUT", body={"displayName": "Ann"}))
+    assert bare == {**bare, "displayName": "Ann", "bio": None, "location": None, "socialLinks": {}, "version": 5}
+    fields = ["displayName", "bio", "location", "timezone", "socialLinks", "interests"]
+    assert events() == [
+        ("ProfileUpdated", "owner", {"userId": "owner", "version": 2, "fields": fields}),
+        ("ProfileUpdated", "owner", {"userId": "owner", "version": 3, "fields": ["bio", "timezone", "socialLinks"]}),
+        ("ProfileUpdated", "owner", {"userId": "owner", "version": 4, "fields": ["socialLinks", "interests"]}),
+        ("ProfileUpdated", "owner", {"userId": "owner", "version": 5, "fields": ["displayName", "location"]}),
+    ]
+
+
+@pytest.mark.parametrize("body", [{}, {"displayName": "Ann"}, {"bio": None, "interests": []}, {"socialLinks": {}}])
+def test_what_changes_nothing_is_no_new_version_and_no_event(
+    call: Call, events: Callable[[], Any], body: dict[str, Any]
+) -> None:
+    assert document(call("PATCH", body=body))["version"] == 1
+    assert events() == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "", {"displayName": "New"}),
+        ("PATCH", "", {"bio": "New"}),
+        ("PUT", "/privacy", PUBLIC),
+        ("PUT", "/preferences", {"theme": "dark"}),
+    ],
+)
+def test_a_stale_version_is_412(call: Call, method: str, path: str, body: object) -> None:
+    assert call("PATCH", body={"location": "Here"})["headers"]["ETag"] == '"2"'
+    for stale in ('"1"', '"3"', "1", 'W/"2"'):
+        assert problem(call(method, path, body, headers={"If-Match": stale}), 412)["code"] == "stale_version"
+    assert own(call)["version"] == 2
+    accepted = call(method, path, body, headers={"If-Match": '"2"'})
+    assert (accepted["statusCode"], accepted["headers"]["ETag"]) == (200, '"3"')
+    assert call(method, path, {**body, "x": 1} if isinstance(body, dict) else body)["statusCode"] == 422
+    assert own(call)["version"] == 3
+
+
+def test_every_wrong_field_is_named(call: Call) -> None:
+    wrong = {
+        "displayName": "A",
+        "bio": "x" * 501,
+        "location": "x" * 101,
+        "timezone": "Europe/Atlantis",
+        "socialLinks": {"web": "http://example.com", "ok": "https://example.com", "<b>": "https://example.com"},
+        "interests": ["x" * 51, "", "ok"],
+        "userId": "somebody",
+        "stats": {"postsCount": 1000},
+        "badges": ["staff"],
+        "version": 7,
+    }
+    named = {"displayName", "bio", "location", "timezone", "socialLinks.web", "socialLinks.<b>"}
+    named |= {"interests.0", "interests.1", "userId", "stats", "badges", "version"}
+    for method in ("PUT", "PATCH"):
+        assert wrong_fields(problem(call(method, body=wrong), 422)) == named
+    assert wrong_fields(problem(call("PUT", body={}), 422)) == {"displayName"}
+    for body in (
+        {"socialLinks": {f"l{i}": "https://example.com" for i in range(11)}},
+        {"interests": [str(i) for i in range(21)]},
+        {"interests": "chess"},
+        {"displayName": None},
+        {"displayName": " Ann"},
+        {"displayName": "An\nn"},
+        {"bio": "\x00"},
+        {"timezone": "europe/berlin"},
+        {"timezone": ""},
+    ):
+        assert wrong_fields(problem(call("PATCH", body=body), 422)) == set(body), body
+    assert own(call)["version"] == 1
+
+
+def test_links_that_merge_to_too_many_are_refused(call: Call) -> None:
+    assert call("PATCH", body={"socialLinks": {f"l{i}": "https://example.com" for i in range(10)}})["statusCode"] == 200
+    more = {"socialLinks": {"another": "https://example.com"}}
+    assert wrong_fields(problem(call("PATCH", body=more), 422)) == {"socialLinks"}
+    assert call("PATCH", body={"socialLinks": {"l0": None, "another": "https://example.com"}})["statusCode"] == 200
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "javascript:alert(1)",
+        "https://",
+        "https:// example.com",
+        "https://user@example.com",
+        "https://example.com@evil.example",
+        "https://localhost",
+        'https://example.com/"onmouseover=',
+        "https://example.com/<script>",
+        "https://example.com\\@evil.example",
+        "https://example.com/\n",
+        "HTTPS://example.com",
+        "//example.com",
+        "https://example.com/" + "x" * 300,
+    ],
+)
+def test_only_plain_https_addresses_are_links(call: Call, link: str) -> None:
+    assert wrong_fields(problem(call("PATCH", body={"socialLinks": {"web": link}}), 422)) == {"socialLinks.web"}
+
+
+@pytest.mark.parametrize("text", INJECTIONS)
+def test_text_is_kept_as_it_is_and_means_nothing(call: Call, text: str) -> None:
+    body = {"displayName": text, "bio": text, "location": text, "interests": [text]}
+    assert call("PATCH", body=body)["statusCode"] == 200
+    found = own(call, OWNER)
+    assert {name: found[name] for name in body} == body
+    assert problem(call("PATCH", body={"timezone": text}), 422)
+    assert problem(call("PATCH", body={"socialLinks": {"web": text}}), 422)
+    assert problem(call("PUT", "/privacy", {**PUBLIC, "bio": text}), 422)
+    assert problem(call("PUT", "/preferences", {"theme": text, "language": text}), 422)
+    assert problem(call("PUT", "/avatar", {"key": text}), 422)
+    assert document(call("GET", "/alias", query={"contextType": "post", "context": text}))["context"] == text
+    problem(call("GET", f"/{text.replace('/', '%2F').encode().decode('latin-1')}"), 404)
+
+
+# --- others' profiles ---
+
+
+def seen(call: Call, who: Caller) -> Any:
+    answer = call("GET", "/owner", who=who)
+    assert answer["statusCode"] == 200, answer
+    return document(answer)
+
+
+@pytest.mark.parametrize("visibility", ["public", "authenticated", "private"])
+@pytest.mark.parametrize("field", sorted(FIELDS))
+def test_each_field_is_shown_to_whom_its_owner_says(call: Call, s3: "S3Client", field: str, visibility: str) -> None:
+    texts = {"bio": "About", "location": "Here", "timezone": "Asia/Tokyo"}
+    call("PATCH", body={**texts, "socialLinks": {"web": "https://example.com"}, "interests": ["chess"]})
+    call("PUT", "/avatar", {"key": upload(call, s3)})
+    assert document(call("PUT", "/privacy", {**PUBLIC, field: visibility})) == {**PUBLIC, field: visibility}
+    shown = {
+        "displayName": {"displayName": "Ann"},
+        "bio": {"bio": "About"},
+        "avatar": {"avatarUrl": own(call)["avatarUrl"]},
+        "location": {"location": "Here", "timezone": "Asia/Tokyo"},
+        "socialLinks": {"socialLinks": {"web": "https://example.com"}},
+        "activityStatus": {},
+    }
+    whole = {name: value for values in shown.values() for name, value in values.items()}
+    for who, sees in ((ANONYMOUS, {"public"}), (OTHER, {"public", "authenticated"}), (OWNER, {visibility})):
+        profile = seen(call, who)
+        expected = dict(whole)
+        if visibility not in sees:
+            expected |= {name: {} if name == "socialLinks" else None for name in shown[field]}
+        assert {name: profile[name] for name in whole} == expected
+        assert profile.keys() == whole.keys() | {"userId", "interests", "badges", "stats"}
+
+
+def test_until_told_otherwise_where_and_who_elsewhere_is_for_registered_users(call: Call) -> None:
+    call("PATCH", body={"bio": "About", "location": "Here", "socialLinks": {"web": "https://example.com"}})
+    stranger, member = seen(call, ANONYMOUS), seen(call, OTHER)
+    assert (stranger["displayName"], stranger["bio"]) == ("Ann", "About")
+    assert (stranger["location"], stranger["socialLinks"]) == (None, {})
+    assert (member["location"], member["socialLinks"]) == ("Here", {"web": "https://example.com"})
+
+
+@pytest.mark.parametrize("user_id", ["nobody", "counted", "ghost", "x" * 3000, "%F0%9F%90%BC", "a%2Fb", " "])
+def test_whoever_has_no_profile_is_404(call: Call, dynamodb: "DynamoDBClient", user_id: str) -> None:
+    dynamodb.put_item(TableName="user_id-table", Item=pack({"user_id": "counted", "posts_count": 3}))
+    problem(call("GET", f"/{user_id}", who=OTHER), 404)
+
+
+def test_statistics_are_shown_and_survive_every_change(call: Call, dynamodb: "DynamoDBClient", s3: "S3Client") -> None:
+    dynamodb.put_item(TableName="user_id-table", Item=pack({"user_id": "owner", "posts_count": 3}))
+    assert own(call)["stats"]["postsCount"] == 3
+
+    def count() -> None:
+        dynamodb.update_item(
+            TableName="user_id-table",
+            Key=pack({"user_id": "owner"}),
+            UpdateExpression="ADD comments_count :one, likes_received :one",
+            ExpressionAttributeValues=pack({":one": 1}),
+        )
+
+    changes = [("PUT", "", {"displayName": "Ann"}), ("PATCH", "", {"bio": "x"}), ("PUT", "/privacy", PUBLIC)]
+    for method, path, body in [*changes, ("PUT", "/avatar", {"key": upload(call, s3)})]:
+        version = own(call)["version"]
+        count()
+        assert own(call)["version"] == version  # counting is no change of the profile
+        assert call(method, path, body, headers={"If-Match": f'"{version}"'})["statusCode"] == 200
+    stats = seen(call, OTHER)["stats"]
+    assert (stats["postsCount"], stats["commentsCount"], stats["likesReceived"]) == (3, 4, 4)
+
+
+def test_a_count_that_is_ahead_of_its_events_shows_as_none(call: Call, dynamodb: "DynamoDBClient") -> None:
+    item = {"user_id": "owner", "posts_count": -1, "comments_count": -2, "likes_received": -3}
+    dynamodb.put_item(TableName="user_id-table", Item=pack(item))
+    stats = own(call)["stats"]
+    assert (stats["postsCount"], stats["commentsCount"], stats["likesReceived"]) == (0, 0, 0)
+
+
+# --- privacy and preferences ---
+
+
+def test_privacy_is_replaced_as_a_whole(call: Call, events: Callable[[], Any]) -> None:
+    private = dict.fromkeys(FIELDS, "private")
+    assert document(call("PUT", "/privacy", private)) == private
+    answer = call("GET", "/privacy")
+    assert (document(answer), answer["headers"]["ETag"]) == (private, '"2"')
+    assert own(call)["privacy"] == private
+    assert wrong_fields(problem(call("PUT", "/privacy", {"bio": "friends", "x": 1}), 422)) == FIELDS | {"x"}
+    assert events() == [("ProfileUpdated", "owner", {"userId": "owner", "version": 2, "fields": ["privacy"]})]
+
+
+def test_preferences_are_replaced_as_a_whole(call: Call, events: Callable[[], Any]) -> None:
+    body = {
+        "theme": "dark",
+        "language": "pt-BR",
+        "notifications": {"email": False, "push": True, "inApp": False},
+        "privacy": {"showOnlineStatus": False, "allowDirectMessages": True, "showReadReceipts": False},
+    }
+    assert document(call("PUT", "/preferences", body)) == body
+    assert own(call)["preferences"] == body
+    partial = document(call("PUT", "/preferences", {"notifications": {"push": False}}))
+    assert partial["notifications"] == {"email": True, "push": False, "inApp": True}
+    assert (partial["theme"], partial["language"], partial["privacy"]["showOnlineStatus"]) == ("auto", "en", True)
+    wrong = {"theme": "blue", "language": "x y", "notifications": {"sms": True, "email": "no"}, "privacy": 1, "z": 0}
+    named = {"theme", "language", "notifications.sms", "notifications.email", "privacy", "z"}
+    assert wrong_fields(problem(call("PUT", "/preferences", wrong), 422)) == named
+    assert [data["fields"] for _, _, data in events()] == [["preferences"], ["preferences"]]
+    assert "preferences" not in seen(call, OTHER)
+
+
+# --- avatars ---
+
+
+def test_an_avatar_from_form_to_address(call: Call, s3: "S3Client", events: Callable[[], Any]) -> None:
+    key = upload(call, s3)
+    answer = call("PUT", "/avatar", {"key": key}, headers={"If-Match": '"1"'})
+    profile = document(answer)
+    assert (answer["statusCode"], answer["headers"]["ETag"], profile["version"]) == (200, '"2"', 2)
+    address = profile["avatarUrl"]
+    served = address.removeprefix("https://cdn.example.com/")
+    assert served.startswith("avatars/")
+    assert "owner" not in address
+    found = s3.get_object(Bucket="avatars", Key=served)
+    assert (found["ContentType"], found["Body"].read()) == ("image/png", PNG)
+
+    second = document(call("PUT", "/avatar", {"key": key}))["avatarUrl"]
+    assert second != address
+    assert [item["Key"] for item in s3.list_objects_v2(Bucket="avatars", Prefix="avatars/")["Contents"]] == [
+        second.removeprefix("https://cdn.example.com/")  # what it replaced is gone
+    ]
+    for _ in range(2):
+        assert call("DELETE", "/avatar")["statusCode"] == 204
+    assert own(call)["avatarUrl"] is None
+    assert "Contents" not in s3.list_objects_v2(Bucket="avatars", Prefix="avatars/")
+    assert events() == [
+        ("AvatarChanged", "owner", {"userId": "owner", "version": 2, "hasAvatar": True}),
+        ("AvatarChanged", "owner", {"userId": "owner", "version": 3, "hasAvatar": True}),
+        ("AvatarChanged", "owner", {"userId": "owner", "version": 4, "hasAvatar": False}),
+    ]
+
+
+def test_what_is_no_image_of_ones_own_is_no_avatar(call: Call, s3: "S3Client") -> None:
+    theirs = upload(call, s3, who=OTHER)
+    fake = upload(call, s3, b"<svg onload=alert(1)>")
+    signed = document(call("POST", "/avatar", {"contentType": "image/png", "contentLength": 5}))["key"]
+    for key in (theirs, fake, signed, "avatars/x"):
+        assert wrong_fields(problem(call("PUT", "/avatar", {"key": key}), 422)) == {"key"}
+    assert wrong_fields(problem(call("PUT", "/avatar", {}), 422)) == {"key"}
+    assert own(call)["avatarUrl"] is None
+    wrong = {"contentType": "image/svg+xml", "contentLength": 5 * 1024 * 1024 + 1, "name": "x"}
+    assert wrong_fields(problem(call("POST", "/avatar", wrong), 422)) == {"contentType", "contentLength", "name"}
+
+
+def test_a_stale_version_copies_no_picture(call: Call, s3: "S3Client") -> None:
+    key = upload(call, s3)
+    call("PATCH", body={"bio": "changed"})
+    problem(call("PUT", "/avatar", {"key": key}, headers={"If-Match": '"1"'}), 412)
+    assert "Contents" not in s3.list_objects_v2(Bucket="avatars", Prefix="avatars/")
+    assert call("PUT", "/avatar", {"key": key}, headers={"If-Match": '"2"'})["statusCode"] == 200
+
+
+# --- aliases ---
+
+
+def test_aliases_are_stable_until_regenerated_and_tell_nothing(call: Call, dynamodb: "DynamoDBClient") -> None:
+    room = {"contextType": "chat_room", "context": "room-1"}
+    first = document(call("GET", "/alias", query=room))
+    assert first.keys() == {"aliasId", "displayName", "context", "contextType"}
+    assert {name: first[name] for name in room} == room
+    assert document(call("GET", "/alias", query=room)) == first
+    theirs = document(call("GET", "/alias", query=room, who=OTHER))
+    ghosts = document(call("GET", "/alias", query=room, who=ANONYMOUS))
+    elsewhere = document(call("GET", "/alias", query={**room, "context": "room-2"}))
+    answer = call("POST", "/alias/regenerate", room)
+    assert answer["statusCode"] == 200
+    again = document(answer)
+    assert len({alias["aliasId"] for alias in (first, theirs, ghosts, elsewhere, again)}) == 5
+    assert document(call("GET", "/alias", query=room)) == again
+    assert document(call("GET", "/alias", query={**room, "context": "room-2"})) == elsewhere
+    assert "owner" not in json.dumps([first, again, elsewhere])
+    assert problem(call("POST", "/alias/regenerate", room, ANONYMOUS), 403)
+
+
+def test_an_alias_has_a_context(call: Call) -> None:
+    assert wrong_fields(problem(call("GET", "/alias"), 422)) == {"context", "contextType"}
+    wrong = {"contextType": "room", "context": "x" * 129}
+    assert wrong_fields(problem(call("GET", "/alias", query=wrong), 422)) == {"context", "contextType"}
+    assert wrong_fields(problem(call("POST", "/alias/regenerate", {**wrong, "aliasId": "x"}), 422)) == {
+        "context",
+        "contextType",
+        "aliasId",
+    }
+
+
+# --- the function ---
+
+
+@pytest.mark.parametrize("path", ["", "/privacy", "/preferences", "/avatar"])
+def test_bodies_that_cannot_be_read(call: Call, path: str) -> None:
+    assert problem(call("PUT", path, "{"), 400)["code"] == "malformed_json"
+    problem(call("PUT", path, "[]"), 400)
+    problem(call("PUT", path, '{"bio": "\\ud800"}'), 400)
+    problem(call("PUT", path, f'{{"bio": "{"x" * 2**20}"}}'), 413)
+    problem(call("PUT", path, "bio=x", headers={"Content-Type": "application/x-www-form-urlencoded"}), 415)
+
+
+def test_nothing_private_is_logged(stdout: io.StringIO, call: Call, s3: "S3Client") -> None:
+    key = upload(call, s3)
+    call("PUT", "/avatar", {"key": key})
+    secret = {"displayName": "Tell-tale", "bio": "Tell-tale", "socialLinks": {"web": "https://tell-tale.example"}}
+    call("PUT", body=secret)
+    alias = document(call("GET", "/alias", query={"contextType": "post", "context": "tell-tale-post"}))
+    written = stdout.getvalue()
+    assert len(written.splitlines()) == 4
+    for told in ("tell-tale", alias["aliasId"], alias["displayName"].lower(), key, "signature", "policy"):
+        assert told not in written.lower()
+
+
+def test_an_unconfigured_function_answers_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DYNAMODB_TABLE_PROFILES", raising=False)
+    assert problem(handler(rest_event("GET", "/v1/profile"), None), 500)["code"] == "internal_error"

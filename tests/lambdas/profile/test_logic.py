@@ -1,0 +1,187 @@
+"""What the profile service does when others get in its way, without AWS."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from aws_lambda_powertools.logging import Logger
+from botocore.exceptions import ClientError
+from msgspec import structs
+
+from lambdas.common.aliases import Alias, ContextType
+from lambdas.common.preconditions import IfMatch
+from lambdas.common.problems import Problem
+from lambdas.common.uploads import SignedForm, SignedUpload, StoredObject
+from lambdas.profile.logic import ProfileService
+from lambdas.profile.models import Profile, UpdateProfile
+from tests.lambdas.support import FakeClock, caller
+
+ME = structs.replace(caller("user"), display_name="Ann")
+ANY = IfMatch()
+
+
+class MemoryProfiles:
+    """Profiles by user. `rivals` run one by one, each just before a write."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, Profile] = {}
+        self.events: list[tuple[str, Mapping[str, Any]]] = []
+        self.rivals: list[Callable[[], object]] = []
+
+    def find(self, user_id: str) -> Profile | None:
+        assert len(user_id) < 2048, "DynamoDB refuses such a key"
+        return self.items.get(user_id)
+
+    def make(self, user_id: str, display_name: str, joined_at: str) -> Profile:
+        profile = Profile(user_id=user_id, display_name=display_name, joined_at=joined_at, version=1)
+        return self.items.setdefault(user_id, profile)
+
+    def replace(self, before: Profile, after: Profile, event_type: str, data: Mapping[str, Any]) -> bool:
+        if self.rivals:
+            self.rivals.pop(0)()
+        if self.items[before.user_id].version != before.version:
+            return False
+        self.items[before.user_id] = after
+        self.events.append((event_type, data))
+        return True
+
+    def rival(self, **changes: Any) -> None:
+        """Somebody else's change of the profile."""
+        profile = self.items[ME.user_id]
+        self.items[ME.user_id] = structs.replace(profile, version=profile.version + 1, **changes)
+
+
+class MemoryPictures:
+    """Pictures by key; `broken` means that none can be removed."""
+
+    def __init__(self) -> None:
+        self.served: set[str] = set()
+        self.broken = False
+
+    def sign(self, user_id: str, content_type: str, content_length: int) -> SignedUpload:
+        return SignedUpload(SignedForm("https://example.com", {}), "key")
+
+    def use(self, user_id: str, key: str, target_prefix: str) -> StoredObject:
+        stored = f"{target_prefix}{key}"
+        self.served.add(stored)
+        return StoredObject(stored, "image/png", 1)
+
+    def remove(self, key: str) -> None:
+        if self.broken:
+            raise ClientError({"Error": {"Code": "SlowDown", "Message": ""}}, "DeleteObject")
+        self.served.discard(key)
+
+
+class NoAliases:
+    def alias(self, user_id: str, context_type: ContextType, context: str) -> Alias:
+        raise AssertionError
+
+    regenerate = alias
+
+
+class World:
+    def __init__(self, logger: Logger) -> None:
+        self.profiles, self.pictures = MemoryProfiles(), MemoryPictures()
+        self.service = ProfileService(
+            profiles=self.profiles,
+            aliases=NoAliases(),
+            pictures=self.pictures,
+            picture_url=lambda key: f"https://cdn/{key}",
+            logger=logger,
+            clock=FakeClock(),
+        )
+        self.service.own(ME)
+
+    @property
+    def profile(self) -> Profile:
+        return self.profiles.items[ME.user_id]
+
+
+@pytest.fixture
+def world(logger: Logger) -> World:
+    return World(logger)
+
+
+def status(call: Callable[[], object]) -> int:
+    with pytest.raises(Problem) as refused:
+        call()
+    return refused.value.status
+
+
+def test_a_change_that_is_overtaken_is_made_upon_the_newer_profile(world: World) -> None:
+    world.profiles.rivals = [lambda: world.profiles.rival(location="Here"), lambda: world.profiles.rival(bio="Old")]
+    after = world.service.update(ME, UpdateProfile(bio="New"), ANY)
+    assert (after.bio, after.location, after.version) == ("New", "Here", 4)
+    assert world.profiles.events == [("ProfileUpdated", {"userId": ME.user_id, "version": 4, "fields": ["bio"]})]
+
+
+def test_a_change_of_one_version_that_is_overtaken_is_412(world: World) -> None:
+    world.profiles.rivals = [lambda: world.profiles.rival(location="Here")]
+    only_first = IfMatch(frozenset({'"1"'}))
+    assert status(lambda: world.service.update(ME, UpdateProfile(bio="New"), only_first)) == 412
+    assert world.profile.bio is None
+
+
+def test_a_change_that_is_always_overtaken_gives_up(world: World) -> None:
+    world.profiles.rivals = [lambda: world.profiles.rival(location="x") for _ in range(100)]
+    assert status(lambda: world.service.update(ME, UpdateProfile(bio="New"), ANY)) == 409
+    assert len(world.profiles.rivals) > 90
+
+
+def test_an_avatar_that_no_profile_shows_is_removed(world: World) -> None:
+    world.profiles.rivals = [lambda: world.profiles.rival(location="Here")]
+    assert status(lambda: world.service.set_avatar(ME, "a", IfMatch(frozenset({"1"})))) == 412
+    assert world.pictures.served == set()
+    assert world.service.set_avatar(ME, "b", ANY).avatar_url == "https://cdn/avatars/b"
+    world.service.set_avatar(ME, "c", ANY)
+    assert world.pictures.served == {"avatars/c"}
+
+
+def test_an_avatar_stays_where_nobody_knows_whether_the_profile_shows_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object) -> bool:
+        raise ClientError({"Error": {"Code": "InternalServerError", "Message": ""}}, "TransactWriteItems")
+
+    monkeypatch.setattr(world.profiles, "replace", lost)
+    with pytest.raises(ClientError):
+        world.service.set_avatar(ME, "a", ANY)
+    assert world.pictures.served == {"avatars/a"}
+
+
+def test_a_replaced_avatar_that_cannot_be_removed_is_logged(
+    world: World, logged: Callable[[], list[dict[str, Any]]]
+) -> None:
+    world.service.set_avatar(ME, "a", ANY)
+    world.pictures.broken = True
+    assert world.service.set_avatar(ME, "b", ANY).avatar_url == "https://cdn/avatars/b"
+    assert [(line["message"], line["key"]) for line in logged()] == [("an unused avatar is left", "avatars/a")]
+
+
+def test_a_deletion_that_fails_half_way_can_be_repeated(world: World) -> None:
+    world.service.set_avatar(ME, "a", ANY)
+    world.pictures.broken = True
+    with pytest.raises(ClientError):
+        world.service.delete_avatar(ME)
+    assert world.profile.avatar_key == "avatars/a"
+    world.pictures.broken = False
+    world.service.delete_avatar(ME)
+    assert world.profile.avatar_key is None
+    assert not world.pictures.served
+
+
+def test_a_deletion_takes_along_the_avatar_that_came_meanwhile(world: World) -> None:
+    world.service.set_avatar(ME, "a", ANY)
+    world.profiles.rivals = [lambda: world.service.set_avatar(ME, "b", ANY)]
+    world.service.delete_avatar(ME)
+    assert world.profile.avatar_key is None
+    assert not world.pictures.served
+
+
+def test_an_id_that_is_too_long_is_nobodys(world: World) -> None:
+    assert status(lambda: world.service.other(ME, "x" * 3000)) == 404
+
+
+def test_a_session_without_a_name_makes_a_profile_all_the_same(world: World) -> None:
+    nameless = structs.replace(ME, user_id="nameless", display_name="")
+    assert world.service.own(nameless).display_name == "Someone"

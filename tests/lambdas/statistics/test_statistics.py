@@ -1,0 +1,196 @@
+"""Profile statistics, from the work queue's messages to the profile, on an AWS in the process."""
+
+import itertools
+import json
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aws_lambda_powertools.logging import Logger
+from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
+
+from lambdas.common.dynamodb import pack, unpack
+from lambdas.common.profiles import make_profile
+from lambdas.statistics import handler
+from tests.lambdas.support import REGION
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+JOINED = "2027-01-15T08:00:00.000Z"
+STATISTICS = ("posts_count", "comments_count", "likes_received")
+Message = dict[str, Any]
+
+_numbers = itertools.count()
+
+
+def event(kind: str, *, event_id: str | None = None, occurred_at: str = JOINED, **data: Any) -> Message:
+    """An event as EventBridge puts it into the queue."""
+    detail = {
+        "eventId": event_id or f"post-{next(_numbers)}",
+        "occurredAt": occurred_at,
+        "correlationId": "trace-1",
+        "actorId": "somebody",
+        "data": data,
+    }
+    return {"version": "0", "id": "x", "detail-type": kind, "source": "multitask.post", "detail": detail}
+
+
+class World:
+    """The consumer and the tables it writes."""
+
+    def __init__(
+        self, dynamodb: "DynamoDBClient", profiles: str, counted: str, logger: Logger, patch: pytest.MonkeyPatch
+    ) -> None:
+        self.dynamodb, self.profiles, self.counted = dynamodb, profiles, counted
+        patch.setattr(handler, "Clients", lambda _region: SimpleNamespace(dynamodb=dynamodb))
+        patch.setattr(handler, "create_logger", lambda _settings: logger)
+        self.consume = handler.build(
+            {
+                "STAGE": "local",
+                "REGION": REGION,
+                "DYNAMODB_TABLE_PROFILES": profiles,
+                "DYNAMODB_TABLE_COUNTED_EVENTS": counted,
+                "REMEMBER_DAYS": "35",
+            }
+        )
+
+    def bring(self, *messages: Message | str) -> list[str]:
+        """One batch; gives which of its messages failed, by their place in it."""
+        records = [
+            {
+                "eventSource": "aws:sqs",
+                "messageId": str(place),
+                "body": message if isinstance(message, str) else json.dumps(message),
+                "attributes": {"ApproximateReceiveCount": "1"},
+            }
+            for place, message in enumerate(messages)
+        ]
+        return [failure["itemIdentifier"] for failure in self.consume({"Records": records})["batchItemFailures"]]
+
+    def profile(self, user_id: str = "ada") -> dict[str, Any]:
+        return unpack(self.dynamodb.get_item(TableName=self.profiles, Key=pack({"user_id": user_id})).get("Item") or {})
+
+    def counts(self, user_id: str = "ada") -> tuple[int, ...]:
+        profile = self.profile(user_id)
+        return tuple(profile.get(name, 0) for name in STATISTICS)
+
+
+@pytest.fixture
+def world(
+    dynamodb: "DynamoDBClient", table: Callable[..., str], logger: Logger, monkeypatch: pytest.MonkeyPatch
+) -> World:
+    return World(dynamodb, table("user_id"), table("event_id"), logger, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "counts"),
+    [
+        (["PostCreated", "PostCreated", "PostDeleted"], (1, 0, 0)),
+        (["CommentCreated", "CommentCreated", "CommentDeleted"], (0, 1, 0)),
+        (["PostLiked", "PostLiked", "PostUnliked"], (0, 0, 1)),
+        (["PostCreated", "CommentCreated", "PostLiked"], (1, 1, 1)),
+    ],
+)
+def test_statistics_follow_what_happens(world: World, kinds: list[str], counts: tuple[int, ...]) -> None:
+    assert world.bring(*[event(kind, postId="p", authorId="ada") for kind in kinds]) == []
+    assert world.counts() == counts
+
+
+def test_an_event_counts_once_however_often_it_comes(world: World) -> None:
+    liked = event("PostLiked", authorId="ada")
+    world.bring(liked, liked)
+    world.bring(liked)
+    assert world.counts() == (0, 0, 1)
+
+
+def test_an_event_that_comes_twice_at_once_counts_once(world: World) -> None:
+    liked = event("PostLiked", authorId="ada")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: world.bring(liked), range(8)))
+    assert world.counts() == (0, 0, 1)
+
+
+def test_any_order_gives_the_same(world: World) -> None:
+    registered = event("UserRegistered", userId="ada", displayName="Ada")
+    kinds = ["PostCreated"] * 3 + ["PostDeleted"] * 2 + ["PostLiked"] * 4 + ["PostUnliked", "CommentCreated"]
+    messages = [registered, *(event(kind, authorId="ada") for kind in kinds)]
+    shuffled = random.Random(7).sample(messages * 2, len(messages) * 2)  # noqa: S311 (no secret)
+    for start in range(0, len(shuffled), 10):
+        assert world.bring(*shuffled[start : start + 10]) == []
+    assert world.counts() == (1, 1, 3)
+    assert world.profile()["joined_at"] == JOINED
+    assert world.profile()["display_name"] == "Ada"
+
+
+def test_a_registration_makes_the_profile(world: World) -> None:
+    world.bring(event("UserRegistered", userId="ada", displayName="Ada", email="ada@example.com"))
+    assert world.profile() == {"user_id": "ada", "display_name": "Ada", "joined_at": JOINED, "version": 1}
+
+
+def test_a_profile_that_was_read_first_still_learns_when_its_user_joined(world: World) -> None:
+    later = "2027-01-15T09:00:00.000Z"
+    make_profile(world.dynamodb, world.profiles, user_id="ada", display_name="Ada L.", joined_at=later)
+    world.bring(event("UserRegistered", userId="ada", displayName="Ada"))
+    assert (world.profile()["joined_at"], world.profile()["display_name"]) == (JOINED, "Ada L.")
+
+
+def test_statistics_never_change_a_profiles_version(world: World) -> None:
+    """Its owner's If-Match must not fail because somebody liked a post."""
+    registered = event("UserRegistered", userId="ada", displayName="Ada")
+    world.bring(registered, event("PostLiked", authorId="ada"), registered)
+    assert world.profile()["version"] == 1
+
+
+def test_anonymous_items_are_in_nobodys_statistics(world: World) -> None:
+    for kind in ("PostCreated", "PostLiked", "CommentCreated", "CommentDeleted"):
+        assert world.bring(event(kind, postId="p", isAnonymous=True)) == []
+    assert not world.dynamodb.scan(TableName=world.profiles)["Items"]
+    assert not world.dynamodb.scan(TableName=world.counted)["Items"]
+
+
+def test_what_was_counted_is_remembered_for_as_long_as_it_may_come_again(world: World) -> None:
+    world.bring(event("PostLiked", event_id="post-1", authorId="ada"))
+    [item] = world.dynamodb.scan(TableName=world.counted)["Items"]
+    remembered = unpack(item)
+    assert remembered["event_id"] == "post-1"
+    assert remembered["expires_at"] - time.time() == pytest.approx(35 * 86_400, abs=60)
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        "{",
+        json.dumps({"detail-type": "PostLiked"}),
+        event("UserRegistered", userId="ada"),
+        event("PostLiked", authorId=7),
+        event("MessageSent", roomId="r"),
+    ],
+    ids=["no JSON", "no detail", "a field is missing", "a field is of another type", "an event of others"],
+)
+def test_a_message_that_cannot_be_handled_is_given_back_alone(world: World, poison: Message | str) -> None:
+    assert world.bring(event("PostLiked", authorId="ada"), poison, event("PostLiked", authorId="ada")) == ["1"]
+    assert world.counts() == (0, 0, 2)
+    with pytest.raises(BatchProcessingError):  # counts as an error of the function
+        world.bring(poison)
+
+
+def test_a_batch_that_broke_off_is_repeated_without_harm(world: World) -> None:
+    """The consumer died after some of its messages: SQS brings all of them again."""
+    batch = [event("PostLiked", authorId="ada") for _ in range(10)]
+    world.bring(*batch[:4])
+    world.bring(*batch)
+    assert world.counts() == (0, 0, 10)
+
+
+def test_a_failure_is_logged_without_what_the_message_said(
+    world: World, logged: Callable[[], list[dict[str, Any]]]
+) -> None:
+    world.bring(event("PostLiked", authorId="ada"), event("UserRegistered", userId="ada", name="Secret Name"))
+    [line] = logged()
+    assert (line["level"], line["message_id"]) == ("ERROR", "1")
+    assert "Secret Name" not in json.dumps(line)
