@@ -64,7 +64,7 @@ def review_new(
     name = cloud.environment.name
     root.prepare()
     cloud.check_account()
-    with _at_work(cloud, root), Ledger(cloud).locked("apply", cloud.who()) as lock:
+    with _at_work(cloud, root):
         directory = stacks(cloud, root) / name
         synthesize([name], directory.parent.parent, cloud.variables)
         if "-lock=false" not in options:
