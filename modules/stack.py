@@ -315,9 +315,10 @@ class PlatformStack(TerraformStack):
             "state_bucket": environment.state.bucket,
             "version": _version(artifacts),
         }
-        if identity.deploy_role_arn and identity.plan_role_arn:
+        if identity.deploy_role_arn and identity.plan_role_arn and identity.drift_role_arn:
             outputs["deploy_role_arn"] = identity.deploy_role_arn
             outputs["plan_role_arn"] = identity.plan_role_arn
+            outputs["drift_role_arn"] = identity.drift_role_arn
         if environment.release_strategy == "gradual":
             outputs["next_step"] = (
                 f"Traffic stays on the version each `{ALIAS}` alias names; `python -m ops deploy {environment.name}` migrates and moves it"

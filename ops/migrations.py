@@ -6,17 +6,14 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from botocore.config import Config
 
 from ops.cloud import Cloud
 from ops.console import Progress, say
 from ops.errors import OperatorError
-
-ALIAS = "live"
-MIGRATION: Final = "migration"
-"""The migration function's service."""
+from ops.functions import ALIAS, MIGRATION
 
 ANSWER_MARGIN = 10
 """Seconds an invocation's answer may come after the function's own timeout."""

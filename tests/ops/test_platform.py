@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,6 +30,7 @@ class World:
         self.killed = False
         self.healthy = True
         self.supplied: list[dict[str, str]] = []
+        self.code: list[int] = []
 
     def apply(self) -> Apply:
         self.applies += 1
@@ -55,6 +57,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     )
     stack = SimpleNamespace(init=lambda: True, apply=world.apply)
     cloud = Cloud(load_environment("local", variables={}), {}, "http://aws")
+    monkeypatch.setattr(Cloud, "who", lambda _: "ann")
     replaced: dict[str, Any] = {
         "EmbeddedCloud": lambda _: embedded,
         "Terraform": lambda *_, **__: stack,
@@ -65,6 +68,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         "synthesize": lambda *_: None,
         "remove_stale_lock": lambda *_: None,
         "publish": lambda *_: [],
+        "Ledger": lambda _: SimpleNamespace(locked=lambda *_: nullcontext()),
+        "Releaser": lambda *_: SimpleNamespace(settle=lambda: None, serve_checkout=lambda: world.code.append(1)),
         "Secrets": lambda _: None,
         "provider_keys": lambda: {"gemini-api-key": "given"},
         "supply_provider_keys": lambda _, keys: world.supplied.append(keys),
