@@ -6,7 +6,12 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+import urllib3
+
 from tests.e2e.support import PASSWORD, Platform, User
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(1000)
+"""What begins as a picture does, which is all that is looked at."""
 
 
 class Caller(Protocol):
@@ -44,6 +49,37 @@ def auth(session: Caller) -> None:
     call("POST", f"{v1}/logout", {}, token=visitor["accessToken"])
 
 
+def profile(session: Caller) -> None:
+    """A profile's whole life, its avatar's included."""
+    call, v1 = session.call, "/v1/profile"
+    version = call("GET", v1)["version"]
+    whole = {
+        "displayName": "Ann Example",
+        "bio": f"Words {version}. " * 20,
+        "location": "Here",
+        "timezone": "Asia/Tokyo",
+        "socialLinks": {"web": "https://ann.example.com", "code": "https://code.example.com/ann"},
+        "interests": ["chess", "go", "poetry"],
+    }
+    call("PUT", v1, whole, headers={"If-Match": f'"{version}"'})
+    call("PATCH", v1, {"bio": "Other words.", "socialLinks": {"code": None}})
+    call("GET", f"{v1}/{{userId}}", userId=session.user.user_id)
+    signed = call("POST", f"{v1}/avatar", {"contentType": "image/png", "contentLength": len(PNG)})
+    form = signed["upload"]
+    urllib3.request("POST", form["url"], fields={**form["fields"], "file": ("picture", PNG)})
+    call("PUT", f"{v1}/avatar", {"key": signed["key"]})
+    call("DELETE", f"{v1}/avatar")
+    privacy = call("GET", f"{v1}/privacy")
+    other = "private" if privacy["bio"] == "public" else "public"
+    call("PUT", f"{v1}/privacy", {**privacy, "bio": other})
+    preferences = call("GET", f"{v1}/preferences")
+    theme = "light" if preferences["theme"] == "dark" else "dark"
+    call("PUT", f"{v1}/preferences", {**preferences, "theme": theme})
+    context = {"contextType": "post", "context": str(version)}
+    call("GET", f"{v1}/alias", query=context)
+    call("POST", f"{v1}/alias/regenerate", context)
+
+
 def post(session: Caller) -> None:
     """A post from its making to its end, and lists of twenty."""
     call, posts, one = session.call, "/v1/posts", "/v1/posts/{postId}"
@@ -64,4 +100,4 @@ def post(session: Caller) -> None:
     call("DELETE", one, **at)
 
 
-SCENARIOS: Mapping[str, Callable[[Caller], None]] = {"auth": auth, "post": post}
+SCENARIOS: Mapping[str, Callable[[Caller], None]] = {"auth": auth, "profile": profile, "post": post}

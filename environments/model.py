@@ -10,11 +10,24 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic_core import PydanticCustomError
 
 FunctionName = Literal[
-    "auth", "profile", "chat", "post", "catalog", "ai", "authorizer", "health", "migration", "relay", "statistics"
+    "auth",
+    "profile",
+    "chat",
+    "post",
+    "catalog",
+    "ai",
+    "authorizer",
+    "health",
+    "migration",
+    "relay",
+    "statistics",
+    "delivery",
 ]
 """Every Lambda function of the platform, by the name of its folder in lambdas/."""
 
-UNRESERVED: frozenset[FunctionName] = frozenset({"authorizer", "health", "migration", "relay", "statistics"})
+UNRESERVED: frozenset[FunctionName] = frozenset(
+    {"authorizer", "health", "migration", "relay", "statistics", "delivery"}
+)
 """Functions that never take reserved concurrency: a throttled authorizer or health check takes everything else down, and a throttled
 consumer lets its messages grow old until they are given up."""
 
@@ -66,6 +79,11 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 DomainName = Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}$", max_length=253)]
 HostPort = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+:\d{2,5}$")]
+BaseUrl = Annotated[
+    str, Field(pattern=r"^(https://[^/\s?#@]+|http://(localhost|127\.0\.0\.1)(:\d+)?)(/[^/\s?#]+)*$", max_length=200)
+]
+"""Without a slash at the end; a key goes there, so it is TLS unless it stays on the machine."""
+ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$")]
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^/\s]+$")]
 Origin = Annotated[str, Field(pattern=r"^(\*|https://[^/\s*]+|http://(localhost|127\.0\.0\.1)(:\d+)?)$")]
 Capacity = Annotated[float, Field(ge=0, le=256, multiple_of=0.5)]
@@ -291,6 +309,36 @@ class Capabilities(Section):
     """Saved queries of CloudWatch Logs Insights."""
 
 
+class Gemini(Section):
+    """Google's models, by the interface of generateContent."""
+
+    base_url: BaseUrl = "https://generativelanguage.googleapis.com/v1beta"
+    model: ModelName = "gemini-3.5-flash-lite"
+    """Google's small model for quick answers; by default it hardly reasons."""
+    thinking_level: Literal["minimal", "low", "medium", "high"] | None = None
+    """None: the model's own default, and nothing is sent."""
+
+
+class OpenAi(Section):
+    """OpenAI's models, or those of any server with the interface of its chat completions."""
+
+    base_url: BaseUrl = "https://api.openai.com/v1"
+    model: ModelName = "gpt-6-luna"
+    """OpenAI's small model for high volume."""
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = "none"
+    """None: nothing is sent, for servers that know no such parameter. Reasoning would take the 25 s that a call has."""
+
+
+class Ai(Section):
+    """Who answers the ai service's calls, Gemini first, and how much one user may ask for."""
+
+    gemini: Gemini = Gemini()
+    openai: OpenAi = OpenAi()
+    daily_quota: Annotated[int, Field(ge=20_000)] = 200_000
+    """Tokens of one user in a UTC day. A call sets aside the most that it can take, a token for each byte it sends and the longest
+    answer: for the longest text 30,000 in Latin letters, at worst, a long conversation in a script of four bytes, 130,000."""
+
+
 class Endpoints(Section):
     """Addresses, where they are not AWS's own."""
 
@@ -324,6 +372,7 @@ class Environment(Section):
     elasticache: ElastiCache = ElastiCache()
     network: Network = Network()
     monitoring: Monitoring = Monitoring()
+    ai: Ai = Ai()
     notifications: Notifications = Notifications()
     removal_policy: Literal["retain", "destroy"]
     """`retain`: what holds data is protected against deletion. `destroy`: everything goes with the environment."""

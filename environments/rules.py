@@ -23,7 +23,10 @@ BUCKET_NAME_LENGTH = 63
 
 LONGEST_BUCKET_NAME = "platform-access-logs-bucket-{name}-{suffix}"
 
-WITHOUT_GATEWAY: frozenset[FunctionName] = frozenset({"migration", "relay", "statistics"})
+SHORTEST_AI_TIMEOUT = 28
+"""Seconds: the 25 of a call, and what comes before them: the start and the reading of the session."""
+
+WITHOUT_GATEWAY: frozenset[FunctionName] = frozenset({"migration", "relay", "statistics", "delivery"})
 """Functions that API Gateway never calls."""
 
 ENDPOINTS = {
@@ -65,6 +68,7 @@ def _rules(environment: Environment) -> Iterator[Callable[[], Iterable[str]]]:
         _nat_gateways,
         _private_network,
         _connections,
+        _ai_timeout,
         _endpoints,
         _subscribed_once,
     ):
@@ -199,6 +203,12 @@ def _timeout(environment: Environment, function: FunctionName) -> Broken:
         yield (
             f"lambdas.functions.{function}.timeout: {own}: at most {API_TIMEOUT}: API Gateway waits no longer than 29 s for a function"
         )
+
+
+def _ai_timeout(environment: Environment) -> Broken:
+    own = _given(environment, "ai", "timeout")
+    if own is not None and own < SHORTEST_AI_TIMEOUT:
+        yield f"lambdas.functions.ai.timeout: {own}: at least {SHORTEST_AI_TIMEOUT}: a call waits up to 25 s for the language models"
 
 
 def _given(environment: Environment, function: FunctionName, size: str) -> int | None:

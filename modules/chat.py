@@ -11,7 +11,8 @@ from modules.base.data_access import cache_access
 from modules.base.function import FunctionNetwork, LambdaFunction
 from modules.base.policy import Statement
 from modules.base.service import Service, ServicePlatform
-from modules.base.statements import index_access, object_access, table_access, upload_access
+from modules.base.statements import index_access, object_access, queue_key, table_access, upload_access
+from modules.delivery import Delivery
 
 ATTACHMENTS = "chat/"
 """Where in their bucket attachments are once checked; members read them by signed addresses."""
@@ -26,6 +27,7 @@ class Chat(Service):
         authorizer: redeems the tickets of connecting clients.
         attachments: the bucket of what users upload.
         cache: holds connections, presence and typing.
+        delivery: brings frames to big rooms.
         network: where in the VPC it runs, to reach the cache.
     """
 
@@ -39,11 +41,13 @@ class Chat(Service):
         authorizer: LambdaFunction,
         attachments: Bucket,
         cache: CacheConnection,
+        delivery: Delivery,
         network: FunctionNetwork,
     ) -> None:
         tables = platform.tables
         messages, rooms, members = tables["chat-messages"], tables["chat-rooms"], tables["chat-members"]
         tickets, aliases = tables["chat-tickets"], tables["profile-aliases"]
+        authors, profiles = tables["platform-authors"], tables["profile-profiles"]
         live = cache_access(platform.names, cache)
         super().__init__(
             scope,
@@ -53,38 +57,50 @@ class Chat(Service):
             path="chat",
             description="Rooms, messages and live frames",
             network=network,
+            outbox=True,
             variables={
                 "DYNAMODB_TABLE_MESSAGES": messages.name,
                 "DYNAMODB_TABLE_ROOMS": rooms.name,
                 "DYNAMODB_TABLE_MEMBERS": members.name,
                 "DYNAMODB_TABLE_TICKETS": tickets.name,
                 "DYNAMODB_TABLE_ALIASES": aliases.name,
+                "DYNAMODB_TABLE_AUTHORS": authors.name,
+                "DYNAMODB_TABLE_PROFILES": profiles.name,
                 "S3_BUCKET_ATTACHMENTS": attachments.name,
                 "WEBSOCKET_API_ENDPOINT": websocket_api.management_endpoint,
+                "DELIVERIES_QUEUE_URL": delivery.deliveries.url,
+                "DELIVERY_RETRIES_QUEUE_URL": delivery.retries.url,
                 **live.variables,
             },
             statements=[
-                # Edited and marked deleted in place, so that sequence numbers have no gaps.
-                table_access("Messages", messages, "GetItem", "PutItem", "UpdateItem"),
+                # Reactions are items of their own, and go. Messages stay, so that their numbers have no gaps.
+                table_access("Messages", messages, "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem"),
                 index_access("MessagesOfRoom", messages),
-                # A batch: the rooms of one member.
-                table_access("Rooms", rooms, "GetItem", "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem"),
+                table_access("Rooms", rooms, "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem"),
                 index_access("RoomsByType", rooms),
                 # A query: the members of one room. A batch: all of them, when the room goes.
-                table_access(
-                    "Members", members, "GetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem"
-                ),
+                table_access("Members", members, "BatchGetItem", "Query", "PutItem", "DeleteItem", "BatchWriteItem"),
                 index_access("RoomsOfMember", members),
                 # Issued here, redeemed by the authorizer.
                 table_access("Tickets", tickets, "PutItem"),
                 table_access("Aliases", aliases, "GetItem", "PutItem"),
+                # Who stands behind an anonymous message: for its own author's edits.
+                table_access("Authors", authors, "GetItem", "PutItem"),
+                # Names, and who may see them.
+                table_access("Profiles", profiles, "BatchGetItem"),
                 upload_access(attachments, "chat"),
                 object_access("Attachments", attachments, ATTACHMENTS, "GetObject", "PutObject", "DeleteObject"),
                 Statement(
                     sid="Connections",
                     actions=["execute-api:ManageConnections"],
-                    resources=websocket_api.management_arns,
+                    resources=[websocket_api.posting_arn, websocket_api.closing_arn],
                 ),
+                Statement(
+                    sid="Delivery",
+                    actions=["sqs:SendMessage"],
+                    resources=[delivery.deliveries.arn, delivery.retries.arn],
+                ),
+                queue_key(platform.names, delivery.deliveries, sends=True),
                 *live.statements,
             ],
         )

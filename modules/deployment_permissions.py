@@ -123,7 +123,7 @@ class DeploymentPermissions:
             Statement(
                 sid="Queues",
                 actions=_actions("sqs:CreateQueue DeleteQueue GetQueue* SetQueueAttributes *Tag*"),
-                resources=self._named("sqs", ""),
+                resources=self._queues(),
             ),
             Statement(
                 sid="Topics",
@@ -481,7 +481,7 @@ class DeploymentPermissions:
                 sid="Messages",
                 actions=_actions("sqs:*Message* GetQueueAttributes sns:Publish events:PutEvents lambda:InvokeFunction"),
                 resources=[
-                    *self._named("sqs", ""),
+                    *self._queues(),
                     *self._named("sns", ""),
                     *self._named("events", "event-bus/"),
                     *self._named("lambda", "function:"),
@@ -537,6 +537,10 @@ class DeploymentPermissions:
     def _named(self, service: str, *kinds: str) -> list[str]:
         """ARNs of what is named after the environment, for each kind, such as `table/`."""
         return [self.names.arn(service, f"{kind}*-{self.environment.name}") for kind in kinds]
+
+    def _queues(self) -> list[str]:
+        """ARNs of the environment's queues; SQS wants `.fifo` at the end of an ordered one's name."""
+        return [*self._named("sqs", ""), self.names.arn("sqs", f"*-{self.environment.name}.fifo")]
 
     def _of_environment(self, tag: str) -> Mapping[str, Mapping[str, str | Sequence[str]]]:
         return {"StringEquals": {f"aws:{tag}/Environment": self.environment.name}}

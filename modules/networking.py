@@ -1,4 +1,4 @@
-"""The VPC that chat, catalog, migration and health join, with everything they reach from it."""
+"""The VPC that chat, delivery, catalog, migration and health join, with everything they reach from it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ POSTGRESQL_PORT = 5432
 CACHE_PORT = 6379
 
 DATABASE_CLIENTS: tuple[FunctionName, ...] = ("catalog", "migration", "health")
-CACHE_CLIENTS: tuple[FunctionName, ...] = ("chat", "health")
+CACHE_CLIENTS: tuple[FunctionName, ...] = ("chat", "delivery", "health")
 
 
 class Networking(Construct):

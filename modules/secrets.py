@@ -30,6 +30,8 @@ changes, provider 5.100 puts the parameter anew, with an empty value unless `val
 class Parameter:
     """One SecureString parameter."""
 
+    key: str
+    """Its name within the environment: `jwt-secret`."""
     name: str
     """The documented path, for example `/multitask/prod/jwt-secret`."""
     arn: str
@@ -73,7 +75,7 @@ class Parameters:
 
     def _parameter(self, key: str, service: str, description: str, *, generated: bool = False) -> Parameter:
         name = self.names.parameter(key)
-        return Parameter(name, self.names.arn("ssm", f"parameter{name}"), service, description, generated)
+        return Parameter(key, name, self.names.arn("ssm", f"parameter{name}"), service, description, generated)
 
 
 def write_secrets(directory: Path, names: Names) -> None:

@@ -24,6 +24,7 @@ from modules.cdn import Cdn
 from modules.chat import Chat
 from modules.cost import Cost
 from modules.database import Database
+from modules.delivery import Delivery
 from modules.deployment_identity import DeploymentIdentity
 from modules.health import Health
 from modules.messaging import Messaging
@@ -119,6 +120,16 @@ class PlatformStack(TerraformStack):
             tickets_table=database.tables["chat-tickets"],
         )
         rest_api.use_authorizer(authorizer.function)
+        delivery = Delivery(
+            self,
+            "delivery",
+            platform=platform,
+            websocket_api=websocket_api,
+            messages=database.tables["chat-messages"],
+            cache=database.cache,
+            network=networking.function_network("delivery"),
+            kms_key_arn=security.kms_key_arn,
+        )
         services: dict[str, Service] = {
             "auth": Auth(
                 self,
@@ -144,6 +155,7 @@ class PlatformStack(TerraformStack):
                 authorizer=authorizer.function,
                 attachments=storage.attachments,
                 cache=database.cache,
+                delivery=delivery,
                 network=networking.function_network("chat"),
             ),
             "post": Post(
@@ -194,12 +206,13 @@ class PlatformStack(TerraformStack):
             counted_events=database.tables["profile-counted-events"],
         )
         relay = Relay(self, "relay", platform=platform, kms_key_arn=security.kms_key_arn)
-        queues = {**messaging.queues, **relay.queues}
+        queues = {**messaging.queues, **relay.queues, **delivery.queues}
         rest_api.deploy()
         functions: dict[str, str] = {
             **{name: service.function.name for name, service in services.items()},
             **{
-                item.function.service: item.function.name for item in (authorizer, health, migration, relay, statistics)
+                item.function.service: item.function.name
+                for item in (authorizer, health, migration, relay, statistics, delivery)
             },
         }
 
@@ -273,7 +286,16 @@ class PlatformStack(TerraformStack):
             },
             "vpc_id": networking.vpc_id,
             "database_endpoint": database.connection.endpoint,
+            "database_cluster_id": database.cluster_id,
             "database_secret_arn": database.connection.secret_arn,
+            "secrets": {
+                parameter.key: {
+                    "name": parameter.name,
+                    "generated": parameter.generated,
+                    "description": parameter.description,
+                }
+                for parameter in platform.parameters.all().values()
+            },
             "cache_endpoint": database.cache.endpoint,
             "state_bucket": environment.state.bucket,
             "version": _version(artifacts),

@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from environments import Environment, EnvironmentFileError, load_environment
 from ops.embedded import Addresses, EmbeddedCloud
 from ops.embedded.services import ACCESS_KEY, SECRET_KEY
+from ops.env_file import provider_addresses
 from ops.errors import OperatorError
 from ops.root import Root
 
@@ -94,7 +95,7 @@ def connect(name: str, root: Root) -> Cloud:
         if addresses is None:
             raise OperatorError("The platform does not run on this machine: start it with `make up`")
         endpoint = addresses.aws
-        variables = embedded_variables(addresses)
+        variables = {**embedded_variables(addresses), **provider_addresses()}
     try:
         environment = load_environment(name, variables=variables) if variables else load_environment(name)
     except EnvironmentFileError as error:

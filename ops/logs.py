@@ -100,6 +100,6 @@ def _events(cloud: Cloud, service: str, start: int) -> list[dict[str, Any]]:
             raise
         raise OperatorError(
             f"{cloud.environment.name} has no log group {group}: services are auth, profile, chat, post, catalog, ai,"
-            " authorizer, health, migration, relay and statistics"
+            " authorizer, health, migration, relay, statistics and delivery"
         ) from error
     return sorted(found, key=lambda event: (event["timestamp"], event.get("ingestionTime", 0)))

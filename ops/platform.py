@@ -14,9 +14,11 @@ from ops.cloud import EMBEDDED, Cloud, connect
 from ops.console import say
 from ops.embedded import EmbeddedCloud
 from ops.embedded.processes import MARKER
+from ops.env_file import provider_keys
 from ops.errors import InterruptedRunError
 from ops.health import wait_until_healthy
 from ops.root import Root, read_json, write_json
+from ops.secrets import Secrets, supply_provider_keys
 from ops.site import publish
 from ops.state import end_orphaned_run, remove_stale_lock
 from ops.synth import synthesize
@@ -91,6 +93,7 @@ def up(root: Root) -> Up:
         if publish(cloud, applied.outputs):
             say("Published the status page")
         steps.done("publish")
+        supply_provider_keys(Secrets(cloud), provider_keys())
         wait_until_healthy(applied.outputs["health_url"])
         steps.done("health")
         platform = {

@@ -162,16 +162,31 @@ class Terraform:
             digest.update(Path(settings).read_bytes())
         return digest.hexdigest()
 
-    def plan(self, file: Path) -> Plan:
+    def plan(self, file: Path, options: Sequence[str] = ()) -> Plan:
         """Plans into a file.
+
+        Args:
+            options: more of Terraform's own, such as `-refresh=false`.
 
         Raises:
             TerraformError: there are errors.
             InterruptedRunError: the operator stopped it.
         """
-        arguments = ["plan", "-json", "-input=false", f"-parallelism={PARALLELISM}", f"-out={file}"]
+        arguments = ["plan", "-json", "-input=false", f"-parallelism={PARALLELISM}", f"-out={file}", *options]
         planned = self._follow(arguments, Apply())
         return Plan(file, planned.counts, planned.destroys)
+
+    def show(self, file: Path) -> dict[str, Any]:
+        """A plan file as `terraform show -json` has it.
+
+        Raises:
+            TerraformError: it is no plan, or another Terraform's.
+        """
+        result = self._run("show", "-json", "-no-color", str(file))
+        if result.returncode:
+            raise TerraformError(f"terraform show failed:\n{result.stderr.strip() or result.stdout.strip()}")
+        shown: dict[str, Any] = json.loads(result.stdout)
+        return shown
 
     def apply(self, plan: Plan | None = None) -> Apply:
         """Applies a plan, or what the configuration asks for. A state that an earlier run could not store is stored first.

@@ -1,25 +1,288 @@
-"""The chat service's function, for both its APIs. Calls answer 501 and frames nothing; the code behind them is to come."""
+"""The chat service's function, for both its APIs: parses requests and frames, calls the logic, answers."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from lambdas.chat.attachments import Attachments
+from lambdas.chat.broadcast import Broadcast, QueueHandover
+from lambdas.chat.frames import Frames
+from lambdas.chat.message_logic import Draft, MessageService
+from lambdas.chat.messages import MessageStore
+from lambdas.chat.models import (
+    CreateAttachment,
+    CreateRoom,
+    EditMessage,
+    Invite,
+    MessagesQuery,
+    Nothing,
+    RoomsQuery,
+    SendMessage,
+    UpdateMember,
+    UpdateRoom,
+)
+from lambdas.chat.people import People
+from lambdas.chat.room_logic import RoomService
+from lambdas.chat.rooms import RoomStore
 from lambdas.chat.routes import ROUTES
-from lambdas.common.http import Event
-from lambdas.common.service import Handler, entry_point, unimplemented_service
+from lambdas.chat.signals import CachedSignals
+from lambdas.chat.store import ChatTables, Items
+from lambdas.common.aliases import AliasStore
+from lambdas.common.authors import AuthorStore
+from lambdas.common.cache import CacheSettings, GuardedCache, guarded_cache
+from lambdas.common.clients import Clients
+from lambdas.common.fanout import ApiGateway, Fanout, Gateway
+from lambdas.common.http import Event, Request, Response
+from lambdas.common.keys import KeyRing, ParameterKeySource
+from lambdas.common.live import CachedLiveRooms
+from lambdas.common.logs import Logger, create_logger
+from lambdas.common.outbox import Outbox
+from lambdas.common.pagination import Cursors, PageQuery
+from lambdas.common.preconditions import IfMatch, etag
+from lambdas.common.router import Operation
+from lambdas.common.service import Handler, ServiceSettings, create_router, entry_point
+from lambdas.common.sessions import SessionReader
+from lambdas.common.settings import read
+from lambdas.common.tickets import LIFETIME, TicketStore
+from lambdas.common.uploads import ATTACHMENT_LIMIT, ATTACHMENT_TYPES, Uploads
+from lambdas.common.validation import validate
+
+
+class ChatSettings(ServiceSettings, frozen=True, kw_only=True):
+    dynamodb_table_messages: str
+    dynamodb_table_rooms: str
+    dynamodb_table_members: str
+    dynamodb_table_tickets: str
+    dynamodb_table_aliases: str
+    dynamodb_table_authors: str
+    dynamodb_table_profiles: str
+    dynamodb_table_outbox: str
+    s3_bucket_attachments: str
+    websocket_api_endpoint: str
+    deliveries_queue_url: str
+    delivery_retries_queue_url: str
+
+
+class ChatApi:
+    """The operations of the route table."""
+
+    def __init__(
+        self, rooms: RoomService, messages: MessageService, attachments: Attachments, tickets: TicketStore
+    ) -> None:
+        self._rooms = rooms
+        self._messages = messages
+        self._attachments = attachments
+        self._tickets = tickets
+
+    def operations(self) -> dict[str, Operation]:
+        return {
+            "list_rooms": self.list_rooms,
+            "create_room": self.create_room,
+            "get_room": self.get_room,
+            "update_room": self.update_room,
+            "delete_room": self.delete_room,
+            "join_room": self.join_room,
+            "leave_room": self.leave_room,
+            "list_members": self.list_members,
+            "invite_member": self.invite_member,
+            "update_member": self.update_member,
+            "remove_member": self.remove_member,
+            "list_messages": self.list_messages,
+            "send_message": self.send_message,
+            "update_message": self.update_message,
+            "delete_message": self.delete_message,
+            "add_reaction": self.add_reaction,
+            "remove_reaction": self.remove_reaction,
+            "create_attachment_upload": self.create_attachment_upload,
+            "get_attachment": self.get_attachment,
+            "issue_ticket": self.issue_ticket,
+        }
+
+    def list_rooms(self, request: Request) -> Response:
+        query = validate(RoomsQuery, request.query, from_text=True)
+        return Response(body=self._rooms.list_rooms(request.caller, query))
+
+    def create_room(self, request: Request) -> Response:
+        room = self._rooms.create(request.caller, validate(CreateRoom, request.json))
+        return _versioned(HTTPStatus.CREATED, room, room.version)
+
+    def get_room(self, request: Request) -> Response:
+        room = self._rooms.get(request.caller, _room_id(request))
+        return _versioned(HTTPStatus.OK, room, room.version)
+
+    def update_room(self, request: Request) -> Response:
+        body = validate(UpdateRoom, request.json)
+        room = self._rooms.update(request.caller, _room_id(request), body, IfMatch.of(request))
+        return _versioned(HTTPStatus.OK, room, room.version)
+
+    def delete_room(self, request: Request) -> Response:
+        self._rooms.delete(request.caller, _room_id(request))
+        return Response.no_content()
+
+    def join_room(self, request: Request) -> Response:
+        validate(Nothing, request.json)
+        return Response(body=self._rooms.join(request.caller, _room_id(request)))
+
+    def leave_room(self, request: Request) -> Response:
+        self._rooms.leave(request.caller, _room_id(request))
+        return Response.no_content()
+
+    def list_members(self, request: Request) -> Response:
+        query = validate(PageQuery, request.query, from_text=True)
+        return Response(body=self._rooms.members(request.caller, _room_id(request), query))
+
+    def invite_member(self, request: Request) -> Response:
+        body = validate(Invite, request.json)
+        member = self._rooms.invite(request.caller, _room_id(request), body.user_id)
+        return _versioned(HTTPStatus.CREATED, member, member.version)
+
+    def update_member(self, request: Request) -> Response:
+        body = validate(UpdateMember, request.json)
+        user_id = request.path_parameters["userId"]
+        member = self._rooms.update_member(request.caller, _room_id(request), user_id, body, IfMatch.of(request))
+        return _versioned(HTTPStatus.OK, member, member.version)
+
+    def remove_member(self, request: Request) -> Response:
+        self._rooms.remove_member(request.caller, _room_id(request), request.path_parameters["userId"])
+        return Response.no_content()
+
+    def list_messages(self, request: Request) -> Response:
+        query = validate(MessagesQuery, request.query, from_text=True)
+        return Response(body=self._messages.list_messages(request.caller, _room_id(request), query))
+
+    def send_message(self, request: Request) -> Response:
+        body = validate(SendMessage, request.json)
+        key = request.header("Idempotency-Key")
+        draft = Draft(
+            content=body.content,
+            type=body.type,
+            reply_to=body.reply_to,
+            is_anonymous=body.is_anonymous,
+            attachments=body.attachments,
+            # Stored once even when the function was killed before the answer could be remembered.
+            client_message_id=key and f"idempotency-key {key}",
+        )
+        message = self._messages.send(request.caller, _room_id(request), draft)
+        request.anonymous = message.is_anonymous
+        return _versioned(HTTPStatus.CREATED, message.view(), message.version)
+
+    def update_message(self, request: Request) -> Response:
+        body = validate(EditMessage, request.json)
+        message = self._messages.edit(
+            request.caller, _room_id(request), _message_id(request), body.content, IfMatch.of(request)
+        )
+        return _versioned(HTTPStatus.OK, message, message["version"])
+
+    def delete_message(self, request: Request) -> Response:
+        self._messages.delete(request.caller, _room_id(request), _message_id(request), IfMatch.of(request))
+        return Response.no_content()
+
+    def add_reaction(self, request: Request) -> Response:
+        return self._react(request, add=True)
+
+    def remove_reaction(self, request: Request) -> Response:
+        return self._react(request, add=False)
+
+    def create_attachment_upload(self, request: Request) -> Response:
+        body = validate(CreateAttachment, request.json)
+        room_id = _room_id(request)
+        self._rooms.place(request.caller, room_id).speak()
+        return Response.created(self._attachments.create(request.caller, room_id, body))
+
+    def get_attachment(self, request: Request) -> Response:
+        room_id = _room_id(request)
+        self._rooms.place(request.caller, room_id).member()
+        address = self._attachments.address(room_id, request.path_parameters["attachmentId"])
+        return Response(HTTPStatus.FOUND, headers={"Location": address})
+
+    def issue_ticket(self, request: Request) -> Response:
+        validate(Nothing, request.json)
+        ticket = self._tickets.issue(request.caller, request.caller.display_name)
+        return Response.created({"ticket": ticket, "expiresIn": LIFETIME})
+
+    def _react(self, request: Request, *, add: bool) -> Response:
+        emoji = request.path_parameters["emoji"]
+        if request.method == "PUT":
+            validate(Nothing, request.json)
+        self._messages.react(request.caller, _room_id(request), _message_id(request), emoji, add=add)
+        return Response.no_content()
 
 
 def build(environ: Mapping[str, str]) -> Handler:
     """The service, wired from the function's environment."""
-    rest = unimplemented_service(ROUTES)(environ)
+    settings = read(ChatSettings, environ)
+    clients = Clients(settings.region)
+    logger = create_logger(settings)
+    gateway = ApiGateway(clients.session, settings.websocket_api_endpoint, logger)
+    return wire(settings, clients, guarded_cache(read(CacheSettings, environ), clients.session), gateway, logger)
+
+
+def wire(settings: ChatSettings, clients: Clients, cache: GuardedCache, gateway: Gateway, logger: Logger) -> Handler:
+    """The service on these clients, this cache and these connections."""
+    dynamodb = clients.dynamodb
+    tables = ChatTables(
+        rooms=settings.dynamodb_table_rooms,
+        members=settings.dynamodb_table_members,
+        messages=settings.dynamodb_table_messages,
+        idempotency=settings.dynamodb_table_idempotency,
+    )
+    items = Items(dynamodb)
+    room_store, message_store = RoomStore(items, tables), MessageStore(items, tables)
+    live, signals = CachedLiveRooms(cache), CachedSignals(cache)
+    handover = QueueHandover(
+        lambda: clients.sqs, settings.deliveries_queue_url, settings.delivery_retries_queue_url, logger
+    )
+    broadcast = Broadcast(Fanout(gateway, live, logger), live, handover, logger)
+    people = People(dynamodb, settings.dynamodb_table_profiles, AliasStore(dynamodb, settings.dynamodb_table_aliases))
+    outbox = Outbox(settings.dynamodb_table_outbox, "chat", logger)
+    cursors = Cursors(KeyRing(ParameterKeySource(clients.ssm, settings.cursor_key_parameter)))
+    uploads = Uploads(
+        lambda: clients.s3, settings.s3_bucket_attachments, "chat", types=ATTACHMENT_TYPES, limit=ATTACHMENT_LIMIT
+    )
+    attachments = Attachments(uploads, message_store, lambda: clients.s3, settings.s3_bucket_attachments)
+    rooms = RoomService(rooms=room_store, people=people, broadcast=broadcast, outbox=outbox, cursors=cursors)
+    messages = MessageService(
+        rooms=room_store,
+        messages=message_store,
+        room_service=rooms,
+        attachments=attachments,
+        people=people,
+        authors=AuthorStore(dynamodb, settings.dynamodb_table_authors),
+        broadcast=broadcast,
+        signals=signals,
+        outbox=outbox,
+        cursors=cursors,
+    )
+    frames = Frames(
+        rooms=rooms,
+        messages=messages,
+        people=people,
+        broadcast=broadcast,
+        live=live,
+        signals=signals,
+        gateway=gateway,
+        sessions=SessionReader(dynamodb, settings.dynamodb_table_sessions),
+        logger=logger,
+    )
+    api = ChatApi(rooms, messages, attachments, TicketStore(dynamodb, settings.dynamodb_table_tickets))
+    rest = create_router(settings, clients, ROUTES, api.operations(), logger)
 
     def handle(event: Event, context: object) -> dict[str, Any]:
-        if "connectionId" in event["requestContext"]:
-            # A proxy integration takes a status from every WebSocket route; without a body nothing goes to the client.
-            return {"statusCode": int(HTTPStatus.OK)}
-        return rest(event, context)
+        return (frames if "connectionId" in event["requestContext"] else rest)(event, context)
 
     return handle
+
+
+def _room_id(request: Request) -> str:
+    return request.path_parameters["roomId"]
+
+
+def _message_id(request: Request) -> str:
+    return request.path_parameters["messageId"]
+
+
+def _versioned(status: HTTPStatus, body: object, version: int) -> Response:
+    return Response(status, body, {"ETag": etag(version)})
 
 
 handler = entry_point(build)

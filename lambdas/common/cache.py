@@ -1,6 +1,9 @@
 """Connections to the cache (Valkey or Redis)."""
 
-from typing import TYPE_CHECKING, Any
+import functools
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lambdas.common.iam_tokens import elasticache_token
 from lambdas.common.settings import Settings
@@ -8,6 +11,11 @@ from lambdas.common.settings import Settings
 if TYPE_CHECKING:
     import boto3
     import redis
+
+T = TypeVar("T")
+
+CACHE_TIMEOUT = 0.5
+"""Seconds that a service waits for the cache: a hundred times what it takes, and an outage must not hold up what does without."""
 
 
 class CacheSettings(Settings, frozen=True, kw_only=True):
@@ -51,3 +59,40 @@ def create_cache(
         retry=Retry(NoBackoff(), retries),
         **secured,
     )
+
+
+class CacheUnavailableError(Exception):
+    """The cache does not answer, or has not a moment ago."""
+
+
+class GuardedCache:
+    """A cache that may be down: every use of it fails in the same way, and after a failure at once for a while.
+
+    Without the pause each request of an outage would wait for the cache's timeout.
+    """
+
+    PAUSE = 1.0
+    """Seconds after a failure in which nobody asks the cache again."""
+
+    def __init__(self, cache: Callable[[], "redis.Redis"], clock: Callable[[], float] = time.monotonic) -> None:
+        """`cache` gives the client at the first use."""
+        self._cache = cache
+        self._clock = clock
+        self._asked_again_at = 0.0
+
+    def run(self, work: Callable[["redis.Redis"], T]) -> T:
+        """What `work` makes of the cache. Raises CacheUnavailableError."""
+        import redis  # noqa: PLC0415 (as above)
+
+        if self._clock() < self._asked_again_at:
+            raise CacheUnavailableError
+        try:
+            return work(self._cache())
+        except redis.RedisError as error:
+            self._asked_again_at = self._clock() + self.PAUSE
+            raise CacheUnavailableError from error
+
+
+def guarded_cache(settings: CacheSettings, session: "boto3.session.Session") -> GuardedCache:
+    """The cache of a service: one client, made when it is first used."""
+    return GuardedCache(functools.cache(lambda: create_cache(settings, session, timeout=CACHE_TIMEOUT)))

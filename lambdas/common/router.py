@@ -124,7 +124,7 @@ class Router:
             return Response.of(problem).to_event()
         except Exception as error:
             self._logger.exception("the request failed")
-            return Response.of(Problem.unavailable() if _is_outage(error) else Problem.internal()).to_event()
+            return Response.of(Problem.unavailable() if is_outage(error) else Problem.internal()).to_event()
 
     def _dispatch(self, request: Request) -> Response:
         methods, request.path_parameters = self._table.match(request.segments)
@@ -204,7 +204,7 @@ def _is_parameter(segment: str) -> bool:
     return segment.startswith("{")
 
 
-def _is_outage(error: Exception) -> bool:
+def is_outage(error: Exception) -> bool:
     """Whether an AWS service did not do its part; a refusal (access, validation) is a mistake of ours instead."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

@@ -2,11 +2,12 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from lambdas.common.dynamodb import unpack
 from lambdas.common.problems import Problem
 
 if TYPE_CHECKING:
@@ -26,11 +27,13 @@ _PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExce
 
 
 class ConditionsFailedError(Exception):
-    """Nothing was written, since conditions did not hold. `entries` are the indexes of theirs."""
+    """Nothing was written, since conditions did not hold. `entries` are the indexes of theirs; `items` has what is there instead,
+    for those that ask for it (ReturnValuesOnConditionCheckFailure) and where there is something."""
 
-    def __init__(self, entries: frozenset[int]) -> None:
+    def __init__(self, entries: frozenset[int], items: Mapping[int, dict[str, Any]] = {}) -> None:
         super().__init__(f"the conditions of entries {sorted(entries)} do not hold")
         self.entries = entries
+        self.items = items
 
 
 class Transactions:
@@ -51,17 +54,19 @@ class Transactions:
                 self._dynamodb.transact_write_items(TransactItems=entries)  # type: ignore[arg-type]
                 return
             except ClientError as error:
-                codes = [reason.get("Code") for reason in _reasons(error)]
+                reasons = _reasons(error)
+                codes = [reason.get("Code") for reason in reasons]
                 failed = frozenset(index for index, code in enumerate(codes) if code == "ConditionalCheckFailed")
                 if failed:
-                    raise ConditionsFailedError(failed) from None
+                    items = {index: unpack(item) for index in failed if (item := reasons[index].get("Item"))}
+                    raise ConditionsFailedError(failed, items) from None
                 if not _PASSING.intersection(codes):
                     raise
             self._sleep(random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)))  # noqa: S311 (no secret)
         raise Problem.unavailable()
 
 
-def _reasons(error: ClientError) -> list[dict[str, str]]:
+def _reasons(error: ClientError) -> list[dict[str, Any]]:
     """Why each entry was refused, in the entries' order; empty for any other error."""
     reasons: Any = error.response.get("CancellationReasons", [])
     return list(reasons)

@@ -73,7 +73,8 @@ class WebSocketApi(Construct):
     Attributes:
         api_id: API Gateway's id.
         stage_name: the environment's name.
-        management_arns: what it takes permission for to post to connections and to close them.
+        posting_arn: what it takes permission for to post to connections.
+        closing_arn: what it takes permission for to close them.
         management_endpoint: where to post to connections and close them.
         url: where clients connect: the custom domain, the emulated AWS's address, or AWS's own.
     """
@@ -94,9 +95,8 @@ class WebSocketApi(Construct):
         self.api_id: str = self._api.id
         self.stage_name = environment.name
         stage = f"{self.api_id}/{self.stage_name}"
-        self.management_arns = tuple(
-            names.arn("execute-api", f"{stage}/{method}/@connections/*") for method in ("POST", "DELETE")
-        )
+        self.posting_arn = names.arn("execute-api", f"{stage}/POST/@connections/*")
+        self.closing_arn = names.arn("execute-api", f"{stage}/DELETE/@connections/*")
         # Not the custom domain: the function would need the mapping that needs the function.
         self.management_endpoint = (
             f"{environment.endpoints.aws}/_aws/execute-api/{stage}"

@@ -47,6 +47,7 @@ class Service(Construct):
         secrets: the parameters it reads beside the cursor key.
         public: its routes have no authorizer. It then checks tokens itself.
         collections: it has lists, which take a key for their cursors, and requests that create things, whose repeats are remembered.
+        repeatable: False: collections without such requests, none of its routes takes Idempotency-Key.
         publishes: it puts events on the bus, as `multitask.{service}`.
         outbox: it stores its events in the outbox, in the transactions they tell of, instead of putting them on the bus.
         network: where in the VPC it runs; None: outside.
@@ -69,6 +70,7 @@ class Service(Construct):
         secrets: Sequence[Parameter] = (),
         public: bool = False,
         collections: bool = True,
+        repeatable: bool = True,
         publishes: bool = True,
         outbox: bool = False,
         network: FunctionNetwork | None = None,
@@ -82,12 +84,13 @@ class Service(Construct):
         if not public:
             common_statements.append(table_access("RevokedSessions", sessions, "GetItem"))
         if collections:
-            common_variables["DYNAMODB_TABLE_IDEMPOTENCY"] = idempotency.name
             common_variables["CURSOR_KEY_PARAMETER"] = cursor_key.name
+            parameters.append(cursor_key)
+        if collections and repeatable:
+            common_variables["DYNAMODB_TABLE_IDEMPOTENCY"] = idempotency.name
             common_statements.append(
                 table_access("Idempotency", idempotency, "GetItem", "PutItem", "UpdateItem", "DeleteItem")
             )
-            parameters.append(cursor_key)
         if parameters:
             common_statements.append(parameter_access(*parameters))
         if outbox:

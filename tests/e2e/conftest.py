@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from ops.embedded.ports import LOOPBACK, choose
 from ops.root import PROJECT
 from tests.e2e.support import Api, Inbox, Person, Platform, run_ops
+from tests.lambdas.ai.servers import MODEL
 
 HERE = Path(__file__).parent
 LAST = "test_recovery.py"
@@ -44,6 +46,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     if given:
         yield Platform.of(Path(given).resolve(), own=False)
         return
+    _choose_providers()
     # Not below pytest's own directory: that is closed to others, PostgreSQL's user included.
     root = Path(tempfile.mkdtemp(prefix="multitask-"))
     command = [sys.executable, "-m", "tests.e2e.keeper", str(root), str(tmp_path_factory.mktemp("logs"))]
@@ -54,6 +57,23 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         yield Platform.of(root, own=True)
     finally:
         keeper.communicate()
+
+
+def _choose_providers() -> None:
+    """Leads the platform's ai service to ports of this machine, where test_ai starts servers, and keeps a developer's keys away.
+
+    In this process's environment, so that each command of these tests, `ops up` again or cdktf, says the same.
+    """
+    gemini = choose([])
+    os.environ.update(
+        GEMINI_BASE_URL=f"http://{LOOPBACK}:{gemini}/v1beta",
+        OPENAI_BASE_URL=f"http://{LOOPBACK}:{choose([gemini])}/v1",
+        GEMINI_MODEL=MODEL,
+        OPENAI_MODEL=MODEL,
+        OPENAI_REASONING_EFFORT="",
+        GEMINI_API_KEY="",
+        OPENAI_API_KEY="",
+    )
 
 
 @pytest.fixture

@@ -27,14 +27,14 @@ PROBLEM = "application/problem+json"
 PROBLEM_MEMBERS = {"type", "title", "status", "detail", "code", "errors"}
 
 
-def run_ops(root: Path, *arguments: str) -> str:
-    """Runs `python -m ops` as an operator does and gives what it answered.
+def run_ops(root: Path, *arguments: str, given: str = "") -> str:
+    """Runs `python -m ops` as an operator does, with `given` on its standard input, and gives what it answered.
 
     Raises:
         AssertionError: it failed; the message is what it said.
     """
     command = [sys.executable, "-m", "ops", *arguments, "--root", str(root)]
-    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, input=given)
     assert result.returncode == 0, f"ops {' '.join(arguments)} ended with {result.returncode}:\n{result.stderr[-5000:]}"
     return result.stdout
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from tests.e2e.roles import Role, actions_of
+from tests.e2e.faults import Role, actions_of
 from tests.e2e.support import Answer, Api, Inbox, Person, Platform, User
 
 FIELDS = ("displayName", "bio", "avatar", "location", "socialLinks", "activityStatus")

@@ -91,8 +91,10 @@ class Events:
         found = self.sqs.get_queue_attributes(QueueUrl=self.url(queue), AttributeNames=names)["Attributes"]
         return sum(int(found[name]) for name in names)
 
-    def outbox(self) -> int:
-        return int(self.dynamodb.scan(TableName=OUTBOX)["Count"])
+    def outbox(self, author: str) -> int:
+        """How many events on somebody's things wait; other tests' may wait too."""
+        mine = {"FilterExpression": "contains(detail, :author)", "ExpressionAttributeValues": pack({":author": author})}
+        return int(self.dynamodb.scan(TableName=OUTBOX, **mine)["Count"])
 
 
 @pytest.fixture
@@ -157,7 +159,7 @@ def test_a_consumer_that_is_killed_amid_its_batches_loses_and_repeats_nothing(ev
 def test_what_cannot_be_handled_ends_in_the_dead_letter_queue_and_is_redriven(events: Events, author: str) -> None:
     def redriven() -> int:
         [result] = json.loads(run_ops(events.platform.root, "redrive", "local", "profile-events", "--json"))
-        assert (result["queue"], result["left"]) == ("profile-events-dlq", 0)
+        assert result["queue"] == "profile-events-dlq"
         return int(result["redriven"])
 
     liked = event("PostLiked", author)
@@ -165,14 +167,15 @@ def test_what_cannot_be_handled_ends_in_the_dead_letter_queue_and_is_redriven(ev
     with queue_attributes(events.platform, WORK, VisibilityTimeout="1"):
         with Role(events.platform, "statistics").without("Profiles"):
             events.emit(liked, liked)
-            eventually(lambda: events.size(WORK_DLQ) == 2 or None, seconds=60)
+            # Or more: what other tests have caused comes here as well meanwhile.
+            eventually(lambda: events.size(WORK_DLQ) >= 2 or None, seconds=60)
         assert events.counts(author) == (0, 0, 0)
-        assert redriven() == 2
+        assert redriven() >= 2
         events.expect(author, (0, 0, 1))
         # Poison keeps nobody from being counted, and comes back however often it is redriven.
         events.send(WORK, "{", json.dumps(event("PostCreated", author)))
         events.expect(author, (1, 0, 1))
-        eventually(lambda: events.size(WORK_DLQ) == 1 or None, seconds=60)
+        eventually(lambda: events.size(WORK_DLQ) >= 1 or None, seconds=60)
         events.sqs.purge_queue(QueueUrl=events.url(WORK_DLQ))
 
 
@@ -182,7 +185,7 @@ def test_a_crash_between_the_write_and_its_publication_loses_nothing(events: Eve
         time.sleep(2)
         assert events.counts(author) == (0, 0, 0)
     events.expect(author, (1, 0, 1))
-    assert not events.outbox()
+    assert not events.outbox(author)
 
 
 def test_what_the_stream_has_forgotten_is_found_in_the_table(events: Events, author: str) -> None:
@@ -193,17 +196,17 @@ def test_what_the_stream_has_forgotten_is_found_in_the_table(events: Events, aut
         events.store("PostCreated", author=author, stored_at=time.time() - 86_400)
         events.send(RETRIES, "{}")  # what the schedule sends
         events.expect(author, (1, 0, 0))
-    assert not events.outbox()
+    assert not events.outbox(author)
 
 
 def test_what_the_bus_refuses_is_tried_again(events: Events, author: str) -> None:
     with queue_attributes(events.platform, RETRIES, VisibilityTimeout="1", DelaySeconds="0"):
         with Role(events.platform, "relay").without("Events"):
             events.store("PostCreated", "PostLiked", author=author)
-            eventually(lambda: events.size(RETRIES) == 2 or None)
-            assert events.outbox() == 2
+            eventually(lambda: events.size(RETRIES) >= 2 or None)
+            assert events.outbox(author) == 2
         events.expect(author, (1, 0, 1))
-    assert not events.outbox()
+    assert not events.outbox(author)
 
 
 def test_a_subscriber_is_told_of_the_events_it_asked_for(events: Events, author: str) -> None:

@@ -129,6 +129,19 @@ def test_the_longest_bucket_name_fits(tmp_path: Path) -> None:
         ("bucket_suffix", "acme-", ["bucket_suffix: 'acme-'"]),
         ("lambdas.timeout", 31, ["lambdas.timeout: 31", "less than or equal to 30"]),
         ("lambdas.functions", {"ai": {"timeout": 31}}, ["lambdas.functions.ai.timeout: 31: at most 30"]),
+        ("lambdas.functions", {"ai": {"timeout": 27}}, ["lambdas.functions.ai.timeout: 27: at least 28"]),
+        (
+            "ai.gemini.base_url",
+            "http://gateway.example.com/v1",
+            ["ai.gemini.base_url: 'http://gateway.example.com/v1'"],
+        ),
+        ("ai.openai.base_url", "https://gateway.example.com/v1/", ["ai.openai.base_url"]),
+        ("ai.openai.base_url", "https://key@gateway.example.com/v1", ["ai.openai.base_url"]),
+        ("ai.openai.base_url", "https://gateway.example.com/v1?key=x", ["ai.openai.base_url"]),
+        ("ai.gemini.model", "../x y", ["ai.gemini.model: '../x y'"]),
+        ("ai.openai.reasoning_effort", "much", ["ai.openai.reasoning_effort: 'much'", "'none'"]),
+        ("ai.daily_quota", 0, ["ai.daily_quota: 0"]),
+        ("ai.anthropic", {}, ["ai.anthropic: {}: unknown key", "gemini, openai"]),
         ("lambdas.functions", {"health": {"timeout": 60}}, ["lambdas.functions.health.timeout: 60: at most 30"]),
         (
             "lambdas.functions",
@@ -137,7 +150,7 @@ def test_the_longest_bucket_name_fits(tmp_path: Path) -> None:
         ),
         *(
             ("lambdas.functions", {function: {size: 1}}, [f"lambdas.functions.{function}.{size}: 1: not given for"])
-            for function in ("authorizer", "health", "migration", "relay", "statistics")
+            for function in ("authorizer", "health", "migration", "relay", "statistics", "delivery")
             for size in ("reserved_concurrency", "provisioned_concurrency")
         ),
     ],
@@ -149,6 +162,28 @@ def test_an_invalid_value_is_named_with_what_is_allowed(tmp_path: Path, path: st
     assert all(line.startswith("fifth.yml: ") for line in lines)
     for words in says:
         assert any(words in line for line in lines), (words, lines)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://gateway.example.com",
+        "https://gateway.example.com:8443/a/v1",
+        "http://127.0.0.1:11434/v1",
+        "http://localhost/v1",
+    ],
+)
+def test_any_server_may_answer_the_ai_service_by_tls_or_on_this_machine(tmp_path: Path, address: str) -> None:
+    environment = _load(tmp_path, _with("ai.openai", {"base_url": address, "reasoning_effort": None}))
+    assert (environment.ai.openai.base_url, environment.ai.openai.reasoning_effort) == (address, None)
+    assert environment.ai.gemini.base_url == "https://generativelanguage.googleapis.com/v1beta"
+
+
+def test_the_local_platform_takes_its_language_models_from_variables() -> None:
+    assert load_environment("local", variables={}).ai == load_environment("dev", variables={}).ai
+    given = {"GEMINI_BASE_URL": "http://127.0.0.1:1/v1beta", "GEMINI_MODEL": "a", "OPENAI_MODEL": "b"}
+    ai = load_environment("local", variables=given).ai
+    assert (ai.gemini.base_url, ai.gemini.model, ai.openai.model) == ("http://127.0.0.1:1/v1beta", "a", "b")
 
 
 MAIL = {"protocol": "email", "endpoint": "shop@example.com", "events": ["ListingSold"]}

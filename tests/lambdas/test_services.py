@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 Call = Callable[..., Answer]
 CALLS = {  # one call that a registered user may make, with what it needs
-    "chat": ("POST", "/v1/chat/rooms"),
     "catalog": ("POST", "/v1/catalog/listings"),
-    "ai": ("POST", "/v1/ai/ask"),
 }
 FUTURE = NOW * 2  # these functions run on the system's clock
 
@@ -59,12 +57,6 @@ def test_everything_but_the_code_is_there(service: str, environ: dict[str, str],
     problem(call(service, environ, anonymous, {}), 403)
     dynamodb.delete_item(TableName="session_id-table", Key=pack({"session_id": "session-1"}))
     assert problem(call(service, environ, user, {}), 401)["code"] == "session_ended"
-
-
-@pytest.mark.parametrize("route", ["$connect", "$disconnect", "$default", "join_room"])
-def test_websocket_routes_accept_and_send_nothing(environ: dict[str, str], route: str) -> None:
-    event = {"requestContext": {"routeKey": route, "connectionId": "c-1"}, "body": "", "isBase64Encoded": False}
-    assert import_module("lambdas.chat.handler").build(environ)(event, None) == {"statusCode": 200}
 
 
 def test_migration_answers_its_invoker_with_a_problem() -> None:

@@ -25,6 +25,7 @@ from modules.base.service import ServicePlatform
 from modules.base.table import Table
 from modules.catalog import Catalog
 from modules.chat import Chat
+from modules.delivery import Delivery
 from modules.post import Post
 from modules.profile import Profile
 from modules.tables import TABLES
@@ -96,6 +97,16 @@ def synthesize_services(
             user_pool_client_id="client",
         )
         Profile(stack, "profile", platform=platform, avatars=avatars, attachments=attachments, cdn_domain="cdn.test")
+        delivery = Delivery(
+            stack,
+            "delivery",
+            platform=platform,
+            websocket_api=websocket,
+            messages=platform.tables["chat-messages"],
+            cache=cache,
+            network=network,
+            kms_key_arn="arn:aws:kms:key",
+        )
         Chat(
             stack,
             "chat",
@@ -104,6 +115,7 @@ def synthesize_services(
             authorizer=authorizer,
             attachments=attachments,
             cache=cache,
+            delivery=delivery,
             network=network,
         )
         deletions = Queue(

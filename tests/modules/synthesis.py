@@ -77,6 +77,7 @@ def function_platform(env: Environment, artifacts: Path) -> FunctionPlatform:
         "health",
         "migration",
         "relay",
+        "delivery",
         "statistics",
     ):
         path = artifacts / f"{function}.zip"

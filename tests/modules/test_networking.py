@@ -65,6 +65,7 @@ def test_database_and_cache_take_only_the_functions_that_use_them(dev: Synthesiz
         (5432, 5432, "migration"),
         (5432, 5432, "health"),
         (6379, 6379, "chat"),
+        (6379, 6379, "delivery"),
         (6379, 6379, "health"),
     }
     assert not any("cidr_ipv4" in item for item in rules)

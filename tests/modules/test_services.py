@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from environments.model import Ai as EnvironmentAi
+from lambdas.ai.handler import AiSettings
 from lambdas.auth.handler import AuthSettings
+from lambdas.chat.handler import ChatSettings
 from lambdas.common.cache import CacheSettings
 from lambdas.common.database import DatabaseSettings
 from lambdas.common.pictures import PictureSettings
@@ -31,8 +35,9 @@ VARIABLES = {
     | {"S3_BUCKET_AVATARS", "S3_BUCKET_ATTACHMENTS", "CLOUDFRONT_DOMAIN"},
     "chat": SIGNED_IN
     | {"DYNAMODB_TABLE_MESSAGES", "DYNAMODB_TABLE_ROOMS", "DYNAMODB_TABLE_MEMBERS", "DYNAMODB_TABLE_TICKETS"}
-    | {"DYNAMODB_TABLE_ALIASES", "S3_BUCKET_ATTACHMENTS", "ELASTICACHE_CLUSTER", "ELASTICACHE_USERNAME"}
-    | {"ELASTICACHE_REPLICATION_GROUP", "ELASTICACHE_TLS", "WEBSOCKET_API_ENDPOINT", "EVENT_BUS_NAME"},
+    | {"DYNAMODB_TABLE_ALIASES", "DYNAMODB_TABLE_AUTHORS", "DYNAMODB_TABLE_PROFILES", "DYNAMODB_TABLE_OUTBOX"}
+    | {"S3_BUCKET_ATTACHMENTS", "ELASTICACHE_CLUSTER", "ELASTICACHE_USERNAME", "ELASTICACHE_REPLICATION_GROUP"}
+    | {"ELASTICACHE_TLS", "WEBSOCKET_API_ENDPOINT", "DELIVERIES_QUEUE_URL", "DELIVERY_RETRIES_QUEUE_URL"},
     "post": SIGNED_IN
     | {"DYNAMODB_TABLE_POSTS", "DYNAMODB_TABLE_COMMENTS", "DYNAMODB_TABLE_LIKES", "DYNAMODB_TABLE_COUNTERS"}
     | {"DYNAMODB_TABLE_TAGS", "DYNAMODB_TABLE_ALIASES", "DYNAMODB_TABLE_AUTHORS", "DYNAMODB_TABLE_PROFILES"}
@@ -40,32 +45,37 @@ VARIABLES = {
     "catalog": SIGNED_IN
     | {"RDS_ENDPOINT", "RDS_DATABASE", "RDS_USERNAME", "RDS_IAM_AUTH", "S3_BUCKET_ATTACHMENTS"}
     | {"CLOUDFRONT_DOMAIN", "EVENT_BUS_NAME"},
-    "ai": SIGNED_IN
-    | {"DYNAMODB_TABLE_CONVERSATIONS", "DYNAMODB_TABLE_USAGE", "GEMINI_API_KEY_PARAMETER", "OPENAI_API_KEY_PARAMETER"},
+    # No route of it is repeatable.
+    "ai": SIGNED_IN - {"DYNAMODB_TABLE_IDEMPOTENCY"}
+    | {"DYNAMODB_TABLE_CONVERSATIONS", "DYNAMODB_TABLE_USAGE", "GEMINI_API_KEY_PARAMETER", "OPENAI_API_KEY_PARAMETER"}
+    | {"GEMINI_BASE_URL", "GEMINI_MODEL", "GEMINI_THINKING_LEVEL", "OPENAI_BASE_URL", "OPENAI_MODEL"}
+    | {"OPENAI_REASONING_EFFORT", "DAILY_QUOTA"},
 }
 
 SETTINGS: dict[str, list[type[Settings]]] = {
     "auth": [AuthSettings],
     "profile": [ProfileSettings, PictureSettings],
-    "chat": [ServiceSettings, CacheSettings],
+    "chat": [ChatSettings, CacheSettings],
     "post": [PostSettings, PictureSettings],
     "catalog": [ServiceSettings, DatabaseSettings],
-    "ai": [ServiceSettings],
+    "ai": [AiSettings],
 }
 
-OUTBOX = ("profile", "post")
+OUTBOX = ("profile", "post", "chat")
 """Services that store their events with their writes."""
 
 SHARED_TABLES = {"auth-sessions", "platform-idempotency"}
 TABLES = {
     "auth": {"auth-sessions", "auth-rate-limits"},
     "profile": {"auth-sessions", "platform-outbox", "profile-profiles", "profile-aliases"},
-    "chat": SHARED_TABLES | {"chat-messages", "chat-rooms", "chat-members", "chat-tickets", "profile-aliases"},
+    "chat": SHARED_TABLES
+    | {"chat-messages", "chat-rooms", "chat-members", "chat-tickets", "profile-aliases", "profile-profiles"}
+    | {"platform-authors", "platform-outbox"},
     "post": SHARED_TABLES
     | {"post-posts", "post-comments", "post-likes", "post-counters", "post-tags"}
     | {"profile-aliases", "profile-profiles", "platform-authors", "platform-outbox"},
     "catalog": SHARED_TABLES,
-    "ai": SHARED_TABLES | {"ai-conversations", "ai-usage"},
+    "ai": {"auth-sessions", "ai-conversations", "ai-usage"},
 }
 
 OBJECTS = {
@@ -205,6 +215,27 @@ def test_ai_publishes_nothing(dev: Synthesized) -> None:
     assert "Events" not in statements(dev, "ai")
 
 
+def test_ai_calls_on_its_tables_what_its_code_calls(dev: Synthesized) -> None:
+    found = operations(dev, "ai")
+    assert found["ai-conversations"] == {"GetItem", "Query", "PutItem", "DeleteItem"}
+    assert found["ai-usage"] == {"GetItem", "UpdateItem"}
+
+
+def test_ai_is_told_where_its_providers_are(tmp_path: Path) -> None:
+    ai = {
+        "gemini": {"base_url": "https://gateway.example.com/gemini/v1beta", "model": "m-1", "thinking_level": "low"},
+        "openai": {"base_url": "http://127.0.0.1:11434/v1", "model": "llama", "reasoning_effort": None},
+        "daily_quota": 50_000,
+    }
+    made = synthesize_services(environment("dev", ai=EnvironmentAi.model_validate(ai)), tmp_path)
+    variables = made.one("aws_lambda_function", function_name="ai-lambda-dev")["environment"]["variables"]
+    assert variables["GEMINI_BASE_URL"] == "https://gateway.example.com/gemini/v1beta"
+    assert (variables["GEMINI_MODEL"], variables["GEMINI_THINKING_LEVEL"]) == ("m-1", "low")
+    assert variables["OPENAI_BASE_URL"] == "http://127.0.0.1:11434/v1"
+    assert (variables["OPENAI_MODEL"], variables["OPENAI_REASONING_EFFORT"]) == ("llama", "")
+    assert read(AiSettings, variables).daily_quota == 50_000
+
+
 def test_post_finishes_what_its_queue_of_deletions_tells_of(dev: Synthesized) -> None:
     made = dev.one("aws_lambda_event_source_mapping", batch_size=1)
     assert function_behind(dev, made["function_name"]) == "post-lambda-dev"
@@ -249,9 +280,9 @@ def test_data_stores_are_reached_by_iam_authentication_where_the_environment_has
     assert variables["catalog"]["RDS_IAM_AUTH"] == "false"
 
 
-def test_only_chat_and_catalog_join_the_vpc(dev: Synthesized) -> None:
+def test_only_chat_with_its_delivery_and_catalog_join_the_vpc(dev: Synthesized) -> None:
     inside = {f["function_name"] for f in dev.all("aws_lambda_function") if "vpc_config" in f}
-    assert inside == {"chat-lambda-dev", "catalog-lambda-dev"}
+    assert inside == {"chat-lambda-dev", "delivery-lambda-dev", "catalog-lambda-dev"}
 
 
 def test_each_service_has_a_trace_group_where_the_environment_has_them(dev: Synthesized, local: Synthesized) -> None:

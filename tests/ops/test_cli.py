@@ -14,7 +14,7 @@ from ops import __main__ as program
 from ops.errors import InterruptedRunError, OperatorError
 from ops.root import PROJECT, Root
 
-VERBS = ["up", "down", "status", "logs", "code", "bootstrap", "synth", "deploy", "env", "user"]
+VERBS = ["up", "down", "status", "logs", "code", "bootstrap", "synth", "deploy", "env", "user", "secrets"]
 
 
 def run(*arguments: str) -> Any:

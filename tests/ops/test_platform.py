@@ -64,6 +64,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         "synthesize": lambda *_: None,
         "remove_stale_lock": lambda *_: None,
         "publish": lambda *_: [],
+        "Secrets": lambda _: None,
+        "supply_provider_keys": lambda *_: None,
         "wait_until_healthy": world.wait_until_healthy,
     }
     for name, value in replaced.items():

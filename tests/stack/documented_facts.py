@@ -13,7 +13,7 @@ from typing import Any
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 SERVICES = ("auth", "profile", "chat", "post", "catalog", "ai")
-FUNCTIONS = (*SERVICES, "authorizer", "health", "migration", "relay", "statistics")
+FUNCTIONS = (*SERVICES, "authorizer", "health", "migration", "relay", "statistics", "delivery")
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ TIMEOUT = {"auth": 10, "migration": 300}
 RESERVED = {
     **dict.fromkeys(SERVICES, Each(5, 20, 100)),
     "auth": Each(5, 20, 20),
-    **dict.fromkeys(("authorizer", "health", "migration", "relay", "statistics"), None),
+    **dict.fromkeys(("authorizer", "health", "migration", "relay", "statistics", "delivery"), None),
 }
 PROVISIONED = {**dict.fromkeys(SERVICES, 10), "chat": 5}
 """In production; development has none."""
@@ -184,6 +184,11 @@ VARIABLES: dict[str, dict[str, Any]] = {
         "EVENT_BUS_NAME": Reference("aws_cloudwatch_event_bus"),
     },
     "statistics": {"DYNAMODB_TABLE_PROFILES": "profile-profiles-{env}"},
+    "delivery": {
+        "DYNAMODB_TABLE_MESSAGES": "chat-messages-{env}",
+        "ELASTICACHE_CLUSTER": Reference("aws_elasticache_replication_group"),
+        "WEBSOCKET_API_ENDPOINT": Reference("aws_apigatewayv2_api"),
+    },
 }
 
 

@@ -36,7 +36,7 @@ class Skip:
         return check == self.check and environment in self.environments and fits
 
 
-SKIPS = [Skip(**entry) for entry in yaml.safe_load(Path(__file__).with_name("checkov_skips.yml").read_text())]
+SKIPS = [Skip(**entry) for entry in yaml.safe_load((PROJECT / "tools" / "checkov" / "skips.yml").read_text())]
 Findings = Mapping[str, set[Finding]]
 """By environment."""
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-from tests.e2e.walks import auth, authorizer, health, post, profile, relay, statistics
+from tests.e2e.walks import ai, auth, authorizer, chat, delivery, health, post, profile, relay, statistics
 from tests.e2e.walks.world import Walk
 
 WALKS: Mapping[str, Sequence[Walk]] = {
+    "ai": [ai.walk],
     "auth": [auth.walk],
     "authorizer": [authorizer.walk],
+    "chat": [chat.walk],
+    "delivery": [delivery.walk],
     "health": [health.walk],
     "post": [post.walk],
     "profile": [profile.walk],

@@ -1,0 +1,226 @@
+"""Delivery in one chat room, against what the embedded gateway can do at all.
+
+From the time in the message, which is taken before it is stored, to its arrival at the last of so many connections; beside it, in turn,
+from the beginning of a function that does nothing but post such a frame to the same connections, one after another and with as many
+threads as ours. Then how many messages a second one room takes from several senders at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import json
+import statistics
+import time
+import zipfile
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from lambdas.common.fanout import POSTS
+from tests.chat_client import ChatClient
+from tests.e2e.chatters import Chatter, open_many
+from tests.e2e.support import Api, Person, Platform
+
+SIZES = (1, 10, 100, 500)
+"""Connections in the room."""
+SENDERS = 5
+LASTING = 5.0
+"""Seconds for which messages are sent as fast as they are acknowledged."""
+FLOOR = "bench-floor"
+
+FLOOR_CODE = """
+import boto3, json, time
+from botocore.config import Config
+from concurrent.futures import ThreadPoolExecutor
+client = None
+def handler(event, _context):
+    global client
+    client = client or boto3.client("apigatewaymanagementapi", endpoint_url=event["endpoint"],
+                                    config=Config(max_pool_connections=event["workers"]))
+    frame = json.dumps({**event["frame"], "begun": time.time()}).encode()
+    def post(connection_id):
+        client.post_to_connection(ConnectionId=connection_id, Data=frame)
+    if event["workers"] == 1:
+        for connection_id in event["connections"]:
+            post(connection_id)
+    else:
+        with ThreadPoolExecutor(event["workers"]) as pool:
+            list(pool.map(post, event["connections"]))
+"""
+"""The floor: no session, no table, no cache. Its frame says when it began."""
+
+
+class Bench:
+    """One platform, with some people who chat."""
+
+    def __init__(self, platform: Platform) -> None:
+        platform.forget_attempts()
+        self.platform = platform
+        self.people = [Chatter(platform, Person.signed_in(platform, Api(platform.api_url))) for _ in range(SENDERS)]
+        host, _, port = platform.outputs["cache_endpoint"].rpartition(":")
+        self._cache = redis.Redis(host=host, port=int(port), decode_responses=True)
+        self._lambda = platform.aws("lambda")
+        chat = self._lambda.get_function_configuration(FunctionName="chat-lambda-local")
+        self._endpoint = chat["Environment"]["Variables"]["WEBSOCKET_API_ENDPOINT"]
+        self._deploy_floor(chat["Role"])
+
+    def room(self) -> str:
+        """A new room with everybody in it."""
+        room = self.people[0].make_room()
+        self.people[0].invite(room, *self.people[1:])
+        return room
+
+    def post(self, room: str, frame: dict[str, Any], workers: int) -> None:
+        """Has the floor post a frame to each of a room's connections."""
+        members: Any = self._cache.zrange(f"chat:room:{room}", 0, -1)
+        event = {
+            "endpoint": self._endpoint,
+            "connections": [member.partition("|")[0] for member in members],
+            "frame": frame,
+            "workers": workers,
+        }
+        reply = self._lambda.invoke(FunctionName=FLOOR, Payload=json.dumps(event).encode())
+        assert "FunctionError" not in reply, reply["Payload"].read()
+
+    def close(self) -> None:
+        self._lambda.delete_function(FunctionName=FLOOR)
+
+    def _deploy_floor(self, role: str) -> None:
+        code = io.BytesIO()
+        with zipfile.ZipFile(code, "w") as archive:
+            archive.writestr("floor.py", FLOOR_CODE)
+        names = [item["FunctionName"] for item in self._lambda.list_functions()["Functions"]]
+        if FLOOR in names:
+            self._lambda.delete_function(FunctionName=FLOOR)
+        self._lambda.create_function(
+            FunctionName=FLOOR,
+            Runtime="python3.13",
+            Role=role,
+            Handler="floor.handler",
+            Code={"ZipFile": code.getvalue()},
+            Timeout=60,
+        )
+
+
+async def timed(clients: Sequence[ChatClient], room: str, act: Callable[[], Awaitable[object]]) -> tuple[float, float]:
+    """Seconds until each client has one frame more in the room: from the beginning of an act, and from what the frame says."""
+    before = [frames(client, room) for client in clients]
+    asked = time.time()
+    doing = asyncio.ensure_future(act())
+    while any(frames(client, room) <= count for client, count in zip(clients, before, strict=True)):
+        assert time.time() - asked < 60, "a frame has not arrived"
+        await asyncio.sleep(0.001)
+    arrived = time.time()
+    ack = await doing
+    told: Any = clients[0].signals[-1]["begun"] if ack is None else clients[0].messages[room][-1]["timestamp"]
+    begun = told if ack is None else datetime.fromisoformat(told).timestamp()
+    return arrived - asked, arrived - begun
+
+
+def frames(client: ChatClient, room: str) -> int:
+    return len(client.messages[room]) + len(client.signals)
+
+
+async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
+    """Medians in seconds, and the median of the pairs' ratios."""
+    room = bench.room()
+    clients = await open_many(bench.people, room, size)
+    await asyncio.sleep(1)  # presence
+    text = "x" * 200
+    floor_frame = {"type": "floor", "roomId": room, "message": {"content": text, "padding": "y" * 300}}
+    asked: list[float] = []
+    ours: list[float] = []
+    parallel: list[float] = []
+    sequential: list[float] = []
+    for turn in range(rounds + 1):
+        taken = [
+            await timed(clients, room, lambda: clients[0].send(room, text)),
+            await timed(clients, room, lambda: asyncio.to_thread(bench.post, room, floor_frame, POSTS)),
+            await timed(clients, room, lambda: asyncio.to_thread(bench.post, room, floor_frame, 1)),
+        ]
+        if turn:  # the first one starts functions and connections
+            asked.append(taken[0][0])
+            for measured, (_, seconds) in zip((ours, parallel, sequential), taken, strict=True):
+                measured.append(seconds)
+    await asyncio.gather(*(client.close() for client in clients))
+    return {
+        "connections": size,
+        "fromSending": statistics.median(asked),
+        "ours": statistics.median(ours),
+        "parallelFloor": statistics.median(parallel),
+        "sequentialFloor": statistics.median(sequential),
+        "ratio": statistics.median(a / b for a, b in zip(ours, parallel, strict=True)),
+    }
+
+
+async def throughput(bench: Bench, listeners: int) -> dict[str, Any]:
+    """Messages a second that one room takes and delivers, sent through WebSockets and by REST."""
+    room = bench.room()
+    clients = await open_many(bench.people, room, max(listeners, SENDERS))
+
+    async def rate(send: Callable[[int], Awaitable[object]]) -> float:
+        before = len(clients[-1].messages[room])
+        begun = time.perf_counter()
+
+        async def sender(index: int) -> int:
+            sent = 0
+            while time.perf_counter() - begun < LASTING:
+                await send(index)
+                sent += 1
+            return sent
+
+        total = sum(await asyncio.gather(*(sender(index) for index in range(SENDERS))))
+        while len(clients[-1].messages[room]) < before + total:
+            await asyncio.sleep(0.01)
+        return total / (time.perf_counter() - begun)
+
+    sockets = await rate(lambda index: clients[index].send(room, "x"))
+    rest = await rate(lambda index: asyncio.to_thread(bench.people[index].say, room, "x"))
+    await asyncio.gather(*(client.close() for client in clients))
+    return {"connections": len(clients), "throughSockets": sockets, "byRest": rest}
+
+
+async def measure(bench: Bench, rounds: int, sizes: Sequence[int]) -> dict[str, Any]:
+    return {
+        "fanOut": [await fan_out(bench, size, rounds) for size in sizes],
+        "throughput": [await throughput(bench, listeners) for listeners in (SENDERS, 50)],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, default=Path(".local"), help="of a platform that runs (default: .local)")
+    parser.add_argument("--rounds", type=int, default=7, help="messages measured for each size (default: 7)")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="connections in the room")
+    parser.add_argument("--json", action="store_true", help="the figures as JSON")
+    arguments = parser.parse_args()
+    bench = Bench(Platform.of(arguments.root.resolve(), own=False))
+    try:
+        found = asyncio.run(measure(bench, arguments.rounds, arguments.sizes))
+    finally:
+        bench.close()
+    if arguments.json:
+        print(json.dumps(found))
+        return
+    print(
+        "| connections | from sending (ms) | ours (ms) | floor, parallel (ms) | floor, one after another (ms) | ours / parallel |"
+    )
+    print("| --- | --- | --- | --- | --- | --- |")
+    for row in found["fanOut"]:
+        times = " | ".join(
+            f"{row[name] * 1000:.0f}" for name in ("fromSending", "ours", "parallelFloor", "sequentialFloor")
+        )
+        print(f"| {row['connections']} | {times} | {row['ratio']:.2f} |")
+    print("\n| connections | messages a second through sockets | by REST |")
+    print("| --- | --- | --- |")
+    for row in found["throughput"]:
+        print(f"| {row['connections']} | {row['throughSockets']:.0f} | {row['byRest']:.0f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""The conversations table: one item for a conversation, with its latest messages."""
+
+import secrets
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from botocore.exceptions import ClientError
+from msgspec import Struct, convert, structs, to_builtins
+
+from lambdas.common.clock import SYSTEM_CLOCK, Clock
+from lambdas.common.dynamodb import condition_failed, pack, unpack
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+LIFETIME = 30 * 24 * 60 * 60
+"""Seconds after its last message (API contract, ai)."""
+
+ID_LENGTH = 36
+"""Characters of a conversation's id."""
+
+MESSAGE_LIMIT = 100
+SIZE_LIMIT = 256 * 1024
+"""Messages, and bytes of their texts, that are kept; the oldest go first. DynamoDB's limit for an item is 400 KB, and the longest
+question, context and answer together take 230 KB."""
+
+_SUMMARY = ("conversation_id", "title", "message_count", "created_at", "updated_at", "version", "expires_at")
+
+
+class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One message; `created_at` is RFC 3339. `context` is the material that came with a question."""
+
+    role: Literal["user", "assistant"]
+    content: str
+    created_at: str
+    context: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of its texts."""
+        return len(self.content.encode()) + len((self.context or "").encode())
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    """A conversation without its messages. `expires_at` is in seconds since the epoch, `version` counts its changes."""
+
+    conversation_id: str
+    title: str
+    message_count: int
+    created_at: str
+    updated_at: str
+    version: int
+    expires_at: int
+
+
+class Conversation(Summary, frozen=True, kw_only=True):
+    """A conversation of one user."""
+
+    messages: tuple[Message, ...]
+
+
+class ConversationStore(Protocol):
+    """What the logic needs of the conversations. One whose time is over does not exist."""
+
+    def new_id(self) -> str:
+        """An id that sorts after those made before."""
+
+    def find(self, user_id: str, conversation_id: str) -> Conversation | None: ...
+
+    def save(self, user_id: str, conversation: Conversation) -> bool:
+        """Stores its new version; tells whether it did, which is not when it was changed or deleted since it was read."""
+
+    def page(self, user_id: str, limit: int, before: str | None) -> tuple[list[Summary], str | None]:
+        """The user's conversations, the newest first, from the one after `before` on; and where the next page starts."""
+
+    def delete(self, user_id: str, conversation_id: str) -> bool:
+        """Deletes it; tells whether there was one."""
+
+
+class DynamoConversations:
+    """Conversations in DynamoDB. Whatever is asked is asked within one user's items."""
+
+    def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._clock = clock
+
+    def new_id(self) -> str:
+        return f"{int(self._clock() * 1000):012x}{secrets.token_hex(12)}"
+
+    def find(self, user_id: str, conversation_id: str) -> Conversation | None:
+        item = self._dynamodb.get_item(
+            TableName=self._table, Key=_key(user_id, conversation_id), ConsistentRead=True
+        ).get("Item")
+        found = convert(unpack(item), Conversation) if item else None
+        return found if found and found.expires_at > self._clock() else None
+
+    def save(self, user_id: str, conversation: Conversation) -> bool:
+        item = pack({"user_id": user_id, **to_builtins(conversation)})
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(user_id)"}
+        if conversation.version > 1:
+            condition = {
+                "ConditionExpression": "#version = :read",
+                "ExpressionAttributeNames": {"#version": "version"},
+                "ExpressionAttributeValues": pack({":read": conversation.version - 1}),
+            }
+        return self._conditionally(self._dynamodb.put_item, Item=item, **condition)
+
+    def page(self, user_id: str, limit: int, before: str | None) -> tuple[list[Summary], str | None]:
+        names = {f"#{name}": name for name in _SUMMARY}
+        arguments: dict[str, Any] = {}
+        if before is not None:
+            arguments["ExclusiveStartKey"] = _key(user_id, before)
+        found: list[Summary] = []
+        while True:
+            page = self._dynamodb.query(
+                TableName=self._table,
+                KeyConditionExpression="user_id = :user_id",
+                FilterExpression="#expires_at > :now",
+                ProjectionExpression=", ".join(names),
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=pack({":user_id": user_id, ":now": int(self._clock())}),
+                ScanIndexForward=False,
+                Limit=limit + 1,
+                **arguments,
+            )
+            found += [convert(unpack(item), Summary) for item in page["Items"]]
+            if len(found) > limit:
+                return found[:limit], found[limit - 1].conversation_id
+            if "LastEvaluatedKey" not in page:
+                return found, None
+            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def delete(self, user_id: str, conversation_id: str) -> bool:
+        return self._conditionally(
+            self._dynamodb.delete_item,
+            Key=_key(user_id, conversation_id),
+            ConditionExpression="expires_at > :now",
+            ExpressionAttributeValues=pack({":now": int(self._clock())}),
+        )
+
+    def _conditionally(self, write: Any, **arguments: Any) -> bool:
+        try:
+            write(TableName=self._table, **arguments)
+        except ClientError as error:
+            if condition_failed(error):
+                return False
+            raise
+        return True
+
+
+def with_messages(conversation: Conversation, added: tuple[Message, ...], now: str, expires_at: int) -> Conversation:
+    """The conversation's next version: with these messages, and without the oldest where it would grow beyond the limits."""
+    messages = [*conversation.messages, *added]
+    size = sum(message.size for message in messages)
+    while len(messages) > MESSAGE_LIMIT or (size > SIZE_LIMIT and len(messages) > len(added)):
+        size -= messages.pop(0).size
+    return structs.replace(
+        conversation,
+        messages=tuple(messages),
+        message_count=len(messages),
+        updated_at=now,
+        expires_at=expires_at,
+        version=conversation.version + 1,
+    )
+
+
+def _key(user_id: str, conversation_id: str) -> dict[str, Any]:
+    return pack({"user_id": user_id, "conversation_id": conversation_id})

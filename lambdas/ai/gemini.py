@@ -1,0 +1,140 @@
+"""Gemini by its HTTP interface: models.generateContent, https://ai.google.dev/api/generate-content."""
+
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Struct
+
+from lambdas.ai.providers import Completion, Failure, Prompt, ProviderError, Shape, TokenCount, completion
+from lambdas.ai.transport import Reply, check, post_json
+
+HARM_CATEGORIES = (
+    "HARM_CATEGORY_HARASSMENT",
+    "HARM_CATEGORY_HATE_SPEECH",
+    "HARM_CATEGORY_SEXUALLY_EXPLICIT",
+    "HARM_CATEGORY_DANGEROUS_CONTENT",
+)
+"""Those whose filter a request can set."""
+
+_COMPLETE = {"STOP", "MAX_TOKENS"}
+_REFUSED = {"SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"}
+"""finishReasons that mean an answer, or one withheld or cut for its content; the others are faults."""
+
+
+class _Part(Struct, frozen=True):
+    text: str = ""
+    thought: bool = False
+
+
+class _Content(Struct, frozen=True):
+    parts: tuple[_Part, ...] = ()
+
+
+class _Candidate(Struct, frozen=True, rename="camel"):
+    content: _Content = _Content()
+    finish_reason: str = "STOP"
+
+
+class _Usage(Struct, frozen=True, rename="camel"):
+    prompt_token_count: TokenCount = 0
+    candidates_token_count: TokenCount = 0
+    thoughts_token_count: TokenCount = 0
+
+
+class _Feedback(Struct, frozen=True, rename="camel"):
+    block_reason: str | None = None
+
+
+class _Response(Struct, frozen=True, rename="camel"):
+    candidates: tuple[_Candidate, ...] = ()
+    prompt_feedback: _Feedback = _Feedback()
+    usage_metadata: _Usage | None = None
+    model_version: str = ""
+
+
+class Gemini:
+    """One model of Gemini.
+
+    Args:
+        base_url: with the interface's version, without a slash at the end.
+        model: its id, such as `gemini-3.5-flash-lite`.
+        thinking_level: how much it reasons; "" leaves the model's default.
+    """
+
+    name = "gemini"
+
+    def __init__(self, base_url: str, model: str, thinking_level: str = "") -> None:
+        self._url = f"{base_url}/models/{quote(model, safe='')}:generateContent"
+        self._model = model
+        self._thinking_level = thinking_level
+
+    def complete(self, prompt: Prompt, key: str, timeout: float) -> Completion:
+        reply = post_json(self._url, self._document(prompt), {"x-goog-api-key": key}, timeout)
+        if (
+            reply.status == 400 and b"API_KEY_INVALID" in reply.body
+        ):  # ErrorInfo's reason; Gemini's 401 is for OAuth tokens
+            raise ProviderError(Failure.KEY_REFUSED)
+        check(reply)
+        return self._read(reply, prompt)
+
+    def _document(self, prompt: Prompt) -> dict[str, Any]:
+        generation: dict[str, Any] = {"maxOutputTokens": prompt.output_limit}
+        if prompt.shape:
+            generation["responseMimeType"] = "application/json"
+            generation["responseSchema"] = _schema(prompt.shape)
+        if self._thinking_level:
+            generation["thinkingConfig"] = {"thinkingLevel": self._thinking_level}
+        document: dict[str, Any] = {
+            "systemInstruction": {"parts": [{"text": prompt.instruction}]},
+            "contents": [
+                {"role": "user" if turn.role == "user" else "model", "parts": [{"text": turn.text}]}
+                for turn in prompt.turns
+            ],
+            "generationConfig": generation,
+        }
+        if prompt.unfiltered:
+            document["safetySettings"] = [
+                {"category": category, "threshold": "BLOCK_NONE"} for category in HARM_CATEGORIES
+            ]
+        return document
+
+    def _read(self, reply: Reply, prompt: Prompt) -> Completion:
+        try:
+            response = msgspec.json.decode(reply.body, type=_Response)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise ProviderError(Failure.MALFORMED) from None
+        if response.prompt_feedback.block_reason:
+            raise ProviderError(Failure.REFUSED)
+        if not response.candidates:
+            raise ProviderError(Failure.MALFORMED)
+        candidate = response.candidates[0]
+        if candidate.finish_reason not in _COMPLETE:
+            raise ProviderError(Failure.REFUSED if candidate.finish_reason in _REFUSED else Failure.MALFORMED)
+        text = "".join(part.text for part in candidate.content.parts if not part.thought)
+        usage = response.usage_metadata
+        return completion(
+            prompt,
+            text,
+            response.model_version or self._model,
+            (usage.prompt_token_count, usage.candidates_token_count + usage.thoughts_token_count) if usage else None,
+        )
+
+
+def _schema(shape: Shape) -> Any:
+    """The JSON schema in Gemini's own subset of OpenAPI's: types in capitals, and no word on other properties."""
+
+    def convert(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: item.upper()
+            if name == "type"
+            else {key: convert(inner) for key, inner in item.items()}
+            if name == "properties"
+            else convert(item)
+            for name, item in value.items()
+            if name != "additionalProperties"
+        }
+
+    return convert(shape.schema)

@@ -1,0 +1,133 @@
+"""What the ai service takes and answers."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from lambdas.ai.conversations import Conversation, Summary
+from lambdas.common.clock import timestamp
+from lambdas.common.validation import Body
+
+Question = Annotated[
+    str,
+    Meta(max_length=4000, pattern=r"\S", description="must have 1 to 4000 characters, not only white space"),
+]
+Text = Annotated[
+    str,
+    Meta(max_length=20000, pattern=r"\S", description="must have 1 to 20000 characters, not only white space"),
+]
+ConversationId = Annotated[str, Meta(max_length=100, description="must be the id of a conversation")]
+Language = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^\W\d_](?:[^\W_]|[ ()-]){0,48}[^\W_)]\)?\Z",
+        description="must be a language's name or tag, such as French or pt-BR",
+    ),
+]
+Sentences = Annotated[int, Meta(ge=1, le=20, description="must be a whole number from 1 to 20")]
+
+
+class Ask(Body, frozen=True, kw_only=True):
+    question: Question
+    context: Text | None = None
+    conversation_id: ConversationId | None = None
+
+
+class Summarize(Body, frozen=True, kw_only=True):
+    text: Text
+    max_sentences: Sentences = 3
+
+
+class Translate(Body, frozen=True, kw_only=True):
+    text: Text
+    target_language: Language
+
+
+class Moderate(Body, frozen=True, kw_only=True):
+    text: Text
+
+
+class Usage(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Tokens, as the provider counted them."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+class Answered(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Who answered and what it took; `latency_ms` is the whole call's."""
+
+    provider: str
+    model: str
+    usage: Usage
+    latency_ms: int
+
+
+class AnswerView(Answered, frozen=True, kw_only=True):
+    answer: str
+    conversation_id: str
+
+
+class SummaryView(Answered, frozen=True, kw_only=True):
+    summary: str
+
+
+class TranslationView(Answered, frozen=True, kw_only=True):
+    """`source_language` is None where the model did not say."""
+
+    translation: str
+    source_language: str | None
+    target_language: str
+
+
+class ModerationView(Struct, frozen=True, kw_only=True):
+    flagged: bool
+    categories: dict[str, bool]
+
+
+class MessageView(Struct, frozen=True, kw_only=True, rename="camel"):
+    role: str
+    content: str
+    context: str | None
+    created_at: str
+
+
+class ConversationSummaryView(Struct, frozen=True, kw_only=True, rename="camel"):
+    conversation_id: str
+    title: str
+    message_count: int
+    created_at: str
+    updated_at: str
+    expires_at: str
+    version: int
+
+    @classmethod
+    def of(cls, summary: Summary) -> "ConversationSummaryView":
+        return cls(**_members(summary))
+
+
+class ConversationView(ConversationSummaryView, frozen=True, kw_only=True):
+    """The oldest message first."""
+
+    messages: tuple[MessageView, ...]
+
+    @classmethod
+    def of(cls, summary: Summary) -> "ConversationView":
+        assert isinstance(summary, Conversation)
+        messages = tuple(
+            MessageView(role=m.role, content=m.content, context=m.context, created_at=m.created_at)
+            for m in summary.messages
+        )
+        return cls(**_members(summary), messages=messages)
+
+
+def _members(summary: Summary) -> dict[str, Any]:
+    return {
+        "conversation_id": summary.conversation_id,
+        "title": summary.title,
+        "message_count": summary.message_count,
+        "created_at": summary.created_at,
+        "updated_at": summary.updated_at,
+        "expires_at": timestamp(summary.expires_at),
+        "version": summary.version,
+    }

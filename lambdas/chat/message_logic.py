@@ -1,0 +1,252 @@
+"""What messages do, rule by rule; it knows no HTTP event and no frame of a client."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from lambdas.chat.attachments import Attachments
+from lambdas.chat.broadcast import Broadcast
+from lambdas.chat.messages import (
+    AttachmentUsedError,
+    MessageStore,
+    Repeat,
+    RepeatedError,
+)
+from lambdas.chat.models import MessagesQuery
+from lambdas.chat.people import Author, People
+from lambdas.chat.room_logic import Place, RoomService, no_room
+from lambdas.chat.rooms import MODERATOR, RANKS, ChangedError, RoomStore
+from lambdas.chat.signals import Signals
+from lambdas.common.authors import AuthorStore
+from lambdas.common.cache import CacheUnavailableError
+from lambdas.common.caller import Caller
+from lambdas.common.chat_messages import FIRST_VERSION, Frame, Message, message_id
+from lambdas.common.fanout import Delivery
+from lambdas.common.outbox import Outbox
+from lambdas.common.pagination import Cursors
+from lambdas.common.preconditions import IfMatch
+from lambdas.common.problems import FieldError, Problem
+from lambdas.common.transactions import Entry
+
+EMOJI_LENGTH = 32
+EMOJIS = 50
+"""Different emojis on one message, about: two at once may both be the last."""
+
+
+class Draft(Struct, frozen=True, kw_only=True):
+    """A message to send. `attachments` are upload keys; `client_message_id` is what makes it the same message when it is sent again."""
+
+    content: str
+    type: str = "text"
+    reply_to: str | None = None
+    is_anonymous: bool = False
+    attachments: Sequence[str] = ()
+    client_message_id: str | None = None
+
+
+class MessageService:
+    """Each method is one call of the API. All raise Problem as the API contract says."""
+
+    def __init__(
+        self,
+        *,
+        rooms: RoomStore,
+        messages: MessageStore,
+        room_service: RoomService,
+        attachments: Attachments,
+        people: People,
+        authors: AuthorStore,
+        broadcast: Broadcast,
+        signals: Signals,
+        outbox: Outbox,
+        cursors: Cursors,
+    ) -> None:
+        self._rooms = rooms
+        self._messages = messages
+        self._room_service = room_service
+        self._attachments = attachments
+        self._people = people
+        self._authors = authors
+        self._broadcast = broadcast
+        self._signals = signals
+        self._outbox = outbox
+        self._cursors = cursors
+
+    def send(
+        self, caller: Caller, room_id: str, draft: Draft, stored: Callable[[Message], Any] = lambda _message: None
+    ) -> Message:
+        """Stores a message and tells the room's listeners. `stored` hears of it in between: the sender need not wait for them."""
+        room, member, head = self._rooms.find_to_send(room_id, caller.user_id)
+        if room is None or head is None:
+            raise no_room()
+        Place(room, member, caller).speak()
+        if draft.reply_to is not None and self._messages.find(room_id, draft.reply_to) is None:
+            raise Problem.invalid([FieldError("replyTo", "must be the id of a message of this room")])
+        author = self._people.author(caller, room_id, anonymous=draft.is_anonymous)
+        attachments = self._attachments.take(caller, room_id, draft.attachments)
+
+        def make(seq: int, time: str) -> Message:
+            return Message(
+                message_id=message_id(room_id, seq),
+                room_id=room_id,
+                seq=seq,
+                timestamp=time,
+                author_id=author.user_id,
+                author_name=author.name,
+                content=draft.content,
+                type=draft.type,
+                reply_to=draft.reply_to,
+                is_anonymous=author.user_id is None,
+                attachments=tuple(attachment for attachment, _ in attachments),
+                version=FIRST_VERSION,
+            )
+
+        try:
+            message = self._messages.append(
+                room_id,
+                head,
+                make,
+                lambda message: self._beside(caller, author, message),
+                repeat=_repeat(caller, room_id, draft.client_message_id),
+                attachments=attachments,
+                find_head=self._rooms.head,
+            )
+        except RepeatedError as repeated:
+            stored(repeated.message)
+            return repeated.message
+        except (AttachmentUsedError, ChangedError) as error:
+            self._attachments.give_back(attachments)
+            if isinstance(error, ChangedError):
+                raise no_room() from None
+            raise Problem.conflict("A message has this attachment already.", "attachment_used") from None
+        stored(message)
+        if message.is_anonymous:
+            self._hide(room_id, caller)
+        self._deliver(message)
+        return message
+
+    def list_messages(self, caller: Caller, room_id: str, query: MessagesQuery) -> dict[str, Any]:
+        self._room_service.place(caller, room_id).read()
+        scope = f"chat-messages {room_id}"
+        position = self._cursors.position(query, scope)
+        if query.after_seq is not None:
+            head = self._rooms.head(room_id)
+            after = query.after_seq if position is None else position
+            found = self._messages.after(room_id, after, head.seq if head else 0, query.limit)
+            more = bool(found) and head is not None and found[-1].seq < head.seq
+            following: Any = found[-1].seq if more else None
+        else:
+            found = self._messages.before(room_id, position, query.limit + 1)
+            more = len(found) > query.limit
+            found = found[: query.limit]
+            following = found[-1].timestamp if more else None
+        reactions = self._messages.reactions([message.message_id for message in found])
+        views = [message.view(reactions[message.message_id]) for message in found]
+        return self._cursors.page(views, query, scope, following)
+
+    def edit(self, caller: Caller, room_id: str, id_: str, content: str, if_match: IfMatch) -> dict[str, Any]:
+        place = self._room_service.place(caller, room_id)
+        place.speak()
+        message = self._existing(room_id, id_)
+        if not self._is_author(caller, message):
+            raise Problem.forbidden("Only its author edits a message.", "not_the_author")
+        if_match.check(message.version)
+        try:
+            edited = self._messages.edit(message, content)
+        except ChangedError:
+            raise Problem.stale() from None
+        self._deliver(edited)
+        return edited.view(self._messages.reactions([id_], consistent=True)[id_])
+
+    def delete(self, caller: Caller, room_id: str, id_: str, if_match: IfMatch) -> None:
+        place = self._room_service.place(caller, room_id)
+        if place.rank < RANKS[MODERATOR]:
+            place.member()
+        message = self._existing(room_id, id_)
+        if place.rank < RANKS[MODERATOR] and not self._is_author(caller, message):
+            raise Problem.forbidden("Only its author and moderators delete a message.", "not_the_author")
+        if_match.check(message.version)
+        try:
+            blank = self._messages.blank(message)
+        except ChangedError:
+            raise Problem.stale() from None
+        self._attachments.remove([attachment.attachment_id for attachment in message.attachments])
+        self._deliver(blank)
+
+    def react(self, caller: Caller, room_id: str, id_: str, emoji: str, *, add: bool) -> None:
+        self._room_service.place(caller, room_id).member()
+        if not (0 < len(emoji) <= EMOJI_LENGTH and emoji.isprintable() and not any(c.isspace() for c in emoji)):
+            raise Problem.invalid(
+                [FieldError("emoji", f"must have 1 to {EMOJI_LENGTH} printable characters, no spaces")]
+            )
+        message = self._existing(room_id, id_)
+        if add:
+            known = self._messages.reactions([id_])[id_]
+            if emoji not in known and len(known) >= EMOJIS:
+                raise Problem.conflict(f"A message has at most {EMOJIS} different reactions.", "too_many_reactions")
+        change = self._messages.react if add else self._messages.take_back
+        if not change(message, emoji, caller.user_id):
+            return
+        count = self._messages.reactions([id_], consistent=True)[id_].get(emoji, 0)
+        author = self._people.author(caller, room_id, anonymous=False)
+        frame: Frame = {
+            "type": "reaction",
+            "roomId": room_id,
+            "messageId": id_,
+            "seq": message.seq,
+            "emoji": emoji,
+            "action": "added" if add else "removed",
+            "count": count,
+            "displayName": author.name,
+        }
+        if author.user_id is not None:
+            frame["userId"] = author.user_id
+        self._broadcast.send(Delivery(room_id, frame))
+
+    def head(self, room_id: str) -> int:
+        """The number of the room's last message, 0 before the first. Raises Problem 404."""
+        head = self._rooms.head(room_id)
+        if head is None:
+            raise no_room()
+        return head.seq
+
+    def _existing(self, room_id: str, id_: str) -> Message:
+        message = self._messages.find(room_id, id_)
+        if message is None or message.is_deleted:
+            raise Problem.not_found("There is no such message.", "message_not_found")
+        return message
+
+    def _is_author(self, caller: Caller, message: Message) -> bool:
+        author = self._authors.author_of(message.message_id) if message.is_anonymous else message.author_id
+        return author == caller.user_id
+
+    def _beside(self, caller: Caller, author: Author, message: Message) -> list[Entry]:
+        """What belongs into the message's transaction."""
+        data = {"roomId": message.room_id, "messageId": message.message_id, "seq": message.seq, "type": message.type}
+        event = self._outbox.put(
+            "MessageSent", actor_id=author.actor_id, data={**data, "isAnonymous": message.is_anonymous}
+        )
+        if author.user_id is not None:
+            return [event]
+        return [event, self._authors.put_item_entry(message.message_id, caller.user_id)]
+
+    def _deliver(self, message: Message) -> None:
+        frame = message.frame()
+        if "message" in frame and message.version > FIRST_VERSION:
+            frame["message"]["reactions"] = self._messages.reactions([message.message_id])[message.message_id]
+        self._broadcast.send(Delivery(message.room_id, frame, message.delivery))
+
+    def _hide(self, room_id: str, caller: Caller) -> None:
+        with suppress(CacheUnavailableError):  # typing and read marks need the cache as well: none are told meanwhile
+            self._signals.hide(room_id, caller.user_id)
+
+
+def _repeat(caller: Caller, room_id: str, client_message_id: str | None) -> Repeat | None:
+    if client_message_id is None:
+        return None
+    parts = msgspec.json.encode(["chat-message", caller.user_id, room_id, client_message_id])
+    return Repeat(hashlib.sha256(parts).hexdigest())

@@ -1,0 +1,190 @@
+"""What the chat service takes and answers."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from lambdas.common.pagination import PageQuery
+from lambdas.common.uploads import AttachmentUpload
+from lambdas.common.validation import Body
+
+RoomType = Literal["public", "private", "direct", "group", "announcement"]
+Role = Literal["owner", "admin", "moderator", "member"]
+MessageType = Literal["text", "image", "file"]
+
+GROUP_LIMIT = 50
+DIRECT_LIMIT = 2
+"""Members at most (issue: group up to 50; direct between two)."""
+
+_NO_CONTROL = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*\Z"
+_IDENTIFIER = r"^[A-Za-z0-9_-]{1,128}\Z"
+
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=100,
+        pattern=r"^(?=\S)[^\x00-\x1f\x7f-\x9f]*(?<=\S)\Z",
+        description="must have 1 to 100 characters, none of them a control character, and no space at either end",
+    ),
+]
+Description = Annotated[
+    str,
+    Meta(max_length=500, pattern=_NO_CONTROL, description="must have at most 500 characters, no control characters"),
+]
+MaxMembers = Annotated[int, Meta(ge=2, le=100_000, description="must be a whole number from 2 to 100000")]
+Content = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=5000,
+        pattern=r"^(?=[\s\S]*\S)[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*\Z",
+        description="must have 1 to 5000 characters, not only spaces, and no control characters but tabs and line ends",
+    ),
+]
+Identifier = Annotated[str, Meta(pattern=_IDENTIFIER, description="must be an id")]
+# API Gateway takes 32 KB a frame; what a client calls its own message or request needs little of it.
+ClientId = Annotated[str, Meta(min_length=1, max_length=128, description="must have 1 to 128 characters")]
+FileName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=200,
+        pattern=r"^(?=\S)[^\x00-\x1f\x7f-\x9f/\\]*(?<=\S)\Z",
+        description="must have 1 to 200 characters, no path and no control character, and no space at either end",
+    ),
+]
+
+
+class CreateRoom(Body, frozen=True, kw_only=True):
+    name: Name
+    description: Description = ""
+    type: RoomType
+    max_members: MaxMembers | None = None
+
+
+class UpdateRoom(Body, frozen=True, kw_only=True):
+    """What is absent stays as it is."""
+
+    name: Name | None = None
+    description: Description | None = None
+    max_members: MaxMembers | None = None
+
+
+class Invite(Body, frozen=True, kw_only=True):
+    user_id: Identifier
+
+
+class UpdateMember(Body, frozen=True, kw_only=True):
+    """What is absent stays as it is."""
+
+    role: Role | None = None
+    mute: bool | None = None
+    ban: bool | None = None
+
+
+class SendMessage(Body, frozen=True, kw_only=True):
+    content: Content
+    type: MessageType = "text"
+    reply_to: Identifier | None = None
+    is_anonymous: bool = False
+    attachments: Annotated[tuple[str, ...], Meta(max_length=10, description="must be at most 10 upload keys")] = ()
+
+
+class EditMessage(Body, frozen=True, kw_only=True):
+    content: Content
+
+
+class CreateAttachment(AttachmentUpload, frozen=True, kw_only=True):
+    file_name: FileName
+
+
+class Nothing(Body, frozen=True, kw_only=True):
+    """A body without fields."""
+
+
+class RoomsQuery(PageQuery, frozen=True, kw_only=True):
+    type: Annotated[RoomType, Meta(description="must be public, private, direct, group or announcement")] | None = None
+
+
+class MessagesQuery(PageQuery, frozen=True, kw_only=True):
+    """With `afterSeq` the messages that follow, oldest first; without, the newest first."""
+
+    after_seq: Annotated[int, Meta(ge=0, description="must be a message's seq, or 0")] | None = None
+
+
+class RoomView(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A room as the caller sees it; `role` is None for whoever is no member, `max_members` where there is no limit."""
+
+    room_id: str
+    name: str
+    description: str
+    type: RoomType
+    created_by: str
+    created_at: str
+    member_count: int
+    max_members: int | None
+    last_activity: str
+    role: str | None
+    version: int
+
+
+class MemberView(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A place in a room; `role` is `banned` for whoever may not come, and None once that is lifted."""
+
+    user_id: str
+    display_name: str
+    role: str | None
+    is_muted: bool
+    joined_at: str
+    version: int
+
+
+class ClientFrame(Body, frozen=True, kw_only=True):
+    """What each frame has."""
+
+    action: str
+    request_id: ClientId | None = None
+
+
+class RoomFrame(ClientFrame, frozen=True, kw_only=True):
+    room_id: Identifier
+
+
+class SendFrame(RoomFrame, frozen=True, kw_only=True):
+    content: Content
+    reply_to: Identifier | None = None
+    is_anonymous: bool = False
+    client_message_id: ClientId | None = None
+
+
+class TypingFrame(RoomFrame, frozen=True, kw_only=True):
+    """`is_anonymous`: what is being written will be sent anonymously, so nobody is told."""
+
+    is_anonymous: bool = False
+
+
+class ReadFrame(RoomFrame, frozen=True, kw_only=True):
+    """Up to which message the user has read."""
+
+    seq: Annotated[int, Meta(ge=1, description="must be a message's seq")]
+
+
+class PingFrame(ClientFrame, frozen=True, kw_only=True):
+    """With `room_id` it also asks whether the connection is still in that room."""
+
+    room_id: Identifier | None = None
+
+
+FRAMES: dict[str, type[ClientFrame]] = {
+    "join_room": RoomFrame,
+    "leave_room": RoomFrame,
+    "send_message": SendFrame,
+    "typing_start": TypingFrame,
+    "typing_stop": TypingFrame,
+    "mark_read": ReadFrame,
+    "ping": PingFrame,
+}
+"""The actions a client's frame may ask for (API contract)."""
+
+Page = dict[str, Any]

@@ -1,0 +1,423 @@
+"""Rooms and their members in DynamoDB.
+
+A room's counters (members; `seq` and last activity) are items of their own beside the room's: on the room's, each change would rewrite
+the index of rooms by type. They carry no `type`, so the index does not have them.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct, convert, structs, to_builtins
+
+from lambdas.chat.models import Role, RoomType
+from lambdas.chat.store import ChatTables, Item, Items, delete, put, update
+from lambdas.common.dynamodb import pack
+from lambdas.common.transactions import ConditionsFailedError, Entry
+
+TYPE_INDEX = "room-type-index"
+USER_INDEX = "user-rooms-index"
+
+OWNER: Role = "owner"
+ADMIN: Role = "admin"
+MODERATOR: Role = "moderator"
+MEMBER: Role = "member"
+BANNED = "banned"
+"""Stands in a member's role for whoever may not come (back): no member, and not counted."""
+
+RANKS = {MEMBER: 1, MODERATOR: 2, ADMIN: 3, OWNER: 4}
+
+_DELETE_BATCH = 25  # items in one BatchWriteItem at most
+
+
+class Room(Struct, frozen=True, kw_only=True):
+    """A room. `pair` names the two of a direct room once both are in it."""
+
+    room_id: str
+    type: RoomType
+    name: str
+    description: str
+    created_by: str
+    created_at: str
+    version: int = 1
+    pair: str | None = None
+
+
+class Member(Struct, frozen=True, kw_only=True):
+    """Somebody's place in a room, or their ban from it. `display_name` is the name at joining, for whoever has no profile."""
+
+    room_id: str
+    user_id: str
+    role: str
+    room_type: RoomType
+    display_name: str
+    joined_at: str
+    anonymous: bool = False
+    muted: bool = False
+    version: int = 1
+
+    @property
+    def rank(self) -> int:
+        """How much the role may; 0 for a ban."""
+        return RANKS.get(self.role, 0)  # type: ignore[call-overload, no-any-return]
+
+
+class Counters(Struct, frozen=True, kw_only=True):
+    """What changes often about a room."""
+
+    seq: int
+    last_activity: str
+    members: int
+    max_members: int | None
+
+
+class Head(Struct, frozen=True, kw_only=True):
+    """Where a room's messages end: the last one's number, 0 before the first, and its time."""
+
+    seq: int
+    last_activity: str
+
+
+class RoomFullError(Exception):
+    """The room has as many members as it may."""
+
+
+class MemberExistsError(Exception):
+    """The user has a place in the room, or a ban."""
+
+    def __init__(self, member: Member) -> None:
+        super().__init__(member.role)
+        self.member = member
+
+
+class PairExistsError(Exception):
+    """The two have a direct room."""
+
+    def __init__(self, room_id: str) -> None:
+        super().__init__(room_id)
+        self.room_id = room_id
+
+
+class ChangedError(Exception):
+    """What was to be written has changed since it was read, or is gone."""
+
+
+class RoomStore:
+    """The tables of rooms and members. `events` are the outbox's entries for the same transaction."""
+
+    def __init__(self, items: Items, tables: ChatTables) -> None:
+        self._items = items
+        self._rooms = tables.rooms
+        self._members = tables.members
+
+    def create(self, room: Room, owner: Member, max_members: int | None, events: Sequence[Entry]) -> None:
+        counters = {"room_id": members_key(room.room_id), "members": 1, "max_members": max_members}
+        entries = [
+            put(self._rooms, _stored(room)),
+            put(self._rooms, {"room_id": seq_key(room.room_id), "seq": 0, "last_activity": room.created_at}),
+            put(self._rooms, counters),
+            put(self._members, to_builtins(owner)),
+            *events,
+        ]
+        self._items.write(entries)
+
+    def find(self, room_id: str, user_id: str) -> tuple[Room | None, Member | None]:
+        """The room, and the user's place in it or ban from it."""
+        room, member = self._items.read([self._room(room_id), self._member(room_id, user_id)])
+        return (convert(room, Room) if room and "type" in room else None, convert(member, Member) if member else None)
+
+    def find_to_send(self, room_id: str, user_id: str) -> tuple[Room | None, Member | None, Head | None]:
+        """As `find`, with where the room's messages end: all that sending one needs, in one read."""
+        room, member, head = self._items.read(
+            [self._room(room_id), self._member(room_id, user_id), self._room(seq_key(room_id))]
+        )
+        return (
+            convert(room, Room) if room and "type" in room else None,
+            convert(member, Member) if member else None,
+            convert(head, Head) if head else None,
+        )
+
+    def head(self, room_id: str) -> Head | None:
+        """Where the room's messages end; None: the room is gone."""
+        [head] = self._items.read([self._room(seq_key(room_id))])
+        return convert(head, Head) if head else None
+
+    def member(self, room_id: str, user_id: str) -> Member | None:
+        return self.members_of(room_id, [user_id])[0]
+
+    def members_of(self, room_id: str, user_ids: Sequence[str]) -> list[Member | None]:
+        found = self._items.read([self._member(room_id, user_id) for user_id in user_ids])
+        return [convert(item, Member) if item else None for item in found]
+
+    def counters(self, room_id: str) -> Counters | None:
+        """None: the room is gone."""
+        seq, members = self._items.read([self._room(seq_key(room_id)), self._room(members_key(room_id))])
+        return _counters(seq, members)
+
+    def rooms(self, room_ids: Sequence[str], user_id: str) -> list[tuple[Room, Counters, Member | None]]:
+        """These rooms with their counters and the user's place in each; those that are gone are left out."""
+        keys = [
+            key
+            for room_id in room_ids
+            for key in (
+                self._room(room_id),
+                self._room(seq_key(room_id)),
+                self._room(members_key(room_id)),
+                self._member(room_id, user_id),
+            )
+        ]
+        found = self._items.read(keys)
+        rooms = []
+        for start in range(0, len(found), 4):
+            room, seq, members, member = found[start : start + 4]
+            counters = _counters(seq, members)
+            if room and counters:
+                rooms.append((convert(room, Room), counters, convert(member, Member) if member else None))
+        return rooms
+
+    def of_user(self, user_id: str, room_type: RoomType | None, limit: int, after: str | None) -> list[str]:
+        """Ids of the rooms the user is a member of, from the one behind `after` on."""
+        names, values = {"#role": "role"}, {":user": user_id, ":banned": BANNED}
+        condition = "#role <> :banned"
+        if room_type:
+            values[":type"], condition = room_type, f"{condition} AND room_type = :type"
+        found = self._items.pages(
+            limit,
+            TableName=self._members,
+            IndexName=USER_INDEX,
+            KeyConditionExpression="user_id = :user",
+            FilterExpression=condition,
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=pack(values),
+            **_start({"user_id": user_id, "room_id": after} if after else None),
+        )
+        return [item["room_id"] for item in found]
+
+    def of_type(self, room_type: RoomType, limit: int, after: str | None) -> list[str]:
+        """Ids of the rooms of a type, from the one behind `after` on."""
+        found = self._items.pages(
+            limit,
+            TableName=self._rooms,
+            IndexName=TYPE_INDEX,
+            KeyConditionExpression="#type = :type",
+            ExpressionAttributeNames={"#type": "type"},
+            ExpressionAttributeValues=pack({":type": room_type}),
+            **_start({"type": room_type, "room_id": after} if after else None),
+        )
+        return [item["room_id"] for item in found]
+
+    def members(self, room_id: str, limit: int, after: str | None) -> list[Member]:
+        """The room's members by user id, from the one behind `after` on; bans are none."""
+        found = self._items.pages(
+            limit,
+            TableName=self._members,
+            ConsistentRead=True,
+            KeyConditionExpression="room_id = :room",
+            FilterExpression="#role <> :banned",
+            ExpressionAttributeNames={"#role": "role"},
+            ExpressionAttributeValues=pack({":room": room_id, ":banned": BANNED}),
+            **_start({"room_id": room_id, "user_id": after} if after else None),
+        )
+        return [convert(item, Member) for item in found]
+
+    def change(self, room: Room, max_members: int | None) -> Room:
+        """Writes a room as it is to be, over its version before.
+
+        `max_members` None leaves the limit. Raises ChangedError, and RoomFullError when the room has more members already.
+        """
+        changed = structs.replace(room, version=room.version + 1)
+        entries = [
+            update(
+                self._rooms,
+                {"room_id": room.room_id},
+                "SET #name = :name, description = :description, version = :next",
+                {":name": room.name, ":description": room.description, ":next": changed.version, ":read": room.version},
+                condition="version = :read",
+                names={"#name": "name"},
+            )
+        ]
+        if max_members is not None:
+            entries.append(
+                update(
+                    self._rooms,
+                    {"room_id": members_key(room.room_id)},
+                    "SET max_members = :most",
+                    {":most": max_members},
+                    condition="members <= :most",
+                    names=None,
+                )
+            )
+        try:
+            self._items.write(entries)
+        except ConditionsFailedError as error:
+            raise (ChangedError if 0 in error.entries else RoomFullError)() from None
+        return changed
+
+    def remove(self, room: Room) -> None:
+        """Removes a room: first what makes it one, at once, then its members. Its messages can be reached by nobody any more."""
+        entries = [
+            delete(self._rooms, {"room_id": room.room_id}),
+            delete(self._rooms, {"room_id": seq_key(room.room_id)}),
+            delete(self._rooms, {"room_id": members_key(room.room_id)}),
+        ]
+        if room.pair:
+            entries.append(delete(self._rooms, {"room_id": room.pair}))
+        self._items.write(entries)
+        for page in self._items.dynamodb.get_paginator("query").paginate(
+            TableName=self._members,
+            KeyConditionExpression="room_id = :room",
+            ExpressionAttributeValues=pack({":room": room.room_id}),
+            ProjectionExpression="room_id, user_id",
+        ):
+            for start in range(0, len(page["Items"]), _DELETE_BATCH):
+                requests: Any = [
+                    {"DeleteRequest": {"Key": key}} for key in page["Items"][start : start + _DELETE_BATCH]
+                ]
+                # What DynamoDB leaves over points at a room that is gone, which lists leave out.
+                self._items.dynamodb.batch_write_item(RequestItems={self._members: requests})
+
+    def add(self, member: Member, events: Sequence[Entry], pair: str | None = None) -> None:
+        """Gives somebody a place in a room: counted in the same transaction, so that no limit is exceeded however many come at once.
+
+        `pair` names the two of a direct room, which have one at most. Raises RoomFullError, MemberExistsError, PairExistsError, and
+        ChangedError when the room is gone.
+        """
+        room_id = member.room_id
+        entries = [
+            put(self._members, to_builtins(member), only_new="user_id"),
+            update(
+                self._rooms,
+                {"room_id": members_key(room_id)},
+                "SET members = members + :one",
+                {":one": 1, ":none": None},
+                condition="attribute_exists(members) AND (max_members = :none OR members < max_members)",
+            ),
+        ]
+        if pair:
+            entries += [
+                put(self._rooms, {"room_id": pair, "room": room_id}, only_new="room_id"),
+                update(
+                    self._rooms,
+                    {"room_id": room_id},
+                    "SET pair = :pair",
+                    {":pair": pair},
+                    condition="attribute_exists(#type)",
+                    names={"#type": "type"},
+                ),
+            ]
+        try:
+            self._items.write([*entries, *events])
+        except ConditionsFailedError as error:
+            if 0 in error.entries:
+                existing = error.items.get(0) or to_builtins(self.member(room_id, member.user_id) or member)
+                raise MemberExistsError(convert(existing, Member)) from None
+            if 2 in error.entries and pair:
+                raise PairExistsError(error.items.get(2, {}).get("room", "")) from None
+            raise (RoomFullError if self.counters(room_id) else ChangedError)() from None
+
+    def take_out(
+        self, member: Member, events: Sequence[Entry], *, pair: str | None = None, ban: Member | None = None
+    ) -> None:
+        """Ends somebody's membership as it was read, or turns it into a ban. Raises ChangedError."""
+        key = {"room_id": member.room_id, "user_id": member.user_id}
+        place = (
+            _replacing(self._members, member, ban)
+            if ban
+            else delete(self._members, key, condition="version = :read", values={":read": member.version})
+        )
+        entries = [
+            place,
+            update(
+                self._rooms,
+                {"room_id": members_key(member.room_id)},
+                "SET members = members - :one",
+                {":one": 1},
+                condition="attribute_exists(members)",
+            ),
+        ]
+        if pair:
+            entries += [
+                delete(self._rooms, {"room_id": pair}),
+                update(
+                    self._rooms,
+                    {"room_id": member.room_id},
+                    "REMOVE pair",
+                    {},
+                    condition="attribute_exists(#type)",
+                    names={"#type": "type"},
+                ),
+            ]
+        self._write_unchanged([*entries, *events])
+
+    def ban(self, ban: Member) -> None:
+        """Bans somebody who has no place in the room. Raises MemberExistsError."""
+        try:
+            self._items.write([put(self._members, to_builtins(ban), only_new="user_id")])
+        except ConditionsFailedError as error:
+            raise MemberExistsError(convert(error.items.get(0) or to_builtins(ban), Member)) from None
+
+    def unban(self, ban: Member) -> None:
+        """Lifts a ban as it was read. Raises ChangedError."""
+        key = {"room_id": ban.room_id, "user_id": ban.user_id}
+        condition = {"condition": "version = :read", "values": {":read": ban.version}}
+        self._write_unchanged([delete(self._members, key, **condition)])  # type: ignore[arg-type]
+
+    def replace(self, *changes: tuple[Member, Member]) -> None:
+        """Writes members as they are to be over what was read, all or none. Raises ChangedError."""
+        self._write_unchanged([_replacing(self._members, before, after) for before, after in changes])
+
+    def _write_unchanged(self, entries: Sequence[Entry]) -> None:
+        try:
+            self._items.write(entries)
+        except ConditionsFailedError:
+            raise ChangedError from None
+
+    def _room(self, room_id: str) -> tuple[str, dict[str, str]]:
+        return self._rooms, {"room_id": room_id}
+
+    def _member(self, room_id: str, user_id: str) -> tuple[str, dict[str, str]]:
+        return self._members, {"room_id": room_id, "user_id": user_id}
+
+
+def seq_key(room_id: str) -> str:
+    """The key of a room's message counter in the rooms' table."""
+    return f"{room_id}#seq"
+
+
+def members_key(room_id: str) -> str:
+    """The key of a room's member counter in the rooms' table."""
+    return f"{room_id}#members"
+
+
+def pair_key(first: str, second: str) -> str:
+    """The key in the rooms' table that says which direct room two users have, whichever comes first."""
+    return "direct#" + "#".join(sorted((first, second)))
+
+
+def _replacing(table: str, before: Member, after: Member) -> Entry:
+    entry = put(table, to_builtins(structs.replace(after, version=before.version + 1)))["Put"]
+    return {
+        "Put": {
+            **entry,
+            "ConditionExpression": "version = :read",
+            "ExpressionAttributeValues": pack({":read": before.version}),
+        }
+    }
+
+
+def _stored(room: Room) -> Item:
+    return {name: value for name, value in to_builtins(room).items() if value is not None}
+
+
+def _counters(seq: Item | None, members: Item | None) -> Counters | None:
+    if not seq or not members:
+        return None
+    return Counters(
+        seq=seq["seq"],
+        last_activity=seq["last_activity"],
+        members=members["members"],
+        max_members=members["max_members"],
+    )
+
+
+def _start(key: dict[str, str] | None) -> dict[str, Any]:
+    return {"ExclusiveStartKey": pack(key)} if key else {}

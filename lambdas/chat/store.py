@@ -1,0 +1,121 @@
+"""What the chat tables' stores share: consistent reads across tables, and the entries of transactions."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from lambdas.common.dynamodb import BATCH_GET, pack, unpack
+from lambdas.common.problems import Problem
+from lambdas.common.transactions import Entry, Transactions
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Item = dict[str, Any]
+Key = Mapping[str, str]
+
+_READ_PAUSES = (0.05, 0.1, 0.2, 0.4)  # seconds before what DynamoDB left over is asked for again
+
+
+class ChatTables(Struct, frozen=True, kw_only=True):
+    """The names of the tables."""
+
+    rooms: str
+    members: str
+    messages: str
+    idempotency: str
+
+
+class Items:
+    """Reads and transactions."""
+
+    def __init__(self, dynamodb: "DynamoDBClient", sleep: Callable[[float], None] = time.sleep) -> None:
+        """`sleep` takes seconds."""
+        self.dynamodb = dynamodb
+        self._sleep = sleep
+        self._transactions = Transactions(dynamodb, sleep)
+
+    def read(self, keys: Sequence[tuple[str, Key]], *, consistent: bool = True) -> list[Item | None]:
+        """The items of these tables and keys, in their order. Raises Problem 503 when DynamoDB keeps leaving some over."""
+        found: dict[tuple[str, tuple[tuple[str, str], ...]], Item] = {}
+        distinct = list(dict.fromkeys((table, tuple(key.items())) for table, key in keys))
+        names = {table: tuple(key) for table, key in keys}
+        for start in range(0, len(distinct), BATCH_GET):
+            requests: Any = {}
+            for table, key in distinct[start : start + BATCH_GET]:
+                request = requests.setdefault(table, {"Keys": [], "ConsistentRead": consistent})
+                request["Keys"].append(pack(dict(key)))
+            for table, item in self._batches(requests):
+                found[table, tuple((name, item[name]) for name in names[table])] = item
+        return [found.get((table, tuple(key.items()))) for table, key in keys]
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """One transaction. Raises ConditionsFailedError, and Problem 503 when others stay in its way."""
+        self._transactions.write(entries)
+
+    def pages(self, limit: int, **query: Any) -> list[Item]:
+        """Up to `limit` items of a query, however few of each page pass its filter."""
+        found: list[Item] = []
+        while True:
+            answer = self.dynamodb.query(Limit=max(limit, 2), **query)
+            found += [unpack(item) for item in answer["Items"]]
+            if len(found) >= limit or "LastEvaluatedKey" not in answer:
+                return found[:limit]
+            query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def _batches(self, requests: Any) -> Iterator[tuple[str, Item]]:
+        for pause in (*_READ_PAUSES, None):
+            answer = self.dynamodb.batch_get_item(RequestItems=requests)
+            for table, items in answer["Responses"].items():
+                yield from ((table, unpack(item)) for item in items)
+            requests = answer["UnprocessedKeys"]
+            if not requests:
+                return
+            if pause is None:
+                raise Problem.unavailable()
+            self._sleep(pause)
+
+
+def put(table: str, item: Mapping[str, Any], *, only_new: str | None = None) -> Entry:
+    """A Put entry; `only_new` names the key attribute that must not be there yet."""
+    entry: Entry = {"TableName": table, "Item": pack(item)}
+    return {"Put": _conditional(entry, f"attribute_not_exists({only_new})" if only_new else None, {}, {})}
+
+
+def update(
+    table: str,
+    key: Key,
+    expression: str,
+    values: Mapping[str, Any],
+    *,
+    condition: str | None = None,
+    names: Mapping[str, str] | None = None,
+) -> Entry:
+    """An Update entry; the values are those of both expressions."""
+    entry: Entry = {"TableName": table, "Key": pack(key), "UpdateExpression": expression}
+    return {"Update": _conditional(entry, condition, values, names or {})}
+
+
+def delete(
+    table: str,
+    key: Key,
+    *,
+    condition: str | None = None,
+    values: Mapping[str, Any] | None = None,
+    names: Mapping[str, str] | None = None,
+) -> Entry:
+    """A Delete entry."""
+    return {"Delete": _conditional({"TableName": table, "Key": pack(key)}, condition, values or {}, names or {})}
+
+
+def _conditional(entry: Entry, condition: str | None, values: Mapping[str, Any], names: Mapping[str, str]) -> Entry:
+    if condition:
+        # A failed condition's item says at once what is there instead.
+        entry |= {"ConditionExpression": condition, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+    if values:
+        entry["ExpressionAttributeValues"] = pack(values)
+    if names:
+        entry["ExpressionAttributeNames"] = dict(names)
+    return entry

@@ -1,0 +1,119 @@
+"""The delivery function: takes the ordered queue's frames, the messages' stream, and what has waited in the retry queue."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from lambdas.common.cache import CacheSettings, GuardedCache, guarded_cache
+from lambdas.common.chat_messages import Message
+from lambdas.common.clients import Clients
+from lambdas.common.consumer import Batch, Consume, QueueConsumer, lazily
+from lambdas.common.dynamodb import pack, unpack
+from lambdas.common.fanout import ApiGateway, Delivery, Fanout, Gateway
+from lambdas.common.live import CachedLiveRooms
+from lambdas.common.logs import Logger, create_logger
+from lambdas.common.settings import Settings, read
+from lambdas.delivery.logic import DeliveryService, Stored
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
+
+STREAM = "aws:dynamodb"
+FIFO = ".fifo"
+
+
+class DeliverySettings(Settings, frozen=True, kw_only=True):
+    dynamodb_table_messages: str
+    websocket_api_endpoint: str
+    delivery_retries_queue_url: str
+
+
+class Waiting(Struct, frozen=True, rename="camel"):
+    """A message of the retry queue: stored messages, or a member to be taken out of a room.
+
+    Lambda's own record of a batch of the stream that failed too often has neither: it waits in the dead-letter queue for somebody to
+    look.
+    """
+
+    stored: tuple[Stored, ...] = ()
+    room_id: str | None = None
+    user_id: str | None = None
+
+
+class SqsLater:
+    """The retry queue, which gives nothing before its delay is over."""
+
+    def __init__(self, sqs: "Callable[[], SQSClient]", url: str) -> None:
+        """`sqs` gives the client at the first use."""
+        self._sqs = sqs
+        self._url = url
+
+    def check(self, stored: Sequence[Stored]) -> None:
+        body = msgspec.json.encode(Waiting(stored=tuple(stored))).decode()
+        self._sqs().send_message(QueueUrl=self._url, MessageBody=body)
+
+
+def build(environ: Mapping[str, str]) -> Consume:
+    """The function, wired from its environment."""
+    settings = read(DeliverySettings, environ)
+    clients = Clients(settings.region)
+    logger = create_logger(settings)
+    gateway = ApiGateway(clients.session, settings.websocket_api_endpoint, logger)
+    return wire(settings, clients, guarded_cache(read(CacheSettings, environ), clients.session), gateway, logger)
+
+
+def wire(
+    settings: DeliverySettings, clients: Clients, cache: GuardedCache, gateway: Gateway, logger: Logger
+) -> Consume:
+    """The function on these clients, this cache and these connections."""
+    live = CachedLiveRooms(cache)
+    service = DeliveryService(
+        fanout=Fanout(gateway, live, logger),
+        live=live,
+        later=SqsLater(lambda: clients.sqs, settings.delivery_retries_queue_url),
+        find=lambda message_id: _find(clients.dynamodb, settings.dynamodb_table_messages, message_id),
+        logger=logger,
+    )
+
+    def retry(body: bytes) -> None:
+        waiting = msgspec.json.decode(body, type=Waiting)
+        if waiting.stored:
+            service.make_good(waiting.stored)
+        elif waiting.room_id is not None and waiting.user_id is not None:
+            service.evict(waiting.room_id, waiting.user_id)
+        else:
+            raise RuntimeError("a batch of the stream was given up")
+
+    retries = QueueConsumer(retry, logger)
+
+    def consume(batch: Batch) -> Any:
+        records = batch["Records"]
+        if records[0]["eventSource"] == STREAM:
+            service.watch(_stored(records))
+            return None
+        if records[0]["eventSourceARN"].endswith(FIFO):
+            service.deliver([msgspec.json.decode(record["body"], type=Delivery) for record in records])
+            return {"batchItemFailures": []}
+        return retries.consume(batch)
+
+    return consume
+
+
+def _stored(records: Sequence[Mapping[str, Any]]) -> Iterator[Stored]:
+    """The states of messages that a batch of the stream tells of: not what lies beside messages, and no removals."""
+    for record in records:
+        new, old = (record["dynamodb"].get(image) or {} for image in ("NewImage", "OldImage"))
+        if "room_id" in new and new.get("version") != old.get("version"):
+            values = unpack({name: new[name] for name in ("message_id", "version")})
+            yield Stored(values["message_id"], values["version"])
+
+
+def _find(dynamodb: "DynamoDBClient", table: str, message_id: str) -> Message | None:
+    item = dynamodb.get_item(TableName=table, Key=pack({"message_id": message_id}), ConsistentRead=True).get("Item")
+    return Message.of(item) if item else None
+
+
+handler = lazily(build)

@@ -1,0 +1,109 @@
+"""cost: what an environment costs a month."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from environments import environment_names
+from ops.commands.options import EnvironmentArgument, JsonOption
+from ops.console import answer, out, say
+from ops.errors import OperatorError
+from ops.synth import synthesize
+from ops.synthesized import Synthesized, read_synthesized
+
+
+def cost(  # noqa: PLR0917 - typer takes options as arguments
+    environment: EnvironmentArgument,
+    usage: Annotated[str, typer.Option("--usage", metavar="FILE", help="idle, 1m, 100m, or a usage file.")] = "1m",
+    compare: Annotated[
+        str | None, typer.Option("--compare", metavar="ENV", help="Another environment to compare with.")
+    ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            "--plan", metavar="FILE", help="The JSON of a plan (`terraform show -json`): the difference it makes."
+        ),
+    ] = None,
+    resources: Annotated[bool, typer.Option("--resources", help="Every charge of every resource.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what an environment costs a month, per service and resource, fixed and by use, from its synthesized stack or a plan."""
+    from ops.cost.text import assumptions  # noqa: PLC0415 - what only this verb needs
+    from ops.cost.usage import load_usage  # noqa: PLC0415
+
+    if compare and plan:
+        raise typer.BadParameter("--compare and --plan exclude each other")
+    used = load_usage(usage)
+    if plan:
+        document = _of_plan(plan, used, as_json)
+    elif compare:
+        document = _compared(environment, compare, used, as_json)
+    else:
+        document = _alone(environment, used, resources, as_json)
+    if as_json:
+        answer(document)
+    else:
+        out.print(f"For {assumptions(used)}", markup=False)
+
+
+def _alone(environment: str, used: Any, resources: bool, quiet: bool) -> dict[str, Any]:
+    from ops.cost import text  # noqa: PLC0415
+    from ops.cost.bill import make_bill  # noqa: PLC0415
+    from ops.cost.things import things_of_stack  # noqa: PLC0415
+
+    bill = make_bill(things_of_stack(_stacks([environment])[environment]), used)
+    if not quiet:
+        out.print(text.by_resource(bill) if resources else text.by_service(bill))
+        for note in text.notes(bill):
+            out.print(note, markup=False)
+    return text.bill_document(bill, used)
+
+
+def _compared(environment: str, other: str, used: Any, quiet: bool) -> dict[str, Any]:
+    from ops.cost import text  # noqa: PLC0415
+    from ops.cost.bill import Difference, make_bill  # noqa: PLC0415
+    from ops.cost.things import things_of_stack  # noqa: PLC0415
+
+    stacks = _stacks([environment, other])
+    difference = Difference(*(make_bill(things_of_stack(stacks[name]), used) for name in (environment, other)))
+    if not quiet:
+        out.print(text.difference_table(difference, environment, other))
+        for note in dict.fromkeys([*text.notes(difference.before), *text.notes(difference.after)]):
+            out.print(note, markup=False)
+    return {"environments": [environment, other], **text.difference_document(difference)}
+
+
+def _of_plan(file: Path, used: Any, quiet: bool) -> dict[str, Any]:
+    from ops.cost import text  # noqa: PLC0415
+    from ops.cost.bill import Difference, make_bill  # noqa: PLC0415
+    from ops.cost.things import things_of_plan  # noqa: PLC0415
+    from ops.review.plan import read_plan_file  # noqa: PLC0415
+
+    before, after = things_of_plan(read_plan_file(file))
+    difference = Difference(make_bill(before, used), make_bill(after, used))
+    if not quiet:
+        out.print(text.difference_table(difference, "before", "after"))
+        for note in text.notes(difference.after):
+            out.print(note, markup=False)
+    return text.difference_document(difference)
+
+
+def _stacks(names: list[str]) -> dict[str, Synthesized]:
+    """The environments' stacks, synthesized anew: a bill must not be that of an older program."""
+    unknown = [name for name in names if name not in environment_names()]
+    if unknown:
+        raise OperatorError(f"There is no environment {', '.join(unknown)}: {', '.join(environment_names())}")
+    with tempfile.TemporaryDirectory() as directory:
+        say(f"Synthesizing {', '.join(names)}")
+        synthesize(names, Path(directory), dict(os.environ))
+        return {name: read_synthesized(Path(directory) / "stacks" / name) for name in names}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verbs of this group."""
+    app.command()(cost)

@@ -1,0 +1,73 @@
+"""diagram: the architecture, drawn from what synthesis writes."""
+
+from __future__ import annotations
+
+import enum
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from environments import environment_names
+from ops.commands.options import EnvironmentArgument
+from ops.console import say
+from ops.errors import OperatorError
+from ops.synth import synthesize
+from ops.synthesized import read_synthesized
+
+
+class Format(enum.StrEnum):
+    """How a picture is written."""
+
+    MERMAID = "mermaid"
+    SVG = "svg"
+
+
+def diagram(
+    environment: EnvironmentArgument,
+    view: Annotated[str, typer.Option("--view", help="overview, requests, data, events, or all.")] = "overview",
+    form: Annotated[Format, typer.Option("--format", help="How the picture is written.")] = Format.MERMAID,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there.")] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            "--into", metavar="FILE", help="Write the pictures that a document names anew: docs/architecture.md."
+        ),
+    ] = None,
+) -> None:
+    """Draw the architecture: nodes for resources, edges from references, permissions and event routes."""
+    from ops.diagram.drawing import load_drawing  # noqa: PLC0415 - what only this verb needs
+    from ops.diagram.graph import read_graph, view_of  # noqa: PLC0415
+    from ops.diagram.pages import picture, updated  # noqa: PLC0415
+
+    views = load_drawing().views
+    if view not in views:
+        raise OperatorError(f"There is no view {view}: {', '.join(views)}")
+    if environment not in environment_names():
+        raise OperatorError(f"There is no environment {environment}: {', '.join(environment_names())}")
+    with tempfile.TemporaryDirectory() as directory:
+        synthesize([environment], Path(directory), dict(os.environ))
+        graph = read_graph(read_synthesized(Path(directory) / "stacks" / environment))
+    if into:
+        into.write_text(updated(into.read_text(encoding="utf-8"), graph), encoding="utf-8")
+        say(f"Wrote the pictures in {into}")
+        return
+    if form is Format.SVG:
+        from ops.diagram.svg import svg  # noqa: PLC0415
+
+        text = svg(view_of(graph, view), title=f"{views[view].title}: {environment}") + "\n"
+    else:
+        text = picture(graph, view)
+    if output:
+        output.write_text(text, encoding="utf-8")
+        say(f"Wrote {output}")
+    else:
+        sys.stdout.write(text)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verbs of this group."""
+    app.command()(diagram)

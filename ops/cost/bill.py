@@ -1,0 +1,168 @@
+"""A month's bill: every resource with its charges, and what has no price."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from ops.cost.charges import CHARGES, UnpricedError
+from ops.cost.charges.base import Month, quantities
+from ops.cost.prices import Prices, load_prices
+from ops.cost.things import Thing, Things
+from ops.cost.usage import PER_REQUEST, Usage
+from ops.errors import OperatorError
+from ops.synthesized import Place
+
+
+@dataclass(frozen=True)
+class Item:
+    """One charge of one resource."""
+
+    address: str
+    type: str
+    place: Place
+    price: str
+    """A key of the price table."""
+    quantity: float
+    unit: str
+    usd: float
+    fixed: bool
+    """Charged whether it is used or not."""
+
+
+@dataclass(frozen=True)
+class Unpriced:
+    """A resource that no price is known for."""
+
+    address: str
+    place: Place
+    why: str
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What a month costs, in US dollars."""
+
+    items: tuple[Item, ...]
+    unpriced: tuple[Unpriced, ...]
+    free: int
+    """Resources without a charge of their own."""
+
+    @cached_property
+    def usd(self) -> float:
+        return sum(item.usd for item in self.items)
+
+    @cached_property
+    def fixed_usd(self) -> float:
+        return sum(item.usd for item in self.items if item.fixed)
+
+    @property
+    def used_usd(self) -> float:
+        return self.usd - self.fixed_usd
+
+    @cached_property
+    def services(self) -> Mapping[str, Bill]:
+        """The bill of each service, the dearest first. What has no price is in the whole bill alone."""
+        found: dict[str, list[Item]] = {}
+        for item in self.items:
+            found.setdefault(item.place.service, []).append(item)
+        bills = {service: Bill(tuple(items), (), 0) for service, items in found.items()}
+        return dict(sorted(bills.items(), key=lambda pair: (-pair[1].usd, pair[0])))
+
+    @cached_property
+    def resources(self) -> Mapping[str, float]:
+        """US dollars by address, the dearest first."""
+        found: dict[str, float] = {}
+        for item in self.items:
+            found[item.address] = found.get(item.address, 0.0) + item.usd
+        return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def make_bill(things: Things, usage: Usage, prices: Prices | None = None) -> Bill:
+    """Prices every resource.
+
+    Raises:
+        OperatorError: the usage file has a quantity that nothing is charged for.
+    """
+    prices = prices or load_prices()
+    check_usage(usage)
+    items: list[Item] = []
+    unpriced: list[Unpriced] = []
+    free = 0
+    for thing in things.items:
+        if thing.type in prices.free:
+            free += 1
+            continue
+        try:
+            items += _items(thing, things, usage, prices)
+        except UnpricedError as error:
+            unpriced.append(Unpriced(thing.address, thing.place, str(error)))
+    items.sort(key=lambda item: (item.place.path, item.address, item.price, not item.fixed))
+    return Bill(tuple(items), tuple(sorted(unpriced, key=lambda item: item.address)), free)
+
+
+def _items(thing: Thing, things: Things, usage: Usage, prices: Prices) -> Iterable[Item]:
+    charge = CHARGES.get(thing.type)
+    if charge is None:
+        raise UnpricedError(f"no price for {thing.type}")
+    month = Month(usage.hours, quantities(usage.of(thing.type, thing.place.path)), things)
+    for line in list(charge.lines(thing, month)):
+        price = prices.prices[line.price]
+        if line.fixed or line.quantity:
+            usd = price.usd(line.quantity)
+            yield Item(thing.address, thing.type, thing.place, line.price, line.quantity, price.unit, usd, line.fixed)
+
+
+def check_usage(usage: Usage) -> None:
+    """Refuses a quantity that no charge takes, which would be a spelling mistake that makes things cheap."""
+    anything = {use for charge in CHARGES.values() for use in charge.uses}
+    for where, quantity_names, allowed in [
+        *(
+            (type_, given, CHARGES[type_].uses if type_ in CHARGES else frozenset())
+            for type_, given in usage.types.items()
+        ),
+        *((path, given, anything) for path, given in usage.resources.items()),
+    ]:
+        wrong = {name for name in quantity_names if name.removesuffix(PER_REQUEST) not in allowed}
+        if wrong:
+            raise OperatorError(
+                f"The usage `{usage.name}` has {', '.join(sorted(wrong))} for {where}, which nothing is charged by:"
+                f" it may have {', '.join(sorted(allowed)) or 'nothing'}"
+            )
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What changes between two bills."""
+
+    before: Bill
+    after: Bill
+
+    @property
+    def usd(self) -> float:
+        """A month; more than 0 is dearer."""
+        return self.after.usd - self.before.usd
+
+    @cached_property
+    def services(self) -> Mapping[str, tuple[float, float]]:
+        """Before and after, for every service, the greatest difference first."""
+        names = dict.fromkeys([*self.before.services, *self.after.services])
+        pairs = {name: (_usd(self.before, name), _usd(self.after, name)) for name in names}
+        return dict(sorted(pairs.items(), key=lambda pair: (-abs(pair[1][1] - pair[1][0]), pair[0])))
+
+    @cached_property
+    def resources(self) -> Mapping[str, tuple[float, float]]:
+        """Before and after, for every resource whose cost changes, the greatest difference first."""
+        names = dict.fromkeys([*self.before.resources, *self.after.resources])
+        pairs = {name: (self.before.resources.get(name, 0.0), self.after.resources.get(name, 0.0)) for name in names}
+        changed = {name: pair for name, pair in pairs.items() if abs(pair[1] - pair[0]) >= LEAST}
+        return dict(sorted(changed.items(), key=lambda pair: (-abs(pair[1][1] - pair[1][0]), pair[0])))
+
+
+LEAST = 0.005
+"""US dollars: a difference that rounds to no cent is none."""
+
+
+def _usd(bill: Bill, service: str) -> float:
+    return bill.services[service].usd if service in bill.services else 0.0

@@ -1,0 +1,37 @@
+"""Events, topics and queues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ops.cost.charges.base import Line, Month, UnpricedError, charged
+from ops.cost.things import Thing
+
+
+@charged("aws_cloudwatch_event_bus", "events")
+def bus(thing: Thing, month: Month) -> Iterator[Line]:  # noqa: ARG001 - every bus costs the same
+    """Events that are published to it."""
+    yield Line("eventbridge.events", month.used["events"])
+
+
+@charged("aws_cloudwatch_event_archive", "archived_gb", "storage_gb")
+def archive(thing: Thing, month: Month) -> Iterator[Line]:  # noqa: ARG001 - what is in it decides
+    """What goes in, and what stays."""
+    yield Line("eventbridge.archive", month.used["archived_gb"])
+    yield Line("eventbridge.archive_storage", month.used["storage_gb"])
+
+
+@charged("aws_sns_topic", "requests")
+def topic(thing: Thing, month: Month) -> Iterator[Line]:
+    """What is published; deliveries to queues and functions cost nothing."""
+    if thing.value("fifo_topic"):
+        raise UnpricedError("a FIFO topic")
+    yield Line("sns.requests", month.used["requests"])
+
+
+@charged("aws_sqs_queue", "requests")
+def queue(thing: Thing, month: Month) -> Iterator[Line]:
+    """Sending, receiving and deleting; an empty receive counts too."""
+    if thing.value("fifo_queue"):
+        raise UnpricedError("a FIFO queue")
+    yield Line("sqs.requests", month.used["requests"])

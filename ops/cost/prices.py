@@ -1,0 +1,86 @@
+"""The table of prices: prices.yml."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, model_validator
+
+FILE = Path(__file__).with_name("prices.yml")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tier(_Strict):
+    """A price that holds up to a volume."""
+
+    usd: float
+    up_to: float | None = None
+    """A running total within a month, in the price's unit; None: without end."""
+
+
+class Price(_Strict):
+    """What something costs."""
+
+    source: str
+    """A key of the table's `sources`."""
+    unit: str
+    per: float = 1
+    """Units that the figure is for."""
+    tiers: tuple[Tier, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_tier(cls, document: dict[str, object]) -> dict[str, object]:
+        if "usd" not in document:
+            return document
+        return {**{key: value for key, value in document.items() if key != "usd"}, "tiers": [{"usd": document["usd"]}]}
+
+    def usd(self, quantity: float) -> float:
+        """US dollars for a month's quantity, in the price's unit."""
+        total, below = 0.0, 0.0
+        for tier in self.tiers:
+            end = quantity if tier.up_to is None else min(quantity, tier.up_to)
+            total += max(0.0, end - below) / self.per * tier.usd
+            below = max(below, end)
+        return total
+
+    def text(self) -> str:
+        """The first tier in words: `0.2 USD for 1,000,000 requests`."""
+        amount = f"{self.per:,.0f} " if self.per != 1 else ""
+        return f"{self.tiers[0].usd:.10f}".rstrip("0").rstrip(".") + f" USD for {amount or '1 '}{self.unit}"
+
+
+class Prices(_Strict):
+    """The whole table."""
+
+    region: str
+    currency: str
+    read: datetime.date
+    """The day the figures are from."""
+    sources: Mapping[str, str]
+    prices: Mapping[str, Price]
+    free: frozenset[str]
+    """Types without a charge of their own."""
+
+    @model_validator(mode="after")
+    def _sources_named(self) -> Prices:
+        for name, price in self.prices.items():
+            if price.source not in self.sources:
+                raise ValueError(f"price {name}: no source {price.source}")
+            ends = [tier.up_to for tier in price.tiers]
+            if ends[-1] is not None or any(end is None for end in ends[:-1]):
+                raise ValueError(f"price {name}: every tier but the last has an end")
+        return self
+
+
+@functools.cache
+def load_prices(file: Path = FILE) -> Prices:
+    """The prices of a file; the project's own unless another is named."""
+    return Prices.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))

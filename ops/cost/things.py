@@ -1,0 +1,78 @@
+"""What is priced: resources with their values, from a synthesized stack or from either side of a plan."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ops.review.plan import Plan
+from ops.review.values import UNKNOWN, found
+from ops.synthesized import Place, Synthesized, place_of_address
+
+_WHOLE = re.compile(r"^\$\{(aws_\w+)\.([\w-]+)\.(\w+)\}$")
+IDS = {"aws_rds_cluster": "cluster_identifier", "aws_lambda_function": "function_name"}
+"""The argument that a resource's `id` repeats."""
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A resource and its values."""
+
+    address: str
+    type: str
+    place: Place
+    values: Mapping[str, Any]
+
+    def value(self, path: str, default: Any = None) -> Any:
+        """The first known value at a path."""
+        return next((value for value in found(self.values, path) if value is not UNKNOWN), default)
+
+    def values_at(self, path: str) -> list[Any]:
+        """Every value at a path; a list on the way stands for each of its items."""
+        return found(self.values, path)
+
+
+@dataclass(frozen=True)
+class Things:
+    """All resources of one state of the cloud."""
+
+    items: tuple[Thing, ...]
+
+    def named(self, type_: str, attribute: str, value: Any) -> Thing | None:
+        """The one of a type with a value; where the value is not known yet, the only one of the type."""
+        same_type = [item for item in self.items if item.type == type_]
+        same = [item for item in same_type if item.value(attribute) == value]
+        return same[0] if same else same_type[0] if len(same_type) == 1 else None
+
+
+def things_of_stack(stack: Synthesized) -> Things:
+    """A synthesized stack's resources. A value that is another resource's argument is read from there."""
+
+    def resolved(value: Any) -> Any:
+        match = _WHOLE.match(value) if isinstance(value, str) else None
+        if not match:
+            return value
+        type_, label, attribute = match.groups()
+        other = stack.resources.get(f"{type_}.{label}")
+        literal = other.block.get(IDS.get(type_, attribute) if attribute == "id" else attribute) if other else None
+        return literal if literal is not None else value
+
+    return Things(
+        tuple(
+            Thing(item.address, item.type, item.place, {key: resolved(value) for key, value in item.block.items()})
+            for item in stack.resources.values()
+        )
+    )
+
+
+def things_of_plan(plan: Plan, stack: Synthesized | None = None) -> tuple[Things, Things]:
+    """The resources before a plan and after it."""
+    sides: tuple[list[Thing], list[Thing]] = ([], [])
+    for change in plan.resources:
+        place = stack.place(change.address, change.tags) if stack else place_of_address(change.address, change.tags)
+        for side, values in zip(sides, (change.before, change.after), strict=True):
+            if values:
+                side.append(Thing(change.address, change.type, place, values))
+    return Things(tuple(sides[0])), Things(tuple(sides[1]))

@@ -1,0 +1,83 @@
+"""A usage file: how much of everything is used in a month.
+
+Quantities are by resource type, and by a resource's place in the program where one differs from the others of its type. A key that ends in
+`_per_request` is multiplied by the file's `requests` and added to the key without that ending. `like` names a file that is read first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ops.errors import OperatorError
+
+SAMPLES = Path(__file__).with_name("usage")
+DEFAULT = "1m"
+PER_REQUEST = "_per_request"
+HOURS = 730.0
+"""Of a month: 8,760 / 12, as AWS's calculator has it."""
+
+Quantities = Mapping[str, float]
+
+
+class Usage(BaseModel):
+    """A month's usage."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    requests: float = Field(ge=0)
+    """To the REST API."""
+    hours: float = Field(default=HOURS, gt=0, le=744)
+    types: Mapping[str, Quantities] = {}
+    resources: Mapping[str, Quantities] = {}
+    """By place, such as `auth/function/function`."""
+
+    def of(self, type_: str, path: str) -> dict[str, float]:
+        """The quantities of one resource, those per request multiplied out."""
+        given = {**self.types.get(type_, {}), **self.resources.get(path, {})}
+        result: dict[str, float] = {}
+        for key, value in given.items():
+            name = key.removesuffix(PER_REQUEST)
+            result[name] = result.get(name, 0.0) + (value * self.requests if key != name else value)
+        return result
+
+
+def samples() -> list[str]:
+    """The names of the usage files that come with the program."""
+    return sorted(file.stem for file in SAMPLES.glob("*.yml") if not file.stem.startswith("_"))
+
+
+def load_usage(name: str) -> Usage:
+    """Reads a usage file.
+
+    Args:
+        name: of a sample (`idle`, `1m`, `100m`), or a file's path.
+
+    Raises:
+        OperatorError: there is none, or it is wrong; the message says where.
+    """
+    file = SAMPLES / f"{name}.yml" if name in samples() else Path(name)
+    try:
+        return Usage.model_validate(_document(file))
+    except FileNotFoundError as error:
+        raise OperatorError(f"There is no usage file {name}: give a path, or one of {', '.join(samples())}") from error
+    except (ValidationError, yaml.YAMLError) as error:
+        raise OperatorError(f"{file}: {error}") from error
+
+
+def _document(file: Path) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    like = document.pop("like", None)
+    if like is None:
+        return document
+    base = _document(file.parent / like)
+    merged = {**base, **document}
+    for part in ("types", "resources"):
+        below, above = base.get(part, {}), document.get(part, {})
+        merged[part] = {key: {**below.get(key, {}), **above.get(key, {})} for key in [*below, *above]}
+    return merged

@@ -1,0 +1,1 @@
+"""The architecture, drawn from what synthesis writes: nothing is placed or connected by hand."""

@@ -1,0 +1,51 @@
+"""A graph as Mermaid text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ops.diagram.graph import REFERS, Edge, Graph, Node
+
+
+def mermaid(graph: Graph, *, words: bool = True) -> str:
+    """The picture's source.
+
+    Args:
+        words: with what each edge says. Without, what only reads is dotted.
+    """
+    return "\n".join(_lines(graph, words)) + "\n"
+
+
+def _lines(graph: Graph, words: bool) -> Iterator[str]:
+    yield "graph LR"
+    for group, title in graph.groups.items():
+        yield f'    subgraph {group} ["{_text(title)}"]'
+        yield from (f"        {_node(node)}" for node in graph.nodes if node.group == group)
+        yield "    end"
+    # Edges that differ in one end alone are one line.
+    by_target: dict[tuple[str, str], list[str]] = {}
+    for edge in graph.edges:
+        by_target.setdefault((edge.target, _arrow(edge, words)), []).append(edge.source)
+    by_sources: dict[tuple[str, str], list[str]] = {}
+    for (target, arrow), sources in by_target.items():
+        by_sources.setdefault((" & ".join(sources), arrow), []).append(target)
+    yield from (f"    {sources} {arrow} {' & '.join(targets)}" for (sources, arrow), targets in by_sources.items())
+
+
+def _arrow(edge: Edge, words: bool) -> str:
+    dotted = edge.text in ("reads", REFERS)
+    if words:
+        return f"-. {edge.text} .->" if dotted else f"-- {edge.text} -->"
+    return "-.->" if dotted else "-->"
+
+
+def _node(node: Node) -> str:
+    text = f"{_text(node.kind)}<br/>{_text(node.label)}"
+    if node.names:
+        text += f"<br/>{_text(', '.join(node.names))}"
+    opening, closing = ("[(", ")]") if node.shape == "cylinder" else ("[", "]")
+    return f'{node.id}{opening}"{text}"{closing}'
+
+
+def _text(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,130 @@
+"""A graph as a self-contained SVG. Graphviz decides where everything stands."""
+
+from __future__ import annotations
+
+import re
+import warnings
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ops.diagram.graph import REFERS, Edge, Graph, Node
+
+SVG = "http://www.w3.org/2000/svg"
+XLINK = "http://www.w3.org/1999/xlink"
+FONT = "Helvetica"
+"""Pages show it with what is like it."""
+STYLE = """\
+.diagram text { font-family: Helvetica, Arial, 'Liberation Sans', sans-serif; fill: #1f2933; }
+.diagram .cluster > polygon, .diagram .cluster > path { fill: #f5f7fa; stroke: #cbd2d9; }
+.diagram .cluster > text { fill: #52606d; font-weight: bold; }
+.diagram .node polygon, .diagram .node path { fill: #ffffff; stroke: #52606d; }
+.diagram .edge path { fill: none; stroke: #7b8794; }
+.diagram .edge polygon { fill: #7b8794; stroke: #7b8794; }
+"""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What makes a node stand out."""
+
+    css_class: str
+    href: str
+    says: str
+    """For a mouse and for a screen reader."""
+
+
+def svg(graph: Graph, marks: Mapping[str, Mark] = {}, *, title: str, style: str = STYLE, id_: str = "diagram") -> str:
+    """The picture.
+
+    Args:
+        marks: by node id.
+        title: what the picture shows, in words.
+        style: CSS inside the picture; empty where the page has it.
+        id_: distinguishes several pictures of one page.
+    """
+    import pygraphviz  # noqa: PLC0415 - it loads Graphviz
+
+    drawn = pygraphviz.AGraph(directed=True, strict=True, name=id_)
+    drawn.graph_attr.update(
+        rankdir="LR", fontname=FONT, fontsize="13", nodesep="0.12", ranksep="0.9", bgcolor="transparent", id=id_, splines="spline", newrank="false"
+    )  # fmt: skip
+    drawn.node_attr.update(fontname=FONT, fontsize="11", shape="box", style="rounded", margin="0.14,0.06", height="0.3")
+    drawn.edge_attr.update(arrowsize="0.6")
+    for group, name in graph.groups.items():
+        members = [node for node in graph.nodes if node.group == group]
+        for node in members:
+            drawn.add_node(node.id, **_attributes(node, marks.get(node.id), id_))
+        drawn.add_subgraph(
+            [node.id for node in members],
+            name=f"cluster_{group}",
+            label=name,
+            labeljust="l",
+            style="rounded",
+            margin="12",
+        )
+    for edge in graph.edges:
+        drawn.add_edge(edge.source, edge.target, **_edge_attributes(edge))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Graphviz remarks on fonts that it does not need
+        text = drawn.draw(format="svg", prog="dot").decode()
+    return _tidied(text, graph, linked=bool(marks), title=title, style=style, id_=id_)
+
+
+def _attributes(node: Node, mark: Mark | None, id_: str) -> dict[str, str]:
+    lines = [node.kind, node.label, *_wrapped(node.names)]
+    attributes = {
+        "label": "\\n".join(line.replace("\\", "\\\\") for line in lines),
+        "shape": node.shape,
+        "style": "rounded" if node.shape == "box" else "solid",
+        "id": f"{id_}-{node.id}",
+        "class": f"of-{node.group}" + (f" {mark.css_class}" if mark else ""),
+    }
+    if mark:
+        attributes |= {"URL": mark.href, "tooltip": mark.says}
+    return attributes
+
+
+def _wrapped(names: tuple[str, ...], width: int = 30) -> list[str]:
+    lines: list[str] = []
+    for name in names:
+        if lines and len(lines[-1]) + len(name) + 2 <= width:
+            lines[-1] += f", {name}"
+        else:
+            lines.append(name)
+    return lines
+
+
+def _edge_attributes(edge: Edge) -> dict[str, str]:
+    return {"style": "dashed"} if edge.text in ("reads", REFERS) else {}
+
+
+def _tidied(text: str, graph: Graph, *, linked: bool, title: str, style: str, id_: str) -> str:
+    """Without what depends on Graphviz's version, and with what a screen reader says."""
+    ET.register_namespace("", SVG)
+    ET.register_namespace("xlink", XLINK)
+    root = ET.fromstring(re.sub(r"<!DOCTYPE[^>]*>", "", text))  # noqa: S314 - written by Graphviz a moment ago
+    width, height = (float(size.removesuffix("pt")) for size in (root.attrib.pop("width"), root.attrib.pop("height")))
+    # Links inside make it more than an image: their names have to be reachable.
+    root.attrib.update({"class": "diagram", "role": "group" if linked else "img", "aria-labelledby": f"{id_}-title"})
+    root.attrib.update({"width": f"{width:.0f}", "height": f"{height:.0f}"})
+    names = {node.id: f"{node.kind}: {node.label}" for node in graph.nodes}
+    ends = {
+        f"{edge.source}->{edge.target}": f"{names[edge.source]} {edge.text} {names[edge.target]}"
+        for edge in graph.edges
+    }
+    for element in root.iter(f"{{{SVG}}}title"):
+        said = (element.text or "").replace("\n", "")
+        element.text = names.get(said) or ends.get(said) or graph.groups.get(said.removeprefix("cluster_"), title)
+    for link in root.iter(f"{{{SVG}}}a"):
+        link.attrib["href"] = link.attrib.pop(f"{{{XLINK}}}href")
+        link.attrib["aria-label"] = link.attrib.pop(f"{{{XLINK}}}title", "")
+        link.attrib.pop("target", None)
+    heading = ET.Element(f"{{{SVG}}}title", {"id": f"{id_}-title"})
+    heading.text = title
+    root.insert(0, heading)
+    if style:
+        sheet = ET.Element(f"{{{SVG}}}style")
+        sheet.text = style
+        root.insert(1, sheet)
+    return ET.tostring(root, encoding="unicode")

@@ -1,0 +1,79 @@
+"""A review as JSON: the same facts that the other formats show, and nothing they may not show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ops.cost.text import difference_document
+from ops.review.review import Judged, Review
+from ops.review.values import shown
+
+
+def review_document(review: Review) -> dict[str, Any]:
+    """Everything a review says."""
+    plan = review.plan
+    return {
+        "environment": review.environment,
+        "verdict": str(review.verdict),
+        "summary": review.says(),
+        "counts": {action.past: number for action, number in review.counts.items()},
+        "verdicts": {str(verdict): number for verdict, number in review.verdicts.items()},
+        "plan": {
+            "sha256": review.digest,
+            "made": plan.made,
+            "terraform": plan.terraform_version,
+            "outputs": list(plan.outputs),
+            "drifted": list(plan.drifted),
+        },
+        "groups": [
+            {
+                "module": group.module,
+                "service": group.service,
+                "verdict": str(group.verdict),
+                "changes": [_change(item) for item in group.changes],
+            }
+            for group in review.groups
+        ],
+        "renames": [
+            {"from": rename.before, "to": rename.after, "moved": rename.moved_block, "program": rename.program}
+            for rename in review.renames
+        ],
+        "cost": difference_document(review.cost) if review.cost else None,
+        "unpriced": [{"address": item.address, "why": item.why} for item in review.cost.after.unpriced]
+        if review.cost
+        else [],
+        "notes": list(review.notes),
+    }
+
+
+def _change(item: Judged) -> dict[str, Any]:
+    change = item.change
+    return {
+        "address": change.address,
+        "path": item.place.path,
+        "type": change.type,
+        "action": str(change.action),
+        "verdict": str(item.verdict),
+        "reasons": [
+            {"rule": reason.rule, "verdict": str(reason.verdict), "says": reason.says} for reason in item.reasons
+        ],
+        "forcedBy": list(change.forced_by),
+        "movedFrom": change.moved_from,
+        "renamedTo": item.rename.after if item.rename and item.rename.before == change.address else None,
+        "differences": [
+            {"path": difference.path, "before": shown(difference.before), "after": shown(difference.after)}
+            for difference in change.differences
+        ],
+        "unknown": list(change.unknown),
+        "policies": [
+            {
+                "attribute": policy.attribute,
+                "wider": [str(grant) for grant in policy.wider],
+                "narrower": [str(grant) for grant in policy.narrower],
+                "undenied": [str(grant) for grant in policy.undenied],
+                "denied": [str(grant) for grant in policy.denied],
+                "unknown": policy.unknown,
+            }
+            for policy in item.policies
+        ],
+    }

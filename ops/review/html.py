@@ -1,0 +1,97 @@
+"""A review as one self-contained page."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from ops.cost.text import assumptions, signed, usd
+from ops.review.pictures import marked_picture
+from ops.review.plan import Action
+from ops.review.review import Review
+from ops.review.rules import Verdict
+from ops.review.words import MEANINGS, SIGNS, forced, unknown, value_text
+from ops.synthesized import Synthesized
+
+FILES = Path(__file__).with_name("report")
+LONGEST_VALUE = 20_000
+"""Signs of one value in the page; longer ones are cut, with their length."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One service's cost before and after, and how long its bars are."""
+
+    service: str
+    before: float
+    after: float
+    longest: float
+
+    def percent(self, amount: float) -> str:
+        """A bar's length."""
+        return f"{100 * amount / self.longest:.2f}" if self.longest else "0"
+
+
+def review_html(review: Review, stack: Synthesized | None) -> str:
+    """The page: no address is loaded by it, and everything in it is escaped.
+
+    Args:
+        stack: what the picture is drawn from; none: no picture.
+    """
+    anchors = {item.change.address: f"change-{number}" for number, item in enumerate(review.changes, 1)}
+    picture, elsewhere = marked_picture(review, stack, anchors) if stack else (None, ())
+    return _page().render(
+        review=review,
+        anchors=anchors,
+        picture=Markup(picture) if picture else None,  # noqa: S704 - made by us, every text in it escaped
+        elsewhere=elsewhere,
+        bars=_bars(review),
+        assumptions=assumptions(review.usage) if review.usage else "",
+        verdicts=list(reversed(Verdict)),
+        meanings=MEANINGS,
+        actions=[action for action in Action if action in review.counts],
+        services=sorted({item.place.service for item in review.changes}),
+        grave=[item for item in review.changes if item.verdict >= Verdict.DANGEROUS],
+    )
+
+
+def _bars(review: Review) -> list[Bar]:
+    if not review.cost:
+        return []
+    services = review.cost.services
+    longest = max((amount for pair in services.values() for amount in pair), default=0.0)
+    return [Bar(service, before, after, longest) for service, (before, after) in services.items()]
+
+
+@functools.cache
+def _page() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FILES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(
+        style=Markup((FILES / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
+        script=Markup((FILES / "report.js").read_text(encoding="utf-8")),  # noqa: S704 - our own file
+        SIGNS=SIGNS,
+        Action=Action,
+        forced=forced,
+        unknown=unknown,
+    )
+    environment.filters.update(usd=usd, signed=signed, value=_value, several=_several)
+    return environment.get_template("report.html.j2")
+
+
+def _value(value: Any) -> str:
+    return value_text(value, LONGEST_VALUE)
+
+
+def _several(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -1,0 +1,107 @@
+"""A review as Markdown, for a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ops.cost.text import signed, usd
+from ops.review.plan import Action
+from ops.review.review import Judged, Review
+from ops.review.rules import Verdict
+from ops.review.words import forced, title, unknown, value_text
+
+LONGEST_COMMENT = 60_000
+"""Signs: GitHub refuses a comment of more than 65,536."""
+MARKS = {Verdict.SAFE: "🟢", Verdict.REVIEW: "🟡", Verdict.DANGEROUS: "🔴", Verdict.IRREVERSIBLE: "🟣"}
+
+
+def review_markdown(review: Review) -> str:
+    """The review as one document. Where it is too long for a comment the details of its least grave changes are left out, and it says so."""
+    head = "\n".join(_head(review))
+    details = [(_detail(item)) for item in review.changes]
+    tail = "\n".join(_tail(review))
+    kept: list[str] = []
+    length = len(head) + len(tail)
+    for detail in details:
+        length += len(detail) + 1
+        if length > LONGEST_COMMENT:
+            kept.append(f"\n{len(details) - len(kept)} more changes are in the report.")
+            break
+        kept.append(detail)
+    return "\n".join([head, *kept, tail]).rstrip() + "\n"
+
+
+def _head(review: Review) -> Iterator[str]:
+    yield f"## Plan for {review.environment}"
+    yield ""
+    yield f"{MARKS[review.verdict]} **{_escaped(review.says())}**"
+    yield ""
+    for note in review.notes:
+        yield f"> {_escaped(note)}"
+        yield ""
+    if review.cost:
+        yield (
+            f"Cost: **{signed(review.cost.usd)} USD a month**"
+            f" ({usd(review.cost.before.usd)} to {usd(review.cost.after.usd)}) for {_escaped(review.usage.name if review.usage else '')}"
+        )
+        yield ""
+        yield from (f"- unpriced: `{item.address}`: {_escaped(item.why)}" for item in review.cost.after.unpriced)
+        if review.cost.after.unpriced:
+            yield ""
+    if review.groups:
+        actions = [action for action in Action if action in review.counts]
+        yield f"| module | service | verdict | {' | '.join(action.past for action in actions)} |"
+        yield f"| --- | --- | --- |{' ---: |' * len(actions)}"
+        for group in review.groups:
+            numbers = " | ".join(str(group.counts[action] or "") for action in actions)
+            yield f"| {group.module} | {group.service} | {MARKS[group.verdict]} {group.verdict} | {numbers} |"
+        yield ""
+
+
+def _detail(item: Judged) -> str:
+    change = item.change
+    lines = [
+        "<details>" if item.verdict < Verdict.DANGEROUS else "<details open>",
+        f"<summary>{MARKS[item.verdict]} {item.verdict}: {change.action} <code>{_escaped(title(item))}</code></summary>",
+        "",
+        *(f"- {_escaped(reason.says)}" for reason in item.reasons),
+    ]
+    lines += [f"- {_escaped(line)}" for line in (forced(change), unknown(change)) if line]
+    if item.rename:
+        lines.append(f"- a rename: `{item.rename.before}` to `{item.rename.after}`")
+    if change.action in {Action.UPDATE, Action.REPLACE} and change.differences:
+        lines += ["", "| attribute | before | after |", "| --- | --- | --- |"]
+        lines += [
+            f"| `{_cell(difference.path)}` | {_cell(value_text(difference.before))} | {_cell(value_text(difference.after))} |"
+            for difference in change.differences
+        ]
+    lines += ["", f"`{change.address}`", "</details>"]
+    return "\n".join(lines)
+
+
+def _tail(review: Review) -> Iterator[str]:
+    for rename in review.renames:
+        yield ""
+        yield f"`{rename.before}` seems to be `{rename.after}` under another name. `{rename.program}` in the program keeps it:"
+        yield ""
+        yield "```hcl"
+        yield rename.moved_block
+        yield "```"
+    if review.plan.drifted:
+        yield ""
+        yield f"Changed outside Terraform since the last apply: {', '.join(f'`{address}`' for address in review.plan.drifted)}"
+    if review.digest:
+        yield ""
+        yield f"Plan `sha256:{review.digest}`"
+
+
+def _escaped(text: Any) -> str:
+    """Text that a plan brought along: it is shown, never understood."""
+    return (
+        str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("*", "\\*").replace("`", "'")
+    )
+
+
+def _cell(text: str) -> str:
+    return _escaped(text).replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,204 @@
+"""A plan, reviewed: each change with its place in the program, its verdict and the reasons."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ops.cost.bill import Difference, make_bill
+from ops.cost.prices import load_prices
+from ops.cost.things import things_of_plan
+from ops.cost.usage import Usage
+from ops.review.plan import Action, Change, Plan
+from ops.review.policies import ANYBODY, Comparison, compare, is_policy
+from ops.review.renames import Rename, find_renames
+from ops.review.rules import Reason, Rules, Verdict, judge, load_rules
+from ops.review.values import UNKNOWN
+from ops.synthesized import Place, Synthesized, place_of_address
+
+_REFERENCE = re.compile(r"\$\{(aws_\w+)\.([\w-]+)\.(\w+)\}")
+POLICY_ATTRIBUTES = frozenset({"policy", "assume_role_policy", "policy_document", "resource_policy"})
+"""Where resources keep policies; an attribute that holds a policy document counts whatever its name is."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A change and what is to be thought of it."""
+
+    change: Change
+    place: Place
+    reasons: tuple[Reason, ...]
+    """The gravest first; never empty."""
+    policies: tuple[Comparison, ...] = ()
+    rename: Rename | None = None
+    """The rename it is half of."""
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.reasons[0].verdict
+
+
+@dataclass(frozen=True)
+class Group:
+    """The changes of one module and service."""
+
+    module: str
+    service: str
+    changes: tuple[Judged, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        return max(item.verdict for item in self.changes)
+
+    @property
+    def counts(self) -> Mapping[Action, int]:
+        return Counter(item.change.action for item in self.changes)
+
+
+@dataclass(frozen=True)
+class Review:
+    """What an operator looks at before saying yes."""
+
+    environment: str
+    plan: Plan
+    changes: tuple[Judged, ...]
+    """The gravest first."""
+    renames: tuple[Rename, ...]
+    digest: str | None = None
+    """SHA-256 of the plan file, where there is one to apply."""
+    cost: Difference | None = None
+    """What the plan makes dearer or cheaper, a month."""
+    usage: Usage | None = None
+    """What the cost is for."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """The gravest of all changes; a plan that changes nothing is safe."""
+        return max((item.verdict for item in self.changes), default=Verdict.SAFE)
+
+    @cached_property
+    def counts(self) -> Mapping[Action, int]:
+        """Changes by what happens, in the order of `Action`."""
+        counted = Counter(item.change.action for item in self.changes)
+        return {action: counted[action] for action in Action if counted[action]}
+
+    @cached_property
+    def verdicts(self) -> Mapping[Verdict, int]:
+        """Changes by verdict, the gravest first."""
+        counted = Counter(item.verdict for item in self.changes)
+        return {verdict: counted[verdict] for verdict in reversed(Verdict) if counted[verdict]}
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The changes by module and service; the group with the gravest change first."""
+        found: dict[tuple[str, str], list[Judged]] = {}
+        for item in self.changes:
+            found.setdefault((item.place.module, item.place.service), []).append(item)
+        groups = [Group(module, service, tuple(items)) for (module, service), items in found.items()]
+        return tuple(sorted(groups, key=lambda group: (-group.verdict, group.module, group.service)))
+
+    def says(self) -> str:
+        """The plan in one line: `irreversible: 1 created, 2 changed`."""
+        parts = [f"{number} {action.past}" for action, number in self.counts.items()]
+        return f"{self.verdict}: {', '.join(parts)}" if parts else "nothing changes"
+
+
+def review(
+    plan: Plan,
+    environment: str,
+    stack: Synthesized | None = None,
+    *,
+    usage: Usage | None = None,
+    rules: Rules | None = None,
+    digest: str | None = None,
+) -> Review:
+    """Reviews a plan.
+
+    Args:
+        stack: the synthesized stack, which says where each resource comes from; their addresses do where it is missing.
+        usage: what the cost is computed for; none: no cost.
+        digest: SHA-256 of the plan file.
+    """
+    rules = rules or load_rules()
+    renames = find_renames(plan.changes)
+    by_address = {address: rename for rename in renames for address in (rename.before, rename.after)}
+    values = {change.address: change.after for change in plan.resources}
+    judged = []
+    for change in plan.changes:
+        place = stack.place(change.address, change.tags) if stack else place_of_address(change.address, change.tags)
+        policies = tuple(_policies(change, stack, values))
+        reasons = tuple(judge(change, policies, rules))
+        judged.append(Judged(change, place, reasons, policies, by_address.get(change.address)))
+    judged.sort(key=lambda item: (-item.verdict, item.place.path, item.change.address))
+    cost, notes = _cost(plan, stack, usage) if usage else (None, ())
+    return Review(environment, plan, tuple(judged), tuple(renames), digest, cost, usage, notes)
+
+
+def _cost(plan: Plan, stack: Synthesized | None, usage: Usage) -> tuple[Difference, tuple[str, ...]]:
+    before, after = things_of_plan(plan, stack)
+    region = load_prices().region
+    notes = () if plan.region == region else (f"Prices are those of {region}; the environment is in {plan.region}",)
+    return Difference(make_bill(before, usage), make_bill(after, usage)), notes
+
+
+def _policies(
+    change: Change, stack: Synthesized | None, values: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Comparison]:
+    """How the change's policies differ; nothing for those that stay as they are."""
+    if change.type == "aws_lambda_permission":
+        yield compare(_permission(change.before), _permission(change.after))
+        return
+    for attribute in dict.fromkeys([*change.before, *change.after]):
+        before, after = change.before.get(attribute), change.after.get(attribute)
+        if after is UNKNOWN:
+            # A policy that names something which is made in the same apply.
+            if attribute in POLICY_ATTRIBUTES and (change.action is Action.CREATE or is_policy(before)):
+                yield compare(before, _written(change.address, attribute, stack, values) or UNKNOWN, attribute)
+        elif before != after and (is_policy(before) or is_policy(after)):
+            yield compare(before, after, attribute)
+
+
+def _written(
+    address: str, attribute: str, stack: Synthesized | None, values: Mapping[str, Mapping[str, Any]]
+) -> str | None:
+    """A policy as the program writes it, with what it refers to as far as that is known; None where there is none."""
+
+    def referred(match: re.Match[str]) -> str:
+        value = values.get(f"{match[1]}.{match[2]}", {}).get(match[3])
+        return value if isinstance(value, str) else f"({match[1]}.{match[2]}.{match[3]}, known after apply)"
+
+    resource = stack.resources.get(address) if stack else None
+    text = resource.block.get(attribute) if resource else None
+    written = _REFERENCE.sub(referred, text) if isinstance(text, str) else None
+    return written if is_policy(written) else None
+
+
+def _permission(values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A function's permission as the policy statement that AWS makes of it."""
+    if not values:
+        return None
+    principal = str(values.get("principal"))
+    kind = "Service" if principal.endswith(".amazonaws.com") else "AWS"
+    conditions = {
+        key: str(values[attribute])
+        for attribute, key in (
+            ("source_arn", "aws:SourceArn"),
+            ("source_account", "aws:SourceAccount"),
+            ("principal_org_id", "aws:PrincipalOrgID"),
+        )
+        if values.get(attribute)
+    }
+    function = values.get("function_name")
+    statement = {
+        "Effect": "Allow",
+        "Action": values.get("action"),
+        "Resource": str(function) + (f":{values['qualifier']}" if values.get("qualifier") else ""),
+        "Principal": ANYBODY if principal == ANYBODY else {kind: principal},
+        "Condition": {"ArnLike": conditions} if conditions else {},
+    }
+    return {"Statement": [statement]}

@@ -1,0 +1,78 @@
+"""A review for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from ops.cost.text import signed, usd
+from ops.review.plan import Action
+from ops.review.review import Judged, Review
+from ops.review.rules import Verdict
+from ops.review.words import SIGNS, forced, title, unknown, value_text
+
+STYLES = {
+    Verdict.SAFE: "green",
+    Verdict.REVIEW: "yellow",
+    Verdict.DANGEROUS: "red",
+    Verdict.IRREVERSIBLE: "bold magenta",
+}
+DIFFERENCES_SHOWN = 12
+"""Of one change; the other formats have them all."""
+
+
+def review_lines(review: Review) -> Iterator[Text]:
+    """The review, line by line."""
+    yield Text.assemble(f"{review.environment}: ", (review.says(), STYLES[review.verdict]))
+    for note in review.notes:
+        yield Text(note, style="dim")
+    if review.cost:
+        difference = review.cost
+        yield Text(
+            f"cost: {signed(difference.usd)} USD a month ({usd(difference.before.usd)} to {usd(difference.after.usd)})"
+        )
+        for address, (old, new) in list(difference.resources.items())[:10]:
+            yield Text(f"  {signed(new - old):>10}  {address}")
+        for left in difference.after.unpriced:
+            yield Text(f"  unpriced: {left.address}: {left.why}")
+    for group in review.groups:
+        yield Text()
+        name = group.module if group.module == group.service else f"{group.module} / {group.service}"
+        counts = ", ".join(f"{number} {action.past}" for action, number in group.counts.items())
+        yield Text.assemble((name, "bold"), f"  {counts}")
+        for item in group.changes:
+            yield from _change(item)
+    for rename in review.renames:
+        yield Text()
+        yield Text(
+            f"{rename.before} seems to be {rename.after} under another name. To keep it, add to the program",
+            style="bold",
+        )
+        yield Text(f"  {rename.program}")
+        yield Text("which writes")
+        yield from (Text(f"  {line}") for line in rename.moved_block.splitlines())
+    if review.plan.drifted:
+        yield Text()
+        yield Text(f"changed outside Terraform since the last apply: {', '.join(review.plan.drifted)}", style="yellow")
+    if review.plan.outputs:
+        yield Text(f"outputs that change: {', '.join(review.plan.outputs)}", style="dim")
+
+
+def _change(item: Judged) -> Iterator[Text]:
+    change = item.change
+    style = STYLES[item.verdict]
+    yield Text.assemble((f"  {SIGNS[change.action]} {item.verdict!s:<12} ", style), title(item))
+    for reason in item.reasons:
+        yield Text.assemble("      ", (reason.says, STYLES[reason.verdict]))
+    for line in (forced(change), unknown(change) if change.action is not Action.CREATE else None):
+        if line:
+            yield Text(f"      {line}", style="dim")
+    if item.rename:
+        yield Text(f"      a rename: {item.rename.before} to {item.rename.after}", style="bold")
+    if change.action in {Action.UPDATE, Action.REPLACE}:
+        for difference in change.differences[:DIFFERENCES_SHOWN]:
+            yield Text(f"      {difference.path}: {value_text(difference.before)} → {value_text(difference.after)}")
+        more = len(change.differences) - DIFFERENCES_SHOWN
+        if more > 0:
+            yield Text(f"      and {more} more attributes", style="dim")

@@ -1,0 +1,84 @@
+"""People who chat on the running platform, with as many connections as it takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from websockets.exceptions import InvalidStatus
+
+from lambdas.common.caller import Caller
+from lambdas.common.tickets import TicketStore
+from tests.chat_client import ChatClient
+from tests.e2e.support import Answer, Api, Person, Platform
+
+OPENING = 16
+"""Connections opened at once: the embedded gateway lets one in after another, and a ticket is good for 30 s."""
+
+
+class Chatter:
+    """Somebody who chats: the calls they make, and their connections."""
+
+    def __init__(self, platform: Platform, person: Person) -> None:
+        self._platform = platform
+        self._api = Api(platform.api_url)
+        self._tickets = TicketStore(platform.aws("dynamodb"), "chat-tickets-local")
+        self.person = person
+        self.user_id = person.user_id
+
+    def call(self, method: str, path: str, body: object = None, **options: Any) -> Answer:
+        return self._api.call(method, f"/v1/chat{path}", body, token=self.person.access_token, **options)
+
+    def make_room(self, type_: str = "private", **more: Any) -> str:
+        return str(self.call("POST", "/rooms", {"name": "Room", "type": type_, **more}).expect(201)["roomId"])
+
+    def invite(self, room: str, *others: Chatter) -> None:
+        for other in others:
+            self.call("POST", f"/rooms/{room}/members", {"userId": other.user_id}).expect(201)
+
+    def say(self, room: str, content: str = "Hello", **more: Any) -> Any:
+        return self.call("POST", f"/rooms/{room}/messages", {"content": content, **more}).expect(201)
+
+    def client(self) -> ChatClient:
+        """A client that is not connected yet, with tickets by the API."""
+        return ChatClient(self.address, self._fetch)
+
+    def quick_client(self) -> ChatClient:
+        """As `client`, with tickets put into their table, for hundreds of connections."""
+        claims = self.person.claims
+        caller = Caller(claims["sub"], claims["sid"], frozenset(claims["roles"]), frozenset(), claims["exp"])
+
+        async def address() -> str:
+            return f"{self._platform.ws_url}?ticket={await asyncio.to_thread(self._tickets.issue, caller, 'Ada')}"
+
+        return ChatClient(address, self._fetch, answer_within=120)
+
+    async def address(self) -> str:
+        answer = await asyncio.to_thread(self.call, "POST", "/tickets", {})
+        return f"{self._platform.ws_url}?ticket={answer.expect(201)['ticket']}"
+
+    async def _fetch(self, room: str, after: int) -> list[dict[str, Any]]:
+        path = f"/rooms/{room}/messages?afterSeq={after}&limit=100"
+        items: list[dict[str, Any]] = (await asyncio.to_thread(self.call, "GET", path)).expect(200)["items"]
+        return items
+
+
+async def open_many(people: Sequence[Chatter], room: str, count: int) -> list[ChatClient]:
+    """So many connections in a room, the people's in turn."""
+    clients = [people[index % len(people)].quick_client() for index in range(count)]
+    turn = asyncio.Semaphore(OPENING)
+
+    async def start(client: ChatClient) -> None:
+        async with turn:
+            for attempt in range(3):
+                try:
+                    await client.open()
+                    break
+                except InvalidStatus:  # a ticket that got too old on a busy machine
+                    if attempt == 2:
+                        raise
+            await client.join(room)
+
+    await asyncio.gather(*map(start, clients))
+    return clients

@@ -1,0 +1,371 @@
+"""Chat on the running platform: real WebSocket clients, with IAM enforced."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import pytest
+import redis
+import urllib3
+from websockets.exceptions import ConnectionClosed
+
+from ops.embedded import EmbeddedCloud
+from ops.embedded.processes import Processes
+from ops.root import Root
+from tests.chat_client import ChatClient, ChatError
+from tests.e2e.chatters import Chatter, open_many
+from tests.e2e.support import Api, Person, Platform, eventually
+
+MANY, SENDERS, EACH = 500, 5, 4
+"""Connections in one room, and the messages of each of those who send at once: 20 in all."""
+
+
+@pytest.fixture(scope="module")
+def people(platform: Platform) -> list[Chatter]:
+    """As many as send at once."""
+    platform.forget_attempts()
+    return [Chatter(platform, Person.signed_in(platform, Api(platform.api_url))) for _ in range(SENDERS)]
+
+
+@pytest.fixture
+def ann(people: list[Chatter]) -> Chatter:
+    return people[0]
+
+
+@pytest.fixture
+def bob(people: list[Chatter]) -> Chatter:
+    return people[1]
+
+
+@pytest.fixture
+def eve(people: list[Chatter]) -> Chatter:
+    return people[2]
+
+
+@pytest.fixture
+def room(ann: Chatter, bob: Chatter) -> str:
+    """A private room of ann's, with bob."""
+    made = ann.make_room()
+    ann.invite(made, bob)
+    return made
+
+
+@contextlib.asynccontextmanager
+async def in_room(room: str, *chatters: Chatter) -> AsyncIterator[list[ChatClient]]:
+    """A client of each, in the room."""
+    clients = [chatter.client() for chatter in chatters]
+    for client in clients:
+        await client.open()
+        await client.join(room)
+    try:
+        yield clients
+    finally:
+        for client in clients:
+            await client.close()
+
+
+async def until(condition: Callable[[], Any], seconds: float = 20) -> None:
+    """Waits for something to become true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
+        await asyncio.sleep(0.02)
+
+
+def said(client: ChatClient, room: str) -> list[str]:
+    return [message["content"] for message in client.messages[room]]
+
+
+def signals(client: ChatClient, type_: str) -> list[dict[str, Any]]:
+    return [frame for frame in client.signals if frame["type"] == type_]
+
+
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(scenario, 120))
+
+
+def test_two_see_what_the_other_does(ann: Chatter, bob: Chatter, room: str) -> None:
+    async def scenario() -> None:
+        async with in_room(room, ann, bob) as (first, second):
+            await until(lambda: signals(first, "presence"))
+            await first.request("typing_start", roomId=room)
+            await until(lambda: signals(second, "typing"))
+            ack = await first.send(room, "Tea?")
+            reply = await second.send(room, "Yes", replyTo=ack["messageId"])
+            await until(lambda: said(first, room) == said(second, room) == ["Tea?", "Yes"])
+            await second.request("mark_read", roomId=room, seq=ack["seq"])
+            await until(lambda: signals(first, "read"))
+            path = f"/rooms/{room}/messages/{reply['messageId']}"
+            for chatter, method, suffix, body in (
+                (ann, "PUT", "/reactions/x", {}),
+                (bob, "PATCH", "", {"content": "No"}),
+                (ann, "DELETE", "", None),
+            ):
+                answer = await asyncio.to_thread(chatter.call, method, path + suffix, body)
+                assert answer.status in {200, 204}, answer.body
+            for client in (first, second):
+                await until(lambda client=client: signals(client, "message_deleted"))  # type: ignore[misc]
+                assert signals(client, "reaction")[0]["count"] == 1
+                assert signals(client, "message_updated")[0]["message"]["content"] == "No"
+        # Gone from its last connection.
+        async with in_room(room, ann) as (first,):
+            await first.request("ping")
+
+    run(scenario())
+
+
+def test_a_repeat_is_stored_once(ann: Chatter, room: str) -> None:
+    async def scenario() -> None:
+        async with in_room(room, ann) as (client,):
+            acks = [
+                await client.request("send_message", roomId=room, content="x", clientMessageId="same") for _ in range(3)
+            ]
+            assert {(ack["messageId"], ack["seq"]) for ack in acks} == {(f"{room}-1", 1)}
+
+    run(scenario())
+
+
+def test_an_anonymous_sender_is_seen_nowhere(platform: Platform, ann: Chatter, bob: Chatter, room: str) -> None:
+    async def scenario() -> None:
+        async with in_room(room, ann, bob) as (first, second):
+            await second.send(room, "Guess", isAnonymous=True)
+            await second.request("typing_start", roomId=room)
+            await second.request("mark_read", roomId=room, seq=1)
+            await first.send(room, "Who?")
+            await until(lambda: len(first.messages[room]) == 2)
+            assert first.messages[room][0]["authorName"].startswith("Anonymous_")
+            assert bob.user_id not in json.dumps(first.messages[room][0])
+            assert not signals(first, "typing") + signals(first, "read")
+
+    run(scenario())
+    listed = ann.call("GET", f"/rooms/{room}/messages").expect(200)["items"]
+    assert bob.user_id not in json.dumps(listed)
+    bob.call("PATCH", f"/rooms/{room}/messages/{listed[1]['messageId']}", {"content": "Me"}).expect(200)
+
+
+def test_those_outside_see_nothing_and_the_removed_stop_receiving_at_once(
+    ann: Chatter, bob: Chatter, eve: Chatter, room: str
+) -> None:
+    async def scenario() -> None:
+        outside = eve.client()
+        await outside.open()
+        with pytest.raises(ChatError, match="invitation_required"):
+            await outside.join(room)
+        with pytest.raises(ChatError, match="not_joined"):
+            await outside.request("send_message", roomId=room, content="x")
+        async with in_room(room, ann, bob) as (first, second):
+            await first.send(room, "1")
+            await until(lambda: said(second, room) == ["1"])
+            answer = await asyncio.to_thread(ann.call, "DELETE", f"/rooms/{room}/members/{bob.user_id}")
+            answer.expect(204)
+            await first.send(room, "2")
+            await until(lambda: said(first, room) == ["1", "2"])
+            await until(lambda: signals(first, "user_left"))
+            with pytest.raises(ChatError, match="not_joined"):
+                await second.request("typing_start", roomId=room)
+            assert said(second, room) == ["1"]
+            assert not signals(second, "user_left")
+        assert not outside.messages and not outside.signals  # noqa: PT018
+        await outside.close()
+
+    run(scenario())
+    assert eve.call("GET", f"/rooms/{room}/messages").problem(403, "not_a_member")
+
+
+def test_as_many_join_at_once_as_there_is_room_for(people: list[Chatter]) -> None:
+    room = people[0].make_room("public", maxMembers=3)
+
+    async def scenario() -> None:
+        joins = [asyncio.to_thread(person.call, "POST", f"/rooms/{room}/join", {}) for person in people[1:]]
+        answers = await asyncio.gather(*joins)
+        assert sorted(answer.status for answer in answers) == [200, 200, 409, 409]
+
+    run(scenario())
+    assert people[0].call("GET", f"/rooms/{room}").expect(200)["memberCount"] == 3
+    assert len(people[0].call("GET", f"/rooms/{room}/members").expect(200)["items"]) == 3
+
+
+def test_numbers_have_no_gap_however_many_send_by_rest_at_once(people: list[Chatter]) -> None:
+    room = people[0].make_room()
+    people[0].invite(room, *people[1:])
+
+    async def scenario() -> None:
+        sends = [asyncio.to_thread(person.say, room, f"{n}") for n in range(EACH) for person in people]
+        numbers = [message["seq"] for message in await asyncio.gather(*sends)]
+        assert sorted(numbers) == list(range(1, SENDERS * EACH + 1))
+
+    run(scenario())
+
+
+def test_attachments_go_straight_to_the_bucket_and_come_back_signed(
+    ann: Chatter, bob: Chatter, eve: Chatter, room: str
+) -> None:
+    content = b"%PDF-1.7 tea"
+    body = {"fileName": "Tea.pdf", "contentType": "application/pdf", "contentLength": len(content)}
+    made = ann.call("POST", f"/rooms/{room}/attachments", body).expect(201)
+    upload = made["upload"]
+    reply = urllib3.request("POST", upload["url"], fields={**upload["fields"], "file": ("Tea.pdf", content)})
+    assert reply.status in {200, 201, 204}, reply.data
+    message = ann.say(room, "See", type="file", attachments=[made["key"]])
+    assert message["attachments"][0]["attachmentId"] == made["attachmentId"]
+    path = f"/rooms/{room}/attachments/{made['attachmentId']}"
+    answer = bob.call("GET", path)
+    answer.expect(302)
+    found = urllib3.request("GET", answer.headers["Location"])
+    assert (found.status, found.data) == (200, content)
+    assert found.headers["Content-Disposition"].startswith("attachment; filename")
+    eve.call("GET", path).problem(403)
+
+
+def test_an_ended_session_ends_its_connections(platform: Platform, room: str, bob: Chatter, ann: Chatter) -> None:
+    platform.forget_attempts()
+    person = Chatter(platform, Person.signed_in(platform, Api(platform.api_url)))
+    ann.invite(room, person)
+
+    async def scenario() -> None:
+        async with in_room(room, person) as (client,):
+            api = Api(platform.api_url)
+            answer = await asyncio.to_thread(api.post, "/v1/auth/logout", {}, token=person.person.access_token)
+            answer.expect(204)
+            with pytest.raises((ChatError, ConnectionClosed, TimeoutError)):
+                await client.request("ping")
+            await until(lambda: client.closed)
+
+    run(scenario())
+
+
+def test_a_client_that_never_reads_holds_up_nobody(ann: Chatter, bob: Chatter, room: str) -> None:
+    async def scenario() -> None:
+        async with in_room(room, ann, bob) as (first, second):
+            second.reading.clear()
+            for number in range(30):
+                begun = time.monotonic()
+                await first.send(room, "x" * 4000)
+                assert time.monotonic() - begun < 5, number
+            await until(lambda: len(first.messages[room]) == 30)
+            second.reading.set()
+            await until(lambda: len(second.messages[room]) == 30)
+
+    run(scenario())
+
+
+def test_after_the_cache_lost_everything_clients_join_again_by_themselves(
+    platform: Platform, ann: Chatter, bob: Chatter, room: str
+) -> None:
+    async def scenario() -> None:
+        async with in_room(room, ann, bob) as (first, second):
+            host, _, port = platform.outputs["cache_endpoint"].rpartition(":")
+            with redis.Redis(host=host, port=int(port)) as cache:
+                for key in cache.scan_iter("chat:*"):
+                    cache.delete(key)
+            await first.send(room, "1")  # not_joined, upon which it joins again
+            await second.request("ping")  # resync, upon which it does
+            await until(lambda: said(second, room) == ["1"])
+            await first.send(room, "2")
+            await until(lambda: said(first, room) == said(second, room) == ["1", "2"])
+            assert second.filled >= 1
+
+    run(scenario())
+
+
+def test_what_was_stored_by_a_function_that_was_killed_is_delivered(
+    platform: Platform, ann: Chatter, bob: Chatter, room: str
+) -> None:
+    """The message and its number are written as the chat function writes them, and nobody delivers it."""
+    first = ann.say(room, "1")
+    dynamodb = platform.aws("dynamodb")
+    item = dynamodb.get_item(TableName="chat-messages-local", Key={"message_id": {"S": first["messageId"]}})["Item"]
+
+    async def scenario() -> None:
+        async with in_room(room, bob) as (client,):
+            changes = {"message_id": {"S": f"{room}-2"}, "seq": {"N": "2"}, "content": {"S": "2"}}
+            dynamodb.put_item(TableName="chat-messages-local", Item={**item, **changes})
+            dynamodb.update_item(
+                TableName="chat-rooms-local",
+                Key={"room_id": {"S": f"{room}#seq"}},
+                UpdateExpression="SET seq = :two",
+                ExpressionAttributeValues={":two": {"N": "2"}},
+            )
+            await until(lambda: said(client, room) == ["2"], 60)
+
+    run(scenario())
+
+
+def test_a_connection_cut_off_is_made_again_and_misses_nothing(ann: Chatter, bob: Chatter, room: str) -> None:
+    async def scenario() -> None:
+        async with in_room(room, ann, bob) as (first, second):
+            await first.send(room, "1")
+            await until(lambda: said(second, room) == ["1"])
+            await second.close()
+            await first.send(room, "2")
+            await second.open()
+            await first.send(room, "3")
+            await until(lambda: said(second, room) == ["1", "2", "3"])
+
+    run(scenario())
+
+
+def test_a_frame_that_is_wrong_is_answered_and_one_that_is_too_big_ends_nothing_else(ann: Chatter, room: str) -> None:
+    async def scenario() -> None:
+        async with in_room(room, ann) as (client,):
+            for action, code in (("shout", "unknown_action"), ("join_room", "invalid_fields")):
+                with pytest.raises(ChatError, match=code):
+                    await client.request(action)
+            await client.request("ping")
+
+    run(scenario())
+
+
+def test_five_hundred_connections_each_get_every_message_once_and_in_order(people: list[Chatter]) -> None:
+    room = people[0].make_room()
+    people[0].invite(room, *people[1:])
+
+    async def scenario() -> None:
+        clients = await open_many(people, room, MANY)
+        acks: list[int] = []
+
+        async def send(sender: int) -> None:
+            for number in range(EACH):
+                acks.append((await clients[sender].send(room, f"{sender}-{number}"))["seq"])
+
+        await asyncio.gather(*(send(sender) for sender in range(SENDERS)))
+        everything = list(range(1, SENDERS * EACH + 1))
+        assert sorted(acks) == everything
+        await until(lambda: all(len(client.messages[room]) == len(everything) for client in clients), 90)
+        for client in clients:
+            assert [message["seq"] for message in client.messages[room]] == everything
+        await asyncio.gather(*(client.close() for client in clients))
+
+    asyncio.run(asyncio.wait_for(scenario(), 240))
+
+
+def test_while_the_cache_is_down_messages_are_stored_and_health_says_so(
+    own_platform: Platform, ann: Chatter, bob: Chatter, room: str
+) -> None:
+    root, api = Root(own_platform.root), Api(own_platform.api_url)
+    processes = Processes(root)
+
+    async def scenario() -> None:
+        async with in_room(room, ann, bob) as (first, second):
+            process = processes.get("cache")
+            assert process is not None
+            await asyncio.to_thread(processes.stop, process)
+            try:
+                assert (await first.send(room, "1"))["seq"] == 1
+                with pytest.raises(ChatError, match="not_joined"):
+                    await first.request("typing_start", roomId=room)
+                await asyncio.to_thread(eventually, lambda: api.get("/health").status == 503)
+            finally:
+                await asyncio.to_thread(EmbeddedCloud(root).start)
+            # Its connections are those of before; what was stored meanwhile is made good by itself.
+            await until(lambda: said(second, room) == ["1"], 60)
+            await first.send(room, "2")
+            await until(lambda: said(first, room) == said(second, room) == ["1", "2"])
+            await asyncio.to_thread(eventually, lambda: api.get("/health").status == 200)
+
+    run(scenario())

@@ -1,0 +1,47 @@
+"""A plan of the running platform is reviewed, exactly that plan is applied, and one made before that is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from ops.root import PROJECT
+from tests.e2e.support import Platform, run_ops
+
+
+def review(platform: Platform, out: Path) -> dict[str, object]:
+    answer: dict[str, object] = json.loads(
+        run_ops(platform.root, "review", "local", "--no-refresh", "--out", str(out), "--format", "json")
+    )
+    return answer
+
+
+def test_exactly_the_reviewed_plan_is_applied(platform: Platform, tmp_path: Path) -> None:
+    file, other = tmp_path / "a.tfplan", tmp_path / "b.tfplan"
+    reviewed = review(platform, file)
+    assert reviewed["environment"] == "local"
+    # The embedded CloudWatch does not tell all of an alarm, so there is always something to apply.
+    assert {"changed"} == set(reviewed["counts"])  # type: ignore[call-overload]
+    assert file.stat().st_mode & 0o077 == 0
+    review(platform, other)
+    applied = json.loads(run_ops(platform.root, "apply", "local", "--reviewed", str(file), "--yes", "--json"))
+    assert applied["changes"] == {"add": 0, "change": reviewed["counts"]["changed"], "remove": 0}  # type: ignore[index]
+    assert not file.exists(), "it cannot be applied twice"
+
+    command = [
+        sys.executable,
+        "-m",
+        "ops",
+        "apply",
+        "local",
+        "--reviewed",
+        str(other),
+        "--yes",
+        "--root",
+        str(platform.root),
+    ]
+    refused = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert "is stale" in refused.stderr

@@ -1,0 +1,53 @@
+"""ai: a question, what else can be asked for, and the conversations that come of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from tests.e2e.providers import CIRCUITS, playing
+from tests.e2e.walks.world import World
+from tests.lambdas.ai.servers import KEY, FakeProvider, say
+
+AI = "/v1/ai"
+
+
+def walk(world: World) -> Iterator[str]:
+    ssm = world.client("ssm")
+    for provider in ("gemini", "openai"):
+        name = f"/multitask/local/{provider}-api-key"
+        if ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"] != KEY:
+            ssm.put_parameter(Name=name, Value=KEY, Type="SecureString", Overwrite=True)
+    world.client("dynamodb").delete_item(TableName="ai-usage-local", Key=CIRCUITS)
+    with playing(world.platform) as (gemini, _):
+        yield from _calls(world, gemini)
+
+
+def _calls(world: World, gemini: FakeProvider) -> Iterator[str]:
+    ann = world.user("Ann Example")
+
+    def call(method: str, path: str, body: object = None, status: int = 200) -> Any:
+        return world.api.call(method, AI + path, body, token=ann.token).expect(status)
+
+    def ask() -> bool:
+        """Whether it is answered; a function remembers for some seconds that there was no key."""
+        return world.api.post(f"{AI}/ask", {"question": "Who?"}, token=ann.token).status == 200
+
+    world.eventually(ask)
+    conversation = call("POST", "/ask", {"question": "And who else?"})["conversationId"]
+    yield f"POST {AI}/ask"
+    call("POST", "/summarize", {"text": "Long."})
+    yield f"POST {AI}/summarize"
+    gemini.behaviours = [say(json.dumps({"translation": "x", "sourceLanguage": "en", "flagged": False}))]
+    call("POST", "/translate", {"text": "x", "targetLanguage": "fr"})
+    yield f"POST {AI}/translate"
+    call("POST", "/moderate", {"text": "x"})
+    yield f"POST {AI}/moderate"
+    first = call("GET", "/conversations?limit=1")
+    call("GET", f"/conversations?limit=1&cursor={first['nextCursor']}")
+    yield f"GET {AI}/conversations"
+    call("GET", f"/conversations/{conversation}")
+    yield f"GET {AI}/conversations/{{conversationId}}"
+    call("DELETE", f"/conversations/{conversation}", status=204)
+    yield f"DELETE {AI}/conversations/{{conversationId}}"

@@ -1,0 +1,237 @@
+"""Order, time, retries, circuits and fallback, by a clock that stands still."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aws_lambda_powertools.logging import Logger
+
+from lambdas.ai.chain import Chain, InvalidAnswerError, NoAnswerError, NotConfiguredError
+from lambdas.ai.providers import Failure, Prompt, ProviderError, Turn
+from tests.lambdas.ai.fakes import FakeKeys, MemoryCircuits, Outcome, ScriptedProvider, failing
+from tests.lambdas.support import FakeClock
+
+PROMPT = Prompt(instruction="Be brief.", turns=(Turn("user", "tell-tale question"),), output_limit=100)
+TIME = 23.0
+
+
+class Setup:
+    """A chain of two scripted providers."""
+
+    def __init__(self, clock: FakeClock, logger: Logger) -> None:
+        self.clock = clock
+        self.gemini = ScriptedProvider("gemini", clock)
+        self.openai = ScriptedProvider("openai", clock)
+        self.keys = FakeKeys(gemini="g-key", openai="o-key")
+        self.circuits = MemoryCircuits(clock)
+        self.pauses: list[float] = []
+        self.chain = Chain([self.gemini, self.openai], self.keys, self.circuits, logger, timer=clock, sleep=self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.clock.advance(seconds)
+
+    def ask(self, parse: Callable[[str], Any] = str) -> Any:
+        return self.chain.answer(PROMPT, parse, self.clock() + TIME)
+
+    def provider_that_answers(self) -> str:
+        name: str = self.ask().provider
+        return name
+
+
+@pytest.fixture
+def setup(clock: FakeClock, logger: Logger) -> Setup:
+    return Setup(clock, logger)
+
+
+def test_gemini_answers_first(setup: Setup) -> None:
+    answer = setup.ask(str.upper)
+    assert (answer.provider, answer.value, answer.completion.tokens) == ("gemini", "FINE", 15)
+    assert (setup.gemini.keys, setup.openai.calls) == (["g-key"], 0)
+
+
+def test_only_providers_with_a_key_are_asked(setup: Setup) -> None:
+    del setup.keys.keys["gemini"]
+    assert setup.provider_that_answers() == "openai"
+    assert setup.openai.timeouts == [TIME]
+    del setup.keys.keys["openai"]
+    with pytest.raises(NotConfiguredError):
+        setup.ask()
+    with pytest.raises(NotConfiguredError):
+        setup.chain.check_configured()
+
+
+@pytest.mark.parametrize("failure", list(Failure))
+def test_whatever_goes_wrong_the_next_one_answers(setup: Setup, failure: Failure) -> None:
+    setup.gemini.outcomes = [failing(failure)]
+    assert setup.provider_that_answers() == "openai"
+    setup.openai.outcomes = [failing(failure)]
+    with pytest.raises(NoAnswerError) as none:
+        setup.ask()
+    assert none.value.refused == (failure is Failure.REFUSED)
+
+
+REPEATED: list[tuple[ProviderError, int]] = [
+    (failing(Failure.UNREACHABLE), 2),
+    (failing(Failure.SERVER_ERROR), 2),
+    (failing(Failure.SERVER_ERROR, retry_after=1), 2),
+    (failing(Failure.SERVER_ERROR, retry_after=30), 1),
+    (failing(Failure.RATE_LIMITED, retry_after=2), 2),
+    (failing(Failure.RATE_LIMITED, retry_after=3), 1),
+    (failing(Failure.RATE_LIMITED), 1),
+    (failing(Failure.TIMEOUT), 1),
+    (failing(Failure.BROKEN_OFF), 1),
+    (failing(Failure.MALFORMED), 1),
+    (failing(Failure.KEY_REFUSED), 1),
+    (failing(Failure.REJECTED), 1),
+    (failing(Failure.REFUSED), 1),
+]
+
+
+@pytest.mark.parametrize(("error", "calls"), REPEATED, ids=repr)
+def test_only_what_is_safe_is_tried_again_and_once(setup: Setup, error: ProviderError, calls: int) -> None:
+    setup.gemini.outcomes = [error]
+    assert setup.provider_that_answers() == "openai"
+    assert setup.gemini.calls == calls
+    assert len(setup.pauses) == calls - 1
+
+
+def test_a_second_try_may_succeed(setup: Setup) -> None:
+    setup.gemini.outcomes = [failing(Failure.SERVER_ERROR), "better"]
+    assert setup.ask().value == "better"
+    assert setup.circuits.failures == {}
+
+
+def test_pauses_have_jitter_and_respect_retry_after(setup: Setup) -> None:
+    for _ in range(20):
+        setup.gemini.outcomes = [failing(Failure.RATE_LIMITED, retry_after=1), "fine"]
+        setup.ask()
+    assert all(1.1 <= pause <= 1.5 for pause in setup.pauses)
+    assert len(set(setup.pauses)) > 10
+
+
+def test_a_slow_provider_leaves_time_for_the_next(setup: Setup) -> None:
+    setup.gemini.outcomes, setup.gemini.takes = [failing(Failure.TIMEOUT)], 100
+    started = setup.clock()
+    assert setup.provider_that_answers() == "openai"
+    assert setup.gemini.timeouts == [pytest.approx(13.8)]
+    assert setup.openai.timeouts == [pytest.approx(9.2)]
+    setup.openai.outcomes, setup.openai.takes = [failing(Failure.TIMEOUT)], 100
+    started = setup.clock()
+    with pytest.raises(NoAnswerError):
+        setup.ask()
+    assert setup.clock() - started == pytest.approx(TIME)
+
+
+def test_nothing_is_tried_again_when_the_time_is_short(setup: Setup) -> None:
+    del setup.keys.keys["openai"]
+    setup.gemini.outcomes, setup.gemini.takes = [failing(Failure.SERVER_ERROR)], 22
+    with pytest.raises(NoAnswerError):
+        setup.ask()
+    assert setup.gemini.calls == 1
+    setup.gemini.takes = 0
+    with pytest.raises(NoAnswerError):
+        setup.chain.answer(PROMPT, str, setup.clock() + 0.9)
+    assert setup.gemini.calls == 1
+
+
+def parse_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InvalidAnswerError("no number") from None
+
+
+@pytest.mark.parametrize(
+    ("gemini", "openai", "expected"),
+    [
+        (["3"], ["4"], ("gemini", 3, 1, 0)),
+        (["three", "3"], ["4"], ("gemini", 3, 2, 0)),
+        (["three"], ["4"], ("openai", 4, 2, 1)),
+        (["three"], ["four", "4"], ("openai", 4, 2, 2)),
+        (["three", failing(Failure.TIMEOUT)], ["4"], ("openai", 4, 2, 1)),
+        (["three", failing(Failure.SERVER_ERROR), "3"], ["4"], ("gemini", 3, 3, 0)),
+    ],
+)
+def test_an_invalid_answer_is_asked_for_once_more(
+    setup: Setup, gemini: list[Outcome], openai: list[Outcome], expected: tuple[str, int, int, int]
+) -> None:
+    setup.gemini.outcomes, setup.openai.outcomes = gemini, openai
+    answer = setup.ask(parse_number)
+    assert (answer.provider, answer.value, setup.gemini.calls, setup.openai.calls) == expected
+    assert answer.completion.tokens == 15, "only the answer that is given is counted"
+
+
+def test_three_failures_open_the_circuit_for_a_minute(setup: Setup) -> None:
+    setup.gemini.outcomes = [failing(Failure.TIMEOUT)]
+    for _ in range(3):
+        setup.ask()
+    assert setup.gemini.calls == 3
+    setup.clock.advance(59.9)
+    assert setup.provider_that_answers() == "openai"
+    assert setup.gemini.calls == 3
+    assert setup.openai.timeouts[-1] == TIME, "the next one has the time of the one that is skipped"
+    setup.clock.advance(0.1)
+    assert setup.provider_that_answers() == "openai"
+    assert setup.gemini.calls == 4
+    setup.clock.advance(30)
+    setup.ask()
+    assert setup.gemini.calls == 4, "a trial that failed opens it for another minute"
+    setup.clock.advance(30)
+    setup.gemini.outcomes = ["fine"]
+    assert setup.provider_that_answers() == "gemini"
+    setup.gemini.outcomes = [failing(Failure.TIMEOUT)]
+    setup.ask()
+    setup.ask()
+    assert setup.gemini.calls == 7, "closed again, it takes three failures"
+
+
+def test_a_success_between_failures_starts_the_count_again(setup: Setup) -> None:
+    error = failing(Failure.MALFORMED)
+    setup.gemini.outcomes = [error, error, "fine", error, error, "fine"]
+    answers = [setup.provider_that_answers() for _ in range(6)]
+    assert answers == ["openai", "openai", "gemini"] * 2
+
+
+@pytest.mark.parametrize("failure", [Failure.REFUSED, Failure.REJECTED])
+def test_no_prompt_takes_a_provider_away_from_others(setup: Setup, failure: Failure) -> None:
+    setup.gemini.outcomes = [failing(failure)]
+    for _ in range(5):
+        assert setup.provider_that_answers() == "openai"
+    assert setup.gemini.calls == 5
+
+
+def test_with_all_circuits_open_nobody_is_asked(setup: Setup) -> None:
+    for provider in ("gemini", "openai"):
+        for _ in range(3):
+            setup.circuits.failed(provider)
+    with pytest.raises(NoAnswerError) as none:
+        setup.ask()
+    assert not none.value.refused
+    assert (setup.gemini.calls, setup.openai.calls) == (0, 0)
+
+
+def test_a_refused_key_is_looked_up_anew(setup: Setup) -> None:
+    setup.gemini.outcomes = [failing(Failure.KEY_REFUSED)]
+    setup.ask()
+    assert setup.keys.forgotten == ["gemini"]
+
+
+def test_a_trial_that_somebody_else_makes_is_not_made_twice(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup.circuits, "enter", lambda provider, _: provider != "gemini")
+    assert setup.provider_that_answers() == "openai"
+    assert setup.gemini.calls == 0
+
+
+def test_the_log_tells_what_happened_and_no_word_of_it(
+    setup: Setup, logged: Callable[[], list[dict[str, Any]]]
+) -> None:
+    setup.gemini.outcomes, setup.gemini.takes = [failing(Failure.TIMEOUT)], 2
+    setup.openai.outcomes = ["tell-tale answer"]
+    setup.ask()
+    lines = [(line["level"], line["provider"], line["outcome"], line["duration_ms"]) for line in logged()]
+    assert lines == [("WARNING", "gemini", "timeout", 2000), ("INFO", "openai", "answered", 0)]
+    assert (logged()[1]["input_tokens"], logged()[1]["output_tokens"]) == (10, 5)
+    assert "tell-tale" not in json.dumps(logged())
+    assert "-key" not in json.dumps(logged())

@@ -1,0 +1,239 @@
+"""Both providers' interfaces, against servers that check every request and answer in every way a server can."""
+
+import time
+from typing import Any
+
+import pytest
+
+from lambdas.ai import tasks
+from lambdas.ai.gemini import Gemini
+from lambdas.ai.openai import OpenAi
+from lambdas.ai.providers import Completion, Failure, Prompt, Provider, ProviderError, Turn
+from tests.lambdas.ai.published import AssistantMessage, SystemMessage, UserMessage
+from tests.lambdas.ai.servers import (
+    KEY,
+    MODEL,
+    Behaviour,
+    FakeProvider,
+    disconnect,
+    document,
+    drip,
+    drip_body,
+    half,
+    half_chunked,
+    hang,
+    late,
+    raw,
+    say,
+    status,
+)
+
+PROMPT = Prompt(
+    instruction="Be brief.",
+    turns=(Turn("user", "Hello?"), Turn("assistant", "Yes?"), Turn("user", "Grüße, 你好 🙂")),
+    output_limit=100,
+)
+
+
+@pytest.fixture(params=["gemini", "openai"])
+def server(request: pytest.FixtureRequest) -> FakeProvider:
+    found: FakeProvider = request.getfixturevalue(request.param)
+    return found
+
+
+def client(server: FakeProvider, effort: str = "") -> Provider:
+    kind: Any = Gemini if server.kind == "gemini" else OpenAi
+    found: Provider = kind(server.base_url, MODEL, effort)
+    return found
+
+
+def complete(server: FakeProvider, prompt: Prompt = PROMPT, key: str = KEY, timeout: float = 5.0) -> Completion:
+    return client(server).complete(prompt, key, timeout)
+
+
+def failure(server: FakeProvider, behaviour: Behaviour, timeout: float = 5.0) -> ProviderError:
+    server.behaviours = [behaviour]
+    with pytest.raises(ProviderError) as failed:
+        complete(server, timeout=timeout)
+    return failed.value
+
+
+def test_a_completion(server: FakeProvider) -> None:
+    server.behaviours = [say("Hi — 你好 🙂")]
+    found = complete(server)
+    assert (found.text, found.input_tokens, found.output_tokens, found.tokens) == ("Hi — 你好 🙂", 11, 7, 18)
+    assert found.model.startswith(MODEL)
+    (request,) = server.requests
+    if server.kind == "gemini":
+        assert [part.text for part in request.body.system_instruction.parts] == ["Be brief."]
+        assert [(c.role, c.parts[0].text) for c in request.body.contents] == [
+            ("user", "Hello?"),
+            ("model", "Yes?"),
+            ("user", "Grüße, 你好 🙂"),
+        ]
+        assert request.body.generation_config.max_output_tokens == 100
+        assert request.body.safety_settings is None
+    else:
+        assert request.body.messages == [
+            SystemMessage("Be brief."),
+            UserMessage("Hello?"),
+            AssistantMessage("Yes?"),
+            UserMessage("Grüße, 你好 🙂"),
+        ]
+        assert request.body.max_completion_tokens == 100
+
+
+@pytest.mark.parametrize(
+    "prompt", [tasks.moderate("x"), tasks.translate("x", "French"), tasks.summarize("x", 2), tasks.ask((), "x", "y")]
+)
+def test_every_task_is_what_the_provider_takes(server: FakeProvider, prompt: Prompt) -> None:
+    complete(server, prompt)
+    (request,) = server.requests
+    if server.kind == "gemini":
+        assert (request.body.generation_config.response_schema is not None) == (prompt.shape is not None)
+        assert (request.body.safety_settings is not None) == prompt.unfiltered
+    else:
+        assert (request.body.response_format is not None) == (prompt.shape is not None)
+
+
+def test_effort_is_sent_only_where_the_environment_says_it(server: FakeProvider) -> None:
+    client(server, "low").complete(PROMPT, KEY, 5.0)
+    body = server.requests[0].body
+    sent = body.generation_config.thinking_config.thinking_level if server.kind == "gemini" else body.reasoning_effort
+    assert sent == "low"
+    complete(server)
+    assert b"thinking" not in server.requests[1].raw
+    assert b"reasoning" not in server.requests[1].raw
+
+
+def test_what_is_thought_is_no_answer_and_is_counted(gemini: FakeProvider) -> None:
+    answer = gemini.document("")
+    answer["candidates"][0]["content"]["parts"] = [{"text": "hm", "thought": True}, {"text": "A"}, {"text": "B"}]
+    answer["usageMetadata"]["thoughtsTokenCount"] = 100
+    gemini.behaviours = [document(answer)]
+    found = complete(gemini)
+    assert (found.text, found.output_tokens) == ("AB", 107)
+
+
+def test_an_answer_cut_at_its_limit_is_an_answer(server: FakeProvider) -> None:
+    answer = server.document("cut")
+    answer["candidates" if server.kind == "gemini" else "choices"][0].update(
+        {"finishReason": "MAX_TOKENS"} if server.kind == "gemini" else {"finish_reason": "length"}
+    )
+    server.behaviours = [document(answer)]
+    assert complete(server).text == "cut"
+
+
+def test_without_reported_usage_it_is_estimated(server: FakeProvider) -> None:
+    answer = server.document("x" * 40)
+    del answer["usageMetadata" if server.kind == "gemini" else "usage"]
+    server.behaviours = [document(answer)]
+    found = complete(server)
+    assert (0 < found.input_tokens < PROMPT.token_bound(), found.output_tokens) == (True, 10)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "expected"),
+    [
+        (status(500), Failure.SERVER_ERROR),
+        (status(503), Failure.SERVER_ERROR),
+        (status(429), Failure.RATE_LIMITED),
+        (status(401), Failure.KEY_REFUSED),
+        (status(403), Failure.KEY_REFUSED),
+        (status(400), Failure.REJECTED),
+        (status(413), Failure.REJECTED),
+        (status(404), Failure.NOT_FOUND),
+        (status(302), Failure.MALFORMED),
+        (status(204), Failure.MALFORMED),
+        (raw(b""), Failure.MALFORMED),
+        (raw(b"<html>"), Failure.MALFORMED),
+        (raw(b"[]"), Failure.MALFORMED),
+        (raw(b"{}"), Failure.MALFORMED),
+        (raw(b"\xff" * 10), Failure.MALFORMED),
+        (raw(b"[" * 100_000), Failure.MALFORMED),
+        (document({"candidates": [], "choices": []}), Failure.MALFORMED),
+        (
+            document({"candidates": [{"content": {"parts": [{"text": 5}]}}], "choices": [{"message": 5}]}),
+            Failure.MALFORMED,
+        ),
+        (say(""), Failure.MALFORMED),
+        (say("  \n"), Failure.MALFORMED),
+        (say("x" * (128 * 1024 + 1)), Failure.MALFORMED),
+        (raw(b'{"a": "' + b"x" * (1024 * 1024) + b'"}'), Failure.MALFORMED),
+        (half, Failure.BROKEN_OFF),
+        (half_chunked, Failure.BROKEN_OFF),
+        (disconnect, Failure.BROKEN_OFF),
+    ],
+)
+def test_every_kind_of_failure(server: FakeProvider, behaviour: Behaviour, expected: Failure) -> None:
+    assert failure(server, behaviour).failure == expected
+
+
+@pytest.mark.parametrize("behaviour", [late(3), hang, drip, drip_body])
+def test_a_slow_server_is_left_in_time(server: FakeProvider, behaviour: Behaviour) -> None:
+    started = time.monotonic()
+    assert failure(server, behaviour, timeout=0.3).failure == Failure.TIMEOUT
+    assert time.monotonic() - started < 0.8
+
+
+def test_nobody_listens(server: FakeProvider) -> None:
+    closed = FakeProvider(server.kind)
+    with closed:
+        pass
+    with pytest.raises(ProviderError) as failed:
+        complete(closed)
+    assert failed.value.failure == Failure.UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("2", 2.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("-1", None), (None, None)]
+)
+def test_retry_after(server: FakeProvider, header: str | None, seconds: float | None) -> None:
+    assert failure(server, status(429, retry_after=header)).retry_after == seconds
+
+
+def test_a_redirect_does_not_take_the_key_elsewhere(server: FakeProvider) -> None:
+    with FakeProvider(server.kind) as elsewhere:
+
+        def redirect(exchange: Any) -> None:
+            exchange.send(307, b"", {"Location": f"{elsewhere.base_url}/x"})
+
+        failure(server, redirect)
+        assert elsewhere.requests == []
+        assert elsewhere.violations == []
+
+
+REFUSALS: list[tuple[str, Any]] = [
+    ("gemini", {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": {"promptTokenCount": 4}}),
+    ("gemini", {"candidates": [{"finishReason": "SAFETY", "index": 0}]}),
+    ("gemini", {"candidates": [{"finishReason": "RECITATION", "content": {"parts": [{"text": "cut"}]}}]}),
+    ("openai", {"choices": [{"message": {"content": None, "refusal": "I can't."}, "finish_reason": "stop"}]}),
+    ("openai", {"choices": [{"message": {"content": "cut"}, "finish_reason": "content_filter"}]}),
+]
+
+
+@pytest.mark.parametrize(("kind", "answer"), REFUSALS)
+def test_a_refusal_is_told_from_a_fault(request: pytest.FixtureRequest, kind: str, answer: Any) -> None:
+    assert failure(request.getfixturevalue(kind), document(answer)).failure == Failure.REFUSED
+
+
+def test_geminis_way_to_refuse_a_key(gemini: FakeProvider) -> None:
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
+    body = {"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "API key not valid.", "details": [info]}}
+    assert failure(gemini, status(400, body=body)).failure == Failure.KEY_REFUSED
+
+
+def test_a_key_that_no_header_can_hold_is_in_no_message(server: FakeProvider) -> None:
+    for key in ("line\nbreak", "snow☃man"):
+        with pytest.raises(ProviderError) as failed:
+            complete(server, key=key)
+        assert key not in repr(failed.value)
+        assert failed.value.__context__ is None
+    assert server.requests == []
+
+
+def test_the_bound_holds_for_every_script() -> None:
+    """A token is a byte at least, so the bound is the bytes and what may stand around them."""
+    for text in ("plain", "é" * 10, "漢字", "🙂" * 5, "\x00"):
+        prompt = tasks.translate(text, "French")
+        assert prompt.token_bound() >= len(text.encode()) + len(prompt.instruction) + prompt.output_limit

@@ -1,0 +1,397 @@
+"""Circuits, keys, quota and conversations, against an in-process AWS."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from msgspec import structs
+
+from lambdas.ai.api_keys import MAX_AGE, UNSET, UNSET_MAX_AGE, ApiKeys
+from lambdas.ai.circuits import DynamoCircuits
+from lambdas.ai.conversations import (
+    ID_LENGTH,
+    LIFETIME,
+    MESSAGE_LIMIT,
+    SIZE_LIMIT,
+    Conversation,
+    DynamoConversations,
+    Message,
+    with_messages,
+)
+from lambdas.ai.quota import LEASE, DynamoQuota, Reservation
+from lambdas.common.problems import Problem
+from modules.secrets import UNSET as TERRAFORM_UNSET
+from tests.lambdas.support import NOW, REGION, FakeClock
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Usage = Callable[[str, str], dict[str, int]]
+DAY = "2027-01-15"
+"""NOW's; it is 08:00 then."""
+QUOTA = 1000
+BOTH = ["gemini", "openai"]
+
+
+class TestCircuits:
+    @pytest.fixture
+    def circuits(self, dynamodb: "DynamoDBClient", usage_table: str, clock: FakeClock) -> DynamoCircuits:
+        return DynamoCircuits(dynamodb, usage_table, clock)
+
+    def open(self, circuits: DynamoCircuits, provider: str) -> None:
+        for _ in range(3):
+            circuits.failed(provider)
+
+    def test_three_failures_in_a_row_open_it_for_a_minute(self, circuits: DynamoCircuits, clock: FakeClock) -> None:
+        for _ in range(2):
+            assert list(circuits.admitting(BOTH)) == BOTH
+            circuits.failed("gemini")
+        assert list(circuits.admitting(BOTH)) == BOTH
+        circuits.failed("gemini")
+        assert list(circuits.admitting(BOTH)) == ["openai"]
+        clock.advance(59.9)
+        assert list(circuits.admitting(BOTH)) == ["openai"]
+        clock.advance(0.1)
+        assert list(circuits.admitting(BOTH)) == BOTH
+
+    def test_a_success_closes_it(self, circuits: DynamoCircuits, clock: FakeClock) -> None:
+        circuits.failed("gemini")
+        circuits.failed("gemini")
+        circuits.succeeded("gemini", circuits.admitting(BOTH)["gemini"])
+        circuits.failed("gemini")
+        assert list(circuits.admitting(BOTH)) == BOTH
+        assert circuits.admitting(BOTH)["gemini"].failures == 1
+
+    def test_every_execution_environment_knows_it(
+        self, circuits: DynamoCircuits, dynamodb: "DynamoDBClient", usage_table: str, clock: FakeClock
+    ) -> None:
+        self.open(circuits, "openai")
+        assert list(DynamoCircuits(dynamodb, usage_table, clock).admitting(BOTH)) == ["gemini"]
+
+    def test_after_its_time_one_call_tries_it(self, circuits: DynamoCircuits, clock: FakeClock) -> None:
+        self.open(circuits, "gemini")
+        clock.advance(60)
+        seen = [circuits.admitting(BOTH)["gemini"] for _ in range(10)]
+        assert sum(circuits.enter("gemini", circuit) for circuit in seen) == 1
+        assert list(circuits.admitting(BOTH)) == ["openai"]
+
+    def test_a_trial_that_fails_opens_it_again_and_one_that_succeeds_closes_it(
+        self, circuits: DynamoCircuits, clock: FakeClock
+    ) -> None:
+        self.open(circuits, "gemini")
+        clock.advance(60)
+        assert circuits.enter("gemini", circuits.admitting(BOTH)["gemini"])
+        clock.advance(10)
+        circuits.failed("gemini")
+        clock.advance(59)
+        assert list(circuits.admitting(BOTH)) == ["openai"]
+        clock.advance(1)
+        circuit = circuits.admitting(BOTH)["gemini"]
+        assert circuits.enter("gemini", circuit)
+        circuits.succeeded("gemini", circuit)
+        circuits.failed("gemini")
+        circuits.failed("gemini")
+        assert list(circuits.admitting(BOTH)) == BOTH
+
+    def test_without_trouble_nothing_is_written(
+        self, circuits: DynamoCircuits, dynamodb: "DynamoDBClient", usage_table: str
+    ) -> None:
+        circuit = circuits.admitting(BOTH)["gemini"]
+        assert circuits.enter("gemini", circuit)
+        circuits.succeeded("gemini", circuit)
+        assert dynamodb.scan(TableName=usage_table)["Items"] == []
+
+
+class TestKeys:
+    @pytest.fixture
+    def ssm(self, aws: None) -> Any:
+        return boto3.client("ssm", region_name=REGION)
+
+    @pytest.fixture
+    def keys(self, ssm: Any, clock: FakeClock) -> ApiKeys:
+        self.store(ssm, UNSET)
+        return ApiKeys(ssm, {"gemini": "/g"}, clock)
+
+    def store(self, ssm: Any, value: str) -> None:
+        ssm.put_parameter(Name="/g", Value=value, Type="SecureString", Overwrite=True)
+
+    def test_what_terraform_writes_first_is_no_key(self, ssm: Any, keys: ApiKeys, clock: FakeClock) -> None:
+        assert UNSET == TERRAFORM_UNSET
+        assert keys.get("gemini") is None
+        self.store(ssm, "  ")
+        clock.advance(UNSET_MAX_AGE)
+        assert keys.get("gemini") is None
+
+    def test_a_key_is_found_within_seconds_of_being_stored(self, ssm: Any, keys: ApiKeys, clock: FakeClock) -> None:
+        assert keys.get("gemini") is None
+        self.store(ssm, "key-1\n")
+        assert keys.get("gemini") is None
+        clock.advance(UNSET_MAX_AGE)
+        assert keys.get("gemini") == "key-1"
+
+    def test_an_exchanged_key_is_found_in_time_or_when_the_old_one_is_refused(
+        self, ssm: Any, keys: ApiKeys, clock: FakeClock
+    ) -> None:
+        self.store(ssm, "key-1")
+        assert keys.get("gemini") == "key-1"
+        self.store(ssm, "key-2")
+        clock.advance(MAX_AGE - 1)
+        assert keys.get("gemini") == "key-1"
+        clock.advance(1)
+        assert keys.get("gemini") == "key-2"
+        self.store(ssm, "key-3")
+        keys.forget("gemini")
+        assert keys.get("gemini") == "key-3"
+
+
+class TestQuota:
+    @pytest.fixture
+    def quota(self, dynamodb: "DynamoDBClient", usage_table: str, clock: FakeClock) -> DynamoQuota:
+        return DynamoQuota(dynamodb, usage_table, QUOTA, clock)
+
+    def refused(self, quota: DynamoQuota, tokens: int, user_id: str = "u-1") -> int:
+        """The seconds of the 429's Retry-After."""
+        with pytest.raises(Problem) as problem:
+            quota.reserve(user_id, tokens)
+        assert (problem.value.status, problem.value.code) == (429, "ai_quota_exceeded")
+        return int(problem.value.headers["Retry-After"])
+
+    def test_what_a_call_took_is_counted_and_no_more(self, quota: DynamoQuota, usage: Usage) -> None:
+        first = quota.reserve("u-1", 600)
+        quota.settle(first, 100, 20)
+        second = quota.reserve("u-1", 880)
+        assert usage("u-1", DAY)["tokens"] == 1000
+        quota.settle(second, 1, 2)
+        account = usage("u-1", DAY)
+        assert account["tokens"] == 123
+        assert (account["calls"], account["input_tokens"], account["output_tokens"]) == (2, 101, 22)
+
+    def test_a_failed_call_costs_nothing(self, quota: DynamoQuota, usage: Usage) -> None:
+        quota.release(quota.reserve("u-1", 1000))
+        account = usage("u-1", DAY)
+        assert account["tokens"] == 0
+        assert "calls" not in account
+        quota.reserve("u-1", 1000)
+
+    def test_what_does_not_fit_waits_for_midnight(self, quota: DynamoQuota, clock: FakeClock) -> None:
+        quota.settle(quota.reserve("u-1", 500), 400, 100)
+        assert self.refused(quota, 501) == 16 * 3600
+        assert self.refused(quota, 2000, "nobody-yet") == 16 * 3600
+        quota.reserve("u-2", 1000)
+        clock.advance(16 * 3600 - 0.5)
+        assert self.refused(quota, 501) == 1
+        clock.advance(0.5)
+        quota.reserve("u-1", 1000)
+
+    def test_a_call_over_midnight_is_its_first_days(self, quota: DynamoQuota, clock: FakeClock, usage: Usage) -> None:
+        clock.advance(16 * 3600 - 1)
+        reservation = quota.reserve("u-1", 600)
+        clock.advance(2)
+        quota.settle(reservation, 30, 5)
+        assert usage("u-1", DAY)["tokens"] == 35
+        assert usage("u-1", "2027-01-16") == {}
+
+    def test_tokens_that_calls_under_way_hold_are_worth_a_short_wait(
+        self, quota: DynamoQuota, clock: FakeClock
+    ) -> None:
+        quota.reserve("u-1", 900)
+        clock.advance(5)
+        assert self.refused(quota, 200) == LEASE - 5
+
+    def test_what_a_crashed_call_set_aside_is_given_back(
+        self, quota: DynamoQuota, clock: FakeClock, usage: Usage
+    ) -> None:
+        crashed = quota.reserve("u-1", 900)
+        clock.advance(LEASE)
+        alive = quota.reserve("u-1", 200)
+        assert usage("u-1", DAY)["tokens"] == 200
+        quota.settle(alive, 1, 1)
+        quota.settle(crashed, 500, 500)
+        assert usage("u-1", DAY)["tokens"] == 2, "it was given back already"
+
+    def test_settling_twice_counts_once(self, quota: DynamoQuota, usage: Usage) -> None:
+        reservation = quota.reserve("u-1", 100)
+        for _ in range(2):
+            quota.settle(reservation, 10, 5)
+        quota.release(reservation)
+        assert usage("u-1", DAY)["tokens"] == 15
+
+    def test_a_reservation_that_boto3_sent_twice_counts_once(
+        self, quota: DynamoQuota, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch, usage: Usage
+    ) -> None:
+        update = dynamodb.update_item
+
+        def twice(**arguments: Any) -> Any:
+            update(**arguments)
+            return update(**arguments)
+
+        monkeypatch.setattr(dynamodb, "update_item", twice)
+        reservation = quota.reserve("u-1", 600)
+        monkeypatch.undo()
+        assert usage("u-1", DAY)["tokens"] == 600
+        quota.settle(reservation, 1, 1)
+        assert usage("u-1", DAY)["tokens"] == 2
+
+    def test_an_account_is_kept_a_month(self, quota: DynamoQuota, usage: Usage) -> None:
+        quota.reserve("u-1", 1)
+        assert usage("u-1", DAY)["expires_at"] == NOW - 8 * 3600 + 31 * 24 * 3600
+
+    @pytest.mark.usefixtures("one_request_at_a_time")
+    def test_fifty_concurrent_calls_never_exceed_it(
+        self, dynamodb: "DynamoDBClient", usage_table: str, clock: FakeClock, usage: Usage
+    ) -> None:
+        """Each takes 30 of the 100 that it sets aside; 10 fit at once, and what is given back lets others in later."""
+        barrier = threading.Barrier(50)
+        seen: list[int] = []
+
+        def call(number: int) -> str:
+            client = boto3.client("dynamodb", region_name=REGION, config=Config(max_pool_connections=2))
+            quota = DynamoQuota(client, usage_table, QUOTA, clock)
+            barrier.wait()
+            try:
+                reservation = quota.reserve("u-1", 100)
+            except Problem as problem:
+                return problem.code
+            seen.append(usage("u-1", DAY)["tokens"])
+            if number % 5 == 0:
+                quota.release(reservation)
+                return "failed"
+            quota.settle(reservation, 20, 10)
+            return "answered"
+
+        with ThreadPoolExecutor(50) as pool:
+            outcomes = list(pool.map(call, range(50)))
+        assert max(seen) <= QUOTA
+        account = usage("u-1", DAY)
+        assert account["tokens"] == 30 * outcomes.count("answered") == 30 * account["calls"]
+        assert outcomes.count("answered") >= 8
+        assert set(outcomes) <= {"answered", "failed", "ai_quota_exceeded"}
+
+    @pytest.mark.usefixtures("one_request_at_a_time")
+    def test_fifty_concurrent_reservations_are_exactly_as_many_as_fit(
+        self, dynamodb: "DynamoDBClient", usage_table: str, clock: FakeClock, usage: Usage
+    ) -> None:
+        barrier = threading.Barrier(50)
+
+        def reserve(_: int) -> Reservation | None:
+            client = boto3.client("dynamodb", region_name=REGION)
+            quota = DynamoQuota(client, usage_table, QUOTA, clock)
+            barrier.wait()
+            try:
+                return quota.reserve("u-1", 90)
+            except Problem:
+                return None
+
+        with ThreadPoolExecutor(50) as pool:
+            reservations = [found for found in pool.map(reserve, range(50)) if found]
+        assert len(reservations) == QUOTA // 90
+        assert usage("u-1", DAY)["tokens"] == 90 * len(reservations)
+
+
+def message(content: str, role: Any = "user", context: str | None = None) -> Message:
+    return Message(role=role, content=content, created_at="2027-01-15T08:00:00.000Z", context=context)
+
+
+def conversation(conversation_id: str, messages: Sequence[Message] = ()) -> Conversation:
+    empty = Conversation(
+        conversation_id=conversation_id,
+        title="A title",
+        message_count=0,
+        created_at="2027-01-15T08:00:00.000Z",
+        updated_at="",
+        version=0,
+        expires_at=0,
+        messages=(),
+    )
+    return with_messages(empty, tuple(messages), "2027-01-15T08:00:00.000Z", int(NOW) + LIFETIME)
+
+
+class TestConversations:
+    @pytest.fixture
+    def store(self, dynamodb: "DynamoDBClient", conversations_table: str, clock: FakeClock) -> DynamoConversations:
+        return DynamoConversations(dynamodb, conversations_table, clock)
+
+    def test_what_is_saved_is_found_by_its_owner_until_its_time_is_over(
+        self, store: DynamoConversations, clock: FakeClock
+    ) -> None:
+        saved = conversation("c-1", [message("Hi", context="some"), message("Yes?", "assistant")])
+        assert store.save("u-1", saved)
+        assert store.find("u-1", "c-1") == saved
+        assert store.find("u-2", "c-1") is None
+        assert not store.delete("u-2", "c-1")
+        clock.advance(LIFETIME)
+        assert store.find("u-1", "c-1") is None
+        assert store.page("u-1", 10, None) == ([], None)
+        assert not store.delete("u-1", "c-1")
+
+    def test_it_expires_by_ttl(
+        self, store: DynamoConversations, dynamodb: "DynamoDBClient", conversations_table: str
+    ) -> None:
+        store.save("u-1", conversation("c-1"))
+        (item,) = dynamodb.scan(TableName=conversations_table)["Items"]
+        assert item["expires_at"] == {"N": str(int(NOW) + 30 * 24 * 3600)}
+
+    def test_of_two_changes_one_wins(self, store: DynamoConversations) -> None:
+        first = conversation("c-1", [message("1")])
+        store.save("u-1", first)
+        assert not store.save("u-1", first)
+        second = with_messages(first, (message("2"),), "t", first.expires_at)
+        assert store.save("u-1", second)
+        assert not store.save("u-1", second)
+        assert store.find("u-1", "c-1") == second
+
+    def test_what_was_deleted_does_not_come_back(self, store: DynamoConversations) -> None:
+        first = conversation("c-1", [message("1")])
+        store.save("u-1", first)
+        assert store.delete("u-1", "c-1")
+        assert not store.delete("u-1", "c-1")
+        assert not store.save("u-1", with_messages(first, (message("2"),), "t", first.expires_at))
+        assert store.find("u-1", "c-1") is None
+
+    def test_pages_are_the_newest_first_and_without_messages(
+        self, store: DynamoConversations, clock: FakeClock
+    ) -> None:
+        ids: list[str] = []
+        for _ in range(7):
+            ids.insert(0, store.new_id())
+            store.save("u-1", conversation(ids[0], [message("x" * 1000)]))
+            store.save("u-2", conversation(store.new_id()))
+            clock.advance(0.01)
+        assert {len(i) for i in ids} == {ID_LENGTH}
+        found, position, pages = [], None, 0
+        while True:
+            page, position = store.page("u-1", 3, position)
+            assert len(page) <= 3
+            found += [summary.conversation_id for summary in page]
+            pages += 1
+            if position is None:
+                break
+        assert (found, pages) == (ids, 3)
+        assert not hasattr(page[0], "messages")
+
+    def test_a_page_is_filled_although_expired_ones_lie_between(
+        self, store: DynamoConversations, clock: FakeClock
+    ) -> None:
+        for number in range(10):
+            kept = conversation(f"c-{number}")
+            expires_at = int(NOW) if 2 <= number < 8 else kept.expires_at
+            store.save("u-1", structs.replace(kept, expires_at=expires_at))
+        page, position = store.page("u-1", 3, None)
+        assert ([s.conversation_id for s in page], position) == (["c-9", "c-8", "c-1"], "c-1")
+        assert [s.conversation_id for s in store.page("u-1", 3, position)[0]] == ["c-0"]
+
+    def test_the_oldest_messages_go_before_an_item_grows_too_large(self, store: DynamoConversations) -> None:
+        longest = (message("q" * 4000, context="🙂" * 20_000), message("a" * 128 * 1024, "assistant"))
+        grown = conversation("c-1", [message("old"), message("older", "assistant")])
+        for _ in range(3):
+            grown = with_messages(grown, longest, "t", grown.expires_at)
+        assert store.save("u-1", structs.replace(grown, version=1))
+        assert sum(m.size for m in grown.messages) <= SIZE_LIMIT
+        assert grown.messages == longest
+        many = conversation("c-2", [message(str(number)) for number in range(300)])
+        assert [m.content for m in many.messages] == [str(number) for number in range(200, 300)]
+        assert many.message_count == MESSAGE_LIMIT == len(many.messages)

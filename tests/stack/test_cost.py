@@ -1,0 +1,59 @@
+"""What the environments cost, where the environment's file alone decides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from environments import environment_names
+from ops.cost.bill import Bill, make_bill
+from ops.cost.charges import CHARGES
+from ops.cost.prices import load_prices
+from ops.cost.things import things_of_stack
+from ops.cost.usage import load_usage, samples
+from ops.synthesized import read_synthesized
+
+HOURS = 730
+
+
+def bill(synthesized: Path, environment: str, usage: str = "idle") -> Bill:
+    return make_bill(things_of_stack(read_synthesized(synthesized / environment)), load_usage(usage))
+
+
+def fixed(made: Bill, type_: str) -> float:
+    return sum(item.usd for item in made.items if item.type == type_ and item.fixed)
+
+
+@pytest.mark.parametrize(
+    ("environment", "type_", "by_hand"),
+    [
+        ("dev", "aws_rds_cluster_instance", 1 * HOURS * 0.5 * 0.12),
+        ("prod", "aws_rds_cluster_instance", 2 * HOURS * 2.0 * 0.12),
+        ("dev", "aws_elasticache_replication_group", 1 * HOURS * 0.016),
+        ("prod", "aws_elasticache_replication_group", 2 * HOURS * 0.032),
+        ("dev", "aws_nat_gateway", 1 * HOURS * 0.045),
+        ("prod", "aws_nat_gateway", 3 * HOURS * 0.045),
+        ("prod", "aws_vpc_endpoint", 3 * 3 * HOURS * 0.01),
+    ],
+)
+def test_fixed_costs(synthesized: Path, environment: str, type_: str, by_hand: float) -> None:
+    assert fixed(bill(synthesized, environment), type_) == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("environment", environment_names())
+def test_everything_has_a_price_or_is_free(synthesized: Path, environment: str) -> None:
+    made = bill(synthesized, environment)
+    assert made.unpriced == ()
+    types = {item.type for item in read_synthesized(synthesized / environment).resources.values()}
+    assert types <= load_prices().free | set(CHARGES)
+
+
+def test_use_costs(synthesized: Path) -> None:
+    idle, some, much = (bill(synthesized, "prod", usage).usd for usage in ("idle", "1m", "100m"))
+    assert idle < some < some * 2 < much
+
+
+def test_usage_files_name_resources_that_there_are(synthesized: Path) -> None:
+    there = {item.place.path for item in read_synthesized(synthesized / "prod").resources.values()}
+    assert {path for name in samples() for path in load_usage(name).resources} <= there

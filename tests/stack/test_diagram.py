@@ -1,0 +1,130 @@
+"""The pictures are what synthesis writes: edges from references, permissions and routes of events."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from ops.diagram.drawing import load_drawing
+from ops.diagram.graph import Graph, read_graph, view_of
+from ops.diagram.mermaid import mermaid
+from ops.diagram.pages import updated
+from ops.diagram.svg import Mark, svg
+from ops.errors import OperatorError
+from ops.root import PROJECT
+from ops.synthesized import Synthesized, read_synthesized
+
+DOCUMENT = PROJECT / "docs" / "architecture.md"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(scope="module")
+def stack(synthesized: Path) -> Synthesized:
+    return read_synthesized(synthesized / "prod")
+
+
+@pytest.fixture(scope="module")
+def graph(stack: Synthesized) -> Graph:
+    return read_graph(stack)
+
+
+def test_the_pictures_in_the_documents_are_up_to_date(graph: Graph) -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert text == updated(text, graph), "run: python -m ops diagram prod --into docs/architecture.md"
+
+
+def test_every_meaningful_resource_is_one_node(stack: Synthesized, graph: Graph) -> None:
+    kinds = load_drawing().nodes
+    drawn = [address for node in graph.nodes for address in node.members]
+    assert len(drawn) == len(set(drawn))
+    meant = {
+        item.address
+        for item in stack.resources.values()
+        if item.type in kinds and kinds[item.type].where in {None, *item.block}
+    }
+    assert set(drawn) == meant
+    tables = [node for node in graph.nodes if node.type == "aws_dynamodb_table"]
+    assert len(tables) == sum(item.type == "aws_dynamodb_table" for item in stack.resources.values())
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "says"),
+    [
+        pytest.param("rest_api", "auth_function", "calls", id="an integration"),
+        pytest.param("rest_api", "authorizer_function", "asks", id="an authorizer"),
+        pytest.param("websocket_api", "chat_function", "calls", id="a route"),
+        pytest.param("chat_function", "websocket_api", "posts", id="a permission to post to connections"),
+        pytest.param("chat_function", "database_chat_messages_table", "reads and writes", id="permissions on a table"),
+        pytest.param("post_function", "database_auth_sessions_table", "reads", id="a permission to read"),
+        pytest.param("catalog_function", "database_aurora", "connects", id="a permission to connect"),
+        pytest.param("auth_function", "security_user_pool", "reads and writes", id="permissions on the user pool"),
+        pytest.param("auth_function", "messaging_bus", "publishes", id="a permission to publish"),
+        pytest.param("messaging_bus", "messaging_notifications_topic", "events", id="a rule's target"),
+        pytest.param("messaging_bus", "messaging_undelivered_queue", "undelivered", id="what a rule cannot deliver"),
+        pytest.param("messaging_bus", "messaging_archive", "keeps", id="an archive"),
+        pytest.param("cdn_media", "storage_avatars_bucket", "serves", id="an origin"),
+        pytest.param("rest_api_records_a", "rest_api", "leads to", id="a name"),
+        pytest.param("security_firewall", "rest_api", "guards", id="a firewall"),
+        pytest.param("cloudwatch_metric_alarm", "messaging_alerts_topic", "alarms", id="alarms"),
+    ],
+)
+def test_edges_say_how_things_work_together(graph: Graph, source: str, target: str, says: str) -> None:
+    assert {edge.text for edge in graph.edges if (edge.source, edge.target) == (source, target)} == {says}
+
+
+def test_a_permission_that_goes_takes_its_edge_along(stack: Synthesized) -> None:
+    policies = {address: item for address, item in stack.resources.items() if item.type == "aws_iam_role_policy"}
+    without = Synthesized(
+        stack.environment, stack.region, {k: v for k, v in stack.resources.items() if k not in policies}
+    )
+    edges = {(edge.source, edge.target): edge.text for edge in read_graph(without).edges}
+    assert ("auth_function", "messaging_bus") in edges, "it still refers to it"
+    assert edges["auth_function", "messaging_bus"] == "refers to"
+    assert not [text for text in edges.values() if text in ("reads", "writes", "reads and writes", "publishes")]
+
+
+def test_groups_are_those_of_the_documentation(graph: Graph) -> None:
+    assert list(graph.groups.values()) == [
+        "Frontend & CDN",
+        "API Layer",
+        "Compute Layer",
+        "Data Layer",
+        "Event & Messaging",
+        "Storage & Assets",
+        "Monitoring & Security",
+    ]
+    groups = {node.id: node.group for node in graph.nodes}
+    assert groups["storage_frontend_bucket"] == "edge"
+    assert groups["storage_avatars_bucket"] == "storage"
+
+
+@pytest.mark.parametrize("view", load_drawing().views)
+def test_a_picture_is_the_same_every_time_and_whole(stack: Synthesized, view: str) -> None:
+    shuffled = Synthesized(stack.environment, stack.region, dict(reversed(list(stack.resources.items()))))
+    one, other = (view_of(read_graph(source), view) for source in (stack, shuffled))
+    assert mermaid(one) == mermaid(other)
+    ids = {node.id for node in one.nodes}
+    assert len(ids) == len(one.nodes) > 5
+    assert all({edge.source, edge.target} <= ids for edge in one.edges)
+    root = ET.fromstring(svg(one, title="A picture"))  # noqa: S314 - our own
+    drawn = {element.get("id") for element in root.iter(f"{SVG}g")}
+    assert {f"diagram-{id_}" for id_ in ids} <= drawn
+    assert root.findtext(f"{SVG}title") == "A picture"
+
+
+def test_a_marked_node_is_a_link_with_a_name(graph: Graph) -> None:
+    marks = {"database_aurora": Mark("verdict-dangerous", "#change-1", "Aurora: changed; dangerous")}
+    root = ET.fromstring(svg(view_of(graph, "overview"), marks, title="x"))  # noqa: S314 - our own
+    [link] = root.iter(f"{SVG}a")
+    assert (link.get("href"), link.get("aria-label")) == ("#change-1", "Aurora: changed; dangerous")
+    [node] = [element for element in root.iter(f"{SVG}g") if element.get("id") == "diagram-database_aurora"]
+    assert "verdict-dangerous" in str(node.get("class"))
+
+
+def test_a_document_without_pictures_is_refused(graph: Graph) -> None:
+    with pytest.raises(OperatorError, match="no picture"):
+        updated("# Nothing\n", graph)
+    with pytest.raises(OperatorError, match="no view everything"):
+        updated("<!-- ops diagram: everything -->\n```mermaid\n```\n", graph)
