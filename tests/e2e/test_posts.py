@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import urllib3
 from aws_lambda_powertools.logging import Logger
 from msgspec import to_builtins
 
@@ -67,8 +68,19 @@ def seen(api: Api, who: User, at: str) -> Any:
 
 
 def insistently(call: Callable[[], Answer]) -> Answer:
-    """The answer to a call that is made again, as clients do, while the function has all its places taken or its tables are busy."""
-    return eventually(lambda: None if (answer := call()).status in {429, 503} else answer, seconds=180, interval=1.0)
+    """The answer to a call that is made again, as clients do, while the function has all its places taken or its tables are busy.
+
+    It must be one that may be repeated.
+    """
+
+    def answered() -> Answer | None:
+        try:
+            answer = call()
+        except urllib3.exceptions.TimeoutError:
+            return None
+        return None if answer.status in {409, 429, 503} else answer
+
+    return eventually(answered, seconds=180, interval=1.0)
 
 
 def items(platform: Platform, table: str) -> list[dict[str, Any]]:
@@ -131,7 +143,8 @@ def test_comments_at_once_are_all_counted(busy: Api, ann: User, bob: User) -> No
 
     def comment(number: int) -> Answer:
         body = {"content": str(number)}
-        return insistently(lambda: busy.post(f"{POSTS}{at}/comments", body, token=bob.token))
+        key = {"Idempotency-Key": str(number)}
+        return insistently(lambda: busy.post(f"{POSTS}{at}/comments", body, token=bob.token, headers=key))
 
     with ThreadPoolExecutor(10) as threads:
         assert {answer.status for answer in threads.map(comment, range(20))} == {201}
@@ -295,7 +308,8 @@ def test_a_deletion_killed_midway_is_finished_by_the_function(
 
     def comment(number: int) -> Answer:
         body = {"content": str(number), "isAnonymous": number % 2 == 0}
-        return insistently(lambda: busy.post(f"{POSTS}{at}/comments", body, token=bob.token))
+        key = {"Idempotency-Key": str(number)}
+        return insistently(lambda: busy.post(f"{POSTS}{at}/comments", body, token=bob.token, headers=key))
 
     with ThreadPoolExecutor(10) as threads:
         comments = [answer.expect(201)["commentId"] for answer in threads.map(comment, range(40))]
