@@ -39,6 +39,7 @@ from lambdas.common.logs import Logger, create_logger
 from lambdas.common.outbox import Outbox
 from lambdas.common.pagination import Cursors, PageQuery
 from lambdas.common.preconditions import IfMatch, etag
+from lambdas.common.profiles import ProfileReader
 from lambdas.common.router import Operation
 from lambdas.common.service import Handler, ServiceSettings, create_router, entry_point
 from lambdas.common.sessions import SessionReader
@@ -233,7 +234,9 @@ def wire(settings: ChatSettings, clients: Clients, cache: GuardedCache, gateway:
         lambda: clients.sqs, settings.deliveries_queue_url, settings.delivery_retries_queue_url, logger
     )
     broadcast = Broadcast(Fanout(gateway, live, logger), live, handover, logger)
-    people = People(dynamodb, settings.dynamodb_table_profiles, AliasStore(dynamodb, settings.dynamodb_table_aliases))
+    people = People(
+        ProfileReader(dynamodb, settings.dynamodb_table_profiles), AliasStore(dynamodb, settings.dynamodb_table_aliases)
+    )
     outbox = Outbox(settings.dynamodb_table_outbox, "chat", logger)
     cursors = Cursors(KeyRing(ParameterKeySource(clients.ssm, settings.cursor_key_parameter)))
     uploads = Uploads(

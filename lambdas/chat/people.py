@@ -1,7 +1,6 @@
 """The names others see: a registered user's profile says which, an anonymous one has an alias in each room."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
 
 from msgspec import Struct
 
@@ -9,11 +8,7 @@ from lambdas.chat.rooms import Member
 from lambdas.common.aliases import AliasStore
 from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
-from lambdas.common.dynamodb import batch_get
-from lambdas.common.profiles import DISPLAY_NAME_VISIBILITY, UNKNOWN_NAME, may_see
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
+from lambdas.common.profiles import ProfileReader
 
 NAME_AGE = 60
 """Seconds that a name which goes into messages and frames is used again without being looked up."""
@@ -30,11 +25,8 @@ class Author(Struct, frozen=True, kw_only=True):
 class People:
     """Names, from the profiles and the aliases."""
 
-    def __init__(
-        self, dynamodb: "DynamoDBClient", profiles_table: str, aliases: AliasStore, clock: Clock = SYSTEM_CLOCK
-    ) -> None:
-        self._dynamodb = dynamodb
-        self._table = profiles_table
+    def __init__(self, profiles: ProfileReader, aliases: AliasStore, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._profiles = profiles
         self._aliases = aliases
         self._clock = clock
         self._known: dict[str, tuple[float, str]] = {}
@@ -52,9 +44,9 @@ class People:
             return caller.display_name
         until, name = self._known.get(caller.user_id, (0.0, ""))
         if until <= self._clock():
-            profile = self._profiles([caller.user_id]).get(caller.user_id)
             # Until the profile is made, its name is the account's and its visibility the default.
-            name = _name(profile, caller.user_id, None, caller.display_name)
+            earlier = {caller.user_id: caller.display_name}
+            name = self._profiles.display_names(earlier, earlier=earlier)[caller.user_id]
             if len(self._known) > 10_000:
                 self._known.clear()
             self._known[caller.user_id] = (self._clock() + NAME_AGE, name)
@@ -62,26 +54,10 @@ class People:
 
     def invited_name(self, user_id: str) -> str:
         """The public name of somebody who is not there to say it."""
-        return _name(self._profiles([user_id]).get(user_id), user_id, None, UNKNOWN_NAME)
+        return self._profiles.display_names([user_id])[user_id]
 
-    def member_names(self, members: Iterable[Member], viewer: Caller) -> dict[str, str]:
+    def member_names(self, members: Collection[Member], viewer: Caller) -> dict[str, str]:
         """Members' names as this viewer may see them, by user id."""
-        members = list(members)
-        profiles = self._profiles([member.user_id for member in members if not member.anonymous])
-        return {
-            member.user_id: _name(profiles.get(member.user_id), member.user_id, viewer, member.display_name)
-            for member in members
-        }
-
-    def _profiles(self, user_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-        keys = [{"user_id": user_id} for user_id in user_ids]
-        attributes = ("user_id", "display_name", "privacy")
-        return {item["user_id"]: item for item in batch_get(self._dynamodb, self._table, keys, attributes)}
-
-
-def _name(profile: dict[str, Any] | None, user_id: str, viewer: Caller | None, unmade: str) -> str:
-    if profile is None or "display_name" not in profile:
-        return unmade
-    visibility = profile.get("privacy", {}).get("display_name", DISPLAY_NAME_VISIBILITY)
-    name: str = profile["display_name"]
-    return name if may_see(visibility, user_id, viewer) else UNKNOWN_NAME
+        names = {member.user_id: member.display_name for member in members if member.anonymous}
+        earlier = {member.user_id: member.display_name for member in members if not member.anonymous}
+        return names | self._profiles.display_names(earlier, viewer, earlier)

@@ -284,7 +284,7 @@ def test_profiles_say_what_members_are_called(ann: Somebody, bob: Somebody, worl
         item = {
             "user_id": {"S": user_id},
             "display_name": {"S": f"{user_id} of the profile"},
-            "privacy": {"M": {"display_name": {"S": visibility}}},
+            "privacy": {"M": {"displayName": {"S": visibility}}},
         }
         world.dynamodb.put_item(TableName="profiles", Item=item)  # type: ignore[arg-type]
 

@@ -12,6 +12,7 @@ from msgspec import structs
 
 from lambdas.common.caller import CAPABILITIES, Caller
 from lambdas.common.dynamodb import pack, unpack
+from lambdas.common.profiles import UNKNOWN_NAME, ProfileReader
 from lambdas.profile.handler import build, handler
 from tests.lambdas.support import NOW, REGION, Answer, caller, document, problem, rest_event, wrong_fields
 
@@ -404,6 +405,14 @@ def test_preferences_are_replaced_as_a_whole(call: Call, events: Callable[[], An
     assert wrong_fields(problem(call("PUT", "/preferences", wrong), 422)) == named
     assert [data["fields"] for _, _, data in events()] == [["preferences"], ["preferences"]]
     assert "preferences" not in seen(call, OTHER)
+
+
+def test_other_services_hide_the_name_that_was_hidden_here(call: Call, dynamodb: "DynamoDBClient") -> None:
+    reader = ProfileReader(dynamodb, "user_id-table")
+    own(call)
+    assert reader.display_names(["owner"], OTHER) == {"owner": "Ann"}
+    call("PUT", "/privacy", {**PUBLIC, "displayName": "private"})
+    assert reader.display_names(["owner"], OTHER) == {"owner": UNKNOWN_NAME}
 
 
 # --- avatars ---
