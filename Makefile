@@ -11,7 +11,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PIPENV_VERBOSITY := -1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup installed up down status logs synth test lint lock
+.PHONY: help setup installed up down dev status logs synth test lint audit lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST)) \
@@ -43,6 +43,9 @@ up: setup  ## Start the whole platform on this machine, or bring it up to date
 down: installed  ## Stop it; PURGE=1 removes its data too
 	@$(OPS) down $(if $(PURGE),--purge)
 
+dev: setup  ## Serve functions as they are saved, plan infrastructure changes, show all logs
+	@$(OPS) dev
+
 status: installed  ## Say what runs, where, and how it is
 	@$(OPS) status
 
@@ -60,10 +63,18 @@ $(CHECKOV)/.venv/.synced: $(CHECKOV)/Pipfile.lock | $(VENV)/.synced
 	cd $(CHECKOV) && PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1 pipenv sync
 	@touch $@
 
-lint: setup  ## Check style and types
+lint: setup  ## Check style, types and workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
+	$(BIN)/zizmor --quiet --offline --no-progress --min-severity medium .github
+
+audit: setup  ## Ask what is known to be vulnerable among the locked dependencies
+	@mkdir -p .build
+	$(BIN)/pipenv requirements --dev > .build/locked.txt
+	$(BIN)/pip-audit --requirement .build/locked.txt --no-deps --disable-pip
 
 lock: setup  ## Resolve the dependencies again and pin them, without index addresses
 	$(BIN)/pipenv lock

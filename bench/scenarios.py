@@ -100,4 +100,24 @@ def post(session: Caller) -> None:
     call("DELETE", one, **at)
 
 
-SCENARIOS: Mapping[str, Callable[[Caller], None]] = {"auth": auth, "profile": profile, "post": post}
+def catalog(session: Caller) -> None:
+    """A listing from its making to its end, and what buyers do."""
+    call, v1 = session.call, "/v1/catalog"
+    listings, one, wish = f"{v1}/listings", f"{v1}/listings/{{listingId}}", f"{v1}/wishlist/{{listingId}}"
+    buyer = User.made(session.platform, "Bob Example")
+    call("POST", f"{v1}/uploads", {"contentType": "image/png", "contentLength": 1000})
+    body = {"title": "A red bicycle", "description": "Some words. " * 50, "category": "bicycles", "tags": ["fast"]}
+    at = {"listingId": call("POST", listings, {**body, "price": {"amount": 12_345, "currency": "EUR"}})["listingId"]}
+    call("GET", listings)
+    call("GET", one, **at)
+    call("GET", f"{v1}/categories")
+    call("PUT", wish, user=buyer, **at)
+    call("GET", f"{v1}/wishlist", user=buyer)
+    call("DELETE", wish, user=buyer, **at)
+    call("POST", f"{one}/ratings", {"stars": 4}, user=buyer, **at)
+    call("POST", f"{one}/contact", {"message": "Is it still there?"}, user=buyer, **at)
+    call("PATCH", one, {"status": "reserved"}, headers={"If-Match": '"1"'}, **at)
+    call("DELETE", one, **at)
+
+
+SCENARIOS: Mapping[str, Callable[[Caller], None]] = {"auth": auth, "profile": profile, "post": post, "catalog": catalog}

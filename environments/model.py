@@ -307,6 +307,8 @@ class Capabilities(Section):
     """Viewers reach CloudFront by TLS, and are sent there when they come without."""
     saved_queries: bool = True
     """Saved queries of CloudWatch Logs Insights."""
+    version_metrics: bool = True
+    """Aliases route by their weights, and Lambda's metrics tell versions apart."""
 
 
 class Gemini(Section):
@@ -378,6 +380,10 @@ class Environment(Section):
     """`retain`: what holds data is protected against deletion. `destroy`: everything goes with the environment."""
     release_strategy: Literal["all_at_once", "gradual"]
     """`all_at_once`: the apply moves the alias. `gradual`: a release does."""
+    promoted_from: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,14}$")] | None = None
+    """The environment whose commit `ops promote` brings here; None: it is no stage of the promotion, or the first."""
+    approval: bool = False
+    """Whether a promotion to here waits for somebody's approval."""
     budget: Budget = Budget()
     alert_email: Email | None = None
     billing_email: Email | None = None

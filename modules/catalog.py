@@ -8,6 +8,7 @@ from modules.base.bucket import Bucket
 from modules.base.connections import DatabaseConnection
 from modules.base.data_access import database_access
 from modules.base.function import FunctionNetwork
+from modules.base.schedule import Schedule, schedule_failures
 from modules.base.service import Service, ServicePlatform
 from modules.base.statements import object_access, upload_access
 from modules.cdn import IMAGES_PREFIX, picture_variables
@@ -17,6 +18,9 @@ IMAGES = f"{IMAGES_PREFIX}catalog/"
 
 DATABASE_ROLE = "catalog"
 """The PostgreSQL role it connects as; migrations make it."""
+
+SWEEP = "rate(1 minute)"
+"""How often events are looked for that a request has stored and not brought to the bus: the shortest that EventBridge has."""
 
 
 class Catalog(Service):
@@ -28,6 +32,7 @@ class Catalog(Service):
         attachments: the bucket of what users upload.
         cdn_domain: where images are served, host[:port].
         network: where in the VPC it runs, to reach the database.
+        kms_key_arn: encrypts the alerts topic, which hears of sweeps that failed.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class Catalog(Service):
         attachments: Bucket,
         cdn_domain: str,
         network: FunctionNetwork,
+        kms_key_arn: str,
     ) -> None:
         listings = database_access(platform.names, database, DATABASE_ROLE)
         super().__init__(
@@ -59,5 +65,15 @@ class Catalog(Service):
                 upload_access(attachments, "catalog"),
                 object_access("Images", attachments, IMAGES, "PutObject", "DeleteObject"),
                 *listings.statements,
+                *schedule_failures(platform, kms_key_arn),
             ],
+        )
+        Schedule(
+            self,
+            "sweep",
+            platform=platform,
+            function=self.function,
+            resource="sweep",
+            description="Brings events to the bus that a request has left over",
+            expression=SWEEP,
         )

@@ -12,10 +12,12 @@ from constructs import Construct, IConstruct
 from environments import Environment
 from modules.base.naming import Names, service_tag
 from modules.base.policy import Statement, policy_document
-from modules.deployment_permissions import DeploymentPermissions
+from modules.deployment_permissions import DeploymentPermissions, reading
 
 SERVICE = "platform"
 ISSUER = "token.actions.githubusercontent.com"
+MAIN = "main"
+"""The branch that is deployed."""
 MAX_POLICY_LENGTH = 6_144
 """Characters of a managed policy, white space not counted (IAM quotas)."""
 
@@ -30,12 +32,15 @@ class DeploymentIdentity(Construct):
     The plan role is for pull requests, whose code anybody with write access may change before it is reviewed. It reads the state, which
     holds no secret, and nothing else: it plans with `-refresh=false -lock=false`. A refresh would have to read the values of parameters.
 
+    The drift role is for the nightly comparison, which runs on the main branch and waits for nobody's approval. It looks at what the
+    deploy role manages and changes nothing.
+
     Args:
         environment: without a github_repository there are no such roles.
         names: of the environment.
 
     Attributes:
-        deploy_role_arn, plan_role_arn: None without a github_repository.
+        deploy_role_arn, plan_role_arn, drift_role_arn: None without a github_repository.
 
     Raises:
         ValueError: a policy is longer than IAM takes.
@@ -46,21 +51,27 @@ class DeploymentIdentity(Construct):
         self._environment, self._names = environment, names
         self.deploy_role_arn: str | None = None
         self.plan_role_arn: str | None = None
+        self.drift_role_arn: str | None = None
         if environment.github_repository is None:
             return
         may = DeploymentPermissions(environment, names)
         self._boundary = self._policy("boundary", may.boundary())
+        managed = {
+            "functions": may.functions(),
+            "data": may.data(),
+            "edge": may.edge(),
+            "network": may.network(),
+            "identity": may.identity(),
+        }
         self.deploy_role_arn = self._role(
             "deploy",
             f"repo:{environment.github_repository}:environment:{environment.name}",
-            {
-                "state": may.state(write=True),
-                "functions": may.functions(),
-                "data": may.data(),
-                "edge": may.edge(),
-                "network": may.network(),
-                "identity": may.identity(),
-            },
+            {"state": may.state(write=True), "releases": may.releases(), **managed},
+        )
+        self.drift_role_arn = self._role(
+            "drift",
+            f"repo:{environment.github_repository}:ref:refs/heads/{MAIN}",
+            {"state": may.state(write=False), **{name: reading(items) for name, items in managed.items()}},
         )
         self.plan_role_arn = self._role(
             "plan",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from environments import Environment
 from modules.base.naming import Names
@@ -24,6 +24,8 @@ SERVICE_LINKED_ROLES = [
     )
 ]
 """Services that make their own role on first use in an account."""
+READING = ("Describe", "Get", "List")
+"""How IAM's actions begin that only look."""
 PASSED_TO = [f"{service}.amazonaws.com" for service in ("lambda", "scheduler", "vpc-flow-logs")]
 """Services that work under roles of the stack."""
 
@@ -87,6 +89,84 @@ class DeploymentPermissions:
                     ("platform", "backups"),
                     ("platform", "access-logs"),
                 ),
+            ),
+        ]
+
+    def releases(self) -> list[Statement]:
+        """What moving traffic takes, without Terraform: `ops release`, `rollback`, `deploy-function`, `prune`, `smoke`, `publish-site`.
+
+        Also the policy that people attach to work as operators (docs/policies/operator.json).
+        """
+        environment, names = self.environment.name, self.names
+        functions = names.arn("lambda", f"function:*-lambda-{environment}")
+        state = self.environment.state
+        site = f"arn:aws:s3:::{names.bucket('platform', 'frontend')}"
+        return [
+            Statement(
+                sid="ReadState",
+                actions=["s3:GetObject"],
+                resources=[
+                    f"arn:aws:s3:::{state.bucket}/{state.key}",
+                    f"arn:aws:s3:::{state.bucket}/{state.key}.tflock",
+                ],
+            ),
+            Statement(
+                sid="SeeState",  # without it S3 does not say that there is no lock
+                actions=["s3:ListBucket"],
+                resources=[f"arn:aws:s3:::{state.bucket}"],
+                conditions={"StringLike": {"s3:prefix": f"{state.key}*"}},
+            ),
+            Statement(
+                sid="Ledger",
+                actions=_actions("dynamodb:GetItem PutItem UpdateItem DeleteItem Query"),
+                resources=[names.arn("dynamodb", f"table/platform-releases-{environment}")],
+            ),
+            Statement(
+                sid="MoveTraffic",
+                actions=_actions(
+                    "lambda:GetAlias UpdateAlias ListAliases ListVersionsByFunction GetFunctionConfiguration "
+                    "UpdateFunctionCode PublishVersion InvokeFunction"
+                ),
+                resources=[functions, f"{functions}:*"],
+            ),
+            # Only with a version's number: never the function itself.
+            Statement(sid="DeleteVersions", actions=["lambda:DeleteFunction"], resources=[f"{functions}:*"]),
+            Statement(
+                sid="Watch",  # CloudWatch knows no resources for these
+                actions=["cloudwatch:GetMetricData", "cloudwatch:DescribeAlarms"],
+                resources=["*"],
+            ),
+            Statement(
+                sid="FindFailures",
+                actions=["logs:FilterLogEvents"],
+                resources=[
+                    names.arn("logs", f"log-group:/aws/lambda/*-lambda-{environment}{rest}") for rest in ("", ":*")
+                ],
+            ),
+            Statement(
+                sid="SmokeAccount",
+                actions=_actions("cognito-idp:AdminCreateUser AdminEnableUser AdminDisableUser AdminSetUserPassword"),
+                resources=[names.arn("cognito-idp", "userpool/*")],
+                conditions=self._not_of_another(),
+            ),
+            Statement(
+                sid="Tell",
+                actions=["sns:Publish"],
+                resources=[names.arn("sns", f"multitask-alerts-{environment}")],
+            ),
+            Statement(
+                sid="TellEncrypted",
+                actions=["kms:Decrypt", "kms:GenerateDataKey*"],
+                resources=[names.arn("kms", "key/*")],
+                conditions={"StringEquals": {"kms:ViaService": f"sns.{self.environment.region}.amazonaws.com"}},
+            ),
+            Statement(sid="FindSite", actions=["s3:ListBucket"], resources=[site]),
+            Statement(sid="Site", actions=_actions("s3:GetObject PutObject DeleteObject"), resources=[f"{site}/*"]),
+            Statement(
+                sid="ForgetSite",
+                actions=["cloudfront:CreateInvalidation"],
+                resources=[self._global_arn("cloudfront", "distribution/*")],
+                conditions=self._not_of_another(),
             ),
         ]
 
@@ -403,7 +483,7 @@ class DeploymentPermissions:
             *(
                 self._global_arn("iam", f"{kind}/platform-{name}*-{self.environment.name}")
                 for kind in ("role", "policy")
-                for name in ("deploy-", "plan-")
+                for name in ("deploy-", "plan-", "drift-")
             ),
         ]
         return [
@@ -545,8 +625,35 @@ class DeploymentPermissions:
     def _of_environment(self, tag: str) -> Mapping[str, Mapping[str, str | Sequence[str]]]:
         return {"StringEquals": {f"aws:{tag}/Environment": self.environment.name}}
 
+    def _not_of_another(self) -> Mapping[str, Mapping[str, str | Sequence[str]]]:
+        """Everything of the stack is tagged; IfExists lets an emulated AWS pass that evaluates no tags."""
+        return {"StringEqualsIfExists": {"aws:ResourceTag/Environment": self.environment.name}}
+
     def _buckets(self, *names: tuple[str, str]) -> list[str]:
         return [f"arn:aws:s3:::{self.names.bucket(service, resource)}/*" for service, resource in names]
+
+
+def reading(statements: Sequence[Statement]) -> list[Statement]:
+    """The part of statements that only looks: their reading actions, on the same resources, and all that they deny."""
+    found = []
+    for statement in statements:
+        actions = [action for item in statement.actions for action in _reading(item)]
+        if statement.effect == "Deny":
+            found.append(statement)
+        elif actions:
+            found.append(replace(statement, actions=list(dict.fromkeys(actions))))
+    return found
+
+
+def _reading(action: str) -> list[str]:
+    service, _, name = action.partition(":")
+    if service == "apigateway":  # its actions are HTTP's methods
+        return [f"{service}:GET"]
+    if name == "*":
+        return [f"{service}:{verb}*" for verb in READING]
+    if name.startswith(READING):
+        return [action]
+    return [f"{service}:{verb}{name}" for verb in READING] if name.startswith("*") else []
 
 
 def _actions(text: str) -> list[str]:

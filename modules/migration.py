@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from cdktf_cdktf_provider_aws.cloudwatch_event_rule import CloudwatchEventRule
-from cdktf_cdktf_provider_aws.cloudwatch_event_target import CloudwatchEventTarget
-from cdktf_cdktf_provider_aws.lambda_function_event_invoke_config import (
-    LambdaFunctionEventInvokeConfig,
-    LambdaFunctionEventInvokeConfigDestinationConfig,
-    LambdaFunctionEventInvokeConfigDestinationConfigOnFailure,
-)
-from cdktf_cdktf_provider_aws.lambda_permission import LambdaPermission
 from constructs import Construct
 
 from modules.base.connections import DatabaseConnection
 from modules.base.function import FunctionNetwork, FunctionPlatform, LambdaFunction
-from modules.base.naming import service_tag
 from modules.base.policy import Statement
+from modules.base.schedule import Schedule, schedule_failures
 from modules.base.statements import table_access
 from modules.base.table import Table
 
 SCHEDULE = "rate(1 day)"
 """How often pending migrations are looked for; documented."""
-
-MAX_WAIT = 21_600
-"""Seconds a run may wait to start, Lambda's own default; given because Lambda answers with it, and the plan would differ."""
 
 
 class Migration(Construct):
@@ -33,7 +22,7 @@ class Migration(Construct):
         platform: what it shares with the other functions.
         network: where it reaches the database.
         database: the database it migrates, as its master user.
-        state_table: which migrations were made.
+        state_table: the record of migrations.
         kms_key_arn: encrypts the alerts topic, which hears of scheduled runs that failed.
         scheduled: whether the schedule runs.
 
@@ -54,7 +43,7 @@ class Migration(Construct):
         scheduled: bool = False,
     ) -> None:
         super().__init__(scope, id_)
-        names = platform.names
+        authenticated = platform.environment.capabilities.database_authentication
         self.function = LambdaFunction(
             self,
             "function",
@@ -65,55 +54,24 @@ class Migration(Construct):
                 "RDS_ENDPOINT": database.endpoint,
                 "RDS_DATABASE": database.database,
                 "RDS_SECRET_ARN": database.secret_arn,
+                "RDS_TLS": str(authenticated).lower(),
                 "MIGRATION_STATE_TABLE": state_table.name,
             },
             statements=[
                 Statement(sid="MasterUser", actions=["secretsmanager:GetSecretValue"], resources=[database.secret_arn]),
-                table_access("State", state_table, "GetItem", "PutItem", "UpdateItem", "Query"),
-                Statement(sid="Alert", actions=["sns:Publish"], resources=[platform.alerts_topic_arn]),
-                Statement(
-                    sid="EncryptAlert",
-                    actions=["kms:Decrypt", "kms:GenerateDataKey"],
-                    resources=[kms_key_arn],
-                    conditions={"StringEquals": {"kms:ViaService": f"sns.{platform.environment.region}.amazonaws.com"}},
-                ),
+                # It tells; what has been applied it knows from the database itself.
+                table_access("State", state_table, "PutItem"),
+                *schedule_failures(platform, kms_key_arn),
             ],
             network=network,
         )
-        function, alias = self.function.function.function_name, self.function.alias
-        LambdaFunctionEventInvokeConfig(
-            self,
-            "failures",
-            function_name=function,
-            qualifier=alias.name,
-            # A migration that failed is for somebody to look at; the next day's run tries again.
-            maximum_retry_attempts=0,
-            maximum_event_age_in_seconds=MAX_WAIT,
-            destination_config=LambdaFunctionEventInvokeConfigDestinationConfig(
-                on_failure=LambdaFunctionEventInvokeConfigDestinationConfigOnFailure(
-                    destination=platform.alerts_topic_arn
-                )
-            ),
-        )
-        rule = CloudwatchEventRule(
+        Schedule(
             self,
             "schedule",
-            name=names.of("migration", "schedule"),
+            platform=platform,
+            function=self.function,
+            resource="schedule",
             description="Looks for pending migrations",
-            schedule_expression=SCHEDULE,
-            state="ENABLED" if scheduled else "DISABLED",
-            tags=service_tag("migration"),
-        )
-        permission = LambdaPermission(
-            self,
-            "schedule-permission",
-            statement_id="schedule",
-            action="lambda:InvokeFunction",
-            function_name=function,
-            qualifier=alias.name,
-            principal="events.amazonaws.com",
-            source_arn=rule.arn,
-        )
-        CloudwatchEventTarget(
-            self, "schedule-target", rule=rule.name, arn=alias.arn, target_id="migration", depends_on=[permission]
+            expression=SCHEDULE,
+            enabled=scheduled,
         )

@@ -16,6 +16,7 @@ from modules.api.rest import RestApi
 from modules.api.websocket import WebSocketApi
 from modules.auth import Auth
 from modules.authorizer import Authorizer
+from modules.backups import Backups
 from modules.base.function import ALIAS
 from modules.base.naming import PROJECT, Names
 from modules.base.service import Service, ServicePlatform
@@ -174,6 +175,7 @@ class PlatformStack(TerraformStack):
                 attachments=storage.attachments,
                 cdn_domain=cdn.cdn_domain,
                 network=networking.function_network("catalog"),
+                kms_key_arn=security.kms_key_arn,
             ),
             "ai": Ai(self, "ai", platform=platform),
         }
@@ -207,6 +209,17 @@ class PlatformStack(TerraformStack):
         )
         relay = Relay(self, "relay", platform=platform, kms_key_arn=security.kms_key_arn)
         queues = {**messaging.queues, **relay.queues, **delivery.queues}
+        backups = Backups(
+            self,
+            "backups",
+            environment=environment,
+            names=names,
+            tables={name: table for name, table in database.tables.items() if table.recoverable},
+            bucket=storage.backups,
+            kms_key_arn=security.kms_key_arn,
+            alerts_topic_arn=messaging.alerts_topic_arn,
+        )
+        queues.update(backups.queues)
         rest_api.deploy()
         functions: dict[str, str] = {
             **{name: service.function.name for name, service in services.items()},
@@ -270,6 +283,7 @@ class PlatformStack(TerraformStack):
             "notifications_topic_arn": messaging.notifications_topic_arn,
             "queues": queues,
             "tables": {name: table.name for name, table in database.tables.items()},
+            "recoverable_tables": [table.name for table in database.tables.values() if table.recoverable],
             "functions": functions,
             "roles": {function: names.of(function, "role") for function in functions},
             "log_groups": {function: f"/aws/lambda/{name}" for function, name in functions.items()},
@@ -286,6 +300,7 @@ class PlatformStack(TerraformStack):
             },
             "vpc_id": networking.vpc_id,
             "database_endpoint": database.connection.endpoint,
+            "database_name": database.connection.database,
             "database_cluster_id": database.cluster_id,
             "database_secret_arn": database.connection.secret_arn,
             "secrets": {
@@ -300,9 +315,10 @@ class PlatformStack(TerraformStack):
             "state_bucket": environment.state.bucket,
             "version": _version(artifacts),
         }
-        if identity.deploy_role_arn and identity.plan_role_arn:
+        if identity.deploy_role_arn and identity.plan_role_arn and identity.drift_role_arn:
             outputs["deploy_role_arn"] = identity.deploy_role_arn
             outputs["plan_role_arn"] = identity.plan_role_arn
+            outputs["drift_role_arn"] = identity.drift_role_arn
         if environment.release_strategy == "gradual":
             outputs["next_step"] = (
                 f"Traffic stays on the version each `{ALIAS}` alias names; `python -m ops deploy {environment.name}` migrates and moves it"

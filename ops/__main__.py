@@ -7,7 +7,19 @@ import sys
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ops.commands import cost, deployment, diagram, environment, events, local, review, secrets, users
+from ops.commands import (
+    cost,
+    database,
+    deployment,
+    diagram,
+    environment,
+    events,
+    local,
+    releases,
+    review,
+    secrets,
+    users,
+)
 from ops.console import say
 from ops.errors import InterruptedRunError, OperatorError
 
@@ -17,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for group in (local, environment, deployment, events, review, cost, diagram):
+for group in (local, environment, deployment, releases, events, database, review, cost, diagram):
     group.register(app)
 app.add_typer(users.app, name="user")
 app.add_typer(secrets.app, name="secrets")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+import getpass
+import os
+from dataclasses import dataclass, replace
 from typing import Any
 
 import boto3
@@ -19,6 +21,8 @@ from ops.root import Root
 
 EMBEDDED = "local"
 """The environment that lives in the embedded cloud."""
+ROLE_VARIABLE = "OPERATOR_ROLE_ARN"
+"""Names a role that the commands take on before anything else, with the credentials in use."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,17 @@ class Cloud:
     variables: dict[str, str]
     endpoint: str | None = None
     """The embedded AWS's address; None: AWS."""
+    role: str | None = None
+    """ARN of a role that has been taken on: the variables have its credentials. None: the caller's own credentials."""
 
     @functools.cached_property
     def _session(self) -> boto3.Session:
-        keys: dict[str, Any] = (
-            {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": SECRET_KEY} if self.endpoint else {}
-        )
+        keys: dict[str, Any] = {}
+        if self.role:
+            names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+            keys = {name.lower(): self.variables[name] for name in names}
+        elif self.endpoint:
+            keys = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": SECRET_KEY}
         return boto3.Session(region_name=self.environment.region, **keys)
 
     def client(self, service: Any, region: str | None = None, settings: Config | None = None) -> Any:
@@ -48,18 +57,33 @@ class Cloud:
             config = config.merge(settings)
         return self._session.client(service, region_name=region, endpoint_url=self.endpoint, config=config)
 
+    @functools.cached_property
+    def _identity(self) -> dict[str, Any]:
+        try:
+            identity: dict[str, Any] = self.client("sts").get_caller_identity()
+        except (BotoCoreError, ClientError) as error:
+            raise OperatorError(
+                f"AWS does not accept the credentials in use ({error}): log in, or set AWS_PROFILE"
+            ) from error
+        return identity
+
+    def who(self) -> str:
+        """Who is at work, for records and notifications: the identity AWS knows, and the person or pipeline run behind it.
+
+        Raises:
+            OperatorError: there are no usable credentials.
+        """
+        run = os.environ.get("GITHUB_RUN_ID")
+        person = f"{os.environ.get('GITHUB_ACTOR')} in run {run}" if run else getpass.getuser()
+        return f"{self._identity['Arn']} ({person})"
+
     def check_account(self) -> str:
         """The account the credentials lead to.
 
         Raises:
             OperatorError: there are no usable credentials, or the environment does not allow that account.
         """
-        try:
-            account = str(self.client("sts").get_caller_identity()["Account"])
-        except (BotoCoreError, ClientError) as error:
-            raise OperatorError(
-                f"AWS does not accept the credentials in use ({error}): log in, or set AWS_PROFILE"
-            ) from error
+        account = str(self._identity["Account"])
         allowed = self.environment.allowed_account_ids
         if allowed and account not in allowed:
             raise OperatorError(
@@ -83,10 +107,11 @@ def embedded_variables(addresses: Addresses) -> dict[str, str]:
 
 
 def connect(name: str, root: Root) -> Cloud:
-    """The cloud of an environment.
+    """The cloud of an environment, under the role that OPERATOR_ROLE_ARN names where it is set.
 
     Raises:
-        OperatorError: there is no such environment or its file is wrong, or it is the embedded one and does not run.
+        OperatorError: there is no such environment or its file is wrong, it is the embedded one and does not run, or the role
+            cannot be taken on.
     """
     variables: dict[str, str] = {}
     endpoint = None
@@ -97,10 +122,26 @@ def connect(name: str, root: Root) -> Cloud:
         endpoint = addresses.aws
         variables = {**embedded_variables(addresses), **provider_addresses()}
     try:
-        environment = load_environment(name, variables=variables) if variables else load_environment(name)
+        environment = load_environment(name, variables={**os.environ, **variables})
     except EnvironmentFileError as error:
         raise OperatorError(str(error)) from error
-    return Cloud(environment, variables or _region(environment.region), endpoint)
+    cloud = Cloud(environment, variables or _region(environment.region), endpoint)
+    role = os.environ.get(ROLE_VARIABLE)
+    return _under(role, cloud) if role else cloud
+
+
+def _under(role: str, cloud: Cloud) -> Cloud:
+    try:
+        answer = cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="operator")
+    except (BotoCoreError, ClientError) as error:
+        raise OperatorError(f"{ROLE_VARIABLE} names {role}, which cannot be taken on: {error}") from error
+    keys = answer["Credentials"]
+    taken = {
+        "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": keys["SessionToken"],
+    }
+    return replace(cloud, variables={**cloud.variables, **taken}, role=role)
 
 
 def _region(region: str) -> dict[str, str]:

@@ -1,44 +1,42 @@
-"""A release: apply, migrate, move traffic, publish the page, wait for health. Every step may be repeated."""
+"""A deployment: apply, migrate, move traffic, publish the page, wait for health. Every step may be repeated."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from botocore.config import Config
-
+from ops.checkout import checkout
 from ops.cloud import Cloud
 from ops.console import say
 from ops.errors import OperatorError
+from ops.functions import MIGRATION, Functions, Live
 from ops.health import wait_until_healthy
+from ops.ledger import Ledger, Lock
+from ops.migrations import migrate
+from ops.notify import News, Notifier, topic_of
+from ops.packages import package
+from ops.release import Releaser, Settings, announced, moved
+from ops.removals import refuse_removals
 from ops.root import Root
 from ops.site import publish
-from ops.state import remove_stale_lock
+from ops.state import outputs_or_none, remove_stale_lock
 from ops.synth import synthesize
 from ops.terraform import Plan, Terraform, changes
 from ops.toolchain import terraform, terraform_variables
 
-ALIAS = "live"
-MIGRATION: Final = "migration"
-FIRST = ("authorizer",)
-"""Moved before the services: new services may rely on what the new authorizer passes on, old ones ignore it."""
-
-ANSWER_MARGIN = 10
-"""Seconds an invocation's answer may come after the function's own timeout."""
+STAGE = "#stage"
+"""The ledger's key of what was deployed as a whole."""
 
 
-def deploy(cloud: Cloud, root: Root, out: Path, confirm: Callable[[Plan], None]) -> dict[str, Any]:
-    """Releases the checked-out program to an environment.
+def stack_of(cloud: Cloud, root: Root, out: Path) -> Terraform:
+    """The environment's Terraform: synthesized, without a lock that a killed run left, and initialized.
 
     Args:
         out: where synthesis writes.
-        confirm: is shown the plan; raises to stop.
 
     Raises:
-        OperatorError: a step failed; the same command continues.
-        InterruptedRunError: the operator stopped it.
+        OperatorError: the message says what to do.
     """
     name = cloud.environment.name
     root.prepare()
@@ -53,88 +51,104 @@ def deploy(cloud: Cloud, root: Root, out: Path, confirm: Callable[[Plan], None])
         root.logs / f"terraform-{name}.jsonl",
     )
     stack.init()
-    file = directory / "release.tfplan"
-    try:
-        plan = stack.plan(file)
-        confirm(plan)
-        applied = stack.apply(plan)
-    finally:
-        file.unlink(missing_ok=True)
-    say(f"Applied: {changes(applied.counts)}")
-    functions = applied.outputs["functions"]
-    moved = []
-    if cloud.environment.release_strategy == "gradual":
-        # The migration function is moved before it runs: what migrates must be the new code.
-        moved += move_traffic(cloud, {MIGRATION: functions[MIGRATION]})
-        say(migrate(cloud, functions[MIGRATION]))
-        moved += move_traffic(cloud, functions)
-    else:
-        say(migrate(cloud, functions[MIGRATION]))
-        say("Traffic: the apply moved it (all_at_once)")
-    published = publish(cloud, applied.outputs)
-    health = wait_until_healthy(applied.outputs["health_url"])
-    return {
-        "environment": name,
-        "apiUrl": applied.outputs["api_url"],
-        "changes": applied.counts,
-        "moved": moved,
-        "published": published,
-        "health": health.body,
-    }
+    return stack
 
 
-def migrate(cloud: Cloud, function: str) -> str:
-    """Runs the database migrations that are due; returns what came of it, in one line.
-
-    Raises:
-        OperatorError: a migration failed. Traffic has not been moved.
-    """
-    # Waited for as long as it may run and never sent twice: a second invocation would migrate beside the first.
-    settings = Config(
-        read_timeout=cloud.environment.function(MIGRATION).timeout + ANSWER_MARGIN,
-        retries={"total_max_attempts": 1},
-        tcp_keepalive=True,
-    )
-    reply = cloud.client("lambda", settings=settings).invoke(FunctionName=function, Qualifier=ALIAS, Payload=b"{}")
-    payload = reply["Payload"].read().decode()
-    if reply.get("FunctionError"):
-        raise OperatorError(f"The migration failed, so traffic stays where it is: {payload}")
-    result = json.loads(payload or "null")
-    status = result.get("status", 200) if isinstance(result, dict) else 200
-    if status == 501:
-        return "Migrations: there are none yet"
-    if status >= 400:
-        raise OperatorError(f"The migration failed, so traffic stays where it is: {payload}")
-    return f"Migrations: {payload}"
-
-
-def move_traffic(cloud: Cloud, functions: Mapping[str, str]) -> list[dict[str, str]]:
-    """Points each function's live alias at its newest published version, the authorizer first; returns what was moved.
+def deploy(
+    cloud: Cloud, root: Root, out: Path, confirm: Callable[[Plan], None], settings: Settings | None = None
+) -> dict[str, Any]:
+    """Brings the checked-out program to an environment.
 
     Args:
-        functions: function names by service.
+        out: where synthesis writes.
+        confirm: is shown the plan; raises to stop.
+        settings: how traffic moves where releases are gradual.
+
+    Raises:
+        OperatorError: a step failed; the same command continues.
+        InterruptedRunError: the operator stopped it.
     """
-    client = cloud.client("lambda")
-    moved = []
-    for service in sorted(functions, key=lambda name: (name not in FIRST, name)):
-        function = functions[service]
-        newest = _newest_version(client, function)
-        current = client.get_alias(FunctionName=function, Name=ALIAS)
-        if newest is None or (current["FunctionVersion"] == newest and not current.get("RoutingConfig")):
-            continue
-        client.update_alias(
-            FunctionName=function,
-            Name=ALIAS,
-            FunctionVersion=newest,
-            RoutingConfig={"AdditionalVersionWeights": {}},
-            RevisionId=current["RevisionId"],
-        )
-        say(f"Traffic: {service} from version {current['FunctionVersion']} to {newest}")
-        moved.append({"service": service, "from": current["FunctionVersion"], "to": newest})
-    return moved
+    cloud.check_account()
+    who = cloud.who()
+    ledger = Ledger(cloud)
+    with ledger.locked("deploy", who) as lock:
+        return _Deployment(cloud, ledger, lock, who, settings or Settings()).run(root, out, confirm)
 
 
-def _newest_version(client: Any, function: str) -> str | None:
-    pages = client.get_paginator("list_versions_by_function").paginate(FunctionName=function)
-    numbers = [int(item["Version"]) for page in pages for item in page["Versions"] if item["Version"].isdigit()]
-    return str(max(numbers)) if numbers else None
+class _Deployment:
+    """One deployment, under the environment's lock."""
+
+    def __init__(self, cloud: Cloud, ledger: Ledger, lock: Lock, who: str, settings: Settings) -> None:
+        self._cloud, self._ledger, self._lock = cloud, ledger, lock
+        self._who, self._settings = who, settings
+        self._gradual = cloud.environment.release_strategy == "gradual"
+
+    def run(self, root: Root, out: Path, confirm: Callable[[Plan], None]) -> dict[str, Any]:
+        found = outputs_or_none(self._cloud)
+        before: dict[str, Live] = {}
+        if found and self._lock.held:
+            releaser = self._releaser(found)
+            # Lambda changes no provisioned concurrency while an alias has weights.
+            releaser.settle()
+            before = {name: releaser.functions.live(name) for name in releaser.functions.names}
+        stack = stack_of(self._cloud, root, out)
+        file = stack.directory / "release.tfplan"
+        try:
+            plan = stack.plan(file)
+            if found and self._gradual:
+                refuse_removals(stack.show(file), Functions(self._cloud, found["functions"]))
+            confirm(plan)
+            news = News("deploy", [f"commit {checkout()}", changes(plan.counts)])
+            notifier = Notifier(self._cloud, topic_of(found or {}), self._who)
+            with announced(notifier, news):
+                self._lock.check()
+                applied = stack.apply(plan)
+                say(f"Applied: {changes(applied.counts)}")
+                return self._after(applied.outputs, applied.counts, before)
+        finally:
+            file.unlink(missing_ok=True)
+
+    def _after(self, found: dict[str, Any], counts: dict[str, int], before: Mapping[str, Live]) -> dict[str, Any]:
+        releaser = self._releaser(found)
+        records = self._move(releaser, before)
+        published = publish(self._cloud, found)
+        health = wait_until_healthy(found["health_url"])
+        self._ledger.note(STAGE, self._ledger.now(), {"commit": str(checkout()), "who": self._who})
+        return {
+            "environment": self._cloud.environment.name,
+            "apiUrl": found["api_url"],
+            "changes": counts,
+            "moved": records,
+            "published": published,
+            "health": health.body,
+        }
+
+    def _move(self, releaser: Releaser, before: Mapping[str, Live]) -> list[dict[str, str]]:
+        functions = releaser.functions
+        migration = functions.names[MIGRATION]
+        if not self._gradual:
+            records = [*releaser.note_applied(before), *releaser.serve_checkout()]
+            self._migrate(migration)
+            say("Traffic: the apply moved it (all_at_once)")
+            return [moved(record) for record in records]
+        packages = package(self._cloud, list(functions.names))
+        # The migration function is moved before it runs: what migrates must be the new code.
+        records = [
+            releaser.move(candidate.live, candidate.version, "release")
+            for candidate in releaser.candidates([MIGRATION], packages)
+        ]
+        self._migrate(migration)
+        candidates = releaser.candidates(functions.chosen("all"), packages)
+        records += releaser.release(candidates, self._settings)
+        return [moved(record) for record in records]
+
+    def _migrate(self, function: str) -> None:
+        try:
+            say(migrate(self._cloud, function).line())
+        except OperatorError as error:
+            raise OperatorError(
+                f"{error}\nTraffic stays where it is, and the old code works with the schema as it is"
+            ) from error
+
+    def _releaser(self, found: Mapping[str, Any]) -> Releaser:
+        return Releaser(self._cloud, found, self._ledger, self._lock, self._who)

@@ -72,17 +72,20 @@ def read(cloud: Cloud, service: str, start: int) -> Iterator[Line]:
     Raises:
         OperatorError: the environment has no such function.
     """
-    for event in _events(cloud, service, start):
+    for event in _events(cloud, cloud.client("logs"), service, start):
         yield Line(event["timestamp"], event["message"])
 
 
 def follow(cloud: Cloud, service: str, start: int) -> Iterator[Line]:
     """The same, and then what comes, until stopped. Lines that arrive late or share a millisecond are shown once."""
-    seen: dict[str, int] = {}
+    client = cloud.client("logs")
+    seen: dict[Any, int] = {}
     while True:
-        for event in _events(cloud, service, start):
-            if event["eventId"] not in seen:
-                seen[event["eventId"]] = event["timestamp"]
+        for event in _events(cloud, client, service, start):
+            # The embedded AWS gives the lines of functions no id.
+            key = event.get("eventId") or (event.get("logStreamName"), event["timestamp"], event["message"])
+            if key not in seen:
+                seen[key] = event["timestamp"]
                 yield Line(event["timestamp"], event["message"])
         # CloudWatch delivers out of order by some seconds: look back a little each time.
         start = max(start, max(seen.values(), default=start) - 10_000)
@@ -90,9 +93,9 @@ def follow(cloud: Cloud, service: str, start: int) -> Iterator[Line]:
         time.sleep(POLL_INTERVAL)
 
 
-def _events(cloud: Cloud, service: str, start: int) -> list[dict[str, Any]]:
+def _events(cloud: Cloud, client: Any, service: str, start: int) -> list[dict[str, Any]]:
     group = f"/aws/lambda/{service}-lambda-{cloud.environment.name}"
-    pages = cloud.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group, startTime=start)
+    pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=start)
     try:
         found = [event for page in pages for event in page["events"]]
     except ClientError as error:

@@ -16,7 +16,11 @@ from ops.embedded import EmbeddedCloud
 from ops.embedded.processes import MARKER
 from ops.env_file import provider_keys
 from ops.errors import InterruptedRunError
+from ops.functions import MIGRATION
 from ops.health import wait_until_healthy
+from ops.ledger import Ledger
+from ops.migrations import migrate
+from ops.release import Releaser
 from ops.root import Root, read_json, write_json
 from ops.secrets import Secrets, supply_provider_keys
 from ops.site import publish
@@ -50,7 +54,8 @@ class Steps:
 
 
 def up(root: Root) -> Up:
-    """Starts the embedded cloud, applies the `local` environment to it, publishes the page and waits for /health.
+    """Starts the embedded cloud, applies the `local` environment to it, migrates the database, publishes
+    the page and waits for /health.
 
     Repeating it converges, and continues after a crash of any part: dead services are started again, a state lock of a dead run
     is removed, and where the AWS and Terraform's state no longer fit together (an apply fails after the AWS, or an earlier
@@ -90,6 +95,8 @@ def up(root: Root) -> Up:
             _reset(root, embedded, fit)
             cloud, applied = _converge(root, executable, embedded, fit, steps)
         say(f"Applied: {changes(applied.counts)}")
+        say(migrate(cloud, applied.outputs["functions"][MIGRATION]).line())
+        steps.done("migrate")
         if publish(cloud, applied.outputs):
             say("Published the status page")
         steps.done("publish")
@@ -192,16 +199,24 @@ def _converge(root: Root, executable: Path, embedded: EmbeddedCloud, fit: _Fit, 
     )
     stack.init()
     steps.done("init")
-    doubtful = fit.doubtful
-    fit.doubt()
-    try:
-        applied = stack.apply()
-    except TerraformKilledError:
-        raise
-    except (TerraformError, InterruptedRunError):
-        if not doubtful:
-            fit.confirm(succeeded=False)
-        raise
-    fit.confirm(succeeded=True)
-    steps.done("apply")
+    who = cloud.who()
+    ledger = Ledger(cloud)
+    with ledger.locked("up", who) as lock:
+        doubtful = fit.doubtful
+        fit.doubt()
+        try:
+            applied = stack.apply()
+        except TerraformKilledError:
+            raise
+        except (TerraformError, InterruptedRunError):
+            if not doubtful:
+                fit.confirm(succeeded=False)
+            raise
+        fit.confirm(succeeded=True)
+        steps.done("apply")
+        releaser = Releaser(cloud, applied.outputs, ledger, lock, who)
+        releaser.settle()
+        if cloud.environment.release_strategy == "all_at_once":
+            releaser.serve_checkout()
+        steps.done("code")
     return cloud, applied

@@ -43,13 +43,32 @@ def outputs(cloud: Cloud) -> dict[str, Any]:
     Raises:
         OperatorError: the environment has not been deployed.
     """
-    state = read_state(cloud)
-    if not state or not state.get("outputs"):
+    found = outputs_or_none(cloud)
+    if found is None:
         name = cloud.environment.name
         raise OperatorError(
             f"{name} has not been deployed: " + ("`make up`" if cloud.endpoint else f"`python -m ops deploy {name}`")
         )
+    return found
+
+
+def outputs_or_none(cloud: Cloud) -> dict[str, Any] | None:
+    """The same, and None where the environment has not been deployed."""
+    state = read_state(cloud)
+    if not state or not state.get("outputs"):
+        return None
     return {name: item["value"] for name, item in state["outputs"].items()}
+
+
+def attributes(cloud: Cloud, kind: str) -> list[dict[str, Any]]:
+    """The attributes of every managed resource of a type, as the state has them."""
+    state = read_state(cloud) or {"resources": []}
+    return [
+        instance["attributes"]
+        for item in state["resources"]
+        if item["mode"] == "managed" and item["type"] == kind
+        for instance in item["instances"]
+    ]
 
 
 def resource_count(cloud: Cloud) -> int:
@@ -70,6 +89,20 @@ def end_orphaned_run(directory: Path) -> None:
         process.wait(STOP_TIMEOUT)
     except psutil.TimeoutExpired:
         process.kill()
+
+
+def refuse_locked_state(cloud: Cloud) -> None:
+    """Makes sure that no Terraform is at work on the environment, one that somebody started by hand included.
+
+    Raises:
+        OperatorError: one is, or was killed and left its lock.
+    """
+    lock = _read(cloud, f"{cloud.environment.state.key}.tflock")
+    if lock is not None:
+        raise OperatorError(
+            f"Terraform is changing {cloud.environment.name}: its state is locked by {lock['Who']} since {lock['Created']}. Wait until"
+            " that run is done; if it is dead, `ops deploy` says how to go on"
+        )
 
 
 def remove_stale_lock(cloud: Cloud, directory: Path) -> None:

@@ -166,7 +166,7 @@ class Terraform:
         """Plans into a file.
 
         Args:
-            options: more of Terraform's own, such as `-refresh=false`.
+            options: more of Terraform's own, such as `-refresh-only` or `-destroy`.
 
         Raises:
             TerraformError: there are errors.

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from ops.toolchain import node_variables
+
+if TYPE_CHECKING:
+    from tests.postgres import Postgres
 
 TOGETHER = ("tests/e2e/", "tests/stack/")
 """Folders whose tests share one platform, and one synthesis."""
@@ -26,3 +31,22 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist's schedule
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
     return Scheduling(config, log)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL that runs, started once; each test takes databases of its own."""
+    from tests.postgres import running
+
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: Postgres) -> Iterator[str]:
+    """A database with the platform's schema and nothing in it; to be copied, not used."""
+    from tests.postgres import migrate
+
+    with postgres.database() as name:
+        migrate(postgres, name)
+        yield name

@@ -1,7 +1,160 @@
-"""The catalog service's function. Its routes answer 501 to those who may call them; the code behind them is to come."""
+"""The catalog service's function: parses requests, calls the logic, answers; and sweeps the outbox when its schedule says so."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from lambdas.catalog.listings import ListingStore
+from lambdas.catalog.logic import CatalogService
+from lambdas.catalog.models import Contact, CreateListing, ListingQuery, ListingView, Rate, UpdateListing
+from lambdas.catalog.outbox import Events, Relay
 from lambdas.catalog.routes import ROUTES
-from lambdas.common.service import entry_point, unimplemented_service
+from lambdas.common.clients import Clients
+from lambdas.common.database import Database, DatabaseSettings
+from lambdas.common.http import Event, Request, Response
+from lambdas.common.keys import KeyRing, ParameterKeySource
+from lambdas.common.logs import Logger, create_logger
+from lambdas.common.pagination import Cursors, PageQuery
+from lambdas.common.pictures import PictureSettings
+from lambdas.common.preconditions import IfMatch, etag
+from lambdas.common.problems import Problem
+from lambdas.common.router import Operation, Router
+from lambdas.common.service import Handler, ServiceSettings, create_router, entry_point
+from lambdas.common.settings import read
+from lambdas.common.uploads import IMAGE_LIMIT, IMAGE_TYPES, ImageUpload, Uploads
+from lambdas.common.validation import validate
 
-build = unimplemented_service(ROUTES)
+SCHEDULE = "aws.events"
+"""The source of the schedule's events; API Gateway's have none."""
+
+
+class CatalogSettings(ServiceSettings, frozen=True, kw_only=True):
+    event_bus_name: str
+    s3_bucket_attachments: str
+
+
+class CatalogApi:
+    """The operations of the route table."""
+
+    def __init__(self, service: CatalogService) -> None:
+        self._service = service
+
+    def operations(self) -> dict[str, Operation]:
+        return {
+            "search_listings": self.search_listings,
+            "create_listing": self.create_listing,
+            "get_listing": self.get_listing,
+            "update_listing": self.update_listing,
+            "delete_listing": self.delete_listing,
+            "create_upload": self.create_upload,
+            "list_categories": self.list_categories,
+            "list_wishlist": self.list_wishlist,
+            "add_to_wishlist": self.add_to_wishlist,
+            "remove_from_wishlist": self.remove_from_wishlist,
+            "rate_listing": self.rate_listing,
+            "contact_seller": self.contact_seller,
+        }
+
+    def search_listings(self, request: Request) -> Response:
+        query = validate(ListingQuery, request.query, from_text=True)
+        return Response(body=self._service.search(request.caller, query))
+
+    def create_listing(self, request: Request) -> Response:
+        body = validate(CreateListing, request.json)
+        listing = self._service.create(request.caller, body)
+        response = Response.created(listing)
+        response.headers["ETag"] = etag(listing.version)
+        return response
+
+    def get_listing(self, request: Request) -> Response:
+        return _with_version(self._service.get(_listing_id(request)))
+
+    def update_listing(self, request: Request) -> Response:
+        body = validate(UpdateListing, request.json)
+        return _with_version(self._service.update(request.caller, _listing_id(request), IfMatch.of(request), body))
+
+    def delete_listing(self, request: Request) -> Response:
+        self._service.delete(request.caller, _listing_id(request), IfMatch.of(request))
+        return Response.no_content()
+
+    def create_upload(self, request: Request) -> Response:
+        body = validate(ImageUpload, request.json)
+        return Response.created(self._service.sign_upload(request.caller, body))
+
+    def list_categories(self, _request: Request) -> Response:
+        return Response(body={"items": self._service.categories(), "nextCursor": None})
+
+    def list_wishlist(self, request: Request) -> Response:
+        query = validate(PageQuery, request.query, from_text=True)
+        return Response(body=self._service.wishlist(request.caller, query))
+
+    def add_to_wishlist(self, request: Request) -> Response:
+        self._service.wish(request.caller, _listing_id(request))
+        return Response.no_content()
+
+    def remove_from_wishlist(self, request: Request) -> Response:
+        self._service.unwish(request.caller, _listing_id(request))
+        return Response.no_content()
+
+    def rate_listing(self, request: Request) -> Response:
+        body = validate(Rate, request.json)
+        return Response.created(self._service.rate(request.caller, _listing_id(request), body.stars, body.comment))
+
+    def contact_seller(self, request: Request) -> Response:
+        body = validate(Contact, request.json)
+        self._service.contact(request.caller, _listing_id(request), body.message)
+        return Response.accepted()
+
+
+class CatalogFunction:
+    """What Lambda calls: with a request, or for the sweep."""
+
+    def __init__(self, router: Router, relay: Relay, logger: Logger) -> None:
+        self._router = router
+        self._relay = relay
+        self._logger = logger
+
+    def __call__(self, event: Event, context: object) -> dict[str, Any]:
+        if event.get("source") != SCHEDULE:
+            return self._router(event, context)
+        try:
+            swept = self._relay.sweep()
+        except Problem as problem:
+            # The database does not answer: its own alarms say so, and the next sweep is a minute away.
+            self._logger.error("sweep put off", code=problem.code)
+            return {"swept": 0}
+        if swept:
+            self._logger.warning("events swept that a request had left over", events=swept)
+        return {"swept": swept}
+
+
+def build(environ: Mapping[str, str]) -> Handler:
+    """The service, wired from the function's environment."""
+    settings = read(CatalogSettings, environ)
+    clients = Clients(settings.region)
+    logger = create_logger(settings)
+    database = Database(read(DatabaseSettings, environ), clients.session, logger)
+    relay = Relay(database, lambda: clients.events, settings.event_bus_name, logger)
+    service = CatalogService(
+        store=ListingStore(database),
+        events=Events(logger),
+        relay=relay,
+        uploads=Uploads(
+            lambda: clients.s3, settings.s3_bucket_attachments, "catalog", types=IMAGE_TYPES, limit=IMAGE_LIMIT
+        ),
+        cursors=Cursors(KeyRing(ParameterKeySource(clients.ssm, settings.cursor_key_parameter))),
+        image_url=read(PictureSettings, environ).picture_url,
+        logger=logger,
+    )
+    router = create_router(settings, clients, ROUTES, CatalogApi(service).operations(), logger)
+    return CatalogFunction(router, relay, logger)
+
+
+def _listing_id(request: Request) -> str:
+    return request.path_parameters["listingId"]
+
+
+def _with_version(listing: ListingView) -> Response:
+    return Response(body=listing, headers={"ETag": etag(listing.version)})
+
+
 handler = entry_point(build)

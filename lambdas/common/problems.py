@@ -116,10 +116,6 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's own word)
         return cls(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", detail)
 
     @classmethod
-    def not_implemented(cls) -> "Problem":
-        return cls(HTTPStatus.NOT_IMPLEMENTED, "not_implemented", "This call is not available yet.")
-
-    @classmethod
     def unavailable(
         cls,
         detail: str = "A service we depend on does not answer. Try again shortly.",

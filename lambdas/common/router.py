@@ -156,15 +156,6 @@ def failure(event: Event, logger: Logger, cors_origins: Collection[str], reason:
     return answer
 
 
-def unimplemented(routes: Iterable[Route]) -> dict[str, Operation]:
-    """Operations for routes whose code is still to come: each answers a 501 problem to those who may call it."""
-
-    def answer(_request: Request) -> Response:
-        raise Problem.not_implemented()
-
-    return {route.operation: answer for route in routes}
-
-
 def _common_headers(request: Request, cors_origins: Collection[str]) -> dict[str, str]:
     headers = {
         "X-Correlation-Id": request.correlation_id,

@@ -10,9 +10,9 @@ from lambdas.common.clients import Clients
 from lambdas.common.http import Event
 from lambdas.common.idempotency import Idempotency
 from lambdas.common.logs import Logger, create_logger
-from lambdas.common.router import Operation, Route, Router, failure, unimplemented
+from lambdas.common.router import Operation, Route, Router, failure
 from lambdas.common.sessions import SessionReader
-from lambdas.common.settings import Settings, read, split
+from lambdas.common.settings import Settings, split
 
 Handler = Callable[[Event, object], dict[str, Any]]
 
@@ -49,16 +49,6 @@ def create_router(
         cors_origins=settings.cors_origins,
         idempotency=idempotency,
     )
-
-
-def unimplemented_service(routes: Sequence[Route]) -> Callable[[Mapping[str, str]], Router]:
-    """Builds a service whose code is to come: each of its routes answers 501 to those who may call it."""
-
-    def build(environ: Mapping[str, str]) -> Router:
-        settings = read(ServiceSettings, environ)
-        return create_router(settings, Clients(settings.region), routes, unimplemented(routes))
-
-    return build
 
 
 def entry_point(build: Callable[[Mapping[str, str]], Handler]) -> Handler:

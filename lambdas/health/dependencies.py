@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lambdas.common.cache import CacheSettings, create_cache
-from lambdas.common.database import DatabaseSettings, connect
+from lambdas.common.database import DatabaseSettings, IamCredentials, connect
 from lambdas.health.checks import Check
 
 if TYPE_CHECKING:
@@ -32,8 +32,17 @@ def dynamodb_check(dynamodb: "DynamoDBClient", tables: Sequence[str]) -> Check:
 def database_check(settings: DatabaseSettings, session: "boto3.session.Session") -> Check:
     """The database takes a new connection and answers a query."""
 
+    authorize = IamCredentials(settings, session)
+
     def check() -> None:
-        connection = connect(settings, session, timeout=CHECK_TIMEOUT, application="health")
+        connection = connect(
+            settings.rds_endpoint,
+            settings.rds_database,
+            authorize,
+            tls=settings.rds_iam_auth,
+            timeout=CHECK_TIMEOUT,
+            application="health",
+        )
         try:
             connection.run("SELECT 1")
         finally:

@@ -42,8 +42,10 @@ class EventBridgeBus:
         ]
         try:
             results = self._events.put_events(Entries=entries)["Entries"]
-        except (ClientError, BotoCoreError) as error:
-            return {event.event_id: type(error).__name__ for event in events}
+        except ClientError as error:
+            return dict.fromkeys((event.event_id for event in events), error.response["Error"]["Code"])
+        except BotoCoreError as error:
+            return dict.fromkeys((event.event_id for event in events), type(error).__name__)
         return {
             event.event_id: result["ErrorCode"]
             for event, result in zip(events, results, strict=True)

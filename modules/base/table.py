@@ -39,6 +39,8 @@ class Table:
     index_arns: Sequence[str]
     stream_arn: str | None = None
     """None: it has no stream."""
+    recoverable: bool = False
+    """It has point-in-time recovery, and with it exports."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +137,7 @@ class DynamoTable(Construct):
             arn=self._table.arn,
             index_arns=[f"{self._table.arn}/index/{index.name}" for index in definition.indexes],
             stream_arn=self._table.stream_arn if definition.stream else None,
+            recoverable=recoverable,
         )
         if provisioned and environment.capabilities.application_autoscaling:
             self._autoscale("table", f"table/{self._table.name}", "table", dynamodb.read, dynamodb.write)

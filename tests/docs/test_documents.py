@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ops.root import PROJECT
+from tools.operator_policy import document as operator_policy
 from tools.routes import document
 
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
@@ -29,6 +30,11 @@ def anchors(path: Path) -> set[str]:
 def test_the_table_of_routes_is_what_the_services_declare() -> None:
     stored = (PROJECT / "docs" / "routes.md").read_text()
     assert stored == document(), "run: python -m tools.routes > docs/routes.md"
+
+
+def test_the_operators_policy_is_what_the_stack_has() -> None:
+    stored = (PROJECT / "docs" / "policies" / "operator.json").read_text()
+    assert stored == operator_policy(), "run: python -m tools.operator_policy > docs/policies/operator.json"
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES)

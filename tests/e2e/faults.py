@@ -26,22 +26,14 @@ class Role:
         return {statement["Sid"]: statement for statement in self._document["Statement"]}
 
     @contextmanager
-    def without(self, *sids: str) -> Iterator[None]:
-        """The role lacks these statements in the meantime."""
-        with self._holding([s for s in self._document["Statement"] if s["Sid"] not in sids]):
-            yield
-
-    @contextmanager
-    def without_action(self, sid: str, action: str) -> Iterator[None]:
-        """The role lacks one action of a statement in the meantime."""
+    def without(self, sid: str, *actions: str) -> Iterator[None]:
+        """The role lacks these actions of a statement in the meantime, or the whole statement where none is named."""
         kept = []
         for statement in self._document["Statement"]:
-            if statement["Sid"] == sid:
-                actions = [one for one in actions_of(statement) if one != action]
-                if actions:
-                    kept.append({**statement, "Action": actions})
-            else:
+            if statement["Sid"] != sid:
                 kept.append(statement)
+            elif left := [action for action in actions_of(statement) if actions and action not in actions]:
+                kept.append({**statement, "Action": left})
         with self._holding(kept):
             yield
 

@@ -15,8 +15,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lambdas.ai import tasks
+from ops.env_file import KEYS
+from ops.secrets import Secrets
 from tests.e2e.providers import CIRCUITS, configuration, playing
 from tests.e2e.support import Api, Person, Platform, eventually, run_ops
+from tests.e2e.walks.world import World
 from tests.lambdas.ai.servers import KEY, Exchange, FakeProvider, half, hang, raw, say, status
 
 USAGE = "ai-usage-local"
@@ -46,23 +49,26 @@ def member(platform: Platform) -> Person:
 @pytest.fixture(scope="module")
 def unset(platform: Platform, member: Person, variables: dict[str, str]) -> Any:
     """What is answered before anybody has supplied a key."""
-    for provider in ("gemini", "openai"):
-        run_ops(platform.root, "secrets", "set", "local", f"{provider}-api-key", "--clear")
-    api = Api(platform.api_url)
-    ask = {"question": "Is anybody there?"}
-    eventually(lambda: api.post("/v1/ai/ask", ask, token=member.access_token).status == 503, seconds=320, interval=5)
-    return api.post("/v1/ai/ask", ask, token=member.access_token).problem(503, "ai_not_configured")
+    _clear(platform)
+    World(platform, "ai").forget()
+    answer = Api(platform.api_url).post("/v1/ai/ask", {"question": "Is anybody there?"}, token=member.access_token)
+    return answer.problem(503, "ai_not_configured")
 
 
 @pytest.fixture(scope="module")
 def keys(platform: Platform, unset: Any) -> Iterator[None]:
     """Keys that an operator has supplied; taken away at the end."""
-    names = ("gemini-api-key", "openai-api-key")
-    for name in names:
+    for name in KEYS:
         assert KEY not in run_ops(platform.root, "secrets", "set", "local", name, given=f"{KEY}\n")
+    World(platform, "ai").forget()  # that there was none is remembered for some seconds
     yield
-    for name in names:
-        run_ops(platform.root, "secrets", "set", "local", name, "--clear")
+    _clear(platform)
+
+
+def _clear(platform: Platform) -> None:
+    secrets = Secrets(platform.cloud)
+    for name in KEYS:
+        secrets.clear(name)
 
 
 class Client:
@@ -85,14 +91,11 @@ class Client:
 def client(
     platform: Platform, member: Person, providers: tuple[FakeProvider, FakeProvider], keys: None
 ) -> Iterator[Client]:
-    """With both providers well, their circuits closed, and no key remembered as missing."""
+    """With both providers well and their circuits closed."""
     for provider in providers:
         provider.behaviours = [say("Hello.")]
-    client = Client(Api(platform.api_url), member, *providers)
-    eventually(lambda: client.post("/ask", {"question": "Ready?"}).status == 200, seconds=15, interval=1)
-    for provider in providers:
         provider.requests.clear()
-    yield client
+    yield Client(Api(platform.api_url), member, *providers)
     platform.aws("dynamodb").delete_item(TableName=USAGE, Key=CIRCUITS)
 
 
@@ -177,6 +180,8 @@ def test_the_quota_is_exact_for_calls_at_once(client: Client, platform: Platform
 
     client.gemini.behaviours = client.openai.behaviours = [wait]
     with ThreadPoolExecutor(8) as pool:
+        # Processes for all of them: starting eight takes a while, and the providers are waited for only so long.
+        list(pool.map(lambda _: client.get("/conversations").expect(200), range(8)))
         running = [pool.submit(client.post, "/ask", {"question": question}) for _ in range(8)]
         eventually(lambda: sum(future.done() for future in running) >= 5)
         decided.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,21 +12,22 @@ from ops.root import PROJECT
 from tests.e2e.support import Platform, run_ops
 
 
-def review(platform: Platform, out: Path) -> dict[str, object]:
-    answer: dict[str, object] = json.loads(
-        run_ops(platform.root, "review", "local", "--no-refresh", "--out", str(out), "--format", "json")
-    )
+def review(platform: Platform, *options: str) -> dict[str, object]:
+    answer: dict[str, object] = json.loads(run_ops(platform.root, "review", "local", *options, "--format", "json"))
     return answer
 
 
 def test_exactly_the_reviewed_plan_is_applied(platform: Platform, tmp_path: Path) -> None:
-    file, other = tmp_path / "a.tfplan", tmp_path / "b.tfplan"
-    reviewed = review(platform, file)
+    file, copy = tmp_path / "a.tfplan", tmp_path / "b.tfplan"
+    reviewed = review(platform, "--no-refresh", "--out", str(file))
     assert reviewed["environment"] == "local"
     # The embedded CloudWatch does not tell all of an alarm, so there is always something to apply.
     assert {"changed"} == set(reviewed["counts"])  # type: ignore[call-overload]
     assert file.stat().st_mode & 0o077 == 0
-    review(platform, other)
+    assert review(platform, "--plan", str(file)) == reviewed
+    for made in tmp_path.glob("a.*"):
+        shutil.copy(made, made.with_name(made.name.replace("a.", "b.", 1)))
+
     applied = json.loads(run_ops(platform.root, "apply", "local", "--reviewed", str(file), "--yes", "--json"))
     assert applied["changes"] == {"add": 0, "change": reviewed["counts"]["changed"], "remove": 0}  # type: ignore[index]
     assert not file.exists(), "it cannot be applied twice"
@@ -37,7 +39,7 @@ def test_exactly_the_reviewed_plan_is_applied(platform: Platform, tmp_path: Path
         "apply",
         "local",
         "--reviewed",
-        str(other),
+        str(copy),
         "--yes",
         "--root",
         str(platform.root),

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ops.root import PROJECT
+from ops.site import Site, build
 from tests.e2e.support import Answer, Api, Platform
 
 
@@ -16,15 +16,22 @@ def site(platform: Platform) -> Api:
     return Api(platform.cloud.endpoint or "")
 
 
+@pytest.fixture
+def published(platform: Platform) -> Site:
+    """What the checkout's site is for this platform."""
+    return build("local", platform.outputs)
+
+
 def get(platform: Platform, site: Api, path: str) -> Answer:
     return site.get(path, headers={"Host": urlsplit(platform.site_url).netloc})
 
 
-def test_the_page_is_served_with_security_headers(platform: Platform, site: Api) -> None:
+def test_the_page_is_served_with_security_headers(platform: Platform, site: Api, published: Site) -> None:
     answer = get(platform, site, "/")
     assert answer.status == 200
     assert answer.headers["Content-Type"].startswith("text/html")
-    assert answer.body == (PROJECT / "web" / "index.html").read_bytes()
+    assert answer.body == published.page
+    assert answer.headers["Cache-Control"] == "no-cache"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["X-Frame-Options"] == "DENY"
     assert answer.headers["Referrer-Policy"]
@@ -34,9 +41,13 @@ def test_the_page_is_served_with_security_headers(platform: Platform, site: Api)
     assert "unsafe-inline" not in policy
 
 
-def test_every_file_of_the_page_is_there(platform: Platform, site: Api) -> None:
-    for file in (PROJECT / "web").iterdir():
-        assert get(platform, site, f"/{file.name}").body == file.read_bytes(), file.name
+def test_assets_are_named_by_their_content_and_kept_for_good(platform: Platform, site: Api, published: Site) -> None:
+    assert len(published.assets) == 3
+    for key, content in published.assets.items():
+        answer = get(platform, site, f"/{key}")
+        assert answer.body == content, key
+        assert "immutable" in answer.headers["Cache-Control"]
+        assert key.encode() in published.page
 
 
 def test_the_page_is_told_where_the_platform_is(platform: Platform, site: Api) -> None:

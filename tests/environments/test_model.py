@@ -141,7 +141,7 @@ def test_the_longest_bucket_name_fits(tmp_path: Path) -> None:
         ("ai.gemini.model", "../x y", ["ai.gemini.model: '../x y'"]),
         ("ai.openai.reasoning_effort", "much", ["ai.openai.reasoning_effort: 'much'", "'none'"]),
         ("ai.daily_quota", 0, ["ai.daily_quota: 0"]),
-        ("ai.anthropic", {}, ["ai.anthropic: {}: unknown key", "gemini, openai"]),
+        ("ai.azure", {}, ["ai.azure: {}: unknown key", "gemini, openai"]),
         ("lambdas.functions", {"health": {"timeout": 60}}, ["lambdas.functions.health.timeout: 60: at most 30"]),
         (
             "lambdas.functions",

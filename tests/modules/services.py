@@ -136,6 +136,7 @@ def synthesize_services(
             attachments=attachments,
             cdn_domain="cdn.test",
             network=network,
+            kms_key_arn=names.arn("kms", "key/k"),
         )
         Ai(stack, "ai", platform=platform)
         more(stack, platform)

@@ -57,7 +57,10 @@ def _conditions(made: Synthesized, role: str) -> dict[str, Any]:
     return dict(statement["Condition"])
 
 
-@pytest.mark.parametrize(("role", "subject"), [("deploy", "environment:dev"), ("plan", "pull_request")])
+@pytest.mark.parametrize(
+    ("role", "subject"),
+    [("deploy", "environment:dev"), ("plan", "pull_request"), ("drift", "ref:refs/heads/main")],
+)
 def test_only_the_repositorys_own_jobs_assume_a_role(dev: Synthesized, role: str, subject: str) -> None:
     assert _conditions(dev, role) == {
         "StringEquals": {
@@ -106,7 +109,10 @@ def test_the_deploy_role_writes_its_own_state_and_lock(dev: Synthesized) -> None
 
 
 def test_the_deploy_role_reads_no_users_data(dev: Synthesized) -> None:
-    actions = _actions(_statements(dev, "deploy"))
+    statements = _statements(dev, "deploy")
+    ledger = statements.pop("deploy-releases-dev/Ledger")
+    assert ledger["Resource"] == f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/platform-releases-dev"
+    actions = _actions(statements)
     for service, allowed in (("dynamodb", {"CreateTable", "UpdateTable", "DeleteTable"}), ("sqs", {"CreateQueue"})):
         own = {action.partition(":")[2] for action in actions if action.startswith(f"{service}:")}
         assert allowed <= own
@@ -131,6 +137,7 @@ def test_what_can_be_named_is_named_after_the_environment(dev: Synthesized) -> N
         "deploy-data-dev/Unnamed",
         "deploy-edge-dev/MakeCdn",
         "deploy-network-dev/Look",
+        "deploy-releases-dev/Watch",
     }
     for kind in ("functions-dev/Functions", "data-dev/Tables", "functions-dev/Queues", "identity-dev/PassRoles"):
         assert "-dev" in json.dumps(deploy[f"deploy-{kind}"]["Resource"])
@@ -170,13 +177,15 @@ def test_the_deploy_role_changes_neither_itself_nor_the_boundary(dev: Synthesize
         f"arn:aws:iam::{ACCOUNT}:role/platform-deploy-*-dev",
         f"arn:aws:iam::{ACCOUNT}:policy/platform-deploy-*-dev",
         f"arn:aws:iam::{ACCOUNT}:role/platform-plan-*-dev",
+        f"arn:aws:iam::{ACCOUNT}:role/platform-drift-*-dev",
     } <= set(statement["Resource"])
     assert {"iam:Attach*", "iam:Put*", "iam:Update*", "iam:Create*", "iam:PassRole"} <= set(statement["Action"])
 
 
 def test_every_role_of_the_stack_carries_the_boundary_but_the_pipelines_own(dev: Synthesized) -> None:
     bounded = {role["name"]: "permissions_boundary" in role for role in dev.all("aws_iam_role")}
-    assert bounded == {"auth-role-dev": True, "platform-deploy-role-dev": False, "platform-plan-role-dev": False}
+    own = ("platform-deploy-role-dev", "platform-drift-role-dev", "platform-plan-role-dev")
+    assert bounded == {"auth-role-dev": True, **dict.fromkeys(own, False)}
 
 
 def test_the_boundary_holds_no_administration(dev: Synthesized) -> None:
@@ -210,3 +219,17 @@ def test_a_policy_that_is_too_long_says_so() -> None:
     aliases = [f"site-{number}.multitask.com" for number in range(200)]
     with pytest.raises(ValueError, match=r"policy platform-deploy-edge-dev: \d+ characters; IAM takes 6144, split it"):
         synthesize(_build, env.model_copy(update={"domains": env.domains.model_copy(update={"site_aliases": aliases})}))
+
+
+def test_the_nightly_comparison_only_looks(dev: Synthesized) -> None:
+    drift = _statements(dev, "drift")
+    verbs = ("Describe", "Get", "List")
+    changing = {action for action in _actions(drift) if not action.partition(":")[2].startswith(verbs)}
+    assert changing == {"apigateway:GET"}
+    assert {"lambda:Get*", "dynamodb:Describe*", "ec2:Describe*", "iam:Get*", "s3:Get*"} <= _actions(drift)
+    assert {sid for sid, item in drift.items() if item["Effect"] == "Deny"} >= {"drift-network-dev/OtherEnvironments"}
+
+
+def test_a_release_deletes_versions_and_never_a_function(dev: Synthesized) -> None:
+    [statement] = [item for sid, item in _statements(dev, "deploy-releases").items() if sid.endswith("DeleteVersions")]
+    assert statement["Resource"] == f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:*-lambda-dev:*"

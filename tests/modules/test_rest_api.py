@@ -103,6 +103,9 @@ def test_anything_else_does_not(header: str) -> None:
 def test_a_function_may_be_invoked_from_its_own_routes_of_this_stage_only(dev: Synthesized) -> None:
     allowed: dict[str, set[str]] = {}
     for permission in dev.all("aws_lambda_permission"):
+        if permission["principal"] == "events.amazonaws.com":  # a schedule: that of the catalog's sweep
+            assert "catalog-sweep" in dev.one("aws_cloudwatch_event_rule")["name"]
+            continue
         assert permission["principal"] == "apigateway.amazonaws.com"
         assert function_behind(dev, permission["qualifier"])
         function = dev.document["resource"]["aws_lambda_function"][label(permission["function_name"])]["function_name"]

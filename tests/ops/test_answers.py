@@ -1,4 +1,4 @@
-"""The small ones: users, logs, mails, the page, lock files, health."""
+"""The small ones: users, logs, mails, lock files, health."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from ops.health import ask, wait_until_healthy
 from ops.lockfiles import without_addresses
 from ops.logs import Line, parse_since, read
 from ops.mail import latest_code
-from ops.site import WEB, files, publish
 from ops.users import Role, Users
 
 
@@ -107,40 +106,6 @@ class TestMail:
     )
     def test_the_latest_code_of_an_address(self, email: str, code: str | None) -> None:
         assert latest_code(self.MAILS, email) == code
-
-
-class TestSite:
-    OUTPUTS: ClassVar[dict[str, str]] = {
-        "frontend_bucket": "front",
-        "api_url": "https://api.example.com",
-        "ws_url": "wss://ws.example.com",
-        "health_url": "https://api.example.com/health",
-    }
-
-    def test_only_what_changed_is_uploaded(self, cloud: Cloud) -> None:
-        s3 = boto3.client("s3", region_name="us-east-1")
-        s3.create_bucket(Bucket="front")
-        assert "config.json" in publish(cloud, self.OUTPUTS)
-        assert publish(cloud, self.OUTPUTS) == []
-        assert publish(cloud, {**self.OUTPUTS, "ws_url": "wss://new.example.com"}) == ["config.json"]
-        page = s3.get_object(Bucket="front", Key="index.html")
-        assert (page["ContentType"], page["CacheControl"]) == ("text/html", "no-cache")
-
-    def test_the_page_is_told_where_the_platform_is(self) -> None:
-        config = json.loads(files("dev", self.OUTPUTS)["config.json"])
-        assert config == {
-            "environment": "dev",
-            "apiUrl": "https://api.example.com",
-            "wsUrl": "wss://ws.example.com",
-            "healthUrl": "https://api.example.com/health",
-        }
-
-    def test_the_page_obeys_a_policy_without_inline_code(self) -> None:
-        text = (WEB / "index.html").read_text()
-        assert "<style" not in text
-        assert " style=" not in text
-        assert " onclick=" not in text
-        assert text.count("<script") == text.count("<script src=") == 1
 
 
 class TestLockFiles:

@@ -14,7 +14,29 @@ from ops import __main__ as program
 from ops.errors import InterruptedRunError, OperatorError
 from ops.root import PROJECT, Root
 
-VERBS = ["up", "down", "status", "logs", "code", "bootstrap", "synth", "deploy", "env", "user", "secrets"]
+VERBS = [
+    "up",
+    "down",
+    "status",
+    "logs",
+    "code",
+    "bootstrap",
+    "synth",
+    "deploy",
+    "env",
+    "user",
+    "secrets",
+    "dev",
+    "release",
+    "rollback",
+    "deploy-function",
+    "prune",
+    "promote",
+    "smoke",
+    "drift",
+    "remove",
+    "publish-site",
+]
 
 
 def run(*arguments: str) -> Any:

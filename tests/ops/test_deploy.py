@@ -1,164 +1,60 @@
 from __future__ import annotations
 
-import io
-import json
-import socket
-import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from botocore.config import Config
-from botocore.exceptions import HTTPClientError
 from typer.testing import CliRunner
 
-from environments import load_environment
 from ops import deploy as deployment
+from ops import release as releases
 from ops.__main__ import app
 from ops.cloud import Cloud
 from ops.commands import deployment as command
-from ops.deploy import deploy, migrate, move_traffic
+from ops.deploy import deploy
 from ops.errors import OperatorError
+from ops.release import Settings
 from ops.root import Root
+from ops.smoke import Suite
+from ops.smoke.person import People
 from ops.terraform import Apply, Plan
+from tests.ops.releases import FakeClock, FakeLambda, FakeTopic, FakeWatch, make_ledger, zip_of
 
-
-class Lambda:
-    """Lambda's versions and aliases, and one answer to every invocation."""
-
-    def __init__(
-        self, versions: dict[str, list[str]], live: dict[str, str], answer: dict[str, Any] | None = None
-    ) -> None:
-        self.versions, self.live, self.answer = versions, live, answer or {}
-        self.moves: list[str] = []
-        self.weights: dict[str, Any] = {}
-        self.settings: Any = None
-
-    def get_paginator(self, _: str) -> Any:
-        lambda_ = self
-
-        class Paginator:
-            def paginate(self, *, FunctionName: str) -> list[Any]:  # noqa: N803
-                # AWS lists versions as text, in no order that could be relied on, $LATEST among them.
-                return [
-                    {"Versions": [{"Version": "$LATEST"}]},
-                    {"Versions": [{"Version": v} for v in lambda_.versions[FunctionName]]},
-                ]
-
-        return Paginator()
-
-    def get_alias(self, *, FunctionName: str, Name: str) -> dict[str, Any]:  # noqa: N803
-        assert Name == "live"
-        return {"FunctionVersion": self.live[FunctionName], "RevisionId": "r", "RoutingConfig": self.weights}
-
-    def update_alias(self, *, FunctionName: str, FunctionVersion: str, RoutingConfig: Any, **_: object) -> None:  # noqa: N803
-        assert RoutingConfig == {"AdditionalVersionWeights": {}}
-        self.live[FunctionName] = FunctionVersion
-        self.moves.append(FunctionName)
-
-    def invoke(self, **_: object) -> dict[str, Any]:
-        return self.answer
-
-
-def cloud(client: Lambda, monkeypatch: pytest.MonkeyPatch) -> Cloud:
-    def connect(*_: object, settings: Config | None = None) -> Lambda:
-        client.settings = settings
-        return client
-
-    monkeypatch.setattr(Cloud, "client", connect)
-    return Cloud(load_environment("local", variables={}), {})
-
-
-def test_traffic_moves_to_the_newest_version_the_authorizer_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    client = Lambda({"a": ["9", "10", "2"], "z": ["1", "2"], "same": ["4"]}, {"a": "9", "z": "1", "same": "4"})
-    moved = move_traffic(cloud(client, monkeypatch), {"auth": "a", "authorizer": "z", "chat": "same"})
-    assert client.live == {"a": "10", "z": "2", "same": "4"}
-    assert client.moves == ["z", "a"]
-    assert moved[1] == {"service": "auth", "from": "9", "to": "10"}
-
-
-def test_traffic_that_is_split_is_made_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    client = Lambda({"a": ["2"]}, {"a": "2"})
-    client.weights = {"AdditionalVersionWeights": {"1": 0.9}}
-    move_traffic(cloud(client, monkeypatch), {"auth": "a"})
-    assert client.moves == ["a"]
-
-
-def test_moving_again_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    client = Lambda({"a": ["1", "2"]}, {"a": "1"})
-    connected = cloud(client, monkeypatch)
-    move_traffic(connected, {"auth": "a"})
-    assert move_traffic(connected, {"auth": "a"}) == []
-
-
-def answer(body: Any, **extra: Any) -> dict[str, Any]:
-    return {"Payload": io.BytesIO(json.dumps(body).encode()), **extra}
-
-
-@pytest.mark.parametrize(
-    ("reply", "said"),
-    [
-        (answer({"status": 501}), "Migrations: there are none yet"),
-        (answer({"applied": ["0001"]}), 'Migrations: {"applied": ["0001"]}'),
-        (answer(None), "Migrations: null"),
-    ],
-)
-def test_what_came_of_the_migrations_is_said(reply: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert migrate(cloud(Lambda({}, {}, reply), monkeypatch), "m") == said
-
-
-@pytest.mark.parametrize("reply", [answer({"errorMessage": "no"}, FunctionError="Unhandled"), answer({"status": 500})])
-def test_a_failed_migration_stops_the_release(reply: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(OperatorError, match="traffic stays where it is"):
-        migrate(cloud(Lambda({}, {}, reply), monkeypatch), "m")
-
-
-def test_a_migration_is_waited_for_as_long_as_it_may_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    client = Lambda({}, {}, answer(None))
-    connected = cloud(client, monkeypatch)
-    migrate(connected, "m")
-    assert client.settings.read_timeout > connected.environment.function("migration").timeout >= 300
-
-
-@pytest.fixture
-def mute() -> Iterator[tuple[str, list[bytes]]]:
-    """An AWS that hangs up instead of answering: its address, and the requests it got."""
-    requests: list[bytes] = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            while True:
-                connection, _ = server.accept()
-                with connection:
-                    request = connection.recv(65536)
-                    if not request:
-                        return
-                    requests.append(request)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}", requests
-        socket.create_connection(server.getsockname()).close()
-        thread.join()
-
-
-def test_a_migration_whose_answer_is_lost_is_not_run_again(mute: tuple[str, list[bytes]]) -> None:
-    endpoint, requests = mute
-    with pytest.raises(HTTPClientError):
-        migrate(Cloud(load_environment("local", variables={}), {}, endpoint), "m")
-    assert [request.split()[1] for request in requests] == [b"/2015-03-31/functions/m/invocations?Qualifier=live"]
+FUNCTIONS = {"auth": "a", "migration": "m", "authorizer": "z"}
+OUTPUTS = {
+    "functions": FUNCTIONS,
+    "cognito_user_pool_id": "pool",
+    "api_url": "http://api",
+    "health_url": "http://h",
+    "alerts_topic_arn": "arn:topic",
+}
 
 
 class World:
-    """The parts `deploy` directs, the real migration and traffic among them, on a Lambda of three functions with a new version each."""
+    """The parts `deploy` directs; the migration, the moves and the ledger are real, on a Lambda of three functions."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, cloud: Cloud, directory: Path) -> None:
         self.done: list[str] = []
-        self.plan_file = out / "stacks/dev/release.tfplan"
+        self.plan_file = directory / "out/stacks/dev/release.tfplan"
         self.plan_file.parent.mkdir(parents=True)
-        self.client = Lambda({name: ["1", "2"] for name in "amz"}, dict.fromkeys("amz", "1"), answer({"applied": []}))
+        self.clock = FakeClock()
+        self.ledger = make_ledger(cloud, self.clock)
+        self.lambda_ = FakeLambda({name: {"1": b"one"} for name in FUNCTIONS.values()})
+        self.lambda_.answers = self.answer
+        self.topic = FakeTopic()
+        self.migration: dict[str, Any] = {"applied": [], "pending": [], "unknown": []}
+        self.checkout = zip_of(directory, b"two")
+        self.shown: dict[str, Any] = {"resource_changes": []}
+        self.environment = cloud.environment
+
+    def answer(self, function: str, qualifier: str, event: dict[str, Any]) -> dict[str, Any]:
+        assert function == "m"
+        if event.get("plan"):  # what every run begins with
+            self.done.append(f"migrate with version {self.lambda_.aliases['m']['version']}")
+        return self.migration
 
     def plan(self, file: Path) -> Plan:
         self.done.append("plan")
@@ -168,94 +64,141 @@ class World:
     def apply(self, plan: Plan) -> Apply:
         assert plan.file.exists()
         self.done.append("apply")
-        functions = {"auth": "a", "migration": "m", "authorizer": "z"}
-        return Apply(
-            counts=plan.counts, outputs={"functions": functions, "api_url": "http://api", "health_url": "http://h"}
-        )
+        for code in self.lambda_.code.values():
+            code["2"] = b"two"
+        if self.environment.release_strategy == "all_at_once":
+            for alias in self.lambda_.aliases.values():
+                alias["version"] = "2"
+        return Apply(counts=plan.counts, outputs=OUTPUTS)
 
     def step(self, name: str, result: Any = None) -> Any:
-        def record(*_: object) -> Any:
+        def record(*_: object, **__: object) -> Any:
             self.done.append(name)
             return result
 
         return record
 
-    def say(self, message: str) -> None:
-        if message.startswith(("Migrations", "Traffic")):
-            self.done.append(message)
-
-    def release(self, root: Root, strategy: str = "gradual", declined: bool = False) -> dict[str, Any]:
-        variables = {"DEV_ACCOUNT_ID": "123456789012"}
-        environment = load_environment("dev", variables=variables).model_copy(update={"release_strategy": strategy})
+    def deploy(self, root: Root, strategy: str = "gradual", declined: bool = False) -> dict[str, Any]:
+        self.environment = self.environment.model_copy(update={"release_strategy": strategy})
 
         def confirm(*_: object) -> None:
             self.done.append("confirm")
             if declined:
                 raise OperatorError("Not applied")
 
-        return deploy(Cloud(environment, {}), root, self.plan_file.parents[2], confirm)
+        settings = Settings(bake=10, interval=10)
+        return deploy(Cloud(self.environment, {}), root, self.plan_file.parents[2], confirm, settings)
+
+    @property
+    def moves(self) -> list[tuple[str, str]]:
+        return [(name, version) for name, version, weights in self.lambda_.updates if not weights]
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    world = World(tmp_path / "out")
-    stack = SimpleNamespace(init=world.step("init"), plan=world.plan, apply=world.apply)
+def world(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World(cloud, tmp_path)
+    stack = SimpleNamespace(
+        init=world.step("init"),
+        plan=world.plan,
+        apply=world.apply,
+        show=lambda _: world.shown,
+        directory=world.plan_file.parent,
+    )
+    watch = FakeWatch()
+    clients = {"lambda": world.lambda_, "sns": world.topic, "cloudwatch": watch, "logs": watch}
+    made = Cloud.client
+    monkeypatch.setattr(Cloud, "client", lambda self, name, *a, **k: clients.get(name) or made(self, name, *a, **k))
+
+    @contextmanager
+    def nobody(*_: object) -> Iterator[People]:
+        yield People("t.e30.s", "t.e30.s", {})
+
+    real = releases.Releaser
     replaced: dict[str, Any] = {
-        "synthesize": world.step("synthesize"),
-        "remove_stale_lock": world.step("lock"),
-        "Terraform": lambda *_: stack,
-        "terraform": lambda _: None,
-        "say": world.say,
+        "stack_of": lambda *_: stack,
+        "outputs_or_none": lambda _: OUTPUTS,
+        "Ledger": lambda _: world.ledger,
+        "Releaser": lambda *a: real(*a, sleep=world.clock.sleep, clock=world.clock),
+        "package": lambda _, services: dict.fromkeys(services, world.checkout),
         "publish": world.step("publish", ["index.html"]),
         "wait_until_healthy": world.step("health", SimpleNamespace(body={"status": "ok"})),
     }
     for name, value in replaced.items():
         monkeypatch.setattr(deployment, name, value)
-    monkeypatch.setattr(Cloud, "check_account", world.step("account"))
-    monkeypatch.setattr(Cloud, "client", lambda *_, **__: world.client)
+    monkeypatch.setattr(releases, "package", replaced["package"])
+    monkeypatch.setattr(releases, "people", nobody)
+    monkeypatch.setattr(releases, "load_suites", lambda: {"auth": Suite(service="auth")})
     return world
 
 
-PLANNED = ["account", "synthesize", "lock", "init", "plan", "confirm"]
-
-
-def test_a_gradual_release_migrates_with_the_new_code_before_any_other_traffic_moves(root: Root, world: World) -> None:
-    result = world.release(root)
-    assert world.done == [
-        *PLANNED,
-        "apply",
-        "Traffic: migration from version 1 to 2",
-        'Migrations: {"applied": []}',
-        "Traffic: authorizer from version 1 to 2",
-        "Traffic: auth from version 1 to 2",
-        "publish",
-        "health",
-    ]
+def test_a_gradual_deployment_migrates_with_the_new_code_before_any_other_traffic_moves(
+    root: Root, world: World
+) -> None:
+    result = world.deploy(root)
+    assert world.done == ["plan", "confirm", "apply", "migrate with version 2", "publish", "health"]
+    assert world.moves == [("m", "2"), ("z", "2"), ("a", "2")]
     assert [item["service"] for item in result["moved"]] == ["migration", "authorizer", "auth"]
+    assert ("a", "1", {"2": 0.1}) in world.lambda_.updates
     assert not world.plan_file.exists()
+    assert world.topic.subjects == ["dev: deploy started", "dev: deploy succeeded"]
+    assert "1 to add" in world.topic.told[0]["Message"]
+    assert [item["who"] for item in world.ledger.latest("#stage")]
 
 
-def test_where_the_apply_moves_the_traffic_nothing_else_does(root: Root, world: World) -> None:
-    result = world.release(root, "all_at_once")
-    said = ['Migrations: {"applied": []}', "Traffic: the apply moved it (all_at_once)"]
-    assert world.done == [*PLANNED, "apply", *said, "publish", "health"]
-    assert (world.client.moves, result["moved"]) == ([], [])
+def test_where_the_apply_moves_the_traffic_nothing_else_does_and_it_is_recorded(root: Root, world: World) -> None:
+    result = world.deploy(root, "all_at_once")
+    assert world.done == ["plan", "confirm", "apply", "migrate with version 2", "publish", "health"]
+    assert world.lambda_.updates == []
+    assert {(item["service"], item["to"]) for item in result["moved"]} == {(name, "2") for name in FUNCTIONS}
+    [record] = world.ledger.history("auth")
+    assert (record.kind, record.from_version, record.to_version, record.outcome) == ("apply", "1", "2", "promoted")
+
+
+def test_code_that_terraform_knows_nothing_of_is_put_right(root: Root, world: World) -> None:
+    """`deploy-function` gave auth other code: its package's name in the state is still the checkout's."""
+    world.lambda_.code["a"]["3"] = b"somebody's experiment"
+    world.deploy(root, "all_at_once")
+    assert world.moves == [("a", "4")]
+    assert world.lambda_.code["a"]["4"] == b"two"
+
+
+def test_weights_that_a_killed_release_left_are_settled_before_the_plan(root: Root, world: World) -> None:
+    world.lambda_.aliases["a"]["weights"] = {"0": 0.1}
+    with pytest.raises(OperatorError, match="Not applied"):
+        world.deploy(root, declined=True)
+    assert world.moves == [("a", "1")]
+
+
+def test_an_apply_and_a_release_exclude_each_other(root: Root, world: World) -> None:
+    with world.ledger.locked("release of auth", "ann"), pytest.raises(OperatorError, match="release of auth by ann"):
+        world.deploy(root)
+    assert world.done == []
+
+
+def test_an_apply_that_takes_away_what_the_live_version_uses_is_refused(root: Root, world: World) -> None:
+    gone = {"address": "aws_dynamodb_table.t", "type": "aws_dynamodb_table"}
+    world.shown = {"resource_changes": [{**gone, "change": {"actions": ["delete"], "before": {"name": "a-table-1"}}}]}
+    with pytest.raises(OperatorError, match=r"aws_dynamodb_table\.t: version 1 of auth names it in its settings"):
+        world.deploy(root)
+    assert world.done == ["plan"]
 
 
 def test_after_a_failed_migration_nothing_is_moved_or_published(root: Root, world: World) -> None:
-    world.client.answer = answer({"errorMessage": "no"}, FunctionError="Unhandled")
-    with pytest.raises(OperatorError, match="traffic stays where it is"):
-        world.release(root)
-    assert world.client.moves == ["m"]
-    assert world.done == [*PLANNED, "apply", "Traffic: migration from version 1 to 2"]
+    world.migration = {"errorMessage": "no"}
+    with pytest.raises(OperatorError, match="no\nTraffic stays where it is"):
+        world.deploy(root)
+    assert world.moves == [("m", "2")]
+    assert world.done == ["plan", "confirm", "apply", "migrate with version 2"]
+    assert world.topic.subjects[-1] == "dev: deploy failed"
 
 
 def test_a_declined_plan_is_not_applied_and_not_left(root: Root, world: World) -> None:
     with pytest.raises(OperatorError, match="Not applied"):
-        world.release(root, declined=True)
-    assert world.done == PLANNED
-    assert world.client.moves == []
+        world.deploy(root, declined=True)
+    assert world.done == ["plan", "confirm"]
+    assert world.moves == []
     assert not world.plan_file.exists()
+    assert world.topic.told == []
 
 
 @pytest.mark.parametrize(("arguments", "asked"), [([], True), (["--yes"], False)])
@@ -264,7 +207,7 @@ def test_what_a_plan_destroys_is_named_whether_asked_or_not(
 ) -> None:
     plan = Plan(Path("plan"), {"add": 1, "remove": 2}, {"aws_s3_bucket.b": "destroy", "aws_rds_cluster.a": "replace"})
 
-    def release(_cloud: object, _root: object, _out: object, confirm: Any) -> dict[str, str]:
+    def release(_cloud: object, _root: object, _out: object, confirm: Any, _settings: object) -> dict[str, str]:
         confirm(plan)
         return {"apiUrl": "http://api"}
 

@@ -87,10 +87,12 @@ def test_it_enforces_iam_and_listens_on_loopback_only(embedded: EmbeddedCloud) -
     assert addresses(embedded).aws.startswith(f"http://{LOOPBACK}:")
 
 
-@pytest.mark.parametrize("role", ["health", "catalog"])
-def test_the_database_has_the_roles_functions_connect_as(embedded: EmbeddedCloud, role: str) -> None:
-    connection = database(embedded, role)
-    assert connection.run("SELECT current_user::text") == [[role]]
+def test_the_databases_owner_has_the_rights_of_auroras_master_user(embedded: EmbeddedCloud) -> None:
+    """It makes roles, which is what migrations begin with, and is no superuser."""
+    connection = database(embedded, "multitask")
+    rights = connection.run("SELECT rolcreaterole, rolcreatedb, rolsuper FROM pg_roles WHERE rolname = current_user")
+    owned = connection.run("SELECT pg_get_userbyid(datdba)::text FROM pg_database WHERE datname = current_database()")
+    assert (rights, owned) == ([[True, True, False]], [["multitask"]])
     connection.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,6 +29,8 @@ class World:
         self.resets = 0
         self.killed = False
         self.healthy = True
+        self.supplied: list[dict[str, str]] = []
+        self.code: list[int] = []
 
     def apply(self) -> Apply:
         self.applies += 1
@@ -54,6 +57,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     )
     stack = SimpleNamespace(init=lambda: True, apply=world.apply)
     cloud = Cloud(load_environment("local", variables={}), {}, "http://aws")
+    monkeypatch.setattr(Cloud, "who", lambda _: "ann")
     replaced: dict[str, Any] = {
         "EmbeddedCloud": lambda _: embedded,
         "Terraform": lambda *_, **__: stack,
@@ -64,8 +68,11 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         "synthesize": lambda *_: None,
         "remove_stale_lock": lambda *_: None,
         "publish": lambda *_: [],
+        "Ledger": lambda _: SimpleNamespace(locked=lambda *_: nullcontext()),
+        "Releaser": lambda *_: SimpleNamespace(settle=lambda: None, serve_checkout=lambda: world.code.append(1)),
         "Secrets": lambda _: None,
-        "supply_provider_keys": lambda *_: None,
+        "provider_keys": lambda: {"gemini-api-key": "given"},
+        "supply_provider_keys": lambda _, keys: world.supplied.append(keys),
         "wait_until_healthy": world.wait_until_healthy,
     }
     for name, value in replaced.items():
@@ -89,6 +96,12 @@ def test_a_healthy_platform_is_written_down(root: Root, world: World) -> None:
         "stateBucket": "multitask-terraform-state",
         "outputs": OUTPUTS,
     }
+
+
+def test_given_keys_are_stored_each_time(root: Root, world: World) -> None:
+    up(root)
+    up(root)
+    assert world.supplied == [{"gemini-api-key": "given"}] * 2
 
 
 def test_an_unhealthy_platform_is_not(root: Root, world: World) -> None:

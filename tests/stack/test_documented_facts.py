@@ -151,4 +151,5 @@ def test_names_follow_the_documented_pattern(stack: Stack) -> None:
     }
     for type_, attribute in attributes.items():
         for block in stack.resources(type_).values():
-            assert block[attribute].endswith(f"-{stack.environment}"), block[attribute]
+            # SQS wants an ordered queue's name to end in .fifo.
+            assert block[attribute].removesuffix(".fifo").endswith(f"-{stack.environment}"), block[attribute]

@@ -20,7 +20,7 @@ from ops.review.plan import read_plan
 from ops.review.review import Review, review
 from ops.review.text import review_lines
 from ops.synthesized import Resource, Synthesized, read_synthesized
-from tests.ops.review.documents import Block, of_stack
+from tests.ops.review.documents import Block, large, of_stack
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -201,22 +201,7 @@ def test_the_file_names_nothing_to_load(file: Path) -> None:
 
 def test_a_plan_of_500_resources_takes_less_than_2_seconds(synthesized: Path) -> None:
     stack = read_synthesized(synthesized / "prod")
-    plan = of_stack(stack, {})
-    for number, item in enumerate([*plan["resource_changes"], *plan["resource_changes"][:100]]):
-        change = dict(item["change"])
-        before, after = dict(change["before"]), dict(change["after"])
-        actions = (["update"], ["create"], ["delete"], ["delete", "create"])[number % 4]
-        after["description"] = f"changed {number}"
-        if "policy" in after:
-            after["policy"] = after["policy"].replace("GetItem", "*")
-        change |= {
-            "actions": actions,
-            "before": None if actions == ["create"] else before,
-            "after": None if actions == ["delete"] else after,
-        }
-        plan["resource_changes"][number : number + 1] = [
-            {**item, "address": f"{item['address']}_{number}", "change": change}
-        ]
+    plan = large(stack)
     assert len(plan["resource_changes"]) >= 500
     begun = time.process_time()
     reviewed = review(read_plan(plan), "prod", stack, usage=load_usage("1m"))

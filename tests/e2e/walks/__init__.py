@@ -2,16 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 
-from tests.e2e.walks import ai, auth, authorizer, chat, delivery, health, post, profile, relay, statistics
+from tests.e2e.walks import (
+    ai,
+    auth,
+    authorizer,
+    catalog,
+    chat,
+    delivery,
+    health,
+    migration,
+    post,
+    profile,
+    relay,
+    statistics,
+)
 from tests.e2e.walks.world import Walk
 
 WALKS: Mapping[str, Sequence[Walk]] = {
     "ai": [ai.walk],
     "auth": [auth.walk],
     "authorizer": [authorizer.walk],
+    "catalog": [catalog.walk, catalog.sweep],
     "chat": [chat.walk],
     "delivery": [delivery.walk],
     "health": [health.walk],
+    "migration": [migration.walk],
     "post": [post.walk],
     "profile": [profile.walk],
     "relay": [relay.walk],

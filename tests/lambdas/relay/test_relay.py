@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from lambdas.common.consumer import Consume
 from lambdas.common.dynamodb import pack
-from lambdas.common.outbox import Outbox
+from lambdas.common.outbox import Outbox, StoredEvent
 from lambdas.relay import handler
 from lambdas.relay.bus import EventBridgeBus
 from lambdas.relay.outbox import DynamoOutbox, StoreBusyError
@@ -245,6 +245,16 @@ def test_what_a_busy_table_leaves_over_is_tried_again() -> None:
     with pytest.raises(StoreBusyError):
         DynamoOutbox(busy, "t").read(["a"])
     assert DynamoOutbox(busy, "t").remove(["a", "b"]) == ["b"]
+
+
+def test_why_a_whole_call_failed_is_told_by_its_code() -> None:
+    class Refusing:
+        def put_events(self, **_arguments: Any) -> Any:
+            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "PutEvents")
+
+    events: Any = Refusing()
+    stored = StoredEvent(event_id="post-1", event_type="PostLiked", detail="{}", stored_at=1)
+    assert EventBridgeBus(events, "b").publish([stored]) == {"post-1": "AccessDeniedException"}
 
 
 def test_nothing_to_publish_is_no_call() -> None:

@@ -55,3 +55,28 @@ def of_stack(stack: Synthesized, changed: Mapping[str, Block | None]) -> Block:
             for resource in stack.resources.values()
         )
     )
+
+
+def large(stack: Synthesized, least: int = 500) -> Block:
+    """A plan that does something to every resource of a stack, and to some of them again until there are enough."""
+    plan = of_stack(stack, {})
+    entries = plan["resource_changes"]
+    for number in range(max(least, len(entries))):
+        found = entries[number % len(stack.resources)]
+        before, after = (
+            found["change"]["before"] or found["change"]["after"],
+            dict(found["change"]["after"] or found["change"]["before"]),
+        )
+        after["description"] = f"changed {number}"
+        if "policy" in after:
+            after["policy"] = after["policy"].replace("GetItem", "*")
+        actions = (["update"], ["create"], ["delete"], ["delete", "create"])[number % 4]
+        change = {
+            **found["change"],
+            "actions": actions,
+            "before": None if actions == ["create"] else before,
+            "after": None if actions == ["delete"] else after,
+        }
+        made = {**found, "address": f"{found['address']}_{number}", "change": change}
+        entries[number : number + 1] = [made]
+    return plan

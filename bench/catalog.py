@@ -1,0 +1,134 @@
+"""The catalog's list and search, from the event to the answer, against the same SQL by the driver alone.
+
+    python -m bench.catalog [--listings 100000] [--calls 300]
+
+A PostgreSQL of its own is filled with listings. The service is the function's own: router, validation, logic, store. Stand-ins are the
+session, which it reads from DynamoDB, and the key of its cursors. The driver runs the very statement, with the same values, on
+a connection of its own, and gets the same rows. Both are called in turn, so that a slow moment hits both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import io
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import boto3
+
+from lambdas.catalog.handler import CatalogApi
+from lambdas.catalog.listings import ListingStore, Search, search_statement
+from lambdas.catalog.logic import CatalogService
+from lambdas.catalog.outbox import Events, Relay
+from lambdas.catalog.routes import ROUTES
+from lambdas.common.access import Authenticator, from_authorizer
+from lambdas.common.database import Database
+from lambdas.common.idempotency import Idempotency
+from lambdas.common.keys import KeyRing
+from lambdas.common.logs import Logger
+from lambdas.common.pagination import Cursors
+from lambdas.common.router import Router
+from lambdas.common.uploads import Uploads
+from tests.lambdas.support import FakeKeys, FakeSessions, caller, rest_event
+from tests.postgres import fill, migrate, running
+
+PAGE = 20
+CASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
+    "newest": ({}, {"sort": "newest"}),
+    "cheapest": ({"sort": "price"}, {"sort": "price"}),
+    "a category": ({"category": "phones"}, {"sort": "newest", "categories": ["phones"]}),
+    "search, rare word": ({"q": "rare"}, {"sort": "relevance", "q": "rare"}),
+    "search, common word": ({"q": "bike"}, {"sort": "relevance", "q": "bike"}),
+    "search, newest": ({"q": "bike", "sort": "newest"}, {"sort": "newest", "q": "bike"}),
+}
+"""A call's query, and the search it comes to."""
+
+FOREVER = 2**40
+
+
+def service(database: Database, logger: Logger) -> Router:
+    """The function's router, on this database."""
+
+    def nothing() -> Any:
+        raise AssertionError("no list needs this")
+
+    catalog = CatalogService(
+        store=ListingStore(database),
+        events=Events(logger),
+        relay=Relay(database, nothing, "bus", logger),
+        uploads=Uploads(nothing, "bucket", "catalog", types=(), limit=0),
+        cursors=Cursors(KeyRing(FakeKeys())),
+        image_url=lambda key: f"https://cdn.example/{key}",
+        logger=logger,
+    )
+    return Router(
+        ROUTES,
+        CatalogApi(catalog).operations(),
+        authenticator=Authenticator(from_authorizer, FakeSessions()),
+        logger=logger,
+        cors_origins=("*",),
+        idempotency=Idempotency(boto3.client("dynamodb", region_name="us-east-1"), "none"),
+    )
+
+
+def percentile(times: list[float], share: float) -> float:
+    return sorted(times)[min(len(times) - 1, int(len(times) * share))] * 1000
+
+
+def measure(first: Callable[[], object], second: Callable[[], object], calls: int) -> tuple[list[float], list[float]]:
+    """Seconds of each call of both, in turn, after some to warm up."""
+    times: tuple[list[float], list[float]] = ([], [])
+    gc.collect()
+    for number in range(calls + 20):
+        for call, into in zip((first, second), times, strict=True):
+            begun = time.perf_counter()
+            call()
+            if number >= 20:
+                into.append(time.perf_counter() - begun)
+    return times
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--listings", type=int, default=100_000, help="(default: 100000)")
+    parser.add_argument("--calls", type=int, default=300, help="of each kind (default: 300)")
+    arguments = parser.parse_args()
+    session = boto3.Session("test", "test", region_name="us-east-1")
+    who = caller("user", expires_at=FOREVER).to_context()
+    with running() as postgres, postgres.database() as name:
+        migrate(postgres, name)
+        fill(postgres, name, arguments.listings)
+        logger = Logger(service="bench", stream=io.StringIO())
+        router = service(Database(postgres.settings(name), session, logger), logger)
+        with closing(postgres.connect("catalog", name)) as driver:
+            driver.run("SET plan_cache_mode = force_custom_plan")
+            print(f"{'milliseconds':<22}{'p50':>16}{'p99':>16}{'of the driver':>20}")
+            shares = []
+            for label, (query, search) in CASES.items():
+                event = rest_event("GET", "/v1/catalog/listings", query=query, authorizer=who)
+                sql, values = search_statement(Search(limit=PAGE + 1, **search))
+                assert router(event, None)["statusCode"] == 200
+
+                def served(event: dict[str, Any] = event) -> object:
+                    return router(event, None)
+
+                def alone(sql: str = sql, values: dict[str, Any] = values) -> object:
+                    return driver.run(sql, **values)
+
+                ours, drivers = measure(served, alone, arguments.calls)
+                p50, p99 = ((percentile(ours, share), percentile(drivers, share)) for share in (0.5, 0.99))
+                shares.append(p50[0] / p50[1])
+                print(
+                    f"{label:<22}{p50[0]:>8.2f}/{p50[1]:<7.2f}{p99[0]:>8.2f}/{p99[1]:<7.2f}"
+                    f"{p50[0] / p50[1]:>10.2f}{p99[0] / p99[1]:>10.2f}"
+                )
+            print(f"median share at p50: {statistics.median(shares):.2f}")
+
+
+if __name__ == "__main__":
+    main()

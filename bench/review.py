@@ -1,0 +1,60 @@
+"""The review of a plan of 500 resources, in every format.
+
+    python -m bench.review [--runs 5]
+
+The plan is made from production's stack, without Terraform: every resource of it is created, changed, replaced or destroyed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ops.cost.usage import load_usage
+from ops.review.document import review_document
+from ops.review.html import review_html
+from ops.review.markdown import review_markdown
+from ops.review.plan import read_plan
+from ops.review.review import review
+from ops.review.text import review_lines
+from ops.synth import synthesize
+from ops.synthesized import read_synthesized
+from tests.ops.review.documents import large
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5, help="(default: 5)")
+    runs: int = parser.parse_args().runs
+
+    with tempfile.TemporaryDirectory() as directory:
+        synthesize(["prod"], Path(directory), {})
+        stack = read_synthesized(Path(directory) / "stacks" / "prod")
+    document = large(stack)
+    reviewed = review(read_plan(document), "prod", stack, usage=load_usage("1m"))
+    ways: dict[str, Callable[[], object]] = {
+        "review and cost": lambda: review(read_plan(document), "prod", stack, usage=load_usage("1m")),
+        "text": lambda: [line.plain for line in review_lines(reviewed)],
+        "markdown": lambda: review_markdown(reviewed),
+        "json": lambda: json.dumps(review_document(reviewed)),
+        "html, with the picture": lambda: review_html(reviewed, stack),
+    }
+    measured: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(runs):
+        for name, work in ways.items():
+            begun = time.perf_counter()
+            work()
+            measured[name].append(time.perf_counter() - begun)
+    print(f"{len(document['resource_changes'])} resources, {len(reviewed.changes)} changes (medians of {runs} runs)")
+    for name, seconds in measured.items():
+        print(f"{name:<24} {statistics.median(seconds):.3f} s")
+
+
+if __name__ == "__main__":
+    main()

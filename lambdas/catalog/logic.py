@@ -1,0 +1,439 @@
+"""What the catalog does: it knows listings, categories and their rules, and neither HTTP nor AWS."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from msgspec import UNSET, UnsetType, structs
+
+from lambdas.catalog.currencies import CURRENCIES
+from lambdas.catalog.listings import (
+    AlreadyRatedError,
+    Category,
+    Changes,
+    Found,
+    Listing,
+    NewListing,
+    Rated,
+    Search,
+    UnknownCategoryError,
+)
+from lambdas.catalog.models import (
+    CategoryView,
+    CreateListing,
+    ListingQuery,
+    ListingView,
+    Price,
+    RatingView,
+    UpdateListing,
+)
+from lambdas.catalog.outbox import NewEvent
+from lambdas.common.caller import Caller
+from lambdas.common.clock import new_id, timestamp
+from lambdas.common.logs import Logger
+from lambdas.common.pagination import Cursors, PageQuery
+from lambdas.common.preconditions import IfMatch
+from lambdas.common.problems import FieldError, Problem
+from lambdas.common.uploads import ImageUpload, SignedUpload, StoredObject
+
+IMAGES = "images/catalog/"
+"""Where images are served from, in their bucket."""
+
+TREE_MAX_AGE = 60.0
+"""Seconds that the shape of the category tree is remembered: migrations alone change it."""
+
+_TRANSITIONS: Mapping[str, frozenset[str]] = {
+    "active": frozenset({"reserved", "sold", "removed"}),
+    "reserved": frozenset({"active", "sold", "removed"}),
+    # A sale is final: the seller has been told, and whoever bought it will rate it.
+    "sold": frozenset({"removed"}),
+    "removed": frozenset(),
+}
+_ID_LENGTH = 32
+_ATTEMPTS = 3
+
+
+class _ChangedMeanwhileError(Exception):
+    """Another request has changed the listing since it was read."""
+
+
+class Store(Protocol):
+    """The catalog's data, as the logic uses it."""
+
+    def find(self, listing_id: str) -> Listing | None: ...
+
+    def search(self, search: Search) -> list[Found]: ...
+
+    def categories(self) -> list[Category]: ...
+
+    def wishlist(self, user_id: str, limit: int, after: tuple[int, str] | None) -> list[Found]: ...
+
+    def add(self, new: NewListing, events: Sequence[NewEvent]) -> Listing: ...
+
+    def change(self, listing: Listing, changes: Changes, events: Sequence[NewEvent]) -> Listing | None: ...
+
+    def rate(
+        self, listing_id: str, user_id: str, stars: int, comment: str | None, events: Sequence[NewEvent]
+    ) -> Rated | None: ...
+
+    def wish(self, user_id: str, listing_id: str) -> bool: ...
+
+    def unwish(self, user_id: str, listing_id: str) -> None: ...
+
+    def inquire(
+        self, inquiry_id: str, listing_id: str, sender_id: str, message: str, events: Sequence[NewEvent]
+    ) -> None: ...
+
+
+class EventMaker(Protocol):
+    def make(self, event_type: str, *, actor_id: str, data: Mapping[str, Any]) -> NewEvent: ...
+
+
+class Relays(Protocol):
+    def after_a_change(self) -> None: ...
+
+
+class ImageUploads(Protocol):
+    """Uploads of listings' images."""
+
+    def sign(self, user_id: str, content_type: str, content_length: int) -> SignedUpload: ...
+
+    def use_all(self, user_id: str, keys: Sequence[str], target_prefix: str, *, field: str) -> list[StoredObject]: ...
+
+    def remove(self, key: str) -> None: ...
+
+
+class CatalogService:
+    """Each method is one call of the API. All raise Problem as the API contract says."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        events: EventMaker,
+        relay: Relays,
+        uploads: ImageUploads,
+        cursors: Cursors,
+        image_url: Callable[[str], str],
+        logger: Logger,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`image_url` gives the address of an image by its key."""
+        self._store = store
+        self._events = events
+        self._relay = relay
+        self._uploads = uploads
+        self._cursors = cursors
+        self._image_url = image_url
+        self._logger = logger
+        self._monotonic = monotonic
+        self._subtrees: Mapping[str, list[str]] = {}
+        self._subtrees_read_at = float("-inf")
+
+    def search(self, caller: Caller, query: ListingQuery) -> dict[str, Any]:
+        """A page of active listings; a seller's own list has the reserved and the sold ones too."""
+        sort = query.sort or ("relevance" if query.q else "newest")
+        wrong = []
+        if sort == "relevance" and query.q is None:
+            wrong.append(FieldError("sort", "is relevance, which needs q"))
+        if query.min_price is not None and query.max_price is not None and query.min_price > query.max_price:
+            wrong.append(FieldError("maxPrice", "must not be below minPrice"))
+        categories = None
+        if query.category is not None:
+            categories = self._subtree(query.category)
+            if categories is None:
+                wrong.append(_unknown_category())
+        if wrong:
+            raise Problem.invalid(wrong)
+        # Own lists show more: a cursor of one is none of the other.
+        own = query.seller_id is not None and query.seller_id == caller.user_id
+        scope = "catalog/listings/own" if own else "catalog/listings"
+        after = self._cursors.position(query, scope)
+        found = self._store.search(
+            Search(
+                sort=sort,
+                limit=query.limit + 1,
+                q=query.q,
+                categories=categories,
+                min_price=query.min_price,
+                max_price=query.max_price,
+                seller_id=query.seller_id,
+                own=own,
+                after=after and (after[0], after[1]),
+            )
+        )
+        return self._page(found, query, scope)
+
+    def get(self, listing_id: str) -> ListingView:
+        return self._view(self._find(listing_id))
+
+    def create(self, caller: Caller, body: CreateListing) -> ListingView:
+        self._check(body.price, body.category)
+        listing_id = new_id()
+        event = self._event("ListingCreated", caller, listing_id, caller.user_id, category=body.category)
+        with self._images(caller, body.images, {}) as images, _category_known():
+            listing = self._store.add(
+                NewListing(
+                    listing_id=listing_id,
+                    seller_id=caller.user_id,
+                    title=body.title,
+                    description=body.description,
+                    price_amount=body.price.amount,
+                    price_currency=body.price.currency,
+                    category=body.category,
+                    tags=body.tags,
+                    images=images,
+                    condition=body.condition,
+                ),
+                [event],
+            )
+        self._relay.after_a_change()
+        return self._view(listing)
+
+    def update(self, caller: Caller, listing_id: str, if_match: IfMatch, body: UpdateListing) -> ListingView:
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._update(caller, listing_id, if_match, body)
+            except _ChangedMeanwhileError:
+                continue  # which If-Match then refuses, where there is one
+        raise Problem.conflict("The listing is being changed by others: repeat the request.", "busy", retry_after=1)
+
+    def _update(self, caller: Caller, listing_id: str, if_match: IfMatch, body: UpdateListing) -> ListingView:
+        listing = self._own(caller, listing_id)
+        if_match.check(listing.version)
+        self._check(body.price, body.category)
+        status = listing.status if body.status is UNSET else body.status
+        if status != listing.status and status not in _TRANSITIONS[listing.status]:
+            raise Problem.conflict(f"A listing that is {listing.status} cannot become {status}.", "status_transition")
+        kept = {self._image_url(key): key for key in listing.images}
+        wanted = [] if body.images is UNSET else body.images
+        with self._images(caller, wanted, kept) as keys, _category_known():
+            images = UNSET if body.images is UNSET else keys
+            changes = _changes(listing, body, images)
+            if not any(value is not UNSET for value in structs.asdict(changes).values()):
+                return self._view(listing)
+            changed = self._store.change(listing, changes, self._told(caller, listing, changes))
+            if changed is None:
+                raise _ChangedMeanwhileError
+        left = set(listing.images) - set(() if changed.status == "removed" else changed.images)
+        self._remove_images(sorted(left))
+        self._relay.after_a_change()
+        return self._view(changed)
+
+    def delete(self, caller: Caller, listing_id: str, if_match: IfMatch) -> None:
+        self.update(caller, listing_id, if_match, UpdateListing(status="removed"))
+
+    def sign_upload(self, caller: Caller, body: ImageUpload) -> SignedUpload:
+        return self._uploads.sign(caller.user_id, body.content_type, body.content_length)
+
+    def categories(self) -> list[CategoryView]:
+        """The category tree."""
+        found = self._store.categories()
+        children = _children(found)
+
+        def view(category: Category) -> CategoryView:
+            below = [view(child) for child in children.get(category.slug, ())]
+            return CategoryView(
+                slug=category.slug,
+                name=category.name,
+                parent=category.parent,
+                count=category.listings + sum(child.count for child in below),
+                children=below,
+            )
+
+        return [view(category) for category in children.get(None, ())]
+
+    def wishlist(self, caller: Caller, query: PageQuery) -> dict[str, Any]:
+        scope = f"catalog/wishlist/{caller.user_id}"
+        after = self._cursors.position(query, scope)
+        found = self._store.wishlist(caller.user_id, query.limit + 1, after and (after[0], after[1]))
+        return self._page(found, query, scope)
+
+    def wish(self, caller: Caller, listing_id: str) -> None:
+        if not (_is_id(listing_id) and self._store.wish(caller.user_id, listing_id)):
+            raise _no_listing()
+
+    def unwish(self, caller: Caller, listing_id: str) -> None:
+        """What is not wished for need not be taken off the list."""
+        if _is_id(listing_id):
+            self._store.unwish(caller.user_id, listing_id)
+
+    def rate(self, caller: Caller, listing_id: str, stars: int, comment: str | None) -> RatingView:
+        listing = self._find(listing_id)
+        if listing.seller_id == caller.user_id:
+            raise Problem.forbidden("Nobody rates a listing of their own.", "own_listing")
+        event = self._event("ListingRated", caller, listing_id, listing.seller_id, stars=stars)
+        try:
+            rated = self._store.rate(listing_id, caller.user_id, stars, comment, [event])
+        except AlreadyRatedError:
+            raise Problem.conflict("You have rated this listing already.", "already_rated") from None
+        if rated is None:
+            raise _no_listing()
+        self._relay.after_a_change()
+        average = _average(rated.listing)
+        assert average is not None
+        return RatingView(
+            listing_id=listing_id,
+            user_id=caller.user_id,
+            stars=stars,
+            comment=comment,
+            created_at=timestamp(rated.rated_at / 1000),
+            rating_average=average,
+            rating_count=rated.listing.rating_count,
+        )
+
+    def contact(self, caller: Caller, listing_id: str, message: str) -> None:
+        """Keeps the message, and tells the seller that there is one."""
+        listing = self._find(listing_id)
+        if listing.seller_id == caller.user_id:
+            raise Problem.forbidden("This listing is your own.", "own_listing")
+        inquiry_id = new_id()
+        event = self._event("SellerContacted", caller, listing_id, listing.seller_id, inquiryId=inquiry_id)
+        self._store.inquire(inquiry_id, listing_id, caller.user_id, message, [event])
+        self._relay.after_a_change()
+
+    def _find(self, listing_id: str) -> Listing:
+        listing = self._store.find(listing_id) if _is_id(listing_id) else None
+        if listing is None:
+            raise _no_listing()
+        return listing
+
+    def _own(self, caller: Caller, listing_id: str) -> Listing:
+        listing = self._find(listing_id)
+        if listing.seller_id != caller.user_id:
+            raise Problem.forbidden("Only the seller changes a listing.", "not_the_seller")
+        return listing
+
+    def _check(self, price: Price | UnsetType, category: str | UnsetType) -> None:
+        """What types cannot say of a listing's fields."""
+        wrong = []
+        if price is not UNSET and price.currency not in CURRENCIES:
+            wrong.append(FieldError("price.currency", "must be a currency code of ISO 4217"))
+        if category is not UNSET and self._subtree(category) is None:
+            wrong.append(_unknown_category())
+        if wrong:
+            raise Problem.invalid(wrong)
+
+    def _subtree(self, slug: str) -> list[str] | None:
+        """A category and all below it; None: there is none of that name."""
+        if self._monotonic() - self._subtrees_read_at >= TREE_MAX_AGE:
+            found = self._store.categories()
+            children = _children(found)
+
+            def below(slug: str) -> list[str]:
+                return [slug, *(name for child in children.get(slug, ()) for name in below(child.slug))]
+
+            self._subtrees = {category.slug: below(category.slug) for category in found}
+            self._subtrees_read_at = self._monotonic()
+        return self._subtrees.get(slug)
+
+    @contextmanager
+    def _images(self, caller: Caller, wanted: Sequence[str], kept: Mapping[str, str]) -> Iterator[list[str]]:
+        """The keys of a listing's images: those it has, which are named by their addresses, and uploads, brought to where they are
+        served, and taken away again where what follows fails."""
+        uploads = [image for image in wanted if image not in kept]
+        stored = self._uploads.use_all(caller.user_id, uploads, IMAGES, field="images") if uploads else []
+        keys = dict(zip(uploads, (image.key for image in stored), strict=True))
+        try:
+            yield [kept.get(image) or keys[image] for image in wanted]
+        except Exception:
+            self._remove_images(list(keys.values()))
+            raise
+
+    def _remove_images(self, keys: Sequence[str]) -> None:
+        """An image that stays behind is no reason to fail: nothing refers to it any more."""
+        for key in keys:
+            try:
+                self._uploads.remove(key)
+            except Exception:
+                self._logger.exception("image not removed", key=key)
+
+    def _told(self, caller: Caller, listing: Listing, changes: Changes) -> list[NewEvent]:
+        names = sorted(name for name, value in structs.asdict(changes).items() if value is not UNSET)
+        fields = sorted({name.removesuffix("_amount").removesuffix("_currency") for name in names})
+        status = listing.status if changes.status is UNSET else changes.status
+        about = (caller, listing.listing_id, listing.seller_id)
+        told = [self._event("ListingUpdated", *about, changed=fields, status=status)]
+        if changes.status == "sold":
+            told.append(self._event("ListingSold", *about))
+        return told
+
+    def _event(self, event_type: str, caller: Caller, listing_id: str, seller_id: str, **more: Any) -> NewEvent:
+        data = {"listingId": listing_id, "sellerId": seller_id, **more}
+        return self._events.make(event_type, actor_id=caller.user_id, data=data)
+
+    def _page(self, found: Sequence[Found], query: PageQuery, scope: str) -> dict[str, Any]:
+        """`found` is one more than the page holds, if there is more."""
+        page = found[: query.limit]
+        position = page[-1].position if len(found) > query.limit else None
+        return self._cursors.page([self._view(item.listing) for item in page], query, scope, position)
+
+    def _view(self, listing: Listing) -> ListingView:
+        return ListingView(
+            listing_id=listing.listing_id,
+            seller_id=listing.seller_id,
+            title=listing.title,
+            description=listing.description,
+            price=Price(amount=listing.price_amount, currency=listing.price_currency),
+            category=listing.category,
+            tags=listing.tags,
+            images=[self._image_url(key) for key in listing.images],
+            condition=listing.condition,
+            status=listing.status,  # type: ignore[arg-type] # the table's constraint says which there are
+            rating_average=_average(listing),
+            rating_count=listing.rating_count,
+            created_at=timestamp(listing.created_at / 1000),
+            updated_at=timestamp(listing.updated_at / 1000),
+            version=listing.version,
+        )
+
+
+def _changes(listing: Listing, body: UpdateListing, images: list[str] | UnsetType) -> Changes:
+    """The columns that get another value than they have."""
+    price = body.price
+    wanted: dict[str, Any] = {
+        "title": body.title,
+        "description": body.description,
+        "price_amount": price if price is UNSET else price.amount,
+        "price_currency": price if price is UNSET else price.currency,
+        "category": body.category,
+        "tags": body.tags,
+        "images": images,
+        "condition": body.condition,
+        "status": body.status,
+    }
+    return Changes(**{name: value for name, value in wanted.items() if value != getattr(listing, name)})
+
+
+def _average(listing: Listing) -> float | None:
+    return round(listing.rating_sum / listing.rating_count, 2) if listing.rating_count else None
+
+
+def _children(categories: Sequence[Category]) -> dict[str | None, list[Category]]:
+    children: dict[str | None, list[Category]] = {}
+    for category in categories:
+        children.setdefault(category.parent, []).append(category)
+    return children
+
+
+@contextmanager
+def _category_known() -> Iterator[None]:
+    """A category that went since the tree was read."""
+    try:
+        yield
+    except UnknownCategoryError:
+        raise Problem.invalid([_unknown_category()]) from None
+
+
+def _unknown_category() -> FieldError:
+    return FieldError("category", "must be the slug of a category")
+
+
+def _is_id(listing_id: str) -> bool:
+    return len(listing_id) == _ID_LENGTH and set(listing_id) <= set("0123456789abcdef")
+
+
+def _no_listing() -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, "listing_not_found", "There is no such listing.")

@@ -1,0 +1,204 @@
+"""Brings the schema up to date, one migration in one transaction at a time."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
+
+from lambdas.common.database import sqlstate
+from lambdas.migration.files import Migration, MigrationError, Statement
+
+if TYPE_CHECKING:
+    import pg8000.native
+
+OWNER = "migration"
+"""The role that migrations run as, except for the first, which makes it: it owns the schema, and has no rights beyond."""
+
+LOCK = 7_001_502_418
+"""The advisory lock of whoever migrates this database; any number that nothing else uses."""
+
+LOCK_TIMEOUT = 5
+"""Seconds a migration's statement waits for a table that is in use. Queries queue up behind it meanwhile: better to fail."""
+
+MARGIN = 5.0
+"""Seconds of the function's time that are left when its statements are ended, to roll back and to answer."""
+
+_LOCK_NOT_AVAILABLE = "55P03"
+
+_BOOKKEEPING = (
+    "CREATE SCHEMA IF NOT EXISTS migration",
+    """CREATE TABLE IF NOT EXISTS migration.applied (
+        migration_id text PRIMARY KEY,
+        checksum text NOT NULL,
+        applied_by text NOT NULL,
+        duration_ms integer NOT NULL,
+        applied_at timestamptz NOT NULL DEFAULT now()
+    )""",
+)
+_APPLIED = """
+SELECT migration_id, checksum, applied_by, duration_ms, applied_at FROM migration.applied ORDER BY migration_id
+"""
+
+
+class Applied(Struct, frozen=True):
+    """A migration that is part of the schema."""
+
+    migration_id: str
+    checksum: str
+    applied_by: str
+    duration_ms: int
+    applied_at: datetime
+
+
+class Result(Struct, frozen=True, rename="camel"):
+    """What a run did (`applied`), what is still to do, and which migrations the schema has that this version does not know."""
+
+    applied: tuple[str, ...]
+    pending: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
+
+
+class Record(Protocol):
+    """The documented account of what was done, outside the database."""
+
+    def applied(self, migration: Applied) -> None: ...
+
+    def failed(self, migration: Migration, by: str, reason: str) -> None: ...
+
+
+class Migrator:
+    """Migrates one database.
+
+    The table `migration.applied` is the truth of what the schema is: its row is written in the transaction of the migration itself.
+    The record follows: each run tells it everything that is applied, so that it learns whatever a crash has kept from it, or it has lost.
+    """
+
+    def __init__(
+        self,
+        connection: "pg8000.native.Connection",
+        migrations: Sequence[Migration],
+        record: Record,
+        *,
+        by: str,
+        remaining: Callable[[], float],
+    ) -> None:
+        """`by` is who asked for it; `remaining` gives the seconds that the function still has."""
+        self._connection = connection
+        self._migrations = migrations
+        self._record = record
+        self._by = by
+        self._remaining = remaining
+
+    def plan(self) -> Result:
+        """What `migrate` would do. Waits for nobody and changes nothing.
+
+        Raises:
+            MigrationError: `migrate` would refuse.
+        """
+        [[made]] = self._connection.run("SELECT to_regclass('migration.applied') IS NOT NULL")
+        return self._compare(self._applied() if made else [], ())
+
+    def migrate(self, limit: int | None = None) -> Result:
+        """Applies what is pending, `limit` migrations at most; waits while another one migrates.
+
+        Raises:
+            MigrationError: a migration failed, and left the schema as it was before it; or the files are not those that were applied;
+                or another one took too long.
+        """
+        self._wait_for_others()
+        for statement in _BOOKKEEPING:
+            self._connection.run(statement)
+        before = self._applied()
+        for row in before:
+            self._record.applied(row)
+        pending = set(self._compare(before, ()).pending)
+        due = [migration for migration in self._migrations if migration.id in pending][:limit]
+        done = []
+        for migration in due:
+            self._record.applied(self._apply(migration))
+            done.append(migration.id)
+        return self._compare(self._applied(), tuple(done))
+
+    def _wait_for_others(self) -> None:
+        seconds = max(self._remaining() - 2 * MARGIN, 1.0)
+        self._connection.run(f"SET lock_timeout = {round(seconds * 1000)}")
+        try:
+            # Of the session, so that it ends with the connection however that ends.
+            self._connection.run(f"SELECT pg_advisory_lock({LOCK})")
+        except Exception as error:
+            if sqlstate(error) == _LOCK_NOT_AVAILABLE:
+                reason = f"another migration has run for the {seconds:.0f} s that could be waited: repeat it later"
+                raise MigrationError(reason) from error
+            raise
+
+    def _applied(self) -> list[Applied]:
+        return [Applied(*row) for row in self._connection.run(_APPLIED)]
+
+    def _compare(self, applied: Sequence[Applied], done: tuple[str, ...]) -> Result:
+        known = {migration.id: migration for migration in self._migrations}
+        ours = [row for row in applied if row.migration_id in known]
+        for row in ours:
+            if row.checksum != known[row.migration_id].checksum:
+                raise MigrationError(
+                    f"{row.migration_id}.sql: it was applied at {row.applied_at:%Y-%m-%d %H:%M} by {row.applied_by} and has been "
+                    "changed since: give it its old content back, and write the change as a new migration"
+                )
+        newest = max(known, default="")
+        lost = [row.migration_id for row in applied if row.migration_id not in known and row.migration_id < newest]
+        if lost:
+            raise MigrationError(
+                f"{lost[0]}.sql: it was applied, and this version does not have it: bring the file back"
+            )
+        latest = max((row.migration_id for row in applied), default="")
+        names = {row.migration_id for row in ours}
+        pending = tuple(migration.id for migration in self._migrations if migration.id not in names)
+        late = [migration_id for migration_id in pending if migration_id < latest]
+        if late:
+            raise MigrationError(f"{late[0]}.sql: {latest} has been applied before it: give it a number after that")
+        # An older version of the program, brought back by whoever rolls back: the newer schema serves it.
+        unknown = tuple(row.migration_id for row in applied if row.migration_id not in known)
+        return Result(done, pending, unknown)
+
+    def _apply(self, migration: Migration) -> Applied:
+        begun = time.perf_counter()
+        self._connection.run("BEGIN")
+        try:
+            for name, seconds in (("statement", self._remaining() - MARGIN), ("lock", LOCK_TIMEOUT)):
+                self._connection.run(f"SET LOCAL {name}_timeout = {round(max(seconds, 0.001) * 1000)}")
+            if migration is not self._migrations[0]:
+                self._connection.run(f"SET LOCAL ROLE {OWNER}")
+            for statement in migration.statements:
+                self._execute(migration, statement)
+            self._connection.run("RESET ROLE")
+            [row] = self._connection.run(
+                "INSERT INTO migration.applied (migration_id, checksum, applied_by, duration_ms) "
+                "VALUES (:id, :checksum, :by, :duration) "
+                "RETURNING migration_id, checksum, applied_by, duration_ms, applied_at",
+                id=migration.id,
+                checksum=migration.checksum,
+                by=self._by,
+                duration=round((time.perf_counter() - begun) * 1000),
+            )
+            self._connection.run("COMMIT")
+        except BaseException as error:
+            with suppress(Exception):  # a connection that has died has rolled back
+                self._connection.run("ROLLBACK")
+            if isinstance(error, MigrationError):
+                self._record.failed(migration, self._by, str(error))
+            raise
+        self._connection.run("RESET ALL")  # what a file may have set for its session
+        return Applied(*row)
+
+    def _execute(self, migration: Migration, statement: Statement) -> None:
+        try:
+            self._connection.run(statement.sql)
+        except Exception as error:
+            fields: dict[str, Any] = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+            # P counts characters of the statement from 1; errors of what a statement does have none.
+            position = int(fields.get("P", 1))
+            line = statement.line + statement.sql.count("\n", 0, position - 1)
+            reason = fields.get("M", type(error).__name__)
+            raise MigrationError(f"{migration.file}, line {line}: {reason}") from error

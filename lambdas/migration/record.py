@@ -1,0 +1,44 @@
+"""The documented record of migrations, in DynamoDB."""
+
+from typing import TYPE_CHECKING
+
+from lambdas.common.clock import SYSTEM_CLOCK, Clock, timestamp
+from lambdas.common.dynamodb import pack
+from lambdas.migration.files import Migration
+from lambdas.migration.migrator import Applied
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+class DynamoRecord:
+    """One item for each migration: what became of it, its checksum, who asked for it, when, and how long it took."""
+
+    def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._clock = clock
+
+    def applied(self, migration: Applied) -> None:
+        """Replaces whatever was known of it, so that it may be told twice."""
+        self._put(
+            migration_id=migration.migration_id,
+            status="applied",
+            checksum=migration.checksum,
+            applied_by=migration.applied_by,
+            applied_at=timestamp(migration.applied_at.timestamp()),
+            duration_ms=migration.duration_ms,
+        )
+
+    def failed(self, migration: Migration, by: str, reason: str) -> None:
+        self._put(
+            migration_id=migration.id,
+            status="failed",
+            checksum=migration.checksum,
+            failed_by=by,
+            failed_at=timestamp(self._clock()),
+            reason=reason,
+        )
+
+    def _put(self, **values: str | int) -> None:
+        self._dynamodb.put_item(TableName=self._table, Item=pack(values))

@@ -1,0 +1,151 @@
+"""Backups beside those that a service keeps of itself: daily exports of the tables to the backups bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cdktf_cdktf_provider_aws.iam_role import IamRole
+from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
+from cdktf_cdktf_provider_aws.scheduler_schedule import (
+    SchedulerSchedule,
+    SchedulerScheduleFlexibleTimeWindow,
+    SchedulerScheduleTarget,
+    SchedulerScheduleTargetDeadLetterConfig,
+    SchedulerScheduleTargetRetryPolicy,
+)
+from constructs import Construct
+
+from environments import Environment
+from modules.base.bucket import Bucket
+from modules.base.document import json_document
+from modules.base.naming import Names, service_tag
+from modules.base.policy import Statement, policy_document, trust_policy
+from modules.base.queue import DeadLetterQueue
+from modules.base.table import Table
+
+SERVICE = "platform"
+EXPORTS = "dynamodb/"
+"""Where exports lie in their bucket, each table's below its name."""
+EVERY_DAY = "cron(0 3 * * ? *)"
+"""At night in the Americas and in Europe (UTC)."""
+WINDOW_MINUTES = 60
+"""Within which each export starts, so that not all do at once."""
+EXPORT = "arn:aws:scheduler:::aws-sdk:dynamodb:exportTableToPointInTime"
+"""The universal target: Scheduler calls DynamoDB itself, and no function is needed for it."""
+RETRY_SECONDS = 3600
+RETRY_ATTEMPTS = 10
+"""A table has one export at a time, which takes minutes; what an hour does not mend, somebody has to look at."""
+
+
+class Backups(Construct):
+    """One schedule for each table that has point-in-time recovery, which is what exports are made from.
+
+    Args:
+        environment: the environment.
+        names: of the environment.
+        tables: what is exported, by name without environment: `auth-sessions`.
+        bucket: receives the exports.
+        kms_key_arn: encrypts the queue of exports that could not be started.
+        alerts_topic_arn: hears of those.
+
+    Attributes:
+        queues: queue names by what they are.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        environment: Environment,
+        names: Names,
+        tables: Mapping[str, Table],
+        bucket: Bucket,
+        kms_key_arn: str,
+        alerts_topic_arn: str,
+    ) -> None:
+        super().__init__(scope, id_)
+        failed = DeadLetterQueue(
+            self,
+            "failed",
+            names=names,
+            service=SERVICE,
+            resource="exports",
+            kms_key_arn=kms_key_arn,
+            alerts_topic_arn=alerts_topic_arn,
+            cause="exports of tables that could not be started",
+            tls_only=environment.capabilities.queue_tls_policy,
+        )
+        self.queues = {"exports-dlq": failed.name}
+        role = IamRole(
+            self,
+            "role",
+            name=names.of(SERVICE, "exports-role"),
+            assume_role_policy=trust_policy(
+                "scheduler.amazonaws.com",
+                # Nobody else's schedule may use the role.
+                conditions={"StringEquals": {"aws:SourceAccount": environment.account_id}},
+            ),
+            tags=service_tag(SERVICE),
+        )
+        policy = IamRolePolicy(
+            self,
+            "policy",
+            name=names.of(SERVICE, "exports-policy"),
+            role=role.name,
+            policy=policy_document(
+                [
+                    Statement(
+                        sid="Export",
+                        actions=["dynamodb:ExportTableToPointInTime"],
+                        resources=[table.arn for table in tables.values()],
+                    ),
+                    # DynamoDB writes the export with the rights of whoever has asked for it.
+                    Statement(
+                        sid="Write",
+                        actions=["s3:PutObject", "s3:AbortMultipartUpload"],
+                        resources=[f"{bucket.arn}/{EXPORTS}*"],
+                    ),
+                    Statement(sid="Failed", actions=["sqs:SendMessage"], resources=[failed.arn]),
+                    Statement(
+                        sid="EncryptFailed",
+                        actions=["kms:Decrypt", "kms:GenerateDataKey"],
+                        resources=[kms_key_arn],
+                        conditions={"StringEquals": {"kms:ViaService": f"sqs.{environment.region}.amazonaws.com"}},
+                    ),
+                ]
+            ),
+        )
+        for key, table in tables.items():
+            service, _, resource = key.partition("-")
+            SchedulerSchedule(
+                self,
+                key,
+                name=names.of(service, f"{resource}-export-schedule"),
+                description=f"Exports {key} every day",
+                schedule_expression=EVERY_DAY,
+                flexible_time_window=SchedulerScheduleFlexibleTimeWindow(
+                    mode="FLEXIBLE", maximum_window_in_minutes=WINDOW_MINUTES
+                ),
+                target=SchedulerScheduleTarget(
+                    arn=EXPORT,
+                    role_arn=role.arn,
+                    input=json_document(
+                        {
+                            "TableArn": table.arn,
+                            "S3Bucket": bucket.name,
+                            "S3BucketOwner": environment.account_id,
+                            "S3Prefix": f"{EXPORTS}{key}",
+                            "S3SseAlgorithm": "AES256",
+                            "ExportFormat": "DYNAMODB_JSON",
+                            # The same for every try of one run, so that a repeated call starts nothing anew.
+                            "ClientToken": "<aws.scheduler.execution-id>",
+                        }
+                    ),
+                    dead_letter_config=SchedulerScheduleTargetDeadLetterConfig(arn=failed.arn),
+                    retry_policy=SchedulerScheduleTargetRetryPolicy(
+                        maximum_event_age_in_seconds=RETRY_SECONDS, maximum_retry_attempts=RETRY_ATTEMPTS
+                    ),
+                ),
+                depends_on=[policy],
+            )

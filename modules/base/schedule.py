@@ -1,0 +1,100 @@
+"""A schedule that invokes a function, and what becomes of a run that fails."""
+
+from __future__ import annotations
+
+from cdktf_cdktf_provider_aws.cloudwatch_event_rule import CloudwatchEventRule
+from cdktf_cdktf_provider_aws.cloudwatch_event_target import CloudwatchEventTarget
+from cdktf_cdktf_provider_aws.lambda_function_event_invoke_config import (
+    LambdaFunctionEventInvokeConfig,
+    LambdaFunctionEventInvokeConfigDestinationConfig,
+    LambdaFunctionEventInvokeConfigDestinationConfigOnFailure,
+)
+from cdktf_cdktf_provider_aws.lambda_permission import LambdaPermission
+from constructs import Construct
+
+from modules.base.function import FunctionPlatform, LambdaFunction
+from modules.base.naming import service_tag
+from modules.base.policy import Statement
+
+MAX_WAIT = 21_600
+"""Seconds a run may wait to start, Lambda's own default; given because Lambda answers with it, and the plan would differ."""
+
+
+class Schedule(Construct):
+    """Invokes a function's live version again and again. A run that fails is told to the alerts topic and not repeated: the next one is
+    due soon. The function's statements need `schedule_failures`.
+
+    Args:
+        platform: what the function shares with the others.
+        function: is invoked.
+        resource: what the rule is called; `{function}-{resource}-{environment}`.
+        description: what it is for.
+        expression: when, as EventBridge has it.
+        enabled: whether it runs.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        platform: FunctionPlatform,
+        function: LambdaFunction,
+        resource: str,
+        description: str,
+        expression: str,
+        enabled: bool = True,
+    ) -> None:
+        super().__init__(scope, id_)
+        name, alias = function.function.function_name, function.alias
+        LambdaFunctionEventInvokeConfig(
+            self,
+            "failures",
+            function_name=name,
+            qualifier=alias.name,
+            maximum_retry_attempts=0,
+            maximum_event_age_in_seconds=MAX_WAIT,
+            destination_config=LambdaFunctionEventInvokeConfigDestinationConfig(
+                on_failure=LambdaFunctionEventInvokeConfigDestinationConfigOnFailure(
+                    destination=platform.alerts_topic_arn
+                )
+            ),
+        )
+        rule = CloudwatchEventRule(
+            self,
+            "rule",
+            name=platform.names.of(function.service, resource),
+            description=description,
+            schedule_expression=expression,
+            state="ENABLED" if enabled else "DISABLED",
+            tags=service_tag(function.service),
+        )
+        permission = LambdaPermission(
+            self,
+            "permission",
+            statement_id=resource,
+            action="lambda:InvokeFunction",
+            function_name=name,
+            qualifier=alias.name,
+            principal="events.amazonaws.com",
+            source_arn=rule.arn,
+            # One after another: all are written into one policy, and two writers at once may lose one of theirs.
+            depends_on=function.invokers[-1:] or None,
+        )
+        function.invokers.append(permission)
+        CloudwatchEventTarget(
+            self, "target", rule=rule.name, arn=alias.arn, target_id=function.service, depends_on=[permission]
+        )
+
+
+def schedule_failures(platform: FunctionPlatform, kms_key_arn: str) -> list[Statement]:
+    """What Lambda does under a function's role to tell of a scheduled run that failed; the key encrypts the alerts topic."""
+    return [
+        Statement(sid="Alert", actions=["sns:Publish"], resources=[platform.alerts_topic_arn]),
+        Statement(
+            sid="EncryptAlert",
+            actions=["kms:Decrypt", "kms:GenerateDataKey"],
+            resources=[kms_key_arn],
+            conditions={"StringEquals": {"kms:ViaService": f"sns.{platform.environment.region}.amazonaws.com"}},
+        ),
+    ]

@@ -1,0 +1,38 @@
+"""Which commit the checkout is at."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+
+from ops.root import PROJECT
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """The checkout's commit, and whether it has changes that the commit has not."""
+
+    commit: str
+    """`unknown` where there is no git."""
+    changed: bool
+
+    def __str__(self) -> str:
+        return f"{self.commit}+changes" if self.changed else self.commit
+
+
+def checkout() -> Checkout:
+    """What git says of the project's directory."""
+    commit = _git("rev-parse", "HEAD")
+    if commit is None:
+        return Checkout(UNKNOWN, changed=True)
+    return Checkout(commit, changed=bool(_git("status", "--porcelain")))
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        result = subprocess.run(["git", *arguments], cwd=PROJECT, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None

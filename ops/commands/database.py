@@ -1,0 +1,62 @@
+"""migrate, restore-drill: what an environment's data is made with, and whether it can be brought back."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+from ops.cloud import connect
+from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
+from ops.console import answer, out
+from ops.migrations import function_name
+from ops.migrations import migrate as run
+from ops.migrations import plan as look
+from ops.restore import drill
+from ops.root import Root
+
+
+def migrate(
+    environment: EnvironmentArgument,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what is to do.")] = False,
+    root: RootOption = ROOT,
+    as_json: JsonOption = False,
+) -> None:
+    """Apply the database migrations that are due. May be repeated; while another one migrates it waits."""
+    cloud = connect(environment, Root(root))
+    cloud.check_account()
+    result = (look if plan else run)(cloud, function_name(cloud))
+    if as_json:
+        answer(dataclasses.asdict(result))
+    elif plan:
+        for name in result.pending:
+            out.print(f"pending   {name}", markup=False)
+        if not result.pending:
+            out.print("Nothing is pending", markup=False)
+    else:
+        out.print(result.line(), markup=False)
+
+
+def restore_drill(
+    environment: EnvironmentArgument,
+    table: Annotated[
+        str, typer.Option("--table", help="The DynamoDB table, without the environment.")
+    ] = "profile-profiles",
+    root: RootOption = ROOT,
+    as_json: JsonOption = False,
+) -> None:
+    """Restore one table and the database beside the live ones, compare them, and remove them. Exit status 1 where they differ."""
+    results = drill(connect(environment, Root(root)), Root(root), table)
+    if as_json:
+        answer([dataclasses.asdict(result) for result in results])
+    else:
+        for result in results:
+            out.print(result.line(), markup=False)
+    raise typer.Exit(0 if all(result.same for result in results) else 1)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verbs of this group."""
+    app.command()(migrate)
+    app.command("restore-drill")(restore_drill)

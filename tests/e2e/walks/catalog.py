@@ -1,0 +1,71 @@
+"""catalog: a listing from its picture to its end, with everything others do to it, and the sweep of the outbox."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from tests.e2e.support import User
+from tests.e2e.walks.world import PNG, World
+
+CATALOG = "/v1/catalog"
+LISTING = {
+    "title": "A red bicycle",
+    "description": "Hardly used",
+    "price": {"amount": 12_345, "currency": "EUR"},
+    "category": "bicycles",
+}
+
+
+def walk(world: World) -> Iterator[str]:
+    ann, bob = world.user("Ann Example"), world.user("Bob Example")
+    word = f"word{uuid.uuid4().hex[:8]}"
+
+    def call(method: str, path: str, body: object = None, *, status: int = 200, who: User = ann, key: str = "") -> Any:
+        headers = {"Idempotency-Key": key} if key else {}
+        return world.api.call(method, CATALOG + path, body, token=who.token, headers=headers).expect(status)
+
+    signed = call("POST", "/uploads", {"contentType": "image/png", "contentLength": len(PNG)}, status=201)
+    image = world.upload(signed)
+    yield f"POST {CATALOG}/uploads"
+    key, body = uuid.uuid4().hex, {**LISTING, "title": f"{word} one", "images": [image]}
+    call("POST", "/listings", {**body, "title": ""}, status=422, key=key)
+    listing = call("POST", "/listings", body, status=201, key=key)
+    assert call("POST", "/listings", body, status=201, key=key) == listing
+    call("POST", "/listings", {**LISTING, "title": f"{word} two"}, status=201)
+    yield f"POST {CATALOG}/listings"
+    page = call("GET", f"/listings?q={word}&limit=1", who=bob)
+    call("GET", f"/listings?q={word}&limit=1&cursor={page['nextCursor']}", who=bob)
+    yield f"GET {CATALOG}/listings"
+    at = f"/listings/{listing['listingId']}"
+    call("GET", at, who=bob)
+    yield f"GET {CATALOG}/listings/{{listingId}}"
+    call("GET", "/categories", who=bob)
+    yield f"GET {CATALOG}/categories"
+    call("PUT", f"/wishlist/{listing['listingId']}", status=204, who=bob)
+    yield f"PUT {CATALOG}/wishlist/{{listingId}}"
+    assert call("GET", "/wishlist", who=bob)["items"]
+    yield f"GET {CATALOG}/wishlist"
+    call("DELETE", f"/wishlist/{listing['listingId']}", status=204, who=bob)
+    yield f"DELETE {CATALOG}/wishlist/{{listingId}}"
+    # Somebody new each time: a rating is once for all.
+    call("POST", f"{at}/ratings", {"stars": 4}, status=201, who=User.made(world.platform, "Cy Example"))
+    yield f"POST {CATALOG}/listings/{{listingId}}/ratings"
+    call("POST", f"{at}/contact", {"message": "Is it still there?"}, status=202, who=bob)
+    yield f"POST {CATALOG}/listings/{{listingId}}/contact"
+    call("PATCH", at, {"images": [], "status": "reserved"})
+    yield f"PATCH {CATALOG}/listings/{{listingId}}"
+    call("DELETE", at, status=204)
+    yield f"DELETE {CATALOG}/listings/{{listingId}}"
+
+
+def sweep(world: World) -> Iterator[str]:
+    reply = world.client("lambda").invoke(
+        FunctionName="catalog-lambda-local", Qualifier="live", Payload=json.dumps({"source": "aws.events"}).encode()
+    )
+    answer = json.loads(reply["Payload"].read())
+    assert "FunctionError" not in reply, answer
+    assert "swept" in answer
+    yield "sweep"

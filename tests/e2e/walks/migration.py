@@ -1,0 +1,26 @@
+"""migration: a plan, a run that tells the record, and a fingerprint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from tests.e2e.walks.world import World
+
+
+def walk(world: World) -> Iterator[str]:
+    def invoke(order: dict[str, Any]) -> Any:
+        reply = world.client("lambda").invoke(
+            FunctionName="migration-lambda-local", Qualifier="live", Payload=json.dumps(order).encode()
+        )
+        answer = json.loads(reply["Payload"].read())
+        assert "FunctionError" not in reply, answer
+        return answer
+
+    assert invoke({"plan": True})["pending"] == []
+    yield "plan"
+    assert invoke({"by": "walk"})["applied"] == []
+    yield "run"
+    assert invoke({"fingerprint": {}})["tables"]["catalog.categories"]
+    yield "fingerprint"

@@ -1,0 +1,203 @@
+"""The catalog on a real PostgreSQL, with stand-ins for S3 and the bus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import boto3
+import pytest
+from aws_lambda_powertools.logging import Logger
+from botocore.exceptions import EndpointConnectionError
+
+from lambdas.catalog.handler import CatalogApi, CatalogFunction
+from lambdas.catalog.listings import ListingStore
+from lambdas.catalog.logic import CatalogService
+from lambdas.catalog.outbox import Events, Relay
+from lambdas.catalog.routes import ROUTES
+from lambdas.common.access import Authenticator, from_authorizer
+from lambdas.common.caller import Caller
+from lambdas.common.database import Database
+from lambdas.common.http import Request, Response
+from lambdas.common.keys import KeyRing
+from lambdas.common.pagination import Cursors
+from lambdas.common.problems import FieldError, Problem
+from lambdas.common.router import Operation, Router
+from lambdas.common.uploads import SignedForm, SignedUpload, StoredObject
+from tests.lambdas.support import NOW, REGION, Answer, FakeClock, FakeKeys, FakeSessions, document, rest_event
+from tests.postgres import Postgres
+
+
+class Bus:
+    """EventBridge: takes what it is given, unless it is down or refuses a type."""
+
+    def __init__(self) -> None:
+        self.taken: list[Mapping[str, Any]] = []
+        self.down = False
+        self.refused: set[str] = set()
+
+    def put_events(self, *, Entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        if self.down:
+            raise EndpointConnectionError(endpoint_url="events")
+        results: list[dict[str, str]] = []
+        for entry in Entries:
+            if entry["DetailType"] in self.refused:
+                results.append({"ErrorCode": "ThrottlingException"})
+            else:
+                self.taken.append(entry)
+                results.append({"EventId": "1"})
+        return {"Entries": results}
+
+    def types(self) -> list[str]:
+        return [entry["DetailType"] for entry in self.taken]
+
+
+class Pictures:
+    """Uploads: a key is good if it begins with the user's id."""
+
+    def __init__(self) -> None:
+        self.stored: list[str] = []
+        self.removed: list[str] = []
+
+    def sign(self, user_id: str, content_type: str, content_length: int) -> SignedUpload:
+        return SignedUpload(SignedForm("http://s3", {"key": f"{user_id}/1"}), f"{user_id}/1")
+
+    def use_all(self, user_id: str, keys: Sequence[str], target_prefix: str, *, field: str) -> list[StoredObject]:
+        wrong = [
+            FieldError(f"{field}.{index}", "must be a key")
+            for index, key in enumerate(keys)
+            if not key.startswith(f"{user_id}/")
+        ]
+        if wrong:
+            raise Problem.invalid(wrong)
+        made = [f"{target_prefix}{key.partition('/')[2]}-{len(self.stored) + index}" for index, key in enumerate(keys)]
+        self.stored += made
+        return [StoredObject(key, "image/png", 1) for key in made]
+
+    def remove(self, key: str) -> None:
+        self.removed.append(key)
+
+
+class NoIdempotency:
+    """Nobody repeats anything."""
+
+    def run(self, request: Request, work: Operation) -> Response:
+        return work(request)
+
+
+class Catalog:
+    """The function, as API Gateway calls it."""
+
+    def __init__(self, database: Database, logger: Logger) -> None:
+        self.database, self.bus, self.pictures = database, Bus(), Pictures()
+        self.relay = Relay(database, lambda: self.bus, "bus", logger)  # type: ignore[arg-type,return-value]
+        self.service = CatalogService(
+            store=ListingStore(database),
+            events=Events(logger, FakeClock()),
+            relay=self.relay,
+            uploads=self.pictures,
+            cursors=Cursors(KeyRing(FakeKeys())),
+            image_url=lambda key: f"https://cdn.test/{key}",
+            logger=logger,
+        )
+        router = Router(
+            ROUTES,
+            CatalogApi(self.service).operations(),
+            authenticator=Authenticator(from_authorizer, FakeSessions(), FakeClock()),
+            logger=logger,
+            cors_origins=("*",),
+            idempotency=NoIdempotency(),
+        )
+        self.function = CatalogFunction(router, self.relay, logger)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        user: str = "seller",
+        query: Mapping[str, str] | None = None,
+        if_match: str | None = None,
+    ) -> Answer:
+        """One request by a user; by an anonymous one where it has no name."""
+        who = person(user) if user else person("visitor", roles=frozenset())
+        headers = {"If-Match": if_match} if if_match else None
+        event = rest_event(
+            method, f"/v1/catalog{path}", body, query=query, headers=headers, authorizer=who.to_context()
+        )
+        return self.function(event, None)
+
+    def create(self, user: str = "seller", **changes: Any) -> dict[str, Any]:
+        """A new listing."""
+        answer = self.call("POST", "/listings", {**LISTING, **changes}, user=user)
+        assert answer["statusCode"] == 201, answer["body"]
+        found: dict[str, Any] = document(answer)
+        return found
+
+    def listing(self, listing_id: str) -> dict[str, Any]:
+        answer = self.call("GET", f"/listings/{listing_id}")
+        assert answer["statusCode"] == 200, answer["body"]
+        found: dict[str, Any] = document(answer)
+        return found
+
+    def search(self, user: str = "buyer", **query: str) -> dict[str, Any]:
+        answer = self.call("GET", "/listings", user=user, query=query)
+        assert answer["statusCode"] == 200, answer["body"]
+        found: dict[str, Any] = document(answer)
+        return found
+
+    def pages(self, path: str = "/listings", user: str = "buyer", **query: str) -> list[list[dict[str, Any]]]:
+        """All pages of a list."""
+        pages, cursor = [], None
+        while True:
+            answer = self.call("GET", path, user=user, query={**query, **({"cursor": cursor} if cursor else {})})
+            assert answer["statusCode"] == 200, answer["body"]
+            page = document(answer)
+            pages.append(page["items"])
+            cursor = page["nextCursor"]
+            if cursor is None:
+                return pages
+
+
+LISTING: dict[str, Any] = {
+    "title": "A red bicycle",
+    "description": "Hardly used",
+    "price": {"amount": 12_345, "currency": "EUR"},
+    "category": "bicycles",
+}
+
+
+def person(user: str, roles: frozenset[str] = frozenset({"user"})) -> Caller:
+    capabilities = frozenset() if roles else frozenset({"read"})
+    return Caller(user, f"session-{user}", roles, capabilities, int(NOW + 900))
+
+
+@pytest.fixture(scope="module")
+def module_database(postgres: Postgres, migrated: str) -> Iterator[str]:
+    """A database that the tests of a module share: copying one costs a second."""
+    with postgres.database(migrated) as name:
+        yield name
+
+
+@pytest.fixture
+def name(postgres: Postgres, module_database: str) -> str:
+    """The module's database, empty."""
+    tables = "catalog.listings, catalog.ratings, catalog.wishes, catalog.inquiries, catalog.outbox"
+    postgres.run(f"TRUNCATE {tables}", module_database)
+    postgres.run("UPDATE catalog.categories SET listings = 0 WHERE listings > 0", module_database)
+    return module_database
+
+
+@pytest.fixture
+def connected(postgres: Postgres, name: str, logger: Logger) -> Iterator[Database]:
+    database = Database(postgres.settings(name), boto3.session.Session(region_name=REGION), logger)
+    yield database
+    with suppress(Exception):
+        database._drop()
+
+
+@pytest.fixture
+def catalog(connected: Database, logger: Logger) -> Catalog:
+    return Catalog(connected, logger)

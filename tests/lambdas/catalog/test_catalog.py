@@ -1,0 +1,510 @@
+"""The catalog's calls, from the event to PostgreSQL and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from lambdas.catalog.currencies import CURRENCIES
+from lambdas.catalog.models import MOST
+from lambdas.common.database import Database
+from tests.lambdas.catalog.conftest import LISTING, Catalog
+from tests.lambdas.support import document, problem, wrong_fields
+from tests.postgres import Postgres
+
+
+def test_a_new_listing_is_answered_and_found_again(catalog: Catalog) -> None:
+    answer = catalog.call("POST", "/listings", {**LISTING, "tags": ["fast"], "condition": "used"})
+    assert answer["statusCode"] == 201
+    assert answer["headers"]["ETag"] == '"1"'
+    made = document(answer)
+    assert made | {"listingId": 0, "createdAt": 0, "updatedAt": 0} == {
+        **LISTING,
+        "listingId": 0,
+        "sellerId": "seller",
+        "tags": ["fast"],
+        "images": [],
+        "condition": "used",
+        "status": "active",
+        "ratingAverage": None,
+        "ratingCount": 0,
+        "createdAt": 0,
+        "updatedAt": 0,
+        "version": 1,
+    }
+    assert made["createdAt"].endswith("Z")
+    assert len(made["createdAt"]) == len("2026-01-31T09:30:00.000Z")
+    read = catalog.call("GET", f"/listings/{made['listingId']}", user="")
+    assert (document(read), read["headers"]["ETag"]) == (made, '"1"')
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({"title": ""}, {"title"}),
+        ({"title": " \t"}, {"title"}),
+        ({"title": "x" * 201}, {"title"}),
+        ({"description": "x" * 5001}, {"description"}),
+        ({"description": "a\0b"}, {"description"}),
+        ({"price": {"amount": -1, "currency": "EUR"}}, {"price.amount"}),
+        ({"price": {"amount": 1.5, "currency": "EUR"}}, {"price.amount"}),
+        ({"price": {"amount": "1", "currency": "EUR"}}, {"price.amount"}),
+        ({"price": {"amount": MOST + 1, "currency": "EUR"}}, {"price.amount"}),
+        ({"price": {"amount": 1, "currency": "eur"}}, {"price.currency"}),
+        ({"price": {"amount": 1, "currency": "XXX"}}, {"price.currency"}),
+        ({"price": {"amount": 1}}, {"price.currency"}),
+        ({"category": "no-such-thing"}, {"category"}),
+        ({"category": "no-such-thing", "price": {"amount": 1, "currency": "ABC"}}, {"category", "price.currency"}),
+        ({"tags": ["x"] * 11}, {"tags"}),
+        ({"tags": ["x" * 51, "", 3]}, {"tags.0", "tags.1", "tags.2"}),
+        ({"images": ["x"] * 11}, {"images"}),
+        ({"condition": 1, "colour": "red"}, {"condition", "colour"}),
+        ({"sellerId": "other"}, {"sellerId"}),
+        ({"title": None, "description": 1, "price": 2}, {"title", "description", "price"}),
+    ],
+)
+def test_every_wrong_field_is_named_at_once(catalog: Catalog, changes: dict[str, Any], fields: set[str]) -> None:
+    assert wrong_fields(problem(catalog.call("POST", "/listings", {**LISTING, **changes}), 422)) == fields
+
+
+@pytest.mark.parametrize("amount", [0, 1, MOST])
+def test_money_is_kept_to_the_last_unit(catalog: Catalog, amount: int) -> None:
+    made = catalog.create(price={"amount": amount, "currency": "JPY"})
+    assert catalog.listing(made["listingId"])["price"] == {"amount": amount, "currency": "JPY"}
+
+
+def test_currencies_are_codes() -> None:
+    assert {"EUR", "USD", "JPY", "CHF", "KWD"} <= CURRENCIES
+    assert all(len(code) == 3 and code.isalpha() and code.isupper() for code in CURRENCIES)
+    assert not {"XXX", "XTS", "XAU", "DEM"} & CURRENCIES
+
+
+@pytest.mark.parametrize("listing_id", ["0" * 32, "nonsense", "a" * 31, "0" * 31 + "G", "%27%3B--"])
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "", None),
+        ("PATCH", "", {"title": "x"}),
+        ("DELETE", "", None),
+        ("POST", "/ratings", {"stars": 5}),
+        ("POST", "/contact", {"message": "Hello"}),
+    ],
+)
+def test_what_does_not_exist_is_404(catalog: Catalog, listing_id: str, method: str, path: str, body: object) -> None:
+    answer = catalog.call(method, f"/listings/{listing_id}{path}", body)
+    assert problem(answer, 404)["code"] == "listing_not_found"
+
+
+def test_a_change_keeps_what_it_does_not_name(catalog: Catalog) -> None:
+    made = catalog.create(tags=["fast"], condition="used")
+    answer = catalog.call(
+        "PATCH", f"/listings/{made['listingId']}", {"title": "New", "condition": None}, if_match='"1"'
+    )
+    assert (answer["statusCode"], answer["headers"]["ETag"]) == (200, '"2"')
+    changed = document(answer)
+    assert changed["updatedAt"] >= made["updatedAt"]
+    assert changed == {**made, "title": "New", "condition": None, "version": 2, "updatedAt": changed["updatedAt"]}
+
+
+def test_a_change_of_nothing_is_none(catalog: Catalog) -> None:
+    made = catalog.create()
+    assert document(catalog.call("PATCH", f"/listings/{made['listingId']}", {"title": made["title"]})) == made
+    assert catalog.bus.types() == ["ListingCreated"]
+
+
+def test_a_stale_change_is_refused(catalog: Catalog) -> None:
+    path = f"/listings/{catalog.create()['listingId']}"
+    assert catalog.call("PATCH", path, {"title": "One"}, if_match='"1"')["statusCode"] == 200
+    assert problem(catalog.call("PATCH", path, {"title": "Two"}, if_match='"1"'), 412)["code"] == "stale_version"
+    problem(catalog.call("DELETE", path, if_match='"1"'), 412)
+    assert document(catalog.call("GET", path))["title"] == "One"
+
+
+def test_a_change_that_comes_between_is_noticed_by_the_write_itself(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have read version 1 and pass the check; one write finds the version gone."""
+    made = catalog.create()
+    path, find = f"/listings/{made['listingId']}", catalog.service._store.find
+    others = iter([lambda: catalog.call("PATCH", path, {"title": "Theirs"})])
+
+    def interrupted(listing_id: str) -> Any:
+        found = find(listing_id)
+        if other := next(others, None):
+            other()
+        return found
+
+    monkeypatch.setattr(catalog.service._store, "find", interrupted)
+    problem(catalog.call("PATCH", path, {"title": "Ours"}, if_match='"1"'), 412)
+    assert catalog.listing(made["listingId"])["title"] == "Theirs"
+    others = iter([lambda: catalog.call("PATCH", path, {"title": "Again theirs"})])
+    # Without a precondition it is made on what is there then.
+    assert document(catalog.call("PATCH", path, {"description": "Ours"}))["version"] == 4
+    assert catalog.listing(made["listingId"])["title"] == "Again theirs"
+
+
+def test_only_the_seller_changes_or_removes(catalog: Catalog) -> None:
+    path = f"/listings/{catalog.create()['listingId']}"
+    assert problem(catalog.call("PATCH", path, {"title": "x"}, user="other"), 403)["code"] == "not_the_seller"
+    assert problem(catalog.call("DELETE", path, user="other"), 403)["code"] == "not_the_seller"
+    assert problem(catalog.call("PATCH", path, {"title": "x"}, user=""), 403)["code"] == "anonymous_not_allowed"
+
+
+ALLOWED = {
+    "active": {"reserved", "sold", "removed"},
+    "reserved": {"active", "sold", "removed"},
+    "sold": {"removed"},
+}
+
+
+@pytest.mark.parametrize("before", ALLOWED)
+@pytest.mark.parametrize("after", ["active", "reserved", "sold", "removed"])
+def test_a_listing_becomes_only_what_it_may(catalog: Catalog, before: str, after: str) -> None:
+    path = f"/listings/{catalog.create()['listingId']}"
+    if before != "active":
+        assert catalog.call("PATCH", path, {"status": before})["statusCode"] == 200
+    answer = catalog.call("PATCH", path, {"status": after})
+    if after == before or after in ALLOWED[before]:
+        assert document(answer)["status"] == after
+    else:
+        assert problem(answer, 409)["code"] == "status_transition"
+
+
+def test_what_was_removed_is_gone(catalog: Catalog) -> None:
+    listing_id = catalog.create(images=["seller/1"])["listingId"]
+    catalog.call("PUT", f"/wishlist/{listing_id}", user="buyer")
+    assert catalog.call("DELETE", f"/listings/{listing_id}")["statusCode"] == 204
+    for answer in (
+        catalog.call("GET", f"/listings/{listing_id}"),
+        catalog.call("DELETE", f"/listings/{listing_id}"),
+        catalog.call("PUT", f"/wishlist/{listing_id}", user="buyer"),
+    ):
+        problem(answer, 404)
+    assert catalog.search()["items"] == catalog.search(user="seller", sellerId="seller")["items"] == []
+    assert catalog.pages("/wishlist") == [[]]
+    assert catalog.pictures.removed == catalog.pictures.stored
+    [_, event] = catalog.bus.taken
+    assert (event["DetailType"], json.loads(event["Detail"])["data"]["status"]) == ("ListingUpdated", "removed")
+
+
+def test_images_are_uploads_and_are_shown_by_their_addresses(catalog: Catalog) -> None:
+    made = catalog.create(images=["seller/1", "seller/2"])
+    first, second = made["images"]
+    assert first.startswith("https://cdn.test/images/catalog/")
+    path = f"/listings/{made['listingId']}"
+    changed = document(catalog.call("PATCH", path, {"images": ["seller/3", second]}))
+    assert changed["images"][1] == second
+    assert changed["images"][0] not in {first, second}
+    assert catalog.pictures.removed == [first.removeprefix("https://cdn.test/")]
+    refused = catalog.call("PATCH", path, {"images": [second, "other/1", "https://elsewhere/x"]})
+    assert len(wrong_fields(problem(refused, 422))) == 2
+
+
+def test_images_of_a_listing_that_could_not_be_stored_are_taken_away(catalog: Catalog, postgres: Postgres) -> None:
+    assert catalog.service._subtree("bicycles")
+    postgres.run("DELETE FROM catalog.categories WHERE slug = 'pets'", catalog.database._settings.rds_database)
+    try:
+        answer = catalog.call("POST", "/listings", {**LISTING, "category": "pets", "images": ["seller/1"]})
+        assert wrong_fields(problem(answer, 422)) == {"category"}
+        assert catalog.pictures.removed == catalog.pictures.stored != []
+    finally:
+        sql = "INSERT INTO catalog.categories VALUES ('pets', 'Pets', 'family', 3)"
+        postgres.run(sql, catalog.database._settings.rds_database)
+
+
+def test_an_upload_is_signed_for_the_caller(catalog: Catalog) -> None:
+    body = {"contentType": "image/png", "contentLength": 1000}
+    answer = catalog.call("POST", "/uploads", body)
+    assert answer["statusCode"] == 201
+    assert document(answer).keys() == {"upload", "key"}
+    wrong = catalog.call("POST", "/uploads", {"contentType": "image/gif", "contentLength": 6 * 2**20})
+    assert wrong_fields(problem(wrong, 422)) == {"contentType", "contentLength"}
+
+
+def counts(catalog: Catalog) -> dict[str, int]:
+    """The counts of all categories that have listings."""
+    found: dict[str, int] = {}
+
+    def walk(nodes: list[dict[str, Any]], parent: str | None) -> None:
+        for node in nodes:
+            assert node.keys() == {"slug", "name", "parent", "count", "children"}
+            assert node["parent"] == parent
+            if node["count"]:
+                found[node["slug"]] = node["count"]
+            walk(node["children"], node["slug"])
+
+    answer = document(catalog.call("GET", "/categories", user=""))
+    assert answer["nextCursor"] is None
+    walk(answer["items"], None)
+    return found
+
+
+def test_categories_count_what_can_be_bought_below_them(catalog: Catalog) -> None:
+    assert counts(catalog) == {}
+    laptop = catalog.create(category="laptops")["listingId"]
+    catalog.create(category="computers")
+    assert counts(catalog) == {"electronics": 2, "computers": 2, "laptops": 1}
+    catalog.call("PATCH", f"/listings/{laptop}", {"category": "books"})
+    assert counts(catalog) == {"electronics": 1, "computers": 1, "leisure": 1, "books": 1}
+    catalog.call("PATCH", f"/listings/{laptop}", {"status": "reserved"})
+    assert counts(catalog) == {"electronics": 1, "computers": 1}
+    catalog.call("PATCH", f"/listings/{laptop}", {"status": "active", "category": "laptops"})
+    catalog.call("DELETE", f"/listings/{laptop}")
+    assert counts(catalog) == {"electronics": 1, "computers": 1}
+
+
+def titles(found: dict[str, Any]) -> list[str]:
+    return [item["title"] for item in found["items"]]
+
+
+def test_search_finds_words_in_any_form_and_puts_the_title_first(catalog: Catalog) -> None:
+    catalog.create(title="A lamp", description="It lights up bicycles")
+    catalog.create(title="Old bicycles", description="Two of them")
+    catalog.create(title="A lock", description="For anything", tags=["bicycle"])
+    catalog.create(title="A table", description="Of wood")
+    assert titles(catalog.search(q="bicycle")) == ["Old bicycles", "A lock", "A lamp"]
+    assert sorted(titles(catalog.search(q="bicycle -lamp"))) == ["A lock", "Old bicycles"]
+    assert titles(catalog.search(q='"old bicycle"')) == ["Old bicycles"]
+    assert titles(catalog.search(q="bicycle", sort="newest")) == ["A lock", "Old bicycles", "A lamp"]
+    assert catalog.search(q="nothing")["items"] == []
+
+
+@pytest.mark.parametrize(
+    "q", ["'", "';DROP TABLE catalog.listings;--", ":*", "& | !", "(((", '"', "\\", "%", ":q", "$1"]
+)
+def test_no_search_text_is_sql(catalog: Catalog, q: str) -> None:
+    catalog.create()
+    assert catalog.search(q=q)["items"] == []
+    assert len(catalog.search()["items"]) == 1
+
+
+def test_filters_and_orders(catalog: Catalog) -> None:
+    for title, amount, category in (
+        ("a", 300, "laptops"),
+        ("b", 100, "desktops"),
+        ("c", 200, "books"),
+        ("d", 100, "laptops"),
+    ):
+        catalog.create(
+            user=f"seller-{title}", title=title, price={"amount": amount, "currency": "EUR"}, category=category
+        )
+    assert titles(catalog.search()) == ["d", "c", "b", "a"]
+    cheapest = titles(catalog.search(sort="price"))
+    assert (cheapest[2:], sorted(cheapest[:2])) == (["c", "a"], ["b", "d"])
+    assert titles(catalog.search(sort="-price")) == cheapest[::-1]
+    assert titles(catalog.search(category="laptops")) == ["d", "a"]
+    assert titles(catalog.search(category="electronics")) == ["d", "b", "a"]
+    assert titles(catalog.search(category="electronics", sort="-price", maxPrice="250"))[0] in {"b", "d"}
+    assert titles(catalog.search(minPrice="150", maxPrice="300")) == ["c", "a"]
+    assert titles(catalog.search(minPrice="200", maxPrice="200")) == ["c"]
+    assert titles(catalog.search(sellerId="seller-b")) == ["b"]
+    assert titles(catalog.search(q="a", sellerId="seller-a")) == []  # an article is no word
+
+
+def test_sellers_see_in_their_own_list_what_others_do_not(catalog: Catalog) -> None:
+    listing_id = catalog.create(title="mine")["listingId"]
+    catalog.call("PATCH", f"/listings/{listing_id}", {"status": "sold"})
+    assert titles(catalog.search(user="seller", sellerId="seller")) == ["mine"]
+    assert titles(catalog.search(user="buyer", sellerId="seller")) == titles(catalog.search(user="seller")) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        ({"sort": "oldest"}, {"sort"}),
+        ({"sort": "relevance"}, {"sort"}),
+        ({"limit": "0"}, {"limit"}),
+        ({"limit": "101", "minPrice": "-1"}, {"limit", "minPrice"}),
+        ({"minPrice": "2", "maxPrice": "1"}, {"maxPrice"}),
+        ({"minPrice": "1.5", "maxPrice": "many"}, {"minPrice", "maxPrice"}),
+        ({"category": "no-such-thing"}, {"category"}),
+        ({"category": "'; --"}, {"category"}),
+        ({"q": " "}, {"q"}),
+    ],
+)
+def test_a_wrong_filter_is_named(catalog: Catalog, query: dict[str, str], fields: set[str]) -> None:
+    assert wrong_fields(problem(catalog.call("GET", "/listings", query=query), 422)) == fields
+
+
+def test_a_cursor_is_of_its_list_alone(catalog: Catalog) -> None:
+    for _ in range(3):
+        catalog.create()
+    cursor = catalog.search(limit="1")["nextCursor"]
+    assert cursor
+    for query in (
+        {"cursor": cursor, "sort": "price"},
+        {"cursor": cursor + "x"},
+        {"cursor": cursor, "category": "books"},
+    ):
+        assert problem(catalog.call("GET", "/listings", query=query), 400)["code"] == "invalid_cursor"
+    own = document(catalog.call("GET", "/listings", query={"limit": "1", "sellerId": "seller"}))["nextCursor"]
+    problem(catalog.call("GET", "/listings", query={"cursor": own, "sellerId": "seller"}, user="other"), 400)
+    problem(catalog.call("GET", "/wishlist", query={"cursor": cursor}), 400)
+
+
+def test_a_wish_is_there_once_and_the_latest_first(catalog: Catalog) -> None:
+    first, second = (catalog.create()["listingId"] for _ in range(2))
+    for listing_id in (second, first, second):
+        assert catalog.call("PUT", f"/wishlist/{listing_id}", user="buyer")["statusCode"] == 204
+    assert [[item["listingId"] for item in page] for page in catalog.pages("/wishlist", limit="1")] == [
+        [first],
+        [second],
+    ]
+    assert catalog.pages("/wishlist", user="other") == [[]]
+    for _ in range(2):
+        assert catalog.call("DELETE", f"/wishlist/{first}", user="buyer")["statusCode"] == 204
+    assert catalog.call("DELETE", "/wishlist/nonsense", user="buyer")["statusCode"] == 204
+    assert [len(page) for page in catalog.pages("/wishlist")] == [1]
+    problem(catalog.call("PUT", "/wishlist/nonsense", user="buyer"), 404)
+
+
+def test_ratings_come_to_an_average(catalog: Catalog) -> None:
+    listing_id = catalog.create()["listingId"]
+    first = catalog.call("POST", f"/listings/{listing_id}/ratings", {"stars": 5, "comment": "Good"}, user="a")
+    assert first["statusCode"] == 201
+    made = document(first)
+    assert made["createdAt"].endswith("Z")
+    assert made | {"createdAt": 0} == {
+        "listingId": listing_id,
+        "userId": "a",
+        "stars": 5,
+        "comment": "Good",
+        "createdAt": 0,
+        "ratingAverage": 5.0,
+        "ratingCount": 1,
+    }
+    for user, stars in (("b", 4), ("c", 4)):
+        catalog.call("POST", f"/listings/{listing_id}/ratings", {"stars": stars}, user=user)
+    found = catalog.listing(listing_id)
+    # A rating is no change of the seller's: their version stays good.
+    assert (found["ratingAverage"], found["ratingCount"], found["version"]) == (4.33, 3, 1)
+
+
+def test_nobody_rates_twice_or_their_own(catalog: Catalog) -> None:
+    listing_id = catalog.create()["listingId"]
+    path = f"/listings/{listing_id}/ratings"
+    assert problem(catalog.call("POST", path, {"stars": 5}), 403)["code"] == "own_listing"
+    assert catalog.call("POST", path, {"stars": 5}, user="a")["statusCode"] == 201
+    assert problem(catalog.call("POST", path, {"stars": 1}, user="a"), 409)["code"] == "already_rated"
+    assert (catalog.listing(listing_id)["ratingAverage"], catalog.listing(listing_id)["ratingCount"]) == (5.0, 1)
+    assert catalog.bus.types() == ["ListingCreated", "ListingRated"]
+    for body in ({"stars": 0}, {"stars": 6}, {"stars": 4.5}, {"stars": "5"}, {}):
+        assert wrong_fields(problem(catalog.call("POST", path, body, user="b"), 422)) == {"stars"}
+
+
+def test_a_message_is_kept_and_only_its_existence_told(catalog: Catalog, postgres: Postgres, name: str) -> None:
+    listing_id = catalog.create()["listingId"]
+    path, message = f"/listings/{listing_id}/contact", "Is it still there? Call 555-0100"
+    answer = catalog.call("POST", path, {"message": message}, user="buyer")
+    assert (answer["statusCode"], answer["body"]) == (202, "")
+    [[sender, text]] = postgres.run("SELECT sender_id, message FROM catalog.inquiries", name)
+    assert (sender, text) == ("buyer", message)
+    event = catalog.bus.taken[-1]
+    assert (event["DetailType"], event["Source"], event["EventBusName"]) == (
+        "SellerContacted",
+        "multitask.catalog",
+        "bus",
+    )
+    data = json.loads(event["Detail"])["data"]
+    assert (data["listingId"], data["sellerId"]) == (listing_id, "seller")
+    assert "555" not in str(catalog.bus.taken)
+    assert problem(catalog.call("POST", path, {"message": "x"}), 403)["code"] == "own_listing"
+    for body in ({"message": " "}, {"message": "x" * 2001}, {}):
+        assert wrong_fields(problem(catalog.call("POST", path, body, user="buyer"), 422)) == {"message"}
+
+
+def test_events_have_the_contracts_form(catalog: Catalog) -> None:
+    listing_id = catalog.create()["listingId"]
+    catalog.call("PATCH", f"/listings/{listing_id}", {"title": "New", "status": "sold"})
+    created, updated, sold = catalog.bus.taken
+    assert [entry["DetailType"] for entry in (created, updated, sold)] == [
+        "ListingCreated",
+        "ListingUpdated",
+        "ListingSold",
+    ]
+    details = [json.loads(entry["Detail"]) for entry in (created, updated, sold)]
+    for detail in details:
+        assert detail.keys() == {"eventId", "occurredAt", "correlationId", "actorId", "data"}
+        assert detail["actorId"] == detail["data"]["sellerId"] == "seller"
+        assert detail["correlationId"]
+    assert details[1]["data"]["changed"] == ["status", "title"]
+    assert len({detail["eventId"] for detail in details}) == 3
+
+
+SWEEP = {"source": "aws.events", "detail-type": "Scheduled Event"}
+
+
+def test_an_event_outlives_a_bus_that_is_down(catalog: Catalog, postgres: Postgres, name: str) -> None:
+    catalog.bus.down = True
+    catalog.create()
+    assert catalog.bus.taken == []
+    with pytest.raises(Exception, match="events"):
+        catalog.function(SWEEP, None)
+    assert postgres.run("SELECT count(*) FROM catalog.outbox", name) == [[1]]
+    catalog.bus.down = False
+    assert catalog.function(SWEEP, None) == {"swept": 1}
+    assert catalog.bus.types() == ["ListingCreated"]
+    assert catalog.function(SWEEP, None) == {"swept": 0}
+    assert postgres.run("SELECT count(*) FROM catalog.outbox", name) == [[0]]
+
+
+def test_an_event_outlives_a_crash_after_the_commit(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash() -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(catalog.relay, "after_a_change", crash)
+    with pytest.raises(SystemExit):
+        catalog.create()
+    assert catalog.bus.taken == []
+    assert catalog.function(SWEEP, None) == {"swept": 1}
+
+
+def test_what_the_bus_refuses_stays_and_the_rest_goes(catalog: Catalog) -> None:
+    catalog.bus.refused = {"ListingUpdated"}
+    listing_id = catalog.create()["listingId"]
+    catalog.call("PATCH", f"/listings/{listing_id}", {"status": "sold"})
+    assert catalog.bus.types() == ["ListingCreated", "ListingSold"]
+    catalog.bus.refused = set()
+    assert catalog.function(SWEEP, None) == {"swept": 1}
+
+
+def test_many_events_are_swept_in_batches(catalog: Catalog) -> None:
+    catalog.bus.down = True
+    for _ in range(25):
+        catalog.create()
+    catalog.bus.down = False
+    assert catalog.function(SWEEP, None) == {"swept": 25}
+    assert len({json.loads(entry["Detail"])["eventId"] for entry in catalog.bus.taken}) == 25
+
+
+def test_what_another_one_sends_is_left_to_it(catalog: Catalog, postgres: Postgres, name: str) -> None:
+    catalog.bus.down = True
+    catalog.create()
+    catalog.bus.down = False
+    with postgres.connect(database=name) as other:
+        other.run("BEGIN")
+        other.run("SELECT * FROM catalog.outbox FOR UPDATE")
+        assert catalog.function(SWEEP, None) == {"swept": 0}
+        other.run("ROLLBACK")
+    assert catalog.function(SWEEP, None) == {"swept": 1}
+
+
+def test_a_transaction_that_fails_tells_nothing(catalog: Catalog, postgres: Postgres, name: str) -> None:
+    listing_id = catalog.create()["listingId"]
+    catalog.call("POST", f"/listings/{listing_id}/ratings", {"stars": 5}, user="a")
+    catalog.call("POST", f"/listings/{listing_id}/ratings", {"stars": 5}, user="a")
+    assert catalog.bus.types().count("ListingRated") == 1
+    assert postgres.run("SELECT count(*) FROM catalog.outbox", name) == [[0]]
+
+
+def test_a_sweep_without_a_database_is_put_off(catalog: Catalog, connected: Database) -> None:
+    object.__setattr__(
+        connected,
+        "_settings",
+        connected._settings.__class__(
+            stage="local", region="us-east-1", rds_endpoint="127.0.0.1:9", rds_database="d", rds_username="catalog"
+        ),
+    )
+    assert catalog.function(SWEEP, None) == {"swept": 0}

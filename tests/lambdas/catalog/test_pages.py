@@ -1,0 +1,167 @@
+"""Pages: whatever the listings, the filters, the order and the size are, the pages hold what is asked for, each once and in order."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import boto3
+import pytest
+from aws_lambda_powertools.logging import Logger
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lambdas.catalog.listings import ListingStore, NewListing
+from lambdas.catalog.models import MOST, ListingQuery, Price
+from lambdas.common.database import Database
+from lambdas.common.problems import Problem
+from lambdas.common.validation import validate
+from tests.lambdas.catalog.conftest import Catalog
+from tests.lambdas.support import REGION
+from tests.postgres import Postgres
+
+CATEGORIES = ["laptops", "desktops", "computers", "books"]
+WORDS = ["red", "blue", "old", "bike"]
+BELOW = {"computers": {"computers", "laptops", "desktops"}, "electronics": {"computers", "laptops", "desktops"}}
+
+Row = dict[str, Any]
+# Few distinct values, so that many listings are equal in what they are sorted by.
+rows = st.lists(
+    st.fixed_dictionaries(
+        {
+            "seller": st.sampled_from(["ada", "bob"]),
+            "title": st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join),
+            "amount": st.sampled_from([0, 1, 2, MOST]),
+            "category": st.sampled_from(CATEGORIES),
+            "minute": st.integers(0, 3),
+            "status": st.sampled_from(["active", "active", "sold", "removed"]),
+        }
+    ),
+    max_size=25,
+)
+queries = st.fixed_dictionaries(
+    {"limit": st.sampled_from(["1", "2", "7", "100"])},
+    optional={
+        "q": st.sampled_from(WORDS),
+        "category": st.sampled_from([*CATEGORIES, "electronics"]),
+        "minPrice": st.sampled_from(["0", "1"]),
+        "maxPrice": st.sampled_from(["1", str(MOST)]),
+        "sellerId": st.sampled_from(["ada", "bob"]),
+        "sort": st.sampled_from(["newest", "price", "-price", "relevance"]),
+    },
+).filter(lambda query: "q" in query or query.get("sort") != "relevance")
+
+
+@pytest.fixture(scope="module")
+def shared(postgres: Postgres, module_database: str) -> Iterator[Catalog]:
+    """One connection for all examples."""
+    logger = Logger(service="pages")
+    database = Database(postgres.settings(module_database), boto3.session.Session(region_name=REGION), logger)
+    yield Catalog(database, logger)
+    database._drop()
+
+
+def store(postgres: Postgres, name: str, found: list[Row]) -> None:
+    postgres.run("TRUNCATE catalog.listings, catalog.ratings, catalog.wishes, catalog.inquiries", name)
+    with postgres.connect(database=name) as connection:
+        for number, row in enumerate(found):
+            connection.run(
+                "INSERT INTO catalog.listings (listing_id, seller_id, title, description, price_amount, price_currency, category, "
+                "tags, images, status, created_at) VALUES (:id, :seller, :title, '', :amount, 'EUR', :category, '{}', '{}', :status, "
+                "timestamptz '2026-01-01Z' + :minute * interval '1 minute')",
+                id=uuid.UUID(int=number),
+                **row,
+            )
+
+
+def wanted(row: Row, query: dict[str, str]) -> bool:
+    """What the contract says of one listing and one query, written a second time."""
+    category = query.get("category")
+    return (
+        row["status"] == "active"
+        and ("q" not in query or query["q"] in row["title"].split())
+        and (category is None or row["category"] in BELOW.get(category, {category}))
+        and int(query.get("minPrice", 0)) <= row["amount"] <= int(query.get("maxPrice", MOST))
+        and query.get("sellerId", row["seller"]) == row["seller"]
+    )
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(found=rows, query=queries)
+def test_pages_hold_everything_once_and_in_order(
+    postgres: Postgres, module_database: str, shared: Catalog, found: list[Row], query: dict[str, str]
+) -> None:
+    store(postgres, module_database, found)
+    pages = shared.pages(user="visitor", **query)
+    items = [item for page in pages for item in page]
+    expected = {uuid.UUID(int=number).hex for number, row in enumerate(found) if wanted(row, query)}
+    ids = [item["listingId"] for item in items]
+    assert len(ids) == len(set(ids))
+    assert set(ids) == expected
+    assert all(len(page) == int(query["limit"]) for page in pages[:-1])
+    order = query.get("sort", "relevance" if "q" in query else "newest")
+    for one, next_one in pairwise(items):
+        if order == "price":
+            assert one["price"]["amount"] <= next_one["price"]["amount"]
+        elif order == "-price":
+            assert one["price"]["amount"] >= next_one["price"]["amount"]
+        elif order == "newest":
+            assert one["createdAt"] >= next_one["createdAt"]
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(found=rows.filter(lambda found: len(found) > 4), sort=st.sampled_from(["newest", "price", "-price"]))
+def test_what_comes_and_goes_meanwhile_neither_repeats_nor_hides_the_rest(
+    postgres: Postgres, module_database: str, shared: Catalog, found: list[Row], sort: str
+) -> None:
+    """Pages by number would show a listing twice when another one comes before it; pages by key do not."""
+    found = [{**row, "status": "active"} for row in found]
+    store(postgres, module_database, found)
+    first = shared.search(sort=sort, limit="2")
+    before = {"newest": 9, "price": 0, "-price": 0}[sort]
+    listing = NewListing(
+        listing_id=uuid.UUID(int=10**6 if sort == "-price" else 0x0FFF).hex,
+        seller_id="ada",
+        title="new",
+        description="",
+        price_amount=MOST if sort == "-price" else before,
+        price_currency="EUR",
+        category="books",
+        tags=[],
+        images=[],
+        condition=None,
+    )
+    ListingStore(shared.database).add(listing, [])
+    rest, cursor = [], first["nextCursor"]
+    while cursor:
+        page = shared.search(sort=sort, limit="2", cursor=cursor)
+        rest += page["items"]
+        cursor = page["nextCursor"]
+    seen = [item["listingId"] for item in [*first["items"], *rest]]
+    assert len(seen) == len(set(seen))
+    assert set(seen) >= {uuid.UUID(int=number).hex for number in range(len(found))}
+
+
+@given(
+    amount=st.one_of(st.integers(), st.floats(), st.text(max_size=3), st.booleans(), st.none()),
+    currency=st.text(max_size=4),
+)
+def test_money_is_a_whole_number_of_minor_units_or_refused(amount: object, currency: str) -> None:
+    good = isinstance(amount, int) and not isinstance(amount, bool) and 0 <= amount <= MOST
+    code = len(currency) == 3 and currency.isascii() and currency.isalpha() and currency.isupper()
+    if good and code:
+        price = validate(Price, {"amount": amount, "currency": currency})
+        assert (price.amount, type(price.amount)) == (amount, int)
+        return
+    with pytest.raises(Problem) as problem:
+        validate(Price, {"amount": amount, "currency": currency})
+    wrong = {*([] if good else ["amount"]), *([] if code else ["currency"])}
+    assert {error.field for error in problem.value.errors} == wrong
+
+
+@given(st.integers(0, MOST))
+def test_every_amount_can_be_filtered_by(amount: int) -> None:
+    query = validate(ListingQuery, {"minPrice": str(amount), "maxPrice": str(amount)}, from_text=True)
+    assert (query.min_price, query.max_price) == (amount, amount)

@@ -1,0 +1,194 @@
+"""Many at once, and a database that goes away meanwhile."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from aws_lambda_powertools.logging import Logger
+
+from lambdas.common.clock import new_id
+from lambdas.common.database import Database
+from tests.lambdas.catalog.conftest import LISTING, Catalog
+from tests.lambdas.support import REGION, document
+from tests.postgres import Postgres, migrate, running
+
+Connect = Callable[[str], Catalog]
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[tuple[Postgres, str]]:
+    """A server of these tests alone, which they may stop, and its database."""
+    with running() as postgres, postgres.database() as name:
+        migrate(postgres, name)
+        yield postgres, name
+
+
+def execution_environment(postgres: Postgres, name: str) -> Catalog:
+    """One of the function's, with a connection of its own."""
+    logger = Logger(service=f"catalog-{new_id()}", stream=io.StringIO(), level="CRITICAL")
+    return Catalog(Database(postgres.settings(name), boto3.session.Session(region_name=REGION), logger), logger)
+
+
+def at_once(tasks: list[Callable[[], object]]) -> None:
+    """Runs all, each in a thread of its own, from one moment on."""
+    ready = threading.Barrier(len(tasks))
+    failures: list[BaseException] = []
+
+    def run(task: Callable[[], object]) -> None:
+        try:
+            ready.wait()
+            task()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(task,)) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def test_twenty_raters_of_one_listing_are_all_counted(own: tuple[Postgres, str]) -> None:
+    catalogs = [execution_environment(*own) for _ in range(20)]
+    listing_id = catalogs[0].create()["listingId"]
+    answers: list[dict[str, Any]] = []
+
+    def rate(number: int) -> Callable[[], None]:
+        def run() -> None:
+            body = {"stars": 1 + number % 5}
+            # Each of them twice: the second one counts for nothing.
+            for _ in range(2):
+                path = f"/listings/{listing_id}/ratings"
+                answers.append(catalogs[number].call("POST", path, body, user=f"rater-{number}"))
+
+        return run
+
+    at_once([rate(number) for number in range(20)])
+    assert sorted(answer["statusCode"] for answer in answers) == [201] * 20 + [409] * 20
+    made = [document(answer) for answer in answers if answer["statusCode"] == 201]
+    # Nobody saw a count that somebody else saw.
+    assert sorted(rating["ratingCount"] for rating in made) == list(range(1, 21))
+    found = catalogs[0].listing(listing_id)
+    assert (found["ratingCount"], found["ratingAverage"]) == (20, 3.0)
+    for catalog in catalogs:
+        catalog.database._drop()
+
+
+def test_listings_that_change_places_at_once_are_counted_right(own: tuple[Postgres, str]) -> None:
+    catalogs = [execution_environment(*own) for _ in range(8)]
+    places = ["cars", "parts", "garden"]
+    listings = [catalogs[0].create(category=places[number % 3])["listingId"] for number in range(8)]
+
+    def move(number: int) -> Callable[[], None]:
+        def run() -> None:
+            for step in range(12):
+                body = {"category": places[(number + step) % 3], "status": ["active", "reserved"][step % 4 == 0]}
+                answer = catalogs[number].call("PATCH", f"/listings/{listings[number]}", body)
+                assert answer["statusCode"] == 200, answer["body"]
+
+        return run
+
+    at_once([move(number) for number in range(8)])
+    postgres, name = own
+    for place in places:
+        [[kept]] = postgres.run("SELECT listings FROM catalog.categories WHERE slug = :slug", name, slug=place)
+        sql = "SELECT count(*) FROM catalog.listings WHERE category = :slug AND status = 'active'"
+        assert [[kept]] == postgres.run(sql, name, slug=place)
+    for catalog in catalogs:
+        catalog.database._drop()
+
+
+class Load:
+    """People who sell, read and rate for as long as they are let; everything that was acknowledged is remembered."""
+
+    def __init__(self, own: tuple[Postgres, str], people: int) -> None:
+        self.catalogs = [execution_environment(*own) for _ in range(people)]
+        self.over = threading.Event()
+        self.made: dict[str, str] = {}
+        self.rated: dict[str, int] = {}
+        self.statuses: list[tuple[float, int]] = []
+        self.slowest = 0.0
+
+    def _call(self, catalog: Catalog, method: str, path: str, body: object = None, *, user: str) -> dict[str, Any]:
+        begun = time.monotonic()
+        answer = catalog.call(method, path, body, user=user)
+        self.slowest = max(self.slowest, time.monotonic() - begun)
+        self.statuses.append((time.monotonic(), answer["statusCode"]))
+        assert answer["statusCode"] in {200, 201, 503}, answer
+        if answer["statusCode"] == 503:
+            assert int(answer["headers"]["Retry-After"]) > 0
+        return answer
+
+    def person(self, number: int) -> None:
+        catalog, step = self.catalogs[number], 0
+        while not self.over.is_set():
+            step += 1
+            title = f"thing {number} {step}"
+            answer = self._call(catalog, "POST", "/listings", {**LISTING, "title": title}, user=f"seller-{number}")
+            if answer["statusCode"] != 201:
+                time.sleep(0.05)
+                continue
+            listing_id = document(answer)["listingId"]
+            self.made[listing_id] = title
+            path = f"/listings/{listing_id}"
+            if self._call(catalog, "POST", f"{path}/ratings", {"stars": 3}, user="rater")["statusCode"] == 201:
+                self.rated[listing_id] = 1
+            read = self._call(catalog, "GET", path, user="reader")
+            if read["statusCode"] == 200:
+                assert document(read)["title"] == title
+                assert document(read)["ratingCount"] >= self.rated.get(listing_id, 0)
+
+
+def test_a_database_that_stops_and_starts_loses_nothing_that_was_acknowledged(own: tuple[Postgres, str]) -> None:
+    postgres, name = own
+    load = Load(own, people=4)
+    stopped_at = started_at = 0.0
+
+    def interrupt() -> None:
+        nonlocal stopped_at, started_at
+        try:
+            time.sleep(0.7)
+            postgres.stop()
+            stopped_at = time.monotonic()
+            time.sleep(0.7)
+            postgres.start()
+            started_at = time.monotonic()
+            time.sleep(0.7)
+        finally:
+            load.over.set()
+
+    at_once([*(lambda number=number: load.person(number) for number in range(4)), interrupt])
+    down = [status for at, status in load.statuses if stopped_at < at < started_at - 0.3]
+    assert down
+    assert set(down) == {503}
+    assert 201 in [status for at, status in load.statuses if at < stopped_at]
+    assert 201 in [status for at, status in load.statuses if at > started_at]
+    assert load.slowest < 5
+    found = {
+        row[0].hex: (row[1], row[2])
+        for row in postgres.run("SELECT listing_id, title, rating_count FROM catalog.listings", name)
+    }
+    for listing_id, title in load.made.items():
+        assert found[listing_id][0] == title
+        assert found[listing_id][1] >= load.rated.get(listing_id, 0)
+    # What is stored is whole: every rating is counted, and every event is on the bus or waits.
+    assert postgres.run("SELECT count(*) FROM catalog.ratings", name) == postgres.run(
+        "SELECT sum(rating_count) FROM catalog.listings", name
+    )
+    sweeper = load.catalogs[0]
+    sweeper.relay.sweep()
+    told = {
+        entry["Detail"]
+        for catalog in load.catalogs
+        for entry in catalog.bus.taken
+        if entry["DetailType"] == "ListingCreated"
+    }
+    assert all(any(listing_id in detail for detail in told) for listing_id in load.made)

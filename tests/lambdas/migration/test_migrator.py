@@ -1,0 +1,360 @@
+"""Migrations on a real PostgreSQL, by a master user that is no superuser."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pg8000.native
+import pytest
+
+from lambdas.migration.files import MigrationError, read_migrations
+from lambdas.migration.migrator import LOCK, MARGIN, Migrator, Result
+from ops.embedded.services import DATABASE_MASTER
+from tests.postgres import NoRecord, Postgres
+
+T = TypeVar("T")
+
+A = "CREATE SCHEMA shop AUTHORIZATION migration; SET ROLE migration;\nCREATE TABLE shop.a (id int);"
+B = "CREATE TABLE shop.b (id int);"
+
+
+def eventually(find: Callable[[], T], seconds: float = 10.0) -> T:
+    """What `find` gives once it gives something."""
+    deadline = time.monotonic() + seconds
+    while not (found := find()):
+        assert time.monotonic() < deadline, "nothing came"
+        time.sleep(0.01)
+    return found
+
+
+class Files:
+    """A directory of migrations and a database."""
+
+    def __init__(self, postgres: Postgres, database: str, directory: Path) -> None:
+        self.postgres, self.database, self.directory = postgres, database, directory
+        self.record = NoRecord()
+
+    def write(self, **files: str) -> None:
+        for name, text in files.items():
+            (self.directory / f"{name.lstrip('_')}.sql").write_text(text)
+
+    def remove(self, name: str) -> None:
+        (self.directory / f"{name}.sql").unlink()
+
+    @contextmanager
+    def migrator(self, by: str = "ada", seconds: float = 300.0) -> Iterator[Migrator]:
+        with closing(self.postgres.connect(DATABASE_MASTER, self.database)) as connection:
+            migrations = read_migrations(self.directory)
+            yield Migrator(connection, migrations, self.record, by=by, remaining=lambda: seconds)
+
+    def migrate(self, limit: int | None = None, **options: Any) -> Result:
+        with self.migrator(**options) as migrator:
+            return migrator.migrate(limit)
+
+    def plan(self) -> Result:
+        with self.migrator() as migrator:
+            return migrator.plan()
+
+    def run(self, sql: str, **values: Any) -> list[list[Any]]:
+        return self.postgres.run(sql, self.database, **values)
+
+    def tables(self) -> list[str]:
+        return [row[0] for row in self.run("SELECT tablename FROM pg_tables WHERE schemaname = 'shop' ORDER BY 1")]
+
+
+@pytest.fixture
+def files(postgres: Postgres, migrated: str, tmp_path: Path) -> Iterator[Files]:
+    """Beside a database of the platform, whose roles belong to the whole server."""
+    with postgres.database() as name:
+        yield Files(postgres, name, tmp_path)
+
+
+def test_what_is_pending_is_applied_once_in_order(files: Files) -> None:
+    files.write(_0001_a=A, _0002_b=B)
+    assert files.plan() == Result((), ("0001_a", "0002_b"))
+    assert files.tables() == []
+    assert files.migrate() == Result(("0001_a", "0002_b"), ())
+    assert files.tables() == ["a", "b"]
+    assert files.migrate() == files.plan() == Result((), ())
+
+
+def test_what_was_done_by_whom_and_how_long_it_took_is_kept_and_told(files: Files) -> None:
+    files.write(_0001_a=A + "SELECT pg_sleep(0.05);")
+    files.migrate()
+    [told] = files.record.told
+    assert (told.migration_id, told.applied_by) == ("0001_a", "ada")
+    assert told.checksum == read_migrations(files.directory)[0].checksum
+    assert 50 <= told.duration_ms < 5000
+    [[checksum, by, duration]] = files.run("SELECT checksum, applied_by, duration_ms FROM migration.applied")
+    assert (checksum, by, duration) == (told.checksum, told.applied_by, told.duration_ms)
+
+
+def test_a_limit_leaves_the_rest_for_later(files: Files) -> None:
+    files.write(_0001_a=A, _0002_b=B)
+    assert files.migrate(1) == Result(("0001_a",), ("0002_b",))
+    assert files.migrate(1) == Result(("0002_b",), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        (f"{B}\n\nCREATE TABLE shop.c (\n  id int,\n  other nonsense\n);", 5, 'type "nonsense" does not exist'),
+        (f"{B}\n-- again\nCREATE TABLE shop.a (id int);", 3, 'relation "a" already exists'),
+        (f"{B}\nINSERT INTO shop.b\nSELECT 1/0;", 2, "division by zero"),
+        (f"{B}\nSELEC 1;", 2, 'syntax error at or near "SELEC"'),
+    ],
+)
+def test_one_that_fails_leaves_the_schema_as_it_was_and_says_where(
+    files: Files, text: str, line: int, reason: str
+) -> None:
+    files.write(_0001_a=A)
+    files.migrate()
+    files.write(_0002_b=text, _0003_c="CREATE TABLE shop.never (id int)")
+    with pytest.raises(MigrationError) as failed:
+        files.migrate()
+    assert str(failed.value) == f"0002_b.sql, line {line}: {reason}"
+    assert files.tables() == ["a"]
+    assert files.record.failures == [("0002_b", "ada", str(failed.value))]
+    assert files.plan().pending == ("0002_b", "0003_c")
+    files.write(_0002_b=B)
+    assert files.migrate().applied == ("0002_b", "0003_c")
+
+
+def test_a_changed_file_is_refused_before_anything_is_done(files: Files) -> None:
+    files.write(_0001_a=A)
+    files.migrate()
+    files.write(_0001_a=A + " ", _0002_b=B)
+    for refused in (files.plan, files.migrate):
+        with pytest.raises(
+            MigrationError, match=r"0001_a\.sql: it was applied at .* by ada and has been changed since"
+        ):
+            refused()
+    assert files.tables() == ["a"]
+
+
+def test_a_file_that_is_gone_from_the_middle_is_refused(files: Files) -> None:
+    files.write(_0001_a=A, _0002_b=B, _0003_c="SELECT 1")
+    files.migrate()
+    files.remove("0002_b")
+    with pytest.raises(MigrationError, match=r"0002_b\.sql: it was applied, and this version does not have it"):
+        files.plan()
+
+
+def test_a_number_that_comes_too_late_is_refused(files: Files) -> None:
+    files.write(_0001_a=A, _0003_c="SELECT 1")
+    files.migrate()
+    files.write(_0002_b=B)
+    with pytest.raises(MigrationError, match=r"0002_b\.sql: 0003_c has been applied before it"):
+        files.migrate()
+
+
+def test_an_older_version_lives_with_a_newer_schema(files: Files) -> None:
+    """Whoever rolls the program back has the migrations of before; expand and contract makes the schema serve both."""
+    files.write(_0001_a=A, _0002_b=B)
+    files.migrate()
+    files.remove("0002_b")
+    assert files.migrate() == Result((), (), unknown=("0002_b",))
+
+
+def waiting(files: Files) -> bool:
+    sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    return bool(files.run(sql)[0][0])
+
+
+def test_of_two_at_once_one_runs_and_one_waits(files: Files) -> None:
+    files.write(_0001_a=A + "SELECT pg_sleep(0.5);", _0002_b=B)
+    results: dict[str, Result] = {}
+
+    def run(by: str) -> None:
+        results[by] = files.migrate(by=by)
+
+    threads = [threading.Thread(target=run, args=(by,)) for by in ("ada", "bob")]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: waiting(files))
+    for thread in threads:
+        thread.join()
+    applied = sorted(result.applied for result in results.values())
+    assert applied == [(), ("0001_a", "0002_b")]
+    assert len({row[0] for row in files.run("SELECT applied_by FROM migration.applied")}) == 1
+
+
+def test_whoever_waits_in_vain_says_so_in_time(files: Files) -> None:
+    files.write(_0001_a=A)
+    with closing(files.postgres.connect(database=files.database)) as other:
+        other.run(f"SELECT pg_advisory_lock({LOCK})")
+        begun = time.monotonic()
+        with pytest.raises(MigrationError, match="another migration has run for"):
+            files.migrate(seconds=2 * MARGIN + 0.1)
+        assert time.monotonic() - begun < 5
+    assert files.migrate().applied == ("0001_a",)
+
+
+def test_the_lock_goes_with_whoever_crashes(files: Files) -> None:
+    files.write(_0001_a=A)
+    crashed = files.postgres.connect(database=files.database)
+    crashed.run(f"SELECT pg_advisory_lock({LOCK})")
+    crashed._usock.shutdown(2)  # as a function that is killed
+    assert files.migrate().applied == ("0001_a",)
+
+
+def test_a_migration_ends_before_its_function_does(files: Files) -> None:
+    files.write(_0001_a=f"{A}\nSELECT pg_sleep(30);")
+    begun = time.monotonic()
+    with pytest.raises(MigrationError, match=r"0001_a\.sql, line 3: canceling statement due to statement timeout"):
+        files.migrate(seconds=MARGIN + 0.3)
+    assert time.monotonic() - begun < 5
+    assert files.tables() == []
+
+
+def test_one_that_cannot_have_its_table_soon_gives_up(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lambdas.migration.migrator.LOCK_TIMEOUT", 0.1)
+    files.write(_0001_a=A)
+    files.migrate()
+    files.write(_0002_b="ALTER TABLE shop.a ADD COLUMN x int")
+    with closing(files.postgres.connect(database=files.database)) as other:
+        other.run("BEGIN")
+        other.run("SELECT * FROM shop.a")
+        with pytest.raises(MigrationError, match=r"0002_b\.sql, line 1: canceling statement due to lock timeout"):
+            files.migrate()
+    assert files.migrate().applied == ("0002_b",)
+
+
+class Broken(NoRecord):
+    """A record that does not answer."""
+
+    def applied(self, migration: object) -> None:
+        raise ConnectionError
+
+
+def test_the_record_learns_later_what_a_crash_has_kept_from_it(files: Files) -> None:
+    """PostgreSQL has committed, and the function dies before DynamoDB hears of it."""
+    files.write(_0001_a=A)
+    told, files.record = files.record, Broken()
+    with pytest.raises(ConnectionError):
+        files.migrate()
+    assert files.tables() == ["a"]
+    files.record = told
+    assert files.migrate() == Result((), ())
+    assert [item.migration_id for item in told.told] == ["0001_a"]
+
+
+def test_a_crash_before_the_commit_leaves_nothing(files: Files) -> None:
+    files.write(_0001_a=A + "SELECT pg_sleep(60);")
+    found: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            files.migrate()
+        except BaseException as error:
+            found.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    sleeping = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND datname = current_database()"
+    rows = eventually(lambda: files.run(sleeping))
+    files.run("SELECT pg_terminate_backend(:pid)", pid=rows[0][0])
+    thread.join()
+    assert found
+    assert files.tables() == []
+    assert files.run("SELECT count(*) FROM migration.applied") == [[0]]
+
+
+def test_what_a_file_sets_for_its_session_ends_with_it(files: Files) -> None:
+    files.write(_0001_a=f"{A} SET search_path = shop;", _0002_b="CREATE TABLE b (id int)")
+    # Not the schema that the first has put on the path, and in this one nobody may make anything.
+    with pytest.raises(MigrationError, match=r"0002_b\.sql, line 1: permission denied for schema public"):
+        files.migrate()
+
+
+class Platform:
+    """The platform's own schema."""
+
+    def __init__(self, postgres: Postgres, database: str) -> None:
+        self.postgres, self.database = postgres, database
+
+    def as_role(self, role: str) -> pg8000.native.Connection:
+        return self.postgres.connect(role, self.database)
+
+
+@pytest.fixture
+def platform(postgres: Postgres, migrated: str) -> Iterator[Platform]:
+    with postgres.database(migrated) as name:
+        yield Platform(postgres, name)
+
+
+def test_the_schema_belongs_to_a_role_that_nobody_logs_in_as(platform: Platform) -> None:
+    owners = platform.postgres.run(
+        "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'catalog'", platform.database
+    )
+    assert owners == [["migration"]]
+    [[login, superuser]] = platform.postgres.run(
+        "SELECT rolcanlogin, rolsuper FROM pg_roles WHERE rolname = 'migration'"
+    )
+    assert (login, superuser) == (False, False)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DROP TABLE catalog.listings",
+        "ALTER TABLE catalog.listings ADD COLUMN x int",
+        "CREATE TABLE catalog.x (id int)",
+        "CREATE TABLE public.x (id int)",
+        "DELETE FROM catalog.listings",
+        "TRUNCATE catalog.ratings",
+        "UPDATE catalog.ratings SET stars = 5",
+        "SELECT * FROM catalog.inquiries",
+        "UPDATE catalog.categories SET listings = 0",
+        "SELECT * FROM migration.applied",
+        "CREATE ROLE x",
+        "SET ROLE migration",
+    ],
+)
+def test_the_service_may_only_do_what_its_code_does(platform: Platform, sql: str) -> None:
+    with (
+        closing(platform.as_role("catalog")) as connection,
+        pytest.raises(Exception, match="permission denied|must be owner"),
+    ):
+        connection.run(sql)
+
+
+def test_health_may_log_in_and_nothing_else(platform: Platform) -> None:
+    with closing(platform.as_role("health")) as connection:
+        assert connection.run("SELECT 1") == [[1]]
+        for sql in ("SELECT * FROM catalog.categories", "SELECT * FROM migration.applied", "CREATE TABLE public.x ()"):
+            with pytest.raises(Exception, match="permission denied"):
+                connection.run(sql)
+
+
+def test_nobody_else_may_connect(platform: Platform, postgres: Postgres) -> None:
+    postgres.run("DROP ROLE IF EXISTS stranger")
+    postgres.run("CREATE ROLE stranger LOGIN")
+    # A copy of a database has no grants on the database itself; its migrations make those.
+    with postgres.database() as name, closing(postgres.connect(DATABASE_MASTER, name)) as connection:
+        Migrator(connection, read_migrations(), NoRecord(), by="t", remaining=lambda: 300.0).migrate()
+        with pytest.raises(Exception, match="permission denied for database"):
+            postgres.connect("stranger", name)
+
+
+def test_services_log_in_by_iam_where_the_server_has_it(postgres: Postgres) -> None:
+    """On Aurora the role rds_iam is there, and its administrator is the master user."""
+    postgres.run("DROP ROLE IF EXISTS rds_iam")
+    postgres.run("CREATE ROLE rds_iam")
+    try:
+        postgres.run(f"GRANT rds_iam TO {DATABASE_MASTER} WITH ADMIN OPTION")
+        with postgres.database() as name, closing(postgres.connect(DATABASE_MASTER, name)) as connection:
+            Migrator(connection, read_migrations(), NoRecord(), by="t", remaining=lambda: 300.0).migrate()
+        members = postgres.run(
+            "SELECT m.rolname FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member "
+            "JOIN pg_roles r ON r.oid = a.roleid WHERE r.rolname = 'rds_iam' ORDER BY 1"
+        )
+        assert [row[0] for row in members] == ["catalog", "health", DATABASE_MASTER]
+    finally:
+        postgres.run("REVOKE rds_iam FROM catalog, health GRANTED BY multitask")
+        postgres.run("DROP ROLE rds_iam")

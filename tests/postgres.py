@@ -1,0 +1,173 @@
+"""A PostgreSQL for tests: the embedded cloud's own, in a directory and on a port of its own."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pg8000.native
+
+from lambdas.common.database import DatabaseSettings
+from lambdas.migration.files import Migration, read_migrations
+from lambdas.migration.migrator import Applied, Migrator, Result
+from ops.embedded.ports import LOOPBACK, choose
+from ops.embedded.processes import Processes
+from ops.embedded.services import DATABASE_MASTER, Database
+from ops.root import Root
+
+SETTINGS = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_connections = 60\n"
+"""Nothing in it outlives the tests."""
+
+
+class Postgres:
+    """One server, which can be stopped and started again."""
+
+    def __init__(self, directory: Path) -> None:
+        root = Root(directory)
+        root.prepare()
+        self._processes = Processes(root)
+        self._service = Database(root, self._processes)
+        self.port = choose(())
+        self.address = f"{LOOPBACK}:{self.port}"
+
+    def start(self) -> None:
+        fresh = not (self._service.data / "PG_VERSION").exists()
+        self._service.start(self.port)
+        self._await()
+        if fresh:
+            # Written once initdb has run, which the first start does.
+            with (self._service.data / "postgresql.auto.conf").open("a") as file:
+                file.write(SETTINGS)
+            self.stop()
+            self._service.start(self.port)
+            self._await()
+            self._service.prepare(self.port)
+
+    def stop(self) -> None:
+        process = self._processes.get(self._service.name)
+        if process:
+            self._processes.stop(process, self._service.stop_signal)
+
+    def require_passwords(self, *users: str) -> None:
+        """Lets these users in by password alone; everybody else is trusted."""
+        file = self._service.data / "pg_hba.conf"
+        rules = "".join(f"host all {user} {LOOPBACK}/32 scram-sha-256\n" for user in users)
+        file.write_text(rules + file.read_text())
+        self.run("SELECT pg_reload_conf()")
+
+    def connect(self, user: str = "postgres", database: str = "postgres", **options: Any) -> pg8000.native.Connection:
+        return pg8000.native.Connection(user, host=LOOPBACK, port=self.port, database=database, timeout=60, **options)
+
+    def run(self, sql: str, database: str = "postgres", **values: Any) -> list[list[Any]]:
+        """One statement, by the superuser."""
+        with closing(self.connect(database=database)) as connection:
+            rows: list[list[Any]] = connection.run(sql, **values)
+            return rows
+
+    @contextmanager
+    def database(self, template: str | None = None) -> Iterator[str]:
+        """A database of its own, that of the master user, empty or like another."""
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        copied = f"TEMPLATE {template}" if template else ""
+        self.run(f"CREATE DATABASE {name} OWNER {DATABASE_MASTER} {copied}")
+        try:
+            yield name
+        finally:
+            self.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def settings(self, database: str, user: str = "catalog") -> DatabaseSettings:
+        """As a function that works as this user has them."""
+        return DatabaseSettings(
+            stage="local", region="us-east-1", rds_endpoint=self.address, rds_database=database, rds_username=user
+        )
+
+    def _await(self) -> None:
+        deadline = time.monotonic() + 30
+        while not self._service.ready(self.port):
+            assert time.monotonic() < deadline, "PostgreSQL does not answer"
+            time.sleep(0.02)
+
+
+class NoRecord:
+    """Keeps what the record would be told."""
+
+    def __init__(self) -> None:
+        self.told: list[Applied] = []
+        self.failures: list[tuple[str, str, str]] = []
+
+    def applied(self, migration: Applied) -> None:
+        self.told.append(migration)
+
+    def failed(self, migration: Migration, by: str, reason: str) -> None:
+        self.failures.append((migration.id, by, reason))
+
+
+def migrate(postgres: Postgres, database: str) -> Result:
+    """Brings a database up to date, as the migration function does."""
+    with closing(postgres.connect(DATABASE_MASTER, database)) as connection:
+        return Migrator(connection, read_migrations(), NoRecord(), by="tests", remaining=lambda: 300.0).migrate()
+
+
+_FILL = """
+INSERT INTO catalog.listings (
+    listing_id, seller_id, title, description, price_amount, price_currency, category, tags, images, condition, status, created_at
+)
+SELECT
+    md5(n::text)::uuid,
+    'seller-' || (n * 7919 % 5000),
+    'Thing ' || n || ' ' || (ARRAY['red', 'green', 'blue', 'old', 'new', 'fast', 'heavy', 'light', 'small', 'large'])[1 + n % 10]
+        || CASE WHEN n % 500 = 0 THEN ' rare' ELSE '' END,
+    'A description of ' || n || repeat(' with some words that fill it up', 8) || ' '
+        || (ARRAY['bike', 'lamp', 'phone', 'table', 'chair', 'guitar', 'camera', 'book', 'shirt', 'tent'])[1 + (n / 10) % 10],
+    n * 7919::bigint % 100000,
+    'EUR',
+    (ARRAY['laptops', 'desktops', 'tablets', 'phones', 'audio', 'cars', 'bicycles', 'furniture', 'books', 'toys'])
+        [1 + least(9, n % 37 / 3)],
+    ARRAY['tag' || n % 100],
+    ARRAY[]::text[],
+    'used',
+    CASE WHEN n % 50 = 7 THEN 'sold' ELSE 'active' END,
+    now() - n * interval '37 seconds'
+FROM generate_series(1, :count) n
+"""
+_COUNT = """
+UPDATE catalog.categories c SET listings = (
+    SELECT count(*) FROM catalog.listings l WHERE l.category = c.slug AND l.status = 'active'
+)
+"""
+_WISHES = """
+INSERT INTO catalog.wishes (user_id, listing_id, created_at)
+SELECT 'user-' || n % 200, md5(n::text)::uuid, now() - n * interval '1 second' FROM generate_series(1, :count) n
+"""
+
+
+def fill(postgres: Postgres, database: str, count: int) -> None:
+    """Listings of 5,000 sellers, a word in all of them, words in each tenth, and one in each 500th; a wish for every fifth."""
+    with closing(postgres.connect(database=database)) as connection:
+        # Counted at once: in one transaction the trigger would leave 100,000 versions of ten rows.
+        connection.run("ALTER TABLE catalog.listings DISABLE TRIGGER count_listings")
+        connection.run(_FILL, count=count)
+        connection.run("ALTER TABLE catalog.listings ENABLE TRIGGER count_listings")
+        connection.run(_COUNT)
+        connection.run(_WISHES, count=count // 5)
+        connection.run("VACUUM ANALYZE")
+
+
+@contextmanager
+def running() -> Iterator[Postgres]:
+    """A server that runs, and goes with all that it holds."""
+    # Not below pytest's own directory: that is closed to others, PostgreSQL's user included.
+    directory = Path(tempfile.mkdtemp(prefix="multitask-postgres-"))
+    postgres = Postgres(directory)
+    try:
+        postgres.start()
+        yield postgres
+    finally:
+        postgres.stop()
+        shutil.rmtree(directory, ignore_errors=True)
