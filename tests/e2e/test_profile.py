@@ -12,7 +12,6 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from tests.e2e.faults import Role, actions_of
 from tests.e2e.support import Answer, Api, Inbox, Person, Platform, User
 
 FIELDS = ("displayName", "bio", "avatar", "location", "socialLinks", "activityStatus")
@@ -293,35 +292,3 @@ def test_changes_go_over_the_bus_and_tell_nothing_private(
     told = json.dumps([updated, changed]) + "\n".join(platform.logged("profile"))
     for secret in ("Tell-tale", address, alias["aliasId"], "tell-tale-context", "x-amz-signature", mine.token):
         assert secret not in told
-
-
-def test_the_function_needs_each_of_its_permissions(platform: Platform, mine: Profiles) -> None:
-    """Without any one of its actions some call fails, so that none of them is there for nothing."""
-    role = Role(platform, "profile")
-    number = iter(range(1000))
-
-    def journey() -> list[int]:
-        signed = mine.call("POST", "/avatar", {"contentType": "image/png", "contentLength": len(png())})
-        if signed.status == 201:
-            mine.post(signed.json, png())
-        key = signed.json["key"] if signed.status == 201 else "none"
-        context = uuid.uuid4().hex
-        return [
-            mine.call("GET", f"/alias?contextType=post&context={context}").status,
-            mine.call("POST", "/alias/regenerate", {"contextType": "post", "context": context}).status,
-            mine.call("PATCH", "", {"bio": f"change {next(number)}"}).status,
-            mine.call("PUT", "/avatar", {"key": key}).status,
-            mine.call("DELETE", "/avatar").status,
-        ]
-
-    right = [200, 200, 200, 200, 204]
-    assert journey() == right
-    tried = 0
-    for sid, statement in role.statements.items():
-        # Those are Lambda's own, which writes under the function's role.
-        for action in actions_of(statement) if sid not in {"Logs", "Traces"} else []:
-            with role.without(sid, action):
-                assert journey() != right, f"{action} in {sid} is there for nothing"
-            tried += 1
-    assert tried == 10
-    assert journey() == right
