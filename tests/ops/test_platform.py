@@ -13,11 +13,18 @@ from ops import platform
 from ops.cloud import Cloud
 from ops.embedded.cloud import Started
 from ops.errors import InterruptedRunError, OperatorError
+from ops.migrations import Migrated
 from ops.platform import up
 from ops.root import Root, read_json
 from ops.terraform import Apply, TerraformError, TerraformKilledError
 
-OUTPUTS = {"api_url": "http://api", "ws_url": "ws://ws", "site_url": "http://site", "health_url": "http://api/health"}
+OUTPUTS = {
+    "api_url": "http://api",
+    "ws_url": "ws://ws",
+    "site_url": "http://site",
+    "health_url": "http://api/health",
+    "functions": {"migration": "m"},
+}
 
 
 class World:
@@ -31,6 +38,7 @@ class World:
         self.healthy = True
         self.supplied: list[dict[str, str]] = []
         self.code: list[int] = []
+        self.migrated: list[str] = []
 
     def apply(self) -> Apply:
         self.applies += 1
@@ -70,6 +78,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         "publish": lambda *_: [],
         "Ledger": lambda _: SimpleNamespace(locked=lambda *_: nullcontext()),
         "Releaser": lambda *_: SimpleNamespace(settle=lambda: None, serve_checkout=lambda: world.code.append(1)),
+        "migrate": lambda _, function: world.migrated.append(function) or Migrated([], [], []),
         "Secrets": lambda _: None,
         "provider_keys": lambda: {"gemini-api-key": "given"},
         "supply_provider_keys": lambda _, keys: world.supplied.append(keys),
@@ -88,6 +97,7 @@ def end(root: Root, world: World, error: Exception) -> None:
 
 def test_a_healthy_platform_is_written_down(root: Root, world: World) -> None:
     assert up(root).platform["apiUrl"] == "http://api"
+    assert world.migrated == ["m"]
     assert read_json(root.platform_file) == {
         "apiUrl": "http://api",
         "wsUrl": "ws://ws",
