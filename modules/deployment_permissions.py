@@ -59,11 +59,13 @@ class DeploymentPermissions:
                 conditions={"StringLike": {"s3:prefix": [f"{state.key}*", "env:/*"]}},
             ),
             Statement(sid="State", actions=["s3:GetObject", *(["s3:PutObject"] if write else [])], resources=[key]),
+            # Who only reads looks whether somebody is writing.
+            Statement(sid="ReadLock", actions=["s3:GetObject"], resources=[f"{key}.tflock"]),
             # The plan opens ephemeral resources as well; what is made there is thrown away.
             Statement(sid="MakeSecrets", actions=["secretsmanager:GetRandomPassword"], resources=["*"]),
         ]
         if write:
-            lock = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+            lock = ["s3:PutObject", "s3:DeleteObject"]
             statements.append(Statement(sid="Lock", actions=lock, resources=[f"{key}.tflock"]))
         return statements
 
