@@ -50,6 +50,10 @@ class World:
     def reset(self) -> None:
         self.resets += 1
 
+    def migrate(self, _: Cloud, function: str) -> Migrated:
+        self.migrated.append(function)
+        return Migrated([], [], [])
+
     def wait_until_healthy(self, url: str) -> None:
         if not self.healthy:
             raise OperatorError(f"{url} is not healthy")
@@ -78,7 +82,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         "publish": lambda *_: [],
         "Ledger": lambda _: SimpleNamespace(locked=lambda *_: nullcontext()),
         "Releaser": lambda *_: SimpleNamespace(settle=lambda: None, serve_checkout=lambda: world.code.append(1)),
-        "migrate": lambda _, function: world.migrated.append(function) or Migrated([], [], []),
+        "migrate": world.migrate,
         "Secrets": lambda _: None,
         "provider_keys": lambda: {"gemini-api-key": "given"},
         "supply_provider_keys": lambda _, keys: world.supplied.append(keys),
