@@ -288,6 +288,34 @@ def test_an_apply_that_would_remove_what_the_live_version_uses_is_refused(platfo
     assert platform.aws("dynamodb").describe_table(TableName="auth-rate-limits-local")
 
 
+UNRESOURCED = [
+    "budgets:DescribeBudget",  # on AWS budgets:ViewBudget
+    "budgets:DescribeNotificationsForBudget",
+    "budgets:DescribeSubscribersForNotification",
+    "budgets:ListTagsForResource",
+    "cloudfront:DescribeFunction",
+    "cloudfront:GetFunction",
+    "cloudfront:GetOriginAccessControl",
+    "cloudfront:GetResponseHeadersPolicy",
+    "cloudfront:ListTagsForResource",
+    "cloudwatch:GetDashboard",
+    "cloudwatch:ListTagsForResource",
+    "dynamodb:ListTagsOfResource",
+    "elasticache:DescribeCacheSubnetGroups",
+    "elasticache:ListTagsForResource",
+    "events:DescribeArchive",
+    "events:ListTagsForResource",
+    "events:ListTargetsByRule",
+    "lambda:ListTags",
+    "logs:ListTagsForResource",
+    "rds:ListTagsForResource",
+    "sns:ListTagsForResource",
+    "wafv2:GetWebACLForResource",
+    "wafv2:ListTagsForResource",
+]
+"""What the role has for its own resources, and the embedded AWS asks for without saying of which resource."""
+
+
 def test_the_nightly_comparison_sees_what_was_changed_by_hand(platform: Platform, tmp_path: Path) -> None:
     """Under the drift role's own policies, as the stack made them."""
     group, days = "/aws/lambda/auth-lambda-local", 30
@@ -296,6 +324,9 @@ def test_the_nightly_comparison_sees_what_was_changed_by_hand(platform: Platform
         for policy in iam.list_policies(Scope="Local")["Policies"]:
             if policy["PolicyName"].startswith("platform-drift-"):
                 iam.attach_role_policy(RoleName=name, PolicyArn=policy["Arn"])
+        unresourced = {"Effect": "Allow", "Action": UNRESOURCED, "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [unresourced]})
+        iam.put_role_policy(RoleName=name, PolicyName="unresourced", PolicyDocument=document)
         checkout = Checkout(tmp_path, platform, arn)
         logs = platform.aws("logs")
         before = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"][0]["retentionInDays"]
