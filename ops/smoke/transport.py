@@ -7,7 +7,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import parse_qsl
 
 import urllib3
@@ -44,11 +44,13 @@ class Reply:
 class Transport(Protocol):
     """Brings requests to a service."""
 
-    direct: bool
-    """It reaches functions themselves, so it brings events as well."""
-
     def send(self, suite: Suite, ask: Ask) -> Reply:
         """Never raises for what a service does."""
+
+
+@runtime_checkable
+class DirectTransport(Transport, Protocol):
+    """Reaches functions themselves, so it brings events as well."""
 
     def invoke(self, suite: Suite, event: Event) -> Reply:
         """The same for an event."""
@@ -60,8 +62,6 @@ class Http:
     Args:
         address: of the REST API.
     """
-
-    direct = False
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -83,9 +83,6 @@ class Http:
             return Reply(0, None, type(error).__name__)
         return Reply(reply.status, _json(reply.data.decode(errors="replace")))
 
-    def invoke(self, suite: Suite, event: Event) -> Reply:
-        raise NotImplementedError("events have no way over HTTP")
-
 
 class Invocation:
     """The functions themselves.
@@ -94,8 +91,6 @@ class Invocation:
         functions: the environment's.
         versions: which version of a service is asked; services that are not named are asked by their alias.
     """
-
-    direct = True
 
     def __init__(self, functions: Functions, versions: Mapping[str, str] | None = None) -> None:
         self._functions = functions

@@ -21,8 +21,6 @@ PEOPLE = People(TOKEN, "anonymous-token", {"run": "r1", "personId": "u1"})
 class Service:
     """Answers requests as `answer` says, and remembers them."""
 
-    direct = False
-
     def __init__(self, answer: Callable[[Ask], Reply]) -> None:
         self.answer = answer
         self.asked: list[str] = []
@@ -30,9 +28,6 @@ class Service:
     def send(self, suite: Suite, ask: Ask) -> Reply:
         self.asked.append(f"{ask.method} {ask.path}")
         return self.answer(ask)
-
-    def invoke(self, suite: Suite, event: Any) -> Reply:
-        raise AssertionError
 
 
 def suite(*requests: dict[str, Any], **more: Any) -> Suite:
