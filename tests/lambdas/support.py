@@ -23,7 +23,8 @@ class FakeClock:
         return self.now
 
     def advance(self, seconds: float) -> None:
-        self.now += seconds
+        # To the microsecond: sums of floats drift, and two steps of a millisecond would show the same time.
+        self.now = round(self.now + seconds, 6)
 
 
 class FakeKeys:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,13 +15,17 @@ import boto3
 import pg8000.native
 import pytest
 import redis
+from hypercorn.config import Config
 
 from ops.embedded import EmbeddedCloud
 from ops.embedded.cloud import Addresses
 from ops.embedded.ports import LOOPBACK
 from ops.embedded.processes import Processes, strays
-from ops.embedded.services import ACCESS_KEY, SECRET_KEY
+from ops.embedded.services import ACCESS_KEY, SECRET_KEY, SERVER
 from ops.root import Root, read_json
+
+GO_IDLE_TIMEOUT = 90.0
+"""Seconds for which Terraform's provider keeps an idle connection: the AWS SDK for Go's default."""
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +76,25 @@ def test_starting_again_starts_nothing(embedded: EmbeddedCloud, place: Root) -> 
     before = Processes(place).all()
     started = EmbeddedCloud(place).start()
     assert (Processes(place).all(), started.killed) == (before, False)
+
+
+def test_the_aws_closes_no_connection_that_a_client_keeps(embedded: EmbeddedCloud) -> None:
+    """A close crosses with a request now and then: that is carried out, unanswered, and sent a second time."""
+    host, port = addresses(embedded).aws.removeprefix("http://").split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    connection.connect()
+    kept = connection.sock
+    for _ in range(Config.keep_alive_max_requests + 1):
+        connection.request("GET", "/_ministack/health")
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.getheader("connection") != "close"
+    assert connection.sock is kept
+    connection.close()
+
+    script = f"import runpy; C = runpy.run_path({str(SERVER)!r})['Config']; c = C(); c.keep_alive_timeout = 75; print(c.keep_alive_timeout)"
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert float(said.stdout) > GO_IDLE_TIMEOUT
 
 
 def test_it_enforces_iam_and_listens_on_loopback_only(embedded: EmbeddedCloud) -> None:
