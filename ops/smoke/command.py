@@ -16,7 +16,7 @@ LIMIT = 60.0
 
 
 def smoke(cloud: Cloud, limit: float = LIMIT) -> list[Check]:
-    """Asks every route over HTTP, as everybody does.
+    """Asks every route over HTTP and the WebSocket, as everybody does.
 
     Raises:
         OperatorError: the environment has not been deployed, or signs nobody in.
@@ -25,7 +25,7 @@ def smoke(cloud: Cloud, limit: float = LIMIT) -> list[Check]:
     cloud.check_account()
     found = outputs(cloud)
     suites = load_suites()
-    transport = Http(found["api_url"])
+    transport = Http(found["api_url"], found["ws_url"])
     with people(cloud, found["cognito_user_pool_id"], suites["auth"], transport) as who:
         asked = [suite for suite in suites.values() if suite.path]
         return Smoke(transport, who, deadline=begun + limit).all(asked)

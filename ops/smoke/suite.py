@@ -61,6 +61,25 @@ class Event(_Section):
     event: dict[str, Any]
     error: str | None = None
     """What it must raise; None: it must not."""
+    answer: dict[str, Any] | None = None
+    """What it must return; None: anything."""
+
+
+class Frame(_Section):
+    """One frame on a service's WebSocket."""
+
+    send: dict[str, Any]
+    """With an `action`; its `requestId` is made."""
+    expect: str
+    """`ack`, or the code of an error."""
+
+
+class Socket(_Section):
+    """A service's WebSocket: asked over the network alone, between the requests and their clean-up."""
+
+    ticket: str
+    """What opens it, a variable; an invented one must not."""
+    frames: list[Frame]
 
 
 class Suite(_Section):
@@ -75,10 +94,9 @@ class Suite(_Section):
     """Where its routes are; None: it has none."""
     public: bool = False
     """Its routes have no authorizer."""
-    unfinished: bool = False
-    """Its code is to come: the answer 501 is taken for passed."""
     requests: list[Request] = []
     events: list[Event] = []
+    socket: Socket | None = None
 
 
 def load_suites(directory: Path = DIRECTORY) -> Mapping[str, Suite]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 import urllib3
 
@@ -17,6 +19,8 @@ from ops.smoke.suite import Event, Suite
 
 TIMEOUT = 30.0
 """Seconds for one answer: API Gateway waits 29."""
+UPGRADED = 101
+"""HTTP's status of a WebSocket that is open."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,10 @@ class Reply:
     """Why nothing came, or what the function raised."""
 
 
+Exchange = Callable[[Mapping[str, Any]], Reply]
+"""Sends a frame and gives its answer."""
+
+
 class Transport(Protocol):
     """Brings requests to a service."""
 
@@ -56,15 +64,24 @@ class DirectTransport(Transport, Protocol):
         """The same for an event."""
 
 
+@runtime_checkable
+class SocketTransport(Transport, Protocol):
+    """Reaches the WebSocket API."""
+
+    def open(self, ticket: str) -> AbstractContextManager[tuple[Reply, Exchange]]:
+        """A WebSocket while the block lasts: what came of opening it, and how frames are sent. Never raises for what a service does."""
+
+
 class Http:
-    """The API as everybody reaches it.
+    """The APIs as everybody reaches them.
 
     Args:
         address: of the REST API.
+        socket_address: of the WebSocket API.
     """
 
-    def __init__(self, address: str) -> None:
-        self._address = address
+    def __init__(self, address: str, socket_address: str) -> None:
+        self._address, self._socket_address = address, socket_address
         self._pool = urllib3.PoolManager(retries=False, timeout=TIMEOUT, maxsize=8)
 
     def send(self, suite: Suite, ask: Ask) -> Reply:  # noqa: ARG002 - the path says it
@@ -82,6 +99,37 @@ class Http:
         except urllib3.exceptions.HTTPError as error:
             return Reply(0, None, type(error).__name__)
         return Reply(reply.status, _json(reply.data.decode(errors="replace")))
+
+    @contextmanager
+    def open(self, ticket: str) -> Iterator[tuple[Reply, Exchange]]:
+        from websockets.exceptions import InvalidStatus, WebSocketException  # noqa: PLC0415 - releases need none
+        from websockets.sync.client import connect  # noqa: PLC0415
+
+        def nothing(_: Mapping[str, Any]) -> Reply:
+            return Reply(0, None, "no WebSocket")
+
+        try:
+            socket = connect(f"{self._socket_address}?ticket={quote(ticket)}", open_timeout=TIMEOUT, proxy=None)
+        except InvalidStatus as error:
+            yield Reply(error.response.status_code, None), nothing
+            return
+        except (WebSocketException, OSError) as error:
+            yield Reply(0, None, type(error).__name__), nothing
+            return
+
+        def exchange(frame: Mapping[str, Any]) -> Reply:
+            try:
+                socket.send(json.dumps(frame))
+                end = time.monotonic() + TIMEOUT
+                while True:  # frames of the room come between
+                    body = json.loads(socket.recv(timeout=max(0.0, end - time.monotonic())))
+                    if isinstance(body, dict) and body.get("requestId") == frame["requestId"]:
+                        return Reply(UPGRADED, body)
+            except (WebSocketException, OSError, ValueError) as error:
+                return Reply(0, None, type(error).__name__)
+
+        with socket:
+            yield Reply(UPGRADED, None), exchange
 
 
 class Invocation:

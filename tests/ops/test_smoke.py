@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from lambdas.catalogue import route_tables
 from ops.smoke import Smoke, load_suites
 from ops.smoke.person import People
-from ops.smoke.suite import Suite
+from ops.smoke.suite import Event, Suite
 from ops.smoke.transport import Ask, Reply, rest_event
 
 TOKEN = "head.eyJzdWIiOiJ1MSIsInNpZCI6InMxIiwicm9sZXMiOlsidXNlciJdLCJjYXAiOltdLCJleHAiOjk5fQ.sig"
@@ -60,8 +61,8 @@ def test_every_route_is_asked_and_nothing_but_routes(service: str, routes: Any) 
     assert covered == wanted
 
 
-NOT_ASKED = {"migration", "relay", "statistics", "delivery"}
-"""Invoking the one migrates; the others are given batches of events, and their bake looks at their errors alone."""
+NOT_ASKED = {"migration"}
+"""Invoking it migrates."""
 
 
 def test_every_function_that_can_be_asked_has_a_suite() -> None:
@@ -111,15 +112,118 @@ def test_refused_is_an_answer_that_turns_the_request_down(status: int, ok: bool)
     assert [check.ok for check in Smoke(Service(lambda _: Reply(status, {})), PEOPLE).suite(tests)] == [ok]
 
 
-@pytest.mark.parametrize("unfinished", [True, False])
-def test_501_passes_only_where_a_suite_says_that_the_code_is_to_come(unfinished: bool) -> None:
-    tests = suite(
-        {"call": "POST /v1/posts", "expect": 201, "keep": {"postId": "postId"}},
-        {"call": "GET /v1/posts/${postId}", "expect": 200},
-        unfinished=unfinished,
-    )
-    checks = Smoke(Service(lambda _: Reply(501, {})), PEOPLE).suite(tests)
-    assert [check.ok for check in checks] == [unfinished, unfinished]
+class Function(Service):
+    """A function that is invoked itself, and answers every event alike."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(lambda _: reply)
+        self.events: list[Any] = []
+
+    def invoke(self, suite: Suite, event: Event) -> Reply:
+        self.events.append(event.event)
+        return self.answer(Ask("", "", {}, None, None))
+
+
+DONE: dict[str, Any] = {"batchItemFailures": []}
+
+
+@pytest.mark.parametrize("consumer", ["relay", "statistics", "delivery"])
+@pytest.mark.parametrize(
+    ("reply", "detail"),
+    [
+        (Reply(200, DONE), ""),
+        (Reply(200, {"batchItemFailures": [{"itemIdentifier": "smoke"}]}), "answered something else"),
+        (Reply(0, None, "a bug"), "raised an error"),
+    ],
+    ids=["good", "failed", "raised"],
+)
+def test_consumers_of_events_are_probed_with_one_that_changes_nothing(consumer: str, reply: Reply, detail: str) -> None:
+    function = Function(reply)
+    [check] = Smoke(function, PEOPLE).suite(load_suites()[consumer])
+    assert (check.ok, check.detail) == (not detail, detail)
+    [record] = function.events[0]["Records"]
+    assert "$" not in record["body"]
+    assert json.loads(record["body"])
+    assert Smoke(Service(lambda _: reply), PEOPLE).suite(load_suites()[consumer]) == []  # not over HTTP
+
+
+class Chat(Service):
+    """REST routes that answer alike, and a WebSocket that opens with one ticket and answers frames by their action."""
+
+    def __init__(self, answers: dict[str, Any], opens: int = 101) -> None:
+        super().__init__(lambda ask: Reply(201 if ask.method == "POST" else 204, {"ticket": "t1", "roomId": "r1"}))
+        self.answers, self.opens = answers, opens
+        self.sent: list[Any] = []
+
+    @contextmanager
+    def open(self, ticket: str) -> Iterator[tuple[Reply, Any]]:
+        self.asked.append(f"open {ticket}")
+        yield Reply(self.opens if ticket == "t1" else 403, None), self._exchange
+
+    def _exchange(self, frame: Any) -> Reply:
+        self.sent.append(frame)
+        body = self.answers[frame["action"]]
+        return Reply(101, {**body, "requestId": frame["requestId"]}) if body else Reply(0, None, "TimeoutError")
+
+
+SOCKET = {
+    "ticket": "${ticket}",
+    "frames": [
+        {"send": {"action": "join_room", "roomId": "${roomId}"}, "expect": "ack"},
+        {"send": {"action": "smoke"}, "expect": "unknown_action"},
+    ],
+}
+CHAT = (
+    {"call": "POST /v1/chat/rooms", "expect": 201, "keep": {"roomId": "roomId", "ticket": "ticket"}},
+    {"call": "DELETE /v1/chat/rooms/${roomId}", "expect": 204, "cleanup": True},
+)
+ACK, UNKNOWN = {"type": "ack"}, {"type": "error", "code": "unknown_action", "message": "t1"}
+
+
+def test_the_websocket_is_asked_while_the_room_is_there() -> None:
+    chat = Chat({"join_room": ACK, "smoke": UNKNOWN})
+    checks = Smoke(chat, PEOPLE).suite(suite(*CHAT, socket=SOCKET))
+    assert chat.asked == ["POST /v1/chat/rooms", "open invented", "open t1", "DELETE /v1/chat/rooms/r1"]
+    assert [frame.get("roomId") for frame in chat.sent] == ["r1", None]
+    assert all(check.ok for check in checks), checks
+    assert [check.request for check in checks][1:5] == [
+        "WebSocket connect, invented ticket",
+        "WebSocket connect",
+        "WebSocket join_room",
+        "WebSocket smoke",
+    ]
+    chat.sent.clear()
+    Smoke(chat, PEOPLE).suite(suite(*CHAT, socket=SOCKET), repeatable=True)
+    assert not chat.sent
+
+
+@pytest.mark.parametrize(
+    ("answers", "opens", "details"),
+    [
+        (
+            {"join_room": UNKNOWN, "smoke": ACK},
+            101,
+            ["answered unknown_action, expected ack", "answered ack, expected unknown_action"],
+        ),
+        ({"join_room": None, "smoke": UNKNOWN}, 101, ["no answer (TimeoutError), expected ack"]),
+        ({}, 500, ["answered 500, expected 101"]),
+    ],
+    ids=["other answers", "no answer", "does not open"],
+)
+def test_a_websocket_that_answers_wrongly_is_told_and_the_room_goes(
+    answers: dict[str, Any], opens: int, details: list[str]
+) -> None:
+    chat = Chat(answers, opens)
+    checks = Smoke(chat, PEOPLE).suite(suite(*CHAT, socket=SOCKET))
+    assert [check.detail for check in checks if not check.ok] == details
+    assert chat.asked[-1] == "DELETE /v1/chat/rooms/r1"
+
+
+def test_a_door_that_any_ticket_opens_is_told() -> None:
+    chat = Chat({"join_room": ACK, "smoke": UNKNOWN})
+    chat.open = lambda _: nullcontext((Reply(101, None), chat._exchange))  # type: ignore[method-assign, assignment, return-value]
+    [wrong] = [check for check in Smoke(chat, PEOPLE).suite(suite(*CHAT, socket=SOCKET)) if not check.ok]
+    assert (wrong.request, wrong.detail) == ("WebSocket connect, invented ticket", "answered 101, expected 403")
 
 
 def test_what_is_repeated_in_a_bake_changes_nothing() -> None:
