@@ -74,7 +74,8 @@ lint: setup  ## Check style, types and workflows
 audit: setup  ## Ask what is known to be vulnerable among the locked dependencies
 	@mkdir -p .build
 	$(BIN)/pipenv requirements --dev > .build/locked.txt
-	$(BIN)/pip-audit --requirement .build/locked.txt --no-deps --disable-pip
+	@# Strict: what could not be looked up has not been audited.
+	$(BIN)/pip-audit --requirement .build/locked.txt --no-deps --disable-pip --strict
 
 lock: setup  ## Resolve the dependencies again and pin them, without index addresses
 	$(BIN)/pipenv lock

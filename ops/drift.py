@@ -58,7 +58,7 @@ EMULATED: Mapping[tuple[str, str], str] = {
     ("aws_cloudwatch_metric_alarm", "statistic"): _ALARM,
     ("aws_cloudwatch_metric_alarm", "treat_missing_data"): _ALARM,
     ("aws_vpc_security_group_egress_rule", "description"): _EGRESS,
-    ("aws_vpc_security_group_egress_rule", "tags"): _EGRESS,
+    ("aws_vpc_security_group_egress_rule", "tags_all"): _EGRESS,
 }
 """What an emulated AWS tells wrongly, with the reason; looked past only where the environment has one."""
 

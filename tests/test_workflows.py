@@ -96,6 +96,14 @@ def test_a_rollback_is_made_by_hand_and_drift_and_audit_by_night() -> None:
     assert set(nightly["jobs"]) == {"drift", "audit"}
 
 
+def test_an_audit_that_could_not_look_something_up_fails() -> None:
+    """Without --strict pip-audit skips it and ends with 0, also where it has skipped everything."""
+    [command] = [line for line in (PROJECT / "Makefile").read_text().splitlines() if "pip-audit" in line]
+    assert "--strict" in command.split()
+    commands = [step["run"] for step in load("nightly")["jobs"]["audit"]["steps"] if "run" in step]
+    assert commands[0] == "make audit"
+
+
 def test_a_pull_request_is_checked_and_every_environment_planned() -> None:
     found = load("pull-request")["jobs"]
     commands = [step["run"] for step in found["check"]["steps"] if "run" in step]
