@@ -531,6 +531,26 @@ class DeploymentPermissions:
             ),
         ]
 
+    def removal(self) -> list[Statement]:
+        """In the place of `identity`, for whoever removes the environment: the pipelines' own roles and the boundary go as well.
+
+        No role of the stack has it. People attach it (docs/policies/remove-identity.json).
+        """
+        roles = self._global_arn("iam", f"role/*-role-{self.environment.name}")
+        policies = self._global_arn("iam", f"policy/platform-*-{self.environment.name}")
+        return [
+            Statement(
+                sid="RemoveRoles",
+                actions=_actions("iam:Get* List* DeleteRole DeleteRolePolicy DetachRolePolicy"),
+                resources=[roles],
+            ),
+            Statement(
+                sid="RemovePolicies",
+                actions=_actions("iam:Get* List* DeletePolicy DeletePolicyVersion"),
+                resources=[policies],
+            ),
+        ]
+
     def boundary(self) -> list[Statement]:
         """The most that any role of the stack may do: the work of this environment's functions, and no administration."""
         environment, names = self.environment.name, self.names

@@ -22,7 +22,8 @@ from ops.root import Root
 EMBEDDED = "local"
 """The environment that lives in the embedded cloud."""
 ROLE_VARIABLE = "OPERATOR_ROLE_ARN"
-"""Names a role that the commands take on before anything else, with the credentials in use."""
+"""Names a role that the commands take on before anything else, with the credentials in use. DEV_OPERATOR_ROLE_ARN and so on name one
+for that environment alone: a promotion works on two, each in an account of its own."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def embedded_variables(addresses: Addresses) -> dict[str, str]:
 
 
 def connect(name: str, root: Root) -> Cloud:
-    """The cloud of an environment, under the role that OPERATOR_ROLE_ARN names where it is set.
+    """The cloud of an environment, under the role that <NAME>_OPERATOR_ROLE_ARN or OPERATOR_ROLE_ARN names where one is set.
 
     Raises:
         OperatorError: there is no such environment or its file is wrong, it is the embedded one and does not run, or the role
@@ -126,15 +127,17 @@ def connect(name: str, root: Root) -> Cloud:
     except EnvironmentFileError as error:
         raise OperatorError(str(error)) from error
     cloud = Cloud(environment, variables or _region(environment.region), endpoint)
-    role = os.environ.get(ROLE_VARIABLE)
-    return _under(role, cloud) if role else cloud
+    for variable in (f"{name.upper()}_{ROLE_VARIABLE}", ROLE_VARIABLE):
+        if role := os.environ.get(variable):
+            return _under(role, variable, cloud)
+    return cloud
 
 
-def _under(role: str, cloud: Cloud) -> Cloud:
+def _under(role: str, variable: str, cloud: Cloud) -> Cloud:
     try:
         answer = cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="operator")
     except (BotoCoreError, ClientError) as error:
-        raise OperatorError(f"{ROLE_VARIABLE} names {role}, which cannot be taken on: {error}") from error
+        raise OperatorError(f"{variable} names {role}, which cannot be taken on: {error}") from error
     keys = answer["Credentials"]
     taken = {
         "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ops.promote import GATES
 from ops.root import PROJECT
 
 GITHUB = PROJECT / ".github"
@@ -81,6 +82,14 @@ def test_dev_staging_and_prod_follow_each_other() -> None:
         "staging": ("dev", "dev"),
         "prod": ("staging", "staging"),
     }
+
+
+def test_a_promotion_asks_nothing_of_the_stage_before_which_its_role_does_not_reach() -> None:
+    steps = load("deploy-environment")["jobs"]["deploy"]["steps"]
+    [promotion] = [step["run"] for step in steps if "ops promote" in step.get("run", "")]
+    assert set(re.findall(r"--passed (\w+)", promotion)) == set(GATES)
+    [first] = [step["run"] for step in steps if "ops deploy" in step.get("run", "")]
+    assert 'ops smoke "$TARGET"' in first
 
 
 def test_an_environment_is_deployed_once_at_a_time_under_its_protection_rules() -> None:

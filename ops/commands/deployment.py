@@ -16,7 +16,7 @@ from ops.console import answer, out, say
 from ops.deploy import deploy as release
 from ops.drift import drift as compare
 from ops.errors import OperatorError
-from ops.promote import SUITES, Promotion
+from ops.promote import GATES, Promotion
 from ops.promote import promote as bring
 from ops.release import BAKE, WEIGHT
 from ops.remove import remove as destroy
@@ -56,7 +56,10 @@ def promote(
     approved_by: Annotated[str | None, typer.Option(help="Who approves, where an approval is needed.")] = None,
     passed: Annotated[
         list[str] | None,
-        typer.Option(metavar="GATE", help="tests or integration: passed already, in an earlier job of this pipeline."),
+        typer.Option(
+            metavar="GATE",
+            help="tests, integration, smoke: passed in an earlier job of this pipeline; with all three FROM is not asked.",
+        ),
     ] = None,
     yes: YesOption = False,
     weight: WeightOption = WEIGHT,
@@ -65,9 +68,9 @@ def promote(
     as_json: JsonOption = False,
 ) -> None:
     """Bring the commit that FROM runs to TO: gates, approval, deployment, smoke tests. Refuses to skip a stage."""
-    unknown = sorted(set(passed or ()) - SUITES.keys())
+    unknown = sorted(set(passed or ()) - set(GATES))
     if unknown:
-        raise typer.BadParameter(f"{', '.join(unknown)}: one of {', '.join(SUITES)}", param_hint="--passed")
+        raise typer.BadParameter(f"{', '.join(unknown)}: one of {', '.join(GATES)}", param_hint="--passed")
     place = Root(root)
     promotion = Promotion(connect(source, place), connect(target, place), approved_by, passed or ())
     result = bring(

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from modules.deployment_identity import MAX_POLICY_LENGTH
 from ops.root import PROJECT
-from tools.operator_policy import document as operator_policy
+from tools.policies import documents as policies
 from tools.routes import document
 
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
@@ -32,9 +33,11 @@ def test_the_table_of_routes_is_what_the_services_declare() -> None:
     assert stored == document(), "run: python -m tools.routes > docs/routes.md"
 
 
-def test_the_operators_policy_is_what_the_stack_has() -> None:
-    stored = (PROJECT / "docs" / "policies" / "operator.json").read_text()
-    assert stored == operator_policy(), "run: python -m tools.operator_policy > docs/policies/operator.json"
+def test_the_policies_to_attach_are_what_the_stack_has() -> None:
+    stored = {file.name: file.read_text() for file in (PROJECT / "docs" / "policies").iterdir()}
+    assert stored == policies(), "run: python -m tools.policies"
+    for name, text in stored.items():
+        assert len("".join(text.split())) <= MAX_POLICY_LENGTH, name
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES)

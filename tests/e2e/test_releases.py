@@ -1,4 +1,4 @@
-"""Releases on the applied platform, by an operator who has docs/policies/operator.json and nothing else, with IAM enforced.
+"""Releases on the applied platform, by operators who have policies of docs/policies/ and nothing else, with IAM enforced.
 
 The embedded AWS keeps an alias's weights and routes by none of them, so a bake's traffic is the probes, and the split itself is seen on the
 alias.
@@ -7,13 +7,12 @@ alias.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,11 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from ops.cloud import Cloud, connect
-from ops.deploy import stack_of
+from ops.deploy import STAGE
 from ops.ledger import Ledger
-from ops.root import PROJECT, Root
+from ops.promote import GATE, GATES, PROMOTION
+from ops.root import PROJECT
+from tests.e2e.operators import DEPLOY, TAGGED, UNRESOURCED, Checkout, made_role, operator
 from tests.e2e.support import Platform, eventually
 
 FUNCTION = "health-lambda-local"
@@ -32,8 +32,6 @@ ROLLBACK_LIMIT = 5.0
 """Seconds (issue's figure)."""
 SLOWDOWN = 2.0
 """A test run shares the machine's cores; the figure is for one alone."""
-PARTS = ("ops", "lambdas", "modules", "environments", "web", "tools")
-
 BAD_AFTER = """
 
 _good = handler
@@ -48,71 +46,10 @@ def handler(event, context):
 """
 
 
-class Checkout:
-    """A copy of the checkout, whose code a test may change, and the operator who works in it."""
-
-    def __init__(self, directory: Path, platform: Platform, role: str | None) -> None:
-        self.directory, self._platform, self._role = directory, platform, role
-        for part in PARTS:
-            shutil.copytree(PROJECT / part, directory / part, ignore=shutil.ignore_patterns("__pycache__"))
-        for file in ("main.py", "Pipfile.lock"):
-            shutil.copy(PROJECT / file, directory / file)
-        (directory / ".build").mkdir()
-        (directory / ".build" / "dependencies").symlink_to(PROJECT / ".build" / "dependencies")
-
-    def change(self, text: str) -> None:
-        """Appends to the health function's handler."""
-        original = (PROJECT / "lambdas" / "health" / "handler.py").read_text()
-        (self.directory / "lambdas" / "health" / "handler.py").write_text(original + text)
-
-    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-        environment = {**os.environ, **variables, **({"OPERATOR_ROLE_ARN": self._role} if self._role else {})}
-        return subprocess.Popen(
-            [sys.executable, "-m", "ops", *arguments, "--root", str(self._platform.root)],
-            cwd=self.directory,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def ops(self, *arguments: str, status: int = 0, **variables: str) -> tuple[str, str]:
-        """Runs a command; what it answered, and what it said."""
-        process = self.start(*arguments, **variables)
-        answered, said = process.communicate(timeout=300)
-        assert process.returncode == status, f"ops {' '.join(arguments)}: {process.returncode}: {said[-3000:]}"
-        return answered, said
-
-
 @pytest.fixture(scope="module")
 def role(platform: Platform) -> Iterator[str]:
-    """A role with the written-down policy, filled in for this environment."""
-    text = (PROJECT / "docs" / "policies" / "operator.json").read_text()
-    for name, value in (("environment", "local"), ("account", "000000000000"), ("region", "us-east-1")):
-        text = text.replace(f"<{name}>", value)
-    with made_role(platform, "operator-test") as (arn, name):
-        platform.aws("iam").put_role_policy(RoleName=name, PolicyName="operator", PolicyDocument=text)
+    with operator(platform, "operator-test") as arn:
         yield arn
-
-
-class made_role:  # noqa: N801 - a context manager
-    """A role that the embedded AWS's root may take on; gone afterwards."""
-
-    def __init__(self, platform: Platform, name: str) -> None:
-        self._iam, self._name = platform.aws("iam"), name
-
-    def __enter__(self) -> tuple[str, str]:
-        trust = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::000000000000:root"}, "Action": "sts:AssumeRole"}
-        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-        made = self._iam.create_role(RoleName=self._name, AssumeRolePolicyDocument=document)
-        return made["Role"]["Arn"], self._name
-
-    def __exit__(self, *_: object) -> None:
-        for policy in self._iam.list_role_policies(RoleName=self._name)["PolicyNames"]:
-            self._iam.delete_role_policy(RoleName=self._name, PolicyName=policy)
-        for policy in self._iam.list_attached_role_policies(RoleName=self._name)["AttachedPolicies"]:
-            self._iam.detach_role_policy(RoleName=self._name, PolicyArn=policy["PolicyArn"])
-        self._iam.delete_role(RoleName=self._name)
 
 
 @pytest.fixture(scope="module")
@@ -243,36 +180,118 @@ def test_an_operator_may_do_nothing_else(platform: Platform, role: str) -> None:
         assert "AccessDenied" in refused.value.response["Error"]["Code"]
 
 
-def gradual(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Cloud:
-    """The same environment, with releases as staging and prod have them."""
-    monkeypatch.setenv("LOCAL_RELEASE_STRATEGY", "gradual")
-    cloud = connect("local", Root(platform.root))
-    assert cloud.environment.release_strategy == "gradual"
-    return cloud
+STAGE_BEFORE = "before"
+SUITES = """
+import os
+
+import pytest
 
 
-def test_where_releases_are_gradual_an_apply_does_not_undo_one(
-    platform: Platform, checkout: Checkout, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_without_a_platform():
+    pass
+
+
+@pytest.mark.e2e
+def test_with_one():
+    assert "INTEGRATION_FAILS" not in os.environ
+"""
+"""Suites in the place of the project's own, which contain this very test."""
+
+
+@pytest.fixture
+def promoted(platform: Platform, tmp_path: Path) -> Iterator[tuple[Checkout, Ledger]]:
+    """A clean commit, whose `local` is promoted from a stage that runs it, and that stage's ledger.
+
+    The stage is an environment of its own with its own ledger; its state, and so its API, is that of the same platform.
+    """
+    state = platform.cloud.environment.state
+    environment = platform.cloud.environment.model_copy(update={"name": STAGE_BEFORE})
+    more = [*UNRESOURCED, *TAGGED]
+    with (
+        operator(platform, "promoter-test", ("operator", *DEPLOY, "deploy-identity"), more=more) as role,
+        operator(platform, "before-test", stage=STAGE_BEFORE, key=state.key) as role_before,
+        copied_table(platform, "platform-releases-local", f"platform-releases-{STAGE_BEFORE}"),
+    ):
+        # No endpoint is the other stage's own, so what leads to the cloud is in the environment, as it is for AWS.
+        variables = {**platform.cloud.variables, "BEFORE_OPERATOR_ROLE_ARN": role_before}
+        made = Checkout(tmp_path, platform, role, **variables, LOCAL_RELEASE_STRATEGY="gradual")
+        environments = made.directory / "environments"
+        local = (environments / "local.yml").read_text()
+        (environments / "local.yml").write_text(f"{local}promoted_from: {STAGE_BEFORE}\n")
+        (environments / f"{STAGE_BEFORE}.yml").write_text(f"{local}state: {state.model_dump_json()}\n")
+        (made.directory / "tests").mkdir()
+        (made.directory / "tests" / "test_suites.py").write_text(SUITES)
+        ledger = Ledger(replace(platform.cloud, environment=environment))
+        ledger.note(STAGE, ledger.now(), {"commit": made.commit(), "who": "an earlier deployment"})
+        yield made, ledger
+
+
+@contextmanager
+def copied_table(platform: Platform, table: str, name: str) -> Iterator[None]:
+    """An empty table of the same shape."""
+    dynamodb = platform.aws("dynamodb")
+    shape = dynamodb.describe_table(TableName=table)["Table"]
+    keys = {part: shape[part] for part in ("KeySchema", "AttributeDefinitions")}
+    dynamodb.create_table(TableName=name, BillingMode="PAY_PER_REQUEST", **keys)
+    yield
+    dynamodb.delete_table(TableName=name)
+
+
+def test_a_promotion_passes_its_gates_applies_and_releases_gradually(
+    platform: Platform, checkout: Checkout, promoted: tuple[Checkout, Ledger]
 ) -> None:
-    """The state and the program name the newest version; the release has gone back to an older one."""
-    cloud = gradual(platform, monkeypatch)
+    """From a rollback on: an apply, where releases are gradual, does not undo it, and the release that follows starts from it."""
     checkout.change("\n# another good change\n")
     checkout.ops("release", "local", "health", "--promote")
     checkout.ops("rollback", "local", "health")
-    released, _ = alias(platform)
-    newest = platform.aws("lambda").list_versions_by_function(FunctionName=FUNCTION)["Versions"][-1]["Version"]
-    assert released != newest
-    stack = stack_of(cloud, Root(platform.root), tmp_path)
-    stack.plan(tmp_path / "plan", ["-lock=false"])
-    shown = stack.show(tmp_path / "plan")
-    moved = [
-        item["address"]
-        for item in shown["resource_changes"]
-        if item["type"] == "aws_lambda_alias" and item["change"]["actions"] != ["no-op"]
-    ]
-    assert moved == []
-    stack.apply()
-    assert alias(platform) == (released, {})
+    rolled_back, _ = alias(platform)
+    made, before = promoted
+    ledger = Ledger(platform.cloud)
+    earlier = ledger.latest(PROMOTION)
+    command = ("promote", STAGE_BEFORE, "local", "--yes", "--bake", "2s", "--json")
+
+    _, said = made.ops(*command, status=1, INTEGRATION_FAILS="1")
+    assert "Gate tests: passed" in said
+    assert "Gate integration is not passed (pytest ended with 1): nothing was promoted" in said
+    assert ledger.latest(PROMOTION) == earlier
+    assert alias(platform) == (rolled_back, {})
+
+    with told(platform) as alerts:
+        begun = time.monotonic()
+        answered, said = made.ops(*command)
+        print(f"promotion took {time.monotonic() - begun:.1f} s")
+    answer = json.loads(answered)
+    assert "Gate tests: passed at" in said  # once per commit
+    assert "Gate integration: running" in said
+    assert "Applied: " in said
+    released = history(platform)[0]
+    assert (released.kind, released.from_version, released.outcome) == ("release", rolled_back, "promoted")
+    assert f"Traffic: 10 % to health {released.to_version}" in said
+    assert alias(platform) == (released.to_version, {})
+    assert (answer["from"], answer["to"], set(answer["gates"])) == (STAGE_BEFORE, "local", set(GATES))
+    recorded = ledger.latest(PROMOTION)[0]
+    assert recorded["commit"] == answer["commit"] == ledger.latest(STAGE, 1)[0]["commit"]
+    assert "promoter-test" in recorded["who"]
+    assert before.get(GATE, f"{answer['commit']}/integration")
+    assert alerts == ["local: deploy started", "local: deploy succeeded"]
+
+
+@contextmanager
+def told(platform: Platform) -> Iterator[list[str]]:
+    """The subjects of what the alerts topic was told meanwhile, in order, once the block is over."""
+    sns, sqs = platform.aws("sns"), platform.aws("sqs")
+    subjects: list[str] = []
+    url = sqs.create_queue(QueueName="alerts-test")["QueueUrl"]
+    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    topic = sns.subscribe(
+        TopicArn=platform.outputs["alerts_topic_arn"], Protocol="sqs", Endpoint=queue, ReturnSubscriptionArn=True
+    )
+    yield subjects
+    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1, WaitTimeSeconds=1).get("Messages"):
+        subjects.append(json.loads(messages[0]["Body"])["Subject"])
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=messages[0]["ReceiptHandle"])
+    sns.unsubscribe(SubscriptionArn=topic["SubscriptionArn"])
+    sqs.delete_queue(QueueUrl=url)
 
 
 def test_an_apply_that_would_remove_what_the_live_version_uses_is_refused(platform: Platform, tmp_path: Path) -> None:
@@ -288,45 +307,16 @@ def test_an_apply_that_would_remove_what_the_live_version_uses_is_refused(platfo
     assert platform.aws("dynamodb").describe_table(TableName="auth-rate-limits-local")
 
 
-UNRESOURCED = [
-    "budgets:DescribeBudget",  # on AWS budgets:ViewBudget
-    "budgets:DescribeNotificationsForBudget",
-    "budgets:DescribeSubscribersForNotification",
-    "budgets:ListTagsForResource",
-    "cloudfront:DescribeFunction",
-    "cloudfront:GetFunction",
-    "cloudfront:GetOriginAccessControl",
-    "cloudfront:GetResponseHeadersPolicy",
-    "cloudfront:ListTagsForResource",
-    "cloudwatch:GetDashboard",
-    "cloudwatch:ListTagsForResource",
-    "dynamodb:ListTagsOfResource",
-    "elasticache:DescribeCacheSubnetGroups",
-    "elasticache:ListTagsForResource",
-    "events:DescribeArchive",
-    "events:ListTagsForResource",
-    "events:ListTargetsByRule",
-    "lambda:ListTags",
-    "logs:ListTagsForResource",
-    "rds:ListTagsForResource",
-    "sns:ListTagsForResource",
-    "wafv2:GetWebACLForResource",
-    "wafv2:ListTagsForResource",
-]
-"""What the role has for its own resources, and the embedded AWS asks for without saying of which resource."""
-
-
 def test_the_nightly_comparison_sees_what_was_changed_by_hand(platform: Platform, tmp_path: Path) -> None:
     """Under the drift role's own policies, as the stack made them."""
     group, days = "/aws/lambda/auth-lambda-local", 30
-    with made_role(platform, "drift-test") as (arn, name):
-        iam = platform.aws("iam")
-        for policy in iam.list_policies(Scope="Local")["Policies"]:
-            if policy["PolicyName"].startswith("platform-drift-"):
-                iam.attach_role_policy(RoleName=name, PolicyArn=policy["Arn"])
-        unresourced = {"Effect": "Allow", "Action": UNRESOURCED, "Resource": "*"}
-        document = json.dumps({"Version": "2012-10-17", "Statement": [unresourced]})
-        iam.put_role_policy(RoleName=name, PolicyName="unresourced", PolicyDocument=document)
+    drift = [
+        policy["PolicyArn"]
+        for policy in platform.aws("iam").list_attached_role_policies(RoleName="platform-drift-role-local")[
+            "AttachedPolicies"
+        ]
+    ]
+    with made_role(platform, "drift-test", {"unresourced": UNRESOURCED}, drift) as arn:
         checkout = Checkout(tmp_path, platform, arn)
         logs = platform.aws("logs")
         before = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"][0]["retentionInDays"]

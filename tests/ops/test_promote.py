@@ -132,6 +132,29 @@ def test_what_an_earlier_job_has_run_is_recorded_and_not_run_again(world: World)
     assert world.ledgers["dev"].get("#gate", f"{COMMIT}/tests")["told"] is True  # type: ignore[index]
 
 
+def test_a_pipeline_whose_job_has_the_targets_credentials_alone_never_reaches_the_source(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Cloud.client
+    reached: list[str] = []
+
+    def client(cloud: Cloud, service: str, *more: Any) -> Any:
+        if cloud is world.clouds["dev"]:
+            # Making a client calls nobody.
+            made_client = made(cloud, service, *more)
+            made_client.meta.events.register("before-call", lambda **_: reached.append(service))
+            return made_client
+        return made(cloud, service, *more)
+
+    monkeypatch.setattr(Cloud, "client", client)
+    result = world.promote("dev", "staging", passed=["tests", "integration", "smoke"])
+    assert world.done == ["deploy staging", "smoke staging"]
+    assert (reached, set(result["gates"])) == ([], {"tests", "integration", "smoke"})
+    world.checkout = Checkout(COMMIT, changed=True)
+    with pytest.raises(OperatorError, match="changes that are in no commit"):
+        world.promote("dev", "staging", passed=["tests", "integration", "smoke"])
+
+
 def test_prod_takes_an_approval_which_is_recorded(world: World) -> None:
     with pytest.raises(OperatorError, match="A promotion to prod needs an approval"):
         world.promote("staging", "prod")

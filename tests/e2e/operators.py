@@ -1,0 +1,166 @@
+"""Operators: people with a role that has written-down policies and nothing else, and the checkouts they work in."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ops.cloud import ROLE_VARIABLE
+from ops.root import PROJECT
+from tests.e2e.support import Platform
+
+POLICIES = PROJECT / "docs" / "policies"
+DEPLOY = ("deploy-state", "deploy-functions", "deploy-data", "deploy-edge", "deploy-network")
+"""Policies of whoever applies, but for what concerns roles."""
+PARTS = ("ops", "lambdas", "modules", "environments", "web", "tools")
+
+UNRESOURCED = [
+    "budgets:DescribeBudget",  # on AWS budgets:ViewBudget
+    "budgets:DescribeNotificationsForBudget",
+    "budgets:DescribeSubscribersForNotification",
+    "budgets:ListTagsForResource",
+    "cloudfront:DescribeFunction",
+    "cloudfront:GetFunction",
+    "cloudfront:GetOriginAccessControl",
+    "cloudfront:GetResponseHeadersPolicy",
+    "cloudfront:ListTagsForResource",
+    "cloudwatch:GetDashboard",
+    "cloudwatch:ListTagsForResource",
+    "dynamodb:ListTagsOfResource",
+    "elasticache:DescribeCacheSubnetGroups",
+    "elasticache:ListTagsForResource",
+    "events:DescribeArchive",
+    "events:ListTagsForResource",
+    "events:ListTargetsByRule",
+    "lambda:ListTags",
+    "logs:ListTagsForResource",
+    "rds:ListTagsForResource",
+    "sns:ListTagsForResource",
+    "wafv2:GetWebACLForResource",
+    "wafv2:ListTagsForResource",
+]
+"""What the role has for its own resources, and the embedded AWS asks for without saying of which resource."""
+
+
+TAGGED = ["ec2:ModifySecurityGroupRules"]
+"""What the role has for what carries the environment's tag, and the embedded AWS, which evaluates no tags, refuses."""
+
+
+class Checkout:
+    """A copy of the checkout, whose code a test may change, and the operator who works in it."""
+
+    def __init__(self, directory: Path, platform: Platform, role: str | None, **variables: str) -> None:
+        """`variables` are those of every command."""
+        self.directory, self._platform = directory, platform
+        self._variables = {**variables, **({ROLE_VARIABLE: role} if role else {})}
+        for part in PARTS:
+            shutil.copytree(PROJECT / part, directory / part, ignore=shutil.ignore_patterns("__pycache__"))
+        for file in ("main.py", "Pipfile.lock", "pyproject.toml", ".gitignore"):
+            shutil.copy(PROJECT / file, directory / file)
+        (directory / ".build").mkdir()
+        (directory / ".build" / "dependencies").symlink_to(PROJECT / ".build" / "dependencies")
+
+    def change(self, text: str) -> None:
+        """Appends to the health function's handler."""
+        original = (PROJECT / "lambdas" / "health" / "handler.py").read_text()
+        (self.directory / "lambdas" / "health" / "handler.py").write_text(original + text)
+
+    def commit(self) -> str:
+        """Makes all of it a commit; its id."""
+        author = ("-c", "user.name=Operator", "-c", "user.email=operator@example.com")
+        for command in (("init", "--quiet"), ("add", "--all"), (*author, "commit", "--quiet", "--message=All")):
+            subprocess.run(["git", *command], cwd=self.directory, check=True)
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=self.directory, check=True, capture_output=True, text=True
+        )
+        return found.stdout.strip()
+
+    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, **self._variables, **variables}
+        return subprocess.Popen(
+            [sys.executable, "-m", "ops", *arguments, "--root", str(self._platform.root)],
+            cwd=self.directory,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def ops(self, *arguments: str, status: int = 0, **variables: str) -> tuple[str, str]:
+        """Runs a command; what it answered, and what it said."""
+        process = self.start(*arguments, **variables)
+        answered, said = process.communicate(timeout=300)
+        assert process.returncode == status, f"ops {' '.join(arguments)}: {process.returncode}: {said[-3000:]}"
+        return answered, said
+
+
+@contextmanager
+def operator(
+    platform: Platform,
+    name: str,
+    policies: Sequence[str] = ("operator",),
+    *,
+    stage: str = "local",
+    key: str | None = None,
+    more: Sequence[str] = (),
+) -> Iterator[str]:
+    """The ARN of a role with policies of docs/policies/, filled in for an environment.
+
+    Args:
+        key: of the environment's state, where it is not the default.
+        more: actions that the embedded AWS asks for otherwise than AWS does.
+    """
+    documents = {policy: _written(policy, stage, key) for policy in policies}
+    with made_role(platform, name, {**documents, **({"more": more} if more else {})}) as arn:
+        yield arn
+
+
+def _written(policy: str, stage: str, key: str | None) -> str:
+    text = (POLICIES / f"{policy}.json").read_text()
+    if key:
+        text = text.replace("multitask-platform/<environment>/terraform.tfstate", key)
+    for name, value in (("environment", stage), ("account", "000000000000"), ("region", "us-east-1")):
+        text = text.replace(f"<{name}>", value)
+    return text
+
+
+@contextmanager
+def made_role(
+    platform: Platform, name: str, policies: Mapping[str, str | Sequence[str]], attached: Sequence[str] = ()
+) -> Iterator[str]:
+    """The ARN of a role that the embedded AWS's root may take on; gone afterwards.
+
+    Args:
+        policies: documents, or actions that are allowed on everything.
+        attached: ARNs of managed policies.
+    """
+    iam = platform.aws("iam")
+    trust = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::000000000000:root"}, "Action": "sts:AssumeRole"}
+    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=_document(trust))["Role"]["Arn"]
+    try:
+        for policy, content in policies.items():
+            document = (
+                content
+                if isinstance(content, str)
+                else _document({"Effect": "Allow", "Action": list(content), "Resource": "*"})
+            )
+            iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=document)
+        for policy in attached:
+            iam.attach_role_policy(RoleName=name, PolicyArn=policy)
+        yield arn
+    finally:
+        for policy in policies:
+            iam.delete_role_policy(RoleName=name, PolicyName=policy)
+        for policy in attached:
+            iam.detach_role_policy(RoleName=name, PolicyArn=policy)
+        iam.delete_role(RoleName=name)
+
+
+def _document(statement: Mapping[str, object]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
