@@ -81,14 +81,17 @@ class Checkout:
         )
         return found.stdout.strip()
 
-    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, stdin: int | None = None, stderr: int = subprocess.PIPE, **variables: str
+    ) -> subprocess.Popen[str]:
         environment = {**os.environ, **self._variables, **variables}
         return subprocess.Popen(
             [sys.executable, "-m", "ops", *arguments, "--root", str(self._platform.root)],
             cwd=self.directory,
             env=environment,
+            stdin=stdin,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
 

@@ -283,6 +283,9 @@ def told(platform: Platform) -> Iterator[list[str]]:
     subjects: list[str] = []
     url = sqs.create_queue(QueueName="alerts-test")["QueueUrl"]
     queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    admits = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:*", "Resource": queue}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [admits]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
     topic = sns.subscribe(
         TopicArn=platform.outputs["alerts_topic_arn"], Protocol="sqs", Endpoint=queue, ReturnSubscriptionArn=True
     )
