@@ -179,7 +179,10 @@ class DeploymentPermissions:
         bus = f"multitask-events-{environment}"
         log_groups = [
             names.arn("logs", f"log-group:{group}{rest}")
-            for group in (f"*-{environment}", f"API-Gateway-Execution-Logs_*/{environment}")
+            for group in (
+                f"*-{environment}",
+                *(f"{kind}*/{environment}" for kind in ("API-Gateway-Execution-Logs_", "/aws/apigateway/")),
+            )
             for rest in ("", ":*", "/*")
         ]
         return [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,18 @@ from ops.console import Progress, say
 from ops.deploy import stack_of
 from ops.errors import OperatorError
 from ops.ledger import Ledger
-from ops.notify import News, Notifier, topic_of
+from ops.notify import News, Notifier
 from ops.root import Root
-from ops.state import attributes, outputs
+from ops.state import attributes, resource_count
 from ops.terraform import Plan, changes
 
+LAST_WORD = "This topic goes with the environment: unless you hear that the removal failed, it succeeded"
 BATCH = 1000
 """Objects that S3 deletes at once."""
 
 
 def remove(cloud: Cloud, root: Root, out: Path, confirm: Callable[[Plan], None]) -> dict[str, Any]:
-    """Empties the environment's buckets and destroys all of it. May be repeated after a failure.
+    """Empties the environment's buckets and destroys all of it. May be repeated: after a failure it goes on, later it does nothing.
 
     Args:
         out: where synthesis writes.
@@ -31,7 +33,7 @@ def remove(cloud: Cloud, root: Root, out: Path, confirm: Callable[[Plan], None])
         `removed`: how many resources; `kept`: what is still there, and why.
 
     Raises:
-        OperatorError: the environment keeps its data, has not been deployed, or is being changed.
+        OperatorError: the environment keeps its data, or is being changed.
     """
     environment = cloud.environment
     if environment.retains_data:
@@ -40,7 +42,11 @@ def remove(cloud: Cloud, root: Root, out: Path, confirm: Callable[[Plan], None])
             " `removal_policy: destroy`, have that reviewed, deploy it, and come back"
         )
     cloud.check_account()
-    found = outputs(cloud)
+    if not resource_count(cloud):
+        say(f"There is nothing of {environment.name} to remove")
+        return {"environment": environment.name, "removed": 0, "kept": kept(cloud, [])}
+    # Not by the outputs: an earlier removal that failed has taken those already.
+    topics = {topic["name"]: topic["arn"] for topic in attributes(cloud, "aws_sns_topic")}
     who = cloud.who()
     with Ledger(cloud).locked("remove", who) as lock:
         stack = stack_of(cloud, root, out)
@@ -49,16 +55,27 @@ def remove(cloud: Cloud, root: Root, out: Path, confirm: Callable[[Plan], None])
             plan = stack.plan(file, ["-destroy"])
             confirm(plan)
             lock.check()
-            # Its topic goes with it: there will be nobody to tell how it ended.
-            Notifier(cloud, topic_of(found), who).tell("started", News("removal", [changes(plan.counts)]))
             keys = attributes(cloud, "aws_kms_key")
-            empty(cloud, [bucket["bucket"] for bucket in attributes(cloud, "aws_s3_bucket")])
-            applied = stack.apply(plan)
+            with _announced(Notifier(cloud, topics.get(f"multitask-alerts-{environment.name}"), who), changes(plan.counts)):
+                empty(cloud, [bucket["bucket"] for bucket in attributes(cloud, "aws_s3_bucket")])
+                applied = stack.apply(plan)
         finally:
             file.unlink(missing_ok=True)
     if environment.name == EMBEDDED:
         root.platform_file.unlink(missing_ok=True)
     return {"environment": environment.name, "removed": applied.counts.get("remove", 0), "kept": kept(cloud, keys)}
+
+
+@contextmanager
+def _announced(notifier: Notifier, counts: str) -> Iterator[None]:
+    """Tells the alerts topic that a removal has started, and that it failed. The topic goes with the rest, so success is silence."""
+    notifier.tell("started", News("removal", [counts, LAST_WORD]))
+    try:
+        yield
+    except BaseException as error:
+        # Where the topic is gone already, this is said on the terminal alone.
+        notifier.tell("failed", News("removal", [counts, str(error)[:2000] or "stopped by the operator"]))
+        raise
 
 
 def kept(cloud: Cloud, keys: list[dict[str, Any]]) -> list[str]:
