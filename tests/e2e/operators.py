@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ops.cloud import ROLE_VARIABLE
 from ops.root import PROJECT
@@ -50,6 +51,30 @@ UNRESOURCED = [
 
 TAGGED = ["ec2:ModifySecurityGroupRules"]
 """What the role has for what carries the environment's tag, and the embedded AWS, which evaluates no tags, refuses."""
+
+REMOVAL = [
+    "budgets:DeleteBudget",  # on AWS budgets:ModifyBudget
+    "cloudfront:DeleteFunction",
+    "cloudfront:DeleteOriginAccessControl",
+    "cloudfront:DeleteResponseHeadersPolicy",
+    "cloudwatch:DeleteAlarms",
+    "cloudwatch:DeleteDashboards",
+    "elasticache:DeleteCacheSubnetGroup",
+    "events:DeleteArchive",
+    "events:RemoveTargets",
+    "kms:DeleteAlias",
+    "rds:DeleteDBClusterParameterGroup",
+    "rds:DeleteDBSubnetGroup",
+    "wafv2:DisassociateWebACL",
+    # By their tags
+    "ec2:DeleteRouteTable",
+    "ec2:DeleteSecurityGroup",
+    "ec2:DeleteSubnet",
+    "ec2:DeleteVpc",
+    "ec2:DeleteVpcEndpoints",
+    "ec2:DisassociateRouteTable",
+]
+"""The same of both kinds, where an environment is removed."""
 
 
 class Checkout:
@@ -163,6 +188,27 @@ def made_role(
         for policy in attached:
             iam.detach_role_policy(RoleName=name, PolicyArn=policy)
         iam.delete_role(RoleName=name)
+
+
+@contextmanager
+def told(platform: Platform) -> Iterator[list[Any]]:
+    """What the alerts topic was told meanwhile, as SNS passes it on, in order, once the block is over."""
+    sns, sqs = platform.aws("sns"), platform.aws("sqs")
+    messages: list[Any] = []
+    url = sqs.create_queue(QueueName="alerts-test")["QueueUrl"]
+    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    admits = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:*", "Resource": queue}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [admits]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    topic = sns.subscribe(
+        TopicArn=platform.outputs["alerts_topic_arn"], Protocol="sqs", Endpoint=queue, ReturnSubscriptionArn=True
+    )
+    yield messages
+    while found := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1, WaitTimeSeconds=1).get("Messages"):
+        messages.append(json.loads(found[0]["Body"]))
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=found[0]["ReceiptHandle"])
+    sns.unsubscribe(SubscriptionArn=topic["SubscriptionArn"])
+    sqs.delete_queue(QueueUrl=url)
 
 
 def _document(statement: Mapping[str, object]) -> str:

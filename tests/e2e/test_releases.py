@@ -24,7 +24,7 @@ from ops.deploy import STAGE
 from ops.ledger import Ledger
 from ops.promote import GATE, GATES, PROMOTION
 from ops.root import PROJECT
-from tests.e2e.operators import DEPLOY, TAGGED, UNRESOURCED, Checkout, made_role, operator
+from tests.e2e.operators import DEPLOY, TAGGED, UNRESOURCED, Checkout, made_role, operator, told
 from tests.e2e.support import Platform, eventually
 
 FUNCTION = "health-lambda-local"
@@ -273,28 +273,7 @@ def test_a_promotion_passes_its_gates_applies_and_releases_gradually(
     assert recorded["commit"] == answer["commit"] == ledger.latest(STAGE, 1)[0]["commit"]
     assert "promoter-test" in recorded["who"]
     assert before.get(GATE, f"{answer['commit']}/integration")
-    assert alerts == ["local: deploy started", "local: deploy succeeded"]
-
-
-@contextmanager
-def told(platform: Platform) -> Iterator[list[str]]:
-    """The subjects of what the alerts topic was told meanwhile, in order, once the block is over."""
-    sns, sqs = platform.aws("sns"), platform.aws("sqs")
-    subjects: list[str] = []
-    url = sqs.create_queue(QueueName="alerts-test")["QueueUrl"]
-    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    admits = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:*", "Resource": queue}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [admits]})
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-    topic = sns.subscribe(
-        TopicArn=platform.outputs["alerts_topic_arn"], Protocol="sqs", Endpoint=queue, ReturnSubscriptionArn=True
-    )
-    yield subjects
-    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1, WaitTimeSeconds=1).get("Messages"):
-        subjects.append(json.loads(messages[0]["Body"])["Subject"])
-        sqs.delete_message(QueueUrl=url, ReceiptHandle=messages[0]["ReceiptHandle"])
-    sns.unsubscribe(SubscriptionArn=topic["SubscriptionArn"])
-    sqs.delete_queue(QueueUrl=url)
+    assert [message["Subject"] for message in alerts] == ["local: deploy started", "local: deploy succeeded"]
 
 
 def test_an_apply_that_would_remove_what_the_live_version_uses_is_refused(platform: Platform, tmp_path: Path) -> None:

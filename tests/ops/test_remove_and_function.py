@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
 import pytest
@@ -17,7 +17,8 @@ from ops.cloud import Cloud
 from ops.dev import LAMBDAS, Planning, changes, sort, syntax_error
 from ops.errors import OperatorError
 from ops.function import deploy_function
-from ops.remove import empty, kept, remove
+from ops.notify import News
+from ops.remove import LAST_WORD, empty, kept, remove
 from ops.root import PROJECT, Root
 from ops.terraform import Apply, Plan
 from tests.ops.releases import FakeClock, make_ledger
@@ -63,8 +64,14 @@ def test_a_removal_asks_empties_destroys_and_says_what_is_kept(
         return Plan(file, {"remove": 5}, {})
 
     stack = SimpleNamespace(plan=plan, apply=apply, directory=tmp_path)
-    found = {"aws_s3_bucket": [{"bucket": "b"}], "aws_kms_key": [{"key_id": "k", "deletion_window_in_days": 7}]}
-    monkeypatch.setattr(removal, "outputs", lambda _: {})
+    found = {
+        "aws_s3_bucket": [{"bucket": "b"}],
+        "aws_kms_key": [{"key_id": "k", "deletion_window_in_days": 7}],
+        "aws_sns_topic": [{"name": "multitask-alerts-dev", "arn": "arn:alerts"}],
+    }
+    monkeypatch.setattr(removal, "resource_count", lambda _: len(found))
+    monkeypatch.setattr(removal, "Notifier", Topic)
+    Topic.told = []
     monkeypatch.setattr(removal, "stack_of", lambda *_: stack)
     monkeypatch.setattr(removal, "attributes", lambda _, kind: found[kind])
     monkeypatch.setattr(removal, "empty", lambda _, buckets: done.append(f"empty {buckets[0]}"))
@@ -75,6 +82,33 @@ def test_a_removal_asks_empties_destroys_and_says_what_is_kept(
     assert result["removed"] == 5
     assert any("customer key k: KMS deletes it 7 days from now" in line for line in result["kept"])
     assert any("multitask-platform/dev/terraform.tfstate" in line for line in kept(cloud, []))
+    assert Topic.told == [("arn:alerts", "started", LAST_WORD)]
+
+    def fail(_: Plan) -> Apply:
+        raise OperatorError("a table is protected")
+
+    Topic.told = []
+    stack.apply = fail
+    with pytest.raises(OperatorError, match="a table is protected"):
+        remove(cloud, root, tmp_path, lambda _: None)
+    assert [(state, line) for _, state, line in Topic.told] == [
+        ("started", LAST_WORD),
+        ("failed", "a table is protected"),
+    ]
+    found.clear()
+    assert remove(cloud, root, tmp_path, lambda _: None)["removed"] == 0
+
+
+class Topic:
+    """A notifier that remembers topic, state and last line."""
+
+    told: ClassVar[list[tuple[str | None, str, str]]] = []
+
+    def __init__(self, _: Cloud, topic: str | None, __: str) -> None:
+        self.topic = topic
+
+    def tell(self, state: str, news: News) -> None:
+        self.told.append((self.topic, state, news.lines[-1]))
 
 
 def test_saved_files_are_sorted_by_what_has_to_be_done() -> None:

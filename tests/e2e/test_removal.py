@@ -1,0 +1,61 @@
+"""Removing the platform, by somebody who has policies of docs/policies/ and nothing else, with IAM enforced. The last test of all."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+
+import pytest
+
+from ops.cloud import ROLE_VARIABLE
+from ops.remove import LAST_WORD
+from ops.root import Root
+from ops.state import read_state
+from tests.e2e.operators import DEPLOY, REMOVAL, TAGGED, UNRESOURCED, operator, told
+from tests.e2e.support import Platform, run_ops
+
+POLICIES = ("operator", *DEPLOY, "remove-identity")
+
+
+def test_an_environment_is_removed_and_what_is_kept_is_said(
+    own_platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, state = own_platform.root, own_platform.cloud.environment.state
+    s3, outputs = own_platform.aws("s3"), own_platform.outputs
+    # Versions, a marker of a deletion, and a key at which a deletion by Terraform itself would stop.
+    for bucket in (outputs["frontend_bucket"], outputs["avatars_bucket"], outputs["attachments_bucket"]):
+        for key in ("a+b", "c", "c"):
+            s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+        s3.delete_object(Bucket=bucket, Key="c")
+    with (
+        operator(own_platform, "remover-test", POLICIES, more=[*UNRESOURCED, *TAGGED, *REMOVAL]) as role,
+        told(own_platform) as alerts,
+    ):
+        monkeypatch.setenv(ROLE_VARIABLE, role)
+        begun = time.monotonic()
+        answer = json.loads(run_ops(root, "remove", "local", "--json", given="local\n"))
+        print(f"removing {answer['removed']} resources took {time.monotonic() - begun:.1f} s")
+        again = json.loads(run_ops(root, "remove", "local", "--json"))
+    assert [(message["Subject"], LAST_WORD in message["Message"]) for message in alerts] == [
+        ("local: removal started", True)
+    ]
+    assert answer["removed"] > 300
+    assert not Root(root).platform_file.exists()
+
+    found = read_state(own_platform.cloud)
+    assert found
+    assert (found["resources"], found["outputs"]) == ([], {})
+    kept, key = answer["kept"], re.search("customer key (\\S+):", "\n".join(answer["kept"]))
+    assert any(f"s3://{state.bucket}/{state.key}" in line for line in kept)
+    assert key
+    described = own_platform.aws("kms").describe_key(KeyId=key[1])["KeyMetadata"]
+    assert described["KeyState"] == "PendingDeletion"
+    assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == [state.bucket]
+    assert own_platform.aws("dynamodb").list_tables()["TableNames"] == []
+    assert own_platform.aws("lambda").list_functions()["Functions"] == []
+    roles = [role["RoleName"] for role in own_platform.aws("iam").list_roles()["Roles"]]
+    assert not [name for name in roles if name.endswith("-local")]
+    assert own_platform.aws("logs").describe_log_groups()["logGroups"] == []
+
+    assert (again["removed"], again["kept"]) == (0, [line for line in kept if "customer key" not in line])
