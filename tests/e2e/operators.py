@@ -192,7 +192,7 @@ def made_role(
 
 @contextmanager
 def told(platform: Platform) -> Iterator[list[Any]]:
-    """What the alerts topic was told meanwhile, as SNS passes it on, in order, once the block is over."""
+    """What commands told the alerts topic meanwhile, as SNS passes it on, in order, once the block is over."""
     sns, sqs = platform.aws("sns"), platform.aws("sqs")
     messages: list[Any] = []
     url = sqs.create_queue(QueueName="alerts-test")["QueueUrl"]
@@ -205,7 +205,9 @@ def told(platform: Platform) -> Iterator[list[Any]]:
     )
     yield messages
     while found := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1, WaitTimeSeconds=1).get("Messages"):
-        messages.append(json.loads(found[0]["Body"]))
+        message = json.loads(found[0]["Body"])
+        if "state" in message.get("MessageAttributes", {}):  # alarms and budgets have none
+            messages.append(message)
         sqs.delete_message(QueueUrl=url, ReceiptHandle=found[0]["ReceiptHandle"])
     sns.unsubscribe(SubscriptionArn=topic["SubscriptionArn"])
     sqs.delete_queue(QueueUrl=url)
