@@ -48,6 +48,7 @@ def remove(cloud: Cloud, root: Root, out: Path, confirm: Callable[[Plan], None])
     # Not by the outputs: an earlier removal that failed has taken those already.
     topics = {topic["name"]: topic["arn"] for topic in attributes(cloud, "aws_sns_topic")}
     who = cloud.who()
+    notifier = Notifier(cloud, topics.get(f"multitask-alerts-{environment.name}"), who)
     with Ledger(cloud).locked("remove", who) as lock:
         stack = stack_of(cloud, root, out)
         file = stack.directory / "remove.tfplan"
@@ -56,7 +57,7 @@ def remove(cloud: Cloud, root: Root, out: Path, confirm: Callable[[Plan], None])
             confirm(plan)
             lock.check()
             keys = attributes(cloud, "aws_kms_key")
-            with _announced(Notifier(cloud, topics.get(f"multitask-alerts-{environment.name}"), who), changes(plan.counts)):
+            with _announced(notifier, changes(plan.counts)):
                 empty(cloud, [bucket["bucket"] for bucket in attributes(cloud, "aws_s3_bucket")])
                 applied = stack.apply(plan)
         finally:
