@@ -106,8 +106,15 @@ class Checkout:
         )
         return found.stdout.strip()
 
-    def start(
-        self, *arguments: str, stdin: int | None = None, stderr: int = subprocess.PIPE, **variables: str
+    def start(self, *arguments: str, stdin: int | None = None, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
+        return self._start(arguments, {}, stdin, stderr)
+
+    def _start(
+        self,
+        arguments: Sequence[str],
+        variables: Mapping[str, str],
+        stdin: int | None = None,
+        stderr: int = subprocess.PIPE,
     ) -> subprocess.Popen[str]:
         environment = {**os.environ, **self._variables, **variables}
         return subprocess.Popen(
@@ -122,7 +129,7 @@ class Checkout:
 
     def ops(self, *arguments: str, status: int = 0, **variables: str) -> tuple[str, str]:
         """Runs a command; what it answered, and what it said."""
-        process = self.start(*arguments, **variables)
+        process = self._start(arguments, variables)
         answered, said = process.communicate(timeout=300)
         assert process.returncode == status, f"ops {' '.join(arguments)}: {process.returncode}: {said[-3000:]}"
         return answered, said

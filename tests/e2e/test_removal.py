@@ -46,16 +46,17 @@ def test_an_environment_is_removed_and_what_is_kept_is_said(
     found = read_state(own_platform.cloud)
     assert found
     assert (found["resources"], found["outputs"]) == ([], {})
-    kept, key = answer["kept"], re.search("customer key (\\S+):", "\n".join(answer["kept"]))
+    kept = answer["kept"]
+    customer_key = re.search(r"customer key (\S+):", "\n".join(kept))
     assert any(f"s3://{state.bucket}/{state.key}" in line for line in kept)
-    assert key
-    described = own_platform.aws("kms").describe_key(KeyId=key[1])["KeyMetadata"]
+    assert customer_key
+    described = own_platform.aws("kms").describe_key(KeyId=customer_key[1])["KeyMetadata"]
     assert described["KeyState"] == "PendingDeletion"
     assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == [state.bucket]
     assert own_platform.aws("dynamodb").list_tables()["TableNames"] == []
     assert own_platform.aws("lambda").list_functions()["Functions"] == []
-    roles = [role["RoleName"] for role in own_platform.aws("iam").list_roles()["Roles"]]
-    assert not [name for name in roles if name.endswith("-local")]
+    roles = own_platform.aws("iam").list_roles()["Roles"]
+    assert not [made["RoleName"] for made in roles if made["RoleName"].endswith("-local")]
     assert own_platform.aws("logs").describe_log_groups()["logGroups"] == []
 
     assert (again["removed"], again["kept"]) == (0, [line for line in kept if "customer key" not in line])
