@@ -82,7 +82,7 @@ def history(platform: Platform) -> list[Any]:
 def test_a_bad_release_is_caught_and_put_back(platform: Platform, checkout: Checkout, what: str, reason: str) -> None:
     before, _ = alias(platform)
     checkout.change(BAD_AFTER.format(what=what))
-    _, said = checkout.ops("release", "local", "health", "--bake", "20s", status=1)
+    _, said = checkout.ops("release", "local", "health", "--bake", "6s", status=1)
     assert "Traffic: 10 % to health" in said
     assert f"all of health is back on version {before}" in said
     assert reason in said
