@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -141,6 +142,16 @@ def test_what_can_be_named_is_named_after_the_environment(dev: Synthesized) -> N
     }
     for kind in ("functions-dev/Functions", "data-dev/Tables", "functions-dev/Queues", "identity-dev/PassRoles"):
         assert "-dev" in json.dumps(deploy[f"deploy-{kind}"]["Resource"])
+
+
+def test_the_log_group_that_a_websocket_api_names_by_its_id_is_managed_too(dev: Synthesized) -> None:
+    group = "/aws/apigateway/2b782fa8/dev"  # as modules/api/websocket.py names it
+    statements = _statements(dev, "deploy").values()
+    logs = [
+        item["Resource"] for item in statements if "logs:CreateLogGroup" in item["Action"] or "logs:*" in item["Action"]
+    ]
+    arn = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:{group}"
+    assert any(fnmatchcase(arn, pattern) for resources in logs for pattern in resources)
 
 
 def test_other_environments_are_out_of_reach_even_where_arns_hold_ids(dev: Synthesized) -> None:
