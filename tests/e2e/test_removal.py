@@ -28,6 +28,10 @@ def test_an_environment_is_removed_and_what_is_kept_is_said(
         for key in ("a+b", "c", "c"):
             s3.put_object(Bucket=bucket, Key=key, Body=b"x")
         s3.delete_object(Bucket=bucket, Key="c")
+    # Somebody has begun by hand, which is no obstacle. Terraform takes half a minute for an instance of the database.
+    rds = own_platform.aws("rds")
+    for instance in rds.describe_db_instances()["DBInstances"]:
+        rds.delete_db_instance(DBInstanceIdentifier=instance["DBInstanceIdentifier"], SkipFinalSnapshot=True)
     with (
         operator(own_platform, "remover-test", POLICIES, more=[*UNRESOURCED, *TAGGED, *REMOVAL]) as role,
         told(own_platform) as alerts,
