@@ -148,6 +148,10 @@ class RoomStore:
         found = self._items.read([self._member(room_id, user_id) for user_id in user_ids])
         return [convert(item, Member) if item else None for item in found]
 
+    def has_pair(self, pair: str) -> bool:
+        """Whether the two of `pair_key` have a direct room."""
+        return self._items.read([self._room(pair)]) != [None]
+
     def counters(self, room_id: str) -> Counters | None:
         """None: the room is gone."""
         seq, members = self._items.read([self._room(seq_key(room_id)), self._room(members_key(room_id))])

@@ -57,6 +57,7 @@ class Steps:
     def __init__(self, world: World) -> None:
         self.world = world
         self.ann, self.bob, self.eve = (world.user(f"{name} Example") for name in ("Ann", "Bob", "Eve"))
+        world.api.call("GET", "/v1/profile", token=self.eve.token).expect(200)  # which makes it: she will be invited
         self.key = uuid.uuid4().hex
         self.room = ""
 
