@@ -177,12 +177,6 @@ def part(steps: Steps, second: Listener) -> Iterator[str]:
     finally:
         dynamodb.put_item(TableName="auth-sessions-local", Item=kept)
     call("DELETE", at, status=204)
-    members = dynamodb.query(
-        TableName="chat-members-local",
-        KeyConditionExpression="room_id = :room",
-        ExpressionAttributeValues=pack({":room": steps.room}),
-    )
-    assert not members["Items"]
     yield f"DELETE {CHAT}{ROOMS}/{{roomId}}"
 
 
