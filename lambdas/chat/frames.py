@@ -26,6 +26,7 @@ from lambdas.common.http import Event
 from lambdas.common.live import Connection, LiveRooms
 from lambdas.common.logs import Logger
 from lambdas.common.problems import Problem
+from lambdas.common.profiles import may_see
 from lambdas.common.router import is_outage
 from lambdas.common.sessions import ActiveSession
 from lambdas.common.validation import validate
@@ -207,7 +208,9 @@ class Frames:
         users = sorted(
             {c.user_id for c in present if c.visible} | {c.user_id for c in [client.connection] if c.visible}
         )
-        return {"roomId": frame.room_id, "seq": seq, "online": self._people.shown_online(users[:INLINE_LIMIT])}
+        told = self._people.online(users[:INLINE_LIMIT])
+        online = [user_id for user_id, visibility in told.items() if may_see(visibility, user_id, client.caller)]
+        return {"roomId": frame.room_id, "seq": seq, "online": online}
 
     def _leave(self, client: Client, frame: RoomFrame) -> Frame:
         """Stops listening; membership stays."""
@@ -303,16 +306,19 @@ class Frames:
         return client.caller.is_anonymous or self._signals.hidden(room_id, client.caller.user_id)
 
     def _tell_presence(self, client: Client, room_id: str, *, online: bool) -> None:
-        """Tells a room that a user has come or gone, with their first or last connection, if they let others know."""
+        """Tells a room that a user has come or gone, with their first or last connection: those in it whom the user lets know."""
         user_id = client.caller.user_id
         if not client.connection.visible:
             return
         others = [c for c in self._live.connections(room_id) if c != client.connection]
-        if any(c.user_id == user_id for c in others) or not self._people.shown_online([user_id]):
+        if any(c.user_id == user_id for c in others):
+            return
+        visibility = self._people.online([user_id])[user_id]
+        if visibility == "private":
             return
         status = "online" if online else "offline"
         frame: Frame = {"type": "presence", "roomId": room_id, "userId": user_id, "status": status}
-        self._broadcast.signal(room_id, frame, but=client.connection)
+        self._broadcast.signal(room_id, frame, but=client.connection, registered_only=visibility != "public")
 
 
 _SESSION_ENDED = "session_ended"

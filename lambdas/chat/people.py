@@ -9,14 +9,19 @@ from lambdas.chat.rooms import Member
 from lambdas.common.aliases import AliasStore
 from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
-from lambdas.common.profiles import UNKNOWN_NAME, KnownProfile, PersonalPrivacy, ProfileReader
+from lambdas.common.profiles import (
+    ACTIVITY_VISIBILITY,
+    UNKNOWN_NAME,
+    KnownProfile,
+    PersonalPrivacy,
+    ProfileReader,
+    Visibility,
+)
 
 PROFILE_AGE = 60
 """Seconds that what a profile says for messages and frames is used again without being looked up."""
 
 _REMEMBERED = 10_000  # profiles, some hundred bytes each
-
-_DEFAULT = PersonalPrivacy()
 
 
 class Author(Struct, frozen=True, kw_only=True):
@@ -51,14 +56,15 @@ class People:
         # Until the profile is made, its name is the account's and its visibility the default.
         return profile.name_for(None) if profile else caller.display_name or UNKNOWN_NAME
 
-    def shown_online(self, user_ids: Sequence[str]) -> list[str]:
-        """Those of these registered users, each of them given once, who let others know that they are online."""
+    def online(self, user_ids: Sequence[str]) -> dict[str, Visibility]:
+        """Who may know that these registered users, each of them given once, are online."""
         found = self._recent(user_ids)
-        return [user_id for user_id in user_ids if _personal(found[user_id]).show_online_status]
+        return {user_id: profile.online if profile else ACTIVITY_VISIBILITY for user_id, profile in found.items()}
 
     def shows_reading(self, user_id: str) -> bool:
         """Whether a registered user lets others know how far they have read."""
-        return _personal(self._recent([user_id])[user_id]).show_read_receipts
+        profile = self._recent([user_id])[user_id]
+        return (profile.personal if profile else PersonalPrivacy()).show_read_receipts
 
     def find(self, user_id: str) -> KnownProfile | None:
         """The registered user's profile as it is now; None when nobody, or no profile yet, has that id."""
@@ -80,7 +86,3 @@ class People:
                 self._known = {user_id: self._known[user_id] for user_id in user_ids if user_id in self._known}
             self._known.update((user_id, (now + PROFILE_AGE, found.get(user_id))) for user_id in asked)
         return {user_id: self._known[user_id][1] for user_id in user_ids}
-
-
-def _personal(profile: KnownProfile | None) -> PersonalPrivacy:
-    return profile.personal if profile else _DEFAULT

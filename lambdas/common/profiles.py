@@ -17,7 +17,8 @@ Visibility = Literal["public", "authenticated", "private"]
 """Who sees a field: everybody whom the API lets in, anonymous users included; registered users; its owner alone."""
 
 DISPLAY_NAME_VISIBILITY: Visibility = "public"
-"""Until its owner says otherwise."""
+ACTIVITY_VISIBILITY: Visibility = "authenticated"
+"""Until their owner says otherwise. When somebody is there is not for those who have not even registered."""
 
 UNKNOWN_NAME = "Someone"
 """Stands for a name that is hidden, and for one of a user without a profile: nobody can tell which."""
@@ -62,12 +63,18 @@ def make_profile(
 
 
 class KnownProfile(Struct, frozen=True, kw_only=True):
-    """What other services know of a profile. `visibility` is the name's."""
+    """What other services know of a profile. `visibility` is the name's, `activity` the activity status's."""
 
     user_id: str
     display_name: str
-    visibility: Visibility
-    personal: PersonalPrivacy
+    visibility: Visibility = DISPLAY_NAME_VISIBILITY
+    activity: Visibility = ACTIVITY_VISIBILITY
+    personal: PersonalPrivacy = PersonalPrivacy()
+
+    @property
+    def online(self) -> Visibility:
+        """Who may know that the user is online: whom both their privacy and their preferences let."""
+        return self.activity if self.personal.show_online_status else "private"
 
     def name_for(self, viewer: Caller | None) -> str:
         """The name to show to this viewer; None is anybody."""
@@ -109,6 +116,7 @@ class ProfileReader:
                 user_id=item["user_id"],
                 display_name=item["display_name"],
                 visibility=item.get("privacy", {}).get("displayName", DISPLAY_NAME_VISIBILITY),
+                activity=item.get("privacy", {}).get("activityStatus", ACTIVITY_VISIBILITY),
                 personal=convert(item.get("preferences", {}).get("privacy", {}), PersonalPrivacy),
             )
             for item in items

@@ -135,7 +135,7 @@ def test_what_people_keep_to_themselves(platform: Platform, ann: Chatter, room: 
             async with in_room(room, dan) as (second,):
                 ack = await first.send(room, "Are you there?")
                 await second.request("mark_read", roomId=room, seq=ack["seq"])
-                assert (await second.join(room))["online"] == [ann.user_id]
+                assert (await first.join(room))["online"] == [ann.user_id]
                 await second.send(room, "No")
                 await until(lambda: len(first.messages[room]) == 2)
             await first.send(room, "Gone?")

@@ -266,7 +266,7 @@ def test_an_anonymous_user_shows_in_no_signal(ann: Somebody, visitor: Somebody, 
     ok(visitor.call("POST", f"/rooms/{room_id}/join", {}))
     listener, hidden = ann.connect(), visitor.connect()
     listener.join(room_id)
-    assert hidden.join(room_id)["online"] == ["ann"]
+    assert hidden.join(room_id)["online"] == []  # by ann's default, to those not registered
     hidden.send("typing_start", roomId=room_id)
     said = hidden.send("send_message", roomId=room_id, content="x")
     hidden.send("mark_read", roomId=room_id, seq=1)
@@ -283,7 +283,7 @@ def test_whoever_does_not_show_being_online_or_reading_is_not_told_of(
     bob.set_profile(preferences={"privacy": {"showOnlineStatus": False, "showReadReceipts": False}})
     first, second = ann.connect(), bob.connect()
     first.join(room_id)
-    assert second.join(room_id)["online"] == ["ann"]
+    second.join(room_id)
     ann.say(room_id)
     first.take()
     assert second.send("mark_read", roomId=room_id, seq=1)["seq"] == 1
@@ -293,6 +293,35 @@ def test_whoever_does_not_show_being_online_or_reading_is_not_told_of(
     second.close()
     assert first.take() == []
     assert ann.connect().join(room_id)["online"] == ["ann"]
+
+
+@pytest.mark.parametrize(
+    ("activity", "seen_by"),
+    [(None, {"ann", "bob"}), ("public", {"ann", "bob", "visitor"}), ("private", {"bob"})],
+)
+def test_presence_follows_the_activity_status(
+    ann: Somebody, bob: Somebody, visitor: Somebody, activity: str | None, seen_by: set[str]
+) -> None:
+    if activity:
+        bob.set_profile(privacy={"activityStatus": activity})
+    room_id = ann.make_room("public")
+    listeners = {"ann": ann.connect(), "visitor": visitor.connect()}
+    for listener in listeners.values():
+        listener.join(room_id)
+    for listener in listeners.values():
+        listener.take()
+    joined = bob.connect()
+    own = joined.join(room_id)["online"]
+    told = {name for name, listener in listeners.items() if listener.take("presence")}
+    again = {
+        name
+        for name, person in {"ann": ann, "visitor": visitor}.items()
+        if "bob" in person.connect().join(room_id)["online"]
+    }
+    assert told == again == seen_by - {"bob"}
+    assert "bob" in own
+    joined.close()
+    assert {name for name, listener in listeners.items() if listener.take("presence")} == told
 
 
 def test_a_connection_ends_whether_or_not_that_may_be_told(
