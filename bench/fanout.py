@@ -17,6 +17,7 @@ import time
 import zipfile
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -158,9 +159,7 @@ async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
         # By REST: the embedded AWS keeps no log of what WebSockets' frames have a function do.
         ours = await timed(clients, room, lambda: asyncio.to_thread(bench.people[0].say, room, text))
         floors = [
-            await timed(
-                clients, room, lambda workers=workers: asyncio.to_thread(bench.post, room, floor_frame, workers)
-            )  # type: ignore[misc]
+            await timed(clients, room, partial(asyncio.to_thread, bench.post, room, floor_frame, workers))
             for workers in (POSTS, 1)
         ]
         if turn:  # the first one starts functions and connections
