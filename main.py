@@ -6,6 +6,7 @@ CDKTF_OUTDIR says where to write (cdktf.out by default).
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,4 +42,5 @@ def _load(names: Sequence[str]) -> list[Environment]:
 
 
 if __name__ == "__main__":
+    gc.disable()  # everything made here lives until the end, which is a few seconds away: looking for garbage finds none
     main()

@@ -100,6 +100,42 @@ def post(session: Caller) -> None:
     call("DELETE", one, **at)
 
 
+def chat(session: Caller) -> None:
+    """A room of two from its making to its end, over REST; frames take the same ways."""
+    call, rooms, one = session.call, "/v1/chat/rooms", "/v1/chat/rooms/{roomId}"
+    members, messages, attachments = f"{one}/members", f"{one}/messages", f"{one}/attachments"
+    member, message, reaction = (
+        f"{members}/{{userId}}",
+        f"{messages}/{{messageId}}",
+        f"{messages}/{{messageId}}/reactions/{{emoji}}",
+    )
+    other = User.made(session.platform, "Bob Example")
+    at = {"roomId": call("POST", rooms, {"name": "A room", "type": "public"})["roomId"]}
+    call("GET", rooms)
+    call("GET", one, **at)
+    call("PATCH", one, {"description": "Some words."}, headers={"If-Match": '"1"'}, **at)
+    call("POST", f"{one}/join", {}, user=other, **at)
+    call("GET", members, **at)
+    call("PATCH", member, {"role": "moderator"}, userId=other.user_id, **at)
+    file = {"fileName": "picture.png", "contentType": "image/png", "contentLength": len(PNG)}
+    signed = call("POST", attachments, file, **at)
+    form = signed["upload"]
+    urllib3.request("POST", form["url"], fields={**form["fields"], "file": ("picture", PNG)})
+    call("POST", messages, {"content": "Look.", "type": "image", "attachments": [signed["key"]]}, **at)
+    call("GET", f"{attachments}/{{attachmentId}}", attachmentId=signed["attachmentId"], **at)
+    at_message = {**at, "messageId": call("POST", messages, {"content": "Some words. " * 10}, **at)["messageId"]}
+    call("GET", messages, **at)
+    call("PATCH", message, {"content": "Other words."}, **at_message)
+    call("PUT", reaction, user=other, emoji="+1", **at_message)
+    call("DELETE", reaction, user=other, emoji="+1", **at_message)
+    call("DELETE", message, **at_message)
+    call("POST", "/v1/chat/tickets", {})
+    call("DELETE", f"{one}/leave", user=other, **at)
+    call("POST", members, {"userId": other.user_id}, **at)
+    call("DELETE", member, userId=other.user_id, **at)
+    call("DELETE", one, **at)
+
+
 def catalog(session: Caller) -> None:
     """A listing from its making to its end, and what buyers do."""
     call, v1 = session.call, "/v1/catalog"
@@ -120,4 +156,10 @@ def catalog(session: Caller) -> None:
     call("DELETE", one, **at)
 
 
-SCENARIOS: Mapping[str, Callable[[Caller], None]] = {"auth": auth, "profile": profile, "post": post, "catalog": catalog}
+SCENARIOS: Mapping[str, Callable[[Caller], None]] = {
+    "auth": auth,
+    "profile": profile,
+    "post": post,
+    "chat": chat,
+    "catalog": catalog,
+}

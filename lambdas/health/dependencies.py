@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lambdas.common.cache import CacheSettings, create_cache
+from lambdas.common.cache import CacheSettings
 from lambdas.common.database import DatabaseSettings, IamCredentials, connect
+from lambdas.common.iam_tokens import elasticache_token
 from lambdas.health.checks import Check
+from lambdas.health.ping import ping
 
 if TYPE_CHECKING:
     import boto3
@@ -53,9 +55,12 @@ def database_check(settings: DatabaseSettings, session: "boto3.session.Session")
 
 def cache_check(settings: CacheSettings, session: "boto3.session.Session") -> Check:
     """The cache takes a new connection and answers a PING."""
+    host, _, port = settings.elasticache_cluster.rpartition(":")
+    user, group = settings.elasticache_username, settings.elasticache_replication_group
 
     def check() -> None:
-        with create_cache(settings, session, timeout=CHECK_TIMEOUT, retries=0) as cache:
-            cache.ping()
+        # A token is good for 15 minutes: each connection takes a new one.
+        credentials = (user, elasticache_token(session, group, user)) if user else None
+        ping(host, int(port), timeout=CHECK_TIMEOUT, tls=settings.elasticache_tls, credentials=credentials)
 
     return check

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 
-# The two drivers are needed by every run, and the first must meet its deadline: they are imported with the module,
-# when a function has the most CPU.
+# The driver is needed by every run, and the first must meet its deadline: it is imported with the module, when a function
+# has the most CPU.
 import pg8000.native  # noqa: F401
-import redis  # noqa: F401
 
 from lambdas.common.access import AUTHENTICATED, Access
 from lambdas.common.cache import CacheSettings

@@ -3,10 +3,10 @@
 The bindings are 2,137 generated Python modules and as many JavaScript ones; a stack uses some 80. Imported the ordinary way all of
 them are loaded. `load_lazily` makes later imports of `cdktf_cdktf_provider_aws.<resource>` load that resource alone: in Python
 a bare parent package stands in for the package's `__init__`, in Node a preload (preload.cjs) turns the barrel file's
-requires into getters. It also takes out two waits of jsii: for a second Node that would pass every message on (runtime.cjs), and
-for Node to have loaded an assembly before Python imports what stands for it (patience.py). The output is the same, byte for byte.
-Where a provider release or jsii has another shape, the ordinary way serves, with a warning; PLATFORM_PROVIDER_IMPORT=ordinary asks for
-it, to compare the two.
+requires into getters. It also takes out three waits of jsii: for a second Node that would pass every message on (runtime.cjs), for
+Node to have loaded an assembly before Python imports what stands for it, and for a reference that was read before (kernel.py).
+The output is the same, byte for byte. Where a provider release or jsii has another shape, the ordinary way serves, with a
+warning; PLATFORM_PROVIDER_IMPORT=ordinary asks for it, to compare the two.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
-from modules.provider.patience import load_assemblies_in_background
+from modules.provider.kernel import save_waits
 
 PACKAGE = "cdktf_cdktf_provider_aws"
 PRELOAD = Path(__file__).with_name("preload.cjs")
@@ -43,7 +43,7 @@ def load_lazily() -> bool:
         warnings.warn(f"{PACKAGE} has another shape than expected: importing it whole, which is slow", stacklevel=2)
         return False
     _preload_in_node()
-    load_assemblies_in_background()
+    save_waits()
     sys.modules[PACKAGE] = _bare_package(spec)
     return True
 

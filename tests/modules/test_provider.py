@@ -14,7 +14,7 @@ import pytest
 from jsii._kernel.providers import process
 
 from modules import provider
-from modules.provider import patience
+from modules.provider import kernel
 from ops.root import PROJECT
 from ops.toolchain import node_variables
 
@@ -170,8 +170,28 @@ except RuntimeError as error:
     assert "absent.tgz" in said
 
 
+def test_a_reference_is_asked_for_once_and_anything_else_each_time() -> None:
+    program = """
+import modules, cdktf
+from cdktf_cdktf_provider_aws.sqs_queue import SqsQueue
+stack = cdktf.TerraformStack(cdktf.App(), "test")
+queue = SqsQueue(stack, "queue", name="first", tags={"a": "1"})
+print(queue.arn == queue.arn, queue.name == queue.name, queue.tags_input)
+queue.tags = {"a": "2"}
+queue.name = "second"
+print(queue.name == queue.name, queue.name_input, queue.tags_input)
+cdktf.TerraformOutput(stack, "name", value=queue.name)
+print('"value": "${aws_sqs_queue.queue.name}"' in cdktf.Testing.synth(stack))
+"""
+    assert _python(program).stdout.splitlines() == [
+        "True True {'a': '1'}",
+        "True second {'a': '2'}",
+        "True",
+    ]
+
+
 def test_a_jsii_of_another_shape_waits_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_NodeProcess", object)
     with pytest.warns(UserWarning, match="another shape than expected"):
-        assert patience.load_assemblies_in_background() is False
+        assert kernel.save_waits() is False
     assert process._NodeProcess is object

@@ -143,20 +143,82 @@ def test_cache_check(session: boto3.session.Session, closed_port: int) -> None:
         cache_check(cache_settings(closed_port), session)()
 
 
-def test_the_cache_is_asked_with_a_token_and_verified_tls_where_so_configured(session: boto3.session.Session) -> None:
-    settings = CacheSettings(
-        stage="t",
-        region=REGION,
-        elasticache_cluster="cache.example:6379",
-        elasticache_username="chat",
-        elasticache_replication_group="chat-cache",
-        elasticache_tls=True,
-    )
-    arguments = create_cache(settings, session, timeout=1).connection_pool.connection_kwargs
+def test_a_cache_that_says_nothing_is_not_waited_for(
+    session: boto3.session.Session, silent_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lambdas.health.dependencies.CHECK_TIMEOUT", 0.2)
+    with pytest.raises(TimeoutError):
+        cache_check(cache_settings(silent_port), session)()
+
+
+def test_the_cache_client_takes_a_token_and_verified_tls_where_so_configured(session: boto3.session.Session) -> None:
+    arguments = create_cache(secured_settings(6379), session, timeout=1).connection_pool.connection_kwargs
     user, password = arguments["credential_provider"].get_credentials()
     assert user == "chat"
     assert password.startswith("chat-cache/?Action=connect&User=chat&")
     assert arguments["ssl_cert_reqs"] == "required"
+
+
+def secured_settings(port: int, *, tls: bool = True) -> CacheSettings:
+    return CacheSettings(
+        stage="t",
+        region=REGION,
+        elasticache_cluster=f"127.0.0.1:{port}",
+        elasticache_username="chat",
+        elasticache_replication_group="chat-cache",
+        elasticache_tls=tls,
+    )
+
+
+def test_the_cache_is_asked_as_its_user(aws: None, session: boto3.session.Session) -> None:
+    with ValkeyServer() as server:
+        check = cache_check(secured_settings(server.port, tls=False), session)
+        with pytest.raises(RuntimeError, match="AUTH was answered -WRONGPASS") as refusal:
+            check()
+        assert "X-Amz-Signature" not in str(refusal.value)
+        with create_cache(cache_settings(server.port), session, timeout=1) as cache:
+            cache.acl_setuser("chat", enabled=True, nopass=True, commands=["+ping"])
+            cache.acl_setuser("default", enabled=False)
+        check()
+        with pytest.raises(RuntimeError, match="PING was answered -NOAUTH"):
+            cache_check(cache_settings(server.port), session)()
+
+
+def test_the_cache_is_asked_in_tls_with_a_token_that_only_its_server_sees(
+    aws: None, session: boto3.session.Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = self_signed_certificate(tmp_path)
+    said: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        check = cache_check(secured_settings(server.getsockname()[1]), session)
+        with serving(server, certificate, said), pytest.raises(ssl.SSLCertVerificationError):
+            check()
+        assert said == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with serving(server, certificate, said):
+            check()
+    assert b"\r\nchat\r\n" in said[0]
+    assert b"\r\nchat-cache/?Action=connect&User=chat&" in said[0]
+    assert said[1] == b"*1\r\n$4\r\nPING\r\n"
+
+
+@contextlib.contextmanager
+def serving(server: socket.socket, certificate: Path, said: list[bytes]) -> Iterator[None]:
+    """Takes one connection in TLS, keeps what it says, and answers as a cache does."""
+
+    def serve() -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        plain, _ = server.accept()
+        with plain, contextlib.suppress(ssl.SSLError), context.wrap_socket(plain, server_side=True) as connection:
+            for answer in (b"+OK\r\n", b"+PONG\r\n"):
+                said.append(connection.recv(10_000))
+                connection.sendall(answer)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield
+    thread.join()
 
 
 def test_database_check_meets_its_timeout_and_a_refusal(
