@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import urllib3
 
-from tests.e2e.support import PASSWORD, Platform, User
+from tests.e2e.support import PASSWORD, Api, Platform, User
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(1000)
 """What begins as a picture does, which is all that is looked at."""
@@ -110,6 +110,8 @@ def chat(session: Caller) -> None:
         f"{messages}/{{messageId}}/reactions/{{emoji}}",
     )
     other = User.made(session.platform, "Bob Example")
+    # Which makes the profile: nobody is invited without one.
+    Api(session.platform.api_url).call("GET", "/v1/profile", token=other.token).expect(200)
     at = {"roomId": call("POST", rooms, {"name": "A room", "type": "public"})["roomId"]}
     call("GET", rooms)
     call("GET", one, **at)

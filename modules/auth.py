@@ -28,6 +28,7 @@ class Auth(Service):
         user_pool_client_id: str,
     ) -> None:
         sessions, rate_limits = platform.tables["auth-sessions"], platform.tables["auth-rate-limits"]
+        profiles = platform.tables["profile-profiles"]
         jwt_secret = platform.parameters.jwt_secret
         super().__init__(
             scope,
@@ -42,6 +43,7 @@ class Auth(Service):
                 "COGNITO_USER_POOL_ID": user_pool_id,
                 "COGNITO_CLIENT_ID": user_pool_client_id,
                 "DYNAMODB_TABLE_RATE_LIMITS": rate_limits.name,
+                "DYNAMODB_TABLE_PROFILES": profiles.name,
                 "JWT_SECRET_PARAMETER": jwt_secret.name,
             },
             secrets=[jwt_secret],
@@ -59,5 +61,7 @@ class Auth(Service):
                 table_access("Sessions", sessions, "GetItem", "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem"),
                 index_access("SessionsOfUser", sessions),
                 table_access("RateLimits", rate_limits, "GetItem", "UpdateItem"),
+                # The name a user has given themselves since.
+                table_access("Names", profiles, "BatchGetItem"),
             ],
         )

@@ -12,10 +12,7 @@ from modules.base.function import FunctionNetwork, LambdaFunction
 from modules.base.policy import Statement
 from modules.base.service import Service, ServicePlatform
 from modules.base.statements import index_access, object_access, queue_key, table_access, upload_access
-from modules.delivery import Delivery
-
-ATTACHMENTS = "chat/"
-"""Where in their bucket attachments are once checked; members read them by signed addresses."""
+from modules.delivery import ATTACHMENTS, Delivery
 
 
 class Chat(Service):
@@ -78,15 +75,14 @@ class Chat(Service):
                 index_access("MessagesOfRoom", messages),
                 table_access("Rooms", rooms, "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem"),
                 index_access("RoomsByType", rooms),
-                # A query: the members of one room. A batch: all of them, when the room goes.
-                table_access("Members", members, "BatchGetItem", "Query", "PutItem", "DeleteItem", "BatchWriteItem"),
+                table_access("Members", members, "BatchGetItem", "Query", "PutItem", "DeleteItem"),
                 index_access("RoomsOfMember", members),
                 # Issued here, redeemed by the authorizer.
                 table_access("Tickets", tickets, "PutItem"),
                 table_access("Aliases", aliases, "GetItem", "PutItem"),
                 # Who stands behind an anonymous message: for its own author's edits.
                 table_access("Authors", authors, "GetItem", "PutItem"),
-                # Names, and who may see them.
+                # Names, who may see them, and what else their owners allow.
                 table_access("Profiles", profiles, "BatchGetItem"),
                 upload_access(attachments, "chat"),
                 object_access("Attachments", attachments, ATTACHMENTS, "GetObject", "PutObject", "DeleteObject"),

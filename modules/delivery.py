@@ -5,14 +5,26 @@ from __future__ import annotations
 from constructs import Construct
 
 from modules.api.websocket import WebSocketApi
+from modules.base.bucket import Bucket
 from modules.base.connections import CacheConnection
 from modules.base.data_access import cache_access
 from modules.base.event_source import QueueSource, StreamSource
 from modules.base.function import FunctionNetwork, FunctionPlatform, LambdaFunction
 from modules.base.policy import Statement
 from modules.base.queue import Queue
-from modules.base.statements import queue_key, queue_receiving, queue_sending, stream_reading, table_access
+from modules.base.statements import (
+    index_access,
+    object_access,
+    queue_key,
+    queue_receiving,
+    queue_sending,
+    stream_reading,
+    table_access,
+)
 from modules.base.table import Table
+
+ATTACHMENTS = "chat/"
+"""Where in their bucket chat's attachments are once checked; members read them by signed addresses."""
 
 PATIENCE = 10
 """Seconds that a stored message may be on its way before it is delivered again: a hundred times as long as a small room takes, and a
@@ -30,12 +42,15 @@ class Delivery(Construct):
     """Brings frames to the connections of rooms.
 
     The sender's function hands a big room's frame to the ordered queue, group = room. The stream tells of every stored message; what is
-    not remembered as sent goes to the retry queue, whose delay is over long after an ordinary delivery, and is made good then.
+    not remembered as sent goes to the retry queue, whose delay is over long after an ordinary delivery, and is made good then. The same
+    stream tells of deleted rooms, and what they leave is removed by way of the same queue.
 
     Args:
         platform: what it shares with the other functions.
         websocket_api: whose connections it posts to.
         messages: the messages' table, with its stream.
+        members, authors: the tables, and
+        attachments: the bucket, that deleted rooms are removed from.
         cache: knows the connections.
         network: where in the VPC it runs, to reach the cache.
         kms_key_arn: encrypts the queues.
@@ -54,6 +69,9 @@ class Delivery(Construct):
         platform: FunctionPlatform,
         websocket_api: WebSocketApi,
         messages: Table,
+        members: Table,
+        authors: Table,
+        attachments: Bucket,
         cache: CacheConnection,
         network: FunctionNetwork,
         kms_key_arn: str,
@@ -92,15 +110,29 @@ class Delivery(Construct):
             "function",
             platform=platform,
             function="delivery",
-            description="Brings chat frames to big rooms, and makes lost ones good",
+            description="Brings chat frames to big rooms, makes lost ones good, clears up after deleted rooms",
             variables={
                 "DYNAMODB_TABLE_MESSAGES": messages.name,
+                "DYNAMODB_TABLE_MEMBERS": members.name,
+                "DYNAMODB_TABLE_AUTHORS": authors.name,
+                "S3_BUCKET_ATTACHMENTS": attachments.name,
                 "WEBSOCKET_API_ENDPOINT": websocket_api.management_endpoint,
                 "DELIVERY_RETRIES_QUEUE_URL": self.retries.url,
                 **live.variables,
             },
             statements=[
-                table_access("Messages", messages, "GetItem"),
+                # One at a time to deliver; in batches, here and below, what a deleted room leaves.
+                table_access("Messages", messages, "GetItem", "BatchGetItem", "BatchWriteItem"),
+                index_access("BesideMessages", messages),
+                table_access("Members", members, "Query", "BatchWriteItem"),
+                table_access("Authors", authors, "BatchWriteItem"),
+                object_access("Attachments", attachments, ATTACHMENTS, "DeleteObject"),
+                Statement(
+                    sid="AttachmentsOfRoom",
+                    actions=["s3:ListBucket"],
+                    resources=[attachments.arn],
+                    conditions={"StringLike": {"s3:prefix": f"{ATTACHMENTS}*"}},
+                ),
                 Statement(
                     sid="Connections",
                     actions=["execute-api:ManageConnections"],
@@ -124,10 +156,10 @@ class Delivery(Construct):
             "stream",
             function=self.function,
             table=messages,
-            # Of what is in the table, only messages have a room.
+            # Of what is in the table, only messages, and the word of a deleted room, have a number.
             pattern={
                 "eventName": ["INSERT", "MODIFY"],
-                "dynamodb": {"NewImage": {"room_id": {"S": [{"exists": True}]}}},
+                "dynamodb": {"NewImage": {"seq": {"N": [{"exists": True}]}}},
             },
             failures=self.retries,
         )

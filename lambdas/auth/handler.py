@@ -24,6 +24,7 @@ from lambdas.common.events import EventPublisher
 from lambdas.common.http import Request, Response
 from lambdas.common.keys import KeyRing, ParameterKeySource
 from lambdas.common.logs import create_logger
+from lambdas.common.profiles import ProfileReader
 from lambdas.common.rate_limit import RateLimiter
 from lambdas.common.router import Operation, Router
 from lambdas.common.service import entry_point
@@ -38,6 +39,7 @@ class AuthSettings(Settings, frozen=True, kw_only=True):
     cognito_client_id: str
     dynamodb_table_sessions: str
     dynamodb_table_rate_limits: str
+    dynamodb_table_profiles: str
     jwt_secret_parameter: str
     event_bus_name: str
 
@@ -133,6 +135,7 @@ def build(environ: Mapping[str, str]) -> Router:
     keys = KeyRing(ParameterKeySource(clients.ssm, settings.jwt_secret_parameter))
     service = AuthService(
         identity=CognitoIdentity(clients.cognito, settings.cognito_user_pool_id, settings.cognito_client_id, logger),
+        profiles=ProfileReader(clients.dynamodb, settings.dynamodb_table_profiles),
         sessions=DynamoSessionStore(clients.dynamodb, settings.dynamodb_table_sessions),
         access_tokens=TokenIssuer(keys),
         refresh_tokens=RefreshTokens(keys),

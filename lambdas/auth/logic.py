@@ -1,7 +1,7 @@
 """What the auth service does: it knows tokens, sessions and a user directory, and no HTTP event."""
 
 import hmac
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from lambdas.common.caller import CAPABILITIES, Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id, timestamp
 from lambdas.common.names import anonymous_name
 from lambdas.common.problems import Problem
+from lambdas.common.profiles import KnownProfile
 from lambdas.common.rate_limit import Limit, Reservation
 from lambdas.common.tokens import TokenIssuer
 
@@ -56,6 +57,10 @@ class Publisher(Protocol):
     def publish(self, event_type: str, *, actor_id: str, data: Mapping[str, Any]) -> None: ...
 
 
+class Profiles(Protocol):
+    def profiles(self, user_ids: Collection[str]) -> Mapping[str, KnownProfile]: ...
+
+
 class AuthService:
     """Each method is one call of the API. `address` is the client's network address.
 
@@ -66,6 +71,7 @@ class AuthService:
         self,
         *,
         identity: Identity,
+        profiles: Profiles,
         sessions: SessionStore,
         access_tokens: TokenIssuer,
         refresh_tokens: RefreshTokens,
@@ -74,6 +80,7 @@ class AuthService:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._identity = identity
+        self._profiles = profiles
         self._sessions = sessions
         self._access_tokens = access_tokens
         self._refresh_tokens = refresh_tokens
@@ -101,6 +108,7 @@ class AuthService:
         email = email.lower()
         with self._failures_limited(LOGIN, address, email, counted=HTTPStatus.UNAUTHORIZED):
             user = self._identity.authenticate(email, password)
+        user = self._named(user)
         session_id = new_id()
         refresh_token = self._refresh_tokens.derive(session_id, 1)
         assert refresh_token is not None
@@ -200,7 +208,7 @@ class AuthService:
         user = self._identity.find(caller.user_id)
         if user is None:
             raise Problem.unauthorized("This account has been closed.", "account_closed")
-        return user
+        return self._named(user)
 
     def change_password(self, caller: Caller, current: str, new: str) -> None:
         attempt = self._limiter.reserve(CHANGE_PASSWORD, caller.user_id)
@@ -237,7 +245,7 @@ class AuthService:
         """Spends the current token for the next; None when another request was faster."""
         if not hmac.compare_digest(presented.digest, session.refresh_hash):
             raise _invalid_refresh_token()
-        user = self._user_of(session)  # before anything changes: a failure here must not cost the token
+        user = self._named(self._user_of(session))  # before anything changes: a failure here must not cost the token
         following = self._refresh_tokens.derive(session.session_id, session.generation + 1)
         assert following is not None
         now = self._clock()
@@ -272,6 +280,11 @@ class AuthService:
             self._sessions.revoke(session.session_id, session.user_id)
             raise _invalid_refresh_token()
         return user
+
+    def _named(self, user: User) -> User:
+        """The user by the name in their profile, where they change it; the account keeps the first one."""
+        profile = self._profiles.profiles([user.user_id]).get(user.user_id)
+        return structs.replace(user, display_name=profile.display_name) if profile else user
 
     def _pair(self, user: User, refresh_token: RefreshToken) -> TokenPair:
         access_token = self._access_tokens.issue(

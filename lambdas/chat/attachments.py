@@ -7,15 +7,12 @@ from urllib.parse import quote
 from lambdas.chat.messages import AttachmentRecord, MessageStore
 from lambdas.chat.models import CreateAttachment
 from lambdas.common.caller import Caller
-from lambdas.common.chat_messages import Attachment
+from lambdas.common.chat_messages import Attachment, attachment_prefix
 from lambdas.common.problems import FieldError, Problem
 from lambdas.common.uploads import StoredObject, Uploads
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-PREFIX = "chat/"
-"""Where in the bucket attachments are served from."""
 
 ADDRESS_LIFETIME = 60
 """Seconds a signed address is good for: it is followed at once."""
@@ -66,7 +63,7 @@ class Attachments:
             )
         if any(record.stored_key for record in found):
             raise Problem.conflict("A message has this attachment already.", "attachment_used")
-        stored = self._uploads.use_all(caller.user_id, keys, f"{PREFIX}{room_id}/", field="attachments")
+        stored = self._uploads.use_all(caller.user_id, keys, attachment_prefix(room_id), field="attachments")
         return [
             (
                 Attachment(

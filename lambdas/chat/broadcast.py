@@ -56,8 +56,8 @@ class Broadcast:
         except CacheUnavailableError:
             self._logger.warning("not delivered for want of the cache", room_id=delivery.room_id)
 
-    def signal(self, room_id: str, frame: Frame, *, but: Connection) -> None:
-        """A frame of the moment (presence, typing, read marks) for everybody but the one it is about.
+    def signal(self, room_id: str, frame: Frame, *, but: Connection, registered_only: bool = False) -> None:
+        """A frame of the moment (presence, typing, read marks) for everybody but the one it is about, or for registered users alone.
 
         Sent in rooms of up to INLINE_LIMIT connections: with hundreds, each of whom would cause hundreds of frames, nobody could follow
         them.
@@ -65,6 +65,7 @@ class Broadcast:
         try:
             listeners = [c for c in self._live.connections(room_id) if c != but]
             if len(listeners) <= INLINE_LIMIT:
+                listeners = [c for c in listeners if c.visible or not registered_only]
                 self._fanout.deliver([Delivery(room_id, frame)], {room_id: listeners})
         except CacheUnavailableError:
             self._logger.warning("not signalled for want of the cache", room_id=room_id)

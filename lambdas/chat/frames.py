@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any, Protocol
 
 import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import structs
 
 from lambdas.chat.broadcast import INLINE_LIMIT, Broadcast
@@ -25,6 +26,7 @@ from lambdas.common.http import Event
 from lambdas.common.live import Connection, LiveRooms
 from lambdas.common.logs import Logger
 from lambdas.common.problems import Problem
+from lambdas.common.profiles import may_see
 from lambdas.common.router import is_outage
 from lambdas.common.sessions import ActiveSession
 from lambdas.common.validation import validate
@@ -135,6 +137,9 @@ class Frames:
                 self._tell_presence(client, room_id, online=False)
         except CacheUnavailableError:
             self._logger.warning("disconnected without the cache")  # its time ends by itself
+        except (ClientError, BotoCoreError, Problem) as error:
+            # Without the profiles nobody knows whether it may be told.
+            self._logger.warning("disconnected without a word", reason=type(error).__name__)
 
     def _message(self, client: Client, body: str) -> str:
         """Answers one frame; gives the outcome, `ok` or the error's code."""
@@ -203,7 +208,9 @@ class Frames:
         users = sorted(
             {c.user_id for c in present if c.visible} | {c.user_id for c in [client.connection] if c.visible}
         )
-        return {"roomId": frame.room_id, "seq": seq, "online": users[:INLINE_LIMIT]}
+        told = self._people.online(users[:INLINE_LIMIT])
+        online = [user_id for user_id, visibility in told.items() if may_see(visibility, user_id, client.caller)]
+        return {"roomId": frame.room_id, "seq": seq, "online": online}
 
     def _leave(self, client: Client, frame: RoomFrame) -> Frame:
         """Stops listening; membership stays."""
@@ -267,8 +274,13 @@ class Frames:
         self._require_joined(client, frame.room_id)
         self._rooms.place(client.caller, frame.room_id).member()
         seq = min(frame.seq, self._messages.head(frame.room_id))
-        if not self._unseen(client, frame.room_id) and self._signals.read(frame.room_id, client.caller.user_id, seq):
-            signal: Frame = {"type": "read", "roomId": frame.room_id, "userId": client.caller.user_id, "seq": seq}
+        user_id = client.caller.user_id
+        if (
+            not self._unseen(client, frame.room_id)
+            and self._signals.read(frame.room_id, user_id, seq)
+            and self._people.shows_reading(user_id)
+        ):
+            signal: Frame = {"type": "read", "roomId": frame.room_id, "userId": user_id, "seq": seq}
             self._broadcast.signal(frame.room_id, signal, but=client.connection)
         return {"roomId": frame.room_id, "seq": seq}
 
@@ -294,16 +306,19 @@ class Frames:
         return client.caller.is_anonymous or self._signals.hidden(room_id, client.caller.user_id)
 
     def _tell_presence(self, client: Client, room_id: str, *, online: bool) -> None:
-        """Tells a room that a user has come or gone, with their first or last connection."""
+        """Tells a room that a user has come or gone, with their first or last connection: those in it whom the user lets know."""
         user_id = client.caller.user_id
         if not client.connection.visible:
             return
         others = [c for c in self._live.connections(room_id) if c != client.connection]
         if any(c.user_id == user_id for c in others):
             return
+        visibility = self._people.online([user_id])[user_id]
+        if visibility == "private":
+            return
         status = "online" if online else "offline"
         frame: Frame = {"type": "presence", "roomId": room_id, "userId": user_id, "status": status}
-        self._broadcast.signal(room_id, frame, but=client.connection)
+        self._broadcast.signal(room_id, frame, but=client.connection, registered_only=visibility != "public")
 
 
 _SESSION_ENDED = "session_ended"

@@ -255,6 +255,7 @@ def wire(settings: ChatSettings, clients: Clients, cache: GuardedCache, gateway:
         signals=signals,
         outbox=outbox,
         cursors=cursors,
+        logger=logger,
     )
     frames = Frames(
         rooms=rooms,

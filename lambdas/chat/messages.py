@@ -4,7 +4,8 @@ A message takes the room's next number in the transaction that stores it, so num
 key is the room's id and that number: whatever follows a number is read by keys, consistently, while the index of a room's messages by
 time may lag behind and serves the pages of its history.
 
-Other things of a message are items beside it, without `room_id`, so that the index does not have them.
+Other things of a message are items beside it. The index has them under a name of their own, so that they can be found when the room
+goes, except for the counts of reactions, whose keys follow from the messages'.
 """
 
 import time
@@ -17,15 +18,20 @@ from msgspec import Struct, convert
 
 from lambdas.chat.rooms import ChangedError, Head, seq_key
 from lambdas.chat.store import ChatTables, Items, delete, put, update
-from lambdas.common.chat_messages import Attachment, Message, message_id
+from lambdas.common.chat_messages import (
+    MESSAGES_INDEX,
+    Attachment,
+    Message,
+    beside_messages,
+    counts_id,
+    message_id,
+)
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, timestamp
 from lambdas.common.dynamodb import condition_failed, pack, unpack
 from lambdas.common.idempotency import RETENTION
 from lambdas.common.problems import Problem
 from lambdas.common.transactions import ConditionsFailedError, Entry
 from lambdas.common.uploads import StoredObject
-
-ROOM_INDEX = "room-messages-index"
 
 PATIENCE = 8.0
 """Seconds that a message is tried again while others take the number it was to have: a third of what API Gateway waits."""
@@ -146,7 +152,7 @@ class MessageStore:
         names = {"ExpressionAttributeNames": {"#time": "timestamp"}} if older_than else {}
         answer = self._items.dynamodb.query(
             TableName=self._messages,
-            IndexName=ROOM_INDEX,
+            IndexName=MESSAGES_INDEX,
             KeyConditionExpression="room_id = :room" + (" AND #time < :time" if older_than else ""),
             ExpressionAttributeValues=pack(values),
             ScanIndexForward=False,
@@ -171,7 +177,7 @@ class MessageStore:
             message,
             emoji,
             1,
-            put(self._messages, {"message_id": _reaction(message, emoji, user_id)}, only_new="message_id"),
+            put(self._messages, _beside(message.room_id, _reaction(message, emoji, user_id)), only_new="message_id"),
         )
 
     def take_back(self, message: Message, emoji: str, user_id: str) -> bool:
@@ -181,7 +187,7 @@ class MessageStore:
 
     def reactions(self, ids: Sequence[str], *, consistent: bool = False) -> dict[str, dict[str, int]]:
         """Counts by emoji for each of these messages."""
-        found = self._items.read([self._key(_counts(id_)) for id_ in ids], consistent=consistent)
+        found = self._items.read([self._key(counts_id(id_)) for id_ in ids], consistent=consistent)
         return {
             id_: {
                 name.removeprefix(_REACTION): count
@@ -192,7 +198,7 @@ class MessageStore:
         }
 
     def add_attachment(self, record: AttachmentRecord) -> None:
-        item = {"message_id": _attachment(record.attachment_id), **_present(record)}
+        item = {**_beside(record.room, _attachment(record.attachment_id)), **_present(record)}
         self._items.dynamodb.put_item(TableName=self._messages, Item=pack(item))
 
     def attachments(self, ids: Sequence[str]) -> list[AttachmentRecord | None]:
@@ -259,7 +265,7 @@ class MessageStore:
     def _count(self, message: Message, emoji: str, by: int, mark: Entry) -> bool:
         counts = update(
             self._messages,
-            {"message_id": _counts(message.message_id)},
+            {"message_id": counts_id(message.message_id)},
             "ADD #emoji :by",
             {":by": by},
             names={"#emoji": f"{_REACTION}{emoji}"},
@@ -278,8 +284,9 @@ def _present(record: AttachmentRecord) -> dict[str, Any]:
     return {f: value for f in record.__struct_fields__ if (value := getattr(record, f)) is not None}
 
 
-def _counts(id_: str) -> str:
-    return f"{id_}#reactions"
+def _beside(room_id: str, id_: str) -> dict[str, Any]:
+    """An item that the index has, apart from messages: by its key, since it needs no time."""
+    return {"message_id": id_, "room_id": beside_messages(room_id), "timestamp": id_}
 
 
 def _reaction(message: Message, emoji: str, user_id: str) -> str:

@@ -1,6 +1,7 @@
-"""The names others see: a registered user's profile says which, an anonymous one has an alias in each room."""
+"""The names others see, and what else of a user is told: a registered one's profile says which, an anonymous one has an alias in each
+room."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
@@ -8,10 +9,19 @@ from lambdas.chat.rooms import Member
 from lambdas.common.aliases import AliasStore
 from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
-from lambdas.common.profiles import ProfileReader
+from lambdas.common.profiles import (
+    ACTIVITY_VISIBILITY,
+    UNKNOWN_NAME,
+    KnownProfile,
+    PersonalPrivacy,
+    ProfileReader,
+    Visibility,
+)
 
-NAME_AGE = 60
-"""Seconds that a name which goes into messages and frames is used again without being looked up."""
+PROFILE_AGE = 60
+"""Seconds that what a profile says for messages and frames is used again without being looked up."""
+
+_REMEMBERED = 10_000  # profiles, some hundred bytes each
 
 
 class Author(Struct, frozen=True, kw_only=True):
@@ -23,13 +33,13 @@ class Author(Struct, frozen=True, kw_only=True):
 
 
 class People:
-    """Names, from the profiles and the aliases."""
+    """Names and preferences, from the profiles and the aliases."""
 
     def __init__(self, profiles: ProfileReader, aliases: AliasStore, clock: Clock = SYSTEM_CLOCK) -> None:
         self._profiles = profiles
         self._aliases = aliases
         self._clock = clock
-        self._known: dict[str, tuple[float, str]] = {}
+        self._known: dict[str, tuple[float, KnownProfile | None]] = {}
 
     def author(self, caller: Caller, room_id: str, *, anonymous: bool) -> Author:
         """Who the caller is shown as in the room; an anonymous user is anonymous always."""
@@ -42,22 +52,37 @@ class People:
         """The caller's name for people of whom nothing is known."""
         if caller.is_anonymous:
             return caller.display_name
-        until, name = self._known.get(caller.user_id, (0.0, ""))
-        if until <= self._clock():
-            # Until the profile is made, its name is the account's and its visibility the default.
-            earlier = {caller.user_id: caller.display_name}
-            name = self._profiles.display_names(earlier, earlier=earlier)[caller.user_id]
-            if len(self._known) > 10_000:
-                self._known.clear()
-            self._known[caller.user_id] = (self._clock() + NAME_AGE, name)
-        return name
+        profile = self._recent([caller.user_id])[caller.user_id]
+        # Until the profile is made, its name is the account's and its visibility the default.
+        return profile.name_for(None) if profile else caller.display_name or UNKNOWN_NAME
 
-    def invited_name(self, user_id: str) -> str:
-        """The public name of somebody who is not there to say it."""
-        return self._profiles.display_names([user_id])[user_id]
+    def online(self, user_ids: Sequence[str]) -> dict[str, Visibility]:
+        """Who may know that these registered users, each of them given once, are online."""
+        found = self._recent(user_ids)
+        return {user_id: profile.online if profile else ACTIVITY_VISIBILITY for user_id, profile in found.items()}
+
+    def shows_reading(self, user_id: str) -> bool:
+        """Whether a registered user lets others know how far they have read."""
+        profile = self._recent([user_id])[user_id]
+        return (profile.personal if profile else PersonalPrivacy()).show_read_receipts
+
+    def find(self, user_id: str) -> KnownProfile | None:
+        """The registered user's profile as it is now; None when nobody, or no profile yet, has that id."""
+        return self._profiles.profiles([user_id]).get(user_id)
 
     def member_names(self, members: Collection[Member], viewer: Caller) -> dict[str, str]:
         """Members' names as this viewer may see them, by user id."""
         names = {member.user_id: member.display_name for member in members if member.anonymous}
         earlier = {member.user_id: member.display_name for member in members if not member.anonymous}
         return names | self._profiles.display_names(earlier, viewer, earlier)
+
+    def _recent(self, user_ids: Sequence[str]) -> dict[str, KnownProfile | None]:
+        """These users' profiles, up to PROFILE_AGE old."""
+        now = self._clock()
+        asked = [user_id for user_id in user_ids if self._known.get(user_id, (0.0, None))[0] <= now]
+        if asked:
+            found = self._profiles.profiles(asked)
+            if len(self._known) > _REMEMBERED:
+                self._known = {user_id: self._known[user_id] for user_id in user_ids if user_id in self._known}
+            self._known.update((user_id, (now + PROFILE_AGE, found.get(user_id))) for user_id in asked)
+        return {user_id: self._known[user_id][1] for user_id in user_ids}

@@ -44,6 +44,7 @@ from lambdas.common.outbox import Outbox
 from lambdas.common.pagination import Cursors, PageQuery
 from lambdas.common.preconditions import IfMatch
 from lambdas.common.problems import FieldError, Problem
+from lambdas.common.profiles import UNKNOWN_NAME
 
 OPEN: frozenset[RoomType] = frozenset({"public", "announcement"})
 """Types of rooms that people join by themselves; an announcement room is in nobody's list but its members'."""
@@ -211,7 +212,7 @@ class RoomService:
     def delete(self, caller: Caller, room_id: str) -> None:
         place = self.place(caller, room_id)
         place.require(RANKS[OWNER])
-        self._rooms.remove(place.room)
+        self._rooms.remove(place.room, self._clock())
         self._broadcast.close(room_id)
 
     def join(self, caller: Caller, room_id: str) -> RoomView:
@@ -254,20 +255,30 @@ class RoomService:
         return self._cursors.page(views, query, scope, page[-1].user_id if len(found) > query.limit else None)
 
     def invite(self, caller: Caller, room_id: str, user_id: str) -> MemberView:
-        """Makes somebody a member at once. Repeated, it changes nothing."""
+        """Makes somebody a member at once. Repeated, it changes nothing.
+
+        Raises Problem 404 for whom there is no profile. One is made within seconds of registering, or by its owner's first look at it:
+        for somebody just registered the same again succeeds shortly. Anonymous users have none, and join public rooms by themselves.
+        Raises Problem 403 in a direct room with somebody who takes no direct messages, unless the two have theirs already.
+        """
         place = self.place(caller, room_id)
         place.require(INVITERS[place.room.type])
         if user_id == caller.user_id:
             return _member_view(place.member(), self._people.public_name(caller))
+        invited = self._people.find(user_id)
+        if invited is None:
+            raise Problem.not_found("There is no such user.", "user_not_found")
+        pair = pair_key(caller.user_id, user_id) if place.room.type == "direct" else None
+        if pair and not invited.personal.allow_direct_messages and not self._rooms.has_pair(pair):
+            raise Problem.forbidden("This user takes no direct messages.", "direct_messages_refused")
         member = Member(
             room_id=room_id,
             user_id=user_id,
             role=MEMBER,
             room_type=place.room.type,
-            display_name=self._people.invited_name(user_id),
+            display_name=invited.name_for(None),
             joined_at=timestamp(self._clock()),
         )
-        pair = pair_key(caller.user_id, user_id) if place.room.type == "direct" else None
         added = self._add(member, actor_id=caller.user_id, pair=pair)
         return _member_view(added, self._people.member_names([added], caller)[user_id])
 
@@ -340,7 +351,7 @@ class RoomService:
                 user_id=user_id,
                 role=BANNED,
                 room_type=place.room.type,
-                display_name=self._people.invited_name(user_id),
+                display_name=known.name_for(None) if (known := self._people.find(user_id)) else UNKNOWN_NAME,
                 joined_at=timestamp(self._clock()),
             )
             self._rooms.ban(ban)

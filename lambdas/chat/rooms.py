@@ -11,6 +11,7 @@ from msgspec import Struct, convert, structs, to_builtins
 
 from lambdas.chat.models import Role, RoomType
 from lambdas.chat.store import ChatTables, Item, Items, delete, put, update
+from lambdas.common.chat_messages import marker
 from lambdas.common.dynamodb import pack
 from lambdas.common.transactions import ConditionsFailedError, Entry
 
@@ -25,8 +26,6 @@ BANNED = "banned"
 """Stands in a member's role for whoever may not come (back): no member, and not counted."""
 
 RANKS = {MEMBER: 1, MODERATOR: 2, ADMIN: 3, OWNER: 4}
-
-_DELETE_BATCH = 25  # items in one BatchWriteItem at most
 
 
 class Room(Struct, frozen=True, kw_only=True):
@@ -108,6 +107,7 @@ class RoomStore:
         self._items = items
         self._rooms = tables.rooms
         self._members = tables.members
+        self._messages = tables.messages
 
     def create(self, room: Room, owner: Member, max_members: int | None, events: Sequence[Entry]) -> None:
         counters = {"room_id": members_key(room.room_id), "members": 1, "max_members": max_members}
@@ -147,6 +147,10 @@ class RoomStore:
     def members_of(self, room_id: str, user_ids: Sequence[str]) -> list[Member | None]:
         found = self._items.read([self._member(room_id, user_id) for user_id in user_ids])
         return [convert(item, Member) if item else None for item in found]
+
+    def has_pair(self, pair: str) -> bool:
+        """Whether the two of `pair_key` have a direct room."""
+        return self._items.read([self._room(pair)]) != [None]
 
     def counters(self, room_id: str) -> Counters | None:
         """None: the room is gone."""
@@ -252,28 +256,30 @@ class RoomStore:
             raise (ChangedError if 0 in error.entries else RoomFullError)() from None
         return changed
 
-    def remove(self, room: Room) -> None:
-        """Removes a room: first what makes it one, at once, then its members. Its messages can be reached by nobody any more."""
+    def remove(self, room: Room, now: float) -> None:
+        """Removes what makes it a room, at once, and leaves word of it for the delivery function, which removes the rest.
+
+        A room that is gone already stays so. `now` is in seconds since the epoch.
+        """
+        head = self.head(room.room_id)
+        while head:
+            try:
+                self._items.write(self._removal(room, head.seq, now))
+            except ConditionsFailedError as error:
+                # Somebody has sent a message meanwhile, or has removed the room.
+                found = error.items.get(0)
+                head = convert(found, Head) if found else None
+            else:
+                return
+
+    def _removal(self, room: Room, seq: int, now: float) -> list[Entry]:
         entries = [
+            delete(self._rooms, {"room_id": seq_key(room.room_id)}, condition="seq = :read", values={":read": seq}),
             delete(self._rooms, {"room_id": room.room_id}),
-            delete(self._rooms, {"room_id": seq_key(room.room_id)}),
             delete(self._rooms, {"room_id": members_key(room.room_id)}),
+            put(self._messages, marker(room.room_id, seq, now)),
         ]
-        if room.pair:
-            entries.append(delete(self._rooms, {"room_id": room.pair}))
-        self._items.write(entries)
-        for page in self._items.dynamodb.get_paginator("query").paginate(
-            TableName=self._members,
-            KeyConditionExpression="room_id = :room",
-            ExpressionAttributeValues=pack({":room": room.room_id}),
-            ProjectionExpression="room_id, user_id",
-        ):
-            for start in range(0, len(page["Items"]), _DELETE_BATCH):
-                requests: Any = [
-                    {"DeleteRequest": {"Key": key}} for key in page["Items"][start : start + _DELETE_BATCH]
-                ]
-                # What DynamoDB leaves over points at a room that is gone, which lists leave out.
-                self._items.dynamodb.batch_write_item(RequestItems={self._members: requests})
+        return [*entries, delete(self._rooms, {"room_id": room.pair})] if room.pair else entries
 
     def add(self, member: Member, events: Sequence[Entry], pair: str | None = None) -> None:
         """Gives somebody a place in a room: counted in the same transaction, so that no limit is exceeded however many come at once.

@@ -1,4 +1,7 @@
-"""A chat message as it is stored, as answers show it, and as frames bring it: for the service and for the function that delivers."""
+"""A chat message as it is stored, as answers show it, and as frames bring it: for the service and for the function that delivers.
+
+And the keys of what lies beside messages in their table, by which the one writes and the other clears up.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +14,9 @@ Frame = dict[str, Any]
 """What the server sends through a WebSocket, as JSON."""
 
 FIRST_VERSION = 1
+
+MESSAGES_INDEX = "room-messages-index"
+"""By `room_id` and `timestamp`: a room's messages in order of time; and, by another name, what lies beside them."""
 
 
 class Attachment(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -92,6 +98,31 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
 def message_id(room_id: str, seq: int) -> str:
     """The id of a room's message by its number."""
     return f"{room_id}-{seq}"
+
+
+def counts_id(message_id: str) -> str:
+    """The key of the item that counts a message's reactions. In no index: each reaction would rewrite it."""
+    return f"{message_id}#reactions"
+
+
+def beside_messages(room_id: str) -> str:
+    """The `room_id` under which MESSAGES_INDEX has what lies beside a room's messages: single reactions, and attachments' records."""
+    return f"{room_id}#beside"
+
+
+def marker_id(room_id: str) -> str:
+    """The key of the item that tells of a room's deletion until nothing of the room is left."""
+    return f"removed-room#{room_id}"
+
+
+def marker(room_id: str, seq: int, now: float) -> dict[str, Any]:
+    """That item: `seq` is the room's last number, which no other item has but messages; `now` is in seconds since the epoch."""
+    return {"message_id": marker_id(room_id), "removed_room": room_id, "seq": seq, "removed_at": int(now)}
+
+
+def attachment_prefix(room_id: str) -> str:
+    """Where in their bucket a room's attachments are served from."""
+    return f"chat/{room_id}/"
 
 
 def delivery_of(message_id: str, version: int) -> str:

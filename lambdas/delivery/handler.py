@@ -1,4 +1,7 @@
-"""The delivery function: takes the ordered queue's frames, the messages' stream, and what has waited in the retry queue."""
+"""The delivery function: takes the ordered queue's frames, the messages' stream, and what has waited in the retry queue.
+
+Behind the same stream and queue it clears up after deleted rooms.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,6 +19,7 @@ from lambdas.common.live import CachedLiveRooms
 from lambdas.common.logs import Logger, create_logger
 from lambdas.common.settings import Settings, read
 from lambdas.delivery.logic import DeliveryService, Stored
+from lambdas.delivery.removal import Rest, RoomRemoval, StoredRemains
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -27,12 +31,15 @@ FIFO = ".fifo"
 
 class DeliverySettings(Settings, frozen=True, kw_only=True):
     dynamodb_table_messages: str
+    dynamodb_table_members: str
+    dynamodb_table_authors: str
+    s3_bucket_attachments: str
     websocket_api_endpoint: str
     delivery_retries_queue_url: str
 
 
 class Waiting(Struct, frozen=True, rename="camel"):
-    """A message of the retry queue: stored messages, or a member to be taken out of a room.
+    """A message of the retry queue: stored messages, a member to be taken out of a room, or what is left of a deleted room.
 
     Lambda's own record of a batch of the stream that failed too often has neither: it waits in the dead-letter queue for somebody to
     look.
@@ -41,6 +48,7 @@ class Waiting(Struct, frozen=True, rename="camel"):
     stored: tuple[Stored, ...] = ()
     room_id: str | None = None
     user_id: str | None = None
+    rest: Rest | None = None
 
 
 class SqsLater:
@@ -52,8 +60,14 @@ class SqsLater:
         self._url = url
 
     def check(self, stored: Sequence[Stored]) -> None:
-        body = msgspec.json.encode(Waiting(stored=tuple(stored))).decode()
-        self._sqs().send_message(QueueUrl=self._url, MessageBody=body)
+        self._send(Waiting(stored=tuple(stored)))
+
+    def remove(self, rest: Rest) -> None:
+        """What is left of a deleted room comes again. Raises whatever keeps it from being taken."""
+        self._send(Waiting(rest=rest))
+
+    def _send(self, waiting: Waiting) -> None:
+        self._sqs().send_message(QueueUrl=self._url, MessageBody=msgspec.json.encode(waiting).decode())
 
 
 def build(environ: Mapping[str, str]) -> Consume:
@@ -70,13 +84,24 @@ def wire(
 ) -> Consume:
     """The function on these clients, this cache and these connections."""
     live = CachedLiveRooms(cache)
+    later = SqsLater(lambda: clients.sqs, settings.delivery_retries_queue_url)
     service = DeliveryService(
         fanout=Fanout(gateway, live, logger),
         live=live,
-        later=SqsLater(lambda: clients.sqs, settings.delivery_retries_queue_url),
+        later=later,
         find=lambda message_id: _find(clients.dynamodb, settings.dynamodb_table_messages, message_id),
         logger=logger,
     )
+
+    remains = StoredRemains(
+        clients.dynamodb,
+        lambda: clients.s3,
+        messages=settings.dynamodb_table_messages,
+        members=settings.dynamodb_table_members,
+        authors=settings.dynamodb_table_authors,
+        attachments=settings.s3_bucket_attachments,
+    )
+    removal = RoomRemoval(remains, later.remove)
 
     def retry(body: bytes) -> None:
         waiting = msgspec.json.decode(body, type=Waiting)
@@ -84,6 +109,8 @@ def wire(
             service.make_good(waiting.stored)
         elif waiting.room_id is not None and waiting.user_id is not None:
             service.evict(waiting.room_id, waiting.user_id)
+        elif waiting.rest is not None:
+            removal.go_on(waiting.rest)
         else:
             raise RuntimeError("a batch of the stream was given up")
 
@@ -93,6 +120,8 @@ def wire(
         records = batch["Records"]
         if records[0]["eventSource"] == STREAM:
             service.watch(_stored(records))
+            for rest in _rests(records):
+                later.remove(rest)
             return None
         if records[0]["eventSourceARN"].endswith(FIFO):
             service.deliver([msgspec.json.decode(record["body"], type=Delivery) for record in records])
@@ -109,6 +138,14 @@ def _stored(records: Sequence[Mapping[str, Any]]) -> Iterator[Stored]:
         if "room_id" in new and new.get("version") != old.get("version"):
             values = unpack({name: new[name] for name in ("message_id", "version")})
             yield Stored(values["message_id"], values["version"])
+
+
+def _rests(records: Sequence[Mapping[str, Any]]) -> Iterator[Rest]:
+    """The rooms whose deletion a batch of the stream tells of."""
+    for record in records:
+        item = unpack(record["dynamodb"].get("NewImage") or {})
+        if "removed_room" in item:
+            yield Rest(item["removed_room"], item["seq"], item["removed_at"])
 
 
 def _find(dynamodb: "DynamoDBClient", table: str, message_id: str) -> Message | None:

@@ -37,7 +37,7 @@ _PRIVATE: Mapping[str, Mapping[str, Any]] = {
     "location": {"location": None, "timezone": None},  # a time zone tells where somebody is
     "social_links": {"social_links": {}},
 }
-"""What is emptied of a view whose viewer may not see a field. `activity_status` is for presence, of which a profile shows nothing."""
+"""What is emptied of a view whose viewer may not see a field. `activity_status` is for presence, which chat tells."""
 
 _ID_LENGTH = 128
 """Characters no id is longer than: DynamoDB takes none of more than 2,048 bytes, and an address may have anything."""

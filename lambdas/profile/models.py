@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from lambdas.common.aliases import ContextType
-from lambdas.common.profiles import DISPLAY_NAME_VISIBILITY, Visibility
+from lambdas.common.profiles import ACTIVITY_VISIBILITY, DISPLAY_NAME_VISIBILITY, PersonalPrivacy, Visibility
 from lambdas.common.validation import Body, DisplayName
 from lambdas.profile.timezones import Timezone
 
@@ -102,10 +102,10 @@ DEFAULT_PRIVACY = Privacy(
     display_name=DISPLAY_NAME_VISIBILITY,
     bio="public",
     avatar="public",
-    # What tells where somebody is, elsewhere on the web too, and when, is not for those who have not even registered.
+    # What tells where somebody is, elsewhere on the web too, is not for those who have not even registered.
     location="authenticated",
     social_links="authenticated",
-    activity_status="authenticated",
+    activity_status=ACTIVITY_VISIBILITY,
 )
 
 
@@ -115,14 +115,6 @@ class Notifications(Body, frozen=True, kw_only=True):
     email: bool = True
     push: bool = True
     in_app: bool = True
-
-
-class PersonalPrivacy(Body, frozen=True, kw_only=True):
-    """What its owner lets others do and know."""
-
-    show_online_status: bool = True
-    allow_direct_messages: bool = True
-    show_read_receipts: bool = True
 
 
 class Preferences(Body, frozen=True, kw_only=True):

@@ -1,21 +1,60 @@
-"""Runs the embedded AWS with connections that stay open: a program of its own, started by path from `services`.
-
-ministack closes a connection that was idle for 75 s, Terraform's provider (Go's HTTP client) keeps one for 90 s. A request that comes
-as the server closes is carried out and gets no answer; the provider sends it again and is told that what it makes exists already.
-"""
+"""Runs the embedded AWS, put right where ministack would lose something: a program of its own, started by path from `services`."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import ministack.app
 from hypercorn.config import Config
+from ministack.core import lambda_runtime
+from ministack.services import lambda_svc
 
 KEEP_ALIVE = 3600.0
 """Seconds: longer than any client keeps an idle connection, so that it is always the client who closes."""
 
 
-# ministack sets the first on each configuration that it makes: a property that takes no other value outlives that.
-Config.keep_alive_timeout = property(lambda _: KEEP_ALIVE, lambda *_: None)  # type: ignore[assignment]
-Config.keep_alive_max_requests = 2**63
+def keep_connections() -> None:
+    """Never closes a connection first.
+
+    ministack closes one that was idle for 75 s, Terraform's provider (Go's HTTP client) keeps one for 90 s. A request that comes as the
+    server closes is carried out and gets no answer; the provider sends it again and is told that what it makes exists already.
+    """
+    # ministack sets it on each configuration that it makes: a property that takes no other value outlives that.
+    Config.keep_alive_timeout = property(lambda _: KEEP_ALIVE, lambda *_: None)  # type: ignore[assignment]
+    Config.keep_alive_max_requests = 2**63
+
+
+def read_streams_from_their_beginning() -> None:
+    """Forgets at a start how far functions had read the tables' streams.
+
+    ministack saves those positions and not the records: after a start as many new records would be skipped as had been read before.
+    """
+    restore = lambda_svc._restore_esm_positions
+
+    def restore_others(store: Any, positions: Any) -> None:
+        if store is not lambda_svc._dynamodb_stream_positions:
+            restore(store, positions)
+
+    lambda_svc._restore_esm_positions = restore_others
+
+
+def serve_frames_by_the_alias() -> None:
+    """Gives a WebSocket's frames to the version that the alias names now; ministack keeps to the one of the first frame."""
+    get_worker = lambda_runtime.get_or_create_worker
+
+    def get_current_worker(name: str, config: dict[str, Any], code: bytes, qualifier: str = "$LATEST") -> Any:
+        worker = get_worker(name, config, code, qualifier)
+        if worker.config.get("Version") != config.get("Version"):
+            lambda_runtime.invalidate_worker(name, qualifier)
+            worker = get_worker(name, config, code, qualifier)
+        return worker
+
+    lambda_runtime.get_or_create_worker = get_current_worker
+
+
+keep_connections()
+read_streams_from_their_beginning()
+serve_frames_by_the_alias()
 
 if __name__ == "__main__":
     ministack.app.main()

@@ -26,6 +26,8 @@ class Chatter:
         self._tickets = TicketStore(platform.aws("dynamodb"), "chat-tickets-local")
         self.person = person
         self.user_id = person.user_id
+        # Whoever is invited has a profile: made now, instead of some seconds after registering.
+        self._api.call("GET", "/v1/profile", token=person.access_token).expect(200)
 
     def call(self, method: str, path: str, body: object = None, **options: Any) -> Answer:
         return self._api.call(method, f"/v1/chat{path}", body, token=self.person.access_token, **options)

@@ -19,6 +19,7 @@ from ops.embedded.processes import Processes
 from ops.root import Root
 from tests.chat_client import ChatClient, ChatError
 from tests.e2e.chatters import Chatter, open_many
+from tests.e2e.faults import queue_attributes
 from tests.e2e.support import Api, Person, Platform, eventually
 
 MANY, SENDERS, EACH = 500, 5, 4
@@ -117,6 +118,48 @@ def test_two_see_what_the_other_does(ann: Chatter, bob: Chatter, room: str) -> N
             await first.request("ping")
 
     run(scenario())
+
+
+def test_what_people_keep_to_themselves(platform: Platform, ann: Chatter, room: str) -> None:
+    dan = Chatter(platform, Person.signed_in(platform, Api(platform.api_url)))
+    wishes = {"privacy": {"showOnlineStatus": False, "allowDirectMessages": False, "showReadReceipts": False}}
+    token = dan.person.access_token
+    Api(platform.api_url).call("PUT", "/v1/profile/preferences", wishes, token=token).expect(200)
+    invited = f"/rooms/{ann.make_room('direct')}/members"
+    assert ann.call("POST", invited, {"userId": dan.user_id}).expect(403)["code"] == "direct_messages_refused"
+    assert ann.call("POST", invited, {"userId": "nobody"}).expect(404)["code"] == "user_not_found"
+    ann.invite(room, dan)
+
+    async def scenario() -> None:
+        async with in_room(room, ann) as (first,):
+            async with in_room(room, dan) as (second,):
+                ack = await first.send(room, "Are you there?")
+                await second.request("mark_read", roomId=room, seq=ack["seq"])
+                assert (await first.join(room))["online"] == [ann.user_id]
+                await second.send(room, "No")
+                await until(lambda: len(first.messages[room]) == 2)
+            await first.send(room, "Gone?")
+            await until(lambda: len(first.messages[room]) == 3)
+            assert signals(first, "presence") == signals(first, "read") == []
+
+    run(scenario())
+
+
+def test_a_deleted_rooms_messages_are_removed(platform: Platform, ann: Chatter) -> None:
+    room = ann.make_room()
+    said = [ann.say(room)["messageId"] for _ in range(2)]
+    dynamodb = platform.aws("dynamodb")
+
+    def left() -> list[Any]:
+        keys = [{"message_id": {"S": id_}} for id_ in said]
+        answer = dynamodb.batch_get_item(RequestItems={"chat-messages-local": {"Keys": keys}})
+        return list(answer["Responses"]["chat-messages-local"])
+
+    assert len(left()) == 2
+    with queue_attributes(platform, "delivery-retries-queue-local", DelaySeconds="0"):
+        ann.call("DELETE", f"/rooms/{room}").expect(204)
+        ann.call("GET", f"/rooms/{room}/messages").expect(404)
+        eventually(lambda: not left())
 
 
 def test_a_repeat_is_stored_once(ann: Chatter, room: str) -> None:

@@ -114,7 +114,7 @@ def test_auth_reads_its_tables_and_no_other(platform: Platform, auth_role: boto3
 
     read("auth-sessions-local", "session_id")
     for call in (
-        lambda: read("profile-profiles-local", "user_id"),
+        lambda: read("profile-aliases-local", "alias_key"),
         lambda: read("platform-idempotency-local", "idempotency_key"),
         lambda: dynamodb.scan(TableName="auth-sessions-local"),
         lambda: dynamodb.delete_table(TableName="auth-sessions-local"),

@@ -30,11 +30,11 @@ def statements(dev: Synthesized, function: str) -> dict[str, Any]:
     return {item["Sid"]: item for item in dev.policy("aws_iam_role_policy", name=f"{function}-policy-dev")}
 
 
-def test_it_hears_of_every_message_that_is_stored_or_changed_and_of_nothing_beside_them(dev: Synthesized) -> None:
+def test_it_hears_of_every_message_and_deleted_room_and_of_nothing_beside_them(dev: Synthesized) -> None:
     found = source(dev, "table/chat-messages-dev/stream")
     [pattern] = [json.loads(item["pattern"]) for item in found["filter_criteria"]["filter"]]
     assert pattern["eventName"] == ["INSERT", "MODIFY"]
-    assert pattern["dynamodb"] == {"NewImage": {"room_id": {"S": [{"exists": True}]}}}
+    assert pattern["dynamodb"] == {"NewImage": {"seq": {"N": [{"exists": True}]}}}
     assert "retries_queue" in found["destination_config"]["on_failure"]["destination_arn"]
 
 
@@ -56,10 +56,12 @@ def test_frames_of_a_room_stay_in_order_and_lost_ones_wait_before_they_are_made_
 def test_it_reads_messages_posts_to_connections_of_its_own_stage_and_no_more(dev: Synthesized) -> None:
     found = statements(dev, "delivery")
     assert set(found) == {
-        "Messages", "Connections", "Retries", "StreamSource", "QueueSource", "QueueKey", "Cache", "Logs", "Traces",
-        "NetworkInterfaces",
+        "Messages", "BesideMessages", "Members", "Authors", "Attachments", "AttachmentsOfRoom", "Connections", "Retries",
+        "StreamSource", "QueueSource", "QueueKey", "Cache", "Logs", "Traces", "NetworkInterfaces",
     }  # fmt: skip
-    assert (found["Messages"]["Action"], found["Retries"]["Action"]) == ("dynamodb:GetItem", "sqs:SendMessage")
+    reading = [action for action in found["Messages"]["Action"] if "Get" in action]
+    assert reading == ["dynamodb:GetItem", "dynamodb:BatchGetItem"]
+    assert found["Retries"]["Action"] == "sqs:SendMessage"
     own = r"arn:aws:execute-api:us-east-1:111122223333:\$\{aws_apigatewayv2_api\.\w+\.id\}/dev/POST/@connections/\*"
     assert found["Connections"]["Action"] == "execute-api:ManageConnections"
     assert re.fullmatch(own, found["Connections"]["Resource"])
@@ -84,6 +86,16 @@ def test_chat_hands_over_and_takes_nothing_back(dev: Synthesized) -> None:
     assert found["Delivery"]["Action"] == "sqs:SendMessage"
     assert len(found["Delivery"]["Resource"]) == 2
     assert not [action for item in found.values() for action in item["Action"] if "Receive" in action]
+
+
+def test_it_removes_what_belonged_to_deleted_rooms_and_no_more(dev: Synthesized) -> None:
+    found = statements(dev, "delivery")
+    assert found["Attachments"]["Action"] == "s3:DeleteObject"
+    assert found["Attachments"]["Resource"].endswith("/chat/*")
+    assert found["AttachmentsOfRoom"]["Condition"] == {"StringLike": {"s3:prefix": "chat/*"}}
+    assert "table/chat-messages-dev/index/" in found["BesideMessages"]["Resource"]
+    assert found["Members"]["Action"] == ["dynamodb:Query", "dynamodb:BatchWriteItem"]
+    assert found["Authors"]["Action"] == "dynamodb:BatchWriteItem"
 
 
 def test_it_is_never_throttled(dev: Synthesized) -> None:

@@ -29,6 +29,7 @@ SIGNED_IN = EVERY | {"DYNAMODB_TABLE_SESSIONS", "DYNAMODB_TABLE_IDEMPOTENCY", "C
 VARIABLES = {
     "auth": EVERY
     | {"COGNITO_USER_POOL_ID", "COGNITO_CLIENT_ID", "DYNAMODB_TABLE_SESSIONS", "DYNAMODB_TABLE_RATE_LIMITS"}
+    | {"DYNAMODB_TABLE_PROFILES"}
     | {"JWT_SECRET_PARAMETER", "EVENT_BUS_NAME"},
     "profile": EVERY
     | {"DYNAMODB_TABLE_SESSIONS", "DYNAMODB_TABLE_PROFILES", "DYNAMODB_TABLE_ALIASES", "DYNAMODB_TABLE_OUTBOX"}
@@ -66,7 +67,7 @@ OUTBOX = ("profile", "post", "chat")
 
 SHARED_TABLES = {"auth-sessions", "platform-idempotency"}
 TABLES = {
-    "auth": {"auth-sessions", "auth-rate-limits"},
+    "auth": {"auth-sessions", "auth-rate-limits", "profile-profiles"},
     "profile": {"auth-sessions", "platform-outbox", "profile-profiles", "profile-aliases"},
     "chat": SHARED_TABLES
     | {"chat-messages", "chat-rooms", "chat-members", "chat-tickets", "profile-aliases", "profile-profiles"}

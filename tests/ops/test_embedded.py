@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import io
+import json
 import os
 import socket
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,9 +26,18 @@ from ops.embedded.ports import LOOPBACK
 from ops.embedded.processes import Processes, strays
 from ops.embedded.services import ACCESS_KEY, SECRET_KEY, SERVER
 from ops.root import Root, read_json
+from tests.e2e.support import eventually
 
 GO_IDLE_TIMEOUT = 90.0
 """Seconds for which Terraform's provider keeps an idle connection: the AWS SDK for Go's default."""
+LAMBDA_TRUST = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ],
+    }
+)
 
 
 @pytest.fixture(scope="module")
@@ -189,3 +201,71 @@ def test_two_roots_do_not_know_each_other(embedded: EmbeddedCloud, tmp_path: Pat
     assert EmbeddedCloud(other).addresses() is None
     assert EmbeddedCloud(other).stop() == []
     assert embedded.addresses()
+
+
+CONSUMER = """
+import os
+
+def handler(event, context):
+    with open(os.environ["SEEN"], "a") as file:
+        file.writelines(record["dynamodb"]["Keys"]["id"]["S"] + "\\n" for record in event["Records"])
+"""
+
+
+def test_a_stream_is_read_on_after_a_stop(embedded: EmbeddedCloud, place: Root, tmp_path: Path) -> None:
+    role = client(embedded, "iam").create_role(RoleName="consumer", AssumeRolePolicyDocument=LAMBDA_TRUST)["Role"][
+        "Arn"
+    ]
+    seen = tmp_path / "seen"
+    seen.touch()
+    functions = client(embedded, "lambda")
+    functions.create_function(
+        FunctionName="consumer",
+        Runtime=f"python3.{sys.version_info.minor}",
+        Role=role,
+        Handler="consumer.handler",
+        Code={"ZipFile": zipped("consumer.py", CONSUMER)},
+        Environment={"Variables": {"SEEN": str(seen)}},
+    )
+    table = client(embedded, "dynamodb").create_table(
+        TableName="streamed",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+    )["TableDescription"]
+    functions.create_event_source_mapping(
+        FunctionName="consumer", EventSourceArn=table["LatestStreamArn"], StartingPosition="TRIM_HORIZON"
+    )
+    for id_ in ("one", "two"):
+        client(embedded, "dynamodb").put_item(TableName="streamed", Item={"id": {"S": id_}})
+    eventually(lambda: seen.read_text().split() == ["one", "two"])
+    embedded.stop()
+    EmbeddedCloud(place).start()
+    client(embedded, "dynamodb").put_item(TableName="streamed", Item={"id": {"S": "three"}})
+    eventually(lambda: seen.read_text().split() == ["one", "two", "three"])
+
+
+def zipped(name: str, text: str) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(name, text)
+    return packed.getvalue()
+
+
+def test_a_websockets_frames_are_served_by_the_version_that_the_alias_names() -> None:
+    script = f"""
+import runpy
+runtime = runpy.run_path({str(SERVER)!r})["lambda_runtime"]
+arn = "arn:aws:lambda:us-east-1:000000000000:function:chat"
+
+def served_by(version):
+    config = {{"FunctionName": "chat", "FunctionArn": arn, "Runtime": "python3.13", "Version": version}}
+    return runtime.get_or_create_worker("chat", config, b"", qualifier="live")
+
+first = served_by("1")
+assert served_by("1") is first
+print(served_by("2").config["Version"], len(runtime._workers), served_by("2") is served_by("2"))
+"""
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert said.stdout.split() == ["2", "1", "True"]

@@ -186,6 +186,9 @@ VARIABLES: dict[str, dict[str, Any]] = {
     "statistics": {"DYNAMODB_TABLE_PROFILES": "profile-profiles-{env}"},
     "delivery": {
         "DYNAMODB_TABLE_MESSAGES": "chat-messages-{env}",
+        "DYNAMODB_TABLE_MEMBERS": "chat-members-{env}",
+        "DYNAMODB_TABLE_AUTHORS": "platform-authors-{env}",
+        "S3_BUCKET_ATTACHMENTS": "chat-attachments-bucket-{env}",
         "ELASTICACHE_CLUSTER": Reference("aws_elasticache_replication_group"),
         "WEBSOCKET_API_ENDPOINT": Reference("aws_apigatewayv2_api"),
     },

@@ -1,4 +1,4 @@
-"""delivery: a message that nobody else delivers, and a frame for a big room."""
+"""delivery: a message that nobody else delivers, a frame for a big room, and a room that was deleted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import json
 import uuid
 from collections.abc import Iterator
 
-from lambdas.common.chat_messages import Message
+from lambdas.common.chat_messages import (
+    Message,
+    attachment_prefix,
+    beside_messages,
+    marker,
+    marker_id,
+    message_id,
+)
+from lambdas.common.dynamodb import pack
 from tests.e2e.faults import queue_attributes
 from tests.e2e.walks.chat import Listener
 from tests.e2e.walks.world import World
@@ -36,6 +44,8 @@ def walk(world: World) -> Iterator[str]:
         world.client("dynamodb").put_item(TableName="chat-messages-local", Item=lost.item())
         assert listener.wait("new_message")["message"]["content"] == "Lost"
         yield "stream and retries"
+        remove_room(world)
+        yield "deleted rooms"
     sqs = world.client("sqs")
     url = sqs.get_queue_url(QueueName="delivery-frames-queue-local.fifo")["QueueUrl"]
     body = json.dumps({"roomId": room, "frame": {"type": "user_left", "roomId": room}})
@@ -43,3 +53,41 @@ def walk(world: World) -> Iterator[str]:
     listener.wait("user_left")
     listener.socket.close()
     yield "frames"
+
+
+def remove_room(world: World) -> None:
+    """What was left of a room a while ago, a piece of each kind, and the word of its deletion."""
+    room = uuid.uuid4().hex
+    dynamodb, s3 = world.client("dynamodb"), world.client("s3")
+    bucket = world.platform.outputs["attachments_bucket"]
+    message = Message(
+        message_id=message_id(room, 1),
+        room_id=room,
+        seq=1,
+        timestamp="2026-01-01T00:00:00.000Z",
+        author_name="Anonymous_Panda_1",
+        content="Left",
+        is_anonymous=True,
+        version=1,
+    )
+    reaction = f"{message.message_id}#x#somebody"
+    items = [
+        ("chat-messages-local", {"message_id": reaction, "room_id": beside_messages(room), "timestamp": reaction}),
+        ("chat-members-local", {"room_id": room, "user_id": "somebody"}),
+        ("platform-authors-local", {"item_id": message.message_id, "user_id": "somebody"}),
+    ]
+    for table, item in items:
+        dynamodb.put_item(TableName=table, Item=pack(item))
+    dynamodb.put_item(TableName="chat-messages-local", Item=message.item())
+    s3.put_object(Bucket=bucket, Key=f"{attachment_prefix(room)}x", Body=b"x")
+    dynamodb.put_item(TableName="chat-messages-local", Item=pack(marker(room, 1, 0)))
+
+    def marked() -> bool:
+        key = pack({"message_id": marker_id(room)})
+        return "Item" in dynamodb.get_item(TableName="chat-messages-local", Key=key)
+
+    world.eventually(lambda: not marked())
+    for table, item in [*items, ("chat-messages-local", {"message_id": message.message_id})]:
+        names = ("room_id", "user_id") if "members" in table else (next(iter(item)),)
+        assert "Item" not in dynamodb.get_item(TableName=table, Key=pack({name: item[name] for name in names})), table
+    assert not s3.list_objects_v2(Bucket=bucket, Prefix=attachment_prefix(room)).get("Contents")

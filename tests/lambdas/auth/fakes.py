@@ -1,6 +1,6 @@
 """An auth service without AWS."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from lambdas.auth.refresh_tokens import RefreshTokens
 from lambdas.auth.sessions import Session
 from lambdas.common.keys import KeyRing
 from lambdas.common.problems import FieldError, Problem
+from lambdas.common.profiles import KnownProfile, PersonalPrivacy
 from lambdas.common.rate_limit import Limit, Reservation
 from lambdas.common.tokens import TokenIssuer, TokenVerifier
 from tests.lambdas.support import FakeClock, FakeKeys
@@ -123,6 +124,20 @@ class FakeLimiter:
         self.counts[reservation.key] -= 1
 
 
+class FakeProfiles:
+    """Names by user id."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+
+    def profiles(self, user_ids: Collection[str]) -> dict[str, KnownProfile]:
+        return {
+            user_id: KnownProfile(user_id=user_id, display_name=name, visibility="private", personal=PersonalPrivacy())
+            for user_id, name in self.names.items()
+            if user_id in user_ids
+        }
+
+
 @dataclass
 class FakeEvents:
     published: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
@@ -142,6 +157,7 @@ class World:
         self.clock = FakeClock()
         self.keys = FakeKeys()
         self.identity = FakeIdentity()
+        self.profiles = FakeProfiles()
         self.sessions = MemorySessions(self.clock)
         self.limiter = FakeLimiter()
         self.events = FakeEvents()
@@ -149,6 +165,7 @@ class World:
         self.tokens = TokenVerifier(ring, self.clock)
         self.service = AuthService(
             identity=self.identity,
+            profiles=self.profiles,
             sessions=self.sessions,
             access_tokens=TokenIssuer(ring, self.clock),
             refresh_tokens=RefreshTokens(ring),

@@ -11,6 +11,7 @@ import boto3
 import pytest
 
 from lambdas.auth.handler import build, handler
+from lambdas.common.dynamodb import pack
 from tests.lambdas.support import REGION, Answer, document, problem, rest_event, wrong_fields
 
 EMAIL, PASSWORD = "ann@example.com", "Passw0rd!"
@@ -47,6 +48,7 @@ def environ(aws: None, table: Callable[..., str], request: pytest.FixtureRequest
         "COGNITO_CLIENT_ID": client["UserPoolClient"]["ClientId"],
         "DYNAMODB_TABLE_SESSIONS": table("session_id", "user_id"),
         "DYNAMODB_TABLE_RATE_LIMITS": table("limit_key"),
+        "DYNAMODB_TABLE_PROFILES": table("user_id"),
         "JWT_SECRET_PARAMETER": "/jwt",
         "EVENT_BUS_NAME": "the-bus",
     }
@@ -97,6 +99,19 @@ def test_from_registration_to_logout(call: Call, registered: str) -> None:
     assert call("POST", "/logout", {}, token=pair["accessToken"])["statusCode"] == 204
     assert problem(call("GET", "/me", token=access), 401)["code"] == "session_ended"
     problem(call("POST", "/refresh", {"refreshToken": pair["refreshToken"]}), 401)
+
+
+def test_a_user_is_called_what_their_profile_says(call: Call, registered: str, environ: dict[str, str]) -> None:
+    first = login(call)
+    profile = {"user_id": registered, "display_name": "Ann of Tea", "privacy": {"displayName": "private"}}
+    dynamodb = boto3.client("dynamodb", region_name=REGION)
+    dynamodb.put_item(TableName=environ["DYNAMODB_TABLE_PROFILES"], Item=pack(profile))
+    assert document(call("GET", "/me", token=first["accessToken"]))["displayName"] == "Ann of Tea"
+    assert login(call)["user"]["displayName"] == "Ann of Tea"
+    # Other services learn a user's name from the session.
+    assert call("POST", "/refresh", {"refreshToken": first["refreshToken"]})["statusCode"] == 200
+    sessions = dynamodb.scan(TableName=environ["DYNAMODB_TABLE_SESSIONS"])["Items"]
+    assert {session["display_name"]["S"] for session in sessions} == {"Ann of Tea"}
 
 
 def test_passwords(call: Call, registered: str) -> None:

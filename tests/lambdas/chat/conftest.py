@@ -86,6 +86,13 @@ class Somebody:
             "display_name": self.name,
         }
         world.dynamodb.put_item(TableName="sessions", Item=pack(item))
+        if not anonymous:
+            self.set_profile()
+
+    def set_profile(self, **more: Any) -> None:
+        """The profile as the profile service stores it, with these attributes besides."""
+        item = {"user_id": self.user_id, "display_name": self.name, "joined_at": "", "version": 1, **more}
+        self._world.dynamodb.put_item(TableName="profiles", Item=pack(item))
 
     def call(
         self, method: str, path: str, body: object = None, *, headers: Mapping[str, str] = {}, **query: Any

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import redis
+from botocore.exceptions import ClientError
 
 from lambdas.chat.broadcast import INLINE_LIMIT
 from lambdas.common.cache import GuardedCache
 from lambdas.common.live import LIFETIME, CachedLiveRooms, Connection
+from lambdas.common.profiles import ProfileReader
 from tests.lambdas.chat.conftest import FUTURE, Socket, Somebody, World, ok
 from tests.lambdas.support import document
 
@@ -264,7 +266,7 @@ def test_an_anonymous_user_shows_in_no_signal(ann: Somebody, visitor: Somebody, 
     ok(visitor.call("POST", f"/rooms/{room_id}/join", {}))
     listener, hidden = ann.connect(), visitor.connect()
     listener.join(room_id)
-    assert hidden.join(room_id)["online"] == ["ann"]
+    assert hidden.join(room_id)["online"] == []  # by ann's default, to those not registered
     hidden.send("typing_start", roomId=room_id)
     said = hidden.send("send_message", roomId=room_id, content="x")
     hidden.send("mark_read", roomId=room_id, seq=1)
@@ -275,10 +277,68 @@ def test_an_anonymous_user_shows_in_no_signal(ann: Somebody, visitor: Somebody, 
     assert "visitor" not in json.dumps(frames)
 
 
-def test_the_muted_send_nothing_live(ann: Somebody, sockets: tuple[Socket, Socket], room_id: str) -> None:
-    ok(ann.call("PATCH", f"/rooms/{room_id}/members/bob", {"mute": True}))
-    for action, more in (("send_message", {"content": "x"}), ("typing_start", {})):
-        assert sockets[1].send(action, roomId=room_id, **more)["code"] == "muted"
+def test_whoever_does_not_show_being_online_or_reading_is_not_told_of(
+    world: World, ann: Somebody, bob: Somebody, room_id: str
+) -> None:
+    bob.set_profile(preferences={"privacy": {"showOnlineStatus": False, "showReadReceipts": False}})
+    first, second = ann.connect(), bob.connect()
+    first.join(room_id)
+    second.join(room_id)
+    ann.say(room_id)
+    first.take()
+    assert second.send("mark_read", roomId=room_id, seq=1)["seq"] == 1
+    assert world.cache.zscore(f"chat:read:{room_id}", "bob") == 1
+    second.send("leave_room", roomId=room_id)
+    second.join(room_id)
+    second.close()
+    assert first.take() == []
+    assert ann.connect().join(room_id)["online"] == ["ann"]
+
+
+@pytest.mark.parametrize(
+    ("activity", "seen_by"),
+    [(None, {"ann", "bob"}), ("public", {"ann", "bob", "visitor"}), ("private", {"bob"})],
+)
+def test_presence_follows_the_activity_status(
+    ann: Somebody, bob: Somebody, visitor: Somebody, activity: str | None, seen_by: set[str]
+) -> None:
+    if activity:
+        bob.set_profile(privacy={"activityStatus": activity})
+    room_id = ann.make_room("public")
+    listeners = {"ann": ann.connect(), "visitor": visitor.connect()}
+    for listener in listeners.values():
+        listener.join(room_id)
+    for listener in listeners.values():
+        listener.take()
+    joined = bob.connect()
+    own = joined.join(room_id)["online"]
+    told = {name for name, listener in listeners.items() if listener.take("presence")}
+    again = {
+        name
+        for name, person in {"ann": ann, "visitor": visitor}.items()
+        if "bob" in person.connect().join(room_id)["online"]
+    }
+    assert told == again == seen_by - {"bob"}
+    assert "bob" in own
+    joined.close()
+    assert {name for name, listener in listeners.items() if listener.take("presence")} == told
+
+
+def test_a_connection_ends_whether_or_not_that_may_be_told(
+    world: World, ann: Somebody, bob: Somebody, room_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise ClientError({"Error": {"Code": "InternalServerError"}}, "BatchGetItem")
+
+    monkeypatch.setattr("lambdas.chat.people.PROFILE_AGE", 0)
+    first, second = ann.connect(), bob.connect()
+    first.join(room_id)
+    second.join(room_id)
+    first.take()
+    monkeypatch.setattr(ProfileReader, "profiles", fail)
+    second.close()
+    assert first.take() == []
+    assert world.cache.zcard(f"chat:room:{room_id}") == 1
 
 
 def test_an_expired_token_ends_nothing_and_an_ended_session_everything(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -282,3 +283,15 @@ def test_an_attachment_is_its_uploaders_in_its_room_and_of_its_type(
     body = {"fileName": "a/b", "contentType": "text/html", "contentLength": 10 * 1024 * 1024 + 1}
     assert wrong_fields(problem(ann.call("POST", f"/rooms/{room_id}/attachments", body), 422)) == set(body)
     assert not world.s3.list_objects_v2(Bucket=BUCKET, Prefix="chat/").get("Contents")
+
+
+def test_the_log_tells_how_long_telling_took_and_of_nobody(
+    ann: Somebody, room_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun = time.time()
+    said = ann.say(room_id, isAnonymous=True)
+    [line] = [record for record in caplog.records if record.getMessage() == "message told"]
+    assert begun <= line.stored_at <= time.time()  # type: ignore[attr-defined]
+    assert 0 <= line.fanout_ms < 1000  # type: ignore[attr-defined]
+    for secret in (ann.user_id, room_id, said["messageId"], said["authorName"]):
+        assert secret not in str(vars(line))

@@ -133,9 +133,35 @@ def test_members_of_a_group_invite_up_to_fifty(ann: Somebody, bob: Somebody, wor
     invite(ann, room_id, bob)
     for index in range(48):
         invite(bob, room_id, world.somebody(f"user-{index}"))
+    world.somebody("one-more")
     answer = bob.call("POST", f"/rooms/{room_id}/members", {"userId": "one-more"})
     assert problem(answer, 409)["code"] == "room_full"
     assert room(ann, room_id)["memberCount"] == 50
+
+
+def test_nobody_is_invited_who_is_nobody(ann: Somebody, visitor: Somebody, world: World) -> None:
+    room_id = ann.make_room("public")
+    world.dynamodb.put_item(TableName="profiles", Item={"user_id": {"S": "counted"}, "posts_count": {"N": "1"}})
+    for user_id in ("gone", "counted", visitor.user_id):
+        answer = ann.call("POST", f"/rooms/{room_id}/members", {"userId": user_id})
+        assert problem(answer, 404)["code"] == "user_not_found"
+    assert roles(ann, room_id) == {"ann": "owner"}
+
+
+def test_whoever_takes_no_direct_messages_is_in_no_new_direct_room(ann: Somebody, bob: Somebody, eve: Somebody) -> None:
+    old, new = ann.make_room("direct"), ann.make_room("direct")
+    invite(ann, old, bob)
+    for person in (bob, eve):
+        person.set_profile(preferences={"theme": "auto", "privacy": {"allowDirectMessages": False}})
+    answer = ann.call("POST", f"/rooms/{new}/members", {"userId": "eve"})
+    assert problem(answer, 403)["code"] == "direct_messages_refused"
+    # What the two have already stays: the same invitation, and the way to the room they have.
+    invite(ann, old, bob)
+    found = problem(ann.call("POST", f"/rooms/{new}/members", {"userId": "bob"}), 409)
+    assert (found["code"], found["roomId"]) == ("direct_room_exists", old)
+    invite(ann, ann.make_room("private"), eve)
+    eve.set_profile()
+    invite(ann, new, eve)
 
 
 def test_a_full_room_takes_nobody_until_somebody_leaves(ann: Somebody, bob: Somebody, eve: Somebody) -> None:
@@ -264,7 +290,7 @@ def test_a_deleted_room_leaves_nothing_to_find(ann: Somebody, bob: Somebody, wor
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
     problem(bob.call("GET", f"/rooms/{room_id}"), 404)
-    assert world.items("rooms") == world.items("members") == []
+    assert world.items("rooms") == []
     assert document(ok(bob.call("GET", "/rooms")))["items"] == []
 
 

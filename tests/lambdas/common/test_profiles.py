@@ -8,7 +8,7 @@ from msgspec import structs
 
 from lambdas.common.caller import Caller
 from lambdas.common.dynamodb import pack, unpack
-from lambdas.common.profiles import UNKNOWN_NAME, ProfileReader, Visibility, make_profile, may_see
+from lambdas.common.profiles import UNKNOWN_NAME, PersonalPrivacy, ProfileReader, Visibility, make_profile, may_see
 from tests.lambdas.support import caller
 
 if TYPE_CHECKING:
@@ -79,6 +79,17 @@ def test_an_earlier_name_is_shown_only_while_no_profile_can_hide_it(dynamodb: "D
     assert reader.display_names(["owner"], REGISTERED, earlier) == {"owner": UNKNOWN_NAME}
     dynamodb.put_item(TableName=profiles, Item=pack({**item, "privacy": {}}))
     assert reader.display_names(["owner"], REGISTERED, earlier) == {"owner": "Ann now"}
+
+
+def test_what_owners_have_not_said_is_allowed(dynamodb: "DynamoDBClient", profiles: str) -> None:
+    add(dynamodb, profiles, "silent")
+    add(dynamodb, profiles, "shy", preferences={"theme": "dark", "privacy": {"showOnlineStatus": False}})
+    dynamodb.put_item(TableName=profiles, Item=pack({"user_id": "counted", "posts_count": 1}))
+    found = ProfileReader(dynamodb, profiles).profiles(["silent", "shy", "counted", "gone"])
+    assert {user_id: profile.personal for user_id, profile in found.items()} == {
+        "silent": PersonalPrivacy(show_online_status=True, allow_direct_messages=True, show_read_receipts=True),
+        "shy": PersonalPrivacy(show_online_status=False),
+    }
 
 
 def test_a_profile_is_made_once(dynamodb: "DynamoDBClient", profiles: str) -> None:

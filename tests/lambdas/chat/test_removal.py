@@ -1,0 +1,158 @@
+"""Deleted rooms: nobody finds them from the first moment on, and in the end nothing of them is left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import EndpointConnectionError
+
+from lambdas.chat.rooms import RoomStore
+from lambdas.common.chat_messages import marker_id
+from lambdas.delivery import removal
+from lambdas.delivery.removal import SETTLING, Rest, RoomRemoval
+from tests.lambdas.chat.conftest import BUCKET, Somebody, World, ok
+from tests.lambdas.chat.test_messages import upload
+
+TABLES = ("rooms", "members", "messages", "authors")
+
+
+@pytest.fixture(autouse=True)
+def small_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything takes several passes, and nobody waits for latecomers."""
+    monkeypatch.setattr(removal, "PASS", 2)
+    monkeypatch.setattr(removal, "OBJECTS", 1)
+    monkeypatch.setattr(removal, "SETTLING", 0)
+
+
+def fill(world: World, ann: Somebody, bob: Somebody) -> str:
+    """A direct room with messages of each kind, and what can lie beside them."""
+    room_id = ann.make_room("direct")
+    ok(ann.call("POST", f"/rooms/{room_id}/members", {"userId": bob.user_id}), 201)
+    said = [ann.say(room_id), bob.say(room_id, isAnonymous=True)]
+    said += [ann.say(room_id, attachments=[upload(world, ann, room_id)["key"]]) for _ in range(2)]
+    upload(world, ann, room_id)  # which no message has
+    for person in (ann, bob):
+        for emoji in "xy":
+            path = f"/rooms/{room_id}/messages/{said[0]['messageId']}/reactions/{emoji}"
+            ok(person.call("PUT", path, {}), 204)
+    return room_id
+
+
+def left(world: World) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {table: world.items(table) for table in TABLES}
+    found["objects"] = world.s3.list_objects_v2(Bucket=BUCKET, Prefix="chat/").get("Contents", [])
+    return {name: items for name, items in found.items() if items}
+
+
+def passes(world: World) -> int:
+    """Lets the delivery function work until nothing waits any more; gives how often it did."""
+    count = 0
+    while records := world.queued("DELIVERY_RETRIES_QUEUE_URL"):
+        assert world.deliver({"Records": records}) == {"batchItemFailures": []}
+        count += 1
+    return count
+
+
+def test_a_deleted_room_leaves_nothing(world: World, ann: Somebody, bob: Somebody) -> None:
+    other = fill(world, ann, world.somebody("dan"))
+    before = left(world)
+    room_id = fill(world, bob, ann)
+    ok(bob.call("DELETE", f"/rooms/{room_id}"), 204)
+    assert world.deliver({"Records": [world.stream(marker_id(room_id))]}) is None
+    assert passes(world) > 4
+    assert left(world) == before
+    assert other != room_id
+    ok(ann.call("DELETE", f"/rooms/{other}"), 204)
+    world.deliver({"Records": [world.stream(marker_id(other))]})
+    passes(world)
+    assert left(world) == {}
+
+
+def test_whatever_ends_a_pass_the_next_one_goes_on(
+    world: World, ann: Somebody, bob: Somebody, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed at each of its calls in turn, before it and after it, until there is none left to be killed at."""
+    room_id = fill(world, ann, bob)
+    ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
+    record = world.stream(marker_id(room_id))
+    call = BaseClient._make_api_call  # type: ignore[attr-defined]
+    calls, last = 0, 0
+
+    def killing(client: Any, operation: str, arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == last:
+            if last % 2:
+                call(client, operation, arguments)
+            raise EndpointConnectionError(endpoint_url="https://killed")
+        return call(client, operation, arguments)
+
+    world.deliver({"Records": [record]})
+    [message] = world.queued("DELIVERY_RETRIES_QUEUE_URL")
+    killed = 0
+    monkeypatch.setattr(BaseClient, "_make_api_call", killing)
+    while True:
+        calls, last = 0, last + 1
+        try:
+            world.deliver({"Records": [message]})
+        except Exception:  # all of a batch failed: SQS gives it again
+            killed += 1
+            continue
+        calls = last + 1
+        following = world.queued("DELIVERY_RETRIES_QUEUE_URL")
+        if not following:
+            break
+        message, last = following[-1], 0
+    monkeypatch.undo()
+    assert killed > 10
+    assert left(world) == {}
+
+
+def test_a_message_sent_meanwhile_goes_as_well(
+    world: World, ann: Somebody, bob: Somebody, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room_id = fill(world, ann, bob)
+    head = RoomStore.head
+
+    def overtaken(store: RoomStore, room: str) -> Any:
+        found = head(store, room)
+        monkeypatch.setattr(RoomStore, "head", head)
+        bob.say(room_id)
+        return found
+
+    monkeypatch.setattr(RoomStore, "head", overtaken)
+    ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
+    world.deliver({"Records": [world.stream(marker_id(room_id))]})
+    passes(world)
+    assert left(world) == {}
+
+
+def test_latecomers_are_waited_for() -> None:
+    class Nothing:
+        def __init__(self) -> None:
+            self.marked = True
+
+        def remove_messages(self, *_: object) -> None: ...
+
+        def remove_beside(self, _room_id: str) -> bool:
+            return False
+
+        remove_members = remove_objects = remove_beside
+
+        def remove_marker(self, _room_id: str) -> None:
+            self.marked = False
+
+    now = 1000.0
+    later: list[Rest] = []
+    remains = Nothing()
+    going = RoomRemoval(remains, later.append, lambda: now)
+    rest = Rest("room", 0, 1000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(removal, "SETTLING", SETTLING)
+        going.go_on(rest)
+        assert (later, remains.marked) == ([rest], True)
+        now += SETTLING
+        going.go_on(rest)
+        assert (later, remains.marked) == ([rest], False)
