@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import ministack.app
@@ -11,6 +13,14 @@ from ministack.services import lambda_svc
 
 KEEP_ALIVE = 3600.0
 """Seconds: longer than any client keeps an idle connection, so that it is always the client who closes."""
+
+REMEMBERED = 500
+"""Answers: a client that lost one asks again within seconds."""
+
+Message = MutableMapping[str, Any]
+Application = Callable[
+    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
+]
 
 
 def keep_connections() -> None:
@@ -22,6 +32,38 @@ def keep_connections() -> None:
     # ministack sets it on each configuration that it makes: a property that takes no other value outlives that.
     Config.keep_alive_timeout = property(lambda _: KEEP_ALIVE, lambda *_: None)  # type: ignore[assignment]
     Config.keep_alive_max_requests = 2**63
+
+
+def answer_repeats(application: Application) -> Application:
+    """Gives a call that is made again the answer of the first time: a client whose connection broke does not know that it was carried out.
+
+    The AWS SDKs and Go's HTTP client send such a call again by themselves, with the same invocation id. Only success is
+    remembered: a failure may be one that they are to try again.
+    """
+    answers: OrderedDict[bytes, list[Message]] = OrderedDict()
+
+    async def answer(scope: Message, receive: Any, send: Any) -> None:
+        call = dict(scope.get("headers", ())).get(b"amz-sdk-invocation-id")
+        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD"} or not call:
+            await application(scope, receive, send)
+            return
+        if call in answers:
+            for message in answers[call]:
+                await send(message)
+            return
+        said: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            said.append(message)
+            if not message.get("more_body") and message["type"] == "http.response.body" and said[0]["status"] < 300:
+                answers[call] = said
+                if len(answers) > REMEMBERED:
+                    answers.popitem(last=False)
+            await send(message)
+
+        await application(scope, receive, keep)
+
+    return answer
 
 
 def read_streams_from_their_beginning() -> None:
@@ -53,6 +95,7 @@ def serve_frames_by_the_alias() -> None:
 
 
 keep_connections()
+ministack.app.app = answer_repeats(ministack.app.app)
 read_streams_from_their_beginning()
 serve_frames_by_the_alias()
 

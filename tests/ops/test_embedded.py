@@ -109,6 +109,22 @@ def test_the_aws_closes_no_connection_that_a_client_keeps(embedded: EmbeddedClou
     assert float(said.stdout) > GO_IDLE_TIMEOUT
 
 
+def test_a_call_that_is_sent_again_gets_the_first_answer(embedded: EmbeddedCloud) -> None:
+    iam = client(embedded, "iam")
+    invocation = "first"
+
+    def name(request: Any, **_: Any) -> None:
+        request.headers["amz-sdk-invocation-id"] = invocation
+
+    iam.meta.events.register("before-send.iam.CreateUser", name)
+    first = iam.create_user(UserName="once")["User"]
+    assert iam.create_user(UserName="once")["User"] == first
+    invocation = "second"
+    for _ in range(2):
+        with pytest.raises(iam.exceptions.EntityAlreadyExistsException):
+            iam.create_user(UserName="once")
+
+
 def test_it_enforces_iam_and_listens_on_loopback_only(embedded: EmbeddedCloud) -> None:
     iam = client(embedded, "iam")
     iam.create_user(UserName="nobody")
