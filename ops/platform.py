@@ -103,6 +103,8 @@ def up(root: Root) -> Up:
         supply_provider_keys(Secrets(cloud), provider_keys())
         wait_until_healthy(applied.outputs["health_url"])
         steps.done("health")
+        embedded.save()
+        steps.done("save")
         platform = {
             "apiUrl": applied.outputs["api_url"],
             "wsUrl": applied.outputs["ws_url"],

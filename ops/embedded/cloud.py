@@ -128,6 +128,12 @@ class EmbeddedCloud:
         shutil.rmtree(self._root.path / Aws.name, ignore_errors=True)
         return self.start().addresses
 
+    def save(self) -> None:
+        """Writes down what the AWS holds, which a kill then leaves; the database and the cache do so by themselves."""
+        process = self._processes.get(Aws.name)
+        if process:
+            Aws(self._root, self._processes).save(process.port)
+
     def alive(self) -> bool:
         """Whether the AWS still runs."""
         process = self._processes.get(Aws.name)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import ministack.app
 from hypercorn.config import Config
-from ministack.core import lambda_runtime
+from ministack.core import lambda_runtime, persistence
 from ministack.services import lambda_svc
 
 KEEP_ALIVE = 3600.0
 """Seconds: longer than any client keeps an idle connection, so that it is always the client who closes."""
 
+SAVE = os.environ.get("SAVE_PATH", "")
+"""The path that saves the state."""
 REMEMBERED = 500
 """Answers: a client that lost one asks again within seconds."""
 
@@ -66,6 +69,20 @@ def answer_repeats(application: Application) -> Application:
     return answer
 
 
+def save_when_asked(application: Application) -> Application:
+    """Saves the state at a PUT to SAVE, as ministack does when it stops: what is killed later keeps that."""
+
+    async def save(scope: Message, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or (scope["method"], scope["path"]) != ("PUT", SAVE):
+            await application(scope, receive, send)
+            return
+        persistence.save_all(ministack.app._build_persistence_save_dict())
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    return save
+
+
 def read_streams_from_their_beginning() -> None:
     """Forgets at a start how far functions had read the tables' streams.
 
@@ -95,7 +112,7 @@ def serve_frames_by_the_alias() -> None:
 
 
 keep_connections()
-ministack.app.app = answer_repeats(ministack.app.app)
+ministack.app.app = save_when_asked(answer_repeats(ministack.app.app))
 read_streams_from_their_beginning()
 serve_frames_by_the_alias()
 

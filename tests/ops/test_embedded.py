@@ -172,6 +172,17 @@ def test_stopping_keeps_everything(embedded: EmbeddedCloud, place: Root) -> None
     owner.close()
 
 
+def test_what_was_saved_outlives_a_kill(embedded: EmbeddedCloud, place: Root) -> None:
+    queues = client(embedded, "sqs")
+    queues.create_queue(QueueName="saved")
+    embedded.save()
+    queues.create_queue(QueueName="not-saved")
+    kill(place, "aws")
+    EmbeddedCloud(place).start()
+    kept = client(embedded, "sqs").list_queues()["QueueUrls"]
+    assert [url.rpartition("/")[2] for url in kept if url.endswith("saved")] == ["saved"]
+
+
 @pytest.mark.parametrize("name", ["cache", "database", "aws"])
 def test_a_killed_service_is_started_again_and_named(
     embedded: EmbeddedCloud, place: Root, name: str, capsys: pytest.CaptureFixture[str]

@@ -34,6 +34,7 @@ class World:
         self.ends: list[Exception | None] = []
         self.applies = 0
         self.resets = 0
+        self.saves = 0
         self.killed = False
         self.healthy = True
         self.supplied: list[dict[str, str]] = []
@@ -49,6 +50,9 @@ class World:
 
     def reset(self) -> None:
         self.resets += 1
+
+    def save(self) -> None:
+        self.saves += 1
 
     def migrate(self, _: Cloud, function: str) -> Migrated:
         self.migrated.append(function)
@@ -66,6 +70,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         start=lambda: Started(None, killed=world.killed),  # type: ignore[arg-type]
         reset_aws=world.reset,
         alive=lambda: True,
+        save=world.save,
     )
     stack = SimpleNamespace(init=lambda: True, apply=world.apply)
     cloud = Cloud(load_environment("local", variables={}), {}, "http://aws")
@@ -101,7 +106,7 @@ def end(root: Root, world: World, error: Exception) -> None:
 
 def test_a_healthy_platform_is_written_down(root: Root, world: World) -> None:
     assert up(root).platform["apiUrl"] == "http://api"
-    assert world.migrated == ["m"]
+    assert (world.migrated, world.saves) == (["m"], 1)
     assert read_json(root.platform_file) == {
         "apiUrl": "http://api",
         "wsUrl": "ws://ws",
