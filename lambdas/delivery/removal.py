@@ -19,16 +19,18 @@ from lambdas.common.chat_messages import (
 )
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
 from lambdas.common.dynamodb import batch_delete, batch_get, pack, unpack
+from lambdas.common.problems import Problem
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 PASS = 1000
-"""Messages, or other items, of one pass: some hundred calls, a few of the function's 30 seconds."""
+"""Messages, or other items, of one pass: some hundred calls, a few of the function's 30 seconds, so that an invocation makes one."""
 
-OBJECTS = 200
-"""Objects of one pass: each is a call."""
+OBJECTS = 1000
+"""Objects of one pass at most: S3 lists and deletes as many with one call each."""
 
 SETTLING = 60
 """Seconds after a room's deletion for which it is looked at again: twice as long as a function runs that had found the room still
@@ -142,9 +144,10 @@ class StoredRemains:
     def remove_objects(self, room_id: str) -> bool:
         s3, bucket = self._s3(), self._attachments
         found = s3.list_objects_v2(Bucket=bucket, Prefix=attachment_prefix(room_id), MaxKeys=OBJECTS)
-        for item in found.get("Contents", []):
-            s3.delete_object(Bucket=bucket, Key=item["Key"])
-        return found["KeyCount"] > 0
+        keys: list[ObjectIdentifierTypeDef] = [{"Key": item["Key"]} for item in found.get("Contents", [])]
+        if keys and s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True}).get("Errors"):
+            raise Problem.unavailable()
+        return bool(keys)
 
     def remove_marker(self, room_id: str) -> None:
         batch_delete(self._dynamodb, self._messages, [{"message_id": marker_id(room_id)}])

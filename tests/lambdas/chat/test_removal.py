@@ -11,6 +11,7 @@ from botocore.exceptions import EndpointConnectionError
 from lambdas.chat.rooms import RoomStore
 from lambdas.common.chat_messages import marker_id
 from lambdas.delivery import removal
+from lambdas.delivery.logic import DeliveryService
 from lambdas.delivery.removal import SETTLING, Rest, RoomRemoval
 from tests.lambdas.chat.conftest import BUCKET, Somebody, World, ok
 from tests.lambdas.chat.test_messages import upload
@@ -125,6 +126,57 @@ def test_a_message_sent_meanwhile_goes_as_well(
     monkeypatch.setattr(RoomStore, "head", overtaken)
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
     world.deliver({"Records": [world.stream(marker_id(room_id))]})
+    passes(world)
+    assert left(world) == {}
+
+
+def test_a_batch_makes_lost_messages_good_and_then_one_pass(
+    world: World, ann: Somebody, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten passes would outlast the function: then all would come again, those as well that have sent word of what they left."""
+    done: list[object] = []
+    monkeypatch.setattr(RoomRemoval, "go_on", lambda _self, rest: done.append(rest.room_id))
+    monkeypatch.setattr(DeliveryService, "make_good", lambda _self, stored: done.append(stored[0].message_id))
+    rooms = [ann.make_room() for _ in range(3)]
+    for room_id in rooms:
+        ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
+        world.deliver({"Records": [world.stream(marker_id(room_id))]})
+    rests = world.queued("DELIVERY_RETRIES_QUEUE_URL")
+    lost = {**rests[0], "messageId": "lost", "body": '{"stored":[{"messageId":"m-1","version":1}]}'}
+    assert world.deliver({"Records": [*rests, lost]}) == {"batchItemFailures": []}
+    assert done[0] == "m-1"
+    assert len(done) == 2
+    assert passes(world) == 2
+    assert sorted(done[1:]) == sorted(rooms)  # type: ignore[type-var]
+
+
+def test_objects_that_stay_bring_the_pass_again(
+    world: World, ann: Somebody, bob: Somebody, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 answers 200 for a batch of which some could not be deleted."""
+    room_id = fill(world, ann, bob)
+    monkeypatch.setattr(removal, "OBJECTS", 1000)
+    monkeypatch.setattr(removal, "PASS", 1000)
+    ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
+    world.deliver({"Records": [world.stream(marker_id(room_id))]})
+    world.deliver({"Records": world.queued("DELIVERY_RETRIES_QUEUE_URL")})
+    call = BaseClient._make_api_call  # type: ignore[attr-defined]
+    kept: list[int] = []
+
+    def keeping(client: Any, operation: str, arguments: Any) -> Any:
+        if operation != "DeleteObjects":
+            return call(client, operation, arguments)
+        kept.append(len(arguments["Delete"]["Objects"]))
+        return {"Errors": [{"Code": "InternalError"}]}
+
+    records = world.queued("DELIVERY_RETRIES_QUEUE_URL")
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", keeping)
+        with pytest.raises(Exception, match="All records failed"):
+            world.deliver({"Records": records})
+    assert kept == [2]
+    assert world.queued("DELIVERY_RETRIES_QUEUE_URL") == []
+    world.deliver({"Records": records})
     passes(world)
     assert left(world) == {}
 
