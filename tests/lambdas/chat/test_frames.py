@@ -277,6 +277,13 @@ def test_an_anonymous_user_shows_in_no_signal(ann: Somebody, visitor: Somebody, 
     assert "visitor" not in json.dumps(frames)
 
 
+def test_the_muted_send_nothing_live(ann: Somebody, sockets: tuple[Socket, Socket], room_id: str) -> None:
+    ok(ann.call("PATCH", f"/rooms/{room_id}/members/bob", {"mute": True}))
+    for action, more in (("send_message", {"content": "x"}), ("typing_start", {})):
+        assert sockets[1].send(action, roomId=room_id, **more)["code"] == "muted"
+    assert sockets[0].take() == []
+
+
 def test_whoever_does_not_show_being_online_or_reading_is_not_told_of(
     world: World, ann: Somebody, bob: Somebody, room_id: str
 ) -> None:
