@@ -141,6 +141,7 @@ def build(environ: Mapping[str, str]) -> Router:
         refresh_tokens=RefreshTokens(keys),
         limiter=RateLimiter(clients.dynamodb, settings.dynamodb_table_rate_limits, enabled=settings.rate_limit_enabled),
         events=EventPublisher(lambda: clients.events, settings.event_bus_name, "auth", logger),
+        logger=logger,
     )
     sessions = SessionReader(clients.dynamodb, settings.dynamodb_table_sessions)
     return Router(

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, Protocol
 
+from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import structs
 
 from lambdas.auth.identity import Identity
@@ -14,6 +15,7 @@ from lambdas.auth.refresh_tokens import RefreshToken, RefreshTokens
 from lambdas.auth.sessions import Session, SessionStore
 from lambdas.common.caller import CAPABILITIES, Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id, timestamp
+from lambdas.common.logs import Logger
 from lambdas.common.names import anonymous_name
 from lambdas.common.problems import Problem
 from lambdas.common.profiles import KnownProfile
@@ -77,6 +79,7 @@ class AuthService:
         refresh_tokens: RefreshTokens,
         limiter: Limiter,
         events: Publisher,
+        logger: Logger,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._identity = identity
@@ -86,6 +89,7 @@ class AuthService:
         self._refresh_tokens = refresh_tokens
         self._limiter = limiter
         self._events = events
+        self._logger = logger
         self._clock = clock
 
     def register(self, email: str, password: str, display_name: str, *, address: str) -> User:
@@ -245,7 +249,9 @@ class AuthService:
         """Spends the current token for the next; None when another request was faster."""
         if not hmac.compare_digest(presented.digest, session.refresh_hash):
             raise _invalid_refresh_token()
-        user = self._named(self._user_of(session))  # before anything changes: a failure here must not cost the token
+        user = self._named(
+            self._user_of(session), session.display_name
+        )  # before anything changes: a failure here must not cost the token
         following = self._refresh_tokens.derive(session.session_id, session.generation + 1)
         assert following is not None
         now = self._clock()
@@ -281,9 +287,16 @@ class AuthService:
             raise _invalid_refresh_token()
         return user
 
-    def _named(self, user: User) -> User:
-        """The user by the name in their profile, where they change it; the account keeps the first one."""
-        profile = self._profiles.profiles([user.user_id]).get(user.user_id)
+    def _named(self, user: User, before: str = "") -> User:
+        """The user by the name in their profile, where they change it; the account keeps the first one.
+
+        While the profile cannot be read it is the name they had `before`, or the account's: no name keeps anybody out.
+        """
+        try:
+            profile = self._profiles.profiles([user.user_id]).get(user.user_id)
+        except (ClientError, BotoCoreError, Problem):
+            self._logger.warning("named without the profile", user_id=user.user_id, exc_info=True)
+            return structs.replace(user, display_name=before or user.display_name)
         return structs.replace(user, display_name=profile.display_name) if profile else user
 
     def _pair(self, user: User, refresh_token: RefreshToken) -> TokenPair:

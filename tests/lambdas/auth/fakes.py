@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from aws_lambda_powertools.logging import Logger
 from msgspec import structs
 
 from lambdas.auth.logic import AuthService
@@ -125,12 +126,15 @@ class FakeLimiter:
 
 
 class FakeProfiles:
-    """Names by user id."""
+    """Names by user id. `failure` is what reading them raises."""
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
+        self.failure: Exception | None = None
 
     def profiles(self, user_ids: Collection[str]) -> dict[str, KnownProfile]:
+        if self.failure:
+            raise self.failure
         return {
             user_id: KnownProfile(user_id=user_id, display_name=name, visibility="private", personal=PersonalPrivacy())
             for user_id, name in self.names.items()
@@ -171,6 +175,7 @@ class World:
             refresh_tokens=RefreshTokens(ring),
             limiter=self.limiter,
             events=self.events,
+            logger=Logger(service="auth-fakes"),
             clock=self.clock,
         )
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
@@ -191,6 +192,25 @@ def test_a_session_carries_its_users_name_as_of_the_last_refresh(world: World) -
     world.identity.users[EMAIL] = structs.replace(world.identity.users[EMAIL], display_name="Ann B.")
     world.service.refresh(tokens.refresh_token)
     assert world.session(session_id).display_name == "Ann B."
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ClientError({"Error": {"Code": "InternalServerError"}}, "BatchGetItem"),
+        EndpointConnectionError(endpoint_url="https://dynamodb"),
+        Problem.unavailable(),
+    ],
+)
+def test_no_unreadable_profile_keeps_anybody_out(world: World, failure: Exception) -> None:
+    world.profiles.names["id-ann@example.com"] = "Ann of Tea"
+    before = login(world)
+    world.profiles.failure = failure
+    caller = caller_of(world, before)
+    world.service.refresh(before.refresh_token)
+    assert world.session(caller.session_id).display_name == "Ann of Tea"
+    assert world.service.me(caller).display_name == "Ann"
+    assert login(world).user.display_name == "Ann"
 
 
 def test_spent_token_answers_its_successor_again_within_the_grace(world: World) -> None:
