@@ -25,6 +25,7 @@ from lambdas.common.chat_messages import (
     beside_messages,
     counts_id,
     message_id,
+    reaction_id,
 )
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, timestamp
 from lambdas.common.dynamodb import condition_failed, pack, unpack
@@ -177,12 +178,16 @@ class MessageStore:
             message,
             emoji,
             1,
-            put(self._messages, _beside(message.room_id, _reaction(message, emoji, user_id)), only_new="message_id"),
+            put(
+                self._messages,
+                _beside(message.room_id, reaction_id(message.message_id, emoji, user_id)),
+                only_new="message_id",
+            ),
         )
 
     def take_back(self, message: Message, emoji: str, user_id: str) -> bool:
         """Takes the user's reaction back; False when there is none."""
-        key = {"message_id": _reaction(message, emoji, user_id)}
+        key = {"message_id": reaction_id(message.message_id, emoji, user_id)}
         return self._count(message, emoji, -1, delete(self._messages, key, condition="attribute_exists(message_id)"))
 
     def reactions(self, ids: Sequence[str], *, consistent: bool = False) -> dict[str, dict[str, int]]:
@@ -268,6 +273,8 @@ class MessageStore:
             {"message_id": counts_id(message.message_id)},
             "ADD #emoji :by",
             {":by": by},
+            # Where somebody reacted there are counts, unless the room goes at this moment: then none are made again.
+            condition="attribute_exists(message_id)" if by < 0 else None,
             names={"#emoji": f"{_REACTION}{emoji}"},
         )
         try:
@@ -287,10 +294,6 @@ def _present(record: AttachmentRecord) -> dict[str, Any]:
 def _beside(room_id: str, id_: str) -> dict[str, Any]:
     """An item that the index has, apart from messages: by its key, since it needs no time."""
     return {"message_id": id_, "room_id": beside_messages(room_id), "timestamp": id_}
-
-
-def _reaction(message: Message, emoji: str, user_id: str) -> str:
-    return f"{message.message_id}#{emoji}#{user_id}"
 
 
 def _attachment(attachment_id: str) -> str:

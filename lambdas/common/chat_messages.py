@@ -105,6 +105,16 @@ def counts_id(message_id: str) -> str:
     return f"{message_id}#reactions"
 
 
+def reaction_id(message_id: str, emoji: str, user_id: str) -> str:
+    """The key of the item that is a user's reaction to a message."""
+    return f"{message_id}#{emoji}#{user_id}"
+
+
+def reacted_to(room_id: str, key: str) -> str | None:
+    """Which of the room's messages the reaction of that key is to; None: what has that key is no reaction."""
+    return key.partition("#")[0] if key.startswith(f"{room_id}-") else None
+
+
 def beside_messages(room_id: str) -> str:
     """The `room_id` under which MESSAGES_INDEX has what lies beside a room's messages: single reactions, and attachments' records."""
     return f"{room_id}#beside"

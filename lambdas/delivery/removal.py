@@ -16,6 +16,7 @@ from lambdas.common.chat_messages import (
     counts_id,
     marker_id,
     message_id,
+    reacted_to,
 )
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
 from lambdas.common.dynamodb import batch_delete, batch_get, pack, unpack
@@ -52,7 +53,7 @@ class Remains(Protocol):
         """These messages, with their reactions' counts and the authors of anonymous ones."""
 
     def remove_beside(self, room_id: str) -> bool:
-        """Some of what lies beside messages: reactions and attachments' records."""
+        """Some of what lies beside messages: reactions, with their counts, and attachments' records."""
 
     def remove_members(self, room_id: str) -> bool:
         """Some of the members and bans."""
@@ -124,22 +125,29 @@ class StoredRemains:
         batch_delete(self._dynamodb, self._messages, [{"message_id": item["message_id"]} for item in found])
 
     def remove_beside(self, room_id: str) -> bool:
-        return self._remove(
+        found = self._found(
             self._messages,
             ("message_id",),
             IndexName=MESSAGES_INDEX,
             KeyConditionExpression="room_id = :room",
             ExpressionAttributeValues=pack({":room": beside_messages(room_id)}),
         )
+        # A reaction of the last moment has made counts again after those of its message had gone. They go first, for it tells of them.
+        counted = {message for item in found if (message := reacted_to(room_id, item["message_id"]))}
+        batch_delete(self._dynamodb, self._messages, [{"message_id": counts_id(message)} for message in counted])
+        batch_delete(self._dynamodb, self._messages, found)
+        return bool(found)
 
     def remove_members(self, room_id: str) -> bool:
-        return self._remove(
+        found = self._found(
             self._members,
             ("room_id", "user_id"),
             ConsistentRead=True,
             KeyConditionExpression="room_id = :room",
             ExpressionAttributeValues=pack({":room": room_id}),
         )
+        batch_delete(self._dynamodb, self._members, found)
+        return bool(found)
 
     def remove_objects(self, room_id: str) -> bool:
         s3, bucket = self._s3(), self._attachments
@@ -152,7 +160,7 @@ class StoredRemains:
     def remove_marker(self, room_id: str) -> None:
         batch_delete(self._dynamodb, self._messages, [{"message_id": marker_id(room_id)}])
 
-    def _remove(self, table: str, key: tuple[str, ...], **query: Any) -> bool:
+    def _found(self, table: str, key: tuple[str, ...], **query: Any) -> list[dict[str, Any]]:
+        """The keys of a pass."""
         answer = self._dynamodb.query(TableName=table, Limit=PASS, ProjectionExpression=", ".join(key), **query)
-        batch_delete(self._dynamodb, table, map(unpack, answer["Items"]))
-        return bool(answer["Items"])
+        return [unpack(item) for item in answer["Items"]]

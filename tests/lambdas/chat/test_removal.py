@@ -8,6 +8,7 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import EndpointConnectionError
 
+from lambdas.chat.messages import MessageStore
 from lambdas.chat.rooms import RoomStore
 from lambdas.common.chat_messages import marker_id
 from lambdas.delivery import removal
@@ -126,6 +127,30 @@ def test_a_message_sent_meanwhile_goes_as_well(
     monkeypatch.setattr(RoomStore, "head", overtaken)
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
     world.deliver({"Records": [world.stream(marker_id(room_id))]})
+    passes(world)
+    assert left(world) == {}
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_a_reaction_overtaken_by_the_removal_leaves_no_counts(
+    world: World, ann: Somebody, bob: Somebody, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Its function has found the message still there, and writes when message and counts have gone."""
+    room_id = ann.make_room("private")
+    ok(ann.call("POST", f"/rooms/{room_id}/members", {"userId": bob.user_id}), 201)
+    path = f"/rooms/{room_id}/messages/{ann.say(room_id)['messageId']}/reactions/x"
+    if method == "DELETE":
+        ok(bob.call("PUT", path, {}), 204)
+    count = MessageStore._count
+
+    def overtaken(store: MessageStore, *arguments: Any) -> bool:
+        ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
+        world.deliver({"Records": [world.stream(marker_id(room_id))]})
+        world.deliver({"Records": world.queued("DELIVERY_RETRIES_QUEUE_URL")})
+        return count(store, *arguments)
+
+    monkeypatch.setattr(MessageStore, "_count", overtaken)
+    bob.call(method, path, {} if method == "PUT" else None)
     passes(world)
     assert left(world) == {}
 
