@@ -16,7 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from msgspec import Struct, convert
 
-from lambdas.chat.rooms import ChangedError, Head, seq_key
+from lambdas.chat.rooms import PATIENCE, ChangedError, Head, room_busy, seq_key
 from lambdas.chat.store import ChatTables, Items, delete, put, update
 from lambdas.common.chat_messages import (
     MESSAGES_INDEX,
@@ -30,12 +30,8 @@ from lambdas.common.chat_messages import (
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, timestamp
 from lambdas.common.dynamodb import condition_failed, pack, unpack
 from lambdas.common.idempotency import RETENTION
-from lambdas.common.problems import Problem
 from lambdas.common.transactions import ConditionsFailedError, Entry
 from lambdas.common.uploads import StoredObject
-
-PATIENCE = 8.0
-"""Seconds that a message is tried again while others take the number it was to have: a third of what API Gateway waits."""
 
 _REACTION = "+"  # before an emoji in an attribute's name, so that none is taken for another attribute
 
@@ -131,7 +127,7 @@ class MessageStore:
                 head = moved
             else:
                 return message
-        raise Problem.unavailable("The room is too busy. Try again shortly.", "room_busy")
+        raise room_busy()
 
     def find(self, room_id: str, id_: str) -> Message | None:
         """The room's message of that id."""

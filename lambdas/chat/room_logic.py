@@ -212,7 +212,7 @@ class RoomService:
     def delete(self, caller: Caller, room_id: str) -> None:
         place = self.place(caller, room_id)
         place.require(RANKS[OWNER])
-        self._rooms.remove(place.room, self._clock())
+        self._rooms.remove(room_id, self._clock())
         self._broadcast.close(room_id)
 
     def join(self, caller: Caller, room_id: str) -> RoomView:

@@ -4,7 +4,9 @@ A room's counters (members; `seq` and last activity) are items of their own besi
 the index of rooms by type. They carry no `type`, so the index does not have them.
 """
 
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct, convert, structs, to_builtins
@@ -13,6 +15,7 @@ from lambdas.chat.models import Role, RoomType
 from lambdas.chat.store import ChatTables, Item, Items, delete, put, update
 from lambdas.common.chat_messages import marker
 from lambdas.common.dynamodb import pack
+from lambdas.common.problems import Problem
 from lambdas.common.transactions import ConditionsFailedError, Entry
 
 TYPE_INDEX = "room-type-index"
@@ -24,6 +27,9 @@ MODERATOR: Role = "moderator"
 MEMBER: Role = "member"
 BANNED = "banned"
 """Stands in a member's role for whoever may not come (back): no member, and not counted."""
+
+PATIENCE = 8.0
+"""Seconds that a write is tried again while others change what it depends on: a third of what API Gateway waits."""
 
 RANKS = {MEMBER: 1, MODERATOR: 2, ADMIN: 3, OWNER: 4}
 
@@ -256,26 +262,31 @@ class RoomStore:
             raise (ChangedError if 0 in error.entries else RoomFullError)() from None
         return changed
 
-    def remove(self, room: Room, now: float) -> None:
+    def remove(self, room_id: str, now: float) -> None:
         """Removes what makes it a room, at once, and leaves word of it for the delivery function, which removes the rest.
 
-        A room that is gone already stays so. `now` is in seconds since the epoch.
+        A room that is gone already stays so. `now` is in seconds since the epoch. Raises Problem 503 when others write without end.
         """
-        head = self.head(room.room_id)
-        while head:
-            try:
-                self._items.write(self._removal(room, head.seq, now))
-            except ConditionsFailedError as error:
-                # Somebody has sent a message meanwhile, or has removed the room.
-                found = error.items.get(0)
-                head = convert(found, Head) if found else None
-            else:
+        ends_at = time.monotonic() + PATIENCE
+        while time.monotonic() < ends_at:
+            room, head = self._items.read([self._room(room_id), self._room(seq_key(room_id))])
+            if not room or not head:
                 return
+            # Upon a failure somebody has sent a message meanwhile, or two have made it their direct room, or it is gone.
+            with suppress(ConditionsFailedError):
+                self._items.write(self._removal(convert(room, Room), head["seq"], now))
+                return
+        raise room_busy()
 
     def _removal(self, room: Room, seq: int, now: float) -> list[Entry]:
+        same_pair = {"condition": "pair = :pair", "values": {":pair": room.pair}}
         entries = [
             delete(self._rooms, {"room_id": seq_key(room.room_id)}, condition="seq = :read", values={":read": seq}),
-            delete(self._rooms, {"room_id": room.room_id}),
+            delete(
+                self._rooms,
+                {"room_id": room.room_id},
+                **(same_pair if room.pair else {"condition": "attribute_not_exists(pair)"}),
+            ),
             delete(self._rooms, {"room_id": members_key(room.room_id)}),
             put(self._messages, marker(room.room_id, seq, now)),
         ]
@@ -397,6 +408,10 @@ def members_key(room_id: str) -> str:
 def pair_key(first: str, second: str) -> str:
     """The key in the rooms' table that says which direct room two users have, whichever comes first."""
     return "direct#" + "#".join(sorted((first, second)))
+
+
+def room_busy() -> Problem:
+    return Problem.unavailable("The room is too busy. Try again shortly.", "room_busy")
 
 
 def _replacing(table: str, before: Member, after: Member) -> Entry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from lambdas.delivery.logic import DeliveryService
 from lambdas.delivery.removal import SETTLING, Rest, RoomRemoval
 from tests.lambdas.chat.conftest import BUCKET, Somebody, World, ok
 from tests.lambdas.chat.test_messages import upload
+from tests.lambdas.support import problem
 
 TABLES = ("rooms", "members", "messages", "authors")
 
@@ -112,23 +114,72 @@ def test_whatever_ends_a_pass_the_next_one_goes_on(
     assert left(world) == {}
 
 
+@pytest.fixture
+def overtake(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Takes what happens between a deletion's look at the room and its write."""
+    removal_of = RoomStore._removal
+
+    def set_up(happens: Callable[[], object]) -> None:
+        def overtaken(store: RoomStore, *arguments: Any) -> Any:
+            monkeypatch.setattr(RoomStore, "_removal", removal_of)
+            happens()
+            return removal_of(store, *arguments)
+
+        monkeypatch.setattr(RoomStore, "_removal", overtaken)
+
+    return set_up
+
+
 def test_a_message_sent_meanwhile_goes_as_well(
-    world: World, ann: Somebody, bob: Somebody, monkeypatch: pytest.MonkeyPatch
+    world: World, ann: Somebody, bob: Somebody, overtake: Callable[[Callable[[], object]], None]
 ) -> None:
     room_id = fill(world, ann, bob)
-    head = RoomStore.head
-
-    def overtaken(store: RoomStore, room: str) -> Any:
-        found = head(store, room)
-        monkeypatch.setattr(RoomStore, "head", head)
-        bob.say(room_id)
-        return found
-
-    monkeypatch.setattr(RoomStore, "head", overtaken)
+    overtake(lambda: bob.say(room_id))
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
     world.deliver({"Records": [world.stream(marker_id(room_id))]})
     passes(world)
     assert left(world) == {}
+
+
+def test_two_who_became_its_two_meanwhile_may_have_another(
+    ann: Somebody, overtake: Callable[[Callable[[], object]], None], bob: Somebody, world: World
+) -> None:
+    room_id, other = ann.make_room("direct"), ann.make_room("direct")
+    overtake(lambda: ok(ann.call("POST", f"/rooms/{room_id}/members", {"userId": "bob"}), 201))
+    ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
+    assert {item["room_id"].partition("#")[0] for item in world.items("rooms")} == {other}
+    ok(ann.call("POST", f"/rooms/{other}/members", {"userId": "bob"}), 201)
+
+
+def test_the_room_of_two_who_parted_meanwhile_takes_no_other_of_theirs_along(
+    ann: Somebody, overtake: Callable[[Callable[[], object]], None], bob: Somebody
+) -> None:
+    room_id, other, third = (ann.make_room("direct") for _ in range(3))
+    ok(ann.call("POST", f"/rooms/{room_id}/members", {"userId": "bob"}), 201)
+
+    def move() -> None:
+        ok(bob.call("DELETE", f"/rooms/{room_id}/leave"), 204)
+        ok(ann.call("POST", f"/rooms/{other}/members", {"userId": "bob"}), 201)
+
+    overtake(move)
+    ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
+    answer = problem(ann.call("POST", f"/rooms/{third}/members", {"userId": "bob"}), 409)
+    assert answer["roomId"] == other
+
+
+def test_a_deletion_that_others_keep_overtaking_ends(ann: Somebody, monkeypatch: pytest.MonkeyPatch) -> None:
+    room_id = ann.make_room("private")
+    removal_of = RoomStore._removal
+
+    def overtaken(store: RoomStore, *arguments: Any) -> Any:
+        ann.say(room_id)
+        return removal_of(store, *arguments)
+
+    monkeypatch.setattr(RoomStore, "_removal", overtaken)
+    monkeypatch.setattr("lambdas.chat.rooms.PATIENCE", 0.2)
+    assert problem(ann.call("DELETE", f"/rooms/{room_id}"), 503)["code"] == "room_busy"
+    monkeypatch.undo()
+    ok(ann.call("GET", f"/rooms/{room_id}"))
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
