@@ -1,13 +1,12 @@
 """The WebSocket API: connections that come and go, and the frames of clients, each answered by an `ack` or an `error`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any, Protocol
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import structs
 
 from lambdas.chat.broadcast import INLINE_LIMIT, Broadcast
@@ -26,7 +25,7 @@ from lambdas.common.http import Event
 from lambdas.common.live import Connection, LiveRooms
 from lambdas.common.logs import Logger
 from lambdas.common.problems import Problem
-from lambdas.common.profiles import may_see
+from lambdas.common.profiles import Visibility, may_see
 from lambdas.common.router import is_outage
 from lambdas.common.sessions import ActiveSession
 from lambdas.common.validation import validate
@@ -132,14 +131,10 @@ class Frames:
 
     def _disconnect(self, client: Client) -> None:
         try:
-            rooms = self._live.disconnect(client.connection)
-            for room_id in rooms:
-                self._tell_presence(client, room_id, online=False)
+            for room_id in self._live.disconnect(client.connection):
+                self._tell_offline(client, room_id)
         except CacheUnavailableError:
             self._logger.warning("disconnected without the cache")  # its time ends by itself
-        except (ClientError, BotoCoreError, Problem) as error:
-            # Without the profiles nobody knows whether it may be told.
-            self._logger.warning("disconnected without a word", reason=type(error).__name__)
 
     def _message(self, client: Client, body: str) -> str:
         """Answers one frame; gives the outcome, `ok` or the error's code."""
@@ -190,7 +185,8 @@ class Frames:
         """Listens to the room, and joins it first where that takes no invitation.
 
         The connection is in the room before the room's last number is read: what is sent after that number reaches it. And it is in
-        the room before membership is looked at for the last time: whoever ends that membership takes it out again.
+        the room before membership is looked at for the last time: whoever ends that membership takes it out again. Where this fails it
+        is in the room no more, as its client takes it to be.
         """
         place = self._rooms.place(client.caller, frame.room_id)
         self._rooms.join_as(place)
@@ -199,24 +195,20 @@ class Frames:
             self._live.join(client.connection, frame.room_id)
         except CacheUnavailableError:
             raise Problem.unavailable("Live delivery is down: join again shortly.", "live_unavailable") from None
-        if self._rooms.place(client.caller, frame.room_id).membership is None:
-            self._live.leave(client.connection, frame.room_id)
-            raise Problem.forbidden("Only members of the room may do this.", "not_a_member")
-        seq = self._messages.head(frame.room_id)
-        if all(c.user_id != client.caller.user_id for c in present):
-            self._tell_presence(client, frame.room_id, online=True)
-        users = sorted(
-            {c.user_id for c in present if c.visible} | {c.user_id for c in [client.connection] if c.visible}
-        )
-        told = self._people.online(users[:INLINE_LIMIT])
-        online = [user_id for user_id, visibility in told.items() if may_see(visibility, user_id, client.caller)]
+        try:
+            if self._rooms.place(client.caller, frame.room_id).membership is None:
+                raise Problem.forbidden("Only members of the room may do this.", "not_a_member")
+            seq = self._messages.head(frame.room_id)
+            online = self._tell_online(client, frame.room_id, present)
+        except Exception:
+            self._go(client, frame.room_id)
+            raise
         return {"roomId": frame.room_id, "seq": seq, "online": online}
 
     def _leave(self, client: Client, frame: RoomFrame) -> Frame:
         """Stops listening; membership stays."""
         self._require_joined(client, frame.room_id)
-        self._live.leave(client.connection, frame.room_id)
-        self._tell_presence(client, frame.room_id, online=False)
+        self._go(client, frame.room_id)
         return {"roomId": frame.room_id}
 
     def _send(self, client: Client, frame: SendFrame) -> None:
@@ -305,20 +297,39 @@ class Frames:
     def _unseen(self, client: Client, room_id: str) -> bool:
         return client.caller.is_anonymous or self._signals.hidden(room_id, client.caller.user_id)
 
-    def _tell_presence(self, client: Client, room_id: str, *, online: bool) -> None:
-        """Tells a room that a user has come or gone, with their first or last connection: those in it whom the user lets know."""
+    def _tell_online(self, client: Client, room_id: str, present: Collection[Connection]) -> list[str]:
+        """Tells a room that a user has come, with their first connection: those in it whom the user lets know.
+
+        Gives who is online, as far as the user may know it. `present` are the connections before theirs.
+        """
         user_id = client.caller.user_id
-        if not client.connection.visible:
+        own = [user_id] if client.connection.visible else []
+        others = sorted({c.user_id for c in present if c.visible} - {user_id})
+        audiences = self._people.online([*own, *others[:INLINE_LIMIT]])
+        first = all(c.user_id != user_id for c in present)
+        if first:
+            self._signals.went(room_id, user_id)  # of whatever ended without a word
+        self._signals.came(room_id, audiences)
+        if first and own:
+            self._tell_presence(client, room_id, "online", audiences[user_id])
+        return sorted(found for found, audience in audiences.items() if may_see(audience, found, client.caller))
+
+    def _tell_offline(self, client: Client, room_id: str) -> None:
+        """Tells a room that a user has gone, with their last connection: those who were told that they had come, whatever the user lets
+        them know by now."""
+        user_id = client.caller.user_id
+        if all(c.user_id != user_id for c in self._live.connections(room_id)):
+            self._tell_presence(client, room_id, "offline", self._signals.went(room_id, user_id))
+
+    def _go(self, client: Client, room_id: str) -> None:
+        self._live.leave(client.connection, room_id)
+        self._tell_offline(client, room_id)
+
+    def _tell_presence(self, client: Client, room_id: str, status: str, audience: Visibility) -> None:
+        if audience == "private":
             return
-        others = [c for c in self._live.connections(room_id) if c != client.connection]
-        if any(c.user_id == user_id for c in others):
-            return
-        visibility = self._people.online([user_id])[user_id]
-        if visibility == "private":
-            return
-        status = "online" if online else "offline"
-        frame: Frame = {"type": "presence", "roomId": room_id, "userId": user_id, "status": status}
-        self._broadcast.signal(room_id, frame, but=client.connection, registered_only=visibility != "public")
+        frame: Frame = {"type": "presence", "roomId": room_id, "userId": client.caller.user_id, "status": status}
+        self._broadcast.signal(room_id, frame, but=client.connection, registered_only=audience != "public")
 
 
 _SESSION_ENDED = "session_ended"

@@ -331,21 +331,69 @@ def test_presence_follows_the_activity_status(
     assert {name for name, listener in listeners.items() if listener.take("presence")} == told
 
 
-def test_a_connection_ends_whether_or_not_that_may_be_told(
+@pytest.mark.parametrize("how", ["leave_room", "close"])
+def test_whoever_was_shown_online_is_shown_offline_whatever_they_show_by_then(
+    world: World, ann: Somebody, bob: Somebody, visitor: Somebody, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr("lambdas.chat.people.PROFILE_AGE", 0)
+    room_id = ann.make_room("public")
+    listeners = ann.connect(), visitor.connect()
+    for listener in listeners:
+        listener.join(room_id)
+    socket = bob.connect()
+    socket.join(room_id)
+    bob.set_profile(preferences={"privacy": {"showOnlineStatus": False}})
+    for listener in listeners:
+        listener.take()
+    if how == "close":
+        socket.close()
+    else:
+        socket.send("leave_room", roomId=room_id)
+    assert [frame["status"] for frame in listeners[0].take()] == ["offline"]
+    assert listeners[1].take() == []  # nor was a visitor told that bob had come
+    again = bob.connect()
+    again.join(room_id)
+    again.close()
+    assert listeners[0].take() == []
+
+
+def test_whoever_is_shown_online_in_the_answer_to_joining_is_shown_offline(
+    ann: Somebody, bob: Somebody, room_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lambdas.chat.people.PROFILE_AGE", 0)
+    bob.set_profile(preferences={"privacy": {"showOnlineStatus": False}})
+    socket, listener = bob.connect(), ann.connect()
+    socket.join(room_id)
+    bob.set_profile()
+    assert listener.join(room_id)["online"] == ["ann", "bob"]
+    socket.close()
+    assert [frame["status"] for frame in listener.take()] == ["offline"]
+
+
+def test_without_profiles_a_connection_ends_and_none_begins(
     world: World, ann: Somebody, bob: Somebody, room_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_arguments: object) -> None:
-        raise ClientError({"Error": {"Code": "InternalServerError"}}, "BatchGetItem")
+        response: Any = {"Error": {"Code": "InternalServerError"}, "ResponseMetadata": {"HTTPStatusCode": 500}}
+        raise ClientError(response, "BatchGetItem")
 
     monkeypatch.setattr("lambdas.chat.people.PROFILE_AGE", 0)
     first, second = ann.connect(), bob.connect()
     first.join(room_id)
     second.join(room_id)
     first.take()
-    monkeypatch.setattr(ProfileReader, "profiles", fail)
-    second.close()
-    assert first.take() == []
-    assert world.cache.zcard(f"chat:room:{room_id}") == 1
+    online = {"type": "presence", "roomId": room_id, "userId": "bob", "status": "online"}
+    with monkeypatch.context() as outage:
+        outage.setattr(ProfileReader, "profiles", fail)
+        second.close()
+        assert first.take() == [{**online, "status": "offline"}]
+        third = bob.connect()
+        assert third.send("join_room", roomId=room_id)["code"] == "dependency_unavailable"
+        # Its client is told that it has not joined, and so it has not.
+        assert world.cache.zcard(f"chat:room:{room_id}") == 1
+        assert first.take() == []
+    third.join(room_id)
+    assert first.take() == [online]
 
 
 def test_an_expired_token_ends_nothing_and_an_ended_session_everything(
