@@ -24,8 +24,8 @@ SLOW_FLOOR = 2000.0
 """... and above this many milliseconds, which a version's first requests may take: they connect and fill caches."""
 METRIC_PERIOD = 60
 """Seconds: the finest that Lambda publishes."""
-FAILURES = "{ $.status >= 500 && $.status != 501 }"
-"""Log lines of requests that a handler answered with a server error; 501 is a route without code, which is no accident."""
+FAILURES = "{ $.status >= 500 }"
+"""Log lines of requests that a handler answered with a server error."""
 ALARMS = ("errors-alarm", "throttles-alarm", "duration-alarm")
 """Each function's, as the stack names them: `<service>-errors-alarm-<environment>`."""
 
@@ -179,7 +179,7 @@ def _is_failure(message: str) -> bool:
         status = json.loads(message).get("status")
     except (json.JSONDecodeError, AttributeError):
         return False
-    return isinstance(status, int) and status >= 500 and status != 501
+    return isinstance(status, int) and status >= 500
 
 
 def _instant(seconds: float) -> datetime:

@@ -127,7 +127,7 @@ def connect(name: str, root: Root) -> Cloud:
     except EnvironmentFileError as error:
         raise OperatorError(str(error)) from error
     cloud = Cloud(environment, variables or _region(environment.region), endpoint)
-    for variable in (f"{name.upper()}_{ROLE_VARIABLE}", ROLE_VARIABLE):
+    for variable in (f"{name.upper().replace('-', '_')}_{ROLE_VARIABLE}", ROLE_VARIABLE):
         if role := os.environ.get(variable):
             return _under(role, variable, cloud)
     return cloud

@@ -62,6 +62,8 @@ def promote(
 ) -> dict[str, Any]:
     """Deploys what `source` runs to `target`, once its gates are passed and it is approved.
 
+    Where a pipeline vouches for every gate, the source is not asked, not even whether it runs the commit; the record says so.
+
     Args:
         out: where synthesis writes.
         confirm: is shown the plan; raises to stop.
@@ -72,7 +74,8 @@ def promote(
         What was promoted, each gate and when it was passed, and who approved.
 
     Raises:
-        OperatorError: a stage would be skipped, the checkout is not what `source` runs, a gate is not passed, or nobody approved.
+        OperatorError: a stage would be skipped, the checkout is changed or not what `source` runs, a gate is not passed, or nobody
+            approved.
     """
     source, target = promotion.source, promotion.target
     _check_order(source, target)
@@ -81,7 +84,7 @@ def promote(
     if not promotion.vouched:
         _check_commit(here, source)
     who = target.who()
-    gates = {name: _pass(name, here, promotion, who) for name in GATES}
+    gates = {name: _pass(name, here, promotion) for name in GATES}
     approved_by = _approval(promotion, here, approve)
     result = deploy(target, root, out, confirm, settings)
     _ask(target)
@@ -91,6 +94,7 @@ def promote(
         "commit": here.commit,
         "who": who,
         "gates": gates,
+        "vouched": promotion.vouched,
         "approved_by": approved_by or "",
     }
     there = Ledger(target)
@@ -129,7 +133,7 @@ def _check_commit(here: Checkout, source: Cloud) -> None:
         )
 
 
-def _pass(name: str, here: Checkout, promotion: Promotion, who: str) -> str:
+def _pass(name: str, here: Checkout, promotion: Promotion) -> str:
     """When the commit has passed the gate; runs it if there is no record of that."""
     told = name in promotion.passed
     ledger, key = Ledger(promotion.source), f"{here.commit}/{name}"
@@ -144,8 +148,8 @@ def _pass(name: str, here: Checkout, promotion: Promotion, who: str) -> str:
         _ask(promotion.source)
     now = ledger.now()
     if kept:
-        ledger.note(GATE, key, {"passed_at": now, "who": who, "told": told})
-    say(f"Gate {name}: passed{', by word of this pipeline' if told else ''}")
+        ledger.note(GATE, key, {"passed_at": now, "who": promotion.source.who(), "told": told})
+    say(f"Gate {name}: passed{', by word of --passed' if told else ''}")
     return now
 
 

@@ -17,7 +17,7 @@ from ops.root import Root
 from ops.state import attributes, resource_count
 from ops.terraform import Plan, changes
 
-LAST_WORD = "This topic goes with the environment: unless you hear that the removal failed, it succeeded"
+LAST_WORD = "This topic goes with the environment: nobody is told here that it succeeded, and of a failure only while the topic is there"
 BATCH = 1000
 """Objects that S3 deletes at once."""
 
@@ -44,6 +44,7 @@ def remove(cloud: Cloud, root: Root, out: Path, confirm: Callable[[Plan], None])
     cloud.check_account()
     if not resource_count(cloud):
         say(f"There is nothing of {environment.name} to remove")
+        _forget(cloud, root)
         return {"environment": environment.name, "removed": 0, "kept": kept(cloud, [])}
     # Not by the outputs: an earlier removal that failed has taken those already.
     topics = {topic["name"]: topic["arn"] for topic in attributes(cloud, "aws_sns_topic")}
@@ -62,9 +63,14 @@ def remove(cloud: Cloud, root: Root, out: Path, confirm: Callable[[Plan], None])
                 applied = stack.apply(plan)
         finally:
             file.unlink(missing_ok=True)
-    if environment.name == EMBEDDED:
-        root.platform_file.unlink(missing_ok=True)
+    _forget(cloud, root)
     return {"environment": environment.name, "removed": applied.counts.get("remove", 0), "kept": kept(cloud, keys)}
+
+
+def _forget(cloud: Cloud, root: Root) -> None:
+    """Takes the addresses of what is gone from where other commands look for them."""
+    if cloud.environment.name == EMBEDDED:
+        root.platform_file.unlink(missing_ok=True)
 
 
 @contextmanager

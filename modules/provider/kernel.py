@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jsii._kernel.providers import process
-from jsii._kernel.types import GetRequest, LoadRequest, SetRequest
+from jsii._kernel.types import GetRequest, GetResponse, InvokeRequest, LoadRequest, SetRequest
 
 _NEEDED = ("handshake", "send", "_next_message")
 _REFERENCE = "${TfToken["
@@ -33,7 +33,7 @@ def save_waits() -> bool:
         def __init__(self) -> None:
             super().__init__()
             self._owed: list[Callable[[], object]] = []
-            self._references: dict[tuple[str, str], Any] = {}
+            self._references: dict[str, dict[str, GetResponse]] = {}
 
         def handshake(self) -> None:
             self._owed.append(super().handshake)
@@ -47,16 +47,19 @@ def save_waits() -> bool:
                 return None
             while self._owed:
                 self._owed.pop(0)()
-            if not isinstance(request, GetRequest | SetRequest):
-                return super().send(request, response_type)
-            attribute = (request.objref.ref, request.property)
-            if isinstance(request, SetRequest):
-                self._references.pop(attribute, None)
-            elif attribute in self._references:
-                return self._references[attribute]
+            if isinstance(request, GetRequest):
+                return self._get(request, response_type)
+            if isinstance(request, SetRequest | InvokeRequest):
+                self._references.pop(request.objref.ref, None)
+            return super().send(request, response_type)
+
+        def _get(self, request: GetRequest, response_type: Any) -> Any:
+            known = self._references.setdefault(request.objref.ref, {})
+            if request.property in known:
+                return known[request.property]
             reply = super().send(request, response_type)
-            if isinstance(request, GetRequest) and str(reply.value).startswith(_REFERENCE):
-                self._references[attribute] = reply
+            if isinstance(reply, GetResponse) and str(reply.value).startswith(_REFERENCE):
+                known[request.property] = reply
             return reply
 
         def _take_loaded(self) -> None:

@@ -67,7 +67,10 @@ def promote(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring the commit that FROM runs to TO: gates, approval, deployment, smoke tests. Refuses to skip a stage."""
+    """Bring the commit that FROM runs to TO: gates, approval, deployment, smoke tests. Refuses to skip a stage.
+
+    A pipeline whose jobs have done so already says --passed for each gate; the record of the promotion then says that it vouched.
+    """
     unknown = sorted(set(passed or ()) - set(GATES))
     if unknown:
         raise typer.BadParameter(f"{', '.join(unknown)}: one of {', '.join(GATES)}", param_hint="--passed")

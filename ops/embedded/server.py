@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -40,31 +41,33 @@ def keep_connections() -> None:
 def answer_repeats(application: Application) -> Application:
     """Gives a call that is made again the answer of the first time: a client whose connection broke does not know that it was carried out.
 
-    The AWS SDKs and Go's HTTP client send such a call again by themselves, with the same invocation id. Only success is
-    remembered: a failure may be one that they are to try again.
+    The AWS SDKs and Go's HTTP client send such a call again by themselves, with the same invocation id, be the first under way or done. Only
+    success counts: a failure may be one that they are to try again.
     """
-    answers: OrderedDict[bytes, list[Message]] = OrderedDict()
+    answers: OrderedDict[bytes, asyncio.Future[list[Message]]] = OrderedDict()
 
     async def answer(scope: Message, receive: Any, send: Any) -> None:
         call = dict(scope.get("headers", ())).get(b"amz-sdk-invocation-id")
         if scope["type"] != "http" or scope["method"] in {"GET", "HEAD"} or not call:
             await application(scope, receive, send)
             return
-        if call in answers:
-            for message in answers[call]:
+        if call in answers and (earlier := await answers[call]):
+            for message in earlier:
                 await send(message)
             return
         said: list[Message] = []
 
         async def keep(message: Message) -> None:
             said.append(message)
-            if not message.get("more_body") and message["type"] == "http.response.body" and said[0]["status"] < 300:
-                answers[call] = said
-                if len(answers) > REMEMBERED:
-                    answers.popitem(last=False)
             await send(message)
 
-        await application(scope, receive, keep)
+        answers[call] = own = asyncio.get_running_loop().create_future()
+        if len(answers) > REMEMBERED:
+            answers.popitem(last=False)
+        try:
+            await application(scope, receive, keep)
+        finally:
+            own.set_result(said if said and said[0]["status"] < 300 else [])
 
     return answer
 

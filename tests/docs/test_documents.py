@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from environments import load_environment
 from modules.deployment_identity import MAX_POLICY_LENGTH
 from ops.root import PROJECT
 from tools.policies import documents as policies
+from tools.policies import documents_of as policies_of
 from tools.routes import document
 
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
@@ -38,6 +40,16 @@ def test_the_policies_to_attach_are_what_the_stack_has() -> None:
     assert stored == policies(), "run: python -m tools.policies"
     for name, text in stored.items():
         assert len("".join(text.split())) <= MAX_POLICY_LENGTH, name
+
+
+def test_the_policies_of_an_environment_name_what_is_its_own() -> None:
+    environment = load_environment("staging", variables={"STAGING_ACCOUNT_ID": "123456789012"})
+    found = "".join(policies_of(environment).values())
+    assert "<" not in found
+    assert "dev" not in re.findall(r"[a-z]+", found.replace("device", ""))
+    for own in (environment.domains.api, environment.hosted_zone_id, environment.state.bucket, "123456789012"):
+        assert own
+        assert own in found
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES)

@@ -179,13 +179,18 @@ queue = SqsQueue(stack, "queue", name="first", tags={"a": "1"})
 print(queue.arn == queue.arn, queue.name == queue.name, queue.tags_input)
 queue.tags = {"a": "2"}
 queue.name = "second"
-print(queue.name == queue.name, queue.name_input, queue.tags_input)
+arn = queue.arn
+queue.policy = arn
+print(queue.policy_input == arn)
+queue.reset_policy()
+print(queue.name == queue.name, queue.name_input, queue.tags_input, queue.policy_input)
 cdktf.TerraformOutput(stack, "name", value=queue.name)
 print('"value": "${aws_sqs_queue.queue.name}"' in cdktf.Testing.synth(stack))
 """
     assert _python(program).stdout.splitlines() == [
         "True True {'a': '1'}",
-        "True second {'a': '2'}",
+        "True",
+        "True second {'a': '2'} None",
         "True",
     ]
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -117,12 +118,15 @@ def test_a_call_that_is_sent_again_gets_the_first_answer(embedded: EmbeddedCloud
         request.headers["amz-sdk-invocation-id"] = invocation
 
     iam.meta.events.register("before-send.iam.CreateUser", name)
-    first = iam.create_user(UserName="once")["User"]
-    assert iam.create_user(UserName="once")["User"] == first
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda _: iam.create_user(UserName="once")["User"]["UserId"], range(16)))
+    assert len(set(made)) == 1
     invocation = "second"
     for _ in range(2):
         with pytest.raises(iam.exceptions.EntityAlreadyExistsException):
             iam.create_user(UserName="once")
+    iam.delete_user(UserName="once")
+    assert iam.create_user(UserName="once")["User"]["UserId"] not in made
 
 
 def test_it_enforces_iam_and_listens_on_loopback_only(embedded: EmbeddedCloud) -> None:

@@ -124,7 +124,7 @@ def test_answers_of_5xx_in_the_versions_own_log_put_it_back(world: World) -> Non
     world.watch.lines = [
         {"logStreamName": f"{day}/[1]a", "message": json.dumps({"status": 500})},
         {"logStreamName": f"{day}/[2]b", "message": json.dumps({"status": 200})},
-        {"logStreamName": f"{day}/[2]b", "message": json.dumps({"status": 501})},
+        {"logStreamName": f"{day}/[2]b", "message": json.dumps({"status": 404})},
         {"logStreamName": f"{day}/[2]b", "message": "no JSON"},
     ]
     assert world.release()
