@@ -45,6 +45,7 @@ def test_the_policies_to_attach_are_what_the_stack_has() -> None:
 def test_the_policies_of_an_environment_name_what_is_its_own() -> None:
     environment = load_environment("staging", variables={"STAGING_ACCOUNT_ID": "123456789012"})
     found = "".join(policies_of(environment).values())
+    assert environment.domains
     assert "<" not in found
     assert "dev" not in re.findall(r"[a-z]+", found.replace("device", ""))
     for own in (environment.domains.api, environment.hosted_zone_id, environment.state.bucket, "123456789012"):
