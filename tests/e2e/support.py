@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import jwt
 import urllib3
@@ -115,6 +116,13 @@ class Api:
         reply = self._pool.request("POST", signed["url"], fields=fields, redirect=False)
         return Answer(reply.status, reply.headers, reply.data)
 
+    def upload(self, path: str, content: bytes, *, token: str, content_type: str = "image/png") -> str:
+        """Has a service sign an upload of this content, makes it, and gives its key."""
+        body = {"contentType": content_type, "contentLength": len(content)}
+        signed = self.post(path, body, token=token).expect(201)
+        self.form(signed["upload"], content).expect(204)
+        return str(signed["key"])
+
 
 @dataclass(frozen=True)
 class Platform:
@@ -169,6 +177,11 @@ class Platform:
         """The newest signing key: its id and the secret."""
         parameter = self.aws("ssm").get_parameter(Name="/multitask/local/jwt-secret", WithDecryption=True)["Parameter"]
         return parameter["Version"], parameter["Value"]
+
+    def served(self, address: str) -> Answer:
+        """What the edge answers at an address; not every resolver knows names below localhost."""
+        parts = urlsplit(address)
+        return Api(self.cloud.endpoint or "").get(parts.path, headers={"Host": parts.netloc})
 
     def logged(self, function: str) -> Iterator[str]:
         """A function's log lines since the tests began."""

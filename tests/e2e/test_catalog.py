@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
-from urllib.parse import urlsplit
 
 import pg8000.native
 import pytest
@@ -16,7 +15,7 @@ import pytest
 from lambdas.migration.files import read_migrations
 from ops.embedded import EmbeddedCloud
 from ops.root import Root
-from tests.e2e.support import Answer, Api, Platform, User, eventually, run_ops
+from tests.e2e.support import Api, Platform, User, eventually, run_ops
 from tests.e2e.walks.catalog import CATALOG, LISTING
 from tests.e2e.walks.world import PNG
 
@@ -114,15 +113,7 @@ def test_a_repeat_makes_one_listing(api: Api, ann: User, word: str) -> None:
 
 def test_images_are_served_on_the_cdn_domain(platform: Platform, api: Api, ann: User, bob: User) -> None:
     def upload(content: bytes) -> str:
-        body = {"contentType": "image/png", "contentLength": len(content)}
-        signed = api.post(f"{CATALOG}/uploads", body, token=ann.token).expect(201)
-        api.form(signed["upload"], content).expect(204)
-        return str(signed["key"])
-
-    def served(address: str) -> Answer:
-        parts = urlsplit(address)
-        # Not every resolver knows names below localhost.
-        return Api(platform.cloud.endpoint or "").get(parts.path, headers={"Host": parts.netloc})
+        return api.upload(f"{CATALOG}/uploads", content, token=ann.token)
 
     wrong = upload(b"GIF89a" + bytes(64))
     refused = api.post(f"{CATALOG}/listings", {**LISTING, "images": [wrong]}, token=ann.token)
@@ -132,10 +123,10 @@ def test_images_are_served_on_the_cdn_domain(platform: Platform, api: Api, ann: 
     listing = created(api, ann, images=[key])
     (address,) = listing["images"]
     assert address.startswith(platform.outputs["cdn_url"])
-    answer = served(address)
+    answer = platform.served(address)
     assert (answer.status, answer.body, answer.headers["Content-Type"]) == (200, PNG, "image/png")
     api.delete(f"{CATALOG}/listings/{listing['listingId']}", token=ann.token).expect(204)
-    eventually(lambda: served(address).status in {403, 404}, seconds=60)
+    eventually(lambda: platform.served(address).status in {403, 404}, seconds=60)
 
 
 def test_raters_at_once_are_all_counted(platform: Platform, api: Api, ann: User) -> None:

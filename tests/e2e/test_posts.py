@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import urllib3
@@ -355,15 +354,7 @@ def test_a_deletion_killed_midway_is_finished_by_the_function(
 
 def test_images_are_served_and_go_with_their_post(platform: Platform, api: Api, ann: User, bob: User) -> None:
     def upload(content: bytes) -> str:
-        body = {"contentType": "image/png", "contentLength": len(content)}
-        signed = api.post(f"{POSTS}/uploads", body, token=ann.token).expect(201)
-        api.form(signed["upload"], content).expect(204)
-        return str(signed["key"])
-
-    def served(address: str) -> Answer:
-        parts = urlsplit(address)
-        # Not every resolver knows names below localhost.
-        return Api(platform.cloud.endpoint or "").get(parts.path, headers={"Host": parts.netloc})
+        return api.upload(f"{POSTS}/uploads", content, token=ann.token)
 
     wrong = upload(b"GIF89a" + bytes(64))
     refused = api.post(POSTS, {"content": "x", "images": [wrong, "uploads/post/x/y"]}, token=ann.token)
@@ -372,13 +363,13 @@ def test_images_are_served_and_go_with_their_post(platform: Platform, api: Api, 
     assert stolen.wrong_fields() == {"images.0"}
     post = written(api, ann, images=[key], isAnonymous=True)
     (address,) = post["images"]
-    answer = served(address)
+    answer = platform.served(address)
     assert (answer.status, answer.body, answer.headers["Content-Type"]) == (200, PNG, "image/png")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert ann.user_id not in address
     assert seen(api, bob, f"/{post['postId']}")["images"] == [address]
     api.delete(f"{POSTS}/{post['postId']}", token=ann.token).expect(204)
-    eventually(lambda: served(address).status in {403, 404}, seconds=60)
+    eventually(lambda: platform.served(address).status in {403, 404}, seconds=60)
 
 
 # --- whose ---
