@@ -23,6 +23,11 @@ class Caller(Protocol):
     def call(self, method: str, route: str, body: object = None, *, user: User | None = None, **more: Any) -> Any: ...
 
 
+def upload(form: Mapping[str, Any]) -> None:
+    """Posts the picture by a form that a service has signed."""
+    urllib3.request("POST", form["url"], fields={**form["fields"], "file": ("picture", PNG)})
+
+
 def auth(session: Caller) -> None:
     """An account from its registration to a new password, and a visitor."""
     call, v1 = session.call, "/v1/auth"
@@ -65,8 +70,7 @@ def profile(session: Caller) -> None:
     call("PATCH", v1, {"bio": "Other words.", "socialLinks": {"code": None}})
     call("GET", f"{v1}/{{userId}}", userId=session.user.user_id)
     signed = call("POST", f"{v1}/avatar", {"contentType": "image/png", "contentLength": len(PNG)})
-    form = signed["upload"]
-    urllib3.request("POST", form["url"], fields={**form["fields"], "file": ("picture", PNG)})
+    upload(signed["upload"])
     call("PUT", f"{v1}/avatar", {"key": signed["key"]})
     call("DELETE", f"{v1}/avatar")
     privacy = call("GET", f"{v1}/privacy")
@@ -121,8 +125,7 @@ def chat(session: Caller) -> None:
     call("PATCH", member, {"role": "moderator"}, userId=other.user_id, **at)
     file = {"fileName": "picture.png", "contentType": "image/png", "contentLength": len(PNG)}
     signed = call("POST", attachments, file, **at)
-    form = signed["upload"]
-    urllib3.request("POST", form["url"], fields={**form["fields"], "file": ("picture", PNG)})
+    upload(signed["upload"])
     call("POST", messages, {"content": "Look.", "type": "image", "attachments": [signed["key"]]}, **at)
     call("GET", f"{attachments}/{{attachmentId}}", attachmentId=signed["attachmentId"], **at)
     at_message = {**at, "messageId": call("POST", messages, {"content": "Some words. " * 10}, **at)["messageId"]}
