@@ -11,8 +11,8 @@ from lambdas.catalog.outbox import NewEvent, add_events
 from lambdas.common.database import constraint
 
 
-class Listing(Struct, frozen=True, kw_only=True):
-    """A listing as it is stored; times in milliseconds since the epoch, images by their keys."""
+class NewListing(Struct, frozen=True, kw_only=True):
+    """A listing as its seller makes it; images by their keys."""
 
     listing_id: str
     seller_id: str
@@ -24,25 +24,17 @@ class Listing(Struct, frozen=True, kw_only=True):
     tags: list[str]
     images: list[str]
     condition: str | None
+
+
+class Listing(NewListing, frozen=True, kw_only=True):
+    """A listing as it is stored; times in milliseconds since the epoch."""
+
     status: str
     rating_sum: int
     rating_count: int
     version: int
     created_at: int
     updated_at: int
-
-
-class NewListing(Struct, frozen=True, kw_only=True):
-    listing_id: str
-    seller_id: str
-    title: str
-    description: str
-    price_amount: int
-    price_currency: str
-    category: str
-    tags: list[str]
-    images: list[str]
-    condition: str | None
 
 
 class Changes(Struct, frozen=True, kw_only=True):
