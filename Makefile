@@ -80,8 +80,8 @@ audit: setup  ## Ask what is known to be vulnerable among the locked dependencie
 lock: setup  ## Resolve the dependencies again and pin them, without index addresses
 	$(BIN)/pipenv lock
 	cd $(CHECKOV) && PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1 pipenv lock
-	$(BIN)/python -m ops.lockfiles Pipfile.lock
-	$(BIN)/python -m ops.lockfiles $(CHECKOV)/Pipfile.lock
+	$(BIN)/python -m tools.lockfiles Pipfile.lock
+	$(BIN)/python -m tools.lockfiles $(CHECKOV)/Pipfile.lock
 	npm install --package-lock-only --loglevel=error
-	$(BIN)/python -m ops.lockfiles package-lock.json
+	$(BIN)/python -m tools.lockfiles package-lock.json
 	$(MAKE) setup

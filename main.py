@@ -11,7 +11,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from environments import Environment, EnvironmentFileError, environment_names, load_environment, shared_states
+from environments import (
+    Environment,
+    EnvironmentFileError,
+    environment_names,
+    load_environment,
+    shared_states,
+)
 from modules.packaging import PackagingError, package_functions
 
 
@@ -20,7 +26,9 @@ def main() -> None:
     chosen = [name for name in os.environ.get("PLATFORM_ENVIRONMENTS", "").split(",") if name]
     environments = _load(chosen or environment_names())
     try:
-        artifacts = package_functions({environment.lambdas.package_platform for environment in environments})
+        artifacts = package_functions(
+            {environment.lambdas.package_platform for environment in environments}
+        )
     except PackagingError as error:
         raise SystemExit(str(error)) from error
     from modules.app import synthesize  # noqa: PLC0415 - it starts Node, which what is wrong above should not wait for

@@ -66,9 +66,15 @@ def ratio(measured: list[tuple[float, float]]) -> float:
 
 def main() -> None:
     """Measures and prints a table; ends with 1 where a goal is missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=15, help="pairs for each function (default: 15)")
-    parser.add_argument("--functions", nargs="*", default=list(get_args(FunctionName)), help="(default: all)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--runs", type=int, default=15, help="pairs for each function (default: 15)"
+    )
+    parser.add_argument(
+        "--functions", nargs="*", default=list(get_args(FunctionName)), help="(default: all)"
+    )
     parser.add_argument("--json", action="store_true", help="for programs")
     arguments = parser.parse_args()
 
@@ -102,7 +108,11 @@ def main() -> None:
                 f"{function:<12} {figures['bytes'] / 1e6:>8.2f} {figures['seconds'] * 1000:>13.0f}"
                 f" {figures['boto3Seconds'] * 1000:>12.0f} {figures['ratio']:>7.2f} {figures['uncompiledRatio']:>12.2f}"
             )
-    missed = [f for f, figures in measured.items() if figures["bytes"] > SIZE_GOAL or figures["ratio"] > RATIO_GOAL]
+    missed = [
+        f
+        for f, figures in measured.items()
+        if figures["bytes"] > SIZE_GOAL or figures["ratio"] > RATIO_GOAL
+    ]
     if missed:
         sys.exit(f"A goal is missed by {', '.join(missed)}")
 

@@ -25,14 +25,14 @@ from lambdas.catalog.listings import ListingStore, Search, search_statement
 from lambdas.catalog.logic import CatalogService
 from lambdas.catalog.outbox import Events, Relay
 from lambdas.catalog.routes import ROUTES
-from lambdas.common.access import Authenticator, from_authorizer
-from lambdas.common.database import Database
-from lambdas.common.idempotency import Idempotency
-from lambdas.common.keys import KeyRing
 from lambdas.common.logs import Logger
-from lambdas.common.pagination import Cursors
-from lambdas.common.router import Router
-from lambdas.common.uploads import Uploads
+from lambdas.common.signing.keys import KeyRing
+from lambdas.common.storage.database import Database
+from lambdas.common.storage.uploads import Uploads
+from lambdas.common.web.access import Authenticator, from_authorizer
+from lambdas.common.web.idempotency import Idempotency
+from lambdas.common.web.pagination import Cursors
+from lambdas.common.web.router import Router
 from tests.lambdas.support import FakeKeys, FakeSessions, caller, rest_event
 from tests.postgres import fill, migrate, running
 
@@ -79,7 +79,9 @@ def percentile(times: list[float], share: float) -> float:
     return sorted(times)[min(len(times) - 1, int(len(times) * share))] * 1000
 
 
-def measure(first: Callable[[], object], second: Callable[[], object], calls: int) -> tuple[list[float], list[float]]:
+def measure(
+    first: Callable[[], object], second: Callable[[], object], calls: int
+) -> tuple[list[float], list[float]]:
     """Seconds of each call of both, in turn, after some to warm up."""
     times: tuple[list[float], list[float]] = ([], [])
     gc.collect()
@@ -94,7 +96,9 @@ def measure(first: Callable[[], object], second: Callable[[], object], calls: in
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--listings", type=int, default=100_000, help="(default: 100000)")
     parser.add_argument("--calls", type=int, default=300, help="of each kind (default: 300)")
     arguments = parser.parse_args()
@@ -121,7 +125,9 @@ def main() -> None:
                     return driver.run(sql, **values)
 
                 ours, drivers = measure(served, alone, arguments.calls)
-                p50, p99 = ((percentile(ours, share), percentile(drivers, share)) for share in (0.5, 0.99))
+                p50, p99 = (
+                    (percentile(ours, share), percentile(drivers, share)) for share in (0.5, 0.99)
+                )
                 shares.append(p50[0] / p50[1])
                 print(
                     f"{label:<22}{p50[0]:>8.2f}/{p50[1]:<7.2f}{p99[0]:>8.2f}/{p99[1]:<7.2f}"

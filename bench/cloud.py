@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from environments import load_environment
-from ops.bootstrap import bootstrap
 from ops.cloud import Cloud, embedded_variables
+from ops.deployment.bootstrap import bootstrap
 from ops.embedded import EmbeddedCloud
-from ops.platform import down
+from ops.local.platform import down
 from ops.root import Root
-from ops.synth import synthesize
-from ops.terraform import Terraform
-from ops.toolchain import node_variables, terraform, terraform_variables
+from ops.terraform.runner import Terraform
+from ops.terraform.synthesis import synthesize
+from ops.terraform.toolchain import node_variables, terraform, terraform_variables
 
 ACCOUNT = "000000000000"
 """The embedded AWS's account."""

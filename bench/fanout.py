@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import redis
 
-from lambdas.common.fanout import POSTS
+from lambdas.common.live.fanout import POSTS
 from tests.chat_client import ChatClient, ChatError
 from tests.e2e.chatters import Chatter, open_many
 from tests.e2e.support import Api, Person, Platform
@@ -63,7 +63,10 @@ class Bench:
     def __init__(self, platform: Platform) -> None:
         platform.forget_attempts()
         self.platform = platform
-        self.people = [Chatter(platform, Person.signed_in(platform, Api(platform.api_url))) for _ in range(SENDERS)]
+        self.people = [
+            Chatter(platform, Person.signed_in(platform, Api(platform.api_url)))
+            for _ in range(SENDERS)
+        ]
         host, _, port = platform.outputs["cache_endpoint"].rpartition(":")
         self._cache = redis.Redis(host=host, port=int(port), decode_responses=True)
         self._lambda = platform.aws("lambda")
@@ -93,7 +96,9 @@ class Bench:
     def stored(self, since: float) -> list[float]:
         """When messages were stored since then, by the chat function's log."""
         pages = self._logs.get_paginator("filter_log_events").paginate(
-            logGroupName="/aws/lambda/chat-lambda-local", startTime=int(since * 1000), filterPattern='"message told"'
+            logGroupName="/aws/lambda/chat-lambda-local",
+            startTime=int(since * 1000),
+            filterPattern='"message told"',
         )
         lines = [json.loads(event["message"]) for page in pages for event in page["events"]]
         return [line["stored_at"] for line in lines if line.get("message") == "message told"]
@@ -126,7 +131,9 @@ class Timed(NamedTuple):
     arrived: float
 
 
-async def timed(clients: Sequence[ChatClient], room: str, act: Callable[[], Awaitable[object]]) -> Timed:
+async def timed(
+    clients: Sequence[ChatClient], room: str, act: Callable[[], Awaitable[object]]
+) -> Timed:
     """An act upon which each client has one frame more in the room. A message's own account is its time."""
     before = [frames(client, room) for client in clients]
     asked = time.time()
@@ -136,7 +143,11 @@ async def timed(clients: Sequence[ChatClient], room: str, act: Callable[[], Awai
         await asyncio.sleep(0.001)
     arrived = time.time()
     message: Any = await doing
-    begun = datetime.fromisoformat(message["timestamp"]).timestamp() if message else clients[0].signals[-1]["begun"]
+    begun = (
+        datetime.fromisoformat(message["timestamp"]).timestamp()
+        if message
+        else clients[0].signals[-1]["begun"]
+    )
     return Timed(asked, begun, arrived)
 
 
@@ -150,16 +161,24 @@ async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
     clients = await open_many(bench.people, room, size)
     await asyncio.sleep(1)  # presence
     text = "x" * 200
-    floor_frame = {"type": "floor", "roomId": room, "message": {"content": text, "padding": "y" * 300}}
+    floor_frame = {
+        "type": "floor",
+        "roomId": room,
+        "message": {"content": text, "padding": "y" * 300},
+    }
     begun = time.time()
     sent: list[Timed] = []
     parallel: list[float] = []
     sequential: list[float] = []
     for turn in range(rounds + 1):
         # By REST: the embedded AWS keeps no log of what WebSockets' frames have a function do.
-        ours = await timed(clients, room, lambda: asyncio.to_thread(bench.people[0].say, room, text))
+        ours = await timed(
+            clients, room, lambda: asyncio.to_thread(bench.people[0].say, room, text)
+        )
         floors = [
-            await timed(clients, room, partial(asyncio.to_thread, bench.post, room, floor_frame, workers))
+            await timed(
+                clients, room, partial(asyncio.to_thread, bench.post, room, floor_frame, workers)
+            )
             for workers in (POSTS, 1)
         ]
         if turn:  # the first one starts functions and connections
@@ -168,7 +187,9 @@ async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
                 measured.append(floor.arrived - floor.begun)
     await asyncio.gather(*(client.close() for client in clients))
     stored = await asyncio.to_thread(bench.stored, begun)
-    fan_outs = [one.arrived - next(at for at in stored if one.asked < at < one.arrived) for one in sent]
+    fan_outs = [
+        one.arrived - next(at for at in stored if one.asked < at < one.arrived) for one in sent
+    ]
     return {
         "connections": size,
         "fromAcceptance": statistics.median(one.arrived - one.begun for one in sent),
@@ -193,7 +214,10 @@ async def throughput(bench: Bench, listeners: int) -> dict[str, Any]:
             while time.perf_counter() - begun < LASTING:
                 try:
                     await send(index)
-                except (AssertionError, ChatError):  # on a busy machine the tables do not answer within their second
+                except (
+                    AssertionError,
+                    ChatError,
+                ):  # on a busy machine the tables do not answer within their second
                     continue
                 sent += 1
             return sent
@@ -209,7 +233,9 @@ async def throughput(bench: Bench, listeners: int) -> dict[str, Any]:
     return {"connections": len(clients), "throughSockets": sockets, "byRest": rest}
 
 
-async def measure(bench: Bench, rounds: int, sizes: Sequence[int], listeners: Sequence[int]) -> dict[str, Any]:
+async def measure(
+    bench: Bench, rounds: int, sizes: Sequence[int], listeners: Sequence[int]
+) -> dict[str, Any]:
     """Every figure; each is said as soon as it is known."""
     found: dict[str, Any] = {"fanOut": [], "throughput": []}
     for size in sizes:
@@ -222,11 +248,24 @@ async def measure(bench: Bench, rounds: int, sizes: Sequence[int], listeners: Se
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path, default=Path(".local"), help="of a platform that runs (default: .local)")
-    parser.add_argument("--rounds", type=int, default=7, help="messages measured for each size (default: 7)")
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="connections in the room")
-    parser.add_argument("--no-throughput", action="store_true", help="leave out the messages a second")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--root",
+        type=Path,
+        default=Path(".local"),
+        help="of a platform that runs (default: .local)",
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=7, help="messages measured for each size (default: 7)"
+    )
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=SIZES, help="connections in the room"
+    )
+    parser.add_argument(
+        "--no-throughput", action="store_true", help="leave out the messages a second"
+    )
     parser.add_argument("--json", action="store_true", help="the figures as JSON")
     arguments = parser.parse_args()
     listeners = () if arguments.no_throughput else (SENDERS, 50)
@@ -244,9 +283,12 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- |")
     for row in found["fanOut"]:
         fan_out, parallel, sequential, whole = (
-            f"{row[name] * 1000:.1f}" for name in ("fanOut", "parallelFloor", "sequentialFloor", "fromAcceptance")
+            f"{row[name] * 1000:.1f}"
+            for name in ("fanOut", "parallelFloor", "sequentialFloor", "fromAcceptance")
         )
-        print(f"| {row['connections']} | {fan_out} | {parallel} | {row['ratio']:.2f} | {sequential} | {whole} |")
+        print(
+            f"| {row['connections']} | {fan_out} | {parallel} | {row['ratio']:.2f} | {sequential} | {whole} |"
+        )
     print("\n| connections | messages a second through sockets | by REST |")
     print("| --- | --- | --- |")
     for row in found["throughput"]:

@@ -33,7 +33,11 @@ from tests.lambdas.support import rest_event
 
 OUTSIDE = (
     ("botocore.client", "BaseClient", ("_make_api_call",)),
-    ("pg8000.core", "CoreConnection", ("__init__", "execute_simple", "execute_unnamed", "execute_named")),
+    (
+        "pg8000.core",
+        "CoreConnection",
+        ("__init__", "execute_simple", "execute_unnamed", "execute_named"),
+    ),
     ("valkey.connection", "Connection", ("connect", "send_packed_command", "read_response")),
     ("redis.connection", "Connection", ("connect", "send_packed_command", "read_response")),
     ("urllib3.connectionpool", "HTTPConnectionPool", ("urlopen",)),
@@ -80,17 +84,27 @@ class Session:
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self._stopwatch = stopwatch
         name = f"{service}-lambda-local"
-        configuration = platform.aws("lambda").get_function_configuration(FunctionName=name, Qualifier="live")
+        configuration = platform.aws("lambda").get_function_configuration(
+            FunctionName=name, Qualifier="live"
+        )
         variables = {**configuration["Environment"]["Variables"], "LOG_LEVEL": "INFO"}
         os.environ.update(variables)
         self._handle = importlib.import_module(f"lambdas.{service}.handler").build(variables)
         self.user = User.made(platform, "Ann Example")
 
-    def call(self, method: str, route: str, body: object = None, *, user: User | None = None, **more: Any) -> Any:
+    def call(
+        self, method: str, route: str, body: object = None, *, user: User | None = None, **more: Any
+    ) -> Any:
         """The answer's JSON. Names in more than `query`, `headers` and `token` fill the route's `{parameters}`."""
         query, headers, token = (more.pop(name, None) for name in ("query", "headers", "token"))
         who = user or self.user
-        context = {"sub": who.user_id, "sid": who.session_id, "roles": "user", "cap": "", "exp": str(2**33)}
+        context = {
+            "sub": who.user_id,
+            "sid": who.session_id,
+            "roles": "user",
+            "cap": "",
+            "exp": str(2**33),
+        }
         sent = {**(headers or {}), **({"Authorization": f"Bearer {token}"} if token else {})}
         event = rest_event(
             method,
@@ -109,7 +123,9 @@ class Session:
         return json.loads(answer["body"]) if answer["body"] else None
 
 
-def measure(platform: Platform, service: str, rounds: int, stopwatch: Stopwatch) -> Mapping[str, list[float]]:
+def measure(
+    platform: Platform, service: str, rounds: int, stopwatch: Stopwatch
+) -> Mapping[str, list[float]]:
     """The seconds of each route's calls, without those of a first round."""
     session = Session(platform, service, stopwatch)
     scenario: Callable[[Caller], None] = SCENARIOS[service]
@@ -122,9 +138,15 @@ def measure(platform: Platform, service: str, rounds: int, stopwatch: Stopwatch)
 
 def main() -> None:
     """Measures and prints a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path, default=DEFAULT_ROOT, help="of the platform (default: .local)")
-    parser.add_argument("--services", nargs="*", default=list(SCENARIOS), help="(default: all that have scenarios)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--root", type=Path, default=DEFAULT_ROOT, help="of the platform (default: .local)"
+    )
+    parser.add_argument(
+        "--services", nargs="*", default=list(SCENARIOS), help="(default: all that have scenarios)"
+    )
     parser.add_argument("--rounds", type=int, default=200, help="(default: 200)")
     parser.add_argument("--json", action="store_true", help="for programs")
     arguments = parser.parse_args()
@@ -136,7 +158,9 @@ def main() -> None:
     stopwatch.install()
     measured: dict[str, dict[str, dict[str, float]]] = {}
     for service in arguments.services:
-        with redirect_stdout(io.StringIO()):  # the functions' logs: writing them is part of the time
+        with redirect_stdout(
+            io.StringIO()
+        ):  # the functions' logs: writing them is part of the time
             seconds = measure(platform, service, arguments.rounds, stopwatch)
         measured[service] = {route: _figures(values) for route, values in seconds.items()}
     if arguments.json:

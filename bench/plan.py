@@ -16,8 +16,8 @@ from collections.abc import Callable
 
 from bench.cloud import fresh_root, initialized, start, variables
 from ops.root import PROJECT
-from ops.terraform import PARALLELISM
-from ops.toolchain import terraform
+from ops.terraform.runner import PARALLELISM
+from ops.terraform.toolchain import terraform
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -29,7 +29,9 @@ def timed(work: Callable[[], object]) -> float:
 
 def main() -> None:
     """Measures and prints a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=5, help="of each way (default: 5)")
     parser.add_argument("--environment", default="dev", help="(default: dev)")
     arguments = parser.parse_args()
@@ -41,9 +43,17 @@ def main() -> None:
         file = stack.directory / "bench.tfplan"
 
         def run(command: list[str], directory: str) -> None:
-            subprocess.run(command, cwd=directory, env=environ, stdout=subprocess.DEVNULL, check=True)
+            subprocess.run(
+                command, cwd=directory, env=environ, stdout=subprocess.DEVNULL, check=True
+            )
 
-        plan = [str(terraform(root)), "plan", "-input=false", f"-parallelism={PARALLELISM}", f"-out={file}"]
+        plan = [
+            str(terraform(root)),
+            "plan",
+            "-input=false",
+            f"-parallelism={PARALLELISM}",
+            f"-out={file}",
+        ]
         diff = ["cdktf", "diff", arguments.environment, "--skip-synth", "--skip-provider-lock"]
         diff += [f"--output={root.cdktf_out}", f"--terraform-parallelism={PARALLELISM}"]
         ways: dict[str, Callable[[], object]] = {

@@ -19,17 +19,19 @@ from ops.cost.usage import load_usage
 from ops.review.document import review_document
 from ops.review.html import review_html
 from ops.review.markdown import review_markdown
-from ops.review.plan import read_plan
 from ops.review.review import review
 from ops.review.text import review_lines
-from ops.synth import synthesize
-from ops.synthesized import read_synthesized
+from ops.terraform.plan import read_plan
+from ops.terraform.stack_document import read_synthesized
+from ops.terraform.synthesis import synthesize
 from tests.ops.review.documents import large
 
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=5, help="(default: 5)")
     runs: int = parser.parse_args().runs
 
@@ -39,7 +41,9 @@ def main() -> None:
     document = large(stack)
     reviewed = review(read_plan(document), "prod", stack, usage=load_usage("1m"))
     ways: dict[str, Callable[[], object]] = {
-        "review and cost": lambda: review(read_plan(document), "prod", stack, usage=load_usage("1m")),
+        "review and cost": lambda: review(
+            read_plan(document), "prod", stack, usage=load_usage("1m")
+        ),
         "text": lambda: [line.plain for line in review_lines(reviewed)],
         "markdown": lambda: review_markdown(reviewed),
         "json": lambda: json.dumps(review_document(reviewed)),
@@ -51,7 +55,9 @@ def main() -> None:
             begun = time.perf_counter()
             work()
             measured[name].append(time.perf_counter() - begun)
-    print(f"{len(document['resource_changes'])} resources, {len(reviewed.changes)} changes (medians of {runs} runs)")
+    print(
+        f"{len(document['resource_changes'])} resources, {len(reviewed.changes)} changes (medians of {runs} runs)"
+    )
     for name, seconds in measured.items():
         print(f"{name:<24} {statistics.median(seconds):.3f} s")
 

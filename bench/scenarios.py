@@ -20,7 +20,9 @@ class Caller(Protocol):
     platform: Platform
     user: User
 
-    def call(self, method: str, route: str, body: object = None, *, user: User | None = None, **more: Any) -> Any: ...
+    def call(
+        self, method: str, route: str, body: object = None, *, user: User | None = None, **more: Any
+    ) -> Any: ...
 
 
 def upload(form: Mapping[str, Any]) -> None:
@@ -32,7 +34,11 @@ def auth(session: Caller) -> None:
     """An account from its registration to a new password, and a visitor."""
     call, v1 = session.call, "/v1/auth"
     email = f"bench-{uuid.uuid4().hex}@example.com"
-    call("POST", f"{v1}/register", {"email": email, "password": PASSWORD, "displayName": "Ann Example"})
+    call(
+        "POST",
+        f"{v1}/register",
+        {"email": email, "password": PASSWORD, "displayName": "Ann Example"},
+    )
     call("POST", f"{v1}/resend-confirmation", {"email": email})
     code = session.platform.code_mailed_to(email)
     call("POST", f"{v1}/confirm", {"email": email, "code": code})
@@ -42,7 +48,11 @@ def auth(session: Caller) -> None:
     call("GET", f"{v1}/me", token=token)
     call("GET", f"{v1}/sessions", token=token)
     other = call("POST", f"{v1}/login", {"email": email, "password": PASSWORD})["accessToken"]
-    [session_id] = [s["sessionId"] for s in call("GET", f"{v1}/sessions", token=token)["items"] if not s["current"]]
+    [session_id] = [
+        s["sessionId"]
+        for s in call("GET", f"{v1}/sessions", token=token)["items"]
+        if not s["current"]
+    ]
     call("DELETE", f"{v1}/sessions/{{sessionId}}", token=token, sessionId=session_id)
     assert other != token
     passwords = {"currentPassword": PASSWORD, "newPassword": "Better-horse-2"}
@@ -126,9 +136,17 @@ def chat(session: Caller) -> None:
     file = {"fileName": "picture.png", "contentType": "image/png", "contentLength": len(PNG)}
     signed = call("POST", attachments, file, **at)
     upload(signed["upload"])
-    call("POST", messages, {"content": "Look.", "type": "image", "attachments": [signed["key"]]}, **at)
+    call(
+        "POST",
+        messages,
+        {"content": "Look.", "type": "image", "attachments": [signed["key"]]},
+        **at,
+    )
     call("GET", f"{attachments}/{{attachmentId}}", attachmentId=signed["attachmentId"], **at)
-    at_message = {**at, "messageId": call("POST", messages, {"content": "Some words. " * 10}, **at)["messageId"]}
+    at_message = {
+        **at,
+        "messageId": call("POST", messages, {"content": "Some words. " * 10}, **at)["messageId"],
+    }
     call("GET", messages, **at)
     call("PATCH", message, {"content": "Other words."}, **at_message)
     call("PUT", reaction, user=other, emoji="+1", **at_message)
@@ -144,11 +162,24 @@ def chat(session: Caller) -> None:
 def catalog(session: Caller) -> None:
     """A listing from its making to its end, and what buyers do."""
     call, v1 = session.call, "/v1/catalog"
-    listings, one, wish = f"{v1}/listings", f"{v1}/listings/{{listingId}}", f"{v1}/wishlist/{{listingId}}"
+    listings, one, wish = (
+        f"{v1}/listings",
+        f"{v1}/listings/{{listingId}}",
+        f"{v1}/wishlist/{{listingId}}",
+    )
     buyer = User.made(session.platform, "Bob Example")
     call("POST", f"{v1}/uploads", {"contentType": "image/png", "contentLength": 1000})
-    body = {"title": "A red bicycle", "description": "Some words. " * 50, "category": "bicycles", "tags": ["fast"]}
-    at = {"listingId": call("POST", listings, {**body, "price": {"amount": 12_345, "currency": "EUR"}})["listingId"]}
+    body = {
+        "title": "A red bicycle",
+        "description": "Some words. " * 50,
+        "category": "bicycles",
+        "tags": ["fast"],
+    }
+    at = {
+        "listingId": call(
+            "POST", listings, {**body, "price": {"amount": 12_345, "currency": "EUR"}}
+        )["listingId"]
+    }
     call("GET", listings)
     call("GET", one, **at)
     call("GET", f"{v1}/categories")

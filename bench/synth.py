@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops.root import PROJECT
-from ops.synth import program_variables
+from ops.terraform.synthesis import program_variables
 
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes in which ru_maxrss is given (getrusage(2))."""
@@ -60,7 +60,9 @@ def synthesize(variant: str) -> Run:
             check=True,
         )
         seconds = time.perf_counter() - begun
-        python, node = (peak * MAXRSS_UNIT / 2**20 for peak in json.loads(done.stdout.splitlines()[-1]))
+        python, node = (
+            peak * MAXRSS_UNIT / 2**20 for peak in json.loads(done.stdout.splitlines()[-1])
+        )
         return Run(seconds, python, node, _digest(Path(out)))
 
 
@@ -74,7 +76,9 @@ def _digest(directory: Path) -> str:
 
 def main() -> None:
     """Measures and prints a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=5, help="of each variant (default: 5)")
     runs: int = parser.parse_args().runs
 
@@ -91,12 +95,15 @@ def main() -> None:
     print("provider   seconds  Python MiB  Node MiB   (medians)")
     for variant, results in measured.items():
         seconds, python, node = (
-            statistics.median(getattr(run, field) for run in results) for field in ("seconds", "python_mib", "node_mib")
+            statistics.median(getattr(run, field) for run in results)
+            for field in ("seconds", "python_mib", "node_mib")
         )
         print(f"{variant:<9} {seconds:>8.2f} {python:>11.0f} {node:>9.0f}")
     pairs = zip(measured["ordinary"], measured["lazy"], strict=True)
     ratio = statistics.median(ordinary.seconds / lazy.seconds for ordinary, lazy in pairs)
-    print(f"ordinary / lazy: {ratio:.1f} (median of {runs} pairs); outputs identical, sha256 {digests.pop()[:16]}")
+    print(
+        f"ordinary / lazy: {ratio:.1f} (median of {runs} pairs); outputs identical, sha256 {digests.pop()[:16]}"
+    )
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ import time
 from bench.cloud import fresh_root, initialized, start, variables
 from ops.cloud import EMBEDDED
 from ops.root import PROJECT, Root
-from ops.terraform import PARALLELISM
-from ops.toolchain import terraform
+from ops.terraform.runner import PARALLELISM
+from ops.terraform.toolchain import terraform
 
 
 def terraform_alone() -> float:
@@ -27,9 +27,21 @@ def terraform_alone() -> float:
     with fresh_root() as root:
         cloud = start(root, EMBEDDED)
         stack = initialized(root, cloud)
-        command = [str(terraform(root)), "apply", "-input=false", "-auto-approve", f"-parallelism={PARALLELISM}"]
+        command = [
+            str(terraform(root)),
+            "apply",
+            "-input=false",
+            "-auto-approve",
+            f"-parallelism={PARALLELISM}",
+        ]
         begun = time.perf_counter()
-        subprocess.run(command, cwd=stack.directory, env=variables(root, cloud), stdout=subprocess.DEVNULL, check=True)
+        subprocess.run(
+            command,
+            cwd=stack.directory,
+            env=variables(root, cloud),
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
         return time.perf_counter() - begun
 
 
@@ -47,7 +59,9 @@ def up(root: Root) -> tuple[float, dict[str, float]]:
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=1, help="(default: 1)")
     runs: int = parser.parse_args().runs
 
@@ -59,7 +73,10 @@ def main() -> None:
             again, again_steps = up(root)
         ratios.append(cold / alone)
         print(f"run {number}: terraform apply alone {alone:.1f} s")
-        for label, seconds, steps in (("ops up, cold", cold, cold_steps), ("ops up, again", again, again_steps)):
+        for label, seconds, steps in (
+            ("ops up, cold", cold, cold_steps),
+            ("ops up, again", again, again_steps),
+        ):
             print(
                 f"  {label:<14} {seconds:6.1f} s  ({', '.join(f'{step} {took:.1f}' for step, took in steps.items())})"
             )

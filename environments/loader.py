@@ -69,7 +69,9 @@ def load_environment(
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise EnvironmentFileError(f"{file.name}: not readable as YAML: {error}") from error
     if not isinstance(raw, dict):
-        raise EnvironmentFileError(f"{file.name}: a mapping of keys to values is expected, not {type(raw).__name__}")
+        raise EnvironmentFileError(
+            f"{file.name}: a mapping of keys to values is expected, not {type(raw).__name__}"
+        )
     if "name" in raw:
         raise EnvironmentFileError(
             f"{file.name}: name: {raw['name']!r}: not given in the file; the file's name is the environment's"
@@ -98,7 +100,10 @@ def _interpolate(value: Any, variables: Mapping[str, str], path: str, missing: l
             for key, item in value.items()
         }
     if isinstance(value, list):
-        return [_interpolate(item, variables, f"{path}.{index}", missing) for index, item in enumerate(value)]
+        return [
+            _interpolate(item, variables, f"{path}.{index}", missing)
+            for index, item in enumerate(value)
+        ]
     if not isinstance(value, str):
         return value
 

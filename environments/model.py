@@ -77,15 +77,23 @@ def _accepted_retention(days: int) -> int:
 LogRetention = Annotated[int, AfterValidator(_accepted_retention)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
-DomainName = Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}$", max_length=253)]
+DomainName = Annotated[
+    str, Field(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}$", max_length=253)
+]
 HostPort = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+:\d{2,5}$")]
 BaseUrl = Annotated[
-    str, Field(pattern=r"^(https://[^/\s?#@]+|http://(localhost|127\.0\.0\.1)(:\d+)?)(/[^/\s?#]+)*$", max_length=200)
+    str,
+    Field(
+        pattern=r"^(https://[^/\s?#@]+|http://(localhost|127\.0\.0\.1)(:\d+)?)(/[^/\s?#]+)*$",
+        max_length=200,
+    ),
 ]
 """Without a slash at the end; a key goes there, so it is TLS unless it stays on the machine."""
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$")]
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^/\s]+$")]
-Origin = Annotated[str, Field(pattern=r"^(\*|https://[^/\s*]+|http://(localhost|127\.0\.0\.1)(:\d+)?)$")]
+Origin = Annotated[
+    str, Field(pattern=r"^(\*|https://[^/\s*]+|http://(localhost|127\.0\.0\.1)(:\d+)?)$")
+]
 Capacity = Annotated[float, Field(ge=0, le=256, multiple_of=0.5)]
 """Aurora capacity units; steps of 0.5, 256 at most (Aurora Serverless v2)."""
 
@@ -271,7 +279,9 @@ class Budget(Section):
 class State(Section):
     """Where Terraform keeps the environment's state."""
 
-    bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] = "multitask-terraform-state"
+    bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] = (
+        "multitask-terraform-state"
+    )
     key: Annotated[str, Field(min_length=1)]
     """By default `multitask-platform/<name>/terraform.tfstate`: no environment has another's."""
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = "us-east-1"
@@ -358,7 +368,9 @@ class Environment(Section):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,14}$")]
     """From the file's name; part of every resource's name."""
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = "us-east-1"
-    allowed_account_ids: Annotated[list[Annotated[str, Field(pattern=r"^\d{12}$")]], Field(min_length=1)]
+    allowed_account_ids: Annotated[
+        list[Annotated[str, Field(pattern=r"^\d{12}$")]], Field(min_length=1)
+    ]
     """The AWS accounts the provider may touch for this environment; the first is the one its ARNs name."""
     state: State
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -387,7 +399,9 @@ class Environment(Section):
     budget: Budget = Budget()
     alert_email: Email | None = None
     billing_email: Email | None = None
-    mail_identity_arn: Annotated[str, Field(pattern=r"^arn:aws:ses:[a-z0-9-]+:\d{12}:identity/.+$")] | None = None
+    mail_identity_arn: (
+        Annotated[str, Field(pattern=r"^arn:aws:ses:[a-z0-9-]+:\d{12}:identity/.+$")] | None
+    ) = None
     """The SES identity Cognito mails from; None: Cognito's own sender, which stops at 50 mails a day."""
     bucket_suffix: Annotated[str, Field(pattern=r"^[a-z0-9-]{0,19}[a-z0-9]$")] | None = None
     """Makes bucket names unique in the world."""

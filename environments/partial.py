@@ -39,11 +39,19 @@ def _section(model: type[Section], value: Any, location: Location, wrong: set[Lo
     return made
 
 
-def _value(annotation: Any, inner: type[Section] | None, value: Any, location: Location, wrong: set[Location]) -> Any:
+def _value(
+    annotation: Any,
+    inner: type[Section] | None,
+    value: Any,
+    location: Location,
+    wrong: set[Location],
+) -> Any:
     if inner is None or value is None:
         return value
     if get_origin(annotation) is list:
-        return [_section(inner, item, (*location, number), wrong) for number, item in enumerate(value)]
+        return [
+            _section(inner, item, (*location, number), wrong) for number, item in enumerate(value)
+        ]
     if get_origin(annotation) is dict:
         return {key: _section(inner, item, (*location, key), wrong) for key, item in value.items()}
     return _section(inner, value, location, wrong)
@@ -52,4 +60,6 @@ def _value(annotation: Any, inner: type[Section] | None, value: Any, location: L
 def _model(annotation: Any) -> type[Section] | None:
     """The section that a field holds, alone, optionally or by key."""
     candidates = (annotation, *get_args(annotation))
-    return next((item for item in candidates if isinstance(item, type) and issubclass(item, Section)), None)
+    return next(
+        (item for item in candidates if isinstance(item, type) and issubclass(item, Section)), None
+    )

@@ -26,14 +26,19 @@ LONGEST_BUCKET_NAME = "platform-access-logs-bucket-{name}-{suffix}"
 SHORTEST_AI_TIMEOUT = 28
 """Seconds: the 25 of a call, and what comes before them: the start and the reading of the session."""
 
-WITHOUT_GATEWAY: frozenset[FunctionName] = frozenset({"migration", "relay", "statistics", "delivery"})
+WITHOUT_GATEWAY: frozenset[FunctionName] = frozenset(
+    {"migration", "relay", "statistics", "delivery"}
+)
 """Functions that API Gateway never calls."""
 
 ENDPOINTS = {
     "email": (r"[^@\s]+@[^@\s]+\.[^@\s]+", "an address"),
     "https": (r"https://[^\s/]+(/\S*)?", "an https URL"),
     "sqs": (r"arn:aws:sqs:[a-z0-9-]+:\d{12}:[\w-]{1,80}", "the ARN of a standard queue"),
-    "lambda": (r"arn:aws:lambda:[a-z0-9-]+:\d{12}:function:[\w-]+(:[\w$-]+)?", "the ARN of a function"),
+    "lambda": (
+        r"arn:aws:lambda:[a-z0-9-]+:\d{12}:function:[\w-]+(:[\w$-]+)?",
+        "the ARN of a function",
+    ),
 }
 """What the endpoint of each protocol looks like, as an expression and in words (Amazon SNS, Subscribe)."""
 
@@ -168,7 +173,10 @@ def _subscribed_once(environment: Environment) -> Broken:
 
 
 def _provisioned(environment: Environment, function: FunctionName) -> Broken:
-    reserved, provisioned = environment.reserved_concurrency(function), environment.provisioned_concurrency(function)
+    reserved, provisioned = (
+        environment.reserved_concurrency(function),
+        environment.provisioned_concurrency(function),
+    )
     if reserved is not None and provisioned > reserved:
         given = _given(environment, function, "provisioned_concurrency") is not None
         place = (

@@ -13,7 +13,9 @@ from modules.stack import PlatformStack
 
 
 def synthesize(
-    environments: Sequence[Environment], artifacts: Mapping[Platform, Mapping[str, Artifact]], outdir: Path
+    environments: Sequence[Environment],
+    artifacts: Mapping[Platform, Mapping[str, Artifact]],
+    outdir: Path,
 ) -> None:
     """Writes `<outdir>/stacks/<environment>/` for each environment, and `<outdir>/manifest.json`, which lists them."""
     app = App(outdir=str(outdir))

@@ -111,7 +111,11 @@ class Backups(Construct):
                         sid="EncryptFailed",
                         actions=["kms:Decrypt", "kms:GenerateDataKey"],
                         resources=[kms_key_arn],
-                        conditions={"StringEquals": {"kms:ViaService": f"sqs.{environment.region}.amazonaws.com"}},
+                        conditions={
+                            "StringEquals": {
+                                "kms:ViaService": f"sqs.{environment.region}.amazonaws.com"
+                            }
+                        },
                     ),
                 ]
             ),
@@ -144,7 +148,8 @@ class Backups(Construct):
                     ),
                     dead_letter_config=SchedulerScheduleTargetDeadLetterConfig(arn=failed.arn),
                     retry_policy=SchedulerScheduleTargetRetryPolicy(
-                        maximum_event_age_in_seconds=RETRY_SECONDS, maximum_retry_attempts=RETRY_ATTEMPTS
+                        maximum_event_age_in_seconds=RETRY_SECONDS,
+                        maximum_retry_attempts=RETRY_ATTEMPTS,
                     ),
                 ),
                 depends_on=[policy],

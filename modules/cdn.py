@@ -102,7 +102,11 @@ class Cdn(Construct):
         edge_provider: TerraformProvider,
     ) -> None:
         super().__init__(scope, id_)
-        self._environment, self._names, self._log_bucket_domain = environment, names, access_log_bucket_domain
+        self._environment, self._names, self._log_bucket_domain = (
+            environment,
+            names,
+            access_log_bucket_domain,
+        )
         domains = environment.domains
         site_names = [domains.site, *domains.site_aliases] if domains else []
         media_names = [domains.cdn] if domains else []
@@ -157,8 +161,12 @@ class Cdn(Construct):
             behaviors={f"/{IMAGES_PREFIX}*": ("attachments", attachments)},
             csp="default-src 'none'; sandbox",
         )
-        avatars.allow(_reader(media, "ReadAvatars", ["s3:GetObject"], f"{avatars.arn}/{AVATARS_PREFIX}*"))
-        attachments.allow(_reader(media, "ReadImages", ["s3:GetObject"], f"{attachments.arn}/{IMAGES_PREFIX}*"))
+        avatars.allow(
+            _reader(media, "ReadAvatars", ["s3:GetObject"], f"{avatars.arn}/{AVATARS_PREFIX}*")
+        )
+        attachments.allow(
+            _reader(media, "ReadImages", ["s3:GetObject"], f"{attachments.arn}/{IMAGES_PREFIX}*")
+        )
 
         self.site_distribution_id: str = site.id
         self.avatars_distribution_id: str = media.id
@@ -184,7 +192,9 @@ class Cdn(Construct):
         environment = self._environment
         behavior: dict[str, Any] = {
             # Elsewhere viewers come by plain HTTP, to an edge that has no certificate.
-            "viewer_protocol_policy": "redirect-to-https" if environment.capabilities.edge_tls else "allow-all",
+            "viewer_protocol_policy": "redirect-to-https"
+            if environment.capabilities.edge_tls
+            else "allow-all",
             "allowed_methods": ["GET", "HEAD", "OPTIONS"],
             "cached_methods": ["GET", "HEAD"],
             "compress": True,
@@ -210,15 +220,21 @@ class Cdn(Construct):
                 for name, bucket in [default, *(behaviors or {}).values()]
             ],
             default_cache_behavior=CloudfrontDistributionDefaultCacheBehavior(
-                target_origin_id=default[0], function_association=list(functions) or None, **behavior
+                target_origin_id=default[0],
+                function_association=list(functions) or None,
+                **behavior,
             ),
             ordered_cache_behavior=[
-                CloudfrontDistributionOrderedCacheBehavior(path_pattern=path, target_origin_id=name, **behavior)
+                CloudfrontDistributionOrderedCacheBehavior(
+                    path_pattern=path, target_origin_id=name, **behavior
+                )
                 for path, (name, _) in (behaviors or {}).items()
             ]
             or None,
             restrictions=CloudfrontDistributionRestrictions(
-                geo_restriction=CloudfrontDistributionRestrictionsGeoRestriction(restriction_type="none")
+                geo_restriction=CloudfrontDistributionRestrictionsGeoRestriction(
+                    restriction_type="none"
+                )
             ),
             viewer_certificate=CloudfrontDistributionViewerCertificate(
                 acm_certificate_arn=self._certificate_arn,
@@ -264,7 +280,10 @@ class Cdn(Construct):
                 ),
                 # Not for browsers' preload lists: that can hardly be taken back, and is for the domain's owner to decide.
                 strict_transport_security=CloudfrontResponseHeadersPolicySecurityHeadersConfigStrictTransportSecurity(
-                    access_control_max_age_sec=HSTS_SECONDS, include_subdomains=True, preload=False, override=True
+                    access_control_max_age_sec=HSTS_SECONDS,
+                    include_subdomains=True,
+                    preload=False,
+                    override=True,
                 ),
             ),
             # Given empty, too: the reply always has them, and a plan would want to remove them.
@@ -283,7 +302,9 @@ class Cdn(Construct):
         return f"https://{distribution.domain_name}"
 
 
-def _reader(distribution: CloudfrontDistribution, sid: str, actions: Sequence[str], resource: str) -> Statement:
+def _reader(
+    distribution: CloudfrontDistribution, sid: str, actions: Sequence[str], resource: str
+) -> Statement:
     """Lets one distribution read."""
     return Statement(
         sid=sid,

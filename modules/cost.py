@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from cdktf import TerraformProvider
-from cdktf_cdktf_provider_aws.budgets_budget import BudgetsBudget, BudgetsBudgetCostFilter, BudgetsBudgetNotification
+from cdktf_cdktf_provider_aws.budgets_budget import (
+    BudgetsBudget,
+    BudgetsBudgetCostFilter,
+    BudgetsBudgetNotification,
+)
 from cdktf_cdktf_provider_aws.cloudwatch_dashboard import CloudwatchDashboard
 from constructs import Construct
 
@@ -52,26 +56,42 @@ class Cost(Construct):
             time_unit="MONTHLY",
             limit_amount=str(environment.budget.monthly_usd),
             limit_unit="USD",
-            cost_filter=[BudgetsBudgetCostFilter(name="TagKeyValue", values=[f"user:Environment${environment.name}"])],
+            cost_filter=[
+                BudgetsBudgetCostFilter(
+                    name="TagKeyValue", values=[f"user:Environment${environment.name}"]
+                )
+            ],
             notification=[
                 BudgetsBudgetNotification(
                     notification_type=kind,
                     comparison_operator="GREATER_THAN",
                     threshold=percent,
                     threshold_type="PERCENTAGE",
-                    subscriber_email_addresses=[environment.billing_email] if environment.billing_email else None,
+                    subscriber_email_addresses=[environment.billing_email]
+                    if environment.billing_email
+                    else None,
                     subscriber_sns_topic_arns=[alerts_topic_arn],
                 )
                 # What was spent, as documented; what will be, while there is time to act.
-                for kind, percent in (("ACTUAL", environment.budget.alert_percent), ("FORECASTED", 100))
+                for kind, percent in (
+                    ("ACTUAL", environment.budget.alert_percent),
+                    ("FORECASTED", 100),
+                )
             ],
             tags=service_tag("platform"),
         )
         board = Board(BILLING_REGION)
         charges = ["AWS/Billing", "EstimatedCharges"]
-        board.graph("Estimated Monthly Charges", [[*charges, "Currency", "USD"]], period=DAY, stat="Maximum")
+        board.graph(
+            "Estimated Monthly Charges", [[*charges, "Currency", "USD"]], period=DAY, stat="Maximum"
+        )
         search = f"SEARCH('{{AWS/Billing,Currency,ServiceName}} MetricName=\"EstimatedCharges\"', 'Maximum', {DAY})"
-        board.graph("Estimated Monthly Charges by Service", [[{"expression": search}]], period=DAY, stat="Maximum")
+        board.graph(
+            "Estimated Monthly Charges by Service",
+            [[{"expression": search}]],
+            period=DAY,
+            stat="Maximum",
+        )
         CloudwatchDashboard(
             self,
             "dashboard",

@@ -9,9 +9,15 @@ from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
 from cdktf_cdktf_provider_aws.db_subnet_group import DbSubnetGroup
 from cdktf_cdktf_provider_aws.elasticache_replication_group import ElasticacheReplicationGroup
 from cdktf_cdktf_provider_aws.elasticache_subnet_group import ElasticacheSubnetGroup
-from cdktf_cdktf_provider_aws.elasticache_user import ElasticacheUser, ElasticacheUserAuthenticationMode
+from cdktf_cdktf_provider_aws.elasticache_user import (
+    ElasticacheUser,
+    ElasticacheUserAuthenticationMode,
+)
 from cdktf_cdktf_provider_aws.elasticache_user_group import ElasticacheUserGroup
-from cdktf_cdktf_provider_aws.rds_cluster import RdsCluster, RdsClusterServerlessv2ScalingConfiguration
+from cdktf_cdktf_provider_aws.rds_cluster import (
+    RdsCluster,
+    RdsClusterServerlessv2ScalingConfiguration,
+)
 from cdktf_cdktf_provider_aws.rds_cluster_instance import RdsClusterInstance
 from cdktf_cdktf_provider_aws.rds_cluster_parameter_group import (
     RdsClusterParameterGroup,
@@ -69,7 +75,11 @@ class Database(Construct):
         retain = environment.retains_data
         database = f"multitask_{environment.name}"
         subnets = DbSubnetGroup(
-            self, "aurora-subnets", name=names.of("catalog", "aurora-subnets"), subnet_ids=list(subnet_ids), tags=tags
+            self,
+            "aurora-subnets",
+            name=names.of("catalog", "aurora-subnets"),
+            subnet_ids=list(subnet_ids),
+            tags=tags,
         )
         parameters = RdsClusterParameterGroup(
             self,
@@ -115,7 +125,9 @@ class Database(Construct):
             preferred_backup_window="04:00-05:00",
             preferred_maintenance_window="sun:05:30-sun:06:30",
             copy_tags_to_snapshot=True,
-            enabled_cloudwatch_logs_exports=["postgresql"] if environment.capabilities.database_log_export else None,
+            enabled_cloudwatch_logs_exports=["postgresql"]
+            if environment.capabilities.database_log_export
+            else None,
             deletion_protection=retain,
             skip_final_snapshot=not retain,
             final_snapshot_identifier=f"{self.cluster_id}-final" if retain else None,
@@ -155,10 +167,18 @@ class Database(Construct):
         authentication = environment.capabilities.cache_authentication
         replicas = environment.elasticache.replicas
         subnets = ElasticacheSubnetGroup(
-            self, "cache-subnets", name=names.of("chat", "cache-subnets"), subnet_ids=list(subnet_ids), tags=tags
+            self,
+            "cache-subnets",
+            name=names.of("chat", "cache-subnets"),
+            subnet_ids=list(subnet_ids),
+            tags=tags,
         )
         user, group = self._cache_user() if authentication else (None, None)
-        port = int(environment.endpoints.cache.rpartition(":")[2]) if environment.endpoints.cache else CACHE_PORT
+        port = (
+            int(environment.endpoints.cache.rpartition(":")[2])
+            if environment.endpoints.cache
+            else CACHE_PORT
+        )
         cache = ElasticacheReplicationGroup(
             self,
             "cache",

@@ -46,7 +46,9 @@ class DeploymentIdentity(Construct):
         ValueError: a policy is longer than IAM takes.
     """
 
-    def __init__(self, scope: Construct, id_: str, *, environment: Environment, names: Names) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, *, environment: Environment, names: Names
+    ) -> None:
         super().__init__(scope, id_)
         self._environment, self._names = environment, names
         self.deploy_role_arn: str | None = None
@@ -71,7 +73,10 @@ class DeploymentIdentity(Construct):
         self.drift_role_arn = self._role(
             "drift",
             f"repo:{environment.github_repository}:ref:refs/heads/{MAIN}",
-            {"state": may.state(write=False), **{name: reading(items) for name, items in managed.items()}},
+            {
+                "state": may.state(write=False),
+                **{name: reading(items) for name, items in managed.items()},
+            },
         )
         self.plan_role_arn = self._role(
             "plan",
@@ -98,8 +103,15 @@ class DeploymentIdentity(Construct):
                     Statement(
                         sid="Assume",
                         actions=["sts:AssumeRoleWithWebIdentity"],
-                        principals={"Federated": f"arn:aws:iam::{self._environment.account_id}:oidc-provider/{ISSUER}"},
-                        conditions={"StringEquals": {f"{ISSUER}:aud": "sts.amazonaws.com", f"{ISSUER}:sub": subject}},
+                        principals={
+                            "Federated": f"arn:aws:iam::{self._environment.account_id}:oidc-provider/{ISSUER}"
+                        },
+                        conditions={
+                            "StringEquals": {
+                                f"{ISSUER}:aud": "sts.amazonaws.com",
+                                f"{ISSUER}:sub": subject,
+                            }
+                        },
                     )
                 ]
             ),
@@ -118,8 +130,12 @@ class DeploymentIdentity(Construct):
         name, document = self._names.of(SERVICE, resource), policy_document(statements)
         length = len("".join(document.split()))
         if length > MAX_POLICY_LENGTH:
-            raise ValueError(f"policy {name}: {length} characters; IAM takes {MAX_POLICY_LENGTH}, split it")
-        return IamPolicy(self, f"{resource}-policy", name=name, policy=document, tags=service_tag(SERVICE))
+            raise ValueError(
+                f"policy {name}: {length} characters; IAM takes {MAX_POLICY_LENGTH}, split it"
+            )
+        return IamPolicy(
+            self, f"{resource}-policy", name=name, policy=document, tags=service_tag(SERVICE)
+        )
 
 
 def _is_below(construct: IConstruct, ancestor: Construct) -> bool:

@@ -58,11 +58,17 @@ class DeploymentPermissions:
                 # Terraform also asks for other workspaces, which lie below env:/.
                 conditions={"StringLike": {"s3:prefix": [f"{state.key}*", "env:/*"]}},
             ),
-            Statement(sid="State", actions=["s3:GetObject", *(["s3:PutObject"] if write else [])], resources=[key]),
+            Statement(
+                sid="State",
+                actions=["s3:GetObject", *(["s3:PutObject"] if write else [])],
+                resources=[key],
+            ),
             # Who only reads looks whether somebody is writing.
             Statement(sid="ReadLock", actions=["s3:GetObject"], resources=[f"{key}.tflock"]),
             # The plan opens ephemeral resources as well; what is made there is thrown away.
-            Statement(sid="MakeSecrets", actions=["secretsmanager:GetRandomPassword"], resources=["*"]),
+            Statement(
+                sid="MakeSecrets", actions=["secretsmanager:GetRandomPassword"], resources=["*"]
+            ),
         ]
         if write:
             lock = ["s3:PutObject", "s3:DeleteObject"]
@@ -132,7 +138,11 @@ class DeploymentPermissions:
                 resources=[functions, f"{functions}:*"],
             ),
             # Only with a version's number: never the function itself.
-            Statement(sid="DeleteVersions", actions=["lambda:DeleteFunction"], resources=[f"{functions}:*"]),
+            Statement(
+                sid="DeleteVersions",
+                actions=["lambda:DeleteFunction"],
+                resources=[f"{functions}:*"],
+            ),
             Statement(
                 sid="Watch",  # CloudWatch knows no resources for these
                 actions=["cloudwatch:GetMetricData", "cloudwatch:DescribeAlarms"],
@@ -142,12 +152,15 @@ class DeploymentPermissions:
                 sid="FindFailures",
                 actions=["logs:FilterLogEvents"],
                 resources=[
-                    names.arn("logs", f"log-group:/aws/lambda/*-lambda-{environment}{rest}") for rest in ("", ":*")
+                    names.arn("logs", f"log-group:/aws/lambda/*-lambda-{environment}{rest}")
+                    for rest in ("", ":*")
                 ],
             ),
             Statement(
                 sid="SmokeAccount",
-                actions=_actions("cognito-idp:AdminCreateUser AdminEnableUser AdminDisableUser AdminSetUserPassword"),
+                actions=_actions(
+                    "cognito-idp:AdminCreateUser AdminEnableUser AdminDisableUser AdminSetUserPassword"
+                ),
                 resources=[names.arn("cognito-idp", "userpool/*")],
                 conditions=self._not_of_another(),
             ),
@@ -160,10 +173,18 @@ class DeploymentPermissions:
                 sid="TellEncrypted",
                 actions=["kms:Decrypt", "kms:GenerateDataKey*"],
                 resources=[names.arn("kms", "key/*")],
-                conditions={"StringEquals": {"kms:ViaService": f"sns.{self.environment.region}.amazonaws.com"}},
+                conditions={
+                    "StringEquals": {
+                        "kms:ViaService": f"sns.{self.environment.region}.amazonaws.com"
+                    }
+                },
             ),
             Statement(sid="FindSite", actions=["s3:ListBucket"], resources=[site]),
-            Statement(sid="Site", actions=_actions("s3:GetObject PutObject DeleteObject"), resources=[f"{site}/*"]),
+            Statement(
+                sid="Site",
+                actions=_actions("s3:GetObject PutObject DeleteObject"),
+                resources=[f"{site}/*"],
+            ),
             Statement(
                 sid="ForgetSite",
                 actions=["cloudfront:CreateInvalidation"],
@@ -181,15 +202,22 @@ class DeploymentPermissions:
             names.arn("logs", f"log-group:{group}{rest}")
             for group in (
                 f"*-{environment}",
-                *(f"{kind}*/{environment}" for kind in ("API-Gateway-Execution-Logs_", "/aws/apigateway/")),
+                *(
+                    f"{kind}*/{environment}"
+                    for kind in ("API-Gateway-Execution-Logs_", "/aws/apigateway/")
+                ),
             )
             for rest in ("", ":*", "/*")
         ]
         return [
-            Statement(sid="Functions", actions=["lambda:*"], resources=[functions, f"{functions}:*"]),
+            Statement(
+                sid="Functions", actions=["lambda:*"], resources=[functions, f"{functions}:*"]
+            ),
             Statement(
                 sid="EventSources",
-                actions=_actions("lambda:CreateEventSourceMapping UpdateEventSourceMapping DeleteEventSourceMapping"),
+                actions=_actions(
+                    "lambda:CreateEventSourceMapping UpdateEventSourceMapping DeleteEventSourceMapping"
+                ),
                 resources=["*"],
                 conditions={"ArnLike": {"lambda:FunctionArn": functions}},
             ),
@@ -203,7 +231,9 @@ class DeploymentPermissions:
                 ],
             ),
             Statement(
-                sid="Schedules", actions=["scheduler:*"], resources=self._named("scheduler", "schedule/default/")
+                sid="Schedules",
+                actions=["scheduler:*"],
+                resources=self._named("scheduler", "schedule/default/"),
             ),
             Statement(
                 sid="Queues",
@@ -212,8 +242,13 @@ class DeploymentPermissions:
             ),
             Statement(
                 sid="Topics",
-                actions=_actions("sns:CreateTopic DeleteTopic *Attributes Subscribe List* *agResource"),
-                resources=[*self._named("sns", "multitask-"), names.arn("sns", f"multitask-*-{environment}:*")],
+                actions=_actions(
+                    "sns:CreateTopic DeleteTopic *Attributes Subscribe List* *agResource"
+                ),
+                resources=[
+                    *self._named("sns", "multitask-"),
+                    names.arn("sns", f"multitask-*-{environment}:*"),
+                ],
             ),
             Statement(
                 sid="Logs",
@@ -222,12 +257,16 @@ class DeploymentPermissions:
             ),
             Statement(
                 sid="LogSettings",  # of the account: these know no resources
-                actions=_actions("logs:Describe* *LogDelivery ListLogDeliveries PutResourcePolicy *QueryDefinition"),
+                actions=_actions(
+                    "logs:Describe* *LogDelivery ListLogDeliveries PutResourcePolicy *QueryDefinition"
+                ),
                 resources=["*"],
             ),
             Statement(
                 sid="Alarms",
-                actions=_actions("cloudwatch:PutMetricAlarm DeleteAlarms *agResource ListTagsForResource"),
+                actions=_actions(
+                    "cloudwatch:PutMetricAlarm DeleteAlarms *agResource ListTagsForResource"
+                ),
                 resources=self._named("cloudwatch", "alarm:"),
             ),
             Statement(
@@ -268,11 +307,15 @@ class DeploymentPermissions:
                 sid="TableCapacity",
                 actions=["application-autoscaling:*"],
                 resources=["*"],  # targets and policies are named by ids
-                conditions={"StringEquals": {"application-autoscaling:service-namespace": "dynamodb"}},
+                conditions={
+                    "StringEquals": {"application-autoscaling:service-namespace": "dynamodb"}
+                },
             ),
             Statement(
                 sid="Database",
-                actions=_actions("rds:Create* Modify* Delete* Describe* *Tags* ResetDBClusterParameterGroup"),
+                actions=_actions(
+                    "rds:Create* Modify* Delete* Describe* *Tags* ResetDBClusterParameterGroup"
+                ),
                 resources=[
                     *self._named("rds", "cluster:", "cluster-pg:", "subgrp:"),
                     names.arn("rds", f"db:*-{environment}*"),
@@ -290,7 +333,12 @@ class DeploymentPermissions:
                 actions=_actions("elasticache:Create* Modify* Delete* Describe* *Tags*"),
                 resources=[
                     *self._named(
-                        "elasticache", "replicationgroup:", "subnetgroup:", "parametergroup:", "user:", "usergroup:"
+                        "elasticache",
+                        "replicationgroup:",
+                        "subnetgroup:",
+                        "parametergroup:",
+                        "user:",
+                        "usergroup:",
                     ),
                     names.arn("elasticache", f"cluster:*-{environment}*"),
                     names.arn("elasticache", "parametergroup:default.*"),
@@ -324,7 +372,9 @@ class DeploymentPermissions:
                 conditions=self._of_environment("RequestTag"),
             ),
             Statement(
-                sid="KeyAlias", actions=["kms:*Alias"], resources=[names.arn("kms", f"alias/multitask-{environment}")]
+                sid="KeyAlias",
+                actions=["kms:*Alias"],
+                resources=[names.arn("kms", f"alias/multitask-{environment}")],
             ),
             Statement(
                 sid="Parameters",
@@ -345,14 +395,17 @@ class DeploymentPermissions:
         ]
         if not self.environment.retains_data:
             emptied = ["s3:DeleteObject", "s3:DeleteObjectVersion"]
-            statements.append(Statement(sid="EmptyBuckets", actions=emptied, resources=[f"{every_bucket}/*"]))
+            statements.append(
+                Statement(sid="EmptyBuckets", actions=emptied, resources=[f"{every_bucket}/*"])
+            )
         return statements
 
     def edge(self) -> list[Statement]:
         """APIs, CDN, certificates, DNS records, firewall and budget."""
         environment, names, region = self.environment, self.names, self.environment.region
         certificates = [
-            f"arn:aws:acm:{place}:{environment.account_id}:certificate/*" for place in sorted({region, EDGE_REGION})
+            f"arn:aws:acm:{place}:{environment.account_id}:certificate/*"
+            for place in sorted({region, EDGE_REGION})
         ]
         statements = [
             Statement(
@@ -360,7 +413,15 @@ class DeploymentPermissions:
                 actions=["apigateway:*"],
                 resources=[
                     f"arn:aws:apigateway:{region}::/{kind}"
-                    for kind in ("restapis", "restapis/*", "apis", "apis/*", "domainnames", "domainnames/*", "tags/*")
+                    for kind in (
+                        "restapis",
+                        "restapis/*",
+                        "apis",
+                        "apis/*",
+                        "domainnames",
+                        "domainnames/*",
+                        "tags/*",
+                    )
                 ],
             ),
             Statement(
@@ -378,7 +439,9 @@ class DeploymentPermissions:
             ),
             Statement(
                 sid="MakeCdn",  # what is only named once it exists
-                actions=_actions("cloudfront:CreateOriginAccessControl CreateResponseHeadersPolicy CreateFunction"),
+                actions=_actions(
+                    "cloudfront:CreateOriginAccessControl CreateResponseHeadersPolicy CreateFunction"
+                ),
                 resources=["*"],
             ),
             Statement(
@@ -408,13 +471,17 @@ class DeploymentPermissions:
             ),
             Statement(
                 sid="FirewallOfPool",
-                actions=_actions("cognito-idp:AssociateWebACL DisassociateWebACL GetWebACLForResource"),
+                actions=_actions(
+                    "cognito-idp:AssociateWebACL DisassociateWebACL GetWebACLForResource"
+                ),
                 resources=[names.arn("cognito-idp", "userpool/*")],
             ),
             Statement(
                 sid="Budget",
                 actions=_actions("budgets:ViewBudget ModifyBudget *agResource ListTagsForResource"),
-                resources=[self._global_arn("budgets", f"budget/multitask-platform-{environment.name}")],
+                resources=[
+                    self._global_arn("budgets", f"budget/multitask-platform-{environment.name}")
+                ],
             ),
         ]
         if environment.domains:
@@ -466,10 +533,16 @@ class DeploymentPermissions:
         return [
             Statement(sid="Look", actions=["ec2:Describe*"], resources=["*"]),
             Statement(
-                sid="MakeNetwork", actions=network, resources=["*"], conditions=self._of_environment("RequestTag")
+                sid="MakeNetwork",
+                actions=network,
+                resources=["*"],
+                conditions=self._of_environment("RequestTag"),
             ),
             Statement(
-                sid="ChangeNetwork", actions=network, resources=["*"], conditions=self._of_environment("ResourceTag")
+                sid="ChangeNetwork",
+                actions=network,
+                resources=["*"],
+                conditions=self._of_environment("ResourceTag"),
             ),
             Statement(
                 sid="EmptyDefaultGroup",  # each VPC comes with one, which has no tags yet
@@ -494,7 +567,9 @@ class DeploymentPermissions:
         return [
             Statement(
                 sid="MakeRoles",
-                actions=_actions("iam:CreateRole PutRolePolicy AttachRolePolicy PutRolePermissionsBoundary"),
+                actions=_actions(
+                    "iam:CreateRole PutRolePolicy AttachRolePolicy PutRolePermissionsBoundary"
+                ),
                 resources=roles,
                 conditions={"StringEquals": {"iam:PermissionsBoundary": self.boundary_arn}},
             ),
@@ -521,16 +596,24 @@ class DeploymentPermissions:
             Statement(
                 sid="Look",
                 actions=["iam:Get*", "iam:List*"],
-                resources=[*roles, self._global_arn("iam", f"policy/platform-*-{self.environment.name}")],
+                resources=[
+                    *roles,
+                    self._global_arn("iam", f"policy/platform-*-{self.environment.name}"),
+                ],
             ),
             Statement(
                 sid="NotItself",
                 effect="Deny",
-                actions=_actions("iam:Add* Attach* Create* Delete* Detach* PassRole Put* Set* Tag* Untag* Update*"),
+                actions=_actions(
+                    "iam:Add* Attach* Create* Delete* Detach* PassRole Put* Set* Tag* Untag* Update*"
+                ),
                 resources=own,
             ),
             Statement(
-                sid="KeepBoundary", effect="Deny", actions=["iam:DeleteRolePermissionsBoundary"], resources=["*"]
+                sid="KeepBoundary",
+                effect="Deny",
+                actions=["iam:DeleteRolePermissionsBoundary"],
+                resources=["*"],
             ),
         ]
 
@@ -584,7 +667,9 @@ class DeploymentPermissions:
             ),
             Statement(
                 sid="Messages",
-                actions=_actions("sqs:*Message* GetQueueAttributes sns:Publish events:PutEvents lambda:InvokeFunction"),
+                actions=_actions(
+                    "sqs:*Message* GetQueueAttributes sns:Publish events:PutEvents lambda:InvokeFunction"
+                ),
                 resources=[
                     *self._queues(),
                     *self._named("sns", ""),
@@ -596,7 +681,10 @@ class DeploymentPermissions:
             Statement(
                 sid="Callers",
                 actions=_actions("cognito-idp:Admin* execute-api:ManageConnections Invoke"),
-                resources=[names.arn("cognito-idp", "userpool/*"), names.arn("execute-api", f"*/{environment}/*")],
+                resources=[
+                    names.arn("cognito-idp", "userpool/*"),
+                    names.arn("execute-api", f"*/{environment}/*"),
+                ],
             ),
             Statement(
                 sid="Logs",
@@ -655,7 +743,9 @@ class DeploymentPermissions:
         return {"StringEqualsIfExists": {"aws:ResourceTag/Environment": self.environment.name}}
 
     def _buckets(self, *names: tuple[str, str]) -> list[str]:
-        return [f"arn:aws:s3:::{self.names.bucket(service, resource)}/*" for service, resource in names]
+        return [
+            f"arn:aws:s3:::{self.names.bucket(service, resource)}/*" for service, resource in names
+        ]
 
 
 def reading(statements: Sequence[Statement]) -> list[Statement]:

@@ -69,7 +69,15 @@ class Messaging(Construct):
         queues: queue names by what they are, dead-letter queues included.
     """
 
-    def __init__(self, scope: Construct, id_: str, *, environment: Environment, names: Names, kms_key_arn: str) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        environment: Environment,
+        names: Names,
+        kms_key_arn: str,
+    ) -> None:
         super().__init__(scope, id_)
         self._environment, self._names, self._kms_key_arn = environment, names, kms_key_arn
         tls_only = environment.capabilities.queue_tls_policy
@@ -149,7 +157,11 @@ class Messaging(Construct):
             tls_only=tls_only,
         )
         self._rule(
-            "notifications", notifications_rule, SERVICE, get_args(NotificationEvent), self.notifications_topic_arn
+            "notifications",
+            notifications_rule,
+            SERVICE,
+            get_args(NotificationEvent),
+            self.notifications_topic_arn,
         )
         self._rule("statistics", statistics_rule, "profile", STATISTICS_EVENTS, self.work_queue.arn)
         self._rule("deletions", deletions_rule, "post", DELETION_EVENTS, self.deletions_queue.arn)
@@ -232,10 +244,16 @@ class Messaging(Construct):
             sid="".join(part.capitalize() for part in rule.split("-")),
             actions=["sqs:SendMessage"],
             principals={"Service": "events.amazonaws.com"},
-            conditions={"ArnEquals": {"aws:SourceArn": self._names.arn("events", f"rule/{self._bus}/{rule}")}},
+            conditions={
+                "ArnEquals": {
+                    "aws:SourceArn": self._names.arn("events", f"rule/{self._bus}/{rule}")
+                }
+            },
         )
 
-    def _rule(self, id_: str, name: str, service: str, events: Sequence[str], target_arn: str) -> None:
+    def _rule(
+        self, id_: str, name: str, service: str, events: Sequence[str], target_arn: str
+    ) -> None:
         """Sends events to a target, for a day if need be, and then to the dead-letter queue."""
         rule = CloudwatchEventRule(
             self,
@@ -243,7 +261,9 @@ class Messaging(Construct):
             name=name,
             description=", ".join(events),
             event_bus_name=self.bus_name,
-            event_pattern=json.dumps({"source": [{"prefix": "multitask."}], "detail-type": list(events)}),
+            event_pattern=json.dumps(
+                {"source": [{"prefix": "multitask."}], "detail-type": list(events)}
+            ),
             tags=service_tag(service),
         )
         CloudwatchEventTarget(

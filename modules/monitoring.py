@@ -98,7 +98,11 @@ class Monitoring(Construct):
         alerts_topic_arn: str,
     ) -> None:
         super().__init__(scope, id_)
-        self._environment, self._names, self._alerts_topic_arn = environment, names, alerts_topic_arn
+        self._environment, self._names, self._alerts_topic_arn = (
+            environment,
+            names,
+            alerts_topic_arn,
+        )
         self._monitored = monitored
         self._cache_nodes = [
             # A replication group without shards numbers its nodes so.
@@ -115,7 +119,9 @@ class Monitoring(Construct):
             self._table_alarms()
 
         self.dashboard_name = f"{PROJECT}-{environment.name}"
-        CloudwatchDashboard(self, "dashboard", dashboard_name=self.dashboard_name, dashboard_body=self._dashboard())
+        CloudwatchDashboard(
+            self, "dashboard", dashboard_name=self.dashboard_name, dashboard_body=self._dashboard()
+        )
         if environment.capabilities.saved_queries:
             CloudwatchQueryDefinition(
                 self,
@@ -126,7 +132,13 @@ class Monitoring(Construct):
             )
 
     def _alarm(
-        self, id_: str, description: str, *, name: str | None = None, service: str = "platform", **metric: Any
+        self,
+        id_: str,
+        description: str,
+        *,
+        name: str | None = None,
+        service: str = "platform",
+        **metric: Any,
     ) -> None:
         alarm = Alarm(
             self,
@@ -177,7 +189,11 @@ class Monitoring(Construct):
     def _database_alarms(self) -> None:
         rds = self._environment.rds
         cluster = {"DBClusterIdentifier": self._monitored.database_cluster_id}
-        common: dict[str, Any] = {"service": "catalog", "namespace": "AWS/RDS", "dimensions": cluster}
+        common: dict[str, Any] = {
+            "service": "catalog",
+            "namespace": "AWS/RDS",
+            "dimensions": cluster,
+        }
         self._alarm(
             "aurora-capacity",
             f"Aurora works at over {ACU_PERCENT} % of its maximum capacity: tune queries or raise rds.max_capacity",
@@ -300,7 +316,11 @@ class Monitoring(Construct):
         for rule in monitored.rule_names:
             dimensions = ["EventBusName", monitored.bus_name, "RuleName", rule]
             metrics = ("Invocations", "FailedInvocations", "InvocationsSentToDlq")
-            board.graph(f"Rule: {rule}", [["AWS/Events", metric, *dimensions] for metric in metrics], width=8)
+            board.graph(
+                f"Rule: {rule}",
+                [["AWS/Events", metric, *dimensions] for metric in metrics],
+                width=8,
+            )
         board.section("Edge")
         for kind, id_ in monitored.distributions.items():
             board.graph(f"CloudFront: {kind}", _distribution_rows(id_), region=EDGE_REGION)
@@ -310,7 +330,8 @@ class Monitoring(Construct):
         rest = ["ApiName", self._monitored.rest_api_name, "Stage", self._monitored.stage_name]
         websocket = ["ApiId", self._monitored.websocket_api_id, "Stage", self._monitored.stage_name]
         board.graph(
-            "REST API: calls", [["AWS/ApiGateway", metric, *rest] for metric in ("Count", "4XXError", "5XXError")]
+            "REST API: calls",
+            [["AWS/ApiGateway", metric, *rest] for metric in ("Count", "4XXError", "5XXError")],
         )
         board.graph(
             "REST API: latency",
@@ -318,7 +339,14 @@ class Monitoring(Construct):
                 ["AWS/ApiGateway", "Latency", *rest, {"stat": stat, "label": f"Latency {stat}"}]
                 for stat in ("p50", "p90", "p99")
             ]
-            + [["AWS/ApiGateway", "IntegrationLatency", *rest, {"stat": "p99", "label": "IntegrationLatency p99"}]],
+            + [
+                [
+                    "AWS/ApiGateway",
+                    "IntegrationLatency",
+                    *rest,
+                    {"stat": "p99", "label": "IntegrationLatency p99"},
+                ]
+            ],
         )
         board.graph(
             "WebSocket API: traffic",
@@ -326,8 +354,18 @@ class Monitoring(Construct):
         )
         board.graph(
             "WebSocket API: errors",
-            [["AWS/ApiGateway", metric, *websocket] for metric in ("ClientError", "IntegrationError", "ExecutionError")]
-            + [["AWS/ApiGateway", "IntegrationLatency", *websocket, {"stat": "p99", "yAxis": "right"}]],
+            [
+                ["AWS/ApiGateway", metric, *websocket]
+                for metric in ("ClientError", "IntegrationError", "ExecutionError")
+            ]
+            + [
+                [
+                    "AWS/ApiGateway",
+                    "IntegrationLatency",
+                    *websocket,
+                    {"stat": "p99", "yAxis": "right"},
+                ]
+            ],
         )
 
     def _store_graphs(self, board: Board) -> None:
@@ -361,7 +399,10 @@ class Monitoring(Construct):
 
         board.graph(
             "ElastiCache: load",
-            [*cache("EngineCPUUtilization", "Average"), *cache("DatabaseMemoryUsagePercentage", "Maximum")],
+            [
+                *cache("EngineCPUUtilization", "Average"),
+                *cache("DatabaseMemoryUsagePercentage", "Maximum"),
+            ],
         )
         board.graph(
             "ElastiCache: clients",
@@ -379,8 +420,18 @@ def _function_rows(name: str) -> list[Row]:
         *(["AWS/Lambda", metric, *function] for metric in ("Invocations", "Errors", "Throttles")),
         ["AWS/Lambda", "ConcurrentExecutions", *function, {"stat": "Maximum"}],
         # Documented as a sum, which nobody can read.
-        ["AWS/Lambda", "Duration", *function, {"stat": "Average", "label": "Duration", "yAxis": "right"}],
-        ["AWS/Lambda", "Duration", *function, {"stat": "p99", "label": "Duration p99", "yAxis": "right"}],
+        [
+            "AWS/Lambda",
+            "Duration",
+            *function,
+            {"stat": "Average", "label": "Duration", "yAxis": "right"},
+        ],
+        [
+            "AWS/Lambda",
+            "Duration",
+            *function,
+            {"stat": "p99", "label": "Duration p99", "yAxis": "right"},
+        ],
     ]
 
 
@@ -394,7 +445,10 @@ def _table_and_indexes(table: Table) -> list[dict[str, str]]:
 
 
 def _table_rows(table: Table) -> list[Row]:
-    consumed = [["AWS/DynamoDB", f"Consumed{kind}CapacityUnits", "TableName", table.name] for kind in ("Read", "Write")]
+    consumed = [
+        ["AWS/DynamoDB", f"Consumed{kind}CapacityUnits", "TableName", table.name]
+        for kind in ("Read", "Write")
+    ]
     throttled = [
         [
             "AWS/DynamoDB",

@@ -47,11 +47,16 @@ class Networking(Construct):
         cache_security_group_id: takes Redis from the functions that use the cache.
     """
 
-    def __init__(self, scope: Construct, id_: str, *, environment: Environment, names: Names) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, *, environment: Environment, names: Names
+    ) -> None:
         super().__init__(scope, id_)
         self._names = names
         self._environment = environment
-        zones = [f"{environment.region}{letter}" for letter in "abc"[: environment.network.availability_zones]]
+        zones = [
+            f"{environment.region}{letter}"
+            for letter in "abc"[: environment.network.availability_zones]
+        ]
         self._vpc = Vpc(
             self,
             "vpc",
@@ -86,7 +91,9 @@ class Networking(Construct):
                 ip_protocol="-1",
                 cidr_ipv4="0.0.0.0/0",
             )
-        self.database_security_group_id = self._accepting("database", POSTGRESQL_PORT, DATABASE_CLIENTS)
+        self.database_security_group_id = self._accepting(
+            "database", POSTGRESQL_PORT, DATABASE_CLIENTS
+        )
         self.cache_security_group_id = self._accepting("cache", CACHE_PORT, CACHE_CLIENTS)
         self._interface_endpoints()
 
@@ -97,13 +104,16 @@ class Networking(Construct):
             KeyError: the function is none of those that join the VPC.
         """
         return FunctionNetwork(
-            subnet_ids=self.private_subnet_ids, security_group_ids=[self._function_groups[function].id]
+            subnet_ids=self.private_subnet_ids,
+            security_group_ids=[self._function_groups[function].id],
         )
 
     def _tags(self, resource: str) -> dict[str, str]:
         return {"Name": self._names.of("platform", resource), **service_tag("platform")}
 
-    def _subnets(self, kind: str, zones: list[str], blocks: list[ipaddress.IPv4Network]) -> list[Subnet]:
+    def _subnets(
+        self, kind: str, zones: list[str], blocks: list[ipaddress.IPv4Network]
+    ) -> list[Subnet]:
         return [
             Subnet(
                 self,
@@ -122,16 +132,30 @@ class Networking(Construct):
         tables = []
         for index, subnet in enumerate(subnets):
             table = RouteTable(
-                self, f"private-routes-{index}", vpc_id=self.vpc_id, tags=self._tags(f"private-routes-{index}")
+                self,
+                f"private-routes-{index}",
+                vpc_id=self.vpc_id,
+                tags=self._tags(f"private-routes-{index}"),
             )
-            RouteTableAssociation(self, f"private-route-{index}", subnet_id=subnet.id, route_table_id=table.id)
+            RouteTableAssociation(
+                self, f"private-route-{index}", subnet_id=subnet.id, route_table_id=table.id
+            )
             tables.append(table)
         return tables
 
-    def _nat(self, zones: list[str], blocks: list[ipaddress.IPv4Network], private_tables: list[RouteTable]) -> None:
+    def _nat(
+        self,
+        zones: list[str],
+        blocks: list[ipaddress.IPv4Network],
+        private_tables: list[RouteTable],
+    ) -> None:
         """NAT gateways in public subnets; a zone without one uses another's."""
-        internet = InternetGateway(self, "internet", vpc_id=self.vpc_id, tags=self._tags("internet-gateway"))
-        routes = RouteTable(self, "public-routes", vpc_id=self.vpc_id, tags=self._tags("public-routes"))
+        internet = InternetGateway(
+            self, "internet", vpc_id=self.vpc_id, tags=self._tags("internet-gateway")
+        )
+        routes = RouteTable(
+            self, "public-routes", vpc_id=self.vpc_id, tags=self._tags("public-routes")
+        )
         Route(
             self,
             "public-default",
@@ -141,8 +165,12 @@ class Networking(Construct):
         )
         gateways = []
         for index, subnet in enumerate(self._subnets("public", zones, blocks)):
-            RouteTableAssociation(self, f"public-route-{index}", subnet_id=subnet.id, route_table_id=routes.id)
-            address = Eip(self, f"nat-address-{index}", domain="vpc", tags=self._tags(f"nat-address-{index}"))
+            RouteTableAssociation(
+                self, f"public-route-{index}", subnet_id=subnet.id, route_table_id=routes.id
+            )
+            address = Eip(
+                self, f"nat-address-{index}", domain="vpc", tags=self._tags(f"nat-address-{index}")
+            )
             gateways.append(
                 NatGateway(
                     self,
@@ -230,7 +258,11 @@ class Networking(Construct):
                 [
                     Statement(
                         sid="Write",
-                        actions=["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
+                        actions=[
+                            "logs:CreateLogStream",
+                            "logs:PutLogEvents",
+                            "logs:DescribeLogStreams",
+                        ],
                         resources=[group.arn, f"{group.arn}:*"],
                     )
                 ]

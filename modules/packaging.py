@@ -107,7 +107,9 @@ class Packager:
             installed = dict(zip(distinct, pool.map(self._installed, distinct), strict=True))
             return {
                 artifact.function: artifact
-                for artifact in pool.map(lambda name: self._zip(name, installed[requirements[name]]), functions)
+                for artifact in pool.map(
+                    lambda name: self._zip(name, installed[requirements[name]]), functions
+                )
             }
 
     def _requirements(self, function: str) -> tuple[str, ...]:
@@ -117,7 +119,9 @@ class Packager:
             PackagingError: there is no such function, or a line is no exact pin.
         """
         if not (self._source / function / "handler.py").is_file():
-            raise PackagingError(f"{self._source / function}: a function needs a folder with a handler.py")
+            raise PackagingError(
+                f"{self._source / function}: a function needs a folder with a handler.py"
+            )
         pins: set[str] = set()
         for folder in (SHARED, function):
             file = self._source / folder / "requirements.txt"
@@ -139,8 +143,19 @@ class Packager:
         """
         lines = self._hashed(pins)
         host = f"{sys.implementation.cache_tag}-{platform.system()}-{platform.machine()}"
-        key = _digest([("platform", (host if self._target == "host" else " ".join(AWS_PIP_ARGUMENTS)).encode())])
-        folder = self._build / "dependencies" / _digest([("pins", "\n".join([*lines, key]).encode())])[:16]
+        key = _digest(
+            [
+                (
+                    "platform",
+                    (host if self._target == "host" else " ".join(AWS_PIP_ARGUMENTS)).encode(),
+                )
+            ]
+        )
+        folder = (
+            self._build
+            / "dependencies"
+            / _digest([("pins", "\n".join([*lines, key]).encode())])[:16]
+        )
         if folder.is_dir():
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -159,11 +174,18 @@ class Packager:
                     "--disable-pip-version-check",
                     "--no-deps",
                 ]
-                command += ["--no-compile", "--require-hashes", f"--target={target}", f"--requirement={requirements}"]
+                command += [
+                    "--no-compile",
+                    "--require-hashes",
+                    f"--target={target}",
+                    f"--requirement={requirements}",
+                ]
                 command += [] if self._target == "host" else AWS_PIP_ARGUMENTS
                 result = subprocess.run(command, capture_output=True, text=True, check=False)
                 if result.returncode:
-                    raise PackagingError(f"pip could not fetch {', '.join(pins)}:\n{result.stderr.strip()}")
+                    raise PackagingError(
+                        f"pip could not fetch {', '.join(pins)}:\n{result.stderr.strip()}"
+                    )
             shutil.rmtree(target / "bin", ignore_errors=True)
             try:
                 target.rename(folder)
@@ -181,7 +203,9 @@ class Packager:
             entry = locked.get(name)
             if entry is None or entry["version"] != f"=={version}":
                 found = "nothing" if entry is None else entry["version"].lstrip("=")
-                raise PackagingError(f"{pin}: {self._lock.name} has {found}; make the two agree (make lock)")
+                raise PackagingError(
+                    f"{pin}: {self._lock.name} has {found}; make the two agree (make lock)"
+                )
             lines.append(" ".join([pin, *(f"--hash={value}" for value in sorted(entry["hashes"]))]))
         return lines
 
@@ -193,7 +217,9 @@ class Packager:
         path = self._build / "functions" / f"{function}-{digest[:16]}{kind}.zip"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            contents = {name: file.read_bytes() for name, file in _files(dependencies, "")} | sources
+            contents = {
+                name: file.read_bytes() for name, file in _files(dependencies, "")
+            } | sources
             part = path.with_suffix(f".{os.getpid()}.part")
             with zipfile.ZipFile(part, "w", self._compression) as archive:
                 for name, content in sorted(contents.items()):
@@ -215,7 +241,11 @@ def _files(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
     for directory, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name != "__pycache__"]
         for name in names:
-            if name not in INSTALLATION_RECORDS and name != "requirements.txt" and not name.endswith(".pyc"):
+            if (
+                name not in INSTALLATION_RECORDS
+                and name != "requirements.txt"
+                and not name.endswith(".pyc")
+            ):
                 file = Path(directory, name)
                 yield prefix + file.relative_to(folder).as_posix(), file
 
@@ -230,4 +260,7 @@ def _digest(items: Iterable[tuple[str, bytes]]) -> str:
 
 def package_functions(platforms: set[Platform]) -> dict[Platform, dict[str, Artifact]]:
     """Packages every function for each of these platforms."""
-    return {target: Packager(target).package_all(list(get_args(FunctionName))) for target in sorted(platforms)}
+    return {
+        target: Packager(target).package_all(list(get_args(FunctionName)))
+        for target in sorted(platforms)
+    }

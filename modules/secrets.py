@@ -21,7 +21,15 @@ UNSET = "unset"
 GENERATED_LENGTH = 64
 """Letters and digits: 380 bits, above the 256 that HS256 asks of its key (RFC 7518, 3.2)."""
 
-WRITTEN_ONCE = ("allowed_pattern", "data_type", "description", "key_id", "tier", "type", "value_wo_version")
+WRITTEN_ONCE = (
+    "allowed_pattern",
+    "data_type",
+    "description",
+    "key_id",
+    "tier",
+    "type",
+    "value_wo_version",
+)
 """Every argument that PutParameter takes. Terraform writes the first value, later ones belong to the operator; but whichever of these
 changes, provider 5.100 puts the parameter anew, with an empty value unless `value_wo_version` changes too."""
 
@@ -51,7 +59,9 @@ class Parameters:
     @property
     def jwt_secret(self) -> Parameter:
         """Signs access and refresh tokens; a token's `kid` is the parameter's version."""
-        return self._parameter("jwt-secret", "auth", "Signs tokens; its version is their kid", generated=True)
+        return self._parameter(
+            "jwt-secret", "auth", "Signs tokens; its version is their kid", generated=True
+        )
 
     @property
     def cursor_key(self) -> Parameter:
@@ -73,9 +83,13 @@ class Parameters:
         labels = ("jwt_secret", "cursor_key", "gemini_api_key", "openai_api_key")
         return {label: getattr(self, label) for label in labels}
 
-    def _parameter(self, key: str, service: str, description: str, *, generated: bool = False) -> Parameter:
+    def _parameter(
+        self, key: str, service: str, description: str, *, generated: bool = False
+    ) -> Parameter:
         name = self.names.parameter(key)
-        return Parameter(key, name, self.names.arn("ssm", f"parameter{name}"), service, description, generated)
+        return Parameter(
+            key, name, self.names.arn("ssm", f"parameter{name}"), service, description, generated
+        )
 
 
 def write_secrets(directory: Path, names: Names) -> None:

@@ -91,7 +91,9 @@ class Security(Construct):
         web_acl_arn: the firewall that the REST API's stage is to be given; the pool has one of its own.
     """
 
-    def __init__(self, scope: Construct, id_: str, *, environment: Environment, names: Names) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, *, environment: Environment, names: Names
+    ) -> None:
         super().__init__(scope, id_)
         self._environment = environment
         self._names = names
@@ -114,7 +116,9 @@ class Security(Construct):
             description="AWS's common rules, for the user pool",
             limited=False,
         )
-        Wafv2WebAclAssociation(self, "user-pool-firewall-of", resource_arn=pool.arn, web_acl_arn=pool_acl.arn)
+        Wafv2WebAclAssociation(
+            self, "user-pool-firewall-of", resource_arn=pool.arn, web_acl_arn=pool_acl.arn
+        )
 
     def _key(self) -> KmsKey:
         account = self._environment.account_id
@@ -132,7 +136,11 @@ class Security(Construct):
                     actions=use,
                     resources=["*"],
                     principals={
-                        "Service": ["budgets.amazonaws.com", "cloudwatch.amazonaws.com", "sns.amazonaws.com"],
+                        "Service": [
+                            "budgets.amazonaws.com",
+                            "cloudwatch.amazonaws.com",
+                            "sns.amazonaws.com",
+                        ],
                     },
                     conditions={"StringEquals": {"aws:SourceAccount": account}},
                 ),
@@ -155,7 +163,12 @@ class Security(Construct):
             policy=policy,
             tags=service_tag("platform"),
         )
-        KmsAlias(self, "key-alias", name=f"alias/multitask-{self._environment.name}", target_key_id=key.key_id)
+        KmsAlias(
+            self,
+            "key-alias",
+            name=f"alias/multitask-{self._environment.name}",
+            target_key_id=key.key_id,
+        )
         return key
 
     def _user_pool(self) -> CognitoUserPool:
@@ -173,7 +186,9 @@ class Security(Construct):
             user_attribute_update_settings=CognitoUserPoolUserAttributeUpdateSettings(
                 attributes_require_verification_before_update=["email"]
             ),
-            admin_create_user_config=CognitoUserPoolAdminCreateUserConfig(allow_admin_create_user_only=False),
+            admin_create_user_config=CognitoUserPoolAdminCreateUserConfig(
+                allow_admin_create_user_only=False
+            ),
             password_policy=CognitoUserPoolPasswordPolicy(
                 minimum_length=8,
                 require_lowercase=True,
@@ -184,7 +199,9 @@ class Security(Construct):
             ),
             account_recovery_setting=CognitoUserPoolAccountRecoverySetting(
                 recovery_mechanism=[
-                    CognitoUserPoolAccountRecoverySettingRecoveryMechanism(name="verified_email", priority=1)
+                    CognitoUserPoolAccountRecoverySettingRecoveryMechanism(
+                        name="verified_email", priority=1
+                    )
                 ]
             ),
             verification_message_template=CognitoUserPoolVerificationMessageTemplate(
@@ -193,7 +210,9 @@ class Security(Construct):
                 email_message="Your verification code is {####}",
             ),
             email_configuration=CognitoUserPoolEmailConfiguration(
-                email_sending_account="DEVELOPER" if environment.mail_identity_arn else "COGNITO_DEFAULT",
+                email_sending_account="DEVELOPER"
+                if environment.mail_identity_arn
+                else "COGNITO_DEFAULT",
                 source_arn=environment.mail_identity_arn,
             ),
             deletion_protection="ACTIVE" if retain else "INACTIVE",
@@ -221,7 +240,9 @@ class Security(Construct):
             id_token_validity=COGNITO_TOKEN_MINUTES,
             refresh_token_validity=COGNITO_REFRESH_MINUTES,
             token_validity_units=[
-                CognitoUserPoolClientTokenValidityUnits(access_token=unit, id_token=unit, refresh_token=unit)
+                CognitoUserPoolClientTokenValidityUnits(
+                    access_token=unit, id_token=unit, refresh_token=unit
+                )
             ],
         )
 
@@ -267,13 +288,18 @@ class Security(Construct):
                     Wafv2WebAclLoggingConfigurationLoggingFilterFilter(
                         behavior="KEEP",
                         requirement="MEETS_ANY",
-                        condition=[condition(action_condition=action(action=kept)) for kept in ("BLOCK", "COUNT")],
+                        condition=[
+                            condition(action_condition=action(action=kept))
+                            for kept in ("BLOCK", "COUNT")
+                        ],
                     )
                 ],
             ),
             redacted_fields=[
                 Wafv2WebAclLoggingConfigurationRedactedFields(
-                    single_header=Wafv2WebAclLoggingConfigurationRedactedFieldsSingleHeader(name="authorization")
+                    single_header=Wafv2WebAclLoggingConfigurationRedactedFieldsSingleHeader(
+                        name="authorization"
+                    )
                 ),
                 Wafv2WebAclLoggingConfigurationRedactedFields(
                     query_string=Wafv2WebAclLoggingConfigurationRedactedFieldsQueryString()
@@ -310,7 +336,9 @@ def _rate_limit_body() -> Wafv2WebAclCustomResponseBody:
         f"Too many requests from this address. Try again in {RATE_WINDOW} seconds.",
     )
     # WAF knows no application/problem+json.
-    return Wafv2WebAclCustomResponseBody(key=RATE_LIMIT_BODY, content_type="APPLICATION_JSON", content=error.body)
+    return Wafv2WebAclCustomResponseBody(
+        key=RATE_LIMIT_BODY, content_type="APPLICATION_JSON", content=error.body
+    )
 
 
 def _rate_limit_rule(with_body: bool) -> Wafv2WebAclRule:
@@ -341,7 +369,9 @@ def _rate_limit_rule(with_body: bool) -> Wafv2WebAclRule:
 
 
 def _common_rules() -> Wafv2WebAclRule:
-    counted: list[dict[str, Any]] = [{"name": name, "action_to_use": {"count": {}}} for name in COUNTED_RULES]
+    counted: list[dict[str, Any]] = [
+        {"name": name, "action_to_use": {"count": {}}} for name in COUNTED_RULES
+    ]
     return Wafv2WebAclRule(
         name="AWSManagedRulesCommonRuleSet",
         priority=2,

@@ -11,34 +11,34 @@ from cdktf_cdktf_provider_aws.provider import AwsProvider, AwsProviderDefaultTag
 from constructs import Construct
 
 from environments import Environment
-from modules.ai import Ai
 from modules.api.rest import RestApi
 from modules.api.websocket import WebSocketApi
-from modules.auth import Auth
-from modules.authorizer import Authorizer
 from modules.backups import Backups
 from modules.base.function import ALIAS
 from modules.base.naming import PROJECT, Names
 from modules.base.service import Service, ServicePlatform
-from modules.catalog import Catalog
 from modules.cdn import Cdn
-from modules.chat import Chat
 from modules.cost import Cost
 from modules.database import Database
-from modules.delivery import Delivery
 from modules.deployment_identity import DeploymentIdentity
-from modules.health import Health
 from modules.messaging import Messaging
-from modules.migration import Migration
 from modules.monitoring import Monitored, Monitoring
 from modules.networking import Networking
 from modules.packaging import Artifact
-from modules.post import Post
-from modules.profile import Profile
-from modules.relay import Relay
 from modules.secrets import write_secrets
 from modules.security import Security
-from modules.statistics import Statistics
+from modules.services.ai import Ai
+from modules.services.auth import Auth
+from modules.services.authorizer import Authorizer
+from modules.services.catalog import Catalog
+from modules.services.chat import Chat
+from modules.services.delivery import Delivery
+from modules.services.health import Health
+from modules.services.migration import Migration
+from modules.services.post import Post
+from modules.services.profile import Profile
+from modules.services.relay import Relay
+from modules.services.statistics import Statistics
 from modules.storage import Storage
 
 TERRAFORM_VERSION = ">= 1.11"
@@ -59,7 +59,9 @@ class PlatformStack(TerraformStack):
         artifacts: the packaged functions, by function.
     """
 
-    def __init__(self, scope: Construct, environment: Environment, *, artifacts: Mapping[str, Artifact]) -> None:
+    def __init__(
+        self, scope: Construct, environment: Environment, *, artifacts: Mapping[str, Artifact]
+    ) -> None:
         super().__init__(scope, environment.name)
         self.environment = environment
         self._artifacts = artifacts
@@ -70,7 +72,13 @@ class PlatformStack(TerraformStack):
         networking = Networking(self, "networking", environment=environment, names=names)
         security = Security(self, "security", environment=environment, names=names)
         storage = Storage(self, "storage", environment=environment, names=names)
-        messaging = Messaging(self, "messaging", environment=environment, names=names, kms_key_arn=security.kms_key_arn)
+        messaging = Messaging(
+            self,
+            "messaging",
+            environment=environment,
+            names=names,
+            kms_key_arn=security.kms_key_arn,
+        )
         database = Database(
             self,
             "database",
@@ -248,7 +256,10 @@ class PlatformStack(TerraformStack):
                 rule_names=messaging.rule_names,
                 database_cluster_id=database.cluster_id,
                 cache_replication_group_id=database.cache.replication_group_id,
-                distributions={"site": cdn.site_distribution_id, "avatars": cdn.avatars_distribution_id},
+                distributions={
+                    "site": cdn.site_distribution_id,
+                    "avatars": cdn.avatars_distribution_id,
+                },
             ),
             alerts_topic_arn=messaging.alerts_topic_arn,
         )
@@ -260,7 +271,9 @@ class PlatformStack(TerraformStack):
             edge_provider=edge_provider,
         )
 
-        identity = DeploymentIdentity(self, "deployment-identity", environment=environment, names=names)
+        identity = DeploymentIdentity(
+            self, "deployment-identity", environment=environment, names=names
+        )
         identity.bound(self)
 
         outputs: dict[str, object] = {
@@ -286,14 +299,19 @@ class PlatformStack(TerraformStack):
             "notifications_topic_arn": messaging.notifications_topic_arn,
             "queues": queues,
             "tables": {name: table.name for name, table in database.tables.items()},
-            "recoverable_tables": [table.name for table in database.tables.values() if table.recoverable],
+            "recoverable_tables": [
+                table.name for table in database.tables.values() if table.recoverable
+            ],
             "functions": functions,
             "roles": {function: names.of(function, "role") for function in functions},
             "log_groups": {function: f"/aws/lambda/{name}" for function, name in functions.items()},
-            "parameters": {label: parameter.name for label, parameter in platform.parameters.all().items()},
+            "parameters": {
+                label: parameter.name for label, parameter in platform.parameters.all().items()
+            },
             "arns": {
                 "functions": {
-                    function: names.arn("lambda", f"function:{name}") for function, name in functions.items()
+                    function: names.arn("lambda", f"function:{name}")
+                    for function, name in functions.items()
                 },
                 "tables": {name: table.arn for name, table in database.tables.items()},
                 "queues": {what: names.arn("sqs", name) for what, name in queues.items()},
@@ -340,7 +358,9 @@ class PlatformStack(TerraformStack):
             artifact.place(directory)
         write_secrets(directory, self.names)
         # As an override of the stack's own block, CDKTF would write it to HCL wrongly.
-        (directory / "versions.tf").write_text(f'terraform {{\n  required_version = "{TERRAFORM_VERSION}"\n}}\n')
+        (directory / "versions.tf").write_text(
+            f'terraform {{\n  required_version = "{TERRAFORM_VERSION}"\n}}\n'
+        )
 
     def _terraform_settings(self) -> None:
         state = self.environment.state
@@ -364,7 +384,10 @@ class PlatformStack(TerraformStack):
         environment = self.environment
         emulated = environment.endpoints.aws is not None
         edge = None
-        for id_, alias, region in (("aws", None, environment.region), ("aws-edge", "edge", EDGE_REGION)):
+        for id_, alias, region in (
+            ("aws", None, environment.region),
+            ("aws-edge", "edge", EDGE_REGION),
+        ):
             edge = AwsProvider(
                 self,
                 id_,
@@ -373,7 +396,11 @@ class PlatformStack(TerraformStack):
                 allowed_account_ids=environment.allowed_account_ids,
                 default_tags=[
                     AwsProviderDefaultTags(
-                        tags={"Project": PROJECT, "Environment": environment.name, "ManagedBy": "terraform"}
+                        tags={
+                            "Project": PROJECT,
+                            "Environment": environment.name,
+                            "ManagedBy": "terraform",
+                        }
                     )
                 ],
                 s3_use_path_style=True if emulated else None,

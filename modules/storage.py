@@ -49,7 +49,9 @@ class Storage(Construct):
         access_logs: the other buckets' access logs, and CloudFront's.
     """
 
-    def __init__(self, scope: Construct, id_: str, *, environment: Environment, names: Names) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, *, environment: Environment, names: Names
+    ) -> None:
         super().__init__(scope, id_)
         # Pictures must stay readable at once and are never expired; their old versions nobody reads.
         served = [_expire_uploads(), _age("GLACIER_IR"), _old_versions(KEEP, archive=True)]
@@ -134,10 +136,16 @@ def _age(archive_class: str, expire_after: int | None = None) -> S3BucketLifecyc
         status="Enabled",
         filter=[S3BucketLifecycleConfigurationRuleFilter(prefix="")],
         transition=[
-            S3BucketLifecycleConfigurationRuleTransition(days=INFREQUENT_AFTER, storage_class="STANDARD_IA"),
-            S3BucketLifecycleConfigurationRuleTransition(days=ARCHIVE_AFTER, storage_class=archive_class),
+            S3BucketLifecycleConfigurationRuleTransition(
+                days=INFREQUENT_AFTER, storage_class="STANDARD_IA"
+            ),
+            S3BucketLifecycleConfigurationRuleTransition(
+                days=ARCHIVE_AFTER, storage_class=archive_class
+            ),
         ],
-        expiration=[S3BucketLifecycleConfigurationRuleExpiration(days=expire_after)] if expire_after else None,
+        expiration=[S3BucketLifecycleConfigurationRuleExpiration(days=expire_after)]
+        if expire_after
+        else None,
     )
 
 
@@ -160,5 +168,7 @@ def _old_versions(keep: int, *, archive: bool = False) -> S3BucketLifecycleConfi
         noncurrent_version_expiration=[
             S3BucketLifecycleConfigurationRuleNoncurrentVersionExpiration(noncurrent_days=keep)
         ],
-        expiration=[S3BucketLifecycleConfigurationRuleExpiration(expired_object_delete_marker=True)],
+        expiration=[
+            S3BucketLifecycleConfigurationRuleExpiration(expired_object_delete_marker=True)
+        ],
     )

@@ -15,9 +15,17 @@ TABLES: tuple[TableDefinition, ...] = (
         stream=True,
         always_recoverable=True,
     ),
-    TableDefinition(service="auth", resource="rate-limits", hash_key="limit_key", ttl=True, transient=True),
+    TableDefinition(
+        service="auth", resource="rate-limits", hash_key="limit_key", ttl=True, transient=True
+    ),
     # profile
-    TableDefinition(service="profile", resource="profiles", hash_key="user_id", stream=True, always_recoverable=True),
+    TableDefinition(
+        service="profile",
+        resource="profiles",
+        hash_key="user_id",
+        stream=True,
+        always_recoverable=True,
+    ),
     # The one place that knows who stands behind an alias.
     TableDefinition(service="profile", resource="aliases", hash_key="alias_key"),
     # By eventId: what statistics have counted, so that a repeated event counts once.
@@ -43,7 +51,9 @@ TABLES: tuple[TableDefinition, ...] = (
         range_key="user_id",
         indexes=[Index(name="user-rooms-index", hash_key="user_id")],
     ),
-    TableDefinition(service="chat", resource="tickets", hash_key="ticket_hash", ttl=True, transient=True),
+    TableDefinition(
+        service="chat", resource="tickets", hash_key="ticket_hash", ttl=True, transient=True
+    ),
     # post
     TableDefinition(
         service="post",
@@ -69,14 +79,28 @@ TABLES: tuple[TableDefinition, ...] = (
     # Apart from the indexed items: a counter on one of those would rewrite its index at each change.
     TableDefinition(service="post", resource="counters", hash_key="item_id"),
     # ai
-    TableDefinition(service="ai", resource="conversations", hash_key="user_id", range_key="conversation_id", ttl=True),
+    TableDefinition(
+        service="ai",
+        resource="conversations",
+        hash_key="user_id",
+        range_key="conversation_id",
+        ttl=True,
+    ),
     TableDefinition(service="ai", resource="usage", hash_key="user_id", range_key="day", ttl=True),
     # shared
-    TableDefinition(service="platform", resource="idempotency", hash_key="idempotency_key", ttl=True, transient=True),
+    TableDefinition(
+        service="platform",
+        resource="idempotency",
+        hash_key="idempotency_key",
+        ttl=True,
+        transient=True,
+    ),
     # Who stands behind each anonymous post, comment and message; read by its owner's edits and by moderation alone.
     TableDefinition(service="platform", resource="authors", hash_key="item_id"),
     # Events between their transaction and the bus. Without TTL: what is not published yet is never rubbish.
     TableDefinition(service="platform", resource="outbox", hash_key="event_id", stream=True),
-    TableDefinition(service="platform", resource="releases", hash_key="service", range_key="released_at"),
+    TableDefinition(
+        service="platform", resource="releases", hash_key="service", range_key="released_at"
+    ),
     TableDefinition(service="migration", resource="state", hash_key="migration_id"),
 )

@@ -47,16 +47,22 @@ class Cloud:
             keys = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": SECRET_KEY}
         return boto3.Session(region_name=self.environment.region, **keys)
 
-    def client(self, service: Any, region: str | None = None, settings: Config | None = None) -> Any:
+    def client(
+        self, service: Any, region: str | None = None, settings: Config | None = None
+    ) -> Any:
         """A boto3 client; in the environment's region unless another is named.
 
         Args:
             settings: what differs from the usual: boto3's timeouts, and its standard retries.
         """
-        config = Config(retries={"mode": "standard"}, s3={"addressing_style": "path"} if self.endpoint else None)
+        config = Config(
+            retries={"mode": "standard"}, s3={"addressing_style": "path"} if self.endpoint else None
+        )
         if settings:
             config = config.merge(settings)
-        return self._session.client(service, region_name=region, endpoint_url=self.endpoint, config=config)
+        return self._session.client(
+            service, region_name=region, endpoint_url=self.endpoint, config=config
+        )
 
     @functools.cached_property
     def _identity(self) -> dict[str, Any]:
@@ -119,7 +125,9 @@ def connect(name: str, root: Root) -> Cloud:
     if name == EMBEDDED:
         addresses = EmbeddedCloud(root).addresses()
         if addresses is None:
-            raise OperatorError("The platform does not run on this machine: start it with `make up`")
+            raise OperatorError(
+                "The platform does not run on this machine: start it with `make up`"
+            )
         endpoint = addresses.aws
         variables = {**embedded_variables(addresses), **provider_addresses()}
     try:
@@ -137,7 +145,9 @@ def _under(role: str, variable: str, cloud: Cloud) -> Cloud:
     try:
         answer = cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="operator")
     except (BotoCoreError, ClientError) as error:
-        raise OperatorError(f"{variable} names {role}, which cannot be taken on: {error}") from error
+        raise OperatorError(
+            f"{variable} names {role}, which cannot be taken on: {error}"
+        ) from error
     keys = answer["Credentials"]
     taken = {
         "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],

@@ -14,7 +14,13 @@ FILE = PROJECT / ".env"
 KEYS = {"gemini-api-key": "GEMINI_API_KEY", "openai-api-key": "OPENAI_API_KEY"}
 """The variable that a secret's value is taken from, by the secret's name."""
 
-ADDRESSES = ("GEMINI_BASE_URL", "GEMINI_MODEL", "OPENAI_BASE_URL", "OPENAI_MODEL", "OPENAI_REASONING_EFFORT")
+ADDRESSES = (
+    "GEMINI_BASE_URL",
+    "GEMINI_MODEL",
+    "OPENAI_BASE_URL",
+    "OPENAI_MODEL",
+    "OPENAI_REASONING_EFFORT",
+)
 """What environments/local.yml refers to."""
 
 

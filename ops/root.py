@@ -52,7 +52,9 @@ class Root:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if not any(self.path.iterdir()):
-                self._mark.write_text("Made by the Multitask Platform: `ops down --purge` removes this directory.\n")
+                self._mark.write_text(
+                    "Made by the Multitask Platform: `ops down --purge` removes this directory.\n"
+                )
             self.logs.mkdir(exist_ok=True)
         except OSError as error:
             raise OperatorError(

@@ -24,7 +24,11 @@ class ChatClient:
     """One user's view of some rooms: `messages` are each room's from the moment of joining, in order, each once."""
 
     def __init__(
-        self, open_address: Callable[[], Awaitable[str]], fetch: Fetch, *, answer_within: float = 30.0
+        self,
+        open_address: Callable[[], Awaitable[str]],
+        fetch: Fetch,
+        *,
+        answer_within: float = 30.0,
     ) -> None:
         """`open_address` gives an address with a fresh ticket each time; `answer_within` is in seconds."""
         self.messages: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -45,7 +49,9 @@ class ChatClient:
 
     async def open(self) -> None:
         """Connects, and joins again the rooms it was in."""
-        self._socket = await connect(await self._open_address(), proxy=None, open_timeout=120, ping_interval=None)
+        self._socket = await connect(
+            await self._open_address(), proxy=None, open_timeout=120, ping_interval=None
+        )
         self._reader = asyncio.create_task(self._read(self._socket))
         for room in list(self._last):
             await self.join(room)
@@ -74,7 +80,9 @@ class ChatClient:
         name = uuid.uuid4().hex
         while True:
             try:
-                return await self.request("send_message", roomId=room, content=content, clientMessageId=name, **more)
+                return await self.request(
+                    "send_message", roomId=room, content=content, clientMessageId=name, **more
+                )
             except ChatError as error:
                 if str(error) != "not_joined":
                     raise

@@ -10,7 +10,7 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from ops.toolchain import node_variables
+from ops.terraform.toolchain import node_variables
 
 if TYPE_CHECKING:
     from tests.postgres import Postgres
@@ -25,7 +25,9 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist's schedule
     """Hands out folders and files. xdist's own groups (3.8) have no effect under pytest 9.2."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0])
+        return next(
+            (folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0]
+        )
 
 
 @pytest.hookimpl(optionalhook=True)

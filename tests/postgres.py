@@ -13,7 +13,7 @@ from typing import Any
 
 import pg8000.native
 
-from lambdas.common.database import DatabaseSettings
+from lambdas.common.storage.database import DatabaseSettings
 from lambdas.migration.files import Migration, read_migrations
 from lambdas.migration.migrator import Applied, Migrator, Result
 from ops.embedded.ports import LOOPBACK, choose
@@ -61,8 +61,12 @@ class Postgres:
         file.write_text(rules + file.read_text())
         self.run("SELECT pg_reload_conf()")
 
-    def connect(self, user: str = "postgres", database: str = "postgres", **options: Any) -> pg8000.native.Connection:
-        return pg8000.native.Connection(user, host=LOOPBACK, port=self.port, database=database, timeout=60, **options)
+    def connect(
+        self, user: str = "postgres", database: str = "postgres", **options: Any
+    ) -> pg8000.native.Connection:
+        return pg8000.native.Connection(
+            user, host=LOOPBACK, port=self.port, database=database, timeout=60, **options
+        )
 
     def run(self, sql: str, database: str = "postgres", **values: Any) -> list[list[Any]]:
         """One statement, by the superuser."""
@@ -84,7 +88,11 @@ class Postgres:
     def settings(self, database: str, user: str = "catalog") -> DatabaseSettings:
         """As a function that works as this user has them."""
         return DatabaseSettings(
-            stage="local", region="us-east-1", rds_endpoint=self.address, rds_database=database, rds_username=user
+            stage="local",
+            region="us-east-1",
+            rds_endpoint=self.address,
+            rds_database=database,
+            rds_username=user,
         )
 
     def _await(self) -> None:
@@ -111,7 +119,9 @@ class NoRecord:
 def migrate(postgres: Postgres, database: str) -> Result:
     """Brings a database up to date, as the migration function does."""
     with closing(postgres.connect(DATABASE_MASTER, database)) as connection:
-        return Migrator(connection, read_migrations(), NoRecord(), by="tests", remaining=lambda: 300.0).migrate()
+        return Migrator(
+            connection, read_migrations(), NoRecord(), by="tests", remaining=lambda: 300.0
+        ).migrate()
 
 
 _FILL = """

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.root import Root
-from ops.toolchain import terraform, terraform_variables
+from ops.terraform.toolchain import terraform, terraform_variables
 
 
 def run(directory: Path, root: Root, *arguments: str, variables: Mapping[str, str] = {}) -> str:
@@ -21,7 +21,9 @@ def run(directory: Path, root: Root, *arguments: str, variables: Mapping[str, st
     """
     command = [str(terraform(root)), arguments[0], "-no-color", *arguments[1:]]
     environment = terraform_variables(root, {**os.environ, **variables})
-    result = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, cwd=directory, env=environment, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, (
         f"{directory}: terraform {arguments[0]}: {result.stderr[-5000:] or result.stdout[-5000:]}"
     )
@@ -31,6 +33,17 @@ def run(directory: Path, root: Root, *arguments: str, variables: Mapping[str, st
 def plan(directory: Path, root: Root, *, variables: Mapping[str, str]) -> dict[str, Any]:
     """The plan of an initialized directory, as `terraform show -json` has it; nothing is locked and nothing changed."""
     file = root.path / "test.tfplan"
-    run(directory, root, "plan", "-input=false", "-lock=false", "-parallelism=30", f"-out={file}", variables=variables)
-    shown: dict[str, Any] = json.loads(run(directory, root, "show", "-json", str(file), variables=variables))
+    run(
+        directory,
+        root,
+        "plan",
+        "-input=false",
+        "-lock=false",
+        "-parallelism=30",
+        f"-out={file}",
+        variables=variables,
+    )
+    shown: dict[str, Any] = json.loads(
+        run(directory, root, "show", "-json", str(file), variables=variables)
+    )
     return shown

@@ -25,7 +25,9 @@ def documents() -> Mapping[str, str]:
     environment = load_environment("dev", variables={"DEV_ACCOUNT_ID": ACCOUNT}).model_copy(
         update={"name": ENVIRONMENT, "region": REGION}
     )
-    state = environment.state.model_copy(update={"key": f"multitask-platform/{ENVIRONMENT}/terraform.tfstate"})
+    state = environment.state.model_copy(
+        update={"key": f"multitask-platform/{ENVIRONMENT}/terraform.tfstate"}
+    )
     policies = documents_of(environment.model_copy(update={"state": state}))
     return {name: _placeheld(text) for name, text in policies.items()}
 
@@ -43,7 +45,10 @@ def documents_of(environment: Environment) -> Mapping[str, str]:
         "deploy-identity": may.identity(),
         "remove-identity": may.removal(),
     }
-    return {f"{name}.json": _indented(policy_document(statements)) for name, statements in policies.items()}
+    return {
+        f"{name}.json": _indented(policy_document(statements))
+        for name, statements in policies.items()
+    }
 
 
 def _placeheld(text: str) -> str:
@@ -58,15 +63,23 @@ def _indented(text: str) -> str:
 
 def main() -> None:
     """Writes the files and names them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("environment", nargs="?", help="whose; without it, everybody's with names left open")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "environment", nargs="?", help="whose; without it, everybody's with names left open"
+    )
     parser.add_argument("directory", nargs="?", type=Path, help="where to write them")
     arguments = parser.parse_args()
     if bool(arguments.environment) != bool(arguments.directory):
         parser.error("an environment and a directory, or neither")
     directory: Path = arguments.directory or DIRECTORY
     directory.mkdir(parents=True, exist_ok=True)
-    found = documents_of(load_environment(arguments.environment)) if arguments.environment else documents()
+    found = (
+        documents_of(load_environment(arguments.environment))
+        if arguments.environment
+        else documents()
+    )
     for name, text in found.items():
         (directory / name).write_text(text)
         print(directory / name)

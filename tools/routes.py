@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lambdas.catalogue import route_tables
-from lambdas.common.access import Access
-from lambdas.common.caller import ROLES, USER
+from lambdas.common.web.access import Access
+from lambdas.common.web.caller import ROLES, USER
+from lambdas.route_tables import route_tables
 
 INTRODUCTION = """\
 # Routes

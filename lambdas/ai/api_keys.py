@@ -21,7 +21,9 @@ UNSET_MAX_AGE = 10.0
 class ApiKeys:
     """The keys by provider, each looked up when it is needed and kept for a while."""
 
-    def __init__(self, ssm: "SSMClient", parameters: Mapping[str, str], clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, ssm: "SSMClient", parameters: Mapping[str, str], clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         """`parameters` names each provider's parameter."""
         self._ssm = ssm
         self._parameters = parameters
@@ -43,5 +45,7 @@ class ApiKeys:
         self._found.pop(provider, None)
 
     def _read(self, parameter: str) -> str | None:
-        value = self._ssm.get_parameter(Name=parameter, WithDecryption=True)["Parameter"]["Value"].strip()
+        value = self._ssm.get_parameter(Name=parameter, WithDecryption=True)["Parameter"][
+            "Value"
+        ].strip()
         return None if value in {"", UNSET} else value

@@ -114,7 +114,9 @@ class Chain:
                 return answer
             self._failed(name, circuit, answer)
             failures.append(answer)
-        raise NoAnswerError(refused=bool(failures) and all(failure is Failure.REFUSED for failure in failures))
+        raise NoAnswerError(
+            refused=bool(failures) and all(failure is Failure.REFUSED for failure in failures)
+        )
 
     def _configured(self) -> dict[str, tuple[Provider, str]]:
         """The providers that have a key, with it, by name and in their order."""
@@ -167,7 +169,9 @@ class Chain:
             raise ProviderError(Failure.TIMEOUT)
         return left
 
-    def _report(self, outcome: str, provider: Provider, started: float, completion: Completion | None) -> None:
+    def _report(
+        self, outcome: str, provider: Provider, started: float, completion: Completion | None
+    ) -> None:
         write = self._logger.info if completion else self._logger.warning
         write(
             "provider called",
@@ -190,6 +194,10 @@ def _pause(error: ProviderError) -> float | None:
         return jitter
     if error.failure is Failure.SERVER_ERROR and (error.retry_after or 0) <= LONGEST_WAIT:
         return (error.retry_after or 0) + jitter
-    if error.failure is Failure.RATE_LIMITED and error.retry_after is not None and error.retry_after <= LONGEST_WAIT:
+    if (
+        error.failure is Failure.RATE_LIMITED
+        and error.retry_after is not None
+        and error.retry_after <= LONGEST_WAIT
+    ):
         return error.retry_after + jitter
     return None

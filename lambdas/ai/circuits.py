@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
-from lambdas.common.dynamodb import condition_failed, pack, unpack
+from lambdas.common.storage.dynamodb import condition_failed, pack, unpack
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -57,9 +57,14 @@ class DynamoCircuits:
         item = self._dynamodb.get_item(TableName=self._table, Key=pack(_KEY)).get("Item")
         found = unpack(item) if item else {}
         circuits = {
-            name: Circuit(found.get(f"{name}_failures", 0), found.get(f"{name}_opened_until", 0)) for name in providers
+            name: Circuit(found.get(f"{name}_failures", 0), found.get(f"{name}_opened_until", 0))
+            for name in providers
         }
-        return {name: circuit for name, circuit in circuits.items() if circuit.opened_until <= self._now()}
+        return {
+            name: circuit
+            for name, circuit in circuits.items()
+            if circuit.opened_until <= self._now()
+        }
 
     def enter(self, provider: str, circuit: Circuit) -> bool:
         if not circuit.opened_until:
@@ -84,14 +89,23 @@ class DynamoCircuits:
 
     def failed(self, provider: str) -> None:
         counted = self._update(
-            "ADD #failures :one", {"#failures": f"{provider}_failures"}, {":one": 1}, ReturnValues="UPDATED_NEW"
+            "ADD #failures :one",
+            {"#failures": f"{provider}_failures"},
+            {":one": 1},
+            ReturnValues="UPDATED_NEW",
         )
         if unpack(counted["Attributes"])[f"{provider}_failures"] >= THRESHOLD:
             until = self._now() + OPEN_TIME * 1000
-            self._update("SET #until = :until", {"#until": f"{provider}_opened_until"}, {":until": until})
+            self._update(
+                "SET #until = :until", {"#until": f"{provider}_opened_until"}, {":until": until}
+            )
 
     def _update(
-        self, expression: str, names: Mapping[str, str], values: Mapping[str, Any] | None = None, **more: Any
+        self,
+        expression: str,
+        names: Mapping[str, str],
+        values: Mapping[str, Any] | None = None,
+        **more: Any,
     ) -> Any:
         if values:
             more["ExpressionAttributeValues"] = pack(values)

@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 from msgspec import Struct, convert, structs, to_builtins
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
-from lambdas.common.dynamodb import condition_failed, pack, unpack
+from lambdas.common.storage.dynamodb import condition_failed, pack, unpack
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -23,7 +23,15 @@ SIZE_LIMIT = 256 * 1024
 """Messages, and bytes of their texts, that are kept; the oldest go first. DynamoDB's limit for an item is 400 KB, and the longest
 question, context and answer together take 230 KB."""
 
-_SUMMARY = ("conversation_id", "title", "message_count", "created_at", "updated_at", "version", "expires_at")
+_SUMMARY = (
+    "conversation_id",
+    "title",
+    "message_count",
+    "created_at",
+    "updated_at",
+    "version",
+    "expires_at",
+)
 
 
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -69,7 +77,9 @@ class ConversationStore(Protocol):
     def save(self, user_id: str, conversation: Conversation) -> bool:
         """Stores its new version; tells whether it did, which is not when it was changed or deleted since it was read."""
 
-    def page(self, user_id: str, limit: int, before: str | None) -> tuple[list[Summary], str | None]:
+    def page(
+        self, user_id: str, limit: int, before: str | None
+    ) -> tuple[list[Summary], str | None]:
         """The user's conversations, the newest first, from the one after `before` on; and where the next page starts."""
 
     def delete(self, user_id: str, conversation_id: str) -> bool:
@@ -105,7 +115,9 @@ class DynamoConversations:
             }
         return self._conditionally(self._dynamodb.put_item, Item=item, **condition)
 
-    def page(self, user_id: str, limit: int, before: str | None) -> tuple[list[Summary], str | None]:
+    def page(
+        self, user_id: str, limit: int, before: str | None
+    ) -> tuple[list[Summary], str | None]:
         names = {f"#{name}": name for name in _SUMMARY}
         arguments: dict[str, Any] = {}
         if before is not None:
@@ -148,7 +160,9 @@ class DynamoConversations:
         return True
 
 
-def with_messages(conversation: Conversation, added: tuple[Message, ...], now: str, expires_at: int) -> Conversation:
+def with_messages(
+    conversation: Conversation, added: tuple[Message, ...], now: str, expires_at: int
+) -> Conversation:
     """The conversation's next version: with these messages, and without the oldest where it would grow beyond the limits."""
     messages = [*conversation.messages, *added]
     size = sum(message.size for message in messages)

@@ -6,7 +6,15 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
-from lambdas.ai.providers import Completion, Failure, Prompt, ProviderError, Shape, TokenCount, completion
+from lambdas.ai.providers import (
+    Completion,
+    Failure,
+    Prompt,
+    ProviderError,
+    Shape,
+    TokenCount,
+    completion,
+)
 from lambdas.ai.transport import Reply, check, post_json
 
 HARM_CATEGORIES = (
@@ -110,14 +118,18 @@ class Gemini:
             raise ProviderError(Failure.MALFORMED)
         candidate = response.candidates[0]
         if candidate.finish_reason not in _COMPLETE:
-            raise ProviderError(Failure.REFUSED if candidate.finish_reason in _REFUSED else Failure.MALFORMED)
+            raise ProviderError(
+                Failure.REFUSED if candidate.finish_reason in _REFUSED else Failure.MALFORMED
+            )
         text = "".join(part.text for part in candidate.content.parts if not part.thought)
         usage = response.usage_metadata
         return completion(
             prompt,
             text,
             response.model_version or self._model,
-            (usage.prompt_token_count, usage.candidates_token_count + usage.thoughts_token_count) if usage else None,
+            (usage.prompt_token_count, usage.candidates_token_count + usage.thoughts_token_count)
+            if usage
+            else None,
         )
 
 

@@ -19,17 +19,17 @@ from lambdas.ai.models import (
 from lambdas.ai.openai import OpenAi
 from lambdas.ai.quota import DynamoQuota
 from lambdas.ai.routes import ROUTES
-from lambdas.common.access import Authenticator, from_authorizer
 from lambdas.common.clients import Clients
-from lambdas.common.http import Request, Response
-from lambdas.common.keys import KeyRing, ParameterKeySource
 from lambdas.common.logs import create_logger
-from lambdas.common.pagination import Cursors, PageQuery
-from lambdas.common.router import Operation, Router
-from lambdas.common.service import entry_point
-from lambdas.common.sessions import SessionReader
 from lambdas.common.settings import Settings, read
-from lambdas.common.validation import validate
+from lambdas.common.signing.keys import KeyRing, ParameterKeySource
+from lambdas.common.web.access import Authenticator, from_authorizer
+from lambdas.common.web.http import Request, Response
+from lambdas.common.web.pagination import Cursors, PageQuery
+from lambdas.common.web.router import Operation, Router
+from lambdas.common.web.service import entry_point
+from lambdas.common.web.sessions import SessionReader
+from lambdas.common.web.validation import validate
 
 
 class AiSettings(Settings, frozen=True, kw_only=True):
@@ -72,16 +72,22 @@ class AiApi:
     def ask(self, request: Request) -> Response:
         body = validate(Ask, request.json)
         return Response(
-            body=self._service.ask(request.caller.user_id, body.question, body.context, body.conversation_id)
+            body=self._service.ask(
+                request.caller.user_id, body.question, body.context, body.conversation_id
+            )
         )
 
     def summarize(self, request: Request) -> Response:
         body = validate(Summarize, request.json)
-        return Response(body=self._service.summarize(request.caller.user_id, body.text, body.max_sentences))
+        return Response(
+            body=self._service.summarize(request.caller.user_id, body.text, body.max_sentences)
+        )
 
     def translate(self, request: Request) -> Response:
         body = validate(Translate, request.json)
-        return Response(body=self._service.translate(request.caller.user_id, body.text, body.target_language))
+        return Response(
+            body=self._service.translate(request.caller.user_id, body.text, body.target_language)
+        )
 
     def moderate(self, request: Request) -> Response:
         body = validate(Moderate, request.json)
@@ -91,16 +97,22 @@ class AiApi:
         query = validate(PageQuery, request.query, from_text=True)
         user_id = request.caller.user_id
         scope = f"ai-conversations {user_id}"
-        found, following = self._service.conversations(user_id, query.limit, self._cursors.position(query, scope))
+        found, following = self._service.conversations(
+            user_id, query.limit, self._cursors.position(query, scope)
+        )
         items = [ConversationSummaryView.of(summary) for summary in found]
         return Response(body=self._cursors.page(items, query, scope, following))
 
     def get_conversation(self, request: Request) -> Response:
-        found = self._service.conversation(request.caller.user_id, request.path_parameters["conversationId"])
+        found = self._service.conversation(
+            request.caller.user_id, request.path_parameters["conversationId"]
+        )
         return Response(body=ConversationView.of(found))
 
     def delete_conversation(self, request: Request) -> Response:
-        self._service.delete_conversation(request.caller.user_id, request.path_parameters["conversationId"])
+        self._service.delete_conversation(
+            request.caller.user_id, request.path_parameters["conversationId"]
+        )
         return Response.no_content()
 
 
@@ -113,7 +125,10 @@ def build(environ: Mapping[str, str]) -> Router:
         Gemini(settings.gemini_base_url, settings.gemini_model, settings.gemini_thinking_level),
         OpenAi(settings.openai_base_url, settings.openai_model, settings.openai_reasoning_effort),
     )
-    parameters = {"gemini": settings.gemini_api_key_parameter, "openai": settings.openai_api_key_parameter}
+    parameters = {
+        "gemini": settings.gemini_api_key_parameter,
+        "openai": settings.openai_api_key_parameter,
+    }
     circuits = DynamoCircuits(clients.dynamodb, settings.dynamodb_table_usage)
     service = AiService(
         models=Chain(providers, ApiKeys(clients.ssm, parameters), circuits, logger),

@@ -79,7 +79,9 @@ class AiService:
         self._clock = clock
         self._timer = timer
 
-    def ask(self, user_id: str, question: str, context: str | None, conversation_id: str | None) -> AnswerView:
+    def ask(
+        self, user_id: str, question: str, context: str | None, conversation_id: str | None
+    ) -> AnswerView:
         started = self._timer()
         conversation = self._conversation(user_id, question, conversation_id)
         prompt = tasks.ask(_history(conversation.messages), question, context)
@@ -87,7 +89,9 @@ class AiService:
         def keep(answer: Answer[str]) -> None:
             self._keep(user_id, conversation, question, context, answer.value)
 
-        answer = self._answer(user_id, prompt, tasks.read_text, field="question", started=started, keep=keep)
+        answer = self._answer(
+            user_id, prompt, tasks.read_text, field="question", started=started, keep=keep
+        )
         return AnswerView(
             answer=answer.value,
             conversation_id=conversation.conversation_id,
@@ -100,7 +104,11 @@ class AiService:
     def summarize(self, user_id: str, text: str, max_sentences: int) -> SummaryView:
         started = self._timer()
         answer = self._answer(
-            user_id, tasks.summarize(text, max_sentences), tasks.read_text, field="text", started=started
+            user_id,
+            tasks.summarize(text, max_sentences),
+            tasks.read_text,
+            field="text",
+            started=started,
         )
         return SummaryView(
             summary=answer.value,
@@ -113,7 +121,9 @@ class AiService:
     def translate(self, user_id: str, text: str, target_language: str) -> TranslationView:
         started = self._timer()
         prompt = tasks.translate(text, target_language)
-        answer = self._answer(user_id, prompt, tasks.read_translation, field="text", started=started)
+        answer = self._answer(
+            user_id, prompt, tasks.read_translation, field="text", started=started
+        )
         return TranslationView(
             translation=answer.value.translation,
             source_language=answer.value.source_language,
@@ -126,15 +136,21 @@ class AiService:
 
     def moderate(self, user_id: str, text: str) -> ModerationView:
         started = self._timer()
-        verdict = self._answer(user_id, tasks.moderate(text), tasks.read_verdict, field="text", started=started).value
+        verdict = self._answer(
+            user_id, tasks.moderate(text), tasks.read_verdict, field="text", started=started
+        ).value
         return ModerationView(flagged=verdict.flagged, categories=verdict.categories)
 
-    def conversations(self, user_id: str, limit: int, before: str | None) -> tuple[list[Summary], str | None]:
+    def conversations(
+        self, user_id: str, limit: int, before: str | None
+    ) -> tuple[list[Summary], str | None]:
         """The user's conversations, the newest first, and where the next page starts."""
         return self._conversations.page(user_id, limit, before)
 
     def conversation(self, user_id: str, conversation_id: str) -> Conversation:
-        found = self._conversations.find(user_id, conversation_id) if _is_id(conversation_id) else None
+        found = (
+            self._conversations.find(user_id, conversation_id) if _is_id(conversation_id) else None
+        )
         if found is None:
             raise _no_conversation()
         return found
@@ -143,7 +159,9 @@ class AiService:
         if not (_is_id(conversation_id) and self._conversations.delete(user_id, conversation_id)):
             raise _no_conversation()
 
-    def _conversation(self, user_id: str, question: str, conversation_id: str | None) -> Conversation:
+    def _conversation(
+        self, user_id: str, question: str, conversation_id: str | None
+    ) -> Conversation:
         """The conversation to go on with, or one that is about to begin."""
         if conversation_id is not None:
             return self.conversation(user_id, conversation_id)
@@ -159,7 +177,14 @@ class AiService:
             messages=(),
         )
 
-    def _keep(self, user_id: str, conversation: Conversation, question: str, context: str | None, answer: str) -> None:
+    def _keep(
+        self,
+        user_id: str,
+        conversation: Conversation,
+        question: str,
+        context: str | None,
+        answer: str,
+    ) -> None:
         """Adds a question and its answer, after what other requests have added meanwhile."""
         now = timestamp(self._clock())
         messages = (
@@ -206,7 +231,9 @@ class AiService:
         except NoAnswerError as error:
             raise _refused(field) if error.refused else _unavailable() from None
         try:
-            self._quota.settle(reservation, answer.completion.input_tokens, answer.completion.output_tokens)
+            self._quota.settle(
+                reservation, answer.completion.input_tokens, answer.completion.output_tokens
+            )
         except (ClientError, BotoCoreError):
             # The answer is there and kept. What was set aside is given back once its time is over.
             self._logger.exception("usage not settled")
@@ -234,7 +261,11 @@ def _history(messages: tuple[Message, ...]) -> tuple[Turn, ...]:
         size += message.size
         if size > tasks.HISTORY_SIZE:
             break
-        turn = tasks.question_turn(message.content, message.context) if message.role == "user" else None
+        turn = (
+            tasks.question_turn(message.content, message.context)
+            if message.role == "user"
+            else None
+        )
         turns.insert(0, turn or Turn("assistant", message.content))
     while turns and turns[0].role != "user":
         turns.pop(0)
@@ -242,7 +273,9 @@ def _history(messages: tuple[Message, ...]) -> tuple[Turn, ...]:
 
 
 def _usage(answer: Answer[T]) -> Usage:
-    return Usage(input_tokens=answer.completion.input_tokens, output_tokens=answer.completion.output_tokens)
+    return Usage(
+        input_tokens=answer.completion.input_tokens, output_tokens=answer.completion.output_tokens
+    )
 
 
 def _no_conversation() -> Problem:

@@ -6,17 +6,27 @@ from msgspec import Meta, Struct
 
 from lambdas.ai.conversations import Conversation, Summary
 from lambdas.common.clock import timestamp
-from lambdas.common.validation import Body
+from lambdas.common.web.validation import Body
 
 Question = Annotated[
     str,
-    Meta(max_length=4000, pattern=r"\S", description="must have 1 to 4000 characters, not only white space"),
+    Meta(
+        max_length=4000,
+        pattern=r"\S",
+        description="must have 1 to 4000 characters, not only white space",
+    ),
 ]
 Text = Annotated[
     str,
-    Meta(max_length=20000, pattern=r"\S", description="must have 1 to 20000 characters, not only white space"),
+    Meta(
+        max_length=20000,
+        pattern=r"\S",
+        description="must have 1 to 20000 characters, not only white space",
+    ),
 ]
-ConversationId = Annotated[str, Meta(max_length=100, description="must be the id of a conversation")]
+ConversationId = Annotated[
+    str, Meta(max_length=100, description="must be the id of a conversation")
+]
 Language = Annotated[
     str,
     Meta(

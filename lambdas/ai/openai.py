@@ -50,7 +50,9 @@ class OpenAi:
         self._reasoning_effort = reasoning_effort
 
     def complete(self, prompt: Prompt, key: str, timeout: float) -> Completion:
-        reply = post_json(self._url, self._document(prompt), {"Authorization": f"Bearer {key}"}, timeout)
+        reply = post_json(
+            self._url, self._document(prompt), {"Authorization": f"Bearer {key}"}, timeout
+        )
         check(reply)
         return self._read(reply, prompt)
 

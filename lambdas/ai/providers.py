@@ -53,7 +53,11 @@ class Prompt(Struct, frozen=True, kw_only=True):
         """Tokens that the call cannot exceed: a token is at least one byte of the text, in every tokenizer both providers use."""
         schema = msgspec.json.encode(self.shape.schema) if self.shape else b""
         texts = (self.instruction, *(turn.text for turn in self.turns))
-        return sum(len(text.encode()) + TURN_OVERHEAD for text in texts) + len(schema) + self.output_limit
+        return (
+            sum(len(text.encode()) + TURN_OVERHEAD for text in texts)
+            + len(schema)
+            + self.output_limit
+        )
 
 
 class Completion(Struct, frozen=True, kw_only=True):
@@ -119,7 +123,9 @@ def completion(prompt: Prompt, text: str, model: str, usage: tuple[int, int] | N
         raise ProviderError(Failure.MALFORMED)
     if usage is None:
         usage = -(-(prompt.token_bound() - prompt.output_limit) // 4), -(-size // 4)
-    return Completion(text=text, model=model[:MODEL_LENGTH], input_tokens=usage[0], output_tokens=usage[1])
+    return Completion(
+        text=text, model=model[:MODEL_LENGTH], input_tokens=usage[0], output_tokens=usage[1]
+    )
 
 
 class Provider(Protocol):

@@ -9,8 +9,8 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id
-from lambdas.common.dynamodb import condition_failed, pack, unpack
 from lambdas.common.problems import Problem
+from lambdas.common.storage.dynamodb import condition_failed, pack, unpack
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -53,7 +53,9 @@ class DynamoQuota:
     attribute of its own until it is settled, so that those of crashed calls can be told and given back.
     """
 
-    def __init__(self, dynamodb: "DynamoDBClient", table: str, daily: int, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, dynamodb: "DynamoDBClient", table: str, daily: int, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         """`daily` is the quota in tokens."""
         self._dynamodb = dynamodb
         self._table = table
@@ -61,7 +63,9 @@ class DynamoQuota:
         self._clock = clock
 
     def reserve(self, user_id: str, tokens: int) -> Reservation:
-        reservation = Reservation(user_id, self._today().date().isoformat(), _LEASE_PREFIX + new_id(), tokens)
+        reservation = Reservation(
+            user_id, self._today().date().isoformat(), _LEASE_PREFIX + new_id(), tokens
+        )
         if self._add(reservation):
             return reservation
         day = self._read(reservation)
@@ -96,7 +100,11 @@ class DynamoQuota:
         )
 
     def _end(
-        self, reservation: Reservation, change: int, counters: str = "", values: dict[str, int] | None = None
+        self,
+        reservation: Reservation,
+        change: int,
+        counters: str = "",
+        values: dict[str, int] | None = None,
     ) -> None:
         """Ends a reservation unless that has been done, by us or by who found it left over."""
         self._conditionally(
@@ -107,7 +115,9 @@ class DynamoQuota:
         )
 
     def _read(self, reservation: Reservation) -> dict[str, Any]:
-        item = self._dynamodb.get_item(TableName=self._table, Key=_key(reservation), ConsistentRead=True).get("Item")
+        item = self._dynamodb.get_item(
+            TableName=self._table, Key=_key(reservation), ConsistentRead=True
+        ).get("Item")
         return unpack(item) if item else {}
 
     def _reclaim(self, reservation: Reservation, day: dict[str, Any]) -> bool:
@@ -136,9 +146,13 @@ class DynamoQuota:
 
     def _today(self) -> datetime:
         """The UTC day's first moment."""
-        return datetime.fromtimestamp(self._clock(), UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return datetime.fromtimestamp(self._clock(), UTC).replace(
+            hour=0, minute=0, second=0, microsecond=0
+        )
 
-    def _conditionally(self, reservation: Reservation, expression: str, condition: str, values: dict[str, Any]) -> bool:
+    def _conditionally(
+        self, reservation: Reservation, expression: str, condition: str, values: dict[str, Any]
+    ) -> bool:
         try:
             self._update(
                 reservation,
@@ -153,7 +167,9 @@ class DynamoQuota:
             raise
         return True
 
-    def _update(self, reservation: Reservation, expression: str, values: dict[str, Any], **more: Any) -> None:
+    def _update(
+        self, reservation: Reservation, expression: str, values: dict[str, Any], **more: Any
+    ) -> None:
         self._dynamodb.update_item(
             TableName=self._table,
             Key=_key(reservation),

@@ -61,10 +61,15 @@ def _object(**properties: Any) -> dict[str, Any]:
     }
 
 
-_TRANSLATION = Shape("translation", _object(translation={"type": "string"}, sourceLanguage={"type": "string"}))
+_TRANSLATION = Shape(
+    "translation", _object(translation={"type": "string"}, sourceLanguage={"type": "string"})
+)
 _VERDICT = Shape(
     "moderation",
-    _object(flagged={"type": "boolean"}, categories=_object(**{name: {"type": "boolean"} for name in CATEGORIES})),
+    _object(
+        flagged={"type": "boolean"},
+        categories=_object(**{name: {"type": "boolean"} for name in CATEGORIES}),
+    ),
 )
 
 
@@ -84,12 +89,18 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 def ask(history: tuple[Turn, ...], question: str, context: str | None) -> Prompt:
     """A question, after what was said before."""
-    return Prompt(instruction=_ASK, turns=(*history, question_turn(question, context)), output_limit=ASK_OUTPUT)
+    return Prompt(
+        instruction=_ASK,
+        turns=(*history, question_turn(question, context)),
+        output_limit=ASK_OUTPUT,
+    )
 
 
 def question_turn(question: str, context: str | None) -> Turn:
     """A question as a message: itself, or with its context apart from it."""
-    return Turn("user", question) if context is None else _material(context=context, question=question)
+    return (
+        Turn("user", question) if context is None else _material(context=context, question=question)
+    )
 
 
 def summarize(text: str, max_sentences: int) -> Prompt:
@@ -105,7 +116,13 @@ def translate(text: str, target_language: str) -> Prompt:
 
 def moderate(text: str) -> Prompt:
     turn = _material(text=text)
-    return Prompt(instruction=_MODERATE, turns=(turn,), output_limit=MODERATION_OUTPUT, shape=_VERDICT, unfiltered=True)
+    return Prompt(
+        instruction=_MODERATE,
+        turns=(turn,),
+        output_limit=MODERATION_OUTPUT,
+        shape=_VERDICT,
+        unfiltered=True,
+    )
 
 
 def read_text(text: str) -> str:

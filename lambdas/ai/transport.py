@@ -60,10 +60,16 @@ class _Exchange:
         self.failure = Failure.BROKEN_OFF
         parts = urlsplit(url)
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        self._connection = kind(parts.hostname or "", parts.port, timeout=min(timeout, CONNECT_TIMEOUT))
+        self._connection = kind(
+            parts.hostname or "", parts.port, timeout=min(timeout, CONNECT_TIMEOUT)
+        )
         self._path = parts.path
         self._content = content
-        self._headers = {**headers, "Content-Type": "application/json", "Accept": "application/json"}
+        self._headers = {
+            **headers,
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+        }
         self._timeout = timeout
         self._abandoned = threading.Event()
 

@@ -15,23 +15,23 @@ from lambdas.auth.models import (
     Register,
     ResetPassword,
 )
+from lambdas.auth.rate_limit import RateLimiter
 from lambdas.auth.refresh_tokens import RefreshTokens
 from lambdas.auth.routes import ROUTES
 from lambdas.auth.sessions import DynamoSessionStore
-from lambdas.common.access import Authenticator
 from lambdas.common.clients import Clients
-from lambdas.common.events import EventPublisher
-from lambdas.common.http import Request, Response
-from lambdas.common.keys import KeyRing, ParameterKeySource
 from lambdas.common.logs import create_logger
-from lambdas.common.profiles import ProfileReader
-from lambdas.common.rate_limit import RateLimiter
-from lambdas.common.router import Operation, Router
-from lambdas.common.service import entry_point
-from lambdas.common.sessions import SessionReader
+from lambdas.common.messaging.events import EventPublisher
+from lambdas.common.people.profiles import ProfileReader
 from lambdas.common.settings import Settings, read
-from lambdas.common.tokens import TokenIssuer, TokenVerifier
-from lambdas.common.validation import validate
+from lambdas.common.signing.keys import KeyRing, ParameterKeySource
+from lambdas.common.signing.tokens import TokenIssuer, TokenVerifier
+from lambdas.common.web.access import Authenticator
+from lambdas.common.web.http import Request, Response
+from lambdas.common.web.router import Operation, Router
+from lambdas.common.web.service import entry_point
+from lambdas.common.web.sessions import SessionReader
+from lambdas.common.web.validation import validate
 
 
 class AuthSettings(Settings, frozen=True, kw_only=True):
@@ -69,8 +69,15 @@ class AuthApi:
 
     def register(self, request: Request) -> Response:
         body = validate(Register, request.json)
-        user = self._service.register(body.email, body.password, body.display_name, address=request.source_ip)
-        answer = {"userId": user.user_id, "email": user.email, "displayName": user.display_name, "emailVerified": False}
+        user = self._service.register(
+            body.email, body.password, body.display_name, address=request.source_ip
+        )
+        answer = {
+            "userId": user.user_id,
+            "email": user.email,
+            "displayName": user.display_name,
+            "emailVerified": False,
+        }
         return Response.created(answer)
 
     def confirm(self, request: Request) -> Response:
@@ -86,7 +93,9 @@ class AuthApi:
     def login(self, request: Request) -> Response:
         body = validate(Login, request.json)
         device = body.device_info or request.first_header("User-Agent")[:200] or None
-        return Response(body=self._service.login(body.email, body.password, device, address=request.source_ip))
+        return Response(
+            body=self._service.login(body.email, body.password, device, address=request.source_ip)
+        )
 
     def anonymous(self, request: Request) -> Response:
         validate(Nothing, request.json)
@@ -123,7 +132,9 @@ class AuthApi:
 
     def reset_password(self, request: Request) -> Response:
         body = validate(ResetPassword, request.json)
-        self._service.reset_password(body.email, body.code, body.new_password, address=request.source_ip)
+        self._service.reset_password(
+            body.email, body.code, body.new_password, address=request.source_ip
+        )
         return Response.no_content()
 
 
@@ -134,12 +145,18 @@ def build(environ: Mapping[str, str]) -> Router:
     logger = create_logger(settings)
     keys = KeyRing(ParameterKeySource(clients.ssm, settings.jwt_secret_parameter))
     service = AuthService(
-        identity=CognitoIdentity(clients.cognito, settings.cognito_user_pool_id, settings.cognito_client_id, logger),
+        identity=CognitoIdentity(
+            clients.cognito, settings.cognito_user_pool_id, settings.cognito_client_id, logger
+        ),
         profiles=ProfileReader(clients.dynamodb, settings.dynamodb_table_profiles),
         sessions=DynamoSessionStore(clients.dynamodb, settings.dynamodb_table_sessions),
         access_tokens=TokenIssuer(keys),
         refresh_tokens=RefreshTokens(keys),
-        limiter=RateLimiter(clients.dynamodb, settings.dynamodb_table_rate_limits, enabled=settings.rate_limit_enabled),
+        limiter=RateLimiter(
+            clients.dynamodb,
+            settings.dynamodb_table_rate_limits,
+            enabled=settings.rate_limit_enabled,
+        ),
         events=EventPublisher(lambda: clients.events, settings.event_bus_name, "auth", logger),
         logger=logger,
     )

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 from botocore.exceptions import ClientError
 
 from lambdas.auth.models import POLICY, User
-from lambdas.common.caller import ADMIN, MODERATOR, USER
 from lambdas.common.logs import Logger
 from lambdas.common.problems import FieldError, Problem
+from lambdas.common.web.caller import ADMIN, MODERATOR, USER
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
@@ -55,7 +55,11 @@ class CognitoIdentity:
     """The directory as a Cognito user pool whose users sign in by email; a user's id is the `sub` attribute."""
 
     def __init__(
-        self, cognito: "CognitoIdentityProviderClient", user_pool_id: str, client_id: str, logger: Logger
+        self,
+        cognito: "CognitoIdentityProviderClient",
+        user_pool_id: str,
+        client_id: str,
+        logger: Logger,
     ) -> None:
         self._cognito = cognito
         self._logger = logger
@@ -64,16 +68,23 @@ class CognitoIdentity:
 
     def sign_up(self, email: str, password: str, display_name: str) -> str:
         with _translated(
-            UsernameExistsException=Problem.conflict("This email address is registered already.", "email_taken"),
+            UsernameExistsException=Problem.conflict(
+                "This email address is registered already.", "email_taken"
+            ),
             InvalidPasswordException=_refused("password"),
-            InvalidParameterException=Problem.invalid([FieldError("email", "is not accepted as an email address")]),
+            InvalidParameterException=Problem.invalid(
+                [FieldError("email", "is not accepted as an email address")]
+            ),
         ):
             try:
                 answer = self._cognito.sign_up(
                     ClientId=self._client,
                     Username=email,
                     Password=password,
-                    UserAttributes=[{"Name": "email", "Value": email}, {"Name": "name", "Value": display_name}],
+                    UserAttributes=[
+                        {"Name": "email", "Value": email},
+                        {"Name": "name", "Value": display_name},
+                    ],
                 )
             except self._cognito.exceptions.CodeDeliveryFailureException:
                 # The user exists all the same, and can have the code mailed again.
@@ -93,18 +104,24 @@ class CognitoIdentity:
             InvalidParameterException=wrong,
             **dict.fromkeys(_PER_USER_LIMITS, wrong),
         ):
-            self._cognito.confirm_sign_up(ClientId=self._client, Username=email, ConfirmationCode=code)
+            self._cognito.confirm_sign_up(
+                ClientId=self._client, Username=email, ConfirmationCode=code
+            )
 
     def resend_confirmation(self, email: str) -> None:
         with self._unrevealed("resend_confirmation_code"):
             self._cognito.resend_confirmation_code(ClientId=self._client, Username=email)
 
     def authenticate(self, email: str, password: str) -> User:
-        wrong = Problem.unauthorized("The email address or the password is wrong.", "invalid_credentials")
+        wrong = Problem.unauthorized(
+            "The email address or the password is wrong.", "invalid_credentials"
+        )
         with _translated(
             NotAuthorizedException=wrong,
             UserNotFoundException=wrong,
-            UserNotConfirmedException=Problem.forbidden("Confirm the email address first.", "email_not_verified"),
+            UserNotConfirmedException=Problem.forbidden(
+                "Confirm the email address first.", "email_not_verified"
+            ),
         ):
             self._sign_in(email, password)
         user = self._get(email)
@@ -117,9 +134,13 @@ class CognitoIdentity:
 
     def change_password(self, user_id: str, current: str, new: str) -> None:
         wrong = Problem.invalid([FieldError("currentPassword", "is not the current password")])
-        with _translated(NotAuthorizedException=wrong, InvalidPasswordException=_refused("newPassword")):
+        with _translated(
+            NotAuthorizedException=wrong, InvalidPasswordException=_refused("newPassword")
+        ):
             token = self._sign_in(user_id, current)
-            self._cognito.change_password(AccessToken=token, PreviousPassword=current, ProposedPassword=new)
+            self._cognito.change_password(
+                AccessToken=token, PreviousPassword=current, ProposedPassword=new
+            )
 
     def send_reset_code(self, email: str) -> None:
         with self._unrevealed("forgot_password"):
@@ -144,7 +165,9 @@ class CognitoIdentity:
 
     def _sign_in(self, username: str, password: str) -> str:
         """An access token of Cognito's own, which never leaves this module."""
-        reset = Problem.forbidden("Set a new password with forgot-password first.", "password_reset_required")
+        reset = Problem.forbidden(
+            "Set a new password with forgot-password first.", "password_reset_required"
+        )
         with _translated(PasswordResetRequiredException=reset):
             answer = self._cognito.admin_initiate_auth(
                 UserPoolId=self._pool,
@@ -152,14 +175,18 @@ class CognitoIdentity:
                 AuthFlow="ADMIN_USER_PASSWORD_AUTH",
                 AuthParameters={"USERNAME": username, "PASSWORD": password},
             )
-        if "AuthenticationResult" not in answer:  # a challenge: an administrator has set a temporary password
+        if (
+            "AuthenticationResult" not in answer
+        ):  # a challenge: an administrator has set a temporary password
             raise reset
         return answer["AuthenticationResult"]["AccessToken"]
 
     def _get(self, username: str) -> User | None:
         try:
             user = self._cognito.admin_get_user(UserPoolId=self._pool, Username=username)
-            groups = self._cognito.admin_list_groups_for_user(UserPoolId=self._pool, Username=username)["Groups"]
+            groups = self._cognito.admin_list_groups_for_user(
+                UserPoolId=self._pool, Username=username
+            )["Groups"]
         except self._cognito.exceptions.UserNotFoundException:
             return None
         if not user["Enabled"]:

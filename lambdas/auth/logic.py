@@ -11,16 +11,16 @@ from msgspec import structs
 
 from lambdas.auth.identity import Identity
 from lambdas.auth.models import Anonymous, SessionView, SignedIn, TokenPair, User
+from lambdas.auth.rate_limit import Limit, Reservation
 from lambdas.auth.refresh_tokens import RefreshToken, RefreshTokens
 from lambdas.auth.sessions import Session, SessionStore
-from lambdas.common.caller import CAPABILITIES, Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id, timestamp
 from lambdas.common.logs import Logger
-from lambdas.common.names import anonymous_name
+from lambdas.common.people.names import anonymous_name
+from lambdas.common.people.profiles import KnownProfile
 from lambdas.common.problems import Problem
-from lambdas.common.profiles import KnownProfile
-from lambdas.common.rate_limit import Limit, Reservation
-from lambdas.common.tokens import TokenIssuer
+from lambdas.common.signing.tokens import TokenIssuer
+from lambdas.common.web.caller import CAPABILITIES, Caller
 
 ACCESS_LIFETIME = 15 * 60
 ANONYMOUS_LIFETIME = 60 * 60
@@ -96,7 +96,11 @@ class AuthService:
         self._limiter.reserve(REGISTER, address)
         email = email.lower()
         user_id = self._identity.sign_up(email, password, display_name)
-        self._events.publish("UserRegistered", actor_id=user_id, data={"userId": user_id, "displayName": display_name})
+        self._events.publish(
+            "UserRegistered",
+            actor_id=user_id,
+            data={"userId": user_id, "displayName": display_name},
+        )
         return User(user_id=user_id, email=email, display_name=display_name, roles=())
 
     def confirm(self, email: str, code: str, *, address: str) -> None:
@@ -108,7 +112,9 @@ class AuthService:
         self._limiter.reserve(RESEND_CONFIRMATION, address)
         self._identity.resend_confirmation(email.lower())
 
-    def login(self, email: str, password: str, device: str | dict[str, str] | None, *, address: str) -> SignedIn:
+    def login(
+        self, email: str, password: str, device: str | dict[str, str] | None, *, address: str
+    ) -> SignedIn:
         email = email.lower()
         with self._failures_limited(LOGIN, address, email, counted=HTTPStatus.UNAUTHORIZED):
             user = self._identity.authenticate(email, password)
@@ -132,7 +138,9 @@ class AuthService:
         )
         self._sessions.add(session)
         self._events.publish(
-            "UserLoggedIn", actor_id=user.user_id, data={"userId": user.user_id, "sessionId": session_id}
+            "UserLoggedIn",
+            actor_id=user.user_id,
+            data={"userId": user.user_id, "sessionId": session_id},
         )
         pair = self._pair(user, refresh_token)
         return SignedIn(**structs.asdict(pair), user=user)
@@ -183,12 +191,18 @@ class AuthService:
         # By its key as well: the index may not show a session that is milliseconds old.
         self._sessions.revoke(caller.session_id, caller.user_id)
         if not caller.is_anonymous:
-            data = {"userId": caller.user_id, "sessionId": caller.session_id, "allDevices": all_devices}
+            data = {
+                "userId": caller.user_id,
+                "sessionId": caller.session_id,
+                "allDevices": all_devices,
+            }
             self._events.publish("UserLoggedOut", actor_id=caller.user_id, data=data)
 
     def sessions(self, caller: Caller) -> list[SessionView]:
         """The caller's sessions, the last used first."""
-        found = sorted(self._sessions.of_user(caller.user_id), key=lambda s: s.last_used_at, reverse=True)
+        found = sorted(
+            self._sessions.of_user(caller.user_id), key=lambda s: s.last_used_at, reverse=True
+        )
         return [
             SessionView(
                 session_id=session.session_id,
@@ -219,7 +233,9 @@ class AuthService:
         self._identity.change_password(caller.user_id, current, new)
         self._limiter.release(attempt)
         self._sessions.revoke_all(caller.user_id, keep=caller.session_id)
-        self._events.publish("PasswordChanged", actor_id=caller.user_id, data={"userId": caller.user_id})
+        self._events.publish(
+            "PasswordChanged", actor_id=caller.user_id, data={"userId": caller.user_id}
+        )
 
     def forgot_password(self, email: str, *, address: str) -> None:
         self._limiter.reserve(FORGOT_PASSWORD, address)
@@ -231,7 +247,9 @@ class AuthService:
             user = self._identity.reset_password(email, code, new)
         if user is not None:
             self._sessions.revoke_all(user.user_id)
-            self._events.publish("PasswordChanged", actor_id=user.user_id, data={"userId": user.user_id})
+            self._events.publish(
+                "PasswordChanged", actor_id=user.user_id, data={"userId": user.user_id}
+            )
 
     @contextmanager
     def _failures_limited(self, limit: Limit, *subject: str, counted: HTTPStatus) -> Iterator[None]:
@@ -274,7 +292,9 @@ class AuthService:
             self._sessions.revoke(session.session_id, session.user_id)
             detail = "This refresh token was used before; for safety its session has been ended. Sign in again."
             raise Problem.unauthorized(detail, "refresh_token_reused")
-        current = self._refresh_tokens.derive(session.session_id, session.generation, session.refresh_kid)
+        current = self._refresh_tokens.derive(
+            session.session_id, session.generation, session.refresh_kid
+        )
         if current is None:
             raise _invalid_refresh_token()
         return self._pair(self._user_of(session), current)
@@ -307,8 +327,12 @@ class AuthService:
             roles=frozenset(user.roles),
             capabilities=frozenset(),
         )
-        return TokenPair(access_token=access_token, refresh_token=refresh_token.text, expires_in=ACCESS_LIFETIME)
+        return TokenPair(
+            access_token=access_token, refresh_token=refresh_token.text, expires_in=ACCESS_LIFETIME
+        )
 
 
 def _invalid_refresh_token() -> Problem:
-    return Problem.unauthorized("The refresh token is not valid. Sign in again.", "invalid_refresh_token")
+    return Problem.unauthorized(
+        "The refresh token is not valid. Sign in again.", "invalid_refresh_token"
+    )

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from lambdas.common.validation import Body, DisplayName, Email
+from lambdas.common.web.validation import Body, DisplayName, Email
 
 POLICY = (  # what Cognito is told to enforce, in words
     "must have 8 to 256 characters, with an upper case letter, a lower case letter, a digit and a symbol, "
@@ -13,12 +13,22 @@ POLICY = (  # what Cognito is told to enforce, in words
 # The symbols are the ones Cognito counts as such.
 _STRENGTH = r"""^(?=\S)(?=.*[A-Z])(?=.*[a-z])(?=.*[0-9])(?=.*[\^$*.\[\]{}()?"!@#%&/\\,><':;|_~`=+\-]).*\S\Z"""
 
-NewPassword = Annotated[str, Meta(min_length=8, max_length=256, pattern=_STRENGTH, description=POLICY)]
-Password = Annotated[str, Meta(min_length=1, max_length=256, description="must have 1 to 256 characters")]
+NewPassword = Annotated[
+    str, Meta(min_length=8, max_length=256, pattern=_STRENGTH, description=POLICY)
+]
+Password = Annotated[
+    str, Meta(min_length=1, max_length=256, description="must have 1 to 256 characters")
+]
 Code = Annotated[str, Meta(pattern=r"^\S{1,64}\Z", description="must be the code from the email")]
 _DeviceText = Annotated[str, Meta(max_length=200)]
 Device = (
-    Annotated[str, Meta(max_length=200, description="must be text of at most 200 characters, or up to 10 named texts")]
+    Annotated[
+        str,
+        Meta(
+            max_length=200,
+            description="must be text of at most 200 characters, or up to 10 named texts",
+        ),
+    ]
     | Annotated[dict[Annotated[str, Meta(max_length=50)], _DeviceText], Meta(max_length=10)]
 )
 

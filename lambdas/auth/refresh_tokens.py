@@ -10,7 +10,7 @@ import hmac
 
 from msgspec import Struct
 
-from lambdas.common.keys import Key, KeyRing
+from lambdas.common.signing.keys import Key, KeyRing
 
 
 class RefreshToken(Struct, frozen=True):
@@ -33,7 +33,9 @@ class RefreshTokens:
     def __init__(self, keys: KeyRing) -> None:
         self._keys = keys
 
-    def derive(self, session_id: str, generation: int, kid: int | None = None) -> RefreshToken | None:
+    def derive(
+        self, session_id: str, generation: int, kid: int | None = None
+    ) -> RefreshToken | None:
         """The session's token of that generation under the key `kid` (default: the newest); None if that key is gone."""
         key = self._keys.signing_key() if kid is None else self._keys.verification_key(kid)
         return None if key is None else _derive(key, session_id, generation)

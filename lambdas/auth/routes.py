@@ -1,8 +1,8 @@
 """The auth service's routes and who may call them."""
 
-from lambdas.common.access import AUTHENTICATED, PUBLIC, role
-from lambdas.common.caller import USER
-from lambdas.common.router import Route
+from lambdas.common.web.access import AUTHENTICATED, PUBLIC, role
+from lambdas.common.web.caller import USER
+from lambdas.common.web.router import Route
 
 ROUTES = (
     Route("POST", "/v1/auth/register", PUBLIC, "register"),

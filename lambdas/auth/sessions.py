@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from msgspec import Struct, convert, structs, to_builtins
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
-from lambdas.common.dynamodb import batch_delete, condition_failed, pack, unpack
+from lambdas.common.storage.dynamodb import batch_delete, condition_failed, pack, unpack
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -75,7 +75,9 @@ class DynamoSessionStore:
         self._dynamodb.put_item(TableName=self._table, Item=pack(to_builtins(session)))
 
     def find(self, session_id: str) -> Session | None:
-        item = self._dynamodb.get_item(TableName=self._table, Key=_key(session_id), ConsistentRead=True).get("Item")
+        item = self._dynamodb.get_item(
+            TableName=self._table, Key=_key(session_id), ConsistentRead=True
+        ).get("Item")
         session = convert(unpack(item), Session) if item else None
         return session if session and session.expires_at > self._clock() else None
 
@@ -97,7 +99,9 @@ class DynamoSessionStore:
             # A deleted item has no generation, so a revoked session is not brought back.
             ConditionExpression="generation = :before",
             UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in changes),
-            ExpressionAttributeValues=pack({":before": before.generation, **{f":{n}": v for n, v in changes.items()}}),
+            ExpressionAttributeValues=pack(
+                {":before": before.generation, **{f":{n}": v for n, v in changes.items()}}
+            ),
         )
 
     def revoke(self, session_id: str, user_id: str) -> bool:
@@ -109,8 +113,12 @@ class DynamoSessionStore:
         )
 
     def revoke_all(self, user_id: str, keep: str | None = None) -> None:
-        ids = [session.session_id for session in self.of_user(user_id) if session.session_id != keep]
-        batch_delete(self._dynamodb, self._table, [{"session_id": i} for i in ids], sleep=self._sleep)
+        ids = [
+            session.session_id for session in self.of_user(user_id) if session.session_id != keep
+        ]
+        batch_delete(
+            self._dynamodb, self._table, [{"session_id": i} for i in ids], sleep=self._sleep
+        )
 
     def _conditionally(self, write: Any, session_id: str, **arguments: Any) -> bool:
         try:

@@ -6,11 +6,11 @@ from functools import cache
 from typing import Any
 
 from lambdas.common.clients import Clients
-from lambdas.common.keys import KeyRing, ParameterKeySource
 from lambdas.common.logs import Logger, create_logger
 from lambdas.common.settings import Settings, read
-from lambdas.common.tickets import TicketStore
-from lambdas.common.tokens import InvalidTokenError, TokenVerifier, bearer_token
+from lambdas.common.signing.keys import KeyRing, ParameterKeySource
+from lambdas.common.signing.tickets import TicketStore
+from lambdas.common.signing.tokens import InvalidTokenError, TokenVerifier, bearer_token
 
 
 class AuthorizerSettings(Settings, frozen=True, kw_only=True):
@@ -45,7 +45,9 @@ class Authorizer:
     def _authorize_ticket(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Denies rather than raises: the WebSocket API answers 403 to the one and 500 to the other."""
         try:
-            ticket = self._tickets.redeem((event.get("queryStringParameters") or {}).get("ticket") or "")
+            ticket = self._tickets.redeem(
+                (event.get("queryStringParameters") or {}).get("ticket") or ""
+            )
         except Exception:
             self._logger.exception("the ticket could not be redeemed")
             ticket = None
@@ -55,7 +57,9 @@ class Authorizer:
         return _policy("Allow", ticket.caller.user_id, event["methodArn"], context)
 
 
-def _policy(effect: str, principal: str, resource: str, context: Mapping[str, str]) -> dict[str, Any]:
+def _policy(
+    effect: str, principal: str, resource: str, context: Mapping[str, str]
+) -> dict[str, Any]:
     statement = {"Action": "execute-api:Invoke", "Effect": effect, "Resource": resource}
     return {
         "principalId": principal,

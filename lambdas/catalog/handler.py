@@ -5,23 +5,30 @@ from typing import Any
 
 from lambdas.catalog.listings import ListingStore
 from lambdas.catalog.logic import CatalogService
-from lambdas.catalog.models import Contact, CreateListing, ListingQuery, ListingView, Rate, UpdateListing
+from lambdas.catalog.models import (
+    Contact,
+    CreateListing,
+    ListingQuery,
+    ListingView,
+    Rate,
+    UpdateListing,
+)
 from lambdas.catalog.outbox import Events, Relay
 from lambdas.catalog.routes import ROUTES
 from lambdas.common.clients import Clients
-from lambdas.common.database import Database, DatabaseSettings
-from lambdas.common.http import Event, Request, Response
-from lambdas.common.keys import KeyRing, ParameterKeySource
 from lambdas.common.logs import Logger, create_logger
-from lambdas.common.pagination import Cursors, PageQuery
-from lambdas.common.pictures import PictureSettings
-from lambdas.common.preconditions import IfMatch, etag
+from lambdas.common.people.pictures import PictureSettings
 from lambdas.common.problems import Problem
-from lambdas.common.router import Operation, Router
-from lambdas.common.service import Handler, ServiceSettings, create_router, entry_point
 from lambdas.common.settings import read
-from lambdas.common.uploads import IMAGE_LIMIT, IMAGE_TYPES, ImageUpload, Uploads
-from lambdas.common.validation import validate
+from lambdas.common.signing.keys import KeyRing, ParameterKeySource
+from lambdas.common.storage.database import Database, DatabaseSettings
+from lambdas.common.storage.uploads import IMAGE_LIMIT, IMAGE_TYPES, ImageUpload, Uploads
+from lambdas.common.web.http import Event, Request, Response
+from lambdas.common.web.pagination import Cursors, PageQuery
+from lambdas.common.web.preconditions import IfMatch, etag
+from lambdas.common.web.router import Operation, Router
+from lambdas.common.web.service import Handler, ServiceSettings, create_router, entry_point
+from lambdas.common.web.validation import validate
 
 SCHEDULE = "aws.events"
 """The source of the schedule's events; API Gateway's have none."""
@@ -70,7 +77,9 @@ class CatalogApi:
 
     def update_listing(self, request: Request) -> Response:
         body = validate(UpdateListing, request.json)
-        return _with_version(self._service.update(request.caller, _listing_id(request), IfMatch.of(request), body))
+        return _with_version(
+            self._service.update(request.caller, _listing_id(request), IfMatch.of(request), body)
+        )
 
     def delete_listing(self, request: Request) -> Response:
         self._service.delete(request.caller, _listing_id(request), IfMatch.of(request))
@@ -97,7 +106,9 @@ class CatalogApi:
 
     def rate_listing(self, request: Request) -> Response:
         body = validate(Rate, request.json)
-        return Response.created(self._service.rate(request.caller, _listing_id(request), body.stars, body.comment))
+        return Response.created(
+            self._service.rate(request.caller, _listing_id(request), body.stars, body.comment)
+        )
 
     def contact_seller(self, request: Request) -> Response:
         body = validate(Contact, request.json)
@@ -139,7 +150,11 @@ def build(environ: Mapping[str, str]) -> Handler:
         events=Events(logger),
         relay=relay,
         uploads=Uploads(
-            lambda: clients.s3, settings.s3_bucket_attachments, "catalog", types=IMAGE_TYPES, limit=IMAGE_LIMIT
+            lambda: clients.s3,
+            settings.s3_bucket_attachments,
+            "catalog",
+            types=IMAGE_TYPES,
+            limit=IMAGE_LIMIT,
         ),
         cursors=Cursors(KeyRing(ParameterKeySource(clients.ssm, settings.cursor_key_parameter))),
         image_url=read(PictureSettings, environ).picture_url,

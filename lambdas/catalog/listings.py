@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from lambdas.catalog.outbox import NewEvent, add_events
-from lambdas.common.database import constraint
+from lambdas.common.storage.database import constraint
 
 
 class NewListing(Struct, frozen=True, kw_only=True):
@@ -190,7 +190,9 @@ class _Order(Struct, frozen=True):
 
 
 _ORDERS = {
-    "newest": _Order("created_at", "floor(extract(epoch FROM l.created_at) * 1000)::bigint", _TIME, True),
+    "newest": _Order(
+        "created_at", "floor(extract(epoch FROM l.created_at) * 1000)::bigint", _TIME, True
+    ),
     "price": _Order("price_amount", "l.price_amount", ":after::bigint", False),
     "-price": _Order("price_amount", "l.price_amount", ":after::bigint", True),
     "relevance": _Order("rank", "l.rank", ":after::float4", True),
@@ -281,12 +283,16 @@ class ListingStore:
         assert listing is not None
         return listing
 
-    def change(self, listing: Listing, changes: Changes, events: Sequence[NewEvent]) -> Listing | None:
+    def change(
+        self, listing: Listing, changes: Changes, events: Sequence[NewEvent]
+    ) -> Listing | None:
         """Writes the changes unless the listing has changed since it was read (its version): None then.
 
         Raises UnknownCategoryError.
         """
-        names = [name for name, value in msgspec.structs.asdict(changes).items() if value is not UNSET]
+        names = [
+            name for name, value in msgspec.structs.asdict(changes).items() if value is not UNSET
+        ]
         assignments = [f"{name} = :{name}{_CASTS.get(name, '')}" for name in names]
         sql = f"""
             UPDATE catalog.listings AS l SET {", ".join([*assignments, "version = version + 1", "updated_at = now()"])}
@@ -294,7 +300,9 @@ class ListingStore:
         """  # noqa: S608
         values = {name: getattr(changes, name) for name in names}
         with _constraints(), self._database.transaction() as run:
-            changed = _one(run(sql, listing_id=listing.listing_id, expected=listing.version, **values))
+            changed = _one(
+                run(sql, listing_id=listing.listing_id, expected=listing.version, **values)
+            )
             if changed is None:
                 return None
             if changed.status == "removed":
@@ -303,7 +311,12 @@ class ListingStore:
         return changed
 
     def rate(
-        self, listing_id: str, user_id: str, stars: int, comment: str | None, events: Sequence[NewEvent]
+        self,
+        listing_id: str,
+        user_id: str,
+        stars: int,
+        comment: str | None,
+        events: Sequence[NewEvent],
     ) -> Rated | None:
         """The listing with the rating counted in, None where there is none (any more). Raises AlreadyRatedError."""
         with _constraints(), self._database.transaction() as run:
@@ -311,7 +324,9 @@ class ListingStore:
             listing = _one(run(_COUNT_RATING, listing_id=listing_id, stars=stars))
             if listing is None:
                 return None
-            [[rated_at]] = run(_RATE, listing_id=listing_id, user_id=user_id, stars=stars, comment=comment)
+            [[rated_at]] = run(
+                _RATE, listing_id=listing_id, user_id=user_id, stars=stars, comment=comment
+            )
             add_events(run, events)
         return Rated(listing, rated_at)
 
@@ -326,11 +341,22 @@ class ListingStore:
             run(_UNWISH, user_id=user_id, listing_id=listing_id)
 
     def inquire(
-        self, inquiry_id: str, listing_id: str, sender_id: str, message: str, events: Sequence[NewEvent]
+        self,
+        inquiry_id: str,
+        listing_id: str,
+        sender_id: str,
+        message: str,
+        events: Sequence[NewEvent],
     ) -> None:
         """Keeps a message to the seller."""
         with self._database.transaction() as run:
-            run(_INQUIRE, inquiry_id=inquiry_id, listing_id=listing_id, sender_id=sender_id, message=message)
+            run(
+                _INQUIRE,
+                inquiry_id=inquiry_id,
+                listing_id=listing_id,
+                sender_id=sender_id,
+                message=message,
+            )
             add_events(run, events)
 
 

@@ -30,13 +30,13 @@ from lambdas.catalog.models import (
     UpdateListing,
 )
 from lambdas.catalog.outbox import NewEvent
-from lambdas.common.caller import Caller
 from lambdas.common.clock import new_id, timestamp
 from lambdas.common.logs import Logger
-from lambdas.common.pagination import Cursors, PageQuery
-from lambdas.common.preconditions import IfMatch
 from lambdas.common.problems import FieldError, Problem
-from lambdas.common.uploads import ImageUpload, SignedUpload, StoredObject
+from lambdas.common.storage.uploads import ImageUpload, SignedUpload, StoredObject
+from lambdas.common.web.caller import Caller
+from lambdas.common.web.pagination import Cursors, PageQuery
+from lambdas.common.web.preconditions import IfMatch
 
 IMAGES = "images/catalog/"
 """Where images are served from, in their bucket."""
@@ -72,10 +72,17 @@ class Store(Protocol):
 
     def add(self, new: NewListing, events: Sequence[NewEvent]) -> Listing: ...
 
-    def change(self, listing: Listing, changes: Changes, events: Sequence[NewEvent]) -> Listing | None: ...
+    def change(
+        self, listing: Listing, changes: Changes, events: Sequence[NewEvent]
+    ) -> Listing | None: ...
 
     def rate(
-        self, listing_id: str, user_id: str, stars: int, comment: str | None, events: Sequence[NewEvent]
+        self,
+        listing_id: str,
+        user_id: str,
+        stars: int,
+        comment: str | None,
+        events: Sequence[NewEvent],
     ) -> Rated | None: ...
 
     def wish(self, user_id: str, listing_id: str) -> bool: ...
@@ -83,7 +90,12 @@ class Store(Protocol):
     def unwish(self, user_id: str, listing_id: str) -> None: ...
 
     def inquire(
-        self, inquiry_id: str, listing_id: str, sender_id: str, message: str, events: Sequence[NewEvent]
+        self,
+        inquiry_id: str,
+        listing_id: str,
+        sender_id: str,
+        message: str,
+        events: Sequence[NewEvent],
     ) -> None: ...
 
 
@@ -100,7 +112,9 @@ class ImageUploads(Protocol):
 
     def sign(self, user_id: str, content_type: str, content_length: int) -> SignedUpload: ...
 
-    def use_all(self, user_id: str, keys: Sequence[str], target_prefix: str, *, field: str) -> list[StoredObject]: ...
+    def use_all(
+        self, user_id: str, keys: Sequence[str], target_prefix: str, *, field: str
+    ) -> list[StoredObject]: ...
 
     def remove(self, key: str) -> None: ...
 
@@ -138,7 +152,11 @@ class CatalogService:
         wrong = []
         if sort == "relevance" and query.q is None:
             wrong.append(FieldError("sort", "is relevance, which needs q"))
-        if query.min_price is not None and query.max_price is not None and query.min_price > query.max_price:
+        if (
+            query.min_price is not None
+            and query.max_price is not None
+            and query.min_price > query.max_price
+        ):
             wrong.append(FieldError("maxPrice", "must not be below minPrice"))
         categories = None
         if query.category is not None:
@@ -172,7 +190,9 @@ class CatalogService:
     def create(self, caller: Caller, body: CreateListing) -> ListingView:
         self._check(body.price, body.category)
         listing_id = new_id()
-        event = self._event("ListingCreated", caller, listing_id, caller.user_id, category=body.category)
+        event = self._event(
+            "ListingCreated", caller, listing_id, caller.user_id, category=body.category
+        )
         with self._images(caller, body.images, {}) as images, _category_known():
             listing = self._store.add(
                 NewListing(
@@ -192,21 +212,29 @@ class CatalogService:
         self._relay.after_a_change()
         return self._view(listing)
 
-    def update(self, caller: Caller, listing_id: str, if_match: IfMatch, body: UpdateListing) -> ListingView:
+    def update(
+        self, caller: Caller, listing_id: str, if_match: IfMatch, body: UpdateListing
+    ) -> ListingView:
         for _ in range(_ATTEMPTS):
             try:
                 return self._update(caller, listing_id, if_match, body)
             except _ChangedMeanwhileError:
                 continue  # which If-Match then refuses, where there is one
-        raise Problem.conflict("The listing is being changed by others: repeat the request.", "busy", retry_after=1)
+        raise Problem.conflict(
+            "The listing is being changed by others: repeat the request.", "busy", retry_after=1
+        )
 
-    def _update(self, caller: Caller, listing_id: str, if_match: IfMatch, body: UpdateListing) -> ListingView:
+    def _update(
+        self, caller: Caller, listing_id: str, if_match: IfMatch, body: UpdateListing
+    ) -> ListingView:
         listing = self._own(caller, listing_id)
         if_match.check(listing.version)
         self._check(body.price, body.category)
         status = listing.status if body.status is UNSET else body.status
         if status != listing.status and status not in _TRANSITIONS[listing.status]:
-            raise Problem.conflict(f"A listing that is {listing.status} cannot become {status}.", "status_transition")
+            raise Problem.conflict(
+                f"A listing that is {listing.status} cannot become {status}.", "status_transition"
+            )
         kept = {self._image_url(key): key for key in listing.images}
         wanted = [] if body.images is UNSET else body.images
         with self._images(caller, wanted, kept) as keys, _category_known():
@@ -248,7 +276,9 @@ class CatalogService:
     def wishlist(self, caller: Caller, query: PageQuery) -> dict[str, Any]:
         scope = f"catalog/wishlist/{caller.user_id}"
         after = self._cursors.position(query, scope)
-        found = self._store.wishlist(caller.user_id, query.limit + 1, after and (after[0], after[1]))
+        found = self._store.wishlist(
+            caller.user_id, query.limit + 1, after and (after[0], after[1])
+        )
         return self._page(found, query, scope)
 
     def wish(self, caller: Caller, listing_id: str) -> None:
@@ -268,7 +298,9 @@ class CatalogService:
         try:
             rated = self._store.rate(listing_id, caller.user_id, stars, comment, [event])
         except AlreadyRatedError:
-            raise Problem.conflict("You have rated this listing already.", "already_rated") from None
+            raise Problem.conflict(
+                "You have rated this listing already.", "already_rated"
+            ) from None
         if rated is None:
             raise _no_listing()
         self._relay.after_a_change()
@@ -290,7 +322,9 @@ class CatalogService:
         if listing.seller_id == caller.user_id:
             raise Problem.forbidden("This listing is your own.", "own_listing")
         inquiry_id = new_id()
-        event = self._event("SellerContacted", caller, listing_id, listing.seller_id, inquiryId=inquiry_id)
+        event = self._event(
+            "SellerContacted", caller, listing_id, listing.seller_id, inquiryId=inquiry_id
+        )
         self._store.inquire(inquiry_id, listing_id, caller.user_id, message, [event])
         self._relay.after_a_change()
 
@@ -323,18 +357,27 @@ class CatalogService:
             children = _children(found)
 
             def below(slug: str) -> list[str]:
-                return [slug, *(name for child in children.get(slug, ()) for name in below(child.slug))]
+                return [
+                    slug,
+                    *(name for child in children.get(slug, ()) for name in below(child.slug)),
+                ]
 
             self._subtrees = {category.slug: below(category.slug) for category in found}
             self._subtrees_read_at = self._monotonic()
         return self._subtrees.get(slug)
 
     @contextmanager
-    def _images(self, caller: Caller, wanted: Sequence[str], kept: Mapping[str, str]) -> Iterator[list[str]]:
+    def _images(
+        self, caller: Caller, wanted: Sequence[str], kept: Mapping[str, str]
+    ) -> Iterator[list[str]]:
         """The keys of a listing's images: those it has, which are named by their addresses, and uploads, brought to where they are
         served, and taken away again where what follows fails."""
         uploads = [image for image in wanted if image not in kept]
-        stored = self._uploads.use_all(caller.user_id, uploads, IMAGES, field="images") if uploads else []
+        stored = (
+            self._uploads.use_all(caller.user_id, uploads, IMAGES, field="images")
+            if uploads
+            else []
+        )
         keys = dict(zip(uploads, (image.key for image in stored), strict=True))
         try:
             yield [kept.get(image) or keys[image] for image in wanted]
@@ -351,7 +394,9 @@ class CatalogService:
                 self._logger.exception("image not removed", key=key)
 
     def _told(self, caller: Caller, listing: Listing, changes: Changes) -> list[NewEvent]:
-        names = sorted(name for name, value in structs.asdict(changes).items() if value is not UNSET)
+        names = sorted(
+            name for name, value in structs.asdict(changes).items() if value is not UNSET
+        )
         fields = sorted({name.removesuffix("_amount").removesuffix("_currency") for name in names})
         status = listing.status if changes.status is UNSET else changes.status
         about = (caller, listing.listing_id, listing.seller_id)
@@ -360,7 +405,9 @@ class CatalogService:
             told.append(self._event("ListingSold", *about))
         return told
 
-    def _event(self, event_type: str, caller: Caller, listing_id: str, seller_id: str, **more: Any) -> NewEvent:
+    def _event(
+        self, event_type: str, caller: Caller, listing_id: str, seller_id: str, **more: Any
+    ) -> NewEvent:
         data = {"listingId": listing_id, "sellerId": seller_id, **more}
         return self._events.make(event_type, actor_id=caller.user_id, data=data)
 
@@ -368,7 +415,9 @@ class CatalogService:
         """`found` is one more than the page holds, if there is more."""
         page = found[: query.limit]
         position = page[-1].position if len(found) > query.limit else None
-        return self._cursors.page([self._view(item.listing) for item in page], query, scope, position)
+        return self._cursors.page(
+            [self._view(item.listing) for item in page], query, scope, position
+        )
 
     def _view(self, listing: Listing) -> ListingView:
         return ListingView(
@@ -404,7 +453,9 @@ def _changes(listing: Listing, body: UpdateListing, images: list[str] | UnsetTyp
         "condition": body.condition,
         "status": body.status,
     }
-    return Changes(**{name: value for name, value in wanted.items() if value != getattr(listing, name)})
+    return Changes(
+        **{name: value for name, value in wanted.items() if value != getattr(listing, name)}
+    )
 
 
 def _average(listing: Listing) -> float | None:

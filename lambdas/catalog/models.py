@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from lambdas.common.pagination import PageQuery
-from lambdas.common.validation import Body
+from lambdas.common.web.pagination import PageQuery
+from lambdas.common.web.validation import Body
 
 MOST = 2**53 - 1
 """The largest amount: every integer up to it is exact in any program that reads JSON (RFC 8259, 6)."""
@@ -20,13 +20,25 @@ _WRITTEN = r"^(?=[\s\S]*\S)[^\x00]+\Z"
 
 Title = Annotated[
     str,
-    Meta(max_length=200, pattern=_LINE, description="must have 1 to 200 characters, none of them a control character"),
+    Meta(
+        max_length=200,
+        pattern=_LINE,
+        description="must have 1 to 200 characters, none of them a control character",
+    ),
 ]
-Description = Annotated[str, Meta(max_length=5000, pattern=_TEXT, description="must have at most 5000 characters")]
-Category = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,50}\Z", description="must be the slug of a category")]
+Description = Annotated[
+    str, Meta(max_length=5000, pattern=_TEXT, description="must have at most 5000 characters")
+]
+Category = Annotated[
+    str, Meta(pattern=r"^[a-z0-9-]{1,50}\Z", description="must be the slug of a category")
+]
 Tag = Annotated[
     str,
-    Meta(max_length=50, pattern=_LINE, description="must have 1 to 50 characters, none of them a control character"),
+    Meta(
+        max_length=50,
+        pattern=_LINE,
+        description="must have 1 to 50 characters, none of them a control character",
+    ),
 ]
 Tags = Annotated[list[Tag], Meta(max_length=10, description="must be at most 10 tags")]
 Images = Annotated[
@@ -35,10 +47,19 @@ Images = Annotated[
 ]
 Condition = Annotated[
     str,
-    Meta(max_length=50, pattern=_LINE, description="must have 1 to 50 characters, none of them a control character"),
+    Meta(
+        max_length=50,
+        pattern=_LINE,
+        description="must have 1 to 50 characters, none of them a control character",
+    ),
 ]
 Amount = Annotated[
-    int, Meta(ge=0, le=MOST, description=f"must be a whole number of the currency's smallest unit, from 0 to {MOST}")
+    int,
+    Meta(
+        ge=0,
+        le=MOST,
+        description=f"must be a whole number of the currency's smallest unit, from 0 to {MOST}",
+    ),
 ]
 
 
@@ -46,7 +67,9 @@ class Price(Body, frozen=True, kw_only=True):
     """Money: `amount` in minor units of `currency` (ISO 4217)."""
 
     amount: Amount
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z", description="must be a currency code of ISO 4217")]
+    currency: Annotated[
+        str, Meta(pattern=r"^[A-Z]{3}\Z", description="must be a currency code of ISO 4217")
+    ]
 
 
 class CreateListing(Body, frozen=True, kw_only=True):
@@ -69,18 +92,26 @@ class UpdateListing(Body, frozen=True, kw_only=True):
     tags: Tags | UnsetType = UNSET
     images: Images | UnsetType = UNSET
     condition: Condition | UnsetType | None = UNSET
-    status: Annotated[Status, Meta(description="must be active, reserved, sold or removed")] | UnsetType = UNSET
+    status: (
+        Annotated[Status, Meta(description="must be active, reserved, sold or removed")] | UnsetType
+    ) = UNSET
 
 
 class Rate(Body, frozen=True, kw_only=True):
     stars: Annotated[int, Meta(ge=1, le=5, description="must be a whole number from 1 to 5")]
     comment: (
-        Annotated[str, Meta(max_length=1000, pattern=_WRITTEN, description="must have 1 to 1000 characters")] | None
+        Annotated[
+            str,
+            Meta(max_length=1000, pattern=_WRITTEN, description="must have 1 to 1000 characters"),
+        ]
+        | None
     ) = None
 
 
 class Contact(Body, frozen=True, kw_only=True):
-    message: Annotated[str, Meta(max_length=2000, pattern=_WRITTEN, description="must have 1 to 2000 characters")]
+    message: Annotated[
+        str, Meta(max_length=2000, pattern=_WRITTEN, description="must have 1 to 2000 characters")
+    ]
 
 
 class ListingQuery(PageQuery, frozen=True, kw_only=True):
@@ -89,12 +120,19 @@ class ListingQuery(PageQuery, frozen=True, kw_only=True):
     Prices are compared by their amounts, whatever their currencies are.
     """
 
-    q: Annotated[str, Meta(max_length=200, pattern=_LINE, description="must have 1 to 200 characters")] | None = None
+    q: (
+        Annotated[
+            str, Meta(max_length=200, pattern=_LINE, description="must have 1 to 200 characters")
+        ]
+        | None
+    ) = None
     category: Category | None = None
     min_price: Amount | None = None
     max_price: Amount | None = None
     seller_id: Annotated[str, Meta(min_length=1, max_length=128, pattern=_TEXT)] | None = None
-    sort: Annotated[Sort, Meta(description="must be newest, price, -price or relevance")] | None = None
+    sort: Annotated[Sort, Meta(description="must be newest, price, -price or relevance")] | None = (
+        None
+    )
 
 
 class ListingView(Struct, frozen=True, kw_only=True, rename="camel"):

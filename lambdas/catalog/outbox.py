@@ -8,8 +8,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id, timestamp
-from lambdas.common.database import Database, Run
 from lambdas.common.logs import Logger
+from lambdas.common.storage.database import Database, Run
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -58,7 +58,12 @@ class Events:
 def add_events(run: Run, events: Sequence[NewEvent]) -> None:
     """Stores events within a transaction."""
     for event in events:
-        run(_ADD, event_id=event.event_id, type=event.type, detail=msgspec.json.encode(event.detail).decode())
+        run(
+            _ADD,
+            event_id=event.event_id,
+            type=event.type,
+            detail=msgspec.json.encode(event.detail).decode(),
+        )
 
 
 class Relay:
@@ -68,7 +73,13 @@ class Relay:
     all. Whoever stores one relays right afterwards; what is left over then, a crash's or an outage's, the schedule's sweep relays.
     """
 
-    def __init__(self, database: Database, events: Callable[[], "EventBridgeClient"], bus: str, logger: Logger) -> None:
+    def __init__(
+        self,
+        database: Database,
+        events: Callable[[], "EventBridgeClient"],
+        bus: str,
+        logger: Logger,
+    ) -> None:
         self._database = database
         self._events = events
         self._bus = bus
@@ -103,7 +114,12 @@ class Relay:
     def _put(self, stored: Sequence[Sequence[str]]) -> list[str]:
         """Sends events and gives the ids of those that the bus has taken. Raises the error where it took none."""
         entries: Any = [
-            {"EventBusName": self._bus, "Source": SOURCE, "DetailType": event_type, "Detail": detail}
+            {
+                "EventBusName": self._bus,
+                "Source": SOURCE,
+                "DetailType": event_type,
+                "Detail": detail,
+            }
             for _, event_type, detail in stored
         ]
         try:
@@ -115,7 +131,9 @@ class Relay:
         for (event_id, event_type, _), entry in zip(stored, result["Entries"], strict=True):
             if "ErrorCode" in entry:
                 reason = entry["ErrorCode"]
-                self._logger.error("event refused", event_id=event_id, event_type=event_type, reason=reason)
+                self._logger.error(
+                    "event refused", event_id=event_id, event_type=event_type, reason=reason
+                )
             else:
                 taken.append(event_id)
         return taken

@@ -1,8 +1,8 @@
 """The catalog service's routes and who may call them."""
 
-from lambdas.common.access import capability, role
-from lambdas.common.caller import READ, USER
-from lambdas.common.router import Route
+from lambdas.common.web.access import capability, role
+from lambdas.common.web.caller import READ, USER
+from lambdas.common.web.router import Route
 
 _READ = capability(READ)
 _USER = role(USER)
@@ -18,6 +18,10 @@ ROUTES = (
     Route("GET", "/v1/catalog/wishlist", _READ, "list_wishlist"),
     Route("PUT", "/v1/catalog/wishlist/{listingId}", _USER, "add_to_wishlist"),
     Route("DELETE", "/v1/catalog/wishlist/{listingId}", _USER, "remove_from_wishlist"),
-    Route("POST", "/v1/catalog/listings/{listingId}/ratings", _USER, "rate_listing", idempotent=True),
-    Route("POST", "/v1/catalog/listings/{listingId}/contact", _USER, "contact_seller", idempotent=True),
+    Route(
+        "POST", "/v1/catalog/listings/{listingId}/ratings", _USER, "rate_listing", idempotent=True
+    ),
+    Route(
+        "POST", "/v1/catalog/listings/{listingId}/contact", _USER, "contact_seller", idempotent=True
+    ),
 )

@@ -6,10 +6,10 @@ from urllib.parse import quote
 
 from lambdas.chat.messages import AttachmentRecord, MessageStore
 from lambdas.chat.models import CreateAttachment
-from lambdas.common.caller import Caller
-from lambdas.common.chat_messages import Attachment, attachment_prefix
+from lambdas.common.live.chat_messages import Attachment, attachment_prefix
 from lambdas.common.problems import FieldError, Problem
-from lambdas.common.uploads import StoredObject, Uploads
+from lambdas.common.storage.uploads import StoredObject, Uploads
+from lambdas.common.web.caller import Caller
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -23,7 +23,9 @@ Taken = tuple[Attachment, StoredObject]
 class Attachments:
     """Uploads of chat, and what became of them. All methods raise Problem."""
 
-    def __init__(self, uploads: Uploads, messages: MessageStore, s3: "Callable[[], S3Client]", bucket: str) -> None:
+    def __init__(
+        self, uploads: Uploads, messages: MessageStore, s3: "Callable[[], S3Client]", bucket: str
+    ) -> None:
         """`s3` gives the client at the first use; most messages have no attachment."""
         self._uploads = uploads
         self._messages = messages
@@ -57,13 +59,18 @@ class Attachments:
             wrong = [i for i, r in enumerate(records) if r not in found]
             raise Problem.invalid(
                 [
-                    FieldError(f"attachments.{i}", "must be the key of a file that you uploaded to this room")
+                    FieldError(
+                        f"attachments.{i}",
+                        "must be the key of a file that you uploaded to this room",
+                    )
                     for i in wrong
                 ]
             )
         if any(record.stored_key for record in found):
             raise Problem.conflict("A message has this attachment already.", "attachment_used")
-        stored = self._uploads.use_all(caller.user_id, keys, attachment_prefix(room_id), field="attachments")
+        stored = self._uploads.use_all(
+            caller.user_id, keys, attachment_prefix(room_id), field="attachments"
+        )
         return [
             (
                 Attachment(

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas.common.cache import CacheUnavailableError
-from lambdas.common.chat_messages import Frame
 from lambdas.common.clock import new_id
-from lambdas.common.fanout import Delivery, Fanout, Outcome
-from lambdas.common.live import Connection, LiveRooms
+from lambdas.common.live.chat_messages import Frame
+from lambdas.common.live.fanout import Delivery, Fanout, Outcome
+from lambdas.common.live.listeners import Connection, LiveRooms
 from lambdas.common.logs import Logger
+from lambdas.common.storage.cache import CacheUnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -56,7 +56,9 @@ class Broadcast:
         except CacheUnavailableError:
             self._logger.warning("not delivered for want of the cache", room_id=delivery.room_id)
 
-    def signal(self, room_id: str, frame: Frame, *, but: Connection, registered_only: bool = False) -> None:
+    def signal(
+        self, room_id: str, frame: Frame, *, but: Connection, registered_only: bool = False
+    ) -> None:
         """A frame of the moment (presence, typing, read marks) for everybody but the one it is about, or for registered users alone.
 
         Sent in rooms of up to INLINE_LIMIT connections: with hundreds, each of whom would cause hundreds of frames, nobody could follow
@@ -92,7 +94,9 @@ class Broadcast:
 class QueueHandover:
     """The delivery function's queues: the ordered one for frames, the other for what has to wait."""
 
-    def __init__(self, sqs: Callable[[], "SQSClient"], deliveries_url: str, retries_url: str, logger: Logger) -> None:
+    def __init__(
+        self, sqs: Callable[[], "SQSClient"], deliveries_url: str, retries_url: str, logger: Logger
+    ) -> None:
         """`sqs` gives the client when the first message is sent; small rooms need none."""
         self._sqs = sqs
         self._deliveries_url = deliveries_url

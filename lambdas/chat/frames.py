@@ -11,24 +11,32 @@ from msgspec import structs
 
 from lambdas.chat.broadcast import INLINE_LIMIT, Broadcast
 from lambdas.chat.message_logic import Draft, MessageService
-from lambdas.chat.models import FRAMES, ClientFrame, PingFrame, ReadFrame, RoomFrame, SendFrame, TypingFrame
+from lambdas.chat.models import (
+    FRAMES,
+    ClientFrame,
+    PingFrame,
+    ReadFrame,
+    RoomFrame,
+    SendFrame,
+    TypingFrame,
+)
 from lambdas.chat.people import People
 from lambdas.chat.room_logic import RoomService
 from lambdas.chat.signals import TYPING_LIFETIME, Signals
-from lambdas.common.access import capability
-from lambdas.common.cache import CacheUnavailableError
-from lambdas.common.caller import CHAT_ANONYMOUS, USER, Caller
-from lambdas.common.chat_messages import Frame
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
-from lambdas.common.fanout import Gateway
-from lambdas.common.http import Event
-from lambdas.common.live import Connection, LiveRooms
+from lambdas.common.live.chat_messages import Frame
+from lambdas.common.live.fanout import Gateway
+from lambdas.common.live.listeners import Connection, LiveRooms
 from lambdas.common.logs import Logger
+from lambdas.common.people.profiles import Visibility, may_see
 from lambdas.common.problems import Problem
-from lambdas.common.profiles import Visibility, may_see
-from lambdas.common.router import is_outage
-from lambdas.common.sessions import ActiveSession
-from lambdas.common.validation import validate
+from lambdas.common.storage.cache import CacheUnavailableError
+from lambdas.common.web.access import capability
+from lambdas.common.web.caller import CHAT_ANONYMOUS, USER, Caller
+from lambdas.common.web.http import Event
+from lambdas.common.web.router import is_outage
+from lambdas.common.web.sessions import ActiveSession
+from lambdas.common.web.validation import validate
 
 CONNECT, DISCONNECT = "$connect", "$disconnect"
 
@@ -117,10 +125,14 @@ class Frames:
 
     def _client(self, context: Mapping[str, Any]) -> Client:
         authorizer = context["authorizer"]
-        caller = structs.replace(Caller.from_context(authorizer), display_name=authorizer.get("displayName", ""))
+        caller = structs.replace(
+            Caller.from_context(authorizer), display_name=authorizer.get("displayName", "")
+        )
         if caller.roles and caller.expires_at <= self._clock():
             caller = structs.replace(caller, roles=frozenset({USER}))
-        connection = Connection(context["connectionId"], caller.user_id, visible=not caller.is_anonymous)
+        connection = Connection(
+            context["connectionId"], caller.user_id, visible=not caller.is_anonymous
+        )
         return Client(connection, caller)
 
     def _connect(self, client: Client) -> None:
@@ -156,7 +168,11 @@ class Frames:
             return self._refuse(client, request_id, _not_joined())
         except Exception as error:
             self._logger.exception("the frame failed")
-            return self._refuse(client, request_id, Problem.unavailable() if is_outage(error) else Problem.internal())
+            return self._refuse(
+                client,
+                request_id,
+                Problem.unavailable() if is_outage(error) else Problem.internal(),
+            )
         self._acknowledge(client, frame, answer).result()
         return "ok"
 
@@ -168,7 +184,12 @@ class Frames:
         _CHAT.check(caller)
 
     def _refuse(self, client: Client, request_id: str | None, problem: Problem) -> str:
-        frame: Frame = {"type": "error", "requestId": request_id, "code": problem.code, "message": problem.detail}
+        frame: Frame = {
+            "type": "error",
+            "requestId": request_id,
+            "code": problem.code,
+            "message": problem.detail,
+        }
         if problem.errors:
             frame["errors"] = [{"field": e.field, "message": e.message} for e in problem.errors]
         self._broadcast.answer(client.connection, frame).result()
@@ -178,7 +199,12 @@ class Frames:
         return problem.code
 
     def _acknowledge(self, client: Client, frame: ClientFrame, answer: Frame) -> Any:
-        ack: Frame = {"type": "ack", "requestId": frame.request_id, "action": frame.action, **answer}
+        ack: Frame = {
+            "type": "ack",
+            "requestId": frame.request_id,
+            "action": frame.action,
+            **answer,
+        }
         return self._broadcast.answer(client.connection, ack)
 
     def _join(self, client: Client, frame: RoomFrame) -> Frame:
@@ -194,7 +220,9 @@ class Frames:
             present = self._live.connections(frame.room_id)
             self._live.join(client.connection, frame.room_id)
         except CacheUnavailableError:
-            raise Problem.unavailable("Live delivery is down: join again shortly.", "live_unavailable") from None
+            raise Problem.unavailable(
+                "Live delivery is down: join again shortly.", "live_unavailable"
+            ) from None
         try:
             if self._rooms.place(client.caller, frame.room_id).membership is None:
                 raise Problem.forbidden("Only members of the room may do this.", "not_a_member")
@@ -212,7 +240,9 @@ class Frames:
         return {"roomId": frame.room_id}
 
     def _send(self, client: Client, frame: SendFrame) -> None:
-        with suppress(CacheUnavailableError):  # who may write is in the tables, and so is what they write
+        with suppress(
+            CacheUnavailableError
+        ):  # who may write is in the tables, and so is what they write
             self._require_joined(client, frame.room_id)
         answered: list[Any] = []
         draft = Draft(
@@ -297,7 +327,9 @@ class Frames:
     def _unseen(self, client: Client, room_id: str) -> bool:
         return client.caller.is_anonymous or self._signals.hidden(room_id, client.caller.user_id)
 
-    def _tell_online(self, client: Client, room_id: str, present: Collection[Connection]) -> list[str]:
+    def _tell_online(
+        self, client: Client, room_id: str, present: Collection[Connection]
+    ) -> list[str]:
         """Tells a room that a user has come, with their first connection: those in it whom the user lets know.
 
         Gives who is online, as far as the user may know it. `present` are the connections before theirs.
@@ -312,7 +344,11 @@ class Frames:
         self._signals.came(room_id, audiences)
         if first and own:
             self._tell_presence(client, room_id, "online", audiences[user_id])
-        return sorted(found for found, audience in audiences.items() if may_see(audience, found, client.caller))
+        return sorted(
+            found
+            for found, audience in audiences.items()
+            if may_see(audience, found, client.caller)
+        )
 
     def _tell_offline(self, client: Client, room_id: str) -> None:
         """Tells a room that a user has gone, with their last connection: those who were told that they had come, whatever the user lets
@@ -325,11 +361,20 @@ class Frames:
         self._live.leave(client.connection, room_id)
         self._tell_offline(client, room_id)
 
-    def _tell_presence(self, client: Client, room_id: str, status: str, audience: Visibility) -> None:
+    def _tell_presence(
+        self, client: Client, room_id: str, status: str, audience: Visibility
+    ) -> None:
         if audience == "private":
             return
-        frame: Frame = {"type": "presence", "roomId": room_id, "userId": client.caller.user_id, "status": status}
-        self._broadcast.signal(room_id, frame, but=client.connection, registered_only=audience != "public")
+        frame: Frame = {
+            "type": "presence",
+            "roomId": room_id,
+            "userId": client.caller.user_id,
+            "status": status,
+        }
+        self._broadcast.signal(
+            room_id, frame, but=client.connection, registered_only=audience != "public"
+        )
 
 
 _SESSION_ENDED = "session_ended"

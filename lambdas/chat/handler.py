@@ -27,26 +27,26 @@ from lambdas.chat.rooms import RoomStore
 from lambdas.chat.routes import ROUTES
 from lambdas.chat.signals import CachedSignals
 from lambdas.chat.store import ChatTables, Items
-from lambdas.common.aliases import AliasStore
-from lambdas.common.authors import AuthorStore
-from lambdas.common.cache import CacheSettings, GuardedCache, guarded_cache
 from lambdas.common.clients import Clients
-from lambdas.common.fanout import ApiGateway, Fanout, Gateway
-from lambdas.common.http import Event, Request, Response
-from lambdas.common.keys import KeyRing, ParameterKeySource
-from lambdas.common.live import CachedLiveRooms
+from lambdas.common.live.fanout import ApiGateway, Fanout, Gateway
+from lambdas.common.live.listeners import CachedLiveRooms
 from lambdas.common.logs import Logger, create_logger
-from lambdas.common.outbox import Outbox
-from lambdas.common.pagination import Cursors, PageQuery
-from lambdas.common.preconditions import IfMatch, etag
-from lambdas.common.profiles import ProfileReader
-from lambdas.common.router import Operation
-from lambdas.common.service import Handler, ServiceSettings, create_router, entry_point
-from lambdas.common.sessions import SessionReader
+from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.people.aliases import AliasStore
+from lambdas.common.people.authors import AuthorStore
+from lambdas.common.people.profiles import ProfileReader
 from lambdas.common.settings import read
-from lambdas.common.tickets import LIFETIME, TicketStore
-from lambdas.common.uploads import ATTACHMENT_LIMIT, ATTACHMENT_TYPES, Uploads
-from lambdas.common.validation import validate
+from lambdas.common.signing.keys import KeyRing, ParameterKeySource
+from lambdas.common.signing.tickets import LIFETIME, TicketStore
+from lambdas.common.storage.cache import CacheSettings, GuardedCache, guarded_cache
+from lambdas.common.storage.uploads import ATTACHMENT_LIMIT, ATTACHMENT_TYPES, Uploads
+from lambdas.common.web.http import Event, Request, Response
+from lambdas.common.web.pagination import Cursors, PageQuery
+from lambdas.common.web.preconditions import IfMatch, etag
+from lambdas.common.web.router import Operation
+from lambdas.common.web.service import Handler, ServiceSettings, create_router, entry_point
+from lambdas.common.web.sessions import SessionReader
+from lambdas.common.web.validation import validate
 
 
 class ChatSettings(ServiceSettings, frozen=True, kw_only=True):
@@ -68,7 +68,11 @@ class ChatApi:
     """The operations of the route table."""
 
     def __init__(
-        self, rooms: RoomService, messages: MessageService, attachments: Attachments, tickets: TicketStore
+        self,
+        rooms: RoomService,
+        messages: MessageService,
+        attachments: Attachments,
+        tickets: TicketStore,
     ) -> None:
         self._rooms = rooms
         self._messages = messages
@@ -140,11 +144,15 @@ class ChatApi:
     def update_member(self, request: Request) -> Response:
         body = validate(UpdateMember, request.json)
         user_id = request.path_parameters["userId"]
-        member = self._rooms.update_member(request.caller, _room_id(request), user_id, body, IfMatch.of(request))
+        member = self._rooms.update_member(
+            request.caller, _room_id(request), user_id, body, IfMatch.of(request)
+        )
         return _versioned(HTTPStatus.OK, member, member.version)
 
     def remove_member(self, request: Request) -> Response:
-        self._rooms.remove_member(request.caller, _room_id(request), request.path_parameters["userId"])
+        self._rooms.remove_member(
+            request.caller, _room_id(request), request.path_parameters["userId"]
+        )
         return Response.no_content()
 
     def list_messages(self, request: Request) -> Response:
@@ -170,12 +178,18 @@ class ChatApi:
     def update_message(self, request: Request) -> Response:
         body = validate(EditMessage, request.json)
         message = self._messages.edit(
-            request.caller, _room_id(request), _message_id(request), body.content, IfMatch.of(request)
+            request.caller,
+            _room_id(request),
+            _message_id(request),
+            body.content,
+            IfMatch.of(request),
         )
         return _versioned(HTTPStatus.OK, message, message["version"])
 
     def delete_message(self, request: Request) -> Response:
-        self._messages.delete(request.caller, _room_id(request), _message_id(request), IfMatch.of(request))
+        self._messages.delete(
+            request.caller, _room_id(request), _message_id(request), IfMatch.of(request)
+        )
         return Response.no_content()
 
     def add_reaction(self, request: Request) -> Response:
@@ -205,7 +219,9 @@ class ChatApi:
         emoji = request.path_parameters["emoji"]
         if request.method == "PUT":
             validate(Nothing, request.json)
-        self._messages.react(request.caller, _room_id(request), _message_id(request), emoji, add=add)
+        self._messages.react(
+            request.caller, _room_id(request), _message_id(request), emoji, add=add
+        )
         return Response.no_content()
 
 
@@ -215,10 +231,18 @@ def build(environ: Mapping[str, str]) -> Handler:
     clients = Clients(settings.region)
     logger = create_logger(settings)
     gateway = ApiGateway(clients.session, settings.websocket_api_endpoint, logger)
-    return wire(settings, clients, guarded_cache(read(CacheSettings, environ), clients.session), gateway, logger)
+    return wire(
+        settings,
+        clients,
+        guarded_cache(read(CacheSettings, environ), clients.session),
+        gateway,
+        logger,
+    )
 
 
-def wire(settings: ChatSettings, clients: Clients, cache: GuardedCache, gateway: Gateway, logger: Logger) -> Handler:
+def wire(
+    settings: ChatSettings, clients: Clients, cache: GuardedCache, gateway: Gateway, logger: Logger
+) -> Handler:
     """The service on these clients, this cache and these connections."""
     dynamodb = clients.dynamodb
     tables = ChatTables(
@@ -231,19 +255,31 @@ def wire(settings: ChatSettings, clients: Clients, cache: GuardedCache, gateway:
     room_store, message_store = RoomStore(items, tables), MessageStore(items, tables)
     live, signals = CachedLiveRooms(cache), CachedSignals(cache)
     handover = QueueHandover(
-        lambda: clients.sqs, settings.deliveries_queue_url, settings.delivery_retries_queue_url, logger
+        lambda: clients.sqs,
+        settings.deliveries_queue_url,
+        settings.delivery_retries_queue_url,
+        logger,
     )
     broadcast = Broadcast(Fanout(gateway, live, logger), live, handover, logger)
     people = People(
-        ProfileReader(dynamodb, settings.dynamodb_table_profiles), AliasStore(dynamodb, settings.dynamodb_table_aliases)
+        ProfileReader(dynamodb, settings.dynamodb_table_profiles),
+        AliasStore(dynamodb, settings.dynamodb_table_aliases),
     )
     outbox = Outbox(settings.dynamodb_table_outbox, "chat", logger)
     cursors = Cursors(KeyRing(ParameterKeySource(clients.ssm, settings.cursor_key_parameter)))
     uploads = Uploads(
-        lambda: clients.s3, settings.s3_bucket_attachments, "chat", types=ATTACHMENT_TYPES, limit=ATTACHMENT_LIMIT
+        lambda: clients.s3,
+        settings.s3_bucket_attachments,
+        "chat",
+        types=ATTACHMENT_TYPES,
+        limit=ATTACHMENT_LIMIT,
     )
-    attachments = Attachments(uploads, message_store, lambda: clients.s3, settings.s3_bucket_attachments)
-    rooms = RoomService(rooms=room_store, people=people, broadcast=broadcast, outbox=outbox, cursors=cursors)
+    attachments = Attachments(
+        uploads, message_store, lambda: clients.s3, settings.s3_bucket_attachments
+    )
+    rooms = RoomService(
+        rooms=room_store, people=people, broadcast=broadcast, outbox=outbox, cursors=cursors
+    )
     messages = MessageService(
         rooms=room_store,
         messages=message_store,
@@ -268,7 +304,9 @@ def wire(settings: ChatSettings, clients: Clients, cache: GuardedCache, gateway:
         sessions=SessionReader(dynamodb, settings.dynamodb_table_sessions),
         logger=logger,
     )
-    api = ChatApi(rooms, messages, attachments, TicketStore(dynamodb, settings.dynamodb_table_tickets))
+    api = ChatApi(
+        rooms, messages, attachments, TicketStore(dynamodb, settings.dynamodb_table_tickets)
+    )
     rest = create_router(settings, clients, ROUTES, api.operations(), logger)
 
     def handle(event: Event, context: object) -> dict[str, Any]:

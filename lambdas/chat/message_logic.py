@@ -21,18 +21,18 @@ from lambdas.chat.people import Author, People
 from lambdas.chat.room_logic import Place, RoomService, no_room
 from lambdas.chat.rooms import MODERATOR, RANKS, ChangedError, RoomStore
 from lambdas.chat.signals import Signals
-from lambdas.common.authors import AuthorStore
-from lambdas.common.cache import CacheUnavailableError
-from lambdas.common.caller import Caller
-from lambdas.common.chat_messages import FIRST_VERSION, Frame, Message, message_id
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
-from lambdas.common.fanout import Delivery
+from lambdas.common.live.chat_messages import FIRST_VERSION, Frame, Message, message_id
+from lambdas.common.live.fanout import Delivery
 from lambdas.common.logs import Logger
-from lambdas.common.outbox import Outbox
-from lambdas.common.pagination import Cursors
-from lambdas.common.preconditions import IfMatch
+from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.people.authors import AuthorStore
 from lambdas.common.problems import FieldError, Problem
-from lambdas.common.transactions import Entry
+from lambdas.common.storage.cache import CacheUnavailableError
+from lambdas.common.storage.transactions import Entry
+from lambdas.common.web.caller import Caller
+from lambdas.common.web.pagination import Cursors
+from lambdas.common.web.preconditions import IfMatch
 
 EMOJI_LENGTH = 32
 EMOJIS = 50
@@ -83,7 +83,11 @@ class MessageService:
         self._clock = clock
 
     def send(
-        self, caller: Caller, room_id: str, draft: Draft, stored: Callable[[Message], Any] = lambda _message: None
+        self,
+        caller: Caller,
+        room_id: str,
+        draft: Draft,
+        stored: Callable[[Message], Any] = lambda _message: None,
     ) -> Message:
         """Stores a message and tells the room's listeners. `stored` hears of it in between: the sender need not wait for them."""
         room, member, head = self._rooms.find_to_send(room_id, caller.user_id)
@@ -91,7 +95,9 @@ class MessageService:
             raise no_room()
         Place(room, member, caller).speak()
         if draft.reply_to is not None and self._messages.find(room_id, draft.reply_to) is None:
-            raise Problem.invalid([FieldError("replyTo", "must be the id of a message of this room")])
+            raise Problem.invalid(
+                [FieldError("replyTo", "must be the id of a message of this room")]
+            )
         author = self._people.author(caller, room_id, anonymous=draft.is_anonymous)
         attachments = self._attachments.take(caller, room_id, draft.attachments)
 
@@ -128,7 +134,9 @@ class MessageService:
             self._attachments.give_back(attachments)
             if isinstance(error, ChangedError):
                 raise no_room() from None
-            raise Problem.conflict("A message has this attachment already.", "attachment_used") from None
+            raise Problem.conflict(
+                "A message has this attachment already.", "attachment_used"
+            ) from None
         stored_at = self._clock()
         stored(message)
         if message.is_anonymous:
@@ -158,7 +166,9 @@ class MessageService:
         views = [message.view(reactions[message.message_id]) for message in found]
         return self._cursors.page(views, query, scope, following)
 
-    def edit(self, caller: Caller, room_id: str, id_: str, content: str, if_match: IfMatch) -> dict[str, Any]:
+    def edit(
+        self, caller: Caller, room_id: str, id_: str, content: str, if_match: IfMatch
+    ) -> dict[str, Any]:
         place = self._room_service.place(caller, room_id)
         place.speak()
         message = self._existing(room_id, id_)
@@ -178,7 +188,9 @@ class MessageService:
             place.member()
         message = self._existing(room_id, id_)
         if place.rank < RANKS[MODERATOR] and not self._is_author(caller, message):
-            raise Problem.forbidden("Only its author and moderators delete a message.", "not_the_author")
+            raise Problem.forbidden(
+                "Only its author and moderators delete a message.", "not_the_author"
+            )
         if_match.check(message.version)
         try:
             blank = self._messages.blank(message)
@@ -189,15 +201,25 @@ class MessageService:
 
     def react(self, caller: Caller, room_id: str, id_: str, emoji: str, *, add: bool) -> None:
         self._room_service.place(caller, room_id).member()
-        if not (0 < len(emoji) <= EMOJI_LENGTH and emoji.isprintable() and not any(c.isspace() for c in emoji)):
+        if not (
+            0 < len(emoji) <= EMOJI_LENGTH
+            and emoji.isprintable()
+            and not any(c.isspace() for c in emoji)
+        ):
             raise Problem.invalid(
-                [FieldError("emoji", f"must have 1 to {EMOJI_LENGTH} printable characters, no spaces")]
+                [
+                    FieldError(
+                        "emoji", f"must have 1 to {EMOJI_LENGTH} printable characters, no spaces"
+                    )
+                ]
             )
         message = self._existing(room_id, id_)
         if add:
             known = self._messages.reactions([id_])[id_]
             if emoji not in known and len(known) >= EMOJIS:
-                raise Problem.conflict(f"A message has at most {EMOJIS} different reactions.", "too_many_reactions")
+                raise Problem.conflict(
+                    f"A message has at most {EMOJIS} different reactions.", "too_many_reactions"
+                )
         change = self._messages.react if add else self._messages.take_back
         if not change(message, emoji, caller.user_id):
             return
@@ -231,14 +253,25 @@ class MessageService:
         return message
 
     def _is_author(self, caller: Caller, message: Message) -> bool:
-        author = self._authors.author_of(message.message_id) if message.is_anonymous else message.author_id
+        author = (
+            self._authors.author_of(message.message_id)
+            if message.is_anonymous
+            else message.author_id
+        )
         return author == caller.user_id
 
     def _beside(self, caller: Caller, author: Author, message: Message) -> list[Entry]:
         """What belongs into the message's transaction."""
-        data = {"roomId": message.room_id, "messageId": message.message_id, "seq": message.seq, "type": message.type}
+        data = {
+            "roomId": message.room_id,
+            "messageId": message.message_id,
+            "seq": message.seq,
+            "type": message.type,
+        }
         event = self._outbox.put(
-            "MessageSent", actor_id=author.actor_id, data={**data, "isAnonymous": message.is_anonymous}
+            "MessageSent",
+            actor_id=author.actor_id,
+            data={**data, "isAnonymous": message.is_anonymous},
         )
         if author.user_id is not None:
             return [event]
@@ -247,11 +280,15 @@ class MessageService:
     def _deliver(self, message: Message) -> None:
         frame = message.frame()
         if "message" in frame and message.version > FIRST_VERSION:
-            frame["message"]["reactions"] = self._messages.reactions([message.message_id])[message.message_id]
+            frame["message"]["reactions"] = self._messages.reactions([message.message_id])[
+                message.message_id
+            ]
         self._broadcast.send(Delivery(message.room_id, frame, message.delivery))
 
     def _hide(self, room_id: str, caller: Caller) -> None:
-        with suppress(CacheUnavailableError):  # typing and read marks need the cache as well: none are told meanwhile
+        with suppress(
+            CacheUnavailableError
+        ):  # typing and read marks need the cache as well: none are told meanwhile
             self._signals.hide(room_id, caller.user_id)
 
 

@@ -18,7 +18,8 @@ from msgspec import Struct, convert
 
 from lambdas.chat.rooms import PATIENCE, ChangedError, Head, room_busy, seq_key
 from lambdas.chat.store import ChatTables, Items, delete, put, update
-from lambdas.common.chat_messages import (
+from lambdas.common.clock import SYSTEM_CLOCK, Clock, timestamp
+from lambdas.common.live.chat_messages import (
     MESSAGES_INDEX,
     Attachment,
     Message,
@@ -27,13 +28,14 @@ from lambdas.common.chat_messages import (
     message_id,
     reaction_id,
 )
-from lambdas.common.clock import SYSTEM_CLOCK, Clock, timestamp
-from lambdas.common.dynamodb import condition_failed, pack, unpack
-from lambdas.common.idempotency import RETENTION
-from lambdas.common.transactions import ConditionsFailedError, Entry
-from lambdas.common.uploads import StoredObject
+from lambdas.common.storage.dynamodb import condition_failed, pack, unpack
+from lambdas.common.storage.transactions import ConditionsFailedError, Entry
+from lambdas.common.storage.uploads import StoredObject
+from lambdas.common.web.idempotency import RETENTION
 
-_REACTION = "+"  # before an emoji in an attribute's name, so that none is taken for another attribute
+_REACTION = (
+    "+"  # before an emoji in an attribute's name, so that none is taken for another attribute
+)
 
 
 class Repeat(Struct, frozen=True):
@@ -161,12 +163,18 @@ class MessageStore:
 
     def edit(self, message: Message, content: str) -> Message:
         """Raises ChangedError when it has changed since it was read."""
-        return self._change(message, "SET content = :content, is_edited = :true", {":content": content, ":true": True})
+        return self._change(
+            message,
+            "SET content = :content, is_edited = :true",
+            {":content": content, ":true": True},
+        )
 
     def blank(self, message: Message) -> Message:
         """Marks a message deleted and removes what it said; its number stays taken. Raises ChangedError."""
         expression = "SET content = :nothing, is_deleted = :true"
-        return self._change(message, expression, {":nothing": "", ":true": True}, " REMOVE attachments")
+        return self._change(
+            message, expression, {":nothing": "", ":true": True}, " REMOVE attachments"
+        )
 
     def react(self, message: Message, emoji: str, user_id: str) -> bool:
         """Counts the user's reaction; False when it has been."""
@@ -184,9 +192,16 @@ class MessageStore:
     def take_back(self, message: Message, emoji: str, user_id: str) -> bool:
         """Takes the user's reaction back; False when there is none."""
         key = {"message_id": reaction_id(message.message_id, emoji, user_id)}
-        return self._count(message, emoji, -1, delete(self._messages, key, condition="attribute_exists(message_id)"))
+        return self._count(
+            message,
+            emoji,
+            -1,
+            delete(self._messages, key, condition="attribute_exists(message_id)"),
+        )
 
-    def reactions(self, ids: Sequence[str], *, consistent: bool = False) -> dict[str, dict[str, int]]:
+    def reactions(
+        self, ids: Sequence[str], *, consistent: bool = False
+    ) -> dict[str, dict[str, int]]:
         """Counts by emoji for each of these messages."""
         found = self._items.read([self._key(counts_id(id_)) for id_ in ids], consistent=consistent)
         return {
@@ -209,14 +224,18 @@ class MessageStore:
     def detach(self, ids: Sequence[str]) -> None:
         """Forgets attachments."""
         for id_ in ids:
-            self._items.dynamodb.delete_item(TableName=self._messages, Key=pack({"message_id": _attachment(id_)}))
+            self._items.dynamodb.delete_item(
+                TableName=self._messages, Key=pack({"message_id": _attachment(id_)})
+            )
 
     def _next_time(self, head: Head) -> str:
         """Now, and later than the room's last message by whichever clock that got its time."""
         now = timestamp(self._clock())
         if now > head.last_activity:
             return now
-        return timestamp((datetime.fromisoformat(head.last_activity) + timedelta(milliseconds=1)).timestamp())
+        return timestamp(
+            (datetime.fromisoformat(head.last_activity) + timedelta(milliseconds=1)).timestamp()
+        )
 
     def _attach(self, attachment: Attachment, stored: StoredObject, message: Message) -> Entry:
         return update(
@@ -229,7 +248,11 @@ class MessageStore:
 
     def _mark(self, repeat: Repeat, message: Message) -> Entry:
         now = int(self._clock())
-        item = {"idempotency_key": repeat.key, "message_id": message.message_id, "expires_at": now + RETENTION}
+        item = {
+            "idempotency_key": repeat.key,
+            "message_id": message.message_id,
+            "expires_at": now + RETENTION,
+        }
         return {
             "Put": {
                 "TableName": self._idempotency,
@@ -242,19 +265,25 @@ class MessageStore:
     def _first(self, repeat: Repeat | None) -> Message | None:
         assert repeat is not None
         mark = self._items.dynamodb.get_item(
-            TableName=self._idempotency, Key=pack({"idempotency_key": repeat.key}), ConsistentRead=True
+            TableName=self._idempotency,
+            Key=pack({"idempotency_key": repeat.key}),
+            ConsistentRead=True,
         ).get("Item")
         [item] = self._items.read([self._key(unpack(mark)["message_id"])]) if mark else [None]
         return convert(item, Message) if item else None
 
-    def _change(self, message: Message, expression: str, values: dict[str, Any], removal: str = "") -> Message:
+    def _change(
+        self, message: Message, expression: str, values: dict[str, Any], removal: str = ""
+    ) -> Message:
         try:
             answer = self._items.dynamodb.update_item(
                 TableName=self._messages,
                 Key=pack({"message_id": message.message_id}),
                 UpdateExpression=f"{expression}, version = :next{removal}",
                 ConditionExpression="version = :read",
-                ExpressionAttributeValues=pack({**values, ":next": message.version + 1, ":read": message.version}),
+                ExpressionAttributeValues=pack(
+                    {**values, ":next": message.version + 1, ":read": message.version}
+                ),
                 ReturnValues="ALL_NEW",
             )
         except ClientError as error:

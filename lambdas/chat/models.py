@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from lambdas.common.pagination import PageQuery
-from lambdas.common.uploads import AttachmentUpload
-from lambdas.common.validation import Body
+from lambdas.common.storage.uploads import AttachmentUpload
+from lambdas.common.web.pagination import PageQuery
+from lambdas.common.web.validation import Body
 
 RoomType = Literal["public", "private", "direct", "group", "announcement"]
 Role = Literal["owner", "admin", "moderator", "member"]
@@ -30,9 +30,15 @@ Name = Annotated[
 ]
 Description = Annotated[
     str,
-    Meta(max_length=500, pattern=_NO_CONTROL, description="must have at most 500 characters, no control characters"),
+    Meta(
+        max_length=500,
+        pattern=_NO_CONTROL,
+        description="must have at most 500 characters, no control characters",
+    ),
 ]
-MaxMembers = Annotated[int, Meta(ge=2, le=100_000, description="must be a whole number from 2 to 100000")]
+MaxMembers = Annotated[
+    int, Meta(ge=2, le=100_000, description="must be a whole number from 2 to 100000")
+]
 Content = Annotated[
     str,
     Meta(
@@ -44,7 +50,9 @@ Content = Annotated[
 ]
 Identifier = Annotated[str, Meta(pattern=_IDENTIFIER, description="must be an id")]
 # API Gateway takes 32 KB a frame; what a client calls its own message or request needs little of it.
-ClientId = Annotated[str, Meta(min_length=1, max_length=128, description="must have 1 to 128 characters")]
+ClientId = Annotated[
+    str, Meta(min_length=1, max_length=128, description="must have 1 to 128 characters")
+]
 FileName = Annotated[
     str,
     Meta(
@@ -88,7 +96,9 @@ class SendMessage(Body, frozen=True, kw_only=True):
     type: MessageType = "text"
     reply_to: Identifier | None = None
     is_anonymous: bool = False
-    attachments: Annotated[tuple[str, ...], Meta(max_length=10, description="must be at most 10 upload keys")] = ()
+    attachments: Annotated[
+        tuple[str, ...], Meta(max_length=10, description="must be at most 10 upload keys")
+    ] = ()
 
 
 class EditMessage(Body, frozen=True, kw_only=True):
@@ -104,7 +114,12 @@ class Nothing(Body, frozen=True, kw_only=True):
 
 
 class RoomsQuery(PageQuery, frozen=True, kw_only=True):
-    type: Annotated[RoomType, Meta(description="must be public, private, direct, group or announcement")] | None = None
+    type: (
+        Annotated[
+            RoomType, Meta(description="must be public, private, direct, group or announcement")
+        ]
+        | None
+    ) = None
 
 
 class MessagesQuery(PageQuery, frozen=True, kw_only=True):

@@ -6,10 +6,9 @@ from collections.abc import Collection, Sequence
 from msgspec import Struct
 
 from lambdas.chat.rooms import Member
-from lambdas.common.aliases import AliasStore
-from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
-from lambdas.common.profiles import (
+from lambdas.common.people.aliases import AliasStore
+from lambdas.common.people.profiles import (
     ACTIVITY_VISIBILITY,
     UNKNOWN_NAME,
     KnownProfile,
@@ -17,6 +16,7 @@ from lambdas.common.profiles import (
     ProfileReader,
     Visibility,
 )
+from lambdas.common.web.caller import Caller
 
 PROFILE_AGE = 60
 """Seconds that what a profile says for messages and frames is used again without being looked up."""
@@ -35,7 +35,9 @@ class Author(Struct, frozen=True, kw_only=True):
 class People:
     """Names and preferences, from the profiles and the aliases."""
 
-    def __init__(self, profiles: ProfileReader, aliases: AliasStore, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, profiles: ProfileReader, aliases: AliasStore, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._profiles = profiles
         self._aliases = aliases
         self._clock = clock
@@ -46,7 +48,9 @@ class People:
         if anonymous or caller.is_anonymous:
             alias = self._aliases.alias(caller.user_id, "chat_room", room_id)
             return Author(user_id=None, name=alias.display_name, actor_id=alias.alias_id)
-        return Author(user_id=caller.user_id, name=self.public_name(caller), actor_id=caller.user_id)
+        return Author(
+            user_id=caller.user_id, name=self.public_name(caller), actor_id=caller.user_id
+        )
 
     def public_name(self, caller: Caller) -> str:
         """The caller's name for people of whom nothing is known."""
@@ -59,7 +63,10 @@ class People:
     def online(self, user_ids: Sequence[str]) -> dict[str, Visibility]:
         """Who may know that these registered users, each of them given once, are online."""
         found = self._recent(user_ids)
-        return {user_id: profile.online if profile else ACTIVITY_VISIBILITY for user_id, profile in found.items()}
+        return {
+            user_id: profile.online if profile else ACTIVITY_VISIBILITY
+            for user_id, profile in found.items()
+        }
 
     def shows_reading(self, user_id: str) -> bool:
         """Whether a registered user lets others know how far they have read."""
@@ -73,7 +80,9 @@ class People:
     def member_names(self, members: Collection[Member], viewer: Caller) -> dict[str, str]:
         """Members' names as this viewer may see them, by user id."""
         names = {member.user_id: member.display_name for member in members if member.anonymous}
-        earlier = {member.user_id: member.display_name for member in members if not member.anonymous}
+        earlier = {
+            member.user_id: member.display_name for member in members if not member.anonymous
+        }
         return names | self._profiles.display_names(earlier, viewer, earlier)
 
     def _recent(self, user_ids: Sequence[str]) -> dict[str, KnownProfile | None]:
@@ -83,6 +92,10 @@ class People:
         if asked:
             found = self._profiles.profiles(asked)
             if len(self._known) > _REMEMBERED:
-                self._known = {user_id: self._known[user_id] for user_id in user_ids if user_id in self._known}
-            self._known.update((user_id, (now + PROFILE_AGE, found.get(user_id))) for user_id in asked)
+                self._known = {
+                    user_id: self._known[user_id] for user_id in user_ids if user_id in self._known
+                }
+            self._known.update(
+                (user_id, (now + PROFILE_AGE, found.get(user_id))) for user_id in asked
+            )
         return {user_id: self._known[user_id][1] for user_id in user_ids}

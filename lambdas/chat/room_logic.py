@@ -35,16 +35,16 @@ from lambdas.chat.rooms import (
     RoomStore,
     pair_key,
 )
-from lambdas.common.caller import ADMIN as PLATFORM_ADMIN
-from lambdas.common.caller import MODERATOR as PLATFORM_MODERATOR
-from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id, timestamp
-from lambdas.common.fanout import Delivery
-from lambdas.common.outbox import Outbox
-from lambdas.common.pagination import Cursors, PageQuery
-from lambdas.common.preconditions import IfMatch
+from lambdas.common.live.fanout import Delivery
+from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.people.profiles import UNKNOWN_NAME
 from lambdas.common.problems import FieldError, Problem
-from lambdas.common.profiles import UNKNOWN_NAME
+from lambdas.common.web.caller import ADMIN as PLATFORM_ADMIN
+from lambdas.common.web.caller import MODERATOR as PLATFORM_MODERATOR
+from lambdas.common.web.caller import Caller
+from lambdas.common.web.pagination import Cursors, PageQuery
+from lambdas.common.web.preconditions import IfMatch
 
 OPEN: frozenset[RoomType] = frozenset({"public", "announcement"})
 """Types of rooms that people join by themselves; an announcement room is in nobody's list but its members'."""
@@ -89,7 +89,9 @@ class Place:
     def rank(self) -> int:
         """The member's rank; the platform's moderators and administrators rank as the room's where they may see it."""
         own = self.membership.rank if self.membership else 0
-        if self.caller.roles & {PLATFORM_MODERATOR, PLATFORM_ADMIN} and (own or self.room.type == "public"):
+        if self.caller.roles & {PLATFORM_MODERATOR, PLATFORM_ADMIN} and (
+            own or self.room.type == "public"
+        ):
             return max(own, RANKS[MODERATOR])
         return own
 
@@ -114,7 +116,9 @@ class Place:
         if member.muted:
             raise Problem.forbidden("You are muted in this room.", "muted")
         if self.room.type == "announcement" and self.rank < RANKS[MODERATOR]:
-            raise Problem.forbidden("Only moderators post in an announcement room.", "moderators_only")
+            raise Problem.forbidden(
+                "Only moderators post in an announcement room.", "moderators_only"
+            )
         return member
 
     def require(self, rank: int) -> None:
@@ -167,7 +171,9 @@ class RoomService:
     def create(self, caller: Caller, body: CreateRoom) -> RoomView:
         limit = LIMITS.get(body.type)
         if limit and body.max_members and body.max_members > limit:
-            raise Problem.invalid([FieldError("maxMembers", f"must be at most {limit} in a {body.type} room")])
+            raise Problem.invalid(
+                [FieldError("maxMembers", f"must be at most {limit} in a {body.type} room")]
+            )
         now = timestamp(self._clock())
         room = Room(
             room_id=new_id(),
@@ -195,7 +201,9 @@ class RoomService:
         if_match.check(room.version)
         limit = LIMITS.get(room.type)
         if limit and body.max_members and body.max_members > limit:
-            raise Problem.invalid([FieldError("maxMembers", f"must be at most {limit} in a {room.type} room")])
+            raise Problem.invalid(
+                [FieldError("maxMembers", f"must be at most {limit} in a {room.type} room")]
+            )
         changed = structs.replace(
             room,
             name=room.name if body.name is None else body.name,
@@ -231,7 +239,9 @@ class RoomService:
         if room.type not in OPEN:
             raise Problem.forbidden("This room is by invitation.", "invitation_required")
         if caller.is_anonymous and room.type != "public":
-            raise Problem.forbidden("Anonymous users chat in public rooms only.", "anonymous_not_allowed")
+            raise Problem.forbidden(
+                "Anonymous users chat in public rooms only.", "anonymous_not_allowed"
+            )
         member = self._new_member(room, caller, MEMBER)
         return self._add(member, actor_id=caller.user_id)
 
@@ -252,7 +262,9 @@ class RoomService:
         page = found[: query.limit]
         names = self._people.member_names(page, caller)
         views = [_member_view(member, names[member.user_id]) for member in page]
-        return self._cursors.page(views, query, scope, page[-1].user_id if len(found) > query.limit else None)
+        return self._cursors.page(
+            views, query, scope, page[-1].user_id if len(found) > query.limit else None
+        )
 
     def invite(self, caller: Caller, room_id: str, user_id: str) -> MemberView:
         """Makes somebody a member at once. Repeated, it changes nothing.
@@ -270,7 +282,9 @@ class RoomService:
             raise Problem.not_found("There is no such user.", "user_not_found")
         pair = pair_key(caller.user_id, user_id) if place.room.type == "direct" else None
         if pair and not invited.personal.allow_direct_messages and not self._rooms.has_pair(pair):
-            raise Problem.forbidden("This user takes no direct messages.", "direct_messages_refused")
+            raise Problem.forbidden(
+                "This user takes no direct messages.", "direct_messages_refused"
+            )
         member = Member(
             room_id=room_id,
             user_id=user_id,
@@ -311,7 +325,9 @@ class RoomService:
         _outrank(place, target)
         self._take_out(place.room, target, actor_id=caller.user_id, reason="removed")
 
-    def _changed(self, place: Place, user_id: str, target: Member | None, body: UpdateMember) -> Member:
+    def _changed(
+        self, place: Place, user_id: str, target: Member | None, body: UpdateMember
+    ) -> Member:
         if body.ban is not None:
             return self._ban(place, user_id, target) if body.ban else self._unban(target)
         if target is None or target.role == BANNED:
@@ -324,7 +340,9 @@ class RoomService:
             if body.role == OWNER:
                 return self._hand_over(place, changed, target)
             if place.rank < RANKS[ADMIN] or RANKS[body.role] >= place.rank:
-                raise Problem.forbidden("You cannot give a role that is not below your own.", "role_required")
+                raise Problem.forbidden(
+                    "You cannot give a role that is not below your own.", "role_required"
+                )
             _outrank(place, target)
             changed = structs.replace(changed, role=body.role)
         if changed is target:
@@ -335,7 +353,9 @@ class RoomService:
     def _hand_over(self, place: Place, changed: Member, target: Member) -> Member:
         owner = place.member()
         if owner.role != OWNER:
-            raise Problem.forbidden("Only the owner makes somebody else the owner.", "role_required")
+            raise Problem.forbidden(
+                "Only the owner makes somebody else the owner.", "role_required"
+            )
         if target.anonymous:
             raise Problem.forbidden("An anonymous user cannot own a room.", "anonymous_not_allowed")
         new_owner = structs.replace(changed, role=OWNER)
@@ -351,7 +371,9 @@ class RoomService:
                 user_id=user_id,
                 role=BANNED,
                 room_type=place.room.type,
-                display_name=known.name_for(None) if (known := self._people.find(user_id)) else UNKNOWN_NAME,
+                display_name=known.name_for(None)
+                if (known := self._people.find(user_id))
+                else UNKNOWN_NAME,
                 joined_at=timestamp(self._clock()),
             )
             self._rooms.ban(ban)
@@ -373,7 +395,9 @@ class RoomService:
 
     def _add(self, member: Member, *, actor_id: str, pair: str | None = None) -> Member:
         room_id = member.room_id
-        event = self._event("MemberJoined", actor_id, member, userId=member.user_id, role=member.role)
+        event = self._event(
+            "MemberJoined", actor_id, member, userId=member.user_id, role=member.role
+        )
         try:
             self._rooms.add(member, [event], pair)
         except RoomFullError:
@@ -392,7 +416,9 @@ class RoomService:
         self._tell("user_joined", room_id, member)
         return member
 
-    def _take_out(self, room: Room, member: Member, *, actor_id: str, reason: str, ban: Member | None = None) -> None:
+    def _take_out(
+        self, room: Room, member: Member, *, actor_id: str, reason: str, ban: Member | None = None
+    ) -> None:
         event = self._event("MemberLeft", actor_id, room, userId=member.user_id, reason=reason)
         try:
             self._rooms.take_out(member, [event], pair=room.pair, ban=ban)
@@ -403,7 +429,12 @@ class RoomService:
         self._tell("user_left", room.room_id, member)
 
     def _tell(self, what: str, room_id: str, member: Member) -> None:
-        frame = {"type": what, "roomId": room_id, "userId": member.user_id, "displayName": member.display_name}
+        frame = {
+            "type": what,
+            "roomId": room_id,
+            "userId": member.user_id,
+            "displayName": member.display_name,
+        }
         self._broadcast.send(Delivery(room_id, frame))
 
     def _listed(
@@ -443,8 +474,12 @@ class RoomService:
             anonymous=caller.is_anonymous,
         )
 
-    def _event(self, event_type: str, actor_id: str, about: Room | Member, **data: Any) -> dict[str, Any]:
-        return self._outbox.put(event_type, actor_id=actor_id, data={"roomId": about.room_id, **data})
+    def _event(
+        self, event_type: str, actor_id: str, about: Room | Member, **data: Any
+    ) -> dict[str, Any]:
+        return self._outbox.put(
+            event_type, actor_id=actor_id, data={"roomId": about.room_id, **data}
+        )
 
 
 def no_room() -> Problem:

@@ -13,10 +13,10 @@ from msgspec import Struct, convert, structs, to_builtins
 
 from lambdas.chat.models import Role, RoomType
 from lambdas.chat.store import ChatTables, Item, Items, delete, put, update
-from lambdas.common.chat_messages import marker
-from lambdas.common.dynamodb import pack
+from lambdas.common.live.chat_messages import marker
 from lambdas.common.problems import Problem
-from lambdas.common.transactions import ConditionsFailedError, Entry
+from lambdas.common.storage.dynamodb import pack
+from lambdas.common.storage.transactions import ConditionsFailedError, Entry
 
 TYPE_INDEX = "room-type-index"
 USER_INDEX = "user-rooms-index"
@@ -115,11 +115,16 @@ class RoomStore:
         self._members = tables.members
         self._messages = tables.messages
 
-    def create(self, room: Room, owner: Member, max_members: int | None, events: Sequence[Entry]) -> None:
+    def create(
+        self, room: Room, owner: Member, max_members: int | None, events: Sequence[Entry]
+    ) -> None:
         counters = {"room_id": members_key(room.room_id), "members": 1, "max_members": max_members}
         entries = [
             put(self._rooms, _stored(room)),
-            put(self._rooms, {"room_id": seq_key(room.room_id), "seq": 0, "last_activity": room.created_at}),
+            put(
+                self._rooms,
+                {"room_id": seq_key(room.room_id), "seq": 0, "last_activity": room.created_at},
+            ),
             put(self._rooms, counters),
             put(self._members, to_builtins(owner)),
             *events,
@@ -129,9 +134,14 @@ class RoomStore:
     def find(self, room_id: str, user_id: str) -> tuple[Room | None, Member | None]:
         """The room, and the user's place in it or ban from it."""
         room, member = self._items.read([self._room(room_id), self._member(room_id, user_id)])
-        return (convert(room, Room) if room and "type" in room else None, convert(member, Member) if member else None)
+        return (
+            convert(room, Room) if room and "type" in room else None,
+            convert(member, Member) if member else None,
+        )
 
-    def find_to_send(self, room_id: str, user_id: str) -> tuple[Room | None, Member | None, Head | None]:
+    def find_to_send(
+        self, room_id: str, user_id: str
+    ) -> tuple[Room | None, Member | None, Head | None]:
         """As `find`, with where the room's messages end: all that sending one needs, in one read."""
         room, member, head = self._items.read(
             [self._room(room_id), self._member(room_id, user_id), self._room(seq_key(room_id))]
@@ -160,10 +170,14 @@ class RoomStore:
 
     def counters(self, room_id: str) -> Counters | None:
         """None: the room is gone."""
-        seq, members = self._items.read([self._room(seq_key(room_id)), self._room(members_key(room_id))])
+        seq, members = self._items.read(
+            [self._room(seq_key(room_id)), self._room(members_key(room_id))]
+        )
         return _counters(seq, members)
 
-    def rooms(self, room_ids: Sequence[str], user_id: str) -> list[tuple[Room, Counters, Member | None]]:
+    def rooms(
+        self, room_ids: Sequence[str], user_id: str
+    ) -> list[tuple[Room, Counters, Member | None]]:
         """These rooms with their counters and the user's place in each; those that are gone are left out."""
         keys = [
             key
@@ -181,10 +195,14 @@ class RoomStore:
             room, seq, members, member = found[start : start + 4]
             counters = _counters(seq, members)
             if room and counters:
-                rooms.append((convert(room, Room), counters, convert(member, Member) if member else None))
+                rooms.append(
+                    (convert(room, Room), counters, convert(member, Member) if member else None)
+                )
         return rooms
 
-    def of_user(self, user_id: str, room_type: RoomType | None, limit: int, after: str | None) -> list[str]:
+    def of_user(
+        self, user_id: str, room_type: RoomType | None, limit: int, after: str | None
+    ) -> list[str]:
         """Ids of the rooms the user is a member of, from the one behind `after` on."""
         names, values = {"#role": "role"}, {":user": user_id, ":banned": BANNED}
         condition = "#role <> :banned"
@@ -240,7 +258,12 @@ class RoomStore:
                 self._rooms,
                 {"room_id": room.room_id},
                 "SET #name = :name, description = :description, version = :next",
-                {":name": room.name, ":description": room.description, ":next": changed.version, ":read": room.version},
+                {
+                    ":name": room.name,
+                    ":description": room.description,
+                    ":next": changed.version,
+                    ":read": room.version,
+                },
                 condition="version = :read",
                 names={"#name": "name"},
             )
@@ -281,7 +304,12 @@ class RoomStore:
     def _removal(self, room: Room, seq: int, now: float) -> list[Entry]:
         same_pair = {"condition": "pair = :pair", "values": {":pair": room.pair}}
         entries = [
-            delete(self._rooms, {"room_id": seq_key(room.room_id)}, condition="seq = :read", values={":read": seq}),
+            delete(
+                self._rooms,
+                {"room_id": seq_key(room.room_id)},
+                condition="seq = :read",
+                values={":read": seq},
+            ),
             delete(
                 self._rooms,
                 {"room_id": room.room_id},
@@ -325,21 +353,30 @@ class RoomStore:
             self._items.write([*entries, *events])
         except ConditionsFailedError as error:
             if 0 in error.entries:
-                existing = error.items.get(0) or to_builtins(self.member(room_id, member.user_id) or member)
+                existing = error.items.get(0) or to_builtins(
+                    self.member(room_id, member.user_id) or member
+                )
                 raise MemberExistsError(convert(existing, Member)) from None
             if 2 in error.entries and pair:
                 raise PairExistsError(error.items.get(2, {}).get("room", "")) from None
             raise (RoomFullError if self.counters(room_id) else ChangedError)() from None
 
     def take_out(
-        self, member: Member, events: Sequence[Entry], *, pair: str | None = None, ban: Member | None = None
+        self,
+        member: Member,
+        events: Sequence[Entry],
+        *,
+        pair: str | None = None,
+        ban: Member | None = None,
     ) -> None:
         """Ends somebody's membership as it was read, or turns it into a ban. Raises ChangedError."""
         key = {"room_id": member.room_id, "user_id": member.user_id}
         place = (
             _replacing(self._members, member, ban)
             if ban
-            else delete(self._members, key, condition="version = :read", values={":read": member.version})
+            else delete(
+                self._members, key, condition="version = :read", values={":read": member.version}
+            )
         )
         entries = [
             place,
@@ -370,7 +407,9 @@ class RoomStore:
         try:
             self._items.write([put(self._members, to_builtins(ban), only_new="user_id")])
         except ConditionsFailedError as error:
-            raise MemberExistsError(convert(error.items.get(0) or to_builtins(ban), Member)) from None
+            raise MemberExistsError(
+                convert(error.items.get(0) or to_builtins(ban), Member)
+            ) from None
 
     def unban(self, ban: Member) -> None:
         """Lifts a ban as it was read. Raises ChangedError."""
@@ -380,7 +419,9 @@ class RoomStore:
 
     def replace(self, *changes: tuple[Member, Member]) -> None:
         """Writes members as they are to be over what was read, all or none. Raises ChangedError."""
-        self._write_unchanged([_replacing(self._members, before, after) for before, after in changes])
+        self._write_unchanged(
+            [_replacing(self._members, before, after) for before, after in changes]
+        )
 
     def _write_unchanged(self, entries: Sequence[Entry]) -> None:
         try:

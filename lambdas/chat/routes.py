@@ -1,8 +1,8 @@
 """The chat service's routes and who may call them."""
 
-from lambdas.common.access import capability, role
-from lambdas.common.caller import CHAT_ANONYMOUS, READ, USER
-from lambdas.common.router import Route
+from lambdas.common.web.access import capability, role
+from lambdas.common.web.caller import CHAT_ANONYMOUS, READ, USER
+from lambdas.common.web.router import Route
 
 _READ = capability(READ)
 _CHAT = capability(CHAT_ANONYMOUS)
@@ -21,11 +21,40 @@ ROUTES = (
     Route("PATCH", "/v1/chat/rooms/{roomId}/members/{userId}", _USER, "update_member"),
     Route("DELETE", "/v1/chat/rooms/{roomId}/members/{userId}", _USER, "remove_member"),
     Route("GET", "/v1/chat/rooms/{roomId}/messages", _READ, "list_messages"),
-    Route("POST", "/v1/chat/rooms/{roomId}/messages", _CHAT, "send_message", idempotent=True, anonymous=True),
-    Route("PATCH", "/v1/chat/rooms/{roomId}/messages/{messageId}", _CHAT, "update_message", anonymous=True),
-    Route("DELETE", "/v1/chat/rooms/{roomId}/messages/{messageId}", _CHAT, "delete_message", anonymous=True),
-    Route("PUT", "/v1/chat/rooms/{roomId}/messages/{messageId}/reactions/{emoji}", _CHAT, "add_reaction"),
-    Route("DELETE", "/v1/chat/rooms/{roomId}/messages/{messageId}/reactions/{emoji}", _CHAT, "remove_reaction"),
+    Route(
+        "POST",
+        "/v1/chat/rooms/{roomId}/messages",
+        _CHAT,
+        "send_message",
+        idempotent=True,
+        anonymous=True,
+    ),
+    Route(
+        "PATCH",
+        "/v1/chat/rooms/{roomId}/messages/{messageId}",
+        _CHAT,
+        "update_message",
+        anonymous=True,
+    ),
+    Route(
+        "DELETE",
+        "/v1/chat/rooms/{roomId}/messages/{messageId}",
+        _CHAT,
+        "delete_message",
+        anonymous=True,
+    ),
+    Route(
+        "PUT",
+        "/v1/chat/rooms/{roomId}/messages/{messageId}/reactions/{emoji}",
+        _CHAT,
+        "add_reaction",
+    ),
+    Route(
+        "DELETE",
+        "/v1/chat/rooms/{roomId}/messages/{messageId}/reactions/{emoji}",
+        _CHAT,
+        "remove_reaction",
+    ),
     Route("POST", "/v1/chat/rooms/{roomId}/attachments", _USER, "create_attachment_upload"),
     Route("GET", "/v1/chat/rooms/{roomId}/attachments/{attachmentId}", _READ, "get_attachment"),
     Route("POST", "/v1/chat/tickets", _CHAT, "issue_ticket"),

@@ -4,8 +4,8 @@ online."""
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from lambdas.common.cache import GuardedCache
-from lambdas.common.profiles import Visibility
+from lambdas.common.people.profiles import Visibility
+from lambdas.common.storage.cache import GuardedCache
 
 if TYPE_CHECKING:
     import redis
@@ -80,14 +80,20 @@ class CachedSignals:
         return self._cache.run(work)
 
     def hide(self, room_id: str, user_id: str) -> None:
-        self._cache.run(lambda cache: cache.set(_hidden_key(room_id, user_id), 1, ex=UNSEEN_LIFETIME))
+        self._cache.run(
+            lambda cache: cache.set(_hidden_key(room_id, user_id), 1, ex=UNSEEN_LIFETIME)
+        )
 
     def hidden(self, room_id: str, user_id: str) -> bool:
         return self._cache.run(lambda cache: bool(cache.exists(_hidden_key(room_id, user_id))))
 
     def came(self, room_id: str, audiences: Mapping[str, Visibility]) -> None:
         key = _online_key(room_id)
-        told = {user_id: _AUDIENCES.index(audience) for user_id, audience in audiences.items() if audience != "private"}
+        told = {
+            user_id: _AUDIENCES.index(audience)
+            for user_id, audience in audiences.items()
+            if audience != "private"
+        }
 
         def work(cache: "redis.Redis") -> None:
             with cache.pipeline() as pipe:

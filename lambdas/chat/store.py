@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from lambdas.common.dynamodb import BATCH_GET, pack, unpack
 from lambdas.common.problems import Problem
-from lambdas.common.transactions import Entry, Transactions
+from lambdas.common.storage.dynamodb import BATCH_GET, pack, unpack
+from lambdas.common.storage.transactions import Entry, Transactions
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -31,13 +31,17 @@ class ChatTables(Struct, frozen=True, kw_only=True):
 class Items:
     """Reads and transactions."""
 
-    def __init__(self, dynamodb: "DynamoDBClient", sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, dynamodb: "DynamoDBClient", sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         """`sleep` takes seconds."""
         self.dynamodb = dynamodb
         self._sleep = sleep
         self._transactions = Transactions(dynamodb, sleep)
 
-    def read(self, keys: Sequence[tuple[str, Key]], *, consistent: bool = True) -> list[Item | None]:
+    def read(
+        self, keys: Sequence[tuple[str, Key]], *, consistent: bool = True
+    ) -> list[Item | None]:
         """The items of these tables and keys, in their order. Raises Problem 503 when DynamoDB keeps leaving some over."""
         found: dict[tuple[str, tuple[tuple[str, str], ...]], Item] = {}
         distinct = list(dict.fromkeys((table, tuple(key.items())) for table, key in keys))
@@ -81,7 +85,11 @@ class Items:
 def put(table: str, item: Mapping[str, Any], *, only_new: str | None = None) -> Entry:
     """A Put entry; `only_new` names the key attribute that must not be there yet."""
     entry: Entry = {"TableName": table, "Item": pack(item)}
-    return {"Put": _conditional(entry, f"attribute_not_exists({only_new})" if only_new else None, {}, {})}
+    return {
+        "Put": _conditional(
+            entry, f"attribute_not_exists({only_new})" if only_new else None, {}, {}
+        )
+    }
 
 
 def update(
@@ -107,13 +115,22 @@ def delete(
     names: Mapping[str, str] | None = None,
 ) -> Entry:
     """A Delete entry."""
-    return {"Delete": _conditional({"TableName": table, "Key": pack(key)}, condition, values or {}, names or {})}
+    return {
+        "Delete": _conditional(
+            {"TableName": table, "Key": pack(key)}, condition, values or {}, names or {}
+        )
+    }
 
 
-def _conditional(entry: Entry, condition: str | None, values: Mapping[str, Any], names: Mapping[str, str]) -> Entry:
+def _conditional(
+    entry: Entry, condition: str | None, values: Mapping[str, Any], names: Mapping[str, str]
+) -> Entry:
     if condition:
         # A failed condition's item says at once what is there instead.
-        entry |= {"ConditionExpression": condition, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+        entry |= {
+            "ConditionExpression": condition,
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
     if values:
         entry["ExpressionAttributeValues"] = pack(values)
     if names:

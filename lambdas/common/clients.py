@@ -56,7 +56,9 @@ class Clients:
     def cognito(self) -> "CognitoIdentityProviderClient":
         # Cognito mails codes within the call, which can take seconds; a repeated SignUp would meet its own user, and a
         # repeated code would be spent. 4 s in all.
-        return self.session.client("cognito-idp", config=client_config(read_timeout=3.5, attempts=1))
+        return self.session.client(
+            "cognito-idp", config=client_config(read_timeout=3.5, attempts=1)
+        )
 
     @cached_property
     def s3(self) -> "S3Client":

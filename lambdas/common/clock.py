@@ -14,7 +14,11 @@ SYSTEM_CLOCK: Clock = time.time
 
 def timestamp(seconds: float) -> str:
     """RFC 3339 in UTC with milliseconds: `2026-01-31T09:30:00.000Z`."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (
+        datetime.fromtimestamp(seconds, UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
 
 
 def new_id() -> str:

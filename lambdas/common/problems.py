@@ -69,7 +69,9 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's own word)
         return cls(HTTPStatus.FORBIDDEN, code, detail)
 
     @classmethod
-    def not_found(cls, detail: str = "There is nothing at this address.", code: str = "not_found") -> "Problem":
+    def not_found(
+        cls, detail: str = "There is nothing at this address.", code: str = "not_found"
+    ) -> "Problem":
         return cls(HTTPStatus.NOT_FOUND, code, detail)
 
     @classmethod
@@ -83,7 +85,9 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's own word)
         )
 
     @classmethod
-    def conflict(cls, detail: str, code: str = "conflict", retry_after: int | None = None) -> "Problem":
+    def conflict(
+        cls, detail: str, code: str = "conflict", retry_after: int | None = None
+    ) -> "Problem":
         return cls(HTTPStatus.CONFLICT, code, detail, headers=_retry_after(retry_after))
 
     @classmethod
@@ -93,7 +97,11 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's own word)
 
     @classmethod
     def too_large(cls, limit: int) -> "Problem":
-        return cls(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", f"A body has at most {limit} bytes.")
+        return cls(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "body_too_large",
+            f"A body has at most {limit} bytes.",
+        )
 
     @classmethod
     def unsupported_media_type(cls) -> "Problem":
@@ -102,17 +110,29 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's own word)
 
     @classmethod
     def invalid(cls, errors: Sequence[FieldError]) -> "Problem":
-        return cls(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_fields", "Some fields are not valid.", errors=errors)
+        return cls(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "invalid_fields",
+            "Some fields are not valid.",
+            errors=errors,
+        )
 
     @classmethod
     def too_many_requests(cls, retry_after: int) -> "Problem":
         """`retry_after` in seconds."""
         detail = f"Too many attempts. Try again in {retry_after} seconds."
-        return cls(HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", detail, headers=_retry_after(retry_after))
+        return cls(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            "too_many_requests",
+            detail,
+            headers=_retry_after(retry_after),
+        )
 
     @classmethod
     def internal(cls) -> "Problem":
-        detail = "Something went wrong on our side. The correlation id of this answer helps us find it."
+        detail = (
+            "Something went wrong on our side. The correlation id of this answer helps us find it."
+        )
         return cls(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", detail)
 
     @classmethod

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from lambdas.common.cache import CacheSettings, GuardedCache, guarded_cache
-from lambdas.common.chat_messages import Message
 from lambdas.common.clients import Clients
-from lambdas.common.consumer import Batch, Consume, QueueConsumer, lazily
-from lambdas.common.dynamodb import pack, unpack
-from lambdas.common.fanout import ApiGateway, Delivery, Fanout, Gateway
-from lambdas.common.live import CachedLiveRooms
+from lambdas.common.live.chat_messages import Message
+from lambdas.common.live.fanout import ApiGateway, Delivery, Fanout, Gateway
+from lambdas.common.live.listeners import CachedLiveRooms
 from lambdas.common.logs import Logger, create_logger
+from lambdas.common.messaging.consumer import Batch, Consume, QueueConsumer, lazily
 from lambdas.common.settings import Settings, read
+from lambdas.common.storage.cache import CacheSettings, GuardedCache, guarded_cache
+from lambdas.common.storage.dynamodb import pack, unpack
 from lambdas.delivery.logic import DeliveryService, Stored
 from lambdas.delivery.removal import Rest, RoomRemoval, StoredRemains
 
@@ -69,7 +69,9 @@ class SqsLater:
         self._send(Waiting(rest=rest))
 
     def _send(self, waiting: Waiting) -> None:
-        self._sqs().send_message(QueueUrl=self._url, MessageBody=msgspec.json.encode(waiting).decode())
+        self._sqs().send_message(
+            QueueUrl=self._url, MessageBody=msgspec.json.encode(waiting).decode()
+        )
 
 
 def build(environ: Mapping[str, str]) -> Consume:
@@ -78,11 +80,21 @@ def build(environ: Mapping[str, str]) -> Consume:
     clients = Clients(settings.region)
     logger = create_logger(settings)
     gateway = ApiGateway(clients.session, settings.websocket_api_endpoint, logger)
-    return wire(settings, clients, guarded_cache(read(CacheSettings, environ), clients.session), gateway, logger)
+    return wire(
+        settings,
+        clients,
+        guarded_cache(read(CacheSettings, environ), clients.session),
+        gateway,
+        logger,
+    )
 
 
 def wire(
-    settings: DeliverySettings, clients: Clients, cache: GuardedCache, gateway: Gateway, logger: Logger
+    settings: DeliverySettings,
+    clients: Clients,
+    cache: GuardedCache,
+    gateway: Gateway,
+    logger: Logger,
 ) -> Consume:
     """The function on these clients, this cache and these connections."""
     live = CachedLiveRooms(cache)
@@ -91,7 +103,9 @@ def wire(
         fanout=Fanout(gateway, live, logger),
         live=live,
         later=later,
-        find=lambda message_id: _find(clients.dynamodb, settings.dynamodb_table_messages, message_id),
+        find=lambda message_id: _find(
+            clients.dynamodb, settings.dynamodb_table_messages, message_id
+        ),
         logger=logger,
     )
 
@@ -130,7 +144,9 @@ def wire(
                 later.remove(rest)
             return None
         if records[0]["eventSourceARN"].endswith(FIFO):
-            service.deliver([msgspec.json.decode(record["body"], type=Delivery) for record in records])
+            service.deliver(
+                [msgspec.json.decode(record["body"], type=Delivery) for record in records]
+            )
             return {"batchItemFailures": []}
         return make_up(records)
 
@@ -160,7 +176,9 @@ def _is_rest(record: Mapping[str, Any]) -> bool:
 
 
 def _find(dynamodb: "DynamoDBClient", table: str, message_id: str) -> Message | None:
-    item = dynamodb.get_item(TableName=table, Key=pack({"message_id": message_id}), ConsistentRead=True).get("Item")
+    item = dynamodb.get_item(
+        TableName=table, Key=pack({"message_id": message_id}), ConsistentRead=True
+    ).get("Item")
     return Message.of(item) if item else None
 
 

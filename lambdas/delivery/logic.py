@@ -5,11 +5,11 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from lambdas.common.cache import CacheUnavailableError
-from lambdas.common.chat_messages import FIRST_VERSION, Message, delivery_of
-from lambdas.common.fanout import Delivery, Fanout
-from lambdas.common.live import LiveRooms
+from lambdas.common.live.chat_messages import FIRST_VERSION, Message, delivery_of
+from lambdas.common.live.fanout import Delivery, Fanout
+from lambdas.common.live.listeners import LiveRooms
 from lambdas.common.logs import Logger
+from lambdas.common.storage.cache import CacheUnavailableError
 
 
 class Stored(Struct, frozen=True, rename="camel"):
@@ -75,7 +75,9 @@ class DeliveryService:
         lost = [item for item in stored if progress[item.name] is None]
         deliveries = [delivery for item in lost if (delivery := self._delivery(item))]
         if deliveries:
-            self._logger.warning("deliveries made good", names=[delivery.name for delivery in deliveries])
+            self._logger.warning(
+                "deliveries made good", names=[delivery.name for delivery in deliveries]
+            )
             self._fanout.deliver(deliveries)
         self._look_later([item for item in stored if progress[item.name] == "queued"])
 
@@ -88,7 +90,9 @@ class DeliveryService:
         # Of a later state there is word of its own, except of the message itself: listeners have not seen its number yet.
         if message is None or stored.version not in {message.version, FIRST_VERSION}:
             return None
-        return Delivery(message.room_id, message.frame(as_new=stored.version == FIRST_VERSION), stored.name)
+        return Delivery(
+            message.room_id, message.frame(as_new=stored.version == FIRST_VERSION), stored.name
+        )
 
     def _look_later(self, stored: Sequence[Stored]) -> None:
         if stored:

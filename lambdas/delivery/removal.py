@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
-from lambdas.common.chat_messages import (
+from lambdas.common.clock import SYSTEM_CLOCK, Clock
+from lambdas.common.live.chat_messages import (
     MESSAGES_INDEX,
     attachment_prefix,
     beside_messages,
@@ -18,9 +19,8 @@ from lambdas.common.chat_messages import (
     message_id,
     reacted_to,
 )
-from lambdas.common.clock import SYSTEM_CLOCK, Clock
-from lambdas.common.dynamodb import batch_delete, batch_get, pack, unpack
 from lambdas.common.problems import Problem
+from lambdas.common.storage.dynamodb import batch_delete, batch_get, pack, unpack
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -67,7 +67,9 @@ class Remains(Protocol):
 class RoomRemoval:
     """Takes along what belongs to a deleted room."""
 
-    def __init__(self, remains: Remains, later: Callable[[Rest], None], clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, remains: Remains, later: Callable[[Rest], None], clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         """`later` gives a rest back after a while, and raises whatever keeps it from being taken."""
         self._remains = remains
         self._later = later
@@ -81,7 +83,11 @@ class RoomRemoval:
             remains.remove_messages(room_id, range(before + 1, rest.seq + 1))
             self._later(Rest(room_id, before, rest.removed_at))
             return
-        found = [remains.remove_beside(room_id), remains.remove_members(room_id), remains.remove_objects(room_id)]
+        found = [
+            remains.remove_beside(room_id),
+            remains.remove_members(room_id),
+            remains.remove_objects(room_id),
+        ]
         if any(found) or self._clock() < rest.removed_at + SETTLING:
             self._later(rest)
             return
@@ -122,7 +128,9 @@ class StoredRemains:
         anonymous = [{"item_id": item["message_id"]} for item in found if item.get("is_anonymous")]
         batch_delete(self._dynamodb, self._authors, anonymous)
         # What hangs on messages went first: should this end halfway, the messages left still tell of it.
-        batch_delete(self._dynamodb, self._messages, [{"message_id": item["message_id"]} for item in found])
+        batch_delete(
+            self._dynamodb, self._messages, [{"message_id": item["message_id"]} for item in found]
+        )
 
     def remove_beside(self, room_id: str) -> bool:
         found = self._found(
@@ -133,8 +141,14 @@ class StoredRemains:
             ExpressionAttributeValues=pack({":room": beside_messages(room_id)}),
         )
         # A reaction of the last moment has made counts again after those of its message had gone. They go first, for it tells of them.
-        counted = {message for item in found if (message := reacted_to(room_id, item["message_id"]))}
-        batch_delete(self._dynamodb, self._messages, [{"message_id": counts_id(message)} for message in counted])
+        counted = {
+            message for item in found if (message := reacted_to(room_id, item["message_id"]))
+        }
+        batch_delete(
+            self._dynamodb,
+            self._messages,
+            [{"message_id": counts_id(message)} for message in counted],
+        )
         batch_delete(self._dynamodb, self._messages, found)
         return bool(found)
 
@@ -151,9 +165,15 @@ class StoredRemains:
 
     def remove_objects(self, room_id: str) -> bool:
         s3, bucket = self._s3(), self._attachments
-        found = s3.list_objects_v2(Bucket=bucket, Prefix=attachment_prefix(room_id), MaxKeys=OBJECTS)
-        keys: list[ObjectIdentifierTypeDef] = [{"Key": item["Key"]} for item in found.get("Contents", [])]
-        if keys and s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True}).get("Errors"):
+        found = s3.list_objects_v2(
+            Bucket=bucket, Prefix=attachment_prefix(room_id), MaxKeys=OBJECTS
+        )
+        keys: list[ObjectIdentifierTypeDef] = [
+            {"Key": item["Key"]} for item in found.get("Contents", [])
+        ]
+        if keys and s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True}).get(
+            "Errors"
+        ):
             raise Problem.unavailable()
         return bool(keys)
 
@@ -162,5 +182,7 @@ class StoredRemains:
 
     def _found(self, table: str, key: tuple[str, ...], **query: Any) -> list[dict[str, Any]]:
         """The keys of a pass."""
-        answer = self._dynamodb.query(TableName=table, Limit=PASS, ProjectionExpression=", ".join(key), **query)
+        answer = self._dynamodb.query(
+            TableName=table, Limit=PASS, ProjectionExpression=", ".join(key), **query
+        )
         return [unpack(item) for item in answer["Items"]]

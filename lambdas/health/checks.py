@@ -54,7 +54,9 @@ class Checks:
     def _run(self) -> dict[str, str]:
         # A check that still hangs from an earlier run is waited for, not started again: threads cannot be stopped.
         hung = {name: future for name, future in self._hung.items() if not future.done()}
-        futures = {name: hung.get(name) or _start(name, check) for name, check in self._checks.items()}
+        futures = {
+            name: hung.get(name) or _start(name, check) for name, check in self._checks.items()
+        }
         wait(futures.values(), timeout=self._deadline)
         self._hung = {name: future for name, future in futures.items() if not future.done()}
         return {name: self._outcome(name, future) for name, future in futures.items()}

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lambdas.common.cache import CacheSettings
-from lambdas.common.database import DatabaseSettings, IamCredentials, connect
-from lambdas.common.iam_tokens import elasticache_token
+from lambdas.common.storage.cache import CacheSettings
+from lambdas.common.storage.database import DatabaseSettings, IamCredentials, connect
+from lambdas.common.storage.iam_tokens import elasticache_token
 from lambdas.health.checks import Check
 from lambdas.health.ping import ping
 
@@ -23,7 +23,10 @@ def dynamodb_check(dynamodb: "DynamoDBClient", tables: Sequence[str]) -> Check:
     """Every table is there and serves. Describing them takes no access to the data."""
 
     def check() -> None:
-        states = {table: dynamodb.describe_table(TableName=table)["Table"]["TableStatus"] for table in tables}
+        states = {
+            table: dynamodb.describe_table(TableName=table)["Table"]["TableStatus"]
+            for table in tables
+        }
         wrong = {table: state for table, state in states.items() if state not in _SERVING}
         if wrong:
             raise RuntimeError(f"tables not serving: {wrong}")
@@ -61,6 +64,12 @@ def cache_check(settings: CacheSettings, session: "boto3.session.Session") -> Ch
     def check() -> None:
         # A token is good for 15 minutes: each connection takes a new one.
         credentials = (user, elasticache_token(session, group, user)) if user else None
-        ping(host, int(port), timeout=CHECK_TIMEOUT, tls=settings.elasticache_tls, credentials=credentials)
+        ping(
+            host,
+            int(port),
+            timeout=CHECK_TIMEOUT,
+            tls=settings.elasticache_tls,
+            credentials=credentials,
+        )
 
     return check

@@ -7,17 +7,17 @@ from http import HTTPStatus
 # has the most CPU.
 import pg8000.native  # noqa: F401
 
-from lambdas.common.access import AUTHENTICATED, Access
-from lambdas.common.cache import CacheSettings
-from lambdas.common.caller import Caller
 from lambdas.common.clients import Clients, client_config
-from lambdas.common.database import DatabaseSettings
-from lambdas.common.http import Request, Response
 from lambdas.common.logs import create_logger
 from lambdas.common.problems import FieldError, Problem
-from lambdas.common.router import Router
-from lambdas.common.service import entry_point
 from lambdas.common.settings import Settings, read
+from lambdas.common.storage.cache import CacheSettings
+from lambdas.common.storage.database import DatabaseSettings
+from lambdas.common.web.access import AUTHENTICATED, Access
+from lambdas.common.web.caller import Caller
+from lambdas.common.web.http import Request, Response
+from lambdas.common.web.router import Router
+from lambdas.common.web.service import entry_point
 from lambdas.health.checks import OK, Checks
 from lambdas.health.dependencies import CHECK_TIMEOUT, cache_check, database_check, dynamodb_check
 from lambdas.health.routes import ROUTES
@@ -62,7 +62,9 @@ def build(environ: Mapping[str, str]) -> Router:
     settings = read(HealthSettings, environ)
     logger = create_logger(settings)
     session = Clients(settings.region).session
-    dynamodb = session.client("dynamodb", config=client_config(read_timeout=CHECK_TIMEOUT, attempts=1))
+    dynamodb = session.client(
+        "dynamodb", config=client_config(read_timeout=CHECK_TIMEOUT, attempts=1)
+    )
     checks = Checks(
         {
             "dynamodb": dynamodb_check(dynamodb, settings.dynamodb_tables),

@@ -7,7 +7,12 @@ from typing import BinaryIO
 
 
 def ping(
-    host: str, port: int, *, timeout: float, tls: bool = False, credentials: tuple[str, str] | None = None
+    host: str,
+    port: int,
+    *,
+    timeout: float,
+    tls: bool = False,
+    credentials: tuple[str, str] | None = None,
 ) -> None:
     """Opens a connection and sends a PING in RESP, the protocol of Valkey and Redis.
 
@@ -38,4 +43,6 @@ def _ask(connection: socket.socket, answers: BinaryIO, wanted: bytes, *command: 
     connection.sendall(b"*%d\r\n%b" % (len(parts), b"".join(strings)))
     answer = answers.readline(500).rstrip()
     if answer != wanted:
-        raise RuntimeError(f"{command[0]} was answered {answer.decode(errors='replace') or 'by hanging up'}")
+        raise RuntimeError(
+            f"{command[0]} was answered {answer.decode(errors='replace') or 'by hanging up'}"
+        )

@@ -1,6 +1,6 @@
 """The health function's one route."""
 
-from lambdas.common.access import PUBLIC
-from lambdas.common.router import Route
+from lambdas.common.web.access import PUBLIC
+from lambdas.common.web.router import Route
 
 ROUTES = (Route("GET", "/health", PUBLIC, "health"),)

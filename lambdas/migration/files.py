@@ -23,7 +23,17 @@ _TOKEN = re.compile(
       | [^-/;'"$eE]+ | .""",
     re.DOTALL | re.VERBOSE,
 )
-_TRANSACTION_CONTROL = {"begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release", "prepare"}
+_TRANSACTION_CONTROL = {
+    "begin",
+    "start",
+    "commit",
+    "end",
+    "rollback",
+    "abort",
+    "savepoint",
+    "release",
+    "prepare",
+}
 
 
 class MigrationError(Exception):

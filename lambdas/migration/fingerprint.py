@@ -36,7 +36,9 @@ def fingerprint(connection: "pg8000.native.Connection") -> Fingerprint:
             [[key]] = connection.run(_KEY, name=table)
             # Identifiers that PostgreSQL has quoted itself; there is nothing else in the text.
             sql = _FINGERPRINT.format(key=f"ROW({key})" if key else "t", table=table)
-            found[table] = {str(bucket): (count, checksum) for bucket, count, checksum in connection.run(sql)}
+            found[table] = {
+                str(bucket): (count, checksum) for bucket, count, checksum in connection.run(sql)
+            }
         return found
     finally:
         connection.run("ROLLBACK")

@@ -9,9 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from lambdas.common.clients import Clients, client_config
-from lambdas.common.database import SecretCredentials, connect
 from lambdas.common.logs import create_logger
 from lambdas.common.settings import Settings, read
+from lambdas.common.storage.database import SecretCredentials, connect
 from lambdas.migration.files import MigrationError, read_migrations
 from lambdas.migration.fingerprint import fingerprint
 from lambdas.migration.migrator import Migrator
@@ -88,7 +88,9 @@ def run(event: Mapping[str, Any], context: Any, environ: Mapping[str, str]) -> A
     return msgspec.to_builtins(result)
 
 
-def _connect(settings: MigrationSettings, clients: Clients, place: Place) -> "pg8000.native.Connection":
+def _connect(
+    settings: MigrationSettings, clients: Clients, place: Place
+) -> "pg8000.native.Connection":
     endpoint = settings.rds_endpoint
     if place.cluster:
         # Clusters of one account and region differ in the first label alone: no event can lead the password elsewhere.

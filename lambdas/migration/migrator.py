@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
-from lambdas.common.database import sqlstate
+from lambdas.common.storage.database import sqlstate
 from lambdas.migration.files import Migration, MigrationError, Statement
 
 if TYPE_CHECKING:
@@ -147,7 +147,11 @@ class Migrator:
                     "changed since: give it its old content back, and write the change as a new migration"
                 )
         newest = max(known, default="")
-        lost = [row.migration_id for row in applied if row.migration_id not in known and row.migration_id < newest]
+        lost = [
+            row.migration_id
+            for row in applied
+            if row.migration_id not in known and row.migration_id < newest
+        ]
         if lost:
             raise MigrationError(
                 f"{lost[0]}.sql: it was applied, and this version does not have it: bring the file back"
@@ -157,7 +161,9 @@ class Migrator:
         pending = tuple(migration.id for migration in self._migrations if migration.id not in names)
         late = [migration_id for migration_id in pending if migration_id < latest]
         if late:
-            raise MigrationError(f"{late[0]}.sql: {latest} has been applied before it: give it a number after that")
+            raise MigrationError(
+                f"{late[0]}.sql: {latest} has been applied before it: give it a number after that"
+            )
         # An older version of the program, brought back by whoever rolls back: the newer schema serves it.
         unknown = tuple(row.migration_id for row in applied if row.migration_id not in known)
         return Result(done, pending, unknown)
@@ -166,8 +172,13 @@ class Migrator:
         begun = time.perf_counter()
         self._connection.run("BEGIN")
         try:
-            for name, seconds in (("statement", self._remaining() - MARGIN), ("lock", LOCK_TIMEOUT)):
-                self._connection.run(f"SET LOCAL {name}_timeout = {round(max(seconds, 0.001) * 1000)}")
+            for name, seconds in (
+                ("statement", self._remaining() - MARGIN),
+                ("lock", LOCK_TIMEOUT),
+            ):
+                self._connection.run(
+                    f"SET LOCAL {name}_timeout = {round(max(seconds, 0.001) * 1000)}"
+                )
             if migration is not self._migrations[0]:
                 self._connection.run(f"SET LOCAL ROLE {OWNER}")
             for statement in migration.statements:
@@ -196,7 +207,9 @@ class Migrator:
         try:
             self._connection.run(statement.sql)
         except Exception as error:
-            fields: dict[str, Any] = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+            fields: dict[str, Any] = (
+                error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+            )
             # P counts characters of the statement from 1; errors of what a statement does have none.
             position = int(fields.get("P", 1))
             line = statement.line + statement.sql.count("\n", 0, position - 1)

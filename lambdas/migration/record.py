@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, timestamp
-from lambdas.common.dynamodb import pack
+from lambdas.common.storage.dynamodb import pack
 from lambdas.migration.files import Migration
 from lambdas.migration.migrator import Applied
 

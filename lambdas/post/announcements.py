@@ -23,4 +23,7 @@ def comment_data(comment: Comment, post: Post | None = None) -> dict[str, Any]:
 
 
 def _authorship(item: Authored) -> dict[str, Any]:
-    return {"isAnonymous": item.is_anonymous, **({"authorId": item.author_id} if item.author_id else {})}
+    return {
+        "isAnonymous": item.is_anonymous,
+        **({"authorId": item.author_id} if item.author_id else {}),
+    }

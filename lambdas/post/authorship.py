@@ -5,9 +5,9 @@ from typing import Protocol
 
 from msgspec import UNSET, Struct, UnsetType
 
-from lambdas.common.aliases import Alias, ContextType
-from lambdas.common.caller import ADMIN, MODERATOR, Caller
+from lambdas.common.people.aliases import Alias, ContextType
 from lambdas.common.problems import Problem
+from lambdas.common.web.caller import ADMIN, MODERATOR, Caller
 from lambdas.post.records import Authored, Post
 
 
@@ -86,14 +86,18 @@ class Authorship:
         if self.is_author(caller, item, item_id):
             return item.actor_id
         if caller.roles.isdisjoint({MODERATOR, ADMIN}):
-            raise Problem.forbidden("Only its author and moderators may delete it.", "not_the_author")
+            raise Problem.forbidden(
+                "Only its author and moderators may delete it.", "not_the_author"
+            )
         return caller.user_id
 
     def names(self, items: Sequence[Authored], viewer: Caller) -> list[str]:
         """The name to show for each item's author: the alias, or what the author's profile shows to the viewer."""
         written = {item.author_id: item.author_name for item in items if item.author_id is not None}
         shown = self._names.display_names(written, viewer, written) if written else {}
-        return [item.author_name if item.author_id is None else shown[item.author_id] for item in items]
+        return [
+            item.author_name if item.author_id is None else shown[item.author_id] for item in items
+        ]
 
     def _alias(self, caller: Caller, context_type: ContextType, context: str) -> Byline:
         alias = self._aliases.alias(caller.user_id, context_type, context)

@@ -5,9 +5,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct, convert, to_builtins
 
-from lambdas.common.authors import AuthorStore
-from lambdas.common.dynamodb import pack, unpack
-from lambdas.common.transactions import MAX_ENTRIES, ConditionsFailedError, Entry, Transactions
+from lambdas.common.people.authors import AuthorStore
+from lambdas.common.storage.dynamodb import pack, unpack
+from lambdas.common.storage.transactions import (
+    MAX_ENTRIES,
+    ConditionsFailedError,
+    Entry,
+    Transactions,
+)
 from lambdas.post.likes import count_entry
 from lambdas.post.posts import DeletedError, DynamoPostStore
 from lambdas.post.records import Comment
@@ -75,7 +80,9 @@ class DynamoCommentStore:
         self._authors = authors
 
     def find(self, comment_id: str) -> Comment | None:
-        item = self._dynamodb.get_item(TableName=self._comments, Key=_key(comment_id), ConsistentRead=True).get("Item")
+        item = self._dynamodb.get_item(
+            TableName=self._comments, Key=_key(comment_id), ConsistentRead=True
+        ).get("Item")
         return convert(unpack(item), Comment) if item else None
 
     def add(self, comment: Comment, author_id: str, event: Entry) -> None:
@@ -112,7 +119,9 @@ class DynamoCommentStore:
 
     def remove(self, comment: Comment, event: Entry) -> bool:
         count = count_entry(self._counters, comment.post_id, "comments", -1)
-        return self._written([self._posts.alive(comment.post_id), *self._removal(comment, event), count])
+        return self._written(
+            [self._posts.alive(comment.post_id), *self._removal(comment, event), count]
+        )
 
     def oldest(self, post_id: str, count: int, after: str | None) -> CommentSlice:
         found: list[Comment] = []
@@ -136,7 +145,9 @@ class DynamoCommentStore:
         self._remove_chunk(post_id, chunk, event_of)
         return self._count(post_id) <= 0
 
-    def _remove_chunk(self, post_id: str, comments: Sequence[Comment], event_of: Callable[[Comment], Entry]) -> None:
+    def _remove_chunk(
+        self, post_id: str, comments: Sequence[Comment], event_of: Callable[[Comment], Entry]
+    ) -> None:
         """Removes those of these that are still there: the index may show some that an attempt before this one has removed."""
         left = list(comments)
         while left:
@@ -159,7 +170,9 @@ class DynamoCommentStore:
             "Key": _key(comment.comment_id),
             "ConditionExpression": "attribute_exists(comment_id)",
         }
-        forget = [self._authors.delete_item_entry(comment.comment_id)] if comment.is_anonymous else []
+        forget = (
+            [self._authors.delete_item_entry(comment.comment_id)] if comment.is_anonymous else []
+        )
         return [{"Delete": delete}, event, *forget]
 
     def _written(self, entries: Sequence[Entry]) -> bool:

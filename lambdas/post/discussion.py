@@ -2,10 +2,10 @@
 
 from msgspec import UNSET, structs
 
-from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id, timestamp
-from lambdas.common.preconditions import IfMatch
 from lambdas.common.problems import FieldError, Problem
+from lambdas.common.web.caller import Caller
+from lambdas.common.web.preconditions import IfMatch
 from lambdas.post.announcements import comment_data
 from lambdas.post.authorship import Authorship, shown_id
 from lambdas.post.comments import CommentStore, ParentDeletedError
@@ -61,7 +61,9 @@ class CommentService:
             version=1,
             **structs.asdict(byline),
         )
-        event = self._events.put("CommentCreated", actor_id=comment.actor_id, data=comment_data(comment, post))
+        event = self._events.put(
+            "CommentCreated", actor_id=comment.actor_id, data=comment_data(comment, post)
+        )
         try:
             self._comments.add(comment, caller.user_id, event)
         except DeletedError:
@@ -118,7 +120,9 @@ class CommentService:
         if parent is None or parent.post_id != post.post_id:
             raise _no_such_parent()
         if parent.depth >= MAX_DEPTH:
-            raise Problem.invalid([FieldError("parentId", f"is too deep: comments have {MAX_DEPTH} levels")])
+            raise Problem.invalid(
+                [FieldError("parentId", f"is too deep: comments have {MAX_DEPTH} levels")]
+            )
         return parent.depth + 1
 
     def _seen_by(self, caller: Caller, comment: Comment) -> CommentView:

@@ -7,29 +7,36 @@ from typing import Any
 
 import msgspec
 
-from lambdas.common.aliases import AliasStore
-from lambdas.common.authors import AuthorStore
 from lambdas.common.clients import Clients
-from lambdas.common.http import Event, Request, Response
-from lambdas.common.keys import KeyRing, ParameterKeySource
 from lambdas.common.logs import Logger, create_logger
-from lambdas.common.outbox import Outbox
-from lambdas.common.pagination import Cursors, PageQuery
-from lambdas.common.pictures import PictureSettings
-from lambdas.common.preconditions import IfMatch, etag
-from lambdas.common.profiles import ProfileReader
-from lambdas.common.router import Operation
-from lambdas.common.service import Handler, ServiceSettings, create_router, entry_point
+from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.people.aliases import AliasStore
+from lambdas.common.people.authors import AuthorStore
+from lambdas.common.people.pictures import PictureSettings
+from lambdas.common.people.profiles import ProfileReader
 from lambdas.common.settings import read
-from lambdas.common.uploads import ImageUpload
-from lambdas.common.validation import validate
+from lambdas.common.signing.keys import KeyRing, ParameterKeySource
+from lambdas.common.storage.uploads import ImageUpload
+from lambdas.common.web.http import Event, Request, Response
+from lambdas.common.web.pagination import Cursors, PageQuery
+from lambdas.common.web.preconditions import IfMatch, etag
+from lambdas.common.web.router import Operation
+from lambdas.common.web.service import Handler, ServiceSettings, create_router, entry_point
+from lambdas.common.web.validation import validate
 from lambdas.post.authorship import Authorship
 from lambdas.post.comments import DynamoCommentStore
 from lambdas.post.discussion import CommentService, no_such_comment
 from lambdas.post.images import S3Images
 from lambdas.post.likes import DynamoLikeStore
 from lambdas.post.logic import PostService, no_such_post
-from lambdas.post.models import CreateComment, CreatePost, PostQuery, PostView, UpdateComment, UpdatePost
+from lambdas.post.models import (
+    CreateComment,
+    CreatePost,
+    PostQuery,
+    PostView,
+    UpdateComment,
+    UpdatePost,
+)
 from lambdas.post.posts import DynamoPostStore
 from lambdas.post.removal import Removal
 from lambdas.post.routes import ROUTES
@@ -83,7 +90,9 @@ class PostApi:
 
     def create_upload(self, request: Request) -> Response:
         body = validate(ImageUpload, request.json)
-        return Response.created(self._posts.create_upload(request.caller, body.content_type, body.content_length))
+        return Response.created(
+            self._posts.create_upload(request.caller, body.content_type, body.content_length)
+        )
 
     def list_posts(self, request: Request) -> Response:
         query = validate(PostQuery, request.query, from_text=True)
@@ -102,7 +111,9 @@ class PostApi:
 
     def update_post(self, request: Request) -> Response:
         body = validate(UpdatePost, request.json)
-        post: PostView = self._posts.update(request.caller, _post_id(request), body, IfMatch.of(request))
+        post: PostView = self._posts.update(
+            request.caller, _post_id(request), body, IfMatch.of(request)
+        )
         request.anonymous = post.is_anonymous
         return _versioned(Response(body=post), post.version)
 
@@ -134,12 +145,16 @@ class PostApi:
     def update_comment(self, request: Request) -> Response:
         body = validate(UpdateComment, request.json)
         post_id, comment_id = _post_id(request), _comment_id(request)
-        comment = self._comments.update(request.caller, post_id, comment_id, body, IfMatch.of(request))
+        comment = self._comments.update(
+            request.caller, post_id, comment_id, body, IfMatch.of(request)
+        )
         request.anonymous = comment.is_anonymous
         return _versioned(Response(body=comment), comment.version)
 
     def delete_comment(self, request: Request) -> Response:
-        request.anonymous = self._comments.delete(request.caller, _post_id(request), _comment_id(request))
+        request.anonymous = self._comments.delete(
+            request.caller, _post_id(request), _comment_id(request)
+        )
         return Response.no_content()
 
 
@@ -182,7 +197,10 @@ def build(environ: Mapping[str, str]) -> Handler:
         shards=settings.timeline_shards,
     )
     likes = DynamoLikeStore(
-        dynamodb, likes=settings.dynamodb_table_likes, counters=settings.dynamodb_table_counters, posts=posts
+        dynamodb,
+        likes=settings.dynamodb_table_likes,
+        counters=settings.dynamodb_table_counters,
+        posts=posts,
     )
     comments = DynamoCommentStore(
         dynamodb,
@@ -217,9 +235,11 @@ def build(environ: Mapping[str, str]) -> Handler:
     def handle(event: Event, context: object) -> dict[str, Any]:
         if "Records" not in event:
             return router(event, context)
-        from lambdas.common.consumer import QueueConsumer  # noqa: PLC0415 (no request needs it)
+        from lambdas.common.messaging.consumer import QueueConsumer  # noqa: PLC0415 (no request needs it)
 
-        answer: dict[str, Any] = QueueConsumer(partial(consume, removal, logger), logger).consume(dict(event))
+        answer: dict[str, Any] = QueueConsumer(partial(consume, removal, logger), logger).consume(
+            dict(event)
+        )
         return answer
 
     return handle

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from lambdas.common.uploads import IMAGE_LIMIT, IMAGE_TYPES, SignedUpload, Uploads
+from lambdas.common.storage.uploads import IMAGE_LIMIT, IMAGE_TYPES, SignedUpload, Uploads
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -38,7 +38,10 @@ class S3Images:
     def use(self, user_id: str, uploads: Sequence[str], post_id: str) -> tuple[str, ...]:
         if not uploads:
             return ()
-        return tuple(found.key for found in self._uploads.use_all(user_id, uploads, _prefix(post_id), field="images"))
+        return tuple(
+            found.key
+            for found in self._uploads.use_all(user_id, uploads, _prefix(post_id), field="images")
+        )
 
     def remove(self, keys: Iterable[str]) -> None:
         for key in keys:
@@ -46,7 +49,11 @@ class S3Images:
 
     def remove_all(self, post_id: str) -> None:
         """Removes whatever lies below the post's prefix, what an interrupted change has left there included."""
-        pages = self._s3().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=_prefix(post_id))
+        pages = (
+            self._s3()
+            .get_paginator("list_objects_v2")
+            .paginate(Bucket=self._bucket, Prefix=_prefix(post_id))
+        )
         for page in pages:
             self.remove(found["Key"] for found in page.get("Contents", []))
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
-from lambdas.common.dynamodb import batch_delete, batch_get, pack, unpack
-from lambdas.common.transactions import ConditionsFailedError, Entry, Transactions
+from lambdas.common.storage.dynamodb import batch_delete, batch_get, pack, unpack
+from lambdas.common.storage.transactions import ConditionsFailedError, Entry, Transactions
 from lambdas.post.posts import DeletedError, DynamoPostStore
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ class LikeStore(Protocol):
 class DynamoLikeStore:
     """Likes and counters in DynamoDB. A counter without an item is 0."""
 
-    def __init__(self, dynamodb: "DynamoDBClient", *, likes: str, counters: str, posts: DynamoPostStore) -> None:
+    def __init__(
+        self, dynamodb: "DynamoDBClient", *, likes: str, counters: str, posts: DynamoPostStore
+    ) -> None:
         self._dynamodb = dynamodb
         self._transactions = Transactions(dynamodb)
         self._likes = likes
@@ -79,7 +81,9 @@ class DynamoLikeStore:
         mine = {item["post_id"] for item in liked}
         return {
             post_id: Engagement(
-                counts.get(post_id, {}).get("likes", 0), counts.get(post_id, {}).get("comments", 0), post_id in mine
+                counts.get(post_id, {}).get("likes", 0),
+                counts.get(post_id, {}).get("comments", 0),
+                post_id in mine,
             )
             for post_id in post_ids
         }

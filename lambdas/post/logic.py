@@ -5,12 +5,12 @@ from typing import Any, Protocol
 
 from msgspec import UNSET, structs
 
-from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id, timestamp
-from lambdas.common.preconditions import IfMatch
 from lambdas.common.problems import FieldError, Problem
-from lambdas.common.transactions import Entry
-from lambdas.common.uploads import SignedUpload
+from lambdas.common.storage.transactions import Entry
+from lambdas.common.storage.uploads import SignedUpload
+from lambdas.common.web.caller import Caller
+from lambdas.common.web.preconditions import IfMatch
 from lambdas.post.announcements import post_data
 from lambdas.post.authorship import Authorship, shown_id
 from lambdas.post.images import ImageStore
@@ -56,12 +56,16 @@ class PostService:
     def create_upload(self, caller: Caller, content_type: str, content_length: int) -> SignedUpload:
         return self._images.sign(caller.user_id, content_type, content_length)
 
-    def list_posts(self, caller: Caller, query: PostQuery, before: str | None) -> tuple[list[PostView], str | None]:
+    def list_posts(
+        self, caller: Caller, query: PostQuery, before: str | None
+    ) -> tuple[list[PostView], str | None]:
         """A page, newest first, and the position of the next one."""
         found = self._slice(query, before)
         counted = self._engagement(caller, found.posts)
         names = self._authorship.names(found.posts, caller)
-        views = [self._view(p, n, counted[p.post_id]) for p, n in zip(found.posts, names, strict=True)]
+        views = [
+            self._view(p, n, counted[p.post_id]) for p, n in zip(found.posts, names, strict=True)
+        ]
         return views, found.position
 
     def create(self, caller: Caller, body: CreatePost) -> PostView:
@@ -99,7 +103,11 @@ class PostService:
             before = self._find(post_id)
             self._authorship.check_author(caller, before, post_id)
             if_match.check(before.version)
-            images = before.images if body.images is UNSET else self._changed_images(caller, before, body.images)
+            images = (
+                before.images
+                if body.images is UNSET
+                else self._changed_images(caller, before, body.images)
+            )
             after = self._changed(before, body, images)
             if after == before:
                 break
@@ -132,9 +140,15 @@ class PostService:
         post = self._find(post_id)
         if self._likes.engagement([post_id], caller.user_id)[post_id].liked == liked:
             return  # a repeat: cheaper than a transaction that is refused, and in nobody's way
-        event_type, change = ("PostLiked", self._likes.add) if liked else ("PostUnliked", self._likes.remove)
+        event_type, change = (
+            ("PostLiked", self._likes.add) if liked else ("PostUnliked", self._likes.remove)
+        )
         try:
-            change(post_id, caller.user_id, self._events.put(event_type, actor_id=caller.user_id, data=post_data(post)))
+            change(
+                post_id,
+                caller.user_id,
+                self._events.put(event_type, actor_id=caller.user_id, data=post_data(post)),
+            )
         except DeletedError:
             raise no_such_post() from None
 
@@ -174,10 +188,14 @@ class PostService:
             # Told of the new ones alone; the caller knows them by their places in the whole list.
             places = {f"images.{place}": f"images.{index}" for place, index in enumerate(new)}
             if problem.errors:
-                raise Problem.invalid([FieldError(places[e.field], e.message) for e in problem.errors]) from None
+                raise Problem.invalid(
+                    [FieldError(places[e.field], e.message) for e in problem.errors]
+                ) from None
             raise
         keys = dict(zip(new, made, strict=True))
-        return tuple(dict.fromkeys(keys[i] if i in keys else kept[image] for i, image in enumerate(wanted)))
+        return tuple(
+            dict.fromkeys(keys[i] if i in keys else kept[image] for i, image in enumerate(wanted))
+        )
 
     def _engagement(self, caller: Caller, posts: Sequence[Post]) -> dict[str, Engagement]:
         user_id = None if caller.is_anonymous else caller.user_id

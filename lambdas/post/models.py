@@ -4,8 +4,8 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from lambdas.common.pagination import PageQuery
-from lambdas.common.validation import Body
+from lambdas.common.web.pagination import PageQuery
+from lambdas.common.web.validation import Body
 
 MAX_DEPTH = 5
 """Levels of comments (API contract): a comment on the post itself is the first."""
@@ -33,7 +33,12 @@ CommentContent = Annotated[
     ),
 ]
 Title = Annotated[
-    str, Meta(max_length=200, pattern=_LINE, description="must be one line of at most 200 characters, or null")
+    str,
+    Meta(
+        max_length=200,
+        pattern=_LINE,
+        description="must be one line of at most 200 characters, or null",
+    ),
 ]
 Tag = Annotated[
     str,
@@ -44,10 +49,14 @@ Tag = Annotated[
         description="must have 1 to 50 characters, none of them a control character, and no space at either end",
     ),
 ]
-Tags = Annotated[tuple[Tag, ...], Meta(max_length=10, description="must be a list of at most 10 tags")]
+Tags = Annotated[
+    tuple[Tag, ...], Meta(max_length=10, description="must be a list of at most 10 tags")
+]
 Image = Annotated[str, Meta(min_length=1, max_length=1024, description="must be an upload's key")]
 # As many as a page of a post shows at once; the contract names no limit.
-Images = Annotated[tuple[Image, ...], Meta(max_length=10, description="must be a list of at most 10 upload keys")]
+Images = Annotated[
+    tuple[Image, ...], Meta(max_length=10, description="must be a list of at most 10 upload keys")
+]
 Id = Annotated[str, Meta(min_length=1, max_length=64, description="must be an id")]
 
 

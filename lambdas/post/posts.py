@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct, convert, structs, to_builtins
 
-from lambdas.common.authors import AuthorStore
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
-from lambdas.common.dynamodb import batch_delete, batch_get, pack, unpack
-from lambdas.common.transactions import ConditionsFailedError, Entry, Transactions
+from lambdas.common.people.authors import AuthorStore
+from lambdas.common.storage.dynamodb import batch_delete, batch_get, pack, unpack
+from lambdas.common.storage.transactions import ConditionsFailedError, Entry, Transactions
 from lambdas.post.records import Post, Tombstone, tag_key
 from lambdas.post.timeline import Item, Months, Timeline
 
@@ -56,7 +56,9 @@ class PostStore(Protocol):
 
     def with_tag(self, tag: str, count: int, before: str | None) -> Slice: ...
 
-    def of_author_with_tag(self, author_id: str, tag: str, count: int, before: str | None) -> Slice: ...
+    def of_author_with_tag(
+        self, author_id: str, tag: str, count: int, before: str | None
+    ) -> Slice: ...
 
 
 class _Partition(Struct, frozen=True):
@@ -91,7 +93,9 @@ class DynamoPostStore:
         self._timeline = Timeline(self._of_bucket, months, shards, clock)
 
     def find(self, post_id: str) -> Post | None:
-        item = self._dynamodb.get_item(TableName=self._posts, Key=_key(post_id), ConsistentRead=True).get("Item")
+        item = self._dynamodb.get_item(
+            TableName=self._posts, Key=_key(post_id), ConsistentRead=True
+        ).get("Item")
         return _post(unpack(item)) if item else None
 
     def add(self, post: Post, author_id: str, event: Entry) -> None:
@@ -133,7 +137,9 @@ class DynamoPostStore:
             "ConditionExpression": "version = :version AND attribute_not_exists(deleted_at)",
             "ExpressionAttributeValues": pack({":version": post.version}),
         }
-        put: Entry = {"Put": {"TableName": self._posts, "Item": pack(to_builtins(tombstone)), **unchanged}}
+        put: Entry = {
+            "Put": {"TableName": self._posts, "Item": pack(to_builtins(tombstone)), **unchanged}
+        }
         return self._written([put, event])
 
     def newest(self, count: int, before: str | None) -> Slice:
@@ -170,24 +176,35 @@ class DynamoPostStore:
         """The entry that lets a transaction happen only while the post is there."""
         condition = "attribute_exists(post_id) AND attribute_not_exists(deleted_at)"
         return {
-            "ConditionCheck": {"TableName": self._posts, "Key": _key(post_id), "ConditionExpression": condition},
+            "ConditionCheck": {
+                "TableName": self._posts,
+                "Key": _key(post_id),
+                "ConditionExpression": condition,
+            },
         }
 
     def tombstone(self, post_id: str) -> Tombstone | None:
         """What is left of a deleted post; None when it is not deleted, or all is done."""
-        item = self._dynamodb.get_item(TableName=self._posts, Key=_key(post_id), ConsistentRead=True).get("Item")
+        item = self._dynamodb.get_item(
+            TableName=self._posts, Key=_key(post_id), ConsistentRead=True
+        ).get("Item")
         found = unpack(item) if item else {}
         return convert(found, Tombstone) if "deleted_at" in found else None
 
     def remove_tags(self, tombstone: Tombstone) -> None:
         """Removes the items by which a deleted post was found by tag."""
-        keys = [{"tag": tag_key(tag), "created_at": tombstone.was_created_at} for tag in tombstone.had_tags]
+        keys = [
+            {"tag": tag_key(tag), "created_at": tombstone.was_created_at}
+            for tag in tombstone.had_tags
+        ]
         batch_delete(self._dynamodb, self._tags, keys)
 
     def remove(self, tombstone: Tombstone) -> None:
         """Removes a tombstone and the name behind it: the last step."""
         gone = {"TableName": self._posts, "Key": _key(tombstone.post_id)}
-        self._transactions.write([{"Delete": gone}, self._authors.delete_item_entry(tombstone.post_id)])
+        self._transactions.write(
+            [{"Delete": gone}, self._authors.delete_item_entry(tombstone.post_id)]
+        )
 
     def _tagging(self, post: Post, tags: Iterable[str]) -> list[Entry]:
         return [
@@ -208,16 +225,23 @@ class DynamoPostStore:
         return True
 
     def _of_bucket(self, bucket: str, before: str | None, count: int) -> list[Item]:
-        return self._query(_Partition(self._posts, TIMELINE_INDEX, "timeline_bucket", bucket), before, count)
+        return self._query(
+            _Partition(self._posts, TIMELINE_INDEX, "timeline_bucket", bucket), before, count
+        )
 
     def _of_author(self, author_id: str, before: str | None, count: int) -> list[Item]:
-        return self._query(_Partition(self._posts, AUTHOR_INDEX, "author_id", author_id), before, count)
+        return self._query(
+            _Partition(self._posts, AUTHOR_INDEX, "author_id", author_id), before, count
+        )
 
     def _query(self, partition: _Partition, before: str | None, count: int) -> list[Item]:
         """Up to so many items of one partition, newest first: one query, or more where they pass a megabyte."""
         condition, values = f"{partition.key} = :value", {":value": partition.value}
         if before is not None:
-            condition, values = f"{condition} AND created_at < :before", {**values, ":before": before}
+            condition, values = (
+                f"{condition} AND created_at < :before",
+                {**values, ":before": before},
+            )
         index: Any = {"IndexName": partition.index} if partition.index else {}
         pages = self._dynamodb.get_paginator("query").paginate(
             TableName=partition.table,

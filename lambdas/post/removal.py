@@ -8,7 +8,7 @@ next one goes on with what is left. The tombstone goes last.
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from lambdas.common.transactions import Entry
+from lambdas.common.storage.transactions import Entry
 from lambdas.post.announcements import comment_data
 from lambdas.post.records import Comment, Tombstone
 
@@ -46,7 +46,9 @@ class Events(Protocol):
 class Removal:
     """Takes along what belongs to a deleted post."""
 
-    def __init__(self, *, posts: Posts, comments: Comments, likes: Likes, images: Images, events: Events) -> None:
+    def __init__(
+        self, *, posts: Posts, comments: Comments, likes: Likes, images: Images, events: Events
+    ) -> None:
         self._posts = posts
         self._comments = comments
         self._likes = likes
@@ -61,7 +63,9 @@ class Removal:
         deleted_by = tombstone.deleted_by
 
         def event_of(comment: Comment) -> Entry:
-            return self._events.put("CommentDeleted", actor_id=deleted_by, data=comment_data(comment))
+            return self._events.put(
+                "CommentDeleted", actor_id=deleted_by, data=comment_data(comment)
+            )
 
         self._images.remove_all(post_id)
         self._posts.remove_tags(tombstone)

@@ -1,8 +1,8 @@
 """The post service's routes and who may call them."""
 
-from lambdas.common.access import capability, role
-from lambdas.common.caller import POST_ANONYMOUS, READ, USER
-from lambdas.common.router import Route
+from lambdas.common.web.access import capability, role
+from lambdas.common.web.caller import POST_ANONYMOUS, READ, USER
+from lambdas.common.web.router import Route
 
 _READ = capability(READ)
 _POST = capability(POST_ANONYMOUS)
@@ -18,7 +18,18 @@ ROUTES = (
     Route("PUT", "/v1/posts/{postId}/like", _USER, "like_post"),
     Route("DELETE", "/v1/posts/{postId}/like", _USER, "unlike_post"),
     Route("GET", "/v1/posts/{postId}/comments", _READ, "list_comments"),
-    Route("POST", "/v1/posts/{postId}/comments", _POST, "create_comment", idempotent=True, anonymous=True),
-    Route("PATCH", "/v1/posts/{postId}/comments/{commentId}", _POST, "update_comment", anonymous=True),
-    Route("DELETE", "/v1/posts/{postId}/comments/{commentId}", _POST, "delete_comment", anonymous=True),
+    Route(
+        "POST",
+        "/v1/posts/{postId}/comments",
+        _POST,
+        "create_comment",
+        idempotent=True,
+        anonymous=True,
+    ),
+    Route(
+        "PATCH", "/v1/posts/{postId}/comments/{commentId}", _POST, "update_comment", anonymous=True
+    ),
+    Route(
+        "DELETE", "/v1/posts/{postId}/comments/{commentId}", _POST, "delete_comment", anonymous=True
+    ),
 )

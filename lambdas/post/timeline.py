@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, timestamp
-from lambdas.common.dynamodb import pack, unpack
+from lambdas.common.storage.dynamodb import pack, unpack
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -65,7 +65,9 @@ class Months:
 class Timeline:
     """Reads the buckets of all shards, month by month, as one list."""
 
-    def __init__(self, query: Query, months: Months, shards: int, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, query: Query, months: Months, shards: int, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         """`shards` is the largest number over which months were ever spread."""
         self._query = query
         self._months = months
@@ -99,6 +101,8 @@ class Timeline:
         with ThreadPoolExecutor(len(buckets)) as threads:
             found = threads.map(lambda key: self._query(key, before, count), buckets)
             merged = sorted(
-                (item for items in found for item in items), key=lambda i: str(i["created_at"]), reverse=True
+                (item for items in found for item in items),
+                key=lambda i: str(i["created_at"]),
+                reverse=True,
             )
         return merged[:count]

@@ -4,18 +4,18 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from lambdas.common.aliases import AliasStore
 from lambdas.common.clients import Clients
-from lambdas.common.http import Request, Response
 from lambdas.common.logs import create_logger
-from lambdas.common.outbox import Outbox
-from lambdas.common.pictures import PictureSettings
-from lambdas.common.preconditions import IfMatch, etag
-from lambdas.common.router import Operation, Router
-from lambdas.common.service import SignedInSettings, create_router, entry_point
+from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.people.aliases import AliasStore
+from lambdas.common.people.pictures import PictureSettings
 from lambdas.common.settings import read
-from lambdas.common.uploads import IMAGE_LIMIT, IMAGE_TYPES, ImageUpload, Uploads
-from lambdas.common.validation import validate
+from lambdas.common.storage.uploads import IMAGE_LIMIT, IMAGE_TYPES, ImageUpload, Uploads
+from lambdas.common.web.http import Request, Response
+from lambdas.common.web.preconditions import IfMatch, etag
+from lambdas.common.web.router import Operation, Router
+from lambdas.common.web.service import SignedInSettings, create_router, entry_point
+from lambdas.common.web.validation import validate
 from lambdas.profile.logic import ProfileService
 from lambdas.profile.models import (
     AliasContext,
@@ -77,7 +77,9 @@ class ProfileApi:
 
     def create_avatar_upload(self, request: Request) -> Response:
         body = validate(ImageUpload, request.json)
-        return Response.created(self._service.sign_avatar(request.caller, body.content_type, body.content_length))
+        return Response.created(
+            self._service.sign_avatar(request.caller, body.content_type, body.content_length)
+        )
 
     def set_avatar(self, request: Request) -> Response:
         body = validate(UseAvatar, request.json)
@@ -92,7 +94,9 @@ class ProfileApi:
         return _part(profile, profile.privacy)
 
     def replace_privacy(self, request: Request) -> Response:
-        profile = self._service.set_privacy(request.caller, validate(Privacy, request.json), IfMatch.of(request))
+        profile = self._service.set_privacy(
+            request.caller, validate(Privacy, request.json), IfMatch.of(request)
+        )
         return _part(profile, profile.privacy)
 
     def get_preferences(self, request: Request) -> Response:
@@ -110,7 +114,9 @@ class ProfileApi:
 
     def regenerate_alias(self, request: Request) -> Response:
         body = validate(AliasContext, request.json)
-        return Response(body=self._service.regenerate_alias(request.caller, body.context_type, body.context))
+        return Response(
+            body=self._service.regenerate_alias(request.caller, body.context_type, body.context)
+        )
 
 
 def _whole(profile: OwnProfile) -> Response:
@@ -135,7 +141,11 @@ def build(environ: Mapping[str, str]) -> Router:
         ),
         aliases=AliasStore(clients.dynamodb, settings.dynamodb_table_aliases),
         pictures=Uploads(
-            lambda: clients.s3, settings.s3_bucket_avatars, "profile", types=IMAGE_TYPES, limit=IMAGE_LIMIT
+            lambda: clients.s3,
+            settings.s3_bucket_avatars,
+            "profile",
+            types=IMAGE_TYPES,
+            limit=IMAGE_LIMIT,
         ),
         picture_url=read(PictureSettings, environ).picture_url,
         logger=logger,

@@ -6,14 +6,14 @@ from typing import Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import UNSET, structs
 
-from lambdas.common.aliases import Alias, ContextType
-from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, timestamp
 from lambdas.common.logs import Logger
-from lambdas.common.preconditions import IfMatch
+from lambdas.common.people.aliases import Alias, ContextType
+from lambdas.common.people.profiles import UNKNOWN_NAME, may_see
 from lambdas.common.problems import FieldError, Problem
-from lambdas.common.profiles import UNKNOWN_NAME, may_see
-from lambdas.common.uploads import SignedUpload, StoredObject
+from lambdas.common.storage.uploads import SignedUpload, StoredObject
+from lambdas.common.web.caller import Caller
+from lambdas.common.web.preconditions import IfMatch
 from lambdas.profile.models import (
     MAX_LINKS,
     OwnProfile,
@@ -102,10 +102,16 @@ class ProfileService:
         return self._update(caller, if_match, lambda before: _changed(before, body))
 
     def set_privacy(self, caller: Caller, privacy: Privacy, if_match: IfMatch) -> OwnProfile:
-        return self._update(caller, if_match, lambda before: structs.replace(before, privacy=privacy))
+        return self._update(
+            caller, if_match, lambda before: structs.replace(before, privacy=privacy)
+        )
 
-    def set_preferences(self, caller: Caller, preferences: Preferences, if_match: IfMatch) -> OwnProfile:
-        return self._update(caller, if_match, lambda before: structs.replace(before, preferences=preferences))
+    def set_preferences(
+        self, caller: Caller, preferences: Preferences, if_match: IfMatch
+    ) -> OwnProfile:
+        return self._update(
+            caller, if_match, lambda before: structs.replace(before, preferences=preferences)
+        )
 
     def sign_avatar(self, caller: Caller, content_type: str, content_length: int) -> SignedUpload:
         return self._pictures.sign(caller.user_id, content_type, content_length)
@@ -115,7 +121,10 @@ class ProfileService:
         stored = self._pictures.use(caller.user_id, key, AVATARS)
         try:
             before, after = self._change(
-                caller, if_match, lambda profile: structs.replace(profile, avatar_key=stored.key), _avatar_changed
+                caller,
+                if_match,
+                lambda profile: structs.replace(profile, avatar_key=stored.key),
+                _avatar_changed,
             )
         except Problem:  # whose write is known not to have happened; of any other failure it is not
             self._remove(stored.key)
@@ -146,7 +155,9 @@ class ProfileService:
         found = self._profiles.find(caller.user_id)
         return found or self._profiles.make(caller.user_id, name, timestamp(self._clock()))
 
-    def _update(self, caller: Caller, if_match: IfMatch, change: Callable[[Profile], Profile]) -> OwnProfile:
+    def _update(
+        self, caller: Caller, if_match: IfMatch, change: Callable[[Profile], Profile]
+    ) -> OwnProfile:
         _, after = self._change(caller, if_match, change, _profile_updated)
         return self._own_view(after)
 
@@ -168,7 +179,9 @@ class ProfileService:
             event_type, data = event(before, after)
             if self._profiles.replace(before, after, event_type, data):
                 return before, after
-        raise Problem.conflict("Others are changing this profile: repeat the request.", retry_after=1)
+        raise Problem.conflict(
+            "Others are changing this profile: repeat the request.", retry_after=1
+        )
 
     def _remove(self, key: str) -> None:
         """Deletes a picture that no profile shows; failing to must not fail a request that has done what it should."""
@@ -207,16 +220,24 @@ class ProfileService:
 
 
 def _changed(before: Profile, body: ReplaceProfile | UpdateProfile) -> Profile:
-    changes: dict[str, Any] = {name: value for name, value in structs.asdict(body).items() if value is not UNSET}
+    changes: dict[str, Any] = {
+        name: value for name, value in structs.asdict(body).items() if value is not UNSET
+    }
     for name in ("bio", "location"):
         if name in changes:
             changes[name] = changes[name] or None
     if "social_links" in changes:
-        kept = before.social_links if isinstance(body, UpdateProfile) and body.social_links is not None else {}
+        kept = (
+            before.social_links
+            if isinstance(body, UpdateProfile) and body.social_links is not None
+            else {}
+        )
         links = {**kept, **(changes["social_links"] or {})}
         changes["social_links"] = {name: link for name, link in links.items() if link is not None}
         if len(changes["social_links"]) > MAX_LINKS:
-            raise Problem.invalid([FieldError("socialLinks", f"must be at most {MAX_LINKS} named https addresses")])
+            raise Problem.invalid(
+                [FieldError("socialLinks", f"must be at most {MAX_LINKS} named https addresses")]
+            )
     if "interests" in changes:
         changes["interests"] = list(dict.fromkeys(changes["interests"] or []))
     return structs.replace(before, **changes)
@@ -235,5 +256,9 @@ def _profile_updated(before: Profile, after: Profile) -> tuple[str, dict[str, An
 
 def _avatar_changed(_before: Profile, after: Profile) -> tuple[str, dict[str, Any]]:
     """Without the address, which may be private."""
-    data = {"userId": after.user_id, "version": after.version, "hasAvatar": after.avatar_key is not None}
+    data = {
+        "userId": after.user_id,
+        "version": after.version,
+        "hasAvatar": after.avatar_key is not None,
+    }
     return "AvatarChanged", data

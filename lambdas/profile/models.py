@@ -4,9 +4,14 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from lambdas.common.aliases import ContextType
-from lambdas.common.profiles import ACTIVITY_VISIBILITY, DISPLAY_NAME_VISIBILITY, PersonalPrivacy, Visibility
-from lambdas.common.validation import Body, DisplayName
+from lambdas.common.people.aliases import ContextType
+from lambdas.common.people.profiles import (
+    ACTIVITY_VISIBILITY,
+    DISPLAY_NAME_VISIBILITY,
+    PersonalPrivacy,
+    Visibility,
+)
+from lambdas.common.web.validation import Body, DisplayName
 from lambdas.profile.timezones import Timezone
 
 _CONTROL = r"\x00-\x1f\x7f-\x9f"
@@ -54,7 +59,9 @@ Interest = Annotated[
     ),
 ]
 MAX_LINKS = 10
-_LINKS = Meta(max_length=MAX_LINKS, description=f"must be at most {MAX_LINKS} named https addresses")
+_LINKS = Meta(
+    max_length=MAX_LINKS, description=f"must be at most {MAX_LINKS} named https addresses"
+)
 Links = Annotated[dict[LinkName, Link], _LINKS]
 Interests = Annotated[list[Interest], Meta(max_length=20, description="must be at most 20 texts")]
 
@@ -84,7 +91,9 @@ class UpdateProfile(Body, frozen=True, kw_only=True):
 class UseAvatar(Body, frozen=True, kw_only=True):
     """Body of PUT /avatar: the key of an upload."""
 
-    key: Annotated[str, Meta(min_length=1, max_length=300, description="must be the key of an upload")]
+    key: Annotated[
+        str, Meta(min_length=1, max_length=300, description="must be the key of an upload")
+    ]
 
 
 class Privacy(Body, frozen=True, kw_only=True):

@@ -1,8 +1,8 @@
 """The profile service's routes and who may call them."""
 
-from lambdas.common.access import capability, role
-from lambdas.common.caller import READ, USER
-from lambdas.common.router import Route
+from lambdas.common.web.access import capability, role
+from lambdas.common.web.caller import READ, USER
+from lambdas.common.web.router import Route
 
 _READ = capability(READ)
 _USER = role(USER)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas.common.outbox import StoredEvent
+from lambdas.common.messaging.outbox import StoredEvent
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -43,7 +43,9 @@ class EventBridgeBus:
         try:
             results = self._events.put_events(Entries=entries)["Entries"]
         except ClientError as error:
-            return dict.fromkeys((event.event_id for event in events), error.response["Error"]["Code"])
+            return dict.fromkeys(
+                (event.event_id for event in events), error.response["Error"]["Code"]
+            )
         except BotoCoreError as error:
             return dict.fromkeys((event.event_id for event in events), type(error).__name__)
         return {

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from lambdas.common.clients import Clients
-from lambdas.common.consumer import Batch, Consume, QueueConsumer, lazily
-from lambdas.common.dynamodb import unpack
 from lambdas.common.logs import create_logger
+from lambdas.common.messaging.consumer import Batch, Consume, QueueConsumer, lazily
 from lambdas.common.settings import Settings, read
+from lambdas.common.storage.dynamodb import unpack
 from lambdas.relay.bus import EventBridgeBus
 from lambdas.relay.logic import Relay
 from lambdas.relay.outbox import DynamoOutbox, SqsRetries

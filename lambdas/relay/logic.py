@@ -7,7 +7,7 @@ from msgspec import ValidationError, convert
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
 from lambdas.common.logs import Logger
-from lambdas.common.outbox import StoredEvent
+from lambdas.common.messaging.outbox import StoredEvent
 from lambdas.relay.bus import CHUNK, Bus
 from lambdas.relay.outbox import Item, Outbox, Retries
 

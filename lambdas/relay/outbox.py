@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from lambdas.common.dynamodb import pack, unpack
+from lambdas.common.storage.dynamodb import pack, unpack
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -66,8 +66,13 @@ class DynamoOutbox:
 
     def remove(self, event_ids: Sequence[str]) -> list[str]:
         requests: Any = [{"DeleteRequest": {"Key": _key(event_id)}} for event_id in event_ids]
-        left: Any = self._dynamodb.batch_write_item(RequestItems={self._table: requests})["UnprocessedItems"]
-        return [unpack(request["DeleteRequest"]["Key"])["event_id"] for request in left.get(self._table, [])]
+        left: Any = self._dynamodb.batch_write_item(RequestItems={self._table: requests})[
+            "UnprocessedItems"
+        ]
+        return [
+            unpack(request["DeleteRequest"]["Key"])["event_id"]
+            for request in left.get(self._table, [])
+        ]
 
 
 class SqsRetries:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import msgspec
 
 from lambdas.common.clients import Clients
-from lambdas.common.consumer import Consume, QueueConsumer, lazily
 from lambdas.common.logs import create_logger
+from lambdas.common.messaging.consumer import Consume, QueueConsumer, lazily
 from lambdas.common.settings import Settings, read
 from lambdas.statistics.events import Event
 from lambdas.statistics.logic import Statistics
@@ -30,7 +30,9 @@ def build(environ: Mapping[str, str]) -> Consume:
     )
     statistics = Statistics(store)
     events = msgspec.json.Decoder(Event)
-    return QueueConsumer(lambda body: statistics.follow(events.decode(body)), create_logger(settings)).consume
+    return QueueConsumer(
+        lambda body: statistics.follow(events.decode(body)), create_logger(settings)
+    ).consume
 
 
 handler = lazily(build)

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec import Struct
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
-from lambdas.common.dynamodb import pack
-from lambdas.common.profiles import make_profile
-from lambdas.common.transactions import ConditionsFailedError, Transactions
+from lambdas.common.people.profiles import make_profile
+from lambdas.common.storage.dynamodb import pack
+from lambdas.common.storage.transactions import ConditionsFailedError, Transactions
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -52,9 +52,15 @@ class DynamoStore:
 
     def join(self, user_id: str, display_name: str, joined_at: str) -> None:
         profile = make_profile(
-            self._dynamodb, self._profiles, user_id=user_id, display_name=display_name, joined_at=joined_at
+            self._dynamodb,
+            self._profiles,
+            user_id=user_id,
+            display_name=display_name,
+            joined_at=joined_at,
         )
-        if profile["joined_at"] != joined_at:  # it was made by a first read, which came earlier than this event
+        if (
+            profile["joined_at"] != joined_at
+        ):  # it was made by a first read, which came earlier than this event
             self._dynamodb.update_item(
                 TableName=self._profiles,
                 Key=pack({"user_id": user_id}),

@@ -42,7 +42,9 @@ class GatewayError:
 NOT_FOUND = GatewayError(404, "Not Found", "not_found", "There is nothing at this address.")
 """Of an address that no service has."""
 _FORBIDDEN = GatewayError(403, "Forbidden", "forbidden", "This is not allowed.")
-_TIMEOUT = GatewayError(504, "Gateway Timeout", "timeout", "The service did not answer in time. Try again shortly.")
+_TIMEOUT = GatewayError(
+    504, "Gateway Timeout", "timeout", "The service did not answer in time. Try again shortly."
+)
 
 GATEWAY_ERRORS: Mapping[str, GatewayError] = {
     "UNAUTHORIZED": GatewayError(
@@ -57,9 +59,14 @@ GATEWAY_ERRORS: Mapping[str, GatewayError] = {
     # What API Gateway says, with 403, of an address or method it has no route for.
     "MISSING_AUTHENTICATION_TOKEN": NOT_FOUND,
     "RESOURCE_NOT_FOUND": NOT_FOUND,
-    "REQUEST_TOO_LARGE": GatewayError(413, "Content Too Large", "body_too_large", "A body has at most 1048576 bytes."),
+    "REQUEST_TOO_LARGE": GatewayError(
+        413, "Content Too Large", "body_too_large", "A body has at most 1048576 bytes."
+    ),
     "UNSUPPORTED_MEDIA_TYPE": GatewayError(
-        415, "Unsupported Media Type", "unsupported_media_type", "Send the body as application/json in UTF-8."
+        415,
+        "Unsupported Media Type",
+        "unsupported_media_type",
+        "Send the body as application/json in UTF-8.",
     ),
     # The token bucket has the next token within a second.
     "THROTTLED": GatewayError(
@@ -101,7 +108,8 @@ class GatewayResponses(Construct):
                 status_code=str(error.status),
                 response_templates={"application/json": error.body},
                 response_parameters={
-                    f"gatewayresponse.header.{name}": value for name, value in {**HEADERS, **error.headers}.items()
+                    f"gatewayresponse.header.{name}": value
+                    for name, value in {**HEADERS, **error.headers}.items()
                 },
             )
             for type_, error in GATEWAY_ERRORS.items()

@@ -53,7 +53,13 @@ class AccessLog(Construct):
     """
 
     def __init__(
-        self, scope: Construct, id_: str, *, environment: Environment, name: str, fields: Mapping[str, str]
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        environment: Environment,
+        name: str,
+        fields: Mapping[str, str],
     ) -> None:
         super().__init__(scope, id_)
         self.arn: str = CloudwatchLogGroup(
@@ -66,7 +72,9 @@ class AccessLog(Construct):
         self.format = json.dumps({key: f"$context.{variable}" for key, variable in fields.items()})
 
 
-def allow_invocation(scope: Construct, id_: str, *, function: LambdaFunction, source_arn: str) -> None:
+def allow_invocation(
+    scope: Construct, id_: str, *, function: LambdaFunction, source_arn: str
+) -> None:
     """Lets API Gateway invoke a function's live version from one place.
 
     Args:

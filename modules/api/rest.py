@@ -25,7 +25,10 @@ from cdktf_cdktf_provider_aws.api_gateway_rest_api import (
     ApiGatewayRestApi,
     ApiGatewayRestApiEndpointConfiguration,
 )
-from cdktf_cdktf_provider_aws.api_gateway_stage import ApiGatewayStage, ApiGatewayStageAccessLogSettings
+from cdktf_cdktf_provider_aws.api_gateway_stage import (
+    ApiGatewayStage,
+    ApiGatewayStageAccessLogSettings,
+)
 from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
 from cdktf_cdktf_provider_aws.wafv2_web_acl_association import Wafv2WebAclAssociation
 from constructs import Construct
@@ -156,7 +159,9 @@ class RestApi(Construct):
             source_arn=f"{self._api.execution_arn}/authorizers/{self._authorizer.id}",
         )
 
-    def add_service(self, scope: Construct, path: str, function: LambdaFunction, *, public: bool) -> None:
+    def add_service(
+        self, scope: Construct, path: str, function: LambdaFunction, *, public: bool
+    ) -> None:
         """Routes everything at and below /v1/{path} to a function.
 
         Args:
@@ -167,7 +172,10 @@ class RestApi(Construct):
         """
         base = self._resource(scope, "path", self._version.id, path)
         below = self._resource(scope, "path-below", base.id, "{proxy+}")
-        for resource, segments, below_it in ((base, path, ""), (below, f"{path}/{{proxy+}}", "-below")):
+        for resource, segments, below_it in (
+            (base, path, ""),
+            (below, f"{path}/{{proxy+}}", "-below"),
+        ):
             route = f"/v1/{segments}"
             methods = {"ANY": False} if public else {"ANY": True, "OPTIONS": False}
             for method, authorized in methods.items():
@@ -184,11 +192,17 @@ class RestApi(Construct):
     def add_health(self, scope: Construct, function: LambdaFunction) -> None:
         """Routes /health to a function, which answers GET and preflights, and 405 to the rest."""
         resource = self._resource(scope, "path", self._api.root_resource_id, "health")
-        self._add_method(scope, "any", resource, route=("ANY", "/health"), function=function, authorized=False)
+        self._add_method(
+            scope, "any", resource, route=("ANY", "/health"), function=function, authorized=False
+        )
         self._allow_route(scope, "permission", "/health", function)
 
-    def _resource(self, scope: Construct, id_: str, parent_id: str, segment: str) -> ApiGatewayResource:
-        return ApiGatewayResource(scope, id_, rest_api_id=self.api_id, parent_id=parent_id, path_part=segment)
+    def _resource(
+        self, scope: Construct, id_: str, parent_id: str, segment: str
+    ) -> ApiGatewayResource:
+        return ApiGatewayResource(
+            scope, id_, rest_api_id=self.api_id, parent_id=parent_id, path_part=segment
+        )
 
     def _add_method(
         self,
@@ -201,7 +215,9 @@ class RestApi(Construct):
         authorized: bool,
     ) -> None:
         if authorized and self._authorizer is None:
-            raise ValueError(f"{' '.join(route)} is not public: call use_authorizer before adding it")
+            raise ValueError(
+                f"{' '.join(route)} is not public: call use_authorizer before adding it"
+            )
         declared = ApiGatewayMethod(
             scope,
             f"{id_}-method",
@@ -224,7 +240,9 @@ class RestApi(Construct):
         self._routes.append((*route, function.name, authorized))
         self._deployed += [declared, integration]
 
-    def _allow_route(self, scope: Construct, id_: str, route: str, function: LambdaFunction) -> None:
+    def _allow_route(
+        self, scope: Construct, id_: str, route: str, function: LambdaFunction
+    ) -> None:
         source = f"{self._api.execution_arn}/{self.stage_name}/*{route.replace('{proxy+}', '*')}"
         allow_invocation(scope, id_, function=function, source_arn=source)
 
@@ -245,7 +263,13 @@ class RestApi(Construct):
         )
         logs = environment.capabilities.api_gateway_account
         access_log = (
-            AccessLog(self, "access-log", environment=environment, name=self.name, fields=ACCESS_LOG_FIELDS)
+            AccessLog(
+                self,
+                "access-log",
+                environment=environment,
+                name=self.name,
+                fields=ACCESS_LOG_FIELDS,
+            )
             if logs
             else None
         )
@@ -292,7 +316,9 @@ class RestApi(Construct):
                 caching_enabled=False,  # answers differ from caller to caller
             ),
         )
-        Wafv2WebAclAssociation(self, "firewall", resource_arn=stage.arn, web_acl_arn=self._web_acl_arn)
+        Wafv2WebAclAssociation(
+            self, "firewall", resource_arn=stage.arn, web_acl_arn=self._web_acl_arn
+        )
         self._custom_domain(stage)
 
     def _digest(self) -> str:
@@ -328,7 +354,11 @@ class RestApi(Construct):
             tags=service_tag("platform"),
         )
         ApiGatewayBasePathMapping(
-            self, "mapping", api_id=self.api_id, stage_name=stage.stage_name, domain_name=domain.domain_name
+            self,
+            "mapping",
+            api_id=self.api_id,
+            stage_name=stage.stage_name,
+            domain_name=domain.domain_name,
         )
         AliasRecords(
             self,

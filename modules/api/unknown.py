@@ -30,7 +30,10 @@ class UnknownAddresses(Construct):
         anywhere = ApiGatewayResource(
             self, "path", rest_api_id=api.id, parent_id=api.root_resource_id, path_part="{proxy+}"
         )
-        self.resources = [*self._answer("root", api.root_resource_id), *self._answer("any", anywhere.id)]
+        self.resources = [
+            *self._answer("root", api.root_resource_id),
+            *self._answer("any", anywhere.id),
+        ]
 
     def _answer(self, id_: str, resource_id: str) -> list[ITerraformDependable]:
         status = str(NOT_FOUND.status)
@@ -71,7 +74,9 @@ class UnknownAddresses(Construct):
             http_method=method.http_method,
             status_code=declared.status_code,
             response_templates={"application/json": NOT_FOUND.body},
-            response_parameters={f"method.response.header.{name}": value for name, value in headers.items()},
+            response_parameters={
+                f"method.response.header.{name}": value for name, value in headers.items()
+            },
             depends_on=[integration],
         )
         return [method, integration, declared, response]

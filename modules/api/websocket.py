@@ -33,7 +33,15 @@ from modules.base.naming import Names, service_tag
 
 CONNECT = "$connect"
 
-ACTIONS = ("join_room", "leave_room", "send_message", "typing_start", "typing_stop", "mark_read", "ping")
+ACTIONS = (
+    "join_room",
+    "leave_room",
+    "send_message",
+    "typing_start",
+    "typing_stop",
+    "mark_read",
+    "ping",
+)
 """What a client's frame may ask for; every other frame goes to $default."""
 
 ROUTES = (CONNECT, "$disconnect", "$default", *ACTIONS)
@@ -79,7 +87,9 @@ class WebSocketApi(Construct):
         url: where clients connect: the custom domain, the emulated AWS's address, or AWS's own.
     """
 
-    def __init__(self, scope: Construct, id_: str, *, environment: Environment, names: Names) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, *, environment: Environment, names: Names
+    ) -> None:
         super().__init__(scope, id_)
         self._environment = environment
         self._name = names.of("platform", "websocket")
@@ -180,7 +190,13 @@ class WebSocketApi(Construct):
         limit = throttle(environment)
         logs = environment.capabilities.api_gateway_account
         access_log = (
-            AccessLog(self, "access-log", environment=environment, name=self._name, fields=ACCESS_LOG_FIELDS)
+            AccessLog(
+                self,
+                "access-log",
+                environment=environment,
+                name=self._name,
+                fields=ACCESS_LOG_FIELDS,
+            )
             if logs
             else None
         )
@@ -223,7 +239,9 @@ class WebSocketApi(Construct):
         domains, hosted_zone_id = self._environment.domains, self._environment.hosted_zone_id
         if domains is None or hosted_zone_id is None:
             return
-        certificate = Certificate(self, "certificate", domain_names=[domains.websocket], hosted_zone_id=hosted_zone_id)
+        certificate = Certificate(
+            self, "certificate", domain_names=[domains.websocket], hosted_zone_id=hosted_zone_id
+        )
         domain = Apigatewayv2DomainName(
             self,
             "domain",
@@ -233,7 +251,9 @@ class WebSocketApi(Construct):
             ),
             tags=service_tag("chat"),
         )
-        Apigatewayv2ApiMapping(self, "mapping", api_id=self.api_id, domain_name=domain.domain_name, stage=stage.name)
+        Apigatewayv2ApiMapping(
+            self, "mapping", api_id=self.api_id, domain_name=domain.domain_name, stage=stage.name
+        )
         AliasRecords(
             self,
             "records",

@@ -96,7 +96,9 @@ class Alarm(CloudwatchMetricAlarm):
 def _sum_of(
     namespace: str, metrics: Sequence[Metric], statistic: str, period: int
 ) -> list[CloudwatchMetricAlarmMetricQuery]:
-    total = CloudwatchMetricAlarmMetricQuery(id="total", expression="SUM(METRICS())", label="Total", return_data=True)
+    total = CloudwatchMetricAlarmMetricQuery(
+        id="total", expression="SUM(METRICS())", label="Total", return_data=True
+    )
     return [total] + [
         CloudwatchMetricAlarmMetricQuery(
             id=f"m{number}",

@@ -65,7 +65,14 @@ class Board:
         if self._x + width > COLUMNS:
             self._break()
         self._widgets.append(
-            {"type": type_, "x": self._x, "y": self._y, "width": width, "height": height, "properties": properties}
+            {
+                "type": type_,
+                "x": self._x,
+                "y": self._y,
+                "width": width,
+                "height": height,
+                "properties": properties,
+            }
         )
         self._x += width
         self._row_height = max(self._row_height, height)

@@ -29,7 +29,9 @@ def database_access(names: Names, database: DatabaseConnection, username: str) -
             "RDS_USERNAME": username,
             "RDS_IAM_AUTH": str(authenticated).lower(),
         },
-        statements=[Statement(sid="Database", actions=["rds-db:connect"], resources=[user])] if authenticated else [],
+        statements=[Statement(sid="Database", actions=["rds-db:connect"], resources=[user])]
+        if authenticated
+        else [],
     )
 
 
@@ -45,4 +47,6 @@ def cache_access(names: Names, cache: CacheConnection) -> DataAccess:
     if cache.user_arn is None:
         return DataAccess(variables, [])
     resources = [cache.replication_group_arn, cache.user_arn]
-    return DataAccess(variables, [Statement(sid="Cache", actions=["elasticache:Connect"], resources=resources)])
+    return DataAccess(
+        variables, [Statement(sid="Cache", actions=["elasticache:Connect"], resources=resources)]
+    )

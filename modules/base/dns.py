@@ -17,7 +17,14 @@ class AliasRecords(Construct):
     """
 
     def __init__(
-        self, scope: Construct, id_: str, *, hosted_zone_id: str, domain_name: str, target: str, target_zone_id: str
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        hosted_zone_id: str,
+        domain_name: str,
+        target: str,
+        target_zone_id: str,
     ) -> None:
         super().__init__(scope, id_)
         for type_ in ("A", "AAAA"):
@@ -27,5 +34,7 @@ class AliasRecords(Construct):
                 zone_id=hosted_zone_id,
                 name=domain_name,
                 type=type_,
-                alias=Route53RecordAlias(name=target, zone_id=target_zone_id, evaluate_target_health=False),
+                alias=Route53RecordAlias(
+                    name=target, zone_id=target_zone_id, evaluate_target_health=False
+                ),
             )

@@ -35,7 +35,13 @@ class QueueSource(LambdaEventSourceMapping):
     """
 
     def __init__(
-        self, scope: Construct, id_: str, *, function: LambdaFunction, queue: Queue, batch_size: int = 10
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        function: LambdaFunction,
+        queue: Queue,
+        batch_size: int = 10,
     ) -> None:
         super().__init__(
             scope,
@@ -92,7 +98,9 @@ class StreamSource(LambdaEventSourceMapping):
             bisect_batch_on_function_error=True,
             maximum_retry_attempts=STREAM_RETRIES,
             destination_config=LambdaEventSourceMappingDestinationConfig(
-                on_failure=LambdaEventSourceMappingDestinationConfigOnFailure(destination_arn=failures.arn)
+                on_failure=LambdaEventSourceMappingDestinationConfigOnFailure(
+                    destination_arn=failures.arn
+                )
             ),
             tags=service_tag(function.service),
         )

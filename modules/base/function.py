@@ -20,7 +20,9 @@ from cdktf_cdktf_provider_aws.lambda_function import (
     LambdaFunctionVpcConfig,
 )
 from cdktf_cdktf_provider_aws.lambda_permission import LambdaPermission
-from cdktf_cdktf_provider_aws.lambda_provisioned_concurrency_config import LambdaProvisionedConcurrencyConfig
+from cdktf_cdktf_provider_aws.lambda_provisioned_concurrency_config import (
+    LambdaProvisionedConcurrencyConfig,
+)
 from cdktf_cdktf_provider_aws.s3_object import S3Object
 from constructs import Construct
 
@@ -142,11 +144,16 @@ class LambdaFunction(Construct):
             timeout=settings.timeout,
             reserved_concurrent_executions=settings.reserved_concurrency,
             publish=True,
-            environment=LambdaFunctionEnvironment(variables={**self._common_variables(environment), **variables}),
+            environment=LambdaFunctionEnvironment(
+                variables={**self._common_variables(environment), **variables}
+            ),
             tracing_config=LambdaFunctionTracingConfig(mode="Active"),
-            logging_config=LambdaFunctionLoggingConfig(log_format="JSON", log_group=self.log_group.name),
+            logging_config=LambdaFunctionLoggingConfig(
+                log_format="JSON", log_group=self.log_group.name
+            ),
             vpc_config=LambdaFunctionVpcConfig(
-                subnet_ids=list(network.subnet_ids), security_group_ids=list(network.security_group_ids)
+                subnet_ids=list(network.subnet_ids),
+                security_group_ids=list(network.security_group_ids),
             )
             if network
             else None,
@@ -162,7 +169,9 @@ class LambdaFunction(Construct):
             function_name=self.function.function_name,
             function_version=self.function.version,
             # A release moves it; an apply must not undo that.
-            lifecycle=TerraformResourceLifecycle(ignore_changes=["function_version", "routing_config"])
+            lifecycle=TerraformResourceLifecycle(
+                ignore_changes=["function_version", "routing_config"]
+            )
             if gradual
             else None,
         )
@@ -212,7 +221,9 @@ class LambdaFunction(Construct):
                         "ec2:AssignPrivateIpAddresses",
                         "ec2:UnassignPrivateIpAddresses",
                     ],
-                    resources=["*"],  # Lambda requires it so: the interfaces have no names beforehand
+                    resources=[
+                        "*"
+                    ],  # Lambda requires it so: the interfaces have no names beforehand
                 )
             )
         return statements
@@ -235,7 +246,11 @@ class LambdaFunction(Construct):
             )
 
         alarm("Errors", "more than 10 errors in 5 minutes, twice in a row; see its logs", 10)
-        alarm("Throttles", "requests refused for want of concurrency; raise its reserved concurrency", 0)
+        alarm(
+            "Throttles",
+            "requests refused for want of concurrency; raise its reserved concurrency",
+            0,
+        )
         alarm(
             "Duration",
             f"p99 above {DURATION_ALARM_SHARE:.0%} of its {timeout} s timeout; see its traces",

@@ -23,7 +23,9 @@ class Names:
     def bucket(self, service: str, resource: str) -> str:
         """As `of`, with the environment's suffix: bucket names are unique in the world."""
         name = self.of(service, f"{resource}-bucket")
-        return f"{name}-{self.environment.bucket_suffix}" if self.environment.bucket_suffix else name
+        return (
+            f"{name}-{self.environment.bucket_suffix}" if self.environment.bucket_suffix else name
+        )
 
     def arn(self, service: str, resource: str) -> str:
         """The ARN of something in the environment's account and region that is known by its name.
@@ -32,7 +34,9 @@ class Names:
             service: as ARNs have it, for example `ssm`.
             resource: everything behind the account id, for example `parameter/multitask/dev/jwt-secret`.
         """
-        return f"arn:aws:{service}:{self.environment.region}:{self.environment.account_id}:{resource}"
+        return (
+            f"arn:aws:{service}:{self.environment.region}:{self.environment.account_id}:{resource}"
+        )
 
     def parameter(self, key: str) -> str:
         """The documented SSM path, for example `/multitask/prod/jwt-secret`."""

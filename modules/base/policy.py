@@ -26,7 +26,11 @@ class Statement:
 
     def document(self) -> dict[str, Any]:
         """The statement as IAM's JSON has it."""
-        document: dict[str, Any] = {"Sid": self.sid, "Effect": self.effect, "Action": _one_or_many(self.actions)}
+        document: dict[str, Any] = {
+            "Sid": self.sid,
+            "Effect": self.effect,
+            "Action": _one_or_many(self.actions),
+        }
         if self.principals is not None:
             document["Principal"] = (
                 self.principals
@@ -45,7 +49,9 @@ class Statement:
 
 def policy_document(statements: Sequence[Statement]) -> str:
     """The policy document of these statements, as JSON; references to other resources stay references."""
-    return json_document({"Version": "2012-10-17", "Statement": [statement.document() for statement in statements]})
+    return json_document(
+        {"Version": "2012-10-17", "Statement": [statement.document() for statement in statements]}
+    )
 
 
 def trust_policy(service: str, *, conditions: Mapping[str, Mapping[str, str]] | None = None) -> str:

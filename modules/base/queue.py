@@ -67,7 +67,9 @@ class DeadLetterQueue(Construct):
             message_retention_seconds=DLQ_RETENTION,
             policy=_policy(names.arn("sqs", name), senders, tls_only),
             # By the queue's name: a resource of its own would wait for the queue, and then for SQS once more.
-            redrive_allow_policy=_compact({"redrivePermission": "byQueue", "sourceQueueArns": [source_arn]})
+            redrive_allow_policy=_compact(
+                {"redrivePermission": "byQueue", "sourceQueueArns": [source_arn]}
+            )
             if source_arn
             else None,
             tags=tags,

@@ -83,7 +83,12 @@ class Schedule(Construct):
         )
         function.invokers.append(permission)
         CloudwatchEventTarget(
-            self, "target", rule=rule.name, arn=alias.arn, target_id=function.service, depends_on=[permission]
+            self,
+            "target",
+            rule=rule.name,
+            arn=alias.arn,
+            target_id=function.service,
+            depends_on=[permission],
         )
 
 
@@ -95,6 +100,10 @@ def schedule_failures(platform: FunctionPlatform, kms_key_arn: str) -> list[Stat
             sid="EncryptAlert",
             actions=["kms:Decrypt", "kms:GenerateDataKey"],
             resources=[kms_key_arn],
-            conditions={"StringEquals": {"kms:ViaService": f"sns.{platform.environment.region}.amazonaws.com"}},
+            conditions={
+                "StringEquals": {
+                    "kms:ViaService": f"sns.{platform.environment.region}.amazonaws.com"
+                }
+            },
         ),
     ]

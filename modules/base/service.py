@@ -76,7 +76,10 @@ class Service(Construct):
         network: FunctionNetwork | None = None,
     ) -> None:
         super().__init__(scope, id_)
-        sessions, idempotency = platform.tables["auth-sessions"], platform.tables["platform-idempotency"]
+        sessions, idempotency = (
+            platform.tables["auth-sessions"],
+            platform.tables["platform-idempotency"],
+        )
         cursor_key = platform.parameters.cursor_key
         common_variables = {"DYNAMODB_TABLE_SESSIONS": sessions.name}
         common_statements: list[Statement] = []
@@ -89,7 +92,9 @@ class Service(Construct):
         if collections and repeatable:
             common_variables["DYNAMODB_TABLE_IDEMPOTENCY"] = idempotency.name
             common_statements.append(
-                table_access("Idempotency", idempotency, "GetItem", "PutItem", "UpdateItem", "DeleteItem")
+                table_access(
+                    "Idempotency", idempotency, "GetItem", "PutItem", "UpdateItem", "DeleteItem"
+                )
             )
         if parameters:
             common_statements.append(parameter_access(*parameters))

@@ -13,7 +13,11 @@ from modules.storage import UPLOADS
 
 def table_access(sid: str, table: Table, *operations: str) -> Statement:
     """Operations on a table's items, such as `GetItem`, without its indexes."""
-    return Statement(sid=sid, actions=[f"dynamodb:{operation}" for operation in operations], resources=[table.arn])
+    return Statement(
+        sid=sid,
+        actions=[f"dynamodb:{operation}" for operation in operations],
+        resources=[table.arn],
+    )
 
 
 def index_access(sid: str, table: Table) -> Statement:
@@ -46,7 +50,12 @@ def stream_reading(table: Table) -> Statement:
     """
     if table.stream_arn is None:
         raise ValueError(f"{table.name} has no stream")
-    actions = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"]
+    actions = [
+        "dynamodb:DescribeStream",
+        "dynamodb:GetRecords",
+        "dynamodb:GetShardIterator",
+        "dynamodb:ListStreams",
+    ]
     return Statement(sid="StreamSource", actions=actions, resources=[table.stream_arn])
 
 
@@ -67,5 +76,7 @@ def queue_key(names: Names, queue: Queue, *, sends: bool = False) -> Statement:
         sid="QueueKey",
         actions=["kms:Decrypt", *(["kms:GenerateDataKey"] if sends else [])],
         resources=[queue.kms_key_arn],
-        conditions={"StringEquals": {"kms:ViaService": f"sqs.{names.environment.region}.amazonaws.com"}},
+        conditions={
+            "StringEquals": {"kms:ViaService": f"sqs.{names.environment.region}.amazonaws.com"}
+        },
     )

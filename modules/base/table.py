@@ -85,13 +85,21 @@ class DynamoTable(Construct):
     """
 
     def __init__(
-        self, scope: Construct, id_: str, *, environment: Environment, names: Names, definition: TableDefinition
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        environment: Environment,
+        names: Names,
+        definition: TableDefinition,
     ) -> None:
         super().__init__(scope, id_)
         dynamodb = environment.dynamodb
         provisioned = dynamodb.billing_mode == "PROVISIONED"
         retain = environment.retains_data and not definition.transient
-        recoverable = definition.always_recoverable or (dynamodb.point_in_time_recovery and not definition.transient)
+        recoverable = definition.always_recoverable or (
+            dynamodb.point_in_time_recovery and not definition.transient
+        )
         keys = [definition.hash_key, definition.range_key]
         keys += [key for index in definition.indexes for key in (index.hash_key, index.range_key)]
         capacity = (dynamodb.read.min, dynamodb.write.min) if provisioned else (None, None)
@@ -104,7 +112,10 @@ class DynamoTable(Construct):
             write_capacity=capacity[1],
             hash_key=definition.hash_key,
             range_key=definition.range_key,
-            attribute=[DynamodbTableAttribute(name=key, type="S") for key in sorted({key for key in keys if key})],
+            attribute=[
+                DynamodbTableAttribute(name=key, type="S")
+                for key in sorted({key for key in keys if key})
+            ],
             global_secondary_index=[
                 DynamodbTableGlobalSecondaryIndex(
                     name=index.name,
@@ -117,7 +128,9 @@ class DynamoTable(Construct):
                 for index in definition.indexes
             ]
             or None,
-            ttl=DynamodbTableTtl(attribute_name=TTL_ATTRIBUTE, enabled=True) if definition.ttl else None,
+            ttl=DynamodbTableTtl(attribute_name=TTL_ATTRIBUTE, enabled=True)
+            if definition.ttl
+            else None,
             stream_enabled=True if definition.stream else None,
             stream_view_type="NEW_AND_OLD_IMAGES" if definition.stream else None,
             point_in_time_recovery=DynamodbTablePointInTimeRecovery(enabled=recoverable),
@@ -127,7 +140,9 @@ class DynamoTable(Construct):
             lifecycle=TerraformResourceLifecycle(
                 prevent_destroy=True if retain else None,
                 # Autoscaling moves the capacities, of the table and of its indexes.
-                ignore_changes=["read_capacity", "write_capacity", "global_secondary_index"] if provisioned else None,
+                ignore_changes=["read_capacity", "write_capacity", "global_secondary_index"]
+                if provisioned
+                else None,
             )
             if retain or provisioned
             else None,
@@ -140,12 +155,16 @@ class DynamoTable(Construct):
             recoverable=recoverable,
         )
         if provisioned and environment.capabilities.application_autoscaling:
-            self._autoscale("table", f"table/{self._table.name}", "table", dynamodb.read, dynamodb.write)
+            self._autoscale(
+                "table", f"table/{self._table.name}", "table", dynamodb.read, dynamodb.write
+            )
             for index in definition.indexes:
                 resource = f"table/{self._table.name}/index/{index.name}"
                 self._autoscale(index.name, resource, "index", dynamodb.read, dynamodb.write)
 
-    def _autoscale(self, id_: str, resource: str, kind: str, read: CapacityRange, write: CapacityRange) -> None:
+    def _autoscale(
+        self, id_: str, resource: str, kind: str, read: CapacityRange, write: CapacityRange
+    ) -> None:
         for direction, capacity in (("Read", read), ("Write", write)):
             target = AppautoscalingTarget(
                 self,

@@ -39,8 +39,15 @@ def load_lazily() -> bool:
         importlib.import_module(PACKAGE)
         return False
     spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations or not _has_known_shape(spec.submodule_search_locations[0]):
-        warnings.warn(f"{PACKAGE} has another shape than expected: importing it whole, which is slow", stacklevel=2)
+    if (
+        spec is None
+        or not spec.submodule_search_locations
+        or not _has_known_shape(spec.submodule_search_locations[0])
+    ):
+        warnings.warn(
+            f"{PACKAGE} has another shape than expected: importing it whole, which is slow",
+            stacklevel=2,
+        )
         return False
     _preload_in_node()
     save_waits()
@@ -51,11 +58,15 @@ def load_lazily() -> bool:
 def _has_known_shape(location: str) -> bool:
     """A package of packages, one for each resource, that share one jsii assembly."""
     root = Path(location)
-    return (root / "_jsii" / "__init__.py").is_file() and (root / "provider" / "__init__.py").is_file()
+    return (root / "_jsii" / "__init__.py").is_file() and (
+        root / "provider" / "__init__.py"
+    ).is_file()
 
 
 def _bare_package(spec: ModuleSpec) -> ModuleType:
-    package = importlib.util.module_from_spec(ModuleSpec(PACKAGE, loader=None, origin=spec.origin, is_package=True))
+    package = importlib.util.module_from_spec(
+        ModuleSpec(PACKAGE, loader=None, origin=spec.origin, is_package=True)
+    )
     package.__path__ = list(spec.submodule_search_locations or [])
     package.__lazy__ = True  # type: ignore[attr-defined]
     return package

@@ -24,7 +24,10 @@ def save_waits() -> bool:
     """
     base = getattr(process, "_NodeProcess", None)
     if base is None or not all(hasattr(base, name) for name in _NEEDED):
-        warnings.warn("jsii has another shape than expected: its imports wait for Node, which is slow", stacklevel=2)
+        warnings.warn(
+            "jsii has another shape than expected: its imports wait for Node, which is slow",
+            stacklevel=2,
+        )
         return False
 
     class SavingProcess(base):  # type: ignore[misc, valid-type]

@@ -13,23 +13,30 @@ from environments import environment_names
 from ops.commands.options import EnvironmentArgument, JsonOption
 from ops.console import answer, out, say
 from ops.errors import OperatorError
-from ops.synth import synthesize
-from ops.synthesized import Synthesized, read_synthesized
+from ops.terraform.stack_document import Synthesized, read_synthesized
+from ops.terraform.synthesis import synthesize
 
 
 def cost(  # noqa: PLR0917 - typer takes options as arguments
     environment: EnvironmentArgument,
-    usage: Annotated[str, typer.Option("--usage", metavar="FILE", help="idle, 1m, 100m, or a usage file.")] = "1m",
+    usage: Annotated[
+        str, typer.Option("--usage", metavar="FILE", help="idle, 1m, 100m, or a usage file.")
+    ] = "1m",
     compare: Annotated[
-        str | None, typer.Option("--compare", metavar="ENV", help="Another environment to compare with.")
+        str | None,
+        typer.Option("--compare", metavar="ENV", help="Another environment to compare with."),
     ] = None,
     plan: Annotated[
         Path | None,
         typer.Option(
-            "--plan", metavar="FILE", help="The JSON of a plan (`terraform show -json`): the difference it makes."
+            "--plan",
+            metavar="FILE",
+            help="The JSON of a plan (`terraform show -json`): the difference it makes.",
         ),
     ] = None,
-    resources: Annotated[bool, typer.Option("--resources", help="Every charge of every resource.")] = False,
+    resources: Annotated[
+        bool, typer.Option("--resources", help="Every charge of every resource.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Say what an environment costs a month, per service and resource, fixed and by use, from its synthesized stack or a plan."""
@@ -70,7 +77,9 @@ def _compared(environment: str, other: str, used: Any, quiet: bool) -> dict[str,
     from ops.cost.things import things_of_stack  # noqa: PLC0415
 
     stacks = _stacks([environment, other])
-    difference = Difference(*(make_bill(things_of_stack(stacks[name]), used) for name in (environment, other)))
+    difference = Difference(
+        *(make_bill(things_of_stack(stacks[name]), used) for name in (environment, other))
+    )
     if not quiet:
         out.print(text.difference_table(difference, environment, other))
         for note in dict.fromkeys([*text.notes(difference.before), *text.notes(difference.after)]):
@@ -82,7 +91,7 @@ def _of_plan(file: Path, used: Any, quiet: bool) -> dict[str, Any]:
     from ops.cost import text  # noqa: PLC0415
     from ops.cost.bill import Difference, make_bill  # noqa: PLC0415
     from ops.cost.things import things_of_plan  # noqa: PLC0415
-    from ops.review.plan import read_plan_file  # noqa: PLC0415
+    from ops.terraform.plan import read_plan_file  # noqa: PLC0415
 
     before, after = things_of_plan(read_plan_file(file))
     difference = Difference(make_bill(before, used), make_bill(after, used))
@@ -97,7 +106,9 @@ def _stacks(names: list[str]) -> dict[str, Synthesized]:
     """The environments' stacks, synthesized anew: a bill must not be that of an older program."""
     unknown = [name for name in names if name not in environment_names()]
     if unknown:
-        raise OperatorError(f"There is no environment {', '.join(unknown)}: {', '.join(environment_names())}")
+        raise OperatorError(
+            f"There is no environment {', '.join(unknown)}: {', '.join(environment_names())}"
+        )
     with tempfile.TemporaryDirectory() as directory:
         say(f"Synthesizing {', '.join(names)}")
         synthesize(names, Path(directory), dict(os.environ))

@@ -10,11 +10,11 @@ import typer
 from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
 from ops.console import answer, out
-from ops.migrations import function_name
-from ops.migrations import migrate as run
-from ops.migrations import plan as look
-from ops.restore import drill
+from ops.deployment.migrations import function_name
+from ops.deployment.migrations import migrate as run
+from ops.deployment.migrations import plan as look
 from ops.root import Root
+from ops.upkeep.restore import drill
 
 
 def migrate(

@@ -13,17 +13,17 @@ from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
 from ops.commands.releases import BakeOption, PromoteOption, WeightOption, settings
 from ops.console import answer, out, say
-from ops.deploy import deploy as release
-from ops.drift import drift as compare
+from ops.deployment.deploy import deploy as release
+from ops.deployment.drift import drift as compare
+from ops.deployment.promote import GATES, Promotion
+from ops.deployment.promote import promote as bring
+from ops.deployment.remove import remove as destroy
+from ops.deployment.site import publish_site as put_site
 from ops.errors import OperatorError
-from ops.promote import GATES, Promotion
-from ops.promote import promote as bring
-from ops.release import BAKE, WEIGHT
-from ops.remove import remove as destroy
 from ops.root import PROJECT, Root
-from ops.site import publish_site as put_site
-from ops.state import outputs
-from ops.terraform import Plan, changes
+from ops.terraform.runner import Plan, changes
+from ops.terraform.state import outputs
+from ops.traffic.release import BAKE, WEIGHT
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before applying.")]
 
@@ -42,7 +42,9 @@ def deploy(
 
     place = Root(root)
     how = settings(weight, bake, promote)
-    result = release(connect(environment, place), place, PROJECT / "cdktf.out", asking(environment, yes), how)
+    result = release(
+        connect(environment, place), place, PROJECT / "cdktf.out", asking(environment, yes), how
+    )
     if as_json:
         answer(result)
     else:
@@ -50,10 +52,14 @@ def deploy(
 
 
 def promote(
-    source: Annotated[str, typer.Argument(metavar="FROM", help="The environment that runs the commit.")],
+    source: Annotated[
+        str, typer.Argument(metavar="FROM", help="The environment that runs the commit.")
+    ],
     target: Annotated[str, typer.Argument(metavar="TO", help="The next one: dev, staging, prod.")],
     *,
-    approved_by: Annotated[str | None, typer.Option(help="Who approves, where an approval is needed.")] = None,
+    approved_by: Annotated[
+        str | None, typer.Option(help="Who approves, where an approval is needed.")
+    ] = None,
     passed: Annotated[
         list[str] | None,
         typer.Option(
@@ -73,7 +79,9 @@ def promote(
     """
     unknown = sorted(set(passed or ()) - set(GATES))
     if unknown:
-        raise typer.BadParameter(f"{', '.join(unknown)}: one of {', '.join(GATES)}", param_hint="--passed")
+        raise typer.BadParameter(
+            f"{', '.join(unknown)}: one of {', '.join(GATES)}", param_hint="--passed"
+        )
     place = Root(root)
     promotion = Promotion(connect(source, place), connect(target, place), approved_by, passed or ())
     result = bring(
@@ -82,7 +90,9 @@ def promote(
         PROJECT / "cdktf.out",
         asking(target, yes),
         settings=settings(weight, bake, promote=False),
-        approve=(lambda question: str(typer.prompt(question, err=True))) if sys.stdin.isatty() else None,
+        approve=(lambda question: str(typer.prompt(question, err=True)))
+        if sys.stdin.isatty()
+        else None,
     )
     if as_json:
         answer(result)
@@ -90,7 +100,9 @@ def promote(
         out.print(f"{target} runs {result['commit']}", markup=False)
 
 
-def drift(environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False) -> None:
+def drift(
+    environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False
+) -> None:
     """Say what other hands than Terraform's have changed. Exit status 2 if anything."""
     place = Root(root)
     found = compare(connect(environment, place), place, PROJECT / "cdktf.out")
@@ -98,13 +110,19 @@ def drift(environment: EnvironmentArgument, root: RootOption = ROOT, as_json: Js
         answer([dataclasses.asdict(difference) for difference in found])
     else:
         for difference in found:
-            out.print(f"{difference.kind:<8} {difference.address} {', '.join(difference.attributes)}", markup=False)
+            out.print(
+                f"{difference.kind:<8} {difference.address} {', '.join(difference.attributes)}",
+                markup=False,
+            )
         say(f"{len(found)} resources differ" if found else "No drift")
     raise typer.Exit(2 if found else 0)
 
 
 def remove(
-    environment: EnvironmentArgument, yes: YesOption = False, root: RootOption = ROOT, as_json: JsonOption = False
+    environment: EnvironmentArgument,
+    yes: YesOption = False,
+    root: RootOption = ROOT,
+    as_json: JsonOption = False,
 ) -> None:
     """Destroy an environment whose removal policy allows it, its buckets' content included; say what is kept."""
 
@@ -125,7 +143,9 @@ def remove(
 
 def publish_site(
     environment: EnvironmentArgument,
-    rollback: Annotated[bool, typer.Option("--rollback", help="Bring the site before back.")] = False,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Bring the site before back.")
+    ] = False,
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
@@ -135,7 +155,10 @@ def publish_site(
     if as_json:
         answer(result)
     else:
-        out.print(f"Site {result['digest']}: {', '.join(result['published']) or 'nothing to upload'}", markup=False)
+        out.print(
+            f"Site {result['digest']}: {', '.join(result['published']) or 'nothing to upload'}",
+            markup=False,
+        )
 
 
 def asking(environment: str, yes: bool) -> Callable[[Plan], None]:

@@ -15,8 +15,8 @@ from environments import environment_names
 from ops.commands.options import EnvironmentArgument
 from ops.console import say
 from ops.errors import OperatorError
-from ops.synth import synthesize
-from ops.synthesized import read_synthesized
+from ops.terraform.stack_document import read_synthesized
+from ops.terraform.synthesis import synthesize
 
 
 class Format(enum.StrEnum):
@@ -28,13 +28,21 @@ class Format(enum.StrEnum):
 
 def diagram(
     environment: EnvironmentArgument,
-    view: Annotated[str, typer.Option("--view", help="overview, requests, data, events, or all.")] = "overview",
-    form: Annotated[Format, typer.Option("--format", help="How the picture is written.")] = Format.MERMAID,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there.")] = None,
+    view: Annotated[
+        str, typer.Option("--view", help="overview, requests, data, events, or all.")
+    ] = "overview",
+    form: Annotated[
+        Format, typer.Option("--format", help="How the picture is written.")
+    ] = Format.MERMAID,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there.")
+    ] = None,
     into: Annotated[
         Path | None,
         typer.Option(
-            "--into", metavar="FILE", help="Write the pictures that a document names anew: docs/architecture.md."
+            "--into",
+            metavar="FILE",
+            help="Write the pictures that a document names anew: docs/architecture.md.",
         ),
     ] = None,
 ) -> None:
@@ -47,7 +55,9 @@ def diagram(
     if view not in views:
         raise OperatorError(f"There is no view {view}: {', '.join(views)}")
     if environment not in environment_names():
-        raise OperatorError(f"There is no environment {environment}: {', '.join(environment_names())}")
+        raise OperatorError(
+            f"There is no environment {environment}: {', '.join(environment_names())}"
+        )
     with tempfile.TemporaryDirectory() as directory:
         synthesize([environment], Path(directory), dict(os.environ))
         graph = read_graph(read_synthesized(Path(directory) / "stacks" / environment))

@@ -9,29 +9,43 @@ from typing import Annotated
 
 import typer
 
-from ops.bootstrap import bootstrap as make
 from ops.cloud import EMBEDDED, connect
-from ops.commands.options import ROOT, EnvironmentArgument, EnvironmentOption, JsonOption, RootOption
+from ops.commands.options import (
+    ROOT,
+    EnvironmentArgument,
+    EnvironmentOption,
+    JsonOption,
+    RootOption,
+)
 from ops.console import answer, out, say
-from ops.logs import follow, parse_since, read
+from ops.deployment.bootstrap import bootstrap as make
 from ops.root import PROJECT, Root
-from ops.synth import synthesize
-from ops.toolchain import node_variables, terraform_variables
+from ops.terraform.synthesis import synthesize
+from ops.terraform.toolchain import node_variables, terraform_variables
+from ops.upkeep.logs import follow, parse_since, read
 
 
-def bootstrap(environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False) -> None:
+def bootstrap(
+    environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False
+) -> None:
     """Make what exists before or beside the stack: state bucket, account-level settings. May be repeated."""
     steps = make(connect(environment, Root(root)))
     if as_json:
         answer([dataclasses.asdict(step) for step in steps])
         return
     for step in steps:
-        out.print(f"{step.outcome:<14} {step.name}{f': {step.detail}' if step.detail else ''}", markup=False)
+        out.print(
+            f"{step.outcome:<14} {step.name}{f': {step.detail}' if step.detail else ''}",
+            markup=False,
+        )
 
 
 def synth(
-    environments: Annotated[list[str] | None, typer.Argument(help="Environments; all if none is named.")] = None,
-    directory: Annotated[Path, typer.Option("--out", help="The output directory.")] = PROJECT / "cdktf.out",
+    environments: Annotated[
+        list[str] | None, typer.Argument(help="Environments; all if none is named.")
+    ] = None,
+    directory: Annotated[Path, typer.Option("--out", help="The output directory.")] = PROJECT
+    / "cdktf.out",
 ) -> None:
     """Write environments' Terraform, one directory each below OUT/stacks."""
     synthesize(environments or [], directory.resolve(), {})
@@ -43,13 +57,19 @@ def env(environment: EnvironmentArgument, root: RootOption = ROOT) -> None:
     place = Root(root)
     variables = {**connect(environment, place).variables, **node_variables()}
     settings = terraform_variables(place).get("TF_CLI_CONFIG_FILE")
-    for name, value in {**variables, **({"TF_CLI_CONFIG_FILE": settings} if settings else {})}.items():
+    for name, value in {
+        **variables,
+        **({"TF_CLI_CONFIG_FILE": settings} if settings else {}),
+    }.items():
         out.print(f"export {name}={shlex.quote(value)}", markup=False)
 
 
 def logs(
     service: Annotated[
-        str, typer.Argument(help="A function: auth, profile, chat, post, catalog, ai, authorizer, health...")
+        str,
+        typer.Argument(
+            help="A function: auth, profile, chat, post, catalog, ai, authorizer, health..."
+        ),
     ],
     *,
     environment: EnvironmentOption = EMBEDDED,

@@ -10,14 +10,17 @@ import typer
 from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
 from ops.console import answer, out
-from ops.redrive import Redrive
 from ops.root import Root
+from ops.upkeep.redrive import Redrive
 
 
 def redrive(
     environment: EnvironmentArgument,
     queue: Annotated[
-        str | None, typer.Argument(help="A queue, such as profile-events; all dead-letter queues if none is named.")
+        str | None,
+        typer.Argument(
+            help="A queue, such as profile-events; all dead-letter queues if none is named."
+        ),
     ] = None,
     root: RootOption = ROOT,
     as_json: JsonOption = False,
@@ -28,7 +31,9 @@ def redrive(
         answer([dataclasses.asdict(result) for result in results])
         return
     for result in results:
-        out.print(f"{result.queue:<28} {result.redriven} redriven, {result.left} left", markup=False)
+        out.print(
+            f"{result.queue:<28} {result.redriven} redriven, {result.left} left", markup=False
+        )
 
 
 def register(app: typer.Typer) -> None:

@@ -9,11 +9,11 @@ import typer
 from ops.cloud import EMBEDDED
 from ops.commands.options import ROOT, EnvironmentOption, JsonOption, RootOption
 from ops.console import answer, out, say
-from ops.mail import verification_code
-from ops.platform import down as stop
-from ops.platform import up as start
+from ops.local.mail import verification_code
+from ops.local.platform import down as stop
+from ops.local.platform import up as start
+from ops.local.status import status as look
 from ops.root import Root
-from ops.status import status as look
 
 
 def up(root: RootOption = ROOT, as_json: JsonOption = False) -> None:
@@ -24,7 +24,12 @@ def up(root: RootOption = ROOT, as_json: JsonOption = False) -> None:
         return
     took = ", ".join(f"{step} {seconds:.1f}" for step, seconds in result.seconds.items())
     say(f"Up in {sum(result.seconds.values()):.0f} s ({took})")
-    for label, key in (("API", "apiUrl"), ("WebSocket", "wsUrl"), ("Site", "siteUrl"), ("AWS", "awsEndpoint")):
+    for label, key in (
+        ("API", "apiUrl"),
+        ("WebSocket", "wsUrl"),
+        ("Site", "siteUrl"),
+        ("AWS", "awsEndpoint"),
+    ):
         out.print(f"{label:<10} {result.platform[key]}", markup=False)
 
 
@@ -41,24 +46,32 @@ def down(
 
 def dev(root: RootOption = ROOT) -> None:
     """Serve functions as they are saved, plan infrastructure changes and apply them on a key, and show all logs."""
-    from ops.dev import dev as develop  # noqa: PLC0415 - only this verb needs a file watcher
+    from ops.local.dev import dev as develop  # noqa: PLC0415 - only this verb needs a file watcher
 
     develop(Root(root))
 
 
-def status(environment: EnvironmentOption = EMBEDDED, root: RootOption = ROOT, as_json: JsonOption = False) -> None:
+def status(
+    environment: EnvironmentOption = EMBEDDED, root: RootOption = ROOT, as_json: JsonOption = False
+) -> None:
     """Say what runs, where, and how it is. Exit status 1 unless it is healthy."""
     found = look(environment, Root(root))
     if as_json:
         answer(found)
     else:
         for process in found["processes"]:
-            line = f"port {process['port']}, process {process['pid']}" if process["running"] else "not running"
+            line = (
+                f"port {process['port']}, process {process['pid']}"
+                if process["running"]
+                else "not running"
+            )
             out.print(f"{process['name']:<10} {line}", markup=False)
         for label, address in found["addresses"].items():
             out.print(f"{label:<10} {address}", markup=False)
         out.print(f"{'resources':<10} {found['resources']}", markup=False)
-        out.print(f"{'health':<10} {found['health']['status']} {found['health']['body']}", markup=False)
+        out.print(
+            f"{'health':<10} {found['health']['status']} {found['health']['body']}", markup=False
+        )
     raise typer.Exit(0 if found["health"]["status"] == 200 else 1)
 
 

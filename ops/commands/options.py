@@ -9,8 +9,14 @@ import typer
 
 from ops.root import DEFAULT_ROOT
 
-RootOption = Annotated[Path, typer.Option("--root", help="Where the local platform keeps its files.")]
+RootOption = Annotated[
+    Path, typer.Option("--root", help="Where the local platform keeps its files.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON on standard output.")]
-EnvironmentArgument = Annotated[str, typer.Argument(metavar="ENVIRONMENT", help="A file's name in environments/.")]
-EnvironmentOption = Annotated[str, typer.Option("--env", metavar="ENVIRONMENT", help="A file's name in environments/.")]
+EnvironmentArgument = Annotated[
+    str, typer.Argument(metavar="ENVIRONMENT", help="A file's name in environments/.")
+]
+EnvironmentOption = Annotated[
+    str, typer.Option("--env", metavar="ENVIRONMENT", help="A file's name in environments/.")
+]
 ROOT = DEFAULT_ROOT

@@ -11,23 +11,26 @@ import typer
 from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
 from ops.console import answer, out, say
-from ops.function import deploy_function as give
-from ops.prune import KEEP
-from ops.prune import prune as remove_old
-from ops.release import BAKE, WEIGHT, Settings
-from ops.release import release as bring
-from ops.release import rollback as go_back
 from ops.root import Root
 from ops.smoke import Check
 from ops.smoke.command import smoke as ask_all
+from ops.traffic.code_update import deploy_function as give
+from ops.traffic.prune import KEEP
+from ops.traffic.prune import prune as remove_old
+from ops.traffic.release import BAKE, WEIGHT, Settings
+from ops.traffic.release import release as bring
+from ops.traffic.release import rollback as go_back
 
-ServiceArgument = Annotated[str, typer.Argument(metavar="SERVICE", help="A function, such as auth; or all.")]
+ServiceArgument = Annotated[
+    str, typer.Argument(metavar="SERVICE", help="A function, such as auth; or all.")
+]
 WeightOption = Annotated[
     int, typer.Option(min=1, max=99, help="Percent of the traffic for new versions while watched.")
 ]
 BakeOption = Annotated[str, typer.Option(help="How long new versions are watched: 90s, 5m.")]
 PromoteOption = Annotated[
-    bool, typer.Option("--promote", help="All traffic at once after the probes, without share and bake.")
+    bool,
+    typer.Option("--promote", help="All traffic at once after the probes, without share and bake."),
 ]
 
 
@@ -39,7 +42,9 @@ def settings(weight: int, bake: str, promote: bool) -> Settings:
     """
     match = re.fullmatch(r"(\d+)([sm])", bake)
     if not match:
-        raise typer.BadParameter(f"{bake!r} is no duration: give a number and s or m, such as 5m", param_hint="--bake")
+        raise typer.BadParameter(
+            f"{bake!r} is no duration: give a number and s or m, such as 5m", param_hint="--bake"
+        )
     seconds = int(match[1]) * (60 if match[2] == "m" else 1)
     # A short bake is looked at often enough to see something.
     return Settings(weight, float(seconds), promote, min(Settings.interval, max(seconds / 5, 1.0)))
@@ -56,15 +61,21 @@ def release(
     as_json: JsonOption = False,
 ) -> None:
     """Publish the checkout's code, probe it, shift some traffic, watch, then promote or put back. Exit status 1 when put back."""
-    _show(bring(connect(environment, Root(root)), service, settings(weight, bake, promote)), as_json)
+    _show(
+        bring(connect(environment, Root(root)), service, settings(weight, bake, promote)), as_json
+    )
 
 
 def rollback(
     environment: EnvironmentArgument,
     service: ServiceArgument,
     *,
-    to: Annotated[str | None, typer.Option(metavar="N", help="A version's number; else what served before.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Take the lock from a command that holds it.")] = False,
+    to: Annotated[
+        str | None, typer.Option(metavar="N", help="A version's number; else what served before.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Take the lock from a command that holds it.")
+    ] = False,
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
@@ -73,7 +84,10 @@ def rollback(
 
 
 def deploy_function(
-    environment: EnvironmentArgument, service: ServiceArgument, root: RootOption = ROOT, as_json: JsonOption = False
+    environment: EnvironmentArgument,
+    service: ServiceArgument,
+    root: RootOption = ROOT,
+    as_json: JsonOption = False,
 ) -> None:
     """Give one function the checkout's code and all traffic, without an apply. For development; refused where data is kept."""
     _show(give(connect(environment, Root(root)), service), as_json)
@@ -95,7 +109,9 @@ def prune(
     say(f"Deleted {sum(map(len, gone.values()))} versions")
 
 
-def smoke(environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False) -> None:
+def smoke(
+    environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False
+) -> None:
     """Ask every route, read-mostly, within 60 s, and clean up. Exit status 1 unless all answers are right."""
     checks = ask_all(connect(environment, Root(root)))
     show_checks(checks, as_json)
@@ -109,7 +125,10 @@ def show_checks(checks: list[Check], as_json: bool) -> None:
         return
     for check in checks:
         state = "ok" if check.ok else "WRONG"
-        out.print(f"{state:<6}{check.seconds:6.2f} s  {check.request}  {check.detail}".rstrip(), markup=False)
+        out.print(
+            f"{state:<6}{check.seconds:6.2f} s  {check.request}  {check.detail}".rstrip(),
+            markup=False,
+        )
     wrong = sum(not check.ok for check in checks)
     say(f"{len(checks)} requests, {wrong} wrong" if wrong else f"{len(checks)} requests, all right")
 

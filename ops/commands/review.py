@@ -20,7 +20,7 @@ from ops.root import Root
 if TYPE_CHECKING:
     from ops.review.receipt import Receipt
     from ops.review.review import Review
-    from ops.synthesized import Synthesized
+    from ops.terraform.stack_document import Synthesized
 
 FAILED = 3
 """Exit status where the plan's verdict is at least --fail-on."""
@@ -48,27 +48,44 @@ def review(  # noqa: PLR0917 - typer takes options as arguments
     plan: Annotated[
         Path | None,
         typer.Option(
-            "--plan", metavar="FILE", help="A plan of `terraform plan -out`, or its JSON; one is made if none is given."
+            "--plan",
+            metavar="FILE",
+            help="A plan of `terraform plan -out`, or its JSON; one is made if none is given.",
         ),
     ] = None,
-    form: Annotated[Format, typer.Option("--format", help="How the review is written.")] = Format.TEXT,
+    form: Annotated[
+        Format, typer.Option("--format", help="How the review is written.")
+    ] = Format.TEXT,
     fail_on: Annotated[
-        Risk | None, typer.Option("--fail-on", help=f"End with status {FAILED} where the plan is called that or worse.")
+        Risk | None,
+        typer.Option(
+            "--fail-on", help=f"End with status {FAILED} where the plan is called that or worse."
+        ),
     ] = None,
     usage: Annotated[
-        str, typer.Option("--usage", metavar="FILE", help="The usage the cost is for: idle, 1m, 100m, or a file.")
+        str,
+        typer.Option(
+            "--usage", metavar="FILE", help="The usage the cost is for: idle, 1m, 100m, or a file."
+        ),
     ] = "1m",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write the review there instead of printing it."),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write the review there instead of printing it."
+        ),
     ] = None,
     out_plan: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Keep the plan that is made there.")
     ] = None,
-    refresh: Annotated[bool, typer.Option(help="Look at the resources themselves, not at the state alone.")] = True,
+    refresh: Annotated[
+        bool, typer.Option(help="Look at the resources themselves, not at the state alone.")
+    ] = True,
     lock: Annotated[bool, typer.Option(help="Lock the state while planning.")] = True,
     checkov: Annotated[
-        bool, typer.Option("--checkov", help="Add what checkov finds in what changes and did not find before.")
+        bool,
+        typer.Option(
+            "--checkov", help="Add what checkov finds in what changes and did not find before."
+        ),
     ] = False,
     root: RootOption = ROOT,
 ) -> None:
@@ -134,14 +151,17 @@ def _rendered(result: Review, stack: Synthesized | None, form: Format) -> str:
 
 def apply(
     environment: EnvironmentArgument,
-    reviewed: Annotated[Path, typer.Option("--reviewed", metavar="FILE", help="The plan that `ops review` reviewed.")],
+    reviewed: Annotated[
+        Path,
+        typer.Option("--reviewed", metavar="FILE", help="The plan that `ops review` reviewed."),
+    ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before applying.")] = False,
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
     """Apply exactly the plan that was reviewed; refuse any other, and one whose state has changed since."""
     from ops.review.run import apply_reviewed  # noqa: PLC0415 - what only this verb needs
-    from ops.terraform import changes  # noqa: PLC0415
+    from ops.terraform.runner import changes  # noqa: PLC0415
 
     def confirm(receipt: Receipt) -> None:
         say(f"Reviewed plan for {environment}: {receipt.summary}")

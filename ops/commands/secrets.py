@@ -11,14 +11,16 @@ from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
 from ops.console import answer, out, say
 from ops.root import Root
-from ops.secrets import DATABASE, SIGNING_KEY, Secrets
+from ops.upkeep.secrets import DATABASE, SIGNING_KEY, Secrets
 
 app = typer.Typer(help="The platform's secrets. No value is ever shown.", no_args_is_help=True)
 NameArgument = Annotated[str, typer.Argument(help="As `ops secrets list` names it.")]
 
 
 @app.command(name="list")
-def list_(environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False) -> None:
+def list_(
+    environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False
+) -> None:
     """List them: who makes each, whether it is set, its version, and when it changed."""
     found = Secrets(connect(environment, Root(root))).all()
     if as_json:
@@ -43,8 +45,16 @@ def set_(
     if clear:
         say(f"{name} is unset now" if found.clear(name) else f"{name} was unset already")
         return
-    value = typer.prompt(f"Value of {name}", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read()
-    say(f"Stored {name}; functions use it within 5 minutes" if found.store(name, value) else f"{name} is that already")
+    value = (
+        typer.prompt(f"Value of {name}", hide_input=True, err=True)
+        if sys.stdin.isatty()
+        else sys.stdin.read()
+    )
+    say(
+        f"Stored {name}; functions use it within 5 minutes"
+        if found.store(name, value)
+        else f"{name} is that already"
+    )
 
 
 @app.command()
@@ -54,10 +64,16 @@ def rotate(
     *,
     leaked: Annotated[
         bool,
-        typer.Option("--leaked", help="Also stop accepting the value before: for jwt-secret, everybody is signed out."),
+        typer.Option(
+            "--leaked",
+            help="Also stop accepting the value before: for jwt-secret, everybody is signed out.",
+        ),
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Even if the signing key was changed less than a session's life ago.")
+        bool,
+        typer.Option(
+            "--force", help="Even if the signing key was changed less than a session's life ago."
+        ),
     ] = False,
     root: RootOption = ROOT,
     as_json: JsonOption = False,
@@ -67,7 +83,9 @@ def rotate(
     if name == DATABASE:
         say("RDS changes the master password now, in a minute or so")
     elif leaked:
-        say(f"{name} has version {version}; within 5 minutes nothing made with an earlier one is accepted")
+        say(
+            f"{name} has version {version}; within 5 minutes nothing made with an earlier one is accepted"
+        )
     else:
         kept = "tokens" if name == SIGNING_KEY else "cursors"
         say(f"{name} has version {version}; {kept} made with the one before stay good")

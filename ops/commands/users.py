@@ -10,7 +10,7 @@ from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
 from ops.console import answer, out, say
 from ops.root import Root
-from ops.users import Role, Users
+from ops.upkeep.users import Role, Users
 
 app = typer.Typer(help="A person's roles.", no_args_is_help=True)
 EmailArgument = Annotated[str, typer.Argument(help="The address they registered with.")]
@@ -19,7 +19,10 @@ TAKES_EFFECT = "it takes effect with their next login or token refresh, in 15 mi
 
 @app.command()
 def show(
-    environment: EnvironmentArgument, email: EmailArgument, root: RootOption = ROOT, as_json: JsonOption = False
+    environment: EnvironmentArgument,
+    email: EmailArgument,
+    root: RootOption = ROOT,
+    as_json: JsonOption = False,
 ) -> None:
     """Show who they are and which roles they have."""
     user = Users(connect(environment, Root(root))).show(email)
@@ -27,18 +30,32 @@ def show(
         answer(user)
     else:
         for name, value in user.items():
-            out.print(f"{name:<12} {', '.join(value) if isinstance(value, list) else value}", markup=False)
+            out.print(
+                f"{name:<12} {', '.join(value) if isinstance(value, list) else value}", markup=False
+            )
 
 
 @app.command()
-def grant(environment: EnvironmentArgument, email: EmailArgument, role: Role, root: RootOption = ROOT) -> None:
+def grant(
+    environment: EnvironmentArgument, email: EmailArgument, role: Role, root: RootOption = ROOT
+) -> None:
     """Give a role."""
     changed = Users(connect(environment, Root(root))).grant(email, role)
-    say(f"{email} is {role.value} now; {TAKES_EFFECT}" if changed else f"{email} is {role.value} already")
+    say(
+        f"{email} is {role.value} now; {TAKES_EFFECT}"
+        if changed
+        else f"{email} is {role.value} already"
+    )
 
 
 @app.command()
-def revoke(environment: EnvironmentArgument, email: EmailArgument, role: Role, root: RootOption = ROOT) -> None:
+def revoke(
+    environment: EnvironmentArgument, email: EmailArgument, role: Role, root: RootOption = ROOT
+) -> None:
     """Take a role away."""
     changed = Users(connect(environment, Root(root))).revoke(email, role)
-    say(f"{email} is no longer {role.value}; {TAKES_EFFECT}" if changed else f"{email} is not {role.value}")
+    say(
+        f"{email} is no longer {role.value}; {TAKES_EFFECT}"
+        if changed
+        else f"{email} is not {role.value}"
+    )

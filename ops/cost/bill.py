@@ -12,7 +12,7 @@ from ops.cost.prices import Prices, load_prices
 from ops.cost.things import Thing, Things
 from ops.cost.usage import PER_REQUEST, Usage
 from ops.errors import OperatorError
-from ops.synthesized import Place
+from ops.terraform.stack_document import Place
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,16 @@ def _items(thing: Thing, things: Things, usage: Usage, prices: Prices) -> Iterab
         price = prices.prices[line.price]
         if line.fixed or line.quantity:
             usd = price.usd(line.quantity)
-            yield Item(thing.address, thing.type, thing.place, line.price, line.quantity, price.unit, usd, line.fixed)
+            yield Item(
+                thing.address,
+                thing.type,
+                thing.place,
+                line.price,
+                line.quantity,
+                price.unit,
+                usd,
+                line.fixed,
+            )
 
 
 def check_usage(usage: Usage) -> None:
@@ -149,15 +158,22 @@ class Difference:
         """Before and after, for every service, the greatest difference first."""
         names = dict.fromkeys([*self.before.services, *self.after.services])
         pairs = {name: (_usd(self.before, name), _usd(self.after, name)) for name in names}
-        return dict(sorted(pairs.items(), key=lambda pair: (-abs(pair[1][1] - pair[1][0]), pair[0])))
+        return dict(
+            sorted(pairs.items(), key=lambda pair: (-abs(pair[1][1] - pair[1][0]), pair[0]))
+        )
 
     @cached_property
     def resources(self) -> Mapping[str, tuple[float, float]]:
         """Before and after, for every resource whose cost changes, the greatest difference first."""
         names = dict.fromkeys([*self.before.resources, *self.after.resources])
-        pairs = {name: (self.before.resources.get(name, 0.0), self.after.resources.get(name, 0.0)) for name in names}
+        pairs = {
+            name: (self.before.resources.get(name, 0.0), self.after.resources.get(name, 0.0))
+            for name in names
+        }
         changed = {name: pair for name, pair in pairs.items() if abs(pair[1] - pair[0]) >= LEAST}
-        return dict(sorted(changed.items(), key=lambda pair: (-abs(pair[1][1] - pair[1][0]), pair[0])))
+        return dict(
+            sorted(changed.items(), key=lambda pair: (-abs(pair[1][1] - pair[1][0]), pair[0]))
+        )
 
 
 LEAST = 0.005

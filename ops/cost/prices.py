@@ -40,7 +40,10 @@ class Price(_Strict):
     def _one_tier(cls, document: dict[str, object]) -> dict[str, object]:
         if "usd" not in document:
             return document
-        return {**{key: value for key, value in document.items() if key != "usd"}, "tiers": [{"usd": document["usd"]}]}
+        return {
+            **{key: value for key, value in document.items() if key != "usd"},
+            "tiers": [{"usd": document["usd"]}],
+        }
 
     def usd(self, quantity: float) -> float:
         """US dollars for a month's quantity, in the price's unit."""
@@ -54,7 +57,10 @@ class Price(_Strict):
     def text(self) -> str:
         """The first tier in words: `0.2 USD for 1,000,000 requests`."""
         amount = f"{self.per:,.0f} " if self.per != 1 else ""
-        return f"{self.tiers[0].usd:.10f}".rstrip("0").rstrip(".") + f" USD for {amount or '1 '}{self.unit}"
+        return (
+            f"{self.tiers[0].usd:.10f}".rstrip("0").rstrip(".")
+            + f" USD for {amount or '1 '}{self.unit}"
+        )
 
 
 class Prices(_Strict):

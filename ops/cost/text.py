@@ -48,7 +48,9 @@ def by_resource(bill: Bill) -> Table:
     table = Table("service", "resource", "charge", box=None, pad_edge=False)
     for title in ("quantity", "USD a month"):
         table.add_column(title, justify="right")
-    for item in sorted(bill.items, key=lambda item: (item.place.service, item.place.path, item.price)):
+    for item in sorted(
+        bill.items, key=lambda item: (item.place.service, item.place.path, item.price)
+    ):
         if item.usd >= 0.005:
             kind = " (fixed)" if item.fixed else ""
             table.add_row(
@@ -69,7 +71,13 @@ def difference_table(difference: Difference, before: str, after: str) -> Table:
     for service, (old, new) in difference.services.items():
         table.add_row(service, usd(old), usd(new), signed(new - old))
     table.add_section()
-    table.add_row("total", usd(difference.before.usd), usd(difference.after.usd), signed(difference.usd), style="bold")
+    table.add_row(
+        "total",
+        usd(difference.before.usd),
+        usd(difference.after.usd),
+        signed(difference.usd),
+        style="bold",
+    )
     return table
 
 
@@ -85,12 +93,20 @@ def bill_document(bill: Bill, usage: Usage, prices: Prices | None = None) -> dic
     prices = prices or load_prices()
     return {
         "usage": {"name": usage.name, "requests": usage.requests, "hours": usage.hours},
-        "prices": {"region": prices.region, "currency": prices.currency, "read": prices.read.isoformat()},
+        "prices": {
+            "region": prices.region,
+            "currency": prices.currency,
+            "read": prices.read.isoformat(),
+        },
         "usd": round(bill.usd, 4),
         "fixedUsd": round(bill.fixed_usd, 4),
         "usedUsd": round(bill.used_usd, 4),
         "services": {
-            name: {"usd": round(part.usd, 4), "fixedUsd": round(part.fixed_usd, 4), "usedUsd": round(part.used_usd, 4)}
+            name: {
+                "usd": round(part.usd, 4),
+                "fixedUsd": round(part.fixed_usd, 4),
+                "usedUsd": round(part.used_usd, 4),
+            }
             for name, part in bill.services.items()
         },
         "items": [
@@ -107,7 +123,10 @@ def bill_document(bill: Bill, usage: Usage, prices: Prices | None = None) -> dic
             }
             for item in bill.items
         ],
-        "unpriced": [{"address": item.address, "path": item.place.path, "why": item.why} for item in bill.unpriced],
+        "unpriced": [
+            {"address": item.address, "path": item.place.path, "why": item.why}
+            for item in bill.unpriced
+        ],
         "free": bill.free,
     }
 
@@ -119,7 +138,8 @@ def difference_document(difference: Difference) -> dict[str, Any]:
         "beforeUsd": round(difference.before.usd, 4),
         "afterUsd": round(difference.after.usd, 4),
         "services": {
-            name: {"before": round(old, 4), "after": round(new, 4)} for name, (old, new) in difference.services.items()
+            name: {"before": round(old, 4), "after": round(new, 4)}
+            for name, (old, new) in difference.services.items()
         },
         "resources": {
             address: {"before": round(old, 4), "after": round(new, 4)}

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ops.review.plan import Plan
-from ops.review.values import UNKNOWN, found
-from ops.synthesized import Place, Synthesized, place_of_address
+from ops.terraform.plan import Plan
+from ops.terraform.plan_values import UNKNOWN, found
+from ops.terraform.stack_document import Place, Synthesized, place_of_address
 
 _WHOLE = re.compile(r"^\$\{(aws_\w+)\.([\w-]+)\.(\w+)\}$")
 IDS = {"aws_rds_cluster": "cluster_identifier", "aws_lambda_function": "function_name"}
@@ -56,12 +56,21 @@ def things_of_stack(stack: Synthesized) -> Things:
             return value
         type_, label, attribute = match.groups()
         other = stack.resources.get(f"{type_}.{label}")
-        literal = other.block.get(IDS.get(type_, attribute) if attribute == "id" else attribute) if other else None
+        literal = (
+            other.block.get(IDS.get(type_, attribute) if attribute == "id" else attribute)
+            if other
+            else None
+        )
         return literal if literal is not None else value
 
     return Things(
         tuple(
-            Thing(item.address, item.type, item.place, {key: resolved(value) for key, value in item.block.items()})
+            Thing(
+                item.address,
+                item.type,
+                item.place,
+                {key: resolved(value) for key, value in item.block.items()},
+            )
             for item in stack.resources.values()
         )
     )
@@ -71,7 +80,11 @@ def things_of_plan(plan: Plan, stack: Synthesized | None = None) -> tuple[Things
     """The resources before a plan and after it."""
     sides: tuple[list[Thing], list[Thing]] = ([], [])
     for change in plan.resources:
-        place = stack.place(change.address, change.tags) if stack else place_of_address(change.address, change.tags)
+        place = (
+            stack.place(change.address, change.tags)
+            if stack
+            else place_of_address(change.address, change.tags)
+        )
         for side, values in zip(sides, (change.before, change.after), strict=True):
             if values:
                 side.append(Thing(change.address, change.type, place, values))

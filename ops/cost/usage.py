@@ -65,7 +65,9 @@ def load_usage(name: str) -> Usage:
     try:
         return Usage.model_validate(_document(file))
     except FileNotFoundError as error:
-        raise OperatorError(f"There is no usage file {name}: give a path, or one of {', '.join(samples())}") from error
+        raise OperatorError(
+            f"There is no usage file {name}: give a path, or one of {', '.join(samples())}"
+        ) from error
     except (ValidationError, yaml.YAMLError) as error:
         raise OperatorError(f"{file}: {error}") from error
 
@@ -79,5 +81,7 @@ def _document(file: Path) -> dict[str, Any]:
     merged = {**base, **document}
     for part in ("types", "resources"):
         below, above = base.get(part, {}), document.get(part, {})
-        merged[part] = {key: {**below.get(key, {}), **above.get(key, {})} for key in [*below, *above]}
+        merged[part] = {
+            key: {**below.get(key, {}), **above.get(key, {})} for key in [*below, *above]
+        }
     return merged

@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import Any
 
 from ops.diagram.drawing import SELF, Drawing, NodeKind, View, load_drawing
-from ops.review.policies import access_level, expanded, is_policy, statements
-from ops.review.values import found
-from ops.synthesized import Resource, Synthesized, references
+from ops.terraform.plan_values import found
+from ops.terraform.policies import access_level, expanded, is_policy, statements
+from ops.terraform.stack_document import Resource, Synthesized, references
 
 REFERS = "refers to"
 """An edge that only a reference tells of."""
@@ -110,11 +110,19 @@ class _Reader:
     def nodes(self) -> Iterator[Node]:
         """A node for each resource that is drawn; folded and merged ones once each."""
         gathered: dict[str, list[Resource]] = {}
-        for item in sorted(self._resources.values(), key=lambda item: (item.place.path, item.address)):
+        for item in sorted(
+            self._resources.values(), key=lambda item: (item.place.path, item.address)
+        ):
             kind = self.kind(item)
             if kind:
                 label = self._label(item, kind)
-                key = item.type if kind.folded else f"{item.type}/{label}" if kind.merged else item.address
+                key = (
+                    item.type
+                    if kind.folded
+                    else f"{item.type}/{label}"
+                    if kind.merged
+                    else item.address
+                )
                 gathered.setdefault(key, []).append(item)
         for items in gathered.values():
             yield self._node(items)
@@ -129,7 +137,12 @@ class _Reader:
             kind=kind.kind,
             label=label,
             group=next(
-                (group for path, group in kind.group_at.items() if first.place.path.startswith(path)), kind.group
+                (
+                    group
+                    for path, group in kind.group_at.items()
+                    if first.place.path.startswith(path)
+                ),
+                kind.group,
             ),
             service=first.place.service,
             shape=kind.shape,
@@ -142,7 +155,9 @@ class _Reader:
         if kind.merged:
             return text
         parts = re.sub(rf"[-/ ]{re.escape(self._environment)}(?=$|[-/ ])", "", text).strip("/")
-        return re.sub(r"-(lambda|bucket|table|topic|queue|bus)$", "", parts).removeprefix("multitask/")
+        return re.sub(r"-(lambda|bucket|table|topic|queue|bus)$", "", parts).removeprefix(
+            "multitask/"
+        )
 
     def edges(self) -> Iterator[tuple[str, str, str]]:
         """Source, target and words of every connection, by address."""
@@ -164,7 +179,9 @@ class _Reader:
     def _ends(self, item: Resource, attribute: str) -> list[str]:
         if attribute == SELF:
             return [item.address]
-        values = [item.block.get(attribute)] if attribute in item.block else found(item.block, attribute)
+        values = (
+            [item.block.get(attribute)] if attribute in item.block else found(item.block, attribute)
+        )
         return self._targets(values)
 
     def _targets(self, value: Any) -> list[str]:
@@ -190,13 +207,17 @@ class _Reader:
                 if other.type == through.by and address in _addresses(other.block.get(through.at))
             ]
         ends = [
-            self._drawn(other, depth + 1) for holder in holders for other in _addresses(holder.block.get(through.to))
+            self._drawn(other, depth + 1)
+            for holder in holders
+            for other in _addresses(holder.block.get(through.to))
         ]
         return next((end for end in ends if end), None)
 
     def _granted(self, item: Resource) -> Iterator[tuple[str, str, str]]:
         functions = [
-            name for role in _addresses(item.block.get("role")) for name in self._functions_of_role.get(role, [])
+            name
+            for role in _addresses(item.block.get("role"))
+            for name in self._functions_of_role.get(role, [])
         ]
         policy = item.block.get("policy")
         for statement in statements(policy) if is_policy(policy) else []:
@@ -206,7 +227,10 @@ class _Reader:
                 for target in self._targets(resource) or self._written_out(resource):
                     words = self._words(target, statement.patterns)
                     yield from (
-                        (function, target, word) for function in functions for word in words if function != target
+                        (function, target, word)
+                        for function in functions
+                        for word in words
+                        if function != target
                     )
 
     def _words(self, target: str, patterns: Iterable[str]) -> list[str]:
@@ -214,7 +238,11 @@ class _Reader:
         if named:
             return [named]
         levels = {access_level(action) for pattern in patterns for action in expanded(pattern)}
-        return [word for word, holds in (("reads", levels & READ_LEVELS), ("writes", levels - READ_LEVELS)) if holds]
+        return [
+            word
+            for word, holds in (("reads", levels & READ_LEVELS), ("writes", levels - READ_LEVELS))
+            if holds
+        ]
 
     def _written_out(self, arn: str) -> list[str]:
         """The resource of an ARN that is computed from a name."""
@@ -231,13 +259,21 @@ class _Reader:
 
     def _referred(self, item: Resource) -> Iterator[tuple[str, str, str]]:
         spoken_for = {
-            edge.to.partition(".")[0] for edge in self._drawing.edges if edge.type == item.type and edge.source == SELF
+            edge.to.partition(".")[0]
+            for edge in self._drawing.edges
+            if edge.type == item.type and edge.source == SELF
         } | {
-            edge.source.partition(".")[0] for edge in self._drawing.edges if edge.type == item.type and edge.to == SELF
+            edge.source.partition(".")[0]
+            for edge in self._drawing.edges
+            if edge.type == item.type and edge.to == SELF
         }
         for name, value in item.block.items():
             if name not in self._drawing.silent and name not in spoken_for:
-                yield from ((item.address, target, REFERS) for target in self._targets(value) if target != item.address)
+                yield from (
+                    (item.address, target, REFERS)
+                    for target in self._targets(value)
+                    if target != item.address
+                )
 
 
 def _addresses(value: Any) -> list[str]:
@@ -247,7 +283,9 @@ def _addresses(value: Any) -> list[str]:
 def _identifier(text: str) -> str:
     """A name for pictures: a construct's resource often has the construct's own name again, which is left out."""
     parts = [part for part in re.split(r"[^A-Za-z0-9]+", text) if part]
-    return "_".join(part for part, before in zip(parts, ["", *parts], strict=False) if part != before)
+    return "_".join(
+        part for part, before in zip(parts, ["", *parts], strict=False) if part != before
+    )
 
 
 def read_graph(stack: Synthesized) -> Graph:
@@ -272,13 +310,22 @@ def _with_own_ids(nodes: Iterable[Node]) -> Iterator[Node]:
         yield replace(node, id=id_)
 
 
-def _ordered(environment: str, nodes: Iterable[Node], said: Mapping[tuple[str, str], Iterable[str]]) -> Graph:
+def _ordered(
+    environment: str, nodes: Iterable[Node], said: Mapping[tuple[str, str], Iterable[str]]
+) -> Graph:
     titles = load_drawing().groups
     order = list(titles)
-    placed = tuple(sorted(nodes, key=lambda node: (order.index(node.group), node.kind, node.label, node.id)))
-    edges = tuple(Edge(source, target, tuple(sorted(words))) for (source, target), words in sorted(said.items()))
+    placed = tuple(
+        sorted(nodes, key=lambda node: (order.index(node.group), node.kind, node.label, node.id))
+    )
+    edges = tuple(
+        Edge(source, target, tuple(sorted(words)))
+        for (source, target), words in sorted(said.items())
+    )
     used = {node.group for node in placed}
-    return Graph(environment, placed, edges, {name: title for name, title in titles.items() if name in used})
+    return Graph(
+        environment, placed, edges, {name: title for name, title in titles.items() if name in used}
+    )
 
 
 def view_of(graph: Graph, name: str) -> Graph:
@@ -289,7 +336,9 @@ def view_of(graph: Graph, name: str) -> Graph:
     """
     view = load_drawing().views[name]
     graph = _folded(graph) if view.folded else graph
-    chosen = {node.id: node for node in graph.nodes if view.types is None or node.type in view.types}
+    chosen = {
+        node.id: node for node in graph.nodes if view.types is None or node.type in view.types
+    }
     edges = [
         edge
         for edge in graph.edges
@@ -299,7 +348,9 @@ def view_of(graph: Graph, name: str) -> Graph:
         connected = {end for edge in edges for end in (edge.source, edge.target)}
         chosen = {id_: node for id_, node in chosen.items() if id_ in connected}
     said = {
-        (edge.source, edge.target): [word for word in edge.says if view.says is None or word in view.says]
+        (edge.source, edge.target): [
+            word for word in edge.says if view.says is None or word in view.says
+        ]
         for edge in edges
     }
     return _ordered(graph.environment, chosen.values(), said)
@@ -317,7 +368,11 @@ def _folded(graph: Graph) -> Graph:
     gathered: dict[str, list[Node]] = {}
     for node in graph.nodes:
         plural = kinds[node.type].plural
-        key = f"{node.type}/{node.service}/{node.group}" if plural and not kinds[node.type].folded else node.id
+        key = (
+            f"{node.type}/{node.service}/{node.group}"
+            if plural and not kinds[node.type].folded
+            else node.id
+        )
         gathered.setdefault(key, []).append(node)
     nodes, new_ids = [], {}
     for items in gathered.values():
@@ -325,7 +380,10 @@ def _folded(graph: Graph) -> Graph:
         folded = first
         if len(items) > 1:
             shorten = not kinds[first.type].merged
-            names = tuple(item.label.removeprefix(f"{first.service}-") if shorten else item.label for item in items)
+            names = tuple(
+                item.label.removeprefix(f"{first.service}-") if shorten else item.label
+                for item in items
+            )
             folded = replace(
                 first,
                 id=_identifier(f"{first.type.removeprefix('aws_')}-{first.service}"),

@@ -29,7 +29,10 @@ def _lines(graph: Graph, words: bool) -> Iterator[str]:
     by_sources: dict[tuple[str, str], list[str]] = {}
     for (target, arrow), sources in by_target.items():
         by_sources.setdefault((" & ".join(sources), arrow), []).append(target)
-    yield from (f"    {sources} {arrow} {' & '.join(targets)}" for (sources, arrow), targets in by_sources.items())
+    yield from (
+        f"    {sources} {arrow} {' & '.join(targets)}"
+        for (sources, arrow), targets in by_sources.items()
+    )
 
 
 def _arrow(edge: Edge, words: bool) -> str:
@@ -48,4 +51,6 @@ def _node(node: Node) -> str:
 
 
 def _text(text: str) -> str:
-    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;")
+    return (
+        text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;")
+    )

@@ -9,7 +9,9 @@ from ops.diagram.graph import Graph, view_of
 from ops.diagram.mermaid import mermaid
 from ops.errors import OperatorError
 
-_PICTURE = re.compile(r"(<!-- ops diagram: (\S+) -->\n)```mermaid\n.*?^```$", re.MULTILINE | re.DOTALL)
+_PICTURE = re.compile(
+    r"(<!-- ops diagram: (\S+) -->\n)```mermaid\n.*?^```$", re.MULTILINE | re.DOTALL
+)
 
 
 def updated(document: str, graph: Graph) -> str:
@@ -28,7 +30,9 @@ def updated(document: str, graph: Graph) -> str:
             if unknown
             else "It has no picture: a Mermaid block after the line `<!-- ops diagram: overview -->`"
         )
-    return _PICTURE.sub(lambda match: f"{match[1]}```mermaid\n{picture(graph, match[2])}```", document)
+    return _PICTURE.sub(
+        lambda match: f"{match[1]}```mermaid\n{picture(graph, match[2])}```", document
+    )
 
 
 def picture(graph: Graph, name: str) -> str:

@@ -34,7 +34,14 @@ class Mark:
     """For a mouse and for a screen reader."""
 
 
-def svg(graph: Graph, marks: Mapping[str, Mark] = {}, *, title: str, style: str = STYLE, id_: str = "diagram") -> str:
+def svg(
+    graph: Graph,
+    marks: Mapping[str, Mark] = {},
+    *,
+    title: str,
+    style: str = STYLE,
+    id_: str = "diagram",
+) -> str:
     """The picture.
 
     Args:
@@ -49,7 +56,9 @@ def svg(graph: Graph, marks: Mapping[str, Mark] = {}, *, title: str, style: str 
     drawn.graph_attr.update(
         rankdir="LR", fontname=FONT, fontsize="13", nodesep="0.12", ranksep="0.9", bgcolor="transparent", id=id_, splines="spline", newrank="false"
     )  # fmt: skip
-    drawn.node_attr.update(fontname=FONT, fontsize="11", shape="box", style="rounded", margin="0.14,0.06", height="0.3")
+    drawn.node_attr.update(
+        fontname=FONT, fontsize="11", shape="box", style="rounded", margin="0.14,0.06", height="0.3"
+    )
     drawn.edge_attr.update(arrowsize="0.6")
     for group, name in graph.groups.items():
         members = [node for node in graph.nodes if node.group == group]
@@ -104,9 +113,18 @@ def _tidied(text: str, graph: Graph, *, linked: bool, title: str, style: str, id
     ET.register_namespace("", SVG)
     ET.register_namespace("xlink", XLINK)
     root = ET.fromstring(re.sub(r"<!DOCTYPE[^>]*>", "", text))  # noqa: S314 - written by Graphviz a moment ago
-    width, height = (float(size.removesuffix("pt")) for size in (root.attrib.pop("width"), root.attrib.pop("height")))
+    width, height = (
+        float(size.removesuffix("pt"))
+        for size in (root.attrib.pop("width"), root.attrib.pop("height"))
+    )
     # Links inside make it more than an image: their names have to be reachable.
-    root.attrib.update({"class": "diagram", "role": "group" if linked else "img", "aria-labelledby": f"{id_}-title"})
+    root.attrib.update(
+        {
+            "class": "diagram",
+            "role": "group" if linked else "img",
+            "aria-labelledby": f"{id_}-title",
+        }
+    )
     root.attrib.update({"width": f"{width:.0f}", "height": f"{height:.0f}"})
     names = {node.id: f"{node.kind}: {node.label}" for node in graph.nodes}
     ends = {
@@ -115,7 +133,11 @@ def _tidied(text: str, graph: Graph, *, linked: bool, title: str, style: str, id
     }
     for element in root.iter(f"{{{SVG}}}title"):
         said = (element.text or "").replace("\n", "")
-        element.text = names.get(said) or ends.get(said) or graph.groups.get(said.removeprefix("cluster_"), title)
+        element.text = (
+            names.get(said)
+            or ends.get(said)
+            or graph.groups.get(said.removeprefix("cluster_"), title)
+        )
     for link in root.iter(f"{{{SVG}}}a"):
         link.attrib["href"] = link.attrib.pop(f"{{{XLINK}}}href")
         link.attrib["aria-label"] = link.attrib.pop(f"{{{XLINK}}}title", "")

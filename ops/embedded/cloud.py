@@ -49,7 +49,9 @@ class EmbeddedCloud:
         self._root = root
         self._processes = Processes(root)
         # The AWS is told the cache's port when it starts, so the cache comes first.
-        self._services: list[Service] = [kind(root, self._processes) for kind in (Cache, Database, Aws)]
+        self._services: list[Service] = [
+            kind(root, self._processes) for kind in (Cache, Database, Aws)
+        ]
         self._ports_file = root.path / "ports.json"
 
     def addresses(self) -> Addresses | None:
@@ -86,7 +88,9 @@ class EmbeddedCloud:
         running = self.running()
         died = [process for process in self._processes.all() if process.name not in running]
         for process in died:
-            say(f"{process.name} was not stopped but died (process {process.pid}): starting it again")
+            say(
+                f"{process.name} was not stopped but died (process {process.pid}): starting it again"
+            )
             self._processes.forget(process)
         if Aws.name not in running:
             self._end_strays()
@@ -101,7 +105,9 @@ class EmbeddedCloud:
             service.prepare(running[service.name].port)
         addresses = self.addresses()
         if addresses is None:
-            raise OperatorError(f"A service of the embedded cloud died while starting: see {self._root.logs}")
+            raise OperatorError(
+                f"A service of the embedded cloud died while starting: see {self._root.logs}"
+            )
         return Started(addresses, killed=any(process.name == Aws.name for process in died))
 
     def stop(self) -> list[str]:
@@ -113,7 +119,9 @@ class EmbeddedCloud:
                 if process.find():
                     stopped.append(service.name)
                     if not self._processes.stop(process, service.stop_signal):
-                        say(f"{service.name} did not stop by itself and was killed: what it had not saved is lost")
+                        say(
+                            f"{service.name} did not stop by itself and was killed: what it had not saved is lost"
+                        )
                 else:
                     self._processes.forget(process)
         self._end_strays()
@@ -155,7 +163,9 @@ class EmbeddedCloud:
         while not service.ready(process.port):
             log = self._root.logs / f"{service.name}.log"
             if not process.find():
-                raise OperatorError(f"{service.name} ended while starting; the end of {log}:\n{_tail(log)}")
+                raise OperatorError(
+                    f"{service.name} ended while starting; the end of {log}:\n{_tail(log)}"
+                )
             if time.monotonic() >= deadline:
                 raise OperatorError(
                     f"{service.name} has not answered for {READY_TIMEOUT:.0f} s; the end of {log}:\n{_tail(log)}"
@@ -175,4 +185,6 @@ class EmbeddedCloud:
 
 
 def _tail(file: Path, lines: int = 15) -> str:
-    return "\n".join(file.read_text(errors="replace").splitlines()[-lines:]) if file.exists() else ""
+    return (
+        "\n".join(file.read_text(errors="replace").splitlines()[-lines:]) if file.exists() else ""
+    )

@@ -40,13 +40,20 @@ def remove_copy(address: str, copy: str) -> None:
 
 def _sql(address: str, sql: str) -> None:
     host, _, port = address.partition(":")
-    with closing(pg8000.native.Connection(SUPERUSER, host=host, port=int(port), database="postgres")) as connection:
+    with closing(
+        pg8000.native.Connection(SUPERUSER, host=host, port=int(port), database="postgres")
+    ) as connection:
         connection.run(sql)
 
 
 def _run(address: str, program: str, *arguments: str) -> None:
     host, _, port = address.partition(":")
-    command = [str(POSTGRES_PROGRAMS / program), f"--host={host}", f"--port={port}", f"--username={SUPERUSER}"]
+    command = [
+        str(POSTGRES_PROGRAMS / program),
+        f"--host={host}",
+        f"--port={port}",
+        f"--username={SUPERUSER}",
+    ]
     result = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
     if result.returncode:
         raise OperatorError(f"{program} failed: {result.stderr.strip()}")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from ops.process_identity import find
 from ops.root import Root, read_json, write_json
-from ops.running import find
 
 MARKER = "MULTITASK_ROOT"
 """Environment variable that every process started for a root carries; children inherit it."""
@@ -83,7 +83,9 @@ class Processes:
         self._write([other for other in self.all() if other.name != name] + [process])
         return process
 
-    def stop(self, process: Process, sign: signal.Signals = signal.SIGTERM, timeout: float = 30.0) -> bool:
+    def stop(
+        self, process: Process, sign: signal.Signals = signal.SIGTERM, timeout: float = 30.0
+    ) -> bool:
         """Stops a process, gently first, and forgets it. False: it had to be killed or was gone already."""
         found = process.find()
         gentle = False

@@ -23,7 +23,8 @@ REMEMBERED = 500
 
 Message = MutableMapping[str, Any]
 Application = Callable[
-    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
+    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
+    Awaitable[None],
 ]
 
 
@@ -104,7 +105,9 @@ def serve_frames_by_the_alias() -> None:
     """Gives a WebSocket's frames to the version that the alias names now; ministack keeps to the one of the first frame."""
     get_worker = lambda_runtime.get_or_create_worker
 
-    def get_current_worker(name: str, config: dict[str, Any], code: bytes, qualifier: str = "$LATEST") -> Any:
+    def get_current_worker(
+        name: str, config: dict[str, Any], code: bytes, qualifier: str = "$LATEST"
+    ) -> Any:
         worker = get_worker(name, config, code, qualifier)
         if worker.config.get("Version") != config.get("Version"):
             lambda_runtime.invalidate_worker(name, qualifier)

@@ -102,11 +102,15 @@ class Aws(Service):
         self.data.mkdir(parents=True, exist_ok=True)
         # By its path and without this project on the import path: the AWS is not to see our modules.
         command = [sys.executable, "-P", str(SERVER)]
-        return self.processes.start(self.name, command, port=port, environment=environment, cwd=self.data)
+        return self.processes.start(
+            self.name, command, port=port, environment=environment, cwd=self.data
+        )
 
     def ready(self, port: int) -> bool:
         try:
-            with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/_ministack/health", timeout=2) as reply:
+            with urllib.request.urlopen(
+                f"http://{LOOPBACK}:{port}/_ministack/health", timeout=2
+            ) as reply:
                 return bool(reply.status == 200)
         except OSError:
             return False
@@ -115,7 +119,9 @@ class Aws(Service):
         """Writes the state down. What comes later is lost where the AWS is killed."""
         reply = urllib3.request("PUT", f"http://{LOOPBACK}:{port}{SAVE}", timeout=SAVE_TIMEOUT)
         if reply.status != http.HTTPStatus.NO_CONTENT:
-            raise OperatorError(f"The embedded AWS could not save its state: see {self.root.logs / self.name}.log")
+            raise OperatorError(
+                f"The embedded AWS could not save its state: see {self.root.logs / self.name}.log"
+            )
 
 
 class Database(Service):
@@ -172,7 +178,9 @@ class Database(Service):
             return
 
     def _connect(self, port: int) -> pg8000.native.Connection:
-        return pg8000.native.Connection("postgres", host=LOOPBACK, port=port, database="postgres", timeout=5)
+        return pg8000.native.Connection(
+            "postgres", host=LOOPBACK, port=port, database="postgres", timeout=5
+        )
 
     def ready(self, port: int) -> bool:
         try:
@@ -184,7 +192,9 @@ class Database(Service):
     def prepare(self, port: int) -> None:
         connection = self._connect(port)
         try:
-            if not connection.run("SELECT 1 FROM pg_roles WHERE rolname = :name", name=DATABASE_MASTER):
+            if not connection.run(
+                "SELECT 1 FROM pg_roles WHERE rolname = :name", name=DATABASE_MASTER
+            ):
                 connection.run(f"CREATE ROLE {DATABASE_MASTER} LOGIN CREATEROLE CREATEDB")
             if not connection.run("SELECT 1 FROM pg_database WHERE datname = :name", name=DATABASE):
                 connection.run(f"CREATE DATABASE {DATABASE} OWNER {DATABASE_MASTER}")
@@ -199,10 +209,21 @@ class Cache(Service):
 
     def start(self, port: int) -> Process:
         self.data.mkdir(parents=True, exist_ok=True)
-        options = ["--bind", LOOPBACK, "--port", str(port), "--dir", str(self.data), "--save", "60 1"]
+        options = [
+            "--bind",
+            LOOPBACK,
+            "--port",
+            str(port),
+            "--dir",
+            str(self.data),
+            "--save",
+            "60 1",
+        ]
         command: list[str | Path] = [get_binary_path(), *options]
         environment = base_environment(self.root)
-        return self.processes.start(self.name, command, port=port, environment=environment, cwd=self.data)
+        return self.processes.start(
+            self.name, command, port=port, environment=environment, cwd=self.data
+        )
 
     def ready(self, port: int) -> bool:
         try:

@@ -15,10 +15,10 @@ from typing import Any
 import yaml
 
 from ops.errors import OperatorError
-from ops.review.plan import Action
 from ops.review.review import Review
 from ops.review.rules import Reason, Verdict
 from ops.root import PROJECT
+from ops.terraform.plan import Action
 
 CHECKOV = PROJECT / "tools" / "checkov" / ".venv" / "bin" / "checkov"
 SKIPS = PROJECT / "tools" / "checkov" / "skips.yml"
@@ -43,12 +43,18 @@ def with_checkov(review: Review, document: Mapping[str, Any]) -> Review:
             "checkov has an environment of its own, which is not there: run `make test` once, or leave --checkov out"
         )
     # The same document with the values of now: what checkov finds there was there before.
-    before = {**document, "planned_values": document.get("prior_state", {}).get("values", {}), "resource_changes": []}
+    before = {
+        **document,
+        "planned_values": document.get("prior_state", {}).get("values", {}),
+        "resource_changes": [],
+    }
     with ThreadPoolExecutor(2) as beside:
         known, found = beside.map(_findings, (before, document))
     skips = yaml.safe_load(SKIPS.read_text(encoding="utf-8"))
     new = {
-        key: says for key, says in found.items() if key not in known and not _skipped(review.environment, key, skips)
+        key: says
+        for key, says in found.items()
+        if key not in known and not _skipped(review.environment, key, skips)
     }
     changes = []
     for item in review.changes:
@@ -79,7 +85,9 @@ def _findings(document: Mapping[str, Any]) -> Findings:
     return {(check["check_id"], check["resource"]): str(check["check_name"]) for check in failed}
 
 
-def _skipped(environment: str, finding: tuple[str, str], skips: Sequence[Mapping[str, Any]]) -> bool:
+def _skipped(
+    environment: str, finding: tuple[str, str], skips: Sequence[Mapping[str, Any]]
+) -> bool:
     """Whether the reviewed file lets it pass; in a synthesized stack checkov calls most resources `resource.<label>`."""
     check, address = finding
     names = (address, f"resource.{address.partition('.')[2]}")

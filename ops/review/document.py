@@ -6,7 +6,7 @@ from typing import Any
 
 from ops.cost.text import difference_document
 from ops.review.review import Judged, Review
-from ops.review.values import shown
+from ops.terraform.plan_values import shown
 
 
 def review_document(review: Review) -> dict[str, Any]:
@@ -35,11 +35,18 @@ def review_document(review: Review) -> dict[str, Any]:
             for group in review.groups
         ],
         "renames": [
-            {"from": rename.before, "to": rename.after, "moved": rename.moved_block, "program": rename.program}
+            {
+                "from": rename.before,
+                "to": rename.after,
+                "moved": rename.moved_block,
+                "program": rename.program,
+            }
             for rename in review.renames
         ],
         "cost": difference_document(review.cost) if review.cost else None,
-        "unpriced": [{"address": item.address, "why": item.why} for item in review.cost.after.unpriced]
+        "unpriced": [
+            {"address": item.address, "why": item.why} for item in review.cost.after.unpriced
+        ]
         if review.cost
         else [],
         "notes": list(review.notes),
@@ -55,13 +62,20 @@ def _change(item: Judged) -> dict[str, Any]:
         "action": str(change.action),
         "verdict": str(item.verdict),
         "reasons": [
-            {"rule": reason.rule, "verdict": str(reason.verdict), "says": reason.says} for reason in item.reasons
+            {"rule": reason.rule, "verdict": str(reason.verdict), "says": reason.says}
+            for reason in item.reasons
         ],
         "forcedBy": list(change.forced_by),
         "movedFrom": change.moved_from,
-        "renamedTo": item.rename.after if item.rename and item.rename.before == change.address else None,
+        "renamedTo": item.rename.after
+        if item.rename and item.rename.before == change.address
+        else None,
         "differences": [
-            {"path": difference.path, "before": shown(difference.before), "after": shown(difference.after)}
+            {
+                "path": difference.path,
+                "before": shown(difference.before),
+                "after": shown(difference.after),
+            }
             for difference in change.differences
         ],
         "unknown": list(change.unknown),

@@ -12,11 +12,11 @@ from markupsafe import Markup
 
 from ops.cost.text import assumptions, signed, usd
 from ops.review.pictures import marked_picture
-from ops.review.plan import Action
 from ops.review.review import Review
 from ops.review.rules import Verdict
 from ops.review.words import MEANINGS, SIGNS, forced, unknown, value_text
-from ops.synthesized import Synthesized
+from ops.terraform.plan import Action
+from ops.terraform.stack_document import Synthesized
 
 FILES = Path(__file__).with_name("report")
 LONGEST_VALUE = 20_000
@@ -43,7 +43,9 @@ def review_html(review: Review, stack: Synthesized | None) -> str:
     Args:
         stack: what the picture is drawn from; none: no picture.
     """
-    anchors = {item.change.address: f"change-{number}" for number, item in enumerate(review.changes, 1)}
+    anchors = {
+        item.change.address: f"change-{number}" for number, item in enumerate(review.changes, 1)
+    }
     picture, elsewhere = marked_picture(review, stack, anchors) if stack else (None, ())
     return _page().render(
         review=review,

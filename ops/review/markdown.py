@@ -6,14 +6,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from ops.cost.text import signed, usd
-from ops.review.plan import Action
 from ops.review.review import Judged, Review
 from ops.review.rules import Verdict
 from ops.review.words import forced, title, unknown, value_text
+from ops.terraform.plan import Action
 
 LONGEST_COMMENT = 60_000
 """Signs: GitHub refuses a comment of more than 65,536."""
-MARKS = {Verdict.SAFE: "🟢", Verdict.REVIEW: "🟡", Verdict.DANGEROUS: "🔴", Verdict.IRREVERSIBLE: "🟣"}
+MARKS = {
+    Verdict.SAFE: "🟢",
+    Verdict.REVIEW: "🟡",
+    Verdict.DANGEROUS: "🔴",
+    Verdict.IRREVERSIBLE: "🟣",
+}
 
 
 def review_markdown(review: Review) -> str:
@@ -46,7 +51,10 @@ def _head(review: Review) -> Iterator[str]:
             f" ({usd(review.cost.before.usd)} to {usd(review.cost.after.usd)}) for {_escaped(review.usage.name if review.usage else '')}"
         )
         yield ""
-        yield from (f"- unpriced: `{item.address}`: {_escaped(item.why)}" for item in review.cost.after.unpriced)
+        yield from (
+            f"- unpriced: `{item.address}`: {_escaped(item.why)}"
+            for item in review.cost.after.unpriced
+        )
         if review.cost.after.unpriced:
             yield ""
     if review.groups:
@@ -99,7 +107,12 @@ def _tail(review: Review) -> Iterator[str]:
 def _escaped(text: Any) -> str:
     """Text that a plan brought along: it is shown, never understood."""
     return (
-        str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("*", "\\*").replace("`", "'")
+        str(text)
+        .replace("&", "&amp;")
+        .replace("<", "&lt;")
+        .replace(">", "&gt;")
+        .replace("*", "\\*")
+        .replace("`", "'")
     )
 
 

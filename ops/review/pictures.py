@@ -8,14 +8,16 @@ from dataclasses import replace
 from ops.diagram.drawing import load_drawing
 from ops.diagram.graph import Graph, Node, read_graph, view_of
 from ops.diagram.svg import Mark, svg
-from ops.review.plan import Action
 from ops.review.review import Judged, Review
-from ops.synthesized import Resource, Synthesized
+from ops.terraform.plan import Action
+from ops.terraform.stack_document import Resource, Synthesized
 
 VIEW = "overview"
 
 
-def marked_picture(review: Review, stack: Synthesized, anchors: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+def marked_picture(
+    review: Review, stack: Synthesized, anchors: Mapping[str, str]
+) -> tuple[str, tuple[str, ...]]:
     """The picture as SVG without a style of its own, and the addresses of changes that no node stands for.
 
     Args:
@@ -40,7 +42,10 @@ def _with_destroyed(stack: Synthesized, review: Review) -> Synthesized:
     """The stack and, beside it, what the plan destroys."""
     gone = {
         item.change.address: Resource(
-            item.change.type, item.change.address.partition(".")[2], item.place, dict(item.change.before)
+            item.change.type,
+            item.change.address.partition(".")[2],
+            item.place,
+            dict(item.change.before),
         )
         for item in review.changes
         if item.change.action is Action.DESTROY and item.change.address not in stack.resources
@@ -57,7 +62,9 @@ def node_of(item: Judged, graph: Graph) -> Node | None:
     owners = [node for node in graph.nodes if not kinds[node.type].folded]
     parent = item.place.path.rpartition("/")[0]
     while parent:
-        inside = [node for node in owners if any(path.startswith(f"{parent}/") for path in node.paths)]
+        inside = [
+            node for node in owners if any(path.startswith(f"{parent}/") for path in node.paths)
+        ]
         if len(inside) == 1:
             return inside[0]
         if inside:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ops.errors import OperatorError
-from ops.review.plan import Action, Plan
 from ops.review.review import Review
 from ops.root import read_json, write_json
+from ops.terraform.plan import Action, Plan
 
 ENDING = ".review.json"
 
@@ -67,7 +67,11 @@ def state_of_plan(file: Path) -> StateVersion:
 
 def state_version(state: Mapping[str, Any] | None) -> StateVersion:
     """A state's version; that of none, where nothing was applied."""
-    return StateVersion(state["lineage"], state["serial"]) if state and state.get("lineage") else NOTHING_APPLIED
+    return (
+        StateVersion(state["lineage"], state["serial"])
+        if state and state.get("lineage")
+        else NOTHING_APPLIED
+    )
 
 
 def write_receipt(file: Path, review: Review, directory: Path) -> Receipt:
@@ -82,7 +86,11 @@ def write_receipt(file: Path, review: Review, directory: Path) -> Receipt:
         environment=review.environment,
         sha256=file_digest(file),
         state=state_of_plan(file),
-        files={name: file_digest(directory / name) for name in uploads(review.plan) if (directory / name).is_file()},
+        files={
+            name: file_digest(directory / name)
+            for name in uploads(review.plan)
+            if (directory / name).is_file()
+        },
         verdict=str(review.verdict),
         summary=review.says(),
         counts={
@@ -90,7 +98,9 @@ def write_receipt(file: Path, review: Review, directory: Path) -> Receipt:
             "change": sum(change.action is Action.UPDATE for change in changes),
             "remove": sum(change.action in {Action.DESTROY, Action.REPLACE} for change in changes),
         },
-        destroys={change.address: ends[change.action] for change in changes if change.action in ends},
+        destroys={
+            change.address: ends[change.action] for change in changes if change.action in ends
+        },
     )
     write_json(_beside(file), asdict(receipt))
     return receipt
@@ -98,7 +108,11 @@ def write_receipt(file: Path, review: Review, directory: Path) -> Receipt:
 
 def uploads(plan: Plan) -> list[str]:
     """The files that a plan uploads, by path below the stack's directory."""
-    sources = [change.after.get("source") for change in plan.changes if change.type == "aws_s3_object" and change.after]
+    sources = [
+        change.after.get("source")
+        for change in plan.changes
+        if change.type == "aws_s3_object" and change.after
+    ]
     return sorted(source for source in sources if isinstance(source, str))
 
 
@@ -122,7 +136,9 @@ def check_receipt(file: Path, environment: str, state: StateVersion, directory: 
     if receipt.environment != environment:
         raise OperatorError(f"The plan {file} is for {receipt.environment}, not for {environment}")
     if file_digest(file) != receipt.sha256:
-        raise OperatorError(f"The plan {file} is not the one that was reviewed, its contents differ: {again}")
+        raise OperatorError(
+            f"The plan {file} is not the one that was reviewed, its contents differ: {again}"
+        )
     if receipt.state != state:
         raise OperatorError(
             f"The plan {file} is stale: it was made from {receipt.state}, and the state is at {state}: {again}"

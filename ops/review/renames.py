@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ops.review.plan import Action, Change
-from ops.review.values import UNKNOWN, Sensitive
+from ops.terraform.plan import Action, Change
+from ops.terraform.plan_values import UNKNOWN, Sensitive
 
 NAMES = (
     "name", "bucket", "function_name", "cluster_identifier", "identifier", "replication_group_id", "user_group_id", "user_id",

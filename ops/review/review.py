@@ -13,15 +13,17 @@ from ops.cost.bill import Difference, make_bill
 from ops.cost.prices import load_prices
 from ops.cost.things import things_of_plan
 from ops.cost.usage import Usage
-from ops.review.plan import Action, Change, Plan
-from ops.review.policies import ANYBODY, Comparison, compare, is_policy
 from ops.review.renames import Rename, find_renames
 from ops.review.rules import Reason, Rules, Verdict, judge, load_rules
-from ops.review.values import UNKNOWN
-from ops.synthesized import Place, Synthesized, place_of_address
+from ops.terraform.plan import Action, Change, Plan
+from ops.terraform.plan_values import UNKNOWN
+from ops.terraform.policies import ANYBODY, Comparison, compare, is_policy
+from ops.terraform.stack_document import Place, Synthesized, place_of_address
 
 _REFERENCE = re.compile(r"\$\{(aws_\w+)\.([\w-]+)\.(\w+)\}")
-POLICY_ATTRIBUTES = frozenset({"policy", "assume_role_policy", "policy_document", "resource_policy"})
+POLICY_ATTRIBUTES = frozenset(
+    {"policy", "assume_role_policy", "policy_document", "resource_policy"}
+)
 """Where resources keep policies; an attribute that holds a policy document counts whatever its name is."""
 
 
@@ -99,8 +101,12 @@ class Review:
         found: dict[tuple[str, str], list[Judged]] = {}
         for item in self.changes:
             found.setdefault((item.place.module, item.place.service), []).append(item)
-        groups = [Group(module, service, tuple(items)) for (module, service), items in found.items()]
-        return tuple(sorted(groups, key=lambda group: (-group.verdict, group.module, group.service)))
+        groups = [
+            Group(module, service, tuple(items)) for (module, service), items in found.items()
+        ]
+        return tuple(
+            sorted(groups, key=lambda group: (-group.verdict, group.module, group.service))
+        )
 
     def says(self) -> str:
         """The plan in one line: `irreversible: 1 created, 2 changed`."""
@@ -126,11 +132,17 @@ def review(
     """
     rules = rules or load_rules()
     renames = find_renames(plan.changes)
-    by_address = {address: rename for rename in renames for address in (rename.before, rename.after)}
+    by_address = {
+        address: rename for rename in renames for address in (rename.before, rename.after)
+    }
     values = {change.address: change.after for change in plan.resources}
     judged = []
     for change in plan.changes:
-        place = stack.place(change.address, change.tags) if stack else place_of_address(change.address, change.tags)
+        place = (
+            stack.place(change.address, change.tags)
+            if stack
+            else place_of_address(change.address, change.tags)
+        )
         policies = tuple(_policies(change, stack, values))
         reasons = tuple(judge(change, policies, rules))
         judged.append(Judged(change, place, reasons, policies, by_address.get(change.address)))
@@ -139,10 +151,16 @@ def review(
     return Review(environment, plan, tuple(judged), tuple(renames), digest, cost, usage, notes)
 
 
-def _cost(plan: Plan, stack: Synthesized | None, usage: Usage) -> tuple[Difference, tuple[str, ...]]:
+def _cost(
+    plan: Plan, stack: Synthesized | None, usage: Usage
+) -> tuple[Difference, tuple[str, ...]]:
     before, after = things_of_plan(plan, stack)
     region = load_prices().region
-    notes = () if plan.region == region else (f"Prices are those of {region}; the environment is in {plan.region}",)
+    notes = (
+        ()
+        if plan.region == region
+        else (f"Prices are those of {region}; the environment is in {plan.region}",)
+    )
     return Difference(make_bill(before, usage), make_bill(after, usage)), notes
 
 
@@ -157,8 +175,12 @@ def _policies(
         before, after = change.before.get(attribute), change.after.get(attribute)
         if after is UNKNOWN:
             # A policy that names something which is made in the same apply.
-            if attribute in POLICY_ATTRIBUTES and (change.action is Action.CREATE or is_policy(before)):
-                yield compare(before, _written(change.address, attribute, stack, values) or UNKNOWN, attribute)
+            if attribute in POLICY_ATTRIBUTES and (
+                change.action is Action.CREATE or is_policy(before)
+            ):
+                yield compare(
+                    before, _written(change.address, attribute, stack, values) or UNKNOWN, attribute
+                )
         elif before != after and (is_policy(before) or is_policy(after)):
             yield compare(before, after, attribute)
 
@@ -170,7 +192,11 @@ def _written(
 
     def referred(match: re.Match[str]) -> str:
         value = values.get(f"{match[1]}.{match[2]}", {}).get(match[3])
-        return value if isinstance(value, str) else f"({match[1]}.{match[2]}.{match[3]}, known after apply)"
+        return (
+            value
+            if isinstance(value, str)
+            else f"({match[1]}.{match[2]}.{match[3]}, known after apply)"
+        )
 
     resource = stack.resources.get(address) if stack else None
     text = resource.block.get(attribute) if resource else None

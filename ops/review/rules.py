@@ -12,9 +12,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from ops.review.plan import Action, Change
-from ops.review.policies import Comparison, Grant
-from ops.review.values import UNKNOWN, Sensitive, found, shown
+from ops.terraform.plan import Action, Change
+from ops.terraform.plan_values import UNKNOWN, Sensitive, found, shown
+from ops.terraform.policies import Comparison, Grant
 
 FILE = Path(__file__).with_name("rules.yml")
 
@@ -39,7 +39,15 @@ class Verdict(enum.IntEnum):
 VerdictName = Literal["safe", "review", "dangerous", "irreversible"]
 Becoming = Literal["changed", "lowered", "raised", "turned_off", "turned_on", "removed", "fewer"]
 PolicyChange = Literal[
-    "public", "gives_permissions", "wildcard", "wider", "narrower", "undenied", "denied", "unknown", "same"
+    "public",
+    "gives_permissions",
+    "wildcard",
+    "wider",
+    "narrower",
+    "undenied",
+    "denied",
+    "unknown",
+    "same",
 ]
 
 
@@ -66,7 +74,9 @@ class Rule(_Strict):
         if (self.attribute is None) != (self.becomes is None):
             raise ValueError(f"rule {self.id}: `attribute` and `becomes` go together")
         if self.attribute and self.policy:
-            raise ValueError(f"rule {self.id}: it looks at an attribute or at a policy, not at both")
+            raise ValueError(
+                f"rule {self.id}: it looks at an attribute or at a policy, not at both"
+            )
         return self
 
 
@@ -136,7 +146,9 @@ def _reasons(rule: Rule, change: Change, policies: Sequence[Comparison]) -> Iter
     elif rule.attribute:
         before, after = found(change.before, rule.attribute), found(change.after, rule.attribute)
         if _becomes(rule, before, after) and _alone(rule, change, rule.attribute):
-            yield Reason(rule.id, verdict, rule.says.format(before=_text(before), after=_text(after)))
+            yield Reason(
+                rule.id, verdict, rule.says.format(before=_text(before), after=_text(after))
+            )
     else:
         yield Reason(rule.id, verdict, rule.says)
 
@@ -171,7 +183,8 @@ _CHANGES: dict[str, Callable[[list[Any], list[Any]], bool]] = {
     "changed": lambda before, after: before != after,
     "removed": lambda before, after: any(before) and not any(after),
     "turned_off": lambda before, after: (
-        (any(map(_is_off, after)) and not any(map(_is_off, before))) or (any(map(_is_on, before)) and not after)
+        (any(map(_is_off, after)) and not any(map(_is_off, before)))
+        or (any(map(_is_on, before)) and not after)
     ),
     "turned_on": lambda before, after: any(map(_is_on, after)) and not any(map(_is_on, before)),
     "fewer": lambda before, after: any(value not in after for value in before),
@@ -189,8 +202,12 @@ def _is_off(value: Any) -> bool:
 
 def _numbers(values: Sequence[Any], unlimited: float | None) -> float | None:
     """The smallest of several numbers; None where there is none."""
-    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    return min((float("inf") if number == unlimited else float(number) for number in numbers), default=None)
+    numbers = [
+        value for value in values if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    return min(
+        (float("inf") if number == unlimited else float(number) for number in numbers), default=None
+    )
 
 
 def _if_any(grants: Iterable[Grant]) -> tuple[bool, list[Grant]]:
@@ -200,7 +217,9 @@ def _if_any(grants: Iterable[Grant]) -> tuple[bool, list[Grant]]:
 
 _POLICY: dict[str, Callable[[Comparison], tuple[bool, list[Grant]]]] = {
     "public": lambda policy: _if_any(grant for grant in policy.wider if grant.public),
-    "gives_permissions": lambda policy: _if_any(grant for grant in policy.wider if grant.gives_permissions),
+    "gives_permissions": lambda policy: _if_any(
+        grant for grant in policy.wider if grant.gives_permissions
+    ),
     "wildcard": lambda policy: _if_any(grant for grant in policy.wider if grant.wildcard),
     "wider": lambda policy: _if_any(policy.wider),
     "narrower": lambda policy: _if_any(policy.narrower),

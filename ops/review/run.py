@@ -13,19 +13,26 @@ from ops.cloud import Cloud
 from ops.console import say
 from ops.cost.usage import Usage
 from ops.errors import OperatorError
-from ops.functions import Functions
-from ops.ledger import Ledger
-from ops.removals import refuse_removals
-from ops.review.plan import Plan as ReadPlan
-from ops.review.plan import read_plan
-from ops.review.receipt import Receipt, check_receipt, file_digest, remove_plan, state_version, write_receipt
+from ops.review.receipt import (
+    Receipt,
+    check_receipt,
+    file_digest,
+    remove_plan,
+    state_version,
+    write_receipt,
+)
 from ops.review.review import Review, review
 from ops.root import PROJECT, Root
-from ops.state import outputs_or_none, read_state, remove_stale_lock
-from ops.synth import synthesize
-from ops.synthesized import Synthesized, read_synthesized
-from ops.terraform import Apply, Plan, Terraform
-from ops.toolchain import terraform, terraform_variables
+from ops.terraform.plan import Plan as ReadPlan
+from ops.terraform.plan import read_plan
+from ops.terraform.runner import Apply, Plan, Terraform
+from ops.terraform.stack_document import Synthesized, read_synthesized
+from ops.terraform.state import outputs_or_none, read_state, remove_stale_lock
+from ops.terraform.synthesis import synthesize
+from ops.terraform.toolchain import terraform, terraform_variables
+from ops.traffic.dependencies import refuse_removals
+from ops.traffic.ledger import Ledger
+from ops.traffic.versions import Functions
 
 FILE = "reviewed.tfplan"
 """The plan that `ops review` makes, in the stack's directory."""
@@ -49,7 +56,12 @@ def stacks(cloud: Cloud | None, root: Root) -> Path:
 
 
 def review_new(
-    cloud: Cloud, root: Root, usage: Usage | None, *, file: Path | None = None, options: Sequence[str] = ()
+    cloud: Cloud,
+    root: Root,
+    usage: Usage | None,
+    *,
+    file: Path | None = None,
+    options: Sequence[str] = (),
 ) -> Reviewed:
     """Synthesizes, plans and reviews.
 
@@ -82,7 +94,9 @@ def review_new(
             raise
 
 
-def review_file(cloud: Callable[[], Cloud], environment: str, root: Root, file: Path, usage: Usage | None) -> Reviewed:
+def review_file(
+    cloud: Callable[[], Cloud], environment: str, root: Root, file: Path, usage: Usage | None
+) -> Reviewed:
     """Reviews a plan that exists.
 
     Args:
@@ -101,7 +115,11 @@ def review_file(cloud: Callable[[], Cloud], environment: str, root: Root, file: 
             if path.is_dir()
         ]
         return _reviewed(
-            json.loads(file.read_text(encoding="utf-8")), environment, found[0] if found else None, usage, None
+            json.loads(file.read_text(encoding="utf-8")),
+            environment,
+            found[0] if found else None,
+            usage,
+            None,
         )
     connected = cloud()
     directory = stacks(connected, root) / environment
@@ -113,17 +131,25 @@ def review_file(cloud: Callable[[], Cloud], environment: str, root: Root, file: 
 
 
 def _reviewed(
-    document: dict[str, Any], environment: str, directory: Path | None, usage: Usage | None, file: Path | None
+    document: dict[str, Any],
+    environment: str,
+    directory: Path | None,
+    usage: Usage | None,
+    file: Path | None,
 ) -> Reviewed:
     plan: ReadPlan = read_plan(document)
     stack = read_synthesized(directory) if directory else None
-    result = review(plan, environment, stack, usage=usage, digest=file_digest(file) if file else None)
+    result = review(
+        plan, environment, stack, usage=usage, digest=file_digest(file) if file else None
+    )
     if file and directory:
         write_receipt(file, result, directory)
     return Reviewed(result, document, stack, file)
 
 
-def apply_reviewed(cloud: Cloud, root: Root, file: Path, confirm: Callable[[Receipt], None]) -> Apply:
+def apply_reviewed(
+    cloud: Cloud, root: Root, file: Path, confirm: Callable[[Receipt], None]
+) -> Apply:
     """Applies exactly a plan that was reviewed; the plan is removed afterwards, since it cannot be applied twice.
 
     Args:
@@ -156,7 +182,12 @@ def apply_reviewed(cloud: Cloud, root: Root, file: Path, confirm: Callable[[Rece
 def _terraform(cloud: Cloud, root: Root) -> Terraform:
     name = cloud.environment.name
     variables = {**terraform_variables(root), **cloud.variables}
-    return Terraform(terraform(root), stacks(cloud, root) / name, variables, root.logs / f"terraform-{name}.jsonl")
+    return Terraform(
+        terraform(root),
+        stacks(cloud, root) / name,
+        variables,
+        root.logs / f"terraform-{name}.jsonl",
+    )
 
 
 @contextlib.contextmanager
@@ -169,4 +200,6 @@ def _at_work(cloud: Cloud, root: Root) -> Iterator[None]:
 def say_where(reviewed: Reviewed) -> None:
     """Says how the reviewed plan is applied."""
     if reviewed.file and reviewed.review.changes:
-        say(f"To apply exactly this plan: python -m ops apply {reviewed.review.environment} --reviewed {reviewed.file}")
+        say(
+            f"To apply exactly this plan: python -m ops apply {reviewed.review.environment} --reviewed {reviewed.file}"
+        )

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from ops.cost.text import signed, usd
-from ops.review.plan import Action
 from ops.review.review import Judged, Review
 from ops.review.rules import Verdict
 from ops.review.words import SIGNS, forced, title, unknown, value_text
+from ops.terraform.plan import Action
 
 STYLES = {
     Verdict.SAFE: "green",
@@ -38,7 +38,9 @@ def review_lines(review: Review) -> Iterator[Text]:
             yield Text(f"  unpriced: {left.address}: {left.why}")
     for group in review.groups:
         yield Text()
-        name = group.module if group.module == group.service else f"{group.module} / {group.service}"
+        name = (
+            group.module if group.module == group.service else f"{group.module} / {group.service}"
+        )
         counts = ", ".join(f"{number} {action.past}" for action, number in group.counts.items())
         yield Text.assemble((name, "bold"), f"  {counts}")
         for item in group.changes:
@@ -54,7 +56,10 @@ def review_lines(review: Review) -> Iterator[Text]:
         yield from (Text(f"  {line}") for line in rename.moved_block.splitlines())
     if review.plan.drifted:
         yield Text()
-        yield Text(f"changed outside Terraform since the last apply: {', '.join(review.plan.drifted)}", style="yellow")
+        yield Text(
+            f"changed outside Terraform since the last apply: {', '.join(review.plan.drifted)}",
+            style="yellow",
+        )
     if review.plan.outputs:
         yield Text(f"outputs that change: {', '.join(review.plan.outputs)}", style="dim")
 
@@ -72,7 +77,9 @@ def _change(item: Judged) -> Iterator[Text]:
         yield Text(f"      a rename: {item.rename.before} to {item.rename.after}", style="bold")
     if change.action in {Action.UPDATE, Action.REPLACE}:
         for difference in change.differences[:DIFFERENCES_SHOWN]:
-            yield Text(f"      {difference.path}: {value_text(difference.before)} → {value_text(difference.after)}")
+            yield Text(
+                f"      {difference.path}: {value_text(difference.before)} → {value_text(difference.after)}"
+            )
         more = len(change.differences) - DIFFERENCES_SHOWN
         if more > 0:
             yield Text(f"      and {more} more attributes", style="dim")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ops.review.plan import Action, Change
 from ops.review.review import Judged
 from ops.review.rules import Verdict
-from ops.review.values import shown
+from ops.terraform.plan import Action, Change
+from ops.terraform.plan_values import shown
 
 SIGNS = {
     Action.CREATE: "+",
@@ -61,5 +61,7 @@ def unknown(change: Change) -> str | None:
     """What is known only after the apply, in words."""
     if not change.unknown:
         return None
-    names = ", ".join(change.unknown[:8]) + (f" and {len(change.unknown) - 8} more" if len(change.unknown) > 8 else "")
+    names = ", ".join(change.unknown[:8]) + (
+        f" and {len(change.unknown) - 8} more" if len(change.unknown) > 8 else ""
+    )
     return f"known after apply: {names}"

@@ -9,7 +9,7 @@ from ops.smoke.person import people
 from ops.smoke.run import Check, Smoke
 from ops.smoke.suite import load_suites
 from ops.smoke.transport import Http
-from ops.state import outputs
+from ops.terraform.state import outputs
 
 LIMIT = 60.0
 """Seconds: what is not asked by then is not asked, clean-up apart."""

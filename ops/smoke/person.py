@@ -77,7 +77,9 @@ def _sign_in(cognito: Any, pool: str, auth: Suite, transport: Transport) -> Peop
         )
     reply = transport.send(auth, Ask("POST", "/v1/auth/anonymous", {}, {}, None))
     if reply.status != 201:
-        raise OperatorError(f"The auth service makes no anonymous user (it answers {reply.status or 'nothing'})")
+        raise OperatorError(
+            f"The auth service makes no anonymous user (it answers {reply.status or 'nothing'})"
+        )
     variables = {
         "run": secrets.token_hex(4),
         "email": EMAIL,
@@ -101,4 +103,6 @@ def _prepare(cognito: Any, pool: str, password: str) -> None:
         if error.response["Error"]["Code"] != "UsernameExistsException":
             raise
         cognito.admin_enable_user(UserPoolId=pool, Username=EMAIL)
-    cognito.admin_set_user_password(UserPoolId=pool, Username=EMAIL, Password=password, Permanent=True)
+    cognito.admin_set_user_password(
+        UserPoolId=pool, Username=EMAIL, Password=password, Permanent=True
+    )

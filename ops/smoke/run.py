@@ -12,7 +12,15 @@ from typing import Any
 
 from ops.smoke.person import People
 from ops.smoke.suite import Event, Frame, Request, Socket, Suite
-from ops.smoke.transport import UPGRADED, Ask, DirectTransport, Exchange, Reply, SocketTransport, Transport
+from ops.smoke.transport import (
+    UPGRADED,
+    Ask,
+    DirectTransport,
+    Exchange,
+    Reply,
+    SocketTransport,
+    Transport,
+)
 
 WORKERS = 4
 """Suites at once: more gain little, since each service is mostly waited for."""
@@ -73,11 +81,17 @@ class Smoke:
         """
         variables: dict[str, Any] = dict(self._people.variables)
         requests = [request for request in suite.requests if request.repeatable or not repeatable]
-        checks = [self._check(suite, request, variables) for request in requests if not request.cleanup]
+        checks = [
+            self._check(suite, request, variables) for request in requests if not request.cleanup
+        ]
         if isinstance(self._transport, DirectTransport):
             direct = self._transport
             # What must raise counts as an error in Lambda's metrics: it is asked once and not all through a bake.
-            checks += [self._event(direct, suite, event) for event in suite.events if not (repeatable and event.error)]
+            checks += [
+                self._event(direct, suite, event)
+                for event in suite.events
+                if not (repeatable and event.error)
+            ]
         if suite.socket and isinstance(self._transport, SocketTransport) and not repeatable:
             checks += self._socket(self._transport, suite.service, suite.socket, variables)
         checks += [
@@ -87,7 +101,9 @@ class Smoke:
         ]
         return checks
 
-    def _check(self, suite: Suite, request: Request, variables: dict[str, Any], *, final: bool = False) -> Check:
+    def _check(
+        self, suite: Suite, request: Request, variables: dict[str, Any], *, final: bool = False
+    ) -> Check:
         missing = self._missing(request, variables)
         if missing:
             return _not_asked(suite.service, request.call, f"no earlier answer gave {missing}")
@@ -104,11 +120,25 @@ class Smoke:
         reply = self._transport.send(suite, ask)
         seconds = round(self._clock() - begun, 3)
         if reply.status not in request.expected:
-            return Check(suite.service, request.call, False, reply.status, seconds, _wrong(request.expected, reply))
+            return Check(
+                suite.service,
+                request.call,
+                False,
+                reply.status,
+                seconds,
+                _wrong(request.expected, reply),
+            )
         for name, place in request.keep.items():
             value = _at(reply.body, place)
             if value is None:
-                return Check(suite.service, request.call, False, reply.status, seconds, f"the answer has no {place}")
+                return Check(
+                    suite.service,
+                    request.call,
+                    False,
+                    reply.status,
+                    seconds,
+                    f"the answer has no {place}",
+                )
             variables[name] = value
         return Check(suite.service, request.call, ok=True, status=reply.status, seconds=seconds)
 
@@ -119,10 +149,19 @@ class Smoke:
         seconds = round(self._clock() - begun, 3)
         raised = reply.error or None
         if raised != event.error:
-            detail = f"raised {raised!r}, expected {event.error!r}" if event.error else "raised an error"
+            detail = (
+                f"raised {raised!r}, expected {event.error!r}" if event.error else "raised an error"
+            )
             return Check(suite.service, event.name, False, reply.status, seconds, detail)
         ok = event.answer is None or reply.body == event.answer
-        return Check(suite.service, event.name, ok, reply.status, seconds, "" if ok else "answered something else")
+        return Check(
+            suite.service,
+            event.name,
+            ok,
+            reply.status,
+            seconds,
+            "" if ok else "answered something else",
+        )
 
     def _socket(
         self, transport: SocketTransport, service: str, socket: Socket, variables: Mapping[str, Any]
@@ -134,30 +173,49 @@ class Smoke:
             return [_not_asked(service, CONNECT, reason)]
         begun = self._clock()
         with transport.open("invented") as (reply, _):
-            checks = [self._opened(service, f"{CONNECT}, invented ticket", begun, reply, REFUSED_TICKET)]
+            checks = [
+                self._opened(service, f"{CONNECT}, invented ticket", begun, reply, REFUSED_TICKET)
+            ]
         begun = self._clock()
         with transport.open(str(_filled(socket.ticket, variables))) as (reply, exchange):
             checks.append(self._opened(service, CONNECT, begun, reply, UPGRADED))
             if reply.status == UPGRADED:
-                checks += [self._frame(exchange, service, frame, variables) for frame in socket.frames]
+                checks += [
+                    self._frame(exchange, service, frame, variables) for frame in socket.frames
+                ]
         return checks
 
     def _opened(self, service: str, name: str, begun: float, reply: Reply, expected: int) -> Check:
         seconds = round(self._clock() - begun, 3)
         ok = reply.status == expected
-        return Check(service, name, ok, reply.status, seconds, "" if ok else _wrong({expected}, reply))
+        return Check(
+            service, name, ok, reply.status, seconds, "" if ok else _wrong({expected}, reply)
+        )
 
-    def _frame(self, exchange: Exchange, service: str, frame: Frame, variables: Mapping[str, Any]) -> Check:
+    def _frame(
+        self, exchange: Exchange, service: str, frame: Frame, variables: Mapping[str, Any]
+    ) -> Check:
         name = f"WebSocket {frame.send['action']}"
         missing = _missing(str(frame.send), variables)
         if missing or self._clock() > self._deadline:
-            return _not_asked(service, name, f"no earlier answer gave {missing}" if missing else OUT_OF_TIME)
+            return _not_asked(
+                service, name, f"no earlier answer gave {missing}" if missing else OUT_OF_TIME
+            )
         begun = self._clock()
         reply = exchange({**_filled(frame.send, variables), "requestId": uuid.uuid4().hex})
         seconds = round(self._clock() - begun, 3)
         if reply.status == 0:
-            return Check(service, name, False, 0, seconds, f"no answer ({reply.error}), expected {frame.expect}")
-        answered = reply.body.get("code") if reply.body.get("type") == "error" else reply.body.get("type")
+            return Check(
+                service,
+                name,
+                False,
+                0,
+                seconds,
+                f"no answer ({reply.error}), expected {frame.expect}",
+            )
+        answered = (
+            reply.body.get("code") if reply.body.get("type") == "error" else reply.body.get("type")
+        )
         ok = answered == frame.expect
         detail = "" if ok else f"answered {answered}, expected {frame.expect}"
         return Check(service, name, ok, reply.status, seconds, detail)

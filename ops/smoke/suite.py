@@ -46,7 +46,11 @@ class Request(_Section):
     def expected(self) -> frozenset[int]:
         if self.expect == "refused":
             return REFUSED
-        return frozenset(self.expect) if isinstance(self.expect, list) else frozenset({int(self.expect)})
+        return (
+            frozenset(self.expect)
+            if isinstance(self.expect, list)
+            else frozenset({int(self.expect)})
+        )
 
     @property
     def repeatable(self) -> bool:
@@ -103,5 +107,7 @@ def load_suites(directory: Path = DIRECTORY) -> Mapping[str, Suite]:
     """All suites, by service."""
     suites = {}
     for file in sorted(directory.glob("*.yml")):
-        suites[file.stem] = Suite.model_validate({"service": file.stem, **yaml.safe_load(file.read_text())})
+        suites[file.stem] = Suite.model_validate(
+            {"service": file.stem, **yaml.safe_load(file.read_text())}
+        )
     return suites

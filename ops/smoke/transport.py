@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl, quote
 
 import urllib3
 
-from ops.functions import ALIAS, Functions
 from ops.smoke.suite import Event, Suite
+from ops.traffic.versions import ALIAS, Functions
 
 TIMEOUT = 30.0
 """Seconds for one answer: API Gateway waits 29."""
@@ -109,7 +109,9 @@ class Http:
             return Reply(0, None, "no WebSocket")
 
         try:
-            socket = connect(f"{self._socket_address}?ticket={quote(ticket)}", open_timeout=TIMEOUT, proxy=None)
+            socket = connect(
+                f"{self._socket_address}?ticket={quote(ticket)}", open_timeout=TIMEOUT, proxy=None
+            )
         except InvalidStatus as error:
             yield Reply(error.response.status_code, None), nothing
             return
@@ -170,7 +172,10 @@ def rest_event(suite: Suite, ask: Ask) -> dict[str, Any]:
     """The event that API Gateway's proxy integration would make of a request, behind the authorizer where there is one."""
     path, _, query = ask.path.partition("?")
     parameters = dict(parse_qsl(query, keep_blank_values=True))
-    headers = {**ask.headers, **({"Content-Type": "application/json"} if ask.body is not None else {})}
+    headers = {
+        **ask.headers,
+        **({"Content-Type": "application/json"} if ask.body is not None else {}),
+    }
     if ask.token:
         headers["Authorization"] = f"Bearer {ask.token}"
     base = suite.path or path
@@ -182,7 +187,8 @@ def rest_event(suite: Suite, ask: Ask) -> dict[str, Any]:
         "headers": headers,
         "multiValueHeaders": {name: [value] for name, value in headers.items()},
         "queryStringParameters": parameters or None,
-        "multiValueQueryStringParameters": {name: [value] for name, value in parameters.items()} or None,
+        "multiValueQueryStringParameters": {name: [value] for name, value in parameters.items()}
+        or None,
         "pathParameters": None if path == base else {"proxy": path.removeprefix(base).lstrip("/")},
         "requestContext": {
             "requestId": str(uuid.uuid4()),

@@ -48,7 +48,12 @@ def test_the_policies_of_an_environment_name_what_is_its_own() -> None:
     assert environment.domains
     assert "<" not in found
     assert "dev" not in re.findall(r"[a-z]+", found.replace("device", ""))
-    for own in (environment.domains.api, environment.hosted_zone_id, environment.state.bucket, "123456789012"):
+    for own in (
+        environment.domains.api,
+        environment.hosted_zone_id,
+        environment.state.bucket,
+        "123456789012",
+    ):
         assert own
         assert own in found
 
@@ -70,7 +75,14 @@ def test_every_decision_is_listed() -> None:
 
 
 def test_make_targets_that_are_named_exist() -> None:
-    listing = subprocess.run(["make", "help"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(
+        ["make", "help"], cwd=PROJECT, capture_output=True, text=True, check=True
+    ).stdout
     texts = [path.read_text() for path in DOCUMENTS]
-    named = {target for text in texts for code in CODE.findall(text) for target in MAKE_TARGET.findall(code)}
+    named = {
+        target
+        for text in texts
+        for code in CODE.findall(text)
+        for target in MAKE_TARGET.findall(code)
+    }
     assert named <= set(MAKE_TARGET.findall(listing))

@@ -8,8 +8,8 @@ from typing import Any
 
 from websockets.exceptions import InvalidStatus
 
-from lambdas.common.caller import Caller
-from lambdas.common.tickets import TicketStore
+from lambdas.common.signing.tickets import TicketStore
+from lambdas.common.web.caller import Caller
 from tests.chat_client import ChatClient
 from tests.e2e.support import Answer, Api, Person, Platform
 
@@ -30,17 +30,25 @@ class Chatter:
         self._api.call("GET", "/v1/profile", token=person.access_token).expect(200)
 
     def call(self, method: str, path: str, body: object = None, **options: Any) -> Answer:
-        return self._api.call(method, f"/v1/chat{path}", body, token=self.person.access_token, **options)
+        return self._api.call(
+            method, f"/v1/chat{path}", body, token=self.person.access_token, **options
+        )
 
     def make_room(self, type_: str = "private", **more: Any) -> str:
-        return str(self.call("POST", "/rooms", {"name": "Room", "type": type_, **more}).expect(201)["roomId"])
+        return str(
+            self.call("POST", "/rooms", {"name": "Room", "type": type_, **more}).expect(201)[
+                "roomId"
+            ]
+        )
 
     def invite(self, room: str, *others: Chatter) -> None:
         for other in others:
             self.call("POST", f"/rooms/{room}/members", {"userId": other.user_id}).expect(201)
 
     def say(self, room: str, content: str = "Hello", **more: Any) -> Any:
-        return self.call("POST", f"/rooms/{room}/messages", {"content": content, **more}).expect(201)
+        return self.call("POST", f"/rooms/{room}/messages", {"content": content, **more}).expect(
+            201
+        )
 
     def client(self) -> ChatClient:
         """A client that is not connected yet, with tickets by the API."""
@@ -49,7 +57,9 @@ class Chatter:
     def quick_client(self) -> ChatClient:
         """As `client`, with tickets put into their table, for hundreds of connections."""
         claims = self.person.claims
-        caller = Caller(claims["sub"], claims["sid"], frozenset(claims["roles"]), frozenset(), claims["exp"])
+        caller = Caller(
+            claims["sub"], claims["sid"], frozenset(claims["roles"]), frozenset(), claims["exp"]
+        )
 
         async def address() -> str:
             return f"{self._platform.ws_url}?ticket={await asyncio.to_thread(self._tickets.issue, caller, 'Ada')}"
@@ -62,7 +72,9 @@ class Chatter:
 
     async def _fetch(self, room: str, after: int) -> list[dict[str, Any]]:
         path = f"/rooms/{room}/messages?afterSeq={after}&limit=100"
-        items: list[dict[str, Any]] = (await asyncio.to_thread(self.call, "GET", path)).expect(200)["items"]
+        items: list[dict[str, Any]] = (await asyncio.to_thread(self.call, "GET", path)).expect(200)[
+            "items"
+        ]
         return items
 
 

@@ -49,7 +49,13 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     _choose_providers()
     # Not below pytest's own directory: that is closed to others, PostgreSQL's user included.
     root = Path(tempfile.mkdtemp(prefix="multitask-"))
-    command = [sys.executable, "-m", "tests.e2e.keeper", str(root), str(tmp_path_factory.mktemp("logs"))]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.e2e.keeper",
+        str(root),
+        str(tmp_path_factory.mktemp("logs")),
+    ]
     # A session of its own: Ctrl-C ends the tests and the `up`, not what cleans up after them.
     keeper = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, start_new_session=True)
     try:
@@ -110,8 +116,12 @@ def bus(platform: Platform) -> Iterator[Inbox]:
     name = f"test-{uuid.uuid4().hex[:12]}"
     of_bus = {"EventBusName": platform.outputs["event_bus_name"]}
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    events.put_rule(Name=name, EventPattern=json.dumps({"source": [{"prefix": "multitask."}]}), **of_bus)
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
+    events.put_rule(
+        Name=name, EventPattern=json.dumps({"source": [{"prefix": "multitask."}]}), **of_bus
+    )
     events.put_targets(Rule=name, Targets=[{"Id": "inbox", "Arn": arn}], **of_bus)
     yield Inbox(sqs, url)
     events.remove_targets(Rule=name, Ids=["inbox"], **of_bus)

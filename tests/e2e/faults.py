@@ -17,7 +17,10 @@ class Role:
 
     def __init__(self, platform: Platform, function: str) -> None:
         self._iam = platform.aws("iam")
-        self._name = {"RoleName": f"{function}-role-local", "PolicyName": f"{function}-policy-local"}
+        self._name = {
+            "RoleName": f"{function}-role-local",
+            "PolicyName": f"{function}-policy-local",
+        }
         self._document: dict[str, Any] = self._iam.get_role_policy(**self._name)["PolicyDocument"]
 
     @property
@@ -32,7 +35,9 @@ class Role:
         for statement in self._document["Statement"]:
             if statement["Sid"] != sid:
                 kept.append(statement)
-            elif left := [action for action in actions_of(statement) if actions and action not in actions]:
+            elif left := [
+                action for action in actions_of(statement) if actions and action not in actions
+            ]:
                 kept.append({**statement, "Action": left})
         with self._holding(kept):
             yield
@@ -59,7 +64,9 @@ def actions_of(statement: Statement) -> list[str]:
 def without_source(platform: Platform, function: str, part: str) -> Iterator[None]:
     """A function hears nothing from the source whose ARN has this part."""
     client = platform.aws("lambda")
-    sources = client.list_event_source_mappings(FunctionName=f"{function}-lambda-local")["EventSourceMappings"]
+    sources = client.list_event_source_mappings(FunctionName=f"{function}-lambda-local")[
+        "EventSourceMappings"
+    ]
     [uuid] = [source["UUID"] for source in sources if part in source["EventSourceArn"]]
     client.update_event_source_mapping(UUID=uuid, Enabled=False)
     try:

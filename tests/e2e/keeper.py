@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from ops.errors import OperatorError
-from ops.platform import down
+from ops.local.platform import down
 from ops.root import Root
 
 INTERVAL = 1.0

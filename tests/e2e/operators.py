@@ -80,12 +80,16 @@ REMOVAL = [
 class Checkout:
     """A copy of the checkout, whose code a test may change, and the operator who works in it."""
 
-    def __init__(self, directory: Path, platform: Platform, role: str | None, **variables: str) -> None:
+    def __init__(
+        self, directory: Path, platform: Platform, role: str | None, **variables: str
+    ) -> None:
         """`variables` are those of every command."""
         self.directory, self._platform = directory, platform
         self._variables = {**variables, **({ROLE_VARIABLE: role} if role else {})}
         for part in PARTS:
-            shutil.copytree(PROJECT / part, directory / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                PROJECT / part, directory / part, ignore=shutil.ignore_patterns("__pycache__")
+            )
         for file in ("main.py", "Pipfile.lock", "pyproject.toml", ".gitignore"):
             shutil.copy(PROJECT / file, directory / file)
         (directory / ".build").mkdir()
@@ -99,14 +103,24 @@ class Checkout:
     def commit(self) -> str:
         """Makes all of it a commit; its id."""
         author = ("-c", "user.name=Operator", "-c", "user.email=operator@example.com")
-        for command in (("init", "--quiet"), ("add", "--all"), (*author, "commit", "--quiet", "--message=All")):
+        for command in (
+            ("init", "--quiet"),
+            ("add", "--all"),
+            (*author, "commit", "--quiet", "--message=All"),
+        ):
             subprocess.run(["git", *command], cwd=self.directory, check=True)
         found = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=self.directory, check=True, capture_output=True, text=True
+            ["git", "rev-parse", "HEAD"],
+            cwd=self.directory,
+            check=True,
+            capture_output=True,
+            text=True,
         )
         return found.stdout.strip()
 
-    def start(self, *arguments: str, stdin: int | None = None, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, stdin: int | None = None, stderr: int = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
         return self._start(arguments, {}, stdin, stderr)
 
     def _start(
@@ -131,7 +145,9 @@ class Checkout:
         """Runs a command; what it answered, and what it said."""
         process = self._start(arguments, variables)
         answered, said = process.communicate(timeout=300)
-        assert process.returncode == status, f"ops {' '.join(arguments)}: {process.returncode}: {said[-3000:]}"
+        assert process.returncode == status, (
+            f"ops {' '.join(arguments)}: {process.returncode}: {said[-3000:]}"
+        )
         return answered, said
 
 
@@ -160,14 +176,21 @@ def _written(policy: str, stage: str, key: str | None) -> str:
     text = (POLICIES / f"{policy}.json").read_text()
     if key:
         text = text.replace("multitask-platform/<environment>/terraform.tfstate", key)
-    for name, value in (("environment", stage), ("account", "000000000000"), ("region", "us-east-1")):
+    for name, value in (
+        ("environment", stage),
+        ("account", "000000000000"),
+        ("region", "us-east-1"),
+    ):
         text = text.replace(f"<{name}>", value)
     return text
 
 
 @contextmanager
 def made_role(
-    platform: Platform, name: str, policies: Mapping[str, str | Sequence[str]], attached: Sequence[str] = ()
+    platform: Platform,
+    name: str,
+    policies: Mapping[str, str | Sequence[str]],
+    attached: Sequence[str] = (),
 ) -> Iterator[str]:
     """The ARN of a role that the embedded AWS's root may take on; gone afterwards.
 
@@ -176,7 +199,11 @@ def made_role(
         attached: ARNs of managed policies.
     """
     iam = platform.aws("iam")
-    trust = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::000000000000:root"}, "Action": "sts:AssumeRole"}
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::000000000000:root"},
+        "Action": "sts:AssumeRole",
+    }
     arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=_document(trust))["Role"]["Arn"]
     try:
         for policy, content in policies.items():
@@ -203,15 +230,27 @@ def told(platform: Platform) -> Iterator[list[Any]]:
     sns, sqs = platform.aws("sns"), platform.aws("sqs")
     messages: list[Any] = []
     url = sqs.create_queue(QueueName="alerts-test")["QueueUrl"]
-    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    admits = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:*", "Resource": queue}
+    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
+    admits = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:*",
+        "Resource": queue,
+    }
     policy = json.dumps({"Version": "2012-10-17", "Statement": [admits]})
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
     topic = sns.subscribe(
-        TopicArn=platform.outputs["alerts_topic_arn"], Protocol="sqs", Endpoint=queue, ReturnSubscriptionArn=True
+        TopicArn=platform.outputs["alerts_topic_arn"],
+        Protocol="sqs",
+        Endpoint=queue,
+        ReturnSubscriptionArn=True,
     )
     yield messages
-    while found := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1, WaitTimeSeconds=1).get("Messages"):
+    while found := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1, WaitTimeSeconds=1).get(
+        "Messages"
+    ):
         message = json.loads(found[0]["Body"])
         if "state" in message.get("MessageAttributes", {}):  # alarms and budgets have none
             messages.append(message)

@@ -18,7 +18,7 @@ import jwt
 import urllib3
 
 from ops.cloud import Cloud, connect
-from ops.mail import verification_code
+from ops.local.mail import verification_code
 from ops.root import PROJECT, Root, read_json
 
 T = TypeVar("T")
@@ -35,8 +35,12 @@ def run_ops(root: Path, *arguments: str, given: str = "") -> str:
         AssertionError: it failed; the message is what it said.
     """
     command = [sys.executable, "-m", "ops", *arguments, "--root", str(root)]
-    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, input=given)
-    assert result.returncode == 0, f"ops {' '.join(arguments)} ended with {result.returncode}:\n{result.stderr[-5000:]}"
+    result = subprocess.run(
+        command, cwd=PROJECT, capture_output=True, text=True, check=False, input=given
+    )
+    assert result.returncode == 0, (
+        f"ops {' '.join(arguments)} ended with {result.returncode}:\n{result.stderr[-5000:]}"
+    )
     return result.stdout
 
 
@@ -89,7 +93,13 @@ class Api:
         self._pool = urllib3.PoolManager(retries=False, timeout=30.0, maxsize=connections)
 
     def call(
-        self, method: str, path: str, body: object = None, *, token: str | None = None, headers: Mapping[str, str] = {}
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        token: str | None = None,
+        headers: Mapping[str, str] = {},
     ) -> Answer:
         """One request. A body that is bytes is sent as it is, any other as JSON."""
         sent = {"Authorization": f"Bearer {token}"} if token else {}
@@ -97,7 +107,12 @@ class Api:
             sent["Content-Type"] = "application/json"
         content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         reply = self._pool.request(
-            method, self.address + path, body=content, headers={**sent, **headers}, redirect=False, preload_content=True
+            method,
+            self.address + path,
+            body=content,
+            headers={**sent, **headers},
+            redirect=False,
+            preload_content=True,
         )
         return Answer(reply.status, reply.headers, reply.data)
 
@@ -116,7 +131,9 @@ class Api:
         reply = self._pool.request("POST", signed["url"], fields=fields, redirect=False)
         return Answer(reply.status, reply.headers, reply.data)
 
-    def upload(self, path: str, content: bytes, *, token: str, content_type: str = "image/png") -> str:
+    def upload(
+        self, path: str, content: bytes, *, token: str, content_type: str = "image/png"
+    ) -> str:
         """Has a service sign an upload of this content, makes it, and gives its key."""
         body = {"contentType": content_type, "contentLength": len(content)}
         signed = self.post(path, body, token=token).expect(201)
@@ -144,9 +161,20 @@ class Platform:
         """The platform that runs in a root."""
         found = read_json(root / "platform.json")
         assert found, f"{root} has no platform.json: no platform runs there"
-        addresses = {"api_url": found["apiUrl"], "ws_url": found["wsUrl"], "site_url": found["siteUrl"]}
+        addresses = {
+            "api_url": found["apiUrl"],
+            "ws_url": found["wsUrl"],
+            "site_url": found["siteUrl"],
+        }
         since = 0 if own else int(time.time() * 1000)
-        return cls(root, own, connect("local", Root(root)), **addresses, outputs=found["outputs"], since=since)
+        return cls(
+            root,
+            own,
+            connect("local", Root(root)),
+            **addresses,
+            outputs=found["outputs"],
+            since=since,
+        )
 
     @property
     def directory(self) -> Path:
@@ -169,13 +197,17 @@ class Platform:
     def forget_attempts(self) -> None:
         """Empties the table that limits attempts."""
         dynamodb, table = self.aws("dynamodb"), "auth-rate-limits-local"
-        for page in dynamodb.get_paginator("scan").paginate(TableName=table, ProjectionExpression="limit_key"):
+        for page in dynamodb.get_paginator("scan").paginate(
+            TableName=table, ProjectionExpression="limit_key"
+        ):
             for item in page["Items"]:
                 dynamodb.delete_item(TableName=table, Key=item)
 
     def signing_key(self) -> tuple[int, str]:
         """The newest signing key: its id and the secret."""
-        parameter = self.aws("ssm").get_parameter(Name="/multitask/local/jwt-secret", WithDecryption=True)["Parameter"]
+        parameter = self.aws("ssm").get_parameter(
+            Name="/multitask/local/jwt-secret", WithDecryption=True
+        )["Parameter"]
         return parameter["Version"], parameter["Value"]
 
     def served(self, address: str) -> Answer:
@@ -186,7 +218,9 @@ class Platform:
     def logged(self, function: str) -> Iterator[str]:
         """A function's log lines since the tests began."""
         pages = self.aws("logs").get_paginator("filter_log_events")
-        for page in pages.paginate(logGroupName=f"/aws/lambda/{function}-lambda-local", startTime=self.since):
+        for page in pages.paginate(
+            logGroupName=f"/aws/lambda/{function}-lambda-local", startTime=self.since
+        ):
             yield from (event["message"] for event in page["events"])
 
 
@@ -211,7 +245,9 @@ class User:
         platform.aws("dynamodb").put_item(TableName="auth-sessions-local", Item=session)
         claims = {"sub": user_id, "sid": session_id, "cap": [], "iat": now, "exp": now + 3600}
         kid, secret = platform.signing_key()
-        token = jwt.encode({**claims, "roles": ["user", *roles]}, secret, "HS256", headers={"kid": str(kid)})
+        token = jwt.encode(
+            {**claims, "roles": ["user", *roles]}, secret, "HS256", headers={"kid": str(kid)}
+        )
         return cls(user_id, display_name, token)
 
     @property
@@ -299,11 +335,16 @@ class Inbox:
         """The first event of this type that the person caused."""
 
         def find() -> dict[str, Any] | None:
-            reply = self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+            reply = self._sqs.receive_message(
+                QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=1
+            )
             for message in reply.get("Messages", []):
                 self._events.append(json.loads(message["Body"]))
                 self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
             wanted = (event_type, person.user_id)
-            return next((e for e in self._events if (e["detail-type"], e["detail"]["actorId"]) == wanted), None)
+            return next(
+                (e for e in self._events if (e["detail-type"], e["detail"]["actorId"]) == wanted),
+                None,
+            )
 
         return eventually(find, seconds=60)

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from lambdas.ai import tasks
 from ops.env_file import KEYS
-from ops.secrets import Secrets
+from ops.upkeep.secrets import Secrets
 from tests.e2e.providers import CIRCUITS, configuration, playing
 from tests.e2e.support import Api, Person, Platform, eventually, run_ops
 from tests.e2e.walks.world import World
@@ -51,7 +51,9 @@ def unset(platform: Platform, member: Person, variables: dict[str, str]) -> Any:
     """What is answered before anybody has supplied a key."""
     _clear(platform)
     World(platform, "ai").forget()
-    answer = Api(platform.api_url).post("/v1/ai/ask", {"question": "Is anybody there?"}, token=member.access_token)
+    answer = Api(platform.api_url).post(
+        "/v1/ai/ask", {"question": "Is anybody there?"}, token=member.access_token
+    )
     return answer.problem(503, "ai_not_configured")
 
 
@@ -74,7 +76,9 @@ def _clear(platform: Platform) -> None:
 class Client:
     """A signed-in person's calls of the service."""
 
-    def __init__(self, api: Api, person: Person, gemini: FakeProvider, openai: FakeProvider) -> None:
+    def __init__(
+        self, api: Api, person: Person, gemini: FakeProvider, openai: FakeProvider
+    ) -> None:
         self.api = api
         self.person = person
         self.gemini = gemini
@@ -108,7 +112,9 @@ def test_a_conversation(client: Client, other: Person) -> None:
     answer = client.post("/ask", {"question": "What is the capital of France?"}).expect(200)
     assert answer.keys() == {"answer", "provider", "model", "conversationId", "usage", "latencyMs"}
     assert (answer["answer"], answer["provider"]) == ("Paris.", "gemini")
-    again = client.post("/ask", {"question": "How many live there?", "conversationId": answer["conversationId"]})
+    again = client.post(
+        "/ask", {"question": "How many live there?", "conversationId": answer["conversationId"]}
+    )
     assert again.expect(200)["answer"] == "2.1 million."
     sent = client.gemini.requests[1].body.contents
     assert [(c.role, c.parts[0].text) for c in sent] == [
@@ -134,12 +140,22 @@ def test_summaries_translations_and_moderation(client: Client) -> None:
         say(json.dumps({"translation": "Bonjour", "sourceLanguage": "en"})),
         say(json.dumps({"flagged": False, "categories": {"violence": True}})),
     ]
-    assert client.post("/summarize", {"text": "Long.", "maxSentences": 1}).expect(200)["summary"] == "Short."
     assert (
-        client.post("/translate", {"text": "Hello", "targetLanguage": "French"}).expect(200)["translation"] == "Bonjour"
+        client.post("/summarize", {"text": "Long.", "maxSentences": 1}).expect(200)["summary"]
+        == "Short."
+    )
+    assert (
+        client.post("/translate", {"text": "Hello", "targetLanguage": "French"}).expect(200)[
+            "translation"
+        ]
+        == "Bonjour"
     )
     verdict = client.post("/moderate", {"text": "Blood."}).expect(200)
-    assert (verdict["flagged"], verdict["categories"]["violence"], verdict["categories"]["hate"]) == (True, True, False)
+    assert (
+        verdict["flagged"],
+        verdict["categories"]["violence"],
+        verdict["categories"]["hate"],
+    ) == (True, True, False)
     assert client.post("/translate", {"text": ""}).wrong_fields() == {"text", "targetLanguage"}
 
 
@@ -158,7 +174,9 @@ def test_a_provider_that_never_answers_is_left_in_time(client: Client) -> None:
     assert 10 < time.monotonic() - started < 25
 
 
-def test_the_quota_is_exact_for_calls_at_once(client: Client, platform: Platform, variables: dict[str, str]) -> None:
+def test_the_quota_is_exact_for_calls_at_once(
+    client: Client, platform: Platform, variables: dict[str, str]
+) -> None:
     """Of eight calls three fit; the provider holds them until the others have been refused."""
     question = "How many of us fit?"
     bound = tasks.ask((), question, None).token_bound()
@@ -191,12 +209,18 @@ def test_the_quota_is_exact_for_calls_at_once(client: Client, platform: Platform
     refused.problem(429, "ai_quota_exceeded")
     assert 0 < int(refused.headers["Retry-After"]) <= 24 * 3600
     account = dynamodb.get_item(TableName=USAGE, Key=key, ConsistentRead=True)["Item"]
-    assert int(account["tokens"]["N"]) == int(variables["DAILY_QUOTA"]) - left + 3 * sum(client.gemini.usage)
+    assert int(account["tokens"]["N"]) == int(variables["DAILY_QUOTA"]) - left + 3 * sum(
+        client.gemini.usage
+    )
     dynamodb.delete_item(TableName=USAGE, Key=key)
 
 
 def test_nothing_said_and_no_key_is_logged(client: Client, platform: Platform) -> None:
-    client.gemini.behaviours = [say("tell-tale answer"), raw(b'{"tell-tale": '), say("tell-tale again")]
+    client.gemini.behaviours = [
+        say("tell-tale answer"),
+        raw(b'{"tell-tale": '),
+        say("tell-tale again"),
+    ]
     client.openai.behaviours = [raw(b"tell-tale")]
     body = {"question": "tell-tale question", "context": "tell-tale context"}
     statuses = [client.post("/ask", body).status for _ in range(3)]
@@ -210,9 +234,14 @@ def test_nothing_said_and_no_key_is_logged(client: Client, platform: Platform) -
 
 def test_its_role_reaches_its_tables_and_parameters_and_no_other(platform: Platform) -> None:
     arn = platform.aws("iam").get_role(RoleName="ai-role-local")["Role"]["Arn"]
-    credentials = platform.aws("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+    credentials = platform.aws("sts").assume_role(RoleArn=arn, RoleSessionName="test")[
+        "Credentials"
+    ]
     session = boto3.Session(
-        credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"], "us-east-1"
+        credentials["AccessKeyId"],
+        credentials["SecretAccessKey"],
+        credentials["SessionToken"],
+        "us-east-1",
     )
     dynamodb = session.client("dynamodb", endpoint_url=platform.cloud.endpoint)
     ssm = session.client("ssm", endpoint_url=platform.cloud.endpoint)
@@ -221,10 +250,16 @@ def test_its_role_reaches_its_tables_and_parameters_and_no_other(platform: Platf
     for call in (
         lambda: dynamodb.scan(TableName=USAGE),
         lambda: dynamodb.get_item(TableName="profile-profiles-local", Key={"user_id": {"S": "x"}}),
-        lambda: dynamodb.get_item(TableName="platform-idempotency-local", Key={"idempotency_key": {"S": "x"}}),
-        lambda: dynamodb.delete_item(TableName="auth-sessions-local", Key={"session_id": {"S": "x"}}),
+        lambda: dynamodb.get_item(
+            TableName="platform-idempotency-local", Key={"idempotency_key": {"S": "x"}}
+        ),
+        lambda: dynamodb.delete_item(
+            TableName="auth-sessions-local", Key={"session_id": {"S": "x"}}
+        ),
         lambda: ssm.get_parameter(Name="/multitask/local/jwt-secret", WithDecryption=True),
-        lambda: ssm.put_parameter(Name="/multitask/local/gemini-api-key", Value="x", Overwrite=True),
+        lambda: ssm.put_parameter(
+            Name="/multitask/local/gemini-api-key", Value="x", Overwrite=True
+        ),
     ):
         with pytest.raises(ClientError) as refused:
             call()

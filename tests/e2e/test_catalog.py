@@ -46,15 +46,22 @@ def created(api: Api, who: User, **changes: Any) -> Any:
 def bus(platform: Platform) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """Gives the catalog's events since the test began."""
     events, sqs = platform.aws("events"), platform.aws("sqs")
-    name, on_bus = f"test-{uuid.uuid4().hex[:12]}", {"EventBusName": platform.outputs["event_bus_name"]}
+    name, on_bus = (
+        f"test-{uuid.uuid4().hex[:12]}",
+        {"EventBusName": platform.outputs["event_bus_name"]},
+    )
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
     events.put_rule(Name=name, EventPattern=json.dumps({"source": ["multitask.catalog"]}), **on_bus)
     events.put_targets(Rule=name, Targets=[{"Id": "inbox", "Arn": arn}], **on_bus)
     found: list[dict[str, Any]] = []
 
     def received() -> list[dict[str, Any]]:
-        for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+        for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
+            "Messages", []
+        ):
             found.append(json.loads(message["Body"]))
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return found
@@ -77,22 +84,35 @@ def test_a_sale_from_the_offer_to_the_rating(
     text = "Is it still there? Ask for Bob."
     api.post(f"{at}/contact", {"message": text}, token=bob.token).expect(202)
     api.call("PATCH", at, {"title": "x"}, token=bob.token).problem(403, "not_the_seller")
-    reserved = api.call("PATCH", at, {"status": "reserved"}, token=ann.token, headers={"If-Match": '"1"'})
+    reserved = api.call(
+        "PATCH", at, {"status": "reserved"}, token=ann.token, headers={"If-Match": '"1"'}
+    )
     assert (reserved.expect(200)["version"], reserved.headers["ETag"]) == (2, '"2"')
     api.call("PATCH", at, {"status": "sold"}, token=ann.token, headers={"If-Match": '"1"'}).problem(
         412, "stale_version"
     )
-    api.call("PATCH", at, {"status": "sold"}, token=ann.token, headers={"If-Match": '"2"'}).expect(200)
+    api.call("PATCH", at, {"status": "sold"}, token=ann.token, headers={"If-Match": '"2"'}).expect(
+        200
+    )
     api.post(f"{at}/ratings", {"stars": 5}, token=ann.token).problem(403, "own_listing")
     api.post(f"{at}/ratings", {"stars": 5}, token=bob.token).expect(201)
     api.post(f"{at}/ratings", {"stars": 1}, token=bob.token).problem(409, "already_rated")
     sold = api.get(at, token=bob.token).expect(200)
     assert (sold["status"], sold["ratingAverage"], sold["ratingCount"]) == ("sold", 5.0, 1)
     assert api.get(f"{CATALOG}/listings?q={word}", token=bob.token).expect(200)["items"] == []
-    expected = ["ListingCreated", "SellerContacted", "ListingUpdated", "ListingUpdated", "ListingSold", "ListingRated"]
+    expected = [
+        "ListingCreated",
+        "SellerContacted",
+        "ListingUpdated",
+        "ListingUpdated",
+        "ListingSold",
+        "ListingRated",
+    ]
 
     def ours() -> list[dict[str, Any]] | None:
-        mine = [event for event in bus() if event["detail"]["data"]["listingId"] == listing["listingId"]]
+        mine = [
+            event for event in bus() if event["detail"]["data"]["listingId"] == listing["listingId"]
+        ]
         return mine if len(mine) >= len(expected) else None
 
     events = eventually(ours, seconds=60)
@@ -104,21 +124,28 @@ def test_a_sale_from_the_offer_to_the_rating(
 def test_a_repeat_makes_one_listing(api: Api, ann: User, word: str) -> None:
     body, headers = {**LISTING, "title": word}, {"Idempotency-Key": uuid.uuid4().hex}
     first, again = (
-        api.post(f"{CATALOG}/listings", body, token=ann.token, headers=headers).expect(201) for _ in range(2)
+        api.post(f"{CATALOG}/listings", body, token=ann.token, headers=headers).expect(201)
+        for _ in range(2)
     )
     assert first == again
-    api.post(f"{CATALOG}/listings", {**body, "title": "x"}, token=ann.token, headers=headers).problem(409)
+    api.post(
+        f"{CATALOG}/listings", {**body, "title": "x"}, token=ann.token, headers=headers
+    ).problem(409)
     assert len(api.get(f"{CATALOG}/listings?q={word}", token=ann.token).expect(200)["items"]) == 1
 
 
-def test_images_are_served_on_the_cdn_domain(platform: Platform, api: Api, ann: User, bob: User) -> None:
+def test_images_are_served_on_the_cdn_domain(
+    platform: Platform, api: Api, ann: User, bob: User
+) -> None:
     def upload(content: bytes) -> str:
         return api.upload(f"{CATALOG}/uploads", content, token=ann.token)
 
     wrong = upload(b"GIF89a" + bytes(64))
     refused = api.post(f"{CATALOG}/listings", {**LISTING, "images": [wrong]}, token=ann.token)
     assert refused.wrong_fields() == {"images.0"}
-    stolen = api.post(f"{CATALOG}/listings", {**LISTING, "images": [key := upload(PNG)]}, token=bob.token)
+    stolen = api.post(
+        f"{CATALOG}/listings", {**LISTING, "images": [key := upload(PNG)]}, token=bob.token
+    )
     assert stolen.wrong_fields() == {"images.0"}
     listing = created(api, ann, images=[key])
     (address,) = listing["images"]
@@ -171,14 +198,18 @@ def test_categories_are_a_tree_that_counts(api: Api, ann: User) -> None:
 
     before = [count(slug) for slug in ("electronics", "computers", "tablets")]
     created(api, ann, category="tablets")
-    assert [count(slug) for slug in ("electronics", "computers", "tablets")] == [number + 1 for number in before]
+    assert [count(slug) for slug in ("electronics", "computers", "tablets")] == [
+        number + 1 for number in before
+    ]
 
 
 def database(platform: Platform, user: str) -> pg8000.native.Connection:
     addresses = EmbeddedCloud(Root(platform.root)).addresses()
     assert addresses
     host, _, port = addresses.database.partition(":")
-    return pg8000.native.Connection(user, host=host, port=int(port), database=platform.outputs["database_name"])
+    return pg8000.native.Connection(
+        user, host=host, port=int(port), database=platform.outputs["database_name"]
+    )
 
 
 def test_the_schema_is_what_migrations_made_by_an_ordinary_user(platform: Platform) -> None:
@@ -191,7 +222,10 @@ def test_the_schema_is_what_migrations_made_by_an_ordinary_user(platform: Platfo
             )
         )
         assert roles == {"multitask": False, "migration": False, "catalog": False}
-    with closing(database(platform, "catalog")) as connection, pytest.raises(Exception, match="must be owner"):
+    with (
+        closing(database(platform, "catalog")) as connection,
+        pytest.raises(Exception, match="must be owner"),
+    ):
         connection.run("DROP TABLE catalog.listings")
 
 
@@ -215,7 +249,10 @@ def test_a_table_and_the_database_can_be_restored(platform: Platform, api: Api, 
     created(api, ann)
     api.get("/v1/profile", token=ann.token).expect(200)
     table, copy = json.loads(run_ops(platform.root, "restore-drill", "local", "--json"))
-    assert (table["what"], copy["what"]) == ("table profile-profiles-local", "database multitask_local")
+    assert (table["what"], copy["what"]) == (
+        "table profile-profiles-local",
+        "database multitask_local",
+    )
     for result in (table, copy):
         assert result["rows"] > 0
         assert result["compared"] > 0

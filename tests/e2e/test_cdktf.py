@@ -14,13 +14,22 @@ from tests.e2e.support import Platform, run_ops
 
 
 def test_cdktf_finds_the_platform_as_it_was_applied(platform: Platform, tmp_path: Path) -> None:
-    exports = [line.removeprefix("export ") for line in run_ops(platform.root, "env", "local").splitlines()]
+    exports = [
+        line.removeprefix("export ") for line in run_ops(platform.root, "env", "local").splitlines()
+    ]
     variables = dict(shlex.split(line)[0].split("=", 1) for line in exports)
 
     def cdktf(*arguments: str) -> str:
-        command = [str(PROJECT / "node_modules" / ".bin" / "cdktf"), *arguments, "--output", str(tmp_path)]
+        command = [
+            str(PROJECT / "node_modules" / ".bin" / "cdktf"),
+            *arguments,
+            "--output",
+            str(tmp_path),
+        ]
         environment = {**os.environ, **variables, "CI": "true"}
-        result = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+        result = subprocess.run(
+            command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
+        )
         assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
         return result.stdout
 

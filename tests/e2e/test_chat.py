@@ -30,7 +30,9 @@ MANY, SENDERS, EACH = 500, 5, 4
 def people(platform: Platform) -> list[Chatter]:
     """As many as send at once."""
     platform.forget_attempts()
-    return [Chatter(platform, Person.signed_in(platform, Api(platform.api_url))) for _ in range(SENDERS)]
+    return [
+        Chatter(platform, Person.signed_in(platform, Api(platform.api_url))) for _ in range(SENDERS)
+    ]
 
 
 @pytest.fixture
@@ -122,11 +124,20 @@ def test_two_see_what_the_other_does(ann: Chatter, bob: Chatter, room: str) -> N
 
 def test_what_people_keep_to_themselves(platform: Platform, ann: Chatter, room: str) -> None:
     dan = Chatter(platform, Person.signed_in(platform, Api(platform.api_url)))
-    wishes = {"privacy": {"showOnlineStatus": False, "allowDirectMessages": False, "showReadReceipts": False}}
+    wishes = {
+        "privacy": {
+            "showOnlineStatus": False,
+            "allowDirectMessages": False,
+            "showReadReceipts": False,
+        }
+    }
     token = dan.person.access_token
     Api(platform.api_url).call("PUT", "/v1/profile/preferences", wishes, token=token).expect(200)
     invited = f"/rooms/{ann.make_room('direct')}/members"
-    assert ann.call("POST", invited, {"userId": dan.user_id}).expect(403)["code"] == "direct_messages_refused"
+    assert (
+        ann.call("POST", invited, {"userId": dan.user_id}).expect(403)["code"]
+        == "direct_messages_refused"
+    )
     assert ann.call("POST", invited, {"userId": "nobody"}).expect(404)["code"] == "user_not_found"
     ann.invite(room, dan)
 
@@ -166,14 +177,19 @@ def test_a_repeat_is_stored_once(ann: Chatter, room: str) -> None:
     async def scenario() -> None:
         async with in_room(room, ann) as (client,):
             acks = [
-                await client.request("send_message", roomId=room, content="x", clientMessageId="same") for _ in range(3)
+                await client.request(
+                    "send_message", roomId=room, content="x", clientMessageId="same"
+                )
+                for _ in range(3)
             ]
             assert {(ack["messageId"], ack["seq"]) for ack in acks} == {(f"{room}-1", 1)}
 
     run(scenario())
 
 
-def test_an_anonymous_sender_is_seen_nowhere(platform: Platform, ann: Chatter, bob: Chatter, room: str) -> None:
+def test_an_anonymous_sender_is_seen_nowhere(
+    platform: Platform, ann: Chatter, bob: Chatter, room: str
+) -> None:
     async def scenario() -> None:
         async with in_room(room, ann, bob) as (first, second):
             await second.send(room, "Guess", isAnonymous=True)
@@ -188,7 +204,9 @@ def test_an_anonymous_sender_is_seen_nowhere(platform: Platform, ann: Chatter, b
     run(scenario())
     listed = ann.call("GET", f"/rooms/{room}/messages").expect(200)["items"]
     assert bob.user_id not in json.dumps(listed)
-    bob.call("PATCH", f"/rooms/{room}/messages/{listed[1]['messageId']}", {"content": "Me"}).expect(200)
+    bob.call("PATCH", f"/rooms/{room}/messages/{listed[1]['messageId']}", {"content": "Me"}).expect(
+        200
+    )
 
 
 def test_those_outside_see_nothing_and_the_removed_stop_receiving_at_once(
@@ -204,7 +222,9 @@ def test_those_outside_see_nothing_and_the_removed_stop_receiving_at_once(
         async with in_room(room, ann, bob) as (first, second):
             await first.send(room, "1")
             await until(lambda: said(second, room) == ["1"])
-            answer = await asyncio.to_thread(ann.call, "DELETE", f"/rooms/{room}/members/{bob.user_id}")
+            answer = await asyncio.to_thread(
+                ann.call, "DELETE", f"/rooms/{room}/members/{bob.user_id}"
+            )
             answer.expect(204)
             await first.send(room, "2")
             await until(lambda: said(first, room) == ["1", "2"])
@@ -224,7 +244,10 @@ def test_as_many_join_at_once_as_there_is_room_for(people: list[Chatter]) -> Non
     room = people[0].make_room("public", maxMembers=3)
 
     async def scenario() -> None:
-        joins = [asyncio.to_thread(person.call, "POST", f"/rooms/{room}/join", {}) for person in people[1:]]
+        joins = [
+            asyncio.to_thread(person.call, "POST", f"/rooms/{room}/join", {})
+            for person in people[1:]
+        ]
         answers = await asyncio.gather(*joins)
         assert sorted(answer.status for answer in answers) == [200, 200, 409, 409]
 
@@ -238,7 +261,9 @@ def test_numbers_have_no_gap_however_many_send_by_rest_at_once(people: list[Chat
     people[0].invite(room, *people[1:])
 
     async def scenario() -> None:
-        sends = [asyncio.to_thread(person.say, room, f"{n}") for n in range(EACH) for person in people]
+        sends = [
+            asyncio.to_thread(person.say, room, f"{n}") for n in range(EACH) for person in people
+        ]
         numbers = [message["seq"] for message in await asyncio.gather(*sends)]
         assert sorted(numbers) == list(range(1, SENDERS * EACH + 1))
 
@@ -252,7 +277,9 @@ def test_attachments_go_straight_to_the_bucket_and_come_back_signed(
     body = {"fileName": "Tea.pdf", "contentType": "application/pdf", "contentLength": len(content)}
     made = ann.call("POST", f"/rooms/{room}/attachments", body).expect(201)
     upload = made["upload"]
-    reply = urllib3.request("POST", upload["url"], fields={**upload["fields"], "file": ("Tea.pdf", content)})
+    reply = urllib3.request(
+        "POST", upload["url"], fields={**upload["fields"], "file": ("Tea.pdf", content)}
+    )
     assert reply.status in {200, 201, 204}, reply.data
     message = ann.say(room, "See", type="file", attachments=[made["key"]])
     assert message["attachments"][0]["attachmentId"] == made["attachmentId"]
@@ -265,7 +292,9 @@ def test_attachments_go_straight_to_the_bucket_and_come_back_signed(
     eve.call("GET", path).problem(403)
 
 
-def test_an_ended_session_ends_its_connections(platform: Platform, room: str, bob: Chatter, ann: Chatter) -> None:
+def test_an_ended_session_ends_its_connections(
+    platform: Platform, room: str, bob: Chatter, ann: Chatter
+) -> None:
     platform.forget_attempts()
     person = Chatter(platform, Person.signed_in(platform, Api(platform.api_url)))
     ann.invite(room, person)
@@ -273,7 +302,9 @@ def test_an_ended_session_ends_its_connections(platform: Platform, room: str, bo
     async def scenario() -> None:
         async with in_room(room, person) as (client,):
             api = Api(platform.api_url)
-            answer = await asyncio.to_thread(api.post, "/v1/auth/logout", {}, token=person.person.access_token)
+            answer = await asyncio.to_thread(
+                api.post, "/v1/auth/logout", {}, token=person.person.access_token
+            )
             answer.expect(204)
             with pytest.raises((ChatError, ConnectionClosed, TimeoutError)):
                 await client.request("ping")
@@ -322,7 +353,9 @@ def test_what_was_stored_by_a_function_that_was_killed_is_delivered(
     """The message and its number are written as the chat function writes them, and nobody delivers it."""
     first = ann.say(room, "1")
     dynamodb = platform.aws("dynamodb")
-    item = dynamodb.get_item(TableName="chat-messages-local", Key={"message_id": {"S": first["messageId"]}})["Item"]
+    item = dynamodb.get_item(
+        TableName="chat-messages-local", Key={"message_id": {"S": first["messageId"]}}
+    )["Item"]
 
     async def scenario() -> None:
         async with in_room(room, bob) as (client,):
@@ -339,7 +372,9 @@ def test_what_was_stored_by_a_function_that_was_killed_is_delivered(
     run(scenario())
 
 
-def test_a_connection_cut_off_is_made_again_and_misses_nothing(ann: Chatter, bob: Chatter, room: str) -> None:
+def test_a_connection_cut_off_is_made_again_and_misses_nothing(
+    ann: Chatter, bob: Chatter, room: str
+) -> None:
     async def scenario() -> None:
         async with in_room(room, ann, bob) as (first, second):
             await first.send(room, "1")
@@ -353,7 +388,9 @@ def test_a_connection_cut_off_is_made_again_and_misses_nothing(ann: Chatter, bob
     run(scenario())
 
 
-def test_a_frame_that_is_wrong_is_answered_and_one_that_is_too_big_ends_nothing_else(ann: Chatter, room: str) -> None:
+def test_a_frame_that_is_wrong_is_answered_and_one_that_is_too_big_ends_nothing_else(
+    ann: Chatter, room: str
+) -> None:
     async def scenario() -> None:
         async with in_room(room, ann) as (client,):
             for action, code in (("shout", "unknown_action"), ("join_room", "invalid_fields")):
@@ -364,7 +401,9 @@ def test_a_frame_that_is_wrong_is_answered_and_one_that_is_too_big_ends_nothing_
     run(scenario())
 
 
-def test_five_hundred_connections_each_get_every_message_once_and_in_order(people: list[Chatter]) -> None:
+def test_five_hundred_connections_each_get_every_message_once_and_in_order(
+    people: list[Chatter],
+) -> None:
     room = people[0].make_room()
     people[0].invite(room, *people[1:])
 
@@ -379,7 +418,9 @@ def test_five_hundred_connections_each_get_every_message_once_and_in_order(peopl
         await asyncio.gather(*(send(sender) for sender in range(SENDERS)))
         everything = list(range(1, SENDERS * EACH + 1))
         assert sorted(acks) == everything
-        await until(lambda: all(len(client.messages[room]) == len(everything) for client in clients), 90)
+        await until(
+            lambda: all(len(client.messages[room]) == len(everything) for client in clients), 90
+        )
         for client in clients:
             assert [message["seq"] for message in client.messages[room]] == everything
         await asyncio.gather(*(client.close() for client in clients))

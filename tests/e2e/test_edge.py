@@ -41,7 +41,9 @@ def test_a_preflight_needs_no_token(api: Api, path: str) -> None:
 
 def test_a_page_reads_answers_and_errors_alike(person: Person, api: Api) -> None:
     answers = [
-        api.get("/v1/auth/me", token=person.access_token, headers={"Origin": ORIGIN}),  # the function's
+        api.get(
+            "/v1/auth/me", token=person.access_token, headers={"Origin": ORIGIN}
+        ),  # the function's
         api.get("/v1/auth/me", headers={"Origin": ORIGIN}),  # the function's error
         api.get("/v1/profile", headers={"Origin": ORIGIN}),  # the gateway's error
     ]
@@ -54,7 +56,9 @@ def test_a_page_reads_answers_and_errors_alike(person: Person, api: Api) -> None
 
 
 @pytest.mark.parametrize("path", BARE[1:])
-@pytest.mark.parametrize("header", [None, "Bearer", "Bearer x", "Bearer a.b", "Basic dTpw", "a.b.c", "Bearer a.b.c d"])
+@pytest.mark.parametrize(
+    "header", [None, "Bearer", "Bearer x", "Bearer a.b", "Basic dTpw", "a.b.c", "Bearer a.b.c d"]
+)
 def test_no_token_or_none_of_ours_is_401(api: Api, path: str, header: str | None) -> None:
     for below in ("", "/anything"):
         answer = api.get(path + below, headers={} if header is None else {"Authorization": header})
@@ -69,7 +73,16 @@ def test_an_unknown_address_is_404(api: Api, person: Person, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/auth", "/v1/auth/nothing", "/v1/profile/a/b/c", "/v1/chat", "/v1/catalog", "/v1/ai", "/v1/ai/nothing"]
+    "path",
+    [
+        "/v1/auth",
+        "/v1/auth/nothing",
+        "/v1/profile/a/b/c",
+        "/v1/chat",
+        "/v1/catalog",
+        "/v1/ai",
+        "/v1/ai/nothing",
+    ],
 )
 def test_an_address_no_service_knows_is_404(api: Api, person: Person, path: str) -> None:
     api.get(path, token=person.access_token).problem(404, "not_found")

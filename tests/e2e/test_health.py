@@ -42,7 +42,9 @@ def test_hanging_dependencies_are_named_in_time(platform: Platform, api: Api) ->
         os.kill(running[name].pid, signal.SIGSTOP)
     try:
         # An earlier result may be given for a few seconds more; the first that names them has waited for them.
-        answer, took = eventually(lambda: found if failing((found := timed(api))[0].json) == hanging else None)
+        answer, took = eventually(
+            lambda: found if failing((found := timed(api))[0].json) == hanging else None
+        )
     finally:
         for name in hanging:
             os.kill(running[name].pid, signal.SIGCONT)

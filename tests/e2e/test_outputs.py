@@ -25,10 +25,15 @@ def test_tables_queues_and_parameters(platform: Platform) -> None:
     outputs = platform.outputs
     dynamodb, sqs, ssm = platform.aws("dynamodb"), platform.aws("sqs"), platform.aws("ssm")
     for table, name in outputs["tables"].items():
-        assert dynamodb.describe_table(TableName=name)["Table"]["TableArn"] == outputs["arns"]["tables"][table]
+        assert (
+            dynamodb.describe_table(TableName=name)["Table"]["TableArn"]
+            == outputs["arns"]["tables"][table]
+        )
     for queue, name in outputs["queues"].items():
         url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
-        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"][
+            "QueueArn"
+        ]
         assert arn == outputs["arns"]["queues"][queue]
     for name in outputs["parameters"].values():
         assert ssm.get_parameter(Name=name)["Parameter"]["Type"] == "SecureString"
@@ -36,9 +41,13 @@ def test_tables_queues_and_parameters(platform: Platform) -> None:
 
 def test_what_there_is_one_of(platform: Platform) -> None:
     arns = platform.outputs["arns"]
-    pool = platform.aws("cognito-idp").describe_user_pool(UserPoolId=platform.outputs["cognito_user_pool_id"])
+    pool = platform.aws("cognito-idp").describe_user_pool(
+        UserPoolId=platform.outputs["cognito_user_pool_id"]
+    )
     assert pool["UserPool"]["Arn"] == arns["user_pool"]
-    key = platform.aws("kms").describe_key(KeyId=f"alias/multitask-{platform.cloud.environment.name}")
+    key = platform.aws("kms").describe_key(
+        KeyId=f"alias/multitask-{platform.cloud.environment.name}"
+    )
     assert key["KeyMetadata"]["Arn"] == arns["key"]
     firewalls = platform.aws("wafv2").list_web_acls(Scope="REGIONAL")["WebACLs"]
     assert arns["web_acl"] in {firewall["ARN"] for firewall in firewalls}

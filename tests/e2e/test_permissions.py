@@ -12,14 +12,23 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lambdas.ai.api_keys import UNSET
-from lambdas.catalogue import route_tables
+from lambdas.route_tables import route_tables
 from tests.e2e.faults import Role, actions_of
 from tests.e2e.support import Api, Person, Platform
 from tests.e2e.test_services import address
 from tests.e2e.walks import WALKS
 from tests.e2e.walks.world import World
 
-UNSEEN = {"Logs", "Traces", "NetworkInterfaces", "StreamSource", "QueueSource", "QueueKey", "Alert", "EncryptAlert"}
+UNSEEN = {
+    "Logs",
+    "Traces",
+    "NetworkInterfaces",
+    "StreamSource",
+    "QueueSource",
+    "QueueKey",
+    "Alert",
+    "EncryptAlert",
+}
 """Statements for what Lambda itself does under a function's role, and for keys that are used by way of SQS: an embedded AWS asks for
 neither."""
 
@@ -47,21 +56,29 @@ def test_no_function_misses_a_permission(platform: Platform, person: Person, api
     for routes in route_tables().values():
         for route in routes:
             body: object = {} if route.method in {"POST", "PUT", "PATCH"} else None
-            assert api.call(route.method, address(route), body, token=person.access_token).status not in {500, 502}
+            assert api.call(
+                route.method, address(route), body, token=person.access_token
+            ).status not in {500, 502}
     for function in FUNCTIONS:
         lines = list(platform.logged(function))
-        assert not [line for line in lines if "AccessDenied" in line or "not authorized to perform" in line], function
+        assert not [
+            line for line in lines if "AccessDenied" in line or "not authorized to perform" in line
+        ], function
         # What no request reaches logs only trouble.
         assert lines or function not in route_tables(), f"{function} has logged nothing"
 
 
 @pytest.mark.parametrize("function", WALKS)
-def test_every_route_and_event_works_with_the_roles_as_they_are(platform: Platform, function: str) -> None:
+def test_every_route_and_event_works_with_the_roles_as_they_are(
+    platform: Platform, function: str
+) -> None:
     world = World(platform, function)
     walked = [name for walk in WALKS[function] for name in walk(world)]
     if function in route_tables():
         routes = [name for name in walked if " /" in name]  # what else is walked are events
-        assert sorted(routes) == sorted(f"{route.method} {route.path}" for route in route_tables()[function])
+        assert sorted(routes) == sorted(
+            f"{route.method} {route.path}" for route in route_tables()[function]
+        )
     assert not world.refusals()
 
 
@@ -84,7 +101,9 @@ def test_every_permission_is_needed(platform: Platform, function: str) -> None:
 def fails(world: World, actions: Sequence[str]) -> bool:
     """Whether anything on the function's walks fails for want of these actions."""
     world.begin()
-    if any(action.startswith("ssm:") for action in actions):  # a secret is remembered once it has been read
+    if any(
+        action.startswith("ssm:") for action in actions
+    ):  # a secret is remembered once it has been read
         world.forget()
     try:
         for walk in WALKS[world.function]:
@@ -100,9 +119,14 @@ def fails(world: World, actions: Sequence[str]) -> bool:
 def auth_role(platform: Platform) -> boto3.Session:
     """A session with the rights of the auth function's role."""
     arn = platform.aws("iam").get_role(RoleName="auth-role-local")["Role"]["Arn"]
-    credentials = platform.aws("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+    credentials = platform.aws("sts").assume_role(RoleArn=arn, RoleSessionName="test")[
+        "Credentials"
+    ]
     return boto3.Session(
-        credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"], "us-east-1"
+        credentials["AccessKeyId"],
+        credentials["SecretAccessKey"],
+        credentials["SessionToken"],
+        "us-east-1",
     )
 
 
@@ -144,7 +168,9 @@ def places(platform: Platform) -> Iterator[tuple[str, bytes]]:
     state = platform.cloud.environment.state
     s3 = platform.aws("s3")
     for version in s3.list_object_versions(Bucket=state.bucket)["Versions"]:
-        body = s3.get_object(Bucket=state.bucket, Key=version["Key"], VersionId=version["VersionId"])["Body"].read()
+        body = s3.get_object(
+            Bucket=state.bucket, Key=version["Key"], VersionId=version["VersionId"]
+        )["Body"].read()
         yield f"state {version['Key']}@{version['VersionId']}", body
     for directory in (platform.root / "cdktf.out", platform.root / "logs"):
         for file in directory.rglob("*"):
@@ -157,11 +183,15 @@ def places(platform: Platform) -> Iterator[tuple[str, bytes]]:
     logs: Any = platform.aws("logs")
     for page in logs.get_paginator("describe_log_groups").paginate():
         for group in page["logGroups"]:
-            for events in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"]):
+            for events in logs.get_paginator("filter_log_events").paginate(
+                logGroupName=group["logGroupName"]
+            ):
                 yield f"log {group['logGroupName']}", json.dumps(events["events"]).encode()
 
 
-def test_a_secrets_value_is_nowhere_but_in_its_parameter(platform: Platform, person: Person) -> None:
+def test_a_secrets_value_is_nowhere_but_in_its_parameter(
+    platform: Platform, person: Person
+) -> None:
     person.refresh()
     values = dict(secrets(platform))
     assert len(values) >= 2
@@ -178,6 +208,12 @@ def test_tokens_and_passwords_are_not_logged(platform: Platform, person: Person,
     person.refresh()
     api.get("/v1/profile", token=person.access_token).expect(200)
     told = "\n".join(line for function in FUNCTIONS for line in platform.logged(function))
-    for secret in (person.password, "Tell-tale-pass-1", person.access_token, person.refresh_token, person.email):
+    for secret in (
+        person.password,
+        "Tell-tale-pass-1",
+        person.access_token,
+        person.refresh_token,
+        person.email,
+    ):
         assert secret not in told
     assert person.user_id in told

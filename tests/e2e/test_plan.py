@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ops.drift import EMULATED
+from ops.deployment.drift import EMULATED
 from ops.root import Root
 from tests.e2e.support import Platform
 from tests.terraform import plan
@@ -17,16 +17,22 @@ def differences(change: dict[str, Any]) -> set[str]:
     """The attributes that a change would change."""
     before, after = change["before"] or {}, change["after"] or {}
     unknown = {name for name, value in (change["after_unknown"] or {}).items() if value}
-    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)} | unknown
+    return {
+        name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
+    } | unknown
 
 
 def test_a_second_apply_would_change_nothing(platform: Platform) -> None:
     shown = plan(platform.directory, Root(platform.root), variables=platform.cloud.variables)
     changes = [item for item in shown["resource_changes"] if item["change"]["actions"] != ["no-op"]]
     assert {tuple(item["change"]["actions"]) for item in changes} <= {("update",)}
-    found = {(item["type"], attribute) for item in changes for attribute in differences(item["change"])}
+    found = {
+        (item["type"], attribute) for item in changes for attribute in differences(item["change"])
+    }
     # All of it: a gap that no longer shows must go from the list.
     told_wrongly = {gap for gap in EMULATED if platform.own or gap[0] != UNTIL_NEXT_APPLY}
     assert {gap for gap in found if platform.own or gap[0] != UNTIL_NEXT_APPLY} == told_wrongly
-    outputs = {name for name, change in shown["output_changes"].items() if change["actions"] != ["no-op"]}
+    outputs = {
+        name for name, change in shown["output_changes"].items() if change["actions"] != ["no-op"]
+    }
     assert not outputs

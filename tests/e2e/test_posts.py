@@ -15,10 +15,10 @@ import urllib3
 from aws_lambda_powertools.logging import Logger
 from msgspec import to_builtins
 
-from lambdas.common.authors import AuthorStore
 from lambdas.common.clock import new_id
-from lambdas.common.dynamodb import pack, unpack
-from lambdas.common.outbox import Outbox
+from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.people.authors import AuthorStore
+from lambdas.common.storage.dynamodb import pack, unpack
 from lambdas.post.comments import DynamoCommentStore
 from lambdas.post.images import S3Images
 from lambdas.post.likes import DynamoLikeStore
@@ -98,9 +98,14 @@ def items(platform: Platform, table: str) -> list[dict[str, Any]]:
 def bus(platform: Platform) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """Gives the post service's events since the test began."""
     events, sqs = platform.aws("events"), platform.aws("sqs")
-    name, on_bus = f"test-{uuid.uuid4().hex[:12]}", {"EventBusName": platform.outputs["event_bus_name"]}
+    name, on_bus = (
+        f"test-{uuid.uuid4().hex[:12]}",
+        {"EventBusName": platform.outputs["event_bus_name"]},
+    )
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
     events.put_rule(Name=name, EventPattern=json.dumps({"source": ["multitask.post"]}), **on_bus)
     events.put_targets(Rule=name, Targets=[{"Id": "inbox", "Arn": arn}], **on_bus)
     found: list[dict[str, Any]] = []
@@ -121,12 +126,18 @@ def bus(platform: Platform) -> Iterator[Callable[[], list[dict[str, Any]]]]:
 # --- at once ---
 
 
-def test_fifty_likes_at_once_by_one_user_count_one(platform: Platform, busy: Api, ann: User, bob: User) -> None:
+def test_fifty_likes_at_once_by_one_user_count_one(
+    platform: Platform, busy: Api, ann: User, bob: User
+) -> None:
     failed = failures(platform)
     at = f"/{written(busy, ann)['postId']}"
     like = f"{POSTS}{at}/like"
     with ThreadPoolExecutor(50) as threads:
-        answers = list(threads.map(lambda _: insistently(lambda: busy.call("PUT", like, token=bob.token)), range(50)))
+        answers = list(
+            threads.map(
+                lambda _: insistently(lambda: busy.call("PUT", like, token=bob.token)), range(50)
+            )
+        )
     assert {answer.status for answer in answers} == {204}
     post = seen(busy, bob, at)
     assert (post["likesCount"], post["likedByMe"]) == (1, True)
@@ -136,13 +147,19 @@ def test_fifty_likes_at_once_by_one_user_count_one(platform: Platform, busy: Api
     assert seen(busy, bob, at)["likesCount"] == 0
 
 
-def test_fifty_likes_at_once_by_fifty_users_count_fifty(platform: Platform, busy: Api, ann: User) -> None:
+def test_fifty_likes_at_once_by_fifty_users_count_fifty(
+    platform: Platform, busy: Api, ann: User
+) -> None:
     failed = failures(platform)
     crowd = [User.made(platform, f"User {number}") for number in range(50)]
     at = f"/{written(busy, ann)['postId']}"
     like = f"{POSTS}{at}/like"
     with ThreadPoolExecutor(50) as threads:
-        answers = list(threads.map(lambda who: insistently(lambda: busy.call("PUT", like, token=who.token)), crowd))
+        answers = list(
+            threads.map(
+                lambda who: insistently(lambda: busy.call("PUT", like, token=who.token)), crowd
+            )
+        )
     assert {answer.status for answer in answers} == {204}
     assert seen(busy, crowd[0], at)["likesCount"] == 50
     assert failures(platform) == failed
@@ -154,7 +171,9 @@ def test_comments_at_once_are_all_counted(busy: Api, ann: User, bob: User) -> No
     def comment(number: int) -> Answer:
         body = {"content": str(number)}
         key = {"Idempotency-Key": str(number)}
-        return insistently(lambda: busy.post(f"{POSTS}{at}/comments", body, token=bob.token, headers=key))
+        return insistently(
+            lambda: busy.post(f"{POSTS}{at}/comments", body, token=bob.token, headers=key)
+        )
 
     with ThreadPoolExecutor(10) as threads:
         assert {answer.status for answer in threads.map(comment, range(20))} == {201}
@@ -170,7 +189,9 @@ def test_comments_at_once_are_all_counted(busy: Api, ann: User, bob: User) -> No
 # --- long lists ---
 
 
-def place_posts(platform: Platform, author: User, count: int, *, begun: float, **more: Any) -> list[str]:
+def place_posts(
+    platform: Platform, author: User, count: int, *, begun: float, **more: Any
+) -> list[str]:
     """Writes posts to the table, a millisecond apart, the last one at `begun`; gives their ids, newest first."""
     ids = [new_id() for _ in range(count)]
     puts = []
@@ -230,9 +251,17 @@ def test_a_cursor_is_good_for_its_own_list_and_unchanged(api: Api, ann: User) ->
     cursor = page["nextCursor"]
     both = f"?tag={tag}&authorId={ann.user_id}"
     assert [post["content"] for post in seen(api, ann, both)["items"]] == ["2", "1", "0"]
-    for wrong in (f"?cursor={cursor}", f"{both}&cursor={cursor}", f"?tag={tag}&cursor=A{cursor[1:]}", "?cursor=x"):
+    for wrong in (
+        f"?cursor={cursor}",
+        f"{both}&cursor={cursor}",
+        f"?tag={tag}&cursor=A{cursor[1:]}",
+        "?cursor=x",
+    ):
         api.get(POSTS + wrong, token=ann.token).problem(400, "invalid_cursor")
-    assert api.get(f"{POSTS}?limit=0&authorId=", token=ann.token).wrong_fields() == {"limit", "authorId"}
+    assert api.get(f"{POSTS}?limit=0&authorId=", token=ann.token).wrong_fields() == {
+        "limit",
+        "authorId",
+    }
 
 
 # --- to the end ---
@@ -275,7 +304,11 @@ def removal(platform: Platform, dynamodb: Any) -> Removal:
     return Removal(
         posts=posts,
         comments=DynamoCommentStore(
-            dynamodb, comments="post-comments-local", counters=counters, posts=posts, authors=authors
+            dynamodb,
+            comments="post-comments-local",
+            counters=counters,
+            posts=posts,
+            authors=authors,
         ),
         likes=DynamoLikeStore(dynamodb, likes="post-likes-local", counters=counters, posts=posts),
         images=S3Images(lambda: platform.aws("s3"), platform.outputs["attachments_bucket"]),
@@ -301,7 +334,10 @@ def paused(platform: Platform) -> Iterator[Callable[[], None]]:
 def left_of(platform: Platform, post_id: str) -> dict[str, int]:
     """How many items each table has left that belonged to a post."""
     tables = ("post-posts", "post-comments", "post-likes", "post-counters", "post-tags")
-    found = {table: sum(post_id in map(str, item.values()) for item in items(platform, table)) for table in tables}
+    found = {
+        table: sum(post_id in map(str, item.values()) for item in items(platform, table))
+        for table in tables
+    }
     return {table: count for table, count in found.items() if count}
 
 
@@ -319,7 +355,9 @@ def test_a_deletion_killed_midway_is_finished_by_the_function(
     def comment(number: int) -> Answer:
         body = {"content": str(number), "isAnonymous": number % 2 == 0}
         key = {"Idempotency-Key": str(number)}
-        return insistently(lambda: busy.post(f"{POSTS}{at}/comments", body, token=bob.token, headers=key))
+        return insistently(
+            lambda: busy.post(f"{POSTS}{at}/comments", body, token=bob.token, headers=key)
+        )
 
     with ThreadPoolExecutor(10) as threads:
         comments = [answer.expect(201)["commentId"] for answer in threads.map(comment, range(40))]
@@ -330,7 +368,9 @@ def test_a_deletion_killed_midway_is_finished_by_the_function(
         busy.get(POSTS + at, token=ann.token).problem(404, "post_not_found")
         busy.get(f"{POSTS}{at}/comments", token=ann.token).problem(404, "post_not_found")
         busy.call("PUT", f"{POSTS}{at}/like", token=bob.token).problem(404, "post_not_found")
-        busy.post(f"{POSTS}{at}/comments", {"content": "x"}, token=bob.token).problem(404, "post_not_found")
+        busy.post(f"{POSTS}{at}/comments", {"content": "x"}, token=bob.token).problem(
+            404, "post_not_found"
+        )
         assert seen(busy, bob, f"?tag=going&authorId={ann.user_id}")["items"] == []
         assert post_id not in {post["postId"] for post in seen(busy, bob, "?limit=100")["items"]}
 
@@ -346,18 +386,24 @@ def test_a_deletion_killed_midway_is_finished_by_the_function(
     assert not authors & {post_id, *comments}
 
     def deleted() -> list[str] | None:
-        told = [e["detail"]["data"]["commentId"] for e in bus() if e["detail-type"] == "CommentDeleted"]
+        told = [
+            e["detail"]["data"]["commentId"] for e in bus() if e["detail-type"] == "CommentDeleted"
+        ]
         return told if len(told) >= len(comments) else None
 
     assert sorted(eventually(deleted, seconds=60)) == sorted(comments)
 
 
-def test_images_are_served_and_go_with_their_post(platform: Platform, api: Api, ann: User, bob: User) -> None:
+def test_images_are_served_and_go_with_their_post(
+    platform: Platform, api: Api, ann: User, bob: User
+) -> None:
     def upload(content: bytes) -> str:
         return api.upload(f"{POSTS}/uploads", content, token=ann.token)
 
     wrong = upload(b"GIF89a" + bytes(64))
-    refused = api.post(POSTS, {"content": "x", "images": [wrong, "uploads/post/x/y"]}, token=ann.token)
+    refused = api.post(
+        POSTS, {"content": "x", "images": [wrong, "uploads/post/x/y"]}, token=ann.token
+    )
     assert refused.wrong_fields() == {"images.0", "images.1"}
     stolen = api.post(POSTS, {"content": "x", "images": [key := upload(PNG)]}, token=bob.token)
     assert stolen.wrong_fields() == {"images.0"}
@@ -375,18 +421,29 @@ def test_images_are_served_and_go_with_their_post(platform: Platform, api: Api, 
 # --- whose ---
 
 
-def test_author_and_moderators_change_and_delete(platform: Platform, api: Api, ann: User, bob: User) -> None:
+def test_author_and_moderators_change_and_delete(
+    platform: Platform, api: Api, ann: User, bob: User
+) -> None:
     moderator = User.made(platform, "Mo", "moderator")
     post = written(api, ann)
     at = f"/{post['postId']}"
     comment = written(api, bob, "Hi", f"{at}/comments")
     below = f"{POSTS}{at}/comments/{comment['commentId']}"
-    for who, place in ((bob, POSTS + at), (moderator, POSTS + at), (ann, below), (moderator, below)):
+    for who, place in (
+        (bob, POSTS + at),
+        (moderator, POSTS + at),
+        (ann, below),
+        (moderator, below),
+    ):
         api.call("PATCH", place, {"content": "x"}, token=who.token).problem(403, "not_the_author")
     fresh = {"If-Match": '"1"'}
-    changed = api.call("PATCH", POSTS + at, {"content": "New", "title": "T"}, token=ann.token, headers=fresh)
+    changed = api.call(
+        "PATCH", POSTS + at, {"content": "New", "title": "T"}, token=ann.token, headers=fresh
+    )
     assert (changed.expect(200)["version"], changed.headers["ETag"]) == (2, '"2"')
-    api.call("PATCH", POSTS + at, {"content": "Old"}, token=ann.token, headers=fresh).problem(412, "stale_version")
+    api.call("PATCH", POSTS + at, {"content": "Old"}, token=ann.token, headers=fresh).problem(
+        412, "stale_version"
+    )
     api.call("PATCH", below, {"content": "Ho"}, token=bob.token, headers=fresh).expect(200)
     api.call("PATCH", below, {"content": "Hu"}, token=bob.token, headers=fresh).problem(412)
     api.delete(below, token=ann.token).problem(403, "not_the_author")
@@ -402,13 +459,17 @@ def test_anonymous_users_read_write_and_do_no_more(api: Api, ann: User) -> None:
     post = written(api, visitor)
     assert (post["isAnonymous"], "authorId" in post) == (True, False)
     assert post["authorName"] != visitor.display_name
-    api.post(POSTS, {"content": "x", "isAnonymous": False}, token=visitor.token).problem(403, "anonymous_not_allowed")
+    api.post(POSTS, {"content": "x", "isAnonymous": False}, token=visitor.token).problem(
+        403, "anonymous_not_allowed"
+    )
     at = f"/{written(api, ann)['postId']}"
     assert written(api, visitor, "Hi", f"{at}/comments")["isAnonymous"] is True
     api.call("PUT", f"{POSTS}{at}/like", token=visitor.token).problem(403, "anonymous_not_allowed")
     body = {"contentType": "image/png", "contentLength": 10}
     api.post(f"{POSTS}/uploads", body, token=visitor.token).problem(403, "anonymous_not_allowed")
-    api.call("PATCH", f"{POSTS}/{post['postId']}", {"content": "y"}, token=visitor.token).expect(200)
+    api.call("PATCH", f"{POSTS}/{post['postId']}", {"content": "y"}, token=visitor.token).expect(
+        200
+    )
     api.delete(f"{POSTS}/{post['postId']}", token=visitor.token).expect(204)
 
 
@@ -437,7 +498,10 @@ def test_an_anonymous_author_is_told_nowhere(
     key = {"Idempotency-Key": uuid.uuid4().hex}
     post = call("POST", "", {"content": "Hidden", "isAnonymous": True, "tags": [tag]}, headers=key)
     at = f"/{post['postId']}"
-    assert call("POST", "", {"content": "Hidden", "isAnonymous": True, "tags": [tag]}, headers=key) == post
+    assert (
+        call("POST", "", {"content": "Hidden", "isAnonymous": True, "tags": [tag]}, headers=key)
+        == post
+    )
     comment = call("POST", f"{at}/comments", {"content": "Mine", "isAnonymous": True})
     below = f"{at}/comments/{comment['commentId']}"
     assert comment["authorName"] == post["authorName"]
@@ -472,8 +536,12 @@ def test_an_anonymous_author_is_told_nowhere(
     knowing = {"auth-sessions", "profile-aliases", "platform-authors"}
     for name in platform.outputs["tables"]:
         if name not in knowing:
-            assert not [i for i in items(platform, name) if any(known in str(i) for known in names)], name
-    told = "\n".join(line for name in platform.outputs["functions"] for line in platform.logged(name))
+            assert not [
+                i for i in items(platform, name) if any(known in str(i) for known in names)
+            ], name
+    told = "\n".join(
+        line for name in platform.outputs["functions"] for line in platform.logged(name)
+    )
     assert not [name for name in names if name in told]
 
 
@@ -487,7 +555,9 @@ def test_hostile_text_is_kept_as_text(api: Api, ann: User, text: str) -> None:
     at = f"/{post['postId']}"
     assert seen(api, ann, at) == post
     assert written(api, ann, text, f"{at}/comments")["content"] == text
-    changed = api.call("PATCH", POSTS + at, {"content": text + text, "images": []}, token=ann.token).expect(200)
+    changed = api.call(
+        "PATCH", POSTS + at, {"content": text + text, "images": []}, token=ann.token
+    ).expect(200)
     assert changed["content"] == text + text
     for body, field in (
         ({"content": "x", "images": [text]}, "images.0"),
@@ -499,7 +569,10 @@ def test_hostile_text_is_kept_as_text(api: Api, ann: User, text: str) -> None:
     reply = api.post(f"{POSTS}{at}/comments", {"content": "x", "parentId": text}, token=ann.token)
     assert reply.wrong_fields() == {"parentId"}
     odd = {"contentType": text, "contentLength": text}
-    assert api.post(f"{POSTS}/uploads", odd, token=ann.token).wrong_fields() == {"contentType", "contentLength"}
+    assert api.post(f"{POSTS}/uploads", odd, token=ann.token).wrong_fields() == {
+        "contentType",
+        "contentLength",
+    }
 
 
 def test_oversize_and_malformed_bodies_are_refused(api: Api, ann: User) -> None:
@@ -518,6 +591,13 @@ def test_oversize_and_malformed_bodies_are_refused(api: Api, ann: User) -> None:
             api.call(method, POSTS + place, body, token=ann.token).problem(status)
         text = {"Content-Type": "text/plain"}
         api.call(method, POSTS + place, b"x", token=ann.token, headers=text).problem(415)
-    many = {"content": "", "title": "x" * 201, "tags": ["x"] * 11, "images": "x", "isAnonymous": 1, "other": 1}
+    many = {
+        "content": "",
+        "title": "x" * 201,
+        "tags": ["x"] * 11,
+        "images": "x",
+        "isAnonymous": 1,
+        "other": 1,
+    }
     assert api.post(POSTS, many, token=ann.token).wrong_fields() == set(many)
     assert seen(api, ann, at)["version"] == 1

@@ -39,11 +39,15 @@ def png(size: int = 1) -> bytes:
     """A grey picture of that many pixels each way."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     header = struct.pack(">IIBBBBB", size, size, 8, 0, 0, 0, 0)
     pixels = zlib.compress((b"\0" + b"\x80" * size) * size)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    )
 
 
 class Profiles:
@@ -61,7 +65,9 @@ class Profiles:
         return self.call("GET").expect(200)
 
     def sign(self, content: bytes, content_type: str = "image/png") -> Any:
-        return self.call("POST", "/avatar", {"contentType": content_type, "contentLength": len(content)}).expect(201)
+        return self.call(
+            "POST", "/avatar", {"contentType": content_type, "contentLength": len(content)}
+        ).expect(201)
 
     def upload(self, content: bytes, content_type: str = "image/png") -> str:
         signed = self.sign(content, content_type)
@@ -74,7 +80,9 @@ class Profiles:
         return self._api.form({**form, "fields": {**form["fields"], **changed}}, content).status
 
     def show_avatar(self, content: bytes) -> str:
-        return str(self.call("PUT", "/avatar", {"key": self.upload(content)}).expect(200)["avatarUrl"])
+        return str(
+            self.call("PUT", "/avatar", {"key": self.upload(content)}).expect(200)["avatarUrl"]
+        )
 
 
 @pytest.fixture
@@ -145,15 +153,26 @@ def test_of_many_changes_of_one_version_one_wins(mine: Profiles) -> None:
     assert mine.own()["version"] == version + 1
 
 
-def test_others_see_what_the_owner_lets_them(mine: Profiles, theirs: Profiles, visitor: Profiles, owner: User) -> None:
+def test_others_see_what_the_owner_lets_them(
+    mine: Profiles, theirs: Profiles, visitor: Profiles, owner: User
+) -> None:
     links = {"web": "https://ada.example.com"}
-    texts = {"bio": "About", "location": "London", "timezone": "Europe/London", "socialLinks": links}
+    texts = {
+        "bio": "About",
+        "location": "London",
+        "timezone": "Europe/London",
+        "socialLinks": links,
+    }
     mine.call("PATCH", "", texts).expect(200)
     mine.show_avatar(png())
     own = mine.own()
     whole = {name: own[name] for names in SHOWN.values() for name in names}
     assert all(whole.values())
-    seen_by = {"public": {mine, theirs, visitor}, "authenticated": {mine, theirs}, "private": {mine}}
+    seen_by = {
+        "public": {mine, theirs, visitor},
+        "authenticated": {mine, theirs},
+        "private": {mine},
+    }
     for field in FIELDS:
         for visibility, insiders in seen_by.items():
             privacy = {**PUBLIC, field: visibility}
@@ -161,7 +180,10 @@ def test_others_see_what_the_owner_lets_them(mine: Profiles, theirs: Profiles, v
             for viewer in (mine, theirs, visitor):
                 profile = viewer.call("GET", f"/{owner.user_id}").expect(200)
                 hidden = {name for name, value in whole.items() if profile[name] != value}
-                assert hidden == (set() if viewer in insiders else set(SHOWN[field])), (field, visibility)
+                assert hidden == (set() if viewer in insiders else set(SHOWN[field])), (
+                    field,
+                    visibility,
+                )
                 assert not any(profile[name] for name in hidden)
                 assert not profile.keys() & {"privacy", "preferences", "version", "email"}
     theirs.call("GET", "/nobody").problem(404)
@@ -172,7 +194,11 @@ def test_privacy_and_preferences_are_ones_own(mine: Profiles, theirs: Profiles) 
         "theme": "dark",
         "language": "de-AT",
         "notifications": {"email": False, "push": False, "inApp": True},
-        "privacy": {"showOnlineStatus": False, "allowDirectMessages": False, "showReadReceipts": True},
+        "privacy": {
+            "showOnlineStatus": False,
+            "allowDirectMessages": False,
+            "showReadReceipts": True,
+        },
     }
     assert mine.call("PUT", "/preferences", preferences).expect(200) == preferences
     mine.call("PUT", "/privacy", dict.fromkeys(FIELDS, "private")).expect(200)
@@ -195,7 +221,9 @@ def test_an_avatar_is_uploaded_checked_and_served_at_the_edge(
     assert mine.post(signed, picture, key=signed["key"] + "x") == 403
     assert mine.post(signed, picture, **{"Content-Type": "text/html"}) == 403
     assert mine.post(signed, picture, **{"x-amz-signature": "0" * 64}) == 403
-    assert mine.call("PUT", "/avatar", {"key": signed["key"]}).wrong_fields() == {"key"}  # nothing has come yet
+    assert mine.call("PUT", "/avatar", {"key": signed["key"]}).wrong_fields() == {
+        "key"
+    }  # nothing has come yet
     assert mine.post(signed, picture) == 204
 
     profile = mine.call("PUT", "/avatar", {"key": signed["key"]}).expect(200)
@@ -230,7 +258,9 @@ def test_what_is_no_image_of_ones_own_is_no_avatar(mine: Profiles, theirs: Profi
     assert mine.own()["avatarUrl"] is None
 
 
-def test_aliases_are_stable_by_user_and_context(mine: Profiles, theirs: Profiles, visitor: Profiles) -> None:
+def test_aliases_are_stable_by_user_and_context(
+    mine: Profiles, theirs: Profiles, visitor: Profiles
+) -> None:
     room = uuid.uuid4().hex
     path = f"/alias?contextType=chat_room&context={room}"
     first = mine.call("GET", path).expect(200)
@@ -241,18 +271,31 @@ def test_aliases_are_stable_by_user_and_context(mine: Profiles, theirs: Profiles
     assert mine.call("GET", path).expect(200) == first
     body = {"contextType": "chat_room", "context": room}
     again = mine.call("POST", "/alias/regenerate", body).expect(200)
-    ids = [first["aliasId"], again["aliasId"], others[0], visitor.call("GET", path).expect(200)["aliasId"]]
+    ids = [
+        first["aliasId"],
+        again["aliasId"],
+        others[0],
+        visitor.call("GET", path).expect(200)["aliasId"],
+    ]
     assert len({*ids}) == 4
     assert mine.call("GET", path).expect(200) == again
     assert mine.call("GET", "/alias?contextType=moon").wrong_fields() == {"contextType", "context"}
 
 
-def test_bodies_that_cannot_be_or_are_not_what_they_should(mine: Profiles, visitor: Profiles) -> None:
+def test_bodies_that_cannot_be_or_are_not_what_they_should(
+    mine: Profiles, visitor: Profiles
+) -> None:
     mine.call("PUT", "", b"{").problem(400, "malformed_json")
     mine.call("PATCH", "", b'["bio"]').problem(400, "malformed_json")
     mine.call("PATCH", "", b'{"bio": "' + b"x" * 1024 * 1024 + b'"}').problem(413, "body_too_large")
     mine.call("PATCH", "", b"bio=x", Content_Type="text/plain").problem(415)
-    body = {"displayName": "A", "bio": "x" * 501, "timezone": "Mars/Olympus", "stats": {}, "userId": "x"}
+    body = {
+        "displayName": "A",
+        "bio": "x" * 501,
+        "timezone": "Mars/Olympus",
+        "stats": {},
+        "userId": "x",
+    }
     assert mine.call("PATCH", "", body).wrong_fields() == set(body)
     mine.call("POST", "", {}).problem(405)
     for method, path in (("PUT", ""), ("PATCH", ""), ("POST", "/avatar"), ("PUT", "/privacy")):
@@ -260,7 +303,9 @@ def test_bodies_that_cannot_be_or_are_not_what_they_should(mine: Profiles, visit
 
 
 @pytest.mark.parametrize("text", INJECTIONS)
-def test_text_is_kept_as_it_is_and_means_nothing(mine: Profiles, theirs: Profiles, owner: User, text: str) -> None:
+def test_text_is_kept_as_it_is_and_means_nothing(
+    mine: Profiles, theirs: Profiles, owner: User, text: str
+) -> None:
     body = {"displayName": text, "bio": text, "location": text, "interests": [text]}
     mine.call("PATCH", "", body).expect(200)
     seen = theirs.call("GET", f"/{owner.user_id}").expect(200)
@@ -268,7 +313,10 @@ def test_text_is_kept_as_it_is_and_means_nothing(mine: Profiles, theirs: Profile
     wrong = {"timezone": text, "socialLinks": {"web": text}}
     assert mine.call("PATCH", "", wrong).wrong_fields() == {"timezone", "socialLinks.web"}
     assert mine.call("PUT", "/avatar", {"key": text}).wrong_fields() == {"key"}
-    assert mine.call("PUT", "/preferences", {"theme": text, "language": text}).wrong_fields() == {"theme", "language"}
+    assert mine.call("PUT", "/preferences", {"theme": text, "language": text}).wrong_fields() == {
+        "theme",
+        "language",
+    }
     alias = mine.call("GET", f"/alias?contextType=post&context={quote(text)}").expect(200)
     assert alias["context"] == text
     theirs.call("GET", f"/{quote(text, safe='')}").problem(404)
@@ -279,14 +327,26 @@ def test_changes_go_over_the_bus_and_tell_nothing_private(
 ) -> None:
     mine = Profiles(api, person.access_token)
     body = {"displayName": "Tell-tale name", "bio": "Tell-tale bio", "location": "Tell-tale place"}
-    version = mine.call("PATCH", "", body, X_Correlation_Id="trace-of-a-profile").expect(200)["version"]
+    version = mine.call("PATCH", "", body, X_Correlation_Id="trace-of-a-profile").expect(200)[
+        "version"
+    ]
     address = mine.show_avatar(png())
-    updated, changed = bus.of(person, "ProfileUpdated")["detail"], bus.of(person, "AvatarChanged")["detail"]
+    updated, changed = (
+        bus.of(person, "ProfileUpdated")["detail"],
+        bus.of(person, "AvatarChanged")["detail"],
+    )
     assert updated["correlationId"] == "trace-of-a-profile"
     fields = ["displayName", "bio", "location"]
     assert updated["data"] == {"userId": person.user_id, "version": version, "fields": fields}
     assert changed["data"] == {"userId": person.user_id, "version": version + 1, "hasAvatar": True}
     alias = mine.call("GET", "/alias?contextType=post&context=tell-tale-context").expect(200)
     told = json.dumps([updated, changed]) + "\n".join(platform.logged("profile"))
-    for secret in ("Tell-tale", address, alias["aliasId"], "tell-tale-context", "x-amz-signature", mine.token):
+    for secret in (
+        "Tell-tale",
+        address,
+        alias["aliasId"],
+        "tell-tale-context",
+        "x-amz-signature",
+        mine.token,
+    ):
         assert secret not in told

@@ -45,7 +45,11 @@ def test_status_says_what_runs_and_how_it_is(platform: Platform) -> None:
         "database": True,
         "cache": True,
     }
-    assert status["addresses"] == {"api": platform.api_url, "ws": platform.ws_url, "site": platform.site_url}
+    assert status["addresses"] == {
+        "api": platform.api_url,
+        "ws": platform.ws_url,
+        "site": platform.site_url,
+    }
     assert status["resources"] > 300
     assert status["health"]["status"] == 200
 
@@ -54,7 +58,9 @@ def test_nothing_listens_beyond_this_machine(platform: Platform) -> None:
     for process in EmbeddedCloud(Root(platform.root)).running().values():
         found = process.find()
         assert found
-        listening = {c.laddr.ip for c in found.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+        listening = {
+            c.laddr.ip for c in found.net_connections("inet") if c.status == psutil.CONN_LISTEN
+        }
         assert listening == {"127.0.0.1"}, process.name
 
 
@@ -63,7 +69,8 @@ def test_logs_are_lines_of_json_that_a_correlation_id_finds(platform: Platform, 
     api.get("/v1/auth/me", headers={"X-Correlation-Id": trace}).problem(401)
     time.sleep(2)
     lines = [
-        json.loads(line) for line in run_ops(platform.root, "logs", "auth", "--since", "5m", "--json").splitlines()
+        json.loads(line)
+        for line in run_ops(platform.root, "logs", "auth", "--since", "5m", "--json").splitlines()
     ]
     messages = [line["message"] for line in lines if isinstance(line["message"], dict)]
     [mine] = [message for message in messages if message.get("correlation_id") == trace]
@@ -151,7 +158,9 @@ def serve_what_is_saved(checkout: Checkout, api: Api, line: Line) -> None:
     assert api.get("/health").headers["X-Saved"] == "2"
 
 
-def apply_on_a_key(checkout: Checkout, platform: Platform, line: Line, press: Callable[[str], int]) -> None:
+def apply_on_a_key(
+    checkout: Checkout, platform: Platform, line: Line, press: Callable[[str], int]
+) -> None:
     """A saved environment makes a plan, which is applied when it is asked for; in about the time of an `up` again."""
     press("a")
     line("There is no plan to apply")
@@ -170,12 +179,19 @@ def apply_on_a_key(checkout: Checkout, platform: Platform, line: Line, press: Ca
 def budget(platform: Platform) -> float:
     """What a month may cost, in US dollars."""
     names = {"AccountId": "000000000000", "BudgetName": "multitask-platform-local"}
-    return float(platform.aws("budgets").describe_budget(**names)["Budget"]["BudgetLimit"]["Amount"])
+    return float(
+        platform.aws("budgets").describe_budget(**names)["Budget"]["BudgetLimit"]["Amount"]
+    )
 
 
 def test_somebody_elses_lock_is_respected(own_platform: Platform) -> None:
     state = own_platform.cloud.environment.state
-    lock = {"ID": "5", "Operation": "OperationTypeApply", "Who": "ada@elsewhere", "Created": "2026-01-01T00:00:00Z"}
+    lock = {
+        "ID": "5",
+        "Operation": "OperationTypeApply",
+        "Who": "ada@elsewhere",
+        "Created": "2026-01-01T00:00:00Z",
+    }
     s3, key = own_platform.aws("s3"), f"{state.key}.tflock"
     s3.put_object(Bucket=state.bucket, Key=key, Body=json.dumps(lock))
     command = [sys.executable, "-m", "ops", "up", "--root", str(own_platform.root)]
@@ -197,7 +213,9 @@ def test_live_development_begins_with_putting_right_what_was_killed_in_the_midst
     sqs, name = own_platform.aws("sqs"), own_platform.outputs["queues"]["undelivered-events-dlq"]
     sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"])
     command = [sys.executable, "-m", "ops", "up", "--json", "--root", str(own_platform.root)]
-    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as begun:
+    with subprocess.Popen(
+        command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as begun:
         eventually(lambda: queue_exists(sqs, name), seconds=180)
         services = EmbeddedCloud(Root(own_platform.root)).running()
         whole = [psutil.Process(begun.pid), *psutil.Process(begun.pid).children(recursive=True)]
@@ -213,7 +231,9 @@ def test_live_development_begins_with_putting_right_what_was_killed_in_the_midst
     with developing(checkout) as (line, press):
         line("Watching lambdas/, modules/ and environments/")
         for service in killed:
-            line(rf"{service.name} was not stopped but died \(process {service.pid}\): starting it again")
+            line(
+                rf"{service.name} was not stopped but died \(process {service.pid}\): starting it again"
+            )
         line("Removed the state lock that a killed run left: ")
         found = read_json(Root(own_platform.root).platform_file)
         assert found
@@ -238,6 +258,8 @@ def test_a_killed_aws_comes_back(own_platform: Platform) -> None:
     assert f"aws was not stopped but died (process {process.pid})" in said
     assert "made anew" not in said
     assert answer["outputs"] == own_platform.outputs
-    print(f"up after the AWS was killed took {sum(answer['seconds'].values()):.1f} s: {answer['seconds']}")
+    print(
+        f"up after the AWS was killed took {sum(answer['seconds'].values()):.1f} s: {answer['seconds']}"
+    )
     revived = Platform.of(own_platform.root, own=True)
     Person.signed_in(revived, Api(revived.api_url)).me().expect(200)

@@ -67,13 +67,16 @@ def test_every_bad_field_is_named_at_once(api: Api) -> None:
 def test_a_body_must_be_json_of_a_sane_size(api: Api) -> None:
     api.post(REGISTER, b'{"email": ').problem(400, "malformed_json")
     api.post(REGISTER, []).problem(400, "malformed_json")
-    api.post(REGISTER, b"email=x", headers={"Content-Type": "text/plain"}).problem(415, "unsupported_media_type")
+    api.post(REGISTER, b"email=x", headers={"Content-Type": "text/plain"}).problem(
+        415, "unsupported_media_type"
+    )
     api.post(REGISTER, b" " * (1024 * 1024 + 1)).problem(413, "body_too_large")
     api.call("PUT", REGISTER, GOOD).problem(405)
 
 
 @pytest.mark.parametrize(
-    "path", ["confirm", "resend-confirmation", "login", "refresh", "forgot-password", "reset-password"]
+    "path",
+    ["confirm", "resend-confirmation", "login", "refresh", "forgot-password", "reset-password"],
 )
 def test_missing_fields_are_named_everywhere(api: Api, path: str) -> None:
     fields = {
@@ -89,12 +92,18 @@ def test_a_wrong_code_confirms_nothing(platform: Platform, api: Api) -> None:
     person = Person(platform, api)
     person.register()
     wrong = f"{(int(person.code()) + 1) % 1_000_000:06d}"
-    api.post("/v1/auth/confirm", {"email": person.email, "code": wrong}).problem(400, "invalid_code")
-    api.post("/v1/auth/confirm", {"email": "nobody@example.com", "code": wrong}).problem(400, "invalid_code")
+    api.post("/v1/auth/confirm", {"email": person.email, "code": wrong}).problem(
+        400, "invalid_code"
+    )
+    api.post("/v1/auth/confirm", {"email": "nobody@example.com", "code": wrong}).problem(
+        400, "invalid_code"
+    )
     person.try_log_in().problem(403, "email_not_verified")
 
 
-def test_a_code_is_mailed_again_and_nobody_learns_who_is_known(platform: Platform, api: Api) -> None:
+def test_a_code_is_mailed_again_and_nobody_learns_who_is_known(
+    platform: Platform, api: Api
+) -> None:
     person = Person(platform, api)
     person.register()
     assert platform.mails_to(person.email) == 1
@@ -109,7 +118,9 @@ def test_a_code_is_mailed_again_and_nobody_learns_who_is_known(platform: Platfor
 
 def test_an_address_registers_twenty_times_an_hour(platform: Platform, api: Api) -> None:
     for _ in range(20):
-        api.post(REGISTER, {**GOOD, "email": "no-address"}).wrong_fields()  # checked before it counts
+        api.post(
+            REGISTER, {**GOOD, "email": "no-address"}
+        ).wrong_fields()  # checked before it counts
     people = [Person(platform, api) for _ in range(20)]
     for person in people:
         person.register()
@@ -122,7 +133,15 @@ def test_the_operator_reads_the_code_that_was_mailed(platform: Platform, api: Ap
     person = Person(platform, api)
     person.register()
     assert re.fullmatch(r"\d{6}\n", run_ops(platform.root, "code", person.email))
-    command = [sys.executable, "-m", "ops", "code", "nobody@example.com", "--root", str(platform.root)]
+    command = [
+        sys.executable,
+        "-m",
+        "ops",
+        "code",
+        "nobody@example.com",
+        "--root",
+        str(platform.root),
+    ]
     result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "No code has been mailed to nobody@example.com" in result.stderr

@@ -20,10 +20,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from ops.deploy import STAGE
-from ops.ledger import Ledger
-from ops.promote import GATE, GATES, PROMOTION
+from ops.deployment.deploy import STAGE
+from ops.deployment.promote import GATE, GATES, PROMOTION
 from ops.root import PROJECT
+from ops.traffic.ledger import Ledger
 from tests.e2e.operators import DEPLOY, TAGGED, UNRESOURCED, Checkout, made_role, operator, told
 from tests.e2e.support import Platform, eventually
 
@@ -53,7 +53,9 @@ def role(platform: Platform) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def checkout(platform: Platform, role: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+def checkout(
+    platform: Platform, role: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Checkout]:
     """The operator's checkout; the platform serves the real one's code again at the end."""
     made = Checkout(tmp_path_factory.mktemp("checkout"), platform, role)
     yield made
@@ -64,7 +66,9 @@ def checkout(platform: Platform, role: str, tmp_path_factory: pytest.TempPathFac
 def alias(platform: Platform) -> tuple[str, dict[str, float]]:
     """The version that serves, and the weights of others."""
     found = platform.aws("lambda").get_alias(FunctionName=FUNCTION, Name="live")
-    return found["FunctionVersion"], (found.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+    return found["FunctionVersion"], (found.get("RoutingConfig") or {}).get(
+        "AdditionalVersionWeights"
+    ) or {}
 
 
 def history(platform: Platform) -> list[Any]:
@@ -79,7 +83,9 @@ def history(platform: Platform) -> list[Any]:
     ],
     ids=["errors", "slow"],
 )
-def test_a_bad_release_is_caught_and_put_back(platform: Platform, checkout: Checkout, what: str, reason: str) -> None:
+def test_a_bad_release_is_caught_and_put_back(
+    platform: Platform, checkout: Checkout, what: str, reason: str
+) -> None:
     before, _ = alias(platform)
     checkout.change(BAD_AFTER.format(what=what))
     _, said = checkout.ops("release", "local", "health", "--bake", "6s", status=1)
@@ -92,7 +98,9 @@ def test_a_bad_release_is_caught_and_put_back(platform: Platform, checkout: Chec
     assert "operator-test" in latest.who
 
 
-def test_a_killed_release_leaves_one_good_version_and_a_rerun_continues(platform: Platform, checkout: Checkout) -> None:
+def test_a_killed_release_leaves_one_good_version_and_a_rerun_continues(
+    platform: Platform, checkout: Checkout
+) -> None:
     before, _ = alias(platform)
     checkout.change("\n# a good change\n")
     first = checkout.start("release", "local", "health", "--bake", "5m", "--weight", "25")
@@ -109,7 +117,9 @@ def test_a_killed_release_leaves_one_good_version_and_a_rerun_continues(platform
 
     _, said = checkout.ops("release", "local", "health", "--bake", "3s")
     assert "Took the lock over from a command that was killed" in said
-    assert f"was left with 25% on version {version}: all traffic is on version {before} again" in said
+    assert (
+        f"was left with 25% on version {version}: all traffic is on version {before} again" in said
+    )
     assert alias(platform) == (version, {})
     assert [record.outcome for record in history(platform)[:2]] == ["promoted", "abandoned"]
 
@@ -135,7 +145,9 @@ def test_every_other_command_of_an_operator(platform: Platform, checkout: Checko
     assert all(check["ok"] for check in checks), [check for check in checks if not check["ok"]]
     assert time.monotonic() - begun < 60
     pool = platform.outputs["cognito_user_pool_id"]
-    user = platform.aws("cognito-idp").admin_get_user(UserPoolId=pool, Username="smoke-test@multitask.invalid")
+    user = platform.aws("cognito-idp").admin_get_user(
+        UserPoolId=pool, Username="smoke-test@multitask.invalid"
+    )
     assert not user["Enabled"]
 
     assert json.loads(checkout.ops("deploy-function", "local", "health", "--json")[0])
@@ -154,9 +166,14 @@ def test_every_other_command_of_an_operator(platform: Platform, checkout: Checko
 
 
 def test_an_operator_may_do_nothing_else(platform: Platform, role: str) -> None:
-    credentials = platform.aws("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+    credentials = platform.aws("sts").assume_role(RoleArn=role, RoleSessionName="test")[
+        "Credentials"
+    ]
     session = boto3.Session(
-        credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"], "us-east-1"
+        credentials["AccessKeyId"],
+        credentials["SecretAccessKey"],
+        credentials["SessionToken"],
+        "us-east-1",
     )
 
     def client(service: Any) -> Any:
@@ -170,8 +187,12 @@ def test_an_operator_may_do_nothing_else(platform: Platform, role: str) -> None:
         ),
         lambda: client("dynamodb").delete_table(TableName="platform-releases-local"),
         lambda: client("lambda").delete_function(FunctionName=FUNCTION),
-        lambda: client("lambda").update_function_configuration(FunctionName=FUNCTION, MemorySize=128),
-        lambda: client("ssm").get_parameter(Name="/multitask/local/jwt-secret", WithDecryption=True),
+        lambda: client("lambda").update_function_configuration(
+            FunctionName=FUNCTION, MemorySize=128
+        ),
+        lambda: client("ssm").get_parameter(
+            Name="/multitask/local/jwt-secret", WithDecryption=True
+        ),
         lambda: client("iam").create_role(RoleName="more", AssumeRolePolicyDocument="{}"),
     ]
     for call in calls:
@@ -208,7 +229,9 @@ def promoted(platform: Platform, tmp_path: Path) -> Iterator[tuple[Checkout, Led
     environment = platform.cloud.environment.model_copy(update={"name": STAGE_BEFORE})
     more = [*UNRESOURCED, *TAGGED]
     with (
-        operator(platform, "promoter-test", ("operator", *DEPLOY, "deploy-identity"), more=more) as role,
+        operator(
+            platform, "promoter-test", ("operator", *DEPLOY, "deploy-identity"), more=more
+        ) as role,
         operator(platform, "before-test", stage=STAGE_BEFORE, key=state.key) as role_before,
         copied_table(platform, "platform-releases-local", f"platform-releases-{STAGE_BEFORE}"),
     ):
@@ -218,7 +241,9 @@ def promoted(platform: Platform, tmp_path: Path) -> Iterator[tuple[Checkout, Led
         environments = made.directory / "environments"
         local = (environments / "local.yml").read_text()
         (environments / "local.yml").write_text(f"{local}promoted_from: {STAGE_BEFORE}\n")
-        (environments / f"{STAGE_BEFORE}.yml").write_text(f"{local}state: {state.model_dump_json()}\n")
+        (environments / f"{STAGE_BEFORE}.yml").write_text(
+            f"{local}state: {state.model_dump_json()}\n"
+        )
         (made.directory / "tests").mkdir()
         (made.directory / "tests" / "test_suites.py").write_text(SUITES)
         ledger = Ledger(replace(platform.cloud, environment=environment))
@@ -265,18 +290,31 @@ def test_a_promotion_passes_its_gates_applies_and_releases_gradually(
     assert "Gate integration: running" in said
     assert "Applied: " in said
     released = history(platform)[0]
-    assert (released.kind, released.from_version, released.outcome) == ("release", rolled_back, "promoted")
+    assert (released.kind, released.from_version, released.outcome) == (
+        "release",
+        rolled_back,
+        "promoted",
+    )
     assert f"Traffic: 10 % to health {released.to_version}" in said
     assert alias(platform) == (released.to_version, {})
-    assert (answer["from"], answer["to"], set(answer["gates"])) == (STAGE_BEFORE, "local", set(GATES))
+    assert (answer["from"], answer["to"], set(answer["gates"])) == (
+        STAGE_BEFORE,
+        "local",
+        set(GATES),
+    )
     recorded = ledger.latest(PROMOTION)[0]
     assert recorded["commit"] == answer["commit"] == ledger.latest(STAGE, 1)[0]["commit"]
     assert "promoter-test" in recorded["who"]
     assert before.get(GATE, f"{answer['commit']}/integration")
-    assert [message["Subject"] for message in alerts] == ["local: deploy started", "local: deploy succeeded"]
+    assert [message["Subject"] for message in alerts] == [
+        "local: deploy started",
+        "local: deploy succeeded",
+    ]
 
 
-def test_an_apply_that_would_remove_what_the_live_version_uses_is_refused(platform: Platform, tmp_path: Path) -> None:
+def test_an_apply_that_would_remove_what_the_live_version_uses_is_refused(
+    platform: Platform, tmp_path: Path
+) -> None:
     """The program gives a table of auth another name, which replaces it; the live version has the old name in its settings."""
     changed = Checkout(tmp_path, platform, role=None)
     for file in (changed.directory / "modules").rglob("*.py"):
@@ -289,19 +327,23 @@ def test_an_apply_that_would_remove_what_the_live_version_uses_is_refused(platfo
     assert platform.aws("dynamodb").describe_table(TableName="auth-rate-limits-local")
 
 
-def test_the_nightly_comparison_sees_what_was_changed_by_hand(platform: Platform, tmp_path: Path) -> None:
+def test_the_nightly_comparison_sees_what_was_changed_by_hand(
+    platform: Platform, tmp_path: Path
+) -> None:
     """Under the drift role's own policies, as the stack made them."""
     group, days = "/aws/lambda/auth-lambda-local", 30
     drift = [
         policy["PolicyArn"]
-        for policy in platform.aws("iam").list_attached_role_policies(RoleName="platform-drift-role-local")[
-            "AttachedPolicies"
-        ]
+        for policy in platform.aws("iam").list_attached_role_policies(
+            RoleName="platform-drift-role-local"
+        )["AttachedPolicies"]
     ]
     with made_role(platform, "drift-test", {"unresourced": UNRESOURCED}, drift) as arn:
         checkout = Checkout(tmp_path, platform, arn)
         logs = platform.aws("logs")
-        before = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"][0]["retentionInDays"]
+        before = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"][0][
+            "retentionInDays"
+        ]
         logs.put_retention_policy(logGroupName=group, retentionInDays=days)
         try:
             answered, _ = checkout.ops("drift", "local", "--json", status=2)

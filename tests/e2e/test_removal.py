@@ -9,9 +9,9 @@ import time
 import pytest
 
 from ops.cloud import ROLE_VARIABLE
-from ops.remove import LAST_WORD
+from ops.deployment.remove import LAST_WORD
 from ops.root import Root
-from ops.state import read_state
+from ops.terraform.state import read_state
 from tests.e2e.operators import DEPLOY, REMOVAL, TAGGED, UNRESOURCED, operator, told
 from tests.e2e.support import Platform, run_ops
 
@@ -24,16 +24,24 @@ def test_an_environment_is_removed_and_what_is_kept_is_said(
     root, state = own_platform.root, own_platform.cloud.environment.state
     s3, outputs = own_platform.aws("s3"), own_platform.outputs
     # Versions, a marker of a deletion, and a key at which a deletion by Terraform itself would stop.
-    for bucket in (outputs["frontend_bucket"], outputs["avatars_bucket"], outputs["attachments_bucket"]):
+    for bucket in (
+        outputs["frontend_bucket"],
+        outputs["avatars_bucket"],
+        outputs["attachments_bucket"],
+    ):
         for key in ("a+b", "c", "c"):
             s3.put_object(Bucket=bucket, Key=key, Body=b"x")
         s3.delete_object(Bucket=bucket, Key="c")
     # Somebody has begun by hand, which is no obstacle. Terraform takes half a minute for an instance of the database.
     rds = own_platform.aws("rds")
     for instance in rds.describe_db_instances()["DBInstances"]:
-        rds.delete_db_instance(DBInstanceIdentifier=instance["DBInstanceIdentifier"], SkipFinalSnapshot=True)
+        rds.delete_db_instance(
+            DBInstanceIdentifier=instance["DBInstanceIdentifier"], SkipFinalSnapshot=True
+        )
     with (
-        operator(own_platform, "remover-test", POLICIES, more=[*UNRESOURCED, *TAGGED, *REMOVAL]) as role,
+        operator(
+            own_platform, "remover-test", POLICIES, more=[*UNRESOURCED, *TAGGED, *REMOVAL]
+        ) as role,
         told(own_platform) as alerts,
     ):
         monkeypatch.setenv(ROLE_VARIABLE, role)
@@ -63,4 +71,7 @@ def test_an_environment_is_removed_and_what_is_kept_is_said(
     assert not [made["RoleName"] for made in roles if made["RoleName"].endswith("-local")]
     assert own_platform.aws("logs").describe_log_groups()["logGroups"] == []
 
-    assert (again["removed"], again["kept"]) == (0, [line for line in kept if "customer key" not in line])
+    assert (again["removed"], again["kept"]) == (
+        0,
+        [line for line in kept if "customer key" not in line],
+    )

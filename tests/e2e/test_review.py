@@ -13,7 +13,9 @@ from tests.e2e.support import Platform, run_ops
 
 
 def review(platform: Platform, *options: str) -> dict[str, object]:
-    answer: dict[str, object] = json.loads(run_ops(platform.root, "review", "local", *options, "--format", "json"))
+    answer: dict[str, object] = json.loads(
+        run_ops(platform.root, "review", "local", *options, "--format", "json")
+    )
     return answer
 
 
@@ -28,7 +30,9 @@ def test_exactly_the_reviewed_plan_is_applied(platform: Platform, tmp_path: Path
     for made in tmp_path.glob("a.*"):
         shutil.copy(made, made.with_name(made.name.replace("a.", "b.", 1)))
 
-    applied = json.loads(run_ops(platform.root, "apply", "local", "--reviewed", str(file), "--yes", "--json"))
+    applied = json.loads(
+        run_ops(platform.root, "apply", "local", "--reviewed", str(file), "--yes", "--json")
+    )
     assert applied["changes"] == {"add": 0, "change": reviewed["counts"]["changed"], "remove": 0}  # type: ignore[index]
     assert not file.exists(), "it cannot be applied twice"
 

@@ -32,7 +32,11 @@ def test_they_are_listed_without_their_values(platform: Platform) -> None:
 def test_after_a_rotation_old_tokens_pass_and_new_ones_use_the_new_key(
     platform: Platform, person: Person, api: Api
 ) -> None:
-    old_token, old_refresh, (old_kid, _) = person.access_token, person.refresh_token, platform.signing_key()
+    old_token, old_refresh, (old_kid, _) = (
+        person.access_token,
+        person.refresh_token,
+        platform.signing_key(),
+    )
     text = run_ops(platform.root, "secrets", "rotate", "local", "jwt-secret", "--force", "--json")
     kid, secret = platform.signing_key()
     assert (json.loads(text), kid) == ({"name": "jwt-secret", "version": old_kid + 1}, old_kid + 1)
@@ -49,7 +53,11 @@ def test_after_a_rotation_old_tokens_pass_and_new_ones_use_the_new_key(
     assert eventually(signed_with_the_new_key, interval=1)
     for token in (old_token, person.access_token):
         api.get("/v1/auth/me", token=token).expect(200)
-        assert eventually(lambda token=token: api.get("/v1/ai/conversations", token=token).status == 200)  # type: ignore[misc]
+
+        def works(token: str = token) -> bool:
+            return api.get("/v1/ai/conversations", token=token).status == 200
+
+        assert eventually(works)
     person.try_refresh(old_refresh).expect(200)
 
 

@@ -6,11 +6,13 @@ import re
 
 import pytest
 
-from lambdas.catalogue import route_tables
-from lambdas.common.router import Route
+from lambdas.common.web.router import Route
+from lambdas.route_tables import route_tables
 from tests.e2e.support import Api, Person, Platform
 
-CLOSED = [route for routes in route_tables().values() for route in routes if not route.access.public]
+CLOSED = [
+    route for routes in route_tables().values() for route in routes if not route.access.public
+]
 
 
 def address(route: Route) -> str:
@@ -40,7 +42,9 @@ def test_a_route_lets_in_whom_it_should(api: Api, visitor: str, route: Route) ->
     body: object = {} if route.method in {"POST", "PUT", "PATCH"} else None
     api.call(route.method, address(route), body).problem(401)
     if route.access.role:
-        api.call(route.method, address(route), body, token=visitor).problem(403, "anonymous_not_allowed")
+        api.call(route.method, address(route), body, token=visitor).problem(
+            403, "anonymous_not_allowed"
+        )
 
 
 def test_the_shared_rules_hold(api: Api, member: str) -> None:
@@ -52,8 +56,15 @@ def test_the_shared_rules_hold(api: Api, member: str) -> None:
     api.post("/v1/posts", b" " * (1024 * 1024 + 1), token=member).problem(413, "body_too_large")
 
 
-def test_a_repeat_with_the_same_key_is_answered_although_nothing_came_of_the_first(api: Api, member: str) -> None:
+def test_a_repeat_with_the_same_key_is_answered_although_nothing_came_of_the_first(
+    api: Api, member: str
+) -> None:
     """An attempt that failed does not hold its key."""
     for _ in range(2):
-        answer = api.post("/v1/catalog/listings", {"title": "x"}, token=member, headers={"Idempotency-Key": "once"})
+        answer = api.post(
+            "/v1/catalog/listings",
+            {"title": "x"},
+            token=member,
+            headers={"Idempotency-Key": "once"},
+        )
         answer.problem(422, "invalid_fields")

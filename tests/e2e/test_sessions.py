@@ -63,7 +63,9 @@ def test_an_invented_token_ends_nothing(person: Person) -> None:
 def test_two_tabs_refresh_at_once_and_get_the_same_token(person: Person) -> None:
     spent = person.refresh_token
     with ThreadPoolExecutor(2) as pool:
-        first, second = (answer.expect(200) for answer in pool.map(person.try_refresh, [spent, spent]))
+        first, second = (
+            answer.expect(200) for answer in pool.map(person.try_refresh, [spent, spent])
+        )
     assert first["refreshToken"] == second["refreshToken"] != spent
     person.me(first["accessToken"]).expect(200)
     person.me(second["accessToken"]).expect(200)

@@ -11,7 +11,12 @@ def test_a_login_gives_a_pair_of_tokens(person: Person) -> None:
     answer = person.log_in(deviceInfo="Ada's phone")
     assert answer.keys() == {"accessToken", "refreshToken", "tokenType", "expiresIn", "user"}
     assert (answer["tokenType"], answer["expiresIn"]) == ("Bearer", 900)
-    user = {"userId": person.user_id, "email": person.email, "displayName": person.display_name, "roles": ["user"]}
+    user = {
+        "userId": person.user_id,
+        "email": person.email,
+        "displayName": person.display_name,
+        "roles": ["user"],
+    }
     assert answer["user"] == user
     assert person.me().expect(200) == user
     assert person.claims["exp"] - person.claims["iat"] == 900
@@ -23,7 +28,9 @@ def test_a_wrong_password_and_an_unknown_address_look_the_same(person: Person, a
     assert unknown.problem(401, "invalid_credentials") == wrong
 
 
-def test_five_failures_in_a_minute_close_the_door_for_that_address(person: Person, other: Person) -> None:
+def test_five_failures_in_a_minute_close_the_door_for_that_address(
+    person: Person, other: Person
+) -> None:
     for _ in range(5):
         person.try_log_in(password="Wrong-horse-1").problem(401)
     refused = person.try_log_in()
@@ -39,15 +46,28 @@ def test_successes_do_not_count_as_failures(person: Person) -> None:
 
 def test_an_anonymous_user_has_capabilities_and_no_more(api: Api) -> None:
     answer = api.post("/v1/auth/anonymous", {}).expect(201)
-    assert answer.keys() == {"anonymousId", "displayName", "accessToken", "expiresIn", "capabilities"}
+    assert answer.keys() == {
+        "anonymousId",
+        "displayName",
+        "accessToken",
+        "expiresIn",
+        "capabilities",
+    }
     assert answer["expiresIn"] == 3600
     assert answer["capabilities"] == ["read", "post_anonymous", "chat_anonymous"]
     assert re.fullmatch(r"Anonymous_[A-Z][A-Za-z]+_\d+", answer["displayName"])
     token = answer["accessToken"]
-    me = {"userId": answer["anonymousId"], "email": None, "displayName": answer["displayName"], "roles": []}
+    me = {
+        "userId": answer["anonymousId"],
+        "email": None,
+        "displayName": answer["displayName"],
+        "roles": [],
+    }
     assert api.get("/v1/auth/me", token=token).expect(200) == me
     passwords = {"currentPassword": PASSWORD, "newPassword": "Better-horse-2"}
-    api.post("/v1/auth/change-password", passwords, token=token).problem(403, "anonymous_not_allowed")
+    api.post("/v1/auth/change-password", passwords, token=token).problem(
+        403, "anonymous_not_allowed"
+    )
     api.post("/v1/auth/logout", {}, token=token).expect(204)
     api.get("/v1/auth/me", token=token).problem(401, "session_ended")
 

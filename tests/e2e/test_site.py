@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ops.site import Site, build
+from ops.deployment.site import Site, build
 from tests.e2e.support import Answer, Api, Platform
 
 
@@ -26,7 +26,9 @@ def get(platform: Platform, site: Api, path: str) -> Answer:
     return site.get(path, headers={"Host": urlsplit(platform.site_url).netloc})
 
 
-def test_the_page_is_served_with_security_headers(platform: Platform, site: Api, published: Site) -> None:
+def test_the_page_is_served_with_security_headers(
+    platform: Platform, site: Api, published: Site
+) -> None:
     answer = get(platform, site, "/")
     assert answer.status == 200
     assert answer.headers["Content-Type"].startswith("text/html")
@@ -41,7 +43,9 @@ def test_the_page_is_served_with_security_headers(platform: Platform, site: Api,
     assert "unsafe-inline" not in policy
 
 
-def test_assets_are_named_by_their_content_and_kept_for_good(platform: Platform, site: Api, published: Site) -> None:
+def test_assets_are_named_by_their_content_and_kept_for_good(
+    platform: Platform, site: Api, published: Site
+) -> None:
     assert len(published.assets) == 3
     for key, content in published.assets.items():
         answer = get(platform, site, f"/{key}")
@@ -60,7 +64,9 @@ def test_the_page_is_told_where_the_platform_is(platform: Platform, site: Api) -
     }
 
 
-def test_paths_of_a_single_page_serve_it_and_missing_files_do_not(platform: Platform, site: Api) -> None:
+def test_paths_of_a_single_page_serve_it_and_missing_files_do_not(
+    platform: Platform, site: Api
+) -> None:
     assert get(platform, site, "/some/spa/path").body == get(platform, site, "/").body
     assert get(platform, site, "/missing.js").status in {403, 404}
 

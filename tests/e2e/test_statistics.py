@@ -11,9 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
-from lambdas.common.dynamodb import pack, unpack
 from lambdas.common.logs import Logger
-from lambdas.common.outbox import Outbox
+from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.storage.dynamodb import pack, unpack
 from modules.messaging import notification_filter
 from ops.embedded import EmbeddedCloud
 from ops.root import Root
@@ -52,7 +52,12 @@ class Events:
         """Puts events on the bus."""
         for start in range(0, len(events), 10):
             entries = [
-                {"Source": e["source"], "DetailType": e["detail-type"], "Detail": json.dumps(e["detail"]), **self._bus}
+                {
+                    "Source": e["source"],
+                    "DetailType": e["detail-type"],
+                    "Detail": json.dumps(e["detail"]),
+                    **self._bus,
+                }
                 for e in events[start : start + 10]
             ]
             assert self._events.put_events(Entries=entries)["FailedEntryCount"] == 0
@@ -60,16 +65,23 @@ class Events:
     def store(self, *kinds: str, author: str, stored_at: float | None = None) -> None:
         """Stores events with a write, as a service does; then the service is gone."""
         outbox = Outbox(OUTBOX, "post", Logger(service="test"), lambda: stored_at or time.time())
-        entries = [outbox.put(kind, actor_id="somebody", data={"authorId": author}) for kind in kinds]
+        entries = [
+            outbox.put(kind, actor_id="somebody", data={"authorId": author}) for kind in kinds
+        ]
         self.dynamodb.transact_write_items(TransactItems=entries)
 
     def profile(self, user_id: str) -> dict[str, Any]:
-        return unpack(self.dynamodb.get_item(TableName=PROFILES, Key=pack({"user_id": user_id})).get("Item") or {})
+        return unpack(
+            self.dynamodb.get_item(TableName=PROFILES, Key=pack({"user_id": user_id})).get("Item")
+            or {}
+        )
 
     def counts(self, user_id: str) -> tuple[int, int, int]:
         """Posts, comments and likes."""
         profile = self.profile(user_id)
-        posts, comments, likes = (profile.get(n, 0) for n in ("posts_count", "comments_count", "likes_received"))
+        posts, comments, likes = (
+            profile.get(n, 0) for n in ("posts_count", "comments_count", "likes_received")
+        )
         return posts, comments, likes
 
     def expect(self, user_id: str, counts: tuple[int, int, int]) -> None:
@@ -88,12 +100,17 @@ class Events:
     def size(self, queue: str) -> int:
         """How many messages a queue has, those that are being worked on included."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        found = self.sqs.get_queue_attributes(QueueUrl=self.url(queue), AttributeNames=names)["Attributes"]
+        found = self.sqs.get_queue_attributes(QueueUrl=self.url(queue), AttributeNames=names)[
+            "Attributes"
+        ]
         return sum(int(found[name]) for name in names)
 
     def outbox(self, author: str) -> int:
         """How many events on somebody's things wait; other tests' may wait too."""
-        mine = {"FilterExpression": "contains(detail, :author)", "ExpressionAttributeValues": pack({":author": author})}
+        mine = {
+            "FilterExpression": "contains(detail, :author)",
+            "ExpressionAttributeValues": pack({":author": author}),
+        }
         return int(self.dynamodb.scan(TableName=OUTBOX, **mine)["Count"])
 
 
@@ -115,7 +132,13 @@ def test_a_registration_makes_the_profile(events: Events, person: Person) -> Non
 
 
 def test_repeated_events_in_any_order_count_once(events: Events, author: str) -> None:
-    kinds = ["PostCreated"] * 3 + ["PostDeleted"] + ["CommentCreated"] * 2 + ["PostLiked"] * 4 + ["PostUnliked"]
+    kinds = (
+        ["PostCreated"] * 3
+        + ["PostDeleted"]
+        + ["CommentCreated"] * 2
+        + ["PostLiked"] * 4
+        + ["PostUnliked"]
+    )
     twice = [event(kind, author) for kind in kinds] * 2
     events.emit(*random.Random(3).sample(twice, len(twice)))  # noqa: S311 (no secret)
     events.expect(author, (2, 2, 3))
@@ -128,7 +151,9 @@ def test_what_anonymous_people_write_is_in_no_statistic(events: Events, author: 
     events.expect(author, (1, 0, 0))
 
 
-def test_a_consumer_that_is_killed_amid_its_batches_loses_and_repeats_nothing(events: Events, author: str) -> None:
+def test_a_consumer_that_is_killed_amid_its_batches_loses_and_repeats_nothing(
+    events: Events, author: str
+) -> None:
     cloud = EmbeddedCloud(Root(events.platform.root)).running()["aws"].find()
     assert cloud
     killed = 0
@@ -156,9 +181,13 @@ def test_a_consumer_that_is_killed_amid_its_batches_loses_and_repeats_nothing(ev
     assert killed
 
 
-def test_what_cannot_be_handled_ends_in_the_dead_letter_queue_and_is_redriven(events: Events, author: str) -> None:
+def test_what_cannot_be_handled_ends_in_the_dead_letter_queue_and_is_redriven(
+    events: Events, author: str
+) -> None:
     def redriven() -> int:
-        [result] = json.loads(run_ops(events.platform.root, "redrive", "local", "profile-events", "--json"))
+        [result] = json.loads(
+            run_ops(events.platform.root, "redrive", "local", "profile-events", "--json")
+        )
         assert result["queue"] == "profile-events-dlq"
         return int(result["redriven"])
 
@@ -179,7 +208,9 @@ def test_what_cannot_be_handled_ends_in_the_dead_letter_queue_and_is_redriven(ev
         events.sqs.purge_queue(QueueUrl=events.url(WORK_DLQ))
 
 
-def test_a_crash_between_the_write_and_its_publication_loses_nothing(events: Events, author: str) -> None:
+def test_a_crash_between_the_write_and_its_publication_loses_nothing(
+    events: Events, author: str
+) -> None:
     with without_source(events.platform, "relay", ":dynamodb:"):
         events.store("PostCreated", "PostLiked", author=author)
         time.sleep(2)
@@ -225,7 +256,10 @@ def test_a_subscriber_is_told_of_the_events_it_asked_for(events: Events, author:
         TopicArn=topic,
         Protocol="sqs",
         Endpoint=arn,
-        Attributes={"FilterPolicy": notification_filter(["PostLiked"]), "FilterPolicyScope": "MessageBody"},
+        Attributes={
+            "FilterPolicy": notification_filter(["PostLiked"]),
+            "FilterPolicyScope": "MessageBody",
+        },
         ReturnSubscriptionArn=True,
     )["SubscriptionArn"]
     told: list[Event] = []

@@ -91,7 +91,9 @@ def test_a_wrong_token_is_refused(material: Material, api: Api, kind: str) -> No
     api.get("/v1/auth/me", token=material.token).expect(200)
 
 
-def test_an_ended_session_is_refused_although_the_authorizer_remembers_its_token(person: Person, api: Api) -> None:
+def test_an_ended_session_is_refused_although_the_authorizer_remembers_its_token(
+    person: Person, api: Api
+) -> None:
     api.get("/v1/profile", token=person.access_token).expect(200)
     api.post("/v1/auth/logout", token=person.access_token).expect(204)
     api.get("/v1/profile", token=person.access_token).problem(401, "session_ended")
@@ -104,7 +106,9 @@ def test_a_token_expires_although_the_authorizer_remembers_it(material: Material
     api.get("/v1/profile", token=token).problem(401, "token_expired")
 
 
-def test_the_last_key_is_still_accepted_and_the_one_before_is_not(platform: Platform, person: Person, api: Api) -> None:
+def test_the_last_key_is_still_accepted_and_the_one_before_is_not(
+    platform: Platform, person: Person, api: Api
+) -> None:
     """Rotates the key twice. Nothing is put back: a parameter's versions only count up, and the functions follow."""
     serials = itertools.count()
 
@@ -115,7 +119,9 @@ def test_the_last_key_is_still_accepted_and_the_one_before_is_not(platform: Plat
 
     def rotate() -> tuple[int, str]:
         value = secrets.token_hex(32)
-        platform.aws("ssm").put_parameter(Name="/multitask/local/jwt-secret", Value=value, Overwrite=True)
+        platform.aws("ssm").put_parameter(
+            Name="/multitask/local/jwt-secret", Value=value, Overwrite=True
+        )
         key = platform.signing_key()
         # A newer key's id makes a function look for it, at most every ten seconds.
         assert eventually(lambda: status("/v1/profile", key) == 200, interval=1)

@@ -10,8 +10,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from lambdas.common.caller import Caller
-from lambdas.common.tickets import LIFETIME, TicketStore
+from lambdas.common.signing.tickets import LIFETIME, TicketStore
+from lambdas.common.web.caller import Caller
 from tests.e2e.support import Person, Platform
 
 
@@ -20,7 +20,9 @@ def issue(platform: Platform, person: Person, *, age: float = 0) -> str:
     claims = person.claims
     roles, capabilities = frozenset(claims["roles"]), frozenset(claims["cap"])
     caller = Caller(claims["sub"], claims["sid"], roles, capabilities, claims["exp"])
-    store = TicketStore(platform.aws("dynamodb"), "chat-tickets-local", clock=lambda: time.time() - age)
+    store = TicketStore(
+        platform.aws("dynamodb"), "chat-tickets-local", clock=lambda: time.time() - age
+    )
     return store.issue(caller, person.display_name)
 
 
@@ -32,7 +34,11 @@ def test_a_ticket_opens_a_socket_once(platform: Platform, person: Person) -> Non
     query = f"?ticket={issue(platform, person)}"
     with open_socket(platform, query) as socket:
         socket.send(json.dumps({"action": "ping", "requestId": "r-1"}))
-        assert json.loads(socket.recv(timeout=30)) == {"type": "ack", "requestId": "r-1", "action": "ping"}
+        assert json.loads(socket.recv(timeout=30)) == {
+            "type": "ack",
+            "requestId": "r-1",
+            "action": "ping",
+        }
     with pytest.raises(InvalidStatus) as refused, open_socket(platform, query):
         pass
     assert refused.value.response.status_code == 403
@@ -49,7 +55,10 @@ def test_without_a_good_ticket_there_is_no_socket(platform: Platform, person: Pe
         (f"?ticket={person.access_token}", 403),
         (f"?token={person.access_token}", 401),
     ):
-        with pytest.raises((InvalidStatus, ConnectionClosed)) as refused, open_socket(platform, query):
+        with (
+            pytest.raises((InvalidStatus, ConnectionClosed)) as refused,
+            open_socket(platform, query),
+        ):
             pass
         assert isinstance(refused.value, InvalidStatus), query
         assert refused.value.response.status_code == status, query
@@ -57,4 +66,6 @@ def test_without_a_good_ticket_there_is_no_socket(platform: Platform, person: Pe
 
 def test_tickets_are_stored_as_hashes(platform: Platform, person: Person) -> None:
     ticket = issue(platform, person)
-    assert ticket not in json.dumps(platform.aws("dynamodb").scan(TableName="chat-tickets-local")["Items"])
+    assert ticket not in json.dumps(
+        platform.aws("dynamodb").scan(TableName="chat-tickets-local")["Items"]
+    )

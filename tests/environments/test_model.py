@@ -9,7 +9,13 @@ import pytest
 import yaml
 
 import main
-from environments import Environment, EnvironmentFileError, environment_names, load_environment, rules
+from environments import (
+    Environment,
+    EnvironmentFileError,
+    environment_names,
+    load_environment,
+    rules,
+)
 from environments.model import Rds
 
 VALID: dict[str, Any] = {
@@ -49,9 +55,15 @@ def test_a_fifth_environment_is_one_file(tmp_path: Path) -> None:
 
 
 def test_each_environment_has_a_state_of_its_own_unless_it_says_otherwise(tmp_path: Path) -> None:
-    assert _load(tmp_path, yaml.safe_dump(VALID)).state.key == "multitask-platform/fifth/terraform.tfstate"
+    assert (
+        _load(tmp_path, yaml.safe_dump(VALID)).state.key
+        == "multitask-platform/fifth/terraform.tfstate"
+    )
     elsewhere = _load(tmp_path, _with("state.bucket", "elsewhere")).state
-    assert (elsewhere.bucket, elsewhere.key) == ("elsewhere", "multitask-platform/fifth/terraform.tfstate")
+    assert (elsewhere.bucket, elsewhere.key) == (
+        "elsewhere",
+        "multitask-platform/fifth/terraform.tfstate",
+    )
     assert _load(tmp_path, _with("state.key", "mine")).state.key == "mine"
 
 
@@ -60,17 +72,27 @@ def test_environments_with_the_same_state_are_refused(monkeypatch: pytest.Monkey
 
     def load(name: str) -> Environment:
         bucket = "elsewhere" if name == "third" else dev.state.bucket
-        return dev.model_copy(update={"name": name, "state": dev.state.model_copy(update={"bucket": bucket})})
+        return dev.model_copy(
+            update={"name": name, "state": dev.state.model_copy(update={"bucket": bucket})}
+        )
 
     monkeypatch.setattr(main, "load_environment", load)
     assert [environment.name for environment in main._load(["dev", "third"])] == ["dev", "third"]
-    with pytest.raises(SystemExit, match=r"second\.yml: state\.key: multitask-platform/dev/.* the state of dev too"):
+    with pytest.raises(
+        SystemExit, match=r"second\.yml: state\.key: multitask-platform/dev/.* the state of dev too"
+    ):
         main._load(["dev", "second"])
 
 
 @pytest.mark.parametrize("key", ["websocket", "cdn", "site"])
 def test_each_domain_is_used_once(tmp_path: Path, key: str) -> None:
-    domains = {"api": "a.b.com", "websocket": "w.b.com", "cdn": "c.b.com", "site": "b.com", key: "a.b.com"}
+    domains = {
+        "api": "a.b.com",
+        "websocket": "w.b.com",
+        "cdn": "c.b.com",
+        "site": "b.com",
+        key: "a.b.com",
+    }
     lines = _refused(tmp_path, domains=domains, hosted_zone_id="Z0123456789")
     assert lines == [f"domains.{key}: a.b.com: not the same as domains.api"]
 
@@ -97,27 +119,55 @@ def test_the_longest_bucket_name_fits(tmp_path: Path) -> None:
     [
         ("log_levle", "info", ["log_levle: 'info': unknown key", "log_level"]),
         ("rds.max", 2.0, ["rds.max: 2.0: unknown key", "max_capacity"]),
-        ("lambdas.reserved_concurrency", "5", ["lambdas.reserved_concurrency: '5'", "valid integer"]),
+        (
+            "lambdas.reserved_concurrency",
+            "5",
+            ["lambdas.reserved_concurrency: '5'", "valid integer"],
+        ),
         ("lambdas.functions", {"aut": {}}, ["lambdas.functions.aut: 'aut'", "'auth', 'profile'"]),
         ("rate_limiting", "yes", ["rate_limiting: 'yes'", "valid boolean"]),
         ("log_level", "loud", ["log_level: 'loud'", "'debug', 'info', 'warning' or 'error'"]),
         ("removal_policy", "keep", ["removal_policy: 'keep'", "'retain' or 'destroy'"]),
-        ("release_strategy", "canary", ["release_strategy: 'canary'", "'all_at_once' or 'gradual'"]),
+        (
+            "release_strategy",
+            "canary",
+            ["release_strategy: 'canary'", "'all_at_once' or 'gradual'"],
+        ),
         ("region", "virginia", ["region: 'virginia'"]),
         ("cors_origins", ["http://multitask.com"], ["cors_origins.0: 'http://multitask.com'"]),
         ("cors_origins", ["*", "https://a.example"], ["cors_origins:", "'*' stands alone"]),
-        ("monitoring.log_retention_days", 8, ["monitoring.log_retention_days: 8: one of 1, 3, 5, 7"]),
-        ("network.availability_zones", 4, ["network.availability_zones: 4", "less than or equal to 3"]),
+        (
+            "monitoring.log_retention_days",
+            8,
+            ["monitoring.log_retention_days: 8: one of 1, 3, 5, 7"],
+        ),
+        (
+            "network.availability_zones",
+            4,
+            ["network.availability_zones: 4", "less than or equal to 3"],
+        ),
         ("rds.min_capacity", 0.7, ["rds.min_capacity: 0.7", "multiple of 0.5"]),
         ("rds.min_capacity", 2.0, ["rds.min_capacity: 2.0: not above max_capacity, 1.0"]),
         ("dynamodb.read", {"min": 10, "max": 5}, ["dynamodb.read.min: 10: not above max, 5"]),
         ("dynamodb.write.min", 101, ["dynamodb.write.min: 101: not above max, 100"]),
-        ("lambdas.provisioned_concurrency", 6, ["lambdas.provisioned_concurrency: 6 for auth", "at most its reserved"]),
+        (
+            "lambdas.provisioned_concurrency",
+            6,
+            ["lambdas.provisioned_concurrency: 6 for auth", "at most its reserved"],
+        ),
         ("network.nat_gateways", 0, ["network.nat_gateways: 0", "@connections", "at least 1"]),
         ("network.nat_gateways", 3, ["network.nat_gateways: 3", "2 availability_zones"]),
-        ("lambdas.reserved_concurrency", 180, ["rds.max_capacity: 1.0: allows 189 connections", "190"]),
+        (
+            "lambdas.reserved_concurrency",
+            180,
+            ["rds.max_capacity: 1.0: allows 189 connections", "190"],
+        ),
         ("hosted_zone_id", "Z0123456789", ["hosted_zone_id: Z0123456789", "go together"]),
-        ("domains", {"api": "a.b.com", "websocket": "w.b.com", "cdn": "c.b.com", "site": "b.com"}, ["go together"]),
+        (
+            "domains",
+            {"api": "a.b.com", "websocket": "w.b.com", "cdn": "c.b.com", "site": "b.com"},
+            ["go together"],
+        ),
         ("alert_email", "nobody", ["alert_email: 'nobody'"]),
         ("allowed_account_ids", [], ["allowed_account_ids"]),
         ("allowed_account_ids", ["1234"], ["allowed_account_ids.0: '1234'"]),
@@ -128,8 +178,16 @@ def test_the_longest_bucket_name_fits(tmp_path: Path) -> None:
         ("state", "mine", ["state: 'mine'"]),
         ("bucket_suffix", "acme-", ["bucket_suffix: 'acme-'"]),
         ("lambdas.timeout", 31, ["lambdas.timeout: 31", "less than or equal to 30"]),
-        ("lambdas.functions", {"ai": {"timeout": 31}}, ["lambdas.functions.ai.timeout: 31: at most 30"]),
-        ("lambdas.functions", {"ai": {"timeout": 27}}, ["lambdas.functions.ai.timeout: 27: at least 28"]),
+        (
+            "lambdas.functions",
+            {"ai": {"timeout": 31}},
+            ["lambdas.functions.ai.timeout: 31: at most 30"],
+        ),
+        (
+            "lambdas.functions",
+            {"ai": {"timeout": 27}},
+            ["lambdas.functions.ai.timeout: 27: at least 28"],
+        ),
         (
             "ai.gemini.base_url",
             "http://gateway.example.com/v1",
@@ -142,20 +200,32 @@ def test_the_longest_bucket_name_fits(tmp_path: Path) -> None:
         ("ai.openai.reasoning_effort", "much", ["ai.openai.reasoning_effort: 'much'", "'none'"]),
         ("ai.daily_quota", 0, ["ai.daily_quota: 0"]),
         ("ai.azure", {}, ["ai.azure: {}: unknown key", "gemini, openai"]),
-        ("lambdas.functions", {"health": {"timeout": 60}}, ["lambdas.functions.health.timeout: 60: at most 30"]),
+        (
+            "lambdas.functions",
+            {"health": {"timeout": 60}},
+            ["lambdas.functions.health.timeout: 60: at most 30"],
+        ),
         (
             "lambdas.functions",
             {"post": {"reserved_concurrency": 6}},
-            ["lambdas.functions.post.reserved_concurrency: 6: at most lambdas.reserved_concurrency, 5"],
+            [
+                "lambdas.functions.post.reserved_concurrency: 6: at most lambdas.reserved_concurrency, 5"
+            ],
         ),
         *(
-            ("lambdas.functions", {function: {size: 1}}, [f"lambdas.functions.{function}.{size}: 1: not given for"])
+            (
+                "lambdas.functions",
+                {function: {size: 1}},
+                [f"lambdas.functions.{function}.{size}: 1: not given for"],
+            )
             for function in ("authorizer", "health", "migration", "relay", "statistics", "delivery")
             for size in ("reserved_concurrency", "provisioned_concurrency")
         ),
     ],
 )
-def test_an_invalid_value_is_named_with_what_is_allowed(tmp_path: Path, path: str, value: Any, says: list[str]) -> None:
+def test_an_invalid_value_is_named_with_what_is_allowed(
+    tmp_path: Path, path: str, value: Any, says: list[str]
+) -> None:
     with pytest.raises(EnvironmentFileError) as error:
         _load(tmp_path, _with(path, value))
     lines = str(error.value).splitlines()
@@ -173,17 +243,32 @@ def test_an_invalid_value_is_named_with_what_is_allowed(tmp_path: Path, path: st
         "http://localhost/v1",
     ],
 )
-def test_any_server_may_answer_the_ai_service_by_tls_or_on_this_machine(tmp_path: Path, address: str) -> None:
-    environment = _load(tmp_path, _with("ai.openai", {"base_url": address, "reasoning_effort": None}))
-    assert (environment.ai.openai.base_url, environment.ai.openai.reasoning_effort) == (address, None)
+def test_any_server_may_answer_the_ai_service_by_tls_or_on_this_machine(
+    tmp_path: Path, address: str
+) -> None:
+    environment = _load(
+        tmp_path, _with("ai.openai", {"base_url": address, "reasoning_effort": None})
+    )
+    assert (environment.ai.openai.base_url, environment.ai.openai.reasoning_effort) == (
+        address,
+        None,
+    )
     assert environment.ai.gemini.base_url == "https://generativelanguage.googleapis.com/v1beta"
 
 
 def test_the_local_platform_takes_its_language_models_from_variables() -> None:
     assert load_environment("local", variables={}).ai == load_environment("dev", variables={}).ai
-    given = {"GEMINI_BASE_URL": "http://127.0.0.1:1/v1beta", "GEMINI_MODEL": "a", "OPENAI_MODEL": "b"}
+    given = {
+        "GEMINI_BASE_URL": "http://127.0.0.1:1/v1beta",
+        "GEMINI_MODEL": "a",
+        "OPENAI_MODEL": "b",
+    }
     ai = load_environment("local", variables=given).ai
-    assert (ai.gemini.base_url, ai.gemini.model, ai.openai.model) == ("http://127.0.0.1:1/v1beta", "a", "b")
+    assert (ai.gemini.base_url, ai.gemini.model, ai.openai.model) == (
+        "http://127.0.0.1:1/v1beta",
+        "a",
+        "b",
+    )
 
 
 MAIL = {"protocol": "email", "endpoint": "shop@example.com", "events": ["ListingSold"]}
@@ -196,7 +281,9 @@ QUEUE = {
 
 def test_who_is_told_of_events_is_configuration(tmp_path: Path) -> None:
     assert _load(tmp_path, yaml.safe_dump(VALID)).notifications.subscriptions == []
-    subscriptions = _load(tmp_path, _with("notifications.subscriptions", [MAIL, QUEUE])).notifications.subscriptions
+    subscriptions = _load(
+        tmp_path, _with("notifications.subscriptions", [MAIL, QUEUE])
+    ).notifications.subscriptions
     assert [item.protocol for item in subscriptions] == ["email", "sqs"]
     assert subscriptions[1].events == ["UserRegistered", "PasswordChanged"]
 
@@ -205,7 +292,10 @@ def test_who_is_told_of_events_is_configuration(tmp_path: Path) -> None:
     ("subscription", "says"),
     [
         ({**MAIL, "protocol": "pigeon"}, "notifications.subscriptions.1.protocol: 'pigeon'"),
-        ({**MAIL, "events": ["PostUnliked"]}, "notifications.subscriptions.1.events.0: 'PostUnliked'"),
+        (
+            {**MAIL, "events": ["PostUnliked"]},
+            "notifications.subscriptions.1.events.0: 'PostUnliked'",
+        ),
         ({**MAIL, "events": []}, "notifications.subscriptions.1.events: []"),
         ({**MAIL, "filter": "all"}, "notifications.subscriptions.1.filter: 'all': unknown key"),
         (
@@ -238,7 +328,10 @@ def test_a_subscription_that_could_not_be_made_is_named(
 def test_subscriptions_are_checked_beside_other_mistakes(tmp_path: Path) -> None:
     subscriptions = [{**MAIL, "endpoint": "nobody"}]
     lines = _refused(tmp_path, log_level="loud", notifications={"subscriptions": subscriptions})
-    assert [line.partition(":")[0] for line in lines] == ["log_level", "notifications.subscriptions.0.endpoint"]
+    assert [line.partition(":")[0] for line in lines] == [
+        "log_level",
+        "notifications.subscriptions.0.endpoint",
+    ]
 
 
 def _refused(directory: Path, **sections: Any) -> list[str]:
@@ -284,7 +377,11 @@ def test_rules_between_values_are_all_said_at_once(tmp_path: Path) -> None:
         network={"nat_gateways": 0},
         rds={"min_capacity": 2.0, "max_capacity": 1.0},
     )
-    assert [line.partition(":")[0] for line in lines] == ["cors_origins", "rds.min_capacity", "network.nat_gateways"]
+    assert [line.partition(":")[0] for line in lines] == [
+        "cors_origins",
+        "rds.min_capacity",
+        "network.nat_gateways",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -297,25 +394,45 @@ def test_rules_between_values_are_all_said_at_once(tmp_path: Path) -> None:
         ({"rds": {"min_capacity": 2.0}}, "rds.max_capacity"),
         ({"lambdas": {"reserved_concurrency": "180"}}, "lambdas.reserved_concurrency"),
         (
-            {"lambdas": {"reserved_concurrency": 180, "functions": {"catalog": {"reserved_concurrency": "5"}}}},
+            {
+                "lambdas": {
+                    "reserved_concurrency": 180,
+                    "functions": {"catalog": {"reserved_concurrency": "5"}},
+                }
+            },
             "lambdas.functions.catalog.reserved_concurrency",
         ),
-        ({"lambdas": {"reserved_concurrency": 180, "functions": {"catalog": 5}}}, "lambdas.functions.catalog"),
+        (
+            {"lambdas": {"reserved_concurrency": 180, "functions": {"catalog": 5}}},
+            "lambdas.functions.catalog",
+        ),
         ({"domains": {"api": "A"}, "hosted_zone_id": "x"}, "hosted_zone_id"),
     ],
 )
-def test_a_rule_about_an_invalid_value_says_nothing(tmp_path: Path, sections: dict[str, Any], wrong: str) -> None:
-    assert [line.partition(":")[0] for line in _refused(tmp_path, **sections) if not line.startswith("domains.")] == [
-        wrong
-    ]
+def test_a_rule_about_an_invalid_value_says_nothing(
+    tmp_path: Path, sections: dict[str, Any], wrong: str
+) -> None:
+    assert [
+        line.partition(":")[0]
+        for line in _refused(tmp_path, **sections)
+        if not line.startswith("domains.")
+    ] == [wrong]
 
 
 def test_a_function_with_an_invalid_size_does_not_hide_the_others(tmp_path: Path) -> None:
     functions = {"auth": {"memory_size": 1, "provisioned_concurrency": 6}, "chat": 5, "post": {}}
     lambdas = {"reserved_concurrency": 5, "provisioned_concurrency": 7, "functions": functions}
     lines = _refused(tmp_path, lambdas=lambdas)
-    assert [line for line in lines if line.startswith("lambdas.functions.auth.provisioned_concurrency: 6: at most")]
-    assert [line for line in lines if line.startswith("lambdas.provisioned_concurrency: 7 for post: at most")]
+    assert [
+        line
+        for line in lines
+        if line.startswith("lambdas.functions.auth.provisioned_concurrency: 6: at most")
+    ]
+    assert [
+        line
+        for line in lines
+        if line.startswith("lambdas.provisioned_concurrency: 7 for post: at most")
+    ]
     assert not [line for line in lines if "for chat" in line]
 
 
@@ -340,7 +457,9 @@ def test_an_unknown_environment_lists_the_known() -> None:
 def test_variables_fill_in_and_an_unset_one_is_named(tmp_path: Path) -> None:
     text = _with("alert_email", "${ALERT_EMAIL}")
     assert _load(tmp_path, text, ALERT_EMAIL="ops@example.com").alert_email == "ops@example.com"
-    with pytest.raises(EnvironmentFileError, match="alert_email: .* set the environment variable ALERT_EMAIL"):
+    with pytest.raises(
+        EnvironmentFileError, match="alert_email: .* set the environment variable ALERT_EMAIL"
+    ):
         _load(tmp_path, text)
     assert _load(tmp_path, _with("alert_email", "${ALERT_EMAIL:-}")).alert_email is None
 
@@ -361,11 +480,19 @@ def test_variables_fill_in_and_an_unset_one_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_function_sizes(
-    environment: str, function: Any, memory_size: int, timeout: int, reserved: int | None, provisioned: int
+    environment: str,
+    function: Any,
+    memory_size: int,
+    timeout: int,
+    reserved: int | None,
+    provisioned: int,
 ) -> None:
     settings = load_environment(environment, variables={}).function(function)
     assert (settings.memory_size, settings.timeout) == (memory_size, timeout)
-    assert (settings.reserved_concurrency, settings.provisioned_concurrency) == (reserved, provisioned)
+    assert (settings.reserved_concurrency, settings.provisioned_concurrency) == (
+        reserved,
+        provisioned,
+    )
 
 
 @pytest.mark.parametrize(
@@ -377,7 +504,9 @@ def test_connection_limit(minimum: float, maximum: float, limit: int) -> None:
     assert Rds(min_capacity=minimum, max_capacity=maximum).connection_limit == limit
 
 
-def test_a_slip_in_a_rule_is_not_taken_for_a_value_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slip_in_a_rule_is_not_taken_for_a_value_that_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def slip(environment: Environment) -> list[str]:
         return [environment.no_such_key]  # type: ignore[attr-defined]
 

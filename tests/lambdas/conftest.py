@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 def shared_service_models() -> Iterator[None]:
     """Each test makes clients of its own; reading AWS's service models once for all takes most of their time away."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore.session, "create_loader", functools.cache(botocore.loaders.create_loader))
+        patch.setattr(
+            botocore.session, "create_loader", functools.cache(botocore.loaders.create_loader)
+        )
         yield
 
 
@@ -49,7 +51,9 @@ def log() -> io.StringIO:
 
 @pytest.fixture
 def logger(log: io.StringIO, request: pytest.FixtureRequest) -> Logger:
-    return Logger(service=request.node.name, stream=log)  # Powertools keeps one logger per service name
+    return Logger(
+        service=request.node.name, stream=log
+    )  # Powertools keeps one logger per service name
 
 
 @pytest.fixture
@@ -86,7 +90,9 @@ def table(dynamodb: "DynamoDBClient") -> Callable[..., str]:
             ]
         dynamodb.create_table(
             TableName=f"{key}-table",
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in attributes],
+            AttributeDefinitions=[
+                {"AttributeName": name, "AttributeType": "S"} for name in attributes
+            ],
             KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
             BillingMode="PAY_PER_REQUEST",
             **arguments,

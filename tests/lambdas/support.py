@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from lambdas.common.caller import CAPABILITIES, Caller
-from lambdas.common.keys import Key
-from lambdas.common.sessions import ActiveSession
+from lambdas.common.signing.keys import Key
+from lambdas.common.web.caller import CAPABILITIES, Caller
+from lambdas.common.web.sessions import ActiveSession
 
 NOW = 1_800_000_000.0
 REGION = "us-east-1"
@@ -90,7 +90,9 @@ def rest_event(
         "headers": all_headers,
         "multiValueHeaders": {name: [value] for name, value in all_headers.items()},
         "queryStringParameters": dict(query) if query else None,
-        "multiValueQueryStringParameters": {name: [value] for name, value in query.items()} if query else None,
+        "multiValueQueryStringParameters": {name: [value] for name, value in query.items()}
+        if query
+        else None,
         "pathParameters": None,
         "stageVariables": None,
         "requestContext": context,

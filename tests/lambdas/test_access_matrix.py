@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.logging import Logger
 
-from lambdas.catalogue import route_tables
-from lambdas.common.access import Authenticator, from_authorizer
-from lambdas.common.http import Request, Response
-from lambdas.common.router import Route, Router
+from lambdas.common.web.access import Authenticator, from_authorizer
+from lambdas.common.web.http import Request, Response
+from lambdas.common.web.router import Route, Router
+from lambdas.route_tables import route_tables
 from tests.lambdas.support import NOW, FakeClock, FakeSessions, caller, rest_event
 
 CONTRACT = """
@@ -148,15 +148,21 @@ def _call(routes: tuple[Route, ...], logger: Logger, method: str, path: str, who
         cors_origins=(),
         idempotency=_NoIdempotency(),
     )
-    status: int = router(rest_event(method, path, authorizer=who.to_context() if who else None), None)["statusCode"]
+    status: int = router(
+        rest_event(method, path, authorizer=who.to_context() if who else None), None
+    )["statusCode"]
     return status
 
 
-@pytest.mark.parametrize(("service", "rule", "method", "path"), ROWS, ids=[" ".join(row[2:]) for row in ROWS])
+@pytest.mark.parametrize(
+    ("service", "rule", "method", "path"), ROWS, ids=[" ".join(row[2:]) for row in ROWS]
+)
 def test_who_may_call(service: str, rule: str, method: str, path: str, logger: Logger) -> None:
     routes = route_tables()[service]
     statuses = tuple(_call(routes, logger, method, path, who) for who in CALLERS.values())
-    assert dict(zip(CALLERS, statuses, strict=True)) == dict(zip(CALLERS, EXPECTED[rule], strict=True))
+    assert dict(zip(CALLERS, statuses, strict=True)) == dict(
+        zip(CALLERS, EXPECTED[rule], strict=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -164,20 +170,30 @@ def test_who_may_call(service: str, rule: str, method: str, path: str, logger: L
     [(s, m, p) for s, rule, m, p in ROWS if rule == "all" and s != "auth"],
     ids=lambda value: value,
 )
-def test_an_anonymous_user_needs_the_one_capability(service: str, method: str, path: str, logger: Logger) -> None:
+def test_an_anonymous_user_needs_the_one_capability(
+    service: str, method: str, path: str, logger: Logger
+) -> None:
     needed = CAPABILITY_OF[service, "GET" if method == "GET" else "other"]
     for held in ("read", "post_anonymous", "chat_anonymous"):
         who = caller().from_context({**caller().to_context(), "cap": held})
-        assert _call(route_tables()[service], logger, method, path, who) == (200 if held == needed else 403), held
+        assert _call(route_tables()[service], logger, method, path, who) == (
+            200 if held == needed else 403
+        ), held
 
 
 def test_the_services_have_no_other_routes() -> None:
     def shape(path: str) -> str:
         literal = {"a", "b", "%F0%9F%91%8D"}
-        return "/".join("{}" if part in literal or part.startswith("{") else part for part in path.split("/"))
+        return "/".join(
+            "{}" if part in literal or part.startswith("{") else part for part in path.split("/")
+        )
 
     contract = {(service, method, shape(path)) for service, _, method, path in ROWS}
-    code = {(s, route.method, shape(route.path)) for s, table in route_tables().items() for route in table}
+    code = {
+        (s, route.method, shape(route.path))
+        for s, table in route_tables().items()
+        for route in table
+    }
     assert code == contract
 
 

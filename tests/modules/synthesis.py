@@ -32,8 +32,14 @@ class Synthesized:
 
     def one(self, type_: str, **attributes: Any) -> Block:
         """The only resource of a type whose attributes have these values."""
-        found = [item for item in self.all(type_) if all(item.get(key) == value for key, value in attributes.items())]
-        assert len(found) == 1, f"{len(found)} of {type_} with {attributes}: {[sorted(item) for item in found]}"
+        found = [
+            item
+            for item in self.all(type_)
+            if all(item.get(key) == value for key, value in attributes.items())
+        ]
+        assert len(found) == 1, (
+            f"{len(found)} of {type_} with {attributes}: {[sorted(item) for item in found]}"
+        )
         return found[0]
 
     def policy(self, type_: str, attribute: str = "policy", **attributes: Any) -> list[Block]:

@@ -10,7 +10,10 @@ from modules.base.table import Table
 from tests.modules.synthesis import Synthesized, synthesize
 
 ARN = "arn:aws:dynamodb:us-east-1:111122223333:table"
-TABLES = {name: Table(f"{name}-dev", f"{ARN}/{name}-dev", []) for name in ("auth-sessions", "profile-profiles")}
+TABLES = {
+    name: Table(f"{name}-dev", f"{ARN}/{name}-dev", [])
+    for name in ("auth-sessions", "profile-profiles")
+}
 KEY = "arn:aws:kms:us-east-1:111122223333:key/abc"
 ALERTS = "arn:aws:sns:us-east-1:111122223333:multitask-alerts-dev"
 
@@ -24,7 +27,13 @@ def dev() -> Synthesized:
             environment=env,
             names=names,
             tables=TABLES,
-            bucket=Bucket(stack, "bucket", name="platform-backups-bucket-dev", service="platform", retain=False),
+            bucket=Bucket(
+                stack,
+                "bucket",
+                name="platform-backups-bucket-dev",
+                service="platform",
+                retain=False,
+            ),
             kms_key_arn=KEY,
             alerts_topic_arn=ALERTS,
         )
@@ -46,7 +55,9 @@ def test_each_table_is_exported_every_day_by_dynamodb_itself(dev: Synthesized, n
     assert target["dead_letter_config"]["arn"].startswith("${aws_sqs_queue.")
 
 
-def test_the_role_exports_these_tables_to_one_prefix_and_tells_of_failures(dev: Synthesized) -> None:
+def test_the_role_exports_these_tables_to_one_prefix_and_tells_of_failures(
+    dev: Synthesized,
+) -> None:
     statements = {item["Sid"]: item for item in dev.policy("aws_iam_role_policy")}
     assert set(statements) == {"Export", "Write", "Failed", "EncryptFailed"}
     assert statements["Export"]["Action"] == "dynamodb:ExportTableToPointInTime"

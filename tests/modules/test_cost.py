@@ -28,7 +28,12 @@ def dev() -> Synthesized:
 def test_the_budget_is_the_documented_one_and_this_environments_alone(dev: Synthesized) -> None:
     budget = dev.one("aws_budgets_budget")
     assert budget["name"] == "multitask-platform-dev"
-    assert (budget["limit_amount"], budget["limit_unit"], budget["time_unit"], budget["budget_type"]) == (
+    assert (
+        budget["limit_amount"],
+        budget["limit_unit"],
+        budget["time_unit"],
+        budget["budget_type"],
+    ) == (
         "100",
         "USD",
         "MONTHLY",
@@ -38,14 +43,19 @@ def test_the_budget_is_the_documented_one_and_this_environments_alone(dev: Synth
     assert budget["provider"] == "aws.edge"
 
 
-def test_it_speaks_at_80_percent_spent_and_when_the_month_will_end_above_it(dev: Synthesized) -> None:
+def test_it_speaks_at_80_percent_spent_and_when_the_month_will_end_above_it(
+    dev: Synthesized,
+) -> None:
     notifications: list[dict[str, Any]] = dev.one("aws_budgets_budget")["notification"]
     assert [(item["notification_type"], item["threshold"]) for item in notifications] == [
         ("ACTUAL", 80),
         ("FORECASTED", 100),
     ]
     for item in notifications:
-        assert (item["comparison_operator"], item["threshold_type"]) == ("GREATER_THAN", "PERCENTAGE")
+        assert (item["comparison_operator"], item["threshold_type"]) == (
+            "GREATER_THAN",
+            "PERCENTAGE",
+        )
         assert item["subscriber_email_addresses"] == ["billing@example.com"]
         assert item["subscriber_sns_topic_arns"] == ["topic"]
 
@@ -60,7 +70,9 @@ def test_without_an_address_only_the_topic_hears() -> None:
 def test_the_dashboard_shows_the_documented_charges_and_each_services(dev: Synthesized) -> None:
     dashboard = dev.one("aws_cloudwatch_dashboard")
     assert dashboard["dashboard_name"] == "multitask-cost-dev"
-    total, services = (item["properties"] for item in json.loads(dashboard["dashboard_body"])["widgets"])
+    total, services = (
+        item["properties"] for item in json.loads(dashboard["dashboard_body"])["widgets"]
+    )
     assert total["metrics"] == [["AWS/Billing", "EstimatedCharges", "Currency", "USD"]]
     assert (total["period"], total["stat"], total["region"], total["title"]) == (
         86_400,

@@ -40,7 +40,9 @@ def prod() -> Synthesized:
 
 @pytest.fixture(scope="module")
 def provisioned() -> Synthesized:
-    dynamodb = DynamoDb(billing_mode="PROVISIONED", write=CapacityRange(min=7, max=70, target_utilization=60))
+    dynamodb = DynamoDb(
+        billing_mode="PROVISIONED", write=CapacityRange(min=7, max=70, target_utilization=60)
+    )
     return _database(environment("prod", dynamodb=dynamodb))
 
 
@@ -57,14 +59,22 @@ def test_recovery_is_always_on_for_sessions_and_profiles_and_elsewhere_by_enviro
     dev: Synthesized, prod: Synthesized
 ) -> None:
     def recoverable(made: Synthesized) -> set[str]:
-        return {table["name"] for table in made.all("aws_dynamodb_table") if table["point_in_time_recovery"]["enabled"]}
+        return {
+            table["name"]
+            for table in made.all("aws_dynamodb_table")
+            if table["point_in_time_recovery"]["enabled"]
+        }
 
     assert recoverable(dev) == {"auth-sessions-dev", "profile-profiles-dev"}
     transient = {"auth-rate-limits-prod", "chat-tickets-prod", "platform-idempotency-prod"}
-    assert recoverable(prod) == {table["name"] for table in prod.all("aws_dynamodb_table")} - transient
+    assert (
+        recoverable(prod) == {table["name"] for table in prod.all("aws_dynamodb_table")} - transient
+    )
 
 
-def test_what_holds_data_is_protected_where_the_environment_keeps_it(dev: Synthesized, prod: Synthesized) -> None:
+def test_what_holds_data_is_protected_where_the_environment_keeps_it(
+    dev: Synthesized, prod: Synthesized
+) -> None:
     table = prod.one("aws_dynamodb_table", name="post-posts-prod")
     assert table["deletion_protection_enabled"] is True
     assert table["lifecycle"]["prevent_destroy"] is True
@@ -77,22 +87,32 @@ def test_what_holds_data_is_protected_where_the_environment_keeps_it(dev: Synthe
     assert "lifecycle" not in dev.one("aws_rds_cluster")
 
 
-def test_provisioned_capacity_scales_tables_and_indexes_and_is_not_undone(provisioned: Synthesized) -> None:
+def test_provisioned_capacity_scales_tables_and_indexes_and_is_not_undone(
+    provisioned: Synthesized,
+) -> None:
     table = provisioned.one("aws_dynamodb_table", name="auth-sessions-prod")
     assert (table["read_capacity"], table["write_capacity"]) == (5, 7)
     assert table["global_secondary_index"][0]["write_capacity"] == 7
-    assert set(table["lifecycle"]["ignore_changes"]) == {"read_capacity", "write_capacity", "global_secondary_index"}
+    assert set(table["lifecycle"]["ignore_changes"]) == {
+        "read_capacity",
+        "write_capacity",
+        "global_secondary_index",
+    }
     targets = provisioned.all("aws_appautoscaling_target")
     indexes = sum(len(definition.indexes) for definition in TABLES)
     assert len(targets) == 2 * (len(TABLES) + indexes)
     writes = [item for item in targets if item["scalable_dimension"].endswith("WriteCapacityUnits")]
     assert {(item["min_capacity"], item["max_capacity"]) for item in writes} == {(7, 70)}
     policies: list[dict[str, Any]] = provisioned.all("aws_appautoscaling_policy")
-    utilizations = {item["target_tracking_scaling_policy_configuration"]["target_value"] for item in policies}
+    utilizations = {
+        item["target_tracking_scaling_policy_configuration"]["target_value"] for item in policies
+    }
     assert utilizations == {70, 60}
 
 
-def test_aurora_is_serverless_within_the_documented_capacities(dev: Synthesized, prod: Synthesized) -> None:
+def test_aurora_is_serverless_within_the_documented_capacities(
+    dev: Synthesized, prod: Synthesized
+) -> None:
     def capacities(made: Synthesized) -> tuple[float, float]:
         scaling = made.one("aws_rds_cluster")["serverlessv2_scaling_configuration"]
         return scaling["min_capacity"], scaling["max_capacity"]
@@ -101,7 +121,9 @@ def test_aurora_is_serverless_within_the_documented_capacities(dev: Synthesized,
     assert capacities(prod) == (2, 16)
     assert len(dev.all("aws_rds_cluster_instance")) == 1
     assert len(prod.all("aws_rds_cluster_instance")) == 2
-    assert {item["instance_class"] for item in prod.all("aws_rds_cluster_instance")} == {"db.serverless"}
+    assert {item["instance_class"] for item in prod.all("aws_rds_cluster_instance")} == {
+        "db.serverless"
+    }
     assert not any(item["publicly_accessible"] for item in prod.all("aws_rds_cluster_instance"))
 
 
@@ -111,7 +133,10 @@ def test_aurora_keeps_its_password_to_itself(dev: Synthesized) -> None:
     assert "master_password" not in cluster
     assert cluster["storage_encrypted"] is True
     assert cluster["iam_database_authentication_enabled"] is True
-    parameters = {item["name"]: item["value"] for item in dev.one("aws_rds_cluster_parameter_group")["parameter"]}
+    parameters = {
+        item["name"]: item["value"]
+        for item in dev.one("aws_rds_cluster_parameter_group")["parameter"]
+    }
     assert parameters["rds.force_ssl"] == "1"
     assert parameters["log_parameter_max_length"] == "0"
 

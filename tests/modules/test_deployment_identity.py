@@ -22,7 +22,12 @@ REPOSITORY = "example/multitask-platform"
 
 def _build(stack: TerraformStack, env: Environment, names: Names) -> None:
     identity = DeploymentIdentity(stack, "identity", environment=env, names=names)
-    IamRole(stack, "function", name="auth-role-dev", assume_role_policy=trust_policy("lambda.amazonaws.com"))
+    IamRole(
+        stack,
+        "function",
+        name="auth-role-dev",
+        assume_role_policy=trust_policy("lambda.amazonaws.com"),
+    )
     identity.bound(stack)
 
 
@@ -45,12 +50,18 @@ def _actions(statements: dict[str, Block], effect: str = "Allow") -> set[str]:
     actions: set[str] = set()
     for statement in statements.values():
         if statement["Effect"] == effect:
-            actions |= {statement["Action"]} if isinstance(statement["Action"], str) else set(statement["Action"])
+            actions |= (
+                {statement["Action"]}
+                if isinstance(statement["Action"], str)
+                else set(statement["Action"])
+            )
     return actions
 
 
 def _conditions(made: Synthesized, role: str) -> dict[str, Any]:
-    [statement] = made.policy("aws_iam_role", "assume_role_policy", name=f"platform-{role}-role-dev")
+    [statement] = made.policy(
+        "aws_iam_role", "assume_role_policy", name=f"platform-{role}-role-dev"
+    )
     assert statement["Principal"] == {
         "Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
     }
@@ -62,7 +73,9 @@ def _conditions(made: Synthesized, role: str) -> dict[str, Any]:
     ("role", "subject"),
     [("deploy", "environment:dev"), ("plan", "pull_request"), ("drift", "ref:refs/heads/main")],
 )
-def test_only_the_repositorys_own_jobs_assume_a_role(dev: Synthesized, role: str, subject: str) -> None:
+def test_only_the_repositorys_own_jobs_assume_a_role(
+    dev: Synthesized, role: str, subject: str
+) -> None:
     assert _conditions(dev, role) == {
         "StringEquals": {
             "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
@@ -94,12 +107,19 @@ def test_a_pull_request_reads_the_state_and_nothing_else(dev: Synthesized) -> No
     assert plan["plan-state-dev/State"]["Resource"] == state
 
 
-def test_a_pull_request_never_reads_secrets_or_data_whatever_else_it_is_given(dev: Synthesized) -> None:
+def test_a_pull_request_never_reads_secrets_or_data_whatever_else_it_is_given(
+    dev: Synthesized,
+) -> None:
     plan = _statements(dev, "plan")
-    assert {"ssm:GetParameter*", "secretsmanager:GetSecretValue", "dynamodb:Query", "s3:GetObject*"} <= _actions(
-        plan, "Deny"
+    assert {
+        "ssm:GetParameter*",
+        "secretsmanager:GetSecretValue",
+        "dynamodb:Query",
+        "s3:GetObject*",
+    } <= _actions(plan, "Deny")
+    assert (
+        "arn:aws:s3:::profile-avatars-bucket-dev/*" in plan["plan-state-dev/NoObjects"]["Resource"]
     )
-    assert "arn:aws:s3:::profile-avatars-bucket-dev/*" in plan["plan-state-dev/NoObjects"]["Resource"]
 
 
 def test_the_deploy_role_writes_its_own_state_and_lock(dev: Synthesized) -> None:
@@ -114,12 +134,21 @@ def test_the_deploy_role_reads_no_users_data(dev: Synthesized) -> None:
     ledger = statements.pop("deploy-releases-dev/Ledger")
     assert ledger["Resource"] == f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/platform-releases-dev"
     actions = _actions(statements)
-    for service, allowed in (("dynamodb", {"CreateTable", "UpdateTable", "DeleteTable"}), ("sqs", {"CreateQueue"})):
+    for service, allowed in (
+        ("dynamodb", {"CreateTable", "UpdateTable", "DeleteTable"}),
+        ("sqs", {"CreateQueue"}),
+    ):
         own = {action.partition(":")[2] for action in actions if action.startswith(f"{service}:")}
         assert allowed <= own
         assert not own & {"*", "GetItem", "*Item", "Query", "Scan", "ReceiveMessage", "*Message*"}
     assert (
-        not {"logs:GetLogEvents", "secretsmanager:GetSecretValue", "cognito-idp:*", "cognito-idp:ListUsers"} & actions
+        not {
+            "logs:GetLogEvents",
+            "secretsmanager:GetSecretValue",
+            "cognito-idp:*",
+            "cognito-idp:ListUsers",
+        }
+        & actions
     )
 
 
@@ -129,7 +158,9 @@ def test_what_can_be_named_is_named_after_the_environment(dev: Synthesized) -> N
     unnamed = {
         sid
         for sid, statement in deploy.items()
-        if statement["Effect"] == "Allow" and statement["Resource"] == "*" and "Condition" not in statement
+        if statement["Effect"] == "Allow"
+        and statement["Resource"] == "*"
+        and "Condition" not in statement
     }
     assert unnamed == {
         "deploy-state-dev/MakeSecrets",
@@ -140,15 +171,24 @@ def test_what_can_be_named_is_named_after_the_environment(dev: Synthesized) -> N
         "deploy-network-dev/Look",
         "deploy-releases-dev/Watch",
     }
-    for kind in ("functions-dev/Functions", "data-dev/Tables", "functions-dev/Queues", "identity-dev/PassRoles"):
+    for kind in (
+        "functions-dev/Functions",
+        "data-dev/Tables",
+        "functions-dev/Queues",
+        "identity-dev/PassRoles",
+    ):
         assert "-dev" in json.dumps(deploy[f"deploy-{kind}"]["Resource"])
 
 
-def test_the_log_group_that_a_websocket_api_names_by_its_id_is_managed_too(dev: Synthesized) -> None:
+def test_the_log_group_that_a_websocket_api_names_by_its_id_is_managed_too(
+    dev: Synthesized,
+) -> None:
     group = "/aws/apigateway/2b782fa8/dev"  # as modules/api/websocket.py names it
     statements = _statements(dev, "deploy").values()
     logs = [
-        item["Resource"] for item in statements if "logs:CreateLogGroup" in item["Action"] or "logs:*" in item["Action"]
+        item["Resource"]
+        for item in statements
+        if "logs:CreateLogGroup" in item["Action"] or "logs:*" in item["Action"]
     ]
     arn = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:{group}"
     assert any(fnmatchcase(arn, pattern) for resources in logs for pattern in resources)
@@ -171,10 +211,20 @@ def test_roles_are_made_inside_the_boundary_and_passed_to_services_alone(dev: Sy
     assert {"iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy"} <= set(make["Action"])
     assert (
         "lambda.amazonaws.com"
-        in deploy["deploy-identity-dev/PassRoles"]["Condition"]["StringEquals"]["iam:PassedToService"]
+        in deploy["deploy-identity-dev/PassRoles"]["Condition"]["StringEquals"][
+            "iam:PassedToService"
+        ]
     )
-    assert deploy["deploy-identity-dev/KeepBoundary"]["Action"] == "iam:DeleteRolePermissionsBoundary"
-    unbounded = {"iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:CreatePolicyVersion", "iam:*"}
+    assert (
+        deploy["deploy-identity-dev/KeepBoundary"]["Action"] == "iam:DeleteRolePermissionsBoundary"
+    )
+    unbounded = {
+        "iam:CreateRole",
+        "iam:PutRolePolicy",
+        "iam:AttachRolePolicy",
+        "iam:CreatePolicyVersion",
+        "iam:*",
+    }
     for sid, statement in deploy.items():
         if statement["Effect"] == "Allow" and not sid.endswith("/MakeRoles"):
             assert not unbounded & _actions({sid: statement})
@@ -190,10 +240,14 @@ def test_the_deploy_role_changes_neither_itself_nor_the_boundary(dev: Synthesize
         f"arn:aws:iam::{ACCOUNT}:role/platform-plan-*-dev",
         f"arn:aws:iam::{ACCOUNT}:role/platform-drift-*-dev",
     } <= set(statement["Resource"])
-    assert {"iam:Attach*", "iam:Put*", "iam:Update*", "iam:Create*", "iam:PassRole"} <= set(statement["Action"])
+    assert {"iam:Attach*", "iam:Put*", "iam:Update*", "iam:Create*", "iam:PassRole"} <= set(
+        statement["Action"]
+    )
 
 
-def test_every_role_of_the_stack_carries_the_boundary_but_the_pipelines_own(dev: Synthesized) -> None:
+def test_every_role_of_the_stack_carries_the_boundary_but_the_pipelines_own(
+    dev: Synthesized,
+) -> None:
     bounded = {role["name"]: "permissions_boundary" in role for role in dev.all("aws_iam_role")}
     own = ("platform-deploy-role-dev", "platform-drift-role-dev", "platform-plan-role-dev")
     assert bounded == {"auth-role-dev": True, **dict.fromkeys(own, False)}
@@ -201,13 +255,17 @@ def test_every_role_of_the_stack_carries_the_boundary_but_the_pipelines_own(dev:
 
 def test_the_boundary_holds_no_administration(dev: Synthesized) -> None:
     actions = _actions(_statements(dev, "boundary"))
-    assert not {action for action in actions if action.split(":")[0] in {"iam", "sts", "organizations", "*"}}
+    assert not {
+        action for action in actions if action.split(":")[0] in {"iam", "sts", "organizations", "*"}
+    }
     assert not {action for action in actions if action.endswith(":*")}
 
 
 def test_no_table_but_the_outbox_can_be_scanned(dev: Synthesized) -> None:
     scans = [s for s in _statements(dev, "boundary").values() if "Scan" in json.dumps(s["Action"])]
-    assert [s["Resource"] for s in scans] == [f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/platform-outbox-dev"]
+    assert [s["Resource"] for s in scans] == [
+        f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/platform-outbox-dev"
+    ]
 
 
 def test_buckets_are_emptied_only_where_they_go_with_the_environment(dev: Synthesized) -> None:
@@ -228,19 +286,41 @@ def test_a_policy_that_is_too_long_says_so() -> None:
     env = environment("dev", github_repository=REPOSITORY)
     assert env.domains
     aliases = [f"site-{number}.multitask.com" for number in range(200)]
-    with pytest.raises(ValueError, match=r"policy platform-deploy-edge-dev: \d+ characters; IAM takes 6144, split it"):
-        synthesize(_build, env.model_copy(update={"domains": env.domains.model_copy(update={"site_aliases": aliases})}))
+    with pytest.raises(
+        ValueError,
+        match=r"policy platform-deploy-edge-dev: \d+ characters; IAM takes 6144, split it",
+    ):
+        synthesize(
+            _build,
+            env.model_copy(
+                update={"domains": env.domains.model_copy(update={"site_aliases": aliases})}
+            ),
+        )
 
 
 def test_the_nightly_comparison_only_looks(dev: Synthesized) -> None:
     drift = _statements(dev, "drift")
     verbs = ("Describe", "Get", "List")
-    changing = {action for action in _actions(drift) if not action.partition(":")[2].startswith(verbs)}
+    changing = {
+        action for action in _actions(drift) if not action.partition(":")[2].startswith(verbs)
+    }
     assert changing == {"apigateway:GET"}
-    assert {"lambda:Get*", "dynamodb:Describe*", "ec2:Describe*", "iam:Get*", "s3:Get*"} <= _actions(drift)
-    assert {sid for sid, item in drift.items() if item["Effect"] == "Deny"} >= {"drift-network-dev/OtherEnvironments"}
+    assert {
+        "lambda:Get*",
+        "dynamodb:Describe*",
+        "ec2:Describe*",
+        "iam:Get*",
+        "s3:Get*",
+    } <= _actions(drift)
+    assert {sid for sid, item in drift.items() if item["Effect"] == "Deny"} >= {
+        "drift-network-dev/OtherEnvironments"
+    }
 
 
 def test_a_release_deletes_versions_and_never_a_function(dev: Synthesized) -> None:
-    [statement] = [item for sid, item in _statements(dev, "deploy-releases").items() if sid.endswith("DeleteVersions")]
+    [statement] = [
+        item
+        for sid, item in _statements(dev, "deploy-releases").items()
+        if sid.endswith("DeleteVersions")
+    ]
     assert statement["Resource"] == f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:*-lambda-dev:*"

@@ -17,7 +17,10 @@ RULES = f"arn:aws:events:us-east-1:{ACCOUNT}:rule/multitask-events-dev/"
 
 def _messaging(env: Environment) -> Synthesized:
     return synthesize(
-        lambda stack, env, names: Messaging(stack, "m", environment=env, names=names, kms_key_arn="key"), env
+        lambda stack, env, names: Messaging(
+            stack, "m", environment=env, names=names, kms_key_arn="key"
+        ),
+        env,
     )
 
 
@@ -42,7 +45,9 @@ def test_every_event_is_archived_as_long_as_logs_are_kept(dev: Synthesized) -> N
     archive = dev.one("aws_cloudwatch_event_archive")
     assert archive["retention_days"] == 7
     assert "event_pattern" not in archive
-    assert _messaging(environment("prod")).one("aws_cloudwatch_event_archive")["retention_days"] == 365
+    assert (
+        _messaging(environment("prod")).one("aws_cloudwatch_event_archive")["retention_days"] == 365
+    )
 
 
 def test_statistics_follow_what_changes_them(dev: Synthesized) -> None:
@@ -66,7 +71,9 @@ def test_a_deleted_post_is_brought_to_the_queue_of_deletions(dev: Synthesized) -
 
 
 def test_notifications_are_published_whole(dev: Synthesized) -> None:
-    assert {"CommentCreated", "MessageSent", "SellerContacted"} <= _events(dev, "platform-notifications-rule-dev")
+    assert {"CommentCreated", "MessageSent", "SellerContacted"} <= _events(
+        dev, "platform-notifications-rule-dev"
+    )
     target = dev.one("aws_cloudwatch_event_target", target_id="notifications")
     assert "notifications-topic" in target["arn"]
     assert not {"input", "input_path", "input_transformer"} & set(target)
@@ -74,7 +81,10 @@ def test_notifications_are_published_whole(dev: Synthesized) -> None:
 
 def test_every_target_retries_for_a_day_and_then_keeps_the_event(dev: Synthesized) -> None:
     for target in dev.all("aws_cloudwatch_event_target"):
-        assert target["retry_policy"] == {"maximum_event_age_in_seconds": 86_400, "maximum_retry_attempts": 185}
+        assert target["retry_policy"] == {
+            "maximum_event_age_in_seconds": 86_400,
+            "maximum_retry_attempts": 185,
+        }
         assert "undelivered" in target["dead_letter_config"]["arn"]
 
 
@@ -95,7 +105,9 @@ def test_only_the_rules_send_to_the_queues(dev: Synthesized) -> None:
 
 
 @pytest.mark.parametrize("queue", ["profile-events-queue-dev", "post-deletions-queue-dev"])
-def test_a_work_queue_hides_a_message_six_times_its_consumers_timeout(dev: Synthesized, queue: str) -> None:
+def test_a_work_queue_hides_a_message_six_times_its_consumers_timeout(
+    dev: Synthesized, queue: str
+) -> None:
     assert dev.one("aws_sqs_queue", name=queue)["visibility_timeout_seconds"] == 180
 
 
@@ -143,9 +155,17 @@ def test_alerts_are_mailed_where_there_is_an_address(dev: Synthesized, local: Sy
 def told() -> Synthesized:
     subscriptions = [
         Subscription(protocol="email", endpoint="shop@example.com", events=["ListingSold"]),
-        Subscription(protocol="sqs", endpoint="arn:aws:sqs:us-east-1:1:audit", events=["UserRegistered", "PostLiked"]),
+        Subscription(
+            protocol="sqs",
+            endpoint="arn:aws:sqs:us-east-1:1:audit",
+            events=["UserRegistered", "PostLiked"],
+        ),
     ]
-    return _messaging(environment("dev", alert_email=None, notifications=Notifications(subscriptions=subscriptions)))
+    return _messaging(
+        environment(
+            "dev", alert_email=None, notifications=Notifications(subscriptions=subscriptions)
+        )
+    )
 
 
 def test_each_subscriber_is_told_of_its_events_alone(told: Synthesized) -> None:
@@ -156,10 +176,14 @@ def test_each_subscriber_is_told_of_its_events_alone(told: Synthesized) -> None:
         assert item["filter_policy_scope"] == "MessageBody"
     assert found["email"]["endpoint"] == "shop@example.com"
     assert json.loads(found["email"]["filter_policy"]) == {"detail-type": ["ListingSold"]}
-    assert json.loads(found["sqs"]["filter_policy"]) == {"detail-type": ["UserRegistered", "PostLiked"]}
+    assert json.loads(found["sqs"]["filter_policy"]) == {
+        "detail-type": ["UserRegistered", "PostLiked"]
+    }
 
 
-def test_a_subscriber_that_cannot_be_reached_raises_an_alarm(told: Synthesized, dev: Synthesized) -> None:
+def test_a_subscriber_that_cannot_be_reached_raises_an_alarm(
+    told: Synthesized, dev: Synthesized
+) -> None:
     alarm = told.one("aws_cloudwatch_metric_alarm", metric_name="NumberOfNotificationsFailed")
     assert alarm["dimensions"] == {"TopicName": "multitask-notifications-dev"}
     assert not [a for a in dev.all("aws_cloudwatch_metric_alarm") if a["namespace"] == "AWS/SNS"]

@@ -71,15 +71,22 @@ def _widgets(made: Synthesized) -> list[dict[str, Any]]:
 
 
 def _graph(made: Synthesized, title: str) -> dict[str, Any]:
-    [properties] = [item["properties"] for item in _widgets(made) if item["properties"].get("title") == title]
+    [properties] = [
+        item["properties"] for item in _widgets(made) if item["properties"].get("title") == title
+    ]
     return dict(properties)
 
 
 def _series(made: Synthesized, title: str) -> set[tuple[str, ...]]:
-    return {tuple(part for part in row if isinstance(part, str)) for row in _graph(made, title)["metrics"]}
+    return {
+        tuple(part for part in row if isinstance(part, str))
+        for row in _graph(made, title)["metrics"]
+    }
 
 
-def test_the_documented_alarm_counts_the_errors_of_the_functions_that_answer_requests(dev: Synthesized) -> None:
+def test_the_documented_alarm_counts_the_errors_of_the_functions_that_answer_requests(
+    dev: Synthesized,
+) -> None:
     alarm = _alarm(dev, "multitask-high-error-rate-dev")
     assert (alarm["threshold"], alarm["evaluation_periods"], alarm["comparison_operator"]) == (
         10,
@@ -90,7 +97,9 @@ def test_the_documented_alarm_counts_the_errors_of_the_functions_that_answer_req
     total, *parts = alarm["metric_query"]
     assert total["expression"] == "SUM(METRICS())"
     assert {part["metric"]["dimensions"]["FunctionName"] for part in parts} == {
-        name for function, name in MONITORED.functions.items() if function not in {"migration", "relay", "statistics"}
+        name
+        for function, name in MONITORED.functions.items()
+        if function not in {"migration", "relay", "statistics"}
     }
     for part in parts:
         metric = part["metric"]
@@ -114,16 +123,26 @@ def test_each_service_has_the_documented_graph(dev: Synthesized) -> None:
         assert (graph["period"], graph["stat"], graph["region"]) == (300, "Sum", "us-east-1")
 
 
-def test_each_table_has_the_documented_graph_with_throttles_of_its_indexes(dev: Synthesized) -> None:
+def test_each_table_has_the_documented_graph_with_throttles_of_its_indexes(
+    dev: Synthesized,
+) -> None:
     series = _series(dev, "DynamoDB Metrics: auth-sessions")
     table = ("TableName", "sessions")
     assert ("AWS/DynamoDB", "ConsumedReadCapacityUnits", *table) in series
     assert ("AWS/DynamoDB", "ConsumedWriteCapacityUnits", *table) in series
-    assert ("AWS/DynamoDB", "WriteThrottleEvents", *table, "GlobalSecondaryIndexName", "user-id-index") in series
+    assert (
+        "AWS/DynamoDB",
+        "WriteThrottleEvents",
+        *table,
+        "GlobalSecondaryIndexName",
+        "user-id-index",
+    ) in series
 
 
 def test_the_dashboard_shows_everything_else_that_is_shared(dev: Synthesized) -> None:
-    body = json.dumps(json.loads(dev.one("aws_cloudwatch_dashboard")["dashboard_body"]))  # on one line
+    body = json.dumps(
+        json.loads(dev.one("aws_cloudwatch_dashboard")["dashboard_body"])
+    )  # on one line
     for needle in (
         '"ApiName", "api"',
         '"ApiId", "ws"',
@@ -166,7 +185,11 @@ def test_alarms_of_the_rest_api(dev: Synthesized) -> None:
     errors = _alarm(dev, "platform-rest-errors-alarm-dev")
     assert errors["dimensions"] == {"ApiName": "api", "Stage": "dev"}
     # The average of 5XXError is its share of all calls.
-    assert (errors["metric_name"], errors["statistic"], errors["threshold"]) == ("5XXError", "Average", 0.05)
+    assert (errors["metric_name"], errors["statistic"], errors["threshold"]) == (
+        "5XXError",
+        "Average",
+        0.05,
+    )
     assert _alarm(dev, "platform-rest-latency-alarm-dev")["extended_statistic"] == "p99"
 
 
@@ -174,14 +197,21 @@ def test_alarms_of_aurora_follow_its_size(dev: Synthesized, prod: Synthesized) -
     assert _alarm(dev, "catalog-aurora-connections-alarm-dev")["threshold"] == int(189 * 0.8)
     assert _alarm(prod, "catalog-aurora-connections-alarm-prod")["threshold"] == int(189 * 16 * 0.8)
     memory = _alarm(prod, "catalog-aurora-memory-alarm-prod")
-    assert (memory["comparison_operator"], memory["threshold"]) == ("LessThanThreshold", int(32 * 1024**3 * 0.05))
+    assert (memory["comparison_operator"], memory["threshold"]) == (
+        "LessThanThreshold",
+        int(32 * 1024**3 * 0.05),
+    )
     assert _alarm(dev, "catalog-aurora-capacity-alarm-dev")["metric_name"] == "ACUUtilization"
 
 
 def test_every_node_of_the_cache_has_its_alarms(dev: Synthesized, prod: Synthesized) -> None:
     def nodes(made: Synthesized) -> list[str]:
         alarms = made.all("aws_cloudwatch_metric_alarm")
-        return [item["dimensions"]["CacheClusterId"] for item in alarms if item.get("metric_name") == "Evictions"]
+        return [
+            item["dimensions"]["CacheClusterId"]
+            for item in alarms
+            if item.get("metric_name") == "Evictions"
+        ]
 
     assert nodes(dev) == ["cache-001"]
     assert nodes(prod) == ["cache-001", "cache-002"]
@@ -194,10 +224,15 @@ def test_a_rule_that_fails_raises_an_alarm(dev: Synthesized) -> None:
 
 
 def test_tables_have_alarms_where_metrics_are_detailed(dev: Synthesized, prod: Synthesized) -> None:
-    assert not any("sessions" in item["alarm_name"] for item in dev.all("aws_cloudwatch_metric_alarm"))
+    assert not any(
+        "sessions" in item["alarm_name"] for item in dev.all("aws_cloudwatch_metric_alarm")
+    )
     throttles = _alarm(prod, "auth-sessions-throttles-alarm-prod")["metric_query"][1:]
     assert [
-        (item["metric"]["metric_name"], item["metric"]["dimensions"].get("GlobalSecondaryIndexName"))
+        (
+            item["metric"]["metric_name"],
+            item["metric"]["dimensions"].get("GlobalSecondaryIndexName"),
+        )
         for item in throttles
     ] == [
         ("ReadThrottleEvents", None),
@@ -206,7 +241,11 @@ def test_tables_have_alarms_where_metrics_are_detailed(dev: Synthesized, prod: S
         ("WriteThrottleEvents", "user-id-index"),
     ]
     errors = _alarm(prod, "profile-profiles-system-errors-alarm-prod")["metric_query"][1:]
-    assert {item["metric"]["dimensions"]["Operation"] for item in errors} >= {"GetItem", "PutItem", "Query"}
+    assert {item["metric"]["dimensions"]["Operation"] for item in errors} >= {
+        "GetItem",
+        "PutItem",
+        "Query",
+    }
 
 
 def test_every_alarm_is_on_the_dashboard(prod: Synthesized) -> None:
@@ -215,7 +254,9 @@ def test_every_alarm_is_on_the_dashboard(prod: Synthesized) -> None:
     assert len(widget["properties"]["alarms"]) == len(alarms) <= 100
 
 
-def test_one_request_can_be_followed_through_all_functions_where_queries_can_be_saved(dev: Synthesized) -> None:
+def test_one_request_can_be_followed_through_all_functions_where_queries_can_be_saved(
+    dev: Synthesized,
+) -> None:
     query = dev.one("aws_cloudwatch_query_definition")
     assert query["log_group_names"] == [f"/aws/lambda/{function}-lambda" for function in FUNCTIONS]
     assert "filter correlation_id =" in query["query_string"]

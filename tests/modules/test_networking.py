@@ -9,7 +9,10 @@ from tests.modules.synthesis import Synthesized, environment, synthesize
 
 
 def _networking(name: str) -> Synthesized:
-    return synthesize(lambda stack, env, names: Networking(stack, "n", environment=env, names=names), environment(name))
+    return synthesize(
+        lambda stack, env, names: Networking(stack, "n", environment=env, names=names),
+        environment(name),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,11 @@ def test_zones_and_nat_gateways_follow_the_environment(dev: Synthesized, prod: S
     assert len(dev.all("aws_nat_gateway")) == 1
     assert len(prod.all("aws_nat_gateway")) == 3
     private = [item for item in prod.all("aws_subnet") if "private" in item["tags"]["Name"]]
-    assert {item["availability_zone"] for item in private} == {"us-east-1a", "us-east-1b", "us-east-1c"}
+    assert {item["availability_zone"] for item in private} == {
+        "us-east-1a",
+        "us-east-1b",
+        "us-east-1c",
+    }
     assert not any(item["map_public_ip_on_launch"] for item in prod.all("aws_subnet"))
 
 
@@ -43,13 +50,23 @@ def test_every_private_subnet_reaches_a_nat_gateway(dev: Synthesized) -> None:
 
 
 def test_buckets_and_tables_are_reached_without_nat(dev: Synthesized) -> None:
-    gateways = {item["service_name"] for item in dev.all("aws_vpc_endpoint") if item["vpc_endpoint_type"] == "Gateway"}
+    gateways = {
+        item["service_name"]
+        for item in dev.all("aws_vpc_endpoint")
+        if item["vpc_endpoint_type"] == "Gateway"
+    }
     assert gateways == {"com.amazonaws.us-east-1.s3", "com.amazonaws.us-east-1.dynamodb"}
 
 
 def test_interface_endpoints_take_https_from_the_vpc_alone(prod: Synthesized) -> None:
-    endpoints = [item for item in prod.all("aws_vpc_endpoint") if item["vpc_endpoint_type"] == "Interface"]
-    assert {item["service_name"].rsplit(".", 1)[1] for item in endpoints} == {"secretsmanager", "ssm", "events"}
+    endpoints = [
+        item for item in prod.all("aws_vpc_endpoint") if item["vpc_endpoint_type"] == "Interface"
+    ]
+    assert {item["service_name"].rsplit(".", 1)[1] for item in endpoints} == {
+        "secretsmanager",
+        "ssm",
+        "events",
+    }
     rule = prod.one("aws_vpc_security_group_ingress_rule", from_port=443)
     assert rule["cidr_ipv4"] == "10.0.0.0/16"
 
@@ -57,7 +74,11 @@ def test_interface_endpoints_take_https_from_the_vpc_alone(prod: Synthesized) ->
 def test_database_and_cache_take_only_the_functions_that_use_them(dev: Synthesized) -> None:
     rules = dev.document["resource"]["aws_vpc_security_group_ingress_rule"].values()
     clients = {
-        (item["from_port"], item["to_port"], item["description"].removeprefix("From the ").removesuffix(" function"))
+        (
+            item["from_port"],
+            item["to_port"],
+            item["description"].removeprefix("From the ").removesuffix(" function"),
+        )
         for item in rules
     }
     assert clients == {

@@ -30,7 +30,9 @@ def tree(tmp_path: Path) -> Path:
 
 
 def _package(tree: Path) -> dict[str, Artifact]:
-    packager = Packager("host", source=tree / "lambdas", lock=tree / "Pipfile.lock", build=tree / "build")
+    packager = Packager(
+        "host", source=tree / "lambdas", lock=tree / "Pipfile.lock", build=tree / "build"
+    )
     return packager.package_all(["auth", "chat"])
 
 
@@ -79,7 +81,9 @@ def test_shared_code_changes_every_function(tree: Path) -> None:
         ("leftpad==1.0", "Pipfile.lock has nothing"),
     ],
 )
-def test_a_pin_that_the_lock_file_does_not_have_is_refused(tree: Path, line: str, says: str) -> None:
+def test_a_pin_that_the_lock_file_does_not_have_is_refused(
+    tree: Path, line: str, says: str
+) -> None:
     (tree / "lambdas" / "auth" / "requirements.txt").write_text(line + "\n")
     with pytest.raises(PackagingError, match=says):
         _package(tree)
@@ -89,7 +93,9 @@ def test_a_download_that_fails_leaves_nothing_behind(tree: Path) -> None:
     (tree / "lambdas" / "auth" / "requirements.txt").write_text("msgspec==1.0\n")
     with pytest.raises(PackagingError, match="pip could not fetch msgspec==1.0"):
         _package(tree)
-    assert [item for item in (tree / "build" / "dependencies").iterdir() if any(item.iterdir())] == []
+    assert [
+        item for item in (tree / "build" / "dependencies").iterdir() if any(item.iterdir())
+    ] == []
 
 
 def test_a_function_without_a_handler_is_refused(tree: Path) -> None:

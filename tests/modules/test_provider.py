@@ -16,7 +16,7 @@ from jsii._kernel.providers import process
 from modules import provider
 from modules.provider import kernel
 from ops.root import PROJECT
-from ops.toolchain import node_variables
+from ops.terraform.toolchain import node_variables
 
 BARREL = Path("node_modules") / "@cdktf" / "provider-aws" / "lib"
 HEAD = '"use strict";\nObject.defineProperty(exports, "__esModule", { value: true });\n'
@@ -26,7 +26,12 @@ RESOURCE = 'console.log("loaded ' + "{name}" + '"); exports.Name = "{name}";\n'
 def _python(program: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, **node_variables(), **variables}
     return subprocess.run(
-        [sys.executable, "-c", program], cwd=PROJECT, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
 
 
@@ -44,15 +49,24 @@ def _node(
     script.write_text(f'const aws = require("./{(BARREL / "index.js").as_posix()}");\n{program}')
     node = node_variables()["JSII_NODE"]
     environment = {**os.environ, "NODE_OPTIONS": f'--require "{preload}"'}
-    return subprocess.run([node, str(script)], env=environment, capture_output=True, text=True, check=True)
+    return subprocess.run(
+        [node, str(script)], env=environment, capture_output=True, text=True, check=True
+    )
 
 
 LINES = 'exports.snsTopic = require("./sns-topic");\nexports.sqsQueue = require("./sqs-queue");\n'
 
 
 def test_only_what_is_used_is_loaded_in_node(tmp_path: Path) -> None:
-    made = _node(tmp_path, HEAD + LINES, "console.log(Object.keys(aws), aws.snsTopic.Name, aws.snsTopic.Name);")
-    assert made.stdout.splitlines() == ["loaded sns-topic", "[ 'snsTopic', 'sqsQueue' ] sns-topic sns-topic"]
+    made = _node(
+        tmp_path,
+        HEAD + LINES,
+        "console.log(Object.keys(aws), aws.snsTopic.Name, aws.snsTopic.Name);",
+    )
+    assert made.stdout.splitlines() == [
+        "loaded sns-topic",
+        "[ 'snsTopic', 'sqsQueue' ] sns-topic sns-topic",
+    ]
 
 
 def test_a_barrel_of_another_shape_is_loaded_whole_with_a_warning(tmp_path: Path) -> None:
@@ -83,7 +97,9 @@ def test_bindings_of_another_shape_are_imported_whole_with_a_warning(
         assert provider.load_lazily() is False
 
 
-def test_a_checkout_may_lie_below_a_path_with_a_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkout_may_lie_below_a_path_with_a_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     preload = tmp_path / "a checkout" / "preload.cjs"
     shutil.copytree(provider.PRELOAD.parent, preload.parent)
     monkeypatch.setattr(provider, "PRELOAD", preload)
@@ -122,9 +138,14 @@ def _runtime(folder: Path, relay: str) -> subprocess.CompletedProcess[str]:
         file = folder / name
         file.parent.mkdir()
         file.write_text(content)
-    environment = {**os.environ, "NODE_OPTIONS": f'--preserve-symlinks --require "{provider.PRELOAD}"'}
+    environment = {
+        **os.environ,
+        "NODE_OPTIONS": f'--preserve-symlinks --require "{provider.PRELOAD}"',
+    }
     command = [node_variables()["JSII_NODE"], str(folder / "bin" / "jsii-runtime.js")]
-    return subprocess.run(command, env=environment, input="message ", capture_output=True, text=True, check=True)
+    return subprocess.run(
+        command, env=environment, input="message ", capture_output=True, text=True, check=True
+    )
 
 
 def test_the_kernels_channel_is_what_python_reads_and_its_prints_go_beside(tmp_path: Path) -> None:

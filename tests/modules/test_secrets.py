@@ -38,10 +38,14 @@ def test_values_are_encrypted_and_write_only(parameters: dict[str, dict[str, Any
     for resource in parameters.values():
         assert resource["type"] == "SecureString"
         assert not {"value", "insecure_value"} & set(resource)
-        assert resource["value_wo_version"] == 1, "another version would undo what an operator stored"
+        assert resource["value_wo_version"] == 1, (
+            "another version would undo what an operator stored"
+        )
 
 
-def test_no_edit_but_of_tags_writes_a_parameter_again(parameters: dict[str, dict[str, Any]]) -> None:
+def test_no_edit_but_of_tags_writes_a_parameter_again(
+    parameters: dict[str, dict[str, Any]],
+) -> None:
     for resource in parameters.values():
         updatable = set(resource) - {"name", "tags", "lifecycle", "value_wo"}
         assert updatable <= set(resource["lifecycle"]["ignore_changes"])
@@ -68,12 +72,21 @@ def test_what_an_operator_supplies_starts_unset(parameters: dict[str, dict[str, 
 
 
 def test_every_parameter_says_whose_it_is(parameters: dict[str, dict[str, Any]]) -> None:
-    tags = {name.rsplit("/", 1)[1]: resource["tags"]["Service"] for name, resource in parameters.items()}
-    assert tags == {"jwt-secret": "auth", "cursor-key": "platform", "gemini-api-key": "ai", "openai-api-key": "ai"}
+    tags = {
+        name.rsplit("/", 1)[1]: resource["tags"]["Service"] for name, resource in parameters.items()
+    }
+    assert tags == {
+        "jwt-secret": "auth",
+        "cursor-key": "platform",
+        "gemini-api-key": "ai",
+        "openai-api-key": "ai",
+    }
 
 
 @pytest.mark.parametrize(("name", "protected"), [("dev", False), ("prod", True)])
-def test_parameters_are_protected_where_data_is_kept(tmp_path: Path, name: str, protected: bool) -> None:
+def test_parameters_are_protected_where_data_is_kept(
+    tmp_path: Path, name: str, protected: bool
+) -> None:
     for resource in written(tmp_path, name)["resource"]["aws_ssm_parameter"].values():
         assert resource["lifecycle"]["prevent_destroy"] is protected
 

@@ -37,7 +37,9 @@ def rules(synthesized: Synthesized) -> dict[str, Block]:
 
 def firewall(synthesized: Synthesized, resource: str = "multitask-waf") -> Block:
     """The REST API's, or the one whose name begins so."""
-    [found] = [acl for acl in synthesized.all("aws_wafv2_web_acl") if acl["name"].startswith(resource)]
+    [found] = [
+        acl for acl in synthesized.all("aws_wafv2_web_acl") if acl["name"].startswith(resource)
+    ]
     return found
 
 
@@ -64,7 +66,9 @@ def test_services_use_the_key_for_this_account_alone(prod: Synthesized) -> None:
     assert services["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
 
 
-def test_eventbridge_uses_the_key_without_a_source_account_which_it_does_not_send(prod: Synthesized) -> None:
+def test_eventbridge_uses_the_key_without_a_source_account_which_it_does_not_send(
+    prod: Synthesized,
+) -> None:
     [events] = [item for item in prod.policy("aws_kms_key") if item["Sid"] == "Events"]
     assert events["Principal"] == {"Service": "events.amazonaws.com"}
     assert "Condition" not in events
@@ -81,14 +85,20 @@ def test_people_log_in_by_email_in_any_case(dev: Synthesized) -> None:
 def test_passwords_are_as_documented(dev: Synthesized) -> None:
     policy = dev.one("aws_cognito_user_pool")["password_policy"]
     assert policy["minimum_length"] == 8
-    assert all(policy[f"require_{kind}"] for kind in ("uppercase", "lowercase", "numbers", "symbols"))
+    assert all(
+        policy[f"require_{kind}"] for kind in ("uppercase", "lowercase", "numbers", "symbols")
+    )
 
 
 def test_an_email_is_verified_and_recovers_the_account(dev: Synthesized) -> None:
     pool = dev.one("aws_cognito_user_pool")
     assert pool["auto_verified_attributes"] == ["email"]
-    assert pool["user_attribute_update_settings"] == {"attributes_require_verification_before_update": ["email"]}
-    assert pool["account_recovery_setting"]["recovery_mechanism"] == [{"name": "verified_email", "priority": 1}]
+    assert pool["user_attribute_update_settings"] == {
+        "attributes_require_verification_before_update": ["email"]
+    }
+    assert pool["account_recovery_setting"]["recovery_mechanism"] == [
+        {"name": "verified_email", "priority": 1}
+    ]
     message = pool["verification_message_template"]
     assert message["email_subject"] == "Verify your email for Multitask Platform"
     assert message["email_message"] == "Your verification code is {####}"
@@ -96,7 +106,9 @@ def test_an_email_is_verified_and_recovers_the_account(dev: Synthesized) -> None
 
 
 def test_mail_goes_through_ses_where_an_identity_is_given(dev: Synthesized) -> None:
-    assert dev.one("aws_cognito_user_pool")["email_configuration"] == {"email_sending_account": "COGNITO_DEFAULT"}
+    assert dev.one("aws_cognito_user_pool")["email_configuration"] == {
+        "email_sending_account": "COGNITO_DEFAULT"
+    }
     arn = "arn:aws:ses:us-east-1:111122223333:identity/multitask.com"
     assert security(mail_identity_arn=arn).one("aws_cognito_user_pool")["email_configuration"] == {
         "email_sending_account": "DEVELOPER",
@@ -104,7 +116,9 @@ def test_mail_goes_through_ses_where_an_identity_is_given(dev: Synthesized) -> N
     }
 
 
-def test_users_outlive_an_environment_that_keeps_its_data(dev: Synthesized, prod: Synthesized) -> None:
+def test_users_outlive_an_environment_that_keeps_its_data(
+    dev: Synthesized, prod: Synthesized
+) -> None:
     kept, dropped = prod.one("aws_cognito_user_pool"), dev.one("aws_cognito_user_pool")
     assert (kept["deletion_protection"], kept["lifecycle"]["prevent_destroy"]) == ("ACTIVE", True)
     assert dropped["deletion_protection"] == "INACTIVE"
@@ -147,7 +161,11 @@ def test_the_firewall_is_as_documented(prod: Synthesized) -> None:
         "AWSManagedRulesCommonRuleSet": "CommonRuleSetMetric",
     }
     assert found["RateLimitRule"]["statement"] == {
-        "rate_based_statement": {"limit": 1000, "aggregate_key_type": "IP", "evaluation_window_sec": 300}
+        "rate_based_statement": {
+            "limit": 1000,
+            "aggregate_key_type": "IP",
+            "evaluation_window_sec": 300,
+        }
     }
 
 
@@ -183,7 +201,9 @@ def test_rules_on_bodies_only_count(prod: Synthesized) -> None:
     }
 
 
-def test_the_pool_has_a_firewall_that_does_not_count_the_auth_services_addresses(prod: Synthesized) -> None:
+def test_the_pool_has_a_firewall_that_does_not_count_the_auth_services_addresses(
+    prod: Synthesized,
+) -> None:
     association = prod.one("aws_wafv2_web_acl_association")
     assert association["resource_arn"].startswith("${aws_cognito_user_pool.")
     label = association["web_acl_arn"].split(".")[1]
@@ -200,10 +220,16 @@ def test_the_firewall_logs_no_credentials(prod: Synthesized) -> None:
     }
     assert {group["retention_in_days"] for group in groups} == {365}
     for logging in prod.all("aws_wafv2_web_acl_logging_configuration"):
-        assert logging["redacted_fields"] == [{"single_header": {"name": "authorization"}}, {"query_string": {}}]
+        assert logging["redacted_fields"] == [
+            {"single_header": {"name": "authorization"}},
+            {"query_string": {}},
+        ]
         kept = logging["logging_filter"]
         assert kept["default_behavior"] == "DROP"
-        assert [item["action_condition"]["action"] for item in kept["filter"][0]["condition"]] == ["BLOCK", "COUNT"]
+        assert [item["action_condition"]["action"] for item in kept["filter"][0]["condition"]] == [
+            "BLOCK",
+            "COUNT",
+        ]
 
 
 def test_a_cloud_without_firewall_logs_or_bodies_does_without() -> None:

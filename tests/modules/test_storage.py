@@ -14,7 +14,8 @@ REBUILDABLE = ("platform-frontend", "platform-artifacts")
 
 def storage(name: str = "dev", **changes: Any) -> Synthesized:
     return synthesize(
-        lambda stack, env, names: Storage(stack, "storage", environment=env, names=names), environment(name, **changes)
+        lambda stack, env, names: Storage(stack, "storage", environment=env, names=names),
+        environment(name, **changes),
     )
 
 
@@ -39,7 +40,10 @@ def of(synthesized: Synthesized, type_: str, bucket: str) -> Block:
 
 
 def rules(synthesized: Synthesized, bucket: str) -> dict[str, Block]:
-    return {rule["id"]: rule for rule in of(synthesized, "aws_s3_bucket_lifecycle_configuration", bucket)["rule"]}
+    return {
+        rule["id"]: rule
+        for rule in of(synthesized, "aws_s3_bucket_lifecycle_configuration", bucket)["rule"]
+    }
 
 
 def test_the_buckets_have_their_names(dev: Synthesized) -> None:
@@ -48,11 +52,16 @@ def test_the_buckets_have_their_names(dev: Synthesized) -> None:
 
 
 def test_names_carry_the_suffix_that_makes_them_unique() -> None:
-    assert all(item["bucket"].endswith("-dev-acme") for item in storage(bucket_suffix="acme").all("aws_s3_bucket"))
+    assert all(
+        item["bucket"].endswith("-dev-acme")
+        for item in storage(bucket_suffix="acme").all("aws_s3_bucket")
+    )
 
 
 @pytest.mark.parametrize("bucket", SERVED)
-def test_pictures_get_cheaper_but_stay_readable_and_never_expire(dev: Synthesized, bucket: str) -> None:
+def test_pictures_get_cheaper_but_stay_readable_and_never_expire(
+    dev: Synthesized, bucket: str
+) -> None:
     age = rules(dev, bucket)["age"]
     assert age["transition"] == [
         {"days": 30, "storage_class": "STANDARD_IA"},
@@ -67,7 +76,9 @@ def test_pictures_get_cheaper_but_stay_readable_and_never_expire(dev: Synthesize
 @pytest.mark.parametrize("bucket", SERVED)
 def test_their_old_versions_are_archived_for_seven_years(dev: Synthesized, bucket: str) -> None:
     old = rules(dev, bucket)["old-versions"]
-    assert old["noncurrent_version_transition"] == [{"noncurrent_days": 90, "storage_class": "GLACIER"}]
+    assert old["noncurrent_version_transition"] == [
+        {"noncurrent_days": 90, "storage_class": "GLACIER"}
+    ]
     assert old["noncurrent_version_expiration"] == [{"noncurrent_days": 2555}]
 
 
@@ -129,11 +140,18 @@ def test_only_log_delivery_of_this_account_writes_logs(dev: Synthesized) -> None
 
 def test_access_control_lists_count_only_where_cloudfront_delivers(dev: Synthesized) -> None:
     for bucket in (*SERVED, *ARCHIVED, *REBUILDABLE):
-        expected = "BucketOwnerPreferred" if bucket == "platform-access-logs" else "BucketOwnerEnforced"
-        assert of(dev, "aws_s3_bucket_ownership_controls", bucket)["rule"]["object_ownership"] == expected
+        expected = (
+            "BucketOwnerPreferred" if bucket == "platform-access-logs" else "BucketOwnerEnforced"
+        )
+        assert (
+            of(dev, "aws_s3_bucket_ownership_controls", bucket)["rule"]["object_ownership"]
+            == expected
+        )
 
 
-def test_buckets_outlive_an_environment_that_keeps_its_data(dev: Synthesized, prod: Synthesized) -> None:
+def test_buckets_outlive_an_environment_that_keeps_its_data(
+    dev: Synthesized, prod: Synthesized
+) -> None:
     for bucket in prod.all("aws_s3_bucket"):
         assert bucket["lifecycle"]["prevent_destroy"] is True
         assert bucket["force_destroy"] is False

@@ -12,25 +12,29 @@ from typing import Any, ClassVar
 import boto3
 import pytest
 
-from ops import users
 from ops.cloud import Cloud
+from ops.deployment.health import ask, wait_until_healthy
 from ops.errors import OperatorError
-from ops.health import ask, wait_until_healthy
-from ops.lockfiles import without_addresses
-from ops.logs import Line, parse_since, read
-from ops.mail import latest_code
-from ops.users import Role, Users
+from ops.local.mail import latest_code
+from ops.upkeep import users
+from ops.upkeep.logs import Line, parse_since, read
+from ops.upkeep.users import Role, Users
+from tools.lockfiles import without_addresses
 
 
 class TestUsers:
     @pytest.fixture
     def people(self, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Users:
         cognito = boto3.client("cognito-idp", region_name="us-east-1")
-        pool = cognito.create_user_pool(PoolName="p", UsernameAttributes=["email"])["UserPool"]["Id"]
+        pool = cognito.create_user_pool(PoolName="p", UsernameAttributes=["email"])["UserPool"][
+            "Id"
+        ]
         for role in Role:
             cognito.create_group(UserPoolId=pool, GroupName=role.value)
         cognito.admin_create_user(
-            UserPoolId=pool, Username="ann@example.com", UserAttributes=[{"Name": "email", "Value": "ann@example.com"}]
+            UserPoolId=pool,
+            Username="ann@example.com",
+            UserAttributes=[{"Name": "email", "Value": "ann@example.com"}],
         )
         monkeypatch.setattr(users, "outputs", lambda _: {"cognito_user_pool_id": pool})
         return Users(cloud)
@@ -43,23 +47,37 @@ class TestUsers:
         assert people.show(email)["roles"] == ["user"]
 
     def test_an_unknown_address_is_told(self, people: Users) -> None:
-        with pytest.raises(OperatorError, match=r"Nobody has registered as bob@example\.com in dev"):
+        with pytest.raises(
+            OperatorError, match=r"Nobody has registered as bob@example\.com in dev"
+        ):
             people.grant("bob@example.com", Role.MODERATOR)
 
 
 class TestLogs:
     def test_a_json_message_becomes_one_readable_line(self) -> None:
-        message = json.dumps({"level": "INFO", "message": "logged in", "timestamp": "x", "correlation_id": "c1"})
-        assert Line(0, message).as_text() == "1970-01-01T00:00:00.000Z INFO    logged in correlation_id=c1"
+        message = json.dumps(
+            {"level": "INFO", "message": "logged in", "timestamp": "x", "correlation_id": "c1"}
+        )
+        assert (
+            Line(0, message).as_text()
+            == "1970-01-01T00:00:00.000Z INFO    logged in correlation_id=c1"
+        )
 
     def test_the_runtimes_own_lines_stay_as_they_are(self) -> None:
-        assert Line(1500, "END RequestId: 1\n").as_text() == "1970-01-01T00:00:01.500Z END RequestId: 1"
+        assert (
+            Line(1500, "END RequestId: 1\n").as_text()
+            == "1970-01-01T00:00:01.500Z END RequestId: 1"
+        )
 
-    @pytest.mark.parametrize(("message", "expected"), [('{"a": 1}', {"a": 1}), ("text\n", "text"), ("[1]", "[1]")])
+    @pytest.mark.parametrize(
+        ("message", "expected"), [('{"a": 1}', {"a": 1}), ("text\n", "text"), ("[1]", "[1]")]
+    )
     def test_json_keeps_objects(self, message: str, expected: Any) -> None:
         assert json.loads(Line(0, message).as_json())["message"] == expected
 
-    @pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("10m", 600), ("2h", 7200), ("1d", 86400)])
+    @pytest.mark.parametrize(
+        ("text", "seconds"), [("30s", 30), ("10m", 600), ("2h", 7200), ("1d", 86400)]
+    )
     def test_durations(self, text: str, seconds: int) -> None:
         assert parse_since(text, now=100_000) == (100_000 - seconds) * 1000
 
@@ -79,7 +97,9 @@ class TestLogs:
         assert [line.message for line in read(cloud, "auth", now - 60_000)] == ["a", "b"]
 
     def test_an_unknown_service_is_told(self, cloud: Cloud) -> None:
-        with pytest.raises(OperatorError, match="dev has no log group /aws/lambda/nobody-lambda-dev"):
+        with pytest.raises(
+            OperatorError, match="dev has no log group /aws/lambda/nobody-lambda-dev"
+        ):
             list(read(cloud, "nobody", 0))
 
 
@@ -97,12 +117,23 @@ class TestMail:
             "BodyText": "Your code is 111111",
             "BodyHtml": None,
         },
-        {"To": ["ann@example.com"], "Timestamp": "2026-01-01T00:00:03", "BodyText": "Welcome", "BodyHtml": None},
-        {"To": ["bob@example.com"], "Timestamp": "2026-01-01T00:00:04", "BodyText": "", "BodyHtml": "<b>333333</b>"},
+        {
+            "To": ["ann@example.com"],
+            "Timestamp": "2026-01-01T00:00:03",
+            "BodyText": "Welcome",
+            "BodyHtml": None,
+        },
+        {
+            "To": ["bob@example.com"],
+            "Timestamp": "2026-01-01T00:00:04",
+            "BodyText": "",
+            "BodyHtml": "<b>333333</b>",
+        },
     ]
 
     @pytest.mark.parametrize(
-        ("email", "code"), [("ann@example.com", "222222"), ("BOB@example.com", "333333"), ("eve@example.com", None)]
+        ("email", "code"),
+        [("ann@example.com", "222222"), ("BOB@example.com", "333333"), ("eve@example.com", None)],
     )
     def test_the_latest_code_of_an_address(self, email: str, code: str | None) -> None:
         assert latest_code(self.MAILS, email) == code
@@ -117,13 +148,25 @@ class TestLockFiles:
             "develop": {"b": dict(entry)},
         }
         kept = {"hashes": ["sha256:1"], "version": "==1"}
-        assert without_addresses(lock) == {"_meta": {"sources": []}, "default": {"a": kept}, "develop": {"b": kept}}
+        assert without_addresses(lock) == {
+            "_meta": {"sources": []},
+            "default": {"a": kept},
+            "develop": {"b": kept},
+        }
 
     def test_a_package_lock_loses_its_resolved_addresses(self) -> None:
         lock = {
-            "packages": {"node_modules/a": {"version": "1", "integrity": "sha512-1", "resolved": "https://registry/a"}}
+            "packages": {
+                "node_modules/a": {
+                    "version": "1",
+                    "integrity": "sha512-1",
+                    "resolved": "https://registry/a",
+                }
+            }
         }
-        assert without_addresses(lock) == {"packages": {"node_modules/a": {"version": "1", "integrity": "sha512-1"}}}
+        assert without_addresses(lock) == {
+            "packages": {"node_modules/a": {"version": "1", "integrity": "sha512-1"}}
+        }
 
     @pytest.mark.parametrize("name", ["Pipfile.lock", "package-lock.json"])
     def test_the_checked_in_ones_name_no_address(self, name: str) -> None:

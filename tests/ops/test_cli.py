@@ -86,7 +86,10 @@ def test_purge_leaves_any_other_directory_as_it_is(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["env", "local"], "The platform does not run on this machine: start it with `make up`"),
-        (["code", "ann@example.com"], "The platform does not run on this machine: start it with `make up`"),
+        (
+            ["code", "ann@example.com"],
+            "The platform does not run on this machine: start it with `make up`",
+        ),
         (["bootstrap", "nowhere"], "nowhere.yml: no such environment; known: "),
     ],
 )
@@ -98,7 +101,9 @@ def test_a_failure_is_one_line_and_status_1(root: Root, arguments: list[str], sa
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(("error", "status"), [(OperatorError("why"), 1), (InterruptedRunError("stopped"), 130)])
+@pytest.mark.parametrize(
+    ("error", "status"), [(OperatorError("why"), 1), (InterruptedRunError("stopped"), 130)]
+)
 def test_exit_statuses(error: Exception, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise error
@@ -116,16 +121,30 @@ def test_wrong_arguments_are_status_2(root: Root) -> None:
 
 def test_make_help_names_every_target() -> None:
     text = subprocess.check_output(["make", "help"], cwd=PROJECT, text=True)
-    targets = ["setup", "up", "down [PURGE=1]", "status", "logs SERVICE=auth", "synth", "test", "lint", "lock"]
+    targets = [
+        "setup",
+        "up",
+        "down [PURGE=1]",
+        "status",
+        "logs SERVICE=auth",
+        "synth",
+        "test",
+        "lint",
+        "lock",
+    ]
     assert [target for target in targets if f"make {target} " not in text] == []
 
 
-@pytest.mark.parametrize("arguments", [["down"], ["down", "PURGE=1"], ["status"], ["logs", "SERVICE=auth"]])
+@pytest.mark.parametrize(
+    "arguments", [["down"], ["down", "PURGE=1"], ["status"], ["logs", "SERVICE=auth"]]
+)
 def test_make_on_a_fresh_clone_says_what_to_run_first_and_installs_nothing(
     arguments: list[str], tmp_path: Path
 ) -> None:
     shutil.copy(PROJECT / "Makefile", tmp_path)
-    result = subprocess.run(["make", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        ["make", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 2
     assert "nothing is installed in this checkout yet: run `make setup` first" in result.stderr
     assert result.stderr.count("\n") == 1

@@ -34,7 +34,10 @@ def test_a_second_command_is_told_who_works_until_the_first_is_dead(root: Root) 
     assert first.stdout
     assert first.stdout.readline() == "held\n"
     with (
-        pytest.raises(OperatorError, match=rf"Another command is at work on {root.path} \(process {first.pid}\)"),
+        pytest.raises(
+            OperatorError,
+            match=rf"Another command is at work on {root.path} \(process {first.pid}\)",
+        ),
         root.exclusive(),
     ):
         pass
@@ -46,12 +49,18 @@ def test_a_second_command_is_told_who_works_until_the_first_is_dead(root: Root) 
 
 def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OperatorError, match=r"cannot be written \(.+\): give another place with --root$"):
+    with pytest.raises(
+        OperatorError, match=r"cannot be written \(.+\): give another place with --root$"
+    ):
         Root(tmp_path / "file/root").prepare()
 
 
-def test_a_directory_that_may_not_be_written_is_one_clear_line(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere: permissions alone would not show it
+def test_a_directory_that_may_not_be_written_is_one_clear_line(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "os.access", lambda *_: False
+    )  # root may write everywhere: permissions alone would not show it
     with pytest.raises(OperatorError, match="cannot be written: give another place with --root$"):
         root.prepare()
 
@@ -62,7 +71,9 @@ def test_a_full_disk_is_one_clear_line(root: Root, monkeypatch: pytest.MonkeyPat
         root.prepare()
 
 
-def test_a_new_or_empty_directory_becomes_the_platforms_own_for_good(root: Root, tmp_path: Path) -> None:
+def test_a_new_or_empty_directory_becomes_the_platforms_own_for_good(
+    root: Root, tmp_path: Path
+) -> None:
     (tmp_path / "empty").mkdir()
     empty = Root(tmp_path / "empty")
     empty.prepare()

@@ -147,7 +147,9 @@ VARIABLES: dict[str, dict[str, Any]] = {
     "profile": {
         "DYNAMODB_TABLE_PROFILES": "profile-profiles-{env}",
         "S3_BUCKET_AVATARS": "profile-avatars-bucket-{env}",
-        "CLOUDFRONT_DOMAIN": Each("cdn-dev.multitask.com", "cdn-staging.multitask.com", "cdn.multitask.com"),
+        "CLOUDFRONT_DOMAIN": Each(
+            "cdn-dev.multitask.com", "cdn-staging.multitask.com", "cdn.multitask.com"
+        ),
     },
     "chat": {
         "DYNAMODB_TABLE_MESSAGES": "chat-messages-{env}",
@@ -202,7 +204,9 @@ def function(name: str) -> list[Documented]:
         "STAGE": "{env}",
         "REGION": "us-east-1",
         "LOG_LEVEL": Each("DEBUG", "INFO", "INFO"),
-        "CORS_ORIGINS": Each("*", "https://staging.multitask.com", "https://multitask.com,https://www.multitask.com"),
+        "CORS_ORIGINS": Each(
+            "*", "https://staging.multitask.com", "https://multitask.com,https://www.multitask.com"
+        ),
         "RATE_LIMIT_ENABLED": Each("false", "true", "true"),
     }
     facts = {
@@ -212,8 +216,13 @@ def function(name: str) -> list[Documented]:
         "timeout": TIMEOUT.get(name, 30),
         "reserved_concurrent_executions": RESERVED[name],
         "tracing_config.mode": "Active",
-        "role": Reference("aws_iam_role", {"name": f"{name}-role-{{env}}"}),  # corrected: one role each
-        **{f"environment.variables.{key}": value for key, value in {**common, **VARIABLES[name]}.items()},
+        "role": Reference(
+            "aws_iam_role", {"name": f"{name}-role-{{env}}"}
+        ),  # corrected: one role each
+        **{
+            f"environment.variables.{key}": value
+            for key, value in {**common, **VARIABLES[name]}.items()
+        },
     }
     made = [
         Documented("aws_lambda_function", here, facts),
@@ -230,8 +239,13 @@ def function(name: str) -> list[Documented]:
         ),
     ]
     if name in PROVISIONED:
-        warm = {"provisioned_concurrent_executions": Each(None, 1, PROVISIONED[name]), "qualifier": "live"}
-        made.append(Documented("aws_lambda_provisioned_concurrency_config", here, warm, ("staging", "prod")))
+        warm = {
+            "provisioned_concurrent_executions": Each(None, 1, PROVISIONED[name]),
+            "qualifier": "live",
+        }
+        made.append(
+            Documented("aws_lambda_provisioned_concurrency_config", here, warm, ("staging", "prod"))
+        )
     return made
 
 
@@ -239,15 +253,29 @@ def bucket(name: str, **lifecycle: Any) -> list[Documented]:
     """A private, encrypted, versioned bucket and how what is in it ages."""
     here = {"bucket": f"{name}-{{env}}"}
     blocked = dict.fromkeys(
-        ("block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets"), True
+        (
+            "block_public_acls",
+            "block_public_policy",
+            "ignore_public_acls",
+            "restrict_public_buckets",
+        ),
+        True,
     )
     encryption = "rule.apply_server_side_encryption_by_default.sse_algorithm"
     return [
         Documented("aws_s3_bucket", here, {"force_destroy": Each(True, True, False)}),
         Documented("aws_s3_bucket_public_access_block", here, blocked),
-        Documented("aws_s3_bucket_versioning", here, {"versioning_configuration.status": "Enabled"}),
-        Documented("aws_s3_bucket_server_side_encryption_configuration", here, {encryption: "AES256"}),
-        *([Documented("aws_s3_bucket_lifecycle_configuration", here, lifecycle)] if lifecycle else []),
+        Documented(
+            "aws_s3_bucket_versioning", here, {"versioning_configuration.status": "Enabled"}
+        ),
+        Documented(
+            "aws_s3_bucket_server_side_encryption_configuration", here, {encryption: "AES256"}
+        ),
+        *(
+            [Documented("aws_s3_bucket_lifecycle_configuration", here, lifecycle)]
+            if lifecycle
+            else []
+        ),
     ]
 
 
@@ -275,7 +303,9 @@ def security_group(name: str) -> Reference:
 
 def domain(name: str) -> Each:
     """A name of the platform in each environment."""
-    return Each(f"{name}-dev.multitask.com", f"{name}-staging.multitask.com", f"{name}.multitask.com")
+    return Each(
+        f"{name}-dev.multitask.com", f"{name}-staging.multitask.com", f"{name}.multitask.com"
+    )
 
 
 DOCUMENTED: list[Documented] = [
@@ -310,8 +340,16 @@ DOCUMENTED: list[Documented] = [
         {},
         {"generate_secret": False, "explicit_auth_flows": ["ALLOW_ADMIN_USER_PASSWORD_AUTH"]},
     ),
-    Documented("aws_cognito_user_group", {"name": "moderator"}, {"user_pool_id": Reference("aws_cognito_user_pool")}),
-    Documented("aws_cognito_user_group", {"name": "admin"}, {"user_pool_id": Reference("aws_cognito_user_pool")}),
+    Documented(
+        "aws_cognito_user_group",
+        {"name": "moderator"},
+        {"user_pool_id": Reference("aws_cognito_user_pool")},
+    ),
+    Documented(
+        "aws_cognito_user_group",
+        {"name": "admin"},
+        {"user_pool_id": Reference("aws_cognito_user_pool")},
+    ),
     Documented(
         "aws_wafv2_web_acl",
         {"name": "multitask-waf-{env}"},
@@ -343,13 +381,26 @@ DOCUMENTED: list[Documented] = [
         },
         ("staging", "prod"),
     ),
-    Documented("aws_wafv2_web_acl", {"name": "multitask-waf-{env}"}, {"rule.name=RateLimitRule": None}, ("dev",)),
+    Documented(
+        "aws_wafv2_web_acl",
+        {"name": "multitask-waf-{env}"},
+        {"rule.name=RateLimitRule": None},
+        ("dev",),
+    ),
     Documented("aws_kms_key", {}, {"enable_key_rotation": True}),
     # networking
-    Documented("aws_vpc", {}, {"cidr_block": "10.0.0.0/16", "enable_dns_hostnames": True, "enable_dns_support": True}),
+    Documented(
+        "aws_vpc",
+        {},
+        {"cidr_block": "10.0.0.0/16", "enable_dns_hostnames": True, "enable_dns_support": True},
+    ),
     # One group for each function in the VPC, instead of one for all: only some of them need the database.
     *(
-        Documented("aws_security_group", {"name": f"{name}-security-group-{{env}}"}, {"vpc_id": Reference("aws_vpc")})
+        Documented(
+            "aws_security_group",
+            {"name": f"{name}-security-group-{{env}}"},
+            {"vpc_id": Reference("aws_vpc")},
+        )
         for name in (*IN_VPC, "database", "cache")
     ),
     *(
@@ -363,7 +414,10 @@ DOCUMENTED: list[Documented] = [
     *(
         Documented(
             "aws_vpc_security_group_ingress_rule",
-            {"security_group_id": security_group("database"), "referenced_security_group_id": security_group(name)},
+            {
+                "security_group_id": security_group("database"),
+                "referenced_security_group_id": security_group(name),
+            },
             {"from_port": 5432, "to_port": 5432, "ip_protocol": "tcp", "cidr_ipv4": None},
         )
         for name in ("catalog", "migration", "health")
@@ -387,7 +441,11 @@ DOCUMENTED: list[Documented] = [
     Documented(
         "aws_elasticache_replication_group",
         {},
-        {"at_rest_encryption_enabled": "true", "transit_encryption_enabled": True, "auth_token": None},
+        {
+            "at_rest_encryption_enabled": "true",
+            "transit_encryption_enabled": True,
+            "auth_token": None,
+        },
     ),
     # APIs
     Documented("aws_api_gateway_rest_api", {}, {"endpoint_configuration.types": ["EDGE"]}),
@@ -402,20 +460,39 @@ DOCUMENTED: list[Documented] = [
     Documented("aws_apigatewayv2_stage", {}, {"name": "{env}"}),
     *(
         Documented(
-            "aws_apigatewayv2_route", {"route_key": route}, {"target": Reference("aws_apigatewayv2_integration")}
+            "aws_apigatewayv2_route",
+            {"route_key": route},
+            {"target": Reference("aws_apigatewayv2_integration")},
         )
-        for route in ("$connect", "$disconnect", "$default", "join_room", "leave_room", "send_message")
+        for route in (
+            "$connect",
+            "$disconnect",
+            "$default",
+            "join_room",
+            "leave_room",
+            "send_message",
+        )
     ),
     # edge
     Documented("aws_cloudfront_distribution", {"aliases": [domain("cdn")]}, {"enabled": True}),
     Documented(
         "aws_cloudfront_distribution",
-        {"aliases": Each(["dev.multitask.com"], ["staging.multitask.com"], ["multitask.com", "www.multitask.com"])},
+        {
+            "aliases": Each(
+                ["dev.multitask.com"],
+                ["staging.multitask.com"],
+                ["multitask.com", "www.multitask.com"],
+            )
+        },
         {"enabled": True, "viewer_certificate.minimum_protocol_version": "TLSv1.2_2021"},
     ),
     # events
     Documented("aws_cloudwatch_event_bus", {}, {"name": "multitask-events-{env}"}),
-    Documented("aws_sns_topic", {"name": "multitask-alerts-{env}"}, {"kms_master_key_id": Reference("aws_kms_key")}),
+    Documented(
+        "aws_sns_topic",
+        {"name": "multitask-alerts-{env}"},
+        {"kms_master_key_id": Reference("aws_kms_key")},
+    ),
     # monitoring and cost
     Documented(
         "aws_cloudwatch_metric_alarm",
@@ -445,7 +522,9 @@ DOCUMENTED: list[Documented] = [
         for name in FUNCTIONS
     ),
     *(
-        Documented("aws_xray_group", {"group_name": f"{name}-service-{{env}}"}, {"tags.Service": name})
+        Documented(
+            "aws_xray_group", {"group_name": f"{name}-service-{{env}}"}, {"tags.Service": name}
+        )
         for name in SERVICES
     ),
     Documented(
@@ -477,16 +556,24 @@ DOCUMENTED: list[Documented] = [
     ),
     # secrets
     *(
-        Documented("aws_ssm_parameter", {"name": f"/multitask/{{env}}/{key}"}, {"type": "SecureString", "value": None})
+        Documented(
+            "aws_ssm_parameter",
+            {"name": f"/multitask/{{env}}/{key}"},
+            {"type": "SecureString", "value": None},
+        )
         for key in ("jwt-secret", "cursor-key", "gemini-api-key", "openai-api-key")
     ),
 ]
 
 COUNTS = [
-    Count("aws_rds_cluster_instance", {"instance_class": "db.serverless"}, Each(1, 1, 2)),  # production: Multi-AZ
+    Count(
+        "aws_rds_cluster_instance", {"instance_class": "db.serverless"}, Each(1, 1, 2)
+    ),  # production: Multi-AZ
     Count("aws_rds_cluster_instance", {}, Each(1, 1, 2)),
     Count("aws_nat_gateway", {}, Each(1, 1, 3)),
-    Count("aws_vpc_security_group_ingress_rule", {"security_group_id": security_group("database")}, 3),
+    Count(
+        "aws_vpc_security_group_ingress_rule", {"security_group_id": security_group("database")}, 3
+    ),
     Count("aws_subnet", {"map_public_ip_on_launch": True}, 0),
     Count("aws_lambda_function", {}, len(FUNCTIONS)),
     Count("aws_lambda_provisioned_concurrency_config", {}, Each(0, len(SERVICES), len(SERVICES))),
@@ -513,14 +600,22 @@ TERRAFORM_VERSION = ">= 1.11"
 
 PROVIDER = {
     "region": "us-east-1",
-    "default_tags.tags": {"Project": "multitask-platform", "Environment": "{env}", "ManagedBy": "terraform"},
+    "default_tags.tags": {
+        "Project": "multitask-platform",
+        "Environment": "{env}",
+        "ManagedBy": "terraform",
+    },
 }
 """Every AWS provider's."""
 
 BEHIND_AUTHORIZER = ("/v1/profile", "/v1/chat", "/v1/posts", "/v1/catalog", "/v1/ai")
 """Paths whose requests but preflights need a token."""
 
-ROUTES = {f"{path}{below}": {"ANY", "OPTIONS"} for path in BEHIND_AUTHORIZER for below in ("", "/{proxy+}")} | {
+ROUTES = {
+    f"{path}{below}": {"ANY", "OPTIONS"}
+    for path in BEHIND_AUTHORIZER
+    for below in ("", "/{proxy+}")
+} | {
     "/v1/auth": {"ANY"},
     "/v1/auth/{proxy+}": {"ANY"},
     "/health": {"ANY"},

@@ -33,7 +33,9 @@ def synthesize(out: Path, variables: Mapping[str, str] = {}) -> Path:
     """Runs the program into a directory and gives the directory with one folder for each stack."""
     command = [sys.executable, "main.py"]
     environment = fixed_variables({"CDKTF_OUTDIR": str(out), **variables})
-    result = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
     return out / "stacks"
 
@@ -41,7 +43,9 @@ def synthesize(out: Path, variables: Mapping[str, str] = {}) -> Path:
 def files(directory: Path) -> dict[str, bytes]:
     """Every file below a directory, by its path there."""
     return {
-        file.relative_to(directory).as_posix(): file.read_bytes() for file in directory.rglob("*") if file.is_file()
+        file.relative_to(directory).as_posix(): file.read_bytes()
+        for file in directory.rglob("*")
+        if file.is_file()
     }
 
 
@@ -135,12 +139,17 @@ class Stack:
         documented = self.expected(documented)
         if isinstance(documented, Reference):
             referred = {(match[1], match[2]) for match in _REFERENCE.finditer(str(value))}
-            return any((documented.type, label) in referred for label in self.find(documented.type, documented.where))
+            return any(
+                (documented.type, label) in referred
+                for label in self.find(documented.type, documented.where)
+            )
         if isinstance(documented, Having):
             return bool(set(self.expected(documented.parts)) <= set(value))
         if isinstance(documented, list):
             pairs = zip(_listed(value), documented, strict=False)
-            return len(_listed(value)) == len(documented) and all(self.agrees(*pair) for pair in pairs)
+            return len(_listed(value)) == len(documented) and all(
+                self.agrees(*pair) for pair in pairs
+            )
         return bool(self.resolved(value) == documented)
 
 

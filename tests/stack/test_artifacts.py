@@ -23,7 +23,10 @@ FUNCTIONS = get_args(FunctionName)
 @pytest.fixture(scope="module")
 def artifacts() -> dict[Platform, dict[str, Path]]:
     made = package_functions({"aws", "host"})
-    return {target: {name: artifact.path for name, artifact in found.items()} for target, found in made.items()}
+    return {
+        target: {name: artifact.path for name, artifact in found.items()}
+        for target, found in made.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,11 @@ def test_handler_imports_with_the_artifact_and_the_runtime_alone(
         archive.extractall(tmp_path)
     program = f"import sys; sys.path += {[str(tmp_path), str(runtime)]!r}; from lambdas.{function} import handler; print(handler.handler)"
     result = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-I", "-S", "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode == 0, result.stderr
     assert "function" in result.stdout
@@ -51,13 +58,17 @@ def test_handler_imports_with_the_artifact_and_the_runtime_alone(
 def test_the_clean_interpreter_has_nothing_else(runtime: Path) -> None:
     """What the test above rests on: a package that is installed here, and in no artifact, does not import."""
     program = f"import sys; sys.path.append({str(runtime)!r}); import boto3, pydantic"
-    result = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False
+    )
     assert "No module named 'pydantic'" in result.stderr
 
 
 @pytest.mark.parametrize("target", get_args(Platform))
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_artifact_is_small(artifacts: dict[Platform, dict[str, Path]], target: Platform, function: str) -> None:
+def test_artifact_is_small(
+    artifacts: dict[Platform, dict[str, Path]], target: Platform, function: str
+) -> None:
     assert artifacts[target][function].stat().st_size <= SIZE_GOAL
 
 

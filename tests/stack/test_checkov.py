@@ -36,7 +36,10 @@ class Skip:
         return check == self.check and environment in self.environments and fits
 
 
-SKIPS = [Skip(**entry) for entry in yaml.safe_load((PROJECT / "tools" / "checkov" / "skips.yml").read_text())]
+SKIPS = [
+    Skip(**entry)
+    for entry in yaml.safe_load((PROJECT / "tools" / "checkov" / "skips.yml").read_text())
+]
 Findings = Mapping[str, set[Finding]]
 """By environment."""
 
@@ -47,9 +50,19 @@ def findings(synthesized: Path) -> Findings:
     assert CHECKOV.exists(), "checkov has an environment of its own: run `make setup`"
     running = {}
     for environment in ENVIRONMENTS:
-        command = [str(CHECKOV), "-d", str(synthesized / environment), "--framework", "terraform_json", "-o", "json"]
+        command = [
+            str(CHECKOV),
+            "-d",
+            str(synthesized / environment),
+            "--framework",
+            "terraform_json",
+            "-o",
+            "json",
+        ]
         command += ["--compact", "--quiet", "--skip-download"]
-        running[environment] = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        running[environment] = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
     found = {}
     for environment, process in running.items():
         output, errors = process.communicate()
@@ -57,18 +70,24 @@ def findings(synthesized: Path) -> Findings:
         report = json.loads(output)
         assert report["summary"]["parsing_errors"] == 0, errors
         assert report["summary"]["passed"] > 300
-        found[environment] = {(item["check_id"], item["resource"]) for item in report["results"]["failed_checks"]}
+        found[environment] = {
+            (item["check_id"], item["resource"]) for item in report["results"]["failed_checks"]
+        }
     return found
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_every_finding_was_reviewed(findings: Findings, environment: str) -> None:
     found = sorted(findings[environment])
-    assert not [finding for finding in found if not any(skip.covers(environment, finding) for skip in SKIPS)]
+    assert not [
+        finding for finding in found if not any(skip.covers(environment, finding) for skip in SKIPS)
+    ]
 
 
 @pytest.mark.parametrize("skip", SKIPS, ids=lambda skip: f"{skip.check} {skip.resources}")
 def test_every_entry_still_covers_something(findings: Findings, skip: Skip) -> None:
     for environment in skip.environments:
-        assert any(skip.covers(environment, finding) for finding in findings[environment]), environment
+        assert any(skip.covers(environment, finding) for finding in findings[environment]), (
+            environment
+        )
     assert len(skip.reason) > 20

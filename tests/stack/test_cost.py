@@ -12,13 +12,15 @@ from ops.cost.charges import CHARGES
 from ops.cost.prices import load_prices
 from ops.cost.things import things_of_stack
 from ops.cost.usage import load_usage, samples
-from ops.synthesized import read_synthesized
+from ops.terraform.stack_document import read_synthesized
 
 HOURS = 730
 
 
 def bill(synthesized: Path, environment: str, usage: str = "idle") -> Bill:
-    return make_bill(things_of_stack(read_synthesized(synthesized / environment)), load_usage(usage))
+    return make_bill(
+        things_of_stack(read_synthesized(synthesized / environment)), load_usage(usage)
+    )
 
 
 def fixed(made: Bill, type_: str) -> float:

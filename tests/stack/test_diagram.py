@@ -14,7 +14,7 @@ from ops.diagram.pages import updated
 from ops.diagram.svg import Mark, svg
 from ops.errors import OperatorError
 from ops.root import PROJECT
-from ops.synthesized import Synthesized, read_synthesized
+from ops.terraform.stack_document import Synthesized, read_synthesized
 
 DOCUMENT = PROJECT / "docs" / "architecture.md"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -32,7 +32,9 @@ def graph(stack: Synthesized) -> Graph:
 
 def test_the_pictures_in_the_documents_are_up_to_date(graph: Graph) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    assert text == updated(text, graph), "run: python -m ops diagram prod --into docs/architecture.md"
+    assert text == updated(text, graph), (
+        "run: python -m ops diagram prod --into docs/architecture.md"
+    )
 
 
 def test_every_meaningful_resource_is_one_node(stack: Synthesized, graph: Graph) -> None:
@@ -46,7 +48,9 @@ def test_every_meaningful_resource_is_one_node(stack: Synthesized, graph: Graph)
     }
     assert set(drawn) == meant
     tables = [node for node in graph.nodes if node.type == "aws_dynamodb_table"]
-    assert len(tables) == sum(item.type == "aws_dynamodb_table" for item in stack.resources.values())
+    assert len(tables) == sum(
+        item.type == "aws_dynamodb_table" for item in stack.resources.values()
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,14 +59,37 @@ def test_every_meaningful_resource_is_one_node(stack: Synthesized, graph: Graph)
         pytest.param("rest_api", "auth_function", "calls", id="an integration"),
         pytest.param("rest_api", "authorizer_function", "asks", id="an authorizer"),
         pytest.param("websocket_api", "chat_function", "calls", id="a route"),
-        pytest.param("chat_function", "websocket_api", "posts", id="a permission to post to connections"),
-        pytest.param("chat_function", "database_chat_messages_table", "reads and writes", id="permissions on a table"),
-        pytest.param("post_function", "database_auth_sessions_table", "reads", id="a permission to read"),
-        pytest.param("catalog_function", "database_aurora", "connects", id="a permission to connect"),
-        pytest.param("auth_function", "security_user_pool", "reads and writes", id="permissions on the user pool"),
+        pytest.param(
+            "chat_function", "websocket_api", "posts", id="a permission to post to connections"
+        ),
+        pytest.param(
+            "chat_function",
+            "database_chat_messages_table",
+            "reads and writes",
+            id="permissions on a table",
+        ),
+        pytest.param(
+            "post_function", "database_auth_sessions_table", "reads", id="a permission to read"
+        ),
+        pytest.param(
+            "catalog_function", "database_aurora", "connects", id="a permission to connect"
+        ),
+        pytest.param(
+            "auth_function",
+            "security_user_pool",
+            "reads and writes",
+            id="permissions on the user pool",
+        ),
         pytest.param("auth_function", "messaging_bus", "publishes", id="a permission to publish"),
-        pytest.param("messaging_bus", "messaging_notifications_topic", "events", id="a rule's target"),
-        pytest.param("messaging_bus", "messaging_undelivered_queue", "undelivered", id="what a rule cannot deliver"),
+        pytest.param(
+            "messaging_bus", "messaging_notifications_topic", "events", id="a rule's target"
+        ),
+        pytest.param(
+            "messaging_bus",
+            "messaging_undelivered_queue",
+            "undelivered",
+            id="what a rule cannot deliver",
+        ),
         pytest.param("messaging_bus", "messaging_archive", "keeps", id="an archive"),
         pytest.param("cdn_media", "storage_avatars_bucket", "serves", id="an origin"),
         pytest.param("rest_api_records_a", "rest_api", "leads to", id="a name"),
@@ -70,19 +97,33 @@ def test_every_meaningful_resource_is_one_node(stack: Synthesized, graph: Graph)
         pytest.param("cloudwatch_metric_alarm", "messaging_alerts_topic", "alarms", id="alarms"),
     ],
 )
-def test_edges_say_how_things_work_together(graph: Graph, source: str, target: str, says: str) -> None:
-    assert {edge.text for edge in graph.edges if (edge.source, edge.target) == (source, target)} == {says}
+def test_edges_say_how_things_work_together(
+    graph: Graph, source: str, target: str, says: str
+) -> None:
+    assert {
+        edge.text for edge in graph.edges if (edge.source, edge.target) == (source, target)
+    } == {says}
 
 
 def test_a_permission_that_goes_takes_its_edge_along(stack: Synthesized) -> None:
-    policies = {address: item for address, item in stack.resources.items() if item.type == "aws_iam_role_policy"}
+    policies = {
+        address: item
+        for address, item in stack.resources.items()
+        if item.type == "aws_iam_role_policy"
+    }
     without = Synthesized(
-        stack.environment, stack.region, {k: v for k, v in stack.resources.items() if k not in policies}
+        stack.environment,
+        stack.region,
+        {k: v for k, v in stack.resources.items() if k not in policies},
     )
     edges = {(edge.source, edge.target): edge.text for edge in read_graph(without).edges}
     assert ("auth_function", "messaging_bus") in edges, "it still refers to it"
     assert edges["auth_function", "messaging_bus"] == "refers to"
-    assert not [text for text in edges.values() if text in ("reads", "writes", "reads and writes", "publishes")]
+    assert not [
+        text
+        for text in edges.values()
+        if text in ("reads", "writes", "reads and writes", "publishes")
+    ]
 
 
 def test_groups_are_those_of_the_documentation(graph: Graph) -> None:
@@ -102,7 +143,9 @@ def test_groups_are_those_of_the_documentation(graph: Graph) -> None:
 
 @pytest.mark.parametrize("view", load_drawing().views)
 def test_a_picture_is_the_same_every_time_and_whole(stack: Synthesized, view: str) -> None:
-    shuffled = Synthesized(stack.environment, stack.region, dict(reversed(list(stack.resources.items()))))
+    shuffled = Synthesized(
+        stack.environment, stack.region, dict(reversed(list(stack.resources.items())))
+    )
     one, other = (view_of(read_graph(source), view) for source in (stack, shuffled))
     assert mermaid(one) == mermaid(other)
     ids = {node.id for node in one.nodes}
@@ -115,11 +158,17 @@ def test_a_picture_is_the_same_every_time_and_whole(stack: Synthesized, view: st
 
 
 def test_a_marked_node_is_a_link_with_a_name(graph: Graph) -> None:
-    marks = {"database_aurora": Mark("verdict-dangerous", "#change-1", "Aurora: changed; dangerous")}
+    marks = {
+        "database_aurora": Mark("verdict-dangerous", "#change-1", "Aurora: changed; dangerous")
+    }
     root = ET.fromstring(svg(view_of(graph, "overview"), marks, title="x"))  # noqa: S314 - our own
     [link] = root.iter(f"{SVG}a")
     assert (link.get("href"), link.get("aria-label")) == ("#change-1", "Aurora: changed; dangerous")
-    [node] = [element for element in root.iter(f"{SVG}g") if element.get("id") == "diagram-database_aurora"]
+    [node] = [
+        element
+        for element in root.iter(f"{SVG}g")
+        if element.get("id") == "diagram-database_aurora"
+    ]
     assert "verdict-dangerous" in str(node.get("class"))
 
 

@@ -34,7 +34,9 @@ def stack(request: pytest.FixtureRequest, synthesized: Path) -> Stack:
 
 
 def name(item: Documented | Count) -> str:
-    return "-".join([item.type, *(value for value in item.where.values() if isinstance(value, str))])
+    return "-".join(
+        [item.type, *(value for value in item.where.values() if isinstance(value, str))]
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,9 @@ def test_the_stacks_settings_are_as_documented(stack: Stack, path: str) -> None:
 
 
 def test_an_older_terraform_is_refused(stack: Stack) -> None:
-    assert f'required_version = "{TERRAFORM_VERSION}"' in (stack.directory / "versions.tf").read_text()
+    assert (
+        f'required_version = "{TERRAFORM_VERSION}"' in (stack.directory / "versions.tf").read_text()
+    )
 
 
 def test_every_provider_tags_alike_and_keeps_to_its_account(stack: Stack) -> None:
@@ -81,7 +85,9 @@ def test_every_provider_tags_alike_and_keeps_to_its_account(stack: Stack) -> Non
 
 def test_every_log_group_is_kept_as_long_as_documented(stack: Stack) -> None:
     days = {"dev": 7, "staging": 30, "prod": 365}[stack.environment]
-    assert {group["retention_in_days"] for group in stack.resources("aws_cloudwatch_log_group").values()} == {days}
+    assert {
+        group["retention_in_days"] for group in stack.resources("aws_cloudwatch_log_group").values()
+    } == {days}
 
 
 def test_the_rest_api_has_the_documented_routes(stack: Stack) -> None:
@@ -89,7 +95,11 @@ def test_the_rest_api_has_the_documented_routes(stack: Stack) -> None:
 
     def path(reference: str) -> str:
         label = reference.removeprefix("${aws_api_gateway_resource.").partition(".")[0]
-        return path(resources[label]["parent_id"]) + "/" + resources[label]["path_part"] if label in resources else ""
+        return (
+            path(resources[label]["parent_id"]) + "/" + resources[label]["path_part"]
+            if label in resources
+            else ""
+        )
 
     found: dict[str, set[str]] = defaultdict(set)
     for method in stack.resources("aws_api_gateway_method").values():
@@ -111,7 +121,9 @@ def test_every_route_leads_to_the_live_alias(stack: Stack) -> None:
 
 
 def test_the_main_dashboard_shows_every_function_and_table(stack: Stack) -> None:
-    dashboard = stack.one("aws_cloudwatch_dashboard", {"dashboard_name": "multitask-platform-{env}"})
+    dashboard = stack.one(
+        "aws_cloudwatch_dashboard", {"dashboard_name": "multitask-platform-{env}"}
+    )
     shown: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for widget in json.loads(stack.resolved(dashboard["dashboard_body"]))["widgets"]:
         for metric in widget["properties"].get("metrics", []):
@@ -122,18 +134,34 @@ def test_the_main_dashboard_shows_every_function_and_table(stack: Stack) -> None
         "AWS/DynamoDB": [stack.expected(table.where["name"]) for table in TABLES],
     }
     for namespace, metrics in DASHBOARD.items():
-        assert {(metric, of) for metric in metrics for of in expected[namespace]} <= shown[namespace]
+        assert {(metric, of) for metric in metrics for of in expected[namespace]} <= shown[
+            namespace
+        ]
 
 
 def test_the_cost_dashboard_shows_estimated_charges(stack: Stack) -> None:
-    bodies = [board["dashboard_body"] for board in stack.resources("aws_cloudwatch_dashboard").values()]
-    metrics = [m for body in bodies for w in json.loads(body)["widgets"] for m in w["properties"].get("metrics", [])]
-    assert ["AWS/Billing", "EstimatedCharges", "Currency", "USD"] in [metric[:4] for metric in metrics]
+    bodies = [
+        board["dashboard_body"] for board in stack.resources("aws_cloudwatch_dashboard").values()
+    ]
+    metrics = [
+        m
+        for body in bodies
+        for w in json.loads(body)["widgets"]
+        for m in w["properties"].get("metrics", [])
+    ]
+    assert ["AWS/Billing", "EstimatedCharges", "Currency", "USD"] in [
+        metric[:4] for metric in metrics
+    ]
 
 
 def test_health_looks_at_the_documented_tables(stack: Stack) -> None:
-    variables = at(stack.one("aws_lambda_function", {"function_name": "health-lambda-{env}"}), "environment.variables")
-    assert stack.expected(HEALTH_TABLES) <= set(stack.resolved(variables["DYNAMODB_TABLES"]).split(","))
+    variables = at(
+        stack.one("aws_lambda_function", {"function_name": "health-lambda-{env}"}),
+        "environment.variables",
+    )
+    assert stack.expected(HEALTH_TABLES) <= set(
+        stack.resolved(variables["DYNAMODB_TABLES"]).split(",")
+    )
 
 
 def test_names_follow_the_documented_pattern(stack: Stack) -> None:
@@ -152,4 +180,6 @@ def test_names_follow_the_documented_pattern(stack: Stack) -> None:
     for type_, attribute in attributes.items():
         for block in stack.resources(type_).values():
             # SQS wants an ordered queue's name to end in .fifo.
-            assert block[attribute].removesuffix(".fifo").endswith(f"-{stack.environment}"), block[attribute]
+            assert block[attribute].removesuffix(".fifo").endswith(f"-{stack.environment}"), block[
+                attribute
+            ]

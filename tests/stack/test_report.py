@@ -16,14 +16,19 @@ from ops.cost.usage import load_usage
 from ops.review.document import review_document
 from ops.review.html import review_html
 from ops.review.markdown import LONGEST_COMMENT, review_markdown
-from ops.review.plan import read_plan
 from ops.review.review import Review, review
 from ops.review.text import review_lines
-from ops.synthesized import Resource, Synthesized, read_synthesized
+from ops.terraform.plan import read_plan
+from ops.terraform.stack_document import Resource, Synthesized, read_synthesized
 from tests.ops.review.documents import Block, large, of_stack
 
 CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    (
+        path
+        for name in ("chromium", "chromium-browser", "google-chrome")
+        if (path := shutil.which(name))
+    ),
+    None,
 )
 FLAGS = [
     "--no-sandbox",
@@ -39,7 +44,11 @@ WIDTHS = [1200, 400]
 
 
 def first(stack: Synthesized, type_: str, path: str) -> Resource:
-    return next(item for item in stack.resources.values() if item.type == type_ and item.place.path.startswith(path))
+    return next(
+        item
+        for item in stack.resources.values()
+        if item.type == type_ and item.place.path.startswith(path)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +70,9 @@ def reviewed(stack: Synthesized) -> Review:
     cluster = first(stack, "aws_rds_cluster", "database/")
     capacity = {"min_capacity": 0.5, "max_capacity": 0.5}
     changed[cluster.address] = {**cluster.block, "serverlessv2_scaling_configuration": capacity}
-    return review(read_plan(of_stack(stack, changed)), "dev", stack, usage=load_usage("1m"), digest="0" * 64)
+    return review(
+        read_plan(of_stack(stack, changed)), "dev", stack, usage=load_usage("1m"), digest="0" * 64
+    )
 
 
 @pytest.fixture(scope="module")

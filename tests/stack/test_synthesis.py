@@ -71,10 +71,14 @@ def test_a_fifth_environment_is_one_more_file(tmp_path: Path) -> None:
         (tmp_path / folder).symlink_to(PROJECT / folder)
     dev = (PROJECT / "environments" / "dev.yml").read_text()
     (tmp_path / "environments" / "ada.yml").write_text(dev.replace("/dev/", "/ada/"))
-    environment = fixed_variables({"CDKTF_OUTDIR": str(tmp_path / "out"), "PLATFORM_ENVIRONMENTS": "ada"})
+    environment = fixed_variables(
+        {"CDKTF_OUTDIR": str(tmp_path / "out"), "PLATFORM_ENVIRONMENTS": "ada"}
+    )
     subprocess.run([sys.executable, "main.py"], cwd=tmp_path, env=environment, check=True)
     document = json.loads((tmp_path / "out" / "stacks" / "ada" / "cdk.tf.json").read_text())
-    assert document["terraform"]["backend"]["s3"]["key"] == "multitask-platform/ada/terraform.tfstate"
+    assert (
+        document["terraform"]["backend"]["s3"]["key"] == "multitask-platform/ada/terraform.tfstate"
+    )
     names = {table["name"] for table in document["resource"]["aws_dynamodb_table"].values()}
     assert "auth-sessions-ada" in names
     assert not [name for name in names if not name.endswith("-ada")]
@@ -87,7 +91,9 @@ def test_json_and_hcl_take_each_others_place(tmp_path: Path) -> None:
         ("true", "cdk.tf", "cdk.tf.json"),
         ("", "cdk.tf.json", "cdk.tf"),
     ):
-        stack = synthesize(tmp_path, {"PLATFORM_ENVIRONMENTS": "dev", "SYNTH_HCL_OUTPUT": hcl}) / "dev"
+        stack = (
+            synthesize(tmp_path, {"PLATFORM_ENVIRONMENTS": "dev", "SYNTH_HCL_OUTPUT": hcl}) / "dev"
+        )
         assert (stack / there).is_file()
         assert not (stack / gone).exists()
 
@@ -100,5 +106,9 @@ def test_nothing_looks_like_a_secret(synthesized: Path, environment: str) -> Non
 
 def test_secrets_would_be_seen() -> None:
     """What the test above rests on."""
-    planted = {"a": {"master_password": "hunter2"}, "b": ["AKIAIOSFODNN7EXAMPLE"], "c": {"jwt_secret": "${x.y}"}}
+    planted = {
+        "a": {"master_password": "hunter2"},
+        "b": ["AKIAIOSFODNN7EXAMPLE"],
+        "c": {"jwt_secret": "${x.y}"},
+    }
     assert secret_looking(planted).keys() == {".a.master_password", ".b"}

@@ -46,7 +46,9 @@ def empty_cloud(root: Root) -> Iterator[Addresses]:
     try:
         addresses = cloud.start().addresses
         session = boto3.Session(ACCESS_KEY, SECRET_KEY, region_name="us-east-1")
-        session.client("s3", endpoint_url=addresses.aws).create_bucket(Bucket="multitask-terraform-state")
+        session.client("s3", endpoint_url=addresses.aws).create_bucket(
+            Bucket="multitask-terraform-state"
+        )
         yield addresses
     finally:
         cloud.stop()
@@ -54,7 +56,9 @@ def empty_cloud(root: Root) -> Iterator[Addresses]:
 
 @pytest.mark.parametrize("environment", environment_names())
 def test_json_is_valid(synthesized: Path, root: Root, environment: str) -> None:
-    assert validate(synthesized / environment, root).strip() == "Success! The configuration is valid."
+    assert (
+        validate(synthesized / environment, root).strip() == "Success! The configuration is valid."
+    )
 
 
 @pytest.mark.parametrize("environment", environment_names())
@@ -78,7 +82,9 @@ def for_empty_cloud(tmp_path_factory: pytest.TempPathFactory, empty_cloud: Addre
     for file in stacks.glob("*/cdk.tf.json"):
         text = file.read_text()
         providers = json.loads(text)["provider"]["aws"]
-        for account in {account for provider in providers for account in provider["allowed_account_ids"]}:
+        for account in {
+            account for provider in providers for account in provider["allowed_account_ids"]
+        }:
             text = text.replace(account, ACCOUNT)
         file.write_text(text)
     return stacks
@@ -91,13 +97,24 @@ def test_a_plan_against_an_empty_cloud_only_creates(
     directory = for_empty_cloud / environment
     variables = embedded_variables(empty_cloud)
     # The back end as it is but for the addressing: buckets have no host names here.
-    run(directory, root, "init", "-input=false", "-backend-config=use_path_style=true", variables=variables)
+    run(
+        directory,
+        root,
+        "init",
+        "-input=false",
+        "-backend-config=use_path_style=true",
+        variables=variables,
+    )
     shown = plan(directory, root, variables=variables)
     actions = {tuple(item["change"]["actions"]) for item in shown["resource_changes"]}
     assert actions == {("create",)}
     assert len(shown["resource_changes"]) > 300
     after = {item["address"]: item["change"]["after"] for item in shown["resource_changes"]}
     assert not secret_looking(after)
-    parameters = [value for address, value in after.items() if address.startswith("aws_ssm_parameter.")]
+    parameters = [
+        value for address, value in after.items() if address.startswith("aws_ssm_parameter.")
+    ]
     assert len(parameters) == 4
-    assert not [parameter for parameter in parameters if parameter.get("value") or parameter.get("value_wo")]
+    assert not [
+        parameter for parameter in parameters if parameter.get("value") or parameter.get("value_wo")
+    ]

@@ -57,7 +57,9 @@ def charged(
         uses: the quantities it takes from a usage file.
     """
 
-    def register(lines: Callable[[Thing, Month], Iterator[Line]]) -> Callable[[Thing, Month], Iterator[Line]]:
+    def register(
+        lines: Callable[[Thing, Month], Iterator[Line]],
+    ) -> Callable[[Thing, Month], Iterator[Line]]:
         CHARGES[type_] = Charge(frozenset(uses), lines)
         return lines
 

@@ -25,7 +25,9 @@ def provisioned(thing: Thing, month: Month) -> Iterator[Line]:
     """What is kept warm, by its function's memory."""
     owner = month.things.named("aws_lambda_function", "function_name", thing.value("function_name"))
     seconds = month.hours * 3600 * thing.value("provisioned_concurrent_executions", 0)
-    memory_gb, kind = (memory(owner), architecture(owner)) if owner else (DEFAULT_MEMORY / MB_OF_GB, "x86_64")
+    memory_gb, kind = (
+        (memory(owner), architecture(owner)) if owner else (DEFAULT_MEMORY / MB_OF_GB, "x86_64")
+    )
     yield Line(f"lambda.provisioned.{kind}", seconds * memory_gb, fixed=True)
 
 

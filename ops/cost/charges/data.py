@@ -22,7 +22,10 @@ def table(thing: Thing, month: Month) -> Iterator[Line]:
             ("write_capacity", "dynamodb.write_capacity"),
             ("read_capacity", "dynamodb.read_capacity"),
         ):
-            units = [*thing.values_at(attribute), *thing.values_at(f"global_secondary_index.{attribute}")]
+            units = [
+                *thing.values_at(attribute),
+                *thing.values_at(f"global_secondary_index.{attribute}"),
+            ]
             yield Line(price, month.hours * sum(units), fixed=True)
     yield Line("dynamodb.storage", month.used["storage_gb"])
     if thing.value("point_in_time_recovery.enabled"):
@@ -50,7 +53,9 @@ def instance(thing: Thing, month: Month) -> Iterator[Line]:
     """Capacity: the least the cluster may have is fixed, what the usage file says beyond it, up to the most, is used."""
     if thing.value("instance_class") != "db.serverless":
         raise UnpricedError(f"instance class {thing.value('instance_class')}")
-    cluster = month.things.named("aws_rds_cluster", "cluster_identifier", thing.value("cluster_identifier"))
+    cluster = month.things.named(
+        "aws_rds_cluster", "cluster_identifier", thing.value("cluster_identifier")
+    )
     least = cluster.value("serverlessv2_scaling_configuration.min_capacity") if cluster else None
     most = cluster.value("serverlessv2_scaling_configuration.max_capacity") if cluster else None
     if least is None or most is None:
@@ -66,7 +71,9 @@ def cache(thing: Thing, month: Month) -> Iterator[Line]:
     if price not in load_prices().prices:
         raise UnpricedError(f"no price for {thing.value('node_type')}")
     shards = thing.value("num_node_groups")
-    nodes = thing.value("num_cache_clusters") or (shards or 1) * (1 + thing.value("replicas_per_node_group", 0))
+    nodes = thing.value("num_cache_clusters") or (shards or 1) * (
+        1 + thing.value("replicas_per_node_group", 0)
+    )
     yield Line(price, month.hours * nodes, fixed=True)
     if thing.value("snapshot_retention_limit", 0):
         yield Line("elasticache.backup", month.used["backup_gb"])
@@ -107,7 +114,10 @@ def user_pool(thing: Thing, month: Month) -> Iterator[Line]:
 @charged("aws_kms_key", "requests")
 def key(thing: Thing, month: Month) -> Iterator[Line]:
     """The key and its use."""
-    if thing.value("customer_master_key_spec", "SYMMETRIC_DEFAULT") not in ("SYMMETRIC_DEFAULT", ""):
+    if thing.value("customer_master_key_spec", "SYMMETRIC_DEFAULT") not in (
+        "SYMMETRIC_DEFAULT",
+        "",
+    ):
         raise UnpricedError(f"key of {thing.value('customer_master_key_spec')}")
     yield Line("kms.key", 1, fixed=True)
     yield Line("kms.requests", month.used["requests"])

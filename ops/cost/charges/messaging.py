@@ -32,4 +32,6 @@ def topic(thing: Thing, month: Month) -> Iterator[Line]:
 @charged("aws_sqs_queue", "requests")
 def queue(thing: Thing, month: Month) -> Iterator[Line]:
     """Sending, receiving and deleting; an empty receive counts too."""
-    yield Line("sqs.fifo_requests" if thing.value("fifo_queue") else "sqs.requests", month.used["requests"])
+    yield Line(
+        "sqs.fifo_requests" if thing.value("fifo_queue") else "sqs.requests", month.used["requests"]
+    )

@@ -15,11 +15,15 @@ HIGH_RESOLUTION = 60
 def alarm(thing: Thing, month: Month) -> Iterator[Line]:  # noqa: ARG001 - it is not charged by use
     """Every metric that it looks at."""
     periods = [
-        period for period in [*thing.values_at("period"), *thing.values_at("metric_query.metric.period")] if period
+        period
+        for period in [*thing.values_at("period"), *thing.values_at("metric_query.metric.period")]
+        if period
     ]
     metrics = len(thing.values_at("metric_query.metric")) or 1
     short = any(period < HIGH_RESOLUTION for period in periods)
-    yield Line("cloudwatch.alarm_high_resolution" if short else "cloudwatch.alarm", metrics, fixed=True)
+    yield Line(
+        "cloudwatch.alarm_high_resolution" if short else "cloudwatch.alarm", metrics, fixed=True
+    )
 
 
 @charged("aws_cloudwatch_dashboard")

@@ -39,7 +39,9 @@ def _calls(world: World, gemini: FakeProvider) -> Iterator[str]:
     yield f"POST {AI}/ask"
     call("POST", "/summarize", {"text": "Long."})
     yield f"POST {AI}/summarize"
-    gemini.behaviours = [say(json.dumps({"translation": "x", "sourceLanguage": "en", "flagged": False}))]
+    gemini.behaviours = [
+        say(json.dumps({"translation": "x", "sourceLanguage": "en", "flagged": False}))
+    ]
     call("POST", "/translate", {"text": "x", "targetLanguage": "fr"})
     yield f"POST {AI}/translate"
     call("POST", "/moderate", {"text": "x"})

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from lambdas.common.caller import Caller
-from lambdas.common.tickets import TicketStore
+from lambdas.common.signing.tickets import TicketStore
+from lambdas.common.web.caller import Caller
 from tests.e2e.support import User
 from tests.e2e.walks.world import World
 
@@ -19,8 +19,12 @@ def walk(world: World) -> Iterator[str]:
     user = User.made(world.platform, "Ann Example")
     world.api.get("/v1/profile", token=user.token).expect(200)
     yield "token"
-    caller = Caller(user.user_id, user.session_id, frozenset({"user"}), frozenset(), int(time.time()) + 60)
-    ticket = TicketStore(world.client("dynamodb"), "chat-tickets-local").issue(caller, user.display_name)
+    caller = Caller(
+        user.user_id, user.session_id, frozenset({"user"}), frozenset(), int(time.time()) + 60
+    )
+    ticket = TicketStore(world.client("dynamodb"), "chat-tickets-local").issue(
+        caller, user.display_name
+    )
     try:
         with connect(f"{world.platform.ws_url}?ticket={ticket}", open_timeout=30, proxy=None):
             yield "ticket"

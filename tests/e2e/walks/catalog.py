@@ -23,11 +23,23 @@ def walk(world: World) -> Iterator[str]:
     ann, bob = world.user("Ann Example"), world.user("Bob Example")
     word = f"word{uuid.uuid4().hex[:8]}"
 
-    def call(method: str, path: str, body: object = None, *, status: int = 200, who: User = ann, key: str = "") -> Any:
+    def call(
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        status: int = 200,
+        who: User = ann,
+        key: str = "",
+    ) -> Any:
         headers = {"Idempotency-Key": key} if key else {}
-        return world.api.call(method, CATALOG + path, body, token=who.token, headers=headers).expect(status)
+        return world.api.call(
+            method, CATALOG + path, body, token=who.token, headers=headers
+        ).expect(status)
 
-    signed = call("POST", "/uploads", {"contentType": "image/png", "contentLength": len(PNG)}, status=201)
+    signed = call(
+        "POST", "/uploads", {"contentType": "image/png", "contentLength": len(PNG)}, status=201
+    )
     image = world.upload(signed)
     yield f"POST {CATALOG}/uploads"
     key, body = uuid.uuid4().hex, {**LISTING, "title": f"{word} one", "images": [image]}
@@ -51,7 +63,13 @@ def walk(world: World) -> Iterator[str]:
     call("DELETE", f"/wishlist/{listing['listingId']}", status=204, who=bob)
     yield f"DELETE {CATALOG}/wishlist/{{listingId}}"
     # Somebody new each time: a rating is once for all.
-    call("POST", f"{at}/ratings", {"stars": 4}, status=201, who=User.made(world.platform, "Cy Example"))
+    call(
+        "POST",
+        f"{at}/ratings",
+        {"stars": 4},
+        status=201,
+        who=User.made(world.platform, "Cy Example"),
+    )
     yield f"POST {CATALOG}/listings/{{listingId}}/ratings"
     call("POST", f"{at}/contact", {"message": "Is it still there?"}, status=202, who=bob)
     yield f"POST {CATALOG}/listings/{{listingId}}/contact"
@@ -63,7 +81,9 @@ def walk(world: World) -> Iterator[str]:
 
 def sweep(world: World) -> Iterator[str]:
     reply = world.client("lambda").invoke(
-        FunctionName="catalog-lambda-local", Qualifier="live", Payload=json.dumps({"source": "aws.events"}).encode()
+        FunctionName="catalog-lambda-local",
+        Qualifier="live",
+        Payload=json.dumps({"source": "aws.events"}).encode(),
     )
     answer = json.loads(reply["Payload"].read())
     assert "FunctionError" not in reply, answer

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from lambdas.chat.broadcast import INLINE_LIMIT
-from lambdas.common.dynamodb import pack
+from lambdas.common.storage.dynamodb import pack
 from tests.e2e.support import User
 from tests.e2e.walks.world import PNG, World
 
@@ -29,7 +29,9 @@ class Listener:
 
     def __init__(self, world: World, ticket: str) -> None:
         try:
-            self.socket: ClientConnection = connect(f"{world.platform.ws_url}?ticket={ticket}", proxy=None, legacy=True)
+            self.socket: ClientConnection = connect(
+                f"{world.platform.ws_url}?ticket={ticket}", proxy=None, legacy=True
+            )
         except InvalidStatus as error:
             raise AssertionError(str(error)) from error
 
@@ -56,8 +58,12 @@ class Steps:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.ann, self.bob, self.eve = (world.user(f"{name} Example") for name in ("Ann", "Bob", "Eve"))
-        world.api.call("GET", "/v1/profile", token=self.eve.token).expect(200)  # which makes it: she will be invited
+        self.ann, self.bob, self.eve = (
+            world.user(f"{name} Example") for name in ("Ann", "Bob", "Eve")
+        )
+        world.api.call("GET", "/v1/profile", token=self.eve.token).expect(
+            200
+        )  # which makes it: she will be invited
         self.key = uuid.uuid4().hex
         self.room = ""
 
@@ -67,16 +73,27 @@ class Steps:
         return f"{ROOMS}/{self.room}"
 
     def call(
-        self, method: str, path: str, body: object = None, *, status: int = 200, who: User | None = None, once: str = ""
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        status: int = 200,
+        who: User | None = None,
+        once: str = "",
     ) -> Any:
         """A call of ann's, unless it is somebody else's."""
         headers = {"Idempotency-Key": once} if once else {}
         token = (who or self.ann).token
-        return self.world.api.call(method, CHAT + path, body, token=token, headers=headers).expect(status)
+        return self.world.api.call(method, CHAT + path, body, token=token, headers=headers).expect(
+            status
+        )
 
     def listener(self, who: User) -> Listener:
         """A new connection."""
-        return Listener(self.world, self.call("POST", "/tickets", {}, status=201, who=who)["ticket"])
+        return Listener(
+            self.world, self.call("POST", "/tickets", {}, status=201, who=who)["ticket"]
+        )
 
 
 def walk(world: World) -> Iterator[str]:
@@ -143,7 +160,9 @@ def talk(steps: Steps, first: Listener, second: Listener) -> Iterator[str]:
     signed = call("POST", f"{at}/attachments", upload, status=201)
     attachment = steps.world.upload(signed)
     yield f"POST {CHAT}{ROOMS}/{{roomId}}/attachments"
-    shown = call("POST", f"{at}/messages", {"content": "See", "attachments": [attachment]}, status=201)
+    shown = call(
+        "POST", f"{at}/messages", {"content": "See", "attachments": [attachment]}, status=201
+    )
     path = f"{CHAT}{at}/attachments/{signed['attachmentId']}"
     answer = steps.world.api.call("GET", path, token=steps.bob.token)
     answer.expect(302)
@@ -166,7 +185,9 @@ def part(steps: Steps, second: Listener) -> Iterator[str]:
     call("DELETE", f"{at}/members/{steps.bob.user_id}", status=204)
     yield f"DELETE {CHAT}{ROOMS}/{{roomId}}/members/{{userId}}"
     session = pack({"session_id": steps.bob.session_id})
-    kept = dynamodb.delete_item(TableName="auth-sessions-local", Key=session, ReturnValues="ALL_OLD")["Attributes"]
+    kept = dynamodb.delete_item(
+        TableName="auth-sessions-local", Key=session, ReturnValues="ALL_OLD"
+    )["Attributes"]
     try:
         second.socket.send(json.dumps({"action": "ping"}))
         with contextlib.suppress(ConnectionClosed):

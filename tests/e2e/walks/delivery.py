@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Iterator
 
-from lambdas.common.chat_messages import (
+from lambdas.common.live.chat_messages import (
     Message,
     attachment_prefix,
     beside_messages,
@@ -14,7 +14,7 @@ from lambdas.common.chat_messages import (
     marker_id,
     message_id,
 )
-from lambdas.common.dynamodb import pack
+from lambdas.common.storage.dynamodb import pack
 from tests.e2e.faults import queue_attributes
 from tests.e2e.walks.chat import Listener
 from tests.e2e.walks.world import World
@@ -49,7 +49,9 @@ def walk(world: World) -> Iterator[str]:
     sqs = world.client("sqs")
     url = sqs.get_queue_url(QueueName="delivery-frames-queue-local.fifo")["QueueUrl"]
     body = json.dumps({"roomId": room, "frame": {"type": "user_left", "roomId": room}})
-    sqs.send_message(QueueUrl=url, MessageBody=body, MessageGroupId=room, MessageDeduplicationId=uuid.uuid4().hex)
+    sqs.send_message(
+        QueueUrl=url, MessageBody=body, MessageGroupId=room, MessageDeduplicationId=uuid.uuid4().hex
+    )
     listener.wait("user_left")
     listener.socket.close()
     yield "frames"
@@ -72,7 +74,10 @@ def remove_room(world: World) -> None:
     )
     reaction = f"{message.message_id}#x#somebody"
     items = [
-        ("chat-messages-local", {"message_id": reaction, "room_id": beside_messages(room), "timestamp": reaction}),
+        (
+            "chat-messages-local",
+            {"message_id": reaction, "room_id": beside_messages(room), "timestamp": reaction},
+        ),
         ("chat-members-local", {"room_id": room, "user_id": "somebody"}),
         ("platform-authors-local", {"item_id": message.message_id, "user_id": "somebody"}),
     ]
@@ -89,5 +94,7 @@ def remove_room(world: World) -> None:
     world.eventually(lambda: not marked())
     for table, item in [*items, ("chat-messages-local", {"message_id": message.message_id})]:
         names = ("room_id", "user_id") if "members" in table else (next(iter(item)),)
-        assert "Item" not in dynamodb.get_item(TableName=table, Key=pack({name: item[name] for name in names})), table
+        assert "Item" not in dynamodb.get_item(
+            TableName=table, Key=pack({name: item[name] for name in names})
+        ), table
     assert not s3.list_objects_v2(Bucket=bucket, Prefix=attachment_prefix(room)).get("Contents")

@@ -12,7 +12,9 @@ from tests.e2e.walks.world import World
 def walk(world: World) -> Iterator[str]:
     def invoke(order: dict[str, Any]) -> Any:
         reply = world.client("lambda").invoke(
-            FunctionName="migration-lambda-local", Qualifier="live", Payload=json.dumps(order).encode()
+            FunctionName="migration-lambda-local",
+            Qualifier="live",
+            Payload=json.dumps(order).encode(),
         )
         answer = json.loads(reply["Payload"].read())
         assert "FunctionError" not in reply, answer

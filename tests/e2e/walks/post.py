@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from lambdas.common.dynamodb import pack
+from lambdas.common.storage.dynamodb import pack
 from tests.e2e.support import User
 from tests.e2e.walks.world import PNG, World
 
@@ -17,15 +17,29 @@ def walk(world: World) -> Iterator[str]:
     ann, bob = world.user("Ann Example"), world.user("Bob Example")
     tag = f"tag-{uuid.uuid4().hex[:8]}"
 
-    def call(method: str, path: str, body: object = None, *, status: int = 200, who: User = ann, key: str = "") -> Any:
+    def call(
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        status: int = 200,
+        who: User = ann,
+        key: str = "",
+    ) -> Any:
         headers = {"Idempotency-Key": key} if key else {}
-        return world.api.call(method, POSTS + path, body, token=who.token, headers=headers).expect(status)
+        return world.api.call(method, POSTS + path, body, token=who.token, headers=headers).expect(
+            status
+        )
 
     def gone(post_id: str) -> bool:
         key = pack({"post_id": post_id})
-        return "Item" not in world.client("dynamodb").get_item(TableName="post-posts-local", Key=key)
+        return "Item" not in world.client("dynamodb").get_item(
+            TableName="post-posts-local", Key=key
+        )
 
-    signed = call("POST", "/uploads", {"contentType": "image/png", "contentLength": len(PNG)}, status=201)
+    signed = call(
+        "POST", "/uploads", {"contentType": "image/png", "contentLength": len(PNG)}, status=201
+    )
     image = world.upload(signed)
     yield f"POST {POSTS}/uploads"
     key = uuid.uuid4().hex

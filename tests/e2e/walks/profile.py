@@ -18,13 +18,19 @@ def walk(world: World) -> Iterator[str]:
 
     call("GET")
     yield f"GET {PROFILE}"
-    call("PUT", "", {"displayName": "Ann E.", "bio": "", "location": "", "socialLinks": {}, "interests": []})
+    call(
+        "PUT",
+        "",
+        {"displayName": "Ann E.", "bio": "", "location": "", "socialLinks": {}, "interests": []},
+    )
     yield f"PUT {PROFILE}"
     call("PATCH", "", {"bio": "Walks"})
     yield f"PATCH {PROFILE}"
     world.api.get(f"{PROFILE}/{ann.user_id}", token=bob.token).expect(200)
     yield f"GET {PROFILE}/{{userId}}"
-    signed = call("POST", "/avatar", {"contentType": "image/png", "contentLength": len(PNG)}, status=201)
+    signed = call(
+        "POST", "/avatar", {"contentType": "image/png", "contentLength": len(PNG)}, status=201
+    )
     key = world.upload(signed)
     yield f"POST {PROFILE}/avatar"
     call("PUT", "/avatar", {"key": key})

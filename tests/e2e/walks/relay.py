@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from aws_lambda_powertools.logging import Logger
 
-from lambdas.common.dynamodb import pack
-from lambdas.common.outbox import Outbox
+from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.storage.dynamodb import pack
 from tests.e2e.faults import queue_attributes, without_source
 from tests.e2e.walks.world import World
 
@@ -21,7 +21,9 @@ def walk(world: World) -> Iterator[str]:
     dynamodb, sqs = world.client("dynamodb"), world.client("sqs")
 
     def stored(at: float) -> str:
-        entry = Outbox(OUTBOX, "post", Logger("walk"), lambda: at).put("PostLiked", actor_id="walk", data={})
+        entry = Outbox(OUTBOX, "post", Logger("walk"), lambda: at).put(
+            "PostLiked", actor_id="walk", data={}
+        )
         dynamodb.transact_write_items(TransactItems=[entry])
         return str(entry["Put"]["Item"]["event_id"]["S"])
 
@@ -46,7 +48,10 @@ def walk(world: World) -> Iterator[str]:
         world.eventually(lambda: published(forgotten))
     yield "sweep"
     with queue_attributes(world.platform, RETRIES, DelaySeconds="5") as url:
-        before, odd = waiting(url), pack({"event_id": f"post-{uuid.uuid4().hex}", "stored_at": int(time.time())})
+        before, odd = (
+            waiting(url),
+            pack({"event_id": f"post-{uuid.uuid4().hex}", "stored_at": int(time.time())}),
+        )
         dynamodb.put_item(TableName=OUTBOX, Item=odd)
         try:
             world.eventually(lambda: waiting(url) > before)

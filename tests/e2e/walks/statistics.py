@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from lambdas.common.dynamodb import pack, unpack
+from lambdas.common.storage.dynamodb import pack, unpack
 from lambdas.statistics.logic import CHANGES
 from tests.e2e.walks.world import World
 
@@ -16,13 +16,24 @@ def walk(world: World) -> Iterator[str]:
     user_id = f"walk-{uuid.uuid4().hex[:12]}"
 
     def emit(kind: str, **data: Any) -> None:
-        detail = {"eventId": f"post-{uuid.uuid4().hex}", "occurredAt": "2027-01-15T08:00:00.000Z", "data": data}
+        detail = {
+            "eventId": f"post-{uuid.uuid4().hex}",
+            "occurredAt": "2027-01-15T08:00:00.000Z",
+            "data": data,
+        }
         entry = {"Source": "multitask.post", "DetailType": kind, "Detail": json.dumps(detail)}
-        world.client("events").put_events(Entries=[{**entry, "EventBusName": world.platform.outputs["event_bus_name"]}])
+        world.client("events").put_events(
+            Entries=[{**entry, "EventBusName": world.platform.outputs["event_bus_name"]}]
+        )
 
     def profile() -> dict[str, Any]:
         key = pack({"user_id": user_id})
-        return unpack(world.client("dynamodb").get_item(TableName="profile-profiles-local", Key=key).get("Item") or {})
+        return unpack(
+            world.client("dynamodb")
+            .get_item(TableName="profile-profiles-local", Key=key)
+            .get("Item")
+            or {}
+        )
 
     for kind, change in CHANGES.items():
         before = profile().get(change.statistic, 0)

@@ -80,7 +80,9 @@ class World:
             for page in pages.paginate(logGroupName=group, startTime=self._since)
             for event in page["events"]
         ]
-        return [line for line in lines if "AccessDenied" in line or "not authorized to perform" in line]
+        return [
+            line for line in lines if "AccessDenied" in line or "not authorized to perform" in line
+        ]
 
     def eventually(self, find: Callable[[], T | None], seconds: float = 30.0) -> T:
         """What `find` gives once it gives something.
@@ -101,11 +103,18 @@ class World:
         assert cloud
         for process in cloud.children(recursive=True):
             try:
-                if process.environ().get("AWS_LAMBDA_FUNCTION_NAME") == f"{self.function}-lambda-local":
+                if (
+                    process.environ().get("AWS_LAMBDA_FUNCTION_NAME")
+                    == f"{self.function}-lambda-local"
+                ):
                     process.kill()
             except psutil.Error:
                 continue
         # The embedded AWS learns of each dead process by a call that fails.
-        call = {"FunctionName": f"{self.function}-lambda-local", "Qualifier": "live", "Payload": b"{}"}
+        call = {
+            "FunctionName": f"{self.function}-lambda-local",
+            "Qualifier": "live",
+            "Payload": b"{}",
+        }
         while b"Worker process died" in self.client("lambda").invoke(**call)["Payload"].read():
             continue

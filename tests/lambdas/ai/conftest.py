@@ -59,7 +59,9 @@ def usage(dynamodb: "DynamoDBClient", usage_table: str) -> Callable[[str, str], 
 
     def read(user_id: str, day: str) -> dict[str, int]:
         key = {"user_id": {"S": user_id}, "day": {"S": day}}
-        item = dynamodb.get_item(TableName=usage_table, Key=key, ConsistentRead=True).get("Item", {})
+        item = dynamodb.get_item(TableName=usage_table, Key=key, ConsistentRead=True).get(
+            "Item", {}
+        )
         return {name: int(value["N"]) for name, value in item.items() if "N" in value}
 
     return read

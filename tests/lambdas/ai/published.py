@@ -37,7 +37,9 @@ class SafetySetting(Strict):
         "HARM_CATEGORY_DANGEROUS_CONTENT",
         "HARM_CATEGORY_CIVIC_INTEGRITY",
     ]
-    threshold: Literal["BLOCK_LOW_AND_ABOVE", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_ONLY_HIGH", "BLOCK_NONE", "OFF"]
+    threshold: Literal[
+        "BLOCK_LOW_AND_ABOVE", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_ONLY_HIGH", "BLOCK_NONE", "OFF"
+    ]
 
 
 class GeminiSchema(Strict):
@@ -120,7 +122,9 @@ class ResponseFormat(OpenAiStrict):
 
 class ChatCompletionRequest(OpenAiStrict):
     model: Text
-    messages: Annotated[list[SystemMessage | DeveloperMessage | UserMessage | AssistantMessage], Meta(min_length=1)]
+    messages: Annotated[
+        list[SystemMessage | DeveloperMessage | UserMessage | AssistantMessage], Meta(min_length=1)
+    ]
     max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
     response_format: ResponseFormat | None = None
@@ -161,7 +165,15 @@ def _check_gemini_schema(schema: GeminiSchema) -> None:
 def _check_strict_schema(schema: dict[str, Any]) -> None:
     """Strict mode: each object names all its properties as required and allows no other."""
     assert schema["type"] in {"string", "number", "boolean", "integer", "object", "array"}
-    assert schema.keys() <= {"type", "properties", "required", "additionalProperties", "description", "enum", "items"}
+    assert schema.keys() <= {
+        "type",
+        "properties",
+        "required",
+        "additionalProperties",
+        "description",
+        "enum",
+        "items",
+    }
     if schema["type"] == "object":
         assert schema["additionalProperties"] is False
         assert set(schema["required"]) == set(schema["properties"])

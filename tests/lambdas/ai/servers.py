@@ -41,7 +41,9 @@ class Exchange:
     provider: FakeProvider
     request: Received
 
-    def send(self, status: int, body: bytes, headers: dict[str, str] | None = None, *, cut: int = 0) -> None:
+    def send(
+        self, status: int, body: bytes, headers: dict[str, str] | None = None, *, cut: int = 0
+    ) -> None:
         """Answers; with `cut` that many bytes fewer than announced."""
         self.handler.send_response(status)
         for name, value in {
@@ -65,7 +67,11 @@ def say(text: str) -> Behaviour:
 
 def status(code: int, *, retry_after: str | None = None, body: object = None) -> Behaviour:
     """Answers with an error."""
-    document = body if body is not None else {"error": {"code": code, "message": "as the test wants", "status": "X"}}
+    document = (
+        body
+        if body is not None
+        else {"error": {"code": code, "message": "as the test wants", "status": "X"}}
+    )
     headers = {"Retry-After": retry_after} if retry_after is not None else {}
     return lambda exchange: exchange.send(code, json.dumps(document).encode(), headers)
 
@@ -213,7 +219,12 @@ class FakeProvider:
             "choices": [
                 {
                     "index": 0,
-                    "message": {"role": "assistant", "content": text, "refusal": None, "annotations": []},
+                    "message": {
+                        "role": "assistant",
+                        "content": text,
+                        "refusal": None,
+                        "annotations": [],
+                    },
                     "logprobs": None,
                     "finish_reason": "stop",
                 }

@@ -12,7 +12,9 @@ from lambdas.ai.providers import Failure, Prompt, ProviderError, Turn
 from tests.lambdas.ai.fakes import FakeKeys, MemoryCircuits, Outcome, ScriptedProvider, failing
 from tests.lambdas.support import FakeClock
 
-PROMPT = Prompt(instruction="Be brief.", turns=(Turn("user", "tell-tale question"),), output_limit=100)
+PROMPT = Prompt(
+    instruction="Be brief.", turns=(Turn("user", "tell-tale question"),), output_limit=100
+)
 TIME = 23.0
 
 
@@ -26,7 +28,14 @@ class Setup:
         self.keys = FakeKeys(gemini="g-key", openai="o-key")
         self.circuits = MemoryCircuits(clock)
         self.pauses: list[float] = []
-        self.chain = Chain([self.gemini, self.openai], self.keys, self.circuits, logger, timer=clock, sleep=self._sleep)
+        self.chain = Chain(
+            [self.gemini, self.openai],
+            self.keys,
+            self.circuits,
+            logger,
+            timer=clock,
+            sleep=self._sleep,
+        )
 
     def _sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -90,7 +99,9 @@ REPEATED: list[tuple[ProviderError, int]] = [
 
 
 @pytest.mark.parametrize(("error", "calls"), REPEATED, ids=repr)
-def test_only_what_is_safe_is_tried_again_and_once(setup: Setup, error: ProviderError, calls: int) -> None:
+def test_only_what_is_safe_is_tried_again_and_once(
+    setup: Setup, error: ProviderError, calls: int
+) -> None:
     setup.gemini.outcomes = [error]
     assert setup.provider_that_answers() == "openai"
     assert setup.gemini.calls == calls
@@ -218,7 +229,9 @@ def test_a_refused_key_is_looked_up_anew(setup: Setup) -> None:
     assert setup.keys.forgotten == ["gemini"]
 
 
-def test_a_trial_that_somebody_else_makes_is_not_made_twice(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_that_somebody_else_makes_is_not_made_twice(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(setup.circuits, "enter", lambda provider, _: provider != "gemini")
     assert setup.provider_that_answers() == "openai"
     assert setup.gemini.calls == 0
@@ -230,7 +243,9 @@ def test_the_log_tells_what_happened_and_no_word_of_it(
     setup.gemini.outcomes, setup.gemini.takes = [failing(Failure.TIMEOUT)], 2
     setup.openai.outcomes = ["tell-tale answer"]
     setup.ask()
-    lines = [(line["level"], line["provider"], line["outcome"], line["duration_ms"]) for line in logged()]
+    lines = [
+        (line["level"], line["provider"], line["outcome"], line["duration_ms"]) for line in logged()
+    ]
     assert lines == [("WARNING", "gemini", "timeout", 2000), ("INFO", "openai", "answered", 0)]
     assert (logged()[1]["input_tokens"], logged()[1]["output_tokens"]) == (10, 5)
     assert "tell-tale" not in json.dumps(logged())

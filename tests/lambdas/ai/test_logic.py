@@ -86,7 +86,9 @@ class MemoryConversations:
         self.items[user_id, conversation.conversation_id] = conversation
         return True
 
-    def page(self, user_id: str, limit: int, before: str | None) -> tuple[list[Summary], str | None]:
+    def page(
+        self, user_id: str, limit: int, before: str | None
+    ) -> tuple[list[Summary], str | None]:
         return [c for (owner, _), c in self.items.items() if owner == user_id], None
 
     def delete(self, user_id: str, conversation_id: str) -> bool:
@@ -108,7 +110,9 @@ class World:
             timer=clock,
         )
 
-    def ask(self, question: str, conversation_id: str | None = None, context: str | None = None) -> Any:
+    def ask(
+        self, question: str, conversation_id: str | None = None, context: str | None = None
+    ) -> Any:
         return self.service.ask("u-1", question, context, conversation_id)
 
     def problem(self, call: Callable[[], object]) -> Problem:
@@ -132,7 +136,12 @@ def material(prompt: Prompt) -> Json:
 
 def test_a_question_begins_a_conversation(world: World) -> None:
     answer = world.ask("What  is\nthis? " + "x" * 100)
-    assert (answer.answer, answer.provider, answer.model, answer.latency_ms) == ("An answer.", "gemini", "m-1", 1500)
+    assert (answer.answer, answer.provider, answer.model, answer.latency_ms) == (
+        "An answer.",
+        "gemini",
+        "m-1",
+        1500,
+    )
     assert (answer.usage.input_tokens, answer.usage.output_tokens) == (30, 12)
     kept = world.conversations.items["u-1", answer.conversation_id]
     assert kept.title == "What is this? " + "x" * 66
@@ -203,7 +212,9 @@ OUTCOMES: list[tuple[Exception, int, str]] = [
 
 @pytest.mark.parametrize(("error", "status", "code"), OUTCOMES)
 @pytest.mark.parametrize("call", ["ask", "summarize", "translate", "moderate"])
-def test_a_call_that_fails_costs_nothing(world: World, call: str, error: Exception, status: int, code: str) -> None:
+def test_a_call_that_fails_costs_nothing(
+    world: World, call: str, error: Exception, status: int, code: str
+) -> None:
     world.models.error = error
     calls: dict[str, Callable[[], object]] = {
         "ask": lambda: world.ask("tell-tale"),
@@ -217,7 +228,9 @@ def test_a_call_that_fails_costs_nothing(world: World, call: str, error: Excepti
     assert world.conversations.items == {}
     assert "tell-tale" not in json.dumps(problem.document())
     if status == 422:
-        assert [error.field for error in problem.errors] == ["question" if call == "ask" else "text"]
+        assert [error.field for error in problem.errors] == [
+            "question" if call == "ask" else "text"
+        ]
 
 
 def test_a_conversation_that_was_deleted_or_changed_meanwhile_costs_nothing(world: World) -> None:
@@ -290,7 +303,11 @@ def test_a_summary(world: World) -> None:
 def test_a_translation(world: World) -> None:
     world.models.text = json.dumps({"translation": "Bonjour", "sourceLanguage": "en"})
     answer = world.service.translate("u-1", "Hello", "French")
-    assert (answer.translation, answer.source_language, answer.target_language) == ("Bonjour", "en", "French")
+    assert (answer.translation, answer.source_language, answer.target_language) == (
+        "Bonjour",
+        "en",
+        "French",
+    )
     assert material(world.models.prompts[0]) == {"targetLanguage": "French", "text": "Hello"}
 
 
@@ -329,7 +346,9 @@ INJECTIONS = (
 @pytest.mark.parametrize("text", INJECTIONS)
 def test_what_a_caller_writes_is_data(world: World, text: str) -> None:
     """Whatever the text, the instruction is the same constant, and the text is one member of one user's turn."""
-    world.models.text = json.dumps({"translation": text, "sourceLanguage": "en", "flagged": True, "categories": {}})
+    world.models.text = json.dumps(
+        {"translation": text, "sourceLanguage": "en", "flagged": True, "categories": {}}
+    )
     service = world.service
     calls: list[tuple[Callable[[str], object], str]] = [
         (lambda t: service.summarize("u-1", t, 3), "text"),
@@ -345,7 +364,9 @@ def test_what_a_caller_writes_is_data(world: World, text: str) -> None:
         harmless, hostile = world.models.prompts
         assert hostile.instruction == harmless.instruction
         assert material(hostile) == {**material(harmless), member: text}
-    assert service.translate("u-1", text, "French").translation == text, "and what comes back is text"
+    assert service.translate("u-1", text, "French").translation == text, (
+        "and what comes back is text"
+    )
 
 
 @pytest.mark.parametrize("text", INJECTIONS)
@@ -356,6 +377,10 @@ def test_a_question_is_the_users_turn_and_no_more(world: World, text: str) -> No
     assert answer.answer == text.strip()
     first, second = world.models.prompts
     assert first.turns == (Turn("user", text),)
-    assert second.turns == (Turn("user", text), Turn("assistant", text.strip()), Turn("user", "And?"))
+    assert second.turns == (
+        Turn("user", text),
+        Turn("assistant", text.strip()),
+        Turn("user", "And?"),
+    )
     assert first.instruction == second.instruction
     assert text not in first.instruction

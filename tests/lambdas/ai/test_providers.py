@@ -47,7 +47,9 @@ def client(server: FakeProvider, effort: str = "") -> Provider:
     return found
 
 
-def complete(server: FakeProvider, prompt: Prompt = PROMPT, key: str = KEY, timeout: float = 5.0) -> Completion:
+def complete(
+    server: FakeProvider, prompt: Prompt = PROMPT, key: str = KEY, timeout: float = 5.0
+) -> Completion:
     return client(server).complete(prompt, key, timeout)
 
 
@@ -61,7 +63,12 @@ def failure(server: FakeProvider, behaviour: Behaviour, timeout: float = 5.0) ->
 def test_a_completion(server: FakeProvider) -> None:
     server.behaviours = [say("Hi — 你好 🙂")]
     found = complete(server)
-    assert (found.text, found.input_tokens, found.output_tokens, found.tokens) == ("Hi — 你好 🙂", 11, 7, 18)
+    assert (found.text, found.input_tokens, found.output_tokens, found.tokens) == (
+        "Hi — 你好 🙂",
+        11,
+        7,
+        18,
+    )
     assert found.model.startswith(MODEL)
     (request,) = server.requests
     if server.kind == "gemini":
@@ -84,13 +91,21 @@ def test_a_completion(server: FakeProvider) -> None:
 
 
 @pytest.mark.parametrize(
-    "prompt", [tasks.moderate("x"), tasks.translate("x", "French"), tasks.summarize("x", 2), tasks.ask((), "x", "y")]
+    "prompt",
+    [
+        tasks.moderate("x"),
+        tasks.translate("x", "French"),
+        tasks.summarize("x", 2),
+        tasks.ask((), "x", "y"),
+    ],
 )
 def test_every_task_is_what_the_provider_takes(server: FakeProvider, prompt: Prompt) -> None:
     complete(server, prompt)
     (request,) = server.requests
     if server.kind == "gemini":
-        assert (request.body.generation_config.response_schema is not None) == (prompt.shape is not None)
+        assert (request.body.generation_config.response_schema is not None) == (
+            prompt.shape is not None
+        )
         assert (request.body.safety_settings is not None) == prompt.unfiltered
     else:
         assert (request.body.response_format is not None) == (prompt.shape is not None)
@@ -99,7 +114,11 @@ def test_every_task_is_what_the_provider_takes(server: FakeProvider, prompt: Pro
 def test_effort_is_sent_only_where_the_environment_says_it(server: FakeProvider) -> None:
     client(server, "low").complete(PROMPT, KEY, 5.0)
     body = server.requests[0].body
-    sent = body.generation_config.thinking_config.thinking_level if server.kind == "gemini" else body.reasoning_effort
+    sent = (
+        body.generation_config.thinking_config.thinking_level
+        if server.kind == "gemini"
+        else body.reasoning_effort
+    )
     assert sent == "low"
     complete(server)
     assert b"thinking" not in server.requests[1].raw
@@ -108,7 +127,11 @@ def test_effort_is_sent_only_where_the_environment_says_it(server: FakeProvider)
 
 def test_what_is_thought_is_no_answer_and_is_counted(gemini: FakeProvider) -> None:
     answer = gemini.document("")
-    answer["candidates"][0]["content"]["parts"] = [{"text": "hm", "thought": True}, {"text": "A"}, {"text": "B"}]
+    answer["candidates"][0]["content"]["parts"] = [
+        {"text": "hm", "thought": True},
+        {"text": "A"},
+        {"text": "B"},
+    ]
     answer["usageMetadata"]["thoughtsTokenCount"] = 100
     gemini.behaviours = [document(answer)]
     found = complete(gemini)
@@ -153,7 +176,9 @@ def test_without_reported_usage_it_is_estimated(server: FakeProvider) -> None:
         (raw(b"[" * 100_000), Failure.MALFORMED),
         (document({"candidates": [], "choices": []}), Failure.MALFORMED),
         (
-            document({"candidates": [{"content": {"parts": [{"text": 5}]}}], "choices": [{"message": 5}]}),
+            document(
+                {"candidates": [{"content": {"parts": [{"text": 5}]}}], "choices": [{"message": 5}]}
+            ),
             Failure.MALFORMED,
         ),
         (say(""), Failure.MALFORMED),
@@ -165,7 +190,9 @@ def test_without_reported_usage_it_is_estimated(server: FakeProvider) -> None:
         (disconnect, Failure.BROKEN_OFF),
     ],
 )
-def test_every_kind_of_failure(server: FakeProvider, behaviour: Behaviour, expected: Failure) -> None:
+def test_every_kind_of_failure(
+    server: FakeProvider, behaviour: Behaviour, expected: Failure
+) -> None:
     assert failure(server, behaviour).failure == expected
 
 
@@ -186,7 +213,8 @@ def test_nobody_listens(server: FakeProvider) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "seconds"), [("2", 2.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("-1", None), (None, None)]
+    ("header", "seconds"),
+    [("2", 2.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("-1", None), (None, None)],
 )
 def test_retry_after(server: FakeProvider, header: str | None, seconds: float | None) -> None:
     assert failure(server, status(429, retry_after=header)).retry_after == seconds
@@ -204,22 +232,47 @@ def test_a_redirect_does_not_take_the_key_elsewhere(server: FakeProvider) -> Non
 
 
 REFUSALS: list[tuple[str, Any]] = [
-    ("gemini", {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": {"promptTokenCount": 4}}),
+    (
+        "gemini",
+        {
+            "promptFeedback": {"blockReason": "PROHIBITED_CONTENT"},
+            "usageMetadata": {"promptTokenCount": 4},
+        },
+    ),
     ("gemini", {"candidates": [{"finishReason": "SAFETY", "index": 0}]}),
-    ("gemini", {"candidates": [{"finishReason": "RECITATION", "content": {"parts": [{"text": "cut"}]}}]}),
-    ("openai", {"choices": [{"message": {"content": None, "refusal": "I can't."}, "finish_reason": "stop"}]}),
+    (
+        "gemini",
+        {"candidates": [{"finishReason": "RECITATION", "content": {"parts": [{"text": "cut"}]}}]},
+    ),
+    (
+        "openai",
+        {
+            "choices": [
+                {"message": {"content": None, "refusal": "I can't."}, "finish_reason": "stop"}
+            ]
+        },
+    ),
     ("openai", {"choices": [{"message": {"content": "cut"}, "finish_reason": "content_filter"}]}),
 ]
 
 
 @pytest.mark.parametrize(("kind", "answer"), REFUSALS)
-def test_a_refusal_is_told_from_a_fault(request: pytest.FixtureRequest, kind: str, answer: Any) -> None:
+def test_a_refusal_is_told_from_a_fault(
+    request: pytest.FixtureRequest, kind: str, answer: Any
+) -> None:
     assert failure(request.getfixturevalue(kind), document(answer)).failure == Failure.REFUSED
 
 
 def test_geminis_way_to_refuse_a_key(gemini: FakeProvider) -> None:
     info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
-    body = {"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "API key not valid.", "details": [info]}}
+    body = {
+        "error": {
+            "code": 400,
+            "status": "INVALID_ARGUMENT",
+            "message": "API key not valid.",
+            "details": [info],
+        }
+    }
     assert failure(gemini, status(400, body=body)).failure == Failure.KEY_REFUSED
 
 
@@ -236,4 +289,7 @@ def test_the_bound_holds_for_every_script() -> None:
     """A token is a byte at least, so the bound is the bytes and what may stand around them."""
     for text in ("plain", "é" * 10, "漢字", "🙂" * 5, "\x00"):
         prompt = tasks.translate(text, "French")
-        assert prompt.token_bound() >= len(text.encode()) + len(prompt.instruction) + prompt.output_limit
+        assert (
+            prompt.token_bound()
+            >= len(text.encode()) + len(prompt.instruction) + prompt.output_limit
+        )

@@ -39,14 +39,18 @@ BOTH = ["gemini", "openai"]
 
 class TestCircuits:
     @pytest.fixture
-    def circuits(self, dynamodb: "DynamoDBClient", usage_table: str, clock: FakeClock) -> DynamoCircuits:
+    def circuits(
+        self, dynamodb: "DynamoDBClient", usage_table: str, clock: FakeClock
+    ) -> DynamoCircuits:
         return DynamoCircuits(dynamodb, usage_table, clock)
 
     def open(self, circuits: DynamoCircuits, provider: str) -> None:
         for _ in range(3):
             circuits.failed(provider)
 
-    def test_three_failures_in_a_row_open_it_for_a_minute(self, circuits: DynamoCircuits, clock: FakeClock) -> None:
+    def test_three_failures_in_a_row_open_it_for_a_minute(
+        self, circuits: DynamoCircuits, clock: FakeClock
+    ) -> None:
         for _ in range(2):
             assert list(circuits.admitting(BOTH)) == BOTH
             circuits.failed("gemini")
@@ -67,12 +71,18 @@ class TestCircuits:
         assert circuits.admitting(BOTH)["gemini"].failures == 1
 
     def test_every_execution_environment_knows_it(
-        self, circuits: DynamoCircuits, dynamodb: "DynamoDBClient", usage_table: str, clock: FakeClock
+        self,
+        circuits: DynamoCircuits,
+        dynamodb: "DynamoDBClient",
+        usage_table: str,
+        clock: FakeClock,
     ) -> None:
         self.open(circuits, "openai")
         assert list(DynamoCircuits(dynamodb, usage_table, clock).admitting(BOTH)) == ["gemini"]
 
-    def test_after_its_time_one_call_tries_it(self, circuits: DynamoCircuits, clock: FakeClock) -> None:
+    def test_after_its_time_one_call_tries_it(
+        self, circuits: DynamoCircuits, clock: FakeClock
+    ) -> None:
         self.open(circuits, "gemini")
         clock.advance(60)
         seen = [circuits.admitting(BOTH)["gemini"] for _ in range(10)]
@@ -119,14 +129,18 @@ class TestKeys:
     def store(self, ssm: Any, value: str) -> None:
         ssm.put_parameter(Name="/g", Value=value, Type="SecureString", Overwrite=True)
 
-    def test_what_terraform_writes_first_is_no_key(self, ssm: Any, keys: ApiKeys, clock: FakeClock) -> None:
+    def test_what_terraform_writes_first_is_no_key(
+        self, ssm: Any, keys: ApiKeys, clock: FakeClock
+    ) -> None:
         assert UNSET == TERRAFORM_UNSET
         assert keys.get("gemini") is None
         self.store(ssm, "  ")
         clock.advance(UNSET_MAX_AGE)
         assert keys.get("gemini") is None
 
-    def test_a_key_is_found_within_seconds_of_being_stored(self, ssm: Any, keys: ApiKeys, clock: FakeClock) -> None:
+    def test_a_key_is_found_within_seconds_of_being_stored(
+        self, ssm: Any, keys: ApiKeys, clock: FakeClock
+    ) -> None:
         assert keys.get("gemini") is None
         self.store(ssm, "key-1\n")
         assert keys.get("gemini") is None
@@ -160,7 +174,9 @@ class TestQuota:
         assert (problem.value.status, problem.value.code) == (429, "ai_quota_exceeded")
         return int(problem.value.headers["Retry-After"])
 
-    def test_what_a_call_took_is_counted_and_no_more(self, quota: DynamoQuota, usage: Usage) -> None:
+    def test_what_a_call_took_is_counted_and_no_more(
+        self, quota: DynamoQuota, usage: Usage
+    ) -> None:
         first = quota.reserve("u-1", 600)
         quota.settle(first, 100, 20)
         second = quota.reserve("u-1", 880)
@@ -177,7 +193,9 @@ class TestQuota:
         assert "calls" not in account
         quota.reserve("u-1", 1000)
 
-    def test_what_does_not_fit_waits_for_midnight(self, quota: DynamoQuota, clock: FakeClock) -> None:
+    def test_what_does_not_fit_waits_for_midnight(
+        self, quota: DynamoQuota, clock: FakeClock
+    ) -> None:
         quota.settle(quota.reserve("u-1", 500), 400, 100)
         assert self.refused(quota, 501) == 16 * 3600
         assert self.refused(quota, 2000, "nobody-yet") == 16 * 3600
@@ -187,7 +205,9 @@ class TestQuota:
         clock.advance(0.5)
         quota.reserve("u-1", 1000)
 
-    def test_a_call_over_midnight_is_its_first_days(self, quota: DynamoQuota, clock: FakeClock, usage: Usage) -> None:
+    def test_a_call_over_midnight_is_its_first_days(
+        self, quota: DynamoQuota, clock: FakeClock, usage: Usage
+    ) -> None:
         clock.advance(16 * 3600 - 1)
         reservation = quota.reserve("u-1", 600)
         clock.advance(2)
@@ -221,7 +241,11 @@ class TestQuota:
         assert usage("u-1", DAY)["tokens"] == 15
 
     def test_a_reservation_that_boto3_sent_twice_counts_once(
-        self, quota: DynamoQuota, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch, usage: Usage
+        self,
+        quota: DynamoQuota,
+        dynamodb: "DynamoDBClient",
+        monkeypatch: pytest.MonkeyPatch,
+        usage: Usage,
     ) -> None:
         update = dynamodb.update_item
 
@@ -249,7 +273,9 @@ class TestQuota:
         seen: list[int] = []
 
         def call(number: int) -> str:
-            client = boto3.client("dynamodb", region_name=REGION, config=Config(max_pool_connections=2))
+            client = boto3.client(
+                "dynamodb", region_name=REGION, config=Config(max_pool_connections=2)
+            )
             quota = DynamoQuota(client, usage_table, QUOTA, clock)
             barrier.wait()
             try:
@@ -293,7 +319,9 @@ class TestQuota:
 
 
 def message(content: str, role: Any = "user", context: str | None = None) -> Message:
-    return Message(role=role, content=content, created_at="2027-01-15T08:00:00.000Z", context=context)
+    return Message(
+        role=role, content=content, created_at="2027-01-15T08:00:00.000Z", context=context
+    )
 
 
 def conversation(conversation_id: str, messages: Sequence[Message] = ()) -> Conversation:
@@ -312,7 +340,9 @@ def conversation(conversation_id: str, messages: Sequence[Message] = ()) -> Conv
 
 class TestConversations:
     @pytest.fixture
-    def store(self, dynamodb: "DynamoDBClient", conversations_table: str, clock: FakeClock) -> DynamoConversations:
+    def store(
+        self, dynamodb: "DynamoDBClient", conversations_table: str, clock: FakeClock
+    ) -> DynamoConversations:
         return DynamoConversations(dynamodb, conversations_table, clock)
 
     def test_what_is_saved_is_found_by_its_owner_until_its_time_is_over(
@@ -384,8 +414,13 @@ class TestConversations:
         assert ([s.conversation_id for s in page], position) == (["c-9", "c-8", "c-1"], "c-1")
         assert [s.conversation_id for s in store.page("u-1", 3, position)[0]] == ["c-0"]
 
-    def test_the_oldest_messages_go_before_an_item_grows_too_large(self, store: DynamoConversations) -> None:
-        longest = (message("q" * 4000, context="🙂" * 20_000), message("a" * 128 * 1024, "assistant"))
+    def test_the_oldest_messages_go_before_an_item_grows_too_large(
+        self, store: DynamoConversations
+    ) -> None:
+        longest = (
+            message("q" * 4000, context="🙂" * 20_000),
+            message("a" * 128 * 1024, "assistant"),
+        )
         grown = conversation("c-1", [message("old"), message("older", "assistant")])
         for _ in range(3):
             grown = with_messages(grown, longest, "t", grown.expires_at)

@@ -9,13 +9,13 @@ from msgspec import structs
 
 from lambdas.auth.logic import AuthService
 from lambdas.auth.models import User
+from lambdas.auth.rate_limit import Limit, Reservation
 from lambdas.auth.refresh_tokens import RefreshTokens
 from lambdas.auth.sessions import Session
-from lambdas.common.keys import KeyRing
+from lambdas.common.people.profiles import KnownProfile, PersonalPrivacy
 from lambdas.common.problems import FieldError, Problem
-from lambdas.common.profiles import KnownProfile, PersonalPrivacy
-from lambdas.common.rate_limit import Limit, Reservation
-from lambdas.common.tokens import TokenIssuer, TokenVerifier
+from lambdas.common.signing.keys import KeyRing
+from lambdas.common.signing.tokens import TokenIssuer, TokenVerifier
 from tests.lambdas.support import FakeClock, FakeKeys
 
 
@@ -85,7 +85,9 @@ class MemorySessions:
         return session if session and session.expires_at > self._clock() else None
 
     def of_user(self, user_id: str) -> list[Session]:
-        return [s for s in self.items.values() if s.user_id == user_id and s.expires_at > self._clock()]
+        return [
+            s for s in self.items.values() if s.user_id == user_id and s.expires_at > self._clock()
+        ]
 
     def rotate(self, before: Session, after: Session) -> bool:
         if self.before_rotation:
@@ -136,7 +138,9 @@ class FakeProfiles:
         if self.failure:
             raise self.failure
         return {
-            user_id: KnownProfile(user_id=user_id, display_name=name, visibility="private", personal=PersonalPrivacy())
+            user_id: KnownProfile(
+                user_id=user_id, display_name=name, visibility="private", personal=PersonalPrivacy()
+            )
             for user_id, name in self.names.items()
             if user_id in user_ids
         }
@@ -183,4 +187,6 @@ class World:
         return self.sessions.items[session_id]
 
     def change(self, session_id: str, **changes: Any) -> None:
-        self.sessions.items[session_id] = structs.replace(self.sessions.items[session_id], **changes)
+        self.sessions.items[session_id] = structs.replace(
+            self.sessions.items[session_id], **changes
+        )

@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from lambdas.auth.handler import build, handler
-from lambdas.common.dynamodb import pack
+from lambdas.common.storage.dynamodb import pack
 from tests.lambdas.support import REGION, Answer, document, problem, rest_event, wrong_fields
 
 EMAIL, PASSWORD = "ann@example.com", "Passw0rd!"
@@ -30,13 +30,17 @@ def stdout(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 @pytest.fixture
 def environ(aws: None, table: Callable[..., str], request: pytest.FixtureRequest) -> dict[str, str]:
     cognito = boto3.client("cognito-idp", region_name=REGION)
-    pool = cognito.create_user_pool(PoolName="users", UsernameAttributes=["email"], AutoVerifiedAttributes=["email"])
+    pool = cognito.create_user_pool(
+        PoolName="users", UsernameAttributes=["email"], AutoVerifiedAttributes=["email"]
+    )
     pool_id = pool["UserPool"]["Id"]
     client = cognito.create_user_pool_client(
         UserPoolId=pool_id, ClientName="auth", ExplicitAuthFlows=["ALLOW_ADMIN_USER_PASSWORD_AUTH"]
     )
     cognito.create_group(UserPoolId=pool_id, GroupName="admin")
-    boto3.client("ssm", region_name=REGION).put_parameter(Name="/jwt", Value="k" * 48, Type="SecureString")
+    boto3.client("ssm", region_name=REGION).put_parameter(
+        Name="/jwt", Value="k" * 48, Type="SecureString"
+    )
     boto3.client("events", region_name=REGION).create_event_bus(Name="the-bus")
     return {
         "STAGE": "local",
@@ -58,7 +62,9 @@ def environ(aws: None, table: Callable[..., str], request: pytest.FixtureRequest
 def call(environ: dict[str, str]) -> Call:
     service = build(environ)
 
-    def send(method: str, path: str, body: object = None, token: str | None = None, **parts: Any) -> Answer:
+    def send(
+        method: str, path: str, body: object = None, token: str | None = None, **parts: Any
+    ) -> Answer:
         headers = {"Origin": ORIGIN, **({"Authorization": f"Bearer {token}"} if token else {})}
         return service(rest_event(method, f"/v1/auth{path}", body, headers=headers, **parts), None)
 
@@ -101,9 +107,15 @@ def test_from_registration_to_logout(call: Call, registered: str) -> None:
     problem(call("POST", "/refresh", {"refreshToken": pair["refreshToken"]}), 401)
 
 
-def test_a_user_is_called_what_their_profile_says(call: Call, registered: str, environ: dict[str, str]) -> None:
+def test_a_user_is_called_what_their_profile_says(
+    call: Call, registered: str, environ: dict[str, str]
+) -> None:
     first = login(call)
-    profile = {"user_id": registered, "display_name": "Ann of Tea", "privacy": {"displayName": "private"}}
+    profile = {
+        "user_id": registered,
+        "display_name": "Ann of Tea",
+        "privacy": {"displayName": "private"},
+    }
     dynamodb = boto3.client("dynamodb", region_name=REGION)
     dynamodb.put_item(TableName=environ["DYNAMODB_TABLE_PROFILES"], Item=pack(profile))
     assert document(call("GET", "/me", token=first["accessToken"]))["displayName"] == "Ann of Tea"
@@ -116,15 +128,27 @@ def test_a_user_is_called_what_their_profile_says(call: Call, registered: str, e
 
 def test_passwords(call: Call, registered: str) -> None:
     access, other = login(call)["accessToken"], login(call)["accessToken"]
-    wrong = call("POST", "/change-password", {"currentPassword": "Wr0ng-one", "newPassword": "N3w-passw"}, token=access)
+    wrong = call(
+        "POST",
+        "/change-password",
+        {"currentPassword": "Wr0ng-one", "newPassword": "N3w-passw"},
+        token=access,
+    )
     assert wrong_fields(problem(wrong, 422)) == {"currentPassword"}
-    changed = call("POST", "/change-password", {"currentPassword": PASSWORD, "newPassword": "N3w-passw"}, token=access)
+    changed = call(
+        "POST",
+        "/change-password",
+        {"currentPassword": PASSWORD, "newPassword": "N3w-passw"},
+        token=access,
+    )
     assert changed["statusCode"] == 204
     assert call("GET", "/me", token=access)["statusCode"] == 200
     problem(call("GET", "/me", token=other), 401)
 
     assert call("POST", "/forgot-password", {"email": EMAIL})["statusCode"] == 202
-    reset = call("POST", "/reset-password", {"email": EMAIL, "code": "654321", "newPassword": "An0ther-one"})
+    reset = call(
+        "POST", "/reset-password", {"email": EMAIL, "code": "654321", "newPassword": "An0ther-one"}
+    )
     assert reset["statusCode"] == 204
     problem(call("GET", "/me", token=access), 401)
     assert login(call, "An0ther-one")
@@ -139,10 +163,15 @@ def test_an_anonymous_user_is_known_but_has_no_password(call: Call) -> None:
     me = document(call("GET", "/me", token=token))
     assert (me["userId"], me["displayName"]) == (anonymous["anonymousId"], anonymous["displayName"])
     change = {"currentPassword": PASSWORD, "newPassword": "N3w-passw"}
-    assert problem(call("POST", "/change-password", change, token=token), 403)["code"] == "anonymous_not_allowed"
+    assert (
+        problem(call("POST", "/change-password", change, token=token), 403)["code"]
+        == "anonymous_not_allowed"
+    )
 
 
-def test_granted_roles_come_with_the_next_token(call: Call, registered: str, environ: dict[str, str]) -> None:
+def test_granted_roles_come_with_the_next_token(
+    call: Call, registered: str, environ: dict[str, str]
+) -> None:
     tokens = login(call)
     cognito = boto3.client("cognito-idp", region_name=REGION)
     pool = environ["COGNITO_USER_POOL_ID"]
@@ -163,7 +192,9 @@ def test_sixth_failure_in_a_minute_is_429(call: Call, registered: str) -> None:
     limited = call("POST", "/login", {"email": EMAIL, "password": PASSWORD})
     assert problem(limited, 429)["code"] == "too_many_requests"
     assert 1 <= int(limited["headers"]["Retry-After"]) <= 60
-    elsewhere = call("POST", "/login", {"email": EMAIL, "password": PASSWORD}, source_ip="198.51.100.9")
+    elsewhere = call(
+        "POST", "/login", {"email": EMAIL, "password": PASSWORD}, source_ip="198.51.100.9"
+    )
     assert elsewhere["statusCode"] == 200
 
 
@@ -173,19 +204,32 @@ def test_a_taken_email_is_409_in_whatever_spelling(call: Call, registered: str) 
 
 
 def test_every_wrong_field_of_a_registration(call: Call) -> None:
-    answer = call("POST", "/register", {"email": "x", "password": "weak", "displayName": " ", "admin": True})
+    answer = call(
+        "POST", "/register", {"email": "x", "password": "weak", "displayName": " ", "admin": True}
+    )
     assert wrong_fields(problem(answer, 422)) == {"email", "password", "displayName", "admin"}
 
 
 @pytest.mark.parametrize(
-    "password", ["Sh0rt-!", "nouppercase1!", "NOLOWERCASE1!", "NoDigits!!", "NoSymbol11", " Passw0rd!", "Passw0rd! "]
+    "password",
+    [
+        "Sh0rt-!",
+        "nouppercase1!",
+        "NOLOWERCASE1!",
+        "NoDigits!!",
+        "NoSymbol11",
+        " Passw0rd!",
+        "Passw0rd! ",
+    ],
 )
 def test_password_policy(call: Call, password: str) -> None:
     answer = call("POST", "/register", {"email": EMAIL, "password": password, "displayName": "Ann"})
     assert wrong_fields(problem(answer, 422)) == {"password"}
 
 
-@pytest.mark.parametrize("device", ["x" * 201, {"k": "x" * 201}, {str(i): "x" for i in range(11)}, 5, ["x"]])
+@pytest.mark.parametrize(
+    "device", ["x" * 201, {"k": "x" * 201}, {str(i): "x" for i in range(11)}, 5, ["x"]]
+)
 def test_device_info_is_bounded(call: Call, device: object) -> None:
     answer = call("POST", "/login", {"email": EMAIL, "password": PASSWORD, "deviceInfo": device})
     assert all(field.startswith("deviceInfo") for field in wrong_fields(problem(answer, 422)))
@@ -200,7 +244,9 @@ def test_someone_elses_session_is_404(call: Call, registered: str) -> None:
     problem(call("GET", "/me", token=access), 401)
 
 
-def test_neither_passwords_nor_tokens_are_logged(stdout: io.StringIO, call: Call, registered: str) -> None:
+def test_neither_passwords_nor_tokens_are_logged(
+    stdout: io.StringIO, call: Call, registered: str
+) -> None:
     tokens = login(call)
     call("POST", "/login", {"email": EMAIL, "password": "Wr0ng-one"})
     call("GET", "/me", token=tokens["accessToken"])
@@ -209,7 +255,14 @@ def test_neither_passwords_nor_tokens_are_logged(stdout: io.StringIO, call: Call
     lines = [json.loads(line) for line in output.splitlines()]
     assert len(lines) >= 5
     assert all(line["correlation_id"] for line in lines)
-    for secret in (PASSWORD, "Wr0ng-one", EMAIL, tokens["accessToken"], tokens["refreshToken"], "k" * 48):
+    for secret in (
+        PASSWORD,
+        "Wr0ng-one",
+        EMAIL,
+        tokens["accessToken"],
+        tokens["refreshToken"],
+        "k" * 48,
+    ):
         assert secret not in output
 
 

@@ -50,10 +50,16 @@ def sign_in_answer() -> dict[str, Any]:
 SIGN_UP: tuple[str, Call] = ("sign_up", lambda i: i.sign_up(EMAIL, PASSWORD, "Ann"))
 CONFIRM: tuple[str, Call] = ("confirm_sign_up", lambda i: i.confirm(EMAIL, "1"))
 SIGN_IN: tuple[str, Call] = ("admin_initiate_auth", lambda i: i.authenticate(EMAIL, PASSWORD))
-CHANGE: tuple[str, Call] = ("admin_initiate_auth", lambda i: i.change_password("u-1", PASSWORD, "N3w-passw"))
+CHANGE: tuple[str, Call] = (
+    "admin_initiate_auth",
+    lambda i: i.change_password("u-1", PASSWORD, "N3w-passw"),
+)
 RESEND: tuple[str, Call] = ("resend_confirmation_code", lambda i: i.resend_confirmation(EMAIL))
 FORGOT: tuple[str, Call] = ("forgot_password", lambda i: i.send_reset_code(EMAIL))
-RESET: tuple[str, Call] = ("confirm_forgot_password", lambda i: i.reset_password(EMAIL, "1", PASSWORD))
+RESET: tuple[str, Call] = (
+    "confirm_forgot_password",
+    lambda i: i.reset_password(EMAIL, "1", PASSWORD),
+)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +90,12 @@ RESET: tuple[str, Call] = ("confirm_forgot_password", lambda i: i.reset_password
     ],
 )
 def test_errors(
-    identity: CognitoIdentity, stub: Stubber, operation: tuple[str, Call], error: str, status: int, code: str
+    identity: CognitoIdentity,
+    stub: Stubber,
+    operation: tuple[str, Call],
+    error: str,
+    status: int,
+    code: str,
 ) -> None:
     name, call = operation
     stub.add_client_error(name, error)
@@ -94,7 +105,9 @@ def test_errors(
 
 
 @pytest.mark.parametrize("operation", [SIGN_UP, CONFIRM, RESEND, SIGN_IN, CHANGE, FORGOT, RESET])
-def test_the_pools_waf_is_a_limit(identity: CognitoIdentity, stub: Stubber, operation: tuple[str, Call]) -> None:
+def test_the_pools_waf_is_a_limit(
+    identity: CognitoIdentity, stub: Stubber, operation: tuple[str, Call]
+) -> None:
     name, call = operation
     stub.add_client_error(name, "ForbiddenException", http_status_code=403)
     with stub, pytest.raises(Problem) as refused:
@@ -103,7 +116,9 @@ def test_the_pools_waf_is_a_limit(identity: CognitoIdentity, stub: Stubber, oper
 
 
 @pytest.mark.parametrize("operation", [SIGN_UP, CONFIRM, RESEND, SIGN_IN, CHANGE, FORGOT, RESET])
-def test_other_errors_are_no_answers(identity: CognitoIdentity, stub: Stubber, operation: tuple[str, Call]) -> None:
+def test_other_errors_are_no_answers(
+    identity: CognitoIdentity, stub: Stubber, operation: tuple[str, Call]
+) -> None:
     name, call = operation
     stub.add_client_error(name, "InternalErrorException", http_status_code=500)
     with stub, pytest.raises(ClientError):
@@ -144,7 +159,9 @@ def test_a_mail_that_fails_is_logged_without_its_address(
     assert EMAIL not in line
 
 
-def test_a_sign_up_whose_mail_fails_has_made_a_user(identity: CognitoIdentity, stub: Stubber, log: io.StringIO) -> None:
+def test_a_sign_up_whose_mail_fails_has_made_a_user(
+    identity: CognitoIdentity, stub: Stubber, log: io.StringIO
+) -> None:
     stub.add_client_error("sign_up", "CodeDeliveryFailureException", f"cannot send to {EMAIL}")
     stub.add_response("admin_get_user", user_answer(), {"UserPoolId": ANY, "Username": EMAIL})
     with stub:
@@ -154,7 +171,9 @@ def test_a_sign_up_whose_mail_fails_has_made_a_user(identity: CognitoIdentity, s
     assert EMAIL not in line
 
 
-def test_sign_in_gives_the_user_with_its_granted_roles(identity: CognitoIdentity, stub: Stubber) -> None:
+def test_sign_in_gives_the_user_with_its_granted_roles(
+    identity: CognitoIdentity, stub: Stubber
+) -> None:
     stub.add_response("admin_initiate_auth", sign_in_answer())
     stub.add_response("admin_get_user", user_answer())
     groups = [{"GroupName": name} for name in ("admin", "beta-testers", "moderator")]
@@ -166,7 +185,9 @@ def test_sign_in_gives_the_user_with_its_granted_roles(identity: CognitoIdentity
 
 
 def test_a_challenge_is_no_sign_in(identity: CognitoIdentity, stub: Stubber) -> None:
-    stub.add_response("admin_initiate_auth", {"ChallengeName": "NEW_PASSWORD_REQUIRED", "Session": "x" * 20})
+    stub.add_response(
+        "admin_initiate_auth", {"ChallengeName": "NEW_PASSWORD_REQUIRED", "Session": "x" * 20}
+    )
     with stub, pytest.raises(Problem) as refused:
         identity.authenticate(EMAIL, PASSWORD)
     assert refused.value.code == "password_reset_required"
@@ -181,14 +202,25 @@ def test_a_disabled_or_missing_user_is_none(identity: CognitoIdentity, stub: Stu
         assert identity.find("u-1") is None
 
 
-def test_the_password_is_changed_with_a_fresh_token(identity: CognitoIdentity, stub: Stubber) -> None:
+def test_the_password_is_changed_with_a_fresh_token(
+    identity: CognitoIdentity, stub: Stubber
+) -> None:
     parameters = {"USERNAME": "u-1", "PASSWORD": PASSWORD}
     stub.add_response(
         "admin_initiate_auth",
         sign_in_answer(),
-        {"UserPoolId": ANY, "ClientId": ANY, "AuthFlow": "ADMIN_USER_PASSWORD_AUTH", "AuthParameters": parameters},
+        {
+            "UserPoolId": ANY,
+            "ClientId": ANY,
+            "AuthFlow": "ADMIN_USER_PASSWORD_AUTH",
+            "AuthParameters": parameters,
+        },
     )
-    change = {"AccessToken": "cognito-token", "PreviousPassword": PASSWORD, "ProposedPassword": "N3w-passw"}
+    change = {
+        "AccessToken": "cognito-token",
+        "PreviousPassword": PASSWORD,
+        "ProposedPassword": "N3w-passw",
+    }
     stub.add_response("change_password", {}, change)
     with stub:
         identity.change_password("u-1", PASSWORD, "N3w-passw")

@@ -23,9 +23,9 @@ from lambdas.auth.logic import (
     SESSION_LIFETIME,
 )
 from lambdas.auth.models import SignedIn, TokenPair, User
-from lambdas.common.caller import Caller
+from lambdas.auth.rate_limit import Limit
 from lambdas.common.problems import Problem
-from lambdas.common.rate_limit import Limit
+from lambdas.common.web.caller import Caller
 from tests.lambdas.auth.fakes import World
 
 EMAIL, PASSWORD, ADDRESS = "ann@example.com", "Passw0rd!", "203.0.113.7"
@@ -56,13 +56,19 @@ def refused(world: World, refresh_token: str) -> str:
 def test_register_normalises_and_tells_others(world: World) -> None:
     user = world.service.register("Bob@Example.COM", PASSWORD, "Bob", address=ADDRESS)
     assert user.email == "bob@example.com"
-    assert world.events.published == [("UserRegistered", user.user_id, {"userId": user.user_id, "displayName": "Bob"})]
+    assert world.events.published == [
+        ("UserRegistered", user.user_id, {"userId": user.user_id, "displayName": "Bob"})
+    ]
 
 
 def test_login_opens_a_session(world: World) -> None:
     answer = world.service.login("ANN@example.com", PASSWORD, {"os": "x"}, address=ADDRESS)
     who = caller_of(world, answer)
-    assert (who.user_id, who.roles, who.capabilities) == (answer.user.user_id, frozenset({"user"}), frozenset())
+    assert (who.user_id, who.roles, who.capabilities) == (
+        answer.user.user_id,
+        frozenset({"user"}),
+        frozenset(),
+    )
     assert (answer.expires_in, who.expires_at - world.clock()) == (ACCESS_LIFETIME, 900)
     session = world.session(who.session_id)
     assert (session.device, session.expires_at - world.clock()) == ({"os": "x"}, SESSION_LIFETIME)
@@ -141,9 +147,20 @@ def test_right_codes_do_not_count(world: World, limit: Limit, call: Callable[...
 @pytest.mark.parametrize(
     ("limit", "call"),
     [
-        (REGISTER, lambda service, i: service.register(f"u{i}@example.com", PASSWORD, "Ann", address=ADDRESS)),
-        (RESEND_CONFIRMATION, lambda service, i: service.resend_confirmation(f"u{i}@example.com", address=ADDRESS)),
-        (FORGOT_PASSWORD, lambda service, i: service.forgot_password(f"u{i}@example.com", address=ADDRESS)),
+        (
+            REGISTER,
+            lambda service, i: service.register(
+                f"u{i}@example.com", PASSWORD, "Ann", address=ADDRESS
+            ),
+        ),
+        (
+            RESEND_CONFIRMATION,
+            lambda service, i: service.resend_confirmation(f"u{i}@example.com", address=ADDRESS),
+        ),
+        (
+            FORGOT_PASSWORD,
+            lambda service, i: service.forgot_password(f"u{i}@example.com", address=ADDRESS),
+        ),
         (ANONYMOUS, lambda service, _: service.anonymous(address=ADDRESS)),
     ],
 )
@@ -165,7 +182,12 @@ def test_anonymous_users(world: World) -> None:
     assert (answer.expires_in, who.expires_at - world.clock()) == (ANONYMOUS_LIFETIME, 3600)
     assert world.session(who.session_id).expires_at == who.expires_at
     me = world.service.me(who)
-    assert (me.user_id, me.email, me.display_name, me.roles) == (who.user_id, None, answer.display_name, ())
+    assert (me.user_id, me.email, me.display_name, me.roles) == (
+        who.user_id,
+        None,
+        answer.display_name,
+        (),
+    )
 
 
 def test_refresh_gives_a_new_pair_and_prolongs_the_session(world: World) -> None:
@@ -176,7 +198,10 @@ def test_refresh_gives_a_new_pair_and_prolongs_the_session(world: World) -> None
     assert who.session_id == caller_of(world, first).session_id
     assert who.expires_at - world.clock() == ACCESS_LIFETIME
     assert world.session(who.session_id).expires_at - world.clock() == SESSION_LIFETIME
-    assert world.service.refresh(second.refresh_token).refresh_token not in {first.refresh_token, second.refresh_token}
+    assert world.service.refresh(second.refresh_token).refresh_token not in {
+        first.refresh_token,
+        second.refresh_token,
+    }
 
 
 def test_roles_are_read_again_at_refresh(world: World) -> None:
@@ -189,7 +214,9 @@ def test_a_session_carries_its_users_name_as_of_the_last_refresh(world: World) -
     tokens = login(world)
     session_id = caller_of(world, tokens).session_id
     assert world.session(session_id).display_name == "Ann"
-    world.identity.users[EMAIL] = structs.replace(world.identity.users[EMAIL], display_name="Ann B.")
+    world.identity.users[EMAIL] = structs.replace(
+        world.identity.users[EMAIL], display_name="Ann B."
+    )
     world.service.refresh(tokens.refresh_token)
     assert world.session(session_id).display_name == "Ann B."
 
@@ -327,7 +354,10 @@ def test_own_sessions_are_listed_the_last_used_first(world: World) -> None:
     who = caller_of(world, world.service.refresh(first.refresh_token))
     world.service.anonymous(address=ADDRESS)
     views = world.service.sessions(who)
-    assert [(view.session_id, view.current) for view in views] == [(who.session_id, True), (second.session_id, False)]
+    assert [(view.session_id, view.current) for view in views] == [
+        (who.session_id, True),
+        (second.session_id, False),
+    ]
     assert views[0].created_at < views[1].created_at < views[0].last_used_at
 
 

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from lambdas.auth.sessions import DynamoSessionStore, Session
 from lambdas.common.problems import Problem
-from lambdas.common.sessions import SessionReader
+from lambdas.common.web.sessions import SessionReader
 from tests.lambdas.support import NOW, FakeClock
 
 if TYPE_CHECKING:
@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def store(dynamodb: "DynamoDBClient", table: Callable[..., str], clock: FakeClock) -> DynamoSessionStore:
+def store(
+    dynamodb: "DynamoDBClient", table: Callable[..., str], clock: FakeClock
+) -> DynamoSessionStore:
     return DynamoSessionStore(dynamodb, table("session_id", "user_id"), clock)
 
 
-def session(session_id: str = "s-1", user_id: str = "u-1", *, expires_at: float = NOW + 60) -> Session:
+def session(
+    session_id: str = "s-1", user_id: str = "u-1", *, expires_at: float = NOW + 60
+) -> Session:
     return Session(
         session_id=session_id,
         user_id=user_id,
@@ -35,7 +39,9 @@ def session(session_id: str = "s-1", user_id: str = "u-1", *, expires_at: float 
     )
 
 
-def test_what_is_added_is_found_until_its_time_is_over(store: DynamoSessionStore, clock: FakeClock) -> None:
+def test_what_is_added_is_found_until_its_time_is_over(
+    store: DynamoSessionStore, clock: FakeClock
+) -> None:
     store.add(session())
     assert store.find("s-1") == session()
     assert store.of_user("u-1") == [session()]
@@ -48,7 +54,9 @@ def test_what_is_added_is_found_until_its_time_is_over(store: DynamoSessionStore
 def test_one_rotation_wins(store: DynamoSessionStore) -> None:
     before = session()
     store.add(before)
-    after = structs.replace(before, generation=2, refresh_hash="hash-2", rotated_at=6, expires_at=int(NOW) + 120)
+    after = structs.replace(
+        before, generation=2, refresh_hash="hash-2", rotated_at=6, expires_at=int(NOW) + 120
+    )
     assert store.rotate(before, after)
     assert not store.rotate(before, structs.replace(after, refresh_hash="hash-other"))
     assert store.find("s-1") == after
@@ -81,7 +89,10 @@ def test_all_sessions_of_a_user_are_revoked_but_the_kept_one(store: DynamoSessio
 
 
 def test_what_dynamodb_leaves_over_is_sent_again_after_longer_pauses(
-    dynamodb: "DynamoDBClient", table: Callable[..., str], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    dynamodb: "DynamoDBClient",
+    table: Callable[..., str],
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pauses: list[float] = []
     store = DynamoSessionStore(dynamodb, table("session_id", "user_id"), clock, pauses.append)
@@ -90,7 +101,11 @@ def test_what_dynamodb_leaves_over_is_sent_again_after_longer_pauses(
 
     def busy_twice(**arguments: Any) -> Any:
         sent.append(arguments)
-        return {"UnprocessedItems": arguments["RequestItems"]} if len(sent) <= 2 else write(**arguments)
+        return (
+            {"UnprocessedItems": arguments["RequestItems"]}
+            if len(sent) <= 2
+            else write(**arguments)
+        )
 
     monkeypatch.setattr(dynamodb, "batch_write_item", busy_twice)
     store.revoke_all("u-1")
@@ -100,12 +115,17 @@ def test_what_dynamodb_leaves_over_is_sent_again_after_longer_pauses(
 
 
 def test_a_table_that_stays_busy_is_an_outage(
-    dynamodb: "DynamoDBClient", table: Callable[..., str], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    dynamodb: "DynamoDBClient",
+    table: Callable[..., str],
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pauses: list[float] = []
     store = DynamoSessionStore(dynamodb, table("session_id", "user_id"), clock, pauses.append)
     store.add(session("s-1"))
-    monkeypatch.setattr(dynamodb, "batch_write_item", lambda **sent: {"UnprocessedItems": sent["RequestItems"]})
+    monkeypatch.setattr(
+        dynamodb, "batch_write_item", lambda **sent: {"UnprocessedItems": sent["RequestItems"]}
+    )
     with pytest.raises(Problem) as refusal:
         store.revoke_all("u-1")
     assert refusal.value.status == 503

@@ -8,10 +8,10 @@ import pytest
 from aws_lambda_powertools.logging import Logger
 
 from lambdas.authorizer.handler import Authorizer
-from lambdas.common.caller import Caller
-from lambdas.common.keys import KeyRing
-from lambdas.common.tickets import TicketStore
-from lambdas.common.tokens import TokenIssuer, TokenVerifier
+from lambdas.common.signing.keys import KeyRing
+from lambdas.common.signing.tickets import TicketStore
+from lambdas.common.signing.tokens import TokenIssuer, TokenVerifier
+from lambdas.common.web.caller import Caller
 from tests.lambdas.support import FakeClock, FakeKeys, caller
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ class Parts:
         self.authorizer = Authorizer(TokenVerifier(ring, self.clock), self.tickets, logger)
 
     def token(self) -> str:
-        return self.issuer.issue("u", "s", lifetime=900, roles=frozenset({"user", "admin"}), capabilities=frozenset())
+        return self.issuer.issue(
+            "u", "s", lifetime=900, roles=frozenset({"user", "admin"}), capabilities=frozenset()
+        )
 
     def rest(self, authorization: str | None, call: str = "GET/v1/profile") -> dict[str, Any]:
         event = {"type": "TOKEN", "authorizationToken": authorization, "methodArn": f"{API}/{call}"}
@@ -55,7 +57,13 @@ def test_a_token_opens_every_route_of_its_stage(parts: Parts) -> None:
     (statement,) = answer["policyDocument"]["Statement"]
     assert (statement["Effect"], statement["Resource"]) == ("Allow", f"{API}/*")
     assert answer["principalId"] == "u"
-    assert answer["context"] == {"sub": "u", "sid": "s", "roles": "admin,user", "cap": "", "exp": "1800000900"}
+    assert answer["context"] == {
+        "sub": "u",
+        "sid": "s",
+        "roles": "admin,user",
+        "cap": "",
+        "exp": "1800000900",
+    }
 
 
 def test_a_bad_token_is_exactly_unauthorized(parts: Parts) -> None:
@@ -77,7 +85,9 @@ def test_a_ticket_opens_one_connection(parts: Parts) -> None:
     assert parts.connect({"ticket": ticket}) == ("Deny", {})
 
 
-@pytest.mark.parametrize("query", [None, {}, {"ticket": ""}, {"ticket": "invented"}, {"token": "x"}])
+@pytest.mark.parametrize(
+    "query", [None, {}, {"ticket": ""}, {"ticket": "invented"}, {"token": "x"}]
+)
 def test_anything_else_is_denied(parts: Parts, query: dict[str, str] | None) -> None:
     assert parts.connect(query) == ("Deny", {})
 

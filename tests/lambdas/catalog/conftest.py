@@ -16,16 +16,25 @@ from lambdas.catalog.listings import ListingStore
 from lambdas.catalog.logic import CatalogService
 from lambdas.catalog.outbox import Events, Relay
 from lambdas.catalog.routes import ROUTES
-from lambdas.common.access import Authenticator, from_authorizer
-from lambdas.common.caller import Caller
-from lambdas.common.database import Database
-from lambdas.common.http import Request, Response
-from lambdas.common.keys import KeyRing
-from lambdas.common.pagination import Cursors
 from lambdas.common.problems import FieldError, Problem
-from lambdas.common.router import Operation, Router
-from lambdas.common.uploads import SignedForm, SignedUpload, StoredObject
-from tests.lambdas.support import NOW, REGION, Answer, FakeClock, FakeKeys, FakeSessions, document, rest_event
+from lambdas.common.signing.keys import KeyRing
+from lambdas.common.storage.database import Database
+from lambdas.common.storage.uploads import SignedForm, SignedUpload, StoredObject
+from lambdas.common.web.access import Authenticator, from_authorizer
+from lambdas.common.web.caller import Caller
+from lambdas.common.web.http import Request, Response
+from lambdas.common.web.pagination import Cursors
+from lambdas.common.web.router import Operation, Router
+from tests.lambdas.support import (
+    NOW,
+    REGION,
+    Answer,
+    FakeClock,
+    FakeKeys,
+    FakeSessions,
+    document,
+    rest_event,
+)
 from tests.postgres import Postgres
 
 
@@ -63,7 +72,9 @@ class Pictures:
     def sign(self, user_id: str, content_type: str, content_length: int) -> SignedUpload:
         return SignedUpload(SignedForm("http://s3", {"key": f"{user_id}/1"}), f"{user_id}/1")
 
-    def use_all(self, user_id: str, keys: Sequence[str], target_prefix: str, *, field: str) -> list[StoredObject]:
+    def use_all(
+        self, user_id: str, keys: Sequence[str], target_prefix: str, *, field: str
+    ) -> list[StoredObject]:
         wrong = [
             FieldError(f"{field}.{index}", "must be a key")
             for index, key in enumerate(keys)
@@ -71,7 +82,10 @@ class Pictures:
         ]
         if wrong:
             raise Problem.invalid(wrong)
-        made = [f"{target_prefix}{key.partition('/')[2]}-{len(self.stored) + index}" for index, key in enumerate(keys)]
+        made = [
+            f"{target_prefix}{key.partition('/')[2]}-{len(self.stored) + index}"
+            for index, key in enumerate(keys)
+        ]
         self.stored += made
         return [StoredObject(key, "image/png", 1) for key in made]
 
@@ -125,7 +139,12 @@ class Catalog:
         who = person(user) if user else person("visitor", roles=frozenset())
         headers = {"If-Match": if_match} if if_match else None
         event = rest_event(
-            method, f"/v1/catalog{path}", body, query=query, headers=headers, authorizer=who.to_context()
+            method,
+            f"/v1/catalog{path}",
+            body,
+            query=query,
+            headers=headers,
+            authorizer=who.to_context(),
         )
         return self.function(event, None)
 
@@ -148,11 +167,15 @@ class Catalog:
         found: dict[str, Any] = document(answer)
         return found
 
-    def pages(self, path: str = "/listings", user: str = "buyer", **query: str) -> list[list[dict[str, Any]]]:
+    def pages(
+        self, path: str = "/listings", user: str = "buyer", **query: str
+    ) -> list[list[dict[str, Any]]]:
         """All pages of a list."""
         pages, cursor = [], None
         while True:
-            answer = self.call("GET", path, user=user, query={**query, **({"cursor": cursor} if cursor else {})})
+            answer = self.call(
+                "GET", path, user=user, query={**query, **({"cursor": cursor} if cursor else {})}
+            )
             assert answer["statusCode"] == 200, answer["body"]
             page = document(answer)
             pages.append(page["items"])

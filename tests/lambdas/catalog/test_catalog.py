@@ -9,7 +9,7 @@ import pytest
 
 from lambdas.catalog.currencies import CURRENCIES
 from lambdas.catalog.models import MOST
-from lambdas.common.database import Database
+from lambdas.common.storage.database import Database
 from tests.lambdas.catalog.conftest import LISTING, Catalog
 from tests.lambdas.support import document, problem, wrong_fields
 from tests.postgres import Postgres
@@ -56,7 +56,10 @@ def test_a_new_listing_is_answered_and_found_again(catalog: Catalog) -> None:
         ({"price": {"amount": 1, "currency": "XXX"}}, {"price.currency"}),
         ({"price": {"amount": 1}}, {"price.currency"}),
         ({"category": "no-such-thing"}, {"category"}),
-        ({"category": "no-such-thing", "price": {"amount": 1, "currency": "ABC"}}, {"category", "price.currency"}),
+        (
+            {"category": "no-such-thing", "price": {"amount": 1, "currency": "ABC"}},
+            {"category", "price.currency"},
+        ),
         ({"tags": ["x"] * 11}, {"tags"}),
         ({"tags": ["x" * 51, "", 3]}, {"tags.0", "tags.1", "tags.2"}),
         ({"images": ["x"] * 11}, {"images"}),
@@ -65,8 +68,13 @@ def test_a_new_listing_is_answered_and_found_again(catalog: Catalog) -> None:
         ({"title": None, "description": 1, "price": 2}, {"title", "description", "price"}),
     ],
 )
-def test_every_wrong_field_is_named_at_once(catalog: Catalog, changes: dict[str, Any], fields: set[str]) -> None:
-    assert wrong_fields(problem(catalog.call("POST", "/listings", {**LISTING, **changes}), 422)) == fields
+def test_every_wrong_field_is_named_at_once(
+    catalog: Catalog, changes: dict[str, Any], fields: set[str]
+) -> None:
+    assert (
+        wrong_fields(problem(catalog.call("POST", "/listings", {**LISTING, **changes}), 422))
+        == fields
+    )
 
 
 @pytest.mark.parametrize("amount", [0, 1, MOST])
@@ -92,7 +100,9 @@ def test_currencies_are_codes() -> None:
         ("POST", "/contact", {"message": "Hello"}),
     ],
 )
-def test_what_does_not_exist_is_404(catalog: Catalog, listing_id: str, method: str, path: str, body: object) -> None:
+def test_what_does_not_exist_is_404(
+    catalog: Catalog, listing_id: str, method: str, path: str, body: object
+) -> None:
     answer = catalog.call(method, f"/listings/{listing_id}{path}", body)
     assert problem(answer, 404)["code"] == "listing_not_found"
 
@@ -100,24 +110,39 @@ def test_what_does_not_exist_is_404(catalog: Catalog, listing_id: str, method: s
 def test_a_change_keeps_what_it_does_not_name(catalog: Catalog) -> None:
     made = catalog.create(tags=["fast"], condition="used")
     answer = catalog.call(
-        "PATCH", f"/listings/{made['listingId']}", {"title": "New", "condition": None}, if_match='"1"'
+        "PATCH",
+        f"/listings/{made['listingId']}",
+        {"title": "New", "condition": None},
+        if_match='"1"',
     )
     assert (answer["statusCode"], answer["headers"]["ETag"]) == (200, '"2"')
     changed = document(answer)
     assert changed["updatedAt"] >= made["updatedAt"]
-    assert changed == {**made, "title": "New", "condition": None, "version": 2, "updatedAt": changed["updatedAt"]}
+    assert changed == {
+        **made,
+        "title": "New",
+        "condition": None,
+        "version": 2,
+        "updatedAt": changed["updatedAt"],
+    }
 
 
 def test_a_change_of_nothing_is_none(catalog: Catalog) -> None:
     made = catalog.create()
-    assert document(catalog.call("PATCH", f"/listings/{made['listingId']}", {"title": made["title"]})) == made
+    assert (
+        document(catalog.call("PATCH", f"/listings/{made['listingId']}", {"title": made["title"]}))
+        == made
+    )
     assert catalog.bus.types() == ["ListingCreated"]
 
 
 def test_a_stale_change_is_refused(catalog: Catalog) -> None:
     path = f"/listings/{catalog.create()['listingId']}"
     assert catalog.call("PATCH", path, {"title": "One"}, if_match='"1"')["statusCode"] == 200
-    assert problem(catalog.call("PATCH", path, {"title": "Two"}, if_match='"1"'), 412)["code"] == "stale_version"
+    assert (
+        problem(catalog.call("PATCH", path, {"title": "Two"}, if_match='"1"'), 412)["code"]
+        == "stale_version"
+    )
     problem(catalog.call("DELETE", path, if_match='"1"'), 412)
     assert document(catalog.call("GET", path))["title"] == "One"
 
@@ -147,9 +172,15 @@ def test_a_change_that_comes_between_is_noticed_by_the_write_itself(
 
 def test_only_the_seller_changes_or_removes(catalog: Catalog) -> None:
     path = f"/listings/{catalog.create()['listingId']}"
-    assert problem(catalog.call("PATCH", path, {"title": "x"}, user="other"), 403)["code"] == "not_the_seller"
+    assert (
+        problem(catalog.call("PATCH", path, {"title": "x"}, user="other"), 403)["code"]
+        == "not_the_seller"
+    )
     assert problem(catalog.call("DELETE", path, user="other"), 403)["code"] == "not_the_seller"
-    assert problem(catalog.call("PATCH", path, {"title": "x"}, user=""), 403)["code"] == "anonymous_not_allowed"
+    assert (
+        problem(catalog.call("PATCH", path, {"title": "x"}, user=""), 403)["code"]
+        == "anonymous_not_allowed"
+    )
 
 
 ALLOWED = {
@@ -182,11 +213,16 @@ def test_what_was_removed_is_gone(catalog: Catalog) -> None:
         catalog.call("PUT", f"/wishlist/{listing_id}", user="buyer"),
     ):
         problem(answer, 404)
-    assert catalog.search()["items"] == catalog.search(user="seller", sellerId="seller")["items"] == []
+    assert (
+        catalog.search()["items"] == catalog.search(user="seller", sellerId="seller")["items"] == []
+    )
     assert catalog.pages("/wishlist") == [[]]
     assert catalog.pictures.removed == catalog.pictures.stored
     [_, event] = catalog.bus.taken
-    assert (event["DetailType"], json.loads(event["Detail"])["data"]["status"]) == ("ListingUpdated", "removed")
+    assert (event["DetailType"], json.loads(event["Detail"])["data"]["status"]) == (
+        "ListingUpdated",
+        "removed",
+    )
 
 
 def test_images_are_uploads_and_are_shown_by_their_addresses(catalog: Catalog) -> None:
@@ -202,11 +238,18 @@ def test_images_are_uploads_and_are_shown_by_their_addresses(catalog: Catalog) -
     assert len(wrong_fields(problem(refused, 422))) == 2
 
 
-def test_images_of_a_listing_that_could_not_be_stored_are_taken_away(catalog: Catalog, postgres: Postgres) -> None:
+def test_images_of_a_listing_that_could_not_be_stored_are_taken_away(
+    catalog: Catalog, postgres: Postgres
+) -> None:
     assert catalog.service._subtree("bicycles")
-    postgres.run("DELETE FROM catalog.categories WHERE slug = 'pets'", catalog.database._settings.rds_database)
+    postgres.run(
+        "DELETE FROM catalog.categories WHERE slug = 'pets'",
+        catalog.database._settings.rds_database,
+    )
     try:
-        answer = catalog.call("POST", "/listings", {**LISTING, "category": "pets", "images": ["seller/1"]})
+        answer = catalog.call(
+            "POST", "/listings", {**LISTING, "category": "pets", "images": ["seller/1"]}
+        )
         assert wrong_fields(problem(answer, 422)) == {"category"}
         assert catalog.pictures.removed == catalog.pictures.stored != []
     finally:
@@ -219,7 +262,9 @@ def test_an_upload_is_signed_for_the_caller(catalog: Catalog) -> None:
     answer = catalog.call("POST", "/uploads", body)
     assert answer["statusCode"] == 201
     assert document(answer).keys() == {"upload", "key"}
-    wrong = catalog.call("POST", "/uploads", {"contentType": "image/gif", "contentLength": 6 * 2**20})
+    wrong = catalog.call(
+        "POST", "/uploads", {"contentType": "image/gif", "contentLength": 6 * 2**20}
+    )
     assert wrong_fields(problem(wrong, 422)) == {"contentType", "contentLength"}
 
 
@@ -267,7 +312,11 @@ def test_search_finds_words_in_any_form_and_puts_the_title_first(catalog: Catalo
     assert titles(catalog.search(q="bicycle")) == ["Old bicycles", "A lock", "A lamp"]
     assert sorted(titles(catalog.search(q="bicycle -lamp"))) == ["A lock", "Old bicycles"]
     assert titles(catalog.search(q='"old bicycle"')) == ["Old bicycles"]
-    assert titles(catalog.search(q="bicycle", sort="newest")) == ["A lock", "Old bicycles", "A lamp"]
+    assert titles(catalog.search(q="bicycle", sort="newest")) == [
+        "A lock",
+        "Old bicycles",
+        "A lamp",
+    ]
     assert catalog.search(q="nothing")["items"] == []
 
 
@@ -288,7 +337,10 @@ def test_filters_and_orders(catalog: Catalog) -> None:
         ("d", 100, "laptops"),
     ):
         catalog.create(
-            user=f"seller-{title}", title=title, price={"amount": amount, "currency": "EUR"}, category=category
+            user=f"seller-{title}",
+            title=title,
+            price={"amount": amount, "currency": "EUR"},
+            category=category,
         )
     assert titles(catalog.search()) == ["d", "c", "b", "a"]
     cheapest = titles(catalog.search(sort="price"))
@@ -296,7 +348,10 @@ def test_filters_and_orders(catalog: Catalog) -> None:
     assert titles(catalog.search(sort="-price")) == cheapest[::-1]
     assert titles(catalog.search(category="laptops")) == ["d", "a"]
     assert titles(catalog.search(category="electronics")) == ["d", "b", "a"]
-    assert titles(catalog.search(category="electronics", sort="-price", maxPrice="250"))[0] in {"b", "d"}
+    assert titles(catalog.search(category="electronics", sort="-price", maxPrice="250"))[0] in {
+        "b",
+        "d",
+    }
     assert titles(catalog.search(minPrice="150", maxPrice="300")) == ["c", "a"]
     assert titles(catalog.search(minPrice="200", maxPrice="200")) == ["c"]
     assert titles(catalog.search(sellerId="seller-b")) == ["b"]
@@ -307,7 +362,11 @@ def test_sellers_see_in_their_own_list_what_others_do_not(catalog: Catalog) -> N
     listing_id = catalog.create(title="mine")["listingId"]
     catalog.call("PATCH", f"/listings/{listing_id}", {"status": "sold"})
     assert titles(catalog.search(user="seller", sellerId="seller")) == ["mine"]
-    assert titles(catalog.search(user="buyer", sellerId="seller")) == titles(catalog.search(user="seller")) == []
+    assert (
+        titles(catalog.search(user="buyer", sellerId="seller"))
+        == titles(catalog.search(user="seller"))
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -338,9 +397,16 @@ def test_a_cursor_is_of_its_list_alone(catalog: Catalog) -> None:
         {"cursor": cursor + "x"},
         {"cursor": cursor, "category": "books"},
     ):
-        assert problem(catalog.call("GET", "/listings", query=query), 400)["code"] == "invalid_cursor"
-    own = document(catalog.call("GET", "/listings", query={"limit": "1", "sellerId": "seller"}))["nextCursor"]
-    problem(catalog.call("GET", "/listings", query={"cursor": own, "sellerId": "seller"}, user="other"), 400)
+        assert (
+            problem(catalog.call("GET", "/listings", query=query), 400)["code"] == "invalid_cursor"
+        )
+    own = document(catalog.call("GET", "/listings", query={"limit": "1", "sellerId": "seller"}))[
+        "nextCursor"
+    ]
+    problem(
+        catalog.call("GET", "/listings", query={"cursor": own, "sellerId": "seller"}, user="other"),
+        400,
+    )
     problem(catalog.call("GET", "/wishlist", query={"cursor": cursor}), 400)
 
 
@@ -348,7 +414,9 @@ def test_a_wish_is_there_once_and_the_latest_first(catalog: Catalog) -> None:
     first, second = (catalog.create()["listingId"] for _ in range(2))
     for listing_id in (second, first, second):
         assert catalog.call("PUT", f"/wishlist/{listing_id}", user="buyer")["statusCode"] == 204
-    assert [[item["listingId"] for item in page] for page in catalog.pages("/wishlist", limit="1")] == [
+    assert [
+        [item["listingId"] for item in page] for page in catalog.pages("/wishlist", limit="1")
+    ] == [
         [first],
         [second],
     ]
@@ -362,7 +430,9 @@ def test_a_wish_is_there_once_and_the_latest_first(catalog: Catalog) -> None:
 
 def test_ratings_come_to_an_average(catalog: Catalog) -> None:
     listing_id = catalog.create()["listingId"]
-    first = catalog.call("POST", f"/listings/{listing_id}/ratings", {"stars": 5, "comment": "Good"}, user="a")
+    first = catalog.call(
+        "POST", f"/listings/{listing_id}/ratings", {"stars": 5, "comment": "Good"}, user="a"
+    )
     assert first["statusCode"] == 201
     made = document(first)
     assert made["createdAt"].endswith("Z")
@@ -387,14 +457,21 @@ def test_nobody_rates_twice_or_their_own(catalog: Catalog) -> None:
     path = f"/listings/{listing_id}/ratings"
     assert problem(catalog.call("POST", path, {"stars": 5}), 403)["code"] == "own_listing"
     assert catalog.call("POST", path, {"stars": 5}, user="a")["statusCode"] == 201
-    assert problem(catalog.call("POST", path, {"stars": 1}, user="a"), 409)["code"] == "already_rated"
-    assert (catalog.listing(listing_id)["ratingAverage"], catalog.listing(listing_id)["ratingCount"]) == (5.0, 1)
+    assert (
+        problem(catalog.call("POST", path, {"stars": 1}, user="a"), 409)["code"] == "already_rated"
+    )
+    assert (
+        catalog.listing(listing_id)["ratingAverage"],
+        catalog.listing(listing_id)["ratingCount"],
+    ) == (5.0, 1)
     assert catalog.bus.types() == ["ListingCreated", "ListingRated"]
     for body in ({"stars": 0}, {"stars": 6}, {"stars": 4.5}, {"stars": "5"}, {}):
         assert wrong_fields(problem(catalog.call("POST", path, body, user="b"), 422)) == {"stars"}
 
 
-def test_a_message_is_kept_and_only_its_existence_told(catalog: Catalog, postgres: Postgres, name: str) -> None:
+def test_a_message_is_kept_and_only_its_existence_told(
+    catalog: Catalog, postgres: Postgres, name: str
+) -> None:
     listing_id = catalog.create()["listingId"]
     path, message = f"/listings/{listing_id}/contact", "Is it still there? Call 555-0100"
     answer = catalog.call("POST", path, {"message": message}, user="buyer")
@@ -412,7 +489,9 @@ def test_a_message_is_kept_and_only_its_existence_told(catalog: Catalog, postgre
     assert "555" not in str(catalog.bus.taken)
     assert problem(catalog.call("POST", path, {"message": "x"}), 403)["code"] == "own_listing"
     for body in ({"message": " "}, {"message": "x" * 2001}, {}):
-        assert wrong_fields(problem(catalog.call("POST", path, body, user="buyer"), 422)) == {"message"}
+        assert wrong_fields(problem(catalog.call("POST", path, body, user="buyer"), 422)) == {
+            "message"
+        }
 
 
 def test_events_have_the_contracts_form(catalog: Catalog) -> None:
@@ -436,7 +515,9 @@ def test_events_have_the_contracts_form(catalog: Catalog) -> None:
 SWEEP = {"source": "aws.events", "detail-type": "Scheduled Event"}
 
 
-def test_an_event_outlives_a_bus_that_is_down(catalog: Catalog, postgres: Postgres, name: str) -> None:
+def test_an_event_outlives_a_bus_that_is_down(
+    catalog: Catalog, postgres: Postgres, name: str
+) -> None:
     catalog.bus.down = True
     catalog.create()
     assert catalog.bus.taken == []
@@ -450,7 +531,9 @@ def test_an_event_outlives_a_bus_that_is_down(catalog: Catalog, postgres: Postgr
     assert postgres.run("SELECT count(*) FROM catalog.outbox", name) == [[0]]
 
 
-def test_an_event_outlives_a_crash_after_the_commit(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_outlives_a_crash_after_the_commit(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def crash() -> None:
         raise SystemExit
 
@@ -479,7 +562,9 @@ def test_many_events_are_swept_in_batches(catalog: Catalog) -> None:
     assert len({json.loads(entry["Detail"])["eventId"] for entry in catalog.bus.taken}) == 25
 
 
-def test_what_another_one_sends_is_left_to_it(catalog: Catalog, postgres: Postgres, name: str) -> None:
+def test_what_another_one_sends_is_left_to_it(
+    catalog: Catalog, postgres: Postgres, name: str
+) -> None:
     catalog.bus.down = True
     catalog.create()
     catalog.bus.down = False
@@ -491,7 +576,9 @@ def test_what_another_one_sends_is_left_to_it(catalog: Catalog, postgres: Postgr
     assert catalog.function(SWEEP, None) == {"swept": 1}
 
 
-def test_a_transaction_that_fails_tells_nothing(catalog: Catalog, postgres: Postgres, name: str) -> None:
+def test_a_transaction_that_fails_tells_nothing(
+    catalog: Catalog, postgres: Postgres, name: str
+) -> None:
     listing_id = catalog.create()["listingId"]
     catalog.call("POST", f"/listings/{listing_id}/ratings", {"stars": 5}, user="a")
     catalog.call("POST", f"/listings/{listing_id}/ratings", {"stars": 5}, user="a")
@@ -504,7 +591,11 @@ def test_a_sweep_without_a_database_is_put_off(catalog: Catalog, connected: Data
         connected,
         "_settings",
         connected._settings.__class__(
-            stage="local", region="us-east-1", rds_endpoint="127.0.0.1:9", rds_database="d", rds_username="catalog"
+            stage="local",
+            region="us-east-1",
+            rds_endpoint="127.0.0.1:9",
+            rds_database="d",
+            rds_username="catalog",
         ),
     )
     assert catalog.function(SWEEP, None) == {"swept": 0}

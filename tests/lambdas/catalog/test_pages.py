@@ -15,16 +15,19 @@ from hypothesis import strategies as st
 
 from lambdas.catalog.listings import ListingStore, NewListing
 from lambdas.catalog.models import MOST, ListingQuery, Price
-from lambdas.common.database import Database
 from lambdas.common.problems import Problem
-from lambdas.common.validation import validate
+from lambdas.common.storage.database import Database
+from lambdas.common.web.validation import validate
 from tests.lambdas.catalog.conftest import Catalog
 from tests.lambdas.support import REGION
 from tests.postgres import Postgres
 
 CATEGORIES = ["laptops", "desktops", "computers", "books"]
 WORDS = ["red", "blue", "old", "bike"]
-BELOW = {"computers": {"computers", "laptops", "desktops"}, "electronics": {"computers", "laptops", "desktops"}}
+BELOW = {
+    "computers": {"computers", "laptops", "desktops"},
+    "electronics": {"computers", "laptops", "desktops"},
+}
 
 Row = dict[str, Any]
 # Few distinct values, so that many listings are equal in what they are sorted by.
@@ -58,13 +61,17 @@ queries = st.fixed_dictionaries(
 def shared(postgres: Postgres, module_database: str) -> Iterator[Catalog]:
     """One connection for all examples."""
     logger = Logger(service="pages")
-    database = Database(postgres.settings(module_database), boto3.session.Session(region_name=REGION), logger)
+    database = Database(
+        postgres.settings(module_database), boto3.session.Session(region_name=REGION), logger
+    )
     yield Catalog(database, logger)
     database._drop()
 
 
 def store(postgres: Postgres, name: str, found: list[Row]) -> None:
-    postgres.run("TRUNCATE catalog.listings, catalog.ratings, catalog.wishes, catalog.inquiries", name)
+    postgres.run(
+        "TRUNCATE catalog.listings, catalog.ratings, catalog.wishes, catalog.inquiries", name
+    )
     with postgres.connect(database=name) as connection:
         for number, row in enumerate(found):
             connection.run(
@@ -88,10 +95,16 @@ def wanted(row: Row, query: dict[str, str]) -> bool:
     )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(found=rows, query=queries)
 def test_pages_hold_everything_once_and_in_order(
-    postgres: Postgres, module_database: str, shared: Catalog, found: list[Row], query: dict[str, str]
+    postgres: Postgres,
+    module_database: str,
+    shared: Catalog,
+    found: list[Row],
+    query: dict[str, str],
 ) -> None:
     store(postgres, module_database, found)
     pages = shared.pages(user="visitor", **query)
@@ -111,8 +124,13 @@ def test_pages_hold_everything_once_and_in_order(
             assert one["createdAt"] >= next_one["createdAt"]
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(found=rows.filter(lambda found: len(found) > 4), sort=st.sampled_from(["newest", "price", "-price"]))
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    found=rows.filter(lambda found: len(found) > 4),
+    sort=st.sampled_from(["newest", "price", "-price"]),
+)
 def test_what_comes_and_goes_meanwhile_neither_repeats_nor_hides_the_rest(
     postgres: Postgres, module_database: str, shared: Catalog, found: list[Row], sort: str
 ) -> None:
@@ -163,5 +181,7 @@ def test_money_is_a_whole_number_of_minor_units_or_refused(amount: object, curre
 
 @given(st.integers(0, MOST))
 def test_every_amount_can_be_filtered_by(amount: int) -> None:
-    query = validate(ListingQuery, {"minPrice": str(amount), "maxPrice": str(amount)}, from_text=True)
+    query = validate(
+        ListingQuery, {"minPrice": str(amount), "maxPrice": str(amount)}, from_text=True
+    )
     assert (query.min_price, query.max_price) == (amount, amount)

@@ -59,18 +59,26 @@ def connection(postgres: Postgres, module_database: str) -> Iterator[pg8000.nati
 
 
 def explain(connection: pg8000.native.Connection, sql: str, **values: Any) -> str:
-    return "\n".join(row[0] for row in connection.run(f"EXPLAIN (ANALYZE, TIMING OFF) {sql}", **values))
+    return "\n".join(
+        row[0] for row in connection.run(f"EXPLAIN (ANALYZE, TIMING OFF) {sql}", **values)
+    )
 
 
 def rows_read(plan: str) -> int:
     """The most rows that any scan of listings gave or threw away."""
     found = re.findall(r"Scan [^\n]*listings[^\n]*rows=([\d.]+) loops=(\d+)", plan)
     removed = re.findall(r"Rows Removed by Filter: (\d+)", plan)
-    return max([round(float(rows) * int(loops)) for rows, loops in found] + [int(rows) for rows in removed], default=0)
+    return max(
+        [round(float(rows) * int(loops)) for rows, loops in found]
+        + [int(rows) for rows in removed],
+        default=0,
+    )
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_no_list_of_listings_scans_sequentially(connection: pg8000.native.Connection, case: dict[str, Any]) -> None:
+def test_no_list_of_listings_scans_sequentially(
+    connection: pg8000.native.Connection, case: dict[str, Any]
+) -> None:
     sql, values = search_statement(Search(limit=LIMIT, **case))
     plan = explain(connection, sql, **values)
     assert "Seq Scan" not in plan, plan
@@ -84,7 +92,9 @@ def test_a_page_costs_the_same_wherever_it_is(
     connection: pg8000.native.Connection, sort: str, categories: list[str] | None, behind: bool
 ) -> None:
     after = AFTER[sort] if behind else None
-    sql, values = search_statement(Search(limit=LIMIT, sort=sort, categories=categories, after=after))
+    sql, values = search_statement(
+        Search(limit=LIMIT, sort=sort, categories=categories, after=after)
+    )
     plan = explain(connection, sql, **values)
     assert rows_read(plan) <= LIMIT * len(categories or [""]), plan
 
@@ -97,11 +107,17 @@ def test_the_wishlist_goes_along_its_index(connection: pg8000.native.Connection)
         assert "wishes_newest" in plan
 
 
-def test_the_tree_of_categories_reads_their_one_page_and_counts_nothing(connection: pg8000.native.Connection) -> None:
+def test_the_tree_of_categories_reads_their_one_page_and_counts_nothing(
+    connection: pg8000.native.Connection,
+) -> None:
     """The counts are kept: a list of forty rows, which fit one page, is read as it is."""
     plan = explain(connection, CATEGORIES)
     assert "listings" not in plan
-    [[pages]] = connection.run("SELECT count(DISTINCT (ctid::text::point)[0]) FROM catalog.categories")
+    [[pages]] = connection.run(
+        "SELECT count(DISTINCT (ctid::text::point)[0]) FROM catalog.categories"
+    )
     assert pages <= 2
     counted = connection.run("SELECT sum(listings) FROM catalog.categories")
-    assert counted == connection.run("SELECT count(*) FROM catalog.listings WHERE status = 'active'")
+    assert counted == connection.run(
+        "SELECT count(*) FROM catalog.listings WHERE status = 'active'"
+    )

@@ -13,7 +13,7 @@ import pytest
 from aws_lambda_powertools.logging import Logger
 
 from lambdas.common.clock import new_id
-from lambdas.common.database import Database
+from lambdas.common.storage.database import Database
 from tests.lambdas.catalog.conftest import LISTING, Catalog
 from tests.lambdas.support import REGION, document
 from tests.postgres import Postgres, migrate, running
@@ -32,7 +32,9 @@ def own() -> Iterator[tuple[Postgres, str]]:
 def execution_environment(postgres: Postgres, name: str) -> Catalog:
     """One of the function's, with a connection of its own."""
     logger = Logger(service=f"catalog-{new_id()}", stream=io.StringIO(), level="CRITICAL")
-    return Catalog(Database(postgres.settings(name), boto3.session.Session(region_name=REGION), logger), logger)
+    return Catalog(
+        Database(postgres.settings(name), boto3.session.Session(region_name=REGION), logger), logger
+    )
 
 
 def at_once(tasks: list[Callable[[], object]]) -> None:
@@ -90,7 +92,10 @@ def test_listings_that_change_places_at_once_are_counted_right(own: tuple[Postgr
     def move(number: int) -> Callable[[], None]:
         def run() -> None:
             for step in range(12):
-                body = {"category": places[(number + step) % 3], "status": ["active", "reserved"][step % 4 == 0]}
+                body = {
+                    "category": places[(number + step) % 3],
+                    "status": ["active", "reserved"][step % 4 == 0],
+                }
                 answer = catalogs[number].call("PATCH", f"/listings/{listings[number]}", body)
                 assert answer["statusCode"] == 200, answer["body"]
 
@@ -99,7 +104,9 @@ def test_listings_that_change_places_at_once_are_counted_right(own: tuple[Postgr
     at_once([move(number) for number in range(8)])
     postgres, name = own
     for place in places:
-        [[kept]] = postgres.run("SELECT listings FROM catalog.categories WHERE slug = :slug", name, slug=place)
+        [[kept]] = postgres.run(
+            "SELECT listings FROM catalog.categories WHERE slug = :slug", name, slug=place
+        )
         sql = "SELECT count(*) FROM catalog.listings WHERE category = :slug AND status = 'active'"
         assert [[kept]] == postgres.run(sql, name, slug=place)
     for catalog in catalogs:
@@ -117,7 +124,9 @@ class Load:
         self.statuses: list[tuple[float, int]] = []
         self.slowest = 0.0
 
-    def _call(self, catalog: Catalog, method: str, path: str, body: object = None, *, user: str) -> dict[str, Any]:
+    def _call(
+        self, catalog: Catalog, method: str, path: str, body: object = None, *, user: str
+    ) -> dict[str, Any]:
         begun = time.monotonic()
         answer = catalog.call(method, path, body, user=user)
         self.slowest = max(self.slowest, time.monotonic() - begun)
@@ -132,14 +141,21 @@ class Load:
         while not self.over.is_set():
             step += 1
             title = f"thing {number} {step}"
-            answer = self._call(catalog, "POST", "/listings", {**LISTING, "title": title}, user=f"seller-{number}")
+            answer = self._call(
+                catalog, "POST", "/listings", {**LISTING, "title": title}, user=f"seller-{number}"
+            )
             if answer["statusCode"] != 201:
                 time.sleep(0.05)
                 continue
             listing_id = document(answer)["listingId"]
             self.made[listing_id] = title
             path = f"/listings/{listing_id}"
-            if self._call(catalog, "POST", f"{path}/ratings", {"stars": 3}, user="rater")["statusCode"] == 201:
+            if (
+                self._call(catalog, "POST", f"{path}/ratings", {"stars": 3}, user="rater")[
+                    "statusCode"
+                ]
+                == 201
+            ):
                 self.rated[listing_id] = 1
             read = self._call(catalog, "GET", path, user="reader")
             if read["statusCode"] == 200:
@@ -147,7 +163,9 @@ class Load:
                 assert document(read)["ratingCount"] >= self.rated.get(listing_id, 0)
 
 
-def test_a_database_that_stops_and_starts_loses_nothing_that_was_acknowledged(own: tuple[Postgres, str]) -> None:
+def test_a_database_that_stops_and_starts_loses_nothing_that_was_acknowledged(
+    own: tuple[Postgres, str],
+) -> None:
     postgres, name = own
     load = Load(own, people=4)
     stopped_at = started_at = 0.0
@@ -174,7 +192,9 @@ def test_a_database_that_stops_and_starts_loses_nothing_that_was_acknowledged(ow
     assert load.slowest < 5
     found = {
         row[0].hex: (row[1], row[2])
-        for row in postgres.run("SELECT listing_id, title, rating_count FROM catalog.listings", name)
+        for row in postgres.run(
+            "SELECT listing_id, title, rating_count FROM catalog.listings", name
+        )
     }
     for listing_id, title in load.made.items():
         assert found[listing_id][0] == title

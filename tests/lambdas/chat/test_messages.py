@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from lambdas.common.transactions import Transactions
+from lambdas.common.storage.transactions import Transactions
 from tests.lambdas.chat.conftest import BUCKET, Somebody, World, ok
 from tests.lambdas.support import document, problem, wrong_fields
 
@@ -31,14 +31,23 @@ def history(viewer: Somebody, room_id: str, **query: Any) -> Any:
     return document(ok(viewer.call("GET", f"/rooms/{room_id}/messages", **query)))
 
 
-def test_a_message_is_answered_whole_and_numbered(ann: Somebody, bob: Somebody, room_id: str, world: World) -> None:
+def test_a_message_is_answered_whole_and_numbered(
+    ann: Somebody, bob: Somebody, room_id: str, world: World
+) -> None:
     said = ann.say(room_id, "Tea?\n\tYes")
     assert said.keys() == MESSAGE
-    assert (said["authorId"], said["authorName"], said["seq"], said["type"]) == ("ann", "Name of ann", 1, "text")
+    assert (said["authorId"], said["authorName"], said["seq"], said["type"]) == (
+        "ann",
+        "Name of ann",
+        1,
+        "text",
+    )
     replied = bob.say(room_id, "Yes", replyTo=said["messageId"])
     assert (replied["seq"], replied["replyTo"]) == (2, said["messageId"])
     assert history(bob, room_id) == {"items": [replied, said], "nextCursor": None}
-    assert document(ok(ann.call("GET", f"/rooms/{room_id}")))["lastActivity"] == replied["timestamp"]
+    assert (
+        document(ok(ann.call("GET", f"/rooms/{room_id}")))["lastActivity"] == replied["timestamp"]
+    )
     first, second = sorted(world.events("MessageSent"), key=lambda event: event["data"]["seq"])
     assert (first["actorId"], second["actorId"]) == ("ann", "bob")
     assert "Tea" not in json.dumps(world.events())
@@ -51,13 +60,20 @@ def test_a_message_is_answered_whole_and_numbered(ann: Somebody, bob: Somebody, 
         ({"content": ""}, {"content"}),
         ({"content": " \n"}, {"content"}),
         ({"content": "x" * 5001, "type": "video"}, {"content", "type"}),
-        ({"content": "x\x00", "isAnonymous": 1, "color": "red"}, {"content", "isAnonymous", "color"}),
+        (
+            {"content": "x\x00", "isAnonymous": 1, "color": "red"},
+            {"content", "isAnonymous", "color"},
+        ),
         ({"content": "x", "replyTo": "nowhere-1"}, {"replyTo"}),
         ({"content": "x", "attachments": ["uploads/chat/ann/x"]}, {"attachments.0"}),
     ],
 )
-def test_every_wrong_field_is_named(ann: Somebody, room_id: str, body: Any, fields: set[str]) -> None:
-    assert wrong_fields(problem(ann.call("POST", f"/rooms/{room_id}/messages", body), 422)) == fields
+def test_every_wrong_field_is_named(
+    ann: Somebody, room_id: str, body: Any, fields: set[str]
+) -> None:
+    assert (
+        wrong_fields(problem(ann.call("POST", f"/rooms/{room_id}/messages", body), 422)) == fields
+    )
 
 
 def test_only_members_write(ann: Somebody, eve: Somebody, room_id: str) -> None:
@@ -68,7 +84,10 @@ def test_only_members_write(ann: Somebody, eve: Somebody, room_id: str) -> None:
         ("DELETE", f"/{said}", None),
         ("PUT", f"/{said}/reactions/x", {}),
     ):
-        assert problem(eve.call(method, f"/rooms/{room_id}/messages{path}", body), 403)["code"] == "not_a_member"
+        assert (
+            problem(eve.call(method, f"/rooms/{room_id}/messages{path}", body), 403)["code"]
+            == "not_a_member"
+        )
 
 
 def test_history_is_paged_newest_first_and_gaps_are_filled_oldest_first(
@@ -89,8 +108,15 @@ def test_history_is_paged_newest_first_and_gaps_are_filled_oldest_first(
     assert ([item["seq"] for item in rest["items"]], rest["nextCursor"]) == ([6, 7], None)
     assert history(bob, room_id, afterSeq="7") == {"items": [], "nextCursor": None}
     problem(bob.call("GET", f"/rooms/{room_id}/messages", afterSeq="-1"), 422)
-    problem(bob.call("GET", f"/rooms/{room_id}/messages", afterSeq="3", cursor=page["nextCursor"]), 400)
-    problem(ann.call("GET", f"/rooms/{ann.make_room()}/messages", cursor=page["nextCursor"], afterSeq="2"), 400)
+    problem(
+        bob.call("GET", f"/rooms/{room_id}/messages", afterSeq="3", cursor=page["nextCursor"]), 400
+    )
+    problem(
+        ann.call(
+            "GET", f"/rooms/{ann.make_room()}/messages", cursor=page["nextCursor"], afterSeq="2"
+        ),
+        400,
+    )
 
 
 def test_whoever_was_faster_takes_the_number_and_the_other_the_next(
@@ -111,7 +137,12 @@ def test_whoever_was_faster_takes_the_number_and_the_other_the_next(
     said = ann.say(room_id, "d")
     assert said["seq"] == 4
     found = history(bob, room_id)["items"]
-    assert [(item["seq"], item["content"]) for item in found] == [(4, "d"), (3, "c"), (2, "b"), (1, "a")]
+    assert [(item["seq"], item["content"]) for item in found] == [
+        (4, "d"),
+        (3, "c"),
+        (2, "b"),
+        (1, "a"),
+    ]
     times = [item["timestamp"] for item in found]
     assert times == sorted(times, reverse=True)
     assert len(set(times)) == 4
@@ -121,12 +152,18 @@ def test_a_repeat_with_the_same_key_is_stored_once_though_its_answer_was_lost(
     ann: Somebody, room_id: str, world: World
 ) -> None:
     key = {"Idempotency-Key": "once"}
-    first = document(ok(ann.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}, headers=key), 201))
+    first = document(
+        ok(ann.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}, headers=key), 201)
+    )
     # The function was killed after the transaction: the answer is not remembered, and its lease has run out.
     for item in world.items("idempotency"):
         if "answer" in item:
-            world.dynamodb.delete_item(TableName="idempotency", Key={"idempotency_key": {"S": item["idempotency_key"]}})
-    again = document(ok(ann.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}, headers=key), 201))
+            world.dynamodb.delete_item(
+                TableName="idempotency", Key={"idempotency_key": {"S": item["idempotency_key"]}}
+            )
+    again = document(
+        ok(ann.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}, headers=key), 201)
+    )
     assert again == first
     assert len(history(ann, room_id)["items"]) == 1
 
@@ -138,7 +175,10 @@ def test_the_author_edits(ann: Somebody, bob: Somebody, room_id: str) -> None:
     assert edited == {**said, "content": "Tea", "isEdited": True, "version": 2}
     problem(ann.call("PATCH", path, {"content": "Tee"}, headers={"If-Match": '"1"'}), 412)
     assert problem(bob.call("PATCH", path, {"content": "Coffee"}), 403)["code"] == "not_the_author"
-    assert wrong_fields(problem(ann.call("PATCH", path, {"content": "", "type": "x"}), 422)) == {"content", "type"}
+    assert wrong_fields(problem(ann.call("PATCH", path, {"content": "", "type": "x"}), 422)) == {
+        "content",
+        "type",
+    }
     assert history(bob, room_id)["items"] == [edited]
 
 
@@ -147,12 +187,17 @@ def test_author_and_moderators_delete_and_the_number_stays(
 ) -> None:
     eve = world.somebody("eve")
     ok(eve.call("POST", f"/rooms/{room_id}/join", {}))
-    paths = [f"/rooms/{room_id}/messages/{bob.say(room_id, 'secret')['messageId']}" for _ in range(2)]
+    paths = [
+        f"/rooms/{room_id}/messages/{bob.say(room_id, 'secret')['messageId']}" for _ in range(2)
+    ]
     assert problem(eve.call("DELETE", paths[0]), 403)["code"] == "not_the_author"
     ok(bob.call("DELETE", paths[0]), 204)
     ok(ann.call("DELETE", paths[1]), 204)
     found = history(ann, room_id)["items"]
-    assert [(item["seq"], item["isDeleted"], item["content"]) for item in found] == [(2, True, ""), (1, True, "")]
+    assert [(item["seq"], item["isDeleted"], item["content"]) for item in found] == [
+        (2, True, ""),
+        (1, True, ""),
+    ]
     for path in paths:
         for method, body in (("DELETE", None), ("PATCH", {"content": "x"})):
             assert problem(bob.call(method, path, body), 404)["code"] == "message_not_found"
@@ -160,7 +205,9 @@ def test_author_and_moderators_delete_and_the_number_stays(
     assert "secret" not in json.dumps(world.items("messages"))
 
 
-@pytest.mark.parametrize("id_", ["nothing", "{room}-99", "{room}-x", "{room}-1%23reactions", "{room}-1#👍#bob"])
+@pytest.mark.parametrize(
+    "id_", ["nothing", "{room}-99", "{room}-x", "{room}-1%23reactions", "{room}-1#👍#bob"]
+)
 def test_a_message_that_is_not_there_is_404(ann: Somebody, room_id: str, id_: str) -> None:
     ann.say(room_id)
     path = f"/rooms/{room_id}/messages/{quote(id_.format(room=room_id), safe='')}"
@@ -168,7 +215,9 @@ def test_a_message_that_is_not_there_is_404(ann: Somebody, room_id: str, id_: st
     problem(ann.call("DELETE", path), 404)
 
 
-def test_reactions_are_counted_once_for_each_user(ann: Somebody, bob: Somebody, room_id: str) -> None:
+def test_reactions_are_counted_once_for_each_user(
+    ann: Somebody, bob: Somebody, room_id: str
+) -> None:
     said = ann.say(room_id)["messageId"]
     path = f"/rooms/{room_id}/messages/{said}/reactions"
     for person in (ann, bob, bob):
@@ -205,12 +254,18 @@ def test_an_anonymous_message_shows_its_alias_and_nothing_else(
     assert bob.say(other, isAnonymous=True)["authorName"] != said["authorName"]
     # No line of the log that tells of an anonymous message names its author.
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
-    sends = [line for line in lines if line.get("method") == "POST" and str(line.get("route")).endswith("/messages")]
+    sends = [
+        line
+        for line in lines
+        if line.get("method") == "POST" and str(line.get("route")).endswith("/messages")
+    ]
     assert sends
     assert {line.get("user_id") for line in sends} == {None}
 
 
-def test_an_anonymous_message_is_its_own_authors_to_edit(ann: Somebody, bob: Somebody, room_id: str) -> None:
+def test_an_anonymous_message_is_its_own_authors_to_edit(
+    ann: Somebody, bob: Somebody, room_id: str
+) -> None:
     path = f"/rooms/{room_id}/messages/{bob.say(room_id, isAnonymous=True)['messageId']}"
     problem(ann.call("PATCH", path, {"content": "x"}), 403)
     edited = document(ok(bob.call("PATCH", path, {"content": "y"})))
@@ -218,7 +273,9 @@ def test_an_anonymous_message_is_its_own_authors_to_edit(ann: Somebody, bob: Som
     ok(ann.call("DELETE", path), 204)
 
 
-def test_an_anonymous_user_is_anonymous_whatever_they_say(ann: Somebody, visitor: Somebody, world: World) -> None:
+def test_an_anonymous_user_is_anonymous_whatever_they_say(
+    ann: Somebody, visitor: Somebody, world: World
+) -> None:
     room_id = ann.make_room("public")
     ok(visitor.call("POST", f"/rooms/{room_id}/join", {}))
     said = visitor.say(room_id)
@@ -226,11 +283,20 @@ def test_an_anonymous_user_is_anonymous_whatever_they_say(ann: Somebody, visitor
     assert "visitor" not in json.dumps([said, world.events("MessageSent")])
 
 
-def upload(world: World, person: Somebody, room_id: str, content: bytes = b"%PDF-1.7 x", **changes: Any) -> Any:
+def upload(
+    world: World, person: Somebody, room_id: str, content: bytes = b"%PDF-1.7 x", **changes: Any
+) -> Any:
     """What the API answers to the wish to upload, with the file uploaded."""
-    body = {"fileName": "Tee & Brot.pdf", "contentType": "application/pdf", "contentLength": len(content), **changes}
+    body = {
+        "fileName": "Tee & Brot.pdf",
+        "contentType": "application/pdf",
+        "contentLength": len(content),
+        **changes,
+    }
     made = document(ok(person.call("POST", f"/rooms/{room_id}/attachments", body), 201))
-    world.s3.put_object(Bucket=BUCKET, Key=made["key"], Body=content, ContentType=body["contentType"])
+    world.s3.put_object(
+        Bucket=BUCKET, Key=made["key"], Body=content, ContentType=body["contentType"]
+    )
     return made
 
 
@@ -253,14 +319,21 @@ def test_members_read_attachments_through_signed_addresses(
     answer = ok(bob.call("GET", path), 302)
     address = urlsplit(answer["headers"]["Location"])
     query = parse_qs(address.query)
-    assert query["response-content-disposition"] == ["attachment; filename*=UTF-8''Tee%20%26%20Brot.pdf"]
+    assert query["response-content-disposition"] == [
+        "attachment; filename*=UTF-8''Tee%20%26%20Brot.pdf"
+    ]
     assert int(query["X-Amz-Expires"][0]) <= 300
     key = address.path.partition(f"{BUCKET}/")[2] or address.path[1:]
     assert key.startswith(f"chat/{room_id}/")
     assert world.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"%PDF-1.7 x"
     problem(eve.call("GET", path), 403)
     problem(ann.call("GET", f"/rooms/{ann.make_room()}/attachments/{made['attachmentId']}"), 404)
-    assert problem(ann.call("POST", f"/rooms/{room_id}/messages", {"content": "x", "attachments": [made["key"]]}), 409)
+    assert problem(
+        ann.call(
+            "POST", f"/rooms/{room_id}/messages", {"content": "x", "attachments": [made["key"]]}
+        ),
+        409,
+    )
     ok(ann.call("DELETE", f"/rooms/{room_id}/messages/{said['messageId']}"), 204)
     problem(bob.call("GET", path), 404)
     assert not world.s3.list_objects_v2(Bucket=BUCKET, Prefix="chat/").get("Contents")
@@ -281,7 +354,9 @@ def test_an_attachment_is_its_uploaders_in_its_room_and_of_its_type(
     assert refused(ann, room_id, made["key"], made["key"]) == {"attachments"}
     assert refused(ann, room_id, upload(world, ann, room_id, b"<html>")["key"]) == {"attachments.0"}
     body = {"fileName": "a/b", "contentType": "text/html", "contentLength": 10 * 1024 * 1024 + 1}
-    assert wrong_fields(problem(ann.call("POST", f"/rooms/{room_id}/attachments", body), 422)) == set(body)
+    assert wrong_fields(
+        problem(ann.call("POST", f"/rooms/{room_id}/attachments", body), 422)
+    ) == set(body)
     assert not world.s3.list_objects_v2(Bucket=BUCKET, Prefix="chat/").get("Contents")
 
 

@@ -11,7 +11,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from lambdas.chat.messages import MessageStore
 from lambdas.chat.rooms import RoomStore
-from lambdas.common.chat_messages import marker_id
+from lambdas.common.live.chat_messages import marker_id
 from lambdas.delivery import removal
 from lambdas.delivery.logic import DeliveryService
 from lambdas.delivery.removal import SETTLING, Rest, RoomRemoval
@@ -167,7 +167,9 @@ def test_the_room_of_two_who_parted_meanwhile_takes_no_other_of_theirs_along(
     assert answer["roomId"] == other
 
 
-def test_a_deletion_that_others_keep_overtaking_ends(ann: Somebody, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deletion_that_others_keep_overtaking_ends(
+    ann: Somebody, monkeypatch: pytest.MonkeyPatch
+) -> None:
     room_id = ann.make_room("private")
     removal_of = RoomStore._removal
 
@@ -212,7 +214,9 @@ def test_a_batch_makes_lost_messages_good_and_then_one_pass(
     """Ten passes would outlast the function: then all would come again, those as well that have sent word of what they left."""
     done: list[object] = []
     monkeypatch.setattr(RoomRemoval, "go_on", lambda _self, rest: done.append(rest.room_id))
-    monkeypatch.setattr(DeliveryService, "make_good", lambda _self, stored: done.append(stored[0].message_id))
+    monkeypatch.setattr(
+        DeliveryService, "make_good", lambda _self, stored: done.append(stored[0].message_id)
+    )
     rooms = [ann.make_room() for _ in range(3)]
     for room_id in rooms:
         ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)

@@ -30,7 +30,9 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ],
     ids=["dynamodb", "ssm", "cognito", "events"],
 )
-def test_a_call_that_hangs_ends_in_time(silent: None, call: Callable[[Clients], Any], seconds: float) -> None:
+def test_a_call_that_hangs_ends_in_time(
+    silent: None, call: Callable[[Clients], Any], seconds: float
+) -> None:
     clients = Clients(REGION)
     started = time.monotonic()
     with pytest.raises(BotoCoreError):

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambdas.common.dynamodb import batch_get, pack, unpack
-from lambdas.common.http import Request, Response
-from lambdas.common.idempotency import LEASE, RETENTION, Idempotency
+from lambdas.auth.rate_limit import Limit, RateLimiter
 from lambdas.common.problems import Problem
-from lambdas.common.rate_limit import Limit, RateLimiter
-from lambdas.common.sessions import ActiveSession, SessionReader
-from lambdas.common.tickets import LIFETIME, TicketStore
+from lambdas.common.signing.tickets import LIFETIME, TicketStore
+from lambdas.common.storage.dynamodb import batch_get, pack, unpack
+from lambdas.common.web.http import Request, Response
+from lambdas.common.web.idempotency import LEASE, RETENTION, Idempotency
+from lambdas.common.web.sessions import ActiveSession, SessionReader
 from tests.lambdas.support import NOW, FakeClock, caller, rest_event
 
 if TYPE_CHECKING:
@@ -50,15 +50,22 @@ def test_active_sessions(
     active: bool,
 ) -> None:
     name = table("session_id")
-    dynamodb.put_item(TableName=name, Item=pack({"session_id": "s", "user_id": "u", "expires_at": int(expires_at)}))
+    dynamodb.put_item(
+        TableName=name,
+        Item=pack({"session_id": "s", "user_id": "u", "expires_at": int(expires_at)}),
+    )
     assert (SessionReader(dynamodb, name, clock).find(session_id, user_id) is not None) is active
 
 
-def test_the_session_tells_the_display_name(dynamodb: "DynamoDBClient", table: CreateTable, clock: FakeClock) -> None:
+def test_the_session_tells_the_display_name(
+    dynamodb: "DynamoDBClient", table: CreateTable, clock: FakeClock
+) -> None:
     name = table("session_id")
     item = {"session_id": "s", "user_id": "u", "expires_at": int(NOW + 1)}
     dynamodb.put_item(TableName=name, Item=pack(item))
-    dynamodb.put_item(TableName=name, Item=pack({**item, "session_id": "named", "display_name": "Ada"}))
+    dynamodb.put_item(
+        TableName=name, Item=pack({**item, "session_id": "named", "display_name": "Ada"})
+    )
     reader = SessionReader(dynamodb, name, clock)
     assert reader.find("s", "u") == ActiveSession("")  # made before sessions had names
     assert reader.find("named", "u") == ActiveSession("Ada")
@@ -72,7 +79,9 @@ def test_a_batch_reads_in_hundreds_and_asks_again_for_what_was_left_over(
 ) -> None:
     name = table("item_id")
     for number in range(150):
-        dynamodb.put_item(TableName=name, Item=pack({"item_id": str(number), "count": number, "other": "x"}))
+        dynamodb.put_item(
+            TableName=name, Item=pack({"item_id": str(number), "count": number, "other": "x"})
+        )
     read = dynamodb.batch_get_item
     calls: list[int] = []
     pauses: list[float] = []
@@ -99,7 +108,9 @@ def test_a_batch_that_is_never_finished_is_an_outage(
     dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        dynamodb, "batch_get_item", lambda **sent: {"Responses": {}, "UnprocessedKeys": sent["RequestItems"]}
+        dynamodb,
+        "batch_get_item",
+        lambda **sent: {"Responses": {}, "UnprocessedKeys": sent["RequestItems"]},
     )
     pauses: list[float] = []
     with pytest.raises(Problem) as refused:
@@ -125,13 +136,22 @@ class Work:
         return Response(HTTPStatus.CREATED, {"number": self.done}, {"ETag": '"1"'})
 
 
-def post(body: object = None, key: str | None = "key-1", path: str = "/v1/posts", user: str = "user-1") -> Request:
+def post(
+    body: object = None, key: str | None = "key-1", path: str = "/v1/posts", user: str = "user-1"
+) -> Request:
     request = Request(
-        rest_event("POST", path, body or {"a": 1}, headers={"Idempotency-Key": key} if key is not None else {})
+        rest_event(
+            "POST",
+            path,
+            body or {"a": 1},
+            headers={"Idempotency-Key": key} if key is not None else {},
+        )
     )
     request.authenticated = caller("user")
     if user != "user-1":
-        request.authenticated = caller("user").__class__.from_context({**caller("user").to_context(), "sub": user})
+        request.authenticated = caller("user").__class__.from_context(
+            {**caller("user").to_context(), "sub": user}
+        )
     return request
 
 
@@ -169,7 +189,9 @@ def test_the_key_is_scoped_to_caller_method_and_path(once: Idempotency) -> None:
     assert work.done == 6
 
 
-def test_another_body_is_409_and_after_a_day_the_key_is_new(once: Idempotency, clock: FakeClock) -> None:
+def test_another_body_is_409_and_after_a_day_the_key_is_new(
+    once: Idempotency, clock: FakeClock
+) -> None:
     work = Work()
     once.run(post(), work)
     clock.advance(RETENTION - 1)
@@ -195,7 +217,9 @@ def test_a_request_in_flight_is_409_and_a_crashed_one_blocks_no_longer_than_its_
         return Response(body={"number": "late"})
 
     once.run(post(), overlapping)
-    assert once.run(post(), work).body == {"number": 1}  # the late answer has not replaced the one that was given
+    assert once.run(post(), work).body == {
+        "number": 1
+    }  # the late answer has not replaced the one that was given
 
 
 @pytest.mark.parametrize("error", [Problem.invalid([]), RuntimeError("x")])

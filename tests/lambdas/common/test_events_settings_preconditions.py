@@ -8,11 +8,11 @@ import pytest
 from aws_lambda_powertools.logging import Logger
 from botocore.exceptions import EndpointConnectionError
 
-from lambdas.common.events import EventPublisher
-from lambdas.common.http import Request
-from lambdas.common.preconditions import IfMatch, etag
+from lambdas.common.messaging.events import EventPublisher
 from lambdas.common.problems import Problem
 from lambdas.common.settings import Settings, SettingsError, read
+from lambdas.common.web.http import Request
+from lambdas.common.web.preconditions import IfMatch, etag
 from tests.lambdas.support import FakeClock, rest_event
 
 Logged = Callable[[], list[dict[str, Any]]]
@@ -48,7 +48,11 @@ def test_an_event_has_the_contracts_envelope(logger: Logger) -> None:
     publish(bus, logger)
     (entry,) = bus.sent
     detail = json.loads(entry.pop("Detail"))
-    assert entry == {"EventBusName": "the-bus", "Source": "multitask.auth", "DetailType": "UserLoggedIn"}
+    assert entry == {
+        "EventBusName": "the-bus",
+        "Source": "multitask.auth",
+        "DetailType": "UserLoggedIn",
+    }
     assert detail.pop("eventId")
     assert detail == {
         "occurredAt": "2027-01-15T08:00:00.000Z",
@@ -58,8 +62,12 @@ def test_an_event_has_the_contracts_envelope(logger: Logger) -> None:
     }
 
 
-@pytest.mark.parametrize("bus", [FakeBus(EndpointConnectionError(endpoint_url="https://x")), FakeBus(rejects=True)])
-def test_an_event_that_cannot_be_sent_is_logged_and_fails_nothing(bus: FakeBus, logger: Logger, logged: Logged) -> None:
+@pytest.mark.parametrize(
+    "bus", [FakeBus(EndpointConnectionError(endpoint_url="https://x")), FakeBus(rejects=True)]
+)
+def test_an_event_that_cannot_be_sent_is_logged_and_fails_nothing(
+    bus: FakeBus, logger: Logger, logged: Logged
+) -> None:
     publish(bus, logger)
     (line,) = logged()
     assert (line["level"], line["event_type"]) == ("ERROR", "UserLoggedIn")
@@ -71,12 +79,24 @@ class Sample(Settings, frozen=True, kw_only=True):
     size: int = 3
 
 
-ENVIRON = {"STAGE": "local", "REGION": "us-east-1", "TABLE_NAME": "t", "TABLES": "a, b,", "OTHER": "x"}
+ENVIRON = {
+    "STAGE": "local",
+    "REGION": "us-east-1",
+    "TABLE_NAME": "t",
+    "TABLES": "a, b,",
+    "OTHER": "x",
+}
 
 
 def test_settings_are_typed() -> None:
     settings = read(
-        Sample, {**ENVIRON, "SIZE": "5", "RATE_LIMIT_ENABLED": "true", "CORS_ORIGINS": "https://a, https://b"}
+        Sample,
+        {
+            **ENVIRON,
+            "SIZE": "5",
+            "RATE_LIMIT_ENABLED": "true",
+            "CORS_ORIGINS": "https://a, https://b",
+        },
     )
     assert (settings.table_name, settings.tables, settings.size) == ("t", ("a", "b"), 5)
     assert settings.rate_limit_enabled is True
@@ -112,7 +132,9 @@ def test_a_wrong_value_is_named(name: str, value: str) -> None:
     ],
 )
 def test_if_match(header: str | None, passes: bool) -> None:
-    request = Request(rest_event("PATCH", "/v1/posts/1", headers={} if header is None else {"If-Match": header}))
+    request = Request(
+        rest_event("PATCH", "/v1/posts/1", headers={} if header is None else {"If-Match": header})
+    )
     assert etag(3) == '"3"'
     if passes:
         IfMatch.of(request).check(3)

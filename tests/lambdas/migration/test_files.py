@@ -20,11 +20,15 @@ def write(directory: Path, **files: str) -> Path:
 
 def test_the_platforms_own_are_numbered_and_whole() -> None:
     found = read_migrations()
-    assert [migration.number for migration in found] == [f"{n:04d}" for n in range(1, len(found) + 1)]
+    assert [migration.number for migration in found] == [
+        f"{n:04d}" for n in range(1, len(found) + 1)
+    ]
     assert all(migration.statements for migration in found)
 
 
-def test_they_come_in_the_order_of_their_numbers_with_a_checksum_of_their_bytes(tmp_path: Path) -> None:
+def test_they_come_in_the_order_of_their_numbers_with_a_checksum_of_their_bytes(
+    tmp_path: Path,
+) -> None:
     first, second = read_migrations(write(tmp_path, _0010_b="SELECT 2", _0002_a="SELECT 1;"))
     assert (first.id, second.id) == ("0002_a", "0010_b")
     assert first.checksum == hashlib.sha256(b"SELECT 1;").hexdigest()
@@ -34,13 +38,24 @@ def test_they_come_in_the_order_of_their_numbers_with_a_checksum_of_their_bytes(
     ("files", "said"),
     [
         ({"first": "SELECT 1"}, "first.sql: name migrations like"),
-        ({"_0001_a": "SELECT 1", "_0001_b": "SELECT 1"}, "0001_b.sql: 0001_a.sql has that number already"),
+        (
+            {"_0001_a": "SELECT 1", "_0001_b": "SELECT 1"},
+            "0001_b.sql: 0001_a.sql has that number already",
+        ),
         ({"_0001_a": "-- nothing\n;"}, "0001_a.sql: there is no statement"),
-        ({"_0001_a": "SELECT 1;\n\ncommit;"}, "0001_a.sql, line 3: each migration is one transaction"),
-        ({"_0001_a": "BEGIN; SELECT 1; END"}, "0001_a.sql, line 1: each migration is one transaction"),
+        (
+            {"_0001_a": "SELECT 1;\n\ncommit;"},
+            "0001_a.sql, line 3: each migration is one transaction",
+        ),
+        (
+            {"_0001_a": "BEGIN; SELECT 1; END"},
+            "0001_a.sql, line 1: each migration is one transaction",
+        ),
     ],
 )
-def test_what_cannot_be_run_is_refused_by_name(tmp_path: Path, files: dict[str, str], said: str) -> None:
+def test_what_cannot_be_run_is_refused_by_name(
+    tmp_path: Path, files: dict[str, str], said: str
+) -> None:
     with pytest.raises(MigrationError, match=said.replace(".", r"\.")):
         read_migrations(write(tmp_path, **files))
 
@@ -64,9 +79,19 @@ def test_a_semicolon_that_ends_nothing_ends_nothing(statement: str) -> None:
 
 def test_a_statement_knows_its_line() -> None:
     text = "-- first\n\nSELECT 1; -- same line\n  /* two\nlines */ SELECT\n 2 ;\n\nSELECT 3"
-    assert list(split(text)) == [Statement("SELECT 1", 3), Statement("SELECT\n 2", 5), Statement("SELECT 3", 8)]
+    assert list(split(text)) == [
+        Statement("SELECT 1", 3),
+        Statement("SELECT\n 2", 5),
+        Statement("SELECT 3", 8),
+    ]
 
 
-@given(st.lists(st.sampled_from(["SELECT 1", "SELECT ';'", "DO $$;$$", "SELECT\n'x\n;'", 'SELECT "a;" -- c;\n, 1'])))
+@given(
+    st.lists(
+        st.sampled_from(
+            ["SELECT 1", "SELECT ';'", "DO $$;$$", "SELECT\n'x\n;'", 'SELECT "a;" -- c;\n, 1']
+        )
+    )
+)
 def test_what_was_joined_is_split_again(statements: list[str]) -> None:
     assert [found.sql for found in split(";\n".join(statements))] == statements

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from lambdas.common.dynamodb import unpack
+from lambdas.common.storage.dynamodb import unpack
 from lambdas.migration import handler as module
 from lambdas.migration.files import MigrationError, read_migrations
 from ops.embedded.services import DATABASE_MASTER
@@ -43,7 +43,9 @@ def name(postgres: Postgres) -> Iterator[str]:
 @pytest.fixture
 def environ(postgres: Postgres, name: str, table: Callable[..., str]) -> dict[str, str]:
     secret = json.dumps({"username": DATABASE_MASTER, "password": "not asked for"})
-    arn = boto3.client("secretsmanager", region_name=REGION).create_secret(Name="rds", SecretString=secret)["ARN"]
+    arn = boto3.client("secretsmanager", region_name=REGION).create_secret(
+        Name="rds", SecretString=secret
+    )["ARN"]
     return {
         "STAGE": "local",
         "REGION": REGION,
@@ -92,12 +94,16 @@ def test_a_run_is_recorded_with_checksum_duration_and_who_asked(
 
 
 def test_a_record_that_was_lost_is_told_again(
-    environ: dict[str, str], items: Callable[[], dict[str, dict[str, Any]]], dynamodb: DynamoDBClient
+    environ: dict[str, str],
+    items: Callable[[], dict[str, dict[str, Any]]],
+    dynamodb: DynamoDBClient,
 ) -> None:
     run({}, Context(), environ)
     before = items()
     for migration_id in IDS:
-        dynamodb.delete_item(TableName="migration_id-table", Key={"migration_id": {"S": migration_id}})
+        dynamodb.delete_item(
+            TableName="migration_id-table", Key={"migration_id": {"S": migration_id}}
+        )
     run({}, Context(), environ)
     assert items() == before
 
@@ -110,7 +116,9 @@ def test_a_failure_is_raised_and_recorded_with_file_and_line(
 ) -> None:
     (tmp_path / "0001_a.sql").write_text("SELECT 1;\nSELECT nonsense;")
     monkeypatch.setattr(module, "read_migrations", lambda: read_migrations(tmp_path))
-    with pytest.raises(MigrationError, match=r'0001_a\.sql, line 2: column "nonsense" does not exist'):
+    with pytest.raises(
+        MigrationError, match=r'0001_a\.sql, line 2: column "nonsense" does not exist'
+    ):
         run({"by": "ada"}, Context(), environ)
     item = items()["0001_a"]
     assert (item["status"], item["failed_by"]) == ("failed", "ada")
@@ -127,7 +135,9 @@ def test_copies_have_the_same_fingerprint_and_others_not(
     assert len(original["catalog.listings"]) > 200
     with postgres.database(name) as copy:
         assert run({"fingerprint": {"database": copy}}, Context(), environ)["tables"] == original
-        postgres.run("UPDATE catalog.listings SET title = 'x' WHERE listing_id = md5('1')::uuid", copy)
+        postgres.run(
+            "UPDATE catalog.listings SET title = 'x' WHERE listing_id = md5('1')::uuid", copy
+        )
         changed = run({"fingerprint": {"database": copy}}, Context(), environ)["tables"]
     different = [
         key
@@ -148,7 +158,10 @@ def test_a_copied_cluster_is_looked_for_beside_the_live_one_only(
         raise ConnectionRefusedError
 
     monkeypatch.setattr(module, "connect", connect)
-    live = {**environ, "RDS_ENDPOINT": "catalog-aurora-dev.cluster-abc.us-east-1.rds.amazonaws.com:5432"}
+    live = {
+        **environ,
+        "RDS_ENDPOINT": "catalog-aurora-dev.cluster-abc.us-east-1.rds.amazonaws.com:5432",
+    }
     for cluster in ("catalog-aurora-dev-drill", "catalog-aurora-dev-drill.evil.example:1"):
         with pytest.raises(ConnectionRefusedError):
             run({"fingerprint": {"cluster": cluster}}, Context(), live)

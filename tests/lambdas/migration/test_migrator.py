@@ -64,7 +64,12 @@ class Files:
         return self.postgres.run(sql, self.database, **values)
 
     def tables(self) -> list[str]:
-        return [row[0] for row in self.run("SELECT tablename FROM pg_tables WHERE schemaname = 'shop' ORDER BY 1")]
+        return [
+            row[0]
+            for row in self.run(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'shop' ORDER BY 1"
+            )
+        ]
 
 
 @pytest.fixture
@@ -90,7 +95,9 @@ def test_what_was_done_by_whom_and_how_long_it_took_is_kept_and_told(files: File
     assert (told.migration_id, told.applied_by) == ("0001_a", "ada")
     assert told.checksum == read_migrations(files.directory)[0].checksum
     assert 50 <= told.duration_ms < 5000
-    [[checksum, by, duration]] = files.run("SELECT checksum, applied_by, duration_ms FROM migration.applied")
+    [[checksum, by, duration]] = files.run(
+        "SELECT checksum, applied_by, duration_ms FROM migration.applied"
+    )
     assert (checksum, by, duration) == (told.checksum, told.applied_by, told.duration_ms)
 
 
@@ -103,7 +110,11 @@ def test_a_limit_leaves_the_rest_for_later(files: Files) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "reason"),
     [
-        (f"{B}\n\nCREATE TABLE shop.c (\n  id int,\n  other nonsense\n);", 5, 'type "nonsense" does not exist'),
+        (
+            f"{B}\n\nCREATE TABLE shop.c (\n  id int,\n  other nonsense\n);",
+            5,
+            'type "nonsense" does not exist',
+        ),
         (f"{B}\n-- again\nCREATE TABLE shop.a (id int);", 3, 'relation "a" already exists'),
         (f"{B}\nINSERT INTO shop.b\nSELECT 1/0;", 2, "division by zero"),
         (f"{B}\nSELEC 1;", 2, 'syntax error at or near "SELEC"'),
@@ -131,7 +142,8 @@ def test_a_changed_file_is_refused_before_anything_is_done(files: Files) -> None
     files.write(_0001_a=A + " ", _0002_b=B)
     for refused in (files.plan, files.migrate):
         with pytest.raises(
-            MigrationError, match=r"0001_a\.sql: it was applied at .* by ada and has been changed since"
+            MigrationError,
+            match=r"0001_a\.sql: it was applied at .* by ada and has been changed since",
         ):
             refused()
     assert files.tables() == ["a"]
@@ -141,7 +153,9 @@ def test_a_file_that_is_gone_from_the_middle_is_refused(files: Files) -> None:
     files.write(_0001_a=A, _0002_b=B, _0003_c="SELECT 1")
     files.migrate()
     files.remove("0002_b")
-    with pytest.raises(MigrationError, match=r"0002_b\.sql: it was applied, and this version does not have it"):
+    with pytest.raises(
+        MigrationError, match=r"0002_b\.sql: it was applied, and this version does not have it"
+    ):
         files.plan()
 
 
@@ -206,13 +220,17 @@ def test_the_lock_goes_with_whoever_crashes(files: Files) -> None:
 def test_a_migration_ends_before_its_function_does(files: Files) -> None:
     files.write(_0001_a=f"{A}\nSELECT pg_sleep(30);")
     begun = time.monotonic()
-    with pytest.raises(MigrationError, match=r"0001_a\.sql, line 3: canceling statement due to statement timeout"):
+    with pytest.raises(
+        MigrationError, match=r"0001_a\.sql, line 3: canceling statement due to statement timeout"
+    ):
         files.migrate(seconds=MARGIN + 0.3)
     assert time.monotonic() - begun < 5
     assert files.tables() == []
 
 
-def test_one_that_cannot_have_its_table_soon_gives_up(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_cannot_have_its_table_soon_gives_up(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("lambdas.migration.migrator.LOCK_TIMEOUT", 0.1)
     files.write(_0001_a=A)
     files.migrate()
@@ -220,7 +238,9 @@ def test_one_that_cannot_have_its_table_soon_gives_up(files: Files, monkeypatch:
     with closing(files.postgres.connect(database=files.database)) as other:
         other.run("BEGIN")
         other.run("SELECT * FROM shop.a")
-        with pytest.raises(MigrationError, match=r"0002_b\.sql, line 1: canceling statement due to lock timeout"):
+        with pytest.raises(
+            MigrationError, match=r"0002_b\.sql, line 1: canceling statement due to lock timeout"
+        ):
             files.migrate()
     assert files.migrate().applied == ("0002_b",)
 
@@ -268,7 +288,9 @@ def test_a_crash_before_the_commit_leaves_nothing(files: Files) -> None:
 def test_what_a_file_sets_for_its_session_ends_with_it(files: Files) -> None:
     files.write(_0001_a=f"{A} SET search_path = shop;", _0002_b="CREATE TABLE b (id int)")
     # Not the schema that the first has put on the path, and in this one nobody may make anything.
-    with pytest.raises(MigrationError, match=r"0002_b\.sql, line 1: permission denied for schema public"):
+    with pytest.raises(
+        MigrationError, match=r"0002_b\.sql, line 1: permission denied for schema public"
+    ):
         files.migrate()
 
 
@@ -327,7 +349,11 @@ def test_the_service_may_only_do_what_its_code_does(platform: Platform, sql: str
 def test_health_may_log_in_and_nothing_else(platform: Platform) -> None:
     with closing(platform.as_role("health")) as connection:
         assert connection.run("SELECT 1") == [[1]]
-        for sql in ("SELECT * FROM catalog.categories", "SELECT * FROM migration.applied", "CREATE TABLE public.x ()"):
+        for sql in (
+            "SELECT * FROM catalog.categories",
+            "SELECT * FROM migration.applied",
+            "CREATE TABLE public.x ()",
+        ):
             with pytest.raises(Exception, match="permission denied"):
                 connection.run(sql)
 
@@ -336,8 +362,13 @@ def test_nobody_else_may_connect(platform: Platform, postgres: Postgres) -> None
     postgres.run("DROP ROLE IF EXISTS stranger")
     postgres.run("CREATE ROLE stranger LOGIN")
     # A copy of a database has no grants on the database itself; its migrations make those.
-    with postgres.database() as name, closing(postgres.connect(DATABASE_MASTER, name)) as connection:
-        Migrator(connection, read_migrations(), NoRecord(), by="t", remaining=lambda: 300.0).migrate()
+    with (
+        postgres.database() as name,
+        closing(postgres.connect(DATABASE_MASTER, name)) as connection,
+    ):
+        Migrator(
+            connection, read_migrations(), NoRecord(), by="t", remaining=lambda: 300.0
+        ).migrate()
         with pytest.raises(Exception, match="permission denied for database"):
             postgres.connect("stranger", name)
 
@@ -348,8 +379,13 @@ def test_services_log_in_by_iam_where_the_server_has_it(postgres: Postgres) -> N
     postgres.run("CREATE ROLE rds_iam")
     try:
         postgres.run(f"GRANT rds_iam TO {DATABASE_MASTER} WITH ADMIN OPTION")
-        with postgres.database() as name, closing(postgres.connect(DATABASE_MASTER, name)) as connection:
-            Migrator(connection, read_migrations(), NoRecord(), by="t", remaining=lambda: 300.0).migrate()
+        with (
+            postgres.database() as name,
+            closing(postgres.connect(DATABASE_MASTER, name)) as connection,
+        ):
+            Migrator(
+                connection, read_migrations(), NoRecord(), by="t", remaining=lambda: 300.0
+            ).migrate()
         members = postgres.run(
             "SELECT m.rolname FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member "
             "JOIN pg_roles r ON r.oid = a.roleid WHERE r.rolname = 'rds_iam' ORDER BY 1"

@@ -44,7 +44,9 @@ def _table(definition: TableDefinition) -> dict[str, Any]:
     made: dict[str, Any] = {
         "TableName": definition.name,
         "KeySchema": _schema(definition.hash_key, definition.range_key),
-        "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"} for key in sorted(filter(None, keys))],
+        "AttributeDefinitions": [
+            {"AttributeName": key, "AttributeType": "S"} for key in sorted(filter(None, keys))
+        ],
         "BillingMode": "PAY_PER_REQUEST",
     }
     if definition.indexes:

@@ -6,11 +6,11 @@ from typing import Any
 
 from msgspec import structs
 
-from lambdas.common.aliases import Alias, ContextType
-from lambdas.common.caller import CAPABILITIES, Caller
+from lambdas.common.people.aliases import Alias, ContextType
 from lambdas.common.problems import FieldError, Problem
-from lambdas.common.transactions import Entry
-from lambdas.common.uploads import SignedForm, SignedUpload
+from lambdas.common.storage.transactions import Entry
+from lambdas.common.storage.uploads import SignedForm, SignedUpload
+from lambdas.common.web.caller import CAPABILITIES, Caller
 from lambdas.post.authorship import Authorship
 from lambdas.post.comments import CommentSlice, ParentDeletedError
 from lambdas.post.discussion import CommentService
@@ -23,12 +23,26 @@ from tests.lambdas.support import NOW, FakeClock
 
 def person(name: str, *roles: str) -> Caller:
     """A registered user, whose id says who it is."""
-    return Caller(f"id-of-{name}", f"session-{name}", frozenset({"user", *roles}), frozenset(), int(NOW) + 900, name)
+    return Caller(
+        f"id-of-{name}",
+        f"session-{name}",
+        frozenset({"user", *roles}),
+        frozenset(),
+        int(NOW) + 900,
+        name,
+    )
 
 
 def visitor(name: str) -> Caller:
     """An anonymous user."""
-    return Caller(f"id-of-{name}", f"session-{name}", frozenset(), frozenset(CAPABILITIES), int(NOW) + 900, name)
+    return Caller(
+        f"id-of-{name}",
+        f"session-{name}",
+        frozenset(),
+        frozenset(CAPABILITIES),
+        int(NOW) + 900,
+        name,
+    )
 
 
 class FakeEvents:
@@ -45,7 +59,10 @@ class FakeAliases(dict[tuple[str, str, str], Alias]):
     def alias(self, user_id: str, context_type: ContextType, context: str) -> Alias:
         number = len(self)
         new = Alias(
-            alias_id=f"alias-{number}", display_name=f"Anonymous_{number}", context=context, context_type=context_type
+            alias_id=f"alias-{number}",
+            display_name=f"Anonymous_{number}",
+            context=context,
+            context_type=context_type,
         )
         return self.setdefault((user_id, context_type, context), new)
 
@@ -66,7 +83,9 @@ class FakeImages:
         self.stored: set[str] = set()
 
     def sign(self, user_id: str, content_type: str, content_length: int) -> SignedUpload:
-        return SignedUpload(SignedForm("https://bucket.test", {"type": content_type}), f"{user_id}/1")
+        return SignedUpload(
+            SignedForm("https://bucket.test", {"type": content_type}), f"{user_id}/1"
+        )
 
     def use(self, user_id: str, uploads: Sequence[str], post_id: str) -> tuple[str, ...]:
         wrong = [i for i, key in enumerate(uploads) if not key.startswith(f"{user_id}/")]
@@ -115,10 +134,14 @@ class FakePosts:
         return self._slice(self.items.values(), count, before)
 
     def of_author(self, author_id: str, count: int, before: str | None) -> Slice:
-        return self._slice((p for p in self.items.values() if p.author_id == author_id), count, before)
+        return self._slice(
+            (p for p in self.items.values() if p.author_id == author_id), count, before
+        )
 
     def with_tag(self, tag: str, count: int, before: str | None) -> Slice:
-        return self._slice((p for p in self.items.values() if tag_key(tag) in map(tag_key, p.tags)), count, before)
+        return self._slice(
+            (p for p in self.items.values() if tag_key(tag) in map(tag_key, p.tags)), count, before
+        )
 
     def of_author_with_tag(self, author_id: str, tag: str, count: int, before: str | None) -> Slice:
         tagged = self.with_tag(tag, len(self.items), None).posts
@@ -128,7 +151,9 @@ class FakePosts:
         if not self.rivals:
             return False
         self.rivals -= 1
-        self.items[post.post_id] = structs.replace(post, version=post.version + 1, title="of a rival")
+        self.items[post.post_id] = structs.replace(
+            post, version=post.version + 1, title="of a rival"
+        )
         return True
 
     @staticmethod
@@ -172,7 +197,9 @@ class FakeComments:
         return True
 
     def oldest(self, post_id: str, count: int, after: str | None) -> CommentSlice:
-        found = sorted((c for c in self.items.values() if c.post_id == post_id), key=lambda c: c.created_at)
+        found = sorted(
+            (c for c in self.items.values() if c.post_id == post_id), key=lambda c: c.created_at
+        )
         left = [c for c in found if after is None or c.created_at > after]
         return CommentSlice(left[:count], left[count - 1].created_at if len(left) > count else None)
 
@@ -235,7 +262,11 @@ class World:
             clock=self.clock,
         )
         self.discussion = CommentService(
-            posts=self.posts, comments=self.comments, authorship=authorship, events=FakeEvents(), clock=self.clock
+            posts=self.posts,
+            comments=self.comments,
+            authorship=authorship,
+            events=FakeEvents(),
+            clock=self.clock,
         )
 
     def happened(self, event: Entry, item: Post | Comment, author_id: str, item_id: str) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from lambdas.common.preconditions import IfMatch
 from lambdas.common.problems import Problem
+from lambdas.common.web.preconditions import IfMatch
 from lambdas.post.models import CommentView, CreateComment, CreatePost, UpdateComment
 from tests.lambdas.post.fakes import World, person, visitor
 
@@ -32,7 +32,9 @@ def hidden_id(world: World) -> str:
     return world.service.create(ANN, CreatePost(content="Hello", is_anonymous=True)).post_id
 
 
-def comment(world: World, post_id: str, content: str = "Hi", who: Any = BOB, **more: Any) -> CommentView:
+def comment(
+    world: World, post_id: str, content: str = "Hi", who: Any = BOB, **more: Any
+) -> CommentView:
     return world.discussion.create(who, post_id, CreateComment(content=content, **more))
 
 
@@ -92,7 +94,9 @@ def test_replies_go_five_levels_deep(world: World, post_id: str) -> None:
     assert (refusal.status, refusal.errors[0].field) == (422, "parentId")
 
 
-def test_a_reply_is_to_a_comment_of_the_same_post(world: World, post_id: str, hidden_id: str) -> None:
+def test_a_reply_is_to_a_comment_of_the_same_post(
+    world: World, post_id: str, hidden_id: str
+) -> None:
     elsewhere = comment(world, hidden_id).comment_id
     for parent_id in (elsewhere, "0" * 32):
         refusal = refused(partial(comment, world, post_id, parent_id=parent_id))
@@ -110,13 +114,20 @@ def test_its_author_changes_a_comment(world: World, post_id: str) -> None:
     assert (changed.content, changed.version, changed.is_edited) == ("Changed", 3, True)
     assert world.discussion.update(BOB, post_id, made.comment_id, UpdateComment(), ANY) == changed
     stale = IfMatch(frozenset({'"1"'}))
-    assert refused(lambda: world.discussion.update(BOB, post_id, made.comment_id, body, stale)).status == 412
+    assert (
+        refused(lambda: world.discussion.update(BOB, post_id, made.comment_id, body, stale)).status
+        == 412
+    )
     for who in (ANN, MODERATOR):
-        assert refused(world.discussion.update, who, post_id, made.comment_id, body, ANY).status == 403
+        assert (
+            refused(world.discussion.update, who, post_id, made.comment_id, body, ANY).status == 403
+        )
 
 
 @pytest.mark.parametrize("who", [BOB, MODERATOR])
-def test_author_and_moderators_delete_a_comment_and_its_replies_stay(world: World, post_id: str, who: Any) -> None:
+def test_author_and_moderators_delete_a_comment_and_its_replies_stay(
+    world: World, post_id: str, who: Any
+) -> None:
     made = comment(world, post_id)
     reply = comment(world, post_id, parent_id=made.comment_id)
     assert refused(lambda: world.discussion.delete(ANN, post_id, made.comment_id)).status == 403
@@ -130,7 +141,9 @@ def test_author_and_moderators_delete_a_comment_and_its_replies_stay(world: Worl
     assert deleted["data"]["authorId"] == "id-of-Bob"
 
 
-def test_a_comment_is_found_below_its_own_post_alone(world: World, post_id: str, hidden_id: str) -> None:
+def test_a_comment_is_found_below_its_own_post_alone(
+    world: World, post_id: str, hidden_id: str
+) -> None:
     made = comment(world, post_id)
     assert refused(lambda: world.discussion.delete(BOB, hidden_id, made.comment_id)).status == 404
     assert refused(lambda: world.discussion.list_comments(BOB, "0" * 32, 20, None)).status == 404
@@ -141,7 +154,9 @@ def test_a_post_that_is_being_deleted_is_closed(world: World, post_id: str) -> N
     world.closing.add(post_id)
     for call in (
         lambda: comment(world, post_id),
-        lambda: world.discussion.update(BOB, post_id, made.comment_id, UpdateComment(content="x"), ANY),
+        lambda: world.discussion.update(
+            BOB, post_id, made.comment_id, UpdateComment(content="x"), ANY
+        ),
         lambda: world.discussion.delete(BOB, post_id, made.comment_id),
     ):
         refusal = refused(call)
@@ -151,9 +166,15 @@ def test_a_post_that_is_being_deleted_is_closed(world: World, post_id: str) -> N
 # --- anonymity ---
 
 
-def test_an_anonymous_comment_shows_one_alias_below_one_post(world: World, post_id: str, hidden_id: str) -> None:
+def test_an_anonymous_comment_shows_one_alias_below_one_post(
+    world: World, post_id: str, hidden_id: str
+) -> None:
     first, second = (comment(world, post_id, is_anonymous=True) for _ in range(2))
-    assert first.author_name == second.author_name == world.aliases["id-of-Bob", "comment", post_id].display_name
+    assert (
+        first.author_name
+        == second.author_name
+        == world.aliases["id-of-Bob", "comment", post_id].display_name
+    )
     assert comment(world, hidden_id, is_anonymous=True).author_name != first.author_name
     assert "authorId" not in msgspec.to_builtins(first)
     event = world.events[-2]
@@ -171,17 +192,24 @@ def test_who_comments_below_an_anonymous_post_of_their_own_is_its_author_for_eve
     assert "Ann" not in str(world.events)
 
 
-def test_who_comments_anonymously_below_a_public_post_of_their_own_is_nobody(world: World, post_id: str) -> None:
+def test_who_comments_anonymously_below_a_public_post_of_their_own_is_nobody(
+    world: World, post_id: str
+) -> None:
     own = comment(world, post_id, who=ANN, is_anonymous=True)
     assert "Ann" not in str(own)
-    assert "id-of-Ann" not in str({**world.events[-1], "data": {**world.events[-1]["data"], "postAuthorId": None}})
+    assert "id-of-Ann" not in str(
+        {**world.events[-1], "data": {**world.events[-1]["data"], "postAuthorId": None}}
+    )
 
 
 def test_its_author_changes_and_deletes_an_anonymous_comment(world: World, post_id: str) -> None:
     made = comment(world, post_id, is_anonymous=True)
     body = UpdateComment(content="Changed")
     assert world.discussion.update(BOB, post_id, made.comment_id, body, ANY).is_anonymous
-    assert refused(lambda: world.discussion.update(EVE, post_id, made.comment_id, body, ANY)).status == 403
+    assert (
+        refused(lambda: world.discussion.update(EVE, post_id, made.comment_id, body, ANY)).status
+        == 403
+    )
     assert refused(lambda: world.discussion.delete(EVE, post_id, made.comment_id)).status == 403
     assert world.discussion.delete(BOB, post_id, made.comment_id) is True
     assert world.events[-1]["actor"] == world.aliases["id-of-Bob", "comment", post_id].alias_id

@@ -10,8 +10,8 @@ import boto3
 import pytest
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 
-from lambdas.common.aliases import AliasStore
-from lambdas.common.dynamodb import pack, unpack
+from lambdas.common.people.aliases import AliasStore
+from lambdas.common.storage.dynamodb import pack, unpack
 from lambdas.post.handler import build, handler
 from lambdas.post.routes import ROUTES
 from tests.lambdas.support import NOW, REGION, Answer, document, problem, rest_event, wrong_fields
@@ -43,8 +43,12 @@ def stdout(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 
 
 @pytest.fixture
-def environ(tables: Mapping[str, str], bucket: str, request: pytest.FixtureRequest) -> dict[str, str]:
-    boto3.client("ssm", region_name=REGION).put_parameter(Name="/cursor", Value="k" * 48, Type="SecureString")
+def environ(
+    tables: Mapping[str, str], bucket: str, request: pytest.FixtureRequest
+) -> dict[str, str]:
+    boto3.client("ssm", region_name=REGION).put_parameter(
+        Name="/cursor", Value="k" * 48, Type="SecureString"
+    )
     return {
         "STAGE": "local",
         "REGION": REGION,
@@ -87,8 +91,16 @@ def call(service: Callable[..., Any], dynamodb: "DynamoDBClient") -> Call:
         }
         dynamodb.put_item(TableName="auth-sessions", Item=pack(session))
         capabilities = "" if roles else "chat_anonymous,post_anonymous,read"
-        context = {"sub": f"id-of-{name}", "sid": f"s-{name}", "roles": roles, "cap": capabilities, "exp": str(FUTURE)}
-        answer: Answer = service(rest_event(method, f"/v1/posts{path}", body, authorizer=context, **parts), None)
+        context = {
+            "sub": f"id-of-{name}",
+            "sid": f"s-{name}",
+            "roles": roles,
+            "cap": capabilities,
+            "exp": str(FUTURE),
+        }
+        answer: Answer = service(
+            rest_event(method, f"/v1/posts{path}", body, authorizer=context, **parts), None
+        )
         return answer
 
     return send
@@ -124,7 +136,10 @@ def batch(*post_ids: str) -> dict[str, Any]:
                     {
                         "source": "multitask.post",
                         "detail-type": "PostDeleted",
-                        "detail": {"correlationId": "trace-9", "data": {"postId": post_id, "isAnonymous": True}},
+                        "detail": {
+                            "correlationId": "trace-9",
+                            "data": {"postId": post_id, "isAnonymous": True},
+                        },
                     }
                 ),
                 "attributes": {"ApproximateReceiveCount": "1"},
@@ -147,7 +162,9 @@ def test_a_post_lives_from_its_making_to_its_end(
     assert found(call("GET", at, who="bob")) == post
     assert call("PUT", f"{at}/like", who="bob")["statusCode"] == 204
     comment = created(call("POST", f"{at}/comments", {"content": "Hi"}, who="bob"))
-    reply = created(call("POST", f"{at}/comments", {"content": "Oh", "parentId": comment["commentId"]}))
+    reply = created(
+        call("POST", f"{at}/comments", {"content": "Oh", "parentId": comment["commentId"]})
+    )
     seen = found(call("GET", at, who="bob"))
     assert (seen["likesCount"], seen["commentsCount"], seen["likedByMe"]) == (1, 2, True)
     assert found(call("GET", f"{at}/comments")) == {"items": [comment, reply], "nextCursor": None}
@@ -160,7 +177,12 @@ def test_a_post_lives_from_its_making_to_its_end(
     problem(call("PATCH", place, {"content": "Hu"}, who="bob", headers={"If-Match": '"1"'}), 412)
     assert call("DELETE", place, who="mod:moderator")["statusCode"] == 204
     assert call("DELETE", at)["statusCode"] == 204
-    for method, path in (("GET", at), ("DELETE", at), ("GET", f"{at}/comments"), ("PUT", f"{at}/like")):
+    for method, path in (
+        ("GET", at),
+        ("DELETE", at),
+        ("GET", f"{at}/comments"),
+        ("PUT", f"{at}/like"),
+    ):
         assert problem(call(method, path), 404)["code"] == "post_not_found"
     assert found(call("GET", ""))["items"] == []
     assert service(batch(post["postId"]), None) == {"batchItemFailures": []}
@@ -185,7 +207,9 @@ def test_events_and_lines_of_a_finished_deletion_carry_the_requests_correlation_
     call("POST", f"/{post['postId']}/comments", {"content": "x"})
     call("DELETE", f"/{post['postId']}", headers={"X-Correlation-Id": "trace-9"})
     service(batch(post["postId"]), None)
-    assert {d["correlationId"] for kind, d in told(dynamodb) if kind.endswith("Deleted")} == {"trace-9"}
+    assert {d["correlationId"] for kind, d in told(dynamodb) if kind.endswith("Deleted")} == {
+        "trace-9"
+    }
     line = json.loads(stdout.getvalue().splitlines()[-1])
     assert (line["message"], line["correlation_id"]) == ("post removed", "trace-9")
 
@@ -200,7 +224,9 @@ def test_what_cannot_be_finished_is_given_back_to_the_queue(
         with pytest.raises(BatchProcessingError):
             service(batch(post["postId"]), None)
     broken: Any = {**batch(post["postId"])["Records"][0], "body": "{"}
-    answer = service({"Records": [broken, batch(post["postId"])["Records"][0] | {"messageId": "good"}]}, None)
+    answer = service(
+        {"Records": [broken, batch(post["postId"])["Records"][0] | {"messageId": "good"}]}, None
+    )
     assert answer == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
 
 
@@ -211,7 +237,9 @@ def test_a_service_that_cannot_start_gives_its_batch_back(monkeypatch: pytest.Mo
 
 
 def test_pages_follow_cursors_that_fit_their_list_alone(call: Call) -> None:
-    made = [created(call("POST", "", {"content": str(i), "tags": ["t"]}))["postId"] for i in range(5)]
+    made = [
+        created(call("POST", "", {"content": str(i), "tags": ["t"]}))["postId"] for i in range(5)
+    ]
     seen, query = [], {"limit": "2", "tag": "t"}
     while True:
         page = found(call("GET", "", query=query))
@@ -223,9 +251,18 @@ def test_pages_follow_cursors_that_fit_their_list_alone(call: Call) -> None:
     cursor = query["cursor"]
     assert problem(call("GET", "", query={"cursor": cursor}), 400)["code"] == "invalid_cursor"
     problem(call("GET", "", query={"tag": "u", "cursor": cursor}), 400)
-    problem(call("GET", "", query={"tag": "t", "cursor": f"{cursor[:-1]}{'A' if cursor[-1] != 'A' else 'B'}"}), 400)
+    problem(
+        call(
+            "GET",
+            "",
+            query={"tag": "t", "cursor": f"{cursor[:-1]}{'A' if cursor[-1] != 'A' else 'B'}"},
+        ),
+        400,
+    )
     problem(call("GET", f"/{made[0]}/comments", query={"cursor": cursor}), 400)
-    assert wrong_fields(problem(call("GET", "", query={"limit": "101", "tag": "", "authorId": "x" * 65}), 422)) == {
+    assert wrong_fields(
+        problem(call("GET", "", query={"limit": "101", "tag": "", "authorId": "x" * 65}), 422)
+    ) == {
         "limit",
         "tag",
         "authorId",
@@ -246,9 +283,14 @@ def test_every_bad_field_is_told_at_once(call: Call) -> None:
     fields = {field.partition(".")[0] for field in wrong_fields(wrong)}
     assert fields == set(body)
     post = created(call("POST", "", {"content": "x"}))
-    wrong = problem(call("PATCH", f"/{post['postId']}", {"content": "", "isAnonymous": True, "version": 5}), 422)
+    wrong = problem(
+        call("PATCH", f"/{post['postId']}", {"content": "", "isAnonymous": True, "version": 5}), 422
+    )
     assert wrong_fields(wrong) == {"content", "isAnonymous", "version"}
-    wrong = problem(call("POST", f"/{post['postId']}/comments", {"content": "x" * 2001, "parentId": 5, "x": 1}), 422)
+    wrong = problem(
+        call("POST", f"/{post['postId']}/comments", {"content": "x" * 2001, "parentId": 5, "x": 1}),
+        422,
+    )
     assert wrong_fields(wrong) == {"content", "parentId", "x"}
 
 
@@ -260,7 +302,10 @@ def test_every_bad_field_is_told_at_once(call: Call) -> None:
         ({"content": " x "}, {"content": " \n "}),
         ({"content": "x", "title": "t" * 200}, {"content": "x", "title": "t" * 201}),
         ({"content": "x", "title": None}, {"content": None}),
-        ({"content": "x", "tags": list("abcdefghij")}, {"content": "x", "tags": list("abcdefghijk")}),
+        (
+            {"content": "x", "tags": list("abcdefghij")},
+            {"content": "x", "tags": list("abcdefghijk")},
+        ),
         ({"content": "x", "tags": ["t" * 50]}, {"content": "x", "tags": ["t" * 51]}),
         ({"content": "x", "images": []}, {"content": "x", "images": ["id-of-ann/1"]}),
     ],
@@ -299,29 +344,46 @@ def test_what_is_no_id_names_nothing(call: Call, post_id: str) -> None:
             problem(call(route.method, path, {"content": "x"}), 404)
 
 
-def test_a_repeat_with_the_same_key_makes_one_post_and_one_comment(call: Call, dynamodb: "DynamoDBClient") -> None:
+def test_a_repeat_with_the_same_key_makes_one_post_and_one_comment(
+    call: Call, dynamodb: "DynamoDBClient"
+) -> None:
     headers = {"Idempotency-Key": "once"}
-    posts = [created(call("POST", "", {"content": "x", "isAnonymous": True}, headers=headers)) for _ in range(2)]
+    posts = [
+        created(call("POST", "", {"content": "x", "isAnonymous": True}, headers=headers))
+        for _ in range(2)
+    ]
     assert posts[0] == posts[1]
     at = f"/{posts[0]['postId']}/comments"
     comments = [created(call("POST", at, {"content": "x"}, headers=headers)) for _ in range(2)]
     assert comments[0] == comments[1]
     assert (len(stored(dynamodb, "post-posts")), len(stored(dynamodb, "post-comments"))) == (1, 1)
     problem(call("POST", "", {"content": "y"}, headers=headers), 409)
-    assert "id-of-ann" not in str([i for i in stored(dynamodb, "platform-idempotency") if "alias" in str(i)])
+    assert "id-of-ann" not in str(
+        [i for i in stored(dynamodb, "platform-idempotency") if "alias" in str(i)]
+    )
 
 
 def test_images_are_uploaded_checked_and_served(call: Call) -> None:
     s3 = boto3.client("s3", region_name=REGION)
     upload = created(call("POST", "/uploads", {"contentType": "image/png", "contentLength": 20}))
     assert upload["upload"]["fields"]["key"] == upload["key"]
-    wrong = problem(call("POST", "/uploads", {"contentType": "image/gif", "contentLength": 5 * 2**20 + 1}), 422)
-    assert wrong_fields(wrong) == {"contentType", "contentLength"}
-    problem(call("POST", "/uploads", {"contentType": "image/png", "contentLength": 20}, who="zoe:none"), 403)
-    s3.put_object(
-        Bucket="attachments", Key=upload["key"], Body=b"\x89PNG\r\n\x1a\n" + b"x" * 12, ContentType="image/png"
+    wrong = problem(
+        call("POST", "/uploads", {"contentType": "image/gif", "contentLength": 5 * 2**20 + 1}), 422
     )
-    post = created(call("POST", "", {"content": "x", "images": [upload["key"]], "isAnonymous": True}))
+    assert wrong_fields(wrong) == {"contentType", "contentLength"}
+    problem(
+        call("POST", "/uploads", {"contentType": "image/png", "contentLength": 20}, who="zoe:none"),
+        403,
+    )
+    s3.put_object(
+        Bucket="attachments",
+        Key=upload["key"],
+        Body=b"\x89PNG\r\n\x1a\n" + b"x" * 12,
+        ContentType="image/png",
+    )
+    post = created(
+        call("POST", "", {"content": "x", "images": [upload["key"]], "isAnonymous": True})
+    )
     (address,) = post["images"]
     assert address.startswith("https://cdn.test/images/post/")
     assert "ann" not in address
@@ -342,7 +404,11 @@ def test_an_anonymous_author_is_nowhere_but_in_the_two_places_that_know(
     call: Call, dynamodb: "DynamoDBClient", stdout: io.StringIO
 ) -> None:
     for _ in range(2):
-        post = created(call("POST", "", {"content": "x", "isAnonymous": True}, headers={"Idempotency-Key": "k"}))
+        post = created(
+            call(
+                "POST", "", {"content": "x", "isAnonymous": True}, headers={"Idempotency-Key": "k"}
+            )
+        )
     at = f"/{post['postId']}"
     comment = created(call("POST", f"{at}/comments", {"content": "x", "isAnonymous": True}))
     below = f"{at}/comments/{comment['commentId']}"
@@ -366,7 +432,11 @@ def test_an_anonymous_author_is_nowhere_but_in_the_two_places_that_know(
     alias = AliasStore(dynamodb, "profile-aliases").alias("id-of-ann", "post", post["postId"])
     assert alias.display_name == post["authorName"]
     assert {detail["actorId"] for _, detail in told(dynamodb)} == {alias.alias_id}
-    places = {name for name, content in everything(dynamodb).items() if "id-of-ann" in content or "Ann" in content}
+    places = {
+        name
+        for name, content in everything(dynamodb).items()
+        if "id-of-ann" in content or "Ann" in content
+    }
     assert places == {"auth-sessions", "profile-aliases", "platform-authors"}
     lines = [json.loads(line) for line in stdout.getvalue().splitlines()]
     acts = [line for line in lines if line["message"] == "request" and line["method"] != "GET"]
@@ -381,7 +451,7 @@ def test_a_failure_of_an_anonymous_authors_act_names_nobody(
     post = created(call("POST", "", {"content": "x", "isAnonymous": True}))
     at = f"/{post['postId']}"
     comment = created(call("POST", f"{at}/comments", {"content": "x", "isAnonymous": True}))
-    monkeypatch.setattr("lambdas.common.transactions.Transactions.write", lambda *_: 1 / 0)
+    monkeypatch.setattr("lambdas.common.storage.transactions.Transactions.write", lambda *_: 1 / 0)
     for method, path, body in (
         ("POST", "", {"content": "x", "isAnonymous": True}),
         ("PATCH", at, {"content": "y"}),
@@ -409,11 +479,14 @@ def test_anonymous_users_write_under_an_alias_and_neither_like_nor_upload(call: 
     post = created(call("POST", "", {"content": "x"}, who="zoe:none"))
     assert (post["isAnonymous"], "authorId" in post) == (True, False)
     assert post["authorName"] != "Zoe"
-    assert problem(call("POST", "", {"content": "x", "isAnonymous": False}, who="zoe:none"), 403)["code"] == (
-        "anonymous_not_allowed"
-    )
+    assert problem(call("POST", "", {"content": "x", "isAnonymous": False}, who="zoe:none"), 403)[
+        "code"
+    ] == ("anonymous_not_allowed")
     problem(call("PUT", f"/{post['postId']}/like", who="zoe:none"), 403)
-    assert found(call("PATCH", f"/{post['postId']}", {"content": "y"}, who="zoe:none"))["content"] == "y"
+    assert (
+        found(call("PATCH", f"/{post['postId']}", {"content": "y"}, who="zoe:none"))["content"]
+        == "y"
+    )
     problem(call("PATCH", f"/{post['postId']}", {"content": "y"}, who="max:none"), 403)
     assert found(call("GET", f"/{post['postId']}", who="zoe:none"))["likedByMe"] is False
     assert call("DELETE", f"/{post['postId']}", who="zoe:none")["statusCode"] == 204
@@ -423,7 +496,11 @@ def test_names_are_what_profiles_show(call: Call, dynamodb: "DynamoDBClient") ->
     post = created(call("POST", "", {"content": "x"}))
     at = f"/{post['postId']}"
     call("POST", f"{at}/comments", {"content": "x"})
-    profile = {"user_id": "id-of-ann", "display_name": "Ann B.", "privacy": {"displayName": "private"}}
+    profile = {
+        "user_id": "id-of-ann",
+        "display_name": "Ann B.",
+        "privacy": {"displayName": "private"},
+    }
     dynamodb.put_item(TableName="profile-profiles", Item=pack({**profile, "privacy": {}}))
     assert found(call("GET", at, who="bob"))["authorName"] == "Ann B."
     assert found(call("GET", f"{at}/comments", who="bob"))["items"][0]["authorName"] == "Ann B."

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from lambdas.common.preconditions import IfMatch
 from lambdas.common.problems import Problem
+from lambdas.common.web.preconditions import IfMatch
 from lambdas.post.models import CreatePost, PostQuery, PostView, UpdatePost
 from tests.lambdas.post.fakes import World, person, visitor
 
@@ -69,11 +69,18 @@ def test_names_are_the_profiles(world: World) -> None:
 
 
 def test_a_tag_counts_once_however_it_is_written(world: World) -> None:
-    assert post(world, tags=("Python", "AWS", "python", "Café", "CAFE\u0301")).tags == ("Python", "AWS", "Café")
+    assert post(world, tags=("Python", "AWS", "python", "Café", "CAFE\u0301")).tags == (
+        "Python",
+        "AWS",
+        "Café",
+    )
 
 
 def test_lists_go_by_author_and_tag_and_on_from_a_position(world: World) -> None:
-    made = [post(world, str(i), BOB if i % 2 else ANN, tags=("even",) if i % 4 == 0 else ()) for i in range(9)]
+    made = [
+        post(world, str(i), BOB if i % 2 else ANN, tags=("even",) if i % 4 == 0 else ())
+        for i in range(9)
+    ]
 
     def contents(query: PostQuery, before: str | None = None) -> str:
         views, _ = world.service.list_posts(EVE, query, before)
@@ -111,9 +118,13 @@ def test_nobody_else_changes_a_post(world: World) -> None:
 
 def test_a_stale_version_is_412_and_changes_nothing(world: World) -> None:
     made = post(world)
-    world.service.update(ANN, made.post_id, UpdatePost(content="Second"), IfMatch(frozenset({'"1"'})))
+    world.service.update(
+        ANN, made.post_id, UpdatePost(content="Second"), IfMatch(frozenset({'"1"'}))
+    )
     refusal = refused(
-        lambda: world.service.update(ANN, made.post_id, UpdatePost(content="Third"), IfMatch(frozenset({'"1"'})))
+        lambda: world.service.update(
+            ANN, made.post_id, UpdatePost(content="Third"), IfMatch(frozenset({'"1"'}))
+        )
     )
     assert refusal.status == 412
     assert world.service.get(ANN, made.post_id).content == "Second"
@@ -127,7 +138,9 @@ def test_a_change_that_another_one_overtakes_comes_after_it_or_is_412(world: Wor
     world.posts.rivals = 1
     images = (*changed.images, "id-of-Ann/2")
     refusal = refused(
-        lambda: world.service.update(ANN, made.post_id, UpdatePost(images=images), IfMatch(frozenset({'"4"'})))
+        lambda: world.service.update(
+            ANN, made.post_id, UpdatePost(images=images), IfMatch(frozenset({'"4"'}))
+        )
     )
     assert refusal.status == 412
     assert world.images.stored == {f"images/{made.post_id}/1"}
@@ -144,7 +157,9 @@ def test_images_are_kept_by_their_addresses_added_by_their_keys_and_dropped(worl
     assert changed.images == (f"https://cdn.test/{at}3", f"https://cdn.test/{at}2")
     assert world.images.stored == {f"{at}3", f"{at}2"}
     wrong = ("id-of-Bob/1", changed.images[0], "https://elsewhere.test/x.png")
-    refusal = refused(lambda: world.service.update(ANN, made.post_id, UpdatePost(images=wrong), ANY))
+    refusal = refused(
+        lambda: world.service.update(ANN, made.post_id, UpdatePost(images=wrong), ANY)
+    )
     assert [error.field for error in refusal.errors] == ["images.0", "images.2"]
     assert world.service.update(ANN, made.post_id, UpdatePost(images=()), ANY).images == ()
     assert world.images.stored == set()
@@ -190,7 +205,11 @@ def test_a_like_counts_once(world: World) -> None:
         world.service.unlike(BOB, made.post_id)
     assert world.service.get(BOB, made.post_id).likes_count == 1
     told = [(event["type"], event["actor"]) for event in world.events[1:]]
-    assert told == [("PostLiked", "id-of-Ann"), ("PostLiked", "id-of-Bob"), ("PostUnliked", "id-of-Bob")]
+    assert told == [
+        ("PostLiked", "id-of-Ann"),
+        ("PostLiked", "id-of-Bob"),
+        ("PostUnliked", "id-of-Bob"),
+    ]
     assert {event["data"]["authorId"] for event in world.events} == {"id-of-Ann"}
 
 
@@ -232,18 +251,31 @@ def test_its_author_changes_and_deletes_an_anonymous_post_by_its_alias(world: Wo
     made = post(world, is_anonymous=True)
     alias = world.aliases["id-of-Ann", "post", made.post_id]
     changed = world.service.update(ANN, made.post_id, UpdatePost(content="Changed"), ANY)
-    assert (changed.content, changed.is_anonymous, changed.author_name) == ("Changed", True, alias.display_name)
-    assert refused(lambda: world.service.update(BOB, made.post_id, UpdatePost(content="x"), ANY)).status == 403
+    assert (changed.content, changed.is_anonymous, changed.author_name) == (
+        "Changed",
+        True,
+        alias.display_name,
+    )
+    assert (
+        refused(
+            lambda: world.service.update(BOB, made.post_id, UpdatePost(content="x"), ANY)
+        ).status
+        == 403
+    )
     assert world.service.delete(ANN, made.post_id) is True
     assert world.events[-1]["actor"] == alias.alias_id
 
 
-def test_a_moderator_deletes_an_anonymous_post_by_name_unless_it_is_the_moderators_own(world: World) -> None:
+def test_a_moderator_deletes_an_anonymous_post_by_name_unless_it_is_the_moderators_own(
+    world: World,
+) -> None:
     theirs, own = post(world, is_anonymous=True), post(world, who=MODERATOR, is_anonymous=True)
     assert world.service.delete(MODERATOR, theirs.post_id) is False
     assert world.events[-1]["actor"] == MODERATOR.user_id
     assert world.service.delete(MODERATOR, own.post_id) is True
-    assert world.events[-1]["actor"] == world.aliases[MODERATOR.user_id, "post", own.post_id].alias_id
+    assert (
+        world.events[-1]["actor"] == world.aliases[MODERATOR.user_id, "post", own.post_id].alias_id
+    )
 
 
 def test_anonymous_users_write_anonymously(world: World) -> None:

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from lambdas.common.authors import AuthorStore
-from lambdas.common.dynamodb import unpack
 from lambdas.common.logs import Logger
-from lambdas.common.outbox import Outbox
+from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.people.authors import AuthorStore
 from lambdas.common.problems import Problem
+from lambdas.common.storage.dynamodb import unpack
 from lambdas.post import comments as comments_module
 from lambdas.post.comments import DynamoCommentStore, ParentDeletedError
 from lambdas.post.images import S3Images
@@ -47,26 +47,40 @@ class World:
             shards=SHARDS,
             clock=self.clock,
         )
-        self.likes = DynamoLikeStore(dynamodb, likes="post-likes", counters="post-counters", posts=self.posts)
+        self.likes = DynamoLikeStore(
+            dynamodb, likes="post-likes", counters="post-counters", posts=self.posts
+        )
         self.comments = DynamoCommentStore(
-            dynamodb, comments="post-comments", counters="post-counters", posts=self.posts, authors=self.authors
+            dynamodb,
+            comments="post-comments",
+            counters="post-counters",
+            posts=self.posts,
+            authors=self.authors,
         )
         self.s3: Any = boto3.client("s3", region_name=REGION)
         self.images = S3Images(lambda: self.s3, bucket_name)
         self.outbox = Outbox("platform-outbox", "post", logger, self.clock)
         self.removal = Removal(
-            posts=self.posts, comments=self.comments, likes=self.likes, images=self.images, events=self.outbox
+            posts=self.posts,
+            comments=self.comments,
+            likes=self.likes,
+            images=self.images,
+            events=self.outbox,
         )
 
     def event(self, event_type: str = "Something") -> Any:
         return self.outbox.put(event_type, actor_id="actor", data={})
 
-    def post(self, number: int = 1, *, author_id: str = ANN, anonymous: bool = False, **more: Any) -> Post:
+    def post(
+        self, number: int = 1, *, author_id: str = ANN, anonymous: bool = False, **more: Any
+    ) -> Post:
         """Stores a post, a millisecond later for each number."""
         post_id = f"{number:08x}{number:024x}"
         seconds = more.pop("seconds", NOW + number / 1000)
         created_at = position(seconds, post_id)
-        byline: dict[str, Any] = {"alias_id": f"alias-{number}"} if anonymous else {"author_id": author_id}
+        byline: dict[str, Any] = (
+            {"alias_id": f"alias-{number}"} if anonymous else {"author_id": author_id}
+        )
         post = Post(
             post_id=post_id,
             created_at=created_at,
@@ -94,7 +108,9 @@ class World:
         return comment
 
     def bury(self, post: Post) -> bool:
-        return self.posts.bury(post, "2027-01-15T09:00:00.000Z", "who-deleted", self.event("PostDeleted"))
+        return self.posts.bury(
+            post, "2027-01-15T09:00:00.000Z", "who-deleted", self.event("PostDeleted")
+        )
 
     def items(self, table: str) -> list[dict[str, Any]]:
         return [unpack(item) for item in self.dynamodb.scan(TableName=table)["Items"]]
@@ -108,7 +124,9 @@ class World:
 
 
 @pytest.fixture
-def make(dynamodb: "DynamoDBClient", tables: Mapping[str, str], bucket: str, logger: Logger) -> Callable[..., World]:
+def make(
+    dynamodb: "DynamoDBClient", tables: Mapping[str, str], bucket: str, logger: Logger
+) -> Callable[..., World]:
     return lambda client=dynamodb: World(client, bucket, logger)
 
 
@@ -140,7 +158,11 @@ def test_the_timeline_goes_back_over_shards_and_months(world: World) -> None:
     first = world.posts.newest(4, None)
     second = world.posts.newest(4, first.position)
     third = world.posts.newest(4, second.position)
-    assert [numbers(page.posts) for page in (first, second, third)] == [[7, 6, 5, 4], [3, 2, 1, 8], [9, 10]]
+    assert [numbers(page.posts) for page in (first, second, third)] == [
+        [7, 6, 5, 4],
+        [3, 2, 1, 8],
+        [9, 10],
+    ]
     assert third.position is None
 
 
@@ -160,7 +182,9 @@ def test_a_month_is_recorded_once_by_each_function(
         first.post(number)
         second.post(number + 10)
     assert len(updates) == 2
-    (months,) = (item["months"] for item in first.items("post-counters") if item["item_id"] == MONTHS_ITEM)
+    (months,) = (
+        item["months"] for item in first.items("post-counters") if item["item_id"] == MONTHS_ITEM
+    )
     assert months == {"2027-01"}
 
 
@@ -177,7 +201,9 @@ def test_an_authors_view_has_the_public_posts_alone(world: World) -> None:
 
 
 def test_a_tag_finds_posts_in_any_spelling_and_follows_changes(world: World) -> None:
-    posts = [world.post(number, tags=("Straße", "x") if number % 2 else ("x",)) for number in range(1, 6)]
+    posts = [
+        world.post(number, tags=("Straße", "x") if number % 2 else ("x",)) for number in range(1, 6)
+    ]
     assert numbers(world.posts.with_tag("STRASSE", 10, None).posts) == [5, 3, 1]
     first = world.posts.with_tag("x", 2, None)
     assert numbers(first.posts) == [5, 4]
@@ -214,7 +240,9 @@ def test_a_change_is_stored_on_the_version_it_was_made_from_alone(world: World) 
     assert world.events("PostDeleted") == []
 
 
-def test_a_deleted_post_is_gone_at_once_and_nothing_of_it_remains_but_what_removal_needs(world: World) -> None:
+def test_a_deleted_post_is_gone_at_once_and_nothing_of_it_remains_but_what_removal_needs(
+    world: World,
+) -> None:
     post = world.post(tags=("t",), anonymous=True, title="Secret title")
     assert world.bury(post)
     assert world.posts.find(post.post_id) is None
@@ -227,7 +255,9 @@ def test_a_deleted_post_is_gone_at_once_and_nothing_of_it_remains_but_what_remov
     assert item.keys() == {"post_id", "deleted_at", "deleted_by", "was_created_at", "had_tags"}
 
 
-def test_a_page_of_large_posts_is_as_long_as_of_small_ones(world: World, dynamodb: "DynamoDBClient") -> None:
+def test_a_page_of_large_posts_is_as_long_as_of_small_ones(
+    world: World, dynamodb: "DynamoDBClient"
+) -> None:
     for number in range(1, 41):
         world.post(number, content="\N{GRINNING FACE}" * 10_000)
     assert len(world.posts.of_author(ANN, 40, None).posts) == 40
@@ -254,7 +284,11 @@ def test_a_deleted_post_takes_no_like(world: World) -> None:
     post = world.post()
     world.likes.add(post.post_id, "ann", world.event())
     world.bury(post)
-    for change, user in ((world.likes.add, "bob"), (world.likes.add, "ann"), (world.likes.remove, "ann")):
+    for change, user in (
+        (world.likes.add, "bob"),
+        (world.likes.add, "ann"),
+        (world.likes.remove, "ann"),
+    ):
         with pytest.raises(DeletedError):
             change(post.post_id, user, world.event("PostLiked"))
     assert world.count(post).likes == 1
@@ -333,7 +367,11 @@ class Mortal:
 
     def get_paginator(self, operation: str) -> Any:
         paginator = self._client.get_paginator(operation)
-        return type("Pages", (), {"paginate": staticmethod(lambda **sent: self._call(paginator.paginate, **sent))})
+        return type(
+            "Pages",
+            (),
+            {"paginate": staticmethod(lambda **sent: self._call(paginator.paginate, **sent))},
+        )
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._client, name)
@@ -351,9 +389,16 @@ class Mortal:
 
 def popular(world: World, number: int) -> Post:
     """A post with everything that a post can have, and a deletion that is not finished."""
-    post = world.post(number, tags=("t", "u"), anonymous=True, images=(f"images/post/{number:08x}{number:024x}/known",))
+    post = world.post(
+        number,
+        tags=("t", "u"),
+        anonymous=True,
+        images=(f"images/post/{number:08x}{number:024x}/known",),
+    )
     for name in ("known", "left-by-a-crash"):
-        world.s3.put_object(Bucket="attachments", Key=f"images/post/{post.post_id}/{name}", Body=PNG)
+        world.s3.put_object(
+            Bucket="attachments", Key=f"images/post/{post.post_id}/{name}", Body=PNG
+        )
     for i in range(1, 6):
         world.comment(post, i, **({"alias_id": f"alias-{i}"} if i % 2 else {}))
     for user in ("ann", "bob", "eve"):
@@ -366,7 +411,14 @@ def left_of(world: World, post: Post) -> list[Any]:
     """Everything anywhere that has to do with the post, but for its events."""
     found: list[Any] = [
         item
-        for table in ("post-posts", "post-comments", "post-likes", "post-counters", "post-tags", "platform-authors")
+        for table in (
+            "post-posts",
+            "post-comments",
+            "post-likes",
+            "post-counters",
+            "post-tags",
+            "platform-authors",
+        )
         for item in world.items(table)
         if post.post_id in str(item) or post.post_id[:16] in str(item)
     ]
@@ -400,14 +452,18 @@ def test_a_deletion_that_is_killed_anywhere_is_finished_by_the_next_attempt(
             break
         finally:
             assert left_of(world, post) == []
-            told = [e for e in world.events("CommentDeleted") if e["data"]["postId"] == post.post_id]
+            told = [
+                e for e in world.events("CommentDeleted") if e["data"]["postId"] == post.post_id
+            ]
             assert len({e["data"]["commentId"] for e in told}) == len(told) == 5
     assert kills > 12
     assert left_of(world, bystander) == before
     world.removal.finish(post.post_id)
 
 
-def test_the_events_of_comments_that_went_with_a_post_name_no_anonymous_author(world: World) -> None:
+def test_the_events_of_comments_that_went_with_a_post_name_no_anonymous_author(
+    world: World,
+) -> None:
     post = popular(world, 1)
     world.removal.finish(post.post_id)
     told = world.events("CommentDeleted")
@@ -434,7 +490,9 @@ def test_a_comment_that_the_index_does_not_show_yet_is_waited_for(
     assert left_of(world, post) == []
 
 
-def test_a_comment_that_the_index_still_shows_is_told_of_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_comment_that_the_index_still_shows_is_told_of_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     post = popular(world, 1)
     shown = world.comments.oldest(post.post_id, 10, None).comments
     with monkeypatch.context() as patch:
@@ -460,7 +518,9 @@ def test_what_is_not_deleted_is_left_alone(world: World) -> None:
 # --- images ---
 
 
-def test_an_upload_becomes_an_image_of_the_post_under_a_name_that_tells_nothing(world: World) -> None:
+def test_an_upload_becomes_an_image_of_the_post_under_a_name_that_tells_nothing(
+    world: World,
+) -> None:
     upload = world.images.sign(ANN, "image/png", len(PNG))
     world.s3.put_object(Bucket="attachments", Key=upload.key, Body=PNG, ContentType="image/png")
     (key,) = world.images.use(ANN, [upload.key], "p" * 32)

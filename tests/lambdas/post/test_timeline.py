@@ -16,7 +16,10 @@ YEAR = 2026
 
 
 def at(month: int, second: int = 0, year: int = YEAR) -> float:
-    return datetime(year + (month - 1) // 12, (month - 1) % 12 + 1, 10, tzinfo=UTC).timestamp() + second
+    return (
+        datetime(year + (month - 1) // 12, (month - 1) % 12 + 1, 10, tzinfo=UTC).timestamp()
+        + second
+    )
 
 
 class Index:
@@ -31,7 +34,9 @@ class Index:
             post_id = f"{number * 2654435761 % 2**32:08x}{number:024x}"
             created_at = position(seconds, post_id)
             self._recorded.add(created_at[:7])
-            self.items.setdefault(bucket(created_at, post_id, shards), []).append({"created_at": created_at})
+            self.items.setdefault(bucket(created_at, post_id, shards), []).append(
+                {"created_at": created_at}
+            )
 
     def query(self, key: str, before: str | None, count: int) -> list[dict[str, Any]]:
         self.queries.append(key)
@@ -43,7 +48,9 @@ class Index:
         return sorted((m for m in self._recorded if m < month), reverse=True)
 
     def expected(self) -> list[str]:
-        return sorted((i["created_at"] for items in self.items.values() for i in items), reverse=True)
+        return sorted(
+            (i["created_at"] for items in self.items.values() for i in items), reverse=True
+        )
 
 
 def timeline(index: Any, now: float, shards: int) -> Timeline:
@@ -90,7 +97,9 @@ def test_months_whose_posts_are_all_deleted_end_no_list() -> None:
     index = Index([at(month) for month in range(1, 41)], 1)
     for month in range(2, 41):
         index.items.pop(f"{YEAR + (month - 1) // 12}-{(month - 1) % 12 + 1:02d}#0")
-    assert [created for page in pages(timeline(index, at(41), 1), 10) for created in page] == index.expected()
+    assert [
+        created for page in pages(timeline(index, at(41), 1), 10) for created in page
+    ] == index.expected()
     assert len(index.expected()) == 1
 
 
@@ -103,7 +112,9 @@ def test_posts_that_arrive_between_pages_neither_repeat_nor_hide_any() -> None:
         seen += [item["created_at"] for item in items]
         post_id = f"{arrival:032x}"
         key = bucket(position(at(6, 500 + arrival), post_id), post_id, 4)
-        index.items.setdefault(key, []).append({"created_at": position(at(6, 500 + arrival), post_id)})
+        index.items.setdefault(key, []).append(
+            {"created_at": position(at(6, 500 + arrival), post_id)}
+        )
     assert seen == expected
 
 
@@ -113,7 +124,9 @@ def test_posts_that_arrive_between_pages_neither_repeat_nor_hide_any() -> None:
     st.integers(1, 4),
     st.integers(1, 12),
 )
-def test_it_is_one_list_whatever_the_instants_shards_and_pages(offsets: list[int], shards: int, count: int) -> None:
+def test_it_is_one_list_whatever_the_instants_shards_and_pages(
+    offsets: list[int], shards: int, count: int
+) -> None:
     # Every instant twice: the same millisecond is no tie.
     index = Index([at(1) + offset for offset in offsets for _ in range(2)], shards)
     made = pages(timeline(index, at(12), shards), count)

@@ -10,11 +10,20 @@ import boto3
 import pytest
 from msgspec import structs
 
-from lambdas.common.caller import CAPABILITIES, Caller
-from lambdas.common.dynamodb import pack, unpack
-from lambdas.common.profiles import UNKNOWN_NAME, ProfileReader
+from lambdas.common.people.profiles import UNKNOWN_NAME, ProfileReader
+from lambdas.common.storage.dynamodb import pack, unpack
+from lambdas.common.web.caller import CAPABILITIES, Caller
 from lambdas.profile.handler import build, handler
-from tests.lambdas.support import NOW, REGION, Answer, caller, document, problem, rest_event, wrong_fields
+from tests.lambdas.support import (
+    NOW,
+    REGION,
+    Answer,
+    caller,
+    document,
+    problem,
+    rest_event,
+    wrong_fields,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -60,11 +69,18 @@ def s3(aws: None) -> "S3Client":
 
 @pytest.fixture
 def environ(
-    s3: "S3Client", table: Callable[..., str], dynamodb: "DynamoDBClient", request: pytest.FixtureRequest
+    s3: "S3Client",
+    table: Callable[..., str],
+    dynamodb: "DynamoDBClient",
+    request: pytest.FixtureRequest,
 ) -> dict[str, str]:
     sessions = table("session_id")
     for who in (OWNER, OTHER, ANONYMOUS):
-        item = {"session_id": who.session_id, "user_id": who.user_id, "display_name": NAMES[who.user_id]}
+        item = {
+            "session_id": who.session_id,
+            "user_id": who.user_id,
+            "display_name": NAMES[who.user_id],
+        }
         dynamodb.put_item(TableName=sessions, Item=pack({**item, "expires_at": int(FUTURE)}))
     return {
         "STAGE": "local",
@@ -83,8 +99,13 @@ def environ(
 def call(environ: dict[str, str]) -> Call:
     service = build(environ)
 
-    def send(method: str, path: str = "", body: object = None, who: Caller = OWNER, **parts: Any) -> Answer:
-        return service(rest_event(method, f"/v1/profile{path}", body, authorizer=who.to_context(), **parts), None)
+    def send(
+        method: str, path: str = "", body: object = None, who: Caller = OWNER, **parts: Any
+    ) -> Answer:
+        return service(
+            rest_event(method, f"/v1/profile{path}", body, authorizer=who.to_context(), **parts),
+            None,
+        )
 
     return send
 
@@ -110,7 +131,9 @@ def own(call: Call, who: Caller = OWNER) -> Any:
 
 def upload(call: Call, s3: "S3Client", content: bytes = PNG, who: Caller = OWNER) -> str:
     """What a client does: asks for a form and posts the file by it."""
-    answer = call("POST", "/avatar", {"contentType": "image/png", "contentLength": len(content)}, who)
+    answer = call(
+        "POST", "/avatar", {"contentType": "image/png", "contentLength": len(content)}, who
+    )
     assert answer["statusCode"] == 201, answer
     signed = document(answer)
     assert signed.keys() == {"upload", "key"}
@@ -136,12 +159,19 @@ def test_a_profile_is_made_on_first_read(call: Call, dynamodb: "DynamoDBClient")
         "interests": [],
         "badges": [],
         "stats": {"postsCount": 0, "commentsCount": 0, "likesReceived": 0},
-        "privacy": {**PUBLIC, **dict.fromkeys(["location", "socialLinks", "activityStatus"], "authenticated")},
+        "privacy": {
+            **PUBLIC,
+            **dict.fromkeys(["location", "socialLinks", "activityStatus"], "authenticated"),
+        },
         "preferences": {
             "theme": "auto",
             "language": "en",
             "notifications": {"email": True, "push": True, "inApp": True},
-            "privacy": {"showOnlineStatus": True, "allowDirectMessages": True, "showReadReceipts": True},
+            "privacy": {
+                "showOnlineStatus": True,
+                "allowDirectMessages": True,
+                "showReadReceipts": True,
+            },
         },
         "version": 1,
     }
@@ -150,13 +180,21 @@ def test_a_profile_is_made_on_first_read(call: Call, dynamodb: "DynamoDBClient")
     assert len(dynamodb.scan(TableName="user_id-table")["Items"]) == 1
 
 
-def test_anonymous_users_have_a_profile_that_is_not_kept(call: Call, dynamodb: "DynamoDBClient") -> None:
+def test_anonymous_users_have_a_profile_that_is_not_kept(
+    call: Call, dynamodb: "DynamoDBClient"
+) -> None:
     profile = own(call, ANONYMOUS)
     assert (profile["userId"], profile["displayName"]) == ("ghost", "Anonymous_Panda_789")
     assert document(call("GET", "/privacy", who=ANONYMOUS)) == profile["privacy"]
     assert document(call("GET", "/preferences", who=ANONYMOUS)) == profile["preferences"]
     assert dynamodb.scan(TableName="user_id-table")["Items"] == []
-    for method, path in (("PUT", ""), ("PATCH", ""), ("POST", "/avatar"), ("PUT", "/avatar"), ("DELETE", "/avatar")):
+    for method, path in (
+        ("PUT", ""),
+        ("PATCH", ""),
+        ("POST", "/avatar"),
+        ("PUT", "/avatar"),
+        ("DELETE", "/avatar"),
+    ):
         assert problem(call(method, path, {}, ANONYMOUS), 403)["code"] == "anonymous_not_allowed"
 
 
@@ -166,7 +204,10 @@ def test_put_replaces_and_patch_merges(call: Call, events: Callable[[], Any]) ->
         "bio": "First line\nsecond",
         "location": "Köln",
         "timezone": "Europe/Berlin",
-        "socialLinks": {"github": "https://github.com/ann", "web": "https://ann.example:8443/a?b=c#d"},
+        "socialLinks": {
+            "github": "https://github.com/ann",
+            "web": "https://ann.example:8443/a?b=c#d",
+        },
         "interests": ["chess", "go", "chess"],
     }
     answer = call("PUT", body=full)
@@ -175,25 +216,56 @@ def test_put_replaces_and_patch_merges(call: Call, events: Callable[[], Any]) ->
     assert replaced == {**replaced, **full, "interests": ["chess", "go"], "version": 2}
     assert own(call) == replaced
 
-    patch = {"bio": "", "socialLinks": {"web": None, "blog": "https://blog.example.com"}, "timezone": None}
+    patch = {
+        "bio": "",
+        "socialLinks": {"web": None, "blog": "https://blog.example.com"},
+        "timezone": None,
+    }
     patched = document(call("PATCH", body=patch))
     links = {"github": "https://github.com/ann", "blog": "https://blog.example.com"}
-    assert patched == {**replaced, "bio": None, "timezone": None, "socialLinks": links, "version": 3}
+    assert patched == {
+        **replaced,
+        "bio": None,
+        "timezone": None,
+        "socialLinks": links,
+        "version": 3,
+    }
     emptied = document(call("PATCH", body={"socialLinks": None, "interests": None}))
     assert (emptied["socialLinks"], emptied["interests"], emptied["location"]) == ({}, [], "Köln")
 
     bare = document(call("PUT", body={"displayName": "Ann"}))
-    assert bare == {**bare, "displayName": "Ann", "bio": None, "location": None, "socialLinks": {}, "version": 5}
+    assert bare == {
+        **bare,
+        "displayName": "Ann",
+        "bio": None,
+        "location": None,
+        "socialLinks": {},
+        "version": 5,
+    }
     fields = ["displayName", "bio", "location", "timezone", "socialLinks", "interests"]
     assert events() == [
         ("ProfileUpdated", "owner", {"userId": "owner", "version": 2, "fields": fields}),
-        ("ProfileUpdated", "owner", {"userId": "owner", "version": 3, "fields": ["bio", "timezone", "socialLinks"]}),
-        ("ProfileUpdated", "owner", {"userId": "owner", "version": 4, "fields": ["socialLinks", "interests"]}),
-        ("ProfileUpdated", "owner", {"userId": "owner", "version": 5, "fields": ["displayName", "location"]}),
+        (
+            "ProfileUpdated",
+            "owner",
+            {"userId": "owner", "version": 3, "fields": ["bio", "timezone", "socialLinks"]},
+        ),
+        (
+            "ProfileUpdated",
+            "owner",
+            {"userId": "owner", "version": 4, "fields": ["socialLinks", "interests"]},
+        ),
+        (
+            "ProfileUpdated",
+            "owner",
+            {"userId": "owner", "version": 5, "fields": ["displayName", "location"]},
+        ),
     ]
 
 
-@pytest.mark.parametrize("body", [{}, {"displayName": "Ann"}, {"bio": None, "interests": []}, {"socialLinks": {}}])
+@pytest.mark.parametrize(
+    "body", [{}, {"displayName": "Ann"}, {"bio": None, "interests": []}, {"socialLinks": {}}]
+)
 def test_what_changes_nothing_is_no_new_version_and_no_event(
     call: Call, events: Callable[[], Any], body: dict[str, Any]
 ) -> None:
@@ -213,11 +285,17 @@ def test_what_changes_nothing_is_no_new_version_and_no_event(
 def test_a_stale_version_is_412(call: Call, method: str, path: str, body: object) -> None:
     assert call("PATCH", body={"location": "Here"})["headers"]["ETag"] == '"2"'
     for stale in ('"1"', '"3"', "1", 'W/"2"'):
-        assert problem(call(method, path, body, headers={"If-Match": stale}), 412)["code"] == "stale_version"
+        assert (
+            problem(call(method, path, body, headers={"If-Match": stale}), 412)["code"]
+            == "stale_version"
+        )
     assert own(call)["version"] == 2
     accepted = call(method, path, body, headers={"If-Match": '"2"'})
     assert (accepted["statusCode"], accepted["headers"]["ETag"]) == (200, '"3"')
-    assert call(method, path, {**body, "x": 1} if isinstance(body, dict) else body)["statusCode"] == 422
+    assert (
+        call(method, path, {**body, "x": 1} if isinstance(body, dict) else body)["statusCode"]
+        == 422
+    )
     assert own(call)["version"] == 3
 
 
@@ -227,7 +305,11 @@ def test_every_wrong_field_is_named(call: Call) -> None:
         "bio": "x" * 501,
         "location": "x" * 101,
         "timezone": "Europe/Atlantis",
-        "socialLinks": {"web": "http://example.com", "ok": "https://example.com", "<b>": "https://example.com"},
+        "socialLinks": {
+            "web": "http://example.com",
+            "ok": "https://example.com",
+            "<b>": "https://example.com",
+        },
         "interests": ["x" * 51, "", "ok"],
         "userId": "somebody",
         "stats": {"postsCount": 1000},
@@ -255,10 +337,20 @@ def test_every_wrong_field_is_named(call: Call) -> None:
 
 
 def test_links_that_merge_to_too_many_are_refused(call: Call) -> None:
-    assert call("PATCH", body={"socialLinks": {f"l{i}": "https://example.com" for i in range(10)}})["statusCode"] == 200
+    assert (
+        call("PATCH", body={"socialLinks": {f"l{i}": "https://example.com" for i in range(10)}})[
+            "statusCode"
+        ]
+        == 200
+    )
     more = {"socialLinks": {"another": "https://example.com"}}
     assert wrong_fields(problem(call("PATCH", body=more), 422)) == {"socialLinks"}
-    assert call("PATCH", body={"socialLinks": {"l0": None, "another": "https://example.com"}})["statusCode"] == 200
+    assert (
+        call("PATCH", body={"socialLinks": {"l0": None, "another": "https://example.com"}})[
+            "statusCode"
+        ]
+        == 200
+    )
 
 
 @pytest.mark.parametrize(
@@ -280,7 +372,9 @@ def test_links_that_merge_to_too_many_are_refused(call: Call) -> None:
     ],
 )
 def test_only_plain_https_addresses_are_links(call: Call, link: str) -> None:
-    assert wrong_fields(problem(call("PATCH", body={"socialLinks": {"web": link}}), 422)) == {"socialLinks.web"}
+    assert wrong_fields(problem(call("PATCH", body={"socialLinks": {"web": link}}), 422)) == {
+        "socialLinks.web"
+    }
 
 
 @pytest.mark.parametrize("text", INJECTIONS)
@@ -294,7 +388,10 @@ def test_text_is_kept_as_it_is_and_means_nothing(call: Call, text: str) -> None:
     assert problem(call("PUT", "/privacy", {**PUBLIC, "bio": text}), 422)
     assert problem(call("PUT", "/preferences", {"theme": text, "language": text}), 422)
     assert problem(call("PUT", "/avatar", {"key": text}), 422)
-    assert document(call("GET", "/alias", query={"contextType": "post", "context": text}))["context"] == text
+    assert (
+        document(call("GET", "/alias", query={"contextType": "post", "context": text}))["context"]
+        == text
+    )
     problem(call("GET", f"/{text.replace('/', '%2F').encode().decode('latin-1')}"), 404)
 
 
@@ -309,11 +406,19 @@ def seen(call: Call, who: Caller) -> Any:
 
 @pytest.mark.parametrize("visibility", ["public", "authenticated", "private"])
 @pytest.mark.parametrize("field", sorted(FIELDS))
-def test_each_field_is_shown_to_whom_its_owner_says(call: Call, s3: "S3Client", field: str, visibility: str) -> None:
+def test_each_field_is_shown_to_whom_its_owner_says(
+    call: Call, s3: "S3Client", field: str, visibility: str
+) -> None:
     texts = {"bio": "About", "location": "Here", "timezone": "Asia/Tokyo"}
-    call("PATCH", body={**texts, "socialLinks": {"web": "https://example.com"}, "interests": ["chess"]})
+    call(
+        "PATCH",
+        body={**texts, "socialLinks": {"web": "https://example.com"}, "interests": ["chess"]},
+    )
     call("PUT", "/avatar", {"key": upload(call, s3)})
-    assert document(call("PUT", "/privacy", {**PUBLIC, field: visibility})) == {**PUBLIC, field: visibility}
+    assert document(call("PUT", "/privacy", {**PUBLIC, field: visibility})) == {
+        **PUBLIC,
+        field: visibility,
+    }
     shown = {
         "displayName": {"displayName": "Ann"},
         "bio": {"bio": "About"},
@@ -323,7 +428,11 @@ def test_each_field_is_shown_to_whom_its_owner_says(call: Call, s3: "S3Client", 
         "activityStatus": {},
     }
     whole = {name: value for values in shown.values() for name, value in values.items()}
-    for who, sees in ((ANONYMOUS, {"public"}), (OTHER, {"public", "authenticated"}), (OWNER, {visibility})):
+    for who, sees in (
+        (ANONYMOUS, {"public"}),
+        (OTHER, {"public", "authenticated"}),
+        (OWNER, {visibility}),
+    ):
         profile = seen(call, who)
         expected = dict(whole)
         if visibility not in sees:
@@ -333,20 +442,31 @@ def test_each_field_is_shown_to_whom_its_owner_says(call: Call, s3: "S3Client", 
 
 
 def test_until_told_otherwise_where_and_who_elsewhere_is_for_registered_users(call: Call) -> None:
-    call("PATCH", body={"bio": "About", "location": "Here", "socialLinks": {"web": "https://example.com"}})
+    call(
+        "PATCH",
+        body={"bio": "About", "location": "Here", "socialLinks": {"web": "https://example.com"}},
+    )
     stranger, member = seen(call, ANONYMOUS), seen(call, OTHER)
     assert (stranger["displayName"], stranger["bio"]) == ("Ann", "About")
     assert (stranger["location"], stranger["socialLinks"]) == (None, {})
     assert (member["location"], member["socialLinks"]) == ("Here", {"web": "https://example.com"})
 
 
-@pytest.mark.parametrize("user_id", ["nobody", "counted", "ghost", "x" * 3000, "%F0%9F%90%BC", "a%2Fb", " "])
-def test_whoever_has_no_profile_is_404(call: Call, dynamodb: "DynamoDBClient", user_id: str) -> None:
-    dynamodb.put_item(TableName="user_id-table", Item=pack({"user_id": "counted", "posts_count": 3}))
+@pytest.mark.parametrize(
+    "user_id", ["nobody", "counted", "ghost", "x" * 3000, "%F0%9F%90%BC", "a%2Fb", " "]
+)
+def test_whoever_has_no_profile_is_404(
+    call: Call, dynamodb: "DynamoDBClient", user_id: str
+) -> None:
+    dynamodb.put_item(
+        TableName="user_id-table", Item=pack({"user_id": "counted", "posts_count": 3})
+    )
     problem(call("GET", f"/{user_id}", who=OTHER), 404)
 
 
-def test_statistics_are_shown_and_survive_every_change(call: Call, dynamodb: "DynamoDBClient", s3: "S3Client") -> None:
+def test_statistics_are_shown_and_survive_every_change(
+    call: Call, dynamodb: "DynamoDBClient", s3: "S3Client"
+) -> None:
     dynamodb.put_item(TableName="user_id-table", Item=pack({"user_id": "owner", "posts_count": 3}))
     assert own(call)["stats"]["postsCount"] == 3
 
@@ -358,7 +478,11 @@ def test_statistics_are_shown_and_survive_every_change(call: Call, dynamodb: "Dy
             ExpressionAttributeValues=pack({":one": 1}),
         )
 
-    changes = [("PUT", "", {"displayName": "Ann"}), ("PATCH", "", {"bio": "x"}), ("PUT", "/privacy", PUBLIC)]
+    changes = [
+        ("PUT", "", {"displayName": "Ann"}),
+        ("PATCH", "", {"bio": "x"}),
+        ("PUT", "/privacy", PUBLIC),
+    ]
     for method, path, body in [*changes, ("PUT", "/avatar", {"key": upload(call, s3)})]:
         version = own(call)["version"]
         count()
@@ -368,7 +492,9 @@ def test_statistics_are_shown_and_survive_every_change(call: Call, dynamodb: "Dy
     assert (stats["postsCount"], stats["commentsCount"], stats["likesReceived"]) == (3, 4, 4)
 
 
-def test_a_count_that_is_ahead_of_its_events_shows_as_none(call: Call, dynamodb: "DynamoDBClient") -> None:
+def test_a_count_that_is_ahead_of_its_events_shows_as_none(
+    call: Call, dynamodb: "DynamoDBClient"
+) -> None:
     item = {"user_id": "owner", "posts_count": -1, "comments_count": -2, "likes_received": -3}
     dynamodb.put_item(TableName="user_id-table", Item=pack(item))
     stats = own(call)["stats"]
@@ -384,8 +510,12 @@ def test_privacy_is_replaced_as_a_whole(call: Call, events: Callable[[], Any]) -
     answer = call("GET", "/privacy")
     assert (document(answer), answer["headers"]["ETag"]) == (private, '"2"')
     assert own(call)["privacy"] == private
-    assert wrong_fields(problem(call("PUT", "/privacy", {"bio": "friends", "x": 1}), 422)) == FIELDS | {"x"}
-    assert events() == [("ProfileUpdated", "owner", {"userId": "owner", "version": 2, "fields": ["privacy"]})]
+    assert wrong_fields(
+        problem(call("PUT", "/privacy", {"bio": "friends", "x": 1}), 422)
+    ) == FIELDS | {"x"}
+    assert events() == [
+        ("ProfileUpdated", "owner", {"userId": "owner", "version": 2, "fields": ["privacy"]})
+    ]
 
 
 def test_preferences_are_replaced_as_a_whole(call: Call, events: Callable[[], Any]) -> None:
@@ -393,21 +523,37 @@ def test_preferences_are_replaced_as_a_whole(call: Call, events: Callable[[], An
         "theme": "dark",
         "language": "pt-BR",
         "notifications": {"email": False, "push": True, "inApp": False},
-        "privacy": {"showOnlineStatus": False, "allowDirectMessages": True, "showReadReceipts": False},
+        "privacy": {
+            "showOnlineStatus": False,
+            "allowDirectMessages": True,
+            "showReadReceipts": False,
+        },
     }
     assert document(call("PUT", "/preferences", body)) == body
     assert own(call)["preferences"] == body
     partial = document(call("PUT", "/preferences", {"notifications": {"push": False}}))
     assert partial["notifications"] == {"email": True, "push": False, "inApp": True}
-    assert (partial["theme"], partial["language"], partial["privacy"]["showOnlineStatus"]) == ("auto", "en", True)
-    wrong = {"theme": "blue", "language": "x y", "notifications": {"sms": True, "email": "no"}, "privacy": 1, "z": 0}
+    assert (partial["theme"], partial["language"], partial["privacy"]["showOnlineStatus"]) == (
+        "auto",
+        "en",
+        True,
+    )
+    wrong = {
+        "theme": "blue",
+        "language": "x y",
+        "notifications": {"sms": True, "email": "no"},
+        "privacy": 1,
+        "z": 0,
+    }
     named = {"theme", "language", "notifications.sms", "notifications.email", "privacy", "z"}
     assert wrong_fields(problem(call("PUT", "/preferences", wrong), 422)) == named
     assert [data["fields"] for _, _, data in events()] == [["preferences"], ["preferences"]]
     assert "preferences" not in seen(call, OTHER)
 
 
-def test_other_services_hide_the_name_that_was_hidden_here(call: Call, dynamodb: "DynamoDBClient") -> None:
+def test_other_services_hide_the_name_that_was_hidden_here(
+    call: Call, dynamodb: "DynamoDBClient"
+) -> None:
     reader = ProfileReader(dynamodb, "user_id-table")
     own(call)
     assert reader.display_names(["owner"], OTHER) == {"owner": "Ann"}
@@ -418,7 +564,9 @@ def test_other_services_hide_the_name_that_was_hidden_here(call: Call, dynamodb:
 # --- avatars ---
 
 
-def test_an_avatar_from_form_to_address(call: Call, s3: "S3Client", events: Callable[[], Any]) -> None:
+def test_an_avatar_from_form_to_address(
+    call: Call, s3: "S3Client", events: Callable[[], Any]
+) -> None:
     key = upload(call, s3)
     answer = call("PUT", "/avatar", {"key": key}, headers={"If-Match": '"1"'})
     profile = document(answer)
@@ -432,7 +580,9 @@ def test_an_avatar_from_form_to_address(call: Call, s3: "S3Client", events: Call
 
     second = document(call("PUT", "/avatar", {"key": key}))["avatarUrl"]
     assert second != address
-    assert [item["Key"] for item in s3.list_objects_v2(Bucket="avatars", Prefix="avatars/")["Contents"]] == [
+    assert [
+        item["Key"] for item in s3.list_objects_v2(Bucket="avatars", Prefix="avatars/")["Contents"]
+    ] == [
         second.removeprefix("https://cdn.example.com/")  # what it replaced is gone
     ]
     for _ in range(2):
@@ -449,13 +599,19 @@ def test_an_avatar_from_form_to_address(call: Call, s3: "S3Client", events: Call
 def test_what_is_no_image_of_ones_own_is_no_avatar(call: Call, s3: "S3Client") -> None:
     theirs = upload(call, s3, who=OTHER)
     fake = upload(call, s3, b"<svg onload=alert(1)>")
-    signed = document(call("POST", "/avatar", {"contentType": "image/png", "contentLength": 5}))["key"]
+    signed = document(call("POST", "/avatar", {"contentType": "image/png", "contentLength": 5}))[
+        "key"
+    ]
     for key in (theirs, fake, signed, "avatars/x"):
         assert wrong_fields(problem(call("PUT", "/avatar", {"key": key}), 422)) == {"key"}
     assert wrong_fields(problem(call("PUT", "/avatar", {}), 422)) == {"key"}
     assert own(call)["avatarUrl"] is None
     wrong = {"contentType": "image/svg+xml", "contentLength": 5 * 1024 * 1024 + 1, "name": "x"}
-    assert wrong_fields(problem(call("POST", "/avatar", wrong), 422)) == {"contentType", "contentLength", "name"}
+    assert wrong_fields(problem(call("POST", "/avatar", wrong), 422)) == {
+        "contentType",
+        "contentLength",
+        "name",
+    }
 
 
 def test_a_stale_version_copies_no_picture(call: Call, s3: "S3Client") -> None:
@@ -469,7 +625,9 @@ def test_a_stale_version_copies_no_picture(call: Call, s3: "S3Client") -> None:
 # --- aliases ---
 
 
-def test_aliases_are_stable_until_regenerated_and_tell_nothing(call: Call, dynamodb: "DynamoDBClient") -> None:
+def test_aliases_are_stable_until_regenerated_and_tell_nothing(
+    call: Call, dynamodb: "DynamoDBClient"
+) -> None:
     room = {"contextType": "chat_room", "context": "room-1"}
     first = document(call("GET", "/alias", query=room))
     assert first.keys() == {"aliasId", "displayName", "context", "contextType"}
@@ -491,8 +649,13 @@ def test_aliases_are_stable_until_regenerated_and_tell_nothing(call: Call, dynam
 def test_an_alias_has_a_context(call: Call) -> None:
     assert wrong_fields(problem(call("GET", "/alias"), 422)) == {"context", "contextType"}
     wrong = {"contextType": "room", "context": "x" * 129}
-    assert wrong_fields(problem(call("GET", "/alias", query=wrong), 422)) == {"context", "contextType"}
-    assert wrong_fields(problem(call("POST", "/alias/regenerate", {**wrong, "aliasId": "x"}), 422)) == {
+    assert wrong_fields(problem(call("GET", "/alias", query=wrong), 422)) == {
+        "context",
+        "contextType",
+    }
+    assert wrong_fields(
+        problem(call("POST", "/alias/regenerate", {**wrong, "aliasId": "x"}), 422)
+    ) == {
         "context",
         "contextType",
         "aliasId",
@@ -508,18 +671,34 @@ def test_bodies_that_cannot_be_read(call: Call, path: str) -> None:
     problem(call("PUT", path, "[]"), 400)
     problem(call("PUT", path, '{"bio": "\\ud800"}'), 400)
     problem(call("PUT", path, f'{{"bio": "{"x" * 2**20}"}}'), 413)
-    problem(call("PUT", path, "bio=x", headers={"Content-Type": "application/x-www-form-urlencoded"}), 415)
+    problem(
+        call("PUT", path, "bio=x", headers={"Content-Type": "application/x-www-form-urlencoded"}),
+        415,
+    )
 
 
 def test_nothing_private_is_logged(stdout: io.StringIO, call: Call, s3: "S3Client") -> None:
     key = upload(call, s3)
     call("PUT", "/avatar", {"key": key})
-    secret = {"displayName": "Tell-tale", "bio": "Tell-tale", "socialLinks": {"web": "https://tell-tale.example"}}
+    secret = {
+        "displayName": "Tell-tale",
+        "bio": "Tell-tale",
+        "socialLinks": {"web": "https://tell-tale.example"},
+    }
     call("PUT", body=secret)
-    alias = document(call("GET", "/alias", query={"contextType": "post", "context": "tell-tale-post"}))
+    alias = document(
+        call("GET", "/alias", query={"contextType": "post", "context": "tell-tale-post"})
+    )
     written = stdout.getvalue()
     assert len(written.splitlines()) == 4
-    for told in ("tell-tale", alias["aliasId"], alias["displayName"].lower(), key, "signature", "policy"):
+    for told in (
+        "tell-tale",
+        alias["aliasId"],
+        alias["displayName"].lower(),
+        key,
+        "signature",
+        "policy",
+    ):
         assert told not in written.lower()
 
 

@@ -8,10 +8,10 @@ from aws_lambda_powertools.logging import Logger
 from botocore.exceptions import ClientError
 from msgspec import structs
 
-from lambdas.common.aliases import Alias, ContextType
-from lambdas.common.preconditions import IfMatch
+from lambdas.common.people.aliases import Alias, ContextType
 from lambdas.common.problems import Problem
-from lambdas.common.uploads import SignedForm, SignedUpload, StoredObject
+from lambdas.common.storage.uploads import SignedForm, SignedUpload, StoredObject
+from lambdas.common.web.preconditions import IfMatch
 from lambdas.profile.logic import ProfileService
 from lambdas.profile.models import Profile, UpdateProfile
 from tests.lambdas.support import FakeClock, caller
@@ -33,10 +33,14 @@ class MemoryProfiles:
         return self.items.get(user_id)
 
     def make(self, user_id: str, display_name: str, joined_at: str) -> Profile:
-        profile = Profile(user_id=user_id, display_name=display_name, joined_at=joined_at, version=1)
+        profile = Profile(
+            user_id=user_id, display_name=display_name, joined_at=joined_at, version=1
+        )
         return self.items.setdefault(user_id, profile)
 
-    def replace(self, before: Profile, after: Profile, event_type: str, data: Mapping[str, Any]) -> bool:
+    def replace(
+        self, before: Profile, after: Profile, event_type: str, data: Mapping[str, Any]
+    ) -> bool:
         if self.rivals:
             self.rivals.pop(0)()
         if self.items[before.user_id].version != before.version:
@@ -109,10 +113,15 @@ def status(call: Callable[[], object]) -> int:
 
 
 def test_a_change_that_is_overtaken_is_made_upon_the_newer_profile(world: World) -> None:
-    world.profiles.rivals = [lambda: world.profiles.rival(location="Here"), lambda: world.profiles.rival(bio="Old")]
+    world.profiles.rivals = [
+        lambda: world.profiles.rival(location="Here"),
+        lambda: world.profiles.rival(bio="Old"),
+    ]
     after = world.service.update(ME, UpdateProfile(bio="New"), ANY)
     assert (after.bio, after.location, after.version) == ("New", "Here", 4)
-    assert world.profiles.events == [("ProfileUpdated", {"userId": ME.user_id, "version": 4, "fields": ["bio"]})]
+    assert world.profiles.events == [
+        ("ProfileUpdated", {"userId": ME.user_id, "version": 4, "fields": ["bio"]})
+    ]
 
 
 def test_a_change_of_one_version_that_is_overtaken_is_412(world: World) -> None:
@@ -141,7 +150,9 @@ def test_an_avatar_stays_where_nobody_knows_whether_the_profile_shows_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(*_: object) -> bool:
-        raise ClientError({"Error": {"Code": "InternalServerError", "Message": ""}}, "TransactWriteItems")
+        raise ClientError(
+            {"Error": {"Code": "InternalServerError", "Message": ""}}, "TransactWriteItems"
+        )
 
     monkeypatch.setattr(world.profiles, "replace", lost)
     with pytest.raises(ClientError):
@@ -155,7 +166,9 @@ def test_a_replaced_avatar_that_cannot_be_removed_is_logged(
     world.service.set_avatar(ME, "a", ANY)
     world.pictures.broken = True
     assert world.service.set_avatar(ME, "b", ANY).avatar_url == "https://cdn/avatars/b"
-    assert [(line["message"], line["key"]) for line in logged()] == [("an unused avatar is left", "avatars/a")]
+    assert [(line["message"], line["key"]) for line in logged()] == [
+        ("an unused avatar is left", "avatars/a")
+    ]
 
 
 def test_a_deletion_that_fails_half_way_can_be_repeated(world: World) -> None:

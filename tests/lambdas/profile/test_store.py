@@ -7,8 +7,8 @@ import pytest
 from aws_lambda_powertools.logging import Logger
 from msgspec import structs
 
-from lambdas.common.dynamodb import pack, unpack
-from lambdas.common.outbox import Outbox
+from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.storage.dynamodb import pack, unpack
 from lambdas.profile.models import DEFAULT_PRIVACY, Notifications, Preferences, Profile
 from lambdas.profile.store import DynamoProfileStore
 
@@ -17,18 +17,26 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def store(dynamodb: "DynamoDBClient", table: Callable[..., str], logger: Logger) -> DynamoProfileStore:
-    return DynamoProfileStore(dynamodb, table("user_id"), Outbox(table("event_id"), "profile", logger))
+def store(
+    dynamodb: "DynamoDBClient", table: Callable[..., str], logger: Logger
+) -> DynamoProfileStore:
+    return DynamoProfileStore(
+        dynamodb, table("user_id"), Outbox(table("event_id"), "profile", logger)
+    )
 
 
 def events(dynamodb: "DynamoDBClient") -> int:
     return len(dynamodb.scan(TableName="event_id-table")["Items"])
 
 
-def test_a_profile_comes_back_as_it_was_written(store: DynamoProfileStore, dynamodb: "DynamoDBClient") -> None:
+def test_a_profile_comes_back_as_it_was_written(
+    store: DynamoProfileStore, dynamodb: "DynamoDBClient"
+) -> None:
     assert store.find("u") is None
     before = store.make("u", "Ann", "2026-01-01T00:00:00.000Z")
-    assert before == Profile(user_id="u", display_name="Ann", joined_at="2026-01-01T00:00:00.000Z", version=1)
+    assert before == Profile(
+        user_id="u", display_name="Ann", joined_at="2026-01-01T00:00:00.000Z", version=1
+    )
     assert store.find("u") == before
     after = structs.replace(
         before,
@@ -43,7 +51,9 @@ def test_a_profile_comes_back_as_it_was_written(store: DynamoProfileStore, dynam
     assert store.replace(before, after, "ProfileUpdated", {"userId": "u"})
     assert store.find("u") == after
     assert events(dynamodb) == 1
-    bare = structs.replace(after, bio=None, social_links={}, interests=[], avatar_key=None, version=3)
+    bare = structs.replace(
+        after, bio=None, social_links={}, interests=[], avatar_key=None, version=3
+    )
     assert store.replace(after, bare, "ProfileUpdated", {})
     assert store.find("u") == bare
 
@@ -52,15 +62,21 @@ def test_what_is_no_longer_the_version_read_is_not_replaced(
     store: DynamoProfileStore, dynamodb: "DynamoDBClient"
 ) -> None:
     before = store.make("u", "Ann", "2026-01-01T00:00:00.000Z")
-    assert store.replace(before, structs.replace(before, bio="first", version=2), "ProfileUpdated", {})
-    assert not store.replace(before, structs.replace(before, bio="second", version=2), "ProfileUpdated", {})
+    assert store.replace(
+        before, structs.replace(before, bio="first", version=2), "ProfileUpdated", {}
+    )
+    assert not store.replace(
+        before, structs.replace(before, bio="second", version=2), "ProfileUpdated", {}
+    )
     found = store.find("u")
     assert found is not None
     assert found.bio == "first"
     assert events(dynamodb) == 1  # no event tells of what did not happen
 
 
-def test_statistics_counted_in_between_are_kept(store: DynamoProfileStore, dynamodb: "DynamoDBClient") -> None:
+def test_statistics_counted_in_between_are_kept(
+    store: DynamoProfileStore, dynamodb: "DynamoDBClient"
+) -> None:
     before = store.make("u", "Ann", "2026-01-01T00:00:00.000Z")
     dynamodb.update_item(
         TableName="user_id-table",
@@ -68,6 +84,8 @@ def test_statistics_counted_in_between_are_kept(store: DynamoProfileStore, dynam
         UpdateExpression="ADD posts_count :two",
         ExpressionAttributeValues=pack({":two": 2}),
     )
-    assert store.replace(before, structs.replace(before, display_name="Bob", version=2), "ProfileUpdated", {})
+    assert store.replace(
+        before, structs.replace(before, display_name="Bob", version=2), "ProfileUpdated", {}
+    )
     item = dynamodb.get_item(TableName="user_id-table", Key=pack({"user_id": "u"}))["Item"]
     assert (unpack(item)["posts_count"], unpack(item)["display_name"]) == (2, "Bob")

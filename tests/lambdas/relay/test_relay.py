@@ -12,9 +12,9 @@ from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from lambdas.common.consumer import Consume
-from lambdas.common.dynamodb import pack
-from lambdas.common.outbox import Outbox, StoredEvent
+from lambdas.common.messaging.consumer import Consume
+from lambdas.common.messaging.outbox import Outbox, StoredEvent
+from lambdas.common.storage.dynamodb import pack
 from lambdas.relay import handler
 from lambdas.relay.bus import EventBridgeBus
 from lambdas.relay.outbox import DynamoOutbox, StoreBusyError
@@ -37,7 +37,12 @@ class FakeEvents:
 
     @property
     def sent(self) -> list[Any]:
-        return [entry for call in self.calls for entry in call if entry["DetailType"] not in self.refused]
+        return [
+            entry
+            for call in self.calls
+            for entry in call
+            if entry["DetailType"] not in self.refused
+        ]
 
     @property
     def ids(self) -> list[str]:
@@ -47,7 +52,10 @@ class FakeEvents:
         if self.down:
             raise EndpointConnectionError(endpoint_url="https://events")
         self.calls.append(Entries)
-        results = [{"ErrorCode": "InternalFailure"} if e["DetailType"] in self.refused else {} for e in Entries]
+        results = [
+            {"ErrorCode": "InternalFailure"} if e["DetailType"] in self.refused else {}
+            for e in Entries
+        ]
         return {"FailedEntryCount": sum(map(len, results)), "Entries": results}
 
 
@@ -55,7 +63,12 @@ class World:
     """An outbox with a relay, driven as Lambda drives it."""
 
     def __init__(
-        self, dynamodb: "DynamoDBClient", sqs: "SQSClient", table: str, logger: Logger, patch: pytest.MonkeyPatch
+        self,
+        dynamodb: "DynamoDBClient",
+        sqs: "SQSClient",
+        table: str,
+        logger: Logger,
+        patch: pytest.MonkeyPatch,
     ) -> None:
         self.dynamodb, self.sqs, self.table, self.bus = dynamodb, sqs, table, FakeEvents()
         self.queue_url = sqs.create_queue(QueueName="retries")["QueueUrl"]
@@ -82,7 +95,10 @@ class World:
         return [entry["Put"]["Item"]["event_id"]["S"] for entry in entries]
 
     def stream(self, ids: list[str]) -> None:
-        records = [{"eventSource": "aws:dynamodb", "dynamodb": {"Keys": pack({"event_id": i})}} for i in ids]
+        records = [
+            {"eventSource": "aws:dynamodb", "dynamodb": {"Keys": pack({"event_id": i})}}
+            for i in ids
+        ]
         assert self.consume({"Records": records}) is None
 
     def message(self, *bodies: str) -> list[str]:
@@ -96,7 +112,10 @@ class World:
             }
             for n, body in enumerate(bodies)
         ]
-        return [failure["itemIdentifier"] for failure in self.consume({"Records": records})["batchItemFailures"]]
+        return [
+            failure["itemIdentifier"]
+            for failure in self.consume({"Records": records})["batchItemFailures"]
+        ]
 
     def waiting(self) -> set[str]:
         return {item["event_id"]["S"] for item in self.dynamodb.scan(TableName=self.table)["Items"]}
@@ -104,16 +123,23 @@ class World:
     def retries(self) -> list[str]:
         """What is in the retry queue; it stays hidden from then on."""
         found: list[str] = []
-        while messages := self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10).get("Messages"):
+        while messages := self.sqs.receive_message(
+            QueueUrl=self.queue_url, MaxNumberOfMessages=10
+        ).get("Messages"):
             found += [message["Body"] for message in messages]
         return found
 
 
 @pytest.fixture
 def world(
-    dynamodb: "DynamoDBClient", table: Callable[..., str], logger: Logger, monkeypatch: pytest.MonkeyPatch
+    dynamodb: "DynamoDBClient",
+    table: Callable[..., str],
+    logger: Logger,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> World:
-    return World(dynamodb, boto3.client("sqs", region_name=REGION), table("event_id"), logger, monkeypatch)
+    return World(
+        dynamodb, boto3.client("sqs", region_name=REGION), table("event_id"), logger, monkeypatch
+    )
 
 
 def asked_again(event_id: str) -> str:
@@ -126,7 +152,11 @@ def test_a_stored_event_is_published_as_its_service_and_removed(world: World) ->
     [entry] = world.bus.sent
     detail = json.loads(entry.pop("Detail"))
     assert detail["eventId"] == event_id
-    assert entry == {"EventBusName": "the-bus", "Source": "multitask.post", "DetailType": "PostLiked"}
+    assert entry == {
+        "EventBusName": "the-bus",
+        "Source": "multitask.post",
+        "DetailType": "PostLiked",
+    }
     assert not world.waiting()
 
 
@@ -176,7 +206,9 @@ def test_one_that_cannot_be_published_fails_alone(world: World) -> None:
 
 
 def test_an_item_that_is_no_event_keeps_no_other_from_being_published(world: World) -> None:
-    world.dynamodb.put_item(TableName=world.table, Item=pack({"event_id": "post-odd", "stored_at": int(NOW)}))
+    world.dynamodb.put_item(
+        TableName=world.table, Item=pack({"event_id": "post-odd", "stored_at": int(NOW)})
+    )
     [liked] = world.store("PostLiked")
     world.stream(["post-odd", liked])
     assert world.bus.ids == [liked]
@@ -184,7 +216,9 @@ def test_an_item_that_is_no_event_keeps_no_other_from_being_published(world: Wor
     assert world.retries() == ['{"eventId":"post-odd"}']
 
 
-@pytest.mark.parametrize("body", ["{}", json.dumps({"DDBStreamBatchInfo": {"batchSize": 3}, "requestContext": {}})])
+@pytest.mark.parametrize(
+    "body", ["{}", json.dumps({"DDBStreamBatchInfo": {"batchSize": 3}, "requestContext": {}})]
+)
 def test_what_has_waited_is_found_without_the_stream(world: World, body: str) -> None:
     """Upon the schedule's message, and upon Lambda's own about a batch it has given up."""
     left = world.store(*["PostLiked"] * 12, at=1_000.0)
@@ -226,7 +260,11 @@ def test_failures_are_logged_by_id_and_without_content(
     [deleted] = world.store("PostDeleted")
     world.stream([deleted])
     [line] = logged()
-    assert (line["level"], line["event_id"], line["reason"]) == ("ERROR", deleted, "InternalFailure")
+    assert (line["level"], line["event_id"], line["reason"]) == (
+        "ERROR",
+        deleted,
+        "InternalFailure",
+    )
     assert "detail" not in line
 
 

@@ -13,8 +13,8 @@ import pytest
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 
-from lambdas.common.dynamodb import pack, unpack
-from lambdas.common.profiles import make_profile
+from lambdas.common.people.profiles import make_profile
+from lambdas.common.storage.dynamodb import pack, unpack
 from lambdas.statistics import handler
 from tests.lambdas.support import REGION
 
@@ -28,7 +28,9 @@ Message = dict[str, Any]
 _numbers = itertools.count()
 
 
-def event(kind: str, *, event_id: str | None = None, occurred_at: str = JOINED, **data: Any) -> Message:
+def event(
+    kind: str, *, event_id: str | None = None, occurred_at: str = JOINED, **data: Any
+) -> Message:
     """An event as EventBridge puts it into the queue."""
     detail = {
         "eventId": event_id or f"post-{next(_numbers)}",
@@ -37,14 +39,25 @@ def event(kind: str, *, event_id: str | None = None, occurred_at: str = JOINED, 
         "actorId": "somebody",
         "data": data,
     }
-    return {"version": "0", "id": "x", "detail-type": kind, "source": "multitask.post", "detail": detail}
+    return {
+        "version": "0",
+        "id": "x",
+        "detail-type": kind,
+        "source": "multitask.post",
+        "detail": detail,
+    }
 
 
 class World:
     """The consumer and the tables it writes."""
 
     def __init__(
-        self, dynamodb: "DynamoDBClient", profiles: str, counted: str, logger: Logger, patch: pytest.MonkeyPatch
+        self,
+        dynamodb: "DynamoDBClient",
+        profiles: str,
+        counted: str,
+        logger: Logger,
+        patch: pytest.MonkeyPatch,
     ) -> None:
         self.dynamodb, self.profiles, self.counted = dynamodb, profiles, counted
         patch.setattr(handler, "Clients", lambda _region: SimpleNamespace(dynamodb=dynamodb))
@@ -70,10 +83,18 @@ class World:
             }
             for place, message in enumerate(messages)
         ]
-        return [failure["itemIdentifier"] for failure in self.consume({"Records": records})["batchItemFailures"]]
+        return [
+            failure["itemIdentifier"]
+            for failure in self.consume({"Records": records})["batchItemFailures"]
+        ]
 
     def profile(self, user_id: str = "ada") -> dict[str, Any]:
-        return unpack(self.dynamodb.get_item(TableName=self.profiles, Key=pack({"user_id": user_id})).get("Item") or {})
+        return unpack(
+            self.dynamodb.get_item(TableName=self.profiles, Key=pack({"user_id": user_id})).get(
+                "Item"
+            )
+            or {}
+        )
 
     def counts(self, user_id: str = "ada") -> tuple[int, ...]:
         profile = self.profile(user_id)
@@ -82,7 +103,10 @@ class World:
 
 @pytest.fixture
 def world(
-    dynamodb: "DynamoDBClient", table: Callable[..., str], logger: Logger, monkeypatch: pytest.MonkeyPatch
+    dynamodb: "DynamoDBClient",
+    table: Callable[..., str],
+    logger: Logger,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> World:
     return World(dynamodb, table("user_id"), table("event_id"), logger, monkeypatch)
 
@@ -96,7 +120,9 @@ def world(
         (["PostCreated", "CommentCreated", "PostLiked"], (1, 1, 1)),
     ],
 )
-def test_statistics_follow_what_happens(world: World, kinds: list[str], counts: tuple[int, ...]) -> None:
+def test_statistics_follow_what_happens(
+    world: World, kinds: list[str], counts: tuple[int, ...]
+) -> None:
     assert world.bring(*[event(kind, postId="p", authorId="ada") for kind in kinds]) == []
     assert world.counts() == counts
 
@@ -117,7 +143,12 @@ def test_an_event_that_comes_twice_at_once_counts_once(world: World) -> None:
 
 def test_any_order_gives_the_same(world: World) -> None:
     registered = event("UserRegistered", userId="ada", displayName="Ada")
-    kinds = ["PostCreated"] * 3 + ["PostDeleted"] * 2 + ["PostLiked"] * 4 + ["PostUnliked", "CommentCreated"]
+    kinds = (
+        ["PostCreated"] * 3
+        + ["PostDeleted"] * 2
+        + ["PostLiked"] * 4
+        + ["PostUnliked", "CommentCreated"]
+    )
     messages = [registered, *(event(kind, authorId="ada") for kind in kinds)]
     shuffled = random.Random(7).sample(messages * 2, len(messages) * 2)  # noqa: S311 (no secret)
     for start in range(0, len(shuffled), 10):
@@ -129,12 +160,19 @@ def test_any_order_gives_the_same(world: World) -> None:
 
 def test_a_registration_makes_the_profile(world: World) -> None:
     world.bring(event("UserRegistered", userId="ada", displayName="Ada", email="ada@example.com"))
-    assert world.profile() == {"user_id": "ada", "display_name": "Ada", "joined_at": JOINED, "version": 1}
+    assert world.profile() == {
+        "user_id": "ada",
+        "display_name": "Ada",
+        "joined_at": JOINED,
+        "version": 1,
+    }
 
 
 def test_a_profile_that_was_read_first_still_learns_when_its_user_joined(world: World) -> None:
     later = "2027-01-15T09:00:00.000Z"
-    make_profile(world.dynamodb, world.profiles, user_id="ada", display_name="Ada L.", joined_at=later)
+    make_profile(
+        world.dynamodb, world.profiles, user_id="ada", display_name="Ada L.", joined_at=later
+    )
     world.bring(event("UserRegistered", userId="ada", displayName="Ada"))
     assert (world.profile()["joined_at"], world.profile()["display_name"]) == (JOINED, "Ada L.")
 
@@ -170,10 +208,20 @@ def test_what_was_counted_is_remembered_for_as_long_as_it_may_come_again(world: 
         event("PostLiked", authorId=7),
         event("MessageSent", roomId="r"),
     ],
-    ids=["no JSON", "no detail", "a field is missing", "a field is of another type", "an event of others"],
+    ids=[
+        "no JSON",
+        "no detail",
+        "a field is missing",
+        "a field is of another type",
+        "an event of others",
+    ],
 )
-def test_a_message_that_cannot_be_handled_is_given_back_alone(world: World, poison: Message | str) -> None:
-    assert world.bring(event("PostLiked", authorId="ada"), poison, event("PostLiked", authorId="ada")) == ["1"]
+def test_a_message_that_cannot_be_handled_is_given_back_alone(
+    world: World, poison: Message | str
+) -> None:
+    assert world.bring(
+        event("PostLiked", authorId="ada"), poison, event("PostLiked", authorId="ada")
+    ) == ["1"]
     assert world.counts() == (0, 0, 2)
     with pytest.raises(BatchProcessingError):  # counts as an error of the function
         world.bring(poison)
@@ -190,7 +238,10 @@ def test_a_batch_that_broke_off_is_repeated_without_harm(world: World) -> None:
 def test_a_failure_is_logged_without_what_the_message_said(
     world: World, logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    world.bring(event("PostLiked", authorId="ada"), event("UserRegistered", userId="ada", name="Secret Name"))
+    world.bring(
+        event("PostLiked", authorId="ada"),
+        event("UserRegistered", userId="ada", name="Secret Name"),
+    )
     [line] = logged()
     assert (line["level"], line["message_id"]) == ("ERROR", "1")
     assert "Secret Name" not in json.dumps(line)

@@ -13,15 +13,17 @@ from ops.cost.prices import load_prices
 from ops.cost.things import Thing, Things, things_of_plan
 from ops.cost.usage import Usage, load_usage, samples
 from ops.errors import OperatorError
-from ops.review.plan import read_plan
-from ops.synthesized import Place
+from ops.terraform.plan import read_plan
+from ops.terraform.stack_document import Place
 from tests.ops.review.documents import document, item
 
 HOURS = 730
 
 
 def thing(type_: str, path: str, **values: Any) -> Thing:
-    return Thing(f"{type_}.{path.replace('/', '_')}", type_, Place(path, path.partition("/")[0]), values)
+    return Thing(
+        f"{type_}.{path.replace('/', '_')}", type_, Place(path, path.partition("/")[0]), values
+    )
 
 
 def bill(*things: Thing, requests: float = 0, **usage: dict[str, float]) -> Bill:
@@ -65,9 +67,24 @@ def test_data_that_is_kept_with_capacity() -> None:
         ),
         thing("aws_dynamodb_table", "database/likes", billing_mode="PAY_PER_REQUEST"),
         thing("aws_rds_cluster", "database/aurora", **cluster),
-        thing("aws_rds_cluster_instance", "database/aurora-0", instance_class="db.serverless", cluster_identifier="c"),
-        thing("aws_rds_cluster_instance", "database/aurora-1", instance_class="db.serverless", cluster_identifier="c"),
-        thing("aws_elasticache_replication_group", "database/cache", node_type="cache.t4g.small", num_cache_clusters=2),
+        thing(
+            "aws_rds_cluster_instance",
+            "database/aurora-0",
+            instance_class="db.serverless",
+            cluster_identifier="c",
+        ),
+        thing(
+            "aws_rds_cluster_instance",
+            "database/aurora-1",
+            instance_class="db.serverless",
+            cluster_identifier="c",
+        ),
+        thing(
+            "aws_elasticache_replication_group",
+            "database/cache",
+            node_type="cache.t4g.small",
+            num_cache_clusters=2,
+        ),
         aws_dynamodb_table={"reads": 2_000_000, "writes": 1_000_000, "storage_gb": 10},
         aws_rds_cluster={"storage_gb": 20, "io": 5_000_000, "backup_gb": 10},
         aws_rds_cluster_instance={"acu": 1.5},
@@ -117,7 +134,12 @@ def test_a_month_of_400_million_requests_reaches_cheaper_tiers() -> None:
 def test_what_has_no_price_is_listed() -> None:
     made = bill(
         thing("aws_opensearch_domain", "search/domain"),
-        thing("aws_elasticache_replication_group", "database/cache", node_type="cache.r9.mega", num_cache_clusters=1),
+        thing(
+            "aws_elasticache_replication_group",
+            "database/cache",
+            node_type="cache.r9.mega",
+            num_cache_clusters=1,
+        ),
         thing("aws_iam_role", "auth/role"),
     )
     assert {(entry.place.path, entry.why) for entry in made.unpriced} == {
@@ -129,7 +151,12 @@ def test_what_has_no_price_is_listed() -> None:
 
 def test_a_plan_costs_what_is_different() -> None:
     plan = document(
-        item("aws_nat_gateway", "networking_nat-1_0123ABCD", None, {"subnet_id": "a", "tags": {"Service": "platform"}}),
+        item(
+            "aws_nat_gateway",
+            "networking_nat-1_0123ABCD",
+            None,
+            {"subnet_id": "a", "tags": {"Service": "platform"}},
+        ),
         item("aws_cloudwatch_metric_alarm", "auth_alarm_0123ABCD", {"period": 300}, None),
         item("aws_eip", "networking_a_0123ABCD", {"domain": "vpc"}, {"domain": "vpc"}),
     )
@@ -154,7 +181,9 @@ def test_samples_are_an_idle_month_a_million_and_a_hundred_million() -> None:
 def test_a_misspelt_quantity_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "usage.yml"
     file.write_text("name: mine\nrequests: 1\ntypes:\n  aws_lambda_function: {invocation: 5}\n")
-    with pytest.raises(OperatorError, match="invocation for aws_lambda_function.*duration_ms, invocations"):
+    with pytest.raises(
+        OperatorError, match="invocation for aws_lambda_function.*duration_ms, invocations"
+    ):
         make_bill(Things(()), load_usage(str(file)))
     file.write_text("requests: many\n")
     with pytest.raises(OperatorError, match="usage.yml"):
@@ -164,12 +193,17 @@ def test_a_misspelt_quantity_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_usage_file_may_begin_with_another(tmp_path: Path) -> None:
-    (tmp_path / "base.yml").write_text("name: base\nrequests: 5\ntypes:\n  aws_s3_bucket: {reads: 1, writes: 2}\n")
+    (tmp_path / "base.yml").write_text(
+        "name: base\nrequests: 5\ntypes:\n  aws_s3_bucket: {reads: 1, writes: 2}\n"
+    )
     (tmp_path / "mine.yml").write_text(
         "like: base.yml\nname: mine\ntypes:\n  aws_s3_bucket: {reads_per_request: 3, reads: 4}\n"
     )
     usage = load_usage(str(tmp_path / "mine.yml"))
-    assert (usage.name, usage.of("aws_s3_bucket", "x")) == ("mine", {"reads": 4 + 3 * 5, "writes": 2})
+    assert (usage.name, usage.of("aws_s3_bucket", "x")) == (
+        "mine",
+        {"reads": 4 + 3 * 5, "writes": 2},
+    )
 
 
 def test_every_price_names_its_source_and_is_used() -> None:

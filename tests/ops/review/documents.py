@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ops.synthesized import Synthesized
+from ops.terraform.stack_document import Synthesized
 
 Block = dict[str, Any]
 
@@ -13,7 +13,13 @@ Block = dict[str, Any]
 def item(type_: str, label: str, before: Block | None, after: Block | None, **change: Any) -> Block:
     """One entry of `resource_changes`."""
     actions = (
-        ["create"] if before is None else ["delete"] if after is None else ["update"] if before != after else ["no-op"]
+        ["create"]
+        if before is None
+        else ["delete"]
+        if after is None
+        else ["update"]
+        if before != after
+        else ["no-op"]
     )
     return {
         "address": f"{type_}.{label}",
@@ -51,7 +57,12 @@ def of_stack(stack: Synthesized, changed: Mapping[str, Block | None]) -> Block:
     """
     return document(
         *(
-            item(resource.type, resource.label, resource.block, changed.get(resource.address, resource.block))
+            item(
+                resource.type,
+                resource.label,
+                resource.block,
+                changed.get(resource.address, resource.block),
+            )
             for resource in stack.resources.values()
         )
     )

@@ -32,18 +32,29 @@ def cut(stack: Path, chosen: Iterable[tuple[str, str]]) -> Block:
             continue
         block = kept[type_][label] = document["resource"][type_][label]
         mentioned = REFERENCE.findall(json.dumps(block))
-        wanted += [found for found in mentioned if found[1] in document["resource"].get(found[0], {})]
+        wanted += [
+            found for found in mentioned if found[1] in document["resource"].get(found[0], {})
+        ]
     terraform = {
         "required_providers": document["terraform"]["required_providers"],
         "backend": {"local": {"path": "terraform.tfstate"}},
     }
-    return {"//": document["//"], "provider": document["provider"], "resource": kept, "terraform": terraform}
+    return {
+        "//": document["//"],
+        "provider": document["provider"],
+        "resource": kept,
+        "terraform": terraform,
+    }
 
 
 def labels(document: Block, type_: str, path: str) -> list[str]:
     """The labels of a type's resources below a place in the program."""
     blocks = document["resource"][type_].items()
-    found = [label for label, block in blocks if block["//"]["metadata"]["path"].partition("/")[2].startswith(path)]
+    found = [
+        label
+        for label, block in blocks
+        if block["//"]["metadata"]["path"].partition("/")[2].startswith(path)
+    ]
     assert found, f"no {type_} below {path}"
     return found
 
@@ -65,7 +76,15 @@ def write(document: Block, directory: Path) -> Path:
 def apply(directory: Path, root: Root, variables: Mapping[str, str]) -> None:
     """Applies a stack."""
     run(directory, root, "init", "-input=false", variables=variables)
-    run(directory, root, "apply", "-auto-approve", "-input=false", "-parallelism=30", variables=variables)
+    run(
+        directory,
+        root,
+        "apply",
+        "-auto-approve",
+        "-input=false",
+        "-parallelism=30",
+        variables=variables,
+    )
 
 
 def planned(
@@ -79,6 +98,15 @@ def planned(
     write(change(document) or document, directory)
     file = directory / "plan.tfplan"
     # The state is what was applied a moment ago, so nothing has to be looked at again.
-    run(directory, root, "plan", "-refresh=false", "-lock=false", "-input=false", f"-out={file}", variables=variables)
+    run(
+        directory,
+        root,
+        "plan",
+        "-refresh=false",
+        "-lock=false",
+        "-input=false",
+        f"-out={file}",
+        variables=variables,
+    )
     shown: Block = json.loads(run(directory, root, "show", "-json", str(file), variables=variables))
     return directory, shown

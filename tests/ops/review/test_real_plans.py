@@ -13,18 +13,18 @@ import pytest
 
 from bench.cloud import start
 from ops.cost.usage import load_usage
-from ops.platform import down
+from ops.local.platform import down
 from ops.review.checkov import with_checkov
 from ops.review.document import review_document
 from ops.review.html import review_html
 from ops.review.markdown import review_markdown
-from ops.review.plan import Action, read_plan
 from ops.review.review import Judged, Review, review
 from ops.review.rules import Verdict
 from ops.review.text import review_lines
 from ops.root import Root
-from ops.synth import synthesize
-from ops.synthesized import Synthesized, read_synthesized
+from ops.terraform.plan import Action, read_plan
+from ops.terraform.stack_document import Synthesized, read_synthesized
+from ops.terraform.synthesis import synthesize
 from tests.ops.review.small import Block, apply, cut, labels, one, planned, write
 
 SECRET = "do-not-show-this"
@@ -37,7 +37,12 @@ def base(document: Block) -> Block:
     table = one(document, "aws_dynamodb_table", TABLE)
     table["point_in_time_recovery"] = {"enabled": True}
     table["deletion_protection_enabled"] = True
-    secret = {"name": "/multitask/dev/test", "type": "SecureString", "value": SECRET, "tags": {"Service": "auth"}}
+    secret = {
+        "name": "/multitask/dev/test",
+        "type": "SecureString",
+        "value": SECRET,
+        "tags": {"Service": "auth"},
+    }
     document["resource"]["aws_ssm_parameter"] = {"secret": secret}
     return document
 
@@ -50,7 +55,11 @@ def complete_alarms(directory: Path) -> None:
     for resource in state["resources"]:
         if resource["type"] == "aws_cloudwatch_metric_alarm":
             block = document["resource"][resource["type"]][resource["name"]]
-            written = {name: value for name, value in block.items() if name != "//" and "${" not in json.dumps(value)}
+            written = {
+                name: value
+                for name, value in block.items()
+                if name != "//" and "${" not in json.dumps(value)
+            }
             resource["instances"][0]["attributes"].update(written, actions_enabled=True)
     file.write_text(json.dumps(state))
 
@@ -65,14 +74,19 @@ def tag_only(document: Block) -> None:
 
 def rename_table_in_program(document: Block) -> Block:
     [label] = labels(document, "aws_dynamodb_table", TABLE)
-    renamed: Block = json.loads(json.dumps(document).replace(label, "database_ai-quotas_table_0123ABCD"))
+    renamed: Block = json.loads(
+        json.dumps(document).replace(label, "database_ai-quotas_table_0123ABCD")
+    )
     return renamed
 
 
 def move_table_in_program(document: Block) -> Block:
     [label] = labels(document, "aws_dynamodb_table", TABLE)
     moved = rename_table_in_program(document)
-    move = {"from": f"aws_dynamodb_table.{label}", "to": "aws_dynamodb_table.database_ai-quotas_table_0123ABCD"}
+    move = {
+        "from": f"aws_dynamodb_table.{label}",
+        "to": "aws_dynamodb_table.database_ai-quotas_table_0123ABCD",
+    }
     return {**moved, "moved": [move]}
 
 
@@ -121,16 +135,23 @@ def widen_role_a_little(document: Block) -> None:
 
 
 def widen_role_by_something_new(document: Block) -> None:
-    document["resource"]["aws_sqs_queue"] = {"ai_queue_01234567": {"name": "ai-queue-dev", "tags": {"Service": "ai"}}}
+    document["resource"]["aws_sqs_queue"] = {
+        "ai_queue_01234567": {"name": "ai-queue-dev", "tags": {"Service": "ai"}}
+    }
     _allow(document, Action="sqs:SendMessage", Resource="${aws_sqs_queue.ai_queue_01234567.arn}")
 
 
 def drop_alarm(document: Block) -> None:
-    document["resource"]["aws_cloudwatch_metric_alarm"].pop(labels(document, "aws_cloudwatch_metric_alarm", "ai/")[0])
+    document["resource"]["aws_cloudwatch_metric_alarm"].pop(
+        labels(document, "aws_cloudwatch_metric_alarm", "ai/")[0]
+    )
 
 
 def replace_cognito(document: Block) -> None:
-    one(document, "aws_cognito_user_pool", "security/user-pool")["username_attributes"] = ["email", "phone_number"]
+    one(document, "aws_cognito_user_pool", "security/user-pool")["username_attributes"] = [
+        "email",
+        "phone_number",
+    ]
 
 
 def shrink_aurora(document: Block) -> None:
@@ -179,16 +200,23 @@ class Plans:
         return self.futures[change.__name__].result()[1]
 
     def stack(self, change: Change) -> Synthesized:
-        return dataclasses.replace(read_synthesized(self.futures[change.__name__].result()[0]), environment="dev")
+        return dataclasses.replace(
+            read_synthesized(self.futures[change.__name__].result()[0]), environment="dev"
+        )
 
     def review(self, change: Change) -> Review:
-        return review(read_plan(self.document(change)), "dev", self.stack(change), usage=load_usage("1m"))
+        return review(
+            read_plan(self.document(change)), "dev", self.stack(change), usage=load_usage("1m")
+        )
 
 
 @pytest.fixture(scope="module")
 def plans() -> Iterator[Plans]:
     # Not below pytest's own directory: that is closed to others, PostgreSQL's user included.
-    with tempfile.TemporaryDirectory(prefix="multitask-") as directory, ThreadPoolExecutor(8) as workers:
+    with (
+        tempfile.TemporaryDirectory(prefix="multitask-") as directory,
+        ThreadPoolExecutor(8) as workers,
+    ):
         root = Root(Path(directory) / "root")
         root.prepare()
         cloud = start(root, "dev")
@@ -207,15 +235,21 @@ def plans() -> Iterator[Plans]:
             apply(small_directory, root, variables)
             complete_alarms(small_directory)
 
-            def plan(applied: Path, change: Change, after: Future[None] | None = None) -> tuple[Path, Block]:
+            def plan(
+                applied: Path, change: Change, after: Future[None] | None = None
+            ) -> tuple[Path, Block]:
                 if after:
                     after.result()
                 return planned(applied, change, root, variables)
 
             with ThreadPoolExecutor(3) as planners:
-                futures = {change.__name__: planners.submit(plan, small_directory, change) for change in SMALL}
+                futures = {
+                    change.__name__: planners.submit(plan, small_directory, change)
+                    for change in SMALL
+                }
                 futures |= {
-                    change.__name__: planners.submit(plan, aurora_directory, change, beside) for change in AURORA
+                    change.__name__: planners.submit(plan, aurora_directory, change, beside)
+                    for change in AURORA
                 }
                 yield Plans(futures)
                 planners.shutdown(cancel_futures=True)
@@ -255,7 +289,10 @@ def test_a_table_that_only_has_another_place_is_recognized(plans: Plans) -> None
     [rename] = reviewed.renames
     assert rename.after == "aws_dynamodb_table.database_ai-quotas_table_0123ABCD"
     assert rename.before.startswith("aws_dynamodb_table.database_ai-usage_table_")
-    assert rename.moved_block.splitlines()[1:3] == [f"  from = {rename.before}", f"  to   = {rename.after}"]
+    assert rename.moved_block.splitlines()[1:3] == [
+        f"  from = {rename.before}",
+        f"  to   = {rename.after}",
+    ]
     # As it stands the plan still destroys it.
     assert verdict_of(reviewed, "aws_dynamodb_table") is Verdict.IRREVERSIBLE
     assert rename.moved_block in review_markdown(reviewed)
@@ -365,7 +402,10 @@ def test_a_smaller_aurora_and_fewer_backups(plans: Plans) -> None:
     item = only(plans.review(shrink_aurora))
     assert {(reason.verdict, reason.says) for reason in item.reasons} == {
         (Verdict.DANGEROUS, "Aurora may grow to 2 ACU instead of 4, and takes fewer connections"),
-        (Verdict.IRREVERSIBLE, "days that backups are kept: 1 instead of 7; older ones are deleted"),
+        (
+            Verdict.IRREVERSIBLE,
+            "days that backups are kept: 1 instead of 7; older ones are deleted",
+        ),
     }
 
 

@@ -9,9 +9,16 @@ from pathlib import Path
 import pytest
 
 from ops.errors import OperatorError
-from ops.review.plan import read_plan
-from ops.review.receipt import NOTHING_APPLIED, StateVersion, check_receipt, remove_plan, state_version, write_receipt
+from ops.review.receipt import (
+    NOTHING_APPLIED,
+    StateVersion,
+    check_receipt,
+    remove_plan,
+    state_version,
+    write_receipt,
+)
 from ops.review.review import review
+from ops.terraform.plan import read_plan
 from tests.ops.review.documents import document, item
 
 STATE = StateVersion("a-lineage", 7)
@@ -46,7 +53,9 @@ def test_what_was_reviewed_may_be_applied(plan: Path, stack: Path) -> None:
     assert receipt.destroys == {"aws_sns_topic.messaging_topic_0123ABCD": "destroy"}
 
 
-@pytest.mark.parametrize("state", [StateVersion("a-lineage", 8), StateVersion("another", 7), NOTHING_APPLIED])
+@pytest.mark.parametrize(
+    "state", [StateVersion("a-lineage", 8), StateVersion("another", 7), NOTHING_APPLIED]
+)
 def test_a_stale_plan_is_refused(plan: Path, stack: Path, state: StateVersion) -> None:
     with pytest.raises(OperatorError, match=r"stale.*ops review dev"):
         check_receipt(plan, "dev", state, stack)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from ops.review.plan import Action, Change, Plan
-from ops.review.policies import compare
 from ops.review.review import Review, review
 from ops.review.rules import Rules, Verdict, judge, load_rules
-from ops.review.values import UNKNOWN, covered
+from ops.terraform.plan import Action, Change, Plan
+from ops.terraform.plan_values import UNKNOWN, covered
+from ops.terraform.policies import compare
 
 Values = dict[str, Any]
 CREATE, UPDATE, REPLACE, DESTROY = Action.CREATE, Action.UPDATE, Action.REPLACE, Action.DESTROY
@@ -137,11 +137,15 @@ CASES: list[tuple[str, Verdict, str, Action, Values, Values]] = [
 
 
 def statement(**parts: Any) -> str:
-    return json.dumps({"Statement": [{"Effect": "Allow", "Resource": "arn:r", "Action": "s3:GetObject", **parts}]})
+    return json.dumps(
+        {"Statement": [{"Effect": "Allow", "Resource": "arn:r", "Action": "s3:GetObject", **parts}]}
+    )
 
 
 PLAIN = statement()
-DENIED = json.dumps({"Statement": [{"Effect": "Deny", "Resource": "*", "Action": "s3:*", "Principal": "*"}]})
+DENIED = json.dumps(
+    {"Statement": [{"Effect": "Deny", "Resource": "*", "Action": "s3:*", "Principal": "*"}]}
+)
 POLICIES: list[tuple[str, Verdict, Action, Any, Any]] = [
     ("policy-public", D, CREATE, None, statement(Principal="*")),
     ("policy-permissions", D, UPDATE, PLAIN, statement(Action=["s3:GetObject", "iam:PassRole"])),
@@ -167,17 +171,27 @@ def change(type_: str, action: Action, before: Values, after: Values) -> Change:
 
 @pytest.mark.parametrize(("rule", "verdict", "type_", "action", "before", "after"), CASES, ids=[f"{case[0]}-{number}" for number, case in enumerate(CASES)])  # fmt: skip
 def test_a_rule_fits_what_it_is_for(
-    rules: Rules, rule: str, verdict: Verdict, type_: str, action: Action, before: Values, after: Values
+    rules: Rules,
+    rule: str,
+    verdict: Verdict,
+    type_: str,
+    action: Action,
+    before: Values,
+    after: Values,
 ) -> None:
     reasons = judge(change(type_, action, before, after), [], rules)
     assert (rule, verdict) in {(reason.rule, reason.verdict) for reason in reasons}
     assert not [reason for reason in reasons if "{" in reason.says]
     if action is UPDATE and rule != "dns":
         # And nothing of the kind where nothing changes.
-        assert rule not in {reason.rule for reason in judge(change(type_, UPDATE, after, after), [], rules)}
+        assert rule not in {
+            reason.rule for reason in judge(change(type_, UPDATE, after, after), [], rules)
+        }
 
 
-@pytest.mark.parametrize(("rule", "verdict", "action", "before", "after"), POLICIES, ids=[case[0] for case in POLICIES])
+@pytest.mark.parametrize(
+    ("rule", "verdict", "action", "before", "after"), POLICIES, ids=[case[0] for case in POLICIES]
+)
 def test_a_rule_for_policies_fits(
     rules: Rules, rule: str, verdict: Verdict, action: Action, before: Any, after: Any
 ) -> None:
@@ -190,7 +204,10 @@ def test_every_rule_has_a_case(rules: Rules) -> None:
     fitting = set()
     for number, rule in enumerate(rules.rules):
         alone = rules.model_copy(update={"rules": (rule,)})
-        cases = [judge(change(type_, action, before, after), [], alone) for _, _, type_, action, before, after in CASES]
+        cases = [
+            judge(change(type_, action, before, after), [], alone)
+            for _, _, type_, action, before, after in CASES
+        ]
         cases += [
             judge(
                 change("aws_iam_role_policy", action, {"policy": before}, {"policy": after}),
@@ -208,24 +225,36 @@ def test_the_gravest_reason_counts_and_the_others_are_kept(rules: Rules) -> None
     before = {"deletion_protection_enabled": True, "tags": {"a": "1"}, "ttl": [{"enabled": True}]}
     after = {"deletion_protection_enabled": False, "tags": {"a": "2"}, "ttl": [{"enabled": False}]}
     reasons = judge(change(TABLE, UPDATE, before, after), [], rules)
-    assert [(reason.rule, reason.verdict) for reason in reasons] == [("deletion-protection", D), ("time-to-live", R)]
+    assert [(reason.rule, reason.verdict) for reason in reasons] == [
+        ("deletion-protection", D),
+        ("time-to-live", R),
+    ]
 
 
 def test_safe_is_only_what_nothing_else_comes_with(rules: Rules) -> None:
-    both = judge(change(FUNCTION, UPDATE, {"s3_key": "a", "layers": []}, {"s3_key": "b", "layers": ["c"]}), [], rules)
+    both = judge(
+        change(FUNCTION, UPDATE, {"s3_key": "a", "layers": []}, {"s3_key": "b", "layers": ["c"]}),
+        [],
+        rules,
+    )
     assert [reason.verdict for reason in both] == [R]
 
 
 def test_what_is_unknown_is_never_called_a_change(rules: Rules) -> None:
     after = covered({"retention_in_days": None}, unknown={"retention_in_days": True})
-    [reason] = judge(change("aws_cloudwatch_log_group", UPDATE, {"retention_in_days": 30}, after), [], rules)
+    [reason] = judge(
+        change("aws_cloudwatch_log_group", UPDATE, {"retention_in_days": 30}, after), [], rules
+    )
     assert reason.rule == "otherwise"
 
 
 @pytest.mark.parametrize(
-    ("action", "verdict"), [(CREATE, S), (UPDATE, R), (REPLACE, R), (DESTROY, R), (Action.FORGET, R), (Action.MOVE, S)]
+    ("action", "verdict"),
+    [(CREATE, S), (UPDATE, R), (REPLACE, R), (DESTROY, R), (Action.FORGET, R), (Action.MOVE, S)],
 )
-def test_where_no_rule_fits_the_action_decides(rules: Rules, action: Action, verdict: Verdict) -> None:
+def test_where_no_rule_fits_the_action_decides(
+    rules: Rules, action: Action, verdict: Verdict
+) -> None:
     [reason] = judge(change("aws_unheard_of", action, {"a": 1}, {"a": 2}), [], rules)
     assert (reason.rule, reason.verdict) == ("otherwise", verdict)
 
@@ -234,7 +263,11 @@ def test_the_gravest_change_comes_first() -> None:
     changes = (
         change(ALARM, CREATE, {}, {"alarm_name": "new"}),
         Change(
-            "aws_s3_bucket.storage_a_bucket_0123ABCD", BUCKET, DESTROY, {"bucket": "a", "tags": {"Service": "chat"}}, {}
+            "aws_s3_bucket.storage_a_bucket_0123ABCD",
+            BUCKET,
+            DESTROY,
+            {"bucket": "a", "tags": {"Service": "chat"}},
+            {},
         ),
     )
     reviewed: Review = review(Plan("1.11.4", None, changes, (), (), "us-east-1"), "dev")

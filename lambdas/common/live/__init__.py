@@ -1,0 +1,1 @@
+"""Live delivery of chat frames to WebSocket connections."""

@@ -1,0 +1,225 @@
+"""Which connections listen to which rooms, in the cache: made at connecting and joining, gone by themselves with what made them.
+
+Nothing here is the only copy of anything. An empty cache means that nobody has joined a room, which clients mend by joining again.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from msgspec import Struct
+
+from lambdas.common.clock import SYSTEM_CLOCK, Clock
+from lambdas.common.storage.cache import GuardedCache
+
+if TYPE_CHECKING:
+    import redis
+
+LIFETIME = 11 * 60
+"""Seconds a connection is listened for after its last frame: API Gateway closes one that has been idle for 10 minutes."""
+
+SENT_LIFETIME = 60 * 60
+"""Seconds that a delivery is remembered: many times as long as a lost one takes to be noticed."""
+
+QUEUED_LIFETIME = 2 * 60
+"""Seconds that a delivery may wait in the ordered queue before it counts as lost: thousands of frames ahead of it."""
+
+Progress = Literal["queued", "sent"]
+
+_PREFIX = "chat:"
+_ALIVE = ""  # a member of each connection's set of rooms, so that the set is there while the connection is in no room
+
+
+class Connection(Struct, frozen=True):
+    """One WebSocket connection. `visible` says that others may know of the user: not so for anonymous ones."""
+
+    connection_id: str
+    user_id: str
+    visible: bool = True
+
+
+class LiveRooms(Protocol):
+    """What is known of the connections. Every method raises CacheUnavailableError where the cache does not answer."""
+
+    def connect(self, connection: Connection) -> None:
+        """Remembers a new connection."""
+
+    def touch(self, connection: Connection) -> bool:
+        """Gives the connection its lifetime again, in each of its rooms; False when nothing is known of it (any more)."""
+
+    def disconnect(self, connection: Connection) -> list[str]:
+        """Forgets the connection; gives the rooms it was in."""
+
+    def join(self, connection: Connection, room_id: str) -> None:
+        """From now on the connection is one of the room's."""
+
+    def leave(self, connection: Connection, room_id: str) -> None:
+        """From now on it is none of the room's."""
+
+    def is_in(self, connection: Connection, room_id: str) -> bool:
+        """Whether the connection is one of the room's."""
+
+    def connections(self, room_id: str) -> list[Connection]:
+        """The room's connections. What has outlived its time is removed."""
+
+    def evict(self, room_id: str, user_id: str) -> None:
+        """Takes all of a user's connections out of a room."""
+
+    def close(self, room_id: str) -> None:
+        """Takes every connection out of a room."""
+
+    def mark_sent(self, deliveries: Iterable[str]) -> None:
+        """Remembers that these deliveries were made."""
+
+    def mark_queued(self, delivery: str) -> None:
+        """Remembers that this delivery was handed over, unless it has been made meanwhile."""
+
+    def progress(self, deliveries: Sequence[str]) -> dict[str, Progress | None]:
+        """How far each of the deliveries has come; None: nobody has begun it, as far as is known."""
+
+
+class CachedLiveRooms:
+    """LiveRooms in Valkey: a sorted set for each room, of its connections by when they end, and a set for each connection, of its
+    rooms."""
+
+    def __init__(self, cache: GuardedCache, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._cache = cache
+        self._clock = clock
+
+    def connect(self, connection: Connection) -> None:
+        def work(cache: "redis.Redis") -> None:
+            with cache.pipeline() as pipe:
+                pipe.sadd(_rooms_key(connection), _ALIVE)
+                pipe.expire(_rooms_key(connection), LIFETIME)
+                pipe.execute()
+
+        self._cache.run(work)
+
+    def touch(self, connection: Connection) -> bool:
+        def work(cache: "redis.Redis") -> bool:
+            rooms = _text(cache.smembers(_rooms_key(connection)))
+            if not rooms:
+                return False
+            with cache.pipeline() as pipe:
+                pipe.expire(_rooms_key(connection), LIFETIME)
+                for room_id in rooms:
+                    if room_id != _ALIVE:
+                        # Only where it still is: it may have been taken out of the room meanwhile.
+                        pipe.zadd(_room_key(room_id), self._member(connection), xx=True)
+                        pipe.expire(_room_key(room_id), LIFETIME)
+                pipe.execute()
+            return True
+
+        return self._cache.run(work)
+
+    def disconnect(self, connection: Connection) -> list[str]:
+        def work(cache: "redis.Redis") -> list[str]:
+            rooms = [
+                room_id
+                for room_id in _text(cache.smembers(_rooms_key(connection)))
+                if room_id != _ALIVE
+            ]
+            with cache.pipeline() as pipe:
+                pipe.delete(_rooms_key(connection))
+                for room_id in rooms:
+                    pipe.zrem(_room_key(room_id), _encode(connection))
+                pipe.execute()
+            return rooms
+
+        return self._cache.run(work)
+
+    def join(self, connection: Connection, room_id: str) -> None:
+        def work(cache: "redis.Redis") -> None:
+            with cache.pipeline() as pipe:
+                pipe.sadd(_rooms_key(connection), _ALIVE, room_id)
+                pipe.expire(_rooms_key(connection), LIFETIME)
+                pipe.zadd(_room_key(room_id), self._member(connection))
+                pipe.expire(_room_key(room_id), LIFETIME)
+                pipe.execute()
+
+        self._cache.run(work)
+
+    def leave(self, connection: Connection, room_id: str) -> None:
+        self._remove(room_id, [connection])
+
+    def is_in(self, connection: Connection, room_id: str) -> bool:
+        ends = self._cache.run(lambda cache: cache.zscore(_room_key(room_id), _encode(connection)))
+        return isinstance(ends, float) and ends > self._clock()
+
+    def connections(self, room_id: str) -> list[Connection]:
+        now = self._clock()
+
+        def work(cache: "redis.Redis") -> Any:
+            with cache.pipeline() as pipe:
+                pipe.zremrangebyscore(_room_key(room_id), "-inf", now)
+                pipe.zrange(_room_key(room_id), 0, -1)
+                return pipe.execute()[-1]
+
+        return [_decode(member) for member in self._cache.run(work)]
+
+    def evict(self, room_id: str, user_id: str) -> None:
+        self._remove(room_id, [c for c in self.connections(room_id) if c.user_id == user_id])
+
+    def close(self, room_id: str) -> None:
+        self._remove(room_id, self.connections(room_id))
+
+    def mark_sent(self, deliveries: Iterable[str]) -> None:
+        def work(cache: "redis.Redis") -> None:
+            with cache.pipeline() as pipe:
+                for delivery in deliveries:
+                    pipe.set(_delivery_key(delivery), "sent", ex=SENT_LIFETIME)
+                pipe.execute()
+
+        self._cache.run(work)
+
+    def mark_queued(self, delivery: str) -> None:
+        self._cache.run(
+            lambda cache: cache.set(_delivery_key(delivery), "queued", ex=QUEUED_LIFETIME, nx=True)
+        )
+
+    def progress(self, deliveries: Sequence[str]) -> dict[str, Progress | None]:
+        def work(cache: "redis.Redis") -> Any:
+            return cache.mget([_delivery_key(delivery) for delivery in deliveries])
+
+        marks = self._cache.run(work) if deliveries else []
+        return dict(zip(deliveries, marks, strict=True))
+
+    def _remove(self, room_id: str, connections: Sequence[Connection]) -> None:
+        if not connections:
+            return
+
+        def work(cache: "redis.Redis") -> None:
+            with cache.pipeline() as pipe:
+                pipe.zrem(_room_key(room_id), *map(_encode, connections))
+                for connection in connections:
+                    pipe.srem(_rooms_key(connection), room_id)
+                pipe.execute()
+
+        self._cache.run(work)
+
+    def _member(self, connection: Connection) -> dict[str, float]:
+        return {_encode(connection): self._clock() + LIFETIME}
+
+
+def _encode(connection: Connection) -> str:
+    return f"{connection.connection_id}|{connection.user_id}|{int(connection.visible)}"
+
+
+def _decode(member: str) -> Connection:
+    connection_id, user_id, visible = member.split("|")
+    return Connection(connection_id, user_id, visible == "1")
+
+
+def _text(members: Any) -> set[str]:
+    return set(members)
+
+
+def _room_key(room_id: str) -> str:
+    return f"{_PREFIX}room:{room_id}"
+
+
+def _rooms_key(connection: Connection) -> str:
+    return f"{_PREFIX}connection:{connection.connection_id}"
+
+
+def _delivery_key(delivery: str) -> str:
+    return f"{_PREFIX}delivery:{delivery}"

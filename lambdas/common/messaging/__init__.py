@@ -1,0 +1,1 @@
+"""Domain events: the event bus, the outbox and the queue consumers."""

@@ -1,0 +1,1 @@
+"""Profiles, names and aliases of users, as several services read them."""

@@ -1,0 +1,1 @@
+"""Signing keys and the tokens and tickets signed with them."""

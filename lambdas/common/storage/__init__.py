@@ -1,0 +1,1 @@
+"""Data stores: DynamoDB, PostgreSQL, the cache and uploads to S3."""

@@ -1,0 +1,186 @@
+"""HTTP requests and answers over the events of an API Gateway REST API's Lambda proxy integration."""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from email.message import Message
+from functools import cached_property
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from lambdas.common.clock import new_id
+from lambdas.common.problems import Problem
+from lambdas.common.web.caller import Caller
+
+Event = Mapping[str, Any]
+
+BODY_LIMIT = 1024 * 1024
+"""Bytes of a body at most (API contract, errors: 413)."""
+
+_CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+class Request:
+    """One HTTP request, read from the event on demand so that a wrong part is an error of the route that needs it."""
+
+    def __init__(self, event: Event) -> None:
+        self._event = event
+        context = event.get("requestContext") or {}
+        self.method: str = event["httpMethod"].upper()
+        self.source_ip: str = (context.get("identity") or {}).get("sourceIp", "")
+        self.authorizer: Mapping[str, str] = context.get("authorizer") or {}
+        self.route = ""
+        """The matched route's template, set by the router; it names the request in logs without its values."""
+        self.path_parameters: Mapping[str, str] = {}
+        self.authenticated: Caller | None = None
+        self.anonymous = False
+        """The act is or may be an anonymous author's: no log line ties the caller to it. Set by the router (`Route.anonymous`), and by
+        the operation once it knows."""
+
+    @property
+    def caller(self) -> Caller:
+        """The authenticated caller; asking for it on a public route is a programming error."""
+        assert self.authenticated is not None, "a public route has no caller"
+        return self.authenticated
+
+    @cached_property
+    def segments(self) -> tuple[str, ...]:
+        """The path's segments, percent-decoded one by one, without what a domain's base path puts before the API's own."""
+        path: str = self._event["path"]
+        # The resource is the API's own template (`/v1/auth/{proxy+}`); its literal start is where our path begins.
+        start = path.find((self._event.get("resource") or "").partition("{")[0].rstrip("/"))
+        raw = path[max(start, 0) :].strip("/").split("/")
+        try:
+            return tuple(unquote(segment, errors="strict") for segment in raw)
+        except UnicodeDecodeError:
+            raise Problem.bad_request("The address is not percent-encoded UTF-8.") from None
+
+    @cached_property
+    def _headers(self) -> dict[str, list[str]]:
+        """Values by lower-case name; the same name in several spellings is one header."""
+        multi: Mapping[str, list[str]] = self._event.get("multiValueHeaders") or {
+            name: [value] for name, value in (self._event.get("headers") or {}).items()
+        }
+        headers: dict[str, list[str]] = {}
+        for name, values in multi.items():
+            headers.setdefault(name.lower(), []).extend(values)
+        return headers
+
+    def header(self, name: str) -> str | None:
+        """The header's value, or None. Raises Problem 400 when it is given with several different values."""
+        values = set(self._headers.get(name.lower(), ()))
+        if len(values) > 1:
+            raise Problem.bad_request(f"The header {name} is given more than once.")
+        return values.pop() if values else None
+
+    def first_header(self, name: str) -> str:
+        """The first value, or "": for headers that must not make a request fail."""
+        return next(iter(self._headers.get(name.lower(), ())), "")
+
+    @cached_property
+    def query(self) -> dict[str, str]:
+        """Query parameters. Raises Problem 400 when one is given with several different values."""
+        multi: Mapping[str, list[str]] = self._event.get("multiValueQueryStringParameters") or {
+            name: [value]
+            for name, value in (self._event.get("queryStringParameters") or {}).items()
+        }
+        for name, values in multi.items():
+            if len(set(values)) > 1:
+                raise Problem.bad_request(f"The query parameter {name} is given more than once.")
+        return {name: values[0] for name, values in multi.items()}
+
+    @cached_property
+    def correlation_id(self) -> str:
+        """The caller's X-Correlation-Id where it is usable (it is written to logs and headers), else a new one."""
+        given = self.first_header("X-Correlation-Id")
+        return given if _CORRELATION_ID.fullmatch(given) else new_id()
+
+    @cached_property
+    def body(self) -> bytes:
+        """The body's bytes. Raises Problem 400 (wrong base64) or 413."""
+        text: str = self._event.get("body") or ""
+        if self._event.get("isBase64Encoded"):
+            try:
+                body = base64.b64decode(text, validate=True)
+            except binascii.Error:
+                raise Problem.bad_request("The body is not valid base64.") from None
+        else:
+            body = text.encode(errors="surrogatepass")
+        if len(body) > BODY_LIMIT:
+            raise Problem.too_large(BODY_LIMIT)
+        return body
+
+    @cached_property
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object; no body is an empty one.
+
+        Raises Problem 413, 415 (not application/json in UTF-8) or 400 (malformed, or no object).
+        """
+        if not self.body:
+            return {}
+        if not _is_json(self.header("Content-Type")):
+            raise Problem.unsupported_media_type()
+        try:
+            value = msgspec.json.decode(self.body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise Problem.bad_request("The body is not valid JSON.", "malformed_json") from None
+        if not isinstance(value, dict):
+            raise Problem.bad_request("The body must be a JSON object.", "malformed_json")
+        return value
+
+
+class Response:
+    """An answer. `body` is anything msgspec encodes as JSON; None is no body."""
+
+    def __init__(
+        self,
+        status: HTTPStatus = HTTPStatus.OK,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.headers = dict(headers or {})
+
+    @classmethod
+    def created(cls, body: Any) -> "Response":
+        return cls(HTTPStatus.CREATED, body)
+
+    @classmethod
+    def accepted(cls) -> "Response":
+        return cls(HTTPStatus.ACCEPTED)
+
+    @classmethod
+    def no_content(cls) -> "Response":
+        return cls(HTTPStatus.NO_CONTENT)
+
+    @classmethod
+    def of(cls, problem: Problem) -> "Response":
+        headers = {**problem.headers, "Content-Type": "application/problem+json"}
+        return cls(problem.status, problem.document(), headers)
+
+    def to_event(self) -> dict[str, Any]:
+        """The answer in the shape the proxy integration expects."""
+        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **self.headers}
+        if self.body is not None:
+            headers.setdefault("Content-Type", "application/json")
+        return {
+            "statusCode": int(self.status),
+            "headers": headers,
+            "body": "" if self.body is None else msgspec.json.encode(self.body).decode(),
+            "isBase64Encoded": False,
+        }
+
+
+def _is_json(content_type: str | None) -> bool:
+    message = Message()
+    message["Content-Type"] = content_type or ""
+    charset = message.get_param("charset", "utf-8")
+    return message.get_content_type() == "application/json" and str(charset).lower() in {
+        "utf-8",
+        "utf8",
+    }

@@ -1,0 +1,138 @@
+"""Idempotency-Key: the same request again gives the first answer and does the work once."""
+
+import hashlib
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from botocore.exceptions import ClientError
+
+from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id
+from lambdas.common.problems import Problem
+from lambdas.common.storage.dynamodb import condition_failed, pack, unpack
+from lambdas.common.web.http import Request, Response
+from lambdas.common.web.router import Operation
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+RETENTION = 24 * 60 * 60
+"""Seconds an answer is kept (API contract, Repeats)."""
+
+LEASE = 35
+"""Seconds after which an attempt without an answer counts as crashed: a function lives 30 s at most."""
+
+KEY_LENGTH = 255
+
+
+class Idempotency:
+    """Remembers answers in a table, by caller, method, path and key.
+
+    Only success is remembered: after a problem or a failure the same key may be used again, also with a corrected body.
+    """
+
+    def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._clock = clock
+
+    def run(self, request: Request, work: Operation) -> Response:
+        """The remembered answer, else that of `work`, which is then remembered. Without the header just `work`.
+
+        Raises Problem 400 (unusable key) or 409 (key used with another body, or by a request still running).
+        """
+        key = request.header("Idempotency-Key")
+        if key is None:
+            return work(request)
+        if not (0 < len(key) <= KEY_LENGTH and key.isprintable()):
+            raise Problem.bad_request(
+                f"Idempotency-Key has 1 to {KEY_LENGTH} printable characters.",
+                "invalid_idempotency_key",
+            )
+        record = _digest([request.caller.user_id, request.method, *request.segments, key])
+        # The parsed body, so that the same object in other spelling is the same.
+        body = hashlib.sha256(msgspec.json.encode(request.json, order="deterministic")).hexdigest()
+        attempt = new_id()
+        if not self._begin(record, body, attempt):
+            return self._earlier(record, body)
+        try:
+            response = work(request)
+        except BaseException:
+            self._release(record, attempt)
+            raise
+        self._complete(record, attempt, response)
+        return response
+
+    def _begin(self, record: str, body: str, attempt: str) -> bool:
+        """Claims the record: when it is new, has outlived its time, or its attempt with the same body has crashed."""
+        now = int(self._clock())
+        values = {
+            "idempotency_key": record,
+            "body": body,
+            "attempt": attempt,
+            "lease_ends_at": now + LEASE,
+        }
+        try:
+            self._dynamodb.put_item(
+                TableName=self._table,
+                Item=pack({**values, "expires_at": now + RETENTION}),
+                ConditionExpression="attribute_not_exists(idempotency_key) OR expires_at <= :now "
+                "OR (attribute_not_exists(answer) AND lease_ends_at <= :now AND body = :body)",
+                ExpressionAttributeValues=pack({":now": now, ":body": body}),
+            )
+        except ClientError as error:
+            if condition_failed(error):
+                return False
+            raise
+        return True
+
+    def _earlier(self, record: str, body: str) -> Response:
+        item = self._dynamodb.get_item(
+            TableName=self._table, Key=pack({"idempotency_key": record}), ConsistentRead=True
+        ).get("Item")
+        found = unpack(item) if item else {}
+        if found and found["body"] != body:
+            detail = "This Idempotency-Key was used with another body: use a new key."
+            raise Problem.conflict(detail, "idempotency_key_reused")
+        if "answer" not in found:
+            detail = "A request with this Idempotency-Key is still running: repeat it shortly."
+            raise Problem.conflict(detail, "request_in_progress", retry_after=1)
+        answer = msgspec.json.decode(found["answer"])
+        return Response(HTTPStatus(answer["status"]), answer["body"], answer["headers"])
+
+    def _complete(self, record: str, attempt: str, response: Response) -> None:
+        answer: dict[str, Any] = {
+            "status": int(response.status),
+            "body": response.body,
+            "headers": response.headers,
+        }
+        self._if_ours(
+            self._dynamodb.update_item,
+            record,
+            attempt,
+            UpdateExpression="SET answer = :answer",
+            values={":answer": msgspec.json.encode(answer).decode()},
+        )
+
+    def _release(self, record: str, attempt: str) -> None:
+        self._if_ours(self._dynamodb.delete_item, record, attempt, values={})
+
+    def _if_ours(
+        self, write: Any, record: str, attempt: str, *, values: dict[str, Any], **arguments: Any
+    ) -> None:
+        """A write that yields when the lease has run out and another attempt has taken over."""
+        try:
+            write(
+                TableName=self._table,
+                Key=pack({"idempotency_key": record}),
+                ConditionExpression="attempt = :attempt",
+                ExpressionAttributeValues=pack({":attempt": attempt, **values}),
+                **arguments,
+            )
+        except ClientError as error:
+            if not condition_failed(error):
+                raise
+
+
+def _digest(parts: list[str]) -> str:
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()

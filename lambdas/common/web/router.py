@@ -1,0 +1,222 @@
+"""Routes as a table, and the router that answers every event with a response: nothing ever escapes it."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from http import HTTPStatus
+from time import perf_counter
+from typing import Any, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import Struct
+
+from lambdas.common.logs import Logger
+from lambdas.common.problems import Problem
+from lambdas.common.web.access import Access
+from lambdas.common.web.caller import Caller
+from lambdas.common.web.http import Event, Request, Response
+
+Operation = Callable[[Request], Response]
+"""What answers a route once its caller may call it."""
+
+ALLOWED_HEADERS = "Authorization, Content-Type, If-Match, Idempotency-Key, X-Correlation-Id"
+EXPOSED_HEADERS = "Retry-After, ETag, X-Correlation-Id"
+PREFLIGHT_MAX_AGE = 7200
+"""Seconds a browser may keep a preflight's answer: the most that Chromium honours."""
+
+_THROTTLING = {
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+}
+
+
+class Route(Struct, frozen=True):
+    """One row of a service's table. `operation` names what answers it; a literal segment wins over a `{parameter}`.
+
+    `idempotent` says that the route creates something and honours Idempotency-Key. `anonymous` says that it may be an anonymous
+    author's act: the log does not name its caller, whatever comes of it, unless the operation finds it to be a public one.
+    """
+
+    method: str
+    path: str
+    access: Access
+    operation: str
+    idempotent: bool = False
+    anonymous: bool = False
+
+
+class Authenticate(Protocol):
+    def authenticate(self, request: Request, access: Access) -> Caller | None: ...
+
+
+class RunOnce(Protocol):
+    def run(self, request: Request, work: Operation) -> Response: ...
+
+
+class RouteTable:
+    """Finds the route of a path and a method."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._templates: dict[tuple[str, ...], dict[str, Route]] = {}
+        for route in routes:
+            methods = self._templates.setdefault(tuple(route.path.strip("/").split("/")), {})
+            assert route.method not in methods, f"{route.method} {route.path} is there twice"
+            methods[route.method] = route
+        # False sorts first: of two templates that fit, the one that is literal earlier is found first.
+        self._ordered = sorted(
+            self._templates, key=lambda template: [_is_parameter(s) for s in template]
+        )
+
+    def match(self, segments: Sequence[str]) -> tuple[Mapping[str, Route], dict[str, str]]:
+        """The routes at that path by method, and the path's parameters. Raises Problem 404."""
+        for template in self._ordered:
+            parameters = _match(template, segments)
+            if parameters is not None:
+                return self._templates[template], parameters
+        raise Problem.not_found()
+
+
+class Router:
+    """A service's handler: routes the event, establishes the caller, runs the operation, answers."""
+
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        operations: Mapping[str, Operation],
+        *,
+        authenticator: Authenticate,
+        logger: Logger,
+        cors_origins: Sequence[str],
+        idempotency: RunOnce | None = None,
+    ) -> None:
+        """`operations` has one entry for each operation of `routes`; `idempotency` is needed if a route is idempotent."""
+        named = {route.operation for route in routes}
+        assert named == operations.keys(), (
+            f"routes and operations differ in {sorted(named ^ operations.keys())}"
+        )
+        assert idempotency or not any(route.idempotent for route in routes), (
+            "an idempotent route needs idempotency"
+        )
+        self._table = RouteTable(routes)
+        self._operations = operations
+        self._authenticator = authenticator
+        self._logger = logger
+        self._cors_origins = frozenset(cors_origins)
+        self._idempotency = idempotency
+
+    def __call__(self, event: Event, _context: object) -> dict[str, Any]:
+        started = perf_counter()
+        try:
+            request = Request(event)
+        except Exception:
+            return failure(
+                event,
+                self._logger,
+                self._cors_origins,
+                "the event is not one of a REST proxy integration",
+            )
+        self._logger.set_correlation_id(request.correlation_id)
+        answer = self._answer(request)
+        answer["headers"].update(_common_headers(request, self._cors_origins))
+        self._logger.info(
+            "request",
+            method=request.method,
+            route=request.route,
+            status=answer["statusCode"],
+            duration_ms=round((perf_counter() - started) * 1000, 1),
+            user_id=None
+            if request.anonymous or not request.authenticated
+            else request.authenticated.user_id,
+        )
+        return answer
+
+    def _answer(self, request: Request) -> dict[str, Any]:
+        try:
+            return self._dispatch(request).to_event()
+        except Problem as problem:
+            return Response.of(problem).to_event()
+        except Exception as error:
+            self._logger.exception("the request failed")
+            return Response.of(
+                Problem.unavailable() if is_outage(error) else Problem.internal()
+            ).to_event()
+
+    def _dispatch(self, request: Request) -> Response:
+        methods, request.path_parameters = self._table.match(request.segments)
+        if request.method == "OPTIONS":
+            return _preflight(methods)
+        route = methods.get(request.method)
+        if route is None:
+            raise Problem.method_not_allowed([*sorted(methods), "OPTIONS"])
+        request.route, request.anonymous = route.path, route.anonymous
+        request.authenticated = self._authenticator.authenticate(request, route.access)
+        if request.method in {"POST", "PUT", "PATCH"}:
+            _ = (
+                request.json
+            )  # a body that cannot be read is refused even by an operation that takes none
+        operation = self._operations[route.operation]
+        if route.idempotent and self._idempotency:
+            return self._idempotency.run(request, operation)
+        return operation(request)
+
+
+def failure(
+    event: Event, logger: Logger, cors_origins: Collection[str], reason: str
+) -> dict[str, Any]:
+    """The 500 problem for what fails outside a route, whatever the event is like; logs the exception being handled."""
+    try:
+        request = Request(event)
+    except Exception:  # its headers cannot be relied upon either
+        request = Request({"httpMethod": ""})
+    logger.set_correlation_id(request.correlation_id)
+    logger.exception(reason)
+    answer = Response.of(Problem.internal()).to_event()
+    answer["headers"].update(_common_headers(request, cors_origins))
+    return answer
+
+
+def _common_headers(request: Request, cors_origins: Collection[str]) -> dict[str, str]:
+    headers = {
+        "X-Correlation-Id": request.correlation_id,
+        "Vary": "Origin",
+        "Access-Control-Expose-Headers": EXPOSED_HEADERS,
+    }
+    origin = request.first_header("Origin")
+    if "*" in cors_origins:
+        headers["Access-Control-Allow-Origin"] = "*"
+    elif origin in cors_origins:
+        headers["Access-Control-Allow-Origin"] = origin
+    return headers
+
+
+def _preflight(methods: Iterable[str]) -> Response:
+    headers = {
+        "Access-Control-Allow-Methods": ", ".join([*sorted(methods), "OPTIONS"]),
+        "Access-Control-Allow-Headers": ALLOWED_HEADERS,
+        "Access-Control-Max-Age": str(PREFLIGHT_MAX_AGE),
+    }
+    return Response(HTTPStatus.NO_CONTENT, headers=headers)
+
+
+def _match(template: Sequence[str], segments: Sequence[str]) -> dict[str, str] | None:
+    if len(template) != len(segments):
+        return None
+    parameters = {}
+    for expected, given in zip(template, segments, strict=True):
+        if _is_parameter(expected) and given:
+            parameters[expected[1:-1]] = given
+        elif expected != given:
+            return None
+    return parameters
+
+
+def _is_parameter(segment: str) -> bool:
+    return segment.startswith("{")
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether an AWS service did not do its part; a refusal (access, validation) is a mistake of ours instead."""
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return status >= 500 or error.response["Error"]["Code"] in _THROTTLING
+    return isinstance(error, BotoCoreError)

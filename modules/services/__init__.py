@@ -1,0 +1,1 @@
+"""One construct for each Lambda service: its function, permissions, routes and event sources."""

@@ -1,0 +1,81 @@
+"""Database migrations: the function and its schedule."""
+
+from __future__ import annotations
+
+from constructs import Construct
+
+from modules.base.connections import DatabaseConnection
+from modules.base.function import FunctionNetwork, FunctionPlatform, LambdaFunction
+from modules.base.policy import Statement
+from modules.base.schedule import Schedule, schedule_failures
+from modules.base.statements import table_access
+from modules.base.table import Table
+
+SCHEDULE = "rate(1 day)"
+"""How often pending migrations are looked for; documented."""
+
+
+class Migration(Construct):
+    """The function that deployments invoke, and a daily schedule that is documented as off until needed.
+
+    Args:
+        platform: what it shares with the other functions.
+        network: where it reaches the database.
+        database: the database it migrates, as its master user.
+        state_table: the record of migrations.
+        kms_key_arn: encrypts the alerts topic, which hears of scheduled runs that failed.
+        scheduled: whether the schedule runs.
+
+    Attributes:
+        function: the function.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        platform: FunctionPlatform,
+        network: FunctionNetwork,
+        database: DatabaseConnection,
+        state_table: Table,
+        kms_key_arn: str,
+        scheduled: bool = False,
+    ) -> None:
+        super().__init__(scope, id_)
+        authenticated = platform.environment.capabilities.database_authentication
+        self.function = LambdaFunction(
+            self,
+            "function",
+            platform=platform,
+            function="migration",
+            description="Brings the database's schema up to date",
+            variables={
+                "RDS_ENDPOINT": database.endpoint,
+                "RDS_DATABASE": database.database,
+                "RDS_SECRET_ARN": database.secret_arn,
+                "RDS_TLS": str(authenticated).lower(),
+                "MIGRATION_STATE_TABLE": state_table.name,
+            },
+            statements=[
+                Statement(
+                    sid="MasterUser",
+                    actions=["secretsmanager:GetSecretValue"],
+                    resources=[database.secret_arn],
+                ),
+                # It tells; what has been applied it knows from the database itself.
+                table_access("State", state_table, "PutItem"),
+                *schedule_failures(platform, kms_key_arn),
+            ],
+            network=network,
+        )
+        Schedule(
+            self,
+            "schedule",
+            platform=platform,
+            function=self.function,
+            resource="schedule",
+            description="Looks for pending migrations",
+            expression=SCHEDULE,
+            enabled=scheduled,
+        )

@@ -1,0 +1,1 @@
+"""Deploys, promotes, compares and removes a whole environment."""

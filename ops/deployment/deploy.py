@@ -1,0 +1,162 @@
+"""A deployment: apply, migrate, move traffic, publish the page, wait for health. Every step may be repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ops.checkout import checkout
+from ops.cloud import Cloud
+from ops.console import say
+from ops.deployment.health import wait_until_healthy
+from ops.deployment.migrations import migrate
+from ops.deployment.site import publish
+from ops.errors import OperatorError
+from ops.root import Root
+from ops.terraform.runner import Plan, Terraform, changes
+from ops.terraform.state import outputs_or_none, remove_stale_lock
+from ops.terraform.synthesis import synthesize
+from ops.terraform.toolchain import terraform, terraform_variables
+from ops.traffic.dependencies import refuse_removals
+from ops.traffic.ledger import Ledger, Lock
+from ops.traffic.notify import News, Notifier, topic_of
+from ops.traffic.packages import package
+from ops.traffic.release import Releaser, Settings, announced, moved
+from ops.traffic.versions import MIGRATION, Functions, Live
+
+STAGE = "#stage"
+"""The ledger's key of what was deployed as a whole."""
+
+
+def stack_of(cloud: Cloud, root: Root, out: Path) -> Terraform:
+    """The environment's Terraform: synthesized, without a lock that a killed run left, and initialized.
+
+    Args:
+        out: where synthesis writes.
+
+    Raises:
+        OperatorError: the message says what to do.
+    """
+    name = cloud.environment.name
+    root.prepare()
+    cloud.check_account()
+    synthesize([name], out, cloud.variables)
+    directory = out / "stacks" / name
+    remove_stale_lock(cloud, directory)
+    stack = Terraform(
+        terraform(root),
+        directory,
+        {**terraform_variables(root), **cloud.variables},
+        root.logs / f"terraform-{name}.jsonl",
+    )
+    stack.init()
+    return stack
+
+
+def deploy(
+    cloud: Cloud,
+    root: Root,
+    out: Path,
+    confirm: Callable[[Plan], None],
+    settings: Settings | None = None,
+) -> dict[str, Any]:
+    """Brings the checked-out program to an environment.
+
+    Args:
+        out: where synthesis writes.
+        confirm: is shown the plan; raises to stop.
+        settings: how traffic moves where releases are gradual.
+
+    Raises:
+        OperatorError: a step failed; the same command continues.
+        InterruptedRunError: the operator stopped it.
+    """
+    cloud.check_account()
+    who = cloud.who()
+    ledger = Ledger(cloud)
+    with ledger.locked("deploy", who) as lock:
+        return _Deployment(cloud, ledger, lock, who, settings or Settings()).run(root, out, confirm)
+
+
+class _Deployment:
+    """One deployment, under the environment's lock."""
+
+    def __init__(
+        self, cloud: Cloud, ledger: Ledger, lock: Lock, who: str, settings: Settings
+    ) -> None:
+        self._cloud, self._ledger, self._lock = cloud, ledger, lock
+        self._who, self._settings = who, settings
+        self._gradual = cloud.environment.release_strategy == "gradual"
+
+    def run(self, root: Root, out: Path, confirm: Callable[[Plan], None]) -> dict[str, Any]:
+        found = outputs_or_none(self._cloud)
+        before: dict[str, Live] = {}
+        if found and self._lock.held:
+            releaser = self._releaser(found)
+            # Lambda changes no provisioned concurrency while an alias has weights.
+            releaser.settle()
+            before = {name: releaser.functions.live(name) for name in releaser.functions.names}
+        stack = stack_of(self._cloud, root, out)
+        file = stack.directory / "release.tfplan"
+        try:
+            plan = stack.plan(file)
+            if found and self._gradual:
+                refuse_removals(stack.show(file), Functions(self._cloud, found["functions"]))
+            confirm(plan)
+            news = News("deploy", [f"commit {checkout()}", changes(plan.counts)])
+            notifier = Notifier(self._cloud, topic_of(found or {}), self._who)
+            with announced(notifier, news):
+                self._lock.check()
+                applied = stack.apply(plan)
+                say(f"Applied: {changes(applied.counts)}")
+                return self._after(applied.outputs, applied.counts, before)
+        finally:
+            file.unlink(missing_ok=True)
+
+    def _after(
+        self, found: dict[str, Any], counts: dict[str, int], before: Mapping[str, Live]
+    ) -> dict[str, Any]:
+        releaser = self._releaser(found)
+        records = self._move(releaser, before)
+        published = publish(self._cloud, found)
+        health = wait_until_healthy(found["health_url"])
+        self._ledger.note(STAGE, self._ledger.now(), {"commit": str(checkout()), "who": self._who})
+        return {
+            "environment": self._cloud.environment.name,
+            "apiUrl": found["api_url"],
+            "changes": counts,
+            "moved": records,
+            "published": published,
+            "health": health.body,
+        }
+
+    def _move(self, releaser: Releaser, before: Mapping[str, Live]) -> list[dict[str, str]]:
+        functions = releaser.functions
+        migration = functions.names[MIGRATION]
+        if not self._gradual:
+            records = [*releaser.note_applied(before), *releaser.serve_checkout()]
+            self._migrate(migration)
+            say("Traffic: the apply moved it (all_at_once)")
+            return [moved(record) for record in records]
+        packages = package(self._cloud, list(functions.names))
+        # The migration function is moved before it runs: what migrates must be the new code.
+        records = [
+            releaser.move(candidate.live, candidate.version, "release")
+            for candidate in releaser.candidates([MIGRATION], packages)
+        ]
+        self._migrate(migration)
+        candidates = releaser.candidates(functions.chosen("all"), packages)
+        records += releaser.release(candidates, self._settings)
+        return [moved(record) for record in records]
+
+    def _migrate(self, function: str) -> None:
+        try:
+            say(migrate(self._cloud, function).line())
+        except OperatorError as error:
+            raise OperatorError(
+                f"{error}\nTraffic stays where it is, and the old code works with the schema as it is"
+            ) from error
+
+    def _releaser(self, found: Mapping[str, Any]) -> Releaser:
+        return Releaser(self._cloud, found, self._ledger, self._lock, self._who)

@@ -1,0 +1,240 @@
+"""Publishes the static site to the frontend bucket, and brings the one before it back.
+
+Assets are named by their content, so they never change and browsers keep them for good; index.html, which names them, is asked for each
+time. It goes last, so nobody meets a page whose assets are not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mimetypes
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ops.checkout import checkout
+from ops.cloud import Cloud
+from ops.console import say
+from ops.errors import OperatorError
+from ops.root import PROJECT
+from ops.traffic.ledger import Ledger
+
+WEB = PROJECT / "web"
+INDEX = "index.html"
+CONFIG = "config.json"
+ASSETS = "assets/"
+KEPT = "sites/"
+"""Where the page of each published site is kept, by its digest."""
+IMMUTABLE = "public, max-age=31536000, immutable"
+"""A year, which is as long as caches care for."""
+ASK_AGAIN = "no-cache"
+SITES = 5
+"""Published sites that can be brought back; what only older ones need is removed."""
+LEDGER_KEY = "#site"
+_REFERENCE = re.compile(r'(?P<attribute>\b(?:href|src)=")(?P<file>[^":?#]+)(?=")')
+
+
+@dataclass(frozen=True)
+class Site:
+    """What is published."""
+
+    page: bytes
+    """index.html, naming assets by their content."""
+    assets: Mapping[str, bytes]
+    """By key."""
+    config: bytes
+    """config.json: where the platform is."""
+
+    @property
+    def digest(self) -> str:
+        """Changes with the page or any asset."""
+        return hashlib.sha256(self.page).hexdigest()[:16]
+
+
+def build(environment: str, outputs: Mapping[str, Any], directory: Path = WEB) -> Site:
+    """The site of an environment.
+
+    Raises:
+        OperatorError: the page names a file that is not there.
+    """
+    config = {
+        "environment": environment,
+        "apiUrl": outputs["api_url"],
+        "wsUrl": outputs["ws_url"],
+        "healthUrl": outputs["health_url"],
+    }
+    files = {
+        file.relative_to(directory).as_posix(): file
+        for file in directory.rglob("*")
+        if file.is_file()
+    }
+    page = files.pop(INDEX).read_text()
+    keys = {name: _key(name, file.read_bytes()) for name, file in files.items()}
+
+    def named(match: re.Match[str]) -> str:
+        if match["file"] not in keys:
+            raise OperatorError(f"{directory / INDEX} names {match['file']}, which is not there")
+        return match["attribute"] + keys[match["file"]]
+
+    return Site(
+        page=_REFERENCE.sub(named, page).encode(),
+        assets={keys[name]: file.read_bytes() for name, file in files.items()},
+        config=(json.dumps(config, indent=2, sort_keys=True) + "\n").encode(),
+    )
+
+
+def _key(name: str, content: bytes) -> str:
+    path = PurePosixPath(name)
+    digest = hashlib.sha256(content).hexdigest()[:12]
+    return f"{ASSETS}{path.with_name(f'{path.stem}.{digest}{path.suffix}')}"
+
+
+class Publisher:
+    """The site of one environment.
+
+    Args:
+        outputs: the stack's.
+        ledger: where sites are recorded.
+    """
+
+    def __init__(self, cloud: Cloud, outputs: Mapping[str, Any], ledger: Ledger) -> None:
+        self._cloud, self._outputs, self._ledger = cloud, outputs, ledger
+        self._s3 = cloud.client("s3")
+        self._bucket: str = outputs["frontend_bucket"]
+
+    def publish(self, site: Site) -> list[str]:
+        """Uploads what differs from the bucket, the page last; returns the keys uploaded."""
+        changed = [
+            key
+            for key, content in sorted(site.assets.items())
+            if self._put(key, content, IMMUTABLE)
+        ]
+        self._put(f"{KEPT}{site.digest}.html", site.page, ASK_AGAIN)
+        entries = [
+            key
+            for key, body in ((CONFIG, site.config), (INDEX, site.page))
+            if self._put(key, body, ASK_AGAIN)
+        ]
+        self._forget(entries)
+        known = self._ledger.latest(LEDGER_KEY, 1)
+        if not known or known[0]["digest"] != site.digest:
+            self._note(site.digest, sorted(site.assets))
+        self._prune()
+        return changed + entries
+
+    def roll_back(self) -> str:
+        """Brings the page of the site before back; its assets are still there. Returns its digest.
+
+        Raises:
+            OperatorError: there is no site before this one.
+        """
+        history = self._ledger.latest(LEDGER_KEY)
+        now = history[0]["digest"] if history else None
+        # What was rolled back from is no site to go back to.
+        left = {item["instead_of"] for item in history if "instead_of" in item}
+        before = next(
+            (item for item in history if item["digest"] != now and item["digest"] not in left), None
+        )
+        if before is None:
+            raise OperatorError(f"{self._cloud.environment.name} has no earlier site to bring back")
+        page = self._s3.get_object(Bucket=self._bucket, Key=f"{KEPT}{before['digest']}.html")[
+            "Body"
+        ].read()
+        self._put(INDEX, page, ASK_AGAIN)
+        self._forget([INDEX])
+        self._note(before["digest"], before["assets"], now)
+        return str(before["digest"])
+
+    def _put(self, key: str, content: bytes, cache: str) -> bool:
+        """Uploads unless the very same is there; returns whether it did."""
+        digest = hashlib.sha256(content).hexdigest()
+        try:
+            if (
+                self._s3.head_object(Bucket=self._bucket, Key=key)["Metadata"].get("sha256")
+                == digest
+            ):
+                return False
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in {"404", "NoSuchKey"}:
+                raise
+        self._s3.put_object(
+            Bucket=self._bucket,
+            Key=key,
+            Body=content,
+            ContentType=mimetypes.guess_type(key)[0] or "application/octet-stream",
+            CacheControl=cache,
+            Metadata={"sha256": digest},
+        )
+        return True
+
+    def _forget(self, keys: Iterable[str]) -> None:
+        """Has the distribution ask the bucket again."""
+        paths = [f"/{key}" for key in keys]
+        distribution = self._outputs.get("site_distribution_id")
+        if not paths or not distribution:
+            return
+        if f"/{INDEX}" in paths:
+            paths.append("/")
+        self._cloud.client("cloudfront").create_invalidation(
+            DistributionId=distribution,
+            InvalidationBatch={
+                "Paths": {"Quantity": len(paths), "Items": paths},
+                "CallerReference": str(time.time_ns()),
+            },
+        )
+
+    def _note(self, digest: str, assets: list[str], instead_of: str | None = None) -> None:
+        values: dict[str, Any] = {
+            "digest": digest,
+            "assets": assets,
+            "who": self._cloud.who(),
+            "commit": str(checkout()),
+        }
+        if instead_of:
+            values["instead_of"] = instead_of
+        self._ledger.note(LEDGER_KEY, self._ledger.now(), values)
+
+    def _prune(self) -> None:
+        """Removes pages and assets that only sites older than the latest few need."""
+        recent: dict[str, list[str]] = {}
+        for item in self._ledger.latest(LEDGER_KEY):
+            if len(recent) < SITES:
+                recent.setdefault(item["digest"], item["assets"])
+        needed = {f"{KEPT}{digest}.html" for digest in recent} | {
+            key for keys in recent.values() for key in keys
+        }
+        for prefix in (ASSETS, KEPT):
+            for page in self._s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=prefix
+            ):
+                for item in page.get("Contents", []):
+                    if item["Key"] not in needed:
+                        self._s3.delete_object(Bucket=self._bucket, Key=item["Key"])
+
+
+def publish(cloud: Cloud, outputs: Mapping[str, Any]) -> list[str]:
+    """Publishes the checkout's site; returns the keys uploaded."""
+    return Publisher(cloud, outputs, Ledger(cloud)).publish(build(cloud.environment.name, outputs))
+
+
+def publish_site(cloud: Cloud, outputs: Mapping[str, Any], *, back: bool = False) -> dict[str, Any]:
+    """The same under the environment's lock; or brings the site before back.
+
+    Raises:
+        OperatorError: another command is at work, or there is nothing to bring back.
+    """
+    cloud.check_account()
+    ledger = Ledger(cloud)
+    with ledger.locked("publish-site", cloud.who()):
+        if back:
+            digest = Publisher(cloud, outputs, ledger).roll_back()
+            say(f"The site before is back: {digest}")
+            return {"digest": digest, "published": [INDEX]}
+        site = build(cloud.environment.name, outputs)
+        return {"digest": site.digest, "published": Publisher(cloud, outputs, ledger).publish(site)}

@@ -1,0 +1,1 @@
+"""Terraform: its runner, state, synthesized stacks, plans and the policies inside them."""

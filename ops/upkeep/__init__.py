@@ -1,0 +1,1 @@
+"""Maintenance of a running environment: restore drills, redrives, secrets, users and logs."""

@@ -1,0 +1,78 @@
+"""Roles of people: groups of the environment's Cognito user pool."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from ops.cloud import Cloud
+from ops.errors import OperatorError
+from ops.terraform.state import outputs
+
+
+class Role(StrEnum):
+    """A role that is granted; `user` needs no grant."""
+
+    MODERATOR = "moderator"
+    ADMIN = "admin"
+
+
+class Users:
+    """The people of one environment.
+
+    Raises:
+        OperatorError: the environment has not been deployed; from every method also when nobody has the address.
+    """
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cognito = cloud.client("cognito-idp")
+        self._pool = outputs(cloud)["cognito_user_pool_id"]
+        self._environment = cloud.environment.name
+
+    def show(self, email: str) -> dict[str, Any]:
+        """Who they are and the roles they have."""
+        user = self._find(email)
+        attributes = {item["Name"]: item["Value"] for item in user["Attributes"]}
+        return {
+            "userId": attributes["sub"],
+            "email": attributes["email"],
+            "status": user["UserStatus"],
+            "enabled": user["Enabled"],
+            "roles": ["user", *self._granted(user["Username"])],
+        }
+
+    def grant(self, email: str, role: Role) -> bool:
+        """Gives a role; False: they had it."""
+        name = self._find(email)["Username"]
+        if role in self._granted(name):
+            return False
+        self._cognito.admin_add_user_to_group(
+            UserPoolId=self._pool, Username=name, GroupName=role.value
+        )
+        return True
+
+    def revoke(self, email: str, role: Role) -> bool:
+        """Takes a role away; False: they did not have it."""
+        name = self._find(email)["Username"]
+        if role not in self._granted(name):
+            return False
+        self._cognito.admin_remove_user_from_group(
+            UserPoolId=self._pool, Username=name, GroupName=role.value
+        )
+        return True
+
+    def _find(self, email: str) -> dict[str, Any]:
+        quoted = email.replace("\\", "\\\\").replace('"', '\\"')
+        users = self._cognito.list_users(UserPoolId=self._pool, Filter=f'email = "{quoted}"')[
+            "Users"
+        ]
+        if not users:
+            raise OperatorError(f"Nobody has registered as {email} in {self._environment}")
+        user: dict[str, Any] = users[0]
+        return user
+
+    def _granted(self, name: str) -> list[str]:
+        groups = self._cognito.admin_list_groups_for_user(UserPoolId=self._pool, Username=name)[
+            "Groups"
+        ]
+        return sorted(group["GroupName"] for group in groups)

@@ -1,0 +1,95 @@
+"""Posting to connections: requests as botocore's own client makes them, and what each answer means."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import boto3
+import pytest
+from aws_lambda_powertools.logging import Logger
+from botocore.config import Config
+
+from lambdas.common.live.fanout import ApiGateway
+from tests.lambdas.support import REGION
+
+AWKWARD = "L0SM9cOFvHcCIhw="
+"""API Gateway's connection ids end in a character that addresses encode."""
+
+
+class Stage(BaseHTTPRequestHandler):
+    """Answers by what the connection is called, and remembers what it was sent."""
+
+    seen: list[tuple[str, str, bytes, dict[str, str]]] = []  # noqa: RUF012
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.seen.append((self.command, self.path, body, dict(self.headers)))
+        status = next((int(code) for code in ("410", "429", "500") if code in self.path), 200)
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_DELETE = do_POST  # noqa: N815
+
+    def log_message(self, *_arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def stage() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Stage)
+    Stage.seen = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/local"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def gateway(stage: str, logger: Logger) -> ApiGateway:
+    return ApiGateway(boto3.session.Session("id", "secret", "token", REGION), stage, logger)
+
+
+def test_requests_are_those_of_the_client(gateway: ApiGateway, stage: str) -> None:
+    client = boto3.client(
+        "apigatewaymanagementapi",
+        region_name=REGION,
+        endpoint_url=stage,
+        aws_access_key_id="id",
+        aws_secret_access_key="secret",
+        aws_session_token="token",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+    for _ in range(5):  # both within one second, at the latest at the second try
+        Stage.seen.clear()
+        client.post_to_connection(ConnectionId=AWKWARD, Data=b"{}")
+        assert gateway.post(AWKWARD, b"{}") == "sent"
+        theirs, ours = Stage.seen
+        if theirs[3]["X-Amz-Date"] == ours[3]["X-Amz-Date"]:
+            break
+    assert ours[:3] == theirs[:3]
+    for header in ("X-Amz-Date", "X-Amz-Security-Token", "Authorization"):
+        assert ours[3][header] == theirs[3][header]
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome"), [("c", "sent"), ("410", "gone"), ("429", "failed"), ("500", "failed")]
+)
+def test_what_answers_mean(gateway: ApiGateway, name: str, outcome: str) -> None:
+    assert gateway.post(name, b"{}") == outcome
+
+
+def test_what_does_not_answer_has_failed(logger: Logger) -> None:
+    session = boto3.session.Session("id", "secret", region_name=REGION)
+    gateway = ApiGateway(session, "http://127.0.0.1:9/local", logger)
+    assert gateway.post("c", b"{}") == "failed"
+    gateway.close("c")
+
+
+def test_a_connection_is_closed_by_its_id(gateway: ApiGateway) -> None:
+    gateway.close(AWKWARD)
+    [(method, path, _, _)] = Stage.seen
+    assert (method, path) == ("DELETE", "/local/@connections/L0SM9cOFvHcCIhw%3D")

@@ -1,0 +1,155 @@
+"""Profiles as other services see them."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from msgspec import structs
+
+from lambdas.common.people.profiles import (
+    UNKNOWN_NAME,
+    PersonalPrivacy,
+    ProfileReader,
+    Visibility,
+    make_profile,
+    may_see,
+)
+from lambdas.common.storage.dynamodb import pack, unpack
+from lambdas.common.web.caller import Caller
+from tests.lambdas.support import caller
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+OWNER = structs.replace(caller("user"), user_id="owner", display_name="Before")
+REGISTERED, ANONYMOUS = caller("user"), caller()
+
+
+@pytest.fixture
+def profiles(table: Callable[..., str]) -> str:
+    return table("user_id")
+
+
+def add(dynamodb: "DynamoDBClient", profiles: str, user_id: str, **more: Any) -> None:
+    dynamodb.put_item(
+        TableName=profiles,
+        Item=pack({"user_id": user_id, "display_name": f"Name of {user_id}", **more}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("visibility", "seen_by"),
+    [
+        ("public", "anybody anonymous registered owner"),
+        ("authenticated", "registered owner"),
+        ("private", "owner"),
+    ],
+)
+def test_who_sees_what(visibility: Visibility, seen_by: str) -> None:
+    viewers = {"anybody": None, "anonymous": ANONYMOUS, "registered": REGISTERED, "owner": OWNER}
+    assert {name for name, who in viewers.items() if may_see(visibility, "owner", who)} == set(
+        seen_by.split()
+    )
+
+
+@pytest.mark.parametrize("viewer", [None, ANONYMOUS, REGISTERED, OWNER])
+@pytest.mark.parametrize("visibility", ["public", "authenticated", "private"])
+def test_names_follow_their_owners_wish(
+    dynamodb: "DynamoDBClient", profiles: str, visibility: Visibility, viewer: Caller | None
+) -> None:
+    add(dynamodb, profiles, "owner", privacy={"displayName": visibility})
+    expected = "Name of owner" if may_see(visibility, "owner", viewer) else UNKNOWN_NAME
+    assert ProfileReader(dynamodb, profiles).display_names(["owner"], viewer) == {"owner": expected}
+
+
+def test_many_names_in_one_read(
+    dynamodb: "DynamoDBClient", profiles: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(dynamodb, profiles, "a")
+    add(dynamodb, profiles, "b")
+    dynamodb.put_item(TableName=profiles, Item=pack({"user_id": "counted", "posts_count": 1}))
+    read, reads = dynamodb.batch_get_item, []
+
+    def counted(**arguments: Any) -> Any:
+        reads.append(arguments)
+        return read(**arguments)
+
+    monkeypatch.setattr(dynamodb, "batch_get_item", counted)
+    names = ProfileReader(dynamodb, profiles).display_names(["a", "b", "a", "counted", "gone"])
+    assert names == {
+        "a": "Name of a",
+        "b": "Name of b",
+        "counted": UNKNOWN_NAME,
+        "gone": UNKNOWN_NAME,
+    }
+    assert len(reads) == 1
+    assert ProfileReader(dynamodb, profiles).display_names([]) == {}
+    assert len(reads) == 1
+
+
+def test_callers_see_their_own_name_before_their_profile_is_made(
+    dynamodb: "DynamoDBClient", profiles: str
+) -> None:
+    reader = ProfileReader(dynamodb, profiles)
+    assert reader.display_names(["owner"], OWNER) == {"owner": "Before"}
+    assert reader.display_names(["owner"], REGISTERED) == {"owner": UNKNOWN_NAME}
+
+
+def test_an_earlier_name_is_shown_only_while_no_profile_can_hide_it(
+    dynamodb: "DynamoDBClient", profiles: str
+) -> None:
+    reader = ProfileReader(dynamodb, profiles)
+    earlier = {"owner": "Ann then", "other": ""}
+    assert reader.display_names(earlier, REGISTERED, earlier) == {
+        "owner": "Ann then",
+        "other": UNKNOWN_NAME,
+    }
+    item = {"user_id": "owner", "display_name": "Ann now", "privacy": {"displayName": "private"}}
+    dynamodb.put_item(TableName=profiles, Item=pack(item))
+    assert reader.display_names(["owner"], REGISTERED, earlier) == {"owner": UNKNOWN_NAME}
+    dynamodb.put_item(TableName=profiles, Item=pack({**item, "privacy": {}}))
+    assert reader.display_names(["owner"], REGISTERED, earlier) == {"owner": "Ann now"}
+
+
+def test_what_owners_have_not_said_is_allowed(dynamodb: "DynamoDBClient", profiles: str) -> None:
+    add(dynamodb, profiles, "silent")
+    add(
+        dynamodb,
+        profiles,
+        "shy",
+        preferences={"theme": "dark", "privacy": {"showOnlineStatus": False}},
+    )
+    dynamodb.put_item(TableName=profiles, Item=pack({"user_id": "counted", "posts_count": 1}))
+    found = ProfileReader(dynamodb, profiles).profiles(["silent", "shy", "counted", "gone"])
+    assert {user_id: profile.personal for user_id, profile in found.items()} == {
+        "silent": PersonalPrivacy(
+            show_online_status=True, allow_direct_messages=True, show_read_receipts=True
+        ),
+        "shy": PersonalPrivacy(show_online_status=False),
+    }
+
+
+def test_a_profile_is_made_once(dynamodb: "DynamoDBClient", profiles: str) -> None:
+    first = make_profile(
+        dynamodb, profiles, user_id="u", display_name="Ann", joined_at="2026-01-01T00:00:00.000Z"
+    )
+    assert first == {
+        "user_id": "u",
+        "display_name": "Ann",
+        "joined_at": "2026-01-01T00:00:00.000Z",
+        "version": 1,
+    }
+    again = make_profile(
+        dynamodb, profiles, user_id="u", display_name="Bob", joined_at="2027-01-01T00:00:00.000Z"
+    )
+    assert again == first
+
+
+def test_statistics_may_come_before_the_profile(dynamodb: "DynamoDBClient", profiles: str) -> None:
+    dynamodb.put_item(TableName=profiles, Item=pack({"user_id": "u", "posts_count": 3}))
+    made = make_profile(
+        dynamodb, profiles, user_id="u", display_name="Ann", joined_at="2026-01-01T00:00:00.000Z"
+    )
+    assert (made["posts_count"], made["display_name"], made["version"]) == (3, "Ann", 1)
+    item = dynamodb.get_item(TableName=profiles, Key=pack({"user_id": "u"}))["Item"]
+    assert unpack(item) == made

@@ -1,0 +1,323 @@
+"""The connection that a function keeps, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import boto3
+import pytest
+from aws_lambda_powertools.logging import Logger
+
+from lambdas.common.problems import Problem
+from lambdas.common.storage import database as module
+from lambdas.common.storage.database import (
+    Credentials,
+    Database,
+    DatabaseSettings,
+    SecretCredentials,
+    connect,
+    sqlstate,
+)
+from ops.embedded.services import DATABASE_MASTER
+from tests.lambdas.support import REGION
+from tests.postgres import Postgres
+
+
+@pytest.fixture
+def name(postgres: Postgres, migrated: str) -> Iterator[str]:
+    with postgres.database(migrated) as name:
+        postgres.run("CREATE TABLE notes (id int PRIMARY KEY, text text)", name)
+        postgres.run("GRANT ALL ON notes TO catalog", name)
+        yield name
+
+
+@pytest.fixture
+def session() -> boto3.session.Session:
+    return boto3.session.Session(region_name=REGION)
+
+
+@pytest.fixture
+def database(
+    postgres: Postgres, name: str, session: boto3.session.Session, logger: Logger
+) -> Iterator[Database]:
+    database = Database(postgres.settings(name), session, logger)
+    yield database
+    database._drop()
+
+
+def backend(database: Database) -> int:
+    """The server process that serves the connection."""
+    [[pid]] = database.read("SELECT pg_backend_pid()")
+    return int(pid)
+
+
+def end(postgres: Postgres, database: Database) -> None:
+    """Ends the connection from the server's side, as a failover or an idle timeout does."""
+    pid = backend(database)
+    postgres.run("SELECT pg_terminate_backend(:pid)", pid=pid)
+    while postgres.run("SELECT 1 FROM pg_stat_activity WHERE pid = :pid", pid=pid):
+        time.sleep(0.01)
+
+
+def add(database: Database, number: int) -> None:
+    with database.transaction() as run:
+        run("INSERT INTO notes VALUES (:id, 'x')", id=number)
+
+
+def notes(postgres: Postgres, name: str) -> list[int]:
+    return [row[0] for row in postgres.run("SELECT id FROM notes ORDER BY id", name)]
+
+
+def test_one_connection_is_kept(database: Database) -> None:
+    first = backend(database)
+    add(database, 1)
+    assert backend(database) == first
+
+
+def test_what_is_raised_inside_takes_back_what_was_done(
+    postgres: Postgres, name: str, database: Database
+) -> None:
+    def fail() -> None:
+        with database.transaction() as run:
+            run("INSERT INTO notes VALUES (1, 'x')")
+            raise LookupError
+
+    first = backend(database)
+    with pytest.raises(LookupError):
+        fail()
+    assert notes(postgres, name) == []
+    assert backend(database) == first
+
+
+def test_a_refusal_by_sql_is_the_callers_and_leaves_the_connection(
+    postgres: Postgres, name: str, database: Database
+) -> None:
+    add(database, 1)
+    first = backend(database)
+    with pytest.raises(Exception, match="duplicate key") as refused:
+        add(database, 1)
+    assert module.constraint(refused.value) == "notes_pkey"
+    add(database, 2)
+    assert backend(database) == first
+    assert notes(postgres, name) == [1, 2]
+
+
+def test_a_connection_that_died_while_nobody_looked_costs_no_request(
+    postgres: Postgres, name: str, database: Database
+) -> None:
+    end(postgres, database)
+    add(database, 1)
+    end(postgres, database)
+    assert database.read("SELECT count(*) FROM notes") == [[1]]
+    assert notes(postgres, name) == [1]
+
+
+def test_one_that_dies_within_a_transaction_is_503_and_leaves_nothing(
+    postgres: Postgres, name: str, database: Database
+) -> None:
+    pid = backend(database)
+
+    def die() -> None:
+        with database.transaction() as run:
+            run("INSERT INTO notes VALUES (1, 'x')")
+            postgres.run("SELECT pg_terminate_backend(:pid)", pid=pid)
+            run("INSERT INTO notes VALUES (2, 'x')")
+
+    with pytest.raises(Problem) as problem:
+        die()
+    assert (problem.value.status, problem.value.code) == (503, "database_unavailable")
+    assert problem.value.headers["Retry-After"] == "5"
+    add(database, 3)
+    assert notes(postgres, name) == [3]
+
+
+def test_statements_end_in_time(
+    postgres: Postgres, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STATEMENT_TIMEOUT", 0.1)
+    with pytest.raises(Problem) as problem:
+        database.read("SELECT pg_sleep(5)")
+    assert (problem.value.status, problem.value.code) == (503, "database_busy")
+    assert problem.value.headers["Retry-After"] == "1"
+
+
+def test_nobody_waits_long_for_a_lock(
+    postgres: Postgres, name: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOCK_TIMEOUT", 0.1)
+    with closing(postgres.connect(database=name)) as other:
+        other.run("BEGIN")
+        other.run("LOCK TABLE notes")
+        with pytest.raises(Problem) as problem:
+            add(database, 1)
+        other.run("ROLLBACK")
+    assert problem.value.code == "database_busy"
+    add(database, 1)
+
+
+def test_a_frozen_function_holds_no_transaction(
+    postgres: Postgres, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert database.read("SELECT current_setting('idle_in_transaction_session_timeout')") == [
+        ["7s"]
+    ]
+
+
+def answering(*messages: bytes) -> Iterator[int]:
+    """A server that answers every connection so and hangs up; its port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                connection, _ = server.accept()
+                with connection:
+                    if not connection.recv(65536):
+                        return
+                    for message in messages:
+                        connection.sendall(message)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        socket.create_connection(server.getsockname()).close()
+        thread.join()
+
+
+def error_response(code: str) -> bytes:
+    fields = b"".join(
+        tag + text.encode() + b"\0"
+        for tag, text in ((b"S", "FATAL"), (b"C", code), (b"M", "secret"))
+    )
+    return b"E" + (len(fields) + 5).to_bytes(4) + fields + b"\0"
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["57P03", "57P01", "53300", "08006"],
+    ids=["starting", "shutting-down", "too-many-connections", "lost"],
+)
+def test_a_database_that_starts_or_is_full_is_503_at_once(
+    code: str,
+    session: boto3.session.Session,
+    logger: Logger,
+    logged: Callable[[], list[dict[str, Any]]],
+) -> None:
+    for port in answering(error_response(code)):
+        settings = DatabaseSettings(
+            stage="local",
+            region=REGION,
+            rds_endpoint=f"127.0.0.1:{port}",
+            rds_database="d",
+            rds_username="catalog",
+        )
+        for use in (lambda d: d.read("SELECT 1"), lambda d: add(d, 1)):
+            begun = time.monotonic()
+            with pytest.raises(Problem) as problem:
+                use(Database(settings, session, logger))
+            assert time.monotonic() - begun < 1
+            assert (problem.value.status, problem.value.headers["Retry-After"]) == (503, "5")
+    assert {line["sqlstate"] for line in logged()} == {code}
+    assert "secret" not in json.dumps(logged())
+
+
+def test_a_database_that_nobody_answers_for_is_503(
+    session: boto3.session.Session, logger: Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "NETWORK_TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = DatabaseSettings(
+            stage="local",
+            region=REGION,
+            rds_endpoint=f"127.0.0.1:{silent.getsockname()[1]}",
+            rds_database="d",
+            rds_username="catalog",
+        )
+        with pytest.raises(Problem) as problem:
+            Database(settings, session, logger).read("SELECT 1")
+    assert problem.value.code == "database_unavailable"
+
+
+class Secrets:
+    """Secrets Manager with one secret of RDS."""
+
+    def __init__(self, username: str, *passwords: str) -> None:
+        self._username = username
+        self.passwords = list(passwords)
+        self.reads = 0
+
+    def get_secret_value(self, *, SecretId: str) -> dict[str, str]:  # noqa: N803
+        assert SecretId == "arn:of:the:secret"
+        self.reads += 1
+        password = self.passwords.pop(0) if len(self.passwords) > 1 else self.passwords[0]
+        return {"SecretString": json.dumps({"username": self._username, "password": password})}
+
+
+@pytest.fixture(scope="module")
+def guarded(postgres: Postgres) -> str:
+    """A user that needs a password."""
+    postgres.require_passwords("guarded")
+    postgres.run("CREATE ROLE guarded LOGIN PASSWORD 'new'")
+    return "guarded"
+
+
+def attempt(postgres: Postgres, secrets: Secrets) -> None:
+    authorize = SecretCredentials(lambda: secrets, "arn:of:the:secret")  # type: ignore[arg-type,return-value]
+    connection = connect(
+        postgres.address, "postgres", authorize, tls=False, timeout=5, application="t"
+    )
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("passwords", "reads"), [(["new"], 1), (["old", "new"], 2)], ids=["current", "rotated"]
+)
+def test_credentials_are_read_once_more_when_they_are_refused(
+    postgres: Postgres, guarded: str, passwords: list[str], reads: int
+) -> None:
+    """A rotation between reading the secret and connecting loses no request."""
+    secrets = Secrets(guarded, *passwords)
+    attempt(postgres, secrets)
+    assert secrets.reads == reads
+
+
+def test_credentials_that_are_wrong_are_not_tried_for_ever(
+    postgres: Postgres, guarded: str
+) -> None:
+    secrets = Secrets(guarded, "old")
+    with pytest.raises(Exception, match="password authentication failed") as refused:
+        attempt(postgres, secrets)
+    assert sqlstate(refused.value) == "28P01"
+    assert secrets.reads == 2
+
+
+def test_a_token_is_signed_for_each_connection(
+    postgres: Postgres, name: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """IAM tokens last 15 minutes, a connection as long as it lives: whoever connects again signs again."""
+    asked: list[str] = []
+
+    def authorize() -> Credentials:
+        asked.append("catalog")
+        return Credentials("catalog")
+
+    monkeypatch.setattr(database, "_authorize", authorize)
+    database.read("SELECT 1")
+    database.read("SELECT 1")
+    assert len(asked) == 1
+    end(postgres, database)
+    database.read("SELECT 1")
+    assert len(asked) == 2
+
+
+def test_the_master_user_is_no_superuser(postgres: Postgres) -> None:
+    """As on Aurora: what migrations do here they can do there."""
+    [[superuser]] = postgres.run(
+        "SELECT rolsuper FROM pg_roles WHERE rolname = :name", name=DATABASE_MASTER
+    )
+    assert superuser is False

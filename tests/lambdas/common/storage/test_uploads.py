@@ -1,0 +1,243 @@
+"""The upload mechanism against an in-process S3."""
+
+import base64
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from lambdas.common.clients import Clients
+from lambdas.common.problems import Problem
+from lambdas.common.storage.uploads import (
+    ATTACHMENT_LIMIT,
+    ATTACHMENT_TYPES,
+    IMAGE_LIMIT,
+    IMAGE_TYPES,
+    LIFETIME,
+    AttachmentUpload,
+    ImageUpload,
+    Uploads,
+)
+from lambdas.common.web.validation import validate
+from tests.lambdas.support import REGION
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+BUCKET = "pictures"
+FILES = {
+    "image/jpeg": b"\xff\xd8\xff\xe0\x00\x10JFIF rest",
+    "image/png": b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR rest",
+    "image/webp": b"RIFF\n\x00\x00\x00WEBPVP8 rest",
+    "application/pdf": b"%PDF-1.7 rest",
+    "application/zip": b"PK\x03\x04 rest",
+    "text/plain": "two lines\nof téxt".encode(),
+}
+MISSING = "must be the key of a file that you have uploaded here within a day"
+WRONG = "is not a file of the type that it was declared as"
+
+
+@pytest.fixture
+def s3(aws: None) -> "S3Client":
+    client = boto3.client("s3", region_name=REGION)
+    client.create_bucket(Bucket=BUCKET)
+    return client
+
+
+@pytest.fixture
+def uploads(s3: "S3Client") -> Uploads:
+    return Uploads(lambda: s3, BUCKET, "chat", types=ATTACHMENT_TYPES, limit=ATTACHMENT_LIMIT)
+
+
+def upload(
+    s3: "S3Client", uploads: Uploads, content: bytes, content_type: str, user: str = "user-1"
+) -> str:
+    """What a client does with the form, whose conditions the real S3 enforces."""
+    key = uploads.sign(user, content_type, len(content)).key
+    s3.put_object(Bucket=BUCKET, Key=key, Body=content, ContentType=content_type)
+    return key
+
+
+def refusal(uploads: Uploads, key: str, user: str = "user-1") -> tuple[int, dict[str, str]]:
+    with pytest.raises(Problem) as refused:
+        uploads.use(user, key, "served/")
+    return refused.value.status, {error.field: error.message for error in refused.value.errors}
+
+
+def test_the_form_is_for_one_key_one_type_and_one_size(aws: None) -> None:
+    uploads = Uploads(
+        lambda: Clients("eu-central-1").s3, BUCKET, "post", types=IMAGE_TYPES, limit=IMAGE_LIMIT
+    )
+    signed = uploads.sign("user-1", "image/png", 1234)
+    assert re.fullmatch(r"uploads/post/user-1/[0-9a-f]{32}", signed.key)
+    fields = signed.upload.fields
+    assert signed.upload.url == f"https://{BUCKET}.s3.amazonaws.com/"
+    assert (fields["key"], fields["Content-Type"]) == (signed.key, "image/png")
+    assert fields["x-amz-algorithm"] == "AWS4-HMAC-SHA256"
+    policy = json.loads(base64.b64decode(fields["policy"]))
+    assert {"key": signed.key} in policy["conditions"]
+    assert {"bucket": BUCKET} in policy["conditions"]
+    assert {"Content-Type": "image/png"} in policy["conditions"]
+    assert ["content-length-range", 1234, 1234] in policy["conditions"]
+    assert LIFETIME == 300
+    assert uploads.sign("user-1", "image/png", 1234).key != signed.key
+
+
+@pytest.mark.parametrize(
+    ("content_type", "length", "fields"),
+    [
+        ("image/gif", 10, {"contentType"}),
+        ("image/png", 0, {"contentLength"}),
+        ("image/png", ATTACHMENT_LIMIT + 1, {"contentLength"}),
+        ("text/html", -1, {"contentType", "contentLength"}),
+    ],
+)
+def test_other_types_and_sizes_are_not_signed(
+    uploads: Uploads, content_type: str, length: int, fields: set[str]
+) -> None:
+    with pytest.raises(Problem) as refused:
+        uploads.sign("user-1", content_type, length)
+    assert {error.field for error in refused.value.errors} == fields
+
+
+def test_bodies_name_every_wrong_field(aws: None) -> None:
+    for model, limit in ((ImageUpload, IMAGE_LIMIT), (AttachmentUpload, ATTACHMENT_LIMIT)):
+        for wrong in (
+            {"contentType": "image/svg+xml", "contentLength": limit + 1},
+            {"contentLength": True},
+            {},
+        ):
+            with pytest.raises(Problem) as refused:
+                validate(model, wrong)
+            assert {error.field for error in refused.value.errors} == {
+                "contentType",
+                "contentLength",
+            }
+        validate(model, {"contentType": "image/webp", "contentLength": limit})
+    validate(AttachmentUpload, {"contentType": "application/zip", "contentLength": 1})
+
+
+@pytest.mark.parametrize("content_type", FILES)
+def test_an_upload_is_copied_to_where_it_is_served(
+    s3: "S3Client", uploads: Uploads, content_type: str
+) -> None:
+    key = upload(s3, uploads, FILES[content_type], content_type)
+    stored = uploads.use("user-1", key, "served/")
+    assert re.fullmatch(r"served/[0-9a-f]{32}", stored.key)
+    assert (stored.content_type, stored.size) == (content_type, len(FILES[content_type]))
+    found = s3.get_object(Bucket=BUCKET, Key=stored.key)
+    assert (found["ContentType"], found["Body"].read()) == (content_type, FILES[content_type])
+    assert uploads.use("user-1", key, "served/").key != stored.key
+
+
+@pytest.mark.parametrize("declared", FILES)
+def test_bytes_of_any_other_type_are_refused(
+    s3: "S3Client", uploads: Uploads, declared: str
+) -> None:
+    others = [content for content_type, content in FILES.items() if content_type != declared]
+    if declared == "text/plain":
+        others = [b"\xff\xd8\xff", b"\x89PNG", b"text\0text", b"caf\xe9"]
+    for content in (
+        [*others, b"<script>", FILES[declared][1:]] if declared != "text/plain" else others
+    ):
+        assert refusal(uploads, upload(s3, uploads, content, declared)) == (422, {"key": WRONG})
+    assert {
+        item["Key"].split("/")[0] for item in s3.list_objects_v2(Bucket=BUCKET)["Contents"]
+    } == {"uploads"}
+
+
+def test_a_type_or_size_that_was_never_signed_is_refused(s3: "S3Client", uploads: Uploads) -> None:
+    key = uploads.sign("user-1", "image/png", 10).key
+    s3.put_object(Bucket=BUCKET, Key=key, Body=b"<html>", ContentType="text/html")
+    assert refusal(uploads, key) == (422, {"key": WRONG})
+    small = Uploads(lambda: s3, BUCKET, "chat", types=ATTACHMENT_TYPES, limit=5)
+    assert refusal(small, upload(s3, uploads, FILES["image/png"], "image/png")) == (
+        422,
+        {"key": WRONG},
+    )
+
+
+def test_only_the_users_own_finished_uploads_to_this_service_count(
+    s3: "S3Client", uploads: Uploads
+) -> None:
+    png = FILES["image/png"]
+    theirs = upload(s3, uploads, png, "image/png", user="user-2")
+    elsewhere = upload(
+        s3, Uploads(lambda: s3, BUCKET, "post", types=IMAGE_TYPES, limit=99), png, "image/png"
+    )
+    mine = upload(s3, uploads, png, "image/png")
+    s3.put_object(Bucket=BUCKET, Key="served/x", Body=png, ContentType="image/png")
+    never_posted = uploads.sign("user-1", "image/png", 10).key
+    for key in (
+        theirs,
+        elsewhere,
+        never_posted,
+        "served/x",
+        "",
+        mine + "/..",
+        mine[:-1] + "g",
+        f"uploads/chat/user-1/../{mine}",
+    ):
+        assert refusal(uploads, key) == (422, {"key": MISSING}), key
+    assert refusal(uploads, mine, "user-2") == (422, {"key": MISSING})
+
+
+def test_a_list_names_every_bad_key_and_copies_nothing_then(
+    s3: "S3Client", uploads: Uploads
+) -> None:
+    good = [upload(s3, uploads, FILES["image/png"], "image/png") for _ in range(2)]
+    bad = upload(s3, uploads, b"<script>", "image/png")
+    with pytest.raises(Problem) as refused:
+        uploads.use_all("user-1", [good[0], bad, good[1], "x"], "served/", field="images")
+    assert {error.field: error.message for error in refused.value.errors} == {
+        "images.1": WRONG,
+        "images.3": MISSING,
+    }
+    assert "Contents" not in s3.list_objects_v2(Bucket=BUCKET, Prefix="served/")
+    assert (
+        len({stored.key for stored in uploads.use_all("user-1", good, "served/", field="images")})
+        == 2
+    )
+    assert uploads.use_all("user-1", [], "served/", field="images") == []
+
+
+def test_bytes_that_change_between_check_and_copy_are_not_served(
+    s3: "S3Client", uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = upload(s3, uploads, FILES["image/png"], "image/png")
+    copy = s3.copy_object
+
+    def overtaken(**arguments: Any) -> Any:
+        assert arguments["CopySourceIfMatch"] == s3.head_object(Bucket=BUCKET, Key=key)["ETag"]
+        error = {
+            "Error": {"Code": "PreconditionFailed", "Message": ""},
+            "ResponseMetadata": {"HTTPStatusCode": 412},
+        }
+        raise ClientError(error, "CopyObject")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(s3, "copy_object", overtaken)
+    with pytest.raises(Problem) as refused:
+        uploads.use("user-1", key, "served/")
+    assert (refused.value.status, refused.value.code) == (409, "upload_changed")
+    monkeypatch.setattr(s3, "copy_object", copy)
+    assert uploads.use("user-1", key, "served/")
+
+
+def test_what_is_not_there_looks_the_same_without_the_right_to_list(
+    s3: "S3Client", uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: Any) -> Any:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": ""}}, "GetObject")
+
+    monkeypatch.setattr(s3, "get_object", refuse)
+    assert refusal(uploads, uploads.sign("user-1", "image/png", 10).key) == (422, {"key": MISSING})
+
+
+def test_removing_twice_is_no_error(s3: "S3Client", uploads: Uploads) -> None:
+    stored = uploads.use("user-1", upload(s3, uploads, FILES["image/png"], "image/png"), "served/")
+    for _ in range(2):
+        uploads.remove(stored.key)
+    assert "Contents" not in s3.list_objects_v2(Bucket=BUCKET, Prefix="served/")

@@ -1,0 +1,109 @@
+"""Cursors come back as they were given out, and no other way."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambdas.common.problems import Problem
+from lambdas.common.signing.keys import KeyRing
+from lambdas.common.web.pagination import Cursors, PageQuery
+from lambdas.common.web.validation import validate
+from tests.lambdas.support import FakeClock, FakeKeys
+
+
+class PostsQuery(PageQuery, frozen=True, kw_only=True):
+    tag: str | None = None
+
+
+def cursors(newest: int = 1) -> Cursors:
+    return Cursors(KeyRing(FakeKeys(newest), FakeClock()))
+
+
+def cursor(position: Any, query: PageQuery | None = None, scope: str = "posts user-1") -> str:
+    made = cursors().page([], query or PostsQuery(), scope, position)["nextCursor"]
+    assert isinstance(made, str)
+    return made
+
+
+def read(
+    text: str, query: PostsQuery | None = None, scope: str = "posts user-1", newest: int = 1
+) -> Any:
+    filters = query or PostsQuery()
+    return cursors(newest).position(
+        PostsQuery(limit=filters.limit, tag=filters.tag, cursor=text), scope
+    )
+
+
+_positions = st.recursive(
+    st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(_positions)
+def test_round_trip(position: Any) -> None:
+    assert read(cursor(position)) == position
+
+
+@given(st.data())
+def test_a_changed_cursor_is_400(data: st.DataObject) -> None:
+    text = cursor({"id": "post-1"})
+    at = data.draw(st.integers(0, len(text) - 1))
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    other = data.draw(st.sampled_from(alphabet).filter(lambda c: c != text[at]))
+    with pytest.raises(Problem) as refused:
+        read(text[:at] + other + text[at + 1 :])
+    assert refused.value.status == 400
+
+
+@given(st.text())
+def test_any_other_text_is_400(text: str) -> None:
+    with pytest.raises(Problem) as refused:
+        read(text)
+    assert refused.value.status == 400
+
+
+def test_bound_to_list_and_filters_but_not_to_the_limit() -> None:
+    text = cursor("here", PostsQuery(tag="a"))
+    assert read(text, PostsQuery(tag="a", limit=3)) == "here"
+    for other in (
+        {"query": PostsQuery(tag="b")},
+        {"query": PostsQuery()},
+        {"query": PostsQuery(tag="a"), "scope": "posts user-2"},
+    ):
+        with pytest.raises(Problem):
+            read(text, **other)
+
+
+def test_survives_one_rotation_of_the_key() -> None:
+    text = cursor("here")
+    assert read(text, newest=2) == "here"
+    with pytest.raises(Problem):
+        read(text, newest=3)
+
+
+def test_pages() -> None:
+    assert cursors().page([1, 2], PageQuery(), "x", None) == {"items": [1, 2], "nextCursor": None}
+    assert cursors().position(PageQuery(), "x") is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "ok"),
+    [("1", True), ("100", True), ("0", False), ("101", False), ("x", False), ("1.5", False)],
+)
+def test_limit(limit: str, ok: bool) -> None:
+    if ok:
+        assert validate(
+            PageQuery, {"limit": limit, "other": "ignored"}, from_text=True
+        ).limit == int(limit)
+    else:
+        with pytest.raises(Problem) as refused:
+            validate(PageQuery, {"limit": limit}, from_text=True)
+        assert [error.field for error in refused.value.errors] == ["limit"]
+
+
+def test_limit_is_20_unless_given() -> None:
+    assert validate(PageQuery, {}, from_text=True).limit == 20

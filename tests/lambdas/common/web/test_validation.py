@@ -1,0 +1,142 @@
+"""Input rules: everything wrong is named at once, under the name the client used."""
+
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import Meta
+
+from lambdas.common.problems import Problem
+from lambdas.common.web.validation import Body, Email, validate
+
+
+class Price(Body, frozen=True, kw_only=True):
+    amount: Annotated[int, Meta(ge=0)]
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", description="must be an ISO 4217 code")]
+
+
+class Listing(Body, frozen=True, kw_only=True):
+    title: Annotated[str, Meta(min_length=1, max_length=5)]
+    price: Price
+    tags: Annotated[list[Annotated[str, Meta(max_length=3)]], Meta(max_length=2)] = msgspec.field(
+        default_factory=list
+    )
+    alternatives: list[Price] | None = None
+    labels: dict[str, Annotated[str, Meta(max_length=3)]] | None = None
+    reply_to: str | None = None
+
+
+GOOD: dict[str, Any] = {"title": "Chair", "price": {"amount": 1, "currency": "EUR"}}
+
+
+def mistakes(values: dict[str, Any]) -> dict[str, str]:
+    with pytest.raises(Problem) as refused:
+        validate(Listing, values)
+    assert refused.value.status == 422
+    return {error.field: error.message for error in refused.value.errors}
+
+
+def test_good_input() -> None:
+    listing = validate(Listing, {**GOOD, "replyTo": "x"})
+    assert (listing.price.amount, listing.reply_to) == (1, "x")
+
+
+def test_everything_wrong_is_named_at_once() -> None:
+    found = mistakes(
+        {
+            "title": "too long",
+            "price": {"amount": -1, "extra": 1},
+            "tags": ["ok", "long", 3],
+            "alternatives": [GOOD["price"], {"amount": "1", "currency": "eur"}],
+            "labels": {"a": "long"},
+            "reply_to": "x",
+        }
+    )
+    assert found.keys() == {
+        "title",
+        "price.amount",
+        "price.currency",
+        "price.extra",
+        "tags.1",
+        "tags.2",
+        "alternatives.1.amount",
+        "alternatives.1.currency",
+        "labels.a",
+        "reply_to",
+    }
+    assert found["price.currency"] == "is required"
+    assert found["alternatives.1.currency"] == "must be an ISO 4217 code"
+    assert found["reply_to"] == found["price.extra"] == "is not a known field"
+    assert found["alternatives.1.amount"] == "expected int, got str"
+
+
+def test_a_list_that_is_too_long_and_a_value_of_another_kind() -> None:
+    assert mistakes({**GOOD, "tags": ["a", "b", "c"]}).keys() == {"tags"}
+    assert mistakes({**GOOD, "price": "1 EUR"}).keys() == {"price"}
+    assert mistakes({**GOOD, "alternatives": "none"}).keys() == {"alternatives"}
+
+
+def test_text_is_read_as_numbers_only_where_asked() -> None:
+    values = {"amount": "5", "currency": "EUR"}
+    assert validate(Price, values, from_text=True).amount == 5
+    with pytest.raises(Problem):
+        validate(Price, values)
+
+
+_names = st.sampled_from(
+    ["title", "price", "tags", "alternatives", "labels", "replyTo", "amount", "currency"]
+)
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["", "x", "EUR", "too long"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_names, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=60)
+@given(st.dictionaries(_names | st.text(max_size=3), _json, max_size=6))
+def test_any_object_is_accepted_or_refused_with_named_fields(values: dict[str, Any]) -> None:
+    try:
+        msgspec.convert(values, Listing)
+    except msgspec.ValidationError:
+        assert {field.split(".")[0] for field in mistakes(values)} <= {
+            *(k.split(".")[0] for k in values),
+            "title",
+            "price",
+        }
+        assert mistakes(values)
+    else:
+        assert validate(Listing, values)
+
+
+class Contact(Body, frozen=True, kw_only=True):
+    email: Email
+
+
+@pytest.mark.parametrize("email", ["a@b.co", "first.last+tag@sub.example.com", "ü@bücher.example"])
+def test_email_addresses(email: str) -> None:
+    assert validate(Contact, {"email": email}).email == email
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "",
+        "a",
+        "a@b",
+        "@b.co",
+        "a@",
+        "a b@c.de",
+        "a@b@c.de",
+        "a@b..de",
+        "a@b.co\n",
+        "a@" + "b" * 130 + ".de",
+        1,
+    ],
+)
+def test_what_is_no_email_address(email: object) -> None:
+    with pytest.raises(Problem) as refused:
+        validate(Contact, {"email": email})
+    assert [error.field for error in refused.value.errors] == ["email"]

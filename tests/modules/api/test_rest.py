@@ -1,0 +1,324 @@
+"""The REST API: routes, authorizer, errors, stage, domain."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from modules.api import errors, rest
+from modules.api.rest import BEARER_PATTERN, RestApi
+from tests.modules.service_stacks import function_behind, label, rest_routes, synthesize_services
+from tests.modules.synthesis import Synthesized, environment
+
+PATHS = {
+    "auth": "auth",
+    "profile": "profile",
+    "chat": "chat",
+    "posts": "post",
+    "catalog": "catalog",
+    "ai": "ai",
+}
+"""The documented path of each service, and the service."""
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+    return synthesize_services(environment("dev"), tmp_path_factory.mktemp("dev"))
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+    return synthesize_services(environment("local"), tmp_path_factory.mktemp("local"))
+
+
+def test_each_service_answers_at_and_below_its_path_through_its_live_version(
+    dev: Synthesized,
+) -> None:
+    routes = rest_routes(dev)
+    for path, service in PATHS.items():
+        for address in (f"/v1/{path}", f"/v1/{path}/{{proxy+}}"):
+            integration = routes["ANY", address].integration
+            assert integration["type"] == "AWS_PROXY"
+            assert integration["integration_http_method"] == "POST"
+            assert function_behind(dev, integration["uri"]) == f"{service}-lambda-dev"
+
+
+def test_there_are_no_other_routes(dev: Synthesized) -> None:
+    authorized = {path for path in PATHS if path != "auth"}
+    both = {f"/v1/{path}{below}" for path in PATHS for below in ("", "/{proxy+}")}
+    preflights = {f"/v1/{path}{below}" for path in authorized for below in ("", "/{proxy+}")}
+    expected = {("ANY", path) for path in both} | {("OPTIONS", path) for path in preflights}
+    assert set(rest_routes(dev)) == expected | {
+        ("ANY", "/health"),
+        ("ANY", ""),
+        ("ANY", "/{proxy+}"),
+    }
+
+
+def test_an_unknown_address_is_answered_404_whatever_its_headers_and_without_a_function(
+    dev: Synthesized,
+) -> None:
+    routes = rest_routes(dev)
+    answers = {
+        answer["resource_id"]: answer for answer in dev.all("aws_api_gateway_integration_response")
+    }
+    for path in ("", "/{proxy+}"):
+        route = routes["ANY", path]
+        assert route.method["authorization"] == "NONE"
+        assert route.integration["type"] == "MOCK"
+        assert json.loads(route.integration["request_templates"]["application/json"]) == {
+            "statusCode": 404
+        }
+        answer = answers.pop(route.method["resource_id"])
+        assert answer["status_code"].startswith("${aws_api_gateway_method_response.")
+        body = json.loads(answer["response_templates"]["application/json"])
+        assert (body["status"], body["code"]) == (404, "not_found")
+        assert (
+            answer["response_parameters"]["method.response.header.Content-Type"]
+            == "'application/problem+json'"
+        )
+        assert (
+            answer["response_parameters"]["method.response.header.X-Correlation-Id"]
+            == "context.requestId"
+        )
+    assert not answers
+    assert {response["status_code"] for response in dev.all("aws_api_gateway_method_response")} == {
+        "404"
+    }
+
+
+def test_only_auth_health_and_preflights_go_without_the_authorizer(dev: Synthesized) -> None:
+    (authorizer,) = dev.document["resource"]["aws_api_gateway_authorizer"]
+    for (method, path), route in rest_routes(dev).items():
+        public = (
+            method == "OPTIONS"
+            or path in {"", "/{proxy+}", "/health"}
+            or re.match(r"/v1/auth(/|$)", path)
+        )
+        assert route.method["authorization"] == ("NONE" if public else "CUSTOM"), (method, path)
+        assert ("authorizer_id" in route.method) is not bool(public)
+        if not public:
+            assert label(route.method["authorizer_id"]) == authorizer
+
+
+def test_the_authorizer_reads_bearer_tokens_and_is_cached(dev: Synthesized) -> None:
+    authorizer = dev.one("aws_api_gateway_authorizer")
+    assert authorizer["type"] == "TOKEN"
+    assert authorizer["identity_source"] == "method.request.header.Authorization"
+    assert authorizer["authorizer_result_ttl_in_seconds"] == 300
+    assert function_behind(dev, authorizer["authorizer_uri"]) == "authorizer-lambda-dev"
+
+
+@pytest.mark.parametrize("header", ["Bearer ey-J.e_Y.x1", "bearer a.b.c", "BEARER  a.b.c"])
+def test_a_bearer_token_reaches_the_authorizer(header: str) -> None:
+    assert re.fullmatch(BEARER_PATTERN, header)
+
+
+@pytest.mark.parametrize(
+    "header", ["", "a.b.c", "Basic a.b.c", "Bearer", "Bearer a.b", "Bearer a.b.", "Bearer a.b.c d"]
+)
+def test_anything_else_does_not(header: str) -> None:
+    assert not re.fullmatch(BEARER_PATTERN, header)
+
+
+def test_a_function_may_be_invoked_from_its_own_routes_of_this_stage_only(dev: Synthesized) -> None:
+    allowed: dict[str, set[str]] = {}
+    for permission in dev.all("aws_lambda_permission"):
+        if (
+            permission["principal"] == "events.amazonaws.com"
+        ):  # a schedule: that of the catalog's sweep
+            assert "catalog-sweep" in dev.one("aws_cloudwatch_event_rule")["name"]
+            continue
+        assert permission["principal"] == "apigateway.amazonaws.com"
+        assert function_behind(dev, permission["qualifier"])
+        function = dev.document["resource"]["aws_lambda_function"][
+            label(permission["function_name"])
+        ]["function_name"]
+        if "aws_api_gateway_rest_api" in permission["source_arn"]:
+            source = permission["source_arn"].split("execution_arn}")[1]
+            allowed.setdefault(function, set()).add(source)
+    for path, service in PATHS.items():
+        assert allowed.pop(f"{service}-lambda-dev") == {f"/dev/*/v1/{path}", f"/dev/*/v1/{path}/*"}
+    assert allowed.pop("health-lambda-dev") == {"/dev/*/health"}
+    (authorizer,) = allowed.pop("authorizer-lambda-dev")
+    assert authorizer.startswith("/authorizers/${aws_api_gateway_authorizer.")
+    assert not allowed
+
+
+def test_a_functions_permissions_are_made_one_after_another(dev: Synthesized) -> None:
+    first_ones: dict[str, int] = {}
+    for permission in dev.all("aws_lambda_permission"):
+        first_ones.setdefault(permission["function_name"], 0)
+        waits_for = [
+            name
+            for name in permission.get("depends_on", [])
+            if name.startswith("aws_lambda_permission.")
+        ]
+        assert len(waits_for) <= 1
+        for name in waits_for:
+            before = dev.document["resource"]["aws_lambda_permission"][name.split(".")[1]]
+            assert before["function_name"] == permission["function_name"]
+        first_ones[permission["function_name"]] += not waits_for
+    assert len(first_ones) == 8
+    assert set(first_ones.values()) == {1}
+
+
+def test_gateway_errors_are_problem_documents_with_the_status_they_name(dev: Synthesized) -> None:
+    statuses = {}
+    for response in dev.all("aws_api_gateway_gateway_response"):
+        body = json.loads(response["response_templates"]["application/json"])
+        headers = response["response_parameters"]
+        assert set(body) == {"type", "title", "status", "detail", "code", "errors"}
+        assert response["status_code"] == str(body["status"])
+        assert headers["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+        assert headers["gatewayresponse.header.Access-Control-Allow-Origin"] == "'*'"
+        exposed = headers["gatewayresponse.header.Access-Control-Expose-Headers"]
+        assert exposed == "'Retry-After,ETag,X-Correlation-Id'"
+        assert "gatewayresponse.header.Access-Control-Allow-Credentials" not in headers
+        assert ("gatewayresponse.header.Retry-After" in headers) is (body["status"] == 429)
+        assert ("gatewayresponse.header.WWW-Authenticate" in headers) is (body["status"] == 401)
+        statuses[response["response_type"]] = body["status"]
+    assert statuses == {
+        "UNAUTHORIZED": 401,
+        "ACCESS_DENIED": 403,
+        "WAF_FILTERED": 403,
+        "MISSING_AUTHENTICATION_TOKEN": 404,
+        "RESOURCE_NOT_FOUND": 404,
+        "REQUEST_TOO_LARGE": 413,
+        "UNSUPPORTED_MEDIA_TYPE": 415,
+        "THROTTLED": 429,
+        "INTEGRATION_FAILURE": 504,
+        "INTEGRATION_TIMEOUT": 504,
+        "DEFAULT_4XX": 400,
+        "DEFAULT_5XX": 500,
+    }
+
+
+def test_the_stage_is_traced_throttled_guarded_and_logs_no_query(dev: Synthesized) -> None:
+    stage = dev.one("aws_api_gateway_stage")
+    assert stage["stage_name"] == "dev"
+    assert stage["xray_tracing_enabled"] is True
+    line = json.loads(stage["access_log_settings"]["format"])
+    assert {"requestId", "time", "method", "resourcePath", "path", "status", "latency"} < set(line)
+    assert {"integrationError", "sourceIp", "userAgent", "traceId"} < set(line)
+    assert line["path"] == "$context.path"
+    # With the path of an anonymous item it would name its author.
+    assert not [value for value in line.values() if "authorizer" in value]
+    assert not [
+        value
+        for value in line.values()
+        if re.search("query|params|header|body", value, re.IGNORECASE)
+    ]
+    settings = dev.one("aws_api_gateway_method_settings")["settings"]
+    # 5 reserved executions at 10 requests a second each.
+    assert (settings["throttling_rate_limit"], settings["throttling_burst_limit"]) == (50, 100)
+    assert settings["data_trace_enabled"] is False
+    assert settings["caching_enabled"] is False
+    assert settings["metrics_enabled"] is False
+    association = dev.one("aws_wafv2_web_acl_association")
+    assert (
+        association["web_acl_arn"]
+        == "arn:aws:wafv2:us-east-1:111122223333:regional/webacl/multitask-waf/1"
+    )
+    assert association["resource_arn"].startswith("${aws_api_gateway_stage.")
+
+
+def test_logs_are_kept_as_long_as_the_environment_says(dev: Synthesized) -> None:
+    groups = [
+        group
+        for group in dev.all("aws_cloudwatch_log_group")
+        if not group["name"].startswith("/aws/lambda/")
+    ]
+    assert {"/aws/apigateway/platform-api-dev", "/aws/apigateway/platform-websocket-dev"} < {
+        g["name"] for g in groups
+    }
+    assert [
+        g
+        for g in groups
+        if re.match(r"API-Gateway-Execution-Logs_\$\{aws_api_gateway_rest_api.*\}/dev$", g["name"])
+    ]
+    assert {group["retention_in_days"] for group in groups} == {7}
+
+
+def test_without_the_accounts_logging_role_nothing_is_logged(tmp_path: Path) -> None:
+    dev = environment("dev")
+    silent = dev.model_copy(
+        update={"capabilities": dev.capabilities.model_copy(update={"api_gateway_account": False})}
+    )
+    made = synthesize_services(silent, tmp_path)
+    assert "access_log_settings" not in made.one("aws_api_gateway_stage")
+    assert "access_log_settings" not in made.one("aws_apigatewayv2_stage")
+    assert made.one("aws_api_gateway_method_settings")["settings"]["logging_level"] == "OFF"
+
+
+def test_a_deployment_takes_in_every_route_and_error(dev: Synthesized) -> None:
+    deployment = dev.one("aws_api_gateway_deployment")
+    resources = dev.document["resource"]
+    for type_ in (
+        "aws_api_gateway_method",
+        "aws_api_gateway_integration",
+        "aws_api_gateway_integration_response",
+        "aws_api_gateway_gateway_response",
+    ):
+        assert {f"{type_}.{name}" for name in resources[type_]} <= set(deployment["depends_on"])
+    assert deployment["lifecycle"]["create_before_destroy"] is True
+
+
+def test_a_deployment_is_made_anew_when_what_it_takes_in_changes_and_only_then(
+    dev: Synthesized, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def digest(made: Synthesized) -> str:
+        value: str = made.one("aws_api_gateway_deployment")["triggers"]["configuration"]
+        return value
+
+    assert re.fullmatch("[0-9a-f]{64}", digest(dev))
+    assert digest(synthesize_services(environment("dev"), tmp_path)) == digest(dev)
+    changed = {**errors.GATEWAY_ERRORS, "QUOTA_EXCEEDED": errors.GATEWAY_ERRORS["THROTTLED"]}
+    monkeypatch.setattr(rest, "GATEWAY_ERRORS", changed)
+    assert digest(synthesize_services(environment("dev"), tmp_path)) != digest(dev)
+    monkeypatch.undo()
+    monkeypatch.setattr(RestApi, "add_health", lambda *_: None)
+    assert digest(synthesize_services(environment("dev"), tmp_path)) != digest(dev)
+
+
+def test_it_is_edge_optimized_at_its_domain(dev: Synthesized) -> None:
+    assert dev.one("aws_api_gateway_rest_api", name="platform-api-dev")["endpoint_configuration"][
+        "types"
+    ] == ["EDGE"]
+    domain = dev.one("aws_api_gateway_domain_name")
+    assert domain["domain_name"] == "api-dev.multitask.com"
+    assert domain["endpoint_configuration"]["types"] == ["EDGE"]
+    assert domain["security_policy"] == "TLS_1_2"
+    assert (
+        dev.one("aws_acm_certificate", domain_name="api-dev.multitask.com")["provider"]
+        == "aws.edge"
+    )
+    records = [r for r in dev.all("aws_route53_record") if r["name"] == "api-dev.multitask.com"]
+    assert {record["type"] for record in records} == {"A", "AAAA"}
+    assert all("cloudfront_domain_name" in record["alias"]["name"] for record in records)
+    assert dev.document["output"]["api_url"]["value"] == "https://api-dev.multitask.com"
+
+
+def test_without_domains_it_is_at_the_emulated_aws_or_at_awss_own_address(
+    local: Synthesized, tmp_path: Path
+) -> None:
+    assert (
+        not {"aws_api_gateway_domain_name", "aws_acm_certificate", "aws_route53_record"}
+        & local.types
+    )
+    pattern = r"http://127\.0\.0\.1:4566/restapis/\$\{aws_api_gateway_rest_api\..+\.id\}/local/_user_request_"
+    assert re.fullmatch(pattern, local.document["output"]["api_url"]["value"])
+    plain = synthesize_services(environment("dev", domains=None, hosted_zone_id=None), tmp_path)
+    pattern = r"https://\$\{aws_api_gateway_rest_api\..+\.id\}\.execute-api\.us-east-1\.amazonaws\.com/dev"
+    assert re.fullmatch(pattern, plain.document["output"]["api_url"]["value"])
+
+
+def test_a_route_that_needs_the_authorizer_cannot_come_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RestApi, "use_authorizer", lambda *_: None)
+    with pytest.raises(ValueError, match=r"ANY /v1/profile .*use_authorizer"):
+        synthesize_services(environment("dev"), tmp_path)

@@ -1,0 +1,61 @@
+"""The alarm block."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from modules.base.alarm import Alarm, Metric
+from tests.modules.synthesis import Block, synthesize
+
+
+def _alarm(**changes: Any) -> Block:
+    arguments: dict[str, Any] = {
+        "name": "errors",
+        "description": "see the logs",
+        "namespace": "AWS/Lambda",
+        "metric": "Errors",
+        "dimensions": {"FunctionName": "a"},
+        "threshold": 10,
+        "topic_arn": "topic",
+    }
+    return synthesize(lambda stack, _env, _names: Alarm(stack, "a", **arguments | changes)).one(
+        "aws_cloudwatch_metric_alarm"
+    )
+
+
+def test_defaults_are_the_documented_ones() -> None:
+    alarm = _alarm()
+    assert (alarm["statistic"], alarm["period"], alarm["evaluation_periods"]) == ("Sum", 300, 2)
+    assert (alarm["comparison_operator"], alarm["threshold"]) == ("GreaterThanThreshold", 10)
+
+
+def test_it_tells_the_topic_when_it_fires_and_when_it_is_over_and_silence_is_no_trouble() -> None:
+    alarm = _alarm()
+    assert alarm["alarm_actions"] == alarm["ok_actions"] == ["topic"]
+    assert alarm["treat_missing_data"] == "notBreaching"
+
+
+def test_a_percentile_is_an_extended_statistic() -> None:
+    alarm = _alarm(statistic="p99")
+    assert alarm["extended_statistic"] == "p99"
+    assert "statistic" not in alarm
+
+
+def test_several_metrics_are_added_up() -> None:
+    alarm = _alarm(plus=[Metric("Errors", {"FunctionName": "b"})])
+    total, *parts = alarm["metric_query"]
+    assert (total["expression"], total["return_data"]) == ("SUM(METRICS())", True)
+    assert [part["metric"]["dimensions"] for part in parts] == [
+        {"FunctionName": "a"},
+        {"FunctionName": "b"},
+    ]
+    assert all((part["metric"]["stat"], part["metric"]["period"]) == ("Sum", 300) for part in parts)
+    # CloudWatch takes either one metric or queries.
+    assert not {"metric_name", "namespace", "statistic", "period", "dimensions"} & set(alarm)
+
+
+def test_more_metrics_than_cloudwatch_adds_up_are_refused() -> None:
+    with pytest.raises(ValueError, match="errors: 11 metrics; CloudWatch adds up at most 10"):
+        _alarm(plus=[Metric("Errors", {"FunctionName": str(number)}) for number in range(10)])

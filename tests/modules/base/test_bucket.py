@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+from cdktf import TerraformStack
+
+from environments import Environment
+from modules.base.bucket import Bucket
+from modules.base.naming import Names
+from modules.base.policy import Statement
+from tests.modules.synthesis import Synthesized, synthesize
+
+READER = Statement(
+    sid="Reader", actions=["s3:GetObject"], resources=["arn:aws:s3:::things/*"], principals="*"
+)
+
+
+def bucket(*statements: Statement, retain: bool = False, tls_only: bool = True) -> Synthesized:
+    def build(stack: TerraformStack, environment: Environment, names: Names) -> None:
+        made = Bucket(
+            stack, "things", name="things", service="post", retain=retain, tls_only=tls_only
+        )
+        for statement in statements:
+            made.allow(statement)
+
+    return synthesize(build)
+
+
+@pytest.fixture(scope="module")
+def plain() -> Synthesized:
+    return bucket()
+
+
+def test_nothing_is_public(plain: Synthesized) -> None:
+    block = plain.one("aws_s3_bucket_public_access_block")
+    assert all(
+        block[key]
+        for key in (
+            "block_public_acls",
+            "block_public_policy",
+            "ignore_public_acls",
+            "restrict_public_buckets",
+        )
+    )
+    assert (
+        plain.one("aws_s3_bucket_ownership_controls")["rule"]["object_ownership"]
+        == "BucketOwnerEnforced"
+    )
+
+
+def test_it_is_encrypted_and_versioned(plain: Synthesized) -> None:
+    [rule] = plain.one("aws_s3_bucket_server_side_encryption_configuration")["rule"]
+    assert rule["apply_server_side_encryption_by_default"]["sse_algorithm"] == "AES256"
+    assert plain.one("aws_s3_bucket_versioning")["versioning_configuration"]["status"] == "Enabled"
+
+
+def test_plain_http_is_denied_on_bucket_and_objects(plain: Synthesized) -> None:
+    [statement] = plain.policy("aws_s3_bucket_policy")
+    assert statement["Effect"] == "Deny"
+    assert statement["Principal"] == "*"
+    assert statement["Action"] == "s3:*"
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    arn = "${aws_s3_bucket.things_bucket_"
+    assert [resource.startswith(arn) for resource in statement["Resource"]] == [True, True]
+    assert statement["Resource"][1] == statement["Resource"][0] + "/*"
+
+
+def test_readers_are_added_to_the_one_policy() -> None:
+    assert [item["Sid"] for item in bucket(READER).policy("aws_s3_bucket_policy")] == [
+        "TlsOnly",
+        "Reader",
+    ]
+
+
+def test_without_the_tls_policy_only_readers_remain() -> None:
+    assert "aws_s3_bucket_policy" not in bucket(tls_only=False).types
+    assert [
+        item["Sid"] for item in bucket(READER, tls_only=False).policy("aws_s3_bucket_policy")
+    ] == ["Reader"]
+
+
+@pytest.mark.parametrize("retain", [False, True])
+def test_what_is_kept_cannot_be_destroyed(retain: bool) -> None:
+    made = bucket(retain=retain).one("aws_s3_bucket")
+    assert made["force_destroy"] is not retain
+    assert made.get("lifecycle", {}).get("prevent_destroy", False) is retain
+
+
+def test_unfinished_uploads_are_cleared(plain: Synthesized) -> None:
+    lifecycle = plain.one("aws_s3_bucket_lifecycle_configuration")
+    # S3 refuses rules on old versions before there are any.
+    assert any(item.startswith("aws_s3_bucket_versioning.") for item in lifecycle["depends_on"])
+    [rule] = lifecycle["rule"]
+    assert rule["abort_incomplete_multipart_upload"] == [{"days_after_initiation": 7}]

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from environments import Environment, FunctionName
+from modules.base.function import FunctionNetwork, LambdaFunction
+from modules.base.policy import Statement
+from tests.modules.synthesis import Synthesized, environment, function_platform, synthesize
+
+NETWORK = FunctionNetwork(subnet_ids=["subnet-1", "subnet-2"], security_group_ids=["sg-1"])
+OWN = Statement(
+    sid="Own",
+    actions=["dynamodb:GetItem"],
+    resources=["arn:aws:dynamodb:us-east-1:111122223333:table/t"],
+)
+
+
+def function(
+    artifacts: Path,
+    env: Environment | None = None,
+    name: FunctionName = "chat",
+    network: FunctionNetwork | None = None,
+) -> Synthesized:
+    env = env or environment()
+    return synthesize(
+        lambda stack, env, _names: LambdaFunction(
+            stack,
+            name,
+            platform=function_platform(env, artifacts),
+            function=name,
+            description="What it is for",
+            variables={"OWN": "value"},
+            statements=[OWN],
+            network=network,
+        ),
+        env,
+    )
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("artifacts")
+
+
+@pytest.fixture(scope="module")
+def dev(artifacts: Path) -> Synthesized:
+    return function(artifacts)
+
+
+@pytest.fixture(scope="module")
+def prod(artifacts: Path) -> Synthesized:
+    return function(artifacts, environment("prod"), network=NETWORK)
+
+
+def test_it_runs_as_documented(dev: Synthesized) -> None:
+    made = dev.one("aws_lambda_function")
+    assert made["function_name"] == "chat-lambda-dev"
+    assert (made["runtime"], made["architectures"]) == ("python3.13", ["arm64"])
+    assert made["handler"] == "lambdas.chat.handler.handler"
+    assert (made["memory_size"], made["timeout"], made["reserved_concurrent_executions"]) == (
+        1024,
+        30,
+        5,
+    )
+    assert made["tracing_config"] == {"mode": "Active"}
+    assert made["tags"] == {"Service": "chat"}
+
+
+def test_its_variables_are_the_common_ones_and_its_own(dev: Synthesized) -> None:
+    assert dev.one("aws_lambda_function")["environment"]["variables"] == {
+        "STAGE": "dev",
+        "REGION": "us-east-1",
+        "LOG_LEVEL": "DEBUG",
+        "CORS_ORIGINS": "*",
+        "RATE_LIMIT_ENABLED": "false",
+        "POWERTOOLS_SERVICE_NAME": "chat",
+        "OWN": "value",
+    }
+
+
+def test_origins_are_joined(prod: Synthesized) -> None:
+    variables = prod.one("aws_lambda_function")["environment"]["variables"]
+    assert variables["CORS_ORIGINS"] == "https://multitask.com,https://www.multitask.com"
+    assert variables["RATE_LIMIT_ENABLED"] == "true"
+
+
+@pytest.mark.parametrize(("name", "days"), [("dev", 7), ("staging", 30), ("prod", 365)])
+def test_its_log_is_json_and_kept_as_documented(artifacts: Path, name: str, days: int) -> None:
+    made = function(artifacts, environment(name))
+    group = made.one("aws_cloudwatch_log_group")
+    assert group["name"] == f"/aws/lambda/chat-lambda-{name}"
+    assert group["retention_in_days"] == days
+    assert made.one("aws_lambda_function")["logging_config"]["log_format"] == "JSON"
+
+
+def test_its_role_is_its_own_and_lambdas_alone(dev: Synthesized) -> None:
+    assert dev.one("aws_iam_role")["name"] == "chat-role-dev"
+    [trust] = dev.policy("aws_iam_role", "assume_role_policy")
+    assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+
+
+def test_its_role_may_do_what_it_was_given_and_log_and_trace(dev: Synthesized) -> None:
+    statements = {item["Sid"]: item for item in dev.policy("aws_iam_role_policy")}
+    assert set(statements) == {"Own", "Logs", "Traces"}
+    assert statements["Own"]["Resource"] == OWN.resources[0]
+    # It cannot make a log group: one without retention would keep its lines for ever.
+    assert set(statements["Logs"]["Action"]) == {"logs:CreateLogStream", "logs:PutLogEvents"}
+    assert statements["Logs"]["Resource"].startswith("${aws_cloudwatch_log_group.")
+    assert set(statements["Traces"]["Action"]) == {
+        "xray:PutTraceSegments",
+        "xray:PutTelemetryRecords",
+    }
+
+
+def test_only_in_the_network_it_may_handle_network_interfaces(
+    dev: Synthesized, prod: Synthesized
+) -> None:
+    assert "vpc_config" not in dev.one("aws_lambda_function")
+    config = prod.one("aws_lambda_function")["vpc_config"]
+    assert config == {"subnet_ids": ["subnet-1", "subnet-2"], "security_group_ids": ["sg-1"]}
+    [interfaces] = [
+        item for item in prod.policy("aws_iam_role_policy") if item["Sid"] == "NetworkInterfaces"
+    ]
+    assert all(action.startswith("ec2:") for action in interfaces["Action"])
+
+
+def test_its_code_is_named_by_its_contents(dev: Synthesized) -> None:
+    code = dev.one("aws_s3_object")
+    assert code["key"] == "functions/chat/digest-of-chat.zip"
+    made = dev.one("aws_lambda_function")
+    assert made["s3_key"].endswith(".key}")
+    assert "filename" not in made
+
+
+def test_new_code_is_there_before_the_old_goes(dev: Synthesized) -> None:
+    assert dev.one("aws_s3_object")["lifecycle"]["create_before_destroy"] is True
+
+
+def test_it_is_made_after_its_permissions(dev: Synthesized) -> None:
+    assert any(
+        item.startswith("aws_iam_role_policy.")
+        for item in dev.one("aws_lambda_function")["depends_on"]
+    )
+
+
+def test_traffic_goes_to_published_versions_through_the_alias(dev: Synthesized) -> None:
+    assert dev.one("aws_lambda_function")["publish"] is True
+    alias = dev.one("aws_lambda_alias")
+    assert alias["name"] == "live"
+    assert alias["function_version"].endswith(".version}")
+
+
+def test_the_alias_follows_the_apply_unless_releases_are_gradual(
+    dev: Synthesized, prod: Synthesized
+) -> None:
+    assert "lifecycle" not in dev.one("aws_lambda_alias")
+    assert prod.one("aws_lambda_alias")["lifecycle"]["ignore_changes"] == [
+        "function_version",
+        "routing_config",
+    ]
+
+
+def test_it_is_kept_warm_only_where_the_environment_says(
+    dev: Synthesized, prod: Synthesized
+) -> None:
+    assert "aws_lambda_provisioned_concurrency_config" not in dev.types
+    warm = prod.one("aws_lambda_provisioned_concurrency_config")
+    assert warm["provisioned_concurrent_executions"] == 5
+    assert warm["qualifier"].startswith("${aws_lambda_alias.")
+
+
+def test_what_everything_needs_takes_no_reserved_concurrency(artifacts: Path) -> None:
+    made = function(artifacts, environment("prod"), "authorizer")
+    assert "reserved_concurrent_executions" not in made.one("aws_lambda_function")
+    assert "aws_lambda_provisioned_concurrency_config" not in made.types
+
+
+def test_alarms_on_errors_throttles_and_slowness(dev: Synthesized) -> None:
+    alarms = {alarm["metric_name"]: alarm for alarm in dev.all("aws_cloudwatch_metric_alarm")}
+    assert set(alarms) == {"Errors", "Throttles", "Duration"}
+    for alarm in alarms.values():
+        assert alarm["namespace"] == "AWS/Lambda"
+        assert alarm["dimensions"] == {"FunctionName": "chat-lambda-dev"}
+        assert alarm["alarm_actions"] == ["arn:aws:sns:us-east-1:111122223333:multitask-alerts-dev"]
+    errors = alarms["Errors"]
+    assert (
+        errors["statistic"],
+        errors["period"],
+        errors["evaluation_periods"],
+        errors["threshold"],
+    ) == (
+        "Sum",
+        300,
+        2,
+        10,
+    )
+    assert errors["comparison_operator"] == "GreaterThanThreshold"
+    assert alarms["Throttles"]["threshold"] == 0
+    # Milliseconds: four fifths of its 30 seconds.
+    assert (alarms["Duration"]["extended_statistic"], alarms["Duration"]["threshold"]) == (
+        "p99",
+        24_000,
+    )

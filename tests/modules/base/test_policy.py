@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from modules.base.policy import Statement, policy_document, trust_policy
+
+
+def documented(*statements: Statement) -> list[dict[str, Any]]:
+    document = json.loads(policy_document(statements))
+    assert document["Version"] == "2012-10-17"
+    found: list[dict[str, Any]] = document["Statement"]
+    return found
+
+
+def test_one_value_is_a_string_as_aws_stores_it() -> None:
+    [statement] = documented(
+        Statement(
+            sid="Read",
+            actions=["s3:GetObject"],
+            resources=["arn:aws:s3:::things/*"],
+            principals={"Service": ["cloudfront.amazonaws.com"]},
+            conditions={"StringEquals": {"aws:SourceAccount": ["111122223333"]}},
+        )
+    )
+    assert statement == {
+        "Sid": "Read",
+        "Effect": "Allow",
+        "Action": "s3:GetObject",
+        "Principal": {"Service": "cloudfront.amazonaws.com"},
+        "Resource": "arn:aws:s3:::things/*",
+        "Condition": {"StringEquals": {"aws:SourceAccount": "111122223333"}},
+    }
+
+
+def test_several_values_stay_a_list_in_their_order() -> None:
+    [statement] = documented(Statement(sid="Use", actions=["b:Two", "a:One"], resources=["y", "x"]))
+    assert (statement["Action"], statement["Resource"]) == (["b:Two", "a:One"], ["y", "x"])
+
+
+def test_what_is_not_given_is_not_written() -> None:
+    [statement] = documented(Statement(sid="Bare", actions=["a:One"]))
+    assert set(statement) == {"Sid", "Effect", "Action"}
+
+
+def test_everybody_is_a_star_and_a_denial_says_so() -> None:
+    [statement] = documented(
+        Statement(sid="No", effect="Deny", actions=["a:*"], resources=["*"], principals="*")
+    )
+    assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
+
+
+def test_a_trust_policy_lets_one_service_in_and_can_be_narrowed() -> None:
+    conditions = {"StringEquals": {"aws:SourceAccount": "111122223333"}}
+    [statement] = json.loads(trust_policy("events.amazonaws.com", conditions=conditions))[
+        "Statement"
+    ]
+    assert statement["Action"] == "sts:AssumeRole"
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert statement["Condition"] == conditions
+    assert "Condition" not in trust_policy("lambda.amazonaws.com")

@@ -1,0 +1,128 @@
+"""The queue block."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from modules.base.policy import Statement
+from modules.base.queue import Queue
+from tests.modules.synthesis import Synthesized, synthesize
+
+SENDER = Statement(
+    sid="Sender", actions=["sqs:SendMessage"], principals={"Service": "events.amazonaws.com"}
+)
+
+
+def _queue(*, fifo: bool = False, tls_only: bool = True) -> Synthesized:
+    return synthesize(
+        lambda stack, _env, names: Queue(
+            stack,
+            "q",
+            names=names,
+            service="profile",
+            resource="events",
+            kms_key_arn="key",
+            alerts_topic_arn="topic",
+            senders=[SENDER],
+            visibility_timeout=60,
+            fifo=fifo,
+            tls_only=tls_only,
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def queue() -> Synthesized:
+    return _queue()
+
+
+def test_both_queues_are_encrypted_with_the_customer_key(queue: Synthesized) -> None:
+    assert {item["name"]: item["kms_master_key_id"] for item in queue.all("aws_sqs_queue")} == {
+        "profile-events-queue-dev": "key",
+        "profile-events-dlq-dev": "key",
+    }
+
+
+def test_a_message_moves_to_the_dead_letter_queue_after_five_tries_and_stays_there_14_days(
+    queue: Synthesized,
+) -> None:
+    main = queue.one("aws_sqs_queue", name="profile-events-queue-dev")
+    assert main["visibility_timeout_seconds"] == 60
+    redrive = json.loads(main["redrive_policy"])
+    assert redrive["maxReceiveCount"] == 5
+    assert (
+        redrive["deadLetterTargetArn"]
+        == "arn:aws:sqs:us-east-1:111122223333:profile-events-dlq-dev"
+    )
+    assert any("dead-letters" in dependency for dependency in main["depends_on"])
+    assert (
+        queue.one("aws_sqs_queue", name="profile-events-dlq-dev")["message_retention_seconds"]
+        == 14 * 86_400
+    )
+    allowed = json.loads(
+        queue.one("aws_sqs_queue", name="profile-events-dlq-dev")["redrive_allow_policy"]
+    )
+    assert allowed["redrivePermission"] == "byQueue"
+    assert allowed["sourceQueueArns"] == [
+        "arn:aws:sqs:us-east-1:111122223333:profile-events-queue-dev"
+    ]
+
+
+def test_redrive_policies_are_written_as_sqs_answers_them(queue: Synthesized) -> None:
+    """The provider compares them as text: a space would be a change in every plan."""
+    assert " " not in queue.one("aws_sqs_queue", name="profile-events-queue-dev")["redrive_policy"]
+    assert (
+        " " not in queue.one("aws_sqs_queue", name="profile-events-dlq-dev")["redrive_allow_policy"]
+    )
+
+
+def test_the_sender_may_send_to_the_queue_alone_and_nobody_without_tls(queue: Synthesized) -> None:
+    sender, tls_only = queue.policy("aws_sqs_queue", name="profile-events-queue-dev")
+    assert sender["Resource"] == "arn:aws:sqs:us-east-1:111122223333:profile-events-queue-dev"
+    assert sender["Principal"] == {"Service": "events.amazonaws.com"}
+    assert (tls_only["Effect"], tls_only["Condition"]) == (
+        "Deny",
+        {"Bool": {"aws:SecureTransport": "false"}},
+    )
+    [dead_letters] = queue.policy("aws_sqs_queue", name="profile-events-dlq-dev")
+    assert dead_letters["Effect"] == "Deny"
+
+
+def test_without_the_capability_no_policy_denies_plain_http() -> None:
+    queue = _queue(tls_only=False)
+    assert [s["Sid"] for s in queue.policy("aws_sqs_queue", name="profile-events-queue-dev")] == [
+        "Sender"
+    ]
+    assert "policy" not in queue.one("aws_sqs_queue", name="profile-events-dlq-dev")
+
+
+def test_a_message_that_nobody_takes_raises_the_alarm(queue: Synthesized) -> None:
+    alarm = queue.one("aws_cloudwatch_metric_alarm", alarm_name="profile-events-age-alarm-dev")
+    assert (alarm["metric_name"], alarm["statistic"]) == (
+        "ApproximateAgeOfOldestMessage",
+        "Maximum",
+    )
+    assert "q_queue" in alarm["dimensions"]["QueueName"]
+    assert (alarm["threshold"], alarm["alarm_actions"]) == (1800, ["topic"])
+
+
+def test_the_first_dead_letter_raises_the_alarm(queue: Synthesized) -> None:
+    alarm = queue.one("aws_cloudwatch_metric_alarm", alarm_name="profile-events-dlq-alarm-dev")
+    assert alarm["metric_name"] == "ApproximateNumberOfMessagesVisible"
+    assert "dead-letters" in alarm["dimensions"]["QueueName"]
+    assert (alarm["threshold"], alarm["evaluation_periods"], alarm["alarm_actions"]) == (
+        0,
+        1,
+        ["topic"],
+    )
+
+
+def test_a_fifo_queue_has_a_fifo_dead_letter_queue() -> None:
+    queues = _queue(fifo=True).all("aws_sqs_queue")
+    assert {item["name"] for item in queues} == {
+        "profile-events-queue-dev.fifo",
+        "profile-events-dlq-dev.fifo",
+    }
+    assert all(item["fifo_queue"] for item in queues)

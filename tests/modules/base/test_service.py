@@ -1,0 +1,48 @@
+"""The service block, as a service that is not among the six."""
+
+from __future__ import annotations
+
+import pytest
+
+from modules.base.service import Service
+from tests.modules.service_stacks import synthesize_services
+from tests.modules.synthesis import Synthesized, environment
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+    return synthesize_services(
+        environment("dev"),
+        tmp_path_factory.mktemp("dev"),
+        more=lambda stack, platform: Service(
+            stack,
+            "seventh",
+            platform=platform,
+            service="migration",
+            path="things",
+            description="Keeps things",
+            variables={},
+            statements=[],
+            outbox=True,
+        ),
+    )
+
+
+def test_a_service_with_an_outbox_stores_events_of_its_own_and_publishes_none(
+    dev: Synthesized,
+) -> None:
+    statements = {
+        s["Sid"]: s for s in dev.policy("aws_iam_role_policy", name="migration-policy-dev")
+    }
+    assert "Events" not in statements
+    outbox = statements["Outbox"]
+    assert outbox["Action"] == "dynamodb:PutItem"
+    assert outbox["Resource"].endswith(":table/platform-outbox-dev")
+    assert outbox["Condition"] == {
+        "ForAllValues:StringLike": {"dynamodb:LeadingKeys": "migration-*"}
+    }
+    variables = dev.one("aws_lambda_function", function_name="migration-lambda-dev")["environment"][
+        "variables"
+    ]
+    assert variables["DYNAMODB_TABLE_OUTBOX"] == "platform-outbox-dev"
+    assert "EVENT_BUS_NAME" not in variables

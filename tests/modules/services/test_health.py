@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from environments import Environment
+from modules.base.connections import CacheConnection, DatabaseConnection
+from modules.base.function import FunctionNetwork
+from modules.base.table import Table
+from modules.services.health import Health
+from tests.modules.synthesis import Synthesized, environment, function_platform, synthesize
+
+ACCOUNT = "us-east-1:111122223333"
+TABLES = [
+    Table(name, f"arn:aws:dynamodb:{ACCOUNT}:table/{name}", []) for name in ("sessions", "profiles")
+]
+DATABASE = DatabaseConnection("db.example:5432", "multitask_dev", "cluster-ABC", "arn:secret")
+GROUP, USER = (
+    f"arn:aws:elasticache:{ACCOUNT}:replicationgroup:cache",
+    f"arn:aws:elasticache:{ACCOUNT}:user:platform",
+)
+CACHE = CacheConnection("cache.example:6379", "cache", GROUP, "platform", USER)
+
+
+def health(artifacts: Path, env: Environment, cache: CacheConnection) -> Synthesized:
+    return synthesize(
+        lambda stack, env, _names: Health(
+            stack,
+            "health",
+            platform=function_platform(env, artifacts),
+            network=FunctionNetwork(["subnet-1"], ["sg-1"]),
+            tables=TABLES,
+            database=DATABASE,
+            cache=cache,
+            version="1.2.3",
+        ),
+        env,
+    )
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+    return health(tmp_path_factory.mktemp("artifacts"), environment(), CACHE)
+
+
+@pytest.fixture(scope="module")
+def unauthenticated(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+    off = {"cache_authentication": False, "database_authentication": False}
+    env = environment(capabilities=environment().capabilities.model_copy(update=off))
+    cache = CacheConnection("cache.example:6379", "cache", GROUP, "", None)
+    return health(tmp_path_factory.mktemp("artifacts"), env, cache)
+
+
+def statements(synthesized: Synthesized) -> dict[str, tuple[object, object]]:
+    given = {"Logs", "Traces", "NetworkInterfaces"}
+    return {
+        item["Sid"]: (item["Action"], item["Resource"])
+        for item in synthesized.policy("aws_iam_role_policy")
+        if item["Sid"] not in given
+    }
+
+
+def test_it_is_told_what_to_check(dev: Synthesized) -> None:
+    variables = dev.one("aws_lambda_function")["environment"]["variables"]
+    expected = {
+        "VERSION": "1.2.3",
+        "DYNAMODB_TABLES": "sessions,profiles",
+        "RDS_ENDPOINT": "db.example:5432",
+        "RDS_DATABASE": "multitask_dev",
+        "RDS_USERNAME": "health",
+        "RDS_IAM_AUTH": "true",
+        "ELASTICACHE_CLUSTER": "cache.example:6379",
+        "ELASTICACHE_USERNAME": "platform",
+        "ELASTICACHE_REPLICATION_GROUP": "cache",
+        "ELASTICACHE_TLS": "true",
+    }
+    assert {key: variables.get(key) for key in expected} == expected
+
+
+def test_it_may_ask_but_not_read(dev: Synthesized) -> None:
+    assert statements(dev) == {
+        "Tables": ("dynamodb:DescribeTable", [table.arn for table in TABLES]),
+        "Database": ("rds-db:connect", f"arn:aws:rds-db:{ACCOUNT}:dbuser:cluster-ABC/health"),
+        "Cache": ("elasticache:Connect", [GROUP, USER]),
+    }
+
+
+def test_it_runs_where_database_and_cache_are(dev: Synthesized) -> None:
+    assert dev.one("aws_lambda_function")["vpc_config"]["subnet_ids"] == ["subnet-1"]
+
+
+def test_without_authentication_it_needs_no_right_to_connect(unauthenticated: Synthesized) -> None:
+    assert set(statements(unauthenticated)) == {"Tables"}
+    variables = unauthenticated.one("aws_lambda_function")["environment"]["variables"]
+    assert (variables["RDS_IAM_AUTH"], variables["ELASTICACHE_TLS"]) == ("false", "false")
+    assert variables["ELASTICACHE_USERNAME"] == ""

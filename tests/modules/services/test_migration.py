@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from modules.base.connections import DatabaseConnection
+from modules.base.function import FunctionNetwork
+from modules.base.table import Table
+from modules.services.migration import Migration
+from tests.modules.synthesis import Synthesized, function_platform, synthesize
+
+SECRET = "arn:aws:secretsmanager:us-east-1:111122223333:secret:rds!cluster-abc"
+STATE = Table(
+    "migration-state-dev", "arn:aws:dynamodb:us-east-1:111122223333:table/migration-state-dev", []
+)
+KEY = "arn:aws:kms:us-east-1:111122223333:key/abc"
+ALERTS = "arn:aws:sns:us-east-1:111122223333:multitask-alerts-dev"
+
+
+def migration(artifacts: Path, *, scheduled: bool = False) -> Synthesized:
+    return synthesize(
+        lambda stack, env, _names: Migration(
+            stack,
+            "migration",
+            platform=function_platform(env, artifacts),
+            network=FunctionNetwork(["subnet-1"], ["sg-1"]),
+            database=DatabaseConnection("db.example:5432", "multitask_dev", "cluster-ABC", SECRET),
+            state_table=STATE,
+            kms_key_arn=KEY,
+            scheduled=scheduled,
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+    return migration(tmp_path_factory.mktemp("artifacts"))
+
+
+def test_it_has_the_documented_five_minutes(dev: Synthesized) -> None:
+    assert dev.one("aws_lambda_function")["timeout"] == 300
+
+
+def test_it_is_told_names_and_no_secret(dev: Synthesized) -> None:
+    variables = dev.one("aws_lambda_function")["environment"]["variables"]
+    expected = {
+        "RDS_ENDPOINT": "db.example:5432",
+        "RDS_DATABASE": "multitask_dev",
+        "RDS_SECRET_ARN": SECRET,
+        "RDS_TLS": "true",
+        "MIGRATION_STATE_TABLE": "migration-state-dev",
+    }
+    assert {key: variables.get(key) for key in expected} == expected
+
+
+def test_it_reads_one_secret_and_keeps_one_table(dev: Synthesized) -> None:
+    statements = {item["Sid"]: item for item in dev.policy("aws_iam_role_policy")}
+    assert set(statements) == {
+        "MasterUser",
+        "State",
+        "Alert",
+        "EncryptAlert",
+        "Logs",
+        "Traces",
+        "NetworkInterfaces",
+    }
+    master, state = statements["MasterUser"], statements["State"]
+    assert (master["Action"], master["Resource"]) == ("secretsmanager:GetSecretValue", SECRET)
+    assert state["Action"] == "dynamodb:PutItem"
+    assert state["Resource"] == STATE.arn
+    assert (statements["Alert"]["Action"], statements["Alert"]["Resource"]) == (
+        "sns:Publish",
+        ALERTS,
+    )
+
+
+def test_it_uses_the_key_for_alerts_alone(dev: Synthesized) -> None:
+    [statement] = [
+        item for item in dev.policy("aws_iam_role_policy") if item["Sid"] == "EncryptAlert"
+    ]
+    assert statement["Resource"] == KEY
+    assert statement["Condition"] == {
+        "StringEquals": {"kms:ViaService": "sns.us-east-1.amazonaws.com"}
+    }
+
+
+@pytest.mark.parametrize(("scheduled", "state"), [(False, "DISABLED"), (True, "ENABLED")])
+def test_the_daily_schedule_is_off_until_needed(
+    tmp_path: Path, scheduled: bool, state: str
+) -> None:
+    rule = migration(tmp_path, scheduled=scheduled).one("aws_cloudwatch_event_rule")
+    assert (rule["schedule_expression"], rule["state"]) == ("rate(1 day)", state)
+
+
+def test_the_schedule_invokes_the_live_version_and_nobody_else_may(dev: Synthesized) -> None:
+    assert dev.one("aws_cloudwatch_event_target")["arn"].startswith("${aws_lambda_alias.")
+    permission = dev.one("aws_lambda_permission")
+    assert permission["principal"] == "events.amazonaws.com"
+    assert permission["source_arn"].startswith("${aws_cloudwatch_event_rule.")
+    assert permission["qualifier"].startswith("${aws_lambda_alias.")
+
+
+def test_a_scheduled_run_that_fails_is_told_and_not_repeated(dev: Synthesized) -> None:
+    failures = dev.one("aws_lambda_function_event_invoke_config")
+    assert failures["destination_config"]["on_failure"]["destination"] == ALERTS
+    assert failures["maximum_retry_attempts"] == 0
+    assert failures["qualifier"].startswith("${aws_lambda_alias.")

@@ -1,0 +1,417 @@
+"""The six services: what their functions are told, and what they may do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from environments.model import Ai as EnvironmentAi
+from lambdas.ai.handler import AiSettings
+from lambdas.auth.handler import AuthSettings
+from lambdas.chat.handler import ChatSettings
+from lambdas.common.people.pictures import PictureSettings
+from lambdas.common.settings import Settings, read
+from lambdas.common.storage.cache import CacheSettings
+from lambdas.common.storage.database import DatabaseSettings
+from lambdas.common.web.service import ServiceSettings
+from lambdas.post.handler import PostSettings
+from lambdas.profile.handler import ProfileSettings
+from tests.modules.service_stacks import CACHE, function_behind, synthesize_services
+from tests.modules.synthesis import Synthesized, environment
+
+SERVICES = ("auth", "profile", "chat", "post", "catalog", "ai")
+
+EVERY = {
+    "STAGE",
+    "REGION",
+    "LOG_LEVEL",
+    "CORS_ORIGINS",
+    "RATE_LIMIT_ENABLED",
+    "POWERTOOLS_SERVICE_NAME",
+}
+SIGNED_IN = EVERY | {
+    "DYNAMODB_TABLE_SESSIONS",
+    "DYNAMODB_TABLE_IDEMPOTENCY",
+    "CURSOR_KEY_PARAMETER",
+}
+VARIABLES = {
+    "auth": EVERY
+    | {
+        "COGNITO_USER_POOL_ID",
+        "COGNITO_CLIENT_ID",
+        "DYNAMODB_TABLE_SESSIONS",
+        "DYNAMODB_TABLE_RATE_LIMITS",
+    }
+    | {"DYNAMODB_TABLE_PROFILES"}
+    | {"JWT_SECRET_PARAMETER", "EVENT_BUS_NAME"},
+    "profile": EVERY
+    | {
+        "DYNAMODB_TABLE_SESSIONS",
+        "DYNAMODB_TABLE_PROFILES",
+        "DYNAMODB_TABLE_ALIASES",
+        "DYNAMODB_TABLE_OUTBOX",
+    }
+    | {"S3_BUCKET_AVATARS", "S3_BUCKET_ATTACHMENTS", "CLOUDFRONT_DOMAIN"},
+    "chat": SIGNED_IN
+    | {
+        "DYNAMODB_TABLE_MESSAGES",
+        "DYNAMODB_TABLE_ROOMS",
+        "DYNAMODB_TABLE_MEMBERS",
+        "DYNAMODB_TABLE_TICKETS",
+    }
+    | {
+        "DYNAMODB_TABLE_ALIASES",
+        "DYNAMODB_TABLE_AUTHORS",
+        "DYNAMODB_TABLE_PROFILES",
+        "DYNAMODB_TABLE_OUTBOX",
+    }
+    | {
+        "S3_BUCKET_ATTACHMENTS",
+        "ELASTICACHE_CLUSTER",
+        "ELASTICACHE_USERNAME",
+        "ELASTICACHE_REPLICATION_GROUP",
+    }
+    | {
+        "ELASTICACHE_TLS",
+        "WEBSOCKET_API_ENDPOINT",
+        "DELIVERIES_QUEUE_URL",
+        "DELIVERY_RETRIES_QUEUE_URL",
+    },
+    "post": SIGNED_IN
+    | {
+        "DYNAMODB_TABLE_POSTS",
+        "DYNAMODB_TABLE_COMMENTS",
+        "DYNAMODB_TABLE_LIKES",
+        "DYNAMODB_TABLE_COUNTERS",
+    }
+    | {
+        "DYNAMODB_TABLE_TAGS",
+        "DYNAMODB_TABLE_ALIASES",
+        "DYNAMODB_TABLE_AUTHORS",
+        "DYNAMODB_TABLE_PROFILES",
+    }
+    | {"DYNAMODB_TABLE_OUTBOX", "S3_BUCKET_ATTACHMENTS", "CLOUDFRONT_DOMAIN", "TIMELINE_SHARDS"},
+    "catalog": SIGNED_IN
+    | {"RDS_ENDPOINT", "RDS_DATABASE", "RDS_USERNAME", "RDS_IAM_AUTH", "S3_BUCKET_ATTACHMENTS"}
+    | {"CLOUDFRONT_DOMAIN", "EVENT_BUS_NAME"},
+    # No route of it is repeatable.
+    "ai": SIGNED_IN - {"DYNAMODB_TABLE_IDEMPOTENCY"}
+    | {
+        "DYNAMODB_TABLE_CONVERSATIONS",
+        "DYNAMODB_TABLE_USAGE",
+        "GEMINI_API_KEY_PARAMETER",
+        "OPENAI_API_KEY_PARAMETER",
+    }
+    | {
+        "GEMINI_BASE_URL",
+        "GEMINI_MODEL",
+        "GEMINI_THINKING_LEVEL",
+        "OPENAI_BASE_URL",
+        "OPENAI_MODEL",
+    }
+    | {"OPENAI_REASONING_EFFORT", "DAILY_QUOTA"},
+}
+
+SETTINGS: dict[str, list[type[Settings]]] = {
+    "auth": [AuthSettings],
+    "profile": [ProfileSettings, PictureSettings],
+    "chat": [ChatSettings, CacheSettings],
+    "post": [PostSettings, PictureSettings],
+    "catalog": [ServiceSettings, DatabaseSettings],
+    "ai": [AiSettings],
+}
+
+OUTBOX = ("profile", "post", "chat")
+"""Services that store their events with their writes."""
+
+SHARED_TABLES = {"auth-sessions", "platform-idempotency"}
+TABLES = {
+    "auth": {"auth-sessions", "auth-rate-limits", "profile-profiles"},
+    "profile": {"auth-sessions", "platform-outbox", "profile-profiles", "profile-aliases"},
+    "chat": SHARED_TABLES
+    | {
+        "chat-messages",
+        "chat-rooms",
+        "chat-members",
+        "chat-tickets",
+        "profile-aliases",
+        "profile-profiles",
+    }
+    | {"platform-authors", "platform-outbox"},
+    "post": SHARED_TABLES
+    | {"post-posts", "post-comments", "post-likes", "post-counters", "post-tags"}
+    | {"profile-aliases", "profile-profiles", "platform-authors", "platform-outbox"},
+    "catalog": SHARED_TABLES,
+    "ai": {"auth-sessions", "ai-conversations", "ai-usage"},
+}
+
+OBJECTS = {
+    "auth": set(),
+    "profile": {("avatars", "uploads/profile/*"), ("avatars", "avatars/*")},
+    "chat": {("attachments", "uploads/chat/*"), ("attachments", "chat/*")},
+    "post": {("attachments", "uploads/post/*"), ("attachments", "images/post/*")},
+    "catalog": {("attachments", "uploads/catalog/*"), ("attachments", "images/catalog/*")},
+    "ai": set(),
+}
+
+PARAMETERS = {
+    **{service: {"cursor-key"} for service in SERVICES},
+    "auth": {"jwt-secret"},
+    "profile": set(),
+    "ai": {"cursor-key", "gemini-api-key", "openai-api-key"},
+}
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+    return synthesize_services(environment("dev"), tmp_path_factory.mktemp("dev"))
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+    return synthesize_services(environment("local"), tmp_path_factory.mktemp("local"))
+
+
+def statements(made: Synthesized, service: str, env: str = "dev") -> dict[str, dict[str, Any]]:
+    """A function's statements by sid; actions and resources as lists."""
+    found = made.policy("aws_iam_role_policy", name=f"{service}-policy-{env}")
+    return {
+        item["Sid"]: {
+            **item,
+            "Action": [item["Action"]] if isinstance(item["Action"], str) else item["Action"],
+            "Resource": [item["Resource"]]
+            if isinstance(item["Resource"], str)
+            else item["Resource"],
+        }
+        for item in found
+    }
+
+
+def operations(made: Synthesized, service: str) -> dict[str, set[str]]:
+    """What a service may do to each table; an index's operations under `<table>/index`."""
+    allowed: dict[str, set[str]] = {}
+    for statement in statements(made, service).values():
+        for resource in statement["Resource"]:
+            if match := re.search(r":table/([\w-]+)-dev(/index)?", resource):
+                allowed.setdefault(match[1] + (match[2] or ""), set()).update(
+                    action.removeprefix("dynamodb:") for action in statement["Action"]
+                )
+    return allowed
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_function_is_told_what_the_contract_says_and_what_its_code_reads(
+    dev: Synthesized, service: str
+) -> None:
+    function = dev.one("aws_lambda_function", function_name=f"{service}-lambda-dev")
+    variables = function["environment"]["variables"]
+    assert set(variables) == VARIABLES[service]
+    for settings in SETTINGS[service]:
+        read(settings, variables)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_function_may_touch_its_own_tables_objects_and_parameters_only(
+    dev: Synthesized, service: str
+) -> None:
+    assert {table.removesuffix("/index") for table in operations(dev, service)} == TABLES[service]
+    resources = {resource for s in statements(dev, service).values() for resource in s["Resource"]}
+    objects = {
+        match.groups()
+        for r in resources
+        if (match := re.match(r"\$\{aws_s3_bucket\.(\w+?)_.*\}/(.+)", r))
+    }
+    assert objects == OBJECTS[service]
+    parameters = {
+        match[1] for r in resources if (match := re.search(r":parameter/multitask/dev/([\w-]+)", r))
+    }
+    assert parameters == PARAMETERS[service]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_permission_is_broader_than_its_service_demands(dev: Synthesized, service: str) -> None:
+    for sid, statement in statements(dev, service).items():
+        assert not [
+            action for action in statement["Action"] if "*" in action or action == "dynamodb:Scan"
+        ], sid
+        if "*" in statement["Resource"]:
+            assert sid in {"Traces", "NetworkInterfaces"}
+
+
+def test_only_auth_changes_sessions(dev: Synthesized) -> None:
+    assert {"PutItem", "UpdateItem", "DeleteItem"} < operations(dev, "auth")["auth-sessions"]
+    for service in SERVICES[1:]:
+        assert operations(dev, service)["auth-sessions"] == {"GetItem"}
+
+
+def test_chat_issues_tickets_and_cannot_read_them(dev: Synthesized) -> None:
+    assert operations(dev, "chat")["chat-tickets"] == {"PutItem"}
+
+
+def test_indexes_are_queried_and_nothing_else(dev: Synthesized) -> None:
+    indexed = {
+        table.removesuffix("/index"): allowed
+        for service in SERVICES
+        for table, allowed in operations(dev, service).items()
+        if table.endswith("/index")
+    }
+    assert set(indexed) == {
+        "auth-sessions",
+        "chat-messages",
+        "chat-rooms",
+        "chat-members",
+        "post-posts",
+        "post-comments",
+    }
+    assert all(allowed == {"Query"} for allowed in indexed.values())
+
+
+def test_auth_calls_on_the_pool_what_its_code_calls(dev: Synthesized) -> None:
+    users = statements(dev, "auth")["Users"]
+    assert set(users["Action"]) == {
+        "cognito-idp:AdminInitiateAuth",
+        "cognito-idp:AdminGetUser",
+        "cognito-idp:AdminListGroupsForUser",
+    }
+    assert users["Resource"] == ["arn:aws:cognito-idp:us-east-1:111122223333:userpool/pool"]
+
+
+@pytest.mark.parametrize("service", [service for service in SERVICES[:-1] if service not in OUTBOX])
+def test_a_service_publishes_as_itself(dev: Synthesized, service: str) -> None:
+    events = statements(dev, service)["Events"]
+    assert events["Action"] == ["events:PutEvents"]
+    assert events["Resource"] == [
+        "arn:aws:events:us-east-1:111122223333:event-bus/multitask-events"
+    ]
+    assert events["Condition"] == {
+        "StringEqualsIfExists": {"events:source": f"multitask.{service}"}
+    }
+
+
+@pytest.mark.parametrize("service", OUTBOX)
+def test_a_service_with_an_outbox_stores_events_of_its_own_alone(
+    dev: Synthesized, service: str
+) -> None:
+    assert "Events" not in statements(dev, service)
+    outbox = statements(dev, service)["Outbox"]
+    assert outbox["Action"] == ["dynamodb:PutItem"]
+    assert outbox["Condition"] == {
+        "ForAllValues:StringLike": {"dynamodb:LeadingKeys": f"{service}-*"}
+    }
+
+
+def test_ai_publishes_nothing(dev: Synthesized) -> None:
+    assert "Events" not in statements(dev, "ai")
+
+
+def test_ai_calls_on_its_tables_what_its_code_calls(dev: Synthesized) -> None:
+    found = operations(dev, "ai")
+    assert found["ai-conversations"] == {"GetItem", "Query", "PutItem", "DeleteItem"}
+    assert found["ai-usage"] == {"GetItem", "UpdateItem"}
+
+
+def test_ai_is_told_where_its_providers_are(tmp_path: Path) -> None:
+    ai = {
+        "gemini": {
+            "base_url": "https://gateway.example.com/gemini/v1beta",
+            "model": "m-1",
+            "thinking_level": "low",
+        },
+        "openai": {
+            "base_url": "http://127.0.0.1:11434/v1",
+            "model": "llama",
+            "reasoning_effort": None,
+        },
+        "daily_quota": 50_000,
+    }
+    made = synthesize_services(environment("dev", ai=EnvironmentAi.model_validate(ai)), tmp_path)
+    variables = made.one("aws_lambda_function", function_name="ai-lambda-dev")["environment"][
+        "variables"
+    ]
+    assert variables["GEMINI_BASE_URL"] == "https://gateway.example.com/gemini/v1beta"
+    assert (variables["GEMINI_MODEL"], variables["GEMINI_THINKING_LEVEL"]) == ("m-1", "low")
+    assert variables["OPENAI_BASE_URL"] == "http://127.0.0.1:11434/v1"
+    assert (variables["OPENAI_MODEL"], variables["OPENAI_REASONING_EFFORT"]) == ("llama", "")
+    assert read(AiSettings, variables).daily_quota == 50_000
+
+
+def test_post_finishes_what_its_queue_of_deletions_tells_of(dev: Synthesized) -> None:
+    made = dev.one("aws_lambda_event_source_mapping", batch_size=1)
+    assert function_behind(dev, made["function_name"]) == "post-lambda-dev"
+    assert "post-deletions" in made["event_source_arn"]
+    allowed = statements(dev, "post")
+    assert set(allowed["QueueSource"]["Action"]) == {
+        "sqs:ReceiveMessage",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+    }
+    assert allowed["QueueKey"]["Action"] == ["kms:Decrypt"]
+
+
+def test_post_lists_the_images_of_posts_and_nothing_else(dev: Synthesized) -> None:
+    listing = statements(dev, "post")["ImagesOfPost"]
+    assert listing["Action"] == ["s3:ListBucket"]
+    assert listing["Condition"] == {"StringLike": {"s3:prefix": "images/post/*"}}
+
+
+def test_chat_manages_connections_of_its_own_stage_only(dev: Synthesized) -> None:
+    for resource in statements(dev, "chat")["Connections"]["Resource"]:
+        own = r"\$\{aws_apigatewayv2_api\.\w+\.id\}/dev/(POST|DELETE)/@connections/\*"
+        assert re.fullmatch(rf"arn:aws:execute-api:us-east-1:111122223333:{own}", resource)
+
+
+def test_data_stores_are_reached_by_iam_authentication_where_the_environment_has_it(
+    dev: Synthesized, local: Synthesized
+) -> None:
+    cache = statements(dev, "chat")["Cache"]
+    assert cache["Action"] == ["elasticache:Connect"]
+    assert cache["Resource"] == [
+        f"{CACHE}:replicationgroup:chat-cache",
+        f"{CACHE}:user:chat-cache-user",
+    ]
+    database = statements(dev, "catalog")["Database"]
+    assert database["Action"] == ["rds-db:connect"]
+    assert database["Resource"] == [
+        "arn:aws:rds-db:us-east-1:111122223333:dbuser:cluster-A1/catalog"
+    ]
+    assert "Cache" not in statements(local, "chat", "local")
+    assert "Database" not in statements(local, "catalog", "local")
+    variables = {
+        service: local.one("aws_lambda_function", function_name=f"{service}-lambda-local")[
+            "environment"
+        ]["variables"]
+        for service in ("chat", "catalog")
+    }
+    assert (variables["chat"]["ELASTICACHE_USERNAME"], variables["chat"]["ELASTICACHE_TLS"]) == (
+        "",
+        "false",
+    )
+    assert variables["catalog"]["RDS_IAM_AUTH"] == "false"
+
+
+def test_only_chat_with_its_delivery_and_catalog_join_the_vpc(dev: Synthesized) -> None:
+    inside = {f["function_name"] for f in dev.all("aws_lambda_function") if "vpc_config" in f}
+    assert inside == {"chat-lambda-dev", "delivery-lambda-dev", "catalog-lambda-dev"}
+
+
+def test_each_service_has_a_trace_group_where_the_environment_has_them(
+    dev: Synthesized, local: Synthesized
+) -> None:
+    groups = {
+        group["group_name"]: group["filter_expression"] for group in dev.all("aws_xray_group")
+    }
+    assert groups == {
+        f"{service}-service-dev": f'service("{service}-lambda-dev")' for service in SERVICES
+    }
+    assert "aws_xray_group" not in local.types
+
+
+def test_no_secret_is_a_functions_variable(dev: Synthesized) -> None:
+    for function in dev.all("aws_lambda_function"):
+        for name, value in function["environment"]["variables"].items():
+            if re.search("SECRET|KEY|PASSWORD|TOKEN", name):
+                assert name.endswith("_PARAMETER")
+                assert value.startswith("/multitask/dev/")

@@ -1,0 +1,88 @@
+"""The consumer of the work queue."""
+
+from __future__ import annotations
+
+import pytest
+
+from modules.messaging import Messaging
+from modules.services.statistics import Statistics
+from tests.modules.service_stacks import function_behind, synthesize_services
+from tests.modules.synthesis import Synthesized, environment
+
+
+def _synthesized(name: str, artifacts: pytest.TempPathFactory) -> Synthesized:
+    env = environment(name)
+    return synthesize_services(
+        env,
+        artifacts.mktemp(name),
+        more=lambda stack, platform: Statistics(
+            stack,
+            "statistics",
+            platform=platform,
+            work_queue=Messaging(
+                stack,
+                "messaging",
+                environment=env,
+                names=platform.names,
+                kms_key_arn="arn:aws:kms:key",
+            ).work_queue,
+            profiles=platform.tables["profile-profiles"],
+            counted_events=platform.tables["profile-counted-events"],
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+    return _synthesized("dev", tmp_path_factory)
+
+
+def test_it_takes_the_work_queues_messages_and_gives_back_those_that_failed(
+    dev: Synthesized,
+) -> None:
+    sources = dev.all("aws_lambda_event_source_mapping")
+    [source] = [item for item in sources if "messaging_work_queue" in item["event_source_arn"]]
+    assert source["function_response_types"] == ["ReportBatchItemFailures"]
+    assert function_behind(dev, source["function_name"]) == "statistics-lambda-dev"
+
+
+def test_it_can_write_statistics_and_read_nothing(dev: Synthesized) -> None:
+    statements = {
+        s["Sid"]: s for s in dev.policy("aws_iam_role_policy", name="statistics-policy-dev")
+    }
+    assert set(statements) == {
+        "Profiles",
+        "CountedEvents",
+        "QueueSource",
+        "QueueKey",
+        "Logs",
+        "Traces",
+    }
+    assert statements["Profiles"]["Action"] == "dynamodb:UpdateItem"
+    assert statements["Profiles"]["Resource"].endswith(":table/profile-profiles-dev")
+    assert statements["CountedEvents"]["Action"] == "dynamodb:PutItem"
+    assert statements["CountedEvents"]["Resource"].endswith(":table/profile-counted-events-dev")
+    assert statements["QueueKey"]["Action"] == "kms:Decrypt"
+
+
+@pytest.mark.parametrize("name", ["dev", "prod"])
+def test_it_remembers_events_for_longer_than_the_archive_can_bring_them(
+    name: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    made = _synthesized(name, tmp_path_factory)
+    variables = made.one("aws_lambda_function", function_name=f"statistics-lambda-{name}")[
+        "environment"
+    ]["variables"]
+    archive = made.one("aws_cloudwatch_event_archive")["retention_days"]
+    dead_letters = (
+        made.one("aws_sqs_queue", name=f"profile-events-dlq-{name}")["message_retention_seconds"]
+        / 86_400
+    )
+    waits = 4  # days that a queue keeps a message unless told otherwise
+    assert int(variables["REMEMBER_DAYS"]) >= archive + waits + dead_letters + waits
+
+
+def test_it_is_never_throttled(dev: Synthesized) -> None:
+    assert "reserved_concurrent_executions" not in dev.one(
+        "aws_lambda_function", function_name="statistics-lambda-dev"
+    )

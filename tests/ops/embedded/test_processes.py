@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from ops.embedded.ports import LOOPBACK, choose, is_free
+from ops.embedded.processes import MARKER, Process, Processes, base_environment, strays
+from ops.root import Root
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+STUBBORN = [
+    sys.executable,
+    "-c",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)",
+]
+
+
+@pytest.fixture
+def processes(root: Root) -> Processes:
+    return Processes(root)
+
+
+def start(
+    processes: Processes, root: Root, command: list[str] = SLEEP, name: str = "one"
+) -> Process:
+    return processes.start(name, command, port=1, environment=base_environment(root), cwd=root.path)
+
+
+def test_a_started_process_is_found_by_another_command_and_stopped(
+    processes: Processes, root: Root
+) -> None:
+    started = start(processes, root)
+    found = Processes(root).get("one")
+    assert found == started
+    assert found.find()
+    assert processes.stop(found)
+    assert found.find() is None
+    assert processes.all() == []
+
+
+def test_a_process_that_ignores_the_request_is_killed_and_said_so(
+    processes: Processes, root: Root
+) -> None:
+    started = start(processes, root, STUBBORN)
+    log = root.logs / "one.log"
+    while not log.read_text():
+        time.sleep(0.02)
+    assert processes.stop(started, timeout=0.3) is False
+    assert started.find() is None
+
+
+def test_a_process_id_used_again_is_never_touched(processes: Processes, root: Root) -> None:
+    other = subprocess.Popen(SLEEP)
+    try:
+        stale = Process("one", other.pid, psutil.Process(other.pid).create_time() - 3600, 1)
+        assert stale.find() is None
+        processes.stop(stale)
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_a_killed_process_is_gone_even_before_it_is_waited_for(
+    processes: Processes, root: Root
+) -> None:
+    started = start(processes, root)
+    os.kill(started.pid, 9)
+    deadline = time.monotonic() + 5
+    while started.find() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert started.find() is None
+
+
+def test_starting_again_replaces_the_record(processes: Processes, root: Root) -> None:
+    first, second = start(processes, root), start(processes, root)
+    assert [process.pid for process in processes.all()] == [second.pid]
+    for process in (first, second):
+        processes.stop(process)
+
+
+def test_orphans_are_recognized_by_the_root_they_were_started_for(
+    processes: Processes, root: Root
+) -> None:
+    started = start(processes, root)
+    elsewhere = subprocess.Popen(SLEEP, env={**os.environ, MARKER: "/somewhere/else"})
+    try:
+        assert [process.pid for process in strays(root)] == [started.pid]
+    finally:
+        elsewhere.kill()
+        elsewhere.wait()
+        processes.stop(started)
+
+
+def test_services_inherit_neither_python_path_nor_credentials(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/checkout")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-real-one")
+    environment = base_environment(root)
+    assert not {"PYTHONPATH", "AWS_SECRET_ACCESS_KEY"} & environment.keys()
+    assert environment["TMPDIR"].startswith(str(root.path))
+
+
+def test_a_port_somebody_listens_on_is_not_free() -> None:
+    port = choose(())
+    assert is_free(port)
+    with socket.socket() as server:
+        server.bind((LOOPBACK, port))
+        server.listen()
+        assert not is_free(port)
+
+
+def test_a_chosen_port_is_none_of_the_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ops.embedded.ports.RANGE", range(29990, 30000))
+    monkeypatch.setattr("ops.embedded.ports.random.sample", lambda numbers, _: list(numbers))
+    first = choose(())
+    assert choose((first,)) != first

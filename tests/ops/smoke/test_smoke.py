@@ -1,0 +1,299 @@
+"""Smoke tests: every route is asked, answers are judged, nothing is left behind, and nothing secret is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import pytest
+
+from lambdas.route_tables import route_tables
+from ops.smoke import Smoke, load_suites
+from ops.smoke.person import People
+from ops.smoke.suite import Event, Suite
+from ops.smoke.transport import Ask, Reply, rest_event
+
+TOKEN = "head.eyJzdWIiOiJ1MSIsInNpZCI6InMxIiwicm9sZXMiOlsidXNlciJdLCJjYXAiOltdLCJleHAiOjk5fQ.sig"
+PEOPLE = People(TOKEN, "anonymous-token", {"run": "r1", "personId": "u1"})
+
+
+class Service:
+    """Answers requests as `answer` says, and remembers them."""
+
+    def __init__(self, answer: Callable[[Ask], Reply]) -> None:
+        self.answer = answer
+        self.asked: list[str] = []
+
+    def send(self, suite: Suite, ask: Ask) -> Reply:
+        self.asked.append(f"{ask.method} {ask.path}")
+        return self.answer(ask)
+
+
+def suite(*requests: dict[str, Any], **more: Any) -> Suite:
+    return Suite.model_validate(
+        {"service": "post", "path": "/v1/posts", "requests": list(requests), **more}
+    )
+
+
+def as_template(call: str) -> tuple[str, tuple[str, ...]]:
+    method, _, path = call.partition(" ")
+    return method, tuple(
+        "*" if "$" in part or "%" in part else part for part in path.partition("?")[0].split("/")
+    )
+
+
+@pytest.mark.parametrize(
+    ("service", "routes"), route_tables().items(), ids=lambda value: str(value)[:10]
+)
+def test_every_route_is_asked_and_nothing_but_routes(service: str, routes: Any) -> None:
+    wanted = {f"{route.method} {route.path}" for route in routes}
+    covered = set()
+    for request in load_suites()[service].requests:
+        method, parts = as_template(request.call)
+        fits = []
+        for route in routes:
+            template = tuple(route.path.split("/"))
+            same = len(template) == len(parts) and all(
+                one == other
+                or (
+                    one.startswith("{")
+                    and (other == "*" or other.startswith("none-") or "{" in one)
+                )
+                for one, other in zip(template, parts, strict=True)
+            )
+            if route.method == method and same:
+                fits.append(f"{route.method} {route.path}")
+        assert fits, f"{request.call} is no route of {service}"
+        # A literal part fits its own route better than another's parameter.
+        covered.add(min(fits, key=lambda name: name.count("{")))
+    assert covered == wanted
+
+
+NOT_ASKED = {"migration"}
+"""Invoking it migrates."""
+
+
+def test_every_function_that_can_be_asked_has_a_suite() -> None:
+    from typing import get_args
+
+    from environments import FunctionName
+
+    assert set(get_args(FunctionName)) - load_suites().keys() == NOT_ASKED
+
+
+def test_values_of_answers_go_into_later_requests_and_clean_up_comes_last() -> None:
+    service = Service(lambda ask: Reply(201 if ask.method == "POST" else 200, {"postId": "p1"}))
+    tests = suite(
+        {"call": "DELETE /v1/posts/${postId}", "expect": 200, "cleanup": True},
+        {"call": "POST /v1/posts", "expect": 201, "keep": {"postId": "postId"}},
+        {"call": "GET /v1/posts/${postId}", "expect": 200},
+    )
+    checks = Smoke(service, PEOPLE).suite(tests)
+    assert service.asked == ["POST /v1/posts", "GET /v1/posts/p1", "DELETE /v1/posts/p1"]
+    assert all(check.ok for check in checks)
+
+
+def test_clean_up_comes_also_after_a_wrong_answer_and_out_of_time() -> None:
+    clock = iter(range(100))
+    service = Service(
+        lambda ask: Reply(
+            201 if ask.method == "POST" else 500, {"postId": "p1", "code": "internal"}
+        )
+    )
+    tests = suite(
+        {"call": "POST /v1/posts", "expect": 201, "keep": {"postId": "postId"}},
+        {"call": "GET /v1/posts", "expect": 200},
+        {"call": "DELETE /v1/posts/${postId}", "expect": 500, "cleanup": True},
+    )
+    checks = Smoke(service, PEOPLE, deadline=2.5, clock=lambda: next(clock)).suite(tests)
+    assert [check.detail for check in checks] == ["", "not asked: out of time", ""]
+    assert service.asked[-1] == "DELETE /v1/posts/p1"
+
+
+def test_a_wrong_answer_is_told_by_status_and_code_alone() -> None:
+    body = {"code": "internal", "detail": "secret", "accessToken": "secret"}
+    [check] = Smoke(Service(lambda _: Reply(500, body)), PEOPLE).suite(
+        suite({"call": "GET /v1/posts", "expect": 200})
+    )
+    assert (check.ok, check.detail) == (False, "answered 500 internal, expected 200")
+    assert "secret" not in repr(check)
+    assert TOKEN not in repr(PEOPLE)
+
+
+@pytest.mark.parametrize(
+    ("status", "ok"), [(404, True), (422, True), (200, False), (500, False), (401, False)]
+)
+def test_refused_is_an_answer_that_turns_the_request_down(status: int, ok: bool) -> None:
+    tests = suite({"call": "PUT /v1/posts", "expect": "refused"})
+    assert [
+        check.ok for check in Smoke(Service(lambda _: Reply(status, {})), PEOPLE).suite(tests)
+    ] == [ok]
+
+
+class Function(Service):
+    """A function that is invoked itself, and answers every event alike."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(lambda _: reply)
+        self.events: list[Any] = []
+
+    def invoke(self, suite: Suite, event: Event) -> Reply:
+        self.events.append(event.event)
+        return self.answer(Ask("", "", {}, None, None))
+
+
+DONE: dict[str, Any] = {"batchItemFailures": []}
+
+
+@pytest.mark.parametrize("consumer", ["relay", "statistics", "delivery"])
+@pytest.mark.parametrize(
+    ("reply", "detail"),
+    [
+        (Reply(200, DONE), ""),
+        (
+            Reply(200, {"batchItemFailures": [{"itemIdentifier": "smoke"}]}),
+            "answered something else",
+        ),
+        (Reply(0, None, "a bug"), "raised an error"),
+    ],
+    ids=["good", "failed", "raised"],
+)
+def test_consumers_of_events_are_probed_with_one_that_changes_nothing(
+    consumer: str, reply: Reply, detail: str
+) -> None:
+    function = Function(reply)
+    [check] = Smoke(function, PEOPLE).suite(load_suites()[consumer])
+    assert (check.ok, check.detail) == (not detail, detail)
+    [record] = function.events[0]["Records"]
+    assert "$" not in record["body"]
+    assert json.loads(record["body"])
+    assert (
+        Smoke(Service(lambda _: reply), PEOPLE).suite(load_suites()[consumer]) == []
+    )  # not over HTTP
+
+
+class Chat(Service):
+    """REST routes that answer alike, and a WebSocket that opens with one ticket and answers frames by their action."""
+
+    def __init__(self, answers: dict[str, Any], opens: int = 101) -> None:
+        super().__init__(
+            lambda ask: Reply(
+                201 if ask.method == "POST" else 204, {"ticket": "t1", "roomId": "r1"}
+            )
+        )
+        self.answers, self.opens = answers, opens
+        self.sent: list[Any] = []
+
+    @contextmanager
+    def open(self, ticket: str) -> Iterator[tuple[Reply, Any]]:
+        self.asked.append(f"open {ticket}")
+        yield Reply(self.opens if ticket == "t1" else 403, None), self._exchange
+
+    def _exchange(self, frame: Any) -> Reply:
+        self.sent.append(frame)
+        body = self.answers[frame["action"]]
+        return (
+            Reply(101, {**body, "requestId": frame["requestId"]})
+            if body
+            else Reply(0, None, "TimeoutError")
+        )
+
+
+SOCKET = {
+    "ticket": "${ticket}",
+    "frames": [
+        {"send": {"action": "join_room", "roomId": "${roomId}"}, "expect": "ack"},
+        {"send": {"action": "smoke"}, "expect": "unknown_action"},
+    ],
+}
+CHAT = (
+    {
+        "call": "POST /v1/chat/rooms",
+        "expect": 201,
+        "keep": {"roomId": "roomId", "ticket": "ticket"},
+    },
+    {"call": "DELETE /v1/chat/rooms/${roomId}", "expect": 204, "cleanup": True},
+)
+ACK, UNKNOWN = {"type": "ack"}, {"type": "error", "code": "unknown_action", "message": "t1"}
+
+
+def test_the_websocket_is_asked_while_the_room_is_there() -> None:
+    chat = Chat({"join_room": ACK, "smoke": UNKNOWN})
+    checks = Smoke(chat, PEOPLE).suite(suite(*CHAT, socket=SOCKET))
+    assert chat.asked == [
+        "POST /v1/chat/rooms",
+        "open invented",
+        "open t1",
+        "DELETE /v1/chat/rooms/r1",
+    ]
+    assert [frame.get("roomId") for frame in chat.sent] == ["r1", None]
+    assert all(check.ok for check in checks), checks
+    assert [check.request for check in checks][1:5] == [
+        "WebSocket connect, invented ticket",
+        "WebSocket connect",
+        "WebSocket join_room",
+        "WebSocket smoke",
+    ]
+    chat.sent.clear()
+    Smoke(chat, PEOPLE).suite(suite(*CHAT, socket=SOCKET), repeatable=True)
+    assert not chat.sent
+
+
+@pytest.mark.parametrize(
+    ("answers", "opens", "details"),
+    [
+        (
+            {"join_room": UNKNOWN, "smoke": ACK},
+            101,
+            ["answered unknown_action, expected ack", "answered ack, expected unknown_action"],
+        ),
+        ({"join_room": None, "smoke": UNKNOWN}, 101, ["no answer (TimeoutError), expected ack"]),
+        ({}, 500, ["answered 500, expected 101"]),
+    ],
+    ids=["other answers", "no answer", "does not open"],
+)
+def test_a_websocket_that_answers_wrongly_is_told_and_the_room_goes(
+    answers: dict[str, Any], opens: int, details: list[str]
+) -> None:
+    chat = Chat(answers, opens)
+    checks = Smoke(chat, PEOPLE).suite(suite(*CHAT, socket=SOCKET))
+    assert [check.detail for check in checks if not check.ok] == details
+    assert chat.asked[-1] == "DELETE /v1/chat/rooms/r1"
+
+
+def test_a_door_that_any_ticket_opens_is_told() -> None:
+    chat = Chat({"join_room": ACK, "smoke": UNKNOWN})
+    chat.open = lambda _: nullcontext((Reply(101, None), chat._exchange))  # type: ignore[method-assign, assignment, return-value]
+    [wrong] = [
+        check for check in Smoke(chat, PEOPLE).suite(suite(*CHAT, socket=SOCKET)) if not check.ok
+    ]
+    assert (wrong.request, wrong.detail) == (
+        "WebSocket connect, invented ticket",
+        "answered 101, expected 403",
+    )
+
+
+def test_what_is_repeated_in_a_bake_changes_nothing() -> None:
+    for tests in load_suites().values():
+        service = Service(lambda _: Reply(0, None))
+        Smoke(service, PEOPLE).suite(tests, repeatable=True)
+        assert all(asked.startswith("GET ") for asked in service.asked)
+
+
+def test_an_event_is_what_api_gateway_would_make_of_the_request() -> None:
+    event = rest_event(suite(), Ask("GET", "/v1/posts/p1?limit=1", {}, None, TOKEN))
+    assert (event["resource"], event["path"]) == ("/v1/posts/{proxy+}", "/v1/posts/p1")
+    assert event["queryStringParameters"] == {"limit": "1"}
+    assert event["requestContext"]["authorizer"] == {
+        "sub": "u1",
+        "sid": "s1",
+        "roles": "user",
+        "cap": "",
+        "exp": "99",
+    }
+    public = rest_event(suite(public=True), Ask("POST", "/v1/posts", {}, {"a": 1}, TOKEN))
+    assert public["requestContext"]["authorizer"] == {}
+    assert json.loads(public["body"]) == {"a": 1}
+    assert public["resource"] == "/v1/posts"

@@ -1,0 +1,174 @@
+"""Policies are compared by what they allow."""
+# ruff: noqa: E501 - a table's rows
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ops.terraform.plan_values import UNKNOWN
+from ops.terraform.policies import Comparison, access_level, compare, pattern_covers
+
+TABLE = "arn:aws:dynamodb:us-east-1:1:table/posts"
+
+
+def allow(action: Any, resource: Any = TABLE, **more: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
+
+
+def policy(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def changed(before: dict[str, Any], after: dict[str, Any]) -> Comparison:
+    return compare(policy(before), policy(after))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(
+            allow(["dynamodb:GetItem", "dynamodb:PutItem"]),
+            allow(["dynamodb:PutItem", "dynamodb:GetItem"]),
+            id="order",
+        ),
+        pytest.param(
+            allow("dynamodb:GetItem"), allow(["dynamodb:GetItem"], [TABLE]), id="one or a list"
+        ),
+        pytest.param(allow("dynamodb:getitem"), allow("dynamodb:GetItem"), id="case"),
+        pytest.param(allow("dynamodb:GetItem"), allow("dynamodb:GetItem", Sid="Named"), id="name"),
+        pytest.param(
+            allow("dynamodb:UntagResource"),
+            allow("dynamodb:Untag*"),
+            id="a wildcard for one action",
+        ),
+    ],
+)
+def test_the_same_said_differently_is_the_same(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    assert changed(before, after).same
+
+
+def test_two_statements_can_say_what_one_said() -> None:
+    both = policy(allow("dynamodb:GetItem"), allow("dynamodb:PutItem"))
+    assert compare(policy(allow(["dynamodb:GetItem", "dynamodb:PutItem"])), both).same
+
+
+def test_a_wildcard_is_wider_than_the_action_it_covers() -> None:
+    comparison = changed(allow("dynamodb:GetItem"), allow("dynamodb:*"))
+    [grant] = comparison.wider
+    assert "dynamodb:DeleteTable" in grant.actions
+    assert "dynamodb:GetItem" not in grant.actions
+    assert comparison.narrower == ()
+    [lost] = changed(allow("dynamodb:*"), allow("dynamodb:GetItem")).narrower
+    assert "dynamodb:DeleteTable" in lost.actions
+
+
+def test_a_pattern_of_resources_is_wider_than_one_of_them() -> None:
+    [grant] = changed(
+        allow("dynamodb:GetItem"), allow("dynamodb:GetItem", "arn:aws:dynamodb:us-east-1:1:table/*")
+    ).wider
+    assert grant.resource.endswith("table/*")
+    assert (
+        changed(
+            allow("dynamodb:GetItem", "arn:aws:dynamodb:us-east-1:1:table/*"),
+            allow("dynamodb:GetItem"),
+        ).wider
+        == ()
+    )
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "covers"),
+    [
+        ("a/*", "a/b", True),
+        ("a/*", "a/b/*", True),
+        ("a/b", "a/*", False),
+        ("a/?", "a/*", False),
+        ("a/?", "a/b", True),
+        ("*", "*", True),
+    ],
+)
+def test_patterns_cover_patterns(wide: str, narrow: str, covers: bool) -> None:
+    assert pattern_covers(wide, narrow) is covers
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "wider"),
+    [
+        pytest.param({}, {"Condition": {"StringEquals": {"aws:SourceAccount": "1"}}}, False, id="a condition narrows"),
+        pytest.param({"Condition": {"StringEquals": {"aws:SourceAccount": "1"}}}, {}, True, id="none widens"),
+        pytest.param({"Condition": {"StringEquals": {"aws:SourceAccount": "1"}}}, {"Condition": {"StringEquals": {"aws:SourceAccount": ["1", "2"]}}}, True, id="one more value"),
+        pytest.param({"Condition": {"StringEquals": {"aws:SourceAccount": ["1", "2"]}}}, {"Condition": {"StringEquals": {"AWS:SourceAccount": "2"}}}, False, id="one value less"),
+        pytest.param({"Condition": {"ArnLike": {"aws:SourceArn": "arn:*"}}}, {"Condition": {"ArnLike": {"aws:SourceArn": "arn:a"}}}, False, id="a narrower pattern"),
+        pytest.param({"Condition": {"StringNotEquals": {"aws:SourceVpc": ["a", "b"]}}}, {"Condition": {"StringNotEquals": {"aws:SourceVpc": "a"}}}, True, id="fewer exceptions"),
+        pytest.param({"Principal": {"Service": "a"}}, {"Principal": {"Service": ["a", "b"]}}, True, id="one more principal"),
+        pytest.param({"Principal": "*"}, {"Principal": {"AWS": "arn"}}, False, id="everybody to somebody"),
+    ],
+)  # fmt: skip
+def test_conditions_and_principals_count(
+    before: dict[str, Any], after: dict[str, Any], wider: bool
+) -> None:
+    assert (
+        bool(changed(allow("s3:GetObject", **before), allow("s3:GetObject", **after)).wider)
+        is wider
+    )
+
+
+@pytest.mark.parametrize(
+    ("condition", "public"),
+    [
+        ({}, True),
+        ({"StringEquals": {"aws:SourceAccount": "1"}}, False),
+        ({"Bool": {"aws:SecureTransport": "true"}}, True),
+        ({"StringNotEquals": {"aws:SourceAccount": "1"}}, True),
+    ],
+)
+def test_everybody_is_the_public_unless_a_condition_says_who(
+    condition: dict[str, Any], public: bool
+) -> None:
+    [grant] = compare(None, policy(allow("s3:GetObject", Principal="*", Condition=condition))).wider
+    assert grant.public is public
+
+
+def test_a_denial_that_goes_is_wider() -> None:
+    denial = {
+        "Effect": "Deny",
+        "Action": "s3:*",
+        "Resource": "*",
+        "Principal": "*",
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    assert compare(policy(denial), policy()).undenied
+    assert compare(policy(), policy(denial)).denied
+    assert not compare(policy(), policy(denial)).wider
+
+
+def test_what_is_named_by_exception_counts_as_everything() -> None:
+    [grant] = compare(
+        None, policy({"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"})
+    ).wider
+    assert grant.wildcard
+    assert "iam:PassRole" not in grant.actions
+    assert changed(
+        allow("s3:GetObject", "arn:a"),
+        {"Effect": "Allow", "Action": "s3:GetObject", "NotResource": "arn:b"},
+    ).wider
+
+
+def test_actions_that_give_permissions_away_are_known() -> None:
+    assert access_level("iam:passrole") == "Permissions management"
+    assert access_level("dynamodb:GetItem") == "Read"
+    [grant] = compare(None, policy(allow("lambda:AddPermission", "arn:a"))).wider
+    assert grant.gives_permissions
+
+
+def test_an_action_nobody_knows_is_taken_as_it_is() -> None:
+    [grant] = changed(allow("s3:GetObject"), allow(["s3:GetObject", "novel:Do*"])).wider
+    assert grant.actions == ("novel:Do*",)
+
+
+def test_an_unknown_policy_is_not_called_the_same() -> None:
+    assert not compare(policy(allow("s3:GetObject")), UNKNOWN).same

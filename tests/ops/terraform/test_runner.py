@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops.errors import InterruptedRunError
+from ops.terraform.runner import (
+    Apply,
+    Plan,
+    Terraform,
+    TerraformError,
+    TerraformKilledError,
+    changes,
+    last_run,
+)
+
+PROGRAM = """#!{python}
+import json, os, pathlib, sys, time
+calls = pathlib.Path("calls")
+calls.write_text((calls.read_text() if calls.exists() else "") + " ".join(sys.argv[1:]) + "\\n")
+{body}
+"""
+
+
+def hook(kind: str, address: str) -> dict[str, Any]:
+    return {"type": kind, "hook": {"resource": {"addr": address}}}
+
+
+def change(kind: str, address: str, action: str) -> dict[str, Any]:
+    return {"type": kind, "change": {"resource": {"addr": address}, "action": action}}
+
+
+def plan_summary(**counts: int) -> dict[str, Any]:
+    return {
+        "type": "change_summary",
+        "changes": {"add": 0, "change": 0, "remove": 0, "operation": "plan", **counts},
+    }
+
+
+class TestApply:
+    def test_counts_what_is_done_of_what_is_planned_and_names_the_longest_wait(self) -> None:
+        state = Apply()
+        for at, message in enumerate(
+            [
+                plan_summary(add=2, change=1),
+                hook("apply_start", "aws_sqs_queue.slow"),
+                hook("apply_start", "aws_s3_bucket.later"),
+                hook("apply_start", "aws_sns_topic.quick"),
+                hook("apply_complete", "aws_sns_topic.quick"),
+            ]
+        ):
+            state.feed(message, float(at))
+        assert state.line(now=31.0) == "terraform: 1 of 3, waiting for aws_sqs_queue.slow (30 s)"
+
+    def test_before_the_plan_it_counts_what_was_read(self) -> None:
+        state = Apply()
+        state.feed(hook("refresh_complete", "a.b"), 0.0)
+        assert state.line(1.0) == "terraform: reading (1 resources read)"
+
+    def test_a_failed_resource_is_no_longer_waited_for_and_not_done(self) -> None:
+        state = Apply()
+        for message in (
+            plan_summary(add=1),
+            hook("apply_start", "a.b"),
+            hook("apply_errored", "a.b"),
+        ):
+            state.feed(message, 0.0)
+        assert state.line(5.0) == "terraform: 0 of 1"
+
+    def test_warnings_are_no_errors(self) -> None:
+        state = Apply()
+        for severity in ("warning", "error"):
+            diagnostic = {
+                "severity": severity,
+                "summary": "Bad",
+                "detail": severity,
+                "address": "a.b",
+            }
+            state.feed({"type": "diagnostic", "diagnostic": diagnostic}, 0.0)
+        assert state.errors == ["a.b: Bad: error"]
+
+    @pytest.mark.parametrize(
+        ("counts", "words"),
+        [
+            ({"add": 3, "change": 0, "remove": 1}, "3 to add, 1 to remove"),
+            ({"add": 0}, "nothing to change"),
+        ],
+    )
+    def test_counts_in_words(self, counts: dict[str, int], words: str) -> None:
+        assert changes(counts) == words
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., Terraform]:
+    """A Terraform whose executable is a small program with the given body."""
+
+    def _make(body: str, **options: Any) -> Terraform:
+        stack = tmp_path / "stack"
+        (stack / ".terraform").mkdir(parents=True, exist_ok=True)
+        (stack / "cdk.tf.json").write_text(
+            json.dumps({"terraform": {"backend": {"s3": {"bucket": "one"}}}})
+        )
+        executable = tmp_path / "terraform"
+        executable.write_text(PROGRAM.format(python=sys.executable, body=body))
+        executable.chmod(0o755)
+        return Terraform(executable, stack, os.environ, tmp_path / "log.jsonl", **options)
+
+    return _make
+
+
+def emit(*messages: dict[str, Any]) -> str:
+    return "\n".join(f"print({json.dumps(message)!r}, flush=True)" for message in messages)
+
+
+class TestRuns:
+    def test_an_apply_gives_its_outputs_and_keeps_the_stream(
+        self, make: Callable[..., Terraform], tmp_path: Path
+    ) -> None:
+        outputs = {
+            "type": "outputs",
+            "outputs": {
+                "api_url": {"value": "http://x", "sensitive": False},
+                "key": {"sensitive": True},
+            },
+        }
+        result = make(emit(plan_summary(add=1), outputs)).apply()
+        assert result.outputs == {"api_url": "http://x", "key": None}
+        assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 2
+
+    def test_a_plan_is_counted_once_and_applied(
+        self, make: Callable[..., Terraform], tmp_path: Path
+    ) -> None:
+        stack = make("if sys.argv[1] == 'plan':\n    " + emit(plan_summary(add=2)))
+        file = tmp_path / "plan"
+        plan = stack.plan(file)
+        assert plan == Plan(file, {"add": 2, "change": 0, "remove": 0}, {})
+        assert stack.apply(plan).counts == plan.counts
+        planned, applied = (stack.directory / "calls").read_text().splitlines()
+        assert f"-out={file}" in planned
+        assert applied.endswith(f" {file}")
+
+    def test_a_plan_names_what_it_destroys(
+        self, make: Callable[..., Terraform], tmp_path: Path
+    ) -> None:
+        actions = {
+            "a.made": "create",
+            "a.gone": "delete",
+            "a.other": "replace",
+            "a.same": "update",
+            "a.left": "remove",
+        }
+        drift = change("resource_drift", "a.changed_by_hand", "delete")
+        planned = [change("planned_change", address, action) for address, action in actions.items()]
+        plan = make(emit(drift, *planned, plan_summary(add=2, remove=2))).plan(tmp_path / "plan")
+        assert plan.destroys == {"a.gone": "destroy", "a.other": "replace"}
+        assert plan.lines() == ["2 to add, 2 to remove", "  destroy a.gone", "  replace a.other"]
+
+    def test_errors_are_told_once_each(self, make: Callable[..., Terraform]) -> None:
+        error = {
+            "type": "diagnostic",
+            "diagnostic": {
+                "severity": "error",
+                "summary": "No",
+                "detail": "because",
+                "address": "a.b",
+            },
+        }
+        with pytest.raises(TerraformError, match=r"^a\.b: No: because$"):
+            make(emit(error, error) + "\nsys.exit(1)").apply()
+
+    def test_a_text_that_is_no_stream_is_told(self, make: Callable[..., Terraform]) -> None:
+        with pytest.raises(TerraformError, match="Backend initialization required"):
+            make("print('Backend initialization required'); sys.exit(1)").apply()
+
+    def test_a_killed_run_is_told_apart_from_a_failed_one(
+        self, make: Callable[..., Terraform]
+    ) -> None:
+        with pytest.raises(TerraformKilledError):
+            make("os.kill(os.getpid(), 9)").apply()
+
+    def test_it_gives_up_when_the_cloud_is_gone(self, make: Callable[..., Terraform]) -> None:
+        # Started in the background by a shell, it would ignore the signal by which it is asked to stop.
+        program = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\ntime.sleep(60)"
+        stack = make(program, guard=lambda: "the cloud is gone")
+        begun = time.monotonic()
+        with pytest.raises(TerraformKilledError, match="the cloud is gone"):
+            stack.apply()
+        assert time.monotonic() - begun < 15
+
+    def test_an_interrupt_reaches_terraform_once_and_is_waited_for(
+        self, make: Callable[..., Terraform], tmp_path: Path
+    ) -> None:
+        stack = make(
+            "import signal\n"
+            "signal.signal(signal.SIGINT, lambda *_: (pathlib.Path('stored').touch(), sys.exit(1)))\n"
+            + emit(plan_summary(add=1))
+            + "\ntime.sleep(60)"
+        )
+
+        def interrupt() -> None:
+            log = tmp_path / "log.jsonl"
+            while not (log.exists() and last_run(stack.directory)):
+                time.sleep(0.05)
+            time.sleep(0.5)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threading.Thread(target=interrupt).start()
+        with pytest.raises(InterruptedRunError):
+            stack.apply()
+        assert (stack.directory / "stored").exists()
+
+    def test_the_run_is_recorded_with_its_end(self, make: Callable[..., Terraform]) -> None:
+        stack = make("")
+        stack.apply()
+        run = last_run(stack.directory)
+        assert run
+        assert run.finished
+        assert run.started <= run.finished
+        assert run.find() is None
+
+    def test_a_state_that_was_not_stored_is_stored_first(
+        self, make: Callable[..., Terraform]
+    ) -> None:
+        stack = make("")
+        (stack.directory / "errored.tfstate").write_text("{}")
+        stack.apply()
+        assert (stack.directory / "calls").read_text().splitlines()[
+            0
+        ] == "state push errored.tfstate"
+        assert not (stack.directory / "errored.tfstate").exists()
+
+    def test_a_state_that_is_refused_is_put_aside(self, make: Callable[..., Terraform]) -> None:
+        stack = make("sys.exit(sys.argv[1] == 'state')")
+        (stack.directory / "errored.tfstate").write_text("{}")
+        stack.apply()
+        assert [file.read_text() for file in stack.directory.glob("errored-*.tfstate")] == ["{}"]
+
+
+class TestInit:
+    BODY = "pathlib.Path('.terraform.lock.hcl').touch()"
+
+    def test_once_for_one_configuration(self, make: Callable[..., Terraform]) -> None:
+        stack = make(self.BODY)
+        assert [stack.init(), stack.init()] == [True, False]
+
+    def test_again_for_another_back_end(self, make: Callable[..., Terraform]) -> None:
+        stack = make(self.BODY)
+        stack.init()
+        (stack.directory / "cdk.tf.json").write_text(
+            json.dumps({"terraform": {"backend": {"s3": {"bucket": "two"}}}})
+        )
+        assert stack.init()
+
+    def test_other_resources_need_none(self, make: Callable[..., Terraform]) -> None:
+        stack = make(self.BODY)
+        stack.init()
+        text = json.loads((stack.directory / "cdk.tf.json").read_text())
+        (stack.directory / "cdk.tf.json").write_text(
+            json.dumps({**text, "resource": {"aws_sns_topic": {}}})
+        )
+        assert not stack.init()
+
+    def test_a_failure_is_told_and_tried_again(self, make: Callable[..., Terraform]) -> None:
+        stack = make("print('no provider', file=sys.stderr); sys.exit(1)")
+        for _ in range(2):
+            with pytest.raises(TerraformError, match="no provider"):
+                stack.init()

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ops.cloud import Cloud
+from ops.errors import OperatorError
+from ops.process_identity import find
+from ops.root import write_json
+from ops.terraform.state import end_orphaned_run, outputs, remove_stale_lock, resource_count
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+STARTED = datetime(2026, 1, 1, 12, 0, tzinfo=UTC).timestamp()
+
+
+@pytest.fixture
+def stored(cloud: Cloud) -> Cloud:
+    cloud.client("s3").create_bucket(Bucket=cloud.environment.state.bucket)
+    return cloud
+
+
+def put(cloud: Cloud, suffix: str, value: object) -> None:
+    state = cloud.environment.state
+    cloud.client("s3").put_object(
+        Bucket=state.bucket, Key=state.key + suffix, Body=json.dumps(value).encode()
+    )
+
+
+def lock(cloud: Cloud, *, host: str = socket.gethostname(), minute: int = 1) -> None:
+    created = f"2026-01-01T12:{minute:02}:00.123456Z"
+    put(
+        cloud,
+        ".tflock",
+        {"ID": "an-id", "Operation": "OperationTypeApply", "Who": f"me@{host}", "Created": created},
+    )
+
+
+def locked(cloud: Cloud) -> bool:
+    state = cloud.environment.state
+    return bool(
+        cloud.client("s3").list_objects_v2(Bucket=state.bucket, Prefix=f"{state.key}.tflock")[
+            "KeyCount"
+        ]
+    )
+
+
+def record(
+    directory: Path,
+    *,
+    pid: int = 2**22 + 1,
+    started: float = STARTED,
+    finished: float | None = None,
+) -> None:
+    (directory / ".terraform").mkdir(parents=True, exist_ok=True)
+    write_json(
+        directory / ".terraform/run.json",
+        {"host": socket.gethostname(), "pid": pid, "started": started, "finished": finished},
+    )
+
+
+def test_the_lock_of_a_dead_run_is_removed_and_named(
+    stored: Cloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(tmp_path)
+    lock(stored)
+    remove_stale_lock(stored, tmp_path)
+    assert not locked(stored)
+    assert "Removed the state lock that a killed run left: me@" in capsys.readouterr().err
+
+
+def test_the_lock_of_a_run_that_could_not_unlock_is_removed(stored: Cloud, tmp_path: Path) -> None:
+    record(tmp_path, finished=STARTED + 300)
+    lock(stored)
+    remove_stale_lock(stored, tmp_path)
+    assert not locked(stored)
+
+
+@pytest.mark.parametrize(
+    "case", ["another machine", "before our run", "after our run", "no run of ours"]
+)
+def test_anybody_elses_lock_stays_and_its_holder_is_named(
+    stored: Cloud, tmp_path: Path, case: str
+) -> None:
+    if case != "no run of ours":
+        record(tmp_path, finished=STARTED + 300)
+    host = "elsewhere" if case == "another machine" else socket.gethostname()
+    minute = {"before our run": 0, "after our run": 30}.get(case, 1)
+    if case == "before our run":
+        record(tmp_path, started=STARTED + 60, finished=STARTED + 300)
+    lock(stored, host=host, minute=minute)
+    with pytest.raises(OperatorError, match=rf"locked by me@{host}.*force-unlock an-id"):
+        remove_stale_lock(stored, tmp_path)
+    assert locked(stored)
+
+
+def test_the_lock_of_a_run_that_still_works_stays(stored: Cloud, tmp_path: Path) -> None:
+    running = psutil.Process()
+    record(tmp_path, pid=running.pid, started=running.create_time())
+    created = datetime.now(UTC).isoformat()
+    put(
+        stored,
+        ".tflock",
+        {"ID": "x", "Operation": "o", "Who": f"me@{socket.gethostname()}", "Created": created},
+    )
+    with pytest.raises(OperatorError, match="is locked by"):
+        remove_stale_lock(stored, tmp_path)
+
+
+def test_without_a_lock_or_a_bucket_nothing_happens(stored: Cloud, tmp_path: Path) -> None:
+    remove_stale_lock(stored, tmp_path)
+    stored.client("s3").delete_bucket(Bucket=stored.environment.state.bucket)
+    remove_stale_lock(stored, tmp_path)
+
+
+def test_an_orphaned_run_is_ended(tmp_path: Path) -> None:
+    orphan = subprocess.Popen(SLEEP)
+    started = psutil.Process(orphan.pid).create_time()
+    record(tmp_path, pid=orphan.pid, started=started)
+    end_orphaned_run(tmp_path)
+    assert find(orphan.pid, started) is None
+
+
+def test_a_process_that_only_has_the_runs_id_is_left_alone(tmp_path: Path) -> None:
+    other = subprocess.Popen(SLEEP)
+    try:
+        record(tmp_path, pid=other.pid)
+        end_orphaned_run(tmp_path)
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_outputs_and_resources_are_read_from_the_state(stored: Cloud) -> None:
+    resources = [{"mode": "managed", "instances": [{}, {}]}, {"mode": "data", "instances": [{}]}]
+    put(stored, "", {"outputs": {"api_url": {"value": "https://x"}}, "resources": resources})
+    assert outputs(stored) == {"api_url": "https://x"}
+    assert resource_count(stored) == 2
+
+
+def test_an_environment_never_deployed_says_how(stored: Cloud) -> None:
+    assert resource_count(stored) == 0
+    with pytest.raises(
+        OperatorError, match="dev has not been deployed: `python -m ops deploy dev`"
+    ):
+        outputs(stored)

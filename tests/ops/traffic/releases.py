@@ -1,0 +1,215 @@
+# ruff: noqa: N803, N805 - these names are boto3's
+"""What tests of releases share: a Lambda with versions and an alias, a ledger on moto, and a clock that nobody waits for."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from ops.cloud import Cloud
+from ops.traffic.ledger import Ledger
+
+TABLE = "platform-releases-dev"
+
+
+def digest(content: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(content).digest()).decode()
+
+
+class FakeClock:
+    """Seconds that pass only by sleeping."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self.now = now
+        self.on_sleep: Callable[[], None] = lambda: None
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.on_sleep()
+
+
+class FakeLambda:
+    """Lambda's versions and aliases, as far as the commands use them; every alias update is kept in `updates`."""
+
+    def __init__(self, functions: dict[str, dict[str, bytes]]) -> None:
+        self.code = functions
+        self.aliases: dict[str, dict[str, Any]] = {
+            name: {"version": "1", "weights": {}, "revision": 0} for name in functions
+        }
+        self.updates: list[tuple[str, str, dict[str, float]]] = []
+        self.answers: Callable[[str, str, Any], Any] = lambda *_: {"statusCode": 200, "body": "{}"}
+        self.before_update: Callable[[], None] = lambda: None
+
+    def get_alias(self, *, FunctionName: str, Name: str) -> dict[str, Any]:
+        assert Name == "live"
+        alias = self.aliases[FunctionName]
+        routing = (
+            {"RoutingConfig": {"AdditionalVersionWeights": alias["weights"]}}
+            if alias["weights"]
+            else {}
+        )
+        return {
+            "FunctionVersion": alias["version"],
+            "RevisionId": str(alias["revision"]),
+            **routing,
+        }
+
+    def update_alias(
+        self,
+        *,
+        FunctionName: str,
+        Name: str,
+        FunctionVersion: str,
+        RoutingConfig: Any,
+        RevisionId: str,
+    ) -> dict[str, Any]:
+        self.before_update()
+        alias = self.aliases[FunctionName]
+        if RevisionId != str(alias["revision"]):
+            raise ClientError(
+                {"Error": {"Code": "PreconditionFailedException", "Message": ""}}, "UpdateAlias"
+            )
+        weights = RoutingConfig["AdditionalVersionWeights"]
+        self.updates.append((FunctionName, FunctionVersion, weights))
+        self.aliases[FunctionName] = {
+            "version": FunctionVersion,
+            "weights": weights,
+            "revision": alias["revision"] + 1,
+        }
+        return self.get_alias(FunctionName=FunctionName, Name=Name)
+
+    def get_paginator(self, operation: str) -> Any:
+        versions = {
+            name: [{"Version": "$LATEST"}]
+            + [{"Version": n, "CodeSha256": digest(c)} for n, c in code.items()]
+            for name, code in self.code.items()
+        }
+
+        class Paginator:
+            def paginate(_, *, FunctionName: str) -> list[Any]:
+                if operation == "list_versions_by_function":
+                    # AWS lists versions as text, in pages and in no order that could be relied on.
+                    return [
+                        {"Versions": versions[FunctionName][:1]},
+                        {"Versions": versions[FunctionName][1:]},
+                    ]
+                return [{"Aliases": [self.get_alias(FunctionName=FunctionName, Name="live")]}]
+
+        return Paginator()
+
+    def get_function_configuration(
+        self, *, FunctionName: str, Qualifier: str | None = None
+    ) -> dict[str, Any]:
+        if Qualifier is None:
+            return {"LastUpdateStatus": "Successful"}
+        if Qualifier not in self.code[FunctionName]:
+            raise ClientError(
+                {"Error": {"Code": "ResourceNotFoundException", "Message": ""}}, "GetFunction"
+            )
+        return {
+            "Version": Qualifier,
+            "CodeSha256": digest(self.code[FunctionName][Qualifier]),
+            "Role": f"arn:aws:iam::1:role/{FunctionName}-role",
+            "Environment": {"Variables": {"TABLE": f"{FunctionName}-table-{Qualifier}"}},
+        }
+
+    def update_function_code(
+        self, *, FunctionName: str, ZipFile: bytes, Publish: bool
+    ) -> dict[str, Any]:
+        assert Publish
+        number = str(max(map(int, self.code[FunctionName])) + 1)
+        self.code[FunctionName][number] = ZipFile
+        return {"Version": number, "CodeSha256": digest(ZipFile)}
+
+    def delete_function(self, *, FunctionName: str) -> None:
+        name, _, number = FunctionName.partition(":")
+        del self.code[name][number]
+
+    def invoke(self, *, FunctionName: str, Qualifier: str, Payload: bytes) -> dict[str, Any]:
+        answer = self.answers(FunctionName, Qualifier, json.loads(Payload))
+        failed = {"FunctionError": "Unhandled"} if "errorMessage" in answer else {}
+        return {"Payload": io.BytesIO(json.dumps(answer).encode()), **failed}
+
+
+class FakeWatch:
+    """CloudWatch metrics, alarms and logs of a new version."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, float] = {}
+        self.before: dict[str, float] = {}
+        self.firing: list[str] = []
+        self.lines: list[dict[str, str]] = []
+        self.asked: list[dict[str, str]] = []
+        self._reads = 0
+
+    def get_metric_data(self, *, MetricDataQueries: Any, **_: object) -> dict[str, Any]:
+        dimensions = MetricDataQueries[0]["MetricStat"]["Metric"]["Dimensions"]
+        self.asked.append({item["Name"]: item["Value"] for item in dimensions})
+        self._reads += 1
+        values = self.before if self._reads == 1 else self.values
+        found = [(query["Id"], values.get(query["Id"])) for query in MetricDataQueries]
+        return {
+            "MetricDataResults": [
+                {"Id": id_, "Values": [] if value is None else [value]} for id_, value in found
+            ]
+        }
+
+    def describe_alarms(self, *, AlarmNames: list[str], StateValue: str) -> dict[str, Any]:
+        return {"MetricAlarms": [{"AlarmName": name} for name in self.firing if name in AlarmNames]}
+
+    def get_paginator(self, _: str) -> Any:
+        watch = self
+
+        class Paginator:
+            def paginate(self, **_: object) -> list[Any]:
+                return [{"events": watch.lines}]
+
+        return Paginator()
+
+
+class FakeTopic:
+    """The alerts topic."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+
+    def publish(self, **message: Any) -> None:
+        self.told.append(message)
+
+    @property
+    def subjects(self) -> list[str]:
+        return [message["Subject"] for message in self.told]
+
+
+def make_ledger(cloud: Cloud, clock: Callable[[], float], environment: str = "dev") -> Ledger:
+    """A ledger with its table, on moto."""
+    boto3.client("dynamodb", region_name="us-east-1").create_table(
+        TableName=f"platform-releases-{environment}",
+        KeySchema=[
+            {"AttributeName": "service", "KeyType": "HASH"},
+            {"AttributeName": "released_at", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[
+            {"AttributeName": n, "AttributeType": "S"} for n in ("service", "released_at")
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return Ledger(cloud, clock)
+
+
+def zip_of(directory: Path, content: bytes) -> Path:
+    """A package with some content."""
+    path = directory / f"{digest(content)[:8].replace('/', '_')}.zip"
+    path.write_bytes(content)
+    return path

@@ -1,0 +1,111 @@
+"""The table of releases: what it remembers, and the lock."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import boto3
+import pytest
+
+from ops.cloud import Cloud
+from ops.errors import OperatorError
+from ops.traffic.ledger import LEASE, LOCK_KEY, Ledger, LockLostError, Record
+from tests.ops.traffic.releases import TABLE, FakeClock, make_ledger
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def ledger(cloud: Cloud, clock: FakeClock) -> Ledger:
+    return make_ledger(cloud, clock)
+
+
+RECORD = Record(
+    "auth", "2027-01-15T08:00:00.000000Z", "r1", "release", "1", "2", "sha", "ann", "abc"
+)
+
+
+def test_what_was_released_is_told_newest_first(ledger: Ledger) -> None:
+    later = replace(
+        RECORD, released_at="2027-01-15T09:00:00.000000Z", from_version="2", to_version="3"
+    )
+    ledger.begin([RECORD, later])
+    ledger.finish(RECORD, "put back", "slow")
+    first, second = ledger.history("auth")
+    assert (first, first.outcome) == (later, "running")
+    assert (second.outcome, second.reason) == ("put back", "slow")
+    assert second.finished_at == "2027-01-15T08:00:00.000000Z"
+    assert ledger.history("chat") == []
+
+
+def test_two_at_once_one_is_refused_with_who_and_what(ledger: Ledger) -> None:
+    with ledger.locked("release of auth", "ann"), pytest.raises(OperatorError) as refused:  # noqa: SIM117
+        with ledger.locked("deploy", "bob"):
+            pass
+    assert "dev is being changed: release of auth by ann" in str(refused.value)
+    with ledger.locked("deploy", "bob"):
+        pass
+
+
+def test_a_lock_of_a_dead_process_of_this_machine_is_taken_over(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    held = ledger.locked("release of auth", "ann")
+    held.__enter__()
+    boto3.client("dynamodb", region_name="us-east-1").update_item(
+        TableName=TABLE,
+        Key=LOCK_KEY,
+        UpdateExpression="SET pid = :pid",
+        ExpressionAttributeValues={":pid": {"N": str(dead.pid)}},
+    )
+    with ledger.locked("deploy", "bob") as lock:
+        lock.check()
+    assert (
+        "Took the lock over from a command that was killed: release of auth by ann"
+        in capsys.readouterr().err
+    )
+
+
+def test_a_lock_that_nobody_renews_is_free_after_the_lease(
+    ledger: Ledger, clock: FakeClock
+) -> None:
+    first = ledger.locked("deploy", "ann")
+    gone = first.__enter__()
+    clock.now += LEASE + 1
+    with ledger.locked("deploy", "bob"), pytest.raises(LockLostError):
+        gone.check()
+
+
+def test_a_lock_is_renewed_while_it_is_held(ledger: Ledger, clock: FakeClock) -> None:
+    with ledger.locked("deploy", "ann") as lock:
+        clock.now += LEASE - 1
+        lock.check()
+        clock.now += LEASE - 1
+        with pytest.raises(OperatorError, match="deploy by ann"), ledger.locked("deploy", "bob"):
+            pass
+
+
+def test_force_takes_the_lock_and_its_holder_stops(ledger: Ledger) -> None:
+    with (
+        ledger.locked("release of auth", "ann") as first,
+        ledger.locked("rollback of auth", "bob", force=True),
+    ):
+        with pytest.raises(LockLostError):
+            first.check()
+        first.over.set()
+        # Bob is done: what Ann releases is no longer hers, and nobody is hindered.
+    with ledger.locked("deploy", "eve"):
+        pass
+
+
+def test_before_the_first_apply_there_is_nothing_to_exclude(cloud: Cloud, clock: FakeClock) -> None:
+    with Ledger(cloud, clock).locked("deploy", "ann") as lock:
+        lock.check()
+        assert not lock.held
