@@ -42,7 +42,7 @@ def diagram(
         typer.Option(
             "--into",
             metavar="FILE",
-            help="Write the pictures that a document names anew: docs/architecture.md.",
+            help="Write the pictures that a document names anew: docs/architecture/diagrams.md.",
         ),
     ] = None,
 ) -> None:

@@ -16,7 +16,7 @@ from ops.errors import OperatorError
 from ops.root import PROJECT
 from ops.terraform.stack_document import Synthesized, read_synthesized
 
-DOCUMENT = PROJECT / "docs" / "architecture.md"
+DOCUMENT = PROJECT / "docs" / "architecture" / "diagrams.md"
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -33,7 +33,7 @@ def graph(stack: Synthesized) -> Graph:
 def test_the_pictures_in_the_documents_are_up_to_date(graph: Graph) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     assert text == updated(text, graph), (
-        "run: python -m ops diagram prod --into docs/architecture.md"
+        "run: python -m ops diagram prod --into docs/architecture/diagrams.md"
     )
 
 
