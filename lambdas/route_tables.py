@@ -1,4 +1,4 @@
-"""All services' route tables in one place, for documents and tests; no function packages or imports it."""
+"""All services' route tables, for documents and tests. No Lambda function imports this module."""
 
 from importlib import import_module
 
@@ -8,5 +8,5 @@ SERVICES = ("auth", "profile", "chat", "post", "catalog", "ai", "health")
 
 
 def route_tables() -> dict[str, tuple[Route, ...]]:
-    """The routes by service."""
+    """Returns each service's routes by service name."""
     return {service: import_module(f"lambdas.{service}.routes").ROUTES for service in SERVICES}

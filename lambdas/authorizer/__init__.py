@@ -1,1 +1,1 @@
-"""The authorizer of both APIs: tokens on REST, tickets on the WebSocket."""
+"""The authorizer of both APIs: access tokens for REST, tickets for the WebSocket."""

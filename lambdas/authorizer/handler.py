@@ -1,4 +1,4 @@
-"""The authorizer function: a TOKEN authorizer for the REST API, a REQUEST authorizer for the WebSocket's $connect."""
+"""The authorizer function: TOKEN for the REST API, REQUEST for the WebSocket's $connect."""
 
 import os
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ class AuthorizerSettings(Settings, frozen=True, kw_only=True):
 
 
 class Authorizer:
-    """Turns a token or a ticket into a policy, and into the context that the services read the caller from."""
+    """Turns a token or ticket into a policy and a context from which services read the caller."""
 
     def __init__(self, tokens: TokenVerifier, tickets: TicketStore, logger: Logger) -> None:
         self._tokens = tokens
@@ -32,24 +32,24 @@ class Authorizer:
         return self._authorize_ticket(event)
 
     def _authorize_token(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Signature and expiry only: the answer is cached, so the session is the service's to check."""
+        """Checks signature and expiry. Services check the session because this result is cached."""
         try:
             caller = self._tokens.verify(bearer_token(event.get("authorizationToken")))
         except InvalidTokenError:
-            # API Gateway answers 401 to exactly this message, and to any other failure 500.
+            # API Gateway returns 401 for exactly this message, and 500 for any other error.
             raise Exception("Unauthorized") from None
-        # The answer is cached by token, for whichever route comes next: it must allow all of the stage.
+        # The policy is cached per token for all routes, so it must allow the whole stage.
         api_and_stage = "/".join(event["methodArn"].split("/")[:2])
         return _policy("Allow", caller.user_id, f"{api_and_stage}/*", caller.to_context())
 
     def _authorize_ticket(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Denies rather than raises: the WebSocket API answers 403 to the one and 500 to the other."""
+        """Returns Deny on failure: the WebSocket API sends 403 for it, but 500 for exceptions."""
         try:
             ticket = self._tickets.redeem(
                 (event.get("queryStringParameters") or {}).get("ticket") or ""
             )
         except Exception:
-            self._logger.exception("the ticket could not be redeemed")
+            self._logger.exception("redeeming the ticket failed")
             ticket = None
         if ticket is None:
             return _policy("Deny", "nobody", event["methodArn"], {})

@@ -1,1 +1,1 @@
-"""What every function shares: each module has one reason to change, and none knows a service."""
+"""Code shared by all functions. No module here depends on a service."""

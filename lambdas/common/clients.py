@@ -1,6 +1,6 @@
-"""AWS clients, each made at its first use and once per execution environment.
+"""AWS clients, each created on first use and once per execution environment.
 
-boto3 itself is imported with the module: a function's initialization runs with more CPU than its invocations get.
+boto3 is imported at module level because initialization gets more CPU than invocations.
 """
 
 from functools import cached_property
@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 0.5
 READ_TIMEOUT = 1.0
 ATTEMPTS = 2
-"""Timeouts in seconds. A call to what hangs waits 2 x (0.5 + 1) s at most, besides botocore's pause of up to 1 s between attempts:
-well within the 10 s of the shortest function (auth), so that it ends as our 503 and not with the function's time."""
+"""Timeouts in seconds. A call that hangs takes at most 2 x (0.5 + 1) s, plus botocore's pause of up
+to 1 s between attempts. The shortest function timeout is 10 s (auth), so the caller gets our 503
+instead of a function timeout."""
 
 
 def client_config(read_timeout: float = READ_TIMEOUT, attempts: int = ATTEMPTS) -> Config:
-    """Timeouts in seconds; with botocore's own defaults (60 s, 5 attempts) a call could outlast the function."""
+    """Returns a client configuration with short timeouts (`read_timeout` in seconds).
+
+    With botocore's defaults (60 s, 5 attempts) a call could outlast the function.
+    """
     return Config(
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=read_timeout,
@@ -54,15 +58,16 @@ class Clients:
 
     @cached_property
     def cognito(self) -> "CognitoIdentityProviderClient":
-        # Cognito mails codes within the call, which can take seconds; a repeated SignUp would meet its own user, and a
-        # repeated code would be spent. 4 s in all.
+        # Cognito sends emails during the call, which can take seconds: 4 s in total. No retries: a
+        # second SignUp would fail because the user exists, and a confirmation code works once.
         return self.session.client(
             "cognito-idp", config=client_config(read_timeout=3.5, attempts=1)
         )
 
     @cached_property
     def s3(self) -> "S3Client":
-        # A copy of some megabytes may take longer than a lookup. SigV4 by name: botocore signs forms with SigV2 in some regions.
+        # Copying several megabytes takes longer than other calls. SigV4 is explicit because
+        # botocore signs forms with SigV2 in some regions.
         config = client_config(read_timeout=5.0).merge(Config(signature_version="s3v4"))
         return self.session.client("s3", config=config)
 

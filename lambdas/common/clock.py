@@ -1,4 +1,4 @@
-"""Time and identifiers, in the forms that answers and tables use."""
+"""Time and identifiers, in the formats that responses and tables use."""
 
 import secrets
 import time
@@ -13,7 +13,7 @@ SYSTEM_CLOCK: Clock = time.time
 
 
 def timestamp(seconds: float) -> str:
-    """RFC 3339 in UTC with milliseconds: `2026-01-31T09:30:00.000Z`."""
+    """Formats a time as RFC 3339 in UTC with milliseconds: `2026-01-31T09:30:00.000Z`."""
     return (
         datetime.fromtimestamp(seconds, UTC)
         .isoformat(timespec="milliseconds")
@@ -22,10 +22,10 @@ def timestamp(seconds: float) -> str:
 
 
 def new_id() -> str:
-    """An opaque identifier that nobody can guess or meet twice."""
+    """Returns a new unique, unguessable identifier (32 hex digits)."""
     return uuid.uuid4().hex
 
 
 def new_secret() -> str:
-    """256 random bits, safe in an address."""
+    """Returns a new secret of 256 random bits, safe to use in a URL."""
     return secrets.token_urlsafe(32)

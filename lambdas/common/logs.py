@@ -1,4 +1,4 @@
-"""Structured logs on standard output: one JSON object per line, with the correlation id of the request."""
+"""Structured logs on standard output: one JSON object per line, with the correlation id."""
 
 import sys
 
@@ -10,10 +10,10 @@ __all__ = ["Logger", "create_logger"]
 
 
 def create_logger(settings: Settings) -> Logger:
-    """The function's logger.
+    """Creates the function's logger.
 
-    It is written with what identifies things (route templates, opaque ids, statuses, durations) and never with headers,
-    bodies, queries or addresses: those hold tokens, passwords, codes and tickets.
+    Log only identifiers: route templates, opaque ids, statuses and durations. Never log headers,
+    bodies, query strings or URLs: they contain tokens, passwords, codes and tickets.
     """
     return Logger(
         service=settings.powertools_service_name,

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents: the one exception that a service raises to answer something else than success."""
+"""Error responses as RFC 9457 problem documents, raised by services as `Problem`."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -8,20 +8,21 @@ from msgspec import Struct
 
 
 class FieldError(Struct, frozen=True):
-    """One thing that is wrong with one field.
+    """One validation error of one field.
 
-    `field` is the dotted name the client used (`price.amount`, `tags.0`); `message` completes the sentence "field ...".
+    `field` is the dotted name the client used (`price.amount`, `tags.0`). `message` completes a
+    sentence that starts with the field's name.
     """
 
     field: str
     message: str
 
 
-class Problem(Exception):  # noqa: N818 (RFC 9457's own word)
-    """An answer that is an error. Whatever it holds is shown to the caller, so it never holds an internal detail.
+class Problem(Exception):  # noqa: N818 (RFC 9457's term)
+    """An error response. The caller sees all of it, so it must not contain internal details.
 
-    `code` is what programs compare; `detail` is for people. `headers` are added to the answer, `members` to the document
-    (extension members in RFC 9457's words).
+    Programs compare `code`; `detail` is for people. `headers` are added to the response, `members`
+    to the document as RFC 9457 extension members.
     """
 
     def __init__(
@@ -43,10 +44,10 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's own word)
         self.members = dict(members or {})
 
     def document(self) -> dict[str, Any]:
-        """The body of the answer, `application/problem+json`."""
+        """Returns the response body, `application/problem+json`."""
         return {
             **self.members,
-            "type": "about:blank",  # RFC 9457, 4.2.1: the status says it all, `code` tells cases of one status apart
+            "type": "about:blank",  # RFC 9457, 4.2.1; `code` distinguishes errors of one status
             "title": self.status.phrase,
             "status": int(self.status),
             "detail": self.detail,
@@ -80,7 +81,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's own word)
         return cls(
             HTTPStatus.METHOD_NOT_ALLOWED,
             "method_not_allowed",
-            f"This address takes {methods}.",
+            f"This address accepts only {methods}.",
             headers={"Allow": methods},
         )
 
@@ -92,7 +93,10 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's own word)
 
     @classmethod
     def stale(cls) -> "Problem":
-        detail = "The resource has changed since it was read: read it again and repeat the change with its new version."
+        detail = (
+            "The resource has changed since you read it. Read it again and repeat the change "
+            "with its new version."
+        )
         return cls(HTTPStatus.PRECONDITION_FAILED, "stale_version", detail)
 
     @classmethod
@@ -119,7 +123,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's own word)
 
     @classmethod
     def too_many_requests(cls, retry_after: int) -> "Problem":
-        """`retry_after` in seconds."""
+        """Creates a 429 problem. `retry_after` is in seconds."""
         detail = f"Too many attempts. Try again in {retry_after} seconds."
         return cls(
             HTTPStatus.TOO_MANY_REQUESTS,
@@ -138,7 +142,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's own word)
     @classmethod
     def unavailable(
         cls,
-        detail: str = "A service we depend on does not answer. Try again shortly.",
+        detail: str = "A service we depend on does not respond. Try again shortly.",
         code: str = "dependency_unavailable",
     ) -> "Problem":
         return cls(HTTPStatus.SERVICE_UNAVAILABLE, code, detail, headers=_retry_after(1))

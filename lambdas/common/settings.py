@@ -1,4 +1,4 @@
-"""A function's environment variables as a typed value, read once."""
+"""A function's environment variables, parsed into a typed Struct."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -10,13 +10,13 @@ S = TypeVar("S", bound="Settings")
 
 
 class SettingsError(Exception):
-    """The function's environment is not what its code needs; the message names every variable concerned."""
+    """Environment variables are missing or invalid. The message names them."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
-    """What every function is given. A subclass's field `bus_name` is the variable `BUS_NAME`.
+    """The settings of every function. The field `bus_name` is read from the variable `BUS_NAME`.
 
-    A field without a default must be present and not empty; a tuple is written separated by commas.
+    A field without a default must be set and not empty. A tuple is separated by commas.
     """
 
     stage: str
@@ -28,26 +28,29 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
 
 
 def read(model: type[S], environ: Mapping[str, str]) -> S:
-    """The settings of type `model` found in `environ`.
+    """Returns the settings of type `model` from `environ`.
 
-    Raises SettingsError naming all variables that are missing, or the one that has an impossible value.
+    Raises:
+        SettingsError: Variables are missing (the message names all), or one has an invalid value.
     """
-    found: dict[str, str | tuple[str, ...]] = {}
+    values: dict[str, str | tuple[str, ...]] = {}
     missing = []
     for field in msgspec.structs.fields(model):
         value = environ.get(field.encode_name, "").strip()
         if value:
-            found[field.encode_name] = split(value) if field.type == tuple[str, ...] else value
+            values[field.encode_name] = split(value) if field.type == tuple[str, ...] else value
         elif field.default is NODEFAULT and field.default_factory is NODEFAULT:
             missing.append(field.encode_name)
     if missing:
-        raise SettingsError(f"The function's environment lacks {', '.join(missing)}.")
+        raise SettingsError(
+            f"Set the environment variables {', '.join(missing)}: they are required."
+        )
     try:
-        return msgspec.convert(found, model, strict=False)
+        return msgspec.convert(values, model, strict=False)
     except ValidationError as error:
-        raise SettingsError(f"The function's environment has a wrong value: {error}.") from error
+        raise SettingsError(f"An environment variable is invalid: {error}.") from error
 
 
 def split(value: str) -> tuple[str, ...]:
-    """The parts of a value that is written separated by commas."""
+    """Splits a comma-separated value into its non-empty parts."""
     return tuple(part for part in (part.strip() for part in value.split(",")) if part)

@@ -1,1 +1,1 @@
-"""`GET /health`: whether what the platform depends on answers."""
+"""`GET /health`: checks the databases and the cache that the platform depends on."""

@@ -1,4 +1,4 @@
-"""Checks side by side under one deadline, and their result for a few seconds."""
+"""Runs health checks in parallel with one deadline, and caches the results."""
 
 import threading
 import time
@@ -8,21 +8,21 @@ from concurrent.futures import Future, wait
 from lambdas.common.logs import Logger
 
 Check = Callable[[], None]
-"""Raises when what it checks does not answer as it should."""
+"""Raises an exception if the dependency is unhealthy."""
 
 OK = "ok"
 FAILED = "failed"
 TIMED_OUT = "timed out"
 
 DEADLINE = 1.5
-"""Seconds the checks have together: /health promises an answer within 2."""
+"""Seconds for all checks together. /health promises a response within 2."""
 
 MAX_AGE = 5.0
-"""Seconds a result is given again, so that asking often does not load what is checked."""
+"""Seconds that results are cached, so that frequent requests do not load the dependencies."""
 
 
 class Checks:
-    """Runs the checks in parallel and remembers their results; many may ask at once, only one run is made."""
+    """Runs checks in parallel and caches the results. Concurrent callers share one run."""
 
     def __init__(
         self,
@@ -44,15 +44,15 @@ class Checks:
         self._checked_at = float("-inf")
 
     def results(self) -> dict[str, str]:
-        """OK, FAILED or TIMED_OUT by check, at most MAX_AGE seconds old; takes DEADLINE seconds at most."""
-        with self._lock:  # whoever waits here finds the result of whoever was first
+        """Returns OK, FAILED or TIMED_OUT by check. Takes at most DEADLINE seconds."""
+        with self._lock:  # waiting callers get the result of the first
             if self._monotonic() - self._checked_at >= self._max_age:
                 self._results = self._run()
                 self._checked_at = self._monotonic()
             return dict(self._results)
 
     def _run(self) -> dict[str, str]:
-        # A check that still hangs from an earlier run is waited for, not started again: threads cannot be stopped.
+        # Waits for checks that still hang from earlier runs, since threads cannot be stopped.
         hung = {name: future for name, future in self._hung.items() if not future.done()}
         futures = {
             name: hung.get(name) or _start(name, check) for name, check in self._checks.items()
@@ -73,7 +73,7 @@ class Checks:
 
 
 def _start(name: str, check: Check) -> "Future[None]":
-    """Runs the check in a daemon thread: an executor's threads would hold up the end of the process."""
+    """Runs the check in a daemon thread: an executor's threads would delay the process exit."""
     future: Future[None] = Future()
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""What the platform depends on, and how each is asked whether it works."""
+"""Health checks of the platform's dependencies."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 CHECK_TIMEOUT = 1.0
-"""Seconds within which what is asked must take the connection, and answer."""
+"""Seconds for connecting, and for each response."""
 
-_SERVING = {"ACTIVE", "UPDATING"}
+_ACTIVE = {"ACTIVE", "UPDATING"}
 
 
 def dynamodb_check(dynamodb: "DynamoDBClient", tables: Sequence[str]) -> Check:
-    """Every table is there and serves. Describing them takes no access to the data."""
+    """Checks that every table exists and is active, without access to the data."""
 
     def check() -> None:
         states = {
             table: dynamodb.describe_table(TableName=table)["Table"]["TableStatus"]
             for table in tables
         }
-        wrong = {table: state for table, state in states.items() if state not in _SERVING}
-        if wrong:
-            raise RuntimeError(f"tables not serving: {wrong}")
+        inactive = {table: state for table, state in states.items() if state not in _ACTIVE}
+        if inactive:
+            raise RuntimeError(f"tables not active: {inactive}")
 
     return check
 
 
 def database_check(settings: DatabaseSettings, session: "boto3.session.Session") -> Check:
-    """The database takes a new connection and answers a query."""
+    """Checks that the database accepts a new connection and runs a query."""
 
     authorize = IamCredentials(settings, session)
 
@@ -57,12 +57,12 @@ def database_check(settings: DatabaseSettings, session: "boto3.session.Session")
 
 
 def cache_check(settings: CacheSettings, session: "boto3.session.Session") -> Check:
-    """The cache takes a new connection and answers a PING."""
+    """Checks that the cache accepts a new connection and responds to PING."""
     host, _, port = settings.elasticache_cluster.rpartition(":")
     user, group = settings.elasticache_username, settings.elasticache_replication_group
 
     def check() -> None:
-        # A token is good for 15 minutes: each connection takes a new one.
+        # Tokens expire after 15 minutes, so each connection gets a new one.
         credentials = (user, elasticache_token(session, group, user)) if user else None
         ping(
             host,

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 
-# The driver is needed by every run, and the first must meet its deadline: it is imported with the module, when a function
-# has the most CPU.
+# Imported at module level, where a function has the most CPU: the first run must meet its deadline.
 import pg8000.native  # noqa: F401
 
 from lambdas.common.clients import Clients, client_config
@@ -13,7 +12,7 @@ from lambdas.common.problems import FieldError, Problem
 from lambdas.common.settings import Settings, read
 from lambdas.common.storage.cache import CacheSettings
 from lambdas.common.storage.database import DatabaseSettings
-from lambdas.common.web.access import AUTHENTICATED, Access
+from lambdas.common.web.access import Access
 from lambdas.common.web.caller import Caller
 from lambdas.common.web.http import Request, Response
 from lambdas.common.web.router import Router
@@ -29,7 +28,7 @@ class HealthSettings(Settings, frozen=True, kw_only=True):
 
 
 class HealthApi:
-    """Answers with what the checks found."""
+    """Returns the results of the checks."""
 
     def __init__(self, checks: Checks, stage: str, version: str) -> None:
         self._checks = checks
@@ -42,7 +41,7 @@ class HealthApi:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "unhealthy",
-                f"Not answering: {', '.join(failing)}.",
+                f"Unhealthy: {', '.join(failing)}.",
                 errors=[FieldError(name, result) for name, result in failing.items()],
                 members={**self._about, "checks": results},
             )
@@ -50,15 +49,15 @@ class HealthApi:
 
 
 class NoAuthentication:
-    """For a function whose routes are all public."""
+    """The authenticator of a function with only public routes."""
 
     def authenticate(self, _request: Request, access: Access) -> Caller | None:
-        assert access.public, f"{AUTHENTICATED} needs an authenticator"
+        assert access.public, f"a route with {access} needs an authenticator"
         return None
 
 
 def build(environ: Mapping[str, str]) -> Router:
-    """The function, wired from its environment."""
+    """Builds the function from its environment variables."""
     settings = read(HealthSettings, environ)
     logger = create_logger(settings)
     session = Clients(settings.region).session

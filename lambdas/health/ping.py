@@ -1,4 +1,4 @@
-"""Asks a cache for a PONG without a driver: importing one takes a cold start longer than all else that the function imports."""
+"""Pings a cache without a driver, whose import would take longer than all other imports."""
 
 import socket
 import ssl
@@ -14,35 +14,37 @@ def ping(
     tls: bool = False,
     credentials: tuple[str, str] | None = None,
 ) -> None:
-    """Opens a connection and sends a PING in RESP, the protocol of Valkey and Redis.
+    """Opens a connection and sends PING in RESP, the protocol of Valkey and Redis.
 
     Args:
-        timeout: seconds for the connection, and for each answer.
-        tls: with a certificate of a known authority for this host.
-        credentials: a user's name and password; None does not authenticate.
+        timeout: Seconds for connecting, and for each response.
+        tls: Encrypt, and verify the certificate for this host.
+        credentials: User name and password; None skips authentication.
 
     Raises:
-        OSError: no connection, no answer in time, or a certificate that does not fit.
-        RuntimeError: another answer than a working cache gives.
+        OSError: The connection, a response in time or a valid certificate is missing.
+        RuntimeError: The cache returned an unexpected response.
     """
     with ExitStack() as stack:
         connection = stack.enter_context(socket.create_connection((host, port), timeout))
         if tls:
             context = ssl.create_default_context()
             connection = stack.enter_context(context.wrap_socket(connection, server_hostname=host))
-        answers = stack.enter_context(connection.makefile("rb"))
+        responses = stack.enter_context(connection.makefile("rb"))
         if credentials:
-            _ask(connection, answers, b"+OK", "AUTH", *credentials)
-        _ask(connection, answers, b"+PONG", "PING")
+            _command(connection, responses, b"+OK", "AUTH", *credentials)
+        _command(connection, responses, b"+PONG", "PING")
 
 
-def _ask(connection: socket.socket, answers: BinaryIO, wanted: bytes, *command: str) -> None:
-    """Sends a command, which is an array of strings, each with its length before it; what it is answered is one line."""
+def _command(
+    connection: socket.socket, responses: BinaryIO, expected: bytes, *command: str
+) -> None:
+    """Sends a command as an array of length-prefixed strings, and reads a one-line response."""
     parts = [part.encode() for part in command]
     strings = [b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]
     connection.sendall(b"*%d\r\n%b" % (len(parts), b"".join(strings)))
-    answer = answers.readline(500).rstrip()
-    if answer != wanted:
+    response = responses.readline(500).rstrip()
+    if response != expected:
         raise RuntimeError(
-            f"{command[0]} was answered {answer.decode(errors='replace') or 'by hanging up'}"
+            f"{command[0]} failed: {response.decode(errors='replace') or 'connection closed'}"
         )

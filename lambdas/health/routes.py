@@ -1,4 +1,4 @@
-"""The health function's one route."""
+"""The route of the health function."""
 
 from lambdas.common.web.access import PUBLIC
 from lambdas.common.web.router import Route

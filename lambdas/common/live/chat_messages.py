@@ -1,6 +1,6 @@
-"""A chat message as it is stored, as answers show it, and as frames bring it: for the service and for the function that delivers.
+"""Chat messages in the forms of the table, of responses and of frames, for chat and delivery.
 
-And the keys of what lies beside messages in their table, by which the one writes and the other clears up.
+Also the keys of the other items in the messages table, which chat writes and delivery deletes.
 """
 
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ from msgspec import Struct, convert, to_builtins
 from lambdas.common.storage.dynamodb import pack, unpack
 
 Frame = dict[str, Any]
-"""What the server sends through a WebSocket, as JSON."""
+"""A message from the server over a WebSocket, before JSON encoding."""
 
 FIRST_VERSION = 1
 
 MESSAGES_INDEX = "room-messages-index"
-"""By `room_id` and `timestamp`: a room's messages in order of time; and, by another name, what lies beside them."""
+"""Keys `room_id` and `timestamp`: a room's messages by time. See also `beside_messages`."""
 
 
 class Attachment(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A file that belongs to a message; `size` in bytes."""
+    """A file attached to a message; `size` in bytes."""
 
     attachment_id: str
     file_name: str
@@ -31,9 +31,10 @@ class Attachment(Struct, frozen=True, kw_only=True, rename="camel"):
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A stored message.
 
-    Its id is the room's and its `seq`, so that a range of a room's messages is read by their keys, consistently. `timestamp` is RFC
-    3339 and rises with `seq`. An anonymous one has its alias in `author_name` and no `author_id`; a deleted one keeps its place and
-    nothing of what it said. `version` counts its states from 1.
+    Its id consists of the room's id and `seq`, so that a range can be read consistently by keys.
+    `timestamp` is RFC 3339 and increases with `seq`. An anonymous message has the alias in
+    `author_name` and no `author_id`. A deleted message keeps its `seq` but no content. `version`
+    starts at 1 and increases with each change.
     """
 
     message_id: str
@@ -53,20 +54,20 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def delivery(self) -> str:
-        """What names the delivery of this state of the message."""
+        """The name of the delivery of this version."""
         return delivery_of(self.message_id, self.version)
 
     def item(self) -> dict[str, Any]:
-        """As DynamoDB's client takes it."""
+        """Returns the item for DynamoDB's client."""
         return pack(to_builtins(self))
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> "Message":
-        """From an item of DynamoDB's client."""
+        """Creates a message from an item of DynamoDB's client."""
         return convert(unpack(item), cls)
 
     def view(self, reactions: Mapping[str, int] | None = None) -> dict[str, Any]:
-        """As answers and frames show it; `reactions` are counts by emoji."""
+        """Returns the JSON for responses and frames. `reactions` are counts by emoji."""
         return {
             "messageId": self.message_id,
             "roomId": self.room_id,
@@ -86,7 +87,7 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
         }
 
     def frame(self, *, as_new: bool | None = None) -> Frame:
-        """What tells listeners of this state. `as_new` tells of the message itself, whatever has become of it since."""
+        """Returns the frame for this version. `as_new` forces `new_message` for later versions."""
         if as_new or (as_new is None and self.version == FIRST_VERSION):
             kind = "new_message"
         else:
@@ -101,37 +102,37 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def message_id(room_id: str, seq: int) -> str:
-    """The id of a room's message by its number."""
+    """Returns the id of the message with number `seq` in a room."""
     return f"{room_id}-{seq}"
 
 
 def counts_id(message_id: str) -> str:
-    """The key of the item that counts a message's reactions. In no index: each reaction would rewrite it."""
+    """Returns the key of a message's reaction counts, which no index has: they change too often."""
     return f"{message_id}#reactions"
 
 
 def reaction_id(message_id: str, emoji: str, user_id: str) -> str:
-    """The key of the item that is a user's reaction to a message."""
+    """Returns the key of one user's reaction to a message."""
     return f"{message_id}#{emoji}#{user_id}"
 
 
 def reacted_to(room_id: str, key: str) -> str | None:
-    """Which of the room's messages the reaction of that key is to; None: what has that key is no reaction."""
+    """Returns the id of the message of a reaction's key, or None if it is not a reaction's key."""
     return key.partition("#")[0] if key.startswith(f"{room_id}-") else None
 
 
 def beside_messages(room_id: str) -> str:
-    """The `room_id` under which MESSAGES_INDEX has what lies beside a room's messages: single reactions, and attachments' records."""
+    """Returns the `room_id` in MESSAGES_INDEX of a room's reactions and attachment records."""
     return f"{room_id}#beside"
 
 
 def marker_id(room_id: str) -> str:
-    """The key of the item that tells of a room's deletion until nothing of the room is left."""
+    """Returns the key of a deleted room's marker, which exists until all its data is removed."""
     return f"removed-room#{room_id}"
 
 
 def marker(room_id: str, seq: int, now: float) -> dict[str, Any]:
-    """That item: `seq` is the room's last number, which no other item has but messages; `now` is in seconds since the epoch."""
+    """Returns a deleted room's marker. `seq`: the last message's number; `now`: epoch seconds."""
     return {
         "message_id": marker_id(room_id),
         "removed_room": room_id,
@@ -141,10 +142,10 @@ def marker(room_id: str, seq: int, now: float) -> dict[str, Any]:
 
 
 def attachment_prefix(room_id: str) -> str:
-    """Where in their bucket a room's attachments are served from."""
+    """Returns the prefix of a room's attachments in their bucket."""
     return f"chat/{room_id}/"
 
 
 def delivery_of(message_id: str, version: int) -> str:
-    """What names the delivery of one state of a message."""
+    """Returns the name of the delivery of one version of a message."""
     return f"{message_id}:{version}"

@@ -1,7 +1,8 @@
-"""Sending frames to the connections of a room: all at once, as far as the threads reach, and none waiting for another."""
+"""Sends frames to the connections of a room in parallel threads."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import quote
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
     import boto3
 
 POSTS = 32
-"""Frames on their way to connections at once. More gain nothing: one processor signs and sends fewer than 2,000 a second."""
+"""Maximum parallel posts. More bring nothing: one CPU signs and sends under 2,000 per second."""
 
 Outcome = Literal["sent", "gone", "failed"]
 
 
 class Delivery(Struct, frozen=True, rename="camel"):
-    """A frame for a room. `name` is remembered as sent afterwards; None: nobody asks."""
+    """A frame for a room. `name`, unless None, is recorded as sent afterwards."""
 
     room_id: str
     frame: Frame
@@ -36,28 +37,28 @@ class Delivery(Struct, frozen=True, rename="camel"):
 
 
 class Gateway(Protocol):
-    """The WebSocket API's side of the connections. Its methods raise nothing."""
+    """Sends to and closes WebSocket connections. The methods never raise."""
 
     def post(self, connection_id: str, frame: bytes) -> Outcome:
-        """Sends a frame; `gone` when the connection is closed."""
+        """Sends a frame. Returns `gone` if the connection is closed."""
 
     def close(self, connection_id: str) -> None:
-        """Closes a connection; that it is closed already is fine."""
+        """Closes a connection. Does nothing if it is already closed."""
 
 
 class ApiGateway:
     """The management API of API Gateway.
 
-    Requests are signed by botocore and sent by urllib3, without the client in between: for hundreds of posts of one frame that client
-    took half of the processor's time (docs/benchmarks.md).
+    botocore signs the requests and urllib3 sends them. boto3's client took half of the CPU time
+    when posting one frame hundreds of times (docs/benchmarks.md).
     """
 
     def __init__(self, session: "boto3.session.Session", endpoint: str, logger: Logger) -> None:
-        """`endpoint` is the stage's address, without `/@connections`."""
+        """`endpoint` is the URL of the API's stage, without `/@connections`."""
         self._session = session
         self._endpoint = endpoint
         self._logger = logger
-        # Whoever does not get a frame is told to look for what it misses: no post is repeated.
+        # No retries: a client that missed a frame is told to resync.
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
         self._pool = urllib3.PoolManager(
             num_pools=1, maxsize=POSTS, block=True, retries=False, timeout=timeout
@@ -76,11 +77,11 @@ class ApiGateway:
         self._request("DELETE", connection_id, None)
 
     def _request(self, method: str, connection_id: str, body: bytes | None) -> int | str:
-        """The answer's status, or what kept it from coming."""
+        """Returns the response's status, or the name of the error."""
         url = f"{self._endpoint}/@connections/{quote(connection_id, safe='')}"
         request = AWSRequest(method, url, data=body)
         credentials = self._session.get_credentials()
-        assert credentials is not None, "a function has its role's credentials"
+        assert credentials is not None, "no AWS credentials"
         SigV4Auth(
             credentials.get_frozen_credentials(), "execute-api", self._session.region_name
         ).add_auth(request)
@@ -93,7 +94,10 @@ class ApiGateway:
 
 
 class Fanout:
-    """Posts in parallel. A connection that is gone is forgotten at once; one that could not be reached is told to look for itself."""
+    """Posts frames in parallel.
+
+    Removes closed connections, and asks connections to resync after a failed post.
+    """
 
     def __init__(
         self, gateway: Gateway, live: LiveRooms, logger: Logger, workers: int = POSTS
@@ -104,7 +108,7 @@ class Fanout:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="post")
 
     def post(self, connection: Connection, frame: Frame) -> "Future[Outcome]":
-        """Begins to send one frame to one connection. A connection that turns out to be gone is forgotten."""
+        """Starts sending a frame to a connection, and removes the connection if it is closed."""
         return self._pool.submit(self._post_alone, connection, msgspec.json.encode(frame))
 
     def deliver(
@@ -112,38 +116,36 @@ class Fanout:
         deliveries: Sequence[Delivery],
         listeners: Mapping[str, Sequence[Connection]] | None = None,
     ) -> None:
-        """Sends every delivery to every connection of its room; returns when all is done, and never waits for one before another.
+        """Sends each delivery to all connections of its room in parallel, and waits for all posts.
 
-        `listeners` are the rooms' connections where they are known already. Raises CacheUnavailableError when they cannot be found
-        out; then nothing has been sent, and nothing is remembered as sent.
+        `listeners` are the connections by room, if already known. Raises CacheUnavailableError if
+        they cannot be read; then nothing was sent or recorded as sent.
         """
         listeners = listeners or {
             room_id: self._live.connections(room_id)
             for room_id in dict.fromkeys(d.room_id for d in deliveries)
         }
-        under_way: dict[Future[Outcome], tuple[Connection, Delivery]] = {}
+        pending: dict[Future[Outcome], tuple[Connection, Delivery]] = {}
         for delivery in deliveries:
             data = msgspec.json.encode(delivery.frame)
             for connection in listeners[delivery.room_id]:
                 future = self._pool.submit(self._gateway.post, connection.connection_id, data)
-                under_way[future] = (connection, delivery)
-        wait(under_way)
-        self._forget(
-            connection for future, (connection, _) in under_way.items() if future.result() == "gone"
+                pending[future] = (connection, delivery)
+        wait(pending)
+        self._disconnect(
+            connection for future, (connection, _) in pending.items() if future.result() == "gone"
         )
-        self._resync(
-            (target for future, target in under_way.items() if future.result() == "failed")
-        )
-        self._remember([delivery.name for delivery in deliveries if delivery.name is not None])
+        self._resync((target for future, target in pending.items() if future.result() == "failed"))
+        self._record_sent([delivery.name for delivery in deliveries if delivery.name is not None])
 
     def _post_alone(self, connection: Connection, data: bytes) -> Outcome:
         outcome = self._gateway.post(connection.connection_id, data)
         if outcome == "gone":
-            self._forget([connection])
+            self._disconnect([connection])
         return outcome
 
     def _resync(self, failed: Iterable[tuple[Connection, Delivery]]) -> None:
-        """Tells connections that missed a frame to fetch what they lack: a short frame, once for each room."""
+        """Sends a `resync` frame to connections that missed frames, once per room."""
         missed = dict.fromkeys((connection, delivery.room_id) for connection, delivery in failed)
         futures = [
             self.post(connection, {"type": "resync", "roomId": room_id})
@@ -151,17 +153,17 @@ class Fanout:
         ]
         wait(futures)
 
-    def _forget(self, connections: Iterable[Connection]) -> None:
+    def _disconnect(self, connections: Iterable[Connection]) -> None:
         for connection in dict.fromkeys(connections):
-            self._try(lambda gone=connection: self._live.disconnect(gone))  # type: ignore[misc]
+            self._ignore_outage(partial(self._live.disconnect, connection))
 
-    def _remember(self, names: Sequence[str]) -> None:
+    def _record_sent(self, names: Sequence[str]) -> None:
         if names:
-            self._try(lambda: self._live.mark_sent(names))
+            self._ignore_outage(lambda: self._live.mark_sent(names))
 
-    def _try(self, work: Callable[[], object]) -> None:
-        """What may be left undone: a connection that stays gone is met again, and what is not remembered is sent again."""
+    def _ignore_outage(self, work: Callable[[], object]) -> None:
+        """Runs optional work: closed connections are found again, unrecorded deliveries resent."""
         try:
             work()
         except CacheUnavailableError:
-            self._logger.warning("the cache does not answer")
+            self._logger.warning("cache unavailable")

@@ -1,6 +1,6 @@
-"""Which connections listen to which rooms, in the cache: made at connecting and joining, gone by themselves with what made them.
+"""Records in the cache which connections listen to which rooms. The entries expire.
 
-Nothing here is the only copy of anything. An empty cache means that nobody has joined a room, which clients mend by joining again.
+The cache may be emptied without data loss: clients then join their rooms again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     import redis
 
 LIFETIME = 11 * 60
-"""Seconds a connection is listened for after its last frame: API Gateway closes one that has been idle for 10 minutes."""
+"""Seconds that a connection is kept after its last frame. API Gateway closes it after 600."""
 
 SENT_LIFETIME = 60 * 60
-"""Seconds that a delivery is remembered: many times as long as a lost one takes to be noticed."""
+"""Seconds that a delivery is recorded as sent: much longer than it takes to detect a lost one."""
 
 QUEUED_LIFETIME = 2 * 60
-"""Seconds that a delivery may wait in the ordered queue before it counts as lost: thousands of frames ahead of it."""
+"""Seconds after which a delivery in the FIFO queue counts as lost: time for thousands of frames."""
 
 Progress = Literal["queued", "sent"]
 
 _PREFIX = "chat:"
-_ALIVE = ""  # a member of each connection's set of rooms, so that the set is there while the connection is in no room
+_ALIVE = ""  # in each connection's set of rooms, so that the set exists even without a room
 
 
 class Connection(Struct, frozen=True):
-    """One WebSocket connection. `visible` says that others may know of the user: not so for anonymous ones."""
+    """One WebSocket connection. `visible` is False for anonymous users: hide them from others."""
 
     connection_id: str
     user_id: str
@@ -38,48 +38,50 @@ class Connection(Struct, frozen=True):
 
 
 class LiveRooms(Protocol):
-    """What is known of the connections. Every method raises CacheUnavailableError where the cache does not answer."""
+    """The open connections and their rooms. Every method may raise CacheUnavailableError."""
 
     def connect(self, connection: Connection) -> None:
-        """Remembers a new connection."""
+        """Adds a new connection."""
 
     def touch(self, connection: Connection) -> bool:
-        """Gives the connection its lifetime again, in each of its rooms; False when nothing is known of it (any more)."""
+        """Extends the connection's lifetime in all its rooms. Returns False if it is unknown."""
 
     def disconnect(self, connection: Connection) -> list[str]:
-        """Forgets the connection; gives the rooms it was in."""
+        """Removes the connection and returns the rooms it was in."""
 
     def join(self, connection: Connection, room_id: str) -> None:
-        """From now on the connection is one of the room's."""
+        """Adds the connection to the room."""
 
     def leave(self, connection: Connection, room_id: str) -> None:
-        """From now on it is none of the room's."""
+        """Removes the connection from the room."""
 
     def is_in(self, connection: Connection, room_id: str) -> bool:
-        """Whether the connection is one of the room's."""
+        """Returns True if the connection is in the room."""
 
     def connections(self, room_id: str) -> list[Connection]:
-        """The room's connections. What has outlived its time is removed."""
+        """Returns the room's connections and removes expired ones."""
 
     def evict(self, room_id: str, user_id: str) -> None:
-        """Takes all of a user's connections out of a room."""
+        """Removes all of a user's connections from a room."""
 
     def close(self, room_id: str) -> None:
-        """Takes every connection out of a room."""
+        """Removes all connections from a room."""
 
     def mark_sent(self, deliveries: Iterable[str]) -> None:
-        """Remembers that these deliveries were made."""
+        """Records these deliveries as sent."""
 
     def mark_queued(self, delivery: str) -> None:
-        """Remembers that this delivery was handed over, unless it has been made meanwhile."""
+        """Records this delivery as queued, unless it is already recorded."""
 
     def progress(self, deliveries: Sequence[str]) -> dict[str, Progress | None]:
-        """How far each of the deliveries has come; None: nobody has begun it, as far as is known."""
+        """Returns each delivery's progress by name; None if nothing is recorded."""
 
 
 class CachedLiveRooms:
-    """LiveRooms in Valkey: a sorted set for each room, of its connections by when they end, and a set for each connection, of its
-    rooms."""
+    """LiveRooms in Valkey.
+
+    Each room has a sorted set of its connections by expiry, each connection a set of its rooms.
+    """
 
     def __init__(self, cache: GuardedCache, clock: Clock = SYSTEM_CLOCK) -> None:
         self._cache = cache
@@ -103,7 +105,7 @@ class CachedLiveRooms:
                 pipe.expire(_rooms_key(connection), LIFETIME)
                 for room_id in rooms:
                     if room_id != _ALIVE:
-                        # Only where it still is: it may have been taken out of the room meanwhile.
+                        # xx: the connection may have been removed from the room meanwhile.
                         pipe.zadd(_room_key(room_id), self._member(connection), xx=True)
                         pipe.expire(_room_key(room_id), LIFETIME)
                 pipe.execute()
@@ -142,8 +144,10 @@ class CachedLiveRooms:
         self._remove(room_id, [connection])
 
     def is_in(self, connection: Connection, room_id: str) -> bool:
-        ends = self._cache.run(lambda cache: cache.zscore(_room_key(room_id), _encode(connection)))
-        return isinstance(ends, float) and ends > self._clock()
+        expiry = self._cache.run(
+            lambda cache: cache.zscore(_room_key(room_id), _encode(connection))
+        )
+        return isinstance(expiry, float) and expiry > self._clock()
 
     def connections(self, room_id: str) -> list[Connection]:
         now = self._clock()

@@ -1,4 +1,4 @@
-"""Functions that take their events from queues: each message by itself, and what failed is given back alone."""
+"""Functions that consume SQS messages one by one, and report only failed messages as failed."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -18,9 +18,9 @@ Consume = Callable[[Batch], Any]
 
 
 def lazily(build: Callable[[Mapping[str, str]], Consume]) -> Callable[[Batch, object], Any]:
-    """The function Lambda calls: builds the consumer from its environment at the first batch, and keeps it.
+    """Returns the Lambda handler, which builds the consumer on the first batch and reuses it.
 
-    A consumer that cannot be built raises, so that its messages stay where they are.
+    If building fails, it raises, so that the messages stay in the queue.
     """
     built: list[Consume] = []
 
@@ -33,19 +33,22 @@ def lazily(build: Callable[[Mapping[str, str]], Consume]) -> Callable[[Batch, ob
 
 
 class QueueConsumer:
-    """Hands over a batch's messages one by one; those that fail are reported to SQS, which gives them again or gives them up."""
+    """Handles the messages of a batch one by one and reports the failed ones to SQS for retry."""
 
     def __init__(self, handle: Callable[[bytes], None], logger: Logger) -> None:
-        """`handle` takes a message's body and raises whatever keeps it from being done."""
+        """`handle` gets a message's body and raises if it cannot process it."""
         self._handle = handle
         self._logger = logger
         self._processor = BatchProcessor(EventType.SQS)
 
     def consume(self, batch: Batch) -> Any:
-        """The answer for SQS. Raises BatchProcessingError when all of a batch failed, so that it counts as an error of the function."""
-        return process_partial_response(batch, self._one, self._processor)
+        """Handles a batch and returns the response for SQS.
 
-    def _one(self, record: SQSRecord) -> None:
+        Raises BatchProcessingError if all messages failed, so that Lambda counts an error.
+        """
+        return process_partial_response(batch, self._handle_record, self._processor)
+
+    def _handle_record(self, record: SQSRecord) -> None:
         try:
             self._handle(record.body.encode())
         except Exception:

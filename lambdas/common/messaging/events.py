@@ -10,7 +10,7 @@ from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id, timestamp
 from lambdas.common.logs import Logger
 
 SOURCE_PREFIX = "multitask."
-"""An event's source on the bus is this and the service's name."""
+"""An event's source on the bus is this prefix and the service's name."""
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -24,7 +24,7 @@ def envelope(
     actor_id: str,
     data: Mapping[str, Any],
 ) -> str:
-    """An event's detail, as JSON (API contract, events); `occurred_at` in seconds since the epoch."""
+    """Returns an event's detail as JSON (API contract, events). `occurred_at`: epoch seconds."""
     detail = {
         "eventId": event_id,
         "occurredAt": timestamp(occurred_at),
@@ -36,9 +36,9 @@ def envelope(
 
 
 class EventPublisher:
-    """Publishes a service's events at once, where there is no transaction for an outbox (`outbox.Outbox`) to be part of.
+    """Publishes a service's events directly, for writes without a transaction (`outbox.Outbox`).
 
-    An event that cannot be sent is logged and never fails the request it tells of.
+    An event that cannot be sent is logged and does not fail the request.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class EventPublisher:
         logger: Logger,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`events` gives the client when the first event is sent; most requests send none. `service` is the source's name."""
+        """`events` returns the client, lazily: most requests send no event."""
         self._events = events
         self._bus = bus
         self._source = SOURCE_PREFIX + service
@@ -59,7 +59,8 @@ class EventPublisher:
     def publish(self, event_type: str, *, actor_id: str, data: Mapping[str, Any]) -> None:
         """Sends one event.
 
-        `actor_id` is the alias where the act was anonymous; `data` never holds a password, a token or a message's text.
+        `actor_id` is the alias if the author is anonymous. `data` must not contain a password, a
+        token or the text of a message.
         """
         event_id = new_id()
         detail = envelope(

@@ -1,6 +1,6 @@
-"""The outbox: an event is stored in the transaction of the write it tells of, so that a crash after that write loses nothing.
+"""The outbox: stores an event in the same transaction as its write, so that a crash loses no event.
 
-The function `relay` brings what is stored to the bus, at least once: consumers keep events apart by their eventId.
+The relay function publishes stored events at least once. Consumers detect duplicates by eventId.
 """
 
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ from lambdas.common.storage.dynamodb import pack
 
 
 class StoredEvent(Struct, frozen=True, kw_only=True):
-    """An event that waits for the relay.
+    """An event that is not yet published.
 
-    `event_id` is also the eventId of consumers and begins with the service's name (`post-4f1c...`): the permission to write to
-    the table is for ids of the service's own alone, so that nobody speaks for another service. `detail` is JSON, as the bus
-    takes it. `stored_at` is in seconds since the epoch.
+    `event_id` is the eventId that consumers see and starts with the service's name
+    (`post-4f1c...`). IAM permits a service to write only ids with its own prefix, so no service can
+    send events as another. `detail` is JSON. `stored_at` is in seconds since the epoch.
     """
 
     event_id: str
@@ -34,21 +34,22 @@ class StoredEvent(Struct, frozen=True, kw_only=True):
 
 
 class Outbox:
-    """Makes a service's events part of its transactions."""
+    """Adds a service's events to its transactions."""
 
     def __init__(
         self, table: str, service: str, logger: Logger, clock: Clock = SYSTEM_CLOCK
     ) -> None:
-        """`logger` knows the correlation id of the request."""
+        """`logger` provides the correlation id of the request."""
         self._table = table
         self._service = service
         self._logger = logger
         self._clock = clock
 
     def put(self, event_type: str, *, actor_id: str, data: Mapping[str, Any]) -> dict[str, Any]:
-        """One event, as an entry of DynamoDB's TransactWriteItems beside the entries of the write it tells of.
+        """Returns an entry that stores one event, for the TransactWriteItems of its write.
 
-        `actor_id` is the alias where the act was anonymous; `data` never holds a password, a token or a message's text.
+        `actor_id` is the alias if the author is anonymous. `data` must not contain a password, a
+        token or the text of a message.
         """
         event_id, now = f"{self._service}-{new_id()}", self._clock()
         detail = envelope(

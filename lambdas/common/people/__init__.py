@@ -1,1 +1,1 @@
-"""Profiles, names and aliases of users, as several services read them."""
+"""Profiles, names and aliases of users, as shared by several services."""

@@ -1,4 +1,4 @@
-"""The names that users act under anonymously: one for each user and context, and nothing about it tells who stands behind it."""
+"""Aliases of anonymous authors: one per user and context, which does not reveal the user."""
 
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +16,7 @@ ContextType = Literal["chat_room", "post", "comment"]
 
 
 class Alias(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A user's stand-in within one context (a room, a post ...). Its id and name are random: they follow from nothing."""
+    """A user's alias within one context (a room, a post ...). Its id and name are random."""
 
     alias_id: str
     display_name: str
@@ -25,17 +25,17 @@ class Alias(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class AliasStore:
-    """Aliases in a table, keyed by user and context: no other place ties an alias to its user."""
+    """Stores aliases by user and context. Only this table links an alias to its user."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
         self._dynamodb = dynamodb
         self._table = table
 
     def alias(self, user_id: str, context_type: ContextType, context: str) -> Alias:
-        """The user's alias in that context, made at its first use; of two requests that make it at once both get the same."""
+        """Returns the user's alias in a context. Creates it on first use; concurrent calls are safe."""
         key = pack({"alias_key": _alias_key(user_id, context_type, context)})
-        found = self._find(key)
-        if found is None:
+        existing = self._find(key)
+        if existing is None:
             alias = _new(context_type, context)
             try:
                 self._put(key, alias, ConditionExpression="attribute_not_exists(alias_key)")
@@ -44,12 +44,12 @@ class AliasStore:
                     raise
             else:
                 return alias
-            found = self._find(key)
-            assert found is not None, "aliases are never removed"
-        return found
+            existing = self._find(key)
+            assert existing is not None, "aliases are never removed"
+        return existing
 
     def regenerate(self, user_id: str, context_type: ContextType, context: str) -> Alias:
-        """A new alias in place of the one so far, for what the user does there from now on."""
+        """Replaces the user's alias in a context, for future actions there."""
         alias = _new(context_type, context)
         self._put(pack({"alias_key": _alias_key(user_id, context_type, context)}), alias)
         return alias
@@ -72,5 +72,5 @@ def _new(context_type: ContextType, context: str) -> Alias:
 
 
 def _alias_key(user_id: str, context_type: ContextType, context: str) -> str:
-    # The context comes last: it is the one part that a client chooses.
+    # The context is last because it is the only part that a client chooses.
     return f"{user_id}#{context_type}#{context}"

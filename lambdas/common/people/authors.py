@@ -1,6 +1,7 @@
-"""Who stands behind an anonymous post, comment or message: the only table that knows.
+"""The users behind anonymous posts, comments and messages. Only this table stores them.
 
-Nothing reads it but an owner's own edits and moderation (API contract, Anonymity): no list, view, statistic, event or log does.
+It is read only for an owner's edits and for moderation (API contract, Anonymity), never for lists,
+views, statistics, events or logs.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -12,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class AuthorStore:
-    """The true authors by the item's id; ids are unique across services. Public items have no entry."""
+    """Stores the real author by item id (unique across services). Public items have no entry."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
         self._dynamodb = dynamodb
         self._table = table
 
     def put_item_entry(self, item_id: str, user_id: str) -> dict[str, Any]:
-        """The entry for TransactWriteItems that keeps the author, in the transaction that stores the item itself."""
+        """Returns the entry that stores the author, for the transaction that stores the item."""
         return {
             "Put": {
                 "TableName": self._table,
@@ -28,11 +29,11 @@ class AuthorStore:
         }
 
     def delete_item_entry(self, item_id: str) -> dict[str, Any]:
-        """The entry for TransactWriteItems that forgets the author, in the transaction that removes the item."""
+        """Returns the entry that deletes the author, for the transaction that deletes the item."""
         return {"Delete": {"TableName": self._table, "Key": pack({"item_id": item_id})}}
 
     def author_of(self, item_id: str) -> str | None:
-        """The user id of the anonymous item's author; None where there is no such item or it is public."""
+        """Returns the author's user id, or None if the item is public or does not exist."""
         item = self._dynamodb.get_item(
             TableName=self._table, Key=pack({"item_id": item_id}), ConsistentRead=True
         ).get("Item")

@@ -1,5 +1,4 @@
-"""Profiles as several services see them: how one is made, who may see what of it, the names of those who wrote something, and what
-others may do to them."""
+"""Profiles as shared by several services: creation, visibility, display names and privacy."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,18 +13,18 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 Visibility = Literal["public", "authenticated", "private"]
-"""Who sees a field: everybody whom the API lets in, anonymous users included; registered users; its owner alone."""
+"""Who sees a field: all callers, including anonymous users; registered users; only the owner."""
 
 DISPLAY_NAME_VISIBILITY: Visibility = "public"
 ACTIVITY_VISIBILITY: Visibility = "authenticated"
-"""Until their owner says otherwise. When somebody is there is not for those who have not even registered."""
+"""Defaults until the owner changes them. Anonymous users do not see when somebody is online."""
 
 UNKNOWN_NAME = "Someone"
-"""Stands for a name that is hidden, and for one of a user without a profile: nobody can tell which."""
+"""Shown for a hidden name and for a user without profile, so that they look the same."""
 
 
 class PersonalPrivacy(Body, frozen=True, kw_only=True):
-    """What a user lets others do and know, a part of their preferences; the defaults hold until they say otherwise."""
+    """A user's privacy preferences, with the defaults until the user changes them."""
 
     show_online_status: bool = True
     allow_direct_messages: bool = True
@@ -33,7 +32,7 @@ class PersonalPrivacy(Body, frozen=True, kw_only=True):
 
 
 def may_see(visibility: Visibility, owner_id: str, viewer: Caller | None) -> bool:
-    """Whether a field is shown to this viewer; None is anybody."""
+    """Returns True if the viewer may see a field. A None viewer sees only public fields."""
     if visibility == "public":
         return True
     if viewer is None or viewer.is_anonymous:
@@ -44,27 +43,28 @@ def may_see(visibility: Visibility, owner_id: str, viewer: Caller | None) -> boo
 def make_profile(
     dynamodb: "DynamoDBClient", table: str, *, user_id: str, display_name: str, joined_at: str
 ) -> dict[str, Any]:
-    """The user's profile item, made of these values if there is none; a repeat changes nothing.
+    """Creates the user's profile unless it exists, and returns its item. Idempotent.
 
-    What the item has already stays as it is, so that statistics may have been counted before the profile is made. They are the
-    attributes `posts_count`, `comments_count` and `likes_received`, absent where they are 0: those that count add to them
-    and touch neither `version` nor anything else; a change of the profile never touches them. `joined_at` is RFC 3339.
+    Existing attributes stay unchanged, because statistics may be counted before the profile exists:
+    `posts_count`, `comments_count` and `likes_received`, absent if never counted. Counting changes
+    no other attribute, not even `version`, and profile changes do not touch the statistics.
+    `joined_at` is RFC 3339.
     """
-    made = {"display_name": display_name, "joined_at": joined_at, "version": 1}
+    initial = {"display_name": display_name, "joined_at": joined_at, "version": 1}
     item = dynamodb.update_item(
         TableName=table,
         Key=pack({"user_id": user_id}),
         UpdateExpression="SET "
-        + ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in made),
-        ExpressionAttributeNames={f"#{name}": name for name in made},
-        ExpressionAttributeValues=pack({f":{name}": value for name, value in made.items()}),
+        + ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in initial),
+        ExpressionAttributeNames={f"#{name}": name for name in initial},
+        ExpressionAttributeValues=pack({f":{name}": value for name, value in initial.items()}),
         ReturnValues="ALL_NEW",
     )["Attributes"]
     return unpack(item)
 
 
 class KnownProfile(Struct, frozen=True, kw_only=True):
-    """What other services know of a profile. `visibility` is the name's, `activity` the activity status's."""
+    """A profile for other services. `visibility` applies to the name, `activity` to the status."""
 
     user_id: str
     display_name: str
@@ -74,16 +74,16 @@ class KnownProfile(Struct, frozen=True, kw_only=True):
 
     @property
     def online(self) -> Visibility:
-        """Who may know that the user is online: whom both their privacy and their preferences let."""
+        """Who may see that the user is online, by both the privacy settings and preferences."""
         return self.activity if self.personal.show_online_status else "private"
 
     def name_for(self, viewer: Caller | None) -> str:
-        """The name to show to this viewer; None is anybody."""
+        """Returns the name to show to this viewer (None: an unknown viewer)."""
         return self.display_name if may_see(self.visibility, self.user_id, viewer) else UNKNOWN_NAME
 
 
 class ProfileReader:
-    """What other services read of the profiles: display names, for those who may see them, and what their owners allow."""
+    """Reads profiles for other services: visible display names and privacy settings."""
 
     def __init__(self, dynamodb: "DynamoDBClient", profiles_table: str) -> None:
         self._dynamodb = dynamodb
@@ -95,22 +95,25 @@ class ProfileReader:
         viewer: Caller | None = None,
         earlier: Mapping[str, str] | None = None,
     ) -> dict[str, str]:
-        """The name to show for each of these users, in one read of up to 100 (each further hundred is one more).
+        """Returns the name to show for each user. Makes one read per 100 users.
 
-        `viewer` is who will see them; None: people of whom nothing is known, so that only public names are given. `earlier` are the
-        names that users had when they wrote something: shown while there is no profile, and so nothing that hides them. Any other
-        hidden or missing name is UNKNOWN_NAME. Callers always see their own.
+        `viewer` is the user who will see the names; with None, only public names are returned.
+        `earlier` are the names at the time of writing, used for users without a profile. Other
+        hidden or missing names become UNKNOWN_NAME. Viewers always see their own name.
         """
         wanted = set(user_ids)
         names = {user_id: (earlier or {}).get(user_id) or UNKNOWN_NAME for user_id in wanted}
         if viewer is not None and viewer.user_id in wanted and viewer.display_name:
-            names[viewer.user_id] = viewer.display_name  # until their profile is made
+            names[viewer.user_id] = viewer.display_name  # until their profile exists
         return names | {
             user_id: profile.name_for(viewer) for user_id, profile in self.profiles(wanted).items()
         }
 
     def profiles(self, user_ids: Collection[str]) -> dict[str, KnownProfile]:
-        """What is known of these users, each of them given once, in one read of up to 100; those without a profile are left out."""
+        """Returns the profiles by user id, without users who have none.
+
+        Makes one read per 100 users. `user_ids` must not contain duplicates.
+        """
         items = batch_get(
             self._dynamodb,
             self._table,
@@ -126,5 +129,5 @@ class ProfileReader:
                 personal=convert(item.get("preferences", {}).get("privacy", {}), PersonalPrivacy),
             )
             for item in items
-            if "display_name" in item  # statistics may be there first
+            if "display_name" in item  # statistics may exist before the profile
         }

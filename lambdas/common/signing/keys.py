@@ -1,4 +1,4 @@
-"""Signing keys in SSM parameters: a key's id is the version number of the parameter that holds it."""
+"""Signing keys in SSM parameters. A key's id is the version number of the parameter."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,29 +10,29 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 MAX_AGE = 300.0
-"""Seconds after which the newest key is looked up again, so that all functions sign with a new one soon."""
+"""Seconds after which the newest key is read again, so that functions soon use a rotated key."""
 
 REFRESH_INTERVAL = 10.0
-"""Seconds between look-ups that unknown ids can cause: forged ids must not turn each request into an SSM call. The newest
-id's successor causes its first one at once."""
+"""Minimum seconds between SSM reads caused by unknown key ids, so that requests with forged ids do
+not each call SSM. The id after the newest triggers one immediate read."""
 
 
 class Key(Struct, frozen=True):
-    """One version of the secret; `kid` is that version."""
+    """One version of the secret; `kid` is the version number."""
 
     kid: int
     secret: bytes
 
 
 class KeySource(Protocol):
-    """Where keys come from."""
+    """Reads keys by version."""
 
     def fetch(self, version: int | None = None) -> Key | None:
-        """The key of that version, None if there is none; without a version the newest."""
+        """Returns the key of a version, or None if it does not exist. Default: the newest."""
 
 
 class ParameterKeySource:
-    """Keys from one SSM parameter."""
+    """Reads keys from one SSM parameter."""
 
     def __init__(self, ssm: "SSMClient", parameter: str) -> None:
         self._ssm = ssm
@@ -53,7 +53,7 @@ class ParameterKeySource:
 
 
 class KeyRing:
-    """The newest key, which signs, and the one before it, which is still accepted: nothing else verifies."""
+    """Signs with the newest key and verifies with the newest and the previous one only."""
 
     def __init__(self, source: KeySource, clock: Clock = SYSTEM_CLOCK) -> None:
         self._source = source
@@ -61,23 +61,23 @@ class KeyRing:
         self._newest: Key | None = None
         self._previous: Key | None = None
         self._previous_kid: int | None = (
-            None  # the version `_previous` was fetched for, also when there was none
+            None  # the version requested for `_previous`, even if it did not exist
         )
         self._looked_up_at = 0.0
         self._successor_seen: int | None = None
 
     def signing_key(self) -> Key:
-        """The newest key, at most MAX_AGE seconds out of date."""
+        """Returns the newest key, cached for up to MAX_AGE seconds."""
         if self._newest is None or self._age() >= MAX_AGE:
             self._refresh()
         assert self._newest is not None
         return self._newest
 
     def verification_key(self, kid: int) -> Key | None:
-        """The key of that id if it is the newest or the one before, else None."""
+        """Returns the key with this id if it is the newest or the previous one, else None."""
         newest = self.signing_key()
         if self._is_new_successor(kid) or (kid > newest.kid and self._age() >= REFRESH_INTERVAL):
-            self._refresh()  # the key was rotated a moment ago, or the id is invented
+            self._refresh()  # the key was just rotated, or the id is forged
             newest = self.signing_key()
         if kid == newest.kid:
             return newest
@@ -88,7 +88,7 @@ class KeyRing:
         return self._previous
 
     def _is_new_successor(self, kid: int) -> bool:
-        """Whether it is the id that a rotation gives next, seen for the first time: the one id that need not wait."""
+        """Returns True the first time the id is the one after the newest, as after a rotation."""
         assert self._newest is not None
         if kid != self._newest.kid + 1 or kid == self._successor_seen:
             return False

@@ -1,4 +1,4 @@
-"""Single-use tickets that open a WebSocket: an access token never goes into an address."""
+"""Single-use tickets that open a WebSocket, so that no access token appears in a URL."""
 
 import hashlib
 from typing import TYPE_CHECKING
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 LIFETIME = 30
-"""Seconds a ticket is good for (API contract, POST /v1/chat/tickets)."""
+"""Seconds for which a ticket is valid (API contract, POST /v1/chat/tickets)."""
 
 
 class Ticket(Struct, frozen=True):
-    """Whom a redeemed ticket lets in."""
+    """The user for whom a ticket was issued."""
 
     caller: Caller
     display_name: str
 
 
 class TicketStore:
-    """Issues and redeems tickets; the table holds their hashes, so that reading it lets nobody in."""
+    """Issues and redeems tickets. The table contains only their hashes."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
         self._dynamodb = dynamodb
@@ -33,7 +33,7 @@ class TicketStore:
         self._clock = clock
 
     def issue(self, caller: Caller, display_name: str) -> str:
-        """A new ticket for the caller."""
+        """Issues a ticket for the caller."""
         ticket = new_secret()
         item = {
             "ticket_hash": _hash(ticket),
@@ -45,7 +45,7 @@ class TicketStore:
         return ticket
 
     def redeem(self, ticket: str) -> Ticket | None:
-        """Whom the ticket was issued to, once; None when it is unknown, used or too old."""
+        """Redeems a ticket. Returns None if it is unknown, already used or expired."""
         try:
             item = self._dynamodb.delete_item(
                 TableName=self._table,
@@ -58,8 +58,8 @@ class TicketStore:
             if condition_failed(error):
                 return None
             raise
-        found = unpack(item)
-        return Ticket(Caller.from_context(found["context"]), found["display_name"])
+        values = unpack(item)
+        return Ticket(Caller.from_context(values["context"]), values["display_name"])
 
 
 def _hash(ticket: str) -> str:

@@ -1,4 +1,4 @@
-"""Access tokens: JWTs that the auth service signs and the authorizer verifies."""
+"""Access tokens: JWTs signed by the auth service and verified by the authorizer."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ class TokenIssuer:
         roles: frozenset[str],
         capabilities: frozenset[str],
     ) -> str:
-        """An access token that ends after `lifetime` seconds."""
+        """Returns an access token that expires after `lifetime` seconds."""
         key = self._keys.signing_key()
         now = int(self._clock())
         claims = {
@@ -65,12 +65,12 @@ class TokenVerifier:
         self._clock = clock
 
     def verify(self, token: str) -> Caller:
-        """The caller the token speaks for. Raises InvalidTokenError."""
+        """Returns the caller that the token identifies. Raises InvalidTokenError."""
         try:
             key = self._keys.verification_key(_key_id(jwt.get_unverified_header(token)))
             if key is None:
                 raise InvalidTokenError("signed with an unknown key")
-            # PyJWT compares times with its own clock; ours is injected, so the times are compared below.
+            # PyJWT uses the system clock. Expiry is checked below against the injected clock.
             options: Any = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
             payload = jwt.decode(token, key.secret, algorithms=[ALGORITHM], options=options)
             claims = convert(payload, _Claims)
@@ -81,7 +81,7 @@ class TokenVerifier:
         return Caller(claims.sub, claims.sid, claims.roles, claims.cap, claims.exp)
 
     def identify(self, request: Request) -> Caller:
-        """The caller of the request's bearer token, for routes without an authorizer. Raises Problem 401."""
+        """Returns the bearer token's caller, for routes without authorizer. Raises Problem 401."""
         try:
             return self.verify(bearer_token(request.header("Authorization")))
         except InvalidTokenError:
@@ -89,7 +89,7 @@ class TokenVerifier:
 
 
 def bearer_token(authorization: str | None) -> str:
-    """The token of an Authorization header. Raises InvalidTokenError when it is not `Bearer <token>`."""
+    """Returns the token of a header `Bearer <token>`. Raises InvalidTokenError otherwise."""
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise InvalidTokenError("no bearer token")
@@ -98,7 +98,7 @@ def bearer_token(authorization: str | None) -> str:
 
 def _key_id(header: dict[str, Any]) -> int:
     kid = header.get("kid", UNSET)
-    # Only the spelling we sign with: int() would also take "+1", "1_0", or digits of other scripts.
+    # Only the format we issue: int() would also accept "+1", "1_0" and digits of other scripts.
     if not isinstance(kid, str) or not (kid.isascii() and kid.isdigit()) or len(kid) > 9:
-        raise InvalidTokenError("no usable key id")
+        raise InvalidTokenError("missing or malformed key id")
     return int(kid)

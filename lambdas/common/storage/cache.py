@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CACHE_TIMEOUT = 0.5
-"""Seconds that a service waits for the cache: a hundred times what it takes, and an outage must not hold up what does without."""
+"""Seconds that a service waits for the cache: 100 times the usual latency, yet a short delay."""
 
 
 class CacheSettings(Settings, frozen=True, kw_only=True):
@@ -30,8 +30,8 @@ class CacheSettings(Settings, frozen=True, kw_only=True):
 def create_cache(
     settings: CacheSettings, session: "boto3.session.Session", *, timeout: float, retries: int = 1
 ) -> "redis.Redis":
-    """A client that connects when it is first used; no network wait of it is longer than `timeout` seconds."""
-    import redis  # noqa: PLC0415 (150 ms of a cold start, only where the cache is used)
+    """Creates a client that connects on first use. `timeout`: seconds for each network wait."""
+    import redis  # noqa: PLC0415 (costs 150 ms of a cold start)
     from redis.backoff import NoBackoff  # noqa: PLC0415
     from redis.retry import Retry  # noqa: PLC0415
 
@@ -42,7 +42,7 @@ def create_cache(
     if settings.elasticache_username:
 
         class IamCredentials(redis.CredentialProvider):
-            """Signs a token for each new connection, since one is good for 15 minutes only."""
+            """Signs a token for each new connection, since tokens expire after 15 minutes."""
 
             def get_credentials(self) -> tuple[str] | tuple[str, str]:
                 user = settings.elasticache_username
@@ -57,48 +57,49 @@ def create_cache(
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
         decode_responses=True,
-        # One repeat, for a connection that the server has closed meanwhile; redis-py's own ten would outlast the caller.
+        # One retry by default, for connections that the server has closed. redis-py's default of
+        # ten retries could outlast the caller.
         retry=Retry(NoBackoff(), retries),
         **secured,
     )
 
 
 class CacheUnavailableError(Exception):
-    """The cache does not answer, or has not a moment ago."""
+    """The cache does not respond, or did not respond to a recent call."""
 
 
 class GuardedCache:
-    """A cache that may be down: every use of it fails in the same way, and after a failure at once for a while.
+    """A cache that may be down. After a failure, calls fail immediately during a pause.
 
-    Without the pause each request of an outage would wait for the cache's timeout.
+    Without the pause, each request during an outage would wait for the timeout.
     """
 
     PAUSE = 1.0
-    """Seconds after a failure in which nobody asks the cache again."""
+    """Seconds after a failure during which the cache is not called."""
 
     def __init__(
         self, cache: Callable[[], "redis.Redis"], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`cache` gives the client at the first use."""
+        """`cache` returns the client; it is called on every use."""
         self._cache = cache
         self._clock = clock
-        self._asked_again_at = 0.0
+        self._paused_until = 0.0
 
     def run(self, work: Callable[["redis.Redis"], T]) -> T:
-        """What `work` makes of the cache. Raises CacheUnavailableError."""
+        """Returns the result of `work(client)`. Raises CacheUnavailableError."""
         import redis  # noqa: PLC0415 (as above)
 
-        if self._clock() < self._asked_again_at:
+        if self._clock() < self._paused_until:
             raise CacheUnavailableError
         try:
             return work(self._cache())
         except redis.RedisError as error:
-            self._asked_again_at = self._clock() + self.PAUSE
+            self._paused_until = self._clock() + self.PAUSE
             raise CacheUnavailableError from error
 
 
 def guarded_cache(settings: CacheSettings, session: "boto3.session.Session") -> GuardedCache:
-    """The cache of a service: one client, made when it is first used."""
+    """Returns the cache of a service, with one client that is created on first use."""
     return GuardedCache(
         functools.cache(lambda: create_cache(settings, session, timeout=CACHE_TIMEOUT))
     )

@@ -1,4 +1,4 @@
-"""PostgreSQL: how a function connects, and the one connection that an execution environment keeps."""
+"""PostgreSQL connections, and the single connection of an execution environment."""
 
 import json
 import ssl
@@ -21,40 +21,37 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 CA_BUNDLE = Path(__file__).with_name("rds-ca-bundle.pem")
-"""Amazon's RDS certificate authorities, which no public trust store has."""
+"""Amazon's RDS certificate authorities, which are not in public trust stores."""
 
 STATEMENT_TIMEOUT = 5.0
-"""Seconds a statement of a service may run: a page is read in milliseconds, and the caller waits."""
+"""Maximum seconds for a service's statement. Reading a page takes milliseconds."""
 
 LOCK_TIMEOUT = 2.0
-"""Seconds a statement of a service may wait for a lock; transactions are a few milliseconds long."""
+"""Maximum seconds that a statement waits for a lock. Transactions take a few milliseconds."""
 
 NETWORK_TIMEOUT = 7.0
-"""Seconds one wait on the network may take, in connecting too: more than a statement may run, so that PostgreSQL ends it and the
-connection survives. A dead connection, a new one and its statement fit the 29 s of API Gateway."""
+"""Maximum seconds per network wait, including connecting. It exceeds STATEMENT_TIMEOUT, so that
+PostgreSQL ends a slow statement and the connection survives. A dead connection, a new one and its
+statement fit within API Gateway's 29 s."""
 
 RETRY_AFTER = 5
-"""Seconds a caller is asked to wait: a failover or a paused cluster takes some 15 to 30 s."""
+"""Seconds for Retry-After. A failover or resuming a paused cluster takes 15 to 30 s."""
 
-_AUTHENTICATION_FAILED = {
-    "28P01",
-    "28000",
-}  # wrong password; what RDS answers to a token that it does not accept
-_BUSY = {
-    "55P03",
-    "57014",
-    "40001",
-    "40P01",
-}  # lock not available, statement timeout, serialization, deadlock
-_GONE = (
-    "08",
-    "53",
-    "57P",
-)  # connection lost, out of resources (connections too), shut down or starting up
+_AUTHENTICATION_FAILED = {"28P01", "28000"}
+"""SQLSTATEs: wrong password; a token that RDS does not accept."""
+_BUSY = {"55P03", "57014", "40001", "40P01"}
+"""SQLSTATEs: lock not available, statement timeout, serialization failure, deadlock."""
+
+_GONE = ("08", "53", "57P")
+"""SQLSTATE prefixes: connection lost, insufficient resources, shutting down or starting up."""
 
 
 class DatabaseSettings(Settings, frozen=True, kw_only=True):
-    """`rds_endpoint` is host:port. With `rds_iam_auth` a token is the password and TLS is verified; without, neither is used."""
+    """`rds_endpoint` is host:port.
+
+    With `rds_iam_auth`, the password is an IAM token and TLS is verified. Otherwise the connection
+    has neither password nor TLS.
+    """
 
     rds_endpoint: str
     rds_database: str
@@ -63,18 +60,18 @@ class DatabaseSettings(Settings, frozen=True, kw_only=True):
 
 
 class Credentials(Struct, frozen=True):
-    """Whom to connect as; no password where the server trusts its network."""
+    """The user to connect as. No password if the server trusts its network."""
 
     username: str
     password: str | None = None
 
 
 Authorize = Callable[[], Credentials]
-"""Gives the credentials that are good now."""
+"""Returns currently valid credentials."""
 
 
 class IamCredentials:
-    """The service's own role, by a token that is signed anew for each connection."""
+    """The service's database role, with a new IAM token for each connection."""
 
     def __init__(self, settings: DatabaseSettings, session: "boto3.session.Session") -> None:
         self._settings = settings
@@ -88,15 +85,15 @@ class IamCredentials:
 
 
 class SecretCredentials:
-    """The user of a secret that RDS keeps and rotates, read at every call."""
+    """The user of a secret that RDS rotates. Reads the secret on each call."""
 
     def __init__(self, secrets: Callable[[], "SecretsManagerClient"], secret: str) -> None:
         self._secrets = secrets
         self._secret = secret
 
     def __call__(self) -> Credentials:
-        found = json.loads(self._secrets().get_secret_value(SecretId=self._secret)["SecretString"])
-        return Credentials(found["username"], found["password"])
+        value = json.loads(self._secrets().get_secret_value(SecretId=self._secret)["SecretString"])
+        return Credentials(value["username"], value["password"])
 
 
 def connect(
@@ -109,23 +106,26 @@ def connect(
     application: str,
     parameters: Mapping[str, str] | None = None,
 ) -> "pg8000.native.Connection":
-    """A new connection. Credentials that the server refuses are asked for once more: they may have been rotated meanwhile.
+    """Opens a connection.
+
+    If the server rejects the credentials, retries once with new ones, since they may be rotated.
 
     Args:
         endpoint: host:port.
-        tls: encrypt, and verify the server's name and chain.
-        timeout: seconds that each wait on the network may take.
-        application: what PostgreSQL shows as the connection's user.
-        parameters: the session's settings, as `SET` takes them.
+        authorize: Returns the credentials; called for each attempt.
+        tls: Encrypt, and verify the server's host name and certificate chain.
+        timeout: Maximum seconds for each network wait.
+        application: The `application_name` that PostgreSQL shows for the connection.
+        parameters: Session settings, as for `SET`.
 
     Raises:
-        pg8000.exceptions.InterfaceError, OSError: the database cannot be reached.
-        pg8000.exceptions.DatabaseError: it refuses the connection.
+        pg8000.exceptions.InterfaceError, OSError: The database cannot be reached.
+        pg8000.exceptions.DatabaseError: The database rejected the connection.
     """
-    import pg8000.native  # noqa: PLC0415 (80 ms of a cold start, only where the database is used)
+    import pg8000.native  # noqa: PLC0415 (costs 80 ms of a cold start)
 
     host, _, port = endpoint.rpartition(":")
-    # False and not None, with which the driver tries TLS and verifies nothing.
+    # Not None: the driver would then try TLS without verification.
     context = ssl.create_default_context(cafile=str(CA_BUNDLE)) if tls else False
 
     def attempt() -> "pg8000.native.Connection":
@@ -151,26 +151,26 @@ def connect(
 
 
 def sqlstate(error: Exception) -> str:
-    """PostgreSQL's code of an error that it has answered, "" for any other."""
+    """Returns the SQLSTATE of an error reported by PostgreSQL, "" for any other error."""
     fields = error.args[0] if error.args else None
     return str(fields.get("C", "")) if isinstance(fields, dict) else ""
 
 
 def constraint(error: Exception) -> str:
-    """The constraint that an error PostgreSQL has answered is about, "" where it is about none."""
+    """Returns the constraint named in an error reported by PostgreSQL, else ""."""
     fields = error.args[0] if error.args else None
     return str(fields.get("n", "")) if isinstance(fields, dict) else ""
 
 
 Run = Callable[..., list[list[Any]]]
-"""Runs one statement with its parameters as keywords (`:name` in the SQL) and gives the rows."""
+"""Runs one statement with keyword parameters (`:name` in the SQL) and returns the rows."""
 
 
 class Database:
-    """The connection of one execution environment: opened at first use, kept, and opened anew when it has died.
+    """The connection of one execution environment: opened on first use and reopened after a loss.
 
-    Statements are prepared once per connection and planned for the values of each call. What PostgreSQL or the network answers for
-    want of a working database becomes Problem 503; every other error is the caller's to handle.
+    Statements are prepared once per connection and planned for the values of each call. If the
+    database is busy or unreachable, methods raise Problem 503. Other errors are propagated.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ class Database:
         self._prepared: dict[str, pg8000.native.PreparedStatement] = {}
 
     def read(self, sql: str, **values: Any) -> list[list[Any]]:
-        """The rows of one statement that changes nothing; repeated once on a new connection where an old one turns out dead."""
+        """Returns the rows of a read-only statement. Retries once if a kept connection was lost."""
         with self._unavailable():
             if self._connection is None:
                 self._open()
@@ -198,10 +198,10 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Run]:
-        """What runs inside is committed together, or not at all where anything is raised.
+        """Runs the block as a transaction: commits it, or rolls back if it raises.
 
-        Its first statement, BEGIN, finds out whether the connection is alive, so that a dead one costs no request. An answer to COMMIT
-        that is lost with the connection is 503: whoever asked has been promised nothing.
+        BEGIN detects a dead connection and reconnects. If the connection is lost during COMMIT, the
+        result is unknown and the caller gets 503.
         """
         with self._unavailable():
             self._begin()
@@ -224,7 +224,7 @@ class Database:
         self._run_simply("BEGIN")
 
     def _abandon(self, error: BaseException) -> None:
-        """Rolls back on a connection that works; any other is given up, and PostgreSQL rolls back by itself."""
+        """Rolls back, or drops a lost connection, on which PostgreSQL rolls back."""
         if isinstance(error, Exception) and self._lost(error):
             return
         try:
@@ -245,9 +245,10 @@ class Database:
             parameters={
                 "statement_timeout": _milliseconds(STATEMENT_TIMEOUT),
                 "lock_timeout": _milliseconds(LOCK_TIMEOUT),
-                # A frozen execution environment must hold no lock.
+                # A frozen execution environment must not hold locks.
                 "idle_in_transaction_session_timeout": _milliseconds(NETWORK_TIMEOUT),
-                # A plan for any value would be wrong for most: one category has half of the listings, another a few.
+                # A generic plan fits few values: one category may have half of all listings,
+                # another very few.
                 "plan_cache_mode": "force_custom_plan",
                 "TimeZone": "UTC",
             },
@@ -266,8 +267,8 @@ class Database:
         self._connection.run(sql)
 
     def _lost(self, error: Exception) -> bool:
-        """Whether the connection is of no use any more; it is closed then."""
-        if _is_problem_of_sql(error):
+        """Returns True and closes the connection if the error means that it is unusable."""
+        if _connection_survived(error):
             return False
         self._drop()
         return True
@@ -278,8 +279,8 @@ class Database:
         if connection is not None:
             try:
                 connection.close()
-            except Exception:  # it was dead
-                self._logger.debug("a dead connection was closed")
+            except Exception:
+                self._logger.debug("closing a dead connection failed")
 
     @contextmanager
     def _unavailable(self) -> Iterator[None]:
@@ -291,14 +292,14 @@ class Database:
             code = sqlstate(error)
             if code in _BUSY:
                 self._refuse(error, "The database is busy. Try again shortly.", "database_busy", 1)
-            if code.startswith(_GONE) or (not code and _is_of_the_network(error)):
+            if code.startswith(_GONE) or (not code and _is_network_error(error)):
                 self._drop()
-                detail = "The database does not answer yet: it may be starting. Try again shortly."
+                detail = "The database does not respond and may be starting. Try again shortly."
                 self._refuse(error, detail, "database_unavailable", RETRY_AFTER)
             raise
 
     def _refuse(self, error: Exception, detail: str, code: str, retry_after: int) -> NoReturn:
-        # The error's class and code alone: PostgreSQL's texts may quote values.
+        # Only class and code of the error: PostgreSQL's messages may quote values.
         self._logger.warning(
             "database unavailable", code=code, sqlstate=sqlstate(error), error=type(error).__name__
         )
@@ -310,13 +311,13 @@ def _milliseconds(seconds: float) -> str:
     return str(round(seconds * 1000))
 
 
-def _is_problem_of_sql(error: Exception) -> bool:
-    """Whether the connection survived: PostgreSQL has answered, and not to say goodbye; or nothing was asked of it."""
+def _connection_survived(error: Exception) -> bool:
+    """Returns True if PostgreSQL reported an error but kept the connection, or was not involved."""
     code = sqlstate(error)
-    return not code.startswith(_GONE) if code else not _is_of_the_network(error)
+    return not code.startswith(_GONE) if code else not _is_network_error(error)
 
 
-def _is_of_the_network(error: Exception) -> bool:
-    from pg8000.exceptions import InterfaceError  # noqa: PLC0415 (imported already where there was a connection)
+def _is_network_error(error: Exception) -> bool:
+    from pg8000.exceptions import InterfaceError  # noqa: PLC0415 (slow, see `connect`)
 
     return isinstance(error, InterfaceError | OSError)

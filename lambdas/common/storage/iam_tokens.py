@@ -1,4 +1,4 @@
-"""IAM authentication tokens: presigned requests that RDS and ElastiCache take in place of a password."""
+"""IAM authentication tokens: presigned requests that RDS and ElastiCache accept as a password."""
 
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -7,18 +7,18 @@ if TYPE_CHECKING:
     import boto3
 
 LIFETIME = 900
-"""Seconds in which a token opens a connection, which then stays open: what both services admit at most."""
+"""Seconds for which a token can open connections: the maximum of both services."""
 
 
 def rds_token(session: "boto3.session.Session", endpoint: str, user: str) -> str:
-    """A password for the database user `user` at `endpoint` (host:port)."""
+    """Returns a password for the database user `user` at `endpoint` (host:port)."""
     return _presigned(
         session, "rds-db", f"https://{endpoint}", {"Action": "connect", "DBUser": user}
     )
 
 
 def elasticache_token(session: "boto3.session.Session", replication_group: str, user: str) -> str:
-    """A password for the cache user `user` of a replication group, by its id."""
+    """Returns a password for the cache user `user`. `replication_group` is the group's id."""
     return _presigned(
         session,
         "elasticache",
@@ -30,13 +30,13 @@ def elasticache_token(session: "boto3.session.Session", replication_group: str, 
 def _presigned(
     session: "boto3.session.Session", service: str, origin: str, query: dict[str, str]
 ) -> str:
-    # Signed directly: generate_db_auth_token needs an RDS client, whose model takes a cold start 150 ms to read.
-    from botocore.auth import SigV4QueryAuth  # noqa: PLC0415 (only where IAM authentication is on)
+    # generate_db_auth_token needs an RDS client, whose model adds 150 ms to a cold start.
+    from botocore.auth import SigV4QueryAuth  # noqa: PLC0415 (only for IAM authentication)
     from botocore.awsrequest import AWSRequest  # noqa: PLC0415
 
     credentials = session.get_credentials()
     if credentials is None:
-        raise RuntimeError("no AWS credentials to sign an IAM authentication token with")
+        raise RuntimeError("no AWS credentials found to sign an IAM authentication token")
     request = AWSRequest("GET", f"{origin}/?{urlencode(query)}")
     SigV4QueryAuth(
         credentials.get_frozen_credentials(), service, session.region_name, expires=LIFETIME

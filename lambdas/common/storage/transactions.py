@@ -1,4 +1,4 @@
-"""DynamoDB transactions that meet others on their way: a counter that many change at once makes them collide, which is no failure."""
+"""DynamoDB transactions that are retried on conflicts, for example on a busy counter."""
 
 import random
 import time
@@ -14,30 +14,33 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 Entry = dict[str, Any]
-"""One entry of TransactWriteItems: a Put, an Update, a Delete or a ConditionCheck."""
+"""One entry of TransactWriteItems: Put, Update, Delete or ConditionCheck."""
 
 MAX_ENTRIES = 100
-"""Entries of one transaction at most."""
+"""Maximum entries of one transaction (DynamoDB)."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _TRIES = 0.02, 1.0, 12
-"""Seconds; a pause is chosen at random below a bound that doubles. 7 s at most and half of that on average, of the 29 s that a
-request has: enough for a hundred writers of one counter."""
+"""Seconds, and a number of attempts. Each pause is random below a bound that doubles: at most 7 s
+in total and half on average, of the 29 s per request. Enough for 100 writers of one counter."""
 
-_PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+_RETRYABLE = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 
 
 class ConditionsFailedError(Exception):
-    """Nothing was written, since conditions did not hold. `entries` are the indexes of theirs; `items` has what is there instead,
-    for those that ask for it (ReturnValuesOnConditionCheckFailure) and where there is something."""
+    """Nothing was written because conditions were not met.
+
+    `entries` are the indexes of the failed entries. `items` has the existing items by index, for
+    entries with ReturnValuesOnConditionCheckFailure.
+    """
 
     def __init__(self, entries: frozenset[int], items: Mapping[int, dict[str, Any]] = {}) -> None:
-        super().__init__(f"the conditions of entries {sorted(entries)} do not hold")
+        super().__init__(f"the conditions of entries {sorted(entries)} were not met")
         self.entries = entries
         self.items = items
 
 
 class Transactions:
-    """Writes that happen altogether or not at all."""
+    """Writes several entries atomically."""
 
     def __init__(
         self, dynamodb: "DynamoDBClient", sleep: Callable[[float], None] = time.sleep
@@ -46,13 +49,13 @@ class Transactions:
         self._sleep = sleep
 
     def write(self, entries: Sequence[Entry]) -> None:
-        """Writes all entries (100 at most), again and again while other writers are in the way.
+        """Writes all entries (at most 100) or none, and retries on conflicts and throttling.
 
-        Raises ConditionsFailedError, and Problem 503 when they stay in the way.
+        Raises ConditionsFailedError, and Problem 503 if all attempts conflict.
         """
         for attempt in range(_TRIES):
             try:
-                # botocore adds a token, so that its own repetition after a lost answer writes once.
+                # botocore adds a client request token, so its own retries are idempotent.
                 self._dynamodb.transact_write_items(TransactItems=entries)  # type: ignore[arg-type]
                 return
             except ClientError as error:
@@ -68,13 +71,14 @@ class Transactions:
                         if (item := reasons[index].get("Item"))
                     }
                     raise ConditionsFailedError(failed, items) from None
-                if not _PASSING.intersection(codes):
+                if not _RETRYABLE.intersection(codes):
                     raise
-            self._sleep(random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)))  # noqa: S311 (no secret)
+            longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)
+            self._sleep(random.uniform(0, longest))  # noqa: S311 (not a secret)
         raise Problem.unavailable()
 
 
 def _reasons(error: ClientError) -> list[dict[str, Any]]:
-    """Why each entry was refused, in the entries' order; empty for any other error."""
+    """Returns the cancellation reason of each entry in order; empty for other errors."""
     reasons: Any = error.response.get("CancellationReasons", [])
     return list(reasons)

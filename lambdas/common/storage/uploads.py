@@ -1,5 +1,7 @@
-"""Uploads: the client posts a file straight to a private prefix of a bucket, by a form signed for that one file; what is
-used of it is checked by its bytes and copied to where it is served."""
+"""Uploads: the client posts a file to a private prefix of a bucket with a form signed for one file.
+
+When the file is used, its bytes are checked and it is copied to the prefix that is served.
+"""
 
 import re
 from collections.abc import Callable, Collection, Sequence
@@ -22,31 +24,32 @@ AttachmentType = Literal[
 ]
 IMAGE_TYPES: frozenset[str] = frozenset(get_args(ImageType))
 ATTACHMENT_TYPES: frozenset[str] = frozenset(get_args(AttachmentType))
-"""API contract, Uploads."""
+"""Content types (API contract, Uploads)."""
 
 MEGABYTE = 1024 * 1024
 IMAGE_LIMIT = 5 * MEGABYTE
 ATTACHMENT_LIMIT = 10 * MEGABYTE
-"""Bytes of one file at most (API contract: avatars, images of posts and listings; chat attachments)."""
+"""Maximum bytes of one file (API contract: avatars and images; chat attachments)."""
 
 LIFETIME = 5 * 60
-"""Seconds a signed form is good for (API contract, Uploads)."""
+"""Seconds for which a signed form is valid (API contract, Uploads)."""
 
 PREFIX = "uploads/"
-"""The prefix that nothing serves; its objects expire after a day, so that nobody has to clear up."""
+"""The prefix for uploads. It is not served; a lifecycle rule deletes its objects after a day."""
 
 _MAGIC = {
     "image/jpeg": re.compile(rb"\xff\xd8\xff"),
     "image/png": re.compile(rb"\x89PNG\r\n\x1a\n"),
     "image/webp": re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
     "application/pdf": re.compile(rb"%PDF-"),
-    "application/zip": re.compile(rb"PK(\x03\x04|\x05\x06)"),  # a first entry, or none at all
+    "application/zip": re.compile(rb"PK(\x03\x04|\x05\x06)"),  # first entry, or empty archive
 }
-"""How each type's files begin: ITU T.81 B.2.1, PNG 5.2, RFC 9649 2.4, ISO 32000-2 7.5.2, PKWARE's APPNOTE 4.3.7 and 4.3.16."""
+"""The first bytes of each file type. Sources: ITU T.81 B.2.1, PNG 5.2, RFC 9649 2.4,
+ISO 32000-2 7.5.2, PKWARE's APPNOTE 4.3.7 and 4.3.16."""
 _MAGIC_LENGTH = 16
-"""Bytes that hold the longest of them."""
+"""Bytes to read: at least as many as the longest pattern."""
 
-# Without the right to list a bucket, S3 answers 403 for what is not there.
+# Without s3:ListBucket, S3 returns 403 for missing objects.
 _MISSING = {"NoSuchKey", "404", "AccessDenied", "403"}
 _CHANGED = {"PreconditionFailed", "412"}
 
@@ -84,21 +87,21 @@ class AttachmentUpload(Body, frozen=True, kw_only=True):
 
 
 class SignedForm(Struct, frozen=True):
-    """A form to post as multipart/form-data: every field, then the file as `file`."""
+    """A form to post as multipart/form-data: all fields, then the file as `file`."""
 
     url: str
     fields: dict[str, str]
 
 
 class SignedUpload(Struct, frozen=True):
-    """Where to upload to, and the key by which the upload is used afterwards. Never to be logged or stored: it is a permission."""
+    """A signed form and the key of its upload. A credential: never log or store it."""
 
     upload: SignedForm
     key: str
 
 
 class StoredObject(Struct, frozen=True):
-    """An object where it is served; `size` in bytes."""
+    """An object at its served key; `size` in bytes."""
 
     key: str
     content_type: str
@@ -106,7 +109,7 @@ class StoredObject(Struct, frozen=True):
 
 
 class _Upload(Struct, frozen=True):
-    """An upload whose bytes have been checked; `etag` says which bytes those were."""
+    """An upload with checked content; `etag` identifies that content."""
 
     key: str
     content_type: str
@@ -118,11 +121,11 @@ class Uploads:
     """One service's uploads to one bucket.
 
     Args:
-        s3: gives the client at the first use; most requests upload nothing.
-        bucket: where uploads land and are served from.
-        service: its name: uploads of one service are of no use to another.
-        types: content types it takes.
-        limit: bytes of a file at most.
+        s3: Returns the client; called only when needed, since most requests upload nothing.
+        bucket: The bucket for uploads and served objects.
+        service: The service's name. A service cannot use uploads of another.
+        types: The accepted content types.
+        limit: Maximum bytes of a file.
     """
 
     def __init__(
@@ -141,25 +144,25 @@ class Uploads:
         self._limit = limit
 
     def sign(self, user_id: str, content_type: str, content_length: int) -> SignedUpload:
-        """A form for one file of exactly this type and size, good for LIFETIME seconds.
+        """Signs a form for one file of exactly this type and size, valid for LIFETIME seconds.
 
-        Raises Problem 422 for a type or a size that the service does not take.
+        Raises Problem 422 if the service does not accept the type or the size.
         """
-        wrong = []
+        errors = []
         if content_type not in self._types:
-            wrong.append(
+            errors.append(
                 FieldError("contentType", f"must be one of {', '.join(sorted(self._types))}")
             )
         if not 0 < content_length <= self._limit:
-            wrong.append(
+            errors.append(
                 FieldError(
                     "contentLength", f"must be the file's size in bytes, at most {self._limit}"
                 )
             )
-        if wrong:
-            raise Problem.invalid(wrong)
+        if errors:
+            raise Problem.invalid(errors)
         key = f"{self._prefix(user_id)}{new_id()}"
-        # Bucket and key are conditions by themselves (botocore adds them).
+        # botocore adds the conditions for bucket and key.
         conditions: list[Any] = [
             {"Content-Type": content_type},
             ["content-length-range", content_length, content_length],
@@ -176,54 +179,57 @@ class Uploads:
     def use(self, user_id: str, key: str, target_prefix: str) -> StoredObject:
         """Copies the user's upload to a new object below `target_prefix`, which ends in `/`.
 
-        Each use makes an object of its own, so whoever uses an upload may remove its object without asking who else has one.
-        Raises Problem 422, naming the field `key`, unless the user has uploaded a file by that key whose bytes are of the type it was
-        declared as: a key that was invented, is another user's or has not been uploaded to yet all look the same. Raises Problem 409
-        when the upload is replaced at this very moment.
+        Each call creates a separate object, so its user may delete it without checking other uses.
+        Raises Problem 422 for the field `key` if the file's bytes do not match its declared type or
+        the user has no upload with that key. Invented keys, keys of other users and keys without an
+        uploaded file get the same error. Raises Problem 409 if the upload is replaced meanwhile.
         """
         return self._use([(key, "key")], user_id, target_prefix)[0]
 
     def use_all(
         self, user_id: str, keys: Sequence[str], target_prefix: str, *, field: str
     ) -> list[StoredObject]:
-        """`use` for each of the keys of a list field. Nothing is copied unless all can be; the 422 names each bad one, as `field.0`."""
+        """Calls `use` for each key of a list field.
+
+        Copies nothing unless all keys are valid. The 422 names each invalid one, as `field.0`.
+        """
         return self._use(
             [(key, f"{field}.{index}") for index, key in enumerate(keys)], user_id, target_prefix
         )
 
     def remove(self, key: str) -> None:
-        """Deletes what `use` stored; that it is gone already is no error."""
+        """Deletes an object stored by `use`. A missing object is not an error."""
         self._s3().delete_object(Bucket=self._bucket, Key=key)
 
     def _use(
         self, keys: Sequence[tuple[str, str]], user_id: str, target_prefix: str
     ) -> list[StoredObject]:
         checked = [self._check(user_id, key, field) for key, field in keys]
-        uploads = [found for found in checked if isinstance(found, _Upload)]
-        wrong = [found for found in checked if isinstance(found, FieldError)]
-        if wrong:
-            raise Problem.invalid(wrong)
+        uploads = [result for result in checked if isinstance(result, _Upload)]
+        errors = [result for result in checked if isinstance(result, FieldError)]
+        if errors:
+            raise Problem.invalid(errors)
         return [self._copy(upload, target_prefix) for upload in uploads]
 
     def _check(self, user_id: str, key: str, field: str) -> _Upload | FieldError:
         missing = FieldError(
-            field, "must be the key of a file that you have uploaded here within a day"
+            field, "must be the key of a file that you uploaded here in the last 24 hours"
         )
         prefix = self._prefix(user_id)
         if not (key.startswith(prefix) and re.fullmatch(r"[0-9a-f]{32}", key.removeprefix(prefix))):
             return missing
         try:
-            found = self._s3().get_object(Bucket=self._bucket, Key=key)
+            stored = self._s3().get_object(Bucket=self._bucket, Key=key)
         except ClientError as error:
             if error.response["Error"]["Code"] in _MISSING:
                 return missing
             raise
-        with found["Body"] as body:
-            upload = _Upload(key, found["ContentType"], found["ContentLength"], found["ETag"])
+        with stored["Body"] as body:
+            upload = _Upload(key, stored["ContentType"], stored["ContentLength"], stored["ETag"])
             acceptable = upload.content_type in self._types and 0 < upload.size <= self._limit
             if acceptable and _is_of_type(body, upload.content_type):
                 return upload
-        return FieldError(field, "is not a file of the type that it was declared as")
+        return FieldError(field, "is not a file of the declared content type")
 
     def _copy(self, upload: _Upload, target_prefix: str) -> StoredObject:
         target = f"{target_prefix}{new_id()}"
@@ -232,13 +238,14 @@ class Uploads:
                 Bucket=self._bucket,
                 Key=target,
                 CopySource={"Bucket": self._bucket, "Key": upload.key},
-                CopySourceIfMatch=upload.etag,  # the form is still good: other bytes may have come since the check
+                # The form may still be valid, so the file may have been replaced since the check.
+                CopySourceIfMatch=upload.etag,
                 MetadataDirective="REPLACE",
                 ContentType=upload.content_type,
             )
         except ClientError as error:
             if error.response["Error"]["Code"] in _CHANGED:
-                detail = "The file was uploaded again while it was being used: repeat the request."
+                detail = "The file was uploaded again while it was used. Repeat the request."
                 raise Problem.conflict(detail, "upload_changed") from None
             raise
         return StoredObject(target, upload.content_type, upload.size)
@@ -250,7 +257,7 @@ class Uploads:
 def _is_of_type(body: "StreamingBody", content_type: str) -> bool:
     if content_type != "text/plain":
         return _MAGIC[content_type].match(body.read(_MAGIC_LENGTH)) is not None
-    # Text has no beginning of its own: all of it has to be text.
+    # Text has no signature, so the whole file must be valid UTF-8 without NUL.
     try:
         return "\0" not in body.read().decode()
     except UnicodeDecodeError:

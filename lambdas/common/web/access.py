@@ -1,4 +1,4 @@
-"""Who may call a route: the access rules of the route tables, and how a request's caller is held against them."""
+"""Access rules of routes, and their check against the caller of a request."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -13,59 +13,59 @@ from lambdas.common.web.sessions import ActiveSession
 
 
 class Access(Struct, frozen=True):
-    """An access rule. A role or a capability, if named, narrows it from "anybody signed in"."""
+    """An access rule. Without role or capability, it admits every authenticated caller."""
 
     public: bool = False
     role: str | None = None
     capability: str | None = None
 
     def check(self, caller: Caller) -> None:
-        """Raises Problem 403 unless the rule lets this caller in."""
+        """Raises Problem 403 unless the rule admits this caller."""
         if self.role is not None and self.role not in caller.roles:
             if caller.is_anonymous:
                 raise Problem.forbidden(
-                    "Anonymous users cannot do this: register or sign in.", "anonymous_not_allowed"
+                    "Anonymous users cannot do this. Register or sign in.", "anonymous_not_allowed"
                 )
-            raise Problem.forbidden(f"This takes the role {self.role}.", "role_required")
+            raise Problem.forbidden(f"This requires the role {self.role}.", "role_required")
         if (
             self.capability is not None
             and caller.is_anonymous
             and self.capability not in caller.capabilities
         ):
             raise Problem.forbidden(
-                "This anonymous session lacks the capability for it.", "capability_required"
+                "This anonymous session lacks the required capability.", "capability_required"
             )
 
 
 PUBLIC = Access(public=True)
-"""No token is looked at."""
+"""Any request. The token is ignored."""
 
 AUTHENTICATED = Access()
-"""Any valid token, an anonymous user's too."""
+"""Any valid token, including those of anonymous users."""
 
 
 def role(name: str) -> Access:
-    """Registered users that have the role; `role(USER)` is every registered user."""
+    """Admits registered users with the role. `role(USER)` admits all registered users."""
     return Access(role=name)
 
 
 def capability(name: str) -> Access:
-    """Every registered user, and anonymous users that have the capability."""
+    """Admits all registered users, and anonymous users with the capability."""
     return Access(capability=name)
 
 
 class Sessions(Protocol):
-    """Knows which sessions are alive."""
+    """Finds active sessions."""
 
     def find(self, session_id: str, user_id: str) -> ActiveSession | None: ...
 
 
 Identify = Callable[[Request], Caller]
-"""Reads the caller from the request; raises Problem 401."""
+"""Returns the caller of a request. Raises Problem 401."""
 
 
 def from_authorizer(request: Request) -> Caller:
-    """The caller that the REST authorizer has established from the token's signature."""
+    """Returns the caller that the REST authorizer verified. Raises Problem 401."""
     try:
         return Caller.from_context(request.authorizer)
     except (KeyError, ValueError):
@@ -73,10 +73,10 @@ def from_authorizer(request: Request) -> Caller:
 
 
 class Authenticator:
-    """Establishes a request's caller and holds the route's rule against it.
+    """Identifies the caller of a request and checks the route's access rule.
 
-    Expiry is checked again, since the authorizer's answer is cached for a while, and so is the session, so that a revoked
-    one's tokens are refused at once.
+    It checks expiry again because API Gateway caches the authorizer's response. It checks the
+    session so that tokens of a revoked session are rejected immediately.
     """
 
     def __init__(self, identify: Identify, sessions: Sessions, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -85,7 +85,7 @@ class Authenticator:
         self._clock = clock
 
     def authenticate(self, request: Request, access: Access) -> Caller | None:
-        """The caller, None on a public route. Raises Problem 401 or 403."""
+        """Returns the caller, or None on a public route. Raises Problem 401 or 403."""
         if access.public:
             return None
         caller = self._identify(request)

@@ -1,4 +1,4 @@
-"""The caller of a request: what a verified token says about whom it speaks for."""
+"""The caller of a request, as identified by a verified token."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ READ = "read"
 POST_ANONYMOUS = "post_anonymous"
 CHAT_ANONYMOUS = "chat_anonymous"
 CAPABILITIES = (READ, POST_ANONYMOUS, CHAT_ANONYMOUS)
-"""What an anonymous user may do (API contract, POST /v1/auth/anonymous)."""
+"""Capabilities of anonymous users (API contract, POST /v1/auth/anonymous)."""
 
 USER = "user"
 MODERATOR = "moderator"
@@ -17,18 +17,18 @@ ROLES = (USER, MODERATOR, ADMIN)
 
 
 class Caller(Struct, frozen=True):
-    """Whom a token speaks for. An anonymous user has no role, only capabilities; a registered one has roles alone."""
+    """The user of a token. Anonymous users have only capabilities, registered users only roles."""
 
     user_id: str
     session_id: str
     roles: frozenset[str]
     capabilities: frozenset[str]
     expires_at: int
-    """When the token ends, in seconds since the epoch."""
+    """Expiry of the token, in seconds since the epoch."""
     display_name: str = ""
-    """The account's name at sign-in, or the one an anonymous user was given. No token carries it: it comes from the session.
+    """The account's name at sign-in, or an anonymous user's generated name. Read from the session.
 
-    What others may see of a registered user is the profile's (`profiles.ProfileReader`), which may be another name or hidden.
+    For the name shown to other users see `profiles.ProfileReader`: it may differ or be hidden.
     """
 
     @property
@@ -36,7 +36,7 @@ class Caller(Struct, frozen=True):
         return not self.roles
 
     def to_context(self) -> dict[str, str]:
-        """The authorizer's context: API Gateway passes strings only."""
+        """Returns the authorizer context. API Gateway passes only strings."""
         return {
             "sub": self.user_id,
             "sid": self.session_id,
@@ -47,7 +47,7 @@ class Caller(Struct, frozen=True):
 
     @classmethod
     def from_context(cls, context: Mapping[str, str]) -> "Caller":
-        """Raises KeyError or ValueError when the context is not one that `to_context` made."""
+        """Reads a `to_context` result. Raises KeyError or ValueError if it is malformed."""
         return cls(
             user_id=context["sub"],
             session_id=context["sid"],

@@ -1,4 +1,4 @@
-"""HTTP requests and answers over the events of an API Gateway REST API's Lambda proxy integration."""
+"""HTTP requests and responses of an API Gateway REST API's Lambda proxy integration."""
 
 import base64
 import binascii
@@ -19,13 +19,13 @@ from lambdas.common.web.caller import Caller
 Event = Mapping[str, Any]
 
 BODY_LIMIT = 1024 * 1024
-"""Bytes of a body at most (API contract, errors: 413)."""
+"""Maximum bytes of a request body (API contract, errors: 413)."""
 
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 class Request:
-    """One HTTP request, read from the event on demand so that a wrong part is an error of the route that needs it."""
+    """One HTTP request. Parts are parsed on access, so only routes that use a bad part fail."""
 
     def __init__(self, event: Event) -> None:
         self._event = event
@@ -34,34 +34,35 @@ class Request:
         self.source_ip: str = (context.get("identity") or {}).get("sourceIp", "")
         self.authorizer: Mapping[str, str] = context.get("authorizer") or {}
         self.route = ""
-        """The matched route's template, set by the router; it names the request in logs without its values."""
+        """The matched route's template, set by the router. Logged instead of the actual path."""
         self.path_parameters: Mapping[str, str] = {}
         self.authenticated: Caller | None = None
         self.anonymous = False
-        """The act is or may be an anonymous author's: no log line ties the caller to it. Set by the router (`Route.anonymous`), and by
-        the operation once it knows."""
+        """True if an anonymous author may have made the request: logs must not name the caller.
+        Set by the router from `Route.anonymous`, then by the operation once it knows."""
 
     @property
     def caller(self) -> Caller:
-        """The authenticated caller; asking for it on a public route is a programming error."""
+        """The authenticated caller. Must not be read on a public route."""
         assert self.authenticated is not None, "a public route has no caller"
         return self.authenticated
 
     @cached_property
     def segments(self) -> tuple[str, ...]:
-        """The path's segments, percent-decoded one by one, without what a domain's base path puts before the API's own."""
+        """The path's percent-decoded segments, without the base path of a custom domain."""
         path: str = self._event["path"]
-        # The resource is the API's own template (`/v1/auth/{proxy+}`); its literal start is where our path begins.
+        # The resource is the API's template (`/v1/auth/{proxy+}`). Our path starts where its
+        # literal prefix starts.
         start = path.find((self._event.get("resource") or "").partition("{")[0].rstrip("/"))
         raw = path[max(start, 0) :].strip("/").split("/")
         try:
             return tuple(unquote(segment, errors="strict") for segment in raw)
         except UnicodeDecodeError:
-            raise Problem.bad_request("The address is not percent-encoded UTF-8.") from None
+            raise Problem.bad_request("The path is not percent-encoded UTF-8.") from None
 
     @cached_property
     def _headers(self) -> dict[str, list[str]]:
-        """Values by lower-case name; the same name in several spellings is one header."""
+        """Values by lower-case header name."""
         multi: Mapping[str, list[str]] = self._event.get("multiValueHeaders") or {
             name: [value] for name, value in (self._event.get("headers") or {}).items()
         }
@@ -71,19 +72,19 @@ class Request:
         return headers
 
     def header(self, name: str) -> str | None:
-        """The header's value, or None. Raises Problem 400 when it is given with several different values."""
+        """Returns a header's value, or None. Raises Problem 400 if it has different values."""
         values = set(self._headers.get(name.lower(), ()))
         if len(values) > 1:
             raise Problem.bad_request(f"The header {name} is given more than once.")
         return values.pop() if values else None
 
     def first_header(self, name: str) -> str:
-        """The first value, or "": for headers that must not make a request fail."""
+        """Returns the first value, or "". For headers that must not make a request fail."""
         return next(iter(self._headers.get(name.lower(), ())), "")
 
     @cached_property
     def query(self) -> dict[str, str]:
-        """Query parameters. Raises Problem 400 when one is given with several different values."""
+        """Query parameters. Raises Problem 400 if one has several different values."""
         multi: Mapping[str, list[str]] = self._event.get("multiValueQueryStringParameters") or {
             name: [value]
             for name, value in (self._event.get("queryStringParameters") or {}).items()
@@ -95,13 +96,13 @@ class Request:
 
     @cached_property
     def correlation_id(self) -> str:
-        """The caller's X-Correlation-Id where it is usable (it is written to logs and headers), else a new one."""
+        """The caller's X-Correlation-Id if it is safe for logs and headers, else a new one."""
         given = self.first_header("X-Correlation-Id")
         return given if _CORRELATION_ID.fullmatch(given) else new_id()
 
     @cached_property
     def body(self) -> bytes:
-        """The body's bytes. Raises Problem 400 (wrong base64) or 413."""
+        """The body's bytes. Raises Problem 400 (invalid base64) or 413 (too large)."""
         text: str = self._event.get("body") or ""
         if self._event.get("isBase64Encoded"):
             try:
@@ -116,9 +117,9 @@ class Request:
 
     @cached_property
     def json(self) -> dict[str, Any]:
-        """The body as a JSON object; no body is an empty one.
+        """The body as a JSON object, empty if there is no body.
 
-        Raises Problem 413, 415 (not application/json in UTF-8) or 400 (malformed, or no object).
+        Raises Problem 413, 415 (not application/json in UTF-8) or 400 (malformed or no object).
         """
         if not self.body:
             return {}
@@ -134,7 +135,7 @@ class Request:
 
 
 class Response:
-    """An answer. `body` is anything msgspec encodes as JSON; None is no body."""
+    """A response. `body` is any value that msgspec encodes as JSON, or None for no body."""
 
     def __init__(
         self,
@@ -164,7 +165,7 @@ class Response:
         return cls(problem.status, problem.document(), headers)
 
     def to_event(self) -> dict[str, Any]:
-        """The answer in the shape the proxy integration expects."""
+        """Returns the response in the format of the proxy integration."""
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **self.headers}
         if self.body is not None:
             headers.setdefault("Content-Type", "application/json")

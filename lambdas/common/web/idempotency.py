@@ -1,4 +1,4 @@
-"""Idempotency-Key: the same request again gives the first answer and does the work once."""
+"""Idempotency-Key: a repeated request returns the first response without repeating the work."""
 
 import hashlib
 from http import HTTPStatus
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 RETENTION = 24 * 60 * 60
-"""Seconds an answer is kept (API contract, Repeats)."""
+"""Seconds for which a response is stored (API contract, Repeats)."""
 
 LEASE = 35
-"""Seconds after which an attempt without an answer counts as crashed: a function lives 30 s at most."""
+"""Seconds after which an attempt without response counts as crashed. Functions run up to 30 s."""
 
 KEY_LENGTH = 255
 
 
 class Idempotency:
-    """Remembers answers in a table, by caller, method, path and key.
+    """Stores responses in a table, by caller, method, path and key.
 
-    Only success is remembered: after a problem or a failure the same key may be used again, also with a corrected body.
+    Only successes are stored. After an error the key may be used again, even with another body.
     """
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -37,24 +37,25 @@ class Idempotency:
         self._clock = clock
 
     def run(self, request: Request, work: Operation) -> Response:
-        """The remembered answer, else that of `work`, which is then remembered. Without the header just `work`.
+        """Returns the stored response, or runs `work` and stores its response.
 
-        Raises Problem 400 (unusable key) or 409 (key used with another body, or by a request still running).
+        Without the header it only runs `work`. Raises Problem 400 (invalid key) or 409 (the key was
+        used with another body, or its request is still running).
         """
         key = request.header("Idempotency-Key")
         if key is None:
             return work(request)
         if not (0 < len(key) <= KEY_LENGTH and key.isprintable()):
             raise Problem.bad_request(
-                f"Idempotency-Key has 1 to {KEY_LENGTH} printable characters.",
+                f"Idempotency-Key must have 1 to {KEY_LENGTH} printable characters.",
                 "invalid_idempotency_key",
             )
         record = _digest([request.caller.user_id, request.method, *request.segments, key])
-        # The parsed body, so that the same object in other spelling is the same.
+        # Hashes the parsed body, so that formatting and key order do not matter.
         body = hashlib.sha256(msgspec.json.encode(request.json, order="deterministic")).hexdigest()
         attempt = new_id()
         if not self._begin(record, body, attempt):
-            return self._earlier(record, body)
+            return self._stored_response(record, body)
         try:
             response = work(request)
         except BaseException:
@@ -64,7 +65,7 @@ class Idempotency:
         return response
 
     def _begin(self, record: str, body: str, attempt: str) -> bool:
-        """Claims the record: when it is new, has outlived its time, or its attempt with the same body has crashed."""
+        """Claims the record if it is new or expired, or an attempt with the same body crashed."""
         now = int(self._clock())
         values = {
             "idempotency_key": record,
@@ -86,18 +87,18 @@ class Idempotency:
             raise
         return True
 
-    def _earlier(self, record: str, body: str) -> Response:
+    def _stored_response(self, record: str, body: str) -> Response:
         item = self._dynamodb.get_item(
             TableName=self._table, Key=pack({"idempotency_key": record}), ConsistentRead=True
         ).get("Item")
-        found = unpack(item) if item else {}
-        if found and found["body"] != body:
-            detail = "This Idempotency-Key was used with another body: use a new key."
+        stored = unpack(item) if item else {}
+        if stored and stored["body"] != body:
+            detail = "This Idempotency-Key was used with another body. Use a new key."
             raise Problem.conflict(detail, "idempotency_key_reused")
-        if "answer" not in found:
-            detail = "A request with this Idempotency-Key is still running: repeat it shortly."
+        if "answer" not in stored:
+            detail = "A request with this Idempotency-Key is still running. Try again shortly."
             raise Problem.conflict(detail, "request_in_progress", retry_after=1)
-        answer = msgspec.json.decode(found["answer"])
+        answer = msgspec.json.decode(stored["answer"])
         return Response(HTTPStatus(answer["status"]), answer["body"], answer["headers"])
 
     def _complete(self, record: str, attempt: str, response: Response) -> None:
@@ -106,7 +107,7 @@ class Idempotency:
             "body": response.body,
             "headers": response.headers,
         }
-        self._if_ours(
+        self._write_if_owned(
             self._dynamodb.update_item,
             record,
             attempt,
@@ -115,12 +116,12 @@ class Idempotency:
         )
 
     def _release(self, record: str, attempt: str) -> None:
-        self._if_ours(self._dynamodb.delete_item, record, attempt, values={})
+        self._write_if_owned(self._dynamodb.delete_item, record, attempt, values={})
 
-    def _if_ours(
+    def _write_if_owned(
         self, write: Any, record: str, attempt: str, *, values: dict[str, Any], **arguments: Any
     ) -> None:
-        """A write that yields when the lease has run out and another attempt has taken over."""
+        """Writes unless another attempt took over after the lease expired."""
         try:
             write(
                 TableName=self._table,

@@ -1,4 +1,4 @@
-"""Pages of lists: `limit`, and cursors that are opaque, signed and bound to their query."""
+"""Pagination of lists by `limit` and signed, opaque cursors that are bound to their query."""
 
 import base64
 import binascii
@@ -13,11 +13,11 @@ from msgspec import Meta, Struct
 from lambdas.common.problems import Problem
 from lambdas.common.signing.keys import Key, KeyRing
 
-_MAC_SIZE = 16  # bytes: 128 bits are beyond guessing, and a cursor is part of an address
+_MAC_SIZE = 16  # bytes: 128 bits cannot be guessed, and URLs stay short
 
 
 class PageQuery(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A list's query parameters. A list with filters adds them in a subclass; all of them bind its cursors."""
+    """A list's query parameters. Subclasses add filters, to which cursors are also bound."""
 
     limit: Annotated[
         int, Meta(ge=1, le=100, description="must be a whole number from 1 to 100")
@@ -26,9 +26,9 @@ class PageQuery(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Cursors:
-    """Makes and reads cursors.
+    """Creates and verifies cursors.
 
-    A cursor's content can be read by whoever decodes it, so a position must hold nothing that the caller may not see.
+    Cursors are signed, not encrypted: a position must not contain data hidden from the caller.
     """
 
     def __init__(self, keys: KeyRing) -> None:
@@ -37,15 +37,18 @@ class Cursors:
     def page(
         self, items: Sequence[Any], query: PageQuery, scope: str, position: Any | None
     ) -> dict[str, Any]:
-        """A list's answer. `position` is where the next page starts (any JSON value), None when there is none."""
+        """Returns a list's response body.
+
+        `position` is the start of the next page (any JSON value), or None on the last page.
+        """
         cursor = None if position is None else self._encode(position, query, scope)
         return {"items": items, "nextCursor": cursor}
 
     def position(self, query: PageQuery, scope: str) -> Any | None:
-        """Where the page starts, None for the first.
+        """Returns the position where the page starts, or None for the first page.
 
-        `scope` names the list (route and caller). Raises Problem 400 for a cursor that was changed, belongs to another
-        list or other filters, or was signed with a key that has since been replaced twice.
+        `scope` names the list (route and caller). Raises Problem 400 if the cursor was changed,
+        belongs to another list or other filters, or its key has been rotated twice since.
         """
         return None if query.cursor is None else self._decode(query.cursor, query, scope)
 
@@ -60,7 +63,7 @@ class Cursors:
 
     def _decode(self, cursor: str, query: PageQuery, scope: str) -> Any:
         invalid = Problem.bad_request(
-            "The cursor is not valid for this list: start again without it.", "invalid_cursor"
+            "The cursor is not valid for this list. Start again without it.", "invalid_cursor"
         )
         try:
             raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
@@ -68,7 +71,7 @@ class Cursors:
             kid, position = msgspec.json.decode(payload, type=tuple[int, Any])
         except (binascii.Error, ValueError, msgspec.MsgspecError, RecursionError):
             raise invalid from None
-        # The last character has spare bits: without the comparison some changed cursors would decode to the same bytes.
+        # The last base64 character has unused bits, so altered cursors could decode to equal bytes.
         if base64.urlsafe_b64encode(raw).decode().rstrip("=") != cursor:
             raise invalid
         key = self._keys.verification_key(kid)
@@ -79,6 +82,6 @@ class Cursors:
 
 def _mac(key: Key, payload: bytes, query: PageQuery, scope: str) -> bytes:
     filters = {k: v for k, v in msgspec.to_builtins(query).items() if k not in {"limit", "cursor"}}
-    # One JSON array separates the parts unambiguously.
+    # Encoding the parts as one JSON array separates them unambiguously.
     bound = msgspec.json.encode((scope, filters, payload), order="deterministic")
     return hmac.digest(key.secret, bound, hashlib.sha256)[:_MAC_SIZE]

@@ -1,4 +1,4 @@
-"""Optimistic concurrency: a resource's version as its ETag, and If-Match on the requests that change it."""
+"""Optimistic concurrency: a resource's version as ETag, checked by If-Match on changes."""
 
 from msgspec import Struct
 
@@ -7,14 +7,14 @@ from lambdas.common.web.http import Request
 
 
 def etag(version: int) -> str:
-    """The strong entity tag of a version (RFC 9110, 8.8.3)."""
+    """Returns the strong entity tag of a version (RFC 9110, 8.8.3)."""
     return f'"{version}"'
 
 
 class IfMatch(Struct, frozen=True):
-    """The versions a request accepts; None is any.
+    """The versions that a request accepts; None accepts all.
 
-    The check gives the early, clear answer; the write itself must still be conditional on the version that was checked.
+    The check only gives an early, clear error. The write must also be conditional on the version.
     """
 
     tags: frozenset[str] | None = None
@@ -27,6 +27,6 @@ class IfMatch(Struct, frozen=True):
         return cls(frozenset(tag.strip() for tag in header.split(",")))
 
     def check(self, version: int) -> None:
-        """Raises Problem 412 unless `version` is accepted. The bare number is taken as well as the quoted tag."""
+        """Raises Problem 412 unless `version` is accepted, as a quoted tag or a bare number."""
         if self.tags is not None and not self.tags & {etag(version), str(version)}:
             raise Problem.stale()

@@ -1,4 +1,4 @@
-"""Routes as a table, and the router that answers every event with a response: nothing ever escapes it."""
+"""Route tables, and the router that turns every event into a response and never raises."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from http import HTTPStatus
@@ -15,12 +15,12 @@ from lambdas.common.web.caller import Caller
 from lambdas.common.web.http import Event, Request, Response
 
 Operation = Callable[[Request], Response]
-"""What answers a route once its caller may call it."""
+"""Handles a request after the access check and returns the response."""
 
 ALLOWED_HEADERS = "Authorization, Content-Type, If-Match, Idempotency-Key, X-Correlation-Id"
 EXPOSED_HEADERS = "Retry-After, ETag, X-Correlation-Id"
 PREFLIGHT_MAX_AGE = 7200
-"""Seconds a browser may keep a preflight's answer: the most that Chromium honours."""
+"""Seconds for which browsers may cache a preflight response. Chromium's maximum."""
 
 _THROTTLING = {
     "ThrottlingException",
@@ -31,10 +31,11 @@ _THROTTLING = {
 
 
 class Route(Struct, frozen=True):
-    """One row of a service's table. `operation` names what answers it; a literal segment wins over a `{parameter}`.
+    """One row of a service's route table. A literal segment takes precedence over a `{parameter}`.
 
-    `idempotent` says that the route creates something and honours Idempotency-Key. `anonymous` says that it may be an anonymous
-    author's act: the log does not name its caller, whatever comes of it, unless the operation finds it to be a public one.
+    `operation` is the name of the operation. An `idempotent` route accepts Idempotency-Key. An
+    `anonymous` route may be called by an anonymous author: the log omits the caller unless the
+    operation sets `Request.anonymous` to False.
     """
 
     method: str
@@ -54,21 +55,21 @@ class RunOnce(Protocol):
 
 
 class RouteTable:
-    """Finds the route of a path and a method."""
+    """Finds routes by path and method."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._templates: dict[tuple[str, ...], dict[str, Route]] = {}
         for route in routes:
             methods = self._templates.setdefault(tuple(route.path.strip("/").split("/")), {})
-            assert route.method not in methods, f"{route.method} {route.path} is there twice"
+            assert route.method not in methods, f"{route.method} {route.path} is defined twice"
             methods[route.method] = route
-        # False sorts first: of two templates that fit, the one that is literal earlier is found first.
+        # False sorts first: of two matching templates, the one with an earlier literal wins.
         self._ordered = sorted(
             self._templates, key=lambda template: [_is_parameter(s) for s in template]
         )
 
     def match(self, segments: Sequence[str]) -> tuple[Mapping[str, Route], dict[str, str]]:
-        """The routes at that path by method, and the path's parameters. Raises Problem 404."""
+        """Returns the path's routes by method, and its parameters. Raises Problem 404."""
         for template in self._ordered:
             parameters = _match(template, segments)
             if parameters is not None:
@@ -77,7 +78,7 @@ class RouteTable:
 
 
 class Router:
-    """A service's handler: routes the event, establishes the caller, runs the operation, answers."""
+    """A service's handler: routes the event, authenticates the caller and runs the operation."""
 
     def __init__(
         self,
@@ -89,13 +90,17 @@ class Router:
         cors_origins: Sequence[str],
         idempotency: RunOnce | None = None,
     ) -> None:
-        """`operations` has one entry for each operation of `routes`; `idempotency` is needed if a route is idempotent."""
+        """Creates the router.
+
+        `operations` must have exactly the operations that `routes` name. `idempotency` is required
+        if a route is idempotent.
+        """
         named = {route.operation for route in routes}
         assert named == operations.keys(), (
             f"routes and operations differ in {sorted(named ^ operations.keys())}"
         )
         assert idempotency or not any(route.idempotent for route in routes), (
-            "an idempotent route needs idempotency"
+            "idempotent routes require `idempotency`"
         )
         self._table = RouteTable(routes)
         self._operations = operations
@@ -113,7 +118,7 @@ class Router:
                 event,
                 self._logger,
                 self._cors_origins,
-                "the event is not one of a REST proxy integration",
+                "the event is not from a REST proxy integration",
             )
         self._logger.set_correlation_id(request.correlation_id)
         answer = self._answer(request)
@@ -151,9 +156,7 @@ class Router:
         request.route, request.anonymous = route.path, route.anonymous
         request.authenticated = self._authenticator.authenticate(request, route.access)
         if request.method in {"POST", "PUT", "PATCH"}:
-            _ = (
-                request.json
-            )  # a body that cannot be read is refused even by an operation that takes none
+            _ = request.json  # rejects a malformed body even if the operation ignores it
         operation = self._operations[route.operation]
         if route.idempotent and self._idempotency:
             return self._idempotency.run(request, operation)
@@ -163,10 +166,13 @@ class Router:
 def failure(
     event: Event, logger: Logger, cors_origins: Collection[str], reason: str
 ) -> dict[str, Any]:
-    """The 500 problem for what fails outside a route, whatever the event is like; logs the exception being handled."""
+    """Returns a 500 problem for a failure outside a route, and logs the current exception.
+
+    It works for any event, including malformed ones.
+    """
     try:
         request = Request(event)
-    except Exception:  # its headers cannot be relied upon either
+    except Exception:  # the headers may be malformed too
         request = Request({"httpMethod": ""})
     logger.set_correlation_id(request.correlation_id)
     logger.exception(reason)
@@ -215,7 +221,7 @@ def _is_parameter(segment: str) -> bool:
 
 
 def is_outage(error: Exception) -> bool:
-    """Whether an AWS service did not do its part; a refusal (access, validation) is a mistake of ours instead."""
+    """Returns True if an AWS service was unavailable; False for denied or invalid requests."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return status >= 500 or error.response["Error"]["Code"] in _THROTTLING

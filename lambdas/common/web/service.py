@@ -1,4 +1,4 @@
-"""What makes a function of a route table: the entry point, and the wiring that all services behind the authorizer share."""
+"""The Lambda entry point, and the router setup shared by services behind the authorizer."""
 
 import os
 import sys
@@ -18,13 +18,13 @@ Handler = Callable[[Event, object], dict[str, Any]]
 
 
 class SignedInSettings(Settings, frozen=True, kw_only=True):
-    """What every service behind the authorizer is given."""
+    """The settings of every service behind the authorizer."""
 
     dynamodb_table_sessions: str
 
 
 class ServiceSettings(SignedInSettings, frozen=True, kw_only=True):
-    """What a service with lists and repeatable requests is given besides."""
+    """The settings of a service with lists and idempotent routes."""
 
     dynamodb_table_idempotency: str
     cursor_key_parameter: str
@@ -37,7 +37,7 @@ def create_router(
     operations: Mapping[str, Operation],
     logger: Logger | None = None,
 ) -> Router:
-    """The router of a service behind the authorizer. Repeatable requests take ServiceSettings."""
+    """Creates the router of a service. Idempotent routes require ServiceSettings."""
     idempotency = None
     if isinstance(settings, ServiceSettings):
         idempotency = Idempotency(clients.dynamodb, settings.dynamodb_table_idempotency)
@@ -54,9 +54,9 @@ def create_router(
 
 
 def entry_point(build: Callable[[Mapping[str, str]], Handler]) -> Handler:
-    """The function Lambda calls: builds the service from its environment at the first event, and keeps it.
+    """Returns the Lambda handler, which builds the service on the first event and reuses it.
 
-    A service that cannot be built (a variable is missing) answers a 500 problem and says why in its log.
+    If building fails (a variable is missing), it returns a 500 problem and logs the reason.
     """
     built: list[Handler] = []
 
@@ -65,9 +65,8 @@ def entry_point(build: Callable[[Mapping[str, str]], Handler]) -> Handler:
             if not built:
                 built.append(build(os.environ))
         except Exception:
-            origins = split(
-                os.environ.get("CORS_ORIGINS", "")
-            )  # by itself, since another variable may be missing
+            # Not through Settings, which fails if another variable is missing.
+            origins = split(os.environ.get("CORS_ORIGINS", ""))
             return failure(event, Logger(stream=sys.stdout), origins, "the service cannot start")
         return built[0](event, context)
 

@@ -1,4 +1,4 @@
-"""The one question every service asks the sessions table."""
+"""Reads active sessions for the services."""
 
 from typing import TYPE_CHECKING
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 class ActiveSession(Struct, frozen=True):
-    """What services need to know of a session that is alive; `display_name` is "" in sessions older than the attribute."""
+    """An active session. `display_name` is "" in sessions stored before the attribute existed."""
 
     display_name: str = ""
 
 
 class SessionReader:
-    """Reads the sessions table, consistently: a session revoked a moment ago must not pass."""
+    """Reads the sessions table consistently, so that a revoked session is rejected immediately."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
         self._dynamodb = dynamodb
@@ -25,7 +25,10 @@ class SessionReader:
         self._clock = clock
 
     def find(self, session_id: str, user_id: str) -> ActiveSession | None:
-        """The session if it exists, is this user's and has not ended (TTL deletes late, so its time is compared)."""
+        """Returns the user's session, or None if it does not exist or has expired.
+
+        Expiry is compared here because DynamoDB's TTL deletes items late.
+        """
         item = self._dynamodb.get_item(
             TableName=self._table,
             Key={"session_id": {"S": session_id}},

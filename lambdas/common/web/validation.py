@@ -1,4 +1,4 @@
-"""Input as msgspec Structs, with every wrong field reported at once."""
+"""Validates input as msgspec Structs and reports all invalid fields at once."""
 
 from collections.abc import Iterator, Mapping
 from types import UnionType
@@ -13,15 +13,15 @@ T = TypeVar("T", bound=Struct)
 
 
 class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """A request body: camelCase names, unknown ones refused.
+    """A request body with camelCase names. Unknown fields are rejected.
 
-    A field's rule is its type; `Meta(description=...)` is what the caller is told when the rule is broken.
+    A field's type is its rule. `Meta(description=...)` is the error message for the caller.
     """
 
 
 Email = Annotated[
     str,
-    # Cognito takes user names of at most 128 characters; the pattern only stops what can't be an address at all.
+    # Cognito accepts at most 128 characters. The pattern rejects only obviously invalid addresses.
     Meta(
         max_length=128,
         pattern=r"^[^\s@\x00-\x1f]+@[^\s@.\x00-\x1f]+(\.[^\s@.\x00-\x1f]+)+\Z",
@@ -35,29 +35,30 @@ DisplayName = Annotated[
         min_length=2,
         max_length=50,
         pattern=r"^(?=\S)[^\x00-\x1f\x7f-\x9f]*(?<=\S)\Z",
-        description="must have 2 to 50 characters, none of them a control character, and no space at either end",
+        description="must have 2 to 50 characters, without control characters "
+        "and without spaces at either end",
     ),
 ]
 
 
 def validate(model: type[T], values: Mapping[str, Any], *, from_text: bool = False) -> T:
-    """`values` as a `model`. Raises Problem 422 with all that is wrong.
+    """Converts `values` to a `model`. Raises Problem 422 with all invalid fields.
 
-    With `from_text` numbers and booleans are read from strings, as a query string has them.
+    With `from_text`, numbers and booleans are parsed from strings, as in a query string.
     """
     try:
         return msgspec.convert(values, model, strict=not from_text)
     except ValidationError as error:
-        # msgspec stops at the first mistake; only then is it worth walking through them all.
-        found = list(_mistakes(values, model, "", strict=not from_text)) or [
+        # msgspec stops at the first error, so find them all.
+        errors = list(_errors(values, model, "", strict=not from_text)) or [
             FieldError("", _sentence(error))
         ]
-        raise Problem.invalid(found) from None
+        raise Problem.invalid(errors) from None
 
 
-def _mistakes(value: Any, expected: Any, path: str, *, strict: bool) -> Iterator[FieldError]:
+def _errors(value: Any, expected: Any, path: str, *, strict: bool) -> Iterator[FieldError]:
     alternatives = _alternatives(expected)
-    inner = list(_inside(value, alternatives, path, strict=strict))
+    inner = list(_nested_errors(value, alternatives, path, strict=strict))
     if inner:
         yield from inner
         return
@@ -67,10 +68,10 @@ def _mistakes(value: Any, expected: Any, path: str, *, strict: bool) -> Iterator
         yield FieldError(path, _description(alternatives) or _sentence(error))
 
 
-def _inside(
+def _nested_errors(
     value: Any, alternatives: list[Any], path: str, *, strict: bool
 ) -> Iterator[FieldError]:
-    """What is wrong within a container; nothing for any other value."""
+    """Yields the errors inside a container; nothing for other values."""
     for expected in alternatives:
         plain = _plain(expected)
         origin, arguments = get_origin(plain), get_args(plain)
@@ -78,11 +79,11 @@ def _inside(
             yield from _fields(value, plain, path, strict=strict)
         elif isinstance(value, Mapping) and origin is dict:
             for key, item in value.items():
-                yield from _mistakes(key, arguments[0], _join(path, key), strict=strict)
-                yield from _mistakes(item, arguments[1], _join(path, key), strict=strict)
+                yield from _errors(key, arguments[0], _join(path, key), strict=strict)
+                yield from _errors(item, arguments[1], _join(path, key), strict=strict)
         elif isinstance(value, list) and origin in (list, tuple, set, frozenset):
             for index, item in enumerate(value):
-                yield from _mistakes(item, arguments[0], _join(path, str(index)), strict=strict)
+                yield from _errors(item, arguments[0], _join(path, str(index)), strict=strict)
 
 
 def _fields(
@@ -92,7 +93,7 @@ def _fields(
     for field in fields:
         name = field.encode_name
         if name in value:
-            yield from _mistakes(value[name], field.type, _join(path, name), strict=strict)
+            yield from _errors(value[name], field.type, _join(path, name), strict=strict)
         elif field.required:
             yield FieldError(_join(path, name), "is required")
     if model.__struct_config__.forbid_unknown_fields:
@@ -117,7 +118,7 @@ def _description(alternatives: list[Any]) -> str | None:
 
 
 def _sentence(error: ValidationError) -> str:
-    """msgspec's message without its path: `expected str, got int`."""
+    """Returns msgspec's message without its path: `expected str, got int`."""
     message = str(error).partition(" - at ")[0].replace("`", "")
     return message[:1].lower() + message[1:]
 

@@ -26,7 +26,7 @@ class FakeBus:
         self._failure = failure
         self._rejects = rejects
 
-    def put_events(self, Entries: list[Any]) -> dict[str, Any]:  # noqa: N803 (the client's own name)
+    def put_events(self, Entries: list[Any]) -> dict[str, Any]:  # noqa: N803 (the client's name)
         if self._failure:
             raise self._failure
         self.sent += Entries
@@ -108,7 +108,7 @@ def test_an_empty_value_is_the_default() -> None:
 
 
 def test_all_missing_variables_are_named() -> None:
-    with pytest.raises(SettingsError, match=r"lacks REGION, TABLE_NAME\."):
+    with pytest.raises(SettingsError, match=r"variables REGION, TABLE_NAME: they are required\."):
         read(Sample, {**ENVIRON, "TABLE_NAME": " ", "REGION": ""})
 
 

@@ -186,14 +186,14 @@ def secured_settings(port: int, *, tls: bool = True) -> CacheSettings:
 def test_the_cache_is_asked_as_its_user(aws: None, session: boto3.session.Session) -> None:
     with ValkeyServer() as server:
         check = cache_check(secured_settings(server.port, tls=False), session)
-        with pytest.raises(RuntimeError, match="AUTH was answered -WRONGPASS") as refusal:
+        with pytest.raises(RuntimeError, match="AUTH failed: -WRONGPASS") as refusal:
             check()
         assert "X-Amz-Signature" not in str(refusal.value)
         with create_cache(cache_settings(server.port), session, timeout=1) as cache:
             cache.acl_setuser("chat", enabled=True, nopass=True, commands=["+ping"])
             cache.acl_setuser("default", enabled=False)
         check()
-        with pytest.raises(RuntimeError, match="PING was answered -NOAUTH"):
+        with pytest.raises(RuntimeError, match="PING failed: -NOAUTH"):
             cache_check(cache_settings(server.port), session)()
 
 

@@ -36,8 +36,8 @@ FILES = {
     "application/zip": b"PK\x03\x04 rest",
     "text/plain": "two lines\nof téxt".encode(),
 }
-MISSING = "must be the key of a file that you have uploaded here within a day"
-WRONG = "is not a file of the type that it was declared as"
+MISSING = "must be the key of a file that you uploaded here in the last 24 hours"
+WRONG = "is not a file of the declared content type"
 
 
 @pytest.fixture

@@ -261,7 +261,7 @@ def test_table_and_operations_must_agree(logger: Logger) -> None:
     authenticator = Authenticator(from_authorizer, FakeSessions())
     with pytest.raises(AssertionError, match="differ in"):
         Router(ROUTES, {"get": echo}, authenticator=authenticator, logger=logger, cors_origins=())
-    with pytest.raises(AssertionError, match="needs idempotency"):
+    with pytest.raises(AssertionError, match="idempotent routes require"):
         Router(
             (Route("POST", "/x", AUTHENTICATED, "x", idempotent=True),),
             {"x": echo},
