@@ -12,7 +12,7 @@ from ops.cost.prices import Prices, load_prices
 from ops.cost.things import Thing, Things
 from ops.cost.usage import PER_REQUEST, Usage
 from ops.errors import OperatorError
-from ops.terraform.stack_document import Place
+from ops.terraform.stack_document import ConstructPath
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Item:
 
     address: str
     type: str
-    place: Place
+    construct: ConstructPath
     price: str
     """A key of the price table."""
     quantity: float
@@ -36,7 +36,7 @@ class Unpriced:
     """A resource that no price is known for."""
 
     address: str
-    place: Place
+    construct: ConstructPath
     why: str
 
 
@@ -66,7 +66,7 @@ class Bill:
         """The bill of each service, the dearest first. What has no price is in the whole bill alone."""
         found: dict[str, list[Item]] = {}
         for item in self.items:
-            found.setdefault(item.place.service, []).append(item)
+            found.setdefault(item.construct.service, []).append(item)
         bills = {service: Bill(tuple(items), (), 0) for service, items in found.items()}
         return dict(sorted(bills.items(), key=lambda pair: (-pair[1].usd, pair[0])))
 
@@ -97,8 +97,8 @@ def make_bill(things: Things, usage: Usage, prices: Prices | None = None) -> Bil
         try:
             items += _items(thing, things, usage, prices)
         except UnpricedError as error:
-            unpriced.append(Unpriced(thing.address, thing.place, str(error)))
-    items.sort(key=lambda item: (item.place.path, item.address, item.price, not item.fixed))
+            unpriced.append(Unpriced(thing.address, thing.construct, str(error)))
+    items.sort(key=lambda item: (item.construct.path, item.address, item.price, not item.fixed))
     return Bill(tuple(items), tuple(sorted(unpriced, key=lambda item: item.address)), free)
 
 
@@ -106,7 +106,7 @@ def _items(thing: Thing, things: Things, usage: Usage, prices: Prices) -> Iterab
     charge = CHARGES.get(thing.type)
     if charge is None:
         raise UnpricedError(f"no price for {thing.type}")
-    month = Month(usage.hours, quantities(usage.of(thing.type, thing.place.path)), things)
+    month = Month(usage.hours, quantities(usage.of(thing.type, thing.construct.path)), things)
     for line in list(charge.lines(thing, month)):
         price = prices.prices[line.price]
         if line.fixed or line.quantity:
@@ -114,7 +114,7 @@ def _items(thing: Thing, things: Things, usage: Usage, prices: Prices) -> Iterab
             yield Item(
                 thing.address,
                 thing.type,
-                thing.place,
+                thing.construct,
                 line.price,
                 line.quantity,
                 price.unit,

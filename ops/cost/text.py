@@ -49,13 +49,13 @@ def by_resource(bill: Bill) -> Table:
     for title in ("quantity", "USD a month"):
         table.add_column(title, justify="right")
     for item in sorted(
-        bill.items, key=lambda item: (item.place.service, item.place.path, item.price)
+        bill.items, key=lambda item: (item.construct.service, item.construct.path, item.price)
     ):
         if item.usd >= 0.005:
             kind = " (fixed)" if item.fixed else ""
             table.add_row(
-                item.place.service,
-                item.place.path,
+                item.construct.service,
+                item.construct.path,
                 item.price + kind,
                 f"{item.quantity:,.4g} {item.unit}",
                 usd(item.usd),
@@ -84,7 +84,7 @@ def difference_table(difference: Difference, before: str, after: str) -> Table:
 def notes(bill: Bill) -> Iterator[str]:
     """What a bill leaves out."""
     for item in bill.unpriced:
-        yield f"unpriced: {item.place.path} ({item.address}): {item.why}"
+        yield f"unpriced: {item.construct.path} ({item.address}): {item.why}"
     yield f"{bill.free} resources have no charge of their own"
 
 
@@ -112,8 +112,8 @@ def bill_document(bill: Bill, usage: Usage, prices: Prices | None = None) -> dic
         "items": [
             {
                 "address": item.address,
-                "path": item.place.path,
-                "service": item.place.service,
+                "path": item.construct.path,
+                "service": item.construct.service,
                 "price": item.price,
                 "source": prices.sources[prices.prices[item.price].source],
                 "quantity": item.quantity,
@@ -124,7 +124,7 @@ def bill_document(bill: Bill, usage: Usage, prices: Prices | None = None) -> dic
             for item in bill.items
         ],
         "unpriced": [
-            {"address": item.address, "path": item.place.path, "why": item.why}
+            {"address": item.address, "path": item.construct.path, "why": item.why}
             for item in bill.unpriced
         ],
         "free": bill.free,

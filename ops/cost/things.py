@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ops.terraform.plan import Plan
-from ops.terraform.plan_values import UNKNOWN, found
-from ops.terraform.stack_document import Place, Synthesized, place_of_address
+from ops.terraform.plan_values import UNKNOWN, values_at
+from ops.terraform.stack_document import ConstructPath, Synthesized, construct_of_address
 
 _WHOLE = re.compile(r"^\$\{(aws_\w+)\.([\w-]+)\.(\w+)\}$")
 IDS = {"aws_rds_cluster": "cluster_identifier", "aws_lambda_function": "function_name"}
@@ -22,16 +22,18 @@ class Thing:
 
     address: str
     type: str
-    place: Place
+    construct: ConstructPath
     values: Mapping[str, Any]
 
     def value(self, path: str, default: Any = None) -> Any:
         """The first known value at a path."""
-        return next((value for value in found(self.values, path) if value is not UNKNOWN), default)
+        return next(
+            (value for value in values_at(self.values, path) if value is not UNKNOWN), default
+        )
 
     def values_at(self, path: str) -> list[Any]:
         """Every value at a path; a list on the way stands for each of its items."""
-        return found(self.values, path)
+        return values_at(self.values, path)
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def things_of_stack(stack: Synthesized) -> Things:
             Thing(
                 item.address,
                 item.type,
-                item.place,
+                item.construct,
                 {key: resolved(value) for key, value in item.block.items()},
             )
             for item in stack.resources.values()
@@ -80,12 +82,12 @@ def things_of_plan(plan: Plan, stack: Synthesized | None = None) -> tuple[Things
     """The resources before a plan and after it."""
     sides: tuple[list[Thing], list[Thing]] = ([], [])
     for change in plan.resources:
-        place = (
-            stack.place(change.address, change.tags)
+        construct = (
+            stack.construct_at(change.address, change.tags)
             if stack
-            else place_of_address(change.address, change.tags)
+            else construct_of_address(change.address, change.tags)
         )
         for side, values in zip(sides, (change.before, change.after), strict=True):
             if values:
-                side.append(Thing(change.address, change.type, place, values))
+                side.append(Thing(change.address, change.type, construct, values))
     return Things(tuple(sides[0])), Things(tuple(sides[1]))

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from ops.diagram.drawing import SELF, Drawing, NodeKind, View, load_drawing
-from ops.terraform.plan_values import found
+from ops.terraform.plan_values import values_at
 from ops.terraform.policies import access_level, expanded, is_policy, statements
 from ops.terraform.stack_document import Resource, Synthesized, references
 
@@ -111,7 +111,7 @@ class _Reader:
         """A node for each resource that is drawn; folded and merged ones once each."""
         gathered: dict[str, list[Resource]] = {}
         for item in sorted(
-            self._resources.values(), key=lambda item: (item.place.path, item.address)
+            self._resources.values(), key=lambda item: (item.construct.path, item.address)
         ):
             kind = self.kind(item)
             if kind:
@@ -132,7 +132,9 @@ class _Reader:
         kind = self._drawing.nodes[first.type]
         label = str(kind.plural) if kind.folded else self._label(first, kind)
         return Node(
-            id=_identifier(first.type.removeprefix("aws_") if kind.folded else first.place.path),
+            id=_identifier(
+                first.type.removeprefix("aws_") if kind.folded else first.construct.path
+            ),
             type=first.type,
             kind=kind.kind,
             label=label,
@@ -140,18 +142,18 @@ class _Reader:
                 (
                     group
                     for path, group in kind.group_at.items()
-                    if first.place.path.startswith(path)
+                    if first.construct.path.startswith(path)
                 ),
                 kind.group,
             ),
-            service=first.place.service,
+            service=first.construct.service,
             shape=kind.shape,
             members=tuple(item.address for item in items),
-            paths=tuple(item.place.path for item in items),
+            paths=tuple(item.construct.path for item in items),
         )
 
     def _label(self, item: Resource, kind: NodeKind) -> str:
-        text = str(item.block.get(kind.label or "", "")) or item.place.path
+        text = str(item.block.get(kind.label or "", "")) or item.construct.path
         if kind.merged:
             return text
         parts = re.sub(rf"[-/ ]{re.escape(self._environment)}(?=$|[-/ ])", "", text).strip("/")
@@ -180,7 +182,9 @@ class _Reader:
         if attribute == SELF:
             return [item.address]
         values = (
-            [item.block.get(attribute)] if attribute in item.block else found(item.block, attribute)
+            [item.block.get(attribute)]
+            if attribute in item.block
+            else values_at(item.block, attribute)
         )
         return self._targets(values)
 

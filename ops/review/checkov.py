@@ -65,7 +65,7 @@ def with_checkov(review: Review, document: Mapping[str, Any]) -> Review:
         ]
         both = sorted([*item.reasons, *reasons], key=lambda reason: -reason.verdict)
         changes.append(replace(item, reasons=tuple(both)))
-    changes.sort(key=lambda item: (-item.verdict, item.place.path, item.change.address))
+    changes.sort(key=lambda item: (-item.verdict, item.construct.path, item.change.address))
     return replace(review, changes=tuple(changes))
 
 

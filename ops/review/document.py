@@ -57,7 +57,7 @@ def _change(item: Judged) -> dict[str, Any]:
     change = item.change
     return {
         "address": change.address,
-        "path": item.place.path,
+        "path": item.construct.path,
         "type": change.type,
         "action": str(change.action),
         "verdict": str(item.verdict),

@@ -57,7 +57,7 @@ def review_html(review: Review, stack: Synthesized | None) -> str:
         verdicts=list(reversed(Verdict)),
         meanings=MEANINGS,
         actions=[action for action in Action if action in review.counts],
-        services=sorted({item.place.service for item in review.changes}),
+        services=sorted({item.construct.service for item in review.changes}),
         grave=[item for item in review.changes if item.verdict >= Verdict.DANGEROUS],
     )
 

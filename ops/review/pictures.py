@@ -44,7 +44,7 @@ def _with_destroyed(stack: Synthesized, review: Review) -> Synthesized:
         item.change.address: Resource(
             item.change.type,
             item.change.address.partition(".")[2],
-            item.place,
+            item.construct,
             dict(item.change.before),
         )
         for item in review.changes
@@ -60,7 +60,7 @@ def node_of(item: Judged, graph: Graph) -> Node | None:
         return own
     kinds = load_drawing().nodes
     owners = [node for node in graph.nodes if not kinds[node.type].folded]
-    parent = item.place.path.rpartition("/")[0]
+    parent = item.construct.path.rpartition("/")[0]
     while parent:
         inside = [
             node for node in owners if any(path.startswith(f"{parent}/") for path in node.paths)

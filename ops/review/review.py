@@ -18,7 +18,7 @@ from ops.review.rules import Reason, Rules, Verdict, judge, load_rules
 from ops.terraform.plan import Action, Change, Plan
 from ops.terraform.plan_values import UNKNOWN
 from ops.terraform.policies import ANYBODY, Comparison, compare, is_policy
-from ops.terraform.stack_document import Place, Synthesized, place_of_address
+from ops.terraform.stack_document import ConstructPath, Synthesized, construct_of_address
 
 _REFERENCE = re.compile(r"\$\{(aws_\w+)\.([\w-]+)\.(\w+)\}")
 POLICY_ATTRIBUTES = frozenset(
@@ -32,7 +32,7 @@ class Judged:
     """A change and what is to be thought of it."""
 
     change: Change
-    place: Place
+    construct: ConstructPath
     reasons: tuple[Reason, ...]
     """The gravest first; never empty."""
     policies: tuple[Comparison, ...] = ()
@@ -100,7 +100,7 @@ class Review:
         """The changes by module and service; the group with the gravest change first."""
         found: dict[tuple[str, str], list[Judged]] = {}
         for item in self.changes:
-            found.setdefault((item.place.module, item.place.service), []).append(item)
+            found.setdefault((item.construct.module, item.construct.service), []).append(item)
         groups = [
             Group(module, service, tuple(items)) for (module, service), items in found.items()
         ]
@@ -138,15 +138,15 @@ def review(
     values = {change.address: change.after for change in plan.resources}
     judged = []
     for change in plan.changes:
-        place = (
-            stack.place(change.address, change.tags)
+        construct = (
+            stack.construct_at(change.address, change.tags)
             if stack
-            else place_of_address(change.address, change.tags)
+            else construct_of_address(change.address, change.tags)
         )
         policies = tuple(_policies(change, stack, values))
         reasons = tuple(judge(change, policies, rules))
-        judged.append(Judged(change, place, reasons, policies, by_address.get(change.address)))
-    judged.sort(key=lambda item: (-item.verdict, item.place.path, item.change.address))
+        judged.append(Judged(change, construct, reasons, policies, by_address.get(change.address)))
+    judged.sort(key=lambda item: (-item.verdict, item.construct.path, item.change.address))
     cost, notes = _cost(plan, stack, usage) if usage else (None, ())
     return Review(environment, plan, tuple(judged), tuple(renames), digest, cost, usage, notes)
 

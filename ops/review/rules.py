@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from ops.terraform.plan import Action, Change
-from ops.terraform.plan_values import UNKNOWN, Sensitive, found, shown
+from ops.terraform.plan_values import UNKNOWN, Sensitive, shown, values_at
 from ops.terraform.policies import Comparison, Grant
 
 FILE = Path(__file__).with_name("rules.yml")
@@ -144,7 +144,10 @@ def _reasons(rule: Rule, change: Change, policies: Sequence[Comparison]) -> Iter
             if holds and _alone(rule, change, policy.attribute):
                 yield Reason(rule.id, verdict, rule.says.format(grants="; ".join(map(str, grants))))
     elif rule.attribute:
-        before, after = found(change.before, rule.attribute), found(change.after, rule.attribute)
+        before, after = (
+            values_at(change.before, rule.attribute),
+            values_at(change.after, rule.attribute),
+        )
         if _becomes(rule, before, after) and _alone(rule, change, rule.attribute):
             yield Reason(
                 rule.id, verdict, rule.says.format(before=_text(before), after=_text(after))

@@ -46,7 +46,7 @@ def value_text(value: Any, longest: int | None = LONGEST) -> str:
 
 def title(item: Judged) -> str:
     """A change's resource: its place in the program and its type."""
-    return f"{item.place.path} ({item.change.type})"
+    return f"{item.construct.path} ({item.change.type})"
 
 
 def forced(change: Change) -> str | None:

@@ -180,7 +180,7 @@ def _name(item: Any) -> str | None:
     )
 
 
-def found(value: Any, path: str) -> list[Any]:
+def values_at(value: Any, path: str) -> list[Any]:
     """The values at a path; a list on the way stands for each of its items, and a JSON text for what it says."""
     values = [value]
     for key in path.split("."):

@@ -22,7 +22,7 @@ Block = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Place:
+class ConstructPath:
     """Where a resource comes from in the program."""
 
     path: str
@@ -42,7 +42,7 @@ class Resource:
 
     type: str
     label: str
-    place: Place
+    construct: ConstructPath
     block: Block
     """Its arguments, without what CDKTF notes for itself."""
 
@@ -66,14 +66,14 @@ class Synthesized:
     resources: Mapping[str, Resource]
     """By address."""
 
-    def place(self, address: str, tags: Mapping[str, Any] | None = None) -> Place:
+    def construct_at(self, address: str, tags: Mapping[str, Any] | None = None) -> ConstructPath:
         """Where a resource comes from; read from its address where the stack no longer has it.
 
         Args:
             tags: the resource's own, where they are known.
         """
         found = self.resources.get(address)
-        return found.place if found else place_of_address(address, tags)
+        return found.construct if found else construct_of_address(address, tags)
 
 
 def read_synthesized(directory: Path) -> Synthesized:
@@ -105,14 +105,14 @@ def _resource(type_: str, label: str, noted: Mapping[str, Any]) -> Resource:
     path = noted.get("//", {}).get("metadata", {}).get("path", "")
     below = path.partition("/")[2] or f"secrets/{label}"
     service = (block.get("tags") or {}).get("Service") or below.partition("/")[0]
-    return Resource(type_, label, Place(below, service), block)
+    return Resource(type_, label, ConstructPath(below, service), block)
 
 
-def place_of_address(address: str, tags: Mapping[str, Any] | None = None) -> Place:
+def construct_of_address(address: str, tags: Mapping[str, Any] | None = None) -> ConstructPath:
     """Where a resource came from, by its label: CDKTF joins the names of constructs with `_` and ends with eight hexadecimal digits."""
     label = address.rpartition(".")[2].partition("[")[0]
     path = _UNIQUE_ENDING.sub("", label).replace("_", "/")
-    return Place(path, (tags or {}).get("Service") or path.partition("/")[0])
+    return ConstructPath(path, (tags or {}).get("Service") or path.partition("/")[0])
 
 
 def references(value: Any) -> Iterator[tuple[str, str, str]]:

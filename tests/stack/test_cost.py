@@ -57,5 +57,7 @@ def test_use_costs(synthesized: Path) -> None:
 
 
 def test_usage_files_name_resources_that_there_are(synthesized: Path) -> None:
-    there = {item.place.path for item in read_synthesized(synthesized / "prod").resources.values()}
+    there = {
+        item.construct.path for item in read_synthesized(synthesized / "prod").resources.values()
+    }
     assert {path for name in samples() for path in load_usage(name).resources} <= there

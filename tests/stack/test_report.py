@@ -47,7 +47,7 @@ def first(stack: Synthesized, type_: str, path: str) -> Resource:
     return next(
         item
         for item in stack.resources.values()
-        if item.type == type_ and item.place.path.startswith(path)
+        if item.type == type_ and item.construct.path.startswith(path)
     )
 
 

@@ -14,7 +14,7 @@ from ops.cost.things import Thing, Things, things_of_plan
 from ops.cost.usage import Usage, load_usage, samples
 from ops.errors import OperatorError
 from ops.terraform.plan import read_plan
-from ops.terraform.stack_document import Place
+from ops.terraform.stack_document import ConstructPath
 from tests.ops.review.documents import document, item
 
 HOURS = 730
@@ -22,7 +22,10 @@ HOURS = 730
 
 def thing(type_: str, path: str, **values: Any) -> Thing:
     return Thing(
-        f"{type_}.{path.replace('/', '_')}", type_, Place(path, path.partition("/")[0]), values
+        f"{type_}.{path.replace('/', '_')}",
+        type_,
+        ConstructPath(path, path.partition("/")[0]),
+        values,
     )
 
 
@@ -142,7 +145,7 @@ def test_what_has_no_price_is_listed() -> None:
         ),
         thing("aws_iam_role", "auth/role"),
     )
-    assert {(entry.place.path, entry.why) for entry in made.unpriced} == {
+    assert {(entry.construct.path, entry.why) for entry in made.unpriced} == {
         ("search/domain", "no price for aws_opensearch_domain"),
         ("database/cache", "no price for cache.r9.mega"),
     }

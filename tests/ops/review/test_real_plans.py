@@ -281,7 +281,7 @@ def test_tags_are_safe(plans: Plans) -> None:
     item = only(plans.review(tag_only))
     assert (item.change.action, item.verdict) == (Action.UPDATE, Verdict.SAFE)
     assert [difference.path for difference in item.change.differences] == ["tags.Team"]
-    assert (item.place.module, item.place.service) == ("database", "ai")
+    assert (item.construct.module, item.construct.service) == ("database", "ai")
 
 
 def test_a_table_that_only_has_another_place_is_recognized(plans: Plans) -> None:

@@ -16,7 +16,7 @@ from ops.review.renames import find_renames
 from ops.review.review import review
 from ops.terraform.plan import Action, read_plan
 from ops.terraform.plan_values import UNKNOWN, differences
-from ops.terraform.stack_document import place_of_address
+from ops.terraform.stack_document import construct_of_address
 from tests.ops.review.documents import document, item
 
 
@@ -96,15 +96,15 @@ def test_what_is_no_whole_plan_is_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_where_a_resource_comes_from_is_in_its_label() -> None:
-    place = place_of_address(
+    construct = construct_of_address(
         "aws_dynamodb_table.database_ai-usage_table_5D19B3B2", {"Service": "ai"}
     )
-    assert (place.path, place.module, place.service) == (
+    assert (construct.path, construct.module, construct.service) == (
         "database/ai-usage/table",
         "database",
         "ai",
     )
-    assert place_of_address("aws_sns_topic.topic").service == "topic"
+    assert construct_of_address("aws_sns_topic.topic").service == "topic"
 
 
 def test_renames_pair_what_is_alike() -> None:
