@@ -9,9 +9,9 @@ from pathlib import Path
 
 from environments import load_environment
 from ops.cloud import Cloud, embedded_variables
-from ops.deployment.bootstrap import bootstrap
+from ops.deployment.bootstrap import bootstrap_account
 from ops.embedded import EmbeddedCloud
-from ops.local.platform import down
+from ops.local.platform import stop_platform
 from ops.root import Root
 from ops.terraform.runner import Terraform
 from ops.terraform.synthesis import synthesize
@@ -30,7 +30,7 @@ def fresh_root() -> Iterator[Root]:
         try:
             yield root
         finally:
-            down(root, purge=True)
+            stop_platform(root, purge=True)
 
 
 def start(root: Root, environment: str) -> Cloud:
@@ -41,7 +41,7 @@ def start(root: Root, environment: str) -> Cloud:
         **{f"{name}_ACCOUNT_ID": ACCOUNT for name in ("DEV", "STAGING", "PROD")},
     }
     cloud = Cloud(load_environment(environment, variables=variables), variables, addresses.aws)
-    bootstrap(cloud, billing=False)
+    bootstrap_account(cloud, billing=False)
     return cloud
 
 

@@ -10,9 +10,7 @@ import typer
 from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
 from ops.console import answer, out
-from ops.deployment.migrations import function_name
-from ops.deployment.migrations import migrate as run
-from ops.deployment.migrations import plan as look
+from ops.deployment.migrations import function_name, plan_migrations, run_migrations
 from ops.root import Root
 from ops.upkeep.restore import drill
 
@@ -26,7 +24,7 @@ def migrate(
     """Apply the database migrations that are due. May be repeated; while another one migrates it waits."""
     cloud = connect(environment, Root(root))
     cloud.check_account()
-    result = (look if plan else run)(cloud, function_name(cloud))
+    result = (plan_migrations if plan else run_migrations)(cloud, function_name(cloud))
     if as_json:
         answer(dataclasses.asdict(result))
     elif plan:

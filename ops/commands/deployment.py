@@ -13,12 +13,11 @@ from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
 from ops.commands.releases import BakeOption, PromoteOption, WeightOption, settings
 from ops.console import answer, out, say
-from ops.deployment.deploy import deploy as release
-from ops.deployment.drift import drift as compare
-from ops.deployment.promote import GATES, Promotion
-from ops.deployment.promote import promote as bring
-from ops.deployment.remove import remove as destroy
-from ops.deployment.site import publish_site as put_site
+from ops.deployment.deploy import deploy_environment
+from ops.deployment.drift import compare_with_state
+from ops.deployment.promote import GATES, Promotion, promote_commit
+from ops.deployment.remove import destroy_environment
+from ops.deployment.site import publish_under_lock
 from ops.errors import OperatorError
 from ops.root import PROJECT, Root
 from ops.terraform.runner import Plan, changes
@@ -42,7 +41,7 @@ def deploy(
 
     place = Root(root)
     how = settings(weight, bake, promote)
-    result = release(
+    result = deploy_environment(
         connect(environment, place), place, PROJECT / "cdktf.out", asking(environment, yes), how
     )
     if as_json:
@@ -84,7 +83,7 @@ def promote(
         )
     place = Root(root)
     promotion = Promotion(connect(source, place), connect(target, place), approved_by, passed or ())
-    result = bring(
+    result = promote_commit(
         promotion,
         place,
         PROJECT / "cdktf.out",
@@ -105,7 +104,7 @@ def drift(
 ) -> None:
     """Say what other hands than Terraform's have changed. Exit status 2 if anything."""
     place = Root(root)
-    found = compare(connect(environment, place), place, PROJECT / "cdktf.out")
+    found = compare_with_state(connect(environment, place), place, PROJECT / "cdktf.out")
     if as_json:
         answer([dataclasses.asdict(difference) for difference in found])
     else:
@@ -132,7 +131,7 @@ def remove(
             raise OperatorError("Not removed")
 
     place = Root(root)
-    result = destroy(connect(environment, place), place, PROJECT / "cdktf.out", confirm)
+    result = destroy_environment(connect(environment, place), place, PROJECT / "cdktf.out", confirm)
     if as_json:
         answer(result)
         return
@@ -151,7 +150,7 @@ def publish_site(
 ) -> None:
     """Upload the site, its assets named by their content, and have the CDN ask for the page again."""
     cloud = connect(environment, Root(root))
-    result = put_site(cloud, outputs(cloud), back=rollback)
+    result = publish_under_lock(cloud, outputs(cloud), roll_back=rollback)
     if as_json:
         answer(result)
     else:

@@ -18,7 +18,7 @@ from ops.commands.options import (
     RootOption,
 )
 from ops.console import answer, out, say
-from ops.deployment.bootstrap import bootstrap as make
+from ops.deployment.bootstrap import bootstrap_account
 from ops.root import PROJECT, Root
 from ops.terraform.synthesis import synthesize
 from ops.terraform.toolchain import node_variables, terraform_variables
@@ -29,7 +29,7 @@ def bootstrap(
     environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False
 ) -> None:
     """Make what exists before or beside the stack: state bucket, account-level settings. May be repeated."""
-    steps = make(connect(environment, Root(root)))
+    steps = bootstrap_account(connect(environment, Root(root)))
     if as_json:
         answer([dataclasses.asdict(step) for step in steps])
         return

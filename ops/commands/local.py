@@ -10,15 +10,14 @@ from ops.cloud import EMBEDDED
 from ops.commands.options import ROOT, EnvironmentOption, JsonOption, RootOption
 from ops.console import answer, out, say
 from ops.local.mail import verification_code
-from ops.local.platform import down as stop
-from ops.local.platform import up as start
-from ops.local.status import status as look
+from ops.local.platform import start_platform, stop_platform
+from ops.local.status import read_status
 from ops.root import Root
 
 
 def up(root: RootOption = ROOT, as_json: JsonOption = False) -> None:
     """Start the whole platform on this machine, or bring it up to date."""
-    result = start(Root(root))
+    result = start_platform(Root(root))
     if as_json:
         answer({**result.platform, "seconds": result.seconds})
         return
@@ -38,7 +37,7 @@ def down(
     purge: Annotated[bool, typer.Option("--purge", help="Remove all its data too.")] = False,
 ) -> None:
     """Stop it and keep its data."""
-    stopped = stop(Root(root), purge=purge)
+    stopped = stop_platform(Root(root), purge=purge)
     say(f"Stopped {', '.join(stopped)}" if stopped else "Nothing ran")
     if purge:
         say(f"Removed {root}")
@@ -46,7 +45,7 @@ def down(
 
 def dev(root: RootOption = ROOT) -> None:
     """Serve functions as they are saved, plan infrastructure changes and apply them on a key, and show all logs."""
-    from ops.local.dev import dev as develop  # noqa: PLC0415 - only this verb needs a file watcher
+    from ops.local.dev import develop  # noqa: PLC0415 - only this verb needs a file watcher
 
     develop(Root(root))
 
@@ -55,7 +54,7 @@ def status(
     environment: EnvironmentOption = EMBEDDED, root: RootOption = ROOT, as_json: JsonOption = False
 ) -> None:
     """Say what runs, where, and how it is. Exit status 1 unless it is healthy."""
-    found = look(environment, Root(root))
+    found = read_status(environment, Root(root))
     if as_json:
         answer(found)
     else:

@@ -13,13 +13,10 @@ from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOpti
 from ops.console import answer, out, say
 from ops.root import Root
 from ops.smoke import Check
-from ops.smoke.command import smoke as ask_all
-from ops.traffic.code_update import deploy_function as give
-from ops.traffic.prune import KEEP
-from ops.traffic.prune import prune as remove_old
-from ops.traffic.release import BAKE, WEIGHT, Settings
-from ops.traffic.release import release as bring
-from ops.traffic.release import rollback as go_back
+from ops.smoke.command import run_smoke_tests
+from ops.traffic.code_update import deploy_function_code
+from ops.traffic.prune import KEEP, delete_old_versions
+from ops.traffic.release import BAKE, WEIGHT, Settings, release_service, roll_back_service
 
 ServiceArgument = Annotated[
     str, typer.Argument(metavar="SERVICE", help="A function, such as auth; or all.")
@@ -62,7 +59,8 @@ def release(
 ) -> None:
     """Publish the checkout's code, probe it, shift some traffic, watch, then promote or put back. Exit status 1 when put back."""
     _show(
-        bring(connect(environment, Root(root)), service, settings(weight, bake, promote)), as_json
+        release_service(connect(environment, Root(root)), service, settings(weight, bake, promote)),
+        as_json,
     )
 
 
@@ -80,7 +78,7 @@ def rollback(
     as_json: JsonOption = False,
 ) -> None:
     """Move traffic back to the version that served before; all: of everything that the last release moved."""
-    _show(go_back(connect(environment, Root(root)), service, to, force=force), as_json)
+    _show(roll_back_service(connect(environment, Root(root)), service, to, force=force), as_json)
 
 
 def deploy_function(
@@ -90,7 +88,7 @@ def deploy_function(
     as_json: JsonOption = False,
 ) -> None:
     """Give one function the checkout's code and all traffic, without an apply. For development; refused where data is kept."""
-    _show(give(connect(environment, Root(root)), service), as_json)
+    _show(deploy_function_code(connect(environment, Root(root)), service), as_json)
 
 
 def prune(
@@ -100,7 +98,7 @@ def prune(
     as_json: JsonOption = False,
 ) -> None:
     """Delete old versions, never one that an alias names or a rollback would go to."""
-    gone = remove_old(connect(environment, Root(root)), keep)
+    gone = delete_old_versions(connect(environment, Root(root)), keep)
     if as_json:
         answer(gone)
         return
@@ -113,7 +111,7 @@ def smoke(
     environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False
 ) -> None:
     """Ask every route, read-mostly, within 60 s, and clean up. Exit status 1 unless all answers are right."""
-    checks = ask_all(connect(environment, Root(root)))
+    checks = run_smoke_tests(connect(environment, Root(root)))
     show_checks(checks, as_json)
     raise typer.Exit(0 if all(check.ok for check in checks) else 1)
 

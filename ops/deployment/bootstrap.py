@@ -40,7 +40,7 @@ class Step:
     detail: str = ""
 
 
-def bootstrap(cloud: Cloud, *, billing: bool = True) -> list[Step]:
+def bootstrap_account(cloud: Cloud, *, billing: bool = True) -> list[Step]:
     """Does every step and reports each.
 
     Args:

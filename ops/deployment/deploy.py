@@ -10,7 +10,7 @@ from ops.checkout import checkout
 from ops.cloud import Cloud
 from ops.console import say
 from ops.deployment.health import wait_until_healthy
-from ops.deployment.migrations import migrate
+from ops.deployment.migrations import run_migrations
 from ops.deployment.site import publish
 from ops.errors import OperatorError
 from ops.root import Root
@@ -25,11 +25,11 @@ from ops.traffic.packages import package
 from ops.traffic.release import Releaser, Settings, announced, moved
 from ops.traffic.versions import MIGRATION, Functions, Live
 
-STAGE = "#stage"
+DEPLOYMENT = "#stage"
 """The ledger's key of what was deployed as a whole."""
 
 
-def stack_of(cloud: Cloud, root: Root, out: Path) -> Terraform:
+def prepare_stack(cloud: Cloud, root: Root, out: Path) -> Terraform:
     """The environment's Terraform: synthesized, without a lock that a killed run left, and initialized.
 
     Args:
@@ -54,7 +54,7 @@ def stack_of(cloud: Cloud, root: Root, out: Path) -> Terraform:
     return stack
 
 
-def deploy(
+def deploy_environment(
     cloud: Cloud,
     root: Root,
     out: Path,
@@ -97,7 +97,7 @@ class _Deployment:
             # Lambda changes no provisioned concurrency while an alias has weights.
             releaser.settle()
             before = {name: releaser.functions.live(name) for name in releaser.functions.names}
-        stack = stack_of(self._cloud, root, out)
+        stack = prepare_stack(self._cloud, root, out)
         file = stack.directory / "release.tfplan"
         try:
             plan = stack.plan(file)
@@ -121,7 +121,9 @@ class _Deployment:
         records = self._move(releaser, before)
         published = publish(self._cloud, found)
         health = wait_until_healthy(found["health_url"])
-        self._ledger.note(STAGE, self._ledger.now(), {"commit": str(checkout()), "who": self._who})
+        self._ledger.note(
+            DEPLOYMENT, self._ledger.now(), {"commit": str(checkout()), "who": self._who}
+        )
         return {
             "environment": self._cloud.environment.name,
             "apiUrl": found["api_url"],
@@ -152,7 +154,7 @@ class _Deployment:
 
     def _migrate(self, function: str) -> None:
         try:
-            say(migrate(self._cloud, function).line())
+            say(run_migrations(self._cloud, function).line())
         except OperatorError as error:
             raise OperatorError(
                 f"{error}\nTraffic stays where it is, and the old code works with the schema as it is"

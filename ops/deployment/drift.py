@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ops.cloud import Cloud
-from ops.deployment.deploy import stack_of
+from ops.deployment.deploy import prepare_stack
 from ops.root import Root
 from ops.terraform.state import outputs, refuse_locked_state
 
@@ -75,7 +75,7 @@ class Difference:
     """Those that differ. Values are not told: they may be what nobody should read."""
 
 
-def drift(cloud: Cloud, root: Root, out: Path) -> list[Difference]:
+def compare_with_state(cloud: Cloud, root: Root, out: Path) -> list[Difference]:
     """Compares the cloud with the state, changing neither.
 
     Args:
@@ -87,7 +87,7 @@ def drift(cloud: Cloud, root: Root, out: Path) -> list[Difference]:
     cloud.check_account()
     outputs(cloud)
     refuse_locked_state(cloud)
-    stack = stack_of(cloud, root, out)
+    stack = prepare_stack(cloud, root, out)
     file = stack.directory / "drift.tfplan"
     try:
         # Nothing is applied from it, so it needs no lock and no right to take one.

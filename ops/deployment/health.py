@@ -33,7 +33,7 @@ class Health:
         return self.body if isinstance(self.body, str) else json.dumps(self.body, sort_keys=True)
 
 
-def ask(url: str) -> Health:
+def get_health(url: str) -> Health:
     """Asks once; never raises."""
     try:
         reply = urllib3.request("GET", url, timeout=10, retries=False, redirect=False)
@@ -57,7 +57,7 @@ def wait_until_healthy(url: str, timeout: float = TIMEOUT) -> Health:
     """
     deadline = time.monotonic() + timeout
     with Progress() as progress:
-        while not (health := ask(url)).ok:
+        while not (health := get_health(url)).ok:
             if time.monotonic() >= deadline:
                 raise OperatorError(
                     f"{url} is not healthy after {timeout:.0f} s: {health.status} {health.describe()}"

@@ -77,8 +77,8 @@ def function_name(cloud: Cloud) -> str:
     return f"{MIGRATION}-lambda-{cloud.environment.name}"
 
 
-def plan(cloud: Cloud, function: str) -> Migrated:
-    """What `migrate` would do.
+def plan_migrations(cloud: Cloud, function: str) -> Migrated:
+    """What `run_migrations` would do.
 
     Raises:
         OperatorError: it would refuse.
@@ -86,7 +86,7 @@ def plan(cloud: Cloud, function: str) -> Migrated:
     return _result(MigrationFunction(cloud, function).invoke({"plan": True}))
 
 
-def migrate(cloud: Cloud, function: str) -> Migrated:
+def run_migrations(cloud: Cloud, function: str) -> Migrated:
     """Applies the migrations that are due, each by an invocation of its own, so that each has all of the function's time.
 
     Raises:

@@ -12,10 +12,10 @@ from typing import Any
 from ops.checkout import Checkout, checkout
 from ops.cloud import Cloud
 from ops.console import say
-from ops.deployment.deploy import STAGE, deploy
+from ops.deployment.deploy import DEPLOYMENT, deploy_environment
 from ops.errors import OperatorError
 from ops.root import PROJECT, Root
-from ops.smoke.command import smoke
+from ops.smoke.command import run_smoke_tests
 from ops.terraform.runner import Plan
 from ops.traffic.ledger import Ledger
 from ops.traffic.release import Settings
@@ -51,7 +51,7 @@ class Promotion:
         return set(self.passed) >= set(GATES)
 
 
-def promote(
+def promote_commit(
     promotion: Promotion,
     root: Root,
     out: Path,
@@ -84,10 +84,10 @@ def promote(
     if not promotion.vouched:
         _check_commit(here, source)
     who = target.who()
-    gates = {name: _pass(name, here, promotion) for name in GATES}
+    gates = {name: _pass_gate(name, here, promotion) for name in GATES}
     approved_by = _approval(promotion, here, approve)
-    result = deploy(target, root, out, confirm, settings)
-    _ask(target)
+    result = deploy_environment(target, root, out, confirm, settings)
+    _check_smoke_tests(target)
     values = {
         "from": source.environment.name,
         "to": target.environment.name,
@@ -123,7 +123,7 @@ def _check_clean(here: Checkout) -> None:
 
 def _check_commit(here: Checkout, source: Cloud) -> None:
     name = source.environment.name
-    latest = Ledger(source).latest(STAGE, 1)
+    latest = Ledger(source).latest(DEPLOYMENT, 1)
     runs = latest[0]["commit"] if latest else None
     if runs != here.commit:
         raise OperatorError(
@@ -133,7 +133,7 @@ def _check_commit(here: Checkout, source: Cloud) -> None:
         )
 
 
-def _pass(name: str, here: Checkout, promotion: Promotion) -> str:
+def _pass_gate(name: str, here: Checkout, promotion: Promotion) -> str:
     """When the commit has passed the gate; runs it if there is no record of that."""
     told = name in promotion.passed
     ledger, key = Ledger(promotion.source), f"{here.commit}/{name}"
@@ -143,9 +143,9 @@ def _pass(name: str, here: Checkout, promotion: Promotion) -> str:
         say(f"Gate {name}: passed at {recorded['passed_at']} by {recorded['who']}")
         return str(recorded["passed_at"])
     if not told and name in SUITES:
-        _run(name)
+        _run_suite(name)
     elif not told:
-        _ask(promotion.source)
+        _check_smoke_tests(promotion.source)
     now = ledger.now()
     if kept:
         ledger.note(GATE, key, {"passed_at": now, "who": promotion.source.who(), "told": told})
@@ -153,7 +153,7 @@ def _pass(name: str, here: Checkout, promotion: Promotion) -> str:
     return now
 
 
-def _run(name: str) -> None:
+def _run_suite(name: str) -> None:
     say(f"Gate {name}: running")
     command = [sys.executable, "-m", "pytest", "-q", *SUITES[name]]
     # What a command does it says on standard error: its own answer may be JSON.
@@ -166,8 +166,8 @@ def _run(name: str) -> None:
         )
 
 
-def _ask(cloud: Cloud) -> None:
-    wrong = [check for check in smoke(cloud) if not check.ok]
+def _check_smoke_tests(cloud: Cloud) -> None:
+    wrong = [check for check in run_smoke_tests(cloud) if not check.ok]
     if wrong:
         name = cloud.environment.name
         told = "; ".join(f"{check.request} {check.detail}" for check in wrong[:3])

@@ -9,7 +9,7 @@ from typing import Any
 
 from ops.cloud import EMBEDDED, Cloud
 from ops.console import Progress, say
-from ops.deployment.deploy import stack_of
+from ops.deployment.deploy import prepare_stack
 from ops.errors import OperatorError
 from ops.root import Root
 from ops.terraform.runner import Plan, changes
@@ -17,12 +17,14 @@ from ops.terraform.state import attributes, resource_count
 from ops.traffic.ledger import Ledger
 from ops.traffic.notify import News, Notifier
 
-LAST_WORD = "This topic goes with the environment: nobody is told here that it succeeded, and of a failure only while the topic is there"
+TOPIC_NOTE = "This topic goes with the environment: nobody is told here that it succeeded, and of a failure only while the topic is there"
 BATCH = 1000
 """Objects that S3 deletes at once."""
 
 
-def remove(cloud: Cloud, root: Root, out: Path, confirm: Callable[[Plan], None]) -> dict[str, Any]:
+def destroy_environment(
+    cloud: Cloud, root: Root, out: Path, confirm: Callable[[Plan], None]
+) -> dict[str, Any]:
     """Empties the environment's buckets and destroys all of it. May be repeated: after a failure it goes on, later it does nothing.
 
     Args:
@@ -44,14 +46,14 @@ def remove(cloud: Cloud, root: Root, out: Path, confirm: Callable[[Plan], None])
     cloud.check_account()
     if not resource_count(cloud):
         say(f"There is nothing of {environment.name} to remove")
-        _forget(cloud, root)
-        return {"environment": environment.name, "removed": 0, "kept": kept(cloud, [])}
+        _forget_platform(cloud, root)
+        return {"environment": environment.name, "removed": 0, "kept": list_kept(cloud, [])}
     # Not by the outputs: an earlier removal that failed has taken those already.
     topics = {topic["name"]: topic["arn"] for topic in attributes(cloud, "aws_sns_topic")}
     who = cloud.who()
     notifier = Notifier(cloud, topics.get(f"multitask-alerts-{environment.name}"), who)
     with Ledger(cloud).locked("remove", who) as lock:
-        stack = stack_of(cloud, root, out)
+        stack = prepare_stack(cloud, root, out)
         file = stack.directory / "remove.tfplan"
         try:
             plan = stack.plan(file, ["-destroy"])
@@ -59,19 +61,21 @@ def remove(cloud: Cloud, root: Root, out: Path, confirm: Callable[[Plan], None])
             lock.check()
             keys = attributes(cloud, "aws_kms_key")
             with _announced(notifier, changes(plan.counts)):
-                empty(cloud, [bucket["bucket"] for bucket in attributes(cloud, "aws_s3_bucket")])
+                empty_buckets(
+                    cloud, [bucket["bucket"] for bucket in attributes(cloud, "aws_s3_bucket")]
+                )
                 applied = stack.apply(plan)
         finally:
             file.unlink(missing_ok=True)
-    _forget(cloud, root)
+    _forget_platform(cloud, root)
     return {
         "environment": environment.name,
         "removed": applied.counts.get("remove", 0),
-        "kept": kept(cloud, keys),
+        "kept": list_kept(cloud, keys),
     }
 
 
-def _forget(cloud: Cloud, root: Root) -> None:
+def _forget_platform(cloud: Cloud, root: Root) -> None:
     """Takes the addresses of what is gone from where other commands look for them."""
     if cloud.environment.name == EMBEDDED:
         root.platform_file.unlink(missing_ok=True)
@@ -80,7 +84,7 @@ def _forget(cloud: Cloud, root: Root) -> None:
 @contextmanager
 def _announced(notifier: Notifier, counts: str) -> Iterator[None]:
     """Tells the alerts topic that a removal has started, and that it failed. The topic goes with the rest, so success is silence."""
-    notifier.tell("started", News("removal", [counts, LAST_WORD]))
+    notifier.tell("started", News("removal", [counts, TOPIC_NOTE]))
     try:
         yield
     except BaseException as error:
@@ -91,7 +95,7 @@ def _announced(notifier: Notifier, counts: str) -> Iterator[None]:
         raise
 
 
-def kept(cloud: Cloud, keys: list[dict[str, Any]]) -> list[str]:
+def list_kept(cloud: Cloud, keys: list[dict[str, Any]]) -> list[str]:
     """What a removal leaves, one line each.
 
     Args:
@@ -111,7 +115,7 @@ def kept(cloud: Cloud, keys: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def empty(cloud: Cloud, buckets: list[str]) -> None:
+def empty_buckets(cloud: Cloud, buckets: list[str]) -> None:
     """Deletes every version of every object: Terraform itself does that one by one, and stops at some keys."""
     s3 = cloud.client("s3")
     with Progress() as progress:

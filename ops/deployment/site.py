@@ -29,11 +29,11 @@ WEB = PROJECT / "web"
 INDEX = "index.html"
 CONFIG = "config.json"
 ASSETS = "assets/"
-KEPT = "sites/"
+PAGES = "sites/"
 """Where the page of each published site is kept, by its digest."""
 IMMUTABLE = "public, max-age=31536000, immutable"
 """A year, which is as long as caches care for."""
-ASK_AGAIN = "no-cache"
+REVALIDATE = "no-cache"
 SITES = 5
 """Published sites that can be brought back; what only older ones need is removed."""
 LEDGER_KEY = "#site"
@@ -113,18 +113,18 @@ class Publisher:
         changed = [
             key
             for key, content in sorted(site.assets.items())
-            if self._put(key, content, IMMUTABLE)
+            if self._upload(key, content, IMMUTABLE)
         ]
-        self._put(f"{KEPT}{site.digest}.html", site.page, ASK_AGAIN)
+        self._upload(f"{PAGES}{site.digest}.html", site.page, REVALIDATE)
         entries = [
             key
             for key, body in ((CONFIG, site.config), (INDEX, site.page))
-            if self._put(key, body, ASK_AGAIN)
+            if self._upload(key, body, REVALIDATE)
         ]
-        self._forget(entries)
+        self._invalidate(entries)
         known = self._ledger.latest(LEDGER_KEY, 1)
         if not known or known[0]["digest"] != site.digest:
-            self._note(site.digest, sorted(site.assets))
+            self._record(site.digest, sorted(site.assets))
         self._prune()
         return changed + entries
 
@@ -143,15 +143,15 @@ class Publisher:
         )
         if before is None:
             raise OperatorError(f"{self._cloud.environment.name} has no earlier site to bring back")
-        page = self._s3.get_object(Bucket=self._bucket, Key=f"{KEPT}{before['digest']}.html")[
+        page = self._s3.get_object(Bucket=self._bucket, Key=f"{PAGES}{before['digest']}.html")[
             "Body"
         ].read()
-        self._put(INDEX, page, ASK_AGAIN)
-        self._forget([INDEX])
-        self._note(before["digest"], before["assets"], now)
+        self._upload(INDEX, page, REVALIDATE)
+        self._invalidate([INDEX])
+        self._record(before["digest"], before["assets"], now)
         return str(before["digest"])
 
-    def _put(self, key: str, content: bytes, cache: str) -> bool:
+    def _upload(self, key: str, content: bytes, cache: str) -> bool:
         """Uploads unless the very same is there; returns whether it did."""
         digest = hashlib.sha256(content).hexdigest()
         try:
@@ -173,7 +173,7 @@ class Publisher:
         )
         return True
 
-    def _forget(self, keys: Iterable[str]) -> None:
+    def _invalidate(self, keys: Iterable[str]) -> None:
         """Has the distribution ask the bucket again."""
         paths = [f"/{key}" for key in keys]
         distribution = self._outputs.get("site_distribution_id")
@@ -189,7 +189,7 @@ class Publisher:
             },
         )
 
-    def _note(self, digest: str, assets: list[str], instead_of: str | None = None) -> None:
+    def _record(self, digest: str, assets: list[str], instead_of: str | None = None) -> None:
         values: dict[str, Any] = {
             "digest": digest,
             "assets": assets,
@@ -206,10 +206,10 @@ class Publisher:
         for item in self._ledger.latest(LEDGER_KEY):
             if len(recent) < SITES:
                 recent.setdefault(item["digest"], item["assets"])
-        needed = {f"{KEPT}{digest}.html" for digest in recent} | {
+        needed = {f"{PAGES}{digest}.html" for digest in recent} | {
             key for keys in recent.values() for key in keys
         }
-        for prefix in (ASSETS, KEPT):
+        for prefix in (ASSETS, PAGES):
             for page in self._s3.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=prefix
             ):
@@ -223,7 +223,9 @@ def publish(cloud: Cloud, outputs: Mapping[str, Any]) -> list[str]:
     return Publisher(cloud, outputs, Ledger(cloud)).publish(build(cloud.environment.name, outputs))
 
 
-def publish_site(cloud: Cloud, outputs: Mapping[str, Any], *, back: bool = False) -> dict[str, Any]:
+def publish_under_lock(
+    cloud: Cloud, outputs: Mapping[str, Any], *, roll_back: bool = False
+) -> dict[str, Any]:
     """The same under the environment's lock; or brings the site before back.
 
     Raises:
@@ -232,7 +234,7 @@ def publish_site(cloud: Cloud, outputs: Mapping[str, Any], *, back: bool = False
     cloud.check_account()
     ledger = Ledger(cloud)
     with ledger.locked("publish-site", cloud.who()):
-        if back:
+        if roll_back:
             digest = Publisher(cloud, outputs, ledger).roll_back()
             say(f"The site before is back: {digest}")
             return {"digest": digest, "published": [INDEX]}

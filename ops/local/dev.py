@@ -24,10 +24,10 @@ from watchfiles import watch
 
 from ops.cloud import EMBEDDED, Cloud, connect
 from ops.console import out, say
-from ops.deployment.deploy import stack_of
+from ops.deployment.deploy import prepare_stack
 from ops.deployment.drift import EMULATED
 from ops.errors import OperatorError
-from ops.local.platform import up
+from ops.local.platform import start_platform
 from ops.root import PROJECT, Root
 from ops.terraform.state import outputs
 from ops.traffic.ledger import Ledger
@@ -63,7 +63,7 @@ RUNTIME_LINES = ("START ", "END ", "REPORT ", "INIT_START ")
 
 
 @dataclass(frozen=True)
-class Changed:
+class SavedChanges:
     """What saved files are about."""
 
     functions: frozenset[str]
@@ -71,7 +71,7 @@ class Changed:
     infrastructure: bool
 
 
-def sort(files: Sequence[Path]) -> Changed:
+def classify_changes(files: Sequence[Path]) -> SavedChanges:
     """Sorts saved files by what has to be done about them."""
     functions: set[str] = set()
     infrastructure = False
@@ -83,7 +83,7 @@ def sort(files: Sequence[Path]) -> Changed:
             functions.add(parts[0] if len(parts) > 1 else SHARED)
         else:
             infrastructure = True
-    return Changed(frozenset(functions), infrastructure)
+    return SavedChanges(frozenset(functions), infrastructure)
 
 
 class Session:
@@ -125,9 +125,9 @@ class Session:
                 yield_on_timeout=True,
                 stop_event=over,
             ):
-                changed = sort([Path(file) for _, file in found])
+                changed = classify_changes([Path(file) for _, file in found])
                 waiting |= self._chosen(changed.functions)
-                if waiting and self.give(sorted(waiting)):
+                if waiting and self.serve_saved_code(sorted(waiting)):
                     waiting.clear()
                 if changed.infrastructure:
                     self._planning.begin()
@@ -141,7 +141,7 @@ class Session:
         known = set(self._functions.names)
         return known if SHARED in names else {name for name in names if name in known}
 
-    def give(self, services: Sequence[str]) -> bool:
+    def serve_saved_code(self, services: Sequence[str]) -> bool:
         """Gives functions the saved code and all traffic; False: it is to be tried again, since an apply is at work."""
         begun = time.monotonic()
         wrong = [error for service in services if (error := syntax_error(service))]
@@ -223,14 +223,14 @@ class Planning:
         ready = False
         try:
             cloud = connect(EMBEDDED, self._root)
-            stack = stack_of(cloud, self._root, self._root.cdktf_out)
+            stack = prepare_stack(cloud, self._root, self._root.cdktf_out)
             file = stack.directory / "dev.tfplan"
             try:
                 stack.plan(file, ["-lock=false"])
                 shown = stack.show(file)
             finally:
                 file.unlink(missing_ok=True)
-            lines = changes(shown)
+            lines = plan_lines(shown)
             ready = bool(lines)
             say(
                 "\n".join(["Plan:", *lines, f"{APPLY} applies it"])
@@ -244,7 +244,7 @@ class Planning:
     def _apply(self) -> None:
         try:
             # The same as `make up`: it plans again under the lock, so what was saved meanwhile is in it too.
-            say(f"Applied in {sum(up(self._root).seconds.values()):.0f} s")
+            say(f"Applied in {sum(start_platform(self._root).seconds.values()):.0f} s")
         except OperatorError as error:
             say(str(error))
         self._done("idle")
@@ -257,7 +257,7 @@ class Planning:
             self.begin()
 
 
-def changes(plan: Mapping[str, Any]) -> list[str]:
+def plan_lines(plan: Mapping[str, Any]) -> list[str]:
     """What a plan (`terraform show -json`) changes, one line a resource, less what the embedded AWS tells wrongly each time."""
     lines = []
     for item in plan.get("resource_changes", []):
@@ -318,12 +318,12 @@ def keyboard() -> Iterator[Callable[[], str]]:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
-def dev(root: Root) -> None:
+def develop(root: Root) -> None:
     """Brings the platform up to date, and then serves what is saved until stopped.
 
     Raises:
         OperatorError: the platform does not come up.
     """
-    started = up(root)
+    started = start_platform(root)
     say(f"Up in {sum(started.seconds.values()):.0f} s, API {started.platform['apiUrl']}")
     Session(root).run()

@@ -11,9 +11,9 @@ from typing import Any
 
 from ops.cloud import EMBEDDED, Cloud, connect
 from ops.console import say
-from ops.deployment.bootstrap import bootstrap
+from ops.deployment.bootstrap import bootstrap_account
 from ops.deployment.health import wait_until_healthy
-from ops.deployment.migrations import migrate
+from ops.deployment.migrations import run_migrations
 from ops.deployment.site import publish
 from ops.embedded import EmbeddedCloud
 from ops.embedded.processes import MARKER
@@ -31,7 +31,7 @@ from ops.upkeep.secrets import Secrets, supply_provider_keys
 
 
 @dataclass(frozen=True)
-class Up:
+class StartedPlatform:
     """What `up` did."""
 
     platform: dict[str, Any]
@@ -53,7 +53,7 @@ class Steps:
         self._begun = now
 
 
-def up(root: Root) -> Up:
+def start_platform(root: Root) -> StartedPlatform:
     """Starts the embedded cloud, applies the `local` environment to it, migrates the database, publishes
     the page and waits for /health.
 
@@ -74,16 +74,16 @@ def up(root: Root) -> Up:
         root.platform_file.unlink(missing_ok=True)
         end_orphaned_run(_directory(root))
         embedded = EmbeddedCloud(root)
-        fit = _Fit(root)
+        trust = _StateTrust(root)
         if embedded.start().killed:
-            fit.doubt()
-        if fit.hopeless:
+            trust.doubt()
+        if trust.hopeless:
             say("The first apply was killed half-way, so the embedded AWS is emptied and made anew")
-            _reset(root, embedded, fit)
+            _reset(root, embedded, trust)
         steps.done("start")
-        doubtful = fit.doubtful
+        doubtful = trust.doubtful
         try:
-            cloud, applied = _converge(root, executable, embedded, fit, steps)
+            cloud, applied = _converge(root, executable, embedded, trust, steps)
         except TerraformKilledError:
             raise
         except TerraformError as error:
@@ -92,10 +92,10 @@ def up(root: Root) -> Up:
             say(
                 f"After a crash the embedded AWS does not fit Terraform's state, so it is emptied and made anew:\n{error}"
             )
-            _reset(root, embedded, fit)
-            cloud, applied = _converge(root, executable, embedded, fit, steps)
+            _reset(root, embedded, trust)
+            cloud, applied = _converge(root, executable, embedded, trust, steps)
         say(f"Applied: {changes(applied.counts)}")
-        say(migrate(cloud, applied.outputs["functions"][MIGRATION]).line())
+        say(run_migrations(cloud, applied.outputs["functions"][MIGRATION]).line())
         steps.done("migrate")
         if publish(cloud, applied.outputs):
             say("Published the status page")
@@ -114,10 +114,10 @@ def up(root: Root) -> Up:
             "outputs": applied.outputs,
         }
         write_json(root.platform_file, platform)
-        return Up(platform, steps.seconds)
+        return StartedPlatform(platform, steps.seconds)
 
 
-def down(root: Root, *, purge: bool = False) -> list[str]:
+def stop_platform(root: Root, *, purge: bool = False) -> list[str]:
     """Stops the embedded cloud so that it keeps its data; `purge` removes the root with everything in it.
 
     Returns:
@@ -139,7 +139,7 @@ def down(root: Root, *, purge: bool = False) -> list[str]:
     return stopped
 
 
-class _Fit:
+class _StateTrust:
     """Whether the embedded AWS is sure to hold what Terraform's state says; kept in a file, so that a crash can't lose it."""
 
     def __init__(self, root: Root) -> None:
@@ -173,22 +173,22 @@ def _directory(root: Root) -> Path:
     return root.cdktf_out / "stacks" / EMBEDDED
 
 
-def _reset(root: Root, embedded: EmbeddedCloud, fit: _Fit) -> None:
+def _reset(root: Root, embedded: EmbeddedCloud, trust: _StateTrust) -> None:
     # A state that an apply could not store tells of the AWS that is emptied: the next apply would store it.
     for left in _directory(root).glob("errored*.tfstate"):
         left.unlink()
     embedded.reset_aws()
-    fit.reset()
+    trust.reset()
 
 
 def _converge(
-    root: Root, executable: Path, embedded: EmbeddedCloud, fit: _Fit, steps: Steps
+    root: Root, executable: Path, embedded: EmbeddedCloud, trust: _StateTrust, steps: Steps
 ) -> tuple[Cloud, Apply]:
     cloud = connect(EMBEDDED, root)
     # Bootstrap mostly waits for the AWS, synthesis for the processor: side by side they take as long as the longer one.
     with ThreadPoolExecutor(max_workers=1) as beside:
         synthesis = beside.submit(synthesize, [EMBEDDED], root.cdktf_out, cloud.variables)
-        bootstrap(cloud, billing=False)
+        bootstrap_account(cloud, billing=False)
         synthesis.result()
     steps.done("bootstrap and synthesis")
     remove_stale_lock(cloud, _directory(root))
@@ -208,17 +208,17 @@ def _converge(
     who = cloud.who()
     ledger = Ledger(cloud)
     with ledger.locked("up", who) as lock:
-        doubtful = fit.doubtful
-        fit.doubt()
+        doubtful = trust.doubtful
+        trust.doubt()
         try:
             applied = stack.apply()
         except TerraformKilledError:
             raise
         except (TerraformError, InterruptedRunError):
             if not doubtful:
-                fit.confirm(succeeded=False)
+                trust.confirm(succeeded=False)
             raise
-        fit.confirm(succeeded=True)
+        trust.confirm(succeeded=True)
         steps.done("apply")
         releaser = Releaser(cloud, applied.outputs, ledger, lock, who)
         releaser.settle()

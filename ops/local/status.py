@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from ops.cloud import EMBEDDED, connect
-from ops.deployment.health import Health, ask
+from ops.deployment.health import Health, get_health
 from ops.embedded import EmbeddedCloud
 from ops.errors import OperatorError
 from ops.root import Root
 from ops.terraform.state import outputs, resource_count
 
 
-def status(environment: str, root: Root) -> dict[str, Any]:
+def read_status(environment: str, root: Root) -> dict[str, Any]:
     """Processes (of the embedded environment), addresses, number of resources, and what /health says.
 
     Raises:
@@ -33,7 +33,7 @@ def status(environment: str, root: Root) -> dict[str, Any]:
         found = outputs(cloud)
     except OperatorError as error:
         return {**result, "health": {"status": 0, "body": str(error)}}
-    health: Health = ask(found["health_url"])
+    health: Health = get_health(found["health_url"])
     return {
         **result,
         "addresses": {name: found[f"{name}_url"] for name in ("api", "ws", "site")},

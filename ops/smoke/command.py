@@ -15,7 +15,7 @@ LIMIT = 60.0
 """Seconds: what is not asked by then is not asked, clean-up apart."""
 
 
-def smoke(cloud: Cloud, limit: float = LIMIT) -> list[Check]:
+def run_smoke_tests(cloud: Cloud, limit: float = LIMIT) -> list[Check]:
     """Asks every route over HTTP and the WebSocket, as everybody does.
 
     Raises:

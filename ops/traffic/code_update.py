@@ -12,7 +12,7 @@ from ops.traffic.packages import package
 from ops.traffic.release import Releaser, moved
 
 
-def deploy_function(cloud: Cloud, service: str) -> list[dict[str, Any]]:
+def deploy_function_code(cloud: Cloud, service: str) -> list[dict[str, Any]]:
     """Gives a function the checkout's code and all traffic: no plan, no probes, no bake. The next deployment puts it right.
 
     Args:

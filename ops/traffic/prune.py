@@ -12,7 +12,7 @@ KEEP = 5
 """Versions of each function that stay, the newest first."""
 
 
-def prune(cloud: Cloud, keep: int = KEEP) -> dict[str, list[str]]:
+def delete_old_versions(cloud: Cloud, keep: int = KEEP) -> dict[str, list[str]]:
     """Deletes all but the newest versions; one that an alias names, or that a rollback would go to, stays whatever its age.
 
     Returns:

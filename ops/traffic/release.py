@@ -393,7 +393,7 @@ class Releaser:
         return ", ".join(version.number for version in self.functions.versions(service)) or "none"
 
 
-def release(cloud: Cloud, service: str, settings: Settings) -> list[dict[str, Any]]:
+def release_service(cloud: Cloud, service: str, settings: Settings) -> list[dict[str, Any]]:
     """Releases the checkout's code of a service, or of all but the migrations.
 
     Args:
@@ -430,7 +430,7 @@ def release(cloud: Cloud, service: str, settings: Settings) -> list[dict[str, An
         return [moved(record) for record in records]
 
 
-def rollback(
+def roll_back_service(
     cloud: Cloud, service: str, to: str | None = None, *, force: bool = False
 ) -> list[dict[str, Any]]:
     """Moves traffic back to the version that served before, or to the one named.

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from ops.errors import OperatorError
-from ops.local.platform import down
+from ops.local.platform import stop_platform
 from ops.root import Root
 
 INTERVAL = 1.0
@@ -21,7 +21,7 @@ def main(root: Root, logs: Path) -> None:
     shutil.copytree(root.logs, logs, dirs_exist_ok=True)
     while True:
         try:
-            down(root, purge=True)
+            stop_platform(root, purge=True)
         except OperatorError:
             time.sleep(INTERVAL)
         else:

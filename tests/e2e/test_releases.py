@@ -20,7 +20,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from ops.deployment.deploy import STAGE
+from ops.deployment.deploy import DEPLOYMENT
 from ops.deployment.promote import GATE, GATES, PROMOTION
 from ops.root import PROJECT
 from ops.traffic.ledger import Ledger
@@ -247,7 +247,9 @@ def promoted(platform: Platform, tmp_path: Path) -> Iterator[tuple[Checkout, Led
         (made.directory / "tests").mkdir()
         (made.directory / "tests" / "test_suites.py").write_text(SUITES)
         ledger = Ledger(replace(platform.cloud, environment=environment))
-        ledger.note(STAGE, ledger.now(), {"commit": made.commit(), "who": "an earlier deployment"})
+        ledger.note(
+            DEPLOYMENT, ledger.now(), {"commit": made.commit(), "who": "an earlier deployment"}
+        )
         yield made, ledger
 
 
@@ -303,7 +305,7 @@ def test_a_promotion_passes_its_gates_applies_and_releases_gradually(
         set(GATES),
     )
     recorded = ledger.latest(PROMOTION)[0]
-    assert recorded["commit"] == answer["commit"] == ledger.latest(STAGE, 1)[0]["commit"]
+    assert recorded["commit"] == answer["commit"] == ledger.latest(DEPLOYMENT, 1)[0]["commit"]
     assert "promoter-test" in recorded["who"]
     assert before.get(GATE, f"{answer['commit']}/integration")
     assert [message["Subject"] for message in alerts] == [

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from ops.cloud import ROLE_VARIABLE
-from ops.deployment.remove import LAST_WORD
+from ops.deployment.remove import TOPIC_NOTE
 from ops.root import Root
 from ops.terraform.state import read_state
 from tests.e2e.operators import DEPLOY, REMOVAL, TAGGED, UNRESOURCED, operator, told
@@ -49,7 +49,7 @@ def test_an_environment_is_removed_and_what_is_kept_is_said(
         answer = json.loads(run_ops(root, "remove", "local", "--json", given="local\n"))
         print(f"removing {answer['removed']} resources took {time.monotonic() - begun:.1f} s")
         again = json.loads(run_ops(root, "remove", "local", "--json"))
-    assert [(message["Subject"], LAST_WORD in message["Message"]) for message in alerts] == [
+    assert [(message["Subject"], TOPIC_NOTE in message["Message"]) for message in alerts] == [
         ("local: removal started", True)
     ]
     assert answer["removed"] > 300

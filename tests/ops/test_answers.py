@@ -13,7 +13,7 @@ import boto3
 import pytest
 
 from ops.cloud import Cloud
-from ops.deployment.health import ask, wait_until_healthy
+from ops.deployment.health import get_health, wait_until_healthy
 from ops.errors import OperatorError
 from ops.local.mail import latest_code
 from ops.upkeep import users
@@ -207,5 +207,5 @@ class TestHealth:
             wait_until_healthy(url, timeout=0.1)
 
     def test_no_answer_is_an_answer(self) -> None:
-        health = ask("http://127.0.0.1:9/health")
+        health = get_health("http://127.0.0.1:9/health")
         assert (health.ok, health.status) == (False, 0)

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from environments import Environment, load_environment
 from ops.cloud import Cloud
 from ops.deployment import bootstrap as subject
-from ops.deployment.bootstrap import bootstrap
+from ops.deployment.bootstrap import bootstrap_account
 from ops.errors import OperatorError
 
 
@@ -50,7 +50,7 @@ def gateway(monkeypatch: pytest.MonkeyPatch) -> ApiGateway:
 
 
 def outcomes(cloud: Cloud) -> dict[str, str]:
-    return {step.name: step.outcome for step in bootstrap(cloud, billing=False)}
+    return {step.name: step.outcome for step in bootstrap_account(cloud, billing=False)}
 
 
 def test_the_state_bucket_is_versioned_encrypted_private_and_tls_only(cloud: Cloud) -> None:
@@ -74,19 +74,19 @@ def test_the_state_bucket_is_versioned_encrypted_private_and_tls_only(cloud: Clo
 
 
 def test_doing_it_again_changes_nothing(cloud: Cloud) -> None:
-    bootstrap(cloud, billing=False)
+    bootstrap_account(cloud, billing=False)
     assert "made" not in outcomes(cloud).values()
 
 
 def test_a_setting_undone_by_hand_is_made_again(cloud: Cloud) -> None:
-    bootstrap(cloud, billing=False)
+    bootstrap_account(cloud, billing=False)
     s3 = boto3.client("s3", region_name="us-east-1")
     s3.put_bucket_versioning(
         Bucket=cloud.environment.state.bucket, VersioningConfiguration={"Status": "Suspended"}
     )
     changed = [
         step.detail
-        for step in bootstrap(cloud, billing=False)
+        for step in bootstrap_account(cloud, billing=False)
         if step.name == "state bucket settings"
     ]
     assert changed == ["versioning"]
@@ -140,7 +140,7 @@ def test_another_account_is_refused_before_anything_is_made(cloud: Cloud) -> Non
     with pytest.raises(
         OperatorError, match="lead to account 123456789012, and dev allows only 999999999999"
     ):
-        bootstrap(other, billing=False)
+        bootstrap_account(other, billing=False)
     assert boto3.client("s3").list_buckets()["Buckets"] == []
 
 

@@ -13,7 +13,7 @@ from ops.__main__ import app
 from ops.cloud import Cloud
 from ops.commands import deployment as command
 from ops.deployment import deploy as deployment
-from ops.deployment.deploy import deploy
+from ops.deployment.deploy import deploy_environment
 from ops.errors import OperatorError
 from ops.root import Root
 from ops.smoke import Suite
@@ -96,7 +96,7 @@ class World:
                 raise OperatorError("Not applied")
 
         settings = Settings(bake=10, interval=10)
-        return deploy(
+        return deploy_environment(
             Cloud(self.environment, {}), root, self.plan_file.parents[2], confirm, settings
         )
 
@@ -128,7 +128,7 @@ def world(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Worl
 
     real = releases.Releaser
     replaced: dict[str, Any] = {
-        "stack_of": lambda *_: stack,
+        "prepare_stack": lambda *_: stack,
         "outputs_or_none": lambda _: OUTPUTS,
         "Ledger": lambda _: world.ledger,
         "Releaser": lambda *a: real(*a, sleep=world.clock.sleep, clock=world.clock),
@@ -246,14 +246,14 @@ def test_what_a_plan_destroys_is_named_whether_asked_or_not(
         {"aws_s3_bucket.b": "destroy", "aws_rds_cluster.a": "replace"},
     )
 
-    def release(
+    def deploy(
         _cloud: object, _root: object, _out: object, confirm: Any, _settings: object
     ) -> dict[str, str]:
         confirm(plan)
         return {"apiUrl": "http://api"}
 
     monkeypatch.setattr(command, "connect", lambda *_: None)
-    monkeypatch.setattr(command, "release", release)
+    monkeypatch.setattr(command, "deploy_environment", deploy)
     result = CliRunner().invoke(
         app, ["deploy", "dev", "--root", str(root.path), *arguments], input="y\n"
     )

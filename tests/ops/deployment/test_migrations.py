@@ -19,7 +19,7 @@ from ops.__main__ import app
 from ops.cloud import Cloud
 from ops.commands import database as command
 from ops.deployment import migrations
-from ops.deployment.migrations import Migrated, MigrationFunction, migrate, plan
+from ops.deployment.migrations import Migrated, MigrationFunction, plan_migrations, run_migrations
 from ops.errors import OperatorError
 
 WHO = "arn:aws:iam::123456789012:user/ada"
@@ -71,7 +71,7 @@ def test_each_migration_is_an_invocation_of_its_own_and_says_who_asked(
     function = Function("0001_a", "0002_b")
     said: list[str] = []
     monkeypatch.setattr(migrations, "say", said.append)
-    result = migrate(cloud(function, monkeypatch), "m")
+    result = run_migrations(cloud(function, monkeypatch), "m")
     assert result == Migrated(["0001_a", "0002_b"], [], [])
     assert function.orders == [{"plan": True}, {"by": WHO, "limit": 1}, {"by": WHO, "limit": 1}]
     assert said == ["Migration 1 of 2: applied 0001_a", "Migration 2 of 2: applied 0002_b"]
@@ -82,7 +82,7 @@ def test_with_nothing_due_the_record_is_still_brought_up_to_date(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     function = Function(unknown=("0009_later",))
-    result = migrate(cloud(function, monkeypatch), "m")
+    result = run_migrations(cloud(function, monkeypatch), "m")
     assert function.orders == [{"plan": True}, {"by": WHO, "limit": 1}]
     assert (
         result.line()
@@ -92,21 +92,21 @@ def test_with_nothing_due_the_record_is_still_brought_up_to_date(
 
 def test_a_plan_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     function = Function("0001_a")
-    assert plan(cloud(function, monkeypatch), "m") == Migrated([], ["0001_a"], [])
+    assert plan_migrations(cloud(function, monkeypatch), "m") == Migrated([], ["0001_a"], [])
     assert function.orders == [{"plan": True}]
 
 
 def test_a_failure_ends_it_with_the_functions_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
     function = Function("0001_a", "0002_b", failing="0002_b")
     with pytest.raises(OperatorError, match=r"0002_b\.sql, line 3: no"):
-        migrate(cloud(function, monkeypatch), "m")
+        run_migrations(cloud(function, monkeypatch), "m")
     assert function.pending == ["0002_b"]
 
 
 def test_it_is_waited_for_as_long_as_it_may_run(monkeypatch: pytest.MonkeyPatch) -> None:
     function = Function()
     connected = cloud(function, monkeypatch)
-    migrate(connected, "m")
+    run_migrations(connected, "m")
     assert (
         function.settings.read_timeout > connected.environment.function("migration").timeout >= 300
     )

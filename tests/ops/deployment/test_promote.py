@@ -12,7 +12,7 @@ from environments import load_environment
 from ops.checkout import Checkout
 from ops.cloud import Cloud
 from ops.deployment import promote as module
-from ops.deployment.promote import Promotion, promote
+from ops.deployment.promote import Promotion, promote_commit
 from ops.errors import OperatorError
 from ops.root import Root
 from ops.smoke import Check
@@ -63,7 +63,7 @@ class World:
         self, source: str, target: str, approve: Callable[[str], str] | None = None, **more: Any
     ) -> dict[str, Any]:
         promotion = Promotion(self.clouds[source], self.clouds[target], **more)
-        return promote(promotion, Root(), Path("out"), lambda _: None, approve=approve)
+        return promote_commit(promotion, Root(), Path("out"), lambda _: None, approve=approve)
 
 
 @pytest.fixture
@@ -71,9 +71,9 @@ def world(aws: None, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(aws)
     monkeypatch.setattr(Cloud, "who", lambda _: "ann")
     monkeypatch.setattr(module, "checkout", lambda: world.checkout)
-    monkeypatch.setattr(module, "smoke", world.smoke)
-    monkeypatch.setattr(module, "deploy", world.deploy)
-    monkeypatch.setattr(module, "_run", world.run)
+    monkeypatch.setattr(module, "run_smoke_tests", world.smoke)
+    monkeypatch.setattr(module, "deploy_environment", world.deploy)
+    monkeypatch.setattr(module, "_run_suite", world.run)
     monkeypatch.setattr(module, "Ledger", lambda cloud: Ledger(cloud, world.clock))
     return world
 

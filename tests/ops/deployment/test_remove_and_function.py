@@ -13,13 +13,13 @@ import pytest
 from environments import load_environment
 from ops.cloud import Cloud
 from ops.deployment import remove as removal
-from ops.deployment.remove import LAST_WORD, empty, kept, remove
+from ops.deployment.remove import TOPIC_NOTE, destroy_environment, empty_buckets, list_kept
 from ops.errors import OperatorError
 from ops.local import dev as development
-from ops.local.dev import LAMBDAS, Planning, changes, sort, syntax_error
+from ops.local.dev import LAMBDAS, Planning, classify_changes, plan_lines, syntax_error
 from ops.root import PROJECT, Root
 from ops.terraform.runner import Apply, Plan
-from ops.traffic.code_update import deploy_function
+from ops.traffic.code_update import deploy_function_code
 from ops.traffic.notify import News
 from tests.ops.traffic.releases import FakeClock, make_ledger
 
@@ -33,12 +33,12 @@ def test_prod_is_not_removed(prod: Cloud, root: Root, tmp_path: Path) -> None:
     with pytest.raises(
         OperatorError, match=r"prod keeps its data \(removal_policy: retain\), so it is not removed"
     ):
-        remove(prod, root, tmp_path, lambda _: None)
+        destroy_environment(prod, root, tmp_path, lambda _: None)
 
 
 def test_prod_gets_code_by_a_release_alone(prod: Cloud) -> None:
     with pytest.raises(OperatorError, match="`ops release prod auth`"):
-        deploy_function(prod, "auth")
+        deploy_function_code(prod, "auth")
 
 
 def test_a_bucket_is_emptied_with_every_version_of_every_object(cloud: Cloud) -> None:
@@ -48,7 +48,7 @@ def test_a_bucket_is_emptied_with_every_version_of_every_object(cloud: Cloud) ->
     for key in ("a+b", "c", "c"):
         s3.put_object(Bucket="bucket", Key=key, Body=b"x")
     s3.delete_object(Bucket="bucket", Key="c")
-    empty(cloud, ["bucket", "gone-already"])
+    empty_buckets(cloud, ["bucket", "gone-already"])
     s3.delete_bucket(Bucket="bucket")
 
 
@@ -74,17 +74,19 @@ def test_a_removal_asks_empties_destroys_and_says_what_is_kept(
     monkeypatch.setattr(removal, "resource_count", lambda _: len(found))
     monkeypatch.setattr(removal, "Notifier", Topic)
     Topic.told = []
-    monkeypatch.setattr(removal, "stack_of", lambda *_: stack)
+    monkeypatch.setattr(removal, "prepare_stack", lambda *_: stack)
     monkeypatch.setattr(removal, "attributes", lambda _, kind: found[kind])
-    monkeypatch.setattr(removal, "empty", lambda _, buckets: done.append(f"empty {buckets[0]}"))
+    monkeypatch.setattr(
+        removal, "empty_buckets", lambda _, buckets: done.append(f"empty {buckets[0]}")
+    )
     ledger = make_ledger(cloud, FakeClock())
     monkeypatch.setattr(removal, "Ledger", lambda _: ledger)
-    result = remove(cloud, root, tmp_path, lambda _: done.append("confirm"))
+    result = destroy_environment(cloud, root, tmp_path, lambda _: done.append("confirm"))
     assert done == ["-destroy", "confirm", "empty b", "destroy"]
     assert result["removed"] == 5
     assert any("customer key k: KMS deletes it 7 days from now" in line for line in result["kept"])
-    assert any("multitask-platform/dev/terraform.tfstate" in line for line in kept(cloud, []))
-    assert Topic.told == [("arn:alerts", "started", LAST_WORD)]
+    assert any("multitask-platform/dev/terraform.tfstate" in line for line in list_kept(cloud, []))
+    assert Topic.told == [("arn:alerts", "started", TOPIC_NOTE)]
 
     def fail(_: Plan) -> Apply:
         raise OperatorError("a table is protected")
@@ -92,13 +94,13 @@ def test_a_removal_asks_empties_destroys_and_says_what_is_kept(
     Topic.told = []
     stack.apply = fail
     with pytest.raises(OperatorError, match="a table is protected"):
-        remove(cloud, root, tmp_path, lambda _: None)
+        destroy_environment(cloud, root, tmp_path, lambda _: None)
     assert [(state, line) for _, state, line in Topic.told] == [
-        ("started", LAST_WORD),
+        ("started", TOPIC_NOTE),
         ("failed", "a table is protected"),
     ]
     found.clear()
-    assert remove(cloud, root, tmp_path, lambda _: None)["removed"] == 0
+    assert destroy_environment(cloud, root, tmp_path, lambda _: None)["removed"] == 0
 
 
 class Topic:
@@ -119,10 +121,10 @@ def test_saved_files_are_sorted_by_what_has_to_be_done() -> None:
         PROJECT / "modules" / "auth.py",
         LAMBDAS / "chat" / ".logic.py.swp",
     ]
-    changed = sort(saved)
+    changed = classify_changes(saved)
     assert (changed.functions, changed.infrastructure) == (frozenset({"auth"}), True)
-    assert sort([LAMBDAS / "common" / "http.py"]).functions == {"common"}
-    assert not sort([LAMBDAS / "auth" / "__pycache__" / "x.py"]).functions
+    assert classify_changes([LAMBDAS / "common" / "http.py"]).functions == {"common"}
+    assert not classify_changes([LAMBDAS / "auth" / "__pycache__" / "x.py"]).functions
 
 
 def test_code_that_cannot_be_read_is_not_served(
@@ -158,14 +160,14 @@ def test_a_plan_is_applied_on_the_key_and_what_is_saved_meanwhile_is_planned_onc
         plan=lambda *_: done.append("plan"), show=lambda _: shown, directory=tmp_path
     )
     monkeypatch.setattr(development, "connect", lambda *_: None)
-    monkeypatch.setattr(development, "stack_of", lambda *_: stack)
+    monkeypatch.setattr(development, "prepare_stack", lambda *_: stack)
     applied = SimpleNamespace(seconds={"apply": 1.0})
 
     def bring_up(_: Root) -> Any:
         done.append("apply")
         return applied
 
-    monkeypatch.setattr(development, "up", bring_up)
+    monkeypatch.setattr(development, "start_platform", bring_up)
     runs = Runs()
     planning = Planning(root, runs.waiting.append)
     planning.apply()
@@ -200,4 +202,4 @@ def test_a_plan_shows_what_really_changes() -> None:
             item("aws_cloudwatch_metric_alarm", ["update"], {"period": 0}, {"period": 300}),
         ]
     }
-    assert changes(plan) == ["  create b.x", "  replace c.x", "  update d.x: y"]
+    assert plan_lines(plan) == ["  create b.x", "  replace c.x", "  update d.x: y"]

@@ -14,7 +14,7 @@ from ops.deployment.migrations import Migrated
 from ops.embedded.cloud import Started
 from ops.errors import InterruptedRunError, OperatorError
 from ops.local import platform
-from ops.local.platform import up
+from ops.local.platform import start_platform
 from ops.root import Root, read_json
 from ops.terraform.runner import Apply, TerraformError, TerraformKilledError
 
@@ -81,7 +81,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         "connect": lambda *_: cloud,
         "terraform": lambda _: None,
         "node_variables": dict,
-        "bootstrap": lambda *_, **__: [],
+        "bootstrap_account": lambda *_, **__: [],
         "synthesize": lambda *_: None,
         "remove_stale_lock": lambda *_: None,
         "publish": lambda *_: [],
@@ -89,7 +89,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         "Releaser": lambda *_: SimpleNamespace(
             settle=lambda: None, serve_checkout=lambda: world.code.append(1)
         ),
-        "migrate": world.migrate,
+        "run_migrations": world.migrate,
         "Secrets": lambda _: None,
         "provider_keys": lambda: {"gemini-api-key": "given"},
         "supply_provider_keys": lambda _, keys: world.supplied.append(keys),
@@ -103,11 +103,11 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 def end(root: Root, world: World, error: Exception) -> None:
     world.ends = [error]
     with pytest.raises(type(error)):
-        up(root)
+        start_platform(root)
 
 
 def test_a_healthy_platform_is_written_down(root: Root, world: World) -> None:
-    assert up(root).platform["apiUrl"] == "http://api"
+    assert start_platform(root).platform["apiUrl"] == "http://api"
     assert (world.migrated, world.saves) == (["m"], 1)
     assert read_json(root.platform_file) == {
         "apiUrl": "http://api",
@@ -120,16 +120,16 @@ def test_a_healthy_platform_is_written_down(root: Root, world: World) -> None:
 
 
 def test_given_keys_are_stored_each_time(root: Root, world: World) -> None:
-    up(root)
-    up(root)
+    start_platform(root)
+    start_platform(root)
     assert world.supplied == [{"gemini-api-key": "given"}] * 2
 
 
 def test_an_unhealthy_platform_is_not(root: Root, world: World) -> None:
-    up(root)
+    start_platform(root)
     world.healthy = False
     with pytest.raises(OperatorError, match="not healthy"):
-        up(root)
+        start_platform(root)
     assert not root.platform_file.exists()
 
 
@@ -140,13 +140,13 @@ def test_an_apply_that_stored_its_state_is_simply_continued(
     end(root, world, error)
     end(root, world, TerraformError("the next mistake"))
     assert world.resets == 0
-    up(root)
+    start_platform(root)
     assert world.resets == 0
 
 
 def test_after_a_killed_first_apply_the_aws_is_made_anew(root: Root, world: World) -> None:
     end(root, world, TerraformKilledError("killed"))
-    up(root)
+    start_platform(root)
     assert (world.resets, world.applies) == (1, 2)
 
 
@@ -157,12 +157,12 @@ def test_a_state_that_was_not_stored_goes_with_the_aws_it_tells_of(
     directory = root.cdktf_out / "stacks/local"
     directory.mkdir(parents=True)
     if applied:
-        up(root)
+        start_platform(root)
     end(root, world, TerraformKilledError("killed"))
     for name in ("errored.tfstate", "errored-1.tfstate", "cdk.tf.json"):
         (directory / name).touch()
     world.ends = [TerraformError("already exists")] if applied else []
-    up(root)
+    start_platform(root)
     assert world.resets == 1
     assert [file.name for file in directory.iterdir()] == ["cdk.tf.json"]
 
@@ -171,55 +171,55 @@ def test_a_state_that_was_not_stored_is_kept_with_its_aws(root: Root, world: Wor
     left = root.cdktf_out / "stacks/local/errored.tfstate"
     left.parent.mkdir(parents=True)
     left.touch()
-    up(root)
+    start_platform(root)
     assert left.exists()
 
 
 def test_data_is_kept_where_the_apply_after_a_kill_succeeds(root: Root, world: World) -> None:
-    up(root)
+    start_platform(root)
     end(root, world, TerraformKilledError("killed"))
-    up(root)
+    start_platform(root)
     assert world.resets == 0
 
 
 def test_the_aws_is_made_anew_where_the_apply_after_a_kill_fails(root: Root, world: World) -> None:
-    up(root)
+    start_platform(root)
     end(root, world, TerraformKilledError("killed"))
     world.ends = [TerraformError("already exists")]
-    up(root)
+    start_platform(root)
     assert world.resets == 1
 
 
 def test_the_same_for_a_killed_aws(root: Root, world: World) -> None:
-    up(root)
+    start_platform(root)
     world.killed = True
     world.ends = [TerraformError("no such thing")]
-    up(root)
+    start_platform(root)
     assert world.resets == 1
 
 
 def test_a_mistake_in_the_stack_is_told_even_after_a_kill(root: Root, world: World) -> None:
-    up(root)
+    start_platform(root)
     end(root, world, TerraformKilledError("killed"))
     world.ends = [TerraformError("mistake"), TerraformError("mistake")]
     with pytest.raises(TerraformError, match="mistake"):
-        up(root)
+        start_platform(root)
     assert world.resets == 1
 
 
 def test_a_killed_run_that_is_killed_again_stays_in_doubt(root: Root, world: World) -> None:
-    up(root)
+    start_platform(root)
     end(root, world, TerraformKilledError("killed"))
     end(root, world, TerraformKilledError("killed again"))
     world.ends = [TerraformError("already exists")]
-    up(root)
+    start_platform(root)
     assert world.resets == 1
 
 
 def test_an_interrupt_in_doubt_leaves_the_doubt(root: Root, world: World) -> None:
-    up(root)
+    start_platform(root)
     end(root, world, TerraformKilledError("killed"))
     end(root, world, InterruptedRunError("stopped"))
     world.ends = [TerraformError("already exists")]
-    up(root)
+    start_platform(root)
     assert world.resets == 1

@@ -13,7 +13,7 @@ import pytest
 
 from bench.cloud import start
 from ops.cost.usage import load_usage
-from ops.local.platform import down
+from ops.local.platform import stop_platform
 from ops.review.checkov import with_checkov
 from ops.review.document import review_document
 from ops.review.html import review_html
@@ -254,7 +254,7 @@ def plans() -> Iterator[Plans]:
                 yield Plans(futures)
                 planners.shutdown(cancel_futures=True)
         finally:
-            down(root, purge=True)
+            stop_platform(root, purge=True)
 
 
 def verdict_of(reviewed: Review, type_: str) -> Verdict:

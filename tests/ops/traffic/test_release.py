@@ -17,8 +17,8 @@ from ops.smoke.person import People
 from ops.traffic import release as module
 from ops.traffic.bake import Figures, judge
 from ops.traffic.ledger import Ledger, Record
-from ops.traffic.prune import prune
-from ops.traffic.release import PutBackError, Settings, release, rollback
+from ops.traffic.prune import delete_old_versions
+from ops.traffic.release import PutBackError, Settings, release_service, roll_back_service
 from tests.ops.traffic.releases import (
     FakeClock,
     FakeLambda,
@@ -56,7 +56,7 @@ class World:
 
     def release(self, service: str = "health", settings: Settings = BAKE) -> list[dict[str, Any]]:
         self.clock.now += 1
-        return release(self.cloud, service, settings)
+        return release_service(self.cloud, service, settings)
 
     @property
     def record(self) -> Record:
@@ -305,7 +305,7 @@ def test_somebody_elses_move_counts_and_stops_the_release(world: World) -> None:
 def test_a_release_whose_lock_was_taken_changes_nothing_more(world: World) -> None:
     def take() -> None:
         world.clock.on_sleep = lambda: None
-        rollback(world.cloud, "health", "1", force=True)
+        roll_back_service(world.cloud, "health", "1", force=True)
 
     world.clock.on_sleep = take
     with pytest.raises(OperatorError, match="taken over the lock"):
@@ -328,29 +328,33 @@ def test_a_rollback_goes_to_what_served_before_and_further_back_each_time(world:
     world.checkout["health"] = b"three"
     world.release()
     world.lambda_.updates.clear()
-    assert rollback(world.cloud, "health") == [{"service": "health", "from": "3", "to": "2"}]
-    assert rollback(world.cloud, "health") == [{"service": "health", "from": "2", "to": "1"}]
+    assert roll_back_service(world.cloud, "health") == [
+        {"service": "health", "from": "3", "to": "2"}
+    ]
+    assert roll_back_service(world.cloud, "health") == [
+        {"service": "health", "from": "2", "to": "1"}
+    ]
     assert world.lambda_.updates == [(HEALTH, "2", {}), (HEALTH, "1", {})]
     assert world.topic.subjects[-1] == "dev: health rolled back"
     with pytest.raises(OperatorError, match="no record of what served health before version 1"):
-        rollback(world.cloud, "health")
+        roll_back_service(world.cloud, "health")
 
 
 def test_a_rollback_of_all_is_of_what_the_last_release_moved(world: World) -> None:
     world.release("health", Settings(promote=True))
-    assert rollback(world.cloud, "all") == [{"service": "health", "from": "2", "to": "1"}]
+    assert roll_back_service(world.cloud, "all") == [{"service": "health", "from": "2", "to": "1"}]
 
 
 def test_an_unknown_or_deleted_version_is_refused(world: World) -> None:
     world.release()
     for number in ("9", "$LATEST", "live"):
         with pytest.raises(OperatorError, match=r"There are 1, 2$"):
-            rollback(world.cloud, "health", number)
+            roll_back_service(world.cloud, "health", number)
     del world.lambda_.code[HEALTH]["1"]
     with pytest.raises(
         OperatorError, match="health has no version 1: it was never published, or it is deleted"
     ):
-        rollback(world.cloud, "health")
+        roll_back_service(world.cloud, "health")
     assert world.lambda_.aliases[HEALTH]["version"] == "2"
 
 
@@ -358,9 +362,9 @@ def test_prune_keeps_what_an_alias_names_and_what_a_rollback_would_go_to(world: 
     for content in (b"two", b"three", b"four"):
         world.checkout["health"] = content
         world.release(settings=Settings(promote=True))
-    rollback(world.cloud, "health")
+    roll_back_service(world.cloud, "health")
     assert world.lambda_.aliases[HEALTH]["version"] == "3"
-    assert prune(world.cloud, keep=1) == {"health": ["1"]}
+    assert delete_old_versions(world.cloud, keep=1) == {"health": ["1"]}
     assert sorted(world.lambda_.code[HEALTH]) == ["2", "3", "4"]
 
 
