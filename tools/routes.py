@@ -1,4 +1,4 @@
-"""Writes the table of routes and who may call them: `python -m tools.routes > docs/routes.md`."""
+"""Generates docs/routes.md, the routes and their access rules, on standard output."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from lambdas.common.web.caller import ROLES, USER
 from lambdas.route_tables import route_tables
 
 INTRODUCTION = """\
-# Routes
+# Which routes are there, and who may call them
 
-Who may call which route. Generated from the services' `routes.py` by `python -m tools.routes > docs/routes.md`.
+`python -m tools.routes > docs/routes.md` generates this page from the `routes.py` of each service.
 
-- **public**: no token is looked at.
-- **signed in**: any valid token, an anonymous user's too.
+- **public**: the request needs no token; a token is ignored.
+- **signed in**: any valid token, including that of an anonymous user.
 - **registered**: a registered user; anonymous users get 403.
-- A capability in `code`: every registered user, and anonymous users whose session has that capability.
+- A capability in `code`: every registered user, and anonymous users whose session has the capability.
 
-Rules that depend on the thing itself (its author, a member of its room) are the service's own and come on top.
+Rules that depend on the resource, such as its author or the members of its room, are checked by the
+service in addition.
 """
 
 

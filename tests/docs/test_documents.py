@@ -1,4 +1,4 @@
-"""The documents agree with the code and with each other."""
+"""The documentation matches the code, and its links and its index are complete."""
 
 from __future__ import annotations
 
@@ -25,41 +25,41 @@ NAMES = [str(path.relative_to(PROJECT)) for path in DOCUMENTS]
 
 
 def anchors(path: Path) -> set[str]:
-    """The anchors GitHub gives a document's headings."""
+    """Returns the anchors that GitHub derives from the headings of a document."""
     headings = HEADING.findall(FENCED.sub("", path.read_text()))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_the_table_of_routes_is_what_the_services_declare() -> None:
+def test_the_routes_page_matches_the_services() -> None:
     stored = (PROJECT / "docs" / "routes.md").read_text()
     assert stored == document(), "run: python -m tools.routes > docs/routes.md"
 
 
-def test_the_policies_to_attach_are_what_the_stack_has() -> None:
+def test_the_policy_files_match_the_stack() -> None:
     stored = {file.name: file.read_text() for file in (PROJECT / "docs" / "policies").iterdir()}
     assert stored == policies(), "run: python -m tools.policies"
     for name, text in stored.items():
         assert len("".join(text.split())) <= MAX_POLICY_LENGTH, name
 
 
-def test_the_policies_of_an_environment_name_what_is_its_own() -> None:
+def test_the_policies_of_an_environment_name_only_its_resources() -> None:
     environment = load_environment("staging", variables={"STAGING_ACCOUNT_ID": "123456789012"})
-    found = "".join(policies_of(environment).values())
+    text = "".join(policies_of(environment).values())
     assert environment.domains
-    assert "<" not in found
-    assert "dev" not in re.findall(r"[a-z]+", found.replace("device", ""))
-    for own in (
+    assert "<" not in text
+    assert "dev" not in re.findall(r"[a-z]+", text.replace("device", ""))
+    for value in (
         environment.domains.api,
         environment.hosted_zone_id,
         environment.state.bucket,
         "123456789012",
     ):
-        assert own
-        assert own in found
+        assert value
+        assert value in text
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES)
-def test_links_lead_somewhere(path: Path) -> None:
+def test_links_and_anchors_exist(path: Path) -> None:
     broken = []
     for target, anchor in LINK.findall(FENCED.sub("", path.read_text())):
         file = (path.parent / target).resolve() if target else path
@@ -74,7 +74,17 @@ def test_every_decision_is_listed() -> None:
     assert listed == {file.name for file in folder.glob("0*.md")}
 
 
-def test_make_targets_that_are_named_exist() -> None:
+@pytest.mark.parametrize("folder", ["architecture", "operations"])
+def test_the_index_lists_every_page_by_its_title(folder: str) -> None:
+    index = (PROJECT / "docs" / "README.md").read_text()
+    pages = {
+        f"[{HEADING.findall(file.read_text())[0]}]({folder}/{file.name})"
+        for file in (PROJECT / "docs" / folder).glob("*.md")
+    }
+    assert {page for page in pages if page not in index} == set()
+
+
+def test_the_make_targets_in_documents_exist() -> None:
     listing = subprocess.run(
         ["make", "help"], cwd=PROJECT, capture_output=True, text=True, check=True
     ).stdout
