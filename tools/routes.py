@@ -14,7 +14,8 @@ INTRODUCTION = """\
 - **public**: the request needs no token; a token is ignored.
 - **signed in**: any valid token, including that of an anonymous user.
 - **registered**: a registered user; anonymous users get 403.
-- A capability in `code`: every registered user, and anonymous users whose session has the capability.
+- A capability in `code`: every registered user,
+  and anonymous users whose session has the capability.
 
 Rules that depend on the resource, such as its author or the members of its room, are checked by the
 service in addition.
