@@ -1,1 +1,1 @@
-"""Delivery of chat frames: what big rooms are sent, and what got lost on its way."""
+"""Delivery of chat frames to big rooms, and again after a lost delivery."""

@@ -1,6 +1,6 @@
-"""The delivery function: takes the ordered queue's frames, the messages' stream, and what has waited in the retry queue.
+"""The delivery function: handles the FIFO queue, the messages table's stream and the retry queue.
 
-Behind the same stream and queue it clears up after deleted rooms.
+It also removes the data of deleted rooms, triggered by the same stream and retry queue.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from lambdas.common.settings import Settings, read
 from lambdas.common.storage.cache import CacheSettings, GuardedCache, guarded_cache
 from lambdas.common.storage.dynamodb import pack, unpack
 from lambdas.delivery.logic import DeliveryService, Stored
-from lambdas.delivery.removal import Rest, RoomRemoval, StoredRemains
+from lambdas.delivery.removal import PendingRemoval, RoomRemoval, StoredRoomData
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -40,42 +40,42 @@ class DeliverySettings(Settings, frozen=True, kw_only=True):
     delivery_retries_queue_url: str
 
 
-class Waiting(Struct, frozen=True, rename="camel"):
-    """A message of the retry queue: stored messages, a member to be taken out of a room, or what is left of a deleted room.
+class RetryMessage(Struct, frozen=True, rename="camel"):
+    """A message of the retry queue: stored messages, a member to evict, or a removal to continue.
 
-    Lambda's own record of a batch of the stream that failed too often has neither: it waits in the dead-letter queue for somebody to
-    look.
+    Lambda's record of a stream batch that failed too often has none of these fields. It fails and
+    goes to the dead-letter queue for an operator.
     """
 
     stored: tuple[Stored, ...] = ()
     room_id: str | None = None
     user_id: str | None = None
-    rest: Rest | None = None
+    rest: PendingRemoval | None = None
 
 
-class SqsLater:
-    """The retry queue, which gives nothing before its delay is over."""
+class SqsRetryQueue:
+    """The retry queue, which delivers messages after a delay."""
 
     def __init__(self, sqs: "Callable[[], SQSClient]", url: str) -> None:
-        """`sqs` gives the client at the first use."""
+        """`sqs` returns the client; it is called only when needed."""
         self._sqs = sqs
         self._url = url
 
-    def check(self, stored: Sequence[Stored]) -> None:
-        self._send(Waiting(stored=tuple(stored)))
+    def check_later(self, stored: Sequence[Stored]) -> None:
+        self._send(RetryMessage(stored=tuple(stored)))
 
-    def remove(self, rest: Rest) -> None:
-        """What is left of a deleted room comes again. Raises whatever keeps it from being taken."""
-        self._send(Waiting(rest=rest))
+    def continue_removal(self, rest: PendingRemoval) -> None:
+        """Queues the removal of a deleted room for another pass. Propagates errors of SQS."""
+        self._send(RetryMessage(rest=rest))
 
-    def _send(self, waiting: Waiting) -> None:
+    def _send(self, message: RetryMessage) -> None:
         self._sqs().send_message(
-            QueueUrl=self._url, MessageBody=msgspec.json.encode(waiting).decode()
+            QueueUrl=self._url, MessageBody=msgspec.json.encode(message).decode()
         )
 
 
 def build(environ: Mapping[str, str]) -> Consume:
-    """The function, wired from its environment."""
+    """Builds the function from its environment variables."""
     settings = read(DeliverySettings, environ)
     clients = Clients(settings.region)
     logger = create_logger(settings)
@@ -96,20 +96,20 @@ def wire(
     gateway: Gateway,
     logger: Logger,
 ) -> Consume:
-    """The function on these clients, this cache and these connections."""
+    """Builds the function from its dependencies."""
     live = CachedLiveRooms(cache)
-    later = SqsLater(lambda: clients.sqs, settings.delivery_retries_queue_url)
+    retry_queue = SqsRetryQueue(lambda: clients.sqs, settings.delivery_retries_queue_url)
     service = DeliveryService(
         fanout=Fanout(gateway, live, logger),
         live=live,
-        later=later,
+        retry_queue=retry_queue,
         find=lambda message_id: _find(
             clients.dynamodb, settings.dynamodb_table_messages, message_id
         ),
         logger=logger,
     )
 
-    remains = StoredRemains(
+    data = StoredRoomData(
         clients.dynamodb,
         lambda: clients.s3,
         messages=settings.dynamodb_table_messages,
@@ -117,44 +117,47 @@ def wire(
         authors=settings.dynamodb_table_authors,
         attachments=settings.s3_bucket_attachments,
     )
-    removal = RoomRemoval(remains, later.remove)
+    removal = RoomRemoval(data, retry_queue.continue_removal)
 
-    def retry(clearing: Iterator[Callable[[Rest], None]], body: bytes) -> None:
-        waiting = msgspec.json.decode(body, type=Waiting)
-        if waiting.stored:
-            service.make_good(waiting.stored)
-        elif waiting.room_id is not None and waiting.user_id is not None:
-            service.evict(waiting.room_id, waiting.user_id)
-        elif waiting.rest is not None:
-            next(clearing)(waiting.rest)
+    def retry(removals: Iterator[Callable[[PendingRemoval], None]], body: bytes) -> None:
+        message = msgspec.json.decode(body, type=RetryMessage)
+        if message.stored:
+            service.redeliver_lost(message.stored)
+        elif message.room_id is not None and message.user_id is not None:
+            service.evict(message.room_id, message.user_id)
+        elif message.rest is not None:
+            next(removals)(message.rest)
         else:
-            raise RuntimeError("a batch of the stream was given up")
+            raise RuntimeError("Lambda gave up a batch of the stream: see the dead-letter queue")
 
-    def make_up(records: Sequence[Mapping[str, Any]]) -> Any:
-        """Messages first. Then one rest of a room, since ten would outlast the function; the other rests come again."""
-        clearing = chain([removal.go_on], repeat(later.remove))
-        retries = QueueConsumer(partial(retry, clearing), logger)
-        return retries.consume({"Records": sorted(records, key=_is_rest)})
+    def retry_all(records: Sequence[Mapping[str, Any]]) -> Any:
+        """Handles messages first, then one removal pass, since ten would exceed the timeout.
+
+        The other removals are queued again.
+        """
+        removals = chain([removal.run_pass], repeat(retry_queue.continue_removal))
+        retries = QueueConsumer(partial(retry, removals), logger)
+        return retries.consume({"Records": sorted(records, key=_is_removal)})
 
     def consume(batch: Batch) -> Any:
         records = batch["Records"]
         if records[0]["eventSource"] == STREAM:
-            service.watch(_stored(records))
-            for rest in _rests(records):
-                later.remove(rest)
+            service.schedule_checks(_stored(records))
+            for pending in _removals(records):
+                retry_queue.continue_removal(pending)
             return None
         if records[0]["eventSourceARN"].endswith(FIFO):
             service.deliver(
                 [msgspec.json.decode(record["body"], type=Delivery) for record in records]
             )
             return {"batchItemFailures": []}
-        return make_up(records)
+        return retry_all(records)
 
     return consume
 
 
 def _stored(records: Sequence[Mapping[str, Any]]) -> Iterator[Stored]:
-    """The states of messages that a batch of the stream tells of: not what lies beside messages, and no removals."""
+    """Yields the new message versions in a stream batch, without other items and removals."""
     for record in records:
         new, old = (record["dynamodb"].get(image) or {} for image in ("NewImage", "OldImage"))
         if "room_id" in new and new.get("version") != old.get("version"):
@@ -162,16 +165,16 @@ def _stored(records: Sequence[Mapping[str, Any]]) -> Iterator[Stored]:
             yield Stored(values["message_id"], values["version"])
 
 
-def _rests(records: Sequence[Mapping[str, Any]]) -> Iterator[Rest]:
-    """The rooms whose deletion a batch of the stream tells of."""
+def _removals(records: Sequence[Mapping[str, Any]]) -> Iterator[PendingRemoval]:
+    """Yields the deleted rooms in a stream batch."""
     for record in records:
         item = unpack(record["dynamodb"].get("NewImage") or {})
         if "removed_room" in item:
-            yield Rest(item["removed_room"], item["seq"], item["removed_at"])
+            yield PendingRemoval(item["removed_room"], item["seq"], item["removed_at"])
 
 
-def _is_rest(record: Mapping[str, Any]) -> bool:
-    # As msgspec writes it: a body that cannot be read is to fail by itself, not here.
+def _is_removal(record: Mapping[str, Any]) -> bool:
+    # Compares text as msgspec writes it, because an invalid body must fail alone, not here.
     return '"rest":{' in record["body"]
 
 

@@ -1,4 +1,4 @@
-"""What delivery does: the ordered queue's frames at once, and each stored message that nobody has delivered when it has been waited for."""
+"""Delivers frames of the FIFO queue, and stored messages whose delivery was lost."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
@@ -13,22 +13,22 @@ from lambdas.common.storage.cache import CacheUnavailableError
 
 
 class Stored(Struct, frozen=True, rename="camel"):
-    """A state of a message that was stored, and is to be delivered."""
+    """A stored version of a message that must be delivered."""
 
     message_id: str
     version: int
 
     @property
     def name(self) -> str:
-        """What names its delivery."""
+        """The name of its delivery."""
         return delivery_of(self.message_id, self.version)
 
 
-class Later(Protocol):
-    """Gives things back after a while."""
+class RetryQueue(Protocol):
+    """Returns messages to the function after a delay."""
 
-    def check(self, stored: Sequence[Stored]) -> None:
-        """Raises whatever keeps them from being taken."""
+    def check_later(self, stored: Sequence[Stored]) -> None:
+        """Queues these versions for a later check. Propagates errors of the queue."""
 
 
 class DeliveryService:
@@ -39,61 +39,65 @@ class DeliveryService:
         *,
         fanout: Fanout,
         live: LiveRooms,
-        later: Later,
+        retry_queue: RetryQueue,
         find: Callable[[str], Message | None],
         logger: Logger,
     ) -> None:
-        """`find` reads a message by its id, consistently."""
+        """`find` reads a message by its id with a consistent read."""
         self._fanout = fanout
         self._live = live
-        self._later = later
+        self._retry_queue = retry_queue
         self._find = find
         self._logger = logger
 
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
-        """Sends frames. Without the cache nobody can be found: what was stored comes back by `watch`, and the rest is of the moment."""
+        """Sends frames. Drops them if the cache is unavailable.
+
+        `schedule_checks` resends stored messages later. Other frames are only of momentary use.
+        """
         try:
             self._fanout.deliver(deliveries)
         except CacheUnavailableError:
-            self._logger.warning("not delivered for want of the cache", count=len(deliveries))
+            self._logger.warning("not delivered: cache unavailable", count=len(deliveries))
 
-    def watch(self, stored: Iterable[Stored]) -> None:
-        """Hears of everything that is stored, about when it is delivered: what is not remembered as sent is asked for later."""
+    def schedule_checks(self, stored: Iterable[Stored]) -> None:
+        """Queues a later check for each newly stored version that is not recorded as sent."""
         stored = list(stored)
         try:
             progress = self._live.progress([item.name for item in stored])
         except CacheUnavailableError:
             progress = {}
-        self._look_later([item for item in stored if progress.get(item.name) != "sent"])
+        self._check_later([item for item in stored if progress.get(item.name) != "sent"])
 
-    def make_good(self, stored: Sequence[Stored]) -> None:
-        """Delivers what nobody has delivered meanwhile; what still waits in the ordered queue is asked for again.
+    def redeliver_lost(self, stored: Sequence[Stored]) -> None:
+        """Delivers versions that are neither sent nor queued, and checks queued ones again later.
 
-        Raises CacheUnavailableError, upon which it comes again.
+        Raises CacheUnavailableError, after which SQS retries the message.
         """
         progress = self._live.progress([item.name for item in stored])
         lost = [item for item in stored if progress[item.name] is None]
         deliveries = [delivery for item in lost if (delivery := self._delivery(item))]
         if deliveries:
             self._logger.warning(
-                "deliveries made good", names=[delivery.name for delivery in deliveries]
+                "lost deliveries resent", names=[delivery.name for delivery in deliveries]
             )
             self._fanout.deliver(deliveries)
-        self._look_later([item for item in stored if progress[item.name] == "queued"])
+        self._check_later([item for item in stored if progress[item.name] == "queued"])
 
     def evict(self, room_id: str, user_id: str) -> None:
-        """Takes a user's connections out of a room. Raises CacheUnavailableError, upon which it comes again."""
+        """Removes a user's connections from a room. Raises CacheUnavailableError."""
         self._live.evict(room_id, user_id)
 
     def _delivery(self, stored: Stored) -> Delivery | None:
         message = self._find(stored.message_id)
-        # Of a later state there is word of its own, except of the message itself: listeners have not seen its number yet.
+        # A later version has its own delivery. The first version is always delivered, because
+        # listeners have not seen its number yet.
         if message is None or stored.version not in {message.version, FIRST_VERSION}:
             return None
         return Delivery(
             message.room_id, message.frame(as_new=stored.version == FIRST_VERSION), stored.name
         )
 
-    def _look_later(self, stored: Sequence[Stored]) -> None:
+    def _check_later(self, stored: Sequence[Stored]) -> None:
         if stored:
-            self._later.check(stored)
+            self._retry_queue.check_later(stored)

@@ -1,7 +1,8 @@
-"""What is left to do once a room is deleted: its messages and all that belonged to them are removed, in passes that may be repeated.
+"""Removes the messages and other data of deleted rooms, in idempotent passes.
 
-The room is gone for everybody from the moment of the transaction that deletes it. That transaction leaves a marker among the messages, of
-which the stream tells; from then on the retry queue gives what is left, until nothing is. The marker goes last.
+The transaction that deletes a room hides it at once and stores a marker in the messages table. The
+table's stream reports the marker, and the retry queue then triggers passes until nothing is left.
+The last pass deletes the marker.
 """
 
 from collections.abc import Callable, Iterable
@@ -28,74 +29,77 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 PASS = 1000
-"""Messages, or other items, of one pass: some hundred calls, a few of the function's 30 seconds, so that an invocation makes one."""
+"""Maximum items of one pass: about 100 calls, which take a few of the function's 30 seconds."""
 
 OBJECTS = 1000
-"""Objects of one pass at most: S3 lists and deletes as many with one call each."""
+"""Maximum objects of one pass: S3's limit for one list call and one delete call."""
 
 SETTLING = 60
-"""Seconds after a room's deletion for which it is looked at again: twice as long as a function runs that had found the room still
-there, and long enough for an index to follow its table."""
+"""Seconds after a room's deletion during which passes repeat: twice the longest run of a function
+that still found the room, and long enough for the index to catch up with its table."""
 
 
-class Rest(Struct, frozen=True, rename="camel"):
-    """What is left of a deleted room: messages up to the number `seq`, and what else it had. `removed_at`: seconds since the epoch."""
+class PendingRemoval(Struct, frozen=True, rename="camel"):
+    """A deleted room with messages up to number `seq`. `removed_at` is in epoch seconds."""
 
     room_id: str
     seq: int
     removed_at: int
 
 
-class Remains(Protocol):
-    """What deleted rooms leave. Each method may be repeated; those that tell say whether they have found anything."""
+class RoomData(Protocol):
+    """The data of deleted rooms.
+
+    All methods are idempotent. They return True if they found and removed something.
+    """
 
     def remove_messages(self, room_id: str, numbers: Iterable[int]) -> None:
-        """These messages, with their reactions' counts and the authors of anonymous ones."""
+        """Removes messages, their reaction counts, and the authors of anonymous ones."""
 
-    def remove_beside(self, room_id: str) -> bool:
-        """Some of what lies beside messages: reactions, with their counts, and attachments' records."""
+    def remove_secondary_items(self, room_id: str) -> bool:
+        """Removes up to PASS reactions (with counts) and attachment records."""
 
     def remove_members(self, room_id: str) -> bool:
-        """Some of the members and bans."""
+        """Removes up to PASS members and bans."""
 
     def remove_objects(self, room_id: str) -> bool:
-        """Some of the attachments themselves."""
+        """Removes up to OBJECTS attachments."""
 
     def remove_marker(self, room_id: str) -> None: ...
 
 
 class RoomRemoval:
-    """Takes along what belongs to a deleted room."""
+    """Removes the data of deleted rooms, one pass per call."""
 
     def __init__(
-        self, remains: Remains, later: Callable[[Rest], None], clock: Clock = SYSTEM_CLOCK
+        self, data: RoomData, enqueue: Callable[[PendingRemoval], None], clock: Clock = SYSTEM_CLOCK
     ) -> None:
-        """`later` gives a rest back after a while, and raises whatever keeps it from being taken."""
-        self._remains = remains
-        self._later = later
+        """`enqueue` queues a removal for another pass after a delay."""
+        self._data = data
+        self._enqueue = enqueue
         self._clock = clock
 
-    def go_on(self, rest: Rest) -> None:
-        """One pass, and word of what it leaves. Raises what the stores raise, upon which the same comes again."""
-        remains, room_id = self._remains, rest.room_id
-        if rest.seq > 0:
-            before = max(0, rest.seq - PASS)
-            remains.remove_messages(room_id, range(before + 1, rest.seq + 1))
-            self._later(Rest(room_id, before, rest.removed_at))
+    def run_pass(self, removal: PendingRemoval) -> None:
+        """Runs one pass and queues what is left. Propagates errors; then retry the same pass."""
+        data, room_id = self._data, removal.room_id
+        if removal.seq > 0:
+            before = max(0, removal.seq - PASS)
+            data.remove_messages(room_id, range(before + 1, removal.seq + 1))
+            self._enqueue(PendingRemoval(room_id, before, removal.removed_at))
             return
-        found = [
-            remains.remove_beside(room_id),
-            remains.remove_members(room_id),
-            remains.remove_objects(room_id),
+        removed = [
+            data.remove_secondary_items(room_id),
+            data.remove_members(room_id),
+            data.remove_objects(room_id),
         ]
-        if any(found) or self._clock() < rest.removed_at + SETTLING:
-            self._later(rest)
+        if any(removed) or self._clock() < removal.removed_at + SETTLING:
+            self._enqueue(removal)
             return
-        remains.remove_marker(room_id)
+        data.remove_marker(room_id)
 
 
-class StoredRemains:
-    """Remains in DynamoDB and S3."""
+class StoredRoomData:
+    """Room data in DynamoDB and S3."""
 
     def __init__(
         self,
@@ -107,7 +111,7 @@ class StoredRemains:
         authors: str,
         attachments: str,
     ) -> None:
-        """Three tables and the attachments' bucket; `s3` gives the client at the first use."""
+        """Takes the names of three tables and the attachments' bucket. `s3` returns the client."""
         self._dynamodb = dynamodb
         self._s3 = s3
         self._messages = messages
@@ -117,30 +121,31 @@ class StoredRemains:
 
     def remove_messages(self, room_id: str, numbers: Iterable[int]) -> None:
         ids = [message_id(room_id, number) for number in numbers]
-        # Reading is cheaper than deleting what is not there, as most counts and authors are not.
+        # Reading first is cheaper, because most counts and authors do not exist.
         found = batch_get(
             self._dynamodb,
             self._messages,
-            [{"message_id": id_} for one in ids for id_ in (counts_id(one), one)],
+            [{"message_id": id_} for message in ids for id_ in (counts_id(message), message)],
             ("message_id", "is_anonymous"),
             consistent=True,
         )
         anonymous = [{"item_id": item["message_id"]} for item in found if item.get("is_anonymous")]
         batch_delete(self._dynamodb, self._authors, anonymous)
-        # What hangs on messages went first: should this end halfway, the messages left still tell of it.
+        # Messages are deleted after their authors, so that a failed pass can be repeated.
         batch_delete(
             self._dynamodb, self._messages, [{"message_id": item["message_id"]} for item in found]
         )
 
-    def remove_beside(self, room_id: str) -> bool:
-        found = self._found(
+    def remove_secondary_items(self, room_id: str) -> bool:
+        found = self._query_keys(
             self._messages,
             ("message_id",),
             IndexName=MESSAGES_INDEX,
             KeyConditionExpression="room_id = :room",
             ExpressionAttributeValues=pack({":room": beside_messages(room_id)}),
         )
-        # A reaction of the last moment has made counts again after those of its message had gone. They go first, for it tells of them.
+        # A late reaction may have created counts again after its message was removed. Counts are
+        # deleted before the reactions, which are needed to find them.
         counted = {
             message for item in found if (message := reacted_to(room_id, item["message_id"]))
         }
@@ -153,7 +158,7 @@ class StoredRemains:
         return bool(found)
 
     def remove_members(self, room_id: str) -> bool:
-        found = self._found(
+        found = self._query_keys(
             self._members,
             ("room_id", "user_id"),
             ConsistentRead=True,
@@ -180,9 +185,9 @@ class StoredRemains:
     def remove_marker(self, room_id: str) -> None:
         batch_delete(self._dynamodb, self._messages, [{"message_id": marker_id(room_id)}])
 
-    def _found(self, table: str, key: tuple[str, ...], **query: Any) -> list[dict[str, Any]]:
-        """The keys of a pass."""
-        answer = self._dynamodb.query(
+    def _query_keys(self, table: str, key: tuple[str, ...], **query: Any) -> list[dict[str, Any]]:
+        """Returns up to PASS keys."""
+        result = self._dynamodb.query(
             TableName=table, Limit=PASS, ProjectionExpression=", ".join(key), **query
         )
-        return [unpack(item) for item in answer["Items"]]
+        return [unpack(item) for item in result["Items"]]

@@ -1,1 +1,1 @@
-"""Database migrations: a function that operators and deployments invoke, with no HTTP in front of it."""
+"""Database migrations: a function invoked by operators and deployments, without HTTP API."""

@@ -1,4 +1,4 @@
-"""The migrations as files: plain SQL, forward only, in the order of their numbers."""
+"""Migration files: plain SQL, forward only, ordered by number."""
 
 import hashlib
 import re
@@ -11,7 +11,8 @@ DIRECTORY = Path(__file__).with_name("migrations")
 
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
-# What a semicolon does not end a statement in (PostgreSQL's lexical structure): comments, strings, quoted names, bodies in dollars.
+# Tokens in which a semicolon does not end a statement (PostgreSQL's lexical structure): comments,
+# strings, quoted identifiers and dollar-quoted bodies.
 _TOKEN = re.compile(
     r"""--[^\n]*
       | /\*.*?\*/
@@ -37,18 +38,18 @@ _TRANSACTION_CONTROL = {
 
 
 class MigrationError(Exception):
-    """Nothing of the migration it names was kept; the message says which file, where in it, and why."""
+    """A migration was rejected or rolled back. The message has the file, line and reason."""
 
 
 class Statement(Struct, frozen=True):
-    """One statement of a file; `line` is where it begins, counted from 1."""
+    """One statement of a file; `line` is its first line, counted from 1."""
 
     sql: str
     line: int
 
 
 class Migration(Struct, frozen=True):
-    """One file. Its id is its name without `.sql`; the checksum is SHA-256 (hex) of its bytes."""
+    """One file. `id` is its name without `.sql`, `checksum` the SHA-256 (hex) of its bytes."""
 
     id: str
     checksum: str
@@ -64,33 +65,33 @@ class Migration(Struct, frozen=True):
 
 
 def read_migrations(directory: Path = DIRECTORY) -> list[Migration]:
-    """All migrations in their order.
+    """Returns all migrations in order.
 
     Raises:
-        MigrationError: a name is not like `0001_what_it_does.sql`, two files have one number, or a file is empty or controls
-            transactions itself.
+        MigrationError: A name is not like `0001_what_it_does.sql`, two files have the same number,
+            or a file has no statement or contains transaction control.
     """
-    found: list[Migration] = []
+    migrations: list[Migration] = []
     for path in sorted(directory.iterdir()):
         if not _NAME.fullmatch(path.name):
             raise MigrationError(f"{path.name}: name migrations like 0001_what_it_does.sql")
         content = path.read_bytes()
         statements = tuple(split(content.decode()))
         migration = Migration(path.stem, hashlib.sha256(content).hexdigest(), statements)
-        if found and found[-1].number == migration.number:
-            raise MigrationError(f"{migration.file}: {found[-1].file} has that number already")
+        if migrations and migrations[-1].number == migration.number:
+            raise MigrationError(f"{migration.file}: {migrations[-1].file} already has this number")
         if not statements:
-            raise MigrationError(f"{migration.file}: there is no statement in it")
+            raise MigrationError(f"{migration.file}: the file contains no SQL statement")
         for statement in statements:
             if _first_word(statement.sql) in _TRANSACTION_CONTROL:
-                reason = "each migration is one transaction, which it may not end or begin itself"
+                reason = "each migration is one transaction: remove transaction control"
                 raise MigrationError(f"{migration.file}, line {statement.line}: {reason}")
-        found.append(migration)
-    return found
+        migrations.append(migration)
+    return migrations
 
 
 def split(text: str) -> Iterator[Statement]:
-    """The statements of an SQL text, each with the comments inside it but not those before it."""
+    """Yields the statements of an SQL text, without the comments before each statement."""
     begin = None
     for token in _TOKEN.finditer(text):
         if token[0] == ";":

@@ -1,4 +1,4 @@
-"""What a database holds, in numbers that two copies can be compared by."""
+"""Fingerprints of a database's content, to compare two copies."""
 
 from typing import TYPE_CHECKING
 
@@ -6,15 +6,16 @@ if TYPE_CHECKING:
     import pg8000.native
 
 BUCKETS = 256
-"""Groups that a table's rows are spread over by their content, so that a few changes leave most of them alike."""
+"""Number of groups into which rows are hashed, so that a few changes affect only a few groups."""
 
 _TABLES = """
 SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
 WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1
 """
-# The text of a whole row and its hash: of the rows' keys for the bucket, of everything for the checksum.
+# The hash of a row's key selects the bucket. The checksum covers the whole row as text.
 _FINGERPRINT = """
-SELECT get_byte(decode(md5(r.id), 'hex'), 0) AS bucket, count(*), sum(hashtextextended(r.content, 0))::text
+SELECT get_byte(decode(md5(r.id), 'hex'), 0) AS bucket, count(*),
+    sum(hashtextextended(r.content, 0))::text
 FROM (SELECT ({key})::text AS id, t::text AS content FROM {table} t) r GROUP BY 1 ORDER BY 1
 """
 _KEY = """
@@ -24,21 +25,21 @@ WHERE i.indrelid = CAST(:name AS regclass) AND i.indisprimary
 """
 
 Fingerprint = dict[str, dict[str, tuple[int, str]]]
-"""By table and bucket: how many rows, and the sum of their hashes."""
+"""By table and bucket: the number of rows and the sum of their hashes."""
 
 
 def fingerprint(connection: "pg8000.native.Connection") -> Fingerprint:
-    """The fingerprint of all tables, as of one instant."""
+    """Returns the fingerprint of all tables from one consistent snapshot."""
     connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
-        found: Fingerprint = {}
+        tables: Fingerprint = {}
         for [table] in connection.run(_TABLES):
             [[key]] = connection.run(_KEY, name=table)
-            # Identifiers that PostgreSQL has quoted itself; there is nothing else in the text.
+            # Safe: only identifiers that PostgreSQL itself has quoted are inserted.
             sql = _FINGERPRINT.format(key=f"ROW({key})" if key else "t", table=table)
-            found[table] = {
+            tables[table] = {
                 str(bucket): (count, checksum) for bucket, count, checksum in connection.run(sql)
             }
-        return found
+        return tables
     finally:
         connection.run("ROLLBACK")

@@ -1,4 +1,4 @@
-"""The migration function. Operators, deployments and its schedule invoke it; there is no HTTP in front of it."""
+"""The migration function, invoked by operators, deployments and a schedule, without HTTP API."""
 
 import os
 from collections.abc import Mapping
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     import pg8000.native
 
 SCHEDULE = "aws.events"
-"""Who asks, in the events of the schedule."""
+"""The `source` in events of the schedule."""
 
 TIMEOUT = 300.0
-"""Seconds, the documented time of the function: what one wait on the network may take, since a statement may take nearly all of it."""
+"""Seconds: the function's timeout. Also limits network waits, as a statement may take that long."""
 
 
 class MigrationSettings(Settings, frozen=True, kw_only=True):
-    """`rds_endpoint` is host:port. `rds_tls`: encrypted, and the server's name and chain are verified."""
+    """`rds_endpoint` is host:port. `rds_tls`: encrypt, and verify host name and certificates."""
 
     rds_endpoint: str
     rds_database: str
@@ -37,34 +37,35 @@ class MigrationSettings(Settings, frozen=True, kw_only=True):
     migration_state_table: str
 
 
-class Place(Struct, frozen=True, forbid_unknown_fields=True):
-    """A copy of the database: another database of the same server, or the same database of a cluster that was restored beside it."""
+class DatabaseCopy(Struct, frozen=True, forbid_unknown_fields=True):
+    """A copy of the database: another database on the server, or a restored cluster."""
 
     database: str | None = None
     cluster: str | None = None
 
 
-class Order(Struct, frozen=True):
-    """What the function is asked for.
+class Invocation(Struct, frozen=True):
+    """The event that invokes the function.
 
-    `by` is who asks. `plan`: only say what is to do. `limit`: so many migrations at most. `fingerprint`: migrate nothing, say what the
-    database, or a copy of it, holds.
+    `by` names the caller. `plan` only returns the pending migrations. `limit` is the maximum number
+    of migrations. `fingerprint` only returns the fingerprint of the database or of a copy.
     """
 
     by: str = ""
     source: str = ""
     plan: bool = False
     limit: int | None = None
-    fingerprint: Place | None = None
+    fingerprint: DatabaseCopy | None = None
 
 
 def run(event: Mapping[str, Any], context: Any, environ: Mapping[str, str]) -> Any:
-    """Does what the event asks for.
+    """Runs the migrations, the plan or the fingerprint that the event requests.
 
     Raises:
-        MigrationError: it was refused or failed; Lambda hands the message to whoever has invoked the function, or to the alerts topic.
+        MigrationError: A migration was rejected or failed. Lambda returns the message to the
+            caller, or sends it to the alerts topic after an asynchronous invocation.
     """
-    order = msgspec.convert(dict(event), Order)
+    invocation = msgspec.convert(dict(event), Invocation)
     settings = read(MigrationSettings, environ)
     logger = create_logger(settings)
     clients = Clients(settings.region)
@@ -72,33 +73,36 @@ def run(event: Mapping[str, Any], context: Any, environ: Mapping[str, str]) -> A
     def remaining() -> float:
         return float(context.get_remaining_time_in_millis()) / 1000
 
-    if order.fingerprint:
-        with closing(_connect(settings, clients, order.fingerprint)) as connection:
+    if invocation.fingerprint:
+        with closing(_connect(settings, clients, invocation.fingerprint)) as connection:
             return {"tables": fingerprint(connection)}
-    by = order.by or order.source or "unknown"
-    with closing(_connect(settings, clients, Place())) as connection:
+    by = invocation.by or invocation.source or "unknown"
+    with closing(_connect(settings, clients, DatabaseCopy())) as connection:
         record = DynamoRecord(clients.dynamodb, settings.migration_state_table)
         migrator = Migrator(connection, read_migrations(), record, by=by, remaining=remaining)
         try:
-            result = migrator.plan() if order.plan else migrator.migrate(order.limit)
+            result = migrator.plan() if invocation.plan else migrator.migrate(invocation.limit)
         except MigrationError as error:
             logger.error("migration failed", reason=str(error), by=by)
             raise
-    logger.info("migration", plan=order.plan, by=by, applied=result.applied, pending=result.pending)
+    logger.info(
+        "migration", plan=invocation.plan, by=by, applied=result.applied, pending=result.pending
+    )
     return msgspec.to_builtins(result)
 
 
 def _connect(
-    settings: MigrationSettings, clients: Clients, place: Place
+    settings: MigrationSettings, clients: Clients, copy: DatabaseCopy
 ) -> "pg8000.native.Connection":
     endpoint = settings.rds_endpoint
-    if place.cluster:
-        # Clusters of one account and region differ in the first label alone: no event can lead the password elsewhere.
-        endpoint = ".".join([place.cluster.partition(".")[0], *endpoint.split(".")[1:]])
+    if copy.cluster:
+        # Only the first label of the host name differs between clusters of an account and region.
+        # The event cannot replace the rest, so the password cannot be sent to another host.
+        endpoint = ".".join([copy.cluster.partition(".")[0], *endpoint.split(".")[1:]])
     secrets = clients.session.client("secretsmanager", config=client_config())
     return connect(
         endpoint,
-        place.database or settings.rds_database,
+        copy.database or settings.rds_database,
         SecretCredentials(lambda: secrets, settings.rds_secret_arn),
         tls=settings.rds_tls,
         timeout=TIMEOUT,
@@ -107,5 +111,5 @@ def _connect(
 
 
 def handler(event: Mapping[str, Any], context: Any) -> Any:
-    """The function Lambda calls."""
+    """The Lambda handler."""
     return run(event, context, os.environ)

@@ -1,4 +1,4 @@
-"""Brings the schema up to date, one migration in one transaction at a time."""
+"""Applies pending migrations, each in its own transaction."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     import pg8000.native
 
 OWNER = "migration"
-"""The role that migrations run as, except for the first, which makes it: it owns the schema, and has no rights beyond."""
+"""The role of all migrations but the first, which creates it. It has no rights but its schemas."""
 
 LOCK = 7_001_502_418
-"""The advisory lock of whoever migrates this database; any number that nothing else uses."""
+"""The key of the advisory lock held while migrating: an arbitrary unique number."""
 
 LOCK_TIMEOUT = 5
-"""Seconds a migration's statement waits for a table that is in use. Queries queue up behind it meanwhile: better to fail."""
+"""Seconds that a statement waits for a table lock. Short, because other queries queue behind it."""
 
 MARGIN = 5.0
-"""Seconds of the function's time that are left when its statements are ended, to roll back and to answer."""
+"""Seconds reserved at the end of the function's time, to roll back and return."""
 
 _LOCK_NOT_AVAILABLE = "55P03"
 
@@ -39,12 +39,13 @@ _BOOKKEEPING = (
     )""",
 )
 _APPLIED = """
-SELECT migration_id, checksum, applied_by, duration_ms, applied_at FROM migration.applied ORDER BY migration_id
+SELECT migration_id, checksum, applied_by, duration_ms, applied_at
+FROM migration.applied ORDER BY migration_id
 """
 
 
 class Applied(Struct, frozen=True):
-    """A migration that is part of the schema."""
+    """A migration that was applied to the schema."""
 
     migration_id: str
     checksum: str
@@ -54,7 +55,7 @@ class Applied(Struct, frozen=True):
 
 
 class Result(Struct, frozen=True, rename="camel"):
-    """What a run did (`applied`), what is still to do, and which migrations the schema has that this version does not know."""
+    """Migrations applied by a run, pending ones, and applied ones unknown to this version."""
 
     applied: tuple[str, ...]
     pending: tuple[str, ...]
@@ -62,7 +63,7 @@ class Result(Struct, frozen=True, rename="camel"):
 
 
 class Record(Protocol):
-    """The documented account of what was done, outside the database."""
+    """The record of migrations outside the database."""
 
     def applied(self, migration: Applied) -> None: ...
 
@@ -72,8 +73,9 @@ class Record(Protocol):
 class Migrator:
     """Migrates one database.
 
-    The table `migration.applied` is the truth of what the schema is: its row is written in the transaction of the migration itself.
-    The record follows: each run tells it everything that is applied, so that it learns whatever a crash has kept from it, or it has lost.
+    The table `migration.applied` is authoritative: its row is written in the migration's
+    transaction. Each run writes all applied migrations to the record again, which repairs gaps
+    after a crash or a loss.
     """
 
     def __init__(
@@ -85,7 +87,7 @@ class Migrator:
         by: str,
         remaining: Callable[[], float],
     ) -> None:
-        """`by` is who asked for it; `remaining` gives the seconds that the function still has."""
+        """`by` names the caller. `remaining` returns the seconds until the function's timeout."""
         self._connection = connection
         self._migrations = migrations
         self._record = record
@@ -93,20 +95,20 @@ class Migrator:
         self._remaining = remaining
 
     def plan(self) -> Result:
-        """What `migrate` would do. Waits for nobody and changes nothing.
+        """Returns what `migrate` would do, without waiting for locks or changing anything.
 
         Raises:
-            MigrationError: `migrate` would refuse.
+            MigrationError: `migrate` would reject the files.
         """
-        [[made]] = self._connection.run("SELECT to_regclass('migration.applied') IS NOT NULL")
-        return self._compare(self._applied() if made else [], ())
+        [[exists]] = self._connection.run("SELECT to_regclass('migration.applied') IS NOT NULL")
+        return self._compare(self._applied() if exists else [], ())
 
     def migrate(self, limit: int | None = None) -> Result:
-        """Applies what is pending, `limit` migrations at most; waits while another one migrates.
+        """Applies pending migrations, at most `limit`. Waits while another run migrates.
 
         Raises:
-            MigrationError: a migration failed, and left the schema as it was before it; or the files are not those that were applied;
-                or another one took too long.
+            MigrationError: A migration failed and was rolled back, the files do not match the
+                applied migrations, or another run held the lock too long.
         """
         self._wait_for_others()
         for statement in _BOOKKEEPING:
@@ -126,11 +128,11 @@ class Migrator:
         seconds = max(self._remaining() - 2 * MARGIN, 1.0)
         self._connection.run(f"SET lock_timeout = {round(seconds * 1000)}")
         try:
-            # Of the session, so that it ends with the connection however that ends.
+            # A session lock, so that it is released when the connection ends.
             self._connection.run(f"SELECT pg_advisory_lock({LOCK})")
         except Exception as error:
             if sqlstate(error) == _LOCK_NOT_AVAILABLE:
-                reason = f"another migration has run for the {seconds:.0f} s that could be waited: repeat it later"
+                reason = f"another migration has held the lock for {seconds:.0f} s: try again later"
                 raise MigrationError(reason) from error
             raise
 
@@ -143,8 +145,9 @@ class Migrator:
         for row in ours:
             if row.checksum != known[row.migration_id].checksum:
                 raise MigrationError(
-                    f"{row.migration_id}.sql: it was applied at {row.applied_at:%Y-%m-%d %H:%M} by {row.applied_by} and has been "
-                    "changed since: give it its old content back, and write the change as a new migration"
+                    f"{row.migration_id}.sql: it was applied at {row.applied_at:%Y-%m-%d %H:%M} by "
+                    f"{row.applied_by} and has been changed since: restore its old content and "
+                    "write the change as a new migration"
                 )
         newest = max(known, default="")
         lost = [
@@ -154,7 +157,7 @@ class Migrator:
         ]
         if lost:
             raise MigrationError(
-                f"{lost[0]}.sql: it was applied, and this version does not have it: bring the file back"
+                f"{lost[0]}.sql: it was applied, but this version lacks the file: restore it"
             )
         latest = max((row.migration_id for row in applied), default="")
         names = {row.migration_id for row in ours}
@@ -162,14 +165,14 @@ class Migrator:
         late = [migration_id for migration_id in pending if migration_id < latest]
         if late:
             raise MigrationError(
-                f"{late[0]}.sql: {latest} has been applied before it: give it a number after that"
+                f"{late[0]}.sql: {latest} was applied before it: give this file a higher number"
             )
-        # An older version of the program, brought back by whoever rolls back: the newer schema serves it.
+        # After a rollback, an older version runs with the newer schema, which still supports it.
         unknown = tuple(row.migration_id for row in applied if row.migration_id not in known)
         return Result(done, pending, unknown)
 
     def _apply(self, migration: Migration) -> Applied:
-        begun = time.perf_counter()
+        started = time.perf_counter()
         self._connection.run("BEGIN")
         try:
             for name, seconds in (
@@ -191,16 +194,16 @@ class Migrator:
                 id=migration.id,
                 checksum=migration.checksum,
                 by=self._by,
-                duration=round((time.perf_counter() - begun) * 1000),
+                duration=round((time.perf_counter() - started) * 1000),
             )
             self._connection.run("COMMIT")
         except BaseException as error:
-            with suppress(Exception):  # a connection that has died has rolled back
+            with suppress(Exception):  # PostgreSQL rolls back lost connections itself
                 self._connection.run("ROLLBACK")
             if isinstance(error, MigrationError):
                 self._record.failed(migration, self._by, str(error))
             raise
-        self._connection.run("RESET ALL")  # what a file may have set for its session
+        self._connection.run("RESET ALL")  # undoes session settings of the file
         return Applied(*row)
 
     def _execute(self, migration: Migration, statement: Statement) -> None:
@@ -210,7 +213,7 @@ class Migrator:
             fields: dict[str, Any] = (
                 error.args[0] if error.args and isinstance(error.args[0], dict) else {}
             )
-            # P counts characters of the statement from 1; errors of what a statement does have none.
+            # P is the character position from 1. Runtime errors have none.
             position = int(fields.get("P", 1))
             line = statement.line + statement.sql.count("\n", 0, position - 1)
             reason = fields.get("M", type(error).__name__)

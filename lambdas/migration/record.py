@@ -1,4 +1,4 @@
-"""The documented record of migrations, in DynamoDB."""
+"""The record of migrations in DynamoDB."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class DynamoRecord:
-    """One item for each migration: what became of it, its checksum, who asked for it, when, and how long it took."""
+    """Stores one item per migration: status, checksum, caller, time and duration."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
         self._dynamodb = dynamodb
@@ -20,7 +20,7 @@ class DynamoRecord:
         self._clock = clock
 
     def applied(self, migration: Applied) -> None:
-        """Replaces whatever was known of it, so that it may be told twice."""
+        """Replaces the migration's item. Idempotent."""
         self._put(
             migration_id=migration.migration_id,
             status="applied",

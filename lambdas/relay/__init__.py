@@ -1,1 +1,1 @@
-"""The relay: brings the events of the outbox to the bus."""
+"""The relay: publishes the events of the outbox on the bus."""

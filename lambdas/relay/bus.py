@@ -1,4 +1,4 @@
-"""The bus as the relay sees it."""
+"""The relay's access to the event bus."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 CHUNK = 10
-"""Events in one PutEvents at most (EventBridge)."""
+"""Maximum events in one PutEvents call (EventBridge)."""
 
 
 class Bus(Protocol):
-    """What the logic needs of the bus."""
+    """Publishes events."""
 
     def publish(self, events: Sequence[StoredEvent]) -> dict[str, str]:
-        """Sends these (10 at most, none is fine); gives why by the id of each that was not taken."""
+        """Sends 0 to 10 events. Returns the error code by event id for each failed event."""
 
 
 class EventBridgeBus:
-    """The bus of an environment."""
+    """Publishes to an EventBridge bus."""
 
     def __init__(self, events: "EventBridgeClient", name: str) -> None:
         self._events = events

@@ -1,4 +1,4 @@
-"""The relay's function: takes what the outbox's stream and the retry queue tell it of."""
+"""The relay function: handles batches of the outbox table's stream and of the retry queue."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,15 +27,15 @@ class RelaySettings(Settings, frozen=True, kw_only=True):
 class RetryMessage(msgspec.Struct, rename="camel"):
     """A message of the retry queue.
 
-    Without an event's id it is a reason to look for what has been left: the schedule's, or Lambda's own record of a batch that
-    failed too often.
+    Without an event id, it comes from the schedule or is Lambda's record of a stream batch that
+    failed too often. Both trigger a sweep.
     """
 
     event_id: str | None = None
 
 
 def build(environ: Mapping[str, str]) -> Consume:
-    """The function, wired from its environment."""
+    """Builds the function from its environment variables."""
     settings = read(RelaySettings, environ)
     clients = Clients(settings.region)
     logger = create_logger(settings)

@@ -1,4 +1,4 @@
-"""How an event gets from the outbox to the bus: published first and removed then, so that it may repeat and is never lost."""
+"""Publishes events from the outbox, then deletes them: duplicates are possible, losses are not."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
@@ -21,8 +21,8 @@ class NotPublishedError(Exception):
 class Relay:
     """Publishes the events of the outbox.
 
-    It reads each event from the table, whatever it was told of it: what is published already is gone from there, and is not
-    published again when a batch is repeated or a stream is read anew.
+    It always reads events from the table. Published events are deleted there, so they are not
+    published again when Lambda retries a batch or rereads the stream.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Relay:
         sweep_after: int,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`sweep_after` in seconds: what has waited for so long, something has gone wrong with."""
+        """`sweep_after`: seconds after which an unpublished event counts as missed."""
         self._outbox = outbox
         self._bus = bus
         self._retries = retries
@@ -44,23 +44,23 @@ class Relay:
         self._clock = clock
 
     def relay(self, event_ids: Sequence[str]) -> None:
-        """Publishes these; those that cannot be published now wait in the retry queue, each by itself.
+        """Publishes events, and adds a retry message for each that cannot be published now.
 
-        Raises what the table or that queue raise: then all of these are to be tried again.
+        Propagates errors of the table and the queue; then the whole call must be retried.
         """
         for chunk in _chunks(event_ids):
             self._publish_or_retry(self._outbox.read(chunk))
 
     def retry(self, event_id: str) -> None:
-        """Publishes one. Alone, so that one which cannot be published takes no other to the dead-letter queue.
+        """Publishes one event, so that a bad event does not take others to the dead-letter queue.
 
-        Raises NotPublishedError, and what the table raises.
+        Raises NotPublishedError, and propagates errors of the table.
         """
         if self._publish(self._outbox.read([event_id])):
             raise NotPublishedError(event_id)
 
     def sweep(self) -> None:
-        """Publishes whatever has waited too long: the stream forgets its records after a day, the table does not."""
+        """Publishes old events, because the stream keeps records only for 24 hours."""
         for items in _chunks(self._outbox.stored_before(int(self._clock()) - self._sweep_after)):
             self._publish_or_retry(items)
 
@@ -69,13 +69,13 @@ class Relay:
             self._retries.add(failed)
 
     def _publish(self, items: Sequence[Item]) -> list[str]:
-        """Publishes and removes; gives the ids of those that are to be tried again."""
+        """Publishes and removes events. Returns the ids of those to retry."""
         events, failed = [], {}
         for item in items:
             try:
                 events.append(convert(item, StoredEvent))
             except ValidationError:
-                failed[item["event_id"]] = "not an event"
+                failed[item["event_id"]] = "invalid event"
         failed |= self._bus.publish(events)
         for event_id, reason in failed.items():
             self._logger.error("event not published", event_id=event_id, reason=reason)

@@ -1,4 +1,4 @@
-"""The outbox table as the relay sees it, and the queue of events that wait for another try."""
+"""The relay's access to the outbox table and to the retry queue."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,47 +12,47 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 Item = dict[str, Any]
-"""An item of the table in plain values; whether it is an event is for the reader to see."""
+"""An item of the table in plain values, not yet validated as an event."""
 
 
 class Outbox(Protocol):
-    """What the logic needs of the table."""
+    """Reads and removes unpublished events."""
 
     def read(self, event_ids: Sequence[str]) -> list[Item]:
-        """Those of these events (10 at most) that are not published yet. Raises StoreBusyError."""
+        """Returns those of up to 10 events that are not yet published. Raises StoreBusyError."""
 
     def stored_before(self, seconds: int) -> Iterator[Item]:
-        """Every event that was stored before a time (since the epoch) and is not published yet."""
+        """Yields every unpublished event stored before a time (seconds since the epoch)."""
 
     def remove(self, event_ids: Sequence[str]) -> list[str]:
-        """Removes published events (10 at most); gives those that could not be removed now."""
+        """Removes up to 10 published events. Returns the ids of those not removed."""
 
 
 class Retries(Protocol):
-    """Where an event waits for its next try."""
+    """Queues events for a retry."""
 
     def add(self, event_ids: Sequence[str]) -> None:
-        """Keeps these."""
+        """Queues one retry message per event."""
 
 
 class StoreBusyError(Exception):
-    """The table did not give all that it was asked for; the same again later is right."""
+    """The table did not return all requested events. Retry later."""
 
 
 class DynamoOutbox:
-    """The table. It holds no more than what is not published yet, so that reading all of it is cheap."""
+    """The outbox in DynamoDB. It holds only unpublished events, so scans are cheap."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
         self._dynamodb = dynamodb
         self._table = table
 
     def read(self, event_ids: Sequence[str]) -> list[Item]:
-        # Consistent: what the stream tells of may not have reached every replica yet.
+        # Consistent, because new events may not have reached every replica yet.
         request: Any = {"Keys": [_key(event_id) for event_id in event_ids], "ConsistentRead": True}
-        reply = self._dynamodb.batch_get_item(RequestItems={self._table: request})
-        if reply["UnprocessedKeys"]:
-            raise StoreBusyError("the outbox did not give all events")
-        return [unpack(item) for item in reply["Responses"][self._table]]
+        result = self._dynamodb.batch_get_item(RequestItems={self._table: request})
+        if result["UnprocessedKeys"]:
+            raise StoreBusyError("the outbox table did not return all events")
+        return [unpack(item) for item in result["Responses"][self._table]]
 
     def stored_before(self, seconds: int) -> Iterator[Item]:
         pages = self._dynamodb.get_paginator("scan").paginate(
@@ -66,17 +66,17 @@ class DynamoOutbox:
 
     def remove(self, event_ids: Sequence[str]) -> list[str]:
         requests: Any = [{"DeleteRequest": {"Key": _key(event_id)}} for event_id in event_ids]
-        left: Any = self._dynamodb.batch_write_item(RequestItems={self._table: requests})[
+        unprocessed: Any = self._dynamodb.batch_write_item(RequestItems={self._table: requests})[
             "UnprocessedItems"
         ]
         return [
             unpack(request["DeleteRequest"]["Key"])["event_id"]
-            for request in left.get(self._table, [])
+            for request in unprocessed.get(self._table, [])
         ]
 
 
 class SqsRetries:
-    """The retry queue. A message is `{"eventId": ...}`: the event itself stays in the table until it is published."""
+    """The retry queue. Messages are `{"eventId": ...}`; the event itself stays in the table."""
 
     def __init__(self, sqs: "SQSClient", queue_url: str) -> None:
         self._sqs = sqs

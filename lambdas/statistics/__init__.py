@@ -1,1 +1,1 @@
-"""The statistics function: keeps what profiles show of their users' posts, comments and likes, from events."""
+"""The statistics function: counts posts, comments and likes in profiles, from events."""

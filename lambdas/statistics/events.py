@@ -1,4 +1,4 @@
-"""Events as the work queue brings them."""
+"""Events as received from the work queue."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 
 class Detail(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the platform says of an event (API contract, events)."""
+    """The detail of an event (API contract, events)."""
 
     event_id: str
     occurred_at: str
@@ -14,7 +14,7 @@ class Detail(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """An event of the bus. What else EventBridge writes into it is of no use here."""
+    """An event of the bus, without EventBridge's other fields."""
 
     type: str = field(name="detail-type")
     detail: Detail
@@ -28,6 +28,6 @@ class Registration(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Authorship(Struct, frozen=True, kw_only=True, rename="camel"):
-    """`data` of what happens to posts and comments. An anonymous item's author is in no event."""
+    """`data` of post and comment events. Events of anonymous items have no author."""
 
     author_id: str | None = None

@@ -1,4 +1,4 @@
-"""The statistics function: takes events from the work queue."""
+"""The statistics function: handles events from the work queue."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ class StatisticsSettings(Settings, frozen=True, kw_only=True):
 
 
 def build(environ: Mapping[str, str]) -> Consume:
-    """The function, wired from its environment."""
+    """Builds the function from its environment variables."""
     settings = read(StatisticsSettings, environ)
     store = DynamoStore(
         Clients(settings.region).dynamodb,
@@ -31,7 +31,7 @@ def build(environ: Mapping[str, str]) -> Consume:
     statistics = Statistics(store)
     events = msgspec.json.Decoder(Event)
     return QueueConsumer(
-        lambda body: statistics.follow(events.decode(body)), create_logger(settings)
+        lambda body: statistics.handle(events.decode(body)), create_logger(settings)
     ).consume
 
 

@@ -1,7 +1,6 @@
-"""What each event means for a profile's statistics.
+"""Maps events to changes of profile statistics.
 
-Every change is an addition, and the day somebody joined comes from one event alone, so that the order in which events arrive makes no
-difference.
+The order of events does not matter: changes are additions, and only one event sets the join date.
 """
 
 from msgspec import convert
@@ -20,24 +19,25 @@ CHANGES = {
 
 
 class UnknownEventError(Exception):
-    """An event that statistics do not follow; its rule should not have sent it."""
+    """An event type that statistics do not handle. The EventBridge rule should exclude it."""
 
 
 class Statistics:
-    """Follows events, each exactly once however often it comes."""
+    """Applies each event exactly once, even if it is delivered repeatedly."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def follow(self, event: Event) -> None:
-        """Makes or changes the profile that an event is about; an anonymous item's event is about none.
+    def handle(self, event: Event) -> None:
+        """Creates or changes the profile of an event's user. Ignores events of anonymous items.
 
-        Raises UnknownEventError, msgspec.ValidationError (data of another form) and what the store raises.
+        Raises UnknownEventError or msgspec.ValidationError (malformed data), and propagates errors
+        of the store.
         """
         detail = event.detail
         if event.type == "UserRegistered":
             user = convert(detail.data, Registration)
-            self._store.join(user.user_id, user.display_name, detail.occurred_at)
+            self._store.create_profile(user.user_id, user.display_name, detail.occurred_at)
             return
         change = CHANGES.get(event.type)
         if change is None:

@@ -1,4 +1,4 @@
-"""Statistics in the profiles table, and which events they have counted."""
+"""Stores statistics in the profiles table, and the ids of counted events."""
 
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
 
 class Change(Struct, frozen=True):
-    """How much is added to one statistic."""
+    """An amount to add to one statistic."""
 
     statistic: str
     amount: int
 
 
 class Store(Protocol):
-    """What the logic needs of profiles."""
+    """Creates profiles and counts events in them."""
 
-    def join(self, user_id: str, display_name: str, joined_at: str) -> None:
-        """Makes the profile if there is none; `joined_at` (RFC 3339) holds whoever made it first."""
+    def create_profile(self, user_id: str, display_name: str, joined_at: str) -> None:
+        """Creates the profile if missing, and sets `joined_at` (RFC 3339) in any case."""
 
     def count(self, event_id: str, user_id: str, change: Change) -> None:
-        """Changes a statistic, once for each event however often it is told."""
+        """Changes a statistic once per event id. Idempotent."""
 
 
 class DynamoStore:
-    """Profiles in DynamoDB. Only statistics are written: neither a profile's version nor anything its owner can change."""
+    """Profiles in DynamoDB. `count` changes neither the version nor what the owner can edit."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class DynamoStore:
         remember_days: int,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`remember_days`: for so long an event may come again."""
+        """`remember_days`: days for which repeated events are detected."""
         self._dynamodb = dynamodb
         self._transactions = Transactions(dynamodb)
         self._profiles = profiles_table
@@ -50,7 +50,7 @@ class DynamoStore:
         self._remember = remember_days * 86_400
         self._clock = clock
 
-    def join(self, user_id: str, display_name: str, joined_at: str) -> None:
+    def create_profile(self, user_id: str, display_name: str, joined_at: str) -> None:
         profile = make_profile(
             self._dynamodb,
             self._profiles,
@@ -58,9 +58,8 @@ class DynamoStore:
             display_name=display_name,
             joined_at=joined_at,
         )
-        if (
-            profile["joined_at"] != joined_at
-        ):  # it was made by a first read, which came earlier than this event
+        # A profile read may have created the profile before this event arrived.
+        if profile["joined_at"] != joined_at:
             self._dynamodb.update_item(
                 TableName=self._profiles,
                 Key=pack({"user_id": user_id}),
@@ -85,4 +84,4 @@ class DynamoStore:
         try:
             self._transactions.write([{"Put": counted}, {"Update": addition}])
         except ConditionsFailedError:
-            return  # counted before
+            return  # already counted

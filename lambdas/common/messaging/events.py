@@ -49,7 +49,7 @@ class EventPublisher:
         logger: Logger,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`events` returns the client, lazily: most requests send no event."""
+        """`events` returns the client. It is called only when an event is sent."""
         self._events = events
         self._bus = bus
         self._source = SOURCE_PREFIX + service

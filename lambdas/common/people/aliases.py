@@ -32,7 +32,7 @@ class AliasStore:
         self._table = table
 
     def alias(self, user_id: str, context_type: ContextType, context: str) -> Alias:
-        """Returns the user's alias in a context. Creates it on first use; concurrent calls are safe."""
+        """Returns the user's alias in a context. Creates it on first use, also concurrently."""
         key = pack({"alias_key": _alias_key(user_id, context_type, context)})
         existing = self._find(key)
         if existing is None:

@@ -98,8 +98,8 @@ class Idempotency:
         if "answer" not in stored:
             detail = "A request with this Idempotency-Key is still running. Try again shortly."
             raise Problem.conflict(detail, "request_in_progress", retry_after=1)
-        answer = msgspec.json.decode(stored["answer"])
-        return Response(HTTPStatus(answer["status"]), answer["body"], answer["headers"])
+        response = msgspec.json.decode(stored["answer"])
+        return Response(HTTPStatus(response["status"]), response["body"], response["headers"])
 
     def _complete(self, record: str, attempt: str, response: Response) -> None:
         answer: dict[str, Any] = {

@@ -121,21 +121,21 @@ class Router:
                 "the event is not from a REST proxy integration",
             )
         self._logger.set_correlation_id(request.correlation_id)
-        answer = self._answer(request)
-        answer["headers"].update(_common_headers(request, self._cors_origins))
+        result = self._respond(request)
+        result["headers"].update(_common_headers(request, self._cors_origins))
         self._logger.info(
             "request",
             method=request.method,
             route=request.route,
-            status=answer["statusCode"],
+            status=result["statusCode"],
             duration_ms=round((perf_counter() - started) * 1000, 1),
             user_id=None
             if request.anonymous or not request.authenticated
             else request.authenticated.user_id,
         )
-        return answer
+        return result
 
-    def _answer(self, request: Request) -> dict[str, Any]:
+    def _respond(self, request: Request) -> dict[str, Any]:
         try:
             return self._dispatch(request).to_event()
         except Problem as problem:
@@ -176,9 +176,9 @@ def failure(
         request = Request({"httpMethod": ""})
     logger.set_correlation_id(request.correlation_id)
     logger.exception(reason)
-    answer = Response.of(Problem.internal()).to_event()
-    answer["headers"].update(_common_headers(request, cors_origins))
-    return answer
+    result = Response.of(Problem.internal()).to_event()
+    result["headers"].update(_common_headers(request, cors_origins))
+    return result
 
 
 def _common_headers(request: Request, cors_origins: Collection[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Deleted rooms: nobody finds them from the first moment on, and in the end nothing of them is left."""
+"""Deleted rooms: they are hidden at once, and finally all their data is removed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lambdas.chat.rooms import RoomStore
 from lambdas.common.live.chat_messages import marker_id
 from lambdas.delivery import removal
 from lambdas.delivery.logic import DeliveryService
-from lambdas.delivery.removal import SETTLING, Rest, RoomRemoval
+from lambdas.delivery.removal import SETTLING, PendingRemoval, RoomRemoval
 from tests.lambdas.chat.conftest import BUCKET, Somebody, World, ok
 from tests.lambdas.chat.test_messages import upload
 from tests.lambdas.support import problem
@@ -77,7 +77,7 @@ def test_a_deleted_room_leaves_nothing(world: World, ann: Somebody, bob: Somebod
 def test_whatever_ends_a_pass_the_next_one_goes_on(
     world: World, ann: Somebody, bob: Somebody, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed at each of its calls in turn, before it and after it, until there is none left to be killed at."""
+    """Kills the function before and after each of its calls in turn."""
     room_id = fill(world, ann, bob)
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
     record = world.stream(marker_id(room_id))
@@ -188,7 +188,7 @@ def test_a_deletion_that_others_keep_overtaking_ends(
 def test_a_reaction_overtaken_by_the_removal_leaves_no_counts(
     world: World, ann: Somebody, bob: Somebody, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    """Its function has found the message still there, and writes when message and counts have gone."""
+    """Its function found the message, but writes after message and counts are deleted."""
     room_id = ann.make_room("private")
     ok(ann.call("POST", f"/rooms/{room_id}/members", {"userId": bob.user_id}), 201)
     path = f"/rooms/{room_id}/messages/{ann.say(room_id)['messageId']}/reactions/x"
@@ -211,11 +211,11 @@ def test_a_reaction_overtaken_by_the_removal_leaves_no_counts(
 def test_a_batch_makes_lost_messages_good_and_then_one_pass(
     world: World, ann: Somebody, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ten passes would outlast the function: then all would come again, those as well that have sent word of what they left."""
+    """Ten passes would exceed the timeout, and SQS would then repeat all of them."""
     done: list[object] = []
-    monkeypatch.setattr(RoomRemoval, "go_on", lambda _self, rest: done.append(rest.room_id))
+    monkeypatch.setattr(RoomRemoval, "run_pass", lambda _self, rest: done.append(rest.room_id))
     monkeypatch.setattr(
-        DeliveryService, "make_good", lambda _self, stored: done.append(stored[0].message_id)
+        DeliveryService, "redeliver_lost", lambda _self, stored: done.append(stored[0].message_id)
     )
     rooms = [ann.make_room() for _ in range(3)]
     for room_id in rooms:
@@ -268,23 +268,23 @@ def test_latecomers_are_waited_for() -> None:
 
         def remove_messages(self, *_: object) -> None: ...
 
-        def remove_beside(self, _room_id: str) -> bool:
+        def remove_secondary_items(self, _room_id: str) -> bool:
             return False
 
-        remove_members = remove_objects = remove_beside
+        remove_members = remove_objects = remove_secondary_items
 
         def remove_marker(self, _room_id: str) -> None:
             self.marked = False
 
     now = 1000.0
-    later: list[Rest] = []
+    later: list[PendingRemoval] = []
     remains = Nothing()
     going = RoomRemoval(remains, later.append, lambda: now)
-    rest = Rest("room", 0, 1000)
+    rest = PendingRemoval("room", 0, 1000)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(removal, "SETTLING", SETTLING)
-        going.go_on(rest)
+        going.run_pass(rest)
         assert (later, remains.marked) == ([rest], True)
         now += SETTLING
-        going.go_on(rest)
+        going.run_pass(rest)
         assert (later, remains.marked) == ([rest], False)

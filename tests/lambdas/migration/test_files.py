@@ -40,9 +40,9 @@ def test_they_come_in_the_order_of_their_numbers_with_a_checksum_of_their_bytes(
         ({"first": "SELECT 1"}, "first.sql: name migrations like"),
         (
             {"_0001_a": "SELECT 1", "_0001_b": "SELECT 1"},
-            "0001_b.sql: 0001_a.sql has that number already",
+            "0001_b.sql: 0001_a.sql already has this number",
         ),
-        ({"_0001_a": "-- nothing\n;"}, "0001_a.sql: there is no statement"),
+        ({"_0001_a": "-- nothing\n;"}, "0001_a.sql: the file contains no SQL statement"),
         (
             {"_0001_a": "SELECT 1;\n\ncommit;"},
             "0001_a.sql, line 3: each migration is one transaction",

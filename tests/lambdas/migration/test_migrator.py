@@ -154,7 +154,7 @@ def test_a_file_that_is_gone_from_the_middle_is_refused(files: Files) -> None:
     files.migrate()
     files.remove("0002_b")
     with pytest.raises(
-        MigrationError, match=r"0002_b\.sql: it was applied, and this version does not have it"
+        MigrationError, match=r"0002_b\.sql: it was applied, but this version lacks the file"
     ):
         files.plan()
 
@@ -163,12 +163,12 @@ def test_a_number_that_comes_too_late_is_refused(files: Files) -> None:
     files.write(_0001_a=A, _0003_c="SELECT 1")
     files.migrate()
     files.write(_0002_b=B)
-    with pytest.raises(MigrationError, match=r"0002_b\.sql: 0003_c has been applied before it"):
+    with pytest.raises(MigrationError, match=r"0002_b\.sql: 0003_c was applied before it"):
         files.migrate()
 
 
 def test_an_older_version_lives_with_a_newer_schema(files: Files) -> None:
-    """Whoever rolls the program back has the migrations of before; expand and contract makes the schema serve both."""
+    """A rolled-back version has fewer migrations. Expand and contract supports both."""
     files.write(_0001_a=A, _0002_b=B)
     files.migrate()
     files.remove("0002_b")
@@ -203,7 +203,7 @@ def test_whoever_waits_in_vain_says_so_in_time(files: Files) -> None:
     with closing(files.postgres.connect(database=files.database)) as other:
         other.run(f"SELECT pg_advisory_lock({LOCK})")
         begun = time.monotonic()
-        with pytest.raises(MigrationError, match="another migration has run for"):
+        with pytest.raises(MigrationError, match="another migration has held the lock for"):
             files.migrate(seconds=2 * MARGIN + 0.1)
         assert time.monotonic() - begun < 5
     assert files.migrate().applied == ("0001_a",)
@@ -276,7 +276,10 @@ def test_a_crash_before_the_commit_leaves_nothing(files: Files) -> None:
 
     thread = threading.Thread(target=run)
     thread.start()
-    sleeping = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND datname = current_database()"
+    sleeping = (
+        "SELECT pid FROM pg_stat_activity "
+        "WHERE query LIKE 'SELECT pg_sleep%' AND datname = current_database()"
+    )
     rows = eventually(lambda: files.run(sleeping))
     files.run("SELECT pg_terminate_backend(:pid)", pid=rows[0][0])
     thread.join()
