@@ -67,6 +67,11 @@ lint: setup  ## Check style, types and workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	@mkdir -p .build
+	@$(BIN)/pipenv requirements --from-pipfile --exclude-markers > .build/dependencies.txt
+	@$(BIN)/pipenv requirements --from-pipfile --exclude-markers --dev-only > .build/dev-dependencies.txt
+	$(BIN)/deptry . --config tools/deptry.toml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
 	$(BIN)/zizmor --quiet --offline --no-progress --min-severity medium .github

@@ -16,7 +16,6 @@ from modules.api.websocket import WebSocketApi
 from modules.backups import Backups
 from modules.base.function import ALIAS
 from modules.base.naming import PROJECT, Names
-from modules.base.service import Service, ServicePlatform
 from modules.cdn import Cdn
 from modules.cost import Cost
 from modules.database import Database
@@ -38,6 +37,7 @@ from modules.services.migration import Migration
 from modules.services.post import Post
 from modules.services.profile import Profile
 from modules.services.relay import Relay
+from modules.services.service import Service, ServicePlatform
 from modules.services.statistics import Statistics
 from modules.storage import Storage
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from lambdas.common.caller import ROLES, USER
 from lambdas.common.web.access import Access
-from lambdas.common.web.caller import ROLES, USER
 from lambdas.route_tables import route_tables
 
 INTRODUCTION = """\

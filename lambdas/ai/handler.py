@@ -23,13 +23,13 @@ from lambdas.common.clients import Clients
 from lambdas.common.logs import create_logger
 from lambdas.common.settings import Settings, read
 from lambdas.common.signing.keys import KeyRing, ParameterKeySource
+from lambdas.common.validation import validate
 from lambdas.common.web.access import Authenticator, from_authorizer
 from lambdas.common.web.http import Request, Response
 from lambdas.common.web.pagination import Cursors, PageQuery
 from lambdas.common.web.router import Operation, Router
 from lambdas.common.web.service import entry_point
 from lambdas.common.web.sessions import SessionReader
-from lambdas.common.web.validation import validate
 
 
 class AiSettings(Settings, frozen=True, kw_only=True):

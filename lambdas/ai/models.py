@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from lambdas.ai.conversations import Conversation, Summary
 from lambdas.common.clock import timestamp
-from lambdas.common.web.validation import Body
+from lambdas.common.validation import Body
 
 Question = Annotated[
     str,

@@ -25,13 +25,13 @@ from lambdas.common.messaging.events import EventPublisher
 from lambdas.common.people.profiles import ProfileReader
 from lambdas.common.settings import Settings, read
 from lambdas.common.signing.keys import KeyRing, ParameterKeySource
-from lambdas.common.signing.tokens import TokenIssuer, TokenVerifier
+from lambdas.common.validation import validate
 from lambdas.common.web.access import Authenticator
 from lambdas.common.web.http import Request, Response
 from lambdas.common.web.router import Operation, Router
 from lambdas.common.web.service import entry_point
 from lambdas.common.web.sessions import SessionReader
-from lambdas.common.web.validation import validate
+from lambdas.common.web.tokens import TokenIssuer, TokenVerifier
 
 
 class AuthSettings(Settings, frozen=True, kw_only=True):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 from botocore.exceptions import ClientError
 
 from lambdas.auth.models import POLICY, User
+from lambdas.common.caller import ADMIN, MODERATOR, USER
 from lambdas.common.logs import Logger
 from lambdas.common.problems import FieldError, Problem
-from lambdas.common.web.caller import ADMIN, MODERATOR, USER
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient

@@ -14,13 +14,13 @@ from lambdas.auth.models import Anonymous, SessionView, SignedIn, TokenPair, Use
 from lambdas.auth.rate_limit import Limit, Reservation
 from lambdas.auth.refresh_tokens import RefreshToken, RefreshTokens
 from lambdas.auth.sessions import Session, SessionStore
+from lambdas.common.caller import CAPABILITIES, Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id, timestamp
 from lambdas.common.logs import Logger
 from lambdas.common.people.names import anonymous_name
 from lambdas.common.people.profiles import KnownProfile
 from lambdas.common.problems import Problem
-from lambdas.common.signing.tokens import TokenIssuer
-from lambdas.common.web.caller import CAPABILITIES, Caller
+from lambdas.common.web.tokens import TokenIssuer
 
 ACCESS_LIFETIME = 15 * 60
 ANONYMOUS_LIFETIME = 60 * 60

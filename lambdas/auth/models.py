@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from lambdas.common.web.validation import Body, DisplayName, Email
+from lambdas.common.validation import Body, DisplayName, Email
 
 POLICY = (  # what Cognito is told to enforce, in words
     "must have 8 to 256 characters, with an upper case letter, a lower case letter, a digit and a symbol, "

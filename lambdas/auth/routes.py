@@ -1,7 +1,7 @@
 """The auth service's routes and who may call them."""
 
+from lambdas.common.caller import USER
 from lambdas.common.web.access import AUTHENTICATED, PUBLIC, role
-from lambdas.common.web.caller import USER
 from lambdas.common.web.router import Route
 
 ROUTES = (

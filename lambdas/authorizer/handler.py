@@ -10,7 +10,7 @@ from lambdas.common.logs import Logger, create_logger
 from lambdas.common.settings import Settings, read
 from lambdas.common.signing.keys import KeyRing, ParameterKeySource
 from lambdas.common.signing.tickets import TicketStore
-from lambdas.common.signing.tokens import InvalidTokenError, TokenVerifier, bearer_token
+from lambdas.common.web.tokens import InvalidTokenError, TokenVerifier, bearer_token
 
 
 class AuthorizerSettings(Settings, frozen=True, kw_only=True):

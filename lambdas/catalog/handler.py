@@ -23,12 +23,12 @@ from lambdas.common.settings import read
 from lambdas.common.signing.keys import KeyRing, ParameterKeySource
 from lambdas.common.storage.database import Database, DatabaseSettings
 from lambdas.common.storage.uploads import IMAGE_LIMIT, IMAGE_TYPES, ImageUpload, Uploads
+from lambdas.common.validation import validate
 from lambdas.common.web.http import Event, Request, Response
 from lambdas.common.web.pagination import Cursors, PageQuery
 from lambdas.common.web.preconditions import IfMatch, etag
 from lambdas.common.web.router import Operation, Router
 from lambdas.common.web.service import Handler, ServiceSettings, create_router, entry_point
-from lambdas.common.web.validation import validate
 
 SCHEDULE = "aws.events"
 """The source of the schedule's events; API Gateway's have none."""

@@ -30,11 +30,11 @@ from lambdas.catalog.models import (
     UpdateListing,
 )
 from lambdas.catalog.outbox import NewEvent
+from lambdas.common.caller import Caller
 from lambdas.common.clock import new_id, timestamp
 from lambdas.common.logs import Logger
 from lambdas.common.problems import FieldError, Problem
 from lambdas.common.storage.uploads import ImageUpload, SignedUpload, StoredObject
-from lambdas.common.web.caller import Caller
 from lambdas.common.web.pagination import Cursors, PageQuery
 from lambdas.common.web.preconditions import IfMatch
 

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from lambdas.common.validation import Body
 from lambdas.common.web.pagination import PageQuery
-from lambdas.common.web.validation import Body
 
 MOST = 2**53 - 1
 """The largest amount: every integer up to it is exact in any program that reads JSON (RFC 8259, 6)."""

@@ -1,7 +1,7 @@
 """The catalog service's routes and who may call them."""
 
+from lambdas.common.caller import READ, USER
 from lambdas.common.web.access import capability, role
-from lambdas.common.web.caller import READ, USER
 from lambdas.common.web.router import Route
 
 _READ = capability(READ)

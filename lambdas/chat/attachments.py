@@ -6,10 +6,10 @@ from urllib.parse import quote
 
 from lambdas.chat.messages import AttachmentRecord, MessageStore
 from lambdas.chat.models import CreateAttachment
+from lambdas.common.caller import Caller
 from lambdas.common.live.chat_messages import Attachment, attachment_prefix
 from lambdas.common.problems import FieldError, Problem
 from lambdas.common.storage.uploads import StoredObject, Uploads
-from lambdas.common.web.caller import Caller
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

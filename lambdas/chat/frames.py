@@ -23,6 +23,7 @@ from lambdas.chat.models import (
 from lambdas.chat.people import People
 from lambdas.chat.room_logic import RoomService
 from lambdas.chat.signals import TYPING_LIFETIME, Signals
+from lambdas.common.caller import CHAT_ANONYMOUS, USER, Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
 from lambdas.common.live.chat_messages import Frame
 from lambdas.common.live.fanout import Gateway
@@ -31,12 +32,11 @@ from lambdas.common.logs import Logger
 from lambdas.common.people.profiles import Visibility, may_see
 from lambdas.common.problems import Problem
 from lambdas.common.storage.cache import CacheUnavailableError
+from lambdas.common.validation import validate
 from lambdas.common.web.access import capability
-from lambdas.common.web.caller import CHAT_ANONYMOUS, USER, Caller
 from lambdas.common.web.http import Event
 from lambdas.common.web.router import is_outage
 from lambdas.common.web.sessions import ActiveSession
-from lambdas.common.web.validation import validate
 
 CONNECT, DISCONNECT = "$connect", "$disconnect"
 

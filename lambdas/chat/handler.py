@@ -40,13 +40,13 @@ from lambdas.common.signing.keys import KeyRing, ParameterKeySource
 from lambdas.common.signing.tickets import LIFETIME, TicketStore
 from lambdas.common.storage.cache import CacheSettings, GuardedCache, guarded_cache
 from lambdas.common.storage.uploads import ATTACHMENT_LIMIT, ATTACHMENT_TYPES, Uploads
+from lambdas.common.validation import validate
 from lambdas.common.web.http import Event, Request, Response
 from lambdas.common.web.pagination import Cursors, PageQuery
 from lambdas.common.web.preconditions import IfMatch, etag
 from lambdas.common.web.router import Operation
 from lambdas.common.web.service import Handler, ServiceSettings, create_router, entry_point
 from lambdas.common.web.sessions import SessionReader
-from lambdas.common.web.validation import validate
 
 
 class ChatSettings(ServiceSettings, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from lambdas.chat.people import Author, People
 from lambdas.chat.room_logic import Place, RoomService, no_room
 from lambdas.chat.rooms import MODERATOR, RANKS, ChangedError, RoomStore
 from lambdas.chat.signals import Signals
+from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
 from lambdas.common.live.chat_messages import FIRST_VERSION, Frame, Message, message_id
 from lambdas.common.live.fanout import Delivery
@@ -30,7 +31,6 @@ from lambdas.common.people.authors import AuthorStore
 from lambdas.common.problems import FieldError, Problem
 from lambdas.common.storage.cache import CacheUnavailableError
 from lambdas.common.storage.transactions import Entry
-from lambdas.common.web.caller import Caller
 from lambdas.common.web.pagination import Cursors
 from lambdas.common.web.preconditions import IfMatch
 

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from lambdas.common.storage.uploads import AttachmentUpload
+from lambdas.common.validation import Body
 from lambdas.common.web.pagination import PageQuery
-from lambdas.common.web.validation import Body
 
 RoomType = Literal["public", "private", "direct", "group", "announcement"]
 Role = Literal["owner", "admin", "moderator", "member"]

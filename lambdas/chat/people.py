@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from msgspec import Struct
 
 from lambdas.chat.rooms import Member
+from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
 from lambdas.common.people.aliases import AliasStore
 from lambdas.common.people.profiles import (
@@ -16,7 +17,6 @@ from lambdas.common.people.profiles import (
     ProfileReader,
     Visibility,
 )
-from lambdas.common.web.caller import Caller
 
 PROFILE_AGE = 60
 """Seconds that what a profile says for messages and frames is used again without being looked up."""

@@ -35,14 +35,14 @@ from lambdas.chat.rooms import (
     RoomStore,
     pair_key,
 )
+from lambdas.common.caller import ADMIN as PLATFORM_ADMIN
+from lambdas.common.caller import MODERATOR as PLATFORM_MODERATOR
+from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id, timestamp
 from lambdas.common.live.fanout import Delivery
 from lambdas.common.messaging.outbox import Outbox
 from lambdas.common.people.profiles import UNKNOWN_NAME
 from lambdas.common.problems import FieldError, Problem
-from lambdas.common.web.caller import ADMIN as PLATFORM_ADMIN
-from lambdas.common.web.caller import MODERATOR as PLATFORM_MODERATOR
-from lambdas.common.web.caller import Caller
 from lambdas.common.web.pagination import Cursors, PageQuery
 from lambdas.common.web.preconditions import IfMatch
 

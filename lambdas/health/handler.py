@@ -6,6 +6,7 @@ from http import HTTPStatus
 # Imported at module level, where a function has the most CPU: the first run must meet its deadline.
 import pg8000.native  # noqa: F401
 
+from lambdas.common.caller import Caller
 from lambdas.common.clients import Clients, client_config
 from lambdas.common.logs import create_logger
 from lambdas.common.problems import FieldError, Problem
@@ -13,7 +14,6 @@ from lambdas.common.settings import Settings, read
 from lambdas.common.storage.cache import CacheSettings
 from lambdas.common.storage.database import DatabaseSettings
 from lambdas.common.web.access import Access
-from lambdas.common.web.caller import Caller
 from lambdas.common.web.http import Request, Response
 from lambdas.common.web.router import Router
 from lambdas.common.web.service import entry_point

@@ -5,9 +5,9 @@ from typing import Protocol
 
 from msgspec import UNSET, Struct, UnsetType
 
+from lambdas.common.caller import ADMIN, MODERATOR, Caller
 from lambdas.common.people.aliases import Alias, ContextType
 from lambdas.common.problems import Problem
-from lambdas.common.web.caller import ADMIN, MODERATOR, Caller
 from lambdas.post.records import Authored, Post
 
 

@@ -2,9 +2,9 @@
 
 from msgspec import UNSET, structs
 
+from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id, timestamp
 from lambdas.common.problems import FieldError, Problem
-from lambdas.common.web.caller import Caller
 from lambdas.common.web.preconditions import IfMatch
 from lambdas.post.announcements import comment_data
 from lambdas.post.authorship import Authorship, shown_id

@@ -17,12 +17,12 @@ from lambdas.common.people.profiles import ProfileReader
 from lambdas.common.settings import read
 from lambdas.common.signing.keys import KeyRing, ParameterKeySource
 from lambdas.common.storage.uploads import ImageUpload
+from lambdas.common.validation import validate
 from lambdas.common.web.http import Event, Request, Response
 from lambdas.common.web.pagination import Cursors, PageQuery
 from lambdas.common.web.preconditions import IfMatch, etag
 from lambdas.common.web.router import Operation
 from lambdas.common.web.service import Handler, ServiceSettings, create_router, entry_point
-from lambdas.common.web.validation import validate
 from lambdas.post.authorship import Authorship
 from lambdas.post.comments import DynamoCommentStore
 from lambdas.post.discussion import CommentService, no_such_comment

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from lambdas.common.validation import Body
 from lambdas.common.web.pagination import PageQuery
-from lambdas.common.web.validation import Body
 
 MAX_DEPTH = 5
 """Levels of comments (API contract): a comment on the post itself is the first."""

@@ -1,7 +1,7 @@
 """The post service's routes and who may call them."""
 
+from lambdas.common.caller import POST_ANONYMOUS, READ, USER
 from lambdas.common.web.access import capability, role
-from lambdas.common.web.caller import POST_ANONYMOUS, READ, USER
 from lambdas.common.web.router import Route
 
 _READ = capability(READ)

@@ -11,11 +11,11 @@ from lambdas.common.people.aliases import AliasStore
 from lambdas.common.people.pictures import PictureSettings
 from lambdas.common.settings import read
 from lambdas.common.storage.uploads import IMAGE_LIMIT, IMAGE_TYPES, ImageUpload, Uploads
+from lambdas.common.validation import validate
 from lambdas.common.web.http import Request, Response
 from lambdas.common.web.preconditions import IfMatch, etag
 from lambdas.common.web.router import Operation, Router
 from lambdas.common.web.service import SignedInSettings, create_router, entry_point
-from lambdas.common.web.validation import validate
 from lambdas.profile.logic import ProfileService
 from lambdas.profile.models import (
     AliasContext,

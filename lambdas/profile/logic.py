@@ -6,13 +6,13 @@ from typing import Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import UNSET, structs
 
+from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, timestamp
 from lambdas.common.logs import Logger
 from lambdas.common.people.aliases import Alias, ContextType
 from lambdas.common.people.profiles import UNKNOWN_NAME, may_see
 from lambdas.common.problems import FieldError, Problem
 from lambdas.common.storage.uploads import SignedUpload, StoredObject
-from lambdas.common.web.caller import Caller
 from lambdas.common.web.preconditions import IfMatch
 from lambdas.profile.models import (
     MAX_LINKS,

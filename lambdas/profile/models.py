@@ -11,7 +11,7 @@ from lambdas.common.people.profiles import (
     PersonalPrivacy,
     Visibility,
 )
-from lambdas.common.web.validation import Body, DisplayName
+from lambdas.common.validation import Body, DisplayName
 from lambdas.profile.timezones import Timezone
 
 _CONTROL = r"\x00-\x1f\x7f-\x9f"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from constructs import Construct
 
-from modules.base.service import Service, ServicePlatform
-from modules.base.statements import table_access
+from modules.services.service import Service, ServicePlatform
+from modules.services.statements import table_access
 
 
 class Ai(Service):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from constructs import Construct
 
 from modules.base.policy import Statement
-from modules.base.service import Service, ServicePlatform
-from modules.base.statements import index_access, table_access
+from modules.services.service import Service, ServicePlatform
+from modules.services.statements import index_access, table_access
 
 
 class Auth(Service):

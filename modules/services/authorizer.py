@@ -5,9 +5,9 @@ from __future__ import annotations
 from constructs import Construct
 
 from modules.base.function import FunctionPlatform, LambdaFunction
-from modules.base.statements import parameter_access, table_access
 from modules.base.table import Table
 from modules.secrets import Parameters
+from modules.services.statements import parameter_access, table_access
 
 
 class Authorizer(Construct):

@@ -9,9 +9,9 @@ from modules.base.connections import DatabaseConnection
 from modules.base.data_access import database_access
 from modules.base.function import FunctionNetwork
 from modules.base.schedule import Schedule, schedule_failures
-from modules.base.service import Service, ServicePlatform
-from modules.base.statements import object_access, upload_access
 from modules.cdn import IMAGES_PREFIX, picture_variables
+from modules.services.service import Service, ServicePlatform
+from modules.services.statements import object_access, upload_access
 
 IMAGES = f"{IMAGES_PREFIX}catalog/"
 """Where in their bucket listings' images are once checked, within the prefix that the cdn domain serves."""

@@ -10,15 +10,15 @@ from modules.base.connections import CacheConnection
 from modules.base.data_access import cache_access
 from modules.base.function import FunctionNetwork, LambdaFunction
 from modules.base.policy import Statement
-from modules.base.service import Service, ServicePlatform
-from modules.base.statements import (
+from modules.services.delivery import ATTACHMENTS, Delivery
+from modules.services.service import Service, ServicePlatform
+from modules.services.statements import (
     index_access,
     object_access,
     queue_key,
     table_access,
     upload_access,
 )
-from modules.services.delivery import ATTACHMENTS, Delivery
 
 
 class Chat(Service):

@@ -12,7 +12,8 @@ from modules.base.event_source import QueueSource, StreamSource
 from modules.base.function import FunctionNetwork, FunctionPlatform, LambdaFunction
 from modules.base.policy import Statement
 from modules.base.queue import Queue
-from modules.base.statements import (
+from modules.base.table import Table
+from modules.services.statements import (
     index_access,
     object_access,
     queue_key,
@@ -21,7 +22,6 @@ from modules.base.statements import (
     stream_reading,
     table_access,
 )
-from modules.base.table import Table
 
 ATTACHMENTS = "chat/"
 """Where in their bucket chat's attachments are once checked; members read them by signed addresses."""

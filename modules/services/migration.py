@@ -8,8 +8,8 @@ from modules.base.connections import DatabaseConnection
 from modules.base.function import FunctionNetwork, FunctionPlatform, LambdaFunction
 from modules.base.policy import Statement
 from modules.base.schedule import Schedule, schedule_failures
-from modules.base.statements import table_access
 from modules.base.table import Table
+from modules.services.statements import table_access
 
 SCHEDULE = "rate(1 day)"
 """How often pending migrations are looked for; documented."""

@@ -8,8 +8,9 @@ from modules.base.bucket import Bucket
 from modules.base.event_source import QueueSource
 from modules.base.policy import Statement
 from modules.base.queue import Queue
-from modules.base.service import Service, ServicePlatform
-from modules.base.statements import (
+from modules.cdn import IMAGES_PREFIX, picture_variables
+from modules.services.service import Service, ServicePlatform
+from modules.services.statements import (
     index_access,
     object_access,
     queue_key,
@@ -17,7 +18,6 @@ from modules.base.statements import (
     table_access,
     upload_access,
 )
-from modules.cdn import IMAGES_PREFIX, picture_variables
 
 IMAGES = f"{IMAGES_PREFIX}post/"
 """Where in their bucket posts' images are once checked, within the prefix that the cdn domain serves."""

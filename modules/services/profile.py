@@ -5,9 +5,9 @@ from __future__ import annotations
 from constructs import Construct
 
 from modules.base.bucket import Bucket
-from modules.base.service import Service, ServicePlatform
-from modules.base.statements import object_access, table_access, upload_access
 from modules.cdn import AVATARS_PREFIX, picture_variables
+from modules.services.service import Service, ServicePlatform
+from modules.services.statements import object_access, table_access, upload_access
 
 
 class Profile(Service):

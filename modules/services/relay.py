@@ -14,8 +14,8 @@ from modules.base.function import LambdaFunction
 from modules.base.naming import service_tag
 from modules.base.policy import Statement
 from modules.base.queue import Queue
-from modules.base.service import ServicePlatform
-from modules.base.statements import (
+from modules.services.service import ServicePlatform
+from modules.services.statements import (
     queue_key,
     queue_receiving,
     queue_sending,

@@ -7,8 +7,8 @@ from constructs import Construct
 from modules.base.event_source import QueueSource
 from modules.base.function import FunctionPlatform, LambdaFunction
 from modules.base.queue import DLQ_RETENTION, Queue
-from modules.base.statements import queue_key, queue_receiving, table_access
 from modules.base.table import Table
+from modules.services.statements import queue_key, queue_receiving, table_access
 
 DAY = 86_400
 

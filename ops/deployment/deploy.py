@@ -13,6 +13,8 @@ from ops.deployment.health import wait_until_healthy
 from ops.deployment.migrations import run_migrations
 from ops.deployment.site import publish
 from ops.errors import OperatorError
+from ops.functions.packages import package
+from ops.functions.versions import MIGRATION, Functions, Live
 from ops.root import Root
 from ops.terraform.runner import Plan, Terraform, changes
 from ops.terraform.state import outputs_or_none, remove_stale_lock
@@ -21,9 +23,7 @@ from ops.terraform.toolchain import terraform, terraform_variables
 from ops.traffic.dependencies import refuse_removals
 from ops.traffic.ledger import Ledger, Lock
 from ops.traffic.notify import News, Notifier, topic_of
-from ops.traffic.packages import package
 from ops.traffic.release import Releaser, Settings, announced, moved
-from ops.traffic.versions import MIGRATION, Functions, Live
 
 DEPLOYMENT = "#stage"
 """The ledger's key of what was deployed as a whole."""

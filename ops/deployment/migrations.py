@@ -13,7 +13,7 @@ from botocore.config import Config
 from ops.cloud import Cloud
 from ops.console import Progress, say
 from ops.errors import OperatorError
-from ops.traffic.versions import ALIAS, MIGRATION
+from ops.functions.versions import ALIAS, MIGRATION
 
 ANSWER_MARGIN = 10
 """Seconds an invocation's answer may come after the function's own timeout."""

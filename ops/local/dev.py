@@ -27,13 +27,13 @@ from ops.console import out, say
 from ops.deployment.deploy import prepare_stack
 from ops.deployment.drift import EMULATED
 from ops.errors import OperatorError
+from ops.functions.packages import package
+from ops.functions.versions import Functions
 from ops.local.platform import start_platform
 from ops.root import PROJECT, Root
 from ops.terraform.state import outputs
 from ops.traffic.ledger import Ledger
-from ops.traffic.packages import package
 from ops.traffic.release import Releaser
-from ops.traffic.versions import Functions
 from ops.upkeep.logs import follow
 
 LAMBDAS = PROJECT / "lambdas"

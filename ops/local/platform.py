@@ -19,6 +19,7 @@ from ops.embedded import EmbeddedCloud
 from ops.embedded.processes import MARKER
 from ops.env_file import provider_keys
 from ops.errors import InterruptedRunError
+from ops.functions.versions import MIGRATION
 from ops.root import Root, read_json, write_json
 from ops.terraform.runner import Apply, Terraform, TerraformError, TerraformKilledError, changes
 from ops.terraform.state import end_orphaned_run, remove_stale_lock
@@ -26,7 +27,6 @@ from ops.terraform.synthesis import synthesize
 from ops.terraform.toolchain import node_variables, terraform, terraform_variables
 from ops.traffic.ledger import Ledger
 from ops.traffic.release import Releaser
-from ops.traffic.versions import MIGRATION
 from ops.upkeep.secrets import Secrets, supply_provider_keys
 
 

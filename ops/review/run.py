@@ -13,6 +13,7 @@ from ops.cloud import Cloud
 from ops.console import say
 from ops.cost.usage import Usage
 from ops.errors import OperatorError
+from ops.functions.versions import Functions
 from ops.review.receipt import (
     Receipt,
     check_receipt,
@@ -32,7 +33,6 @@ from ops.terraform.synthesis import synthesize
 from ops.terraform.toolchain import terraform, terraform_variables
 from ops.traffic.dependencies import refuse_removals
 from ops.traffic.ledger import Ledger
-from ops.traffic.versions import Functions
 
 FILE = "reviewed.tfplan"
 """The plan that `ops review` makes, in the stack's directory."""

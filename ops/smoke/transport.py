@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl, quote
 
 import urllib3
 
+from ops.functions.versions import ALIAS, Functions
 from ops.smoke.suite import Event, Suite
-from ops.traffic.versions import ALIAS, Functions
 
 TIMEOUT = 30.0
 """Seconds for one answer: API Gateway waits 29."""

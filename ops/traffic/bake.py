@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from statistics import median
 
 from ops.cloud import Cloud
-from ops.traffic.versions import ALIAS
+from ops.functions.versions import ALIAS
 
 INTERVAL = 10.0
 """Seconds between looks."""

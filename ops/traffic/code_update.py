@@ -6,9 +6,9 @@ from typing import Any
 
 from ops.cloud import Cloud
 from ops.errors import OperatorError
+from ops.functions.packages import package
 from ops.terraform.state import outputs
 from ops.traffic.ledger import Ledger
-from ops.traffic.packages import package
 from ops.traffic.release import Releaser, moved
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ops.errors import OperatorError
-from ops.traffic.versions import Functions
+from ops.functions.versions import Functions
 
 IDENTIFIERS = (
     "arn",

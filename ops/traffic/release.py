@@ -19,13 +19,13 @@ from ops.checkout import checkout
 from ops.cloud import Cloud
 from ops.console import Progress, say
 from ops.errors import InterruptedRunError, OperatorError
+from ops.functions.packages import artifact, package
+from ops.functions.versions import MIGRATION, Functions, Live, Version
 from ops.smoke import Check, Invocation, Smoke, Suite, load_suites, people
 from ops.terraform.state import outputs, refuse_locked_state
 from ops.traffic.bake import INTERVAL, Bake, Watched
 from ops.traffic.ledger import SERVED, Kind, Ledger, Lock, LockLostError, Record
 from ops.traffic.notify import News, Notifier, State, topic_of
-from ops.traffic.packages import artifact, package
-from ops.traffic.versions import MIGRATION, Functions, Live, Version
 
 WEIGHT = 10
 """Percent of the traffic for a new version while it is watched (documented 90/10)."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from websockets.exceptions import InvalidStatus
 
+from lambdas.common.caller import Caller
 from lambdas.common.signing.tickets import TicketStore
-from lambdas.common.web.caller import Caller
 from tests.chat_client import ChatClient
 from tests.e2e.support import Answer, Api, Person, Platform
 

@@ -10,8 +10,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from lambdas.common.caller import Caller
 from lambdas.common.signing.tickets import LIFETIME, TicketStore
-from lambdas.common.web.caller import Caller
 from tests.e2e.support import Person, Platform
 
 

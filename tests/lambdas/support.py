@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from lambdas.common.caller import CAPABILITIES, Caller
 from lambdas.common.signing.keys import Key
-from lambdas.common.web.caller import CAPABILITIES, Caller
 from lambdas.common.web.sessions import ActiveSession
 
 NOW = 1_800_000_000.0

@@ -19,7 +19,6 @@ from modules.base.connections import CacheConnection, DatabaseConnection
 from modules.base.function import FunctionNetwork, LambdaFunction
 from modules.base.naming import Names
 from modules.base.queue import Queue
-from modules.base.service import ServicePlatform
 from modules.base.table import Table
 from modules.services.ai import Ai
 from modules.services.auth import Auth
@@ -28,6 +27,7 @@ from modules.services.chat import Chat
 from modules.services.delivery import Delivery
 from modules.services.post import Post
 from modules.services.profile import Profile
+from modules.services.service import ServicePlatform
 from modules.tables import TABLES
 from tests.modules.synthesis import Block, Synthesized, function_platform, synthesize
 

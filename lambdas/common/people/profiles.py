@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct, convert
 
+from lambdas.common.caller import Caller
 from lambdas.common.storage.dynamodb import batch_get, pack, unpack
-from lambdas.common.web.caller import Caller
-from lambdas.common.web.validation import Body
+from lambdas.common.validation import Body
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
+from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_secret
 from lambdas.common.storage.dynamodb import condition_failed, pack, unpack
-from lambdas.common.web.caller import Caller
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

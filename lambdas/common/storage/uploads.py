@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from lambdas.common.clock import new_id
 from lambdas.common.problems import FieldError, Problem
-from lambdas.common.web.validation import Body
+from lambdas.common.validation import Body
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody

@@ -5,9 +5,9 @@ from typing import Protocol
 
 from msgspec import Struct, structs
 
+from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
 from lambdas.common.problems import Problem
-from lambdas.common.web.caller import Caller
 from lambdas.common.web.http import Request
 from lambdas.common.web.sessions import ActiveSession
 

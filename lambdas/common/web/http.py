@@ -12,9 +12,9 @@ from urllib.parse import unquote
 
 import msgspec
 
+from lambdas.common.caller import Caller
 from lambdas.common.clock import new_id
 from lambdas.common.problems import Problem
-from lambdas.common.web.caller import Caller
 
 Event = Mapping[str, Any]
 

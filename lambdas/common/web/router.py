@@ -8,10 +8,10 @@ from typing import Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
+from lambdas.common.caller import Caller
 from lambdas.common.logs import Logger
 from lambdas.common.problems import Problem
 from lambdas.common.web.access import Access
-from lambdas.common.web.caller import Caller
 from lambdas.common.web.http import Event, Request, Response
 
 Operation = Callable[[Request], Response]

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from lambdas.common.caller import Caller
 from lambdas.common.signing.tickets import TicketStore
-from lambdas.common.web.caller import Caller
 from tests.e2e.support import User
 from tests.e2e.walks.world import World
 

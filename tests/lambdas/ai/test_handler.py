@@ -15,8 +15,8 @@ import pytest
 
 from lambdas.ai import tasks
 from lambdas.ai.handler import build
+from lambdas.common.caller import Caller
 from lambdas.common.storage.dynamodb import pack
-from lambdas.common.web.caller import Caller
 from tests.lambdas.ai.servers import (
     KEY,
     MODEL,

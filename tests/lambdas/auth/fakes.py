@@ -15,7 +15,7 @@ from lambdas.auth.sessions import Session
 from lambdas.common.people.profiles import KnownProfile, PersonalPrivacy
 from lambdas.common.problems import FieldError, Problem
 from lambdas.common.signing.keys import KeyRing
-from lambdas.common.signing.tokens import TokenIssuer, TokenVerifier
+from lambdas.common.web.tokens import TokenIssuer, TokenVerifier
 from tests.lambdas.support import FakeClock, FakeKeys
 
 

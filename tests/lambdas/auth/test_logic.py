@@ -24,8 +24,8 @@ from lambdas.auth.logic import (
 )
 from lambdas.auth.models import SignedIn, TokenPair, User
 from lambdas.auth.rate_limit import Limit
+from lambdas.common.caller import Caller
 from lambdas.common.problems import Problem
-from lambdas.common.web.caller import Caller
 from tests.lambdas.auth.fakes import World
 
 EMAIL, PASSWORD, ADDRESS = "ann@example.com", "Passw0rd!", "203.0.113.7"

@@ -8,10 +8,10 @@ import pytest
 from aws_lambda_powertools.logging import Logger
 
 from lambdas.authorizer.handler import Authorizer
+from lambdas.common.caller import Caller
 from lambdas.common.signing.keys import KeyRing
 from lambdas.common.signing.tickets import TicketStore
-from lambdas.common.signing.tokens import TokenIssuer, TokenVerifier
-from lambdas.common.web.caller import Caller
+from lambdas.common.web.tokens import TokenIssuer, TokenVerifier
 from tests.lambdas.support import FakeClock, FakeKeys, caller
 
 if TYPE_CHECKING:

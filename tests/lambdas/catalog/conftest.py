@@ -16,12 +16,12 @@ from lambdas.catalog.listings import ListingStore
 from lambdas.catalog.logic import CatalogService
 from lambdas.catalog.outbox import Events, Relay
 from lambdas.catalog.routes import ROUTES
+from lambdas.common.caller import Caller
 from lambdas.common.problems import FieldError, Problem
 from lambdas.common.signing.keys import KeyRing
 from lambdas.common.storage.database import Database
 from lambdas.common.storage.uploads import SignedForm, SignedUpload, StoredObject
 from lambdas.common.web.access import Authenticator, from_authorizer
-from lambdas.common.web.caller import Caller
 from lambdas.common.web.http import Request, Response
 from lambdas.common.web.pagination import Cursors
 from lambdas.common.web.router import Operation, Router

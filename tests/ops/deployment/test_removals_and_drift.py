@@ -10,8 +10,8 @@ import pytest
 
 from ops.deployment.drift import OWNED, Difference, differences
 from ops.errors import OperatorError
+from ops.functions.versions import Functions
 from ops.traffic.dependencies import refuse_removals, removals
-from ops.traffic.versions import Functions
 from tests.ops.traffic.releases import FakeLambda
 
 

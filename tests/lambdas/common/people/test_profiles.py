@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec import structs
 
+from lambdas.common.caller import Caller
 from lambdas.common.people.profiles import (
     UNKNOWN_NAME,
     PersonalPrivacy,
@@ -15,7 +16,6 @@ from lambdas.common.people.profiles import (
     may_see,
 )
 from lambdas.common.storage.dynamodb import pack, unpack
-from lambdas.common.web.caller import Caller
 from tests.lambdas.support import caller
 
 if TYPE_CHECKING:

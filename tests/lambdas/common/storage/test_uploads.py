@@ -21,7 +21,7 @@ from lambdas.common.storage.uploads import (
     ImageUpload,
     Uploads,
 )
-from lambdas.common.web.validation import validate
+from lambdas.common.validation import validate
 from tests.lambdas.support import REGION
 
 if TYPE_CHECKING:

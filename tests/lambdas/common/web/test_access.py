@@ -2,6 +2,7 @@
 
 import pytest
 
+from lambdas.common.caller import ADMIN, CHAT_ANONYMOUS, READ, USER, Caller
 from lambdas.common.problems import Problem
 from lambdas.common.web.access import (
     AUTHENTICATED,
@@ -12,7 +13,6 @@ from lambdas.common.web.access import (
     from_authorizer,
     role,
 )
-from lambdas.common.web.caller import ADMIN, CHAT_ANONYMOUS, READ, USER, Caller
 from lambdas.common.web.http import Request
 from tests.lambdas.support import NOW, FakeClock, FakeSessions, caller, rest_event
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from lambdas.common.problems import Problem
 from lambdas.common.signing.keys import KeyRing
+from lambdas.common.validation import validate
 from lambdas.common.web.pagination import Cursors, PageQuery
-from lambdas.common.web.validation import validate
 from tests.lambdas.support import FakeClock, FakeKeys
 
 

@@ -5,10 +5,10 @@ from typing import Any
 import jwt
 from msgspec import UNSET, Struct, ValidationError, convert
 
+from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
 from lambdas.common.problems import Problem
 from lambdas.common.signing.keys import KeyRing
-from lambdas.common.web.caller import Caller
 from lambdas.common.web.http import Request
 
 ALGORITHM = "HS256"

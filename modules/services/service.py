@@ -13,9 +13,9 @@ from modules.api.rest import RestApi
 from modules.base.function import FunctionNetwork, FunctionPlatform, LambdaFunction
 from modules.base.naming import service_tag
 from modules.base.policy import Statement
-from modules.base.statements import parameter_access, table_access
 from modules.base.table import Table
 from modules.secrets import Parameter, Parameters
+from modules.services.statements import parameter_access, table_access
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from lambdas.common.problems import Problem
 from lambdas.common.signing.keys import MAX_AGE, REFRESH_INTERVAL, KeyRing
-from lambdas.common.signing.tokens import (
+from lambdas.common.web.http import Request
+from lambdas.common.web.tokens import (
     InvalidTokenError,
     TokenIssuer,
     TokenVerifier,
     bearer_token,
 )
-from lambdas.common.web.http import Request
 from tests.lambdas.support import NOW, FakeClock, FakeKeys, rest_event
 
 CLAIMS = {

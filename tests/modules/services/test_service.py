@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modules.base.service import Service
+from modules.services.service import Service
 from tests.modules.service_stacks import synthesize_services
 from tests.modules.synthesis import Synthesized, environment
 

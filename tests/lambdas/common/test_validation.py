@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import Meta
 
 from lambdas.common.problems import Problem
-from lambdas.common.web.validation import Body, Email, validate
+from lambdas.common.validation import Body, Email, validate
 
 
 class Price(Body, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""Code and published versions of the Lambda functions."""
