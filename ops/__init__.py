@@ -1,1 +1,4 @@
-"""The operator's commands: `python -m ops VERB`. Each verb group is one file in ops/commands/; what they do lies beside it."""
+"""The operator's commands: `python -m ops VERB`.
+
+ops/commands/ parses the arguments, one file per group of verbs. The other packages do the work.
+"""

@@ -1,4 +1,4 @@
-"""`python -m ops VERB`."""
+"""Entry point of `python -m ops VERB`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ from ops.console import say
 from ops.errors import InterruptedRunError, OperatorError
 
 app = typer.Typer(
-    help="Operates the Multitask Platform: on this machine (up, down, status, logs, code) and on AWS (bootstrap, deploy, ...).",
+    help="Operate the Multitask Platform on this machine (up, down, status, logs, code) and on AWS"
+    " (bootstrap, deploy, ...). Exit status 1 means that a command failed, 2 that its arguments are"
+    " wrong, and 130 that it was interrupted. Some commands define further statuses.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -36,14 +38,17 @@ app.add_typer(secrets.app, name="secrets")
 
 
 def main() -> None:
-    """Runs a command. Exit status: 0 done, 1 failed with a reason, 2 wrong arguments, 130 stopped by the operator."""
+    """Runs a command.
+
+    Exit statuses: 0 success, 1 failure with a reason, 2 wrong arguments, 130 interrupted.
+    """
     try:
         app()
     except OperatorError as error:
         say(f"Error: {error}")
         sys.exit(1)
     except (ClientError, BotoCoreError) as error:
-        say(f"Error: AWS answered: {error}")
+        say(f"Error: AWS returned an error: {error}")
         sys.exit(1)
     except InterruptedRunError as error:
         say(str(error))

@@ -1,4 +1,4 @@
-"""Which commit the checkout is at."""
+"""Reads the commit of the checkout."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Checkout:
-    """The checkout's commit, and whether it has changes that the commit has not."""
+    """The commit of the checkout, and whether there are uncommitted changes."""
 
     commit: str
-    """`unknown` where there is no git."""
+    """The full hash, or `unknown` if git is not available."""
     changed: bool
 
     def __str__(self) -> str:
@@ -23,7 +23,7 @@ class Checkout:
 
 
 def checkout() -> Checkout:
-    """What git says of the project's directory."""
+    """Returns the state of the project's git checkout."""
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         return Checkout(UNKNOWN, changed=True)

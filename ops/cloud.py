@@ -1,4 +1,4 @@
-"""One environment's cloud as the commands reach it: AWS by the caller's credentials, or the embedded AWS of a root."""
+"""Connects commands to an environment: AWS with the caller's credentials, or the embedded AWS."""
 
 from __future__ import annotations
 
@@ -20,22 +20,25 @@ from ops.errors import OperatorError
 from ops.root import Root
 
 EMBEDDED = "local"
-"""The environment that lives in the embedded cloud."""
+"""The environment that runs in the embedded cloud."""
 ROLE_VARIABLE = "OPERATOR_ROLE_ARN"
-"""Names a role that the commands take on before anything else, with the credentials in use. DEV_OPERATOR_ROLE_ARN and so on name one
-for that environment alone: a promotion works on two, each in an account of its own."""
+"""Environment variable with the ARN of a role that the commands assume first.
+
+A variable such as DEV_OPERATOR_ROLE_ARN applies to one environment and takes precedence. A
+promotion needs it, because it works on two environments in two accounts.
+"""
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """An environment and the variables that lead programs (Terraform, boto3, synthesis) to its cloud."""
+    """An environment, and the variables that Terraform, boto3 and synthesis need to reach it."""
 
     environment: Environment
     variables: dict[str, str]
     endpoint: str | None = None
-    """The embedded AWS's address; None: AWS."""
+    """URL of the embedded AWS, or None for AWS."""
     role: str | None = None
-    """ARN of a role that has been taken on: the variables have its credentials. None: the caller's own credentials."""
+    """ARN of the assumed role, whose credentials are in `variables`; None if no role was assumed."""
 
     @functools.cached_property
     def _session(self) -> boto3.Session:
@@ -50,10 +53,11 @@ class Cloud:
     def client(
         self, service: Any, region: str | None = None, settings: Config | None = None
     ) -> Any:
-        """A boto3 client; in the environment's region unless another is named.
+        """Returns a boto3 client.
 
         Args:
-            settings: what differs from the usual: boto3's timeouts, and its standard retries.
+            region: the default is the environment's region.
+            settings: overrides of boto3's default timeouts and of the standard retry mode.
         """
         config = Config(
             retries={"mode": "standard"}, s3={"addressing_style": "path"} if self.endpoint else None
@@ -70,43 +74,47 @@ class Cloud:
             identity: dict[str, Any] = self.client("sts").get_caller_identity()
         except (BotoCoreError, ClientError) as error:
             raise OperatorError(
-                f"AWS does not accept the credentials in use ({error}): log in, or set AWS_PROFILE"
+                f"AWS rejected the current credentials ({error}): log in, or set AWS_PROFILE"
             ) from error
         return identity
 
     def who(self) -> str:
-        """Who is at work, for records and notifications: the identity AWS knows, and the person or pipeline run behind it.
+        """Returns the operator for records and notifications: the AWS identity and the user or run.
 
         Raises:
-            OperatorError: there are no usable credentials.
+            OperatorError: the credentials are missing or invalid.
         """
         run = os.environ.get("GITHUB_RUN_ID")
         person = f"{os.environ.get('GITHUB_ACTOR')} in run {run}" if run else getpass.getuser()
         return f"{self._identity['Arn']} ({person})"
 
     def check_account(self) -> str:
-        """The account the credentials lead to.
+        """Returns the ID of the account that the credentials belong to.
 
         Raises:
-            OperatorError: there are no usable credentials, or the environment does not allow that account.
+            OperatorError: the credentials are invalid, or the environment forbids the account.
         """
         account = str(self._identity["Account"])
         allowed = self.environment.allowed_account_ids
         if allowed and account not in allowed:
             raise OperatorError(
-                f"The credentials lead to account {account}, and {self.environment.name} allows only {', '.join(allowed)}:"
-                " use that account's, or correct allowed_account_ids"
+                f"The credentials belong to account {account}, but {self.environment.name} allows only"
+                f" {', '.join(allowed)}: use credentials of that account, or correct"
+                " allowed_account_ids in its environment file"
             )
         return account
 
 
 def embedded_variables(addresses: Addresses) -> dict[str, str]:
-    """The variables that lead Terraform, CDKTF and AWS programs to an embedded cloud, and that its environment file refers to."""
+    """Returns the environment variables that Terraform, CDKTF and boto3 need for an embedded cloud.
+
+    environments/local.yml refers to some of them.
+    """
     return {
         "AWS_ENDPOINT_URL": addresses.aws,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-        **_region("us-east-1"),
+        **_region_variables("us-east-1"),
         "AWS_EC2_METADATA_DISABLED": "true",
         "DATABASE_ENDPOINT": addresses.database,
         "CACHE_ENDPOINT": addresses.cache,
@@ -114,11 +122,13 @@ def embedded_variables(addresses: Addresses) -> dict[str, str]:
 
 
 def connect(name: str, root: Root) -> Cloud:
-    """The cloud of an environment, under the role that <NAME>_OPERATOR_ROLE_ARN or OPERATOR_ROLE_ARN names where one is set.
+    """Connects to an environment.
+
+    Assumes the role in <NAME>_OPERATOR_ROLE_ARN or OPERATOR_ROLE_ARN if one of them is set.
 
     Raises:
-        OperatorError: there is no such environment or its file is wrong, it is the embedded one and does not run, or the role
-            cannot be taken on.
+        OperatorError: the environment's file is missing or invalid, the embedded cloud is not
+            running, or the role cannot be assumed.
     """
     variables: dict[str, str] = {}
     endpoint = None
@@ -126,7 +136,7 @@ def connect(name: str, root: Root) -> Cloud:
         addresses = EmbeddedCloud(root).addresses()
         if addresses is None:
             raise OperatorError(
-                "The platform does not run on this machine: start it with `make up`"
+                "The platform is not running on this machine: start it with `make up`"
             )
         endpoint = addresses.aws
         variables = {**embedded_variables(addresses), **provider_addresses()}
@@ -134,29 +144,27 @@ def connect(name: str, root: Root) -> Cloud:
         environment = load_environment(name, variables={**os.environ, **variables})
     except EnvironmentFileError as error:
         raise OperatorError(str(error)) from error
-    cloud = Cloud(environment, variables or _region(environment.region), endpoint)
+    cloud = Cloud(environment, variables or _region_variables(environment.region), endpoint)
     for variable in (f"{name.upper().replace('-', '_')}_{ROLE_VARIABLE}", ROLE_VARIABLE):
         if role := os.environ.get(variable):
-            return _under(role, variable, cloud)
+            return _assume_role(role, variable, cloud)
     return cloud
 
 
-def _under(role: str, variable: str, cloud: Cloud) -> Cloud:
+def _assume_role(role: str, variable: str, cloud: Cloud) -> Cloud:
     try:
-        answer = cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="operator")
+        response = cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="operator")
     except (BotoCoreError, ClientError) as error:
-        raise OperatorError(
-            f"{variable} names {role}, which cannot be taken on: {error}"
-        ) from error
-    keys = answer["Credentials"]
-    taken = {
+        raise OperatorError(f"Cannot assume {role} (set in {variable}): {error}") from error
+    keys = response["Credentials"]
+    credentials = {
         "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
         "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
         "AWS_SESSION_TOKEN": keys["SessionToken"],
     }
-    return replace(cloud, variables={**cloud.variables, **taken}, role=role)
+    return replace(cloud, variables={**cloud.variables, **credentials}, role=role)
 
 
-def _region(region: str) -> dict[str, str]:
-    """Terraform reads the first, boto3 the second."""
+def _region_variables(region: str) -> dict[str, str]:
+    """Returns the region for Terraform (AWS_REGION) and boto3 (AWS_DEFAULT_REGION)."""
     return {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}

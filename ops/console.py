@@ -1,4 +1,4 @@
-"""What the commands print: what they do goes to standard error, what they answer to standard output."""
+"""Prints progress to standard error and results to standard output."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 PLAIN_INTERVAL = 15.0
-"""Seconds between progress lines where nothing can be overwritten (a file, a pipe, CI)."""
+"""Seconds between progress lines if the output is not a terminal (a file, a pipe, CI)."""
 
 
 def say(message: str) -> None:
-    """Says what is being done, in one line."""
+    """Prints a progress message to standard error."""
     err.print(message, markup=False)
 
 
 def answer(value: Any) -> None:
-    """Prints a command's machine-readable answer."""
+    """Prints a command's result as JSON to standard output."""
     sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, default=str) + "\n")
 
 
 class Progress:
-    """One line that follows a long step: rewritten in place on a terminal, repeated now and then elsewhere."""
+    """Progress line of a long step.
+
+    A terminal line is updated in place; elsewhere, a new line is printed every PLAIN_INTERVAL.
+    """
 
     def __init__(self) -> None:
         self._status: Status | None = err.status("") if err.is_terminal else None
@@ -44,7 +47,7 @@ class Progress:
             self._status.stop()
 
     def show(self, line: str) -> None:
-        """Shows where the step stands."""
+        """Displays the current progress of the step."""
         if self._status:
             self._status.update(line.replace("[", r"\["))
         elif time.monotonic() - self._printed >= PLAIN_INTERVAL:

@@ -1,4 +1,4 @@
-"""What the local platform is told about language models: by the process's environment, or by the git-ignored `.env`."""
+"""Reads language model settings from the process environment or the git-ignored `.env`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ops.root import PROJECT
 FILE = PROJECT / ".env"
 
 KEYS = {"gemini-api-key": "GEMINI_API_KEY", "openai-api-key": "OPENAI_API_KEY"}
-"""The variable that a secret's value is taken from, by the secret's name."""
+"""Environment variables with API keys, by the name of the secret that stores the key."""
 
 ADDRESSES = (
     "GEMINI_BASE_URL",
@@ -21,21 +21,21 @@ ADDRESSES = (
     "OPENAI_MODEL",
     "OPENAI_REASONING_EFFORT",
 )
-"""What environments/local.yml refers to."""
+"""Environment variables that environments/local.yml refers to."""
 
 
 def provider_addresses() -> dict[str, str]:
-    """Those of the addresses and models that are given."""
-    return _given(ADDRESSES)
+    """Returns the configured endpoints and models by environment variable."""
+    return _non_empty_values(ADDRESSES)
 
 
 def provider_keys() -> dict[str, str]:
-    """Those of the keys that are given, by the secret's name."""
-    given = _given(KEYS.values())
-    return {name: given[variable] for name, variable in KEYS.items() if variable in given}
+    """Returns the configured API keys by the name of their secret."""
+    values = _non_empty_values(KEYS.values())
+    return {name: values[variable] for name, variable in KEYS.items() if variable in values}
 
 
-def _given(names: Iterable[str]) -> dict[str, str]:
-    """The variables of these names that have a value. The process's environment wins over the file, also where it is empty."""
+def _non_empty_values(names: Iterable[str]) -> dict[str, str]:
+    """Returns the non-empty variables. An empty variable in the process overrides the file."""
     values = {**dotenv_values(FILE, interpolate=False), **os.environ}
     return {name: value for name in names if (value := values.get(name))}

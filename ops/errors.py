@@ -1,9 +1,9 @@
-"""What an operator's command reports instead of a traceback."""
+"""Errors that a command reports without a traceback."""
 
 
 class OperatorError(Exception):
-    """Something the operator can act on: the message says what happened and what to do. Exit status 1."""
+    """A failure whose message says what happened and what to do. Exit status 1."""
 
 
 class InterruptedRunError(Exception):
-    """The operator stopped the command; the same command continues. Exit status 130."""
+    """The operator interrupted the command. Running it again resumes the work. Exit status 130."""

@@ -1,15 +1,20 @@
-"""Recognizes a process again by its id and start time: an id alone may meanwhile be another process's."""
+"""Identifies a process by its ID and start time, because the OS reuses process IDs."""
 
 from __future__ import annotations
 
 import psutil
 
 START_TOLERANCE = 2.0
-"""Seconds that a process's start time may seem to move when the machine's clock is corrected."""
+"""Seconds. A clock correction can change the reported start time of a process."""
 
 
 def find(pid: int, started: float) -> psutil.Process | None:
-    """The process that had this id and started then (seconds since the epoch), or None when it is gone; a zombie is gone."""
+    """Returns the process, or None if it has ended (a zombie process counts as ended).
+
+    Args:
+        pid: the process ID.
+        started: the start time, in seconds since the epoch.
+    """
     try:
         process = psutil.Process(pid)
         same = abs(process.create_time() - started) <= START_TOLERANCE

@@ -1,4 +1,4 @@
-"""Where a run keeps its files: the project's `.local/`, or another directory for a second, independent platform."""
+"""Manages the directory of a local platform: `.local/`, or another one for a second platform."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ops.errors import OperatorError
 PROJECT = Path(__file__).resolve().parent.parent
 DEFAULT_ROOT = PROJECT / ".local"
 FREE_DISK_REQUIRED = 2 * 1024**3
-"""Bytes: the provider binary (0.7 GB unpacked), packages, databases and logs."""
+"""Bytes for the provider binary (0.7 GB unpacked), packages, databases and logs."""
 
 
 @dataclass(frozen=True)
 class Root:
-    """One platform's directory. Everything its run writes lies below it."""
+    """The directory that contains all files of one local platform."""
 
     path: Path = DEFAULT_ROOT
 
@@ -36,7 +36,7 @@ class Root:
 
     @property
     def platform_file(self) -> Path:
-        """The addresses and outputs of the running platform; present only after /health answered 200."""
+        """Addresses and outputs of the platform; exists only after /health returned 200."""
         return self.path / "platform.json"
 
     @property
@@ -44,49 +44,52 @@ class Root:
         return self.path / ".multitask-root"
 
     def prepare(self) -> None:
-        """Makes the directory, and marks it as the platform's own unless it held something before.
+        """Creates the directory; marks an empty one as created by the platform.
 
         Raises:
-            OperatorError: it cannot be written, or its disk is nearly full.
+            OperatorError: the directory is not writable, or its disk is nearly full.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if not any(self.path.iterdir()):
                 self._mark.write_text(
-                    "Made by the Multitask Platform: `ops down --purge` removes this directory.\n"
+                    "Created by the Multitask Platform: `ops down --purge` deletes this directory.\n"
                 )
             self.logs.mkdir(exist_ok=True)
         except OSError as error:
             raise OperatorError(
-                f"{self.path} cannot be written ({error.strerror}): give another place with --root"
+                f"{self.path} is not writable ({error.strerror}): choose another directory with --root"
             ) from error
         if not os.access(self.path, os.W_OK):
-            raise OperatorError(f"{self.path} cannot be written: give another place with --root")
+            raise OperatorError(
+                f"{self.path} is not writable: choose another directory with --root"
+            )
         free = shutil.disk_usage(self.path).free
         if free < FREE_DISK_REQUIRED:
             raise OperatorError(
-                f"The disk of {self.path} has {free / 1024**3:.1f} GiB free and {FREE_DISK_REQUIRED // 1024**3} GiB are needed:"
-                " free some, or give another place with --root"
+                f"The disk of {self.path} has {free / 1024**3:.1f} GiB free, but the platform needs"
+                f" {FREE_DISK_REQUIRED // 1024**3} GiB: free some space, or choose another"
+                " directory with --root"
             )
 
     def check_own(self) -> None:
-        """Checks that nothing but the platform's files can be in the directory, so that it may be removed.
+        """Checks that the platform created the directory, so that deleting it is safe.
 
         Raises:
-            OperatorError: it was not made for the platform.
+            OperatorError: the platform did not create the directory.
         """
         if self.path.resolve() != DEFAULT_ROOT and not self._mark.exists():
             raise OperatorError(
-                f"{self.path} was not made by the platform, so it is not removed: give the right place with --root, or stop"
-                " it without --purge and remove its files yourself"
+                f"{self.path} was not created by the platform, so it was not deleted: correct --root,"
+                " or run the command without --purge and delete the files yourself"
             )
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Holds the directory for one command that changes it; the lock goes with the process, however that ends.
+        """Locks the directory for one command. The lock ends with the process, even if it is killed.
 
         Raises:
-            OperatorError: another command holds it.
+            OperatorError: another command holds the lock.
         """
         with (self.path / "lock").open("a+") as lock:
             try:
@@ -94,7 +97,8 @@ class Root:
             except BlockingIOError:
                 lock.seek(0)
                 raise OperatorError(
-                    f"Another command is at work on {self.path} (process {lock.read().strip() or 'unknown'}): wait until it is done"
+                    f"Another command is using {self.path}"
+                    f" (process {lock.read().strip() or 'unknown'}): wait until it ends"
                 ) from None
             lock.truncate(0)
             lock.write(str(os.getpid()))
@@ -103,14 +107,14 @@ class Root:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes a JSON file at once or not at all, so that a reader or a crash never meets half of it."""
+    """Writes a JSON file atomically, so that readers never see a partial file."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
     partial.replace(path)
 
 
 def read_json(path: Path) -> Any | None:
-    """The file's value, or None where there is no such file or it holds no JSON."""
+    """Returns the content of a JSON file, or None if the file is missing or invalid."""
     try:
         return json.loads(path.read_text())
     except (FileNotFoundError, json.JSONDecodeError):

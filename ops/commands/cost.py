@@ -1,4 +1,4 @@
-"""cost: what an environment costs a month."""
+"""Command cost: estimates the monthly cost of an environment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from ops.terraform.synthesis import synthesize
 def cost(  # noqa: PLR0917 - typer takes options as arguments
     environment: EnvironmentArgument,
     usage: Annotated[
-        str, typer.Option("--usage", metavar="FILE", help="idle, 1m, 100m, or a usage file.")
+        str,
+        typer.Option(
+            "--usage", metavar="FILE", help="Usage to estimate for: idle, 1m, 100m, or a file."
+        ),
     ] = "1m",
     compare: Annotated[
         str | None,
@@ -31,20 +34,23 @@ def cost(  # noqa: PLR0917 - typer takes options as arguments
         typer.Option(
             "--plan",
             metavar="FILE",
-            help="The JSON of a plan (`terraform show -json`): the difference it makes.",
+            help="Show the cost change of this plan (JSON from `terraform show -json`).",
         ),
     ] = None,
     resources: Annotated[
-        bool, typer.Option("--resources", help="Every charge of every resource.")
+        bool, typer.Option("--resources", help="List every charge of every resource.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what an environment costs a month, per service and resource, fixed and by use, from its synthesized stack or a plan."""
-    from ops.cost.text import assumptions  # noqa: PLC0415 - what only this verb needs
+    """Estimate the monthly cost of an environment per service or resource, from its stack or a plan.
+
+    Fixed and usage-based costs are listed separately.
+    """
+    from ops.cost.text import assumptions  # noqa: PLC0415 - only this command needs it
     from ops.cost.usage import load_usage  # noqa: PLC0415
 
     if compare and plan:
-        raise typer.BadParameter("--compare and --plan exclude each other")
+        raise typer.BadParameter("--compare and --plan cannot be combined")
     used = load_usage(usage)
     if plan:
         document = _of_plan(plan, used, as_json)
@@ -103,11 +109,11 @@ def _of_plan(file: Path, used: Any, quiet: bool) -> dict[str, Any]:
 
 
 def _stacks(names: list[str]) -> dict[str, Synthesized]:
-    """The environments' stacks, synthesized anew: a bill must not be that of an older program."""
+    """Synthesizes the stacks. Existing output may come from older code."""
     unknown = [name for name in names if name not in environment_names()]
     if unknown:
         raise OperatorError(
-            f"There is no environment {', '.join(unknown)}: {', '.join(environment_names())}"
+            f"Unknown environment {', '.join(unknown)}: use one of {', '.join(environment_names())}"
         )
     with tempfile.TemporaryDirectory() as directory:
         say(f"Synthesizing {', '.join(names)}")
@@ -116,5 +122,5 @@ def _stacks(names: list[str]) -> dict[str, Synthesized]:
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the verbs of this group."""
+    """Adds the commands of this module to the app."""
     app.command()(cost)

@@ -1,4 +1,4 @@
-"""migrate, restore-drill: what an environment's data is made with, and whether it can be brought back."""
+"""Commands migrate and restore-drill: database migrations and a test of the backups."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ops.upkeep.restore import drill
 
 def migrate(
     environment: EnvironmentArgument,
-    plan: Annotated[bool, typer.Option("--plan", help="Only say what is to do.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only list the pending migrations.")] = False,
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Apply the database migrations that are due. May be repeated; while another one migrates it waits."""
+    """Apply pending database migrations. Waits for a migration that is running. Safe to repeat."""
     cloud = connect(environment, Root(root))
     cloud.check_account()
     result = (plan_migrations if plan else run_migrations)(cloud, function_name(cloud))
@@ -39,12 +39,15 @@ def migrate(
 def restore_drill(
     environment: EnvironmentArgument,
     table: Annotated[
-        str, typer.Option("--table", help="The DynamoDB table, without the environment.")
+        str, typer.Option("--table", help="DynamoDB table, without the environment suffix.")
     ] = "profile-profiles",
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Restore one table and the database beside the live ones, compare them, and remove them. Exit status 1 where they differ."""
+    """Restore one table and the database next to the live ones, compare them, and delete the copies.
+
+    Exit status 1 means that a copy differs from its original.
+    """
     results = drill(connect(environment, Root(root)), Root(root), table)
     if as_json:
         answer([dataclasses.asdict(result) for result in results])
@@ -55,6 +58,6 @@ def restore_drill(
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the verbs of this group."""
+    """Adds the commands of this module to the app."""
     app.command()(migrate)
     app.command("restore-drill")(restore_drill)

@@ -1,4 +1,4 @@
-"""deploy, promote, drift, remove, publish-site: an environment as a whole."""
+"""Commands deploy, promote, drift, remove and publish-site: operations on a whole environment."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ from ops.terraform.runner import Plan, changes
 from ops.terraform.state import outputs
 from ops.traffic.release import BAKE, WEIGHT
 
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before applying.")]
+YesOption = Annotated[
+    bool, typer.Option("--yes", "-y", help="Apply without asking for confirmation.")
+]
 
 
 def deploy(
@@ -37,12 +39,15 @@ def deploy(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Apply, migrate, move traffic, publish the page and wait for health. May be repeated at any point."""
+    """Apply, migrate, shift traffic, publish the site, and wait for /health. Safe to repeat."""
 
     place = Root(root)
-    how = settings(weight, bake, promote)
     result = deploy_environment(
-        connect(environment, place), place, PROJECT / "cdktf.out", asking(environment, yes), how
+        connect(environment, place),
+        place,
+        PROJECT / "cdktf.out",
+        plan_confirmation(environment, yes),
+        settings(weight, bake, promote),
     )
     if as_json:
         answer(result)
@@ -52,18 +57,21 @@ def deploy(
 
 def promote(
     source: Annotated[
-        str, typer.Argument(metavar="FROM", help="The environment that runs the commit.")
+        str, typer.Argument(metavar="FROM", help="Environment that runs the commit.")
     ],
-    target: Annotated[str, typer.Argument(metavar="TO", help="The next one: dev, staging, prod.")],
+    target: Annotated[
+        str, typer.Argument(metavar="TO", help="Next environment in the order dev, staging, prod.")
+    ],
     *,
     approved_by: Annotated[
-        str | None, typer.Option(help="Who approves, where an approval is needed.")
+        str | None, typer.Option(help="Name of the approver, if an approval is required.")
     ] = None,
     passed: Annotated[
         list[str] | None,
         typer.Option(
             metavar="GATE",
-            help="tests, integration, smoke: passed in an earlier job of this pipeline; with all three FROM is not asked.",
+            help="Gate that an earlier job of this pipeline passed: tests, integration or smoke."
+            " With all three, FROM is not accessed.",
         ),
     ] = None,
     yes: YesOption = False,
@@ -72,14 +80,15 @@ def promote(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring the commit that FROM runs to TO: gates, approval, deployment, smoke tests. Refuses to skip a stage.
+    """Deploy the commit that FROM runs to TO, after its gates and approval, and run smoke tests.
 
-    A pipeline whose jobs have done so already says --passed for each gate; the record of the promotion then says that it vouched.
+    Environments cannot be skipped. A pipeline passes --passed for each gate that its earlier jobs
+    passed; with all three, the promotion record says that the pipeline vouched for the gates.
     """
     unknown = sorted(set(passed or ()) - set(GATES))
     if unknown:
         raise typer.BadParameter(
-            f"{', '.join(unknown)}: one of {', '.join(GATES)}", param_hint="--passed"
+            f"Unknown gate {', '.join(unknown)}: use {', '.join(GATES)}", param_hint="--passed"
         )
     place = Root(root)
     promotion = Promotion(connect(source, place), connect(target, place), approved_by, passed or ())
@@ -87,7 +96,7 @@ def promote(
         promotion,
         place,
         PROJECT / "cdktf.out",
-        asking(target, yes),
+        plan_confirmation(target, yes),
         settings=settings(weight, bake, promote=False),
         approve=(lambda question: str(typer.prompt(question, err=True)))
         if sys.stdin.isatty()
@@ -102,7 +111,7 @@ def promote(
 def drift(
     environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False
 ) -> None:
-    """Say what other hands than Terraform's have changed. Exit status 2 if anything."""
+    """Report changes made outside Terraform since the last apply. Exit status 2 means drift."""
     place = Root(root)
     found = compare_with_state(connect(environment, place), place, PROJECT / "cdktf.out")
     if as_json:
@@ -123,7 +132,10 @@ def remove(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Destroy an environment whose removal policy allows it, its buckets' content included; say what is kept."""
+    """Destroy an environment and its data, and list what remains.
+
+    Fails if the environment's removal_policy is retain.
+    """
 
     def confirm(plan: Plan) -> None:
         say(f"Removal of {environment}: " + changes(plan.counts))
@@ -143,12 +155,12 @@ def remove(
 def publish_site(
     environment: EnvironmentArgument,
     rollback: Annotated[
-        bool, typer.Option("--rollback", help="Bring the site before back.")
+        bool, typer.Option("--rollback", help="Restore the previous site.")
     ] = False,
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Upload the site, its assets named by their content, and have the CDN ask for the page again."""
+    """Upload the static site and invalidate its page in the CDN, or restore the previous site."""
     cloud = connect(environment, Root(root))
     result = publish_under_lock(cloud, outputs(cloud), roll_back=rollback)
     if as_json:
@@ -160,8 +172,8 @@ def publish_site(
         )
 
 
-def asking(environment: str, yes: bool) -> Callable[[Plan], None]:
-    """What shows a plan and asks whether to apply it."""
+def plan_confirmation(environment: str, yes: bool) -> Callable[[Plan], None]:
+    """Returns a callback that prints a plan and asks for confirmation before it is applied."""
 
     def confirm(plan: Plan) -> None:
         say(f"Plan for {environment}: " + "\n".join(plan.lines()))
@@ -174,7 +186,7 @@ def asking(environment: str, yes: bool) -> Callable[[Plan], None]:
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the verbs of this group."""
+    """Adds the commands of this module to the app."""
     for verb in (deploy, promote, drift, remove):
         app.command()(verb)
     app.command("publish-site")(publish_site)

@@ -1,4 +1,4 @@
-"""diagram: the architecture, drawn from what synthesis writes."""
+"""Command diagram: draws the architecture from the synthesized stack."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ops.terraform.synthesis import synthesize
 
 
 class Format(enum.StrEnum):
-    """How a picture is written."""
+    """Output formats of a diagram."""
 
     MERMAID = "mermaid"
     SVG = "svg"
@@ -29,41 +29,40 @@ class Format(enum.StrEnum):
 def diagram(
     environment: EnvironmentArgument,
     view: Annotated[
-        str, typer.Option("--view", help="overview, requests, data, events, or all.")
+        str, typer.Option("--view", help="View to draw: overview, requests, data, events, or all.")
     ] = "overview",
-    form: Annotated[
-        Format, typer.Option("--format", help="How the picture is written.")
-    ] = Format.MERMAID,
+    form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.MERMAID,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the diagram to this file."),
     ] = None,
     into: Annotated[
         Path | None,
         typer.Option(
             "--into",
             metavar="FILE",
-            help="Write the pictures that a document names anew: docs/architecture/diagrams.md.",
+            help="Update the diagrams in this document, such as docs/architecture/diagrams.md.",
         ),
     ] = None,
 ) -> None:
-    """Draw the architecture: nodes for resources, edges from references, permissions and event routes."""
-    from ops.diagram.drawing import load_drawing  # noqa: PLC0415 - what only this verb needs
+    """Draw the architecture: resources as nodes; references, permissions and event routes as edges."""
+    from ops.diagram.drawing import load_drawing  # noqa: PLC0415 - only this command needs it
     from ops.diagram.graph import read_graph, view_of  # noqa: PLC0415
     from ops.diagram.pages import picture, updated  # noqa: PLC0415
 
     views = load_drawing().views
     if view not in views:
-        raise OperatorError(f"There is no view {view}: {', '.join(views)}")
+        raise OperatorError(f"Unknown view {view}: use one of {', '.join(views)}")
     if environment not in environment_names():
         raise OperatorError(
-            f"There is no environment {environment}: {', '.join(environment_names())}"
+            f"Unknown environment {environment}: use one of {', '.join(environment_names())}"
         )
     with tempfile.TemporaryDirectory() as directory:
         synthesize([environment], Path(directory), dict(os.environ))
         graph = read_graph(read_synthesized(Path(directory) / "stacks" / environment))
     if into:
         into.write_text(updated(into.read_text(encoding="utf-8"), graph), encoding="utf-8")
-        say(f"Wrote the pictures in {into}")
+        say(f"Updated the diagrams in {into}")
         return
     if form is Format.SVG:
         from ops.diagram.svg import svg  # noqa: PLC0415
@@ -79,5 +78,5 @@ def diagram(
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the verbs of this group."""
+    """Adds the commands of this module to the app."""
     app.command()(diagram)

@@ -1,4 +1,4 @@
-"""bootstrap, synth, env, logs: one environment, wherever it lives."""
+"""Commands bootstrap, synth, env and logs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ops.upkeep.logs import follow, parse_since, read
 def bootstrap(
     environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False
 ) -> None:
-    """Make what exists before or beside the stack: state bucket, account-level settings. May be repeated."""
+    """Create the Terraform state bucket and configure the AWS account. Safe to repeat."""
     steps = bootstrap_account(connect(environment, Root(root)))
     if as_json:
         answer([dataclasses.asdict(step) for step in steps])
@@ -42,18 +42,21 @@ def bootstrap(
 
 def synth(
     environments: Annotated[
-        list[str] | None, typer.Argument(help="Environments; all if none is named.")
+        list[str] | None, typer.Argument(help="Environments to synthesize; the default is all.")
     ] = None,
-    directory: Annotated[Path, typer.Option("--out", help="The output directory.")] = PROJECT
+    directory: Annotated[Path, typer.Option("--out", help="Output directory.")] = PROJECT
     / "cdktf.out",
 ) -> None:
-    """Write environments' Terraform, one directory each below OUT/stacks."""
+    """Synthesize the Terraform of environments, each into its own directory in OUT/stacks."""
     synthesize(environments or [], directory.resolve(), {})
     say(f"Wrote {directory}/stacks")
 
 
 def env(environment: EnvironmentArgument, root: RootOption = ROOT) -> None:
-    """Print the exports that let plain `cdktf` and `terraform` work on an environment: eval "$(python -m ops env local)"."""
+    """Print shell exports that `cdktf` and `terraform` need to work on an environment.
+
+    Usage: eval "$(python -m ops env local)"
+    """
     place = Root(root)
     variables = {**connect(environment, place).variables, **node_variables()}
     settings = terraform_variables(place).get("TF_CLI_CONFIG_FILE")
@@ -68,17 +71,23 @@ def logs(
     service: Annotated[
         str,
         typer.Argument(
-            help="A function: auth, profile, chat, post, catalog, ai, authorizer, health..."
+            help="Function, such as auth, profile, chat, post, catalog, ai, authorizer or health."
         ),
     ],
     *,
     environment: EnvironmentOption = EMBEDDED,
-    since: Annotated[str, typer.Option(help="How far back: 30s, 10m, 2h, 1d.")] = "10m",
-    keep_on: Annotated[bool, typer.Option("--follow", "-f", help="Go on until stopped.")] = False,
+    since: Annotated[
+        str, typer.Option(help="Age of the oldest log line, such as 30s, 10m, 2h or 1d.")
+    ] = "10m",
+    keep_on: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print new log lines until interrupted.")
+    ] = False,
     root: RootOption = ROOT,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per line.")
+    ] = False,
 ) -> None:
-    """Show a service's log lines."""
+    """Print the log lines of a service."""
     try:
         start = parse_since(since)
     except ValueError as error:
@@ -89,6 +98,6 @@ def logs(
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the verbs of this group."""
+    """Adds the commands of this module to the app."""
     for verb in (bootstrap, synth, env, logs):
         app.command()(verb)

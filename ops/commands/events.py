@@ -1,4 +1,4 @@
-"""redrive: what becomes of events that could not be handled."""
+"""Command redrive: retries messages in dead-letter queues."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def redrive(
     queue: Annotated[
         str | None,
         typer.Argument(
-            help="A queue, such as profile-events; all dead-letter queues if none is named."
+            help="Queue, such as profile-events; the default is all dead-letter queues."
         ),
     ] = None,
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Give messages in dead-letter queues to their consumers again. May be stopped and repeated at any point."""
+    """Move messages from dead-letter queues back to their consumers. Safe to interrupt and repeat."""
     results = Redrive(connect(environment, Root(root))).run(queue)
     if as_json:
         answer([dataclasses.asdict(result) for result in results])
@@ -37,5 +37,5 @@ def redrive(
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the verbs of this group."""
+    """Adds the commands of this module to the app."""
     app.command()(redrive)

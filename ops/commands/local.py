@@ -1,4 +1,4 @@
-"""up, down, dev, status, code: the platform on this machine."""
+"""Commands up, down, dev, status and code: the platform on this machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ops.root import Root
 
 
 def up(root: RootOption = ROOT, as_json: JsonOption = False) -> None:
-    """Start the whole platform on this machine, or bring it up to date."""
+    """Start the platform on this machine, or update the one that is running."""
     result = start_platform(Root(root))
     if as_json:
         answer({**result.platform, "seconds": result.seconds})
@@ -34,18 +34,21 @@ def up(root: RootOption = ROOT, as_json: JsonOption = False) -> None:
 
 def down(
     root: RootOption = ROOT,
-    purge: Annotated[bool, typer.Option("--purge", help="Remove all its data too.")] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Also delete all data.")] = False,
 ) -> None:
-    """Stop it and keep its data."""
+    """Stop the platform on this machine and keep its data."""
     stopped = stop_platform(Root(root), purge=purge)
-    say(f"Stopped {', '.join(stopped)}" if stopped else "Nothing ran")
+    say(f"Stopped {', '.join(stopped)}" if stopped else "Nothing was running")
     if purge:
-        say(f"Removed {root}")
+        say(f"Deleted {root}")
 
 
 def dev(root: RootOption = ROOT) -> None:
-    """Serve functions as they are saved, plan infrastructure changes and apply them on a key, and show all logs."""
-    from ops.local.dev import develop  # noqa: PLC0415 - only this verb needs a file watcher
+    """Deploy functions as you save them, plan infrastructure changes, and show all logs.
+
+    Press a to apply the plan, q to quit.
+    """
+    from ops.local.dev import develop  # noqa: PLC0415 - only this command needs a file watcher
 
     develop(Root(root))
 
@@ -53,7 +56,10 @@ def dev(root: RootOption = ROOT) -> None:
 def status(
     environment: EnvironmentOption = EMBEDDED, root: RootOption = ROOT, as_json: JsonOption = False
 ) -> None:
-    """Say what runs, where, and how it is. Exit status 1 unless it is healthy."""
+    """Show the processes, addresses and health of a platform.
+
+    Exit status 1 means that the platform is not healthy.
+    """
     found = read_status(environment, Root(root))
     if as_json:
         answer(found)
@@ -75,11 +81,11 @@ def status(
 
 
 def code(
-    email: Annotated[str, typer.Argument(help="The address it was mailed to.")],
+    email: Annotated[str, typer.Argument(help="Email address that the code was sent to.")],
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the last verification code that the embedded Cognito mailed."""
+    """Print the latest verification code that the embedded Cognito sent."""
     found = verification_code(Root(root), email)
     if as_json:
         answer({"email": email, "code": found})
@@ -88,6 +94,6 @@ def code(
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the verbs of this group."""
+    """Adds the commands of this module to the app."""
     for verb in (up, down, dev, status, code):
         app.command()(verb)

@@ -1,4 +1,4 @@
-"""Arguments that several verbs share."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ import typer
 from ops.root import DEFAULT_ROOT
 
 RootOption = Annotated[
-    Path, typer.Option("--root", help="Where the local platform keeps its files.")
+    Path, typer.Option("--root", help="Directory with the files of the local platform.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON on standard output.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON to standard output.")
+]
 EnvironmentArgument = Annotated[
-    str, typer.Argument(metavar="ENVIRONMENT", help="A file's name in environments/.")
+    str, typer.Argument(metavar="ENVIRONMENT", help="Name of an environment file in environments/.")
 ]
 EnvironmentOption = Annotated[
-    str, typer.Option("--env", metavar="ENVIRONMENT", help="A file's name in environments/.")
+    str,
+    typer.Option(
+        "--env", metavar="ENVIRONMENT", help="Name of an environment file in environments/."
+    ),
 ]
 ROOT = DEFAULT_ROOT

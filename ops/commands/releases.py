@@ -1,4 +1,4 @@
-"""release, rollback, deploy-function, prune, smoke, promote: what serves."""
+"""Commands release, rollback, deploy-function, prune and smoke: versions of functions."""
 
 from __future__ import annotations
 
@@ -19,31 +19,32 @@ from ops.traffic.prune import KEEP, delete_old_versions
 from ops.traffic.release import BAKE, WEIGHT, Settings, release_service, roll_back_service
 
 ServiceArgument = Annotated[
-    str, typer.Argument(metavar="SERVICE", help="A function, such as auth; or all.")
+    str, typer.Argument(metavar="SERVICE", help="Function, such as auth, or all.")
 ]
 WeightOption = Annotated[
-    int, typer.Option(min=1, max=99, help="Percent of the traffic for new versions while watched.")
+    int, typer.Option(min=1, max=99, help="Percent of traffic for new versions in the bake period.")
 ]
-BakeOption = Annotated[str, typer.Option(help="How long new versions are watched: 90s, 5m.")]
+BakeOption = Annotated[str, typer.Option(help="Length of the bake period, such as 90s or 5m.")]
 PromoteOption = Annotated[
     bool,
-    typer.Option("--promote", help="All traffic at once after the probes, without share and bake."),
+    typer.Option("--promote", help="Shift all traffic after the probes, without canary and bake."),
 ]
 
 
 def settings(weight: int, bake: str, promote: bool) -> Settings:
-    """How a release goes, from its options.
+    """Converts command options to release settings.
 
     Raises:
-        BadParameter: the duration is none.
+        BadParameter: `bake` is not a duration.
     """
     match = re.fullmatch(r"(\d+)([sm])", bake)
     if not match:
         raise typer.BadParameter(
-            f"{bake!r} is no duration: give a number and s or m, such as 5m", param_hint="--bake"
+            f"{bake!r} is not a duration: use seconds or minutes, for example 90s or 5m",
+            param_hint="--bake",
         )
     seconds = int(match[1]) * (60 if match[2] == "m" else 1)
-    # A short bake is looked at often enough to see something.
+    # A short bake period gets a shorter interval, so that it has at least five checks.
     return Settings(weight, float(seconds), promote, min(Settings.interval, max(seconds / 5, 1.0)))
 
 
@@ -57,7 +58,10 @@ def release(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Publish the checkout's code, probe it, shift some traffic, watch, then promote or put back. Exit status 1 when put back."""
+    """Publish the checkout's code, probe it, shift some traffic, and promote or roll back.
+
+    Exit status 1 means that the release failed or was rolled back.
+    """
     _show(
         release_service(connect(environment, Root(root)), service, settings(weight, bake, promote)),
         as_json,
@@ -69,15 +73,19 @@ def rollback(
     service: ServiceArgument,
     *,
     to: Annotated[
-        str | None, typer.Option(metavar="N", help="A version's number; else what served before.")
+        str | None,
+        typer.Option(metavar="N", help="Version number; the default is the previous version."),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Take the lock from a command that holds it.")
+        bool, typer.Option("--force", help="Take over the lock if another command holds it.")
     ] = False,
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Move traffic back to the version that served before; all: of everything that the last release moved."""
+    """Shift traffic back to the previous version.
+
+    With all, roll back every function that the last release shifted.
+    """
     _show(roll_back_service(connect(environment, Root(root)), service, to, force=force), as_json)
 
 
@@ -87,37 +95,45 @@ def deploy_function(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Give one function the checkout's code and all traffic, without an apply. For development; refused where data is kept."""
+    """Deploy the checkout's code to one function, without an apply. For development only.
+
+    Fails if the environment's removal_policy is retain.
+    """
     _show(deploy_function_code(connect(environment, Root(root)), service), as_json)
 
 
 def prune(
     environment: EnvironmentArgument,
-    keep: Annotated[int, typer.Option(min=1, help="Versions of each function to keep.")] = KEEP,
+    keep: Annotated[
+        int, typer.Option(min=1, help="Number of versions to keep per function.")
+    ] = KEEP,
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete old versions, never one that an alias names or a rollback would go to."""
-    gone = delete_old_versions(connect(environment, Root(root)), keep)
+    """Delete old versions, except those that an alias uses or a rollback needs."""
+    deleted = delete_old_versions(connect(environment, Root(root)), keep)
     if as_json:
-        answer(gone)
+        answer(deleted)
         return
-    for service, numbers in gone.items():
+    for service, numbers in deleted.items():
         out.print(f"{service:<12} {', '.join(numbers)}", markup=False)
-    say(f"Deleted {sum(map(len, gone.values()))} versions")
+    say(f"Deleted {sum(map(len, deleted.values()))} versions")
 
 
 def smoke(
     environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False
 ) -> None:
-    """Ask every route, read-mostly, within 60 s, and clean up. Exit status 1 unless all answers are right."""
+    """Call every API route (mostly reads), then delete the test data. Takes less than 60 s.
+
+    Exit status 1 means that a response was wrong.
+    """
     checks = run_smoke_tests(connect(environment, Root(root)))
     show_checks(checks, as_json)
     raise typer.Exit(0 if all(check.ok for check in checks) else 1)
 
 
 def show_checks(checks: list[Check], as_json: bool) -> None:
-    """Prints what smoke tests found."""
+    """Prints the results of smoke tests."""
     if as_json:
         answer([dataclasses.asdict(check) for check in checks])
         return
@@ -138,11 +154,11 @@ def _show(moves: list[dict[str, Any]], as_json: bool) -> None:
     for move in moves:
         out.print(f"{move['service']:<12} {move['from']} -> {move['to']}", markup=False)
     if not moves:
-        say("Nothing was moved")
+        say("No traffic was shifted")
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the verbs of this group."""
+    """Adds the commands of this module to the app."""
     for verb in (release, rollback, prune, smoke):
         app.command()(verb)
     app.command("deploy-function")(deploy_function)

@@ -1,4 +1,4 @@
-"""review, apply: what a plan does, and applying exactly what was reviewed."""
+"""Commands review and apply: review a plan, and apply exactly the reviewed plan."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from ops.terraform.stack_document import Synthesized
 
 FAILED = 3
-"""Exit status where the plan's verdict is at least --fail-on."""
+"""Exit status if the plan's verdict is at least as severe as --fail-on."""
 
 
 class Format(enum.StrEnum):
-    """How a review is written."""
+    """Output formats of a review."""
 
     TEXT = "text"
     MARKDOWN = "markdown"
@@ -36,7 +36,7 @@ class Format(enum.StrEnum):
 
 
 class Risk(enum.StrEnum):
-    """The verdicts that --fail-on may name."""
+    """Verdicts that --fail-on accepts."""
 
     REVIEW = "review"
     DANGEROUS = "dangerous"
@@ -50,56 +50,55 @@ def review(  # noqa: PLR0917 - typer takes options as arguments
         typer.Option(
             "--plan",
             metavar="FILE",
-            help="A plan of `terraform plan -out`, or its JSON; one is made if none is given.",
+            help="Plan from `terraform plan -out`, or its JSON; the default is a new plan.",
         ),
     ] = None,
-    form: Annotated[
-        Format, typer.Option("--format", help="How the review is written.")
-    ] = Format.TEXT,
+    form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.TEXT,
     fail_on: Annotated[
         Risk | None,
         typer.Option(
-            "--fail-on", help=f"End with status {FAILED} where the plan is called that or worse."
+            "--fail-on",
+            help=f"Exit with status {FAILED} if the verdict is this one or more severe.",
         ),
     ] = None,
     usage: Annotated[
         str,
         typer.Option(
-            "--usage", metavar="FILE", help="The usage the cost is for: idle, 1m, 100m, or a file."
+            "--usage",
+            metavar="FILE",
+            help="Usage for the cost estimate: idle, 1m, 100m, or a file.",
         ),
     ] = "1m",
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Write the review there instead of printing it."
-        ),
+        typer.Option("--output", "-o", metavar="FILE", help="Write the review to this file."),
     ] = None,
     out_plan: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Keep the plan that is made there.")
+        Path | None, typer.Option("--out", metavar="FILE", help="Save the new plan to this file.")
     ] = None,
-    refresh: Annotated[
-        bool, typer.Option(help="Look at the resources themselves, not at the state alone.")
-    ] = True,
+    refresh: Annotated[bool, typer.Option(help="Refresh the state before planning.")] = True,
     lock: Annotated[bool, typer.Option(help="Lock the state while planning.")] = True,
     checkov: Annotated[
         bool,
-        typer.Option(
-            "--checkov", help="Add what checkov finds in what changes and did not find before."
-        ),
+        typer.Option("--checkov", help="Add new checkov findings in the changed resources."),
     ] = False,
     root: RootOption = ROOT,
 ) -> None:
-    """Say what a plan changes, breaks, opens and costs, with a verdict on each change: safe, review, dangerous, irreversible."""
-    from ops.cost.usage import load_usage  # noqa: PLC0415 - what only this verb needs
+    """Review a plan: its changes, outages, access and cost, with a verdict on each change.
+
+    The verdicts are safe, review, dangerous and irreversible. Exit status 3 means that the verdict
+    is at least as severe as --fail-on.
+    """
+    from ops.cost.usage import load_usage  # noqa: PLC0415 - only this command needs it
     from ops.review.run import review_file, review_new, say_where  # noqa: PLC0415
 
-    place, used = Root(root), load_usage(usage)
-    connected = functools.partial(connect, environment, place)
+    directory, used = Root(root), load_usage(usage)
+    connected = functools.partial(connect, environment, directory)
     if plan:
-        reviewed = review_file(connected, environment, place, plan, used)
+        reviewed = review_file(connected, environment, directory, plan, used)
     else:
         options = [*([] if refresh else ["-refresh=false"]), *([] if lock else ["-lock=false"])]
-        reviewed = review_new(connected(), place, used, file=out_plan, options=options)
+        reviewed = review_new(connected(), directory, used, file=out_plan, options=options)
     result = reviewed.review
     if checkov:
         from ops.review.checkov import with_checkov  # noqa: PLC0415
@@ -111,7 +110,7 @@ def review(  # noqa: PLR0917 - typer takes options as arguments
         from ops.review.rules import Verdict  # noqa: PLC0415
 
         if result.verdict >= Verdict.named(fail_on):
-            say(f"The plan is called {result.verdict}, and --fail-on is {fail_on}")
+            say(f"The verdict is {result.verdict}, and --fail-on is {fail_on}")
             raise typer.Exit(FAILED)
 
 
@@ -153,14 +152,19 @@ def apply(
     environment: EnvironmentArgument,
     reviewed: Annotated[
         Path,
-        typer.Option("--reviewed", metavar="FILE", help="The plan that `ops review` reviewed."),
+        typer.Option("--reviewed", metavar="FILE", help="Plan that `ops review` reviewed."),
     ],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before applying.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Apply without asking for confirmation.")
+    ] = False,
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Apply exactly the plan that was reviewed; refuse any other, and one whose state has changed since."""
-    from ops.review.run import apply_reviewed  # noqa: PLC0415 - what only this verb needs
+    """Apply a plan that `ops review` reviewed.
+
+    Fails if the plan was not reviewed, or if the state has changed since the review.
+    """
+    from ops.review.run import apply_reviewed  # noqa: PLC0415 - only this command needs it
     from ops.terraform.runner import changes  # noqa: PLC0415
 
     def confirm(receipt: Receipt) -> None:
@@ -180,6 +184,6 @@ def apply(
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the verbs of this group."""
+    """Adds the commands of this module to the app."""
     app.command()(review)
     app.command()(apply)

@@ -1,4 +1,4 @@
-"""secrets list, set, rotate: the platform's secrets, whose values are never shown."""
+"""Commands secrets list, set and rotate. They never print the value of a secret."""
 
 from __future__ import annotations
 
@@ -13,23 +13,28 @@ from ops.console import answer, out, say
 from ops.root import Root
 from ops.upkeep.secrets import DATABASE, SIGNING_KEY, Secrets
 
-app = typer.Typer(help="The platform's secrets. No value is ever shown.", no_args_is_help=True)
-NameArgument = Annotated[str, typer.Argument(help="As `ops secrets list` names it.")]
+app = typer.Typer(
+    help="Manage the platform's secrets. Their values are never shown.", no_args_is_help=True
+)
+NameArgument = Annotated[str, typer.Argument(help="Name of the secret, from `ops secrets list`.")]
 
 
 @app.command(name="list")
 def list_(
     environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False
 ) -> None:
-    """List them: who makes each, whether it is set, its version, and when it changed."""
-    found = Secrets(connect(environment, Root(root))).all()
+    """List all secrets with their kind, state, version and last change."""
+    secrets = Secrets(connect(environment, Root(root))).all()
     if as_json:
-        answer([secret.as_dict() for secret in found])
+        answer([secret.as_dict() for secret in secrets])
         return
-    for secret in found:
+    for secret in secrets:
         version = f"version {secret.version}" if secret.version else ""
         changed = f"{secret.changed:%Y-%m-%d %H:%M}" if secret.changed else ""
-        line = f"{secret.name:<16} {secret.kind:<10} {secret.state:<6} {version:<11} {changed:<17} {secret.description}"
+        line = (
+            f"{secret.name:<16} {secret.kind:<10} {secret.state:<6} {version:<11} {changed:<17}"
+            f" {secret.description}"
+        )
         out.print(line.rstrip(), markup=False)
 
 
@@ -37,13 +42,13 @@ def list_(
 def set_(
     environment: EnvironmentArgument,
     name: NameArgument,
-    clear: Annotated[bool, typer.Option("--clear", help="Take the value away.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Clear the stored value.")] = False,
     root: RootOption = ROOT,
 ) -> None:
-    """Store a value, which is asked for, or read from standard input: never from the command line."""
-    found = Secrets(connect(environment, Root(root)))
+    """Store a value from a prompt or standard input. It is never a command-line argument."""
+    secrets = Secrets(connect(environment, Root(root)))
     if clear:
-        say(f"{name} is unset now" if found.clear(name) else f"{name} was unset already")
+        say(f"Cleared {name}" if secrets.clear(name) else f"{name} was already unset")
         return
     value = (
         typer.prompt(f"Value of {name}", hide_input=True, err=True)
@@ -52,8 +57,8 @@ def set_(
     )
     say(
         f"Stored {name}; functions use it within 5 minutes"
-        if found.store(name, value)
-        else f"{name} is that already"
+        if secrets.store(name, value)
+        else f"{name} already has this value"
     )
 
 
@@ -66,28 +71,27 @@ def rotate(
         bool,
         typer.Option(
             "--leaked",
-            help="Also stop accepting the value before: for jwt-secret, everybody is signed out.",
+            help="Also reject the previous value. For jwt-secret, this signs out all users.",
         ),
     ] = False,
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="Even if the signing key was changed less than a session's life ago."
+            "--force",
+            help="Rotate even if the signing key changed less than a session lifetime ago.",
         ),
     ] = False,
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Replace a value by a new one. The one before is still accepted, so that nobody is signed out."""
+    """Replace a value with a new one. The previous one stays valid, so no user is signed out."""
     version = Secrets(connect(environment, Root(root))).rotate(name, leaked=leaked, force=force)
     if name == DATABASE:
-        say("RDS changes the master password now, in a minute or so")
+        say("RDS is changing the master password, which takes about one minute")
     elif leaked:
-        say(
-            f"{name} has version {version}; within 5 minutes nothing made with an earlier one is accepted"
-        )
+        say(f"{name} has version {version}; earlier versions are rejected within 5 minutes")
     else:
         kept = "tokens" if name == SIGNING_KEY else "cursors"
-        say(f"{name} has version {version}; {kept} made with the one before stay good")
+        say(f"{name} has version {version}; {kept} from the previous version stay valid")
     if as_json:
         answer({"name": name, "version": version})

@@ -1,4 +1,4 @@
-"""user show, grant, revoke: a person's roles."""
+"""Commands user show, grant and revoke: the roles of a user."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from ops.console import answer, out, say
 from ops.root import Root
 from ops.upkeep.users import Role, Users
 
-app = typer.Typer(help="A person's roles.", no_args_is_help=True)
-EmailArgument = Annotated[str, typer.Argument(help="The address they registered with.")]
-TAKES_EFFECT = "it takes effect with their next login or token refresh, in 15 minutes at most while they are active"
+app = typer.Typer(help="Manage the roles of a user.", no_args_is_help=True)
+EmailArgument = Annotated[str, typer.Argument(help="Email address of the user's account.")]
+TAKES_EFFECT = (
+    "it takes effect at the next login or token refresh, within 15 minutes for an active user"
+)
 
 
 @app.command()
@@ -24,7 +26,7 @@ def show(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Show who they are and which roles they have."""
+    """Show the account and roles of a user."""
     user = Users(connect(environment, Root(root))).show(email)
     if as_json:
         answer(user)
@@ -39,12 +41,12 @@ def show(
 def grant(
     environment: EnvironmentArgument, email: EmailArgument, role: Role, root: RootOption = ROOT
 ) -> None:
-    """Give a role."""
+    """Grant a role to a user."""
     changed = Users(connect(environment, Root(root))).grant(email, role)
     say(
-        f"{email} is {role.value} now; {TAKES_EFFECT}"
+        f"Granted {role.value} to {email}; {TAKES_EFFECT}"
         if changed
-        else f"{email} is {role.value} already"
+        else f"{email} already has the role {role.value}"
     )
 
 
@@ -52,10 +54,10 @@ def grant(
 def revoke(
     environment: EnvironmentArgument, email: EmailArgument, role: Role, root: RootOption = ROOT
 ) -> None:
-    """Take a role away."""
+    """Revoke a role from a user."""
     changed = Users(connect(environment, Root(root))).revoke(email, role)
     say(
-        f"{email} is no longer {role.value}; {TAKES_EFFECT}"
+        f"Revoked {role.value} from {email}; {TAKES_EFFECT}"
         if changed
-        else f"{email} is not {role.value}"
+        else f"{email} does not have the role {role.value}"
     )

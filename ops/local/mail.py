@@ -22,7 +22,7 @@ def verification_code(root: Root, email: str) -> str:
     """
     addresses = EmbeddedCloud(root).addresses()
     if addresses is None:
-        raise OperatorError("The platform does not run on this machine: start it with `make up`")
+        raise OperatorError("The platform is not running on this machine: start it with `make up`")
     reply = urllib3.request("GET", f"{addresses.aws}/_ministack/ses/messages", timeout=10)
     mails = [mail for account in reply.json()["messages"].values() for mail in account]
     code = latest_code(mails, email)

@@ -65,7 +65,7 @@ def test_status_of_nothing_is_told_and_fails(root: Root) -> None:
 
 def test_down_of_nothing_is_no_error(tmp_path: Path) -> None:
     result = run("down", "--root", str(tmp_path / "never"))
-    assert (result.exit_code, result.stderr) == (0, "Nothing ran\n")
+    assert (result.exit_code, result.stderr) == (0, "Nothing was running\n")
     assert not (tmp_path / "never").exists()
 
 
@@ -78,17 +78,19 @@ def test_purge_leaves_any_other_directory_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").touch()
     result = run("down", "--purge", "--root", str(tmp_path))
     assert isinstance(result.exception, OperatorError)
-    assert f"{tmp_path} was not made by the platform, so it is not removed" in str(result.exception)
+    assert f"{tmp_path} was not created by the platform, so it was not deleted" in str(
+        result.exception
+    )
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["env", "local"], "The platform does not run on this machine: start it with `make up`"),
+        (["env", "local"], "The platform is not running on this machine: start it with `make up`"),
         (
             ["code", "ann@example.com"],
-            "The platform does not run on this machine: start it with `make up`",
+            "The platform is not running on this machine: start it with `make up`",
         ),
         (["bootstrap", "nowhere"], "nowhere.yml: no such environment; known: "),
     ],

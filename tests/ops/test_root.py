@@ -36,7 +36,7 @@ def test_a_second_command_is_told_who_works_until_the_first_is_dead(root: Root) 
     with (
         pytest.raises(
             OperatorError,
-            match=rf"Another command is at work on {root.path} \(process {first.pid}\)",
+            match=rf"Another command is using {root.path} \(process {first.pid}\)",
         ),
         root.exclusive(),
     ):
@@ -50,7 +50,7 @@ def test_a_second_command_is_told_who_works_until_the_first_is_dead(root: Root) 
 def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(
-        OperatorError, match=r"cannot be written \(.+\): give another place with --root$"
+        OperatorError, match=r"is not writable \(.+\): choose another directory with --root$"
     ):
         Root(tmp_path / "file/root").prepare()
 
@@ -61,13 +61,15 @@ def test_a_directory_that_may_not_be_written_is_one_clear_line(
     monkeypatch.setattr(
         "os.access", lambda *_: False
     )  # root may write everywhere: permissions alone would not show it
-    with pytest.raises(OperatorError, match="cannot be written: give another place with --root$"):
+    with pytest.raises(
+        OperatorError, match="is not writable: choose another directory with --root$"
+    ):
         root.prepare()
 
 
 def test_a_full_disk_is_one_clear_line(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**29))
-    with pytest.raises(OperatorError, match=r"has 0\.5 GiB free and 2 GiB are needed"):
+    with pytest.raises(OperatorError, match=r"has 0\.5 GiB free, but the platform needs 2 GiB"):
         root.prepare()
 
 
@@ -87,7 +89,7 @@ def test_a_directory_that_held_something_does_not(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").touch()
     foreign = Root(tmp_path)
     foreign.prepare()
-    with pytest.raises(OperatorError, match="was not made by the platform"):
+    with pytest.raises(OperatorError, match="was not created by the platform"):
         foreign.check_own()
 
 

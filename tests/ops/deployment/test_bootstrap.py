@@ -138,7 +138,7 @@ def test_another_account_is_refused_before_anything_is_made(cloud: Cloud) -> Non
         cloud.environment.model_copy(update={"allowed_account_ids": ["999999999999"]}), {}
     )
     with pytest.raises(
-        OperatorError, match="lead to account 123456789012, and dev allows only 999999999999"
+        OperatorError, match="belong to account 123456789012, but dev allows only 999999999999"
     ):
         bootstrap_account(other, billing=False)
     assert boto3.client("s3").list_buckets()["Buckets"] == []

@@ -171,7 +171,7 @@ class TestSet:
         self, found: Secrets, ssm: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def refuse(_: Cloud) -> str:
-            raise OperatorError("The credentials lead to account 999")
+            raise OperatorError("The credentials belong to account 999")
 
         monkeypatch.setattr(Cloud, "check_account", refuse)
         calls: list[Callable[[], object]] = [
@@ -278,8 +278,8 @@ class TestVerbs:
         assert {item["name"]: item["state"] for item in json.loads(as_json.stdout)}[
             "gemini-api-key"
         ] == "set"
-        assert "is that already" in run("set", "dev", "gemini-api-key", input=VALUE).stderr
-        assert "is unset now" in run("set", "dev", "gemini-api-key", "--clear").stderr
+        assert "already has this value" in run("set", "dev", "gemini-api-key", input=VALUE).stderr
+        assert "Cleared gemini-api-key" in run("set", "dev", "gemini-api-key", "--clear").stderr
         for answer in (result, listed, as_json):
             assert VALUE not in answer.output
 
@@ -291,8 +291,7 @@ class TestVerbs:
         assert json.loads(result.stdout) == {"name": "jwt-secret", "version": 2}
         assert value(ssm, "jwt-secret") not in result.output
         assert (
-            "nothing made with an earlier one"
-            in run("rotate", "dev", "cursor-key", "--leaked").stderr
+            "earlier versions are rejected" in run("rotate", "dev", "cursor-key", "--leaked").stderr
         )
 
 
