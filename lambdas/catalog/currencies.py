@@ -1,4 +1,4 @@
-"""The currencies that a price can be in."""
+"""The currencies of prices."""
 
 CURRENCIES = frozenset(
     """
@@ -10,5 +10,5 @@ CURRENCIES = frozenset(
     XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
     """.split()  # noqa: SIM905
 )
-"""ISO 4217, list one, in force in 2026: funds included, precious metals, units of account and test codes not. A currency that ends stays
-on what is listed and is refused for what is new."""
+"""ISO 4217, list one, as of 2026: with funds, without precious metals, units of account and test
+codes. Existing listings keep a currency that is removed here; new ones cannot use it."""

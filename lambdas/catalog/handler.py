@@ -1,4 +1,4 @@
-"""The catalog service's function: parses requests, calls the logic, answers; and sweeps the outbox when its schedule says so."""
+"""The catalog function, which handles API requests and the scheduled sweep of the outbox."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +31,7 @@ from lambdas.common.web.router import Operation, Router
 from lambdas.common.web.service import Handler, ServiceSettings, create_router, entry_point
 
 SCHEDULE = "aws.events"
-"""The source of the schedule's events; API Gateway's have none."""
+"""The source of scheduled events. API Gateway's events have none."""
 
 
 class CatalogSettings(ServiceSettings, frozen=True, kw_only=True):
@@ -40,7 +40,7 @@ class CatalogSettings(ServiceSettings, frozen=True, kw_only=True):
 
 
 class CatalogApi:
-    """The operations of the route table."""
+    """The operations of the catalog service's route table."""
 
     def __init__(self, service: CatalogService) -> None:
         self._service = service
@@ -117,7 +117,7 @@ class CatalogApi:
 
 
 class CatalogFunction:
-    """What Lambda calls: with a request, or for the sweep."""
+    """The entry point for Lambda: handles a request or runs the sweep."""
 
     def __init__(self, router: Router, relay: Relay, logger: Logger) -> None:
         self._router = router
@@ -130,16 +130,16 @@ class CatalogFunction:
         try:
             swept = self._relay.sweep()
         except Problem as problem:
-            # The database does not answer: its own alarms say so, and the next sweep is a minute away.
-            self._logger.error("sweep put off", code=problem.code)
+            # The database is unavailable, which has its own alarm. The next sweep is in one minute.
+            self._logger.error("sweep skipped", code=problem.code)
             return {"swept": 0}
         if swept:
-            self._logger.warning("events swept that a request had left over", events=swept)
+            self._logger.warning("swept events that requests did not relay", events=swept)
         return {"swept": swept}
 
 
 def build(environ: Mapping[str, str]) -> Handler:
-    """The service, wired from the function's environment."""
+    """Builds the service from the function's environment variables."""
     settings = read(CatalogSettings, environ)
     clients = Clients(settings.region)
     logger = create_logger(settings)

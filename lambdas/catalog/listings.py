@@ -1,4 +1,7 @@
-"""The catalog's data in PostgreSQL. SQL is put together from the constants of this module alone; every value is bound."""
+"""The catalog's data in PostgreSQL.
+
+SQL statements consist only of constants of this module. All values are bound parameters.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +15,7 @@ from lambdas.common.storage.database import constraint
 
 
 class NewListing(Struct, frozen=True, kw_only=True):
-    """A listing as its seller makes it; images by their keys."""
+    """A listing to create. `images` are S3 keys."""
 
     listing_id: str
     seller_id: str
@@ -27,7 +30,7 @@ class NewListing(Struct, frozen=True, kw_only=True):
 
 
 class Listing(NewListing, frozen=True, kw_only=True):
-    """A listing as it is stored; times in milliseconds since the epoch."""
+    """A stored listing. Times are in milliseconds since the epoch."""
 
     status: str
     rating_sum: int
@@ -38,7 +41,7 @@ class Listing(NewListing, frozen=True, kw_only=True):
 
 
 class Changes(Struct, frozen=True, kw_only=True):
-    """New values of columns; UNSET stays as it is."""
+    """New values of columns. UNSET keeps the value."""
 
     title: str | UnsetType = UNSET
     description: str | UnsetType = UNSET
@@ -52,7 +55,7 @@ class Changes(Struct, frozen=True, kw_only=True):
 
 
 class Category(Struct, frozen=True):
-    """`listings`: how many active listings are in this very category."""
+    """A category. `listings` is its number of active listings, without its subcategories."""
 
     slug: str
     name: str
@@ -61,10 +64,10 @@ class Category(Struct, frozen=True):
 
 
 class Search(Struct, frozen=True, kw_only=True):
-    """A page of listings: those that meet every filter given, in the order of `sort`, behind the position `after`.
+    """The query for a page of listings that match all filters, sorted by `sort`.
 
-    `categories` are alternatives. `own`: the seller asks, and sees what is reserved or sold as well. `after` holds the last item's sort
-    value and id, as `Found` has them.
+    A listing matches any of `categories`. With `own`, for the seller's list, reserved and sold
+    listings are included. `after` is the position of the previous page's last `Found`.
     """
 
     sort: str
@@ -79,14 +82,14 @@ class Search(Struct, frozen=True, kw_only=True):
 
 
 class Found(Struct, frozen=True):
-    """A listing in a list, and its place in the list's order."""
+    """A listing in a list, and its position: its sort value and id."""
 
     listing: Listing
     position: tuple[Any, str]
 
 
 class Rated(Struct, frozen=True):
-    """A listing after it was rated, and when that was, in milliseconds since the epoch."""
+    """A listing after a rating, and the rating's time in milliseconds since the epoch."""
 
     listing: Listing
     rated_at: int
@@ -97,18 +100,18 @@ class UnknownCategoryError(Exception):
 
 
 class AlreadyRatedError(Exception):
-    """The user has rated this listing before."""
+    """The user has already rated this listing."""
 
 
 class DatabaseAccess(Protocol):
-    """The connection, as the store uses it."""
+    """Runs statements and transactions."""
 
     def read(self, sql: str, **values: Any) -> list[list[Any]]: ...
 
     def transaction(self) -> Any: ...
 
 
-# One value of text for a row: the driver decodes arrays and times in Python, character by character.
+# A row is one text value, because the driver decodes arrays and times slowly, in Python.
 _ROW = """json_build_object(
     'listing_id', replace(l.listing_id::text, '-', ''), 'seller_id', l.seller_id, 'title', l.title, 'description', l.description,
     'price_amount', l.price_amount, 'price_currency', l.price_currency, 'category', l.category, 'tags', l.tags, 'images', l.images,
@@ -135,7 +138,7 @@ UPDATE catalog.listings AS l SET rating_sum = rating_sum + :stars, rating_count 
 WHERE l.listing_id = :listing_id::uuid AND l.status <> 'removed' RETURNING {_ROW}
 """  # noqa: S608
 
-# The listing is held until the wish is stored, so that it is not removed in between and leaves a wish behind.
+# Locks the listing until the wish is stored, so that a concurrent removal leaves no wish behind.
 _WISH = """
 WITH found AS (
     SELECT listing_id FROM catalog.listings WHERE listing_id = :listing_id::uuid AND status <> 'removed' FOR SHARE
@@ -145,7 +148,7 @@ WITH found AS (
 SELECT count(*) FROM found
 """
 _UNWISH = "DELETE FROM catalog.wishes WHERE user_id = :user_id AND listing_id = :listing_id::uuid"
-_FORGET_WISHES = "DELETE FROM catalog.wishes WHERE listing_id = :listing_id::uuid"
+_DELETE_WISHES = "DELETE FROM catalog.wishes WHERE listing_id = :listing_id::uuid"
 
 _INQUIRE = """
 INSERT INTO catalog.inquiries (inquiry_id, listing_id, sender_id, message)
@@ -157,7 +160,7 @@ _TIME = "to_timestamp(:after::bigint / 1000.0)"
 
 
 def _wishlist(condition: str) -> str:
-    # Whoever removes a listing removes the wishes for it: none is missing in a page.
+    # Removing a listing deletes its wishes, so the join keeps every wish of a page.
     return f"""
     SELECT {_ROW}, floor(extract(epoch FROM w.created_at) * 1000)::bigint FROM (
         SELECT listing_id, created_at FROM catalog.wishes WHERE user_id = :user_id {condition}
@@ -172,7 +175,11 @@ WISHLIST_AFTER = _wishlist(f"AND (created_at, listing_id) < ({_TIME}, :after_id:
 
 
 class _Order(Struct, frozen=True):
-    """A sort order. `column` is the sort value, `position` gives it as JSON has it, `bound` makes it of that again."""
+    """A sort order.
+
+    `column` is the sort column, `position` is the SQL expression that converts it to a JSON value,
+    and `bound` converts the value back.
+    """
 
     column: str
     position: str
@@ -199,49 +206,52 @@ _ORDERS = {
 }
 
 RANKED = 2000
-"""So many of the newest matches are ranked. A word that stands in more listings than that would make every search for it read, and
-rank, all of them; few read on to the 100th page of 20."""
+"""The number of newest matches that are ranked. Without a limit, a search for a frequent word would
+read and rank all its listings. It allows 100 pages of 20."""
 
 _MATCHES = "search @@ websearch_to_tsquery('english', :q)"
 _RANK = "ts_rank(search, websearch_to_tsquery('english', :q))"
 
 
 def search_statement(search: Search) -> tuple[str, dict[str, Any]]:
-    """The SQL of a page and its values. Each order goes along an index from the position on; nothing before it is read."""
+    """Returns the SQL statement of a page and its values.
+
+    Except for relevance, each order reads an index from the position on.
+    """
     order = _ORDERS[search.sort]
     values: dict[str, Any] = {"limit": search.limit}
     conditions = ["status <> 'removed'" if search.own else "status = 'active'"]
 
-    def where(condition: str, **bound: Any) -> None:
+    def add_condition(condition: str, **bound: Any) -> None:
         if all(value is not None for value in bound.values()):
             conditions.append(condition)
             values.update(bound)
 
-    where(_MATCHES, q=search.q)
-    where("price_amount >= :min_price::bigint", min_price=search.min_price)
-    where("price_amount <= :max_price::bigint", max_price=search.max_price)
-    where("seller_id = :seller_id", seller_id=search.seller_id)
+    add_condition(_MATCHES, q=search.q)
+    add_condition("price_amount >= :min_price::bigint", min_price=search.min_price)
+    add_condition("price_amount <= :max_price::bigint", max_price=search.max_price)
+    add_condition("seller_id = :seller_id", seller_id=search.seller_id)
     if search.after:
         values["after"], values["after_id"] = search.after
     after = [order.after] if search.after else []
     end = f"ORDER BY {order.clause} LIMIT :limit::bigint"
     if search.sort == "relevance":
-        # The rank is known only once a row has been found: the position is a condition on what was found.
-        where("category = ANY(:categories::text[])", categories=search.categories)
+        # The rank is known only for matches, so the position filters the ranked matches.
+        add_condition("category = ANY(:categories::text[])", categories=search.categories)
         matches = f"""
             SELECT listing_id, {_RANK} AS rank FROM catalog.listings WHERE {_all(conditions)}
             ORDER BY created_at DESC, listing_id DESC LIMIT {RANKED}"""  # noqa: S608
         best = f"SELECT * FROM ({matches}) m {'WHERE ' + order.after if after else ''} {end}"  # noqa: S608
         rows = f"SELECT * FROM ({best}) m JOIN catalog.listings USING (listing_id)"  # noqa: S608
     elif search.categories and search.q is None and search.seller_id is None:
-        # The first rows of each category, which its index has in this order; then the first of those.
+        # Reads the first rows of each category along its index, then the first of those.
         first = f"SELECT * FROM catalog.listings WHERE category = c.slug AND {_all(conditions + after)} {end}"  # noqa: S608
         rows = f"SELECT l.* FROM unnest(:categories::text[]) AS c (slug) CROSS JOIN LATERAL ({first}) l {end}"  # noqa: S608
         values["categories"] = search.categories
     else:
-        where("category = ANY(:categories::text[])", categories=search.categories)
+        add_condition("category = ANY(:categories::text[])", categories=search.categories)
         rows = f"SELECT * FROM catalog.listings WHERE {_all(conditions + after)} {end}"  # noqa: S608
-    # Rows become JSON only here, when they are few.
+    # Converts only the rows of the page to JSON.
     return f"SELECT {_ROW}, {order.position} FROM ({rows}) l ORDER BY {order.clause}", values  # noqa: S608
 
 
@@ -250,33 +260,35 @@ def _all(conditions: Sequence[str]) -> str:
 
 
 class ListingStore:
-    """Listings and what belongs to them. What raises events stores them in the same transaction."""
+    """Stores listings, wishes, ratings and inquiries, with their events in the same transaction."""
 
     def __init__(self, database: DatabaseAccess) -> None:
         self._database = database
 
     def find(self, listing_id: str) -> Listing | None:
-        """The listing, unless it was removed."""
+        """Returns the listing, or None if it does not exist or was removed."""
         return _one(self._database.read(_GET, listing_id=listing_id))
 
     def search(self, search: Search) -> list[Found]:
         sql, values = search_statement(search)
-        return [_found(row, position) for row, position in self._database.read(sql, **values)]
+        return [
+            _found_listing(row, position) for row, position in self._database.read(sql, **values)
+        ]
 
     def categories(self) -> list[Category]:
-        """All categories, those of one parent in their order."""
+        """Returns all categories. Those with the same parent are in display order."""
         return [Category(*row) for row in self._database.read(CATEGORIES)]
 
     def wishlist(self, user_id: str, limit: int, after: tuple[int, str] | None) -> list[Found]:
-        """The listings that the user wishes for, the latest wish first."""
+        """Returns the listings on the user's wishlist, the latest wish first."""
         values: dict[str, Any] = {"user_id": user_id, "limit": limit}
         if after:
             values["after"], values["after_id"] = after
         rows = self._database.read(WISHLIST_AFTER if after else WISHLIST, **values)
-        return [_found(row, position) for row, position in rows]
+        return [_found_listing(row, position) for row, position in rows]
 
     def add(self, new: NewListing, events: Sequence[NewEvent]) -> Listing:
-        """Raises UnknownCategoryError."""
+        """Stores a listing. Raises UnknownCategoryError."""
         with _constraints(), self._database.transaction() as run:
             listing = _one(run(_INSERT, **msgspec.structs.asdict(new)))
             add_events(run, events)
@@ -286,7 +298,7 @@ class ListingStore:
     def change(
         self, listing: Listing, changes: Changes, events: Sequence[NewEvent]
     ) -> Listing | None:
-        """Writes the changes unless the listing has changed since it was read (its version): None then.
+        """Writes the changes. Returns None if the listing has changed since it was read.
 
         Raises UnknownCategoryError.
         """
@@ -306,7 +318,7 @@ class ListingStore:
             if changed is None:
                 return None
             if changed.status == "removed":
-                run(_FORGET_WISHES, listing_id=listing.listing_id)
+                run(_DELETE_WISHES, listing_id=listing.listing_id)
             add_events(run, events)
         return changed
 
@@ -318,9 +330,12 @@ class ListingStore:
         comment: str | None,
         events: Sequence[NewEvent],
     ) -> Rated | None:
-        """The listing with the rating counted in, None where there is none (any more). Raises AlreadyRatedError."""
+        """Adds a rating and returns the listing with it. Returns None if the listing does not exist.
+
+        Raises AlreadyRatedError.
+        """
         with _constraints(), self._database.transaction() as run:
-            # The listing first: whoever rates it at the same time waits here, and then counts on.
+            # Updating the listing first serializes concurrent ratings.
             listing = _one(run(_COUNT_RATING, listing_id=listing_id, stars=stars))
             if listing is None:
                 return None
@@ -331,10 +346,10 @@ class ListingStore:
         return Rated(listing, rated_at)
 
     def wish(self, user_id: str, listing_id: str) -> bool:
-        """Whether there is such a listing; wishing twice is wishing once."""
+        """Adds a listing to the wishlist. Safe to repeat. Returns False if it does not exist."""
         with self._database.transaction() as run:
-            [[found]] = run(_WISH, user_id=user_id, listing_id=listing_id)
-        return bool(found)
+            [[matches]] = run(_WISH, user_id=user_id, listing_id=listing_id)
+        return bool(matches)
 
     def unwish(self, user_id: str, listing_id: str) -> None:
         with self._database.transaction() as run:
@@ -348,7 +363,7 @@ class ListingStore:
         message: str,
         events: Sequence[NewEvent],
     ) -> None:
-        """Keeps a message to the seller."""
+        """Stores a message to the seller."""
         with self._database.transaction() as run:
             run(
                 _INQUIRE,
@@ -362,21 +377,21 @@ class ListingStore:
 
 @contextmanager
 def _constraints() -> Iterator[None]:
-    """Says what a broken constraint means."""
-    meanings = {"ratings_once": AlreadyRatedError, "listings_category_exists": UnknownCategoryError}
+    """Translates constraint violations to errors of this module."""
+    errors = {"ratings_once": AlreadyRatedError, "listings_category_exists": UnknownCategoryError}
     try:
         yield
     except Exception as error:
-        meaning = meanings.get(constraint(error))
-        if meaning is None:
+        translated = errors.get(constraint(error))
+        if translated is None:
             raise
-        raise meaning from error
+        raise translated from error
 
 
 def _one(rows: Sequence[Sequence[Any]]) -> Listing | None:
     return msgspec.json.decode(rows[0][0], type=Listing) if rows else None
 
 
-def _found(row: str, position: Any) -> Found:
+def _found_listing(row: str, position: Any) -> Found:
     listing = msgspec.json.decode(row, type=Listing)
     return Found(listing, (position, listing.listing_id))

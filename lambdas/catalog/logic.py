@@ -1,4 +1,4 @@
-"""What the catalog does: it knows listings, categories and their rules, and neither HTTP nor AWS."""
+"""The rules for listings, categories, wishlists and ratings, independent of HTTP and AWS."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,15 +39,15 @@ from lambdas.common.web.pagination import Cursors, PageQuery
 from lambdas.common.web.preconditions import IfMatch
 
 IMAGES = "images/catalog/"
-"""Where images are served from, in their bucket."""
+"""The key prefix of served images in their bucket."""
 
 TREE_MAX_AGE = 60.0
-"""Seconds that the shape of the category tree is remembered: migrations alone change it."""
+"""Seconds that the category tree is cached. Only migrations change it."""
 
 _TRANSITIONS: Mapping[str, frozenset[str]] = {
     "active": frozenset({"reserved", "sold", "removed"}),
     "reserved": frozenset({"active", "sold", "removed"}),
-    # A sale is final: the seller has been told, and whoever bought it will rate it.
+    # A sale is final: the seller was notified, and the buyer can rate the listing.
     "sold": frozenset({"removed"}),
     "removed": frozenset(),
 }
@@ -56,11 +56,11 @@ _ATTEMPTS = 3
 
 
 class _ChangedMeanwhileError(Exception):
-    """Another request has changed the listing since it was read."""
+    """Another request changed the listing after it was read."""
 
 
 class Store(Protocol):
-    """The catalog's data, as the logic uses it."""
+    """Stores the catalog's data."""
 
     def find(self, listing_id: str) -> Listing | None: ...
 
@@ -108,7 +108,7 @@ class Relays(Protocol):
 
 
 class ImageUploads(Protocol):
-    """Uploads of listings' images."""
+    """Signs and uses uploads of listing images."""
 
     def sign(self, user_id: str, content_type: str, content_length: int) -> SignedUpload: ...
 
@@ -120,7 +120,7 @@ class ImageUploads(Protocol):
 
 
 class CatalogService:
-    """Each method is one call of the API. All raise Problem as the API contract says."""
+    """The catalog operations of the API. Every method raises the Problems of the API contract."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class CatalogService:
         logger: Logger,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`image_url` gives the address of an image by its key."""
+        """`image_url` returns the URL of an image's key."""
         self._store = store
         self._events = events
         self._relay = relay
@@ -147,25 +147,25 @@ class CatalogService:
         self._subtrees_read_at = float("-inf")
 
     def search(self, caller: Caller, query: ListingQuery) -> dict[str, Any]:
-        """A page of active listings; a seller's own list has the reserved and the sold ones too."""
+        """Returns a page of active listings. Sellers also see their reserved and sold listings."""
         sort = query.sort or ("relevance" if query.q else "newest")
-        wrong = []
+        errors = []
         if sort == "relevance" and query.q is None:
-            wrong.append(FieldError("sort", "is relevance, which needs q"))
+            errors.append(FieldError("sort", "must not be relevance without q"))
         if (
             query.min_price is not None
             and query.max_price is not None
             and query.min_price > query.max_price
         ):
-            wrong.append(FieldError("maxPrice", "must not be below minPrice"))
+            errors.append(FieldError("maxPrice", "must not be below minPrice"))
         categories = None
         if query.category is not None:
             categories = self._subtree(query.category)
             if categories is None:
-                wrong.append(_unknown_category())
-        if wrong:
-            raise Problem.invalid(wrong)
-        # Own lists show more: a cursor of one is none of the other.
+                errors.append(_unknown_category())
+        if errors:
+            raise Problem.invalid(errors)
+        # Own lists contain more listings, so their cursors have a separate scope.
         own = query.seller_id is not None and query.seller_id == caller.user_id
         scope = "catalog/listings/own" if own else "catalog/listings"
         after = self._cursors.position(query, scope)
@@ -219,9 +219,9 @@ class CatalogService:
             try:
                 return self._update(caller, listing_id, if_match, body)
             except _ChangedMeanwhileError:
-                continue  # which If-Match then refuses, where there is one
+                continue  # The next attempt checks If-Match against the new version.
         raise Problem.conflict(
-            "The listing is being changed by others: repeat the request.", "busy", retry_after=1
+            "Other requests keep changing the listing. Repeat the request.", "busy", retry_after=1
         )
 
     def _update(
@@ -242,11 +242,12 @@ class CatalogService:
             changes = _changes(listing, body, images)
             if not any(value is not UNSET for value in structs.asdict(changes).values()):
                 return self._view(listing)
-            changed = self._store.change(listing, changes, self._told(caller, listing, changes))
+            events = self._change_events(caller, listing, changes)
+            changed = self._store.change(listing, changes, events)
             if changed is None:
                 raise _ChangedMeanwhileError
-        left = set(listing.images) - set(() if changed.status == "removed" else changed.images)
-        self._remove_images(sorted(left))
+        unused = set(listing.images) - set(() if changed.status == "removed" else changed.images)
+        self._remove_images(sorted(unused))
         self._relay.after_a_change()
         return self._view(changed)
 
@@ -257,9 +258,8 @@ class CatalogService:
         return self._uploads.sign(caller.user_id, body.content_type, body.content_length)
 
     def categories(self) -> list[CategoryView]:
-        """The category tree."""
-        found = self._store.categories()
-        children = _children(found)
+        """Returns the category tree."""
+        children = _children(self._store.categories())
 
         def view(category: Category) -> CategoryView:
             below = [view(child) for child in children.get(category.slug, ())]
@@ -283,26 +283,26 @@ class CatalogService:
 
     def wish(self, caller: Caller, listing_id: str) -> None:
         if not (_is_id(listing_id) and self._store.wish(caller.user_id, listing_id)):
-            raise _no_listing()
+            raise _listing_not_found()
 
     def unwish(self, caller: Caller, listing_id: str) -> None:
-        """What is not wished for need not be taken off the list."""
+        """Removes a listing from the wishlist. Safe to repeat."""
         if _is_id(listing_id):
             self._store.unwish(caller.user_id, listing_id)
 
     def rate(self, caller: Caller, listing_id: str, stars: int, comment: str | None) -> RatingView:
         listing = self._find(listing_id)
         if listing.seller_id == caller.user_id:
-            raise Problem.forbidden("Nobody rates a listing of their own.", "own_listing")
+            raise Problem.forbidden("You cannot rate your own listing.", "own_listing")
         event = self._event("ListingRated", caller, listing_id, listing.seller_id, stars=stars)
         try:
             rated = self._store.rate(listing_id, caller.user_id, stars, comment, [event])
         except AlreadyRatedError:
             raise Problem.conflict(
-                "You have rated this listing already.", "already_rated"
+                "You have already rated this listing.", "already_rated"
             ) from None
         if rated is None:
-            raise _no_listing()
+            raise _listing_not_found()
         self._relay.after_a_change()
         average = _average(rated.listing)
         assert average is not None
@@ -317,10 +317,12 @@ class CatalogService:
         )
 
     def contact(self, caller: Caller, listing_id: str, message: str) -> None:
-        """Keeps the message, and tells the seller that there is one."""
+        """Stores the message, and notifies the seller with an event."""
         listing = self._find(listing_id)
         if listing.seller_id == caller.user_id:
-            raise Problem.forbidden("This listing is your own.", "own_listing")
+            raise Problem.forbidden(
+                "You cannot contact yourself about your own listing.", "own_listing"
+            )
         inquiry_id = new_id()
         event = self._event(
             "SellerContacted", caller, listing_id, listing.seller_id, inquiryId=inquiry_id
@@ -331,30 +333,30 @@ class CatalogService:
     def _find(self, listing_id: str) -> Listing:
         listing = self._store.find(listing_id) if _is_id(listing_id) else None
         if listing is None:
-            raise _no_listing()
+            raise _listing_not_found()
         return listing
 
     def _own(self, caller: Caller, listing_id: str) -> Listing:
         listing = self._find(listing_id)
         if listing.seller_id != caller.user_id:
-            raise Problem.forbidden("Only the seller changes a listing.", "not_the_seller")
+            raise Problem.forbidden("Only the seller can change a listing.", "not_the_seller")
         return listing
 
     def _check(self, price: Price | UnsetType, category: str | UnsetType) -> None:
-        """What types cannot say of a listing's fields."""
-        wrong = []
+        """Validates what the types of the models cannot express."""
+        errors = []
         if price is not UNSET and price.currency not in CURRENCIES:
-            wrong.append(FieldError("price.currency", "must be a currency code of ISO 4217"))
+            errors.append(FieldError("price.currency", "must be a currency code of ISO 4217"))
         if category is not UNSET and self._subtree(category) is None:
-            wrong.append(_unknown_category())
-        if wrong:
-            raise Problem.invalid(wrong)
+            errors.append(_unknown_category())
+        if errors:
+            raise Problem.invalid(errors)
 
     def _subtree(self, slug: str) -> list[str] | None:
-        """A category and all below it; None: there is none of that name."""
+        """Returns the slugs of a category and all its descendants, or None if it does not exist."""
         if self._monotonic() - self._subtrees_read_at >= TREE_MAX_AGE:
-            found = self._store.categories()
-            children = _children(found)
+            categories = self._store.categories()
+            children = _children(categories)
 
             def below(slug: str) -> list[str]:
                 return [
@@ -362,7 +364,7 @@ class CatalogService:
                     *(name for child in children.get(slug, ()) for name in below(child.slug)),
                 ]
 
-            self._subtrees = {category.slug: below(category.slug) for category in found}
+            self._subtrees = {category.slug: below(category.slug) for category in categories}
             self._subtrees_read_at = self._monotonic()
         return self._subtrees.get(slug)
 
@@ -370,8 +372,11 @@ class CatalogService:
     def _images(
         self, caller: Caller, wanted: Sequence[str], kept: Mapping[str, str]
     ) -> Iterator[list[str]]:
-        """The keys of a listing's images: those it has, which are named by their addresses, and uploads, brought to where they are
-        served, and taken away again where what follows fails."""
+        """Yields the keys of a listing's images.
+
+        `wanted` contains the URLs of kept images and the keys of uploads. The uploads are copied to
+        the served prefix, and the copies are deleted if the block raises.
+        """
         uploads = [image for image in wanted if image not in kept]
         stored = (
             self._uploads.use_all(caller.user_id, uploads, IMAGES, field="images")
@@ -386,24 +391,24 @@ class CatalogService:
             raise
 
     def _remove_images(self, keys: Sequence[str]) -> None:
-        """An image that stays behind is no reason to fail: nothing refers to it any more."""
+        """Deletes images. Logs errors instead of raising: nothing refers to these images."""
         for key in keys:
             try:
                 self._uploads.remove(key)
             except Exception:
                 self._logger.exception("image not removed", key=key)
 
-    def _told(self, caller: Caller, listing: Listing, changes: Changes) -> list[NewEvent]:
+    def _change_events(self, caller: Caller, listing: Listing, changes: Changes) -> list[NewEvent]:
         names = sorted(
             name for name, value in structs.asdict(changes).items() if value is not UNSET
         )
         fields = sorted({name.removesuffix("_amount").removesuffix("_currency") for name in names})
         status = listing.status if changes.status is UNSET else changes.status
         about = (caller, listing.listing_id, listing.seller_id)
-        told = [self._event("ListingUpdated", *about, changed=fields, status=status)]
+        events = [self._event("ListingUpdated", *about, changed=fields, status=status)]
         if changes.status == "sold":
-            told.append(self._event("ListingSold", *about))
-        return told
+            events.append(self._event("ListingSold", *about))
+        return events
 
     def _event(
         self, event_type: str, caller: Caller, listing_id: str, seller_id: str, **more: Any
@@ -412,7 +417,7 @@ class CatalogService:
         return self._events.make(event_type, actor_id=caller.user_id, data=data)
 
     def _page(self, found: Sequence[Found], query: PageQuery, scope: str) -> dict[str, Any]:
-        """`found` is one more than the page holds, if there is more."""
+        """Returns a page. `found` has one item more than the page if another page follows."""
         page = found[: query.limit]
         position = page[-1].position if len(found) > query.limit else None
         return self._cursors.page(
@@ -430,7 +435,7 @@ class CatalogService:
             tags=listing.tags,
             images=[self._image_url(key) for key in listing.images],
             condition=listing.condition,
-            status=listing.status,  # type: ignore[arg-type] # the table's constraint says which there are
+            status=listing.status,  # type: ignore[arg-type] # The table's constraint guarantees a Status.
             rating_average=_average(listing),
             rating_count=listing.rating_count,
             created_at=timestamp(listing.created_at / 1000),
@@ -440,7 +445,7 @@ class CatalogService:
 
 
 def _changes(listing: Listing, body: UpdateListing, images: list[str] | UnsetType) -> Changes:
-    """The columns that get another value than they have."""
+    """Returns the columns whose values change."""
     price = body.price
     wanted: dict[str, Any] = {
         "title": body.title,
@@ -471,7 +476,7 @@ def _children(categories: Sequence[Category]) -> dict[str | None, list[Category]
 
 @contextmanager
 def _category_known() -> Iterator[None]:
-    """A category that went since the tree was read."""
+    """Reports a category that was deleted after the tree was cached as an invalid field."""
     try:
         yield
     except UnknownCategoryError:
@@ -486,5 +491,5 @@ def _is_id(listing_id: str) -> bool:
     return len(listing_id) == _ID_LENGTH and set(listing_id) <= set("0123456789abcdef")
 
 
-def _no_listing() -> Problem:
+def _listing_not_found() -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "listing_not_found", "There is no such listing.")

@@ -1,4 +1,4 @@
-"""What the catalog takes and answers."""
+"""Request and response models of the catalog service."""
 
 from typing import Annotated, Literal
 
@@ -7,13 +7,13 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from lambdas.common.validation import Body
 from lambdas.common.web.pagination import PageQuery
 
-MOST = 2**53 - 1
-"""The largest amount: every integer up to it is exact in any program that reads JSON (RFC 8259, 6)."""
+MAX_AMOUNT = 2**53 - 1
+"""The largest amount. All JSON implementations read integers up to it exactly (RFC 8259, 6)."""
 
 Status = Literal["active", "reserved", "sold", "removed"]
 Sort = Literal["newest", "price", "-price", "relevance"]
 
-# PostgreSQL stores every character but NUL; other control characters have no place in a line of text.
+# PostgreSQL stores all characters except NUL. Single lines have no control characters at all.
 _LINE = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]+\Z"
 _TEXT = r"^[^\x00]*\Z"
 _WRITTEN = r"^(?=[\s\S]*\S)[^\x00]+\Z"
@@ -23,7 +23,7 @@ Title = Annotated[
     Meta(
         max_length=200,
         pattern=_LINE,
-        description="must have 1 to 200 characters, none of them a control character",
+        description="must have 1 to 200 characters and no control characters",
     ),
 ]
 Description = Annotated[
@@ -37,7 +37,7 @@ Tag = Annotated[
     Meta(
         max_length=50,
         pattern=_LINE,
-        description="must have 1 to 50 characters, none of them a control character",
+        description="must have 1 to 50 characters and no control characters",
     ),
 ]
 Tags = Annotated[list[Tag], Meta(max_length=10, description="must be at most 10 tags")]
@@ -50,21 +50,21 @@ Condition = Annotated[
     Meta(
         max_length=50,
         pattern=_LINE,
-        description="must have 1 to 50 characters, none of them a control character",
+        description="must have 1 to 50 characters and no control characters",
     ),
 ]
 Amount = Annotated[
     int,
     Meta(
         ge=0,
-        le=MOST,
-        description=f"must be a whole number of the currency's smallest unit, from 0 to {MOST}",
+        le=MAX_AMOUNT,
+        description=f"must be a whole number of the currency's smallest unit, from 0 to {MAX_AMOUNT}",
     ),
 ]
 
 
 class Price(Body, frozen=True, kw_only=True):
-    """Money: `amount` in minor units of `currency` (ISO 4217)."""
+    """A price: `amount` in minor units of `currency` (ISO 4217)."""
 
     amount: Amount
     currency: Annotated[
@@ -83,7 +83,7 @@ class CreateListing(Body, frozen=True, kw_only=True):
 
 
 class UpdateListing(Body, frozen=True, kw_only=True):
-    """What is absent stays. An image is kept by its address, and a new one named by its upload's key."""
+    """The fields to replace. `images` contains URLs of images to keep and keys of new uploads."""
 
     title: Title | UnsetType = UNSET
     description: Description | UnsetType = UNSET
@@ -115,9 +115,10 @@ class Contact(Body, frozen=True, kw_only=True):
 
 
 class ListingQuery(PageQuery, frozen=True, kw_only=True):
-    """Filters of the list of listings; without `sort` the best matches come first where there is `q`, else the newest.
+    """Filters of the list of listings.
 
-    Prices are compared by their amounts, whatever their currencies are.
+    The default of `sort` is `relevance` with `q` and `newest` without. Prices are compared by
+    amount, regardless of the currency.
     """
 
     q: (
@@ -136,7 +137,7 @@ class ListingQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class ListingView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A listing as answers show it; `images` are addresses, `rating_average` is None while nobody has rated it."""
+    """A listing in a response. `images` are URLs; `rating_average` is None without ratings."""
 
     listing_id: str
     seller_id: str
@@ -156,7 +157,7 @@ class ListingView(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class CategoryView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A node of the category tree; `count` is of active listings, those of its children included."""
+    """A node of the category tree. `count` includes the active listings of its subcategories."""
 
     slug: str
     name: str
@@ -166,7 +167,7 @@ class CategoryView(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RatingView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A rating, and what the listing's ratings come to with it."""
+    """A rating, and the listing's average and number of ratings including it."""
 
     listing_id: str
     user_id: str

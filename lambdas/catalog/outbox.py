@@ -1,4 +1,4 @@
-"""Events of the catalog: stored in the transaction of what they tell of, then put on the bus, then forgotten."""
+"""Events of the catalog: stored in the change's transaction, sent to the bus, then deleted."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 SOURCE = "multitask.catalog"
 
 BATCH = 10
-"""Entries in one PutEvents at most."""
+"""The maximum number of entries that PutEvents accepts."""
 
 _ADD = "INSERT INTO catalog.outbox (event_id, type, detail) VALUES (:event_id::uuid, :type, :detail::jsonb)"
-# What another execution environment is sending at this moment is left to it.
+# Skips events that another execution environment is sending.
 _OLDEST = """
 SELECT event_id::text, type, detail::text FROM catalog.outbox ORDER BY created_at LIMIT :limit FOR UPDATE SKIP LOCKED
 """
-_FORGET = "DELETE FROM catalog.outbox WHERE event_id = ANY(:sent::uuid[])"
+_DELETE = "DELETE FROM catalog.outbox WHERE event_id = ANY(:sent::uuid[])"
 
 
 class NewEvent(Struct, frozen=True):
-    """An event to be stored; `detail` is what the bus gets."""
+    """An event to store. `detail` is sent to the bus."""
 
     event_id: str
     type: str
@@ -36,14 +36,14 @@ class NewEvent(Struct, frozen=True):
 
 
 class Events:
-    """Makes events in the contract's form."""
+    """Creates events in the format of the event contract."""
 
     def __init__(self, logger: Logger, clock: Clock = SYSTEM_CLOCK) -> None:
         self._logger = logger
         self._clock = clock
 
     def make(self, event_type: str, *, actor_id: str, data: Mapping[str, Any]) -> NewEvent:
-        """`data` never holds the text of a message."""
+        """Creates an event. `data` must not contain the text of a message."""
         event_id = new_id()
         detail = {
             "eventId": event_id,
@@ -56,7 +56,7 @@ class Events:
 
 
 def add_events(run: Run, events: Sequence[NewEvent]) -> None:
-    """Stores events within a transaction."""
+    """Stores events in a running transaction."""
     for event in events:
         run(
             _ADD,
@@ -67,10 +67,11 @@ def add_events(run: Run, events: Sequence[NewEvent]) -> None:
 
 
 class Relay:
-    """Puts stored events on the bus, the oldest first.
+    """Sends stored events to the bus, the oldest first.
 
-    An event is forgotten only after the bus has taken it: a crash in between sends it twice, with the same `eventId`, and never not at
-    all. Whoever stores one relays right afterwards; what is left over then, a crash's or an outage's, the schedule's sweep relays.
+    An event is deleted only after the bus has accepted it, so a crash sends it twice with the same
+    `eventId` and loses none. Requests relay right after their change; the scheduled sweep relays
+    events that remain after a crash or an outage.
     """
 
     def __init__(
@@ -86,16 +87,16 @@ class Relay:
         self._logger = logger
 
     def after_a_change(self) -> None:
-        """Relays at most one batch. Whatever goes wrong is logged: what was changed is changed, and its events are safe."""
+        """Relays at most one batch. Logs errors instead of raising: the events stay stored."""
         try:
             self._batch()
         except Exception:
-            self._logger.exception("events not relayed; the sweep will try again")
+            self._logger.exception("events not relayed; the sweep will retry")
 
     def sweep(self) -> int:
-        """Relays all there are and tells how many there were.
+        """Relays all stored events and returns their number.
 
-        Raises what keeps it from that: the database or the bus does not answer.
+        Raises the errors of the database and the bus.
         """
         swept = 0
         while sent := self._batch():
@@ -108,11 +109,11 @@ class Relay:
             if not stored:
                 return 0
             sent = self._put(stored)
-            run(_FORGET, sent=sent)
+            run(_DELETE, sent=sent)
         return len(sent)
 
     def _put(self, stored: Sequence[Sequence[str]]) -> list[str]:
-        """Sends events and gives the ids of those that the bus has taken. Raises the error where it took none."""
+        """Sends events and returns the ids of the accepted ones. Raises if the call fails."""
         entries: Any = [
             {
                 "EventBusName": self._bus,
@@ -125,9 +126,9 @@ class Relay:
         try:
             result = self._events().put_events(Entries=entries)
         except (ClientError, BotoCoreError):
-            self._logger.exception("the bus does not answer", events=len(stored))
+            self._logger.exception("the event bus is unavailable", events=len(stored))
             raise
-        taken = []
+        accepted = []
         for (event_id, event_type, _), entry in zip(stored, result["Entries"], strict=True):
             if "ErrorCode" in entry:
                 reason = entry["ErrorCode"]
@@ -135,5 +136,5 @@ class Relay:
                     "event refused", event_id=event_id, event_type=event_type, reason=reason
                 )
             else:
-                taken.append(event_id)
-        return taken
+                accepted.append(event_id)
+        return accepted

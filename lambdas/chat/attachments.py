@@ -1,4 +1,4 @@
-"""Attachments: uploaded first, then part of one message, read by members through addresses that end soon."""
+"""Attachments of messages: upload, use in one message, and download by signed URLs."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 ADDRESS_LIFETIME = 60
-"""Seconds a signed address is good for: it is followed at once."""
+"""Seconds that a signed URL is valid. Clients follow the redirect at once."""
 
-Taken = tuple[Attachment, StoredObject]
+Claimed = tuple[Attachment, StoredObject]
 
 
 class Attachments:
-    """Uploads of chat, and what became of them. All methods raise Problem."""
+    """Uploads and attachments of the chat service. All methods raise Problem."""
 
     def __init__(
         self, uploads: Uploads, messages: MessageStore, s3: "Callable[[], S3Client]", bucket: str
     ) -> None:
-        """`s3` gives the client at the first use; most messages have no attachment."""
+        """`s3` returns the client. It is called at first use; most messages need none."""
         self._uploads = uploads
         self._messages = messages
         self._s3 = s3
         self._bucket = bucket
 
     def create(self, caller: Caller, room_id: str, body: CreateAttachment) -> dict[str, Any]:
-        """A form for one file, and the id by which members will read it."""
+        """Returns the upload form for a file, its key, and the attachment's id."""
         signed = self._uploads.sign(caller.user_id, body.content_type, body.content_length)
         attachment_id = _id_of(signed.key)
         self._messages.add_attachment(
@@ -47,27 +47,34 @@ class Attachments:
         )
         return {"upload": signed.upload, "key": signed.key, "attachmentId": attachment_id}
 
-    def take(self, caller: Caller, room_id: str, keys: Sequence[str]) -> list[Taken]:
-        """Checks uploads and copies them to where they are served from. Raises Problem 422 naming each bad one."""
+    def claim(self, caller: Caller, room_id: str, keys: Sequence[str]) -> list[Claimed]:
+        """Validates uploads and copies them to the served objects.
+
+        Raises Problem 422 with an error for each invalid upload.
+        """
         if not keys:
             return []
         if len(set(keys)) < len(keys):
-            raise Problem.invalid([FieldError("attachments", "must not have the same key twice")])
+            raise Problem.invalid(
+                [FieldError("attachments", "must not contain the same key twice")]
+            )
         records = self._messages.attachments([_id_of(key) for key in keys])
-        found = [r for r in records if r and r.room == room_id and r.uploader == caller.user_id]
-        if len(found) < len(keys):
-            wrong = [i for i, r in enumerate(records) if r not in found]
+        valid = [r for r in records if r and r.room == room_id and r.uploader == caller.user_id]
+        if len(valid) < len(keys):
+            invalid = [i for i, r in enumerate(records) if r not in valid]
             raise Problem.invalid(
                 [
                     FieldError(
                         f"attachments.{i}",
                         "must be the key of a file that you uploaded to this room",
                     )
-                    for i in wrong
+                    for i in invalid
                 ]
             )
-        if any(record.stored_key for record in found):
-            raise Problem.conflict("A message has this attachment already.", "attachment_used")
+        if any(record.stored_key for record in valid):
+            raise Problem.conflict(
+                "This attachment already belongs to a message.", "attachment_used"
+            )
         stored = self._uploads.use_all(
             caller.user_id, keys, attachment_prefix(room_id), field="attachments"
         )
@@ -81,16 +88,16 @@ class Attachments:
                 ),
                 object_,
             )
-            for record, object_ in zip(found, stored, strict=True)
+            for record, object_ in zip(valid, stored, strict=True)
         ]
 
-    def give_back(self, taken: Sequence[Taken]) -> None:
-        """Removes what was copied for a message that did not come about."""
-        for _, stored in taken:
+    def discard(self, claimed: Sequence[Claimed]) -> None:
+        """Deletes the copies that were made for a message that was not stored."""
+        for _, stored in claimed:
             self._uploads.remove(stored.key)
 
     def address(self, room_id: str, attachment_id: str) -> str:
-        """A signed address of an attachment that a message has."""
+        """Returns a signed URL of a message's attachment. Raises Problem 404 if there is none."""
         [record] = self._messages.attachments([attachment_id])
         if record is None or record.room != room_id or record.stored_key is None:
             raise Problem.not_found("There is no such attachment.", "attachment_not_found")
@@ -99,14 +106,15 @@ class Attachments:
             Params={
                 "Bucket": self._bucket,
                 "Key": record.stored_key,
-                # RFC 6266: the plain name for those who read no other, the true one encoded.
-                "ResponseContentDisposition": f"attachment; filename*=UTF-8''{quote(record.file_name, safe='')}",
+                # RFC 6266 defines filename*, the encoded form of the name.
+                "ResponseContentDisposition": "attachment; filename*=UTF-8''"
+                + quote(record.file_name, safe=""),
             },
             ExpiresIn=ADDRESS_LIFETIME,
         )
 
     def remove(self, ids: Sequence[str]) -> None:
-        """Removes the attachments of a message, objects first."""
+        """Deletes the attachments of a message, the objects before the records."""
         if not ids:
             return
         for record in self._messages.attachments(ids):

@@ -1,4 +1,8 @@
-"""Telling a room's listeners: a small room at once, a big one by the delivery function, so that no sender waits for hundreds."""
+"""Sends frames to a room's listeners.
+
+Small rooms get them from the sender's function, large rooms from the delivery function, so that
+no sender waits for hundreds of posts.
+"""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -18,24 +22,24 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 INLINE_LIMIT = 100
-"""Connections that the sender's own function still posts to: a tenth of a second of its time (docs/benchmarks.md), while the way
-through the queue costs every listener about as much."""
+"""The most connections that the sender's function posts to itself. It takes 0.1 s
+(docs/benchmarks.md), about the time that the queue would add for every listener."""
 
 
 class Handover(Protocol):
-    """Takes deliveries for later. Its methods raise nothing; False: it was not taken."""
+    """Queues work for the delivery function. Methods do not raise; they return False on failure."""
 
     def deliver(self, delivery: Delivery) -> bool:
-        """In the order of the room's deliveries."""
+        """Queues a delivery. Deliveries of a room keep their order."""
 
     def evict(self, room_id: str, user_id: str) -> bool:
-        """A member's connections are to leave the room as soon as that is possible."""
+        """Queues the removal of a user's connections from the room."""
 
 
 class Broadcast:
-    """Sends frames to rooms; never raises for a listener's, the cache's or the queue's sake.
+    """Sends frames to rooms. Failures of a listener, the cache or the queue are not raised.
 
-    A named delivery that is not made here is found by the messages' stream and made by the delivery function.
+    The delivery function reads the messages' stream and makes up for missing named deliveries.
     """
 
     def __init__(self, fanout: Fanout, live: LiveRooms, handover: Handover, logger: Logger) -> None:
@@ -45,7 +49,7 @@ class Broadcast:
         self._logger = logger
 
     def send(self, delivery: Delivery) -> None:
-        """A frame that everybody in the room is to get."""
+        """Sends a frame to all listeners of a room."""
         try:
             listeners = self._live.connections(delivery.room_id)
             if len(listeners) > INLINE_LIMIT:
@@ -54,50 +58,54 @@ class Broadcast:
             else:
                 self._fanout.deliver([delivery], {delivery.room_id: listeners})
         except CacheUnavailableError:
-            self._logger.warning("not delivered for want of the cache", room_id=delivery.room_id)
+            self._logger.warning(
+                "not delivered because the cache is unavailable", room_id=delivery.room_id
+            )
 
     def signal(
-        self, room_id: str, frame: Frame, *, but: Connection, registered_only: bool = False
+        self, room_id: str, frame: Frame, *, exclude: Connection, registered_only: bool = False
     ) -> None:
-        """A frame of the moment (presence, typing, read marks) for everybody but the one it is about, or for registered users alone.
+        """Sends a presence, typing or read frame to all connections except `exclude`.
 
-        Sent in rooms of up to INLINE_LIMIT connections: with hundreds, each of whom would cause hundreds of frames, nobody could follow
-        them.
+        Rooms with more than INLINE_LIMIT connections get no signals: every user would cause
+        hundreds of frames.
         """
         try:
-            listeners = [c for c in self._live.connections(room_id) if c != but]
+            listeners = [c for c in self._live.connections(room_id) if c != exclude]
             if len(listeners) <= INLINE_LIMIT:
                 listeners = [c for c in listeners if c.visible or not registered_only]
                 self._fanout.deliver([Delivery(room_id, frame)], {room_id: listeners})
         except CacheUnavailableError:
-            self._logger.warning("not signalled for want of the cache", room_id=room_id)
+            self._logger.warning(
+                "signal not sent because the cache is unavailable", room_id=room_id
+            )
 
-    def answer(self, connection: Connection, frame: Frame) -> "Future[Outcome]":
-        """Begins to send a frame to one connection."""
+    def send_to(self, connection: Connection, frame: Frame) -> "Future[Outcome]":
+        """Starts to send a frame to one connection."""
         return self._fanout.post(connection, frame)
 
     def evict(self, room_id: str, user_id: str) -> None:
-        """The user's connections get nothing of the room any more: from now on, or from when the cache is back."""
+        """Removes the user's connections from the room, later if the cache is unavailable."""
         try:
             self._live.evict(room_id, user_id)
         except CacheUnavailableError:
             self._handover.evict(room_id, user_id)
 
     def close(self, room_id: str) -> None:
-        """Nobody is in the room any more."""
+        """Removes all connections from the room."""
         try:
             self._live.close(room_id)
         except CacheUnavailableError:
-            self._logger.warning("connections stay in a room that is gone", room_id=room_id)
+            self._logger.warning("connections remain in a deleted room", room_id=room_id)
 
 
 class QueueHandover:
-    """The delivery function's queues: the ordered one for frames, the other for what has to wait."""
+    """The delivery function's queues: a FIFO queue for frames, a standard queue for retries."""
 
     def __init__(
         self, sqs: Callable[[], "SQSClient"], deliveries_url: str, retries_url: str, logger: Logger
     ) -> None:
-        """`sqs` gives the client when the first message is sent; small rooms need none."""
+        """`sqs` returns the client. It is called for the first message; small rooms need none."""
         self._sqs = sqs
         self._deliveries_url = deliveries_url
         self._retries_url = retries_url
@@ -119,6 +127,6 @@ class QueueHandover:
         try:
             self._sqs().send_message(**message)  # type: ignore[arg-type]
         except (ClientError, BotoCoreError) as error:
-            self._logger.error("not handed over", reason=type(error).__name__)
+            self._logger.error("not queued", reason=type(error).__name__)
             return False
         return True

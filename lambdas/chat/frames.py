@@ -1,4 +1,7 @@
-"""The WebSocket API: connections that come and go, and the frames of clients, each answered by an `ack` or an `error`."""
+"""The WebSocket API: handles connects, disconnects and client frames.
+
+Every frame gets an `ack` or an `error`.
+"""
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -41,19 +44,19 @@ from lambdas.common.web.sessions import ActiveSession
 CONNECT, DISCONNECT = "$connect", "$disconnect"
 
 _ACCEPTED = {"statusCode": int(HTTPStatus.OK)}
-"""What every route returns: a status, which $connect is held to, and no body, which would be sent to the client."""
+"""The result of every route. $connect needs a status; a body would be sent to the client."""
 
 _CHAT = capability(CHAT_ANONYMOUS)
 
 
 class Sessions(Protocol):
-    """Knows which sessions are alive."""
+    """Finds active sessions."""
 
     def find(self, session_id: str, user_id: str) -> ActiveSession | None: ...
 
 
 class Client:
-    """The connection a frame came through, with whom it speaks for."""
+    """The connection of a frame, and the caller that it authenticates."""
 
     def __init__(self, connection: Connection, caller: Caller) -> None:
         self.connection = connection
@@ -63,9 +66,9 @@ class Client:
 class Frames:
     """The handler of all routes of the WebSocket API.
 
-    A connection speaks for the session whose ticket opened it, for as long as that session lives: an access token's few minutes end
-    long before a connection's two hours. Roles beyond a registered user's end with the token, since nothing says later that they
-    are still held.
+    A connection acts for the session whose ticket opened it until that session ends, because an
+    access token expires long before a connection's two hours do. Roles above `user` expire with
+    the token, because they cannot be verified later.
     """
 
     def __init__(
@@ -144,24 +147,25 @@ class Frames:
     def _disconnect(self, client: Client) -> None:
         try:
             for room_id in self._live.disconnect(client.connection):
-                self._tell_offline(client, room_id)
+                self._announce_offline(client, room_id)
         except CacheUnavailableError:
-            self._logger.warning("disconnected without the cache")  # its time ends by itself
+            # The connection's entry in the cache expires by itself.
+            self._logger.warning("disconnected without the cache")
 
     def _message(self, client: Client, body: str) -> str:
-        """Answers one frame; gives the outcome, `ok` or the error's code."""
+        """Handles one frame. Returns the outcome: `ok` or the error's code."""
         request_id: str | None = None
         try:
             values = _parse(body)
-            given = values.get("requestId")
-            request_id = given if isinstance(given, str) else None
+            value = values.get("requestId")
+            request_id = value if isinstance(value, str) else None
             action = _action(values)
             frame = validate(FRAMES[action], values)
             self._admit(client)
             if isinstance(frame, SendFrame):
                 self._send(client, frame)
                 return "ok"
-            answer = self._actions[action](client, frame)
+            fields = self._actions[action](client, frame)
         except Problem as problem:
             return self._refuse(client, request_id, problem)
         except CacheUnavailableError:
@@ -173,11 +177,11 @@ class Frames:
                 request_id,
                 Problem.unavailable() if is_outage(error) else Problem.internal(),
             )
-        self._acknowledge(client, frame, answer).result()
+        self._acknowledge(client, frame, fields).result()
         return "ok"
 
     def _admit(self, client: Client) -> None:
-        """Raises Problem, and ends the connection, when its session has ended."""
+        """Raises Problem if the session has ended or the caller may not chat."""
         caller = client.caller
         if self._sessions.find(caller.session_id, caller.user_id) is None:
             raise Problem.unauthorized("The session has ended.", _SESSION_ENDED)
@@ -192,59 +196,58 @@ class Frames:
         }
         if problem.errors:
             frame["errors"] = [{"field": e.field, "message": e.message} for e in problem.errors]
-        self._broadcast.answer(client.connection, frame).result()
+        self._broadcast.send_to(client.connection, frame).result()
         if problem.code == _SESSION_ENDED:
             self._disconnect(client)
             self._gateway.close(client.connection.connection_id)
         return problem.code
 
-    def _acknowledge(self, client: Client, frame: ClientFrame, answer: Frame) -> Any:
+    def _acknowledge(self, client: Client, frame: ClientFrame, fields: Frame) -> Any:
         ack: Frame = {
             "type": "ack",
             "requestId": frame.request_id,
             "action": frame.action,
-            **answer,
+            **fields,
         }
-        return self._broadcast.answer(client.connection, ack)
+        return self._broadcast.send_to(client.connection, ack)
 
     def _join(self, client: Client, frame: RoomFrame) -> Frame:
-        """Listens to the room, and joins it first where that takes no invitation.
+        """Adds the connection to the room's listeners, and joins an open room first.
 
-        The connection is in the room before the room's last number is read: what is sent after that number reaches it. And it is in
-        the room before membership is looked at for the last time: whoever ends that membership takes it out again. Where this fails it
-        is in the room no more, as its client takes it to be.
+        The connection is added before the last message's number is read, so that it gets every
+        later message. It is also added before membership is checked again, so that a concurrent
+        removal evicts it. If a step fails, the connection is removed, as its client expects.
         """
-        place = self._rooms.place(client.caller, frame.room_id)
-        self._rooms.join_as(place)
+        standing = self._rooms.standing(client.caller, frame.room_id)
+        self._rooms.join_as(standing)
         try:
             present = self._live.connections(frame.room_id)
             self._live.join(client.connection, frame.room_id)
         except CacheUnavailableError:
             raise Problem.unavailable(
-                "Live delivery is down: join again shortly.", "live_unavailable"
+                "Live delivery is unavailable. Join again shortly.", "live_unavailable"
             ) from None
         try:
-            if self._rooms.place(client.caller, frame.room_id).membership is None:
-                raise Problem.forbidden("Only members of the room may do this.", "not_a_member")
+            if self._rooms.standing(client.caller, frame.room_id).membership is None:
+                raise Problem.forbidden("Only members of the room can do this.", "not_a_member")
             seq = self._messages.head(frame.room_id)
-            online = self._tell_online(client, frame.room_id, present)
+            online = self._announce_online(client, frame.room_id, present)
         except Exception:
-            self._go(client, frame.room_id)
+            self._leave_live(client, frame.room_id)
             raise
         return {"roomId": frame.room_id, "seq": seq, "online": online}
 
     def _leave(self, client: Client, frame: RoomFrame) -> Frame:
-        """Stops listening; membership stays."""
+        """Removes the connection from the room's listeners. The membership stays."""
         self._require_joined(client, frame.room_id)
-        self._go(client, frame.room_id)
+        self._leave_live(client, frame.room_id)
         return {"roomId": frame.room_id}
 
     def _send(self, client: Client, frame: SendFrame) -> None:
-        with suppress(
-            CacheUnavailableError
-        ):  # who may write is in the tables, and so is what they write
+        # Sending needs only the tables, so it works without the cache.
+        with suppress(CacheUnavailableError):
             self._require_joined(client, frame.room_id)
-        answered: list[Any] = []
+        acks: list[Any] = []
         draft = Draft(
             content=frame.content,
             reply_to=frame.reply_to,
@@ -255,7 +258,7 @@ class Frames:
             client.caller,
             frame.room_id,
             draft,
-            lambda message: answered.append(
+            lambda message: acks.append(
                 self._acknowledge(
                     client,
                     frame,
@@ -268,16 +271,16 @@ class Frames:
                 )
             ),
         )
-        for answer in answered:
-            answer.result()
+        for ack in acks:
+            ack.result()
 
     def _typing(self, client: Client, frame: TypingFrame) -> Frame:
         self._require_joined(client, frame.room_id)
-        self._rooms.place(client.caller, frame.room_id).speak()
+        self._rooms.standing(client.caller, frame.room_id).require_speaker()
         started = frame.action == "typing_start"
         if (
             not frame.is_anonymous
-            and not self._unseen(client, frame.room_id)
+            and not self._is_hidden(client, frame.room_id)
             and self._signals.typing(frame.room_id, client.caller.user_id, started=started)
         ):
             signal: Frame = {
@@ -289,25 +292,28 @@ class Frames:
             }
             if started:
                 signal["expiresIn"] = TYPING_LIFETIME
-            self._broadcast.signal(frame.room_id, signal, but=client.connection)
+            self._broadcast.signal(frame.room_id, signal, exclude=client.connection)
         return {"roomId": frame.room_id}
 
     def _mark_read(self, client: Client, frame: ReadFrame) -> Frame:
         self._require_joined(client, frame.room_id)
-        self._rooms.place(client.caller, frame.room_id).member()
+        self._rooms.standing(client.caller, frame.room_id).require_member()
         seq = min(frame.seq, self._messages.head(frame.room_id))
         user_id = client.caller.user_id
         if (
-            not self._unseen(client, frame.room_id)
+            not self._is_hidden(client, frame.room_id)
             and self._signals.read(frame.room_id, user_id, seq)
             and self._people.shows_reading(user_id)
         ):
             signal: Frame = {"type": "read", "roomId": frame.room_id, "userId": user_id, "seq": seq}
-            self._broadcast.signal(frame.room_id, signal, but=client.connection)
+            self._broadcast.signal(frame.room_id, signal, exclude=client.connection)
         return {"roomId": frame.room_id, "seq": seq}
 
     def _ping(self, client: Client, frame: PingFrame) -> Frame:
-        """Keeps the connection known. Where the cache has lost it, its client learns that it is in no room any more."""
+        """Extends the connection's entry in the cache.
+
+        If the cache has lost the entry, sends `resync`: the connection is not in any room.
+        """
         try:
             known = self._live.touch(client.connection)
             if not known:
@@ -317,51 +323,58 @@ class Frames:
         if frame.room_id is not None:
             self._require_joined(client, frame.room_id)
         if not known:
-            self._broadcast.answer(client.connection, {"type": "resync"}).result()
+            self._broadcast.send_to(client.connection, {"type": "resync"}).result()
         return {}
 
     def _require_joined(self, client: Client, room_id: str) -> None:
         if not self._live.is_in(client.connection, room_id):
             raise _not_joined()
 
-    def _unseen(self, client: Client, room_id: str) -> bool:
+    def _is_hidden(self, client: Client, room_id: str) -> bool:
         return client.caller.is_anonymous or self._signals.hidden(room_id, client.caller.user_id)
 
-    def _tell_online(
+    def _announce_online(
         self, client: Client, room_id: str, present: Collection[Connection]
     ) -> list[str]:
-        """Tells a room that a user has come, with their first connection: those in it whom the user lets know.
+        """Announces a user's first connection to the listeners who may see that they are online.
 
-        Gives who is online, as far as the user may know it. `present` are the connections before theirs.
+        Returns the ids of the online users that this user may see. `present` are the connections
+        that were in the room before this one.
         """
         user_id = client.caller.user_id
         own = [user_id] if client.connection.visible else []
         others = sorted({c.user_id for c in present if c.visible} - {user_id})
         audiences = self._people.online([*own, *others[:INLINE_LIMIT]])
-        first = all(c.user_id != user_id for c in present)
-        if first:
-            self._signals.went(room_id, user_id)  # of whatever ended without a word
-        self._signals.came(room_id, audiences)
-        if first and own:
-            self._tell_presence(client, room_id, "online", audiences[user_id])
+        is_first = all(c.user_id != user_id for c in present)
+        if is_first:
+            # Connections can end without a disconnect event.
+            self._signals.clear_online(room_id, user_id)
+        self._signals.record_online(room_id, audiences)
+        if is_first and own:
+            self._send_presence(client, room_id, "online", audiences[user_id])
         return sorted(
-            found
-            for found, audience in audiences.items()
-            if may_see(audience, found, client.caller)
+            online_id
+            for online_id, audience in audiences.items()
+            if may_see(audience, online_id, client.caller)
         )
 
-    def _tell_offline(self, client: Client, room_id: str) -> None:
-        """Tells a room that a user has gone, with their last connection: those who were told that they had come, whatever the user lets
-        them know by now."""
+    def _announce_offline(self, client: Client, room_id: str) -> None:
+        """Announces the end of a user's last connection in a room.
+
+        It goes to the audience that was told that the user is online, even if the user has
+        changed the visibility since.
+        """
         user_id = client.caller.user_id
         if all(c.user_id != user_id for c in self._live.connections(room_id)):
-            self._tell_presence(client, room_id, "offline", self._signals.went(room_id, user_id))
+            self._send_presence(
+                client, room_id, "offline", self._signals.clear_online(room_id, user_id)
+            )
 
-    def _go(self, client: Client, room_id: str) -> None:
+    def _leave_live(self, client: Client, room_id: str) -> None:
         self._live.leave(client.connection, room_id)
-        self._tell_offline(client, room_id)
+        self._announce_offline(client, room_id)
 
-    def _tell_presence(
+    def _send_presence(
         self, client: Client, room_id: str, status: str, audience: Visibility
     ) -> None:
         if audience == "private":
@@ -373,7 +386,7 @@ class Frames:
             "status": status,
         }
         self._broadcast.signal(
-            room_id, frame, but=client.connection, registered_only=audience != "public"
+            room_id, frame, exclude=client.connection, registered_only=audience != "public"
         )
 
 
@@ -386,16 +399,20 @@ def _parse(body: str) -> dict[str, Any]:
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         values = None
     if not isinstance(values, dict):
-        raise Problem.bad_request("A frame is a JSON object.", "malformed_json")
+        raise Problem.bad_request("A frame must be a JSON object.", "malformed_json")
     return values
 
 
 def _action(values: Mapping[str, Any]) -> str:
     action = values.get("action")
     if not isinstance(action, str) or action not in FRAMES:
-        raise Problem.bad_request(f"The action is one of {', '.join(FRAMES)}.", "unknown_action")
+        raise Problem.bad_request(
+            f"The action must be one of {', '.join(FRAMES)}.", "unknown_action"
+        )
     return action
 
 
 def _not_joined() -> Problem:
-    return Problem.conflict("This connection is not in that room: join it again.", "not_joined")
+    return Problem.conflict(
+        "This connection is not in the room. Join the room again.", "not_joined"
+    )

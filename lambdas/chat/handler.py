@@ -1,4 +1,4 @@
-"""The chat service's function, for both its APIs: parses requests and frames, calls the logic, answers."""
+"""The chat function, which handles both the REST API and the WebSocket API."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -13,9 +13,9 @@ from lambdas.chat.models import (
     CreateAttachment,
     CreateRoom,
     EditMessage,
+    EmptyBody,
     Invite,
     MessagesQuery,
-    Nothing,
     RoomsQuery,
     SendMessage,
     UpdateMember,
@@ -65,7 +65,7 @@ class ChatSettings(ServiceSettings, frozen=True, kw_only=True):
 
 
 class ChatApi:
-    """The operations of the route table."""
+    """The operations of the chat service's route table."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class ChatApi:
         return Response.no_content()
 
     def join_room(self, request: Request) -> Response:
-        validate(Nothing, request.json)
+        validate(EmptyBody, request.json)
         return Response(body=self._rooms.join(request.caller, _room_id(request)))
 
     def leave_room(self, request: Request) -> Response:
@@ -168,7 +168,7 @@ class ChatApi:
             reply_to=body.reply_to,
             is_anonymous=body.is_anonymous,
             attachments=body.attachments,
-            # Stored once even when the function was killed before the answer could be remembered.
+            # Prevents a second message if the function ended before it stored the response.
             client_message_id=key and f"idempotency-key {key}",
         )
         message = self._messages.send(request.caller, _room_id(request), draft)
@@ -201,24 +201,24 @@ class ChatApi:
     def create_attachment_upload(self, request: Request) -> Response:
         body = validate(CreateAttachment, request.json)
         room_id = _room_id(request)
-        self._rooms.place(request.caller, room_id).speak()
+        self._rooms.standing(request.caller, room_id).require_speaker()
         return Response.created(self._attachments.create(request.caller, room_id, body))
 
     def get_attachment(self, request: Request) -> Response:
         room_id = _room_id(request)
-        self._rooms.place(request.caller, room_id).member()
+        self._rooms.standing(request.caller, room_id).require_member()
         address = self._attachments.address(room_id, request.path_parameters["attachmentId"])
         return Response(HTTPStatus.FOUND, headers={"Location": address})
 
     def issue_ticket(self, request: Request) -> Response:
-        validate(Nothing, request.json)
+        validate(EmptyBody, request.json)
         ticket = self._tickets.issue(request.caller, request.caller.display_name)
         return Response.created({"ticket": ticket, "expiresIn": LIFETIME})
 
     def _react(self, request: Request, *, add: bool) -> Response:
         emoji = request.path_parameters["emoji"]
         if request.method == "PUT":
-            validate(Nothing, request.json)
+            validate(EmptyBody, request.json)
         self._messages.react(
             request.caller, _room_id(request), _message_id(request), emoji, add=add
         )
@@ -226,7 +226,7 @@ class ChatApi:
 
 
 def build(environ: Mapping[str, str]) -> Handler:
-    """The service, wired from the function's environment."""
+    """Builds the service from the function's environment variables."""
     settings = read(ChatSettings, environ)
     clients = Clients(settings.region)
     logger = create_logger(settings)
@@ -243,7 +243,7 @@ def build(environ: Mapping[str, str]) -> Handler:
 def wire(
     settings: ChatSettings, clients: Clients, cache: GuardedCache, gateway: Gateway, logger: Logger
 ) -> Handler:
-    """The service on these clients, this cache and these connections."""
+    """Builds the service with these clients, this cache and this WebSocket gateway."""
     dynamodb = clients.dynamodb
     tables = ChatTables(
         rooms=settings.dynamodb_table_rooms,

@@ -1,4 +1,4 @@
-"""What messages do, rule by rule; it knows no HTTP event and no frame of a client."""
+"""The rules for messages, independent of HTTP events and WebSocket frames."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from lambdas.chat.messages import (
 )
 from lambdas.chat.models import MessagesQuery
 from lambdas.chat.people import Author, People
-from lambdas.chat.room_logic import Place, RoomService, no_room
+from lambdas.chat.room_logic import RoomService, Standing, room_not_found
 from lambdas.chat.rooms import MODERATOR, RANKS, ChangedError, RoomStore
 from lambdas.chat.signals import Signals
 from lambdas.common.caller import Caller
@@ -36,11 +36,14 @@ from lambdas.common.web.preconditions import IfMatch
 
 EMOJI_LENGTH = 32
 EMOJIS = 50
-"""Different emojis on one message, about: two at once may both be the last."""
+"""The approximate maximum number of different emojis per message; concurrent ones can exceed it."""
 
 
 class Draft(Struct, frozen=True, kw_only=True):
-    """A message to send. `attachments` are upload keys; `client_message_id` is what makes it the same message when it is sent again."""
+    """A message to send.
+
+    `attachments` are upload keys. A second draft with the same `client_message_id` is a repeat.
+    """
 
     content: str
     type: str = "text"
@@ -51,7 +54,7 @@ class Draft(Struct, frozen=True, kw_only=True):
 
 
 class MessageService:
-    """Each method is one call of the API. All raise Problem as the API contract says."""
+    """The message operations of the API. Every method raises the Problems of the API contract."""
 
     def __init__(
         self,
@@ -87,21 +90,24 @@ class MessageService:
         caller: Caller,
         room_id: str,
         draft: Draft,
-        stored: Callable[[Message], Any] = lambda _message: None,
+        on_stored: Callable[[Message], Any] = lambda _message: None,
     ) -> Message:
-        """Stores a message and tells the room's listeners. `stored` hears of it in between: the sender need not wait for them."""
+        """Stores a message and sends it to the room's listeners.
+
+        Calls `on_stored` before the delivery, so that the sender does not wait for the listeners.
+        """
         room, member, head = self._rooms.find_to_send(room_id, caller.user_id)
         if room is None or head is None:
-            raise no_room()
-        Place(room, member, caller).speak()
+            raise room_not_found()
+        Standing(room, member, caller).require_speaker()
         if draft.reply_to is not None and self._messages.find(room_id, draft.reply_to) is None:
             raise Problem.invalid(
                 [FieldError("replyTo", "must be the id of a message of this room")]
             )
         author = self._people.author(caller, room_id, anonymous=draft.is_anonymous)
-        attachments = self._attachments.take(caller, room_id, draft.attachments)
+        attachments = self._attachments.claim(caller, room_id, draft.attachments)
 
-        def make(seq: int, time: str) -> Message:
+        def create_message(seq: int, time: str) -> Message:
             return Message(
                 message_id=message_id(room_id, seq),
                 room_id=room_id,
@@ -121,59 +127,59 @@ class MessageService:
             message = self._messages.append(
                 room_id,
                 head,
-                make,
-                lambda message: self._beside(caller, author, message),
+                create_message,
+                lambda message: self._extra_entries(caller, author, message),
                 repeat=_repeat(caller, room_id, draft.client_message_id),
                 attachments=attachments,
                 find_head=self._rooms.head,
             )
         except RepeatedError as repeated:
-            stored(repeated.message)
+            on_stored(repeated.message)
             return repeated.message
         except (AttachmentUsedError, ChangedError) as error:
-            self._attachments.give_back(attachments)
+            self._attachments.discard(attachments)
             if isinstance(error, ChangedError):
-                raise no_room() from None
+                raise room_not_found() from None
             raise Problem.conflict(
-                "A message has this attachment already.", "attachment_used"
+                "This attachment already belongs to a message.", "attachment_used"
             ) from None
         stored_at = self._clock()
-        stored(message)
+        on_stored(message)
         if message.is_anonymous:
             self._hide(room_id, caller)
         self._deliver(message)
-        # Neither room nor message: beside the request's connection or user they would tell who speaks anonymously.
+        # With the room or message, the log would reveal the authors of anonymous messages.
         fanout_ms = round((self._clock() - stored_at) * 1000, 1)
         self._logger.info("message told", stored_at=round(stored_at, 4), fanout_ms=fanout_ms)
         return message
 
     def list_messages(self, caller: Caller, room_id: str, query: MessagesQuery) -> dict[str, Any]:
-        self._room_service.place(caller, room_id).read()
+        self._room_service.standing(caller, room_id).require_reader()
         scope = f"chat-messages {room_id}"
         position = self._cursors.position(query, scope)
         if query.after_seq is not None:
             head = self._rooms.head(room_id)
             after = query.after_seq if position is None else position
-            found = self._messages.after(room_id, after, head.seq if head else 0, query.limit)
-            more = bool(found) and head is not None and found[-1].seq < head.seq
-            following: Any = found[-1].seq if more else None
+            messages = self._messages.after(room_id, after, head.seq if head else 0, query.limit)
+            has_more = bool(messages) and head is not None and messages[-1].seq < head.seq
+            next_position: Any = messages[-1].seq if has_more else None
         else:
-            found = self._messages.before(room_id, position, query.limit + 1)
-            more = len(found) > query.limit
-            found = found[: query.limit]
-            following = found[-1].timestamp if more else None
-        reactions = self._messages.reactions([message.message_id for message in found])
-        views = [message.view(reactions[message.message_id]) for message in found]
-        return self._cursors.page(views, query, scope, following)
+            messages = self._messages.before(room_id, position, query.limit + 1)
+            has_more = len(messages) > query.limit
+            messages = messages[: query.limit]
+            next_position = messages[-1].timestamp if has_more else None
+        reactions = self._messages.reactions([message.message_id for message in messages])
+        views = [message.view(reactions[message.message_id]) for message in messages]
+        return self._cursors.page(views, query, scope, next_position)
 
     def edit(
         self, caller: Caller, room_id: str, id_: str, content: str, if_match: IfMatch
     ) -> dict[str, Any]:
-        place = self._room_service.place(caller, room_id)
-        place.speak()
+        standing = self._room_service.standing(caller, room_id)
+        standing.require_speaker()
         message = self._existing(room_id, id_)
         if not self._is_author(caller, message):
-            raise Problem.forbidden("Only its author edits a message.", "not_the_author")
+            raise Problem.forbidden("Only the author can edit a message.", "not_the_author")
         if_match.check(message.version)
         try:
             edited = self._messages.edit(message, content)
@@ -183,13 +189,13 @@ class MessageService:
         return edited.view(self._messages.reactions([id_], consistent=True)[id_])
 
     def delete(self, caller: Caller, room_id: str, id_: str, if_match: IfMatch) -> None:
-        place = self._room_service.place(caller, room_id)
-        if place.rank < RANKS[MODERATOR]:
-            place.member()
+        standing = self._room_service.standing(caller, room_id)
+        if standing.rank < RANKS[MODERATOR]:
+            standing.require_member()
         message = self._existing(room_id, id_)
-        if place.rank < RANKS[MODERATOR] and not self._is_author(caller, message):
+        if standing.rank < RANKS[MODERATOR] and not self._is_author(caller, message):
             raise Problem.forbidden(
-                "Only its author and moderators delete a message.", "not_the_author"
+                "Only the author and moderators can delete a message.", "not_the_author"
             )
         if_match.check(message.version)
         try:
@@ -200,7 +206,7 @@ class MessageService:
         self._deliver(blank)
 
     def react(self, caller: Caller, room_id: str, id_: str, emoji: str, *, add: bool) -> None:
-        self._room_service.place(caller, room_id).member()
+        self._room_service.standing(caller, room_id).require_member()
         if not (
             0 < len(emoji) <= EMOJI_LENGTH
             and emoji.isprintable()
@@ -215,12 +221,13 @@ class MessageService:
             )
         message = self._existing(room_id, id_)
         if add:
-            known = self._messages.reactions([id_])[id_]
-            if emoji not in known and len(known) >= EMOJIS:
+            counts = self._messages.reactions([id_])[id_]
+            if emoji not in counts and len(counts) >= EMOJIS:
                 raise Problem.conflict(
-                    f"A message has at most {EMOJIS} different reactions.", "too_many_reactions"
+                    f"A message can have at most {EMOJIS} different reactions.",
+                    "too_many_reactions",
                 )
-        change = self._messages.react if add else self._messages.take_back
+        change = self._messages.add_reaction if add else self._messages.remove_reaction
         if not change(message, emoji, caller.user_id):
             return
         count = self._messages.reactions([id_], consistent=True)[id_].get(emoji, 0)
@@ -240,10 +247,13 @@ class MessageService:
         self._broadcast.send(Delivery(room_id, frame))
 
     def head(self, room_id: str) -> int:
-        """The number of the room's last message, 0 before the first. Raises Problem 404."""
+        """Returns the number of the room's last message, 0 before the first.
+
+        Raises Problem 404 if there is no such room.
+        """
         head = self._rooms.head(room_id)
         if head is None:
-            raise no_room()
+            raise room_not_found()
         return head.seq
 
     def _existing(self, room_id: str, id_: str) -> Message:
@@ -260,8 +270,8 @@ class MessageService:
         )
         return author == caller.user_id
 
-    def _beside(self, caller: Caller, author: Author, message: Message) -> list[Entry]:
-        """What belongs into the message's transaction."""
+    def _extra_entries(self, caller: Caller, author: Author, message: Message) -> list[Entry]:
+        """Returns the event, and the secret author of an anonymous message, for the transaction."""
         data = {
             "roomId": message.room_id,
             "messageId": message.message_id,
@@ -286,9 +296,8 @@ class MessageService:
         self._broadcast.send(Delivery(message.room_id, frame, message.delivery))
 
     def _hide(self, room_id: str, caller: Caller) -> None:
-        with suppress(
-            CacheUnavailableError
-        ):  # typing and read marks need the cache as well: none are told meanwhile
+        # Without the cache, no typing signals and read marks are sent either.
+        with suppress(CacheUnavailableError):
             self._signals.hide(room_id, caller.user_id)
 
 

@@ -1,11 +1,12 @@
 """Messages, reactions and attachments in DynamoDB.
 
-A message takes the room's next number in the transaction that stores it, so numbers have no gap and no two messages one number. Its
-key is the room's id and that number: whatever follows a number is read by keys, consistently, while the index of a room's messages by
-time may lag behind and serves the pages of its history.
+A message gets the room's next number in the transaction that stores it, so numbers are unique and
+have no gaps. Its key consists of the room's id and this number. Messages after a number are read
+by key, consistently. The eventually consistent index of messages by time serves the history.
 
-Other things of a message are items beside it. The index has them under a name of their own, so that they can be found when the room
-goes, except for the counts of reactions, whose keys follow from the messages'.
+Reactions and attachments are separate items. The index has them under another partition key, so
+that they are found when the room is deleted. Reaction counts are not in the index, because their
+keys follow from the messages' keys.
 """
 
 import time
@@ -33,19 +34,18 @@ from lambdas.common.storage.transactions import ConditionsFailedError, Entry
 from lambdas.common.storage.uploads import StoredObject
 from lambdas.common.web.idempotency import RETENTION
 
-_REACTION = (
-    "+"  # before an emoji in an attribute's name, so that none is taken for another attribute
-)
+_REACTION = "+"
+"""The prefix of an emoji in an attribute name, which prevents clashes with other attributes."""
 
 
 class Repeat(Struct, frozen=True):
-    """What makes a message a repeat of an earlier one: a key among the platform's idempotency keys."""
+    """Identifies repeats of a message by a key in the platform's idempotency table."""
 
     key: str
 
 
 class RepeatedError(Exception):
-    """The message was stored before."""
+    """The message is already stored."""
 
     def __init__(self, message: Message) -> None:
         super().__init__(message.message_id)
@@ -53,11 +53,14 @@ class RepeatedError(Exception):
 
 
 class AttachmentUsedError(Exception):
-    """A message has the attachment already."""
+    """The attachment already belongs to a message."""
 
 
 class AttachmentRecord(Struct, frozen=True, kw_only=True):
-    """What is known of an attachment from its upload on; `stored_key` is where it is served from once a message has it."""
+    """An attachment, recorded from its upload on.
+
+    `stored_key` is the S3 key of the served object, set once a message has the attachment.
+    """
 
     attachment_id: str
     room: str
@@ -68,7 +71,7 @@ class AttachmentRecord(Struct, frozen=True, kw_only=True):
 
 
 class MessageStore:
-    """The table of messages, and the counters that number them."""
+    """The table of messages, and the counters that assign their numbers."""
 
     def __init__(self, items: Items, tables: ChatTables, clock: Clock = SYSTEM_CLOCK) -> None:
         self._items = items
@@ -82,28 +85,33 @@ class MessageStore:
         room_id: str,
         head: Head,
         draft: Callable[[int, str], Message],
-        beside: Callable[[Message], Sequence[Entry]],
+        extra_entries: Callable[[Message], Sequence[Entry]],
         *,
         repeat: Repeat | None = None,
         attachments: Sequence[tuple[Attachment, StoredObject]] = (),
         find_head: Callable[[str], Head | None],
     ) -> Message:
-        """Stores a message as the room's next.
+        """Stores a message as the last one of the room.
 
         Args:
-            head: where the room's messages ended when they were read last; when it has moved, the number is taken again.
-            draft: makes the message of its number and its time.
-            beside: what else belongs into its transaction.
-            repeat: it is stored once for this.
-            attachments: uploads that become the message's.
-            find_head: reads where the room's messages end.
+            room_id: The id of the room.
+            head: The room's head as it was read. If it has changed, the next number is used.
+            draft: Creates the message from its number and time.
+            extra_entries: Returns further entries for the transaction.
+            repeat: Only one message is stored for this key.
+            attachments: Uploads that become attachments of the message.
+            find_head: Reads the room's current head.
 
-        Raises RepeatedError, AttachmentUsedError, ChangedError when the room is gone, and Problem 503 when others write without end.
+        Raises:
+            RepeatedError: A message was stored for `repeat` before.
+            AttachmentUsedError: An attachment belongs to another message.
+            ChangedError: The room was deleted.
+            Problem: 503 if concurrent writes do not end.
         """
         ends_at = time.monotonic() + PATIENCE
         while time.monotonic() < ends_at:
             message = draft(head.seq + 1, self._next_time(head))
-            own = [
+            entries = [
                 update(
                     self._rooms,
                     {"room_id": seq_key(room_id)},
@@ -116,23 +124,27 @@ class MessageStore:
             ]
             marks = [self._mark(repeat, message)] if repeat else []
             try:
-                self._items.write([*own, *marks, *beside(message)])
+                self._items.write([*entries, *marks, *extra_entries(message)])
             except ConditionsFailedError as error:
-                if marks and len(own) in error.entries and (first := self._first(repeat)):
+                if (
+                    marks
+                    and len(entries) in error.entries
+                    and (first := self._find_repeated(repeat))
+                ):
                     raise RepeatedError(first) from None
-                if any(2 <= index < len(own) for index in error.entries):
+                if any(2 <= index < len(entries) for index in error.entries):
                     raise AttachmentUsedError from None
-                found = error.items.get(0)
-                moved = convert(found, Head) if found else find_head(room_id)
-                if moved is None:
+                item = error.items.get(0)
+                new_head = convert(item, Head) if item else find_head(room_id)
+                if new_head is None:
                     raise ChangedError from None
-                head = moved
+                head = new_head
             else:
                 return message
         raise room_busy()
 
     def find(self, room_id: str, id_: str) -> Message | None:
-        """The room's message of that id."""
+        """Returns the room's message with this id, or None."""
         number = id_.removeprefix(f"{room_id}-")
         if number == id_ or not (number.isascii() and number.isdigit()):
             return None
@@ -140,16 +152,16 @@ class MessageStore:
         return convert(item, Message) if item else None
 
     def after(self, room_id: str, seq: int, last: int, limit: int) -> list[Message]:
-        """Up to `limit` messages that follow number `seq`, up to number `last`, oldest first; consistent."""
+        """Returns up to `limit` messages after `seq` and up to `last`, oldest first, consistently."""
         numbers = range(seq + 1, min(seq + limit, last) + 1)
         found = self._items.read([self._key(message_id(room_id, number)) for number in numbers])
         return [convert(item, Message) for item in found if item]
 
     def before(self, room_id: str, older_than: str | None, limit: int) -> list[Message]:
-        """Up to `limit` messages older than that time, newest first."""
+        """Returns up to `limit` messages older than this time, newest first."""
         values = {":room": room_id, **({":time": older_than} if older_than else {})}
         names = {"ExpressionAttributeNames": {"#time": "timestamp"}} if older_than else {}
-        answer = self._items.dynamodb.query(
+        page = self._items.dynamodb.query(
             TableName=self._messages,
             IndexName=MESSAGES_INDEX,
             KeyConditionExpression="room_id = :room" + (" AND #time < :time" if older_than else ""),
@@ -158,11 +170,11 @@ class MessageStore:
             Limit=limit,
             **names,  # type: ignore[arg-type]
         )
-        # A page of 1 MB holds 100 of the longest messages.
-        return [Message.of(item) for item in answer["Items"]]
+        # A DynamoDB page of 1 MB holds at least 100 messages of the maximum length.
+        return [Message.of(item) for item in page["Items"]]
 
     def edit(self, message: Message, content: str) -> Message:
-        """Raises ChangedError when it has changed since it was read."""
+        """Replaces the content. Raises ChangedError if the message has changed since it was read."""
         return self._change(
             message,
             "SET content = :content, is_edited = :true",
@@ -170,27 +182,30 @@ class MessageStore:
         )
 
     def blank(self, message: Message) -> Message:
-        """Marks a message deleted and removes what it said; its number stays taken. Raises ChangedError."""
+        """Marks a message as deleted and removes its content. Its number is not used again.
+
+        Raises ChangedError if the message has changed since it was read.
+        """
         expression = "SET content = :nothing, is_deleted = :true"
         return self._change(
             message, expression, {":nothing": "", ":true": True}, " REMOVE attachments"
         )
 
-    def react(self, message: Message, emoji: str, user_id: str) -> bool:
-        """Counts the user's reaction; False when it has been."""
+    def add_reaction(self, message: Message, emoji: str, user_id: str) -> bool:
+        """Stores and counts the user's reaction. Returns False if it exists already."""
         return self._count(
             message,
             emoji,
             1,
             put(
                 self._messages,
-                _beside(message.room_id, reaction_id(message.message_id, emoji, user_id)),
+                _indexed_item(message.room_id, reaction_id(message.message_id, emoji, user_id)),
                 only_new="message_id",
             ),
         )
 
-    def take_back(self, message: Message, emoji: str, user_id: str) -> bool:
-        """Takes the user's reaction back; False when there is none."""
+    def remove_reaction(self, message: Message, emoji: str, user_id: str) -> bool:
+        """Deletes the user's reaction. Returns False if it does not exist."""
         key = {"message_id": reaction_id(message.message_id, emoji, user_id)}
         return self._count(
             message,
@@ -202,7 +217,7 @@ class MessageStore:
     def reactions(
         self, ids: Sequence[str], *, consistent: bool = False
     ) -> dict[str, dict[str, int]]:
-        """Counts by emoji for each of these messages."""
+        """Returns the reaction counts by emoji for each message id."""
         found = self._items.read([self._key(counts_id(id_)) for id_ in ids], consistent=consistent)
         return {
             id_: {
@@ -214,22 +229,25 @@ class MessageStore:
         }
 
     def add_attachment(self, record: AttachmentRecord) -> None:
-        item = {**_beside(record.room, _attachment(record.attachment_id)), **_present(record)}
+        item = {
+            **_indexed_item(record.room, _attachment_key(record.attachment_id)),
+            **_set_fields(record),
+        }
         self._items.dynamodb.put_item(TableName=self._messages, Item=pack(item))
 
     def attachments(self, ids: Sequence[str]) -> list[AttachmentRecord | None]:
-        found = self._items.read([self._key(_attachment(id_)) for id_ in ids])
+        found = self._items.read([self._key(_attachment_key(id_)) for id_ in ids])
         return [convert(item, AttachmentRecord) if item else None for item in found]
 
     def detach(self, ids: Sequence[str]) -> None:
-        """Forgets attachments."""
+        """Deletes the records of attachments."""
         for id_ in ids:
             self._items.dynamodb.delete_item(
-                TableName=self._messages, Key=pack({"message_id": _attachment(id_)})
+                TableName=self._messages, Key=pack({"message_id": _attachment_key(id_)})
             )
 
     def _next_time(self, head: Head) -> str:
-        """Now, and later than the room's last message by whichever clock that got its time."""
+        """Returns the current time, or 1 ms after the last message if clocks differ."""
         now = timestamp(self._clock())
         if now > head.last_activity:
             return now
@@ -240,7 +258,7 @@ class MessageStore:
     def _attach(self, attachment: Attachment, stored: StoredObject, message: Message) -> Entry:
         return update(
             self._messages,
-            {"message_id": _attachment(attachment.attachment_id)},
+            {"message_id": _attachment_key(attachment.attachment_id)},
             "SET stored_key = :key, message = :message",
             {":key": stored.key, ":message": message.message_id},
             condition="attribute_exists(uploader) AND attribute_not_exists(stored_key)",
@@ -262,7 +280,7 @@ class MessageStore:
             }
         }
 
-    def _first(self, repeat: Repeat | None) -> Message | None:
+    def _find_repeated(self, repeat: Repeat | None) -> Message | None:
         assert repeat is not None
         mark = self._items.dynamodb.get_item(
             TableName=self._idempotency,
@@ -276,7 +294,7 @@ class MessageStore:
         self, message: Message, expression: str, values: dict[str, Any], removal: str = ""
     ) -> Message:
         try:
-            answer = self._items.dynamodb.update_item(
+            response = self._items.dynamodb.update_item(
                 TableName=self._messages,
                 Key=pack({"message_id": message.message_id}),
                 UpdateExpression=f"{expression}, version = :next{removal}",
@@ -290,7 +308,7 @@ class MessageStore:
             if condition_failed(error):
                 raise ChangedError from None
             raise
-        return Message.of(answer["Attributes"])
+        return Message.of(response["Attributes"])
 
     def _count(self, message: Message, emoji: str, by: int, mark: Entry) -> bool:
         counts = update(
@@ -298,7 +316,7 @@ class MessageStore:
             {"message_id": counts_id(message.message_id)},
             "ADD #emoji :by",
             {":by": by},
-            # Where somebody reacted there are counts, unless the room goes at this moment: then none are made again.
+            # Does not create the item again if the room is being deleted.
             condition="attribute_exists(message_id)" if by < 0 else None,
             names={"#emoji": f"{_REACTION}{emoji}"},
         )
@@ -312,14 +330,14 @@ class MessageStore:
         return self._messages, {"message_id": id_}
 
 
-def _present(record: AttachmentRecord) -> dict[str, Any]:
+def _set_fields(record: AttachmentRecord) -> dict[str, Any]:
     return {f: value for f in record.__struct_fields__ if (value := getattr(record, f)) is not None}
 
 
-def _beside(room_id: str, id_: str) -> dict[str, Any]:
-    """An item that the index has, apart from messages: by its key, since it needs no time."""
+def _indexed_item(room_id: str, id_: str) -> dict[str, Any]:
+    """Returns an item for the index, apart from messages. Its key replaces the time to sort by."""
     return {"message_id": id_, "room_id": beside_messages(room_id), "timestamp": id_}
 
 
-def _attachment(attachment_id: str) -> str:
+def _attachment_key(attachment_id: str) -> str:
     return f"attachment#{attachment_id}"

@@ -1,6 +1,6 @@
-"""What the chat service takes and answers."""
+"""Request and response models of the chat service."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -14,7 +14,7 @@ MessageType = Literal["text", "image", "file"]
 
 GROUP_LIMIT = 50
 DIRECT_LIMIT = 2
-"""Members at most (issue: group up to 50; direct between two)."""
+"""The maximum number of members of a group room and a direct room (from the requirements)."""
 
 _NO_CONTROL = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*\Z"
 _IDENTIFIER = r"^[A-Za-z0-9_-]{1,128}\Z"
@@ -25,7 +25,8 @@ Name = Annotated[
         min_length=1,
         max_length=100,
         pattern=r"^(?=\S)[^\x00-\x1f\x7f-\x9f]*(?<=\S)\Z",
-        description="must have 1 to 100 characters, none of them a control character, and no space at either end",
+        description="must have 1 to 100 characters, no control characters, "
+        "and no space at either end",
     ),
 ]
 Description = Annotated[
@@ -33,7 +34,7 @@ Description = Annotated[
     Meta(
         max_length=500,
         pattern=_NO_CONTROL,
-        description="must have at most 500 characters, no control characters",
+        description="must have at most 500 characters and no control characters",
     ),
 ]
 MaxMembers = Annotated[
@@ -45,11 +46,12 @@ Content = Annotated[
         min_length=1,
         max_length=5000,
         pattern=r"^(?=[\s\S]*\S)[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*\Z",
-        description="must have 1 to 5000 characters, not only spaces, and no control characters but tabs and line ends",
+        description="must have 1 to 5000 characters, not only spaces, "
+        "and no control characters except tabs and line ends",
     ),
 ]
 Identifier = Annotated[str, Meta(pattern=_IDENTIFIER, description="must be an id")]
-# API Gateway takes 32 KB a frame; what a client calls its own message or request needs little of it.
+# API Gateway limits a frame to 32 KB. The ids that a client chooses need little of that.
 ClientId = Annotated[
     str, Meta(min_length=1, max_length=128, description="must have 1 to 128 characters")
 ]
@@ -59,7 +61,8 @@ FileName = Annotated[
         min_length=1,
         max_length=200,
         pattern=r"^(?=\S)[^\x00-\x1f\x7f-\x9f/\\]*(?<=\S)\Z",
-        description="must have 1 to 200 characters, no path and no control character, and no space at either end",
+        description="must have 1 to 200 characters, no path, no control characters, "
+        "and no space at either end",
     ),
 ]
 
@@ -72,7 +75,7 @@ class CreateRoom(Body, frozen=True, kw_only=True):
 
 
 class UpdateRoom(Body, frozen=True, kw_only=True):
-    """What is absent stays as it is."""
+    """The changes to make. None keeps the value."""
 
     name: Name | None = None
     description: Description | None = None
@@ -84,7 +87,7 @@ class Invite(Body, frozen=True, kw_only=True):
 
 
 class UpdateMember(Body, frozen=True, kw_only=True):
-    """What is absent stays as it is."""
+    """The changes to make. None keeps the value."""
 
     role: Role | None = None
     mute: bool | None = None
@@ -109,7 +112,7 @@ class CreateAttachment(AttachmentUpload, frozen=True, kw_only=True):
     file_name: FileName
 
 
-class Nothing(Body, frozen=True, kw_only=True):
+class EmptyBody(Body, frozen=True, kw_only=True):
     """A body without fields."""
 
 
@@ -123,13 +126,16 @@ class RoomsQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class MessagesQuery(PageQuery, frozen=True, kw_only=True):
-    """With `afterSeq` the messages that follow, oldest first; without, the newest first."""
+    """With `afterSeq`, lists the messages that follow it, oldest first; without, newest first."""
 
     after_seq: Annotated[int, Meta(ge=0, description="must be a message's seq, or 0")] | None = None
 
 
 class RoomView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A room as the caller sees it; `role` is None for whoever is no member, `max_members` where there is no limit."""
+    """A room as the caller sees it.
+
+    `role` is None if the caller is not a member. `max_members` is None without a limit.
+    """
 
     room_id: str
     name: str
@@ -145,7 +151,7 @@ class RoomView(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class MemberView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A place in a room; `role` is `banned` for whoever may not come, and None once that is lifted."""
+    """A member of a room. `role` is `banned` for a banned user, None once the ban is lifted."""
 
     user_id: str
     display_name: str
@@ -156,7 +162,7 @@ class MemberView(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ClientFrame(Body, frozen=True, kw_only=True):
-    """What each frame has."""
+    """The fields of every frame."""
 
     action: str
     request_id: ClientId | None = None
@@ -174,19 +180,19 @@ class SendFrame(RoomFrame, frozen=True, kw_only=True):
 
 
 class TypingFrame(RoomFrame, frozen=True, kw_only=True):
-    """`is_anonymous`: what is being written will be sent anonymously, so nobody is told."""
+    """With `is_anonymous`, no signal is sent, because the message will be anonymous."""
 
     is_anonymous: bool = False
 
 
 class ReadFrame(RoomFrame, frozen=True, kw_only=True):
-    """Up to which message the user has read."""
+    """Marks the messages up to `seq` as read."""
 
     seq: Annotated[int, Meta(ge=1, description="must be a message's seq")]
 
 
 class PingFrame(ClientFrame, frozen=True, kw_only=True):
-    """With `room_id` it also asks whether the connection is still in that room."""
+    """With `room_id`, also checks that the connection is still in that room."""
 
     room_id: Identifier | None = None
 
@@ -200,6 +206,4 @@ FRAMES: dict[str, type[ClientFrame]] = {
     "mark_read": ReadFrame,
     "ping": PingFrame,
 }
-"""The actions a client's frame may ask for (API contract)."""
-
-Page = dict[str, Any]
+"""The model of each action that a client can request (API contract)."""

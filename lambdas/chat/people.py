@@ -1,5 +1,7 @@
-"""The names others see, and what else of a user is told: a registered one's profile says which, an anonymous one has an alias in each
-room."""
+"""The names and activity of users that others see.
+
+A registered user's profile defines them. An anonymous author has an alias in each room.
+"""
 
 from collections.abc import Collection, Sequence
 
@@ -19,13 +21,17 @@ from lambdas.common.people.profiles import (
 )
 
 PROFILE_AGE = 60
-"""Seconds that what a profile says for messages and frames is used again without being looked up."""
+"""Seconds that a profile is cached in memory for messages and frames."""
 
 _REMEMBERED = 10_000  # profiles, some hundred bytes each
 
 
 class Author(Struct, frozen=True, kw_only=True):
-    """Who an act is shown as. `user_id` is None for an anonymous one; `actor_id` is what events call its author: then the alias."""
+    """The public author of a message or reaction.
+
+    `user_id` is None for an anonymous author. `actor_id` is the author's id in events: the user
+    id, or the alias id of an anonymous author.
+    """
 
     user_id: str | None
     name: str
@@ -33,7 +39,7 @@ class Author(Struct, frozen=True, kw_only=True):
 
 
 class People:
-    """Names and preferences, from the profiles and the aliases."""
+    """Reads names and preferences from profiles and aliases."""
 
     def __init__(
         self, profiles: ProfileReader, aliases: AliasStore, clock: Clock = SYSTEM_CLOCK
@@ -44,7 +50,7 @@ class People:
         self._known: dict[str, tuple[float, KnownProfile | None]] = {}
 
     def author(self, caller: Caller, room_id: str, *, anonymous: bool) -> Author:
-        """Who the caller is shown as in the room; an anonymous user is anonymous always."""
+        """Returns the author that the room sees. An anonymous user is always anonymous."""
         if anonymous or caller.is_anonymous:
             alias = self._aliases.alias(caller.user_id, "chat_room", room_id)
             return Author(user_id=None, name=alias.display_name, actor_id=alias.alias_id)
@@ -53,15 +59,15 @@ class People:
         )
 
     def public_name(self, caller: Caller) -> str:
-        """The caller's name for people of whom nothing is known."""
+        """Returns the caller's name as strangers see it."""
         if caller.is_anonymous:
             return caller.display_name
         profile = self._recent([caller.user_id])[caller.user_id]
-        # Until the profile is made, its name is the account's and its visibility the default.
+        # Before the profile exists, its name is the account's and its visibility the default.
         return profile.name_for(None) if profile else caller.display_name or UNKNOWN_NAME
 
     def online(self, user_ids: Sequence[str]) -> dict[str, Visibility]:
-        """Who may know that these registered users, each of them given once, are online."""
+        """Returns, for each of these distinct registered users, who may see that they are online."""
         found = self._recent(user_ids)
         return {
             user_id: profile.online if profile else ACTIVITY_VISIBILITY
@@ -69,16 +75,16 @@ class People:
         }
 
     def shows_reading(self, user_id: str) -> bool:
-        """Whether a registered user lets others know how far they have read."""
+        """Returns True if a registered user shares read receipts."""
         profile = self._recent([user_id])[user_id]
         return (profile.personal if profile else PersonalPrivacy()).show_read_receipts
 
     def find(self, user_id: str) -> KnownProfile | None:
-        """The registered user's profile as it is now; None when nobody, or no profile yet, has that id."""
+        """Returns the registered user's current profile, or None if it does not exist (yet)."""
         return self._profiles.profiles([user_id]).get(user_id)
 
     def member_names(self, members: Collection[Member], viewer: Caller) -> dict[str, str]:
-        """Members' names as this viewer may see them, by user id."""
+        """Returns the members' names by user id, as this viewer may see them."""
         names = {member.user_id: member.display_name for member in members if member.anonymous}
         earlier = {
             member.user_id: member.display_name for member in members if not member.anonymous
@@ -86,16 +92,18 @@ class People:
         return names | self._profiles.display_names(earlier, viewer, earlier)
 
     def _recent(self, user_ids: Sequence[str]) -> dict[str, KnownProfile | None]:
-        """These users' profiles, up to PROFILE_AGE old."""
+        """Returns these users' profiles, which are at most PROFILE_AGE old."""
         now = self._clock()
-        asked = [user_id for user_id in user_ids if self._known.get(user_id, (0.0, None))[0] <= now]
-        if asked:
-            found = self._profiles.profiles(asked)
+        expired = [
+            user_id for user_id in user_ids if self._known.get(user_id, (0.0, None))[0] <= now
+        ]
+        if expired:
+            profiles = self._profiles.profiles(expired)
             if len(self._known) > _REMEMBERED:
                 self._known = {
                     user_id: self._known[user_id] for user_id in user_ids if user_id in self._known
                 }
             self._known.update(
-                (user_id, (now + PROFILE_AGE, found.get(user_id))) for user_id in asked
+                (user_id, (now + PROFILE_AGE, profiles.get(user_id))) for user_id in expired
             )
         return {user_id: self._known[user_id][1] for user_id in user_ids}

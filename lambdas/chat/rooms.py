@@ -1,7 +1,8 @@
 """Rooms and their members in DynamoDB.
 
-A room's counters (members; `seq` and last activity) are items of their own beside the room's: on the room's, each change would rewrite
-the index of rooms by type. They carry no `type`, so the index does not have them.
+A room's counters (members; `seq` and last activity) are separate items of the rooms table. As
+attributes of the room's item, each change would rewrite the index of rooms by type. They have no
+`type` attribute, so the index does not contain them.
 """
 
 import time
@@ -26,16 +27,17 @@ ADMIN: Role = "admin"
 MODERATOR: Role = "moderator"
 MEMBER: Role = "member"
 BANNED = "banned"
-"""Stands in a member's role for whoever may not come (back): no member, and not counted."""
+"""The role in the item of a banned user, who is not a member and is not counted."""
 
 PATIENCE = 8.0
-"""Seconds that a write is tried again while others change what it depends on: a third of what API Gateway waits."""
+"""Seconds. A write that conflicts with other writes is retried for this time, which is under a
+third of API Gateway's timeout of 29 s."""
 
 RANKS = {MEMBER: 1, MODERATOR: 2, ADMIN: 3, OWNER: 4}
 
 
 class Room(Struct, frozen=True, kw_only=True):
-    """A room. `pair` names the two of a direct room once both are in it."""
+    """A room. `pair` is the `pair_key` of a direct room's two members once both have joined."""
 
     room_id: str
     type: RoomType
@@ -48,7 +50,10 @@ class Room(Struct, frozen=True, kw_only=True):
 
 
 class Member(Struct, frozen=True, kw_only=True):
-    """Somebody's place in a room, or their ban from it. `display_name` is the name at joining, for whoever has no profile."""
+    """A user's membership in a room, or their ban from it.
+
+    `display_name` is the name at the time of joining. It is shown if the user has no profile.
+    """
 
     room_id: str
     user_id: str
@@ -62,12 +67,12 @@ class Member(Struct, frozen=True, kw_only=True):
 
     @property
     def rank(self) -> int:
-        """How much the role may; 0 for a ban."""
+        """The rank of the role in RANKS, 0 for a banned user."""
         return RANKS.get(self.role, 0)  # type: ignore[call-overload, no-any-return]
 
 
 class Counters(Struct, frozen=True, kw_only=True):
-    """What changes often about a room."""
+    """The frequently changing values of a room."""
 
     seq: int
     last_activity: str
@@ -76,18 +81,18 @@ class Counters(Struct, frozen=True, kw_only=True):
 
 
 class Head(Struct, frozen=True, kw_only=True):
-    """Where a room's messages end: the last one's number, 0 before the first, and its time."""
+    """The number and time of a room's last message. `seq` is 0 before the first message."""
 
     seq: int
     last_activity: str
 
 
 class RoomFullError(Exception):
-    """The room has as many members as it may."""
+    """The room has reached its maximum number of members."""
 
 
 class MemberExistsError(Exception):
-    """The user has a place in the room, or a ban."""
+    """The user is already a member of the room, or is banned from it."""
 
     def __init__(self, member: Member) -> None:
         super().__init__(member.role)
@@ -95,7 +100,7 @@ class MemberExistsError(Exception):
 
 
 class PairExistsError(Exception):
-    """The two have a direct room."""
+    """The two users already have a direct room."""
 
     def __init__(self, room_id: str) -> None:
         super().__init__(room_id)
@@ -103,11 +108,14 @@ class PairExistsError(Exception):
 
 
 class ChangedError(Exception):
-    """What was to be written has changed since it was read, or is gone."""
+    """The item to write was changed or deleted after it was read."""
 
 
 class RoomStore:
-    """The tables of rooms and members. `events` are the outbox's entries for the same transaction."""
+    """The tables of rooms and members.
+
+    `events` are outbox entries, which are written in the same transaction as the change.
+    """
 
     def __init__(self, items: Items, tables: ChatTables) -> None:
         self._items = items
@@ -132,7 +140,7 @@ class RoomStore:
         self._items.write(entries)
 
     def find(self, room_id: str, user_id: str) -> tuple[Room | None, Member | None]:
-        """The room, and the user's place in it or ban from it."""
+        """Returns the room, and the user's membership in it or ban from it."""
         room, member = self._items.read([self._room(room_id), self._member(room_id, user_id)])
         return (
             convert(room, Room) if room and "type" in room else None,
@@ -142,7 +150,7 @@ class RoomStore:
     def find_to_send(
         self, room_id: str, user_id: str
     ) -> tuple[Room | None, Member | None, Head | None]:
-        """As `find`, with where the room's messages end: all that sending one needs, in one read."""
+        """Returns the result of `find` and the room's head: one read for sending a message."""
         room, member, head = self._items.read(
             [self._room(room_id), self._member(room_id, user_id), self._room(seq_key(room_id))]
         )
@@ -153,7 +161,7 @@ class RoomStore:
         )
 
     def head(self, room_id: str) -> Head | None:
-        """Where the room's messages end; None: the room is gone."""
+        """Returns the number and time of the last message, or None if the room was deleted."""
         [head] = self._items.read([self._room(seq_key(room_id))])
         return convert(head, Head) if head else None
 
@@ -165,11 +173,11 @@ class RoomStore:
         return [convert(item, Member) if item else None for item in found]
 
     def has_pair(self, pair: str) -> bool:
-        """Whether the two of `pair_key` have a direct room."""
+        """Returns True if the two users of this `pair_key` have a direct room."""
         return self._items.read([self._room(pair)]) != [None]
 
     def counters(self, room_id: str) -> Counters | None:
-        """None: the room is gone."""
+        """Returns the room's counters, or None if the room was deleted."""
         seq, members = self._items.read(
             [self._room(seq_key(room_id)), self._room(members_key(room_id))]
         )
@@ -178,7 +186,7 @@ class RoomStore:
     def rooms(
         self, room_ids: Sequence[str], user_id: str
     ) -> list[tuple[Room, Counters, Member | None]]:
-        """These rooms with their counters and the user's place in each; those that are gone are left out."""
+        """Returns the existing rooms of these ids, with counters and the user's membership or ban."""
         keys = [
             key
             for room_id in room_ids
@@ -203,7 +211,7 @@ class RoomStore:
     def of_user(
         self, user_id: str, room_type: RoomType | None, limit: int, after: str | None
     ) -> list[str]:
-        """Ids of the rooms the user is a member of, from the one behind `after` on."""
+        """Returns up to `limit` ids of the user's rooms that follow the id `after`."""
         names, values = {"#role": "role"}, {":user": user_id, ":banned": BANNED}
         condition = "#role <> :banned"
         if room_type:
@@ -221,7 +229,7 @@ class RoomStore:
         return [item["room_id"] for item in found]
 
     def of_type(self, room_type: RoomType, limit: int, after: str | None) -> list[str]:
-        """Ids of the rooms of a type, from the one behind `after` on."""
+        """Returns up to `limit` ids of rooms of this type that follow the id `after`."""
         found = self._items.pages(
             limit,
             TableName=self._rooms,
@@ -234,7 +242,7 @@ class RoomStore:
         return [item["room_id"] for item in found]
 
     def members(self, room_id: str, limit: int, after: str | None) -> list[Member]:
-        """The room's members by user id, from the one behind `after` on; bans are none."""
+        """Returns up to `limit` members in user id order, after the user `after`, without bans."""
         found = self._items.pages(
             limit,
             TableName=self._members,
@@ -248,9 +256,15 @@ class RoomStore:
         return [convert(item, Member) for item in found]
 
     def change(self, room: Room, max_members: int | None) -> Room:
-        """Writes a room as it is to be, over its version before.
+        """Writes the new name, description and limit of a room, and returns the new version.
 
-        `max_members` None leaves the limit. Raises ChangedError, and RoomFullError when the room has more members already.
+        Args:
+            room: The new values, with the version that was read.
+            max_members: The new limit. None keeps the limit.
+
+        Raises:
+            ChangedError: The room has another version now.
+            RoomFullError: The room has more members than the new limit.
         """
         changed = structs.replace(room, version=room.version + 1)
         entries = [
@@ -276,7 +290,6 @@ class RoomStore:
                     "SET max_members = :most",
                     {":most": max_members},
                     condition="members <= :most",
-                    names=None,
                 )
             )
         try:
@@ -286,16 +299,20 @@ class RoomStore:
         return changed
 
     def remove(self, room_id: str, now: float) -> None:
-        """Removes what makes it a room, at once, and leaves word of it for the delivery function, which removes the rest.
+        """Deletes the room, and writes a marker for the delivery function, which deletes the rest.
 
-        A room that is gone already stays so. `now` is in seconds since the epoch. Raises Problem 503 when others write without end.
+        Does nothing if the room does not exist. Raises Problem 503 if concurrent writes do not end.
+
+        Args:
+            room_id: The id of the room.
+            now: The current time in seconds since the epoch.
         """
         ends_at = time.monotonic() + PATIENCE
         while time.monotonic() < ends_at:
             room, head = self._items.read([self._room(room_id), self._room(seq_key(room_id))])
             if not room or not head:
                 return
-            # Upon a failure somebody has sent a message meanwhile, or two have made it their direct room, or it is gone.
+            # Fails if a message was sent, a pair was set, or the room was deleted meanwhile.
             with suppress(ConditionsFailedError):
                 self._items.write(self._removal(convert(room, Room), head["seq"], now))
                 return
@@ -321,10 +338,18 @@ class RoomStore:
         return [*entries, delete(self._rooms, {"room_id": room.pair})] if room.pair else entries
 
     def add(self, member: Member, events: Sequence[Entry], pair: str | None = None) -> None:
-        """Gives somebody a place in a room: counted in the same transaction, so that no limit is exceeded however many come at once.
+        """Adds a member and counts them in one transaction, so concurrent joins respect the limit.
 
-        `pair` names the two of a direct room, which have one at most. Raises RoomFullError, MemberExistsError, PairExistsError, and
-        ChangedError when the room is gone.
+        Args:
+            member: The new member.
+            events: Outbox entries for the transaction.
+            pair: The `pair_key` in a direct room. Two users have at most one direct room.
+
+        Raises:
+            RoomFullError: The room has reached its limit.
+            MemberExistsError: The user is a member already, or banned.
+            PairExistsError: The two users have a direct room already.
+            ChangedError: The room was deleted.
         """
         room_id = member.room_id
         entries = [
@@ -361,7 +386,7 @@ class RoomStore:
                 raise PairExistsError(error.items.get(2, {}).get("room", "")) from None
             raise (RoomFullError if self.counters(room_id) else ChangedError)() from None
 
-    def take_out(
+    def end_membership(
         self,
         member: Member,
         events: Sequence[Entry],
@@ -369,17 +394,20 @@ class RoomStore:
         pair: str | None = None,
         ban: Member | None = None,
     ) -> None:
-        """Ends somebody's membership as it was read, or turns it into a ban. Raises ChangedError."""
+        """Deletes a membership, or replaces it with `ban`.
+
+        Raises ChangedError if the membership has changed since it was read.
+        """
         key = {"room_id": member.room_id, "user_id": member.user_id}
-        place = (
-            _replacing(self._members, member, ban)
+        membership_entry = (
+            _replace_entry(self._members, member, ban)
             if ban
             else delete(
                 self._members, key, condition="version = :read", values={":read": member.version}
             )
         )
         entries = [
-            place,
+            membership_entry,
             update(
                 self._rooms,
                 {"room_id": members_key(member.room_id)},
@@ -403,7 +431,7 @@ class RoomStore:
         self._write_unchanged([*entries, *events])
 
     def ban(self, ban: Member) -> None:
-        """Bans somebody who has no place in the room. Raises MemberExistsError."""
+        """Bans a user who is not a member. Raises MemberExistsError if they are, or are banned."""
         try:
             self._items.write([put(self._members, to_builtins(ban), only_new="user_id")])
         except ConditionsFailedError as error:
@@ -412,15 +440,18 @@ class RoomStore:
             ) from None
 
     def unban(self, ban: Member) -> None:
-        """Lifts a ban as it was read. Raises ChangedError."""
+        """Lifts a ban. Raises ChangedError if it has changed since it was read."""
         key = {"room_id": ban.room_id, "user_id": ban.user_id}
         condition = {"condition": "version = :read", "values": {":read": ban.version}}
         self._write_unchanged([delete(self._members, key, **condition)])  # type: ignore[arg-type]
 
     def replace(self, *changes: tuple[Member, Member]) -> None:
-        """Writes members as they are to be over what was read, all or none. Raises ChangedError."""
+        """Replaces members in one transaction. Each change is the member as read and as it becomes.
+
+        Raises ChangedError if any of them has changed since it was read.
+        """
         self._write_unchanged(
-            [_replacing(self._members, before, after) for before, after in changes]
+            [_replace_entry(self._members, before, after) for before, after in changes]
         )
 
     def _write_unchanged(self, entries: Sequence[Entry]) -> None:
@@ -437,17 +468,17 @@ class RoomStore:
 
 
 def seq_key(room_id: str) -> str:
-    """The key of a room's message counter in the rooms' table."""
+    """Returns the key of a room's message counter in the rooms table."""
     return f"{room_id}#seq"
 
 
 def members_key(room_id: str) -> str:
-    """The key of a room's member counter in the rooms' table."""
+    """Returns the key of a room's member counter in the rooms table."""
     return f"{room_id}#members"
 
 
 def pair_key(first: str, second: str) -> str:
-    """The key in the rooms' table that says which direct room two users have, whichever comes first."""
+    """Returns the key of the item that names two users' direct room. Their order does not matter."""
     return "direct#" + "#".join(sorted((first, second)))
 
 
@@ -455,7 +486,7 @@ def room_busy() -> Problem:
     return Problem.unavailable("The room is too busy. Try again shortly.", "room_busy")
 
 
-def _replacing(table: str, before: Member, after: Member) -> Entry:
+def _replace_entry(table: str, before: Member, after: Member) -> Entry:
     entry = put(table, to_builtins(structs.replace(after, version=before.version + 1)))["Put"]
     return {
         "Put": {

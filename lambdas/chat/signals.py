@@ -1,5 +1,7 @@
-"""What is of the moment in a room, in the cache: who is typing, how far each has read, whose doings stay unseen, and who is said to be
-online."""
+"""Short-lived state of rooms in the cache.
+
+It records who is typing, how far users have read, who is hidden, and who was announced as online.
+"""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
@@ -11,44 +13,46 @@ if TYPE_CHECKING:
     import redis
 
 TYPING_LIFETIME = 6
-"""Seconds for which listeners take somebody to be typing; the typist's client says it again while it lasts."""
+"""Seconds that clients show a user as typing. The typing client repeats the signal."""
 
 TYPING_INTERVAL = 3
-"""Seconds in which somebody's typing is told once, however often their client says so."""
+"""Seconds. A user's typing signal is sent at most once in this time."""
 
 READ_LIFETIME = 24 * 60 * 60
-"""Seconds a read mark is remembered, so that the same one is not told twice."""
+"""Seconds that a read mark is kept, so that the same one is not sent twice."""
 
 UNSEEN_LIFETIME = 60 * 60
-"""Seconds after an anonymous message in which its sender's typing and reading are not told: they would tell who it was."""
+"""Seconds after an anonymous message in which its sender's typing signals and read marks are
+suppressed, because they would reveal the author."""
 
 ONLINE_LIFETIME = 3 * 60 * 60
-"""Seconds that it is remembered who was told of somebody's being online: longer than the two hours API Gateway keeps a connection."""
+"""Seconds that the audience of an online announcement is kept. API Gateway limits a connection to
+two hours."""
 
 _AUDIENCES: tuple[Visibility, ...] = ("private", "authenticated", "public")
-"""Each with more people in it than the one before."""
+"""In the order of their size, the smallest first."""
 
 
 class Signals(Protocol):
-    """Every method raises CacheUnavailableError where the cache does not answer."""
+    """Short-lived state of rooms. Methods raise CacheUnavailableError if the cache is down."""
 
     def typing(self, room_id: str, user_id: str, *, started: bool) -> bool:
-        """Whether it is to be told."""
+        """Records typing. Returns True if the signal must be sent."""
 
     def read(self, room_id: str, user_id: str, seq: int) -> bool:
-        """Whether the user has read further than before."""
+        """Records a read mark. Returns True if the user has read further than before."""
 
     def hide(self, room_id: str, user_id: str) -> None:
-        """The user has sent anonymously."""
+        """Hides the user's signals in the room, because they sent an anonymous message."""
 
     def hidden(self, room_id: str, user_id: str) -> bool:
-        """Whether the user's doings in the room stay unseen."""
+        """Returns True if the user's signals in the room are hidden."""
 
-    def came(self, room_id: str, audiences: Mapping[str, Visibility]) -> None:
-        """It is told in the room that these users are online, to these people."""
+    def record_online(self, room_id: str, audiences: Mapping[str, Visibility]) -> None:
+        """Records the audience that each user is announced to as online."""
 
-    def went(self, room_id: str, user_id: str) -> Visibility:
-        """The most people who have been told in the room that the user is online, for the last time."""
+    def clear_online(self, room_id: str, user_id: str) -> Visibility:
+        """Deletes the user's record, and returns the largest audience that was announced to."""
 
 
 class CachedSignals:
@@ -87,9 +91,9 @@ class CachedSignals:
     def hidden(self, room_id: str, user_id: str) -> bool:
         return self._cache.run(lambda cache: bool(cache.exists(_hidden_key(room_id, user_id))))
 
-    def came(self, room_id: str, audiences: Mapping[str, Visibility]) -> None:
+    def record_online(self, room_id: str, audiences: Mapping[str, Visibility]) -> None:
         key = _online_key(room_id)
-        told = {
+        scores = {
             user_id: _AUDIENCES.index(audience)
             for user_id, audience in audiences.items()
             if audience != "private"
@@ -97,14 +101,14 @@ class CachedSignals:
 
         def work(cache: "redis.Redis") -> None:
             with cache.pipeline() as pipe:
-                pipe.zadd(key, told, gt=True)
+                pipe.zadd(key, scores, gt=True)
                 pipe.expire(key, ONLINE_LIFETIME)
                 pipe.execute()
 
-        if told:
+        if scores:
             self._cache.run(work)
 
-    def went(self, room_id: str, user_id: str) -> Visibility:
+    def clear_online(self, room_id: str, user_id: str) -> Visibility:
         key = _online_key(room_id)
 
         def work(cache: "redis.Redis") -> Visibility:

@@ -1,4 +1,4 @@
-"""What the chat tables' stores share: consistent reads across tables, and the entries of transactions."""
+"""Shared code of the chat stores: batch reads across tables, and transaction entries."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 Item = dict[str, Any]
 Key = Mapping[str, str]
 
-_READ_PAUSES = (0.05, 0.1, 0.2, 0.4)  # seconds before what DynamoDB left over is asked for again
+_READ_PAUSES = (0.05, 0.1, 0.2, 0.4)
+"""Seconds before each retry of the keys that DynamoDB left unprocessed."""
 
 
 class ChatTables(Struct, frozen=True, kw_only=True):
-    """The names of the tables."""
+    """The names of the chat service's tables."""
 
     rooms: str
     members: str
@@ -29,12 +30,12 @@ class ChatTables(Struct, frozen=True, kw_only=True):
 
 
 class Items:
-    """Reads and transactions."""
+    """Reads and writes items of several tables."""
 
     def __init__(
         self, dynamodb: "DynamoDBClient", sleep: Callable[[float], None] = time.sleep
     ) -> None:
-        """`sleep` takes seconds."""
+        """`sleep` waits for a number of seconds."""
         self.dynamodb = dynamodb
         self._sleep = sleep
         self._transactions = Transactions(dynamodb, sleep)
@@ -42,7 +43,10 @@ class Items:
     def read(
         self, keys: Sequence[tuple[str, Key]], *, consistent: bool = True
     ) -> list[Item | None]:
-        """The items of these tables and keys, in their order. Raises Problem 503 when DynamoDB keeps leaving some over."""
+        """Returns the items of these (table, key) pairs in the same order, None for missing items.
+
+        Raises Problem 503 if keys are still unprocessed after all retries.
+        """
         found: dict[tuple[str, tuple[tuple[str, str], ...]], Item] = {}
         distinct = list(dict.fromkeys((table, tuple(key.items())) for table, key in keys))
         names = {table: tuple(key) for table, key in keys}
@@ -56,25 +60,28 @@ class Items:
         return [found.get((table, tuple(key.items()))) for table, key in keys]
 
     def write(self, entries: Sequence[Entry]) -> None:
-        """One transaction. Raises ConditionsFailedError, and Problem 503 when others stay in its way."""
+        """Writes the entries in one transaction.
+
+        Raises ConditionsFailedError, and Problem 503 if conflicts with other writes do not end.
+        """
         self._transactions.write(entries)
 
     def pages(self, limit: int, **query: Any) -> list[Item]:
-        """Up to `limit` items of a query, however few of each page pass its filter."""
-        found: list[Item] = []
+        """Returns up to `limit` items of a query, reading as many pages as its filter requires."""
+        items: list[Item] = []
         while True:
-            answer = self.dynamodb.query(Limit=max(limit, 2), **query)
-            found += [unpack(item) for item in answer["Items"]]
-            if len(found) >= limit or "LastEvaluatedKey" not in answer:
-                return found[:limit]
-            query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+            page = self.dynamodb.query(Limit=max(limit, 2), **query)
+            items += [unpack(item) for item in page["Items"]]
+            if len(items) >= limit or "LastEvaluatedKey" not in page:
+                return items[:limit]
+            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def _batches(self, requests: Any) -> Iterator[tuple[str, Item]]:
         for pause in (*_READ_PAUSES, None):
-            answer = self.dynamodb.batch_get_item(RequestItems=requests)
-            for table, items in answer["Responses"].items():
+            response = self.dynamodb.batch_get_item(RequestItems=requests)
+            for table, items in response["Responses"].items():
                 yield from ((table, unpack(item)) for item in items)
-            requests = answer["UnprocessedKeys"]
+            requests = response["UnprocessedKeys"]
             if not requests:
                 return
             if pause is None:
@@ -83,7 +90,7 @@ class Items:
 
 
 def put(table: str, item: Mapping[str, Any], *, only_new: str | None = None) -> Entry:
-    """A Put entry; `only_new` names the key attribute that must not be there yet."""
+    """Returns a Put entry. With `only_new`, a key attribute, it fails if the item exists."""
     entry: Entry = {"TableName": table, "Item": pack(item)}
     return {
         "Put": _conditional(
@@ -101,7 +108,7 @@ def update(
     condition: str | None = None,
     names: Mapping[str, str] | None = None,
 ) -> Entry:
-    """An Update entry; the values are those of both expressions."""
+    """Returns an Update entry. `values` are those of the expression and the condition."""
     entry: Entry = {"TableName": table, "Key": pack(key), "UpdateExpression": expression}
     return {"Update": _conditional(entry, condition, values, names or {})}
 
@@ -114,7 +121,7 @@ def delete(
     values: Mapping[str, Any] | None = None,
     names: Mapping[str, str] | None = None,
 ) -> Entry:
-    """A Delete entry."""
+    """Returns a Delete entry."""
     return {
         "Delete": _conditional(
             {"TableName": table, "Key": pack(key)}, condition, values or {}, names or {}
@@ -126,7 +133,7 @@ def _conditional(
     entry: Entry, condition: str | None, values: Mapping[str, Any], names: Mapping[str, str]
 ) -> Entry:
     if condition:
-        # A failed condition's item says at once what is there instead.
+        # A failed condition returns the existing item, which saves a read.
         entry |= {
             "ConditionExpression": condition,
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",

@@ -1,4 +1,4 @@
-"""Who wrote something: who may change it, and by which name it is shown."""
+"""The authors of posts and comments: permission to change them, and the displayed name."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
@@ -12,7 +12,7 @@ from lambdas.post.records import Authored, Post
 
 
 class Authors(Protocol):
-    """Who stands behind anonymous items."""
+    """Finds the authors of anonymous items."""
 
     def author_of(self, item_id: str) -> str | None: ...
 
@@ -28,7 +28,7 @@ class Names(Protocol):
 
 
 class Byline(Struct, frozen=True, kw_only=True):
-    """What an item keeps of its author."""
+    """The author fields of an item."""
 
     author_name: str
     author_id: str | None = None
@@ -36,7 +36,10 @@ class Byline(Struct, frozen=True, kw_only=True):
 
 
 class Authorship:
-    """An author is asked for by the item's id, and only to find out whether it is the caller; no answer tells who it is."""
+    """Decides about authorship without revealing the author of an anonymous item.
+
+    The author is looked up only to compare it with the caller.
+    """
 
     def __init__(self, authors: Authors, aliases: Aliases, names: Names) -> None:
         self._authors = authors
@@ -44,26 +47,28 @@ class Authorship:
         self._names = names
 
     @staticmethod
-    def is_anonymous_act(caller: Caller, wish: bool | UnsetType) -> bool:
-        """Whether the caller writes anonymously: as wished, and always where the caller is an anonymous user.
+    def is_anonymous_act(caller: Caller, requested: bool | UnsetType) -> bool:
+        """Returns True if the caller writes anonymously: on request, and always as anonymous user.
 
-        Raises Problem 403 when such a user wishes otherwise.
+        Raises Problem 403 if an anonymous user requests a public item.
         """
         if not caller.is_anonymous:
-            return wish is True
-        if wish is False:
-            raise Problem.forbidden("Anonymous users write anonymously.", "anonymous_not_allowed")
+            return requested is True
+        if requested is False:
+            raise Problem.forbidden(
+                "Anonymous users can only write anonymously.", "anonymous_not_allowed"
+            )
         return True
 
     def of_post(self, caller: Caller, post_id: str, *, anonymous: bool) -> Byline:
-        """The byline of a new post. Each anonymous post has an alias of its own."""
+        """Returns the byline of a new post. Each anonymous post has a separate alias."""
         return self._alias(caller, "post", post_id) if anonymous else _public(caller)
 
     def of_comment(self, caller: Caller, post: Post, *, anonymous: bool) -> Byline:
-        """The byline of a new comment.
+        """Returns the byline of a new comment.
 
-        A user's anonymous comments below one post have one alias; where the post is the user's own and anonymous too, it is the
-        post's, so that nobody can speak below their own post as if they were somebody else.
+        All anonymous comments of a user on a post have the same alias. On the user's own anonymous
+        post, it is the post's alias, so that authors cannot pose as someone else there.
         """
         if not anonymous:
             return _public(caller)
@@ -77,26 +82,30 @@ class Authorship:
         return item.author_id == caller.user_id
 
     def check_author(self, caller: Caller, item: Authored, item_id: str) -> None:
-        """Raises Problem 403 unless the caller wrote it."""
+        """Raises Problem 403 if the caller is not the author."""
         if not self.is_author(caller, item, item_id):
-            raise Problem.forbidden("Only its author may change it.", "not_the_author")
+            raise Problem.forbidden("Only the author can change this.", "not_the_author")
 
     def deleting_actor(self, caller: Caller, item: Authored, item_id: str) -> str:
-        """Who deletes it, as events name one. Raises Problem 403 unless the caller wrote it or moderates."""
+        """Returns the actor id for the deletion's event.
+
+        Raises Problem 403 if the caller is neither the author nor a moderator.
+        """
         if self.is_author(caller, item, item_id):
             return item.actor_id
         if caller.roles.isdisjoint({MODERATOR, ADMIN}):
             raise Problem.forbidden(
-                "Only its author and moderators may delete it.", "not_the_author"
+                "Only the author and moderators can delete this.", "not_the_author"
             )
         return caller.user_id
 
     def names(self, items: Sequence[Authored], viewer: Caller) -> list[str]:
-        """The name to show for each item's author: the alias, or what the author's profile shows to the viewer."""
-        written = {item.author_id: item.author_name for item in items if item.author_id is not None}
-        shown = self._names.display_names(written, viewer, written) if written else {}
+        """Returns the displayed author of each item: the alias, or the name visible to the viewer."""
+        stored = {item.author_id: item.author_name for item in items if item.author_id is not None}
+        visible = self._names.display_names(stored, viewer, stored) if stored else {}
         return [
-            item.author_name if item.author_id is None else shown[item.author_id] for item in items
+            item.author_name if item.author_id is None else visible[item.author_id]
+            for item in items
         ]
 
     def _alias(self, caller: Caller, context_type: ContextType, context: str) -> Byline:
@@ -105,7 +114,7 @@ class Authorship:
 
 
 def shown_id(item: Authored) -> str | UnsetType:
-    """The author's id as answers have it: absent from an anonymous item."""
+    """Returns the author's id for responses, which omit it for an anonymous item."""
     return UNSET if item.author_id is None else item.author_id
 
 

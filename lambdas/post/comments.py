@@ -1,4 +1,4 @@
-"""The comments' table, found by post and in time."""
+"""The table of comments, with an index by post and time."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,39 +23,43 @@ if TYPE_CHECKING:
 POST_INDEX = "post-comments-index"
 
 CHUNK = (MAX_ENTRIES - 1) // 3
-"""Comments removed in one transaction: each with its event and its author's entry, and one counter for all."""
+"""Comments deleted in one transaction. Each needs entries for the comment, its event and its
+author; one entry updates the counter."""
 
 
 class ParentDeletedError(Exception):
-    """The comment to reply to is not there any more."""
+    """The comment to reply to was deleted."""
 
 
 class CommentSlice(Struct, frozen=True):
-    """Comments of a post, oldest first, and where the list goes on; None is its end."""
+    """Comments of a post, oldest first, and the position of the next ones, None at the end."""
 
     comments: list[Comment]
     position: str | None
 
 
 class CommentStore(Protocol):
-    """What the logic needs of the comments. Those of a deleted post do not exist, nor can one be added."""
+    """Stores comments. Comments of a deleted post cannot be added, changed or deleted."""
 
     def find(self, comment_id: str) -> Comment | None: ...
 
     def add(self, comment: Comment, author_id: str, event: Entry) -> None:
-        """Stores a comment with its event, and the true author of an anonymous one.
+        """Stores a comment with its event and, if it is anonymous, its real author.
 
-        Raises DeletedError (the post) or ParentDeletedError.
+        Raises DeletedError if the post was deleted, and ParentDeletedError.
         """
 
     def replace(self, before: Comment, after: Comment) -> bool:
-        """Stores a changed comment unless it has been changed or deleted since it was read; tells whether it did.
+        """Replaces a comment. Returns False if it has changed or been deleted since it was read.
 
-        Raises DeletedError.
+        Raises DeletedError if the post was deleted.
         """
 
     def remove(self, comment: Comment, event: Entry) -> bool:
-        """Deletes a comment; tells whether it was still there. Raises DeletedError."""
+        """Deletes a comment. Returns False if it did not exist.
+
+        Raises DeletedError if the post was deleted.
+        """
 
     def oldest(self, post_id: str, count: int, after: str | None) -> CommentSlice: ...
 
@@ -95,12 +99,12 @@ class DynamoCommentStore:
         if comment.is_anonymous:
             entries.append(self._authors.put_item_entry(comment.comment_id, author_id))
         if comment.parent_id is not None:
-            there = {
+            parent_exists = {
                 "TableName": self._comments,
                 "Key": _key(comment.parent_id),
                 "ConditionExpression": "attribute_exists(comment_id)",
             }
-            entries.append({"ConditionCheck": there})
+            entries.append({"ConditionCheck": parent_exists})
         try:
             self._transactions.write(entries)
         except ConditionsFailedError as error:
@@ -115,26 +119,26 @@ class DynamoCommentStore:
                 "ExpressionAttributeValues": pack({":version": before.version}),
             }
         }
-        return self._written([self._posts.alive(before.post_id), put])
+        return self._try_write([self._posts.alive(before.post_id), put])
 
     def remove(self, comment: Comment, event: Entry) -> bool:
         count = count_entry(self._counters, comment.post_id, "comments", -1)
-        return self._written(
+        return self._try_write(
             [self._posts.alive(comment.post_id), *self._removal(comment, event), count]
         )
 
     def oldest(self, post_id: str, count: int, after: str | None) -> CommentSlice:
-        found: list[Comment] = []
+        comments: list[Comment] = []
         for comment in self._of_post(post_id, after, count + 1):
-            found.append(comment)
-            if len(found) > count:
-                return CommentSlice(found[:count], found[count - 1].created_at)
-        return CommentSlice(found, None)
+            comments.append(comment)
+            if len(comments) > count:
+                return CommentSlice(comments[:count], comments[count - 1].created_at)
+        return CommentSlice(comments, None)
 
     def remove_all(self, post_id: str, event_of: Callable[[Comment], Entry]) -> bool:
-        """Removes a deleted post's comments, each with an event of its own, and tells whether none is left.
+        """Deletes the comments of a deleted post, each with an event. Returns True if none is left.
 
-        The index may not show yet a comment that was added just before the post was deleted; the counter knows of it.
+        The index can lag behind and miss the newest comments, so the counter decides.
         """
         chunk: list[Comment] = []
         for comment in self._of_post(post_id, None, CHUNK):
@@ -148,34 +152,34 @@ class DynamoCommentStore:
     def _remove_chunk(
         self, post_id: str, comments: Sequence[Comment], event_of: Callable[[Comment], Entry]
     ) -> None:
-        """Removes those of these that are still there: the index may show some that an attempt before this one has removed."""
-        left = list(comments)
-        while left:
-            entries = [count_entry(self._counters, post_id, "comments", -len(left))]
-            at: dict[int, Comment] = {}
-            for comment in left:
-                at[len(entries)] = comment
+        """Deletes the comments that exist. The index can contain comments that are deleted already."""
+        remaining = list(comments)
+        while remaining:
+            entries = [count_entry(self._counters, post_id, "comments", -len(remaining))]
+            comment_at: dict[int, Comment] = {}
+            for comment in remaining:
+                comment_at[len(entries)] = comment
                 entries += self._removal(comment, event_of(comment))
             try:
                 self._transactions.write(entries)
             except ConditionsFailedError as error:
-                left = [comment for index, comment in at.items() if index not in error.entries]
+                remaining = [c for index, c in comment_at.items() if index not in error.entries]
             else:
                 return
 
     def _removal(self, comment: Comment, event: Entry) -> list[Entry]:
-        """The entries that remove one comment; the first has the condition that it is there."""
+        """Returns the entries that delete a comment. The first fails if it does not exist."""
         delete = {
             "TableName": self._comments,
             "Key": _key(comment.comment_id),
             "ConditionExpression": "attribute_exists(comment_id)",
         }
-        forget = (
+        delete_author = (
             [self._authors.delete_item_entry(comment.comment_id)] if comment.is_anonymous else []
         )
-        return [{"Delete": delete}, event, *forget]
+        return [{"Delete": delete}, event, *delete_author]
 
-    def _written(self, entries: Sequence[Entry]) -> bool:
+    def _try_write(self, entries: Sequence[Entry]) -> bool:
         try:
             self._transactions.write(entries)
         except ConditionsFailedError as error:

@@ -1,4 +1,4 @@
-"""What the post service does with comments: it knows no HTTP event."""
+"""The rules for comments, independent of HTTP events."""
 
 from msgspec import UNSET, structs
 
@@ -9,16 +9,16 @@ from lambdas.common.web.preconditions import IfMatch
 from lambdas.post.announcements import comment_data
 from lambdas.post.authorship import Authorship, shown_id
 from lambdas.post.comments import CommentStore, ParentDeletedError
-from lambdas.post.logic import Events, existing, no_such_post
+from lambdas.post.logic import Events, find_post, post_not_found
 from lambdas.post.models import MAX_DEPTH, CommentView, CreateComment, UpdateComment
 from lambdas.post.posts import DeletedError, PostStore
 from lambdas.post.records import Comment, Post, position
 
-_TRIES = 5
+_ATTEMPTS = 5
 
 
 class CommentService:
-    """Each method is one call of the API. All raise Problem as the API contract says."""
+    """The comment operations of the API. Every method raises the Problems of the API contract."""
 
     def __init__(
         self,
@@ -38,15 +38,15 @@ class CommentService:
     def list_comments(
         self, caller: Caller, post_id: str, count: int, after: str | None
     ) -> tuple[list[CommentView], str | None]:
-        """A page, oldest first, and the position of the next one."""
-        existing(self._posts, post_id)
-        found = self._comments.oldest(post_id, count, after)
-        names = self._authorship.names(found.comments, caller)
-        return [_view(c, n) for c, n in zip(found.comments, names, strict=True)], found.position
+        """Returns a page of comments, oldest first, and the position of the next page."""
+        find_post(self._posts, post_id)
+        page = self._comments.oldest(post_id, count, after)
+        names = self._authorship.names(page.comments, caller)
+        return [_view(c, n) for c, n in zip(page.comments, names, strict=True)], page.position
 
     def create(self, caller: Caller, post_id: str, body: CreateComment) -> CommentView:
         anonymous = self._authorship.is_anonymous_act(caller, body.is_anonymous)
-        post = existing(self._posts, post_id)
+        post = find_post(self._posts, post_id)
         depth = 1 if body.parent_id is None else self._depth_below(post, body.parent_id)
         byline = self._authorship.of_comment(caller, post, anonymous=anonymous)
         comment_id, now = new_id(), self._clock()
@@ -67,20 +67,20 @@ class CommentService:
         try:
             self._comments.add(comment, caller.user_id, event)
         except DeletedError:
-            raise no_such_post() from None
+            raise post_not_found() from None
         except ParentDeletedError:
-            raise _no_such_parent() from None
-        return self._seen_by(caller, comment)
+            raise _parent_not_found() from None
+        return self._view_for(caller, comment)
 
     def update(
         self, caller: Caller, post_id: str, comment_id: str, body: UpdateComment, if_match: IfMatch
     ) -> CommentView:
-        for _ in range(_TRIES):
+        for _ in range(_ATTEMPTS):
             before = self._find(post_id, comment_id)
             self._authorship.check_author(caller, before, comment_id)
             if_match.check(before.version)
             if body.content is UNSET or body.content == before.content:
-                return self._seen_by(caller, before)
+                return self._view_for(caller, before)
             after = structs.replace(
                 before,
                 content=body.content,
@@ -90,42 +90,42 @@ class CommentService:
             )
             try:
                 if self._comments.replace(before, after):
-                    return self._seen_by(caller, after)
+                    return self._view_for(caller, after)
             except DeletedError:
-                raise no_such_post() from None
+                raise post_not_found() from None
         raise Problem.unavailable()
 
     def delete(self, caller: Caller, post_id: str, comment_id: str) -> bool:
-        """Deletes a comment; its replies stay. Tells whether that was an anonymous author's act."""
+        """Deletes a comment but not its replies. Returns True if an anonymous author deleted it."""
         comment = self._find(post_id, comment_id)
         actor_id = self._authorship.deleting_actor(caller, comment, comment_id)
         event = self._events.put("CommentDeleted", actor_id=actor_id, data=comment_data(comment))
         try:
             removed = self._comments.remove(comment, event)
         except DeletedError:
-            raise no_such_post() from None
+            raise post_not_found() from None
         if not removed:
-            raise no_such_comment()
+            raise comment_not_found()
         return actor_id == comment.alias_id
 
     def _find(self, post_id: str, comment_id: str) -> Comment:
-        existing(self._posts, post_id)
+        find_post(self._posts, post_id)
         comment = self._comments.find(comment_id)
         if comment is None or comment.post_id != post_id:
-            raise no_such_comment()
+            raise comment_not_found()
         return comment
 
     def _depth_below(self, post: Post, parent_id: str) -> int:
         parent = self._comments.find(parent_id)
         if parent is None or parent.post_id != post.post_id:
-            raise _no_such_parent()
+            raise _parent_not_found()
         if parent.depth >= MAX_DEPTH:
             raise Problem.invalid(
-                [FieldError("parentId", f"is too deep: comments have {MAX_DEPTH} levels")]
+                [FieldError("parentId", f"is too deep: comments can have {MAX_DEPTH} levels")]
             )
         return parent.depth + 1
 
-    def _seen_by(self, caller: Caller, comment: Comment) -> CommentView:
+    def _view_for(self, caller: Caller, comment: Comment) -> CommentView:
         return _view(comment, self._authorship.names([comment], caller)[0])
 
 
@@ -146,9 +146,9 @@ def _view(comment: Comment, name: str) -> CommentView:
     )
 
 
-def no_such_comment() -> Problem:
+def comment_not_found() -> Problem:
     return Problem.not_found("There is no such comment.", "comment_not_found")
 
 
-def _no_such_parent() -> Problem:
+def _parent_not_found() -> Problem:
     return Problem.invalid([FieldError("parentId", "must be the id of a comment on this post")])

@@ -1,4 +1,4 @@
-"""The post service's function: parses requests, calls the logic, answers; and finishes what deletions leave to do."""
+"""The post function, which handles API requests and finishes deletions from a queue."""
 
 import re
 from collections.abc import Mapping
@@ -25,10 +25,10 @@ from lambdas.common.web.router import Operation
 from lambdas.common.web.service import Handler, ServiceSettings, create_router, entry_point
 from lambdas.post.authorship import Authorship
 from lambdas.post.comments import DynamoCommentStore
-from lambdas.post.discussion import CommentService, no_such_comment
+from lambdas.post.discussion import CommentService, comment_not_found
 from lambdas.post.images import S3Images
 from lambdas.post.likes import DynamoLikeStore
-from lambdas.post.logic import PostService, no_such_post
+from lambdas.post.logic import PostService, post_not_found
 from lambdas.post.models import (
     CreateComment,
     CreatePost,
@@ -43,7 +43,7 @@ from lambdas.post.routes import ROUTES
 from lambdas.post.timeline import Months
 
 _ID = re.compile(r"[0-9a-f]{32}")
-"""What `new_id` makes; anything else names nothing, and might be too long for a key."""
+"""The format of `new_id`. Other ids do not exist, and could be too long for a DynamoDB key."""
 
 
 class PostSettings(ServiceSettings, frozen=True, kw_only=True):
@@ -61,10 +61,10 @@ class PostSettings(ServiceSettings, frozen=True, kw_only=True):
 
 
 class PostApi:
-    """The operations of the route table.
+    """The operations of the post service's route table.
 
-    Those of anonymous routes say in the end whether the act was anonymous; a refusal, a failure or a repeat leaves the caller out
-    of the log as it is.
+    On anonymous routes, an operation sets `request.anonymous` when it succeeds. Without a value,
+    the log omits the caller.
     """
 
     def __init__(self, posts: PostService, comments: CommentService, cursors: Cursors) -> None:
@@ -168,13 +168,13 @@ class _Detail(msgspec.Struct, rename="camel"):
 
 
 class _Deletion(msgspec.Struct):
-    """The event PostDeleted as it comes from the queue."""
+    """The PostDeleted event in a queue message."""
 
     detail: _Detail
 
 
 def consume(removal: Removal, logger: Logger, message: bytes) -> None:
-    """Finishes the deletion that one message of the queue tells of."""
+    """Finishes the deletion of the post in a queue message."""
     detail = msgspec.json.decode(message, type=_Deletion).detail
     logger.set_correlation_id(detail.correlation_id)
     removal.finish(detail.data.post_id)
@@ -182,7 +182,7 @@ def consume(removal: Removal, logger: Logger, message: bytes) -> None:
 
 
 def build(environ: Mapping[str, str]) -> Handler:
-    """The service, wired from the function's environment. It answers the API's events and takes the queue's batches."""
+    """Builds the service, which handles API events and SQS batches, from environment variables."""
     settings = read(PostSettings, environ)
     clients = Clients(settings.region)
     logger = create_logger(settings)
@@ -237,10 +237,9 @@ def build(environ: Mapping[str, str]) -> Handler:
             return router(event, context)
         from lambdas.common.messaging.consumer import QueueConsumer  # noqa: PLC0415 (no request needs it)
 
-        answer: dict[str, Any] = QueueConsumer(partial(consume, removal, logger), logger).consume(
-            dict(event)
-        )
-        return answer
+        consumer = QueueConsumer(partial(consume, removal, logger), logger)
+        result: dict[str, Any] = consumer.consume(dict(event))
+        return result
 
     return handle
 
@@ -249,12 +248,12 @@ _serve = entry_point(build)
 
 
 def handler(event: Event, context: object) -> dict[str, Any]:
-    """The function Lambda calls."""
-    answer = _serve(event, context)
-    if "Records" in event and "statusCode" in answer:
-        # The service cannot start, and SQS would take the problem document for success.
-        raise RuntimeError("the batch was not handled")
-    return answer
+    """Handles an event. This is the entry point for Lambda."""
+    result = _serve(event, context)
+    if "Records" in event and "statusCode" in result:
+        # The service could not start. SQS would take this HTTP response for success.
+        raise RuntimeError("the service could not start, so the batch was not processed")
+    return result
 
 
 def _versioned(response: Response, version: int) -> Response:
@@ -265,12 +264,12 @@ def _versioned(response: Response, version: int) -> Response:
 def _post_id(request: Request) -> str:
     post_id = request.path_parameters["postId"]
     if not _ID.fullmatch(post_id):
-        raise no_such_post()
+        raise post_not_found()
     return post_id
 
 
 def _comment_id(request: Request) -> str:
     comment_id = request.path_parameters["commentId"]
     if not _ID.fullmatch(comment_id):
-        raise no_such_comment()
+        raise comment_not_found()
     return comment_id

@@ -1,4 +1,4 @@
-"""The images of posts: uploads once used, below a prefix of each post's own, where the cdn domain serves them."""
+"""The images of posts: used uploads below a prefix per post, served by the cdn domain."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -9,16 +9,19 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PREFIX = "images/post/"
-"""What a post's images begin with; the cdn domain serves `images/`."""
+"""The key prefix of all post images. The cdn domain serves `images/`."""
 
 
 class ImageStore(Protocol):
-    """What the logic needs of the images. They are named by keys."""
+    """Stores images, which are identified by S3 keys."""
 
     def sign(self, user_id: str, content_type: str, content_length: int) -> SignedUpload: ...
 
     def use(self, user_id: str, uploads: Sequence[str], post_id: str) -> tuple[str, ...]:
-        """The post's images made of these uploads of the user. Raises Problem 422, naming `images.0` and so on."""
+        """Copies uploads of the user to the post's images, and returns their keys.
+
+        Raises Problem 422 with the fields `images.0` and so on for invalid uploads.
+        """
 
     def remove(self, keys: Iterable[str]) -> None: ...
 
@@ -27,7 +30,7 @@ class S3Images:
     """Images in S3."""
 
     def __init__(self, s3: Callable[[], "S3Client"], bucket: str) -> None:
-        """`s3` gives the client at the first use."""
+        """`s3` returns the client. It is called at first use."""
         self._s3 = s3
         self._bucket = bucket
         self._uploads = Uploads(s3, bucket, "post", types=IMAGE_TYPES, limit=IMAGE_LIMIT)
@@ -39,8 +42,8 @@ class S3Images:
         if not uploads:
             return ()
         return tuple(
-            found.key
-            for found in self._uploads.use_all(user_id, uploads, _prefix(post_id), field="images")
+            image.key
+            for image in self._uploads.use_all(user_id, uploads, _prefix(post_id), field="images")
         )
 
     def remove(self, keys: Iterable[str]) -> None:
@@ -48,14 +51,14 @@ class S3Images:
             self._uploads.remove(key)
 
     def remove_all(self, post_id: str) -> None:
-        """Removes whatever lies below the post's prefix, what an interrupted change has left there included."""
+        """Deletes all objects below the post's prefix, including those of interrupted changes."""
         pages = (
             self._s3()
             .get_paginator("list_objects_v2")
             .paginate(Bucket=self._bucket, Prefix=_prefix(post_id))
         )
         for page in pages:
-            self.remove(found["Key"] for found in page.get("Contents", []))
+            self.remove(entry["Key"] for entry in page.get("Contents", []))
 
 
 def _prefix(post_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Likes, one item for each, and what is counted of a post: exact, since likes and counters change in one transaction."""
+"""Likes and the counters of posts. Counters are exact, because both change in one transaction."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Engagement(Struct, frozen=True):
-    """What is counted of a post, and whether the one who asks likes it."""
+    """The counters of a post, and whether the caller likes it."""
 
     likes: int = 0
     comments: int = 0
@@ -25,16 +25,16 @@ NOTHING = Engagement()
 
 
 class LikeStore(Protocol):
-    """What the logic needs of likes and counters."""
+    """Stores likes and reads counters."""
 
     def add(self, post_id: str, user_id: str, event: Entry) -> bool:
-        """Likes the post; tells whether it is new. Raises DeletedError."""
+        """Adds a like. Returns False if it exists already. Raises DeletedError."""
 
     def remove(self, post_id: str, user_id: str, event: Entry) -> bool:
-        """Takes a like back; tells whether there was one. Raises DeletedError."""
+        """Deletes a like. Returns False if there was none. Raises DeletedError."""
 
     def engagement(self, post_ids: Sequence[str], user_id: str | None) -> dict[str, Engagement]:
-        """What is counted of each of these posts; `user_id` is None for somebody who cannot like."""
+        """Returns the engagement of each post. `user_id` is None for a caller who cannot like."""
 
 
 class DynamoLikeStore:
@@ -78,18 +78,18 @@ class DynamoLikeStore:
             keys = [_key(post_id, user_id) for post_id in post_ids]
             liked = batch_get(self._dynamodb, self._likes, keys, ("post_id",), consistent=True)
         counts = {item["item_id"]: item for item in counted}
-        mine = {item["post_id"] for item in liked}
+        liked_ids = {item["post_id"] for item in liked}
         return {
             post_id: Engagement(
                 counts.get(post_id, {}).get("likes", 0),
                 counts.get(post_id, {}).get("comments", 0),
-                post_id in mine,
+                post_id in liked_ids,
             )
             for post_id in post_ids
         }
 
     def remove_all(self, post_id: str) -> None:
-        """Removes a deleted post's likes: they are found consistently, and nobody can add one."""
+        """Deletes the likes of a deleted post. The read is consistent, and no like can be added."""
         pages = self._dynamodb.get_paginator("query").paginate(
             TableName=self._likes,
             ConsistentRead=True,
@@ -101,7 +101,7 @@ class DynamoLikeStore:
             batch_delete(self._dynamodb, self._likes, [unpack(item) for item in page["Items"]])
 
     def remove_counters(self, post_id: str) -> None:
-        """Removes a deleted post's counters, which its last comment has changed."""
+        """Deletes the counters of a deleted post. Must follow the removal of its comments."""
         batch_delete(self._dynamodb, self._counters, [{"item_id": post_id}])
 
     def _change(self, post_id: str, like: Entry, step: int, event: Entry) -> bool:
@@ -116,7 +116,7 @@ class DynamoLikeStore:
 
 
 def count_entry(table: str, item_id: str, counter: str, step: int) -> Entry:
-    """The entry that moves a counter."""
+    """Returns the transaction entry that adds `step` to a counter."""
     update = {
         "TableName": table,
         "Key": pack({"item_id": item_id}),

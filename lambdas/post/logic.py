@@ -1,4 +1,4 @@
-"""What the post service does with posts and likes: it knows no HTTP event."""
+"""The rules for posts and likes, independent of HTTP events."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -20,8 +20,9 @@ from lambdas.post.posts import DeletedError, PostStore, Slice
 from lambdas.post.records import Post, position, tag_key
 from lambdas.post.timeline import bucket
 
-_TRIES = 5
-"""Times that a write is tried which others get before: each time that one loses, somebody else's has succeeded."""
+_ATTEMPTS = 5
+"""Attempts at a write that conflicts with other writes. Each conflict means that another
+write succeeded."""
 
 
 class Events(Protocol):
@@ -29,7 +30,7 @@ class Events(Protocol):
 
 
 class PostService:
-    """Each method is one call of the API. All raise Problem as the API contract says."""
+    """The post operations of the API. Every method raises the Problems of the API contract."""
 
     def __init__(
         self,
@@ -43,7 +44,10 @@ class PostService:
         shards: int,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`image_url` gives the address of an image's key; `shards` says over how many a month's posts are spread."""
+        """Creates the service.
+
+        `image_url` returns the URL of an image's key. `shards` is the number of shards per month.
+        """
         self._posts = posts
         self._likes = likes
         self._images = images
@@ -59,14 +63,14 @@ class PostService:
     def list_posts(
         self, caller: Caller, query: PostQuery, before: str | None
     ) -> tuple[list[PostView], str | None]:
-        """A page, newest first, and the position of the next one."""
-        found = self._slice(query, before)
-        counted = self._engagement(caller, found.posts)
-        names = self._authorship.names(found.posts, caller)
+        """Returns a page of posts, newest first, and the position of the next page."""
+        page = self._slice(query, before)
+        engagement = self._engagement(caller, page.posts)
+        names = self._authorship.names(page.posts, caller)
         views = [
-            self._view(p, n, counted[p.post_id]) for p, n in zip(found.posts, names, strict=True)
+            self._view(p, n, engagement[p.post_id]) for p, n in zip(page.posts, names, strict=True)
         ]
-        return views, found.position
+        return views, page.position
 
     def create(self, caller: Caller, body: CreatePost) -> PostView:
         anonymous = self._authorship.is_anonymous_act(caller, body.is_anonymous)
@@ -92,14 +96,14 @@ class PostService:
         except Exception:
             self._images.remove(images)
             raise
-        return self._seen_by(caller, post, NOTHING)
+        return self._view_for(caller, post, NOTHING)
 
     def get(self, caller: Caller, post_id: str) -> PostView:
         post = self._find(post_id)
-        return self._seen_by(caller, post, self._engagement(caller, [post])[post_id])
+        return self._view_for(caller, post, self._engagement(caller, [post])[post_id])
 
     def update(self, caller: Caller, post_id: str, body: UpdatePost, if_match: IfMatch) -> PostView:
-        for _ in range(_TRIES):
+        for _ in range(_ATTEMPTS):
             before = self._find(post_id)
             self._authorship.check_author(caller, before, post_id)
             if_match.check(before.version)
@@ -114,15 +118,15 @@ class PostService:
             if self._posts.replace(before, after):
                 self._images.remove(set(before.images) - set(images))
                 break
-            # Another change was faster: with If-Match the next check tells, without one this change comes after it.
+            # Another change was faster. The next attempt checks If-Match, or follows that change.
             self._images.remove(set(images) - set(before.images))
         else:
             raise Problem.unavailable()
-        return self._seen_by(caller, after, self._engagement(caller, [after])[post_id])
+        return self._view_for(caller, after, self._engagement(caller, [after])[post_id])
 
     def delete(self, caller: Caller, post_id: str) -> bool:
-        """Deletes a post; tells whether that was an anonymous author's act."""
-        for _ in range(_TRIES):
+        """Deletes a post. Returns True if an anonymous author deleted it."""
+        for _ in range(_ATTEMPTS):
             post = self._find(post_id)
             actor_id = self._authorship.deleting_actor(caller, post, post_id)
             event = self._events.put("PostDeleted", actor_id=actor_id, data=post_data(post))
@@ -139,7 +143,7 @@ class PostService:
     def _like(self, caller: Caller, post_id: str, *, liked: bool) -> None:
         post = self._find(post_id)
         if self._likes.engagement([post_id], caller.user_id)[post_id].liked == liked:
-            return  # a repeat: cheaper than a transaction that is refused, and in nobody's way
+            return  # This read is cheaper than a transaction that fails.
         event_type, change = (
             ("PostLiked", self._likes.add) if liked else ("PostUnliked", self._likes.remove)
         )
@@ -150,10 +154,10 @@ class PostService:
                 self._events.put(event_type, actor_id=caller.user_id, data=post_data(post)),
             )
         except DeletedError:
-            raise no_such_post() from None
+            raise post_not_found() from None
 
     def _find(self, post_id: str) -> Post:
-        return existing(self._posts, post_id)
+        return find_post(self._posts, post_id)
 
     def _slice(self, query: PostQuery, before: str | None) -> Slice:
         match query.author_id, query.tag:
@@ -168,31 +172,33 @@ class PostService:
         raise AssertionError
 
     def _changed(self, post: Post, body: UpdatePost, images: tuple[str, ...]) -> Post:
-        """The post with what the body gives; the same where that is what it is already."""
-        given = {f: v for f, v in structs.asdict(body).items() if v is not UNSET}
+        """Returns the post with the changes of the body, or the same post if nothing changes."""
+        fields = {f: v for f, v in structs.asdict(body).items() if v is not UNSET}
         if body.tags is not UNSET:
-            given["tags"] = _distinct(body.tags)
-        changed = structs.replace(post, **{**given, "images": images})
+            fields["tags"] = _distinct(body.tags)
+        changed = structs.replace(post, **{**fields, "images": images})
         if changed == post:
             return post
         now = timestamp(self._clock())
         return structs.replace(changed, version=post.version + 1, updated_at=now, is_edited=True)
 
     def _changed_images(self, caller: Caller, post: Post, wanted: Sequence[str]) -> tuple[str, ...]:
-        """The keys of a post's images: those that it has are named by their addresses, new ones by their upload keys."""
+        """Returns the keys of the wanted images: URLs of kept images and upload keys of new ones."""
         kept = {self._image_url(key): key for key in post.images}
         new = [index for index, image in enumerate(wanted) if image not in kept]
         try:
-            made = self._images.use(caller.user_id, [wanted[index] for index in new], post.post_id)
+            new_keys = self._images.use(
+                caller.user_id, [wanted[index] for index in new], post.post_id
+            )
         except Problem as problem:
-            # Told of the new ones alone; the caller knows them by their places in the whole list.
-            places = {f"images.{place}": f"images.{index}" for place, index in enumerate(new)}
+            # The error numbers the new images. The response numbers all images of the request.
+            fields = {f"images.{i}": f"images.{index}" for i, index in enumerate(new)}
             if problem.errors:
                 raise Problem.invalid(
-                    [FieldError(places[e.field], e.message) for e in problem.errors]
+                    [FieldError(fields[e.field], e.message) for e in problem.errors]
                 ) from None
             raise
-        keys = dict(zip(new, made, strict=True))
+        keys = dict(zip(new, new_keys, strict=True))
         return tuple(
             dict.fromkeys(keys[i] if i in keys else kept[image] for i, image in enumerate(wanted))
         )
@@ -201,7 +207,7 @@ class PostService:
         user_id = None if caller.is_anonymous else caller.user_id
         return self._likes.engagement([post.post_id for post in posts], user_id)
 
-    def _seen_by(self, caller: Caller, post: Post, engagement: Engagement) -> PostView:
+    def _view_for(self, caller: Caller, post: Post, engagement: Engagement) -> PostView:
         return self._view(post, self._authorship.names([post], caller)[0], engagement)
 
     def _view(self, post: Post, name: str, engagement: Engagement) -> PostView:
@@ -224,21 +230,21 @@ class PostService:
         )
 
 
-def existing(posts: PostStore, post_id: str) -> Post:
-    """The post. Raises Problem 404."""
+def find_post(posts: PostStore, post_id: str) -> Post:
+    """Returns the post. Raises Problem 404 if there is no such post."""
     post = posts.find(post_id)
     if post is None:
-        raise no_such_post()
+        raise post_not_found()
     return post
 
 
-def no_such_post() -> Problem:
+def post_not_found() -> Problem:
     return Problem.not_found("There is no such post.", "post_not_found")
 
 
 def _distinct(tags: Sequence[str]) -> tuple[str, ...]:
-    """Each tag once, in the spelling that came first."""
-    found: dict[str, str] = {}
+    """Returns each tag once, in its first spelling."""
+    distinct: dict[str, str] = {}
     for tag in tags:
-        found.setdefault(tag_key(tag), tag)
-    return tuple(found.values())
+        distinct.setdefault(tag_key(tag), tag)
+    return tuple(distinct.values())

@@ -1,4 +1,4 @@
-"""What the post service takes and answers."""
+"""Request and response models of the post service."""
 
 from typing import Annotated
 
@@ -8,9 +8,9 @@ from lambdas.common.validation import Body
 from lambdas.common.web.pagination import PageQuery
 
 MAX_DEPTH = 5
-"""Levels of comments (API contract): a comment on the post itself is the first."""
+"""The number of comment levels (API contract). Comments on the post itself have level 1."""
 
-# Line breaks and tabs are text; other control characters are not, and each would cost an answer six characters.
+# Line breaks and tabs are allowed. JSON would encode other control characters in six characters.
 _TEXT = r"^(?=[\s\S]*\S)[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*\Z"
 _LINE = r"^[^\x00-\x1f\x7f-\x9f]*\Z"
 
@@ -20,7 +20,8 @@ Content = Annotated[
         min_length=1,
         max_length=10_000,
         pattern=_TEXT,
-        description="must have 1 to 10000 characters, no control characters but line breaks and tabs, and not be blank",
+        description="must have 1 to 10000 characters, not be blank, "
+        "and have no control characters except line breaks and tabs",
     ),
 ]
 CommentContent = Annotated[
@@ -29,7 +30,8 @@ CommentContent = Annotated[
         min_length=1,
         max_length=2000,
         pattern=_TEXT,
-        description="must have 1 to 2000 characters, no control characters but line breaks and tabs, and not be blank",
+        description="must have 1 to 2000 characters, not be blank, "
+        "and have no control characters except line breaks and tabs",
     ),
 ]
 Title = Annotated[
@@ -46,14 +48,15 @@ Tag = Annotated[
         min_length=1,
         max_length=50,
         pattern=r"^(?=\S)[^\x00-\x1f\x7f-\x9f]*(?<=\S)\Z",
-        description="must have 1 to 50 characters, none of them a control character, and no space at either end",
+        description="must have 1 to 50 characters, no control characters, "
+        "and no space at either end",
     ),
 ]
 Tags = Annotated[
     tuple[Tag, ...], Meta(max_length=10, description="must be a list of at most 10 tags")
 ]
 Image = Annotated[str, Meta(min_length=1, max_length=1024, description="must be an upload's key")]
-# As many as a page of a post shows at once; the contract names no limit.
+# The API contract has no limit. A page shows this many images at once.
 Images = Annotated[
     tuple[Image, ...], Meta(max_length=10, description="must be a list of at most 10 upload keys")
 ]
@@ -69,7 +72,10 @@ class CreatePost(Body, frozen=True, kw_only=True):
 
 
 class UpdatePost(Body, frozen=True, kw_only=True):
-    """What is there replaces; `images` names images of the post by their addresses and new ones by their upload keys."""
+    """The fields to replace.
+
+    `images` contains the URLs of images to keep, and the upload keys of new images.
+    """
 
     content: Content | UnsetType = UNSET
     title: Title | UnsetType | None = UNSET
@@ -88,14 +94,14 @@ class UpdateComment(Body, frozen=True, kw_only=True):
 
 
 class PostQuery(PageQuery, frozen=True, kw_only=True):
-    """A timeline's query: everybody's posts, one author's, those with a tag, or both."""
+    """The query of a timeline: all posts, or those of one author, with one tag, or both."""
 
     author_id: Id | None = None
     tag: Tag | None = None
 
 
 class PostView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A post as a caller sees it. An anonymous one has no `author_id`, and its author's alias for a name."""
+    """A post as the caller sees it. An anonymous one has no `author_id` and shows an alias."""
 
     post_id: str
     author_id: str | UnsetType = UNSET
@@ -115,7 +121,10 @@ class PostView(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class CommentView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A comment as a caller sees it; `depth` is 1 for one on the post itself. A parent may have been deleted since."""
+    """A comment as the caller sees it.
+
+    `depth` is 1 for a comment on the post itself. The parent can be a deleted comment.
+    """
 
     comment_id: str
     post_id: str

@@ -1,4 +1,4 @@
-"""The posts' tables: the posts themselves, found in time and by author, and the items by which they are found by tag."""
+"""The tables of posts: posts with indexes by time and author, and items that find posts by tag."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,36 +19,42 @@ TIMELINE_INDEX = "timeline-index"
 AUTHOR_INDEX = "author-posts-index"
 
 AUTHOR_READS = 5
-"""Queries that a page of one author's posts with one tag takes at most, each of AUTHOR_READ posts."""
+"""The maximum number of queries, each of AUTHOR_READ posts, for a page by author and tag."""
 AUTHOR_READ = 100
 
 _ATTRIBUTES = [field.name for field in structs.fields(Post)]
 
 
 class DeletedError(Exception):
-    """The post is not there any more."""
+    """The post was deleted."""
 
 
 class Slice(Struct, frozen=True):
-    """Posts of a list, newest first, and where it goes on; None is its end. There may be fewer posts than asked for."""
+    """Posts of a list, newest first, and the position of the next ones, None at the end.
+
+    There can be fewer posts than requested although more follow.
+    """
 
     posts: list[Post]
     position: str | None
 
 
 class PostStore(Protocol):
-    """What the logic needs of the posts. A deleted post does not exist."""
+    """Stores posts. Deleted posts are not found."""
 
     def find(self, post_id: str) -> Post | None: ...
 
     def add(self, post: Post, author_id: str, event: Entry) -> None:
-        """Stores a post with its event, and the true author of an anonymous one."""
+        """Stores a post with its event and, if it is anonymous, its real author."""
 
     def replace(self, before: Post, after: Post) -> bool:
-        """Stores a changed post unless it has been changed or deleted since it was read; tells whether it did."""
+        """Replaces a post. Returns False if it has changed or been deleted since it was read."""
 
     def bury(self, post: Post, deleted_at: str, deleted_by: str, event: Entry) -> bool:
-        """Deletes the post, for its readers at once; tells whether it was still there. What belongs to it follows (`removal`)."""
+        """Replaces the post with a tombstone. Returns False if it has changed or been deleted.
+
+        What belongs to the post is deleted later (`removal`).
+        """
 
     def newest(self, count: int, before: str | None) -> Slice: ...
 
@@ -62,7 +68,7 @@ class PostStore(Protocol):
 
 
 class _Partition(Struct, frozen=True):
-    """One partition of a table, or of one of its indexes; sorted by `created_at`."""
+    """A partition of a table or an index, which is sorted by `created_at`."""
 
     table: str
     index: str | None
@@ -122,7 +128,7 @@ class DynamoPostStore:
                 if key not in new
             ),
         ]
-        return self._written(entries)
+        return self._try_write(entries)
 
     def bury(self, post: Post, deleted_at: str, deleted_by: str, event: Entry) -> bool:
         tombstone = Tombstone(
@@ -133,14 +139,14 @@ class DynamoPostStore:
             had_tags=post.tags,
         )
         unchanged = {
-            # The version: a change at this moment may have brought a tag that the tombstone must know of.
+            # Without the version, the tombstone could miss a tag that was added concurrently.
             "ConditionExpression": "version = :version AND attribute_not_exists(deleted_at)",
             "ExpressionAttributeValues": pack({":version": post.version}),
         }
         put: Entry = {
             "Put": {"TableName": self._posts, "Item": pack(to_builtins(tombstone)), **unchanged}
         }
-        return self._written([put, event])
+        return self._try_write([put, event])
 
     def newest(self, count: int, before: str | None) -> Slice:
         items, position = self._timeline.newest(count, before)
@@ -154,7 +160,7 @@ class DynamoPostStore:
         items = self._query(_Partition(self._tags, None, "tag", tag_key(tag)), before, count + 1)
         keys = [{"post_id": item["post_id"]} for item in items[:count]]
         found = batch_get(self._dynamodb, self._posts, keys, [*_ATTRIBUTES, "deleted_at"])
-        # The items by tag of a post that was deleted a moment ago are still there; it is not.
+        # Tag items of a recently deleted post can still exist.
         posts = sorted(_posts(found), key=lambda post: post.created_at, reverse=True)
         return Slice(posts, _next(items, count))
 
@@ -173,7 +179,7 @@ class DynamoPostStore:
         return Slice(found, before)
 
     def alive(self, post_id: str) -> Entry:
-        """The entry that lets a transaction happen only while the post is there."""
+        """Returns the transaction entry that requires that the post exists."""
         condition = "attribute_exists(post_id) AND attribute_not_exists(deleted_at)"
         return {
             "ConditionCheck": {
@@ -184,15 +190,15 @@ class DynamoPostStore:
         }
 
     def tombstone(self, post_id: str) -> Tombstone | None:
-        """What is left of a deleted post; None when it is not deleted, or all is done."""
+        """Returns the tombstone of a deleted post, or None if there is none."""
         item = self._dynamodb.get_item(
             TableName=self._posts, Key=_key(post_id), ConsistentRead=True
         ).get("Item")
-        found = unpack(item) if item else {}
-        return convert(found, Tombstone) if "deleted_at" in found else None
+        record = unpack(item) if item else {}
+        return convert(record, Tombstone) if "deleted_at" in record else None
 
     def remove_tags(self, tombstone: Tombstone) -> None:
-        """Removes the items by which a deleted post was found by tag."""
+        """Deletes the tag items of a deleted post."""
         keys = [
             {"tag": tag_key(tag), "created_at": tombstone.was_created_at}
             for tag in tombstone.had_tags
@@ -200,10 +206,10 @@ class DynamoPostStore:
         batch_delete(self._dynamodb, self._tags, keys)
 
     def remove(self, tombstone: Tombstone) -> None:
-        """Removes a tombstone and the name behind it: the last step."""
-        gone = {"TableName": self._posts, "Key": _key(tombstone.post_id)}
+        """Deletes a tombstone and the record of the anonymous author. This is the last step."""
+        delete = {"TableName": self._posts, "Key": _key(tombstone.post_id)}
         self._transactions.write(
-            [{"Delete": gone}, self._authors.delete_item_entry(tombstone.post_id)]
+            [{"Delete": delete}, self._authors.delete_item_entry(tombstone.post_id)]
         )
 
     def _tagging(self, post: Post, tags: Iterable[str]) -> list[Entry]:
@@ -217,7 +223,7 @@ class DynamoPostStore:
             for tag in tags
         ]
 
-    def _written(self, entries: Sequence[Entry]) -> bool:
+    def _try_write(self, entries: Sequence[Entry]) -> bool:
         try:
             self._transactions.write(entries)
         except ConditionsFailedError:
@@ -235,7 +241,7 @@ class DynamoPostStore:
         )
 
     def _query(self, partition: _Partition, before: str | None, count: int) -> list[Item]:
-        """Up to so many items of one partition, newest first: one query, or more where they pass a megabyte."""
+        """Returns up to `count` items, newest first. A query reads at most 1 MB per page."""
         condition, values = f"{partition.key} = :value", {":value": partition.value}
         if before is not None:
             condition, values = (
@@ -260,7 +266,7 @@ class DynamoPostStore:
 
 
 def _next(items: Sequence[Item], count: int) -> str | None:
-    """The position after the first `count` items, None when there are no more."""
+    """Returns the position after the first `count` items, or None if no more items follow."""
     return str(items[count - 1]["created_at"]) if len(items) > count else None
 
 

@@ -1,4 +1,4 @@
-"""Posts and comments as they are kept."""
+"""The stored form of posts and comments."""
 
 import unicodedata
 
@@ -8,11 +8,11 @@ from lambdas.common.clock import timestamp
 
 
 class Authored(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What posts and comments have in common.
+    """The common fields of posts and comments.
 
-    A public item has its author's id, and the name that stands in until the author has a profile; an anonymous one has the alias
-    instead, and nothing that tells who wrote it. `created_at` is the instant and the item's own id (`position`), so that
-    an index sorted by it has one order without ties; `updated_at` is the instant alone.
+    A public item has its author's id, and a name that is shown until the author has a profile. An
+    anonymous item has an alias instead, and no trace of its author. `created_at` is a `position`:
+    the time and the item's id, so that an index sorted by it has no ties. `updated_at` is a time.
     """
 
     created_at: str
@@ -30,19 +30,22 @@ class Authored(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def created(self) -> str:
-        """When it was made, RFC 3339."""
+        """The time of creation (RFC 3339)."""
         return self.created_at.partition("#")[0]
 
     @property
     def actor_id(self) -> str:
-        """Its author as events name one: the alias if it is anonymous."""
+        """The author's id in events: the alias id of an anonymous item, otherwise the user id."""
         actor = self.alias_id or self.author_id
-        assert actor is not None, "an item has an author or an alias"
+        assert actor is not None, "an item must have an author or an alias"
         return actor
 
 
 class Post(Authored, frozen=True, kw_only=True, omit_defaults=True):
-    """A post that can be read. `images` are keys of objects; `timeline_bucket` says where it is in the timeline's index."""
+    """A post that is not deleted.
+
+    `images` are S3 keys. `timeline_bucket` is the post's partition in the timeline index.
+    """
 
     post_id: str
     timeline_bucket: str
@@ -52,9 +55,9 @@ class Post(Authored, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Tombstone(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is left of a deleted post until everything that belongs to it is gone.
+    """Replaces a deleted post until everything that belongs to it is deleted.
 
-    `deleted_by` is the actor of the deletion as its event names one. An attribute of neither index is left, nor a word of the post.
+    `deleted_by` is the actor's id in the event. The item has no content, and no index contains it.
     """
 
     post_id: str
@@ -72,10 +75,15 @@ class Comment(Authored, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def position(seconds: float, item_id: str) -> str:
-    """The place of an item made then: instants sort as text, and the id sets apart those of one millisecond."""
+    """Returns the sort key of an item: its time, and its id to distinguish equal times.
+
+    Args:
+        seconds: The time of creation, in seconds since the epoch.
+        item_id: The id of the post or comment.
+    """
     return f"{timestamp(seconds)}#{item_id}"
 
 
 def tag_key(tag: str) -> str:
-    """What a tag is found by, in whatever case and composition it is written."""
+    """Returns the search key of a tag, which ignores case and Unicode composition."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", tag).casefold())

@@ -1,8 +1,8 @@
-"""What is left to do once a post is deleted: everything that belonged to it is removed, in steps that may be repeated.
+"""Deletes what belongs to a deleted post, in idempotent steps.
 
-The post is gone for its readers, and closed to likes and comments, from the moment its tombstone stands. Its event, stored in the
-same transaction, brings the post's id to a queue, which gives it again until all is done: whatever ends an attempt, the
-next one goes on with what is left. The tombstone goes last.
+Once the tombstone is written, the post cannot be read, liked or commented on. An event that is
+stored in the same transaction sends the post's id to a queue, which retries until all steps have
+succeeded. Each attempt continues with what is left. The tombstone is deleted last.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from lambdas.post.records import Comment, Tombstone
 
 
 class NotFinishedError(Exception):
-    """Something of the post is not to be seen yet: the same again later is right."""
+    """Some comments of the post are not visible yet, so the removal must be retried later."""
 
 
 class Posts(Protocol):
@@ -44,7 +44,7 @@ class Events(Protocol):
 
 
 class Removal:
-    """Takes along what belongs to a deleted post."""
+    """Deletes everything that belongs to a deleted post."""
 
     def __init__(
         self, *, posts: Posts, comments: Comments, likes: Likes, images: Images, events: Events
@@ -56,7 +56,7 @@ class Removal:
         self._events = events
 
     def finish(self, post_id: str) -> None:
-        """Does what is left to do, if anything. Raises NotFinishedError, and what stores raise."""
+        """Performs the remaining steps. Raises NotFinishedError and the errors of the stores."""
         tombstone = self._posts.tombstone(post_id)
         if tombstone is None:
             return

@@ -1,4 +1,4 @@
-"""Everybody's posts in time: buckets of a month and a shard in the timeline's index, read as one list."""
+"""The timeline of all posts: buckets by month and shard in an index, read as one list."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -11,19 +11,23 @@ if TYPE_CHECKING:
 
 Item = dict[str, Any]
 Query = Callable[[str, str | None, int], list[Item]]
-"""Items of one bucket: its key, the position they are before (None: any), and how many at most; newest first."""
+"""Returns items of a bucket, newest first.
+
+The arguments are the bucket's key, the position that the items precede (None for all), and the
+maximum number of items."""
 
 MONTHS_ITEM = "timeline-months"
-"""The one item of the counters' table that counts nothing: the months that have posts."""
+"""The key of an item in the counters table that holds the months with posts."""
 
 MONTHS_PER_PAGE = 12
-"""Months with posts that one page looks through at most: a page of a platform that hardly posts ends early instead of taking long."""
+"""The maximum number of months read for a page. With few posts per month, a page ends early
+instead of taking long."""
 
 _MONTH = len("2026-01")
 
 
 def bucket(created_at: str, post_id: str, shards: int) -> str:
-    """The bucket of a post: its month, and a shard by its id, which is random."""
+    """Returns the bucket of a post: its month, and a shard derived from its random id."""
     return _bucket(created_at[:_MONTH], int(post_id[:8], 16) % shards)
 
 
@@ -32,7 +36,7 @@ def _bucket(month: str, shard: int) -> str:
 
 
 class Months:
-    """Which months have posts, in one item, so that a page need not ask those that have none."""
+    """The months with posts, in one item, so that a page skips months without posts."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
         self._dynamodb = dynamodb
@@ -40,7 +44,10 @@ class Months:
         self._recorded: set[str] = set()
 
     def record(self, created_at: str) -> None:
-        """Called before a post is stored. It writes once a month in each execution environment."""
+        """Records the month of a new post. Must be called before the post is stored.
+
+        Each execution environment writes once per month.
+        """
         month = created_at[:_MONTH]
         if month in self._recorded:
             return
@@ -54,12 +61,12 @@ class Months:
         self._recorded.add(month)
 
     def before(self, month: str) -> list[str]:
-        """Months with posts before that one, the newest first."""
+        """Returns the months with posts before this month, the newest first."""
         item = self._dynamodb.get_item(
             TableName=self._table, Key=pack({"item_id": MONTHS_ITEM}), ConsistentRead=True
         ).get("Item")
         months: Iterable[str] = unpack(item)["months"] if item else ()
-        return sorted((found for found in months if found < month), reverse=True)
+        return sorted((other for other in months if other < month), reverse=True)
 
 
 class Timeline:
@@ -68,16 +75,16 @@ class Timeline:
     def __init__(
         self, query: Query, months: Months, shards: int, clock: Clock = SYSTEM_CLOCK
     ) -> None:
-        """`shards` is the largest number over which months were ever spread."""
+        """`shards` is the largest number of shards that any month was spread over."""
         self._query = query
         self._months = months
         self._shards = shards
         self._clock = clock
 
     def newest(self, count: int, before: str | None) -> tuple[list[Item], str | None]:
-        """Up to so many items before a position, and the position for the next ones, None when there are none.
+        """Returns up to `count` items before a position, and the next position or None at the end.
 
-        Usually one query for each shard. There may be fewer items, even none, although more follow.
+        Usually makes one query per shard. A page can be short or empty although more items follow.
         """
         month = (before or timestamp(self._clock()))[:_MONTH]
         found = self._of_month(month, before, count + 1)
@@ -88,7 +95,7 @@ class Timeline:
                 if len(found) > count:
                     break
             else:
-                # A month's name comes before all positions in it: the next page starts at the month before.
+                # A month sorts before all positions in it, so the next page starts with older ones.
                 return found, month if len(older) > MONTHS_PER_PAGE else None
         return found[:count], found[count - 1]["created_at"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lambdas.catalog.currencies import CURRENCIES
-from lambdas.catalog.models import MOST
+from lambdas.catalog.models import MAX_AMOUNT
 from lambdas.common.storage.database import Database
 from tests.lambdas.catalog.conftest import LISTING, Catalog
 from tests.lambdas.support import document, problem, wrong_fields
@@ -51,7 +51,7 @@ def test_a_new_listing_is_answered_and_found_again(catalog: Catalog) -> None:
         ({"price": {"amount": -1, "currency": "EUR"}}, {"price.amount"}),
         ({"price": {"amount": 1.5, "currency": "EUR"}}, {"price.amount"}),
         ({"price": {"amount": "1", "currency": "EUR"}}, {"price.amount"}),
-        ({"price": {"amount": MOST + 1, "currency": "EUR"}}, {"price.amount"}),
+        ({"price": {"amount": MAX_AMOUNT + 1, "currency": "EUR"}}, {"price.amount"}),
         ({"price": {"amount": 1, "currency": "eur"}}, {"price.currency"}),
         ({"price": {"amount": 1, "currency": "XXX"}}, {"price.currency"}),
         ({"price": {"amount": 1}}, {"price.currency"}),
@@ -77,7 +77,7 @@ def test_every_wrong_field_is_named_at_once(
     )
 
 
-@pytest.mark.parametrize("amount", [0, 1, MOST])
+@pytest.mark.parametrize("amount", [0, 1, MAX_AMOUNT])
 def test_money_is_kept_to_the_last_unit(catalog: Catalog, amount: int) -> None:
     made = catalog.create(price={"amount": amount, "currency": "JPY"})
     assert catalog.listing(made["listingId"])["price"] == {"amount": amount, "currency": "JPY"}

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lambdas.catalog.listings import ListingStore, NewListing
-from lambdas.catalog.models import MOST, ListingQuery, Price
+from lambdas.catalog.models import MAX_AMOUNT, ListingQuery, Price
 from lambdas.common.problems import Problem
 from lambdas.common.storage.database import Database
 from lambdas.common.validation import validate
@@ -36,7 +36,7 @@ rows = st.lists(
         {
             "seller": st.sampled_from(["ada", "bob"]),
             "title": st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join),
-            "amount": st.sampled_from([0, 1, 2, MOST]),
+            "amount": st.sampled_from([0, 1, 2, MAX_AMOUNT]),
             "category": st.sampled_from(CATEGORIES),
             "minute": st.integers(0, 3),
             "status": st.sampled_from(["active", "active", "sold", "removed"]),
@@ -50,7 +50,7 @@ queries = st.fixed_dictionaries(
         "q": st.sampled_from(WORDS),
         "category": st.sampled_from([*CATEGORIES, "electronics"]),
         "minPrice": st.sampled_from(["0", "1"]),
-        "maxPrice": st.sampled_from(["1", str(MOST)]),
+        "maxPrice": st.sampled_from(["1", str(MAX_AMOUNT)]),
         "sellerId": st.sampled_from(["ada", "bob"]),
         "sort": st.sampled_from(["newest", "price", "-price", "relevance"]),
     },
@@ -90,7 +90,7 @@ def wanted(row: Row, query: dict[str, str]) -> bool:
         row["status"] == "active"
         and ("q" not in query or query["q"] in row["title"].split())
         and (category is None or row["category"] in BELOW.get(category, {category}))
-        and int(query.get("minPrice", 0)) <= row["amount"] <= int(query.get("maxPrice", MOST))
+        and int(query.get("minPrice", 0)) <= row["amount"] <= int(query.get("maxPrice", MAX_AMOUNT))
         and query.get("sellerId", row["seller"]) == row["seller"]
     )
 
@@ -144,7 +144,7 @@ def test_what_comes_and_goes_meanwhile_neither_repeats_nor_hides_the_rest(
         seller_id="ada",
         title="new",
         description="",
-        price_amount=MOST if sort == "-price" else before,
+        price_amount=MAX_AMOUNT if sort == "-price" else before,
         price_currency="EUR",
         category="books",
         tags=[],
@@ -167,7 +167,7 @@ def test_what_comes_and_goes_meanwhile_neither_repeats_nor_hides_the_rest(
     currency=st.text(max_size=4),
 )
 def test_money_is_a_whole_number_of_minor_units_or_refused(amount: object, currency: str) -> None:
-    good = isinstance(amount, int) and not isinstance(amount, bool) and 0 <= amount <= MOST
+    good = isinstance(amount, int) and not isinstance(amount, bool) and 0 <= amount <= MAX_AMOUNT
     code = len(currency) == 3 and currency.isascii() and currency.isalpha() and currency.isupper()
     if good and code:
         price = validate(Price, {"amount": amount, "currency": currency})
@@ -179,7 +179,7 @@ def test_money_is_a_whole_number_of_minor_units_or_refused(amount: object, curre
     assert {error.field for error in problem.value.errors} == wrong
 
 
-@given(st.integers(0, MOST))
+@given(st.integers(0, MAX_AMOUNT))
 def test_every_amount_can_be_filtered_by(amount: int) -> None:
     query = validate(
         ListingQuery, {"minPrice": str(amount), "maxPrice": str(amount)}, from_text=True
