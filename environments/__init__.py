@@ -1,4 +1,4 @@
-"""The environments of the platform: one YAML file each, read by one strict model."""
+"""The environments of the platform: one YAML file each, all validated by one strict model."""
 
 from environments.loader import EnvironmentFileError, environment_names, load_environment
 from environments.model import Environment, FunctionName, FunctionSettings

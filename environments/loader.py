@@ -1,4 +1,4 @@
-"""Reads environments/<name>.yml: YAML without surprises, `${VARIABLE}` interpolation, and one report of everything that is wrong."""
+"""Reads environments/<name>.yml, interpolates `${VARIABLE}` and reports all errors."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _VARIABLE = re.compile(r"\$\{(?P<name>[A-Z][A-Z0-9_]*)(?::-(?P<default>[^}]*))?\
 
 
 class EnvironmentFileError(Exception):
-    """An environment cannot be used; the message has one line for each reason: file, key path, value, what is allowed."""
+    """An environment is invalid. The message has one line per error: file, key, value, rule."""
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe subset, where a key that is given twice is an error instead of a silent overwrite."""
+    """YAML's safe subset. A repeated key is an error instead of a silent overwrite."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[object] = set()
@@ -33,14 +33,14 @@ class _Loader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key}' is given twice", key_node.start_mark
+                    None, None, f"the key '{key}' appears twice", key_node.start_mark
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
 
 
 def environment_names(directory: Path = DIRECTORY) -> list[str]:
-    """The names of all environments, in alphabetical order."""
+    """Returns the names of all environments in alphabetical order."""
     return sorted(file.stem for file in directory.glob("*.yml"))
 
 
@@ -50,31 +50,33 @@ def load_environment(
     """Reads one environment.
 
     Args:
-        name: the file's name without `.yml`.
-        directory: where the files are; by default this package.
-        variables: what `${NAME}` and `${NAME:-default}` in a value stand for; by default the process's environment. A value that is
-            empty after interpolation counts as not given.
+        name: The file's name without `.yml`.
+        directory: The directory of the files; by default this package.
+        variables: The values of `${NAME}` and `${NAME:-default}`; by default the process
+            environment. A key whose value is empty after interpolation counts as absent.
 
     Raises:
-        EnvironmentFileError: there is no such file, or anything in it is wrong; everything wrong is reported at once.
+        EnvironmentFileError: The file does not exist or is invalid. Reports all errors at once.
     """
     file = directory / f"{name}.yml"
     if not file.is_file():
         known = ", ".join(environment_names(directory)) or "none"
         raise EnvironmentFileError(
-            f"{file.name}: no such environment; known: {known}; a new one is a new file in {directory.name}/"
+            f"{file.name}: no such environment; known: {known}; to add one, create the file in"
+            f" {directory.name}/"
         )
     try:
-        raw = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a subclass of SafeLoader
+        raw = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (safe)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise EnvironmentFileError(f"{file.name}: not readable as YAML: {error}") from error
+        raise EnvironmentFileError(f"{file.name}: invalid YAML: {error}") from error
     if not isinstance(raw, dict):
         raise EnvironmentFileError(
-            f"{file.name}: a mapping of keys to values is expected, not {type(raw).__name__}"
+            f"{file.name}: expected a mapping of keys to values, not {type(raw).__name__}"
         )
     if "name" in raw:
         raise EnvironmentFileError(
-            f"{file.name}: name: {raw['name']!r}: not given in the file; the file's name is the environment's"
+            f"{file.name}: name: {raw['name']!r}: remove this key; the file name is the"
+            " environment's name"
         )
     missing: list[str] = []
     values = _interpolate(raw, variables if variables is not None else os.environ, "", missing)
@@ -108,26 +110,27 @@ def _interpolate(value: Any, variables: Mapping[str, str], path: str, missing: l
         return value
 
     def replace(match: re.Match[str]) -> str:
-        found = variables.get(match["name"]) or match["default"]
-        if found is None:
+        text = variables.get(match["name"]) or match["default"]
+        if text is None:
             missing.append(f"{path}: {value}: set the environment variable {match['name']}")
             return ""
-        return found
+        return text
 
     result = _VARIABLE.sub(replace, value)
     return None if value and not result else result
 
 
 def _lines(error: ValidationError) -> list[str]:
-    """One line for each thing that is wrong: `key path: value: what is allowed`."""
+    """Returns one line for each validation error: `key path: value: rule`."""
     lines: list[str] = []
     for item in error.errors(include_url=False):
         path = ".".join(str(part) for part in item["loc"] if part != "[key]")
         if item["type"] == "missing":
-            lines.append(f"{path}: not given, but required")
+            lines.append(f"{path}: required, but missing")
         elif item["type"] == "extra_forbidden":
             lines.append(
-                f"{path}: {item['input']!r}: unknown key; allowed here: {', '.join(_allowed_keys(item['loc']))}"
+                f"{path}: {item['input']!r}: unknown key; allowed keys here:"
+                f" {', '.join(_allowed_keys(item['loc']))}"
             )
         else:
             shown = "" if isinstance(item["input"], dict) else f" {item['input']!r}:"
@@ -136,7 +139,7 @@ def _lines(error: ValidationError) -> list[str]:
 
 
 def _allowed_keys(location: tuple[int | str, ...]) -> list[str]:
-    """The keys the model knows where `location` points."""
+    """Returns the keys that the model allows at `location`."""
     model: Any = Environment
     for part in location[:-1]:
         field = getattr(model, "model_fields", {}).get(part)

@@ -1,4 +1,4 @@
-"""What an environment can say: every value the documentation varies, its type and its range; what holds between values is in rules.py."""
+"""The settings of an environment: types and ranges. rules.py has the rules between settings."""
 
 from __future__ import annotations
 
@@ -23,22 +23,31 @@ FunctionName = Literal[
     "statistics",
     "delivery",
 ]
-"""Every Lambda function of the platform, by the name of its folder in lambdas/."""
+"""Every Lambda function of the platform, named after its folder in lambdas/."""
 
 UNRESERVED: frozenset[FunctionName] = frozenset(
     {"authorizer", "health", "migration", "relay", "statistics", "delivery"}
 )
-"""Functions that never take reserved concurrency: a throttled authorizer or health check takes everything else down, and a throttled
-consumer lets its messages grow old until they are given up."""
+"""Functions that never take reserved concurrency.
+
+A throttled authorizer or health check makes the whole platform unavailable. A throttled consumer
+delays its messages until they expire.
+"""
 
 DATABASE_FUNCTIONS: tuple[FunctionName, ...] = ("catalog",)
-"""Functions that hold one PostgreSQL connection per execution environment under reserved concurrency."""
+"""Functions that hold one PostgreSQL connection per execution environment.
+
+Their reserved concurrency therefore limits their connections.
+"""
 
 UNRESERVED_CONNECTIONS = 10
-"""Connections set aside for health (answers from a cached result), migration (one at a time) and PostgreSQL's superuser."""
+"""Connections kept free for health (which caches its result), migration and the superuser."""
 
 API_TIMEOUT = 30
-"""Seconds that a function behind API Gateway may take: the gateway itself waits 29, and an idempotency lease counts on it."""
+"""Seconds. The longest timeout of a function behind API Gateway, which waits 29.
+
+The lease of an idempotency key relies on this limit.
+"""
 
 LOG_RETENTION_DAYS = (
     1,
@@ -64,13 +73,13 @@ LOG_RETENTION_DAYS = (
     3288,
     3653,
 )
-"""The retentions CloudWatch Logs accepts (PutRetentionPolicy)."""
+"""The retention periods that CloudWatch Logs accepts (PutRetentionPolicy)."""
 
 
 def _accepted_retention(days: int) -> int:
     if days not in LOG_RETENTION_DAYS:
         allowed = ", ".join(map(str, LOG_RETENTION_DAYS))
-        raise PydanticCustomError("log_retention", "one of {allowed}", {"allowed": allowed})
+        raise PydanticCustomError("log_retention", "must be one of {allowed}", {"allowed": allowed})
     return days
 
 
@@ -88,35 +97,35 @@ BaseUrl = Annotated[
         max_length=200,
     ),
 ]
-"""Without a slash at the end; a key goes there, so it is TLS unless it stays on the machine."""
+"""No trailing slash. Requests carry an API key, so TLS is required except on loopback."""
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$")]
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^/\s]+$")]
 Origin = Annotated[
     str, Field(pattern=r"^(\*|https://[^/\s*]+|http://(localhost|127\.0\.0\.1)(:\d+)?)$")
 ]
 Capacity = Annotated[float, Field(ge=0, le=256, multiple_of=0.5)]
-"""Aurora capacity units; steps of 0.5, 256 at most (Aurora Serverless v2)."""
+"""Aurora capacity units in steps of 0.5, at most 256 (Aurora Serverless v2)."""
 
 
 class Section(BaseModel):
-    """Base of every part of an environment: nothing is coerced, nothing unknown is accepted, nothing changes later."""
+    """Base of every part of an environment: immutable, without coercion or unknown keys."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class Domains(Section):
-    """Names the platform answers at; all in the hosted zone."""
+    """The platform's domain names, all in the hosted zone."""
 
     api: DomainName
     websocket: DomainName
     cdn: DomainName
     site: DomainName
     site_aliases: list[DomainName] = []
-    """Further names of the site, `www` for example."""
+    """Additional names of the site, for example `www`."""
 
 
 class FunctionOverrides(Section):
-    """What one function wants otherwise; an absent value means the environment's default."""
+    """Settings of one function. An absent value means the environment's default."""
 
     memory_size: Annotated[int, Field(ge=128, le=10240)] | None = None
     """MB."""
@@ -132,39 +141,39 @@ DOCUMENTED_FUNCTIONS: dict[FunctionName, FunctionOverrides] = {
     "ai": FunctionOverrides(timeout=30),
     "migration": FunctionOverrides(timeout=300),
 }
-"""The documentation's right-sizing, the same in every environment unless its file says otherwise."""
+"""The documented sizes. They apply in every environment unless its file overrides them."""
 
 
 @dataclass(frozen=True)
 class FunctionSettings:
-    """One function's sizes, after defaults, the function's own values and the environment's caps."""
+    """The sizes of one function, after defaults, overrides and the environment's caps."""
 
     memory_size: int
     """MB."""
     timeout: int
     """Seconds."""
     reserved_concurrency: int | None
-    """None: unreserved."""
+    """None means unreserved."""
     provisioned_concurrency: int
 
 
 class Lambdas(Section):
-    """Function sizes and where their packages run."""
+    """Function sizes, and the platform that packages are built for."""
 
     memory_size: Annotated[int, Field(ge=128, le=10240)] = 512
-    """MB; documented default 512."""
+    """MB; the documented default is 512."""
     timeout: Annotated[int, Field(ge=1, le=API_TIMEOUT)] = 30
-    """Seconds; documented default 30."""
+    """Seconds; the documented default is 30."""
     reserved_concurrency: Annotated[int, Field(ge=1)]
-    """The cap of each service's concurrency; a function's own lower value wins."""
+    """The cap of each service's concurrency. A function's own lower value takes precedence."""
     provisioned_concurrency: Annotated[int, Field(ge=0)] = 0
-    """Kept warm per service; 0 turns it off for every service."""
+    """Warm execution environments per service. 0 disables them for every service."""
     package_platform: Literal["aws", "host"] = "aws"
-    """`aws`: arm64 wheels for python3.13. `host`: wheels of the machine and interpreter that synthesize."""
+    """`aws`: arm64 wheels for python3.13. `host`: wheels for this machine and interpreter."""
     functions: dict[FunctionName, FunctionOverrides] = {}
 
     def own(self, function: FunctionName, size: str) -> int | None:
-        """One size that a function wants for itself: what the file says, else the documented; None: the environment's default."""
+        """Returns a function's own value: from the file, else the documented one, else None."""
         for source in (self.functions, DOCUMENTED_FUNCTIONS):
             value: int | None = getattr(source.get(function, FunctionOverrides()), size)
             if value is not None:
@@ -173,25 +182,25 @@ class Lambdas(Section):
 
 
 class CapacityRange(Section):
-    """Provisioned capacity of a table or index and how it scales."""
+    """Provisioned capacity of a table or index, with its scaling limits."""
 
     min: Annotated[int, Field(ge=1, le=40000)] = 5
     max: Annotated[int, Field(ge=1, le=40000)] = 100
     target_utilization: Annotated[int, Field(ge=20, le=90)] = 70
-    """Percent; 20 to 90 is what Application Auto Scaling accepts."""
+    """Percent. Application Auto Scaling accepts 20 to 90."""
 
 
 class DynamoDb(Section):
-    """How the tables are billed and protected."""
+    """Billing and protection of the tables."""
 
     billing_mode: Literal["PAY_PER_REQUEST", "PROVISIONED"] = "PAY_PER_REQUEST"
     read: CapacityRange = CapacityRange()
-    """Used when billing_mode is PROVISIONED; documented 5 to 100 at 70 %."""
+    """Used when billing_mode is PROVISIONED. Documented: 5 to 100 units at 70 %."""
     write: CapacityRange = CapacityRange()
     point_in_time_recovery: bool = False
-    """For the tables where the documentation leaves it to the environment; sessions and profiles always have it."""
+    """For tables other than sessions and profiles, which always have it."""
     timeline_shards: Annotated[int, Field(ge=1, le=16)] = 1
-    """Partitions the timeline index spreads a month over; more for more than about 1,000 posts a second."""
+    """Partitions per month of the timeline index. Use more than 1 above 1,000 posts a second."""
 
 
 class Rds(Section):
@@ -200,16 +209,17 @@ class Rds(Section):
     min_capacity: Capacity
     max_capacity: Annotated[float, Field(ge=1, le=256, multiple_of=0.5)]
     instances: Annotated[int, Field(ge=1, le=15)] = 1
-    """2 or more: Multi-AZ, the second is the failover target."""
+    """2 or more: Multi-AZ; the second instance is the failover target."""
     engine_version: Annotated[str, Field(pattern=r"^\d{2}\.\d+$")] = "16.8"
     backup_retention_days: Annotated[int, Field(ge=1, le=35)] = 7
 
     @property
     def connection_limit(self) -> int:
-        """max_connections as Aurora derives it from the maximum capacity.
+        """The cluster's max_connections, which Aurora derives from the maximum capacity.
 
-        189 for the first capacity unit is the lowest ratio in the Aurora user guide's table for Serverless v2 (189 at 1, 823 at 4,
-        3,360 at 16), so values between its rows are never overstated. At most 5,000; at most 2,000 when the minimum is 0 or 0.5.
+        189 per unit is the lowest ratio in the Aurora user guide's table for Serverless v2 (189
+        at 1, 823 at 4, 3,360 at 16), so the result never exceeds the real limit. The limit is at
+        most 5,000, or 2,000 when the minimum capacity is 0 or 0.5.
         """
         ceiling = 2000 if self.min_capacity <= 0.5 else 5000
         return min(math.floor(189 * self.max_capacity), ceiling)
@@ -220,16 +230,16 @@ class ElastiCache(Section):
 
     node_type: Annotated[str, Field(pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$")] = "cache.t4g.micro"
     replicas: Annotated[int, Field(ge=0, le=5)] = 0
-    """1 or more: automatic failover over zones."""
+    """1 or more: automatic failover across availability zones."""
 
 
 class Network(Section):
-    """The VPC that chat, catalog, migration and health join."""
+    """The VPC of chat, catalog, migration and health."""
 
     availability_zones: Annotated[int, Field(ge=2, le=3)] = 2
     nat_gateways: Annotated[int, Field(ge=0, le=3)] = 1
     interface_endpoints: list[Literal["secretsmanager", "ssm", "events", "sqs", "rds", "logs"]] = []
-    """AWS services reached inside the VPC, without a NAT gateway."""
+    """AWS services with an interface endpoint in the VPC, reached without a NAT gateway."""
 
 
 class Monitoring(Section):
@@ -250,45 +260,45 @@ NotificationEvent = Literal[
     "ListingRated",
     "SellerContacted",
 ]
-"""Events that somebody wants to be told of; what undoes one (PostUnliked, CommentDeleted ...) notifies nobody."""
+"""Events that can notify subscribers. Reversals (PostUnliked, CommentDeleted) are not included."""
 
 
 class Subscription(Section):
-    """Somebody who is told of events: each arrives whole, as EventBridge has it."""
+    """An endpoint that receives events in full, in EventBridge's format."""
 
     protocol: Literal["email", "https", "sqs", "lambda"]
     endpoint: Annotated[str, Field(min_length=1)]
-    """An address, a URL, or the ARN of a queue or function."""
+    """An email address, a URL, or the ARN of a queue or function."""
     events: Annotated[list[NotificationEvent], Field(min_length=1)]
-    """The types of event it is told of."""
+    """The types of event to send."""
 
 
 class Notifications(Section):
-    """Who is told of events."""
+    """The endpoints that receive events."""
 
     subscriptions: list[Subscription] = []
 
 
 class Budget(Section):
-    """The monthly budget; documented 100 USD with an alert at 80 %."""
+    """The monthly budget. Documented: 100 USD with an alert at 80 %."""
 
     monthly_usd: Annotated[int, Field(ge=1)] = 100
     alert_percent: Annotated[int, Field(ge=1, le=100)] = 80
 
 
 class State(Section):
-    """Where Terraform keeps the environment's state."""
+    """The location of the environment's Terraform state."""
 
     bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] = (
         "multitask-terraform-state"
     )
     key: Annotated[str, Field(min_length=1)]
-    """By default `multitask-platform/<name>/terraform.tfstate`: no environment has another's."""
+    """By default `multitask-platform/<name>/terraform.tfstate`, which is unique."""
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = "us-east-1"
 
 
 class Capabilities(Section):
-    """What the cloud can do; everything is on by default, and a file that turns one off says why."""
+    """Features of the target cloud. All are on by default; a file that disables one says why."""
 
     application_autoscaling: bool = True
     """Application Auto Scaling of provisioned DynamoDB capacity."""
@@ -300,62 +310,69 @@ class Capabilities(Section):
     database_authentication: bool = True
     """TLS and IAM authentication between functions and the database."""
     waf_logging: bool = True
-    """Logs of what the web firewall blocked."""
+    """Logs of the requests that the web ACL blocks."""
     waf_response_bodies: bool = True
-    """Bodies of the platform's own on what the web firewall refuses."""
+    """Custom response bodies for requests that the web ACL blocks."""
     bucket_tls_policy: bool = True
     """A bucket policy that denies plain HTTP."""
     queue_tls_policy: bool = True
     """A queue policy that denies plain HTTP."""
     database_log_export: bool = True
-    """Aurora sends its log to CloudWatch Logs."""
+    """Aurora exports its log to CloudWatch Logs."""
     flow_logs: bool = True
-    """VPC flow logs that CloudWatch Logs receives under a role."""
+    """VPC flow logs, delivered to CloudWatch Logs with an IAM role."""
     private_network: bool = True
-    """Functions in the VPC reach only what its routes allow; without it no NAT gateway is needed."""
+    """The VPC isolates functions, so outbound traffic needs a NAT gateway."""
     edge_tls: bool = True
-    """Viewers reach CloudFront by TLS, and are sent there when they come without."""
+    """CloudFront serves viewers over TLS and redirects plain HTTP."""
     saved_queries: bool = True
     """Saved queries of CloudWatch Logs Insights."""
     version_metrics: bool = True
-    """Aliases route by their weights, and Lambda's metrics tell versions apart."""
+    """Aliases route by weight, and Lambda reports metrics per version."""
 
 
 class Gemini(Section):
-    """Google's models, by the interface of generateContent."""
+    """Google's models, called through the generateContent API."""
 
     base_url: BaseUrl = "https://generativelanguage.googleapis.com/v1beta"
     model: ModelName = "gemini-3.5-flash-lite"
-    """Google's small model for quick answers; by default it hardly reasons."""
+    """Google's small model for fast responses, with little reasoning by default."""
     thinking_level: Literal["minimal", "low", "medium", "high"] | None = None
-    """None: the model's own default, and nothing is sent."""
+    """None sends no level, so the model's default applies."""
 
 
 class OpenAi(Section):
-    """OpenAI's models, or those of any server with the interface of its chat completions."""
+    """OpenAI's models, or any server with a compatible chat completions API."""
 
     base_url: BaseUrl = "https://api.openai.com/v1"
     model: ModelName = "gpt-6-luna"
     """OpenAI's small model for high volume."""
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = "none"
-    """None: nothing is sent, for servers that know no such parameter. Reasoning would take the 25 s that a call has."""
+    """None sends no effort, for servers without this parameter.
+
+    Reasoning could use up the 25 s that a call may take.
+    """
 
 
 class Ai(Section):
-    """Who answers the ai service's calls, Gemini first, and how much one user may ask for."""
+    """The ai service's language models, in order of preference, and the quota of each user."""
 
     gemini: Gemini = Gemini()
     openai: OpenAi = OpenAi()
     daily_quota: Annotated[int, Field(ge=20_000)] = 200_000
-    """Tokens of one user in a UTC day. A call sets aside the most that it can take, a token for each byte it sends and the longest
-    answer: for the longest text 30,000 in Latin letters, at worst, a long conversation in a script of four bytes, 130,000."""
+    """Tokens per user and UTC day.
+
+    A call reserves its maximum: one token for each byte sent, plus the longest response. The
+    longest text takes at most 30,000 in Latin script. A long conversation in a script with four
+    bytes per character takes 130,000.
+    """
 
 
 class Endpoints(Section):
-    """Addresses, where they are not AWS's own."""
+    """Addresses that replace those of AWS."""
 
     aws: HttpUrl | None = None
-    """Base address of an emulated AWS: API Gateway and CloudFront are addressed below it."""
+    """Base address of an emulated AWS, which serves API Gateway and CloudFront below it."""
     database: HostPort | None = None
     """host:port that replaces the cluster's endpoint."""
     cache: HostPort | None = None
@@ -366,19 +383,19 @@ class Environment(Section):
     """One environment of the platform."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,14}$")]
-    """From the file's name; part of every resource's name."""
+    """The file's name. It is part of every resource's name."""
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = "us-east-1"
     allowed_account_ids: Annotated[
         list[Annotated[str, Field(pattern=r"^\d{12}$")]], Field(min_length=1)
     ]
-    """The AWS accounts the provider may touch for this environment; the first is the one its ARNs name."""
+    """The only AWS accounts that the provider may use. The first one appears in ARNs."""
     state: State
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     cors_origins: Annotated[list[Origin], Field(min_length=1)]
-    """`*` alone, or https origins."""
+    """Either only `*`, or https origins. http is allowed for loopback."""
     rate_limiting: bool = True
     domains: Domains | None = None
-    """None: AWS's own addresses."""
+    """None: the addresses that AWS assigns."""
     hosted_zone_id: Annotated[str, Field(pattern=r"^Z[A-Z0-9]{5,31}$")] | None = None
     lambdas: Lambdas
     dynamodb: DynamoDb = DynamoDb()
@@ -389,24 +406,27 @@ class Environment(Section):
     ai: Ai = Ai()
     notifications: Notifications = Notifications()
     removal_policy: Literal["retain", "destroy"]
-    """`retain`: what holds data is protected against deletion. `destroy`: everything goes with the environment."""
+    """`retain` protects data stores against deletion; `destroy` deletes them too."""
     release_strategy: Literal["all_at_once", "gradual"]
-    """`all_at_once`: the apply moves the alias. `gradual`: a release does."""
+    """`all_at_once`: the apply moves the alias. `gradual`: a release shifts traffic."""
     promoted_from: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,14}$")] | None = None
-    """The environment whose commit `ops promote` brings here; None: it is no stage of the promotion, or the first."""
+    """The environment that `ops promote` takes the commit from. None: nothing is promoted here."""
     approval: bool = False
-    """Whether a promotion to here waits for somebody's approval."""
+    """Whether a promotion to this environment requires approval."""
     budget: Budget = Budget()
     alert_email: Email | None = None
     billing_email: Email | None = None
     mail_identity_arn: (
         Annotated[str, Field(pattern=r"^arn:aws:ses:[a-z0-9-]+:\d{12}:identity/.+$")] | None
     ) = None
-    """The SES identity Cognito mails from; None: Cognito's own sender, which stops at 50 mails a day."""
+    """The SES identity that Cognito sends from. None: Cognito's own, limited to 50 mails a day."""
     bucket_suffix: Annotated[str, Field(pattern=r"^[a-z0-9-]{0,19}[a-z0-9]$")] | None = None
-    """Makes bucket names unique in the world."""
+    """Makes bucket names globally unique."""
     github_repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
-    """owner/name whose pipelines may assume the deployment roles; None: no such roles."""
+    """owner/name of the repository whose workflows may assume the deployment roles.
+
+    None: no such roles.
+    """
     capabilities: Capabilities = Capabilities()
     endpoints: Endpoints = Endpoints()
 
@@ -421,16 +441,16 @@ class Environment(Section):
 
     @property
     def account_id(self) -> str:
-        """The account the environment lives in."""
+        """The account that contains the environment."""
         return self.allowed_account_ids[0]
 
     @property
     def retains_data(self) -> bool:
-        """Whether what holds data outlives the environment."""
+        """Whether data stores are kept when the environment is deleted."""
         return self.removal_policy == "retain"
 
     def function(self, function: FunctionName) -> FunctionSettings:
-        """The sizes of one function: its own where it has some, the environment's otherwise, never above the environment's caps."""
+        """Returns a function's sizes: its own values or the defaults, within the caps."""
         return FunctionSettings(
             memory_size=self.lambdas.own(function, "memory_size") or self.lambdas.memory_size,
             timeout=self.lambdas.own(function, "timeout") or self.lambdas.timeout,
@@ -439,14 +459,14 @@ class Environment(Section):
         )
 
     def reserved_concurrency(self, function: FunctionName) -> int | None:
-        """What is reserved for a function; None: unreserved."""
+        """Returns a function's reserved concurrency. None means unreserved."""
         if function in UNRESERVED:
             return None
         cap = self.lambdas.reserved_concurrency
         return min(self.lambdas.own(function, "reserved_concurrency") or cap, cap)
 
     def provisioned_concurrency(self, function: FunctionName) -> int:
-        """How many execution environments of a function are kept warm."""
+        """Returns the number of execution environments kept warm for a function."""
         default = self.lambdas.provisioned_concurrency
         if function in UNRESERVED or not default:
             return 0

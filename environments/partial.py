@@ -1,4 +1,4 @@
-"""What is valid of an environment that is not, so that rules between values are checked beside other mistakes."""
+"""Extracts the valid part of an invalid environment, so that rules.py can check it too."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Location = tuple[int | str, ...]
 
 
 def valid_part(document: Mapping[str, Any], error: ValidationError) -> Environment:
-    """An environment without the values that are wrong; reading one of them is an AttributeError.
+    """Returns an environment without the invalid values; reading one raises AttributeError.
 
     Args:
-        document: what was validated.
-        error: what is wrong with it.
+        document: The document that failed validation.
+        error: The validation error.
     """
     wrong = {tuple(part for part in item["loc"] if part != "[key]") for item in error.errors()}
     environment: Environment = _section(Environment, document, (), wrong)
@@ -25,18 +25,18 @@ def valid_part(document: Mapping[str, Any], error: ValidationError) -> Environme
 
 
 def _section(model: type[Section], value: Any, location: Location, wrong: set[Location]) -> Any:
-    made = model.model_construct()
+    section = model.model_construct()
     given = value if isinstance(value, dict) else {}
     for name, field in model.model_fields.items():
         here = (*location, name)
         inner = _model(field.annotation)
-        # In a section each value counts for itself; in a list one wrong element makes the list unusable.
+        # One invalid element makes a whole list unusable. In a section, the other values count.
         depth = None if inner and get_origin(field.annotation) is not list else len(here)
         if location in wrong or any(item[:depth] == here for item in wrong):
-            made.__dict__.pop(name, None)
+            section.__dict__.pop(name, None)
         elif name in given:
-            made.__dict__[name] = _value(field.annotation, inner, given[name], here, wrong)
-    return made
+            section.__dict__[name] = _value(field.annotation, inner, given[name], here, wrong)
+    return section
 
 
 def _value(
@@ -58,7 +58,7 @@ def _value(
 
 
 def _model(annotation: Any) -> type[Section] | None:
-    """The section that a field holds, alone, optionally or by key."""
+    """Returns the section type in a field's annotation, even if optional or in a container."""
     candidates = (annotation, *get_args(annotation))
     return next(
         (item for item in candidates if isinstance(item, type) and issubclass(item, Section)), None

@@ -1,12 +1,14 @@
 """Loads the AWS provider's bindings lazily, on both sides of jsii.
 
-The bindings are 2,137 generated Python modules and as many JavaScript ones; a stack uses some 80. Imported the ordinary way all of
-them are loaded. `load_lazily` makes later imports of `cdktf_cdktf_provider_aws.<resource>` load that resource alone: in Python
-a bare parent package stands in for the package's `__init__`, in Node a preload (preload.cjs) turns the barrel file's
-requires into getters. It also takes out three waits of jsii: for a second Node that would pass every message on (runtime.cjs), for
-Node to have loaded an assembly before Python imports what stands for it, and for a reference that was read before (kernel.py).
-The output is the same, byte for byte. Where a provider release or jsii has another shape, the ordinary way serves, with a
-warning; PLATFORM_PROVIDER_IMPORT=ordinary asks for it, to compare the two.
+The bindings are 2,137 generated Python modules and as many JavaScript ones. A stack uses about 80,
+but a normal import loads all. After `load_lazily`, importing
+`cdktf_cdktf_provider_aws.<resource>` loads only that resource: in Python, a bare parent package
+replaces the package's `__init__`; in Node, a preload (preload.cjs) turns the barrel file's requires
+into getters. It also removes three delays of jsii: a second Node process that relays every message
+(runtime.cjs), and waiting for assemblies and repeated references (kernel.py).
+
+The output is byte-identical. If the provider or jsii has an unexpected structure, the normal import
+is used, with a warning. PLATFORM_PROVIDER_IMPORT=ordinary forces it, for comparison.
 """
 
 from __future__ import annotations
@@ -28,10 +30,11 @@ PRELOAD = Path(__file__).with_name("preload.cjs")
 
 
 def load_lazily() -> bool:
-    """Installs both lazinesses; call it before anything imports cdktf or the bindings.
+    """Enables lazy loading. Call it before anything imports cdktf or the bindings.
 
     Returns:
-        False where the ordinary import serves instead: the bindings are already loaded, or have another shape (with a warning).
+        False if the normal import is used because the bindings are already loaded or have an
+        unexpected structure (with a warning).
     """
     if PACKAGE in sys.modules:
         return getattr(sys.modules[PACKAGE], "__lazy__", False)
@@ -45,7 +48,7 @@ def load_lazily() -> bool:
         or not _has_known_shape(spec.submodule_search_locations[0])
     ):
         warnings.warn(
-            f"{PACKAGE} has another shape than expected: importing it whole, which is slow",
+            f"{PACKAGE} has an unexpected structure: importing all of it, which is slow",
             stacklevel=2,
         )
         return False
@@ -56,7 +59,7 @@ def load_lazily() -> bool:
 
 
 def _has_known_shape(location: str) -> bool:
-    """A package of packages, one for each resource, that share one jsii assembly."""
+    """Returns True for a package with one subpackage per resource and one shared jsii assembly."""
     root = Path(location)
     return (root / "_jsii" / "__init__.py").is_file() and (
         root / "provider" / "__init__.py"
@@ -73,8 +76,8 @@ def _bare_package(spec: ModuleSpec) -> ModuleType:
 
 
 def _preload_in_node() -> None:
-    """jsii starts Node with this process's environment; a preload of somebody else's stays."""
-    # Quoted as Node reads NODE_OPTIONS, which is not how a shell does.
+    """Adds the preload to NODE_OPTIONS, which jsii's Node inherits. Keeps existing options."""
+    # JSON quoting matches how Node parses NODE_OPTIONS; shell quoting does not.
     option = f"--preserve-symlinks --require {json.dumps(str(PRELOAD))}"
     options = os.environ.get("NODE_OPTIONS", "")
     if option not in options:

@@ -1,10 +1,10 @@
-// Loaded by `node --require` ahead of jsii's runtime; leaves every file alone but three:
-// - jsii's runtime file, which passes messages to a second Node: runtime.cjs does the work at once;
-// - the provider's barrel file (one require for each of its two thousand resources) is served through lazy getters;
-// - cdktf's stack traces, taken for each reference to say where it was made, would show jsii's frames and never the Python that
-//   asked: they are left out.
+// Loaded by `node --require` before jsii's runtime. Changes how three files are loaded:
+// - jsii's runtime file relays messages to a second Node; runtime.cjs runs the kernel directly.
+// - The provider's barrel file has one require per resource (two thousand); they become getters.
+// - cdktf's stack traces record where each reference was created. They would show only jsii's
+//   frames and no Python code, so they are omitted.
 "use strict";
-// Most of what runs here runs a few times only: compiled at once without optimization it is faster than interpreted first.
+// Most code here runs only a few times, where baseline compilation is faster than interpretation.
 require("node:v8").setFlagsFromString("--always-sparkplug");
 const Module = require("node:module");
 const runtime = require("./runtime.cjs");
@@ -13,7 +13,7 @@ const path = require("node:path");
 const BARREL = path.join("@cdktf", "provider-aws", "lib", "index.js");
 const STACK_TRACE = path.join("cdktf", "lib", "tokens", "private", "stack-trace.js");
 const LINE = /^exports\.(\w+) = (?:__importStar\()?require\("(\.\/[\w-]+)"\)\)?;$/;
-// What surrounds those lines in a file the TypeScript compiler wrote.
+// The other lines of a file that the TypeScript compiler wrote.
 const OTHER = /^("use strict";|\/[/*].*| \*.*|Object\.defineProperty\(exports, "__esModule".*|exports\.\w+ = (exports\.\w+ = )*void 0;|)$/;
 
 const ordinary = Module._extensions[".js"];
@@ -37,7 +37,7 @@ Module._extensions[".js"] = function (module, filename) {
   if (!filename.endsWith(BARREL)) return ordinary(module, filename);
   const resources = resourcesOf(require("node:fs").readFileSync(filename, "utf8"));
   if (!resources) {
-    process.stderr.write(`${filename} has another shape than expected: loading it whole, which is slow\n`);
+    process.stderr.write(`${filename} has an unexpected structure: loading all of it, which is slow\n`);
     return ordinary(module, filename);
   }
   Object.defineProperty(module.exports, "__esModule", { value: true });

@@ -1,8 +1,9 @@
 // Runs jsii's kernel in the Node process that Python started.
 //
-// jsii's own runtime file starts a second Node with the kernel and passes every message between its own standard streams and that
-// one's channel (file descriptor 3), which doubles the way of each of some four thousand calls. Here the kernel runs at once, its channel
-// being the standard streams themselves; what it prints goes the way the runtime file would have sent it: as JSON, on standard error.
+// jsii's own runtime file starts a second Node for the kernel and relays every message between its
+// standard streams and the kernel's channel (file descriptor 3). That doubles the path of about
+// four thousand calls. Here the kernel runs in the first Node, with the standard streams as its
+// channel. Its own output goes to standard error as JSON, as the runtime file would send it.
 "use strict";
 const fs = require("node:fs");
 const path = require("node:path");
@@ -10,21 +11,22 @@ const { Writable } = require("node:stream");
 
 const RUNTIME = path.join("bin", "jsii-runtime.js");
 const KERNEL = path.join("..", "lib", "program.js");
-// What the runtime file does with the kernel: if it says anything else, it knows better.
+// How the known runtime file starts the kernel. Any other file runs unchanged.
 const RELAY = '"--preserve-symlinks",(0,s.resolve)(__dirname,"..","lib","program.js")],{stdio:["ignore","pipe","pipe","pipe"]})';
 const CHANNEL = 3;
 const SYMLINKS = "--preserve-symlinks";
 
 exports.isRuntime = (filename) => filename.endsWith(RUNTIME);
 
-/** Whether it could: false leaves the file to be run the ordinary way. */
+/** Runs the kernel. Returns false if the file must run normally instead. */
 exports.run = (module, filename) => {
   const kernel = path.resolve(path.dirname(filename), KERNEL);
   if (!process.env.NODE_OPTIONS?.includes(SYMLINKS) || !fs.existsSync(kernel) || !fs.readFileSync(filename, "utf8").includes(RELAY)) {
-    process.stderr.write(`${filename} has another shape than expected: running the kernel behind it, which is slow\n`);
+    process.stderr.write(`${filename} has an unexpected structure: using a second Node, which is slow\n`);
     return false;
   }
-  process.execArgv.push(SYMLINKS); // where the kernel looks before it links to unpacked packages instead of copying them
+  // The kernel checks this flag before it links to unpacked packages instead of copying them.
+  process.execArgv.push(SYMLINKS);
   const { readSync, writeSync } = fs;
   fs.readSync = (fd, ...rest) => readSync(fd === CHANNEL ? 0 : fd, ...rest);
   fs.writeSync = (fd, ...rest) => writeSync(fd === CHANNEL ? 1 : fd, ...rest);
@@ -33,7 +35,7 @@ exports.run = (module, filename) => {
       writeSync(2, `${JSON.stringify({ [name]: chunk.toString("base64") })}\n`);
       done();
     };
-    // Node's own streams are never made: they would set the channel to non-blocking.
+    // Node's own streams must not be created: they would set the channel to non-blocking.
     Object.defineProperty(process, name, { value: new Writable({ write }) });
   }
   module.require(kernel);

@@ -79,7 +79,7 @@ def test_environments_with_the_same_state_are_refused(monkeypatch: pytest.Monkey
     monkeypatch.setattr(main, "load_environment", load)
     assert [environment.name for environment in main._load(["dev", "third"])] == ["dev", "third"]
     with pytest.raises(
-        SystemExit, match=r"second\.yml: state\.key: multitask-platform/dev/.* the state of dev too"
+        SystemExit, match=r"second\.yml: state\.key: multitask-platform/dev/.* dev already uses"
     ):
         main._load(["dev", "second"])
 
@@ -94,12 +94,12 @@ def test_each_domain_is_used_once(tmp_path: Path, key: str) -> None:
         key: "a.b.com",
     }
     lines = _refused(tmp_path, domains=domains, hosted_zone_id="Z0123456789")
-    assert lines == [f"domains.{key}: a.b.com: not the same as domains.api"]
+    assert lines == [f"domains.{key}: a.b.com: must differ from domains.api"]
 
 
 def test_domains_are_compared_although_another_is_wrong(tmp_path: Path) -> None:
     lines = _refused(tmp_path, domains={"api": "a.b.com", "websocket": "W", "cdn": "a.b.com"})
-    assert "domains.cdn: a.b.com: not the same as domains.api" in lines
+    assert "domains.cdn: a.b.com: must differ from domains.api" in lines
 
 
 def test_the_longest_bucket_name_fits(tmp_path: Path) -> None:
@@ -135,11 +135,11 @@ def test_the_longest_bucket_name_fits(tmp_path: Path) -> None:
         ),
         ("region", "virginia", ["region: 'virginia'"]),
         ("cors_origins", ["http://multitask.com"], ["cors_origins.0: 'http://multitask.com'"]),
-        ("cors_origins", ["*", "https://a.example"], ["cors_origins:", "'*' stands alone"]),
+        ("cors_origins", ["*", "https://a.example"], ["cors_origins:", "'*' cannot be combined"]),
         (
             "monitoring.log_retention_days",
             8,
-            ["monitoring.log_retention_days: 8: one of 1, 3, 5, 7"],
+            ["monitoring.log_retention_days: 8: must be one of 1, 3, 5, 7"],
         ),
         (
             "network.availability_zones",
@@ -147,9 +147,9 @@ def test_the_longest_bucket_name_fits(tmp_path: Path) -> None:
             ["network.availability_zones: 4", "less than or equal to 3"],
         ),
         ("rds.min_capacity", 0.7, ["rds.min_capacity: 0.7", "multiple of 0.5"]),
-        ("rds.min_capacity", 2.0, ["rds.min_capacity: 2.0: not above max_capacity, 1.0"]),
-        ("dynamodb.read", {"min": 10, "max": 5}, ["dynamodb.read.min: 10: not above max, 5"]),
-        ("dynamodb.write.min", 101, ["dynamodb.write.min: 101: not above max, 100"]),
+        ("rds.min_capacity", 2.0, ["rds.min_capacity: 2.0: at most max_capacity, 1.0"]),
+        ("dynamodb.read", {"min": 10, "max": 5}, ["dynamodb.read.min: 10: at most max, 5"]),
+        ("dynamodb.write.min", 101, ["dynamodb.write.min: 101: at most max, 100"]),
         (
             "lambdas.provisioned_concurrency",
             6,
@@ -162,18 +162,18 @@ def test_the_longest_bucket_name_fits(tmp_path: Path) -> None:
             180,
             ["rds.max_capacity: 1.0: allows 189 connections", "190"],
         ),
-        ("hosted_zone_id", "Z0123456789", ["hosted_zone_id: Z0123456789", "go together"]),
+        ("hosted_zone_id", "Z0123456789", ["hosted_zone_id: Z0123456789", "set both"]),
         (
             "domains",
             {"api": "a.b.com", "websocket": "w.b.com", "cdn": "c.b.com", "site": "b.com"},
-            ["go together"],
+            ["set both"],
         ),
         ("alert_email", "nobody", ["alert_email: 'nobody'"]),
         ("allowed_account_ids", [], ["allowed_account_ids"]),
         ("allowed_account_ids", ["1234"], ["allowed_account_ids.0: '1234'"]),
         ("bucket_suffix", "A_B", ["bucket_suffix: 'A_B'"]),
-        ("name", "prod", ["name: 'prod'", "the file's name"]),
-        ("rds", {"min_capacity": 0.5}, ["rds.max_capacity: not given, but required"]),
+        ("name", "prod", ["name: 'prod'", "the file name is"]),
+        ("rds", {"min_capacity": 0.5}, ["rds.max_capacity: required, but missing"]),
         ("state", {"key": ""}, ["state.key: ''", "at least 1 character"]),
         ("state", "mine", ["state: 'mine'"]),
         ("bucket_suffix", "acme-", ["bucket_suffix: 'acme-'"]),
@@ -216,7 +216,7 @@ def test_the_longest_bucket_name_fits(tmp_path: Path) -> None:
             (
                 "lambdas.functions",
                 {function: {size: 1}},
-                [f"lambdas.functions.{function}.{size}: 1: not given for"],
+                [f"lambdas.functions.{function}.{size}: 1: remove this key"],
             )
             for function in ("authorizer", "health", "migration", "relay", "statistics", "delivery")
             for size in ("reserved_concurrency", "provisioned_concurrency")
@@ -300,11 +300,11 @@ def test_who_is_told_of_events_is_configuration(tmp_path: Path) -> None:
         ({**MAIL, "filter": "all"}, "notifications.subscriptions.1.filter: 'all': unknown key"),
         (
             {**MAIL, "endpoint": "nobody"},
-            "notifications.subscriptions.1.endpoint: nobody: for protocol email an address",
+            "notifications.subscriptions.1.endpoint: nobody: protocol email requires an email address",
         ),
         (
             {**QUEUE, "endpoint": "https://example.com"},
-            "notifications.subscriptions.1.endpoint: https://example.com: for",
+            "notifications.subscriptions.1.endpoint: https://example.com: protocol",
         ),
         (
             {**MAIL, "protocol": "https", "endpoint": "http://example.com/"},
@@ -312,9 +312,9 @@ def test_who_is_told_of_events_is_configuration(tmp_path: Path) -> None:
         ),
         (
             {**MAIL, "protocol": "lambda", "endpoint": "tell"},
-            "notifications.subscriptions.1.endpoint: tell: for protocol",
+            "notifications.subscriptions.1.endpoint: tell: protocol",
         ),
-        (MAIL, "notifications.subscriptions.1.endpoint: shop@example.com: subscribed once"),
+        (MAIL, "notifications.subscriptions.1.endpoint: shop@example.com: duplicate endpoint"),
     ],
 )
 def test_a_subscription_that_could_not_be_made_is_named(
@@ -356,8 +356,8 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
     for start in (
         "log_level: 'loud': ",
         "unknown: 1: unknown key",
-        "removal_policy: not given",
-        "cors_origins: ['*', 'https://a.example']: '*' stands alone",
+        "removal_policy: required",
+        "cors_origins: ['*', 'https://a.example']: '*' cannot be combined",
         "network.availability_zones: 4: ",
         "network.nat_gateways: 0: ",
         "rds.instances: 0: ",
@@ -439,9 +439,9 @@ def test_a_function_with_an_invalid_size_does_not_hide_the_others(tmp_path: Path
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("a: [", "not readable as YAML"),
+        ("a: [", "invalid YAML"),
         ("- a", "a mapping of keys"),
-        ("log_level: info\nlog_level: debug\n", "the key 'log_level' is given twice"),
+        ("log_level: info\nlog_level: debug\n", "the key 'log_level' appears twice"),
     ],
 )
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str, says: str) -> None:

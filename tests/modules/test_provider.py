@@ -72,7 +72,7 @@ def test_only_what_is_used_is_loaded_in_node(tmp_path: Path) -> None:
 def test_a_barrel_of_another_shape_is_loaded_whole_with_a_warning(tmp_path: Path) -> None:
     made = _node(tmp_path, HEAD + LINES + "exports.other = 1 + 1;\n", "console.log(aws.other);")
     assert made.stdout.splitlines() == ["loaded sns-topic", "loaded sqs-queue", "2"]
-    assert "another shape than expected" in made.stderr
+    assert "an unexpected structure" in made.stderr
 
 
 def test_only_what_is_used_is_loaded_in_python() -> None:
@@ -93,7 +93,7 @@ def test_bindings_of_another_shape_are_imported_whole_with_a_warning(
     (package / "__init__.py").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, provider.PACKAGE, raising=False)
-    with pytest.warns(UserWarning, match="another shape than expected"):
+    with pytest.warns(UserWarning, match="an unexpected structure"):
         assert provider.load_lazily() is False
 
 
@@ -161,7 +161,7 @@ def test_the_kernels_channel_is_what_python_reads_and_its_prints_go_beside(tmp_p
 def test_a_runtime_of_another_shape_is_run_as_it_is_with_a_warning(tmp_path: Path) -> None:
     done = _runtime(tmp_path, 'console.log("passes messages on")')
     assert done.stdout == "passes messages on\n"
-    assert "another shape than expected" in done.stderr
+    assert "an unexpected structure" in done.stderr
 
 
 def test_assemblies_load_while_python_goes_on() -> None:
@@ -169,9 +169,9 @@ def test_assemblies_load_while_python_goes_on() -> None:
 import modules, cdktf
 from jsii._runtime import kernel
 node = kernel.provider._process
-print(len(node._owed))
+print(len(node._pending))
 cdktf.App()
-print(len(node._owed))
+print(len(node._pending))
 """
     assert _python(program).stdout.split() == ["3", "0"], "Node's greeting, constructs and cdktf"
 
@@ -218,6 +218,6 @@ print('"value": "${aws_sqs_queue.queue.name}"' in cdktf.Testing.synth(stack))
 
 def test_a_jsii_of_another_shape_waits_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_NodeProcess", object)
-    with pytest.warns(UserWarning, match="another shape than expected"):
+    with pytest.warns(UserWarning, match="an unexpected structure"):
         assert kernel.save_waits() is False
     assert process._NodeProcess is object
