@@ -1,4 +1,4 @@
-"""The checkout's functions, packaged for an environment."""
+"""Packages the checkout's functions for an environment."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from ops.errors import OperatorError
 
 
 def package(cloud: Cloud, services: Sequence[str], *, compress: bool = True) -> dict[str, Path]:
-    """Packages functions as the stack does, so that equal code is an equal zip.
+    """Packages functions as the stack does. Equal code results in equal zip files.
 
     Args:
-        compress: False is faster, and makes another zip than the stack's.
+        compress: If False, packaging is faster but the zip files differ from the stack's.
 
     Raises:
-        OperatorError: one cannot be packaged.
+        OperatorError: A function cannot be packaged.
     """
-    from modules.packaging import Packager, PackagingError  # noqa: PLC0415 - the one part of modules/ that is no construct
+    from modules.packaging import Packager, PackagingError  # noqa: PLC0415 - not a construct
 
     try:
-        made = Packager(cloud.environment.lambdas.package_platform, compress=compress).package_all(
-            list(services)
-        )
+        packages = Packager(
+            cloud.environment.lambdas.package_platform, compress=compress
+        ).package_all(list(services))
     except PackagingError as error:
         raise OperatorError(str(error)) from error
-    return {name: artifact.path for name, artifact in made.items()}
+    return {name: artifact.path for name, artifact in packages.items()}
 
 
 def artifact(package: Path) -> str:
-    """A zip's SHA-256 as Lambda tells it (CodeSha256)."""
+    """Returns a zip file's SHA-256 in Lambda's format (CodeSha256: base64)."""
     return base64.b64encode(hashlib.sha256(package.read_bytes()).digest()).decode()

@@ -1,4 +1,4 @@
-"""The functions of an environment: their published versions, and the alias `live` that says which of them serves."""
+"""Lambda functions of an environment: published versions and the alias `live`."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from ops.errors import OperatorError
 
 ALIAS = "live"
 FIRST = ("authorizer",)
-"""Moved before the services: new services may rely on what the new authorizer passes on, old ones ignore it."""
+"""Shifted before the services. New services may need the context of the new authorizer."""
 MIGRATION: Final = "migration"
-"""Invoking it migrates the database, so it is neither probed nor released by itself."""
+"""Invoking it migrates the database, so it is neither probed nor released separately."""
 UPDATE_TIMEOUT = 120.0
-"""Seconds a function may take to accept new code; on AWS it takes a few, in a VPC sometimes tens."""
+"""Seconds that a code update may take. It takes a few, in a VPC sometimes tens of seconds."""
 UPDATE_INTERVAL = 0.1
 
 
 @dataclass(frozen=True)
 class Live:
-    """What the alias says."""
+    """The state of a function's `live` alias."""
 
     service: str
     version: str
     """The main version."""
     weights: Mapping[str, float]
-    """Shares of traffic (0 to 1) that other versions get."""
+    """Fractions of traffic (0 to 1) by additional version."""
     revision: str
 
     @property
     def serving(self) -> set[str]:
-        """Every version that gets traffic."""
+        """Every version that receives traffic."""
         return {self.version, *self.weights}
 
 
@@ -51,10 +51,10 @@ class Version:
 
 
 class Functions:
-    """Every function of one environment.
+    """All functions of one environment.
 
     Args:
-        names: the functions' names by service, as the stack's outputs have them.
+        names: The functions' names by service, from the stack's outputs.
     """
 
     def __init__(self, cloud: Cloud, names: Mapping[str, str]) -> None:
@@ -63,30 +63,31 @@ class Functions:
         self._environment = cloud.environment.name
 
     def chosen(self, service: str) -> list[str]:
-        """The services that `service` or `all` stands for, in the order in which they are moved.
+        """Returns the named service, or for `all` every service in release order.
 
         Raises:
-            OperatorError: there is no such service.
+            OperatorError: The environment has no such service.
         """
         if service == "all":
             return ordered(name for name in self.names if name != MIGRATION)
         if service not in self.names:
             raise OperatorError(
-                f"{self._environment} has no service {service}: there are {', '.join(sorted(self.names))}, and all"
+                f"{self._environment} has no service {service}: use"
+                f" {', '.join(sorted(self.names))} or all"
             )
         return [service]
 
     def live(self, service: str) -> Live:
-        """What serves now."""
+        """Returns the current state of the service's alias."""
         alias = self.client.get_alias(FunctionName=self.names[service], Name=ALIAS)
         weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
         return Live(service, alias["FunctionVersion"], dict(weights), alias["RevisionId"])
 
     def move(self, live: Live, version: str, weights: Mapping[str, float] | None = None) -> Live:
-        """Points the alias at a version, with shares for others.
+        """Points the alias to a version, with optional weights for other versions.
 
         Raises:
-            OperatorError: somebody has moved the alias since `live` was read.
+            OperatorError: The alias has changed since `live` was read.
         """
         try:
             alias = self.client.update_alias(
@@ -100,53 +101,55 @@ class Functions:
             if error.response["Error"]["Code"] != "PreconditionFailedException":
                 raise
             raise OperatorError(
-                f"Somebody else has moved the traffic of {live.service} just now, so it was left as it is: look at `ops status`,"
-                " then run the command again"
+                f"Another process changed the traffic of {live.service} at the same time, so this"
+                " command did not: check `ops status`, then run the command again"
             ) from error
         return Live(live.service, version, dict(weights or {}), alias["RevisionId"])
 
     def versions(self, service: str) -> list[Version]:
-        """The published versions, oldest first."""
+        """Returns the published versions, oldest first."""
         pages = self.client.get_paginator("list_versions_by_function").paginate(
             FunctionName=self.names[service]
         )
-        found = [
+        published = [
             Version(item["Version"], item.get("CodeSha256", ""), item.get("LastModified", ""))
             for page in pages
             for item in page["Versions"]
             if item["Version"].isdigit()
         ]
-        return sorted(found, key=lambda version: int(version.number))
+        return sorted(published, key=lambda version: int(version.number))
 
     def newest(self, service: str) -> Version | None:
-        """The version published last."""
-        found = self.versions(service)
-        return found[-1] if found else None
+        """Returns the version that was published last."""
+        versions = self.versions(service)
+        return versions[-1] if versions else None
 
     def find(self, service: str, number: str) -> Version | None:
-        """A version, None when it was never published or is deleted."""
+        """Returns a version, or None if it was never published or has been deleted."""
         try:
-            found = self.client.get_function_configuration(
+            settings = self.client.get_function_configuration(
                 FunctionName=self.names[service], Qualifier=number
             )
         except ClientError as error:
             if error.response["Error"]["Code"] == "ResourceNotFoundException":
                 return None
             raise
-        return Version(found["Version"], found.get("CodeSha256", ""), found.get("LastModified", ""))
+        return Version(
+            settings["Version"], settings.get("CodeSha256", ""), settings.get("LastModified", "")
+        )
 
     def publish(self, service: str, package: Path, *, wait: bool = True) -> Version:
-        """Gives the function new code and publishes it as a version; the alias stays where it is.
+        """Uploads new code and publishes it as a version. The alias does not change.
 
         Args:
-            package: the zip.
-            wait: until Lambda says that the update is done; an embedded AWS serves a published version at once.
+            package: The zip file.
+            wait: Wait until the update is complete. The embedded AWS needs no waiting.
 
         Raises:
-            OperatorError: Lambda did not accept the code in time.
+            OperatorError: The update failed or took longer than UPDATE_TIMEOUT.
         """
         function = self.names[service]
-        made = self.client.update_function_code(
+        published = self.client.update_function_code(
             FunctionName=function, ZipFile=package.read_bytes(), Publish=True
         )
         deadline = time.monotonic() + UPDATE_TIMEOUT
@@ -157,13 +160,14 @@ class Functions:
                 break
             if status == "Failed" or time.monotonic() > deadline:
                 raise OperatorError(
-                    f"{function} did not take the new code: {state.get('LastUpdateStatusReason', status)}"
+                    f"The code update of {function} failed or timed out:"
+                    f" {state.get('LastUpdateStatusReason', status)}"
                 )
             time.sleep(UPDATE_INTERVAL)
-        return Version(made["Version"], made["CodeSha256"])
+        return Version(published["Version"], published["CodeSha256"])
 
     def aliased(self, service: str) -> set[str]:
-        """Every version that any alias names, weights included."""
+        """Returns every version to which an alias routes traffic, including by weight."""
         used: set[str] = set()
         pages = self.client.get_paginator("list_aliases").paginate(FunctionName=self.names[service])
         for alias in (alias for page in pages for alias in page["Aliases"]):
@@ -172,18 +176,18 @@ class Functions:
         return used
 
     def delete(self, service: str, number: str) -> None:
-        """Deletes a version; Lambda itself refuses one that an alias names."""
-        # With the number in the name, a permission for versions alone is enough.
+        """Deletes a version. Lambda rejects the deletion of a version that an alias uses."""
+        # With the number in the name, an IAM permission for versions alone is enough.
         self.client.delete_function(FunctionName=f"{self.names[service]}:{number}")
 
     def configuration(self, service: str, number: str) -> dict[str, Any]:
-        """A version's own settings, its variables and role among them."""
-        found: dict[str, Any] = self.client.get_function_configuration(
+        """Returns a version's configuration, including its environment variables and role."""
+        settings: dict[str, Any] = self.client.get_function_configuration(
             FunctionName=self.names[service], Qualifier=number
         )
-        return found
+        return settings
 
 
 def ordered(services: Sequence[str] | Any) -> list[str]:
-    """Services in the order in which their traffic is moved."""
+    """Returns services in the order in which their traffic is shifted."""
     return sorted(services, key=lambda name: (name not in FIRST, name))

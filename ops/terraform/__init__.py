@@ -1,1 +1,1 @@
-"""Terraform: its runner, state, synthesized stacks, plans and the policies inside them."""
+"""Terraform: its runner, state, synthesized stacks, plans and the IAM policies in them."""

@@ -1,4 +1,4 @@
-"""A plan as `terraform show -json` writes it, read into changes that hold nothing that may not be shown."""
+"""Reads the plan that `terraform show -json` writes. Sensitive values are masked."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ops.errors import OperatorError
 from ops.terraform.plan_values import UNKNOWN, Difference, covered, differences
 
 FORMAT = "1."
-"""Of `terraform show -json`: within a major version fields are only added."""
+"""Format version of `terraform show -json`. Within a major version, fields are only added."""
 MIRRORED = ("tags_all",)
-"""Attributes that repeat another one."""
+"""Attributes that repeat another attribute."""
 
 
 class Action(enum.StrEnum):
@@ -27,14 +27,14 @@ class Action(enum.StrEnum):
     REPLACE = "replace"
     DESTROY = "destroy"
     FORGET = "forget"
-    """Removed from the state; the thing itself stays."""
+    """Removes the resource from the state but does not destroy it."""
     MOVE = "move"
-    """A new address for the same thing, by a `moved` block."""
+    """Gives the resource a new address, by a `moved` block."""
     NONE = "no-op"
 
     @property
     def past(self) -> str:
-        """As a summary says it."""
+        """The past participle for summaries, for example `created`."""
         return {
             "create": "created",
             "update": "changed",
@@ -63,31 +63,31 @@ class Change:
     type: str
     action: Action
     before: Mapping[str, Any]
-    """Its values now; empty when it is created. Sensitive ones are covered."""
+    """Current values. Empty if it is created. Sensitive values are masked."""
     after: Mapping[str, Any]
-    """Its values afterwards; empty when it is destroyed. Sensitive and unknown ones are covered."""
+    """Planned values. Empty if it is destroyed. Sensitive and unknown values are masked."""
     forced_by: tuple[str, ...] = ()
-    """The attributes that cannot change in place, so that they force a replacement."""
+    """Attributes that cannot be updated in place and therefore force a replacement."""
     moved_from: str | None = None
 
     @cached_property
     def differences(self) -> tuple[Difference, ...]:
-        """Attributes that change to a value that is known. All of them when it is created or destroyed."""
+        """Attributes that change to a known value. All attributes for a creation or destruction."""
         return tuple(item for item in self._all_differences if item.after is not UNKNOWN)
 
     @cached_property
     def unknown(self) -> tuple[str, ...]:
-        """Attributes whose value is known only after the apply."""
+        """Attributes whose new value is known only after the apply."""
         return tuple(item.path for item in self._all_differences if item.after is UNKNOWN)
 
     @cached_property
     def _all_differences(self) -> list[Difference]:
-        found = list(differences(self.before or None, self.after or None))
-        return [item for item in found if item.path.partition(".")[0] not in MIRRORED]
+        items = differences(self.before or None, self.after or None)
+        return [item for item in items if item.path.partition(".")[0] not in MIRRORED]
 
     @property
     def tags(self) -> Mapping[str, Any]:
-        """Its tags, afterwards or, when it is destroyed, now."""
+        """Its planned tags, or its current tags if it is destroyed."""
         tags = self.after.get("tags") or self.before.get("tags")
         return tags if isinstance(tags, Mapping) else {}
 
@@ -98,18 +98,18 @@ class Plan:
 
     terraform_version: str
     made: str | None
-    """When, as RFC 3339."""
+    """Creation time in RFC 3339 format."""
     resources: tuple[Change, ...]
-    """Every managed resource, those that stay as they are among them."""
+    """All managed resources, including unchanged ones."""
     outputs: tuple[str, ...]
     """Outputs that change."""
     drifted: tuple[str, ...]
-    """Resources that somebody changed outside Terraform since the last apply."""
+    """Resources that were changed outside Terraform since the last apply."""
     region: str
 
     @cached_property
     def changes(self) -> tuple[Change, ...]:
-        """The resources that something happens to."""
+        """The resources that the plan changes."""
         return tuple(change for change in self.resources if change.action is not Action.NONE)
 
 
@@ -117,22 +117,26 @@ def read_plan(document: Mapping[str, Any]) -> Plan:
     """Reads a plan.
 
     Args:
-        document: what `terraform show -json PLAN` writes.
+        document: The output of `terraform show -json PLAN`.
 
     Raises:
-        OperatorError: it is no plan, or one that is not whole.
+        OperatorError: The document is not a plan, or the plan is incomplete.
     """
     version = document.get("format_version")
     if not isinstance(version, str) or "planned_values" not in document:
         raise OperatorError(
-            "That is no plan: give a file of `terraform plan -out`, or what `terraform show -json` writes of it"
+            "The file is not a plan: use a file that `terraform plan -out` wrote, or the output of"
+            " `terraform show -json` for it"
         )
     if not version.startswith(FORMAT):
         raise OperatorError(
-            f"The plan's format is {version}, and {FORMAT}x is understood: use Terraform 1.11 or a newer 1.x"
+            f"The plan's format version {version} is not supported, only {FORMAT}x: use Terraform"
+            " 1.11 or a newer 1.x"
         )
     if document.get("errored"):
-        raise OperatorError("The plan is not whole, because planning failed: plan again")
+        raise OperatorError(
+            "The plan is incomplete because planning failed. Run `terraform plan` again"
+        )
     resources = [
         _change(item) for item in document.get("resource_changes", []) if item["mode"] == "managed"
     ]
@@ -193,14 +197,14 @@ def read_plan_file(file: Path) -> Plan:
     """Reads a plan's JSON from a file.
 
     Raises:
-        OperatorError: there is no such file, or it holds no plan.
+        OperatorError: The file does not exist or does not contain a plan.
     """
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise OperatorError(f"There is no plan {file}") from error
+        raise OperatorError(f"The plan {file} does not exist") from error
     except ValueError as error:
         raise OperatorError(
-            f"{file} is not the JSON of a plan: give what `terraform show -json PLAN` writes"
+            f"{file} is not a plan in JSON: use the output of `terraform show -json PLAN`"
         ) from error
     return read_plan(document)

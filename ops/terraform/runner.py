@@ -1,4 +1,4 @@
-"""Runs Terraform in one stack's directory and follows what it does."""
+"""Runs Terraform in a stack's directory and reports its progress."""
 
 from __future__ import annotations
 
@@ -23,43 +23,43 @@ from ops.process_identity import find
 from ops.root import read_json, write_json
 
 PARALLELISM = 30
-"""Resources worked on at once. Most of an apply is the provider's own waiting, so this is above Terraform's 10."""
+"""Concurrent operations. An apply mostly waits, so this exceeds Terraform's default of 10."""
 GUARD_INTERVAL = 1.0
-"""Seconds between looks at whether the cloud being applied to still runs."""
+"""Seconds between two checks that the target cloud still runs."""
 ERRORS_SHOWN = 10
-"""One mistake often fails many resources; the log has them all."""
+"""Maximum errors shown. One mistake often fails many resources. The log has all errors."""
 GIVE_UP_TIMEOUT = 20.0
-"""Seconds Terraform gets to end by itself once that cloud is gone; then it is killed."""
+"""Seconds that Terraform gets to exit after the target cloud is gone. Then it is killed."""
 DESTRUCTIVE = {"delete": "destroy", "replace": "replace"}
-"""What Terraform's stream calls an action that ends a resource, and what Terraform's own texts call it."""
+"""Destructive actions: the name in Terraform's JSON stream and the name in Terraform's texts."""
 
 
 class TerraformError(OperatorError):
-    """Terraform reported errors; the message has each one's resource, summary and detail."""
+    """Terraform reported errors. The message has the resource, summary and detail of each."""
 
 
 class TerraformKilledError(TerraformError):
-    """Terraform was killed, or could not store its state: it may have made resources that its state does not list."""
+    """Terraform was killed or could not store its state, which may lack created resources."""
 
 
 @dataclass
 class Apply:
-    """Where an apply stands, fed with the messages of `terraform apply -json`."""
+    """The progress of an apply, updated from the messages of `terraform apply -json`."""
 
     planned: int | None = None
-    """Resource actions to do; None before the plan is known."""
+    """Number of planned resource actions. None before the plan is known."""
     done: int = 0
     refreshed: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     """Resources to add, change and remove."""
     destroys: dict[str, str] = field(default_factory=dict)
-    """What the plan does to each resource, by address, that will not outlive it: `destroy` or `replace`."""
+    """`destroy` or `replace` by the address of each resource that the plan destroys."""
     errors: list[str] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
     _active: dict[str, float] = field(default_factory=dict)
 
     def feed(self, message: Mapping[str, Any], now: float) -> None:
-        """Takes one message; `now` is a monotonic time in seconds."""
+        """Processes one message. `now` is a monotonic time in seconds."""
         kind = message.get("type")
         if kind == "change_summary" and message["changes"]["operation"] == "plan":
             self.counts = {name: message["changes"][name] for name in ("add", "change", "remove")}
@@ -87,7 +87,7 @@ class Apply:
             self.errors.append(": ".join(part for part in parts if part))
 
     def line(self, now: float) -> str:
-        """One line: how much is done, and what has been waited for the longest."""
+        """Returns one line with the completed actions and the longest-running resource."""
         if self.planned is None:
             return f"terraform: reading ({self.refreshed} resources read)"
         text = f"terraform: {self.done} of {self.planned}"
@@ -99,16 +99,16 @@ class Apply:
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan in a file, ready to be applied."""
+    """A plan file that can be applied."""
 
     file: Path
     counts: dict[str, int]
     """Resources to add, change and remove."""
     destroys: dict[str, str]
-    """`destroy` or `replace`, by the address of each resource that will not outlive it."""
+    """`destroy` or `replace` by the address of each resource that the plan destroys."""
 
     def lines(self) -> list[str]:
-        """The plan in words: its counts, and each resource that it destroys or replaces."""
+        """Returns the plan's counts and one line for each destroyed or replaced resource."""
         return [
             changes(self.counts),
             *(f"  {verb} {address}" for address, verb in sorted(self.destroys.items())),
@@ -116,7 +116,7 @@ class Plan:
 
 
 def changes(counts: Mapping[str, int]) -> str:
-    """Counts of a plan in words, such as `3 to add, 1 to change`."""
+    """Formats the counts of a plan, for example `3 to add, 1 to change`."""
     return (
         ", ".join(f"{number} to {verb}" for verb, number in counts.items() if number)
         or "nothing to change"
@@ -124,14 +124,15 @@ def changes(counts: Mapping[str, int]) -> str:
 
 
 class Terraform:
-    """Terraform in one directory.
+    """Runs Terraform in one directory.
 
     Args:
-        executable: the Terraform to run.
-        directory: the stack's, with its cdk.tf.json.
-        variables: the whole environment it runs in.
-        log: file that the machine-readable stream of each run is written to.
-        guard: asked every second during a run; a reason to give up (the cloud it works on is gone), or None.
+        executable: The Terraform executable.
+        directory: The stack's directory, which contains cdk.tf.json.
+        variables: The complete environment variables of the process.
+        log: File for the JSON stream of each run.
+        guard: Called every second during a run. Returns a reason to abort (the target cloud is
+            gone), or None.
     """
 
     def __init__(
@@ -149,10 +150,13 @@ class Terraform:
         self._guard = guard
 
     def init(self) -> bool:
-        """Makes the directory ready, unless it is already for this very configuration. Returns whether there was something to do.
+        """Runs `terraform init` unless the directory is initialized for this configuration.
+
+        Returns:
+            True if it ran.
 
         Raises:
-            TerraformError: it failed; the message is Terraform's.
+            TerraformError: The command failed. The message is Terraform's.
         """
         stamp = self.directory / ".terraform" / "initialized"
         wanted = self._init_digest()
@@ -171,7 +175,7 @@ class Terraform:
         return True
 
     def _init_digest(self) -> str:
-        """Changes with what init depends on: the terraform block (back end, providers), the Terraform, the provider's source."""
+        """Returns a digest of init's inputs: terraform block, executable, CLI configuration."""
         digest = hashlib.sha256(str(self._executable).encode())
         block = json.loads((self.directory / "cdk.tf.json").read_text()).get("terraform", {})
         digest.update(json.dumps(block, sort_keys=True).encode())
@@ -181,14 +185,14 @@ class Terraform:
         return digest.hexdigest()
 
     def plan(self, file: Path, options: Sequence[str] = ()) -> Plan:
-        """Plans into a file.
+        """Creates a plan file.
 
         Args:
-            options: more of Terraform's own, such as `-refresh-only` or `-destroy`.
+            options: Additional options of Terraform, such as `-refresh-only` or `-destroy`.
 
         Raises:
-            TerraformError: there are errors.
-            InterruptedRunError: the operator stopped it.
+            TerraformError: Terraform reported errors.
+            InterruptedRunError: The operator stopped the run.
         """
         arguments = [
             "plan",
@@ -202,10 +206,10 @@ class Terraform:
         return Plan(file, planned.counts, planned.destroys)
 
     def show(self, file: Path) -> dict[str, Any]:
-        """A plan file as `terraform show -json` has it.
+        """Returns the output of `terraform show -json` for a plan file.
 
         Raises:
-            TerraformError: it is no plan, or another Terraform's.
+            TerraformError: The file is not a plan, or another Terraform version made it.
         """
         result = self._run("show", "-json", "-no-color", str(file))
         if result.returncode:
@@ -216,15 +220,17 @@ class Terraform:
         return shown
 
     def apply(self, plan: Plan | None = None) -> Apply:
-        """Applies a plan, or what the configuration asks for. A state that an earlier run could not store is stored first.
+        """Applies a plan or the configuration. First stores a state that an earlier run left.
 
         Args:
-            plan: what `plan` returned; its counts are taken over, since Terraform doesn't count again.
+            plan: The result of `plan`. Its counts are used because Terraform does not repeat them.
 
         Raises:
-            TerraformError: resources failed; the rest is applied and the state is stored, so that the next run continues.
-            TerraformKilledError: it ended without storing its state.
-            InterruptedRunError: the operator stopped it; what was in flight is finished and stored.
+            TerraformError: Some resources failed. The rest is applied and the state is stored, so
+                the next run continues.
+            TerraformKilledError: Terraform ended without storing its state.
+            InterruptedRunError: The operator stopped the run. Operations in progress were completed
+                and stored.
         """
         self._push_errored_state()
         arguments = [
@@ -247,10 +253,11 @@ class Terraform:
         if result.returncode:
             kept = left.rename(left.with_name(f"errored-{int(time.time())}.tfstate"))
             say(
-                f"The state an earlier apply could not store is older than the stored one, so it is put aside: {kept}"
+                "An earlier apply left a state that it could not store. It is older than the stored"
+                f" state, so it is kept as {kept}"
             )
         else:
-            say("Stored the state that an earlier apply could not store")
+            say("Stored the state that an earlier apply left behind")
             left.unlink()
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -274,7 +281,7 @@ class Terraform:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                # Out of the terminal's process group: a Ctrl-C reaches it once, through us.
+                # A process group of its own: Ctrl-C reaches Terraform only through this process.
                 process_group=0,
             )
             stop = _Stop(process, self._guard)
@@ -285,19 +292,20 @@ class Terraform:
                     try:
                         state.feed(json.loads(line), time.monotonic())
                     except json.JSONDecodeError:
-                        # Not of the stream: what went wrong before it began.
+                        # Terraform writes plain text if it fails before the JSON stream begins.
                         state.errors.append(line.strip())
                     progress.show(state.line(time.monotonic()))
                 status = process.wait()
         if stop.reason or status < 0 or stop.interrupts > 1:
             raise TerraformKilledError(
-                stop.reason or "Terraform was killed: run the same command again to recover"
+                stop.reason or "Terraform was killed. Run the same command again to recover"
             )
         if stop.interrupts:
-            raise InterruptedRunError("Stopped; run the same command again to continue")
+            raise InterruptedRunError("Stopped. Run the same command again to continue")
         if status:
             raise TerraformError(
-                _summary(state.errors) or f"terraform ended with status {status}; see {self._log}"
+                _summary(state.errors)
+                or f"terraform exited with status {status}. See the log {self._log}"
             )
         return state
 
@@ -309,7 +317,7 @@ def _summary(errors: Sequence[str]) -> str:
 
 
 class _Stop:
-    """Ends a run early: because the operator asks, or because the cloud it works on is gone."""
+    """Ends a run early if the operator interrupts it or the target cloud is gone."""
 
     def __init__(self, process: subprocess.Popen[str], guard: Callable[[], str | None]) -> None:
         self._process = process
@@ -335,9 +343,9 @@ class _Stop:
 
     def _on_signal(self, *_: object) -> None:
         say(
-            "Giving up what is in flight"
+            "Cancelling the operations in progress"
             if self.interrupts
-            else "Stopping after what is in flight (again: give that up)"
+            else "Stopping after the operations in progress (interrupt again to cancel them)"
         )
         self.interrupts += 1
         self._process.send_signal(signal.SIGINT)
@@ -354,7 +362,7 @@ class _Stop:
 
 @contextmanager
 def recorded_run(directory: Path, pid: int) -> Iterator[None]:
-    """Notes which process works in a stack's directory and until when, so that a lock it leaves behind can be told from another's."""
+    """Records the process and time of a run, to recognize a state lock that it leaves behind."""
     file = directory / ".terraform" / "run.json"
     run = {
         "host": socket.gethostname(),
@@ -369,21 +377,21 @@ def recorded_run(directory: Path, pid: int) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Run:
-    """The last run of Terraform in a stack's directory."""
+    """A recorded run of Terraform in a stack's directory."""
 
     host: str
     pid: int
     started: float
     """Seconds since the epoch."""
     finished: float | None
-    """None: it or its caller was killed."""
+    """None if the process or its caller was killed."""
 
     def find(self) -> psutil.Process | None:
-        """Its process, when it still runs."""
+        """Returns its process if it still runs."""
         return find(self.pid, self.started)
 
 
 def last_run(directory: Path) -> Run | None:
-    """The last run in a stack's directory, if there was one."""
+    """Returns the last run in a stack's directory, or None."""
     run = read_json(directory / ".terraform" / "run.json")
     return Run(**run) if run else None

@@ -1,4 +1,4 @@
-"""Terraform's state in S3: its outputs, and a lock that a killed run left on it."""
+"""Reads Terraform's state and outputs from S3 and removes locks that killed runs left behind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ops.errors import OperatorError
 from ops.terraform.runner import last_run
 
 STOP_TIMEOUT = 60.0
-"""Seconds an orphaned Terraform gets to finish what is in flight and store its state."""
+"""Seconds that an orphaned Terraform gets to complete its operations and store its state."""
 
 
 def _read(cloud: Cloud, key: str) -> dict[str, Any] | None:
@@ -35,28 +35,28 @@ def _read(cloud: Cloud, key: str) -> dict[str, Any] | None:
 
 
 def read_state(cloud: Cloud) -> dict[str, Any] | None:
-    """The environment's state, or None where nothing was ever applied."""
+    """Returns the environment's state, or None if nothing was ever applied."""
     return _read(cloud, cloud.environment.state.key)
 
 
 def outputs(cloud: Cloud) -> dict[str, Any]:
-    """The stack's outputs, as last applied. Read from the state object itself: no Terraform and no initialized directory needed.
+    """Returns the stack's outputs from the state object in S3. Needs no initialized directory.
 
     Raises:
-        OperatorError: the environment has not been deployed.
+        OperatorError: The environment has not been deployed.
     """
-    found = outputs_or_none(cloud)
-    if found is None:
+    values = outputs_or_none(cloud)
+    if values is None:
         name = cloud.environment.name
         raise OperatorError(
-            f"{name} has not been deployed: "
+            f"{name} has not been deployed: run "
             + ("`make up`" if cloud.endpoint else f"`python -m ops deploy {name}`")
         )
-    return found
+    return values
 
 
 def outputs_or_none(cloud: Cloud) -> dict[str, Any] | None:
-    """The same, and None where the environment has not been deployed."""
+    """Returns the stack's outputs, or None if the environment has not been deployed."""
     state = read_state(cloud)
     if not state or not state.get("outputs"):
         return None
@@ -64,7 +64,7 @@ def outputs_or_none(cloud: Cloud) -> dict[str, Any] | None:
 
 
 def attributes(cloud: Cloud, kind: str) -> list[dict[str, Any]]:
-    """The attributes of every managed resource of a type, as the state has them."""
+    """Returns the attributes of every managed resource of a type from the state."""
     state = read_state(cloud) or {"resources": []}
     return [
         instance["attributes"]
@@ -75,18 +75,18 @@ def attributes(cloud: Cloud, kind: str) -> list[dict[str, Any]]:
 
 
 def resource_count(cloud: Cloud) -> int:
-    """How many resource instances the state lists."""
+    """Returns the number of managed resource instances in the state."""
     state = read_state(cloud) or {"resources": []}
     return sum(len(item["instances"]) for item in state["resources"] if item["mode"] == "managed")
 
 
 def end_orphaned_run(directory: Path) -> None:
-    """Ends a Terraform of ours that still works in the directory after the command that started it was killed."""
+    """Ends a Terraform process that still runs after the command that started it was killed."""
     run = last_run(directory)
     process = run.find() if run else None
     if process is None:
         return
-    say(f"An earlier terraform (process {process.pid}) was left running: ending it")
+    say(f"Ending the Terraform process {process.pid}, which an earlier command left running")
     process.terminate()
     try:
         process.wait(STOP_TIMEOUT)
@@ -95,24 +95,25 @@ def end_orphaned_run(directory: Path) -> None:
 
 
 def refuse_locked_state(cloud: Cloud) -> None:
-    """Makes sure that no Terraform is at work on the environment, one that somebody started by hand included.
+    """Verifies that no Terraform run holds the state's lock, including runs started manually.
 
     Raises:
-        OperatorError: one is, or was killed and left its lock.
+        OperatorError: A run holds the lock, or was killed and left it behind.
     """
     lock = _read(cloud, f"{cloud.environment.state.key}.tflock")
     if lock is not None:
         raise OperatorError(
-            f"Terraform is changing {cloud.environment.name}: its state is locked by {lock['Who']} since {lock['Created']}. Wait until"
-            " that run is done; if it is dead, `ops deploy` says how to go on"
+            f"Terraform is changing {cloud.environment.name}: {lock['Who']} has locked its state"
+            f" since {lock['Created']}. Wait until that run ends. If its process is dead,"
+            " `ops deploy` shows how to continue"
         )
 
 
 def remove_stale_lock(cloud: Cloud, directory: Path) -> None:
-    """Removes the state's lock when the run of ours that took it is dead, and says so.
+    """Removes the state's lock if the last run in the directory took it and is dead.
 
     Raises:
-        OperatorError: somebody else holds the lock; the message says who, since when, and how to break it.
+        OperatorError: Another run holds the lock. The message has its holder and how to unlock it.
     """
     state = cloud.environment.state
     key = f"{state.key}.tflock"
@@ -130,8 +131,9 @@ def remove_stale_lock(cloud: Cloud, directory: Path) -> None:
     holder = f"{lock['Who']} since {created:%Y-%m-%d %H:%M:%S} UTC ({lock['Operation']})"
     if not ours or (run and run.find()):
         raise OperatorError(
-            f"The state of {cloud.environment.name} is locked by {holder}. Wait until that run is done; if it is dead, run"
-            f" `terraform force-unlock {lock['ID']}` in {directory}"
+            f"The state of {cloud.environment.name} is locked by {holder}. Wait until that run"
+            f" ends. If its process is dead, run `terraform force-unlock {lock['ID']}` in"
+            f" {directory}"
         )
     cloud.client("s3", state.region).delete_object(Bucket=state.bucket, Key=key)
-    say(f"Removed the state lock that a killed run left: {holder}")
+    say(f"Removed the state lock of a killed run: {holder}")

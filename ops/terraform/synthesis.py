@@ -1,4 +1,4 @@
-"""Writes environments' Terraform: runs main.py the way the CDKTF command line does, without its start-up."""
+"""Synthesizes Terraform: runs main.py as the CDKTF command line does, without its start-up time."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ BYTECODE = PROJECT / ".build" / "bytecode"
 
 
 def program_variables(out: Path) -> dict[str, str]:
-    """What main.py is run with to write to `out`, besides the process's environment.
+    """Returns the variables for main.py to write to `out`, in addition to the environment.
 
-    Bytecode is kept whatever the environment says of it, in a directory of ours: without it every run compiles the bindings again, which takes
-    about a third of its time.
+    Always caches bytecode, in the project's build directory. Without the cache every run compiles
+    the bindings again, which takes about a third of its time.
     """
     return {
         **node_variables(),
@@ -30,21 +30,21 @@ def program_variables(out: Path) -> dict[str, str]:
 
 
 def synthesize(environments: Sequence[str], out: Path, variables: Mapping[str, str]) -> None:
-    """Writes `<out>/stacks/<environment>/cdk.tf.json` for each environment; none named means all.
+    """Writes `<out>/stacks/<environment>/cdk.tf.json` for each environment.
 
     Args:
-        environments: names of environments.
-        out: the output directory.
-        variables: what environment files refer to, on top of the process's environment.
+        environments: Names of environments. If empty, all of them.
+        out: The output directory.
+        variables: Variables for the environment files, in addition to the process's environment.
 
     Raises:
-        OperatorError: the program failed; the message is its own.
+        OperatorError: The program failed. The message is its output.
     """
     environment = {**os.environ, **program_variables(out), **variables}
     if environments:
         environment["PLATFORM_ENVIRONMENTS"] = ",".join(environments)
     result = subprocess.run(
-        # -O leaves out the type checks of the generated bindings, which the tests keep: a third of the time.
+        # -O skips the bindings' type checks, a third of the run time. The tests keep them.
         [sys.executable, "-O", "main.py"],
         cwd=PROJECT,
         env=environment,

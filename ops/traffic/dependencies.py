@@ -1,7 +1,7 @@
-"""Finds what a plan would take away from versions that still serve: tables, roles, networks, permissions.
+"""Finds tables, roles, networks and permissions that a plan removes while live versions use them.
 
-A published version keeps the settings it was born with. Where releases are gradual it serves on after the apply, so what those
-settings name must stay until a version that no longer names it has all traffic.
+A published version keeps its configuration. With gradual releases it still serves after the apply,
+so every resource in its configuration must exist until a version without it has all traffic.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ IDENTIFIERS = (
     "domain_name",
     "url",
 )
-"""Attributes by which settings name a resource."""
+"""Attributes by which a function's configuration refers to a resource."""
 SHORTEST = 6
-"""Characters of an identifier that is looked for inside a setting; a shorter one would be found by chance."""
+"""Minimum length of an identifier to search for inside values. Shorter ones match by chance."""
 WITHOUT_USE = frozenset(
     {
-        "aws_s3_object",  # the package a version was made from: Lambda has its own copy
+        "aws_s3_object",  # the package of a version: Lambda has its own copy
         "aws_lambda_function",
         "aws_lambda_alias",
         "aws_lambda_permission",
@@ -39,30 +39,30 @@ WITHOUT_USE = frozenset(
         "aws_api_gateway_deployment",
     }
 )
-"""Resource types that settings of a function never name, although they are named like it."""
+"""Types that a function's configuration never refers to, although their names contain its name."""
 
 
 def refuse_removals(plan: Mapping[str, Any], functions: Functions) -> None:
-    """Refuses a plan that would break what serves.
+    """Raises an error if the plan would break versions that receive traffic.
 
     Args:
-        plan: as `terraform show -json` has it.
-        functions: the environment's, as they serve now.
+        plan: The output of `terraform show -json`.
+        functions: The environment's functions before the apply.
 
     Raises:
-        OperatorError: each thing that would go, who uses it, and what to do.
+        OperatorError: The message lists each removed resource and the version that uses it.
     """
-    found = list(removals(plan, functions))
-    if found:
+    lines = list(removals(plan, functions))
+    if lines:
         raise OperatorError(
-            "Not applied, because versions that serve still use what the plan takes away:\n"
-            + "\n".join(f"  {line}" for line in found)
-            + "\nDeploy the code that no longer uses it first, without removing it; then deploy its removal"
+            "Not applied, because live versions still use what the plan removes:\n"
+            + "\n".join(f"  {line}" for line in lines)
+            + "\nFirst deploy code that no longer uses these resources, then deploy their removal"
         )
 
 
 def removals(plan: Mapping[str, Any], functions: Functions) -> Iterator[str]:
-    """One line for each thing that would be taken from a version that serves."""
+    """Yields one line for each resource or permission that a live version would lose."""
     changes = [
         item
         for item in plan.get("resource_changes", [])
@@ -97,11 +97,15 @@ def removals(plan: Mapping[str, Any], functions: Functions) -> Iterator[str]:
             )
             for item in gone:
                 if _names(item["change"]["before"] or {}, used):
-                    yield f"{item['address']}: version {version} of {service} names it in its settings"
+                    yield (
+                        f"{item['address']}: version {version} of {service} refers to it in its"
+                        " configuration"
+                    )
         role = str(functions.configuration(service, live.version).get("Role", "")).rpartition("/")[
             2
         ]
-        # Code that is live and newest, with no newer code in this plan, has been written for the smaller policy.
+        # If the newest code is live and the plan has no newer code, the live code was written for
+        # the smaller policy.
         behind = (
             function in pending
             or newest is None
@@ -143,7 +147,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _grants(policy: Any) -> set[tuple[str, str]]:
-    """The pairs of action and resource that a policy allows, as written."""
+    """Returns the pairs of action and resource that a policy allows, with wildcards as written."""
     if not isinstance(policy, str):
         return set()
     grants = set()

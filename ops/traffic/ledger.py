@@ -1,7 +1,7 @@
-"""What was released, and the lock under which it is: the environment's table `platform-releases`.
+"""The release ledger and the environment's lock, both in its DynamoDB table `platform-releases`.
 
-One item for each service and release, one for each stage of a promotion, and one lock that commands share which change what
-serves: apply, release, rollback. AWS itself keeps no history of an alias.
+The table has one item per service and release, one per stage of a promotion, and one lock item.
+Apply, release and rollback hold the lock. AWS keeps no history of an alias, so the ledger does.
 """
 
 from __future__ import annotations
@@ -28,51 +28,52 @@ from ops.errors import OperatorError
 from ops.process_identity import find
 
 LEASE = 60.0
-"""Seconds after which a lock that its holder no longer renews is free. Machines' clocks may differ by less than that."""
+"""Seconds until an unrenewed lock expires. The clocks of two machines must differ by less."""
 RENEWAL = 15.0
-"""Seconds between renewals: three may fail before the lease ends."""
+"""Seconds between renewals. Three renewals may fail before the lease ends."""
 LOCK_KEY = {"service": {"S": "#lock"}, "released_at": {"S": "#lock"}}
-"""No service is called so."""
+"""Cannot collide with a service: no service name contains `#`."""
 
 Kind = Literal["release", "rollback", "apply", "function"]
-"""What moved the traffic; `function`: `ops deploy-function`."""
+"""The kind of command that shifted the traffic. `function` means `ops deploy-function`."""
 Outcome = Literal["running", "promoted", "put back", "failed", "abandoned"]
-"""`abandoned`: whoever released was killed, and the next command put traffic back."""
+"""`abandoned`: the release command was killed before it completed.
+`put back`: the release was rolled back."""
 SERVED: Sequence[Outcome] = ("promoted",)
 
 
 @dataclass(frozen=True)
 class Record:
-    """One service's part of a release."""
+    """The part of a release that concerns one service."""
 
     service: str
     released_at: str
-    """When it began: UTC with microseconds; unique per service."""
+    """Start time in UTC with microseconds. Unique per service."""
     release_id: str
-    """The same for all services that were released together."""
+    """Identical for all services that were released together."""
     kind: Kind
     from_version: str
     to_version: str
     artifact: str
-    """SHA-256 of the code of `to_version`, in base64, as Lambda gives it."""
+    """Base64-encoded SHA-256 of the code of `to_version` (Lambda's CodeSha256)."""
     who: str
     commit: str
-    """Of the checkout it came from; with `+changes` where that had some."""
+    """The checkout's commit, with the suffix `+changes` if it had uncommitted changes."""
     outcome: Outcome = "running"
     reason: str = ""
     finished_at: str = ""
 
 
 class LockLostError(OperatorError):
-    """Another command took the lock over; nothing more was changed."""
+    """Another command took over the lock. Nothing was changed after that."""
 
 
 class Ledger:
-    """The table of one environment.
+    """The ledger table of one environment.
 
     Args:
-        cloud: the environment's.
-        clock: seconds since the epoch.
+        cloud: The environment's AWS connection.
+        clock: Returns seconds since the epoch.
     """
 
     def __init__(self, cloud: Cloud, clock: Callable[[], float] = time.time) -> None:
@@ -82,12 +83,12 @@ class Ledger:
         self._clock = clock
 
     def begin(self, records: Sequence[Record]) -> None:
-        """Stores what is about to be released."""
+        """Stores the records of a release that is about to begin."""
         for record in records:
             self._dynamodb.put_item(TableName=self.table, Item=_item(asdict(record)))
 
     def finish(self, record: Record, outcome: Outcome, reason: str = "") -> None:
-        """Stores what came of it."""
+        """Stores the outcome of a release."""
         self._dynamodb.update_item(
             TableName=self.table,
             Key=_item({"service": record.service, "released_at": record.released_at}),
@@ -98,7 +99,7 @@ class Ledger:
         )
 
     def history(self, service: str, limit: int = 50) -> list[Record]:
-        """A service's latest records, newest first."""
+        """Returns a service's latest records, newest first."""
         names = {item.name for item in fields(Record)}
         return [
             Record(**{name: value for name, value in item.items() if name in names})
@@ -106,8 +107,8 @@ class Ledger:
         ]
 
     def latest(self, key: str, limit: int = 50) -> list[dict[str, Any]]:
-        """The latest items of a hash key, newest first."""
-        reply = self._dynamodb.query(
+        """Returns the latest items of a hash key, newest first."""
+        response = self._dynamodb.query(
             TableName=self.table,
             KeyConditionExpression="service = :service",
             ExpressionAttributeValues={":service": {"S": key}},
@@ -115,25 +116,25 @@ class Ledger:
             ConsistentRead=True,
             Limit=limit,
         )
-        return [_value(item) for item in reply["Items"]]
+        return [_value(item) for item in response["Items"]]
 
     def get(self, key: str, range_key: str) -> dict[str, Any] | None:
-        """One item that `note` stored."""
-        reply = self._dynamodb.get_item(
+        """Returns an item that `note` stored, or None."""
+        response = self._dynamodb.get_item(
             TableName=self.table,
             Key=_item({"service": key, "released_at": range_key}),
             ConsistentRead=True,
         )
-        return _value(reply["Item"]) if "Item" in reply else None
+        return _value(response["Item"]) if "Item" in response else None
 
     def note(self, key: str, range_key: str, values: Mapping[str, Any]) -> None:
-        """Stores an item that is no service's: a stage, a gate, a site."""
+        """Stores an item that does not belong to a service, such as a stage, a gate or a site."""
         self._dynamodb.put_item(
             TableName=self.table, Item=_item({"service": key, "released_at": range_key, **values})
         )
 
     def now(self) -> str:
-        """The time as records have it."""
+        """Returns the current time in the format of records."""
         return (
             datetime.fromtimestamp(self._clock(), UTC)
             .isoformat(timespec="microseconds")
@@ -141,7 +142,7 @@ class Ledger:
         )
 
     def exists(self) -> bool:
-        """Whether the environment has the table: not before its first apply."""
+        """Returns True if the table exists. The environment's first apply creates it."""
         try:
             self._dynamodb.get_item(TableName=self.table, Key=LOCK_KEY)
         except ClientError as error:
@@ -152,18 +153,18 @@ class Ledger:
 
     @contextmanager
     def locked(self, verb: str, who: str, *, force: bool = False) -> Iterator[Lock]:
-        """Holds the environment's lock, and renews it in the background.
+        """Holds the environment's lock and renews it in the background.
 
-        A lock is taken over from a process of this machine that is dead, and from any holder that has not renewed it for LEASE
-        seconds; both are said. Before the first apply there is no table and nothing to exclude: the lock is then none.
+        Takes over a lock whose process on this machine is dead, and a lock that was not renewed for
+        LEASE seconds. Before the first apply there is no table, so the lock excludes nobody.
 
         Args:
-            verb: what it is held for, as others are told.
-            force: takes it from whoever holds it; that command then stops before it changes anything more.
+            verb: The purpose of the lock, shown to other operators.
+            force: Take the lock from its holder, which stops before its next change.
 
         Raises:
-            OperatorError: another command holds it.
-            LockLostError: at the next `check`, when another command has taken it over.
+            OperatorError: Another command holds the lock.
+            LockLostError: Raised by `check` if another command has taken over the lock.
         """
         lock = Lock(self, uuid.uuid4().hex, verb, who)
         if not self.exists():
@@ -192,7 +193,7 @@ class Ledger:
         held = self._dynamodb.get_item(TableName=self.table, Key=LOCK_KEY, ConsistentRead=True).get(
             "Item"
         )
-        if held is None:  # released this very moment
+        if held is None:  # released since the first attempt
             self._put(lock, "attribute_not_exists(service)", {})
             return
         holder = _value(held)
@@ -204,20 +205,19 @@ class Ledger:
         )
         if not (dead or force):
             raise OperatorError(
-                f"{self._environment} is being changed: {described}. Wait until that is done; if its machine is gone, the lock is"
-                f" free {LEASE:.0f} s after its last sign of life"
+                f"{self._environment} is being changed: {described}. Wait until that command ends."
+                f" If its machine is gone, the lock expires {LEASE:.0f} s after its last renewal"
             )
         try:
             self._put(lock, "#owner = :dead", {":dead": holder["owner"]}, {"#owner": "owner"})
         except ClientError as error:
             if _is_condition(error):
                 raise OperatorError(
-                    f"{self._environment} is being changed by another command: try again"
+                    f"{self._environment} is being changed by another command: retry later"
                 ) from error
             raise
-        say(
-            f"Took the lock over from a command that {'was stopped by --force' if not dead else 'was killed'}: {described}"
-        )
+        reason = "was killed" if dead else "was stopped by --force"
+        say(f"Took over the lock from a command that {reason}: {described}")
 
     def _put(
         self,
@@ -247,7 +247,7 @@ class Ledger:
         )
 
     def renew(self, lock: Lock) -> bool:
-        """Puts the lease's end off; False: the lock is another's."""
+        """Extends the lease. Returns False if another command holds the lock."""
         try:
             self._dynamodb.update_item(
                 TableName=self.table,
@@ -276,46 +276,48 @@ class Ledger:
             )
         except (ClientError, BotoCoreError) as error:
             if isinstance(error, ClientError) and error.response["Error"]["Code"] in {
-                "ConditionalCheckFailedException",  # taken over: it is another's to release
-                "ResourceNotFoundException",  # the environment has just been removed
+                "ConditionalCheckFailedException",  # another command has taken over the lock
+                "ResourceNotFoundException",  # the environment has been removed
             }:
                 return
             say(
-                f"The lock of {self._environment} could not be released; it is free in {LEASE:.0f} s ({error})"
+                f"Cannot release the lock of {self._environment}. It expires in"
+                f" {LEASE:.0f} s ({error})"
             )
 
 
 @dataclass
 class Lock:
-    """A lock as its holder has it."""
+    """The environment's lock, from the perspective of its holder."""
 
     ledger: Ledger
     owner: str
     verb: str
     who: str
     held: bool = False
-    """False: there was no table to hold it in."""
+    """False if the environment has no ledger table yet."""
     over: threading.Event = field(default_factory=threading.Event)
 
     def check(self) -> None:
-        """Call it before each change: makes sure that the lock is still this command's.
+        """Verifies that this command still holds the lock. Call it before each change.
 
         Raises:
-            LockLostError: it is not.
+            LockLostError: Another command has taken over the lock.
         """
         if self.held and not self.ledger.renew(self):
             raise LockLostError(
-                "Another command has taken over the lock of this environment: nothing more was changed"
+                "Another command has taken over the lock of this environment, so this command"
+                " stopped and made no further changes"
             )
 
     def keep(self) -> None:
-        """Renews the lease until the holder is done."""
+        """Renews the lease until the holder has finished."""
         while not self.over.wait(RENEWAL):
             try:
                 if not self.ledger.renew(self):
                     return
             except (ClientError, BotoCoreError):
-                continue  # the next renewal may succeed; the holder's own check tells otherwise
+                continue  # the next renewal may succeed; otherwise `check` raises
 
 
 def _is_condition(error: ClientError) -> bool:
@@ -324,7 +326,7 @@ def _is_condition(error: ClientError) -> bool:
 
 def _item(values: Mapping[str, Any]) -> dict[str, Any]:
     serializer = TypeSerializer()
-    # DynamoDB's numbers are decimals, which boto3 makes of no float by itself.
+    # boto3's serializer rejects floats because DynamoDB numbers are decimals.
     exact = {
         name: Decimal(repr(value)) if isinstance(value, float) else value
         for name, value in values.items()

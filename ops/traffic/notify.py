@@ -1,4 +1,4 @@
-"""Tells the environment's alerts topic what is being deployed, by whom, and what came of it."""
+"""Publishes the start and the result of each deployment to the environment's alerts topic."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from ops.cloud import Cloud
 from ops.console import say
 
 SUBJECT_LENGTH = 100
-"""Characters of an SNS subject at most; ASCII."""
+"""Maximum characters of an SNS subject, which must be ASCII."""
 
 State = Literal["started", "succeeded", "failed", "rolled back"]
 
 
 @dataclass(frozen=True)
 class News:
-    """What is told."""
+    """The content of a notification."""
 
     what: str
-    """The command's verb and what it is about: `release auth`."""
+    """The command's verb and its object, for example `release auth`."""
     lines: Sequence[str] = field(default_factory=tuple)
-    """Further lines: versions, the plan's counts, the reason."""
+    """Further lines, such as versions, the plan's counts or the reason of a failure."""
 
 
 class Notifier:
-    """Publishes to one environment's alerts topic. A message that cannot be sent is said, and stops nothing.
+    """Publishes to one environment's alerts topic. A failure to publish is only printed.
 
     Args:
-        topic: the topic's ARN; None: there is none yet.
+        topic: The topic's ARN, or None if the environment has no topic yet.
     """
 
     def __init__(self, cloud: Cloud, topic: str | None, who: str) -> None:
@@ -41,7 +41,7 @@ class Notifier:
         self._who = who
 
     def tell(self, state: State, news: News) -> None:
-        """Sends one message."""
+        """Publishes one message."""
         if self._client is None:
             return
         subject = f"{self._environment}: {news.what} {state}"
@@ -54,10 +54,10 @@ class Notifier:
                 MessageAttributes={"state": {"DataType": "String", "StringValue": state}},
             )
         except (ClientError, BotoCoreError) as error:
-            say(f"The alerts topic could not be told: {error}")
+            say(f"Cannot publish to the alerts topic: {error}")
 
 
 def topic_of(outputs: Mapping[str, Any]) -> str | None:
-    """The alerts topic's ARN, from a stack's outputs."""
-    found: str | None = outputs.get("alerts_topic_arn")
-    return found
+    """Returns the alerts topic's ARN from a stack's outputs."""
+    arn: str | None = outputs.get("alerts_topic_arn")
+    return arn

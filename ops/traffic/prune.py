@@ -1,4 +1,4 @@
-"""Deletes old versions of functions: Lambda keeps all, and an account has 75 GB for their code."""
+"""Deletes old function versions. Lambda keeps all of them within 75 GB of code per account."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from ops.traffic.ledger import Ledger
 from ops.traffic.release import Releaser
 
 KEEP = 5
-"""Versions of each function that stay, the newest first."""
+"""Number of newest versions of each function that are kept."""
 
 
 def delete_old_versions(cloud: Cloud, keep: int = KEEP) -> dict[str, list[str]]:
-    """Deletes all but the newest versions; one that an alias names, or that a rollback would go to, stays whatever its age.
+    """Deletes all but the newest versions, aliased versions and the target of a rollback.
 
     Returns:
-        The versions deleted, by service.
+        The deleted versions by service.
 
     Raises:
-        OperatorError: another command is at work.
+        OperatorError: Another command holds the lock.
     """
     cloud.check_account()
-    found = outputs(cloud)
+    stack_outputs = outputs(cloud)
     who = cloud.who()
     ledger = Ledger(cloud)
-    gone: dict[str, list[str]] = {}
+    deleted: dict[str, list[str]] = {}
     with ledger.locked("prune", who) as lock:
-        releaser = Releaser(cloud, found, ledger, lock, who)
+        releaser = Releaser(cloud, stack_outputs, ledger, lock, who)
         functions = releaser.functions
         for service in sorted(functions.names):
             kept = functions.aliased(service) | _before(releaser, service)
@@ -40,12 +40,12 @@ def delete_old_versions(cloud: Cloud, keep: int = KEEP) -> dict[str, list[str]]:
                 lock.check()
                 functions.delete(service, number)
             if old:
-                gone[service] = old
-    return gone
+                deleted[service] = old
+    return deleted
 
 
 def _before(releaser: Releaser, service: str) -> set[str]:
     try:
         return {releaser.previous(releaser.functions.live(service)).number}
-    except OperatorError:  # there is no record of an earlier version
+    except OperatorError:  # the ledger has no earlier version
         return set()

@@ -1,6 +1,7 @@
-"""Moves traffic to new versions: publish, probe, shift a share, watch, then promote or put back. `rollback` goes back by the record.
+"""Releases new versions: publish, probe, shift some traffic, bake, then promote or roll back.
 
-Every change is made under the environment's lock, and what a killed command left is settled first by the next one.
+`rollback` finds the previous version in the ledger. Every change is made under the environment's
+lock. Each command first repairs what an earlier, killed command left unfinished.
 """
 
 from __future__ import annotations
@@ -28,51 +29,51 @@ from ops.traffic.ledger import SERVED, Kind, Ledger, Lock, LockLostError, Record
 from ops.traffic.notify import News, Notifier, State, topic_of
 
 WEIGHT = 10
-"""Percent of the traffic for a new version while it is watched (documented 90/10)."""
+"""Canary weight: percent of the traffic for a new version in its bake period (documented 90/10)."""
 BAKE = 300.0
-"""Seconds it is watched."""
+"""Seconds of the bake period."""
 
 
-class PutBackError(OperatorError):
-    """A new version was bad while it had some of the traffic; all of it is on the old version again."""
+class RolledBackError(OperatorError):
+    """A new version failed in its bake period. All traffic is on the old version again."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a release goes."""
+    """Options of a release."""
 
     weight: int = WEIGHT
     """Percent."""
     bake: float = BAKE
     """Seconds."""
     promote: bool = False
-    """All traffic at once, as soon as the probes have passed: no share, no bake."""
+    """Shift all traffic as soon as the probes have passed, without a bake period."""
     interval: float = INTERVAL
-    """Seconds between looks during the bake."""
+    """Seconds between two checks in the bake period."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A version that is to serve."""
+    """A version that is to receive the traffic of its service."""
 
     live: Live
     version: Version
 
 
 class Releaser:
-    """Releases of one environment, under a lock that its user holds.
+    """Shifts traffic in one environment. The caller holds the environment's lock.
 
     Args:
-        found: the stack's outputs.
-        lock: checked before every change.
-        who: for the record.
-        sleep, clock: seconds; tests bring their own.
+        stack_outputs: The stack's outputs.
+        lock: Verified before every change.
+        who: The operator's name for the ledger.
+        sleep, clock: Functions that use seconds. Tests replace them.
     """
 
     def __init__(
         self,
         cloud: Cloud,
-        found: Mapping[str, Any],
+        stack_outputs: Mapping[str, Any],
         ledger: Ledger,
         lock: Lock,
         who: str,
@@ -81,59 +82,61 @@ class Releaser:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._cloud = cloud
-        self._pool: str = found["cognito_user_pool_id"]
+        self._pool: str = stack_outputs["cognito_user_pool_id"]
         self._ledger = ledger
         self._lock = lock
         self._who = who
         self._sleep, self._clock = sleep, clock
         self._commit = str(checkout())
         self._release_id = uuid.uuid4().hex
-        self.functions = Functions(cloud, found["functions"])
-
-    # What an earlier command left
+        self.functions = Functions(cloud, stack_outputs["functions"])
 
     def settle(self, services: Sequence[str] | None = None) -> None:
-        """Makes traffic whole where a killed release left it split, and closes the records it left open; says what it did.
+        """Sends all traffic to the live version and closes open records after a killed release.
 
         Args:
-            services: all where none are named.
+            services: The services to repair. Defaults to all.
         """
         for service in services or self.functions.chosen("all"):
             live = self.functions.live(service)
             if live.weights:
                 self._lock.check()
-                shares = ", ".join(
-                    f"{share:.0%} on version {version}" for version, share in live.weights.items()
+                weights = ", ".join(
+                    f"{weight:.0%} of the traffic on version {version}"
+                    for version, weight in live.weights.items()
                 )
                 self.functions.move(live, live.version)
                 say(
-                    f"An earlier release of {service} was left with {shares}: all traffic is on version {live.version} again"
+                    f"An interrupted release of {service} left {weights}:"
+                    f" all traffic is on version {live.version} again"
                 )
             for record in self._ledger.history(service, 5):
                 if record.outcome != "running":
                     continue
                 if record.to_version == live.version:
                     self._ledger.finish(
-                        record, "promoted", "the command was killed after it had moved all traffic"
+                        record,
+                        "promoted",
+                        "the command was killed after it had shifted all traffic",
                     )
                     say(
-                        f"An earlier {record.kind} of {service} was killed once version {live.version} had all traffic"
+                        f"An earlier {record.kind} of {service} was killed after version"
+                        f" {live.version} had received all traffic: recorded as promoted"
                     )
                 else:
                     self._ledger.finish(record, "abandoned", "the command was killed")
                     say(
-                        f"An earlier {record.kind} of {service} to version {record.to_version} was killed: it is given up"
+                        f"An earlier {record.kind} of {service} to version {record.to_version} was"
+                        " killed: recorded as abandoned"
                     )
 
-    # A release
-
     def candidates(self, services: Sequence[str], packages: Mapping[str, Path]) -> list[Candidate]:
-        """The versions with the checkout's code that do not serve yet; code that no version has is published.
+        """Returns the versions with the checkout's code that are not live, publishing new code.
 
         Args:
-            packages: the checkout's zips, by service.
+            packages: The checkout's zip files by service.
         """
-        found = []
+        candidates = []
         for service in services:
             newest = self.functions.newest(service)
             if newest is None or newest.artifact != artifact(packages[service]):
@@ -142,16 +145,16 @@ class Releaser:
                 say(f"Published version {newest.number} of {service}")
             live = self.functions.live(service)
             if live.version != newest.number:
-                found.append(Candidate(live, newest))
-        return found
+                candidates.append(Candidate(live, newest))
+        return candidates
 
     def release(self, candidates: Sequence[Candidate], settings: Settings) -> list[Record]:
-        """Brings candidates to serve all traffic, all of them or none.
+        """Releases all candidates, or none of them if one is bad.
 
         Raises:
-            OperatorError: a candidate is bad; traffic is where it was, and the message says why.
-            InterruptedRunError: the operator stopped it; traffic is where it was.
-            LockLostError: another command took over; traffic is as that command says.
+            OperatorError: A candidate is bad. Traffic is as before; the message has the reason.
+            InterruptedRunError: The operator stopped the release. Traffic is as before.
+            LockLostError: Another command took over the lock and controls the traffic now.
         """
         if not candidates:
             return []
@@ -159,40 +162,43 @@ class Releaser:
             self._record(candidate.live, candidate.version, "release") for candidate in candidates
         ]
         self._ledger.begin(records)
-        moved: dict[str, Live] = {
+        states: dict[str, Live] = {
             candidate.live.service: candidate.live for candidate in candidates
         }
-        suites = {name: suite for name, suite in load_suites().items() if name in moved}
+        suites = {name: suite for name, suite in load_suites().items() if name in states}
         versions = {candidate.live.service: candidate.version.number for candidate in candidates}
-        done: set[str] = set()
+        promoted: set[str] = set()
         try:
             with (
                 stoppable(),
-                people(self._cloud, self._pool, load_suites()["auth"], self._through({})) as who,
+                people(self._cloud, self._pool, load_suites()["auth"], self._invoke({})) as users,
             ):
-                smoke = Smoke(self._through(versions), who)
+                smoke = Smoke(self._invoke(versions), users)
                 self._probe(smoke, suites, versions)
                 if not settings.promote:
-                    self._shift(moved, versions, settings.weight)
-                    self._watch(moved, versions, smoke, suites, settings)
-                for service, live in list(moved.items()):
+                    self._shift(states, versions, settings.weight)
+                    self._bake(states, versions, smoke, suites, settings)
+                for service, live in list(states.items()):
                     self._lock.check()
-                    moved[service] = self.functions.move(live, versions[service])
-                    done.add(service)
+                    states[service] = self.functions.move(live, versions[service])
+                    promoted.add(service)
                     say(f"Traffic: {service} is on version {versions[service]}")
         except LockLostError:
             raise
         except BaseException as error:
-            self._put_back(records, moved, done, error)
+            self._roll_back(records, states, promoted, error)
             if isinstance(error, KeyboardInterrupt):
-                raise InterruptedRunError("Stopped: traffic is where it was before") from error
+                raise InterruptedRunError(
+                    "Stopped. Services that were not yet promoted have all their traffic on the old"
+                    " version"
+                ) from error
             raise
         finished = [replace(record, outcome="promoted") for record in records]
         for record in finished:
             self._ledger.finish(record, "promoted")
         return finished
 
-    def _through(self, versions: Mapping[str, str]) -> Invocation:
+    def _invoke(self, versions: Mapping[str, str]) -> Invocation:
         return Invocation(self.functions, versions)
 
     def _probe(
@@ -200,27 +206,28 @@ class Releaser:
     ) -> None:
         for service, version in versions.items():
             if service not in suites:
-                say(f"Probes: {service} has none")
+                say(f"Probes: {service} has no smoke tests")
                 continue
             bad = [check for check in smoke.suite(suites[service]) if not check.ok]
             if bad:
                 raise OperatorError(
-                    f"Version {version} of {service} is bad, and no user has reached it: {_told(bad)}"
+                    f"Version {version} of {service} fails its smoke tests; it has received no user"
+                    f" traffic: {_failures(bad)}"
                 )
             say(f"Probes: version {version} of {service} passed")
 
-    def _shift(self, moved: dict[str, Live], versions: Mapping[str, str], weight: int) -> None:
-        for service, live in moved.items():
+    def _shift(self, states: dict[str, Live], versions: Mapping[str, str], weight: int) -> None:
+        for service, live in states.items():
             self._lock.check()
-            moved[service] = self.functions.move(
+            states[service] = self.functions.move(
                 live, live.version, {versions[service]: weight / 100}
             )
-        shifted = ", ".join(f"{service} {versions[service]}" for service in moved)
+        shifted = ", ".join(f"{service} {versions[service]}" for service in states)
         say(f"Traffic: {weight} % to {shifted}")
 
-    def _watch(
+    def _bake(
         self,
-        moved: Mapping[str, Live],
+        states: Mapping[str, Live],
         versions: Mapping[str, str],
         smoke: Smoke,
         suites: Mapping[str, Suite],
@@ -228,47 +235,51 @@ class Releaser:
     ) -> None:
         watched = [
             Watched(service, self.functions.names[service], versions[service], live.version)
-            for service, live in moved.items()
+            for service, live in states.items()
         ]
         bake = Bake(self._cloud, watched, self._clock)
         end = self._clock() + settings.bake
         with Progress() as progress:
             while (remaining := end - self._clock()) > 0:
-                progress.show(f"watching the new versions for {remaining:.0f} s more")
+                progress.show(f"bake period: {remaining:.0f} s left")
                 self._sleep(min(settings.interval, remaining))
                 self._lock.check()
-                # Also where nobody else calls: what is never asked shows nothing.
+                # Without user traffic the metrics show nothing, so the bake period makes requests.
                 checks = [
                     check
                     for suite in suites.values()
                     for check in smoke.suite(suite, repeatable=True)
                 ]
                 bad = [check for check in checks if not check.ok]
-                problems = [*bake.problems(), *([_told(bad)] if bad else [])]
+                problems = [*bake.problems(), *([_failures(bad)] if bad else [])]
                 if problems:
-                    raise PutBackError(f"Put back, because {'; '.join(problems)}")
+                    raise RolledBackError(f"Rolled back because {'; '.join(problems)}")
 
-    def _put_back(
+    def _roll_back(
         self,
         records: Sequence[Record],
-        moved: Mapping[str, Live],
-        done: set[str],
+        states: Mapping[str, Live],
+        promoted: set[str],
         error: BaseException,
     ) -> None:
         reason = "stopped by the operator" if isinstance(error, KeyboardInterrupt) else str(error)
         for record in records:
-            live = moved[record.service]
-            if record.service in done:
+            live = states[record.service]
+            if record.service in promoted:
                 self._ledger.finish(record, "promoted")
                 say(
-                    f"Traffic: {record.service} stays on version {record.to_version}, which it had been moved to"
+                    f"Traffic: {record.service} stays on version {record.to_version}, to which it"
+                    " was already promoted"
                 )
                 continue
             if live.weights:
                 try:
                     self.functions.move(live, live.version)
-                    say(f"Traffic: all of {record.service} is back on version {live.version}")
-                except OperatorError as refused:  # somebody moved it since: theirs counts
+                    say(
+                        f"Traffic: all requests to {record.service} are back on version"
+                        f" {live.version}"
+                    )
+                except OperatorError as refused:  # another process changed the alias: leave it
                     say(str(refused))
             self._ledger.finish(record, "put back" if live.weights else "failed", reason[:1000])
 
@@ -285,10 +296,8 @@ class Releaser:
             commit=self._commit,
         )
 
-    # What moves at once
-
     def move(self, live: Live, version: Version, kind: Kind) -> Record:
-        """Moves all traffic in one call, and records it."""
+        """Shifts all traffic to a version at once and records it in the ledger."""
         record = self._record(live, version, kind)
         self._ledger.begin([record])
         self._lock.check()
@@ -302,7 +311,7 @@ class Releaser:
         return replace(record, outcome="promoted")
 
     def note_applied(self, before: Mapping[str, Live]) -> list[Record]:
-        """Records what an apply has moved since `before`."""
+        """Records the traffic that an apply has shifted since `before`."""
         records = []
         for service, old in before.items():
             now = self.functions.live(service)
@@ -318,23 +327,22 @@ class Releaser:
         return records
 
     def serve_checkout(self) -> list[Record]:
-        """Moves, all at once, what does not serve the checkout's code although the apply is done.
+        """Shifts all traffic to the checkout's code where the apply did not.
 
-        `deploy-function` and releases give functions code of which Terraform knows nothing, so that it would leave it there.
+        `deploy-function` and releases change code without Terraform, which then sees no difference.
         """
         services = sorted(self.functions.names)
         candidates = self.candidates(services, package(self._cloud, services))
         return [self.move(candidate.live, candidate.version, "apply") for candidate in candidates]
 
-    # Back
-
     def previous(self, live: Live) -> Version:
-        """The version that served before the one that serves now, by the record.
+        """Returns the version that was live before the current one, according to the ledger.
 
-        After a rollback it is the one before that, never the one that was rolled back from.
+        After a rollback, it is the predecessor of the version that is live again, never the version
+        that was rolled back.
 
         Raises:
-            OperatorError: there is no record of one, or it has been deleted.
+            OperatorError: The ledger has no earlier version, or it has been deleted.
         """
         for record in self._ledger.history(live.service):
             if (
@@ -344,28 +352,29 @@ class Releaser:
             ):
                 return self.existing(live.service, record.from_version)
         raise OperatorError(
-            f"There is no record of what served {live.service} before version {live.version}: name a version with --to; there are"
-            f" {self._listed(live.service)}"
+            f"The ledger has no version of {live.service} before version {live.version}: name a"
+            f" version with --to. Existing versions: {self._listed(live.service)}"
         )
 
     def existing(self, service: str, number: str) -> Version:
-        """A version that can serve.
+        """Returns a published version.
 
         Raises:
-            OperatorError: there is none of this number (any more).
+            OperatorError: The version was never published or has been deleted.
         """
-        found = self.functions.find(service, number) if number.isdigit() else None
-        if found is None:
+        version = self.functions.find(service, number) if number.isdigit() else None
+        if version is None:
             raise OperatorError(
-                f"{service} has no version {number}: it was never published, or it is deleted. There are {self._listed(service)}"
+                f"{service} has no version {number}: it was never published or has been deleted."
+                f" Existing versions: {self._listed(service)}"
             )
-        return found
+        return version
 
     def last_released(self) -> list[str]:
-        """The services that the environment's last release moved.
+        """Returns the services of the environment's last release.
 
         Raises:
-            OperatorError: nothing was ever released.
+            OperatorError: The ledger has no release.
         """
         latest: list[Record] = []
         for service in self.functions.chosen("all"):
@@ -377,7 +386,7 @@ class Releaser:
             latest += served[:1]
         if not latest:
             raise OperatorError(
-                "There is no record of a release: name a service, and a version with --to"
+                "The ledger has no release: name a service, and a version with --to"
             )
         newest = max(latest, key=lambda record: record.released_at)
         return self.functions_in_order(
@@ -385,7 +394,7 @@ class Releaser:
         )
 
     def functions_in_order(self, services: Iterable[str]) -> list[str]:
-        """Services in the order in which they are moved."""
+        """Returns services in release order."""
         wanted = set(services)
         return [name for name in self.functions.chosen("all") if name in wanted]
 
@@ -394,35 +403,36 @@ class Releaser:
 
 
 def release_service(cloud: Cloud, service: str, settings: Settings) -> list[dict[str, Any]]:
-    """Releases the checkout's code of a service, or of all but the migrations.
+    """Releases the checkout's code of one service, or of all services except the migrations.
 
     Args:
-        service: a service, or `all`.
+        service: A service, or `all`.
 
     Returns:
-        Each move: service, from, to.
+        Each traffic shift with its keys service, from and to.
 
     Raises:
-        OperatorError: the release was bad and is put back, or another command is at work.
-        InterruptedRunError: the operator stopped it.
+        OperatorError: The release failed and was rolled back, or another command holds the lock.
+        InterruptedRunError: The operator stopped the release.
     """
     cloud.check_account()
-    found = outputs(cloud)
+    stack_outputs = outputs(cloud)
     who = cloud.who()
     ledger = Ledger(cloud)
-    notifier = Notifier(cloud, topic_of(found), who)
+    notifier = Notifier(cloud, topic_of(stack_outputs), who)
     with ledger.locked(f"release of {service}", who) as lock:
         refuse_locked_state(cloud)
-        releaser = Releaser(cloud, found, ledger, lock, who)
+        releaser = Releaser(cloud, stack_outputs, ledger, lock, who)
         chosen = [name for name in releaser.functions.chosen(service) if name != MIGRATION]
         if not chosen:
             raise OperatorError(
-                "Migrations are no release of their own: `ops deploy` moves and runs them"
+                "The migration function cannot be released separately: `ops deploy` updates and"
+                " invokes it"
             )
         releaser.settle()
         candidates = releaser.candidates(chosen, package(cloud, chosen))
         if not candidates:
-            say(f"Nothing to release: {service} serves the checkout's code")
+            say(f"Nothing to release: {service} already runs the checkout's code")
             return []
         news = News(f"release {service}", [_moves(candidates)])
         with announced(notifier, news):
@@ -433,27 +443,28 @@ def release_service(cloud: Cloud, service: str, settings: Settings) -> list[dict
 def roll_back_service(
     cloud: Cloud, service: str, to: str | None = None, *, force: bool = False
 ) -> list[dict[str, Any]]:
-    """Moves traffic back to the version that served before, or to the one named.
+    """Shifts all traffic to the previously live version, or to the given one.
 
     Args:
-        service: a service; `all`: those that the last release moved.
-        to: a version's number.
-        force: takes the lock from a command that holds it.
+        service: A service, or `all` for the services of the last release.
+        to: A version's number.
+        force: Take the lock from the command that holds it.
 
     Returns:
-        Each move: service, from, to.
+        Each traffic shift with its keys service, from and to.
 
     Raises:
-        OperatorError: there is no such version, or no record of an earlier one. Nothing has been moved then.
+        OperatorError: The version does not exist or the ledger has no earlier one. Traffic is
+            unchanged.
     """
     cloud.check_account()
-    found = outputs(cloud)
+    stack_outputs = outputs(cloud)
     who = cloud.who()
     ledger = Ledger(cloud)
     with ledger.locked(f"rollback of {service}", who, force=force) as lock:
-        releaser = Releaser(cloud, found, ledger, lock, who)
+        releaser = Releaser(cloud, stack_outputs, ledger, lock, who)
         if service == "all" and to:
-            raise OperatorError("--to names a version of one service: name the service")
+            raise OperatorError("--to is a version of one service: use it with a service, not all")
         services = (
             releaser.last_released() if service == "all" else releaser.functions.chosen(service)
         )
@@ -472,19 +483,19 @@ def roll_back_service(
                 f"{record.service}: {record.from_version} to {record.to_version}"
                 for record in records
             ]
-            Notifier(cloud, topic_of(found), who).tell("rolled back", News(service, lines))
+            Notifier(cloud, topic_of(stack_outputs), who).tell("rolled back", News(service, lines))
         return [moved(record) for record in records]
 
 
 @contextmanager
 def announced(notifier: Notifier, news: News) -> Iterator[None]:
-    """Tells the alerts topic of a piece of work: that it has started, and that it has succeeded, failed or was rolled back."""
+    """Notifies the alerts topic when the block starts, succeeds, fails or rolls back."""
     notifier.tell("started", news)
     try:
         yield
     except BaseException as error:
         reason = "stopped by the operator" if isinstance(error, KeyboardInterrupt) else str(error)
-        state: State = "rolled back" if isinstance(error, PutBackError) else "failed"
+        state: State = "rolled back" if isinstance(error, RolledBackError) else "failed"
         notifier.tell(state, replace(news, lines=[*news.lines, reason[:2000]]))
         raise
     notifier.tell("succeeded", news)
@@ -492,7 +503,7 @@ def announced(notifier: Notifier, news: News) -> Iterator[None]:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Lets SIGTERM stop the block as Ctrl-C does, so that what was begun is put back."""
+    """Handles SIGTERM like Ctrl-C inside the block, so that the release is rolled back."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -508,7 +519,7 @@ def stoppable() -> Iterator[None]:
 
 
 def moved(record: Record) -> dict[str, Any]:
-    """A record as commands answer it."""
+    """Returns a record as commands print it."""
     return {"service": record.service, "from": record.from_version, "to": record.to_version}
 
 
@@ -518,7 +529,7 @@ def _moves(candidates: Sequence[Candidate]) -> str:
     )
 
 
-def _told(checks: Sequence[Check]) -> str:
+def _failures(checks: Sequence[Check]) -> str:
     return "; ".join(f"{check.request} {check.detail}" for check in checks[:3]) + (
         f" and {len(checks) - 3} more" if len(checks) > 3 else ""
     )

@@ -234,7 +234,7 @@ def test_live_development_begins_with_putting_right_what_was_killed_in_the_midst
             line(
                 rf"{service.name} was not stopped but died \(process {service.pid}\): starting it again"
             )
-        line("Removed the state lock that a killed run left: ")
+        line("Removed the state lock of a killed run: ")
         found = read_json(Root(own_platform.root).platform_file)
         assert found
         assert found["outputs"] == own_platform.outputs

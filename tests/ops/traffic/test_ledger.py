@@ -68,7 +68,7 @@ def test_a_lock_of_a_dead_process_of_this_machine_is_taken_over(
     with ledger.locked("deploy", "bob") as lock:
         lock.check()
     assert (
-        "Took the lock over from a command that was killed: release of auth by ann"
+        "Took over the lock from a command that was killed: release of auth by ann"
         in capsys.readouterr().err
     )
 
