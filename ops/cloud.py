@@ -38,7 +38,7 @@ class Cloud:
     endpoint: str | None = None
     """URL of the embedded AWS, or None for AWS."""
     role: str | None = None
-    """ARN of the assumed role, whose credentials are in `variables`; None if no role was assumed."""
+    """ARN of the assumed role, whose credentials are in `variables`; None without one."""
 
     @functools.cached_property
     def _session(self) -> boto3.Session:
@@ -98,8 +98,8 @@ class Cloud:
         allowed = self.environment.allowed_account_ids
         if allowed and account not in allowed:
             raise OperatorError(
-                f"The credentials belong to account {account}, but {self.environment.name} allows only"
-                f" {', '.join(allowed)}: use credentials of that account, or correct"
+                f"The credentials belong to account {account}, but {self.environment.name} allows"
+                f" only {', '.join(allowed)}: use credentials of that account, or correct"
                 " allowed_account_ids in its environment file"
             )
         return account

@@ -53,12 +53,13 @@ class Root:
             self.path.mkdir(parents=True, exist_ok=True)
             if not any(self.path.iterdir()):
                 self._mark.write_text(
-                    "Created by the Multitask Platform: `ops down --purge` deletes this directory.\n"
+                    "Created by the platform: `ops down --purge` deletes this directory.\n"
                 )
             self.logs.mkdir(exist_ok=True)
         except OSError as error:
             raise OperatorError(
-                f"{self.path} is not writable ({error.strerror}): choose another directory with --root"
+                f"{self.path} is not writable ({error.strerror}): choose another directory"
+                " with --root"
             ) from error
         if not os.access(self.path, os.W_OK):
             raise OperatorError(
@@ -80,13 +81,13 @@ class Root:
         """
         if self.path.resolve() != DEFAULT_ROOT and not self._mark.exists():
             raise OperatorError(
-                f"{self.path} was not created by the platform, so it was not deleted: correct --root,"
-                " or run the command without --purge and delete the files yourself"
+                f"{self.path} was not created by the platform, so it was not deleted: correct"
+                " --root, or run the command without --purge and delete the files yourself"
             )
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Locks the directory for one command. The lock ends with the process, even if it is killed.
+        """Locks the directory for one command. The lock ends with the process, even if killed.
 
         Raises:
             OperatorError: another command holds the lock.

@@ -42,9 +42,9 @@ def cost(  # noqa: PLR0917 - typer takes options as arguments
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Estimate the monthly cost of an environment per service or resource, from its stack or a plan.
+    """Estimate the monthly cost of an environment by service or resource.
 
-    Fixed and usage-based costs are listed separately.
+    The estimate uses the synthesized stack or a plan, and separates fixed from usage costs.
     """
     from ops.cost.text import assumptions  # noqa: PLC0415 - only this command needs it
     from ops.cost.usage import load_usage  # noqa: PLC0415

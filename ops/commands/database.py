@@ -44,7 +44,7 @@ def restore_drill(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Restore one table and the database next to the live ones, compare them, and delete the copies.
+    """Restore copies of one table and the database, compare them with the originals, delete them.
 
     Exit status 1 means that a copy differs from its original.
     """

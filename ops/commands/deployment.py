@@ -41,10 +41,10 @@ def deploy(
 ) -> None:
     """Apply, migrate, shift traffic, publish the site, and wait for /health. Safe to repeat."""
 
-    place = Root(root)
+    directory = Root(root)
     result = deploy_environment(
-        connect(environment, place),
-        place,
+        connect(environment, directory),
+        directory,
         PROJECT / "cdktf.out",
         plan_confirmation(environment, yes),
         settings(weight, bake, promote),
@@ -90,11 +90,13 @@ def promote(
         raise typer.BadParameter(
             f"Unknown gate {', '.join(unknown)}: use {', '.join(GATES)}", param_hint="--passed"
         )
-    place = Root(root)
-    promotion = Promotion(connect(source, place), connect(target, place), approved_by, passed or ())
+    directory = Root(root)
+    promotion = Promotion(
+        connect(source, directory), connect(target, directory), approved_by, passed or ()
+    )
     result = promote_commit(
         promotion,
-        place,
+        directory,
         PROJECT / "cdktf.out",
         plan_confirmation(target, yes),
         settings=settings(weight, bake, promote=False),
@@ -112,18 +114,20 @@ def drift(
     environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False
 ) -> None:
     """Report changes made outside Terraform since the last apply. Exit status 2 means drift."""
-    place = Root(root)
-    found = compare_with_state(connect(environment, place), place, PROJECT / "cdktf.out")
+    directory = Root(root)
+    differences = compare_with_state(
+        connect(environment, directory), directory, PROJECT / "cdktf.out"
+    )
     if as_json:
-        answer([dataclasses.asdict(difference) for difference in found])
+        answer([dataclasses.asdict(difference) for difference in differences])
     else:
-        for difference in found:
+        for difference in differences:
             out.print(
                 f"{difference.kind:<8} {difference.address} {', '.join(difference.attributes)}",
                 markup=False,
             )
-        say(f"{len(found)} resources differ" if found else "No drift")
-    raise typer.Exit(2 if found else 0)
+        say(f"{len(differences)} resources differ" if differences else "No drift")
+    raise typer.Exit(2 if differences else 0)
 
 
 def remove(
@@ -142,8 +146,10 @@ def remove(
         if not yes and typer.prompt(f"Type {environment} to destroy it", err=True) != environment:
             raise OperatorError("Not removed")
 
-    place = Root(root)
-    result = destroy_environment(connect(environment, place), place, PROJECT / "cdktf.out", confirm)
+    directory = Root(root)
+    result = destroy_environment(
+        connect(environment, directory), directory, PROJECT / "cdktf.out", confirm
+    )
     if as_json:
         answer(result)
         return

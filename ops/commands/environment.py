@@ -57,9 +57,9 @@ def env(environment: EnvironmentArgument, root: RootOption = ROOT) -> None:
 
     Usage: eval "$(python -m ops env local)"
     """
-    place = Root(root)
-    variables = {**connect(environment, place).variables, **node_variables()}
-    settings = terraform_variables(place).get("TF_CLI_CONFIG_FILE")
+    directory = Root(root)
+    variables = {**connect(environment, directory).variables, **node_variables()}
+    settings = terraform_variables(directory).get("TF_CLI_CONFIG_FILE")
     for name, value in {
         **variables,
         **({"TF_CLI_CONFIG_FILE": settings} if settings else {}),

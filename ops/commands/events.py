@@ -25,7 +25,7 @@ def redrive(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Move messages from dead-letter queues back to their consumers. Safe to interrupt and repeat."""
+    """Move messages from dead-letter queues back to their consumers. Safe to repeat."""
     results = Redrive(connect(environment, Root(root))).run(queue)
     if as_json:
         answer([dataclasses.asdict(result) for result in results])

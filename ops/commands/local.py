@@ -60,24 +60,24 @@ def status(
 
     Exit status 1 means that the platform is not healthy.
     """
-    found = read_status(environment, Root(root))
+    result = read_status(environment, Root(root))
     if as_json:
-        answer(found)
+        answer(result)
     else:
-        for process in found["processes"]:
+        for process in result["processes"]:
             line = (
                 f"port {process['port']}, process {process['pid']}"
                 if process["running"]
                 else "not running"
             )
             out.print(f"{process['name']:<10} {line}", markup=False)
-        for label, address in found["addresses"].items():
+        for label, address in result["addresses"].items():
             out.print(f"{label:<10} {address}", markup=False)
-        out.print(f"{'resources':<10} {found['resources']}", markup=False)
+        out.print(f"{'resources':<10} {result['resources']}", markup=False)
         out.print(
-            f"{'health':<10} {found['health']['status']} {found['health']['body']}", markup=False
+            f"{'health':<10} {result['health']['status']} {result['health']['body']}", markup=False
         )
-    raise typer.Exit(0 if found["health"]["status"] == 200 else 1)
+    raise typer.Exit(0 if result["health"]["status"] == 200 else 1)
 
 
 def code(
@@ -86,11 +86,11 @@ def code(
     as_json: JsonOption = False,
 ) -> None:
     """Print the latest verification code that the embedded Cognito sent."""
-    found = verification_code(Root(root), email)
+    latest = verification_code(Root(root), email)
     if as_json:
-        answer({"email": email, "code": found})
+        answer({"email": email, "code": latest})
     else:
-        out.print(found, markup=False)
+        out.print(latest, markup=False)
 
 
 def register(app: typer.Typer) -> None:

@@ -1,1 +1,1 @@
-"""Deploys, promotes, compares and removes a whole environment."""
+"""Deploys, promotes, compares and destroys whole environments."""

@@ -1,6 +1,6 @@
-"""Makes what exists before or beside the stacks: the state bucket, and what an AWS account has once.
+"""Creates the state bucket and the settings that exist once per AWS account.
 
-Every step may be repeated: it makes what is missing and leaves what is there.
+Every step is idempotent: it creates what is missing and leaves existing resources unchanged.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ LOGGING_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToClo
 GITHUB_OIDC = "token.actions.githubusercontent.com"
 COST_TAGS = ("Project", "Environment", "Service")
 NONCURRENT_STATE_DAYS = 90
-"""Days an overwritten state is kept: long enough to come back from a mistake, short of keeping every apply for good."""
+"""Days that an overwritten state is kept, which is enough time to recover from a mistake."""
 UNRESERVED_MINIMUM = 100
-"""Concurrency AWS always keeps unreserved in an account (Lambda quotas)."""
+"""Concurrent executions that AWS always keeps unreserved in an account (Lambda quotas)."""
 ROLE_TRIES, ROLE_INTERVAL = 6, 5.0
-"""How often, and how many seconds apart, a role just made is offered to API Gateway."""
+"""Attempts, and seconds between them, until API Gateway accepts a new role."""
 US_EAST_1 = "us-east-1"
-"""Where AWS keeps billing, whatever the environment's region."""
+"""The region of the billing APIs, independent of the environment's region."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What came of one step."""
+    """The result of one step."""
 
     name: str
     outcome: Literal["made", "already there", "skipped", "by hand"]
@@ -41,28 +41,28 @@ class Step:
 
 
 def bootstrap_account(cloud: Cloud, *, billing: bool = True) -> list[Step]:
-    """Does every step and reports each.
+    """Runs all steps and returns their results.
+
+    An account-level step that the cloud or the caller's permissions do not allow is reported as
+    skipped, with the reason.
 
     Args:
-        billing: whether to do the steps about costs too; an embedded cloud has none.
-
-    The state bucket and the account's identity must succeed; an account-level step that the cloud or the caller's rights do not
-    allow is reported as skipped, with the reason.
+        billing: also run the billing steps, which an embedded cloud does not support.
 
     Raises:
-        OperatorError: the credentials lead nowhere or to an account the environment does not allow.
-        ClientError: the state bucket cannot be made.
+        OperatorError: the credentials are invalid, or the environment forbids the account.
+        ClientError: the state bucket cannot be created.
     """
     account = cloud.check_account()
     steps = [Step("account", "already there", account), *_state_bucket(cloud)]
-    beside: list[tuple[str, Callable[[Cloud, str], Step]]] = [
+    account_steps: list[tuple[str, Callable[[Cloud, str], Step]]] = [
         ("API Gateway logging role", _api_logging),
         ("GitHub OIDC provider", _github_provider),
         ("Lambda concurrency", _concurrency),
     ]
     if billing:
-        beside += [("cost allocation tags", _cost_tags), ("billing alerts", _billing_alerts)]
-    for name, step in beside:
+        account_steps += [("cost allocation tags", _cost_tags), ("billing alerts", _billing_alerts)]
+    for name, step in account_steps:
         try:
             steps.append(step(cloud, account))
         except (ClientError, BotoCoreError) as error:
@@ -70,7 +70,7 @@ def bootstrap_account(cloud: Cloud, *, billing: bool = True) -> list[Step]:
                 Step(
                     name,
                     "skipped",
-                    f"this AWS does not offer it, or not to these credentials ({error})",
+                    f"not supported here, or not allowed for these credentials ({error})",
                 )
             )
     return steps
@@ -98,14 +98,14 @@ def _ensure_bucket(s3: Any, name: str, region: str) -> bool:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         if status == 403:
             raise OperatorError(
-                f"The bucket {name} belongs to another account or may not be read: give state.bucket another name, or use"
-                " credentials that may read it"
+                f"The bucket {name} belongs to another account or is not readable: change"
+                " state.bucket, or use credentials that can read the bucket"
             ) from error
         if status != 404:
             raise
     else:
         return False
-    # us-east-1 is the one region that must not be named.
+    # S3 rejects a LocationConstraint of us-east-1.
     location = (
         {} if region == US_EAST_1 else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     )
@@ -114,7 +114,7 @@ def _ensure_bucket(s3: Any, name: str, region: str) -> bool:
 
 
 def _bucket_settings(cloud: Cloud, s3: Any, name: str) -> dict[str, Callable[[], bool]]:
-    """Each setting's name, and what makes it so and says whether it was otherwise."""
+    """Returns, by setting, a function that applies it and returns True if it changed anything."""
     encryption = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
     access = dict.fromkeys(
         ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
@@ -157,24 +157,24 @@ def _bucket_settings(cloud: Cloud, s3: Any, name: str) -> dict[str, Callable[[],
         return True
 
     def private() -> bool:
-        found = _or_none(lambda: s3.get_public_access_block(Bucket=name)) or {}
-        if found.get("PublicAccessBlockConfiguration") == access:
+        current = _or_none(lambda: s3.get_public_access_block(Bucket=name)) or {}
+        if current.get("PublicAccessBlockConfiguration") == access:
             return False
         s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=access)
         return True
 
     def expiring() -> bool:
-        found = _or_none(lambda: s3.get_bucket_lifecycle_configuration(Bucket=name)) or {
+        current = _or_none(lambda: s3.get_bucket_lifecycle_configuration(Bucket=name)) or {
             "Rules": []
         }
-        if any(rule.get("ID") == "expire-old-states" for rule in found["Rules"]):
+        if any(rule.get("ID") == "expire-old-states" for rule in current["Rules"]):
             return False
         s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration=lifecycle)
         return True
 
     def tls() -> bool:
-        found = _or_none(lambda: s3.get_bucket_policy(Bucket=name))
-        if found and json.loads(found["Policy"]) == tls_only:
+        current = _or_none(lambda: s3.get_bucket_policy(Bucket=name))
+        if current and json.loads(current["Policy"]) == tls_only:
             return False
         s3.put_bucket_policy(Bucket=name, Policy=json.dumps(tls_only))
         return True
@@ -193,7 +193,7 @@ def _bucket_settings(cloud: Cloud, s3: Any, name: str) -> dict[str, Callable[[],
 
 
 def _or_none(read: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
-    """The answer, or None where S3 or IAM says that nothing is configured."""
+    """Returns the response of `read`, or None if AWS returns 404."""
     try:
         return read()
     except ClientError as error:
@@ -203,7 +203,7 @@ def _or_none(read: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _api_logging(cloud: Cloud, account: str) -> Step:
-    """The role by which API Gateway writes logs: one per account and region, shared by every environment in it."""
+    """Sets the role that API Gateway writes logs with, once per account and region."""
     del account
     name = "API Gateway logging role"
     apigateway = cloud.client("apigateway")
@@ -211,8 +211,8 @@ def _api_logging(cloud: Cloud, account: str) -> Step:
     if present:
         return Step(name, "already there", present)
     iam = cloud.client("iam")
-    found = _or_none(lambda: iam.get_role(RoleName=LOGGING_ROLE))
-    if found is None:
+    response = _or_none(lambda: iam.get_role(RoleName=LOGGING_ROLE))
+    if response is None:
         trust = {
             "Version": "2012-10-17",
             "Statement": [
@@ -223,16 +223,18 @@ def _api_logging(cloud: Cloud, account: str) -> Step:
                 }
             ],
         }
-        found = iam.create_role(RoleName=LOGGING_ROLE, AssumeRolePolicyDocument=json.dumps(trust))
+        response = iam.create_role(
+            RoleName=LOGGING_ROLE, AssumeRolePolicyDocument=json.dumps(trust)
+        )
     iam.attach_role_policy(RoleName=LOGGING_ROLE, PolicyArn=LOGGING_POLICY)
-    role = found["Role"]["Arn"]
+    role = response["Role"]["Arn"]
     change = [{"op": "replace", "path": "/cloudwatchRoleArn", "value": role}]
     for remaining in reversed(range(ROLE_TRIES)):
         try:
             apigateway.update_account(patchOperations=change)
             break
         except ClientError as error:
-            # A new role is known to API Gateway only after some seconds.
+            # API Gateway rejects a new role for some seconds.
             if error.response["Error"]["Code"] != "BadRequestException" or not remaining:
                 raise
             time.sleep(ROLE_INTERVAL)
@@ -240,10 +242,10 @@ def _api_logging(cloud: Cloud, account: str) -> Step:
 
 
 def _github_provider(cloud: Cloud, account: str) -> Step:
-    """Lets pipelines of GitHub assume the deployment roles without stored keys."""
+    """Creates the provider that lets GitHub pipelines assume roles without stored keys."""
     name = "GitHub OIDC provider"
     if cloud.environment.github_repository is None:
-        return Step(name, "skipped", "the environment names no github_repository")
+        return Step(name, "skipped", "the environment file does not set github_repository")
     arn = f"arn:aws:iam::{account}:oidc-provider/{GITHUB_OIDC}"
     iam = cloud.client("iam")
     if any(
@@ -258,7 +260,7 @@ def _github_provider(cloud: Cloud, account: str) -> Step:
 
 
 def _cost_tags(cloud: Cloud, account: str) -> Step:
-    """Makes the tags usable in budgets and cost reports."""
+    """Activates the tags for budgets and cost reports."""
     del account
     name = "cost allocation tags"
     explorer = cloud.client("ce", US_EAST_1)
@@ -277,13 +279,13 @@ def _cost_tags(cloud: Cloud, account: str) -> Step:
         return Step(
             name,
             "by hand",
-            f"{tags}: billing learns of a tag a day after its first use; run bootstrap again then",
+            f"{tags}: billing lists a tag one day after its first use; run bootstrap again then",
         )
     return Step(name, "made", ", ".join(missing))
 
 
 def _billing_alerts(cloud: Cloud, account: str) -> Step:
-    """The preference that makes AWS publish billing metrics has no API; whether it is on shows in the metrics."""
+    """Checks whether billing metrics exist, because their preference has no API."""
     del account
     name = "billing alerts"
     if cloud.client("cloudwatch", US_EAST_1).list_metrics(Namespace="AWS/Billing")["Metrics"]:
@@ -291,12 +293,13 @@ def _billing_alerts(cloud: Cloud, account: str) -> Step:
     return Step(
         name,
         "by hand",
-        "in the Billing console, under Billing preferences, Alert preferences, turn on `Receive CloudWatch billing alerts`",
+        "in the Billing console, open Billing preferences, Alert preferences, and turn on"
+        " `Receive CloudWatch billing alerts`",
     )
 
 
 def _concurrency(cloud: Cloud, account: str) -> Step:
-    """Whether the account's limit leaves room for what the environment reserves."""
+    """Checks that the account's limit allows the reserved concurrency of the environment."""
     del account
     name = "Lambda concurrency"
     limit = cloud.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
@@ -305,11 +308,14 @@ def _concurrency(cloud: Cloud, account: str) -> Step:
         cloud.environment.function(function).reserved_concurrency or 0 for function in functions
     )
     needed = reserved + UNRESERVED_MINIMUM
-    detail = f"{reserved} reserved by {cloud.environment.name}, {UNRESERVED_MINIMUM} always unreserved, limit {limit}"
+    detail = (
+        f"{reserved} reserved by {cloud.environment.name}, {UNRESERVED_MINIMUM} always unreserved,"
+        f" limit {limit}"
+    )
     if needed <= limit:
         return Step(name, "already there", detail)
     return Step(
         name,
         "by hand",
-        f"{detail}: ask for {needed} (Service Quotas, Lambda, Concurrent executions)",
+        f"{detail}: request {needed} (Service Quotas, Lambda, Concurrent executions)",
     )

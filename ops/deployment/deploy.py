@@ -1,4 +1,7 @@
-"""A deployment: apply, migrate, move traffic, publish the page, wait for health. Every step may be repeated."""
+"""Deploys an environment: apply, migrate, shift traffic, publish the site, wait for /health.
+
+Every step is idempotent.
+"""
 
 from __future__ import annotations
 
@@ -26,17 +29,17 @@ from ops.traffic.notify import News, Notifier, topic_of
 from ops.traffic.release import Releaser, Settings, announced, moved
 
 DEPLOYMENT = "#stage"
-"""The ledger's key of what was deployed as a whole."""
+"""The ledger key of deployments."""
 
 
 def prepare_stack(cloud: Cloud, root: Root, out: Path) -> Terraform:
-    """The environment's Terraform: synthesized, without a lock that a killed run left, and initialized.
+    """Synthesizes and initializes the environment's Terraform, and removes a stale state lock.
 
     Args:
-        out: where synthesis writes.
+        out: the output directory of synthesis.
 
     Raises:
-        OperatorError: the message says what to do.
+        OperatorError: the account is not allowed, or synthesis or initialization failed.
     """
     name = cloud.environment.name
     root.prepare()
@@ -61,16 +64,16 @@ def deploy_environment(
     confirm: Callable[[Plan], None],
     settings: Settings | None = None,
 ) -> dict[str, Any]:
-    """Brings the checked-out program to an environment.
+    """Deploys the checkout to an environment.
 
     Args:
-        out: where synthesis writes.
-        confirm: is shown the plan; raises to stop.
-        settings: how traffic moves where releases are gradual.
+        out: the output directory of synthesis.
+        confirm: receives the plan, and raises to stop the deployment.
+        settings: how a gradual release shifts traffic.
 
     Raises:
-        OperatorError: a step failed; the same command continues.
-        InterruptedRunError: the operator stopped it.
+        OperatorError: a step failed. Running the command again resumes the work.
+        InterruptedRunError: the operator interrupted the deployment.
     """
     cloud.check_account()
     who = cloud.who()
@@ -80,7 +83,7 @@ def deploy_environment(
 
 
 class _Deployment:
-    """One deployment, under the environment's lock."""
+    """One deployment that holds the environment's lock."""
 
     def __init__(
         self, cloud: Cloud, ledger: Ledger, lock: Lock, who: str, settings: Settings
@@ -90,43 +93,43 @@ class _Deployment:
         self._gradual = cloud.environment.release_strategy == "gradual"
 
     def run(self, root: Root, out: Path, confirm: Callable[[Plan], None]) -> dict[str, Any]:
-        found = outputs_or_none(self._cloud)
+        outputs = outputs_or_none(self._cloud)
         before: dict[str, Live] = {}
-        if found and self._lock.held:
-            releaser = self._releaser(found)
-            # Lambda changes no provisioned concurrency while an alias has weights.
+        if outputs and self._lock.held:
+            releaser = self._releaser(outputs)
+            # Lambda rejects changes of provisioned concurrency while an alias has weights.
             releaser.settle()
             before = {name: releaser.functions.live(name) for name in releaser.functions.names}
         stack = prepare_stack(self._cloud, root, out)
         file = stack.directory / "release.tfplan"
         try:
             plan = stack.plan(file)
-            if found and self._gradual:
-                refuse_removals(stack.show(file), Functions(self._cloud, found["functions"]))
+            if outputs and self._gradual:
+                refuse_removals(stack.show(file), Functions(self._cloud, outputs["functions"]))
             confirm(plan)
             news = News("deploy", [f"commit {checkout()}", changes(plan.counts)])
-            notifier = Notifier(self._cloud, topic_of(found or {}), self._who)
+            notifier = Notifier(self._cloud, topic_of(outputs or {}), self._who)
             with announced(notifier, news):
                 self._lock.check()
                 applied = stack.apply(plan)
                 say(f"Applied: {changes(applied.counts)}")
-                return self._after(applied.outputs, applied.counts, before)
+                return self._finish(applied.outputs, applied.counts, before)
         finally:
             file.unlink(missing_ok=True)
 
-    def _after(
-        self, found: dict[str, Any], counts: dict[str, int], before: Mapping[str, Live]
+    def _finish(
+        self, outputs: dict[str, Any], counts: dict[str, int], before: Mapping[str, Live]
     ) -> dict[str, Any]:
-        releaser = self._releaser(found)
+        releaser = self._releaser(outputs)
         records = self._move(releaser, before)
-        published = publish(self._cloud, found)
-        health = wait_until_healthy(found["health_url"])
+        published = publish(self._cloud, outputs)
+        health = wait_until_healthy(outputs["health_url"])
         self._ledger.note(
             DEPLOYMENT, self._ledger.now(), {"commit": str(checkout()), "who": self._who}
         )
         return {
             "environment": self._cloud.environment.name,
-            "apiUrl": found["api_url"],
+            "apiUrl": outputs["api_url"],
             "changes": counts,
             "moved": records,
             "published": published,
@@ -139,10 +142,10 @@ class _Deployment:
         if not self._gradual:
             records = [*releaser.note_applied(before), *releaser.serve_checkout()]
             self._migrate(migration)
-            say("Traffic: the apply moved it (all_at_once)")
+            say("Traffic: the apply shifted it (all_at_once)")
             return [moved(record) for record in records]
         packages = package(self._cloud, list(functions.names))
-        # The migration function is moved before it runs: what migrates must be the new code.
+        # The migration function must run the new code, so its alias is updated first.
         records = [
             releaser.move(candidate.live, candidate.version, "release")
             for candidate in releaser.candidates([MIGRATION], packages)
@@ -157,8 +160,8 @@ class _Deployment:
             say(run_migrations(self._cloud, function).line())
         except OperatorError as error:
             raise OperatorError(
-                f"{error}\nTraffic stays where it is, and the old code works with the schema as it is"
+                f"{error}\nTraffic was not shifted, and the old code works with the current schema"
             ) from error
 
-    def _releaser(self, found: Mapping[str, Any]) -> Releaser:
-        return Releaser(self._cloud, found, self._ledger, self._lock, self._who)
+    def _releaser(self, outputs: Mapping[str, Any]) -> Releaser:
+        return Releaser(self._cloud, outputs, self._ledger, self._lock, self._who)

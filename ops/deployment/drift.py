@@ -1,4 +1,4 @@
-"""What has been changed by other hands than Terraform's since the last apply."""
+"""Reports changes made outside Terraform since the last apply."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OWNED: Mapping[tuple[str, str], str] = {
     ("aws_dynamodb_table", "read_capacity"): AUTOSCALING,
     ("aws_dynamodb_table", "write_capacity"): AUTOSCALING,
 }
-"""Attributes that others than Terraform own, by resource type, with their owner: a change of these is no drift."""
+"""Attributes that change outside Terraform by design, with the reason. They are not drift."""
 
 ACCESS = {
     ("aws_iam_role", "inline_policy"),
@@ -43,12 +43,13 @@ ACCESS = {
     ("aws_security_group", "egress"),
     ("aws_security_group", "ingress"),
 }
-"""What the program sets by resources of their own, and what is looked at all the same: here a foreign addition opens access."""
+"""Attributes that are always compared, because a foreign addition grants access.
 
-_ALARM = "CloudWatch's reply to DescribeAlarms omits it"
-_EGRESS = (
-    "a security group keeps the rule it was born with, which the resource then takes for its own"
-)
+The program sets them through separate resources.
+"""
+
+_ALARM = "the response of DescribeAlarms omits it"
+_EGRESS = "a new security group keeps its default egress rule, and the provider adopts it"
 EMULATED: Mapping[tuple[str, str], str] = {
     ("aws_cloudwatch_metric_alarm", "actions_enabled"): _ALARM,
     ("aws_cloudwatch_metric_alarm", "alarm_actions"): _ALARM,
@@ -62,27 +63,30 @@ EMULATED: Mapping[tuple[str, str], str] = {
     ("aws_vpc_security_group_egress_rule", "description"): _EGRESS,
     ("aws_vpc_security_group_egress_rule", "tags_all"): _EGRESS,
 }
-"""What an emulated AWS tells wrongly, with the reason; looked past only where the environment has one."""
+"""Attributes that an emulated AWS returns incorrectly, with the reason.
+
+They are ignored only if the environment uses an emulated AWS.
+"""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One resource that is not as it was applied."""
+    """A resource that differs from the last apply."""
 
     address: str
     kind: Literal["changed", "gone"]
     attributes: list[str]
-    """Those that differ. Values are not told: they may be what nobody should read."""
+    """Names of the changed attributes. Values are omitted because they may be secret."""
 
 
 def compare_with_state(cloud: Cloud, root: Root, out: Path) -> list[Difference]:
-    """Compares the cloud with the state, changing neither.
+    """Compares the cloud with the Terraform state without changing either.
 
     Args:
-        out: where synthesis writes.
+        out: the output directory of synthesis.
 
     Raises:
-        OperatorError: the environment has not been deployed, or is being changed right now.
+        OperatorError: the environment is not deployed, or another command is changing it.
     """
     cloud.check_account()
     outputs(cloud)
@@ -90,7 +94,7 @@ def compare_with_state(cloud: Cloud, root: Root, out: Path) -> list[Difference]:
     stack = prepare_stack(cloud, root, out)
     file = stack.directory / "drift.tfplan"
     try:
-        # Nothing is applied from it, so it needs no lock and no right to take one.
+        # The plan is never applied, so it needs neither a lock nor the permission to lock.
         stack.plan(file, ["-refresh-only", "-lock=false"])
         shown = stack.show(file)
     finally:
@@ -99,10 +103,10 @@ def compare_with_state(cloud: Cloud, root: Root, out: Path) -> list[Difference]:
 
 
 def differences(plan: Mapping[str, Any], *, emulated: bool = False) -> list[Difference]:
-    """The differences in a refresh-only plan (`terraform show -json`), less what others own.
+    """Returns the drift in a refresh-only plan (`terraform show -json`), without OWNED attributes.
 
     Args:
-        emulated: look past what an emulated AWS tells wrongly.
+        emulated: also ignore the EMULATED attributes.
     """
     known = {**OWNED, **(EMULATED if emulated else {})}
     resources = plan.get("configuration", {}).get("root_module", {}).get("resources", [])
@@ -113,11 +117,11 @@ def differences(plan: Mapping[str, Any], *, emulated: bool = False) -> list[Diff
         if "delete" in item["change"]["actions"]:
             found.append(Difference(item["address"], "gone", []))
             continue
-        # What the program does not set is a service's own business: a status, a count, an address.
-        asked = configured.get(item["address"].partition("[")[0], frozenset()) | {
+        # Services change the attributes that the program does not set, such as a status or count.
+        compared = configured.get(item["address"].partition("[")[0], frozenset()) | {
             name for kind, name in ACCESS if kind == item["type"]
         }
-        changed = {name for name in asked if differs(before.get(name), after.get(name))}
+        changed = {name for name in compared if differs(before.get(name), after.get(name))}
         foreign = sorted(name for name in changed if (item["type"], name) not in known)
         if foreign:
             found.append(Difference(item["address"], "changed", foreign))
@@ -125,9 +129,10 @@ def differences(plan: Mapping[str, Any], *, emulated: bool = False) -> list[Diff
 
 
 def differs(before: Any, after: Any) -> bool:
-    """Whether a value is another than the state has.
+    """Returns True if the value differs from the one in the state.
 
-    Where the state has nothing, nothing was asked for: what a service or a resource beside it has filled in there is no drift.
+    An empty value in the state never differs: the program did not set it, so a service or another
+    resource may fill it in.
     """
     if before in (None, "", [], {}):
         return False

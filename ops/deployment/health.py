@@ -1,4 +1,4 @@
-"""Asks a deployed platform how it is."""
+"""Checks the health of a deployed platform."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ops.console import Progress
 from ops.errors import OperatorError
 
 TIMEOUT = 60.0
-"""Seconds a fresh platform may take: the first answer waits for a cold function and its first connections."""
+"""Seconds. The first response of a new platform waits for a cold start and new connections."""
 INTERVAL = 0.5
-"""Seconds between questions."""
+"""Seconds between requests."""
 
 
 @dataclass(frozen=True)
 class Health:
-    """One answer of /health; status 0: none came."""
+    """A response of /health. The status is 0 if there was no response."""
 
     status: int
     body: Any
@@ -34,33 +34,34 @@ class Health:
 
 
 def get_health(url: str) -> Health:
-    """Asks once; never raises."""
+    """Calls /health once. A failed request is returned as status 0."""
     try:
-        reply = urllib3.request("GET", url, timeout=10, retries=False, redirect=False)
+        response = urllib3.request("GET", url, timeout=10, retries=False, redirect=False)
     except urllib3.exceptions.HTTPError as error:
         return Health(0, str(error))
-    text = reply.data.decode(errors="replace")
+    text = response.data.decode(errors="replace")
     try:
-        return Health(reply.status, json.loads(text))
+        return Health(response.status, json.loads(text))
     except json.JSONDecodeError:
-        return Health(reply.status, text[:500])
+        return Health(response.status, text[:500])
 
 
 def wait_until_healthy(url: str, timeout: float = TIMEOUT) -> Health:
-    """Asks until the answer is 200.
+    """Calls /health until it returns 200.
 
     Args:
         timeout: seconds.
 
     Raises:
-        OperatorError: it was not within the time; the message has the last answer.
+        OperatorError: the timeout expired. The message contains the last response.
     """
     deadline = time.monotonic() + timeout
     with Progress() as progress:
         while not (health := get_health(url)).ok:
             if time.monotonic() >= deadline:
                 raise OperatorError(
-                    f"{url} is not healthy after {timeout:.0f} s: {health.status} {health.describe()}"
+                    f"{url} is not healthy after {timeout:.0f} s:"
+                    f" {health.status} {health.describe()}"
                 )
             progress.show(f"waiting for /health: {health.status} {health.describe()}")
             time.sleep(INTERVAL)

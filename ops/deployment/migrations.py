@@ -1,4 +1,4 @@
-"""Runs the database migrations of an environment, by its migration function."""
+"""Runs the database migrations of an environment through its migration function."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ops.console import Progress, say
 from ops.errors import OperatorError
 from ops.functions.versions import ALIAS, MIGRATION
 
-ANSWER_MARGIN = 10
-"""Seconds an invocation's answer may come after the function's own timeout."""
+RESPONSE_MARGIN = 10
+"""Seconds that the client waits longer than the function's own timeout."""
 
 
 @dataclass(frozen=True)
 class Migrated:
-    """What a run did, what is still to do, and what the schema has that the deployed version does not know."""
+    """Migrations that a run applied, pending ones, and ones unknown to the live version."""
 
     applied: list[str]
     pending: list[str]
     unknown: list[str]
 
     def line(self) -> str:
-        """In one line."""
+        """Returns a one-line summary."""
         done = f"applied {', '.join(self.applied)}" if self.applied else "nothing to do"
         ahead = (
             f" (the schema is ahead of this version by {', '.join(self.unknown)})"
@@ -39,86 +39,87 @@ class Migrated:
 
 
 class MigrationFunction:
-    """An environment's migration function.
+    """Client of an environment's migration function.
 
     Args:
-        cloud: the environment.
-        name: the function's; its live version is invoked.
+        name: the name of the function, whose live version is invoked.
     """
 
     def __init__(self, cloud: Cloud, name: str) -> None:
-        # Waited for as long as it may run and never sent twice: a second invocation would wait for the first.
+        # One attempt that waits for the whole run: a second invocation would wait for the first.
         settings = Config(
-            read_timeout=cloud.environment.function(MIGRATION).timeout + ANSWER_MARGIN,
+            read_timeout=cloud.environment.function(MIGRATION).timeout + RESPONSE_MARGIN,
             retries={"total_max_attempts": 1},
             tcp_keepalive=True,
         )
         self._client = cloud.client("lambda", settings=settings)
         self._name = name
 
-    def invoke(self, order: dict[str, Any]) -> Any:
-        """Its answer.
+    def invoke(self, request: dict[str, Any]) -> Any:
+        """Invokes the function and returns its result.
 
         Raises:
-            OperatorError: it failed; the message is its own, which names file and line.
+            OperatorError: the function failed. The message names the SQL file and line.
         """
-        reply = self._client.invoke(
-            FunctionName=self._name, Qualifier=ALIAS, Payload=json.dumps(order).encode()
+        response = self._client.invoke(
+            FunctionName=self._name, Qualifier=ALIAS, Payload=json.dumps(request).encode()
         )
-        payload = json.loads(reply["Payload"].read() or b"null")
-        if reply.get("FunctionError"):
+        payload = json.loads(response["Payload"].read() or b"null")
+        if response.get("FunctionError"):
             reason = payload.get("errorMessage") if isinstance(payload, dict) else None
             raise OperatorError(f"The migration function failed: {reason or payload}")
         return payload
 
 
 def function_name(cloud: Cloud) -> str:
-    """The migration function's name, which follows from the environment's."""
+    """Returns the name of the environment's migration function."""
     return f"{MIGRATION}-lambda-{cloud.environment.name}"
 
 
 def plan_migrations(cloud: Cloud, function: str) -> Migrated:
-    """What `run_migrations` would do.
+    """Returns the pending migrations without applying them.
 
     Raises:
-        OperatorError: it would refuse.
+        OperatorError: the migrations are invalid or conflict with the applied ones.
     """
-    return _result(MigrationFunction(cloud, function).invoke({"plan": True}))
+    return _migrated(MigrationFunction(cloud, function).invoke({"plan": True}))
 
 
 def run_migrations(cloud: Cloud, function: str) -> Migrated:
-    """Applies the migrations that are due, each by an invocation of its own, so that each has all of the function's time.
+    """Applies the pending migrations, one per invocation, so that each has the full timeout.
 
     Raises:
-        OperatorError: one failed and left the schema as it was before it. What was applied before stays applied.
+        OperatorError: a migration failed and was rolled back. Earlier ones stay applied.
     """
     by = cloud.client("sts").get_caller_identity()["Arn"]
     migration = MigrationFunction(cloud, function)
-    found = _result(migration.invoke({"plan": True}))
-    # A run without anything due still tells the record what a crash has kept from it.
-    due = found.pending or [""]
+    result = _migrated(migration.invoke({"plan": True}))
+    # A run without pending migrations still updates a record that a crash left incomplete.
+    due = result.pending or [""]
     applied: list[str] = []
     for number, name in enumerate(due, 1):
-        heading = f"Migration {number} of {len(due)}: {name}" if name else "Looking for migrations"
-        found = _result(_followed(migration, {"by": by, "limit": 1}, heading))
-        applied += found.applied
-        for done in found.applied:
+        heading = f"Migration {number} of {len(due)}: {name}" if name else "Checking for migrations"
+        result = _migrated(_invoke_with_progress(migration, {"by": by, "limit": 1}, heading))
+        applied += result.applied
+        for done in result.applied:
             say(f"Migration {number} of {len(due)}: applied {done}")
-        if not found.pending:
+        if not result.pending:
             break
-    return Migrated(applied, found.pending, found.unknown)
+    return Migrated(applied, result.pending, result.unknown)
 
 
-def _followed(migration: MigrationFunction, order: dict[str, Any], heading: str) -> Any:
-    """The answer of an invocation, with a line that shows how long it takes."""
+def _invoke_with_progress(
+    migration: MigrationFunction, request: dict[str, Any], heading: str
+) -> Any:
+    """Invokes the function and shows the elapsed time."""
     begun = time.monotonic()
-    with Progress() as progress, ThreadPoolExecutor(max_workers=1) as beside:
-        answer = beside.submit(migration.invoke, order)
-        while not answer.done():
+    with Progress() as progress, ThreadPoolExecutor(max_workers=1) as executor:
+        future = executor.submit(migration.invoke, request)
+        while not future.done():
             progress.show(f"{heading} ({time.monotonic() - begun:.0f} s)")
             time.sleep(0.1)
-        return answer.result()
+        return future.result()
 
 
-def _result(answer: Any) -> Migrated:
-    return Migrated(answer["applied"], answer["pending"], answer["unknown"])
+def _migrated(response: Any) -> Migrated:
+    return Migrated(response["applied"], response["pending"], response["unknown"])

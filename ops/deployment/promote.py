@@ -1,4 +1,4 @@
-"""Brings the commit that one environment runs to the next: the documented order dev, staging, prod, with its gates."""
+"""Promotes the commit of one environment to the next, in the order dev, staging, prod."""
 
 from __future__ import annotations
 
@@ -22,31 +22,34 @@ from ops.traffic.release import Settings
 
 GATE = "#gate"
 PROMOTION = "#promotion"
-"""The ledger's keys of gates that a commit has passed, and of promotions."""
+"""The ledger keys of passed gates and of promotions."""
 SUITES: Mapping[str, Sequence[str]] = {
     "tests": ("-m", "not e2e"),
     "integration": ("-m", "e2e"),
 }
-"""The gates that are suites of tests, and what pytest is told; integration runs on an embedded platform of its own."""
+"""Gates that are test suites, with their pytest options.
+
+The integration suite starts its own embedded platform.
+"""
 GATES = (*SUITES, "smoke")
-"""In the order in which they are passed; smoke tests ask the environment that is promoted from, and afterwards the other."""
+"""All gates in order. Smoke tests call the source before, and the target after deployment."""
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """What is promoted, and by whose leave."""
+    """A promotion from one environment to the next."""
 
     source: Cloud
     target: Cloud
     approved_by: str | None = None
     passed: Collection[str] = ()
-    """Gates that whoever promotes says this commit has passed: an earlier job of the same pipeline saw to them."""
+    """Gates that an earlier job of the same pipeline passed for this commit."""
 
     @property
     def vouched(self) -> bool:
-        """The pipeline has brought this commit to `source` and all gates are passed, so that `source` is not asked again.
+        """True if the pipeline passed all gates, so that `source` is not accessed.
 
-        Its job has the target's credentials, which lead to nothing of the source's.
+        The pipeline's job has credentials of the target only.
         """
         return set(self.passed) >= set(GATES)
 
@@ -60,22 +63,23 @@ def promote_commit(
     settings: Settings | None = None,
     approve: Callable[[str], str] | None = None,
 ) -> dict[str, Any]:
-    """Deploys what `source` runs to `target`, once its gates are passed and it is approved.
+    """Deploys the commit of `source` to `target` after its gates passed and it was approved.
 
-    Where a pipeline vouches for every gate, the source is not asked, not even whether it runs the commit; the record says so.
+    If a pipeline vouches for every gate, `source` is not accessed, not even to check its commit.
+    The record of the promotion says so.
 
     Args:
-        out: where synthesis writes.
-        confirm: is shown the plan; raises to stop.
-        settings: how traffic moves.
-        approve: asks for the name of who approves; None: there is nobody to ask.
+        out: the output directory of synthesis.
+        confirm: receives the plan, and raises to stop the promotion.
+        settings: how a gradual release shifts traffic.
+        approve: prompts for the approver's name; None if there is no terminal.
 
     Returns:
-        What was promoted, each gate and when it was passed, and who approved.
+        The record of the promotion, with the time of each gate and the approver.
 
     Raises:
-        OperatorError: a stage would be skipped, the checkout is changed or not what `source` runs, a gate is not passed, or nobody
-            approved.
+        OperatorError: an environment would be skipped, the checkout has changes or is not the
+            commit of `source`, a gate failed, or the approval is missing.
     """
     source, target = promotion.source, promotion.target
     _check_order(source, target)
@@ -108,16 +112,17 @@ def _check_order(source: Cloud, target: Cloud) -> None:
         return
     name = target.environment.name
     raise OperatorError(
-        f"{name} is promoted from {wanted}, not from {source.environment.name}: no stage is skipped"
+        f"{name} is promoted from {wanted}, not from {source.environment.name}:"
+        " environments cannot be skipped"
         if wanted
-        else f"{name} is promoted from no other environment: `ops deploy {name}`"
+        else f"{name} is not promoted from another environment: run `ops deploy {name}`"
     )
 
 
 def _check_clean(here: Checkout) -> None:
     if here.changed:
         raise OperatorError(
-            "The checkout has changes that are in no commit: commit them, and promote from a clean checkout"
+            "The checkout has uncommitted changes: commit them, and promote from a clean checkout"
         )
 
 
@@ -127,42 +132,43 @@ def _check_commit(here: Checkout, source: Cloud) -> None:
     runs = latest[0]["commit"] if latest else None
     if runs != here.commit:
         raise OperatorError(
-            f"{name} runs commit {runs}, and the checkout is at {here.commit}: check that one out, or deploy this one to {name} first"
+            f"{name} runs commit {runs}, but the checkout is at {here.commit}: check out {runs},"
+            f" or deploy the checkout to {name} first"
             if runs
-            else f"Nothing is known of what {name} runs: `ops deploy {name}` first"
+            else f"The commit of {name} is not recorded: run `ops deploy {name}` first"
         )
 
 
 def _pass_gate(name: str, here: Checkout, promotion: Promotion) -> str:
-    """When the commit has passed the gate; runs it if there is no record of that."""
-    told = name in promotion.passed
+    """Runs the gate unless it is recorded as passed. Returns the time when it passed."""
+    vouched = name in promotion.passed
     ledger, key = Ledger(promotion.source), f"{here.commit}/{name}"
-    kept = name in SUITES and not promotion.vouched  # smoke tests are of the moment
+    kept = name in SUITES and not promotion.vouched  # smoke tests always run
     recorded = ledger.get(GATE, key) if kept else None
     if recorded:
         say(f"Gate {name}: passed at {recorded['passed_at']} by {recorded['who']}")
         return str(recorded["passed_at"])
-    if not told and name in SUITES:
+    if not vouched and name in SUITES:
         _run_suite(name)
-    elif not told:
+    elif not vouched:
         _check_smoke_tests(promotion.source)
     now = ledger.now()
     if kept:
-        ledger.note(GATE, key, {"passed_at": now, "who": promotion.source.who(), "told": told})
-    say(f"Gate {name}: passed{', by word of --passed' if told else ''}")
+        ledger.note(GATE, key, {"passed_at": now, "who": promotion.source.who(), "told": vouched})
+    say(f"Gate {name}: passed{' in an earlier job (--passed)' if vouched else ''}")
     return now
 
 
 def _run_suite(name: str) -> None:
     say(f"Gate {name}: running")
     command = [sys.executable, "-m", "pytest", "-q", *SUITES[name]]
-    # What a command does it says on standard error: its own answer may be JSON.
+    # Standard output is reserved for the JSON result of the command.
     status = subprocess.run(
         command, cwd=PROJECT, check=False, stdout=sys.stderr.fileno()
     ).returncode
     if status:
         raise OperatorError(
-            f"Gate {name} is not passed (pytest ended with {status}): nothing was promoted"
+            f"Gate {name} failed (pytest exit status {status}): nothing was promoted"
         )
 
 
@@ -170,9 +176,10 @@ def _check_smoke_tests(cloud: Cloud) -> None:
     wrong = [check for check in run_smoke_tests(cloud) if not check.ok]
     if wrong:
         name = cloud.environment.name
-        told = "; ".join(f"{check.request} {check.detail}" for check in wrong[:3])
+        details = "; ".join(f"{check.request} {check.detail}" for check in wrong[:3])
         raise OperatorError(
-            f"Smoke tests of {name} find {len(wrong)} wrong answers: {told}. `ops smoke {name}` shows all"
+            f"Smoke tests of {name} got {len(wrong)} wrong responses: {details}."
+            f" Run `ops smoke {name}` for the full list"
         )
 
 
@@ -183,12 +190,13 @@ def _approval(
     if not target.approval:
         return promotion.approved_by
     approved_by = promotion.approved_by or (
-        approve(f"Promote {here.commit[:12]} to {target.name}. Your name approves it")
+        approve(f"Promote {here.commit[:12]} to {target.name}. Enter your name to approve")
         if approve
         else ""
     )
     if not approved_by.strip():
         raise OperatorError(
-            f"A promotion to {target.name} needs an approval: --approved-by NAME, or a terminal to ask at"
+            f"A promotion to {target.name} needs an approval: use --approved-by NAME, or run the"
+            " command in a terminal"
         )
     return approved_by.strip()

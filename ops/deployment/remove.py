@@ -1,4 +1,4 @@
-"""Destroys an environment, where its removal policy allows that."""
+"""Destroys an environment if its removal policy allows that."""
 
 from __future__ import annotations
 
@@ -17,38 +17,41 @@ from ops.terraform.state import attributes, resource_count
 from ops.traffic.ledger import Ledger
 from ops.traffic.notify import News, Notifier
 
-TOPIC_NOTE = "This topic goes with the environment: nobody is told here that it succeeded, and of a failure only while the topic is there"
+TOPIC_NOTE = (
+    "The removal also deletes this topic: success is not announced here, and a failure only while"
+    " the topic exists"
+)
 BATCH = 1000
-"""Objects that S3 deletes at once."""
+"""Maximum number of objects in one DeleteObjects request of S3."""
 
 
 def destroy_environment(
     cloud: Cloud, root: Root, out: Path, confirm: Callable[[Plan], None]
 ) -> dict[str, Any]:
-    """Empties the environment's buckets and destroys all of it. May be repeated: after a failure it goes on, later it does nothing.
+    """Empties the environment's buckets and destroys all its resources. Safe to repeat.
 
     Args:
-        out: where synthesis writes.
-        confirm: is shown the plan; raises to stop.
+        out: the output directory of synthesis.
+        confirm: receives the plan, and raises to stop the removal.
 
     Returns:
-        `removed`: how many resources; `kept`: what is still there, and why.
+        `environment`; `removed`, the number of resources; and `kept`, what remains and why.
 
     Raises:
-        OperatorError: the environment keeps its data, or is being changed.
+        OperatorError: the removal policy is retain, or another command is changing it.
     """
     environment = cloud.environment
     if environment.retains_data:
         raise OperatorError(
-            f"{environment.name} keeps its data (removal_policy: retain), so it is not removed. If that is really wanted, set"
-            " `removal_policy: destroy`, have that reviewed, deploy it, and come back"
+            f"{environment.name} has removal_policy: retain, so it was not removed. To remove it,"
+            " set `removal_policy: destroy`, deploy that change, and run the command again"
         )
     cloud.check_account()
     if not resource_count(cloud):
-        say(f"There is nothing of {environment.name} to remove")
+        say(f"{environment.name} has no resources to remove")
         _forget_platform(cloud, root)
         return {"environment": environment.name, "removed": 0, "kept": list_kept(cloud, [])}
-    # Not by the outputs: an earlier removal that failed has taken those already.
+    # An earlier failed removal may have deleted the outputs, so this reads the resources.
     topics = {topic["name"]: topic["arn"] for topic in attributes(cloud, "aws_sns_topic")}
     who = cloud.who()
     notifier = Notifier(cloud, topics.get(f"multitask-alerts-{environment.name}"), who)
@@ -76,19 +79,19 @@ def destroy_environment(
 
 
 def _forget_platform(cloud: Cloud, root: Root) -> None:
-    """Takes the addresses of what is gone from where other commands look for them."""
+    """Deletes the addresses of a removed local platform, which other commands read."""
     if cloud.environment.name == EMBEDDED:
         root.platform_file.unlink(missing_ok=True)
 
 
 @contextmanager
 def _announced(notifier: Notifier, counts: str) -> Iterator[None]:
-    """Tells the alerts topic that a removal has started, and that it failed. The topic goes with the rest, so success is silence."""
+    """Announces the start and a failure of a removal. The topic is deleted before it succeeds."""
     notifier.tell("started", News("removal", [counts, TOPIC_NOTE]))
     try:
         yield
     except BaseException as error:
-        # Where the topic is gone already, this is said on the terminal alone.
+        # If the topic is already deleted, this prints to the terminal only.
         notifier.tell(
             "failed", News("removal", [counts, str(error)[:2000] or "stopped by the operator"])
         )
@@ -96,51 +99,55 @@ def _announced(notifier: Notifier, counts: str) -> Iterator[None]:
 
 
 def list_kept(cloud: Cloud, keys: list[dict[str, Any]]) -> list[str]:
-    """What a removal leaves, one line each.
+    """Returns what a removal keeps, one line per item.
 
     Args:
-        keys: the customer keys that the environment had.
+        keys: the customer keys of the environment.
     """
     environment = cloud.environment
     lines = [
-        f"the state, now empty: s3://{environment.state.bucket}/{environment.state.key}, with its old versions",
-        "what `ops bootstrap` made: the state bucket and the account's settings, which other environments share",
+        f"the empty state and its old versions:"
+        f" s3://{environment.state.bucket}/{environment.state.key}",
+        "the state bucket and account settings from `ops bootstrap`, which environments share",
     ]
     lines += [
-        f"the customer key {key['key_id']}: KMS deletes it {key.get('deletion_window_in_days') or 30} days from now"
+        f"the customer key {key['key_id']}: KMS deletes it"
+        f" {key.get('deletion_window_in_days') or 30} days from now"
         for key in keys
     ]
     if environment.hosted_zone_id:
-        lines.append(f"the hosted zone {environment.hosted_zone_id}, which was never the stack's")
+        lines.append(
+            f"the hosted zone {environment.hosted_zone_id}, which the stack does not manage"
+        )
     return lines
 
 
 def empty_buckets(cloud: Cloud, buckets: list[str]) -> None:
-    """Deletes every version of every object: Terraform itself does that one by one, and stops at some keys."""
+    """Deletes all object versions. Terraform deletes them one by one and fails on some keys."""
     s3 = cloud.client("s3")
     with Progress() as progress:
         for bucket in buckets:
             deleted = 0
             try:
                 for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-                    found = [
+                    versions = [
                         {"Key": item["Key"], "VersionId": item["VersionId"]}
                         for kind in ("Versions", "DeleteMarkers")
                         for item in page.get(kind, [])
                     ]
-                    for start in range(0, len(found), BATCH):
-                        reply = s3.delete_objects(
+                    for start in range(0, len(versions), BATCH):
+                        response = s3.delete_objects(
                             Bucket=bucket,
-                            Delete={"Objects": found[start : start + BATCH], "Quiet": True},
+                            Delete={"Objects": versions[start : start + BATCH], "Quiet": True},
                         )
-                        if reply.get("Errors"):
-                            first = reply["Errors"][0]
+                        if response.get("Errors"):
+                            first = response["Errors"][0]
                             raise OperatorError(
-                                f"{bucket}: {first['Key']} cannot be deleted: {first['Message']}"
+                                f"Cannot delete {first['Key']} from {bucket}: {first['Message']}"
                             )
-                    deleted += len(found)
+                    deleted += len(versions)
                     progress.show(f"emptying {bucket}: {deleted} deleted")
-            except s3.exceptions.NoSuchBucket:  # an earlier removal got this far
+            except s3.exceptions.NoSuchBucket:  # deleted by an earlier removal
                 continue
             if deleted:
                 say(f"Emptied {bucket} ({deleted} versions)")

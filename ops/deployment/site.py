@@ -1,7 +1,7 @@
-"""Publishes the static site to the frontend bucket, and brings the one before it back.
+"""Publishes the static site to the frontend bucket, and rolls it back.
 
-Assets are named by their content, so they never change and browsers keep them for good; index.html, which names them, is asked for each
-time. It goes last, so nobody meets a page whose assets are not there.
+Asset names contain a hash of their content, so browsers cache them for a year. index.html refers
+to them and is revalidated on each request. It is uploaded last, after all its assets.
 """
 
 from __future__ import annotations
@@ -30,38 +30,38 @@ INDEX = "index.html"
 CONFIG = "config.json"
 ASSETS = "assets/"
 PAGES = "sites/"
-"""Where the page of each published site is kept, by its digest."""
+"""Prefix of the saved pages of published sites, named by digest."""
 IMMUTABLE = "public, max-age=31536000, immutable"
-"""A year, which is as long as caches care for."""
+"""One year, the conventional maximum of a cache lifetime."""
 REVALIDATE = "no-cache"
 SITES = 5
-"""Published sites that can be brought back; what only older ones need is removed."""
+"""Number of published sites to keep for rollbacks. Files of older sites are deleted."""
 LEDGER_KEY = "#site"
 _REFERENCE = re.compile(r'(?P<attribute>\b(?:href|src)=")(?P<file>[^":?#]+)(?=")')
 
 
 @dataclass(frozen=True)
 class Site:
-    """What is published."""
+    """The files of a site."""
 
     page: bytes
-    """index.html, naming assets by their content."""
+    """index.html, which refers to the hashed asset names."""
     assets: Mapping[str, bytes]
-    """By key."""
+    """Content by object key."""
     config: bytes
-    """config.json: where the platform is."""
+    """config.json, with the URLs of the platform."""
 
     @property
     def digest(self) -> str:
-        """Changes with the page or any asset."""
+        """ID of the site, which changes with the page or any asset."""
         return hashlib.sha256(self.page).hexdigest()[:16]
 
 
 def build(environment: str, outputs: Mapping[str, Any], directory: Path = WEB) -> Site:
-    """The site of an environment.
+    """Builds the site of an environment.
 
     Raises:
-        OperatorError: the page names a file that is not there.
+        OperatorError: the page refers to a missing file.
     """
     config = {
         "environment": environment,
@@ -77,13 +77,13 @@ def build(environment: str, outputs: Mapping[str, Any], directory: Path = WEB) -
     page = files.pop(INDEX).read_text()
     keys = {name: _key(name, file.read_bytes()) for name, file in files.items()}
 
-    def named(match: re.Match[str]) -> str:
+    def hashed(match: re.Match[str]) -> str:
         if match["file"] not in keys:
-            raise OperatorError(f"{directory / INDEX} names {match['file']}, which is not there")
+            raise OperatorError(f"{directory / INDEX} refers to {match['file']}, which is missing")
         return match["attribute"] + keys[match["file"]]
 
     return Site(
-        page=_REFERENCE.sub(named, page).encode(),
+        page=_REFERENCE.sub(hashed, page).encode(),
         assets={keys[name]: file.read_bytes() for name, file in files.items()},
         config=(json.dumps(config, indent=2, sort_keys=True) + "\n").encode(),
     )
@@ -96,11 +96,11 @@ def _key(name: str, content: bytes) -> str:
 
 
 class Publisher:
-    """The site of one environment.
+    """Publishes and rolls back the site of one environment.
 
     Args:
-        outputs: the stack's.
-        ledger: where sites are recorded.
+        outputs: the Terraform outputs.
+        ledger: records the published sites.
     """
 
     def __init__(self, cloud: Cloud, outputs: Mapping[str, Any], ledger: Ledger) -> None:
@@ -109,7 +109,7 @@ class Publisher:
         self._bucket: str = outputs["frontend_bucket"]
 
     def publish(self, site: Site) -> list[str]:
-        """Uploads what differs from the bucket, the page last; returns the keys uploaded."""
+        """Uploads changed files, the page last, and returns their keys."""
         changed = [
             key
             for key, content in sorted(site.assets.items())
@@ -129,20 +129,25 @@ class Publisher:
         return changed + entries
 
     def roll_back(self) -> str:
-        """Brings the page of the site before back; its assets are still there. Returns its digest.
+        """Restores the page of the previous site, whose assets still exist. Returns its digest.
 
         Raises:
-            OperatorError: there is no site before this one.
+            OperatorError: there is no earlier site.
         """
         history = self._ledger.latest(LEDGER_KEY)
         now = history[0]["digest"] if history else None
-        # What was rolled back from is no site to go back to.
-        left = {item["instead_of"] for item in history if "instead_of" in item}
+        # Skip sites that were already rolled back.
+        rolled_back = {item["instead_of"] for item in history if "instead_of" in item}
         before = next(
-            (item for item in history if item["digest"] != now and item["digest"] not in left), None
+            (
+                item
+                for item in history
+                if item["digest"] != now and item["digest"] not in rolled_back
+            ),
+            None,
         )
         if before is None:
-            raise OperatorError(f"{self._cloud.environment.name} has no earlier site to bring back")
+            raise OperatorError(f"{self._cloud.environment.name} has no earlier site to restore")
         page = self._s3.get_object(Bucket=self._bucket, Key=f"{PAGES}{before['digest']}.html")[
             "Body"
         ].read()
@@ -152,7 +157,7 @@ class Publisher:
         return str(before["digest"])
 
     def _upload(self, key: str, content: bytes, cache: str) -> bool:
-        """Uploads unless the very same is there; returns whether it did."""
+        """Uploads the object if its content changed. Returns True if it was uploaded."""
         digest = hashlib.sha256(content).hexdigest()
         try:
             if (
@@ -174,7 +179,7 @@ class Publisher:
         return True
 
     def _invalidate(self, keys: Iterable[str]) -> None:
-        """Has the distribution ask the bucket again."""
+        """Invalidates the keys in the distribution's cache."""
         paths = [f"/{key}" for key in keys]
         distribution = self._outputs.get("site_distribution_id")
         if not paths or not distribution:
@@ -201,7 +206,7 @@ class Publisher:
         self._ledger.note(LEDGER_KEY, self._ledger.now(), values)
 
     def _prune(self) -> None:
-        """Removes pages and assets that only sites older than the latest few need."""
+        """Deletes pages and assets that only sites older than the latest SITES need."""
         recent: dict[str, list[str]] = {}
         for item in self._ledger.latest(LEDGER_KEY):
             if len(recent) < SITES:
@@ -219,24 +224,24 @@ class Publisher:
 
 
 def publish(cloud: Cloud, outputs: Mapping[str, Any]) -> list[str]:
-    """Publishes the checkout's site; returns the keys uploaded."""
+    """Publishes the checkout's site and returns the uploaded keys."""
     return Publisher(cloud, outputs, Ledger(cloud)).publish(build(cloud.environment.name, outputs))
 
 
 def publish_under_lock(
     cloud: Cloud, outputs: Mapping[str, Any], *, roll_back: bool = False
 ) -> dict[str, Any]:
-    """The same under the environment's lock; or brings the site before back.
+    """Publishes the checkout's site, or rolls back, while holding the environment's lock.
 
     Raises:
-        OperatorError: another command is at work, or there is nothing to bring back.
+        OperatorError: another command holds the lock, or there is no earlier site.
     """
     cloud.check_account()
     ledger = Ledger(cloud)
     with ledger.locked("publish-site", cloud.who()):
         if roll_back:
             digest = Publisher(cloud, outputs, ledger).roll_back()
-            say(f"The site before is back: {digest}")
+            say(f"Restored the previous site: {digest}")
             return {"digest": digest, "published": [INDEX]}
         site = build(cloud.environment.name, outputs)
         return {"digest": site.digest, "published": Publisher(cloud, outputs, ledger).publish(site)}

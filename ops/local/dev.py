@@ -1,7 +1,8 @@
-"""Live development on the embedded cloud: a saved function serves at once, an infrastructure change is planned and applied on a key.
+"""Live development on the embedded cloud.
 
-A saved file of lambdas/ goes straight to its function, without Terraform. One of modules/ or environments/ makes a plan, which is shown;
-the key `a` applies it. The log lines of all services come in one stream, each service in its colour.
+A saved file in lambdas/ is deployed to its function without Terraform. A saved file in modules/ or
+environments/ starts a plan, which the key `a` applies. The log lines of all services are printed,
+each service in its own colour.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ LAMBDAS = PROJECT / "lambdas"
 INFRASTRUCTURE = (PROJECT / "modules", PROJECT / "environments", PROJECT / "main.py")
 SHARED = "common"
 DEBOUNCE = 50
-"""Milliseconds without a further change after which saved files are taken: an editor writes more than one."""
+"""Milliseconds without further changes before saved files are processed. Editors write several."""
 TICK = 200
-"""Milliseconds between looks at the keyboard."""
+"""Milliseconds between checks of the keyboard."""
 APPLY, QUIT = "a", "q"
 COLOURS = (
     "cyan",
@@ -56,23 +57,23 @@ COLOURS = (
     "bright_yellow",
 )
 WATCHED = (".py", ".yml", ".txt", ".pem", ".sql", ".json")
-"""Endings of files that matter; editors write others beside them."""
+"""Suffixes of watched files. Editors also write temporary files."""
 
 RUNTIME_LINES = ("START ", "END ", "REPORT ", "INIT_START ")
-"""Lines that Lambda itself writes about every invocation."""
+"""Prefixes of the lines that Lambda writes for each invocation. They are hidden."""
 
 
 @dataclass(frozen=True)
 class SavedChanges:
-    """What saved files are about."""
+    """What a set of saved files affects."""
 
     functions: frozenset[str]
-    """`common`: all of them."""
+    """Names of functions; `common` affects all of them."""
     infrastructure: bool
 
 
 def classify_changes(files: Sequence[Path]) -> SavedChanges:
-    """Sorts saved files by what has to be done about them."""
+    """Determines which functions saved files affect, and whether they affect the infrastructure."""
     functions: set[str] = set()
     infrastructure = False
     for file in files:
@@ -86,67 +87,64 @@ def classify_changes(files: Sequence[Path]) -> SavedChanges:
     return SavedChanges(frozenset(functions), infrastructure)
 
 
-class Session:
-    """One session of live development.
-
-    Args:
-        root: the platform's, which runs.
-    """
+class LiveDevelopment:
+    """Deploys saved files to a running local platform and prints its logs."""
 
     def __init__(self, root: Root) -> None:
         self._root = root
         self._cloud: Cloud = connect(EMBEDDED, root)
-        self._found = outputs(self._cloud)
+        self._outputs = outputs(self._cloud)
         self._who = self._cloud.who()
         self._ledger = Ledger(self._cloud)
-        self._functions = Functions(self._cloud, self._found["functions"])
+        self._functions = Functions(self._cloud, self._outputs["functions"])
         self._planning = Planning(root)
         self._saved: dict[str, str] = {}
-        """The version that the last save of a service made."""
+        """The version that the last save of a service published."""
 
     def run(self) -> None:
-        """Watches until `q` or Ctrl-C."""
-        over = threading.Event()
+        """Watches files until `q` or Ctrl-C."""
+        stopped = threading.Event()
         for number, service in enumerate(sorted(self._functions.names)):
             threading.Thread(
                 target=self._stream, args=(service, COLOURS[number % len(COLOURS)]), daemon=True
             ).start()
         say(
-            f"Watching lambdas/, modules/ and environments/. {APPLY} applies a plan that is shown, {QUIT} ends"
+            f"Watching lambdas/, modules/ and environments/."
+            f" Press {APPLY} to apply the printed plan, {QUIT} to quit"
         )
         waiting: set[str] = set()
         with keyboard() as pressed:
-            places = [LAMBDAS, *INFRASTRUCTURE]
-            for found in watch(
-                *places,
+            paths = [LAMBDAS, *INFRASTRUCTURE]
+            for events in watch(
+                *paths,
                 debounce=DEBOUNCE * 4,
                 step=DEBOUNCE,
                 rust_timeout=TICK,
                 yield_on_timeout=True,
-                stop_event=over,
+                stop_event=stopped,
             ):
-                changed = classify_changes([Path(file) for _, file in found])
-                waiting |= self._chosen(changed.functions)
+                changed = classify_changes([Path(file) for _, file in events])
+                waiting |= self._affected(changed.functions)
                 if waiting and self.serve_saved_code(sorted(waiting)):
                     waiting.clear()
                 if changed.infrastructure:
                     self._planning.begin()
                 for key in pressed():
                     if key == QUIT:
-                        over.set()
+                        stopped.set()
                     elif key == APPLY:
                         self._planning.apply()
 
-    def _chosen(self, names: frozenset[str]) -> set[str]:
+    def _affected(self, names: frozenset[str]) -> set[str]:
         known = set(self._functions.names)
         return known if SHARED in names else {name for name in names if name in known}
 
     def serve_saved_code(self, services: Sequence[str]) -> bool:
-        """Gives functions the saved code and all traffic; False: it is to be tried again, since an apply is at work."""
+        """Deploys the saved code. Returns False if it must be retried because the lock is held."""
         begun = time.monotonic()
-        wrong = [error for service in services if (error := syntax_error(service))]
-        if wrong:
-            say("\n".join(wrong))
+        errors = [error for service in services if (error := syntax_error(service))]
+        if errors:
+            say("\n".join(errors))
             return True
         try:
             packages = package(self._cloud, services, compress=False)
@@ -155,16 +153,18 @@ class Session:
             return True
         try:
             with self._ledger.locked("dev", self._who) as lock:
-                releaser = Releaser(self._cloud, self._found, self._ledger, lock, self._who)
+                releaser = Releaser(self._cloud, self._outputs, self._ledger, lock, self._who)
                 for service in services:
                     old = releaser.functions.live(service)
                     version = releaser.functions.publish(service, packages[service], wait=False)
                     releaser.move(old, version, "function")
-                    if self._saved.get(service) == old.version:  # a version a save would pile up
+                    if (
+                        self._saved.get(service) == old.version
+                    ):  # delete what the last save published
                         releaser.functions.delete(service, old.version)
                     self._saved[service] = version.number
         except OperatorError as error:
-            say(f"{', '.join(services)} must wait: {error}")
+            say(f"{', '.join(services)} will be retried: {error}")
             return False
         except (ClientError, BotoCoreError) as error:
             say(f"{', '.join(services)} could not be updated: {error}")
@@ -180,12 +180,12 @@ class Session:
                     if not line.message.startswith(RUNTIME_LINES):
                         out.print(Text.assemble((f"{service:<10} ", colour), line.as_text()))
             except (OperatorError, ClientError, BotoCoreError):
-                # Its log begins with its first invocation; and the AWS may be starting again.
+                # The log group is created on the first invocation, or the AWS is restarting.
                 time.sleep(2)
 
 
 class Planning:
-    """Plans and applies the infrastructure in the background, one run at a time."""
+    """Plans and applies infrastructure changes in the background, one run at a time."""
 
     def __init__(
         self, root: Root, start: Callable[[Callable[[], None]], None] | None = None
@@ -197,7 +197,7 @@ class Planning:
         self._again = False
 
     def begin(self) -> None:
-        """Plans what is saved; while a plan or an apply is at work, once more after it."""
+        """Starts a plan. If a plan or an apply is running, starts it when that ends."""
         with self._lock:
             if self._state in {"planning", "applying"}:
                 self._again = True
@@ -206,13 +206,13 @@ class Planning:
         self._start(self._plan)
 
     def apply(self) -> None:
-        """Applies the plan that was shown, if there is one."""
+        """Applies the printed plan, if there is one."""
         with self._lock:
             if self._state != "ready":
                 say(
                     "There is no plan to apply"
                     if self._state == "idle"
-                    else "Wait: it is being worked on"
+                    else "A plan or an apply is running: wait until it ends"
                 )
                 return
             self._state = "applying"
@@ -243,7 +243,7 @@ class Planning:
 
     def _apply(self) -> None:
         try:
-            # The same as `make up`: it plans again under the lock, so what was saved meanwhile is in it too.
+            # Like `make up`, this plans again under the lock, so it includes later changes.
             say(f"Applied in {sum(start_platform(self._root).seconds.values()):.0f} s")
         except OperatorError as error:
             say(str(error))
@@ -258,7 +258,10 @@ class Planning:
 
 
 def plan_lines(plan: Mapping[str, Any]) -> list[str]:
-    """What a plan (`terraform show -json`) changes, one line a resource, less what the embedded AWS tells wrongly each time."""
+    """Returns one line per changed resource of a plan (`terraform show -json`).
+
+    Ignores attributes that the embedded AWS always returns incorrectly.
+    """
     lines = []
     for item in plan.get("resource_changes", []):
         change = item["change"]
@@ -281,7 +284,7 @@ def plan_lines(plan: Mapping[str, Any]) -> list[str]:
 
 
 def syntax_error(function: str) -> str | None:
-    """What is wrong with the form of a function's files; None: nothing. Code that cannot be imported is not served."""
+    """Returns the first syntax error in a function's files, or None."""
     for file in sorted([*(LAMBDAS / function).rglob("*.py"), *(LAMBDAS / SHARED).rglob("*.py")]):
         try:
             _compile(file, file.stat().st_mtime_ns)
@@ -297,7 +300,10 @@ def _compile(file: Path, _changed: int) -> None:
 
 @contextmanager
 def keyboard() -> Iterator[Callable[[], str]]:
-    """Gives a function that tells which keys were pressed since it was last asked; a terminal is set to tell each at once."""
+    """Yields a function that returns the keys pressed since its last call.
+
+    Switches a terminal to character mode, so that keys arrive without Enter.
+    """
     descriptor = sys.stdin.fileno()
 
     def pressed() -> str:
@@ -307,7 +313,7 @@ def keyboard() -> Iterator[Callable[[], str]]:
     if not sys.stdin.isatty():
         yield pressed
         return
-    import termios  # noqa: PLC0415 - of POSIX alone
+    import termios  # noqa: PLC0415 - POSIX only
     import tty  # noqa: PLC0415
 
     before = termios.tcgetattr(descriptor)
@@ -319,11 +325,11 @@ def keyboard() -> Iterator[Callable[[], str]]:
 
 
 def develop(root: Root) -> None:
-    """Brings the platform up to date, and then serves what is saved until stopped.
+    """Starts or updates the platform, then deploys saved files until interrupted.
 
     Raises:
-        OperatorError: the platform does not come up.
+        OperatorError: the platform failed to start.
     """
     started = start_platform(root)
     say(f"Up in {sum(started.seconds.values()):.0f} s, API {started.platform['apiUrl']}")
-    Session(root).run()
+    LiveDevelopment(root).run()

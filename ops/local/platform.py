@@ -1,4 +1,4 @@
-"""Brings the whole platform up on this machine, or up to date, and takes it down again."""
+"""Starts, updates and stops the platform on this machine."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from ops.upkeep.secrets import Secrets, supply_provider_keys
 
 @dataclass(frozen=True)
 class StartedPlatform:
-    """What `up` did."""
+    """The result of starting the platform."""
 
     platform: dict[str, Any]
     """The content of platform.json."""
     seconds: dict[str, float]
-    """How long each step took."""
+    """Duration of each step."""
 
 
 class Steps:
-    """Measures consecutive steps."""
+    """Measures the duration of consecutive steps."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -54,19 +54,19 @@ class Steps:
 
 
 def start_platform(root: Root) -> StartedPlatform:
-    """Starts the embedded cloud, applies the `local` environment to it, migrates the database, publishes
-    the page and waits for /health.
+    """Starts or updates the embedded cloud and the `local` environment in it.
 
-    Repeating it converges, and continues after a crash of any part: dead services are started again, a state lock of a dead run
-    is removed, and where the AWS and Terraform's state no longer fit together (an apply fails after the AWS, or an earlier
-    apply, was killed) the AWS is emptied and made anew.
+    Applies the stack, migrates the database, publishes the site and waits for /health. It is safe
+    to repeat, and recovers from a crash of any part: it restarts dead services and removes a stale
+    state lock. If the embedded AWS or an apply was killed and the next apply fails, the AWS may
+    not match Terraform's state, so it is emptied and recreated.
 
     Raises:
-        OperatorError: the message says what to do.
-        InterruptedRunError: the operator stopped it.
+        OperatorError: a step failed.
+        InterruptedRunError: the operator interrupted the command.
     """
     root.prepare()
-    # What is wrong with the machine is found before anything is started.
+    # Fail before starting anything if the toolchain is incomplete.
     executable = terraform(root)
     node_variables()
     with root.exclusive():
@@ -74,31 +74,32 @@ def start_platform(root: Root) -> StartedPlatform:
         root.platform_file.unlink(missing_ok=True)
         end_orphaned_run(_directory(root))
         embedded = EmbeddedCloud(root)
-        trust = _StateTrust(root)
+        consistency = _StateConsistency(root)
         if embedded.start().killed:
-            trust.doubt()
-        if trust.hopeless:
-            say("The first apply was killed half-way, so the embedded AWS is emptied and made anew")
-            _reset(root, embedded, trust)
+            consistency.doubt()
+        if consistency.hopeless:
+            say("The first apply was killed, so the embedded AWS is emptied and recreated")
+            _reset(root, embedded, consistency)
         steps.done("start")
-        doubtful = trust.doubtful
+        doubtful = consistency.doubtful
         try:
-            cloud, applied = _converge(root, executable, embedded, trust, steps)
+            cloud, applied = _converge(root, executable, embedded, consistency, steps)
         except TerraformKilledError:
             raise
         except TerraformError as error:
             if not doubtful:
                 raise
             say(
-                f"After a crash the embedded AWS does not fit Terraform's state, so it is emptied and made anew:\n{error}"
+                "After a crash, the embedded AWS does not match Terraform's state, so it is emptied"
+                f" and recreated:\n{error}"
             )
-            _reset(root, embedded, trust)
-            cloud, applied = _converge(root, executable, embedded, trust, steps)
+            _reset(root, embedded, consistency)
+            cloud, applied = _converge(root, executable, embedded, consistency, steps)
         say(f"Applied: {changes(applied.counts)}")
         say(run_migrations(cloud, applied.outputs["functions"][MIGRATION]).line())
         steps.done("migrate")
         if publish(cloud, applied.outputs):
-            say("Published the status page")
+            say("Published the site")
         steps.done("publish")
         supply_provider_keys(Secrets(cloud), provider_keys())
         wait_until_healthy(applied.outputs["health_url"])
@@ -118,13 +119,17 @@ def start_platform(root: Root) -> StartedPlatform:
 
 
 def stop_platform(root: Root, *, purge: bool = False) -> list[str]:
-    """Stops the embedded cloud so that it keeps its data; `purge` removes the root with everything in it.
+    """Stops the embedded cloud and keeps its data.
+
+    Args:
+        purge: also delete the root directory.
 
     Returns:
-        The names of the services that ran.
+        The names of the services that were running.
 
     Raises:
-        OperatorError: `purge` of a directory that is not the platform's own; or another command is at work on it.
+        OperatorError: `purge` is set but the platform did not create the directory, or another
+            command is using it.
     """
     if not root.path.exists():
         return []
@@ -139,26 +144,26 @@ def stop_platform(root: Root, *, purge: bool = False) -> list[str]:
     return stopped
 
 
-class _StateTrust:
-    """Whether the embedded AWS is sure to hold what Terraform's state says; kept in a file, so that a crash can't lose it."""
+class _StateConsistency:
+    """Records across crashes whether the embedded AWS may differ from Terraform's state."""
 
     def __init__(self, root: Root) -> None:
         self._file = root.path / "fit.json"
-        found = read_json(self._file) or {}
-        self.doubtful: bool = found.get("doubtful", False)
-        """The AWS or an apply was killed since the last apply that ended by itself."""
-        self._applied: bool = found.get("applied", False)
+        stored = read_json(self._file) or {}
+        self.doubtful: bool = stored.get("doubtful", False)
+        """True if the AWS or an apply was killed since the last apply that ended normally."""
+        self._applied: bool = stored.get("applied", False)
 
     @property
     def hopeless(self) -> bool:
-        """An apply was killed before any succeeded: what it made is in nobody's way but its own, and there is no data to keep."""
+        """True if an apply was killed before any succeeded, so that there is no data to keep."""
         return self.doubtful and not self._applied
 
     def doubt(self) -> None:
         self._write(doubtful=True, applied=self._applied)
 
     def confirm(self, *, succeeded: bool) -> None:
-        """An apply ended by itself, its state stored."""
+        """Records that an apply ended normally and stored its state."""
         self._write(doubtful=False, applied=self._applied or succeeded)
 
     def reset(self) -> None:
@@ -173,21 +178,25 @@ def _directory(root: Root) -> Path:
     return root.cdktf_out / "stacks" / EMBEDDED
 
 
-def _reset(root: Root, embedded: EmbeddedCloud, trust: _StateTrust) -> None:
-    # A state that an apply could not store tells of the AWS that is emptied: the next apply would store it.
+def _reset(root: Root, embedded: EmbeddedCloud, consistency: _StateConsistency) -> None:
+    # The next apply would store an errored state, which describes the AWS that is emptied here.
     for left in _directory(root).glob("errored*.tfstate"):
         left.unlink()
     embedded.reset_aws()
-    trust.reset()
+    consistency.reset()
 
 
 def _converge(
-    root: Root, executable: Path, embedded: EmbeddedCloud, trust: _StateTrust, steps: Steps
+    root: Root,
+    executable: Path,
+    embedded: EmbeddedCloud,
+    consistency: _StateConsistency,
+    steps: Steps,
 ) -> tuple[Cloud, Apply]:
     cloud = connect(EMBEDDED, root)
-    # Bootstrap mostly waits for the AWS, synthesis for the processor: side by side they take as long as the longer one.
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        synthesis = beside.submit(synthesize, [EMBEDDED], root.cdktf_out, cloud.variables)
+    # Bootstrap waits for the AWS and synthesis for the CPU, so they run in parallel.
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        synthesis = executor.submit(synthesize, [EMBEDDED], root.cdktf_out, cloud.variables)
         bootstrap_account(cloud, billing=False)
         synthesis.result()
     steps.done("bootstrap and synthesis")
@@ -200,7 +209,7 @@ def _converge(
         guard=lambda: (
             None
             if embedded.alive()
-            else "The embedded AWS died during the apply: run the same command again"
+            else "The embedded AWS stopped during the apply: run the same command again"
         ),
     )
     stack.init()
@@ -208,17 +217,17 @@ def _converge(
     who = cloud.who()
     ledger = Ledger(cloud)
     with ledger.locked("up", who) as lock:
-        doubtful = trust.doubtful
-        trust.doubt()
+        doubtful = consistency.doubtful
+        consistency.doubt()
         try:
             applied = stack.apply()
         except TerraformKilledError:
             raise
         except (TerraformError, InterruptedRunError):
             if not doubtful:
-                trust.confirm(succeeded=False)
+                consistency.confirm(succeeded=False)
             raise
-        trust.confirm(succeeded=True)
+        consistency.confirm(succeeded=True)
         steps.done("apply")
         releaser = Releaser(cloud, applied.outputs, ledger, lock, who)
         releaser.settle()

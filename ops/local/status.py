@@ -1,4 +1,4 @@
-"""What runs, where, and how it is."""
+"""Reads the status of a platform."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ops.terraform.state import outputs, resource_count
 
 
 def read_status(environment: str, root: Root) -> dict[str, Any]:
-    """Processes (of the embedded environment), addresses, number of resources, and what /health says.
+    """Returns the processes (local only), addresses, resource count and health of an environment.
 
     Raises:
-        OperatorError: there is no such environment.
+        OperatorError: the environment does not exist.
     """
     processes = EmbeddedCloud(root).processes() if environment == EMBEDDED else []
     result: dict[str, Any] = {
@@ -30,13 +30,13 @@ def read_status(environment: str, root: Root) -> dict[str, Any]:
         return {**result, "health": {"status": 0, "body": "not running: start it with `make up`"}}
     cloud = connect(environment, root)
     try:
-        found = outputs(cloud)
+        values = outputs(cloud)
     except OperatorError as error:
         return {**result, "health": {"status": 0, "body": str(error)}}
-    health: Health = get_health(found["health_url"])
+    health: Health = get_health(values["health_url"])
     return {
         **result,
-        "addresses": {name: found[f"{name}_url"] for name in ("api", "ws", "site")},
+        "addresses": {name: values[f"{name}_url"] for name in ("api", "ws", "site")},
         "resources": resource_count(cloud),
         "health": {"status": health.status, "body": health.body},
     }

@@ -251,12 +251,12 @@ def queue_exists(sqs: Any, name: str) -> bool:
 
 
 def test_a_killed_aws_comes_back(own_platform: Platform) -> None:
-    """It has what the last `up` had saved; everything is there again, and works, without being made anew."""
+    """It has what the last `up` had saved; everything is there again, and works, without being recreated."""
     process = EmbeddedCloud(Root(own_platform.root)).running()["aws"]
     os.kill(process.pid, signal.SIGKILL)
     answer, said = up(own_platform)
     assert f"aws was not stopped but died (process {process.pid})" in said
-    assert "made anew" not in said
+    assert "recreated" not in said
     assert answer["outputs"] == own_platform.outputs
     print(
         f"up after the AWS was killed took {sum(answer['seconds'].values()):.1f} s: {answer['seconds']}"

@@ -144,4 +144,4 @@ def test_the_operator_reads_the_code_that_was_mailed(platform: Platform, api: Ap
     ]
     result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert "No code has been mailed to nobody@example.com" in result.stderr
+    assert "No code was sent to nobody@example.com" in result.stderr

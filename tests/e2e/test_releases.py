@@ -280,7 +280,7 @@ def test_a_promotion_passes_its_gates_applies_and_releases_gradually(
 
     _, said = made.ops(*command, status=1, INTEGRATION_FAILS="1")
     assert "Gate tests: passed" in said
-    assert "Gate integration is not passed (pytest ended with 1): nothing was promoted" in said
+    assert "Gate integration failed (pytest exit status 1): nothing was promoted" in said
     assert ledger.latest(PROMOTION) == earlier
     assert alias(platform) == (rolled_back, {})
 

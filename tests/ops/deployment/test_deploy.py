@@ -221,7 +221,7 @@ def test_an_apply_that_takes_away_what_the_live_version_uses_is_refused(
 
 def test_after_a_failed_migration_nothing_is_moved_or_published(root: Root, world: World) -> None:
     world.migration = {"errorMessage": "no"}
-    with pytest.raises(OperatorError, match="no\nTraffic stays where it is"):
+    with pytest.raises(OperatorError, match="no\nTraffic was not shifted"):
         world.deploy(root)
     assert world.moves == [("m", "2")]
     assert world.done == ["plan", "confirm", "apply", "migrate with version 2"]

@@ -53,7 +53,7 @@ class World:
     def run(self, name: str) -> None:
         self.done.append(name)
         if name in self.failing:
-            raise OperatorError(f"Gate {name} is not passed")
+            raise OperatorError(f"Gate {name} failed")
 
     def deploy(self, cloud: Cloud, *_: object) -> dict[str, Any]:
         self.done.append(f"deploy {cloud.environment.name}")
@@ -91,8 +91,12 @@ def test_a_commit_passes_every_gate_before_it_is_deployed_and_smoke_tests_after(
 @pytest.mark.parametrize(
     ("source", "target", "told"),
     [
-        ("dev", "prod", "prod is promoted from staging, not from dev: no stage is skipped"),
-        ("staging", "dev", "dev is promoted from no other environment"),
+        (
+            "dev",
+            "prod",
+            "prod is promoted from staging, not from dev: environments cannot be skipped",
+        ),
+        ("staging", "dev", "dev is not promoted from another environment"),
         ("prod", "staging", "staging is promoted from dev, not from prod"),
     ],
 )
@@ -106,11 +110,11 @@ def test_it_is_the_commit_that_runs_there(world: World) -> None:
     world.clock.now += 1
     world.runs("dev", "b" * 40)
     with pytest.raises(
-        OperatorError, match=f"dev runs commit {'b' * 40}, and the checkout is at {COMMIT}"
+        OperatorError, match=f"dev runs commit {'b' * 40}, but the checkout is at {COMMIT}"
     ):
         world.promote("dev", "staging")
     world.checkout = Checkout(COMMIT, changed=True)
-    with pytest.raises(OperatorError, match="changes that are in no commit"):
+    with pytest.raises(OperatorError, match="uncommitted changes"):
         world.promote("dev", "staging")
     assert world.done == []
 
@@ -118,7 +122,7 @@ def test_it_is_the_commit_that_runs_there(world: World) -> None:
 @pytest.mark.parametrize("gate", ["tests", "integration"])
 def test_a_gate_that_is_not_passed_stops_it(world: World, gate: str) -> None:
     world.failing = {gate}
-    with pytest.raises(OperatorError, match=f"Gate {gate} is not passed"):
+    with pytest.raises(OperatorError, match=f"Gate {gate} failed"):
         world.promote("dev", "staging")
     assert "deploy staging" not in world.done
 
@@ -130,7 +134,7 @@ def test_smoke_tests_that_find_something_stop_it(world: World) -> None:
         ]
     }
     with pytest.raises(
-        OperatorError, match="Smoke tests of dev find 1 wrong answers: GET /v1/posts answered 500"
+        OperatorError, match="Smoke tests of dev got 1 wrong responses: GET /v1/posts answered 500"
     ):
         world.promote("dev", "staging")
     assert "deploy staging" not in world.done
@@ -168,7 +172,7 @@ def test_a_pipeline_whose_job_has_the_targets_credentials_alone_never_reaches_th
     assert world.done == ["deploy staging", "smoke staging"]
     assert (reached, set(result["gates"])) == ([], {"tests", "integration", "smoke"})
     world.checkout = Checkout(COMMIT, changed=True)
-    with pytest.raises(OperatorError, match="changes that are in no commit"):
+    with pytest.raises(OperatorError, match="uncommitted changes"):
         world.promote("dev", "staging", passed=["tests", "integration", "smoke"])
 
 

@@ -31,7 +31,7 @@ def prod() -> Cloud:
 
 def test_prod_is_not_removed(prod: Cloud, root: Root, tmp_path: Path) -> None:
     with pytest.raises(
-        OperatorError, match=r"prod keeps its data \(removal_policy: retain\), so it is not removed"
+        OperatorError, match=r"prod has removal_policy: retain, so it was not removed"
     ):
         destroy_environment(prod, root, tmp_path, lambda _: None)
 

@@ -119,7 +119,7 @@ def test_what_only_old_sites_need_is_removed(world: World) -> None:
 
 def test_a_page_that_names_what_is_not_there_is_not_published(world: World) -> None:
     (world.directory / "style.css").unlink()
-    with pytest.raises(OperatorError, match="names style.css, which is not there"):
+    with pytest.raises(OperatorError, match="refers to style.css, which is missing"):
         build("dev", OUTPUTS, world.directory)
 
 
