@@ -1,4 +1,4 @@
-"""A service's log lines from CloudWatch Logs."""
+"""Reads a service's log lines from CloudWatch Logs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ops.cloud import Cloud
 from ops.errors import OperatorError
 
 POLL_INTERVAL = 2.0
-"""Seconds between questions while following."""
+"""Seconds between two requests in follow mode."""
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LEADING = ("timestamp", "level", "location", "message")
 
@@ -30,18 +30,19 @@ class Line:
     message: str
 
     def as_json(self) -> str:
-        """The event as one JSON object; a message that is JSON itself stays an object."""
+        """Returns the event as one JSON object. A JSON message is nested as an object."""
         return json.dumps(
             {"timestamp": self._time(), "message": self._fields() or self.message.rstrip()}
         )
 
     def as_text(self) -> str:
-        """Time, level, message and the remaining fields; lines that are no JSON (the runtime's own) as they are."""
+        """Returns time, level, message and other fields. Keeps non-JSON lines unchanged."""
         fields = self._fields()
         if fields is None:
             return f"{self._time()} {self.message.rstrip()}"
         rest = " ".join(f"{name}={value}" for name, value in fields.items() if name not in LEADING)
-        return f"{self._time()} {fields.get('level', ''):<7} {fields.get('message', '')} {rest}".rstrip()
+        level, message = fields.get("level", ""), fields.get("message", "")
+        return f"{self._time()} {level:<7} {message} {rest}".rstrip()
 
     def _fields(self) -> dict[str, Any] | None:
         try:
@@ -59,34 +60,37 @@ class Line:
 
 
 def parse_since(text: str, now: float | None = None) -> int:
-    """The instant `10m` (30s, 2h, 1d) ago, in milliseconds since the epoch.
+    """Returns the time before a duration such as `30s`, `10m`, `2h` or `1d`.
+
+    Returns:
+        Milliseconds since the epoch.
 
     Raises:
-        ValueError: the text is no such duration.
+        ValueError: The text is not a duration.
     """
     match = re.fullmatch(r"(\d+)([smhd])", text)
     if not match:
-        raise ValueError(f"{text!r} is no duration: give a number and s, m, h or d, such as 10m")
+        raise ValueError(f"{text!r} is not a duration: use a number and s, m, h or d, such as 10m")
     return int(((time.time() if now is None else now) - int(match[1]) * UNITS[match[2]]) * 1000)
 
 
 def read(cloud: Cloud, service: str, start: int) -> Iterator[Line]:
-    """The lines since `start` (milliseconds since the epoch), oldest first.
+    """Yields the lines since `start` (milliseconds since the epoch), oldest first.
 
     Raises:
-        OperatorError: the environment has no such function.
+        OperatorError: The environment has no such function.
     """
     for event in _events(cloud, cloud.client("logs"), service, start):
         yield Line(event["timestamp"], event["message"])
 
 
 def follow(cloud: Cloud, service: str, start: int) -> Iterator[Line]:
-    """The same, and then what comes, until stopped. Lines that arrive late or share a millisecond are shown once."""
+    """Yields the lines since `start` and then new lines until stopped, each line once."""
     client = cloud.client("logs")
     seen: dict[Any, int] = {}
     while True:
         for event in _events(cloud, client, service, start):
-            # The embedded AWS gives the lines of functions no id.
+            # The embedded AWS omits the event id.
             key = event.get("eventId") or (
                 event.get("logStreamName"),
                 event["timestamp"],
@@ -95,7 +99,7 @@ def follow(cloud: Cloud, service: str, start: int) -> Iterator[Line]:
             if key not in seen:
                 seen[key] = event["timestamp"]
                 yield Line(event["timestamp"], event["message"])
-        # CloudWatch delivers out of order by some seconds: look back a little each time.
+        # CloudWatch delivers events out of order by some seconds, so each request overlaps by 10 s.
         start = max(start, max(seen.values(), default=start) - 10_000)
         seen = {key: timestamp for key, timestamp in seen.items() if timestamp >= start}
         time.sleep(POLL_INTERVAL)
@@ -105,12 +109,12 @@ def _events(cloud: Cloud, client: Any, service: str, start: int) -> list[dict[st
     group = f"/aws/lambda/{service}-lambda-{cloud.environment.name}"
     pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=start)
     try:
-        found = [event for page in pages for event in page["events"]]
+        events = [event for page in pages for event in page["events"]]
     except ClientError as error:
         if error.response["Error"]["Code"] != "ResourceNotFoundException":
             raise
         raise OperatorError(
-            f"{cloud.environment.name} has no log group {group}: services are auth, profile, chat, post, catalog, ai,"
-            " authorizer, health, migration, relay, statistics and delivery"
+            f"{cloud.environment.name} has no log group {group}: the services are auth, profile,"
+            " chat, post, catalog, ai, authorizer, health, migration, relay, statistics and delivery"
         ) from error
-    return sorted(found, key=lambda event: (event["timestamp"], event.get("ingestionTime", 0)))
+    return sorted(events, key=lambda event: (event["timestamp"], event.get("ingestionTime", 0)))

@@ -1,4 +1,4 @@
-"""Gives messages that ended in a dead-letter queue to their consumers once more."""
+"""Redrives messages from dead-letter queues to their consumers."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from ops.errors import InterruptedRunError, OperatorError
 from ops.terraform.state import outputs
 
 SUFFIX = "-dlq"
-"""A dead-letter queue is called after the queue it belongs to."""
+"""The suffix that a dead-letter queue's name adds to the name of its source queue."""
 BATCH = 10
-"""Messages in one call at most (SQS)."""
+"""Maximum messages per call (SQS)."""
 WAIT = 1
-"""Seconds; a long poll asks all of SQS's servers, so that an empty answer means an empty queue."""
+"""Seconds. Long polling queries all SQS servers, so an empty response means an empty queue."""
 HIDDEN = 60
-"""Seconds a message that is being moved is hidden: after an interruption it is back in the dead-letter queue by then."""
+"""Visibility timeout in seconds. After an interruption the message then reappears in the queue."""
 TARGET = "TARGET_ARN"
-"""The attribute in which EventBridge says where it could not deliver an event."""
+"""The message attribute with the target to which EventBridge could not deliver an event."""
 
 Message = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Redriven:
-    """What came of one dead-letter queue."""
+    """The result for one dead-letter queue."""
 
     queue: str
     redriven: int
     left: int
-    """Visible in it afterwards, approximately."""
+    """Approximate number of messages that are visible in the queue afterwards."""
 
 
 class Redrive:
     """The dead-letter queues of one environment.
 
-    A message is sent first and deleted then: stopped at any point, it is in one of the two queues or in both, and consumers know a
-    repeated event by its id. Messages are moved here rather than by SQS's own StartMessageMoveTask, since an embedded AWS lacks
-    that, and since events that a rule could not deliver have no queue to go back to.
+    A message is sent before it is deleted, so an interruption never loses it. Consumers recognize a
+    repeated event by its id. SQS's StartMessageMoveTask is not used because the embedded AWS lacks
+    it, and because events that a rule could not deliver have no source queue.
 
     Raises:
-        OperatorError: the environment has not been deployed.
+        OperatorError: The environment has not been deployed.
     """
 
     def __init__(self, cloud: Cloud) -> None:
@@ -53,11 +53,14 @@ class Redrive:
         self._environment = cloud.environment.name
 
     def run(self, queue: str | None = None) -> list[Redriven]:
-        """Redrives one dead-letter queue, by its name without the environment, with or without `-dlq`; or all of them.
+        """Redrives one dead-letter queue, or all of them.
+
+        Args:
+            queue: The queue's name without the environment, with or without `-dlq`. None for all.
 
         Raises:
-            OperatorError: there is no such queue, or a message has nowhere to go.
-            InterruptedRunError: the operator stopped it.
+            OperatorError: The queue does not exist, or a message has no target.
+            InterruptedRunError: The operator stopped the command.
         """
         known = sorted(name for name in self._queues if name.endswith(SUFFIX))
         wanted = known if queue is None else [f"{queue.removesuffix(SUFFIX)}{SUFFIX}"]
@@ -77,7 +80,7 @@ class Redrive:
                 for messages in self._received(url):
                     for message in messages:
                         deliver(message)
-                        # One by one: so at most one message is in both queues when this is stopped.
+                        # Deleting one at a time: after an interruption at most one is duplicated.
                         self._sqs.delete_message(
                             QueueUrl=url, ReceiptHandle=message["ReceiptHandle"]
                         )
@@ -85,13 +88,12 @@ class Redrive:
                         progress.show(f"{name}: {redriven} redriven")
             except KeyboardInterrupt:
                 raise InterruptedRunError(
-                    f"Stopped after {redriven} messages of {name}; run the same command again to continue"
+                    f"Stopped after {redriven} messages of {name}. Run the same command again to"
+                    " continue"
                 ) from None
         attribute = "ApproximateNumberOfMessages"
-        found = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[attribute])[
-            "Attributes"
-        ]
-        return Redriven(name, redriven, int(found[attribute]))
+        response = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[attribute])
+        return Redriven(name, redriven, int(response["Attributes"][attribute]))
 
     def _received(self, url: str) -> Iterator[list[Message]]:
         while messages := self._sqs.receive_message(
@@ -104,7 +106,7 @@ class Redrive:
             yield messages
 
     def _deliver_to(self, name: str) -> Callable[[Message], None]:
-        """How a message of this dead-letter queue gets back to where it failed."""
+        """Returns the function that sends this dead-letter queue's messages to their source."""
         source = name.removesuffix(SUFFIX)
         if source not in self._queues:
             return self._deliver_to_target
@@ -112,7 +114,7 @@ class Redrive:
         return lambda message: self._send(url, message)
 
     def _deliver_to_target(self, message: Message) -> None:
-        """To the one target that EventBridge could not deliver an event to: the others have had it."""
+        """Sends an event only to the target to which EventBridge could not deliver it."""
         arn = message.get("MessageAttributes", {}).get(TARGET, {}).get("StringValue", "")
         service, name = (arn.split(":") + [""] * 6)[2], arn.rpartition(":")[2]
         if service == "sns":
@@ -123,8 +125,9 @@ class Redrive:
             )
         else:
             raise OperatorError(
-                f"Message {message['MessageId']} says nothing of a queue or topic it was meant for ({TARGET}: {arn or 'missing'}): "
-                "replay its event from the archive, then delete it"
+                f"Message {message['MessageId']} has no queue or topic as its target"
+                f" ({TARGET}: {arn or 'missing'}): replay its event from the archive, then delete"
+                " the message"
             )
 
     def _send(self, url: str, message: Message) -> None:

@@ -1,4 +1,4 @@
-"""The restore drill: one table and the database are restored beside the live ones, compared with them, and removed."""
+"""The restore drill: restores a table and the database as copies, compares and deletes them."""
 
 from __future__ import annotations
 
@@ -21,52 +21,54 @@ from ops.errors import OperatorError
 from ops.root import Root
 
 SUFFIX = "drill"
-"""What the copies' names end in."""
+"""Suffix of the copies' names."""
 
 BUCKETS = 256
-"""Groups that a table's items are compared in; as many as the migration function makes of a database table's rows."""
+"""Number of groups in which a table's items are compared. The migration function uses as many."""
 
 PATIENCE = 3600.0
-"""Seconds that a restore may take: a small cluster or table takes some ten minutes."""
+"""Maximum seconds for a restore. A small cluster or table takes about 600."""
 
 INTERVAL = 10.0
-"""Seconds between two looks at a restore, once the first few have not seen it done."""
+"""Maximum seconds between two checks of a restore. The first checks are more frequent."""
 
 Fingerprint = Mapping[str, Mapping[str, tuple[int, str]]]
-"""By table and bucket: how many rows, and their checksum."""
+"""The number of rows and their checksum, by table and bucket."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One copy against what it is a copy of.
+    """The result of comparing a copy with its original.
 
-    What is written while the drill runs may or may not be in the copy: what differs between two looks at the original, one before the
-    instant that is restored and one after it, is left out.
+    Rows written during the drill may be missing in the copy. The original is therefore read before
+    and after the restored point in time, and groups that differ between both are not compared.
     """
 
     what: str
     rows: int
-    """Rows or items of the copy."""
+    """Number of rows or items in the copy."""
     compared: int
-    """Groups of rows that did not change meanwhile, and were compared by count and checksum."""
+    """Number of groups that did not change during the drill and were compared."""
     groups: int
-    """All groups."""
+    """Number of all groups."""
     differing: list[str]
-    """Groups that were compared and differ: `table/bucket`."""
+    """Compared groups that differ, as `table/bucket`."""
     seconds: float
-    """How long the restore took."""
+    """Duration of the restore."""
 
     @property
     def same(self) -> bool:
-        """Whether all that can be compared is equal, and there was something to compare."""
+        """True if all compared groups are equal, and at least one was compared or none exist."""
         return not self.differing and (self.compared > 0 or self.groups == 0)
 
     def line(self) -> str:
-        """In one line."""
+        """Returns the result in one line."""
         verdict = (
             "equal"
             if self.same
-            else f"DIFFERENT in {', '.join(self.differing[:10]) or 'everything, or all was changed meanwhile'}"
+            else f"DIFFERENT in {', '.join(self.differing[:10])}"
+            if self.differing
+            else "NOT COMPARED, because every group changed during the drill"
         )
         return (
             f"{self.what}: {self.rows} rows restored in {self.seconds:.0f} s,"
@@ -77,17 +79,17 @@ class Comparison:
 def compare(
     what: str, before: Fingerprint, after: Fingerprint, copy: Fingerprint, seconds: float
 ) -> Comparison:
-    """Holds a copy against its original, as that was before and after the instant of the copy."""
+    """Compares a copy with its original before and after the restored point in time."""
     groups = {
         (table, bucket)
-        for found in (before, after, copy)
-        for table, buckets in found.items()
+        for fingerprint in (before, after, copy)
+        for table, buckets in fingerprint.items()
         for bucket in buckets
     }
 
-    def at(found: Fingerprint, group: tuple[str, str]) -> tuple[int, str] | None:
+    def at(fingerprint: Fingerprint, group: tuple[str, str]) -> tuple[int, str] | None:
         table, bucket = group
-        value = found.get(table, {}).get(bucket)
+        value = fingerprint.get(table, {}).get(bucket)
         return (value[0], value[1]) if value else None
 
     stable = [group for group in sorted(groups) if at(before, group) == at(after, group)]
@@ -101,24 +103,27 @@ def compare(
 
 
 def drill(cloud: Cloud, root: Root, table: str) -> list[Comparison]:
-    """Restores a table and the database, compares both, and removes the copies. May be repeated: what an interrupted one left is removed.
+    """Restores a table and the database, compares both with the originals and deletes the copies.
+
+    It is safe to repeat: it first deletes the copies of an interrupted drill.
 
     Args:
-        table: without the environment, for example `profile-profiles`; it must have point-in-time recovery.
+        table: The name without the environment, for example `profile-profiles`. The table must have
+            point-in-time recovery.
 
     Raises:
-        OperatorError: a restore failed or took too long.
+        OperatorError: A restore failed or took longer than PATIENCE.
     """
     cloud.check_account()
     return [drill_table(cloud, f"{table}-{cloud.environment.name}"), drill_database(cloud, root)]
 
 
 def drill_table(cloud: Cloud, table: str) -> Comparison:
-    """The drill of one DynamoDB table."""
+    """Performs the drill with one DynamoDB table."""
     dynamodb, copy = cloud.client("dynamodb"), f"{table}-{SUFFIX}"
-    # Fails for a table that does not exist or cannot be restored, before anything is made.
+    # Fails before any change if the table does not exist or cannot be restored.
     if _recovery(dynamodb, table)["PointInTimeRecoveryStatus"] != "ENABLED":
-        raise OperatorError(f"{table} has no point-in-time recovery: choose a table that has")
+        raise OperatorError(f"{table} has no point-in-time recovery: use a table that has it")
     _remove_table(dynamodb, copy)
     say(f"Reading {table}")
     before = _items(dynamodb, table)
@@ -136,7 +141,7 @@ def drill_table(cloud: Cloud, table: str) -> Comparison:
             TargetTableName=copy,
             RestoreDateTime=instant,
             BillingModeOverride="PAY_PER_REQUEST",
-            GlobalSecondaryIndexOverride=[],  # nothing is read by them
+            GlobalSecondaryIndexOverride=[],  # the comparison needs no index
         )
         _wait(f"{copy} is restored", lambda: _table_status(dynamodb, copy) == "ACTIVE")
         seconds = time.monotonic() - begun
@@ -144,21 +149,21 @@ def drill_table(cloud: Cloud, table: str) -> Comparison:
             f"table {table}", before, after, _items(dynamodb, copy, named=table), seconds
         )
     finally:
-        say(f"Removing {copy}")
+        say(f"Deleting {copy}")
         _remove_table(dynamodb, copy)
 
 
 def drill_database(cloud: Cloud, root: Root) -> Comparison:
-    """The drill of the database: of the whole cluster on AWS, by dump and restore in the embedded cloud."""
+    """Performs the drill with the cluster on AWS, or by dump and restore in the embedded cloud."""
     function = MigrationFunction(cloud, function_name(cloud))
 
-    def look(**place: str) -> Fingerprint:
-        found: Fingerprint = function.invoke({"fingerprint": place})["tables"]
-        return found
+    def fingerprint(**restored_database: str) -> Fingerprint:
+        tables: Fingerprint = function.invoke({"fingerprint": restored_database})["tables"]
+        return tables
 
     database = f"multitask_{cloud.environment.name}"
     say(f"Reading {database}")
-    before = look()
+    before = fingerprint()
     instant = _next_second()
     begun = time.monotonic()
     restored = (
@@ -166,37 +171,39 @@ def drill_database(cloud: Cloud, root: Root) -> Comparison:
         if cloud.environment.name == EMBEDDED
         else _restored_cluster(cloud, instant)
     )
-    with restored as place:
+    with restored as restored_database:
         seconds = time.monotonic() - begun
-        copy = look(**place)
-        # Of the embedded copy the instant is somewhere in the dump; on AWS it was before this look in any case.
-        return compare(f"database {database}", before, look(), copy, seconds)
+        copy = fingerprint(**restored_database)
+        # The embedded copy's point in time is during the dump, so the original is read after it.
+        return compare(f"database {database}", before, fingerprint(), copy, seconds)
 
 
 @contextmanager
 def _dumped_copy(root: Root, database: str) -> Iterator[dict[str, str]]:
     addresses = EmbeddedCloud(root).addresses()
     if addresses is None:
-        raise OperatorError("The platform does not run on this machine: start it with `make up`")
+        raise OperatorError("The platform is not running on this machine: start it with `make up`")
     copy = f"{database}_{SUFFIX}"
     try:
         say(f"Dumping {database} and restoring it as {copy}")
         restore_copy(addresses.database, database, copy, root.path)
         yield {"database": copy}
     finally:
-        say(f"Removing {copy}")
+        say(f"Deleting {copy}")
         remove_copy(addresses.database, copy)
 
 
 @contextmanager
 def _restored_cluster(cloud: Cloud, instant: datetime) -> Iterator[dict[str, str]]:
-    """The cluster, restored to an instant beside the live one, where the migration function reaches it."""
+    """Restores the cluster as a copy in the network of the migration function."""
     rds = cloud.client("rds")
     cluster = f"catalog-aurora-{cloud.environment.name}"
     copy = f"{cluster}-{SUFFIX}"
     live = _cluster(rds, cluster)
     if live is None:
-        raise OperatorError(f"There is no cluster {cluster}: deploy {cloud.environment.name} first")
+        raise OperatorError(
+            f"The cluster {cluster} does not exist: deploy {cloud.environment.name} first"
+        )
     _remove_cluster(rds, copy)
     _wait(
         f"{cluster} can be restored to {instant:%H:%M:%S}",
@@ -231,17 +238,17 @@ def _restored_cluster(cloud: Cloud, instant: datetime) -> Iterator[dict[str, str
             PubliclyAccessible=False,
         )
         _wait(
-            f"{copy} answers",
+            f"{copy} is available",
             lambda: (_instance(rds, f"{copy}-0") or {}).get("DBInstanceStatus") == "available",
         )
         yield {"cluster": copy}
     finally:
-        say(f"Removing {copy}")
+        say(f"Deleting {copy}")
         _remove_cluster(rds, copy)
 
 
 def _items(dynamodb: Any, table: str, named: str | None = None) -> Fingerprint:
-    """The fingerprint of a table, under its own or another's name."""
+    """Returns a table's fingerprint, under the name `named` if it is given."""
     keys = [
         key["AttributeName"]
         for key in dynamodb.describe_table(TableName=table)["Table"]["KeySchema"]
@@ -265,7 +272,7 @@ def _hash(item: Mapping[str, Any]) -> int:
 
 
 def _comparable(value: Any) -> Any:
-    """An attribute value as JSON; members of a set come in any order."""
+    """Returns an attribute value as JSON, with sorted sets because DynamoDB does not order them."""
     if isinstance(value, Mapping):
         return {
             name: sorted(map(_comparable, inner))
@@ -279,8 +286,8 @@ def _comparable(value: Any) -> Any:
 
 
 def _recovery(dynamodb: Any, table: str) -> Any:
-    found = dynamodb.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
-    return found["PointInTimeRecoveryDescription"]
+    backups = dynamodb.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
+    return backups["PointInTimeRecoveryDescription"]
 
 
 def _restorable(dynamodb: Any, table: str, instant: datetime) -> bool:
@@ -298,12 +305,12 @@ def _remove_table(dynamodb: Any, table: str) -> None:
     if _table_status(dynamodb, table) is None:
         return
     _wait(
-        f"{table} can be removed",
+        f"{table} can be deleted",
         lambda: _table_status(dynamodb, table) in {"ACTIVE", "DELETING", None},
     )
     if _table_status(dynamodb, table) == "ACTIVE":
         dynamodb.delete_table(TableName=table)
-    _wait(f"{table} is gone", lambda: _table_status(dynamodb, table) is None)
+    _wait(f"{table} is deleted", lambda: _table_status(dynamodb, table) is None)
 
 
 def _cluster(rds: Any, cluster: str) -> Any:
@@ -325,11 +332,10 @@ def _at_least(cluster: Any, instant: datetime) -> bool:
 
 
 def _remove_cluster(rds: Any, cluster: str) -> None:
-    found = _cluster(rds, cluster)
-    if found is None:
+    if _cluster(rds, cluster) is None:
         return
     _wait(
-        f"{cluster} can be removed",
+        f"{cluster} can be deleted",
         lambda: (_cluster(rds, cluster) or {}).get("Status") in {"available", "deleting", None},
     )
     instance = _instance(rds, f"{cluster}-0")
@@ -337,21 +343,21 @@ def _remove_cluster(rds: Any, cluster: str) -> None:
         rds.delete_db_instance(DBInstanceIdentifier=f"{cluster}-0", SkipFinalSnapshot=True)
     if (_cluster(rds, cluster) or {}).get("Status") == "available":
         rds.delete_db_cluster(DBClusterIdentifier=cluster, SkipFinalSnapshot=True)
-    _wait(f"{cluster} is gone", lambda: _cluster(rds, cluster) is None)
+    _wait(f"{cluster} is deleted", lambda: _cluster(rds, cluster) is None)
 
 
 def _next_second() -> datetime:
-    """The next whole second, which is how finely AWS restores, once it has come."""
+    """Waits for the next whole second and returns it. AWS restores with a resolution of 1 s."""
     instant = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
     time.sleep((instant - datetime.now(UTC)).total_seconds())
     return instant
 
 
 def _wait(what: str, done: Callable[[], bool]) -> None:
-    """Looks until it is so.
+    """Waits until a condition is true.
 
     Raises:
-        OperatorError: it has not become so for PATIENCE seconds.
+        OperatorError: The condition was not true within PATIENCE seconds.
     """
     begun, interval = time.monotonic(), 0.2
     with Progress() as progress:
@@ -359,7 +365,8 @@ def _wait(what: str, done: Callable[[], bool]) -> None:
             waited = time.monotonic() - begun
             if waited >= PATIENCE:
                 raise OperatorError(
-                    f"Waited {PATIENCE / 60:.0f} min until {what}, in vain: see the AWS console, then repeat the drill"
+                    f"Timed out after {PATIENCE / 60:.0f} min of waiting until {what}: check the"
+                    " AWS console, then repeat the drill"
                 )
             progress.show(f"Waiting until {what} ({waited:.0f} s)")
             time.sleep(interval)

@@ -1,4 +1,4 @@
-"""The platform's secrets: the SSM parameters and the database's master password. No value is ever printed."""
+"""Manages the platform's secrets in SSM and the database's master password. Never prints values."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from ops.errors import OperatorError
 from ops.terraform.state import outputs
 
 UNSET = "unset"
-"""What an operator's parameter holds until somebody stores a value; functions take it for none."""
+"""The value of a supplied parameter before an operator stores one. Functions treat it as absent."""
 
 GENERATED_LENGTH = 64
-"""Letters and digits, as Terraform makes the first ones."""
+"""Number of letters and digits. Terraform generates the first value in the same format."""
 
 LONGEST_VALUE = 4096
-"""Characters of a standard parameter (SSM)."""
+"""Maximum characters of a standard SSM parameter."""
 
 DATABASE = "database"
-"""The master password, which RDS makes, keeps in Secrets Manager and changes by itself every seven days."""
+"""The master password. RDS creates it, keeps it in Secrets Manager and rotates it every 7 days."""
 
 SESSION_LIFETIME = timedelta(days=7)
-"""How long a refresh token lives; it verifies under the newest signing key and the one before (docs/decisions/0019)."""
+"""Lifetime of a refresh token. The newest two signing keys verify it (docs/decisions/0019)."""
 
 SIGNING_KEY = "jwt-secret"
 
 
 @dataclass(frozen=True)
 class Secret:
-    """What may be said of a secret."""
+    """A secret's metadata without its value."""
 
     name: str
     kind: str
-    """`generated`: the platform makes it. `supplied`: an operator stores it. `managed`: AWS makes and keeps it."""
+    """`generated` by the platform, `supplied` by an operator, or `managed` by AWS."""
     state: str
     """`set` or `unset`."""
     version: int | None
-    """None: AWS numbers no versions of it."""
+    """None if AWS does not number its versions."""
     changed: datetime | None
     description: str
 
     def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Returns the metadata for `--json`."""
         changed = (
             self.changed.astimezone(UTC).isoformat(timespec="seconds") if self.changed else None
         )
@@ -59,60 +59,67 @@ class Secrets:
     """The secrets of one environment.
 
     Raises:
-        OperatorError: the environment has not been deployed; from every method also for a name that is not one of its secrets.
+        OperatorError: The environment has not been deployed. Every method also raises it for an
+            unknown secret.
     """
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._environment = cloud.environment.name
-        found = outputs(cloud)
-        if "secrets" not in found:
+        stack_outputs = outputs(cloud)
+        if "secrets" not in stack_outputs:
             raise OperatorError(
-                f"{self._environment} was deployed by an older program: run `ops deploy {self._environment}`"
+                f"{self._environment} was deployed by an older version of the platform:"
+                f" run `ops deploy {self._environment}`"
             )
-        self._parameters: dict[str, dict[str, Any]] = found["secrets"]
-        self._cluster: str = found["database_cluster_id"]
-        self._database: str = found["database_secret_arn"]
+        self._parameters: dict[str, dict[str, Any]] = stack_outputs["secrets"]
+        self._cluster: str = stack_outputs["database_cluster_id"]
+        self._database: str = stack_outputs["database_secret_arn"]
         self._ssm = cloud.client("ssm")
 
     def all(self) -> list[Secret]:
-        """All of them, by name."""
+        """Returns all secrets, sorted by name, with the database's password last."""
         return [
             *(self._describe(name) for name in sorted(self._parameters)),
             self._describe_database(),
         ]
 
     def store(self, name: str, value: str) -> bool:
-        """Stores a value that an operator supplies; False: it was that already.
+        """Stores a supplied value. Returns False if the secret already had this value.
 
         Raises:
-            OperatorError: the value cannot be one, or the platform makes it itself.
+            OperatorError: The value is invalid, or the platform generates this secret.
         """
         parameter = self._parameter(name)
         if parameter["generated"]:
             raise OperatorError(
-                f"The platform makes {name} itself: `ops secrets rotate {self._environment} {name}`"
+                f"The platform generates {name}:"
+                f" use `ops secrets rotate {self._environment} {name}`"
             )
         self._cloud.check_account()
         return self._put(parameter["name"], _checked(value), unless_equal=True) is not None
 
     def clear(self, name: str) -> bool:
-        """Takes a supplied value away; False: there was none."""
+        """Clears a supplied value. Returns False if there was none."""
         return self.store(name, UNSET)
 
     def is_set(self, name: str) -> bool:
-        """Whether there is a value."""
+        """Returns True if the secret has a value."""
         return self._describe(name).state == "set"
 
     def rotate(self, name: str, *, leaked: bool = False, force: bool = False) -> int | None:
-        """Makes a new value; returns its version, None where AWS numbers none.
+        """Generates a new value. The previous value stays valid, so nobody is signed out.
 
-        The value before is still accepted, so that nobody is signed out. With `leaked` two are made, so that it is not. With
-        `force` the signing key is changed although it was changed less than a session's life ago.
+        Args:
+            leaked: Generate two new values, so that the previous value becomes invalid.
+            force: Rotate the signing key although its last change is newer than SESSION_LIFETIME.
+
+        Returns:
+            The new version, or None if AWS does not number the versions.
 
         Raises:
-            OperatorError: an operator supplies it; or the signing key was changed less than a session's life ago, so that another
-                change would sign people out.
+            OperatorError: An operator supplies the secret, or the signing key was changed less than
+                SESSION_LIFETIME ago, so another change would sign users out.
         """
         if name == DATABASE:
             self._cloud.check_account()
@@ -125,8 +132,8 @@ class Secrets:
         parameter = self._parameter(name)
         if not parameter["generated"]:
             raise OperatorError(
-                f"Its provider makes {name}: get a new one there, `ops secrets set {self._environment} {name}`, and"
-                " revoke the old one there"
+                f"An external provider issues {name}: create a new key there, store it with"
+                f" `ops secrets set {self._environment} {name}`, and revoke the old key there"
             )
         self._cloud.check_account()
         if name == SIGNING_KEY and not (leaked or force):
@@ -137,31 +144,37 @@ class Secrets:
         return version
 
     def _check_pause(self, key: Secret) -> None:
-        """The first version is Terraform's: whatever its age, no token is older than it."""
+        """Raises an error if the key was changed less than SESSION_LIFETIME ago.
+
+        Version 1 is Terraform's. No token is older than it, so it may be rotated at any time.
+        """
         if key.version == 1 or key.changed is None:
             return
         until = key.changed + SESSION_LIFETIME
         if until > datetime.now(UTC):
             raise OperatorError(
-                f"{key.name} was changed on {key.changed.astimezone(UTC):%Y-%m-%d %H:%M} UTC. Another change before"
-                f" {until.astimezone(UTC):%Y-%m-%d %H:%M} signs out whoever has not refreshed since: wait, or use --force; if it has leaked, --leaked"
+                f"{key.name} was changed on {key.changed.astimezone(UTC):%Y-%m-%d %H:%M} UTC."
+                f" Another change before {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC signs out users"
+                " who have not refreshed their session since: wait, or use --force. If the key has"
+                " leaked, use --leaked"
             )
 
     def _parameter(self, name: str) -> dict[str, Any]:
-        found = self._parameters.get(name)
-        if found is None:
+        parameter = self._parameters.get(name)
+        if parameter is None:
             if name == DATABASE:
                 raise OperatorError(
-                    f"RDS makes and keeps it: `ops secrets rotate {self._environment} {name}`"
+                    f"RDS manages the secret {name}: change it with"
+                    f" `ops secrets rotate {self._environment} {name}`"
                 )
             known = ", ".join([*sorted(self._parameters), DATABASE])
-            raise OperatorError(f"{self._environment} has no secret {name}; it has {known}")
-        return found
+            raise OperatorError(f"{self._environment} has no secret {name}: use one of {known}")
+        return parameter
 
     def _describe(self, name: str) -> Secret:
         parameter = self._parameter(name)
         generated: bool = parameter["generated"]
-        # What the platform makes is never unset, so it need not be read.
+        # A generated secret is never unset, so its value is not decrypted.
         found = self._ssm.get_parameter(Name=parameter["name"], WithDecryption=not generated)[
             "Parameter"
         ]
@@ -187,7 +200,7 @@ class Secrets:
         )
 
     def _put(self, parameter: str, value: str, *, unless_equal: bool = False) -> int | None:
-        """The new version; None where nothing had to be stored."""
+        """Stores a value. Returns the new version, or None if the value was already stored."""
         if (
             unless_equal
             and self._ssm.get_parameter(Name=parameter, WithDecryption=True)["Parameter"]["Value"]
@@ -207,29 +220,33 @@ def _generate() -> str:
 
 
 def _checked(value: str) -> str:
-    """The value without the white space of a line. Raises OperatorError, without the value, where it cannot be sent in a header."""
+    """Strips a value. Raises an OperatorError if it cannot be sent in an HTTP header."""
     value = value.strip()
     if not value:
-        raise OperatorError("Nothing was given, so nothing is stored; --clear takes a value away")
+        raise OperatorError(
+            "The value is empty, so it was not stored: use --clear to clear a value"
+        )
     if not (
         value.isascii() and value.isprintable() and " " not in value and len(value) <= LONGEST_VALUE
     ):
         raise OperatorError(
-            f"A key is one line of at most {LONGEST_VALUE} letters, digits and symbols, without spaces"
+            f"The value is invalid: use one line of at most {LONGEST_VALUE} ASCII letters, digits"
+            " and symbols, without spaces"
         )
     return value
 
 
-def supply_provider_keys(found: Secrets, keys: Mapping[str, str]) -> None:
-    """Stores the keys that are given by secret's name, and says how to give one where no provider has any.
+def supply_provider_keys(stored: Secrets, keys: Mapping[str, str]) -> None:
+    """Stores provider keys by secret name, or prints how to set one if no provider has a key.
 
-    Terraform never sees them.
+    Terraform never receives them.
     """
     for name, value in keys.items():
-        if found.store(name, value):
+        if stored.store(name, value):
             say(f"Stored {name}")
-    if not any(found.is_set(name) for name in KEYS):
+    if not any(stored.is_set(name) for name in KEYS):
         say(
-            "No language model has a key, so /v1/ai answers 503 ai_not_configured. Set GEMINI_API_KEY or OPENAI_API_KEY, here or in"
-            " .env, and run this again; or `ops secrets set local gemini-api-key`"
+            "No language model has a key, so /v1/ai returns 503 ai_not_configured. Set"
+            " GEMINI_API_KEY or OPENAI_API_KEY in the environment or in .env and run this command"
+            " again, or run `ops secrets set local gemini-api-key`"
         )

@@ -1,4 +1,4 @@
-"""Roles of people: groups of the environment's Cognito user pool."""
+"""Manages the roles of users, which are groups of the environment's Cognito user pool."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from ops.terraform.state import outputs
 
 
 class Role(StrEnum):
-    """A role that is granted; `user` needs no grant."""
+    """A role that can be granted. Everybody has the role `user`."""
 
     MODERATOR = "moderator"
     ADMIN = "admin"
 
 
 class Users:
-    """The people of one environment.
+    """The users of one environment.
 
     Raises:
-        OperatorError: the environment has not been deployed; from every method also when nobody has the address.
+        OperatorError: The environment has not been deployed. Every method also raises it if no user
+            has the email address.
     """
 
     def __init__(self, cloud: Cloud) -> None:
@@ -30,7 +31,7 @@ class Users:
         self._environment = cloud.environment.name
 
     def show(self, email: str) -> dict[str, Any]:
-        """Who they are and the roles they have."""
+        """Returns a user's id, email address, status and roles."""
         user = self._find(email)
         attributes = {item["Name"]: item["Value"] for item in user["Attributes"]}
         return {
@@ -42,7 +43,7 @@ class Users:
         }
 
     def grant(self, email: str, role: Role) -> bool:
-        """Gives a role; False: they had it."""
+        """Grants a role. Returns False if the user already had it."""
         name = self._find(email)["Username"]
         if role in self._granted(name):
             return False
@@ -52,7 +53,7 @@ class Users:
         return True
 
     def revoke(self, email: str, role: Role) -> bool:
-        """Takes a role away; False: they did not have it."""
+        """Revokes a role. Returns False if the user did not have it."""
         name = self._find(email)["Username"]
         if role not in self._granted(name):
             return False
@@ -67,7 +68,7 @@ class Users:
             "Users"
         ]
         if not users:
-            raise OperatorError(f"Nobody has registered as {email} in {self._environment}")
+            raise OperatorError(f"No user has registered as {email} in {self._environment}")
         user: dict[str, Any] = users[0]
         return user
 

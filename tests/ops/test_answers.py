@@ -48,7 +48,7 @@ class TestUsers:
 
     def test_an_unknown_address_is_told(self, people: Users) -> None:
         with pytest.raises(
-            OperatorError, match=r"Nobody has registered as bob@example\.com in dev"
+            OperatorError, match=r"No user has registered as bob@example\.com in dev"
         ):
             people.grant("bob@example.com", Role.MODERATOR)
 
@@ -83,7 +83,7 @@ class TestLogs:
 
     @pytest.mark.parametrize("text", ["", "10", "m", "1.5h", "-1m"])
     def test_what_is_no_duration(self, text: str) -> None:
-        with pytest.raises(ValueError, match="is no duration"):
+        with pytest.raises(ValueError, match="is not a duration"):
             parse_since(text)
 
     def test_reads_since_the_start_oldest_first(self, cloud: Cloud) -> None:

@@ -143,7 +143,7 @@ def test_stopped_halfway_nothing_is_lost(
     monkeypatch.setattr(run._sqs, "send_message", stop_at_the_third)
     with pytest.raises(
         InterruptedRunError,
-        match="after 2 messages of profile-events-dlq; run the same command again",
+        match="after 2 messages of profile-events-dlq. Run the same command again",
     ):
         run.run("profile-events")
     monkeypatch.undo()

@@ -164,7 +164,7 @@ class TestSet:
 
     def test_an_unknown_name_is_told(self, found: Secrets) -> None:
         known = "cursor-key, gemini-api-key, jwt-secret, openai-api-key, database"
-        with pytest.raises(OperatorError, match=f"dev has no secret azure-key; it has {known}"):
+        with pytest.raises(OperatorError, match=f"dev has no secret azure-key: use one of {known}"):
             found.store("azure-key", VALUE)
 
     def test_another_account_is_left_alone(
@@ -204,7 +204,9 @@ class TestRotate:
     ) -> None:
         found.rotate("jwt-secret")
         aged(timedelta(days=6, hours=23))
-        with pytest.raises(OperatorError, match="signs out whoever has not refreshed since"):
+        with pytest.raises(
+            OperatorError, match="signs out users who have not refreshed their session since"
+        ):
             found.rotate("jwt-secret")
         assert found.rotate("jwt-secret", force=True) == 3
         with pytest.raises(OperatorError, match="--force"):
