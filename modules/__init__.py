@@ -1,7 +1,6 @@
-"""The platform's infrastructure: one construct for each documented module, and the stack that wires them.
+"""The platform's infrastructure: one construct per documented module, and the stack they form.
 
-Importing this package makes the provider's bindings load lazily, so its modules import resources the ordinary way:
-`from cdktf_cdktf_provider_aws.dynamodb_table import DynamodbTable`.
+Importing this package makes the provider's bindings load lazily, so its modules use normal imports:
 """
 
 from modules.provider import load_lazily

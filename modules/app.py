@@ -1,4 +1,4 @@
-"""The CDKTF app of some environments. Importing this starts Node."""
+"""Synthesizes the CDKTF app. Importing this module starts Node."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def synthesize(
     artifacts: Mapping[Platform, Mapping[str, Artifact]],
     outdir: Path,
 ) -> None:
-    """Writes `<outdir>/stacks/<environment>/` for each environment, and `<outdir>/manifest.json`, which lists them."""
+    """Writes `<outdir>/stacks/<environment>/` per environment, and `<outdir>/manifest.json`."""
     app = App(outdir=str(outdir))
     stacks = [
         PlatformStack(app, environment, artifacts=artifacts[environment.lambdas.package_platform])
@@ -25,7 +25,7 @@ def synthesize(
     ]
     for environment in environments:
         for form in ("cdk.tf", "cdk.tf.json"):
-            # Terraform reads both: what the other form of an earlier synthesis left would be there twice.
+            # Terraform reads both formats, so a file in the other format would duplicate the stack.
             (outdir / "stacks" / environment.name / form).unlink(missing_ok=True)
     app.synth()
     for stack in stacks:

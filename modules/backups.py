@@ -1,4 +1,4 @@
-"""Backups beside those that a service keeps of itself: daily exports of the tables to the backups bucket."""
+"""Backups in addition to the built-in ones: daily table exports to the backups bucket."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ from modules.base.table import Table
 
 SERVICE = "platform"
 EXPORTS = "dynamodb/"
-"""Where exports lie in their bucket, each table's below its name."""
+"""The prefix of all exports in the bucket. Each table has its own prefix below it."""
 EVERY_DAY = "cron(0 3 * * ? *)"
-"""At night in the Americas and in Europe (UTC)."""
+"""03:00 UTC: night in the Americas and in Europe."""
 WINDOW_MINUTES = 60
-"""Within which each export starts, so that not all do at once."""
+"""Each export starts at a random time within this window, so that they do not all coincide."""
 EXPORT = "arn:aws:scheduler:::aws-sdk:dynamodb:exportTableToPointInTime"
-"""The universal target: Scheduler calls DynamoDB itself, and no function is needed for it."""
+"""The universal target: Scheduler calls DynamoDB directly, without a function."""
 RETRY_SECONDS = 3600
 RETRY_ATTEMPTS = 10
-"""A table has one export at a time, which takes minutes; what an hour does not mend, somebody has to look at."""
+"""A table runs one export at a time, for minutes. Failures after an hour need an operator."""
 
 
 class Backups(Construct):
-    """One schedule for each table that has point-in-time recovery, which is what exports are made from.
+    """One schedule for each table with point-in-time recovery, which exports require.
 
     Args:
-        environment: the environment.
-        names: of the environment.
-        tables: what is exported, by name without environment: `auth-sessions`.
-        bucket: receives the exports.
-        kms_key_arn: encrypts the queue of exports that could not be started.
-        alerts_topic_arn: hears of those.
+        environment: The environment.
+        names: The environment's resource names.
+        tables: The tables to export, by name without environment: `auth-sessions`.
+        bucket: The bucket for the exports.
+        kms_key_arn: The key of the queue for exports that failed to start.
+        alerts_topic_arn: The topic for alarms on that queue.
 
     Attributes:
-        queues: queue names by what they are.
+        queues: Queue names by purpose.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Backups(Construct):
             name=names.of(SERVICE, "exports-role"),
             assume_role_policy=trust_policy(
                 "scheduler.amazonaws.com",
-                # Nobody else's schedule may use the role.
+                # Only this account's schedules may use the role.
                 conditions={"StringEquals": {"aws:SourceAccount": environment.account_id}},
             ),
             tags=service_tag(SERVICE),
@@ -100,7 +100,7 @@ class Backups(Construct):
                         actions=["dynamodb:ExportTableToPointInTime"],
                         resources=[table.arn for table in tables.values()],
                     ),
-                    # DynamoDB writes the export with the rights of whoever has asked for it.
+                    # DynamoDB writes the export with the permissions of the caller.
                     Statement(
                         sid="Write",
                         actions=["s3:PutObject", "s3:AbortMultipartUpload"],
@@ -142,7 +142,7 @@ class Backups(Construct):
                             "S3Prefix": f"{EXPORTS}{key}",
                             "S3SseAlgorithm": "AES256",
                             "ExportFormat": "DYNAMODB_JSON",
-                            # The same for every try of one run, so that a repeated call starts nothing anew.
+                            # The same for all retries of one run, so that they are idempotent.
                             "ClientToken": "<aws.scheduler.execution-id>",
                         }
                     ),

@@ -1,4 +1,4 @@
-"""The errors API Gateway answers by itself, as the problem documents the services answer with (RFC 9457)."""
+"""API Gateway's own error responses, in the services' problem format (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ HEADERS: Mapping[str, str] = {
     "Content-Type": "'application/problem+json'",
     "Cache-Control": "'no-store'",
     "X-Content-Type-Options": "'nosniff'",
-    # API Gateway can't compare origins; `*` tells a page no more than the error, since no answer takes credentials.
+    # API Gateway cannot compare origins. `*` exposes only the error, since no response accepts
+    # credentials.
     "Access-Control-Allow-Origin": "'*'",
     "Access-Control-Expose-Headers": "'Retry-After,ETag,X-Correlation-Id'",
     "X-Correlation-Id": "method.request.header.X-Correlation-Id",
 }
-"""Headers of every such answer; a value is a literal in single quotes or where it comes from in the request."""
+"""Headers of every such response. A value is a literal in single quotes, or a request variable."""
 
 
 @dataclass(frozen=True)
 class GatewayError:
-    """One answer."""
+    """One error response."""
 
     status: int
     title: str
     code: str
-    """What programs compare; the same codes as lambdas/common/problems.py."""
+    """The machine-readable code, as in lambdas/common/problems.py."""
     detail: str
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -40,7 +41,7 @@ class GatewayError:
 
 
 NOT_FOUND = GatewayError(404, "Not Found", "not_found", "There is nothing at this address.")
-"""Of an address that no service has."""
+"""The response for a path that no service has."""
 _FORBIDDEN = GatewayError(403, "Forbidden", "forbidden", "This is not allowed.")
 _TIMEOUT = GatewayError(
     504, "Gateway Timeout", "timeout", "The service did not answer in time. Try again shortly."
@@ -56,7 +57,7 @@ GATEWAY_ERRORS: Mapping[str, GatewayError] = {
     ),
     "ACCESS_DENIED": _FORBIDDEN,
     "WAF_FILTERED": _FORBIDDEN,
-    # What API Gateway says, with 403, of an address or method it has no route for.
+    # API Gateway's response (403) for a path or method without a route.
     "MISSING_AUTHENTICATION_TOKEN": NOT_FOUND,
     "RESOURCE_NOT_FOUND": NOT_FOUND,
     "REQUEST_TOO_LARGE": GatewayError(
@@ -68,7 +69,7 @@ GATEWAY_ERRORS: Mapping[str, GatewayError] = {
         "unsupported_media_type",
         "Send the body as application/json in UTF-8.",
     ),
-    # The token bucket has the next token within a second.
+    # The token bucket refills within a second.
     "THROTTLED": GatewayError(
         429,
         "Too Many Requests",
@@ -78,7 +79,7 @@ GATEWAY_ERRORS: Mapping[str, GatewayError] = {
     ),
     "INTEGRATION_FAILURE": _TIMEOUT,
     "INTEGRATION_TIMEOUT": _TIMEOUT,
-    # The two below stand for every type not named here, and give them their status too: status and body must agree.
+    # These two apply to all other types. They also set the status, which must match the body.
     "DEFAULT_4XX": GatewayError(400, "Bad Request", "bad_request", "The request is not valid."),
     "DEFAULT_5XX": GatewayError(
         500,
@@ -87,14 +88,14 @@ GATEWAY_ERRORS: Mapping[str, GatewayError] = {
         "Something went wrong on our side. The correlation id of this answer helps us find it.",
     ),
 }
-"""By API Gateway's response type."""
+"""The error responses by API Gateway's response type."""
 
 
 class GatewayResponses(Construct):
-    """All of them, for one REST API.
+    """All gateway responses of one REST API.
 
     Attributes:
-        responses: the resources; a deployment takes them in.
+        responses: The resources that a deployment must depend on.
     """
 
     def __init__(self, scope: Construct, id_: str, *, rest_api_id: str) -> None:

@@ -1,4 +1,4 @@
-"""What the REST and the WebSocket API have in common: how much they let in, what they log, and how they invoke functions."""
+"""What both APIs share: throttling, access logs and the permission to invoke functions."""
 
 from __future__ import annotations
 
@@ -15,41 +15,43 @@ from modules.base.function import LambdaFunction
 from modules.base.naming import service_tag
 
 REQUESTS_PER_CONCURRENCY = 10
-"""Requests a second that one unit of Lambda concurrency serves: a call takes about 100 ms. What exceeds the environment's
-concurrency is so answered 429 with Retry-After by the API, before Lambda throttles it into a 5xx; a service whose own cap is lower
-(auth's) has its throttles alarm."""
+"""Requests per second that one unit of Lambda concurrency serves, at about 100 ms per request.
+
+The API therefore returns 429 with Retry-After before Lambda throttles and causes a 5xx. A service
+with a lower cap (auth) has an alarm on throttles.
+"""
 
 BURST_SECONDS = 2
-"""A burst may be this many seconds' worth of requests: a page that loads, a reconnecting crowd."""
+"""Seconds of requests that a burst may contain, for example after many clients reconnect."""
 
 
 @dataclass(frozen=True)
 class Throttle:
-    """The limit of each route of a stage, as API Gateway's token bucket has it."""
+    """The limit of each route of a stage, enforced by API Gateway's token bucket."""
 
     rate: int
-    """Requests a second."""
+    """Requests per second."""
     burst: int
-    """Requests at once."""
+    """The bucket's size in requests."""
 
 
 def throttle(environment: Environment) -> Throttle:
-    """The limit that follows from the environment's Lambda concurrency."""
+    """Derives the limit from the environment's Lambda concurrency."""
     rate = environment.lambdas.reserved_concurrency * REQUESTS_PER_CONCURRENCY
     return Throttle(rate, rate * BURST_SECONDS)
 
 
 class AccessLog(Construct):
-    """A log group for one line of JSON per request.
+    """A log group with one line of JSON per request.
 
     Args:
-        environment: says how long it is kept.
-        name: the API's name.
-        fields: what a line has, by key; values are API Gateway's `$context` variables.
+        environment: Sets the retention.
+        name: The API's name.
+        fields: The keys of a line, with the names of API Gateway's `$context` variables.
 
     Attributes:
-        arn: of the log group.
-        format: the line, as stages want it.
+        arn: The ARN of the log group.
+        format: The format of a line, for the stage.
     """
 
     def __init__(
@@ -75,10 +77,10 @@ class AccessLog(Construct):
 def allow_invocation(
     scope: Construct, id_: str, *, function: LambdaFunction, source_arn: str
 ) -> None:
-    """Lets API Gateway invoke a function's live version from one place.
+    """Lets API Gateway invoke a function's live version.
 
     Args:
-        source_arn: the API's stage, method and path, or its authorizer.
+        source_arn: The API's stage, method and path, or its authorizer.
     """
     permission = LambdaPermission(
         scope,
@@ -88,7 +90,7 @@ def allow_invocation(
         function_name=function.function.function_name,
         qualifier=function.alias.name,
         source_arn=source_arn,
-        # One after another: all are written into one policy, and two writers at once may lose one of theirs.
+        # Sequential: all permissions share one policy, and concurrent writes can be lost.
         depends_on=function.invokers[-1:] or None,
     )
     function.invokers.append(permission)

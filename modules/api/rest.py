@@ -43,24 +43,28 @@ from modules.base.function import LambdaFunction
 from modules.base.naming import Names, service_tag
 
 AUTHORIZER_TTL = 300
-"""Seconds an authorizer's answer serves the same token (API Gateway's default); the services check expiry and session again."""
+"""Seconds that an authorizer's result is cached per token (API Gateway's default).
+
+The services check expiry and session again.
+"""
 
 BEARER_PATTERN = "^[Bb][Ee][Aa][Rr][Ee][Rr] +[0-9A-Za-z_-]+[.][0-9A-Za-z_-]+[.][0-9A-Za-z_-]+$"
-"""A Bearer header (RFC 6750; the scheme in any case) with a JWT's three parts: anything else is 401 without an invocation."""
+"""A Bearer header (RFC 6750) with the three parts of a JWT. Others get 401 without an invocation."""
 
 COMPRESSED_FROM = 1024
-"""Bytes: smaller answers fit in one packet anyway."""
+"""Bytes. Smaller responses fit in one packet anyway."""
 
-# Never the principal: beside a path with an item's id it would tell who stands behind an anonymous post or message.
+# Never log the principal: with an item's id in the path, it would reveal an anonymous author.
 ACCESS_LOG_FIELDS = {
     "requestId": "requestId",
     "extendedRequestId": "extendedRequestId",
-    # API Gateway cannot log a request's header: this id leads to the function's lines, which have the correlation id.
+    # API Gateway cannot log a request header. The trace id leads to the function's log lines, which
+    # have the correlation id.
     "traceId": "xrayTraceId",
     "time": "requestTime",
     "method": "httpMethod",
     "resourcePath": "resourcePath",
-    "path": "path",  # without the query, which may hold cursors and search terms
+    "path": "path",  # without the query, which may contain cursors and search terms
     "status": "status",
     "latency": "responseLatency",
     "integrationLatency": "integrationLatency",
@@ -72,26 +76,27 @@ ACCESS_LOG_FIELDS = {
 
 
 class RestApi(Construct):
-    """The documented API behind CloudFront: edge-optimized, with WAF on its stage.
+    """The documented API: edge-optimized behind CloudFront, with a web ACL on its stage.
 
-    Made in steps, because routes need functions and functions may need the API's id: `use_authorizer`, `add_service` and
-    `add_health` for each route, `deploy` last.
+    Built in steps, because routes need functions and functions may need the API's id: call
+    `use_authorizer`, then `add_service` and `add_health` for each route, and `deploy` last.
 
-    The execute-api address stays open beside a custom domain: WAF, throttling and authorization belong to the stage and hold there
-    too, and a smoke test can tell an API that fails from a name or certificate that does.
+    The execute-api address stays enabled next to a custom domain. The stage's web ACL, throttling
+    and authorization apply there too, and smoke tests can distinguish a failing API from a failing
+    domain or certificate.
 
     Args:
-        environment: the environment.
-        names: of the environment.
-        web_acl_arn: the WAF in front of the stage.
-        edge_provider: us-east-1, where the certificate of an edge-optimized domain lives.
+        environment: The environment.
+        names: The environment's resource names.
+        web_acl_arn: The web ACL of the stage.
+        edge_provider: The provider of us-east-1, for the certificate of the edge-optimized domain.
 
     Attributes:
         api_id: API Gateway's id.
-        name: the API's name, as metrics have it.
-        stage_name: the environment's name.
-        stage_arn: the stage's ARN.
-        url: where clients find it: the custom domain, the emulated AWS's address, or AWS's own.
+        name: The API's name, as in its metrics.
+        stage_name: The environment's name.
+        stage_arn: The stage's ARN.
+        url: The base URL: the custom domain, the emulated AWS's address, or AWS's own.
     """
 
     def __init__(
@@ -140,7 +145,7 @@ class RestApi(Construct):
         return f"https://{self.api_id}.execute-api.{self._environment.region}.amazonaws.com/{self.stage_name}"
 
     def use_authorizer(self, function: LambdaFunction) -> None:
-        """Has every route that is not public authorized by this function, by the token of the Authorization header."""
+        """Sets the function that authorizes non-public routes by their Authorization header."""
         self._authorizer = ApiGatewayAuthorizer(
             self,
             "authorizer",
@@ -165,10 +170,10 @@ class RestApi(Construct):
         """Routes everything at and below /v1/{path} to a function.
 
         Args:
-            scope: what the routes belong to.
-            path: one segment.
-            function: answers all methods, preflights included: it knows which origin may call.
-            public: without the authorizer. Otherwise everything but preflights, which carry no token, is authorized.
+            scope: The construct that contains the routes.
+            path: One path segment.
+            function: Handles all methods, including preflights, since it knows the CORS origins.
+            public: Whether to omit the authorizer. Preflights carry no token, so they always do.
         """
         base = self._resource(scope, "path", self._version.id, path)
         below = self._resource(scope, "path-below", base.id, "{proxy+}")
@@ -190,7 +195,7 @@ class RestApi(Construct):
             self._allow_route(scope, f"permission{below_it}", route, function)
 
     def add_health(self, scope: Construct, function: LambdaFunction) -> None:
-        """Routes /health to a function, which answers GET and preflights, and 405 to the rest."""
+        """Routes /health to a function. It handles GET and preflights, and returns 405 otherwise."""
         resource = self._resource(scope, "path", self._api.root_resource_id, "health")
         self._add_method(
             scope, "any", resource, route=("ANY", "/health"), function=function, authorized=False
@@ -216,7 +221,7 @@ class RestApi(Construct):
     ) -> None:
         if authorized and self._authorizer is None:
             raise ValueError(
-                f"{' '.join(route)} is not public: call use_authorizer before adding it"
+                f"{' '.join(route)} is not public: call use_authorizer before adding the route"
             )
         declared = ApiGatewayMethod(
             scope,
@@ -247,7 +252,7 @@ class RestApi(Construct):
         allow_invocation(scope, id_, function=function, source_arn=source)
 
     def deploy(self) -> None:
-        """Publishes the routes declared so far as the stage; later ones would not be served."""
+        """Deploys all routes added so far to the stage. Call it last."""
         environment = self._environment
         deployment = ApiGatewayDeployment(
             self,
@@ -277,7 +282,7 @@ class RestApi(Construct):
             CloudwatchLogGroup(
                 self,
                 "execution-log",
-                # API Gateway would make this group itself, and keep it for ever.
+                # Otherwise API Gateway creates this group, without a retention period.
                 name=f"API-Gateway-Execution-Logs_{self.api_id}/{self.stage_name}",
                 retention_in_days=environment.monitoring.log_retention_days,
                 tags=service_tag("platform"),
@@ -313,7 +318,7 @@ class RestApi(Construct):
                 metrics_enabled=environment.monitoring.detailed_metrics,
                 logging_level="ERROR" if logs else "OFF",
                 data_trace_enabled=False,  # it would log bodies and tokens
-                caching_enabled=False,  # answers differ from caller to caller
+                caching_enabled=False,  # responses differ per caller
             ),
         )
         Wafv2WebAclAssociation(
@@ -322,7 +327,10 @@ class RestApi(Construct):
         self._custom_domain(stage)
 
     def _digest(self) -> str:
-        """Changes whenever what a deployment takes in does: chosen facts, since resources' attributes change by being read."""
+        """Returns a digest of the deployment's content.
+
+        Uses selected facts, because reading a resource's attributes changes them.
+        """
         facts = {
             "routes": sorted(self._routes),
             "errors": {type_: asdict(error) for type_, error in GATEWAY_ERRORS.items()},

@@ -1,4 +1,4 @@
-"""What an address that no service has is answered."""
+"""The response for paths that no service has."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from modules.api.errors import HEADERS, NOT_FOUND
 
 
 class UnknownAddresses(Construct):
-    """Answers 404 at the root and at every path that nothing else matches, without a function.
+    """Returns 404 at the root and at every unmatched path, without a function.
 
-    Left to itself API Gateway takes a request there that carries an Authorization header for one signed with AWS keys, and answers a Bearer
-    token with an error about its signature, which no gateway response can tell from other bad requests.
+    By default, API Gateway treats an Authorization header there as an AWS signature. A Bearer token
+    gets a signature error, which no gateway response can distinguish from other bad requests.
 
     Attributes:
-        resources: a deployment takes them in.
+        resources: The resources that a deployment must depend on.
     """
 
     def __init__(self, scope: Construct, id_: str, *, api: ApiGatewayRestApi) -> None:
         super().__init__(scope, id_)
         self._api_id: str = api.id
-        anywhere = ApiGatewayResource(
+        any_path = ApiGatewayResource(
             self, "path", rest_api_id=api.id, parent_id=api.root_resource_id, path_part="{proxy+}"
         )
         self.resources = [
-            *self._answer("root", api.root_resource_id),
-            *self._answer("any", anywhere.id),
+            *self._not_found("root", api.root_resource_id),
+            *self._not_found("any", any_path.id),
         ]
 
-    def _answer(self, id_: str, resource_id: str) -> list[ITerraformDependable]:
+    def _not_found(self, id_: str, resource_id: str) -> list[ITerraformDependable]:
         status = str(NOT_FOUND.status)
-        # There is no integration to take the caller's id from; the request's own leads to the access log.
+        # A mock integration cannot return the caller's id; the request id leads to the access log.
         headers = {**HEADERS, "X-Correlation-Id": "context.requestId"}
         method = ApiGatewayMethod(
             self,

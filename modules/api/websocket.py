@@ -1,4 +1,4 @@
-"""The WebSocket API: the chat service's frames, each action a route."""
+"""The WebSocket API of the chat service, with one route per action."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ ACTIONS = (
     "mark_read",
     "ping",
 )
-"""What a client's frame may ask for; every other frame goes to $default."""
+"""The actions of client frames. All other frames go to $default."""
 
 ROUTES = (CONNECT, "$disconnect", "$default", *ACTIONS)
 
 TICKET = "route.request.querystring.ticket"
-"""Where the single-use ticket is: browsers can't set headers on a WebSocket."""
+"""The single-use ticket. It is in the query, because browsers cannot set headers on WebSockets."""
 
 ACCESS_LOG_FIELDS = {
     "requestId": "requestId",
@@ -70,21 +70,21 @@ ACCESS_LOG_FIELDS = {
 
 
 class WebSocketApi(Construct):
-    """The API itself first, so that the chat function can be told its id; `add_routes` then leads to that function.
+    """Creates the API, so that the chat function can use its id. `add_routes` then adds the routes.
 
-    WAF cannot protect a WebSocket API: its stage is throttled, and nobody connects without a ticket.
+    AWS WAF does not support WebSocket APIs. The stage is throttled, and connecting needs a ticket.
 
     Args:
-        environment: the environment.
-        names: of the environment.
+        environment: The environment.
+        names: The environment's resource names.
 
     Attributes:
         api_id: API Gateway's id.
-        stage_name: the environment's name.
-        posting_arn: what it takes permission for to post to connections.
-        closing_arn: what it takes permission for to close them.
-        management_endpoint: where to post to connections and close them.
-        url: where clients connect: the custom domain, the emulated AWS's address, or AWS's own.
+        stage_name: The environment's name.
+        posting_arn: The ARN that permits posting to connections.
+        closing_arn: The ARN that permits closing connections.
+        management_endpoint: The endpoint for posting to connections and closing them.
+        url: The URL for clients: the custom domain, the emulated AWS's address, or AWS's own.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class WebSocketApi(Construct):
         stage = f"{self.api_id}/{self.stage_name}"
         self.posting_arn = names.arn("execute-api", f"{stage}/POST/@connections/*")
         self.closing_arn = names.arn("execute-api", f"{stage}/DELETE/@connections/*")
-        # Not the custom domain: the function would need the mapping that needs the function.
+        # Not the custom domain: its mapping depends on the function, which needs this address.
         self.management_endpoint = (
             f"{environment.endpoints.aws}/_aws/execute-api/{stage}"
             if environment.endpoints.aws
@@ -120,11 +120,11 @@ class WebSocketApi(Construct):
         )
 
     def add_routes(self, function: LambdaFunction, *, authorizer: LambdaFunction) -> None:
-        """Routes every frame to a function, and publishes the stage.
+        """Routes every frame to a function, and deploys the stage.
 
         Args:
-            function: gets all routes, connect and disconnect included.
-            authorizer: redeems the ticket of a connecting client.
+            function: Handles all routes, including connect and disconnect.
+            authorizer: Redeems the ticket of a connecting client.
         """
         environment = self._environment
         ticket_check = Apigatewayv2Authorizer(
@@ -135,7 +135,7 @@ class WebSocketApi(Construct):
             authorizer_type="REQUEST",
             authorizer_uri=authorizer.alias.invoke_arn,
             identity_sources=[TICKET],
-            # Facts of HTTP APIs, which a WebSocket API's authorizer has not; an emulated AWS answers with them nonetheless.
+            # For HTTP APIs only, but an emulated AWS returns these attributes here too.
             lifecycle=TerraformResourceLifecycle(
                 ignore_changes=["jwt_configuration", "authorizer_payload_format_version"]
             ),
@@ -167,7 +167,7 @@ class WebSocketApi(Construct):
                 api_id=self.api_id,
                 route_key=route,
                 target=f"integrations/{integration.id}",
-                # Only a connection is authorized; its later frames carry what the authorizer said then.
+                # Only connecting is authorized. Later frames carry the authorizer's context.
                 authorization_type="CUSTOM" if route == CONNECT else "NONE",
                 authorizer_id=ticket_check.id if route == CONNECT else None,
             )
@@ -204,7 +204,7 @@ class WebSocketApi(Construct):
             CloudwatchLogGroup(
                 self,
                 "execution-log",
-                # API Gateway would make this group itself, and keep it for ever.
+                # Otherwise API Gateway creates this group, without a retention period.
                 name=f"/aws/apigateway/{self.api_id}/{self.stage_name}",
                 retention_in_days=environment.monitoring.log_retention_days,
                 tags=service_tag("chat"),

@@ -1,1 +1,1 @@
-"""Building blocks with safe defaults: each wraps one AWS thing the way this platform always wants it."""
+"""Building blocks: each wraps one AWS resource with this platform's safe defaults."""

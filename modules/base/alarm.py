@@ -1,4 +1,4 @@
-"""A CloudWatch alarm that tells the alerts topic."""
+"""A CloudWatch alarm that notifies the alerts topic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cdktf_cdktf_provider_aws.cloudwatch_metric_alarm import (
 from constructs import Construct
 
 MAX_METRICS = 10
-"""The most metrics one alarm may add up (CloudWatch, alarms based on metric math)."""
+"""The most metrics that one alarm can sum (CloudWatch, alarms based on metric math)."""
 
 
 @dataclass(frozen=True)
@@ -25,23 +25,23 @@ class Metric:
 
 
 class Alarm(CloudwatchMetricAlarm):
-    """One alarm on one metric or on the sum of several, with what the documentation gives as defaults.
+    """An alarm on one metric or on the sum of several, with the documented defaults.
 
     Args:
-        name: the alarm's name in AWS.
-        description: what is wrong when it fires and where to look.
-        namespace, metric, dimensions: the metric.
-        plus: further metrics of the namespace; the alarm is then on the sum of them all.
-        topic_arn: where it says so, both when it fires and when it is over.
+        name: The alarm's name in AWS.
+        description: What is wrong when it fires, and where to look.
+        namespace, metric, dimensions: The metric.
+        plus: More metrics of the namespace; the alarm is then on the sum of all.
+        topic_arn: The topic to notify when the alarm fires and when it ends.
         statistic: `Sum`, `Average`, `Maximum`, `Minimum`, or a percentile such as `p99`.
-        threshold: compared with `comparison`.
-        period: seconds; documented 300.
-        evaluation_periods: how many periods in a row; documented 2.
-        comparison: by default above the threshold.
-        tags: beside the provider's default tags.
+        threshold: The value that `comparison` compares with.
+        period: Seconds; documented 300.
+        evaluation_periods: The number of consecutive periods; documented 2.
+        comparison: By default, greater than the threshold.
+        tags: Tags in addition to the provider's default tags.
 
     Raises:
-        ValueError: more metrics than CloudWatch adds up in one alarm.
+        ValueError: More metrics than CloudWatch can sum in one alarm.
     """
 
     def __init__(
@@ -66,7 +66,8 @@ class Alarm(CloudwatchMetricAlarm):
         metrics = [Metric(metric, dimensions or {}), *plus]
         if len(metrics) > MAX_METRICS:
             raise ValueError(
-                f"{name}: {len(metrics)} metrics; CloudWatch adds up at most {MAX_METRICS} in one alarm, make several"
+                f"{name}: {len(metrics)} metrics, but CloudWatch sums at most {MAX_METRICS}:"
+                " split the alarm"
             )
         single = not plus
         percentile = statistic.startswith("p")
@@ -85,7 +86,7 @@ class Alarm(CloudwatchMetricAlarm):
             evaluation_periods=evaluation_periods,
             threshold=threshold,
             comparison_operator=comparison,
-            # No traffic is no trouble: a quiet service has no datapoints.
+            # A service without traffic has no datapoints, which is not a problem.
             treat_missing_data="notBreaching",
             alarm_actions=[topic_arn],
             ok_actions=[topic_arn],

@@ -1,4 +1,4 @@
-"""An S3 bucket: public access blocked, encrypted with S3's own keys (SSE-S3), versioned, reached by TLS only."""
+"""An S3 bucket: private, encrypted with S3's own keys (SSE-S3), versioned, TLS only."""
 
 from __future__ import annotations
 
@@ -38,27 +38,27 @@ from modules.base.naming import service_tag
 from modules.base.policy import Statement, policy_document
 
 ACCESS_LOG_PREFIX = "s3/"
-"""Where S3's own access logs lie in the bucket that receives them."""
+"""The prefix of S3's access logs in the bucket that receives them."""
 
 
 class Bucket(Construct):
     """A private bucket.
 
     Args:
-        name: the bucket's name.
-        service: for the Service tag.
-        retain: keep the bucket and what is in it when the environment goes.
-        lifecycle: rules on ageing objects; unfinished uploads are always cleared after a week.
-        cors_rules: for buckets that browsers upload to.
-        access_log_bucket: receives the bucket's access log, below `s3/<name>/`; None: no access log.
-        tls_only: deny plain HTTP.
-        object_ownership: `BucketOwnerPreferred` only where a service delivers with access-control lists.
+        name: The bucket's name.
+        service: The value of the Service tag.
+        retain: Whether to keep the bucket and its objects when the environment is deleted.
+        lifecycle: Additional expiry rules. Incomplete uploads always expire after a week.
+        cors_rules: For buckets that browsers upload to.
+        access_log_bucket: Receives the access log below `s3/<name>/`; None: no access log.
+        tls_only: Whether to deny plain HTTP.
+        object_ownership: `BucketOwnerPreferred` only if a service delivers with ACLs.
 
     Attributes:
-        name: its name, as a reference: what uses it waits for the bucket.
-        arn: its ARN.
-        domain_name: as services that deliver logs to it name it.
-        bucket: the resource.
+        name: The bucket's name as a reference, so that its users depend on the bucket.
+        arn: The bucket's ARN.
+        domain_name: The domain name for services that deliver logs to the bucket.
+        bucket: The resource.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Bucket(Construct):
             bucket=self.name,
             rule=S3BucketOwnershipControlsRule(object_ownership=object_ownership),
         )
-        # By way of the ownership controls: CloudFront logs only to a bucket that takes access-control lists already.
+        # Depends on the ownership controls: CloudFront logs only to a bucket that accepts ACLs.
         self.domain_name: str = f"{ownership.id}.s3.amazonaws.com"
         S3BucketServerSideEncryptionConfigurationA(
             self,
@@ -137,7 +137,7 @@ class Bucket(Construct):
                 bucket=self.name,
                 target_bucket=access_log_bucket.name,
                 target_prefix=f"{ACCESS_LOG_PREFIX}{name}/",
-                # The receiving bucket's policy must let the logs in first.
+                # The receiving bucket's policy must allow the logs first.
                 depends_on=[access_log_bucket._policy] if access_log_bucket._policy else None,
             )
         self._statements: list[Statement] = []
@@ -155,7 +155,7 @@ class Bucket(Construct):
             )
 
     def allow(self, statement: Statement) -> None:
-        """Adds to the bucket's policy, also for readers that are made after the bucket; resources are the statement's to give."""
+        """Adds a statement to the bucket's policy, also after other constructs use the bucket."""
         self._statements.append(statement)
         document = policy_document(self._statements)
         if self._policy is None:

@@ -14,12 +14,13 @@ from modules.base.naming import service_tag
 
 
 class Certificate(Construct):
-    """A certificate for several names, ready to use: `arn` is known once ACM has seen the validation records.
+    """A certificate for several names. `arn` is available once ACM has validated it.
 
     Args:
-        domain_names: the names it is for; the first is its subject.
-        hosted_zone_id: where the validation records go.
-        provider: the region the certificate lives in; us-east-1 for everything at the edge. None: the environment's.
+        domain_names: The certificate's names; the first is its subject.
+        hosted_zone_id: The zone for the validation records.
+        provider: The provider of the certificate's region: us-east-1 for CloudFront and
+            edge-optimized APIs. None: the environment's.
     """
 
     def __init__(
@@ -44,8 +45,11 @@ class Certificate(Construct):
         )
         records = []
         for index, name in enumerate(domain_names):
-            # One option for each name, in no given order: picked by name, so that adding a name moves no record.
-            option = f'[for option in {certificate.fqn}.domain_validation_options : option if option.domain_name == "{name}"][0]'
+            # The options are unordered. Selecting by name keeps records when a name is added.
+            option = (
+                f"[for option in {certificate.fqn}.domain_validation_options : option if"
+                f' option.domain_name == "{name}"][0]'
+            )
             record = Route53Record(
                 self,
                 f"validation-{index}",

@@ -1,4 +1,4 @@
-"""How functions reach the relational database and the cache."""
+"""The connection details of the relational database and the cache."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DatabaseConnection:
-    """The Aurora cluster, as its clients see it."""
+    """The Aurora cluster for its clients."""
 
     endpoint: str
     """host:port of the writer."""
     database: str
     resource_id: str
-    """The cluster's resource id, which IAM authentication names."""
+    """The cluster's resource id, which IAM authentication uses."""
     secret_arn: str
-    """The master user's secret, kept by RDS; for migrations alone."""
+    """The master user's secret, managed by RDS. Only migrations use it."""
 
 
 @dataclass(frozen=True)
 class CacheConnection:
-    """The replication group, as its clients see it."""
+    """The replication group for its clients."""
 
     endpoint: str
     """host:port of the primary."""
     replication_group_id: str
     replication_group_arn: str
     username: str
-    """The user functions connect as; empty: without authentication."""
+    """The user that functions connect as. Empty without authentication."""
     user_arn: str | None
-    """None: without authentication."""
+    """None without authentication."""

@@ -1,4 +1,4 @@
-"""The body of a CloudWatch dashboard: sections of graphs, laid out from left to right and top to bottom."""
+"""The body of a CloudWatch dashboard: sections of graphs, placed in rows from left to right."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from modules.base.document import json_document
 COLUMNS = 24
 """A dashboard's width (CloudWatch, dashboard body structure)."""
 HEIGHT = 6
-"""A graph's height; documented."""
+"""The documented height of a graph."""
 
 Row = Sequence[Any]
-"""One metric as a widget has it: namespace, name, dimensions by name and value, and what is drawn otherwise."""
+"""One metric of a widget: namespace, name, dimension names and values, and drawing options."""
 
 
 class Board:
-    """Widgets and where they go.
+    """Collects widgets and computes their positions.
 
     Args:
-        region: of the metrics, where a graph names no other.
+        region: The default region of the metrics.
     """
 
     def __init__(self, region: str) -> None:
@@ -29,7 +29,7 @@ class Board:
         self._x = self._y = self._row_height = 0
 
     def section(self, title: str) -> None:
-        """Begins a section below what is there, with a heading."""
+        """Starts a section with a heading below the existing widgets."""
         self._break()
         self._place("text", COLUMNS, 1, {"markdown": f"## {title}"})
 
@@ -47,7 +47,7 @@ class Board:
         stat: str = "Sum",
         region: str | None = None,
     ) -> None:
-        """Draws metrics over time; period in seconds, 300 and the sum are the documented ones."""
+        """Draws metrics over time. The defaults are documented; `period` is in seconds."""
         properties = {
             "metrics": [list(row) for row in metrics],
             "period": period,
@@ -58,7 +58,7 @@ class Board:
         self._place("metric", width, HEIGHT, properties)
 
     def body(self) -> str:
-        """The dashboard's body."""
+        """Returns the dashboard's body as JSON."""
         return json_document({"widgets": self._widgets})
 
     def _place(self, type_: str, width: int, height: int, properties: dict[str, Any]) -> None:

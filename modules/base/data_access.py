@@ -1,4 +1,4 @@
-"""What a function needs to reach the relational database or the cache: variables and permissions."""
+"""The variables and permissions a function needs to reach the relational database or the cache."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from modules.base.policy import Statement
 
 @dataclass(frozen=True)
 class DataAccess:
-    """Handed to a function."""
+    """The variables and permissions to add to a function."""
 
     variables: Mapping[str, str]
     statements: Sequence[Statement]
 
 
 def database_access(names: Names, database: DatabaseConnection, username: str) -> DataAccess:
-    """As one of the database's roles, by IAM authentication where the environment has it."""
+    """Grants access as one of the database's roles, with IAM authentication if available."""
     authenticated = names.environment.capabilities.database_authentication
     user = names.arn("rds-db", f"dbuser:{database.resource_id}/{username}")
     return DataAccess(
@@ -36,7 +36,7 @@ def database_access(names: Names, database: DatabaseConnection, username: str) -
 
 
 def cache_access(names: Names, cache: CacheConnection) -> DataAccess:
-    """As the cache's one user, by IAM authentication and TLS where the environment has them."""
+    """Grants access as the cache's only user, with IAM authentication and TLS if available."""
     authenticated = names.environment.capabilities.cache_authentication
     variables = {
         "ELASTICACHE_CLUSTER": cache.endpoint,

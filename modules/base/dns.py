@@ -1,4 +1,4 @@
-"""Records that point one of the platform's names at an AWS endpoint."""
+"""DNS records that point a domain name of the platform at an AWS endpoint."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from constructs import Construct
 
 
 class AliasRecords(Construct):
-    """A and AAAA alias records of one name.
+    """The A and AAAA alias records of one name.
 
     Args:
-        hosted_zone_id: where the records go.
-        domain_name: the name.
-        target: the endpoint's own name.
-        target_zone_id: the hosted zone of the endpoint's own name.
+        hosted_zone_id: The zone for the records.
+        domain_name: The name.
+        target: The endpoint's own name.
+        target_zone_id: The hosted zone of the endpoint's own name.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""JSON as the value of an attribute."""
+"""JSON as the value of a Terraform attribute."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 
 
 def json_document(value: object) -> str:
-    """JSON whose strings may hold references.
+    """Returns JSON whose strings may contain references.
 
-    On several lines: CDKTF writes such a text to HCL as it is, while in one line it forgets to escape the quotes beside a reference.
+    It has several lines, because CDKTF writes multi-line text to HCL unchanged. In a single line,
+    it does not escape the quotes next to a reference.
     """
     return json.dumps(value, indent=1)

@@ -1,4 +1,4 @@
-"""What a function takes its events from: a queue, or a table's stream."""
+"""Event sources of a function: a queue, or a table's stream."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from modules.base.queue import Queue
 from modules.base.table import Table
 
 STREAM_RETRIES = 5
-"""Tries after the first of a batch that makes its function fail; each halves the batch, so that 50 records are told apart."""
+"""Retries of a failing batch. Each halves the batch, which isolates one record of 50."""
 
 
 class QueueSource(LambdaEventSourceMapping):
-    """Messages of a queue, in batches; the function reports which of them failed.
+    """Messages of a queue in batches. The function reports which of them failed.
 
-    The function's statements need `queue_receiving` and `queue_key`.
+    The function's role needs the statements `queue_receiving` and `queue_key`.
 
     Args:
-        function: takes them, by its alias.
-        queue: where they come from.
-        batch_size: messages at once, at most.
+        function: Receives the messages through its alias.
+        queue: The queue.
+        batch_size: The most messages per batch.
     """
 
     def __init__(
@@ -55,20 +55,20 @@ class QueueSource(LambdaEventSourceMapping):
 
 
 class StreamSource(LambdaEventSourceMapping):
-    """Changes of a table, in batches. One that makes the function fail is halved and tried again, and given up in the end: what is
-    left of it is told to a queue.
+    """Changes of a table in batches. A failing batch is halved and retried, then discarded.
 
-    The function's statements need `stream_reading`, and `queue_sending` and `queue_key` for that queue.
+    Details of a discarded batch go to a queue. The function's role needs the statements
+    `stream_reading`, and `queue_sending` and `queue_key` for that queue.
 
     Args:
-        function: takes them, by its alias.
-        table: has the stream.
-        pattern: what a record must match; nothing else reaches the function.
-        failures: hears of batches that were given up: shard and numbers, not the records themselves.
-        batch_size: records at once, at most.
+        function: Receives the records through its alias.
+        table: The table with the stream.
+        pattern: The filter that a record must match to reach the function.
+        failures: Receives shard and sequence numbers of discarded batches, not the records.
+        batch_size: The most records per batch.
 
     Raises:
-        ValueError: the table has no stream.
+        ValueError: The table has no stream.
     """
 
     def __init__(
@@ -83,13 +83,13 @@ class StreamSource(LambdaEventSourceMapping):
         batch_size: int = 50,
     ) -> None:
         if table.stream_arn is None:
-            raise ValueError(f"{table.name} has no stream")
+            raise ValueError(f"{table.name} has no stream: set `stream` in its definition")
         super().__init__(
             scope,
             id_,
             function_name=function.alias.arn,
             event_source_arn=table.stream_arn,
-            # From the oldest record that there is: a source that is made anew misses nothing.
+            # From the oldest record, so that a recreated source misses nothing.
             starting_position="TRIM_HORIZON",
             batch_size=batch_size,
             filter_criteria=LambdaEventSourceMappingFilterCriteria(

@@ -1,4 +1,4 @@
-"""A Lambda function as this platform runs them: own role, own log group, published versions behind the alias `live`, alarms."""
+"""A Lambda function with its own role, log group and alarms, and versions behind alias `live`."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ from modules.packaging import Artifact
 
 RUNTIME = "python3.13"
 ALIAS = "live"
-"""The alias all traffic goes through."""
+"""The alias that receives all traffic."""
 
 DURATION_ALARM_SHARE = 0.8
-"""The p99 alarm fires at this share of the function's timeout: slow enough to matter, before requests are cut off."""
+"""The part of the function's timeout at which the p99 alarm fires, before requests are cut off."""
 
 
 @dataclass(frozen=True)
 class FunctionNetwork:
-    """Where in the VPC a function runs."""
+    """The location of a function in the VPC."""
 
     subnet_ids: Sequence[str]
     security_group_ids: Sequence[str]
@@ -50,30 +50,31 @@ class FunctionNetwork:
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionPlatform:
-    """What every function of an environment shares."""
+    """What all functions of an environment share."""
 
     environment: Environment
     names: Names
     artifacts: Mapping[str, Artifact]
-    """The packaged functions, by function."""
+    """The packaged functions, by function name."""
     artifact_bucket: str
-    """The bucket that functions are created from."""
+    """The bucket with the functions' packages."""
     alerts_topic_arn: str
 
 
 class LambdaFunction(Construct):
-    """One function.
+    """One Lambda function.
 
     Args:
-        platform: what it shares with the others.
-        function: its name, which is its folder in lambdas/.
-        description: what it is for.
-        variables: its environment variables beside the common ones; never a secret, only names of secrets.
-        statements: what its code calls, and nothing more; logs, traces and network interfaces are added here.
-        network: where in the VPC it runs; None: outside.
+        platform: What all functions share.
+        function: The function's name, which is its folder in lambdas/.
+        description: The function's purpose.
+        variables: Additional environment variables. Never secrets, only the names of secrets.
+        statements: The permissions of its code. Those for logs, traces and network interfaces are
+            added.
+        network: The location in the VPC; None: outside.
 
     Attributes:
-        invokers: the permissions of others to invoke it, in the order in which they are made.
+        invokers: The permissions to invoke it, in the order of creation.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class LambdaFunction(Construct):
             key=f"functions/{function}/{artifact.digest}.zip",
             source=artifact.asset,
             tags=tags,
-            # The new object first: the function moves to it before the old one goes.
+            # Creates the new object first, so that the function never refers to a deleted one.
             lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
         )
         # From S3 and not from a file: the provider uploads files one function at a time.
@@ -168,7 +169,7 @@ class LambdaFunction(Construct):
             description="The version that serves",
             function_name=self.function.function_name,
             function_version=self.function.version,
-            # A release moves it; an apply must not undo that.
+            # Releases move the alias, and an apply must not undo that.
             lifecycle=TerraformResourceLifecycle(
                 ignore_changes=["function_version", "routing_config"]
             )
@@ -196,7 +197,7 @@ class LambdaFunction(Construct):
         }
 
     def _runtime_statements(self, in_vpc: bool) -> list[Statement]:
-        """What the Lambda service itself does under the function's role."""
+        """Returns what the Lambda service itself does with the function's role."""
         statements = [
             Statement(
                 sid="Logs",
@@ -206,7 +207,7 @@ class LambdaFunction(Construct):
             Statement(
                 sid="Traces",
                 actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
-                resources=["*"],  # X-Ray knows no resources for these
+                resources=["*"],  # X-Ray has no resource-level permissions for these
             ),
         ]
         if in_vpc:
@@ -221,9 +222,7 @@ class LambdaFunction(Construct):
                         "ec2:AssignPrivateIpAddresses",
                         "ec2:UnassignPrivateIpAddresses",
                     ],
-                    resources=[
-                        "*"
-                    ],  # Lambda requires it so: the interfaces have no names beforehand
+                    resources=["*"],  # Lambda requires it: the interfaces do not exist yet
                 )
             )
         return statements

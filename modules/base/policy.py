@@ -18,14 +18,14 @@ class Statement:
     sid: str
     actions: Sequence[str]
     resources: Sequence[str] = ()
-    """Empty only in the policies where the resource is implied (trust policies)."""
+    """Empty only in policies that imply the resource (trust policies)."""
     effect: str = "Allow"
     principals: Principal | str | None = None
-    """Only in policies attached to resources; `*` for everybody."""
+    """Only in policies attached to resources; `*` for everyone."""
     conditions: Mapping[str, Mapping[str, str | Sequence[str]]] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
-        """The statement as IAM's JSON has it."""
+        """Returns the statement in IAM's JSON format."""
         document: dict[str, Any] = {
             "Sid": self.sid,
             "Effect": self.effect,
@@ -48,18 +48,18 @@ class Statement:
 
 
 def policy_document(statements: Sequence[Statement]) -> str:
-    """The policy document of these statements, as JSON; references to other resources stay references."""
+    """Returns a policy document as JSON. It may contain references to other resources."""
     return json_document(
         {"Version": "2012-10-17", "Statement": [statement.document() for statement in statements]}
     )
 
 
 def trust_policy(service: str, *, conditions: Mapping[str, Mapping[str, str]] | None = None) -> str:
-    """Lets one AWS service assume a role.
+    """Returns a policy that lets one AWS service assume a role.
 
     Args:
-        service: for example `lambda.amazonaws.com`.
-        conditions: narrows it, for example to one source account.
+        service: The service, for example `lambda.amazonaws.com`.
+        conditions: Restrictions, for example to one source account.
     """
     return policy_document(
         [
@@ -77,5 +77,5 @@ def _one_or_many(values: str | Sequence[str]) -> str | list[str]:
     if isinstance(values, str):
         return values
     items = list(values)
-    # AWS stores a list of one as a string; writing it so keeps the second plan empty.
+    # AWS stores a one-element list as a string. Doing the same avoids a diff in the next plan.
     return items[0] if len(items) == 1 else items

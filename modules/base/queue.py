@@ -1,4 +1,4 @@
-"""SQS queues: encrypted, with an alarm where messages end that nobody could handle."""
+"""SQS queues: encrypted, each with a dead-letter queue and alarms."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from modules.base.naming import Names, service_tag
 from modules.base.policy import Statement, policy_document
 
 DLQ_RETENTION = 1_209_600
-"""Seconds; 14 days, the most SQS keeps: time to notice, mend and redrive."""
+"""Seconds; 14 days, the maximum of SQS: time to notice, fix and redrive."""
 
 
 class DeadLetterQueue(Construct):
-    """Where messages wait that could not be delivered or handled, with an alarm on the first of them.
+    """A queue for messages that could not be delivered or processed, with an alarm.
 
     Args:
-        names: of the environment.
-        service: whose queue it is.
-        resource: what it holds, for example `events`; the queue is `{service}-{resource}-dlq-{environment}`.
-        kms_key_arn: encrypts it; its policy admits the services that send.
-        alerts_topic_arn: hears of messages in it.
-        cause: what a message in it means, for the alarm's description.
-        senders: statements that let others send; their resource is filled in here.
-        source_arn: the queue it belongs to, the only one that may; None: it belongs to no queue.
-        fifo: takes what a FIFO queue could not handle.
-        tls_only: deny plain HTTP.
+        names: The environment's resource names.
+        service: The service that owns the queue.
+        resource: The content, for example `events`, for the name
+            `{service}-{resource}-dlq-{environment}`.
+        kms_key_arn: The key of the queue; its policy must allow the sending services.
+        alerts_topic_arn: The topic for the alarm.
+        cause: What a message in the queue means, for the alarm's description.
+        senders: Statements that allow others to send. Their resource is set here.
+        source_arn: The only queue that may use it; None: it belongs to no queue.
+        fifo: Whether its source is a FIFO queue.
+        tls_only: Whether to deny plain HTTP.
 
     Attributes:
-        queue: the resource.
-        name, arn, url: the queue's.
-        literal_name: its name, not as a reference.
+        queue: The resource.
+        name, arn, url: The queue's.
+        literal_name: Its name as text, not as a reference.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class DeadLetterQueue(Construct):
             kms_master_key_id=kms_key_arn,
             message_retention_seconds=DLQ_RETENTION,
             policy=_policy(names.arn("sqs", name), senders, tls_only),
-            # By the queue's name: a resource of its own would wait for the queue, and then for SQS once more.
+            # Set inline with the queue's ARN as text: a separate resource would delay each apply.
             redrive_allow_policy=_compact(
                 {"redrivePermission": "byQueue", "sourceQueueArns": [source_arn]}
             )
@@ -94,27 +95,29 @@ class DeadLetterQueue(Construct):
 
 
 class Queue(Construct):
-    """A queue whose poison messages end in a dead-letter queue of its own.
+    """A queue that moves repeatedly failing messages to its own dead-letter queue.
 
     Args:
-        names: of the environment.
-        service: whose queue it is.
-        resource: what it holds, for example `events`; the queue is `{service}-{resource}-queue-{environment}`.
-        kms_key_arn: encrypts both queues; its policy admits the services that send.
-        alerts_topic_arn: hears of messages in the dead-letter queue.
-        senders: statements that let others send; their resource is filled in here.
-        visibility_timeout: seconds a message stays hidden while it is worked on; at least six times the consumer's timeout.
-        max_receives: after this many failed tries a message goes to the dead-letter queue; default 5.
-        delay: seconds before a message is seen for the first time.
-        oldest: seconds a message may wait before an alarm says that nobody keeps up; default 1,800, twice as long as a message takes to
-            the dead-letter queue with the other defaults.
-        fifo: ordered, once per group.
-        tls_only: deny plain HTTP.
+        names: The environment's resource names.
+        service: The service that owns the queue.
+        resource: The content, for example `events`, for the name
+            `{service}-{resource}-queue-{environment}`.
+        kms_key_arn: The key of both queues; its policy must allow the sending services.
+        alerts_topic_arn: The topic for the alarms.
+        senders: Statements that allow others to send. Their resource is set here.
+        visibility_timeout: Seconds that a received message stays hidden; at least six times the
+            consumer's timeout.
+        max_receives: Failed attempts before a message moves to the dead-letter queue; default 5.
+        delay: Seconds before a new message becomes visible.
+        oldest: Age in seconds of the oldest message that triggers an alarm. The default 1,800 is
+            twice the time a message takes to the dead-letter queue with the other defaults.
+        fifo: Whether it is a FIFO queue: ordered per group, without duplicates.
+        tls_only: Whether to deny plain HTTP.
 
     Attributes:
-        name, arn, url: the queue's.
-        kms_key_arn: encrypts it; who sends or receives by a role of its own needs it too.
-        dead_letter_queue: its dead-letter queue.
+        name, arn, url: The queue's.
+        kms_key_arn: Its key. Roles that send or receive also need permission to use it.
+        dead_letter_queue: Its dead-letter queue.
     """
 
     def __init__(
@@ -158,7 +161,8 @@ class Queue(Construct):
             kms_master_key_id=kms_key_arn,
             visibility_timeout_seconds=visibility_timeout,
             delay_seconds=delay,
-            # By that queue's name, since CDKTF writes a reference between quotes to HCL wrongly (json_document).
+            # With that queue's ARN as text: CDKTF does not escape a quoted reference in HCL
+            # correctly (see json_document).
             redrive_policy=_compact(
                 {
                     "deadLetterTargetArn": names.arn("sqs", self.dead_letter_queue.literal_name),
@@ -189,12 +193,12 @@ class Queue(Construct):
 
 
 def _compact(document: Mapping[str, object]) -> str:
-    """JSON without spaces, as SQS answers it: the provider compares redrive policies as text."""
+    """Returns JSON without spaces, like SQS: the provider compares redrive policies as text."""
     return json.dumps(document, separators=(",", ":"))
 
 
 def _policy(arn: str, senders: Sequence[Statement], tls_only: bool) -> str | None:
-    """The queue's policy. Part of the queue, by its ARN's name: a resource of its own would wait for SQS once more."""
+    """Returns the queue's policy. It is inline: a separate resource would delay applies."""
     statements = [replace(sender, resources=[arn]) for sender in senders]
     if tls_only:
         statements.append(

@@ -1,4 +1,4 @@
-"""A schedule that invokes a function, and what becomes of a run that fails."""
+"""A schedule that invokes a function, with alerts for failed runs."""
 
 from __future__ import annotations
 
@@ -17,20 +17,25 @@ from modules.base.naming import service_tag
 from modules.base.policy import Statement
 
 MAX_WAIT = 21_600
-"""Seconds a run may wait to start, Lambda's own default; given because Lambda answers with it, and the plan would differ."""
+"""Seconds that a run may wait to start.
+
+Lambda's default, set explicitly because Lambda returns it and the plan would show a difference.
+"""
 
 
 class Schedule(Construct):
-    """Invokes a function's live version again and again. A run that fails is told to the alerts topic and not repeated: the next one is
-    due soon. The function's statements need `schedule_failures`.
+    """Invokes a function's live version regularly.
+
+    A failed run is reported to the alerts topic and not retried, since the next one is soon. The
+    function's role needs the statements `schedule_failures`.
 
     Args:
-        platform: what the function shares with the others.
-        function: is invoked.
-        resource: what the rule is called; `{function}-{resource}-{environment}`.
-        description: what it is for.
-        expression: when, as EventBridge has it.
-        enabled: whether it runs.
+        platform: What all functions share.
+        function: The function to invoke.
+        resource: The resource part of the rule's name, `{function}-{resource}-{environment}`.
+        description: The schedule's purpose.
+        expression: The times, as an EventBridge schedule expression.
+        enabled: Whether the schedule is active.
     """
 
     def __init__(
@@ -78,7 +83,7 @@ class Schedule(Construct):
             qualifier=alias.name,
             principal="events.amazonaws.com",
             source_arn=rule.arn,
-            # One after another: all are written into one policy, and two writers at once may lose one of theirs.
+            # Sequential: all permissions share one policy, and concurrent writes can be lost.
             depends_on=function.invokers[-1:] or None,
         )
         function.invokers.append(permission)
@@ -93,7 +98,7 @@ class Schedule(Construct):
 
 
 def schedule_failures(platform: FunctionPlatform, kms_key_arn: str) -> list[Statement]:
-    """What Lambda does under a function's role to tell of a scheduled run that failed; the key encrypts the alerts topic."""
+    """Returns the permissions to report a failed run. The key encrypts the alerts topic."""
     return [
         Statement(sid="Alert", actions=["sns:Publish"], resources=[platform.alerts_topic_arn]),
         Statement(

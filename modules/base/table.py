@@ -1,4 +1,4 @@
-"""A DynamoDB table: encrypted, protected as its environment says, with capacity that follows the load where it is provisioned."""
+"""A DynamoDB table: encrypted, with protection and billing set by the environment."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from environments.model import CapacityRange
 from modules.base.naming import Names, service_tag
 
 TTL_ATTRIBUTE = "expires_at"
-"""The one attribute that says when an item is gone, in epoch seconds."""
+"""The attribute with an item's expiry time, in epoch seconds."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table, as those who use it know it."""
+    """A table's names, for its users."""
 
     name: str
     arn: str
     index_arns: Sequence[str]
     stream_arn: str | None = None
-    """None: it has no stream."""
+    """None: the table has no stream."""
     recoverable: bool = False
-    """It has point-in-time recovery, and with it exports."""
+    """Whether it has point-in-time recovery, and therefore exports."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Index:
-    """A global secondary index that carries all attributes."""
+    """A global secondary index that projects all attributes."""
 
     name: str
     hash_key: str
@@ -54,7 +54,7 @@ class Index:
 
 @dataclass(frozen=True, kw_only=True)
 class TableDefinition:
-    """What a table is; every key is a string."""
+    """The definition of a table. Every key is a string."""
 
     service: str
     resource: str
@@ -63,11 +63,11 @@ class TableDefinition:
     indexes: Sequence[Index] = ()
     ttl: bool = False
     stream: bool = False
-    """New and old images of every change."""
+    """Whether it has a stream, with new and old images of every change."""
     always_recoverable: bool = False
-    """Point-in-time recovery in every environment; otherwise the environment says."""
+    """Point-in-time recovery in every environment; otherwise the environment decides."""
     transient: bool = False
-    """Holds nothing worth keeping: neither recovery nor protection against deletion."""
+    """Whether its data can be lost: no recovery and no deletion protection."""
 
     @property
     def name(self) -> str:
@@ -79,9 +79,9 @@ class DynamoTable(Construct):
     """One table of one environment.
 
     Args:
-        environment: says how it is billed and protected.
-        names: of the environment.
-        definition: what it is.
+        environment: Sets billing and protection.
+        names: The environment's resource names.
+        definition: The table's definition.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class DynamoTable(Construct):
             tags=service_tag(definition.service),
             lifecycle=TerraformResourceLifecycle(
                 prevent_destroy=True if retain else None,
-                # Autoscaling moves the capacities, of the table and of its indexes.
+                # Autoscaling changes the capacities of the table and its indexes.
                 ignore_changes=["read_capacity", "write_capacity", "global_secondary_index"]
                 if provisioned
                 else None,

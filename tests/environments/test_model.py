@@ -361,10 +361,10 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
         "network.availability_zones: 4: ",
         "network.nat_gateways: 0: ",
         "rds.instances: 0: ",
-        "rds.min_capacity: 2.0: not above",
+        "rds.min_capacity: 2.0: at most",
         "dynamodb.read.target_utilization: 5: ",
-        "dynamodb.read.min: 10: not above",
-        "dynamodb.write.min: 200: not above",
+        "dynamodb.read.min: 10: at most",
+        "dynamodb.write.min: 200: at most",
     ):
         assert [line for line in lines if line.startswith(start)], (start, lines)
     assert len(lines) == 11

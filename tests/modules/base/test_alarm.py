@@ -57,5 +57,5 @@ def test_several_metrics_are_added_up() -> None:
 
 
 def test_more_metrics_than_cloudwatch_adds_up_are_refused() -> None:
-    with pytest.raises(ValueError, match="errors: 11 metrics; CloudWatch adds up at most 10"):
+    with pytest.raises(ValueError, match="errors: 11 metrics, but CloudWatch sums at most 10"):
         _alarm(plus=[Metric("Errors", {"FunctionName": str(number)}) for number in range(10)])
