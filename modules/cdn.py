@@ -1,4 +1,4 @@
-"""CDN: CloudFront in front of the static site, and in front of the pictures users upload."""
+"""CDN: CloudFront distributions for the static site and for user-uploaded images."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ from modules.base.policy import Statement
 SERVICE = "platform"
 
 CACHING_OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"
-"""The managed cache policy of that name (CloudFront developer guide, "Use managed cache policies")."""
+"""The managed cache policy of that name (CloudFront developer guide, managed cache policies)."""
 PRICE_CLASS = "PriceClass_100"
-"""The cheapest edges, of North America and Europe; viewers elsewhere are served from there."""
+"""Uses edge locations in North America and Europe only, which is the cheapest class."""
 HSTS_SECONDS = 63_072_000
-"""Two years, what hstspreload.org recommends."""
+"""Two years, as hstspreload.org recommends."""
 AVATARS_PREFIX = "avatars/"
-"""The one prefix of the avatars bucket that is served."""
+"""The only prefix of the avatars bucket that is served."""
 IMAGES_PREFIX = "images/"
-"""The one prefix of the attachments bucket that is served: images of posts and listings."""
+"""The only prefix of the attachments bucket that is served: images of posts and listings."""
 
 SINGLE_PAGE = """\
 function handler(event) {
@@ -64,28 +64,29 @@ function handler(event) {
 
 
 def picture_variables(environment: Environment, cdn_domain: str) -> dict[str, str]:
-    """What a function needs to know to give addresses of pictures; `cdn_domain` is host[:port]."""
+    """Returns the variables for building image URLs. `cdn_domain` is host[:port]."""
     scheme = {} if environment.capabilities.edge_tls else {"CLOUDFRONT_SCHEME": "http"}
     return {"CLOUDFRONT_DOMAIN": cdn_domain, **scheme}
 
 
 class Cdn(Construct):
-    """Both distributions, with certificate, names and security headers.
+    """Both distributions, with certificate, DNS records and security headers.
 
-    There is no WAF in front of them: they serve static files alone; the REST API and the user pool have theirs.
+    They have no web ACL, since they serve only static files. The REST API and the user pool have
+    one each.
 
     Args:
-        environment: the environment.
-        names: of the environment.
-        frontend: the site.
-        avatars: users' pictures; `avatars/` is served.
-        attachments: `images/` is served.
-        access_log_bucket_domain: domain name of the bucket that receives the access logs.
-        edge_provider: us-east-1, where CloudFront looks for certificates.
+        environment: The environment.
+        names: The environment's resource names.
+        frontend: The bucket of the site.
+        avatars: The bucket whose `avatars/` is served.
+        attachments: The bucket whose `images/` is served.
+        access_log_bucket_domain: The domain name of the bucket for access logs.
+        edge_provider: The provider of us-east-1, which CloudFront requires for certificates.
 
     Attributes:
-        site_url, site_distribution_id: the site.
-        cdn_url, cdn_domain, avatars_distribution_id: the pictures; the domain is host[:port].
+        site_url, site_distribution_id: The site.
+        cdn_url, cdn_domain, avatars_distribution_id: The images; the domain is host[:port].
     """
 
     def __init__(
@@ -151,7 +152,8 @@ class Cdn(Construct):
                 )
             ],
         )
-        # ListBucket makes the answer for a missing file 404 instead of 403; the viewer function lets nobody ask for the list.
+        # With ListBucket, a missing file returns 404 instead of 403. The viewer function prevents
+        # listing the bucket.
         frontend.allow(_reader(site, "ReadSite", ["s3:GetObject"], f"{frontend.arn}/*"))
         frontend.allow(_reader(site, "FindSite", ["s3:ListBucket"], frontend.arn))
         media = self._distribution(
@@ -185,13 +187,13 @@ class Cdn(Construct):
         default_root_object: str | None = None,
         functions: Sequence[CloudfrontDistributionDefaultCacheBehaviorFunctionAssociation] = (),
     ) -> CloudfrontDistribution:
-        """A distribution over private buckets, and its names.
+        """Creates a distribution of private buckets, with its DNS records.
 
-        `default` and the values of `behaviors` (by path pattern) are the origin's name and its bucket.
+        `default` and the values of `behaviors` (by path pattern) are pairs of origin and bucket.
         """
         environment = self._environment
         behavior: dict[str, Any] = {
-            # Elsewhere viewers come by plain HTTP, to an edge that has no certificate.
+            # The emulated edge has no certificate, so viewers use plain HTTP.
             "viewer_protocol_policy": "redirect-to-https"
             if environment.capabilities.edge_tls
             else "allow-all",
@@ -278,7 +280,7 @@ class Cdn(Construct):
                 referrer_policy=CloudfrontResponseHeadersPolicySecurityHeadersConfigReferrerPolicy(
                     referrer_policy="strict-origin-when-cross-origin", override=True
                 ),
-                # Not for browsers' preload lists: that can hardly be taken back, and is for the domain's owner to decide.
+                # No preload: it is hard to revert, and the domain's owner has to decide.
                 strict_transport_security=CloudfrontResponseHeadersPolicySecurityHeadersConfigStrictTransportSecurity(
                     access_control_max_age_sec=HSTS_SECONDS,
                     include_subdomains=True,
@@ -286,7 +288,7 @@ class Cdn(Construct):
                     override=True,
                 ),
             ),
-            # Given empty, too: the reply always has them, and a plan would want to remove them.
+            # Explicitly empty: the API always returns them, so a plan would show a difference.
             custom_headers_config=CloudfrontResponseHeadersPolicyCustomHeadersConfig(items=[]),
             remove_headers_config=CloudfrontResponseHeadersPolicyRemoveHeadersConfig(items=[]),
         )
@@ -305,7 +307,7 @@ class Cdn(Construct):
 def _reader(
     distribution: CloudfrontDistribution, sid: str, actions: Sequence[str], resource: str
 ) -> Statement:
-    """Lets one distribution read."""
+    """Allows one distribution to read."""
     return Statement(
         sid=sid,
         actions=actions,
@@ -316,7 +318,7 @@ def _reader(
 
 
 def _site_policy(environment: Environment) -> str:
-    """The site's content security policy: its own scripts and styles, the platform's API and pictures, nothing inline."""
+    """Returns the site's content security policy: no inline code, no third parties."""
     domains, emulator = environment.domains, environment.endpoints.aws
     if domains:
         api, pictures = f"https://{domains.api} wss://{domains.websocket}", f"https://{domains.cdn}"
@@ -324,7 +326,7 @@ def _site_policy(environment: Environment) -> str:
         api = f"{emulator} {emulator.replace('http', 'ws', 1)}"
         pictures = f"http://*.cloudfront.localhost:{urlsplit(emulator).port}"
     else:
-        # AWS's own addresses aren't known before the distribution that sends this header.
+        # The distribution sends this header, so AWS's own addresses are not known yet.
         api, pictures = "https: wss:", "https:"
     return "; ".join(
         [

@@ -1,4 +1,4 @@
-"""Cost: the monthly budget and the dashboard of what is being spent."""
+"""Cost: the monthly budget and the cost dashboard."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ from modules.base.dashboard import Board
 from modules.base.naming import PROJECT, service_tag
 
 BILLING_REGION = "us-east-1"
-"""Where AWS publishes billing metrics, for all regions."""
+"""The region where AWS publishes the billing metrics of all regions."""
 DAY = 86_400
-"""Seconds; documented. Charges are estimated several times a day."""
+"""Seconds; documented. AWS estimates charges several times a day."""
 
 
 class Cost(Construct):
-    """Budget and cost dashboard.
+    """The budget and the cost dashboard.
 
-    The budget sees what carries the environment's Environment tag, once that is an active cost allocation tag (bootstrap activates it);
-    the dashboard sees the account: billing metrics know no tags.
+    The budget covers resources with the environment's Environment tag, if that is an active cost
+    allocation tag (bootstrap activates it). The dashboard covers the whole account, because billing
+    metrics have no tags.
 
     Args:
-        environment: gives the amount, the share that alerts, and billing_email.
-        alerts_topic_arn: hears of the budget, beside billing_email where there is one.
-        edge_provider: us-east-1, where billing is.
+        environment: Sets the amount, the alert percentage and billing_email.
+        alerts_topic_arn: The topic for budget alerts, in addition to billing_email.
+        edge_provider: The provider of us-east-1, where billing is.
 
     Attributes:
-        budget_name: the documented one.
+        budget_name: The documented name.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Cost(Construct):
                     else None,
                     subscriber_sns_topic_arns=[alerts_topic_arn],
                 )
-                # What was spent, as documented; what will be, while there is time to act.
+                # Actual costs, as documented, and forecasts, while there is time to act.
                 for kind, percent in (
                     ("ACTUAL", environment.budget.alert_percent),
                     ("FORECASTED", 100),

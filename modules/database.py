@@ -1,4 +1,4 @@
-"""What holds data: the DynamoDB tables, the Aurora PostgreSQL cluster and the cache."""
+"""The data stores: the DynamoDB tables, the Aurora PostgreSQL cluster and the cache."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ from modules.networking import CACHE_PORT, POSTGRESQL_PORT
 from modules.tables import TABLES
 
 MASTER_USERNAME = "multitask"
-"""Used by migrations alone; services connect as roles of their own."""
+"""Only migrations use it. Services connect with their own roles."""
 
 
 class Database(Construct):
     """All data stores.
 
     Attributes:
-        tables: the DynamoDB tables by name without environment, for example `auth-sessions`.
-        connection: how functions reach Aurora.
-        cache: how functions reach the cache.
-        cluster_id: the Aurora cluster, as metrics name it.
+        tables: The DynamoDB tables by name without environment, for example `auth-sessions`.
+        connection: The connection details of Aurora.
+        cache: The connection details of the cache.
+        cluster_id: The Aurora cluster's identifier, as in its metrics.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Database(Construct):
             parameter=[
                 RdsClusterParameterGroupParameter(name="rds.force_ssl", value="1"),
                 RdsClusterParameterGroupParameter(name="log_statement", value="ddl"),
-                # Milliseconds: slow enough to be worth a look, and never the statement's parameters.
+                # Milliseconds. Logs slow statements, but never their parameters.
                 RdsClusterParameterGroupParameter(name="log_min_duration_statement", value="1000"),
                 RdsClusterParameterGroupParameter(name="log_parameter_max_length", value="0"),
             ],
@@ -131,7 +131,7 @@ class Database(Construct):
             deletion_protection=retain,
             skip_final_snapshot=not retain,
             final_snapshot_identifier=f"{self.cluster_id}-final" if retain else None,
-            # Changes wait for the maintenance window where people would notice them.
+            # Production-like environments apply changes in the maintenance window.
             apply_immediately=not retain,
             tags=tags,
             depends_on=[logs],
@@ -148,7 +148,7 @@ class Database(Construct):
                 instance_class="db.serverless",
                 db_subnet_group_name=subnets.name,
                 publicly_accessible=False,
-                # An upgrade is a change of the environment's engine_version: one that AWS made would be a downgrade to each later plan.
+                # Upgrade with engine_version instead: an automatic one would be undone by a plan.
                 auto_minor_version_upgrade=False,
                 performance_insights_enabled=environment.monitoring.detailed_metrics,
                 copy_tags_to_snapshot=True,
@@ -197,7 +197,7 @@ class Database(Construct):
             transit_encryption_enabled=True,
             transit_encryption_mode="required",
             user_group_ids=[group.user_group_id] if group else None,
-            # Presence and typing are made anew within a minute; nothing there is worth a snapshot.
+            # Presence and typing are rebuilt within a minute, so snapshots are useless.
             snapshot_retention_limit=0,
             apply_immediately=not environment.retains_data,
             tags=tags,
@@ -211,13 +211,16 @@ class Database(Construct):
         )
 
     def _cache_user(self) -> tuple[ElasticacheUser, ElasticacheUserGroup]:
-        """The user functions connect as, by IAM; ElastiCache wants its user named `default` in the group, which is off."""
+        """Creates the user that functions connect as, and the disabled `default` user.
+
+        ElastiCache requires a user named `default` in the group.
+        """
         tags = service_tag("chat")
         platform = ElasticacheUser(
             self,
             "cache-user",
             user_id=self._names.of("chat", "cache-user"),
-            # For IAM, ElastiCache wants name and id to be the same.
+            # ElastiCache requires the same name and id for IAM authentication.
             user_name=self._names.of("chat", "cache-user"),
             engine="redis",
             access_string="on ~* +@all -@dangerous -@admin",

@@ -1,4 +1,4 @@
-"""Deployment identity: the roles that GitHub's pipelines assume, and the boundary of every role they make."""
+"""Deployment identity: the roles for GitHub workflows, and the boundary of the roles they create."""
 
 from __future__ import annotations
 
@@ -19,31 +19,33 @@ ISSUER = "token.actions.githubusercontent.com"
 MAIN = "main"
 """The branch that is deployed."""
 MAX_POLICY_LENGTH = 6_144
-"""Characters of a managed policy, white space not counted (IAM quotas)."""
+"""Characters of a managed policy, without white space (IAM quotas)."""
 
 
 class DeploymentIdentity(Construct):
-    """The roles `platform-deploy-role-<env>` and `platform-plan-role-<env>`, for pipelines of the environment's github_repository.
+    """The deploy, plan and drift roles for workflows of the environment's github_repository.
 
-    The deploy role is for jobs that GitHub admits to its environment of the same name. It manages what the stack consists of: what is
-    named after the environment; where ARNs hold ids instead of names, what no other environment has tagged. It changes neither itself
-    nor the boundary: an operator applies that. Roles it makes carry the boundary, so it can't give what it doesn't have.
+    The deploy role `platform-deploy-role-<env>` is for jobs in the GitHub environment of the same
+    name. It manages the stack's resources: by name where ARNs contain names, otherwise those
+    without another environment's tag. It cannot change itself or the boundary; an operator must.
+    Roles it creates carry the boundary, so they cannot exceed it.
 
-    The plan role is for pull requests, whose code anybody with write access may change before it is reviewed. It reads the state, which
-    holds no secret, and nothing else: it plans with `-refresh=false -lock=false`. A refresh would have to read the values of parameters.
+    The plan role `platform-plan-role-<env>` is for pull requests, whose code is not reviewed yet.
+    It reads only the state, which contains no secrets, and plans with `-refresh=false -lock=false`,
+    because a refresh would have to read the values of parameters.
 
-    The drift role is for the nightly comparison, which runs on the main branch and waits for nobody's approval. It looks at what the
-    deploy role manages and changes nothing.
+    The drift role is for the nightly comparison, which runs on the main branch without approval. It
+    reads what the deploy role manages, and changes nothing.
 
     Args:
-        environment: without a github_repository there are no such roles.
-        names: of the environment.
+        environment: Without a github_repository, no role is created.
+        names: The environment's resource names.
 
     Attributes:
         deploy_role_arn, plan_role_arn, drift_role_arn: None without a github_repository.
 
     Raises:
-        ValueError: a policy is longer than IAM takes.
+        ValueError: A policy exceeds IAM's length limit.
     """
 
     def __init__(
@@ -56,36 +58,40 @@ class DeploymentIdentity(Construct):
         self.drift_role_arn: str | None = None
         if environment.github_repository is None:
             return
-        may = DeploymentPermissions(environment, names)
-        self._boundary = self._policy("boundary", may.boundary())
+        permissions = DeploymentPermissions(environment, names)
+        self._boundary = self._policy("boundary", permissions.boundary())
         managed = {
-            "functions": may.functions(),
-            "data": may.data(),
-            "edge": may.edge(),
-            "network": may.network(),
-            "identity": may.identity(),
+            "functions": permissions.functions(),
+            "data": permissions.data(),
+            "edge": permissions.edge(),
+            "network": permissions.network(),
+            "identity": permissions.identity(),
         }
         self.deploy_role_arn = self._role(
             "deploy",
             f"repo:{environment.github_repository}:environment:{environment.name}",
-            {"state": may.state(write=True), "releases": may.releases(), **managed},
+            {
+                "state": permissions.state(write=True),
+                "releases": permissions.releases(),
+                **managed,
+            },
         )
         self.drift_role_arn = self._role(
             "drift",
             f"repo:{environment.github_repository}:ref:refs/heads/{MAIN}",
             {
-                "state": may.state(write=False),
+                "state": permissions.state(write=False),
                 **{name: reading(items) for name, items in managed.items()},
             },
         )
         self.plan_role_arn = self._role(
             "plan",
             f"repo:{environment.github_repository}:pull_request",
-            {"state": [*may.state(write=False), *may.no_data()]},
+            {"state": [*permissions.state(write=False), *permissions.no_data()]},
         )
 
     def bound(self, scope: Construct) -> None:
-        """Puts the boundary on every role made so far below `scope`, but for the pipelines' own."""
+        """Sets the boundary on all existing roles below `scope`, except the roles of workflows."""
         if self._environment.github_repository is None:
             return
         for construct in scope.node.find_all():
@@ -131,7 +137,7 @@ class DeploymentIdentity(Construct):
         length = len("".join(document.split()))
         if length > MAX_POLICY_LENGTH:
             raise ValueError(
-                f"policy {name}: {length} characters; IAM takes {MAX_POLICY_LENGTH}, split it"
+                f"policy {name}: {length} characters; IAM allows {MAX_POLICY_LENGTH}: split it"
             )
         return IamPolicy(
             self, f"{resource}-policy", name=name, policy=document, tags=service_tag(SERVICE)

@@ -1,4 +1,4 @@
-"""What the pipelines' roles may do, and the most that any role of the stack may."""
+"""The permissions of the workflows' roles, and the boundary of all roles in the stack."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from modules.base.naming import Names
 from modules.base.policy import Statement
 
 EDGE_REGION = "us-east-1"
-"""Where CloudFront's certificates are."""
+"""The region of CloudFront's certificates."""
 
 SERVICE_LINKED_ROLES = [
     f"{service}.amazonaws.com"
@@ -23,19 +23,20 @@ SERVICE_LINKED_ROLES = [
         "wafv2",
     )
 ]
-"""Services that make their own role on first use in an account."""
+"""Services that create their own role when an account first uses them."""
 READING = ("Describe", "Get", "List")
-"""How IAM's actions begin that only look."""
+"""The prefixes of read-only IAM actions."""
 PASSED_TO = [f"{service}.amazonaws.com" for service in ("lambda", "scheduler", "vpc-flow-logs")]
-"""Services that work under roles of the stack."""
+"""Services that use roles of the stack."""
 
 
 @dataclass(frozen=True)
 class DeploymentPermissions:
-    """Statements by what they are about, each list for a policy of its own.
+    """Policy statements by topic. Each list fits into one policy.
 
-    What ARNs name is limited to what is named after the environment; where ARNs hold ids, `other_environments` protects what carries
-    another environment's tag. What has neither name nor tag is only out of reach in an account of its own.
+    Where ARNs contain names, permissions are limited to the environment's names. Where they contain
+    ids, `other_environments` protects resources with another environment's tag. Resources with
+    neither are protected only by separate accounts.
     """
 
     environment: Environment
@@ -43,11 +44,11 @@ class DeploymentPermissions:
 
     @property
     def boundary_arn(self) -> str:
-        """The policy that bounds every role of the stack."""
+        """The ARN of the policy that bounds every role of the stack."""
         return self._global_arn("iam", f"policy/{self.names.of('platform', 'boundary')}")
 
     def state(self, *, write: bool) -> list[Statement]:
-        """Terraform's state of this environment, and what a plan opens."""
+        """Allows using the environment's Terraform state, and what every plan needs."""
         state = self.environment.state
         bucket, key = f"arn:aws:s3:::{state.bucket}", f"arn:aws:s3:::{state.bucket}/{state.key}"
         statements = [
@@ -55,7 +56,7 @@ class DeploymentPermissions:
                 sid="FindState",
                 actions=["s3:ListBucket"],
                 resources=[bucket],
-                # Terraform also asks for other workspaces, which lie below env:/.
+                # Terraform also lists other workspaces, which are below env:/.
                 conditions={"StringLike": {"s3:prefix": [f"{state.key}*", "env:/*"]}},
             ),
             Statement(
@@ -63,9 +64,9 @@ class DeploymentPermissions:
                 actions=["s3:GetObject", *(["s3:PutObject"] if write else [])],
                 resources=[key],
             ),
-            # Who only reads looks whether somebody is writing.
+            # Readers check whether a writer holds the lock.
             Statement(sid="ReadLock", actions=["s3:GetObject"], resources=[f"{key}.tflock"]),
-            # The plan opens ephemeral resources as well; what is made there is thrown away.
+            # A plan also opens ephemeral resources, whose generated values are discarded.
             Statement(
                 sid="MakeSecrets", actions=["secretsmanager:GetRandomPassword"], resources=["*"]
             ),
@@ -76,7 +77,7 @@ class DeploymentPermissions:
         return statements
 
     def no_data(self) -> list[Statement]:
-        """Holds whatever else the role is ever given."""
+        """Denies reading data, even if the role gets more permissions later."""
         return [
             Statement(
                 sid="NoData",
@@ -101,9 +102,10 @@ class DeploymentPermissions:
         ]
 
     def releases(self) -> list[Statement]:
-        """What moving traffic takes, without Terraform: `ops release`, `rollback`, `deploy-function`, `prune`, `smoke`, `publish-site`.
+        """Allows shifting traffic without Terraform.
 
-        Also the policy that people attach to work as operators (docs/policies/operator.json).
+        Used by `ops release`, `rollback`, `deploy-function`, `prune`, `smoke` and `publish-site`.
+        It is also the policy for human operators (docs/policies/operator.json).
         """
         environment, names = self.environment.name, self.names
         functions = names.arn("lambda", f"function:*-lambda-{environment}")
@@ -119,7 +121,7 @@ class DeploymentPermissions:
                 ],
             ),
             Statement(
-                sid="SeeState",  # without it S3 does not say that there is no lock
+                sid="SeeState",  # without it, S3 does not report that the lock is absent
                 actions=["s3:ListBucket"],
                 resources=[f"arn:aws:s3:::{state.bucket}"],
                 conditions={"StringLike": {"s3:prefix": f"{state.key}*"}},
@@ -137,14 +139,14 @@ class DeploymentPermissions:
                 ),
                 resources=[functions, f"{functions}:*"],
             ),
-            # Only with a version's number: never the function itself.
+            # Only versions, never the function itself.
             Statement(
                 sid="DeleteVersions",
                 actions=["lambda:DeleteFunction"],
                 resources=[f"{functions}:*"],
             ),
             Statement(
-                sid="Watch",  # CloudWatch knows no resources for these
+                sid="Watch",  # CloudWatch has no resource-level permissions for these
                 actions=["cloudwatch:GetMetricData", "cloudwatch:DescribeAlarms"],
                 resources=["*"],
             ),
@@ -256,7 +258,7 @@ class DeploymentPermissions:
                 resources=log_groups,
             ),
             Statement(
-                sid="LogSettings",  # of the account: these know no resources
+                sid="LogSettings",  # account-wide: these have no resource-level permissions
                 actions=_actions(
                     "logs:Describe* *LogDelivery ListLogDeliveries PutResourcePolicy *QueryDefinition"
                 ),
@@ -280,7 +282,7 @@ class DeploymentPermissions:
                 resources=[names.arn("xray", f"group/*-{environment}/*")],
             ),
             Statement(
-                sid="Unnamed",  # these know no resources
+                sid="Unnamed",  # these have no resource-level permissions
                 actions=_actions(
                     "cloudwatch:DescribeAlarms sns:*SubscriptionAttributes Unsubscribe "
                     "lambda:*EventSourceMappings GetEventSourceMapping sqs:ListQueues"
@@ -290,7 +292,7 @@ class DeploymentPermissions:
         ]
 
     def data(self) -> list[Statement]:
-        """Tables, databases, buckets, users, keys and parameters: how they are set up, not what is in them."""
+        """Allows managing tables, databases, buckets, users, keys and parameters, not their data."""
         environment, names = self.environment.name, self.names
         every_bucket = f"arn:aws:s3:::{names.bucket('*', '*')}"
         published = self._buckets(("platform", "artifacts"), ("platform", "frontend"))
@@ -306,7 +308,7 @@ class DeploymentPermissions:
             Statement(
                 sid="TableCapacity",
                 actions=["application-autoscaling:*"],
-                resources=["*"],  # targets and policies are named by ids
+                resources=["*"],  # the ARNs of targets and policies contain ids
                 conditions={
                     "StringEquals": {"application-autoscaling:service-namespace": "dynamodb"}
                 },
@@ -324,7 +326,7 @@ class DeploymentPermissions:
                 ],
             ),
             Statement(
-                sid="DatabaseSecret",  # RDS makes and rotates it
+                sid="DatabaseSecret",  # RDS creates and rotates it
                 actions=_actions("secretsmanager:CreateSecret TagResource DescribeSecret"),
                 resources=[names.arn("secretsmanager", "secret:rds!cluster-*")],
             ),
@@ -385,7 +387,7 @@ class DeploymentPermissions:
                 resources=[names.arn("ssm", f"parameter{names.parameter('*')}")],
             ),
             Statement(
-                sid="Unnamed",  # these know no resources
+                sid="Unnamed",  # these have no resource-level permissions
                 actions=_actions(
                     "application-autoscaling:Describe* ListTagsForResource cognito-idp:CreateUserPool "
                     "kms:ListAliases ssm:DescribeParameters rds:DescribeDB* DescribeGlobalClusters"
@@ -404,8 +406,8 @@ class DeploymentPermissions:
         """APIs, CDN, certificates, DNS records, firewall and budget."""
         environment, names, region = self.environment, self.names, self.environment.region
         certificates = [
-            f"arn:aws:acm:{place}:{environment.account_id}:certificate/*"
-            for place in sorted({region, EDGE_REGION})
+            f"arn:aws:acm:{certificate_region}:{environment.account_id}:certificate/*"
+            for certificate_region in sorted({region, EDGE_REGION})
         ]
         statements = [
             Statement(
@@ -438,7 +440,7 @@ class DeploymentPermissions:
                 ],
             ),
             Statement(
-                sid="MakeCdn",  # what is only named once it exists
+                sid="MakeCdn",  # these resources have no ARN before they exist
                 actions=_actions(
                     "cloudfront:CreateOriginAccessControl CreateResponseHeadersPolicy CreateFunction"
                 ),
@@ -494,7 +496,7 @@ class DeploymentPermissions:
                     resources=[f"arn:aws:route53:::hostedzone/{environment.hosted_zone_id}"],
                     conditions={
                         "ForAllValues:StringLike": {
-                            # Each name, and the one that proves it to the certificate's issuer.
+                            # Each name, and its certificate validation record.
                             "route53:ChangeResourceRecordSetsNormalizedRecordNames": [
                                 *own,
                                 *(f"_*.{name}" for name in own),
@@ -514,7 +516,7 @@ class DeploymentPermissions:
         return statements
 
     def network(self) -> list[Statement]:
-        """The VPC and all in it."""
+        """Allows managing the VPC and everything in it."""
         network = [
             "ec2:*Vpc",
             "ec2:ModifyVpcAttribute",
@@ -545,7 +547,7 @@ class DeploymentPermissions:
                 conditions=self._of_environment("ResourceTag"),
             ),
             Statement(
-                sid="EmptyDefaultGroup",  # each VPC comes with one, which has no tags yet
+                sid="EmptyDefaultGroup",  # each VPC has one, which has no tags at first
                 actions=["ec2:RevokeSecurityGroupIngress", "ec2:RevokeSecurityGroupEgress"],
                 resources=[self.names.arn("ec2", "security-group/*")],
                 conditions={"Null": {"aws:ResourceTag/Environment": "true"}},
@@ -554,7 +556,7 @@ class DeploymentPermissions:
         ]
 
     def identity(self) -> list[Statement]:
-        """Roles of functions: inside the boundary, handed to AWS services alone."""
+        """Allows managing the functions' roles within the boundary, and passing them to AWS."""
         roles = [self._global_arn("iam", f"role/*-role-{self.environment.name}")]
         own = [
             self.boundary_arn,
@@ -618,9 +620,10 @@ class DeploymentPermissions:
         ]
 
     def removal(self) -> list[Statement]:
-        """In the place of `identity`, for whoever removes the environment: the pipelines' own roles and the boundary go as well.
+        """Replaces `identity` for removing the environment, with the workflows' roles and boundary.
 
-        No role of the stack has it. People attach it (docs/policies/remove-identity.json).
+        No role of the stack has these permissions. Operators attach them
+        (docs/policies/remove-identity.json).
         """
         roles = self._global_arn("iam", f"role/*-role-{self.environment.name}")
         policies = self._global_arn("iam", f"policy/platform-*-{self.environment.name}")
@@ -638,7 +641,7 @@ class DeploymentPermissions:
         ]
 
     def boundary(self) -> list[Statement]:
-        """The most that any role of the stack may do: the work of this environment's functions, and no administration."""
+        """Returns the boundary: what this environment's functions need, without administration."""
         environment, names = self.environment.name, self.names
         every_bucket = f"arn:aws:s3:::{names.bucket('*', '*')}"
         return [
@@ -661,7 +664,8 @@ class DeploymentPermissions:
                 ],
             ),
             Statement(
-                sid="Outbox",  # the one table that is read as a whole: it holds what waits to be published and nothing else
+                # The only table that is scanned: it contains only unpublished events.
+                sid="Outbox",
                 actions=["dynamodb:Scan"],
                 resources=[names.arn("dynamodb", f"table/platform-outbox-{environment}")],
             ),
@@ -695,7 +699,7 @@ class DeploymentPermissions:
                 ],
             ),
             Statement(
-                sid="Runtime",  # these know no resources
+                sid="Runtime",  # these have no resource-level permissions
                 actions=_actions(
                     "xray:Put* cloudwatch:PutMetricData ec2:CreateNetworkInterface DeleteNetworkInterface "
                     "DescribeNetworkInterfaces DescribeSubnets *PrivateIpAddresses"
@@ -711,7 +715,7 @@ class DeploymentPermissions:
         ]
 
     def other_environments(self) -> Statement:
-        """Nothing, of any service, that carries another environment's tag."""
+        """Denies access to resources with another environment's tag, for all services."""
         return Statement(
             sid="OtherEnvironments",
             effect="Deny",
@@ -724,22 +728,22 @@ class DeploymentPermissions:
         )
 
     def _global_arn(self, service: str, resource: str) -> str:
-        """An ARN of a service that knows no regions."""
+        """Returns an ARN of a global service."""
         return f"arn:aws:{service}::{self.environment.account_id}:{resource}"
 
     def _named(self, service: str, *kinds: str) -> list[str]:
-        """ARNs of what is named after the environment, for each kind, such as `table/`."""
+        """Returns ARN patterns for the environment's names, for each kind, such as `table/`."""
         return [self.names.arn(service, f"{kind}*-{self.environment.name}") for kind in kinds]
 
     def _queues(self) -> list[str]:
-        """ARNs of the environment's queues; SQS wants `.fifo` at the end of an ordered one's name."""
+        """Returns ARN patterns of the environment's queues. FIFO queue names must end in `.fifo`."""
         return [*self._named("sqs", ""), self.names.arn("sqs", f"*-{self.environment.name}.fifo")]
 
     def _of_environment(self, tag: str) -> Mapping[str, Mapping[str, str | Sequence[str]]]:
         return {"StringEquals": {f"aws:{tag}/Environment": self.environment.name}}
 
     def _not_of_another(self) -> Mapping[str, Mapping[str, str | Sequence[str]]]:
-        """Everything of the stack is tagged; IfExists lets an emulated AWS pass that evaluates no tags."""
+        """Everything in the stack is tagged. IfExists is for an emulated AWS without tag checks."""
         return {"StringEqualsIfExists": {"aws:ResourceTag/Environment": self.environment.name}}
 
     def _buckets(self, *names: tuple[str, str]) -> list[str]:
@@ -749,20 +753,20 @@ class DeploymentPermissions:
 
 
 def reading(statements: Sequence[Statement]) -> list[Statement]:
-    """The part of statements that only looks: their reading actions, on the same resources, and all that they deny."""
-    found = []
+    """Returns statements with only the read actions, and all that deny."""
+    result = []
     for statement in statements:
         actions = [action for item in statement.actions for action in _reading(item)]
         if statement.effect == "Deny":
-            found.append(statement)
+            result.append(statement)
         elif actions:
-            found.append(replace(statement, actions=list(dict.fromkeys(actions))))
-    return found
+            result.append(replace(statement, actions=list(dict.fromkeys(actions))))
+    return result
 
 
 def _reading(action: str) -> list[str]:
     service, _, name = action.partition(":")
-    if service == "apigateway":  # its actions are HTTP's methods
+    if service == "apigateway":  # its actions are HTTP methods
         return [f"{service}:GET"]
     if name == "*":
         return [f"{service}:{verb}*" for verb in READING]
@@ -772,7 +776,7 @@ def _reading(action: str) -> list[str]:
 
 
 def _actions(text: str) -> list[str]:
-    """IAM's actions from `service:Action Action ... service:Action ...`."""
+    """Expands `service:Action Action ... service:Action ...` to a list of IAM actions."""
     actions, service = [], ""
     for word in text.split():
         prefix, colon, action = word.rpartition(":")

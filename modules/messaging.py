@@ -1,4 +1,4 @@
-"""Messaging: the event bus, where its events go, and the topic that hears of trouble."""
+"""Messaging: the event bus, its rules and targets, and the topic for alerts."""
 
 from __future__ import annotations
 
@@ -38,35 +38,35 @@ STATISTICS_EVENTS = (
     "CommentCreated",
     "CommentDeleted",
 )
-"""Events that make a profile and change its statistics."""
+"""Events that create a profile or change its statistics."""
 
 DELETION_EVENTS = ("PostDeleted",)
-"""Events upon which a service removes what belonged to a thing that is gone."""
+"""Events after which a service deletes the dependent data of a deleted item."""
 
 RETRY_SECONDS = 86_400
-"""EventBridge's most: an outage of a day loses nothing."""
+"""EventBridge's maximum. An outage of a day loses nothing."""
 RETRY_ATTEMPTS = 185
-"""EventBridge's most."""
+"""EventBridge's maximum."""
 
 
 class Messaging(Construct):
-    """The bus with its archive, the topics, and the work queues: of profile statistics, and of deletions to finish.
+    """The bus with its archive, the topics, and the queues for statistics and deletions.
 
     Args:
-        environment: the environment.
-        names: of the environment.
-        kms_key_arn: encrypts topics and queues; its policy admits events, cloudwatch and budgets. With AWS's own key they
-            would be refused and messages dropped in silence.
+        environment: The environment.
+        names: The environment's resource names.
+        kms_key_arn: The key of topics and queues; its policy allows events, cloudwatch and budgets.
+            With AWS's own key, their messages would be dropped without an error.
 
     Attributes:
-        bus_name, bus_arn: the bus.
-        rule_names: of the rules on the bus.
-        alerts_topic_arn: alarms and budgets speak here; mailed to the environment's alert_email.
-        notifications_topic_arn: events for users, whole; subscribers filter on the message body.
-        work_queue: events that profile statistics follow.
-        deletions_queue: events upon which the post service removes what belonged to a deleted post.
-        undelivered: events that a rule could not deliver, with rule and error in the message's attributes.
-        queues: queue names by what they are, dead-letter queues included.
+        bus_name, bus_arn: The bus.
+        rule_names: The names of the bus's rules.
+        alerts_topic_arn: The topic for alarms and budgets, with email to alert_email.
+        notifications_topic_arn: The topic for users' events; subscribers filter on the body.
+        work_queue: Events that affect profile statistics.
+        deletions_queue: Events after which the post service deletes a post's dependent data.
+        undelivered: Events that a rule could not deliver, with rule and error as attributes.
+        queues: Queue names by purpose, including dead-letter queues.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Messaging(Construct):
             name=names.of(SERVICE, "events-archive"),
             description="Every event, for replay",
             event_source_arn=bus.arn,
-            # As long as the logs that explain them.
+            # As long as the logs that explain the events.
             retention_days=environment.monitoring.log_retention_days,
         )
 
@@ -111,8 +111,9 @@ class Messaging(Construct):
                 protocol="email",
                 endpoint=environment.alert_email,
             )
-        # EventBridge gives no context to conditions in a topic's policy (EventBridge user guide, resource-based policies):
-        # with one, every event would be refused, and the rule would still report success.
+        # EventBridge provides no context for conditions in a topic's policy (EventBridge user
+        # guide, resource-based policies). With a condition, every event would be rejected, and the
+        # rule would still report success.
         self.notifications_topic_arn = self._topic("notifications", [_publish("events")])
         self._subscribe(environment.notifications.subscriptions)
 
@@ -174,7 +175,7 @@ class Messaging(Construct):
         }
 
     def _topic(self, resource: str, publishers: Sequence[Statement]) -> str:
-        """A topic of the documented name, `multitask-{resource}-{environment}`; its policy is part of it, by its ARN's name."""
+        """Creates the topic `multitask-{resource}-{environment}` with an inline policy."""
         name = f"multitask-{resource}-{self._environment.name}"
         arn = self._names.arn("sns", name)
         statements = [replace(publisher, resources=[arn]) for publisher in publishers]
@@ -200,9 +201,9 @@ class Messaging(Construct):
         return str(topic.arn)
 
     def _subscribe(self, subscriptions: Sequence[Subscription]) -> None:
-        """Tells each subscriber of its events; an alarm tells of what could not be delivered."""
+        """Subscribes each endpoint to its events, with an alarm on failed deliveries."""
         for subscription in subscriptions:
-            # By the endpoint, so that the order in the file means nothing.
+            # Identified by endpoint, so that the order in the file does not matter.
             digest = hashlib.sha256(subscription.endpoint.encode()).hexdigest()[:8]
             SnsTopicSubscription(
                 self,
@@ -229,7 +230,7 @@ class Messaging(Construct):
             )
 
     def _publisher(self, service: str, source_arn: str) -> Statement:
-        """Lets a service publish on behalf of this account's own resources."""
+        """Allows a service to publish on behalf of this account's resources."""
         return _publish(
             service,
             {
@@ -239,7 +240,7 @@ class Messaging(Construct):
         )
 
     def _sender(self, rule: str) -> Statement:
-        """Lets one rule of the bus send to a queue."""
+        """Allows one rule of the bus to send to a queue."""
         return Statement(
             sid="".join(part.capitalize() for part in rule.split("-")),
             actions=["sqs:SendMessage"],
@@ -254,7 +255,7 @@ class Messaging(Construct):
     def _rule(
         self, id_: str, name: str, service: str, events: Sequence[str], target_arn: str
     ) -> None:
-        """Sends events to a target, for a day if need be, and then to the dead-letter queue."""
+        """Sends events to a target, with retries for a day, then to the dead-letter queue."""
         rule = CloudwatchEventRule(
             self,
             f"{id_}-rule",
@@ -281,7 +282,7 @@ class Messaging(Construct):
 
 
 def notification_filter(events: Sequence[str]) -> str:
-    """The filter of a subscription that is told of these types of event; on the message's body, since EventBridge sets no attributes."""
+    """Returns a subscription's filter, on the message body since EventBridge sets no attributes."""
     return json.dumps({"detail-type": list(events)})
 
 

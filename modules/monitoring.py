@@ -1,4 +1,4 @@
-"""Monitoring: the dashboard, the alarms on what is shared, and the saved query that follows one request."""
+"""Monitoring: the dashboard, alarms on shared resources, and a saved query to trace a request."""
 
 from __future__ import annotations
 
@@ -18,29 +18,31 @@ from modules.base.naming import PROJECT, Names, service_tag
 from modules.base.table import Table
 
 EDGE_REGION = "us-east-1"
-"""Where CloudFront's metrics are, wherever the environment is."""
+"""The region of CloudFront's metrics."""
 
 HIGH_ERROR_RATE = 10
-"""Errors of all functions that answer requests in 300 s, twice in a row; documented. The others have their own alarms, and one alarm
-adds up no more than ten metrics."""
+"""Errors of all functions behind the APIs in 300 s, in two consecutive periods; documented.
+
+The other functions have their own alarms, because one alarm can sum at most ten metrics.
+"""
 SERVER_ERROR_SHARE = 0.05
-"""Share of REST answers that are 5xx: above what single failures make of a quiet hour."""
+"""Part of REST responses that are 5xx. Single failures in a quiet hour stay below it."""
 LATENCY_MS = 10_000
-"""p99 of REST answers; only a question to the AI service may take longer, and then not one call in a hundred."""
+"""p99 of REST responses. Only AI requests take longer, and they are fewer than 1 %."""
 ACU_PERCENT = 90
-"""Of Aurora's maximum capacity: beyond it, queries queue."""
+"""Percent of Aurora's maximum capacity, above which queries start to queue."""
 CONNECTION_SHARE = 0.8
-"""Of the connections Aurora's maximum capacity allows."""
+"""Part of the connections that Aurora's maximum capacity allows."""
 MEMORY_PER_ACU = 2 * 1024**3
 """Bytes (Aurora user guide, Serverless v2 capacity)."""
 FREE_MEMORY_SHARE = 0.05
-"""Of Aurora's memory at its maximum capacity, which is what FreeableMemory counts from."""
+"""Part of Aurora's memory at maximum capacity, which FreeableMemory refers to."""
 CACHE_CPU_PERCENT = 90
-"""Of the one core the engine works on (ElastiCache user guide, which metrics to monitor)."""
+"""Percent of the engine's single core (ElastiCache user guide, which metrics to monitor)."""
 CACHE_MEMORY_PERCENT = 80
-"""Before the cache evicts what it holds."""
+"""Percent, below the point where the cache evicts keys."""
 TABLE_OPERATIONS = ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query")
-"""Operations whose internal errors are watched; DynamoDB counts them for each operation apart."""
+"""Operations with an alarm on system errors, which DynamoDB counts per operation."""
 
 TRACE_QUERY = """\
 fields @timestamp, service, level, message
@@ -51,40 +53,40 @@ fields @timestamp, service, level, message
 
 @dataclass(frozen=True, kw_only=True)
 class Monitored:
-    """What there is to see."""
+    """The resources to monitor."""
 
     functions: Mapping[str, str]
-    """Function names, by service."""
+    """Function names by service."""
     tables: Mapping[str, Table]
-    """By name without the environment."""
+    """Tables by name without the environment."""
     rest_api_name: str
     websocket_api_id: str
     stage_name: str
-    """Of both APIs."""
+    """The stage of both APIs."""
     queues: Mapping[str, str]
-    """Queue names by what they are, dead-letter queues included."""
+    """Queue names by purpose, including dead-letter queues."""
     bus_name: str
     rule_names: Sequence[str]
     database_cluster_id: str
     cache_replication_group_id: str
     distributions: Mapping[str, str]
-    """CloudFront distribution ids, by what they serve."""
+    """CloudFront distribution ids by content."""
 
 
 class Monitoring(Construct):
-    """Dashboard and alarms.
+    """The dashboard and the shared alarms.
 
-    Each function and each dead-letter queue brings its own alarms. Alarms here cost 0.10 USD a month for each metric; those of tables,
-    seven or more metrics each, are made where the environment has detailed metrics.
+    Functions and dead-letter queues create their own alarms. An alarm costs 0.10 USD a month per
+    metric. Alarms on tables have seven or more metrics each, so they require detailed metrics.
 
     Args:
-        environment: the environment.
-        names: of the environment.
-        monitored: what there is to see.
-        alerts_topic_arn: hears of alarms.
+        environment: The environment.
+        names: The environment's resource names.
+        monitored: The resources to monitor.
+        alerts_topic_arn: The topic for alarms.
 
     Attributes:
-        dashboard_name: the documented one.
+        dashboard_name: The documented name.
     """
 
     def __init__(
@@ -105,7 +107,7 @@ class Monitoring(Construct):
         )
         self._monitored = monitored
         self._cache_nodes = [
-            # A replication group without shards numbers its nodes so.
+            # ElastiCache's node names in a replication group without shards.
             f"{monitored.cache_replication_group_id}-{number:03}"
             for number in range(1, environment.elasticache.replicas + 2)
         ]
@@ -419,7 +421,7 @@ def _function_rows(name: str) -> list[Row]:
     return [
         *(["AWS/Lambda", metric, *function] for metric in ("Invocations", "Errors", "Throttles")),
         ["AWS/Lambda", "ConcurrentExecutions", *function, {"stat": "Maximum"}],
-        # Documented as a sum, which nobody can read.
+        # The documentation uses the sum, which is not meaningful for a duration.
         [
             "AWS/Lambda",
             "Duration",
@@ -436,7 +438,7 @@ def _function_rows(name: str) -> list[Row]:
 
 
 def _table_and_indexes(table: Table) -> list[dict[str, str]]:
-    """The dimensions of a table and of each of its indexes."""
+    """Returns the dimensions of a table and of each of its indexes."""
     indexes = [arn.rpartition("/")[2] for arn in table.index_arns]
     return [
         {"TableName": table.name},

@@ -1,4 +1,4 @@
-"""The VPC that chat, delivery, catalog, migration and health join, with everything they reach from it."""
+"""The VPC of chat, delivery, catalog, migration and health, with its endpoints and routes."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class Networking(Construct):
     """VPC, subnets, routes, NAT gateways, endpoints, security groups and flow logs.
 
     Attributes:
-        vpc_id: the VPC.
-        private_subnet_ids: one for each zone; functions, database and cache run there.
-        database_security_group_id: takes PostgreSQL from the functions that use the database.
-        cache_security_group_id: takes Redis from the functions that use the cache.
+        vpc_id: The VPC.
+        private_subnet_ids: One per zone, for functions, database and cache.
+        database_security_group_id: Accepts PostgreSQL from the functions that use the database.
+        cache_security_group_id: Accepts Redis from the functions that use the cache.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Networking(Construct):
             tags=self._tags("vpc"),
         )
         self.vpc_id: str = self._vpc.id
-        # Nothing uses the VPC's default group; empty, it allows nothing.
+        # Removes all rules from the VPC's default group, which nothing uses.
         DefaultSecurityGroup(self, "default-security-group", vpc_id=self.vpc_id)
         blocks = list(ipaddress.IPv4Network(CIDR).subnets(new_prefix=20))
         private = self._subnets("private", zones, blocks[: len(zones)])
@@ -98,10 +98,10 @@ class Networking(Construct):
         self._interface_endpoints()
 
     def function_network(self, function: FunctionName) -> FunctionNetwork:
-        """Where in the VPC one of its functions runs.
+        """Returns the subnets and security group of a function in the VPC.
 
         Raises:
-            KeyError: the function is none of those that join the VPC.
+            KeyError: The function is not one of those in the VPC.
         """
         return FunctionNetwork(
             subnet_ids=self.private_subnet_ids,
@@ -128,7 +128,7 @@ class Networking(Construct):
         ]
 
     def _private_routes(self, subnets: list[Subnet]) -> list[RouteTable]:
-        """A route table for each zone, so that each can have a NAT gateway of its own."""
+        """Creates a route table per zone, so that each zone can have its own NAT gateway."""
         tables = []
         for index, subnet in enumerate(subnets):
             table = RouteTable(
@@ -149,7 +149,7 @@ class Networking(Construct):
         blocks: list[ipaddress.IPv4Network],
         private_tables: list[RouteTable],
     ) -> None:
-        """NAT gateways in public subnets; a zone without one uses another's."""
+        """Creates NAT gateways in public subnets. A zone without one uses another zone's."""
         internet = InternetGateway(
             self, "internet", vpc_id=self.vpc_id, tags=self._tags("internet-gateway")
         )
@@ -231,7 +231,7 @@ class Networking(Construct):
             )
 
     def _flow_log(self) -> None:
-        """What went where in the VPC, for as long as the environment keeps logs."""
+        """Logs the VPC's traffic, with the environment's log retention."""
         group = CloudwatchLogGroup(
             self,
             "flow-logs",
@@ -290,7 +290,7 @@ class Networking(Construct):
         )
 
     def _accepting(self, name: str, port: int, clients: tuple[FunctionName, ...]) -> str:
-        """A group that takes one port from these functions and nothing else."""
+        """Creates a group that accepts one port from these functions and nothing else."""
         group = self._security_group(name, f"Security group of the {name}")
         for client in clients:
             VpcSecurityGroupIngressRule(

@@ -1,8 +1,9 @@
-"""Packages Lambda functions: one zip for each, named by what is in it.
+"""Packages Lambda functions as zips named after a digest of their content.
 
-A zip holds the function's folder, lambdas/common and the pinned dependencies of both, nothing else. Its name is a digest of the
-packaged files, so a function that did not change is not packaged again, is not uploaded and makes no plan. Dependencies are
-downloaded once for each set of pins and platform, checked against the hashes in Pipfile.lock.
+A zip holds the function's folder, lambdas/common and the pinned dependencies of both. An unchanged
+function has the same digest, so it is neither packaged nor uploaded again, and plans are empty.
+Dependencies are downloaded once per set of pins and platform, and verified with the hashes in
+Pipfile.lock.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from environments import FunctionName
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = "common"
-"""The folder in lambdas/ that goes into every zip."""
+"""The folder in lambdas/ that every zip contains."""
 
 # The Lambda runtime of every function on AWS: python3.13 on arm64 (Amazon Linux 2023, glibc 2.34).
 AWS_PIP_ARGUMENTS = (
@@ -37,16 +38,16 @@ AWS_PIP_ARGUMENTS = (
     "--implementation=cp",
     "--only-binary=:all:",
 )
-# What pip records about an installation; it differs from machine to machine and nothing imports it.
+# Records of pip about an installation. They differ between machines, and nothing imports them.
 INSTALLATION_RECORDS = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time a zip can hold; the same for every file, so that equal contents give equal zips."""
+"""The earliest time that a zip can hold. Used for all files, so that zips are reproducible."""
 
 Platform = Literal["aws", "host"]
 
 
 class PackagingError(Exception):
-    """A function cannot be packaged; the message says what to do."""
+    """A function cannot be packaged. The message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,15 @@ class Artifact:
     path: Path
     """The zip."""
     digest: str
-    """SHA-256 (hex) of the sources' names and contents and of the dependencies' pins, hashes and platform."""
+    """SHA-256 (hex) of the sources and of the dependencies' pins, hashes and platform."""
 
     @property
     def asset(self) -> str:
-        """Where the zip lies below its stack's folder."""
+        """The path of the zip below its stack's folder."""
         return f"assets/{self.function}/{self.digest[:16]}.zip"
 
     def place(self, directory: Path) -> None:
-        """Puts the zip where `asset` says, below a stack's folder, and removes what was there before it."""
+        """Copies the zip to `asset` below a stack's folder, and deletes earlier zips there."""
         target = directory / self.asset
         if not target.is_file():
             shutil.rmtree(target.parent, ignore_errors=True)
@@ -77,11 +78,12 @@ class Packager:
     """Packages functions of one source tree for one platform.
 
     Args:
-        target: `aws` for the Lambda runtime, `host` for the interpreter that runs this.
-        source: the folder that holds one folder for each function.
-        lock: the Pipfile.lock that pins hashes.
-        build: where downloads and zips are kept between runs.
-        compress: False makes a zip in a fraction of the time, several times as large: for a machine's own embedded cloud.
+        target: `aws` for the Lambda runtime, `host` for the running interpreter.
+        source: The folder with one folder per function.
+        lock: The Pipfile.lock with the hashes.
+        build: The cache of downloads and zips.
+        compress: False is much faster, but the zips are several times as large. It is meant for the
+            embedded AWS.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class Packager:
         self._compression = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
 
     def package_all(self, functions: list[str]) -> dict[str, Artifact]:
-        """Packages several functions; those that need the same dependencies share one download."""
+        """Packages several functions. Those with the same dependencies share one download."""
         requirements = {function: self._requirements(function) for function in functions}
         with ThreadPoolExecutor() as pool:
             distinct = sorted(set(requirements.values()))
@@ -113,10 +115,10 @@ class Packager:
             }
 
     def _requirements(self, function: str) -> tuple[str, ...]:
-        """The sorted `name==version` pins of a function and of the shared code.
+        """Returns the sorted `name==version` pins of a function and of the shared code.
 
         Raises:
-            PackagingError: there is no such function, or a line is no exact pin.
+            PackagingError: The function does not exist, or a line is not an exact pin.
         """
         if not (self._source / function / "handler.py").is_file():
             raise PackagingError(
@@ -136,7 +138,7 @@ class Packager:
         return tuple(sorted(pins))
 
     def _installed(self, pins: tuple[str, ...]) -> Path:
-        """The folder with these dependencies unpacked; pip runs only when it is not there yet.
+        """Returns the folder with these dependencies. Runs pip only if it does not exist.
 
         Raises:
             PackagingError: Pipfile.lock has another version, or pip failed.
@@ -189,29 +191,29 @@ class Packager:
             shutil.rmtree(target / "bin", ignore_errors=True)
             try:
                 target.rename(folder)
-            except OSError:  # another run was faster; its folder holds the same
+            except OSError:  # a concurrent run created the same folder first
                 if not folder.is_dir():
                     raise
         return folder
 
     def _hashed(self, pins: tuple[str, ...]) -> list[str]:
-        """The pins as pip's hash-checking mode wants them."""
+        """Returns the pins in the format of pip's hash-checking mode."""
         locked = json.loads(self._lock.read_text(encoding="utf-8"))["default"]
         lines = []
         for pin in pins:
             name, version = pin.split("==")
             entry = locked.get(name)
             if entry is None or entry["version"] != f"=={version}":
-                found = "nothing" if entry is None else entry["version"].lstrip("=")
+                locked_version = "nothing" if entry is None else entry["version"].lstrip("=")
                 raise PackagingError(
-                    f"{pin}: {self._lock.name} has {found}; make the two agree (make lock)"
+                    f"{pin}: {self._lock.name} has {locked_version}; make the two agree (make lock)"
                 )
             lines.append(" ".join([pin, *(f"--hash={value}" for value in sorted(entry["hashes"]))]))
         return lines
 
     def _zip(self, function: str, dependencies: Path) -> Artifact:
         sources = {name: file.read_bytes() for name, file in sorted(self._sources(function))}
-        # The folder's name stands for what is in it, which is read only when a zip has to be made.
+        # The folder's name is a digest of its content, which is read only to create a zip.
         digest = _digest([("dependencies", dependencies.name.encode()), *sources.items()])
         kind = "" if self._compression == zipfile.ZIP_DEFLATED else "-stored"
         path = self._build / "functions" / f"{function}-{digest[:16]}{kind}.zip"
@@ -259,7 +261,7 @@ def _digest(items: Iterable[tuple[str, bytes]]) -> str:
 
 
 def package_functions(platforms: set[Platform]) -> dict[Platform, dict[str, Artifact]]:
-    """Packages every function for each of these platforms."""
+    """Packages every function for each platform."""
     return {
         target: Packager(target).package_all(list(get_args(FunctionName)))
         for target in sorted(platforms)

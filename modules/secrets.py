@@ -1,7 +1,8 @@
-"""The platform's secrets in SSM: their names and ARNs, and the Terraform that makes them without ever holding a value.
+"""The platform's secrets in SSM: their names and ARNs, and Terraform that never holds their values.
 
-CDKTF has no construct for ephemeral blocks, so the resources are a Terraform file of its own beside the stack's. Nothing in the stack
-refers to them: functions get a parameter's name and read it at run time.
+CDKTF has no construct for ephemeral blocks, so the resources are in a separate Terraform file next
+to the stack's. The stack does not refer to them: functions get a parameter's name and read it at
+run time.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from modules.base.naming import Names, service_tag
 FILE = "secrets.tf.json"
 
 UNSET = "unset"
-"""What an operator-supplied parameter holds until somebody stores a value."""
+"""The value of an operator-supplied parameter before an operator sets it."""
 
 GENERATED_LENGTH = 64
-"""Letters and digits: 380 bits, above the 256 that HS256 asks of its key (RFC 7518, 3.2)."""
+"""Letters and digits: 380 bits, more than the 256 that HS256 requires (RFC 7518, section 3.2)."""
 
 WRITTEN_ONCE = (
     "allowed_pattern",
@@ -30,8 +31,11 @@ WRITTEN_ONCE = (
     "type",
     "value_wo_version",
 )
-"""Every argument that PutParameter takes. Terraform writes the first value, later ones belong to the operator; but whichever of these
-changes, provider 5.100 puts the parameter anew, with an empty value unless `value_wo_version` changes too."""
+"""All arguments of PutParameter.
+
+Terraform writes the first value, and operators write later ones. If any of these changed, provider
+5.100 would write the parameter with an empty value unless `value_wo_version` changes too.
+"""
 
 
 @dataclass(frozen=True)
@@ -39,26 +43,26 @@ class Parameter:
     """One SecureString parameter."""
 
     key: str
-    """Its name within the environment: `jwt-secret`."""
+    """The name within the environment, for example `jwt-secret`."""
     name: str
     """The documented path, for example `/multitask/prod/jwt-secret`."""
     arn: str
     service: str
-    """For the Service tag."""
+    """The value of the Service tag."""
     description: str
     generated: bool
-    """Terraform makes the first value; otherwise an operator supplies it."""
+    """Whether Terraform generates the first value. Otherwise an operator sets it."""
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """The parameters of one environment, known by name alone."""
+    """The parameters of one environment, without their values."""
 
     names: Names
 
     @property
     def jwt_secret(self) -> Parameter:
-        """Signs access and refresh tokens; a token's `kid` is the parameter's version."""
+        """Signs access and refresh tokens. A token's `kid` is the parameter's version."""
         return self._parameter(
             "jwt-secret", "auth", "Signs tokens; its version is their kid", generated=True
         )
@@ -70,16 +74,16 @@ class Parameters:
 
     @property
     def gemini_api_key(self) -> Parameter:
-        """Gemini's key; `unset` until an operator stores one."""
+        """Gemini's API key; `unset` until an operator stores one."""
         return self._parameter("gemini-api-key", "ai", "Gemini API key; unset: not configured")
 
     @property
     def openai_api_key(self) -> Parameter:
-        """OpenAI's key; `unset` until an operator stores one."""
+        """OpenAI's API key; `unset` until an operator stores one."""
         return self._parameter("openai-api-key", "ai", "OpenAI API key; unset: not configured")
 
     def all(self) -> dict[str, Parameter]:
-        """Every parameter, by the label its Terraform resource has."""
+        """Returns every parameter by the label of its Terraform resource."""
         labels = ("jwt_secret", "cursor_key", "gemini_api_key", "openai_api_key")
         return {label: getattr(self, label) for label in labels}
 
@@ -93,11 +97,11 @@ class Parameters:
 
 
 def write_secrets(directory: Path, names: Names) -> None:
-    """Writes the parameters' Terraform into a stack's folder, the same bytes for the same names.
+    """Writes the parameters' Terraform into a stack's folder. The output is deterministic.
 
     Args:
-        directory: where the stack's own Terraform lies, `cdktf.out/stacks/<environment>`.
-        names: of the environment.
+        directory: The folder of the stack's Terraform, `cdktf.out/stacks/<environment>`.
+        names: The environment's resource names.
     """
     directory.mkdir(parents=True, exist_ok=True)
     document = json.dumps(_document(names), indent=2, sort_keys=True)
@@ -128,8 +132,8 @@ def _resource(label: str, parameter: Parameter, *, prevent_destroy: bool) -> dic
     return {
         "name": parameter.name,
         "description": parameter.description,
-        # With SSM's own key: read rights are then the function's ssm:GetParameter on this one name, a customer key would add a
-        # price per read and a reference to the stack, and no other account reads these.
+        # With SSM's own key, ssm:GetParameter on this name is enough to read it. A customer key
+        # would cost money per read and add a reference to the stack, for no benefit in one account.
         "type": "SecureString",
         "value_wo": password if parameter.generated else UNSET,
         "value_wo_version": 1,

@@ -1,4 +1,4 @@
-"""Security: the encryption key, the user pool and the web firewall."""
+"""Security: the encryption key, the user pool and the web ACLs."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ from modules.base.naming import PROJECT, Names, service_tag
 from modules.base.policy import Statement, policy_document
 
 RATE_LIMIT = 1000
-"""Requests of one address in RATE_WINDOW; documented."""
+"""Requests per address within RATE_WINDOW; documented."""
 RATE_WINDOW = 300
 """Seconds; documented as 5 minutes."""
 RATE_LIMIT_BODY = "rate-limit"
@@ -70,25 +70,25 @@ COUNTED_RULES = (
     "GenericRFI_BODY",
     "EC2MetaDataSSRF_BODY",
 )
-"""Rules of AWS's common set that only count: posts, code and prompts are bodies that look like attacks."""
+"""Rules of AWS's common set that only count, because posts, code and prompts resemble attacks."""
 
 ROLES = {"moderator": "Deletes what breaks the rules", "admin": "Runs the platform"}
-"""Cognito groups; every user has the role `user` without one."""
+"""Cognito groups. Every user has the role `user` without a group."""
 
 COGNITO_TOKEN_MINUTES = 5
-"""The least Cognito allows: its tokens serve one ChangePassword call and never leave the auth service."""
+"""Cognito's minimum. Its tokens serve one ChangePassword call and stay in the auth service."""
 COGNITO_REFRESH_MINUTES = 60
-"""The least Cognito allows; nothing uses these tokens."""
+"""Cognito's minimum. Nothing uses these tokens."""
 
 
 class Security(Construct):
-    """The customer key, the Cognito pool and the web ACLs of an environment.
+    """The customer managed key, the Cognito pool and the web ACLs of an environment.
 
     Attributes:
-        kms_key_arn: encrypts topics and queues that AWS services write to.
-        user_pool_id, user_pool_arn: holds users and passwords.
-        user_pool_client_id: the auth service's client; it has no secret and stays on the server.
-        web_acl_arn: the firewall that the REST API's stage is to be given; the pool has one of its own.
+        kms_key_arn: The key of topics and queues that AWS services write to.
+        user_pool_id, user_pool_arn: The pool with users and passwords.
+        user_pool_client_id: The auth service's client, which has no secret and is used server-side.
+        web_acl_arn: The web ACL for the REST API's stage. The pool has its own.
     """
 
     def __init__(
@@ -108,8 +108,8 @@ class Security(Construct):
             description="Rate limit and AWS's common rules, for the REST API",
             limited=environment.rate_limiting,
         ).arn
-        # Without the rate limit: all users reach the pool from the auth service's few addresses, and would share one allowance. The service
-        # limits them by their own addresses.
+        # No rate limit: all users reach the pool from the few addresses of the auth service, which
+        # limits users by their own addresses.
         pool_acl = self._web_acl(
             "user-pool-firewall",
             name=names.of("auth", "waf"),
@@ -126,7 +126,9 @@ class Security(Construct):
         policy = policy_document(
             [
                 Statement(
-                    sid="Account",  # leaves it to the account's IAM policies; without it nobody could ever change the key
+                    # Delegates to the account's IAM policies. Without it, nobody could ever change
+                    # the key.
+                    sid="Account",
                     actions=["kms:*"],
                     resources=["*"],
                     principals={"AWS": f"arn:aws:iam::{account}:root"},
@@ -145,8 +147,9 @@ class Security(Construct):
                     conditions={"StringEquals": {"aws:SourceAccount": account}},
                 ),
                 Statement(
-                    # No condition: EventBridge names no source account when its target is an encrypted topic (SNS developer guide,
-                    # key management), and its events would be dropped. The policies of topics and queues say whose rules may write.
+                    # No condition: EventBridge sends no source account to an encrypted topic (SNS
+                    # developer guide, key management), so its events would be dropped. The policies
+                    # of topics and queues restrict the rules instead.
                     sid="Events",
                     actions=use,
                     resources=["*"],
@@ -178,7 +181,7 @@ class Security(Construct):
             self,
             "user-pool",
             name=f"{PROJECT}-{environment.name}",
-            # The cheapest tier that has all that is used; threat protection is in the dearest alone.
+            # The cheapest tier with all features in use. Only the dearest has threat protection.
             user_pool_tier="LITE",
             username_attributes=["email"],
             username_configuration=CognitoUserPoolUsernameConfiguration(case_sensitive=False),
@@ -267,11 +270,11 @@ class Security(Construct):
         return acl
 
     def _log(self, acl: Wafv2WebAcl, id_: str, name: str) -> None:
-        """Logs what was blocked or counted; what was let through has the API's own access log."""
+        """Logs blocked and counted requests. The API's access log has the allowed ones."""
         log_group = CloudwatchLogGroup(
             self,
             f"{id_}-log",
-            name=f"aws-waf-logs-{name}",  # WAF takes no other prefix
+            name=f"aws-waf-logs-{name}",  # WAF requires this prefix
             retention_in_days=self._environment.monitoring.log_retention_days,
             tags=service_tag("platform"),
         )
@@ -309,7 +312,10 @@ class Security(Construct):
 
 
 class _WebAcl(Wafv2WebAcl):
-    """A web ACL that HCL can have: the bindings leave its rules' statements untyped, and CDKTF writes what is untyped as attributes."""
+    """A web ACL that CDKTF can write to HCL.
+
+    The bindings leave rule statements untyped, which CDKTF would write as attributes.
+    """
 
     def _synthesize_hcl_attributes(self) -> Mapping[str, Any]:
         attributes = super()._synthesize_hcl_attributes()
@@ -319,7 +325,7 @@ class _WebAcl(Wafv2WebAcl):
 
 
 def _blocks(value: Any) -> dict[str, Any]:
-    """A value in the form that CDKTF's HCL writer takes: mappings, alone or in a list, are blocks."""
+    """Converts a value for CDKTF's HCL writer: mappings, alone or in a list, become blocks."""
     if isinstance(value, Mapping | list):
         blocks = value if isinstance(value, list) else [value]
         inner = [{name: _blocks(item) for name, item in block.items()} for block in blocks]
@@ -335,7 +341,7 @@ def _rate_limit_body() -> Wafv2WebAclCustomResponseBody:
         "too_many_requests",
         f"Too many requests from this address. Try again in {RATE_WINDOW} seconds.",
     )
-    # WAF knows no application/problem+json.
+    # WAF does not support application/problem+json.
     return Wafv2WebAclCustomResponseBody(
         key=RATE_LIMIT_BODY, content_type="APPLICATION_JSON", content=error.body
     )

@@ -1,4 +1,4 @@
-"""The stack of one environment: makes every module and hands each what it needs of the others."""
+"""The stack of one environment: creates all modules and connects them."""
 
 from __future__ import annotations
 
@@ -42,21 +42,24 @@ from modules.services.statistics import Statistics
 from modules.storage import Storage
 
 TERRAFORM_VERSION = ">= 1.11"
-"""Lock files in S3 and write-only arguments came with 1.11."""
+"""S3 lock files and write-only arguments require 1.11."""
 PROVIDER = {"source": "hashicorp/aws", "version": "5.100.0"}
-"""In full, since a bare `aws` means another registry to other tools; the version is the one the bindings were made from."""
+"""The full source, since other tools resolve a bare `aws` to another registry.
+
+The version must be the one that the bindings were generated from.
+"""
 HEALTH_TABLES = ("auth-sessions", "profile-profiles")
-"""The tables whose state /health reports; documented."""
+"""The tables that /health checks; documented."""
 EDGE_REGION = "us-east-1"
-"""Where CloudFront, edge-optimized APIs and billing live."""
+"""The region of CloudFront, edge-optimized APIs and billing."""
 
 
 class PlatformStack(TerraformStack):
-    """Everything one environment is.
+    """All resources of one environment.
 
     Args:
-        environment: what it is called and how it differs from the others.
-        artifacts: the packaged functions, by function.
+        environment: The environment's settings.
+        artifacts: The packaged functions, by function name.
     """
 
     def __init__(
@@ -348,16 +351,16 @@ class PlatformStack(TerraformStack):
             TerraformOutput(self, name, value=value, static_id=True)
 
     def write_files_beside(self, outdir: Path) -> None:
-        """Writes what the stack's own Terraform refers to or has no construct for; call it after the app's synthesis.
+        """Writes files that the stack's Terraform needs but CDKTF cannot. Call it after synthesis.
 
         Args:
-            outdir: the app's, `cdktf.out` unless told otherwise.
+            outdir: The app's output folder, by default `cdktf.out`.
         """
         directory = outdir / "stacks" / self.environment.name
         for artifact in self._artifacts.values():
             artifact.place(directory)
         write_secrets(directory, self.names)
-        # As an override of the stack's own block, CDKTF would write it to HCL wrongly.
+        # Not an override of the stack's block, which CDKTF would write incorrectly to HCL.
         (directory / "versions.tf").write_text(
             f'terraform {{\n  required_version = "{TERRAFORM_VERSION}"\n}}\n'
         )
@@ -371,16 +374,16 @@ class PlatformStack(TerraformStack):
             key=state.key,
             region=state.region,
             encrypt=True,
-            # An emulated AWS has one address for all buckets.
+            # An emulated AWS has a single address for all buckets.
             use_path_style=True if emulated else None,
             skip_credentials_validation=True if emulated else None,
             skip_metadata_api_check=True if emulated else None,
         )
-        # CDKTF 0.21 does not know this argument of the backend.
+        # CDKTF 0.21 does not support this argument of the backend.
         self.add_override("terraform.backend.s3.use_lockfile", True)
 
     def _providers(self) -> AwsProvider:
-        """The region's provider, which everything uses unless told otherwise, and the edge's."""
+        """Adds the default provider of the environment's region. Returns the edge provider."""
         environment = self.environment
         emulated = environment.endpoints.aws is not None
         edge = None
@@ -413,6 +416,6 @@ class PlatformStack(TerraformStack):
 
 
 def _version(artifacts: Mapping[str, Artifact]) -> str:
-    """What /health calls the version: a digest of the code of all functions, so that it changes when code does and only then."""
+    """Returns the version for /health: a digest of all functions' code, which changes with it."""
     digests = "".join(artifact.digest for _, artifact in sorted(artifacts.items()))
     return hashlib.sha256(digests.encode()).hexdigest()[:12]

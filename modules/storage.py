@@ -25,37 +25,38 @@ INFREQUENT_AFTER = 30
 ARCHIVE_AFTER = 90
 """Days until a Glacier class; documented."""
 KEEP = 2555
-"""Days, seven years; documented."""
+"""Days; seven years, as documented."""
 UNDO = 30
-"""Days that replaced versions stay where nobody is owed them: long enough to undo a mistake by hand."""
+"""Days that replaced versions are kept, to undo mistakes by hand."""
 UPLOADS = "uploads/"
-"""Where presigned uploads land. Nothing serves it: what is used is copied away within minutes."""
+"""The prefix of presigned uploads. It is not served: used files are copied within minutes."""
 CORS_MAX_AGE = 7200
-"""Seconds a browser may remember a preflight's answer; the most that Chromium honours."""
+"""Seconds that a browser may cache a preflight response; Chromium's maximum."""
 
 
 class Storage(Construct):
     """All buckets of an environment, encrypted with S3's own keys (SSE-S3).
 
-    Site and avatars need that, because CloudFront's origin access control and a customer key need each other's names. For the others a
-    customer key would cost a price for each request and a right for each function, and keep out nobody whom policies and roles let in.
+    Site and avatars require SSE-S3: with a customer key, the key's policy and CloudFront would
+    depend on each other. For the others, a customer key would cost money per request and require
+    permissions for each function, without keeping out anyone that policies and roles allow.
 
     Attributes:
-        avatars: users' pictures; CloudFront serves them.
-        attachments: chat attachments, images of posts and listings.
-        backups: exports and dumps.
-        frontend: the static site; CloudFront serves it.
-        artifacts: the functions' code.
-        access_logs: the other buckets' access logs, and CloudFront's.
+        avatars: Users' pictures, served by CloudFront.
+        attachments: Chat attachments, and images of posts and listings.
+        backups: Exports and dumps.
+        frontend: The static site, served by CloudFront.
+        artifacts: The functions' code.
+        access_logs: Access logs of the other buckets and of CloudFront.
     """
 
     def __init__(
         self, scope: Construct, id_: str, *, environment: Environment, names: Names
     ) -> None:
         super().__init__(scope, id_)
-        # Pictures must stay readable at once and are never expired; their old versions nobody reads.
+        # Pictures must stay readable immediately and never expire. Nobody reads old versions.
         served = [_expire_uploads(), _age("GLACIER_IR"), _old_versions(KEEP, archive=True)]
-        # What seven years have expired is an old version: kept no longer than it takes to undo a deletion.
+        # Objects that expire after seven years become old versions, which are kept only for undo.
         archived = [_age("GLACIER", expire_after=KEEP), _old_versions(UNDO)]
         rebuildable = [_old_versions(UNDO)]
         retain, tls_only = environment.retains_data, environment.capabilities.bucket_tls_policy
@@ -68,7 +69,7 @@ class Storage(Construct):
             retain=retain,
             lifecycle=archived,
             tls_only=tls_only,
-            object_ownership="BucketOwnerPreferred",  # CloudFront's standard logs come with access-control lists
+            object_ownership="BucketOwnerPreferred",  # CloudFront's standard logs use ACLs
         )
         self.access_logs.allow(
             Statement(
@@ -107,7 +108,7 @@ class Storage(Construct):
 
 
 def _browser_uploads(origins: Sequence[str]) -> S3BucketCorsConfigurationCorsRule:
-    """Lets the site's pages post forms with a presigned policy, and read what they may."""
+    """Allows the site's pages to post forms with a presigned policy, and to read responses."""
     return S3BucketCorsConfigurationCorsRule(
         allowed_origins=list(origins),
         allowed_methods=["GET", "HEAD", "POST"],
@@ -130,7 +131,7 @@ def _expire_uploads() -> S3BucketLifecycleConfigurationRule:
 
 
 def _age(archive_class: str, expire_after: int | None = None) -> S3BucketLifecycleConfigurationRule:
-    """Moves current objects to cheaper classes; `expire_after` in days, None: never."""
+    """Moves objects to cheaper classes. `expire_after` is in days; None: never."""
     return S3BucketLifecycleConfigurationRule(
         id="age",
         status="Enabled",
@@ -150,9 +151,10 @@ def _age(archive_class: str, expire_after: int | None = None) -> S3BucketLifecyc
 
 
 def _old_versions(keep: int, *, archive: bool = False) -> S3BucketLifecycleConfigurationRule:
-    """Removes replaced and deleted versions after `keep` days, and the delete markers that nothing is left behind.
+    """Deletes noncurrent versions after `keep` days, and orphaned delete markers.
 
-    `archive` moves them to GLACIER meanwhile: GLACIER_IR would pay for reads within milliseconds that nobody makes.
+    `archive` moves versions to GLACIER first. GLACIER_IR would cost more for instant reads that
+    nobody needs.
     """
     return S3BucketLifecycleConfigurationRule(
         id="old-versions",

@@ -1,4 +1,4 @@
-"""Every DynamoDB table of the platform, one entry each."""
+"""The definitions of all DynamoDB tables."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ TABLES: tuple[TableDefinition, ...] = (
         stream=True,
         always_recoverable=True,
     ),
-    # The one place that knows who stands behind an alias.
+    # The only table that maps aliases to users.
     TableDefinition(service="profile", resource="aliases", hash_key="alias_key"),
-    # By eventId: what statistics have counted, so that a repeated event counts once.
+    # Event ids that statistics have counted, so that a repeated event counts once.
     TableDefinition(service="profile", resource="counted-events", hash_key="event_id", ttl=True),
     # chat
     TableDefinition(
@@ -60,7 +60,7 @@ TABLES: tuple[TableDefinition, ...] = (
         resource="posts",
         hash_key="post_id",
         indexes=[
-            # Hashed on the month and a shard: created_at alone would fetch the posts of one instant.
+            # Keyed by month and shard: with created_at alone, a query gets one instant's posts.
             Index(name="timeline-index", hash_key="timeline_bucket", range_key="created_at"),
             Index(name="author-posts-index", hash_key="author_id", range_key="created_at"),
         ],
@@ -74,9 +74,9 @@ TABLES: tuple[TableDefinition, ...] = (
         stream=True,
     ),
     TableDefinition(service="post", resource="likes", hash_key="post_id", range_key="user_id"),
-    # An item for each tag of a post: an index has one entry for an item, and a post has several tags.
+    # One item per tag of a post: an index has one entry per item, but posts have several tags.
     TableDefinition(service="post", resource="tags", hash_key="tag", range_key="created_at"),
-    # Apart from the indexed items: a counter on one of those would rewrite its index at each change.
+    # Separate from the indexed items, since each change would rewrite their index entries.
     TableDefinition(service="post", resource="counters", hash_key="item_id"),
     # ai
     TableDefinition(
@@ -95,9 +95,9 @@ TABLES: tuple[TableDefinition, ...] = (
         ttl=True,
         transient=True,
     ),
-    # Who stands behind each anonymous post, comment and message; read by its owner's edits and by moderation alone.
+    # The authors of anonymous posts, comments and messages, read only for owners and moderators.
     TableDefinition(service="platform", resource="authors", hash_key="item_id"),
-    # Events between their transaction and the bus. Without TTL: what is not published yet is never rubbish.
+    # Events between their transaction and the bus. No TTL, as unpublished events must not expire.
     TableDefinition(service="platform", resource="outbox", hash_key="event_id", stream=True),
     TableDefinition(
         service="platform", resource="releases", hash_key="service", range_key="released_at"

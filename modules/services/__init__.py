@@ -1,1 +1,1 @@
-"""One construct for each Lambda service: its function, permissions, routes and event sources."""
+"""One construct per Lambda service: its function, permissions, routes and event sources."""

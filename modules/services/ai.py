@@ -1,4 +1,4 @@
-"""The ai service: questions to language models, and the conversations they make."""
+"""The ai service: questions to language models, and conversations."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from modules.services.statements import table_access
 
 
 class Ai(Service):
-    """/v1/ai. Outside the VPC: it calls providers on the internet, and nothing inside.
+    """/v1/ai. Outside the VPC, since it calls only providers on the internet.
 
     Args:
-        platform: what it shares with the other services.
+        platform: What all services share.
     """
 
     def __init__(self, scope: Construct, id_: str, *, platform: ServicePlatform) -> None:
@@ -43,11 +43,11 @@ class Ai(Service):
             },
             secrets=[gemini, openai],
             statements=[
-                # A query: one user's conversations.
+                # Query: one user's conversations.
                 table_access(
                     "Conversations", conversations, "GetItem", "Query", "PutItem", "DeleteItem"
                 ),
-                # The daily quota, and the providers' circuits.
+                # The daily quota, and the providers' circuit breakers.
                 table_access("Usage", usage, "GetItem", "UpdateItem"),
             ],
         )

@@ -10,11 +10,11 @@ from modules.services.statements import index_access, table_access
 
 
 class Auth(Service):
-    """/v1/auth, the one public path: it is where tokens come from.
+    """/v1/auth, the only public path, since it issues tokens.
 
     Args:
-        platform: what it shares with the other services.
-        user_pool_id, user_pool_arn, user_pool_client_id: the Cognito pool that holds the users.
+        platform: What all services share.
+        user_pool_id, user_pool_arn, user_pool_client_id: The Cognito pool of the users.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Auth(Service):
             statements=[
                 Statement(
                     sid="Users",
-                    # The calls a user makes (SignUp, ConfirmSignUp, ChangePassword, ...) take no permission.
+                    # Calls made as a user (SignUp, ChangePassword, ...) need no permission.
                     actions=[
                         "cognito-idp:AdminGetUser",
                         "cognito-idp:AdminInitiateAuth",
@@ -72,7 +72,7 @@ class Auth(Service):
                 ),
                 index_access("SessionsOfUser", sessions),
                 table_access("RateLimits", rate_limits, "GetItem", "UpdateItem"),
-                # The name a user has given themselves since.
+                # The current names of users.
                 table_access("Names", profiles, "BatchGetItem"),
             ],
         )

@@ -11,15 +11,15 @@ from modules.services.statements import parameter_access, table_access
 
 
 class Authorizer(Construct):
-    """One function: it checks tokens for the REST API and redeems tickets for the WebSocket API.
+    """One function that checks tokens for the REST API and redeems WebSocket tickets.
 
     Args:
-        platform: what it shares with the other functions.
-        parameters: of the environment; it reads the key that signs tokens.
-        tickets_table: the WebSocket tickets; redeeming one deletes it.
+        platform: What all functions share.
+        parameters: The environment's parameters, among them the key that signs tokens.
+        tickets_table: The WebSocket tickets. Redeeming one deletes it.
 
     Attributes:
-        function: the function.
+        function: The function.
     """
 
     def __init__(

@@ -14,25 +14,25 @@ from modules.services.service import Service, ServicePlatform
 from modules.services.statements import object_access, upload_access
 
 IMAGES = f"{IMAGES_PREFIX}catalog/"
-"""Where in their bucket listings' images are once checked, within the prefix that the cdn domain serves."""
+"""The prefix of listings' images after validation, below the prefix that the CDN serves."""
 
 DATABASE_ROLE = "catalog"
-"""The PostgreSQL role it connects as; migrations make it."""
+"""The PostgreSQL role of the function, created by migrations."""
 
 SWEEP = "rate(1 minute)"
-"""How often events are looked for that a request has stored and not brought to the bus: the shortest that EventBridge has."""
+"""The interval for publishing stored events that no request published; EventBridge's minimum."""
 
 
 class Catalog(Service):
     """/v1/catalog.
 
     Args:
-        platform: what it shares with the other services.
-        database: holds the listings.
-        attachments: the bucket of what users upload.
-        cdn_domain: where images are served, host[:port].
-        network: where in the VPC it runs, to reach the database.
-        kms_key_arn: encrypts the alerts topic, which hears of sweeps that failed.
+        platform: What all services share.
+        database: The database with the listings.
+        attachments: The bucket of users' uploads.
+        cdn_domain: The domain that serves images, host[:port].
+        network: The location in the VPC, to reach the database.
+        kms_key_arn: The key of the alerts topic, which receives failed sweeps.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The chat service: rooms and messages by REST, live frames by WebSocket."""
+"""The chat service: rooms and messages over REST, live frames over WebSocket."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Chat(Service):
     """/v1/chat, and all routes of the WebSocket API.
 
     Args:
-        platform: what it shares with the other services.
-        websocket_api: the API whose routes this adds.
-        authorizer: redeems the tickets of connecting clients.
-        attachments: the bucket of what users upload.
-        cache: holds connections, presence and typing.
-        delivery: brings frames to big rooms.
-        network: where in the VPC it runs, to reach the cache.
+        platform: What all services share.
+        websocket_api: The API that gets the routes.
+        authorizer: Redeems the tickets of connecting clients.
+        attachments: The bucket of users' uploads.
+        cache: Holds connections, presence and typing.
+        delivery: Delivers frames to big rooms.
+        network: The location in the VPC, to reach the cache.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Chat(Service):
                 **live.variables,
             },
             statements=[
-                # Reactions are items of their own, and go. Messages stay, so that their numbers have no gaps.
+                # Reactions are items that are deleted. Messages stay, so that numbers have no gaps.
                 table_access(
                     "Messages", messages, "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem"
                 ),
@@ -89,12 +89,12 @@ class Chat(Service):
                 index_access("RoomsByType", rooms),
                 table_access("Members", members, "BatchGetItem", "Query", "PutItem", "DeleteItem"),
                 index_access("RoomsOfMember", members),
-                # Issued here, redeemed by the authorizer.
+                # Created here, redeemed by the authorizer.
                 table_access("Tickets", tickets, "PutItem"),
                 table_access("Aliases", aliases, "GetItem", "PutItem"),
-                # Who stands behind an anonymous message: for its own author's edits.
+                # Authors of anonymous messages, to let them edit.
                 table_access("Authors", authors, "GetItem", "PutItem"),
-                # Names, who may see them, and what else their owners allow.
+                # Names and privacy settings.
                 table_access("Profiles", profiles, "BatchGetItem"),
                 upload_access(attachments, "chat"),
                 object_access(

@@ -1,4 +1,4 @@
-"""Delivery of chat frames: the function behind big rooms, its queues, and its watch over the messages' stream."""
+"""Delivery of chat frames: the function for big rooms, its queues and the message stream."""
 
 from __future__ import annotations
 
@@ -24,41 +24,46 @@ from modules.services.statements import (
 )
 
 ATTACHMENTS = "chat/"
-"""Where in their bucket chat's attachments are once checked; members read them by signed addresses."""
+"""The prefix of chat attachments after validation. Members read them with signed URLs."""
 
 PATIENCE = 10
-"""Seconds that a stored message may be on its way before it is delivered again: a hundred times as long as a small room takes, and a
-few times as long as one of thousands."""
+"""Seconds before a stored message without recorded delivery is delivered again.
+
+A small room takes a hundredth of this, and a room of thousands a fraction.
+"""
 
 OUTAGE = 20
-"""How often the retry queue gives a message before it goes to the dead-letter queue: with a minute in between, an outage of the cache
-of a quarter of an hour loses nothing."""
+"""Receives from the retry queue before a message moves to the dead-letter queue.
+
+With a minute in between, a cache outage of a quarter of an hour loses nothing.
+"""
 
 BATCH_TIME = 60
-"""Seconds a message of the queues stays hidden while it is worked on: the function's own 30, twice."""
+"""Seconds that a received message stays hidden: twice the function's timeout of 30."""
 
 
 class Delivery(Construct):
-    """Brings frames to the connections of rooms.
+    """Delivers frames to the connections of rooms.
 
-    The sender's function hands a big room's frame to the ordered queue, group = room. The stream tells of every stored message; what is
-    not remembered as sent goes to the retry queue, whose delay is over long after an ordinary delivery, and is made good then. The same
-    stream tells of deleted rooms, and what they leave is removed by way of the same queue.
+    Chat sends a big room's frames to the FIFO queue, with the room as group. The stream reports
+    every stored message. A message without recorded delivery goes to the retry queue, whose delay
+    exceeds a normal delivery, and is then delivered again if necessary. The stream also reports
+    deleted rooms, whose remaining data is deleted through the same queue.
 
     Args:
-        platform: what it shares with the other functions.
-        websocket_api: whose connections it posts to.
-        messages: the messages' table, with its stream.
-        members, authors: the tables, and
-        attachments: the bucket, that deleted rooms are removed from.
-        cache: knows the connections.
-        network: where in the VPC it runs, to reach the cache.
-        kms_key_arn: encrypts the queues.
+        platform: What all functions share.
+        websocket_api: The API whose connections it posts to.
+        messages: The table of messages, with a stream.
+        members, authors: Tables from which the data of deleted rooms is deleted.
+        attachments: The bucket from which the files of deleted rooms are deleted.
+        cache: Holds the connections.
+        network: The location in the VPC, to reach the cache.
+        kms_key_arn: The key of the queues.
 
     Attributes:
-        function: the function.
-        deliveries, retries: the queues; chat sends to both.
-        queues: queue names by what they are, dead-letter queues included.
+        function: The function.
+        deliveries, retries: The queues. Chat sends to both.
+        queues: Queue names by purpose, including dead-letter queues.
     """
 
     def __init__(
@@ -123,7 +128,7 @@ class Delivery(Construct):
                 **live.variables,
             },
             statements=[
-                # One at a time to deliver; in batches, here and below, what a deleted room leaves.
+                # GetItem to deliver; batches, here and below, to delete a room's data.
                 table_access("Messages", messages, "GetItem", "BatchGetItem", "BatchWriteItem"),
                 index_access("BesideMessages", messages),
                 table_access("Members", members, "Query", "BatchWriteItem"),
@@ -140,7 +145,7 @@ class Delivery(Construct):
                     actions=["execute-api:ManageConnections"],
                     resources=[websocket_api.posting_arn],
                 ),
-                # What is to be looked at later, and what Lambda tells of batches it has given up.
+                # Messages to check later, and Lambda's reports of discarded batches.
                 queue_sending("Retries", self.retries),
                 stream_reading(messages),
                 Statement(
@@ -158,7 +163,7 @@ class Delivery(Construct):
             "stream",
             function=self.function,
             table=messages,
-            # Of what is in the table, only messages, and the word of a deleted room, have a number.
+            # Only messages and markers of deleted rooms have a number.
             pattern={
                 "eventName": ["INSERT", "MODIFY"],
                 "dynamodb": {"NewImage": {"seq": {"N": [{"exists": True}]}}},

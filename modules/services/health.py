@@ -13,22 +13,22 @@ from modules.base.policy import Statement
 from modules.base.table import Table
 
 DATABASE_USER = "health"
-"""The database role it connects as; it may log in and nothing else."""
+"""The database role of the function. It can only log in."""
 
 
 class Health(Construct):
-    """The function behind GET /health: it asks the tables, the database and the cache whether they answer.
+    """The function of GET /health, which checks the tables, the database and the cache.
 
     Args:
-        platform: what it shares with the other functions.
-        network: where it reaches the database and the cache.
-        tables: the tables it checks; describing them gives no access to what is in them.
-        database: the database it checks.
-        cache: the cache it checks.
-        version: of the platform, as the answer tells it.
+        platform: What all functions share.
+        network: The location in the VPC, to reach the database and the cache.
+        tables: The tables to check. Describing them gives no access to their items.
+        database: The database to check.
+        cache: The cache to check.
+        version: The platform's version for the response.
 
     Attributes:
-        function: the function.
+        function: The function.
     """
 
     def __init__(

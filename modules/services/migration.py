@@ -12,22 +12,22 @@ from modules.base.table import Table
 from modules.services.statements import table_access
 
 SCHEDULE = "rate(1 day)"
-"""How often pending migrations are looked for; documented."""
+"""The documented interval for applying pending migrations."""
 
 
 class Migration(Construct):
-    """The function that deployments invoke, and a daily schedule that is documented as off until needed.
+    """The function that deployments invoke, and a daily schedule, documented as off by default.
 
     Args:
-        platform: what it shares with the other functions.
-        network: where it reaches the database.
-        database: the database it migrates, as its master user.
-        state_table: the record of migrations.
-        kms_key_arn: encrypts the alerts topic, which hears of scheduled runs that failed.
-        scheduled: whether the schedule runs.
+        platform: What all functions share.
+        network: The location in the VPC, to reach the database.
+        database: The database to migrate, as its master user.
+        state_table: The record of migrations.
+        kms_key_arn: The key of the alerts topic, which receives failed scheduled runs.
+        scheduled: Whether the schedule is active.
 
     Attributes:
-        function: the function.
+        function: The function.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Migration(Construct):
                     actions=["secretsmanager:GetSecretValue"],
                     resources=[database.secret_arn],
                 ),
-                # It tells; what has been applied it knows from the database itself.
+                # Write-only: the database itself records which migrations are applied.
                 table_access("State", state_table, "PutItem"),
                 *schedule_failures(platform, kms_key_arn),
             ],

@@ -20,19 +20,20 @@ from modules.services.statements import (
 )
 
 IMAGES = f"{IMAGES_PREFIX}post/"
-"""Where in their bucket posts' images are once checked, within the prefix that the cdn domain serves."""
+"""The prefix of posts' images after validation, below the prefix that the CDN serves."""
 
 
 class Post(Service):
     """/v1/posts.
 
-    The function also finishes deletions: the queue brings it each deleted post until nothing of it is left.
+    The function also completes deletions: the queue redelivers a deleted post until all its data is
+    deleted.
 
     Args:
-        platform: what it shares with the other services.
-        attachments: the bucket of what users upload.
-        cdn_domain: where images are served, host[:port].
-        deletions: the queue of posts that were deleted.
+        platform: What all services share.
+        attachments: The bucket of users' uploads.
+        cdn_domain: The domain that serves images, host[:port].
+        deletions: The queue of deleted posts.
     """
 
     def __init__(
@@ -75,7 +76,8 @@ class Post(Service):
                 "TIMELINE_SHARDS": str(platform.environment.dynamodb.timeline_shards),
             },
             statements=[
-                # A condition check: nobody likes or comments on a post while it is being deleted. A batch read: posts found by tag.
+                # ConditionCheckItem: no likes or comments while a post is being deleted.
+                # BatchGetItem: posts found by tag.
                 table_access(
                     "Posts",
                     posts,
@@ -86,14 +88,14 @@ class Post(Service):
                     "ConditionCheckItem",
                 ),
                 index_access("TimelineAndAuthors", posts),
-                # Batch writes here and below: what belongs to a post goes with it.
+                # BatchWriteItem, here and below: deletes a post's dependent data.
                 table_access("Tags", tags, "Query", "PutItem", "DeleteItem", "BatchWriteItem"),
-                # A condition check: nobody replies to a comment that has been deleted.
+                # ConditionCheckItem: no replies to a deleted comment.
                 table_access(
                     "Comments", comments, "GetItem", "PutItem", "DeleteItem", "ConditionCheckItem"
                 ),
                 index_access("CommentsOfPost", comments),
-                # A batch read: which posts of a page the caller likes. A query: the likes of a post that goes.
+                # BatchGetItem: the caller's likes on a page. Query: all likes of a deleted post.
                 table_access(
                     "Likes",
                     likes,
@@ -108,11 +110,11 @@ class Post(Service):
                 ),
                 table_access("Aliases", aliases, "GetItem", "PutItem"),
                 table_access("Authors", authors, "GetItem", "PutItem", "DeleteItem"),
-                # A batch read: the names that the authors of a page have now.
+                # BatchGetItem: the current names of a page's authors.
                 table_access("Names", profiles, "BatchGetItem"),
                 upload_access(attachments, "post"),
                 object_access("Images", attachments, IMAGES, "PutObject", "DeleteObject"),
-                # The images of a post that goes, known to it or not.
+                # Lists a deleted post's images, including those that the post does not refer to.
                 Statement(
                     sid="ImagesOfPost",
                     actions=["s3:ListBucket"],
@@ -123,5 +125,5 @@ class Post(Service):
                 queue_key(platform.names, deletions),
             ],
         )
-        # One at a time: what a popular post leaves to remove is work enough for one call of the function.
+        # One per batch, since a popular post's data can take a whole invocation to delete.
         QueueSource(self, "deletions", function=self.function, queue=deletions, batch_size=1)

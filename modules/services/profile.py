@@ -1,4 +1,4 @@
-"""The profile service: profiles, avatars, and the aliases of anonymous acts."""
+"""The profile service: profiles, avatars and anonymous aliases."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Profile(Service):
     """/v1/profile.
 
     Args:
-        platform: what it shares with the other services.
-        avatars: the bucket of users' pictures.
-        attachments: the bucket of everything else that users upload; the profile's code is told its name and may not touch it.
-        cdn_domain: where avatars are served, host[:port].
+        platform: What all services share.
+        avatars: The bucket of users' pictures.
+        attachments: The bucket of other uploads. The function gets its name, but no access.
+        cdn_domain: The domain that serves avatars, host[:port].
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class Profile(Service):
                 **picture_variables(platform.environment, cdn_domain),
             },
             statements=[
-                # Made and changed in place; a profile is never listed and never deleted here.
+                # Profiles are created and changed by updates, never listed or deleted here.
                 table_access("Profiles", profiles, "GetItem", "UpdateItem"),
-                # Made once and replaced when regenerated.
+                # Created once, and replaced when regenerated.
                 table_access("Aliases", aliases, "GetItem", "PutItem"),
                 upload_access(avatars, "profile"),
-                # Copied here when used, and removed when replaced or no longer wanted; CloudFront reads it.
+                # Copied here when used, deleted when replaced or removed; read by CloudFront.
                 object_access("Avatars", avatars, AVATARS_PREFIX, "PutObject", "DeleteObject"),
             ],
         )

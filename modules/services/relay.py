@@ -1,4 +1,4 @@
-"""The relay: the function between the outbox and the bus, its retry queue, and what wakes it."""
+"""The relay from the outbox to the bus: its function, retry queue and triggers."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from modules.services.statements import (
 )
 
 SWEEP = "rate(1 hour)"
-"""How often the outbox is searched for what the stream did not bring: a stream keeps its records for a day only."""
+"""The interval for scanning the outbox for missed events. A stream keeps records for only a day."""
 SETTLE = 15
-"""Seconds: a retry waits so long, and a sweep leaves alone what is younger, since the stream is about to bring it."""
+"""Seconds that a retry waits. A sweep skips younger events, which the stream will deliver."""
 ITERATOR_AGE_MS = 60_000
-"""An event takes about a second; a minute late means that the relay does not keep up or fails."""
+"""Milliseconds. Publishing takes about a second, so a minute means that the relay is failing."""
 
 
 class Relay(Construct):
     """Publishes the events that services store with their writes, at least once.
 
-    The stream brings a new event at once. What cannot be published waits in the retry queue, each event by itself, and goes to that
-    queue's dead-letter queue in the end. A batch that the function fails on altogether is told to the same queue, and a schedule
-    speaks to it too: upon both the function searches the table for events that wait.
+    The stream delivers new events immediately. Each event that cannot be published goes to the
+    retry queue, and finally to its dead-letter queue. Discarded stream batches and an hourly
+    schedule also send to the retry queue; the function then scans the table for waiting events.
 
     Args:
-        platform: what it shares with the services.
-        kms_key_arn: encrypts the queues.
+        platform: What all services share.
+        kms_key_arn: The key of the queues.
 
     Attributes:
-        function: the function.
-        queues: queue names by what they are, dead-letter queues included.
+        function: The function.
+        queues: Queue names by purpose, including dead-letter queues.
     """
 
     def __init__(
@@ -96,16 +96,16 @@ class Relay(Construct):
                 "SWEEP_AFTER": str(SETTLE),
             },
             statements=[
-                # A scan: the table holds what is not published yet and nothing else.
+                # Scan: the table holds only unpublished events.
                 table_access("Outbox", outbox, "BatchGetItem", "BatchWriteItem", "Scan"),
                 Statement(
                     sid="Events",
                     actions=["events:PutEvents"],
                     resources=[platform.bus_arn],
-                    # For every service that stores events; none can store another's.
+                    # For all services, each of which can store only its own events.
                     conditions={"StringLikeIfExists": {"events:source": "multitask.*"}},
                 ),
-                # Events that wait for another try, and what Lambda tells of batches it has given up.
+                # Events to retry, and Lambda's reports of discarded batches.
                 queue_sending("Retries", retries),
                 stream_reading(outbox),
                 queue_receiving(retries),
@@ -117,7 +117,7 @@ class Relay(Construct):
             "stream",
             function=self.function,
             table=outbox,
-            # What the relay removes is a change too.
+            # The relay's own deletions are changes too.
             pattern={"eventName": ["INSERT"]},
             failures=retries,
         )

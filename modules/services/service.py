@@ -1,4 +1,4 @@
-"""A service as this platform has them: one function behind one path, and what every service may do."""
+"""A service: one function behind one path, with the permissions that every service needs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from modules.services.statements import parameter_access, table_access
 
 @dataclass(frozen=True, kw_only=True)
 class ServicePlatform(FunctionPlatform):
-    """What every service of an environment shares."""
+    """What all services of an environment share."""
 
     rest_api: RestApi
     tables: Mapping[str, Table]
@@ -30,30 +30,32 @@ class ServicePlatform(FunctionPlatform):
 
     @property
     def parameters(self) -> Parameters:
-        """The parameters that hold secrets."""
+        """The SSM parameters that hold secrets."""
         return Parameters(self.names)
 
 
 class Service(Construct):
-    """One service: its function, its routes, its traces.
+    """One service with its function, routes and traces.
 
     Args:
-        platform: what it shares with the others.
-        service: its name, which is its function's.
-        path: where it is below /v1.
-        description: what it is for.
-        variables: its function's variables beside those that all functions or all services have.
-        statements: what its own code calls, and nothing more.
-        secrets: the parameters it reads beside the cursor key.
-        public: its routes have no authorizer. It then checks tokens itself.
-        collections: it has lists, which take a key for their cursors, and requests that create things, whose repeats are remembered.
-        repeatable: False: collections without such requests, none of its routes takes Idempotency-Key.
-        publishes: it puts events on the bus, as `multitask.{service}`.
-        outbox: it stores its events in the outbox, in the transactions they tell of, instead of putting them on the bus.
-        network: where in the VPC it runs; None: outside.
+        platform: What all services share.
+        service: The name of the service and its function.
+        path: The path below /v1.
+        description: The service's purpose.
+        variables: Variables in addition to those of all functions or services.
+        statements: The permissions of its own code.
+        secrets: The parameters it reads in addition to the cursor key.
+        public: Whether its routes have no authorizer. The service then checks tokens itself.
+        collections: Whether it has lists, whose cursors need a key, and requests that create items,
+            for which it stores idempotency keys.
+        repeatable: Whether any of its routes accepts Idempotency-Key, if it has collections.
+        publishes: Whether it puts events on the bus, as `multitask.{service}`.
+        outbox: Whether it stores events in the outbox, within the transactions that cause them,
+            instead of putting them on the bus.
+        network: The location in the VPC; None: outside.
 
     Attributes:
-        function: the function.
+        function: The function.
     """
 
     def __init__(
@@ -130,7 +132,7 @@ def _storing(service: str, outbox: Table) -> Statement:
         sid="Outbox",
         actions=["dynamodb:PutItem"],
         resources=[outbox.arn],
-        # Nobody speaks for another service: an event's id begins with the name of the service it is from.
+        # An event's id begins with its service's name, so a service cannot impersonate another.
         conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": f"{service}-*"}},
     )
 
@@ -140,6 +142,7 @@ def _publishing(service: str, bus_arn: str) -> Statement:
         sid="Events",
         actions=["events:PutEvents"],
         resources=[bus_arn],
-        # Nobody speaks for another service. PutEvents always has a source; IfExists lets an emulated AWS pass that evaluates none.
+        # Prevents impersonating another service. PutEvents always has a source; IfExists is for an
+        # emulated AWS that does not evaluate it.
         conditions={"StringEqualsIfExists": {"events:source": f"multitask.{service}"}},
     )

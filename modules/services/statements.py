@@ -1,4 +1,4 @@
-"""The permissions that functions of several services need, each in its narrowest form."""
+"""Permissions that several services use, each as narrow as possible."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from modules.storage import UPLOADS
 
 
 def table_access(sid: str, table: Table, *operations: str) -> Statement:
-    """Operations on a table's items, such as `GetItem`, without its indexes."""
+    """Allows operations on a table's items, such as `GetItem`, without its indexes."""
     return Statement(
         sid=sid,
         actions=[f"dynamodb:{operation}" for operation in operations],
@@ -21,35 +21,35 @@ def table_access(sid: str, table: Table, *operations: str) -> Statement:
 
 
 def index_access(sid: str, table: Table) -> Statement:
-    """Queries of a table's indexes."""
+    """Allows queries of a table's indexes."""
     return Statement(sid=sid, actions=["dynamodb:Query"], resources=table.index_arns)
 
 
 def parameter_access(*parameters: Parameter) -> Statement:
-    """Reading parameters, earlier versions included: a rotated key is asked for as `name:version`."""
+    """Allows reading parameters, including earlier versions of rotated keys (`name:version`)."""
     resources = [arn for parameter in parameters for arn in (parameter.arn, f"{parameter.arn}:*")]
     return Statement(sid="Parameters", actions=["ssm:GetParameter"], resources=resources)
 
 
 def object_access(sid: str, bucket: Bucket, prefix: str, *operations: str) -> Statement:
-    """Operations on the objects below a prefix (ending in `/`), such as `GetObject`."""
+    """Allows operations on objects below a prefix (with a trailing `/`), such as `GetObject`."""
     actions = [f"s3:{operation}" for operation in operations]
     return Statement(sid=sid, actions=actions, resources=[f"{bucket.arn}/{prefix}*"])
 
 
 def upload_access(bucket: Bucket, service: str) -> Statement:
-    """A service's own corner of the upload prefix: it signs uploads, checks the bytes and copies them away. They expire by themselves."""
+    """Allows a service to sign, check and copy uploads below its own prefix, where they expire."""
     return object_access("Uploads", bucket, f"{UPLOADS}{service}/", "GetObject", "PutObject")
 
 
 def stream_reading(table: Table) -> Statement:
-    """What Lambda does under a function's role to read a table's stream for it.
+    """Allows Lambda to read a table's stream with the function's role.
 
     Raises:
-        ValueError: the table has no stream.
+        ValueError: The table has no stream.
     """
     if table.stream_arn is None:
-        raise ValueError(f"{table.name} has no stream")
+        raise ValueError(f"{table.name} has no stream: set `stream` in its definition")
     actions = [
         "dynamodb:DescribeStream",
         "dynamodb:GetRecords",
@@ -60,18 +60,18 @@ def stream_reading(table: Table) -> Statement:
 
 
 def queue_receiving(queue: Queue) -> Statement:
-    """What Lambda does under a function's role to take messages from a queue for it; `queue_key` comes with it."""
+    """Allows Lambda to receive from a queue with the function's role. Requires `queue_key`."""
     actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
     return Statement(sid="QueueSource", actions=actions, resources=[queue.arn])
 
 
 def queue_sending(sid: str, queue: Queue) -> Statement:
-    """Sending to a queue; `queue_key` comes with it."""
+    """Allows sending to a queue. Requires `queue_key`."""
     return Statement(sid=sid, actions=["sqs:SendMessage"], resources=[queue.arn])
 
 
 def queue_key(names: Names, queue: Queue, *, sends: bool = False) -> Statement:
-    """Using a queue's key through SQS, as its receiver or also as a sender."""
+    """Allows using a queue's key through SQS, to receive or also to send."""
     return Statement(
         sid="QueueKey",
         actions=["kms:Decrypt", *(["kms:GenerateDataKey"] if sends else [])],

@@ -1,4 +1,4 @@
-"""The consumer of the work queue: it makes profiles and keeps their statistics."""
+"""The consumer of the work queue, which creates profiles and updates their statistics."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ DAY = 86_400
 
 
 class Statistics(Construct):
-    """The function that follows events of users, posts, comments and likes.
+    """The function that processes events about users, posts, comments and likes.
 
     Args:
-        platform: what it shares with the other functions.
-        work_queue: brings the events.
-        profiles: the profiles, whose statistics it changes.
-        counted_events: which events it has counted.
+        platform: What all functions share.
+        work_queue: The queue of events.
+        profiles: The table of profiles with their statistics.
+        counted_events: The table of events already counted.
 
     Attributes:
-        function: the function.
+        function: The function.
     """
 
     def __init__(
@@ -38,7 +38,8 @@ class Statistics(Construct):
     ) -> None:
         super().__init__(scope, id_)
         environment = platform.environment
-        # An event can come again from the archive, and then wait once more in the queue and in its dead-letter queue.
+        # An event can be replayed from the archive, and then wait in the queue and in its
+        # dead-letter queue.
         remember_days = environment.monitoring.log_retention_days + 2 * DLQ_RETENTION // DAY
         self.function = LambdaFunction(
             self,
@@ -52,7 +53,7 @@ class Statistics(Construct):
                 "REMEMBER_DAYS": str(remember_days),
             },
             statements=[
-                # A profile is made by an update that changes nothing where there is one.
+                # An update creates a missing profile, and does not overwrite an existing one.
                 table_access("Profiles", profiles, "UpdateItem"),
                 table_access("CountedEvents", counted_events, "PutItem"),
                 queue_receiving(work_queue),

@@ -288,7 +288,7 @@ def test_a_policy_that_is_too_long_says_so() -> None:
     aliases = [f"site-{number}.multitask.com" for number in range(200)]
     with pytest.raises(
         ValueError,
-        match=r"policy platform-deploy-edge-dev: \d+ characters; IAM takes 6144, split it",
+        match=r"policy platform-deploy-edge-dev: \d+ characters; IAM allows 6144: split it",
     ):
         synthesize(
             _build,
