@@ -1,4 +1,4 @@
-# A fresh machine needs Python >= 3.11 and make. Everything else is installed inside the checkout.
+# Requires Python >= 3.11 and make. Everything else is installed inside the checkout.
 PYTHON ?= python3
 PIPENV_VERSION := 2026.10.3
 VENV   := .venv
@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 OPS    := $(BIN)/python -m ops
 CHECKOV := tools/checkov
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# pipenv installs into the checkout's own environment, whichever one is active in the caller's shell.
+# Makes pipenv use the checkout's environment instead of one active in the caller's shell.
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PIPENV_VERBOSITY := -1
 
@@ -21,7 +21,7 @@ setup: $(VENV)/.synced node_modules/.installed  ## Install the pinned toolchain 
 
 $(BIN)/pipenv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "$(PYTHON) is too old: install Python 3.11 or newer, or name one: make setup PYTHON=python3.11"; exit 1; }
+	  || { echo "$(PYTHON) is too old: install Python 3.11 or newer, or select it: make setup PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pipenv==$(PIPENV_VERSION)
 
@@ -33,32 +33,32 @@ node_modules/.installed: package-lock.json | $(VENV)/.synced
 	npm ci --loglevel=error
 	@touch $@
 
-# What looks at a platform or ends it does not install one first.
+# Commands that inspect or stop the platform do not install the toolchain.
 installed:
-	$(if $(wildcard $(VENV)/.synced),,$(error nothing is installed in this checkout yet: run `make setup` first))
+	$(if $(wildcard $(VENV)/.synced),,$(error the toolchain is not installed: run `make setup` first))
 
-up: setup  ## Start the whole platform on this machine, or bring it up to date
+up: setup  ## Start or update the whole platform on this machine
 	@$(OPS) up
 
-down: installed  ## Stop it; PURGE=1 removes its data too
+down: installed  ## Stop the platform; PURGE=1 also deletes its data
 	@$(OPS) down $(if $(PURGE),--purge)
 
-dev: setup  ## Serve functions as they are saved, plan infrastructure changes, show all logs
+dev: setup  ## Reload functions on save, plan infrastructure changes, show all logs
 	@$(OPS) dev
 
-status: installed  ## Say what runs, where, and how it is
+status: installed  ## Show the platform's addresses and health
 	@$(OPS) status
 
 logs: installed  ## Show a service's latest log lines
-	@$(OPS) logs $(or $(SERVICE),$(error name a service: make logs SERVICE=auth))
+	@$(OPS) logs $(or $(SERVICE),$(error SERVICE is missing: make logs SERVICE=auth))
 
 synth: setup  ## Write every environment's Terraform to cdktf.out/stacks/
 	@$(OPS) synth
 
-test: setup $(CHECKOV)/.venv/.synced  ## Run the tests on two workers; ARGS are passed on to pytest
+test: setup $(CHECKOV)/.venv/.synced  ## Run the tests on two workers; ARGS are passed to pytest
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
-# checkov pins versions that the platform cannot live with.
+# checkov has its own environment, because its pins conflict with the platform's.
 $(CHECKOV)/.venv/.synced: $(CHECKOV)/Pipfile.lock | $(VENV)/.synced
 	cd $(CHECKOV) && PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1 pipenv sync
 	@touch $@
@@ -76,13 +76,13 @@ lint: setup  ## Check style, types and workflows
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
 	$(BIN)/zizmor --quiet --offline --no-progress --min-severity medium .github
 
-audit: setup  ## Ask what is known to be vulnerable among the locked dependencies
+audit: setup  ## Check the locked dependencies for known vulnerabilities
 	@mkdir -p .build
 	$(BIN)/pipenv requirements --dev > .build/locked.txt
-	@# Strict: what could not be looked up has not been audited.
+	@# --strict fails if a dependency cannot be audited.
 	$(BIN)/pip-audit --requirement .build/locked.txt --no-deps --disable-pip --strict
 
-lock: setup  ## Resolve the dependencies again and pin them, without index addresses
+lock: setup  ## Resolve and pin the dependencies, without index addresses
 	$(BIN)/pipenv lock
 	cd $(CHECKOV) && PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1 pipenv lock
 	$(BIN)/python -m tools.lockfiles Pipfile.lock

@@ -1,7 +1,7 @@
 """The CDKTF app: one stack for each file in environments/.
 
-Run by `cdktf` (cdktf.json), or directly: `python main.py`. PLATFORM_ENVIRONMENTS limits it to some environments (comma-separated),
-CDKTF_OUTDIR says where to write (cdktf.out by default).
+Run it with `cdktf` (cdktf.json) or `python main.py`. PLATFORM_ENVIRONMENTS selects environments
+(comma-separated; default all). CDKTF_OUTDIR sets the output folder (default cdktf.out).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from modules.packaging import PackagingError, package_functions
 
 
 def main() -> None:
-    """Synthesizes the stacks; what is wrong in any environment is said at once, and nothing is written then."""
+    """Synthesizes the stacks. If an environment is invalid, reports all errors and writes nothing."""
     chosen = [name for name in os.environ.get("PLATFORM_ENVIRONMENTS", "").split(",") if name]
     environments = _load(chosen or environment_names())
     try:
@@ -31,7 +31,8 @@ def main() -> None:
         )
     except PackagingError as error:
         raise SystemExit(str(error)) from error
-    from modules.app import synthesize  # noqa: PLC0415 - it starts Node, which what is wrong above should not wait for
+    # Imported late, because it starts Node: the errors above appear without that delay.
+    from modules.app import synthesize  # noqa: PLC0415
 
     synthesize(environments, artifacts, Path(os.environ.get("CDKTF_OUTDIR", "cdktf.out")))
 
@@ -50,5 +51,5 @@ def _load(names: Sequence[str]) -> list[Environment]:
 
 
 if __name__ == "__main__":
-    gc.disable()  # everything made here lives until the end, which is a few seconds away: looking for garbage finds none
+    gc.disable()  # all objects live until the exit a few seconds later
     main()

@@ -148,6 +148,6 @@ def test_make_on_a_fresh_clone_says_what_to_run_first_and_installs_nothing(
         ["make", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert result.returncode == 2
-    assert "nothing is installed in this checkout yet: run `make setup` first" in result.stderr
+    assert "the toolchain is not installed: run `make setup` first" in result.stderr
     assert result.stderr.count("\n") == 1
     assert [file.name for file in tmp_path.iterdir()] == ["Makefile"]
