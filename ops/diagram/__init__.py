@@ -1,1 +1,1 @@
-"""The architecture, drawn from what synthesis writes: nothing is placed or connected by hand."""
+"""Draws the architecture from the synthesized stack. No node or edge is placed by hand."""

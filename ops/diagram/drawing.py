@@ -1,4 +1,4 @@
-"""What is drawn of a stack and how: drawing.yml."""
+"""Loads drawing.yml, which defines what a diagram shows of a stack and how."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 FILE = Path(__file__).with_name("drawing.yml")
 SELF = "self"
-"""In place of an argument: the resource itself."""
+"""Used instead of an argument name for the resource itself."""
 
 
 class _Strict(BaseModel):
@@ -20,11 +20,11 @@ class _Strict(BaseModel):
 
 
 class NodeKind(_Strict):
-    """How a type is drawn."""
+    """How resources of a type are drawn."""
 
     group: str
     kind: str
-    """What people call it."""
+    """The name of the service or type, shown above the label."""
     label: str | None = None
     plural: str | None = None
     folded: bool = False
@@ -35,7 +35,7 @@ class NodeKind(_Strict):
 
 
 class Through(_Strict):
-    """How a resource leads to the one it stands for."""
+    """How to find the drawn resource that an undrawn one represents."""
 
     to: str
     by: str | None = None
@@ -52,7 +52,7 @@ class EdgeKind(_Strict):
 
 
 class View(_Strict):
-    """One picture."""
+    """One diagram."""
 
     title: str
     types: frozenset[str] | None = None
@@ -63,18 +63,18 @@ class View(_Strict):
 
 
 class Drawing(_Strict):
-    """The whole file."""
+    """The contents of drawing.yml, which documents each field."""
 
     groups: Mapping[str, str]
     nodes: Mapping[str, NodeKind]
     through: Mapping[str, Through]
     edges: tuple[EdgeKind, ...]
     silent: frozenset[str]
-    grants: Mapping[str, str]
+    grants: Mapping[str, str | Mapping[str, str]]
     views: Mapping[str, View]
 
 
 @functools.cache
 def load_drawing() -> Drawing:
-    """The project's own."""
+    """Returns the contents of the project's drawing.yml."""
     return Drawing.model_validate(yaml.safe_load(FILE.read_text(encoding="utf-8")))

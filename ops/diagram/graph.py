@@ -1,4 +1,8 @@
-"""The architecture as a graph: nodes for meaningful resources, edges from references, permissions and event routes."""
+"""Builds the architecture's graph from a synthesized stack.
+
+Nodes are the resources that drawing.yml lists. Edges come from references, permissions and
+event routes.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from ops.terraform.policies import access_level, expanded, is_policy, statements
 from ops.terraform.stack_document import Resource, Synthesized, references
 
 REFERS = "refers to"
-"""An edge that only a reference tells of."""
+"""The label of an edge for which a reference is the only evidence."""
 READ_LEVELS = frozenset({"Read", "List"})
 _NAME_OF_ARN = re.compile(r"^arn:aws:([\w-]+):[^:]*:[^:]*:(.+)$")
 ARN_TYPES = {
@@ -28,16 +32,16 @@ ARN_TYPES = {
     "secretsmanager": "aws_secretsmanager_secret",
     "elasticache": "aws_elasticache_replication_group",
 }
-"""What an ARN that is written out, and not referred to, is of."""
+"""The resource type by the service of an ARN that is written as text, not as a reference."""
 NAMES = ("name", "bucket", "function_name", "replication_group_id")
 
 
 @dataclass(frozen=True)
 class Node:
-    """Something that is drawn."""
+    """One box in a diagram. It represents one or more resources."""
 
     id: str
-    """Stable: from its place in the program."""
+    """Derived from the construct path, so it is stable across synthesis runs."""
     type: str
     kind: str
     label: str
@@ -45,16 +49,16 @@ class Node:
     service: str
     shape: str
     members: tuple[str, ...]
-    """The addresses it stands for."""
+    """The addresses of the resources that the node represents."""
     paths: tuple[str, ...] = ()
-    """Their places in the program."""
+    """The construct paths of the members."""
     names: tuple[str, ...] = ()
-    """What a folded node's members are called."""
+    """The labels of the nodes that were folded into this one."""
 
 
 @dataclass(frozen=True)
 class Edge:
-    """How one node works with another."""
+    """A connection between two nodes."""
 
     source: str
     target: str
@@ -62,7 +66,7 @@ class Edge:
 
     @property
     def text(self) -> str:
-        """What it says, in words; a reference says nothing that the other words do not."""
+        """The label. `refers to` is omitted if there are other words."""
         words = [word for word in self.says if word != REFERS] or list(self.says)
         return "reads and writes" if set(words) == {"reads", "writes"} else ", ".join(words)
 
@@ -75,16 +79,16 @@ class Graph:
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
     groups: Mapping[str, str] = field(default_factory=dict)
-    """Titles, in order; those that have nodes."""
+    """Titles by group, in display order. Only groups that have nodes."""
 
     @cached_property
     def by_member(self) -> Mapping[str, Node]:
-        """The node of each resource that is drawn, by address."""
+        """The node of each drawn resource, by the resource's address."""
         return {address: node for node in self.nodes for address in node.members}
 
 
 class _Reader:
-    """Finds the nodes of a stack and what connects them."""
+    """Finds the nodes and the edges of a stack."""
 
     def __init__(self, stack: Synthesized, drawing: Drawing) -> None:
         self._resources = stack.resources
@@ -103,12 +107,12 @@ class _Reader:
                     self._functions_of_role.setdefault(role, []).append(item.address)
 
     def kind(self, item: Resource) -> NodeKind | None:
-        """How a resource is drawn; None for one that is not."""
+        """Returns how a resource is drawn, or None if it is not drawn."""
         kind = self._drawing.nodes.get(item.type)
         return None if kind is None or (kind.where and kind.where not in item.block) else kind
 
     def nodes(self) -> Iterator[Node]:
-        """A node for each resource that is drawn; folded and merged ones once each."""
+        """Yields the nodes. Resources of folded types and merged resources share one node."""
         gathered: dict[str, list[Resource]] = {}
         for item in sorted(
             self._resources.values(), key=lambda item: (item.construct.path, item.address)
@@ -162,16 +166,16 @@ class _Reader:
         )
 
     def edges(self) -> Iterator[tuple[str, str, str]]:
-        """Source, target and words of every connection, by address."""
+        """Yields the source address, target address and label word of every connection."""
         for item in self._resources.values():
-            yield from self._declared(item)
+            yield from self._declared_edges(item)
             if item.type == "aws_iam_role_policy":
-                yield from self._granted(item)
+                yield from self._granted_edges(item)
             kind = self.kind(item)
             if kind and not kind.folded:
-                yield from self._referred(item)
+                yield from self._referred_edges(item)
 
-    def _declared(self, item: Resource) -> Iterator[tuple[str, str, str]]:
+    def _declared_edges(self, item: Resource) -> Iterator[tuple[str, str, str]]:
         for edge in self._drawing.edges:
             if edge.type == item.type:
                 for source in self._ends(item, edge.source):
@@ -189,12 +193,12 @@ class _Reader:
         return self._targets(values)
 
     def _targets(self, value: Any) -> list[str]:
-        """The drawn resources that a value leads to."""
+        """Returns the addresses of the drawn resources that a value refers to."""
         ends = [self._drawn(address) for address in _addresses(value)]
         return list(dict.fromkeys(end for end in ends if end))
 
     def _drawn(self, address: str, depth: int = 0) -> str | None:
-        """The drawn resource that another one stands for."""
+        """Returns the address of the drawn resource that represents a resource, or None."""
         item = self._resources.get(address)
         if item is None or depth > 5:
             return None
@@ -217,7 +221,7 @@ class _Reader:
         ]
         return next((end for end in ends if end), None)
 
-    def _granted(self, item: Resource) -> Iterator[tuple[str, str, str]]:
+    def _granted_edges(self, item: Resource) -> Iterator[tuple[str, str, str]]:
         functions = [
             name
             for role in _addresses(item.block.get("role"))
@@ -228,7 +232,7 @@ class _Reader:
             if not statement.allows:
                 continue
             for resource in statement.resources:
-                for target in self._targets(resource) or self._written_out(resource):
+                for target in self._targets(resource) or self._named_by_arn(resource):
                     words = self._words(target, statement.patterns)
                     yield from (
                         (function, target, word)
@@ -239,17 +243,20 @@ class _Reader:
 
     def _words(self, target: str, patterns: Iterable[str]) -> list[str]:
         named = self._drawing.grants.get(self._resources[target].type)
-        if named:
+        if isinstance(named, str):
             return [named]
-        levels = {access_level(action) for pattern in patterns for action in expanded(pattern)}
+        actions = {action for pattern in patterns for action in expanded(pattern)}
+        if named:
+            return list(dict.fromkeys(word for action, word in named.items() if action in actions))
+        levels = {access_level(action) for action in actions}
         return [
             word
             for word, holds in (("reads", levels & READ_LEVELS), ("writes", levels - READ_LEVELS))
             if holds
         ]
 
-    def _written_out(self, arn: str) -> list[str]:
-        """The resource of an ARN that is computed from a name."""
+    def _named_by_arn(self, arn: str) -> list[str]:
+        """Returns the address of the resource that a literal ARN names, or an empty list."""
         match = _NAME_OF_ARN.match(arn)
         if not match or match[1] not in ARN_TYPES:
             return []
@@ -261,8 +268,8 @@ class _Reader:
                 return [address]
         return []
 
-    def _referred(self, item: Resource) -> Iterator[tuple[str, str, str]]:
-        spoken_for = {
+    def _referred_edges(self, item: Resource) -> Iterator[tuple[str, str, str]]:
+        declared = {
             edge.to.partition(".")[0]
             for edge in self._drawing.edges
             if edge.type == item.type and edge.source == SELF
@@ -272,7 +279,7 @@ class _Reader:
             if edge.type == item.type and edge.to == SELF
         }
         for name, value in item.block.items():
-            if name not in self._drawing.silent and name not in spoken_for:
+            if name not in self._drawing.silent and name not in declared:
                 yield from (
                     (item.address, target, REFERS)
                     for target in self._targets(value)
@@ -285,7 +292,7 @@ def _addresses(value: Any) -> list[str]:
 
 
 def _identifier(text: str) -> str:
-    """A name for pictures: a construct's resource often has the construct's own name again, which is left out."""
+    """Returns a node id. Drops a part that repeats the one before it."""
     parts = [part for part in re.split(r"[^A-Za-z0-9]+", text) if part]
     return "_".join(
         part for part, before in zip(parts, ["", *parts], strict=False) if part != before
@@ -293,17 +300,17 @@ def _identifier(text: str) -> str:
 
 
 def read_graph(stack: Synthesized) -> Graph:
-    """The graph of everything that is drawn of a stack."""
+    """Returns the graph of all drawn resources of a stack."""
     drawing = load_drawing()
     reader = _Reader(stack, drawing)
     nodes = tuple(_with_own_ids(reader.nodes()))
     by_member = {address: node.id for node in nodes for address in node.members}
-    said: dict[tuple[str, str], dict[str, None]] = {}
+    labels: dict[tuple[str, str], dict[str, None]] = {}
     for source, target, says in reader.edges():
         ends = (by_member[source], by_member[target])
         if ends[0] != ends[1]:
-            said.setdefault(ends, {})[says] = None
-    return _ordered(stack.environment, nodes, said)
+            labels.setdefault(ends, {})[says] = None
+    return _ordered(stack.environment, nodes, labels)
 
 
 def _with_own_ids(nodes: Iterable[Node]) -> Iterator[Node]:
@@ -315,7 +322,7 @@ def _with_own_ids(nodes: Iterable[Node]) -> Iterator[Node]:
 
 
 def _ordered(
-    environment: str, nodes: Iterable[Node], said: Mapping[tuple[str, str], Iterable[str]]
+    environment: str, nodes: Iterable[Node], labels: Mapping[tuple[str, str], Iterable[str]]
 ) -> Graph:
     titles = load_drawing().groups
     order = list(titles)
@@ -324,7 +331,7 @@ def _ordered(
     )
     edges = tuple(
         Edge(source, target, tuple(sorted(words)))
-        for (source, target), words in sorted(said.items())
+        for (source, target), words in sorted(labels.items())
     )
     used = {node.group for node in placed}
     return Graph(
@@ -333,10 +340,10 @@ def _ordered(
 
 
 def view_of(graph: Graph, name: str) -> Graph:
-    """One of the pictures that drawing.yml names.
+    """Returns the part of the graph that a view of drawing.yml shows.
 
     Raises:
-        KeyError: there is no such picture.
+        KeyError: drawing.yml does not define the view.
     """
     view = load_drawing().views[name]
     graph = _folded(graph) if view.folded else graph
@@ -351,13 +358,13 @@ def view_of(graph: Graph, name: str) -> Graph:
     if view.connected:
         connected = {end for edge in edges for end in (edge.source, edge.target)}
         chosen = {id_: node for id_, node in chosen.items() if id_ in connected}
-    said = {
+    labels = {
         (edge.source, edge.target): [
             word for word in edge.says if view.says is None or word in view.says
         ]
         for edge in edges
     }
-    return _ordered(graph.environment, chosen.values(), said)
+    return _ordered(graph.environment, chosen.values(), labels)
 
 
 def _is_drawn(edge: Edge, view: View, nodes: Mapping[str, Node]) -> bool:
@@ -367,7 +374,10 @@ def _is_drawn(edge: Edge, view: View, nodes: Mapping[str, Node]) -> bool:
 
 
 def _folded(graph: Graph) -> Graph:
-    """The same with one node for all things of a type and service, where the type has a word for several."""
+    """Returns the graph with the nodes of a type, service and group folded into one node.
+
+    Only types that have a `plural` in drawing.yml are folded.
+    """
     kinds = load_drawing().nodes
     gathered: dict[str, list[Node]] = {}
     for node in graph.nodes:
@@ -398,9 +408,9 @@ def _folded(graph: Graph) -> Graph:
             )
         nodes.append(folded)
         new_ids.update({item.id: folded.id for item in items})
-    said: dict[tuple[str, str], dict[str, None]] = {}
+    labels: dict[tuple[str, str], dict[str, None]] = {}
     for edge in graph.edges:
         ends = (new_ids[edge.source], new_ids[edge.target])
         if ends[0] != ends[1]:
-            said.setdefault(ends, {}).update(dict.fromkeys(edge.says))
-    return _ordered(graph.environment, nodes, said)
+            labels.setdefault(ends, {}).update(dict.fromkeys(edge.says))
+    return _ordered(graph.environment, nodes, labels)

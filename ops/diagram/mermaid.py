@@ -1,4 +1,4 @@
-"""A graph as Mermaid text."""
+"""Renders a graph as Mermaid text."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from ops.diagram.graph import REFERS, Edge, Graph, Node
 
 
 def mermaid(graph: Graph, *, words: bool = True) -> str:
-    """The picture's source.
+    """Returns the Mermaid source of a graph. Edges that only read or refer are dotted.
 
     Args:
-        words: with what each edge says. Without, what only reads is dotted.
+        words: True to label the edges.
     """
     return "\n".join(_lines(graph, words)) + "\n"
 
@@ -22,7 +22,7 @@ def _lines(graph: Graph, words: bool) -> Iterator[str]:
         yield f'    subgraph {group} ["{_text(title)}"]'
         yield from (f"        {_node(node)}" for node in graph.nodes if node.group == group)
         yield "    end"
-    # Edges that differ in one end alone are one line.
+    # Combines edges that have the same label and differ only at one end.
     by_target: dict[tuple[str, str], list[str]] = {}
     for edge in graph.edges:
         by_target.setdefault((edge.target, _arrow(edge, words)), []).append(edge.source)

@@ -1,4 +1,4 @@
-"""Pictures inside documents: each follows a comment that names it, and is written anew from the stack."""
+"""Regenerates the diagrams inside Markdown documents from a stack."""
 
 from __future__ import annotations
 
@@ -9,33 +9,34 @@ from ops.diagram.graph import Graph, view_of
 from ops.diagram.mermaid import mermaid
 from ops.errors import OperatorError
 
-_PICTURE = re.compile(
+_DIAGRAM = re.compile(
     r"(<!-- ops diagram: (\S+) -->\n)```mermaid\n.*?^```$", re.MULTILINE | re.DOTALL
 )
 
 
 def updated(document: str, graph: Graph) -> str:
-    """The document with its pictures as the graph has them now.
+    """Returns the document with every diagram regenerated from the graph.
 
-    A picture is a Mermaid block after the line `<!-- ops diagram: VIEW -->`.
+    A diagram is a Mermaid block after the line `<!-- ops diagram: VIEW -->`.
 
     Raises:
-        OperatorError: it has none, or names a view that there is not.
+        OperatorError: the document has no diagram, or names an unknown view.
     """
-    names = [name for _, name in _PICTURE.findall(document)]
+    names = [name for _, name in _DIAGRAM.findall(document)]
     unknown = [name for name in names if name not in load_drawing().views]
     if unknown or not names:
         raise OperatorError(
-            f"There is no view {', '.join(unknown)}: {', '.join(load_drawing().views)}"
+            f"Unknown view {', '.join(unknown)}: use one of {', '.join(load_drawing().views)}"
             if unknown
-            else "It has no picture: a Mermaid block after the line `<!-- ops diagram: overview -->`"
+            else "The document has no diagram: add a Mermaid block after the line"
+            " `<!-- ops diagram: overview -->`"
         )
-    return _PICTURE.sub(
+    return _DIAGRAM.sub(
         lambda match: f"{match[1]}```mermaid\n{picture(graph, match[2])}```", document
     )
 
 
 def picture(graph: Graph, name: str) -> str:
-    """One view as Mermaid; folded ones without words, which would hide what they tell."""
+    """Returns one view as Mermaid. Folded views have no edge labels, which would clutter them."""
     view = load_drawing().views[name]
     return mermaid(view_of(graph, name), words=not view.folded)

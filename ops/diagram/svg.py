@@ -1,4 +1,4 @@
-"""A graph as a self-contained SVG. Graphviz decides where everything stands."""
+"""Renders a graph as a self-contained SVG. Graphviz computes the layout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ops.diagram.graph import REFERS, Edge, Graph, Node
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
 FONT = "Helvetica"
-"""Pages show it with what is like it."""
+"""Used for the layout. STYLE adds similar fonts as fallbacks."""
 STYLE = """\
 .diagram text { font-family: Helvetica, Arial, 'Liberation Sans', sans-serif; fill: #1f2933; }
 .diagram .cluster > polygon, .diagram .cluster > path { fill: #f5f7fa; stroke: #cbd2d9; }
@@ -26,12 +26,12 @@ STYLE = """\
 
 @dataclass(frozen=True)
 class Mark:
-    """What makes a node stand out."""
+    """Highlights a node and links it."""
 
     css_class: str
     href: str
     says: str
-    """For a mouse and for a screen reader."""
+    """Text for the tooltip and for screen readers."""
 
 
 def svg(
@@ -42,15 +42,15 @@ def svg(
     style: str = STYLE,
     id_: str = "diagram",
 ) -> str:
-    """The picture.
+    """Returns the SVG of a graph.
 
     Args:
-        marks: by node id.
-        title: what the picture shows, in words.
-        style: CSS inside the picture; empty where the page has it.
-        id_: distinguishes several pictures of one page.
+        marks: highlights, by node id.
+        title: the accessible name of the diagram.
+        style: CSS to embed. Pass an empty string if the page has the CSS.
+        id_: the prefix of element ids. Must be unique within a page.
     """
-    import pygraphviz  # noqa: PLC0415 - it loads Graphviz
+    import pygraphviz  # noqa: PLC0415 - loads Graphviz
 
     drawn = pygraphviz.AGraph(directed=True, strict=True, name=id_)
     drawn.graph_attr.update(
@@ -75,7 +75,7 @@ def svg(
     for edge in graph.edges:
         drawn.add_edge(edge.source, edge.target, **_edge_attributes(edge))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Graphviz remarks on fonts that it does not need
+        warnings.simplefilter("ignore")  # Graphviz warns about fonts that the SVG does not need
         text = drawn.draw(format="svg", prog="dot").decode()
     return _tidied(text, graph, linked=bool(marks), title=title, style=style, id_=id_)
 
@@ -109,15 +109,15 @@ def _edge_attributes(edge: Edge) -> dict[str, str]:
 
 
 def _tidied(text: str, graph: Graph, *, linked: bool, title: str, style: str, id_: str) -> str:
-    """Without what depends on Graphviz's version, and with what a screen reader says."""
+    """Removes what depends on the Graphviz version and adds accessible names."""
     ET.register_namespace("", SVG)
     ET.register_namespace("xlink", XLINK)
-    root = ET.fromstring(re.sub(r"<!DOCTYPE[^>]*>", "", text))  # noqa: S314 - written by Graphviz a moment ago
+    root = ET.fromstring(re.sub(r"<!DOCTYPE[^>]*>", "", text))  # noqa: S314 - Graphviz's own output
     width, height = (
         float(size.removesuffix("pt"))
         for size in (root.attrib.pop("width"), root.attrib.pop("height"))
     )
-    # Links inside make it more than an image: their names have to be reachable.
+    # A screen reader does not reach links inside an element with the role `img`.
     root.attrib.update(
         {
             "class": "diagram",
@@ -132,11 +132,11 @@ def _tidied(text: str, graph: Graph, *, linked: bool, title: str, style: str, id
         for edge in graph.edges
     }
     for element in root.iter(f"{{{SVG}}}title"):
-        said = (element.text or "").replace("\n", "")
+        name = (element.text or "").replace("\n", "")
         element.text = (
-            names.get(said)
-            or ends.get(said)
-            or graph.groups.get(said.removeprefix("cluster_"), title)
+            names.get(name)
+            or ends.get(name)
+            or graph.groups.get(name.removeprefix("cluster_"), title)
         )
     for link in root.iter(f"{{{SVG}}}a"):
         link.attrib["href"] = link.attrib.pop(f"{{{XLINK}}}href")

@@ -1,1 +1,1 @@
-"""What an operator looks at before saying yes to a plan: what changes, what breaks, what opens, what it costs."""
+"""Reviews a Terraform plan: verdict and reasons for each change, renames, and cost."""

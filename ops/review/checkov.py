@@ -1,4 +1,4 @@
-"""What checkov finds in a plan's resources and did not find in them before."""
+"""Adds the checkov findings that a plan introduces to its review."""
 
 from __future__ import annotations
 
@@ -22,56 +22,57 @@ from ops.terraform.plan import Action
 
 CHECKOV = PROJECT / "tools" / "checkov" / ".venv" / "bin" / "checkov"
 SKIPS = PROJECT / "tools" / "checkov" / "skips.yml"
-"""What it may find, reviewed entry by entry."""
+"""The accepted findings, each with its reason."""
 CHANGING = {Action.CREATE, Action.UPDATE, Action.REPLACE}
 
 Findings = dict[tuple[str, str], str]
-"""What a check is about, by its id and the resource's address."""
+"""The name of each failed check, by check id and resource address."""
 
 
 def with_checkov(review: Review, document: Mapping[str, Any]) -> Review:
-    """The review with one more reason, of verdict `review`, for each check that a change fails from now on.
+    """Returns the review with a `review` reason added for each check that a change newly fails.
 
     Args:
-        document: the plan, as `terraform show -json` has it.
+        document: the plan, as printed by `terraform show -json`.
 
     Raises:
-        OperatorError: checkov is not installed, or failed.
+        OperatorError: checkov is not installed, or it failed.
     """
     if not CHECKOV.exists():
         raise OperatorError(
-            "checkov has an environment of its own, which is not there: run `make test` once, or leave --checkov out"
+            f"checkov is not installed at {CHECKOV}:"
+            " run `make test` once to install it, or omit --checkov"
         )
-    # The same document with the values of now: what checkov finds there was there before.
+    # The plan document with the current values: findings in it are not new.
     before = {
         **document,
         "planned_values": document.get("prior_state", {}).get("values", {}),
         "resource_changes": [],
     }
-    with ThreadPoolExecutor(2) as beside:
-        known, found = beside.map(_findings, (before, document))
+    with ThreadPoolExecutor(2) as pool:
+        known, findings = pool.map(_findings, (before, document))
     skips = yaml.safe_load(SKIPS.read_text(encoding="utf-8"))
     new = {
-        key: says
-        for key, says in found.items()
+        key: name
+        for key, name in findings.items()
         if key not in known and not _skipped(review.environment, key, skips)
     }
     changes = []
     for item in review.changes:
         reasons = [
-            Reason(check, Verdict.REVIEW, f"checkov: {says}")
-            for (check, address), says in sorted(new.items())
+            Reason(check, Verdict.REVIEW, f"checkov: {name}")
+            for (check, address), name in sorted(new.items())
             if address == item.change.address and item.change.action in CHANGING
         ]
-        both = sorted([*item.reasons, *reasons], key=lambda reason: -reason.verdict)
-        changes.append(replace(item, reasons=tuple(both)))
+        merged = sorted([*item.reasons, *reasons], key=lambda reason: -reason.verdict)
+        changes.append(replace(item, reasons=tuple(merged)))
     changes.sort(key=lambda item: (-item.verdict, item.construct.path, item.change.address))
     return replace(review, changes=tuple(changes))
 
 
 def _findings(document: Mapping[str, Any]) -> Findings:
     with tempfile.TemporaryDirectory() as directory:
-        # A plan has sensitive values; the directory is its owner's alone and goes at once.
+        # The plan contains sensitive values. Only the current user can read the directory.
         file = Path(directory) / "plan.json"
         file.write_text(json.dumps(document), encoding="utf-8")
         command = [str(CHECKOV), "-f", str(file), "--framework", "terraform_plan", "-o", "json"]
@@ -80,7 +81,7 @@ def _findings(document: Mapping[str, Any]) -> Findings:
     if done.returncode not in {0, 1}:
         raise OperatorError(f"checkov failed:\n{done.stderr.strip()}")
     report = json.loads(done.stdout)
-    # Where there is nothing to look at it answers with a bare summary.
+    # If there are no resources to check, checkov prints only a summary.
     failed = report.get("results", {}).get("failed_checks", []) if isinstance(report, dict) else []
     return {(check["check_id"], check["resource"]): str(check["check_name"]) for check in failed}
 
@@ -88,7 +89,10 @@ def _findings(document: Mapping[str, Any]) -> Findings:
 def _skipped(
     environment: str, finding: tuple[str, str], skips: Sequence[Mapping[str, Any]]
 ) -> bool:
-    """Whether the reviewed file lets it pass; in a synthesized stack checkov calls most resources `resource.<label>`."""
+    """Returns True if skips.yml accepts a finding.
+
+    In a synthesized stack, checkov reports most resources as `resource.<label>`.
+    """
     check, address = finding
     names = (address, f"resource.{address.partition('.')[2]}")
     return any(

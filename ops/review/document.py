@@ -1,4 +1,4 @@
-"""A review as JSON: the same facts that the other formats show, and nothing they may not show."""
+"""Renders a review as JSON. Sensitive values are masked, as in the other formats."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ops.terraform.plan_values import shown
 
 
 def review_document(review: Review) -> dict[str, Any]:
-    """Everything a review says."""
+    """Returns the review as a JSON-serializable document."""
     plan = review.plan
     return {
         "environment": review.environment,

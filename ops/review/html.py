@@ -1,4 +1,4 @@
-"""A review as one self-contained page."""
+"""Renders a review as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ops.terraform.stack_document import Synthesized
 
 FILES = Path(__file__).with_name("report")
 LONGEST_VALUE = 20_000
-"""Signs of one value in the page; longer ones are cut, with their length."""
+"""Characters of one value in the page. Longer values are truncated and show their length."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One service's cost before and after, and how long its bars are."""
+    """The bars that show the cost of one service before and after the plan."""
 
     service: str
     before: float
@@ -33,15 +33,15 @@ class Bar:
     longest: float
 
     def percent(self, amount: float) -> str:
-        """A bar's length."""
+        """Returns the length of the bar for an amount, in percent of the longest bar."""
         return f"{100 * amount / self.longest:.2f}" if self.longest else "0"
 
 
 def review_html(review: Review, stack: Synthesized | None) -> str:
-    """The page: no address is loaded by it, and everything in it is escaped.
+    """Returns the page. It loads no external resources and escapes all values.
 
     Args:
-        stack: what the picture is drawn from; none: no picture.
+        stack: the stack to draw the diagram from. None omits the diagram.
     """
     anchors = {
         item.change.address: f"change-{number}" for number, item in enumerate(review.changes, 1)
@@ -50,7 +50,7 @@ def review_html(review: Review, stack: Synthesized | None) -> str:
     return _page().render(
         review=review,
         anchors=anchors,
-        picture=Markup(picture) if picture else None,  # noqa: S704 - made by us, every text in it escaped
+        picture=Markup(picture) if picture else None,  # noqa: S704 - svg() escapes all text
         elsewhere=elsewhere,
         bars=_bars(review),
         assumptions=assumptions(review.usage) if review.usage else "",
@@ -80,8 +80,8 @@ def _page() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.globals.update(
-        style=Markup((FILES / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
-        script=Markup((FILES / "report.js").read_text(encoding="utf-8")),  # noqa: S704 - our own file
+        style=Markup((FILES / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - a file of this package
+        script=Markup((FILES / "report.js").read_text(encoding="utf-8")),  # noqa: S704 - a file of this package
         SIGNS=SIGNS,
         Action=Action,
         forced=forced,

@@ -1,4 +1,4 @@
-"""A review as Markdown, for a pull request."""
+"""Renders a review as Markdown, for a comment on a pull request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ops.review.words import forced, title, unknown, value_text
 from ops.terraform.plan import Action
 
 LONGEST_COMMENT = 60_000
-"""Signs: GitHub refuses a comment of more than 65,536."""
+"""Characters. GitHub rejects comments of more than 65,536."""
 MARKS = {
     Verdict.SAFE: "🟢",
     Verdict.REVIEW: "🟡",
@@ -22,7 +22,11 @@ MARKS = {
 
 
 def review_markdown(review: Review) -> str:
-    """The review as one document. Where it is too long for a comment the details of its least grave changes are left out, and it says so."""
+    """Returns the review as Markdown.
+
+    If it is too long for a comment, the details of the least severe changes are omitted and their
+    number is stated.
+    """
     head = "\n".join(_head(review))
     details = [(_detail(item)) for item in review.changes]
     tail = "\n".join(_tail(review))
@@ -31,7 +35,7 @@ def review_markdown(review: Review) -> str:
     for detail in details:
         length += len(detail) + 1
         if length > LONGEST_COMMENT:
-            kept.append(f"\n{len(details) - len(kept)} more changes are in the report.")
+            kept.append(f"\n{len(details) - len(kept)} changes are omitted here: see the report.")
             break
         kept.append(detail)
     return "\n".join([head, *kept, tail]).rstrip() + "\n"
@@ -77,7 +81,7 @@ def _detail(item: Judged) -> str:
     ]
     lines += [f"- {_escaped(line)}" for line in (forced(change), unknown(change)) if line]
     if item.rename:
-        lines.append(f"- a rename: `{item.rename.before}` to `{item.rename.after}`")
+        lines.append(f"- renamed from `{item.rename.before}` to `{item.rename.after}`")
     if change.action in {Action.UPDATE, Action.REPLACE} and change.differences:
         lines += ["", "| attribute | before | after |", "| --- | --- | --- |"]
         lines += [
@@ -91,7 +95,10 @@ def _detail(item: Judged) -> str:
 def _tail(review: Review) -> Iterator[str]:
     for rename in review.renames:
         yield ""
-        yield f"`{rename.before}` seems to be `{rename.after}` under another name. `{rename.program}` in the program keeps it:"
+        yield (
+            f"`{rename.before}` was apparently renamed to `{rename.after}`."
+            f" To keep the resource, add `{rename.program}` to the program, which generates:"
+        )
         yield ""
         yield "```hcl"
         yield rename.moved_block
@@ -105,7 +112,7 @@ def _tail(review: Review) -> Iterator[str]:
 
 
 def _escaped(text: Any) -> str:
-    """Text that a plan brought along: it is shown, never understood."""
+    """Escapes text from a plan so that Markdown and HTML in it have no effect."""
     return (
         str(text)
         .replace("&", "&amp;")

@@ -1,4 +1,4 @@
-"""The architecture with what a plan changes marked in it."""
+"""Draws the architecture with the changes of a plan highlighted."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ VIEW = "overview"
 def marked_picture(
     review: Review, stack: Synthesized, anchors: Mapping[str, str]
 ) -> tuple[str, tuple[str, ...]]:
-    """The picture as SVG without a style of its own, and the addresses of changes that no node stands for.
+    """Returns the diagram as SVG without CSS, and the addresses of changes without a node.
 
     Args:
-        anchors: what a marked node links to, by the address of its change.
+        anchors: the id of the page element that a node links to, by the address of its change.
     """
     graph = view_of(read_graph(_with_destroyed(stack, review)), VIEW)
     by_node: dict[str, list[Judged]] = {}
@@ -34,12 +34,14 @@ def marked_picture(
             elsewhere.append(item.change.address)
     nodes = {node.id: node for node in graph.nodes}
     marks = {id_: _mark(nodes[id_], items, anchors) for id_, items in by_node.items()}
-    title = f"{load_drawing().views[VIEW].title}: {review.environment}, with what the plan changes"
+    title = (
+        f"{load_drawing().views[VIEW].title}: {review.environment}, with the changes of the plan"
+    )
     return svg(graph, marks, title=title, style=""), tuple(elsewhere)
 
 
 def _with_destroyed(stack: Synthesized, review: Review) -> Synthesized:
-    """The stack and, beside it, what the plan destroys."""
+    """Returns the stack with the resources that the plan destroys added."""
     gone = {
         item.change.address: Resource(
             item.change.type,
@@ -54,7 +56,7 @@ def _with_destroyed(stack: Synthesized, review: Review) -> Synthesized:
 
 
 def node_of(item: Judged, graph: Graph) -> Node | None:
-    """The node a change belongs to: its own, or the one of the construct that it is a part of."""
+    """Returns the node of a changed resource or of the closest construct that contains it."""
     own = graph.by_member.get(item.change.address)
     if own:
         return own
@@ -75,7 +77,8 @@ def node_of(item: Judged, graph: Graph) -> Node | None:
 
 def _mark(node: Node, items: Iterable[Judged], anchors: Mapping[str, str]) -> Mark:
     items = list(items)
-    gravest = max(items, key=lambda item: item.verdict)
+    worst = max(items, key=lambda item: item.verdict)
     does = ", ".join(dict.fromkeys(item.change.action.past for item in items))
-    says = f"{node.kind} {node.label}: {does}; {gravest.verdict} ({len(items)} change{'s' if len(items) > 1 else ''})"
-    return Mark(f"verdict-{gravest.verdict}", f"#{anchors[gravest.change.address]}", says)
+    number = f"{len(items)} change{'s' if len(items) > 1 else ''}"
+    says = f"{node.kind} {node.label}: {does}; {worst.verdict} ({number})"
+    return Mark(f"verdict-{worst.verdict}", f"#{anchors[worst.change.address]}", says)

@@ -1,4 +1,4 @@
-"""What a review leaves beside the plan it reviewed, so that exactly this plan is applied or none."""
+"""Writes and checks receipts. A receipt ensures that only the reviewed plan is applied."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ ENDING = ".review.json"
 
 @dataclass(frozen=True)
 class StateVersion:
-    """Which state a plan was made from; an apply gives it the next serial."""
+    """The version of the state that a plan is based on. Every apply increments the serial."""
 
     lineage: str
     serial: int
 
     def __str__(self) -> str:
-        return f"serial {self.serial}" if self.lineage else "nothing applied yet"
+        return f"serial {self.serial}" if self.lineage else "(none yet)"
 
 
 NOTHING_APPLIED = StateVersion("", 0)
@@ -34,39 +34,39 @@ NOTHING_APPLIED = StateVersion("", 0)
 
 @dataclass(frozen=True)
 class Receipt:
-    """A review in short, with what must still be so when the plan is applied."""
+    """The summary of a review, and the facts that must still hold when the plan is applied."""
 
     environment: str
     sha256: str
     """Of the plan file."""
     state: StateVersion
     files: Mapping[str, str]
-    """SHA-256 of what the plan uploads, by path below the stack's directory."""
+    """SHA-256 of each file that the plan uploads, by path relative to the stack's directory."""
     verdict: str
     summary: str
     counts: Mapping[str, int]
     """Resources to add, change and remove, as Terraform counts them."""
     destroys: Mapping[str, str]
-    """`destroy` or `replace`, by the address of each resource that will not outlive the plan."""
+    """`destroy` or `replace`, by the address of each resource that the plan destroys."""
 
 
 def file_digest(file: Path) -> str:
-    """A file's SHA-256."""
+    """Returns the SHA-256 of a file, in hexadecimal."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def state_of_plan(file: Path) -> StateVersion:
-    """The state that a plan was made from, as its file has it."""
+    """Returns the version of the state that a plan file is based on."""
     try:
         with zipfile.ZipFile(file) as parts:
             return state_version(json.loads(parts.read("tfstate")))
     except (zipfile.BadZipFile, KeyError) as error:
-        raise OperatorError(f"{file} is no plan file of Terraform") from error
+        raise OperatorError(f"{file} is not a Terraform plan file") from error
 
 
 def state_version(state: Mapping[str, Any] | None) -> StateVersion:
-    """A state's version; that of none, where nothing was applied."""
+    """Returns the version of a state, or NOTHING_APPLIED if there is no state yet."""
     return (
         StateVersion(state["lineage"], state["serial"])
         if state and state.get("lineage")
@@ -75,10 +75,10 @@ def state_version(state: Mapping[str, Any] | None) -> StateVersion:
 
 
 def write_receipt(file: Path, review: Review, directory: Path) -> Receipt:
-    """Writes the receipt of a reviewed plan file beside it.
+    """Writes the receipt of a reviewed plan file into the same directory.
 
     Args:
-        directory: the stack's, which the plan's paths are below.
+        directory: the stack's directory, which the plan's paths are relative to.
     """
     changes = review.plan.changes
     ends = {Action.DESTROY: "destroy", Action.REPLACE: "replace"}
@@ -102,12 +102,12 @@ def write_receipt(file: Path, review: Review, directory: Path) -> Receipt:
             change.address: ends[change.action] for change in changes if change.action in ends
         },
     )
-    write_json(_beside(file), asdict(receipt))
+    write_json(_receipt_file(file), asdict(receipt))
     return receipt
 
 
 def uploads(plan: Plan) -> list[str]:
-    """The files that a plan uploads, by path below the stack's directory."""
+    """Returns the files that a plan uploads, as paths relative to the stack's directory."""
     sources = [
         change.after.get("source")
         for change in plan.changes
@@ -117,31 +117,30 @@ def uploads(plan: Plan) -> list[str]:
 
 
 def check_receipt(file: Path, environment: str, state: StateVersion, directory: Path) -> Receipt:
-    """The receipt of a plan file, if the plan may be applied.
+    """Returns the receipt of a plan file if the plan may be applied.
 
     Args:
-        state: the environment's, as it is now.
-        directory: the stack's.
+        state: the current version of the environment's state.
+        directory: the stack's directory.
 
     Raises:
-        OperatorError: the plan was not reviewed, was reviewed for another environment, is not the one that was reviewed, or is stale; the
-            message says which, and what to do.
+        OperatorError: the plan was not reviewed, was reviewed for another environment, was modified
+            after the review, or is stale.
     """
-    again = f"review again: `python -m ops review {environment}`"
-    document = read_json(_beside(file)) if file.is_file() else None
+    again = f"run `python -m ops review {environment}` again"
+    document = read_json(_receipt_file(file)) if file.is_file() else None
     if document is None:
-        missing = "was not reviewed" if file.is_file() else "is not there"
-        raise OperatorError(f"The plan {file} {missing}: {again}")
+        problem = "was not reviewed" if file.is_file() else "does not exist"
+        raise OperatorError(f"The plan {file} {problem}: {again}")
     receipt = Receipt(**{**document, "state": StateVersion(**document["state"])})
     if receipt.environment != environment:
         raise OperatorError(f"The plan {file} is for {receipt.environment}, not for {environment}")
     if file_digest(file) != receipt.sha256:
-        raise OperatorError(
-            f"The plan {file} is not the one that was reviewed, its contents differ: {again}"
-        )
+        raise OperatorError(f"The plan {file} was modified after the review: {again}")
     if receipt.state != state:
         raise OperatorError(
-            f"The plan {file} is stale: it was made from {receipt.state}, and the state is at {state}: {again}"
+            f"The plan {file} is stale: it is based on state {receipt.state},"
+            f" but the current state is {state}: {again}"
         )
     changed = [
         name
@@ -150,16 +149,17 @@ def check_receipt(file: Path, environment: str, state: StateVersion, directory: 
     ]
     if changed:
         raise OperatorError(
-            f"What the plan uploads is not there any more as it was reviewed ({', '.join(changed)}): {again}"
+            f"Files that the plan uploads are missing or were modified after the review"
+            f" ({', '.join(changed)}): {again}"
         )
     return receipt
 
 
 def remove_plan(file: Path) -> None:
-    """Removes a plan, which holds everything that the state holds, and its receipt."""
+    """Deletes a plan file and its receipt. A plan file contains all values of the state."""
     file.unlink(missing_ok=True)
-    _beside(file).unlink(missing_ok=True)
+    _receipt_file(file).unlink(missing_ok=True)
 
 
-def _beside(file: Path) -> Path:
+def _receipt_file(file: Path) -> Path:
     return file.with_name(file.name + ENDING)

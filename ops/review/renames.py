@@ -1,4 +1,4 @@
-"""Things that a plan would destroy and make again only because their place in the program changed."""
+"""Finds resources that a plan destroys and recreates only because their construct path changed."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ NAMES = (
     "name", "bucket", "function_name", "cluster_identifier", "identifier", "replication_group_id", "user_group_id", "user_id",
     "domain_name", "alias", "dashboard_name", "alarm_name", "cidr_block", "id",
 )  # fmt: skip
-"""Arguments by which AWS tells things of one type apart."""
-ALIKE = 0.9
-"""Share of a resource's known values that must be the same where it has no name of its own."""
-NAMED_ALIKE = 0.5
-"""The same where the name is: other arguments may change with a move."""
+"""Arguments that identify a resource among those of its type."""
+SIMILARITY = 0.9
+"""The share of known values that must be equal for a resource without an identifying argument."""
+NAMED_SIMILARITY = 0.5
+"""The share if the identifying argument is equal. A move may change other arguments."""
 IGNORED = frozenset({"tags", "tags_all", "arn"})
 
 
 @dataclass(frozen=True)
 class Rename:
-    """A resource that has another address in the new program and is otherwise the same."""
+    """A resource whose address in the program differs from the one in the state."""
 
     type: str
     before: str
@@ -33,17 +33,21 @@ class Rename:
 
     @property
     def moved_block(self) -> str:
-        """What tells Terraform so."""
+        """The Terraform `moved` block that keeps the resource."""
         return f"moved {{\n  from = {self.before}\n  to   = {self.after}\n}}"
 
     @property
     def program(self) -> str:
-        """The same in the program: a call on the construct's resource."""
+        """The call in the Python program that generates the `moved` block."""
         return f'resource.move_from_id("{self.before}")'
 
 
 def find_renames(changes: Iterable[Change]) -> list[Rename]:
-    """The renames among a plan's changes. Each destroyed and each created resource is part of one at most, the most alike first."""
+    """Returns the renames among a plan's changes.
+
+    Each destroyed and each created resource is part of at most one rename. The most similar pairs
+    are matched first.
+    """
     changes = list(changes)
     created: dict[str, list[Change]] = {}
     for change in changes:
@@ -51,11 +55,11 @@ def find_renames(changes: Iterable[Change]) -> list[Rename]:
             created.setdefault(change.type, []).append(change)
     candidates = sorted(
         (
-            (-likeness, old.address, new.address, old.type)
+            (-similarity, old.address, new.address, old.type)
             for old in changes
             if old.action is Action.DESTROY
             for new in created.get(old.type, [])
-            if (likeness := _likeness(old.before, new.after)) is not None
+            if (similarity := _similarity(old.before, new.after)) is not None
         ),
     )
     renames, used = [], set()
@@ -66,16 +70,16 @@ def find_renames(changes: Iterable[Change]) -> list[Rename]:
     return sorted(renames, key=lambda rename: rename.before)
 
 
-def _likeness(before: Mapping[str, Any], after: Mapping[str, Any]) -> float | None:
-    """How alike two resources are, from 0 to 1; None where they are not the same thing."""
+def _similarity(before: Mapping[str, Any], after: Mapping[str, Any]) -> float | None:
+    """Returns the share of equal values, plus 1 for an equal name. None if they do not match."""
     known = {key: value for key, value in after.items() if key not in IGNORED and _is_known(value)}
     if not known:
         return None
     same = sum(before.get(key) == value for key, value in known.items()) / len(known)
     name = next((key for key in NAMES if isinstance(known.get(key), str) and known[key]), None)
     if name:
-        return same + 1 if before.get(name) == known[name] and same >= NAMED_ALIKE else None
-    return same if same >= ALIKE else None
+        return same + 1 if before.get(name) == known[name] and same >= NAMED_SIMILARITY else None
+    return same if same >= SIMILARITY else None
 
 
 def _is_known(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""A plan, reviewed: each change with its place in the program, its verdict and the reasons."""
+"""Reviews a plan: finds each change's construct, verdict and reasons."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _REFERENCE = re.compile(r"\$\{(aws_\w+)\.([\w-]+)\.(\w+)\}")
 POLICY_ATTRIBUTES = frozenset(
     {"policy", "assume_role_policy", "policy_document", "resource_policy"}
 )
-"""Where resources keep policies; an attribute that holds a policy document counts whatever its name is."""
+"""Attributes that usually hold policies. Any other attribute with a policy document also counts."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A change and what is to be thought of it."""
+    """A change with its verdict."""
 
     change: Change
     construct: ConstructPath
     reasons: tuple[Reason, ...]
-    """The gravest first; never empty."""
+    """The most severe first. Never empty."""
     policies: tuple[Comparison, ...] = ()
     rename: Rename | None = None
-    """The rename it is half of."""
+    """The rename that the change is part of."""
 
     @property
     def verdict(self) -> Verdict:
@@ -63,53 +63,53 @@ class Group:
 
 @dataclass(frozen=True)
 class Review:
-    """What an operator looks at before saying yes."""
+    """The result of reviewing a plan."""
 
     environment: str
     plan: Plan
     changes: tuple[Judged, ...]
-    """The gravest first."""
+    """The most severe first."""
     renames: tuple[Rename, ...]
     digest: str | None = None
-    """SHA-256 of the plan file, where there is one to apply."""
+    """SHA-256 of the plan file, or None if the plan was read from JSON."""
     cost: Difference | None = None
-    """What the plan makes dearer or cheaper, a month."""
+    """The monthly cost before and after the plan."""
     usage: Usage | None = None
-    """What the cost is for."""
+    """The usage that the cost is computed for."""
     notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
-        """The gravest of all changes; a plan that changes nothing is safe."""
+        """The most severe verdict of all changes. A plan without changes is safe."""
         return max((item.verdict for item in self.changes), default=Verdict.SAFE)
 
     @cached_property
     def counts(self) -> Mapping[Action, int]:
-        """Changes by what happens, in the order of `Action`."""
+        """The number of changes by action, in the order of `Action`."""
         counted = Counter(item.change.action for item in self.changes)
         return {action: counted[action] for action in Action if counted[action]}
 
     @cached_property
     def verdicts(self) -> Mapping[Verdict, int]:
-        """Changes by verdict, the gravest first."""
+        """The number of changes by verdict, the most severe first."""
         counted = Counter(item.verdict for item in self.changes)
         return {verdict: counted[verdict] for verdict in reversed(Verdict) if counted[verdict]}
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
-        """The changes by module and service; the group with the gravest change first."""
-        found: dict[tuple[str, str], list[Judged]] = {}
+        """The changes by module and service. The group with the most severe change comes first."""
+        by_owner: dict[tuple[str, str], list[Judged]] = {}
         for item in self.changes:
-            found.setdefault((item.construct.module, item.construct.service), []).append(item)
+            by_owner.setdefault((item.construct.module, item.construct.service), []).append(item)
         groups = [
-            Group(module, service, tuple(items)) for (module, service), items in found.items()
+            Group(module, service, tuple(items)) for (module, service), items in by_owner.items()
         ]
         return tuple(
             sorted(groups, key=lambda group: (-group.verdict, group.module, group.service))
         )
 
     def says(self) -> str:
-        """The plan in one line: `irreversible: 1 created, 2 changed`."""
+        """Returns the plan in one line, for example `irreversible: 1 created, 2 changed`."""
         parts = [f"{number} {action.past}" for action, number in self.counts.items()]
         return f"{self.verdict}: {', '.join(parts)}" if parts else "nothing changes"
 
@@ -126,8 +126,9 @@ def review(
     """Reviews a plan.
 
     Args:
-        stack: the synthesized stack, which says where each resource comes from; their addresses do where it is missing.
-        usage: what the cost is computed for; none: no cost.
+        stack: the synthesized stack, which maps each resource to its construct. Without it,
+            constructs are derived from the addresses.
+        usage: the usage to compute the cost for. None omits the cost.
         digest: SHA-256 of the plan file.
     """
     rules = rules or load_rules()
@@ -159,7 +160,7 @@ def _cost(
     notes = (
         ()
         if plan.region == region
-        else (f"Prices are those of {region}; the environment is in {plan.region}",)
+        else (f"Costs use the prices of {region}, but the environment is in {plan.region}",)
     )
     return Difference(make_bill(before, usage), make_bill(after, usage)), notes
 
@@ -167,28 +168,30 @@ def _cost(
 def _policies(
     change: Change, stack: Synthesized | None, values: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[Comparison]:
-    """How the change's policies differ; nothing for those that stay as they are."""
+    """Yields a comparison for each policy that the change modifies."""
     if change.type == "aws_lambda_permission":
         yield compare(_permission(change.before), _permission(change.after))
         return
     for attribute in dict.fromkeys([*change.before, *change.after]):
         before, after = change.before.get(attribute), change.after.get(attribute)
         if after is UNKNOWN:
-            # A policy that names something which is made in the same apply.
+            # The policy refers to a resource that is created in the same apply.
             if attribute in POLICY_ATTRIBUTES and (
                 change.action is Action.CREATE or is_policy(before)
             ):
                 yield compare(
-                    before, _written(change.address, attribute, stack, values) or UNKNOWN, attribute
+                    before,
+                    _synthesized_policy(change.address, attribute, stack, values) or UNKNOWN,
+                    attribute,
                 )
         elif before != after and (is_policy(before) or is_policy(after)):
             yield compare(before, after, attribute)
 
 
-def _written(
+def _synthesized_policy(
     address: str, attribute: str, stack: Synthesized | None, values: Mapping[str, Mapping[str, Any]]
 ) -> str | None:
-    """A policy as the program writes it, with what it refers to as far as that is known; None where there is none."""
+    """Returns a policy from the synthesized stack with known references resolved, or None."""
 
     def referred(match: re.Match[str]) -> str:
         value = values.get(f"{match[1]}.{match[2]}", {}).get(match[3])
@@ -205,7 +208,7 @@ def _written(
 
 
 def _permission(values: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A function's permission as the policy statement that AWS makes of it."""
+    """Returns a Lambda permission as the policy document that AWS creates from it."""
     if not values:
         return None
     principal = str(values.get("principal"))

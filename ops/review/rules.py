@@ -1,4 +1,4 @@
-"""The verdict on a change, by the rules in rules.yml."""
+"""Determines the verdict on a change from the rules in rules.yml."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FILE = Path(__file__).with_name("rules.yml")
 
 
 class Verdict(enum.IntEnum):
-    """What a change is called; the gravest one of all is the plan's."""
+    """How severe a change is. The most severe verdict of all changes is the plan's."""
 
     SAFE = 0
     REVIEW = 1
@@ -32,7 +32,7 @@ class Verdict(enum.IntEnum):
 
     @staticmethod
     def named(name: str) -> Verdict:
-        """The verdict of a name as it is written in rules and options."""
+        """Returns the verdict with a name, as written in rules and command options."""
         return Verdict[name.upper()]
 
 
@@ -56,7 +56,7 @@ class _Strict(BaseModel):
 
 
 class Rule(_Strict):
-    """One rule; rules.yml says what its parts mean."""
+    """One rule. rules.yml documents the fields."""
 
     id: str
     verdict: VerdictName
@@ -70,25 +70,23 @@ class Rule(_Strict):
     only: bool = False
 
     @model_validator(mode="after")
-    def _whole(self) -> Rule:
+    def _check_fields(self) -> Rule:
         if (self.attribute is None) != (self.becomes is None):
-            raise ValueError(f"rule {self.id}: `attribute` and `becomes` go together")
+            raise ValueError(f"Rule {self.id} must have both `attribute` and `becomes`, or neither")
         if self.attribute and self.policy:
-            raise ValueError(
-                f"rule {self.id}: it looks at an attribute or at a policy, not at both"
-            )
+            raise ValueError(f"Rule {self.id} has both `attribute` and `policy`: use only one")
         return self
 
 
 class Otherwise(_Strict):
-    """The verdict where no rule fits."""
+    """The verdict on a change that no rule matches."""
 
     verdict: VerdictName
     says: str
 
 
 class Rules(_Strict):
-    """The whole file."""
+    """The contents of rules.yml."""
 
     type_sets: Mapping[str, frozenset[str]]
     otherwise: Mapping[Action, Otherwise]
@@ -107,7 +105,7 @@ class Rules(_Strict):
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a change is called what it is called."""
+    """A reason for the verdict on a change."""
 
     rule: str
     verdict: Verdict
@@ -116,15 +114,15 @@ class Reason:
 
 @functools.cache
 def load_rules(file: Path = FILE) -> Rules:
-    """The rules of a file; the project's own unless another is named."""
+    """Returns the rules of a file (default: the project's rules.yml)."""
     return Rules.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
 
 
 def judge(change: Change, policies: Sequence[Comparison], rules: Rules) -> list[Reason]:
-    """The reasons for a change's verdict, the gravest first; there is always one.
+    """Returns the reasons for the verdict on a change, the most severe first. Never empty.
 
     Args:
-        policies: how the change's policies differ.
+        policies: comparisons of the policies that the change modifies.
     """
     reasons = [reason for rule in rules.rules for reason in _reasons(rule, change, policies)]
     if not reasons:
@@ -141,14 +139,14 @@ def _reasons(rule: Rule, change: Change, policies: Sequence[Comparison]) -> Iter
     if rule.policy:
         for policy in policies:
             holds, grants = _POLICY[rule.policy](policy)
-            if holds and _alone(rule, change, policy.attribute):
+            if holds and _condition_only(rule, change, policy.attribute):
                 yield Reason(rule.id, verdict, rule.says.format(grants="; ".join(map(str, grants))))
     elif rule.attribute:
         before, after = (
             values_at(change.before, rule.attribute),
             values_at(change.after, rule.attribute),
         )
-        if _becomes(rule, before, after) and _alone(rule, change, rule.attribute):
+        if _becomes(rule, before, after) and _condition_only(rule, change, rule.attribute):
             yield Reason(
                 rule.id, verdict, rule.says.format(before=_text(before), after=_text(after))
             )
@@ -156,7 +154,7 @@ def _reasons(rule: Rule, change: Change, policies: Sequence[Comparison]) -> Iter
         yield Reason(rule.id, verdict, rule.says)
 
 
-def _alone(rule: Rule, change: Change, attribute: str) -> bool:
+def _condition_only(rule: Rule, change: Change, attribute: str) -> bool:
     if not rule.only:
         return True
     return not change.forced_by and all(
@@ -195,7 +193,7 @@ _CHANGES: dict[str, Callable[[list[Any], list[Any]], bool]] = {
 
 
 def _is_on(value: Any) -> bool:
-    """Some arguments of the provider are texts that say `true`."""
+    """Returns True for true and for `"true"`, which some provider arguments use."""
     return value is True or value == "true"
 
 
@@ -204,7 +202,7 @@ def _is_off(value: Any) -> bool:
 
 
 def _numbers(values: Sequence[Any], unlimited: float | None) -> float | None:
-    """The smallest of several numbers; None where there is none."""
+    """Returns the smallest number among the values, or None if there is no number."""
     numbers = [
         value for value in values if isinstance(value, int | float) and not isinstance(value, bool)
     ]

@@ -1,4 +1,4 @@
-"""Makes or reads a plan, reviews it, and applies exactly what was reviewed."""
+"""Creates or reads a plan, reviews it, and applies exactly the reviewed plan."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ from ops.traffic.dependencies import refuse_removals
 from ops.traffic.ledger import Ledger
 
 FILE = "reviewed.tfplan"
-"""The plan that `ops review` makes, in the stack's directory."""
+"""The plan file that `ops review` writes into the stack's directory."""
 
 
 @dataclass(frozen=True)
 class Reviewed:
-    """A review and what it was made of."""
+    """A review and its inputs."""
 
     review: Review
     document: dict[str, Any]
-    """The plan, as `terraform show -json` has it: with sensitive values."""
+    """The plan, as printed by `terraform show -json`. Contains sensitive values."""
     stack: Synthesized | None
     file: Path | None
-    """The plan file that may be applied; None where only its JSON was given."""
+    """The plan file that can be applied, or None if the plan was read from JSON."""
 
 
 def stacks(cloud: Cloud | None, root: Root) -> Path:
-    """Where synthesis writes for an environment: the embedded cloud's has a place of its own."""
+    """Returns the directory of the synthesized stacks. For an embedded cloud it is in the root."""
     return (root.cdktf_out if cloud and cloud.endpoint else PROJECT / "cdktf.out") / "stacks"
 
 
@@ -63,20 +63,20 @@ def review_new(
     file: Path | None = None,
     options: Sequence[str] = (),
 ) -> Reviewed:
-    """Synthesizes, plans and reviews.
+    """Synthesizes the environment, creates a plan and reviews it.
 
     Args:
-        file: where the plan is written; in the stack's directory unless named.
-        options: more of Terraform's for the plan, such as `-refresh=false`.
+        file: the plan file to write (default: FILE in the stack's directory).
+        options: additional options of `terraform plan`, such as `-refresh=false`.
 
     Raises:
-        OperatorError: synthesis or the plan failed.
-        InterruptedRunError: the operator stopped it.
+        OperatorError: synthesis or planning failed.
+        InterruptedRunError: the operator interrupted the run.
     """
     name = cloud.environment.name
     root.prepare()
     cloud.check_account()
-    with _at_work(cloud, root):
+    with _exclusive(cloud, root):
         directory = stacks(cloud, root) / name
         synthesize([name], directory.parent.parent, cloud.variables)
         if "-lock=false" not in options:
@@ -97,19 +97,19 @@ def review_new(
 def review_file(
     cloud: Callable[[], Cloud], environment: str, root: Root, file: Path, usage: Usage | None
 ) -> Reviewed:
-    """Reviews a plan that exists.
+    """Reviews an existing plan.
 
     Args:
-        cloud: connects to the environment's; called only where Terraform has to read the file.
-        file: of `terraform plan -out`, or what `terraform show -json` writes of it.
+        cloud: connects to the environment's cloud. Called only if Terraform must read the file.
+        file: a plan file of `terraform plan -out`, or its JSON from `terraform show -json`.
 
     Raises:
-        OperatorError: there is no such plan.
+        OperatorError: the file does not exist.
     """
     if not file.is_file():
-        raise OperatorError(f"There is no plan {file}")
+        raise OperatorError(f"The plan {file} does not exist")
     if file.read_bytes().lstrip().startswith(b"{"):
-        found = [
+        directories = [
             path
             for path in (stacks(None, root) / environment, root.cdktf_out / "stacks" / environment)
             if path.is_dir()
@@ -117,7 +117,7 @@ def review_file(
         return _reviewed(
             json.loads(file.read_text(encoding="utf-8")),
             environment,
-            found[0] if found else None,
+            directories[0] if directories else None,
             usage,
             None,
         )
@@ -150,30 +150,31 @@ def _reviewed(
 def apply_reviewed(
     cloud: Cloud, root: Root, file: Path, confirm: Callable[[Receipt], None]
 ) -> Apply:
-    """Applies exactly a plan that was reviewed; the plan is removed afterwards, since it cannot be applied twice.
+    """Applies a reviewed plan, then deletes it because a plan cannot be applied twice.
 
     Args:
-        confirm: is shown the receipt; raises to stop.
+        confirm: called with the receipt before the apply. Raises to cancel.
 
     Raises:
-        OperatorError: the plan was not reviewed, has changed since, or is stale; or the apply failed.
-        InterruptedRunError: the operator stopped it.
+        OperatorError: the plan was not reviewed, was modified after the review or is stale, or the
+            apply failed.
+        InterruptedRunError: the operator interrupted the run.
     """
     name = cloud.environment.name
     root.prepare()
     cloud.check_account()
-    with _at_work(cloud, root), Ledger(cloud).locked("apply", cloud.who()) as lock:
+    with _exclusive(cloud, root), Ledger(cloud).locked("apply", cloud.who()) as lock:
         directory = stacks(cloud, root) / name
         receipt = check_receipt(file, name, state_version(read_state(cloud)), directory)
         confirm(receipt)
         remove_stale_lock(cloud, directory)
         stack = _terraform(cloud, root)
         stack.init()
-        found = outputs_or_none(cloud)
-        if found and cloud.environment.release_strategy == "gradual":
-            refuse_removals(stack.show(file.resolve()), Functions(cloud, found["functions"]))
+        deployed = outputs_or_none(cloud)
+        if deployed and cloud.environment.release_strategy == "gradual":
+            refuse_removals(stack.show(file.resolve()), Functions(cloud, deployed["functions"]))
         lock.check()
-        # Terraform itself refuses a plan whose state has changed meanwhile.
+        # Terraform itself rejects the plan if the state changed in the meantime.
         applied = stack.apply(Plan(file.resolve(), dict(receipt.counts), dict(receipt.destroys)))
         remove_plan(file)
         return applied
@@ -191,15 +192,16 @@ def _terraform(cloud: Cloud, root: Root) -> Terraform:
 
 
 @contextlib.contextmanager
-def _at_work(cloud: Cloud, root: Root) -> Iterator[None]:
-    """Keeps `ops up` away from the embedded cloud's stack meanwhile."""
+def _exclusive(cloud: Cloud, root: Root) -> Iterator[None]:
+    """Prevents `ops up` from changing the embedded cloud's stack at the same time."""
     with root.exclusive() if cloud.endpoint else contextlib.nullcontext():
         yield
 
 
 def say_where(reviewed: Reviewed) -> None:
-    """Says how the reviewed plan is applied."""
+    """Prints the command that applies the reviewed plan."""
     if reviewed.file and reviewed.review.changes:
         say(
-            f"To apply exactly this plan: python -m ops apply {reviewed.review.environment} --reviewed {reviewed.file}"
+            "To apply exactly this plan, run:"
+            f" python -m ops apply {reviewed.review.environment} --reviewed {reviewed.file}"
         )

@@ -1,4 +1,4 @@
-"""A review for a terminal."""
+"""Renders a review for a terminal."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ STYLES = {
     Verdict.IRREVERSIBLE: "bold magenta",
 }
 DIFFERENCES_SHOWN = 12
-"""Of one change; the other formats have them all."""
+"""The number of differences shown per change. The other formats show all."""
 
 
 def review_lines(review: Review) -> Iterator[Text]:
-    """The review, line by line."""
+    """Yields the review line by line."""
     yield Text.assemble(f"{review.environment}: ", (review.says(), STYLES[review.verdict]))
     for note in review.notes:
         yield Text(note, style="dim")
     if review.cost:
         difference = review.cost
         yield Text(
-            f"cost: {signed(difference.usd)} USD a month ({usd(difference.before.usd)} to {usd(difference.after.usd)})"
+            f"cost: {signed(difference.usd)} USD a month"
+            f" ({usd(difference.before.usd)} to {usd(difference.after.usd)})"
         )
         for address, (old, new) in list(difference.resources.items())[:10]:
             yield Text(f"  {signed(new - old):>10}  {address}")
@@ -48,11 +49,12 @@ def review_lines(review: Review) -> Iterator[Text]:
     for rename in review.renames:
         yield Text()
         yield Text(
-            f"{rename.before} seems to be {rename.after} under another name. To keep it, add to the program",
+            f"{rename.before} was apparently renamed to {rename.after}."
+            " To keep the resource, add to the program:",
             style="bold",
         )
         yield Text(f"  {rename.program}")
-        yield Text("which writes")
+        yield Text("which generates:")
         yield from (Text(f"  {line}") for line in rename.moved_block.splitlines())
     if review.plan.drifted:
         yield Text()
@@ -74,11 +76,12 @@ def _change(item: Judged) -> Iterator[Text]:
         if line:
             yield Text(f"      {line}", style="dim")
     if item.rename:
-        yield Text(f"      a rename: {item.rename.before} to {item.rename.after}", style="bold")
+        yield Text(f"      renamed from {item.rename.before} to {item.rename.after}", style="bold")
     if change.action in {Action.UPDATE, Action.REPLACE}:
         for difference in change.differences[:DIFFERENCES_SHOWN]:
             yield Text(
-                f"      {difference.path}: {value_text(difference.before)} → {value_text(difference.after)}"
+                f"      {difference.path}:"
+                f" {value_text(difference.before)} → {value_text(difference.after)}"
             )
         more = len(change.differences) - DIFFERENCES_SHOWN
         if more > 0:

@@ -1,4 +1,4 @@
-"""How values and changes are put into words; shared by all formats that people read."""
+"""Formats values and changes as text for the terminal, Markdown and HTML."""
 
 from __future__ import annotations
 
@@ -19,21 +19,26 @@ SIGNS = {
     Action.MOVE: "→",
     Action.NONE: " ",
 }
-"""One sign for each action, as Terraform's own plan has them where it has one."""
+"""The symbol for each action: Terraform's own if it has one."""
 MEANINGS = {
-    Verdict.SAFE: "Nothing is lost, opened or weakened.",
-    Verdict.REVIEW: "Something works differently afterwards: somebody should look.",
-    Verdict.DANGEROUS: "It can break the service, open access or weaken a protection; the opposite change takes it back.",
-    Verdict.IRREVERSIBLE: "It ends data or an identity that no later change brings back.",
+    Verdict.SAFE: "No data is lost, no access is opened and no protection is weakened.",
+    Verdict.REVIEW: "The behaviour changes: review it.",
+    Verdict.DANGEROUS: "It can break the service, open access or weaken a protection."
+    " The opposite change reverts it.",
+    Verdict.IRREVERSIBLE: "It destroys data or an identity that no later change can restore.",
 }
-"""As rules.yml has them."""
+"""The meaning of each verdict, as in rules.yml."""
 ABSENT = "(none)"
 LONGEST = 160
-"""Signs of a value that are shown where it stands in a line."""
+"""Characters of a value in one line of text. Longer values are truncated."""
 
 
 def value_text(value: Any, longest: int | None = LONGEST) -> str:
-    """A value in one line; long ones are cut, with their length."""
+    """Returns a value as one line. Long values are truncated and show their length.
+
+    Args:
+        longest: in characters. None keeps the value complete and its line breaks.
+    """
     if value is None:
         return ABSENT
     if value == "":
@@ -41,24 +46,26 @@ def value_text(value: Any, longest: int | None = LONGEST) -> str:
     plain = shown(value)
     text = plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
     text = " ".join(text.split()) if longest else text
-    return f"{text[:longest]}… ({len(text)} signs)" if longest and len(text) > longest else text
+    return (
+        f"{text[:longest]}… ({len(text)} characters)" if longest and len(text) > longest else text
+    )
 
 
 def title(item: Judged) -> str:
-    """A change's resource: its place in the program and its type."""
+    """Returns the construct path and the type of a change's resource."""
     return f"{item.construct.path} ({item.change.type})"
 
 
 def forced(change: Change) -> str | None:
-    """What forces a replacement, in words."""
+    """Returns what forces a replacement, or None if the change is not a replacement."""
     if change.action is not Action.REPLACE:
         return None
     names = ", ".join(change.forced_by)
-    return f"forced by {names}" if names else "forced by `replace`, a taint or what it depends on"
+    return f"forced by {names}" if names else "forced by `-replace`, a taint or a dependency"
 
 
 def unknown(change: Change) -> str | None:
-    """What is known only after the apply, in words."""
+    """Returns the attributes that are known only after the apply, or None if there are none."""
     if not change.unknown:
         return None
     names = ", ".join(change.unknown[:8]) + (

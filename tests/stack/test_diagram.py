@@ -1,4 +1,4 @@
-"""The pictures are what synthesis writes: edges from references, permissions and routes of events."""
+"""Tests the diagrams: edges come from references, permissions and event routes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def graph(stack: Synthesized) -> Graph:
     return read_graph(stack)
 
 
-def test_the_pictures_in_the_documents_are_up_to_date(graph: Graph) -> None:
+def test_the_diagrams_in_the_documents_are_up_to_date(graph: Graph) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     assert text == updated(text, graph), (
         "run: python -m ops diagram prod --into docs/architecture/diagrams.md"
@@ -57,7 +57,7 @@ def test_every_meaningful_resource_is_one_node(stack: Synthesized, graph: Graph)
     ("source", "target", "says"),
     [
         pytest.param("rest_api", "auth_function", "calls", id="an integration"),
-        pytest.param("rest_api", "authorizer_function", "asks", id="an authorizer"),
+        pytest.param("rest_api", "authorizer_function", "authorizes with", id="an authorizer"),
         pytest.param("websocket_api", "chat_function", "calls", id="a route"),
         pytest.param(
             "chat_function", "websocket_api", "posts", id="a permission to post to connections"
@@ -81,6 +81,13 @@ def test_every_meaningful_resource_is_one_node(stack: Synthesized, graph: Graph)
             id="permissions on the user pool",
         ),
         pytest.param("auth_function", "messaging_bus", "publishes", id="a permission to publish"),
+        pytest.param("chat_function", "delivery_frames_queue", "sends", id="a permission to send"),
+        pytest.param(
+            "statistics_function",
+            "messaging_work_queue",
+            "receives",
+            id="a permission to receive and delete",
+        ),
         pytest.param(
             "messaging_bus", "messaging_notifications_topic", "events", id="a rule's target"
         ),
@@ -90,22 +97,20 @@ def test_every_meaningful_resource_is_one_node(stack: Synthesized, graph: Graph)
             "undelivered",
             id="what a rule cannot deliver",
         ),
-        pytest.param("messaging_bus", "messaging_archive", "keeps", id="an archive"),
+        pytest.param("messaging_bus", "messaging_archive", "archives", id="an archive"),
         pytest.param("cdn_media", "storage_avatars_bucket", "serves", id="an origin"),
-        pytest.param("rest_api_records_a", "rest_api", "leads to", id="a name"),
-        pytest.param("security_firewall", "rest_api", "guards", id="a firewall"),
+        pytest.param("rest_api_records_a", "rest_api", "resolves to", id="a name"),
+        pytest.param("security_firewall", "rest_api", "protects", id="a firewall"),
         pytest.param("cloudwatch_metric_alarm", "messaging_alerts_topic", "alarms", id="alarms"),
     ],
 )
-def test_edges_say_how_things_work_together(
-    graph: Graph, source: str, target: str, says: str
-) -> None:
+def test_edge_labels(graph: Graph, source: str, target: str, says: str) -> None:
     assert {
         edge.text for edge in graph.edges if (edge.source, edge.target) == (source, target)
     } == {says}
 
 
-def test_a_permission_that_goes_takes_its_edge_along(stack: Synthesized) -> None:
+def test_removing_a_permission_removes_its_edge(stack: Synthesized) -> None:
     policies = {
         address: item
         for address, item in stack.resources.items()
@@ -117,16 +122,16 @@ def test_a_permission_that_goes_takes_its_edge_along(stack: Synthesized) -> None
         {k: v for k, v in stack.resources.items() if k not in policies},
     )
     edges = {(edge.source, edge.target): edge.text for edge in read_graph(without).edges}
-    assert ("auth_function", "messaging_bus") in edges, "it still refers to it"
+    assert ("auth_function", "messaging_bus") in edges, "the reference remains"
     assert edges["auth_function", "messaging_bus"] == "refers to"
     assert not [
         text
         for text in edges.values()
-        if text in ("reads", "writes", "reads and writes", "publishes")
+        if text in ("reads", "writes", "reads and writes", "publishes", "sends", "receives")
     ]
 
 
-def test_groups_are_those_of_the_documentation(graph: Graph) -> None:
+def test_groups_match_the_documentation(graph: Graph) -> None:
     assert list(graph.groups.values()) == [
         "Frontend & CDN",
         "API Layer",
@@ -142,7 +147,7 @@ def test_groups_are_those_of_the_documentation(graph: Graph) -> None:
 
 
 @pytest.mark.parametrize("view", load_drawing().views)
-def test_a_picture_is_the_same_every_time_and_whole(stack: Synthesized, view: str) -> None:
+def test_a_diagram_is_deterministic_and_complete(stack: Synthesized, view: str) -> None:
     shuffled = Synthesized(
         stack.environment, stack.region, dict(reversed(list(stack.resources.items())))
     )
@@ -172,8 +177,8 @@ def test_a_marked_node_is_a_link_with_a_name(graph: Graph) -> None:
     assert "verdict-dangerous" in str(node.get("class"))
 
 
-def test_a_document_without_pictures_is_refused(graph: Graph) -> None:
-    with pytest.raises(OperatorError, match="no picture"):
+def test_rejects_a_document_without_diagrams(graph: Graph) -> None:
+    with pytest.raises(OperatorError, match="no diagram"):
         updated("# Nothing\n", graph)
-    with pytest.raises(OperatorError, match="no view everything"):
+    with pytest.raises(OperatorError, match="Unknown view everything"):
         updated("<!-- ops diagram: everything -->\n```mermaid\n```\n", graph)

@@ -68,7 +68,7 @@ def test_another_environment_s_plan_is_refused(plan: Path, stack: Path) -> None:
 
 def test_a_plan_that_was_changed_is_refused(plan: Path, stack: Path) -> None:
     plan.write_bytes(plan.read_bytes() + b"more")
-    with pytest.raises(OperatorError, match="not the one that was reviewed"):
+    with pytest.raises(OperatorError, match="modified after the review"):
         check_receipt(plan, "dev", STATE, stack)
 
 
@@ -80,7 +80,7 @@ def test_other_code_than_the_reviewed_is_refused(plan: Path, stack: Path) -> Non
 
 def test_a_plan_nobody_reviewed_is_refused(plan: Path, stack: Path) -> None:
     other = plan.with_name("other.tfplan")
-    with pytest.raises(OperatorError, match="is not there"):
+    with pytest.raises(OperatorError, match="does not exist"):
         check_receipt(other, "dev", STATE, stack)
     other.write_bytes(plan.read_bytes())
     with pytest.raises(OperatorError, match="was not reviewed"):
