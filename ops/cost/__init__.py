@@ -1,1 +1,1 @@
-"""What an environment costs a month: from its synthesized stack or a plan, a usage file, and one dated table of prices."""
+"""Computes the monthly cost of an environment from its stack or plan and a usage file."""

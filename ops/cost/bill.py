@@ -1,4 +1,4 @@
-"""A month's bill: every resource with its charges, and what has no price."""
+"""Computes the monthly bill: the charges of every resource, and the unpriced resources."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Item:
     unit: str
     usd: float
     fixed: bool
-    """Charged whether it is used or not."""
+    """True if the charge does not depend on usage."""
 
 
 @dataclass(frozen=True)
 class Unpriced:
-    """A resource that no price is known for."""
+    """A resource whose price is unknown."""
 
     address: str
     construct: ConstructPath
@@ -42,12 +42,12 @@ class Unpriced:
 
 @dataclass(frozen=True)
 class Bill:
-    """What a month costs, in US dollars."""
+    """The cost of a month, in US dollars."""
 
     items: tuple[Item, ...]
     unpriced: tuple[Unpriced, ...]
     free: int
-    """Resources without a charge of their own."""
+    """The number of resources that have no charge."""
 
     @cached_property
     def usd(self) -> float:
@@ -63,27 +63,30 @@ class Bill:
 
     @cached_property
     def services(self) -> Mapping[str, Bill]:
-        """The bill of each service, the dearest first. What has no price is in the whole bill alone."""
-        found: dict[str, list[Item]] = {}
+        """The bill of each service, the most expensive first. Omits unpriced resources."""
+        by_service: dict[str, list[Item]] = {}
         for item in self.items:
-            found.setdefault(item.construct.service, []).append(item)
-        bills = {service: Bill(tuple(items), (), 0) for service, items in found.items()}
+            by_service.setdefault(item.construct.service, []).append(item)
+        bills = {service: Bill(tuple(items), (), 0) for service, items in by_service.items()}
         return dict(sorted(bills.items(), key=lambda pair: (-pair[1].usd, pair[0])))
 
     @cached_property
     def resources(self) -> Mapping[str, float]:
-        """US dollars by address, the dearest first."""
-        found: dict[str, float] = {}
+        """US dollars by resource address, the most expensive first."""
+        by_address: dict[str, float] = {}
         for item in self.items:
-            found[item.address] = found.get(item.address, 0.0) + item.usd
-        return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
+            by_address[item.address] = by_address.get(item.address, 0.0) + item.usd
+        return dict(sorted(by_address.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
 def make_bill(things: Things, usage: Usage, prices: Prices | None = None) -> Bill:
-    """Prices every resource.
+    """Returns the bill of a set of resources.
+
+    Args:
+        prices: the price table (default: the project's prices.yml).
 
     Raises:
-        OperatorError: the usage file has a quantity that nothing is charged for.
+        OperatorError: the usage file has a quantity that no charge uses.
     """
     prices = prices or load_prices()
     check_usage(usage)
@@ -124,7 +127,7 @@ def _items(thing: Thing, things: Things, usage: Usage, prices: Prices) -> Iterab
 
 
 def check_usage(usage: Usage) -> None:
-    """Refuses a quantity that no charge takes, which would be a spelling mistake that makes things cheap."""
+    """Raises OperatorError if no charge uses a quantity. A misspelled one would lower the cost."""
     anything = {use for charge in CHARGES.values() for use in charge.uses}
     for where, quantity_names, allowed in [
         *(
@@ -136,26 +139,26 @@ def check_usage(usage: Usage) -> None:
         wrong = {name for name in quantity_names if name.removesuffix(PER_REQUEST) not in allowed}
         if wrong:
             raise OperatorError(
-                f"The usage `{usage.name}` has {', '.join(sorted(wrong))} for {where}, which nothing is charged by:"
-                f" it may have {', '.join(sorted(allowed)) or 'nothing'}"
+                f"The usage `{usage.name}` has {', '.join(sorted(wrong))} for {where},"
+                f" which no charge uses: use {', '.join(sorted(allowed)) or 'no quantities'}"
             )
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What changes between two bills."""
+    """The difference between two bills."""
 
     before: Bill
     after: Bill
 
     @property
     def usd(self) -> float:
-        """A month; more than 0 is dearer."""
+        """US dollars per month. Positive if the cost increases."""
         return self.after.usd - self.before.usd
 
     @cached_property
     def services(self) -> Mapping[str, tuple[float, float]]:
-        """Before and after, for every service, the greatest difference first."""
+        """The cost before and after by service, the largest difference first."""
         names = dict.fromkeys([*self.before.services, *self.after.services])
         pairs = {name: (_usd(self.before, name), _usd(self.after, name)) for name in names}
         return dict(
@@ -164,7 +167,7 @@ class Difference:
 
     @cached_property
     def resources(self) -> Mapping[str, tuple[float, float]]:
-        """Before and after, for every resource whose cost changes, the greatest difference first."""
+        """The cost before and after by resource, for changed costs, the largest difference first."""
         names = dict.fromkeys([*self.before.resources, *self.after.resources])
         pairs = {
             name: (self.before.resources.get(name, 0.0), self.after.resources.get(name, 0.0))
@@ -177,7 +180,7 @@ class Difference:
 
 
 LEAST = 0.005
-"""US dollars: a difference that rounds to no cent is none."""
+"""US dollars. Smaller differences round to 0 cents and are ignored."""
 
 
 def _usd(bill: Bill, service: str) -> float:

@@ -1,4 +1,4 @@
-"""The table of prices: prices.yml."""
+"""Loads the price table, prices.yml."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ class _Strict(BaseModel):
 
 
 class Tier(_Strict):
-    """A price that holds up to a volume."""
+    """A price that applies up to a monthly volume."""
 
     usd: float
     up_to: float | None = None
-    """A running total within a month, in the price's unit; None: without end."""
+    """The running total of the month, in the price's unit. None for the last tier."""
 
 
 class Price(_Strict):
-    """What something costs."""
+    """The price of a unit."""
 
     source: str
     """A key of the table's `sources`."""
     unit: str
     per: float = 1
-    """Units that the figure is for."""
+    """The number of units that `usd` pays for."""
     tiers: tuple[Tier, ...]
 
     @model_validator(mode="before")
@@ -46,7 +46,7 @@ class Price(_Strict):
         }
 
     def usd(self, quantity: float) -> float:
-        """US dollars for a month's quantity, in the price's unit."""
+        """Returns US dollars for a month's quantity, which is in the price's unit."""
         total, below = 0.0, 0.0
         for tier in self.tiers:
             end = quantity if tier.up_to is None else min(quantity, tier.up_to)
@@ -55,7 +55,7 @@ class Price(_Strict):
         return total
 
     def text(self) -> str:
-        """The first tier in words: `0.2 USD for 1,000,000 requests`."""
+        """Returns the price of the first tier, for example `0.2 USD for 1,000,000 requests`."""
         amount = f"{self.per:,.0f} " if self.per != 1 else ""
         return (
             f"{self.tiers[0].usd:.10f}".rstrip("0").rstrip(".")
@@ -64,29 +64,29 @@ class Price(_Strict):
 
 
 class Prices(_Strict):
-    """The whole table."""
+    """The contents of prices.yml."""
 
     region: str
     currency: str
     read: datetime.date
-    """The day the figures are from."""
+    """The day on which the prices were read."""
     sources: Mapping[str, str]
     prices: Mapping[str, Price]
     free: frozenset[str]
-    """Types without a charge of their own."""
+    """Resource types that have no charge."""
 
     @model_validator(mode="after")
-    def _sources_named(self) -> Prices:
+    def _check_table(self) -> Prices:
         for name, price in self.prices.items():
             if price.source not in self.sources:
-                raise ValueError(f"price {name}: no source {price.source}")
+                raise ValueError(f"Price {name} has the unknown source {price.source}")
             ends = [tier.up_to for tier in price.tiers]
             if ends[-1] is not None or any(end is None for end in ends[:-1]):
-                raise ValueError(f"price {name}: every tier but the last has an end")
+                raise ValueError(f"Price {name}: every tier except the last needs `up_to`")
         return self
 
 
 @functools.cache
 def load_prices(file: Path = FILE) -> Prices:
-    """The prices of a file; the project's own unless another is named."""
+    """Returns the price table of a file (default: the project's prices.yml)."""
     return Prices.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""A bill in words, for a terminal and for Markdown."""
+"""Renders a bill as text, tables and JSON."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from ops.cost.usage import Usage
 
 
 def usd(amount: float) -> str:
-    """An amount as it is shown: `1,234.50`."""
+    """Returns a formatted amount, for example `1,234.50`."""
     return f"{amount:,.2f}"
 
 
 def signed(amount: float) -> str:
-    """A difference: `+1.00`, `-1.00`, `0.00`."""
+    """Returns a formatted difference: `+1.00`, `-1.00` or `0.00`."""
     return "0.00" if round(amount, 2) == 0 else f"{amount:+,.2f}"
 
 
 def assumptions(usage: Usage, prices: Prices | None = None) -> str:
-    """What a bill stands on, in one sentence."""
+    """Returns the assumptions of a bill: usage, price list and date."""
     prices = prices or load_prices()
     return (
         f"{usage.name}: {usage.requests:,.0f} requests, {usage.hours:g} hours;"
-        f" {prices.currency} at AWS's public prices for {prices.region}, read {prices.read:%Y-%m-%d}, before tax and free allowances"
+        f" {prices.currency} at AWS's public prices for {prices.region},"
+        f" read {prices.read:%Y-%m-%d}, before tax and free allowances"
     )
 
 
 def by_service(bill: Bill) -> Table:
-    """Fixed and used, for each service."""
+    """Returns a table of the fixed and usage-based cost of each service."""
     table = Table("service", box=None, pad_edge=False)
     for title in ("fixed", "used", "USD a month"):
         table.add_column(title, justify="right")
@@ -44,7 +45,7 @@ def by_service(bill: Bill) -> Table:
 
 
 def by_resource(bill: Bill) -> Table:
-    """Every charge of every resource that costs at least a cent."""
+    """Returns a table of all charges of 0.005 USD or more."""
     table = Table("service", "resource", "charge", box=None, pad_edge=False)
     for title in ("quantity", "USD a month"):
         table.add_column(title, justify="right")
@@ -64,7 +65,7 @@ def by_resource(bill: Bill) -> Table:
 
 
 def difference_table(difference: Difference, before: str, after: str) -> Table:
-    """What changes, for each service."""
+    """Returns a table of the cost before and after for each service."""
     table = Table("service", box=None, pad_edge=False)
     for title in (before, after, "difference"):
         table.add_column(title, justify="right")
@@ -82,14 +83,14 @@ def difference_table(difference: Difference, before: str, after: str) -> Table:
 
 
 def notes(bill: Bill) -> Iterator[str]:
-    """What a bill leaves out."""
+    """Yields the unpriced resources and the number of free ones."""
     for item in bill.unpriced:
         yield f"unpriced: {item.construct.path} ({item.address}): {item.why}"
-    yield f"{bill.free} resources have no charge of their own"
+    yield f"{bill.free} resources have no charge"
 
 
 def bill_document(bill: Bill, usage: Usage, prices: Prices | None = None) -> dict[str, Any]:
-    """A bill as JSON."""
+    """Returns a bill as a JSON-serializable document."""
     prices = prices or load_prices()
     return {
         "usage": {"name": usage.name, "requests": usage.requests, "hours": usage.hours},
@@ -132,7 +133,7 @@ def bill_document(bill: Bill, usage: Usage, prices: Prices | None = None) -> dic
 
 
 def difference_document(difference: Difference) -> dict[str, Any]:
-    """A difference as JSON."""
+    """Returns a difference as a JSON-serializable document."""
     return {
         "usd": round(difference.usd, 4),
         "beforeUsd": round(difference.before.usd, 4),

@@ -1,4 +1,4 @@
-"""What is priced: resources with their values, from a synthesized stack or from either side of a plan."""
+"""Reads the resources to price from a synthesized stack or from both sides of a plan."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ops.terraform.stack_document import ConstructPath, Synthesized, construct_o
 
 _WHOLE = re.compile(r"^\$\{(aws_\w+)\.([\w-]+)\.(\w+)\}$")
 IDS = {"aws_rds_cluster": "cluster_identifier", "aws_lambda_function": "function_name"}
-"""The argument that a resource's `id` repeats."""
+"""The argument that equals the resource's `id`, by type."""
 
 
 @dataclass(frozen=True)
@@ -26,31 +26,35 @@ class Thing:
     values: Mapping[str, Any]
 
     def value(self, path: str, default: Any = None) -> Any:
-        """The first known value at a path."""
+        """Returns the first known value at a path, or the default."""
         return next(
             (value for value in values_at(self.values, path) if value is not UNKNOWN), default
         )
 
     def values_at(self, path: str) -> list[Any]:
-        """Every value at a path; a list on the way stands for each of its items."""
+        """Returns all values at a path. A list in the path stands for each of its items."""
         return values_at(self.values, path)
 
 
 @dataclass(frozen=True)
 class Things:
-    """All resources of one state of the cloud."""
+    """All resources of a stack, or of one side of a plan."""
 
     items: tuple[Thing, ...]
 
     def named(self, type_: str, attribute: str, value: Any) -> Thing | None:
-        """The one of a type with a value; where the value is not known yet, the only one of the type."""
+        """Returns the resource of a type whose attribute has a value.
+
+        If none has it, because the value is not known yet, returns the only resource of the type.
+        Returns None if there are several.
+        """
         same_type = [item for item in self.items if item.type == type_]
         same = [item for item in same_type if item.value(attribute) == value]
         return same[0] if same else same_type[0] if len(same_type) == 1 else None
 
 
 def things_of_stack(stack: Synthesized) -> Things:
-    """A synthesized stack's resources. A value that is another resource's argument is read from there."""
+    """Returns a stack's resources. Resolves values that refer to another resource's argument."""
 
     def resolved(value: Any) -> Any:
         match = _WHOLE.match(value) if isinstance(value, str) else None
@@ -79,7 +83,7 @@ def things_of_stack(stack: Synthesized) -> Things:
 
 
 def things_of_plan(plan: Plan, stack: Synthesized | None = None) -> tuple[Things, Things]:
-    """The resources before a plan and after it."""
+    """Returns the resources before and after a plan."""
     sides: tuple[list[Thing], list[Thing]] = ([], [])
     for change in plan.resources:
         construct = (

@@ -1,7 +1,8 @@
-"""A usage file: how much of everything is used in a month.
+"""Loads usage files, which state the usage of a month.
 
-Quantities are by resource type, and by a resource's place in the program where one differs from the others of its type. A key that ends in
-`_per_request` is multiplied by the file's `requests` and added to the key without that ending. `like` names a file that is read first.
+`types` has quantities by resource type, `resources` overrides them by construct path. A key that
+ends in `_per_request` is multiplied by the file's `requests` and added to the key without that
+ending. `like` names a file whose contents are the defaults.
 """
 
 from __future__ import annotations
@@ -19,36 +20,36 @@ SAMPLES = Path(__file__).with_name("usage")
 DEFAULT = "1m"
 PER_REQUEST = "_per_request"
 HOURS = 730.0
-"""Of a month: 8,760 / 12, as AWS's calculator has it."""
+"""Hours per month: 8,760 / 12, as in the AWS Pricing Calculator."""
 
 Quantities = Mapping[str, float]
 
 
 class Usage(BaseModel):
-    """A month's usage."""
+    """The usage of a month."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     requests: float = Field(ge=0)
-    """To the REST API."""
+    """Requests to the REST API."""
     hours: float = Field(default=HOURS, gt=0, le=744)
     types: Mapping[str, Quantities] = {}
     resources: Mapping[str, Quantities] = {}
-    """By place, such as `auth/function/function`."""
+    """By construct path, for example `auth/function/function`."""
 
     def of(self, type_: str, path: str) -> dict[str, float]:
-        """The quantities of one resource, those per request multiplied out."""
-        given = {**self.types.get(type_, {}), **self.resources.get(path, {})}
+        """Returns the quantities of a resource, with those per request converted to totals."""
+        merged = {**self.types.get(type_, {}), **self.resources.get(path, {})}
         result: dict[str, float] = {}
-        for key, value in given.items():
+        for key, value in merged.items():
             name = key.removesuffix(PER_REQUEST)
             result[name] = result.get(name, 0.0) + (value * self.requests if key != name else value)
         return result
 
 
 def samples() -> list[str]:
-    """The names of the usage files that come with the program."""
+    """Returns the names of the usage files in this package."""
     return sorted(file.stem for file in SAMPLES.glob("*.yml") if not file.stem.startswith("_"))
 
 
@@ -56,17 +57,17 @@ def load_usage(name: str) -> Usage:
     """Reads a usage file.
 
     Args:
-        name: of a sample (`idle`, `1m`, `100m`), or a file's path.
+        name: the name of a sample (`idle`, `1m`, `100m`) or the path of a file.
 
     Raises:
-        OperatorError: there is none, or it is wrong; the message says where.
+        OperatorError: the file does not exist or is invalid.
     """
     file = SAMPLES / f"{name}.yml" if name in samples() else Path(name)
     try:
         return Usage.model_validate(_document(file))
     except FileNotFoundError as error:
         raise OperatorError(
-            f"There is no usage file {name}: give a path, or one of {', '.join(samples())}"
+            f"The usage file {name} does not exist: use a path or one of {', '.join(samples())}"
         ) from error
     except (ValidationError, yaml.YAMLError) as error:
         raise OperatorError(f"{file}: {error}") from error

@@ -87,7 +87,7 @@ def _page() -> jinja2.Template:
         forced=forced,
         unknown=unknown,
     )
-    environment.filters.update(usd=usd, signed=signed, value=_value, several=_several)
+    environment.filters.update(usd=usd, signed=signed, value=_value, plural=_plural)
     return environment.get_template("report.html.j2")
 
 
@@ -95,5 +95,5 @@ def _value(value: Any) -> str:
     return value_text(value, LONGEST_VALUE)
 
 
-def _several(number: int, word: str) -> str:
+def _plural(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"

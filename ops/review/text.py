@@ -63,7 +63,7 @@ def review_lines(review: Review) -> Iterator[Text]:
             style="yellow",
         )
     if review.plan.outputs:
-        yield Text(f"outputs that change: {', '.join(review.plan.outputs)}", style="dim")
+        yield Text(f"changed outputs: {', '.join(review.plan.outputs)}", style="dim")
 
 
 def _change(item: Judged) -> Iterator[Text]:

@@ -1,6 +1,6 @@
-"""What each type of resource is charged for: one module for each part of the cloud."""
+"""Defines the charges of each resource type, one module for each group of AWS services."""
 
-from ops.cost.charges import compute, data, edge, messaging, monitoring, network  # noqa: F401 - they register themselves
+from ops.cost.charges import compute, data, edge, messaging, monitoring, network  # noqa: F401 - register their charges
 from ops.cost.charges.base import CHARGES, Charge, Line, UnpricedError
 
 __all__ = ["CHARGES", "Charge", "Line", "UnpricedError"]

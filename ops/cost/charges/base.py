@@ -1,4 +1,4 @@
-"""The register of charges."""
+"""Registers the charges of resource types."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from ops.cost.things import Thing, Things
 
 
 class UnpricedError(Exception):
-    """There is no price for a resource; the message says why."""
+    """The price of a resource is unknown. The message states the reason."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a bill before it has a price."""
+    """One line of a bill, without its cost."""
 
     price: str
     """A key of the price table."""
     quantity: float
-    """A month's, in the price's unit."""
+    """Per month, in the price's unit."""
     fixed: bool = False
-    """Charged whether it is used or not."""
+    """True if the charge does not depend on usage."""
 
 
 @dataclass(frozen=True)
 class Month:
-    """What charges are computed from besides the resource: the month's length, the usage, the other resources."""
+    """The inputs of charges other than the resource itself."""
 
     hours: float
     used: Mapping[str, float]
-    """The resource's own quantities; 0 where the usage file says nothing."""
+    """The quantities of the resource. 0 for those missing in the usage file."""
     things: Things
 
 
 @dataclass(frozen=True)
 class Charge:
-    """How one type is charged."""
+    """The charges of a resource type."""
 
     uses: frozenset[str]
-    """The quantities it takes from the usage file."""
+    """The quantities of the usage file that the charges use."""
     lines: Callable[[Thing, Month], Iterator[Line]]
 
 
@@ -51,10 +51,10 @@ CHARGES: dict[str, Charge] = {}
 def charged(
     type_: str, *uses: str
 ) -> Callable[[Callable[[Thing, Month], Iterator[Line]]], Callable[[Thing, Month], Iterator[Line]]]:
-    """Registers how a type is charged.
+    """Registers a function that yields the charges of a resource type.
 
     Args:
-        uses: the quantities it takes from a usage file.
+        uses: the quantities of the usage file that the charges use.
     """
 
     def register(
@@ -67,5 +67,5 @@ def charged(
 
 
 def quantities(used: Mapping[str, float]) -> Mapping[str, float]:
-    """Quantities where what is not given is 0."""
+    """Returns the quantities with 0 for missing keys."""
     return defaultdict(float, used)

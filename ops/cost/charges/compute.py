@@ -1,4 +1,4 @@
-"""Functions and APIs."""
+"""Charges of Lambda functions and API Gateway."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ops.cost.things import Thing
 
 MB_OF_GB = 1024
 DEFAULT_MEMORY = 128
-"""MB: what Lambda gives a function that asks for none."""
+"""MB. Lambda's default for functions without `memory_size`."""
 
 
 @charged("aws_lambda_function", "invocations", "duration_ms")
 def function(thing: Thing, month: Month) -> Iterator[Line]:
-    """Requests, and time by memory."""
+    """Yields requests, and duration multiplied by memory."""
     yield Line("lambda.requests", month.used["invocations"])
     seconds = month.used["invocations"] * month.used["duration_ms"] / 1000
     yield Line(f"lambda.duration.{architecture(thing)}", seconds * memory(thing))
@@ -22,7 +22,7 @@ def function(thing: Thing, month: Month) -> Iterator[Line]:
 
 @charged("aws_lambda_provisioned_concurrency_config")
 def provisioned(thing: Thing, month: Month) -> Iterator[Line]:
-    """What is kept warm, by its function's memory."""
+    """Yields provisioned concurrency, multiplied by the memory of the function."""
     owner = month.things.named("aws_lambda_function", "function_name", thing.value("function_name"))
     seconds = month.hours * 3600 * thing.value("provisioned_concurrent_executions", 0)
     memory_gb, kind = (
@@ -32,7 +32,7 @@ def provisioned(thing: Thing, month: Month) -> Iterator[Line]:
 
 
 def memory(thing: Thing) -> float:
-    """A function's, in GB."""
+    """Returns the memory of a function, in GB."""
     return float(thing.value("memory_size", DEFAULT_MEMORY)) / MB_OF_GB
 
 
@@ -41,22 +41,22 @@ def architecture(thing: Thing) -> str:
 
 
 @charged("aws_api_gateway_rest_api", "requests", "out_gb")
-def rest(thing: Thing, month: Month) -> Iterator[Line]:  # noqa: ARG001 - it costs the same however it is set up
-    """Requests, and what goes out to the internet."""
+def rest(thing: Thing, month: Month) -> Iterator[Line]:  # noqa: ARG001 - usage only
+    """Yields requests and data transfer to the internet."""
     yield Line("rest.requests", month.used["requests"])
     yield Line("transfer.out", month.used["out_gb"])
 
 
 @charged("aws_api_gateway_stage", "traces")
 def stage(thing: Thing, month: Month) -> Iterator[Line]:
-    """The traces of requests, which begin here."""
+    """Yields X-Ray traces if the stage has tracing turned on. Traces of requests begin here."""
     if thing.value("xray_tracing_enabled"):
         yield Line("xray.traces", month.used["traces"])
 
 
 @charged("aws_apigatewayv2_api", "messages", "connection_minutes", "out_gb")
-def websocket(thing: Thing, month: Month) -> Iterator[Line]:  # noqa: ARG001 - it costs the same however it is set up
-    """Messages in both directions, and the time that connections are open."""
+def websocket(thing: Thing, month: Month) -> Iterator[Line]:  # noqa: ARG001 - usage only
+    """Yields messages in both directions, connection minutes and data transfer."""
     yield Line("websocket.messages", month.used["messages"])
     yield Line("websocket.minutes", month.used["connection_minutes"])
     yield Line("transfer.out", month.used["out_gb"])

@@ -1,4 +1,4 @@
-"""Tables, the database, the cache, buckets and secrets."""
+"""Charges of databases, caches, buckets, secrets, user pools and keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ops.cost.things import Thing
 
 @charged("aws_dynamodb_table", "reads", "writes", "storage_gb", "stream_reads")
 def table(thing: Thing, month: Month) -> Iterator[Line]:
-    """Units or capacity, storage with its indexes, recovery and the stream."""
+    """Yields request units or capacity, storage, point-in-time recovery and stream reads."""
     if thing.value("table_class", "STANDARD") != "STANDARD":
         raise UnpricedError(f"table class {thing.value('table_class')}")
     if thing.value("billing_mode", "PROVISIONED") == "PAY_PER_REQUEST":
@@ -36,7 +36,7 @@ def table(thing: Thing, month: Month) -> Iterator[Line]:
 
 @charged("aws_rds_cluster", "storage_gb", "io", "backup_gb")
 def cluster(thing: Thing, month: Month) -> Iterator[Line]:
-    """Storage, input and output, backups, and the secret that RDS keeps the master password in."""
+    """Yields storage, I/O, backups, and the secret in which RDS stores the master password."""
     if not str(thing.value("engine")).startswith("aurora"):
         raise UnpricedError(f"engine {thing.value('engine')}")
     if thing.value("storage_type"):
@@ -50,7 +50,7 @@ def cluster(thing: Thing, month: Month) -> Iterator[Line]:
 
 @charged("aws_rds_cluster_instance", "acu")
 def instance(thing: Thing, month: Month) -> Iterator[Line]:
-    """Capacity: the least the cluster may have is fixed, what the usage file says beyond it, up to the most, is used."""
+    """Yields the cluster's minimum capacity as fixed, and the usage above it up to the maximum."""
     if thing.value("instance_class") != "db.serverless":
         raise UnpricedError(f"instance class {thing.value('instance_class')}")
     cluster = month.things.named(
@@ -59,14 +59,14 @@ def instance(thing: Thing, month: Month) -> Iterator[Line]:
     least = cluster.value("serverlessv2_scaling_configuration.min_capacity") if cluster else None
     most = cluster.value("serverlessv2_scaling_configuration.max_capacity") if cluster else None
     if least is None or most is None:
-        raise UnpricedError("its cluster's capacity is not known")
+        raise UnpricedError("the capacity of its cluster is unknown")
     yield Line("aurora.capacity", month.hours * least, fixed=True)
     yield Line("aurora.capacity", month.hours * max(0.0, min(month.used["acu"], most) - least))
 
 
 @charged("aws_elasticache_replication_group", "backup_gb")
 def cache(thing: Thing, month: Month) -> Iterator[Line]:
-    """Nodes by the hour, and snapshots."""
+    """Yields node hours and snapshots."""
     price = f"elasticache.{thing.value('node_type')}"
     if price not in load_prices().prices:
         raise UnpricedError(f"no price for {thing.value('node_type')}")
@@ -80,23 +80,23 @@ def cache(thing: Thing, month: Month) -> Iterator[Line]:
 
 
 @charged("aws_s3_bucket", "storage_gb", "writes", "reads")
-def bucket(thing: Thing, month: Month) -> Iterator[Line]:  # noqa: ARG001 - what is in it decides
-    """Storage as if all of it were in the class Standard, which is the dearest one that a lifecycle begins with; requests."""
+def bucket(thing: Thing, month: Month) -> Iterator[Line]:  # noqa: ARG001 - usage only
+    """Yields requests, and storage at the price of S3 Standard, the most expensive class used."""
     yield Line("s3.storage", month.used["storage_gb"])
     yield Line("s3.writes", month.used["writes"])
     yield Line("s3.reads", month.used["reads"])
 
 
 @charged("aws_secretsmanager_secret", "requests")
-def secret(thing: Thing, month: Month) -> Iterator[Line]:  # noqa: ARG001 - every secret costs the same
-    """Keeping and reading it."""
+def secret(thing: Thing, month: Month) -> Iterator[Line]:  # noqa: ARG001 - one price
+    """Yields the secret and its requests."""
     yield Line("secrets.secret", 1, fixed=True)
     yield Line("secrets.requests", month.used["requests"])
 
 
 @charged("aws_ssm_parameter")
-def parameter(thing: Thing, month: Month) -> Iterator[Line]:  # noqa: ARG001 - standard ones are free
-    """Standard parameters cost nothing."""
+def parameter(thing: Thing, month: Month) -> Iterator[Line]:  # noqa: ARG001 - one price
+    """Yields nothing, since standard parameters are free."""
     if thing.value("tier", "Standard") not in ("Standard", ""):
         raise UnpricedError(f"parameter tier {thing.value('tier')}")
     yield from ()
@@ -104,7 +104,7 @@ def parameter(thing: Thing, month: Month) -> Iterator[Line]:  # noqa: ARG001 - s
 
 @charged("aws_cognito_user_pool", "active_users")
 def user_pool(thing: Thing, month: Month) -> Iterator[Line]:
-    """Monthly active users, by the pool's tier."""
+    """Yields monthly active users at the price of the pool's tier."""
     price = f"cognito.{thing.value('user_pool_tier', 'ESSENTIALS')}"
     if price not in load_prices().prices:
         raise UnpricedError(f"no price for tier {thing.value('user_pool_tier')}")
@@ -113,7 +113,7 @@ def user_pool(thing: Thing, month: Month) -> Iterator[Line]:
 
 @charged("aws_kms_key", "requests")
 def key(thing: Thing, month: Month) -> Iterator[Line]:
-    """The key and its use."""
+    """Yields the key and its requests."""
     if thing.value("customer_master_key_spec", "SYMMETRIC_DEFAULT") not in (
         "SYMMETRIC_DEFAULT",
         "",

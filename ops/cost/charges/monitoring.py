@@ -1,4 +1,4 @@
-"""Alarms, dashboards and logs."""
+"""Charges of CloudWatch alarms, dashboards and logs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from ops.cost.charges.base import Line, Month, charged
 from ops.cost.things import Thing
 
 HIGH_RESOLUTION = 60
-"""Seconds: an alarm on a shorter period is dearer."""
+"""Seconds. Alarms with a shorter period have the high-resolution price."""
 
 
 @charged("aws_cloudwatch_metric_alarm")
-def alarm(thing: Thing, month: Month) -> Iterator[Line]:  # noqa: ARG001 - it is not charged by use
-    """Every metric that it looks at."""
+def alarm(thing: Thing, month: Month) -> Iterator[Line]:  # noqa: ARG001 - one price
+    """Yields the metrics of the alarm."""
     periods = [
         period
         for period in [*thing.values_at("period"), *thing.values_at("metric_query.metric.period")]
@@ -27,13 +27,13 @@ def alarm(thing: Thing, month: Month) -> Iterator[Line]:  # noqa: ARG001 - it is
 
 
 @charged("aws_cloudwatch_dashboard")
-def dashboard(thing: Thing, month: Month) -> Iterator[Line]:  # noqa: ARG001 - every dashboard costs the same
-    """The dashboard."""
+def dashboard(thing: Thing, month: Month) -> Iterator[Line]:  # noqa: ARG001 - one price
+    """Yields the dashboard."""
     yield Line("cloudwatch.dashboard", 1, fixed=True)
 
 
 @charged("aws_cloudwatch_log_group", "ingested_gb", "storage_gb")
-def log_group(thing: Thing, month: Month) -> Iterator[Line]:  # noqa: ARG001 - what is in it decides
-    """What is written, and what stays."""
+def log_group(thing: Thing, month: Month) -> Iterator[Line]:  # noqa: ARG001 - usage only
+    """Yields ingested data and storage."""
     yield Line("cloudwatch.logs", month.used["ingested_gb"])
     yield Line("cloudwatch.logs_storage", month.used["storage_gb"])

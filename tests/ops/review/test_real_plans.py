@@ -334,7 +334,7 @@ def test_a_port_open_to_everybody_is_dangerous(plans: Plans) -> None:
 def test_shorter_retention_is_irreversible(plans: Plans) -> None:
     item = of_type(plans.review(all_at_once), "aws_cloudwatch_log_group")
     assert item.verdict is Verdict.IRREVERSIBLE
-    assert item.reasons[0].says == "kept for 3 days instead of 7: what is older is deleted"
+    assert item.reasons[0].says == "retention is 3 days instead of 7: older data is deleted"
 
 
 def test_an_opened_bucket_is_dangerous(plans: Plans) -> None:
