@@ -1,4 +1,7 @@
-"""Smoke tests: a read-mostly pass over every route, as declared in requests/*.yml, over HTTP or straight to a function's version."""
+"""Runs smoke tests: calls every route (mostly reads) over HTTP or on a function's version.
+
+requests/*.yml declares the requests.
+"""
 
 from ops.smoke.person import people
 from ops.smoke.run import Check, Smoke

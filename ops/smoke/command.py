@@ -1,4 +1,4 @@
-"""One pass over every route of an environment."""
+"""Runs the smoke tests of an environment."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from ops.smoke.transport import Http
 from ops.terraform.state import outputs
 
 LIMIT = 60.0
-"""Seconds: what is not asked by then is not asked, clean-up apart."""
+"""Seconds. After this time, only clean-up requests are sent."""
 
 
 def run_smoke_tests(cloud: Cloud, limit: float = LIMIT) -> list[Check]:
-    """Asks every route over HTTP and the WebSocket, as everybody does.
+    """Calls every route over HTTP and the WebSocket API, and returns the results.
 
     Raises:
-        OperatorError: the environment has not been deployed, or signs nobody in.
+        OperatorError: the environment has not been deployed, or signing in failed.
     """
     begun = time.monotonic()
     cloud.check_account()
-    found = outputs(cloud)
+    deployed = outputs(cloud)
     suites = load_suites()
-    transport = Http(found["api_url"], found["ws_url"])
-    with people(cloud, found["cognito_user_pool_id"], suites["auth"], transport) as who:
-        asked = [suite for suite in suites.values() if suite.path]
-        return Smoke(transport, who, deadline=begun + limit).all(asked)
+    transport = Http(deployed["api_url"], deployed["ws_url"])
+    with people(cloud, deployed["cognito_user_pool_id"], suites["auth"], transport) as users:
+        called = [suite for suite in suites.values() if suite.path]
+        return Smoke(transport, users, deadline=begun + limit).all(called)

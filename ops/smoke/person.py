@@ -1,4 +1,4 @@
-"""Who asks: an account of the smoke tests' own, enabled while they run, and somebody anonymous."""
+"""Signs in the users of the smoke tests: a dedicated account and an anonymous user."""
 
 from __future__ import annotations
 
@@ -14,41 +14,42 @@ from ops.cloud import Cloud
 from ops.console import say
 from ops.errors import OperatorError
 from ops.smoke.suite import Suite
-from ops.smoke.transport import Ask, Transport
+from ops.smoke.transport import HttpRequest, Transport
 
 EMAIL = "smoke-test@multitask.invalid"
-"""No mail can ever be delivered to it (RFC 2606)."""
+"""An address in a reserved domain (RFC 2606), to which no mail can be delivered."""
 NAME = "Smoke Test"
 TRIES = 3
-"""Sign-ins: another run may set the password in between."""
+"""Attempts to sign in. A concurrent run may change the password in between."""
 
 
 @dataclass(frozen=True)
 class People:
-    """The tokens of those who ask, and the variables that requests may use."""
+    """The users' tokens, and the variables for requests."""
 
     person: str = field(repr=False)
     anonymous: str = field(repr=False)
     variables: dict[str, str] = field(repr=False)
 
-    def token(self, who: str) -> str | None:
-        """None: nobody."""
-        return {"person": self.person, "anonymous": self.anonymous}.get(who)
+    def token(self, user: str) -> str | None:
+        """Returns the token of a user, or None for `nobody`."""
+        return {"person": self.person, "anonymous": self.anonymous}.get(user)
 
 
 @contextmanager
 def people(cloud: Cloud, pool: str, auth: Suite, transport: Transport) -> Iterator[People]:
-    """Signs both in. The account is made at first use, gets a new password each time, and is disabled at the end.
+    """Signs in both users. Disables the account at the end.
 
-    It is one account for good, so that runs leave no trail of users and profiles behind.
+    All runs share one account, so that they do not accumulate users and profiles. The first run
+    creates it, and each run sets a new password.
 
     Args:
         pool: the id of the Cognito user pool.
-        auth: the suite of the service that signs in.
-        transport: how it is asked.
+        auth: the suite of the auth service.
+        transport: sends the requests to the auth service.
 
     Raises:
-        OperatorError: the auth service signs nobody in.
+        OperatorError: the auth service rejected a sign-in.
     """
     cognito = cloud.client("cognito-idp")
     signed_in = _sign_in(cognito, pool, auth, transport)
@@ -58,36 +59,42 @@ def people(cloud: Cloud, pool: str, auth: Suite, transport: Transport) -> Iterat
         try:
             cognito.admin_disable_user(UserPoolId=pool, Username=EMAIL)
         except (ClientError, BotoCoreError) as error:
-            say(f"The account of the smoke tests could not be disabled: {error}")
+            say(f"Could not disable the smoke tests' account {EMAIL}: {error}")
 
 
 def _sign_in(cognito: Any, pool: str, auth: Suite, transport: Transport) -> People:
-    status, answer = 0, None
+    status, body = 0, None
     for _ in range(TRIES):
         password = f"{secrets.token_urlsafe(24)}-aA1"
         _prepare(cognito, pool, password)
-        body = {"email": EMAIL, "password": password}
-        reply = transport.send(auth, Ask("POST", "/v1/auth/login", {}, body, None))
-        status, answer = reply.status, reply.body
-        if status == 200 and isinstance(answer, dict):
+        credentials = {"email": EMAIL, "password": password}
+        response = transport.send(
+            auth, HttpRequest("POST", "/v1/auth/login", {}, credentials, None)
+        )
+        status, body = response.status, response.body
+        if status == 200 and isinstance(body, dict):
             break
     else:
         raise OperatorError(
-            f"The auth service does not sign in the smoke tests' account (it answers {status or 'nothing'})"
+            f"The auth service did not sign in the smoke tests' account: {_outcome(status)}"
         )
-    reply = transport.send(auth, Ask("POST", "/v1/auth/anonymous", {}, {}, None))
-    if reply.status != 201:
+    response = transport.send(auth, HttpRequest("POST", "/v1/auth/anonymous", {}, {}, None))
+    if response.status != 201:
         raise OperatorError(
-            f"The auth service makes no anonymous user (it answers {reply.status or 'nothing'})"
+            f"The auth service did not create an anonymous user: {_outcome(response.status)}"
         )
     variables = {
         "run": secrets.token_hex(4),
         "email": EMAIL,
         "password": password,
-        "personId": answer["user"]["userId"],
-        "personToken": answer["accessToken"],
+        "personId": body["user"]["userId"],
+        "personToken": body["accessToken"],
     }
-    return People(answer["accessToken"], reply.body["accessToken"], variables)
+    return People(body["accessToken"], response.body["accessToken"], variables)
+
+
+def _outcome(status: int) -> str:
+    return f"it returned {status}" if status else "it sent no response"
 
 
 def _prepare(cognito: Any, pool: str, password: str) -> None:

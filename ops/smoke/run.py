@@ -1,4 +1,4 @@
-"""Makes a suite's requests and judges the answers."""
+"""Sends the requests of a suite and checks the responses."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ from ops.smoke.person import People
 from ops.smoke.suite import Event, Frame, Request, Socket, Suite
 from ops.smoke.transport import (
     UPGRADED,
-    Ask,
     DirectTransport,
     Exchange,
-    Reply,
+    HttpRequest,
+    Response,
     SocketTransport,
     Transport,
 )
 
 WORKERS = 4
-"""Suites at once: more gain little, since each service is mostly waited for."""
+"""Suites that run in parallel. More gain little, since a run mostly waits for services."""
 CONNECT = "WebSocket connect"
 OUT_OF_TIME = "out of time"
-REFUSED_TICKET = 403
-"""The status of a WebSocket that does not open (API contract)."""
+INVALID_TICKET_STATUS = 403
+"""The HTTP status for an invalid ticket (API contract)."""
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 @dataclass(frozen=True)
 class Check:
-    """One request and what came of it."""
+    """The result of one request."""
 
     service: str
     request: str
-    """Method and path as declared, without values; of a frame its action."""
+    """The declared method and path with unresolved variables, or the action of a WebSocket frame."""
     ok: bool
     status: int
-    """0: none came. A frame has that of its WebSocket."""
+    """0 if there was no response. Frames have the status of their WebSocket."""
     seconds: float
     detail: str = ""
-    """What is wrong. Never the content of an answer, which may hold tokens."""
+    """The error, if any. Never includes a response body, which may contain tokens."""
 
 
 class Smoke:
-    """One run.
+    """Runs suites.
 
     Args:
-        transport: how services are asked.
-        people: who asks.
-        deadline: monotonic time, in seconds, after which nothing but clean-up is asked any more.
-        clock: monotonic seconds.
+        transport: sends the requests.
+        people: the users who send them.
+        deadline: monotonic time in seconds, after which only clean-up requests are sent.
+        clock: returns the monotonic time in seconds.
     """
 
     def __init__(
@@ -69,15 +69,15 @@ class Smoke:
         self._clock = clock
 
     def all(self, suites: Iterable[Suite]) -> list[Check]:
-        """Several suites side by side."""
+        """Runs suites in parallel and returns the results of all."""
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             return [check for checks in pool.map(self.suite, suites) for check in checks]
 
     def suite(self, suite: Suite, *, repeatable: bool = False) -> list[Check]:
-        """A service's requests in order, then its clean-up, whatever came before.
+        """Sends the requests of a suite in order, then always its clean-up requests.
 
         Args:
-            repeatable: only those that change nothing.
+            repeatable: True to send only requests that change nothing.
         """
         variables: dict[str, Any] = dict(self._people.variables)
         requests = [request for request in suite.requests if request.repeatable or not repeatable]
@@ -86,7 +86,7 @@ class Smoke:
         ]
         if isinstance(self._transport, DirectTransport):
             direct = self._transport
-            # What must raise counts as an error in Lambda's metrics: it is asked once and not all through a bake.
+            # Lambda's metrics count an expected error too, so repeated probes skip these events.
             checks += [
                 self._event(direct, suite, event)
                 for event in suite.events
@@ -106,10 +106,10 @@ class Smoke:
     ) -> Check:
         missing = self._missing(request, variables)
         if missing:
-            return _not_asked(suite.service, request.call, f"no earlier answer gave {missing}")
+            return _not_sent(suite.service, request.call, f"no earlier response set {missing}")
         if not final and self._clock() > self._deadline:
-            return _not_asked(suite.service, request.call, OUT_OF_TIME)
-        ask = Ask(
+            return _not_sent(suite.service, request.call, OUT_OF_TIME)
+        http_request = HttpRequest(
             request.method,
             _filled(request.path, variables),
             _filled(request.headers, variables),
@@ -117,79 +117,83 @@ class Smoke:
             self._people.token(request.as_),
         )
         begun = self._clock()
-        reply = self._transport.send(suite, ask)
+        response = self._transport.send(suite, http_request)
         seconds = round(self._clock() - begun, 3)
-        if reply.status not in request.expected:
+        if response.status not in request.expected:
             return Check(
                 suite.service,
                 request.call,
                 False,
-                reply.status,
+                response.status,
                 seconds,
-                _wrong(request.expected, reply),
+                _wrong(request.expected, response),
             )
-        for name, place in request.keep.items():
-            value = _at(reply.body, place)
+        for name, path in request.keep.items():
+            value = _at(response.body, path)
             if value is None:
                 return Check(
                     suite.service,
                     request.call,
                     False,
-                    reply.status,
+                    response.status,
                     seconds,
-                    f"the answer has no {place}",
+                    f"the response has no {path}",
                 )
             variables[name] = value
-        return Check(suite.service, request.call, ok=True, status=reply.status, seconds=seconds)
+        return Check(suite.service, request.call, ok=True, status=response.status, seconds=seconds)
 
     def _event(self, direct: DirectTransport, suite: Suite, event: Event) -> Check:
         begun = self._clock()
         filled = event.model_copy(update={"event": _filled(event.event, self._people.variables)})
-        reply = direct.invoke(suite, filled)
+        response = direct.invoke(suite, filled)
         seconds = round(self._clock() - begun, 3)
-        raised = reply.error or None
+        raised = response.error or None
         if raised != event.error:
             detail = (
                 f"raised {raised!r}, expected {event.error!r}" if event.error else "raised an error"
             )
-            return Check(suite.service, event.name, False, reply.status, seconds, detail)
-        ok = event.answer is None or reply.body == event.answer
+            return Check(suite.service, event.name, False, response.status, seconds, detail)
+        ok = event.result is None or response.body == event.result
         return Check(
             suite.service,
             event.name,
             ok,
-            reply.status,
+            response.status,
             seconds,
-            "" if ok else "answered something else",
+            "" if ok else "returned an unexpected result",
         )
 
     def _socket(
         self, transport: SocketTransport, service: str, socket: Socket, variables: Mapping[str, Any]
     ) -> list[Check]:
-        """A stranger's ticket, then the person's, and each frame on that one WebSocket."""
+        """Tests an invented ticket, then a valid one, and sends the frames on its WebSocket."""
         missing = _missing(socket.ticket, variables)
         if missing or self._clock() > self._deadline:
-            reason = f"no earlier answer gave {missing}" if missing else OUT_OF_TIME
-            return [_not_asked(service, CONNECT, reason)]
+            reason = f"no earlier response set {missing}" if missing else OUT_OF_TIME
+            return [_not_sent(service, CONNECT, reason)]
         begun = self._clock()
-        with transport.open("invented") as (reply, _):
+        with transport.open("invented") as (response, _):
             checks = [
-                self._opened(service, f"{CONNECT}, invented ticket", begun, reply, REFUSED_TICKET)
+                self._opened(
+                    service, f"{CONNECT}, invented ticket", begun, response, INVALID_TICKET_STATUS
+                )
             ]
         begun = self._clock()
-        with transport.open(str(_filled(socket.ticket, variables))) as (reply, exchange):
-            checks.append(self._opened(service, CONNECT, begun, reply, UPGRADED))
-            if reply.status == UPGRADED:
+        with transport.open(str(_filled(socket.ticket, variables))) as (response, exchange):
+            checks.append(self._opened(service, CONNECT, begun, response, UPGRADED))
+            if response.status == UPGRADED:
                 checks += [
                     self._frame(exchange, service, frame, variables) for frame in socket.frames
                 ]
         return checks
 
-    def _opened(self, service: str, name: str, begun: float, reply: Reply, expected: int) -> Check:
+    def _opened(
+        self, service: str, name: str, begun: float, response: Response, expected: int
+    ) -> Check:
         seconds = round(self._clock() - begun, 3)
-        ok = reply.status == expected
+        ok = response.status == expected
         return Check(
-            service, name, ok, reply.status, seconds, "" if ok else _wrong({expected}, reply)
+            service, name, ok, response.status, seconds, "" if ok else _wrong({expected}, response)
         )
 
     def _frame(
@@ -198,27 +202,29 @@ class Smoke:
         name = f"WebSocket {frame.send['action']}"
         missing = _missing(str(frame.send), variables)
         if missing or self._clock() > self._deadline:
-            return _not_asked(
-                service, name, f"no earlier answer gave {missing}" if missing else OUT_OF_TIME
+            return _not_sent(
+                service, name, f"no earlier response set {missing}" if missing else OUT_OF_TIME
             )
         begun = self._clock()
-        reply = exchange({**_filled(frame.send, variables), "requestId": uuid.uuid4().hex})
+        response = exchange({**_filled(frame.send, variables), "requestId": uuid.uuid4().hex})
         seconds = round(self._clock() - begun, 3)
-        if reply.status == 0:
+        if response.status == 0:
             return Check(
                 service,
                 name,
                 False,
                 0,
                 seconds,
-                f"no answer ({reply.error}), expected {frame.expect}",
+                f"no response ({response.error}), expected {frame.expect}",
             )
-        answered = (
-            reply.body.get("code") if reply.body.get("type") == "error" else reply.body.get("type")
+        received = (
+            response.body.get("code")
+            if response.body.get("type") == "error"
+            else response.body.get("type")
         )
-        ok = answered == frame.expect
-        detail = "" if ok else f"answered {answered}, expected {frame.expect}"
-        return Check(service, name, ok, reply.status, seconds, detail)
+        ok = received == frame.expect
+        detail = "" if ok else f"received {received}, expected {frame.expect}"
+        return Check(service, name, ok, response.status, seconds, detail)
 
     @staticmethod
     def _missing(request: Request, variables: Mapping[str, Any]) -> str | None:
@@ -229,20 +235,21 @@ def _missing(text: str, variables: Mapping[str, Any]) -> str | None:
     return next((name for name in _VARIABLE.findall(text) if name not in variables), None)
 
 
-def _not_asked(service: str, name: str, reason: str) -> Check:
-    return Check(service, name, ok=False, status=0, seconds=0.0, detail=f"not asked: {reason}")
+def _not_sent(service: str, name: str, reason: str) -> Check:
+    return Check(service, name, ok=False, status=0, seconds=0.0, detail=f"not sent: {reason}")
 
 
-def _wrong(statuses: Collection[int], reply: Reply) -> str:
+def _wrong(statuses: Collection[int], response: Response) -> str:
     expected = " or ".join(map(str, sorted(statuses)))
-    if reply.status == 0:
-        return f"no answer ({reply.error.splitlines()[0][:200] if reply.error else 'none'}), expected {expected}"
-    code = reply.body.get("code", "") if isinstance(reply.body, dict) else ""
-    return f"answered {reply.status}{f' {code}' if code else ''}, expected {expected}"
+    if response.status == 0:
+        error = response.error.splitlines()[0][:200] if response.error else "none"
+        return f"no response ({error}), expected {expected}"
+    code = response.body.get("code", "") if isinstance(response.body, dict) else ""
+    return f"returned {response.status}{f' {code}' if code else ''}, expected {expected}"
 
 
 def _filled(value: Any, variables: Mapping[str, Any]) -> Any:
-    """The value with its variables put in; one that is a variable and nothing else keeps its type."""
+    """Resolves variables in a value. A value that is only a variable keeps its type."""
     if isinstance(value, dict):
         return {key: _filled(item, variables) for key, item in value.items()}
     if isinstance(value, list):
@@ -255,8 +262,8 @@ def _filled(value: Any, variables: Mapping[str, Any]) -> Any:
     return _VARIABLE.sub(lambda match: str(variables[match[1]]), value)
 
 
-def _at(value: Any, place: str) -> Any:
-    for part in place.split("."):
+def _at(value: Any, path: str) -> Any:
+    for part in path.split("."):
         try:
             value = value[int(part)] if isinstance(value, list) else value[part]
         except (KeyError, IndexError, TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Reads requests/<service>.yml: what is asked of a service, and what it must answer."""
+"""Loads requests/<service>.yml: the requests to a service and the expected responses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 DIRECTORY = Path(__file__).parent / "requests"
 REFUSED = frozenset({400, 403, 404, 409, 412, 422})
-"""What `refused` stands for: a request that must change nothing was understood and turned down."""
+"""The statuses that `refused` accepts: the service rejected the request."""
 
 
 class _Section(BaseModel):
@@ -19,20 +19,20 @@ class _Section(BaseModel):
 
 
 class Request(_Section):
-    """One request. `${name}` in its path, headers and body is a variable: see `Suite`."""
+    """One request. `${name}` in its path, headers and body is a variable, see `Suite`."""
 
     call: Annotated[str, Field(pattern=r"^(GET|POST|PUT|PATCH|DELETE) /")]
-    """Method and path."""
+    """The method and the path."""
     as_: Annotated[Literal["nobody", "anonymous", "person"], Field(alias="as")] = "person"
-    """Whose token goes along."""
+    """The user whose token is sent."""
     body: dict[str, Any] | None = None
     headers: dict[str, str] = {}
     expect: int | list[int] | Literal["refused"]
-    """The answer's status."""
+    """The expected status, or several."""
     keep: dict[str, str] = {}
-    """Variables made of the answer: name, and where its value is (`items.0.slug`)."""
+    """Variables to set: the path of the value in the response (`items.0.slug`), by name."""
     cleanup: bool = False
-    """Made at the end, whatever happened, as soon as its variables are known."""
+    """Sent at the end even after failures, provided that its variables are known."""
 
     @property
     def method(self) -> str:
@@ -54,57 +54,57 @@ class Request(_Section):
 
     @property
     def repeatable(self) -> bool:
-        """It changes nothing and needs nothing that another request made: fit to be asked again and again."""
+        """True if the request changes nothing and does not depend on another request."""
         return self.method == "GET" and "${" not in self.path
 
 
 class Event(_Section):
-    """One event for a function that is not called by path: only its versions are asked, never over HTTP."""
+    """One event for a function without routes. Sent only by direct invocation, never over HTTP."""
 
     name: str
     event: dict[str, Any]
     error: str | None = None
-    """What it must raise; None: it must not."""
-    answer: dict[str, Any] | None = None
-    """What it must return; None: anything."""
+    """The expected error message. None means that the function must not raise."""
+    result: dict[str, Any] | None = None
+    """The expected result. None accepts any result."""
 
 
 class Frame(_Section):
-    """One frame on a service's WebSocket."""
+    """One frame sent on a service's WebSocket."""
 
     send: dict[str, Any]
-    """With an `action`; its `requestId` is made."""
+    """The frame, with an `action`. A `requestId` is added."""
     expect: str
-    """`ack`, or the code of an error."""
+    """The expected response: `ack` or an error code."""
 
 
 class Socket(_Section):
-    """A service's WebSocket: asked over the network alone, between the requests and their clean-up."""
+    """A service's WebSocket. Tested only over the network, after the requests and before clean-up."""
 
     ticket: str
-    """What opens it, a variable; an invented one must not."""
+    """The variable with the ticket. An invented ticket must be rejected."""
     frames: list[Frame]
 
 
 class Suite(_Section):
     """A service's smoke requests, in order.
 
-    Variables: `run` (differs in each run), `email`, `password`, `personId` and `personToken` of the person who asks, and what
-    requests `keep`.
+    Variables: `run` (unique to each run), `email`, `password`, `personId` and `personToken` of the
+    registered user, and those that requests `keep`.
     """
 
     service: str
     path: str | None = None
-    """Where its routes are; None: it has none."""
+    """The base path of its routes. None if it has no routes."""
     public: bool = False
-    """Its routes have no authorizer."""
+    """True if its routes have no authorizer."""
     requests: list[Request] = []
     events: list[Event] = []
     socket: Socket | None = None
 
 
 def load_suites(directory: Path = DIRECTORY) -> Mapping[str, Suite]:
-    """All suites, by service."""
+    """Returns all suites, by service."""
     suites = {}
     for file in sorted(directory.glob("*.yml")):
         suites[file.stem] = Suite.model_validate(

@@ -1,4 +1,4 @@
-"""How smoke requests reach a service: over HTTP as everybody's do, or by invoking a version that nobody else reaches yet."""
+"""Sends smoke requests to a service over HTTP, or by invoking a version without user traffic."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ops.functions.versions import ALIAS, Functions
 from ops.smoke.suite import Event, Suite
 
 TIMEOUT = 30.0
-"""Seconds for one answer: API Gateway waits 29."""
+"""Seconds to wait for a response. API Gateway waits 29."""
 UPGRADED = 101
-"""HTTP's status of a WebSocket that is open."""
+"""The HTTP status of an opened WebSocket."""
 
 
 @dataclass(frozen=True)
-class Ask:
-    """One request with its variables filled in."""
+class HttpRequest:
+    """A request with its variables resolved."""
 
     method: str
     path: str
@@ -35,155 +35,170 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Reply:
-    """What came back."""
+class Response:
+    """The response to a request."""
 
     status: int
-    """0: nothing."""
+    """0 if there was no response."""
     body: Any
     error: str = field(default="", repr=False)
-    """Why nothing came, or what the function raised."""
+    """Why there was no response, or the error that the function raised."""
 
 
-Exchange = Callable[[Mapping[str, Any]], Reply]
-"""Sends a frame and gives its answer."""
+Exchange = Callable[[Mapping[str, Any]], Response]
+"""Sends a frame and returns the response to it."""
 
 
 class Transport(Protocol):
-    """Brings requests to a service."""
+    """Sends requests to a service."""
 
-    def send(self, suite: Suite, ask: Ask) -> Reply:
-        """Never raises for what a service does."""
+    def send(self, suite: Suite, request: HttpRequest) -> Response:
+        """Sends a request. Never raises for failures of the service: see `Response.error`."""
 
 
 @runtime_checkable
 class DirectTransport(Transport, Protocol):
-    """Reaches functions themselves, so it brings events as well."""
+    """Invokes functions directly, so it can also send events."""
 
-    def invoke(self, suite: Suite, event: Event) -> Reply:
-        """The same for an event."""
+    def invoke(self, suite: Suite, event: Event) -> Response:
+        """Sends an event. Reports failures in the response, as `send` does."""
 
 
 @runtime_checkable
 class SocketTransport(Transport, Protocol):
-    """Reaches the WebSocket API."""
+    """Connects to the WebSocket API."""
 
-    def open(self, ticket: str) -> AbstractContextManager[tuple[Reply, Exchange]]:
-        """A WebSocket while the block lasts: what came of opening it, and how frames are sent. Never raises for what a service does."""
+    def open(self, ticket: str) -> AbstractContextManager[tuple[Response, Exchange]]:
+        """Opens a WebSocket for the duration of the block.
+
+        Yields the response to opening it, and a function that sends a frame. Never raises for
+        failures of the service.
+        """
 
 
 class Http:
-    """The APIs as everybody reaches them.
+    """Sends requests over the network, as clients do.
 
     Args:
-        address: of the REST API.
-        socket_address: of the WebSocket API.
+        address: the URL of the REST API.
+        socket_address: the URL of the WebSocket API.
     """
 
     def __init__(self, address: str, socket_address: str) -> None:
         self._address, self._socket_address = address, socket_address
         self._pool = urllib3.PoolManager(retries=False, timeout=TIMEOUT, maxsize=8)
 
-    def send(self, suite: Suite, ask: Ask) -> Reply:  # noqa: ARG002 - the path says it
-        headers = dict(ask.headers)
-        if ask.token:
-            headers["Authorization"] = f"Bearer {ask.token}"
+    def send(self, suite: Suite, request: HttpRequest) -> Response:  # noqa: ARG002
+        headers = dict(request.headers)
+        if request.token:
+            headers["Authorization"] = f"Bearer {request.token}"
         content = None
-        if ask.body is not None:
+        if request.body is not None:
             headers["Content-Type"] = "application/json"
-            content = json.dumps(ask.body).encode()
+            content = json.dumps(request.body).encode()
         try:
-            reply = self._pool.request(
-                ask.method, self._address + ask.path, headers=headers, body=content, redirect=False
+            response = self._pool.request(
+                request.method,
+                self._address + request.path,
+                headers=headers,
+                body=content,
+                redirect=False,
             )
         except urllib3.exceptions.HTTPError as error:
-            return Reply(0, None, type(error).__name__)
-        return Reply(reply.status, _json(reply.data.decode(errors="replace")))
+            return Response(0, None, type(error).__name__)
+        return Response(response.status, _json(response.data.decode(errors="replace")))
 
     @contextmanager
-    def open(self, ticket: str) -> Iterator[tuple[Reply, Exchange]]:
-        from websockets.exceptions import InvalidStatus, WebSocketException  # noqa: PLC0415 - releases need none
+    def open(self, ticket: str) -> Iterator[tuple[Response, Exchange]]:
+        from websockets.exceptions import InvalidStatus, WebSocketException  # noqa: PLC0415 - not needed by releases
         from websockets.sync.client import connect  # noqa: PLC0415
 
-        def nothing(_: Mapping[str, Any]) -> Reply:
-            return Reply(0, None, "no WebSocket")
+        def not_open(_: Mapping[str, Any]) -> Response:
+            return Response(0, None, "the WebSocket is not open")
 
         try:
             socket = connect(
                 f"{self._socket_address}?ticket={quote(ticket)}", open_timeout=TIMEOUT, proxy=None
             )
         except InvalidStatus as error:
-            yield Reply(error.response.status_code, None), nothing
+            yield Response(error.response.status_code, None), not_open
             return
         except (WebSocketException, OSError) as error:
-            yield Reply(0, None, type(error).__name__), nothing
+            yield Response(0, None, type(error).__name__), not_open
             return
 
-        def exchange(frame: Mapping[str, Any]) -> Reply:
+        def exchange(frame: Mapping[str, Any]) -> Response:
             try:
                 socket.send(json.dumps(frame))
                 end = time.monotonic() + TIMEOUT
-                while True:  # frames of the room come between
+                while True:  # skips other frames of the room
                     body = json.loads(socket.recv(timeout=max(0.0, end - time.monotonic())))
                     if isinstance(body, dict) and body.get("requestId") == frame["requestId"]:
-                        return Reply(UPGRADED, body)
+                        return Response(UPGRADED, body)
             except (WebSocketException, OSError, ValueError) as error:
-                return Reply(0, None, type(error).__name__)
+                return Response(0, None, type(error).__name__)
 
         with socket:
-            yield Reply(UPGRADED, None), exchange
+            yield Response(UPGRADED, None), exchange
 
 
 class Invocation:
-    """The functions themselves.
+    """Sends requests by invoking functions directly.
 
     Args:
-        functions: the environment's.
-        versions: which version of a service is asked; services that are not named are asked by their alias.
+        functions: the environment's functions.
+        versions: the version to invoke, by service (default: the one of the live alias).
     """
 
     def __init__(self, functions: Functions, versions: Mapping[str, str] | None = None) -> None:
         self._functions = functions
         self._versions = versions or {}
 
-    def send(self, suite: Suite, ask: Ask) -> Reply:
-        reply = self._call(suite.service, rest_event(suite, ask))
-        if reply.status == 0 or not isinstance(reply.body, dict) or "statusCode" not in reply.body:
-            return Reply(0, None, reply.error or "no answer of API Gateway's form")
-        return Reply(int(reply.body["statusCode"]), _json(reply.body.get("body") or ""))
+    def send(self, suite: Suite, request: HttpRequest) -> Response:
+        response = self._call(suite.service, rest_event(suite, request))
+        if (
+            response.status == 0
+            or not isinstance(response.body, dict)
+            or "statusCode" not in response.body
+        ):
+            return Response(0, None, response.error or "the result is not an API Gateway response")
+        return Response(int(response.body["statusCode"]), _json(response.body.get("body") or ""))
 
-    def invoke(self, suite: Suite, event: Event) -> Reply:
+    def invoke(self, suite: Suite, event: Event) -> Response:
         return self._call(suite.service, event.event)
 
-    def _call(self, service: str, event: Mapping[str, Any]) -> Reply:
-        reply = self._functions.client.invoke(
+    def _call(self, service: str, event: Mapping[str, Any]) -> Response:
+        response = self._functions.client.invoke(
             FunctionName=self._functions.names[service],
             Qualifier=self._versions.get(service, ALIAS),
             Payload=json.dumps(event).encode(),
         )
-        body = _json(reply["Payload"].read().decode(errors="replace"))
-        if reply.get("FunctionError"):
+        body = _json(response["Payload"].read().decode(errors="replace"))
+        if response.get("FunctionError"):
             raised = body.get("errorMessage", "") if isinstance(body, dict) else ""
-            return Reply(0, body, str(raised) or "an error")
-        return Reply(200, body)
+            return Response(0, body, str(raised) or "unknown error")
+        return Response(200, body)
 
 
-def rest_event(suite: Suite, ask: Ask) -> dict[str, Any]:
-    """The event that API Gateway's proxy integration would make of a request, behind the authorizer where there is one."""
-    path, _, query = ask.path.partition("?")
+def rest_event(suite: Suite, request: HttpRequest) -> dict[str, Any]:
+    """Returns the event that API Gateway's proxy integration would send for a request.
+
+    Includes the authorizer's context unless the routes are public.
+    """
+    path, _, query = request.path.partition("?")
     parameters = dict(parse_qsl(query, keep_blank_values=True))
     headers = {
-        **ask.headers,
-        **({"Content-Type": "application/json"} if ask.body is not None else {}),
+        **request.headers,
+        **({"Content-Type": "application/json"} if request.body is not None else {}),
     }
-    if ask.token:
-        headers["Authorization"] = f"Bearer {ask.token}"
+    if request.token:
+        headers["Authorization"] = f"Bearer {request.token}"
     base = suite.path or path
-    authorizer = {} if suite.public or not ask.token else _context(ask.token)
+    authorizer = {} if suite.public or not request.token else _context(request.token)
     return {
         "resource": base if path == base else base + "/{proxy+}",
         "path": path,
-        "httpMethod": ask.method,
+        "httpMethod": request.method,
         "headers": headers,
         "multiValueHeaders": {name: [value] for name, value in headers.items()},
         "queryStringParameters": parameters or None,
@@ -192,18 +207,18 @@ def rest_event(suite: Suite, ask: Ask) -> dict[str, Any]:
         "pathParameters": None if path == base else {"proxy": path.removeprefix(base).lstrip("/")},
         "requestContext": {
             "requestId": str(uuid.uuid4()),
-            "httpMethod": ask.method,
+            "httpMethod": request.method,
             "path": path,
             "identity": {"sourceIp": "127.0.0.1", "userAgent": "smoke"},
             "authorizer": authorizer,
         },
-        "body": None if ask.body is None else json.dumps(ask.body),
+        "body": None if request.body is None else json.dumps(request.body),
         "isBase64Encoded": False,
     }
 
 
 def _context(token: str) -> dict[str, str]:
-    """What the authorizer passes on, from a token that was issued a moment ago."""
+    """Returns the context that the authorizer would pass for a valid token."""
     payload = token.split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     return {

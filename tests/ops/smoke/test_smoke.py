@@ -13,7 +13,7 @@ from lambdas.route_tables import route_tables
 from ops.smoke import Smoke, load_suites
 from ops.smoke.person import People
 from ops.smoke.suite import Event, Suite
-from ops.smoke.transport import Ask, Reply, rest_event
+from ops.smoke.transport import HttpRequest, Response, rest_event
 
 TOKEN = "head.eyJzdWIiOiJ1MSIsInNpZCI6InMxIiwicm9sZXMiOlsidXNlciJdLCJjYXAiOltdLCJleHAiOjk5fQ.sig"
 PEOPLE = People(TOKEN, "anonymous-token", {"run": "r1", "personId": "u1"})
@@ -22,13 +22,13 @@ PEOPLE = People(TOKEN, "anonymous-token", {"run": "r1", "personId": "u1"})
 class Service:
     """Answers requests as `answer` says, and remembers them."""
 
-    def __init__(self, answer: Callable[[Ask], Reply]) -> None:
+    def __init__(self, answer: Callable[[HttpRequest], Response]) -> None:
         self.answer = answer
         self.asked: list[str] = []
 
-    def send(self, suite: Suite, ask: Ask) -> Reply:
-        self.asked.append(f"{ask.method} {ask.path}")
-        return self.answer(ask)
+    def send(self, suite: Suite, request: HttpRequest) -> Response:
+        self.asked.append(f"{request.method} {request.path}")
+        return self.answer(request)
 
 
 def suite(*requests: dict[str, Any], **more: Any) -> Suite:
@@ -84,7 +84,9 @@ def test_every_function_that_can_be_asked_has_a_suite() -> None:
 
 
 def test_values_of_answers_go_into_later_requests_and_clean_up_comes_last() -> None:
-    service = Service(lambda ask: Reply(201 if ask.method == "POST" else 200, {"postId": "p1"}))
+    service = Service(
+        lambda request: Response(201 if request.method == "POST" else 200, {"postId": "p1"})
+    )
     tests = suite(
         {"call": "DELETE /v1/posts/${postId}", "expect": 200, "cleanup": True},
         {"call": "POST /v1/posts", "expect": 201, "keep": {"postId": "postId"}},
@@ -98,8 +100,8 @@ def test_values_of_answers_go_into_later_requests_and_clean_up_comes_last() -> N
 def test_clean_up_comes_also_after_a_wrong_answer_and_out_of_time() -> None:
     clock = iter(range(100))
     service = Service(
-        lambda ask: Reply(
-            201 if ask.method == "POST" else 500, {"postId": "p1", "code": "internal"}
+        lambda request: Response(
+            201 if request.method == "POST" else 500, {"postId": "p1", "code": "internal"}
         )
     )
     tests = suite(
@@ -108,16 +110,16 @@ def test_clean_up_comes_also_after_a_wrong_answer_and_out_of_time() -> None:
         {"call": "DELETE /v1/posts/${postId}", "expect": 500, "cleanup": True},
     )
     checks = Smoke(service, PEOPLE, deadline=2.5, clock=lambda: next(clock)).suite(tests)
-    assert [check.detail for check in checks] == ["", "not asked: out of time", ""]
+    assert [check.detail for check in checks] == ["", "not sent: out of time", ""]
     assert service.asked[-1] == "DELETE /v1/posts/p1"
 
 
 def test_a_wrong_answer_is_told_by_status_and_code_alone() -> None:
     body = {"code": "internal", "detail": "secret", "accessToken": "secret"}
-    [check] = Smoke(Service(lambda _: Reply(500, body)), PEOPLE).suite(
+    [check] = Smoke(Service(lambda _: Response(500, body)), PEOPLE).suite(
         suite({"call": "GET /v1/posts", "expect": 200})
     )
-    assert (check.ok, check.detail) == (False, "answered 500 internal, expected 200")
+    assert (check.ok, check.detail) == (False, "returned 500 internal, expected 200")
     assert "secret" not in repr(check)
     assert TOKEN not in repr(PEOPLE)
 
@@ -128,20 +130,20 @@ def test_a_wrong_answer_is_told_by_status_and_code_alone() -> None:
 def test_refused_is_an_answer_that_turns_the_request_down(status: int, ok: bool) -> None:
     tests = suite({"call": "PUT /v1/posts", "expect": "refused"})
     assert [
-        check.ok for check in Smoke(Service(lambda _: Reply(status, {})), PEOPLE).suite(tests)
+        check.ok for check in Smoke(Service(lambda _: Response(status, {})), PEOPLE).suite(tests)
     ] == [ok]
 
 
 class Function(Service):
     """A function that is invoked itself, and answers every event alike."""
 
-    def __init__(self, reply: Reply) -> None:
-        super().__init__(lambda _: reply)
+    def __init__(self, response: Response) -> None:
+        super().__init__(lambda _: response)
         self.events: list[Any] = []
 
-    def invoke(self, suite: Suite, event: Event) -> Reply:
+    def invoke(self, suite: Suite, event: Event) -> Response:
         self.events.append(event.event)
-        return self.answer(Ask("", "", {}, None, None))
+        return self.answer(HttpRequest("", "", {}, None, None))
 
 
 DONE: dict[str, Any] = {"batchItemFailures": []}
@@ -149,28 +151,28 @@ DONE: dict[str, Any] = {"batchItemFailures": []}
 
 @pytest.mark.parametrize("consumer", ["relay", "statistics", "delivery"])
 @pytest.mark.parametrize(
-    ("reply", "detail"),
+    ("response", "detail"),
     [
-        (Reply(200, DONE), ""),
+        (Response(200, DONE), ""),
         (
-            Reply(200, {"batchItemFailures": [{"itemIdentifier": "smoke"}]}),
-            "answered something else",
+            Response(200, {"batchItemFailures": [{"itemIdentifier": "smoke"}]}),
+            "returned an unexpected result",
         ),
-        (Reply(0, None, "a bug"), "raised an error"),
+        (Response(0, None, "a bug"), "raised an error"),
     ],
     ids=["good", "failed", "raised"],
 )
 def test_consumers_of_events_are_probed_with_one_that_changes_nothing(
-    consumer: str, reply: Reply, detail: str
+    consumer: str, response: Response, detail: str
 ) -> None:
-    function = Function(reply)
+    function = Function(response)
     [check] = Smoke(function, PEOPLE).suite(load_suites()[consumer])
     assert (check.ok, check.detail) == (not detail, detail)
     [record] = function.events[0]["Records"]
     assert "$" not in record["body"]
     assert json.loads(record["body"])
     assert (
-        Smoke(Service(lambda _: reply), PEOPLE).suite(load_suites()[consumer]) == []
+        Smoke(Service(lambda _: response), PEOPLE).suite(load_suites()[consumer]) == []
     )  # not over HTTP
 
 
@@ -179,25 +181,25 @@ class Chat(Service):
 
     def __init__(self, answers: dict[str, Any], opens: int = 101) -> None:
         super().__init__(
-            lambda ask: Reply(
-                201 if ask.method == "POST" else 204, {"ticket": "t1", "roomId": "r1"}
+            lambda request: Response(
+                201 if request.method == "POST" else 204, {"ticket": "t1", "roomId": "r1"}
             )
         )
         self.answers, self.opens = answers, opens
         self.sent: list[Any] = []
 
     @contextmanager
-    def open(self, ticket: str) -> Iterator[tuple[Reply, Any]]:
+    def open(self, ticket: str) -> Iterator[tuple[Response, Any]]:
         self.asked.append(f"open {ticket}")
-        yield Reply(self.opens if ticket == "t1" else 403, None), self._exchange
+        yield Response(self.opens if ticket == "t1" else 403, None), self._exchange
 
-    def _exchange(self, frame: Any) -> Reply:
+    def _exchange(self, frame: Any) -> Response:
         self.sent.append(frame)
         body = self.answers[frame["action"]]
         return (
-            Reply(101, {**body, "requestId": frame["requestId"]})
+            Response(101, {**body, "requestId": frame["requestId"]})
             if body
-            else Reply(0, None, "TimeoutError")
+            else Response(0, None, "TimeoutError")
         )
 
 
@@ -247,10 +249,10 @@ def test_the_websocket_is_asked_while_the_room_is_there() -> None:
         (
             {"join_room": UNKNOWN, "smoke": ACK},
             101,
-            ["answered unknown_action, expected ack", "answered ack, expected unknown_action"],
+            ["received unknown_action, expected ack", "received ack, expected unknown_action"],
         ),
-        ({"join_room": None, "smoke": UNKNOWN}, 101, ["no answer (TimeoutError), expected ack"]),
-        ({}, 500, ["answered 500, expected 101"]),
+        ({"join_room": None, "smoke": UNKNOWN}, 101, ["no response (TimeoutError), expected ack"]),
+        ({}, 500, ["returned 500, expected 101"]),
     ],
     ids=["other answers", "no answer", "does not open"],
 )
@@ -265,25 +267,25 @@ def test_a_websocket_that_answers_wrongly_is_told_and_the_room_goes(
 
 def test_a_door_that_any_ticket_opens_is_told() -> None:
     chat = Chat({"join_room": ACK, "smoke": UNKNOWN})
-    chat.open = lambda _: nullcontext((Reply(101, None), chat._exchange))  # type: ignore[method-assign, assignment, return-value]
+    chat.open = lambda _: nullcontext((Response(101, None), chat._exchange))  # type: ignore[method-assign, assignment, return-value]
     [wrong] = [
         check for check in Smoke(chat, PEOPLE).suite(suite(*CHAT, socket=SOCKET)) if not check.ok
     ]
     assert (wrong.request, wrong.detail) == (
         "WebSocket connect, invented ticket",
-        "answered 101, expected 403",
+        "returned 101, expected 403",
     )
 
 
 def test_what_is_repeated_in_a_bake_changes_nothing() -> None:
     for tests in load_suites().values():
-        service = Service(lambda _: Reply(0, None))
+        service = Service(lambda _: Response(0, None))
         Smoke(service, PEOPLE).suite(tests, repeatable=True)
         assert all(asked.startswith("GET ") for asked in service.asked)
 
 
 def test_an_event_is_what_api_gateway_would_make_of_the_request() -> None:
-    event = rest_event(suite(), Ask("GET", "/v1/posts/p1?limit=1", {}, None, TOKEN))
+    event = rest_event(suite(), HttpRequest("GET", "/v1/posts/p1?limit=1", {}, None, TOKEN))
     assert (event["resource"], event["path"]) == ("/v1/posts/{proxy+}", "/v1/posts/p1")
     assert event["queryStringParameters"] == {"limit": "1"}
     assert event["requestContext"]["authorizer"] == {
@@ -293,7 +295,7 @@ def test_an_event_is_what_api_gateway_would_make_of_the_request() -> None:
         "cap": "",
         "exp": "99",
     }
-    public = rest_event(suite(public=True), Ask("POST", "/v1/posts", {}, {"a": 1}, TOKEN))
+    public = rest_event(suite(public=True), HttpRequest("POST", "/v1/posts", {}, {"a": 1}, TOKEN))
     assert public["requestContext"]["authorizer"] == {}
     assert json.loads(public["body"]) == {"a": 1}
     assert public["resource"] == "/v1/posts"

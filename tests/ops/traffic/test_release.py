@@ -118,7 +118,7 @@ def test_the_new_version_is_probed_before_any_user_reaches_it(world: World) -> N
     world.lambda_.answers = answers
     with pytest.raises(
         OperatorError,
-        match="it has received no user traffic: GET /health answered 500, expected 200",
+        match="it has received no user traffic: GET /health returned 500, expected 200",
     ):
         world.release()
     assert asked == [("2", "/health")]
