@@ -1,1 +1,1 @@
-"""Measurements behind docs/benchmarks.md: `python -m bench.synth`, `bench.up`, `bench.plan`."""
+"""Benchmarks whose results are in docs/benchmarks.md, for example `python -m bench.synth`."""

@@ -1,11 +1,12 @@
-"""Every function's artifact: how large its zip is, and what importing its handler costs next to importing boto3 alone.
+"""Measures the zip size of every function and the import time of its handler relative to boto3.
 
     python -m bench.artifacts [--runs 15] [--functions post auth] [--json]
 
-Each artifact is unpacked and imported by a clean interpreter that has it and the Lambda runtime's own packages, nothing else; so is one
-that imports boto3 only. The two are measured in turn, so that a slow minute hits both; the ratio is the median of the pairs. Both are
-compiled, which is what the goal is held against. Lambda's folder of a function is read-only and stays uncompiled, whatever its runtime
-does with boto3: the last column is the ratio of an uncompiled artifact to a compiled boto3, the worst that can be.
+A clean interpreter that has only the artifact and the packages of the Lambda runtime imports the
+handler; another one imports only boto3. The measurements alternate, so that load on the machine
+affects both. The ratio is the median of the pairs. Both are compiled to bytecode, and the goal
+applies to this ratio. Lambda's function directory is read-only and stays uncompiled: the last column
+is the ratio of an uncompiled artifact to a compiled boto3, which is the worst case.
 """
 
 from __future__ import annotations
@@ -27,25 +28,28 @@ from environments import FunctionName
 from modules.packaging import package_functions
 
 RUNTIME_PACKAGES = ("boto3", "botocore", "jmespath", "dateutil", "s3transfer", "six", "urllib3")
-"""What AWS's Python runtime brings along (boto3 and what it needs), by the names they are imported under."""
+"""Import names of the packages in AWS's Python runtime: boto3 and its dependencies."""
 SIZE_GOAL = 5 * 1024 * 1024
-"""Bytes of a zip: a cold start fetches and unpacks it."""
+"""Bytes of a zip. A cold start downloads and unpacks it."""
 RATIO_GOAL = 1.6
 
 
 def lay_out_runtime(folder: Path) -> None:
-    """Fills a folder with what the Lambda runtime has, and nothing else of this machine's packages."""
+    """Links the packages of the Lambda runtime, and no others, into a folder."""
     for name in RUNTIME_PACKAGES:
         spec = importlib.util.find_spec(name)
         assert spec is not None
         assert spec.origin is not None
-        found = Path(spec.origin)
-        source = found.parent if found.name == "__init__.py" else found
+        origin = Path(spec.origin)
+        source = origin.parent if origin.name == "__init__.py" else origin
         (folder / source.name).symlink_to(source)
 
 
 def seconds(imported: str, *folders: Path) -> float:
-    """Wall-clock seconds of a clean interpreter that imports one module from these folders and compiles nothing for later."""
+    """Returns the wall-clock seconds of a clean interpreter that imports a module from folders.
+
+    The interpreter writes no bytecode.
+    """
     program = f"import sys; sys.path += {[str(folder) for folder in folders]!r}; import {imported}"
     begun = time.perf_counter()
     subprocess.run([sys.executable, "-I", "-S", "-B", "-c", program], check=True)
@@ -53,32 +57,35 @@ def seconds(imported: str, *folders: Path) -> float:
 
 
 def pairs(function: str, artifact: Path, runtime: Path, runs: int) -> list[tuple[float, float]]:
-    """Seconds of the handler's import and of boto3's, measured in turn."""
+    """Returns pairs of the import times of the handler and of boto3, in seconds."""
     handler = f"lambdas.{function}.handler"
     seconds(handler, artifact, runtime)
     return [(seconds(handler, artifact, runtime), seconds("boto3", runtime)) for _ in range(runs)]
 
 
 def ratio(measured: list[tuple[float, float]]) -> float:
-    """The median of the pairs' ratios."""
+    """Returns the median of the pairs' ratios."""
     return statistics.median(own / boto3 for own, boto3 in measured)
 
 
 def main() -> None:
-    """Measures and prints a table; ends with 1 where a goal is missed."""
+    """Measures and prints a table. Exits with 1 if a function misses a goal."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--runs", type=int, default=15, help="pairs for each function (default: 15)"
+        "--runs", type=int, default=15, help="measured pairs per function (default: 15)"
     )
     parser.add_argument(
-        "--functions", nargs="*", default=list(get_args(FunctionName)), help="(default: all)"
+        "--functions",
+        nargs="*",
+        default=list(get_args(FunctionName)),
+        help="functions to measure (default: all)",
     )
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
 
-    made = package_functions({"aws", "host"})
+    packages = package_functions({"aws", "host"})
     measured = {}
     with tempfile.TemporaryDirectory() as directory:
         runtime = Path(directory) / "runtime"
@@ -87,13 +94,13 @@ def main() -> None:
         seconds("boto3", runtime)
         for function in arguments.functions:
             artifact = Path(directory) / function
-            with zipfile.ZipFile(made["host"][function].path) as archive:
+            with zipfile.ZipFile(packages["host"][function].path) as archive:
                 archive.extractall(artifact)
             uncompiled = pairs(function, artifact, runtime, arguments.runs)
             compileall.compile_dir(artifact, quiet=2)
             compiled = pairs(function, artifact, runtime, arguments.runs)
             measured[function] = {
-                "bytes": made["aws"][function].path.stat().st_size,
+                "bytes": packages["aws"][function].path.stat().st_size,
                 "seconds": statistics.median(own for own, _ in compiled),
                 "boto3Seconds": statistics.median(boto3 for _, boto3 in compiled),
                 "ratio": ratio(compiled),
@@ -114,7 +121,7 @@ def main() -> None:
         if figures["bytes"] > SIZE_GOAL or figures["ratio"] > RATIO_GOAL
     ]
     if missed:
-        sys.exit(f"A goal is missed by {', '.join(missed)}")
+        sys.exit(f"Functions that miss a goal: {', '.join(missed)}")
 
 
 if __name__ == "__main__":

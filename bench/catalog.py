@@ -1,10 +1,11 @@
-"""The catalog's list and search, from the event to the answer, against the same SQL by the driver alone.
+"""Measures the catalog's list and search calls relative to running only their SQL with the driver.
 
     python -m bench.catalog [--listings 100000] [--calls 300]
 
-A PostgreSQL of its own is filled with listings. The service is the function's own: router, validation, logic, store. Stand-ins are the
-session, which it reads from DynamoDB, and the key of its cursors. The driver runs the very statement, with the same values, on
-a connection of its own, and gets the same rows. Both are called in turn, so that a slow moment hits both.
+A temporary PostgreSQL is filled with listings. The benchmark uses the function's router,
+validation, logic and store. Sessions (in DynamoDB) and the key of the cursors are fakes. The driver
+runs the same statement with the same values on a separate connection and receives the same rows.
+The calls alternate, so that load on the machine affects both.
 """
 
 from __future__ import annotations
@@ -45,22 +46,22 @@ CASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "search, common word": ({"q": "bike"}, {"sort": "relevance", "q": "bike"}),
     "search, newest": ({"q": "bike", "sort": "newest"}, {"sort": "newest", "q": "bike"}),
 }
-"""A call's query, and the search it comes to."""
+"""The query string of a call, and the equivalent arguments of `Search`."""
 
 FOREVER = 2**40
 
 
 def service(database: Database, logger: Logger) -> Router:
-    """The function's router, on this database."""
+    """Returns the function's router, connected to a database."""
 
-    def nothing() -> Any:
-        raise AssertionError("no list needs this")
+    def unused() -> Any:
+        raise AssertionError("Lists must not use this client")
 
     catalog = CatalogService(
         store=ListingStore(database),
         events=Events(logger),
-        relay=Relay(database, nothing, "bus", logger),
-        uploads=Uploads(nothing, "bucket", "catalog", types=(), limit=0),
+        relay=Relay(database, unused, "bus", logger),
+        uploads=Uploads(unused, "bucket", "catalog", types=(), limit=0),
         cursors=Cursors(KeyRing(FakeKeys())),
         image_url=lambda key: f"https://cdn.example/{key}",
         logger=logger,
@@ -82,7 +83,7 @@ def percentile(times: list[float], share: float) -> float:
 def measure(
     first: Callable[[], object], second: Callable[[], object], calls: int
 ) -> tuple[list[float], list[float]]:
-    """Seconds of each call of both, in turn, after some to warm up."""
+    """Returns the seconds of each call. Alternates the two and discards 20 warm-up calls."""
     times: tuple[list[float], list[float]] = ([], [])
     gc.collect()
     for number in range(calls + 20):
@@ -95,12 +96,16 @@ def measure(
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures and prints a table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--listings", type=int, default=100_000, help="(default: 100000)")
-    parser.add_argument("--calls", type=int, default=300, help="of each kind (default: 300)")
+    parser.add_argument(
+        "--listings", type=int, default=100_000, help="listings in the database (default: 100000)"
+    )
+    parser.add_argument(
+        "--calls", type=int, default=300, help="measured calls of each kind (default: 300)"
+    )
     arguments = parser.parse_args()
     session = boto3.Session("test", "test", region_name="us-east-1")
     who = caller("user", expires_at=FOREVER).to_context()

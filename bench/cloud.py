@@ -1,4 +1,4 @@
-"""Embedded clouds for measurements, each with data of its own that is removed afterwards."""
+"""Starts temporary embedded clouds for benchmarks and deletes their data afterwards."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ops.terraform.synthesis import synthesize
 from ops.terraform.toolchain import node_variables, terraform, terraform_variables
 
 ACCOUNT = "000000000000"
-"""The embedded AWS's account."""
+"""The account id of the embedded AWS."""
 
 
 @contextmanager
 def fresh_root() -> Iterator[Root]:
-    """A place for one platform; whatever runs there is stopped at the end."""
+    """Yields a temporary root for one platform. Stops the platform at the end."""
     with tempfile.TemporaryDirectory() as directory:
         root = Root(Path(directory) / "platform")
         root.prepare()
@@ -34,7 +34,7 @@ def fresh_root() -> Iterator[Root]:
 
 
 def start(root: Root, environment: str) -> Cloud:
-    """An embedded cloud with nothing in it but the state bucket, as the cloud of any environment."""
+    """Starts an embedded cloud that contains only the state bucket, for an environment."""
     addresses = EmbeddedCloud(root).start().addresses
     variables = {
         **embedded_variables(addresses),
@@ -46,7 +46,7 @@ def start(root: Root, environment: str) -> Cloud:
 
 
 def initialized(root: Root, cloud: Cloud) -> Terraform:
-    """Terraform, ready to plan and apply the cloud's environment."""
+    """Returns an initialized Terraform for the cloud's environment."""
     name = cloud.environment.name
     synthesize([name], root.cdktf_out, cloud.variables)
     stack = Terraform(
@@ -60,5 +60,5 @@ def initialized(root: Root, cloud: Cloud) -> Terraform:
 
 
 def variables(root: Root, cloud: Cloud) -> dict[str, str]:
-    """The process environment for Terraform and the CDKTF command line."""
+    """Returns the process environment for Terraform and the CDKTF CLI."""
     return {**terraform_variables(root), **cloud.variables, **node_variables()}

@@ -1,8 +1,9 @@
-"""Delivery in one chat room, against what the embedded gateway can do at all.
+"""Measures delivery in one chat room, relative to the limit of the embedded API Gateway.
 
-From the moment a message is stored, which the function's log tells, to its arrival at the last of so many connections; beside it, in
-turn, from the beginning of a function that does nothing but post such a frame to the same connections, one after another and with as many
-threads as ours. Then how many messages a second one room takes from several senders at once.
+The fan-out time starts when a message is stored, according to the function's log, and ends when the
+last connection receives it. The floor is a function that only posts the same frame to the same
+connections, sequentially and with as many threads as the platform. The measurements alternate. Then
+measures how many messages per second one room accepts from several concurrent senders.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from tests.e2e.support import Api, Person, Platform
 SIZES = (1, 10, 100, 500)
 """Connections in the room."""
 SENDERS = 5
-LASTING = 5.0
-"""Seconds for which messages are sent as fast as they are acknowledged."""
+SENDING_TIME = 5.0
+"""Seconds. In this time, senders send the next message as soon as one is acknowledged."""
 FLOOR = "bench-floor"
 
 FLOOR_CODE = """
@@ -54,11 +55,11 @@ def handler(event, _context):
         with ThreadPoolExecutor(event["workers"]) as pool:
             list(pool.map(post, event["connections"]))
 """
-"""The floor: no session, no table, no cache. Its frame says when it began."""
+"""The floor: no sessions, tables or cache. Its frame contains its start time."""
 
 
 class Bench:
-    """One platform, with some people who chat."""
+    """A platform with signed-in chat users."""
 
     def __init__(self, platform: Platform) -> None:
         platform.forget_attempts()
@@ -76,13 +77,13 @@ class Bench:
         self._deploy_floor(chat["Role"])
 
     def room(self) -> str:
-        """A new room with everybody in it."""
+        """Creates a room that all users join."""
         room = self.people[0].make_room()
         self.people[0].invite(room, *self.people[1:])
         return room
 
     def post(self, room: str, frame: dict[str, Any], workers: int) -> None:
-        """Has the floor post a frame to each of a room's connections."""
+        """Invokes the floor function to post a frame to each connection in a room."""
         members: Any = self._cache.zrange(f"chat:room:{room}", 0, -1)
         event = {
             "endpoint": self._endpoint,
@@ -94,7 +95,7 @@ class Bench:
         assert "FunctionError" not in reply, reply["Payload"].read()
 
     def stored(self, since: float) -> list[float]:
-        """When messages were stored since then, by the chat function's log."""
+        """Returns the times at which messages were stored, from the chat function's log."""
         pages = self._logs.get_paginator("filter_log_events").paginate(
             logGroupName="/aws/lambda/chat-lambda-local",
             startTime=int(since * 1000),
@@ -124,7 +125,11 @@ class Bench:
 
 
 class Timed(NamedTuple):
-    """Seconds since the epoch: when a frame was asked for, when it was begun by its own account, and when everybody had it."""
+    """Times of a frame, in seconds since the epoch.
+
+    `asked` is when the call was made, `begun` is the time in the frame itself, and `arrived` is
+    when all clients had received it.
+    """
 
     asked: float
     begun: float
@@ -134,12 +139,12 @@ class Timed(NamedTuple):
 async def timed(
     clients: Sequence[ChatClient], room: str, act: Callable[[], Awaitable[object]]
 ) -> Timed:
-    """An act upon which each client has one frame more in the room. A message's own account is its time."""
+    """Performs an action that sends one frame to every client in the room. Returns its times."""
     before = [frames(client, room) for client in clients]
     asked = time.time()
     doing = asyncio.ensure_future(act())
     while any(frames(client, room) <= count for client, count in zip(clients, before, strict=True)):
-        assert time.time() - asked < 60, "a frame has not arrived"
+        assert time.time() - asked < 60, "A frame did not arrive within 60 s"
         await asyncio.sleep(0.001)
     arrived = time.time()
     message: Any = await doing
@@ -156,10 +161,10 @@ def frames(client: ChatClient, room: str) -> int:
 
 
 async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
-    """Medians in seconds, and the median of the pairs' ratios."""
+    """Measures fan-out. Returns medians in seconds, and the median of the pairs' ratios."""
     room = bench.room()
     clients = await open_many(bench.people, room, size)
-    await asyncio.sleep(1)  # presence
+    await asyncio.sleep(1)  # until all are present
     text = "x" * 200
     floor_frame = {
         "type": "floor",
@@ -171,8 +176,8 @@ async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
     parallel: list[float] = []
     sequential: list[float] = []
     for turn in range(rounds + 1):
-        # By REST: the embedded AWS keeps no log of what WebSockets' frames have a function do.
-        ours = await timed(
+        # Sent by REST, since the embedded AWS does not log functions invoked by WebSocket frames.
+        delivered = await timed(
             clients, room, lambda: asyncio.to_thread(bench.people[0].say, room, text)
         )
         floors = [
@@ -181,8 +186,8 @@ async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
             )
             for workers in (POSTS, 1)
         ]
-        if turn:  # the first one starts functions and connections
-            sent.append(ours)
+        if turn:  # the first round is a warm-up
+            sent.append(delivered)
             for measured, floor in zip((parallel, sequential), floors, strict=True):
                 measured.append(floor.arrived - floor.begun)
     await asyncio.gather(*(client.close() for client in clients))
@@ -201,7 +206,7 @@ async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
 
 
 async def throughput(bench: Bench, listeners: int) -> dict[str, Any]:
-    """Messages a second that one room takes and delivers, sent through WebSockets and by REST."""
+    """Measures the messages per second that one room delivers, sent by WebSocket and by REST."""
     room = bench.room()
     clients = await open_many(bench.people, room, max(listeners, SENDERS))
 
@@ -211,13 +216,13 @@ async def throughput(bench: Bench, listeners: int) -> dict[str, Any]:
 
         async def sender(index: int) -> int:
             sent = 0
-            while time.perf_counter() - begun < LASTING:
+            while time.perf_counter() - begun < SENDING_TIME:
                 try:
                     await send(index)
                 except (
                     AssertionError,
                     ChatError,
-                ):  # on a busy machine the tables do not answer within their second
+                ):  # a busy machine exceeds the 1 s timeout of the tables
                     continue
                 sent += 1
             return sent
@@ -236,18 +241,19 @@ async def throughput(bench: Bench, listeners: int) -> dict[str, Any]:
 async def measure(
     bench: Bench, rounds: int, sizes: Sequence[int], listeners: Sequence[int]
 ) -> dict[str, Any]:
-    """Every figure; each is said as soon as it is known."""
-    found: dict[str, Any] = {"fanOut": [], "throughput": []}
+    """Returns all results. Prints each to standard error as soon as it is known."""
+    results: dict[str, Any] = {"fanOut": [], "throughput": []}
     for size in sizes:
-        found["fanOut"].append(await fan_out(bench, size, rounds))
-        print(found["fanOut"][-1], file=sys.stderr)
+        results["fanOut"].append(await fan_out(bench, size, rounds))
+        print(results["fanOut"][-1], file=sys.stderr)
     for count in listeners:
-        found["throughput"].append(await throughput(bench, count))
-        print(found["throughput"][-1], file=sys.stderr)
-    return found
+        results["throughput"].append(await throughput(bench, count))
+        print(results["throughput"][-1], file=sys.stderr)
+    return results
 
 
 def main() -> None:
+    """Measures and prints tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -255,33 +261,33 @@ def main() -> None:
         "--root",
         type=Path,
         default=Path(".local"),
-        help="of a platform that runs (default: .local)",
+        help="root of a running platform (default: .local)",
     )
     parser.add_argument(
-        "--rounds", type=int, default=7, help="messages measured for each size (default: 7)"
+        "--rounds", type=int, default=7, help="measured messages per size (default: 7)"
     )
     parser.add_argument(
         "--sizes", type=int, nargs="+", default=SIZES, help="connections in the room"
     )
     parser.add_argument(
-        "--no-throughput", action="store_true", help="leave out the messages a second"
+        "--no-throughput", action="store_true", help="skip the throughput measurement"
     )
-    parser.add_argument("--json", action="store_true", help="the figures as JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     listeners = () if arguments.no_throughput else (SENDERS, 50)
     bench = Bench(Platform.of(arguments.root.resolve(), own=False))
     try:
-        found = asyncio.run(measure(bench, arguments.rounds, arguments.sizes, listeners))
+        results = asyncio.run(measure(bench, arguments.rounds, arguments.sizes, listeners))
     finally:
         bench.close()
     if arguments.json:
-        print(json.dumps(found))
+        print(json.dumps(results))
         return
     print(
-        "| connections | fan-out (ms) | floor, parallel (ms) | ratio | floor, one by one (ms) | from acceptance (ms) |"
+        "| connections | fan-out (ms) | floor, parallel (ms) | ratio | floor, sequential (ms) | from acceptance (ms) |"
     )
     print("| --- | --- | --- | --- | --- | --- |")
-    for row in found["fanOut"]:
+    for row in results["fanOut"]:
         fan_out, parallel, sequential, whole = (
             f"{row[name] * 1000:.1f}"
             for name in ("fanOut", "parallelFloor", "sequentialFloor", "fromAcceptance")
@@ -289,9 +295,9 @@ def main() -> None:
         print(
             f"| {row['connections']} | {fan_out} | {parallel} | {row['ratio']:.2f} | {sequential} | {whole} |"
         )
-    print("\n| connections | messages a second through sockets | by REST |")
+    print("\n| connections | messages per second through sockets | by REST |")
     print("| --- | --- | --- |")
-    for row in found["throughput"]:
+    for row in results["throughput"]:
         print(f"| {row['connections']} | {row['throughSockets']:.0f} | {row['byRest']:.0f} |")
 
 

@@ -1,10 +1,11 @@
-"""What a function's own code takes of a request: handler time less the time spent waiting for AWS, database and cache, by route.
+"""Measures the time that each route spends in a function's own code.
 
     python -m bench.handlers [--root .local] [--services auth post] [--rounds 200] [--json]
 
-Needs the platform that runs in a root (`make up`). Each service is built in this process from its deployed function's variables and called with
-whole API Gateway events against that platform; calls that leave the process are timed and taken off, with all that their clients do to make and
-read them. The calls of a round are in bench/scenarios.py.
+Needs a running platform (`make up`). Each service runs in this process with the variables of its
+deployed function, and receives complete API Gateway events. The time of calls to AWS, database and
+cache is subtracted, including the work of their clients. bench/scenarios.py defines the calls of a
+round.
 """
 
 from __future__ import annotations
@@ -43,18 +44,18 @@ OUTSIDE = (
     ("urllib3.connectionpool", "HTTPConnectionPool", ("urlopen",)),
     ("time", "sleep", ()),
 )
-"""What leaves the process: module, class (or function) and methods."""
+"""The calls that leave the process: module, class (or function) and methods."""
 
 
 class Stopwatch:
-    """Adds up the time that one thread spends outside; a call within such a call counts once."""
+    """Sums up the time spent in calls that leave the process. Nested calls count once."""
 
     def __init__(self) -> None:
         self._local = threading.local()
         self.outside = 0.0
 
     def install(self) -> None:
-        """Puts itself around everything in OUTSIDE, for the rest of the process."""
+        """Wraps all calls in OUTSIDE for the rest of the process."""
         for module_name, name, methods in OUTSIDE:
             module = importlib.import_module(module_name)
             owner = getattr(module, name) if methods else module
@@ -77,7 +78,7 @@ class Stopwatch:
 
 
 class Session:
-    """Calls one service as one user, and keeps the seconds of its own code by route."""
+    """Calls one service as one user, and records the seconds of its own code by route."""
 
     def __init__(self, platform: Platform, service: str, stopwatch: Stopwatch) -> None:
         self.platform = platform
@@ -95,7 +96,11 @@ class Session:
     def call(
         self, method: str, route: str, body: object = None, *, user: User | None = None, **more: Any
     ) -> Any:
-        """The answer's JSON. Names in more than `query`, `headers` and `token` fill the route's `{parameters}`."""
+        """Calls a route and returns the JSON of the response.
+
+        Args:
+            more: `query`, `headers` and `token`. All others are the route's path parameters.
+        """
         query, headers, token = (more.pop(name, None) for name in ("query", "headers", "token"))
         who = user or self.user
         context = {
@@ -113,20 +118,20 @@ class Session:
             headers=sent,
             query=query,
             authorizer=None if token else context,
-            source_ip=str(uuid.uuid4()),  # the limits on attempts are not what is measured
+            source_ip=str(uuid.uuid4()),  # avoids rate limits per address
         )
         outside, begun = self._stopwatch.outside, time.perf_counter()
-        answer = self._handle(event, None)
+        response = self._handle(event, None)
         elapsed = time.perf_counter() - begun - (self._stopwatch.outside - outside)
-        assert answer["statusCode"] < 400, (method, route, answer)
+        assert response["statusCode"] < 400, (method, route, response)
         self.seconds[f"{method} {route}"].append(elapsed)
-        return json.loads(answer["body"]) if answer["body"] else None
+        return json.loads(response["body"]) if response["body"] else None
 
 
 def measure(
     platform: Platform, service: str, rounds: int, stopwatch: Stopwatch
 ) -> Mapping[str, list[float]]:
-    """The seconds of each route's calls, without those of a first round."""
+    """Returns the seconds of each route's calls. Discards a warm-up round."""
     session = Session(platform, service, stopwatch)
     scenario: Callable[[Caller], None] = SCENARIOS[service]
     scenario(session)
@@ -142,13 +147,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--root", type=Path, default=DEFAULT_ROOT, help="of the platform (default: .local)"
+        "--root", type=Path, default=DEFAULT_ROOT, help="root of the platform (default: .local)"
     )
     parser.add_argument(
-        "--services", nargs="*", default=list(SCENARIOS), help="(default: all that have scenarios)"
+        "--services",
+        nargs="*",
+        default=list(SCENARIOS),
+        help="services to measure (default: all that have scenarios)",
     )
-    parser.add_argument("--rounds", type=int, default=200, help="(default: 200)")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--rounds", type=int, default=200, help="measured rounds (default: 200)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
 
     platform = Platform.of(Root(arguments.root).path.resolve(), own=False)
@@ -158,9 +166,8 @@ def main() -> None:
     stopwatch.install()
     measured: dict[str, dict[str, dict[str, float]]] = {}
     for service in arguments.services:
-        with redirect_stdout(
-            io.StringIO()
-        ):  # the functions' logs: writing them is part of the time
+        # The time includes writing the functions' logs.
+        with redirect_stdout(io.StringIO()):
             seconds = measure(platform, service, arguments.rounds, stopwatch)
         measured[service] = {route: _figures(values) for route, values in seconds.items()}
     if arguments.json:
@@ -173,9 +180,9 @@ def main() -> None:
 
 
 def _figures(seconds: list[float]) -> dict[str, float]:
-    """Milliseconds."""
+    """Returns percentiles in milliseconds."""
     if len(seconds) < 2:
-        sys.exit("At least two rounds, please: a percentile of one call says nothing")
+        sys.exit("Use at least 2 rounds: percentiles need several calls")
     percentiles = statistics.quantiles(seconds, n=100, method="inclusive")
     return {"p50": percentiles[49] * 1000, "p99": percentiles[98] * 1000}
 

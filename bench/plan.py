@@ -1,9 +1,9 @@
-"""A plan of dev by `ops` and by `cdktf diff`, against `terraform plan` on the same files.
+"""Measures plans by `ops` and `cdktf diff` relative to `terraform plan` on the same files.
 
     python -m bench.plan [--runs 5] [--environment dev]
 
-All plan the same synthesized, initialized stack against an embedded cloud with nothing in it, alternating. `cdktf diff --skip-synth` has
-the start of its command line and a `terraform init` of its own in it.
+All plan the same synthesized and initialized stack against an empty embedded cloud, alternating.
+The time of `cdktf diff --skip-synth` includes the start of its CLI and a `terraform init`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ops.terraform.toolchain import terraform
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Seconds that something takes."""
+    """Returns the seconds that a call takes."""
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun
@@ -32,8 +32,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--runs", type=int, default=5, help="of each way (default: 5)")
-    parser.add_argument("--environment", default="dev", help="(default: dev)")
+    parser.add_argument(
+        "--runs", type=int, default=5, help="measured plans per command (default: 5)"
+    )
+    parser.add_argument("--environment", default="dev", help="environment to plan (default: dev)")
     arguments = parser.parse_args()
 
     with fresh_root() as root:
@@ -61,7 +63,7 @@ def main() -> None:
             "ops deploy's plan": lambda: stack.plan(file),
             "cdktf diff": lambda: run(diff, str(PROJECT)),
         }
-        for work in ways.values():  # not counted: the first of each reads its files from disk
+        for work in ways.values():  # warm-up: the first run reads its files from disk
             work()
         measured: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(arguments.runs):

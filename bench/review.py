@@ -1,8 +1,9 @@
-"""The review of a plan of 500 resources, in every format.
+"""Measures the review of a plan with 500 resources, in every format.
 
     python -m bench.review [--runs 5]
 
-The plan is made from production's stack, without Terraform: every resource of it is created, changed, replaced or destroyed.
+The plan is generated from production's stack, without Terraform. It creates, changes, replaces or
+destroys every resource.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from tests.ops.review.documents import large
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures and prints the seconds per format."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--runs", type=int, default=5, help="(default: 5)")
+    parser.add_argument("--runs", type=int, default=5, help="measured runs per format (default: 5)")
     runs: int = parser.parse_args().runs
 
     with tempfile.TemporaryDirectory() as directory:
@@ -56,7 +57,8 @@ def main() -> None:
             work()
             measured[name].append(time.perf_counter() - begun)
     print(
-        f"{len(document['resource_changes'])} resources, {len(reviewed.changes)} changes (medians of {runs} runs)"
+        f"{len(document['resource_changes'])} resources, {len(reviewed.changes)} changes"
+        f" (medians of {runs} runs)"
     )
     for name, seconds in measured.items():
         print(f"{name:<24} {statistics.median(seconds):.3f} s")

@@ -1,4 +1,4 @@
-"""What bench/handlers.py calls of each service, once in every round; a service that is finished has a scenario here."""
+"""Defines the calls that bench/handlers.py makes to each service in every round."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import urllib3
 from tests.e2e.support import PASSWORD, Api, Platform, User
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(1000)
-"""What begins as a picture does, which is all that is looked at."""
+"""Data with the signature of a PNG. Services check only the signature."""
 
 
 class Caller(Protocol):
-    """Calls a service; what the call's own code takes is kept by route."""
+    """Calls a service and records the time of its own code by route."""
 
     platform: Platform
     user: User
@@ -26,12 +26,12 @@ class Caller(Protocol):
 
 
 def upload(form: Mapping[str, Any]) -> None:
-    """Posts the picture by a form that a service has signed."""
+    """Uploads the picture with a form that a service has signed."""
     urllib3.request("POST", form["url"], fields={**form["fields"], "file": ("picture", PNG)})
 
 
 def auth(session: Caller) -> None:
-    """An account from its registration to a new password, and a visitor."""
+    """Registers an account, signs in, changes the password, and signs in an anonymous user."""
     call, v1 = session.call, "/v1/auth"
     email = f"bench-{uuid.uuid4().hex}@example.com"
     call(
@@ -65,7 +65,7 @@ def auth(session: Caller) -> None:
 
 
 def profile(session: Caller) -> None:
-    """A profile's whole life, its avatar's included."""
+    """Reads and changes a profile, its avatar, privacy, preferences and alias."""
     call, v1 = session.call, "/v1/profile"
     version = call("GET", v1)["version"]
     whole = {
@@ -95,7 +95,7 @@ def profile(session: Caller) -> None:
 
 
 def post(session: Caller) -> None:
-    """A post from its making to its end, and lists of twenty."""
+    """Creates, reads, changes and deletes a post, and lists posts and comments."""
     call, posts, one = session.call, "/v1/posts", "/v1/posts/{postId}"
     comments, comment = f"{one}/comments", f"{one}/comments/{{commentId}}"
     call("POST", f"{posts}/uploads", {"contentType": "image/png", "contentLength": 1000})
@@ -115,7 +115,7 @@ def post(session: Caller) -> None:
 
 
 def chat(session: Caller) -> None:
-    """A room of two from its making to its end, over REST; frames take the same ways."""
+    """Creates, uses and deletes a room with two members over REST. Frames use the same code."""
     call, rooms, one = session.call, "/v1/chat/rooms", "/v1/chat/rooms/{roomId}"
     members, messages, attachments = f"{one}/members", f"{one}/messages", f"{one}/attachments"
     member, message, reaction = (
@@ -160,7 +160,7 @@ def chat(session: Caller) -> None:
 
 
 def catalog(session: Caller) -> None:
-    """A listing from its making to its end, and what buyers do."""
+    """Creates, changes and deletes a listing, and makes the calls of a buyer."""
     call, v1 = session.call, "/v1/catalog"
     listings, one, wish = (
         f"{v1}/listings",

@@ -1,9 +1,9 @@
-"""Synthesis of all environments, with the provider loaded lazily and imported the ordinary way.
+"""Measures synthesis of all environments with lazy and with ordinary imports of the provider.
 
     python -m bench.synth [--runs 5]
 
-Both run the same main.py, alternating, after one run of each that is not counted (it packages the functions and compiles
-modules). Fails when their output differs in a single byte.
+Both variants run the same main.py and alternate. One warm-up run of each, which packages the
+functions and compiles modules, is not counted. Fails if the outputs differ.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from ops.root import PROJECT
 from ops.terraform.synthesis import program_variables
 
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
-"""Bytes in which ru_maxrss is given (getrusage(2))."""
+"""Bytes per unit of ru_maxrss, see getrusage(2)."""
 
-# The peaks of this process and of its largest child, which is jsii's Node. Registered first, so that it runs after jsii has ended Node.
+# Prints the peak memory of this process and of its largest child, which is jsii's Node. Registered
+# first, so that it runs after jsii has stopped Node.
 PROGRAM = """\
 import atexit, json, resource, runpy
 peaks = lambda: [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
@@ -38,17 +39,17 @@ VARIANTS = ("lazy", "ordinary")
 
 @dataclass(frozen=True)
 class Run:
-    """One synthesis."""
+    """The measurements of one synthesis."""
 
     seconds: float
     python_mib: float
     node_mib: float
     digest: str
-    """Of names and contents of everything it wrote."""
+    """SHA-256 over the names and contents of all written files."""
 
 
 def synthesize(variant: str) -> Run:
-    """Synthesizes all environments into a directory of its own, as `ops synth` does."""
+    """Synthesizes all environments into a temporary directory, as `ops synth` does."""
     with tempfile.TemporaryDirectory() as out:
         begun = time.perf_counter()
         done = subprocess.run(
@@ -79,7 +80,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--runs", type=int, default=5, help="of each variant (default: 5)")
+    parser.add_argument(
+        "--runs", type=int, default=5, help="measured runs per variant (default: 5)"
+    )
     runs: int = parser.parse_args().runs
 
     for variant in VARIANTS:
@@ -90,7 +93,9 @@ def main() -> None:
             measured[variant].append(synthesize(variant))
     digests = {run.digest for results in measured.values() for run in results}
     if len(digests) != 1:
-        raise SystemExit(f"The outputs differ: {len(digests)} of {2 * runs} are distinct")
+        raise SystemExit(
+            f"The outputs differ: {2 * runs} runs wrote {len(digests)} distinct outputs"
+        )
 
     print("provider   seconds  Python MiB  Node MiB   (medians)")
     for variant, results in measured.items():
@@ -102,7 +107,8 @@ def main() -> None:
     pairs = zip(measured["ordinary"], measured["lazy"], strict=True)
     ratio = statistics.median(ordinary.seconds / lazy.seconds for ordinary, lazy in pairs)
     print(
-        f"ordinary / lazy: {ratio:.1f} (median of {runs} pairs); outputs identical, sha256 {digests.pop()[:16]}"
+        f"ordinary / lazy: {ratio:.1f} (median of {runs} pairs);"
+        f" outputs identical, sha256 {digests.pop()[:16]}"
     )
 
 

@@ -1,9 +1,10 @@
-"""`ops up`, cold and again with nothing changed, against `terraform apply` alone on the same stack.
+"""Measures `ops up`, first cold and then without changes, relative to `terraform apply` alone.
 
     python -m bench.up [--runs 1]
 
-Each run takes two fresh embedded clouds, one after the other. In the first everything around it is made ready and `terraform apply` is
-timed alone, with the parallelism that `ops up` uses; in the second `ops up` is timed from nothing, and once more.
+Each run uses two new embedded clouds, one after the other. In the first, everything is prepared and
+only `terraform apply` is timed, with the parallelism of `ops up`. In the second, `ops up` is timed
+from an empty root and then once more.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ops.terraform.toolchain import terraform
 
 
 def terraform_alone() -> float:
-    """Seconds of `terraform apply` on a stack that is synthesized and initialized, in a cloud that runs."""
+    """Returns the seconds of `terraform apply` on an initialized stack in a running cloud."""
     with fresh_root() as root:
         cloud = start(root, EMBEDDED)
         stack = initialized(root, cloud)
@@ -46,7 +47,7 @@ def terraform_alone() -> float:
 
 
 def up(root: Root) -> tuple[float, dict[str, float]]:
-    """Seconds of one `ops up`, and of its steps as it reports them."""
+    """Returns the seconds of one `ops up`, and of its steps as it reports them."""
     begun = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", "ops", "up", "--root", str(root.path), "--json"],
@@ -58,11 +59,11 @@ def up(root: Root) -> tuple[float, dict[str, float]]:
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures and prints the times."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--runs", type=int, default=1, help="(default: 1)")
+    parser.add_argument("--runs", type=int, default=1, help="measured runs (default: 1)")
     runs: int = parser.parse_args().runs
 
     ratios = []

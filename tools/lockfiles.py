@@ -1,6 +1,7 @@
-"""Takes the addresses of package indexes out of lock files: `python -m tools.lockfiles FILE...` (used by `make lock`).
+"""Removes package index URLs from lock files: `python -m tools.lockfiles FILE...`.
 
-A lock file pins names, versions and hashes; where they are fetched from is the installing machine's own setting.
+`make lock` uses it. A lock file pins names, versions and hashes. The installing machine's settings
+determine the package index.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 
 def without_addresses(lock: dict[str, Any]) -> dict[str, Any]:
-    """A Pipfile.lock without sources and index names, or a package-lock.json without resolved and funding addresses."""
+    """Removes sources and index names from a Pipfile.lock, or URLs from a package-lock.json."""
     if "_meta" in lock:
         lock["_meta"]["sources"] = []
         entries = [
@@ -21,7 +22,7 @@ def without_addresses(lock: dict[str, Any]) -> dict[str, Any]:
     else:
         entries = list(lock["packages"].values())
     for entry in entries:
-        # `funding` is a link for people; npm installs without it.
+        # npm does not need `funding` to install.
         for key in ("index", "resolved", "funding"):
             entry.pop(key, None)
     return lock

@@ -1,7 +1,7 @@
-"""Writes the IAM policies that people attach: what the pipelines' deploy role has, so that whoever is not a pipeline needs no more.
+"""Writes IAM policies with the permissions of the pipelines' deploy role, for operators.
 
-python -m tools.policies                       docs/policies/, with <environment>, <account> and <region> left open
-python -m tools.policies staging DIRECTORY     those of one environment, to be attached as they are
+python -m tools.policies                       docs/policies/, with placeholders
+python -m tools.policies staging DIRECTORY     the policies of one environment, without placeholders
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ ENVIRONMENT, ACCOUNT, REGION = "environmentname", "999988887777", "xx-region-9"
 
 
 def documents() -> Mapping[str, str]:
-    """The policies as JSON, by file name, with `<environment>`, `<account>` and `<region>`; all else is dev's."""
+    """Returns dev's policies as JSON, by file name.
+
+    They have the placeholders `<environment>`, `<account>` and `<region>`.
+    """
     environment = load_environment("dev", variables={"DEV_ACCOUNT_ID": ACCOUNT}).model_copy(
         update={"name": ENVIRONMENT, "region": REGION}
     )
@@ -29,21 +32,21 @@ def documents() -> Mapping[str, str]:
         update={"key": f"multitask-platform/{ENVIRONMENT}/terraform.tfstate"}
     )
     policies = documents_of(environment.model_copy(update={"state": state}))
-    return {name: _placeheld(text) for name, text in policies.items()}
+    return {name: _with_placeholders(text) for name, text in policies.items()}
 
 
 def documents_of(environment: Environment) -> Mapping[str, str]:
-    """The policies of one environment as JSON, by file name."""
-    may = DeploymentPermissions(environment, Names(environment))
+    """Returns the policies of one environment as JSON, by file name."""
+    permissions = DeploymentPermissions(environment, Names(environment))
     policies = {
-        "operator": may.releases(),
-        "deploy-state": may.state(write=True),
-        "deploy-functions": may.functions(),
-        "deploy-data": may.data(),
-        "deploy-edge": may.edge(),
-        "deploy-network": may.network(),
-        "deploy-identity": may.identity(),
-        "remove-identity": may.removal(),
+        "operator": permissions.releases(),
+        "deploy-state": permissions.state(write=True),
+        "deploy-functions": permissions.functions(),
+        "deploy-data": permissions.data(),
+        "deploy-edge": permissions.edge(),
+        "deploy-network": permissions.network(),
+        "deploy-identity": permissions.identity(),
+        "remove-identity": permissions.removal(),
     }
     return {
         f"{name}.json": _indented(policy_document(statements))
@@ -51,7 +54,7 @@ def documents_of(environment: Environment) -> Mapping[str, str]:
     }
 
 
-def _placeheld(text: str) -> str:
+def _with_placeholders(text: str) -> str:
     for value, name in ((ENVIRONMENT, "environment"), (ACCOUNT, "account"), (REGION, "region")):
         text = text.replace(value, f"<{name}>")
     return text
@@ -62,25 +65,27 @@ def _indented(text: str) -> str:
 
 
 def main() -> None:
-    """Writes the files and names them."""
+    """Writes the policy files and prints their paths."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "environment", nargs="?", help="whose; without it, everybody's with names left open"
+        "environment", nargs="?", help="the environment (default: dev with placeholders)"
     )
-    parser.add_argument("directory", nargs="?", type=Path, help="where to write them")
+    parser.add_argument(
+        "directory", nargs="?", type=Path, help="the output directory (default: docs/policies)"
+    )
     arguments = parser.parse_args()
     if bool(arguments.environment) != bool(arguments.directory):
-        parser.error("an environment and a directory, or neither")
+        parser.error("Pass both an environment and a directory, or neither")
     directory: Path = arguments.directory or DIRECTORY
     directory.mkdir(parents=True, exist_ok=True)
-    found = (
+    policies = (
         documents_of(load_environment(arguments.environment))
         if arguments.environment
         else documents()
     )
-    for name, text in found.items():
+    for name, text in policies.items():
         (directory / name).write_text(text)
         print(directory / name)
 

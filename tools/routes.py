@@ -23,7 +23,7 @@ service in addition.
 
 
 def caller_of(access: Access) -> str:
-    """The rule in words."""
+    """Returns the access rule of a route as text."""
     if access.public:
         return "public"
     if access.role is not None:
@@ -33,7 +33,7 @@ def caller_of(access: Access) -> str:
 
 
 def document() -> str:
-    """The whole page, in Markdown."""
+    """Returns the page, in Markdown."""
     lines = [INTRODUCTION]
     for service, routes in route_tables().items():
         lines += [f"## {service}", "", "| route | who | Idempotency-Key |", "| --- | --- | --- |"]

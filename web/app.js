@@ -1,17 +1,18 @@
-// Reads config.json, which the deployment writes beside this page, and shows what /health says.
+// Reads config.json, which the deployment publishes next to this page, and shows the result of
+// /health.
 
 const INTERVAL_MS = 30_000;
 const TIMEOUT_MS = 10_000;
 
 const element = (id) => document.getElementById(id);
 
-/** Asks /health once. Never throws: what went wrong is part of the answer. */
-async function ask(url) {
+/** Calls /health once. Never throws: the result contains the failure. */
+async function checkHealth(url) {
   const begun = performance.now();
   try {
-    const reply = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
-    const body = await reply.json();
-    return { body, ok: reply.ok, milliseconds: Math.round(performance.now() - begun) };
+    const response = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const body = await response.json();
+    return { body, ok: response.ok, milliseconds: Math.round(performance.now() - begun) };
   } catch (error) {
     return { body: {}, ok: false, failure: error.message };
   }
@@ -41,25 +42,25 @@ function showChecks(checks) {
 async function refresh(config) {
   const button = element("refresh");
   button.disabled = true;
-  const { body, ok, failure, milliseconds } = await ask(config.healthUrl);
+  const { body, ok, failure, milliseconds } = await checkHealth(config.healthUrl);
   button.disabled = false;
   if (failure) {
-    showSummary("failed", `The platform does not answer (${failure}).`);
+    showSummary("failed", `The platform does not respond (${failure}).`);
   } else {
-    showSummary(ok ? "ok" : "failed", ok ? "Everything works." : "Something does not work.");
+    showSummary(ok ? "ok" : "failed", ok ? "All checks passed." : "Some checks failed.");
   }
   showChecks(body.checks ?? {});
   element("version").textContent = body.version ?? "unknown";
-  const took = milliseconds === undefined ? "" : `, answered in ${milliseconds} ms`;
-  element("asked").textContent = `Asked at ${new Date().toLocaleTimeString()}${took}`;
+  const took = milliseconds === undefined ? "" : `, responded in ${milliseconds} ms`;
+  element("checked").textContent = `Checked at ${new Date().toLocaleTimeString()}${took}`;
 }
 
 async function main() {
-  const reply = await fetch("config.json", { cache: "no-store" });
-  if (!reply.ok) {
-    throw new Error(`config.json: ${reply.status}`);
+  const response = await fetch("config.json", { cache: "no-store" });
+  if (!response.ok) {
+    throw new Error(`config.json: ${response.status}`);
   }
-  const config = await reply.json();
+  const config = await response.json();
   document.title = `${config.environment} – ${document.title}`;
   element("environment").textContent = config.environment;
   element("api").textContent = config.apiUrl;
@@ -71,4 +72,4 @@ async function main() {
   setInterval(() => document.hidden || refresh(config), INTERVAL_MS);
 }
 
-main().catch((error) => showSummary("failed", `This page has not been deployed completely (${error.message}).`));
+main().catch((error) => showSummary("failed", `This page is not deployed completely (${error.message}).`));

@@ -37,7 +37,7 @@ class Check:
 
     service: str
     request: str
-    """The declared method and path with unresolved variables, or the action of a WebSocket frame."""
+    """The declared method and path without values, or the action of a WebSocket frame."""
     ok: bool
     status: int
     """0 if there was no response. Frames have the status of their WebSocket."""

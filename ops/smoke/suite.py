@@ -79,7 +79,7 @@ class Frame(_Section):
 
 
 class Socket(_Section):
-    """A service's WebSocket. Tested only over the network, after the requests and before clean-up."""
+    """A service's WebSocket. Tested over the network, after the requests and before clean-up."""
 
     ticket: str
     """The variable with the ticket. An invented ticket must be rejected."""
