@@ -52,7 +52,8 @@ def _head(review: Review) -> Iterator[str]:
     if review.cost:
         yield (
             f"Cost: **{signed(review.cost.usd)} USD a month**"
-            f" ({usd(review.cost.before.usd)} to {usd(review.cost.after.usd)}) for {_escaped(review.usage.name if review.usage else '')}"
+            f" ({usd(review.cost.before.usd)} to {usd(review.cost.after.usd)})"
+            f" for {_escaped(review.usage.name if review.usage else '')}"
         )
         yield ""
         yield from (
@@ -67,7 +68,8 @@ def _head(review: Review) -> Iterator[str]:
         yield f"| --- | --- | --- |{' ---: |' * len(actions)}"
         for group in review.groups:
             numbers = " | ".join(str(group.counts[action] or "") for action in actions)
-            yield f"| {group.module} | {group.service} | {MARKS[group.verdict]} {group.verdict} | {numbers} |"
+            verdict = f"{MARKS[group.verdict]} {group.verdict}"
+            yield f"| {group.module} | {group.service} | {verdict} | {numbers} |"
         yield ""
 
 
@@ -75,7 +77,8 @@ def _detail(item: Judged) -> str:
     change = item.change
     lines = [
         "<details>" if item.verdict < Verdict.DANGEROUS else "<details open>",
-        f"<summary>{MARKS[item.verdict]} {item.verdict}: {change.action} <code>{_escaped(title(item))}</code></summary>",
+        f"<summary>{MARKS[item.verdict]} {item.verdict}: {change.action}"
+        f" <code>{_escaped(title(item))}</code></summary>",
         "",
         *(f"- {_escaped(reason.says)}" for reason in item.reasons),
     ]
@@ -85,7 +88,8 @@ def _detail(item: Judged) -> str:
     if change.action in {Action.UPDATE, Action.REPLACE} and change.differences:
         lines += ["", "| attribute | before | after |", "| --- | --- | --- |"]
         lines += [
-            f"| `{_cell(difference.path)}` | {_cell(value_text(difference.before))} | {_cell(value_text(difference.after))} |"
+            f"| `{_cell(difference.path)}` | {_cell(value_text(difference.before))}"
+            f" | {_cell(value_text(difference.after))} |"
             for difference in change.differences
         ]
     lines += ["", f"`{change.address}`", "</details>"]
@@ -105,7 +109,8 @@ def _tail(review: Review) -> Iterator[str]:
         yield "```"
     if review.plan.drifted:
         yield ""
-        yield f"Changed outside Terraform since the last apply: {', '.join(f'`{address}`' for address in review.plan.drifted)}"
+        addresses = ", ".join(f"`{address}`" for address in review.plan.drifted)
+        yield f"Changed outside Terraform since the last apply: {addresses}"
     if review.digest:
         yield ""
         yield f"Plan `sha256:{review.digest}`"
