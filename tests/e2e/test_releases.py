@@ -79,7 +79,7 @@ def history(platform: Platform) -> list[Any]:
     ("what", "reason"),
     [
         ('raise RuntimeError("a bug that shows late")', "failed invocations"),
-        ('__import__("time").sleep(9)', "health is slow: p99"),
+        ('__import__("time").sleep(9)', "health is slow: its p99"),
     ],
     ids=["errors", "slow"],
 )
@@ -90,7 +90,7 @@ def test_a_bad_release_is_caught_and_put_back(
     checkout.change(BAD_AFTER.format(what=what))
     _, said = checkout.ops("release", "local", "health", "--bake", "6s", status=1)
     assert "Traffic: 10 % to health" in said
-    assert f"all of health is back on version {before}" in said
+    assert f"all requests to health are back on version {before}" in said
     assert reason in said
     assert alias(platform) == (before, {})
     latest = history(platform)[0]

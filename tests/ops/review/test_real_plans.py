@@ -401,10 +401,13 @@ def test_a_replaced_user_pool_is_irreversible(plans: Plans) -> None:
 def test_a_smaller_aurora_and_fewer_backups(plans: Plans) -> None:
     item = only(plans.review(shrink_aurora))
     assert {(reason.verdict, reason.says) for reason in item.reasons} == {
-        (Verdict.DANGEROUS, "Aurora may grow to 2 ACU instead of 4, and takes fewer connections"),
+        (
+            Verdict.DANGEROUS,
+            "Aurora scales to at most 2 ACU instead of 4 and accepts fewer connections",
+        ),
         (
             Verdict.IRREVERSIBLE,
-            "days that backups are kept: 1 instead of 7; older ones are deleted",
+            "backup retention is 1 days instead of 7: older backups are deleted",
         ),
     }
 
