@@ -108,11 +108,8 @@ class LiveDevelopment:
             threading.Thread(
                 target=self._stream, args=(service, COLOURS[number % len(COLOURS)]), daemon=True
             ).start()
-        say(
-            f"Watching lambdas/, modules/ and environments/."
-            f" Press {APPLY} to apply the printed plan, {QUIT} to quit"
-        )
         waiting: set[str] = set()
+        announced = False
         with keyboard() as pressed:
             paths = [LAMBDAS, *INFRASTRUCTURE]
             for events in watch(
@@ -123,6 +120,12 @@ class LiveDevelopment:
                 yield_on_timeout=True,
                 stop_event=stopped,
             ):
+                if not announced:  # now the watcher exists: a save before this would be missed
+                    announced = True
+                    say(
+                        f"Watching lambdas/, modules/ and environments/."
+                        f" Press {APPLY} to apply the printed plan, {QUIT} to quit"
+                    )
                 changed = classify_changes([Path(file) for _, file in events])
                 waiting |= self._affected(changed.functions)
                 if waiting and self.serve_saved_code(sorted(waiting)):
