@@ -78,7 +78,7 @@ class Stopwatch:
 
 
 class Session:
-    """Calls one service as one user, and records the seconds of its own code by route."""
+    """Calls one service as one user and records how many seconds its code takes, by route."""
 
     def __init__(self, platform: Platform, service: str, stopwatch: Stopwatch) -> None:
         self.platform = platform

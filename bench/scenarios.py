@@ -15,7 +15,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(1000)
 
 
 class Caller(Protocol):
-    """Calls a service and records the time of its own code by route."""
+    """Calls a service and records how many seconds its code takes, by route."""
 
     platform: Platform
     user: User
