@@ -27,7 +27,7 @@ PAUSE = (0.1, 0.5)
 """Seconds before a try is repeated, chosen at random, so that calls which failed together do not come back together."""
 
 
-class InvalidAnswerError(Exception):
+class InvalidCompletionError(Exception):
     """The text is not of the shape that was asked for; the message holds none of it."""
 
 
@@ -43,7 +43,7 @@ class NotConfiguredError(Exception):
     """No provider has a key."""
 
 
-class NoAnswerError(Exception):
+class NoCompletionError(Exception):
     """Every provider that was asked failed, or none could be. `refused`: all of them for the text's content."""
 
     def __init__(self, *, refused: bool) -> None:
@@ -89,32 +89,32 @@ class Chain:
     def answer(self, prompt: Prompt, parse: Callable[[str], T], deadline: float) -> Answer[T]:
         """The first good answer before `deadline`, a time of the timer.
 
-        `parse` makes the value of the answer's text and raises InvalidAnswerError where it cannot; the provider is then asked once
+        `parse` makes the value of the answer's text and raises InvalidCompletionError where it cannot; the provider is then asked once
         more.
 
         Raises:
-            NotConfiguredError, NoAnswerError
+            NotConfiguredError, NoCompletionError
         """
         configured = self._configured()
         if not configured:
             raise NotConfiguredError
         failures = []
-        waiting = list(self._circuits.admitting(list(configured)).items())
+        waiting = list(self._circuits.list_available(list(configured)).items())
         while waiting:
             name, circuit = waiting.pop(0)
             left = deadline - self._timer()
             if left < SHORTEST_TRY:
                 break
-            if not self._circuits.enter(name, circuit):
+            if not self._circuits.try_enter(name, circuit):
                 continue
             until = self._timer() + (left * FIRST_SHARE if waiting else left)
             answer = self._ask(*configured[name], prompt, parse, until)
             if isinstance(answer, Answer):
-                self._circuits.succeeded(name, circuit)
+                self._circuits.record_success(name, circuit)
                 return answer
             self._failed(name, circuit, answer)
             failures.append(answer)
-        raise NoAnswerError(
+        raise NoCompletionError(
             refused=bool(failures) and all(failure is Failure.REFUSED for failure in failures)
         )
 
@@ -128,9 +128,9 @@ class Chain:
             self._keys.forget(name)
         if failure in BLAMELESS:
             # It did answer: a circuit that was tried for that is closed.
-            self._circuits.succeeded(name, circuit)
+            self._circuits.record_success(name, circuit)
         else:
-            self._circuits.failed(name)
+            self._circuits.record_failure(name)
 
     def _ask(
         self, provider: Provider, key: str, prompt: Prompt, parse: Callable[[str], T], until: float
@@ -143,7 +143,7 @@ class Chain:
                 completion = self._try(provider, key, prompt, until)
                 try:
                     value = parse(completion.text)
-                except InvalidAnswerError:
+                except InvalidCompletionError:
                     continue
                 self._report("answered", provider, started, completion)
                 return Answer(provider.name, completion, value)

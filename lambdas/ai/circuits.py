@@ -13,47 +13,48 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 THRESHOLD = 3
-"""Failures in a row that open a circuit (API contract, ai)."""
+"""Consecutive failures that open a circuit (API contract, ai)."""
 
 OPEN_TIME = 60
-"""Seconds that it stays open (API contract, ai)."""
+"""Seconds for which a circuit stays open (API contract, ai)."""
 
 _KEY = {"user_id": "#circuits", "day": "#"}
-"""Beside the users' items; no user's id has such a form."""
+"""The key of the item in the usage table. No user id begins with #."""
 
 
 class Circuit(Struct, frozen=True):
-    """One provider's circuit as it was read. `opened_until` is in milliseconds since the epoch, 0 while it has not been opened."""
+    """A provider's circuit. `opened_until` is in milliseconds since the epoch, or 0 if closed."""
 
     failures: int = 0
     opened_until: int = 0
 
 
 class Circuits(Protocol):
-    """What the chain of providers needs of their circuits."""
+    def list_available(self, providers: Sequence[str]) -> Mapping[str, Circuit]:
+        """Returns the circuits that are closed or due for a trial, in the order of `providers`."""
 
-    def admitting(self, providers: Sequence[str]) -> Mapping[str, Circuit]:
-        """The circuits that are closed, or whose time is over, by provider and in the order given."""
+    def try_enter(self, provider: str, circuit: Circuit) -> bool:
+        """Returns True if this call may use the provider.
 
-    def enter(self, provider: str, circuit: Circuit) -> bool:
-        """Whether this call may go through. After a circuit's time one call tries it; while it does, the others are kept out."""
+        After `opened_until`, one call may try the provider. Meanwhile other calls must skip it.
+        """
 
-    def succeeded(self, provider: str, circuit: Circuit) -> None:
+    def record_success(self, provider: str, circuit: Circuit) -> None:
         """Closes the circuit."""
 
-    def failed(self, provider: str) -> None:
-        """Counts a failure, and opens the circuit if it is the third in a row or later."""
+    def record_failure(self, provider: str) -> None:
+        """Counts a failure, and opens the circuit after THRESHOLD consecutive failures."""
 
 
 class DynamoCircuits:
-    """All circuits in one item of the usage table: one small read for a call, and a write only when something goes wrong."""
+    """Stores all circuits in one item of the usage table. A successful call only reads it."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
         self._dynamodb = dynamodb
         self._table = table
         self._clock = clock
 
-    def admitting(self, providers: Sequence[str]) -> Mapping[str, Circuit]:
+    def list_available(self, providers: Sequence[str]) -> Mapping[str, Circuit]:
         item = self._dynamodb.get_item(TableName=self._table, Key=pack(_KEY)).get("Item")
         found = unpack(item) if item else {}
         circuits = {
@@ -66,7 +67,7 @@ class DynamoCircuits:
             if circuit.opened_until <= self._now()
         }
 
-    def enter(self, provider: str, circuit: Circuit) -> bool:
+    def try_enter(self, provider: str, circuit: Circuit) -> bool:
         if not circuit.opened_until:
             return True
         try:
@@ -82,12 +83,12 @@ class DynamoCircuits:
             raise
         return True
 
-    def succeeded(self, provider: str, circuit: Circuit) -> None:
+    def record_success(self, provider: str, circuit: Circuit) -> None:
         if circuit.failures:
             names = {"#failures": f"{provider}_failures", "#until": f"{provider}_opened_until"}
             self._update("REMOVE #failures, #until", names)
 
-    def failed(self, provider: str) -> None:
+    def record_failure(self, provider: str) -> None:
         counted = self._update(
             "ADD #failures :one",
             {"#failures": f"{provider}_failures"},

@@ -1,4 +1,4 @@
-"""The conversations table: one item for a conversation, with its latest messages."""
+"""The conversations table: one item per conversation, with its latest messages."""
 
 import secrets
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -13,15 +13,19 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 LIFETIME = 30 * 24 * 60 * 60
-"""Seconds after its last message (API contract, ai)."""
+"""Seconds for which a conversation is stored after its last message (API contract, ai)."""
 
 ID_LENGTH = 36
-"""Characters of a conversation's id."""
+"""Characters of a conversation id."""
 
 MESSAGE_LIMIT = 100
+"""Maximum messages in a conversation. The oldest messages are deleted first."""
+
 SIZE_LIMIT = 256 * 1024
-"""Messages, and bytes of their texts, that are kept; the oldest go first. DynamoDB's limit for an item is 400 KB, and the longest
-question, context and answer together take 230 KB."""
+"""Maximum bytes of all messages' texts.
+
+DynamoDB allows 400 KB per item. The longest question, context and answer together have 230 KB.
+"""
 
 _SUMMARY = (
     "conversation_id",
@@ -35,7 +39,7 @@ _SUMMARY = (
 
 
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One message; `created_at` is RFC 3339. `context` is the material that came with a question."""
+    """A question or an answer. `context` comes with a question. `created_at` is RFC 3339."""
 
     role: Literal["user", "assistant"]
     content: str
@@ -44,12 +48,12 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def size(self) -> int:
-        """Bytes of its texts."""
+        """Bytes of the texts."""
         return len(self.content.encode()) + len((self.context or "").encode())
 
 
 class Summary(Struct, frozen=True, kw_only=True):
-    """A conversation without its messages. `expires_at` is in seconds since the epoch, `version` counts its changes."""
+    """A conversation without messages. `expires_at` is in seconds since the epoch."""
 
     conversation_id: str
     title: str
@@ -67,27 +71,30 @@ class Conversation(Summary, frozen=True, kw_only=True):
 
 
 class ConversationStore(Protocol):
-    """What the logic needs of the conversations. One whose time is over does not exist."""
+    """Stores conversations. Expired conversations count as missing."""
 
     def new_id(self) -> str:
-        """An id that sorts after those made before."""
+        """Returns an id that sorts after all earlier ids."""
 
     def find(self, user_id: str, conversation_id: str) -> Conversation | None: ...
 
     def save(self, user_id: str, conversation: Conversation) -> bool:
-        """Stores its new version; tells whether it did, which is not when it was changed or deleted since it was read."""
+        """Stores a new version. Returns False if it was changed or deleted since it was read."""
 
-    def page(
+    def list_page(
         self, user_id: str, limit: int, before: str | None
     ) -> tuple[list[Summary], str | None]:
-        """The user's conversations, the newest first, from the one after `before` on; and where the next page starts."""
+        """Returns the user's conversations, newest first, and the `before` of the next page.
+
+        The page begins with the first conversation older than `before`.
+        """
 
     def delete(self, user_id: str, conversation_id: str) -> bool:
-        """Deletes it; tells whether there was one."""
+        """Returns True if the conversation existed."""
 
 
 class DynamoConversations:
-    """Conversations in DynamoDB. Whatever is asked is asked within one user's items."""
+    """Conversations in DynamoDB. The partition key is the user's id."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
         self._dynamodb = dynamodb
@@ -101,8 +108,8 @@ class DynamoConversations:
         item = self._dynamodb.get_item(
             TableName=self._table, Key=_key(user_id, conversation_id), ConsistentRead=True
         ).get("Item")
-        found = convert(unpack(item), Conversation) if item else None
-        return found if found and found.expires_at > self._clock() else None
+        conversation = convert(unpack(item), Conversation) if item else None
+        return conversation if conversation and conversation.expires_at > self._clock() else None
 
     def save(self, user_id: str, conversation: Conversation) -> bool:
         item = pack({"user_id": user_id, **to_builtins(conversation)})
@@ -113,16 +120,16 @@ class DynamoConversations:
                 "ExpressionAttributeNames": {"#version": "version"},
                 "ExpressionAttributeValues": pack({":read": conversation.version - 1}),
             }
-        return self._conditionally(self._dynamodb.put_item, Item=item, **condition)
+        return self._write_if(self._dynamodb.put_item, Item=item, **condition)
 
-    def page(
+    def list_page(
         self, user_id: str, limit: int, before: str | None
     ) -> tuple[list[Summary], str | None]:
         names = {f"#{name}": name for name in _SUMMARY}
         arguments: dict[str, Any] = {}
         if before is not None:
             arguments["ExclusiveStartKey"] = _key(user_id, before)
-        found: list[Summary] = []
+        summaries: list[Summary] = []
         while True:
             page = self._dynamodb.query(
                 TableName=self._table,
@@ -135,22 +142,22 @@ class DynamoConversations:
                 Limit=limit + 1,
                 **arguments,
             )
-            found += [convert(unpack(item), Summary) for item in page["Items"]]
-            if len(found) > limit:
-                return found[:limit], found[limit - 1].conversation_id
+            summaries += [convert(unpack(item), Summary) for item in page["Items"]]
+            if len(summaries) > limit:
+                return summaries[:limit], summaries[limit - 1].conversation_id
             if "LastEvaluatedKey" not in page:
-                return found, None
+                return summaries, None
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def delete(self, user_id: str, conversation_id: str) -> bool:
-        return self._conditionally(
+        return self._write_if(
             self._dynamodb.delete_item,
             Key=_key(user_id, conversation_id),
             ConditionExpression="expires_at > :now",
             ExpressionAttributeValues=pack({":now": int(self._clock())}),
         )
 
-    def _conditionally(self, write: Any, **arguments: Any) -> bool:
+    def _write_if(self, write: Any, **arguments: Any) -> bool:
         try:
             write(TableName=self._table, **arguments)
         except ClientError as error:
@@ -160,10 +167,10 @@ class DynamoConversations:
         return True
 
 
-def with_messages(
+def append_messages(
     conversation: Conversation, added: tuple[Message, ...], now: str, expires_at: int
 ) -> Conversation:
-    """The conversation's next version: with these messages, and without the oldest where it would grow beyond the limits."""
+    """Returns the next version with these messages. Drops the oldest ones if it exceeds a limit."""
     messages = [*conversation.messages, *added]
     size = sum(message.size for message in messages)
     while len(messages) > MESSAGE_LIMIT or (size > SIZE_LIMIT and len(messages) > len(added)):

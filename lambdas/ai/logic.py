@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.ai import tasks
-from lambdas.ai.chain import Answer, NoAnswerError, NotConfiguredError
+from lambdas.ai.chain import Answer, NoCompletionError, NotConfiguredError
 from lambdas.ai.conversations import (
     ID_LENGTH,
     LIFETIME,
@@ -16,7 +16,7 @@ from lambdas.ai.conversations import (
     ConversationStore,
     Message,
     Summary,
-    with_messages,
+    append_messages,
 )
 from lambdas.ai.models import (
     AnswerView,
@@ -84,13 +84,13 @@ class AiService:
     ) -> AnswerView:
         started = self._timer()
         conversation = self._conversation(user_id, question, conversation_id)
-        prompt = tasks.ask(_history(conversation.messages), question, context)
+        prompt = tasks.build_question_prompt(_history(conversation.messages), question, context)
 
         def keep(answer: Answer[str]) -> None:
             self._keep(user_id, conversation, question, context, answer.value)
 
         answer = self._answer(
-            user_id, prompt, tasks.read_text, field="question", started=started, keep=keep
+            user_id, prompt, tasks.parse_text, field="question", started=started, keep=keep
         )
         return AnswerView(
             answer=answer.value,
@@ -105,8 +105,8 @@ class AiService:
         started = self._timer()
         answer = self._answer(
             user_id,
-            tasks.summarize(text, max_sentences),
-            tasks.read_text,
+            tasks.build_summary_prompt(text, max_sentences),
+            tasks.parse_text,
             field="text",
             started=started,
         )
@@ -120,9 +120,9 @@ class AiService:
 
     def translate(self, user_id: str, text: str, target_language: str) -> TranslationView:
         started = self._timer()
-        prompt = tasks.translate(text, target_language)
+        prompt = tasks.build_translation_prompt(text, target_language)
         answer = self._answer(
-            user_id, prompt, tasks.read_translation, field="text", started=started
+            user_id, prompt, tasks.parse_translation, field="text", started=started
         )
         return TranslationView(
             translation=answer.value.translation,
@@ -137,7 +137,11 @@ class AiService:
     def moderate(self, user_id: str, text: str) -> ModerationView:
         started = self._timer()
         verdict = self._answer(
-            user_id, tasks.moderate(text), tasks.read_verdict, field="text", started=started
+            user_id,
+            tasks.build_moderation_prompt(text),
+            tasks.parse_verdict,
+            field="text",
+            started=started,
         ).value
         return ModerationView(flagged=verdict.flagged, categories=verdict.categories)
 
@@ -145,7 +149,7 @@ class AiService:
         self, user_id: str, limit: int, before: str | None
     ) -> tuple[list[Summary], str | None]:
         """The user's conversations, the newest first, and where the next page starts."""
-        return self._conversations.page(user_id, limit, before)
+        return self._conversations.list_page(user_id, limit, before)
 
     def conversation(self, user_id: str, conversation_id: str) -> Conversation:
         found = (
@@ -195,7 +199,7 @@ class AiService:
         for _ in range(SAVES):
             if current is None:
                 break
-            grown = with_messages(current, messages, now, int(self._clock()) + LIFETIME)
+            grown = append_messages(current, messages, now, int(self._clock()) + LIFETIME)
             if self._conversations.save(user_id, grown):
                 return
             current = self._conversations.find(user_id, conversation.conversation_id)
@@ -228,7 +232,7 @@ class AiService:
                 raise
         except NotConfiguredError:
             raise self._not_configured() from None
-        except NoAnswerError as error:
+        except NoCompletionError as error:
             raise _refused(field) if error.refused else _unavailable() from None
         try:
             self._quota.settle(
@@ -262,7 +266,7 @@ def _history(messages: tuple[Message, ...]) -> tuple[Turn, ...]:
         if size > tasks.HISTORY_SIZE:
             break
         turn = (
-            tasks.question_turn(message.content, message.context)
+            tasks.build_question_turn(message.content, message.context)
             if message.role == "user"
             else None
         )

@@ -1,4 +1,7 @@
-"""The daily quota of tokens: reserved before a call, settled after it, exact under concurrency (docs/decisions/0053)."""
+"""The daily token quota: tokens are reserved before a call to a model and settled after it.
+
+Exact even with concurrent requests (docs/decisions/0053).
+"""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -16,16 +19,16 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 LEASE = 35
-"""Seconds after which a reservation that was not settled counts as that of a crashed call: a function lives 30 s at most."""
+"""Seconds until an unsettled reservation expires. The function's timeout is 30 s, so it crashed."""
 
 RETENTION = timedelta(days=31)
-"""How long a day's account is kept."""
+"""How long the usage of a day is stored."""
 
 _LEASE_PREFIX = "lease_"
 
 
 class Reservation(Struct, frozen=True):
-    """Tokens set aside for one call, on the day it began."""
+    """Tokens reserved for one call, counted on the day on which the call began."""
 
     user_id: str
     day: str
@@ -34,23 +37,21 @@ class Reservation(Struct, frozen=True):
 
 
 class Quota(Protocol):
-    """What the logic needs of the quota."""
-
     def reserve(self, user_id: str, tokens: int) -> Reservation:
-        """Sets tokens aside. Raises Problem 429 where the day's quota does not hold them."""
+        """Reserves tokens. Raises Problem 429 if they would exceed the day's quota."""
 
     def settle(self, reservation: Reservation, input_tokens: int, output_tokens: int) -> None:
-        """Replaces what was set aside by what the call took."""
+        """Replaces the reserved tokens with the tokens that the call used."""
 
     def release(self, reservation: Reservation) -> None:
-        """Gives back what was set aside: the call failed."""
+        """Cancels the reservation of a failed call."""
 
 
 class DynamoQuota:
-    """One item for a user and a UTC day.
+    """Stores one item per user and UTC day.
 
-    `tokens` is what was used and what is set aside; a conditional write keeps it at or below the quota. Each reservation is an
-    attribute of its own until it is settled, so that those of crashed calls can be told and given back.
+    `tokens` is the sum of used and reserved tokens. A conditional write keeps it within the quota.
+    Each open reservation is a separate attribute, so that reservations of crashed calls are found.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class DynamoQuota:
         if self._add(reservation):
             return reservation
         day = self._read(reservation)
-        if reservation.lease in day:  # boto3 had to send it twice, and the first was carried out
+        if reservation.lease in day:  # boto3 retried a write that had succeeded
             return reservation
         if self._reclaim(reservation, day) and self._add(reservation):
             return reservation
@@ -84,12 +85,13 @@ class DynamoQuota:
         self._end(reservation, -reservation.tokens)
 
     def _add(self, reservation: Reservation) -> bool:
-        """Sets the tokens aside unless that would exceed the quota; tells whether it did."""
+        """Writes the reservation unless it would exceed the quota. Returns True if written."""
         if reservation.tokens > self._daily:
             return False
-        return self._conditionally(
+        return self._update_if(
             reservation,
-            "SET #lease = :lease, expires_at = if_not_exists(expires_at, :expires_at) ADD tokens :tokens",
+            "SET #lease = :lease, expires_at = if_not_exists(expires_at, :expires_at) "
+            "ADD tokens :tokens",
             "attribute_not_exists(#lease) AND (attribute_not_exists(tokens) OR tokens <= :room)",
             {
                 ":lease": [reservation.tokens, int(self._clock()) + LEASE],
@@ -106,8 +108,8 @@ class DynamoQuota:
         counters: str = "",
         values: dict[str, int] | None = None,
     ) -> None:
-        """Ends a reservation unless that has been done, by us or by who found it left over."""
-        self._conditionally(
+        """Ends a reservation. Does nothing if it was settled, released or reclaimed before."""
+        self._update_if(
             reservation,
             f"REMOVE #lease ADD tokens :tokens{counters}",
             "attribute_exists(#lease)",
@@ -121,62 +123,58 @@ class DynamoQuota:
         return unpack(item) if item else {}
 
     def _reclaim(self, reservation: Reservation, day: dict[str, Any]) -> bool:
-        """Gives back what crashed calls have left; tells whether there was any."""
-        ended = [
+        """Cancels the reservations of crashed calls. Returns True if there were any."""
+        expired = [
             Reservation(reservation.user_id, reservation.day, name, tokens)
             for name, (tokens, ends_at) in _leases(day).items()
             if ends_at <= self._clock()
         ]
-        for left in ended:
-            self._end(left, -left.tokens)
-        return bool(ended)
+        for lease in expired:
+            self._end(lease, -lease.tokens)
+        return bool(expired)
 
     def _exceeded(self, day: dict[str, Any], tokens: int) -> Problem:
-        """The 429: until midnight, or only until the calls under way have ended, where what they set aside would do."""
+        """Returns the 429. Retry-After lasts until midnight UTC.
+
+        If ending the running calls would free enough tokens, it lasts until their leases expire.
+        """
         leases = _leases(day).values()
-        used = day.get("tokens", 0) - sum(held for held, _ in leases)
+        used = day.get("tokens", 0) - sum(reserved for reserved, _ in leases)
         if leases and used + tokens <= self._daily:
             seconds = max(ends_at for _, ends_at in leases) - self._clock()
-            detail = "Other calls of yours hold the rest of today's tokens until they end."
+            detail = "Your other running calls have reserved the rest of today's tokens."
         else:
             seconds = (self._today() + timedelta(days=1)).timestamp() - self._clock()
-            detail = f"This would exceed your {self._daily} tokens a day. The next day begins at midnight UTC."
+            detail = (
+                f"This call would exceed your daily quota of {self._daily} tokens. "
+                "The quota is reset at midnight UTC."
+            )
         headers = {"Retry-After": str(max(1, math.ceil(seconds)))}
         return Problem(HTTPStatus.TOO_MANY_REQUESTS, "ai_quota_exceeded", detail, headers=headers)
 
     def _today(self) -> datetime:
-        """The UTC day's first moment."""
+        """Returns the start of the current UTC day."""
         return datetime.fromtimestamp(self._clock(), UTC).replace(
             hour=0, minute=0, second=0, microsecond=0
         )
 
-    def _conditionally(
+    def _update_if(
         self, reservation: Reservation, expression: str, condition: str, values: dict[str, Any]
     ) -> bool:
         try:
-            self._update(
-                reservation,
-                expression,
-                values,
+            self._dynamodb.update_item(
+                TableName=self._table,
+                Key=_key(reservation),
+                UpdateExpression=expression,
                 ConditionExpression=condition,
                 ExpressionAttributeNames={"#lease": reservation.lease},
+                ExpressionAttributeValues=pack(values),
             )
         except ClientError as error:
             if condition_failed(error):
                 return False
             raise
         return True
-
-    def _update(
-        self, reservation: Reservation, expression: str, values: dict[str, Any], **more: Any
-    ) -> None:
-        self._dynamodb.update_item(
-            TableName=self._table,
-            Key=_key(reservation),
-            UpdateExpression=expression,
-            ExpressionAttributeValues=pack(values),
-            **more,
-        )
 
 
 def _key(reservation: Reservation) -> dict[str, Any]:

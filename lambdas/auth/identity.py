@@ -1,4 +1,4 @@
-"""Users and their passwords, which Cognito holds."""
+"""The user directory: users and their passwords, which Cognito stores."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,43 +16,65 @@ if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
     from mypy_boto3_cognito_idp.type_defs import AttributeTypeTypeDef
 
-_GRANTED = (MODERATOR, ADMIN)  # roles that are Cognito groups; every registered user has USER
+# Roles that are Cognito groups. Every registered user also has the role USER.
+_GROUP_ROLES = (MODERATOR, ADMIN)
 
-
-# Cognito counts these per user: where an unknown email is answered like a known one, they must not show.
+# Cognito enforces these limits per existing user, so these errors would reveal that a user exists.
 _PER_USER_LIMITS = ("LimitExceededException", "TooManyFailedAttemptsException")
+
+# Errors that all mean "invalid code" to the caller, so that they do not reveal if a user exists.
+_CODE_ERRORS = (
+    "CodeMismatchException",
+    "ExpiredCodeException",
+    "UserNotFoundException",
+    "UserNotConfirmedException",
+    "NotAuthorizedException",  # already confirmed
+    "AliasExistsException",
+    "InvalidParameterException",  # no verified address, or a malformed code
+    *_PER_USER_LIMITS,
+)
 
 
 class Identity(Protocol):
-    """What the logic needs of a user directory. An email is given in lower case."""
+    """A user directory. All emails are in lower case."""
 
     def sign_up(self, email: str, password: str, display_name: str) -> str:
-        """The new user's id, also where the code could not be mailed. Raises Problem 409 (taken) or 422."""
+        """Creates a user and returns its id, even if the email with the code could not be sent.
+
+        Raises Problem 409 if the email is registered, or 422 if a value is invalid.
+        """
 
     def confirm(self, email: str, code: str) -> None:
-        """Raises Problem 400 for a wrong or expired code, whether or not the email is known."""
+        """Raises Problem 400 if the code is wrong or expired, or the email is unknown."""
 
     def resend_confirmation(self, email: str) -> None:
-        """Does nothing for an email that is unknown or confirmed already."""
+        """Sends a new code. Does nothing if the email is unknown or already confirmed."""
 
     def authenticate(self, email: str, password: str) -> User:
-        """Raises Problem 401 (wrong email or password) or 403 (email not verified, password must be reset)."""
+        """Returns the user who signs in.
 
-    def find(self, user_id: str) -> User | None:
-        """The user, None if there is none or it is disabled."""
+        Raises Problem 401 if the email or password is wrong, or 403 if the email is not verified or
+        the password must be reset.
+        """
+
+    def find(self, username: str) -> User | None:
+        """Returns the user with this id or email, or None if it is unknown or disabled."""
 
     def change_password(self, user_id: str, current: str, new: str) -> None:
-        """Raises Problem 422 when `current` is wrong or `new` is refused."""
+        """Raises Problem 422 if `current` is wrong or `new` violates the password policy."""
 
     def send_reset_code(self, email: str) -> None:
-        """Does nothing for an email that is unknown or not verified."""
+        """Sends a reset code. Does nothing if the email is unknown or not verified."""
 
     def reset_password(self, email: str, code: str, new: str) -> User | None:
-        """The user whose password it was. Raises Problem 400 (code) or 422 (password)."""
+        """Sets a new password and returns the user, or None if the user is disabled.
+
+        Raises Problem 400 if the code is invalid, or 422 if `new` violates the password policy.
+        """
 
 
 class CognitoIdentity:
-    """The directory as a Cognito user pool whose users sign in by email; a user's id is the `sub` attribute."""
+    """A Cognito user pool whose users sign in by email. A user's id is the `sub` attribute."""
 
     def __init__(
         self,
@@ -67,17 +89,17 @@ class CognitoIdentity:
         self._client = client_id
 
     def sign_up(self, email: str, password: str, display_name: str) -> str:
-        with _translated(
+        with _errors_translated(
             UsernameExistsException=Problem.conflict(
-                "This email address is registered already.", "email_taken"
+                "This email address is already registered.", "email_taken"
             ),
-            InvalidPasswordException=_refused("password"),
+            InvalidPasswordException=_rejected_password("password"),
             InvalidParameterException=Problem.invalid(
                 [FieldError("email", "is not accepted as an email address")]
             ),
         ):
             try:
-                answer = self._cognito.sign_up(
+                result = self._cognito.sign_up(
                     ClientId=self._client,
                     Username=email,
                     Password=password,
@@ -87,36 +109,27 @@ class CognitoIdentity:
                     ],
                 )
             except self._cognito.exceptions.CodeDeliveryFailureException:
-                # The user exists all the same, and can have the code mailed again.
-                self._log_undelivered("sign_up")
+                # Cognito has created the user, who can request another code.
+                self._log_delivery_failure("sign_up")
                 user = self._cognito.admin_get_user(UserPoolId=self._pool, Username=email)
                 return _attributes(user["UserAttributes"])["sub"]
-        return answer["UserSub"]
+        return result["UserSub"]
 
     def confirm(self, email: str, code: str) -> None:
-        wrong = _wrong_code()
-        with _translated(
-            CodeMismatchException=wrong,
-            ExpiredCodeException=wrong,
-            UserNotFoundException=wrong,
-            NotAuthorizedException=wrong,  # confirmed already
-            AliasExistsException=wrong,
-            InvalidParameterException=wrong,
-            **dict.fromkeys(_PER_USER_LIMITS, wrong),
-        ):
+        with _errors_translated(**_invalid_code()):
             self._cognito.confirm_sign_up(
                 ClientId=self._client, Username=email, ConfirmationCode=code
             )
 
     def resend_confirmation(self, email: str) -> None:
-        with self._unrevealed("resend_confirmation_code"):
+        with self._account_state_hidden("resend_confirmation_code"):
             self._cognito.resend_confirmation_code(ClientId=self._client, Username=email)
 
     def authenticate(self, email: str, password: str) -> User:
         wrong = Problem.unauthorized(
             "The email address or the password is wrong.", "invalid_credentials"
         )
-        with _translated(
+        with _errors_translated(
             NotAuthorizedException=wrong,
             UserNotFoundException=wrong,
             UserNotConfirmedException=Problem.forbidden(
@@ -124,18 +137,15 @@ class CognitoIdentity:
             ),
         ):
             self._sign_in(email, password)
-        user = self._get(email)
-        if user is None:  # deleted or disabled since
+        user = self.find(email)
+        if user is None:  # deleted or disabled after the password check
             raise wrong
         return user
 
-    def find(self, user_id: str) -> User | None:
-        return self._get(user_id)
-
     def change_password(self, user_id: str, current: str, new: str) -> None:
         wrong = Problem.invalid([FieldError("currentPassword", "is not the current password")])
-        with _translated(
-            NotAuthorizedException=wrong, InvalidPasswordException=_refused("newPassword")
+        with _errors_translated(
+            NotAuthorizedException=wrong, InvalidPasswordException=_rejected_password("newPassword")
         ):
             token = self._sign_in(user_id, current)
             self._cognito.change_password(
@@ -143,45 +153,36 @@ class CognitoIdentity:
             )
 
     def send_reset_code(self, email: str) -> None:
-        with self._unrevealed("forgot_password"):
+        with self._account_state_hidden("forgot_password"):
             self._cognito.forgot_password(ClientId=self._client, Username=email)
 
     def reset_password(self, email: str, code: str, new: str) -> User | None:
-        wrong = _wrong_code()
-        with _translated(
-            CodeMismatchException=wrong,
-            ExpiredCodeException=wrong,
-            UserNotFoundException=wrong,
-            NotAuthorizedException=wrong,
-            UserNotConfirmedException=wrong,
-            InvalidParameterException=wrong,  # no verified address, or a code of another form
-            **dict.fromkeys(_PER_USER_LIMITS, wrong),
-            InvalidPasswordException=_refused("newPassword"),
+        with _errors_translated(
+            InvalidPasswordException=_rejected_password("newPassword"), **_invalid_code()
         ):
             self._cognito.confirm_forgot_password(
                 ClientId=self._client, Username=email, ConfirmationCode=code, Password=new
             )
-        return self._get(email)
+        return self.find(email)
 
     def _sign_in(self, username: str, password: str) -> str:
-        """An access token of Cognito's own, which never leaves this module."""
+        """Returns an access token issued by Cognito. It never leaves this module."""
         reset = Problem.forbidden(
-            "Set a new password with forgot-password first.", "password_reset_required"
+            "Set a new password through /v1/auth/forgot-password first.", "password_reset_required"
         )
-        with _translated(PasswordResetRequiredException=reset):
-            answer = self._cognito.admin_initiate_auth(
+        with _errors_translated(PasswordResetRequiredException=reset):
+            result = self._cognito.admin_initiate_auth(
                 UserPoolId=self._pool,
                 ClientId=self._client,
                 AuthFlow="ADMIN_USER_PASSWORD_AUTH",
                 AuthParameters={"USERNAME": username, "PASSWORD": password},
             )
-        if (
-            "AuthenticationResult" not in answer
-        ):  # a challenge: an administrator has set a temporary password
+        if "AuthenticationResult" not in result:
+            # Cognito requires a new password because an administrator set a temporary one.
             raise reset
-        return answer["AuthenticationResult"]["AccessToken"]
+        return result["AuthenticationResult"]["AccessToken"]
 
-    def _get(self, username: str) -> User | None:
+    def find(self, username: str) -> User | None:
         try:
             user = self._cognito.admin_get_user(UserPoolId=self._pool, Username=username)
             groups = self._cognito.admin_list_groups_for_user(
@@ -197,20 +198,20 @@ class CognitoIdentity:
             user_id=attributes["sub"],
             email=attributes["email"],
             display_name=attributes.get("name", ""),
-            roles=(USER, *(role for role in _GRANTED if role in names)),
+            roles=(USER, *(role for role in _GROUP_ROLES if role in names)),
         )
 
     @contextmanager
-    def _unrevealed(self, operation: str) -> Iterator[None]:
-        """Swallows the errors that would tell whether an email is known, and in which state."""
+    def _account_state_hidden(self, operation: str) -> Iterator[None]:
+        """Suppresses errors that would reveal whether an email is registered or confirmed."""
         hidden = {
             "UserNotFoundException",
-            "InvalidParameterException",  # confirmed already, or no verified address
-            "NotAuthorizedException",  # disabled
+            "InvalidParameterException",  # already confirmed, or no verified address
+            "NotAuthorizedException",  # the user is disabled
             "CodeDeliveryFailureException",
             *_PER_USER_LIMITS,
         }
-        with _translated():
+        with _errors_translated():
             try:
                 yield
             except ClientError as error:
@@ -218,11 +219,11 @@ class CognitoIdentity:
                 if code not in hidden:
                     raise
                 if code == "CodeDeliveryFailureException":
-                    self._log_undelivered(operation)
+                    self._log_delivery_failure(operation)
 
-    def _log_undelivered(self, operation: str) -> None:
-        """Says so without Cognito's message, which may hold the address."""
-        self._logger.error("Cognito could not mail a code", operation=operation)
+    def _log_delivery_failure(self, operation: str) -> None:
+        # Cognito's own message may contain the address, so it is not logged.
+        self._logger.error("Cognito could not send an email with a code", operation=operation)
 
 
 def _attributes(pairs: "Sequence[AttributeTypeTypeDef]") -> dict[str, str]:
@@ -230,8 +231,11 @@ def _attributes(pairs: "Sequence[AttributeTypeTypeDef]") -> dict[str, str]:
 
 
 @contextmanager
-def _translated(**problems: Problem) -> Iterator[None]:
-    """Turns Cognito's errors into the problems named after them; a limit without one, or the pool's WAF, becomes 429."""
+def _errors_translated(**problems: Problem) -> Iterator[None]:
+    """Raises `problems[code]` instead of a Cognito error with that code.
+
+    Errors from Cognito's limits or the user pool's WAF become 429 unless `problems` contains them.
+    """
     limited = Problem.too_many_requests(60)
     known = {**dict.fromkeys((*_PER_USER_LIMITS, "ForbiddenException"), limited), **problems}
     try:
@@ -243,9 +247,10 @@ def _translated(**problems: Problem) -> Iterator[None]:
         raise problem from error
 
 
-def _wrong_code() -> Problem:
-    return Problem(HTTPStatus.BAD_REQUEST, "invalid_code", "The code is wrong or has expired.")
+def _invalid_code() -> dict[str, Problem]:
+    problem = Problem(HTTPStatus.BAD_REQUEST, "invalid_code", "The code is wrong or has expired.")
+    return dict.fromkeys(_CODE_ERRORS, problem)
 
 
-def _refused(field: str) -> Problem:
+def _rejected_password(field: str) -> Problem:
     return Problem.invalid([FieldError(field, POLICY)])

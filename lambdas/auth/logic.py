@@ -201,7 +201,7 @@ class AuthService:
     def sessions(self, caller: Caller) -> list[SessionView]:
         """The caller's sessions, the last used first."""
         found = sorted(
-            self._sessions.of_user(caller.user_id), key=lambda s: s.last_used_at, reverse=True
+            self._sessions.list_for_user(caller.user_id), key=lambda s: s.last_used_at, reverse=True
         )
         return [
             SessionView(

@@ -1,4 +1,4 @@
-"""Limits on attempts in a rolling window, exact under concurrency."""
+"""Limits the attempts in a rolling window. Exact even with concurrent requests."""
 
 import hashlib
 import math
@@ -14,11 +14,12 @@ from lambdas.common.storage.dynamodb import condition_failed, pack, unpack
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_TRIES = 20  # against writers of the same key; each lost try means that somebody else's succeeded
+_TRIES = 20
+"""Attempts to write a key. A failed attempt means that a concurrent request has written it."""
 
 
 class Limit(Struct, frozen=True):
-    """At most `attempts` in any `window` seconds, counted for each subject under `name`."""
+    """Allows `attempts` in any `window` seconds per subject. `name` separates the counters."""
 
     name: str
     attempts: int
@@ -26,14 +27,14 @@ class Limit(Struct, frozen=True):
 
 
 class Reservation(Struct, frozen=True):
-    """An attempt that has been counted; `at` in milliseconds since the epoch."""
+    """A counted attempt. `at` is in milliseconds since the epoch."""
 
     key: str
     at: int
 
 
 class RateLimiter:
-    """Counts attempts in a table: an attempt is reserved before the work and given back where it should not count."""
+    """Counts attempts in a table. Callers reserve before the work and may release."""
 
     def __init__(
         self, dynamodb: "DynamoDBClient", table: str, *, enabled: bool, clock: Clock = SYSTEM_CLOCK
@@ -44,9 +45,9 @@ class RateLimiter:
         self._clock = clock
 
     def reserve(self, limit: Limit, *subject: str) -> Reservation:
-        """Counts one attempt. Raises Problem 429 with Retry-After when the window is full.
+        """Counts one attempt. Raises Problem 429 with Retry-After if the limit is reached.
 
-        The subject (an address, an email) is stored as a hash only.
+        Stores only a hash of the subject, for example of a network address and an email.
         """
         now = int(self._clock() * 1000)
         key = f"{limit.name}#{hashlib.sha256(chr(0).join(subject).encode()).hexdigest()}"
@@ -64,7 +65,7 @@ class RateLimiter:
         raise Problem.too_many_requests(1)
 
     def release(self, reservation: Reservation) -> None:
-        """Takes back one reserved attempt. Losing every race leaves it counted, which errs on the safe side."""
+        """Removes a reserved attempt. It stays counted if concurrent writes prevent the removal."""
         if not self._enabled:
             return
         for _ in range(_TRIES):

@@ -1,7 +1,7 @@
-"""Refresh tokens: `<session id>.<generation>.<key id>.<mac>`, derived and therefore never stored.
+"""Refresh tokens of the form `<session id>.<generation>.<key id>.<mac>`.
 
-A session's token of each generation follows from the signing key, so the same one can be answered again after a lost
-answer, while the table holds no more than its hash.
+A token is derived from the session, the generation and the signing key. The service can therefore
+return the same token again after a lost response, although the table contains only its hash.
 """
 
 import base64
@@ -14,7 +14,7 @@ from lambdas.common.signing.keys import Key, KeyRing
 
 
 class RefreshToken(Struct, frozen=True):
-    """An authentic refresh token. Authentic does not mean unspent: the session knows that."""
+    """A refresh token with a valid signature. The session tells if the token is already spent."""
 
     session_id: str
     generation: int
@@ -23,25 +23,26 @@ class RefreshToken(Struct, frozen=True):
 
     @property
     def digest(self) -> str:
-        """What is stored of it."""
+        """The hash that the sessions table stores."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 class RefreshTokens:
-    """Derives and reads refresh tokens."""
-
     def __init__(self, keys: KeyRing) -> None:
         self._keys = keys
 
     def derive(
         self, session_id: str, generation: int, kid: int | None = None
     ) -> RefreshToken | None:
-        """The session's token of that generation under the key `kid` (default: the newest); None if that key is gone."""
+        """Returns the session's token of this generation, or None if the key no longer exists.
+
+        `kid` is the id of the signing key. Default: the newest key.
+        """
         key = self._keys.signing_key() if kid is None else self._keys.verification_key(kid)
         return None if key is None else _derive(key, session_id, generation)
 
     def read(self, text: str) -> RefreshToken | None:
-        """The token, None when it is malformed, invented, or derived under a key that is no longer accepted."""
+        """Returns the token, or None if it is malformed or forged, or its key is not accepted."""
         session_id, generation, kid, _ = (*text.split("."), "", "", "", "")[:4]
         if not (_is_number(generation) and _is_number(kid)):
             return None
@@ -51,7 +52,7 @@ class RefreshTokens:
 
 def _derive(key: Key, session_id: str, generation: int) -> RefreshToken:
     claim = f"{session_id}.{generation}.{key.kid}"
-    # The prefix keeps these apart from everything else that is signed with the same key.
+    # The prefix distinguishes these signatures from others made with the same key.
     mac = hmac.digest(key.secret, f"refresh-token:{claim}".encode(), hashlib.sha256)
     text = f"{claim}.{base64.urlsafe_b64encode(mac).decode().rstrip('=')}"
     return RefreshToken(session_id, generation, key.kid, text)

@@ -1,4 +1,4 @@
-"""The sessions table: one item per sign-in, deleted to revoke it."""
+"""The sessions table: one item per sign-in. Deleting the item revokes the session."""
 
 import time
 from collections.abc import Callable
@@ -17,11 +17,12 @@ USER_INDEX = "user-id-index"
 
 
 class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A sign-in. An anonymous user's has no refresh token.
+    """The session of a user who signed in. An anonymous user's session has no refresh token.
 
-    `display_name` is the account's, or the one an anonymous user was given.
-    `created_at` and `last_used_at` are RFC 3339; `expires_at` is in seconds, `rotated_at` in milliseconds since the
-    epoch. `refresh_hash` is that of the token of `generation`, derived under the key `refresh_kid`.
+    `display_name` is the account's name, or the generated name of an anonymous user.
+    `created_at` and `last_used_at` are RFC 3339. `expires_at` is in seconds since the epoch,
+    `rotated_at` in milliseconds since the epoch. `refresh_hash` is the hash of the refresh token of
+    this `generation`, derived with the key `refresh_kid`.
     """
 
     session_id: str
@@ -38,26 +39,29 @@ class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class SessionStore(Protocol):
-    """What the logic needs of the sessions. A session whose time is over does not exist."""
+    """Stores sessions. Expired sessions count as missing."""
 
     def add(self, session: Session) -> None: ...
 
     def find(self, session_id: str) -> Session | None: ...
 
-    def of_user(self, user_id: str) -> list[Session]: ...
+    def list_for_user(self, user_id: str) -> list[Session]: ...
 
     def rotate(self, before: Session, after: Session) -> bool:
-        """Replaces the session unless it has been rotated or revoked since it was read; tells whether it did."""
+        """Replaces the session, unless it was rotated or revoked since it was read.
+
+        Returns True if it was replaced.
+        """
 
     def revoke(self, session_id: str, user_id: str) -> bool:
-        """Ends the session if it is this user's; tells whether there was one."""
+        """Deletes the session if it belongs to this user. Returns True if it was deleted."""
 
     def revoke_all(self, user_id: str, keep: str | None = None) -> None:
-        """Ends the user's sessions but the one to keep. Raises Problem 503 when the store cannot keep up."""
+        """Deletes the user's sessions except `keep`. Raises Problem 503 if some remain."""
 
 
 class DynamoSessionStore:
-    """Sessions in DynamoDB. A user's sessions are found by an index, which follows the table within milliseconds."""
+    """Sessions in DynamoDB. An index finds a user's sessions; it lags a few milliseconds."""
 
     def __init__(
         self,
@@ -81,22 +85,22 @@ class DynamoSessionStore:
         session = convert(unpack(item), Session) if item else None
         return session if session and session.expires_at > self._clock() else None
 
-    def of_user(self, user_id: str) -> list[Session]:
+    def list_for_user(self, user_id: str) -> list[Session]:
         pages = self._dynamodb.get_paginator("query").paginate(
             TableName=self._table,
             IndexName=USER_INDEX,
             KeyConditionExpression="user_id = :user_id",
             ExpressionAttributeValues=pack({":user_id": user_id}),
         )
-        found = [convert(unpack(item), Session) for page in pages for item in page["Items"]]
-        return [session for session in found if session.expires_at > self._clock()]
+        sessions = [convert(unpack(item), Session) for page in pages for item in page["Items"]]
+        return [session for session in sessions if session.expires_at > self._clock()]
 
     def rotate(self, before: Session, after: Session) -> bool:
         changes = {f: v for f, v in structs.asdict(after).items() if v != getattr(before, f)}
-        return self._conditionally(
+        return self._write_if(
             self._dynamodb.update_item,
             before.session_id,
-            # A deleted item has no generation, so a revoked session is not brought back.
+            # A deleted item has no generation, so this cannot recreate a revoked session.
             ConditionExpression="generation = :before",
             UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in changes),
             ExpressionAttributeValues=pack(
@@ -105,7 +109,7 @@ class DynamoSessionStore:
         )
 
     def revoke(self, session_id: str, user_id: str) -> bool:
-        return self._conditionally(
+        return self._write_if(
             self._dynamodb.delete_item,
             session_id,
             ConditionExpression="user_id = :user_id AND expires_at > :now",
@@ -114,13 +118,15 @@ class DynamoSessionStore:
 
     def revoke_all(self, user_id: str, keep: str | None = None) -> None:
         ids = [
-            session.session_id for session in self.of_user(user_id) if session.session_id != keep
+            session.session_id
+            for session in self.list_for_user(user_id)
+            if session.session_id != keep
         ]
         batch_delete(
             self._dynamodb, self._table, [{"session_id": i} for i in ids], sleep=self._sleep
         )
 
-    def _conditionally(self, write: Any, session_id: str, **arguments: Any) -> bool:
+    def _write_if(self, write: Any, session_id: str, **arguments: Any) -> bool:
         try:
             write(TableName=self._table, Key=_key(session_id), **arguments)
         except ClientError as error:

@@ -153,7 +153,7 @@ class ProfileService:
         if caller.is_anonymous:  # it will be gone within the hour, and cannot change anything
             return Profile(user_id=caller.user_id, display_name=name)
         found = self._profiles.find(caller.user_id)
-        return found or self._profiles.make(caller.user_id, name, timestamp(self._clock()))
+        return found or self._profiles.create(caller.user_id, name, timestamp(self._clock()))
 
     def _update(
         self, caller: Caller, if_match: IfMatch, change: Callable[[Profile], Profile]

@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 
 class ProfileStore(Protocol):
-    """What the logic needs of the profiles."""
-
     def find(self, user_id: str) -> Profile | None:
-        """The user's profile, None until it is made."""
+        """Returns the user's profile, or None if it does not exist yet."""
 
-    def make(self, user_id: str, display_name: str, joined_at: str) -> Profile:
-        """The user's profile, made of these values if there is none yet."""
+    def create(self, user_id: str, display_name: str, joined_at: str) -> Profile:
+        """Returns the user's profile. Creates it from these values if it does not exist."""
 
     def replace(
         self, before: Profile, after: Profile, event_type: str, data: Mapping[str, Any]
     ) -> bool:
-        """Writes what differs, together with the event that tells of it, unless the profile's version is no longer that of `before`;
-        tells whether it did. Statistics are never written."""
+        """Writes the changed attributes and the event in one transaction.
+
+        Returns False if the stored version differs from that of `before`. Never writes statistics.
+        """
 
 
 class DynamoProfileStore:
-    """Profiles in DynamoDB: one item each, to which the consumer of events adds statistics."""
+    """Profiles in DynamoDB: one item per user. The statistics function adds the counters."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, outbox: Outbox) -> None:
         self._dynamodb = dynamodb
@@ -44,10 +44,10 @@ class DynamoProfileStore:
         item = self._dynamodb.get_item(
             TableName=self._table, Key=pack({"user_id": user_id}), ConsistentRead=True
         ).get("Item")
-        # Statistics may have come first: an item without a version is no profile yet.
+        # Counters may be written before the profile exists. Such an item has no version.
         return convert(unpack(item), Profile) if item and "version" in item else None
 
-    def make(self, user_id: str, display_name: str, joined_at: str) -> Profile:
+    def create(self, user_id: str, display_name: str, joined_at: str) -> Profile:
         item = make_profile(
             self._dynamodb,
             self._table,
@@ -60,7 +60,7 @@ class DynamoProfileStore:
     def replace(
         self, before: Profile, after: Profile, event_type: str, data: Mapping[str, Any]
     ) -> bool:
-        assert before.version < after.version, "a change has a version of its own"
+        assert before.version < after.version, "the changed profile has no new version"
         was = structs.asdict(before)
         changes = {
             name: value for name, value in structs.asdict(after).items() if value != was[name]

@@ -179,7 +179,7 @@ def test_the_quota_is_exact_for_calls_at_once(
 ) -> None:
     """Of eight calls three fit; the provider holds them until the others have been refused."""
     question = "How many of us fit?"
-    bound = tasks.ask((), question, None).token_bound()
+    bound = tasks.build_question_prompt((), question, None).token_bound()
     left = 3 * bound + bound // 2
     day = datetime.now(UTC).date().isoformat()
     key = {"user_id": {"S": client.person.user_id}, "day": {"S": day}}

@@ -67,21 +67,21 @@ class MemoryCircuits:
         self.failures: dict[str, int] = {}
         self.until: dict[str, float] = {}
 
-    def admitting(self, providers: Sequence[str]) -> Mapping[str, Circuit]:
+    def list_available(self, providers: Sequence[str]) -> Mapping[str, Circuit]:
         return {
             name: Circuit(self.failures.get(name, 0), int(self.until.get(name, 0) * 1000))
             for name in providers
             if self.until.get(name, 0) <= self._clock()
         }
 
-    def enter(self, provider: str, circuit: Circuit) -> bool:
+    def try_enter(self, provider: str, circuit: Circuit) -> bool:
         return True
 
-    def succeeded(self, provider: str, circuit: Circuit) -> None:
+    def record_success(self, provider: str, circuit: Circuit) -> None:
         self.failures.pop(provider, None)
         self.until.pop(provider, None)
 
-    def failed(self, provider: str) -> None:
+    def record_failure(self, provider: str) -> None:
         self.failures[provider] = self.failures.get(provider, 0) + 1
         if self.failures[provider] >= THRESHOLD:
             self.until[provider] = self._clock() + OPEN_TIME

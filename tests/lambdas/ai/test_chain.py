@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.logging import Logger
 
-from lambdas.ai.chain import Chain, InvalidAnswerError, NoAnswerError, NotConfiguredError
+from lambdas.ai.chain import Chain, InvalidCompletionError, NoCompletionError, NotConfiguredError
 from lambdas.ai.providers import Failure, Prompt, ProviderError, Turn
 from tests.lambdas.ai.fakes import FakeKeys, MemoryCircuits, Outcome, ScriptedProvider, failing
 from tests.lambdas.support import FakeClock
@@ -76,7 +76,7 @@ def test_whatever_goes_wrong_the_next_one_answers(setup: Setup, failure: Failure
     setup.gemini.outcomes = [failing(failure)]
     assert setup.provider_that_answers() == "openai"
     setup.openai.outcomes = [failing(failure)]
-    with pytest.raises(NoAnswerError) as none:
+    with pytest.raises(NoCompletionError) as none:
         setup.ask()
     assert none.value.refused == (failure is Failure.REFUSED)
 
@@ -130,7 +130,7 @@ def test_a_slow_provider_leaves_time_for_the_next(setup: Setup) -> None:
     assert setup.openai.timeouts == [pytest.approx(9.2)]
     setup.openai.outcomes, setup.openai.takes = [failing(Failure.TIMEOUT)], 100
     started = setup.clock()
-    with pytest.raises(NoAnswerError):
+    with pytest.raises(NoCompletionError):
         setup.ask()
     assert setup.clock() - started == pytest.approx(TIME)
 
@@ -138,11 +138,11 @@ def test_a_slow_provider_leaves_time_for_the_next(setup: Setup) -> None:
 def test_nothing_is_tried_again_when_the_time_is_short(setup: Setup) -> None:
     del setup.keys.keys["openai"]
     setup.gemini.outcomes, setup.gemini.takes = [failing(Failure.SERVER_ERROR)], 22
-    with pytest.raises(NoAnswerError):
+    with pytest.raises(NoCompletionError):
         setup.ask()
     assert setup.gemini.calls == 1
     setup.gemini.takes = 0
-    with pytest.raises(NoAnswerError):
+    with pytest.raises(NoCompletionError):
         setup.chain.answer(PROMPT, str, setup.clock() + 0.9)
     assert setup.gemini.calls == 1
 
@@ -151,7 +151,7 @@ def parse_number(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise InvalidAnswerError("no number") from None
+        raise InvalidCompletionError("no number") from None
 
 
 @pytest.mark.parametrize(
@@ -216,8 +216,8 @@ def test_no_prompt_takes_a_provider_away_from_others(setup: Setup, failure: Fail
 def test_with_all_circuits_open_nobody_is_asked(setup: Setup) -> None:
     for provider in ("gemini", "openai"):
         for _ in range(3):
-            setup.circuits.failed(provider)
-    with pytest.raises(NoAnswerError) as none:
+            setup.circuits.record_failure(provider)
+    with pytest.raises(NoCompletionError) as none:
         setup.ask()
     assert not none.value.refused
     assert (setup.gemini.calls, setup.openai.calls) == (0, 0)
@@ -232,7 +232,7 @@ def test_a_refused_key_is_looked_up_anew(setup: Setup) -> None:
 def test_a_trial_that_somebody_else_makes_is_not_made_twice(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(setup.circuits, "enter", lambda provider, _: provider != "gemini")
+    monkeypatch.setattr(setup.circuits, "try_enter", lambda provider, _: provider != "gemini")
     assert setup.provider_that_answers() == "openai"
     assert setup.gemini.calls == 0
 

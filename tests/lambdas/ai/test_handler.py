@@ -389,7 +389,7 @@ def test_fifty_calls_at_once_are_let_in_as_far_as_the_quota_goes(
 
     gemini.behaviours = [wait]
     event = rest_event("POST", "/v1/ai/ask", ASK, authorizer=USER.to_context())
-    bound = tasks.ask((), ASK["question"], None).token_bound()
+    bound = tasks.build_question_prompt((), ASK["question"], None).token_bound()
     service = build({**environ, "DAILY_QUOTA": str(7 * bound)})
 
     def one(_: int) -> int:

@@ -8,7 +8,7 @@ import pytest
 from aws_lambda_powertools.logging import Logger
 from botocore.exceptions import ClientError
 
-from lambdas.ai.chain import Answer, NoAnswerError, NotConfiguredError
+from lambdas.ai.chain import Answer, NoCompletionError, NotConfiguredError
 from lambdas.ai.conversations import LIFETIME, Conversation, Summary
 from lambdas.ai.logic import AiService
 from lambdas.ai.providers import Completion, Prompt, Turn
@@ -86,7 +86,7 @@ class MemoryConversations:
         self.items[user_id, conversation.conversation_id] = conversation
         return True
 
-    def page(
+    def list_page(
         self, user_id: str, limit: int, before: str | None
     ) -> tuple[list[Summary], str | None]:
         return [c for (owner, _), c in self.items.items() if owner == user_id], None
@@ -204,8 +204,8 @@ def test_what_a_call_took_is_settled(world: World) -> None:
 
 
 OUTCOMES: list[tuple[Exception, int, str]] = [
-    (NoAnswerError(refused=False), 503, "ai_unavailable"),
-    (NoAnswerError(refused=True), 422, "content_refused"),
+    (NoCompletionError(refused=False), 503, "ai_unavailable"),
+    (NoCompletionError(refused=True), 422, "content_refused"),
     (NotConfiguredError(), 503, "ai_not_configured"),
 ]
 

@@ -93,10 +93,10 @@ def test_a_completion(server: FakeProvider) -> None:
 @pytest.mark.parametrize(
     "prompt",
     [
-        tasks.moderate("x"),
-        tasks.translate("x", "French"),
-        tasks.summarize("x", 2),
-        tasks.ask((), "x", "y"),
+        tasks.build_moderation_prompt("x"),
+        tasks.build_translation_prompt("x", "French"),
+        tasks.build_summary_prompt("x", 2),
+        tasks.build_question_prompt((), "x", "y"),
     ],
 )
 def test_every_task_is_what_the_provider_takes(server: FakeProvider, prompt: Prompt) -> None:
@@ -288,7 +288,7 @@ def test_a_key_that_no_header_can_hold_is_in_no_message(server: FakeProvider) ->
 def test_the_bound_holds_for_every_script() -> None:
     """A token is a byte at least, so the bound is the bytes and what may stand around them."""
     for text in ("plain", "é" * 10, "漢字", "🙂" * 5, "\x00"):
-        prompt = tasks.translate(text, "French")
+        prompt = tasks.build_translation_prompt(text, "French")
         assert (
             prompt.token_bound()
             >= len(text.encode()) + len(prompt.instruction) + prompt.output_limit

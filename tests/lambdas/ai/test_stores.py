@@ -20,7 +20,7 @@ from lambdas.ai.conversations import (
     Conversation,
     DynamoConversations,
     Message,
-    with_messages,
+    append_messages,
 )
 from lambdas.ai.quota import LEASE, DynamoQuota, Reservation
 from lambdas.common.problems import Problem
@@ -46,29 +46,29 @@ class TestCircuits:
 
     def open(self, circuits: DynamoCircuits, provider: str) -> None:
         for _ in range(3):
-            circuits.failed(provider)
+            circuits.record_failure(provider)
 
     def test_three_failures_in_a_row_open_it_for_a_minute(
         self, circuits: DynamoCircuits, clock: FakeClock
     ) -> None:
         for _ in range(2):
-            assert list(circuits.admitting(BOTH)) == BOTH
-            circuits.failed("gemini")
-        assert list(circuits.admitting(BOTH)) == BOTH
-        circuits.failed("gemini")
-        assert list(circuits.admitting(BOTH)) == ["openai"]
+            assert list(circuits.list_available(BOTH)) == BOTH
+            circuits.record_failure("gemini")
+        assert list(circuits.list_available(BOTH)) == BOTH
+        circuits.record_failure("gemini")
+        assert list(circuits.list_available(BOTH)) == ["openai"]
         clock.advance(59.9)
-        assert list(circuits.admitting(BOTH)) == ["openai"]
+        assert list(circuits.list_available(BOTH)) == ["openai"]
         clock.advance(0.1)
-        assert list(circuits.admitting(BOTH)) == BOTH
+        assert list(circuits.list_available(BOTH)) == BOTH
 
     def test_a_success_closes_it(self, circuits: DynamoCircuits, clock: FakeClock) -> None:
-        circuits.failed("gemini")
-        circuits.failed("gemini")
-        circuits.succeeded("gemini", circuits.admitting(BOTH)["gemini"])
-        circuits.failed("gemini")
-        assert list(circuits.admitting(BOTH)) == BOTH
-        assert circuits.admitting(BOTH)["gemini"].failures == 1
+        circuits.record_failure("gemini")
+        circuits.record_failure("gemini")
+        circuits.record_success("gemini", circuits.list_available(BOTH)["gemini"])
+        circuits.record_failure("gemini")
+        assert list(circuits.list_available(BOTH)) == BOTH
+        assert circuits.list_available(BOTH)["gemini"].failures == 1
 
     def test_every_execution_environment_knows_it(
         self,
@@ -78,41 +78,41 @@ class TestCircuits:
         clock: FakeClock,
     ) -> None:
         self.open(circuits, "openai")
-        assert list(DynamoCircuits(dynamodb, usage_table, clock).admitting(BOTH)) == ["gemini"]
+        assert list(DynamoCircuits(dynamodb, usage_table, clock).list_available(BOTH)) == ["gemini"]
 
     def test_after_its_time_one_call_tries_it(
         self, circuits: DynamoCircuits, clock: FakeClock
     ) -> None:
         self.open(circuits, "gemini")
         clock.advance(60)
-        seen = [circuits.admitting(BOTH)["gemini"] for _ in range(10)]
-        assert sum(circuits.enter("gemini", circuit) for circuit in seen) == 1
-        assert list(circuits.admitting(BOTH)) == ["openai"]
+        seen = [circuits.list_available(BOTH)["gemini"] for _ in range(10)]
+        assert sum(circuits.try_enter("gemini", circuit) for circuit in seen) == 1
+        assert list(circuits.list_available(BOTH)) == ["openai"]
 
     def test_a_trial_that_fails_opens_it_again_and_one_that_succeeds_closes_it(
         self, circuits: DynamoCircuits, clock: FakeClock
     ) -> None:
         self.open(circuits, "gemini")
         clock.advance(60)
-        assert circuits.enter("gemini", circuits.admitting(BOTH)["gemini"])
+        assert circuits.try_enter("gemini", circuits.list_available(BOTH)["gemini"])
         clock.advance(10)
-        circuits.failed("gemini")
+        circuits.record_failure("gemini")
         clock.advance(59)
-        assert list(circuits.admitting(BOTH)) == ["openai"]
+        assert list(circuits.list_available(BOTH)) == ["openai"]
         clock.advance(1)
-        circuit = circuits.admitting(BOTH)["gemini"]
-        assert circuits.enter("gemini", circuit)
-        circuits.succeeded("gemini", circuit)
-        circuits.failed("gemini")
-        circuits.failed("gemini")
-        assert list(circuits.admitting(BOTH)) == BOTH
+        circuit = circuits.list_available(BOTH)["gemini"]
+        assert circuits.try_enter("gemini", circuit)
+        circuits.record_success("gemini", circuit)
+        circuits.record_failure("gemini")
+        circuits.record_failure("gemini")
+        assert list(circuits.list_available(BOTH)) == BOTH
 
     def test_without_trouble_nothing_is_written(
         self, circuits: DynamoCircuits, dynamodb: "DynamoDBClient", usage_table: str
     ) -> None:
-        circuit = circuits.admitting(BOTH)["gemini"]
-        assert circuits.enter("gemini", circuit)
-        circuits.succeeded("gemini", circuit)
+        circuit = circuits.list_available(BOTH)["gemini"]
+        assert circuits.try_enter("gemini", circuit)
+        circuits.record_success("gemini", circuit)
         assert dynamodb.scan(TableName=usage_table)["Items"] == []
 
 
@@ -335,7 +335,7 @@ def conversation(conversation_id: str, messages: Sequence[Message] = ()) -> Conv
         expires_at=0,
         messages=(),
     )
-    return with_messages(empty, tuple(messages), "2027-01-15T08:00:00.000Z", int(NOW) + LIFETIME)
+    return append_messages(empty, tuple(messages), "2027-01-15T08:00:00.000Z", int(NOW) + LIFETIME)
 
 
 class TestConversations:
@@ -355,7 +355,7 @@ class TestConversations:
         assert not store.delete("u-2", "c-1")
         clock.advance(LIFETIME)
         assert store.find("u-1", "c-1") is None
-        assert store.page("u-1", 10, None) == ([], None)
+        assert store.list_page("u-1", 10, None) == ([], None)
         assert not store.delete("u-1", "c-1")
 
     def test_it_expires_by_ttl(
@@ -369,7 +369,7 @@ class TestConversations:
         first = conversation("c-1", [message("1")])
         store.save("u-1", first)
         assert not store.save("u-1", first)
-        second = with_messages(first, (message("2"),), "t", first.expires_at)
+        second = append_messages(first, (message("2"),), "t", first.expires_at)
         assert store.save("u-1", second)
         assert not store.save("u-1", second)
         assert store.find("u-1", "c-1") == second
@@ -379,7 +379,7 @@ class TestConversations:
         store.save("u-1", first)
         assert store.delete("u-1", "c-1")
         assert not store.delete("u-1", "c-1")
-        assert not store.save("u-1", with_messages(first, (message("2"),), "t", first.expires_at))
+        assert not store.save("u-1", append_messages(first, (message("2"),), "t", first.expires_at))
         assert store.find("u-1", "c-1") is None
 
     def test_pages_are_the_newest_first_and_without_messages(
@@ -394,7 +394,7 @@ class TestConversations:
         assert {len(i) for i in ids} == {ID_LENGTH}
         found, position, pages = [], None, 0
         while True:
-            page, position = store.page("u-1", 3, position)
+            page, position = store.list_page("u-1", 3, position)
             assert len(page) <= 3
             found += [summary.conversation_id for summary in page]
             pages += 1
@@ -410,9 +410,9 @@ class TestConversations:
             kept = conversation(f"c-{number}")
             expires_at = int(NOW) if 2 <= number < 8 else kept.expires_at
             store.save("u-1", structs.replace(kept, expires_at=expires_at))
-        page, position = store.page("u-1", 3, None)
+        page, position = store.list_page("u-1", 3, None)
         assert ([s.conversation_id for s in page], position) == (["c-9", "c-8", "c-1"], "c-1")
-        assert [s.conversation_id for s in store.page("u-1", 3, position)[0]] == ["c-0"]
+        assert [s.conversation_id for s in store.list_page("u-1", 3, position)[0]] == ["c-0"]
 
     def test_the_oldest_messages_go_before_an_item_grows_too_large(
         self, store: DynamoConversations
@@ -423,7 +423,7 @@ class TestConversations:
         )
         grown = conversation("c-1", [message("old"), message("older", "assistant")])
         for _ in range(3):
-            grown = with_messages(grown, longest, "t", grown.expires_at)
+            grown = append_messages(grown, longest, "t", grown.expires_at)
         assert store.save("u-1", structs.replace(grown, version=1))
         assert sum(m.size for m in grown.messages) <= SIZE_LIMIT
         assert grown.messages == longest

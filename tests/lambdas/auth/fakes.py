@@ -49,8 +49,8 @@ class FakeIdentity:
             raise Problem.unauthorized()
         return self.users[email]
 
-    def find(self, user_id: str) -> User | None:
-        return next((user for user in self.users.values() if user.user_id == user_id), None)
+    def find(self, username: str) -> User | None:
+        return next((user for user in self.users.values() if user.user_id == username), None)
 
     def change_password(self, user_id: str, current: str, new: str) -> None:
         user = self.find(user_id)
@@ -84,7 +84,7 @@ class MemorySessions:
         session = self.items.get(session_id)
         return session if session and session.expires_at > self._clock() else None
 
-    def of_user(self, user_id: str) -> list[Session]:
+    def list_for_user(self, user_id: str) -> list[Session]:
         return [
             s for s in self.items.values() if s.user_id == user_id and s.expires_at > self._clock()
         ]

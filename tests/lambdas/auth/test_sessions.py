@@ -44,10 +44,10 @@ def test_what_is_added_is_found_until_its_time_is_over(
 ) -> None:
     store.add(session())
     assert store.find("s-1") == session()
-    assert store.of_user("u-1") == [session()]
+    assert store.list_for_user("u-1") == [session()]
     clock.advance(60)
     assert store.find("s-1") is None
-    assert store.of_user("u-1") == []
+    assert store.list_for_user("u-1") == []
     assert not store.revoke("s-1", "u-1")
 
 
@@ -82,9 +82,9 @@ def test_all_sessions_of_a_user_are_revoked_but_the_kept_one(store: DynamoSessio
         store.add(session(f"s-{number}"))
     store.add(session("other", "u-2"))
     store.revoke_all("u-1", keep="s-7")
-    assert [found.session_id for found in store.of_user("u-1")] == ["s-7"]
+    assert [found.session_id for found in store.list_for_user("u-1")] == ["s-7"]
     store.revoke_all("u-1")
-    assert store.of_user("u-1") == []
+    assert store.list_for_user("u-1") == []
     assert store.find("other") is not None
 
 

@@ -32,7 +32,7 @@ class MemoryProfiles:
         assert len(user_id) < 2048, "DynamoDB refuses such a key"
         return self.items.get(user_id)
 
-    def make(self, user_id: str, display_name: str, joined_at: str) -> Profile:
+    def create(self, user_id: str, display_name: str, joined_at: str) -> Profile:
         profile = Profile(
             user_id=user_id, display_name=display_name, joined_at=joined_at, version=1
         )

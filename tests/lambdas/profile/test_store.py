@@ -33,7 +33,7 @@ def test_a_profile_comes_back_as_it_was_written(
     store: DynamoProfileStore, dynamodb: "DynamoDBClient"
 ) -> None:
     assert store.find("u") is None
-    before = store.make("u", "Ann", "2026-01-01T00:00:00.000Z")
+    before = store.create("u", "Ann", "2026-01-01T00:00:00.000Z")
     assert before == Profile(
         user_id="u", display_name="Ann", joined_at="2026-01-01T00:00:00.000Z", version=1
     )
@@ -61,7 +61,7 @@ def test_a_profile_comes_back_as_it_was_written(
 def test_what_is_no_longer_the_version_read_is_not_replaced(
     store: DynamoProfileStore, dynamodb: "DynamoDBClient"
 ) -> None:
-    before = store.make("u", "Ann", "2026-01-01T00:00:00.000Z")
+    before = store.create("u", "Ann", "2026-01-01T00:00:00.000Z")
     assert store.replace(
         before, structs.replace(before, bio="first", version=2), "ProfileUpdated", {}
     )
@@ -77,7 +77,7 @@ def test_what_is_no_longer_the_version_read_is_not_replaced(
 def test_statistics_counted_in_between_are_kept(
     store: DynamoProfileStore, dynamodb: "DynamoDBClient"
 ) -> None:
-    before = store.make("u", "Ann", "2026-01-01T00:00:00.000Z")
+    before = store.create("u", "Ann", "2026-01-01T00:00:00.000Z")
     dynamodb.update_item(
         TableName="user_id-table",
         Key=pack({"user_id": "u"}),
