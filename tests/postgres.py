@@ -16,7 +16,7 @@ import pg8000.native
 from lambdas.common.storage.database import DatabaseSettings
 from lambdas.migration.files import Migration, read_migrations
 from lambdas.migration.migrator import Applied, Migrator, Result
-from ops.embedded.ports import LOOPBACK, choose
+from ops.embedded.ports import LOOPBACK, choose_port
 from ops.embedded.processes import Processes
 from ops.embedded.services import DATABASE_MASTER, Database
 from ops.root import Root
@@ -33,7 +33,7 @@ class Postgres:
         root.prepare()
         self._processes = Processes(root)
         self._service = Database(root, self._processes)
-        self.port = choose(())
+        self.port = choose_port()
         self.address = f"{LOOPBACK}:{self.port}"
 
     def start(self) -> None:
@@ -97,7 +97,7 @@ class Postgres:
 
     def _await(self) -> None:
         deadline = time.monotonic() + 30
-        while not self._service.ready(self.port):
+        while not self._service.is_ready(self.port):
             assert time.monotonic() < deadline, "PostgreSQL does not answer"
             time.sleep(0.02)
 

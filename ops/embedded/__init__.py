@@ -1,4 +1,4 @@
-"""The embedded cloud: an AWS, a PostgreSQL and a Valkey as processes of this machine, on loopback, without an account."""
+"""The embedded cloud: AWS emulator, PostgreSQL and Valkey as local processes on loopback."""
 
 from ops.embedded.cloud import Addresses, EmbeddedCloud
 

@@ -1,4 +1,4 @@
-"""Starts and stops the embedded cloud as a whole, and puts right what a crash left."""
+"""Starts and stops the services of the embedded cloud, and recovers from crashes."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Any
 import psutil
 
 from ops.console import say
-from ops.embedded.ports import LOOPBACK, choose, is_free
-from ops.embedded.processes import Process, Processes, strays
+from ops.embedded.ports import LOOPBACK, choose_port, is_free
+from ops.embedded.processes import Process, Processes, find_processes
 from ops.embedded.services import Aws, Cache, Database, Service
 from ops.errors import OperatorError
 from ops.root import Root, read_json, write_json
 
 READY_TIMEOUT = 60.0
-"""Seconds a service may take to answer; restoring a large saved state takes a few, a first initdb about two."""
+"""Seconds. Restoring a large saved state takes a few seconds, the first initdb about two."""
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the services listen."""
+    """The addresses of the services."""
 
     aws: str
-    """Base address, the value of AWS_ENDPOINT_URL."""
+    """Base URL, the value of AWS_ENDPOINT_URL."""
     database: str
     """host:port."""
     cache: str
@@ -34,12 +34,13 @@ class Addresses:
 
 
 @dataclass(frozen=True)
-class Started:
-    """What `start` found and made."""
+class StartedCloud:
+    """The result of starting the embedded cloud."""
 
     addresses: Addresses
-    killed: bool
-    """The AWS had been killed: it holds what it last saved and the S3 objects, so Terraform's state may know more than it does."""
+    aws_was_killed: bool
+    """True if the embedded AWS did not stop normally. It then has only its S3 objects and the state
+    that it saved last, so Terraform's state may contain resources that it does not have."""
 
 
 class EmbeddedCloud:
@@ -48,14 +49,14 @@ class EmbeddedCloud:
     def __init__(self, root: Root) -> None:
         self._root = root
         self._processes = Processes(root)
-        # The AWS is told the cache's port when it starts, so the cache comes first.
+        # The AWS needs the port of the running cache when it starts.
         self._services: list[Service] = [
-            kind(root, self._processes) for kind in (Cache, Database, Aws)
+            service(root, self._processes) for service in (Cache, Database, Aws)
         ]
         self._ports_file = root.path / "ports.json"
 
     def addresses(self) -> Addresses | None:
-        """The addresses of the running services, or None unless all of them run."""
+        """Returns the addresses of the services, or None unless all of them are running."""
         running = self.running()
         if len(running) < len(self._services):
             return None
@@ -63,11 +64,11 @@ class EmbeddedCloud:
         return Addresses(f"http://{address[Aws.name]}", address[Database.name], address[Cache.name])
 
     def running(self) -> dict[str, Process]:
-        """The services that run, by name."""
+        """Returns the processes of the running services by service name."""
         return {process.name: process for process in self._processes.all() if process.find()}
 
     def processes(self) -> list[dict[str, Any]]:
-        """Each service's name, port, process id, and whether it runs."""
+        """Returns the name, port and process ID of each service, and whether it is running."""
         records = {process.name: process for process in self._processes.all()}
         return [
             {
@@ -79,103 +80,107 @@ class EmbeddedCloud:
             for service in self._services
         ]
 
-    def start(self) -> Started:
-        """Starts what does not run, waits until all answer, and says what it found dead.
+    def start(self) -> StartedCloud:
+        """Starts the services that are not running, and waits until all of them respond.
 
         Raises:
-            OperatorError: a service does not come up; the message ends with its last log lines.
+            OperatorError: a service did not start; the message contains its last log lines.
         """
         running = self.running()
         died = [process for process in self._processes.all() if process.name not in running]
         for process in died:
-            say(
-                f"{process.name} was not stopped but died (process {process.pid}): starting it again"
-            )
+            say(f"{process.name} (process {process.pid}) ended unexpectedly: restarting it")
             self._processes.forget(process)
         if Aws.name not in running:
-            self._end_strays()
-        started = []
-        for service in self._services:
-            if service.name not in running:
-                port = self._port(service.name)
-                running[service.name] = service.start(port)
-                started.append(service)
+            self._kill_orphans()
+        started = [service for service in self._services if service.name not in running]
         for service in started:
-            self._await(service, running[service.name])
+            running[service.name] = service.start(self._port(service.name))
+        for service in started:
+            self._wait_until_ready(service, running[service.name])
             service.prepare(running[service.name].port)
         addresses = self.addresses()
         if addresses is None:
             raise OperatorError(
-                f"A service of the embedded cloud died while starting: see {self._root.logs}"
+                "A service of the embedded cloud ended while the others started: run the command"
+                f" again, or see {self._root.logs}"
             )
-        return Started(addresses, killed=any(process.name == Aws.name for process in died))
+        return StartedCloud(addresses, any(process.name == Aws.name for process in died))
 
     def stop(self) -> list[str]:
-        """Stops everything, so that each service writes its data; returns the names of those that ran."""
+        """Stops all services normally, so that they save their data.
+
+        Returns:
+            The names of the services that were running.
+        """
         stopped = []
         for service in reversed(self._services):
             process = self._processes.get(service.name)
-            if process:
-                if process.find():
-                    stopped.append(service.name)
-                    if not self._processes.stop(process, service.stop_signal):
-                        say(
-                            f"{service.name} did not stop by itself and was killed: what it had not saved is lost"
-                        )
-                else:
-                    self._processes.forget(process)
-        self._end_strays()
+            if not process:
+                continue
+            if process.find():
+                stopped.append(service.name)
+                if not self._processes.stop(process, service.stop_signal):
+                    say(f"{service.name} did not stop and was killed: its unsaved data is lost")
+            else:
+                self._processes.forget(process)
+        self._kill_orphans()
         return stopped
 
     def reset_aws(self) -> Addresses:
-        """Empties the AWS, Terraform's state included; the database and the cache keep their data."""
+        """Restarts the AWS without its data, which includes Terraform's state.
+
+        The database and the cache keep their data.
+        """
         process = self._processes.get(Aws.name)
         if process:
             self._processes.stop(process)
-        self._end_strays()
+        self._kill_orphans()
         shutil.rmtree(self._root.path / Aws.name, ignore_errors=True)
         return self.start().addresses
 
-    def save(self) -> None:
-        """Writes down what the AWS holds, which a kill then leaves; the database and the cache do so by themselves."""
+    def save_aws(self) -> None:
+        """Saves the state of the AWS, so that it survives a kill.
+
+        The database and the cache save their data themselves.
+        """
         process = self._processes.get(Aws.name)
         if process:
             Aws(self._root, self._processes).save(process.port)
 
-    def alive(self) -> bool:
-        """Whether the AWS still runs."""
-        process = self._processes.get(Aws.name)
-        return bool(process and process.find())
+    def is_aws_running(self) -> bool:
+        return Aws.name in self.running()
 
     def _port(self, name: str) -> int:
         ports: dict[str, int] = read_json(self._ports_file) or {}
         port = ports.get(name)
         if port is None or not is_free(port):
-            chosen = choose(ports.values())
+            chosen = choose_port(ports.values())
             if port is not None:
-                say(f"Port {port} of {name} has been taken by another program: using {chosen}")
+                say(f"Another program uses port {port} of {name}: using {chosen} instead")
             ports[name] = port = chosen
             write_json(self._ports_file, ports)
         return port
 
-    def _await(self, service: Service, process: Process) -> None:
+    def _wait_until_ready(self, service: Service, process: Process) -> None:
         deadline = time.monotonic() + READY_TIMEOUT
-        while not service.ready(process.port):
+        while not service.is_ready(process.port):
             log = self._root.logs / f"{service.name}.log"
             if not process.find():
                 raise OperatorError(
-                    f"{service.name} ended while starting; the end of {log}:\n{_tail(log)}"
+                    f"{service.name} ended while starting. Last lines of {log}:\n{_tail(log)}"
                 )
             if time.monotonic() >= deadline:
                 raise OperatorError(
-                    f"{service.name} has not answered for {READY_TIMEOUT:.0f} s; the end of {log}:\n{_tail(log)}"
+                    f"{service.name} did not respond within {READY_TIMEOUT:.0f} s. Last lines of"
+                    f" {log}:\n{_tail(log)}"
                 )
             time.sleep(0.05)
 
-    def _end_strays(self) -> None:
-        """Ends function workers whose AWS is gone. Recorded services are not strays."""
-        known = {process.pid for process in self.running().values()}
-        orphans = [process for process in strays(self._root) if process.pid not in known]
+    def _kill_orphans(self) -> None:
+        """Kills the function workers that an ended AWS left running."""
+        recorded = {process.pid for process in self.running().values()}
+        orphans = [process for process in find_processes(self._root) if process.pid not in recorded]
         for orphan in orphans:
             try:
                 orphan.kill()
@@ -185,6 +190,5 @@ class EmbeddedCloud:
 
 
 def _tail(file: Path, lines: int = 15) -> str:
-    return (
-        "\n".join(file.read_text(errors="replace").splitlines()[-lines:]) if file.exists() else ""
-    )
+    text = file.read_text(errors="replace") if file.exists() else ""
+    return "\n".join(text.splitlines()[-lines:])

@@ -1,4 +1,4 @@
-"""Copies of databases of the embedded PostgreSQL, made as from a backup: dumped, and restored under another name."""
+"""Copies databases of the embedded PostgreSQL by dumping and restoring them, like a backup."""
 
 from __future__ import annotations
 
@@ -9,36 +9,34 @@ from pathlib import Path
 
 import pg8000.native
 
-from ops.embedded.services import DATABASE_MASTER, POSTGRES_PROGRAMS
+from ops.embedded.services import DATABASE_MASTER, POSTGRES_PROGRAMS, SUPERUSER
 from ops.errors import OperatorError
-
-SUPERUSER = "postgres"
 
 
 def restore_copy(address: str, source: str, copy: str, scratch: Path) -> None:
-    """Makes the database `copy` from a dump of `source`, in place of what may be left of an earlier one.
+    """Restores a dump of the database `source` as the database `copy`, which it replaces.
 
     Args:
-        address: the server, host:port.
-        scratch: where the dump lies meanwhile.
+        address: host:port of the server.
+        scratch: the directory for the temporary dump.
 
     Raises:
-        OperatorError: a step failed; the message has PostgreSQL's reason.
+        OperatorError: pg_dump or pg_restore failed.
     """
     remove_copy(address, copy)
-    _sql(address, f"CREATE DATABASE {pg8000.native.identifier(copy)} OWNER {DATABASE_MASTER}")
+    _run_sql(address, f"CREATE DATABASE {pg8000.native.identifier(copy)} OWNER {DATABASE_MASTER}")
     with tempfile.TemporaryDirectory(dir=scratch) as directory:
         dump = Path(directory) / "dump"
-        _run(address, "pg_dump", "--format=custom", f"--file={dump}", source)
-        _run(address, "pg_restore", "--exit-on-error", f"--dbname={copy}", str(dump))
+        _run_program(address, "pg_dump", "--format=custom", f"--file={dump}", source)
+        _run_program(address, "pg_restore", "--exit-on-error", f"--dbname={copy}", str(dump))
 
 
 def remove_copy(address: str, copy: str) -> None:
-    """Removes a copy; that there is none is no error."""
-    _sql(address, f"DROP DATABASE IF EXISTS {pg8000.native.identifier(copy)} WITH (FORCE)")
+    """Deletes a database if it exists, and closes its connections."""
+    _run_sql(address, f"DROP DATABASE IF EXISTS {pg8000.native.identifier(copy)} WITH (FORCE)")
 
 
-def _sql(address: str, sql: str) -> None:
+def _run_sql(address: str, sql: str) -> None:
     host, _, port = address.partition(":")
     with closing(
         pg8000.native.Connection(SUPERUSER, host=host, port=int(port), database="postgres")
@@ -46,14 +44,10 @@ def _sql(address: str, sql: str) -> None:
         connection.run(sql)
 
 
-def _run(address: str, program: str, *arguments: str) -> None:
+def _run_program(address: str, program: str, *arguments: str) -> None:
     host, _, port = address.partition(":")
-    command = [
-        str(POSTGRES_PROGRAMS / program),
-        f"--host={host}",
-        f"--port={port}",
-        f"--username={SUPERUSER}",
-    ]
-    result = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    server = [f"--host={host}", f"--port={port}", f"--username={SUPERUSER}"]
+    command = [str(POSTGRES_PROGRAMS / program), *server, *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise OperatorError(f"{program} failed: {result.stderr.strip()}")

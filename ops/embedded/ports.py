@@ -1,20 +1,20 @@
-"""Loopback ports of the services: chosen once, remembered, and chosen anew when somebody else has taken one."""
+"""Chooses free loopback ports for the embedded services."""
 
 from __future__ import annotations
 
 import random
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 LOOPBACK = "127.0.0.1"
-RANGE = range(20000, 30000)
-"""Below the ports that Linux (32768) and macOS (49152) give to outgoing connections."""
+CANDIDATES = range(20000, 30000)
+"""Below the ports that Linux (from 32768) and macOS (from 49152) use for outgoing connections."""
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on the loopback port now."""
+    """Returns True if a server can listen on the loopback port now."""
     with socket.socket() as probe:
-        # As servers do: connections of a server just stopped, still in TIME_WAIT, don't count.
+        # Servers set this option too: a stopped server's connections in TIME_WAIT do not block.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -23,13 +23,16 @@ def is_free(port: int) -> bool:
     return True
 
 
-def choose(taken: Collection[int]) -> int:
-    """A free port outside `taken`.
+def choose_port(taken: Collection[int] = (), candidates: Sequence[int] = CANDIDATES) -> int:
+    """Returns a random free port that is not in `taken`. Tries at most 1,000 candidates.
 
     Raises:
-        RuntimeError: none of a thousand tries was free.
+        RuntimeError: none of the ports that were tried is free.
     """
-    for port in random.sample(RANGE, 1000):
+    for port in random.sample(candidates, min(1000, len(candidates))):
         if port not in taken and is_free(port):
             return port
-    raise RuntimeError(f"no free port found between {RANGE.start} and {RANGE.stop}")
+    raise RuntimeError(
+        f"No free port found between {candidates[0]} and {candidates[-1]}: stop some programs that"
+        f" listen on {LOOPBACK}"
+    )

@@ -1,4 +1,4 @@
-"""Processes that outlive the command that started them: started detached, recorded, recognized again, stopped."""
+"""Starts, records, finds and stops processes that outlive the command that started them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ops.process_identity import find
 from ops.root import Root, read_json, write_json
 
 MARKER = "MULTITASK_ROOT"
-"""Environment variable that every process started for a root carries; children inherit it."""
+"""Environment variable with the root's path. Each process started for a root inherits it."""
 INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE")
-"""Nothing else of the caller's environment reaches a service: no PYTHONPATH, no credentials, no AWS settings."""
+"""The only variables that services inherit: no PYTHONPATH, no credentials, no AWS settings."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """One recorded process. A process id alone proves nothing, since ids are used again: its start time goes with it."""
+    """A recorded process. The start time identifies it, because the OS reuses process IDs."""
 
     name: str
     pid: int
@@ -32,12 +32,12 @@ class Process:
     port: int
 
     def find(self) -> psutil.Process | None:
-        """The running process this record means, or None when it is gone (a zombie is gone)."""
+        """Returns the running process, or None if it has ended (a zombie has ended)."""
         return find(self.pid, self.started)
 
 
 def base_environment(root: Root) -> dict[str, str]:
-    """What every process of the root starts with."""
+    """Returns the environment variables of every process of the root."""
     scratch = root.path / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
     kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
@@ -45,7 +45,7 @@ def base_environment(root: Root) -> dict[str, str]:
 
 
 class Processes:
-    """The root's record of what it started; written before anything else happens, so that a crash loses none."""
+    """The processes that commands started for a root, recorded in processes.json."""
 
     def __init__(self, root: Root) -> None:
         self._root = root
@@ -67,7 +67,7 @@ class Processes:
         cwd: Path,
         user: str | None = None,
     ) -> Process:
-        """Starts a detached process in a session of its own; its output is appended to logs/<name>.log."""
+        """Starts and records a process in a new session. Appends its output to logs/<name>.log."""
         with (self._root.logs / f"{name}.log").open("ab") as log:
             child = subprocess.Popen(
                 [str(part) for part in command],
@@ -84,19 +84,23 @@ class Processes:
         return process
 
     def stop(
-        self, process: Process, sign: signal.Signals = signal.SIGTERM, timeout: float = 30.0
+        self, process: Process, stop_signal: signal.Signals = signal.SIGTERM, timeout: float = 30.0
     ) -> bool:
-        """Stops a process, gently first, and forgets it. False: it had to be killed or was gone already."""
-        found = process.find()
-        gentle = False
-        if found:
-            found.send_signal(sign)
-            gentle = _gone(process, timeout)
-            if not gentle:
-                found.kill()
-                _gone(process, timeout)
+        """Stops a process and removes its record. Kills it after `timeout` seconds.
+
+        Returns:
+            True if the signal stopped the process; False if it was killed or had already ended.
+        """
+        running = process.find()
+        has_stopped = False
+        if running:
+            running.send_signal(stop_signal)
+            has_stopped = _wait_until_ended(process, timeout)
+            if not has_stopped:
+                running.kill()
+                _wait_until_ended(process, timeout)
         self.forget(process)
-        return gentle
+        return has_stopped
 
     def forget(self, process: Process) -> None:
         self._write([other for other in self.all() if other.name != process.name])
@@ -105,7 +109,7 @@ class Processes:
         write_json(self._file, [asdict(process) for process in processes])
 
 
-def _gone(process: Process, timeout: float) -> bool:
+def _wait_until_ended(process: Process, timeout: float) -> bool:
     deadline = time.monotonic() + timeout
     while process.find():
         if time.monotonic() >= deadline:
@@ -114,14 +118,17 @@ def _gone(process: Process, timeout: float) -> bool:
     return True
 
 
-def strays(root: Root) -> list[psutil.Process]:
-    """Running processes that carry the root's marker, whoever started them: workers whose parent was killed, an orphaned apply."""
+def find_processes(root: Root) -> list[psutil.Process]:
+    """Returns the running processes started for the root, recorded or not, except this one.
+
+    Unrecorded ones are, for example, the function workers of a killed server.
+    """
     marker = str(root.path.resolve())
-    found = []
+    matching = []
     for process in psutil.process_iter():
         try:
             if process.pid != os.getpid() and process.environ().get(MARKER) == marker:
-                found.append(process)
+                matching.append(process)
         except psutil.Error:
             continue
-    return found
+    return matching

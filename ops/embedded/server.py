@@ -1,4 +1,7 @@
-"""Runs the embedded AWS, put right where ministack would lose something: a program of its own, started by path from `services`."""
+"""Runs ministack, the embedded AWS, with patches for cases in which it would lose data.
+
+`services.Aws` starts this file as a program, so it imports nothing from the project.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,11 @@ from ministack.core import lambda_runtime, persistence
 from ministack.services import lambda_svc
 
 KEEP_ALIVE = 3600.0
-"""Seconds: longer than any client keeps an idle connection, so that it is always the client who closes."""
-
-SAVE = os.environ.get("SAVE_PATH", "")
-"""The path that saves the state."""
-REMEMBERED = 500
-"""Answers: a client that lost one asks again within seconds."""
+"""Seconds. Longer than any client keeps an idle connection, so that only clients close one."""
+SAVE_PATH = os.environ.get("SAVE_PATH", "")
+"""The URL path that saves the state."""
+REMEMBERED_CALLS = 500
+"""Calls whose responses are kept. A client that lost a response retries within seconds."""
 
 Message = MutableMapping[str, Any]
 Application = Callable[
@@ -28,81 +30,92 @@ Application = Callable[
 ]
 
 
-def keep_connections() -> None:
-    """Never closes a connection first.
+def keep_connections_open() -> None:
+    """Prevents the server from closing idle connections.
 
-    ministack closes one that was idle for 75 s, Terraform's provider (Go's HTTP client) keeps one for 90 s. A request that comes as the
-    server closes is carried out and gets no answer; the provider sends it again and is told that what it makes exists already.
+    ministack closes a connection that was idle for 75 s, but Terraform's provider (Go's HTTP
+    client) reuses one for 90 s. A request that arrives while the server closes the connection is
+    executed, but its response is lost. The provider retries, and the retry fails because the
+    resource already exists.
     """
-    # ministack sets it on each configuration that it makes: a property that takes no other value outlives that.
-    Config.keep_alive_timeout = property(lambda _: KEEP_ALIVE, lambda *_: None)  # type: ignore[assignment]
+    # ministack assigns 75 to each configuration that it creates. The property's setter ignores it.
+    timeout: Any = property(lambda _: KEEP_ALIVE, lambda *_: None)
+    Config.keep_alive_timeout = timeout
     Config.keep_alive_max_requests = 2**63
 
 
-def answer_repeats(application: Application) -> Application:
-    """Gives a call that is made again the answer of the first time: a client whose connection broke does not know that it was carried out.
+def deduplicate_calls(application: Application) -> Application:
+    """Wraps the application so that a retry of a successful call receives the first response.
 
-    The AWS SDKs and Go's HTTP client send such a call again by themselves, with the same invocation id, be the first under way or done. Only
-    success counts: a failure may be one that they are to try again.
+    A client whose connection broke does not know that its call was executed. The AWS SDKs and Go's
+    HTTP client retry with the same invocation id, even while the first call is still running. A
+    call that failed is executed again, because the failure may be temporary.
     """
-    answers: OrderedDict[bytes, asyncio.Future[list[Message]]] = OrderedDict()
+    responses: OrderedDict[bytes, asyncio.Future[list[Message]]] = OrderedDict()
 
-    async def answer(scope: Message, receive: Any, send: Any) -> None:
+    async def respond(scope: Message, receive: Any, send: Any) -> None:
         call = dict(scope.get("headers", ())).get(b"amz-sdk-invocation-id")
         if scope["type"] != "http" or scope["method"] in {"GET", "HEAD"} or not call:
             await application(scope, receive, send)
             return
-        if call in answers and (earlier := await answers[call]):
+        if call in responses and (earlier := await responses[call]):
             for message in earlier:
                 await send(message)
             return
-        said: list[Message] = []
+        sent: list[Message] = []
 
-        async def keep(message: Message) -> None:
-            said.append(message)
+        async def send_and_keep(message: Message) -> None:
+            sent.append(message)
             await send(message)
 
-        answers[call] = own = asyncio.get_running_loop().create_future()
-        if len(answers) > REMEMBERED:
-            answers.popitem(last=False)
+        responses[call] = response = asyncio.get_running_loop().create_future()
+        if len(responses) > REMEMBERED_CALLS:
+            responses.popitem(last=False)
         try:
-            await application(scope, receive, keep)
+            await application(scope, receive, send_and_keep)
         finally:
-            own.set_result(said if said and said[0]["status"] < 300 else [])
+            response.set_result(sent if sent and sent[0]["status"] < 300 else [])
 
-    return answer
+    return respond
 
 
-def save_when_asked(application: Application) -> Application:
-    """Saves the state at a PUT to SAVE, as ministack does when it stops: what is killed later keeps that."""
+def add_save_request(application: Application) -> Application:
+    """Wraps the application so that `PUT SAVE_PATH` saves the state, as ministack does on stop.
 
-    async def save(scope: Message, receive: Any, send: Any) -> None:
-        if scope["type"] != "http" or (scope["method"], scope["path"]) != ("PUT", SAVE):
+    The saved state survives if the process is killed later.
+    """
+
+    async def respond(scope: Message, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or (scope["method"], scope["path"]) != ("PUT", SAVE_PATH):
             await application(scope, receive, send)
             return
         persistence.save_all(ministack.app._build_persistence_save_dict())
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    return save
+    return respond
 
 
-def read_streams_from_their_beginning() -> None:
-    """Forgets at a start how far functions had read the tables' streams.
+def reset_stream_positions() -> None:
+    """Discards at start how far functions had read the DynamoDB streams.
 
-    ministack saves those positions and not the records: after a start as many new records would be skipped as had been read before.
+    ministack saves these positions but not the records. After a restart, a function would skip as
+    many new records as it had read before.
     """
     restore = lambda_svc._restore_esm_positions
 
-    def restore_others(store: Any, positions: Any) -> None:
+    def restore_other_positions(store: Any, positions: Any) -> None:
         if store is not lambda_svc._dynamodb_stream_positions:
             restore(store, positions)
 
-    lambda_svc._restore_esm_positions = restore_others
+    lambda_svc._restore_esm_positions = restore_other_positions
 
 
-def serve_frames_by_the_alias() -> None:
-    """Gives a WebSocket's frames to the version that the alias names now; ministack keeps to the one of the first frame."""
+def follow_alias_of_websockets() -> None:
+    """Sends each WebSocket frame to the version that the alias currently names.
+
+    ministack would send all frames to the version that received the first one.
+    """
     get_worker = lambda_runtime.get_or_create_worker
 
     def get_current_worker(
@@ -117,10 +130,10 @@ def serve_frames_by_the_alias() -> None:
     lambda_runtime.get_or_create_worker = get_current_worker
 
 
-keep_connections()
-ministack.app.app = save_when_asked(answer_repeats(ministack.app.app))
-read_streams_from_their_beginning()
-serve_frames_by_the_alias()
+keep_connections_open()
+ministack.app.app = add_save_request(deduplicate_calls(ministack.app.app))
+reset_stream_positions()
+follow_alias_of_websockets()
 
 if __name__ == "__main__":
     ministack.app.main()

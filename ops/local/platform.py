@@ -75,7 +75,7 @@ def start_platform(root: Root) -> StartedPlatform:
         end_orphaned_run(_directory(root))
         embedded = EmbeddedCloud(root)
         consistency = _StateConsistency(root)
-        if embedded.start().killed:
+        if embedded.start().aws_was_killed:
             consistency.doubt()
         if consistency.hopeless:
             say("The first apply was killed, so the embedded AWS is emptied and recreated")
@@ -104,7 +104,7 @@ def start_platform(root: Root) -> StartedPlatform:
         supply_provider_keys(Secrets(cloud), provider_keys())
         wait_until_healthy(applied.outputs["health_url"])
         steps.done("health")
-        embedded.save()
+        embedded.save_aws()
         steps.done("save")
         platform = {
             "apiUrl": applied.outputs["api_url"],
@@ -208,7 +208,7 @@ def _converge(
         root.logs / "terraform.jsonl",
         guard=lambda: (
             None
-            if embedded.alive()
+            if embedded.is_aws_running()
             else "The embedded AWS stopped during the apply: run the same command again"
         ),
     )

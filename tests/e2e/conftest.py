@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.embedded.ports import LOOPBACK, choose
+from ops.embedded.ports import LOOPBACK, choose_port
 from ops.root import PROJECT
 from tests.e2e.support import Api, Inbox, Person, Platform, run_ops
 from tests.lambdas.ai.servers import MODEL
@@ -70,10 +70,10 @@ def _choose_providers() -> None:
 
     In this process's environment, so that each command of these tests, `ops up` again or cdktf, says the same.
     """
-    gemini = choose([])
+    gemini = choose_port()
     os.environ.update(
         GEMINI_BASE_URL=f"http://{LOOPBACK}:{gemini}/v1beta",
-        OPENAI_BASE_URL=f"http://{LOOPBACK}:{choose([gemini])}/v1",
+        OPENAI_BASE_URL=f"http://{LOOPBACK}:{choose_port([gemini])}/v1",
         GEMINI_MODEL=MODEL,
         OPENAI_MODEL=MODEL,
         OPENAI_REASONING_EFFORT="",

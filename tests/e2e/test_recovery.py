@@ -231,9 +231,7 @@ def test_live_development_begins_with_putting_right_what_was_killed_in_the_midst
     with developing(checkout) as (line, press):
         line("Watching lambdas/, modules/ and environments/")
         for service in killed:
-            line(
-                rf"{service.name} was not stopped but died \(process {service.pid}\): starting it again"
-            )
+            line(rf"{service.name} \(process {service.pid}\) ended unexpectedly: restarting it")
         line("Removed the state lock of a killed run: ")
         found = read_json(Root(own_platform.root).platform_file)
         assert found
@@ -255,7 +253,7 @@ def test_a_killed_aws_comes_back(own_platform: Platform) -> None:
     process = EmbeddedCloud(Root(own_platform.root)).running()["aws"]
     os.kill(process.pid, signal.SIGKILL)
     answer, said = up(own_platform)
-    assert f"aws was not stopped but died (process {process.pid})" in said
+    assert f"aws (process {process.pid}) ended unexpectedly" in said
     assert "recreated" not in said
     assert answer["outputs"] == own_platform.outputs
     print(

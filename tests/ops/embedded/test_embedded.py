@@ -1,4 +1,4 @@
-"""The embedded cloud's processes: one cloud for the module, killed, stopped and started again."""
+"""Starts, stops and kills one embedded cloud, which all tests of this module use."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -24,13 +25,13 @@ from hypercorn.config import Config
 from ops.embedded import EmbeddedCloud
 from ops.embedded.cloud import Addresses
 from ops.embedded.ports import LOOPBACK
-from ops.embedded.processes import Processes, strays
+from ops.embedded.processes import Processes, find_processes
 from ops.embedded.services import ACCESS_KEY, SECRET_KEY, SERVER
 from ops.root import Root, read_json
 from tests.e2e.support import eventually
 
 GO_IDLE_TIMEOUT = 90.0
-"""Seconds for which Terraform's provider keeps an idle connection: the AWS SDK for Go's default."""
+"""Seconds that Terraform's provider keeps an idle connection: the AWS SDK for Go's default."""
 LAMBDA_TRUST = json.dumps(
     {
         "Version": "2012-10-17",
@@ -46,7 +47,7 @@ LAMBDA_TRUST = json.dumps(
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Root]:
+def cloud_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Root]:
     root = Root(tmp_path_factory.mktemp("embedded") / "root")
     root.prepare()
     yield root
@@ -54,16 +55,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Root]:
 
 
 @pytest.fixture
-def embedded(place: Root) -> EmbeddedCloud:
-    cloud = EmbeddedCloud(place)
+def embedded(cloud_root: Root) -> EmbeddedCloud:
+    cloud = EmbeddedCloud(cloud_root)
     cloud.start()
     return cloud
 
 
 def addresses(cloud: EmbeddedCloud) -> Addresses:
-    found = cloud.addresses()
-    assert found
-    return found
+    result = cloud.addresses()
+    assert result
+    return result
 
 
 def client(cloud: EmbeddedCloud, service: Any) -> Any:
@@ -81,63 +82,72 @@ def cache(cloud: EmbeddedCloud) -> Any:
     return redis.Redis(host=host, port=int(port))
 
 
-def kill(place: Root, name: str) -> None:
-    process = Processes(place).get(name)
+def kill(cloud_root: Root, name: str) -> None:
+    process = Processes(cloud_root).get(name)
     assert process
     os.kill(process.pid, 9)
     while process.find():
         pass
 
 
-def test_starting_again_starts_nothing(embedded: EmbeddedCloud, place: Root) -> None:
-    before = Processes(place).all()
-    started = EmbeddedCloud(place).start()
-    assert (Processes(place).all(), started.killed) == (before, False)
+def test_starting_a_running_cloud_starts_no_process(
+    embedded: EmbeddedCloud, cloud_root: Root
+) -> None:
+    before = Processes(cloud_root).all()
+    started = EmbeddedCloud(cloud_root).start()
+    assert (Processes(cloud_root).all(), started.aws_was_killed) == (before, False)
 
 
-def test_the_aws_closes_no_connection_that_a_client_keeps(embedded: EmbeddedCloud) -> None:
-    """A close crosses with a request now and then: that is carried out, unanswered, and sent a second time."""
+def test_the_aws_does_not_close_idle_connections(embedded: EmbeddedCloud) -> None:
+    """A request that crosses with a close is executed, but the client retries it."""
     host, port = addresses(embedded).aws.removeprefix("http://").split(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=10)
     connection.connect()
     kept = connection.sock
     for _ in range(Config.keep_alive_max_requests + 1):
         connection.request("GET", "/_ministack/health")
-        answer = connection.getresponse()
-        answer.read()
-        assert answer.getheader("connection") != "close"
+        response = connection.getresponse()
+        response.read()
+        assert response.getheader("connection") != "close"
     assert connection.sock is kept
     connection.close()
 
-    script = f"import runpy; C = runpy.run_path({str(SERVER)!r})['Config']; c = C(); c.keep_alive_timeout = 75; print(c.keep_alive_timeout)"
-    said = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert float(said.stdout) > GO_IDLE_TIMEOUT
+    script = f"""
+import runpy
+config = runpy.run_path({str(SERVER)!r})["Config"]()
+config.keep_alive_timeout = 75
+print(config.keep_alive_timeout)
+"""
+    assert float(run_python(script)) > GO_IDLE_TIMEOUT
 
 
-def test_a_call_that_is_sent_again_gets_the_first_answer(embedded: EmbeddedCloud) -> None:
+def run_python(script: str) -> str:
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_retry_of_a_successful_call_receives_the_first_response(embedded: EmbeddedCloud) -> None:
     iam = client(embedded, "iam")
     invocation = "first"
 
-    def name(request: Any, **_: Any) -> None:
+    def set_invocation_id(request: Any, **_: Any) -> None:
         request.headers["amz-sdk-invocation-id"] = invocation
 
-    iam.meta.events.register("before-send.iam.CreateUser", name)
+    iam.meta.events.register("before-send.iam.CreateUser", set_invocation_id)
     with ThreadPoolExecutor(8) as threads:
-        made = list(
+        user_ids = list(
             threads.map(lambda _: iam.create_user(UserName="once")["User"]["UserId"], range(16))
         )
-    assert len(set(made)) == 1
+    assert len(set(user_ids)) == 1
     invocation = "second"
     for _ in range(2):
         with pytest.raises(iam.exceptions.EntityAlreadyExistsException):
             iam.create_user(UserName="once")
     iam.delete_user(UserName="once")
-    assert iam.create_user(UserName="once")["User"]["UserId"] not in made
+    assert iam.create_user(UserName="once")["User"]["UserId"] not in user_ids
 
 
-def test_it_enforces_iam_and_listens_on_loopback_only(embedded: EmbeddedCloud) -> None:
+def test_the_aws_enforces_iam_and_listens_on_loopback_only(embedded: EmbeddedCloud) -> None:
     iam = client(embedded, "iam")
     iam.create_user(UserName="nobody")
     key = iam.create_access_key(UserName="nobody")["AccessKey"]
@@ -153,8 +163,8 @@ def test_it_enforces_iam_and_listens_on_loopback_only(embedded: EmbeddedCloud) -
     assert addresses(embedded).aws.startswith(f"http://{LOOPBACK}:")
 
 
-def test_the_databases_owner_has_the_rights_of_auroras_master_user(embedded: EmbeddedCloud) -> None:
-    """It makes roles, which is what migrations begin with, and is no superuser."""
+def test_the_database_owner_has_the_rights_of_auroras_master_user(embedded: EmbeddedCloud) -> None:
+    """It can create roles, as migrations do first, but is not a superuser."""
     connection = database(embedded, "multitask")
     rights = connection.run(
         "SELECT rolcreaterole, rolcreatedb, rolsuper FROM pg_roles WHERE rolname = current_user"
@@ -166,7 +176,7 @@ def test_the_databases_owner_has_the_rights_of_auroras_master_user(embedded: Emb
     connection.close()
 
 
-def test_stopping_keeps_everything(embedded: EmbeddedCloud, place: Root) -> None:
+def test_stopping_keeps_all_data(embedded: EmbeddedCloud, cloud_root: Root) -> None:
     client(embedded, "ssm").put_parameter(Name="/kept", Value="yes", Type="String")
     client(embedded, "s3").create_bucket(Bucket="kept")
     client(embedded, "s3").put_object(Bucket="kept", Key="a", Body=b"yes")
@@ -177,7 +187,7 @@ def test_stopping_keeps_everything(embedded: EmbeddedCloud, place: Root) -> None
     before = addresses(embedded)
     assert sorted(embedded.stop()) == ["aws", "cache", "database"]
     assert embedded.running() == {}
-    assert strays(place) == []
+    assert find_processes(cloud_root) == []
 
     assert embedded.start().addresses == before
     assert client(embedded, "ssm").get_parameter(Name="/kept")["Parameter"]["Value"] == "yes"
@@ -188,48 +198,47 @@ def test_stopping_keeps_everything(embedded: EmbeddedCloud, place: Root) -> None
     owner.close()
 
 
-def test_what_was_saved_outlives_a_kill(embedded: EmbeddedCloud, place: Root) -> None:
+def test_a_killed_aws_keeps_its_saved_state(embedded: EmbeddedCloud, cloud_root: Root) -> None:
     queues = client(embedded, "sqs")
     queues.create_queue(QueueName="saved")
-    embedded.save()
+    embedded.save_aws()
     queues.create_queue(QueueName="not-saved")
-    kill(place, "aws")
-    EmbeddedCloud(place).start()
+    kill(cloud_root, "aws")
+    EmbeddedCloud(cloud_root).start()
     kept = client(embedded, "sqs").list_queues()["QueueUrls"]
     assert [url.rpartition("/")[2] for url in kept if url.endswith("saved")] == ["saved"]
 
 
 @pytest.mark.parametrize("name", ["cache", "database", "aws"])
-def test_a_killed_service_is_started_again_and_named(
-    embedded: EmbeddedCloud, place: Root, name: str, capsys: pytest.CaptureFixture[str]
+def test_a_killed_service_is_restarted_and_reported(
+    embedded: EmbeddedCloud, cloud_root: Root, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    others = {process.pid for process in Processes(place).all() if process.name != name}
-    kill(place, name)
+    others = {process.pid for process in Processes(cloud_root).all() if process.name != name}
+    kill(cloud_root, name)
     assert embedded.addresses() is None
-    started = EmbeddedCloud(place).start()
-    assert f"{name} was not stopped but died" in capsys.readouterr().err
-    assert started.killed is (name == "aws")
-    assert others < {process.pid for process in Processes(place).all()}
+    started = EmbeddedCloud(cloud_root).start()
+    message = rf"{name} \(process \d+\) ended unexpectedly: restarting it"
+    assert re.search(message, capsys.readouterr().err)
+    assert started.aws_was_killed is (name == "aws")
+    assert others < {process.pid for process in Processes(cloud_root).all()}
 
 
-def test_a_port_somebody_has_taken_is_chosen_anew_and_said(
-    embedded: EmbeddedCloud, place: Root, capsys: pytest.CaptureFixture[str]
+def test_a_port_used_by_another_program_is_replaced(
+    embedded: EmbeddedCloud, cloud_root: Root, capsys: pytest.CaptureFixture[str]
 ) -> None:
     embedded.stop()
-    port = read_json(place.path / "ports.json")["cache"]  # type: ignore[index]
+    port = read_json(cloud_root.path / "ports.json")["cache"]  # type: ignore[index]
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind((LOOPBACK, port))
         other.listen()
         embedded.start()
-        assert (
-            f"Port {port} of cache has been taken by another program: using "
-            in capsys.readouterr().err
-        )
+        message = f"Another program uses port {port} of cache: using "
+        assert message in capsys.readouterr().err
         assert cache(embedded).ping()
 
 
-def test_emptying_the_aws_keeps_the_database(embedded: EmbeddedCloud) -> None:
+def test_resetting_the_aws_keeps_the_database(embedded: EmbeddedCloud) -> None:
     client(embedded, "s3").create_bucket(Bucket="gone")
     owner = database(embedded, "postgres")
     owner.run("CREATE TABLE IF NOT EXISTS stays (id int)")
@@ -241,7 +250,7 @@ def test_emptying_the_aws_keeps_the_database(embedded: EmbeddedCloud) -> None:
     owner.close()
 
 
-def test_two_roots_do_not_know_each_other(embedded: EmbeddedCloud, tmp_path: Path) -> None:
+def test_clouds_of_two_roots_are_independent(embedded: EmbeddedCloud, tmp_path: Path) -> None:
     other = Root(tmp_path / "other")
     other.prepare()
     assert EmbeddedCloud(other).addresses() is None
@@ -254,12 +263,13 @@ import os
 
 def handler(event, context):
     with open(os.environ["SEEN"], "a") as file:
-        file.writelines(record["dynamodb"]["Keys"]["id"]["S"] + "\\n" for record in event["Records"])
+        for record in event["Records"]:
+            file.write(record["dynamodb"]["Keys"]["id"]["S"] + "\\n")
 """
 
 
-def test_a_stream_is_read_on_after_a_stop(
-    embedded: EmbeddedCloud, place: Root, tmp_path: Path
+def test_a_function_receives_new_stream_records_after_a_restart(
+    embedded: EmbeddedCloud, cloud_root: Root, tmp_path: Path
 ) -> None:
     role = client(embedded, "iam").create_role(
         RoleName="consumer", AssumeRolePolicyDocument=LAMBDA_TRUST
@@ -289,11 +299,11 @@ def test_a_stream_is_read_on_after_a_stop(
     )
     for id_ in ("one", "two"):
         client(embedded, "dynamodb").put_item(TableName="streamed", Item={"id": {"S": id_}})
-    eventually(lambda: seen.read_text().split() == ["one", "two"])
+    eventually(lambda: seen.read_text().split() == ["one", "two"], seconds=60)
     embedded.stop()
-    EmbeddedCloud(place).start()
+    EmbeddedCloud(cloud_root).start()
     client(embedded, "dynamodb").put_item(TableName="streamed", Item={"id": {"S": "three"}})
-    eventually(lambda: seen.read_text().split() == ["one", "two", "three"])
+    eventually(lambda: seen.read_text().split() == ["one", "two", "three"], seconds=60)
 
 
 def zipped(name: str, text: str) -> bytes:
@@ -303,21 +313,19 @@ def zipped(name: str, text: str) -> bytes:
     return packed.getvalue()
 
 
-def test_a_websockets_frames_are_served_by_the_version_that_the_alias_names() -> None:
+def test_websocket_frames_are_served_by_the_version_that_the_alias_names() -> None:
     script = f"""
 import runpy
 runtime = runpy.run_path({str(SERVER)!r})["lambda_runtime"]
 arn = "arn:aws:lambda:us-east-1:000000000000:function:chat"
 
 def served_by(version):
-    config = {{"FunctionName": "chat", "FunctionArn": arn, "Runtime": "python3.13", "Version": version}}
+    config = {{"FunctionName": "chat", "FunctionArn": arn, "Version": version}}
+    config["Runtime"] = "python3.13"
     return runtime.get_or_create_worker("chat", config, b"", qualifier="live")
 
 first = served_by("1")
 assert served_by("1") is first
 print(served_by("2").config["Version"], len(runtime._workers), served_by("2") is served_by("2"))
 """
-    said = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert said.stdout.split() == ["2", "1", "True"]
+    assert run_python(script).split() == ["2", "1", "True"]

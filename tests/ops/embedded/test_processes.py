@@ -9,15 +9,16 @@ import time
 import psutil
 import pytest
 
-from ops.embedded.ports import LOOPBACK, choose, is_free
-from ops.embedded.processes import MARKER, Process, Processes, base_environment, strays
+from ops.embedded.ports import LOOPBACK, choose_port, is_free
+from ops.embedded.processes import MARKER, Process, Processes, base_environment, find_processes
 from ops.root import Root
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 STUBBORN = [
     sys.executable,
     "-c",
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    " print(1, flush=True); time.sleep(60)",
 ]
 
 
@@ -32,7 +33,7 @@ def start(
     return processes.start(name, command, port=1, environment=base_environment(root), cwd=root.path)
 
 
-def test_a_started_process_is_found_by_another_command_and_stopped(
+def test_another_command_finds_and_stops_a_started_process(
     processes: Processes, root: Root
 ) -> None:
     started = start(processes, root)
@@ -44,9 +45,7 @@ def test_a_started_process_is_found_by_another_command_and_stopped(
     assert processes.all() == []
 
 
-def test_a_process_that_ignores_the_request_is_killed_and_said_so(
-    processes: Processes, root: Root
-) -> None:
+def test_a_process_that_ignores_the_stop_signal_is_killed(processes: Processes, root: Root) -> None:
     started = start(processes, root, STUBBORN)
     log = root.logs / "one.log"
     while not log.read_text():
@@ -55,7 +54,7 @@ def test_a_process_that_ignores_the_request_is_killed_and_said_so(
     assert started.find() is None
 
 
-def test_a_process_id_used_again_is_never_touched(processes: Processes, root: Root) -> None:
+def test_a_process_with_a_reused_id_is_not_stopped(processes: Processes, root: Root) -> None:
     other = subprocess.Popen(SLEEP)
     try:
         stale = Process("one", other.pid, psutil.Process(other.pid).create_time() - 3600, 1)
@@ -67,7 +66,7 @@ def test_a_process_id_used_again_is_never_touched(processes: Processes, root: Ro
         other.wait()
 
 
-def test_a_killed_process_is_gone_even_before_it_is_waited_for(
+def test_a_killed_process_counts_as_ended_while_it_is_a_zombie(
     processes: Processes, root: Root
 ) -> None:
     started = start(processes, root)
@@ -78,20 +77,20 @@ def test_a_killed_process_is_gone_even_before_it_is_waited_for(
     assert started.find() is None
 
 
-def test_starting_again_replaces_the_record(processes: Processes, root: Root) -> None:
+def test_starting_a_name_twice_replaces_its_record(processes: Processes, root: Root) -> None:
     first, second = start(processes, root), start(processes, root)
     assert [process.pid for process in processes.all()] == [second.pid]
     for process in (first, second):
         processes.stop(process)
 
 
-def test_orphans_are_recognized_by_the_root_they_were_started_for(
+def test_processes_are_found_by_the_root_they_were_started_for(
     processes: Processes, root: Root
 ) -> None:
     started = start(processes, root)
     elsewhere = subprocess.Popen(SLEEP, env={**os.environ, MARKER: "/somewhere/else"})
     try:
-        assert [process.pid for process in strays(root)] == [started.pid]
+        assert [process.pid for process in find_processes(root)] == [started.pid]
     finally:
         elsewhere.kill()
         elsewhere.wait()
@@ -108,8 +107,8 @@ def test_services_inherit_neither_python_path_nor_credentials(
     assert environment["TMPDIR"].startswith(str(root.path))
 
 
-def test_a_port_somebody_listens_on_is_not_free() -> None:
-    port = choose(())
+def test_a_port_with_a_listening_server_is_not_free() -> None:
+    port = choose_port()
     assert is_free(port)
     with socket.socket() as server:
         server.bind((LOOPBACK, port))
@@ -117,8 +116,12 @@ def test_a_port_somebody_listens_on_is_not_free() -> None:
         assert not is_free(port)
 
 
-def test_a_chosen_port_is_none_of_the_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ops.embedded.ports.RANGE", range(29990, 30000))
-    monkeypatch.setattr("ops.embedded.ports.random.sample", lambda numbers, _: list(numbers))
-    first = choose(())
-    assert choose((first,)) != first
+def test_a_taken_port_is_not_chosen() -> None:
+    first = choose_port()
+    second = next(port for port in range(first + 1, first + 100) if is_free(port))
+    assert choose_port([first], [first, second]) == second
+
+
+def test_no_free_port_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="No free port found between 29990 and 29991"):
+        choose_port([29990, 29991], [29990, 29991])

@@ -1,4 +1,4 @@
-"""What `up` decides after each kind of end of the run before; the parts it directs are tested beside."""
+"""Tests how `up` recovers after each way in which the previous run can end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from environments import load_environment
 from ops.cloud import Cloud
 from ops.deployment.migrations import Migrated
-from ops.embedded.cloud import Started
+from ops.embedded.cloud import StartedCloud
 from ops.errors import InterruptedRunError, OperatorError
 from ops.local import platform
 from ops.local.platform import start_platform
@@ -28,7 +28,7 @@ OUTPUTS = {
 
 
 class World:
-    """The parts `up` directs. `ends` scripts the applies: an error to raise, or None for success."""
+    """Fakes the parts that `up` calls. `ends` has each apply's error, or None for success."""
 
     def __init__(self) -> None:
         self.ends: list[Exception | None] = []
@@ -67,10 +67,10 @@ class World:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     embedded = SimpleNamespace(
-        start=lambda: Started(None, killed=world.killed),  # type: ignore[arg-type]
+        start=lambda: StartedCloud(None, world.killed),  # type: ignore[arg-type]
         reset_aws=world.reset,
-        alive=lambda: True,
-        save=world.save,
+        is_aws_running=lambda: True,
+        save_aws=world.save,
     )
     stack = SimpleNamespace(init=lambda: True, apply=world.apply)
     cloud = Cloud(load_environment("local", variables={}), {}, "http://aws")
