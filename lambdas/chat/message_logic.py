@@ -30,7 +30,7 @@ from lambdas.common.messaging.outbox import Outbox
 from lambdas.common.people.authors import AuthorStore
 from lambdas.common.problems import FieldError, Problem
 from lambdas.common.storage.cache import CacheUnavailableError
-from lambdas.common.storage.transactions import Entry
+from lambdas.common.storage.dynamodb import Entry
 from lambdas.common.web.pagination import Cursors
 from lambdas.common.web.preconditions import IfMatch
 

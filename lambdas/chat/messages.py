@@ -29,8 +29,8 @@ from lambdas.common.live.chat_messages import (
     message_id,
     reaction_id,
 )
-from lambdas.common.storage.dynamodb import condition_failed, pack, unpack
-from lambdas.common.storage.transactions import ConditionsFailedError, Entry
+from lambdas.common.storage.dynamodb import Entry, condition_failed, pack, unpack
+from lambdas.common.storage.transactions import ConditionsFailedError
 from lambdas.common.storage.uploads import StoredObject
 from lambdas.common.web.idempotency import RETENTION
 

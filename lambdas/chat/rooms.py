@@ -16,8 +16,8 @@ from lambdas.chat.models import Role, RoomType
 from lambdas.chat.store import ChatTables, Item, Items, delete, put, update
 from lambdas.common.live.chat_messages import marker
 from lambdas.common.problems import Problem
-from lambdas.common.storage.dynamodb import pack
-from lambdas.common.storage.transactions import ConditionsFailedError, Entry
+from lambdas.common.storage.dynamodb import Entry, pack
+from lambdas.common.storage.transactions import ConditionsFailedError
 
 TYPE_INDEX = "room-type-index"
 USER_INDEX = "user-rooms-index"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from lambdas.common.problems import Problem
-from lambdas.common.storage.dynamodb import BATCH_GET, pack, unpack
-from lambdas.common.storage.transactions import Entry, Transactions
+from lambdas.common.storage.dynamodb import BATCH_GET, Entry, pack, unpack
+from lambdas.common.storage.transactions import Transactions
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

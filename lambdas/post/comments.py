@@ -1,19 +1,14 @@
 """The table of comments, with an index by post and time."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct, convert, to_builtins
 
 from lambdas.common.people.authors import AuthorStore
-from lambdas.common.storage.dynamodb import pack, unpack
-from lambdas.common.storage.transactions import (
-    MAX_ENTRIES,
-    ConditionsFailedError,
-    Entry,
-    Transactions,
-)
-from lambdas.post.likes import count_entry
+from lambdas.common.storage.dynamodb import ConditionFailedError, Entry, Expressions, Table
+from lambdas.common.storage.transactions import MAX_ENTRIES, Transactions
+from lambdas.post.likes import build_count
 from lambdas.post.posts import DeletedError, DynamoPostStore
 from lambdas.post.records import Comment
 
@@ -21,6 +16,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 POST_INDEX = "post-comments-index"
+
+_EXISTS: Expressions = {"condition": "attribute_exists(comment_id)"}
 
 CHUNK = (MAX_ENTRIES - 1) // 3
 """Comments deleted in one transaction. Each needs entries for the comment, its event and its
@@ -76,55 +73,44 @@ class DynamoCommentStore:
         posts: DynamoPostStore,
         authors: AuthorStore,
     ) -> None:
-        self._dynamodb = dynamodb
         self._transactions = Transactions(dynamodb)
-        self._comments = comments
-        self._counters = counters
+        self._comments = Table(dynamodb, comments)
+        self._counters = Table(dynamodb, counters)
         self._posts = posts
         self._authors = authors
 
     def find(self, comment_id: str) -> Comment | None:
-        item = self._dynamodb.get_item(
-            TableName=self._comments, Key=_key(comment_id), ConsistentRead=True
-        ).get("Item")
-        return convert(unpack(item), Comment) if item else None
+        item = self._comments.get(_key(comment_id))
+        return convert(item, Comment) if item else None
 
     def add(self, comment: Comment, author_id: str, event: Entry) -> None:
-        entries: list[Entry] = [
-            self._posts.alive(comment.post_id),
-            {"Put": {"TableName": self._comments, "Item": pack(to_builtins(comment))}},
-            count_entry(self._counters, comment.post_id, "comments", +1),
-            event,
-        ]
+        entries = {
+            "post": self._posts.build_alive_check(comment.post_id),
+            "comment": self._comments.build_put(to_builtins(comment)),
+            "count": build_count(self._counters, comment.post_id, "comments", +1),
+            "event": event,
+        }
         if comment.is_anonymous:
-            entries.append(self._authors.put_item_entry(comment.comment_id, author_id))
+            entries["author"] = self._authors.put_item_entry(comment.comment_id, author_id)
         if comment.parent_id is not None:
-            parent_exists = {
-                "TableName": self._comments,
-                "Key": _key(comment.parent_id),
-                "ConditionExpression": "attribute_exists(comment_id)",
-            }
-            entries.append({"ConditionCheck": parent_exists})
-        try:
-            self._transactions.write(entries)
-        except ConditionsFailedError as error:
-            raise (DeletedError if 0 in error.entries else ParentDeletedError) from None
+            entries["parent"] = self._comments.build_check(_key(comment.parent_id), **_EXISTS)
+        if not self._try_write(entries):
+            raise ParentDeletedError
 
     def replace(self, before: Comment, after: Comment) -> bool:
-        put: Entry = {
-            "Put": {
-                "TableName": self._comments,
-                "Item": pack(to_builtins(after)),
-                "ConditionExpression": "version = :version",
-                "ExpressionAttributeValues": pack({":version": before.version}),
-            }
-        }
-        return self._try_write([self._posts.alive(before.post_id), put])
+        put = self._comments.build_put(
+            to_builtins(after), condition="version = :version", values={":version": before.version}
+        )
+        post = self._posts.build_alive_check(before.post_id)
+        return self._try_write({"post": post, "comment": put})
 
     def remove(self, comment: Comment, event: Entry) -> bool:
-        count = count_entry(self._counters, comment.post_id, "comments", -1)
         return self._try_write(
-            [self._posts.alive(comment.post_id), *self._removal(comment, event), count]
+            {
+                "post": self._posts.build_alive_check(comment.post_id),
+                **self._removal(comment, event),
+                "count": build_count(self._counters, comment.post_id, "comments", -1),
+            }
         )
 
     def oldest(self, post_id: str, count: int, after: str | None) -> CommentSlice:
@@ -155,35 +141,33 @@ class DynamoCommentStore:
         """Deletes the comments that exist. The index can contain comments that are deleted already."""
         remaining = list(comments)
         while remaining:
-            entries = [count_entry(self._counters, post_id, "comments", -len(remaining))]
-            comment_at: dict[int, Comment] = {}
+            count = build_count(self._counters, post_id, "comments", -len(remaining))
+            entries = {"count": count}
             for comment in remaining:
-                comment_at[len(entries)] = comment
-                entries += self._removal(comment, event_of(comment))
+                entries |= self._removal(comment, event_of(comment))
             try:
                 self._transactions.write(entries)
-            except ConditionsFailedError as error:
-                remaining = [c for index, c in comment_at.items() if index not in error.entries]
+            except ConditionFailedError as error:
+                remaining = [c for c in remaining if c.comment_id not in error.failed]
             else:
                 return
 
-    def _removal(self, comment: Comment, event: Entry) -> list[Entry]:
-        """Returns the entries that delete a comment. The first fails if it does not exist."""
-        delete = {
-            "TableName": self._comments,
-            "Key": _key(comment.comment_id),
-            "ConditionExpression": "attribute_exists(comment_id)",
-        }
-        delete_author = (
-            [self._authors.delete_item_entry(comment.comment_id)] if comment.is_anonymous else []
-        )
-        return [{"Delete": delete}, event, *delete_author]
+    def _removal(self, comment: Comment, event: Entry) -> dict[str, Entry]:
+        """Returns the entries that delete a comment.
 
-    def _try_write(self, entries: Sequence[Entry]) -> bool:
+        The one named by the comment's id fails if the comment does not exist.
+        """
+        id_ = comment.comment_id
+        entries = {id_: self._comments.build_delete(_key(id_), **_EXISTS), f"event {id_}": event}
+        if comment.is_anonymous:
+            entries[f"author {id_}"] = self._authors.delete_item_entry(id_)
+        return entries
+
+    def _try_write(self, entries: Mapping[str, Entry]) -> bool:
         try:
             self._transactions.write(entries)
-        except ConditionsFailedError as error:
-            if 0 in error.entries:
+        except ConditionFailedError as error:
+            if "post" in error.failed:
                 raise DeletedError from None
             return False
         return True
@@ -191,23 +175,14 @@ class DynamoCommentStore:
     def _of_post(self, post_id: str, after: str | None, page_size: int) -> Iterator[Comment]:
         condition, values = "post_id = :post_id", {":post_id": post_id}
         if after is not None:
-            condition, values = f"{condition} AND created_at > :after", {**values, ":after": after}
-        pages = self._dynamodb.get_paginator("query").paginate(
-            TableName=self._comments,
-            IndexName=POST_INDEX,
-            KeyConditionExpression=condition,
-            ExpressionAttributeValues=pack(values),
-            PaginationConfig={"PageSize": page_size},
-        )
-        for page in pages:
-            yield from (convert(unpack(item), Comment) for item in page["Items"])
+            condition, values[":after"] = f"{condition} AND created_at > :after", after
+        items = self._comments.query(condition, values, index=POST_INDEX, page_size=page_size)
+        return (convert(item, Comment) for item in items)
 
     def _count(self, post_id: str) -> int:
-        item: Any = self._dynamodb.get_item(
-            TableName=self._counters, Key=pack({"item_id": post_id}), ConsistentRead=True
-        ).get("Item")
-        return int(unpack(item).get("comments", 0)) if item else 0
+        counters = self._counters.get({"item_id": post_id}) or {}
+        return int(counters.get("comments", 0))
 
 
-def _key(comment_id: str) -> dict[str, Any]:
-    return pack({"comment_id": comment_id})
+def _key(comment_id: str) -> dict[str, str]:
+    return {"comment_id": comment_id}

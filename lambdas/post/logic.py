@@ -8,7 +8,7 @@ from msgspec import UNSET, structs
 from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id, timestamp
 from lambdas.common.problems import FieldError, Problem
-from lambdas.common.storage.transactions import Entry
+from lambdas.common.storage.dynamodb import Entry
 from lambdas.common.storage.uploads import SignedUpload
 from lambdas.common.web.preconditions import IfMatch
 from lambdas.post.announcements import post_data

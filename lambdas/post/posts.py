@@ -1,16 +1,23 @@
 """The tables of posts: posts with indexes by time and author, and items that find posts by tag."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct, convert, structs, to_builtins
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
 from lambdas.common.people.authors import AuthorStore
-from lambdas.common.storage.dynamodb import batch_delete, batch_get, pack, unpack
-from lambdas.common.storage.transactions import ConditionsFailedError, Entry, Transactions
+from lambdas.common.storage.dynamodb import (
+    ConditionFailedError,
+    Entry,
+    Expressions,
+    Item,
+    Table,
+)
+from lambdas.common.storage.transactions import Transactions
 from lambdas.post.records import Post, Tombstone, tag_key
-from lambdas.post.timeline import Item, Months, Timeline
+from lambdas.post.timeline import Months, Timeline
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -67,15 +74,6 @@ class PostStore(Protocol):
     ) -> Slice: ...
 
 
-class _Partition(Struct, frozen=True):
-    """A partition of a table or an index, which is sorted by `created_at`."""
-
-    table: str
-    index: str | None
-    key: str
-    value: str
-
-
 class DynamoPostStore:
     """Posts in DynamoDB."""
 
@@ -90,44 +88,37 @@ class DynamoPostStore:
         shards: int,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._dynamodb = dynamodb
         self._transactions = Transactions(dynamodb)
-        self._posts = posts
-        self._tags = tags
+        self._posts = Table(dynamodb, posts)
+        self._tags = Table(dynamodb, tags)
         self._months = months
         self._authors = authors
         self._timeline = Timeline(self._of_bucket, months, shards, clock)
 
     def find(self, post_id: str) -> Post | None:
-        item = self._dynamodb.get_item(
-            TableName=self._posts, Key=_key(post_id), ConsistentRead=True
-        ).get("Item")
-        return _post(unpack(item)) if item else None
+        item = self._posts.get(_key(post_id))
+        return _post(item) if item else None
 
     def add(self, post: Post, author_id: str, event: Entry) -> None:
         self._months.record(post.created_at)
-        new = {"TableName": self._posts, "ConditionExpression": "attribute_not_exists(post_id)"}
-        entries: list[Entry] = [{"Put": {**new, "Item": pack(to_builtins(post))}}, event]
-        entries += self._tagging(post, post.tags)
+        put = self._posts.build_put(to_builtins(post), condition="attribute_not_exists(post_id)")
+        entries = {"post": put, "event": event, **self._tagging(post, post.tags)}
         if post.is_anonymous:
-            entries.append(self._authors.put_item_entry(post.post_id, author_id))
+            entries["author"] = self._authors.put_item_entry(post.post_id, author_id)
         self._transactions.write(entries)
 
     def replace(self, before: Post, after: Post) -> bool:
         old, new = ({tag_key(tag): tag for tag in post.tags} for post in (before, after))
-        unchanged = {
-            "ConditionExpression": "version = :version AND attribute_not_exists(deleted_at)",
-            "ExpressionAttributeValues": pack({":version": before.version}),
-        }
-        entries: list[Entry] = [
-            {"Put": {"TableName": self._posts, "Item": pack(to_builtins(after)), **unchanged}},
-            *self._tagging(after, [tag for key, tag in new.items() if key not in old]),
-            *(
-                {"Delete": {"TableName": self._tags, "Key": _tag_item(tag, after.created_at)}}
-                for key, tag in old.items()
+        put = self._posts.build_put(to_builtins(after), **_unchanged(before))
+        entries = {
+            "post": put,
+            **self._tagging(after, [tag for key, tag in new.items() if key not in old]),
+            **{
+                f"tag {key}": self._tags.build_delete({"tag": key, "created_at": after.created_at})
+                for key in old
                 if key not in new
-            ),
-        ]
+            },
+        }
         return self._try_write(entries)
 
     def bury(self, post: Post, deleted_at: str, deleted_by: str, event: Entry) -> bool:
@@ -138,15 +129,9 @@ class DynamoPostStore:
             was_created_at=post.created_at,
             had_tags=post.tags,
         )
-        unchanged = {
-            # Without the version, the tombstone could miss a tag that was added concurrently.
-            "ConditionExpression": "version = :version AND attribute_not_exists(deleted_at)",
-            "ExpressionAttributeValues": pack({":version": post.version}),
-        }
-        put: Entry = {
-            "Put": {"TableName": self._posts, "Item": pack(to_builtins(tombstone)), **unchanged}
-        }
-        return self._try_write([put, event])
+        # Without the version, the tombstone could miss a tag that was added concurrently.
+        put = self._posts.build_put(to_builtins(tombstone), **_unchanged(post))
+        return self._try_write({"post": put, "event": event})
 
     def newest(self, count: int, before: str | None) -> Slice:
         items, position = self._timeline.newest(count, before)
@@ -157,11 +142,11 @@ class DynamoPostStore:
         return Slice(_posts(items[:count]), _next(items, count))
 
     def with_tag(self, tag: str, count: int, before: str | None) -> Slice:
-        items = self._query(_Partition(self._tags, None, "tag", tag_key(tag)), before, count + 1)
-        keys = [{"post_id": item["post_id"]} for item in items[:count]]
-        found = batch_get(self._dynamodb, self._posts, keys, [*_ATTRIBUTES, "deleted_at"])
+        items = _query(self._tags, None, ("tag", tag_key(tag)), before, count + 1)
+        keys = [_key(item["post_id"]) for item in items[:count]]
+        found = self._posts.get_many(keys, [*_ATTRIBUTES, "deleted_at"], consistent=False)
         # Tag items of a recently deleted post can still exist.
-        posts = sorted(_posts(found), key=lambda post: post.created_at, reverse=True)
+        posts = sorted(_posts(filter(None, found)), key=lambda post: post.created_at, reverse=True)
         return Slice(posts, _next(items, count))
 
     def of_author_with_tag(self, author_id: str, tag: str, count: int, before: str | None) -> Slice:
@@ -178,91 +163,63 @@ class DynamoPostStore:
             before = items[-1]["created_at"]
         return Slice(found, before)
 
-    def alive(self, post_id: str) -> Entry:
+    def build_alive_check(self, post_id: str) -> Entry:
         """Returns the transaction entry that requires that the post exists."""
         condition = "attribute_exists(post_id) AND attribute_not_exists(deleted_at)"
-        return {
-            "ConditionCheck": {
-                "TableName": self._posts,
-                "Key": _key(post_id),
-                "ConditionExpression": condition,
-            },
-        }
+        return self._posts.build_check(_key(post_id), condition=condition)
 
     def tombstone(self, post_id: str) -> Tombstone | None:
         """Returns the tombstone of a deleted post, or None if there is none."""
-        item = self._dynamodb.get_item(
-            TableName=self._posts, Key=_key(post_id), ConsistentRead=True
-        ).get("Item")
-        record = unpack(item) if item else {}
-        return convert(record, Tombstone) if "deleted_at" in record else None
+        item = self._posts.get(_key(post_id))
+        return convert(item, Tombstone) if item and "deleted_at" in item else None
 
     def remove_tags(self, tombstone: Tombstone) -> None:
         """Deletes the tag items of a deleted post."""
-        keys = [
+        self._tags.delete_many(
             {"tag": tag_key(tag), "created_at": tombstone.was_created_at}
             for tag in tombstone.had_tags
-        ]
-        batch_delete(self._dynamodb, self._tags, keys)
+        )
 
     def remove(self, tombstone: Tombstone) -> None:
         """Deletes a tombstone and the record of the anonymous author. This is the last step."""
-        delete = {"TableName": self._posts, "Key": _key(tombstone.post_id)}
         self._transactions.write(
-            [{"Delete": delete}, self._authors.delete_item_entry(tombstone.post_id)]
+            {
+                "tombstone": self._posts.build_delete(_key(tombstone.post_id)),
+                "author": self._authors.delete_item_entry(tombstone.post_id),
+            }
         )
 
-    def _tagging(self, post: Post, tags: Iterable[str]) -> list[Entry]:
-        return [
-            {
-                "Put": {
-                    "TableName": self._tags,
-                    "Item": _tag_item(tag, post.created_at) | pack({"post_id": post.post_id}),
-                }
-            }
+    def _tagging(self, post: Post, tags: Iterable[str]) -> dict[str, Entry]:
+        items = (
+            {"tag": tag_key(tag), "created_at": post.created_at, "post_id": post.post_id}
             for tag in tags
-        ]
+        )
+        return {f"tag {item['tag']}": self._tags.build_put(item) for item in items}
 
-    def _try_write(self, entries: Sequence[Entry]) -> bool:
+    def _try_write(self, entries: Mapping[str, Entry]) -> bool:
         try:
             self._transactions.write(entries)
-        except ConditionsFailedError:
+        except ConditionFailedError:
             return False
         return True
 
     def _of_bucket(self, bucket: str, before: str | None, count: int) -> list[Item]:
-        return self._query(
-            _Partition(self._posts, TIMELINE_INDEX, "timeline_bucket", bucket), before, count
-        )
+        return _query(self._posts, TIMELINE_INDEX, ("timeline_bucket", bucket), before, count)
 
     def _of_author(self, author_id: str, before: str | None, count: int) -> list[Item]:
-        return self._query(
-            _Partition(self._posts, AUTHOR_INDEX, "author_id", author_id), before, count
-        )
+        return _query(self._posts, AUTHOR_INDEX, ("author_id", author_id), before, count)
 
-    def _query(self, partition: _Partition, before: str | None, count: int) -> list[Item]:
-        """Returns up to `count` items, newest first. A query reads at most 1 MB per page."""
-        condition, values = f"{partition.key} = :value", {":value": partition.value}
-        if before is not None:
-            condition, values = (
-                f"{condition} AND created_at < :before",
-                {**values, ":before": before},
-            )
-        index: Any = {"IndexName": partition.index} if partition.index else {}
-        pages = self._dynamodb.get_paginator("query").paginate(
-            TableName=partition.table,
-            **index,
-            KeyConditionExpression=condition,
-            ExpressionAttributeValues=pack(values),
-            ScanIndexForward=False,
-            PaginationConfig={"PageSize": count},
-        )
-        found: list[Item] = []
-        for page in pages:
-            found += [unpack(item) for item in page["Items"]]
-            if len(found) >= count:
-                break
-        return found[:count]
+
+def _query(
+    table: Table, index: str | None, partition: tuple[str, str], before: str | None, count: int
+) -> list[Item]:
+    """Returns up to `count` items of a partition that is sorted by `created_at`, newest first."""
+    key, value = partition
+    condition, values = f"{key} = :value", {":value": value}
+    if before is not None:
+        condition, values[":before"] = f"{condition} AND created_at < :before", before
+    items = table.query(condition, values, index=index, page_size=count, newest_first=True)
+    return list(islice(items, count))
 
 
 def _next(items: Sequence[Item], count: int) -> str | None:
@@ -278,9 +235,12 @@ def _posts(items: Iterable[Mapping[str, Any]]) -> list[Post]:
     return [post for item in items if (post := _post(item))]
 
 
-def _key(post_id: str) -> dict[str, Any]:
-    return pack({"post_id": post_id})
+def _key(post_id: str) -> dict[str, str]:
+    return {"post_id": post_id}
 
 
-def _tag_item(tag: str, created_at: str) -> dict[str, Any]:
-    return pack({"tag": tag_key(tag), "created_at": created_at})
+def _unchanged(post: Post) -> Expressions:
+    return {
+        "condition": "version = :version AND attribute_not_exists(deleted_at)",
+        "values": {":version": post.version},
+    }

@@ -8,7 +8,7 @@ succeeded. Each attempt continues with what is left. The tombstone is deleted la
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from lambdas.common.storage.transactions import Entry
+from lambdas.common.storage.dynamodb import Entry
 from lambdas.post.announcements import comment_data
 from lambdas.post.records import Comment, Tombstone
 

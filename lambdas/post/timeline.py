@@ -1,15 +1,14 @@
 """The timeline of all posts: buckets by month and shard in an index, read as one list."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, timestamp
-from lambdas.common.storage.dynamodb import pack, unpack
+from lambdas.common.storage.dynamodb import Item, Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-Item = dict[str, Any]
 Query = Callable[[str, str | None, int], list[Item]]
 """Returns items of a bucket, newest first.
 
@@ -39,8 +38,7 @@ class Months:
     """The months with posts, in one item, so that a page skips months without posts."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
+        self._table = Table(dynamodb, table)
         self._recorded: set[str] = set()
 
     def record(self, created_at: str) -> None:
@@ -51,21 +49,18 @@ class Months:
         month = created_at[:_MONTH]
         if month in self._recorded:
             return
-        self._dynamodb.update_item(
-            TableName=self._table,
-            Key=pack({"item_id": MONTHS_ITEM}),
-            UpdateExpression="ADD #months :month",
-            ExpressionAttributeNames={"#months": "months"},
-            ExpressionAttributeValues={":month": {"SS": [month]}},
+        self._table.update(
+            {"item_id": MONTHS_ITEM},
+            "ADD #months :month",
+            names={"#months": "months"},
+            values={":month": {month}},
         )
         self._recorded.add(month)
 
     def before(self, month: str) -> list[str]:
         """Returns the months with posts before this month, the newest first."""
-        item = self._dynamodb.get_item(
-            TableName=self._table, Key=pack({"item_id": MONTHS_ITEM}), ConsistentRead=True
-        ).get("Item")
-        months: Iterable[str] = unpack(item)["months"] if item else ()
+        item = self._table.get({"item_id": MONTHS_ITEM})
+        months: Iterable[str] = item["months"] if item else ()
         return sorted((other for other in months if other < month), reverse=True)
 
 

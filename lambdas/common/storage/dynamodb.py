@@ -1,17 +1,18 @@
-"""Converts items of DynamoDB's low-level client, and reads and deletes items in batches.
+"""Reads and writes items of DynamoDB tables as plain values.
 
-The resource interface is not used: it adds 60 ms to a cold start.
+Uses the low-level client, because the resource interface adds 60 ms to a cold start.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
-from lambdas.common.problems import Problem
+from lambdas.common.storage.retries import Sleep, attempts, retry_conflicts
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -22,8 +23,11 @@ BATCH_GET = 100
 BATCH_WRITE = 25
 """Maximum requests in one BatchWriteItem call."""
 
-_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
-"""Seconds before each retry of unprocessed keys or requests; 1.55 s in total."""
+Item = dict[str, Any]
+Key = Mapping[str, Any]
+
+Entry = dict[str, Any]
+"""One entry of TransactWriteItems: Put, Update, Delete or ConditionCheck."""
 
 _serializer = TypeSerializer()
 _deserializer = TypeDeserializer()
@@ -34,73 +38,236 @@ def pack(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _serializer.serialize(value) for name, value in values.items()}
 
 
-def unpack(item: Mapping[str, Any]) -> dict[str, Any]:
+def unpack(item: Mapping[str, Any]) -> Item:
     """Converts attribute values to plain values. Numbers become int if whole, else float."""
     return {name: _plain(_deserializer.deserialize(value)) for name, value in item.items()}
 
 
-def condition_failed(error: ClientError) -> bool:
-    """Returns True if a write was rejected because its condition was not met."""
-    return error.response["Error"]["Code"] == "ConditionalCheckFailedException"
+class ConditionFailedError(Exception):
+    """Nothing was written, because the condition of a write was not met.
 
-
-def batch_get(
-    dynamodb: "DynamoDBClient",
-    table: str,
-    keys: Iterable[Mapping[str, Any]],
-    attributes: Iterable[str],
-    *,
-    consistent: bool = False,
-    sleep: Callable[[float], None] = time.sleep,
-) -> list[dict[str, Any]]:
-    """Returns these attributes of the existing items, in any order.
-
-    Makes one call per 100 keys. `keys` are plain values without duplicates. `consistent` reads cost
-    twice as much. Raises Problem 503 if DynamoDB still leaves keys unprocessed after all retries.
+    `failed` contains the names of the writes of a transaction whose conditions failed. Its values
+    are the existing items, or {} without `return_existing` and if there is no item.
     """
-    names = {f"#{index}": attribute for index, attribute in enumerate(attributes)}
-    options: dict[str, Any] = {
-        "ProjectionExpression": ", ".join(names),
-        "ExpressionAttributeNames": names,
-        "ConsistentRead": consistent,
-    }
-    items: list[dict[str, Any]] = []
-    packed = [pack(key) for key in keys]
-    for start in range(0, len(packed), BATCH_GET):
-        requests: Any = {table: {"Keys": packed[start : start + BATCH_GET], **options}}
-        for pause in (*_PAUSES, None):
-            result = dynamodb.batch_get_item(RequestItems=requests)
-            items += [unpack(item) for item in result["Responses"].get(table, [])]
+
+    def __init__(self, failed: Mapping[str, Item] = {}) -> None:
+        super().__init__(f"conditions were not met: {', '.join(failed) or 'of a single write'}")
+        self.failed = failed
+
+
+class Expressions(TypedDict, total=False):
+    """The condition of a write, and the placeholders in its condition and update expression."""
+
+    condition: str
+    values: Mapping[str, Any]
+    """Values of placeholders such as `:time`."""
+    names: Mapping[str, str]
+    """Attribute names of placeholders such as `#name`, for words that DynamoDB reserves."""
+    return_existing: bool
+    """Adds the existing item to the error of a failed transaction, which saves a read."""
+
+
+class Table:
+    """One table.
+
+    `put`, `update` and `delete` write at once. Each has a `build_` counterpart that returns the
+    same write as an entry for a transaction (`transactions.Transactions`).
+
+    All writes raise ConditionFailedError, and Problem 503 if conflicts with transactions do not
+    end. Batches raise Problem 503 if keys stay unprocessed.
+    """
+
+    def __init__(self, dynamodb: "DynamoDBClient", name: str, sleep: Sleep = time.sleep) -> None:
+        self.client = dynamodb
+        self.name = name
+        self.sleep = sleep
+
+    def get(
+        self, key: Key, attributes: Iterable[str] = (), *, consistent: bool = True
+    ) -> Item | None:
+        """Returns the item, or None if it does not exist. `attributes` limits its attributes."""
+        arguments: Any = {"Key": pack(key), "ConsistentRead": consistent, **_projection(attributes)}
+        found = self.client.get_item(TableName=self.name, **arguments).get("Item")
+        return unpack(found) if found else None
+
+    def get_many(
+        self, keys: Sequence[Key], attributes: Iterable[str] = (), *, consistent: bool = True
+    ) -> list[Item | None]:
+        """Returns the items of these keys in the same order, None for missing items.
+
+        Makes one call per 100 keys.
+
+        Args:
+            keys: The keys.
+            attributes: Limits the items to these attributes and the key.
+            consistent: Returns the latest state, which costs twice as much.
+        """
+        return get_from_tables([(self, key) for key in keys], attributes, consistent=consistent)
+
+    def query(
+        self,
+        condition: str,
+        values: Mapping[str, Any],
+        *,
+        names: Mapping[str, str] | None = None,
+        where: str | None = None,
+        index: str | None = None,
+        attributes: Iterable[str] = (),
+        start_after: Key | None = None,
+        page_size: int | None = None,
+        consistent: bool = False,
+        newest_first: bool = False,
+    ) -> Iterator[Item]:
+        """Yields the items of a partition in the order of their sort key. Reads pages as needed.
+
+        Args:
+            condition: The key condition.
+            values: Values of the placeholders in `condition` and `where`.
+            names: Attribute names of placeholders.
+            where: A filter on attributes that are not part of the key.
+            index: The index to query instead of the table.
+            attributes: Limits the items to these attributes.
+            start_after: The key of the item that precedes the first result.
+            page_size: Maximum items that one call reads, before the filter.
+            consistent: Returns the latest state. Not supported by indexes.
+            newest_first: Reverses the order.
+        """
+        projection = _projection(attributes)
+        names = {**projection.pop("ExpressionAttributeNames", {}), **(names or {})}
+        arguments: dict[str, Any] = {
+            "TableName": self.name,
+            "KeyConditionExpression": condition,
+            "ScanIndexForward": not newest_first,
+            **_options({"values": values, "names": names}),
+            **projection,
+        }
+        optional = {
+            "ConsistentRead": consistent or None,
+            "FilterExpression": where,
+            "IndexName": index,
+            "Limit": page_size,
+            "ExclusiveStartKey": pack(start_after) if start_after else None,
+        }
+        arguments |= {name: value for name, value in optional.items() if value is not None}
+        while True:
+            page = self.client.query(**arguments)
+            yield from map(unpack, page["Items"])
+            if "LastEvaluatedKey" not in page:
+                return
+            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def put(self, item: Mapping[str, Any], **expressions: Unpack[Expressions]) -> None:
+        """Writes an item, which replaces an existing one."""
+        self._write(self.client.put_item, self.build_put(item, **expressions)["Put"])
+
+    def update(
+        self,
+        key: Key,
+        expression: str,
+        *,
+        returns: Literal["NONE", "UPDATED_NEW", "ALL_NEW"] = "NONE",
+        **expressions: Unpack[Expressions],
+    ) -> Item:
+        """Updates an item, or creates it. Returns the new attributes that `returns` selects."""
+        update = self.build_update(key, expression, **expressions)["Update"]
+        return self._write(self.client.update_item, update, ReturnValues=returns)
+
+    def delete(
+        self,
+        key: Key,
+        *,
+        returns: Literal["NONE", "ALL_OLD"] = "NONE",
+        **expressions: Unpack[Expressions],
+    ) -> Item:
+        """Deletes an item if it exists. Returns the deleted item for `ALL_OLD`."""
+        delete = self.build_delete(key, **expressions)["Delete"]
+        return self._write(self.client.delete_item, delete, ReturnValues=returns)
+
+    def delete_many(self, keys: Iterable[Key]) -> None:
+        """Deletes the items that exist. Makes one call per 25 keys, which must be distinct."""
+        remaining = iter(keys)
+        while chunk := list(islice(remaining, BATCH_WRITE)):
+            requests: Any = {self.name: [{"DeleteRequest": {"Key": pack(key)}} for key in chunk]}
+            for _ in attempts(self.sleep):
+                requests = self.client.batch_write_item(RequestItems=requests)["UnprocessedItems"]
+                if not requests:
+                    break
+
+    def build_put(self, item: Mapping[str, Any], **expressions: Unpack[Expressions]) -> Entry:
+        return {"Put": {"TableName": self.name, "Item": pack(item), **_options(expressions)}}
+
+    def build_update(self, key: Key, expression: str, **expressions: Unpack[Expressions]) -> Entry:
+        update = {"TableName": self.name, "Key": pack(key), "UpdateExpression": expression}
+        return {"Update": update | _options(expressions)}
+
+    def build_delete(self, key: Key, **expressions: Unpack[Expressions]) -> Entry:
+        return {"Delete": {"TableName": self.name, "Key": pack(key), **_options(expressions)}}
+
+    def build_check(self, key: Key, **expressions: Unpack[Expressions]) -> Entry:
+        """Returns an entry that writes nothing but fails if the condition is not met."""
+        check = {"TableName": self.name, "Key": pack(key), **_options(expressions)}
+        return {"ConditionCheck": check}
+
+    def _write(self, call: Callable[..., Any], arguments: Mapping[str, Any], **more: Any) -> Item:
+        try:
+            result = retry_conflicts(lambda: call(**arguments, **more), self.sleep)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                raise ConditionFailedError from None
+            raise
+        return unpack(result.get("Attributes", {}))
+
+
+def get_from_tables(
+    keys: Sequence[tuple[Table, Key]], attributes: Iterable[str] = (), *, consistent: bool = True
+) -> list[Item | None]:
+    """Returns the items of these keys of one or several tables. See `Table.get_many`."""
+    if not keys:
+        return []
+    client, sleep = keys[0][0].client, keys[0][0].sleep
+    key_names = {table.name: tuple(key) for table, key in keys}
+    distinct = list({_identity(table.name, key): (table, key) for table, key in keys}.values())
+    attributes = tuple(attributes)
+    items: dict[object, Item] = {}
+    for start in range(0, len(distinct), BATCH_GET):
+        requests: Any = {}
+        for table, key in distinct[start : start + BATCH_GET]:
+            options = _projection([*key, *attributes] if attributes else ())
+            request = {"Keys": [], "ConsistentRead": consistent, **options}
+            requests.setdefault(table.name, request)["Keys"].append(pack(key))
+        for _ in attempts(sleep):
+            result = client.batch_get_item(RequestItems=requests)
+            for name, found in result["Responses"].items():
+                for item in map(unpack, found):
+                    items[_identity(name, {n: item[n] for n in key_names[name]})] = item
             requests = result["UnprocessedKeys"]
             if not requests:
                 break
-            if pause is None:
-                raise Problem.unavailable()
-            sleep(pause)
-    return items
+    return [items.get(_identity(table.name, key)) for table, key in keys]
 
 
-def batch_delete(
-    dynamodb: "DynamoDBClient",
-    table: str,
-    keys: Iterable[Mapping[str, Any]],
-    *,
-    sleep: Callable[[float], None] = time.sleep,
-) -> None:
-    """Deletes these items and ignores missing ones. `keys` are plain values without duplicates.
+def _identity(table: str, key: Key) -> object:
+    return table, frozenset(key.items())
 
-    Makes one call per 25 keys. Raises Problem 503 if requests stay unprocessed after all retries.
-    """
-    deletes: list[Any] = [{"DeleteRequest": {"Key": pack(key)}} for key in keys]
-    for start in range(0, len(deletes), BATCH_WRITE):
-        requests: Any = {table: deletes[start : start + BATCH_WRITE]}
-        for pause in (*_PAUSES, None):
-            requests = dynamodb.batch_write_item(RequestItems=requests)["UnprocessedItems"]
-            if not requests:
-                break
-            if pause is None:
-                raise Problem.unavailable()
-            sleep(pause)
+
+def _options(expressions: Expressions) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if condition := expressions.get("condition"):
+        options["ConditionExpression"] = condition
+    if values := expressions.get("values"):
+        options["ExpressionAttributeValues"] = pack(values)
+    if names := expressions.get("names"):
+        options["ExpressionAttributeNames"] = dict(names)
+    if expressions.get("return_existing"):
+        options["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+    return options
+
+
+def _projection(attributes: Iterable[str]) -> dict[str, Any]:
+    names = {f"#{index}": name for index, name in enumerate(dict.fromkeys(attributes))}
+    if not names:
+        return {}
+    return {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
 
 
 def _plain(value: Any) -> Any:
@@ -111,3 +278,29 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     return value
+
+
+def condition_failed(error: ClientError) -> bool:
+    """Returns True if a write was rejected because its condition was not met."""
+    return error.response["Error"]["Code"] == "ConditionalCheckFailedException"
+
+
+def batch_get(
+    dynamodb: "DynamoDBClient",
+    table: str,
+    keys: Iterable[Key],
+    attributes: Iterable[str],
+    *,
+    consistent: bool = False,
+    sleep: Sleep = time.sleep,
+) -> list[Item]:
+    """Returns these attributes of the existing items."""
+    found = Table(dynamodb, table, sleep).get_many(list(keys), attributes, consistent=consistent)
+    return [item for item in found if item]
+
+
+def batch_delete(
+    dynamodb: "DynamoDBClient", table: str, keys: Iterable[Key], *, sleep: Sleep = time.sleep
+) -> None:
+    """Deletes the items that exist."""
+    Table(dynamodb, table, sleep).delete_many(keys)

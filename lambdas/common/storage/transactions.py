@@ -1,84 +1,66 @@
-"""DynamoDB transactions that are retried on conflicts, for example on a busy counter."""
+"""DynamoDB transactions whose writes have names."""
 
-import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from lambdas.common.problems import Problem
-from lambdas.common.storage.dynamodb import unpack
+from lambdas.common.storage.dynamodb import ConditionFailedError, Entry, unpack
+from lambdas.common.storage.retries import Sleep, cancellation_reasons, retry_conflicts
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-Entry = dict[str, Any]
-"""One entry of TransactWriteItems: Put, Update, Delete or ConditionCheck."""
-
 MAX_ENTRIES = 100
 """Maximum entries of one transaction (DynamoDB)."""
 
-_FIRST_PAUSE, _LONGEST_PAUSE, _TRIES = 0.02, 1.0, 12
-"""Seconds, and a number of attempts. Each pause is random below a bound that doubles: at most 7 s
-in total and half on average, of the 29 s per request. Enough for 100 writers of one counter."""
 
-_RETRYABLE = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+class ConditionsFailedError(ConditionFailedError):
+    """Identifies failed conditions by their position, for callers that pass no names."""
 
+    @property
+    def entries(self) -> set[int]:
+        return {int(name) for name in self.failed}
 
-class ConditionsFailedError(Exception):
-    """Nothing was written because conditions were not met.
-
-    `entries` are the indexes of the failed entries. `items` has the existing items by index, for
-    entries with ReturnValuesOnConditionCheckFailure.
-    """
-
-    def __init__(self, entries: frozenset[int], items: Mapping[int, dict[str, Any]] = {}) -> None:
-        super().__init__(f"the conditions of entries {sorted(entries)} were not met")
-        self.entries = entries
-        self.items = items
+    @property
+    def items(self) -> dict[int, dict[str, Any]]:
+        return {int(name): item for name, item in self.failed.items() if item}
 
 
 class Transactions:
-    """Writes several entries atomically."""
+    """Writes to several items and tables that succeed or fail together."""
 
-    def __init__(
-        self, dynamodb: "DynamoDBClient", sleep: Callable[[float], None] = time.sleep
-    ) -> None:
+    def __init__(self, dynamodb: "DynamoDBClient", sleep: Sleep = time.sleep) -> None:
         self._dynamodb = dynamodb
         self._sleep = sleep
 
-    def write(self, entries: Sequence[Entry]) -> None:
-        """Writes all entries (at most 100) or none, and retries on conflicts and throttling.
+    def write(self, entries: Mapping[str, Entry] | Sequence[Entry]) -> None:
+        """Writes all entries or none, and retries conflicts with other writes.
 
-        Raises ConditionsFailedError, and Problem 503 if all attempts conflict.
+        Args:
+            entries: Up to 100 entries by name, which `Table.build_put` and its siblings return.
+
+        Raises:
+            ConditionFailedError: Conditions were not met. Contains the names of their entries.
+            Problem: 503 if all attempts conflict.
         """
-        for attempt in range(_TRIES):
-            try:
-                # botocore adds a client request token, so its own retries are idempotent.
-                self._dynamodb.transact_write_items(TransactItems=entries)  # type: ignore[arg-type]
-                return
-            except ClientError as error:
-                reasons = _reasons(error)
-                codes = [reason.get("Code") for reason in reasons]
-                failed = frozenset(
-                    index for index, code in enumerate(codes) if code == "ConditionalCheckFailed"
-                )
-                if failed:
-                    items = {
-                        index: unpack(item)
-                        for index in failed
-                        if (item := reasons[index].get("Item"))
-                    }
-                    raise ConditionsFailedError(failed, items) from None
-                if not _RETRYABLE.intersection(codes):
-                    raise
-            longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)
-            self._sleep(random.uniform(0, longest))  # noqa: S311 (not a secret)
-        raise Problem.unavailable()
-
-
-def _reasons(error: ClientError) -> list[dict[str, Any]]:
-    """Returns the cancellation reason of each entry in order; empty for other errors."""
-    reasons: Any = error.response.get("CancellationReasons", [])
-    return list(reasons)
+        error_type: type[ConditionFailedError] = ConditionFailedError
+        if not isinstance(entries, Mapping):
+            entries = {str(index): entry for index, entry in enumerate(entries)}
+            error_type = ConditionsFailedError
+        items: Any = list(entries.values())
+        try:
+            # botocore adds a client request token, so its own retries are idempotent.
+            retry_conflicts(
+                lambda: self._dynamodb.transact_write_items(TransactItems=items), self._sleep
+            )
+        except ClientError as error:
+            failed = {
+                name: unpack(reason.get("Item", {}))
+                for name, reason in zip(entries, cancellation_reasons(error), strict=False)
+                if reason.get("Code") == "ConditionalCheckFailed"
+            }
+            if failed:
+                raise error_type(failed) from None
+            raise

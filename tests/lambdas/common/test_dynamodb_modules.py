@@ -9,7 +9,7 @@ import pytest
 from lambdas.auth.rate_limit import Limit, RateLimiter
 from lambdas.common.problems import Problem
 from lambdas.common.signing.tickets import LIFETIME, TicketStore
-from lambdas.common.storage.dynamodb import batch_get, pack, unpack
+from lambdas.common.storage.dynamodb import pack, unpack
 from lambdas.common.web.http import Request, Response
 from lambdas.common.web.idempotency import LEASE, RETENTION, Idempotency
 from lambdas.common.web.sessions import ActiveSession, SessionReader
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 
 CreateTable = Callable[..., str]
 LIMIT = Limit("login", 3, 60)
-
-
-def test_plain_values_survive_packing() -> None:
-    values = {"s": "x", "n": 5, "b": True, "none": None, "list": [1, "a"], "map": {"k": 2}}
-    assert unpack(pack(values)) == values
-    assert unpack({"half": {"N": "0.5"}}) == {"half": 0.5}
 
 
 # --- sessions ---
@@ -69,54 +63,6 @@ def test_the_session_tells_the_display_name(
     reader = SessionReader(dynamodb, name, clock)
     assert reader.find("s", "u") == ActiveSession("")  # made before sessions had names
     assert reader.find("named", "u") == ActiveSession("Ada")
-
-
-# --- reading many items ---
-
-
-def test_a_batch_reads_in_hundreds_and_asks_again_for_what_was_left_over(
-    dynamodb: "DynamoDBClient", table: CreateTable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = table("item_id")
-    for number in range(150):
-        dynamodb.put_item(
-            TableName=name, Item=pack({"item_id": str(number), "count": number, "other": "x"})
-        )
-    read = dynamodb.batch_get_item
-    calls: list[int] = []
-    pauses: list[float] = []
-
-    def busy(**arguments: Any) -> Any:
-        keys = arguments["RequestItems"][name]["Keys"]
-        calls.append(len(keys))
-        if len(calls) != 1:
-            return read(**arguments)
-        rest = {name: {**arguments["RequestItems"][name], "Keys": keys[60:]}}
-        arguments["RequestItems"][name]["Keys"] = keys[:60]
-        return {**read(**arguments), "UnprocessedKeys": rest}
-
-    monkeypatch.setattr(dynamodb, "batch_get_item", busy)
-    keys = [{"item_id": str(number)} for number in range(151)]
-    found = batch_get(dynamodb, name, keys, ["item_id", "count"], sleep=pauses.append)
-    assert sorted(item["count"] for item in found) == list(range(150))
-    assert {frozenset(item) for item in found} == {frozenset({"item_id", "count"})}
-    assert calls == [100, 40, 51]
-    assert len(pauses) == 1
-
-
-def test_a_batch_that_is_never_finished_is_an_outage(
-    dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        dynamodb,
-        "batch_get_item",
-        lambda **sent: {"Responses": {}, "UnprocessedKeys": sent["RequestItems"]},
-    )
-    pauses: list[float] = []
-    with pytest.raises(Problem) as refused:
-        batch_get(dynamodb, "busy", [{"item_id": "1"}], ["item_id"], sleep=pauses.append)
-    assert refused.value.status == 503
-    assert sum(pauses) < 2
 
 
 # --- idempotency ---

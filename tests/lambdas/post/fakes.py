@@ -9,7 +9,7 @@ from msgspec import structs
 from lambdas.common.caller import CAPABILITIES, Caller
 from lambdas.common.people.aliases import Alias, ContextType
 from lambdas.common.problems import FieldError, Problem
-from lambdas.common.storage.transactions import Entry
+from lambdas.common.storage.dynamodb import Entry
 from lambdas.common.storage.uploads import SignedForm, SignedUpload
 from lambdas.post.authorship import Authorship
 from lambdas.post.comments import CommentSlice, ParentDeletedError

@@ -1,4 +1,4 @@
-"""Transactions and what comes between them, against an in-process DynamoDB."""
+"""Transactions and their retries, against an in-process DynamoDB."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -7,51 +7,75 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lambdas.common.problems import Problem
-from lambdas.common.storage.dynamodb import pack
-from lambdas.common.storage.transactions import ConditionsFailedError, Entry, Transactions
+from lambdas.common.storage.dynamodb import ConditionFailedError, Entry, Table
+from lambdas.common.storage.transactions import Transactions
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-TABLE = "item_id-table"
+NEW: Any = {"condition": "attribute_not_exists(item_id)"}
 
 
-def put(item_id: str, **condition: str) -> Entry:
-    return {"Put": {"TableName": TABLE, "Item": pack({"item_id": item_id}), **condition}}
+@pytest.fixture
+def items(dynamodb: "DynamoDBClient", table: Callable[..., str]) -> Table:
+    return Table(dynamodb, table("item_id"))
 
 
-NEW = {"ConditionExpression": "attribute_not_exists(item_id)"}
+def put(items: Table, item_id: str, **expressions: Any) -> Entry:
+    return items.build_put({"item_id": item_id}, **expressions)
 
 
-def ids(dynamodb: "DynamoDBClient") -> set[str]:
-    return {item["item_id"]["S"] for item in dynamodb.scan(TableName=TABLE)["Items"]}
+def ids(items: Table) -> set[str]:
+    return {item["item_id"]["S"] for item in items.client.scan(TableName=items.name)["Items"]}
 
 
-def test_all_is_written_or_nothing_and_the_refused_are_named(
-    dynamodb: "DynamoDBClient", table: Callable[..., str]
-) -> None:
-    table("item_id")
-    transactions = Transactions(dynamodb)
-    transactions.write([put("a", **NEW), put("b")])
-    with pytest.raises(ConditionsFailedError) as failed:
-        transactions.write([put("c"), put("a", **NEW), put("d"), put("b", **NEW)])
-    assert failed.value.entries == {1, 3}
-    assert ids(dynamodb) == {"a", "b"}
+def test_the_error_names_the_failed_conditions_and_nothing_is_written(items: Table) -> None:
+    transactions = Transactions(items.client)
+    transactions.write({"first": put(items, "a", **NEW), "second": put(items, "b")})
+    with pytest.raises(ConditionFailedError) as error:
+        transactions.write(
+            {
+                "c": put(items, "c"),
+                "a": put(items, "a", **NEW, return_existing=True),
+                "d": put(items, "d", **NEW),
+                "b": put(items, "b", **NEW),
+            }
+        )
+    assert error.value.failed == {"a": {"item_id": "a"}, "b": {}}
+    assert ids(items) == {"a", "b"}
 
 
-class Crowded:
-    """A DynamoDB in which others are in the way so many times."""
+def test_each_kind_of_entry_takes_effect(items: Table) -> None:
+    exists: Any = {"condition": "attribute_exists(item_id)"}
+    items.put({"item_id": "a"})
+    items.put({"item_id": "b"})
+    entries = {
+        "check": items.build_check({"item_id": "a"}, **exists),
+        "delete": items.build_delete({"item_id": "b"}, **exists),
+        "update": items.build_update({"item_id": "c"}, "SET note = :one", values={":one": 1}),
+    }
+    Transactions(items.client).write(entries)
+    assert ids(items) == {"a", "c"}
+    with pytest.raises(ConditionFailedError) as error:
+        Transactions(items.client).write(
+            {**entries, "check": items.build_check({"item_id": "missing"}, **exists)}
+        )
+    assert set(error.value.failed) == {"check", "delete"}
+
+
+class BusyClient:
+    """A DynamoDB client whose first transactions are canceled for given reasons."""
 
     def __init__(self, dynamodb: "DynamoDBClient", times: int, *codes: str) -> None:
         self._dynamodb = dynamodb
         self._codes = codes
-        self.left = times
+        self._left = times
 
     def transact_write_items(self, **arguments: Any) -> None:
-        if not self.left:
+        if not self._left:
             self._dynamodb.transact_write_items(**arguments)
             return
-        self.left -= 1
+        self._left -= 1
         reasons: Any = [{"Code": code} for code in self._codes]
         response: Any = {
             "Error": {"Code": "TransactionCanceledException"},
@@ -60,38 +84,38 @@ class Crowded:
         raise ClientError(response, "TransactWriteItems")
 
 
-def test_a_collision_is_tried_again_after_pauses_whose_bounds_double(
-    dynamodb: "DynamoDBClient", table: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+def test_a_conflict_is_retried_after_pauses_whose_bounds_double(
+    items: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table("item_id")
     monkeypatch.setattr("random.uniform", lambda _low, high: high)
     pauses: list[float] = []
-    crowded: Any = Crowded(dynamodb, 4, "None", "TransactionConflict")
-    Transactions(crowded, pauses.append).write([put("a"), put("b")])
+    busy: Any = BusyClient(items.client, 4, "None", "TransactionConflict")
+    Transactions(busy, pauses.append).write({"a": put(items, "a"), "b": put(items, "b")})
     assert pauses == [0.02, 0.04, 0.08, 0.16]
-    assert ids(dynamodb) == {"a", "b"}
+    assert ids(items) == {"a", "b"}
 
 
-def test_collisions_without_end_are_an_outage_within_a_requests_time(
-    dynamodb: "DynamoDBClient",
-) -> None:
+def test_conflicts_that_do_not_end_raise_503_within_the_time_of_a_request(items: Table) -> None:
     pauses: list[float] = []
-    crowded: Any = Crowded(dynamodb, 10**6, "TransactionConflict")
-    with pytest.raises(Problem) as refusal:
-        Transactions(crowded, pauses.append).write([put("a")])
-    assert refusal.value.status == 503
+    busy: Any = BusyClient(items.client, 10**6, "TransactionConflict")
+    with pytest.raises(Problem) as outage:
+        Transactions(busy, pauses.append).write({"a": put(items, "a")})
+    assert outage.value.status == 503
     assert len(pauses) > 8
-    assert sum(pauses) < 8
+    assert sum(pauses) < 7
 
 
-def test_whatever_else_goes_wrong_is_raised(
-    dynamodb: "DynamoDBClient", table: Callable[..., str]
-) -> None:
-    table("item_id")
-    odd: Any = Crowded(dynamodb, 1, "ValidationError")
+def test_a_failed_condition_is_not_retried_when_another_entry_conflicts(items: Table) -> None:
+    busy: Any = BusyClient(items.client, 1, "TransactionConflict", "ConditionalCheckFailed")
+    with pytest.raises(ConditionFailedError) as error:
+        Transactions(busy).write({"a": put(items, "a"), "b": put(items, "b")})
+    assert set(error.value.failed) == {"b"}
+
+
+def test_other_errors_are_propagated(items: Table) -> None:
+    busy: Any = BusyClient(items.client, 1, "ValidationError")
     with pytest.raises(ClientError):
-        Transactions(odd).write([put("a")])
+        Transactions(busy).write({"a": put(items, "a")})
+    nowhere = Table(items.client, "nowhere")
     with pytest.raises(ClientError):
-        Transactions(dynamodb).write(
-            [{"Put": {"TableName": "nowhere", "Item": pack({"item_id": "a"})}}]
-        )
+        Transactions(items.client).write({"a": put(nowhere, "a")})

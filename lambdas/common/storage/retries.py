@@ -1,0 +1,62 @@
+"""The retry policy for DynamoDB.
+
+botocore makes a second attempt after network errors, throttling and errors of the server
+(`clients.client_config`). It does not retry a write that conflicts with a transaction, nor the keys
+that a batch leaves unprocessed. This module retries both.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from lambdas.common.problems import Problem
+
+T = TypeVar("T")
+
+Sleep = Callable[[float], None]
+"""Waits for a number of seconds."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE, _ATTEMPTS = 0.02, 1.0, 12
+"""Seconds, and a number of attempts. Each pause is random below a bound that doubles: at most 7 s
+in total and half on average, of the 29 s per request. Enough for 100 writers of one counter."""
+
+_RETRYABLE = {
+    "TransactionConflictException",  # of a single write
+    "TransactionConflict",  # of one write in a transaction, like the following
+    "ThrottlingError",
+    "ProvisionedThroughputExceeded",
+}
+
+
+def attempts(sleep: Sleep) -> Iterator[None]:
+    """Yields before each attempt and pauses between them. Raises Problem 503 after the last one."""
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1))
+            sleep(random.uniform(0, longest))  # noqa: S311 (not a secret)
+        yield
+    raise Problem.unavailable()
+
+
+def retry_conflicts(write: Callable[[], T], sleep: Sleep) -> T:
+    """Returns the result of `write`, which is repeated while it conflicts with other writes.
+
+    Raises Problem 503 if all attempts conflict. Propagates other errors.
+    """
+    for _ in attempts(sleep):
+        try:
+            return write()
+        except ClientError as error:
+            codes = {reason.get("Code") for reason in cancellation_reasons(error)}
+            codes.add(error.response["Error"]["Code"])
+            if "ConditionalCheckFailed" in codes or codes.isdisjoint(_RETRYABLE):
+                raise
+    raise AssertionError("unreachable: attempts() raises after the last attempt")
+
+
+def cancellation_reasons(error: ClientError) -> list[dict[str, Any]]:
+    """Returns the reason for each write of a canceled transaction, in order; empty otherwise."""
+    reasons: Any = error.response.get("CancellationReasons", [])
+    return list(reasons)

@@ -1,0 +1,219 @@
+"""Reads and writes of tables, against an in-process DynamoDB."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lambdas.common.problems import Problem
+from lambdas.common.storage.dynamodb import (
+    ConditionFailedError,
+    Table,
+    get_from_tables,
+    pack,
+    unpack,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+CreateTable = Callable[..., str]
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def items(dynamodb: "DynamoDBClient", table: CreateTable, pauses: list[float]) -> Table:
+    """A table with the key `item_id` and an index by `owner`."""
+    return Table(dynamodb, table("item_id", "owner"), pauses.append)
+
+
+def test_packed_values_are_unpacked_unchanged() -> None:
+    values = {"s": "x", "n": 5, "b": True, "none": None, "list": [1, "a"], "map": {"k": 2}}
+    assert unpack(pack(values)) == values
+    assert unpack({"half": {"N": "0.5"}}) == {"half": 0.5}
+
+
+def test_single_writes_take_effect_and_return_the_selected_attributes(items: Table) -> None:
+    key = {"item_id": "a"}
+    items.put({**key, "count": 1, "name": "x"})
+    assert items.get(key) == {"item_id": "a", "count": 1, "name": "x"}
+    assert items.get(key, ("name", "absent")) == {"name": "x"}
+    added = items.update(
+        key,
+        "ADD #count :two",
+        names={"#count": "count"},
+        values={":two": 2},
+        returns="UPDATED_NEW",
+    )
+    assert added == {"count": 3}
+    assert items.update(key, "REMOVE #name", names={"#name": "name"}) == {}
+    assert items.delete(key, returns="ALL_OLD") == {"item_id": "a", "count": 3}
+    assert items.delete(key, returns="ALL_OLD") == {}
+    assert items.get(key) is None
+
+
+def test_a_failed_condition_prevents_every_kind_of_write(items: Table) -> None:
+    key, item = {"item_id": "a"}, {"item_id": "a", "count": 1}
+    items.put(item, condition="attribute_not_exists(item_id)")
+    with pytest.raises(ConditionFailedError):
+        items.put({**item, "count": 2}, condition="attribute_not_exists(item_id)")
+    two: Any = {"condition": "#count = :two", "names": {"#count": "count"}, "values": {":two": 2}}
+    with pytest.raises(ConditionFailedError):
+        items.update(key, "SET #count = :two", **two)
+    with pytest.raises(ConditionFailedError):
+        items.delete(key, **two)
+    assert items.get(key) == item
+
+
+def test_a_single_write_is_retried_when_it_conflicts_with_a_transaction(
+    items: Table,
+    dynamodb: "DynamoDBClient",
+    pauses: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put, codes = dynamodb.put_item, ["TransactionConflictException"] * 2
+
+    def busy(**arguments: Any) -> Any:
+        if codes:
+            raise ClientError({"Error": {"Code": codes.pop()}}, "PutItem")
+        return put(**arguments)
+
+    monkeypatch.setattr(dynamodb, "put_item", busy)
+    items.put({"item_id": "a"})
+    assert items.get({"item_id": "a"})
+    assert len(pauses) == 2
+    codes.append("ValidationException")
+    with pytest.raises(ClientError, match="ValidationException"):
+        items.put({"item_id": "b"})
+
+
+# --- queries ---
+
+
+def test_a_query_reads_as_many_pages_as_its_caller_takes(
+    items: Table, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        items.put({"item_id": str(number), "owner": "ann", "name": "x", "even": number % 2 == 0})
+    query, calls = dynamodb.query, list[Any]()
+
+    def counted(**arguments: Any) -> Any:
+        calls.append(arguments)
+        return query(**arguments)
+
+    monkeypatch.setattr(dynamodb, "query", counted)
+    found = items.query(
+        "#owner = :owner",
+        {":owner": "ann", ":true": True},
+        names={"#owner": "owner"},
+        where="even = :true",
+        index="owner-index",
+        attributes=("item_id", "name"),
+        page_size=2,
+    )
+    first, second = next(found), next(found)
+    assert len(calls) < 4
+    rest = list(found)
+    ids = {item["item_id"] for item in (first, second, *rest)}
+    assert ids == {"0", "2", "4"}
+    assert first == {"item_id": first["item_id"], "name": "x"}
+    [later, *_] = items.query(
+        "#owner = :owner",
+        {":owner": "ann"},
+        names={"#owner": "owner"},
+        index="owner-index",
+        start_after={"item_id": first["item_id"], "owner": "ann"},
+    )
+    assert later["item_id"] != first["item_id"]
+
+
+# --- batches ---
+
+
+def test_a_batch_reads_100_keys_per_call_and_retries_unprocessed_keys(
+    items: Table,
+    dynamodb: "DynamoDBClient",
+    pauses: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number in range(150):
+        items.put({"item_id": str(number), "count": number, "other": "x"})
+    read, calls = dynamodb.batch_get_item, list[int]()
+
+    def busy(**arguments: Any) -> Any:
+        keys = arguments["RequestItems"][items.name]["Keys"]
+        calls.append(len(keys))
+        if len(calls) != 1:
+            return read(**arguments)
+        rest = {items.name: {**arguments["RequestItems"][items.name], "Keys": keys[60:]}}
+        arguments["RequestItems"][items.name]["Keys"] = keys[:60]
+        return {**read(**arguments), "UnprocessedKeys": rest}
+
+    monkeypatch.setattr(dynamodb, "batch_get_item", busy)
+    numbers = [*range(150, -1, -1), 3]
+    found = items.get_many([{"item_id": str(number)} for number in numbers], ["count"])
+    assert found == [
+        None,
+        *({"item_id": str(number), "count": number} for number in range(149, -1, -1)),
+        {"item_id": "3", "count": 3},
+    ]
+    assert calls == [100, 40, 51]
+    assert len(pauses) == 1
+
+
+def test_a_batch_of_several_tables_returns_items_in_the_order_of_the_keys(
+    items: Table, dynamodb: "DynamoDBClient", table: CreateTable
+) -> None:
+    others = Table(dynamodb, table("other_id"))
+    items.put({"item_id": "a", "table": "items"})
+    others.put({"other_id": "a", "table": "others"})
+    keys: list[Any] = [(others, {"other_id": "a"}), (items, {"item_id": "b"})]
+    found = get_from_tables([*keys, (items, {"item_id": "a"})])
+    assert [item and item["table"] for item in found] == ["others", None, "items"]
+    assert get_from_tables([]) == []
+
+
+def test_keys_that_stay_unprocessed_raise_503(
+    items: Table,
+    dynamodb: "DynamoDBClient",
+    pauses: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        dynamodb,
+        "batch_get_item",
+        lambda **sent: {"Responses": {}, "UnprocessedKeys": sent["RequestItems"]},
+    )
+    with pytest.raises(Problem) as outage:
+        items.get_many([{"item_id": "1"}], ["count"])
+    assert outage.value.status == 503
+    assert sum(pauses) < 7
+
+
+def test_a_batch_deletes_25_items_per_call_and_retries_unprocessed_ones(
+    items: Table,
+    dynamodb: "DynamoDBClient",
+    pauses: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number in range(31):
+        items.put({"item_id": str(number)})
+    write, calls = dynamodb.batch_write_item, list[int]()
+
+    def busy(**arguments: Any) -> Any:
+        calls.append(len(arguments["RequestItems"][items.name]))
+        if len(calls) == 1:
+            return {"UnprocessedItems": arguments["RequestItems"]}
+        return write(**arguments)
+
+    monkeypatch.setattr(dynamodb, "batch_write_item", busy)
+    items.delete_many({"item_id": str(number)} for number in range(30))
+    assert items.get({"item_id": "30"})
+    assert dynamodb.scan(TableName=items.name)["Count"] == 1
+    assert calls == [25, 25, 5]
+    assert len(pauses) == 1
