@@ -1,4 +1,4 @@
-"""The ai service's function: parses requests, calls the logic, answers."""
+"""The ai function: validates requests, calls the logic and builds the responses."""
 
 from collections.abc import Mapping
 
@@ -21,21 +21,16 @@ from lambdas.ai.quota import DynamoQuota
 from lambdas.ai.routes import ROUTES
 from lambdas.common.clients import Clients
 from lambdas.common.logs import create_logger
-from lambdas.common.settings import Settings, read
+from lambdas.common.settings import read
 from lambdas.common.signing.keys import KeyRing, ParameterKeySource
 from lambdas.common.validation import validate
-from lambdas.common.web.access import Authenticator, from_authorizer
 from lambdas.common.web.http import Request, Response
 from lambdas.common.web.pagination import Cursors, PageQuery
-from lambdas.common.web.router import Operation, Router
-from lambdas.common.web.service import entry_point
-from lambdas.common.web.sessions import SessionReader
+from lambdas.common.web.router import Router
+from lambdas.common.web.service import SignedInSettings, create_router, entry_point
 
 
-class AiSettings(Settings, frozen=True, kw_only=True):
-    """What this function is given. No route of it takes an Idempotency-Key, so it has no table for these."""
-
-    dynamodb_table_sessions: str
+class AiSettings(SignedInSettings, frozen=True, kw_only=True):
     dynamodb_table_conversations: str
     dynamodb_table_usage: str
     cursor_key_parameter: str
@@ -48,46 +43,32 @@ class AiSettings(Settings, frozen=True, kw_only=True):
     openai_model: str
     openai_reasoning_effort: str = ""
     daily_quota: int
-    """Tokens of one user."""
+    """Tokens per user and day."""
 
 
 class AiApi:
-    """The operations of the route table."""
+    """The operations of the ai service's route table."""
 
     def __init__(self, service: AiService, cursors: Cursors) -> None:
         self._service = service
         self._cursors = cursors
 
-    def operations(self) -> dict[str, Operation]:
-        return {
-            "ask": self.ask,
-            "summarize": self.summarize,
-            "translate": self.translate,
-            "moderate": self.moderate,
-            "list_conversations": self.list_conversations,
-            "get_conversation": self.get_conversation,
-            "delete_conversation": self.delete_conversation,
-        }
-
     def ask(self, request: Request) -> Response:
         body = validate(Ask, request.json)
-        return Response(
-            body=self._service.ask(
-                request.caller.user_id, body.question, body.context, body.conversation_id
-            )
+        answer = self._service.ask(
+            request.caller.user_id, body.question, body.context, body.conversation_id
         )
+        return Response(body=answer)
 
     def summarize(self, request: Request) -> Response:
         body = validate(Summarize, request.json)
-        return Response(
-            body=self._service.summarize(request.caller.user_id, body.text, body.max_sentences)
-        )
+        user_id = request.caller.user_id
+        return Response(body=self._service.summarize(user_id, body.text, body.max_sentences))
 
     def translate(self, request: Request) -> Response:
         body = validate(Translate, request.json)
-        return Response(
-            body=self._service.translate(request.caller.user_id, body.text, body.target_language)
-        )
+        user_id = request.caller.user_id
+        return Response(body=self._service.translate(user_id, body.text, body.target_language))
 
     def moderate(self, request: Request) -> Response:
         body = validate(Moderate, request.json)
@@ -97,17 +78,16 @@ class AiApi:
         query = validate(PageQuery, request.query, from_text=True)
         user_id = request.caller.user_id
         scope = f"ai-conversations {user_id}"
-        found, following = self._service.conversations(
-            user_id, query.limit, self._cursors.position(query, scope)
-        )
-        items = [ConversationSummaryView.of(summary) for summary in found]
-        return Response(body=self._cursors.page(items, query, scope, following))
+        before = self._cursors.position(query, scope)
+        summaries, position = self._service.list_conversations(user_id, query.limit, before)
+        items = [ConversationSummaryView.of(summary) for summary in summaries]
+        return Response(body=self._cursors.page(items, query, scope, position))
 
     def get_conversation(self, request: Request) -> Response:
-        found = self._service.conversation(
+        conversation = self._service.get_conversation(
             request.caller.user_id, request.path_parameters["conversationId"]
         )
-        return Response(body=ConversationView.of(found))
+        return Response(body=ConversationView.of(conversation))
 
     def delete_conversation(self, request: Request) -> Response:
         self._service.delete_conversation(
@@ -117,7 +97,7 @@ class AiApi:
 
 
 def build(environ: Mapping[str, str]) -> Router:
-    """The service, wired from the function's environment."""
+    """Builds the service from the function's environment variables."""
     settings = read(AiSettings, environ)
     clients = Clients(settings.region)
     logger = create_logger(settings)
@@ -138,14 +118,7 @@ def build(environ: Mapping[str, str]) -> Router:
         stage=settings.stage,
     )
     cursors = Cursors(KeyRing(ParameterKeySource(clients.ssm, settings.cursor_key_parameter)))
-    sessions = SessionReader(clients.dynamodb, settings.dynamodb_table_sessions)
-    return Router(
-        ROUTES,
-        AiApi(service, cursors).operations(),
-        authenticator=Authenticator(from_authorizer, sessions),
-        logger=logger,
-        cors_origins=settings.cors_origins,
-    )
+    return create_router(settings, clients, ROUTES, AiApi(service, cursors), logger)
 
 
 handler = entry_point(build)

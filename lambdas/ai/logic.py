@@ -145,13 +145,13 @@ class AiService:
         ).value
         return ModerationView(flagged=verdict.flagged, categories=verdict.categories)
 
-    def conversations(
+    def list_conversations(
         self, user_id: str, limit: int, before: str | None
     ) -> tuple[list[Summary], str | None]:
         """The user's conversations, the newest first, and where the next page starts."""
         return self._conversations.list_page(user_id, limit, before)
 
-    def conversation(self, user_id: str, conversation_id: str) -> Conversation:
+    def get_conversation(self, user_id: str, conversation_id: str) -> Conversation:
         found = (
             self._conversations.find(user_id, conversation_id) if _is_id(conversation_id) else None
         )
@@ -168,7 +168,7 @@ class AiService:
     ) -> Conversation:
         """The conversation to go on with, or one that is about to begin."""
         if conversation_id is not None:
-            return self.conversation(user_id, conversation_id)
+            return self.get_conversation(user_id, conversation_id)
         now = timestamp(self._clock())
         return Conversation(
             conversation_id=self._conversations.new_id(),

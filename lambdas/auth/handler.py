@@ -1,4 +1,4 @@
-"""The auth service's function: parses requests, calls the logic, answers."""
+"""The auth function: validates requests, calls the logic and builds the responses."""
 
 from collections.abc import Mapping
 
@@ -23,21 +23,18 @@ from lambdas.common.clients import Clients
 from lambdas.common.logs import create_logger
 from lambdas.common.messaging.events import EventPublisher
 from lambdas.common.people.profiles import ProfileReader
-from lambdas.common.settings import Settings, read
+from lambdas.common.settings import read
 from lambdas.common.signing.keys import KeyRing, ParameterKeySource
 from lambdas.common.validation import validate
-from lambdas.common.web.access import Authenticator
 from lambdas.common.web.http import Request, Response
-from lambdas.common.web.router import Operation, Router
-from lambdas.common.web.service import entry_point
-from lambdas.common.web.sessions import SessionReader
+from lambdas.common.web.router import Router
+from lambdas.common.web.service import SignedInSettings, create_router, entry_point
 from lambdas.common.web.tokens import TokenIssuer, TokenVerifier
 
 
-class AuthSettings(Settings, frozen=True, kw_only=True):
+class AuthSettings(SignedInSettings, frozen=True, kw_only=True):
     cognito_user_pool_id: str
     cognito_client_id: str
-    dynamodb_table_sessions: str
     dynamodb_table_rate_limits: str
     dynamodb_table_profiles: str
     jwt_secret_parameter: str
@@ -45,40 +42,23 @@ class AuthSettings(Settings, frozen=True, kw_only=True):
 
 
 class AuthApi:
-    """The operations of the route table."""
+    """The operations of the auth service's route table."""
 
     def __init__(self, service: AuthService) -> None:
         self._service = service
-
-    def operations(self) -> dict[str, Operation]:
-        return {
-            "register": self.register,
-            "confirm": self.confirm,
-            "resend_confirmation": self.resend_confirmation,
-            "login": self.login,
-            "anonymous": self.anonymous,
-            "refresh": self.refresh,
-            "logout": self.logout,
-            "list_sessions": self.list_sessions,
-            "delete_session": self.delete_session,
-            "me": self.me,
-            "change_password": self.change_password,
-            "forgot_password": self.forgot_password,
-            "reset_password": self.reset_password,
-        }
 
     def register(self, request: Request) -> Response:
         body = validate(Register, request.json)
         user = self._service.register(
             body.email, body.password, body.display_name, address=request.source_ip
         )
-        answer = {
+        registered = {
             "userId": user.user_id,
             "email": user.email,
             "displayName": user.display_name,
             "emailVerified": False,
         }
-        return Response.created(answer)
+        return Response.created(registered)
 
     def confirm(self, request: Request) -> Response:
         body = validate(Confirm, request.json)
@@ -93,9 +73,10 @@ class AuthApi:
     def login(self, request: Request) -> Response:
         body = validate(Login, request.json)
         device = body.device_info or request.first_header("User-Agent")[:200] or None
-        return Response(
-            body=self._service.login(body.email, body.password, device, address=request.source_ip)
+        signed_in = self._service.login(
+            body.email, body.password, device, address=request.source_ip
         )
+        return Response(body=signed_in)
 
     def anonymous(self, request: Request) -> Response:
         validate(Nothing, request.json)
@@ -139,7 +120,7 @@ class AuthApi:
 
 
 def build(environ: Mapping[str, str]) -> Router:
-    """The service, wired from the function's environment."""
+    """Builds the service from the function's environment variables."""
     settings = read(AuthSettings, environ)
     clients = Clients(settings.region)
     logger = create_logger(settings)
@@ -160,14 +141,9 @@ def build(environ: Mapping[str, str]) -> Router:
         events=EventPublisher(lambda: clients.events, settings.event_bus_name, "auth", logger),
         logger=logger,
     )
-    sessions = SessionReader(clients.dynamodb, settings.dynamodb_table_sessions)
-    return Router(
-        ROUTES,
-        AuthApi(service).operations(),
-        authenticator=Authenticator(TokenVerifier(keys).identify, sessions),
-        logger=logger,
-        cors_origins=settings.cors_origins,
-    )
+    # No authorizer runs before this function, so it verifies tokens itself.
+    identify = TokenVerifier(keys).identify
+    return create_router(settings, clients, ROUTES, AuthApi(service), logger, identify=identify)
 
 
 handler = entry_point(build)

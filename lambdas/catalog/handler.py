@@ -27,7 +27,7 @@ from lambdas.common.validation import validate
 from lambdas.common.web.http import Event, Request, Response
 from lambdas.common.web.pagination import Cursors, PageQuery
 from lambdas.common.web.preconditions import IfMatch, etag
-from lambdas.common.web.router import Operation, Router
+from lambdas.common.web.router import Router
 from lambdas.common.web.service import Handler, ServiceSettings, create_router, entry_point
 
 SCHEDULE = "aws.events"
@@ -44,22 +44,6 @@ class CatalogApi:
 
     def __init__(self, service: CatalogService) -> None:
         self._service = service
-
-    def operations(self) -> dict[str, Operation]:
-        return {
-            "search_listings": self.search_listings,
-            "create_listing": self.create_listing,
-            "get_listing": self.get_listing,
-            "update_listing": self.update_listing,
-            "delete_listing": self.delete_listing,
-            "create_upload": self.create_upload,
-            "list_categories": self.list_categories,
-            "list_wishlist": self.list_wishlist,
-            "add_to_wishlist": self.add_to_wishlist,
-            "remove_from_wishlist": self.remove_from_wishlist,
-            "rate_listing": self.rate_listing,
-            "contact_seller": self.contact_seller,
-        }
 
     def search_listings(self, request: Request) -> Response:
         query = validate(ListingQuery, request.query, from_text=True)
@@ -160,7 +144,7 @@ def build(environ: Mapping[str, str]) -> Handler:
         image_url=read(PictureSettings, environ).picture_url,
         logger=logger,
     )
-    router = create_router(settings, clients, ROUTES, CatalogApi(service).operations(), logger)
+    router = create_router(settings, clients, ROUTES, CatalogApi(service), logger)
     return CatalogFunction(router, relay, logger)
 
 

@@ -44,7 +44,6 @@ from lambdas.common.validation import validate
 from lambdas.common.web.http import Event, Request, Response
 from lambdas.common.web.pagination import Cursors, PageQuery
 from lambdas.common.web.preconditions import IfMatch, etag
-from lambdas.common.web.router import Operation
 from lambdas.common.web.service import Handler, ServiceSettings, create_router, entry_point
 from lambdas.common.web.sessions import SessionReader
 
@@ -78,30 +77,6 @@ class ChatApi:
         self._messages = messages
         self._attachments = attachments
         self._tickets = tickets
-
-    def operations(self) -> dict[str, Operation]:
-        return {
-            "list_rooms": self.list_rooms,
-            "create_room": self.create_room,
-            "get_room": self.get_room,
-            "update_room": self.update_room,
-            "delete_room": self.delete_room,
-            "join_room": self.join_room,
-            "leave_room": self.leave_room,
-            "list_members": self.list_members,
-            "invite_member": self.invite_member,
-            "update_member": self.update_member,
-            "remove_member": self.remove_member,
-            "list_messages": self.list_messages,
-            "send_message": self.send_message,
-            "update_message": self.update_message,
-            "delete_message": self.delete_message,
-            "add_reaction": self.add_reaction,
-            "remove_reaction": self.remove_reaction,
-            "create_attachment_upload": self.create_attachment_upload,
-            "get_attachment": self.get_attachment,
-            "issue_ticket": self.issue_ticket,
-        }
 
     def list_rooms(self, request: Request) -> Response:
         query = validate(RoomsQuery, request.query, from_text=True)
@@ -307,7 +282,7 @@ def wire(
     api = ChatApi(
         rooms, messages, attachments, TicketStore(dynamodb, settings.dynamodb_table_tickets)
     )
-    rest = create_router(settings, clients, ROUTES, api.operations(), logger)
+    rest = create_router(settings, clients, ROUTES, api, logger)
 
     def handle(event: Event, context: object) -> dict[str, Any]:
         return (frames if "connectionId" in event["requestContext"] else rest)(event, context)

@@ -21,7 +21,6 @@ from lambdas.common.validation import validate
 from lambdas.common.web.http import Event, Request, Response
 from lambdas.common.web.pagination import Cursors, PageQuery
 from lambdas.common.web.preconditions import IfMatch, etag
-from lambdas.common.web.router import Operation
 from lambdas.common.web.service import Handler, ServiceSettings, create_router, entry_point
 from lambdas.post.authorship import Authorship
 from lambdas.post.comments import DynamoCommentStore
@@ -71,22 +70,6 @@ class PostApi:
         self._posts = posts
         self._comments = comments
         self._cursors = cursors
-
-    def operations(self) -> dict[str, Operation]:
-        return {
-            "create_upload": self.create_upload,
-            "list_posts": self.list_posts,
-            "create_post": self.create_post,
-            "get_post": self.get_post,
-            "update_post": self.update_post,
-            "delete_post": self.delete_post,
-            "like_post": self.like_post,
-            "unlike_post": self.unlike_post,
-            "list_comments": self.list_comments,
-            "create_comment": self.create_comment,
-            "update_comment": self.update_comment,
-            "delete_comment": self.delete_comment,
-        }
 
     def create_upload(self, request: Request) -> Response:
         body = validate(ImageUpload, request.json)
@@ -229,7 +212,7 @@ def build(environ: Mapping[str, str]) -> Handler:
         CommentService(posts=posts, comments=comments, authorship=authorship, events=events),
         Cursors(KeyRing(ParameterKeySource(clients.ssm, settings.cursor_key_parameter))),
     )
-    router = create_router(settings, clients, ROUTES, api.operations(), logger)
+    router = create_router(settings, clients, ROUTES, api, logger)
     removal = Removal(posts=posts, comments=comments, likes=likes, images=images, events=events)
 
     def handle(event: Event, context: object) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The profile service's function: parses requests, calls the logic, answers."""
+"""The profile function: validates requests, calls the logic and builds the responses."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -14,7 +14,7 @@ from lambdas.common.storage.uploads import IMAGE_LIMIT, IMAGE_TYPES, ImageUpload
 from lambdas.common.validation import validate
 from lambdas.common.web.http import Request, Response
 from lambdas.common.web.preconditions import IfMatch, etag
-from lambdas.common.web.router import Operation, Router
+from lambdas.common.web.router import Router
 from lambdas.common.web.service import SignedInSettings, create_router, entry_point
 from lambdas.profile.logic import ProfileService
 from lambdas.profile.models import (
@@ -39,74 +39,57 @@ class ProfileSettings(SignedInSettings, frozen=True, kw_only=True):
 
 
 class ProfileApi:
-    """The operations of the route table."""
+    """The operations of the profile service's route table."""
 
     def __init__(self, service: ProfileService) -> None:
         self._service = service
 
-    def operations(self) -> dict[str, Operation]:
-        return {
-            "get_profile": self.get_profile,
-            "replace_profile": self.replace_profile,
-            "update_profile": self.update_profile,
-            "get_other_profile": self.get_other_profile,
-            "create_avatar_upload": self.create_avatar_upload,
-            "set_avatar": self.set_avatar,
-            "delete_avatar": self.delete_avatar,
-            "get_privacy": self.get_privacy,
-            "replace_privacy": self.replace_privacy,
-            "get_preferences": self.get_preferences,
-            "replace_preferences": self.replace_preferences,
-            "get_alias": self.get_alias,
-            "regenerate_alias": self.regenerate_alias,
-        }
-
     def get_profile(self, request: Request) -> Response:
-        return _whole(self._service.own(request.caller))
+        return _response(self._service.get_own(request.caller))
 
     def replace_profile(self, request: Request) -> Response:
         body = validate(ReplaceProfile, request.json)
-        return _whole(self._service.replace(request.caller, body, IfMatch.of(request)))
+        return _response(self._service.replace(request.caller, body, IfMatch.of(request)))
 
     def update_profile(self, request: Request) -> Response:
         body = validate(UpdateProfile, request.json)
-        return _whole(self._service.update(request.caller, body, IfMatch.of(request)))
+        return _response(self._service.update(request.caller, body, IfMatch.of(request)))
 
     def get_other_profile(self, request: Request) -> Response:
-        return Response(body=self._service.other(request.caller, request.path_parameters["userId"]))
+        return Response(
+            body=self._service.get_other(request.caller, request.path_parameters["userId"])
+        )
 
     def create_avatar_upload(self, request: Request) -> Response:
         body = validate(ImageUpload, request.json)
-        return Response.created(
-            self._service.sign_avatar(request.caller, body.content_type, body.content_length)
-        )
+        upload = self._service.sign_avatar(request.caller, body.content_type, body.content_length)
+        return Response.created(upload)
 
     def set_avatar(self, request: Request) -> Response:
         body = validate(UseAvatar, request.json)
-        return _whole(self._service.set_avatar(request.caller, body.key, IfMatch.of(request)))
+        return _response(self._service.set_avatar(request.caller, body.key, IfMatch.of(request)))
 
     def delete_avatar(self, request: Request) -> Response:
         self._service.delete_avatar(request.caller)
         return Response.no_content()
 
     def get_privacy(self, request: Request) -> Response:
-        profile = self._service.own(request.caller)
-        return _part(profile, profile.privacy)
+        profile = self._service.get_own(request.caller)
+        return _response(profile, profile.privacy)
 
     def replace_privacy(self, request: Request) -> Response:
-        profile = self._service.set_privacy(
-            request.caller, validate(Privacy, request.json), IfMatch.of(request)
-        )
-        return _part(profile, profile.privacy)
+        body = validate(Privacy, request.json)
+        profile = self._service.set_privacy(request.caller, body, IfMatch.of(request))
+        return _response(profile, profile.privacy)
 
     def get_preferences(self, request: Request) -> Response:
-        profile = self._service.own(request.caller)
-        return _part(profile, profile.preferences)
+        profile = self._service.get_own(request.caller)
+        return _response(profile, profile.preferences)
 
     def replace_preferences(self, request: Request) -> Response:
         body = validate(Preferences, request.json)
         profile = self._service.set_preferences(request.caller, body, IfMatch.of(request))
-        return _part(profile, profile.preferences)
+        return _response(profile, profile.preferences)
 
     def get_alias(self, request: Request) -> Response:
         query = validate(AliasQuery, request.query, from_text=True)
@@ -114,22 +97,17 @@ class ProfileApi:
 
     def regenerate_alias(self, request: Request) -> Response:
         body = validate(AliasContext, request.json)
-        return Response(
-            body=self._service.regenerate_alias(request.caller, body.context_type, body.context)
-        )
+        alias = self._service.regenerate_alias(request.caller, body.context_type, body.context)
+        return Response(body=alias)
 
 
-def _whole(profile: OwnProfile) -> Response:
-    return _part(profile, profile)
-
-
-def _part(profile: OwnProfile, part: Any) -> Response:
-    """Privacy and preferences are parts of the profile: its version is theirs."""
-    return Response(HTTPStatus.OK, part, {"ETag": etag(profile.version)})
+def _response(profile: OwnProfile, part: Any = None) -> Response:
+    """Returns the profile, or a part of it. Parts have the version of the profile."""
+    return Response(HTTPStatus.OK, part or profile, {"ETag": etag(profile.version)})
 
 
 def build(environ: Mapping[str, str]) -> Router:
-    """The service, wired from the function's environment."""
+    """Builds the service from the function's environment variables."""
     settings = read(ProfileSettings, environ)
     clients = Clients(settings.region)
     logger = create_logger(settings)
@@ -150,7 +128,7 @@ def build(environ: Mapping[str, str]) -> Router:
         picture_url=read(PictureSettings, environ).picture_url,
         logger=logger,
     )
-    return create_router(settings, clients, ROUTES, ProfileApi(service).operations(), logger)
+    return create_router(settings, clients, ROUTES, ProfileApi(service), logger)
 
 
 handler = entry_point(build)

@@ -80,11 +80,11 @@ class ProfileService:
         self._logger = logger
         self._clock = clock
 
-    def own(self, caller: Caller) -> OwnProfile:
+    def get_own(self, caller: Caller) -> OwnProfile:
         """The caller's profile, made now if it was not yet."""
         return self._own_view(self._profile(caller))
 
-    def other(self, viewer: Caller, user_id: str) -> ProfileView:
+    def get_other(self, viewer: Caller, user_id: str) -> ProfileView:
         """A user's profile as this viewer may see it."""
         profile = self._profiles.find(user_id) if len(user_id) <= _ID_LENGTH else None
         if profile is None:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lambdas.common.clients import Clients
-from lambdas.common.logs import Logger, create_logger
+from lambdas.common.logs import Logger
 from lambdas.common.settings import Settings, split
-from lambdas.common.web.access import Authenticator, from_authorizer
+from lambdas.common.web.access import Authenticator, Identify, from_authorizer
 from lambdas.common.web.http import Event
 from lambdas.common.web.idempotency import Idempotency
 from lambdas.common.web.router import Operation, Route, Router, failure
@@ -34,23 +34,33 @@ def create_router(
     settings: SignedInSettings,
     clients: Clients,
     routes: Sequence[Route],
-    operations: Mapping[str, Operation],
-    logger: Logger | None = None,
+    api: object,
+    logger: Logger,
+    *,
+    identify: Identify = from_authorizer,
 ) -> Router:
-    """Creates the router of a service. Idempotent routes require ServiceSettings."""
+    """Creates the router of a service.
+
+    `api` has one method per operation of the routes. Idempotent routes require ServiceSettings.
+    """
     idempotency = None
     if isinstance(settings, ServiceSettings):
         idempotency = Idempotency(clients.dynamodb, settings.dynamodb_table_idempotency)
     return Router(
         routes,
-        operations,
+        operations_of(api, routes),
         authenticator=Authenticator(
-            from_authorizer, SessionReader(clients.dynamodb, settings.dynamodb_table_sessions)
+            identify, SessionReader(clients.dynamodb, settings.dynamodb_table_sessions)
         ),
-        logger=logger or create_logger(settings),
+        logger=logger,
         cors_origins=settings.cors_origins,
         idempotency=idempotency,
     )
+
+
+def operations_of(api: object, routes: Sequence[Route]) -> dict[str, Operation]:
+    """Returns the methods of `api` that the routes name. Raises AttributeError if one is missing."""
+    return {route.operation: getattr(api, route.operation) for route in routes}
 
 
 def entry_point(build: Callable[[Mapping[str, str]], Handler]) -> Handler:

@@ -183,15 +183,15 @@ def test_nobody_goes_on_with_anothers_conversation(world: World) -> None:
     conversation_id = world.ask("Mine").conversation_id
     for call in (
         lambda: world.service.ask("u-2", "And?", None, conversation_id),
-        lambda: world.service.conversation("u-2", conversation_id),
+        lambda: world.service.get_conversation("u-2", conversation_id),
         lambda: world.service.delete_conversation("u-2", conversation_id),
-        lambda: world.service.conversation("u-1", "x" * 2000),
+        lambda: world.service.get_conversation("u-1", "x" * 2000),
         lambda: world.service.delete_conversation("u-1", "ü"),
     ):
         problem = world.problem(call)
         assert (problem.status, problem.code) == (404, "conversation_not_found")
     assert len(world.models.prompts) == 1
-    assert world.service.conversations("u-2", 10, None) == ([], None)
+    assert world.service.list_conversations("u-2", 10, None) == ([], None)
     world.service.delete_conversation("u-1", conversation_id)
     assert world.conversations.items == {}
 

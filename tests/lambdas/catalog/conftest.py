@@ -25,6 +25,7 @@ from lambdas.common.web.access import Authenticator, from_authorizer
 from lambdas.common.web.http import Request, Response
 from lambdas.common.web.pagination import Cursors
 from lambdas.common.web.router import Operation, Router
+from lambdas.common.web.service import operations_of
 from tests.lambdas.support import (
     NOW,
     REGION,
@@ -117,7 +118,7 @@ class Catalog:
         )
         router = Router(
             ROUTES,
-            CatalogApi(self.service).operations(),
+            operations_of(CatalogApi(self.service), ROUTES),
             authenticator=Authenticator(from_authorizer, FakeSessions(), FakeClock()),
             logger=logger,
             cors_origins=("*",),

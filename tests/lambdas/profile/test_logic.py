@@ -94,7 +94,7 @@ class World:
             logger=logger,
             clock=FakeClock(),
         )
-        self.service.own(ME)
+        self.service.get_own(ME)
 
     @property
     def profile(self) -> Profile:
@@ -192,9 +192,9 @@ def test_a_deletion_takes_along_the_avatar_that_came_meanwhile(world: World) -> 
 
 
 def test_an_id_that_is_too_long_is_nobodys(world: World) -> None:
-    assert status(lambda: world.service.other(ME, "x" * 3000)) == 404
+    assert status(lambda: world.service.get_other(ME, "x" * 3000)) == 404
 
 
 def test_a_session_without_a_name_makes_a_profile_all_the_same(world: World) -> None:
     nameless = structs.replace(ME, user_id="nameless", display_name="")
-    assert world.service.own(nameless).display_name == "Someone"
+    assert world.service.get_own(nameless).display_name == "Someone"
