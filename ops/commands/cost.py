@@ -67,9 +67,9 @@ def cost(  # noqa: PLR0917 - typer takes options as arguments
 def _alone(environment: str, used: Any, resources: bool, quiet: bool) -> dict[str, Any]:
     from ops.cost import text  # noqa: PLC0415
     from ops.cost.bill import make_bill  # noqa: PLC0415
-    from ops.cost.things import things_of_stack  # noqa: PLC0415
+    from ops.cost.resources import stack_resources  # noqa: PLC0415
 
-    bill = make_bill(things_of_stack(_stacks([environment])[environment]), used)
+    bill = make_bill(stack_resources(_stacks([environment])[environment]), used)
     if not quiet:
         out.print(text.by_resource(bill) if resources else text.by_service(bill))
         for note in text.notes(bill):
@@ -80,11 +80,11 @@ def _alone(environment: str, used: Any, resources: bool, quiet: bool) -> dict[st
 def _compared(environment: str, other: str, used: Any, quiet: bool) -> dict[str, Any]:
     from ops.cost import text  # noqa: PLC0415
     from ops.cost.bill import Difference, make_bill  # noqa: PLC0415
-    from ops.cost.things import things_of_stack  # noqa: PLC0415
+    from ops.cost.resources import stack_resources  # noqa: PLC0415
 
     stacks = _stacks([environment, other])
     difference = Difference(
-        *(make_bill(things_of_stack(stacks[name]), used) for name in (environment, other))
+        *(make_bill(stack_resources(stacks[name]), used) for name in (environment, other))
     )
     if not quiet:
         out.print(text.difference_table(difference, environment, other))
@@ -96,10 +96,10 @@ def _compared(environment: str, other: str, used: Any, quiet: bool) -> dict[str,
 def _of_plan(file: Path, used: Any, quiet: bool) -> dict[str, Any]:
     from ops.cost import text  # noqa: PLC0415
     from ops.cost.bill import Difference, make_bill  # noqa: PLC0415
-    from ops.cost.things import things_of_plan  # noqa: PLC0415
+    from ops.cost.resources import plan_resources  # noqa: PLC0415
     from ops.terraform.plan import read_plan_file  # noqa: PLC0415
 
-    before, after = things_of_plan(read_plan_file(file))
+    before, after = plan_resources(read_plan_file(file))
     difference = Difference(make_bill(before, used), make_bill(after, used))
     if not quiet:
         out.print(text.difference_table(difference, "before", "after"))

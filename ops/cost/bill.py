@@ -9,10 +9,13 @@ from functools import cached_property
 from ops.cost.charges import CHARGES, UnpricedError
 from ops.cost.charges.base import Month, quantities
 from ops.cost.prices import Prices, load_prices
-from ops.cost.things import Thing, Things
+from ops.cost.resources import BillableResource, BillableResources
 from ops.cost.usage import PER_REQUEST, Usage
 from ops.errors import OperatorError
 from ops.terraform.stack_document import ConstructPath
+
+CENT = 0.01
+"""US dollars. Amounts below half a cent round to 0 and are not displayed."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Bill:
         return dict(sorted(by_address.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-def make_bill(things: Things, usage: Usage, prices: Prices | None = None) -> Bill:
+def make_bill(resources: BillableResources, usage: Usage, prices: Prices | None = None) -> Bill:
     """Returns the bill of a set of resources.
 
     Args:
@@ -93,31 +96,35 @@ def make_bill(things: Things, usage: Usage, prices: Prices | None = None) -> Bil
     items: list[Item] = []
     unpriced: list[Unpriced] = []
     free = 0
-    for thing in things.items:
-        if thing.type in prices.free:
+    for resource in resources.items:
+        if resource.type in prices.free:
             free += 1
             continue
         try:
-            items += _items(thing, things, usage, prices)
+            items += _items(resource, resources, usage, prices)
         except UnpricedError as error:
-            unpriced.append(Unpriced(thing.address, thing.construct, str(error)))
+            unpriced.append(Unpriced(resource.address, resource.construct, str(error)))
     items.sort(key=lambda item: (item.construct.path, item.address, item.price, not item.fixed))
     return Bill(tuple(items), tuple(sorted(unpriced, key=lambda item: item.address)), free)
 
 
-def _items(thing: Thing, things: Things, usage: Usage, prices: Prices) -> Iterable[Item]:
-    charge = CHARGES.get(thing.type)
+def _items(
+    resource: BillableResource, resources: BillableResources, usage: Usage, prices: Prices
+) -> Iterable[Item]:
+    charge = CHARGES.get(resource.type)
     if charge is None:
-        raise UnpricedError(f"no price for {thing.type}")
-    month = Month(usage.hours, quantities(usage.of(thing.type, thing.construct.path)), things)
-    for line in list(charge.lines(thing, month)):
+        raise UnpricedError(f"no price for {resource.type}")
+    month = Month(
+        usage.hours, quantities(usage.of(resource.type, resource.construct.path)), resources
+    )
+    for line in list(charge.lines(resource, month)):
         price = prices.prices[line.price]
         if line.fixed or line.quantity:
             usd = price.usd(line.quantity)
             yield Item(
-                thing.address,
-                thing.type,
-                thing.construct,
+                resource.address,
+                resource.type,
+                resource.construct,
                 line.price,
                 line.quantity,
                 price.unit,
@@ -128,13 +135,13 @@ def _items(thing: Thing, things: Things, usage: Usage, prices: Prices) -> Iterab
 
 def check_usage(usage: Usage) -> None:
     """Raises OperatorError if no charge uses a quantity. A misspelled one would lower the cost."""
-    anything = {use for charge in CHARGES.values() for use in charge.uses}
+    all_uses = {use for charge in CHARGES.values() for use in charge.uses}
     for where, quantity_names, allowed in [
         *(
             (type_, given, CHARGES[type_].uses if type_ in CHARGES else frozenset())
             for type_, given in usage.types.items()
         ),
-        *((path, given, anything) for path, given in usage.resources.items()),
+        *((path, given, all_uses) for path, given in usage.resources.items()),
     ]:
         wrong = {name for name in quantity_names if name.removesuffix(PER_REQUEST) not in allowed}
         if wrong:
@@ -159,29 +166,23 @@ class Difference:
     @cached_property
     def services(self) -> Mapping[str, tuple[float, float]]:
         """The cost before and after by service, the largest difference first."""
-        names = dict.fromkeys([*self.before.services, *self.after.services])
-        pairs = {name: (_usd(self.before, name), _usd(self.after, name)) for name in names}
-        return dict(
-            sorted(pairs.items(), key=lambda pair: (-abs(pair[1][1] - pair[1][0]), pair[0]))
+        return _pairs(
+            {name: bill.usd for name, bill in self.before.services.items()},
+            {name: bill.usd for name, bill in self.after.services.items()},
         )
 
     @cached_property
     def resources(self) -> Mapping[str, tuple[float, float]]:
-        """The cost before and after by resource, for changed costs, the largest difference first."""
-        names = dict.fromkeys([*self.before.resources, *self.after.resources])
-        pairs = {
-            name: (self.before.resources.get(name, 0.0), self.after.resources.get(name, 0.0))
-            for name in names
+        """The changed costs before and after by resource, the largest difference first."""
+        pairs = _pairs(self.before.resources, self.after.resources)
+        return {
+            name: (old, new) for name, (old, new) in pairs.items() if abs(new - old) >= CENT / 2
         }
-        changed = {name: pair for name, pair in pairs.items() if abs(pair[1] - pair[0]) >= LEAST}
-        return dict(
-            sorted(changed.items(), key=lambda pair: (-abs(pair[1][1] - pair[1][0]), pair[0]))
-        )
 
 
-LEAST = 0.005
-"""US dollars. Smaller differences round to 0 cents and are ignored."""
-
-
-def _usd(bill: Bill, service: str) -> float:
-    return bill.services[service].usd if service in bill.services else 0.0
+def _pairs(
+    before: Mapping[str, float], after: Mapping[str, float]
+) -> dict[str, tuple[float, float]]:
+    names = dict.fromkeys([*before, *after])
+    pairs = {name: (before.get(name, 0.0), after.get(name, 0.0)) for name in names}
+    return dict(sorted(pairs.items(), key=lambda pair: (-abs(pair[1][1] - pair[1][0]), pair[0])))

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from ops.cost.bill import Bill, Difference
+from ops.cost.bill import CENT, Bill, Difference
 from ops.cost.prices import Prices, load_prices
 from ops.cost.usage import Usage
 
@@ -45,14 +45,14 @@ def by_service(bill: Bill) -> Table:
 
 
 def by_resource(bill: Bill) -> Table:
-    """Returns a table of all charges of 0.005 USD or more."""
+    """Returns a table of all charges of half a cent or more."""
     table = Table("service", "resource", "charge", box=None, pad_edge=False)
     for title in ("quantity", "USD a month"):
         table.add_column(title, justify="right")
     for item in sorted(
         bill.items, key=lambda item: (item.construct.service, item.construct.path, item.price)
     ):
-        if item.usd >= 0.005:
+        if item.usd >= CENT / 2:
             kind = " (fixed)" if item.fixed else ""
             table.add_row(
                 item.construct.service,

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 FILE = Path(__file__).with_name("drawing.yml")
 SELF = "self"
-"""Used instead of an argument name for the resource itself."""
+"""Stands for the resource itself where drawing.yml names an argument."""
 
 
 class _Strict(BaseModel):
@@ -48,7 +48,7 @@ class EdgeKind(_Strict):
     type: str
     source: Annotated[str, Field(alias="from")]
     to: str
-    says: str
+    label: str
 
 
 class View(_Strict):
@@ -56,7 +56,7 @@ class View(_Strict):
 
     title: str
     types: frozenset[str] | None = None
-    says: frozenset[str] | None = None
+    labels: frozenset[str] | None = None
     folded: bool = False
     quiet: frozenset[str] = frozenset()
     connected: bool = False
@@ -69,7 +69,7 @@ class Drawing(_Strict):
     nodes: Mapping[str, NodeKind]
     through: Mapping[str, Through]
     edges: tuple[EdgeKind, ...]
-    silent: frozenset[str]
+    ignored_arguments: frozenset[str]
     grants: Mapping[str, str | Mapping[str, str]]
     views: Mapping[str, View]
 

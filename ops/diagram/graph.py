@@ -62,12 +62,12 @@ class Edge:
 
     source: str
     target: str
-    says: tuple[str, ...]
+    labels: tuple[str, ...]
 
     @property
     def text(self) -> str:
         """The label. `refers to` is omitted if there are other words."""
-        words = [word for word in self.says if word != REFERS] or list(self.says)
+        words = [word for word in self.labels if word != REFERS] or list(self.labels)
         return "reads and writes" if set(words) == {"reads", "writes"} else ", ".join(words)
 
 
@@ -180,7 +180,7 @@ class _Reader:
             if edge.type == item.type:
                 for source in self._ends(item, edge.source):
                     for target in self._ends(item, edge.to):
-                        yield source, target, edge.says
+                        yield source, target, edge.label
 
     def _ends(self, item: Resource, attribute: str) -> list[str]:
         if attribute == SELF:
@@ -279,7 +279,7 @@ class _Reader:
             if edge.type == item.type and edge.to == SELF
         }
         for name, value in item.block.items():
-            if name not in self._drawing.silent and name not in declared:
+            if name not in self._drawing.ignored_arguments and name not in declared:
                 yield from (
                     (item.address, target, REFERS)
                     for target in self._targets(value)
@@ -306,10 +306,10 @@ def read_graph(stack: Synthesized) -> Graph:
     nodes = tuple(_with_own_ids(reader.nodes()))
     by_member = {address: node.id for node in nodes for address in node.members}
     labels: dict[tuple[str, str], dict[str, None]] = {}
-    for source, target, says in reader.edges():
+    for source, target, label in reader.edges():
         ends = (by_member[source], by_member[target])
         if ends[0] != ends[1]:
-            labels.setdefault(ends, {})[says] = None
+            labels.setdefault(ends, {})[label] = None
     return _ordered(stack.environment, nodes, labels)
 
 
@@ -360,7 +360,7 @@ def view_of(graph: Graph, name: str) -> Graph:
         chosen = {id_: node for id_, node in chosen.items() if id_ in connected}
     labels = {
         (edge.source, edge.target): [
-            word for word in edge.says if view.says is None or word in view.says
+            word for word in edge.labels if view.labels is None or word in view.labels
         ]
         for edge in edges
     }
@@ -370,7 +370,7 @@ def view_of(graph: Graph, name: str) -> Graph:
 def _is_drawn(edge: Edge, view: View, nodes: Mapping[str, Node]) -> bool:
     if any(nodes[end].type in view.quiet for end in (edge.source, edge.target)):
         return False
-    return view.says is None or any(word in view.says for word in edge.says)
+    return view.labels is None or any(word in view.labels for word in edge.labels)
 
 
 def _folded(graph: Graph) -> Graph:
@@ -412,5 +412,5 @@ def _folded(graph: Graph) -> Graph:
     for edge in graph.edges:
         ends = (new_ids[edge.source], new_ids[edge.target])
         if ends[0] != ends[1]:
-            labels.setdefault(ends, {}).update(dict.fromkeys(edge.says))
+            labels.setdefault(ends, {}).update(dict.fromkeys(edge.labels))
     return _ordered(graph.environment, nodes, labels)

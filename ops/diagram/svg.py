@@ -30,7 +30,7 @@ class Mark:
 
     css_class: str
     href: str
-    says: str
+    tooltip: str
     """Text for the tooltip and for screen readers."""
 
 
@@ -54,8 +54,16 @@ def svg(
 
     drawn = pygraphviz.AGraph(directed=True, strict=True, name=id_)
     drawn.graph_attr.update(
-        rankdir="LR", fontname=FONT, fontsize="13", nodesep="0.12", ranksep="0.9", bgcolor="transparent", id=id_, splines="spline", newrank="false"
-    )  # fmt: skip
+        rankdir="LR",
+        fontname=FONT,
+        fontsize="13",
+        nodesep="0.12",
+        ranksep="0.9",
+        bgcolor="transparent",
+        id=id_,
+        splines="spline",
+        newrank="false",
+    )
     drawn.node_attr.update(
         fontname=FONT, fontsize="11", shape="box", style="rounded", margin="0.14,0.06", height="0.3"
     )
@@ -90,7 +98,7 @@ def _attributes(node: Node, mark: Mark | None, id_: str) -> dict[str, str]:
         "class": f"of-{node.group}" + (f" {mark.css_class}" if mark else ""),
     }
     if mark:
-        attributes |= {"URL": mark.href, "tooltip": mark.says}
+        attributes |= {"URL": mark.href, "tooltip": mark.tooltip}
     return attributes
 
 

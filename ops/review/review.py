@@ -11,7 +11,7 @@ from typing import Any
 
 from ops.cost.bill import Difference, make_bill
 from ops.cost.prices import load_prices
-from ops.cost.things import things_of_plan
+from ops.cost.resources import plan_resources
 from ops.cost.usage import Usage
 from ops.review.renames import Rename, find_renames
 from ops.review.rules import Reason, Rules, Verdict, judge, load_rules
@@ -155,7 +155,7 @@ def review(
 def _cost(
     plan: Plan, stack: Synthesized | None, usage: Usage
 ) -> tuple[Difference, tuple[str, ...]]:
-    before, after = things_of_plan(plan, stack)
+    before, after = plan_resources(plan, stack)
     region = load_prices().region
     notes = (
         ()

@@ -110,7 +110,8 @@ class Http:
 
     @contextmanager
     def open(self, ticket: str) -> Iterator[tuple[Response, Exchange]]:
-        from websockets.exceptions import InvalidStatus, WebSocketException  # noqa: PLC0415 - not needed by releases
+        # Releases use this module without the WebSocket client.
+        from websockets.exceptions import InvalidStatus, WebSocketException  # noqa: PLC0415
         from websockets.sync.client import connect  # noqa: PLC0415
 
         def not_open(_: Mapping[str, Any]) -> Response:

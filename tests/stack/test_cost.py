@@ -1,4 +1,4 @@
-"""What the environments cost, where the environment's file alone decides."""
+"""Checks the costs that depend on the environment's file alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from environments import environment_names
 from ops.cost.bill import Bill, make_bill
 from ops.cost.charges import CHARGES
 from ops.cost.prices import load_prices
-from ops.cost.things import things_of_stack
+from ops.cost.resources import stack_resources
 from ops.cost.usage import load_usage, samples
 from ops.terraform.stack_document import read_synthesized
 
@@ -19,12 +19,12 @@ HOURS = 730
 
 def bill(synthesized: Path, environment: str, usage: str = "idle") -> Bill:
     return make_bill(
-        things_of_stack(read_synthesized(synthesized / environment)), load_usage(usage)
+        stack_resources(read_synthesized(synthesized / environment)), load_usage(usage)
     )
 
 
-def fixed(made: Bill, type_: str) -> float:
-    return sum(item.usd for item in made.items if item.type == type_ and item.fixed)
+def fixed(result: Bill, type_: str) -> float:
+    return sum(item.usd for item in result.items if item.type == type_ and item.fixed)
 
 
 @pytest.mark.parametrize(
@@ -44,20 +44,20 @@ def test_fixed_costs(synthesized: Path, environment: str, type_: str, by_hand: f
 
 
 @pytest.mark.parametrize("environment", environment_names())
-def test_everything_has_a_price_or_is_free(synthesized: Path, environment: str) -> None:
-    made = bill(synthesized, environment)
-    assert made.unpriced == ()
+def test_every_resource_has_a_price_or_is_free(synthesized: Path, environment: str) -> None:
+    result = bill(synthesized, environment)
+    assert result.unpriced == ()
     types = {item.type for item in read_synthesized(synthesized / environment).resources.values()}
     assert types <= load_prices().free | set(CHARGES)
 
 
-def test_use_costs(synthesized: Path) -> None:
+def test_the_cost_rises_with_usage(synthesized: Path) -> None:
     idle, some, much = (bill(synthesized, "prod", usage).usd for usage in ("idle", "1m", "100m"))
     assert idle < some < some * 2 < much
 
 
-def test_usage_files_name_resources_that_there_are(synthesized: Path) -> None:
-    there = {
+def test_usage_files_name_existing_resources(synthesized: Path) -> None:
+    paths = {
         item.construct.path for item in read_synthesized(synthesized / "prod").resources.values()
     }
-    assert {path for name in samples() for path in load_usage(name).resources} <= there
+    assert {path for name in samples() for path in load_usage(name).resources} <= paths

@@ -37,16 +37,16 @@ def test_the_diagrams_in_the_documents_are_up_to_date(graph: Graph) -> None:
     )
 
 
-def test_every_meaningful_resource_is_one_node(stack: Synthesized, graph: Graph) -> None:
+def test_every_resource_of_a_drawn_type_is_in_one_node(stack: Synthesized, graph: Graph) -> None:
     kinds = load_drawing().nodes
     drawn = [address for node in graph.nodes for address in node.members]
     assert len(drawn) == len(set(drawn))
-    meant = {
+    expected = {
         item.address
         for item in stack.resources.values()
         if item.type in kinds and kinds[item.type].where in {None, *item.block}
     }
-    assert set(drawn) == meant
+    assert set(drawn) == expected
     tables = [node for node in graph.nodes if node.type == "aws_dynamodb_table"]
     assert len(tables) == sum(
         item.type == "aws_dynamodb_table" for item in stack.resources.values()
@@ -54,7 +54,7 @@ def test_every_meaningful_resource_is_one_node(stack: Synthesized, graph: Graph)
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "says"),
+    ("source", "target", "label"),
     [
         pytest.param("rest_api", "auth_function", "calls", id="an integration"),
         pytest.param("rest_api", "authorizer_function", "authorizes with", id="an authorizer"),
@@ -95,7 +95,7 @@ def test_every_meaningful_resource_is_one_node(stack: Synthesized, graph: Graph)
             "messaging_bus",
             "messaging_undelivered_queue",
             "undelivered",
-            id="what a rule cannot deliver",
+            id="events that a rule cannot deliver",
         ),
         pytest.param("messaging_bus", "messaging_archive", "archives", id="an archive"),
         pytest.param("cdn_media", "storage_avatars_bucket", "serves", id="an origin"),
@@ -104,10 +104,10 @@ def test_every_meaningful_resource_is_one_node(stack: Synthesized, graph: Graph)
         pytest.param("cloudwatch_metric_alarm", "messaging_alerts_topic", "alarms", id="alarms"),
     ],
 )
-def test_edge_labels(graph: Graph, source: str, target: str, says: str) -> None:
+def test_edge_labels(graph: Graph, source: str, target: str, label: str) -> None:
     assert {
         edge.text for edge in graph.edges if (edge.source, edge.target) == (source, target)
-    } == {says}
+    } == {label}
 
 
 def test_removing_a_permission_removes_its_edge(stack: Synthesized) -> None:

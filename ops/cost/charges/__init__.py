@@ -1,6 +1,7 @@
 """Defines the charges of each resource type, one module for each group of AWS services."""
 
-from ops.cost.charges import compute, data, edge, messaging, monitoring, network  # noqa: F401 - register their charges
+# Importing the modules registers their charges.
+from ops.cost.charges import compute, data, edge, messaging, monitoring, network  # noqa: F401
 from ops.cost.charges.base import CHARGES, Charge, Line, UnpricedError
 
 __all__ = ["CHARGES", "Charge", "Line", "UnpricedError"]

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ops.cost.things import Thing, Things
+from ops.cost.resources import BillableResource, BillableResources
 
 
 class UnpricedError(Exception):
@@ -32,7 +32,10 @@ class Month:
     hours: float
     used: Mapping[str, float]
     """The quantities of the resource. 0 for those missing in the usage file."""
-    things: Things
+    resources: BillableResources
+
+
+Lines = Callable[[BillableResource, Month], Iterator[Line]]
 
 
 @dataclass(frozen=True)
@@ -41,29 +44,46 @@ class Charge:
 
     uses: frozenset[str]
     """The quantities of the usage file that the charges use."""
-    lines: Callable[[Thing, Month], Iterator[Line]]
+    lines: Lines
 
 
 CHARGES: dict[str, Charge] = {}
 """By resource type."""
 
 
-def charged(
-    type_: str, *uses: str
-) -> Callable[[Callable[[Thing, Month], Iterator[Line]]], Callable[[Thing, Month], Iterator[Line]]]:
+def charged(type_: str, *uses: str) -> Callable[[Lines], Lines]:
     """Registers a function that yields the charges of a resource type.
 
     Args:
         uses: the quantities of the usage file that the charges use.
     """
 
-    def register(
-        lines: Callable[[Thing, Month], Iterator[Line]],
-    ) -> Callable[[Thing, Month], Iterator[Line]]:
+    def register(lines: Lines) -> Lines:
         CHARGES[type_] = Charge(frozenset(uses), lines)
         return lines
 
     return register
+
+
+def charge_usage(
+    type_: str, *, monthly: str | None = None, hourly: str | None = None, **prices: str
+) -> None:
+    """Registers a resource type whose charges do not depend on its arguments.
+
+    Args:
+        monthly: the price of one resource for a month, if it has one.
+        hourly: the price of one resource for an hour, if it has one.
+        prices: the price of each quantity of the usage file.
+    """
+
+    @charged(type_, *prices)
+    def lines(_: BillableResource, month: Month) -> Iterator[Line]:
+        if monthly:
+            yield Line(monthly, 1, fixed=True)
+        if hourly:
+            yield Line(hourly, month.hours, fixed=True)
+        for quantity, price in prices.items():
+            yield Line(price, month.used[quantity])
 
 
 def quantities(used: Mapping[str, float]) -> Mapping[str, float]:

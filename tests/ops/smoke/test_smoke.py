@@ -1,4 +1,4 @@
-"""Smoke tests: every route is asked, answers are judged, nothing is left behind, and nothing secret is told."""
+"""Tests that the smoke tests cover every route, check responses, clean up and leak no secret."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ PEOPLE = People(TOKEN, "anonymous-token", {"run": "r1", "personId": "u1"})
 
 
 class Service:
-    """Answers requests as `answer` says, and remembers them."""
+    """A transport that returns the responses of `respond` and records the requests."""
 
-    def __init__(self, answer: Callable[[HttpRequest], Response]) -> None:
-        self.answer = answer
-        self.asked: list[str] = []
+    def __init__(self, respond: Callable[[HttpRequest], Response]) -> None:
+        self.respond = respond
+        self.requested: list[str] = []
 
     def send(self, suite: Suite, request: HttpRequest) -> Response:
-        self.asked.append(f"{request.method} {request.path}")
-        return self.answer(request)
+        self.requested.append(f"{request.method} {request.path}")
+        return self.respond(request)
 
 
 def suite(*requests: dict[str, Any], **more: Any) -> Suite:
@@ -47,12 +47,12 @@ def as_template(call: str) -> tuple[str, tuple[str, ...]]:
 @pytest.mark.parametrize(
     ("service", "routes"), route_tables().items(), ids=lambda value: str(value)[:10]
 )
-def test_every_route_is_asked_and_nothing_but_routes(service: str, routes: Any) -> None:
-    wanted = {f"{route.method} {route.path}" for route in routes}
+def test_requests_cover_all_routes_and_nothing_else(service: str, routes: Any) -> None:
+    expected = {f"{route.method} {route.path}" for route in routes}
     covered = set()
     for request in load_suites()[service].requests:
         method, parts = as_template(request.call)
-        fits = []
+        matches = []
         for route in routes:
             template = tuple(route.path.split("/"))
             same = len(template) == len(parts) and all(
@@ -64,26 +64,26 @@ def test_every_route_is_asked_and_nothing_but_routes(service: str, routes: Any) 
                 for one, other in zip(template, parts, strict=True)
             )
             if route.method == method and same:
-                fits.append(f"{route.method} {route.path}")
-        assert fits, f"{request.call} is no route of {service}"
-        # A literal part fits its own route better than another's parameter.
-        covered.add(min(fits, key=lambda name: name.count("{")))
-    assert covered == wanted
+                matches.append(f"{route.method} {route.path}")
+        assert matches, f"{request.call} is not a route of {service}"
+        # Prefer the route with literal parts to one with a parameter in the same place.
+        covered.add(min(matches, key=lambda name: name.count("{")))
+    assert covered == expected
 
 
-NOT_ASKED = {"migration"}
-"""Invoking it migrates."""
+NOT_PROBED = {"migration"}
+"""Invoking it would migrate the database."""
 
 
-def test_every_function_that_can_be_asked_has_a_suite() -> None:
+def test_every_function_except_migration_has_a_suite() -> None:
     from typing import get_args
 
     from environments import FunctionName
 
-    assert set(get_args(FunctionName)) - load_suites().keys() == NOT_ASKED
+    assert set(get_args(FunctionName)) - load_suites().keys() == NOT_PROBED
 
 
-def test_values_of_answers_go_into_later_requests_and_clean_up_comes_last() -> None:
+def test_later_requests_use_response_values_and_clean_up_runs_last() -> None:
     service = Service(
         lambda request: Response(201 if request.method == "POST" else 200, {"postId": "p1"})
     )
@@ -93,11 +93,11 @@ def test_values_of_answers_go_into_later_requests_and_clean_up_comes_last() -> N
         {"call": "GET /v1/posts/${postId}", "expect": 200},
     )
     checks = Smoke(service, PEOPLE).suite(tests)
-    assert service.asked == ["POST /v1/posts", "GET /v1/posts/p1", "DELETE /v1/posts/p1"]
+    assert service.requested == ["POST /v1/posts", "GET /v1/posts/p1", "DELETE /v1/posts/p1"]
     assert all(check.ok for check in checks)
 
 
-def test_clean_up_comes_also_after_a_wrong_answer_and_out_of_time() -> None:
+def test_clean_up_runs_after_an_unexpected_response_and_after_the_deadline() -> None:
     clock = iter(range(100))
     service = Service(
         lambda request: Response(
@@ -111,10 +111,10 @@ def test_clean_up_comes_also_after_a_wrong_answer_and_out_of_time() -> None:
     )
     checks = Smoke(service, PEOPLE, deadline=2.5, clock=lambda: next(clock)).suite(tests)
     assert [check.detail for check in checks] == ["", "not sent: out of time", ""]
-    assert service.asked[-1] == "DELETE /v1/posts/p1"
+    assert service.requested[-1] == "DELETE /v1/posts/p1"
 
 
-def test_a_wrong_answer_is_told_by_status_and_code_alone() -> None:
+def test_an_unexpected_response_is_reported_by_status_and_code_only() -> None:
     body = {"code": "internal", "detail": "secret", "accessToken": "secret"}
     [check] = Smoke(Service(lambda _: Response(500, body)), PEOPLE).suite(
         suite({"call": "GET /v1/posts", "expect": 200})
@@ -127,7 +127,7 @@ def test_a_wrong_answer_is_told_by_status_and_code_alone() -> None:
 @pytest.mark.parametrize(
     ("status", "ok"), [(404, True), (422, True), (200, False), (500, False), (401, False)]
 )
-def test_refused_is_an_answer_that_turns_the_request_down(status: int, ok: bool) -> None:
+def test_refused_expects_a_client_error_other_than_401(status: int, ok: bool) -> None:
     tests = suite({"call": "PUT /v1/posts", "expect": "refused"})
     assert [
         check.ok for check in Smoke(Service(lambda _: Response(status, {})), PEOPLE).suite(tests)
@@ -135,7 +135,7 @@ def test_refused_is_an_answer_that_turns_the_request_down(status: int, ok: bool)
 
 
 class Function(Service):
-    """A function that is invoked itself, and answers every event alike."""
+    """A direct transport that returns the same response for every event."""
 
     def __init__(self, response: Response) -> None:
         super().__init__(lambda _: response)
@@ -143,7 +143,7 @@ class Function(Service):
 
     def invoke(self, suite: Suite, event: Event) -> Response:
         self.events.append(event.event)
-        return self.answer(HttpRequest("", "", {}, None, None))
+        return self.respond(HttpRequest("", "", {}, None, None))
 
 
 DONE: dict[str, Any] = {"batchItemFailures": []}
@@ -162,7 +162,7 @@ DONE: dict[str, Any] = {"batchItemFailures": []}
     ],
     ids=["good", "failed", "raised"],
 )
-def test_consumers_of_events_are_probed_with_one_that_changes_nothing(
+def test_event_consumers_are_probed_with_an_event_that_changes_nothing(
     consumer: str, response: Response, detail: str
 ) -> None:
     function = Function(response)
@@ -171,31 +171,33 @@ def test_consumers_of_events_are_probed_with_one_that_changes_nothing(
     [record] = function.events[0]["Records"]
     assert "$" not in record["body"]
     assert json.loads(record["body"])
-    assert (
-        Smoke(Service(lambda _: response), PEOPLE).suite(load_suites()[consumer]) == []
-    )  # not over HTTP
+    over_http = Smoke(Service(lambda _: response), PEOPLE)
+    assert over_http.suite(load_suites()[consumer]) == []
 
 
 class Chat(Service):
-    """REST routes that answer alike, and a WebSocket that opens with one ticket and answers frames by their action."""
+    """A transport with a WebSocket that opens for ticket t1 only.
 
-    def __init__(self, answers: dict[str, Any], opens: int = 101) -> None:
+    `replies` has the body for each frame action, and `status` the status of the valid ticket.
+    """
+
+    def __init__(self, replies: dict[str, Any], status: int = 101) -> None:
         super().__init__(
             lambda request: Response(
                 201 if request.method == "POST" else 204, {"ticket": "t1", "roomId": "r1"}
             )
         )
-        self.answers, self.opens = answers, opens
+        self.replies, self.status = replies, status
         self.sent: list[Any] = []
 
     @contextmanager
     def open(self, ticket: str) -> Iterator[tuple[Response, Any]]:
-        self.asked.append(f"open {ticket}")
-        yield Response(self.opens if ticket == "t1" else 403, None), self._exchange
+        self.requested.append(f"open {ticket}")
+        yield Response(self.status if ticket == "t1" else 403, None), self._exchange
 
     def _exchange(self, frame: Any) -> Response:
         self.sent.append(frame)
-        body = self.answers[frame["action"]]
+        body = self.replies[frame["action"]]
         return (
             Response(101, {**body, "requestId": frame["requestId"]})
             if body
@@ -221,10 +223,10 @@ CHAT = (
 ACK, UNKNOWN = {"type": "ack"}, {"type": "error", "code": "unknown_action", "message": "t1"}
 
 
-def test_the_websocket_is_asked_while_the_room_is_there() -> None:
+def test_frames_are_sent_before_the_room_is_deleted() -> None:
     chat = Chat({"join_room": ACK, "smoke": UNKNOWN})
     checks = Smoke(chat, PEOPLE).suite(suite(*CHAT, socket=SOCKET))
-    assert chat.asked == [
+    assert chat.requested == [
         "POST /v1/chat/rooms",
         "open invented",
         "open t1",
@@ -244,7 +246,7 @@ def test_the_websocket_is_asked_while_the_room_is_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "opens", "details"),
+    ("replies", "status", "details"),
     [
         (
             {"join_room": UNKNOWN, "smoke": ACK},
@@ -254,20 +256,21 @@ def test_the_websocket_is_asked_while_the_room_is_there() -> None:
         ({"join_room": None, "smoke": UNKNOWN}, 101, ["no response (TimeoutError), expected ack"]),
         ({}, 500, ["returned 500, expected 101"]),
     ],
-    ids=["other answers", "no answer", "does not open"],
+    ids=["unexpected replies", "no reply", "does not open"],
 )
-def test_a_websocket_that_answers_wrongly_is_told_and_the_room_goes(
-    answers: dict[str, Any], opens: int, details: list[str]
+def test_unexpected_frames_are_reported_and_the_room_is_deleted(
+    replies: dict[str, Any], status: int, details: list[str]
 ) -> None:
-    chat = Chat(answers, opens)
+    chat = Chat(replies, status)
     checks = Smoke(chat, PEOPLE).suite(suite(*CHAT, socket=SOCKET))
     assert [check.detail for check in checks if not check.ok] == details
-    assert chat.asked[-1] == "DELETE /v1/chat/rooms/r1"
+    assert chat.requested[-1] == "DELETE /v1/chat/rooms/r1"
 
 
-def test_a_door_that_any_ticket_opens_is_told() -> None:
+def test_a_websocket_that_opens_for_an_invalid_ticket_is_reported() -> None:
     chat = Chat({"join_room": ACK, "smoke": UNKNOWN})
-    chat.open = lambda _: nullcontext((Response(101, None), chat._exchange))  # type: ignore[method-assign, assignment, return-value]
+    opened: Any = lambda _: nullcontext((Response(101, None), chat._exchange))  # noqa: E731
+    chat.open = opened  # type: ignore[method-assign]
     [wrong] = [
         check for check in Smoke(chat, PEOPLE).suite(suite(*CHAT, socket=SOCKET)) if not check.ok
     ]
@@ -277,14 +280,14 @@ def test_a_door_that_any_ticket_opens_is_told() -> None:
     )
 
 
-def test_what_is_repeated_in_a_bake_changes_nothing() -> None:
+def test_probes_repeated_during_a_bake_change_nothing() -> None:
     for tests in load_suites().values():
         service = Service(lambda _: Response(0, None))
         Smoke(service, PEOPLE).suite(tests, repeatable=True)
-        assert all(asked.startswith("GET ") for asked in service.asked)
+        assert all(call.startswith("GET ") for call in service.requested)
 
 
-def test_an_event_is_what_api_gateway_would_make_of_the_request() -> None:
+def test_an_event_has_the_form_that_api_gateway_sends() -> None:
     event = rest_event(suite(), HttpRequest("GET", "/v1/posts/p1?limit=1", {}, None, TOKEN))
     assert (event["resource"], event["path"]) == ("/v1/posts/{proxy+}", "/v1/posts/p1")
     assert event["queryStringParameters"] == {"limit": "1"}

@@ -17,7 +17,7 @@ IDS = {"aws_rds_cluster": "cluster_identifier", "aws_lambda_function": "function
 
 
 @dataclass(frozen=True)
-class Thing:
+class BillableResource:
     """A resource and its values."""
 
     address: str
@@ -37,12 +37,12 @@ class Thing:
 
 
 @dataclass(frozen=True)
-class Things:
+class BillableResources:
     """All resources of a stack, or of one side of a plan."""
 
-    items: tuple[Thing, ...]
+    items: tuple[BillableResource, ...]
 
-    def named(self, type_: str, attribute: str, value: Any) -> Thing | None:
+    def named(self, type_: str, attribute: str, value: Any) -> BillableResource | None:
         """Returns the resource of a type whose attribute has a value.
 
         If none has it, because the value is not known yet, returns the only resource of the type.
@@ -53,7 +53,7 @@ class Things:
         return same[0] if same else same_type[0] if len(same_type) == 1 else None
 
 
-def things_of_stack(stack: Synthesized) -> Things:
+def stack_resources(stack: Synthesized) -> BillableResources:
     """Returns a stack's resources. Resolves values that refer to another resource's argument."""
 
     def resolved(value: Any) -> Any:
@@ -69,9 +69,9 @@ def things_of_stack(stack: Synthesized) -> Things:
         )
         return literal if literal is not None else value
 
-    return Things(
+    return BillableResources(
         tuple(
-            Thing(
+            BillableResource(
                 item.address,
                 item.type,
                 item.construct,
@@ -82,9 +82,11 @@ def things_of_stack(stack: Synthesized) -> Things:
     )
 
 
-def things_of_plan(plan: Plan, stack: Synthesized | None = None) -> tuple[Things, Things]:
+def plan_resources(
+    plan: Plan, stack: Synthesized | None = None
+) -> tuple[BillableResources, BillableResources]:
     """Returns the resources before and after a plan."""
-    sides: tuple[list[Thing], list[Thing]] = ([], [])
+    sides: tuple[list[BillableResource], list[BillableResource]] = ([], [])
     for change in plan.resources:
         construct = (
             stack.construct_at(change.address, change.tags)
@@ -93,5 +95,5 @@ def things_of_plan(plan: Plan, stack: Synthesized | None = None) -> tuple[Things
         )
         for side, values in zip(sides, (change.before, change.after), strict=True):
             if values:
-                side.append(Thing(change.address, change.type, construct, values))
-    return Things(tuple(sides[0])), Things(tuple(sides[1]))
+                side.append(BillableResource(change.address, change.type, construct, values))
+    return BillableResources(tuple(sides[0])), BillableResources(tuple(sides[1]))
