@@ -99,10 +99,10 @@ class Bench:
         pages = self._logs.get_paginator("filter_log_events").paginate(
             logGroupName="/aws/lambda/chat-lambda-local",
             startTime=int(since * 1000),
-            filterPattern='"message told"',
+            filterPattern='"message announced"',
         )
         lines = [json.loads(event["message"]) for page in pages for event in page["events"]]
-        return [line["stored_at"] for line in lines if line.get("message") == "message told"]
+        return [line["stored_at"] for line in lines if line.get("message") == "message announced"]
 
     def close(self) -> None:
         self._lambda.delete_function(FunctionName=FLOOR)

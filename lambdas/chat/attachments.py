@@ -72,9 +72,7 @@ class Attachments:
                 ]
             )
         if any(record.stored_key for record in valid):
-            raise Problem.conflict(
-                "This attachment already belongs to a message.", "attachment_used"
-            )
+            raise attachment_used()
         stored = self._uploads.use_all(
             caller.user_id, keys, attachment_prefix(room_id), field="attachments"
         )
@@ -121,6 +119,10 @@ class Attachments:
             if record and record.stored_key:
                 self._uploads.remove(record.stored_key)
         self._messages.detach(ids)
+
+
+def attachment_used() -> Problem:
+    return Problem.conflict("This attachment already belongs to a message.", "attachment_used")
 
 
 def _id_of(key: str) -> str:

@@ -6,7 +6,7 @@ no sender waits for hundreds of posts.
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
@@ -26,14 +26,42 @@ INLINE_LIMIT = 100
 (docs/benchmarks.md), about the time that the queue would add for every listener."""
 
 
-class Handover(Protocol):
-    """Queues work for the delivery function. Methods do not raise; they return False on failure."""
+class DeliveryQueues:
+    """The delivery function's queues: a FIFO queue for frames, a standard queue for retries.
+
+    Methods do not raise. They return False on failure.
+    """
+
+    def __init__(
+        self, sqs: Callable[[], "SQSClient"], deliveries_url: str, retries_url: str, logger: Logger
+    ) -> None:
+        """`sqs` returns the client. It is called for the first message; small rooms need none."""
+        self._sqs = sqs
+        self._deliveries_url = deliveries_url
+        self._retries_url = retries_url
+        self._logger = logger
 
     def deliver(self, delivery: Delivery) -> bool:
         """Queues a delivery. Deliveries of a room keep their order."""
+        return self._send(
+            QueueUrl=self._deliveries_url,
+            MessageBody=msgspec.json.encode(delivery).decode(),
+            MessageGroupId=delivery.room_id,
+            MessageDeduplicationId=delivery.name or new_id(),
+        )
 
     def evict(self, room_id: str, user_id: str) -> bool:
         """Queues the removal of a user's connections from the room."""
+        body = msgspec.json.encode({"roomId": room_id, "userId": user_id}).decode()
+        return self._send(QueueUrl=self._retries_url, MessageBody=body)
+
+    def _send(self, **message: str) -> bool:
+        try:
+            self._sqs().send_message(**message)  # type: ignore[arg-type]
+        except (ClientError, BotoCoreError) as error:
+            self._logger.error("not queued", reason=type(error).__name__)
+            return False
+        return True
 
 
 class Broadcast:
@@ -42,10 +70,12 @@ class Broadcast:
     The delivery function reads the messages' stream and makes up for missing named deliveries.
     """
 
-    def __init__(self, fanout: Fanout, live: LiveRooms, handover: Handover, logger: Logger) -> None:
+    def __init__(
+        self, fanout: Fanout, live: LiveRooms, queues: DeliveryQueues, logger: Logger
+    ) -> None:
         self._fanout = fanout
         self._live = live
-        self._handover = handover
+        self._queues = queues
         self._logger = logger
 
     def send(self, delivery: Delivery) -> None:
@@ -53,7 +83,7 @@ class Broadcast:
         try:
             listeners = self._live.connections(delivery.room_id)
             if len(listeners) > INLINE_LIMIT:
-                if self._handover.deliver(delivery) and delivery.name is not None:
+                if self._queues.deliver(delivery) and delivery.name is not None:
                     self._live.mark_queued(delivery.name)
             else:
                 self._fanout.deliver([delivery], {delivery.room_id: listeners})
@@ -89,7 +119,7 @@ class Broadcast:
         try:
             self._live.evict(room_id, user_id)
         except CacheUnavailableError:
-            self._handover.evict(room_id, user_id)
+            self._queues.evict(room_id, user_id)
 
     def close(self, room_id: str) -> None:
         """Removes all connections from the room."""
@@ -97,36 +127,3 @@ class Broadcast:
             self._live.close(room_id)
         except CacheUnavailableError:
             self._logger.warning("connections remain in a deleted room", room_id=room_id)
-
-
-class QueueHandover:
-    """The delivery function's queues: a FIFO queue for frames, a standard queue for retries."""
-
-    def __init__(
-        self, sqs: Callable[[], "SQSClient"], deliveries_url: str, retries_url: str, logger: Logger
-    ) -> None:
-        """`sqs` returns the client. It is called for the first message; small rooms need none."""
-        self._sqs = sqs
-        self._deliveries_url = deliveries_url
-        self._retries_url = retries_url
-        self._logger = logger
-
-    def deliver(self, delivery: Delivery) -> bool:
-        return self._send(
-            QueueUrl=self._deliveries_url,
-            MessageBody=msgspec.json.encode(delivery).decode(),
-            MessageGroupId=delivery.room_id,
-            MessageDeduplicationId=delivery.name or new_id(),
-        )
-
-    def evict(self, room_id: str, user_id: str) -> bool:
-        body = msgspec.json.encode({"roomId": room_id, "userId": user_id}).decode()
-        return self._send(QueueUrl=self._retries_url, MessageBody=body)
-
-    def _send(self, **message: str) -> bool:
-        try:
-            self._sqs().send_message(**message)  # type: ignore[arg-type]
-        except (ClientError, BotoCoreError) as error:
-            self._logger.error("not queued", reason=type(error).__name__)
-            return False
-        return True

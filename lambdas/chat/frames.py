@@ -3,16 +3,18 @@
 Every frame gets an `ack` or an `error`.
 """
 
-from collections.abc import Callable, Collection, Mapping
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from http import HTTPStatus
-from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from msgspec import structs
 
-from lambdas.chat.broadcast import INLINE_LIMIT, Broadcast
+from lambdas.chat.broadcast import Broadcast
+from lambdas.chat.member_logic import MemberService
 from lambdas.chat.message_logic import Draft, MessageService
 from lambdas.chat.models import (
     FRAMES,
@@ -24,22 +26,20 @@ from lambdas.chat.models import (
     TypingFrame,
 )
 from lambdas.chat.people import People
-from lambdas.chat.room_logic import RoomService
+from lambdas.chat.presence import Client, Presence
 from lambdas.chat.signals import TYPING_LIFETIME, Signals
+from lambdas.chat.standing import Standings
 from lambdas.common.caller import CHAT_ANONYMOUS, USER, Caller
-from lambdas.common.clock import SYSTEM_CLOCK, Clock
 from lambdas.common.live.chat_messages import Frame
-from lambdas.common.live.fanout import Gateway
+from lambdas.common.live.fanout import Gateway, Outcome
 from lambdas.common.live.listeners import Connection, LiveRooms
 from lambdas.common.logs import Logger
-from lambdas.common.people.profiles import Visibility, may_see
 from lambdas.common.problems import Problem
 from lambdas.common.storage.cache import CacheUnavailableError
 from lambdas.common.validation import validate
-from lambdas.common.web.access import capability
+from lambdas.common.web.access import Sessions, capability
 from lambdas.common.web.http import Event
-from lambdas.common.web.router import is_outage
-from lambdas.common.web.sessions import ActiveSession
+from lambdas.common.web.router import problem_of
 
 CONNECT, DISCONNECT = "$connect", "$disconnect"
 
@@ -48,19 +48,7 @@ _ACCEPTED = {"statusCode": int(HTTPStatus.OK)}
 
 _CHAT = capability(CHAT_ANONYMOUS)
 
-
-class Sessions(Protocol):
-    """Finds active sessions."""
-
-    def find(self, session_id: str, user_id: str) -> ActiveSession | None: ...
-
-
-class Client:
-    """The connection of a frame, and the caller that it authenticates."""
-
-    def __init__(self, connection: Connection, caller: Caller) -> None:
-        self.connection = connection
-        self.caller = caller
+_SESSION_ENDED = "session_ended"
 
 
 class Frames:
@@ -74,27 +62,29 @@ class Frames:
     def __init__(
         self,
         *,
-        rooms: RoomService,
+        standings: Standings,
+        members: MemberService,
         messages: MessageService,
         people: People,
+        presence: Presence,
         broadcast: Broadcast,
         live: LiveRooms,
         signals: Signals,
         gateway: Gateway,
         sessions: Sessions,
         logger: Logger,
-        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._rooms = rooms
+        self._standings = standings
+        self._members = members
         self._messages = messages
         self._people = people
+        self._presence = presence
         self._broadcast = broadcast
         self._live = live
         self._signals = signals
         self._gateway = gateway
         self._sessions = sessions
         self._logger = logger
-        self._clock = clock
         self._actions: dict[str, Callable[[Client, Any], Frame]] = {
             "join_room": self._join,
             "leave_room": self._leave,
@@ -105,7 +95,7 @@ class Frames:
         }
 
     def __call__(self, event: Event, _context: object) -> dict[str, Any]:
-        started = perf_counter()
+        started = time.perf_counter()
         context = event["requestContext"]
         self._logger.set_correlation_id(context.get("requestId"))
         client = self._client(context)
@@ -116,13 +106,13 @@ class Frames:
         elif route == DISCONNECT:
             self._disconnect(client)
         else:
-            outcome = self._message(client, event.get("body") or "")
+            outcome = self._handle_frame(client, event.get("body") or "")
         self._logger.info(
             "frame",
             route=route,
             connection_id=context["connectionId"],
             outcome=outcome,
-            duration_ms=round((perf_counter() - started) * 1000, 1),
+            duration_ms=round((time.perf_counter() - started) * 1000, 1),
         )
         return _ACCEPTED
 
@@ -131,7 +121,7 @@ class Frames:
         caller = structs.replace(
             Caller.from_context(authorizer), display_name=authorizer.get("displayName", "")
         )
-        if caller.roles and caller.expires_at <= self._clock():
+        if caller.roles and caller.expires_at <= time.time():
             caller = structs.replace(caller, roles=frozenset({USER}))
         connection = Connection(
             context["connectionId"], caller.user_id, visible=not caller.is_anonymous
@@ -146,14 +136,13 @@ class Frames:
 
     def _disconnect(self, client: Client) -> None:
         try:
-            for room_id in self._live.disconnect(client.connection):
-                self._announce_offline(client, room_id)
+            self._presence.disconnect(client)
         except CacheUnavailableError:
             # The connection's entry in the cache expires by itself.
             self._logger.warning("disconnected without the cache")
 
-    def _message(self, client: Client, body: str) -> str:
-        """Handles one frame. Returns the outcome: `ok` or the error's code."""
+    def _handle_frame(self, client: Client, body: str) -> str:
+        """Handles one frame. Returns `ok` or the error's code."""
         request_id: str | None = None
         try:
             values = _parse(body)
@@ -164,21 +153,20 @@ class Frames:
             self._admit(client)
             if isinstance(frame, SendFrame):
                 self._send(client, frame)
-                return "ok"
-            fields = self._actions[action](client, frame)
-        except Problem as problem:
-            return self._refuse(client, request_id, problem)
+            else:
+                fields = self._actions[action](client, frame)
+                self._acknowledge(client, frame, fields).result()
+        except Problem as error:
+            problem = error
         except CacheUnavailableError:
-            return self._refuse(client, request_id, _not_joined())
+            problem = _not_joined()
         except Exception as error:
             self._logger.exception("the frame failed")
-            return self._refuse(
-                client,
-                request_id,
-                Problem.unavailable() if is_outage(error) else Problem.internal(),
-            )
-        self._acknowledge(client, frame, fields).result()
-        return "ok"
+            problem = problem_of(error)
+        else:
+            return "ok"
+        self._refuse(client, request_id, problem)
+        return problem.code
 
     def _admit(self, client: Client) -> None:
         """Raises Problem if the session has ended or the caller may not chat."""
@@ -187,7 +175,7 @@ class Frames:
             raise Problem.unauthorized("The session has ended.", _SESSION_ENDED)
         _CHAT.check(caller)
 
-    def _refuse(self, client: Client, request_id: str | None, problem: Problem) -> str:
+    def _refuse(self, client: Client, request_id: str | None, problem: Problem) -> None:
         frame: Frame = {
             "type": "error",
             "requestId": request_id,
@@ -200,9 +188,9 @@ class Frames:
         if problem.code == _SESSION_ENDED:
             self._disconnect(client)
             self._gateway.close(client.connection.connection_id)
-        return problem.code
 
-    def _acknowledge(self, client: Client, frame: ClientFrame, fields: Frame) -> Any:
+    def _acknowledge(self, client: Client, frame: ClientFrame, fields: Frame) -> "Future[Outcome]":
+        """Starts to send the frame's `ack`."""
         ack: Frame = {
             "type": "ack",
             "requestId": frame.request_id,
@@ -218,8 +206,7 @@ class Frames:
         later message. It is also added before membership is checked again, so that a concurrent
         removal evicts it. If a step fails, the connection is removed, as its client expects.
         """
-        standing = self._rooms.standing(client.caller, frame.room_id)
-        self._rooms.join_as(standing)
+        self._members.join(self._standings.find(client.caller, frame.room_id))
         try:
             present = self._live.connections(frame.room_id)
             self._live.join(client.connection, frame.room_id)
@@ -228,55 +215,49 @@ class Frames:
                 "Live delivery is unavailable. Join again shortly.", "live_unavailable"
             ) from None
         try:
-            if self._rooms.standing(client.caller, frame.room_id).membership is None:
-                raise Problem.forbidden("Only members of the room can do this.", "not_a_member")
+            self._standings.find(client.caller, frame.room_id).require_member()
             seq = self._messages.head(frame.room_id)
-            online = self._announce_online(client, frame.room_id, present)
+            online = self._presence.announce_online(client, frame.room_id, present)
         except Exception:
-            self._leave_live(client, frame.room_id)
+            self._presence.leave(client, frame.room_id)
             raise
         return {"roomId": frame.room_id, "seq": seq, "online": online}
 
     def _leave(self, client: Client, frame: RoomFrame) -> Frame:
         """Removes the connection from the room's listeners. The membership stays."""
         self._require_joined(client, frame.room_id)
-        self._leave_live(client, frame.room_id)
+        self._presence.leave(client, frame.room_id)
         return {"roomId": frame.room_id}
 
     def _send(self, client: Client, frame: SendFrame) -> None:
+        """Stores the message, acknowledges it, and announces it to the room.
+
+        The acknowledgement and the announcement are sent in parallel: neither waits for the other.
+        """
         # Sending needs only the tables, so it works without the cache.
         with suppress(CacheUnavailableError):
             self._require_joined(client, frame.room_id)
-        acks: list[Any] = []
         draft = Draft(
             content=frame.content,
             reply_to=frame.reply_to,
             is_anonymous=frame.is_anonymous,
             client_message_id=frame.client_message_id,
         )
-        self._messages.send(
-            client.caller,
-            frame.room_id,
-            draft,
-            lambda message: acks.append(
-                self._acknowledge(
-                    client,
-                    frame,
-                    {
-                        "roomId": message.room_id,
-                        "messageId": message.message_id,
-                        "seq": message.seq,
-                        "timestamp": message.timestamp,
-                    },
-                )
-            ),
-        )
-        for ack in acks:
-            ack.result()
+        stored = self._messages.store(client.caller, frame.room_id, draft)
+        message = stored.message
+        fields: Frame = {
+            "roomId": message.room_id,
+            "messageId": message.message_id,
+            "seq": message.seq,
+            "timestamp": message.timestamp,
+        }
+        ack = self._acknowledge(client, frame, fields)
+        self._messages.announce(stored)
+        ack.result()
 
     def _typing(self, client: Client, frame: TypingFrame) -> Frame:
         self._require_joined(client, frame.room_id)
-        self._rooms.standing(client.caller, frame.room_id).require_speaker()
+        self._standings.find(client.caller, frame.room_id).require_speaker()
         started = frame.action == "typing_start"
         if (
             not frame.is_anonymous
@@ -297,7 +278,7 @@ class Frames:
 
     def _mark_read(self, client: Client, frame: ReadFrame) -> Frame:
         self._require_joined(client, frame.room_id)
-        self._rooms.standing(client.caller, frame.room_id).require_member()
+        self._standings.find(client.caller, frame.room_id).require_member()
         seq = min(frame.seq, self._messages.head(frame.room_id))
         user_id = client.caller.user_id
         if (
@@ -332,65 +313,6 @@ class Frames:
 
     def _is_hidden(self, client: Client, room_id: str) -> bool:
         return client.caller.is_anonymous or self._signals.hidden(room_id, client.caller.user_id)
-
-    def _announce_online(
-        self, client: Client, room_id: str, present: Collection[Connection]
-    ) -> list[str]:
-        """Announces a user's first connection to the listeners who may see that they are online.
-
-        Returns the ids of the online users that this user may see. `present` are the connections
-        that were in the room before this one.
-        """
-        user_id = client.caller.user_id
-        own = [user_id] if client.connection.visible else []
-        others = sorted({c.user_id for c in present if c.visible} - {user_id})
-        audiences = self._people.online([*own, *others[:INLINE_LIMIT]])
-        is_first = all(c.user_id != user_id for c in present)
-        if is_first:
-            # Connections can end without a disconnect event.
-            self._signals.clear_online(room_id, user_id)
-        self._signals.record_online(room_id, audiences)
-        if is_first and own:
-            self._send_presence(client, room_id, "online", audiences[user_id])
-        return sorted(
-            online_id
-            for online_id, audience in audiences.items()
-            if may_see(audience, online_id, client.caller)
-        )
-
-    def _announce_offline(self, client: Client, room_id: str) -> None:
-        """Announces the end of a user's last connection in a room.
-
-        It goes to the audience that was told that the user is online, even if the user has
-        changed the visibility since.
-        """
-        user_id = client.caller.user_id
-        if all(c.user_id != user_id for c in self._live.connections(room_id)):
-            self._send_presence(
-                client, room_id, "offline", self._signals.clear_online(room_id, user_id)
-            )
-
-    def _leave_live(self, client: Client, room_id: str) -> None:
-        self._live.leave(client.connection, room_id)
-        self._announce_offline(client, room_id)
-
-    def _send_presence(
-        self, client: Client, room_id: str, status: str, audience: Visibility
-    ) -> None:
-        if audience == "private":
-            return
-        frame: Frame = {
-            "type": "presence",
-            "roomId": room_id,
-            "userId": client.caller.user_id,
-            "status": status,
-        }
-        self._broadcast.signal(
-            room_id, frame, exclude=client.connection, registered_only=audience != "public"
-        )
-
-
-_SESSION_ENDED = "session_ended"
 
 
 def _parse(body: str) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from http import HTTPStatus
 from typing import Any
 
 from lambdas.chat.attachments import Attachments
-from lambdas.chat.broadcast import Broadcast, QueueHandover
+from lambdas.chat.broadcast import Broadcast, DeliveryQueues
 from lambdas.chat.frames import Frames
+from lambdas.chat.member_logic import MemberService
 from lambdas.chat.message_logic import Draft, MessageService
 from lambdas.chat.messages import MessageStore
 from lambdas.chat.models import (
@@ -22,10 +23,12 @@ from lambdas.chat.models import (
     UpdateRoom,
 )
 from lambdas.chat.people import People
+from lambdas.chat.presence import Presence
 from lambdas.chat.room_logic import RoomService
 from lambdas.chat.rooms import RoomStore
 from lambdas.chat.routes import ROUTES
-from lambdas.chat.signals import CachedSignals
+from lambdas.chat.signals import Signals
+from lambdas.chat.standing import Standings
 from lambdas.chat.store import ChatTables, Items
 from lambdas.common.clients import Clients
 from lambdas.common.live.fanout import ApiGateway, Fanout, Gateway
@@ -68,12 +71,17 @@ class ChatApi:
 
     def __init__(
         self,
+        *,
+        standings: Standings,
         rooms: RoomService,
+        members: MemberService,
         messages: MessageService,
         attachments: Attachments,
         tickets: TicketStore,
     ) -> None:
+        self._standings = standings
         self._rooms = rooms
+        self._members = members
         self._messages = messages
         self._attachments = attachments
         self._tickets = tickets
@@ -101,33 +109,31 @@ class ChatApi:
 
     def join_room(self, request: Request) -> Response:
         validate(EmptyBody, request.json)
-        return Response(body=self._rooms.join(request.caller, _room_id(request)))
+        standing = self._standings.find(request.caller, _room_id(request))
+        return Response(body=self._rooms.view(standing.room, self._members.join(standing)))
 
     def leave_room(self, request: Request) -> Response:
-        self._rooms.leave(request.caller, _room_id(request))
+        self._members.leave(request.caller, _room_id(request))
         return Response.no_content()
 
     def list_members(self, request: Request) -> Response:
         query = validate(PageQuery, request.query, from_text=True)
-        return Response(body=self._rooms.members(request.caller, _room_id(request), query))
+        return Response(body=self._members.list_members(request.caller, _room_id(request), query))
 
     def invite_member(self, request: Request) -> Response:
         body = validate(Invite, request.json)
-        member = self._rooms.invite(request.caller, _room_id(request), body.user_id)
+        member = self._members.invite(request.caller, _room_id(request), body.user_id)
         return _versioned(HTTPStatus.CREATED, member, member.version)
 
     def update_member(self, request: Request) -> Response:
         body = validate(UpdateMember, request.json)
-        user_id = request.path_parameters["userId"]
-        member = self._rooms.update_member(
-            request.caller, _room_id(request), user_id, body, IfMatch.of(request)
+        member = self._members.update(
+            request.caller, _room_id(request), _user_id(request), body, IfMatch.of(request)
         )
         return _versioned(HTTPStatus.OK, member, member.version)
 
     def remove_member(self, request: Request) -> Response:
-        self._rooms.remove_member(
-            request.caller, _room_id(request), request.path_parameters["userId"]
-        )
+        self._members.remove(request.caller, _room_id(request), _user_id(request))
         return Response.no_content()
 
     def list_messages(self, request: Request) -> Response:
@@ -146,7 +152,9 @@ class ChatApi:
             # Prevents a second message if the function ended before it stored the response.
             client_message_id=key and f"idempotency-key {key}",
         )
-        message = self._messages.send(request.caller, _room_id(request), draft)
+        stored = self._messages.store(request.caller, _room_id(request), draft)
+        self._messages.announce(stored)
+        message = stored.message
         request.anonymous = message.is_anonymous
         return _versioned(HTTPStatus.CREATED, message.view(), message.version)
 
@@ -168,6 +176,7 @@ class ChatApi:
         return Response.no_content()
 
     def add_reaction(self, request: Request) -> Response:
+        validate(EmptyBody, request.json)
         return self._react(request, add=True)
 
     def remove_reaction(self, request: Request) -> Response:
@@ -176,12 +185,12 @@ class ChatApi:
     def create_attachment_upload(self, request: Request) -> Response:
         body = validate(CreateAttachment, request.json)
         room_id = _room_id(request)
-        self._rooms.standing(request.caller, room_id).require_speaker()
+        self._standings.find(request.caller, room_id).require_speaker()
         return Response.created(self._attachments.create(request.caller, room_id, body))
 
     def get_attachment(self, request: Request) -> Response:
         room_id = _room_id(request)
-        self._rooms.standing(request.caller, room_id).require_member()
+        self._standings.find(request.caller, room_id).require_member()
         address = self._attachments.address(room_id, request.path_parameters["attachmentId"])
         return Response(HTTPStatus.FOUND, headers={"Location": address})
 
@@ -192,8 +201,6 @@ class ChatApi:
 
     def _react(self, request: Request, *, add: bool) -> Response:
         emoji = request.path_parameters["emoji"]
-        if request.method == "PUT":
-            validate(EmptyBody, request.json)
         self._messages.react(
             request.caller, _room_id(request), _message_id(request), emoji, add=add
         )
@@ -228,14 +235,14 @@ def wire(
     )
     items = Items(dynamodb)
     room_store, message_store = RoomStore(items, tables), MessageStore(items, tables)
-    live, signals = CachedLiveRooms(cache), CachedSignals(cache)
-    handover = QueueHandover(
+    live, signals = CachedLiveRooms(cache), Signals(cache)
+    queues = DeliveryQueues(
         lambda: clients.sqs,
         settings.deliveries_queue_url,
         settings.delivery_retries_queue_url,
         logger,
     )
-    broadcast = Broadcast(Fanout(gateway, live, logger), live, handover, logger)
+    broadcast = Broadcast(Fanout(gateway, live, logger), live, queues, logger)
     people = People(
         ProfileReader(dynamodb, settings.dynamodb_table_profiles),
         AliasStore(dynamodb, settings.dynamodb_table_aliases),
@@ -252,13 +259,27 @@ def wire(
     attachments = Attachments(
         uploads, message_store, lambda: clients.s3, settings.s3_bucket_attachments
     )
+    standings = Standings(room_store)
     rooms = RoomService(
-        rooms=room_store, people=people, broadcast=broadcast, outbox=outbox, cursors=cursors
+        rooms=room_store,
+        standings=standings,
+        people=people,
+        broadcast=broadcast,
+        outbox=outbox,
+        cursors=cursors,
+    )
+    members = MemberService(
+        rooms=room_store,
+        standings=standings,
+        people=people,
+        broadcast=broadcast,
+        outbox=outbox,
+        cursors=cursors,
     )
     messages = MessageService(
         rooms=room_store,
         messages=message_store,
-        room_service=rooms,
+        standings=standings,
         attachments=attachments,
         people=people,
         authors=AuthorStore(dynamodb, settings.dynamodb_table_authors),
@@ -269,9 +290,11 @@ def wire(
         logger=logger,
     )
     frames = Frames(
-        rooms=rooms,
+        standings=standings,
+        members=members,
         messages=messages,
         people=people,
+        presence=Presence(people, broadcast, live, signals),
         broadcast=broadcast,
         live=live,
         signals=signals,
@@ -280,7 +303,12 @@ def wire(
         logger=logger,
     )
     api = ChatApi(
-        rooms, messages, attachments, TicketStore(dynamodb, settings.dynamodb_table_tickets)
+        standings=standings,
+        rooms=rooms,
+        members=members,
+        messages=messages,
+        attachments=attachments,
+        tickets=TicketStore(dynamodb, settings.dynamodb_table_tickets),
     )
     rest = create_router(settings, clients, ROUTES, api, logger)
 
@@ -292,6 +320,10 @@ def wire(
 
 def _room_id(request: Request) -> str:
     return request.path_parameters["roomId"]
+
+
+def _user_id(request: Request) -> str:
+    return request.path_parameters["userId"]
 
 
 def _message_id(request: Request) -> str:

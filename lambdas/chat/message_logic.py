@@ -1,14 +1,15 @@
 """The rules for messages, independent of HTTP events and WebSocket frames."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from lambdas.chat.attachments import Attachments
+from lambdas.chat.attachments import Attachments, attachment_used
 from lambdas.chat.broadcast import Broadcast
 from lambdas.chat.messages import (
     AttachmentUsedError,
@@ -18,11 +19,10 @@ from lambdas.chat.messages import (
 )
 from lambdas.chat.models import MessagesQuery
 from lambdas.chat.people import Author, People
-from lambdas.chat.room_logic import RoomService, Standing, room_not_found
 from lambdas.chat.rooms import MODERATOR, RANKS, ChangedError, RoomStore
 from lambdas.chat.signals import Signals
+from lambdas.chat.standing import Standings, room_not_found
 from lambdas.common.caller import Caller
-from lambdas.common.clock import SYSTEM_CLOCK, Clock
 from lambdas.common.live.chat_messages import FIRST_VERSION, Frame, Message, message_id
 from lambdas.common.live.fanout import Delivery
 from lambdas.common.logs import Logger
@@ -53,6 +53,18 @@ class Draft(Struct, frozen=True, kw_only=True):
     client_message_id: str | None = None
 
 
+class StoredMessage(Struct, frozen=True):
+    """A stored message of the user `sender_id`, ready to be announced.
+
+    `stored_at` is in seconds since the epoch. `is_repeat` is True if an earlier call stored it.
+    """
+
+    message: Message
+    sender_id: str
+    stored_at: float
+    is_repeat: bool = False
+
+
 class MessageService:
     """The message operations of the API. Every method raises the Problems of the API contract."""
 
@@ -61,7 +73,7 @@ class MessageService:
         *,
         rooms: RoomStore,
         messages: MessageStore,
-        room_service: RoomService,
+        standings: Standings,
         attachments: Attachments,
         people: People,
         authors: AuthorStore,
@@ -70,11 +82,10 @@ class MessageService:
         outbox: Outbox,
         cursors: Cursors,
         logger: Logger,
-        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._rooms = rooms
         self._messages = messages
-        self._room_service = room_service
+        self._standings = standings
         self._attachments = attachments
         self._people = people
         self._authors = authors
@@ -83,23 +94,14 @@ class MessageService:
         self._outbox = outbox
         self._cursors = cursors
         self._logger = logger
-        self._clock = clock
 
-    def send(
-        self,
-        caller: Caller,
-        room_id: str,
-        draft: Draft,
-        on_stored: Callable[[Message], Any] = lambda _message: None,
-    ) -> Message:
-        """Stores a message and sends it to the room's listeners.
+    def store(self, caller: Caller, room_id: str, draft: Draft) -> StoredMessage:
+        """Stores a message once. `announce` sends the result to the room's listeners.
 
-        Calls `on_stored` before the delivery, so that the sender does not wait for the listeners.
+        The two are separate so that a sender can be acknowledged without waiting for listeners.
         """
-        room, member, head = self._rooms.find_to_send(room_id, caller.user_id)
-        if room is None or head is None:
-            raise room_not_found()
-        Standing(room, member, caller).require_speaker()
+        standing, head = self._standings.find_to_send(caller, room_id)
+        standing.require_speaker()
         if draft.reply_to is not None and self._messages.find(room_id, draft.reply_to) is None:
             raise Problem.invalid(
                 [FieldError("replyTo", "must be the id of a message of this room")]
@@ -107,12 +109,12 @@ class MessageService:
         author = self._people.author(caller, room_id, anonymous=draft.is_anonymous)
         attachments = self._attachments.claim(caller, room_id, draft.attachments)
 
-        def create_message(seq: int, time: str) -> Message:
+        def create_message(seq: int, timestamp: str) -> Message:
             return Message(
                 message_id=message_id(room_id, seq),
                 room_id=room_id,
                 seq=seq,
-                timestamp=time,
+                timestamp=timestamp,
                 author_id=author.user_id,
                 author_name=author.name,
                 content=draft.content,
@@ -134,27 +136,38 @@ class MessageService:
                 find_head=self._rooms.head,
             )
         except RepeatedError as repeated:
-            on_stored(repeated.message)
-            return repeated.message
+            return StoredMessage(repeated.message, caller.user_id, time.time(), is_repeat=True)
         except (AttachmentUsedError, ChangedError) as error:
             self._attachments.discard(attachments)
             if isinstance(error, ChangedError):
                 raise room_not_found() from None
-            raise Problem.conflict(
-                "This attachment already belongs to a message.", "attachment_used"
-            ) from None
-        stored_at = self._clock()
-        on_stored(message)
-        if message.is_anonymous:
-            self._hide(room_id, caller)
-        self._deliver(message)
+            raise attachment_used() from None
+        return StoredMessage(message, caller.user_id, time.time())
+
+    def announce(self, stored: StoredMessage) -> None:
+        """Sends a stored message to the room's listeners. Does nothing for a repeat.
+
+        Does not raise: the message is stored, so the sender must not get an error. The delivery
+        function sends messages that were not announced.
+        """
+        if stored.is_repeat:
+            return
+        try:
+            if stored.message.is_anonymous:
+                self._hide(stored.message.room_id, stored.sender_id)
+            self._deliver(stored.message)
+        except Exception:
+            self._logger.exception("message not announced; the delivery function will send it")
+            return
         # With the room or message, the log would reveal the authors of anonymous messages.
-        fanout_ms = round((self._clock() - stored_at) * 1000, 1)
-        self._logger.info("message told", stored_at=round(stored_at, 4), fanout_ms=fanout_ms)
-        return message
+        self._logger.info(
+            "message announced",
+            stored_at=round(stored.stored_at, 4),
+            fanout_ms=round((time.time() - stored.stored_at) * 1000, 1),
+        )
 
     def list_messages(self, caller: Caller, room_id: str, query: MessagesQuery) -> dict[str, Any]:
-        self._room_service.standing(caller, room_id).require_reader()
+        self._standings.find(caller, room_id).require_reader()
         scope = f"chat-messages {room_id}"
         position = self._cursors.position(query, scope)
         if query.after_seq is not None:
@@ -175,8 +188,7 @@ class MessageService:
     def edit(
         self, caller: Caller, room_id: str, id_: str, content: str, if_match: IfMatch
     ) -> dict[str, Any]:
-        standing = self._room_service.standing(caller, room_id)
-        standing.require_speaker()
+        self._standings.find(caller, room_id).require_speaker()
         message = self._existing(room_id, id_)
         if not self._is_author(caller, message):
             raise Problem.forbidden("Only the author can edit a message.", "not_the_author")
@@ -189,7 +201,7 @@ class MessageService:
         return edited.view(self._messages.reactions([id_], consistent=True)[id_])
 
     def delete(self, caller: Caller, room_id: str, id_: str, if_match: IfMatch) -> None:
-        standing = self._room_service.standing(caller, room_id)
+        standing = self._standings.find(caller, room_id)
         if standing.rank < RANKS[MODERATOR]:
             standing.require_member()
         message = self._existing(room_id, id_)
@@ -206,7 +218,7 @@ class MessageService:
         self._deliver(blank)
 
     def react(self, caller: Caller, room_id: str, id_: str, emoji: str, *, add: bool) -> None:
-        self._room_service.standing(caller, room_id).require_member()
+        self._standings.find(caller, room_id).require_member()
         if not (
             0 < len(emoji) <= EMOJI_LENGTH
             and emoji.isprintable()
@@ -295,10 +307,10 @@ class MessageService:
             ]
         self._broadcast.send(Delivery(message.room_id, frame, message.delivery))
 
-    def _hide(self, room_id: str, caller: Caller) -> None:
+    def _hide(self, room_id: str, user_id: str) -> None:
         # Without the cache, no typing signals and read marks are sent either.
         with suppress(CacheUnavailableError):
-            self._signals.hide(room_id, caller.user_id)
+            self._signals.hide(room_id, user_id)
 
 
 def _repeat(caller: Caller, room_id: str, client_message_id: str | None) -> Repeat | None:

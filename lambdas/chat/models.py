@@ -16,9 +16,6 @@ GROUP_LIMIT = 50
 DIRECT_LIMIT = 2
 """The maximum number of members of a group room and a direct room (from the requirements)."""
 
-_NO_CONTROL = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*\Z"
-_IDENTIFIER = r"^[A-Za-z0-9_-]{1,128}\Z"
-
 Name = Annotated[
     str,
     Meta(
@@ -33,7 +30,7 @@ Description = Annotated[
     str,
     Meta(
         max_length=500,
-        pattern=_NO_CONTROL,
+        pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*\Z",
         description="must have at most 500 characters and no control characters",
     ),
 ]
@@ -50,7 +47,7 @@ Content = Annotated[
         "and no control characters except tabs and line ends",
     ),
 ]
-Identifier = Annotated[str, Meta(pattern=_IDENTIFIER, description="must be an id")]
+Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,128}\Z", description="must be an id")]
 # API Gateway limits a frame to 32 KB. The ids that a client chooses need little of that.
 ClientId = Annotated[
     str, Meta(min_length=1, max_length=128, description="must have 1 to 128 characters")

@@ -48,6 +48,19 @@ class Room(Struct, frozen=True, kw_only=True):
     version: int = 1
     pair: str | None = None
 
+    def new_member(
+        self, user_id: str, role: str, name: str, joined_at: str, *, anonymous: bool = False
+    ) -> "Member":
+        return Member(
+            room_id=self.room_id,
+            user_id=user_id,
+            role=role,
+            room_type=self.type,
+            display_name=name,
+            joined_at=joined_at,
+            anonymous=anonymous,
+        )
+
 
 class Member(Struct, frozen=True, kw_only=True):
     """A user's membership in a room, or their ban from it.

@@ -4,7 +4,7 @@ It records who is typing, how far users have read, who is hidden, and who was an
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from lambdas.common.people.profiles import Visibility
 from lambdas.common.storage.cache import GuardedCache
@@ -33,35 +33,14 @@ _AUDIENCES: tuple[Visibility, ...] = ("private", "authenticated", "public")
 """In the order of their size, the smallest first."""
 
 
-class Signals(Protocol):
+class Signals:
     """Short-lived state of rooms. Methods raise CacheUnavailableError if the cache is down."""
-
-    def typing(self, room_id: str, user_id: str, *, started: bool) -> bool:
-        """Records typing. Returns True if the signal must be sent."""
-
-    def read(self, room_id: str, user_id: str, seq: int) -> bool:
-        """Records a read mark. Returns True if the user has read further than before."""
-
-    def hide(self, room_id: str, user_id: str) -> None:
-        """Hides the user's signals in the room, because they sent an anonymous message."""
-
-    def hidden(self, room_id: str, user_id: str) -> bool:
-        """Returns True if the user's signals in the room are hidden."""
-
-    def record_online(self, room_id: str, audiences: Mapping[str, Visibility]) -> None:
-        """Records the audience that each user is announced to as online."""
-
-    def clear_online(self, room_id: str, user_id: str) -> Visibility:
-        """Deletes the user's record, and returns the largest audience that was announced to."""
-
-
-class CachedSignals:
-    """Signals in Valkey."""
 
     def __init__(self, cache: GuardedCache) -> None:
         self._cache = cache
 
     def typing(self, room_id: str, user_id: str, *, started: bool) -> bool:
+        """Records typing. Returns True if the signal must be sent."""
         key = f"chat:typing:{room_id}:{user_id}"
 
         def work(cache: "redis.Redis") -> bool:
@@ -73,6 +52,7 @@ class CachedSignals:
         return self._cache.run(work)
 
     def read(self, room_id: str, user_id: str, seq: int) -> bool:
+        """Records a read mark. Returns True if the user has read further than before."""
         key = f"chat:read:{room_id}"
 
         def work(cache: "redis.Redis") -> bool:
@@ -84,14 +64,17 @@ class CachedSignals:
         return self._cache.run(work)
 
     def hide(self, room_id: str, user_id: str) -> None:
+        """Hides the user's signals in the room, because they sent an anonymous message."""
         self._cache.run(
             lambda cache: cache.set(_hidden_key(room_id, user_id), 1, ex=UNSEEN_LIFETIME)
         )
 
     def hidden(self, room_id: str, user_id: str) -> bool:
+        """Returns True if the user's signals in the room are hidden."""
         return self._cache.run(lambda cache: bool(cache.exists(_hidden_key(room_id, user_id))))
 
     def record_online(self, room_id: str, audiences: Mapping[str, Visibility]) -> None:
+        """Records the audience that each user is announced to as online."""
         key = _online_key(room_id)
         scores = {
             user_id: _AUDIENCES.index(audience)
@@ -109,6 +92,7 @@ class CachedSignals:
             self._cache.run(work)
 
     def clear_online(self, room_id: str, user_id: str) -> Visibility:
+        """Deletes the user's record, and returns the largest audience that was announced to."""
         key = _online_key(room_id)
 
         def work(cache: "redis.Redis") -> Visibility:

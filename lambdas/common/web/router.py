@@ -142,9 +142,7 @@ class Router:
             return Response.of(problem).to_event()
         except Exception as error:
             self._logger.exception("the request failed")
-            return Response.of(
-                Problem.unavailable() if is_outage(error) else Problem.internal()
-            ).to_event()
+            return Response.of(problem_of(error)).to_event()
 
     def _dispatch(self, request: Request) -> Response:
         methods, request.path_parameters = self._table.match(request.segments)
@@ -220,8 +218,12 @@ def _is_parameter(segment: str) -> bool:
     return segment.startswith("{")
 
 
-def is_outage(error: Exception) -> bool:
-    """Returns True if an AWS service was unavailable; False for denied or invalid requests."""
+def problem_of(error: Exception) -> Problem:
+    """Returns the response to an unexpected error: 503 for an outage of an AWS service, else 500."""
+    return Problem.unavailable() if _is_outage(error) else Problem.internal()
+
+
+def _is_outage(error: Exception) -> bool:
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return status >= 500 or error.response["Error"]["Code"] in _THROTTLING

@@ -162,9 +162,9 @@ class Socket:
             "principalId": person.user_id,
         }
         world.sockets.append(self)
-        self._route("$connect")
+        self.invoke("$connect")
 
-    def _route(self, route: str, body: str | None = None) -> None:
+    def invoke(self, route: str, body: str | None = None) -> None:
         event = {
             "requestContext": {
                 "routeKey": route,
@@ -191,7 +191,7 @@ class Socket:
 
     def send_text(self, text: str, route: str = "$default") -> Any:
         kept = self.take()
-        self._route(route, text)
+        self.invoke(route, text)
         frames = self.take()
         answers = [frame for frame in frames if frame["type"] in {"ack", "error"}]
         assert len(answers) == 1, frames
@@ -211,7 +211,7 @@ class Socket:
         return [frame for frame in frames if type_ is None or frame["type"] == type_]
 
     def close(self) -> None:
-        self._route("$disconnect")
+        self.invoke("$disconnect")
 
 
 class World:

@@ -69,6 +69,39 @@ def test_a_message_whose_sender_was_killed_is_delivered(
     assert retry(world) == 0
 
 
+@pytest.mark.parametrize("transport", ["rest", "websocket"])
+def test_a_message_whose_announcement_fails_is_acknowledged_and_delivered_later(
+    ann: Somebody,
+    room_id: str,
+    listener: Socket,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    transport: str,
+) -> None:
+    sender = ann.connect()
+    sender.join(room_id)
+    listener.take()
+
+    def fail(*_arguments: object) -> None:
+        raise RuntimeError("unexpected")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Broadcast, "send", fail)
+        said = (
+            ann.say(room_id)
+            if transport == "rest"
+            else sender.send("send_message", roomId=room_id, content="Hello")
+        )
+    assert listener.take() == []
+    messages = [record.getMessage() for record in caplog.records]
+    assert "message not announced; the delivery function will send it" in messages
+    assert "message announced" not in messages
+    watch(world, world.stream(said["messageId"]))
+    assert retry(world) == 1
+    assert [frame["seq"] for frame in listener.take("new_message")] == [said["seq"]]
+
+
 def test_a_delivery_that_was_only_late_is_made_once(
     ann: Somebody, room_id: str, listener: Socket, world: World, cache: redis.Redis
 ) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 import redis
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
-from lambdas.chat.broadcast import INLINE_LIMIT
+from lambdas.chat.broadcast import INLINE_LIMIT, Broadcast
+from lambdas.common.live.fanout import Delivery
 from lambdas.common.live.listeners import LIFETIME, CachedLiveRooms, Connection
 from lambdas.common.people.profiles import ProfileReader
 from lambdas.common.storage.cache import GuardedCache
+from lambdas.common.storage.transactions import Transactions
 from tests.lambdas.chat.conftest import FUTURE, Socket, Somebody, World, ok
 from tests.lambdas.support import document
 
@@ -78,6 +80,51 @@ def test_two_see_each_others_messages(sockets: tuple[Socket, Socket], room_id: s
         == 2
     )
     assert ann.take()[0]["message"]["replyTo"] == ack["messageId"]
+
+
+def test_a_message_is_stored_then_acknowledged_then_announced(
+    sockets: tuple[Socket, Socket], room_id: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, bob = sockets
+    steps: list[str] = []
+    acknowledge, announce = Broadcast.send_to, Broadcast.send
+
+    def record_ack(self: Broadcast, connection: Connection, frame: Any) -> Any:
+        assert [item["seq"] for item in world.items("messages")] == [frame["seq"]]
+        steps.append(frame["type"])
+        return acknowledge(self, connection, frame)
+
+    def record_announcement(self: Broadcast, delivery: Delivery) -> None:
+        steps.append(delivery.frame["type"])
+        announce(self, delivery)
+
+    monkeypatch.setattr(Broadcast, "send_to", record_ack)
+    monkeypatch.setattr(Broadcast, "send", record_announcement)
+    ann.send("send_message", roomId=room_id, content="x")
+    assert steps == ["ack", "new_message"]
+    assert len(bob.take("new_message")) == 1
+
+
+def test_a_message_that_cannot_be_stored_is_neither_acknowledged_nor_announced(
+    sockets: tuple[Socket, Socket], room_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise EndpointConnectionError(endpoint_url="https://dynamodb")
+
+    monkeypatch.setattr(Transactions, "write", fail)
+    response = sockets[0].send("send_message", roomId=room_id, content="x")
+    assert (response["type"], response["code"]) == ("error", "dependency_unavailable")
+    assert sockets[1].take() == []
+
+
+def test_a_message_is_announced_although_the_sender_is_gone(
+    sockets: tuple[Socket, Socket], room_id: str, world: World
+) -> None:
+    ann, bob = sockets
+    world.gateway.gone.add(ann.connection_id)
+    frame = {"action": "send_message", "roomId": room_id, "content": "x"}
+    ann.invoke("$default", json.dumps(frame))
+    assert len(bob.take("new_message")) == 1
 
 
 def test_rest_writes_reach_listeners(

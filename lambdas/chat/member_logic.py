@@ -1,0 +1,296 @@
+"""The rules for joining and leaving rooms, and for the roles, mutes and bans of members."""
+
+import time
+from typing import Any
+
+from msgspec import structs
+
+from lambdas.chat.broadcast import Broadcast
+from lambdas.chat.models import MemberView, RoomType, UpdateMember
+from lambdas.chat.people import People
+from lambdas.chat.rooms import (
+    ADMIN,
+    BANNED,
+    MEMBER,
+    MODERATOR,
+    OWNER,
+    RANKS,
+    ChangedError,
+    Member,
+    MemberExistsError,
+    PairExistsError,
+    RoomFullError,
+    RoomStore,
+    pair_key,
+)
+from lambdas.chat.standing import Standing, Standings, banned, room_not_found
+from lambdas.common.caller import Caller
+from lambdas.common.clock import timestamp
+from lambdas.common.live.fanout import Delivery
+from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.people.profiles import UNKNOWN_NAME
+from lambdas.common.problems import Problem
+from lambdas.common.web.pagination import Cursors, PageQuery
+from lambdas.common.web.preconditions import IfMatch
+
+OPEN: frozenset[RoomType] = frozenset({"public", "announcement"})
+"""Room types that users join without an invitation. Only members find announcement rooms listed."""
+
+INVITERS: dict[RoomType, int] = {
+    "public": RANKS[MEMBER],
+    "group": RANKS[MEMBER],
+    "direct": RANKS[OWNER],
+    "private": RANKS[MODERATOR],
+    "announcement": RANKS[MODERATOR],
+}
+"""The lowest rank that may invite users, by room type."""
+
+_BAN_LIFTED = ""
+"""The role of a member whose ban was lifted."""
+
+
+class MemberService:
+    """The member operations of the API. Every method raises the Problems of the API contract."""
+
+    def __init__(
+        self,
+        *,
+        rooms: RoomStore,
+        standings: Standings,
+        people: People,
+        broadcast: Broadcast,
+        outbox: Outbox,
+        cursors: Cursors,
+    ) -> None:
+        self._rooms = rooms
+        self._standings = standings
+        self._people = people
+        self._broadcast = broadcast
+        self._outbox = outbox
+        self._cursors = cursors
+
+    def list_members(self, caller: Caller, room_id: str, query: PageQuery) -> dict[str, Any]:
+        self._standings.find(caller, room_id).require_reader()
+        scope = f"chat-members {room_id}"
+        after = self._cursors.position(query, scope)
+        members = self._rooms.members(room_id, query.limit + 1, after)
+        page = members[: query.limit]
+        names = self._people.member_names(page, caller)
+        views = [_view(member, names[member.user_id]) for member in page]
+        return self._cursors.page(
+            views, query, scope, page[-1].user_id if len(members) > query.limit else None
+        )
+
+    def join(self, standing: Standing) -> Member:
+        """Returns the caller's membership, and creates it first if the room is open."""
+        caller, room = standing.caller, standing.room
+        standing.require_not_banned()
+        if standing.membership:
+            return standing.membership
+        if room.type not in OPEN:
+            raise Problem.forbidden("This room requires an invitation.", "invitation_required")
+        if caller.is_anonymous and room.type != "public":
+            raise Problem.forbidden(
+                "Anonymous users can chat only in public rooms.", "anonymous_not_allowed"
+            )
+        member = room.new_member(
+            caller.user_id,
+            MEMBER,
+            self._people.public_name(caller),
+            timestamp(time.time()),
+            anonymous=caller.is_anonymous,
+        )
+        return self._add(member, actor_id=caller.user_id)
+
+    def leave(self, caller: Caller, room_id: str) -> None:
+        """Ends the caller's membership. Raises Problem 409 for the owner of the room."""
+        standing = self._standings.find(caller, room_id)
+        member = standing.require_member()
+        if member.role == OWNER:
+            detail = "The owner cannot leave. Make another member the owner, or delete the room."
+            raise Problem.conflict(detail, "owner_cannot_leave")
+        self._end_membership(standing, member, reason="left")
+
+    def invite(self, caller: Caller, room_id: str, user_id: str) -> MemberView:
+        """Makes a user a member of the room. Safe to repeat.
+
+        Raises:
+            Problem: 404 if the user has no profile. A profile is created within seconds of
+                registration, or when its owner first reads it, so a later retry can succeed.
+                Anonymous users have no profile; they join public rooms by themselves.
+                403 in a direct room if the user does not accept direct messages, unless the two
+                users have a direct room already.
+        """
+        standing = self._standings.find(caller, room_id)
+        standing.require_rank(INVITERS[standing.room.type])
+        if user_id == caller.user_id:
+            return _view(standing.require_member(), self._people.public_name(caller))
+        invited = self._people.find(user_id)
+        if invited is None:
+            raise Problem.not_found("There is no such user.", "user_not_found")
+        pair = pair_key(caller.user_id, user_id) if standing.room.type == "direct" else None
+        if pair and not invited.personal.allow_direct_messages and not self._rooms.has_pair(pair):
+            raise Problem.forbidden(
+                "This user does not accept direct messages.", "direct_messages_refused"
+            )
+        member = standing.room.new_member(
+            user_id, MEMBER, invited.name_for(None), timestamp(time.time())
+        )
+        return self._named_view(self._add(member, actor_id=caller.user_id, pair=pair), caller)
+
+    def update(
+        self, caller: Caller, room_id: str, user_id: str, body: UpdateMember, if_match: IfMatch
+    ) -> MemberView:
+        """Changes a member's role, mutes or bans them, or lifts the ban.
+
+        The owner and administrators assign roles below their own. Moderators and higher roles
+        mute and ban members whose rank is below their own.
+        """
+        standing = self._standings.find(caller, room_id)
+        standing.require_rank(RANKS[MODERATOR])
+        target = self._rooms.member(room_id, user_id)
+        if target is not None:
+            if_match.check(target.version)
+        try:
+            changed = self._change(standing, user_id, target, body)
+        except (ChangedError, MemberExistsError):
+            raise Problem.stale() from None
+        return self._named_view(changed, caller)
+
+    def remove(self, caller: Caller, room_id: str, user_id: str) -> None:
+        if user_id == caller.user_id:
+            self.leave(caller, room_id)
+            return
+        standing = self._standings.find(caller, room_id)
+        standing.require_rank(RANKS[MODERATOR])
+        target = _require_unbanned(self._rooms.member(room_id, user_id))
+        standing.require_outranks(target)
+        self._end_membership(standing, target, reason="removed")
+
+    def _change(
+        self, standing: Standing, user_id: str, target: Member | None, body: UpdateMember
+    ) -> Member:
+        if body.ban is not None:
+            return self._ban(standing, user_id, target) if body.ban else self._unban(target)
+        target = changed = _require_unbanned(target)
+        if body.mute is not None:
+            standing.require_outranks(target)
+            changed = structs.replace(changed, muted=body.mute)
+        if body.role is not None and body.role != target.role:
+            if body.role == OWNER:
+                return self._hand_over(standing, target, changed)
+            if standing.rank < RANKS[ADMIN] or RANKS[body.role] >= standing.rank:
+                raise Problem.forbidden(
+                    "You can only assign roles below your own.", "role_required"
+                )
+            standing.require_outranks(target)
+            changed = structs.replace(changed, role=body.role)
+        if changed is target:
+            return target
+        return self._replace(target, changed)
+
+    def _hand_over(self, standing: Standing, target: Member, changed: Member) -> Member:
+        owner = standing.require_member()
+        if owner.role != OWNER:
+            raise Problem.forbidden(
+                "Only the owner can transfer the ownership of the room.", "role_required"
+            )
+        if target.anonymous:
+            raise Problem.forbidden("An anonymous user cannot own a room.", "anonymous_not_allowed")
+        previous_owner = structs.replace(owner, role=ADMIN)
+        return self._replace(target, structs.replace(changed, role=OWNER), (owner, previous_owner))
+
+    def _replace(self, before: Member, after: Member, *others: tuple[Member, Member]) -> Member:
+        self._rooms.replace((before, after), *others)
+        return structs.replace(after, version=before.version + 1)
+
+    def _ban(self, standing: Standing, user_id: str, target: Member | None) -> Member:
+        if user_id == standing.caller.user_id:
+            raise Problem.forbidden("You cannot ban yourself.", "role_required")
+        if target is None:
+            profile = self._people.find(user_id)
+            name = profile.name_for(None) if profile else UNKNOWN_NAME
+            ban = standing.room.new_member(user_id, BANNED, name, timestamp(time.time()))
+            self._rooms.ban(ban)
+            return ban
+        if target.role == BANNED:
+            return target
+        standing.require_outranks(target)
+        ban = structs.replace(target, role=BANNED, muted=False)
+        self._end_membership(standing, target, reason="banned", ban=ban)
+        return structs.replace(ban, version=target.version + 1)
+
+    def _unban(self, target: Member | None) -> Member:
+        if target is None:
+            raise _member_not_found()
+        if target.role != BANNED:
+            return target
+        self._rooms.unban(target)
+        return structs.replace(target, role=_BAN_LIFTED)
+
+    def _add(self, member: Member, *, actor_id: str, pair: str | None = None) -> Member:
+        data = {"roomId": member.room_id, "userId": member.user_id, "role": member.role}
+        event = self._outbox.put("MemberJoined", actor_id=actor_id, data=data)
+        try:
+            self._rooms.add(member, [event], pair)
+        except RoomFullError:
+            raise Problem.conflict("The room is full.", "room_full") from None
+        except MemberExistsError as error:
+            if error.member.role == BANNED:
+                raise banned() from None
+            return error.member
+        except PairExistsError as error:
+            detail = "You already have a direct room with this user."
+            problem = Problem.conflict(detail, "direct_room_exists")
+            problem.members["roomId"] = error.room_id
+            raise problem from None
+        except ChangedError:
+            raise room_not_found() from None
+        self._announce("user_joined", member)
+        return member
+
+    def _end_membership(
+        self, standing: Standing, member: Member, *, reason: str, ban: Member | None = None
+    ) -> None:
+        data = {"roomId": member.room_id, "userId": member.user_id, "reason": reason}
+        event = self._outbox.put("MemberLeft", actor_id=standing.caller.user_id, data=data)
+        try:
+            self._rooms.end_membership(member, [event], pair=standing.room.pair, ban=ban)
+        except ChangedError:
+            raise Problem.stale() from None
+        # The connections leave first, so that the removed member does not get this frame.
+        self._broadcast.evict(member.room_id, member.user_id)
+        self._announce("user_left", member)
+
+    def _announce(self, frame_type: str, member: Member) -> None:
+        frame = {
+            "type": frame_type,
+            "roomId": member.room_id,
+            "userId": member.user_id,
+            "displayName": member.display_name,
+        }
+        self._broadcast.send(Delivery(member.room_id, frame))
+
+    def _named_view(self, member: Member, viewer: Caller) -> MemberView:
+        return _view(member, self._people.member_names([member], viewer)[member.user_id])
+
+
+def _require_unbanned(member: Member | None) -> Member:
+    if member is None or member.role == BANNED:
+        raise _member_not_found()
+    return member
+
+
+def _member_not_found() -> Problem:
+    return Problem.not_found("The room has no such member.", "member_not_found")
+
+
+def _view(member: Member, name: str) -> MemberView:
+    return MemberView(
+        user_id=member.user_id,
+        display_name=name,
+        role=member.role or None,
+        is_muted=member.muted,
+        joined_at=member.joined_at,
+        version=member.version,
+    )

@@ -1,0 +1,90 @@
+"""Announces which users are online in a room, when connections join, leave and end."""
+
+from collections.abc import Collection
+
+from msgspec import Struct
+
+from lambdas.chat.broadcast import INLINE_LIMIT, Broadcast
+from lambdas.chat.people import People
+from lambdas.chat.signals import Signals
+from lambdas.common.caller import Caller
+from lambdas.common.live.chat_messages import Frame
+from lambdas.common.live.listeners import Connection, LiveRooms
+from lambdas.common.people.profiles import Visibility, may_see
+
+
+class Client(Struct, frozen=True):
+    """A WebSocket connection, and the caller that it authenticates."""
+
+    connection: Connection
+    caller: Caller
+
+
+class Presence:
+    """The online status of users. Every method may raise CacheUnavailableError."""
+
+    def __init__(
+        self, people: People, broadcast: Broadcast, live: LiveRooms, signals: Signals
+    ) -> None:
+        self._people = people
+        self._broadcast = broadcast
+        self._live = live
+        self._signals = signals
+
+    def announce_online(
+        self, client: Client, room_id: str, present: Collection[Connection]
+    ) -> list[str]:
+        """Announces a user's first connection to the listeners who may see that they are online.
+
+        Returns the ids of the online users that this user may see. `present` are the connections
+        that were in the room before this one.
+        """
+        user_id = client.caller.user_id
+        own = [user_id] if client.connection.visible else []
+        others = sorted({c.user_id for c in present if c.visible} - {user_id})
+        audiences = self._people.online([*own, *others[:INLINE_LIMIT]])
+        is_first = all(c.user_id != user_id for c in present)
+        if is_first:
+            # Connections can end without a disconnect event.
+            self._signals.clear_online(room_id, user_id)
+        self._signals.record_online(room_id, audiences)
+        if is_first and own:
+            self._send(client, room_id, "online", audiences[user_id])
+        return sorted(
+            online_id
+            for online_id, audience in audiences.items()
+            if may_see(audience, online_id, client.caller)
+        )
+
+    def leave(self, client: Client, room_id: str) -> None:
+        """Removes the connection from the room's listeners."""
+        self._live.leave(client.connection, room_id)
+        self._announce_offline(client, room_id)
+
+    def disconnect(self, client: Client) -> None:
+        """Removes the connection from all its rooms."""
+        for room_id in self._live.disconnect(client.connection):
+            self._announce_offline(client, room_id)
+
+    def _announce_offline(self, client: Client, room_id: str) -> None:
+        """Announces the end of a user's last connection in a room.
+
+        The audience is the one that was told that the user is online, even if the user has
+        changed the visibility since.
+        """
+        user_id = client.caller.user_id
+        if all(c.user_id != user_id for c in self._live.connections(room_id)):
+            self._send(client, room_id, "offline", self._signals.clear_online(room_id, user_id))
+
+    def _send(self, client: Client, room_id: str, status: str, audience: Visibility) -> None:
+        if audience == "private":
+            return
+        frame: Frame = {
+            "type": "presence",
+            "roomId": room_id,
+            "userId": client.caller.user_id,
+            "status": status,
+        }
+        self._broadcast.signal(
+            room_id, frame, exclude=client.connection, registered_only=audience != "public"
+        )
