@@ -1,13 +1,12 @@
 """Circuit breakers of the providers, shared by all execution environments (docs/decisions/0052)."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
-from lambdas.common.storage.dynamodb import condition_failed, pack, unpack
+from lambdas.common.storage.dynamodb import ConditionFailedError, Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -50,13 +49,11 @@ class DynamoCircuits:
     """Stores all circuits in one item of the usage table. A successful call only reads it."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
+        self._table = Table(dynamodb, table)
         self._clock = clock
 
     def list_available(self, providers: Sequence[str]) -> Mapping[str, Circuit]:
-        item = self._dynamodb.get_item(TableName=self._table, Key=pack(_KEY)).get("Item")
-        found = unpack(item) if item else {}
+        found = self._table.get(_KEY, consistent=False) or {}
         circuits = {
             name: Circuit(found.get(f"{name}_failures", 0), found.get(f"{name}_opened_until", 0))
             for name in providers
@@ -71,51 +68,39 @@ class DynamoCircuits:
         if not circuit.opened_until:
             return True
         try:
-            self._update(
-                "SET #until = :until",
-                {"#until": f"{provider}_opened_until"},
-                {":until": self._now() + OPEN_TIME * 1000, ":read": circuit.opened_until},
-                ConditionExpression="#until = :read",
-            )
-        except ClientError as error:
-            if condition_failed(error):
-                return False
-            raise
+            self._open(provider, circuit)
+        except ConditionFailedError:
+            return False
         return True
 
     def record_success(self, provider: str, circuit: Circuit) -> None:
         if circuit.failures:
             names = {"#failures": f"{provider}_failures", "#until": f"{provider}_opened_until"}
-            self._update("REMOVE #failures, #until", names)
+            self._table.update(_KEY, "REMOVE #failures, #until", names=names)
 
     def record_failure(self, provider: str) -> None:
-        counted = self._update(
+        failures = f"{provider}_failures"
+        counted = self._table.update(
+            _KEY,
             "ADD #failures :one",
-            {"#failures": f"{provider}_failures"},
-            {":one": 1},
-            ReturnValues="UPDATED_NEW",
+            names={"#failures": failures},
+            values={":one": 1},
+            returns="UPDATED_NEW",
         )
-        if unpack(counted["Attributes"])[f"{provider}_failures"] >= THRESHOLD:
-            until = self._now() + OPEN_TIME * 1000
-            self._update(
-                "SET #until = :until", {"#until": f"{provider}_opened_until"}, {":until": until}
-            )
+        if counted[failures] >= THRESHOLD:
+            self._open(provider)
 
-    def _update(
-        self,
-        expression: str,
-        names: Mapping[str, str],
-        values: Mapping[str, Any] | None = None,
-        **more: Any,
-    ) -> Any:
-        if values:
-            more["ExpressionAttributeValues"] = pack(values)
-        return self._dynamodb.update_item(
-            TableName=self._table,
-            Key=pack(_KEY),
-            UpdateExpression=expression,
-            ExpressionAttributeNames=dict(names),
-            **more,
+    def _open(self, provider: str, before: Circuit | None = None) -> None:
+        """Opens the circuit. Fails if it has changed since `before` was read."""
+        values = {":until": self._now() + OPEN_TIME * 1000}
+        if before:
+            values[":read"] = before.opened_until
+        self._table.update(
+            _KEY,
+            "SET #until = :until",
+            condition="#until = :read" if before else None,
+            names={"#until": f"{provider}_opened_until"},
+            values=values,
         )
 
     def _now(self) -> int:

@@ -1,13 +1,13 @@
 """The conversations table: one item per conversation, with its latest messages."""
 
 import secrets
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from itertools import islice
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from botocore.exceptions import ClientError
 from msgspec import Struct, convert, structs, to_builtins
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
-from lambdas.common.storage.dynamodb import condition_failed, pack, unpack
+from lambdas.common.storage.dynamodb import ConditionFailedError, Expressions, Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -26,16 +26,6 @@ SIZE_LIMIT = 256 * 1024
 
 DynamoDB allows 400 KB per item. The longest question, context and answer together have 230 KB.
 """
-
-_SUMMARY = (
-    "conversation_id",
-    "title",
-    "message_count",
-    "created_at",
-    "updated_at",
-    "version",
-    "expires_at",
-)
 
 
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -97,73 +87,56 @@ class DynamoConversations:
     """Conversations in DynamoDB. The partition key is the user's id."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
+        self._table = Table(dynamodb, table)
         self._clock = clock
 
     def new_id(self) -> str:
         return f"{int(self._clock() * 1000):012x}{secrets.token_hex(12)}"
 
     def find(self, user_id: str, conversation_id: str) -> Conversation | None:
-        item = self._dynamodb.get_item(
-            TableName=self._table, Key=_key(user_id, conversation_id), ConsistentRead=True
-        ).get("Item")
-        conversation = convert(unpack(item), Conversation) if item else None
+        item = self._table.get(_key(user_id, conversation_id))
+        conversation = convert(item, Conversation) if item else None
         return conversation if conversation and conversation.expires_at > self._clock() else None
 
     def save(self, user_id: str, conversation: Conversation) -> bool:
-        item = pack({"user_id": user_id, **to_builtins(conversation)})
-        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(user_id)"}
+        condition: Expressions = {"condition": "attribute_not_exists(user_id)"}
         if conversation.version > 1:
             condition = {
-                "ConditionExpression": "#version = :read",
-                "ExpressionAttributeNames": {"#version": "version"},
-                "ExpressionAttributeValues": pack({":read": conversation.version - 1}),
+                "condition": "#version = :read",
+                "names": {"#version": "version"},
+                "values": {":read": conversation.version - 1},
             }
-        return self._write_if(self._dynamodb.put_item, Item=item, **condition)
+        try:
+            self._table.put({"user_id": user_id, **to_builtins(conversation)}, **condition)
+        except ConditionFailedError:
+            return False
+        return True
 
     def list_page(
         self, user_id: str, limit: int, before: str | None
     ) -> tuple[list[Summary], str | None]:
-        names = {f"#{name}": name for name in _SUMMARY}
-        arguments: dict[str, Any] = {}
-        if before is not None:
-            arguments["ExclusiveStartKey"] = _key(user_id, before)
-        summaries: list[Summary] = []
-        while True:
-            page = self._dynamodb.query(
-                TableName=self._table,
-                KeyConditionExpression="user_id = :user_id",
-                FilterExpression="#expires_at > :now",
-                ProjectionExpression=", ".join(names),
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues=pack({":user_id": user_id, ":now": int(self._clock())}),
-                ScanIndexForward=False,
-                Limit=limit + 1,
-                **arguments,
-            )
-            summaries += [convert(unpack(item), Summary) for item in page["Items"]]
-            if len(summaries) > limit:
-                return summaries[:limit], summaries[limit - 1].conversation_id
-            if "LastEvaluatedKey" not in page:
-                return summaries, None
-            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        items = self._table.query(
+            "user_id = :user_id",
+            {":user_id": user_id, ":now": int(self._clock())},
+            where="expires_at > :now",
+            attributes=Summary.__struct_fields__,
+            start_after=_key(user_id, before) if before is not None else None,
+            page_size=limit + 1,
+            newest_first=True,
+        )
+        summaries = [convert(item, Summary) for item in islice(items, limit + 1)]
+        has_more = len(summaries) > limit
+        return summaries[:limit], summaries[limit - 1].conversation_id if has_more else None
 
     def delete(self, user_id: str, conversation_id: str) -> bool:
-        return self._write_if(
-            self._dynamodb.delete_item,
-            Key=_key(user_id, conversation_id),
-            ConditionExpression="expires_at > :now",
-            ExpressionAttributeValues=pack({":now": int(self._clock())}),
-        )
-
-    def _write_if(self, write: Any, **arguments: Any) -> bool:
         try:
-            write(TableName=self._table, **arguments)
-        except ClientError as error:
-            if condition_failed(error):
-                return False
-            raise
+            self._table.delete(
+                _key(user_id, conversation_id),
+                condition="expires_at > :now",
+                values={":now": int(self._clock())},
+            )
+        except ConditionFailedError:
+            return False
         return True
 
 
@@ -185,5 +158,5 @@ def append_messages(
     )
 
 
-def _key(user_id: str, conversation_id: str) -> dict[str, Any]:
-    return pack({"user_id": user_id, "conversation_id": conversation_id})
+def _key(user_id: str, conversation_id: str) -> dict[str, str]:
+    return {"user_id": user_id, "conversation_id": conversation_id}

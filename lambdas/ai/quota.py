@@ -8,12 +8,11 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
-from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id
 from lambdas.common.problems import Problem
-from lambdas.common.storage.dynamodb import condition_failed, pack, unpack
+from lambdas.common.storage.dynamodb import ConditionFailedError, Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -58,8 +57,7 @@ class DynamoQuota:
         self, dynamodb: "DynamoDBClient", table: str, daily: int, clock: Clock = SYSTEM_CLOCK
     ) -> None:
         """`daily` is the quota in tokens."""
-        self._dynamodb = dynamodb
-        self._table = table
+        self._table = Table(dynamodb, table)
         self._daily = daily
         self._clock = clock
 
@@ -69,7 +67,7 @@ class DynamoQuota:
         )
         if self._add(reservation):
             return reservation
-        day = self._read(reservation)
+        day = self._table.get(_key(reservation)) or {}
         if reservation.lease in day:  # boto3 retried a write that had succeeded
             return reservation
         if self._reclaim(reservation, day) and self._add(reservation):
@@ -116,12 +114,6 @@ class DynamoQuota:
             {":tokens": change, **(values or {})},
         )
 
-    def _read(self, reservation: Reservation) -> dict[str, Any]:
-        item = self._dynamodb.get_item(
-            TableName=self._table, Key=_key(reservation), ConsistentRead=True
-        ).get("Item")
-        return unpack(item) if item else {}
-
     def _reclaim(self, reservation: Reservation, day: dict[str, Any]) -> bool:
         """Cancels the reservations of crashed calls. Returns True if there were any."""
         expired = [
@@ -162,23 +154,20 @@ class DynamoQuota:
         self, reservation: Reservation, expression: str, condition: str, values: dict[str, Any]
     ) -> bool:
         try:
-            self._dynamodb.update_item(
-                TableName=self._table,
-                Key=_key(reservation),
-                UpdateExpression=expression,
-                ConditionExpression=condition,
-                ExpressionAttributeNames={"#lease": reservation.lease},
-                ExpressionAttributeValues=pack(values),
+            self._table.update(
+                _key(reservation),
+                expression,
+                condition=condition,
+                names={"#lease": reservation.lease},
+                values=values,
             )
-        except ClientError as error:
-            if condition_failed(error):
-                return False
-            raise
+        except ConditionFailedError:
+            return False
         return True
 
 
-def _key(reservation: Reservation) -> dict[str, Any]:
-    return pack({"user_id": reservation.user_id, "day": reservation.day})
+def _key(reservation: Reservation) -> dict[str, str]:
+    return {"user_id": reservation.user_id, "day": reservation.day}
 
 
 def _leases(day: dict[str, Any]) -> dict[str, list[int]]:

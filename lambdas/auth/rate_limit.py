@@ -2,14 +2,13 @@
 
 import hashlib
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
 from lambdas.common.problems import Problem
-from lambdas.common.storage.dynamodb import condition_failed, pack, unpack
+from lambdas.common.storage.dynamodb import ConditionFailedError, Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -39,8 +38,7 @@ class RateLimiter:
     def __init__(
         self, dynamodb: "DynamoDBClient", table: str, *, enabled: bool, clock: Clock = SYSTEM_CLOCK
     ) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
+        self._table = Table(dynamodb, table)
         self._enabled = enabled
         self._clock = clock
 
@@ -77,14 +75,11 @@ class RateLimiter:
                 return
 
     def _read(self, key: str) -> tuple[int, list[int]]:
-        item = self._dynamodb.get_item(
-            TableName=self._table, Key=pack({"limit_key": key}), ConsistentRead=True
-        ).get("Item")
-        found = unpack(item) if item else {}
+        found = self._table.get({"limit_key": key}) or {}
         return found.get("revision", 0), found.get("attempts", [])
 
     def _write(self, key: str, revision: int, attempts: list[int], expires_at: int | None) -> bool:
-        values: dict[str, Any] = {":next": revision + 1, ":attempts": attempts}
+        values: dict[str, object] = {":next": revision + 1, ":attempts": attempts}
         update, unchanged = (
             "SET attempts = :attempts, revision = :next",
             "attribute_not_exists(revision)",
@@ -94,15 +89,7 @@ class RateLimiter:
         if expires_at is not None:
             values[":expires_at"], update = expires_at, f"{update}, expires_at = :expires_at"
         try:
-            self._dynamodb.update_item(
-                TableName=self._table,
-                Key=pack({"limit_key": key}),
-                UpdateExpression=update,
-                ConditionExpression=unchanged,
-                ExpressionAttributeValues=pack(values),
-            )
-        except ClientError as error:
-            if condition_failed(error):
-                return False
-            raise
+            self._table.update({"limit_key": key}, update, condition=unchanged, values=values)
+        except ConditionFailedError:
+            return False
         return True

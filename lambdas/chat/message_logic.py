@@ -297,7 +297,7 @@ class MessageService:
         )
         if author.user_id is not None:
             return [event]
-        return [event, self._authors.put_item_entry(message.message_id, caller.user_id)]
+        return [event, self._authors.build_put(message.message_id, caller.user_id)]
 
     def _deliver(self, message: Message) -> None:
         frame = message.frame()

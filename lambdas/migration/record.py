@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, timestamp
-from lambdas.common.storage.dynamodb import pack
+from lambdas.common.storage.dynamodb import Table
 from lambdas.migration.files import Migration
 from lambdas.migration.migrator import Applied
 
@@ -15,8 +15,7 @@ class DynamoRecord:
     """Stores one item per migration: status, checksum, caller, time and duration."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
+        self._table = Table(dynamodb, table)
         self._clock = clock
 
     def applied(self, migration: Applied) -> None:
@@ -41,4 +40,4 @@ class DynamoRecord:
         )
 
     def _put(self, **values: str | int) -> None:
-        self._dynamodb.put_item(TableName=self._table, Item=pack(values))
+        self._table.put(values)

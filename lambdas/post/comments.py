@@ -91,7 +91,7 @@ class DynamoCommentStore:
             "event": event,
         }
         if comment.is_anonymous:
-            entries["author"] = self._authors.put_item_entry(comment.comment_id, author_id)
+            entries["author"] = self._authors.build_put(comment.comment_id, author_id)
         if comment.parent_id is not None:
             entries["parent"] = self._comments.build_check(_key(comment.parent_id), **_EXISTS)
         if not self._try_write(entries):
@@ -160,7 +160,7 @@ class DynamoCommentStore:
         id_ = comment.comment_id
         entries = {id_: self._comments.build_delete(_key(id_), **_EXISTS), f"event {id_}": event}
         if comment.is_anonymous:
-            entries[f"author {id_}"] = self._authors.delete_item_entry(id_)
+            entries[f"author {id_}"] = self._authors.build_delete(id_)
         return entries
 
     def _try_write(self, entries: Mapping[str, Entry]) -> bool:

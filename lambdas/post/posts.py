@@ -104,7 +104,7 @@ class DynamoPostStore:
         put = self._posts.build_put(to_builtins(post), condition="attribute_not_exists(post_id)")
         entries = {"post": put, "event": event, **self._tagging(post, post.tags)}
         if post.is_anonymous:
-            entries["author"] = self._authors.put_item_entry(post.post_id, author_id)
+            entries["author"] = self._authors.build_put(post.post_id, author_id)
         self._transactions.write(entries)
 
     def replace(self, before: Post, after: Post) -> bool:
@@ -185,7 +185,7 @@ class DynamoPostStore:
         self._transactions.write(
             {
                 "tombstone": self._posts.build_delete(_key(tombstone.post_id)),
-                "author": self._authors.delete_item_entry(tombstone.post_id),
+                "author": self._authors.build_delete(tombstone.post_id),
             }
         )
 

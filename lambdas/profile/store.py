@@ -7,8 +7,8 @@ from msgspec import convert, structs, to_builtins
 
 from lambdas.common.messaging.outbox import Outbox
 from lambdas.common.people.profiles import make_profile
-from lambdas.common.storage.dynamodb import pack, unpack
-from lambdas.common.storage.transactions import ConditionsFailedError, Transactions
+from lambdas.common.storage.dynamodb import ConditionFailedError, Table
+from lambdas.common.storage.transactions import Transactions
 from lambdas.profile.models import Profile
 
 if TYPE_CHECKING:
@@ -35,25 +35,18 @@ class DynamoProfileStore:
     """Profiles in DynamoDB: one item per user. The statistics function adds the counters."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, outbox: Outbox) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
+        self._table = Table(dynamodb, table)
         self._outbox = outbox
         self._transactions = Transactions(dynamodb)
 
     def find(self, user_id: str) -> Profile | None:
-        item = self._dynamodb.get_item(
-            TableName=self._table, Key=pack({"user_id": user_id}), ConsistentRead=True
-        ).get("Item")
+        item = self._table.get({"user_id": user_id})
         # Counters may be written before the profile exists. Such an item has no version.
-        return convert(unpack(item), Profile) if item and "version" in item else None
+        return convert(item, Profile) if item and "version" in item else None
 
     def create(self, user_id: str, display_name: str, joined_at: str) -> Profile:
         item = make_profile(
-            self._dynamodb,
-            self._table,
-            user_id=user_id,
-            display_name=display_name,
-            joined_at=joined_at,
+            self._table, user_id=user_id, display_name=display_name, joined_at=joined_at
         )
         return convert(item, Profile)
 
@@ -61,26 +54,21 @@ class DynamoProfileStore:
         self, before: Profile, after: Profile, event_type: str, data: Mapping[str, Any]
     ) -> bool:
         assert before.version < after.version, "the changed profile has no new version"
-        was = structs.asdict(before)
         changes = {
-            name: value for name, value in structs.asdict(after).items() if value != was[name]
+            name: to_builtins(value)
+            for name, value in structs.asdict(after).items()
+            if value != getattr(before, name)
         }
-        update: dict[str, Any] = {
-            "TableName": self._table,
-            "Key": pack({"user_id": before.user_id}),
-            "ConditionExpression": "#version = :before",
-            "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in changes),
-            "ExpressionAttributeNames": {f"#{name}": name for name in changes},
-            "ExpressionAttributeValues": pack(
-                {
-                    ":before": before.version,
-                    **{f":{name}": to_builtins(value) for name, value in changes.items()},
-                }
-            ),
-        }
+        update = self._table.build_update(
+            {"user_id": before.user_id},
+            "SET " + ", ".join(f"#{name} = :{name}" for name in changes),
+            condition="#version = :before",
+            names={f"#{name}": name for name in changes},
+            values={":before": before.version, **{f":{n}": v for n, v in changes.items()}},
+        )
         event = self._outbox.put(event_type, actor_id=before.user_id, data=data)
         try:
-            self._transactions.write([{"Update": update}, event])
-        except ConditionsFailedError:
+            self._transactions.write({"profile": update, "event": event})
+        except ConditionFailedError:
             return False
         return True

@@ -1,13 +1,14 @@
 """Stores statistics in the profiles table, and the ids of counted events."""
 
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
 from lambdas.common.people.profiles import make_profile
-from lambdas.common.storage.dynamodb import pack
-from lambdas.common.storage.transactions import ConditionsFailedError, Transactions
+from lambdas.common.storage.dynamodb import ConditionFailedError, Table
+from lambdas.common.storage.transactions import Transactions
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -43,45 +44,36 @@ class DynamoStore:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """`remember_days`: days for which repeated events are detected."""
-        self._dynamodb = dynamodb
         self._transactions = Transactions(dynamodb)
-        self._profiles = profiles_table
-        self._counted = counted_events_table
+        self._profiles = Table(dynamodb, profiles_table)
+        self._counted = Table(dynamodb, counted_events_table)
         self._remember = remember_days * 86_400
         self._clock = clock
 
     def create_profile(self, user_id: str, display_name: str, joined_at: str) -> None:
         profile = make_profile(
-            self._dynamodb,
-            self._profiles,
-            user_id=user_id,
-            display_name=display_name,
-            joined_at=joined_at,
+            self._profiles, user_id=user_id, display_name=display_name, joined_at=joined_at
         )
         # A profile read may have created the profile before this event arrived.
         if profile["joined_at"] != joined_at:
-            self._dynamodb.update_item(
-                TableName=self._profiles,
-                Key=pack({"user_id": user_id}),
-                UpdateExpression="SET joined_at = :joined_at",
-                ExpressionAttributeValues=pack({":joined_at": joined_at}),
+            self._profiles.update(
+                {"user_id": user_id},
+                "SET joined_at = :joined_at",
+                values={":joined_at": joined_at},
             )
 
     def count(self, event_id: str, user_id: str, change: Change) -> None:
         expires_at = int(self._clock()) + self._remember
-        counted: dict[str, Any] = {
-            "TableName": self._counted,
-            "Item": pack({"event_id": event_id, "expires_at": expires_at}),
-            "ConditionExpression": "attribute_not_exists(event_id)",
-        }
-        addition: dict[str, Any] = {
-            "TableName": self._profiles,
-            "Key": pack({"user_id": user_id}),
-            "UpdateExpression": "ADD #statistic :amount",
-            "ExpressionAttributeNames": {"#statistic": change.statistic},
-            "ExpressionAttributeValues": pack({":amount": change.amount}),
-        }
-        try:
-            self._transactions.write([{"Put": counted}, {"Update": addition}])
-        except ConditionsFailedError:
-            return  # already counted
+        counted = self._counted.build_put(
+            {"event_id": event_id, "expires_at": expires_at},
+            condition="attribute_not_exists(event_id)",
+        )
+        addition = self._profiles.build_update(
+            {"user_id": user_id},
+            "ADD #statistic :amount",
+            names={"#statistic": change.statistic},
+            values={":amount": change.amount},
+        )
+        # A failed condition means that the event was counted already.
+        with suppress(ConditionFailedError):
+            self._transactions.write({"event": counted, "statistic": addition})

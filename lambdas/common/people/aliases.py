@@ -1,13 +1,12 @@
 """Aliases of anonymous authors: one per user and context, which does not reveal the user."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from botocore.exceptions import ClientError
 from msgspec import Struct, convert, to_builtins
 
 from lambdas.common.clock import new_id
 from lambdas.common.people.names import anonymous_name
-from lambdas.common.storage.dynamodb import condition_failed, pack, unpack
+from lambdas.common.storage.dynamodb import ConditionFailedError, Item, Key, Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -28,41 +27,36 @@ class AliasStore:
     """Stores aliases by user and context. Only this table links an alias to its user."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
+        self._table = Table(dynamodb, table)
 
     def alias(self, user_id: str, context_type: ContextType, context: str) -> Alias:
         """Returns the user's alias in a context. Creates it on first use, also concurrently."""
-        key = pack({"alias_key": _alias_key(user_id, context_type, context)})
+        key = _key(user_id, context_type, context)
         existing = self._find(key)
         if existing is None:
             alias = _new(context_type, context)
             try:
-                self._put(key, alias, ConditionExpression="attribute_not_exists(alias_key)")
-            except ClientError as error:
-                if not condition_failed(error):
-                    raise
+                self._table.put(_item(key, alias), condition="attribute_not_exists(alias_key)")
+            except ConditionFailedError:
+                existing = self._find(key)
+                assert existing is not None, "aliases are never removed"
             else:
                 return alias
-            existing = self._find(key)
-            assert existing is not None, "aliases are never removed"
         return existing
 
     def regenerate(self, user_id: str, context_type: ContextType, context: str) -> Alias:
         """Replaces the user's alias in a context, for future actions there."""
         alias = _new(context_type, context)
-        self._put(pack({"alias_key": _alias_key(user_id, context_type, context)}), alias)
+        self._table.put(_item(_key(user_id, context_type, context), alias))
         return alias
 
-    def _find(self, key: dict[str, Any]) -> Alias | None:
-        item = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True).get(
-            "Item"
-        )
-        return convert(unpack(item)["alias"], Alias) if item else None
+    def _find(self, key: Key) -> Alias | None:
+        item = self._table.get(key)
+        return convert(item["alias"], Alias) if item else None
 
-    def _put(self, key: dict[str, Any], alias: Alias, **condition: Any) -> None:
-        item = {**key, **pack({"alias": to_builtins(alias)})}
-        self._dynamodb.put_item(TableName=self._table, Item=item, **condition)
+
+def _item(key: Key, alias: Alias) -> Item:
+    return {**key, "alias": to_builtins(alias)}
 
 
 def _new(context_type: ContextType, context: str) -> Alias:
@@ -71,6 +65,6 @@ def _new(context_type: ContextType, context: str) -> Alias:
     )
 
 
-def _alias_key(user_id: str, context_type: ContextType, context: str) -> str:
+def _key(user_id: str, context_type: ContextType, context: str) -> Key:
     # The context is last because it is the only part that a client chooses.
-    return f"{user_id}#{context_type}#{context}"
+    return {"alias_key": f"{user_id}#{context_type}#{context}"}

@@ -4,9 +4,9 @@ It is read only for an owner's edits and for moderation (API contract, Anonymity
 views, statistics, events or logs.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lambdas.common.storage.dynamodb import pack
+from lambdas.common.storage.dynamodb import Entry, Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -16,25 +16,17 @@ class AuthorStore:
     """Stores the real author by item id (unique across services). Public items have no entry."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
+        self._table = Table(dynamodb, table)
 
-    def put_item_entry(self, item_id: str, user_id: str) -> dict[str, Any]:
+    def build_put(self, item_id: str, user_id: str) -> Entry:
         """Returns the entry that stores the author, for the transaction that stores the item."""
-        return {
-            "Put": {
-                "TableName": self._table,
-                "Item": pack({"item_id": item_id, "user_id": user_id}),
-            }
-        }
+        return self._table.build_put({"item_id": item_id, "user_id": user_id})
 
-    def delete_item_entry(self, item_id: str) -> dict[str, Any]:
+    def build_delete(self, item_id: str) -> Entry:
         """Returns the entry that deletes the author, for the transaction that deletes the item."""
-        return {"Delete": {"TableName": self._table, "Key": pack({"item_id": item_id})}}
+        return self._table.build_delete({"item_id": item_id})
 
     def author_of(self, item_id: str) -> str | None:
         """Returns the author's user id, or None if the item is public or does not exist."""
-        item = self._dynamodb.get_item(
-            TableName=self._table, Key=pack({"item_id": item_id}), ConsistentRead=True
-        ).get("Item")
-        return item["user_id"]["S"] if item else None
+        item = self._table.get({"item_id": item_id})
+        return item["user_id"] if item else None

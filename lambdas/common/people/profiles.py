@@ -1,12 +1,12 @@
 """Profiles as shared by several services: creation, visibility, display names and privacy."""
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, convert
 
 from lambdas.common.caller import Caller
-from lambdas.common.storage.dynamodb import batch_get, pack, unpack
+from lambdas.common.storage.dynamodb import Item, Table
 from lambdas.common.validation import Body
 
 if TYPE_CHECKING:
@@ -40,9 +40,7 @@ def may_see(visibility: Visibility, owner_id: str, viewer: Caller | None) -> boo
     return visibility == "authenticated" or viewer.user_id == owner_id
 
 
-def make_profile(
-    dynamodb: "DynamoDBClient", table: str, *, user_id: str, display_name: str, joined_at: str
-) -> dict[str, Any]:
+def make_profile(profiles: Table, *, user_id: str, display_name: str, joined_at: str) -> Item:
     """Creates the user's profile unless it exists, and returns its item. Idempotent.
 
     Existing attributes stay unchanged, because statistics may be counted before the profile exists:
@@ -51,16 +49,13 @@ def make_profile(
     `joined_at` is RFC 3339.
     """
     initial = {"display_name": display_name, "joined_at": joined_at, "version": 1}
-    item = dynamodb.update_item(
-        TableName=table,
-        Key=pack({"user_id": user_id}),
-        UpdateExpression="SET "
-        + ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in initial),
-        ExpressionAttributeNames={f"#{name}": name for name in initial},
-        ExpressionAttributeValues=pack({f":{name}": value for name, value in initial.items()}),
-        ReturnValues="ALL_NEW",
-    )["Attributes"]
-    return unpack(item)
+    return profiles.update(
+        {"user_id": user_id},
+        "SET " + ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in initial),
+        names={f"#{name}": name for name in initial},
+        values={f":{name}": value for name, value in initial.items()},
+        returns="ALL_NEW",
+    )
 
 
 class KnownProfile(Struct, frozen=True, kw_only=True):
@@ -86,8 +81,7 @@ class ProfileReader:
     """Reads profiles for other services: visible display names and privacy settings."""
 
     def __init__(self, dynamodb: "DynamoDBClient", profiles_table: str) -> None:
-        self._dynamodb = dynamodb
-        self._table = profiles_table
+        self._table = Table(dynamodb, profiles_table)
 
     def display_names(
         self,
@@ -114,11 +108,10 @@ class ProfileReader:
 
         Makes one read per 100 users. `user_ids` must not contain duplicates.
         """
-        items = batch_get(
-            self._dynamodb,
-            self._table,
+        items = self._table.get_many(
             [{"user_id": user_id} for user_id in user_ids],
-            ("user_id", "display_name", "privacy", "preferences"),
+            ("display_name", "privacy", "preferences"),
+            consistent=False,
         )
         return {
             item["user_id"]: KnownProfile(
@@ -129,5 +122,5 @@ class ProfileReader:
                 personal=convert(item.get("preferences", {}).get("privacy", {}), PersonalPrivacy),
             )
             for item in items
-            if "display_name" in item  # statistics may exist before the profile
+            if item and "display_name" in item  # statistics may exist before the profile
         }

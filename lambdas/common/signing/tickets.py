@@ -3,12 +3,11 @@
 import hashlib
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_secret
-from lambdas.common.storage.dynamodb import condition_failed, pack, unpack
+from lambdas.common.storage.dynamodb import ConditionFailedError, Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -28,8 +27,7 @@ class TicketStore:
     """Issues and redeems tickets. The table contains only their hashes."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
+        self._table = Table(dynamodb, table)
         self._clock = clock
 
     def issue(self, caller: Caller, display_name: str) -> str:
@@ -41,25 +39,21 @@ class TicketStore:
             "display_name": display_name,
             "expires_at": int(self._clock()) + LIFETIME,
         }
-        self._dynamodb.put_item(TableName=self._table, Item=pack(item))
+        self._table.put(item)
         return ticket
 
     def redeem(self, ticket: str) -> Ticket | None:
         """Redeems a ticket. Returns None if it is unknown, already used or expired."""
         try:
-            item = self._dynamodb.delete_item(
-                TableName=self._table,
-                Key=pack({"ticket_hash": _hash(ticket)}),
-                ConditionExpression="expires_at > :now",
-                ExpressionAttributeValues=pack({":now": int(self._clock())}),
-                ReturnValues="ALL_OLD",
-            )["Attributes"]
-        except ClientError as error:
-            if condition_failed(error):
-                return None
-            raise
-        values = unpack(item)
-        return Ticket(Caller.from_context(values["context"]), values["display_name"])
+            item = self._table.delete(
+                {"ticket_hash": _hash(ticket)},
+                condition="expires_at > :now",
+                values={":now": int(self._clock())},
+                returns="ALL_OLD",
+            )
+        except ConditionFailedError:
+            return None
+        return Ticket(Caller.from_context(item["context"]), item["display_name"])
 
 
 def _hash(ticket: str) -> str:

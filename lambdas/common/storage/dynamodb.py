@@ -58,7 +58,7 @@ class ConditionFailedError(Exception):
 class Expressions(TypedDict, total=False):
     """The condition of a write, and the placeholders in its condition and update expression."""
 
-    condition: str
+    condition: str | None
     values: Mapping[str, Any]
     """Values of placeholders such as `:time`."""
     names: Mapping[str, str]

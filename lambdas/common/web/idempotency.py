@@ -1,15 +1,15 @@
 """Idempotency-Key: a repeated request returns the first response without repeating the work."""
 
 import hashlib
+from contextlib import suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
-from botocore.exceptions import ClientError
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id
 from lambdas.common.problems import Problem
-from lambdas.common.storage.dynamodb import condition_failed, pack, unpack
+from lambdas.common.storage.dynamodb import ConditionFailedError, Table
 from lambdas.common.web.http import Request, Response
 from lambdas.common.web.router import Operation
 
@@ -32,8 +32,7 @@ class Idempotency:
     """
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
+        self._table = Table(dynamodb, table)
         self._clock = clock
 
     def run(self, request: Request, work: Operation) -> Response:
@@ -67,31 +66,26 @@ class Idempotency:
     def _begin(self, record: str, body: str, attempt: str) -> bool:
         """Claims the record if it is new or expired, or an attempt with the same body crashed."""
         now = int(self._clock())
-        values = {
+        item = {
             "idempotency_key": record,
             "body": body,
             "attempt": attempt,
             "lease_ends_at": now + LEASE,
+            "expires_at": now + RETENTION,
         }
         try:
-            self._dynamodb.put_item(
-                TableName=self._table,
-                Item=pack({**values, "expires_at": now + RETENTION}),
-                ConditionExpression="attribute_not_exists(idempotency_key) OR expires_at <= :now "
+            self._table.put(
+                item,
+                condition="attribute_not_exists(idempotency_key) OR expires_at <= :now "
                 "OR (attribute_not_exists(answer) AND lease_ends_at <= :now AND body = :body)",
-                ExpressionAttributeValues=pack({":now": now, ":body": body}),
+                values={":now": now, ":body": body},
             )
-        except ClientError as error:
-            if condition_failed(error):
-                return False
-            raise
+        except ConditionFailedError:
+            return False
         return True
 
     def _stored_response(self, record: str, body: str) -> Response:
-        item = self._dynamodb.get_item(
-            TableName=self._table, Key=pack({"idempotency_key": record}), ConsistentRead=True
-        ).get("Item")
-        stored = unpack(item) if item else {}
+        stored = self._table.get({"idempotency_key": record}) or {}
         if stored and stored["body"] != body:
             detail = "This Idempotency-Key was used with another body. Use a new key."
             raise Problem.conflict(detail, "idempotency_key_reused")
@@ -102,37 +96,27 @@ class Idempotency:
         return Response(HTTPStatus(response["status"]), response["body"], response["headers"])
 
     def _complete(self, record: str, attempt: str, response: Response) -> None:
-        answer: dict[str, Any] = {
+        answer = {
             "status": int(response.status),
             "body": response.body,
             "headers": response.headers,
         }
-        self._write_if_owned(
-            self._dynamodb.update_item,
-            record,
-            attempt,
-            UpdateExpression="SET answer = :answer",
-            values={":answer": msgspec.json.encode(answer).decode()},
-        )
+        # Fails if another attempt took over after the lease expired.
+        with suppress(ConditionFailedError):
+            self._table.update(
+                {"idempotency_key": record},
+                "SET answer = :answer",
+                condition="attempt = :attempt",
+                values={":attempt": attempt, ":answer": msgspec.json.encode(answer).decode()},
+            )
 
     def _release(self, record: str, attempt: str) -> None:
-        self._write_if_owned(self._dynamodb.delete_item, record, attempt, values={})
-
-    def _write_if_owned(
-        self, write: Any, record: str, attempt: str, *, values: dict[str, Any], **arguments: Any
-    ) -> None:
-        """Writes unless another attempt took over after the lease expired."""
-        try:
-            write(
-                TableName=self._table,
-                Key=pack({"idempotency_key": record}),
-                ConditionExpression="attempt = :attempt",
-                ExpressionAttributeValues=pack({":attempt": attempt, **values}),
-                **arguments,
+        with suppress(ConditionFailedError):
+            self._table.delete(
+                {"idempotency_key": record},
+                condition="attempt = :attempt",
+                values={":attempt": attempt},
             )
-        except ClientError as error:
-            if not condition_failed(error):
-                raise
 
 
 def _digest(parts: list[str]) -> str:

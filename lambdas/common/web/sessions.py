@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
+from lambdas.common.storage.dynamodb import Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -20,8 +21,7 @@ class SessionReader:
     """Reads the sessions table consistently, so that a revoked session is rejected immediately."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
+        self._table = Table(dynamodb, table)
         self._clock = clock
 
     def find(self, session_id: str, user_id: str) -> ActiveSession | None:
@@ -29,16 +29,8 @@ class SessionReader:
 
         Expiry is compared here because DynamoDB's TTL deletes items late.
         """
-        item = self._dynamodb.get_item(
-            TableName=self._table,
-            Key={"session_id": {"S": session_id}},
-            ConsistentRead=True,
-            ProjectionExpression="user_id, expires_at, display_name",
-        ).get("Item")
-        if (
-            item is None
-            or item["user_id"]["S"] != user_id
-            or int(item["expires_at"]["N"]) <= self._clock()
-        ):
+        attributes = ("user_id", "expires_at", "display_name")
+        item = self._table.get({"session_id": session_id}, attributes)
+        if item is None or item["user_id"] != user_id or item["expires_at"] <= self._clock():
             return None
-        return ActiveSession(item["display_name"]["S"] if "display_name" in item else "")
+        return ActiveSession(item.get("display_name", ""))

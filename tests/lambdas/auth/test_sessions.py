@@ -1,13 +1,12 @@
 """The sessions table, against an in-process DynamoDB."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from msgspec import structs
 
 from lambdas.auth.sessions import DynamoSessionStore, Session
-from lambdas.common.problems import Problem
 from lambdas.common.web.sessions import SessionReader
 from tests.lambdas.support import NOW, FakeClock
 
@@ -86,50 +85,6 @@ def test_all_sessions_of_a_user_are_revoked_but_the_kept_one(store: DynamoSessio
     store.revoke_all("u-1")
     assert store.list_for_user("u-1") == []
     assert store.find("other") is not None
-
-
-def test_what_dynamodb_leaves_over_is_sent_again_after_longer_pauses(
-    dynamodb: "DynamoDBClient",
-    table: Callable[..., str],
-    clock: FakeClock,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pauses: list[float] = []
-    store = DynamoSessionStore(dynamodb, table("session_id", "user_id"), clock, pauses.append)
-    store.add(session("s-1"))
-    write, sent = dynamodb.batch_write_item, []
-
-    def busy_twice(**arguments: Any) -> Any:
-        sent.append(arguments)
-        return (
-            {"UnprocessedItems": arguments["RequestItems"]}
-            if len(sent) <= 2
-            else write(**arguments)
-        )
-
-    monkeypatch.setattr(dynamodb, "batch_write_item", busy_twice)
-    store.revoke_all("u-1")
-    assert store.find("s-1") is None
-    assert len(pauses) == 2
-    assert pauses == sorted(set(pauses))
-
-
-def test_a_table_that_stays_busy_is_an_outage(
-    dynamodb: "DynamoDBClient",
-    table: Callable[..., str],
-    clock: FakeClock,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pauses: list[float] = []
-    store = DynamoSessionStore(dynamodb, table("session_id", "user_id"), clock, pauses.append)
-    store.add(session("s-1"))
-    monkeypatch.setattr(
-        dynamodb, "batch_write_item", lambda **sent: {"UnprocessedItems": sent["RequestItems"]}
-    )
-    with pytest.raises(Problem) as refusal:
-        store.revoke_all("u-1")
-    assert refusal.value.status == 503
-    assert 1 < sum(pauses) < 3
 
 
 def test_what_the_store_revokes_the_reader_refuses(

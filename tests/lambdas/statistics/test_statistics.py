@@ -14,7 +14,7 @@ from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 
 from lambdas.common.people.profiles import make_profile
-from lambdas.common.storage.dynamodb import pack, unpack
+from lambdas.common.storage.dynamodb import Table, pack, unpack
 from lambdas.statistics import handler
 from tests.lambdas.support import REGION
 
@@ -171,7 +171,7 @@ def test_a_registration_makes_the_profile(world: World) -> None:
 def test_a_profile_that_was_read_first_still_learns_when_its_user_joined(world: World) -> None:
     later = "2027-01-15T09:00:00.000Z"
     make_profile(
-        world.dynamodb, world.profiles, user_id="ada", display_name="Ada L.", joined_at=later
+        Table(world.dynamodb, world.profiles), user_id="ada", display_name="Ada L.", joined_at=later
     )
     world.bring(event("UserRegistered", userId="ada", displayName="Ada"))
     assert (world.profile()["joined_at"], world.profile()["display_name"]) == (JOINED, "Ada L.")

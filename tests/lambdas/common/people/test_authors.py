@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lambdas.common.people.authors import AuthorStore
+from lambdas.common.storage.transactions import Transactions
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -16,16 +17,14 @@ def authors(dynamodb: "DynamoDBClient", table: Callable[..., str]) -> AuthorStor
     return AuthorStore(dynamodb, table("item_id"))
 
 
-def test_an_author_is_kept_and_forgotten_with_the_item(
+def test_the_author_is_stored_and_deleted_with_the_item(
     dynamodb: "DynamoDBClient", authors: AuthorStore
 ) -> None:
+    transactions = Transactions(dynamodb)
     assert authors.author_of("post-1") is None
-    dynamodb.transact_write_items(
-        TransactItems=[
-            authors.put_item_entry("post-1", "ann"),  # type: ignore[list-item]
-            authors.put_item_entry("post-2", "bob"),  # type: ignore[list-item]
-        ]
+    transactions.write(
+        {"first": authors.build_put("post-1", "ann"), "second": authors.build_put("post-2", "bob")}
     )
     assert (authors.author_of("post-1"), authors.author_of("post-2")) == ("ann", "bob")
-    dynamodb.transact_write_items(TransactItems=[authors.delete_item_entry("post-1")])  # type: ignore[list-item]
+    transactions.write({"first": authors.build_delete("post-1")})
     assert (authors.author_of("post-1"), authors.author_of("post-2")) == (None, "bob")

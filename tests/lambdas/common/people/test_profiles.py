@@ -15,7 +15,7 @@ from lambdas.common.people.profiles import (
     make_profile,
     may_see,
 )
-from lambdas.common.storage.dynamodb import pack, unpack
+from lambdas.common.storage.dynamodb import Table, pack, unpack
 from tests.lambdas.support import caller
 
 if TYPE_CHECKING:
@@ -131,7 +131,10 @@ def test_what_owners_have_not_said_is_allowed(dynamodb: "DynamoDBClient", profil
 
 def test_a_profile_is_made_once(dynamodb: "DynamoDBClient", profiles: str) -> None:
     first = make_profile(
-        dynamodb, profiles, user_id="u", display_name="Ann", joined_at="2026-01-01T00:00:00.000Z"
+        Table(dynamodb, profiles),
+        user_id="u",
+        display_name="Ann",
+        joined_at="2026-01-01T00:00:00.000Z",
     )
     assert first == {
         "user_id": "u",
@@ -140,7 +143,10 @@ def test_a_profile_is_made_once(dynamodb: "DynamoDBClient", profiles: str) -> No
         "version": 1,
     }
     again = make_profile(
-        dynamodb, profiles, user_id="u", display_name="Bob", joined_at="2027-01-01T00:00:00.000Z"
+        Table(dynamodb, profiles),
+        user_id="u",
+        display_name="Bob",
+        joined_at="2027-01-01T00:00:00.000Z",
     )
     assert again == first
 
@@ -148,7 +154,10 @@ def test_a_profile_is_made_once(dynamodb: "DynamoDBClient", profiles: str) -> No
 def test_statistics_may_come_before_the_profile(dynamodb: "DynamoDBClient", profiles: str) -> None:
     dynamodb.put_item(TableName=profiles, Item=pack({"user_id": "u", "posts_count": 3}))
     made = make_profile(
-        dynamodb, profiles, user_id="u", display_name="Ann", joined_at="2026-01-01T00:00:00.000Z"
+        Table(dynamodb, profiles),
+        user_id="u",
+        display_name="Ann",
+        joined_at="2026-01-01T00:00:00.000Z",
     )
     assert (made["posts_count"], made["display_name"], made["version"]) == (3, "Ann", 1)
     item = dynamodb.get_item(TableName=profiles, Key=pack({"user_id": "u"}))["Item"]

@@ -178,21 +178,28 @@ def test_a_batch_of_several_tables_returns_items_in_the_order_of_the_keys(
     assert get_from_tables([]) == []
 
 
-def test_keys_that_stay_unprocessed_raise_503(
+def test_batches_that_stay_unprocessed_raise_503_within_the_time_of_a_request(
     items: Table,
     dynamodb: "DynamoDBClient",
     pauses: list[float],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(
-        dynamodb,
-        "batch_get_item",
-        lambda **sent: {"Responses": {}, "UnprocessedKeys": sent["RequestItems"]},
-    )
-    with pytest.raises(Problem) as outage:
-        items.get_many([{"item_id": "1"}], ["count"])
-    assert outage.value.status == 503
-    assert sum(pauses) < 7
+    def read_nothing(**arguments: Any) -> Any:
+        return {"Responses": {}, "UnprocessedKeys": arguments["RequestItems"]}
+
+    def write_nothing(**arguments: Any) -> Any:
+        return {"UnprocessedItems": arguments["RequestItems"]}
+
+    monkeypatch.setattr(dynamodb, "batch_get_item", read_nothing)
+    monkeypatch.setattr(dynamodb, "batch_write_item", write_nothing)
+    keys = [{"item_id": "1"}]
+    for run in (items.get_many, items.delete_many):
+        pauses.clear()
+        with pytest.raises(Problem) as outage:
+            run(keys)
+        assert outage.value.status == 503
+        assert len(pauses) > 8
+        assert sum(pauses) < 7
 
 
 def test_a_batch_deletes_25_items_per_call_and_retries_unprocessed_ones(
