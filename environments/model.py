@@ -172,10 +172,10 @@ class Lambdas(Section):
     """`aws`: arm64 wheels for python3.13. `host`: wheels for this machine and interpreter."""
     functions: dict[FunctionName, FunctionOverrides] = {}
 
-    def own(self, function: FunctionName, size: str) -> int | None:
-        """Returns a function's own value: from the file, else the documented one, else None."""
+    def function_value(self, function: FunctionName, setting: str) -> int | None:
+        """Returns the value set for one function: in the file, else the documented one, or None."""
         for source in (self.functions, DOCUMENTED_FUNCTIONS):
-            value: int | None = getattr(source.get(function, FunctionOverrides()), size)
+            value: int | None = getattr(source.get(function, FunctionOverrides()), setting)
             if value is not None:
                 return value
         return None
@@ -452,8 +452,9 @@ class Environment(Section):
     def function(self, function: FunctionName) -> FunctionSettings:
         """Returns a function's sizes: its own values or the defaults, within the caps."""
         return FunctionSettings(
-            memory_size=self.lambdas.own(function, "memory_size") or self.lambdas.memory_size,
-            timeout=self.lambdas.own(function, "timeout") or self.lambdas.timeout,
+            memory_size=self.lambdas.function_value(function, "memory_size")
+            or self.lambdas.memory_size,
+            timeout=self.lambdas.function_value(function, "timeout") or self.lambdas.timeout,
             reserved_concurrency=self.reserved_concurrency(function),
             provisioned_concurrency=self.provisioned_concurrency(function),
         )
@@ -463,12 +464,12 @@ class Environment(Section):
         if function in UNRESERVED:
             return None
         cap = self.lambdas.reserved_concurrency
-        return min(self.lambdas.own(function, "reserved_concurrency") or cap, cap)
+        return min(self.lambdas.function_value(function, "reserved_concurrency") or cap, cap)
 
     def provisioned_concurrency(self, function: FunctionName) -> int:
         """Returns the number of execution environments kept warm for a function."""
         default = self.lambdas.provisioned_concurrency
         if function in UNRESERVED or not default:
             return 0
-        own = self.lambdas.own(function, "provisioned_concurrency")
+        own = self.lambdas.function_value(function, "provisioned_concurrency")
         return default if own is None else own

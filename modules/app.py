@@ -8,7 +8,8 @@ from pathlib import Path
 from cdktf import App
 
 from environments import Environment
-from modules.packaging import Artifact, Platform
+from modules.base.artifact import Artifact
+from modules.packaging import Platform
 from modules.stack import PlatformStack
 
 
@@ -29,4 +30,4 @@ def synthesize(
             (outdir / "stacks" / environment.name / form).unlink(missing_ok=True)
     app.synth()
     for stack in stacks:
-        stack.write_files_beside(outdir)
+        stack.write_additional_files(outdir)

@@ -19,7 +19,7 @@ from environments import Environment
 from modules.base.bucket import Bucket
 from modules.base.document import json_document
 from modules.base.naming import Names, service_tag
-from modules.base.policy import Statement, policy_document, trust_policy
+from modules.base.policy import Statement, key_statement, policy_document, trust_policy
 from modules.base.queue import DeadLetterQueue
 from modules.base.table import Table
 
@@ -107,15 +107,8 @@ class Backups(Construct):
                         resources=[f"{bucket.arn}/{EXPORTS}*"],
                     ),
                     Statement(sid="Failed", actions=["sqs:SendMessage"], resources=[failed.arn]),
-                    Statement(
-                        sid="EncryptFailed",
-                        actions=["kms:Decrypt", "kms:GenerateDataKey"],
-                        resources=[kms_key_arn],
-                        conditions={
-                            "StringEquals": {
-                                "kms:ViaService": f"sqs.{environment.region}.amazonaws.com"
-                            }
-                        },
+                    key_statement(
+                        "EncryptFailed", kms_key_arn, service="sqs", region=environment.region
                     ),
                 ]
             ),

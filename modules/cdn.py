@@ -25,11 +25,6 @@ from cdktf_cdktf_provider_aws.cloudfront_response_headers_policy import (
     CloudfrontResponseHeadersPolicyCustomHeadersConfig,
     CloudfrontResponseHeadersPolicyRemoveHeadersConfig,
     CloudfrontResponseHeadersPolicySecurityHeadersConfig,
-    CloudfrontResponseHeadersPolicySecurityHeadersConfigContentSecurityPolicy,
-    CloudfrontResponseHeadersPolicySecurityHeadersConfigContentTypeOptions,
-    CloudfrontResponseHeadersPolicySecurityHeadersConfigFrameOptions,
-    CloudfrontResponseHeadersPolicySecurityHeadersConfigReferrerPolicy,
-    CloudfrontResponseHeadersPolicySecurityHeadersConfigStrictTransportSecurity,
 )
 from constructs import Construct
 
@@ -268,25 +263,20 @@ class Cdn(Construct):
             name=self._names.of(SERVICE, f"{id_}-headers"),
             comment="Security headers",
             security_headers_config=CloudfrontResponseHeadersPolicySecurityHeadersConfig(
-                content_security_policy=CloudfrontResponseHeadersPolicySecurityHeadersConfigContentSecurityPolicy(
-                    content_security_policy=csp, override=True
-                ),
-                content_type_options=CloudfrontResponseHeadersPolicySecurityHeadersConfigContentTypeOptions(
-                    override=True
-                ),
-                frame_options=CloudfrontResponseHeadersPolicySecurityHeadersConfigFrameOptions(
-                    frame_option="DENY", override=True
-                ),
-                referrer_policy=CloudfrontResponseHeadersPolicySecurityHeadersConfigReferrerPolicy(
-                    referrer_policy="strict-origin-when-cross-origin", override=True
-                ),
+                content_security_policy={"content_security_policy": csp, "override": True},
+                content_type_options={"override": True},
+                frame_options={"frame_option": "DENY", "override": True},
+                referrer_policy={
+                    "referrer_policy": "strict-origin-when-cross-origin",
+                    "override": True,
+                },
                 # No preload: it is hard to revert, and the domain's owner has to decide.
-                strict_transport_security=CloudfrontResponseHeadersPolicySecurityHeadersConfigStrictTransportSecurity(
-                    access_control_max_age_sec=HSTS_SECONDS,
-                    include_subdomains=True,
-                    preload=False,
-                    override=True,
-                ),
+                strict_transport_security={
+                    "access_control_max_age_sec": HSTS_SECONDS,
+                    "include_subdomains": True,
+                    "preload": False,
+                    "override": True,
+                },
             ),
             # Explicitly empty: the API always returns them, so a plan would show a difference.
             custom_headers_config=CloudfrontResponseHeadersPolicyCustomHeadersConfig(items=[]),

@@ -86,7 +86,10 @@ class Cost(Construct):
         board.graph(
             "Estimated Monthly Charges", [[*charges, "Currency", "USD"]], period=DAY, stat="Maximum"
         )
-        search = f"SEARCH('{{AWS/Billing,Currency,ServiceName}} MetricName=\"EstimatedCharges\"', 'Maximum', {DAY})"
+        search = (
+            "SEARCH('{AWS/Billing,Currency,ServiceName} MetricName=\"EstimatedCharges\"',"
+            f" 'Maximum', {DAY})"
+        )
         board.graph(
             "Estimated Monthly Charges by Service",
             [[{"expression": search}]],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cdktf import TerraformResourceLifecycle
-from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
 from cdktf_cdktf_provider_aws.db_subnet_group import DbSubnetGroup
 from cdktf_cdktf_provider_aws.elasticache_replication_group import ElasticacheReplicationGroup
 from cdktf_cdktf_provider_aws.elasticache_subnet_group import ElasticacheSubnetGroup
@@ -27,6 +26,7 @@ from constructs import Construct
 
 from environments import Environment
 from modules.base.connections import CacheConnection, DatabaseConnection
+from modules.base.log_group import LogGroup
 from modules.base.naming import Names, service_tag
 from modules.base.table import DynamoTable, Table
 from modules.networking import CACHE_PORT, POSTGRESQL_PORT
@@ -95,12 +95,12 @@ class Database(Construct):
             ],
             tags=tags,
         )
-        logs = CloudwatchLogGroup(
+        logs = LogGroup(
             self,
             "aurora-logs",
+            environment=environment,
             name=f"/aws/rds/cluster/{self.cluster_id}/postgresql",
-            retention_in_days=environment.monitoring.log_retention_days,
-            tags=tags,
+            service="catalog",
         )
         cluster = RdsCluster(
             self,

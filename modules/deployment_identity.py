@@ -1,4 +1,4 @@
-"""Deployment identity: the roles for GitHub workflows, and the boundary of the roles they create."""
+"""The roles for GitHub workflows, and the boundary of the roles that they create."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ class DeploymentIdentity(Construct):
         names: The environment's resource names.
 
     Attributes:
-        deploy_role_arn, plan_role_arn, drift_role_arn: None without a github_repository.
+        role_arns: The ARNs of the roles `deploy`, `drift` and `plan`. Empty without a
+            github_repository.
 
     Raises:
         ValueError: A policy exceeds IAM's length limit.
@@ -53,9 +54,7 @@ class DeploymentIdentity(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self._environment, self._names = environment, names
-        self.deploy_role_arn: str | None = None
-        self.plan_role_arn: str | None = None
-        self.drift_role_arn: str | None = None
+        self.role_arns: dict[str, str] = {}
         if environment.github_repository is None:
             return
         permissions = DeploymentPermissions(environment, names)
@@ -67,7 +66,7 @@ class DeploymentIdentity(Construct):
             "network": permissions.network(),
             "identity": permissions.identity(),
         }
-        self.deploy_role_arn = self._role(
+        self._role(
             "deploy",
             f"repo:{environment.github_repository}:environment:{environment.name}",
             {
@@ -76,7 +75,7 @@ class DeploymentIdentity(Construct):
                 **managed,
             },
         )
-        self.drift_role_arn = self._role(
+        self._role(
             "drift",
             f"repo:{environment.github_repository}:ref:refs/heads/{MAIN}",
             {
@@ -84,13 +83,13 @@ class DeploymentIdentity(Construct):
                 **{name: reading(items) for name, items in managed.items()},
             },
         )
-        self.plan_role_arn = self._role(
+        self._role(
             "plan",
             f"repo:{environment.github_repository}:pull_request",
             {"state": [*permissions.state(write=False), *permissions.no_data()]},
         )
 
-    def bound(self, scope: Construct) -> None:
+    def set_boundaries(self, scope: Construct) -> None:
         """Sets the boundary on all existing roles below `scope`, except the roles of workflows."""
         if self._environment.github_repository is None:
             return
@@ -98,7 +97,8 @@ class DeploymentIdentity(Construct):
             if isinstance(construct, IamRole) and not _is_below(construct, self):
                 construct.permissions_boundary = self._boundary.arn
 
-    def _role(self, kind: str, subject: str, policies: Mapping[str, Sequence[Statement]]) -> str:
+    def _role(self, kind: str, subject: str, policies: Mapping[str, Sequence[Statement]]) -> None:
+        provider = f"arn:aws:iam::{self._environment.account_id}:oidc-provider/{ISSUER}"
         role = IamRole(
             self,
             f"{kind}-role",
@@ -109,9 +109,7 @@ class DeploymentIdentity(Construct):
                     Statement(
                         sid="Assume",
                         actions=["sts:AssumeRoleWithWebIdentity"],
-                        principals={
-                            "Federated": f"arn:aws:iam::{self._environment.account_id}:oidc-provider/{ISSUER}"
-                        },
+                        principals={"Federated": provider},
                         conditions={
                             "StringEquals": {
                                 f"{ISSUER}:aud": "sts.amazonaws.com",
@@ -130,7 +128,7 @@ class DeploymentIdentity(Construct):
                 role=role.name,
                 policy_arn=self._policy(f"{kind}-{name}", statements).arn,
             )
-        return str(role.arn)
+        self.role_arns[kind] = role.arn
 
     def _policy(self, resource: str, statements: Sequence[Statement]) -> IamPolicy:
         name, document = self._names.of(SERVICE, resource), policy_document(statements)

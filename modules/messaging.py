@@ -220,7 +220,8 @@ class Messaging(Construct):
                 self,
                 "notifications-alarm",
                 name=self._names.of(SERVICE, "notifications-failed-alarm"),
-                description=f"{name} could not reach a subscriber: see notifications.subscriptions in its environment's file",
+                description=f"{name} could not reach a subscriber:"
+                " see notifications.subscriptions in its environment's file",
                 namespace="AWS/SNS",
                 metric="NumberOfNotificationsFailed",
                 dimensions={"TopicName": name},

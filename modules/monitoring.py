@@ -171,7 +171,8 @@ class Monitoring(Construct):
         api = {"ApiName": self._monitored.rest_api_name, "Stage": self._monitored.stage_name}
         self._alarm(
             "rest-errors",
-            f"More than {SERVER_ERROR_SHARE:.0%} of REST answers are 5xx: see the access log and the functions' errors",
+            f"More than {SERVER_ERROR_SHARE:.0%} of REST answers are 5xx:"
+            " see the access log and the functions' errors",
             namespace="AWS/ApiGateway",
             metric="5XXError",
             dimensions=api,
@@ -198,7 +199,8 @@ class Monitoring(Construct):
         }
         self._alarm(
             "aurora-capacity",
-            f"Aurora works at over {ACU_PERCENT} % of its maximum capacity: tune queries or raise rds.max_capacity",
+            f"Aurora works at over {ACU_PERCENT} % of its maximum capacity:"
+            " tune queries or raise rds.max_capacity",
             metric="ACUUtilization",
             statistic="Average",
             threshold=ACU_PERCENT,
@@ -206,7 +208,8 @@ class Monitoring(Construct):
         )
         self._alarm(
             "aurora-connections",
-            f"Over {CONNECTION_SHARE:.0%} of {rds.connection_limit} connections are open: lower concurrency or raise rds.max_capacity",
+            f"Over {CONNECTION_SHARE:.0%} of {rds.connection_limit} connections are open:"
+            " lower concurrency or raise rds.max_capacity",
             metric="DatabaseConnections",
             statistic="Maximum",
             threshold=int(rds.connection_limit * CONNECTION_SHARE),
@@ -214,7 +217,8 @@ class Monitoring(Construct):
         )
         self._alarm(
             "aurora-memory",
-            f"Less than {FREE_MEMORY_SHARE:.0%} of Aurora's memory would be free at its maximum capacity: raise rds.max_capacity",
+            f"Less than {FREE_MEMORY_SHARE:.0%} of Aurora's memory would be free"
+            " at its maximum capacity: raise rds.max_capacity",
             metric="FreeableMemory",
             statistic="Minimum",
             threshold=int(rds.max_capacity * MEMORY_PER_ACU * FREE_MEMORY_SHARE),
@@ -231,7 +235,8 @@ class Monitoring(Construct):
             }
             self._alarm(
                 f"cache-{number}-cpu",
-                f"{node}: the engine is busy over {CACHE_CPU_PERCENT} % of the time; take a larger node type",
+                f"{node}: the engine is busy over {CACHE_CPU_PERCENT} % of the time;"
+                " take a larger node type",
                 metric="EngineCPUUtilization",
                 statistic="Average",
                 threshold=CACHE_CPU_PERCENT,
@@ -239,7 +244,8 @@ class Monitoring(Construct):
             )
             self._alarm(
                 f"cache-{number}-memory",
-                f"{node}: over {CACHE_MEMORY_PERCENT} % of its memory is used; take a larger node type",
+                f"{node}: over {CACHE_MEMORY_PERCENT} % of its memory is used;"
+                " take a larger node type",
                 metric="DatabaseMemoryUsagePercentage",
                 statistic="Maximum",
                 threshold=CACHE_MEMORY_PERCENT,
@@ -258,7 +264,8 @@ class Monitoring(Construct):
             service, _, resource = rule.removesuffix(f"-{self._environment.name}").partition("-")
             self._alarm(
                 f"{resource}-failures",
-                f"{rule} could not deliver events, and could not keep them either: see its target's policies",
+                f"{rule} could not deliver events, and could not keep them either:"
+                " see its target's policies",
                 service=service,
                 namespace="AWS/Events",
                 metric="FailedInvocations",
@@ -282,7 +289,8 @@ class Monitoring(Construct):
                 (
                     "throttles",
                     throttled,
-                    "the table or an index refuses requests: look for a hot key, or raise its capacity",
+                    "the table or an index refuses requests:"
+                    " look for a hot key, or raise its capacity",
                 ),
                 ("system-errors", failed, "DynamoDB fails by itself: see AWS Health"),
             ):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 
-from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
 from cdktf_cdktf_provider_aws.default_security_group import DefaultSecurityGroup
 from cdktf_cdktf_provider_aws.eip import Eip
 from cdktf_cdktf_provider_aws.flow_log import FlowLog
@@ -25,6 +24,7 @@ from constructs import Construct
 
 from environments import Environment, FunctionName
 from modules.base.function import FunctionNetwork
+from modules.base.log_group import LogGroup
 from modules.base.naming import Names, service_tag
 from modules.base.policy import Statement, policy_document, trust_policy
 
@@ -232,12 +232,12 @@ class Networking(Construct):
 
     def _flow_log(self) -> None:
         """Logs the VPC's traffic, with the environment's log retention."""
-        group = CloudwatchLogGroup(
+        group = LogGroup(
             self,
             "flow-logs",
+            environment=self._environment,
             name=f"/aws/vpc/{self._names.of('platform', 'flow-logs')}",
-            retention_in_days=self._environment.monitoring.log_retention_days,
-            tags=service_tag("platform"),
+            service="platform",
         )
         role = IamRole(
             self,

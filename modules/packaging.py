@@ -19,11 +19,11 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from environments import FunctionName
+from modules.base.artifact import Artifact
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = "common"
@@ -48,30 +48,6 @@ Platform = Literal["aws", "host"]
 
 class PackagingError(Exception):
     """A function cannot be packaged. The message says what to do."""
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """A packaged function."""
-
-    function: str
-    path: Path
-    """The zip."""
-    digest: str
-    """SHA-256 (hex) of the sources and of the dependencies' pins, hashes and platform."""
-
-    @property
-    def asset(self) -> str:
-        """The path of the zip below its stack's folder."""
-        return f"assets/{self.function}/{self.digest[:16]}.zip"
-
-    def place(self, directory: Path) -> None:
-        """Copies the zip to `asset` below a stack's folder, and deletes earlier zips there."""
-        target = directory / self.asset
-        if not target.is_file():
-            shutil.rmtree(target.parent, ignore_errors=True)
-            target.parent.mkdir(parents=True)
-            shutil.copyfile(self.path, target)
 
 
 class Packager:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modules.base.access import Access
 from modules.base.naming import Names, service_tag
+from modules.base.policy import Statement
 
 FILE = "secrets.tf.json"
 
@@ -94,6 +96,15 @@ class Parameters:
         return Parameter(
             key, name, self.names.arn("ssm", f"parameter{name}"), service, description, generated
         )
+
+
+def parameter_access(parameter: Parameter) -> Access:
+    """Allows reading a parameter, including earlier versions of a rotated key (`name:version`)."""
+    resources = [parameter.arn, f"{parameter.arn}:*"]
+    return Access(
+        {f"{parameter.key.upper().replace('-', '_')}_PARAMETER": parameter.name},
+        [Statement(sid="Parameters", actions=["ssm:GetParameter"], resources=resources)],
+    )
 
 
 def write_secrets(directory: Path, names: Names) -> None:

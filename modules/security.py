@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from cdktf import TerraformResourceLifecycle
-from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
 from cdktf_cdktf_provider_aws.cognito_user_group import CognitoUserGroup
 from cdktf_cdktf_provider_aws.cognito_user_pool import (
     CognitoUserPool,
@@ -55,6 +54,7 @@ from constructs import Construct
 
 from environments import Environment
 from modules.api.errors import GatewayError
+from modules.base.log_group import LogGroup
 from modules.base.naming import PROJECT, Names, service_tag
 from modules.base.policy import Statement, policy_document
 
@@ -271,12 +271,12 @@ class Security(Construct):
 
     def _log(self, acl: Wafv2WebAcl, id_: str, name: str) -> None:
         """Logs blocked and counted requests. The API's access log has the allowed ones."""
-        log_group = CloudwatchLogGroup(
+        log_group = LogGroup(
             self,
             f"{id_}-log",
+            environment=self._environment,
             name=f"aws-waf-logs-{name}",  # WAF requires this prefix
-            retention_in_days=self._environment.monitoring.log_retention_days,
-            tags=service_tag("platform"),
+            service="platform",
         )
         condition = Wafv2WebAclLoggingConfigurationLoggingFilterFilterCondition
         action = Wafv2WebAclLoggingConfigurationLoggingFilterFilterConditionActionCondition

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args
 
 from cdktf import S3Backend, TerraformOutput, TerraformStack
 from cdktf_cdktf_provider_aws.provider import AwsProvider, AwsProviderDefaultTags
 from constructs import Construct
 
-from environments import Environment
+from environments import Environment, FunctionName
 from modules.api.rest import RestApi
 from modules.api.websocket import WebSocketApi
 from modules.backups import Backups
-from modules.base.function import ALIAS
+from modules.base.artifact import Artifact
+from modules.base.function import ALIAS, LambdaFunction
 from modules.base.naming import PROJECT, Names
 from modules.cdn import Cdn
 from modules.cost import Cost
@@ -23,7 +25,6 @@ from modules.deployment_identity import DeploymentIdentity
 from modules.messaging import Messaging
 from modules.monitoring import Monitored, Monitoring
 from modules.networking import Networking
-from modules.packaging import Artifact
 from modules.secrets import write_secrets
 from modules.security import Security
 from modules.services.ai import Ai
@@ -37,7 +38,7 @@ from modules.services.migration import Migration
 from modules.services.post import Post
 from modules.services.profile import Profile
 from modules.services.relay import Relay
-from modules.services.service import Service, ServicePlatform
+from modules.services.service import ServicePlatform
 from modules.services.statistics import Statistics
 from modules.storage import Storage
 
@@ -70,145 +71,178 @@ class PlatformStack(TerraformStack):
         self._artifacts = artifacts
         self.names = names = Names(environment)
         self._terraform_settings()
-        edge_provider = self._providers()
+        self._edge_provider = self._providers()
+        self._add_shared_resources()
+        self._add_apis()
+        functions = {
+            function.service: function.name
+            for function in (*self._add_services(), *self._add_internal_functions())
+        }
+        self._functions = {name: functions[name] for name in get_args(FunctionName)}
+        self._add_backups()
+        self._rest_api.deploy()
+        self._add_monitoring()
+        identity = DeploymentIdentity(
+            self, "deployment-identity", environment=environment, names=names
+        )
+        identity.set_boundaries(self)
+        outputs = self._outputs() | {
+            f"{kind}_role_arn": arn for kind, arn in identity.role_arns.items()
+        }
+        for name, value in outputs.items():
+            TerraformOutput(self, name, value=value, static_id=True)
 
-        networking = Networking(self, "networking", environment=environment, names=names)
-        security = Security(self, "security", environment=environment, names=names)
-        storage = Storage(self, "storage", environment=environment, names=names)
-        messaging = Messaging(
+    def _add_shared_resources(self) -> None:
+        environment, names = self.environment, self.names
+        self._networking = Networking(self, "networking", environment=environment, names=names)
+        self._security = Security(self, "security", environment=environment, names=names)
+        self._storage = Storage(self, "storage", environment=environment, names=names)
+        self._messaging = Messaging(
             self,
             "messaging",
             environment=environment,
             names=names,
-            kms_key_arn=security.kms_key_arn,
+            kms_key_arn=self._security.kms_key_arn,
         )
-        database = Database(
+        self._database = Database(
             self,
             "database",
             environment=environment,
             names=names,
-            subnet_ids=networking.private_subnet_ids,
-            database_security_group_id=networking.database_security_group_id,
-            cache_security_group_id=networking.cache_security_group_id,
+            subnet_ids=self._networking.private_subnet_ids,
+            database_security_group_id=self._networking.database_security_group_id,
+            cache_security_group_id=self._networking.cache_security_group_id,
         )
-        cdn = Cdn(
+        self._cdn = Cdn(
             self,
             "cdn",
             environment=environment,
             names=names,
-            frontend=storage.frontend,
-            avatars=storage.avatars,
-            attachments=storage.attachments,
-            access_log_bucket_domain=storage.access_logs.domain_name,
-            edge_provider=edge_provider,
+            frontend=self._storage.frontend,
+            avatars=self._storage.avatars,
+            attachments=self._storage.attachments,
+            access_log_bucket_domain=self._storage.access_logs.domain_name,
+            edge_provider=self._edge_provider,
         )
-        rest_api = RestApi(
+
+    def _add_apis(self) -> None:
+        environment, names = self.environment, self.names
+        self._rest_api = RestApi(
             self,
             "rest-api",
             environment=environment,
             names=names,
-            web_acl_arn=security.web_acl_arn,
-            edge_provider=edge_provider,
+            web_acl_arn=self._security.web_acl_arn,
+            edge_provider=self._edge_provider,
         )
-        websocket_api = WebSocketApi(self, "websocket-api", environment=environment, names=names)
-
-        platform = ServicePlatform(
+        self._websocket_api = WebSocketApi(
+            self, "websocket-api", environment=environment, names=names
+        )
+        self._platform = ServicePlatform(
             environment=environment,
             names=names,
-            artifacts=artifacts,
-            artifact_bucket=storage.artifacts.name,
-            alerts_topic_arn=messaging.alerts_topic_arn,
-            rest_api=rest_api,
-            tables=database.tables,
-            bus_name=messaging.bus_name,
-            bus_arn=messaging.bus_arn,
+            artifacts=self._artifacts,
+            artifact_bucket=self._storage.artifacts.name,
+            alerts_topic_arn=self._messaging.alerts_topic_arn,
+            rest_api=self._rest_api,
+            tables=self._database.tables,
+            bus_name=self._messaging.bus_name,
+            bus_arn=self._messaging.bus_arn,
         )
 
+    def _add_services(self) -> list[LambdaFunction]:
+        """Creates the services with their routes, and the functions that they depend on."""
+        platform, security, storage = self._platform, self._security, self._storage
+        database, cdn_domain = self._database, self._cdn.cdn_domain
         authorizer = Authorizer(
             self,
             "authorizer",
             platform=platform,
             parameters=platform.parameters,
-            tickets_table=database.tables["chat-tickets"],
+            tickets_table=platform.tables["chat-tickets"],
         )
-        rest_api.use_authorizer(authorizer.function)
-        delivery = Delivery(
+        self._rest_api.use_authorizer(authorizer.function)
+        self._delivery = Delivery(
             self,
             "delivery",
             platform=platform,
-            websocket_api=websocket_api,
-            messages=database.tables["chat-messages"],
-            members=database.tables["chat-members"],
-            authors=database.tables["platform-authors"],
+            websocket_api=self._websocket_api,
+            messages=platform.tables["chat-messages"],
+            members=platform.tables["chat-members"],
+            authors=platform.tables["platform-authors"],
             attachments=storage.attachments,
             cache=database.cache,
-            network=networking.function_network("delivery"),
+            network=self._networking.function_network("delivery"),
             kms_key_arn=security.kms_key_arn,
         )
-        services: dict[str, Service] = {
-            "auth": Auth(
-                self,
-                "auth",
-                platform=platform,
-                user_pool_id=security.user_pool_id,
-                user_pool_arn=security.user_pool_arn,
-                user_pool_client_id=security.user_pool_client_id,
-            ),
-            "profile": Profile(
-                self,
-                "profile",
-                platform=platform,
-                avatars=storage.avatars,
-                attachments=storage.attachments,
-                cdn_domain=cdn.cdn_domain,
-            ),
-            "chat": Chat(
-                self,
-                "chat",
-                platform=platform,
-                websocket_api=websocket_api,
-                authorizer=authorizer.function,
-                attachments=storage.attachments,
-                cache=database.cache,
-                delivery=delivery,
-                network=networking.function_network("chat"),
-            ),
-            "post": Post(
-                self,
-                "post",
-                platform=platform,
-                attachments=storage.attachments,
-                cdn_domain=cdn.cdn_domain,
-                deletions=messaging.deletions_queue,
-            ),
-            "catalog": Catalog(
-                self,
-                "catalog",
-                platform=platform,
-                database=database.connection,
-                attachments=storage.attachments,
-                cdn_domain=cdn.cdn_domain,
-                network=networking.function_network("catalog"),
-                kms_key_arn=security.kms_key_arn,
-            ),
-            "ai": Ai(self, "ai", platform=platform),
-        }
+        auth = Auth(
+            self,
+            "auth",
+            platform=platform,
+            user_pool_id=security.user_pool_id,
+            user_pool_arn=security.user_pool_arn,
+            user_pool_client_id=security.user_pool_client_id,
+        )
+        profile = Profile(
+            self,
+            "profile",
+            platform=platform,
+            avatars=storage.avatars,
+            attachments=storage.attachments,
+            cdn_domain=cdn_domain,
+        )
+        chat = Chat(
+            self,
+            "chat",
+            platform=platform,
+            websocket_api=self._websocket_api,
+            authorizer=authorizer.function,
+            attachments=storage.attachments,
+            cache=database.cache,
+            delivery=self._delivery,
+            network=self._networking.function_network("chat"),
+        )
+        post = Post(
+            self,
+            "post",
+            platform=platform,
+            attachments=storage.attachments,
+            cdn_domain=cdn_domain,
+            deletions=self._messaging.deletions_queue,
+        )
+        catalog = Catalog(
+            self,
+            "catalog",
+            platform=platform,
+            database=database.connection,
+            attachments=storage.attachments,
+            cdn_domain=cdn_domain,
+            network=self._networking.function_network("catalog"),
+            kms_key_arn=security.kms_key_arn,
+        )
+        ai = Ai(self, "ai", platform=platform)
+        users = (auth, profile, chat, post, catalog, ai, authorizer, self._delivery)
+        return [construct.function for construct in users]
+
+    def _add_internal_functions(self) -> list[LambdaFunction]:
+        """Creates the health check, and the functions that no API invokes."""
+        platform, database, security = self._platform, self._database, self._security
         health = Health(
             self,
             "health",
             platform=platform,
-            network=networking.function_network("health"),
+            network=self._networking.function_network("health"),
             tables=[database.tables[name] for name in HEALTH_TABLES],
             database=database.connection,
             cache=database.cache,
-            version=_version(artifacts),
+            version=_version(self._artifacts),
         )
-        rest_api.add_health(health, health.function)
+        self._rest_api.add_health(health, health.function)
         migration = Migration(
             self,
             "migration",
             platform=platform,
-            network=networking.function_network("migration"),
+            network=self._networking.function_network("migration"),
             database=database.connection,
             state_table=database.tables["migration-state"],
             kms_key_arn=security.kms_key_arn,
@@ -217,78 +251,80 @@ class PlatformStack(TerraformStack):
             self,
             "statistics",
             platform=platform,
-            work_queue=messaging.work_queue,
+            work_queue=self._messaging.work_queue,
             profiles=database.tables["profile-profiles"],
             counted_events=database.tables["profile-counted-events"],
         )
-        relay = Relay(self, "relay", platform=platform, kms_key_arn=security.kms_key_arn)
-        queues = {**messaging.queues, **relay.queues, **delivery.queues}
+        self._relay = Relay(self, "relay", platform=platform, kms_key_arn=security.kms_key_arn)
+        return [construct.function for construct in (health, migration, statistics, self._relay)]
+
+    def _add_backups(self) -> None:
+        tables = self._database.tables
         backups = Backups(
             self,
             "backups",
-            environment=environment,
-            names=names,
-            tables={name: table for name, table in database.tables.items() if table.recoverable},
-            bucket=storage.backups,
-            kms_key_arn=security.kms_key_arn,
-            alerts_topic_arn=messaging.alerts_topic_arn,
+            environment=self.environment,
+            names=self.names,
+            tables={name: table for name, table in tables.items() if table.recoverable},
+            bucket=self._storage.backups,
+            kms_key_arn=self._security.kms_key_arn,
+            alerts_topic_arn=self._messaging.alerts_topic_arn,
         )
-        queues.update(backups.queues)
-        rest_api.deploy()
-        functions: dict[str, str] = {
-            **{name: service.function.name for name, service in services.items()},
-            **{
-                item.function.service: item.function.name
-                for item in (authorizer, health, migration, relay, statistics, delivery)
-            },
+        self._queues = {
+            **self._messaging.queues,
+            **self._relay.queues,
+            **self._delivery.queues,
+            **backups.queues,
         }
 
+    def _add_monitoring(self) -> None:
+        """Creates the dashboards, the shared alarms and the budget."""
         Monitoring(
             self,
             "monitoring",
-            environment=environment,
-            names=names,
+            environment=self.environment,
+            names=self.names,
             monitored=Monitored(
-                functions=functions,
-                tables=database.tables,
-                rest_api_name=rest_api.name,
-                websocket_api_id=websocket_api.api_id,
-                stage_name=rest_api.stage_name,
-                queues=queues,
-                bus_name=messaging.bus_name,
-                rule_names=messaging.rule_names,
-                database_cluster_id=database.cluster_id,
-                cache_replication_group_id=database.cache.replication_group_id,
+                functions=self._functions,
+                tables=self._database.tables,
+                rest_api_name=self._rest_api.name,
+                websocket_api_id=self._websocket_api.api_id,
+                stage_name=self._rest_api.stage_name,
+                queues=self._queues,
+                bus_name=self._messaging.bus_name,
+                rule_names=self._messaging.rule_names,
+                database_cluster_id=self._database.cluster_id,
+                cache_replication_group_id=self._database.cache.replication_group_id,
                 distributions={
-                    "site": cdn.site_distribution_id,
-                    "avatars": cdn.avatars_distribution_id,
+                    "site": self._cdn.site_distribution_id,
+                    "avatars": self._cdn.avatars_distribution_id,
                 },
             ),
-            alerts_topic_arn=messaging.alerts_topic_arn,
+            alerts_topic_arn=self._messaging.alerts_topic_arn,
         )
         Cost(
             self,
             "cost",
-            environment=environment,
-            alerts_topic_arn=messaging.alerts_topic_arn,
-            edge_provider=edge_provider,
+            environment=self.environment,
+            alerts_topic_arn=self._messaging.alerts_topic_arn,
+            edge_provider=self._edge_provider,
         )
 
-        identity = DeploymentIdentity(
-            self, "deployment-identity", environment=environment, names=names
-        )
-        identity.bound(self)
-
+    def _outputs(self) -> dict[str, object]:
+        """Returns the outputs that the commands read."""
+        environment, database, messaging = self.environment, self._database, self._messaging
+        storage, security, functions = self._storage, self._security, self._functions
+        parameters = self._platform.parameters.all()
         outputs: dict[str, object] = {
-            "api_url": rest_api.url,
-            "api_id": rest_api.api_id,
-            "health_url": f"{rest_api.url}/health",
-            "ws_url": websocket_api.url,
-            "ws_api_id": websocket_api.api_id,
-            "site_url": cdn.site_url,
-            "site_distribution_id": cdn.site_distribution_id,
-            "cdn_url": cdn.cdn_url,
-            "avatars_distribution_id": cdn.avatars_distribution_id,
+            "api_url": self._rest_api.url,
+            "api_id": self._rest_api.api_id,
+            "health_url": f"{self._rest_api.url}/health",
+            "ws_url": self._websocket_api.url,
+            "ws_api_id": self._websocket_api.api_id,
+            "site_url": self._cdn.site_url,
+            "site_distribution_id": self._cdn.site_distribution_id,
+            "cdn_url": self._cdn.cdn_url,
+            "avatars_distribution_id": self._cdn.avatars_distribution_id,
             "cognito_user_pool_id": security.user_pool_id,
             "cognito_client_id": security.user_pool_client_id,
             "frontend_bucket": storage.frontend.name,
@@ -300,29 +336,17 @@ class PlatformStack(TerraformStack):
             "event_bus_arn": messaging.bus_arn,
             "alerts_topic_arn": messaging.alerts_topic_arn,
             "notifications_topic_arn": messaging.notifications_topic_arn,
-            "queues": queues,
+            "queues": self._queues,
             "tables": {name: table.name for name, table in database.tables.items()},
             "recoverable_tables": [
                 table.name for table in database.tables.values() if table.recoverable
             ],
             "functions": functions,
-            "roles": {function: names.of(function, "role") for function in functions},
+            "roles": {function: self.names.of(function, "role") for function in functions},
             "log_groups": {function: f"/aws/lambda/{name}" for function, name in functions.items()},
-            "parameters": {
-                label: parameter.name for label, parameter in platform.parameters.all().items()
-            },
-            "arns": {
-                "functions": {
-                    function: names.arn("lambda", f"function:{name}")
-                    for function, name in functions.items()
-                },
-                "tables": {name: table.arn for name, table in database.tables.items()},
-                "queues": {what: names.arn("sqs", name) for what, name in queues.items()},
-                "user_pool": security.user_pool_arn,
-                "key": security.kms_key_arn,
-                "web_acl": security.web_acl_arn,
-            },
-            "vpc_id": networking.vpc_id,
+            "parameters": {label: parameter.name for label, parameter in parameters.items()},
+            "arns": self._arns(),
+            "vpc_id": self._networking.vpc_id,
             "database_endpoint": database.connection.endpoint,
             "database_name": database.connection.database,
             "database_cluster_id": database.cluster_id,
@@ -333,24 +357,34 @@ class PlatformStack(TerraformStack):
                     "generated": parameter.generated,
                     "description": parameter.description,
                 }
-                for parameter in platform.parameters.all().values()
+                for parameter in parameters.values()
             },
             "cache_endpoint": database.cache.endpoint,
             "state_bucket": environment.state.bucket,
-            "version": _version(artifacts),
+            "version": _version(self._artifacts),
         }
-        if identity.deploy_role_arn and identity.plan_role_arn and identity.drift_role_arn:
-            outputs["deploy_role_arn"] = identity.deploy_role_arn
-            outputs["plan_role_arn"] = identity.plan_role_arn
-            outputs["drift_role_arn"] = identity.drift_role_arn
         if environment.release_strategy == "gradual":
             outputs["next_step"] = (
-                f"Traffic stays on the version each `{ALIAS}` alias names; `python -m ops deploy {environment.name}` migrates and moves it"
+                f"Traffic stays on the version each `{ALIAS}` alias names;"
+                f" `python -m ops deploy {environment.name}` migrates and moves it"
             )
-        for name, value in outputs.items():
-            TerraformOutput(self, name, value=value, static_id=True)
+        return outputs
 
-    def write_files_beside(self, outdir: Path) -> None:
+    def _arns(self) -> dict[str, object]:
+        names = self.names
+        return {
+            "functions": {
+                function: names.arn("lambda", f"function:{name}")
+                for function, name in self._functions.items()
+            },
+            "tables": {name: table.arn for name, table in self._database.tables.items()},
+            "queues": {purpose: names.arn("sqs", name) for purpose, name in self._queues.items()},
+            "user_pool": self._security.user_pool_arn,
+            "key": self._security.kms_key_arn,
+            "web_acl": self._security.web_acl_arn,
+        }
+
+    def write_additional_files(self, outdir: Path) -> None:
         """Writes files that the stack's Terraform needs but CDKTF cannot. Call it after synthesis.
 
         Args:
@@ -358,7 +392,7 @@ class PlatformStack(TerraformStack):
         """
         directory = outdir / "stacks" / self.environment.name
         for artifact in self._artifacts.values():
-            artifact.place(directory)
+            artifact.copy_to(directory)
         write_secrets(directory, self.names)
         # Not an override of the stack's block, which CDKTF would write incorrectly to HCL.
         (directory / "versions.tf").write_text(

@@ -16,6 +16,7 @@ from cdktf_cdktf_provider_aws.s3_bucket_lifecycle_configuration import (
 from constructs import Construct
 
 from environments import Environment
+from modules.base.access import Prefix
 from modules.base.bucket import ACCESS_LOG_PREFIX, Bucket
 from modules.base.naming import Names
 from modules.base.policy import Statement
@@ -32,6 +33,11 @@ UPLOADS = "uploads/"
 """The prefix of presigned uploads. It is not served: used files are copied within minutes."""
 CORS_MAX_AGE = 7200
 """Seconds that a browser may cache a preflight response; Chromium's maximum."""
+
+
+def upload_prefix(service: str) -> Prefix:
+    """Returns a service's own prefix of uploads, which it can sign, check and copy."""
+    return Prefix("Uploads", f"{UPLOADS}{service}/", ("GetObject", "PutObject"))
 
 
 class Storage(Construct):
@@ -81,7 +87,7 @@ class Storage(Construct):
             )
         )
 
-        def logged(
+        def create_bucket(
             service: str,
             resource: str,
             lifecycle: Sequence[S3BucketLifecycleConfigurationRule],
@@ -100,11 +106,11 @@ class Storage(Construct):
             )
 
         uploads = [_browser_uploads(environment.cors_origins)]
-        self.avatars = logged("profile", "avatars", served, uploads)
-        self.attachments = logged("chat", "attachments", served, uploads)
-        self.backups = logged("platform", "backups", archived)
-        self.frontend = logged("platform", "frontend", rebuildable)
-        self.artifacts = logged("platform", "artifacts", rebuildable)
+        self.avatars = create_bucket("profile", "avatars", served, uploads)
+        self.attachments = create_bucket("chat", "attachments", served, uploads)
+        self.backups = create_bucket("platform", "backups", archived)
+        self.frontend = create_bucket("platform", "frontend", rebuildable)
+        self.artifacts = create_bucket("platform", "artifacts", rebuildable)
 
 
 def _browser_uploads(origins: Sequence[str]) -> S3BucketCorsConfigurationCorsRule:

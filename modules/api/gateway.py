@@ -1,18 +1,18 @@
-"""What both APIs share: throttling, access logs and the permission to invoke functions."""
+"""What both APIs share: throttling, logging and the permission to invoke functions."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
 from cdktf_cdktf_provider_aws.lambda_permission import LambdaPermission
 from constructs import Construct
 
 from environments import Environment
 from modules.base.function import LambdaFunction
-from modules.base.naming import service_tag
+from modules.base.log_group import LogGroup
 
 REQUESTS_PER_CONCURRENCY = 10
 """Requests per second that one unit of Lambda concurrency serves, at about 100 ms per request.
@@ -41,37 +41,53 @@ def throttle(environment: Environment) -> Throttle:
     return Throttle(rate, rate * BURST_SECONDS)
 
 
-class AccessLog(Construct):
-    """A log group with one line of JSON per request.
+@dataclass(frozen=True)
+class StageLogging:
+    """The logging of a stage."""
+
+    level: str
+    """The level of the execution log."""
+    arguments: Mapping[str, Any]
+    """The arguments of the stage."""
+
+
+def log_stage(
+    scope: Construct,
+    *,
+    environment: Environment,
+    name: str,
+    fields: Mapping[str, str],
+    execution_log: str,
+    service: str,
+) -> StageLogging:
+    """Creates the log groups of a stage, unless the account cannot log.
+
+    The access log has one line of JSON per request.
 
     Args:
+        scope: The API.
         environment: Sets the retention.
         name: The API's name.
-        fields: The keys of a line, with the names of API Gateway's `$context` variables.
-
-    Attributes:
-        arn: The ARN of the log group.
-        format: The format of a line, for the stage.
+        fields: The keys of an access log line, with the names of `$context` variables.
+        execution_log: The name that API Gateway requires. It creates a missing group itself,
+            without a retention period, so the stage depends on this one.
+        service: The value of the execution log's Service tag.
     """
-
-    def __init__(
-        self,
-        scope: Construct,
-        id_: str,
-        *,
-        environment: Environment,
-        name: str,
-        fields: Mapping[str, str],
-    ) -> None:
-        super().__init__(scope, id_)
-        self.arn: str = CloudwatchLogGroup(
-            self,
-            "group",
-            name=f"/aws/apigateway/{name}",
-            retention_in_days=environment.monitoring.log_retention_days,
-            tags=service_tag("platform"),
-        ).arn
-        self.format = json.dumps({key: f"$context.{variable}" for key, variable in fields.items()})
+    if not environment.capabilities.api_gateway_account:
+        return StageLogging("OFF", {})
+    access = LogGroup(
+        Construct(scope, "access-log"),
+        "group",
+        environment=environment,
+        name=f"/aws/apigateway/{name}",
+        service="platform",
+    )
+    execution = LogGroup(
+        scope, "execution-log", environment=environment, name=execution_log, service=service
+    )
+    line = json.dumps({key: f"$context.{variable}" for key, variable in fields.items()})
+    settings = {"destination_arn": access.arn, "format": line}
+    return StageLogging("ERROR", {"access_log_settings": settings, "depends_on": [execution]})
 
 
 def allow_invocation(

@@ -25,17 +25,13 @@ from cdktf_cdktf_provider_aws.api_gateway_rest_api import (
     ApiGatewayRestApi,
     ApiGatewayRestApiEndpointConfiguration,
 )
-from cdktf_cdktf_provider_aws.api_gateway_stage import (
-    ApiGatewayStage,
-    ApiGatewayStageAccessLogSettings,
-)
-from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
+from cdktf_cdktf_provider_aws.api_gateway_stage import ApiGatewayStage
 from cdktf_cdktf_provider_aws.wafv2_web_acl_association import Wafv2WebAclAssociation
 from constructs import Construct
 
 from environments import Environment
 from modules.api.errors import GATEWAY_ERRORS, HEADERS, NOT_FOUND, GatewayResponses
-from modules.api.gateway import AccessLog, allow_invocation, throttle
+from modules.api.gateway import allow_invocation, log_stage, throttle
 from modules.api.unknown import UnknownAddresses
 from modules.base.certificate import Certificate
 from modules.base.dns import AliasRecords
@@ -49,7 +45,7 @@ The services check expiry and session again.
 """
 
 BEARER_PATTERN = "^[Bb][Ee][Aa][Rr][Ee][Rr] +[0-9A-Za-z_-]+[.][0-9A-Za-z_-]+[.][0-9A-Za-z_-]+$"
-"""A Bearer header (RFC 6750) with the three parts of a JWT. Others get 401 without an invocation."""
+"""A Bearer header (RFC 6750) with the three parts of a JWT. Others get 401, without a call."""
 
 COMPRESSED_FROM = 1024
 """Bytes. Smaller responses fit in one packet anyway."""
@@ -126,7 +122,10 @@ class RestApi(Construct):
         )
         self.api_id: str = self._api.id
         self.stage_name = environment.name
-        self.stage_arn = f"arn:aws:apigateway:{environment.region}::/restapis/{self.api_id}/stages/{self.stage_name}"
+        self.stage_arn = (
+            f"arn:aws:apigateway:{environment.region}::"
+            f"/restapis/{self.api_id}/stages/{self.stage_name}"
+        )
         self.url = self._url()
         self._authorizer: ApiGatewayAuthorizer | None = None
         self._version = self._resource(self, "v1", self._api.root_resource_id, "v1")
@@ -142,7 +141,8 @@ class RestApi(Construct):
             return f"https://{domains.api}"
         if endpoint:
             return f"{endpoint}/restapis/{self.api_id}/{self.stage_name}/_user_request_"
-        return f"https://{self.api_id}.execute-api.{self._environment.region}.amazonaws.com/{self.stage_name}"
+        host = f"{self.api_id}.execute-api.{self._environment.region}.amazonaws.com"
+        return f"https://{host}/{self.stage_name}"
 
     def use_authorizer(self, function: LambdaFunction) -> None:
         """Sets the function that authorizes non-public routes by their Authorization header."""
@@ -195,7 +195,7 @@ class RestApi(Construct):
             self._allow_route(scope, f"permission{below_it}", route, function)
 
     def add_health(self, scope: Construct, function: LambdaFunction) -> None:
-        """Routes /health to a function. It handles GET and preflights, and returns 405 otherwise."""
+        """Routes /health to a function, which returns 405 for all but GET and preflights."""
         resource = self._resource(scope, "path", self._api.root_resource_id, "health")
         self._add_method(
             scope, "any", resource, route=("ANY", "/health"), function=function, authorized=False
@@ -266,29 +266,13 @@ class RestApi(Construct):
             depends_on=self._deployed,
             lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
         )
-        logs = environment.capabilities.api_gateway_account
-        access_log = (
-            AccessLog(
-                self,
-                "access-log",
-                environment=environment,
-                name=self.name,
-                fields=ACCESS_LOG_FIELDS,
-            )
-            if logs
-            else None
-        )
-        execution_log = (
-            CloudwatchLogGroup(
-                self,
-                "execution-log",
-                # Otherwise API Gateway creates this group, without a retention period.
-                name=f"API-Gateway-Execution-Logs_{self.api_id}/{self.stage_name}",
-                retention_in_days=environment.monitoring.log_retention_days,
-                tags=service_tag("platform"),
-            )
-            if logs
-            else None
+        logging = log_stage(
+            self,
+            environment=environment,
+            name=self.name,
+            fields=ACCESS_LOG_FIELDS,
+            execution_log=f"API-Gateway-Execution-Logs_{self.api_id}/{self.stage_name}",
+            service="platform",
         )
         stage = ApiGatewayStage(
             self,
@@ -297,13 +281,8 @@ class RestApi(Construct):
             deployment_id=deployment.id,
             stage_name=self.stage_name,
             xray_tracing_enabled=True,
-            access_log_settings=ApiGatewayStageAccessLogSettings(
-                destination_arn=access_log.arn, format=access_log.format
-            )
-            if access_log
-            else None,
             tags=service_tag("platform"),
-            depends_on=[execution_log] if execution_log else None,
+            **logging.arguments,
         )
         limit = throttle(environment)
         ApiGatewayMethodSettings(
@@ -316,7 +295,7 @@ class RestApi(Construct):
                 throttling_rate_limit=limit.rate,
                 throttling_burst_limit=limit.burst,
                 metrics_enabled=environment.monitoring.detailed_metrics,
-                logging_level="ERROR" if logs else "OFF",
+                logging_level=logging.level,
                 data_trace_enabled=False,  # it would log bodies and tokens
                 caching_enabled=False,  # responses differ per caller
             ),

@@ -18,18 +18,18 @@ from cdktf_cdktf_provider_aws.apigatewayv2_integration import Apigatewayv2Integr
 from cdktf_cdktf_provider_aws.apigatewayv2_route import Apigatewayv2Route
 from cdktf_cdktf_provider_aws.apigatewayv2_stage import (
     Apigatewayv2Stage,
-    Apigatewayv2StageAccessLogSettings,
     Apigatewayv2StageDefaultRouteSettings,
 )
-from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
 from constructs import Construct
 
 from environments import Environment
-from modules.api.gateway import AccessLog, allow_invocation, throttle
+from modules.api.gateway import allow_invocation, log_stage, throttle
+from modules.base.access import Access
 from modules.base.certificate import Certificate
 from modules.base.dns import AliasRecords
 from modules.base.function import LambdaFunction
 from modules.base.naming import Names, service_tag
+from modules.base.policy import Statement
 
 CONNECT = "$connect"
 
@@ -81,8 +81,6 @@ class WebSocketApi(Construct):
     Attributes:
         api_id: API Gateway's id.
         stage_name: The environment's name.
-        posting_arn: The ARN that permits posting to connections.
-        closing_arn: The ARN that permits closing connections.
         management_endpoint: The endpoint for posting to connections and closing them.
         url: The URL for clients: the custom domain, the emulated AWS's address, or AWS's own.
     """
@@ -105,19 +103,32 @@ class WebSocketApi(Construct):
         self.api_id: str = self._api.id
         self.stage_name = environment.name
         stage = f"{self.api_id}/{self.stage_name}"
-        self.posting_arn = names.arn("execute-api", f"{stage}/POST/@connections/*")
-        self.closing_arn = names.arn("execute-api", f"{stage}/DELETE/@connections/*")
+        self._connections_arns = {
+            method: names.arn("execute-api", f"{stage}/{method}/@connections/*")
+            for method in ("POST", "DELETE")
+        }
         # Not the custom domain: its mapping depends on the function, which needs this address.
         self.management_endpoint = (
             f"{environment.endpoints.aws}/_aws/execute-api/{stage}"
             if environment.endpoints.aws
-            else f"https://{self.api_id}.execute-api.{environment.region}.amazonaws.com/{self.stage_name}"
+            else f"https://{self.api_id}.execute-api.{environment.region}.amazonaws.com"
+            f"/{self.stage_name}"
         )
         self.url = (
             f"wss://{environment.domains.websocket}"
             if environment.domains
             else f"ws{self.management_endpoint.removeprefix('http')}"
         )
+
+    def connection_access(self, *, closes: bool = False) -> Access:
+        """Allows posting to connections, and also closing them if `closes`."""
+        methods = ("POST", "DELETE") if closes else ("POST",)
+        manage = Statement(
+            sid="Connections",
+            actions=["execute-api:ManageConnections"],
+            resources=[self._connections_arns[method] for method in methods],
+        )
+        return Access({"WEBSOCKET_API_ENDPOINT": self.management_endpoint}, [manage])
 
     def add_routes(self, function: LambdaFunction, *, authorizer: LambdaFunction) -> None:
         """Routes every frame to a function, and deploys the stage.
@@ -188,29 +199,13 @@ class WebSocketApi(Construct):
             lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
         )
         limit = throttle(environment)
-        logs = environment.capabilities.api_gateway_account
-        access_log = (
-            AccessLog(
-                self,
-                "access-log",
-                environment=environment,
-                name=self._name,
-                fields=ACCESS_LOG_FIELDS,
-            )
-            if logs
-            else None
-        )
-        execution_log = (
-            CloudwatchLogGroup(
-                self,
-                "execution-log",
-                # Otherwise API Gateway creates this group, without a retention period.
-                name=f"/aws/apigateway/{self.api_id}/{self.stage_name}",
-                retention_in_days=environment.monitoring.log_retention_days,
-                tags=service_tag("chat"),
-            )
-            if logs
-            else None
+        logging = log_stage(
+            self,
+            environment=environment,
+            name=self._name,
+            fields=ACCESS_LOG_FIELDS,
+            execution_log=f"/aws/apigateway/{self.api_id}/{self.stage_name}",
+            service="chat",
         )
         stage = Apigatewayv2Stage(
             self,
@@ -222,16 +217,11 @@ class WebSocketApi(Construct):
                 throttling_rate_limit=limit.rate,
                 throttling_burst_limit=limit.burst,
                 detailed_metrics_enabled=environment.monitoring.detailed_metrics,
-                logging_level="ERROR" if logs else "OFF",
+                logging_level=logging.level,
                 data_trace_enabled=False,  # it would log messages
             ),
-            access_log_settings=Apigatewayv2StageAccessLogSettings(
-                destination_arn=access_log.arn, format=access_log.format
-            )
-            if access_log
-            else None,
             tags=service_tag("chat"),
-            depends_on=[execution_log] if execution_log else None,
+            **logging.arguments,
         )
         self._custom_domain(stage)
 

@@ -1,9 +1,10 @@
-"""Event sources of a function: a queue, or a table's stream."""
+"""Event sources of a function, with the permissions they need: a queue, or a table's stream."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from cdktf_cdktf_provider_aws.lambda_event_source_mapping import (
     LambdaEventSourceMapping,
@@ -14,8 +15,10 @@ from cdktf_cdktf_provider_aws.lambda_event_source_mapping import (
 )
 from constructs import Construct
 
+from modules.base.access import Access, queue_key, sending_statements
 from modules.base.function import LambdaFunction
 from modules.base.naming import service_tag
+from modules.base.policy import Statement
 from modules.base.queue import Queue
 from modules.base.table import Table
 
@@ -23,84 +26,89 @@ STREAM_RETRIES = 5
 """Retries of a failing batch. Each halves the batch, which isolates one record of 50."""
 
 
-class QueueSource(LambdaEventSourceMapping):
-    """Messages of a queue in batches. The function reports which of them failed.
-
-    The function's role needs the statements `queue_receiving` and `queue_key`.
+def queue_source(id_: str, queue: Queue, *, batch_size: int = 10) -> Access:
+    """Invokes the function with a queue's messages. The function reports which of them failed.
 
     Args:
-        function: Receives the messages through its alias.
+        id_: The construct id of the event source.
         queue: The queue.
-        batch_size: The most messages per batch.
+        batch_size: The most messages per invocation.
     """
-
-    def __init__(
-        self,
-        scope: Construct,
-        id_: str,
-        *,
-        function: LambdaFunction,
-        queue: Queue,
-        batch_size: int = 10,
-    ) -> None:
-        super().__init__(
-            scope,
-            id_,
-            function_name=function.alias.arn,
-            event_source_arn=queue.arn,
-            batch_size=batch_size,
-            function_response_types=["ReportBatchItemFailures"],
-            tags=service_tag(function.service),
-        )
+    receive = Statement(
+        sid="QueueSource",
+        actions=["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
+        resources=[queue.arn],
+    )
+    return _event_source(
+        id_,
+        [receive, queue_key(queue, encrypts=False)],
+        event_source_arn=queue.arn,
+        batch_size=batch_size,
+        function_response_types=["ReportBatchItemFailures"],
+    )
 
 
-class StreamSource(LambdaEventSourceMapping):
-    """Changes of a table in batches. A failing batch is halved and retried, then discarded.
-
-    Details of a discarded batch go to a queue. The function's role needs the statements
-    `stream_reading`, and `queue_sending` and `queue_key` for that queue.
+def stream_source(
+    id_: str,
+    table: Table,
+    *,
+    pattern: Mapping[str, object],
+    failures: Queue,
+    batch_size: int = 50,
+) -> Access:
+    """Invokes the function with a table's changes. A failing batch is halved, retried, discarded.
 
     Args:
-        function: Receives the records through its alias.
+        id_: The construct id of the event source.
         table: The table with the stream.
         pattern: The filter that a record must match to reach the function.
         failures: Receives shard and sequence numbers of discarded batches, not the records.
-        batch_size: The most records per batch.
+        batch_size: The most records per invocation.
 
     Raises:
         ValueError: The table has no stream.
     """
+    if table.stream_arn is None:
+        raise ValueError(f"{table.name} has no stream: set `stream` in its definition")
+    report, encrypt = sending_statements(failures)
+    read = Statement(
+        sid="StreamSource",
+        actions=[
+            "dynamodb:DescribeStream",
+            "dynamodb:GetRecords",
+            "dynamodb:GetShardIterator",
+            "dynamodb:ListStreams",
+        ],
+        resources=[table.stream_arn],
+    )
+    return _event_source(
+        id_,
+        [report, read, encrypt],
+        event_source_arn=table.stream_arn,
+        # From the oldest record, so that a recreated source misses nothing.
+        starting_position="TRIM_HORIZON",
+        batch_size=batch_size,
+        filter_criteria=LambdaEventSourceMappingFilterCriteria(
+            filter=[LambdaEventSourceMappingFilterCriteriaFilter(pattern=json.dumps(pattern))]
+        ),
+        bisect_batch_on_function_error=True,
+        maximum_retry_attempts=STREAM_RETRIES,
+        destination_config=LambdaEventSourceMappingDestinationConfig(
+            on_failure=LambdaEventSourceMappingDestinationConfigOnFailure(
+                destination_arn=failures.arn
+            )
+        ),
+    )
 
-    def __init__(
-        self,
-        scope: Construct,
-        id_: str,
-        *,
-        function: LambdaFunction,
-        table: Table,
-        pattern: Mapping[str, object],
-        failures: Queue,
-        batch_size: int = 50,
-    ) -> None:
-        if table.stream_arn is None:
-            raise ValueError(f"{table.name} has no stream: set `stream` in its definition")
-        super().__init__(
+
+def _event_source(id_: str, statements: list[Statement], **arguments: Any) -> Access:
+    def connect(scope: Construct, function: LambdaFunction) -> None:
+        LambdaEventSourceMapping(
             scope,
             id_,
             function_name=function.alias.arn,
-            event_source_arn=table.stream_arn,
-            # From the oldest record, so that a recreated source misses nothing.
-            starting_position="TRIM_HORIZON",
-            batch_size=batch_size,
-            filter_criteria=LambdaEventSourceMappingFilterCriteria(
-                filter=[LambdaEventSourceMappingFilterCriteriaFilter(pattern=json.dumps(pattern))]
-            ),
-            bisect_batch_on_function_error=True,
-            maximum_retry_attempts=STREAM_RETRIES,
-            destination_config=LambdaEventSourceMappingDestinationConfig(
-                on_failure=LambdaEventSourceMappingDestinationConfigOnFailure(
-                    destination_arn=failures.arn
-                )
-            ),
             tags=service_tag(function.service),
+            **arguments,
         )
+
+    return Access(statements=statements, connect=connect)

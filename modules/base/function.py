@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cdktf import TerraformResourceLifecycle
-from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
 from cdktf_cdktf_provider_aws.iam_role import IamRole
 from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
 from cdktf_cdktf_provider_aws.lambda_alias import LambdaAlias
@@ -27,10 +26,12 @@ from cdktf_cdktf_provider_aws.s3_object import S3Object
 from constructs import Construct
 
 from environments import Environment, FunctionName
+from modules.base.access import Access
 from modules.base.alarm import Alarm
+from modules.base.artifact import Artifact
+from modules.base.log_group import LogGroup
 from modules.base.naming import Names, service_tag
-from modules.base.policy import Statement, policy_document, trust_policy
-from modules.packaging import Artifact
+from modules.base.policy import Statement, merge_statements, policy_document, trust_policy
 
 RUNTIME = "python3.13"
 ALIAS = "live"
@@ -68,12 +69,13 @@ class LambdaFunction(Construct):
         platform: What all functions share.
         function: The function's name, which is its folder in lambdas/.
         description: The function's purpose.
-        variables: Additional environment variables. Never secrets, only the names of secrets.
-        statements: The permissions of its code. Those for logs, traces and network interfaces are
-            added.
+        variables: Settings that belong to no resource. Never secrets, only the names of secrets.
+        access: The resources that it uses or that invoke it. Permissions for logs, traces and
+            network interfaces are added.
         network: The location in the VPC; None: outside.
 
     Attributes:
+        sids: The Sids of the permissions in `access`.
         invokers: The permissions to invoke it, in the order of creation.
     """
 
@@ -85,8 +87,8 @@ class LambdaFunction(Construct):
         platform: FunctionPlatform,
         function: FunctionName,
         description: str,
-        variables: Mapping[str, str],
-        statements: Sequence[Statement] = (),
+        variables: Mapping[str, str] | None = None,
+        access: Sequence[Access] = (),
         network: FunctionNetwork | None = None,
     ) -> None:
         super().__init__(scope, id_)
@@ -97,12 +99,15 @@ class LambdaFunction(Construct):
         self.invokers: list[LambdaPermission] = []
         tags = service_tag(function)
 
-        self.log_group = CloudwatchLogGroup(
+        statements = merge_statements([item for use in access for item in use.statements])
+        self.sids = {statement.sid for statement in statements}
+
+        self.log_group = LogGroup(
             self,
             "logs",
+            environment=environment,
             name=f"/aws/lambda/{self.name}",
-            retention_in_days=environment.monitoring.log_retention_days,
-            tags=tags,
+            service=function,
         )
         self.role = IamRole(
             self,
@@ -146,7 +151,11 @@ class LambdaFunction(Construct):
             reserved_concurrent_executions=settings.reserved_concurrency,
             publish=True,
             environment=LambdaFunctionEnvironment(
-                variables={**self._common_variables(environment), **variables}
+                variables={
+                    **self._common_variables(environment),
+                    **{name: value for use in access for name, value in use.variables.items()},
+                    **(variables or {}),
+                }
             ),
             tracing_config=LambdaFunctionTracingConfig(mode="Active"),
             logging_config=LambdaFunctionLoggingConfig(
@@ -184,6 +193,9 @@ class LambdaFunction(Construct):
                 qualifier=self.alias.name,
                 provisioned_concurrent_executions=settings.provisioned_concurrency,
             )
+        for use in access:
+            if use.connect:
+                use.connect(scope, self)
         self._alarms(platform, settings.timeout)
 
     def _common_variables(self, environment: Environment) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from modules.base.document import json_document
@@ -51,6 +51,47 @@ def policy_document(statements: Sequence[Statement]) -> str:
     """Returns a policy document as JSON. It may contain references to other resources."""
     return json_document(
         {"Version": "2012-10-17", "Statement": [statement.document() for statement in statements]}
+    )
+
+
+def merge_statements(statements: Sequence[Statement]) -> list[Statement]:
+    """Merges statements with the same Sid, at the position of the last one.
+
+    Raises:
+        ValueError: Merging two statements would allow more than both do.
+    """
+    merged: dict[str, Statement] = {}
+    for statement in statements:
+        earlier = merged.pop(statement.sid, None)
+        merged[statement.sid] = _merge(earlier, statement) if earlier else statement
+    return list(merged.values())
+
+
+def _merge(first: Statement, second: Statement) -> Statement:
+    if second not in (
+        replace(first, actions=second.actions),
+        replace(first, resources=second.resources),
+    ):
+        raise ValueError(
+            f"two statements {first.sid} differ in more than actions or in more than resources:"
+            " give one of them another Sid"
+        )
+    return replace(
+        first,
+        actions=list(dict.fromkeys([*first.actions, *second.actions])),
+        resources=list(dict.fromkeys([*first.resources, *second.resources])),
+    )
+
+
+def key_statement(
+    sid: str, kms_key_arn: str, *, service: str, region: str, encrypts: bool = True
+) -> Statement:
+    """Allows using a key through one AWS service, such as `sqs`, to decrypt or also to encrypt."""
+    return Statement(
+        sid=sid,
+        actions=["kms:Decrypt", *(["kms:GenerateDataKey"] if encrypts else [])],
+        resources=[kms_key_arn],
+        conditions={"StringEquals": {"kms:ViaService": f"{service}.{region}.amazonaws.com"}},
     )
 
 

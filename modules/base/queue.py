@@ -116,6 +116,7 @@ class Queue(Construct):
 
     Attributes:
         name, arn, url: The queue's.
+        resource, region: The resource part of its name, and its region.
         kms_key_arn: Its key. Roles that send or receive also need permission to use it.
         dead_letter_queue: Its dead-letter queue.
     """
@@ -177,11 +178,13 @@ class Queue(Construct):
         self.arn: str = queue.arn
         self.url: str = queue.url
         self.kms_key_arn = kms_key_arn
+        self.resource, self.region = resource, names.environment.region
         Alarm(
             self,
             "age-alarm",
             name=names.of(service, f"{resource}-age-alarm"),
-            description=f"{name}: a message has waited for more than {oldest} s; see its consumer's logs and errors",
+            description=f"{name}: a message has waited for more than {oldest} s;"
+            " see its consumer's logs and errors",
             namespace="AWS/SQS",
             metric="ApproximateAgeOfOldestMessage",
             dimensions={"QueueName": self.name},

@@ -12,9 +12,10 @@ from cdktf_cdktf_provider_aws.lambda_function_event_invoke_config import (
 from cdktf_cdktf_provider_aws.lambda_permission import LambdaPermission
 from constructs import Construct
 
+from modules.base.access import Access
 from modules.base.function import FunctionPlatform, LambdaFunction
 from modules.base.naming import service_tag
-from modules.base.policy import Statement
+from modules.base.policy import Statement, key_statement
 
 MAX_WAIT = 21_600
 """Seconds that a run may wait to start.
@@ -23,19 +24,24 @@ Lambda's default, set explicitly because Lambda returns it and the plan would sh
 """
 
 
+ALERT_SID = "Alert"
+
+
 class Schedule(Construct):
     """Invokes a function's live version regularly.
 
-    A failed run is reported to the alerts topic and not retried, since the next one is soon. The
-    function's role needs the statements `schedule_failures`.
+    A failed run is reported to the alerts topic and not retried, since the next one is soon.
 
     Args:
         platform: What all functions share.
-        function: The function to invoke.
+        function: The function to invoke. It needs `failure_alerts` among its access.
         resource: The resource part of the rule's name, `{function}-{resource}-{environment}`.
         description: The schedule's purpose.
         expression: The times, as an EventBridge schedule expression.
         enabled: Whether the schedule is active.
+
+    Raises:
+        ValueError: The function may not report a failed run.
     """
 
     def __init__(
@@ -51,6 +57,8 @@ class Schedule(Construct):
         enabled: bool = True,
     ) -> None:
         super().__init__(scope, id_)
+        if ALERT_SID not in function.sids:
+            raise ValueError(f"{function.name} is scheduled: add failure_alerts(...) to its access")
         name, alias = function.function.function_name, function.alias
         LambdaFunctionEventInvokeConfig(
             self,
@@ -97,18 +105,12 @@ class Schedule(Construct):
         )
 
 
-def schedule_failures(platform: FunctionPlatform, kms_key_arn: str) -> list[Statement]:
-    """Returns the permissions to report a failed run. The key encrypts the alerts topic."""
-    return [
-        Statement(sid="Alert", actions=["sns:Publish"], resources=[platform.alerts_topic_arn]),
-        Statement(
-            sid="EncryptAlert",
-            actions=["kms:Decrypt", "kms:GenerateDataKey"],
-            resources=[kms_key_arn],
-            conditions={
-                "StringEquals": {
-                    "kms:ViaService": f"sns.{platform.environment.region}.amazonaws.com"
-                }
-            },
-        ),
-    ]
+def failure_alerts(platform: FunctionPlatform, kms_key_arn: str) -> Access:
+    """Allows reporting a failed run. The key encrypts the alerts topic."""
+    topic, region = platform.alerts_topic_arn, platform.environment.region
+    return Access(
+        statements=[
+            Statement(sid=ALERT_SID, actions=["sns:Publish"], resources=[topic]),
+            key_statement("EncryptAlert", kms_key_arn, service="sns", region=region),
+        ]
+    )

@@ -6,11 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cdktf import TerraformResourceLifecycle
-from cdktf_cdktf_provider_aws.appautoscaling_policy import (
-    AppautoscalingPolicy,
-    AppautoscalingPolicyTargetTrackingScalingPolicyConfiguration,
-    AppautoscalingPolicyTargetTrackingScalingPolicyConfigurationPredefinedMetricSpecification,
-)
+from cdktf_cdktf_provider_aws.appautoscaling_policy import AppautoscalingPolicy
 from cdktf_cdktf_provider_aws.appautoscaling_target import AppautoscalingTarget
 from cdktf_cdktf_provider_aws.dynamodb_table import (
     DynamodbTable,
@@ -35,6 +31,8 @@ class Table:
     """A table's names, for its users."""
 
     name: str
+    resource: str
+    """The resource part of the name, for example `rate-limits`."""
     arn: str
     index_arns: Sequence[str]
     stream_arn: str | None = None
@@ -96,71 +94,63 @@ class DynamoTable(Construct):
         super().__init__(scope, id_)
         dynamodb = environment.dynamodb
         provisioned = dynamodb.billing_mode == "PROVISIONED"
+        self._read_units = dynamodb.read.min if provisioned else None
+        self._write_units = dynamodb.write.min if provisioned else None
         retain = environment.retains_data and not definition.transient
         recoverable = definition.always_recoverable or (
             dynamodb.point_in_time_recovery and not definition.transient
         )
-        keys = [definition.hash_key, definition.range_key]
-        keys += [key for index in definition.indexes for key in (index.hash_key, index.range_key)]
-        capacity = (dynamodb.read.min, dynamodb.write.min) if provisioned else (None, None)
-        self._table = DynamodbTable(
+        table = DynamodbTable(
             self,
             "table",
             name=names.of(definition.service, definition.resource),
             billing_mode=dynamodb.billing_mode,
-            read_capacity=capacity[0],
-            write_capacity=capacity[1],
+            read_capacity=self._read_units,
+            write_capacity=self._write_units,
             hash_key=definition.hash_key,
             range_key=definition.range_key,
-            attribute=[
-                DynamodbTableAttribute(name=key, type="S")
-                for key in sorted({key for key in keys if key})
-            ],
-            global_secondary_index=[
-                DynamodbTableGlobalSecondaryIndex(
-                    name=index.name,
-                    hash_key=index.hash_key,
-                    range_key=index.range_key,
-                    projection_type="ALL",
-                    read_capacity=capacity[0],
-                    write_capacity=capacity[1],
-                )
-                for index in definition.indexes
-            ]
-            or None,
+            attribute=_key_attributes(definition),
+            global_secondary_index=self._indexes(definition.indexes),
             ttl=DynamodbTableTtl(attribute_name=TTL_ATTRIBUTE, enabled=True)
             if definition.ttl
             else None,
-            stream_enabled=True if definition.stream else None,
+            stream_enabled=definition.stream or None,
             stream_view_type="NEW_AND_OLD_IMAGES" if definition.stream else None,
             point_in_time_recovery=DynamodbTablePointInTimeRecovery(enabled=recoverable),
             server_side_encryption=DynamodbTableServerSideEncryption(enabled=True),
             deletion_protection_enabled=retain,
             tags=service_tag(definition.service),
-            lifecycle=TerraformResourceLifecycle(
-                prevent_destroy=True if retain else None,
-                # Autoscaling changes the capacities of the table and its indexes.
-                ignore_changes=["read_capacity", "write_capacity", "global_secondary_index"]
-                if provisioned
-                else None,
-            )
-            if retain or provisioned
-            else None,
+            lifecycle=_lifecycle(retain=retain, provisioned=provisioned),
         )
         self.handle = Table(
-            name=self._table.name,
-            arn=self._table.arn,
-            index_arns=[f"{self._table.arn}/index/{index.name}" for index in definition.indexes],
-            stream_arn=self._table.stream_arn if definition.stream else None,
+            name=table.name,
+            resource=definition.resource,
+            arn=table.arn,
+            index_arns=[f"{table.arn}/index/{index.name}" for index in definition.indexes],
+            stream_arn=table.stream_arn if definition.stream else None,
             recoverable=recoverable,
         )
         if provisioned and environment.capabilities.application_autoscaling:
-            self._autoscale(
-                "table", f"table/{self._table.name}", "table", dynamodb.read, dynamodb.write
-            )
+            limits = dynamodb.read, dynamodb.write
+            self._autoscale("table", f"table/{table.name}", "table", *limits)
             for index in definition.indexes:
-                resource = f"table/{self._table.name}/index/{index.name}"
-                self._autoscale(index.name, resource, "index", dynamodb.read, dynamodb.write)
+                resource = f"table/{table.name}/index/{index.name}"
+                self._autoscale(index.name, resource, "index", *limits)
+
+    def _indexes(
+        self, indexes: Sequence[Index]
+    ) -> Sequence[DynamodbTableGlobalSecondaryIndex] | None:
+        return [
+            DynamodbTableGlobalSecondaryIndex(
+                name=index.name,
+                hash_key=index.hash_key,
+                range_key=index.range_key,
+                projection_type="ALL",
+                read_capacity=self._read_units,
+                write_capacity=self._write_units,
+            )
+            for index in indexes
+        ] or None
 
     def _autoscale(
         self, id_: str, resource: str, kind: str, read: CapacityRange, write: CapacityRange
@@ -183,10 +173,28 @@ class DynamoTable(Construct):
                 service_namespace=target.service_namespace,
                 resource_id=target.resource_id,
                 scalable_dimension=target.scalable_dimension,
-                target_tracking_scaling_policy_configuration=AppautoscalingPolicyTargetTrackingScalingPolicyConfiguration(
-                    target_value=capacity.target_utilization,
-                    predefined_metric_specification=AppautoscalingPolicyTargetTrackingScalingPolicyConfigurationPredefinedMetricSpecification(
-                        predefined_metric_type=f"DynamoDB{direction}CapacityUtilization"
-                    ),
-                ),
+                target_tracking_scaling_policy_configuration={
+                    "target_value": capacity.target_utilization,
+                    "predefined_metric_specification": {
+                        "predefined_metric_type": f"DynamoDB{direction}CapacityUtilization"
+                    },
+                },
             )
+
+
+def _key_attributes(definition: TableDefinition) -> list[DynamodbTableAttribute]:
+    """Returns the attributes of all keys, without duplicates. Each is a string."""
+    keys = [definition.hash_key, definition.range_key]
+    for index in definition.indexes:
+        keys += [index.hash_key, index.range_key]
+    return [DynamodbTableAttribute(name=key, type="S") for key in sorted(set(filter(None, keys)))]
+
+
+def _lifecycle(*, retain: bool, provisioned: bool) -> TerraformResourceLifecycle | None:
+    if not (retain or provisioned):
+        return None
+    # Autoscaling changes the capacities of the table and its indexes.
+    scaled = ["read_capacity", "write_capacity", "global_secondary_index"]
+    return TerraformResourceLifecycle(
+        prevent_destroy=retain or None, ignore_changes=scaled if provisioned else None
+    )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from constructs import Construct
 
+from modules.base.access import Access, table_access
 from modules.base.policy import Statement
+from modules.secrets import parameter_access
 from modules.services.service import Service, ServicePlatform
-from modules.services.statements import index_access, table_access
 
 
 class Auth(Service):
@@ -27,12 +28,17 @@ class Auth(Service):
         user_pool_arn: str,
         user_pool_client_id: str,
     ) -> None:
-        sessions, rate_limits = (
-            platform.tables["auth-sessions"],
-            platform.tables["auth-rate-limits"],
+        tables = platform.tables
+        users = Statement(
+            sid="Users",
+            # Calls made as a user (SignUp, ChangePassword, ...) need no permission.
+            actions=[
+                "cognito-idp:AdminGetUser",
+                "cognito-idp:AdminInitiateAuth",
+                "cognito-idp:AdminListGroupsForUser",
+            ],
+            resources=[user_pool_arn],
         )
-        profiles = platform.tables["profile-profiles"]
-        jwt_secret = platform.parameters.jwt_secret
         super().__init__(
             scope,
             id_,
@@ -42,37 +48,26 @@ class Auth(Service):
             description="Registration, sessions and tokens",
             public=True,
             collections=False,
-            variables={
-                "COGNITO_USER_POOL_ID": user_pool_id,
-                "COGNITO_CLIENT_ID": user_pool_client_id,
-                "DYNAMODB_TABLE_RATE_LIMITS": rate_limits.name,
-                "DYNAMODB_TABLE_PROFILES": profiles.name,
-                "JWT_SECRET_PARAMETER": jwt_secret.name,
-            },
-            secrets=[jwt_secret],
-            statements=[
-                Statement(
-                    sid="Users",
-                    # Calls made as a user (SignUp, ChangePassword, ...) need no permission.
-                    actions=[
-                        "cognito-idp:AdminGetUser",
-                        "cognito-idp:AdminInitiateAuth",
-                        "cognito-idp:AdminListGroupsForUser",
-                    ],
-                    resources=[user_pool_arn],
+            access=[
+                Access(
+                    {
+                        "COGNITO_USER_POOL_ID": user_pool_id,
+                        "COGNITO_CLIENT_ID": user_pool_client_id,
+                    },
+                    [users],
                 ),
                 table_access(
-                    "Sessions",
-                    sessions,
+                    tables["auth-sessions"],
                     "GetItem",
                     "PutItem",
                     "UpdateItem",
                     "DeleteItem",
                     "BatchWriteItem",
+                    index_sid="SessionsOfUser",
                 ),
-                index_access("SessionsOfUser", sessions),
-                table_access("RateLimits", rate_limits, "GetItem", "UpdateItem"),
+                table_access(tables["auth-rate-limits"], "GetItem", "UpdateItem"),
                 # The current names of users.
-                table_access("Names", profiles, "BatchGetItem"),
+                table_access(tables["profile-profiles"], "BatchGetItem", sid="Names"),
+                parameter_access(platform.parameters.jwt_secret),
             ],
         )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from constructs import Construct
 
+from modules.base.access import table_access
 from modules.base.function import FunctionPlatform, LambdaFunction
 from modules.base.table import Table
-from modules.secrets import Parameters
-from modules.services.statements import parameter_access, table_access
+from modules.secrets import Parameters, parameter_access
 
 
 class Authorizer(Construct):
@@ -38,12 +38,8 @@ class Authorizer(Construct):
             platform=platform,
             function="authorizer",
             description="Checks tokens for the REST API and tickets for the WebSocket API",
-            variables={
-                "JWT_SECRET_PARAMETER": parameters.jwt_secret.name,
-                "DYNAMODB_TABLE_TICKETS": tickets_table.name,
-            },
-            statements=[
+            access=[
                 parameter_access(parameters.jwt_secret),
-                table_access("RedeemTickets", tickets_table, "DeleteItem"),
+                table_access(tickets_table, "DeleteItem", sid="RedeemTickets"),
             ],
         )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from constructs import Construct
 
+from modules.base.access import Prefix, bucket_access, database_access
 from modules.base.bucket import Bucket
 from modules.base.connections import DatabaseConnection
-from modules.base.data_access import database_access
 from modules.base.function import FunctionNetwork
-from modules.base.schedule import Schedule, schedule_failures
+from modules.base.schedule import Schedule, failure_alerts
 from modules.cdn import IMAGES_PREFIX, picture_variables
 from modules.services.service import Service, ServicePlatform
-from modules.services.statements import object_access, upload_access
+from modules.storage import upload_prefix
 
 IMAGES = f"{IMAGES_PREFIX}catalog/"
 """The prefix of listings' images after validation, below the prefix that the CDN serves."""
@@ -47,7 +47,6 @@ class Catalog(Service):
         network: FunctionNetwork,
         kms_key_arn: str,
     ) -> None:
-        listings = database_access(platform.names, database, DATABASE_ROLE)
         super().__init__(
             scope,
             id_,
@@ -56,16 +55,16 @@ class Catalog(Service):
             path="catalog",
             description="Listings, wishlists and ratings",
             network=network,
-            variables={
-                "S3_BUCKET_ATTACHMENTS": attachments.name,
-                **picture_variables(platform.environment, cdn_domain),
-                **listings.variables,
-            },
-            statements=[
-                upload_access(attachments, "catalog"),
-                object_access("Images", attachments, IMAGES, "PutObject", "DeleteObject"),
-                *listings.statements,
-                *schedule_failures(platform, kms_key_arn),
+            variables=picture_variables(platform.environment, cdn_domain),
+            access=[
+                bucket_access(
+                    "S3_BUCKET_ATTACHMENTS",
+                    attachments,
+                    upload_prefix("catalog"),
+                    Prefix("Images", IMAGES, ("PutObject", "DeleteObject")),
+                ),
+                database_access(platform.names, database, DATABASE_ROLE),
+                failure_alerts(platform, kms_key_arn),
             ],
         )
         Schedule(

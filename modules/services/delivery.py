@@ -5,23 +5,13 @@ from __future__ import annotations
 from constructs import Construct
 
 from modules.api.websocket import WebSocketApi
+from modules.base.access import Prefix, bucket_access, cache_access, queue_sending, table_access
 from modules.base.bucket import Bucket
 from modules.base.connections import CacheConnection
-from modules.base.data_access import cache_access
-from modules.base.event_source import QueueSource, StreamSource
+from modules.base.event_source import queue_source, stream_source
 from modules.base.function import FunctionNetwork, FunctionPlatform, LambdaFunction
-from modules.base.policy import Statement
 from modules.base.queue import Queue
 from modules.base.table import Table
-from modules.services.statements import (
-    index_access,
-    object_access,
-    queue_key,
-    queue_receiving,
-    queue_sending,
-    stream_reading,
-    table_access,
-)
 
 ATTACHMENTS = "chat/"
 """The prefix of chat attachments after validation. Members read them with signed URLs."""
@@ -110,65 +100,45 @@ class Delivery(Construct):
             "delivery-retries": self.retries.name,
             "delivery-retries-dlq": self.retries.dead_letter_queue.name,
         }
-        live = cache_access(names, cache)
-        receiving = queue_receiving(self.deliveries)
         self.function = LambdaFunction(
             self,
             "function",
             platform=platform,
             function="delivery",
-            description="Brings chat frames to big rooms, makes lost ones good, clears up after deleted rooms",
-            variables={
-                "DYNAMODB_TABLE_MESSAGES": messages.name,
-                "DYNAMODB_TABLE_MEMBERS": members.name,
-                "DYNAMODB_TABLE_AUTHORS": authors.name,
-                "S3_BUCKET_ATTACHMENTS": attachments.name,
-                "WEBSOCKET_API_ENDPOINT": websocket_api.management_endpoint,
-                "DELIVERY_RETRIES_QUEUE_URL": self.retries.url,
-                **live.variables,
-            },
-            statements=[
+            description="Brings chat frames to big rooms, makes lost ones good,"
+            " clears up after deleted rooms",
+            access=[
                 # GetItem to deliver; batches, here and below, to delete a room's data.
-                table_access("Messages", messages, "GetItem", "BatchGetItem", "BatchWriteItem"),
-                index_access("BesideMessages", messages),
-                table_access("Members", members, "Query", "BatchWriteItem"),
-                table_access("Authors", authors, "BatchWriteItem"),
-                object_access("Attachments", attachments, ATTACHMENTS, "DeleteObject"),
-                Statement(
-                    sid="AttachmentsOfRoom",
-                    actions=["s3:ListBucket"],
-                    resources=[attachments.arn],
-                    conditions={"StringLike": {"s3:prefix": f"{ATTACHMENTS}*"}},
+                table_access(
+                    messages,
+                    "GetItem",
+                    "BatchGetItem",
+                    "BatchWriteItem",
+                    index_sid="BesideMessages",
                 ),
-                Statement(
-                    sid="Connections",
-                    actions=["execute-api:ManageConnections"],
-                    resources=[websocket_api.posting_arn],
+                table_access(members, "Query", "BatchWriteItem"),
+                table_access(authors, "BatchWriteItem"),
+                bucket_access(
+                    "S3_BUCKET_ATTACHMENTS",
+                    attachments,
+                    Prefix("Attachments", ATTACHMENTS, ("DeleteObject",), "AttachmentsOfRoom"),
                 ),
+                websocket_api.connection_access(),
                 # Messages to check later, and Lambda's reports of discarded batches.
-                queue_sending("Retries", self.retries),
-                stream_reading(messages),
-                Statement(
-                    sid=receiving.sid,
-                    actions=receiving.actions,
-                    resources=[self.deliveries.arn, self.retries.arn],
+                queue_sending("DELIVERY_RETRIES_QUEUE_URL", self.retries),
+                stream_source(
+                    "stream",
+                    messages,
+                    # Only messages and markers of deleted rooms have a number.
+                    pattern={
+                        "eventName": ["INSERT", "MODIFY"],
+                        "dynamodb": {"NewImage": {"seq": {"N": [{"exists": True}]}}},
+                    },
+                    failures=self.retries,
                 ),
-                queue_key(names, self.retries, sends=True),
-                *live.statements,
+                queue_source("frames-source", self.deliveries),
+                queue_source("retries-source", self.retries),
+                cache_access(names, cache),
             ],
             network=network,
         )
-        StreamSource(
-            self,
-            "stream",
-            function=self.function,
-            table=messages,
-            # Only messages and markers of deleted rooms have a number.
-            pattern={
-                "eventName": ["INSERT", "MODIFY"],
-                "dynamodb": {"NewImage": {"seq": {"N": [{"exists": True}]}}},
-            },
-            failures=self.retries,
-        )
-        QueueSource(self, "frames-source", function=self.function, queue=self.deliveries)
-        QueueSource(self, "retries-source", function=self.function, queue=self.retries)

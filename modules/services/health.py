@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from constructs import Construct
 
+from modules.base.access import Access, cache_access, database_access
 from modules.base.connections import CacheConnection, DatabaseConnection
-from modules.base.data_access import cache_access, database_access
 from modules.base.function import FunctionNetwork, FunctionPlatform, LambdaFunction
 from modules.base.policy import Statement
 from modules.base.table import Table
@@ -44,30 +44,23 @@ class Health(Construct):
         version: str,
     ) -> None:
         super().__init__(scope, id_)
-        accesses = (
-            database_access(platform.names, database, DATABASE_USER),
-            cache_access(platform.names, cache),
+        names = platform.names
+        describe = Statement(
+            sid="Tables",
+            actions=["dynamodb:DescribeTable"],
+            resources=[table.arn for table in tables],
         )
-        variables = {
-            "VERSION": version,
-            "DYNAMODB_TABLES": ",".join(table.name for table in tables),
-        }
-        for access in accesses:
-            variables.update(access.variables)
         self.function = LambdaFunction(
             self,
             "function",
             platform=platform,
             function="health",
             description="Says whether what the platform depends on answers",
-            variables=variables,
-            statements=[
-                Statement(
-                    sid="Tables",
-                    actions=["dynamodb:DescribeTable"],
-                    resources=[table.arn for table in tables],
-                ),
-                *(statement for access in accesses for statement in access.statements),
+            variables={"VERSION": version},
+            access=[
+                Access({"DYNAMODB_TABLES": ",".join(table.name for table in tables)}, [describe]),
+                database_access(names, database, DATABASE_USER),
+                cache_access(names, cache),
             ],
             network=network,
         )

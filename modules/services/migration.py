@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from constructs import Construct
 
+from modules.base.access import Access, table_access
 from modules.base.connections import DatabaseConnection
 from modules.base.function import FunctionNetwork, FunctionPlatform, LambdaFunction
 from modules.base.policy import Statement
-from modules.base.schedule import Schedule, schedule_failures
+from modules.base.schedule import Schedule, failure_alerts
 from modules.base.table import Table
-from modules.services.statements import table_access
 
 SCHEDULE = "rate(1 day)"
 """The documented interval for applying pending migrations."""
@@ -50,22 +50,25 @@ class Migration(Construct):
             platform=platform,
             function="migration",
             description="Brings the database's schema up to date",
-            variables={
-                "RDS_ENDPOINT": database.endpoint,
-                "RDS_DATABASE": database.database,
-                "RDS_SECRET_ARN": database.secret_arn,
-                "RDS_TLS": str(authenticated).lower(),
-                "MIGRATION_STATE_TABLE": state_table.name,
-            },
-            statements=[
-                Statement(
-                    sid="MasterUser",
-                    actions=["secretsmanager:GetSecretValue"],
-                    resources=[database.secret_arn],
+            access=[
+                Access(
+                    {
+                        "RDS_ENDPOINT": database.endpoint,
+                        "RDS_DATABASE": database.database,
+                        "RDS_SECRET_ARN": database.secret_arn,
+                        "RDS_TLS": str(authenticated).lower(),
+                    },
+                    [
+                        Statement(
+                            sid="MasterUser",
+                            actions=["secretsmanager:GetSecretValue"],
+                            resources=[database.secret_arn],
+                        )
+                    ],
                 ),
                 # Write-only: the database itself records which migrations are applied.
-                table_access("State", state_table, "PutItem"),
-                *schedule_failures(platform, kms_key_arn),
+                table_access(state_table, "PutItem", variable="MIGRATION_STATE_TABLE"),
+                failure_alerts(platform, kms_key_arn),
             ],
             network=network,
         )

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from constructs import Construct
 
+from modules.base.access import Prefix, bucket_access, table_access
 from modules.base.bucket import Bucket
-from modules.base.event_source import QueueSource
-from modules.base.policy import Statement
+from modules.base.event_source import queue_source
 from modules.base.queue import Queue
 from modules.cdn import IMAGES_PREFIX, picture_variables
 from modules.services.service import Service, ServicePlatform
-from modules.services.statements import (
-    index_access,
-    object_access,
-    queue_key,
-    queue_receiving,
-    table_access,
-    upload_access,
-)
+from modules.storage import upload_prefix
 
 IMAGES = f"{IMAGES_PREFIX}post/"
 """The prefix of posts' images after validation, below the prefix that the CDN serves."""
@@ -47,13 +40,6 @@ class Post(Service):
         deletions: Queue,
     ) -> None:
         tables = platform.tables
-        posts, comments, likes = tables["post-posts"], tables["post-comments"], tables["post-likes"]
-        counters, tags = tables["post-counters"], tables["post-tags"]
-        aliases, authors, profiles = (
-            tables["profile-aliases"],
-            tables["platform-authors"],
-            tables["profile-profiles"],
-        )
         super().__init__(
             scope,
             id_,
@@ -63,42 +49,37 @@ class Post(Service):
             description="Posts, comments and likes",
             outbox=True,
             variables={
-                "DYNAMODB_TABLE_POSTS": posts.name,
-                "DYNAMODB_TABLE_COMMENTS": comments.name,
-                "DYNAMODB_TABLE_LIKES": likes.name,
-                "DYNAMODB_TABLE_COUNTERS": counters.name,
-                "DYNAMODB_TABLE_TAGS": tags.name,
-                "DYNAMODB_TABLE_ALIASES": aliases.name,
-                "DYNAMODB_TABLE_AUTHORS": authors.name,
-                "DYNAMODB_TABLE_PROFILES": profiles.name,
-                "S3_BUCKET_ATTACHMENTS": attachments.name,
                 **picture_variables(platform.environment, cdn_domain),
                 "TIMELINE_SHARDS": str(platform.environment.dynamodb.timeline_shards),
             },
-            statements=[
+            access=[
                 # ConditionCheckItem: no likes or comments while a post is being deleted.
                 # BatchGetItem: posts found by tag.
                 table_access(
-                    "Posts",
-                    posts,
+                    tables["post-posts"],
                     "GetItem",
                     "BatchGetItem",
                     "PutItem",
                     "DeleteItem",
                     "ConditionCheckItem",
+                    index_sid="TimelineAndAuthors",
                 ),
-                index_access("TimelineAndAuthors", posts),
                 # BatchWriteItem, here and below: deletes a post's dependent data.
-                table_access("Tags", tags, "Query", "PutItem", "DeleteItem", "BatchWriteItem"),
+                table_access(
+                    tables["post-tags"], "Query", "PutItem", "DeleteItem", "BatchWriteItem"
+                ),
                 # ConditionCheckItem: no replies to a deleted comment.
                 table_access(
-                    "Comments", comments, "GetItem", "PutItem", "DeleteItem", "ConditionCheckItem"
+                    tables["post-comments"],
+                    "GetItem",
+                    "PutItem",
+                    "DeleteItem",
+                    "ConditionCheckItem",
+                    index_sid="CommentsOfPost",
                 ),
-                index_access("CommentsOfPost", comments),
                 # BatchGetItem: the caller's likes on a page. Query: all likes of a deleted post.
                 table_access(
-                    "Likes",
-                    likes,
+                    tables["post-likes"],
                     "BatchGetItem",
                     "Query",
                     "PutItem",
@@ -106,24 +87,24 @@ class Post(Service):
                     "BatchWriteItem",
                 ),
                 table_access(
-                    "Counters", counters, "GetItem", "BatchGetItem", "UpdateItem", "BatchWriteItem"
+                    tables["post-counters"],
+                    "GetItem",
+                    "BatchGetItem",
+                    "UpdateItem",
+                    "BatchWriteItem",
                 ),
-                table_access("Aliases", aliases, "GetItem", "PutItem"),
-                table_access("Authors", authors, "GetItem", "PutItem", "DeleteItem"),
+                table_access(tables["profile-aliases"], "GetItem", "PutItem"),
+                table_access(tables["platform-authors"], "GetItem", "PutItem", "DeleteItem"),
                 # BatchGetItem: the current names of a page's authors.
-                table_access("Names", profiles, "BatchGetItem"),
-                upload_access(attachments, "post"),
-                object_access("Images", attachments, IMAGES, "PutObject", "DeleteObject"),
-                # Lists a deleted post's images, including those that the post does not refer to.
-                Statement(
-                    sid="ImagesOfPost",
-                    actions=["s3:ListBucket"],
-                    resources=[attachments.arn],
-                    conditions={"StringLike": {"s3:prefix": f"{IMAGES}*"}},
+                table_access(tables["profile-profiles"], "BatchGetItem", sid="Names"),
+                bucket_access(
+                    "S3_BUCKET_ATTACHMENTS",
+                    attachments,
+                    upload_prefix("post"),
+                    # Lists a deleted post's images, including those that no post refers to.
+                    Prefix("Images", IMAGES, ("PutObject", "DeleteObject"), "ImagesOfPost"),
                 ),
-                queue_receiving(deletions),
-                queue_key(platform.names, deletions),
+                # One per batch: a popular post's data can take a whole invocation to delete.
+                queue_source("deletions", deletions, batch_size=1),
             ],
         )
-        # One per batch, since a popular post's data can take a whole invocation to delete.
-        QueueSource(self, "deletions", function=self.function, queue=deletions, batch_size=1)

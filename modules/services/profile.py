@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from constructs import Construct
 
+from modules.base.access import Prefix, bucket_access, table_access
 from modules.base.bucket import Bucket
 from modules.cdn import AVATARS_PREFIX, picture_variables
 from modules.services.service import Service, ServicePlatform
-from modules.services.statements import object_access, table_access, upload_access
+from modules.storage import upload_prefix
 
 
 class Profile(Service):
@@ -30,7 +31,7 @@ class Profile(Service):
         attachments: Bucket,
         cdn_domain: str,
     ) -> None:
-        profiles, aliases = platform.tables["profile-profiles"], platform.tables["profile-aliases"]
+        tables = platform.tables
         super().__init__(
             scope,
             id_,
@@ -41,19 +42,20 @@ class Profile(Service):
             collections=False,
             outbox=True,
             variables={
-                "DYNAMODB_TABLE_PROFILES": profiles.name,
-                "DYNAMODB_TABLE_ALIASES": aliases.name,
-                "S3_BUCKET_AVATARS": avatars.name,
                 "S3_BUCKET_ATTACHMENTS": attachments.name,
                 **picture_variables(platform.environment, cdn_domain),
             },
-            statements=[
+            access=[
                 # Profiles are created and changed by updates, never listed or deleted here.
-                table_access("Profiles", profiles, "GetItem", "UpdateItem"),
+                table_access(tables["profile-profiles"], "GetItem", "UpdateItem"),
                 # Created once, and replaced when regenerated.
-                table_access("Aliases", aliases, "GetItem", "PutItem"),
-                upload_access(avatars, "profile"),
-                # Copied here when used, deleted when replaced or removed; read by CloudFront.
-                object_access("Avatars", avatars, AVATARS_PREFIX, "PutObject", "DeleteObject"),
+                table_access(tables["profile-aliases"], "GetItem", "PutItem"),
+                bucket_access(
+                    "S3_BUCKET_AVATARS",
+                    avatars,
+                    upload_prefix("profile"),
+                    # Copied here when used, deleted when replaced or removed; read by CloudFront.
+                    Prefix("Avatars", AVATARS_PREFIX, ("PutObject", "DeleteObject")),
+                ),
             ],
         )

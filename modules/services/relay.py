@@ -8,20 +8,14 @@ from cdktf_cdktf_provider_aws.cloudwatch_event_rule import CloudwatchEventRule
 from cdktf_cdktf_provider_aws.cloudwatch_event_target import CloudwatchEventTarget
 from constructs import Construct
 
+from modules.base.access import Access, queue_sending, table_access
 from modules.base.alarm import Alarm
-from modules.base.event_source import QueueSource, StreamSource
+from modules.base.event_source import queue_source, stream_source
 from modules.base.function import LambdaFunction
 from modules.base.naming import service_tag
 from modules.base.policy import Statement
 from modules.base.queue import Queue
 from modules.services.service import ServicePlatform
-from modules.services.statements import (
-    queue_key,
-    queue_receiving,
-    queue_sending,
-    stream_reading,
-    table_access,
-)
 
 SWEEP = "rate(1 hour)"
 """The interval for scanning the outbox for missed events. A stream keeps records for only a day."""
@@ -83,45 +77,36 @@ class Relay(Construct):
             "relay-retries": retries.name,
             "relay-retries-dlq": retries.dead_letter_queue.name,
         }
+        publish = Statement(
+            sid="Events",
+            actions=["events:PutEvents"],
+            resources=[platform.bus_arn],
+            # For all services, each of which can store only its own events.
+            conditions={"StringLikeIfExists": {"events:source": "multitask.*"}},
+        )
         self.function = LambdaFunction(
             self,
             "function",
             platform=platform,
             function="relay",
             description="Brings stored events to the bus",
-            variables={
-                "DYNAMODB_TABLE_OUTBOX": outbox.name,
-                "EVENT_BUS_NAME": platform.bus_name,
-                "RETRY_QUEUE_URL": retries.url,
-                "SWEEP_AFTER": str(SETTLE),
-            },
-            statements=[
+            variables={"SWEEP_AFTER": str(SETTLE)},
+            access=[
                 # Scan: the table holds only unpublished events.
-                table_access("Outbox", outbox, "BatchGetItem", "BatchWriteItem", "Scan"),
-                Statement(
-                    sid="Events",
-                    actions=["events:PutEvents"],
-                    resources=[platform.bus_arn],
-                    # For all services, each of which can store only its own events.
-                    conditions={"StringLikeIfExists": {"events:source": "multitask.*"}},
-                ),
+                table_access(outbox, "BatchGetItem", "BatchWriteItem", "Scan"),
+                Access({"EVENT_BUS_NAME": platform.bus_name}, [publish]),
                 # Events to retry, and Lambda's reports of discarded batches.
-                queue_sending("Retries", retries),
-                stream_reading(outbox),
-                queue_receiving(retries),
-                queue_key(names, retries, sends=True),
+                queue_sending("RETRY_QUEUE_URL", retries),
+                stream_source(
+                    "stream",
+                    outbox,
+                    # The relay's own deletions are changes too.
+                    pattern={"eventName": ["INSERT"]},
+                    failures=retries,
+                ),
+                queue_source("retries-source", retries),
             ],
         )
-        StreamSource(
-            self,
-            "stream",
-            function=self.function,
-            table=outbox,
-            # The relay's own deletions are changes too.
-            pattern={"eventName": ["INSERT"]},
-            failures=retries,
-        )
-        QueueSource(self, "retries-source", function=self.function, queue=retries)
         rule = CloudwatchEventRule(
             self,
             "sweep",
@@ -142,7 +127,8 @@ class Relay(Construct):
             self,
             "stream-age-alarm",
             name=names.of("relay", "stream-age-alarm"),
-            description=f"{self.function.name}: events wait for more than {ITERATOR_AGE_MS // 1000} s; see its logs and errors",
+            description=f"{self.function.name}: events wait for more than"
+            f" {ITERATOR_AGE_MS // 1000} s; see its logs and errors",
             namespace="AWS/Lambda",
             metric="IteratorAge",
             dimensions={"FunctionName": self.function.name},

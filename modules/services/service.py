@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cdktf_cdktf_provider_aws.xray_group import XrayGroup
 from constructs import Construct
 
 from environments import FunctionName
 from modules.api.rest import RestApi
+from modules.base.access import Access, table_access
 from modules.base.function import FunctionNetwork, FunctionPlatform, LambdaFunction
 from modules.base.naming import service_tag
 from modules.base.policy import Statement
 from modules.base.table import Table
-from modules.secrets import Parameter, Parameters
-from modules.services.statements import parameter_access, table_access
+from modules.secrets import Parameters, parameter_access
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +42,8 @@ class Service(Construct):
         service: The name of the service and its function.
         path: The path below /v1.
         description: The service's purpose.
-        variables: Variables in addition to those of all functions or services.
-        statements: The permissions of its own code.
-        secrets: The parameters it reads in addition to the cursor key.
+        variables: Settings that belong to no resource.
+        access: The resources that its own code uses or that invoke it.
         public: Whether its routes have no authorizer. The service then checks tokens itself.
         collections: Whether it has lists, whose cursors need a key, and requests that create items,
             for which it stores idempotency keys.
@@ -67,9 +66,8 @@ class Service(Construct):
         service: FunctionName,
         path: str,
         description: str,
-        variables: Mapping[str, str],
-        statements: Sequence[Statement],
-        secrets: Sequence[Parameter] = (),
+        access: Sequence[Access],
+        variables: Mapping[str, str] | None = None,
         public: bool = False,
         collections: bool = True,
         repeatable: bool = True,
@@ -78,42 +76,27 @@ class Service(Construct):
         network: FunctionNetwork | None = None,
     ) -> None:
         super().__init__(scope, id_)
-        sessions, idempotency = (
-            platform.tables["auth-sessions"],
-            platform.tables["platform-idempotency"],
-        )
-        cursor_key = platform.parameters.cursor_key
-        common_variables = {"DYNAMODB_TABLE_SESSIONS": sessions.name}
-        common_statements: list[Statement] = []
-        parameters = [*secrets]
+        tables = platform.tables
+        common: list[Access] = []
         if not public:
-            common_statements.append(table_access("RevokedSessions", sessions, "GetItem"))
-        if collections:
-            common_variables["CURSOR_KEY_PARAMETER"] = cursor_key.name
-            parameters.append(cursor_key)
+            common.append(table_access(tables["auth-sessions"], "GetItem", sid="RevokedSessions"))
         if collections and repeatable:
-            common_variables["DYNAMODB_TABLE_IDEMPOTENCY"] = idempotency.name
-            common_statements.append(
-                table_access(
-                    "Idempotency", idempotency, "GetItem", "PutItem", "UpdateItem", "DeleteItem"
-                )
-            )
-        if parameters:
-            common_statements.append(parameter_access(*parameters))
+            operations = ("GetItem", "PutItem", "UpdateItem", "DeleteItem")
+            common.append(table_access(tables["platform-idempotency"], *operations))
+        if collections:
+            common.append(parameter_access(platform.parameters.cursor_key))
         if outbox:
-            common_variables["DYNAMODB_TABLE_OUTBOX"] = platform.tables["platform-outbox"].name
-            common_statements.append(_storing(service, platform.tables["platform-outbox"]))
+            common.append(_outbox_access(service, tables["platform-outbox"]))
         elif publishes:
-            common_variables["EVENT_BUS_NAME"] = platform.bus_name
-            common_statements.append(_publishing(service, platform.bus_arn))
+            common.append(_bus_access(service, platform))
         self.function = LambdaFunction(
             self,
             "function",
             platform=platform,
             function=service,
             description=description,
-            variables={**common_variables, **variables},
-            statements=[*statements, *common_statements],
+            variables=variables,
+            access=[*access, *common],
             network=network,
         )
         platform.rest_api.add_service(self, path, self.function, public=public)
@@ -127,22 +110,22 @@ class Service(Construct):
             )
 
 
-def _storing(service: str, outbox: Table) -> Statement:
-    return Statement(
-        sid="Outbox",
-        actions=["dynamodb:PutItem"],
-        resources=[outbox.arn],
-        # An event's id begins with its service's name, so a service cannot impersonate another.
-        conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": f"{service}-*"}},
+def _outbox_access(service: str, outbox: Table) -> Access:
+    store = table_access(outbox, "PutItem")
+    # An event's id begins with its service's name, so a service cannot impersonate another.
+    own_events = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": f"{service}-*"}}
+    return replace(
+        store, statements=[replace(item, conditions=own_events) for item in store.statements]
     )
 
 
-def _publishing(service: str, bus_arn: str) -> Statement:
-    return Statement(
+def _bus_access(service: str, platform: ServicePlatform) -> Access:
+    publish = Statement(
         sid="Events",
         actions=["events:PutEvents"],
-        resources=[bus_arn],
+        resources=[platform.bus_arn],
         # Prevents impersonating another service. PutEvents always has a source; IfExists is for an
         # emulated AWS that does not evaluate it.
         conditions={"StringEqualsIfExists": {"events:source": f"multitask.{service}"}},
     )
+    return Access({"EVENT_BUS_NAME": platform.bus_name}, [publish])

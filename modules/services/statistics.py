@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from constructs import Construct
 
-from modules.base.event_source import QueueSource
+from modules.base.access import table_access
+from modules.base.event_source import queue_source
 from modules.base.function import FunctionPlatform, LambdaFunction
 from modules.base.queue import DLQ_RETENTION, Queue
 from modules.base.table import Table
-from modules.services.statements import queue_key, queue_receiving, table_access
 
 DAY = 86_400
 
@@ -47,17 +47,11 @@ class Statistics(Construct):
             platform=platform,
             function="statistics",
             description="Makes profiles and keeps their statistics",
-            variables={
-                "DYNAMODB_TABLE_PROFILES": profiles.name,
-                "DYNAMODB_TABLE_COUNTED_EVENTS": counted_events.name,
-                "REMEMBER_DAYS": str(remember_days),
-            },
-            statements=[
+            variables={"REMEMBER_DAYS": str(remember_days)},
+            access=[
                 # An update creates a missing profile, and does not overwrite an existing one.
-                table_access("Profiles", profiles, "UpdateItem"),
-                table_access("CountedEvents", counted_events, "PutItem"),
-                queue_receiving(work_queue),
-                queue_key(platform.names, work_queue),
+                table_access(profiles, "UpdateItem"),
+                table_access(counted_events, "PutItem"),
+                queue_source("source", work_queue),
             ],
         )
-        QueueSource(self, "source", function=self.function, queue=work_queue)

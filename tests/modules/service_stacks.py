@@ -19,7 +19,7 @@ from modules.base.connections import CacheConnection, DatabaseConnection
 from modules.base.function import FunctionNetwork, LambdaFunction
 from modules.base.naming import Names
 from modules.base.queue import Queue
-from modules.base.table import Table
+from modules.base.table import Table, TableDefinition
 from modules.services.ai import Ai
 from modules.services.auth import Auth
 from modules.services.catalog import Catalog
@@ -64,15 +64,13 @@ def synthesize_services(
         platform = ServicePlatform(
             **vars(shared),
             rest_api=rest,
-            tables={d.name: _table(names, d.name) for d in TABLES},
+            tables={d.name: _table(names, d) for d in TABLES},
             bus_name=names.of("multitask", "events"),
             bus_arn=names.arn("events", "event-bus/multitask-events"),
         )
 
         def function(name: FunctionName) -> LambdaFunction:
-            return LambdaFunction(
-                stack, name, platform=platform, function=name, description=name, variables={}
-            )
+            return LambdaFunction(stack, name, platform=platform, function=name, description=name)
 
         def bucket(name: str) -> Bucket:
             return Bucket(stack, name, name=name, service="profile", retain=False)
@@ -173,11 +171,10 @@ def synthesize_services(
     return synthesize(build, env)
 
 
-def _table(names: Names, name: str) -> Table:
-    arn = names.arn("dynamodb", f"table/{name}-{names.environment.name}")
-    return Table(
-        f"{name}-{names.environment.name}", arn, [f"{arn}/index/an-index"], f"{arn}/stream/1"
-    )
+def _table(names: Names, definition: TableDefinition) -> Table:
+    name = names.of(definition.service, definition.resource)
+    arn = names.arn("dynamodb", f"table/{name}")
+    return Table(name, definition.resource, arn, [f"{arn}/index/an-index"], f"{arn}/stream/1")
 
 
 def label(reference: str) -> str:

@@ -13,9 +13,9 @@ from cdktf_cdktf_provider_aws.provider import AwsProvider
 
 import modules  # noqa: F401  (loads the bindings lazily, before cdktf)
 from environments import Environment, load_environment
+from modules.base.artifact import Artifact
 from modules.base.function import FunctionPlatform
 from modules.base.naming import Names
-from modules.packaging import Artifact
 
 Block = dict[str, Any]
 

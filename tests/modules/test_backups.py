@@ -11,7 +11,7 @@ from tests.modules.synthesis import Synthesized, synthesize
 
 ARN = "arn:aws:dynamodb:us-east-1:111122223333:table"
 TABLES = {
-    name: Table(f"{name}-dev", f"{ARN}/{name}-dev", [])
+    name: Table(f"{name}-dev", name.partition("-")[2], f"{ARN}/{name}-dev", [])
     for name in ("auth-sessions", "profile-profiles")
 }
 KEY = "arn:aws:kms:us-east-1:111122223333:key/abc"

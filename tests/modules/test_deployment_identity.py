@@ -28,7 +28,7 @@ def _build(stack: TerraformStack, env: Environment, names: Names) -> None:
         name="auth-role-dev",
         assume_role_policy=trust_policy("lambda.amazonaws.com"),
     )
-    identity.bound(stack)
+    identity.set_boundaries(stack)
 
 
 @pytest.fixture(scope="module")

@@ -28,8 +28,8 @@ FUNCTIONS = (
 MONITORED = Monitored(
     functions={function: f"{function}-lambda" for function in FUNCTIONS},
     tables={
-        "auth-sessions": Table("sessions", "arn", ["arn/index/user-id-index"]),
-        "profile-profiles": Table("profiles", "arn", []),
+        "auth-sessions": Table("sessions", "sessions", "arn", ["arn/index/user-id-index"]),
+        "profile-profiles": Table("profiles", "profiles", "arn", []),
     },
     rest_api_name="api",
     websocket_api_id="ws",

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from modules.packaging import Artifact, Packager, PackagingError
+from modules.base.artifact import Artifact
+from modules.packaging import Packager, PackagingError
 
 
 @pytest.fixture

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from environments import Environment, FunctionName
+from modules.base.access import Access
 from modules.base.function import FunctionNetwork, LambdaFunction
 from modules.base.policy import Statement
 from tests.modules.synthesis import Synthesized, environment, function_platform, synthesize
@@ -22,6 +25,7 @@ def function(
     env: Environment | None = None,
     name: FunctionName = "chat",
     network: FunctionNetwork | None = None,
+    access: Sequence[Access] = (),
 ) -> Synthesized:
     env = env or environment()
     return synthesize(
@@ -32,7 +36,7 @@ def function(
             function=name,
             description="What it is for",
             variables={"OWN": "value"},
-            statements=[OWN],
+            access=[Access({"OWN_TABLE": "t"}, [OWN]), *access],
             network=network,
         ),
         env,
@@ -77,6 +81,7 @@ def test_its_variables_are_the_common_ones_and_its_own(dev: Synthesized) -> None
         "RATE_LIMIT_ENABLED": "false",
         "POWERTOOLS_SERVICE_NAME": "chat",
         "OWN": "value",
+        "OWN_TABLE": "t",
     }
 
 
@@ -203,3 +208,10 @@ def test_alarms_on_errors_throttles_and_slowness(dev: Synthesized) -> None:
         "p99",
         24_000,
     )
+
+
+def test_statements_of_several_resources_with_one_sid_become_one(artifacts: Path) -> None:
+    other = Access(statements=[replace(OWN, resources=["arn:other"])])
+    statements = function(artifacts, access=[other]).policy("aws_iam_role_policy")
+    [own] = [item for item in statements if item["Sid"] == "Own"]
+    assert own["Resource"] == [*OWN.resources, "arn:other"]

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
-from modules.base.policy import Statement, policy_document, trust_policy
+import pytest
+
+from modules.base.policy import Statement, merge_statements, policy_document, trust_policy
 
 
 def documented(*statements: Statement) -> list[dict[str, Any]]:
@@ -59,3 +62,19 @@ def test_a_trust_policy_lets_one_service_in_and_can_be_narrowed() -> None:
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}
     assert statement["Condition"] == conditions
     assert "Condition" not in trust_policy("lambda.amazonaws.com")
+
+
+def test_merged_statements_allow_no_more_than_both_together() -> None:
+    read = Statement(sid="Use", actions=["a:Read"], resources=["x"])
+    other = Statement(sid="Other", actions=["b:One"], resources=["z"])
+    write = replace(read, actions=["a:Read", "a:Write"])
+    assert merge_statements([read, other, write]) == [other, write]
+    assert merge_statements([read, replace(read, resources=["y"])]) == [
+        replace(read, resources=["x", "y"])
+    ]
+    for different in (
+        replace(write, resources=["y"]),
+        replace(read, conditions={"Bool": {"aws:SecureTransport": "true"}}),
+    ):
+        with pytest.raises(ValueError, match="two statements Use differ"):
+            merge_statements([read, different])

@@ -10,7 +10,10 @@ from modules.services.authorizer import Authorizer
 from tests.modules.synthesis import Synthesized, function_platform, synthesize
 
 TICKETS = Table(
-    "chat-tickets-dev", "arn:aws:dynamodb:us-east-1:111122223333:table/chat-tickets-dev", []
+    "chat-tickets-dev",
+    "tickets",
+    "arn:aws:dynamodb:us-east-1:111122223333:table/chat-tickets-dev",
+    [],
 )
 JWT_SECRET = "arn:aws:ssm:us-east-1:111122223333:parameter/multitask/dev/jwt-secret"
 

@@ -13,7 +13,8 @@ from tests.modules.synthesis import Synthesized, environment, function_platform,
 
 ACCOUNT = "us-east-1:111122223333"
 TABLES = [
-    Table(name, f"arn:aws:dynamodb:{ACCOUNT}:table/{name}", []) for name in ("sessions", "profiles")
+    Table(name, name, f"arn:aws:dynamodb:{ACCOUNT}:table/{name}", [])
+    for name in ("sessions", "profiles")
 ]
 DATABASE = DatabaseConnection("db.example:5432", "multitask_dev", "cluster-ABC", "arn:secret")
 GROUP, USER = (

@@ -12,7 +12,10 @@ from tests.modules.synthesis import Synthesized, function_platform, synthesize
 
 SECRET = "arn:aws:secretsmanager:us-east-1:111122223333:secret:rds!cluster-abc"
 STATE = Table(
-    "migration-state-dev", "arn:aws:dynamodb:us-east-1:111122223333:table/migration-state-dev", []
+    "migration-state-dev",
+    "state",
+    "arn:aws:dynamodb:us-east-1:111122223333:table/migration-state-dev",
+    [],
 )
 KEY = "arn:aws:kms:us-east-1:111122223333:key/abc"
 ALERTS = "arn:aws:sns:us-east-1:111122223333:multitask-alerts-dev"

@@ -21,8 +21,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
             service="migration",
             path="things",
             description="Keeps things",
-            variables={},
-            statements=[],
+            access=[],
             outbox=True,
         ),
     )

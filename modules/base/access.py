@@ -1,0 +1,155 @@
+"""What a function needs to use a resource: environment variables and permissions in one object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from constructs import Construct
+
+from modules.base.bucket import Bucket
+from modules.base.connections import CacheConnection, DatabaseConnection
+from modules.base.naming import Names
+from modules.base.policy import Statement, key_statement
+from modules.base.queue import Queue
+from modules.base.table import Table
+
+if TYPE_CHECKING:
+    from modules.base.function import LambdaFunction
+
+
+@dataclass(frozen=True)
+class Access:
+    """One function's access to one resource.
+
+    Statements with the same Sid are merged, because a policy may contain each Sid only once.
+    """
+
+    variables: Mapping[str, str] = field(default_factory=dict)
+    statements: Sequence[Statement] = ()
+    connect: Callable[[Construct, LambdaFunction], object] | None = None
+    """Creates the event source in the scope of the function, if the resource invokes it."""
+
+
+def table_access(
+    table: Table,
+    *operations: str,
+    sid: str | None = None,
+    index_sid: str | None = None,
+    variable: str | None = None,
+) -> Access:
+    """Allows operations on a table's items, such as `GetItem`.
+
+    Args:
+        table: The table.
+        operations: The operations, without those on indexes.
+        sid: By default, the table's resource name: `RateLimits` for auth-rate-limits.
+        index_sid: The Sid for queries of the table's indexes. None: no such queries.
+        variable: By default `DYNAMODB_TABLE_<resource>`, for example DYNAMODB_TABLE_RATE_LIMITS.
+    """
+    resource = table.resource
+    statements = [
+        Statement(
+            sid=sid or _sid(resource),
+            actions=[f"dynamodb:{operation}" for operation in operations],
+            resources=[table.arn],
+        )
+    ]
+    if index_sid:
+        query = Statement(sid=index_sid, actions=["dynamodb:Query"], resources=table.index_arns)
+        statements.append(query)
+    variable = variable or f"DYNAMODB_TABLE_{resource.upper().replace('-', '_')}"
+    return Access({variable: table.name}, statements)
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The objects of a bucket below one prefix, and the operations that a function may call."""
+
+    sid: str
+    prefix: str
+    """With a trailing `/`."""
+    operations: Sequence[str]
+    """For example `GetObject`."""
+    list_sid: str | None = None
+    """The Sid for listing the objects. None: the function cannot list them."""
+
+
+def bucket_access(variable: str, bucket: Bucket, *prefixes: Prefix) -> Access:
+    """Allows operations on a bucket's objects below some prefixes."""
+    statements = []
+    for item in prefixes:
+        actions = [f"s3:{operation}" for operation in item.operations]
+        objects = [f"{bucket.arn}/{item.prefix}*"]
+        statements.append(Statement(sid=item.sid, actions=actions, resources=objects))
+        if item.list_sid:
+            statements.append(
+                Statement(
+                    sid=item.list_sid,
+                    actions=["s3:ListBucket"],
+                    resources=[bucket.arn],
+                    conditions={"StringLike": {"s3:prefix": f"{item.prefix}*"}},
+                )
+            )
+    return Access({variable: bucket.name}, statements)
+
+
+def queue_sending(variable: str, queue: Queue, *, sid: str | None = None) -> Access:
+    """Allows sending to a queue. The default Sid is the queue's resource name."""
+    return Access({variable: queue.url}, sending_statements(queue, sid=sid))
+
+
+def sending_statements(queue: Queue, *, sid: str | None = None) -> list[Statement]:
+    """Returns the permissions to send to a queue and to encrypt the messages."""
+    return [
+        Statement(
+            sid=sid or _sid(queue.resource), actions=["sqs:SendMessage"], resources=[queue.arn]
+        ),
+        queue_key(queue, encrypts=True),
+    ]
+
+
+def queue_key(queue: Queue, *, encrypts: bool) -> Statement:
+    """Allows using a queue's key through SQS, to receive or also to send."""
+    return key_statement(
+        "QueueKey", queue.kms_key_arn, service="sqs", region=queue.region, encrypts=encrypts
+    )
+
+
+def database_access(names: Names, database: DatabaseConnection, username: str) -> Access:
+    """Grants access as one of the database's roles, with IAM authentication if available."""
+    authenticated = names.environment.capabilities.database_authentication
+    user = names.arn("rds-db", f"dbuser:{database.resource_id}/{username}")
+    return Access(
+        variables={
+            "RDS_ENDPOINT": database.endpoint,
+            "RDS_DATABASE": database.database,
+            "RDS_USERNAME": username,
+            "RDS_IAM_AUTH": str(authenticated).lower(),
+        },
+        statements=[Statement(sid="Database", actions=["rds-db:connect"], resources=[user])]
+        if authenticated
+        else [],
+    )
+
+
+def cache_access(names: Names, cache: CacheConnection) -> Access:
+    """Grants access as the cache's only user, with IAM authentication and TLS if available."""
+    authenticated = names.environment.capabilities.cache_authentication
+    variables = {
+        "ELASTICACHE_CLUSTER": cache.endpoint,
+        "ELASTICACHE_USERNAME": cache.username,
+        "ELASTICACHE_REPLICATION_GROUP": cache.replication_group_id,
+        "ELASTICACHE_TLS": str(authenticated).lower(),
+    }
+    if cache.user_arn is None:
+        return Access(variables)
+    resources = [cache.replication_group_arn, cache.user_arn]
+    return Access(
+        variables, [Statement(sid="Cache", actions=["elasticache:Connect"], resources=resources)]
+    )
+
+
+def _sid(resource: str) -> str:
+    return "".join(part.capitalize() for part in resource.split("-"))

@@ -1,0 +1,31 @@
+"""The package of a Lambda function."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A packaged function."""
+
+    function: str
+    path: Path
+    """The zip."""
+    digest: str
+    """SHA-256 (hex) of the sources and of the dependencies' pins, hashes and platform."""
+
+    @property
+    def asset(self) -> str:
+        """The path of the zip below its stack's folder."""
+        return f"assets/{self.function}/{self.digest[:16]}.zip"
+
+    def copy_to(self, directory: Path) -> None:
+        """Copies the zip to `asset` below a stack's folder, and deletes earlier zips there."""
+        target = directory / self.asset
+        if not target.is_file():
+            shutil.rmtree(target.parent, ignore_errors=True)
+            target.parent.mkdir(parents=True)
+            shutil.copyfile(self.path, target)
