@@ -20,7 +20,7 @@ from ops.commands import (
     secrets,
     users,
 )
-from ops.console import say
+from ops.console import report
 from ops.errors import InterruptedRunError, OperatorError
 
 app = typer.Typer(
@@ -45,13 +45,13 @@ def main() -> None:
     try:
         app()
     except OperatorError as error:
-        say(f"Error: {error}")
+        report(f"Error: {error}")
         sys.exit(1)
     except (ClientError, BotoCoreError) as error:
-        say(f"Error: AWS returned an error: {error}")
+        report(f"Error: AWS returned an error: {error}")
         sys.exit(1)
     except InterruptedRunError as error:
-        say(str(error))
+        report(str(error))
         sys.exit(130)
     except KeyboardInterrupt:
         sys.exit(130)

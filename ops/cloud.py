@@ -78,31 +78,17 @@ class Cloud:
             ) from error
         return identity
 
-    def who(self) -> str:
-        """Returns the operator for records and notifications: the AWS identity and the user or run.
+    @property
+    def account(self) -> str:
+        """ID of the account that the credentials belong to."""
+        return str(self._identity["Account"])
 
-        Raises:
-            OperatorError: the credentials are missing or invalid.
-        """
+    @property
+    def operator(self) -> str:
+        """The AWS identity and the user or pipeline run, for records and notifications."""
         run = os.environ.get("GITHUB_RUN_ID")
         person = f"{os.environ.get('GITHUB_ACTOR')} in run {run}" if run else getpass.getuser()
         return f"{self._identity['Arn']} ({person})"
-
-    def check_account(self) -> str:
-        """Returns the ID of the account that the credentials belong to.
-
-        Raises:
-            OperatorError: the credentials are invalid, or the environment forbids the account.
-        """
-        account = str(self._identity["Account"])
-        allowed = self.environment.allowed_account_ids
-        if allowed and account not in allowed:
-            raise OperatorError(
-                f"The credentials belong to account {account}, but {self.environment.name} allows"
-                f" only {', '.join(allowed)}: use credentials of that account, or correct"
-                " allowed_account_ids in its environment file"
-            )
-        return account
 
 
 def embedded_variables(addresses: Addresses) -> dict[str, str]:
@@ -122,14 +108,38 @@ def embedded_variables(addresses: Addresses) -> dict[str, str]:
 
 
 def connect(name: str, root: Root) -> Cloud:
-    """Connects to an environment.
+    """Connects to an environment and verifies that the credentials belong to its account.
 
     Assumes the role in <NAME>_OPERATOR_ROLE_ARN or OPERATOR_ROLE_ARN if one of them is set.
 
     Raises:
-        OperatorError: the environment's file is missing or invalid, the embedded cloud is not
-            running, or the role cannot be assumed.
+        OperatorError: The environment's file is missing or invalid, the embedded cloud is not
+            running, the credentials are invalid or of another account, or the role cannot be
+            assumed.
     """
+    cloud = _locate(name, root)
+    allowed = cloud.environment.allowed_account_ids
+    if cloud.account not in allowed:
+        raise OperatorError(
+            f"The credentials belong to account {cloud.account}, but {name} allows only"
+            f" {', '.join(allowed)}: use credentials of that account, or correct"
+            " allowed_account_ids in its environment file"
+        )
+    return cloud
+
+
+def terraform_environment(name: str, root: Root) -> dict[str, str]:
+    """Returns the variables with which Terraform and CDKTF reach an environment.
+
+    Does not need credentials, because CDKTF synthesizes without them.
+
+    Raises:
+        OperatorError: As `connect`, except for the credentials and their account.
+    """
+    return _locate(name, root).variables
+
+
+def _locate(name: str, root: Root) -> Cloud:
     variables: dict[str, str] = {}
     endpoint = None
     if name == EMBEDDED:

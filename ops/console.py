@@ -17,12 +17,12 @@ PLAIN_INTERVAL = 15.0
 """Seconds between progress lines if the output is not a terminal (a file, a pipe, CI)."""
 
 
-def say(message: str) -> None:
+def report(message: str) -> None:
     """Prints a progress message to standard error."""
     err.print(message, markup=False)
 
 
-def answer(value: Any) -> None:
+def print_json(value: Any) -> None:
     """Prints a command's result as JSON to standard output."""
     sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, default=str) + "\n")
 
@@ -52,4 +52,4 @@ class Progress:
             self._status.update(line.replace("[", r"\["))
         elif time.monotonic() - self._printed >= PLAIN_INTERVAL:
             self._printed = time.monotonic()
-            say(line)
+            report(line)

@@ -11,7 +11,7 @@ import typer
 
 from environments import environment_names
 from ops.commands.options import EnvironmentArgument, JsonOption
-from ops.console import answer, out, say
+from ops.console import out, print_json, report
 from ops.errors import OperatorError
 from ops.terraform.stack_document import Synthesized, read_synthesized
 from ops.terraform.synthesis import synthesize
@@ -59,7 +59,7 @@ def cost(  # noqa: PLR0917 - typer takes options as arguments
     else:
         document = _alone(environment, used, resources, as_json)
     if as_json:
-        answer(document)
+        print_json(document)
     else:
         out.print(f"For {assumptions(used)}", markup=False)
 
@@ -116,7 +116,7 @@ def _stacks(names: list[str]) -> dict[str, Synthesized]:
             f"Unknown environment {', '.join(unknown)}: use one of {', '.join(environment_names())}"
         )
     with tempfile.TemporaryDirectory() as directory:
-        say(f"Synthesizing {', '.join(names)}")
+        report(f"Synthesizing {', '.join(names)}")
         synthesize(names, Path(directory), dict(os.environ))
         return {name: read_synthesized(Path(directory) / "stacks" / name) for name in names}
 

@@ -9,7 +9,7 @@ import typer
 
 from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
-from ops.console import answer, out
+from ops.console import out, print_json
 from ops.deployment.migrations import function_name, plan_migrations, run_migrations
 from ops.root import Root
 from ops.upkeep.restore import drill
@@ -23,10 +23,9 @@ def migrate(
 ) -> None:
     """Apply pending database migrations. Waits for a migration that is running. Safe to repeat."""
     cloud = connect(environment, Root(root))
-    cloud.check_account()
     result = (plan_migrations if plan else run_migrations)(cloud, function_name(cloud))
     if as_json:
-        answer(dataclasses.asdict(result))
+        print_json(dataclasses.asdict(result))
     elif plan:
         for name in result.pending:
             out.print(f"pending   {name}", markup=False)
@@ -50,7 +49,7 @@ def restore_drill(
     """
     results = drill(connect(environment, Root(root)), Root(root), table)
     if as_json:
-        answer([dataclasses.asdict(result) for result in results])
+        print_json([dataclasses.asdict(result) for result in results])
     else:
         for result in results:
             out.print(result.line(), markup=False)

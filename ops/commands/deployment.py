@@ -12,7 +12,7 @@ import typer
 from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
 from ops.commands.releases import BakeOption, PromoteOption, WeightOption, settings
-from ops.console import answer, out, say
+from ops.console import out, print_json, report
 from ops.deployment.deploy import deploy_environment
 from ops.deployment.drift import compare_with_state
 from ops.deployment.promote import GATES, Promotion, promote_commit
@@ -50,7 +50,7 @@ def deploy(
         settings(weight, bake, promote),
     )
     if as_json:
-        answer(result)
+        print_json(result)
     else:
         out.print(f"{environment} is healthy at {result['apiUrl']}", markup=False)
 
@@ -92,7 +92,11 @@ def promote(
         )
     directory = Root(root)
     promotion = Promotion(
-        connect(source, directory), connect(target, directory), approved_by, passed or ()
+        source,
+        connect(target, directory),
+        lambda: connect(source, directory),
+        approved_by,
+        passed or (),
     )
     result = promote_commit(
         promotion,
@@ -105,7 +109,7 @@ def promote(
         else None,
     )
     if as_json:
-        answer(result)
+        print_json(result)
     else:
         out.print(f"{target} runs {result['commit']}", markup=False)
 
@@ -119,14 +123,14 @@ def drift(
         connect(environment, directory), directory, PROJECT / "cdktf.out"
     )
     if as_json:
-        answer([dataclasses.asdict(difference) for difference in differences])
+        print_json([dataclasses.asdict(difference) for difference in differences])
     else:
         for difference in differences:
             out.print(
                 f"{difference.kind:<8} {difference.address} {', '.join(difference.attributes)}",
                 markup=False,
             )
-        say(f"{len(differences)} resources differ" if differences else "No drift")
+        report(f"{len(differences)} resources differ" if differences else "No drift")
     raise typer.Exit(2 if differences else 0)
 
 
@@ -142,7 +146,7 @@ def remove(
     """
 
     def confirm(plan: Plan) -> None:
-        say(f"Removal of {environment}: " + changes(plan.counts))
+        report(f"Removal of {environment}: " + changes(plan.counts))
         if not yes and typer.prompt(f"Type {environment} to destroy it", err=True) != environment:
             raise OperatorError("Not removed")
 
@@ -151,7 +155,7 @@ def remove(
         connect(environment, directory), directory, PROJECT / "cdktf.out", confirm
     )
     if as_json:
-        answer(result)
+        print_json(result)
         return
     out.print(f"Removed {result['removed']} resources of {environment}. Kept:", markup=False)
     for line in result["kept"]:
@@ -170,7 +174,7 @@ def publish_site(
     cloud = connect(environment, Root(root))
     result = publish_under_lock(cloud, outputs(cloud), roll_back=rollback)
     if as_json:
-        answer(result)
+        print_json(result)
     else:
         out.print(
             f"Site {result['digest']}: {', '.join(result['published']) or 'nothing to upload'}",
@@ -182,7 +186,7 @@ def plan_confirmation(environment: str, yes: bool) -> Callable[[Plan], None]:
     """Returns a callback that prints a plan and asks for confirmation before it is applied."""
 
     def confirm(plan: Plan) -> None:
-        say(f"Plan for {environment}: " + "\n".join(plan.lines()))
+        report(f"Plan for {environment}: " + "\n".join(plan.lines()))
         if yes or not any(plan.counts.values()):
             return
         if not typer.confirm("Apply it?", err=True):

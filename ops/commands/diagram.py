@@ -13,7 +13,7 @@ import typer
 
 from environments import environment_names
 from ops.commands.options import EnvironmentArgument
-from ops.console import say
+from ops.console import report
 from ops.errors import OperatorError
 from ops.terraform.stack_document import read_synthesized
 from ops.terraform.synthesis import synthesize
@@ -62,7 +62,7 @@ def diagram(
         graph = read_graph(read_synthesized(Path(directory) / "stacks" / environment))
     if into:
         into.write_text(updated(into.read_text(encoding="utf-8"), graph), encoding="utf-8")
-        say(f"Updated the diagrams in {into}")
+        report(f"Updated the diagrams in {into}")
         return
     if form is Format.SVG:
         from ops.diagram.svg import svg  # noqa: PLC0415
@@ -72,7 +72,7 @@ def diagram(
         text = picture(graph, view)
     if output:
         output.write_text(text, encoding="utf-8")
-        say(f"Wrote {output}")
+        report(f"Wrote {output}")
     else:
         sys.stdout.write(text)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ops.cloud import EMBEDDED, connect
+from ops.cloud import EMBEDDED, connect, terraform_environment
 from ops.commands.options import (
     ROOT,
     EnvironmentArgument,
@@ -17,7 +17,7 @@ from ops.commands.options import (
     JsonOption,
     RootOption,
 )
-from ops.console import answer, out, say
+from ops.console import out, print_json, report
 from ops.deployment.bootstrap import bootstrap_account
 from ops.root import PROJECT, Root
 from ops.terraform.synthesis import synthesize
@@ -31,7 +31,7 @@ def bootstrap(
     """Create the Terraform state bucket and configure the AWS account. Safe to repeat."""
     steps = bootstrap_account(connect(environment, Root(root)))
     if as_json:
-        answer([dataclasses.asdict(step) for step in steps])
+        print_json([dataclasses.asdict(step) for step in steps])
         return
     for step in steps:
         out.print(
@@ -49,7 +49,7 @@ def synth(
 ) -> None:
     """Synthesize the Terraform of environments, each into its own directory in OUT/stacks."""
     synthesize(environments or [], directory.resolve(), {})
-    say(f"Wrote {directory}/stacks")
+    report(f"Wrote {directory}/stacks")
 
 
 def env(environment: EnvironmentArgument, root: RootOption = ROOT) -> None:
@@ -58,7 +58,7 @@ def env(environment: EnvironmentArgument, root: RootOption = ROOT) -> None:
     Usage: eval "$(python -m ops env local)"
     """
     directory = Root(root)
-    variables = {**connect(environment, directory).variables, **node_variables()}
+    variables = {**terraform_environment(environment, directory), **node_variables()}
     settings = terraform_variables(directory).get("TF_CLI_CONFIG_FILE")
     for name, value in {
         **variables,

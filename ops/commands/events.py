@@ -9,7 +9,7 @@ import typer
 
 from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
-from ops.console import answer, out
+from ops.console import out, print_json
 from ops.root import Root
 from ops.upkeep.redrive import Redrive
 
@@ -28,7 +28,7 @@ def redrive(
     """Move messages from dead-letter queues back to their consumers. Safe to repeat."""
     results = Redrive(connect(environment, Root(root))).run(queue)
     if as_json:
-        answer([dataclasses.asdict(result) for result in results])
+        print_json([dataclasses.asdict(result) for result in results])
         return
     for result in results:
         out.print(

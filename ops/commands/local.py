@@ -8,7 +8,7 @@ import typer
 
 from ops.cloud import EMBEDDED
 from ops.commands.options import ROOT, EnvironmentOption, JsonOption, RootOption
-from ops.console import answer, out, say
+from ops.console import out, print_json, report
 from ops.local.mail import verification_code
 from ops.local.platform import start_platform, stop_platform
 from ops.local.status import read_status
@@ -19,10 +19,10 @@ def up(root: RootOption = ROOT, as_json: JsonOption = False) -> None:
     """Start the platform on this machine, or update the one that is running."""
     result = start_platform(Root(root))
     if as_json:
-        answer({**result.platform, "seconds": result.seconds})
+        print_json({**result.platform, "seconds": result.seconds})
         return
     took = ", ".join(f"{step} {seconds:.1f}" for step, seconds in result.seconds.items())
-    say(f"Up in {sum(result.seconds.values()):.0f} s ({took})")
+    report(f"Up in {sum(result.seconds.values()):.0f} s ({took})")
     for label, key in (
         ("API", "apiUrl"),
         ("WebSocket", "wsUrl"),
@@ -38,9 +38,9 @@ def down(
 ) -> None:
     """Stop the platform on this machine and keep its data."""
     stopped = stop_platform(Root(root), purge=purge)
-    say(f"Stopped {', '.join(stopped)}" if stopped else "Nothing was running")
+    report(f"Stopped {', '.join(stopped)}" if stopped else "Nothing was running")
     if purge:
-        say(f"Deleted {root}")
+        report(f"Deleted {root}")
 
 
 def dev(root: RootOption = ROOT) -> None:
@@ -62,7 +62,7 @@ def status(
     """
     result = read_status(environment, Root(root))
     if as_json:
-        answer(result)
+        print_json(result)
     else:
         for process in result["processes"]:
             line = (
@@ -88,7 +88,7 @@ def code(
     """Print the latest verification code that the embedded Cognito sent."""
     latest = verification_code(Root(root), email)
     if as_json:
-        answer({"email": email, "code": latest})
+        print_json({"email": email, "code": latest})
     else:
         out.print(latest, markup=False)
 

@@ -10,7 +10,7 @@ import typer
 
 from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
-from ops.console import answer, out, say
+from ops.console import out, print_json, report
 from ops.root import Root
 from ops.smoke import Check
 from ops.smoke.command import run_smoke_tests
@@ -113,11 +113,11 @@ def prune(
     """Delete old versions, except those that an alias uses or a rollback needs."""
     deleted = delete_old_versions(connect(environment, Root(root)), keep)
     if as_json:
-        answer(deleted)
+        print_json(deleted)
         return
     for service, numbers in deleted.items():
         out.print(f"{service:<12} {', '.join(numbers)}", markup=False)
-    say(f"Deleted {sum(map(len, deleted.values()))} versions")
+    report(f"Deleted {sum(map(len, deleted.values()))} versions")
 
 
 def smoke(
@@ -135,7 +135,7 @@ def smoke(
 def show_checks(checks: list[Check], as_json: bool) -> None:
     """Prints the results of smoke tests."""
     if as_json:
-        answer([dataclasses.asdict(check) for check in checks])
+        print_json([dataclasses.asdict(check) for check in checks])
         return
     for check in checks:
         state = "ok" if check.ok else "WRONG"
@@ -144,17 +144,19 @@ def show_checks(checks: list[Check], as_json: bool) -> None:
             markup=False,
         )
     wrong = sum(not check.ok for check in checks)
-    say(f"{len(checks)} requests, {wrong} wrong" if wrong else f"{len(checks)} requests, all right")
+    report(
+        f"{len(checks)} requests, {wrong} wrong" if wrong else f"{len(checks)} requests, all right"
+    )
 
 
 def _show(moves: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        answer(moves)
+        print_json(moves)
         return
     for move in moves:
         out.print(f"{move['service']:<12} {move['from']} -> {move['to']}", markup=False)
     if not moves:
-        say("No traffic was shifted")
+        report("No traffic was shifted")
 
 
 def register(app: typer.Typer) -> None:

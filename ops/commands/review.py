@@ -13,7 +13,7 @@ import typer
 
 from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
-from ops.console import answer, out, say
+from ops.console import out, print_json, report
 from ops.errors import OperatorError
 from ops.root import Root
 
@@ -110,7 +110,7 @@ def review(  # noqa: PLR0917 - typer takes options as arguments
         from ops.review.rules import Verdict  # noqa: PLC0415
 
         if result.verdict >= Verdict.named(fail_on):
-            say(f"The verdict is {result.verdict}, and --fail-on is {fail_on}")
+            report(f"The verdict is {result.verdict}, and --fail-on is {fail_on}")
             raise typer.Exit(FAILED)
 
 
@@ -125,7 +125,7 @@ def _write(result: Review, stack: Synthesized | None, form: Format, output: Path
     text = _rendered(result, stack, form)
     if output:
         output.write_text(text, encoding="utf-8")
-        say(f"Wrote {output}: {result.says()}")
+        report(f"Wrote {output}: {result.says()}")
     else:
         sys.stdout.write(text)
 
@@ -168,19 +168,19 @@ def apply(
     from ops.terraform.runner import changes  # noqa: PLC0415
 
     def confirm(receipt: Receipt) -> None:
-        say(f"Reviewed plan for {environment}: {receipt.summary}")
+        report(f"Reviewed plan for {environment}: {receipt.summary}")
         for address, verb in sorted(receipt.destroys.items()):
-            say(f"  {verb} {address}")
+            report(f"  {verb} {address}")
         if not yes and any(receipt.counts.values()) and not typer.confirm("Apply it?", err=True):
             raise OperatorError("Not applied")
 
     cloud = connect(environment, Root(root))
     applied = apply_reviewed(cloud, Root(root), reviewed, confirm)
-    say(f"Applied: {changes(applied.counts)}")
+    report(f"Applied: {changes(applied.counts)}")
     if "next_step" in applied.outputs:
-        say(str(applied.outputs["next_step"]))
+        report(str(applied.outputs["next_step"]))
     if as_json:
-        answer({"environment": environment, "changes": applied.counts})
+        print_json({"environment": environment, "changes": applied.counts})
 
 
 def register(app: typer.Typer) -> None:

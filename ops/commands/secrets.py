@@ -9,7 +9,7 @@ import typer
 
 from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
-from ops.console import answer, out, say
+from ops.console import out, print_json, report
 from ops.root import Root
 from ops.upkeep.secrets import DATABASE, SIGNING_KEY, Secrets
 
@@ -26,7 +26,7 @@ def list_(
     """List all secrets with their kind, state, version and last change."""
     secrets = Secrets(connect(environment, Root(root))).all()
     if as_json:
-        answer([secret.as_dict() for secret in secrets])
+        print_json([secret.as_dict() for secret in secrets])
         return
     for secret in secrets:
         version = f"version {secret.version}" if secret.version else ""
@@ -48,14 +48,14 @@ def set_(
     """Store a value from a prompt or standard input. It is never a command-line argument."""
     secrets = Secrets(connect(environment, Root(root)))
     if clear:
-        say(f"Cleared {name}" if secrets.clear(name) else f"{name} was already unset")
+        report(f"Cleared {name}" if secrets.clear(name) else f"{name} was already unset")
         return
     value = (
         typer.prompt(f"Value of {name}", hide_input=True, err=True)
         if sys.stdin.isatty()
         else sys.stdin.read()
     )
-    say(
+    report(
         f"Stored {name}; functions use it within 5 minutes"
         if secrets.store(name, value)
         else f"{name} already has this value"
@@ -87,11 +87,11 @@ def rotate(
     """Replace a value with a new one. The previous one stays valid, so no user is signed out."""
     version = Secrets(connect(environment, Root(root))).rotate(name, leaked=leaked, force=force)
     if name == DATABASE:
-        say("RDS is changing the master password, which takes about one minute")
+        report("RDS is changing the master password, which takes about one minute")
     elif leaked:
-        say(f"{name} has version {version}; earlier versions are rejected within 5 minutes")
+        report(f"{name} has version {version}; earlier versions are rejected within 5 minutes")
     else:
         kept = "tokens" if name == SIGNING_KEY else "cursors"
-        say(f"{name} has version {version}; {kept} from the previous version stay valid")
+        report(f"{name} has version {version}; {kept} from the previous version stay valid")
     if as_json:
-        answer({"name": name, "version": version})
+        print_json({"name": name, "version": version})

@@ -8,7 +8,7 @@ import typer
 
 from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
-from ops.console import answer, out, say
+from ops.console import out, print_json, report
 from ops.root import Root
 from ops.upkeep.users import Role, Users
 
@@ -29,7 +29,7 @@ def show(
     """Show the account and roles of a user."""
     user = Users(connect(environment, Root(root))).show(email)
     if as_json:
-        answer(user)
+        print_json(user)
     else:
         for name, value in user.items():
             out.print(
@@ -43,7 +43,7 @@ def grant(
 ) -> None:
     """Grant a role to a user."""
     changed = Users(connect(environment, Root(root))).grant(email, role)
-    say(
+    report(
         f"Granted {role.value} to {email}; {TAKES_EFFECT}"
         if changed
         else f"{email} already has the role {role.value}"
@@ -56,7 +56,7 @@ def revoke(
 ) -> None:
     """Revoke a role from a user."""
     changed = Users(connect(environment, Root(root))).revoke(email, role)
-    say(
+    report(
         f"Revoked {role.value} from {email}; {TAKES_EFFECT}"
         if changed
         else f"{email} does not have the role {role.value}"

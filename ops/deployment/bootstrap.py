@@ -50,10 +50,10 @@ def bootstrap_account(cloud: Cloud, *, billing: bool = True) -> list[Step]:
         billing: also run the billing steps, which an embedded cloud does not support.
 
     Raises:
-        OperatorError: the credentials are invalid, or the environment forbids the account.
+        OperatorError: the bucket belongs to another account.
         ClientError: the state bucket cannot be created.
     """
-    account = cloud.check_account()
+    account = cloud.account
     steps = [Step("account", "already there", account), *_state_bucket(cloud)]
     account_steps: list[tuple[str, Callable[[Cloud, str], Step]]] = [
         ("API Gateway logging role", _api_logging),

@@ -11,7 +11,7 @@ from typing import Any
 
 from ops.checkout import checkout
 from ops.cloud import Cloud
-from ops.console import say
+from ops.console import report
 from ops.deployment.health import wait_until_healthy
 from ops.deployment.migrations import run_migrations
 from ops.deployment.site import publish
@@ -39,11 +39,10 @@ def prepare_stack(cloud: Cloud, root: Root, out: Path) -> Terraform:
         out: the output directory of synthesis.
 
     Raises:
-        OperatorError: the account is not allowed, or synthesis or initialization failed.
+        OperatorError: synthesis or initialization failed.
     """
     name = cloud.environment.name
     root.prepare()
-    cloud.check_account()
     synthesize([name], out, cloud.variables)
     directory = out / "stacks" / name
     remove_stale_lock(cloud, directory)
@@ -75,8 +74,7 @@ def deploy_environment(
         OperatorError: a step failed. Running the command again resumes the work.
         InterruptedRunError: the operator interrupted the deployment.
     """
-    cloud.check_account()
-    who = cloud.who()
+    who = cloud.operator
     ledger = Ledger(cloud)
     with ledger.locked("deploy", who) as lock:
         return _Deployment(cloud, ledger, lock, who, settings or Settings()).run(root, out, confirm)
@@ -112,7 +110,7 @@ class _Deployment:
             with announced(notifier, news):
                 self._lock.check()
                 applied = stack.apply(plan)
-                say(f"Applied: {changes(applied.counts)}")
+                report(f"Applied: {changes(applied.counts)}")
                 return self._finish(applied.outputs, applied.counts, before)
         finally:
             file.unlink(missing_ok=True)
@@ -142,7 +140,7 @@ class _Deployment:
         if not self._gradual:
             records = [*releaser.note_applied(before), *releaser.serve_checkout()]
             self._migrate(migration)
-            say("Traffic: the apply shifted it (all_at_once)")
+            report("Traffic: the apply shifted it (all_at_once)")
             return [moved(record) for record in records]
         packages = package(self._cloud, list(functions.names))
         # The migration function must run the new code, so its alias is updated first.
@@ -157,7 +155,7 @@ class _Deployment:
 
     def _migrate(self, function: str) -> None:
         try:
-            say(run_migrations(self._cloud, function).line())
+            report(run_migrations(self._cloud, function).line())
         except OperatorError as error:
             raise OperatorError(
                 f"{error}\nTraffic was not shifted, and the old code works with the current schema"

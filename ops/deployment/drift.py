@@ -88,7 +88,6 @@ def compare_with_state(cloud: Cloud, root: Root, out: Path) -> list[Difference]:
     Raises:
         OperatorError: the environment is not deployed, or another command is changing it.
     """
-    cloud.check_account()
     outputs(cloud)
     refuse_locked_state(cloud)
     stack = prepare_stack(cloud, root, out)

@@ -11,7 +11,7 @@ from typing import Any
 from botocore.config import Config
 
 from ops.cloud import Cloud
-from ops.console import Progress, say
+from ops.console import Progress, report
 from ops.errors import OperatorError
 from ops.functions.versions import ALIAS, MIGRATION
 
@@ -102,7 +102,7 @@ def run_migrations(cloud: Cloud, function: str) -> Migrated:
         result = _migrated(_invoke_with_progress(migration, {"by": by, "limit": 1}, heading))
         applied += result.applied
         for done in result.applied:
-            say(f"Migration {number} of {len(due)}: applied {done}")
+            report(f"Migration {number} of {len(due)}: applied {done}")
         if not result.pending:
             break
     return Migrated(applied, result.pending, result.unknown)

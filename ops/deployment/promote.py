@@ -6,12 +6,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ops.checkout import Checkout, checkout
 from ops.cloud import Cloud
-from ops.console import say
+from ops.console import report
 from ops.deployment.deploy import DEPLOYMENT, deploy_environment
 from ops.errors import OperatorError
 from ops.root import PROJECT, Root
@@ -39,15 +40,21 @@ GATES = (*SUITES, "smoke")
 class Promotion:
     """A promotion from one environment to the next."""
 
-    source: Cloud
+    source_name: str
     target: Cloud
+    connect_source: Callable[[], Cloud]
+    """Called only if a gate must run or the commit must be checked."""
     approved_by: str | None = None
     passed: Collection[str] = ()
     """Gates that an earlier job of the same pipeline passed for this commit."""
 
+    @cached_property
+    def source(self) -> Cloud:
+        return self.connect_source()
+
     @property
     def vouched(self) -> bool:
-        """True if the pipeline passed all gates, so that `source` is not accessed.
+        """True if the pipeline passed all gates, so that the source is not accessed.
 
         The pipeline's job has credentials of the target only.
         """
@@ -81,19 +88,19 @@ def promote_commit(
         OperatorError: an environment would be skipped, the checkout has changes or is not the
             commit of `source`, a gate failed, or the approval is missing.
     """
-    source, target = promotion.source, promotion.target
-    _check_order(source, target)
+    target = promotion.target
+    _check_order(promotion)
     here = checkout()
     _check_clean(here)
     if not promotion.vouched:
-        _check_commit(here, source)
-    who = target.who()
+        _check_commit(here, promotion.source)
+    who = target.operator
     gates = {name: _pass_gate(name, here, promotion) for name in GATES}
     approved_by = _approval(promotion, here, approve)
     result = deploy_environment(target, root, out, confirm, settings)
     _check_smoke_tests(target)
     values = {
-        "from": source.environment.name,
+        "from": promotion.source_name,
         "to": target.environment.name,
         "commit": here.commit,
         "who": who,
@@ -106,13 +113,13 @@ def promote_commit(
     return {**values, "deployment": result}
 
 
-def _check_order(source: Cloud, target: Cloud) -> None:
-    wanted = target.environment.promoted_from
-    if wanted == source.environment.name:
+def _check_order(promotion: Promotion) -> None:
+    target = promotion.target.environment
+    wanted, name = target.promoted_from, target.name
+    if wanted == promotion.source_name:
         return
-    name = target.environment.name
     raise OperatorError(
-        f"{name} is promoted from {wanted}, not from {source.environment.name}:"
+        f"{name} is promoted from {wanted}, not from {promotion.source_name}:"
         " environments cannot be skipped"
         if wanted
         else f"{name} is not promoted from another environment: run `ops deploy {name}`"
@@ -142,11 +149,12 @@ def _check_commit(here: Checkout, source: Cloud) -> None:
 def _pass_gate(name: str, here: Checkout, promotion: Promotion) -> str:
     """Runs the gate unless it is recorded as passed. Returns the time when it passed."""
     vouched = name in promotion.passed
-    ledger, key = Ledger(promotion.source), f"{here.commit}/{name}"
+    ledger = Ledger(promotion.target if promotion.vouched else promotion.source)
+    key = f"{here.commit}/{name}"
     kept = name in SUITES and not promotion.vouched  # smoke tests always run
     recorded = ledger.get(GATE, key) if kept else None
     if recorded:
-        say(f"Gate {name}: passed at {recorded['passed_at']} by {recorded['who']}")
+        report(f"Gate {name}: passed at {recorded['passed_at']} by {recorded['who']}")
         return str(recorded["passed_at"])
     if not vouched and name in SUITES:
         _run_suite(name)
@@ -154,13 +162,15 @@ def _pass_gate(name: str, here: Checkout, promotion: Promotion) -> str:
         _check_smoke_tests(promotion.source)
     now = ledger.now()
     if kept:
-        ledger.note(GATE, key, {"passed_at": now, "who": promotion.source.who(), "told": vouched})
-    say(f"Gate {name}: passed{' in an earlier job (--passed)' if vouched else ''}")
+        ledger.note(
+            GATE, key, {"passed_at": now, "who": promotion.source.operator, "told": vouched}
+        )
+    report(f"Gate {name}: passed{' in an earlier job (--passed)' if vouched else ''}")
     return now
 
 
 def _run_suite(name: str) -> None:
-    say(f"Gate {name}: running")
+    report(f"Gate {name}: running")
     command = [sys.executable, "-m", "pytest", "-q", *SUITES[name]]
     # Standard output is reserved for the JSON result of the command.
     status = subprocess.run(

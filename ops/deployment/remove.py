@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.cloud import EMBEDDED, Cloud
-from ops.console import Progress, say
+from ops.console import Progress, report
 from ops.deployment.deploy import prepare_stack
 from ops.errors import OperatorError
 from ops.root import Root
@@ -46,14 +46,13 @@ def destroy_environment(
             f"{environment.name} has removal_policy: retain, so it was not removed. To remove it,"
             " set `removal_policy: destroy`, deploy that change, and run the command again"
         )
-    cloud.check_account()
     if not resource_count(cloud):
-        say(f"{environment.name} has no resources to remove")
+        report(f"{environment.name} has no resources to remove")
         _forget_platform(cloud, root)
         return {"environment": environment.name, "removed": 0, "kept": list_kept(cloud, [])}
     # An earlier failed removal may have deleted the outputs, so this reads the resources.
     topics = {topic["name"]: topic["arn"] for topic in attributes(cloud, "aws_sns_topic")}
-    who = cloud.who()
+    who = cloud.operator
     notifier = Notifier(cloud, topics.get(f"multitask-alerts-{environment.name}"), who)
     with Ledger(cloud).locked("remove", who) as lock:
         stack = prepare_stack(cloud, root, out)
@@ -150,4 +149,4 @@ def empty_buckets(cloud: Cloud, buckets: list[str]) -> None:
             except s3.exceptions.NoSuchBucket:  # deleted by an earlier removal
                 continue
             if deleted:
-                say(f"Emptied {bucket} ({deleted} versions)")
+                report(f"Emptied {bucket} ({deleted} versions)")

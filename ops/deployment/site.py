@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 
 from ops.checkout import checkout
 from ops.cloud import Cloud
-from ops.console import say
+from ops.console import report
 from ops.errors import OperatorError
 from ops.root import PROJECT
 from ops.traffic.ledger import Ledger
@@ -198,7 +198,7 @@ class Publisher:
         values: dict[str, Any] = {
             "digest": digest,
             "assets": assets,
-            "who": self._cloud.who(),
+            "who": self._cloud.operator,
             "commit": str(checkout()),
         }
         if instead_of:
@@ -236,12 +236,11 @@ def publish_under_lock(
     Raises:
         OperatorError: another command holds the lock, or there is no earlier site.
     """
-    cloud.check_account()
     ledger = Ledger(cloud)
-    with ledger.locked("publish-site", cloud.who()):
+    with ledger.locked("publish-site", cloud.operator):
         if roll_back:
             digest = Publisher(cloud, outputs, ledger).roll_back()
-            say(f"Restored the previous site: {digest}")
+            report(f"Restored the previous site: {digest}")
             return {"digest": digest, "published": [INDEX]}
         site = build(cloud.environment.name, outputs)
         return {"digest": site.digest, "published": Publisher(cloud, outputs, ledger).publish(site)}

@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from ops.console import say
+from ops.console import report
 from ops.embedded.ports import LOOPBACK, choose_port, is_free
 from ops.embedded.processes import Process, Processes, find_processes
 from ops.embedded.services import Aws, Cache, Database, Service
@@ -89,7 +89,7 @@ class EmbeddedCloud:
         running = self.running()
         died = [process for process in self._processes.all() if process.name not in running]
         for process in died:
-            say(f"{process.name} (process {process.pid}) ended unexpectedly: restarting it")
+            report(f"{process.name} (process {process.pid}) ended unexpectedly: restarting it")
             self._processes.forget(process)
         if Aws.name not in running:
             self._kill_orphans()
@@ -121,7 +121,7 @@ class EmbeddedCloud:
             if process.find():
                 stopped.append(service.name)
                 if not self._processes.stop(process, service.stop_signal):
-                    say(f"{service.name} did not stop and was killed: its unsaved data is lost")
+                    report(f"{service.name} did not stop and was killed: its unsaved data is lost")
             else:
                 self._processes.forget(process)
         self._kill_orphans()
@@ -157,7 +157,7 @@ class EmbeddedCloud:
         if port is None or not is_free(port):
             chosen = choose_port(ports.values())
             if port is not None:
-                say(f"Another program uses port {port} of {name}: using {chosen} instead")
+                report(f"Another program uses port {port} of {name}: using {chosen} instead")
             ports[name] = port = chosen
             write_json(self._ports_file, ports)
         return port

@@ -24,7 +24,7 @@ from rich.text import Text
 from watchfiles import watch
 
 from ops.cloud import EMBEDDED, Cloud, connect
-from ops.console import out, say
+from ops.console import out, report
 from ops.deployment.deploy import prepare_stack
 from ops.deployment.drift import EMULATED
 from ops.errors import OperatorError
@@ -94,7 +94,7 @@ class LiveDevelopment:
         self._root = root
         self._cloud: Cloud = connect(EMBEDDED, root)
         self._outputs = outputs(self._cloud)
-        self._who = self._cloud.who()
+        self._who = self._cloud.operator
         self._ledger = Ledger(self._cloud)
         self._functions = Functions(self._cloud, self._outputs["functions"])
         self._planning = Planning(root)
@@ -122,7 +122,7 @@ class LiveDevelopment:
             ):
                 if not announced:  # now the watcher exists: a save before this would be missed
                     announced = True
-                    say(
+                    report(
                         f"Watching lambdas/, modules/ and environments/."
                         f" Press {APPLY} to apply the printed plan, {QUIT} to quit"
                     )
@@ -147,12 +147,12 @@ class LiveDevelopment:
         begun = time.monotonic()
         errors = [error for service in services if (error := syntax_error(service))]
         if errors:
-            say("\n".join(errors))
+            report("\n".join(errors))
             return True
         try:
             packages = package(self._cloud, services, compress=False)
         except OperatorError as error:
-            say(str(error))
+            report(str(error))
             return True
         try:
             with self._ledger.locked("dev", self._who) as lock:
@@ -167,12 +167,12 @@ class LiveDevelopment:
                         releaser.functions.delete(service, old.version)
                     self._saved[service] = version.number
         except OperatorError as error:
-            say(f"{', '.join(services)} will be retried: {error}")
+            report(f"{', '.join(services)} will be retried: {error}")
             return False
         except (ClientError, BotoCoreError) as error:
-            say(f"{', '.join(services)} could not be updated: {error}")
+            report(f"{', '.join(services)} could not be updated: {error}")
             return True
-        say(f"{', '.join(services)}: served after {time.monotonic() - begun:.2f} s")
+        report(f"{', '.join(services)}: served after {time.monotonic() - begun:.2f} s")
         return True
 
     def _stream(self, service: str, colour: str) -> None:
@@ -212,7 +212,7 @@ class Planning:
         """Applies the printed plan, if there is one."""
         with self._lock:
             if self._state != "ready":
-                say(
+                report(
                     "There is no plan to apply"
                     if self._state == "idle"
                     else "A plan or an apply is running: wait until it ends"
@@ -222,7 +222,7 @@ class Planning:
         self._start(self._apply)
 
     def _plan(self) -> None:
-        say("Planning the infrastructure change")
+        report("Planning the infrastructure change")
         ready = False
         try:
             cloud = connect(EMBEDDED, self._root)
@@ -235,21 +235,21 @@ class Planning:
                 file.unlink(missing_ok=True)
             lines = plan_lines(shown)
             ready = bool(lines)
-            say(
+            report(
                 "\n".join(["Plan:", *lines, f"{APPLY} applies it"])
                 if ready
                 else "Plan: nothing to change"
             )
         except OperatorError as error:
-            say(str(error))
+            report(str(error))
         self._done("ready" if ready else "idle")
 
     def _apply(self) -> None:
         try:
             # Like `make up`, this plans again under the lock, so it includes later changes.
-            say(f"Applied in {sum(start_platform(self._root).seconds.values()):.0f} s")
+            report(f"Applied in {sum(start_platform(self._root).seconds.values()):.0f} s")
         except OperatorError as error:
-            say(str(error))
+            report(str(error))
         self._done("idle")
 
     def _done(self, state: Literal["idle", "ready"]) -> None:
@@ -334,5 +334,5 @@ def develop(root: Root) -> None:
         OperatorError: the platform failed to start.
     """
     started = start_platform(root)
-    say(f"Up in {sum(started.seconds.values()):.0f} s, API {started.platform['apiUrl']}")
+    report(f"Up in {sum(started.seconds.values()):.0f} s, API {started.platform['apiUrl']}")
     LiveDevelopment(root).run()

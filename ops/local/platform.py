@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.cloud import EMBEDDED, Cloud, connect
-from ops.console import say
+from ops.console import report
 from ops.deployment.bootstrap import bootstrap_account
 from ops.deployment.health import wait_until_healthy
 from ops.deployment.migrations import run_migrations
@@ -78,7 +78,7 @@ def start_platform(root: Root) -> StartedPlatform:
         if embedded.start().aws_was_killed:
             consistency.doubt()
         if consistency.hopeless:
-            say("The first apply was killed, so the embedded AWS is emptied and recreated")
+            report("The first apply was killed, so the embedded AWS is emptied and recreated")
             _reset(root, embedded, consistency)
         steps.done("start")
         doubtful = consistency.doubtful
@@ -89,17 +89,17 @@ def start_platform(root: Root) -> StartedPlatform:
         except TerraformError as error:
             if not doubtful:
                 raise
-            say(
+            report(
                 "After a crash, the embedded AWS does not match Terraform's state, so it is emptied"
                 f" and recreated:\n{error}"
             )
             _reset(root, embedded, consistency)
             cloud, applied = _converge(root, executable, embedded, consistency, steps)
-        say(f"Applied: {changes(applied.counts)}")
-        say(run_migrations(cloud, applied.outputs["functions"][MIGRATION]).line())
+        report(f"Applied: {changes(applied.counts)}")
+        report(run_migrations(cloud, applied.outputs["functions"][MIGRATION]).line())
         steps.done("migrate")
         if publish(cloud, applied.outputs):
-            say("Published the site")
+            report("Published the site")
         steps.done("publish")
         supply_provider_keys(Secrets(cloud), provider_keys())
         wait_until_healthy(applied.outputs["health_url"])
@@ -214,7 +214,7 @@ def _converge(
     )
     stack.init()
     steps.done("init")
-    who = cloud.who()
+    who = cloud.operator
     ledger = Ledger(cloud)
     with ledger.locked("up", who) as lock:
         doubtful = consistency.doubtful

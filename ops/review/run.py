@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.cloud import Cloud
-from ops.console import say
+from ops.console import report
 from ops.cost.usage import Usage
 from ops.errors import OperatorError
 from ops.functions.versions import Functions
@@ -75,7 +75,6 @@ def review_new(
     """
     name = cloud.environment.name
     root.prepare()
-    cloud.check_account()
     with _exclusive(cloud, root):
         directory = stacks(cloud, root) / name
         synthesize([name], directory.parent.parent, cloud.variables)
@@ -162,8 +161,7 @@ def apply_reviewed(
     """
     name = cloud.environment.name
     root.prepare()
-    cloud.check_account()
-    with _exclusive(cloud, root), Ledger(cloud).locked("apply", cloud.who()) as lock:
+    with _exclusive(cloud, root), Ledger(cloud).locked("apply", cloud.operator) as lock:
         directory = stacks(cloud, root) / name
         receipt = check_receipt(file, name, state_version(read_state(cloud)), directory)
         confirm(receipt)
@@ -201,7 +199,7 @@ def _exclusive(cloud: Cloud, root: Root) -> Iterator[None]:
 def say_where(reviewed: Reviewed) -> None:
     """Prints the command that applies the reviewed plan."""
     if reviewed.file and reviewed.review.changes:
-        say(
+        report(
             "To apply exactly this plan, run:"
             f" python -m ops apply {reviewed.review.environment} --reviewed {reviewed.file}"
         )

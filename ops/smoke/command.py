@@ -22,7 +22,6 @@ def run_smoke_tests(cloud: Cloud, limit: float = LIMIT) -> list[Check]:
         OperatorError: the environment has not been deployed, or signing in failed.
     """
     begun = time.monotonic()
-    cloud.check_account()
     deployed = outputs(cloud)
     suites = load_suites()
     transport = Http(deployed["api_url"], deployed["ws_url"])

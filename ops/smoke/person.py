@@ -11,7 +11,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ops.cloud import Cloud
-from ops.console import say
+from ops.console import report
 from ops.errors import OperatorError
 from ops.smoke.suite import Suite
 from ops.smoke.transport import HttpRequest, Transport
@@ -59,7 +59,7 @@ def people(cloud: Cloud, pool: str, auth: Suite, transport: Transport) -> Iterat
         try:
             cognito.admin_disable_user(UserPoolId=pool, Username=EMAIL)
         except (ClientError, BotoCoreError) as error:
-            say(f"Could not disable the smoke tests' account {EMAIL}: {error}")
+            report(f"Could not disable the smoke tests' account {EMAIL}: {error}")
 
 
 def _sign_in(cognito: Any, pool: str, auth: Suite, transport: Transport) -> People:

@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from ops.console import Progress, say
+from ops.console import Progress, report
 from ops.errors import InterruptedRunError, OperatorError
 from ops.process_identity import find
 from ops.root import read_json, write_json
@@ -252,12 +252,12 @@ class Terraform:
         result = self._run("state", "push", left.name)
         if result.returncode:
             kept = left.rename(left.with_name(f"errored-{int(time.time())}.tfstate"))
-            say(
+            report(
                 "An earlier apply left a state that it could not store. It is older than the stored"
                 f" state, so it is kept as {kept}"
             )
         else:
-            say("Stored the state that an earlier apply left behind")
+            report("Stored the state that an earlier apply left behind")
             left.unlink()
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -342,7 +342,7 @@ class _Stop:
                 signal.signal(number, handler)
 
     def _on_signal(self, *_: object) -> None:
-        say(
+        report(
             "Cancelling the operations in progress"
             if self.interrupts
             else "Stopping after the operations in progress (interrupt again to cancel them)"

@@ -12,7 +12,7 @@ import psutil
 from botocore.exceptions import ClientError
 
 from ops.cloud import Cloud
-from ops.console import say
+from ops.console import report
 from ops.errors import OperatorError
 from ops.terraform.runner import last_run
 
@@ -86,7 +86,7 @@ def end_orphaned_run(directory: Path) -> None:
     process = run.find() if run else None
     if process is None:
         return
-    say(f"Ending the Terraform process {process.pid}, which an earlier command left running")
+    report(f"Ending the Terraform process {process.pid}, which an earlier command left running")
     process.terminate()
     try:
         process.wait(STOP_TIMEOUT)
@@ -136,4 +136,4 @@ def remove_stale_lock(cloud: Cloud, directory: Path) -> None:
             f" {directory}"
         )
     cloud.client("s3", state.region).delete_object(Bucket=state.bucket, Key=key)
-    say(f"Removed the state lock of a killed run: {holder}")
+    report(f"Removed the state lock of a killed run: {holder}")

@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ops.console import say
+from ops.console import report
 from ops.errors import OperatorError
 from ops.root import PROJECT, Root
 
@@ -60,7 +60,7 @@ def terraform(root: Root) -> Path:
             if version
             else "There is no Terraform on the PATH"
         )
-        say(f"{reason}: downloading {TERRAFORM_PINNED}")
+        report(f"{reason}: downloading {TERRAFORM_PINNED}")
         _fetch_terraform(pinned, reason)
     return pinned
 

@@ -31,9 +31,8 @@ def deploy_function_code(cloud: Cloud, service: str) -> list[dict[str, Any]]:
             f"{cloud.environment.name} retains its data, so its code changes by releases only: run"
             f" `ops release {cloud.environment.name} {service}`"
         )
-    cloud.check_account()
     stack_outputs = outputs(cloud)
-    who = cloud.who()
+    who = cloud.operator
     ledger = Ledger(cloud)
     with ledger.locked(f"deploy-function of {service}", who) as lock:
         releaser = Releaser(cloud, stack_outputs, ledger, lock, who)

@@ -23,7 +23,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ops.cloud import Cloud
-from ops.console import say
+from ops.console import report
 from ops.errors import OperatorError
 from ops.process_identity import find
 
@@ -217,7 +217,7 @@ class Ledger:
                 ) from error
             raise
         reason = "was killed" if dead else "was stopped by --force"
-        say(f"Took over the lock from a command that {reason}: {described}")
+        report(f"Took over the lock from a command that {reason}: {described}")
 
     def _put(
         self,
@@ -280,7 +280,7 @@ class Ledger:
                 "ResourceNotFoundException",  # the environment has been removed
             }:
                 return
-            say(
+            report(
                 f"Cannot release the lock of {self._environment}. It expires in"
                 f" {LEASE:.0f} s ({error})"
             )

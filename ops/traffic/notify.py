@@ -9,7 +9,7 @@ from typing import Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ops.cloud import Cloud
-from ops.console import say
+from ops.console import report
 
 SUBJECT_LENGTH = 100
 """Maximum characters of an SNS subject, which must be ASCII."""
@@ -54,7 +54,7 @@ class Notifier:
                 MessageAttributes={"state": {"DataType": "String", "StringValue": state}},
             )
         except (ClientError, BotoCoreError) as error:
-            say(f"Cannot publish to the alerts topic: {error}")
+            report(f"Cannot publish to the alerts topic: {error}")
 
 
 def topic_of(outputs: Mapping[str, Any]) -> str | None:

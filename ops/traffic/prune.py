@@ -21,9 +21,8 @@ def delete_old_versions(cloud: Cloud, keep: int = KEEP) -> dict[str, list[str]]:
     Raises:
         OperatorError: Another command holds the lock.
     """
-    cloud.check_account()
     stack_outputs = outputs(cloud)
-    who = cloud.who()
+    who = cloud.operator
     ledger = Ledger(cloud)
     deleted: dict[str, list[str]] = {}
     with ledger.locked("prune", who) as lock:

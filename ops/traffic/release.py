@@ -18,7 +18,7 @@ from typing import Any
 
 from ops.checkout import checkout
 from ops.cloud import Cloud
-from ops.console import Progress, say
+from ops.console import Progress, report
 from ops.errors import InterruptedRunError, OperatorError
 from ops.functions.packages import artifact, package
 from ops.functions.versions import MIGRATION, Functions, Live, Version
@@ -106,7 +106,7 @@ class Releaser:
                     for version, weight in live.weights.items()
                 )
                 self.functions.move(live, live.version)
-                say(
+                report(
                     f"An interrupted release of {service} left {weights}:"
                     f" all traffic is on version {live.version} again"
                 )
@@ -119,13 +119,13 @@ class Releaser:
                         "promoted",
                         "the command was killed after it had shifted all traffic",
                     )
-                    say(
+                    report(
                         f"An earlier {record.kind} of {service} was killed after version"
                         f" {live.version} had received all traffic: recorded as promoted"
                     )
                 else:
                     self._ledger.finish(record, "abandoned", "the command was killed")
-                    say(
+                    report(
                         f"An earlier {record.kind} of {service} to version {record.to_version} was"
                         " killed: recorded as abandoned"
                     )
@@ -142,7 +142,7 @@ class Releaser:
             if newest is None or newest.artifact != artifact(packages[service]):
                 self._lock.check()
                 newest = self.functions.publish(service, packages[service])
-                say(f"Published version {newest.number} of {service}")
+                report(f"Published version {newest.number} of {service}")
             live = self.functions.live(service)
             if live.version != newest.number:
                 candidates.append(Candidate(live, newest))
@@ -182,7 +182,7 @@ class Releaser:
                     self._lock.check()
                     states[service] = self.functions.move(live, versions[service])
                     promoted.add(service)
-                    say(f"Traffic: {service} is on version {versions[service]}")
+                    report(f"Traffic: {service} is on version {versions[service]}")
         except LockLostError:
             raise
         except BaseException as error:
@@ -206,7 +206,7 @@ class Releaser:
     ) -> None:
         for service, version in versions.items():
             if service not in suites:
-                say(f"Probes: {service} has no smoke tests")
+                report(f"Probes: {service} has no smoke tests")
                 continue
             bad = [check for check in smoke.suite(suites[service]) if not check.ok]
             if bad:
@@ -214,7 +214,7 @@ class Releaser:
                     f"Version {version} of {service} fails its smoke tests; it has received no user"
                     f" traffic: {_failures(bad)}"
                 )
-            say(f"Probes: version {version} of {service} passed")
+            report(f"Probes: version {version} of {service} passed")
 
     def _shift(self, states: dict[str, Live], versions: Mapping[str, str], weight: int) -> None:
         for service, live in states.items():
@@ -223,7 +223,7 @@ class Releaser:
                 live, live.version, {versions[service]: weight / 100}
             )
         shifted = ", ".join(f"{service} {versions[service]}" for service in states)
-        say(f"Traffic: {weight} % to {shifted}")
+        report(f"Traffic: {weight} % to {shifted}")
 
     def _bake(
         self,
@@ -267,7 +267,7 @@ class Releaser:
             live = states[record.service]
             if record.service in promoted:
                 self._ledger.finish(record, "promoted")
-                say(
+                report(
                     f"Traffic: {record.service} stays on version {record.to_version}, to which it"
                     " was already promoted"
                 )
@@ -275,12 +275,12 @@ class Releaser:
             if live.weights:
                 try:
                     self.functions.move(live, live.version)
-                    say(
+                    report(
                         f"Traffic: all requests to {record.service} are back on version"
                         f" {live.version}"
                     )
                 except OperatorError as refused:  # another process changed the alias: leave it
-                    say(str(refused))
+                    report(str(refused))
             self._ledger.finish(record, "put back" if live.weights else "failed", reason[:1000])
 
     def _record(self, live: Live, version: Version, kind: Kind) -> Record:
@@ -307,7 +307,7 @@ class Releaser:
             self._ledger.finish(record, "failed", str(error)[:1000])
             raise
         self._ledger.finish(record, "promoted")
-        say(f"Traffic: {live.service} from version {live.version} to {version.number}")
+        report(f"Traffic: {live.service} from version {live.version} to {version.number}")
         return replace(record, outcome="promoted")
 
     def note_applied(self, before: Mapping[str, Live]) -> list[Record]:
@@ -415,9 +415,8 @@ def release_service(cloud: Cloud, service: str, settings: Settings) -> list[dict
         OperatorError: The release failed and was rolled back, or another command holds the lock.
         InterruptedRunError: The operator stopped the release.
     """
-    cloud.check_account()
     stack_outputs = outputs(cloud)
-    who = cloud.who()
+    who = cloud.operator
     ledger = Ledger(cloud)
     notifier = Notifier(cloud, topic_of(stack_outputs), who)
     with ledger.locked(f"release of {service}", who) as lock:
@@ -432,7 +431,7 @@ def release_service(cloud: Cloud, service: str, settings: Settings) -> list[dict
         releaser.settle()
         candidates = releaser.candidates(chosen, package(cloud, chosen))
         if not candidates:
-            say(f"Nothing to release: {service} already runs the checkout's code")
+            report(f"Nothing to release: {service} already runs the checkout's code")
             return []
         news = News(f"release {service}", [_moves(candidates)])
         with announced(notifier, news):
@@ -457,9 +456,8 @@ def roll_back_service(
         OperatorError: The version does not exist or the ledger has no earlier one. Traffic is
             unchanged.
     """
-    cloud.check_account()
     stack_outputs = outputs(cloud)
-    who = cloud.who()
+    who = cloud.operator
     ledger = Ledger(cloud)
     with ledger.locked(f"rollback of {service}", who, force=force) as lock:
         releaser = Releaser(cloud, stack_outputs, ledger, lock, who)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ops.cloud import EMBEDDED, Cloud
-from ops.console import Progress, say
+from ops.console import Progress, report
 from ops.deployment.migrations import MigrationFunction, function_name
 from ops.embedded import EmbeddedCloud
 from ops.embedded.copies import remove_copy, restore_copy
@@ -114,7 +114,6 @@ def drill(cloud: Cloud, root: Root, table: str) -> list[Comparison]:
     Raises:
         OperatorError: A restore failed or took longer than PATIENCE.
     """
-    cloud.check_account()
     return [drill_table(cloud, f"{table}-{cloud.environment.name}"), drill_database(cloud, root)]
 
 
@@ -125,7 +124,7 @@ def drill_table(cloud: Cloud, table: str) -> Comparison:
     if _recovery(dynamodb, table)["PointInTimeRecoveryStatus"] != "ENABLED":
         raise OperatorError(f"{table} has no point-in-time recovery: use a table that has it")
     _remove_table(dynamodb, copy)
-    say(f"Reading {table}")
+    report(f"Reading {table}")
     before = _items(dynamodb, table)
     instant = _next_second()
     after = _items(dynamodb, table)
@@ -135,7 +134,7 @@ def drill_table(cloud: Cloud, table: str) -> Comparison:
             f"{table} can be restored to {instant:%H:%M:%S}",
             lambda: _restorable(dynamodb, table, instant),
         )
-        say(f"Restoring {table} as {copy}")
+        report(f"Restoring {table} as {copy}")
         dynamodb.restore_table_to_point_in_time(
             SourceTableName=table,
             TargetTableName=copy,
@@ -149,7 +148,7 @@ def drill_table(cloud: Cloud, table: str) -> Comparison:
             f"table {table}", before, after, _items(dynamodb, copy, named=table), seconds
         )
     finally:
-        say(f"Deleting {copy}")
+        report(f"Deleting {copy}")
         _remove_table(dynamodb, copy)
 
 
@@ -162,7 +161,7 @@ def drill_database(cloud: Cloud, root: Root) -> Comparison:
         return tables
 
     database = f"multitask_{cloud.environment.name}"
-    say(f"Reading {database}")
+    report(f"Reading {database}")
     before = fingerprint()
     instant = _next_second()
     begun = time.monotonic()
@@ -185,11 +184,11 @@ def _dumped_copy(root: Root, database: str) -> Iterator[dict[str, str]]:
         raise OperatorError("The platform is not running on this machine: start it with `make up`")
     copy = f"{database}_{SUFFIX}"
     try:
-        say(f"Dumping {database} and restoring it as {copy}")
+        report(f"Dumping {database} and restoring it as {copy}")
         restore_copy(addresses.database, database, copy, root.path)
         yield {"database": copy}
     finally:
-        say(f"Deleting {copy}")
+        report(f"Deleting {copy}")
         remove_copy(addresses.database, copy)
 
 
@@ -210,7 +209,7 @@ def _restored_cluster(cloud: Cloud, instant: datetime) -> Iterator[dict[str, str
         lambda: _at_least(_cluster(rds, cluster), instant),
     )
     try:
-        say(f"Restoring {cluster} as {copy}")
+        report(f"Restoring {cluster} as {copy}")
         scaling = live["ServerlessV2ScalingConfiguration"]
         rds.restore_db_cluster_to_point_in_time(
             SourceDBClusterIdentifier=cluster,
@@ -243,7 +242,7 @@ def _restored_cluster(cloud: Cloud, instant: datetime) -> Iterator[dict[str, str
         )
         yield {"cluster": copy}
     finally:
-        say(f"Deleting {copy}")
+        report(f"Deleting {copy}")
         _remove_cluster(rds, copy)
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ops.cloud import Cloud
-from ops.console import say
+from ops.console import report
 from ops.env_file import KEYS
 from ops.errors import OperatorError
 from ops.terraform.state import outputs
@@ -96,7 +96,6 @@ class Secrets:
                 f"The platform generates {name}:"
                 f" use `ops secrets rotate {self._environment} {name}`"
             )
-        self._cloud.check_account()
         return self._put(parameter["name"], _checked(value), unless_equal=True) is not None
 
     def clear(self, name: str) -> bool:
@@ -122,7 +121,6 @@ class Secrets:
                 SESSION_LIFETIME ago, so another change would sign users out.
         """
         if name == DATABASE:
-            self._cloud.check_account()
             self._cloud.client("rds").modify_db_cluster(
                 DBClusterIdentifier=self._cluster,
                 RotateMasterUserPassword=True,
@@ -135,7 +133,6 @@ class Secrets:
                 f"An external provider issues {name}: create a new key there, store it with"
                 f" `ops secrets set {self._environment} {name}`, and revoke the old key there"
             )
-        self._cloud.check_account()
         if name == SIGNING_KEY and not (leaked or force):
             self._check_pause(self._describe(name))
         version = None
@@ -243,9 +240,9 @@ def supply_provider_keys(stored: Secrets, keys: Mapping[str, str]) -> None:
     """
     for name, value in keys.items():
         if stored.store(name, value):
-            say(f"Stored {name}")
+            report(f"Stored {name}")
     if not any(stored.is_set(name) for name in KEYS):
-        say(
+        report(
             "No language model has a key, so /v1/ai returns 503 ai_not_configured. Set"
             " GEMINI_API_KEY or OPENAI_API_KEY in the environment or in .env and run this command"
             " again, or run `ops secrets set local gemini-api-key`"

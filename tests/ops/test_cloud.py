@@ -1,17 +1,37 @@
-"""Which role the commands work under."""
+"""The role and the account that commands use."""
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
+from typing import Any
 
-from ops.cloud import connect
+import boto3
+import click
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from ops.__main__ import app
+from ops.cloud import connect, terraform_environment
+from ops.errors import OperatorError
 from ops.root import Root
 
 SHARED, OWN = "arn:aws:iam::123456789012:role/shared", "arn:aws:iam::123456789012:role/own"
+ARGUMENTS = {"service": "all", "email": "ann@example.com", "role": "admin", "name": "jwt-secret"}
+"""Values of other required arguments of commands."""
+OFFLINE = {"synth", "env", "cost", "diagram", "up", "down", "dev", "code"}
+"""Commands that do not access an environment on AWS."""
 
 
-def test_a_role_is_taken_on_for_one_environment_or_for_all(
-    aws: None, root: Root, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def own_account(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Moto's account is the account of dev and staging."""
+    for name in ("DEV", "STAGING"):
+        monkeypatch.setenv(f"{name}_ACCOUNT_ID", "123456789012")
+
+
+def test_role_variable_of_one_environment_takes_precedence(
+    own_account: None, root: Root, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert connect("dev", root).role is None
     monkeypatch.setenv("OPERATOR_ROLE_ARN", SHARED)
@@ -19,4 +39,59 @@ def test_a_role_is_taken_on_for_one_environment_or_for_all(
     for name, role in (("dev", OWN), ("staging", SHARED)):
         cloud = connect(name, root)
         assert cloud.role == role
-        assert role.rpartition("/")[2] in cloud.who()
+        assert role.rpartition("/")[2] in cloud.operator
+
+
+def commands(group: Any, *names: str) -> list[tuple[tuple[str, ...], click.Command]]:
+    """Returns all commands below a group with their names."""
+    return [
+        leaf
+        for name, command in group.commands.items()
+        for leaf in (
+            commands(command, *names, name)
+            if hasattr(command, "commands")
+            else [((*names, name), command)]
+        )
+    ]
+
+
+ONLINE = [
+    pytest.param(names, command, id=" ".join(names))
+    for names, command in commands(typer.main.get_command(app))
+    if names[0] not in OFFLINE
+]
+
+
+@pytest.mark.parametrize(("names", "command"), ONLINE)
+def test_every_command_rejects_credentials_of_another_account(
+    aws: None,
+    root: Root,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    names: tuple[str, ...],
+    command: click.Command,
+) -> None:
+    monkeypatch.setenv("DEV_ACCOUNT_ID", "999999999999")
+    arguments = [*names, "--root", str(root.path)]
+    for parameter in command.params:
+        name = parameter.name or ""
+        if parameter.param_type_name == "argument" and parameter.required:
+            arguments.append(ARGUMENTS.get(name, "dev"))
+        elif name == "environment":
+            arguments += ["--env", "dev"]
+        elif parameter.required:
+            (tmp_path / name).touch()
+            arguments += [parameter.opts[0], str(tmp_path / name)]
+    result = CliRunner().invoke(app, arguments, input="value\n")
+    assert isinstance(result.exception, OperatorError), result.output
+    assert str(result.exception).startswith(
+        "The credentials belong to account 123456789012, but dev allows only 999999999999"
+    )
+
+
+def test_terraform_environment_needs_no_credentials(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/missing")
+    monkeypatch.setattr(boto3, "Session", None)
+    assert terraform_environment("dev", root)["AWS_REGION"] == "us-east-1"

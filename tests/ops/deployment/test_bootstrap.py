@@ -133,17 +133,6 @@ def test_github_is_trusted_only_where_a_repository_is_named(cloud: Cloud) -> Non
     assert outcomes(Cloud(without, {}))["GitHub OIDC provider"] == "skipped"
 
 
-def test_another_account_is_refused_before_anything_is_made(cloud: Cloud) -> None:
-    other = Cloud(
-        cloud.environment.model_copy(update={"allowed_account_ids": ["999999999999"]}), {}
-    )
-    with pytest.raises(
-        OperatorError, match="belong to account 123456789012, but dev allows only 999999999999"
-    ):
-        bootstrap_account(other, billing=False)
-    assert boto3.client("s3").list_buckets()["Buckets"] == []
-
-
 def test_somebody_elses_bucket_is_told(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(**_: object) -> None:
         raise ClientError(

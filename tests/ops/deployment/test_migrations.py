@@ -70,7 +70,7 @@ def test_each_migration_is_an_invocation_of_its_own_and_says_who_asked(
 ) -> None:
     function = Function("0001_a", "0002_b")
     said: list[str] = []
-    monkeypatch.setattr(migrations, "say", said.append)
+    monkeypatch.setattr(migrations, "report", said.append)
     result = run_migrations(cloud(function, monkeypatch), "m")
     assert result == Migrated(["0001_a", "0002_b"], [], [])
     assert function.orders == [{"plan": True}, {"by": WHO, "limit": 1}, {"by": WHO, "limit": 1}]

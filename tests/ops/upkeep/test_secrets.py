@@ -167,26 +167,6 @@ class TestSet:
         with pytest.raises(OperatorError, match=f"dev has no secret azure-key: use one of {known}"):
             found.store("azure-key", VALUE)
 
-    def test_another_account_is_left_alone(
-        self, found: Secrets, ssm: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def refuse(_: Cloud) -> str:
-            raise OperatorError("The credentials belong to account 999")
-
-        monkeypatch.setattr(Cloud, "check_account", refuse)
-        calls: list[Callable[[], object]] = [
-            lambda: found.store("gemini-api-key", VALUE),
-            lambda: found.rotate("jwt-secret"),
-            lambda: found.rotate(DATABASE),
-        ]
-        for call in calls:
-            with pytest.raises(OperatorError, match="account 999"):
-                call()
-        assert (value(ssm, "gemini-api-key"), value(ssm, "jwt-secret")) == (
-            UNSET,
-            "made-of-jwt-secret",
-        )
-
 
 class TestRotate:
     @pytest.mark.parametrize("name", ["jwt-secret", "cursor-key"])
