@@ -13,15 +13,19 @@ export PIPENV_VERBOSITY := -1
 .DEFAULT_GOAL := help
 .PHONY: help setup installed up down dev status logs synth test lint audit lock
 
-help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST)) \
-	  | sed -e 's/make down  */make down [PURGE=1]         /' -e 's/make logs  */make logs SERVICE=auth      /'
+help:  ## List these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' \
+	  $(firstword $(MAKEFILE_LIST)) \
+	  | sed -e 's/make down  */make down [PURGE=1]         /' \
+	    -e 's/make logs  */make logs SERVICE=auth      /' \
+	    -e 's/make test  */make test [ARGS=...]        /'
 
-setup: $(VENV)/.synced node_modules/.installed  ## Install the pinned toolchain into the checkout
+setup: $(VENV)/.synced node_modules/.installed  ## Install the locked toolchain into the checkout
 
 $(BIN)/pipenv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "$(PYTHON) is too old: install Python 3.11 or newer, or select it: make setup PYTHON=python3.11"; exit 1; }
+	  || { echo "$(PYTHON) is too old: install Python 3.11 or newer, or select it:" \
+	    "make setup PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pipenv==$(PIPENV_VERSION)
 
@@ -37,25 +41,25 @@ node_modules/.installed: package-lock.json | $(VENV)/.synced
 installed:
 	$(if $(wildcard $(VENV)/.synced),,$(error the toolchain is not installed: run `make setup` first))
 
-up: setup  ## Start or update the whole platform on this machine
+up: setup  ## Start the platform on this machine, or update the running one
 	@$(OPS) up
 
-down: installed  ## Stop the platform; PURGE=1 also deletes its data
+down: installed  ## Stop the platform and keep its data; PURGE=1 deletes the data
 	@$(OPS) down $(if $(PURGE),--purge)
 
-dev: setup  ## Reload functions on save, plan infrastructure changes, show all logs
+dev: setup  ## Deploy functions on save, plan infrastructure changes, show all logs
 	@$(OPS) dev
 
-status: installed  ## Show the platform's addresses and health
+status: installed  ## Show the processes, URLs and health of the platform; fail if it is unhealthy
 	@$(OPS) status
 
-logs: installed  ## Show a service's latest log lines
+logs: installed  ## Show the latest log lines of one service
 	@$(OPS) logs $(or $(SERVICE),$(error SERVICE is missing: make logs SERVICE=auth))
 
-synth: setup  ## Write every environment's Terraform to cdktf.out/stacks/
+synth: setup  ## Write the Terraform files of all environments to cdktf.out/stacks/
 	@$(OPS) synth
 
-test: setup $(CHECKOV)/.venv/.synced  ## Run the tests on two workers; ARGS are passed to pytest
+test: setup $(CHECKOV)/.venv/.synced  ## Run the tests on two workers; ARGS are arguments for pytest
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 # checkov has its own environment, because its pins conflict with the platform's.
@@ -63,26 +67,27 @@ $(CHECKOV)/.venv/.synced: $(CHECKOV)/Pipfile.lock | $(VENV)/.synced
 	cd $(CHECKOV) && PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1 pipenv sync
 	@touch $@
 
-lint: setup  ## Check style, types and workflows
+lint: setup  ## Check style, types, imports, dependencies and workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	@mkdir -p .build
 	@$(BIN)/pipenv requirements --from-pipfile --exclude-markers > .build/dependencies.txt
-	@$(BIN)/pipenv requirements --from-pipfile --exclude-markers --dev-only > .build/dev-dependencies.txt
+	@$(BIN)/pipenv requirements --from-pipfile --exclude-markers --dev-only \
+	  > .build/dev-dependencies.txt
 	$(BIN)/deptry . --config tools/deptry.toml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
 	$(BIN)/zizmor --quiet --offline --no-progress --min-severity medium .github
 
-audit: setup  ## Check the locked dependencies for known vulnerabilities
+audit: setup  ## Check the locked Python packages for known vulnerabilities
 	@mkdir -p .build
 	$(BIN)/pipenv requirements --dev > .build/locked.txt
 	@# --strict fails if a dependency cannot be audited.
 	$(BIN)/pip-audit --requirement .build/locked.txt --no-deps --disable-pip --strict
 
-lock: setup  ## Resolve and pin the dependencies, without index addresses
+lock: setup  ## Update the lock files from Pipfile and package.json
 	$(BIN)/pipenv lock
 	cd $(CHECKOV) && PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1 pipenv lock
 	$(BIN)/python -m tools.lockfiles Pipfile.lock

@@ -5,8 +5,8 @@
 A clean interpreter that has only the artifact and the packages of the Lambda runtime imports the
 handler; another one imports only boto3. The measurements alternate, so that load on the machine
 affects both. The ratio is the median of the pairs. Both are compiled to bytecode, and the goal
-applies to this ratio. Lambda's function directory is read-only and stays uncompiled: the last column
-is the ratio of an uncompiled artifact to a compiled boto3, which is the worst case.
+applies to this ratio. Lambda's function directory is read-only and stays uncompiled: the last
+column is the ratio of an uncompiled artifact to a compiled boto3, which is the worst case.
 """
 
 from __future__ import annotations
@@ -113,7 +113,8 @@ def main() -> None:
         for function, figures in measured.items():
             print(
                 f"{function:<12} {figures['bytes'] / 1e6:>8.2f} {figures['seconds'] * 1000:>13.0f}"
-                f" {figures['boto3Seconds'] * 1000:>12.0f} {figures['ratio']:>7.2f} {figures['uncompiledRatio']:>12.2f}"
+                f" {figures['boto3Seconds'] * 1000:>12.0f} {figures['ratio']:>7.2f}"
+                f" {figures['uncompiledRatio']:>12.2f}"
             )
     missed = [
         f

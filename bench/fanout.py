@@ -91,8 +91,8 @@ class Bench:
             "frame": frame,
             "workers": workers,
         }
-        reply = self._lambda.invoke(FunctionName=FLOOR, Payload=json.dumps(event).encode())
-        assert "FunctionError" not in reply, reply["Payload"].read()
+        response = self._lambda.invoke(FunctionName=FLOOR, Payload=json.dumps(event).encode())
+        assert "FunctionError" not in response, response["Payload"].read()
 
     def stored(self, since: float) -> list[float]:
         """Returns the times at which messages were stored, from the chat function's log."""
@@ -127,11 +127,11 @@ class Bench:
 class Timed(NamedTuple):
     """Times of a frame, in seconds since the epoch.
 
-    `asked` is when the call was made, `begun` is the time in the frame itself, and `arrived` is
+    `called` is when the call was made, `begun` is the time in the frame itself, and `arrived` is
     when all clients had received it.
     """
 
-    asked: float
+    called: float
     begun: float
     arrived: float
 
@@ -141,10 +141,10 @@ async def timed(
 ) -> Timed:
     """Performs an action that sends one frame to every client in the room. Returns its times."""
     before = [frames(client, room) for client in clients]
-    asked = time.time()
+    called = time.time()
     doing = asyncio.ensure_future(act())
     while any(frames(client, room) <= count for client, count in zip(clients, before, strict=True)):
-        assert time.time() - asked < 60, "A frame did not arrive within 60 s"
+        assert time.time() - called < 60, "A frame did not arrive within 60 s"
         await asyncio.sleep(0.001)
     arrived = time.time()
     message: Any = await doing
@@ -153,7 +153,7 @@ async def timed(
         if message
         else clients[0].signals[-1]["begun"]
     )
-    return Timed(asked, begun, arrived)
+    return Timed(called, begun, arrived)
 
 
 def frames(client: ChatClient, room: str) -> int:
@@ -193,7 +193,7 @@ async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
     await asyncio.gather(*(client.close() for client in clients))
     stored = await asyncio.to_thread(bench.stored, begun)
     fan_outs = [
-        one.arrived - next(at for at in stored if one.asked < at < one.arrived) for one in sent
+        one.arrived - next(at for at in stored if one.called < at < one.arrived) for one in sent
     ]
     return {
         "connections": size,
@@ -219,11 +219,8 @@ async def throughput(bench: Bench, listeners: int) -> dict[str, Any]:
             while time.perf_counter() - begun < SENDING_TIME:
                 try:
                     await send(index)
-                except (
-                    AssertionError,
-                    ChatError,
-                ):  # a busy machine exceeds the 1 s timeout of the tables
-                    continue
+                except (AssertionError, ChatError):
+                    continue  # on a busy machine, calls exceed the 1 s timeout of the tables
                 sent += 1
             return sent
 
@@ -284,7 +281,8 @@ def main() -> None:
         print(json.dumps(results))
         return
     print(
-        "| connections | fan-out (ms) | floor, parallel (ms) | ratio | floor, sequential (ms) | from acceptance (ms) |"
+        "| connections | fan-out (ms) | floor, parallel (ms) | ratio | floor, sequential (ms)"
+        " | from acceptance (ms) |"
     )
     print("| --- | --- | --- | --- | --- | --- |")
     for row in results["fanOut"]:
@@ -293,7 +291,8 @@ def main() -> None:
             for name in ("fanOut", "parallelFloor", "sequentialFloor", "fromAcceptance")
         )
         print(
-            f"| {row['connections']} | {fan_out} | {parallel} | {row['ratio']:.2f} | {sequential} | {whole} |"
+            f"| {row['connections']} | {fan_out} | {parallel} | {row['ratio']:.2f} | {sequential}"
+            f" | {whole} |"
         )
     print("\n| connections | messages per second through sockets | by REST |")
     print("| --- | --- | --- |")

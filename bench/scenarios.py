@@ -124,7 +124,7 @@ def chat(session: Caller) -> None:
         f"{messages}/{{messageId}}/reactions/{{emoji}}",
     )
     other = User.made(session.platform, "Bob Example")
-    # Which makes the profile: nobody is invited without one.
+    # Creates the profile: a user without one cannot be invited.
     Api(session.platform.api_url).call("GET", "/v1/profile", token=other.token).expect(200)
     at = {"roomId": call("POST", rooms, {"name": "A room", "type": "public"})["roomId"]}
     call("GET", rooms)

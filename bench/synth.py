@@ -29,8 +29,9 @@ MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 # Prints the peak memory of this process and of its largest child, which is jsii's Node. Registered
 # first, so that it runs after jsii has stopped Node.
 PROGRAM = """\
-import atexit, json, resource, runpy
-peaks = lambda: [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+import atexit, json, runpy
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
+peaks = lambda: [getrusage(scope).ru_maxrss for scope in (RUSAGE_SELF, RUSAGE_CHILDREN)]
 atexit.register(lambda: print(json.dumps(peaks())))
 runpy.run_path("main.py", run_name="__main__")
 """

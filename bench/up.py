@@ -78,9 +78,8 @@ def main() -> None:
             ("ops up, cold", cold, cold_steps),
             ("ops up, again", again, again_steps),
         ):
-            print(
-                f"  {label:<14} {seconds:6.1f} s  ({', '.join(f'{step} {took:.1f}' for step, took in steps.items())})"
-            )
+            parts = ", ".join(f"{step} {took:.1f}" for step, took in steps.items())
+            print(f"  {label:<14} {seconds:6.1f} s  ({parts})")
     print(f"cold / terraform alone: {statistics.median(ratios):.2f} (median of {runs})")
 
 

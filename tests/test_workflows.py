@@ -1,4 +1,4 @@
-"""GitHub's workflows: their form, their security, and the documented order."""
+"""Tests the syntax and security of GitHub's workflows, and the order of the environments."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ BIN = Path(sys.executable).parent
 
 
 def load(name: str) -> Any:
-    """A workflow; YAML reads the key `on` as a boolean."""
-    found = yaml.safe_load((GITHUB / "workflows" / f"{name}.yml").read_text())
-    return {"on" if key is True else key: value for key, value in found.items()}
+    """Returns a workflow. YAML reads the key `on` as a boolean, which is corrected here."""
+    workflow = yaml.safe_load((GITHUB / "workflows" / f"{name}.yml").read_text())
+    return {"on" if key is True else key: value for key, value in workflow.items()}
 
 
 def jobs() -> list[Any]:
@@ -38,7 +38,7 @@ def jobs() -> list[Any]:
     ]
 
 
-def test_they_have_the_form_that_github_takes() -> None:
+def test_workflows_match_githubs_schemas() -> None:
     for kind, files in (("github-workflows", WORKFLOWS), ("github-actions", ACTIONS)):
         command = [
             str(BIN / "check-jsonschema"),
@@ -50,7 +50,7 @@ def test_they_have_the_form_that_github_takes() -> None:
         assert result.returncode == 0, result.stdout
 
 
-def test_no_audit_finds_anything() -> None:
+def test_zizmor_reports_no_findings() -> None:
     command = [
         str(BIN / "zizmor"),
         "--quiet",
@@ -73,7 +73,7 @@ def test_actions_are_pinned_by_commit(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
-def test_no_key_is_stored_and_nothing_is_granted_for_all_jobs(file: Path) -> None:
+def test_workflows_store_no_keys_and_grant_no_global_permissions(file: Path) -> None:
     text = file.read_text()
     assert "secrets." not in text
     assert "aws-access-key-id" not in text
@@ -81,21 +81,19 @@ def test_no_key_is_stored_and_nothing_is_granted_for_all_jobs(file: Path) -> Non
 
 
 @pytest.mark.parametrize("job", jobs())
-def test_whoever_assumes_a_role_asks_for_a_token_and_nobody_else(job: Any) -> None:
-    assumes = any(
-        "configure-aws-credentials" in step.get("uses", "") for step in job.get("steps", [])
-    )
+def test_only_jobs_that_assume_a_role_request_a_token(job: Any) -> None:
+    assumes = any("actions/assume-role" in step.get("uses", "") for step in job.get("steps", []))
     calls = "deploy-environment" in job.get("uses", "")
     assert ("id-token" in job["permissions"]) == (assumes or calls)
     assert "timeout-minutes" in job or calls
 
 
-def test_dev_staging_and_prod_follow_each_other() -> None:
-    found = load("deploy")
-    assert found["on"] == {"push": {"branches": ["main"]}}
+def test_dev_staging_and_prod_are_deployed_in_order() -> None:
+    workflow = load("deploy")
+    assert workflow["on"] == {"push": {"branches": ["main"]}}
     order = {
         name: (job.get("needs"), job.get("with", {}).get("from"))
-        for name, job in found["jobs"].items()
+        for name, job in workflow["jobs"].items()
     }
     assert order == {
         "test": (None, None),
@@ -105,7 +103,7 @@ def test_dev_staging_and_prod_follow_each_other() -> None:
     }
 
 
-def test_a_promotion_asks_nothing_of_the_stage_before_which_its_role_does_not_reach() -> None:
+def test_a_promotion_vouches_for_the_gates_that_its_role_cannot_check() -> None:
     steps = load("deploy-environment")["jobs"]["deploy"]["steps"]
     [promotion] = [step["run"] for step in steps if "ops promote" in step.get("run", "")]
     assert set(re.findall(r"--passed (\w+)", promotion)) == set(GATES)
@@ -113,7 +111,7 @@ def test_a_promotion_asks_nothing_of_the_stage_before_which_its_role_does_not_re
     assert 'ops smoke "$TARGET"' in first
 
 
-def test_an_environment_is_deployed_once_at_a_time_under_its_protection_rules() -> None:
+def test_an_environment_has_one_deployment_at_a_time_and_its_protection_rules() -> None:
     job = load("deploy-environment")["jobs"]["deploy"]
     assert job["environment"] == "${{ inputs.environment }}"
     assert job["concurrency"] == {
@@ -122,15 +120,15 @@ def test_an_environment_is_deployed_once_at_a_time_under_its_protection_rules() 
     }
 
 
-def test_a_rollback_is_made_by_hand_and_drift_and_audit_by_night() -> None:
+def test_rollbacks_are_started_manually_and_drift_and_audit_nightly() -> None:
     assert set(load("rollback")["on"]) == {"workflow_dispatch"}
     nightly = load("nightly")
     assert "schedule" in nightly["on"]
     assert set(nightly["jobs"]) == {"drift", "audit"}
 
 
-def test_an_audit_that_could_not_look_something_up_fails() -> None:
-    """Without --strict pip-audit skips it and ends with 0, also where it has skipped everything."""
+def test_an_audit_fails_if_a_package_cannot_be_looked_up() -> None:
+    """Without --strict, pip-audit skips such packages and exits with 0, even if it skips all."""
     [command] = [
         line for line in (PROJECT / "Makefile").read_text().splitlines() if "pip-audit" in line
     ]
@@ -139,15 +137,15 @@ def test_an_audit_that_could_not_look_something_up_fails() -> None:
     assert commands[0] == "make audit"
 
 
-def test_a_pull_request_is_checked_and_every_environment_planned() -> None:
-    found = load("pull-request")["jobs"]
-    commands = [step["run"] for step in found["check"]["steps"] if "run" in step]
+def test_a_pull_request_runs_the_checks_and_plans_every_environment() -> None:
+    pull_request = load("pull-request")["jobs"]
+    commands = [step["run"] for step in pull_request["check"]["steps"] if "run" in step]
     assert commands == ["make lint", "make synth", "make test"]
-    assert found["plan"]["strategy"]["matrix"]["environment"] == ["dev", "staging", "prod"]
+    assert pull_request["plan"]["strategy"]["matrix"]["environment"] == ["dev", "staging", "prod"]
     assert "pull_request_target" not in (GITHUB / "workflows" / "pull-request.yml").read_text()
 
 
-def test_every_command_they_call_exists() -> None:
+def test_every_ops_command_in_a_workflow_exists() -> None:
     from ops.__main__ import app
 
     verbs = {

@@ -10,7 +10,8 @@ const element = (id) => document.getElementById(id);
 async function checkHealth(url) {
   const begun = performance.now();
   try {
-    const response = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const response = await fetch(url, { cache: "no-store", signal });
     const body = await response.json();
     return { body, ok: response.ok, milliseconds: Math.round(performance.now() - begun) };
   } catch (error) {
@@ -72,4 +73,6 @@ async function main() {
   setInterval(() => document.hidden || refresh(config), INTERVAL_MS);
 }
 
-main().catch((error) => showSummary("failed", `This page is not deployed completely (${error.message}).`));
+main().catch((error) => {
+  showSummary("failed", `This page is not deployed completely (${error.message}).`);
+});

@@ -13,8 +13,12 @@ const path = require("node:path");
 const BARREL = path.join("@cdktf", "provider-aws", "lib", "index.js");
 const STACK_TRACE = path.join("cdktf", "lib", "tokens", "private", "stack-trace.js");
 const LINE = /^exports\.(\w+) = (?:__importStar\()?require\("(\.\/[\w-]+)"\)\)?;$/;
-// The other lines of a file that the TypeScript compiler wrote.
-const OTHER = /^("use strict";|\/[/*].*| \*.*|Object\.defineProperty\(exports, "__esModule".*|exports\.\w+ = (exports\.\w+ = )*void 0;|)$/;
+// The other lines that the TypeScript compiler writes: directives, comments, `void 0` exports.
+const OTHERS = [
+  /^("use strict";|\/[/*].*| \*.*|)$/,
+  /^Object\.defineProperty\(exports, "__esModule"/,
+  /^exports\.\w+ = (exports\.\w+ = )*void 0;$/,
+];
 
 const ordinary = Module._extensions[".js"];
 
@@ -23,7 +27,7 @@ function resourcesOf(source) {
   for (const line of source.split("\n")) {
     const match = LINE.exec(line);
     if (match) resources.push([match[1], match[2]]);
-    else if (!OTHER.test(line)) return undefined;
+    else if (!OTHERS.some((other) => other.test(line))) return undefined;
   }
   return resources.length ? resources : undefined;
 }
@@ -37,7 +41,7 @@ Module._extensions[".js"] = function (module, filename) {
   if (!filename.endsWith(BARREL)) return ordinary(module, filename);
   const resources = resourcesOf(require("node:fs").readFileSync(filename, "utf8"));
   if (!resources) {
-    process.stderr.write(`${filename} has an unexpected structure: loading all of it, which is slow\n`);
+    process.stderr.write(`${filename} has an unexpected structure: loading all of it (slow)\n`);
     return ordinary(module, filename);
   }
   Object.defineProperty(module.exports, "__esModule", { value: true });

@@ -12,7 +12,9 @@ const { Writable } = require("node:stream");
 const RUNTIME = path.join("bin", "jsii-runtime.js");
 const KERNEL = path.join("..", "lib", "program.js");
 // How the known runtime file starts the kernel. Any other file runs unchanged.
-const RELAY = '"--preserve-symlinks",(0,s.resolve)(__dirname,"..","lib","program.js")],{stdio:["ignore","pipe","pipe","pipe"]})';
+const RELAY =
+  '"--preserve-symlinks",(0,s.resolve)(__dirname,"..","lib","program.js")],' +
+  '{stdio:["ignore","pipe","pipe","pipe"]})';
 const CHANNEL = 3;
 const SYMLINKS = "--preserve-symlinks";
 
@@ -21,8 +23,12 @@ exports.isRuntime = (filename) => filename.endsWith(RUNTIME);
 /** Runs the kernel. Returns false if the file must run normally instead. */
 exports.run = (module, filename) => {
   const kernel = path.resolve(path.dirname(filename), KERNEL);
-  if (!process.env.NODE_OPTIONS?.includes(SYMLINKS) || !fs.existsSync(kernel) || !fs.readFileSync(filename, "utf8").includes(RELAY)) {
-    process.stderr.write(`${filename} has an unexpected structure: using a second Node, which is slow\n`);
+  const isKnown =
+    process.env.NODE_OPTIONS?.includes(SYMLINKS) &&
+    fs.existsSync(kernel) &&
+    fs.readFileSync(filename, "utf8").includes(RELAY);
+  if (!isKnown) {
+    process.stderr.write(`${filename} has an unexpected structure: using a second Node (slow)\n`);
     return false;
   }
   // The kernel checks this flag before it links to unpacked packages instead of copying them.
