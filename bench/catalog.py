@@ -34,6 +34,7 @@ from lambdas.common.web.access import Authenticator, from_authorizer
 from lambdas.common.web.idempotency import Idempotency
 from lambdas.common.web.pagination import Cursors
 from lambdas.common.web.router import Router
+from lambdas.common.web.service import operations_of
 from tests.lambdas.support import FakeKeys, FakeSessions, caller, rest_event
 from tests.postgres import fill, migrate, running
 
@@ -68,7 +69,7 @@ def service(database: Database, logger: Logger) -> Router:
     )
     return Router(
         ROUTES,
-        CatalogApi(catalog).operations(),
+        operations_of(CatalogApi(catalog), ROUTES),
         authenticator=Authenticator(from_authorizer, FakeSessions()),
         logger=logger,
         cors_origins=("*",),
