@@ -25,11 +25,10 @@ from lambdas.chat.models import (
 from lambdas.chat.people import People
 from lambdas.chat.presence import Presence
 from lambdas.chat.room_logic import RoomService
-from lambdas.chat.rooms import RoomStore
+from lambdas.chat.rooms import ChatTables, RoomStore
 from lambdas.chat.routes import ROUTES
 from lambdas.chat.signals import Signals
 from lambdas.chat.standing import Standings
-from lambdas.chat.store import ChatTables, Items
 from lambdas.common.clients import Clients
 from lambdas.common.live.fanout import ApiGateway, Fanout, Gateway
 from lambdas.common.live.listeners import CachedLiveRooms
@@ -42,6 +41,8 @@ from lambdas.common.settings import read
 from lambdas.common.signing.keys import KeyRing, ParameterKeySource
 from lambdas.common.signing.tickets import LIFETIME, TicketStore
 from lambdas.common.storage.cache import CacheSettings, GuardedCache, guarded_cache
+from lambdas.common.storage.dynamodb import Table
+from lambdas.common.storage.transactions import Transactions
 from lambdas.common.storage.uploads import ATTACHMENT_LIMIT, ATTACHMENT_TYPES, Uploads
 from lambdas.common.validation import validate
 from lambdas.common.web.http import Event, Request, Response
@@ -228,13 +229,14 @@ def wire(
     """Builds the service with these clients, this cache and this WebSocket gateway."""
     dynamodb = clients.dynamodb
     tables = ChatTables(
-        rooms=settings.dynamodb_table_rooms,
-        members=settings.dynamodb_table_members,
-        messages=settings.dynamodb_table_messages,
-        idempotency=settings.dynamodb_table_idempotency,
+        rooms=Table(dynamodb, settings.dynamodb_table_rooms),
+        members=Table(dynamodb, settings.dynamodb_table_members),
+        messages=Table(dynamodb, settings.dynamodb_table_messages),
+        idempotency=Table(dynamodb, settings.dynamodb_table_idempotency),
     )
-    items = Items(dynamodb)
-    room_store, message_store = RoomStore(items, tables), MessageStore(items, tables)
+    transactions = Transactions(dynamodb)
+    room_store = RoomStore(tables, transactions)
+    message_store = MessageStore(tables, transactions)
     live, signals = CachedLiveRooms(cache), Signals(cache)
     queues = DeliveryQueues(
         lambda: clients.sqs,

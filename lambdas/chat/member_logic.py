@@ -232,7 +232,7 @@ class MemberService:
         data = {"roomId": member.room_id, "userId": member.user_id, "role": member.role}
         event = self._outbox.put("MemberJoined", actor_id=actor_id, data=data)
         try:
-            self._rooms.add(member, [event], pair)
+            self._rooms.add(member, event, pair)
         except RoomFullError:
             raise Problem.conflict("The room is full.", "room_full") from None
         except MemberExistsError as error:
@@ -255,7 +255,7 @@ class MemberService:
         data = {"roomId": member.room_id, "userId": member.user_id, "reason": reason}
         event = self._outbox.put("MemberLeft", actor_id=standing.caller.user_id, data=data)
         try:
-            self._rooms.end_membership(member, [event], pair=standing.room.pair, ban=ban)
+            self._rooms.end_membership(member, event, pair=standing.room.pair, ban=ban)
         except ChangedError:
             raise Problem.stale() from None
         # The connections leave first, so that the removed member does not get this frame.

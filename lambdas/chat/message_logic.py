@@ -282,7 +282,7 @@ class MessageService:
         )
         return author == caller.user_id
 
-    def _extra_entries(self, caller: Caller, author: Author, message: Message) -> list[Entry]:
+    def _extra_entries(self, caller: Caller, author: Author, message: Message) -> dict[str, Entry]:
         """Returns the event, and the secret author of an anonymous message, for the transaction."""
         data = {
             "roomId": message.room_id,
@@ -296,8 +296,9 @@ class MessageService:
             data={**data, "isAnonymous": message.is_anonymous},
         )
         if author.user_id is not None:
-            return [event]
-        return [event, self._authors.build_put(message.message_id, caller.user_id)]
+            return {"event": event}
+        author_entry = self._authors.build_put(message.message_id, caller.user_id)
+        return {"event": event, "author": author_entry}
 
     def _deliver(self, message: Message) -> None:
         frame = message.frame()

@@ -10,15 +10,14 @@ keys follow from the messages' keys.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
-from botocore.exceptions import ClientError
-from msgspec import Struct, convert
+from msgspec import Struct, convert, to_builtins
 
-from lambdas.chat.rooms import PATIENCE, ChangedError, Head, room_busy, seq_key
-from lambdas.chat.store import ChatTables, Items, delete, put, update
+from lambdas.chat.rooms import PATIENCE, ChangedError, ChatTables, Head, room_busy, seq_key
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, timestamp
 from lambdas.common.live.chat_messages import (
     MESSAGES_INDEX,
@@ -29,8 +28,8 @@ from lambdas.common.live.chat_messages import (
     message_id,
     reaction_id,
 )
-from lambdas.common.storage.dynamodb import Entry, condition_failed, pack, unpack
-from lambdas.common.storage.transactions import ConditionsFailedError
+from lambdas.common.storage.dynamodb import ConditionFailedError, Entry, Key
+from lambdas.common.storage.transactions import Transactions
 from lambdas.common.storage.uploads import StoredObject
 from lambdas.common.web.idempotency import RETENTION
 
@@ -73,8 +72,10 @@ class AttachmentRecord(Struct, frozen=True, kw_only=True):
 class MessageStore:
     """The table of messages, and the counters that assign their numbers."""
 
-    def __init__(self, items: Items, tables: ChatTables, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._items = items
+    def __init__(
+        self, tables: ChatTables, transactions: Transactions, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._transactions = transactions
         self._messages = tables.messages
         self._rooms = tables.rooms
         self._idempotency = tables.idempotency
@@ -85,7 +86,7 @@ class MessageStore:
         room_id: str,
         head: Head,
         draft: Callable[[int, str], Message],
-        extra_entries: Callable[[Message], Sequence[Entry]],
+        extra_entries: Callable[[Message], Mapping[str, Entry]],
         *,
         repeat: Repeat | None = None,
         attachments: Sequence[tuple[Attachment, StoredObject]] = (),
@@ -97,7 +98,7 @@ class MessageStore:
             room_id: The id of the room.
             head: The room's head as it was read. If it has changed, the next number is used.
             draft: Creates the message from its number and time.
-            extra_entries: Returns further entries for the transaction.
+            extra_entries: Returns further entries for the transaction, by name.
             repeat: Only one message is stored for this key.
             attachments: Uploads that become attachments of the message.
             find_head: Reads the room's current head.
@@ -111,30 +112,31 @@ class MessageStore:
         ends_at = time.monotonic() + PATIENCE
         while time.monotonic() < ends_at:
             message = draft(head.seq + 1, self._next_time(head))
-            entries = [
-                update(
-                    self._rooms,
+            entries = {
+                "head": self._rooms.build_update(
                     {"room_id": seq_key(room_id)},
                     "SET seq = :next, last_activity = :time",
-                    {":next": message.seq, ":time": message.timestamp, ":read": head.seq},
                     condition="seq = :read",
+                    values={":next": message.seq, ":time": message.timestamp, ":read": head.seq},
+                    return_existing=True,
                 ),
-                {"Put": {"TableName": self._messages, "Item": message.item()}},
-                *(self._attach(attachment, stored, message) for attachment, stored in attachments),
-            ]
-            marks = [self._mark(repeat, message)] if repeat else []
+                "message": self._messages.build_put(to_builtins(message)),
+                **extra_entries(message),
+            }
+            attaching = {
+                attachment.attachment_id: self._attach(attachment, stored, message)
+                for attachment, stored in attachments
+            }
+            if repeat:
+                entries["repeat"] = self._mark(repeat, message)
             try:
-                self._items.write([*entries, *marks, *extra_entries(message)])
-            except ConditionsFailedError as error:
-                if (
-                    marks
-                    and len(entries) in error.entries
-                    and (first := self._find_repeated(repeat))
-                ):
+                self._transactions.write({**entries, **attaching})
+            except ConditionFailedError as error:
+                if "repeat" in error.failed and (first := self._find_repeated(repeat)):
                     raise RepeatedError(first) from None
-                if any(2 <= index < len(entries) for index in error.entries):
+                if not attaching.keys().isdisjoint(error.failed):
                     raise AttachmentUsedError from None
-                item = error.items.get(0)
+                item = error.failed.get("head")
                 new_head = convert(item, Head) if item else find_head(room_id)
                 if new_head is None:
                     raise ChangedError from None
@@ -148,30 +150,31 @@ class MessageStore:
         number = id_.removeprefix(f"{room_id}-")
         if number == id_ or not (number.isascii() and number.isdigit()):
             return None
-        [item] = self._items.read([self._key(id_)])
+        [item] = self._messages.get_many([_key(id_)])
         return convert(item, Message) if item else None
 
     def after(self, room_id: str, seq: int, last: int, limit: int) -> list[Message]:
         """Returns up to `limit` messages after `seq` and up to `last`, oldest first, consistently."""
         numbers = range(seq + 1, min(seq + limit, last) + 1)
-        found = self._items.read([self._key(message_id(room_id, number)) for number in numbers])
+        keys = [_key(message_id(room_id, number)) for number in numbers]
+        found = self._messages.get_many(keys)
         return [convert(item, Message) for item in found if item]
 
     def before(self, room_id: str, older_than: str | None, limit: int) -> list[Message]:
         """Returns up to `limit` messages older than this time, newest first."""
-        values = {":room": room_id, **({":time": older_than} if older_than else {})}
-        names = {"ExpressionAttributeNames": {"#time": "timestamp"}} if older_than else {}
-        page = self._items.dynamodb.query(
-            TableName=self._messages,
-            IndexName=MESSAGES_INDEX,
-            KeyConditionExpression="room_id = :room" + (" AND #time < :time" if older_than else ""),
-            ExpressionAttributeValues=pack(values),
-            ScanIndexForward=False,
-            Limit=limit,
-            **names,  # type: ignore[arg-type]
+        condition, values, names = "room_id = :room", {":room": room_id}, dict[str, str]()
+        if older_than:
+            condition, values[":time"] = f"{condition} AND #time < :time", older_than
+            names["#time"] = "timestamp"
+        found = self._messages.query(
+            condition,
+            values,
+            names=names,
+            index=MESSAGES_INDEX,
+            page_size=limit,
+            newest_first=True,
         )
-        # A DynamoDB page of 1 MB holds at least 100 messages of the maximum length.
-        return [Message.of(item) for item in page["Items"]]
+        return [convert(item, Message) for item in islice(found, limit)]
 
     def edit(self, message: Message, content: str) -> Message:
         """Replaces the content. Raises ChangedError if the message has changed since it was read."""
@@ -193,32 +196,24 @@ class MessageStore:
 
     def add_reaction(self, message: Message, emoji: str, user_id: str) -> bool:
         """Stores and counts the user's reaction. Returns False if it exists already."""
-        return self._count(
-            message,
-            emoji,
-            1,
-            put(
-                self._messages,
-                _indexed_item(message.room_id, reaction_id(message.message_id, emoji, user_id)),
-                only_new="message_id",
-            ),
+        id_ = reaction_id(message.message_id, emoji, user_id)
+        put = self._messages.build_put(
+            _indexed_item(message.room_id, id_), condition="attribute_not_exists(message_id)"
         )
+        return self._count(message, emoji, 1, put)
 
     def remove_reaction(self, message: Message, emoji: str, user_id: str) -> bool:
         """Deletes the user's reaction. Returns False if it does not exist."""
-        key = {"message_id": reaction_id(message.message_id, emoji, user_id)}
-        return self._count(
-            message,
-            emoji,
-            -1,
-            delete(self._messages, key, condition="attribute_exists(message_id)"),
-        )
+        id_ = reaction_id(message.message_id, emoji, user_id)
+        delete = self._messages.build_delete(_key(id_), condition="attribute_exists(message_id)")
+        return self._count(message, emoji, -1, delete)
 
     def reactions(
         self, ids: Sequence[str], *, consistent: bool = False
     ) -> dict[str, dict[str, int]]:
         """Returns the reaction counts by emoji for each message id."""
-        found = self._items.read([self._key(counts_id(id_)) for id_ in ids], consistent=consistent)
+        keys = [_key(counts_id(id_)) for id_ in ids]
+        found = self._messages.get_many(keys, consistent=consistent)
         return {
             id_: {
                 name.removeprefix(_REACTION): count
@@ -233,18 +228,16 @@ class MessageStore:
             **_indexed_item(record.room, _attachment_key(record.attachment_id)),
             **_set_fields(record),
         }
-        self._items.dynamodb.put_item(TableName=self._messages, Item=pack(item))
+        self._messages.put(item)
 
     def attachments(self, ids: Sequence[str]) -> list[AttachmentRecord | None]:
-        found = self._items.read([self._key(_attachment_key(id_)) for id_ in ids])
+        found = self._messages.get_many([_key(_attachment_key(id_)) for id_ in ids])
         return [convert(item, AttachmentRecord) if item else None for item in found]
 
     def detach(self, ids: Sequence[str]) -> None:
         """Deletes the records of attachments."""
         for id_ in ids:
-            self._items.dynamodb.delete_item(
-                TableName=self._messages, Key=pack({"message_id": _attachment_key(id_)})
-            )
+            self._messages.delete(_key(_attachment_key(id_)))
 
     def _next_time(self, head: Head) -> str:
         """Returns the current time, or 1 ms after the last message if clocks differ."""
@@ -256,12 +249,11 @@ class MessageStore:
         )
 
     def _attach(self, attachment: Attachment, stored: StoredObject, message: Message) -> Entry:
-        return update(
-            self._messages,
-            {"message_id": _attachment_key(attachment.attachment_id)},
+        return self._messages.build_update(
+            _key(_attachment_key(attachment.attachment_id)),
             "SET stored_key = :key, message = :message",
-            {":key": stored.key, ":message": message.message_id},
             condition="attribute_exists(uploader) AND attribute_not_exists(stored_key)",
+            values={":key": stored.key, ":message": message.message_id},
         )
 
     def _mark(self, repeat: Repeat, message: Message) -> Entry:
@@ -271,63 +263,51 @@ class MessageStore:
             "message_id": message.message_id,
             "expires_at": now + RETENTION,
         }
-        return {
-            "Put": {
-                "TableName": self._idempotency,
-                "Item": pack(item),
-                "ConditionExpression": "attribute_not_exists(idempotency_key) OR expires_at <= :now",
-                "ExpressionAttributeValues": pack({":now": now}),
-            }
-        }
+        return self._idempotency.build_put(
+            item,
+            condition="attribute_not_exists(idempotency_key) OR expires_at <= :now",
+            values={":now": now},
+        )
 
     def _find_repeated(self, repeat: Repeat | None) -> Message | None:
         assert repeat is not None
-        mark = self._items.dynamodb.get_item(
-            TableName=self._idempotency,
-            Key=pack({"idempotency_key": repeat.key}),
-            ConsistentRead=True,
-        ).get("Item")
-        [item] = self._items.read([self._key(unpack(mark)["message_id"])]) if mark else [None]
+        mark = self._idempotency.get({"idempotency_key": repeat.key})
+        [item] = self._messages.get_many([_key(mark["message_id"])]) if mark else [None]
         return convert(item, Message) if item else None
 
     def _change(
         self, message: Message, expression: str, values: dict[str, Any], removal: str = ""
     ) -> Message:
         try:
-            response = self._items.dynamodb.update_item(
-                TableName=self._messages,
-                Key=pack({"message_id": message.message_id}),
-                UpdateExpression=f"{expression}, version = :next{removal}",
-                ConditionExpression="version = :read",
-                ExpressionAttributeValues=pack(
-                    {**values, ":next": message.version + 1, ":read": message.version}
-                ),
-                ReturnValues="ALL_NEW",
+            item = self._messages.update(
+                _key(message.message_id),
+                f"{expression}, version = :next{removal}",
+                condition="version = :read",
+                values={**values, ":next": message.version + 1, ":read": message.version},
+                returns="ALL_NEW",
             )
-        except ClientError as error:
-            if condition_failed(error):
-                raise ChangedError from None
-            raise
-        return Message.of(response["Attributes"])
+        except ConditionFailedError:
+            raise ChangedError from None
+        return convert(item, Message)
 
     def _count(self, message: Message, emoji: str, by: int, mark: Entry) -> bool:
-        counts = update(
-            self._messages,
-            {"message_id": counts_id(message.message_id)},
+        counts = self._messages.build_update(
+            _key(counts_id(message.message_id)),
             "ADD #emoji :by",
-            {":by": by},
             # Does not create the item again if the room is being deleted.
             condition="attribute_exists(message_id)" if by < 0 else None,
             names={"#emoji": f"{_REACTION}{emoji}"},
+            values={":by": by},
         )
         try:
-            self._items.write([mark, counts])
-        except ConditionsFailedError:
+            self._transactions.write({"reaction": mark, "counts": counts})
+        except ConditionFailedError:
             return False
         return True
 
-    def _key(self, id_: str) -> tuple[str, dict[str, str]]:
-        return self._messages, {"message_id": id_}
+
+def _key(id_: str) -> Key:
+    return {"message_id": id_}
 
 
 def _set_fields(record: AttachmentRecord) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class RoomService:
         max_members = body.max_members or LIMITS.get(body.type)
         data = {"roomId": room.room_id, "name": room.name, "type": room.type}
         event = self._outbox.put("RoomCreated", actor_id=caller.user_id, data=data)
-        self._rooms.create(room, owner, max_members, [event])
+        self._rooms.create(room, owner, max_members, event)
         counters = Counters(seq=0, last_activity=now, members=1, max_members=max_members)
         return _view(room, counters, owner)
 

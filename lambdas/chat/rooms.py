@@ -6,18 +6,25 @@ attributes of the room's item, each change would rewrite the index of rooms by t
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from itertools import islice
 
 from msgspec import Struct, convert, structs, to_builtins
 
 from lambdas.chat.models import Role, RoomType
-from lambdas.chat.store import ChatTables, Item, Items, delete, put, update
 from lambdas.common.live.chat_messages import marker
 from lambdas.common.problems import Problem
-from lambdas.common.storage.dynamodb import Entry, pack
-from lambdas.common.storage.transactions import ConditionsFailedError
+from lambdas.common.storage.dynamodb import (
+    ConditionFailedError,
+    Entry,
+    Expressions,
+    Item,
+    Key,
+    Table,
+    get_from_tables,
+)
+from lambdas.common.storage.transactions import Transactions
 
 TYPE_INDEX = "room-type-index"
 USER_INDEX = "user-rooms-index"
@@ -124,37 +131,42 @@ class ChangedError(Exception):
     """The item to write was changed or deleted after it was read."""
 
 
+class ChatTables(Struct, frozen=True, kw_only=True):
+    """The tables of the chat service."""
+
+    rooms: Table
+    members: Table
+    messages: Table
+    idempotency: Table
+
+
 class RoomStore:
     """The tables of rooms and members.
 
-    `events` are outbox entries, which are written in the same transaction as the change.
+    `event` is an outbox entry, which is written in the same transaction as the change.
     """
 
-    def __init__(self, items: Items, tables: ChatTables) -> None:
-        self._items = items
+    def __init__(self, tables: ChatTables, transactions: Transactions) -> None:
+        self._transactions = transactions
         self._rooms = tables.rooms
         self._members = tables.members
         self._messages = tables.messages
 
-    def create(
-        self, room: Room, owner: Member, max_members: int | None, events: Sequence[Entry]
-    ) -> None:
+    def create(self, room: Room, owner: Member, max_members: int | None, event: Entry) -> None:
+        head = {"room_id": seq_key(room.room_id), "seq": 0, "last_activity": room.created_at}
         counters = {"room_id": members_key(room.room_id), "members": 1, "max_members": max_members}
-        entries = [
-            put(self._rooms, _stored(room)),
-            put(
-                self._rooms,
-                {"room_id": seq_key(room.room_id), "seq": 0, "last_activity": room.created_at},
-            ),
-            put(self._rooms, counters),
-            put(self._members, to_builtins(owner)),
-            *events,
-        ]
-        self._items.write(entries)
+        entries = {
+            "room": self._rooms.build_put(_stored(room)),
+            "head": self._rooms.build_put(head),
+            "counters": self._rooms.build_put(counters),
+            "owner": self._members.build_put(to_builtins(owner)),
+            "event": event,
+        }
+        self._transactions.write(entries)
 
     def find(self, room_id: str, user_id: str) -> tuple[Room | None, Member | None]:
         """Returns the room, and the user's membership in it or ban from it."""
-        room, member = self._items.read([self._room(room_id), self._member(room_id, user_id)])
+        room, member = get_from_tables([self._room(room_id), self._member(room_id, user_id)])
         return (
             convert(room, Room) if room and "type" in room else None,
             convert(member, Member) if member else None,
@@ -164,7 +176,7 @@ class RoomStore:
         self, room_id: str, user_id: str
     ) -> tuple[Room | None, Member | None, Head | None]:
         """Returns the result of `find` and the room's head: one read for sending a message."""
-        room, member, head = self._items.read(
+        room, member, head = get_from_tables(
             [self._room(room_id), self._member(room_id, user_id), self._room(seq_key(room_id))]
         )
         return (
@@ -175,23 +187,23 @@ class RoomStore:
 
     def head(self, room_id: str) -> Head | None:
         """Returns the number and time of the last message, or None if the room was deleted."""
-        [head] = self._items.read([self._room(seq_key(room_id))])
+        [head] = get_from_tables([self._room(seq_key(room_id))])
         return convert(head, Head) if head else None
 
     def member(self, room_id: str, user_id: str) -> Member | None:
         return self.members_of(room_id, [user_id])[0]
 
     def members_of(self, room_id: str, user_ids: Sequence[str]) -> list[Member | None]:
-        found = self._items.read([self._member(room_id, user_id) for user_id in user_ids])
+        found = get_from_tables([self._member(room_id, user_id) for user_id in user_ids])
         return [convert(item, Member) if item else None for item in found]
 
     def has_pair(self, pair: str) -> bool:
         """Returns True if the two users of this `pair_key` have a direct room."""
-        return self._items.read([self._room(pair)]) != [None]
+        return get_from_tables([self._room(pair)]) != [None]
 
     def counters(self, room_id: str) -> Counters | None:
         """Returns the room's counters, or None if the room was deleted."""
-        seq, members = self._items.read(
+        seq, members = get_from_tables(
             [self._room(seq_key(room_id)), self._room(members_key(room_id))]
         )
         return _counters(seq, members)
@@ -210,7 +222,7 @@ class RoomStore:
                 self._member(room_id, user_id),
             )
         ]
-        found = self._items.read(keys)
+        found = get_from_tables(keys)
         rooms = []
         for start in range(0, len(found), 4):
             room, seq, members, member = found[start : start + 4]
@@ -225,48 +237,44 @@ class RoomStore:
         self, user_id: str, room_type: RoomType | None, limit: int, after: str | None
     ) -> list[str]:
         """Returns up to `limit` ids of the user's rooms that follow the id `after`."""
-        names, values = {"#role": "role"}, {":user": user_id, ":banned": BANNED}
-        condition = "#role <> :banned"
+        values, where = {":user": user_id, ":banned": BANNED}, "#role <> :banned"
         if room_type:
-            values[":type"], condition = room_type, f"{condition} AND room_type = :type"
-        found = self._items.pages(
-            limit,
-            TableName=self._members,
-            IndexName=USER_INDEX,
-            KeyConditionExpression="user_id = :user",
-            FilterExpression=condition,
-            ExpressionAttributeNames=names,
-            ExpressionAttributeValues=pack(values),
-            **_start({"user_id": user_id, "room_id": after} if after else None),
+            values[":type"], where = room_type, f"{where} AND room_type = :type"
+        found = self._members.query(
+            "user_id = :user",
+            values,
+            names={"#role": "role"},
+            where=where,
+            index=USER_INDEX,
+            start_after={"user_id": user_id, "room_id": after} if after else None,
+            page_size=limit,
         )
-        return [item["room_id"] for item in found]
+        return [item["room_id"] for item in islice(found, limit)]
 
     def of_type(self, room_type: RoomType, limit: int, after: str | None) -> list[str]:
         """Returns up to `limit` ids of rooms of this type that follow the id `after`."""
-        found = self._items.pages(
-            limit,
-            TableName=self._rooms,
-            IndexName=TYPE_INDEX,
-            KeyConditionExpression="#type = :type",
-            ExpressionAttributeNames={"#type": "type"},
-            ExpressionAttributeValues=pack({":type": room_type}),
-            **_start({"type": room_type, "room_id": after} if after else None),
+        found = self._rooms.query(
+            "#type = :type",
+            {":type": room_type},
+            names={"#type": "type"},
+            index=TYPE_INDEX,
+            start_after={"type": room_type, "room_id": after} if after else None,
+            page_size=limit,
         )
-        return [item["room_id"] for item in found]
+        return [item["room_id"] for item in islice(found, limit)]
 
     def members(self, room_id: str, limit: int, after: str | None) -> list[Member]:
         """Returns up to `limit` members in user id order, after the user `after`, without bans."""
-        found = self._items.pages(
-            limit,
-            TableName=self._members,
-            ConsistentRead=True,
-            KeyConditionExpression="room_id = :room",
-            FilterExpression="#role <> :banned",
-            ExpressionAttributeNames={"#role": "role"},
-            ExpressionAttributeValues=pack({":room": room_id, ":banned": BANNED}),
-            **_start({"room_id": room_id, "user_id": after} if after else None),
+        found = self._members.query(
+            "room_id = :room",
+            {":room": room_id, ":banned": BANNED},
+            names={"#role": "role"},
+            where="#role <> :banned",
+            start_after={"room_id": room_id, "user_id": after} if after else None,
+            page_size=limit,
+            consistent=True,
         )
-        return [convert(item, Member) for item in found]
+        return [convert(item, Member) for item in islice(found, limit)]
 
     def change(self, room: Room, max_members: int | None) -> Room:
         """Writes the new name, description and limit of a room, and returns the new version.
@@ -280,35 +288,31 @@ class RoomStore:
             RoomFullError: The room has more members than the new limit.
         """
         changed = structs.replace(room, version=room.version + 1)
-        entries = [
-            update(
-                self._rooms,
+        entries = {
+            "room": self._rooms.build_update(
                 {"room_id": room.room_id},
                 "SET #name = :name, description = :description, version = :next",
-                {
+                condition="version = :read",
+                names={"#name": "name"},
+                values={
                     ":name": room.name,
                     ":description": room.description,
                     ":next": changed.version,
                     ":read": room.version,
                 },
-                condition="version = :read",
-                names={"#name": "name"},
             )
-        ]
+        }
         if max_members is not None:
-            entries.append(
-                update(
-                    self._rooms,
-                    {"room_id": members_key(room.room_id)},
-                    "SET max_members = :most",
-                    {":most": max_members},
-                    condition="members <= :most",
-                )
+            entries["limit"] = self._rooms.build_update(
+                {"room_id": members_key(room.room_id)},
+                "SET max_members = :most",
+                condition="members <= :most",
+                values={":most": max_members},
             )
         try:
-            self._items.write(entries)
-        except ConditionsFailedError as error:
-            raise (ChangedError if 0 in error.entries else RoomFullError)() from None
+            self._transactions.write(entries)
+        except ConditionFailedError as error:
+            raise (ChangedError if "room" in error.failed else RoomFullError)() from None
         return changed
 
     def remove(self, room_id: str, now: float) -> None:
@@ -322,40 +326,37 @@ class RoomStore:
         """
         ends_at = time.monotonic() + PATIENCE
         while time.monotonic() < ends_at:
-            room, head = self._items.read([self._room(room_id), self._room(seq_key(room_id))])
+            room, head = get_from_tables([self._room(room_id), self._room(seq_key(room_id))])
             if not room or not head:
                 return
             # Fails if a message was sent, a pair was set, or the room was deleted meanwhile.
-            with suppress(ConditionsFailedError):
-                self._items.write(self._removal(convert(room, Room), head["seq"], now))
+            with suppress(ConditionFailedError):
+                self._transactions.write(self._removal(convert(room, Room), head["seq"], now))
                 return
         raise room_busy()
 
-    def _removal(self, room: Room, seq: int, now: float) -> list[Entry]:
-        same_pair = {"condition": "pair = :pair", "values": {":pair": room.pair}}
-        entries = [
-            delete(
-                self._rooms,
-                {"room_id": seq_key(room.room_id)},
-                condition="seq = :read",
-                values={":read": seq},
+    def _removal(self, room: Room, seq: int, now: float) -> dict[str, Entry]:
+        same_pair: Expressions = {"condition": "attribute_not_exists(pair)"}
+        if room.pair:
+            same_pair = {"condition": "pair = :pair", "values": {":pair": room.pair}}
+        entries = {
+            "head": self._rooms.build_delete(
+                {"room_id": seq_key(room.room_id)}, condition="seq = :read", values={":read": seq}
             ),
-            delete(
-                self._rooms,
-                {"room_id": room.room_id},
-                **(same_pair if room.pair else {"condition": "attribute_not_exists(pair)"}),
-            ),
-            delete(self._rooms, {"room_id": members_key(room.room_id)}),
-            put(self._messages, marker(room.room_id, seq, now)),
-        ]
-        return [*entries, delete(self._rooms, {"room_id": room.pair})] if room.pair else entries
+            "room": self._rooms.build_delete({"room_id": room.room_id}, **same_pair),
+            "counters": self._rooms.build_delete({"room_id": members_key(room.room_id)}),
+            "marker": self._messages.build_put(marker(room.room_id, seq, now)),
+        }
+        if room.pair:
+            entries["pair"] = self._rooms.build_delete({"room_id": room.pair})
+        return entries
 
-    def add(self, member: Member, events: Sequence[Entry], pair: str | None = None) -> None:
+    def add(self, member: Member, event: Entry, pair: str | None = None) -> None:
         """Adds a member and counts them in one transaction, so concurrent joins respect the limit.
 
         Args:
             member: The new member.
-            events: Outbox entries for the transaction.
+            event: The outbox entry for the transaction.
             pair: The `pair_key` in a direct room. Two users have at most one direct room.
 
         Raises:
@@ -365,44 +366,44 @@ class RoomStore:
             ChangedError: The room was deleted.
         """
         room_id = member.room_id
-        entries = [
-            put(self._members, to_builtins(member), only_new="user_id"),
-            update(
-                self._rooms,
+        entries = {
+            "member": self._members.build_put(
+                to_builtins(member),
+                condition="attribute_not_exists(user_id)",
+                return_existing=True,
+            ),
+            "counters": self._rooms.build_update(
                 {"room_id": members_key(room_id)},
                 "SET members = members + :one",
-                {":one": 1, ":none": None},
-                condition="attribute_exists(members) AND (max_members = :none OR members < max_members)",
+                condition="attribute_exists(members) "
+                "AND (max_members = :none OR members < max_members)",
+                values={":one": 1, ":none": None},
             ),
-        ]
+            "event": event,
+        }
         if pair:
-            entries += [
-                put(self._rooms, {"room_id": pair, "room": room_id}, only_new="room_id"),
-                update(
-                    self._rooms,
-                    {"room_id": room_id},
-                    "SET pair = :pair",
-                    {":pair": pair},
-                    condition="attribute_exists(#type)",
-                    names={"#type": "type"},
-                ),
-            ]
+            entries["pair"] = self._rooms.build_put(
+                {"room_id": pair, "room": room_id},
+                condition="attribute_not_exists(room_id)",
+                return_existing=True,
+            )
+            entries["room"] = self._build_pair_update(room_id, "SET pair = :pair", {":pair": pair})
         try:
-            self._items.write([*entries, *events])
-        except ConditionsFailedError as error:
-            if 0 in error.entries:
-                existing = error.items.get(0) or to_builtins(
+            self._transactions.write(entries)
+        except ConditionFailedError as error:
+            if "member" in error.failed:
+                existing = error.failed["member"] or to_builtins(
                     self.member(room_id, member.user_id) or member
                 )
                 raise MemberExistsError(convert(existing, Member)) from None
-            if 2 in error.entries and pair:
-                raise PairExistsError(error.items.get(2, {}).get("room", "")) from None
+            if "pair" in error.failed:
+                raise PairExistsError(error.failed["pair"].get("room", "")) from None
             raise (RoomFullError if self.counters(room_id) else ChangedError)() from None
 
     def end_membership(
         self,
         member: Member,
-        events: Sequence[Entry],
+        event: Entry,
         *,
         pair: str | None = None,
         ban: Member | None = None,
@@ -411,52 +412,39 @@ class RoomStore:
 
         Raises ChangedError if the membership has changed since it was read.
         """
-        key = {"room_id": member.room_id, "user_id": member.user_id}
-        membership_entry = (
-            _replace_entry(self._members, member, ban)
-            if ban
-            else delete(
-                self._members, key, condition="version = :read", values={":read": member.version}
-            )
-        )
-        entries = [
-            membership_entry,
-            update(
-                self._rooms,
+        delete = self._members.build_delete(_key(member), **_unchanged(member))
+        entries = {
+            "membership": self._build_replacement(member, ban) if ban else delete,
+            "counters": self._rooms.build_update(
                 {"room_id": members_key(member.room_id)},
                 "SET members = members - :one",
-                {":one": 1},
                 condition="attribute_exists(members)",
+                values={":one": 1},
             ),
-        ]
+            "event": event,
+        }
         if pair:
-            entries += [
-                delete(self._rooms, {"room_id": pair}),
-                update(
-                    self._rooms,
-                    {"room_id": member.room_id},
-                    "REMOVE pair",
-                    {},
-                    condition="attribute_exists(#type)",
-                    names={"#type": "type"},
-                ),
-            ]
-        self._write_unchanged([*entries, *events])
+            entries["pair"] = self._rooms.build_delete({"room_id": pair})
+            entries["room"] = self._build_pair_update(member.room_id, "REMOVE pair")
+        self._write_unchanged(entries)
 
     def ban(self, ban: Member) -> None:
         """Bans a user who is not a member. Raises MemberExistsError if they are, or are banned."""
+        put = self._members.build_put(
+            to_builtins(ban), condition="attribute_not_exists(user_id)", return_existing=True
+        )
         try:
-            self._items.write([put(self._members, to_builtins(ban), only_new="user_id")])
-        except ConditionsFailedError as error:
-            raise MemberExistsError(
-                convert(error.items.get(0) or to_builtins(ban), Member)
-            ) from None
+            self._transactions.write({"ban": put})
+        except ConditionFailedError as error:
+            existing = error.failed["ban"] or to_builtins(ban)
+            raise MemberExistsError(convert(existing, Member)) from None
 
     def unban(self, ban: Member) -> None:
         """Lifts a ban. Raises ChangedError if it has changed since it was read."""
-        key = {"room_id": ban.room_id, "user_id": ban.user_id}
-        condition = {"condition": "version = :read", "values": {":read": ban.version}}
-        self._write_unchanged([delete(self._members, key, **condition)])  # type: ignore[arg-type]
+        try:
+            self._members.delete(_key(ban), **_unchanged(ban))
+        except ConditionFailedError:
+            raise ChangedError from None
 
     def replace(self, *changes: tuple[Member, Member]) -> None:
         """Replaces members in one transaction. Each change is the member as read and as it becomes.
@@ -464,19 +452,35 @@ class RoomStore:
         Raises ChangedError if any of them has changed since it was read.
         """
         self._write_unchanged(
-            [_replace_entry(self._members, before, after) for before, after in changes]
+            {before.user_id: self._build_replacement(before, after) for before, after in changes}
         )
 
-    def _write_unchanged(self, entries: Sequence[Entry]) -> None:
+    def _build_replacement(self, before: Member, after: Member) -> Entry:
+        item = to_builtins(structs.replace(after, version=before.version + 1))
+        return self._members.build_put(item, **_unchanged(before))
+
+    def _build_pair_update(
+        self, room_id: str, expression: str, values: Mapping[str, str] | None = None
+    ) -> Entry:
+        """Returns the entry that updates `pair` of a room. It fails if the room was deleted."""
+        return self._rooms.build_update(
+            {"room_id": room_id},
+            expression,
+            condition="attribute_exists(#type)",
+            names={"#type": "type"},
+            values=values or {},
+        )
+
+    def _write_unchanged(self, entries: Mapping[str, Entry]) -> None:
         try:
-            self._items.write(entries)
-        except ConditionsFailedError:
+            self._transactions.write(entries)
+        except ConditionFailedError:
             raise ChangedError from None
 
-    def _room(self, room_id: str) -> tuple[str, dict[str, str]]:
+    def _room(self, room_id: str) -> tuple[Table, Key]:
         return self._rooms, {"room_id": room_id}
 
-    def _member(self, room_id: str, user_id: str) -> tuple[str, dict[str, str]]:
+    def _member(self, room_id: str, user_id: str) -> tuple[Table, Key]:
         return self._members, {"room_id": room_id, "user_id": user_id}
 
 
@@ -499,15 +503,12 @@ def room_busy() -> Problem:
     return Problem.unavailable("The room is too busy. Try again shortly.", "room_busy")
 
 
-def _replace_entry(table: str, before: Member, after: Member) -> Entry:
-    entry = put(table, to_builtins(structs.replace(after, version=before.version + 1)))["Put"]
-    return {
-        "Put": {
-            **entry,
-            "ConditionExpression": "version = :read",
-            "ExpressionAttributeValues": pack({":read": before.version}),
-        }
-    }
+def _key(member: Member) -> Key:
+    return {"room_id": member.room_id, "user_id": member.user_id}
+
+
+def _unchanged(member: Member) -> Expressions:
+    return {"condition": "version = :read", "values": {":read": member.version}}
 
 
 def _stored(room: Room) -> Item:
@@ -523,7 +524,3 @@ def _counters(seq: Item | None, members: Item | None) -> Counters | None:
         members=members["members"],
         max_members=members["max_members"],
     )
-
-
-def _start(key: dict[str, str] | None) -> dict[str, Any]:
-    return {"ExclusiveStartKey": pack(key)} if key else {}

@@ -6,7 +6,8 @@ The last pass deletes the marker.
 """
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Protocol
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
@@ -21,7 +22,7 @@ from lambdas.common.live.chat_messages import (
     reacted_to,
 )
 from lambdas.common.problems import Problem
-from lambdas.common.storage.dynamodb import batch_delete, batch_get, pack, unpack
+from lambdas.common.storage.dynamodb import Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -112,61 +113,49 @@ class StoredRoomData:
         attachments: str,
     ) -> None:
         """Takes the names of three tables and the attachments' bucket. `s3` returns the client."""
-        self._dynamodb = dynamodb
         self._s3 = s3
-        self._messages = messages
-        self._members = members
-        self._authors = authors
+        self._messages = Table(dynamodb, messages)
+        self._members = Table(dynamodb, members)
+        self._authors = Table(dynamodb, authors)
         self._attachments = attachments
 
     def remove_messages(self, room_id: str, numbers: Iterable[int]) -> None:
         ids = [message_id(room_id, number) for number in numbers]
         # Reading first is cheaper, because most counts and authors do not exist.
-        found = batch_get(
-            self._dynamodb,
-            self._messages,
-            [{"message_id": id_} for message in ids for id_ in (counts_id(message), message)],
-            ("message_id", "is_anonymous"),
-            consistent=True,
-        )
-        anonymous = [{"item_id": item["message_id"]} for item in found if item.get("is_anonymous")]
-        batch_delete(self._dynamodb, self._authors, anonymous)
+        keys = [{"message_id": id_} for message in ids for id_ in (counts_id(message), message)]
+        found = [item for item in self._messages.get_many(keys, ("is_anonymous",)) if item]
+        anonymous = (item["message_id"] for item in found if item.get("is_anonymous"))
+        self._authors.delete_many({"item_id": id_} for id_ in anonymous)
         # Messages are deleted after their authors, so that a failed pass can be repeated.
-        batch_delete(
-            self._dynamodb, self._messages, [{"message_id": item["message_id"]} for item in found]
-        )
+        self._messages.delete_many({"message_id": item["message_id"]} for item in found)
 
     def remove_secondary_items(self, room_id: str) -> bool:
-        found = self._query_keys(
-            self._messages,
-            ("message_id",),
-            IndexName=MESSAGES_INDEX,
-            KeyConditionExpression="room_id = :room",
-            ExpressionAttributeValues=pack({":room": beside_messages(room_id)}),
+        found = self._messages.query(
+            "room_id = :room",
+            {":room": beside_messages(room_id)},
+            index=MESSAGES_INDEX,
+            attributes=("message_id",),
+            page_size=PASS,
         )
+        keys = list(islice(found, PASS))
         # A late reaction may have created counts again after its message was removed. Counts are
         # deleted before the reactions, which are needed to find them.
-        counted = {
-            message for item in found if (message := reacted_to(room_id, item["message_id"]))
-        }
-        batch_delete(
-            self._dynamodb,
-            self._messages,
-            [{"message_id": counts_id(message)} for message in counted],
-        )
-        batch_delete(self._dynamodb, self._messages, found)
-        return bool(found)
+        counted = {message for key in keys if (message := reacted_to(room_id, key["message_id"]))}
+        self._messages.delete_many({"message_id": counts_id(message)} for message in counted)
+        self._messages.delete_many(keys)
+        return bool(keys)
 
     def remove_members(self, room_id: str) -> bool:
-        found = self._query_keys(
-            self._members,
-            ("room_id", "user_id"),
-            ConsistentRead=True,
-            KeyConditionExpression="room_id = :room",
-            ExpressionAttributeValues=pack({":room": room_id}),
+        found = self._members.query(
+            "room_id = :room",
+            {":room": room_id},
+            attributes=("room_id", "user_id"),
+            page_size=PASS,
+            consistent=True,
         )
-        batch_delete(self._dynamodb, self._members, found)
-        return bool(found)
+        keys = list(islice(found, PASS))
+        self._members.delete_many(keys)
+        return bool(keys)
 
     def remove_objects(self, room_id: str) -> bool:
         s3, bucket = self._s3(), self._attachments
@@ -183,11 +172,4 @@ class StoredRoomData:
         return bool(keys)
 
     def remove_marker(self, room_id: str) -> None:
-        batch_delete(self._dynamodb, self._messages, [{"message_id": marker_id(room_id)}])
-
-    def _query_keys(self, table: str, key: tuple[str, ...], **query: Any) -> list[dict[str, Any]]:
-        """Returns up to PASS keys."""
-        result = self._dynamodb.query(
-            TableName=table, Limit=PASS, ProjectionExpression=", ".join(key), **query
-        )
-        return [unpack(item) for item in result["Items"]]
+        self._messages.delete_many([{"message_id": marker_id(room_id)}])

@@ -278,29 +278,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     return value
-
-
-def condition_failed(error: ClientError) -> bool:
-    """Returns True if a write was rejected because its condition was not met."""
-    return error.response["Error"]["Code"] == "ConditionalCheckFailedException"
-
-
-def batch_get(
-    dynamodb: "DynamoDBClient",
-    table: str,
-    keys: Iterable[Key],
-    attributes: Iterable[str],
-    *,
-    consistent: bool = False,
-    sleep: Sleep = time.sleep,
-) -> list[Item]:
-    """Returns these attributes of the existing items."""
-    found = Table(dynamodb, table, sleep).get_many(list(keys), attributes, consistent=consistent)
-    return [item for item in found if item]
-
-
-def batch_delete(
-    dynamodb: "DynamoDBClient", table: str, keys: Iterable[Key], *, sleep: Sleep = time.sleep
-) -> None:
-    """Deletes the items that exist."""
-    Table(dynamodb, table, sleep).delete_many(keys)

@@ -1,7 +1,7 @@
 """DynamoDB transactions whose writes have names."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -16,18 +16,6 @@ MAX_ENTRIES = 100
 """Maximum entries of one transaction (DynamoDB)."""
 
 
-class ConditionsFailedError(ConditionFailedError):
-    """Identifies failed conditions by their position, for callers that pass no names."""
-
-    @property
-    def entries(self) -> set[int]:
-        return {int(name) for name in self.failed}
-
-    @property
-    def items(self) -> dict[int, dict[str, Any]]:
-        return {int(name): item for name, item in self.failed.items() if item}
-
-
 class Transactions:
     """Writes to several items and tables that succeed or fail together."""
 
@@ -35,7 +23,7 @@ class Transactions:
         self._dynamodb = dynamodb
         self._sleep = sleep
 
-    def write(self, entries: Mapping[str, Entry] | Sequence[Entry]) -> None:
+    def write(self, entries: Mapping[str, Entry]) -> None:
         """Writes all entries or none, and retries conflicts with other writes.
 
         Args:
@@ -45,10 +33,6 @@ class Transactions:
             ConditionFailedError: Conditions were not met. Contains the names of their entries.
             Problem: 503 if all attempts conflict.
         """
-        error_type: type[ConditionFailedError] = ConditionFailedError
-        if not isinstance(entries, Mapping):
-            entries = {str(index): entry for index, entry in enumerate(entries)}
-            error_type = ConditionsFailedError
         items: Any = list(entries.values())
         try:
             # botocore adds a client request token, so its own retries are idempotent.
@@ -62,5 +46,5 @@ class Transactions:
                 if reason.get("Code") == "ConditionalCheckFailed"
             }
             if failed:
-                raise error_type(failed) from None
+                raise ConditionFailedError(failed) from None
             raise

@@ -1,0 +1,130 @@
+"""Idempotency-Key, against an in-process DynamoDB."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lambdas.common.problems import Problem
+from lambdas.common.web.http import Request, Response
+from lambdas.common.web.idempotency import LEASE, RETENTION, Idempotency
+from tests.lambdas.support import FakeClock, caller, rest_event
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+CreateTable = Callable[..., str]
+
+
+class Work:
+    """An operation that counts its runs."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.error: Exception | None = None
+
+    def __call__(self, request: Request) -> Response:
+        if self.error:
+            raise self.error
+        self.runs += 1
+        return Response(HTTPStatus.CREATED, {"number": self.runs}, {"ETag": '"1"'})
+
+
+def post(
+    body: object = None, key: str | None = "key-1", path: str = "/v1/posts", user: str = "user-1"
+) -> Request:
+    request = Request(
+        rest_event(
+            "POST",
+            path,
+            body or {"a": 1},
+            headers={"Idempotency-Key": key} if key is not None else {},
+        )
+    )
+    request.authenticated = caller("user")
+    if user != "user-1":
+        request.authenticated = caller("user").__class__.from_context(
+            {**caller("user").to_context(), "sub": user}
+        )
+    return request
+
+
+@pytest.fixture
+def idempotency(dynamodb: "DynamoDBClient", table: CreateTable, clock: FakeClock) -> Idempotency:
+    return Idempotency(dynamodb, table("idempotency_key"), clock)
+
+
+def refusal(idempotency: Idempotency, request: Request, work: Work) -> Problem:
+    with pytest.raises(Problem) as refused:
+        idempotency.run(request, work)
+    return refused.value
+
+
+def test_a_repeated_request_returns_the_first_response_without_running_again(
+    idempotency: Idempotency,
+) -> None:
+    work = Work()
+    first = idempotency.run(post({"a": 1, "b": 2}), work).to_event()
+    again = idempotency.run(post('{ "b": 2, "a": 1 }'), work).to_event()
+    assert work.runs == 1
+    assert again == first
+    assert first["statusCode"] == 201
+
+
+def test_the_key_is_scoped_to_caller_method_and_path(idempotency: Idempotency) -> None:
+    work = Work()
+    for request in (
+        post(),
+        post(user="user-2"),
+        post(path="/v1/posts/1/comments"),
+        post(key="key-2"),
+        post(key=None),
+        post(key=None),
+    ):
+        idempotency.run(request, work)
+    assert work.runs == 6
+
+
+def test_a_key_with_another_body_is_409_until_it_expires(
+    idempotency: Idempotency, clock: FakeClock
+) -> None:
+    work = Work()
+    idempotency.run(post(), work)
+    clock.advance(RETENTION - 1)
+    assert refusal(idempotency, post({"a": 2}), work).code == "idempotency_key_reused"
+    clock.advance(1)
+    assert idempotency.run(post({"a": 2}), work).body == {"number": 2}
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a\tb"])
+def test_invalid_keys_are_400(idempotency: Idempotency, key: str) -> None:
+    assert refusal(idempotency, post(key=key), Work()).status == 400
+
+
+def test_a_running_request_is_409_until_its_lease_expires(
+    idempotency: Idempotency, clock: FakeClock
+) -> None:
+    work = Work()
+
+    def overlapping(request: Request) -> Response:
+        assert refusal(idempotency, post(), work).code == "request_in_progress"
+        clock.advance(LEASE)  # this attempt runs longer than a function can
+        assert idempotency.run(post(), work).body == {"number": 1}
+        return Response(body={"number": "late"})
+
+    idempotency.run(post(), overlapping)
+    # The late response does not replace the stored one.
+    assert idempotency.run(post(), work).body == {"number": 1}
+
+
+@pytest.mark.parametrize("error", [Problem.invalid([]), RuntimeError("x")])
+def test_after_an_error_the_key_can_be_used_again(
+    idempotency: Idempotency, error: Exception
+) -> None:
+    work = Work()
+    work.error = error
+    with pytest.raises(type(error)):
+        idempotency.run(post(), work)
+    work.error = None
+    assert idempotency.run(post({"corrected": True}), work).status == 201
