@@ -24,9 +24,11 @@ import boto3
 from lambdas.catalog.handler import CatalogApi
 from lambdas.catalog.listings import ListingStore, Search, search_statement
 from lambdas.catalog.logic import CatalogService
-from lambdas.catalog.outbox import Events, Relay
+from lambdas.catalog.outbox import AuroraOutbox
 from lambdas.catalog.routes import ROUTES
 from lambdas.common.logs import Logger
+from lambdas.common.messaging.events import EventFactory, EventPublisher
+from lambdas.common.messaging.relay import Relay
 from lambdas.common.signing.keys import KeyRing
 from lambdas.common.storage.database import Database
 from lambdas.common.storage.uploads import Uploads
@@ -60,8 +62,8 @@ def service(database: Database, logger: Logger) -> Router:
 
     catalog = CatalogService(
         store=ListingStore(database),
-        events=Events(logger),
-        relay=Relay(database, unused, "bus", logger),
+        events=EventFactory("catalog", logger),
+        relay=Relay(AuroraOutbox(database), EventPublisher(unused, "bus", logger)),
         uploads=Uploads(unused, "bucket", "catalog", types=(), limit=0),
         cursors=Cursors(KeyRing(FakeKeys())),
         image_url=lambda key: f"https://cdn.example/{key}",

@@ -21,7 +21,7 @@ from lambdas.auth.routes import ROUTES
 from lambdas.auth.sessions import DynamoSessionStore
 from lambdas.common.clients import Clients
 from lambdas.common.logs import create_logger
-from lambdas.common.messaging.events import EventPublisher
+from lambdas.common.messaging.events import DirectEvents, EventFactory, EventPublisher
 from lambdas.common.people.profiles import ProfileReader
 from lambdas.common.settings import read
 from lambdas.common.signing.keys import KeyRing, ParameterKeySource
@@ -138,7 +138,10 @@ def build(environ: Mapping[str, str]) -> Router:
             settings.dynamodb_table_rate_limits,
             enabled=settings.rate_limit_enabled,
         ),
-        events=EventPublisher(lambda: clients.events, settings.event_bus_name, "auth", logger),
+        events=DirectEvents(
+            EventFactory("auth", logger),
+            EventPublisher(lambda: clients.events, settings.event_bus_name, logger),
+        ),
         logger=logger,
     )
     # No authorizer runs before this function, so it verifies tokens itself.

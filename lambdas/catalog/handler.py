@@ -13,10 +13,12 @@ from lambdas.catalog.models import (
     Rate,
     UpdateListing,
 )
-from lambdas.catalog.outbox import Events, Relay
+from lambdas.catalog.outbox import AuroraOutbox
 from lambdas.catalog.routes import ROUTES
 from lambdas.common.clients import Clients
 from lambdas.common.logs import Logger, create_logger
+from lambdas.common.messaging.events import EventFactory, EventPublisher
+from lambdas.common.messaging.relay import NotPublishedError, Relay
 from lambdas.common.people.pictures import PictureSettings
 from lambdas.common.problems import Problem
 from lambdas.common.settings import read
@@ -111,12 +113,18 @@ class CatalogFunction:
     def __call__(self, event: Event, context: object) -> dict[str, Any]:
         if event.get("source") != SCHEDULE:
             return self._router(event, context)
+        swept = 0
         try:
-            swept = self._relay.sweep()
+            for outcome in self._relay.sweep():
+                swept += len(outcome.published)
+                if outcome.failed and not outcome.published:
+                    raise NotPublishedError(
+                        f"No event of a batch of {len(outcome.failed)} was published: see the log"
+                    )
         except Problem as problem:
             # The database is unavailable, which has its own alarm. The next sweep is in one minute.
             self._logger.error("sweep skipped", code=problem.code)
-            return {"swept": 0}
+            return {"swept": swept}
         if swept:
             self._logger.warning("swept events that requests did not relay", events=swept)
         return {"swept": swept}
@@ -128,10 +136,11 @@ def build(environ: Mapping[str, str]) -> Handler:
     clients = Clients(settings.region)
     logger = create_logger(settings)
     database = Database(read(DatabaseSettings, environ), clients.session, logger)
-    relay = Relay(database, lambda: clients.events, settings.event_bus_name, logger)
+    publisher = EventPublisher(lambda: clients.events, settings.event_bus_name, logger)
+    relay = Relay(AuroraOutbox(database), publisher)
     service = CatalogService(
         store=ListingStore(database),
-        events=Events(logger),
+        events=EventFactory("catalog", logger),
         relay=relay,
         uploads=Uploads(
             lambda: clients.s3,

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from lambdas.catalog.outbox import NewEvent, add_events
+from lambdas.catalog.outbox import add_events
+from lambdas.common.messaging.events import Event
 from lambdas.common.storage.database import constraint
 
 
@@ -287,7 +288,7 @@ class ListingStore:
         rows = self._database.read(WISHLIST_AFTER if after else WISHLIST, **values)
         return [_found_listing(row, position) for row, position in rows]
 
-    def add(self, new: NewListing, events: Sequence[NewEvent]) -> Listing:
+    def add(self, new: NewListing, events: Sequence[Event]) -> Listing:
         """Stores a listing. Raises UnknownCategoryError."""
         with _constraints(), self._database.transaction() as run:
             listing = _one(run(_INSERT, **msgspec.structs.asdict(new)))
@@ -295,9 +296,7 @@ class ListingStore:
         assert listing is not None
         return listing
 
-    def change(
-        self, listing: Listing, changes: Changes, events: Sequence[NewEvent]
-    ) -> Listing | None:
+    def change(self, listing: Listing, changes: Changes, events: Sequence[Event]) -> Listing | None:
         """Writes the changes. Returns None if the listing has changed since it was read.
 
         Raises UnknownCategoryError.
@@ -328,7 +327,7 @@ class ListingStore:
         user_id: str,
         stars: int,
         comment: str | None,
-        events: Sequence[NewEvent],
+        events: Sequence[Event],
     ) -> Rated | None:
         """Adds a rating and returns the listing with it. Returns None if the listing does not exist.
 
@@ -361,7 +360,7 @@ class ListingStore:
         listing_id: str,
         sender_id: str,
         message: str,
-        events: Sequence[NewEvent],
+        events: Sequence[Event],
     ) -> None:
         """Stores a message to the seller."""
         with self._database.transaction() as run:

@@ -29,10 +29,11 @@ from lambdas.catalog.models import (
     RatingView,
     UpdateListing,
 )
-from lambdas.catalog.outbox import NewEvent
 from lambdas.common.caller import Caller
 from lambdas.common.clock import new_id, timestamp
 from lambdas.common.logs import Logger
+from lambdas.common.messaging.events import Event, EventFactory
+from lambdas.common.messaging.relay import Relay
 from lambdas.common.problems import FieldError, Problem
 from lambdas.common.storage.uploads import ImageUpload, SignedUpload, StoredObject
 from lambdas.common.web.pagination import Cursors, PageQuery
@@ -70,10 +71,10 @@ class Store(Protocol):
 
     def wishlist(self, user_id: str, limit: int, after: tuple[int, str] | None) -> list[Found]: ...
 
-    def add(self, new: NewListing, events: Sequence[NewEvent]) -> Listing: ...
+    def add(self, new: NewListing, events: Sequence[Event]) -> Listing: ...
 
     def change(
-        self, listing: Listing, changes: Changes, events: Sequence[NewEvent]
+        self, listing: Listing, changes: Changes, events: Sequence[Event]
     ) -> Listing | None: ...
 
     def rate(
@@ -82,7 +83,7 @@ class Store(Protocol):
         user_id: str,
         stars: int,
         comment: str | None,
-        events: Sequence[NewEvent],
+        events: Sequence[Event],
     ) -> Rated | None: ...
 
     def wish(self, user_id: str, listing_id: str) -> bool: ...
@@ -95,16 +96,8 @@ class Store(Protocol):
         listing_id: str,
         sender_id: str,
         message: str,
-        events: Sequence[NewEvent],
+        events: Sequence[Event],
     ) -> None: ...
-
-
-class EventMaker(Protocol):
-    def make(self, event_type: str, *, actor_id: str, data: Mapping[str, Any]) -> NewEvent: ...
-
-
-class Relays(Protocol):
-    def after_a_change(self) -> None: ...
 
 
 class ImageUploads(Protocol):
@@ -126,8 +119,8 @@ class CatalogService:
         self,
         *,
         store: Store,
-        events: EventMaker,
-        relay: Relays,
+        events: EventFactory,
+        relay: Relay,
         uploads: ImageUploads,
         cursors: Cursors,
         image_url: Callable[[str], str],
@@ -209,7 +202,7 @@ class CatalogService:
                 ),
                 [event],
             )
-        self._relay.after_a_change()
+        self._publish([event])
         return self._view(listing)
 
     def update(
@@ -248,7 +241,7 @@ class CatalogService:
                 raise _ChangedMeanwhileError
         unused = set(listing.images) - set(() if changed.status == "removed" else changed.images)
         self._remove_images(sorted(unused))
-        self._relay.after_a_change()
+        self._publish(events)
         return self._view(changed)
 
     def delete(self, caller: Caller, listing_id: str, if_match: IfMatch) -> None:
@@ -303,7 +296,7 @@ class CatalogService:
             ) from None
         if rated is None:
             raise _listing_not_found()
-        self._relay.after_a_change()
+        self._publish([event])
         average = _average(rated.listing)
         assert average is not None
         return RatingView(
@@ -328,7 +321,7 @@ class CatalogService:
             "SellerContacted", caller, listing_id, listing.seller_id, inquiryId=inquiry_id
         )
         self._store.inquire(inquiry_id, listing_id, caller.user_id, message, [event])
-        self._relay.after_a_change()
+        self._publish([event])
 
     def _find(self, listing_id: str) -> Listing:
         listing = self._store.find(listing_id) if _is_id(listing_id) else None
@@ -398,7 +391,7 @@ class CatalogService:
             except Exception:
                 self._logger.exception("image not removed", key=key)
 
-    def _change_events(self, caller: Caller, listing: Listing, changes: Changes) -> list[NewEvent]:
+    def _change_events(self, caller: Caller, listing: Listing, changes: Changes) -> list[Event]:
         names = sorted(
             name for name, value in structs.asdict(changes).items() if value is not UNSET
         )
@@ -412,9 +405,17 @@ class CatalogService:
 
     def _event(
         self, event_type: str, caller: Caller, listing_id: str, seller_id: str, **more: Any
-    ) -> NewEvent:
+    ) -> Event:
         data = {"listingId": listing_id, "sellerId": seller_id, **more}
-        return self._events.make(event_type, actor_id=caller.user_id, data=data)
+        return self._events.create(event_type, actor_id=caller.user_id, data=data)
+
+    def _publish(self, events: Sequence[Event]) -> None:
+        """Publishes stored events. Logs errors instead of raising, because the sweep retries."""
+        try:
+            for _outcome in self._relay.publish([event.event_id for event in events]):
+                pass
+        except Exception:
+            self._logger.exception("events not relayed; the sweep will retry")
 
     def _page(self, found: Sequence[Found], query: PageQuery, scope: str) -> dict[str, Any]:
         """Returns a page. `found` has one item more than the page if another page follows."""

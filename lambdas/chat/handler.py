@@ -33,7 +33,7 @@ from lambdas.common.clients import Clients
 from lambdas.common.live.fanout import ApiGateway, Fanout, Gateway
 from lambdas.common.live.listeners import CachedLiveRooms
 from lambdas.common.logs import Logger, create_logger
-from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.people.aliases import AliasStore
 from lambdas.common.people.authors import AuthorStore
 from lambdas.common.people.profiles import ProfileReader
@@ -249,7 +249,7 @@ def wire(
         ProfileReader(dynamodb, settings.dynamodb_table_profiles),
         AliasStore(dynamodb, settings.dynamodb_table_aliases),
     )
-    outbox = Outbox(settings.dynamodb_table_outbox, "chat", logger)
+    outbox = OutboxWriter(settings.dynamodb_table_outbox, "chat", logger)
     cursors = Cursors(KeyRing(ParameterKeySource(clients.ssm, settings.cursor_key_parameter)))
     uploads = Uploads(
         lambda: clients.s3,

@@ -26,7 +26,7 @@ from lambdas.common.caller import Caller
 from lambdas.common.live.chat_messages import FIRST_VERSION, Frame, Message, message_id
 from lambdas.common.live.fanout import Delivery
 from lambdas.common.logs import Logger
-from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.people.authors import AuthorStore
 from lambdas.common.problems import FieldError, Problem
 from lambdas.common.storage.cache import CacheUnavailableError
@@ -79,7 +79,7 @@ class MessageService:
         authors: AuthorStore,
         broadcast: Broadcast,
         signals: Signals,
-        outbox: Outbox,
+        outbox: OutboxWriter,
         cursors: Cursors,
         logger: Logger,
     ) -> None:

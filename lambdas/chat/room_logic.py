@@ -32,7 +32,7 @@ from lambdas.chat.rooms import (
 from lambdas.chat.standing import Standings, room_not_found
 from lambdas.common.caller import Caller
 from lambdas.common.clock import new_id, timestamp
-from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.problems import FieldError, Problem
 from lambdas.common.web.pagination import Cursors
 from lambdas.common.web.preconditions import IfMatch
@@ -51,7 +51,7 @@ class RoomService:
         standings: Standings,
         people: People,
         broadcast: Broadcast,
-        outbox: Outbox,
+        outbox: OutboxWriter,
         cursors: Cursors,
     ) -> None:
         self._rooms = rooms

@@ -16,7 +16,7 @@ from lambdas.common.live.chat_messages import Message
 from lambdas.common.live.fanout import ApiGateway, Delivery, Fanout, Gateway
 from lambdas.common.live.listeners import CachedLiveRooms
 from lambdas.common.logs import Logger, create_logger
-from lambdas.common.messaging.consumer import Batch, Consume, QueueConsumer, lazily
+from lambdas.common.messaging.consumer import Batch, Consume, consume_messages, create_handler
 from lambdas.common.settings import Settings, read
 from lambdas.common.storage.cache import CacheSettings, GuardedCache, guarded_cache
 from lambdas.common.storage.dynamodb import pack, unpack
@@ -136,8 +136,8 @@ def wire(
         The other removals are queued again.
         """
         removals = chain([removal.run_pass], repeat(retry_queue.continue_removal))
-        retries = QueueConsumer(partial(retry, removals), logger)
-        return retries.consume({"Records": sorted(records, key=_is_removal)})
+        batch = {"Records": sorted(records, key=_is_removal)}
+        return consume_messages(batch, partial(retry, removals), logger)
 
     def consume(batch: Batch) -> Any:
         records = batch["Records"]
@@ -185,4 +185,4 @@ def _find(dynamodb: "DynamoDBClient", table: str, message_id: str) -> Message | 
     return Message.of(item) if item else None
 
 
-handler = lazily(build)
+handler = create_handler(build)

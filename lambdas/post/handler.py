@@ -9,7 +9,8 @@ import msgspec
 
 from lambdas.common.clients import Clients
 from lambdas.common.logs import Logger, create_logger
-from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.messaging.consumer import consume_messages
+from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.people.aliases import AliasStore
 from lambdas.common.people.authors import AuthorStore
 from lambdas.common.people.pictures import PictureSettings
@@ -198,7 +199,7 @@ def build(environ: Mapping[str, str]) -> Handler:
         AliasStore(dynamodb, settings.dynamodb_table_aliases),
         ProfileReader(dynamodb, settings.dynamodb_table_profiles),
     )
-    events = Outbox(settings.dynamodb_table_outbox, "post", logger)
+    events = OutboxWriter(settings.dynamodb_table_outbox, "post", logger)
     api = PostApi(
         PostService(
             posts=posts,
@@ -218,11 +219,7 @@ def build(environ: Mapping[str, str]) -> Handler:
     def handle(event: Event, context: object) -> dict[str, Any]:
         if "Records" not in event:
             return router(event, context)
-        from lambdas.common.messaging.consumer import QueueConsumer  # noqa: PLC0415 (no request needs it)
-
-        consumer = QueueConsumer(partial(consume, removal, logger), logger)
-        result: dict[str, Any] = consumer.consume(dict(event))
-        return result
+        return consume_messages(dict(event), partial(consume, removal, logger), logger)
 
     return handle
 

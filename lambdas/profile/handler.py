@@ -6,7 +6,7 @@ from typing import Any
 
 from lambdas.common.clients import Clients
 from lambdas.common.logs import create_logger
-from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.people.aliases import AliasStore
 from lambdas.common.people.pictures import PictureSettings
 from lambdas.common.settings import read
@@ -115,7 +115,7 @@ def build(environ: Mapping[str, str]) -> Router:
         profiles=DynamoProfileStore(
             clients.dynamodb,
             settings.dynamodb_table_profiles,
-            Outbox(settings.dynamodb_table_outbox, "profile", logger),
+            OutboxWriter(settings.dynamodb_table_outbox, "profile", logger),
         ),
         aliases=AliasStore(clients.dynamodb, settings.dynamodb_table_aliases),
         pictures=Uploads(

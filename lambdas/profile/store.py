@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import convert, structs, to_builtins
 
-from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.people.profiles import make_profile
 from lambdas.common.storage.dynamodb import ConditionFailedError, Table
 from lambdas.common.storage.transactions import Transactions
@@ -34,7 +34,7 @@ class ProfileStore(Protocol):
 class DynamoProfileStore:
     """Profiles in DynamoDB: one item per user. The statistics function adds the counters."""
 
-    def __init__(self, dynamodb: "DynamoDBClient", table: str, outbox: Outbox) -> None:
+    def __init__(self, dynamodb: "DynamoDBClient", table: str, outbox: OutboxWriter) -> None:
         self._table = Table(dynamodb, table)
         self._outbox = outbox
         self._transactions = Transactions(dynamodb)

@@ -1,18 +1,18 @@
 """The relay function: handles batches of the outbox table's stream and of the retry queue."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from lambdas.common.clients import Clients
 from lambdas.common.logs import create_logger
-from lambdas.common.messaging.consumer import Batch, Consume, QueueConsumer, lazily
+from lambdas.common.messaging.consumer import Batch, Consume, consume_messages, create_handler
+from lambdas.common.messaging.events import EventPublisher
+from lambdas.common.messaging.outbox import DynamoOutbox
+from lambdas.common.messaging.relay import NotPublishedError, Outcome, Relay
 from lambdas.common.settings import Settings, read
 from lambdas.common.storage.dynamodb import unpack
-from lambdas.relay.bus import EventBridgeBus
-from lambdas.relay.logic import Relay
-from lambdas.relay.outbox import DynamoOutbox, SqsRetries
 
 STREAM = "aws:dynamodb"
 
@@ -25,10 +25,10 @@ class RelaySettings(Settings, frozen=True, kw_only=True):
 
 
 class RetryMessage(msgspec.Struct, rename="camel"):
-    """A message of the retry queue.
+    """A message of the retry queue. The event itself stays in the table.
 
     Without an event id, it comes from the schedule or is Lambda's record of a stream batch that
-    failed too often. Both trigger a sweep.
+    failed too often. Both trigger a sweep, because the stream keeps records only for 24 hours.
     """
 
     event_id: str | None = None
@@ -40,30 +40,38 @@ def build(environ: Mapping[str, str]) -> Consume:
     clients = Clients(settings.region)
     logger = create_logger(settings)
     relay = Relay(
-        DynamoOutbox(clients.dynamodb, settings.dynamodb_table_outbox),
-        EventBridgeBus(clients.events, settings.event_bus_name),
-        SqsRetries(clients.sqs, settings.retry_queue_url),
-        logger,
-        sweep_after=settings.sweep_after,
+        DynamoOutbox(
+            clients.dynamodb, settings.dynamodb_table_outbox, sweep_after=settings.sweep_after
+        ),
+        EventPublisher(lambda: clients.events, settings.event_bus_name, logger),
     )
 
-    def retry(body: bytes) -> None:
-        message = msgspec.json.decode(body, type=RetryMessage)
-        if message.event_id is None:
-            relay.sweep()
-        else:
-            relay.retry(message.event_id)
+    def queue_failed(outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            for event_id in outcome.failed:
+                body = msgspec.json.encode(RetryMessage(event_id)).decode()
+                clients.sqs.send_message(QueueUrl=settings.retry_queue_url, MessageBody=body)
 
-    retries = QueueConsumer(retry, logger)
+    def retry(body: bytes) -> None:
+        """Publishes one event, so that a bad event does not take others to the dead-letter queue.
+
+        Raises NotPublishedError. A message without an event id triggers a sweep instead.
+        """
+        event_id = msgspec.json.decode(body, type=RetryMessage).event_id
+        if event_id is None:
+            queue_failed(relay.sweep())
+        elif any(outcome.failed for outcome in relay.publish([event_id])):
+            raise NotPublishedError(event_id)
 
     def consume(batch: Batch) -> Any:
         records = batch["Records"]
         if records[0]["eventSource"] != STREAM:
-            return retries.consume(batch)
-        relay.relay([unpack(record["dynamodb"]["Keys"])["event_id"] for record in records])
+            return consume_messages(batch, retry, logger)
+        ids = [unpack(record["dynamodb"]["Keys"])["event_id"] for record in records]
+        queue_failed(relay.publish(ids))
         return None
 
     return consume
 
 
-handler = lazily(build)
+handler = create_handler(build)

@@ -6,7 +6,7 @@ import msgspec
 
 from lambdas.common.clients import Clients
 from lambdas.common.logs import create_logger
-from lambdas.common.messaging.consumer import Consume, QueueConsumer, lazily
+from lambdas.common.messaging.consumer import Consume, consume_messages, create_handler
 from lambdas.common.settings import Settings, read
 from lambdas.statistics.events import Event
 from lambdas.statistics.logic import Statistics
@@ -30,9 +30,10 @@ def build(environ: Mapping[str, str]) -> Consume:
     )
     statistics = Statistics(store)
     events = msgspec.json.Decoder(Event)
-    return QueueConsumer(
-        lambda body: statistics.handle(events.decode(body)), create_logger(settings)
-    ).consume
+    logger = create_logger(settings)
+    return lambda batch: consume_messages(
+        batch, lambda body: statistics.handle(events.decode(body)), logger
+    )
 
 
-handler = lazily(build)
+handler = create_handler(build)

@@ -16,7 +16,7 @@ from aws_lambda_powertools.logging import Logger
 from msgspec import to_builtins
 
 from lambdas.common.clock import new_id
-from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.people.authors import AuthorStore
 from lambdas.common.storage.dynamodb import pack, unpack
 from lambdas.post.comments import DynamoCommentStore
@@ -312,7 +312,7 @@ def removal(platform: Platform, dynamodb: Any) -> Removal:
         ),
         likes=DynamoLikeStore(dynamodb, likes="post-likes-local", counters=counters, posts=posts),
         images=S3Images(lambda: platform.aws("s3"), platform.outputs["attachments_bucket"]),
-        events=Outbox("platform-outbox-local", "post", Logger("killed")),
+        events=OutboxWriter("platform-outbox-local", "post", Logger("killed")),
     )
 
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from lambdas.common.logs import Logger
-from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.storage.dynamodb import pack, unpack
 from modules.messaging import notification_filter
 from ops.embedded import EmbeddedCloud
@@ -64,7 +64,9 @@ class Events:
 
     def store(self, *kinds: str, author: str, stored_at: float | None = None) -> None:
         """Stores events with a write, as a service does; then the service is gone."""
-        outbox = Outbox(OUTBOX, "post", Logger(service="test"), lambda: stored_at or time.time())
+        outbox = OutboxWriter(
+            OUTBOX, "post", Logger(service="test"), lambda: stored_at or time.time()
+        )
         entries = [
             outbox.put(kind, actor_id="somebody", data={"authorId": author}) for kind in kinds
         ]

@@ -1,88 +1,142 @@
-"""Domain events on the platform's bus."""
+"""Domain events: their format (API contract, events), and their publication on the event bus."""
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import Struct
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id, timestamp
 from lambdas.common.logs import Logger
 
-SOURCE_PREFIX = "multitask."
-"""An event's source on the bus is this prefix and the service's name."""
-
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
+SOURCE_PREFIX = "multitask."
+"""An event's source on the bus is this prefix and the service's name."""
 
-def envelope(
-    event_id: str,
-    *,
-    occurred_at: float,
-    correlation_id: str | None,
-    actor_id: str,
-    data: Mapping[str, Any],
-) -> str:
-    """Returns an event's detail as JSON (API contract, events). `occurred_at`: epoch seconds."""
-    detail = {
-        "eventId": event_id,
-        "occurredAt": timestamp(occurred_at),
-        "correlationId": correlation_id,
-        "actorId": actor_id,
-        "data": data,
-    }
-    return msgspec.json.encode(detail).decode()
+BATCH = 10
+"""Maximum entries in one PutEvents call (EventBridge)."""
+
+RETRY_PAUSE = 0.1
+"""Seconds before failed entries are sent a second time."""
+
+_RETRYABLE = {"ThrottlingException", "InternalFailure", "InternalException"}
 
 
-class EventPublisher:
-    """Publishes a service's events directly, for writes without a transaction (`outbox.Outbox`).
+class Event(Struct, frozen=True, kw_only=True):
+    """An event to publish. `detail` is JSON and contains `event_id` as eventId."""
 
-    An event that cannot be sent is logged and does not fail the request.
-    """
+    event_id: str
+    source: str
+    event_type: str
+    detail: str
+
+
+class EventFactory:
+    """Creates a service's events. Takes the correlation id of the request from the logger."""
 
     def __init__(
-        self,
-        events: Callable[[], "EventBridgeClient"],
-        bus: str,
-        service: str,
-        logger: Logger,
-        clock: Clock = SYSTEM_CLOCK,
+        self, service: str, logger: Logger, clock: Clock = SYSTEM_CLOCK, *, id_prefix: str = ""
     ) -> None:
-        """`events` returns the client. It is called only when an event is sent."""
-        self._events = events
-        self._bus = bus
         self._source = SOURCE_PREFIX + service
         self._logger = logger
         self._clock = clock
+        self._id_prefix = id_prefix
 
-    def publish(self, event_type: str, *, actor_id: str, data: Mapping[str, Any]) -> None:
-        """Sends one event.
+    def create(self, event_type: str, *, actor_id: str, data: Mapping[str, Any]) -> Event:
+        """Creates an event.
 
         `actor_id` is the alias if the author is anonymous. `data` must not contain a password, a
         token or the text of a message.
         """
-        event_id = new_id()
-        detail = envelope(
-            event_id,
-            occurred_at=self._clock(),
-            correlation_id=self._logger.get_correlation_id(),
-            actor_id=actor_id,
-            data=data,
-        )
-        entry: Any = {
-            "EventBusName": self._bus,
-            "Source": self._source,
-            "DetailType": event_type,
-            "Detail": detail,
+        event_id = self._id_prefix + new_id()
+        detail = {
+            "eventId": event_id,
+            "occurredAt": timestamp(self._clock()),
+            "correlationId": self._logger.get_correlation_id(),
+            "actorId": actor_id,
+            "data": data,
         }
+        return Event(
+            event_id=event_id,
+            source=self._source,
+            event_type=event_type,
+            detail=msgspec.json.encode(detail).decode(),
+        )
+
+
+class EventPublisher:
+    """Sends events to an EventBridge bus."""
+
+    def __init__(self, events: Callable[[], "EventBridgeClient"], bus: str, logger: Logger) -> None:
+        """`events` returns the client. It is called only when an event is sent."""
+        self._events = events
+        self._bus = bus
+        self._logger = logger
+
+    def publish(self, events: Sequence[Event]) -> set[str]:
+        """Sends up to 10 events. Logs those that cannot be sent now, and returns their ids.
+
+        Sends an entry twice if EventBridge reports a temporary failure. The client itself retries
+        calls that fail as a whole.
+        """
+        if not events:
+            return set()
+        reasons = self._put(events)
+        temporary = [event for event in events if reasons.get(event.event_id) in _RETRYABLE]
+        if temporary:
+            time.sleep(RETRY_PAUSE)
+            for event in temporary:
+                del reasons[event.event_id]
+            reasons |= self._put(temporary)
+        for event in events:
+            if reason := reasons.get(event.event_id):
+                self._logger.error(
+                    "event not published",
+                    event_id=event.event_id,
+                    event_type=event.event_type,
+                    reason=reason,
+                )
+        return set(reasons)
+
+    def _put(self, events: Sequence[Event]) -> dict[str, str]:
+        """Makes one call. Returns the error code by event id for each failed event."""
+        entries: Any = [
+            {
+                "EventBusName": self._bus,
+                "Source": event.source,
+                "DetailType": event.event_type,
+                "Detail": event.detail,
+            }
+            for event in events
+        ]
+        ids = [event.event_id for event in events]
         try:
-            result = self._events().put_events(Entries=[entry])
-        except (ClientError, BotoCoreError):
-            self._logger.exception("event not published", event_type=event_type, event_id=event_id)
-            return
-        if result["FailedEntryCount"]:
-            reason = result["Entries"][0].get("ErrorCode")
-            self._logger.error(
-                "event not published", event_type=event_type, event_id=event_id, reason=reason
-            )
+            results = self._events().put_events(Entries=entries)["Entries"]
+        except ClientError as error:
+            return dict.fromkeys(ids, error.response["Error"]["Code"])
+        except BotoCoreError as error:
+            return dict.fromkeys(ids, type(error).__name__)
+        return {
+            event_id: result["ErrorCode"]
+            for event_id, result in zip(ids, results, strict=True)
+            if "ErrorCode" in result
+        }
+
+
+class DirectEvents:
+    """Publishes a service's events at once, for writes without a transaction.
+
+    An event that cannot be sent is logged and does not fail the request.
+    """
+
+    def __init__(self, factory: EventFactory, publisher: EventPublisher) -> None:
+        self._factory = factory
+        self._publisher = publisher
+
+    def publish(self, event_type: str, *, actor_id: str, data: Mapping[str, Any]) -> None:
+        """Sends one event. `EventFactory.create` documents the arguments."""
+        self._publisher.publish([self._factory.create(event_type, actor_id=actor_id, data=data)])

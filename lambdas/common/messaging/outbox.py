@@ -1,65 +1,91 @@
-"""The outbox: stores an event in the same transaction as its write, so that a crash loses no event.
+"""The outbox table in DynamoDB, which all services with DynamoDB tables share."""
 
-The relay function publishes stored events at least once. Consumers detect duplicates by eventId.
-"""
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from collections.abc import Mapping
-from typing import Any
+from msgspec import ValidationError, convert
 
-from msgspec import Struct, structs
-
-from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id
+from lambdas.common.clock import SYSTEM_CLOCK, Clock
 from lambdas.common.logs import Logger
-from lambdas.common.messaging.events import SOURCE_PREFIX, envelope
-from lambdas.common.storage.dynamodb import pack
+from lambdas.common.messaging.events import SOURCE_PREFIX, Event, EventFactory
+from lambdas.common.messaging.relay import Claim
+from lambdas.common.storage.dynamodb import Table, pack, unpack
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+ATTRIBUTES = ("event_id", "event_type", "detail")
 
 
-class StoredEvent(Struct, frozen=True, kw_only=True):
-    """An event that is not yet published.
+class OutboxWriter:
+    """Adds a service's events to its transactions.
 
-    `event_id` is the eventId that consumers see and starts with the service's name
-    (`post-4f1c...`). IAM permits a service to write only ids with its own prefix, so no service can
-    send events as another. `detail` is JSON. `stored_at` is in seconds since the epoch.
+    Event ids start with the service's name (`post-4f1c...`). IAM permits a service to write only
+    ids with its own prefix, so no service can send events as another.
     """
-
-    event_id: str
-    event_type: str
-    detail: str
-    stored_at: int
-
-    @property
-    def source(self) -> str:
-        """The event's source on the bus."""
-        return SOURCE_PREFIX + self.event_id.rpartition("-")[0]
-
-
-class Outbox:
-    """Adds a service's events to its transactions."""
 
     def __init__(
         self, table: str, service: str, logger: Logger, clock: Clock = SYSTEM_CLOCK
     ) -> None:
         """`logger` provides the correlation id of the request."""
         self._table = table
-        self._service = service
-        self._logger = logger
+        self._events = EventFactory(service, logger, clock, id_prefix=f"{service}-")
         self._clock = clock
 
     def put(self, event_type: str, *, actor_id: str, data: Mapping[str, Any]) -> dict[str, Any]:
         """Returns an entry that stores one event, for the TransactWriteItems of its write.
 
-        `actor_id` is the alias if the author is anonymous. `data` must not contain a password, a
-        token or the text of a message.
+        `EventFactory.create` documents the arguments.
         """
-        event_id, now = f"{self._service}-{new_id()}", self._clock()
-        detail = envelope(
-            event_id,
-            occurred_at=now,
-            correlation_id=self._logger.get_correlation_id(),
-            actor_id=actor_id,
-            data=data,
+        event = self._events.create(event_type, actor_id=actor_id, data=data)
+        item = {name: getattr(event, name) for name in ATTRIBUTES}
+        item["stored_at"] = int(self._clock())
+        return {"Put": {"TableName": self._table, "Item": pack(item)}}
+
+
+class DynamoOutbox:
+    """The relay's access to the table. It holds only unpublished events, so scans are cheap."""
+
+    def __init__(
+        self,
+        dynamodb: "DynamoDBClient",
+        table: str,
+        *,
+        sweep_after: int,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """`sweep_after`: seconds after which an unpublished event counts as missed."""
+        self._table = Table(dynamodb, table)
+        self._sweep_after = sweep_after
+        self._clock = clock
+
+    @contextmanager
+    def claim(self, event_ids: Sequence[str]) -> Iterator[Claim]:
+        events, invalid = [], []
+        for item in filter(None, self._table.get_many([_key(i) for i in event_ids], ATTRIBUTES)):
+            # The source comes from the id, whose prefix IAM checks.
+            service = item["event_id"].rpartition("-")[0]
+            try:
+                events.append(convert({**item, "source": SOURCE_PREFIX + service}, Event))
+            except ValidationError:
+                invalid.append(item["event_id"])
+        yield Claim(events, self._delete, invalid)
+
+    def missed(self) -> Iterator[str]:
+        pages = self._table.client.get_paginator("scan").paginate(
+            TableName=self._table.name,
+            ConsistentRead=True,
+            ProjectionExpression="event_id",
+            FilterExpression="stored_at < :then",
+            ExpressionAttributeValues=pack({":then": int(self._clock()) - self._sweep_after}),
         )
-        event = StoredEvent(
-            event_id=event_id, event_type=event_type, detail=detail, stored_at=int(now)
-        )
-        return {"Put": {"TableName": self._table, "Item": pack(structs.asdict(event))}}
+        for page in pages:
+            yield from (unpack(item)["event_id"] for item in page["Items"])
+
+    def _delete(self, event_ids: Sequence[str]) -> None:
+        self._table.delete_many(map(_key, event_ids))
+
+
+def _key(event_id: str) -> dict[str, str]:
+    return {"event_id": event_id}

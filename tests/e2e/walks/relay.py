@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from aws_lambda_powertools.logging import Logger
 
-from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.storage.dynamodb import pack
 from tests.e2e.faults import queue_attributes, without_source
 from tests.e2e.walks.world import World
@@ -21,7 +21,7 @@ def walk(world: World) -> Iterator[str]:
     dynamodb, sqs = world.client("dynamodb"), world.client("sqs")
 
     def stored(at: float) -> str:
-        entry = Outbox(OUTBOX, "post", Logger("walk"), lambda: at).put(
+        entry = OutboxWriter(OUTBOX, "post", Logger("walk"), lambda: at).put(
             "PostLiked", actor_id="walk", data={}
         )
         dynamodb.transact_write_items(TransactItems=[entry])

@@ -14,9 +14,11 @@ from botocore.exceptions import EndpointConnectionError
 from lambdas.catalog.handler import CatalogApi, CatalogFunction
 from lambdas.catalog.listings import ListingStore
 from lambdas.catalog.logic import CatalogService
-from lambdas.catalog.outbox import Events, Relay
+from lambdas.catalog.outbox import AuroraOutbox
 from lambdas.catalog.routes import ROUTES
 from lambdas.common.caller import Caller
+from lambdas.common.messaging.events import EventFactory, EventPublisher
+from lambdas.common.messaging.relay import Relay
 from lambdas.common.problems import FieldError, Problem
 from lambdas.common.signing.keys import KeyRing
 from lambdas.common.storage.database import Database
@@ -106,10 +108,11 @@ class Catalog:
 
     def __init__(self, database: Database, logger: Logger) -> None:
         self.database, self.bus, self.pictures = database, Bus(), Pictures()
-        self.relay = Relay(database, lambda: self.bus, "bus", logger)  # type: ignore[arg-type,return-value]
+        publisher = EventPublisher(lambda: self.bus, "bus", logger)  # type: ignore[arg-type,return-value]
+        self.relay = Relay(AuroraOutbox(database), publisher)
         self.service = CatalogService(
             store=ListingStore(database),
-            events=Events(logger, FakeClock()),
+            events=EventFactory("catalog", logger, FakeClock()),
             relay=self.relay,
             uploads=self.pictures,
             cursors=Cursors(KeyRing(FakeKeys())),

@@ -9,6 +9,7 @@ import pytest
 
 from lambdas.catalog.currencies import CURRENCIES
 from lambdas.catalog.models import MAX_AMOUNT
+from lambdas.common.messaging.relay import NotPublishedError
 from lambdas.common.storage.database import Database
 from tests.lambdas.catalog.conftest import LISTING, Catalog
 from tests.lambdas.support import document, problem, wrong_fields
@@ -523,7 +524,7 @@ def test_an_event_outlives_a_bus_that_is_down(
     catalog.bus.down = True
     catalog.create()
     assert catalog.bus.taken == []
-    with pytest.raises(Exception, match="events"):
+    with pytest.raises(NotPublishedError, match="batch of 1"):
         catalog.function(SWEEP, None)
     assert postgres.run("SELECT count(*) FROM catalog.outbox", name) == [[1]]
     catalog.bus.down = False
@@ -536,12 +537,13 @@ def test_an_event_outlives_a_bus_that_is_down(
 def test_an_event_outlives_a_crash_after_the_commit(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def crash() -> None:
+    def crash(_ids: object) -> None:
         raise SystemExit
 
-    monkeypatch.setattr(catalog.relay, "after_a_change", crash)
-    with pytest.raises(SystemExit):
-        catalog.create()
+    with monkeypatch.context() as patch:
+        patch.setattr(catalog.relay, "publish", crash)
+        with pytest.raises(SystemExit):
+            catalog.create()
     assert catalog.bus.taken == []
     assert catalog.function(SWEEP, None) == {"swept": 1}
 

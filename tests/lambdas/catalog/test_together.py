@@ -204,7 +204,7 @@ def test_a_database_that_stops_and_starts_loses_nothing_that_was_acknowledged(
         "SELECT sum(rating_count) FROM catalog.listings", name
     )
     sweeper = load.catalogs[0]
-    sweeper.relay.sweep()
+    sweeper.function({"source": "aws.events"}, None)
     told = {
         entry["Detail"]
         for catalog in load.catalogs

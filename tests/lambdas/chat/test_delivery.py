@@ -10,6 +10,7 @@ import redis
 
 from lambdas.chat.broadcast import Broadcast
 from lambdas.common.live.listeners import QUEUED_LIFETIME, CachedLiveRooms
+from lambdas.common.messaging.consumer import BatchFailedError
 from lambdas.common.storage.cache import CacheUnavailableError
 from lambdas.common.storage.dynamodb import unpack
 from tests.lambdas.chat.conftest import Socket, Somebody, World, ok
@@ -202,7 +203,7 @@ def test_while_the_cache_is_down_deliveries_wait(
         down.setattr(CachedLiveRooms, "connections", refuse)
         watch(world, world.stream(said))
         records = world.queued("DELIVERY_RETRIES_QUEUE_URL")
-        with pytest.raises(Exception, match="All records failed"):
+        with pytest.raises(BatchFailedError):
             world.deliver({"Records": records})
         body = json.dumps({"roomId": room_id, "frame": {"type": "user_left"}, "name": None})
         frame = {
@@ -244,5 +245,5 @@ def test_a_batch_that_lambda_gave_up_is_for_somebody_to_look_at(world: World) ->
         "body": json.dumps({"requestContext": {}, "DDBStreamBatchInfo": {}}),
         "attributes": {"ApproximateReceiveCount": "1"},
     }
-    with pytest.raises(Exception, match="All records failed"):
+    with pytest.raises(BatchFailedError):
         world.deliver({"Records": [record]})

@@ -12,6 +12,7 @@ from botocore.exceptions import EndpointConnectionError
 from lambdas.chat.messages import MessageStore
 from lambdas.chat.rooms import RoomStore
 from lambdas.common.live.chat_messages import marker_id
+from lambdas.common.messaging.consumer import BatchFailedError
 from lambdas.delivery import removal
 from lambdas.delivery.logic import DeliveryService
 from lambdas.delivery.removal import SETTLING, PendingRemoval, RoomRemoval
@@ -252,7 +253,7 @@ def test_objects_that_stay_bring_the_pass_again(
     records = world.queued("DELIVERY_RETRIES_QUEUE_URL")
     with monkeypatch.context() as patch:
         patch.setattr(BaseClient, "_make_api_call", keeping)
-        with pytest.raises(Exception, match="All records failed"):
+        with pytest.raises(BatchFailedError):
             world.deliver({"Records": records})
     assert kept == [2]
     assert world.queued("DELIVERY_RETRIES_QUEUE_URL") == []

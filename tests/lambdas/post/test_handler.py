@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 
+from lambdas.common.messaging.consumer import BatchFailedError
 from lambdas.common.people.aliases import AliasStore
 from lambdas.common.storage.dynamodb import pack, unpack
 from lambdas.post.handler import build, handler
@@ -221,7 +221,7 @@ def test_what_cannot_be_finished_is_given_back_to_the_queue(
     call("DELETE", f"/{post['postId']}")
     with monkeypatch.context() as patch:
         patch.setattr("lambdas.post.likes.DynamoLikeStore.remove_all", lambda *_: 1 / 0)
-        with pytest.raises(BatchProcessingError):
+        with pytest.raises(BatchFailedError):
             service(batch(post["postId"]), None)
     broken: Any = {**batch(post["postId"])["Records"][0], "body": "{"}
     answer = service(

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from lambdas.common.logs import Logger
-from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.people.authors import AuthorStore
 from lambdas.common.problems import Problem
 from lambdas.common.storage.dynamodb import unpack
@@ -59,7 +59,7 @@ class World:
         )
         self.s3: Any = boto3.client("s3", region_name=REGION)
         self.images = S3Images(lambda: self.s3, bucket_name)
-        self.outbox = Outbox("platform-outbox", "post", logger, self.clock)
+        self.outbox = OutboxWriter("platform-outbox", "post", logger, self.clock)
         self.removal = Removal(
             posts=self.posts,
             comments=self.comments,

@@ -7,7 +7,7 @@ import pytest
 from aws_lambda_powertools.logging import Logger
 from msgspec import structs
 
-from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.storage.dynamodb import pack, unpack
 from lambdas.profile.models import DEFAULT_PRIVACY, Notifications, Preferences, Profile
 from lambdas.profile.store import DynamoProfileStore
@@ -21,7 +21,7 @@ def store(
     dynamodb: "DynamoDBClient", table: Callable[..., str], logger: Logger
 ) -> DynamoProfileStore:
     return DynamoProfileStore(
-        dynamodb, table("user_id"), Outbox(table("event_id"), "profile", logger)
+        dynamodb, table("user_id"), OutboxWriter(table("event_id"), "profile", logger)
     )
 
 

@@ -1,4 +1,4 @@
-"""The relay, from its events to the bus, on an AWS in the process."""
+"""Tests of the relay function, with moto's DynamoDB and SQS and a fake event bus."""
 
 import json
 import time
@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from aws_lambda_powertools.logging import Logger
-from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from lambdas.common.messaging.consumer import Consume
-from lambdas.common.messaging.outbox import Outbox, StoredEvent
+from lambdas.common.messaging import events
+from lambdas.common.messaging.consumer import BatchFailedError, Consume
+from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.storage.dynamodb import pack
 from lambdas.relay import handler
-from lambdas.relay.bus import EventBridgeBus
-from lambdas.relay.outbox import DynamoOutbox, StoreBusyError
 from tests.lambdas.support import NOW, REGION, FakeClock
 
 if TYPE_CHECKING:
@@ -28,7 +26,7 @@ SETTLE = 15
 
 
 class FakeEvents:
-    """Keeps what is sent; refuses those of some types, or every call."""
+    """Records entries. Refuses those of some types, or fails every call."""
 
     def __init__(self) -> None:
         self.calls: list[list[Any]] = []
@@ -60,7 +58,7 @@ class FakeEvents:
 
 
 class World:
-    """An outbox with a relay, driven as Lambda drives it."""
+    """An outbox table and the relay function, called with Lambda's events."""
 
     def __init__(
         self,
@@ -88,8 +86,8 @@ class World:
         self._logger = logger
 
     def store(self, *types: str, at: float = NOW) -> list[str]:
-        """Stores events; gives their ids."""
-        outbox = Outbox(self.table, "post", self._logger, FakeClock(at))
+        """Stores events and returns their ids."""
+        outbox = OutboxWriter(self.table, "post", self._logger, FakeClock(at))
         entries: list[Any] = [outbox.put(kind, actor_id="u", data={}) for kind in types]
         self.dynamodb.transact_write_items(TransactItems=entries)
         return [entry["Put"]["Item"]["event_id"]["S"] for entry in entries]
@@ -102,7 +100,7 @@ class World:
         assert self.consume({"Records": records}) is None
 
     def message(self, *bodies: str) -> list[str]:
-        """A batch of the retry queue; gives which of its messages failed, by their place in it."""
+        """Delivers a batch of the retry queue. Returns the positions of the failed messages."""
         records = [
             {
                 "eventSource": "aws:sqs",
@@ -121,13 +119,13 @@ class World:
         return {item["event_id"]["S"] for item in self.dynamodb.scan(TableName=self.table)["Items"]}
 
     def retries(self) -> list[str]:
-        """What is in the retry queue; it stays hidden from then on."""
-        found: list[str] = []
+        """Receives all messages of the retry queue and returns their bodies."""
+        bodies: list[str] = []
         while messages := self.sqs.receive_message(
             QueueUrl=self.queue_url, MaxNumberOfMessages=10
         ).get("Messages"):
-            found += [message["Body"] for message in messages]
-        return found
+            bodies += [message["Body"] for message in messages]
+        return bodies
 
 
 @pytest.fixture
@@ -137,16 +135,17 @@ def world(
     logger: Logger,
     monkeypatch: pytest.MonkeyPatch,
 ) -> World:
+    monkeypatch.setattr(events, "RETRY_PAUSE", 0)
     return World(
         dynamodb, boto3.client("sqs", region_name=REGION), table("event_id"), logger, monkeypatch
     )
 
 
-def asked_again(event_id: str) -> str:
-    return json.dumps({"eventId": event_id})
+def retry_message(event_id: str) -> str:
+    return f'{{"eventId":"{event_id}"}}'
 
 
-def test_a_stored_event_is_published_as_its_service_and_removed(world: World) -> None:
+def test_a_stored_event_is_published_with_its_services_source_and_deleted(world: World) -> None:
     [event_id] = world.store("PostLiked")
     world.stream([event_id])
     [entry] = world.bus.sent
@@ -160,7 +159,7 @@ def test_a_stored_event_is_published_as_its_service_and_removed(world: World) ->
     assert not world.waiting()
 
 
-def test_a_long_batch_is_sent_in_calls_of_ten(world: World) -> None:
+def test_a_long_batch_is_published_in_calls_of_ten_entries(world: World) -> None:
     ids = world.store(*["PostLiked"] * 25)
     world.stream(ids)
     assert [len(call) for call in world.bus.calls] == [10, 10, 5]
@@ -168,29 +167,30 @@ def test_a_long_batch_is_sent_in_calls_of_ten(world: World) -> None:
     assert not world.waiting()
 
 
-def test_what_is_published_already_is_not_published_again(world: World) -> None:
-    """A batch that is repeated, or a stream that is read anew."""
+def test_a_published_event_is_not_published_again_when_lambda_repeats_a_batch(
+    world: World,
+) -> None:
     ids = world.store("PostLiked", "PostUnliked")
     world.stream(ids)
     world.stream(ids)
-    assert world.message(asked_again(ids[0])) == []
+    assert world.message(retry_message(ids[0])) == []
     assert sorted(world.bus.ids) == sorted(ids)
 
 
-def test_of_a_call_that_failed_in_part_only_that_part_is_tried_again(world: World) -> None:
+def test_only_failed_entries_of_a_call_are_retried(world: World) -> None:
     world.bus.refused = {"PostDeleted"}
     liked, deleted = world.store("PostLiked", "PostDeleted")
     world.stream([liked, deleted])
     assert world.waiting() == {deleted}
-    assert world.retries() == [asked_again(deleted).replace(" ", "")]
+    assert world.retries() == [retry_message(deleted)]
     world.bus.refused = set()
     world.bus.calls.clear()
-    assert world.message(asked_again(deleted)) == []
+    assert world.message(retry_message(deleted)) == []
     assert world.bus.ids == [deleted]
     assert not world.waiting()
 
 
-def test_while_the_bus_is_down_everything_waits(world: World) -> None:
+def test_events_stay_stored_while_the_bus_is_unavailable(world: World) -> None:
     world.bus.down = True
     ids = world.store("PostLiked", "PostUnliked")
     world.stream(ids)
@@ -198,14 +198,14 @@ def test_while_the_bus_is_down_everything_waits(world: World) -> None:
     assert len(world.retries()) == 2
 
 
-def test_one_that_cannot_be_published_fails_alone(world: World) -> None:
+def test_a_refused_event_does_not_fail_other_messages(world: World) -> None:
     world.bus.refused = {"PostDeleted"}
     liked, deleted = world.store("PostLiked", "PostDeleted")
-    assert world.message(asked_again(liked), asked_again(deleted)) == ["1"]
+    assert world.message(retry_message(liked), retry_message(deleted)) == ["1"]
     assert world.waiting() == {deleted}
 
 
-def test_an_item_that_is_no_event_keeps_no_other_from_being_published(world: World) -> None:
+def test_an_invalid_item_is_retried_and_does_not_block_other_events(world: World) -> None:
     world.dynamodb.put_item(
         TableName=world.table, Item=pack({"event_id": "post-odd", "stored_at": int(NOW)})
     )
@@ -219,32 +219,33 @@ def test_an_item_that_is_no_event_keeps_no_other_from_being_published(world: Wor
 @pytest.mark.parametrize(
     "body", ["{}", json.dumps({"DDBStreamBatchInfo": {"batchSize": 3}, "requestContext": {}})]
 )
-def test_what_has_waited_is_found_without_the_stream(world: World, body: str) -> None:
-    """Upon the schedule's message, and upon Lambda's own about a batch it has given up."""
+def test_a_sweep_publishes_missed_events(world: World, body: str) -> None:
+    """The schedule's message and Lambda's record of a discarded batch both trigger a sweep."""
     left = world.store(*["PostLiked"] * 12, at=1_000.0)
     assert world.message(body) == []
     assert sorted(world.bus.ids) == sorted(left)
     assert not world.waiting()
 
 
-def test_a_sweep_leaves_alone_what_the_stream_is_about_to_bring(world: World) -> None:
+def test_a_sweep_skips_new_events_that_the_stream_will_deliver(world: World) -> None:
     fresh = world.store("PostLiked", at=time.time())
     world.message("{}")
     assert world.waiting() == set(fresh)
 
 
-def test_a_message_that_is_none_is_given_back(world: World) -> None:
+def test_an_invalid_message_fails_alone(world: World) -> None:
     [liked] = world.store("PostLiked")
-    assert world.message("{", asked_again(liked)) == ["0"]
+    assert world.message("{", retry_message(liked)) == ["0"]
 
 
-def test_a_batch_of_which_nothing_succeeds_counts_as_an_error(world: World) -> None:
-    with pytest.raises(BatchProcessingError):
+def test_a_batch_that_fails_completely_raises(world: World) -> None:
+    with pytest.raises(BatchFailedError):
         world.message("{")
 
 
-def test_what_neither_goes_to_the_bus_nor_to_the_queue_fails_the_batch(world: World) -> None:
-    """So that Lambda gives it again."""
+def test_a_stream_batch_raises_if_events_can_be_neither_published_nor_queued(
+    world: World,
+) -> None:
     world.bus.down = True
     ids = world.store("PostLiked")
     world.sqs.delete_queue(QueueUrl=world.queue_url)
@@ -253,7 +254,7 @@ def test_what_neither_goes_to_the_bus_nor_to_the_queue_fails_the_batch(world: Wo
     assert world.waiting() == set(ids)
 
 
-def test_failures_are_logged_by_id_and_without_content(
+def test_a_failure_is_logged_with_the_event_id_and_without_the_detail(
     world: World, logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
     world.bus.refused = {"PostDeleted"}
@@ -266,36 +267,3 @@ def test_failures_are_logged_by_id_and_without_content(
         "InternalFailure",
     )
     assert "detail" not in line
-
-
-class Busy:
-    """A client that never takes everything."""
-
-    def batch_get_item(self, RequestItems: Any) -> Any:  # noqa: N803
-        return {"Responses": {"t": []}, "UnprocessedKeys": RequestItems}
-
-    def batch_write_item(self, RequestItems: Any) -> Any:  # noqa: N803
-        return {"UnprocessedItems": {"t": RequestItems["t"][1:]}}
-
-
-def test_what_a_busy_table_leaves_over_is_tried_again() -> None:
-    busy: Any = Busy()
-    with pytest.raises(StoreBusyError):
-        DynamoOutbox(busy, "t").read(["a"])
-    assert DynamoOutbox(busy, "t").remove(["a", "b"]) == ["b"]
-
-
-def test_why_a_whole_call_failed_is_told_by_its_code() -> None:
-    class Refusing:
-        def put_events(self, **_arguments: Any) -> Any:
-            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "PutEvents")
-
-    events: Any = Refusing()
-    stored = StoredEvent(event_id="post-1", event_type="PostLiked", detail="{}", stored_at=1)
-    assert EventBridgeBus(events, "b").publish([stored]) == {"post-1": "AccessDeniedException"}
-
-
-def test_nothing_to_publish_is_no_call() -> None:
-    events: Any = FakeEvents()
-    assert EventBridgeBus(events, "b").publish([]) == {}
-    assert not events.calls

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aws_lambda_powertools.logging import Logger
-from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 
+from lambdas.common.messaging.consumer import BatchFailedError
 from lambdas.common.people.profiles import make_profile
 from lambdas.common.storage.dynamodb import Table, pack, unpack
 from lambdas.statistics import handler
@@ -223,7 +223,7 @@ def test_a_message_that_cannot_be_handled_is_given_back_alone(
         event("PostLiked", authorId="ada"), poison, event("PostLiked", authorId="ada")
     ) == ["1"]
     assert world.counts() == (0, 0, 2)
-    with pytest.raises(BatchProcessingError):  # counts as an error of the function
+    with pytest.raises(BatchFailedError):  # counts as an error of the function
         world.bring(poison)
 
 

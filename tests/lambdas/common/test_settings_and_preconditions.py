@@ -1,76 +1,12 @@
-"""Events, settings and preconditions."""
-
-import json
-from collections.abc import Callable
-from typing import Any
+"""Settings and preconditions."""
 
 import pytest
-from aws_lambda_powertools.logging import Logger
-from botocore.exceptions import EndpointConnectionError
 
-from lambdas.common.messaging.events import EventPublisher
 from lambdas.common.problems import Problem
 from lambdas.common.settings import Settings, SettingsError, read
 from lambdas.common.web.http import Request
 from lambdas.common.web.preconditions import IfMatch, etag
-from tests.lambdas.support import FakeClock, rest_event
-
-Logged = Callable[[], list[dict[str, Any]]]
-
-
-class FakeBus:
-    """Keeps what is sent, or fails."""
-
-    def __init__(self, failure: Exception | None = None, rejects: bool = False) -> None:
-        self.sent: list[Any] = []
-        self._failure = failure
-        self._rejects = rejects
-
-    def put_events(self, Entries: list[Any]) -> dict[str, Any]:  # noqa: N803 (the client's name)
-        if self._failure:
-            raise self._failure
-        self.sent += Entries
-        return {
-            "FailedEntryCount": int(self._rejects),
-            "Entries": [{"ErrorCode": "ThrottlingException"} if self._rejects else {}],
-        }
-
-
-def publish(bus: Any, logger: Logger) -> None:
-    logger.set_correlation_id("trace-1")
-    EventPublisher(lambda: bus, "the-bus", "auth", logger, FakeClock()).publish(
-        "UserLoggedIn", actor_id="u", data={"k": 1}
-    )
-
-
-def test_an_event_has_the_contracts_envelope(logger: Logger) -> None:
-    bus = FakeBus()
-    publish(bus, logger)
-    (entry,) = bus.sent
-    detail = json.loads(entry.pop("Detail"))
-    assert entry == {
-        "EventBusName": "the-bus",
-        "Source": "multitask.auth",
-        "DetailType": "UserLoggedIn",
-    }
-    assert detail.pop("eventId")
-    assert detail == {
-        "occurredAt": "2027-01-15T08:00:00.000Z",
-        "correlationId": "trace-1",
-        "actorId": "u",
-        "data": {"k": 1},
-    }
-
-
-@pytest.mark.parametrize(
-    "bus", [FakeBus(EndpointConnectionError(endpoint_url="https://x")), FakeBus(rejects=True)]
-)
-def test_an_event_that_cannot_be_sent_is_logged_and_fails_nothing(
-    bus: FakeBus, logger: Logger, logged: Logged
-) -> None:
-    publish(bus, logger)
-    (line,) = logged()
-    assert (line["level"], line["event_type"]) == ("ERROR", "UserLoggedIn")
+from tests.lambdas.support import rest_event
 
 
 class Sample(Settings, frozen=True, kw_only=True):
