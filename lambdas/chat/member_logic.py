@@ -27,7 +27,7 @@ from lambdas.chat.standing import Standing, Standings, banned, room_not_found
 from lambdas.common.caller import Caller
 from lambdas.common.clock import timestamp
 from lambdas.common.live.fanout import Delivery
-from lambdas.common.messaging.outbox import Outbox
+from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.people.profiles import UNKNOWN_NAME
 from lambdas.common.problems import Problem
 from lambdas.common.web.pagination import Cursors, PageQuery
@@ -59,7 +59,7 @@ class MemberService:
         standings: Standings,
         people: People,
         broadcast: Broadcast,
-        outbox: Outbox,
+        outbox: OutboxWriter,
         cursors: Cursors,
     ) -> None:
         self._rooms = rooms
