@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from environments.resource_names import DEFAULT_REGION, PROJECT
+
 FunctionName = Literal[
     "auth",
     "profile",
@@ -294,7 +296,7 @@ class State(Section):
     )
     key: Annotated[str, Field(min_length=1)]
     """By default `multitask-platform/<name>/terraform.tfstate`, which is unique."""
-    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = "us-east-1"
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = DEFAULT_REGION
 
 
 class Capabilities(Section):
@@ -384,7 +386,7 @@ class Environment(Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,14}$")]
     """The file's name. It is part of every resource's name."""
-    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = "us-east-1"
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = DEFAULT_REGION
     allowed_account_ids: Annotated[
         list[Annotated[str, Field(pattern=r"^\d{12}$")]], Field(min_length=1)
     ]
@@ -436,7 +438,7 @@ class Environment(Section):
         state = values.get("state", {})
         if not isinstance(state, dict):
             return values
-        key = f"multitask-platform/{values.get('name')}/terraform.tfstate"
+        key = f"{PROJECT}/{values.get('name')}/terraform.tfstate"
         return {**values, "state": {"key": key, **state}}
 
     @property

@@ -12,11 +12,10 @@ from cdktf_cdktf_provider_aws.cloudwatch_dashboard import CloudwatchDashboard
 from constructs import Construct
 
 from environments import Environment
+from environments.resource_names import GLOBAL_REGION, PROJECT
 from modules.base.dashboard import Board
-from modules.base.naming import PROJECT, service_tag
+from modules.base.naming import service_tag
 
-BILLING_REGION = "us-east-1"
-"""The region where AWS publishes the billing metrics of all regions."""
 DAY = 86_400
 """Seconds; documented. AWS estimates charges several times a day."""
 
@@ -81,7 +80,7 @@ class Cost(Construct):
             ],
             tags=service_tag("platform"),
         )
-        board = Board(BILLING_REGION)
+        board = Board(GLOBAL_REGION)
         charges = ["AWS/Billing", "EstimatedCharges"]
         board.graph(
             "Estimated Monthly Charges", [[*charges, "Currency", "USD"]], period=DAY, stat="Maximum"

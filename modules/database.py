@@ -25,15 +25,13 @@ from cdktf_cdktf_provider_aws.rds_cluster_parameter_group import (
 from constructs import Construct
 
 from environments import Environment
+from environments.resource_names import DATABASE_MASTER, database_name
 from modules.base.connections import CacheConnection, DatabaseConnection
 from modules.base.log_group import LogGroup
 from modules.base.naming import Names, service_tag
 from modules.base.table import DynamoTable, Table
 from modules.networking import CACHE_PORT, POSTGRESQL_PORT
 from modules.tables import TABLES
-
-MASTER_USERNAME = "multitask"
-"""Only migrations use it. Services connect with their own roles."""
 
 
 class Database(Construct):
@@ -73,7 +71,7 @@ class Database(Construct):
     def _aurora(self, subnet_ids: Sequence[str], security_group_id: str) -> DatabaseConnection:
         environment, names, tags = self._environment, self._names, service_tag("catalog")
         retain = environment.retains_data
-        database = f"multitask_{environment.name}"
+        database = database_name(environment.name)
         subnets = DbSubnetGroup(
             self,
             "aurora-subnets",
@@ -110,7 +108,7 @@ class Database(Construct):
             engine_mode="provisioned",
             engine_version=environment.rds.engine_version,
             database_name=database,
-            master_username=MASTER_USERNAME,
+            master_username=DATABASE_MASTER,
             manage_master_user_password=True,
             iam_database_authentication_enabled=True,
             storage_encrypted=True,

@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from environments import Environment
+from environments.resource_names import GLOBAL_REGION, ledger_table, topic_name
 from modules.base.naming import Names
 from modules.base.policy import Statement
-
-EDGE_REGION = "us-east-1"
-"""The region of CloudFront's certificates."""
 
 SERVICE_LINKED_ROLES = [
     f"{service}.amazonaws.com"
@@ -129,7 +127,7 @@ class DeploymentPermissions:
             Statement(
                 sid="Ledger",
                 actions=_actions("dynamodb:GetItem PutItem UpdateItem DeleteItem Query"),
-                resources=[names.arn("dynamodb", f"table/platform-releases-{environment}")],
+                resources=[names.arn("dynamodb", f"table/{ledger_table(environment)}")],
             ),
             Statement(
                 sid="MoveTraffic",
@@ -169,7 +167,7 @@ class DeploymentPermissions:
             Statement(
                 sid="Tell",
                 actions=["sns:Publish"],
-                resources=[names.arn("sns", f"multitask-alerts-{environment}")],
+                resources=[names.arn("sns", topic_name("alerts", environment))],
             ),
             Statement(
                 sid="TellEncrypted",
@@ -407,7 +405,7 @@ class DeploymentPermissions:
         environment, names, region = self.environment, self.names, self.environment.region
         certificates = [
             f"arn:aws:acm:{certificate_region}:{environment.account_id}:certificate/*"
-            for certificate_region in sorted({region, EDGE_REGION})
+            for certificate_region in sorted({region, GLOBAL_REGION})
         ]
         statements = [
             Statement(

@@ -22,6 +22,7 @@ from constructs import Construct
 
 from environments import Environment
 from environments.model import NotificationEvent, Subscription
+from environments.resource_names import topic_name
 from modules.base.alarm import Alarm
 from modules.base.naming import Names, service_tag
 from modules.base.policy import Statement, policy_document
@@ -176,7 +177,7 @@ class Messaging(Construct):
 
     def _topic(self, resource: str, publishers: Sequence[Statement]) -> str:
         """Creates the topic `multitask-{resource}-{environment}` with an inline policy."""
-        name = f"multitask-{resource}-{self._environment.name}"
+        name = topic_name(resource, self._environment.name)
         arn = self._names.arn("sns", name)
         statements = [replace(publisher, resources=[arn]) for publisher in publishers]
         if self._environment.capabilities.queue_tls_policy:

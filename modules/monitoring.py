@@ -11,14 +11,12 @@ from cdktf_cdktf_provider_aws.cloudwatch_query_definition import CloudwatchQuery
 from constructs import Construct
 
 from environments import Environment
+from environments.resource_names import GLOBAL_REGION, PROJECT
 from environments.rules import WITHOUT_GATEWAY
 from modules.base.alarm import Alarm, Metric
 from modules.base.dashboard import Board, Row
-from modules.base.naming import PROJECT, Names, service_tag
+from modules.base.naming import Names, service_tag
 from modules.base.table import Table
-
-EDGE_REGION = "us-east-1"
-"""The region of CloudFront's metrics."""
 
 HIGH_ERROR_RATE = 10
 """Errors of all functions behind the APIs in 300 s, in two consecutive periods; documented.
@@ -333,7 +331,7 @@ class Monitoring(Construct):
             )
         board.section("Edge")
         for kind, id_ in monitored.distributions.items():
-            board.graph(f"CloudFront: {kind}", _distribution_rows(id_), region=EDGE_REGION)
+            board.graph(f"CloudFront: {kind}", _distribution_rows(id_), region=GLOBAL_REGION)
         return board.body()
 
     def _api_graphs(self, board: Board) -> None:

@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from environments.resource_names import UNSET
 from modules.base.access import Access
 from modules.base.naming import Names, service_tag
 from modules.base.policy import Statement
 
 FILE = "secrets.tf.json"
-
-UNSET = "unset"
-"""The value of an operator-supplied parameter before an operator sets it."""
 
 GENERATED_LENGTH = 64
 """Letters and digits: 380 bits, more than the 256 that HS256 requires (RFC 7518, section 3.2)."""

@@ -53,9 +53,10 @@ from cdktf_cdktf_provider_aws.wafv2_web_acl_logging_configuration import (
 from constructs import Construct
 
 from environments import Environment
+from environments.resource_names import PROJECT
 from modules.api.errors import GatewayError
 from modules.base.log_group import LogGroup
-from modules.base.naming import PROJECT, Names, service_tag
+from modules.base.naming import Names, service_tag
 from modules.base.policy import Statement, policy_document
 
 RATE_LIMIT = 1000

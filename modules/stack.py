@@ -12,12 +12,13 @@ from cdktf_cdktf_provider_aws.provider import AwsProvider, AwsProviderDefaultTag
 from constructs import Construct
 
 from environments import Environment, FunctionName
+from environments.resource_names import ALIAS, GLOBAL_REGION, PROJECT
 from modules.api.rest import RestApi
 from modules.api.websocket import WebSocketApi
 from modules.backups import Backups
 from modules.base.artifact import Artifact
-from modules.base.function import ALIAS, LambdaFunction
-from modules.base.naming import PROJECT, Names
+from modules.base.function import LambdaFunction
+from modules.base.naming import Names
 from modules.cdn import Cdn
 from modules.cost import Cost
 from modules.database import Database
@@ -51,8 +52,6 @@ The version must be the one that the bindings were generated from.
 """
 HEALTH_TABLES = ("auth-sessions", "profile-profiles")
 """The tables that /health checks; documented."""
-EDGE_REGION = "us-east-1"
-"""The region of CloudFront, edge-optimized APIs and billing."""
 
 
 class PlatformStack(TerraformStack):
@@ -423,7 +422,7 @@ class PlatformStack(TerraformStack):
         edge = None
         for id_, alias, region in (
             ("aws", None, environment.region),
-            ("aws-edge", "edge", EDGE_REGION),
+            ("aws-edge", "edge", GLOBAL_REGION),
         ):
             edge = AwsProvider(
                 self,

@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from environments import Environment, EnvironmentFileError, load_environment
+from environments.resource_names import DEFAULT_REGION
 from ops.embedded import Addresses, EmbeddedCloud
 from ops.embedded.services import ACCESS_KEY, SECRET_KEY
 from ops.env_file import provider_addresses
@@ -100,7 +101,7 @@ def embedded_variables(addresses: Addresses) -> dict[str, str]:
         "AWS_ENDPOINT_URL": addresses.aws,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-        **_region_variables("us-east-1"),
+        **_region_variables(DEFAULT_REGION),
         "AWS_EC2_METADATA_DISABLED": "true",
         "DATABASE_ENDPOINT": addresses.database,
         "CACHE_ENDPOINT": addresses.cache,

@@ -13,12 +13,13 @@ from typing import Any
 
 import pg8000.native
 
+from environments.resource_names import DATABASE_MASTER
 from lambdas.common.storage.database import DatabaseSettings
 from lambdas.migration.files import Migration, read_migrations
 from lambdas.migration.migrator import Applied, Migrator, Result
 from ops.embedded.ports import LOOPBACK, choose_port
 from ops.embedded.processes import Processes
-from ops.embedded.services import DATABASE_MASTER, Database
+from ops.embedded.services import Database
 from ops.root import Root
 
 SETTINGS = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_connections = 60\n"

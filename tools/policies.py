@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from environments import Environment, load_environment
+from environments.resource_names import PROJECT
 from modules.base.naming import Names
 from modules.base.policy import policy_document
 from modules.deployment_permissions import DeploymentPermissions
@@ -29,7 +30,7 @@ def documents() -> Mapping[str, str]:
         update={"name": ENVIRONMENT, "region": REGION}
     )
     state = environment.state.model_copy(
-        update={"key": f"multitask-platform/{ENVIRONMENT}/terraform.tfstate"}
+        update={"key": f"{PROJECT}/{ENVIRONMENT}/terraform.tfstate"}
     )
     policies = documents_of(environment.model_copy(update={"state": state}))
     return {name: _with_placeholders(text) for name, text in policies.items()}

@@ -26,6 +26,7 @@ from cdktf_cdktf_provider_aws.s3_object import S3Object
 from constructs import Construct
 
 from environments import Environment, FunctionName
+from environments.resource_names import ALIAS
 from modules.base.access import Access
 from modules.base.alarm import Alarm
 from modules.base.artifact import Artifact
@@ -34,8 +35,6 @@ from modules.base.naming import Names, service_tag
 from modules.base.policy import Statement, merge_statements, policy_document, trust_policy
 
 RUNTIME = "python3.13"
-ALIAS = "live"
-"""The alias that receives all traffic."""
 
 DURATION_ALARM_SHARE = 0.8
 """The part of the function's timeout at which the p99 alarm fires, before requests are cut off."""

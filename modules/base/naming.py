@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from environments import Environment
-
-PROJECT = "multitask-platform"
-"""The value of the Project tag, and the prefix of several documented names."""
+from environments.resource_names import PREFIX, resource_name
 
 
 @dataclass(frozen=True)
@@ -18,7 +16,7 @@ class Names:
 
     def of(self, service: str, resource: str) -> str:
         """Returns a name in the documented pattern, for example `auth-lambda-prod`."""
-        return f"{service}-{resource}-{self.environment.name}"
+        return resource_name(service, resource, self.environment.name)
 
     def bucket(self, service: str, resource: str) -> str:
         """Returns a bucket's name, with the environment's suffix for global uniqueness."""
@@ -40,7 +38,7 @@ class Names:
 
     def parameter(self, key: str) -> str:
         """Returns the documented SSM path, for example `/multitask/prod/jwt-secret`."""
-        return f"/multitask/{self.environment.name}/{key}"
+        return f"/{PREFIX}/{self.environment.name}/{key}"
 
 
 def service_tag(service: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 from botocore.exceptions import BotoCoreError, ClientError
 
 from environments import FunctionName
+from environments.resource_names import GLOBAL_REGION
 from ops.cloud import Cloud
 from ops.errors import OperatorError
 
@@ -27,8 +28,6 @@ UNRESERVED_MINIMUM = 100
 """Concurrent executions that AWS always keeps unreserved in an account (Lambda quotas)."""
 ROLE_TRIES, ROLE_INTERVAL = 6, 5.0
 """Attempts, and seconds between them, until API Gateway accepts a new role."""
-US_EAST_1 = "us-east-1"
-"""The region of the billing APIs, independent of the environment's region."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,9 @@ def _ensure_bucket(s3: Any, name: str, region: str) -> bool:
         return False
     # S3 rejects a LocationConstraint of us-east-1.
     location = (
-        {} if region == US_EAST_1 else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        {}
+        if region == GLOBAL_REGION
+        else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     )
     s3.create_bucket(Bucket=name, **location)
     return True
@@ -263,7 +264,7 @@ def _cost_tags(cloud: Cloud, account: str) -> Step:
     """Activates the tags for budgets and cost reports."""
     del account
     name = "cost allocation tags"
-    explorer = cloud.client("ce", US_EAST_1)
+    explorer = cloud.client("ce", GLOBAL_REGION)
     listed = explorer.list_cost_allocation_tags(TagKeys=list(COST_TAGS))["CostAllocationTags"]
     active = {tag["TagKey"] for tag in listed if tag["Status"] == "Active"}
     missing = [tag for tag in COST_TAGS if tag not in active]
@@ -288,7 +289,7 @@ def _billing_alerts(cloud: Cloud, account: str) -> Step:
     """Checks whether billing metrics exist, because their preference has no API."""
     del account
     name = "billing alerts"
-    if cloud.client("cloudwatch", US_EAST_1).list_metrics(Namespace="AWS/Billing")["Metrics"]:
+    if cloud.client("cloudwatch", GLOBAL_REGION).list_metrics(Namespace="AWS/Billing")["Metrics"]:
         return Step(name, "already there")
     return Step(
         name,

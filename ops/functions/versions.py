@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
+from environments.resource_names import ALIAS
 from ops.cloud import Cloud
 from ops.errors import OperatorError
 
-ALIAS = "live"
 FIRST = ("authorizer",)
 """Shifted before the services. New services may need the context of the new authorizer."""
 MIGRATION: Final = "migration"

@@ -14,7 +14,8 @@ from urllib.parse import parse_qsl, quote
 
 import urllib3
 
-from ops.functions.versions import ALIAS, Functions
+from environments.resource_names import ALIAS
+from ops.functions.versions import Functions
 from ops.smoke.suite import Event, Suite
 
 TIMEOUT = 30.0

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from environments.resource_names import DEFAULT_REGION
 from ops.errors import OperatorError
 from ops.terraform.plan_values import UNKNOWN, Difference, covered, differences
 
@@ -165,7 +166,7 @@ def read_plan(document: Mapping[str, Any]) -> Plan:
 def _region(document: Mapping[str, Any]) -> str:
     provider = document.get("configuration", {}).get("provider_config", {}).get("aws", {})
     return str(
-        provider.get("expressions", {}).get("region", {}).get("constant_value") or "us-east-1"
+        provider.get("expressions", {}).get("region", {}).get("constant_value") or DEFAULT_REGION
     )
 
 

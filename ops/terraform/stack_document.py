@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from environments.resource_names import DEFAULT_REGION
 from ops.errors import OperatorError
 
 REFERENCE = re.compile(r"\b(aws_\w+)\.([\w-]+)\.(\w+)")
@@ -89,7 +90,7 @@ def read_synthesized(directory: Path) -> Synthesized:
             f" `python -m ops synth {directory.name}` first"
         )
     resources: dict[str, Resource] = {}
-    region = "us-east-1"
+    region = DEFAULT_REGION
     for file in files:
         document = json.loads(file.read_text(encoding="utf-8"))
         for provider in document.get("provider", {}).get("aws", []):

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import median
 
+from environments.resource_names import ALIAS, resource_name
 from ops.cloud import Cloud
-from ops.functions.versions import ALIAS
 
 INTERVAL = 10.0
 """Seconds between two checks."""
@@ -27,7 +27,7 @@ METRIC_PERIOD = 60
 FAILURES = "{ $.status >= 500 }"
 """CloudWatch Logs filter for requests to which a handler responded with a server error."""
 ALARMS = ("errors-alarm", "throttles-alarm", "duration-alarm")
-"""Each function's alarms. The stack names them `<service>-errors-alarm-<environment>`."""
+"""The alarms of each function."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Watched:
 
     service: str
     function: str
+    log_group: str
     version: str
     old: str
     """The version that it replaces."""
@@ -142,13 +143,12 @@ class Bake:
 
     def _failures(self, item: Watched) -> int:
         """Counts the 5xx responses in the version's log streams, whose names contain its number."""
-        group = f"/aws/lambda/{item.function}"
         count = 0
         start = int(self._begun * 1000)
         for day in sorted({_day(self._begun), _day(self._clock())}):
             prefix = f"{day}/[{item.version}]"
             pages = self._logs.get_paginator("filter_log_events").paginate(
-                logGroupName=group,
+                logGroupName=item.log_group,
                 logStreamNamePrefix=prefix,
                 startTime=start,
                 filterPattern=FAILURES,
@@ -163,7 +163,7 @@ class Bake:
 
     def _firing(self) -> set[str]:
         names = [
-            f"{item.service}-{kind}-{self._environment}"
+            resource_name(item.service, kind, self._environment)
             for item in self._watched
             for kind in ALARMS
         ]

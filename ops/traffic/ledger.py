@@ -22,6 +22,7 @@ import psutil
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from environments.resource_names import ledger_table
 from ops.cloud import Cloud
 from ops.console import report
 from ops.errors import OperatorError
@@ -78,7 +79,7 @@ class Ledger:
 
     def __init__(self, cloud: Cloud, clock: Callable[[], float] = time.time) -> None:
         self._dynamodb = cloud.client("dynamodb")
-        self.table = f"platform-releases-{cloud.environment.name}"
+        self.table = ledger_table(cloud.environment.name)
         self._environment = cloud.environment.name
         self._clock = clock
 

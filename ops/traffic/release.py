@@ -83,6 +83,7 @@ class Releaser:
     ) -> None:
         self._cloud = cloud
         self._pool: str = stack_outputs["cognito_user_pool_id"]
+        self._log_groups: Mapping[str, str] = stack_outputs["log_groups"]
         self._ledger = ledger
         self._lock = lock
         self._who = who
@@ -234,7 +235,13 @@ class Releaser:
         settings: Settings,
     ) -> None:
         watched = [
-            Watched(service, self.functions.names[service], versions[service], live.version)
+            Watched(
+                service,
+                self.functions.names[service],
+                self._log_groups[service],
+                versions[service],
+                live.version,
+            )
             for service, live in states.items()
         ]
         bake = Bake(self._cloud, watched, self._clock)

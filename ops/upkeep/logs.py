@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from ops.cloud import Cloud
 from ops.errors import OperatorError
+from ops.terraform.state import outputs
 
 POLL_INTERVAL = 2.0
 """Seconds between two requests in follow mode."""
@@ -80,16 +79,16 @@ def read(cloud: Cloud, service: str, start: int) -> Iterator[Line]:
     Raises:
         OperatorError: The environment has no such function.
     """
-    for event in _events(cloud, cloud.client("logs"), service, start):
+    for event in _events(cloud.client("logs"), log_group(cloud, service), start):
         yield Line(event["timestamp"], event["message"])
 
 
 def follow(cloud: Cloud, service: str, start: int) -> Iterator[Line]:
     """Yields the lines since `start` and then new lines until stopped, each line once."""
-    client = cloud.client("logs")
+    client, group = cloud.client("logs"), log_group(cloud, service)
     seen: dict[Any, int] = {}
     while True:
-        for event in _events(cloud, client, service, start):
+        for event in _events(client, group, start):
             # The embedded AWS omits the event id.
             key = event.get("eventId") or (
                 event.get("logStreamName"),
@@ -105,16 +104,22 @@ def follow(cloud: Cloud, service: str, start: int) -> Iterator[Line]:
         time.sleep(POLL_INTERVAL)
 
 
-def _events(cloud: Cloud, client: Any, service: str, start: int) -> list[dict[str, Any]]:
-    group = f"/aws/lambda/{service}-lambda-{cloud.environment.name}"
-    pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=start)
-    try:
-        events = [event for page in pages for event in page["events"]]
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ResourceNotFoundException":
-            raise
+def log_group(cloud: Cloud, service: str) -> str:
+    """Returns the name of a service's log group.
+
+    Raises:
+        OperatorError: The environment has no such service.
+    """
+    groups: dict[str, str] = outputs(cloud)["log_groups"]
+    if service not in groups:
         raise OperatorError(
-            f"{cloud.environment.name} has no log group {group}: the services are auth, profile,"
-            " chat, post, catalog, ai, authorizer, health, migration, relay, statistics and delivery"
-        ) from error
+            f"{cloud.environment.name} has no service {service}: use one of"
+            f" {', '.join(sorted(groups))}"
+        )
+    return groups[service]
+
+
+def _events(client: Any, group: str, start: int) -> list[dict[str, Any]]:
+    pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=start)
+    events = [event for page in pages for event in page["events"]]
     return sorted(events, key=lambda event: (event["timestamp"], event.get("ingestionTime", 0)))

@@ -14,11 +14,13 @@ from typing import Any
 
 from ops.cloud import EMBEDDED, Cloud
 from ops.console import Progress, report
-from ops.deployment.migrations import MigrationFunction, function_name
+from ops.deployment.migrations import MigrationFunction
 from ops.embedded import EmbeddedCloud
 from ops.embedded.copies import remove_copy, restore_copy
 from ops.errors import OperatorError
+from ops.functions.versions import MIGRATION
 from ops.root import Root
+from ops.terraform.state import outputs
 
 SUFFIX = "drill"
 """Suffix of the copies' names."""
@@ -114,7 +116,13 @@ def drill(cloud: Cloud, root: Root, table: str) -> list[Comparison]:
     Raises:
         OperatorError: A restore failed or took longer than PATIENCE.
     """
-    return [drill_table(cloud, f"{table}-{cloud.environment.name}"), drill_database(cloud, root)]
+    stack_outputs = outputs(cloud)
+    tables = stack_outputs["tables"]
+    if table not in tables:
+        raise OperatorError(
+            f"{cloud.environment.name} has no table {table}: use one of {', '.join(sorted(tables))}"
+        )
+    return [drill_table(cloud, tables[table]), drill_database(cloud, root, stack_outputs)]
 
 
 def drill_table(cloud: Cloud, table: str) -> Comparison:
@@ -152,15 +160,15 @@ def drill_table(cloud: Cloud, table: str) -> Comparison:
         _remove_table(dynamodb, copy)
 
 
-def drill_database(cloud: Cloud, root: Root) -> Comparison:
+def drill_database(cloud: Cloud, root: Root, stack_outputs: Mapping[str, Any]) -> Comparison:
     """Performs the drill with the cluster on AWS, or by dump and restore in the embedded cloud."""
-    function = MigrationFunction(cloud, function_name(cloud))
+    function = MigrationFunction(cloud, stack_outputs["functions"][MIGRATION])
 
     def fingerprint(**restored_database: str) -> Fingerprint:
         tables: Fingerprint = function.invoke({"fingerprint": restored_database})["tables"]
         return tables
 
-    database = f"multitask_{cloud.environment.name}"
+    database = stack_outputs["database_name"]
     report(f"Reading {database}")
     before = fingerprint()
     instant = _next_second()
@@ -168,7 +176,7 @@ def drill_database(cloud: Cloud, root: Root) -> Comparison:
     restored = (
         _dumped_copy(root, database)
         if cloud.environment.name == EMBEDDED
-        else _restored_cluster(cloud, instant)
+        else _restored_cluster(cloud, stack_outputs["database_cluster_id"], instant)
     )
     with restored as restored_database:
         seconds = time.monotonic() - begun
@@ -193,10 +201,9 @@ def _dumped_copy(root: Root, database: str) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def _restored_cluster(cloud: Cloud, instant: datetime) -> Iterator[dict[str, str]]:
+def _restored_cluster(cloud: Cloud, cluster: str, instant: datetime) -> Iterator[dict[str, str]]:
     """Restores the cluster as a copy in the network of the migration function."""
     rds = cloud.client("rds")
-    cluster = f"catalog-aurora-{cloud.environment.name}"
     copy = f"{cluster}-{SUFFIX}"
     live = _cluster(rds, cluster)
     if live is None:

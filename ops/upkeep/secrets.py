@@ -9,14 +9,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from environments.resource_names import UNSET
 from ops.cloud import Cloud
 from ops.console import report
 from ops.env_file import KEYS
 from ops.errors import OperatorError
 from ops.terraform.state import outputs
-
-UNSET = "unset"
-"""The value of a supplied parameter before an operator stores one. Functions treat it as absent."""
 
 GENERATED_LENGTH = 64
 """Number of letters and digits. Terraform generates the first value in the same format."""

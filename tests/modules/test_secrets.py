@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from environments.resource_names import UNSET
 from modules.base.naming import Names
-from modules.secrets import FILE, UNSET, Parameters, write_secrets
+from modules.secrets import FILE, Parameters, write_secrets
 from tests.modules.synthesis import environment
 
 

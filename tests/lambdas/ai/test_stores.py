@@ -10,6 +10,7 @@ import pytest
 from botocore.config import Config
 from msgspec import structs
 
+from environments import resource_names
 from lambdas.ai.api_keys import MAX_AGE, UNSET, UNSET_MAX_AGE, ApiKeys
 from lambdas.ai.circuits import DynamoCircuits
 from lambdas.ai.conversations import (
@@ -24,7 +25,6 @@ from lambdas.ai.conversations import (
 )
 from lambdas.ai.quota import LEASE, DynamoQuota, Reservation
 from lambdas.common.problems import Problem
-from modules.secrets import UNSET as TERRAFORM_UNSET
 from tests.lambdas.support import NOW, REGION, FakeClock
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class TestKeys:
     def test_what_terraform_writes_first_is_no_key(
         self, ssm: Any, keys: ApiKeys, clock: FakeClock
     ) -> None:
-        assert UNSET == TERRAFORM_UNSET
+        assert UNSET == resource_names.UNSET
         assert keys.get("gemini") is None
         self.store(ssm, "  ")
         clock.advance(UNSET_MAX_AGE)

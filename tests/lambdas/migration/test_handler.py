@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from environments.resource_names import DATABASE_MASTER
 from lambdas.common.storage.dynamodb import unpack
 from lambdas.migration import handler as module
 from lambdas.migration.files import MigrationError, read_migrations
-from ops.embedded.services import DATABASE_MASTER
 from tests.lambdas.support import REGION
 from tests.postgres import Postgres, fill
 

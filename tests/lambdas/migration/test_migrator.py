@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import pg8000.native
 import pytest
 
+from environments.resource_names import DATABASE_MASTER
 from lambdas.migration.files import MigrationError, read_migrations
 from lambdas.migration.migrator import LOCK, MARGIN, Migrator, Result
-from ops.embedded.services import DATABASE_MASTER
 from tests.postgres import NoRecord, Postgres
 
 T = TypeVar("T")

@@ -33,6 +33,7 @@ from tests.ops.traffic.releases import (
 FUNCTIONS = {"auth": "a", "migration": "m", "authorizer": "z"}
 OUTPUTS = {
     "functions": FUNCTIONS,
+    "log_groups": {name: f"/aws/lambda/{name}" for name in FUNCTIONS},
     "cognito_user_pool_id": "pool",
     "api_url": "http://api",
     "health_url": "http://h",

@@ -29,16 +29,14 @@ from tests.ops.traffic.releases import (
     zip_of,
 )
 
+FUNCTIONS = {name: f"{name}-lambda-dev" for name in ("auth", "health", "migration")}
 OUTPUTS = {
-    "functions": {
-        "auth": "auth-lambda-dev",
-        "health": "health-lambda-dev",
-        "migration": "migration-lambda-dev",
-    },
+    "functions": FUNCTIONS,
+    "log_groups": {name: f"/aws/lambda/{function}" for name, function in FUNCTIONS.items()},
     "cognito_user_pool_id": "pool",
     "alerts_topic_arn": "arn:topic",
 }
-AUTH, HEALTH = OUTPUTS["functions"]["auth"], OUTPUTS["functions"]["health"]  # type: ignore[index]
+AUTH, HEALTH = FUNCTIONS["auth"], FUNCTIONS["health"]
 BAKE = Settings(weight=10, bake=60, interval=10)
 
 
@@ -47,7 +45,7 @@ class World:
 
     def __init__(self, cloud: Cloud, ledger: Ledger, clock: FakeClock, directory: Path) -> None:
         self.cloud, self.ledger, self.clock, self.directory = cloud, ledger, clock, directory
-        self.lambda_ = FakeLambda({name: {"1": b"one"} for name in OUTPUTS["functions"].values()})  # type: ignore[attr-defined]
+        self.lambda_ = FakeLambda({name: {"1": b"one"} for name in FUNCTIONS.values()})
         self.watch, self.topic = FakeWatch(), FakeTopic()
         self.checkout = {"auth": b"one", "health": b"two", "migration": b"one"}
 

@@ -23,6 +23,13 @@ from ops.upkeep import restore
 from ops.upkeep.restore import Comparison, compare, drill_table
 from tests.postgres import Postgres, fill
 
+OUTPUTS = {
+    "functions": {"migration": "migration-lambda-dev"},
+    "database_name": "multitask_dev",
+    "database_cluster_id": "catalog-aurora-dev",
+    "tables": {"profile-profiles": "profile-profiles-dev"},
+}
+
 
 def found(**buckets: tuple[int, str]) -> dict[str, dict[str, tuple[int, str]]]:
     return {"t": dict(buckets)}
@@ -198,9 +205,9 @@ def test_on_aws_the_cluster_is_restored_beside_the_live_one_and_removed(
     cloud = aws(rds, monkeypatch)
     if failing:
         with pytest.raises(OperatorError, match="no"):
-            restore.drill_database(cloud, Root(tmp_path))
+            restore.drill_database(cloud, Root(tmp_path), OUTPUTS)
     else:
-        assert restore.drill_database(cloud, Root(tmp_path)).same
+        assert restore.drill_database(cloud, Root(tmp_path), OUTPUTS).same
         assert orders == [{}, {"cluster": "catalog-aurora-dev-drill"}, {}]
     assert list(rds.clusters) == ["catalog-aurora-dev"]
     assert rds.instances == {}

@@ -16,8 +16,9 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from modules import secrets as terraform
+from environments.resource_names import UNSET
 from modules.base.naming import Names
+from modules.secrets import Parameters
 from ops import __main__ as program
 from ops import env_file
 from ops.cloud import Cloud
@@ -26,7 +27,7 @@ from ops.env_file import ADDRESSES, KEYS, provider_addresses, provider_keys
 from ops.errors import OperatorError
 from ops.root import PROJECT
 from ops.upkeep import secrets
-from ops.upkeep.secrets import DATABASE, UNSET, Secrets, supply_provider_keys
+from ops.upkeep.secrets import DATABASE, Secrets, supply_provider_keys
 
 REGION = "us-east-1"
 VALUE = "sk-tell-tale-0123456789"
@@ -61,9 +62,9 @@ def ssm(aws: None) -> Any:
 @pytest.fixture
 def found(cloud: Cloud, ssm: Any, monkeypatch: pytest.MonkeyPatch) -> Secrets:
     """The secrets of dev as Terraform leaves them."""
-    parameters = terraform.Parameters(Names(cloud.environment)).all().values()
+    parameters = Parameters(Names(cloud.environment)).all().values()
     for parameter in parameters:
-        value = f"made-of-{parameter.key}" if parameter.generated else terraform.UNSET
+        value = f"made-of-{parameter.key}" if parameter.generated else UNSET
         ssm.put_parameter(Name=parameter.name, Value=value, Type="SecureString")
     made = boto3.client("secretsmanager", region_name=REGION).create_secret(
         Name="rds!cluster", SecretString="made"
@@ -124,7 +125,6 @@ class TestList:
         assert "made" not in text.replace("made with", "")
 
     def test_knows_all_that_terraform_makes(self, found: Secrets) -> None:
-        assert UNSET == terraform.UNSET
         assert set(KEYS) <= {secret.name for secret in found.all()}
 
     def test_an_environment_deployed_by_an_older_program_is_told(

@@ -14,6 +14,7 @@ import boto3
 import pytest
 from aws_lambda_powertools.logging import Logger
 
+from environments.resource_names import DATABASE_MASTER
 from lambdas.common.problems import Problem
 from lambdas.common.storage import database as module
 from lambdas.common.storage.database import (
@@ -24,7 +25,6 @@ from lambdas.common.storage.database import (
     connect,
     sqlstate,
 )
-from ops.embedded.services import DATABASE_MASTER
 from tests.lambdas.support import REGION
 from tests.postgres import Postgres
 

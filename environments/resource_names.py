@@ -1,0 +1,41 @@
+"""Names that both the stack and the operator's commands use.
+
+A command reads a name from Terraform's outputs where one exists. These are for the rest: names that
+a command needs before the first apply, and values that Terraform does not output.
+"""
+
+from __future__ import annotations
+
+PREFIX = "multitask"
+PROJECT = "multitask-platform"
+"""The value of the Project tag, and the prefix of several documented names."""
+ALIAS = "live"
+"""The alias of each Lambda function. API Gateway and the event sources invoke its version."""
+UNSET = "unset"
+"""The value of a supplied secret before an operator stores one. Functions treat it as absent."""
+DATABASE_MASTER = PREFIX
+"""The master user of the database, which it owns. Migrations create all other roles."""
+DEFAULT_REGION = "us-east-1"
+"""The region of an environment that does not set one."""
+GLOBAL_REGION = "us-east-1"
+"""The only region of CloudFront's certificates and metrics, billing metrics and Cost Explorer."""
+
+
+def resource_name(service: str, resource: str, environment: str) -> str:
+    """Returns a name in the documented pattern, for example `auth-lambda-prod`."""
+    return f"{service}-{resource}-{environment}"
+
+
+def ledger_table(environment: str) -> str:
+    """Returns the name of the DynamoDB table with the release ledger and the lock."""
+    return resource_name("platform", "releases", environment)
+
+
+def topic_name(purpose: str, environment: str) -> str:
+    """Returns the name of an SNS topic, for example `multitask-alerts-prod`."""
+    return f"{PREFIX}-{purpose}-{environment}"
+
+
+def database_name(environment: str) -> str:
+    """Returns the name of the PostgreSQL database."""
+    return f"{PREFIX}_{environment}"
