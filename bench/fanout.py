@@ -281,8 +281,8 @@ def main() -> None:
         print(json.dumps(results))
         return
     print(
-        "| connections | fan-out (ms) | floor, parallel (ms) | ratio | floor, sequential (ms)"
-        " | from acceptance (ms) |"
+        "Times in ms.\n\n"
+        "| connections | fan-out | parallel floor | ratio | sequential floor | from acceptance |"
     )
     print("| --- | --- | --- | --- | --- | --- |")
     for row in results["fanOut"]:

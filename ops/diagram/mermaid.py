@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from ops.diagram.graph import REFERS, Edge, Graph, Node
 
+LINE_LENGTH = 100
+
 
 def mermaid(graph: Graph, *, words: bool = True) -> str:
     """Returns the Mermaid source of a graph. Edges that only read or refer are dotted.
@@ -26,13 +28,21 @@ def _lines(graph: Graph, words: bool) -> Iterator[str]:
     by_target: dict[tuple[str, str], list[str]] = {}
     for edge in graph.edges:
         by_target.setdefault((edge.target, _arrow(edge, words)), []).append(edge.source)
-    by_sources: dict[tuple[str, str], list[str]] = {}
+    by_sources: dict[tuple[tuple[str, ...], str], list[str]] = {}
     for (target, arrow), sources in by_target.items():
-        by_sources.setdefault((" & ".join(sources), arrow), []).append(target)
-    yield from (
-        f"    {sources} {arrow} {' & '.join(targets)}"
-        for (sources, arrow), targets in by_sources.items()
-    )
+        by_sources.setdefault((tuple(sources), arrow), []).append(target)
+    for (combined, arrow), targets in by_sources.items():
+        yield from _statements(combined, arrow, " & ".join(targets))
+
+
+def _statements(sources: tuple[str, ...], arrow: str, targets: str) -> Iterator[str]:
+    line = f"    {' & '.join(sources)} {arrow} {targets}"
+    half = len(sources) // 2
+    if len(line) <= LINE_LENGTH or not half:
+        yield line
+    else:
+        yield from _statements(sources[:half], arrow, targets)
+        yield from _statements(sources[half:], arrow, targets)
 
 
 def _arrow(edge: Edge, words: bool) -> str:
