@@ -1,4 +1,4 @@
-"""The providers' keys, which an operator stores in SSM (`ops secrets set`) and may exchange at any time."""
+"""The providers' API keys. Operators store them in SSM with `ops secrets set` at any time."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -9,43 +9,40 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 UNSET = "unset"
-"""What a parameter holds before anybody has stored a key (modules/secrets.py)."""
+"""A parameter's initial value (modules/secrets.py)."""
 
 MAX_AGE = 300.0
-"""Seconds that a key is kept."""
+"""Seconds for which a key is cached."""
 
 UNSET_MAX_AGE = 10.0
-"""Seconds that the lack of one is kept: somebody who has just stored a key tries it."""
+"""Seconds for which a missing key is cached. Short, so that a newly stored key soon works."""
 
 
 class ApiKeys:
-    """The keys by provider, each looked up when it is needed and kept for a while."""
+    """Reads the keys on demand and caches them."""
 
     def __init__(
         self, ssm: "SSMClient", parameters: Mapping[str, str], clock: Clock = SYSTEM_CLOCK
     ) -> None:
-        """`parameters` names each provider's parameter."""
+        """`parameters` are the SSM parameters' names by provider."""
         self._ssm = ssm
         self._parameters = parameters
         self._clock = clock
-        self._found: dict[str, tuple[str | None, float]] = {}
+        self._cache: dict[str, tuple[str | None, float]] = {}
 
     def get(self, provider: str) -> str | None:
-        """The provider's key, None where nobody has stored one."""
-        known = self._found.get(provider)
-        now = self._clock()
-        if known is None or now >= known[1]:
+        """Returns the provider's key, or None if no key is stored."""
+        key, expires_at = self._cache.get(provider, (None, 0.0))
+        if self._clock() >= expires_at:
             key = self._read(self._parameters[provider])
-            known = key, now + (MAX_AGE if key else UNSET_MAX_AGE)
-            self._found[provider] = known
-        return known[0]
+            self._cache[provider] = key, self._clock() + (MAX_AGE if key else UNSET_MAX_AGE)
+        return key
 
     def forget(self, provider: str) -> None:
-        """Looks the key up anew when it is next asked for: it was refused, so it may have been exchanged."""
-        self._found.pop(provider, None)
+        """Discards the cached key, for example because the provider rejected it."""
+        self._cache.pop(provider, None)
 
     def _read(self, parameter: str) -> str | None:
-        value = self._ssm.get_parameter(Name=parameter, WithDecryption=True)["Parameter"][
-            "Value"
-        ].strip()
+        result = self._ssm.get_parameter(Name=parameter, WithDecryption=True)
+        value = result["Parameter"]["Value"].strip()
         return None if value in {"", UNSET} else value

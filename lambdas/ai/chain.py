@@ -1,4 +1,4 @@
-"""The providers one after another: time for each, what is tried again, whose circuit is open, who answers instead."""
+"""Calls the providers in order: time limits, retries, circuit breakers and fallback."""
 
 import random
 import time
@@ -8,31 +8,38 @@ from typing import Generic, Protocol, TypeVar
 from msgspec import Struct
 
 from lambdas.ai.circuits import Circuit, Circuits
-from lambdas.ai.providers import BLAMELESS, Completion, Failure, Prompt, Provider, ProviderError
+from lambdas.ai.providers import (
+    REQUEST_FAILURES,
+    Completion,
+    Failure,
+    Prompt,
+    Provider,
+    ProviderError,
+)
 from lambdas.common.clock import Clock
 from lambdas.common.logs import Logger
 
 T = TypeVar("T")
 
-FIRST_SHARE = 0.6
-"""Of the time that is left, while another provider could answer: of 23 s 13.8 and 9.2."""
+TIME_FRACTION = 0.6
+"""Fraction of the remaining time for a provider that another one follows: 13.8 s of 23 s."""
 
-SHORTEST_TRY = 1.0
-"""Seconds below which no try is begun: no model answers in less."""
+MINIMUM_TIME = 1.0
+"""Seconds. With less time left, no call is started, because no model responds faster."""
 
-LONGEST_WAIT = 2.0
-"""Seconds of a Retry-After that are waited; the next provider answers sooner than a longer one is over."""
+MAXIMUM_WAIT = 2.0
+"""Maximum Retry-After in seconds to wait for. For a longer one, the next provider is faster."""
 
-PAUSE = (0.1, 0.5)
-"""Seconds before a try is repeated, chosen at random, so that calls which failed together do not come back together."""
+JITTER = (0.1, 0.5)
+"""Range of the random pause in seconds before a retry. It spreads calls that failed together."""
 
 
 class InvalidCompletionError(Exception):
-    """The text is not of the shape that was asked for; the message holds none of it."""
+    """The completion does not match the required schema. The message contains none of its text."""
 
 
-class Answer(Struct, Generic[T], frozen=True):
-    """Who answered, what it took, and what was read from its text."""
+class Result(Struct, Generic[T], frozen=True):
+    """A completion, its provider and the value parsed from its text."""
 
     provider: str
     completion: Completion
@@ -40,11 +47,14 @@ class Answer(Struct, Generic[T], frozen=True):
 
 
 class NotConfiguredError(Exception):
-    """No provider has a key."""
+    """No provider has an API key."""
 
 
 class NoCompletionError(Exception):
-    """Every provider that was asked failed, or none could be. `refused`: all of them for the text's content."""
+    """No provider returned a usable completion.
+
+    `refused` is True if all called providers refused the content of the prompt.
+    """
 
     def __init__(self, *, refused: bool) -> None:
         super().__init__("refused" if refused else "failed")
@@ -52,17 +62,17 @@ class NoCompletionError(Exception):
 
 
 class Keys(Protocol):
-    """The providers' keys."""
+    """The providers' API keys."""
 
     def get(self, provider: str) -> str | None:
-        """The provider's key, None where it has none."""
+        """Returns the provider's key, or None if it has none."""
 
     def forget(self, provider: str) -> None:
-        """Makes the next `get` look it up anew."""
+        """Discards the cached key."""
 
 
 class Chain:
-    """Asks the first provider that can answer. Stateless: what outlives a call is in the circuits."""
+    """Calls the first available provider, then the next one on failure. Stateless."""
 
     def __init__(
         self,
@@ -82,60 +92,62 @@ class Chain:
         self._sleep = sleep
 
     def check_configured(self) -> None:
-        """Raises NotConfiguredError where no provider has a key."""
+        """Raises NotConfiguredError if no provider has an API key."""
         if not self._configured():
             raise NotConfiguredError
 
-    def answer(self, prompt: Prompt, parse: Callable[[str], T], deadline: float) -> Answer[T]:
-        """The first good answer before `deadline`, a time of the timer.
+    def complete(self, prompt: Prompt, parse: Callable[[str], T], deadline: float) -> Result[T]:
+        """Returns the first valid completion.
 
-        `parse` makes the value of the answer's text and raises InvalidCompletionError where it cannot; the provider is then asked once
-        more.
+        Args:
+            prompt: The prompt that all providers receive.
+            parse: Converts the completion's text to a value. If it raises InvalidCompletionError,
+                the provider is called once more.
+            deadline: The time of the timer at which to give up.
 
         Raises:
-            NotConfiguredError, NoCompletionError
+            NotConfiguredError: No provider has an API key.
+            NoCompletionError: No provider returned a valid completion in time.
         """
         configured = self._configured()
         if not configured:
             raise NotConfiguredError
-        failures = []
-        waiting = list(self._circuits.list_available(list(configured)).items())
-        while waiting:
-            name, circuit = waiting.pop(0)
-            left = deadline - self._timer()
-            if left < SHORTEST_TRY:
+        failures = set()
+        candidates = list(self._circuits.list_available(list(configured)).items())
+        while candidates:
+            name, circuit = candidates.pop(0)
+            remaining = deadline - self._timer()
+            if remaining < MINIMUM_TIME:
                 break
             if not self._circuits.try_enter(name, circuit):
                 continue
-            until = self._timer() + (left * FIRST_SHARE if waiting else left)
-            answer = self._ask(*configured[name], prompt, parse, until)
-            if isinstance(answer, Answer):
+            until = self._timer() + remaining * (TIME_FRACTION if candidates else 1)
+            result = self._call(*configured[name], prompt, parse, until)
+            if isinstance(result, Result):
                 self._circuits.record_success(name, circuit)
-                return answer
-            self._failed(name, circuit, answer)
-            failures.append(answer)
-        raise NoCompletionError(
-            refused=bool(failures) and all(failure is Failure.REFUSED for failure in failures)
-        )
+                return result
+            self._record_failure(name, circuit, result)
+            failures.add(result)
+        raise NoCompletionError(refused=failures == {Failure.REFUSED})
 
     def _configured(self) -> dict[str, tuple[Provider, str]]:
-        """The providers that have a key, with it, by name and in their order."""
-        found = ((provider, self._keys.get(provider.name)) for provider in self._providers)
-        return {provider.name: (provider, key) for provider, key in found if key}
+        """Returns the providers that have a key, and their keys, by name and in order."""
+        keys = ((provider, self._keys.get(provider.name)) for provider in self._providers)
+        return {provider.name: (provider, key) for provider, key in keys if key}
 
-    def _failed(self, name: str, circuit: Circuit, failure: Failure) -> None:
+    def _record_failure(self, name: str, circuit: Circuit, failure: Failure) -> None:
         if failure is Failure.KEY_REFUSED:
             self._keys.forget(name)
-        if failure in BLAMELESS:
-            # It did answer: a circuit that was tried for that is closed.
+        if failure in REQUEST_FAILURES:
+            # The provider works, so this closes a circuit that was on trial.
             self._circuits.record_success(name, circuit)
         else:
             self._circuits.record_failure(name)
 
-    def _ask(
+    def _call(
         self, provider: Provider, key: str, prompt: Prompt, parse: Callable[[str], T], until: float
-    ) -> Answer[T] | Failure:
-        """What comes of one provider, twice asked where its first answer is not of the right shape. Logged without any text."""
+    ) -> Result[T] | Failure:
+        """Calls a provider, again if its first completion is invalid. Logs the outcome, no text."""
         started = self._timer()
         outcome = Failure.INVALID
         try:
@@ -145,35 +157,35 @@ class Chain:
                     value = parse(completion.text)
                 except InvalidCompletionError:
                     continue
-                self._report("answered", provider, started, completion)
-                return Answer(provider.name, completion, value)
+                self._log("answered", provider, started, completion)
+                return Result(provider.name, completion, value)
         except ProviderError as error:
             outcome = error.failure
-        self._report(outcome.value, provider, started, None)
+        self._log(outcome.value, provider, started, None)
         return outcome
 
     def _try(self, provider: Provider, key: str, prompt: Prompt, until: float) -> Completion:
-        """One completion, with one repeat where that is safe and there is time. Raises ProviderError."""
+        """Returns a completion. Retries once if possible. Raises ProviderError."""
         try:
-            return provider.complete(prompt, key, self._left(until))
+            return provider.complete(prompt, key, self._timeout(until))
         except ProviderError as error:
             pause = _pause(error)
-            if pause is None or self._timer() + pause + SHORTEST_TRY > until:
+            if pause is None or self._timer() + pause + MINIMUM_TIME > until:
                 raise
         self._sleep(pause)
-        return provider.complete(prompt, key, self._left(until))
+        return provider.complete(prompt, key, self._timeout(until))
 
-    def _left(self, until: float) -> float:
-        left = until - self._timer()
-        if left <= 0:
+    def _timeout(self, until: float) -> float:
+        timeout = until - self._timer()
+        if timeout <= 0:
             raise ProviderError(Failure.TIMEOUT)
-        return left
+        return timeout
 
-    def _report(
+    def _log(
         self, outcome: str, provider: Provider, started: float, completion: Completion | None
     ) -> None:
-        write = self._logger.info if completion else self._logger.warning
-        write(
+        log = self._logger.info if completion else self._logger.warning
+        log(
             "provider called",
             provider=provider.name,
             outcome=outcome,
@@ -184,20 +196,15 @@ class Chain:
 
 
 def _pause(error: ProviderError) -> float | None:
-    """Seconds to wait before the request is sent again, None where it must not be.
+    """Returns the seconds to wait before a retry, or None if the request must not be retried.
 
-    After no connection nothing has been sent. A server that failed or refused for its load did no work that counts, and a completion
-    changes nothing there. A time-out is not repeated: what was slow once has used up its time.
+    Only failures that cost no tokens are retried. Timeouts are not, because they use up the time.
     """
-    jitter = random.uniform(*PAUSE)  # noqa: S311 - it spreads load
+    jitter = random.uniform(*JITTER)  # noqa: S311 - it spreads load
     if error.failure is Failure.UNREACHABLE:
         return jitter
-    if error.failure is Failure.SERVER_ERROR and (error.retry_after or 0) <= LONGEST_WAIT:
-        return (error.retry_after or 0) + jitter
-    if (
-        error.failure is Failure.RATE_LIMITED
-        and error.retry_after is not None
-        and error.retry_after <= LONGEST_WAIT
-    ):
-        return error.retry_after + jitter
-    return None
+    wait = error.retry_after
+    if wait is None and error.failure is Failure.SERVER_ERROR:
+        wait = 0
+    retryable = error.failure in {Failure.SERVER_ERROR, Failure.RATE_LIMITED}
+    return wait + jitter if retryable and wait is not None and wait <= MAXIMUM_WAIT else None

@@ -1,9 +1,8 @@
-"""Gemini by its HTTP interface: models.generateContent, https://ai.google.dev/api/generate-content."""
+"""The Gemini API: models.generateContent, https://ai.google.dev/api/generate-content."""
 
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
 from msgspec import Struct
 
 from lambdas.ai.providers import (
@@ -13,9 +12,9 @@ from lambdas.ai.providers import (
     ProviderError,
     Shape,
     TokenCount,
-    completion,
+    create_completion,
 )
-from lambdas.ai.transport import Reply, check, post_json
+from lambdas.ai.transport import post_json, read_document
 
 HARM_CATEGORIES = (
     "HARM_CATEGORY_HARASSMENT",
@@ -23,11 +22,11 @@ HARM_CATEGORIES = (
     "HARM_CATEGORY_SEXUALLY_EXPLICIT",
     "HARM_CATEGORY_DANGEROUS_CONTENT",
 )
-"""Those whose filter a request can set."""
+"""The categories whose filter a request can configure."""
 
 _COMPLETE = {"STOP", "MAX_TOKENS"}
 _REFUSED = {"SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"}
-"""finishReasons that mean an answer, or one withheld or cut for its content; the others are faults."""
+"""finishReasons of complete and of refused completions. Other reasons are failures."""
 
 
 class _Part(Struct, frozen=True):
@@ -62,12 +61,12 @@ class _Response(Struct, frozen=True, rename="camel"):
 
 
 class Gemini:
-    """One model of Gemini.
+    """A model of Gemini.
 
     Args:
-        base_url: with the interface's version, without a slash at the end.
-        model: its id, such as `gemini-3.5-flash-lite`.
-        thinking_level: how much it reasons; "" leaves the model's default.
+        base_url: The URL including the API version, without a trailing slash.
+        model: The model id, for example `gemini-3.5-flash-lite`.
+        thinking_level: The model's effort. "" means the model's default.
     """
 
     name = "gemini"
@@ -78,13 +77,11 @@ class Gemini:
         self._thinking_level = thinking_level
 
     def complete(self, prompt: Prompt, key: str, timeout: float) -> Completion:
-        reply = post_json(self._url, self._document(prompt), {"x-goog-api-key": key}, timeout)
-        if (
-            reply.status == 400 and b"API_KEY_INVALID" in reply.body
-        ):  # ErrorInfo's reason; Gemini's 401 is for OAuth tokens
+        response = post_json(self._url, self._document(prompt), {"x-goog-api-key": key}, timeout)
+        # The reason in Gemini's ErrorInfo. Gemini returns 401 only for OAuth tokens.
+        if response.status == 400 and b"API_KEY_INVALID" in response.body:
             raise ProviderError(Failure.KEY_REFUSED)
-        check(reply)
-        return self._read(reply, prompt)
+        return self._read(read_document(response, _Response), prompt)
 
     def _document(self, prompt: Prompt) -> dict[str, Any]:
         generation: dict[str, Any] = {"maxOutputTokens": prompt.output_limit}
@@ -107,26 +104,22 @@ class Gemini:
             ]
         return document
 
-    def _read(self, reply: Reply, prompt: Prompt) -> Completion:
-        try:
-            response = msgspec.json.decode(reply.body, type=_Response)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise ProviderError(Failure.MALFORMED) from None
-        if response.prompt_feedback.block_reason:
+    def _read(self, document: _Response, prompt: Prompt) -> Completion:
+        if document.prompt_feedback.block_reason:
             raise ProviderError(Failure.REFUSED)
-        if not response.candidates:
+        if not document.candidates:
             raise ProviderError(Failure.MALFORMED)
-        candidate = response.candidates[0]
+        candidate = document.candidates[0]
         if candidate.finish_reason not in _COMPLETE:
             raise ProviderError(
                 Failure.REFUSED if candidate.finish_reason in _REFUSED else Failure.MALFORMED
             )
         text = "".join(part.text for part in candidate.content.parts if not part.thought)
-        usage = response.usage_metadata
-        return completion(
+        usage = document.usage_metadata
+        return create_completion(
             prompt,
             text,
-            response.model_version or self._model,
+            document.model_version or self._model,
             (usage.prompt_token_count, usage.candidates_token_count + usage.thoughts_token_count)
             if usage
             else None,
@@ -134,7 +127,7 @@ class Gemini:
 
 
 def _schema(shape: Shape) -> Any:
-    """The JSON schema in Gemini's own subset of OpenAPI's: types in capitals, and no word on other properties."""
+    """Converts a JSON schema to Gemini's: types in capitals, and no additionalProperties."""
 
     def convert(value: Any) -> Any:
         if not isinstance(value, dict):

@@ -10,11 +10,11 @@ from lambdas.ai.gemini import Gemini
 from lambdas.ai.logic import AiService
 from lambdas.ai.models import (
     Ask,
-    ConversationSummaryView,
-    ConversationView,
     Moderate,
     Summarize,
     Translate,
+    create_conversation_view,
+    create_summary_view,
 )
 from lambdas.ai.openai import OpenAi
 from lambdas.ai.quota import DynamoQuota
@@ -80,14 +80,14 @@ class AiApi:
         scope = f"ai-conversations {user_id}"
         before = self._cursors.position(query, scope)
         summaries, position = self._service.list_conversations(user_id, query.limit, before)
-        items = [ConversationSummaryView.of(summary) for summary in summaries]
+        items = [create_summary_view(summary) for summary in summaries]
         return Response(body=self._cursors.page(items, query, scope, position))
 
     def get_conversation(self, request: Request) -> Response:
         conversation = self._service.get_conversation(
             request.caller.user_id, request.path_parameters["conversationId"]
         )
-        return Response(body=ConversationView.of(conversation))
+        return Response(body=create_conversation_view(conversation))
 
     def delete_conversation(self, request: Request) -> Response:
         self._service.delete_conversation(

@@ -1,14 +1,14 @@
-"""What the ai service does: it knows prompts, conversations and quotas, and neither an HTTP event nor a provider's interface."""
+"""The logic of the ai service: prompts, conversations and quotas."""
 
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.ai import tasks
-from lambdas.ai.chain import Answer, NoCompletionError, NotConfiguredError
+from lambdas.ai.chain import NoCompletionError, NotConfiguredError, Result
 from lambdas.ai.conversations import (
     ID_LENGTH,
     LIFETIME,
@@ -34,30 +34,33 @@ from lambdas.common.problems import FieldError, Problem
 T = TypeVar("T")
 
 TIME_LIMIT = 25.0
-"""Seconds that a whole call may take (API contract, ai); the gateway waits 29, the function lives 30."""
+"""Maximum seconds of a whole call (API contract, ai).
+
+API Gateway waits 29 s. The function's timeout is 30 s.
+"""
 
 WRITE_TIME = 2.0
-"""Seconds of these that are kept for what is stored once a provider has answered."""
+"""Seconds of TIME_LIMIT reserved for storing the completion."""
 
 SAVES = 3
-"""Tries to add to a conversation; each lost one means that another request's succeeded."""
+"""Attempts to save a conversation. A failed attempt means that another request has changed it."""
 
 TITLE_LENGTH = 80
-"""Characters of the first question that name a conversation."""
+"""Maximum characters of a conversation's title, which is the start of the first question."""
 
 
 class Models(Protocol):
-    """Language models behind one call."""
+    """Language models. The interface of Chain."""
 
     def check_configured(self) -> None: ...
 
-    def answer(self, prompt: Prompt, parse: Callable[[str], T], deadline: float) -> Answer[T]: ...
+    def complete(self, prompt: Prompt, parse: Callable[[str], T], deadline: float) -> Result[T]: ...
 
 
 class AiService:
-    """Each method is one call of the API. All raise Problem as the API contract says.
+    """The calls of the ai API. All raise Problem as the API contract defines.
 
-    `stage` is the environment's name, for the message that says how to configure a provider.
+    `stage` is the environment's name, for the error message if no provider is configured.
     """
 
     def __init__(
@@ -83,90 +86,68 @@ class AiService:
         self, user_id: str, question: str, context: str | None, conversation_id: str | None
     ) -> AnswerView:
         started = self._timer()
-        conversation = self._conversation(user_id, question, conversation_id)
+        conversation = self._get_or_create(user_id, question, conversation_id)
         prompt = tasks.build_question_prompt(_history(conversation.messages), question, context)
 
-        def keep(answer: Answer[str]) -> None:
-            self._keep(user_id, conversation, question, context, answer.value)
+        def store(result: Result[str]) -> None:
+            self._store(user_id, conversation, question, context, result.value)
 
-        answer = self._answer(
-            user_id, prompt, tasks.parse_text, field="question", started=started, keep=keep
+        result = self._complete(
+            user_id, prompt, tasks.parse_text, field="question", started=started, store=store
         )
         return AnswerView(
-            answer=answer.value,
+            answer=result.value,
             conversation_id=conversation.conversation_id,
-            provider=answer.provider,
-            model=answer.completion.model,
-            usage=_usage(answer),
-            latency_ms=self._since(started),
+            **self._details(result, started),
         )
 
     def summarize(self, user_id: str, text: str, max_sentences: int) -> SummaryView:
         started = self._timer()
-        answer = self._answer(
-            user_id,
-            tasks.build_summary_prompt(text, max_sentences),
-            tasks.parse_text,
-            field="text",
-            started=started,
-        )
-        return SummaryView(
-            summary=answer.value,
-            provider=answer.provider,
-            model=answer.completion.model,
-            usage=_usage(answer),
-            latency_ms=self._since(started),
-        )
+        prompt = tasks.build_summary_prompt(text, max_sentences)
+        result = self._complete(user_id, prompt, tasks.parse_text, field="text", started=started)
+        return SummaryView(summary=result.value, **self._details(result, started))
 
     def translate(self, user_id: str, text: str, target_language: str) -> TranslationView:
         started = self._timer()
         prompt = tasks.build_translation_prompt(text, target_language)
-        answer = self._answer(
+        result = self._complete(
             user_id, prompt, tasks.parse_translation, field="text", started=started
         )
         return TranslationView(
-            translation=answer.value.translation,
-            source_language=answer.value.source_language,
+            translation=result.value.translation,
+            source_language=result.value.source_language,
             target_language=target_language,
-            provider=answer.provider,
-            model=answer.completion.model,
-            usage=_usage(answer),
-            latency_ms=self._since(started),
+            **self._details(result, started),
         )
 
     def moderate(self, user_id: str, text: str) -> ModerationView:
-        started = self._timer()
-        verdict = self._answer(
-            user_id,
-            tasks.build_moderation_prompt(text),
-            tasks.parse_verdict,
-            field="text",
-            started=started,
+        prompt = tasks.build_moderation_prompt(text)
+        verdict = self._complete(
+            user_id, prompt, tasks.parse_verdict, field="text", started=self._timer()
         ).value
         return ModerationView(flagged=verdict.flagged, categories=verdict.categories)
 
     def list_conversations(
         self, user_id: str, limit: int, before: str | None
     ) -> tuple[list[Summary], str | None]:
-        """The user's conversations, the newest first, and where the next page starts."""
+        """Returns the user's conversations, newest first, and the `before` of the next page."""
         return self._conversations.list_page(user_id, limit, before)
 
     def get_conversation(self, user_id: str, conversation_id: str) -> Conversation:
-        found = (
-            self._conversations.find(user_id, conversation_id) if _is_id(conversation_id) else None
-        )
-        if found is None:
-            raise _no_conversation()
-        return found
+        if _is_id(conversation_id):
+            conversation = self._conversations.find(user_id, conversation_id)
+            if conversation:
+                return conversation
+        raise _conversation_not_found()
 
     def delete_conversation(self, user_id: str, conversation_id: str) -> None:
         if not (_is_id(conversation_id) and self._conversations.delete(user_id, conversation_id)):
-            raise _no_conversation()
+            raise _conversation_not_found()
 
-    def _conversation(
+    def _get_or_create(
         self, user_id: str, question: str, conversation_id: str | None
     ) -> Conversation:
-        """The conversation to go on with, or one that is about to begin."""
+        """Returns the existing conversation, or a new one that is not stored yet."""
         if conversation_id is not None:
             return self.get_conversation(user_id, conversation_id)
         now = timestamp(self._clock())
@@ -181,7 +162,7 @@ class AiService:
             messages=(),
         )
 
-    def _keep(
+    def _store(
         self,
         user_id: str,
         conversation: Conversation,
@@ -189,7 +170,7 @@ class AiService:
         context: str | None,
         answer: str,
     ) -> None:
-        """Adds a question and its answer, after what other requests have added meanwhile."""
+        """Appends a question and its answer. Retries after concurrent changes."""
         now = timestamp(self._clock())
         messages = (
             Message(role="user", content=question, context=context, created_at=now),
@@ -199,14 +180,16 @@ class AiService:
         for _ in range(SAVES):
             if current is None:
                 break
-            grown = append_messages(current, messages, now, int(self._clock()) + LIFETIME)
-            if self._conversations.save(user_id, grown):
+            changed = append_messages(current, messages, now, int(self._clock()) + LIFETIME)
+            if self._conversations.save(user_id, changed):
                 return
             current = self._conversations.find(user_id, conversation.conversation_id)
-        detail = "The conversation was deleted, or changed too often, while this was answered: ask again."
+        detail = (
+            "Other requests deleted or changed the conversation during this call. Repeat the call."
+        )
         raise Problem.conflict(detail, "conversation_changed")
 
-    def _answer(
+    def _complete(
         self,
         user_id: str,
         prompt: Prompt,
@@ -214,19 +197,20 @@ class AiService:
         *,
         field: str,
         started: float,
-        keep: Callable[[Answer[T]], None] | None = None,
-    ) -> Answer[T]:
-        """A model's answer, kept and accounted. Whatever goes wrong before it is kept costs nothing.
+        store: Callable[[Result[T]], None] | None = None,
+    ) -> Result[T]:
+        """Returns a completion, and counts its tokens against the quota.
 
-        `field` is the body's member that the content rules are about.
+        `field` is the body's member to report if the models refuse its content. `store` stores the
+        completion. If the call or `store` fails, no tokens are counted.
         """
         try:
             self._models.check_configured()
             reservation = self._quota.reserve(user_id, prompt.token_bound())
             try:
-                answer = self._models.answer(prompt, parse, started + TIME_LIMIT - WRITE_TIME)
-                if keep:
-                    keep(answer)
+                result = self._models.complete(prompt, parse, started + TIME_LIMIT - WRITE_TIME)
+                if store:
+                    store(result)
             except BaseException:
                 self._quota.release(reservation)
                 raise
@@ -235,63 +219,65 @@ class AiService:
         except NoCompletionError as error:
             raise _refused(field) if error.refused else _unavailable() from None
         try:
-            self._quota.settle(
-                reservation, answer.completion.input_tokens, answer.completion.output_tokens
-            )
+            usage = result.completion
+            self._quota.settle(reservation, usage.input_tokens, usage.output_tokens)
         except (ClientError, BotoCoreError):
-            # The answer is there and kept. What was set aside is given back once its time is over.
-            self._logger.exception("usage not settled")
-        return answer
+            # The completion is already stored. The quota reclaims the reservation when it expires.
+            self._logger.exception("recording the used tokens failed")
+        return result
 
-    def _since(self, started: float) -> int:
-        return round((self._timer() - started) * 1000)
+    def _details(self, result: Result[T], started: float) -> dict[str, Any]:
+        """Returns the members of ModelDetails."""
+        completion = result.completion
+        return {
+            "provider": result.provider,
+            "model": completion.model,
+            "usage": Usage(
+                input_tokens=completion.input_tokens, output_tokens=completion.output_tokens
+            ),
+            "latency_ms": round((self._timer() - started) * 1000),
+        }
 
     def _not_configured(self) -> Problem:
-        command = f"`ops secrets set {self._stage} gemini-api-key` (or openai-api-key)"
-        detail = f"No language model is configured here. An operator stores a provider's key with {command}."
+        detail = (
+            "No language model is configured. An operator must store an API key with "
+            f"`ops secrets set {self._stage} gemini-api-key` (or openai-api-key)."
+        )
         return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "ai_not_configured", detail)
 
 
 def _is_id(text: str) -> bool:
-    """Whether it can be a conversation's id at all: what cannot is not looked up."""
+    # Other texts are not looked up, because they could exceed DynamoDB's limit for keys.
     return len(text) <= ID_LENGTH and text.isascii()
 
 
 def _history(messages: tuple[Message, ...]) -> tuple[Turn, ...]:
-    """The latest messages that fit, beginning with a question."""
+    """Returns the latest messages within the limits. The first one is a question."""
     turns: list[Turn] = []
     size = 0
     for message in reversed(messages[-tasks.HISTORY_MESSAGES :]):
         size += message.size
         if size > tasks.HISTORY_SIZE:
             break
-        turn = (
-            tasks.build_question_turn(message.content, message.context)
-            if message.role == "user"
-            else None
-        )
-        turns.insert(0, turn or Turn("assistant", message.content))
+        if message.role == "user":
+            turns.insert(0, tasks.build_question_turn(message.content, message.context))
+        else:
+            turns.insert(0, Turn("assistant", message.content))
     while turns and turns[0].role != "user":
         turns.pop(0)
     return tuple(turns)
 
 
-def _usage(answer: Answer[T]) -> Usage:
-    return Usage(
-        input_tokens=answer.completion.input_tokens, output_tokens=answer.completion.output_tokens
-    )
-
-
-def _no_conversation() -> Problem:
-    return Problem.not_found("You have no such conversation.", "conversation_not_found")
+def _conversation_not_found() -> Problem:
+    return Problem.not_found("You have no conversation with this id.", "conversation_not_found")
 
 
 def _unavailable() -> Problem:
-    detail = "No language model answers at the moment. Try again shortly; this call cost nothing."
+    detail = "No language model is available. Try again shortly. This call used no tokens."
     return Problem.unavailable(detail, "ai_unavailable")
 
 
 def _refused(field: str) -> Problem:
-    error = FieldError(field, "was refused by the language models' content rules")
-    detail = "The language models do not answer this."
+    error = FieldError(field, "violates the language models' content rules")
+    detail = "The language models refuse to process this content."
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "content_refused", detail, errors=[error])

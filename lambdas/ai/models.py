@@ -1,8 +1,8 @@
-"""What the ai service takes and answers."""
+"""Request and response bodies of the ai service."""
 
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from lambdas.ai.conversations import Conversation, Summary
 from lambdas.common.clock import timestamp
@@ -58,14 +58,14 @@ class Moderate(Body, frozen=True, kw_only=True):
 
 
 class Usage(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Tokens, as the provider counted them."""
+    """Tokens as counted by the provider."""
 
     input_tokens: int
     output_tokens: int
 
 
-class Answered(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Who answered and what it took; `latency_ms` is the whole call's."""
+class ModelDetails(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The model that produced a response, and its usage. `latency_ms` is that of the whole call."""
 
     provider: str
     model: str
@@ -73,17 +73,17 @@ class Answered(Struct, frozen=True, kw_only=True, rename="camel"):
     latency_ms: int
 
 
-class AnswerView(Answered, frozen=True, kw_only=True):
+class AnswerView(ModelDetails, frozen=True, kw_only=True):
     answer: str
     conversation_id: str
 
 
-class SummaryView(Answered, frozen=True, kw_only=True):
+class SummaryView(ModelDetails, frozen=True, kw_only=True):
     summary: str
 
 
-class TranslationView(Answered, frozen=True, kw_only=True):
-    """`source_language` is None where the model did not say."""
+class TranslationView(ModelDetails, frozen=True, kw_only=True):
+    """`source_language` is None if the model did not report it."""
 
     translation: str
     source_language: str | None
@@ -111,33 +111,20 @@ class ConversationSummaryView(Struct, frozen=True, kw_only=True, rename="camel")
     expires_at: str
     version: int
 
-    @classmethod
-    def of(cls, summary: Summary) -> "ConversationSummaryView":
-        return cls(**_members(summary))
-
 
 class ConversationView(ConversationSummaryView, frozen=True, kw_only=True):
-    """The oldest message first."""
-
     messages: tuple[MessageView, ...]
+    """Oldest first."""
 
-    @classmethod
-    def of(cls, summary: Summary) -> "ConversationView":
-        assert isinstance(summary, Conversation)
-        messages = tuple(
-            MessageView(role=m.role, content=m.content, context=m.context, created_at=m.created_at)
-            for m in summary.messages
-        )
-        return cls(**_members(summary), messages=messages)
+
+def create_summary_view(summary: Summary) -> ConversationSummaryView:
+    return ConversationSummaryView(**_members(summary))
+
+
+def create_conversation_view(conversation: Conversation) -> ConversationView:
+    messages = tuple(MessageView(**structs.asdict(m)) for m in conversation.messages)
+    return ConversationView(**_members(conversation) | {"messages": messages})
 
 
 def _members(summary: Summary) -> dict[str, Any]:
-    return {
-        "conversation_id": summary.conversation_id,
-        "title": summary.title,
-        "message_count": summary.message_count,
-        "created_at": summary.created_at,
-        "updated_at": summary.updated_at,
-        "expires_at": timestamp(summary.expires_at),
-        "version": summary.version,
-    }
+    return {**structs.asdict(summary), "expires_at": timestamp(summary.expires_at)}

@@ -1,12 +1,21 @@
-"""OpenAI, and every server that speaks its chat completions: https://platform.openai.com/docs/api-reference/chat."""
+"""The Chat Completions API of OpenAI and compatible servers.
+
+https://platform.openai.com/docs/api-reference/chat
+"""
 
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
-from lambdas.ai.providers import Completion, Failure, Prompt, ProviderError, TokenCount, completion
-from lambdas.ai.transport import Reply, check, post_json
+from lambdas.ai.providers import (
+    Completion,
+    Failure,
+    Prompt,
+    ProviderError,
+    TokenCount,
+    create_completion,
+)
+from lambdas.ai.transport import post_json, read_document
 
 _COMPLETE = {"stop", "length"}
 
@@ -24,7 +33,7 @@ class _Choice(Struct, frozen=True):
 class _Usage(Struct, frozen=True):
     prompt_tokens: TokenCount = 0
     completion_tokens: TokenCount = 0
-    """Reasoning included."""
+    """Includes reasoning."""
 
 
 class _Response(Struct, frozen=True):
@@ -34,12 +43,13 @@ class _Response(Struct, frozen=True):
 
 
 class OpenAi:
-    """One model of OpenAI, or of a server with its interface.
+    """A model of OpenAI or of a compatible server.
 
     Args:
-        base_url: with the interface's version, without a slash at the end.
-        model: its id, such as `gpt-6-luna`.
-        reasoning_effort: how much it reasons; "" leaves the model's default, and is for servers that know no such parameter.
+        base_url: The URL including the API version, without a trailing slash.
+        model: The model id, for example `gpt-6-luna`.
+        reasoning_effort: The model's effort. "" omits the parameter, for the model's default and
+            for servers that do not support it.
     """
 
     name = "openai"
@@ -50,16 +60,15 @@ class OpenAi:
         self._reasoning_effort = reasoning_effort
 
     def complete(self, prompt: Prompt, key: str, timeout: float) -> Completion:
-        reply = post_json(
+        response = post_json(
             self._url, self._document(prompt), {"Authorization": f"Bearer {key}"}, timeout
         )
-        check(reply)
-        return self._read(reply, prompt)
+        return self._read(read_document(response, _Response), prompt)
 
     def _document(self, prompt: Prompt) -> dict[str, Any]:
         document: dict[str, Any] = {
             "model": self._model,
-            # "system" and not "developer": OpenAI's models take it as that, and other servers know no other.
+            # "system", because compatible servers do not know "developer". OpenAI accepts both.
             "messages": [
                 {"role": "system", "content": prompt.instruction},
                 *({"role": turn.role, "content": turn.text} for turn in prompt.turns),
@@ -73,22 +82,18 @@ class OpenAi:
             document["response_format"] = {"type": "json_schema", "json_schema": schema}
         return document
 
-    def _read(self, reply: Reply, prompt: Prompt) -> Completion:
-        try:
-            response = msgspec.json.decode(reply.body, type=_Response)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise ProviderError(Failure.MALFORMED) from None
-        if not response.choices:
+    def _read(self, document: _Response, prompt: Prompt) -> Completion:
+        if not document.choices:
             raise ProviderError(Failure.MALFORMED)
-        choice = response.choices[0]
+        choice = document.choices[0]
         if choice.message.refusal or choice.finish_reason == "content_filter":
             raise ProviderError(Failure.REFUSED)
         if choice.finish_reason is not None and choice.finish_reason not in _COMPLETE:
             raise ProviderError(Failure.MALFORMED)
-        usage = response.usage
-        return completion(
+        usage = document.usage
+        return create_completion(
             prompt,
             choice.message.content or "",
-            response.model or self._model,
+            document.model or self._model,
             (usage.prompt_tokens, usage.completion_tokens) if usage else None,
         )

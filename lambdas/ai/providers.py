@@ -1,4 +1,4 @@
-"""What a provider of a language model is to this service: a prompt goes in, a completion comes out, or it fails in one of a few ways."""
+"""The interface to providers of language models: prompts, completions and failures."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -7,17 +7,20 @@ from typing import Annotated, Any, Literal, Protocol
 import msgspec
 from msgspec import Meta, Struct
 
-ANSWER_LIMIT = 128 * 1024
-"""Bytes of an answer's text at most. The longest output that is asked for, 8,192 tokens, stays below it; a conversation's item must hold it."""
+COMPLETION_LIMIT = 128 * 1024
+"""Maximum bytes of a completion's text, so that it fits into a conversation's item.
+
+The longest requested output, 8,192 tokens, is shorter.
+"""
 
 MODEL_LENGTH = 100
-"""Characters of a model's name that are passed on."""
+"""Maximum characters of a model's name in a response. The rest is cut off."""
 
 TURN_OVERHEAD = 16
-"""Tokens that a provider may add around a turn, beside its text; both count fewer than ten."""
+"""Upper bound of the tokens that a provider adds to each turn. Both providers add fewer than 10."""
 
 TokenCount = Annotated[int, Meta(ge=0, le=10_000_000)]
-"""As providers report it. The upper bound is beyond every model's window, so that a nonsensical number is no answer."""
+"""A token count from a provider. Larger numbers exceed every model's context window: malformed."""
 
 
 class Turn(Struct, frozen=True):
@@ -28,29 +31,32 @@ class Turn(Struct, frozen=True):
 
 
 class Shape(Struct, frozen=True):
-    """The JSON object that an answer has to be: a name and a JSON schema of the subset that both providers' response modes take."""
+    """The required JSON object: a name, and a schema that both providers support."""
 
     name: str
     schema: Mapping[str, Any]
 
 
 class Prompt(Struct, frozen=True, kw_only=True):
-    """What a model is asked.
+    """The input of a model.
 
-    `instruction` is the service's own constant text and nothing else; whatever a caller wrote is in `turns`, which providers take
-    apart from it. With `unfiltered` the provider's own adjustable content filter is told to let everything through: a moderator
-    has to see what is to be moderated.
+    `instruction` is always a constant of this service. The caller's texts are in `turns`, which
+    providers receive separately. `unfiltered` disables the provider's adjustable content filter,
+    because moderation must see the content it judges.
     """
 
     instruction: str
     turns: tuple[Turn, ...]
     output_limit: int
-    """Tokens of the answer at most, reasoning included."""
+    """Maximum output tokens, including reasoning."""
     shape: Shape | None = None
     unfiltered: bool = False
 
     def token_bound(self) -> int:
-        """Tokens that the call cannot exceed: a token is at least one byte of the text, in every tokenizer both providers use."""
+        """Returns an upper bound of the call's tokens.
+
+        In all tokenizers of both providers, a token has at least one byte.
+        """
         schema = msgspec.json.encode(self.shape.schema) if self.shape else b""
         texts = (self.instruction, *(turn.text for turn in self.turns))
         return (
@@ -61,7 +67,7 @@ class Prompt(Struct, frozen=True, kw_only=True):
 
 
 class Completion(Struct, frozen=True, kw_only=True):
-    """A model's answer and what it took. `model` is what the provider says it was."""
+    """A model's output and its token counts. `model` is the name that the provider reports."""
 
     text: str
     model: str
@@ -74,52 +80,58 @@ class Completion(Struct, frozen=True, kw_only=True):
 
 
 class Failure(StrEnum):
-    """The ways a provider fails. The values are what is logged."""
+    """The ways in which a provider fails. The values appear in the log."""
 
     UNREACHABLE = "unreachable"
-    """No connection: nothing was sent, so it is safe to send it again."""
+    """No connection, so nothing was sent and a retry is safe."""
     TIMEOUT = "timeout"
     BROKEN_OFF = "broken_off"
-    """The connection ended before the answer did."""
+    """The connection was closed before the response was complete."""
     SERVER_ERROR = "server_error"
     """A status of 500 or more."""
     RATE_LIMITED = "rate_limited"
     KEY_REFUSED = "key_refused"
     NOT_FOUND = "not_found"
-    """No such address, or no such model: the environment names one that is not there, or no longer."""
+    """The configured URL or model does not exist (any longer)."""
     REJECTED = "rejected"
-    """It does not take this request: too long for the model, a parameter unknown. Says nothing about the next request."""
+    """The provider rejects this request, for example as too long. Other requests may succeed."""
     MALFORMED = "malformed"
-    """An answer that is not what the provider's interface promises, or too long."""
+    """The response violates the provider's API, or is too long."""
     INVALID = "invalid"
-    """An answer that lacks the shape that was asked for, twice."""
+    """Two completions did not match the required schema."""
     REFUSED = "refused"
-    """The provider's content rules stopped it."""
+    """The provider's content rules prevented a completion."""
 
 
-BLAMELESS = frozenset({Failure.REJECTED, Failure.REFUSED})
-"""Failures that come from the request: one user's prompts must not take the provider away from the others."""
+REQUEST_FAILURES = frozenset({Failure.REJECTED, Failure.REFUSED})
+"""Failures caused by the request. They do not open the circuit, which would affect other users."""
 
 
 class ProviderError(Exception):
-    """A call that failed. Neither it nor its causes hold a prompt, an answer or a key: it is raised `from None`."""
+    """A call failed.
+
+    Raised `from None`, so that no cause contains a prompt, a completion or an API key.
+    """
 
     def __init__(self, failure: Failure, retry_after: float | None = None) -> None:
         super().__init__(failure.value)
         self.failure = failure
         self.retry_after = retry_after
-        """Seconds the provider asks to wait, where it says so."""
+        """The Retry-After of the response in seconds, if present."""
 
 
-def completion(prompt: Prompt, text: str, model: str, usage: tuple[int, int] | None) -> Completion:
-    """A provider's answer, checked. `usage` is tokens in and out; a server that reports none is accounted by the rule of thumb of
-    four bytes a token.
+def create_completion(
+    prompt: Prompt, text: str, model: str, usage: tuple[int, int] | None
+) -> Completion:
+    """Creates a completion from a provider's response.
+
+    `usage` are the input and output tokens. With None, they are estimated at four bytes per token.
 
     Raises:
-        ProviderError: malformed, where there is no text, or too much of it.
+        ProviderError: MALFORMED, because the text is empty or too long.
     """
     size = len(text.encode())
-    if not text.strip() or size > ANSWER_LIMIT:
+    if not text.strip() or size > COMPLETION_LIMIT:
         raise ProviderError(Failure.MALFORMED)
     if usage is None:
         usage = -(-(prompt.token_bound() - prompt.output_limit) // 4), -(-size // 4)
@@ -129,10 +141,10 @@ def completion(prompt: Prompt, text: str, model: str, usage: tuple[int, int] | N
 
 
 class Provider(Protocol):
-    """One provider's HTTP interface."""
+    """A provider's HTTP API."""
 
     @property
     def name(self) -> str: ...
 
     def complete(self, prompt: Prompt, key: str, timeout: float) -> Completion:
-        """Asks once and waits `timeout` seconds at most, whatever the provider does. Raises ProviderError."""
+        """Sends one request. Returns or raises ProviderError within `timeout` seconds."""

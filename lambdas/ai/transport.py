@@ -1,15 +1,15 @@
-"""JSON over HTTP with a hard limit on the whole exchange, in time and in bytes.
+"""JSON over HTTP, with hard limits on the time and the bytes of a whole exchange.
 
-`http.client` and not a library: their time-outs are for each wait on the socket, so that a server which sends a byte now and then
-is waited for without end (docs/decisions/0051). A connection serves one exchange: beside seconds of a model's work a handshake is
-nothing, and a kept one may be half closed when it is used again.
+HTTP libraries only limit each wait for the socket, so a server that sends single bytes could block
+them for ever (docs/decisions/0051). Each connection serves one exchange: the handshake takes little
+time compared to the model, and a reused connection may be half closed.
 """
 
 import socket
 import threading
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,46 +17,49 @@ from msgspec import Struct
 
 from lambdas.ai.providers import Failure, ProviderError
 
+T = TypeVar("T")
+
 CONNECT_TIMEOUT = 3.0
-"""Seconds for TCP and TLS together; within them a server across the world answers."""
+"""Seconds for TCP and TLS together. Enough for a server on another continent."""
 
 BODY_LIMIT = 1024 * 1024
-"""Bytes of an answer at most: the longest text, each character escaped (`\\u0000`), and the members around it."""
+"""Maximum bytes of a response: the longest text with all characters escaped, and other members."""
 
 
-class Reply(Struct, frozen=True):
-    """One HTTP answer."""
-
+class HttpResponse(Struct, frozen=True):
     status: int
     body: bytes
     retry_after: float | None = None
-    """Seconds, where the answer says them as a number."""
+    """Seconds, if the header contains a number."""
 
 
-def post_json(url: str, document: Any, headers: dict[str, str], timeout: float) -> Reply:
-    """Posts a document and waits `timeout` seconds at most. Redirects are not followed: they would take the key elsewhere.
+def post_json(url: str, document: Any, headers: dict[str, str], timeout: float) -> HttpResponse:
+    """Sends a POST request and returns the response within `timeout` seconds.
+
+    Does not follow redirects, which would send the API key to another server.
 
     Raises:
-        ProviderError: unreachable, timeout, broken_off; malformed if the answer is longer than BODY_LIMIT.
+        ProviderError: UNREACHABLE, TIMEOUT or BROKEN_OFF; MALFORMED if the response is longer than
+            BODY_LIMIT.
     """
     exchange = _Exchange(url, msgspec.json.encode(document), headers, timeout)
-    # A thread, since neither name resolution nor a server's slow headers can be given up otherwise.
+    # Only a thread can be abandoned during name resolution or while headers arrive slowly.
     thread = threading.Thread(target=exchange.run, name="provider-call", daemon=True)
     thread.start()
     thread.join(timeout)
     if thread.is_alive():
         exchange.abandon()
         raise ProviderError(Failure.TIMEOUT)
-    if exchange.reply is None:
+    if exchange.response is None:
         raise ProviderError(exchange.failure)
-    return exchange.reply
+    return exchange.response
 
 
 class _Exchange:
-    """One request and its answer, run in a thread of its own; nothing is raised there, so nothing is printed."""
+    """A request and its response, in a separate thread. `run` raises nothing."""
 
     def __init__(self, url: str, content: bytes, headers: dict[str, str], timeout: float) -> None:
-        self.reply: Reply | None = None
+        self.response: HttpResponse | None = None
         self.failure = Failure.BROKEN_OFF
         parts = urlsplit(url)
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
@@ -86,15 +89,15 @@ class _Exchange:
         except TimeoutError:
             self.failure = Failure.TIMEOUT
         except (OSError, HTTPException, ValueError):
-            # Broken off; ValueError is a header that cannot be sent, with its value in the message.
+            # Stays BROKEN_OFF. ValueError: a header is invalid, and the message contains its value.
             return
         finally:
             self._connection.close()
 
     def abandon(self) -> None:
-        """Ends the thread's wait; it closes the connection itself."""
+        """Interrupts the thread, which then closes the connection."""
         self._abandoned.set()
-        with suppress(OSError, AttributeError):  # not connected yet, or closed meanwhile
+        with suppress(OSError, AttributeError):  # not connected yet, or already closed
             self._connection.sock.shutdown(socket.SHUT_RDWR)
 
     def _exchange(self) -> None:
@@ -103,27 +106,32 @@ class _Exchange:
         body = response.read(BODY_LIMIT + 1)
         if len(body) > BODY_LIMIT:
             self.failure = Failure.MALFORMED
-        elif not response.length:  # else the connection ended before the announced length
-            self.reply = Reply(response.status, body, _seconds(response.getheader("Retry-After")))
+        elif not response.length:  # else the connection was closed before Content-Length bytes
+            self.response = HttpResponse(
+                response.status, body, _seconds(response.getheader("Retry-After"))
+            )
 
 
 def _seconds(value: str | None) -> float | None:
-    """A Retry-After in seconds; its other form, a date, is never as short as what is waited for here."""
+    """Parses a Retry-After in seconds. Dates are ignored: they are too far away to wait for."""
     return float(value) if value and value.isascii() and value.isdigit() else None
 
 
-def check(reply: Reply) -> None:
-    """Raises ProviderError unless the status is 200."""
-    if reply.status == 200:
-        return
-    if reply.status == 429:
-        raise ProviderError(Failure.RATE_LIMITED, reply.retry_after)
-    if reply.status in {401, 403}:
+def read_document(response: HttpResponse, model: type[T]) -> T:
+    """Returns the body as a `model`. Raises ProviderError if the status is not 200."""
+    if response.status == 200:
+        try:
+            return msgspec.json.decode(response.body, type=model)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise ProviderError(Failure.MALFORMED) from None
+    if response.status == 429:
+        raise ProviderError(Failure.RATE_LIMITED, response.retry_after)
+    if response.status in {401, 403}:
         raise ProviderError(Failure.KEY_REFUSED)
-    if reply.status == 404:
+    if response.status == 404:
         raise ProviderError(Failure.NOT_FOUND)
-    if reply.status in {400, 413, 422}:
+    if response.status in {400, 413, 422}:
         raise ProviderError(Failure.REJECTED)
-    if reply.status >= 500:
-        raise ProviderError(Failure.SERVER_ERROR, reply.retry_after)
+    if response.status >= 500:
+        raise ProviderError(Failure.SERVER_ERROR, response.retry_after)
     raise ProviderError(Failure.MALFORMED)

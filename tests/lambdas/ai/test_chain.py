@@ -42,7 +42,7 @@ class Setup:
         self.clock.advance(seconds)
 
     def ask(self, parse: Callable[[str], Any] = str) -> Any:
-        return self.chain.answer(PROMPT, parse, self.clock() + TIME)
+        return self.chain.complete(PROMPT, parse, self.clock() + TIME)
 
     def provider_that_answers(self) -> str:
         name: str = self.ask().provider
@@ -143,7 +143,7 @@ def test_nothing_is_tried_again_when_the_time_is_short(setup: Setup) -> None:
     assert setup.gemini.calls == 1
     setup.gemini.takes = 0
     with pytest.raises(NoCompletionError):
-        setup.chain.answer(PROMPT, str, setup.clock() + 0.9)
+        setup.chain.complete(PROMPT, str, setup.clock() + 0.9)
     assert setup.gemini.calls == 1
 
 

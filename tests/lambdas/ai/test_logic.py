@@ -8,7 +8,7 @@ import pytest
 from aws_lambda_powertools.logging import Logger
 from botocore.exceptions import ClientError
 
-from lambdas.ai.chain import Answer, NoCompletionError, NotConfiguredError
+from lambdas.ai.chain import NoCompletionError, NotConfiguredError, Result
 from lambdas.ai.conversations import LIFETIME, Conversation, Summary
 from lambdas.ai.logic import AiService
 from lambdas.ai.providers import Completion, Prompt, Turn
@@ -34,14 +34,14 @@ class FakeModels:
         if not self.configured:
             raise NotConfiguredError
 
-    def answer(self, prompt: Prompt, parse: Callable[[str], Any], deadline: float) -> Answer[Any]:
+    def complete(self, prompt: Prompt, parse: Callable[[str], Any], deadline: float) -> Result[Any]:
         self.prompts.append(prompt)
         self.deadlines.append(deadline)
         self._clock.advance(1.5)
         if self.error:
             raise self.error
         completion = Completion(text=self.text, model="m-1", input_tokens=30, output_tokens=12)
-        return Answer("gemini", completion, parse(self.text))
+        return Result("gemini", completion, parse(self.text))
 
 
 class FakeQuota:
@@ -269,7 +269,7 @@ def test_an_answer_is_given_although_it_cannot_be_accounted(
     world.quota.settle_error = ClientError({"Error": {"Code": "InternalServerError"}}, "UpdateItem")
     assert world.ask("tell-tale").answer == "An answer."
     (line,) = logged()
-    assert line["message"] == "usage not settled"
+    assert line["message"] == "recording the used tokens failed"
     assert "tell-tale" not in json.dumps(line)
 
 
