@@ -1,4 +1,4 @@
-"""The ai service's routes and who may call them."""
+"""The routes of the ai service, and their access rules."""
 
 from lambdas.common.caller import USER
 from lambdas.common.web.access import role

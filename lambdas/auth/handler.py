@@ -10,7 +10,6 @@ from lambdas.auth.models import (
     EmailOnly,
     Login,
     Logout,
-    Nothing,
     Refresh,
     Register,
     ResetPassword,
@@ -25,7 +24,7 @@ from lambdas.common.messaging.events import DirectEvents, EventFactory, EventPub
 from lambdas.common.people.profiles import ProfileReader
 from lambdas.common.settings import read
 from lambdas.common.signing.keys import KeyRing, ParameterKeySource
-from lambdas.common.validation import validate
+from lambdas.common.validation import EmptyBody, validate
 from lambdas.common.web.http import Request, Response
 from lambdas.common.web.router import Router
 from lambdas.common.web.service import SignedInSettings, create_router, entry_point
@@ -79,7 +78,7 @@ class AuthApi:
         return Response(body=signed_in)
 
     def anonymous(self, request: Request) -> Response:
-        validate(Nothing, request.json)
+        validate(EmptyBody, request.json)
         return Response.created(self._service.anonymous(address=request.source_ip))
 
     def refresh(self, request: Request) -> Response:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import ClientError
 
-from lambdas.auth.models import POLICY, User
+from lambdas.auth.models import STRENGTH_RULE, User
 from lambdas.common.caller import ADMIN, MODERATOR, USER
 from lambdas.common.logs import Logger
 from lambdas.common.problems import FieldError, Problem
@@ -253,4 +253,4 @@ def _invalid_code() -> dict[str, Problem]:
 
 
 def _rejected_password(field: str) -> Problem:
-    return Problem.invalid([FieldError(field, POLICY)])
+    return Problem.invalid([FieldError(field, STRENGTH_RULE)])

@@ -1,4 +1,4 @@
-"""What the auth service does: it knows tokens, sessions and a user directory, and no HTTP event."""
+"""The logic of the auth service: accounts, sessions and tokens."""
 
 import hmac
 from collections.abc import Collection, Iterator, Mapping
@@ -25,28 +25,32 @@ from lambdas.common.web.tokens import TokenIssuer
 ACCESS_LIFETIME = 15 * 60
 ANONYMOUS_LIFETIME = 60 * 60
 SESSION_LIFETIME = 7 * 24 * 60 * 60
-"""Seconds (API contract, Authentication and auth). A session's time starts again with each refresh."""
+"""Seconds (API contract, Authentication and auth). Each refresh renews a session's lifetime."""
 
 REFRESH_GRACE = 10_000
-"""Milliseconds in which a spent refresh token is answered with its successor again (API contract, POST /refresh)."""
+"""Milliseconds for which a spent refresh token still returns its successor.
 
-# The contract's figure: five failures in a minute for one pair of address and email.
+See the API contract, POST /refresh.
+"""
+
+# Failures per network address and email (API contract, POST /login).
 LOGIN = Limit("login", 5, 60)
-# The same for a password guessed with a stolen access token, by user.
+# Failures per user. Slows down somebody who guesses the password with a stolen access token.
 CHANGE_PASSWORD = Limit("change-password", 5, 60)
-# Chosen: codes guessed for one pair of address and email, whether or not the email is known. Cognito limits them too, but
-# for known users only, so that its answer would tell who is one.
+# Failures per network address and email. Cognito's own limits apply only to existing users, so they
+# would reveal whether an email is registered.
 CONFIRM = Limit("confirm", 5, 300)
 RESET_PASSWORD = Limit("reset-password", 5, 300)
-# The rest is by address, and chosen: an office or a class shares one address, so an hour admits a group of it at once;
-# register tells whether an email is known and, as the two below, sends mail to whoever is named.
+# Calls per network address. These routes send emails, and `register` also reveals whether an email
+# is registered. An office or a class shares one address, so the limits admit a group at once.
 REGISTER = Limit("register", 20, 3600)
 RESEND_CONFIRMATION = Limit("resend-confirmation", 10, 3600)
 FORGOT_PASSWORD = Limit("forgot-password", 10, 3600)
-# No mail and no account, but each leaves an item in the table for an hour.
+# Calls per network address. Each one stores a session for an hour, but creates no account.
 ANONYMOUS = Limit("anonymous", 60, 3600)
 
-_ROTATIONS = 3  # a lost race leaves a newer generation, which the next try meets as its grace
+_ROTATIONS = 3
+"""Attempts to rotate a session. A failed attempt means that a concurrent request has rotated it."""
 
 
 class Limiter(Protocol):
@@ -64,9 +68,9 @@ class Profiles(Protocol):
 
 
 class AuthService:
-    """Each method is one call of the API. `address` is the client's network address.
+    """The calls of the auth API. All raise Problem as the API contract defines.
 
-    All raise Problem as the API contract says.
+    `address` is the client's network address.
     """
 
     def __init__(
@@ -118,44 +122,21 @@ class AuthService:
         email = email.lower()
         with self._failures_limited(LOGIN, address, email, counted=HTTPStatus.UNAUTHORIZED):
             user = self._identity.authenticate(email, password)
-        user = self._named(user)
-        session_id = new_id()
-        refresh_token = self._refresh_tokens.derive(session_id, 1)
-        assert refresh_token is not None
-        now = self._clock()
-        session = Session(
-            session_id=session_id,
-            user_id=user.user_id,
-            created_at=timestamp(now),
-            last_used_at=timestamp(now),
-            expires_at=int(now) + SESSION_LIFETIME,
-            device=device,
-            display_name=user.display_name,
-            generation=1,
-            refresh_kid=refresh_token.kid,
-            refresh_hash=refresh_token.digest,
-            rotated_at=int(now * 1000),
-        )
+        user = self._with_profile_name(user)
+        session = self._new_session(user.user_id, user.display_name, SESSION_LIFETIME)
+        session, refresh_token = self._next_generation(structs.replace(session, device=device))
         self._sessions.add(session)
         self._events.publish(
             "UserLoggedIn",
             actor_id=user.user_id,
-            data={"userId": user.user_id, "sessionId": session_id},
+            data={"userId": user.user_id, "sessionId": session.session_id},
         )
-        pair = self._pair(user, refresh_token)
+        pair = self._issue_pair(user, refresh_token)
         return SignedIn(**structs.asdict(pair), user=user)
 
     def anonymous(self, *, address: str) -> Anonymous:
         self._limiter.reserve(ANONYMOUS, address)
-        now = self._clock()
-        session = Session(
-            session_id=new_id(),
-            user_id=new_id(),
-            created_at=timestamp(now),
-            last_used_at=timestamp(now),
-            expires_at=int(now) + ANONYMOUS_LIFETIME,
-            display_name=(name := anonymous_name()),
-        )
+        session = self._new_session(new_id(), anonymous_name(), ANONYMOUS_LIFETIME)
         self._sessions.add(session)
         token = self._access_tokens.issue(
             session.user_id,
@@ -166,7 +147,7 @@ class AuthService:
         )
         return Anonymous(
             anonymous_id=session.user_id,
-            display_name=name,
+            display_name=session.display_name,
             access_token=token,
             expires_in=ANONYMOUS_LIFETIME,
             capabilities=CAPABILITIES,
@@ -180,29 +161,32 @@ class AuthService:
             session = self._sessions.find(presented.session_id)
             if session is None or presented.generation > session.generation:
                 raise _invalid_refresh_token()
-            answer = self._rotate if presented.generation == session.generation else self._repeat
-            if (following := answer(session, presented)) is not None:
-                return following
+            if presented.generation < session.generation:
+                return self._repeat(session, presented)
+            pair = self._rotate(session, presented)
+            if pair is not None:
+                return pair
         raise Problem.unavailable()
 
     def logout(self, caller: Caller, *, all_devices: bool) -> None:
         if all_devices:
             self._sessions.revoke_all(caller.user_id)
-        # By its key as well: the index may not show a session that is milliseconds old.
+        # Also by key, because the index may not contain a new session yet.
         self._sessions.revoke(caller.session_id, caller.user_id)
         if not caller.is_anonymous:
-            data = {
-                "userId": caller.user_id,
-                "sessionId": caller.session_id,
-                "allDevices": all_devices,
-            }
-            self._events.publish("UserLoggedOut", actor_id=caller.user_id, data=data)
+            self._events.publish(
+                "UserLoggedOut",
+                actor_id=caller.user_id,
+                data={
+                    "userId": caller.user_id,
+                    "sessionId": caller.session_id,
+                    "allDevices": all_devices,
+                },
+            )
 
     def sessions(self, caller: Caller) -> list[SessionView]:
-        """The caller's sessions, the last used first."""
-        found = sorted(
-            self._sessions.list_for_user(caller.user_id), key=lambda s: s.last_used_at, reverse=True
-        )
+        """Returns the caller's sessions, the last used first."""
+        sessions = self._sessions.list_for_user(caller.user_id)
         return [
             SessionView(
                 session_id=session.session_id,
@@ -211,12 +195,12 @@ class AuthService:
                 last_used_at=session.last_used_at,
                 current=session.session_id == caller.session_id,
             )
-            for session in found
+            for session in sorted(sessions, key=lambda s: s.last_used_at, reverse=True)
         ]
 
     def delete_session(self, caller: Caller, session_id: str) -> None:
         if not self._sessions.revoke(session_id, caller.user_id):
-            raise Problem.not_found("You have no such session.")
+            raise Problem.not_found("You have no session with this id.")
 
     def me(self, caller: Caller) -> User:
         if caller.is_anonymous:
@@ -225,17 +209,16 @@ class AuthService:
             return User(user_id=caller.user_id, email=None, display_name=name, roles=())
         user = self._identity.find(caller.user_id)
         if user is None:
-            raise Problem.unauthorized("This account has been closed.", "account_closed")
-        return self._named(user)
+            raise Problem.unauthorized(
+                "This account no longer exists or is disabled.", "account_closed"
+            )
+        return self._with_profile_name(user)
 
     def change_password(self, caller: Caller, current: str, new: str) -> None:
         attempt = self._limiter.reserve(CHANGE_PASSWORD, caller.user_id)
         self._identity.change_password(caller.user_id, current, new)
         self._limiter.release(attempt)
-        self._sessions.revoke_all(caller.user_id, keep=caller.session_id)
-        self._events.publish(
-            "PasswordChanged", actor_id=caller.user_id, data={"userId": caller.user_id}
-        )
+        self._finish_password_change(caller.user_id, keep=caller.session_id)
 
     def forgot_password(self, email: str, *, address: str) -> None:
         self._limiter.reserve(FORGOT_PASSWORD, address)
@@ -246,14 +229,15 @@ class AuthService:
         with self._failures_limited(RESET_PASSWORD, address, email, counted=HTTPStatus.BAD_REQUEST):
             user = self._identity.reset_password(email, code, new)
         if user is not None:
-            self._sessions.revoke_all(user.user_id)
-            self._events.publish(
-                "PasswordChanged", actor_id=user.user_id, data={"userId": user.user_id}
-            )
+            self._finish_password_change(user.user_id)
+
+    def _finish_password_change(self, user_id: str, keep: str | None = None) -> None:
+        self._sessions.revoke_all(user_id, keep=keep)
+        self._events.publish("PasswordChanged", actor_id=user_id, data={"userId": user_id})
 
     @contextmanager
     def _failures_limited(self, limit: Limit, *subject: str, counted: HTTPStatus) -> Iterator[None]:
-        """Counts an attempt that ends in a problem of the status `counted`: no success, no other refusal, no outage."""
+        """Counts an attempt only if it raises a Problem with the status `counted`."""
         attempt = self._limiter.reserve(limit, *subject)
         try:
             yield
@@ -264,62 +248,85 @@ class AuthService:
         self._limiter.release(attempt)
 
     def _rotate(self, session: Session, presented: RefreshToken) -> TokenPair | None:
-        """Spends the current token for the next; None when another request was faster."""
+        """Replaces the token by the next one. Returns None if another request rotated first."""
         if not hmac.compare_digest(presented.digest, session.refresh_hash):
             raise _invalid_refresh_token()
-        user = self._named(
-            self._user_of(session), session.display_name
-        )  # before anything changes: a failure here must not cost the token
-        following = self._refresh_tokens.derive(session.session_id, session.generation + 1)
-        assert following is not None
-        now = self._clock()
-        rotated = structs.replace(
-            session,
-            display_name=user.display_name,
-            generation=following.generation,
-            refresh_kid=following.kid,
-            refresh_hash=following.digest,
-            rotated_at=int(now * 1000),
-            last_used_at=timestamp(now),
-            expires_at=int(now) + SESSION_LIFETIME,
-        )
-        return self._pair(user, following) if self._sessions.rotate(session, rotated) else None
+        # Before the write: if reading the user fails, the token is not spent.
+        user = self._with_profile_name(self._find_user(session), session.display_name)
+        rotated, refresh_token = self._next_generation(session)
+        rotated = structs.replace(rotated, display_name=user.display_name)
+        if not self._sessions.rotate(session, rotated):
+            return None
+        return self._issue_pair(user, refresh_token)
 
-    def _repeat(self, session: Session, presented: RefreshToken) -> TokenPair | None:
-        """Answers a token spent a moment ago with its successor again; any older one is stolen or kept by a thief."""
+    def _repeat(self, session: Session, presented: RefreshToken) -> TokenPair:
+        """Returns the current refresh token again if `presented` was spent moments ago.
+
+        An older token may have been stolen. Its use ends the session.
+        """
         age = self._clock() * 1000 - session.rotated_at
         if presented.generation < session.generation - 1 or age > REFRESH_GRACE:
             self._sessions.revoke(session.session_id, session.user_id)
-            detail = "This refresh token was used before; for safety its session has been ended. Sign in again."
+            detail = (
+                "This refresh token was already used. For safety, the session has been ended. "
+                "Sign in again."
+            )
             raise Problem.unauthorized(detail, "refresh_token_reused")
         current = self._refresh_tokens.derive(
             session.session_id, session.generation, session.refresh_kid
         )
         if current is None:
             raise _invalid_refresh_token()
-        return self._pair(self._user_of(session), current)
+        return self._issue_pair(self._find_user(session), current)
 
-    def _user_of(self, session: Session) -> User:
-        """The user as it is now, so that granted and withdrawn roles come with the next token."""
+    def _find_user(self, session: Session) -> User:
+        """Returns the user with the current roles, so that role changes apply to the next token."""
         user = self._identity.find(session.user_id)
         if user is None:
             self._sessions.revoke(session.session_id, session.user_id)
             raise _invalid_refresh_token()
         return user
 
-    def _named(self, user: User, before: str = "") -> User:
-        """The user by the name in their profile, where they change it; the account keeps the first one.
+    def _with_profile_name(self, user: User, previous: str = "") -> User:
+        """Returns the user with the profile's name, which may differ from the account's name.
 
-        While the profile cannot be read it is the name they had `before`, or the account's: no name keeps anybody out.
+        If reading the profile fails, the name is `previous` or the account's, so sign-in works.
         """
         try:
             profile = self._profiles.profiles([user.user_id]).get(user.user_id)
         except (ClientError, BotoCoreError, Problem):
-            self._logger.warning("named without the profile", user_id=user.user_id, exc_info=True)
-            return structs.replace(user, display_name=before or user.display_name)
+            self._logger.warning("reading the profile failed", user_id=user.user_id, exc_info=True)
+            return structs.replace(user, display_name=previous or user.display_name)
         return structs.replace(user, display_name=profile.display_name) if profile else user
 
-    def _pair(self, user: User, refresh_token: RefreshToken) -> TokenPair:
+    def _new_session(self, user_id: str, display_name: str, lifetime: int) -> Session:
+        now = self._clock()
+        return Session(
+            session_id=new_id(),
+            user_id=user_id,
+            created_at=timestamp(now),
+            last_used_at=timestamp(now),
+            expires_at=int(now) + lifetime,
+            display_name=display_name,
+        )
+
+    def _next_generation(self, session: Session) -> tuple[Session, RefreshToken]:
+        """Returns the session's next generation and its refresh token, without storing them."""
+        token = self._refresh_tokens.derive(session.session_id, session.generation + 1)
+        assert token is not None, "the newest key exists"
+        now = self._clock()
+        changed = structs.replace(
+            session,
+            generation=token.generation,
+            refresh_kid=token.kid,
+            refresh_hash=token.digest,
+            rotated_at=int(now * 1000),
+            last_used_at=timestamp(now),
+            expires_at=int(now) + SESSION_LIFETIME,
+        )
+        return changed, token
+
+    def _issue_pair(self, user: User, refresh_token: RefreshToken) -> TokenPair:
         access_token = self._access_tokens.issue(
             user.user_id,
             refresh_token.session_id,

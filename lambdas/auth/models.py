@@ -1,4 +1,4 @@
-"""What the auth service takes and answers."""
+"""Request and response bodies of the auth service."""
 
 from typing import Annotated
 
@@ -6,15 +6,20 @@ from msgspec import Meta, Struct
 
 from lambdas.common.validation import Body, DisplayName, Email
 
-POLICY = (  # what Cognito is told to enforce, in words
-    "must have 8 to 256 characters, with an upper case letter, a lower case letter, a digit and a symbol, "
-    "and no space at either end"
+STRENGTH_RULE = (
+    "must have 8 to 256 characters, with an upper case letter, a lower case letter, a digit and a "
+    "symbol, and no space at either end"
 )
-# The symbols are the ones Cognito counts as such.
-_STRENGTH = r"""^(?=\S)(?=.*[A-Z])(?=.*[a-z])(?=.*[0-9])(?=.*[\^$*.\[\]{}()?"!@#%&/\\,><':;|_~`=+\-]).*\S\Z"""
+"""The user pool's password policy in words."""
+
+# These are the symbols that Cognito accepts as such.
+_STRENGTH = (
+    r"^(?=\S)(?=.*[A-Z])(?=.*[a-z])(?=.*[0-9])"
+    r"""(?=.*[\^$*.\[\]{}()?"!@#%&/\\,><':;|_~`=+\-]).*\S\Z"""
+)
 
 NewPassword = Annotated[
-    str, Meta(min_length=8, max_length=256, pattern=_STRENGTH, description=POLICY)
+    str, Meta(min_length=8, max_length=256, pattern=_STRENGTH, description=STRENGTH_RULE)
 ]
 Password = Annotated[
     str, Meta(min_length=1, max_length=256, description="must have 1 to 256 characters")
@@ -26,7 +31,7 @@ Device = (
         str,
         Meta(
             max_length=200,
-            description="must be text of at most 200 characters, or up to 10 named texts",
+            description="must be a text of at most 200 characters, or an object of up to 10 texts",
         ),
     ]
     | Annotated[dict[Annotated[str, Meta(max_length=50)], _DeviceText], Meta(max_length=10)]
@@ -54,10 +59,6 @@ class Login(Body, frozen=True, kw_only=True):
     device_info: Device | None = None
 
 
-class Nothing(Body, frozen=True, kw_only=True):
-    """A body without fields."""
-
-
 class Refresh(Body, frozen=True, kw_only=True):
     refresh_token: Annotated[str, Meta(min_length=1, max_length=512)]
 
@@ -78,7 +79,7 @@ class ResetPassword(Body, frozen=True, kw_only=True):
 
 
 class User(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A user as answers show one; `email` is None and `roles` is empty for an anonymous one."""
+    """A user. Anonymous users have no email (None) and no roles."""
 
     user_id: str
     email: str | None
@@ -91,7 +92,7 @@ class TokenPair(Struct, frozen=True, kw_only=True, rename="camel"):
 
     access_token: str
     refresh_token: str
-    token_type: str = "Bearer"  # noqa: S105 (a scheme's name)
+    token_type: str = "Bearer"  # noqa: S105 (the name of a scheme)
     expires_in: int
 
 
@@ -108,7 +109,7 @@ class Anonymous(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class SessionView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """One of the caller's sessions; `current` is the one the request came with."""
+    """One of the caller's sessions. `current` is True for the session of the request."""
 
     session_id: str
     device: str | dict[str, str] | None

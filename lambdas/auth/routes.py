@@ -1,4 +1,4 @@
-"""The auth service's routes and who may call them."""
+"""The routes of the auth service, and their access rules."""
 
 from lambdas.common.caller import USER
 from lambdas.common.web.access import AUTHENTICATED, PUBLIC, role

@@ -19,6 +19,10 @@ class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename
     """
 
 
+class EmptyBody(Body, frozen=True, kw_only=True):
+    """A body without fields."""
+
+
 Email = Annotated[
     str,
     # Cognito accepts at most 128 characters. The pattern rejects only obviously invalid addresses.

@@ -49,7 +49,7 @@ class ProfileApi:
 
     def replace_profile(self, request: Request) -> Response:
         body = validate(ReplaceProfile, request.json)
-        return _response(self._service.replace(request.caller, body, IfMatch.of(request)))
+        return _response(self._service.update(request.caller, body, IfMatch.of(request)))
 
     def update_profile(self, request: Request) -> Response:
         body = validate(UpdateProfile, request.json)

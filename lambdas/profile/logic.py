@@ -1,4 +1,4 @@
-"""What the profile service does: it knows profiles, aliases and pictures, and no HTTP event."""
+"""The logic of the profile service: profiles, aliases and avatars."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from lambdas.common.problems import FieldError, Problem
 from lambdas.common.storage.uploads import SignedUpload, StoredObject
 from lambdas.common.web.preconditions import IfMatch
 from lambdas.profile.models import (
+    LINKS_RULE,
     MAX_LINKS,
     OwnProfile,
     Preferences,
@@ -28,21 +29,23 @@ from lambdas.profile.models import (
 from lambdas.profile.store import ProfileStore
 
 AVATARS = "avatars/"
-"""Where in their bucket avatars are served from."""
+"""Key prefix of published avatars in their bucket."""
 
 _PRIVATE: Mapping[str, Mapping[str, Any]] = {
     "display_name": {"display_name": None},
     "bio": {"bio": None},
     "avatar": {"avatar_url": None},
-    "location": {"location": None, "timezone": None},  # a time zone tells where somebody is
+    "location": {"location": None, "timezone": None},  # a time zone reveals the location
     "social_links": {"social_links": {}},
 }
-"""What is emptied of a view whose viewer may not see a field. `activity_status` is for presence, which chat tells."""
+"""The values that replace hidden fields in a view. The chat service applies `activity_status`."""
 
 _ID_LENGTH = 128
-"""Characters no id is longer than: DynamoDB takes none of more than 2,048 bytes, and an address may have anything."""
+"""Maximum characters of a user id. Longer ids do not exist, and could exceed the maximum length of
+a DynamoDB key, 2,048 bytes."""
 
-_TRIES = 5  # against others who change the same profile; each lost try means that somebody else's succeeded
+_TRIES = 5
+"""Attempts to change a profile. A failed attempt means that a concurrent request has changed it."""
 
 
 class Aliases(Protocol):
@@ -60,7 +63,7 @@ class Pictures(Protocol):
 
 
 class ProfileService:
-    """Each method is one call of the API, and raises Problem as the API contract says."""
+    """The calls of the profile API. All raise Problem as the API contract defines."""
 
     def __init__(
         self,
@@ -72,7 +75,7 @@ class ProfileService:
         logger: Logger,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`picture_url` gives the address at which a key's object is served."""
+        """`picture_url` returns the URL of the picture with a key."""
         self._profiles = profiles
         self._aliases = aliases
         self._pictures = pictures
@@ -81,24 +84,23 @@ class ProfileService:
         self._clock = clock
 
     def get_own(self, caller: Caller) -> OwnProfile:
-        """The caller's profile, made now if it was not yet."""
+        """Returns the caller's profile. Creates it on first use."""
         return self._own_view(self._profile(caller))
 
     def get_other(self, viewer: Caller, user_id: str) -> ProfileView:
-        """A user's profile as this viewer may see it."""
+        """Returns a user's profile without the fields hidden from this viewer."""
         profile = self._profiles.find(user_id) if len(user_id) <= _ID_LENGTH else None
         if profile is None:
-            raise Problem.not_found("There is no such user.")
+            raise Problem.not_found("There is no user with this id.")
         hidden: dict[str, Any] = {}
         for field, emptied in _PRIVATE.items():
             if not may_see(getattr(profile.privacy, field), user_id, viewer):
                 hidden |= emptied
         return structs.replace(self._view(profile), **hidden)
 
-    def replace(self, caller: Caller, body: ReplaceProfile, if_match: IfMatch) -> OwnProfile:
-        return self._update(caller, if_match, lambda before: _changed(before, body))
-
-    def update(self, caller: Caller, body: UpdateProfile, if_match: IfMatch) -> OwnProfile:
+    def update(
+        self, caller: Caller, body: ReplaceProfile | UpdateProfile, if_match: IfMatch
+    ) -> OwnProfile:
         return self._update(caller, if_match, lambda before: _changed(before, body))
 
     def set_privacy(self, caller: Caller, privacy: Privacy, if_match: IfMatch) -> OwnProfile:
@@ -117,7 +119,7 @@ class ProfileService:
         return self._pictures.sign(caller.user_id, content_type, content_length)
 
     def set_avatar(self, caller: Caller, key: str, if_match: IfMatch) -> OwnProfile:
-        if_match.check(self._profile(caller).version)  # before anything is copied
+        if_match.check(self._profile(caller).version)  # before the picture is copied
         stored = self._pictures.use(caller.user_id, key, AVATARS)
         try:
             before, after = self._change(
@@ -126,7 +128,7 @@ class ProfileService:
                 lambda profile: structs.replace(profile, avatar_key=stored.key),
                 _avatar_changed,
             )
-        except Problem:  # whose write is known not to have happened; of any other failure it is not
+        except Problem:  # the profile was not written; after other errors it may have been
             self._remove(stored.key)
             raise
         if before.avatar_key:
@@ -135,7 +137,7 @@ class ProfileService:
 
     def delete_avatar(self, caller: Caller) -> None:
         def without(profile: Profile) -> Profile:
-            # First the picture: should the rest fail, the call can be repeated, and the picture is gone for sure.
+            # The picture first, so that a repeated call can finish if writing the profile fails.
             if profile.avatar_key:
                 self._pictures.remove(profile.avatar_key)
             return structs.replace(profile, avatar_key=None)
@@ -150,10 +152,10 @@ class ProfileService:
 
     def _profile(self, caller: Caller) -> Profile:
         name = caller.display_name or UNKNOWN_NAME
-        if caller.is_anonymous:  # it will be gone within the hour, and cannot change anything
+        if caller.is_anonymous:  # a read-only user who exists for one hour is not stored
             return Profile(user_id=caller.user_id, display_name=name)
-        found = self._profiles.find(caller.user_id)
-        return found or self._profiles.create(caller.user_id, name, timestamp(self._clock()))
+        profile = self._profiles.find(caller.user_id)
+        return profile or self._profiles.create(caller.user_id, name, timestamp(self._clock()))
 
     def _update(
         self, caller: Caller, if_match: IfMatch, change: Callable[[Profile], Profile]
@@ -168,7 +170,10 @@ class ProfileService:
         change: Callable[[Profile], Profile],
         event: Callable[[Profile, Profile], tuple[str, dict[str, Any]]],
     ) -> tuple[Profile, Profile]:
-        """The caller's profile before and after a change; a change that changes nothing is no new version and no event."""
+        """Changes the caller's profile, and returns it before and after the change.
+
+        If `change` returns an equal profile, no version and no event are created.
+        """
         for _ in range(_TRIES):
             before = self._profile(caller)
             if_match.check(before.version)
@@ -180,15 +185,15 @@ class ProfileService:
             if self._profiles.replace(before, after, event_type, data):
                 return before, after
         raise Problem.conflict(
-            "Others are changing this profile: repeat the request.", retry_after=1
+            "Other requests are changing this profile. Repeat the request.", retry_after=1
         )
 
     def _remove(self, key: str) -> None:
-        """Deletes a picture that no profile shows; failing to must not fail a request that has done what it should."""
+        """Deletes an unused picture. Only logs failures, because the request itself succeeded."""
         try:
             self._pictures.remove(key)
         except (ClientError, BotoCoreError):
-            self._logger.exception("an unused avatar is left", key=key)
+            self._logger.exception("deleting an unused avatar failed", key=key)
 
     def _own_view(self, profile: Profile) -> OwnProfile:
         return OwnProfile(
@@ -210,7 +215,7 @@ class ProfileService:
             interests=profile.interests,
             badges=profile.badges,
             stats=Statistics(
-                # Events come in any order: what takes away may have come before what it takes away from.
+                # Events arrive in any order, so a decrement may be counted before its increment.
                 posts_count=max(0, profile.posts_count),
                 comments_count=max(0, profile.comments_count),
                 likes_received=max(0, profile.likes_received),
@@ -235,19 +240,17 @@ def _changed(before: Profile, body: ReplaceProfile | UpdateProfile) -> Profile:
         links = {**kept, **(changes["social_links"] or {})}
         changes["social_links"] = {name: link for name, link in links.items() if link is not None}
         if len(changes["social_links"]) > MAX_LINKS:
-            raise Problem.invalid(
-                [FieldError("socialLinks", f"must be at most {MAX_LINKS} named https addresses")]
-            )
+            raise Problem.invalid([FieldError("socialLinks", LINKS_RULE)])
     if "interests" in changes:
         changes["interests"] = list(dict.fromkeys(changes["interests"] or []))
     return structs.replace(before, **changes)
 
 
 def _profile_updated(before: Profile, after: Profile) -> tuple[str, dict[str, Any]]:
-    """The names of what has changed; the values may be private."""
-    shown = {field.name: field.encode_name for field in structs.fields(OwnProfile)}
+    """Returns the event with the names of the changed fields. Their values may be private."""
+    names = {field.name: field.encode_name for field in structs.fields(OwnProfile)}
     changed = [
-        shown[name]
+        names[name]
         for name in Profile.__struct_fields__
         if name != "version" and getattr(after, name) != getattr(before, name)
     ]
@@ -255,7 +258,7 @@ def _profile_updated(before: Profile, after: Profile) -> tuple[str, dict[str, An
 
 
 def _avatar_changed(_before: Profile, after: Profile) -> tuple[str, dict[str, Any]]:
-    """Without the address, which may be private."""
+    """Returns the event without the URL, which may be private."""
     data = {
         "userId": after.user_id,
         "version": after.version,

@@ -1,4 +1,4 @@
-"""What the profile service takes, keeps and answers."""
+"""Request bodies, stored profiles and response bodies of the profile service."""
 
 from typing import Annotated, Literal
 
@@ -15,13 +15,14 @@ from lambdas.common.validation import Body, DisplayName
 from lambdas.profile.timezones import Timezone
 
 _CONTROL = r"\x00-\x1f\x7f-\x9f"
+_LABEL = rf"[^\s{_CONTROL}/?#@:\\<>\"'`{{}}|^]+"
 
 Bio = Annotated[
     str,
     Meta(
         max_length=500,
         pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*\Z",
-        description="must have at most 500 characters, none of them a control character",
+        description="must have at most 500 characters, without control characters",
     ),
 ]
 Location = Annotated[
@@ -29,22 +30,22 @@ Location = Annotated[
     Meta(
         max_length=100,
         pattern=rf"^[^{_CONTROL}]*\Z",
-        description="must have at most 100 characters, none of them a control character",
+        description="must have at most 100 characters, without control characters",
     ),
 ]
 LinkName = Annotated[
     str,
     Meta(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._+-]{0,29}\Z",
-        description="must be named with at most 30 letters, digits, spaces and any of . _ + -",
+        description="must have a name of at most 30 letters, digits, spaces and . _ + -",
     ),
 ]
 Link = Annotated[
     str,
     Meta(
         max_length=300,
-        # A host of two labels at least and no user name, which is how an address looks like another.
-        pattern=rf"^https://[^\s{_CONTROL}/?#@:\\<>\"'`{{}}|^]+\.[^\s{_CONTROL}/?#@:\\<>\"'`{{}}|^]+(:[0-9]{{1,5}})?"
+        # The host has at least two labels. User names are rejected, because they can disguise it.
+        pattern=rf"^https://{_LABEL}\.{_LABEL}(:[0-9]{{1,5}})?"
         rf"([/?#][^\s{_CONTROL}\\<>\"`{{}}|^]*)?\Z",
         description="must be an https address of at most 300 characters",
     ),
@@ -55,19 +56,19 @@ Interest = Annotated[
         min_length=1,
         max_length=50,
         pattern=rf"^(?=\S)[^{_CONTROL}]*(?<=\S)\Z",
-        description="must have 1 to 50 characters, none of them a control character, and no space at either end",
+        description="must have 1 to 50 characters, without control characters and without spaces "
+        "at either end",
     ),
 ]
 MAX_LINKS = 10
-_LINKS = Meta(
-    max_length=MAX_LINKS, description=f"must be at most {MAX_LINKS} named https addresses"
-)
+LINKS_RULE = f"must have at most {MAX_LINKS} named https addresses"
+_LINKS = Meta(max_length=MAX_LINKS, description=LINKS_RULE)
 Links = Annotated[dict[LinkName, Link], _LINKS]
-Interests = Annotated[list[Interest], Meta(max_length=20, description="must be at most 20 texts")]
+Interests = Annotated[list[Interest], Meta(max_length=20, description="must have at most 20 texts")]
 
 
 class ReplaceProfile(Body, frozen=True, kw_only=True):
-    """What is left out is emptied. An empty text is the same as none."""
+    """Body of PUT. Omitted fields are cleared. Empty texts are stored as null."""
 
     display_name: DisplayName
     bio: Bio | None = None
@@ -78,7 +79,10 @@ class ReplaceProfile(Body, frozen=True, kw_only=True):
 
 
 class UpdateProfile(Body, frozen=True, kw_only=True):
-    """A merge patch (RFC 7396): what is left out stays, null empties; in `social_links` it does so link by link."""
+    """Body of PATCH, a merge patch (RFC 7396). Omitted fields stay unchanged, null clears a field.
+
+    In `social_links`, null clears a single link.
+    """
 
     display_name: DisplayName | UnsetType = UNSET
     bio: Bio | UnsetType | None = UNSET
@@ -97,7 +101,7 @@ class UseAvatar(Body, frozen=True, kw_only=True):
 
 
 class Privacy(Body, frozen=True, kw_only=True):
-    """Who sees which field. As a body it is whole: a field that is left out must not become visible by that."""
+    """Who sees each field. All fields are required, so that none becomes visible by omission."""
 
     display_name: Visibility
     bio: Visibility
@@ -111,7 +115,7 @@ DEFAULT_PRIVACY = Privacy(
     display_name=DISPLAY_NAME_VISIBILITY,
     bio="public",
     avatar="public",
-    # What tells where somebody is, elsewhere on the web too, is not for those who have not even registered.
+    # Hidden from anonymous users, because these fields reveal a person's whereabouts and accounts.
     location="authenticated",
     social_links="authenticated",
     activity_status=ACTIVITY_VISIBILITY,
@@ -119,7 +123,7 @@ DEFAULT_PRIVACY = Privacy(
 
 
 class Notifications(Body, frozen=True, kw_only=True):
-    """Which notifications its owner wants."""
+    """The notifications that the user wants."""
 
     email: bool = True
     push: bool = True
@@ -127,7 +131,7 @@ class Notifications(Body, frozen=True, kw_only=True):
 
 
 class Preferences(Body, frozen=True, kw_only=True):
-    """How its owner wants the platform. What a body leaves out is the default again."""
+    """The user's preferences. Fields that a body omits are reset to their defaults."""
 
     theme: Literal["light", "dark", "auto"] = "auto"
     language: Annotated[
@@ -148,7 +152,7 @@ _Context = Annotated[
         min_length=1,
         max_length=128,
         pattern=rf"^[^{_CONTROL}]*\Z",
-        description="must have 1 to 128 characters, none of them a control character",
+        description="must have 1 to 128 characters, without control characters",
     ),
 ]
 
@@ -168,9 +172,10 @@ class AliasContext(Body, frozen=True, kw_only=True):
 
 
 class Profile(Struct, frozen=True, kw_only=True):
-    """A user's profile as it is kept. `avatar_key` is the picture's in its bucket; `joined_at` is RFC 3339, None for an anonymous user.
+    """A stored profile.
 
-    The counts follow other services' events and are no part of what `version` counts.
+    `avatar_key` is the avatar's key in its bucket. `joined_at` is RFC 3339, or None for anonymous
+    users. Other services' events change the counters, which does not change `version`.
     """
 
     user_id: str
@@ -201,7 +206,7 @@ class Statistics(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ProfileView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A profile as others see it. What they may not see is None or empty, as if it were not there."""
+    """A profile as other users see it. Hidden fields are None or empty, like missing ones."""
 
     user_id: str
     display_name: str | None

@@ -1,4 +1,4 @@
-"""The names of time zones."""
+"""The names of IANA time zones."""
 
 from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -8,7 +8,7 @@ from msgspec import Meta
 if TYPE_CHECKING:
     _Name = str
 else:
-    # The package's own list: the runtime's file system may have fewer zones, or none.
+    # From the tzdata package, because the Lambda runtime may have fewer zones or none.
     _Name = Literal[tuple(files("tzdata").joinpath("zones").read_text(encoding="ascii").split())]
 
 Timezone = Annotated[_Name, Meta(description="must be an IANA time zone, such as Europe/Berlin")]

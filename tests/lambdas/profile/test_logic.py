@@ -167,7 +167,7 @@ def test_a_replaced_avatar_that_cannot_be_removed_is_logged(
     world.pictures.broken = True
     assert world.service.set_avatar(ME, "b", ANY).avatar_url == "https://cdn/avatars/b"
     assert [(line["message"], line["key"]) for line in logged()] == [
-        ("an unused avatar is left", "avatars/a")
+        ("deleting an unused avatar failed", "avatars/a")
     ]
 
 
