@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
-from lambdas.common.storage.dynamodb import ConditionFailedError, Table
+from lambdas.common.storage.dynamodb import Table, succeeds
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -67,11 +67,7 @@ class DynamoCircuits:
     def try_enter(self, provider: str, circuit: Circuit) -> bool:
         if not circuit.opened_until:
             return True
-        try:
-            self._open(provider, circuit)
-        except ConditionFailedError:
-            return False
-        return True
+        return succeeds(lambda: self._open(provider, circuit))
 
     def record_success(self, provider: str, circuit: Circuit) -> None:
         if circuit.failures:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from msgspec import Struct, convert, structs, to_builtins
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
-from lambdas.common.storage.dynamodb import ConditionFailedError, Expressions, Table
+from lambdas.common.storage.dynamodb import Expressions, Table, succeeds
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -106,11 +106,9 @@ class DynamoConversations:
                 "names": {"#version": "version"},
                 "values": {":read": conversation.version - 1},
             }
-        try:
-            self._table.put({"user_id": user_id, **to_builtins(conversation)}, **condition)
-        except ConditionFailedError:
-            return False
-        return True
+        return succeeds(
+            lambda: self._table.put({"user_id": user_id, **to_builtins(conversation)}, **condition)
+        )
 
     def list_page(
         self, user_id: str, limit: int, before: str | None
@@ -129,15 +127,13 @@ class DynamoConversations:
         return summaries[:limit], summaries[limit - 1].conversation_id if has_more else None
 
     def delete(self, user_id: str, conversation_id: str) -> bool:
-        try:
-            self._table.delete(
+        return succeeds(
+            lambda: self._table.delete(
                 _key(user_id, conversation_id),
                 condition="expires_at > :now",
                 values={":now": int(self._clock())},
             )
-        except ConditionFailedError:
-            return False
-        return True
+        )
 
 
 def append_messages(

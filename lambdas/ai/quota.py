@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id
 from lambdas.common.problems import Problem
-from lambdas.common.storage.dynamodb import ConditionFailedError, Table
+from lambdas.common.storage.dynamodb import Table, succeeds
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -153,17 +153,15 @@ class DynamoQuota:
     def _update_if(
         self, reservation: Reservation, expression: str, condition: str, values: dict[str, Any]
     ) -> bool:
-        try:
-            self._table.update(
+        return succeeds(
+            lambda: self._table.update(
                 _key(reservation),
                 expression,
                 condition=condition,
                 names={"#lease": reservation.lease},
                 values=values,
             )
-        except ConditionFailedError:
-            return False
-        return True
+        )
 
 
 def _key(reservation: Reservation) -> dict[str, str]:

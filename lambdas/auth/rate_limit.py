@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
 from lambdas.common.problems import Problem
-from lambdas.common.storage.dynamodb import ConditionFailedError, Table
+from lambdas.common.storage.dynamodb import Table, succeeds
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -80,16 +80,14 @@ class RateLimiter:
 
     def _write(self, key: str, revision: int, attempts: list[int], expires_at: int | None) -> bool:
         values: dict[str, object] = {":next": revision + 1, ":attempts": attempts}
-        update, unchanged = (
-            "SET attempts = :attempts, revision = :next",
-            "attribute_not_exists(revision)",
-        )
+        update = "SET attempts = :attempts, revision = :next"
+        unchanged = "attribute_not_exists(revision)"
         if revision:
             values[":read"], unchanged = revision, "revision = :read"
         if expires_at is not None:
             values[":expires_at"], update = expires_at, f"{update}, expires_at = :expires_at"
-        try:
-            self._table.update({"limit_key": key}, update, condition=unchanged, values=values)
-        except ConditionFailedError:
-            return False
-        return True
+        return succeeds(
+            lambda: self._table.update(
+                {"limit_key": key}, update, condition=unchanged, values=values
+            )
+        )

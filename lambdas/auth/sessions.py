@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct, convert, structs, to_builtins
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
-from lambdas.common.storage.dynamodb import ConditionFailedError, Table
+from lambdas.common.storage.dynamodb import Table, succeeds
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -79,28 +79,24 @@ class DynamoSessionStore:
 
     def rotate(self, before: Session, after: Session) -> bool:
         changes = {f: v for f, v in structs.asdict(after).items() if v != getattr(before, f)}
-        try:
-            self._table.update(
+        return succeeds(
+            lambda: self._table.update(
                 _key(before.session_id),
                 "SET " + ", ".join(f"{name} = :{name}" for name in changes),
                 # A deleted item has no generation, so this cannot recreate a revoked session.
                 condition="generation = :before",
                 values={":before": before.generation, **{f":{n}": v for n, v in changes.items()}},
             )
-        except ConditionFailedError:
-            return False
-        return True
+        )
 
     def revoke(self, session_id: str, user_id: str) -> bool:
-        try:
-            self._table.delete(
+        return succeeds(
+            lambda: self._table.delete(
                 _key(session_id),
                 condition="user_id = :user_id AND expires_at > :now",
                 values={":user_id": user_id, ":now": int(self._clock())},
             )
-        except ConditionFailedError:
-            return False
-        return True
+        )
 
     def revoke_all(self, user_id: str, keep: str | None = None) -> None:
         ids = (session.session_id for session in self.list_for_user(user_id))

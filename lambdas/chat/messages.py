@@ -28,7 +28,7 @@ from lambdas.common.live.chat_messages import (
     message_id,
     reaction_id,
 )
-from lambdas.common.storage.dynamodb import ConditionFailedError, Entry, Key
+from lambdas.common.storage.dynamodb import ConditionFailedError, Entry, Key, succeeds
 from lambdas.common.storage.transactions import Transactions
 from lambdas.common.storage.uploads import StoredObject
 from lambdas.common.web.idempotency import RETENTION
@@ -154,7 +154,7 @@ class MessageStore:
         return convert(item, Message) if item else None
 
     def after(self, room_id: str, seq: int, last: int, limit: int) -> list[Message]:
-        """Returns up to `limit` messages after `seq` and up to `last`, oldest first, consistently."""
+        """Returns up to `limit` messages after `seq` up to `last`, oldest first. Consistent."""
         numbers = range(seq + 1, min(seq + limit, last) + 1)
         keys = [_key(message_id(room_id, number)) for number in numbers]
         found = self._messages.get_many(keys)
@@ -177,7 +177,7 @@ class MessageStore:
         return [convert(item, Message) for item in islice(found, limit)]
 
     def edit(self, message: Message, content: str) -> Message:
-        """Replaces the content. Raises ChangedError if the message has changed since it was read."""
+        """Replaces the content. Raises ChangedError if the message has changed."""
         return self._change(
             message,
             "SET content = :content, is_edited = :true",
@@ -299,11 +299,7 @@ class MessageStore:
             names={"#emoji": f"{_REACTION}{emoji}"},
             values={":by": by},
         )
-        try:
-            self._transactions.write({"reaction": mark, "counts": counts})
-        except ConditionFailedError:
-            return False
-        return True
+        return succeeds(lambda: self._transactions.write({"reaction": mark, "counts": counts}))
 
 
 def _key(id_: str) -> Key:

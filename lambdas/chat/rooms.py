@@ -211,7 +211,7 @@ class RoomStore:
     def rooms(
         self, room_ids: Sequence[str], user_id: str
     ) -> list[tuple[Room, Counters, Member | None]]:
-        """Returns the existing rooms of these ids, with counters and the user's membership or ban."""
+        """Returns the existing rooms, with counters and the user's membership or ban."""
         keys = [
             key
             for room_id in room_ids
@@ -495,7 +495,7 @@ def members_key(room_id: str) -> str:
 
 
 def pair_key(first: str, second: str) -> str:
-    """Returns the key of the item that names two users' direct room. Their order does not matter."""
+    """Returns the key of the item that names two users' direct room, in any order."""
     return "direct#" + "#".join(sorted((first, second)))
 
 

@@ -19,12 +19,11 @@ from lambdas.common.logs import Logger, create_logger
 from lambdas.common.messaging.consumer import Batch, Consume, consume_messages, create_handler
 from lambdas.common.settings import Settings, read
 from lambdas.common.storage.cache import CacheSettings, GuardedCache, guarded_cache
-from lambdas.common.storage.dynamodb import pack, unpack
+from lambdas.common.storage.dynamodb import Table, unpack
 from lambdas.delivery.logic import DeliveryService, Stored
 from lambdas.delivery.removal import PendingRemoval, RoomRemoval, StoredRoomData
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
 
 STREAM = "aws:dynamodb"
@@ -99,13 +98,17 @@ def wire(
     """Builds the function from its dependencies."""
     live = CachedLiveRooms(cache)
     retry_queue = SqsRetryQueue(lambda: clients.sqs, settings.delivery_retries_queue_url)
+    messages = Table(clients.dynamodb, settings.dynamodb_table_messages)
+
+    def find(message_id: str) -> Message | None:
+        item = messages.get({"message_id": message_id})
+        return msgspec.convert(item, Message) if item else None
+
     service = DeliveryService(
         fanout=Fanout(gateway, live, logger),
         live=live,
         retry_queue=retry_queue,
-        find=lambda message_id: _find(
-            clients.dynamodb, settings.dynamodb_table_messages, message_id
-        ),
+        find=find,
         logger=logger,
     )
 
@@ -176,13 +179,6 @@ def _removals(records: Sequence[Mapping[str, Any]]) -> Iterator[PendingRemoval]:
 def _is_removal(record: Mapping[str, Any]) -> bool:
     # Compares text as msgspec writes it, because an invalid body must fail alone, not here.
     return '"rest":{' in record["body"]
-
-
-def _find(dynamodb: "DynamoDBClient", table: str, message_id: str) -> Message | None:
-    item = dynamodb.get_item(
-        TableName=table, Key=pack({"message_id": message_id}), ConsistentRead=True
-    ).get("Item")
-    return Message.of(item) if item else None
 
 
 handler = create_handler(build)

@@ -100,7 +100,7 @@ class Authorship:
         return caller.user_id
 
     def names(self, items: Sequence[Authored], viewer: Caller) -> list[str]:
-        """Returns the displayed author of each item: the alias, or the name visible to the viewer."""
+        """Returns each item's displayed author: the alias or the name visible to the viewer."""
         stored = {item.author_id: item.author_name for item in items if item.author_id is not None}
         visible = self._names.display_names(stored, viewer, stored) if stored else {}
         return [

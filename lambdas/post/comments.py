@@ -1,6 +1,6 @@
 """The table of comments, with an index by post and time."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct, convert, to_builtins
@@ -9,7 +9,7 @@ from lambdas.common.people.authors import AuthorStore
 from lambdas.common.storage.dynamodb import ConditionFailedError, Entry, Expressions, Table
 from lambdas.common.storage.transactions import MAX_ENTRIES, Transactions
 from lambdas.post.likes import build_count
-from lambdas.post.posts import DeletedError, DynamoPostStore
+from lambdas.post.posts import DynamoPostStore
 from lambdas.post.records import Comment
 
 if TYPE_CHECKING:
@@ -85,7 +85,6 @@ class DynamoCommentStore:
 
     def add(self, comment: Comment, author_id: str, event: Entry) -> None:
         entries = {
-            "post": self._posts.build_alive_check(comment.post_id),
             "comment": self._comments.build_put(to_builtins(comment)),
             "count": build_count(self._counters, comment.post_id, "comments", +1),
             "event": event,
@@ -94,24 +93,19 @@ class DynamoCommentStore:
             entries["author"] = self._authors.build_put(comment.comment_id, author_id)
         if comment.parent_id is not None:
             entries["parent"] = self._comments.build_check(_key(comment.parent_id), **_EXISTS)
-        if not self._try_write(entries):
+        if not self._posts.write_if_alive(comment.post_id, entries):
             raise ParentDeletedError
 
     def replace(self, before: Comment, after: Comment) -> bool:
         put = self._comments.build_put(
             to_builtins(after), condition="version = :version", values={":version": before.version}
         )
-        post = self._posts.build_alive_check(before.post_id)
-        return self._try_write({"post": post, "comment": put})
+        return self._posts.write_if_alive(before.post_id, {"comment": put})
 
     def remove(self, comment: Comment, event: Entry) -> bool:
-        return self._try_write(
-            {
-                "post": self._posts.build_alive_check(comment.post_id),
-                **self._removal(comment, event),
-                "count": build_count(self._counters, comment.post_id, "comments", -1),
-            }
-        )
+        count = build_count(self._counters, comment.post_id, "comments", -1)
+        entries = {**self._removal(comment, event), "count": count}
+        return self._posts.write_if_alive(comment.post_id, entries)
 
     def oldest(self, post_id: str, count: int, after: str | None) -> CommentSlice:
         comments: list[Comment] = []
@@ -138,7 +132,7 @@ class DynamoCommentStore:
     def _remove_chunk(
         self, post_id: str, comments: Sequence[Comment], event_of: Callable[[Comment], Entry]
     ) -> None:
-        """Deletes the comments that exist. The index can contain comments that are deleted already."""
+        """Deletes the comments that still exist. The index can contain deleted comments."""
         remaining = list(comments)
         while remaining:
             count = build_count(self._counters, post_id, "comments", -len(remaining))
@@ -162,15 +156,6 @@ class DynamoCommentStore:
         if comment.is_anonymous:
             entries[f"author {id_}"] = self._authors.build_delete(id_)
         return entries
-
-    def _try_write(self, entries: Mapping[str, Entry]) -> bool:
-        try:
-            self._transactions.write(entries)
-        except ConditionFailedError as error:
-            if "post" in error.failed:
-                raise DeletedError from None
-            return False
-        return True
 
     def _of_post(self, post_id: str, after: str | None, page_size: int) -> Iterator[Comment]:
         condition, values = "post_id = :post_id", {":post_id": post_id}

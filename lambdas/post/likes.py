@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
-from lambdas.common.storage.dynamodb import ConditionFailedError, Entry, Item, Table
-from lambdas.common.storage.transactions import Transactions
-from lambdas.post.posts import DeletedError, DynamoPostStore
+from lambdas.common.storage.dynamodb import Entry, Item, Table
+from lambdas.post.posts import DynamoPostStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -43,7 +42,6 @@ class DynamoLikeStore:
     def __init__(
         self, dynamodb: "DynamoDBClient", *, likes: str, counters: str, posts: DynamoPostStore
     ) -> None:
-        self._transactions = Transactions(dynamodb)
         self._likes = Table(dynamodb, likes)
         self._counters = Table(dynamodb, counters)
         self._posts = posts
@@ -87,18 +85,11 @@ class DynamoLikeStore:
 
     def _change(self, post_id: str, like: Entry, step: int, event: Entry) -> bool:
         entries = {
-            "post": self._posts.build_alive_check(post_id),
             "like": like,
             "count": build_count(self._counters, post_id, "likes", step),
             "event": event,
         }
-        try:
-            self._transactions.write(entries)
-        except ConditionFailedError as error:
-            if "post" in error.failed:
-                raise DeletedError from None
-            return False
-        return True
+        return self._posts.write_if_alive(post_id, entries)
 
 
 def build_count(counters: Table, item_id: str, counter: str, step: int) -> Entry:

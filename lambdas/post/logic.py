@@ -183,7 +183,7 @@ class PostService:
         return structs.replace(changed, version=post.version + 1, updated_at=now, is_edited=True)
 
     def _changed_images(self, caller: Caller, post: Post, wanted: Sequence[str]) -> tuple[str, ...]:
-        """Returns the keys of the wanted images: URLs of kept images and upload keys of new ones."""
+        """Returns the images' keys, from URLs of kept images and upload keys of new ones."""
         kept = {self._image_url(key): key for key in post.images}
         new = [index for index, image in enumerate(wanted) if image not in kept]
         try:

@@ -14,6 +14,7 @@ from lambdas.common.storage.dynamodb import (
     Expressions,
     Item,
     Table,
+    succeeds,
 )
 from lambdas.common.storage.transactions import Transactions
 from lambdas.post.records import Post, Tombstone, tag_key
@@ -119,7 +120,7 @@ class DynamoPostStore:
                 if key not in new
             },
         }
-        return self._try_write(entries)
+        return succeeds(lambda: self._transactions.write(entries))
 
     def bury(self, post: Post, deleted_at: str, deleted_by: str, event: Entry) -> bool:
         tombstone = Tombstone(
@@ -131,7 +132,7 @@ class DynamoPostStore:
         )
         # Without the version, the tombstone could miss a tag that was added concurrently.
         put = self._posts.build_put(to_builtins(tombstone), **_unchanged(post))
-        return self._try_write({"post": put, "event": event})
+        return succeeds(lambda: self._transactions.write({"post": put, "event": event}))
 
     def newest(self, count: int, before: str | None) -> Slice:
         items, position = self._timeline.newest(count, before)
@@ -163,10 +164,21 @@ class DynamoPostStore:
             before = items[-1]["created_at"]
         return Slice(found, before)
 
-    def build_alive_check(self, post_id: str) -> Entry:
-        """Returns the transaction entry that requires that the post exists."""
+    def write_if_alive(self, post_id: str, entries: Mapping[str, Entry]) -> bool:
+        """Writes entries that belong to a post, in one transaction.
+
+        Returns False if the condition of an entry failed. Raises DeletedError if the post was
+        deleted.
+        """
         condition = "attribute_exists(post_id) AND attribute_not_exists(deleted_at)"
-        return self._posts.build_check(_key(post_id), condition=condition)
+        check = self._posts.build_check(_key(post_id), condition=condition)
+        try:
+            self._transactions.write({"post": check, **entries})
+        except ConditionFailedError as error:
+            if "post" in error.failed:
+                raise DeletedError from None
+            return False
+        return True
 
     def tombstone(self, post_id: str) -> Tombstone | None:
         """Returns the tombstone of a deleted post, or None if there is none."""
@@ -195,13 +207,6 @@ class DynamoPostStore:
             for tag in tags
         )
         return {f"tag {item['tag']}": self._tags.build_put(item) for item in items}
-
-    def _try_write(self, entries: Mapping[str, Entry]) -> bool:
-        try:
-            self._transactions.write(entries)
-        except ConditionFailedError:
-            return False
-        return True
 
     def _of_bucket(self, bucket: str, before: str | None, count: int) -> list[Item]:
         return _query(self._posts, TIMELINE_INDEX, ("timeline_bucket", bucket), before, count)

@@ -98,7 +98,7 @@ class Timeline:
         buckets = [_bucket(month, shard) for shard in range(self._shards)]
         if len(buckets) == 1:
             return self._query(buckets[0], before, count)
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 (one shard needs no threads)
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 (unused with one shard)
 
         with ThreadPoolExecutor(len(buckets)) as threads:
             found = threads.map(lambda key: self._query(key, before, count), buckets)

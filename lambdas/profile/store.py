@@ -7,7 +7,7 @@ from msgspec import convert, structs, to_builtins
 
 from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.people.profiles import make_profile
-from lambdas.common.storage.dynamodb import ConditionFailedError, Table
+from lambdas.common.storage.dynamodb import Table, succeeds
 from lambdas.common.storage.transactions import Transactions
 from lambdas.profile.models import Profile
 
@@ -67,8 +67,4 @@ class DynamoProfileStore:
             values={":before": before.version, **{f":{n}": v for n, v in changes.items()}},
         )
         event = self._outbox.put(event_type, actor_id=before.user_id, data=data)
-        try:
-            self._transactions.write({"profile": update, "event": event})
-        except ConditionFailedError:
-            return False
-        return True
+        return succeeds(lambda: self._transactions.write({"profile": update, "event": event}))

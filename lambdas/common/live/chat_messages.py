@@ -6,9 +6,7 @@ Also the keys of the other items in the messages table, which chat writes and de
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct, convert, to_builtins
-
-from lambdas.common.storage.dynamodb import pack, unpack
+from msgspec import Struct, to_builtins
 
 Frame = dict[str, Any]
 """A message from the server over a WebSocket, before JSON encoding."""
@@ -56,15 +54,6 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def delivery(self) -> str:
         """The name of the delivery of this version."""
         return delivery_of(self.message_id, self.version)
-
-    def item(self) -> dict[str, Any]:
-        """Returns the item for DynamoDB's client."""
-        return pack(to_builtins(self))
-
-    @classmethod
-    def of(cls, item: Mapping[str, Any]) -> "Message":
-        """Creates a message from an item of DynamoDB's client."""
-        return convert(unpack(item), cls)
 
     def view(self, reactions: Mapping[str, int] | None = None) -> dict[str, Any]:
         """Returns the JSON for responses and frames. `reactions` are counts by emoji."""

@@ -10,7 +10,7 @@ from lambdas.common.clock import SYSTEM_CLOCK, Clock
 from lambdas.common.logs import Logger
 from lambdas.common.messaging.events import SOURCE_PREFIX, Event, EventFactory
 from lambdas.common.messaging.relay import Claim
-from lambdas.common.storage.dynamodb import Table, pack, unpack
+from lambdas.common.storage.dynamodb import Table, pack
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -73,15 +73,9 @@ class DynamoOutbox:
         yield Claim(events, self._delete, invalid)
 
     def missed(self) -> Iterator[str]:
-        pages = self._table.client.get_paginator("scan").paginate(
-            TableName=self._table.name,
-            ConsistentRead=True,
-            ProjectionExpression="event_id",
-            FilterExpression="stored_at < :then",
-            ExpressionAttributeValues=pack({":then": int(self._clock()) - self._sweep_after}),
-        )
-        for page in pages:
-            yield from (unpack(item)["event_id"] for item in page["Items"])
+        then = int(self._clock()) - self._sweep_after
+        missed = self._table.scan("stored_at < :then", {":then": then}, ("event_id",))
+        return (item["event_id"] for item in missed)
 
     def _delete(self, event_ids: Sequence[str]) -> None:
         self._table.delete_many(map(_key, event_ids))

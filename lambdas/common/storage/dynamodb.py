@@ -44,15 +44,24 @@ def unpack(item: Mapping[str, Any]) -> Item:
 
 
 class ConditionFailedError(Exception):
-    """Nothing was written, because the condition of a write was not met.
+    """Nothing was written, because a condition was not met.
 
-    `failed` contains the names of the writes of a transaction whose conditions failed. Its values
-    are the existing items, or {} without `return_existing` and if there is no item.
+    `failed` maps the names of a transaction's entries whose conditions failed to their items. An
+    item is {} if it does not exist or without `return_existing`. A single write has no name.
     """
 
     def __init__(self, failed: Mapping[str, Item] = {}) -> None:
-        super().__init__(f"conditions were not met: {', '.join(failed) or 'of a single write'}")
+        super().__init__(f"condition not met: {', '.join(failed) or 'of a single write'}")
         self.failed = failed
+
+
+def succeeds(write: Callable[[], object]) -> bool:
+    """Runs a conditional write. Returns False if its condition was not met."""
+    try:
+        write()
+    except ConditionFailedError:
+        return False
+    return True
 
 
 class Expressions(TypedDict, total=False):
@@ -135,7 +144,6 @@ class Table:
         projection = _projection(attributes)
         names = {**projection.pop("ExpressionAttributeNames", {}), **(names or {})}
         arguments: dict[str, Any] = {
-            "TableName": self.name,
             "KeyConditionExpression": condition,
             "ScanIndexForward": not newest_first,
             **_options({"values": values, "names": names}),
@@ -149,12 +157,14 @@ class Table:
             "ExclusiveStartKey": pack(start_after) if start_after else None,
         }
         arguments |= {name: value for name, value in optional.items() if value is not None}
-        while True:
-            page = self.client.query(**arguments)
-            yield from map(unpack, page["Items"])
-            if "LastEvaluatedKey" not in page:
-                return
-            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        return self._pages(self.client.query, arguments)
+
+    def scan(
+        self, where: str, values: Mapping[str, Any], attributes: Iterable[str] = ()
+    ) -> Iterator[Item]:
+        """Yields the items of the table that match a filter. Reads consistently."""
+        arguments = {"FilterExpression": where, "ConsistentRead": True, **_projection(attributes)}
+        return self._pages(self.client.scan, arguments | _options({"values": values}))
 
     def put(self, item: Mapping[str, Any], **expressions: Unpack[Expressions]) -> None:
         """Writes an item, which replaces an existing one."""
@@ -207,6 +217,14 @@ class Table:
         """Returns an entry that writes nothing but fails if the condition is not met."""
         check = {"TableName": self.name, "Key": pack(key), **_options(expressions)}
         return {"ConditionCheck": check}
+
+    def _pages(self, call: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[Item]:
+        while True:
+            page = call(TableName=self.name, **arguments)
+            yield from map(unpack, page["Items"])
+            if "LastEvaluatedKey" not in page:
+                return
+            arguments = {**arguments, "ExclusiveStartKey": page["LastEvaluatedKey"]}
 
     def _write(self, call: Callable[..., Any], arguments: Mapping[str, Any], **more: Any) -> Item:
         try:

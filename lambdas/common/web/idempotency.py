@@ -9,7 +9,7 @@ import msgspec
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id
 from lambdas.common.problems import Problem
-from lambdas.common.storage.dynamodb import ConditionFailedError, Table
+from lambdas.common.storage.dynamodb import ConditionFailedError, Table, succeeds
 from lambdas.common.web.http import Request, Response
 from lambdas.common.web.router import Operation
 
@@ -73,16 +73,14 @@ class Idempotency:
             "lease_ends_at": now + LEASE,
             "expires_at": now + RETENTION,
         }
-        try:
-            self._table.put(
+        return succeeds(
+            lambda: self._table.put(
                 item,
                 condition="attribute_not_exists(idempotency_key) OR expires_at <= :now "
                 "OR (attribute_not_exists(answer) AND lease_ends_at <= :now AND body = :body)",
                 values={":now": now, ":body": body},
             )
-        except ConditionFailedError:
-            return False
-        return True
+        )
 
     def _stored_response(self, record: str, body: str) -> Response:
         stored = self._table.get({"idempotency_key": record}) or {}

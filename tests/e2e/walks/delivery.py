@@ -6,6 +6,8 @@ import json
 import uuid
 from collections.abc import Iterator
 
+from msgspec import to_builtins
+
 from lambdas.common.live.chat_messages import (
     Message,
     attachment_prefix,
@@ -41,7 +43,9 @@ def walk(world: World) -> Iterator[str]:
             content="Lost",
             version=1,
         )
-        world.client("dynamodb").put_item(TableName="chat-messages-local", Item=lost.item())
+        world.client("dynamodb").put_item(
+            TableName="chat-messages-local", Item=pack(to_builtins(lost))
+        )
         assert listener.wait("new_message")["message"]["content"] == "Lost"
         yield "stream and retries"
         remove_room(world)
@@ -83,7 +87,7 @@ def remove_room(world: World) -> None:
     ]
     for table, item in items:
         dynamodb.put_item(TableName=table, Item=pack(item))
-    dynamodb.put_item(TableName="chat-messages-local", Item=message.item())
+    dynamodb.put_item(TableName="chat-messages-local", Item=pack(to_builtins(message)))
     s3.put_object(Bucket=bucket, Key=f"{attachment_prefix(room)}x", Body=b"x")
     dynamodb.put_item(TableName="chat-messages-local", Item=pack(marker(room, 1, 0)))
 

@@ -1,4 +1,4 @@
-"""A post service without AWS."""
+"""A post service on fake stores, without AWS."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from tests.lambdas.support import NOW, FakeClock
 
 
 def person(name: str, *roles: str) -> Caller:
-    """A registered user, whose id says who it is."""
+    """Returns a registered user. The id contains the name."""
     return Caller(
         f"id-of-{name}",
         f"session-{name}",
@@ -34,7 +34,7 @@ def person(name: str, *roles: str) -> Caller:
 
 
 def visitor(name: str) -> Caller:
-    """An anonymous user."""
+    """Returns an anonymous user."""
     return Caller(
         f"id-of-{name}",
         f"session-{name}",
@@ -68,7 +68,7 @@ class FakeAliases(dict[tuple[str, str, str], Alias]):
 
 
 class FakeNames(dict[str, str]):
-    """The names in profiles, by user."""
+    """The names in the profiles, by user id."""
 
     def display_names(
         self, user_ids: Collection[str], viewer: Caller | None, earlier: Mapping[str, str]
@@ -77,7 +77,7 @@ class FakeNames(dict[str, str]):
 
 
 class FakeImages:
-    """Takes uploads whose key begins with the user's id."""
+    """Accepts uploads whose key begins with the user's id."""
 
     def __init__(self) -> None:
         self.stored: set[str] = set()
@@ -104,7 +104,7 @@ class FakePosts:
         self._world = world
         self.items: dict[str, Post] = {}
         self.rivals = 0
-        """How many changes of somebody else get before ours."""
+        """The number of changes by others that precede the next writes."""
         self.fails = False
 
     def find(self, post_id: str) -> Post | None:
@@ -235,7 +235,7 @@ class FakeLikes:
 
 @dataclass
 class World:
-    """Everything at once, and the two services in it. Time goes on by a millisecond with each item."""
+    """All fakes, and the two services that use them. Each item advances the clock by 1 ms."""
 
     clock: FakeClock = field(default_factory=FakeClock)
     events: list[Entry] = field(default_factory=list)
@@ -244,7 +244,7 @@ class World:
     names: FakeNames = field(default_factory=FakeNames)
     images: FakeImages = field(default_factory=FakeImages)
     closing: set[str] = field(default_factory=set)
-    """Posts that are deleted between a request's look at them and its write."""
+    """Ids of posts that are deleted between the read and the write of a request."""
 
     def __post_init__(self) -> None:
         self.posts = FakePosts(self)

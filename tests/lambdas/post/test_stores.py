@@ -1,4 +1,4 @@
-"""Where posts, comments, likes and counters are kept, and what is left of a deleted post, on an in-process DynamoDB and S3."""
+"""The stores of posts, comments and likes, and removal, on an in-process DynamoDB and S3."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ PNG = b"\x89PNG\r\n\x1a\nrest"
 
 
 class World:
-    """The service's stores on one client, which may be a stand-in for DynamoDB's."""
+    """The service's stores on one client of DynamoDB, real or fake."""
 
     def __init__(self, dynamodb: Any, bucket_name: str, logger: Logger) -> None:
         self.dynamodb = dynamodb
@@ -74,7 +74,7 @@ class World:
     def post(
         self, number: int = 1, *, author_id: str = ANN, anonymous: bool = False, **more: Any
     ) -> Post:
-        """Stores a post, a millisecond later for each number."""
+        """Stores a post. Its time is NOW plus `number` milliseconds."""
         post_id = f"{number:08x}{number:024x}"
         seconds = more.pop("seconds", NOW + number / 1000)
         created_at = position(seconds, post_id)
@@ -109,7 +109,7 @@ class World:
 
     def bury(self, post: Post) -> bool:
         return self.posts.bury(
-            post, "2027-01-15T09:00:00.000Z", "who-deleted", self.event("PostDeleted")
+            post, "2027-01-15T09:00:00.000Z", "moderator", self.event("PostDeleted")
         )
 
     def items(self, table: str) -> list[dict[str, Any]]:
@@ -142,14 +142,14 @@ def numbers(posts: Iterable[Post]) -> list[int]:
 # --- posts ---
 
 
-def test_a_post_is_found_as_it_was_stored_with_its_event(world: World) -> None:
+def test_a_stored_post_is_found_unchanged_and_has_an_event(world: World) -> None:
     post = world.post(title="Title", tags=("a", "B"), images=("images/1",))
     assert world.posts.find(post.post_id) == post
     assert world.posts.find("0" * 32) is None
     assert len(world.events("PostCreated")) == 1
 
 
-def test_the_timeline_goes_back_over_shards_and_months(world: World) -> None:
+def test_the_timeline_spans_shards_and_months(world: World) -> None:
     world.clock.now = NOW + 1
     for number in range(1, 8):
         world.post(number)
@@ -166,7 +166,7 @@ def test_the_timeline_goes_back_over_shards_and_months(world: World) -> None:
     assert third.position is None
 
 
-def test_a_month_is_recorded_once_by_each_function(
+def test_each_execution_environment_records_a_month_once(
     make: Callable[..., World], dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     updates: list[Any] = []
@@ -188,7 +188,7 @@ def test_a_month_is_recorded_once_by_each_function(
     assert months == {"2027-01"}
 
 
-def test_an_authors_view_has_the_public_posts_alone(world: World) -> None:
+def test_the_posts_of_an_author_exclude_anonymous_posts(world: World) -> None:
     for number in range(1, 6):
         world.post(number, anonymous=number == 3)
     world.post(9, author_id="id-of-bob")
@@ -200,7 +200,7 @@ def test_an_authors_view_has_the_public_posts_alone(world: World) -> None:
     assert world.authors.author_of(f"{1:08x}{1:024x}") is None
 
 
-def test_a_tag_finds_posts_in_any_spelling_and_follows_changes(world: World) -> None:
+def test_tags_ignore_case_and_follow_changes_of_the_post(world: World) -> None:
     posts = [
         world.post(number, tags=("Straße", "x") if number % 2 else ("x",)) for number in range(1, 6)
     ]
@@ -217,7 +217,9 @@ def test_a_tag_finds_posts_in_any_spelling_and_follows_changes(world: World) -> 
     assert numbers(world.posts.with_tag("straße", 10, None).posts) == [1]
 
 
-def test_an_authors_posts_with_a_tag(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_posts_of_an_author_with_a_tag_are_found_over_several_pages(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("lambdas.post.posts.AUTHOR_READ", 3)
     monkeypatch.setattr("lambdas.post.posts.AUTHOR_READS", 2)
     for number in range(1, 13):
@@ -230,7 +232,7 @@ def test_an_authors_posts_with_a_tag(world: World, monkeypatch: pytest.MonkeyPat
     assert (numbers(third.posts), third.position) == ([1], None)
 
 
-def test_a_change_is_stored_on_the_version_it_was_made_from_alone(world: World) -> None:
+def test_a_post_is_replaced_only_in_the_version_that_was_read(world: World) -> None:
     post = world.post()
     changed = structs.replace(post, content="y", version=2)
     assert world.posts.replace(post, changed)
@@ -240,7 +242,7 @@ def test_a_change_is_stored_on_the_version_it_was_made_from_alone(world: World) 
     assert world.events("PostDeleted") == []
 
 
-def test_a_deleted_post_is_gone_at_once_and_nothing_of_it_remains_but_what_removal_needs(
+def test_a_deleted_post_is_hidden_and_keeps_only_what_removal_needs(
     world: World,
 ) -> None:
     post = world.post(tags=("t",), anonymous=True, title="Secret title")
@@ -255,7 +257,7 @@ def test_a_deleted_post_is_gone_at_once_and_nothing_of_it_remains_but_what_remov
     assert item.keys() == {"post_id", "deleted_at", "deleted_by", "was_created_at", "had_tags"}
 
 
-def test_a_page_of_large_posts_is_as_long_as_of_small_ones(
+def test_a_page_of_large_posts_has_the_requested_length(
     world: World, dynamodb: "DynamoDBClient"
 ) -> None:
     for number in range(1, 41):
@@ -266,7 +268,7 @@ def test_a_page_of_large_posts_is_as_long_as_of_small_ones(
 # --- likes ---
 
 
-def test_likes_count_each_user_once_and_are_taken_back_once(world: World) -> None:
+def test_a_user_likes_and_unlikes_a_post_once(world: World) -> None:
     post = world.post()
     assert world.count(post) == NOTHING
     assert world.likes.add(post.post_id, "ann", world.event("PostLiked"))
@@ -280,7 +282,7 @@ def test_likes_count_each_user_once_and_are_taken_back_once(world: World) -> Non
     assert (len(world.events("PostLiked")), len(world.events("PostUnliked"))) == (2, 1)
 
 
-def test_a_deleted_post_takes_no_like(world: World) -> None:
+def test_a_deleted_post_cannot_be_liked_or_unliked(world: World) -> None:
     post = world.post()
     world.likes.add(post.post_id, "ann", world.event())
     world.bury(post)
@@ -298,7 +300,7 @@ def test_a_deleted_post_takes_no_like(world: World) -> None:
 # --- comments ---
 
 
-def test_comments_come_oldest_first_and_are_counted(world: World) -> None:
+def test_comments_are_listed_oldest_first_and_counted(world: World) -> None:
     post, other = world.post(1), world.post(2)
     made = [world.comment(post, number) for number in range(1, 6)]
     world.comment(other)
@@ -311,7 +313,7 @@ def test_comments_come_oldest_first_and_are_counted(world: World) -> None:
     assert world.comments.find("0" * 32) is None
 
 
-def test_a_comment_changes_and_goes_once(world: World) -> None:
+def test_a_comment_is_replaced_once_and_removed_once(world: World) -> None:
     post = world.post()
     comment = world.comment(post, alias_id="alias-9", author_id="id-of-bob")
     assert world.authors.author_of(comment.comment_id) == "id-of-bob"
@@ -327,7 +329,7 @@ def test_a_comment_changes_and_goes_once(world: World) -> None:
     assert world.authors.author_of(comment.comment_id) is None
 
 
-def test_a_reply_needs_its_parent(world: World) -> None:
+def test_a_reply_to_a_removed_comment_is_rejected(world: World) -> None:
     post = world.post()
     parent = world.comment(post, 1)
     reply = world.comment(post, 2, parent_id=parent.comment_id, depth=2)
@@ -338,7 +340,7 @@ def test_a_reply_needs_its_parent(world: World) -> None:
     assert world.count(post).comments == 1
 
 
-def test_a_deleted_post_is_closed_to_comments(world: World) -> None:
+def test_a_deleted_post_accepts_no_change_of_comments(world: World) -> None:
     post = world.post()
     comment = world.comment(post)
     world.bury(post)
@@ -350,19 +352,19 @@ def test_a_deleted_post_is_closed_to_comments(world: World) -> None:
         world.comments.remove(comment, world.event())
 
 
-# --- what belongs to a deleted post ---
+# --- removal of a deleted post ---
 
 
 class Killed(BaseException):
-    """The function is ended from outside: no handler of errors runs."""
+    """Ends the function. It is not an Exception, so that no error handler runs."""
 
 
-class Mortal:
-    """A client of AWS that works until so many calls have been made, and ends the function before the next one or after it."""
+class KillingClient:
+    """An AWS client that allows `calls` calls, then raises Killed before or after the next one."""
 
-    def __init__(self, client: Any, life: list[int], *, after: bool) -> None:
+    def __init__(self, client: Any, calls: list[int], *, after: bool) -> None:
         self._client = client
-        self._life = life
+        self._calls = calls
         self._after = after
 
     def get_paginator(self, operation: str) -> Any:
@@ -378,17 +380,17 @@ class Mortal:
         return lambda **sent: self._call(method, **sent)
 
     def _call(self, method: Any, **sent: Any) -> Any:
-        self._life[0] -= 1
-        if self._life[0] < 0 and not self._after:
+        self._calls[0] -= 1
+        if self._calls[0] < 0 and not self._after:
             raise Killed
         answer = method(**sent)
-        if self._life[0] < 0:
+        if self._calls[0] < 0:
             raise Killed
         return answer
 
 
-def popular(world: World, number: int) -> Post:
-    """A post with everything that a post can have, and a deletion that is not finished."""
+def delete_popular_post(world: World, number: int) -> Post:
+    """Creates a post with tags, images, comments and likes, and deletes it without removal."""
     post = world.post(
         number,
         tags=("t", "u"),
@@ -407,8 +409,8 @@ def popular(world: World, number: int) -> Post:
     return post
 
 
-def left_of(world: World, post: Post) -> list[Any]:
-    """Everything anywhere that has to do with the post, but for its events."""
+def remains_of(world: World, post: Post) -> list[Any]:
+    """Returns all items and objects that belong to the post, except events."""
     found: list[Any] = [
         item
         for table in (
@@ -427,23 +429,23 @@ def left_of(world: World, post: Post) -> list[Any]:
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before a call", "after a call"])
-def test_a_deletion_that_is_killed_anywhere_is_finished_by_the_next_attempt(
+def test_the_next_attempt_finishes_a_removal_that_was_killed_at_any_call(
     make: Callable[..., World], monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:
-    """Killed at each of its calls in turn, until there is none left to be killed at."""
+    """Kills the removal at its first call, then at its second, until it makes no more calls."""
     monkeypatch.setattr(comments_module, "CHUNK", 2)
     world, kills = make(), 0
     bystander = world.post(999, tags=("t",))
     world.comment(bystander)
     world.likes.add(bystander.post_id, "ann", world.event())
-    before = left_of(world, bystander)
+    before = remains_of(world, bystander)
     while True:
-        post = popular(world, kills + 1)
-        life = [kills]
-        mortal = make(Mortal(world.dynamodb, life, after=after))
-        mortal.s3 = Mortal(world.s3, life, after=after)
+        post = delete_popular_post(world, kills + 1)
+        calls = [kills]
+        killed_world = make(KillingClient(world.dynamodb, calls, after=after))
+        killed_world.s3 = KillingClient(world.s3, calls, after=after)
         try:
-            mortal.removal.finish(post.post_id)
+            killed_world.removal.finish(post.post_id)
         except Killed:
             kills += 1
             assert world.posts.find(post.post_id) is None
@@ -451,24 +453,24 @@ def test_a_deletion_that_is_killed_anywhere_is_finished_by_the_next_attempt(
         else:
             break
         finally:
-            assert left_of(world, post) == []
-            told = [
+            assert remains_of(world, post) == []
+            events = [
                 e for e in world.events("CommentDeleted") if e["data"]["postId"] == post.post_id
             ]
-            assert len({e["data"]["commentId"] for e in told}) == len(told) == 5
+            assert len({e["data"]["commentId"] for e in events}) == len(events) == 5
     assert kills > 12
-    assert left_of(world, bystander) == before
+    assert remains_of(world, bystander) == before
     world.removal.finish(post.post_id)
 
 
-def test_the_events_of_comments_that_went_with_a_post_name_no_anonymous_author(
+def test_events_of_removed_comments_do_not_reveal_anonymous_authors(
     world: World,
 ) -> None:
-    post = popular(world, 1)
+    post = delete_popular_post(world, 1)
     world.removal.finish(post.post_id)
-    told = world.events("CommentDeleted")
-    assert {event["actorId"] for event in told} == {"who-deleted"}
-    assert sorted((e["data"]["isAnonymous"], e["data"].get("authorId")) for e in told) == [
+    events = world.events("CommentDeleted")
+    assert {event["actorId"] for event in events} == {"moderator"}
+    assert sorted((e["data"]["isAnonymous"], e["data"].get("authorId")) for e in events) == [
         (False, ANN),
         (False, ANN),
         (True, None),
@@ -477,23 +479,23 @@ def test_the_events_of_comments_that_went_with_a_post_name_no_anonymous_author(
     ]
 
 
-def test_a_comment_that_the_index_does_not_show_yet_is_waited_for(
+def test_removal_is_not_finished_while_the_index_lacks_a_comment(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    post = popular(world, 1)
+    post = delete_popular_post(world, 1)
     with monkeypatch.context() as patch:
         patch.setattr(world.comments, "_of_post", lambda *_: iter(()))
         with pytest.raises(NotFinishedError):
             world.removal.finish(post.post_id)
     assert world.posts.tombstone(post.post_id) is not None
     world.removal.finish(post.post_id)
-    assert left_of(world, post) == []
+    assert remains_of(world, post) == []
 
 
-def test_a_comment_that_the_index_still_shows_is_told_of_once(
+def test_a_removed_comment_that_the_index_still_contains_has_one_event(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    post = popular(world, 1)
+    post = delete_popular_post(world, 1)
     shown = world.comments.oldest(post.post_id, 10, None).comments
     with monkeypatch.context() as patch:
         patch.setattr(world.comments, "_of_post", lambda *_: iter(shown[:2]))
@@ -501,12 +503,12 @@ def test_a_comment_that_the_index_still_shows_is_told_of_once(
             world.removal.finish(post.post_id)
         patch.setattr(world.comments, "_of_post", lambda *_: iter(shown))
         world.removal.finish(post.post_id)
-    assert left_of(world, post) == []
-    told = [event["data"]["commentId"] for event in world.events("CommentDeleted")]
-    assert sorted(told) == sorted(comment.comment_id for comment in shown)
+    assert remains_of(world, post) == []
+    events = [event["data"]["commentId"] for event in world.events("CommentDeleted")]
+    assert sorted(events) == sorted(comment.comment_id for comment in shown)
 
 
-def test_what_is_not_deleted_is_left_alone(world: World) -> None:
+def test_removal_changes_nothing_if_the_post_is_not_deleted(world: World) -> None:
     post = world.post(tags=("t",))
     world.comment(post)
     world.removal.finish(post.post_id)
@@ -518,7 +520,7 @@ def test_what_is_not_deleted_is_left_alone(world: World) -> None:
 # --- images ---
 
 
-def test_an_upload_becomes_an_image_of_the_post_under_a_name_that_tells_nothing(
+def test_an_upload_becomes_an_image_whose_key_does_not_reveal_the_uploader(
     world: World,
 ) -> None:
     upload = world.images.sign(ANN, "image/png", len(PNG))

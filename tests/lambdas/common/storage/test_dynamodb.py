@@ -12,6 +12,7 @@ from lambdas.common.storage.dynamodb import (
     Table,
     get_from_tables,
     pack,
+    succeeds,
     unpack,
 )
 
@@ -68,6 +69,8 @@ def test_a_failed_condition_prevents_every_kind_of_write(items: Table) -> None:
     with pytest.raises(ConditionFailedError):
         items.delete(key, **two)
     assert items.get(key) == item
+    assert not succeeds(lambda: items.delete(key, **two))
+    assert succeeds(lambda: items.delete(key, condition="attribute_exists(item_id)"))
 
 
 def test_a_single_write_is_retried_when_it_conflicts_with_a_transaction(
@@ -130,6 +133,17 @@ def test_a_query_reads_as_many_pages_as_its_caller_takes(
         start_after={"item_id": first["item_id"], "owner": "ann"},
     )
     assert later["item_id"] != first["item_id"]
+
+
+def test_a_scan_yields_the_matching_items_of_all_pages(
+    items: Table, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        items.put({"item_id": str(number), "count": number})
+    scan = dynamodb.scan
+    monkeypatch.setattr(dynamodb, "scan", lambda **sent: scan(**sent, Limit=2))
+    found = items.scan("item_id > :least", {":least": "1"}, ("item_id",))
+    assert sorted(item["item_id"] for item in found) == ["2", "3", "4", "5"]
 
 
 # --- batches ---
