@@ -185,10 +185,8 @@ def _subscribed_once(environment: Environment) -> Broken:
 
 
 def _provisioned(environment: Environment, function: FunctionName) -> Broken:
-    reserved, provisioned = (
-        environment.reserved_concurrency(function),
-        environment.provisioned_concurrency(function),
-    )
+    reserved = environment.reserved_concurrency(function)
+    provisioned = environment.provisioned_concurrency(function)
     if reserved is not None and provisioned > reserved:
         given = _given(environment, function, "provisioned_concurrency") is not None
         setting = (

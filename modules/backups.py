@@ -15,7 +15,6 @@ from cdktf_cdktf_provider_aws.scheduler_schedule import (
 )
 from constructs import Construct
 
-from environments import Environment
 from modules.base.bucket import Bucket
 from modules.base.document import json_document
 from modules.base.naming import Names, service_tag
@@ -41,8 +40,7 @@ class Backups(Construct):
     """One schedule for each table with point-in-time recovery, which exports require.
 
     Args:
-        environment: The environment.
-        names: The environment's resource names.
+        names: The environment and its resource names.
         tables: The tables to export, by name without environment: `auth-sessions`.
         bucket: The bucket for the exports.
         kms_key_arn: The key of the queue for exports that failed to start.
@@ -57,7 +55,6 @@ class Backups(Construct):
         scope: Construct,
         id_: str,
         *,
-        environment: Environment,
         names: Names,
         tables: Mapping[str, Table],
         bucket: Bucket,
@@ -65,6 +62,7 @@ class Backups(Construct):
         alerts_topic_arn: str,
     ) -> None:
         super().__init__(scope, id_)
+        environment = names.environment
         failed = DeadLetterQueue(
             self,
             "failed",

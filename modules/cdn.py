@@ -71,8 +71,7 @@ class Cdn(Construct):
     one each.
 
     Args:
-        environment: The environment.
-        names: The environment's resource names.
+        names: The environment and its resource names.
         frontend: The bucket of the site.
         avatars: The bucket whose `avatars/` is served.
         attachments: The bucket whose `images/` is served.
@@ -89,7 +88,6 @@ class Cdn(Construct):
         scope: Construct,
         id_: str,
         *,
-        environment: Environment,
         names: Names,
         frontend: Bucket,
         avatars: Bucket,
@@ -98,11 +96,9 @@ class Cdn(Construct):
         edge_provider: TerraformProvider,
     ) -> None:
         super().__init__(scope, id_)
-        self._environment, self._names, self._log_bucket_domain = (
-            environment,
-            names,
-            access_log_bucket_domain,
-        )
+        environment = names.environment
+        self._environment, self._names = environment, names
+        self._log_bucket_domain = access_log_bucket_domain
         domains = environment.domains
         site_names = [domains.site, *domains.site_aliases] if domains else []
         media_names = [domains.cdn] if domains else []

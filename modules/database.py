@@ -24,7 +24,6 @@ from cdktf_cdktf_provider_aws.rds_cluster_parameter_group import (
 )
 from constructs import Construct
 
-from environments import Environment
 from environments.resource_names import DATABASE_MASTER, database_name
 from modules.base.connections import CacheConnection, DatabaseConnection
 from modules.base.log_group import LogGroup
@@ -49,18 +48,18 @@ class Database(Construct):
         scope: Construct,
         id_: str,
         *,
-        environment: Environment,
         names: Names,
         subnet_ids: Sequence[str],
         database_security_group_id: str,
         cache_security_group_id: str,
     ) -> None:
         super().__init__(scope, id_)
+        environment = names.environment
         self._environment = environment
         self._names = names
         self.tables: dict[str, Table] = {
             definition.name: DynamoTable(
-                self, definition.name, environment=environment, names=names, definition=definition
+                self, definition.name, names=names, definition=definition
             ).handle
             for definition in TABLES
         }

@@ -9,7 +9,6 @@ from cdktf_cdktf_provider_aws.iam_role import IamRole
 from cdktf_cdktf_provider_aws.iam_role_policy_attachment import IamRolePolicyAttachment
 from constructs import Construct, IConstruct
 
-from environments import Environment
 from modules.base.naming import Names, service_tag
 from modules.base.policy import Statement, policy_document
 from modules.deployment_permissions import DeploymentPermissions, reading
@@ -38,8 +37,8 @@ class DeploymentIdentity(Construct):
     reads what the deploy role manages, and changes nothing.
 
     Args:
-        environment: Without a github_repository, no role is created.
-        names: The environment's resource names.
+        names: The environment and its resource names. Without a github_repository, no role is
+            created.
 
     Attributes:
         role_arns: The ARNs of the roles `deploy`, `drift` and `plan`. Empty without a
@@ -49,10 +48,9 @@ class DeploymentIdentity(Construct):
         ValueError: A policy exceeds IAM's length limit.
     """
 
-    def __init__(
-        self, scope: Construct, id_: str, *, environment: Environment, names: Names
-    ) -> None:
+    def __init__(self, scope: Construct, id_: str, *, names: Names) -> None:
         super().__init__(scope, id_)
+        environment = names.environment
         self._environment, self._names = environment, names
         self.role_arns: dict[str, str] = {}
         if environment.github_repository is None:

@@ -20,12 +20,11 @@ from cdktf_cdktf_provider_aws.sns_topic import SnsTopic
 from cdktf_cdktf_provider_aws.sns_topic_subscription import SnsTopicSubscription
 from constructs import Construct
 
-from environments import Environment
 from environments.model import NotificationEvent, Subscription
 from environments.resource_names import topic_name
 from modules.base.alarm import Alarm
 from modules.base.naming import Names, service_tag
-from modules.base.policy import Statement, policy_document
+from modules.base.policy import Statement, deny_plain_http, policy_document
 from modules.base.queue import DeadLetterQueue, Queue
 
 SERVICE = "platform"
@@ -54,8 +53,7 @@ class Messaging(Construct):
     """The bus with its archive, the topics, and the queues for statistics and deletions.
 
     Args:
-        environment: The environment.
-        names: The environment's resource names.
+        names: The environment and its resource names.
         kms_key_arn: The key of topics and queues; its policy allows events, cloudwatch and budgets.
             With AWS's own key, their messages would be dropped without an error.
 
@@ -75,11 +73,11 @@ class Messaging(Construct):
         scope: Construct,
         id_: str,
         *,
-        environment: Environment,
         names: Names,
         kms_key_arn: str,
     ) -> None:
         super().__init__(scope, id_)
+        environment = names.environment
         self._environment, self._names, self._kms_key_arn = environment, names, kms_key_arn
         tls_only = environment.capabilities.queue_tls_policy
 
@@ -181,16 +179,7 @@ class Messaging(Construct):
         arn = self._names.arn("sns", name)
         statements = [replace(publisher, resources=[arn]) for publisher in publishers]
         if self._environment.capabilities.queue_tls_policy:
-            statements.append(
-                Statement(
-                    sid="TlsOnly",
-                    effect="Deny",
-                    actions=["sns:Publish"],
-                    resources=[arn],
-                    principals="*",
-                    conditions={"Bool": {"aws:SecureTransport": "false"}},
-                )
-            )
+            statements.append(deny_plain_http("sns:Publish", arn))
         topic = SnsTopic(
             self,
             f"{resource}-topic",

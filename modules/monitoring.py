@@ -10,7 +10,6 @@ from cdktf_cdktf_provider_aws.cloudwatch_dashboard import CloudwatchDashboard
 from cdktf_cdktf_provider_aws.cloudwatch_query_definition import CloudwatchQueryDefinition
 from constructs import Construct
 
-from environments import Environment
 from environments.resource_names import GLOBAL_REGION, PROJECT
 from environments.rules import WITHOUT_GATEWAY
 from modules.base.alarm import Alarm, Metric
@@ -78,8 +77,7 @@ class Monitoring(Construct):
     metric. Alarms on tables have seven or more metrics each, so they require detailed metrics.
 
     Args:
-        environment: The environment.
-        names: The environment's resource names.
+        names: The environment and its resource names.
         monitored: The resources to monitor.
         alerts_topic_arn: The topic for alarms.
 
@@ -92,17 +90,14 @@ class Monitoring(Construct):
         scope: Construct,
         id_: str,
         *,
-        environment: Environment,
         names: Names,
         monitored: Monitored,
         alerts_topic_arn: str,
     ) -> None:
         super().__init__(scope, id_)
-        self._environment, self._names, self._alerts_topic_arn = (
-            environment,
-            names,
-            alerts_topic_arn,
-        )
+        environment = names.environment
+        self._environment, self._names = environment, names
+        self._alerts_topic_arn = alerts_topic_arn
         self._monitored = monitored
         self._cache_nodes = [
             # ElastiCache's node names in a replication group without shards.

@@ -22,7 +22,7 @@ from cdktf_cdktf_provider_aws.vpc_security_group_egress_rule import VpcSecurityG
 from cdktf_cdktf_provider_aws.vpc_security_group_ingress_rule import VpcSecurityGroupIngressRule
 from constructs import Construct
 
-from environments import Environment, FunctionName
+from environments import FunctionName
 from modules.base.function import FunctionNetwork
 from modules.base.log_group import LogGroup
 from modules.base.naming import Names, service_tag
@@ -47,10 +47,9 @@ class Networking(Construct):
         cache_security_group_id: Accepts Redis from the functions that use the cache.
     """
 
-    def __init__(
-        self, scope: Construct, id_: str, *, environment: Environment, names: Names
-    ) -> None:
+    def __init__(self, scope: Construct, id_: str, *, names: Names) -> None:
         super().__init__(scope, id_)
+        environment = names.environment
         self._names = names
         self._environment = environment
         zones = [

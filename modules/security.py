@@ -52,7 +52,6 @@ from cdktf_cdktf_provider_aws.wafv2_web_acl_logging_configuration import (
 )
 from constructs import Construct
 
-from environments import Environment
 from environments.resource_names import PROJECT
 from modules.api.errors import GatewayError
 from modules.base.log_group import LogGroup
@@ -92,10 +91,9 @@ class Security(Construct):
         web_acl_arn: The web ACL for the REST API's stage. The pool has its own.
     """
 
-    def __init__(
-        self, scope: Construct, id_: str, *, environment: Environment, names: Names
-    ) -> None:
+    def __init__(self, scope: Construct, id_: str, *, names: Names) -> None:
         super().__init__(scope, id_)
+        environment = names.environment
         self._environment = environment
         self._names = names
         self.kms_key_arn: str = self._key().arn

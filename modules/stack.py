@@ -81,9 +81,7 @@ class PlatformStack(TerraformStack):
         self._add_backups()
         self._rest_api.deploy()
         self._add_monitoring()
-        identity = DeploymentIdentity(
-            self, "deployment-identity", environment=environment, names=names
-        )
+        identity = DeploymentIdentity(self, "deployment-identity", names=names)
         identity.set_boundaries(self)
         outputs = self._outputs() | {
             f"{kind}_role_arn": arn for kind, arn in identity.role_arns.items()
@@ -92,21 +90,19 @@ class PlatformStack(TerraformStack):
             TerraformOutput(self, name, value=value, static_id=True)
 
     def _add_shared_resources(self) -> None:
-        environment, names = self.environment, self.names
-        self._networking = Networking(self, "networking", environment=environment, names=names)
-        self._security = Security(self, "security", environment=environment, names=names)
-        self._storage = Storage(self, "storage", environment=environment, names=names)
+        names = self.names
+        self._networking = Networking(self, "networking", names=names)
+        self._security = Security(self, "security", names=names)
+        self._storage = Storage(self, "storage", names=names)
         self._messaging = Messaging(
             self,
             "messaging",
-            environment=environment,
             names=names,
             kms_key_arn=self._security.kms_key_arn,
         )
         self._database = Database(
             self,
             "database",
-            environment=environment,
             names=names,
             subnet_ids=self._networking.private_subnet_ids,
             database_security_group_id=self._networking.database_security_group_id,
@@ -115,7 +111,6 @@ class PlatformStack(TerraformStack):
         self._cdn = Cdn(
             self,
             "cdn",
-            environment=environment,
             names=names,
             frontend=self._storage.frontend,
             avatars=self._storage.avatars,
@@ -125,20 +120,16 @@ class PlatformStack(TerraformStack):
         )
 
     def _add_apis(self) -> None:
-        environment, names = self.environment, self.names
+        names = self.names
         self._rest_api = RestApi(
             self,
             "rest-api",
-            environment=environment,
             names=names,
             web_acl_arn=self._security.web_acl_arn,
             edge_provider=self._edge_provider,
         )
-        self._websocket_api = WebSocketApi(
-            self, "websocket-api", environment=environment, names=names
-        )
+        self._websocket_api = WebSocketApi(self, "websocket-api", names=names)
         self._platform = ServicePlatform(
-            environment=environment,
             names=names,
             artifacts=self._artifacts,
             artifact_bucket=self._storage.artifacts.name,
@@ -262,7 +253,6 @@ class PlatformStack(TerraformStack):
         backups = Backups(
             self,
             "backups",
-            environment=self.environment,
             names=self.names,
             tables={name: table for name, table in tables.items() if table.recoverable},
             bucket=self._storage.backups,
@@ -281,7 +271,6 @@ class PlatformStack(TerraformStack):
         Monitoring(
             self,
             "monitoring",
-            environment=self.environment,
             names=self.names,
             monitored=Monitored(
                 functions=self._functions,

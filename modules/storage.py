@@ -15,7 +15,6 @@ from cdktf_cdktf_provider_aws.s3_bucket_lifecycle_configuration import (
 )
 from constructs import Construct
 
-from environments import Environment
 from modules.base.access import Prefix
 from modules.base.bucket import ACCESS_LOG_PREFIX, Bucket
 from modules.base.naming import Names
@@ -56,10 +55,9 @@ class Storage(Construct):
         access_logs: Access logs of the other buckets and of CloudFront.
     """
 
-    def __init__(
-        self, scope: Construct, id_: str, *, environment: Environment, names: Names
-    ) -> None:
+    def __init__(self, scope: Construct, id_: str, *, names: Names) -> None:
         super().__init__(scope, id_)
+        environment = names.environment
         # Pictures must stay readable immediately and never expire. Nobody reads old versions.
         served = [_expire_uploads(), _age("GLACIER_IR"), _old_versions(KEEP, archive=True)]
         # Objects that expire after seven years become old versions, which are kept only for undo.

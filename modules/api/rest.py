@@ -29,7 +29,6 @@ from cdktf_cdktf_provider_aws.api_gateway_stage import ApiGatewayStage
 from cdktf_cdktf_provider_aws.wafv2_web_acl_association import Wafv2WebAclAssociation
 from constructs import Construct
 
-from environments import Environment
 from modules.api.errors import GATEWAY_ERRORS, HEADERS, NOT_FOUND, GatewayResponses
 from modules.api.gateway import allow_invocation, log_stage, throttle
 from modules.api.unknown import UnknownAddresses
@@ -82,8 +81,7 @@ class RestApi(Construct):
     domain or certificate.
 
     Args:
-        environment: The environment.
-        names: The environment's resource names.
+        names: The environment and its resource names.
         web_acl_arn: The web ACL of the stage.
         edge_provider: The provider of us-east-1, for the certificate of the edge-optimized domain.
 
@@ -100,12 +98,12 @@ class RestApi(Construct):
         scope: Construct,
         id_: str,
         *,
-        environment: Environment,
         names: Names,
         web_acl_arn: str,
         edge_provider: TerraformProvider,
     ) -> None:
         super().__init__(scope, id_)
+        environment = names.environment
         self._environment = environment
         self._web_acl_arn = web_acl_arn
         self._edge_provider = edge_provider

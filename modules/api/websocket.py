@@ -22,7 +22,6 @@ from cdktf_cdktf_provider_aws.apigatewayv2_stage import (
 )
 from constructs import Construct
 
-from environments import Environment
 from modules.api.gateway import allow_invocation, log_stage, throttle
 from modules.base.access import Access
 from modules.base.certificate import Certificate
@@ -75,8 +74,7 @@ class WebSocketApi(Construct):
     AWS WAF does not support WebSocket APIs. The stage is throttled, and connecting needs a ticket.
 
     Args:
-        environment: The environment.
-        names: The environment's resource names.
+        names: The environment and its resource names.
 
     Attributes:
         api_id: API Gateway's id.
@@ -85,10 +83,9 @@ class WebSocketApi(Construct):
         url: The URL for clients: the custom domain, the emulated AWS's address, or AWS's own.
     """
 
-    def __init__(
-        self, scope: Construct, id_: str, *, environment: Environment, names: Names
-    ) -> None:
+    def __init__(self, scope: Construct, id_: str, *, names: Names) -> None:
         super().__init__(scope, id_)
+        environment = names.environment
         self._environment = environment
         self._name = names.of("platform", "websocket")
         self._api = Apigatewayv2Api(

@@ -34,7 +34,7 @@ from cdktf_cdktf_provider_aws.s3_bucket_versioning import (
 from constructs import Construct
 
 from modules.base.naming import service_tag
-from modules.base.policy import Statement, policy_document
+from modules.base.policy import Statement, deny_plain_http, policy_document
 
 ACCESS_LOG_PREFIX = "s3/"
 """The prefix of S3's access logs in the bucket that receives them."""
@@ -140,16 +140,7 @@ class Bucket(Construct):
         self._statements: list[Statement] = []
         self._policy: S3BucketPolicy | None = None
         if tls_only:
-            self.allow(
-                Statement(
-                    sid="TlsOnly",
-                    effect="Deny",
-                    actions=["s3:*"],
-                    resources=[self.arn, f"{self.arn}/*"],
-                    principals="*",
-                    conditions={"Bool": {"aws:SecureTransport": "false"}},
-                )
-            )
+            self.allow(deny_plain_http("s3:*", self.arn, f"{self.arn}/*"))
 
     def allow(self, statement: Statement) -> None:
         """Adds a statement to the bucket's policy, also after other constructs use the bucket."""

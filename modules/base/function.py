@@ -52,13 +52,17 @@ class FunctionNetwork:
 class FunctionPlatform:
     """What all functions of an environment share."""
 
-    environment: Environment
     names: Names
     artifacts: Mapping[str, Artifact]
     """The packaged functions, by function name."""
     artifact_bucket: str
     """The bucket with the functions' packages."""
     alerts_topic_arn: str
+
+    @property
+    def environment(self) -> Environment:
+        """The environment of the functions."""
+        return self.names.environment
 
 
 class LambdaFunction(Construct):

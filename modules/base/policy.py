@@ -95,6 +95,18 @@ def key_statement(
     )
 
 
+def deny_plain_http(actions: str, *resources: str) -> Statement:
+    """Denies requests without TLS, for the policy of a resource."""
+    return Statement(
+        sid="TlsOnly",
+        effect="Deny",
+        actions=[actions],
+        resources=resources,
+        principals="*",
+        conditions={"Bool": {"aws:SecureTransport": "false"}},
+    )
+
+
 def trust_policy(service: str, *, conditions: Mapping[str, Mapping[str, str]] | None = None) -> str:
     """Returns a policy that lets one AWS service assume a role.
 

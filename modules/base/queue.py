@@ -11,7 +11,7 @@ from constructs import Construct
 
 from modules.base.alarm import Alarm
 from modules.base.naming import Names, service_tag
-from modules.base.policy import Statement, policy_document
+from modules.base.policy import Statement, deny_plain_http, policy_document
 
 DLQ_RETENTION = 1_209_600
 """Seconds; 14 days, the maximum of SQS: time to notice, fix and redrive."""
@@ -204,14 +204,5 @@ def _policy(arn: str, senders: Sequence[Statement], tls_only: bool) -> str | Non
     """Returns the queue's policy. It is inline: a separate resource would delay applies."""
     statements = [replace(sender, resources=[arn]) for sender in senders]
     if tls_only:
-        statements.append(
-            Statement(
-                sid="TlsOnly",
-                effect="Deny",
-                actions=["sqs:*"],
-                resources=[arn],
-                principals="*",
-                conditions={"Bool": {"aws:SecureTransport": "false"}},
-            )
-        )
+        statements.append(deny_plain_http("sqs:*", arn))
     return policy_document(statements) if statements else None

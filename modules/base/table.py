@@ -18,7 +18,6 @@ from cdktf_cdktf_provider_aws.dynamodb_table import (
 )
 from constructs import Construct
 
-from environments import Environment
 from environments.model import CapacityRange
 from modules.base.naming import Names, service_tag
 
@@ -77,8 +76,7 @@ class DynamoTable(Construct):
     """One table of one environment.
 
     Args:
-        environment: Sets billing and protection.
-        names: The environment's resource names.
+        names: The environment, which sets billing and protection, and its resource names.
         definition: The table's definition.
     """
 
@@ -87,11 +85,11 @@ class DynamoTable(Construct):
         scope: Construct,
         id_: str,
         *,
-        environment: Environment,
         names: Names,
         definition: TableDefinition,
     ) -> None:
         super().__init__(scope, id_)
+        environment = names.environment
         dynamodb = environment.dynamodb
         provisioned = dynamodb.billing_mode == "PROVISIONED"
         self._read_units = dynamodb.read.min if provisioned else None

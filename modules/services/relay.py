@@ -45,11 +45,8 @@ class Relay(Construct):
         self, scope: Construct, id_: str, *, platform: ServicePlatform, kms_key_arn: str
     ) -> None:
         super().__init__(scope, id_)
-        environment, names, outbox = (
-            platform.environment,
-            platform.names,
-            platform.tables["platform-outbox"],
-        )
+        environment, names = platform.environment, platform.names
+        outbox = platform.tables["platform-outbox"]
         rule_name = names.of("relay", "sweep-rule")
         retries = Queue(
             self,

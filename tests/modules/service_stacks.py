@@ -55,12 +55,11 @@ def synthesize_services(
         rest = RestApi(
             stack,
             "rest",
-            environment=env,
             names=names,
             web_acl_arn="arn:aws:wafv2:us-east-1:111122223333:regional/webacl/multitask-waf/1",
             edge_provider=edge,
         )
-        websocket = WebSocketApi(stack, "websocket", environment=env, names=names)
+        websocket = WebSocketApi(stack, "websocket", names=names)
         platform = ServicePlatform(
             **vars(shared),
             rest_api=rest,

@@ -90,7 +90,6 @@ def function_platform(env: Environment, artifacts: Path) -> FunctionPlatform:
         path.write_bytes(b"")
         made[function] = Artifact(function, path, f"digest-of-{function}")
     return FunctionPlatform(
-        environment=env,
         names=Names(env),
         artifacts=made,
         artifact_bucket="platform-artifacts-bucket",

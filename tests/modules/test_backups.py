@@ -21,10 +21,9 @@ ALERTS = "arn:aws:sns:us-east-1:111122223333:multitask-alerts-dev"
 @pytest.fixture(scope="module")
 def dev() -> Synthesized:
     return synthesize(
-        lambda stack, env, names: Backups(
+        lambda stack, _env, names: Backups(
             stack,
             "backups",
-            environment=env,
             names=names,
             tables=TABLES,
             bucket=Bucket(

@@ -19,11 +19,10 @@ from tests.modules.synthesis import Block, Synthesized, environment, synthesize
 
 
 def _build(stack: TerraformStack, env: Environment, names: Names) -> None:
-    storage = Storage(stack, "storage", environment=env, names=names)
+    storage = Storage(stack, "storage", names=names)
     cdn = Cdn(
         stack,
         "cdn",
-        environment=env,
         names=names,
         frontend=storage.frontend,
         avatars=storage.avatars,

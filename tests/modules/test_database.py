@@ -15,10 +15,9 @@ from tests.modules.synthesis import Synthesized, environment, synthesize
 
 def _database(env: Environment) -> Synthesized:
     return synthesize(
-        lambda stack, env, names: Database(
+        lambda stack, _env, names: Database(
             stack,
             "d",
-            environment=env,
             names=names,
             subnet_ids=["subnet-a", "subnet-b"],
             database_security_group_id="sg-database",

@@ -21,7 +21,7 @@ REPOSITORY = "example/multitask-platform"
 
 
 def _build(stack: TerraformStack, env: Environment, names: Names) -> None:
-    identity = DeploymentIdentity(stack, "identity", environment=env, names=names)
+    identity = DeploymentIdentity(stack, "identity", names=names)
     IamRole(
         stack,
         "function",

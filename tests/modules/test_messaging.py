@@ -17,9 +17,7 @@ RULES = f"arn:aws:events:us-east-1:{ACCOUNT}:rule/multitask-events-dev/"
 
 def _messaging(env: Environment) -> Synthesized:
     return synthesize(
-        lambda stack, env, names: Messaging(
-            stack, "m", environment=env, names=names, kms_key_arn="key"
-        ),
+        lambda stack, _env, names: Messaging(stack, "m", names=names, kms_key_arn="key"),
         env,
     )
 

@@ -45,8 +45,8 @@ MONITORED = Monitored(
 
 def _monitoring(env: Environment) -> Synthesized:
     return synthesize(
-        lambda stack, env, names: Monitoring(
-            stack, "m", environment=env, names=names, monitored=MONITORED, alerts_topic_arn="topic"
+        lambda stack, _env, names: Monitoring(
+            stack, "m", names=names, monitored=MONITORED, alerts_topic_arn="topic"
         ),
         env,
     )

@@ -10,7 +10,7 @@ from tests.modules.synthesis import Synthesized, environment, synthesize
 
 def _networking(name: str) -> Synthesized:
     return synthesize(
-        lambda stack, env, names: Networking(stack, "n", environment=env, names=names),
+        lambda stack, _env, names: Networking(stack, "n", names=names),
         environment(name),
     )
 

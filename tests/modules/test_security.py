@@ -11,7 +11,7 @@ from tests.modules.synthesis import Block, Synthesized, environment, synthesize
 
 def security(name: str = "dev", **changes: Any) -> Synthesized:
     return synthesize(
-        lambda stack, env, names: Security(stack, "security", environment=env, names=names),
+        lambda stack, _env, names: Security(stack, "security", names=names),
         environment(name, **changes),
     )
 

@@ -14,7 +14,7 @@ REBUILDABLE = ("platform-frontend", "platform-artifacts")
 
 def storage(name: str = "dev", **changes: Any) -> Synthesized:
     return synthesize(
-        lambda stack, env, names: Storage(stack, "storage", environment=env, names=names),
+        lambda stack, _env, names: Storage(stack, "storage", names=names),
         environment(name, **changes),
     )
 

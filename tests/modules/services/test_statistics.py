@@ -22,7 +22,6 @@ def _synthesized(name: str, artifacts: pytest.TempPathFactory) -> Synthesized:
             work_queue=Messaging(
                 stack,
                 "messaging",
-                environment=env,
                 names=platform.names,
                 kms_key_arn="arn:aws:kms:key",
             ).work_queue,
