@@ -1,4 +1,4 @@
-"""The environment model: what the files say, and what it refuses."""
+"""The environment model: valid files, and the errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ def _with(path: str, value: Any) -> str:
     return yaml.safe_dump(document)
 
 
-def test_the_four_environments_are_there() -> None:
+def test_the_four_environments_exist() -> None:
     assert {"dev", "local", "prod", "staging"} <= set(environment_names())
 
 
-def test_a_fifth_environment_is_one_file(tmp_path: Path) -> None:
+def test_one_file_defines_another_environment(tmp_path: Path) -> None:
     environment = _load(tmp_path, yaml.safe_dump(VALID))
     assert environment.name == "fifth"
     assert environment.budget.monthly_usd == 100
     assert environment.function("auth").reserved_concurrency == 5
 
 
-def test_each_environment_has_a_state_of_its_own_unless_it_says_otherwise(tmp_path: Path) -> None:
+def test_each_environment_has_its_own_state_by_default(tmp_path: Path) -> None:
     assert (
         _load(tmp_path, yaml.safe_dump(VALID)).state.key
         == "multitask-platform/fifth/terraform.tfstate"
@@ -67,7 +67,7 @@ def test_each_environment_has_a_state_of_its_own_unless_it_says_otherwise(tmp_pa
     assert _load(tmp_path, _with("state.key", "mine")).state.key == "mine"
 
 
-def test_environments_with_the_same_state_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environments_with_the_same_state_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     dev = load_environment("dev", variables={})
 
     def load(name: str) -> Environment:
@@ -85,7 +85,7 @@ def test_environments_with_the_same_state_are_refused(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("key", ["websocket", "cdn", "site"])
-def test_each_domain_is_used_once(tmp_path: Path, key: str) -> None:
+def test_a_domain_cannot_be_used_twice(tmp_path: Path, key: str) -> None:
     domains = {
         "api": "a.b.com",
         "websocket": "w.b.com",
@@ -93,16 +93,16 @@ def test_each_domain_is_used_once(tmp_path: Path, key: str) -> None:
         "site": "b.com",
         key: "a.b.com",
     }
-    lines = _refused(tmp_path, domains=domains, hosted_zone_id="Z0123456789")
+    lines = _errors(tmp_path, domains=domains, hosted_zone_id="Z0123456789")
     assert lines == [f"domains.{key}: a.b.com: must differ from domains.api"]
 
 
-def test_domains_are_compared_although_another_is_wrong(tmp_path: Path) -> None:
-    lines = _refused(tmp_path, domains={"api": "a.b.com", "websocket": "W", "cdn": "a.b.com"})
+def test_domains_are_compared_even_if_another_domain_is_invalid(tmp_path: Path) -> None:
+    lines = _errors(tmp_path, domains={"api": "a.b.com", "websocket": "W", "cdn": "a.b.com"})
     assert "domains.cdn: a.b.com: must differ from domains.api" in lines
 
 
-def test_the_longest_bucket_name_fits(tmp_path: Path) -> None:
+def test_a_suffix_cannot_make_a_bucket_name_too_long(tmp_path: Path) -> None:
     name = "a" * 15
 
     def load(suffix: str) -> str | None:
@@ -115,7 +115,7 @@ def test_the_longest_bucket_name_fits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "says"),
+    ("path", "value", "expected"),
     [
         ("log_levle", "info", ["log_levle: 'info': unknown key", "log_level"]),
         ("rds.max", 2.0, ["rds.max: 2.0: unknown key", "max_capacity"]),
@@ -209,7 +209,8 @@ def test_the_longest_bucket_name_fits(tmp_path: Path) -> None:
             "lambdas.functions",
             {"post": {"reserved_concurrency": 6}},
             [
-                "lambdas.functions.post.reserved_concurrency: 6: at most lambdas.reserved_concurrency, 5"
+                "lambdas.functions.post.reserved_concurrency: 6:"
+                " at most lambdas.reserved_concurrency, 5"
             ],
         ),
         *(
@@ -223,14 +224,14 @@ def test_the_longest_bucket_name_fits(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_an_invalid_value_is_named_with_what_is_allowed(
-    tmp_path: Path, path: str, value: Any, says: list[str]
+def test_an_error_names_the_invalid_value_and_the_allowed_ones(
+    tmp_path: Path, path: str, value: Any, expected: list[str]
 ) -> None:
     with pytest.raises(EnvironmentFileError) as error:
         _load(tmp_path, _with(path, value))
     lines = str(error.value).splitlines()
     assert all(line.startswith("fifth.yml: ") for line in lines)
-    for words in says:
+    for words in expected:
         assert any(words in line for line in lines), (words, lines)
 
 
@@ -243,9 +244,7 @@ def test_an_invalid_value_is_named_with_what_is_allowed(
         "http://localhost/v1",
     ],
 )
-def test_any_server_may_answer_the_ai_service_by_tls_or_on_this_machine(
-    tmp_path: Path, address: str
-) -> None:
+def test_a_language_models_url_must_use_tls_or_loopback(tmp_path: Path, address: str) -> None:
     environment = _load(
         tmp_path, _with("ai.openai", {"base_url": address, "reasoning_effort": None})
     )
@@ -256,7 +255,7 @@ def test_any_server_may_answer_the_ai_service_by_tls_or_on_this_machine(
     assert environment.ai.gemini.base_url == "https://generativelanguage.googleapis.com/v1beta"
 
 
-def test_the_local_platform_takes_its_language_models_from_variables() -> None:
+def test_variables_set_the_language_models_of_the_local_platform() -> None:
     assert load_environment("local", variables={}).ai == load_environment("dev", variables={}).ai
     given = {
         "GEMINI_BASE_URL": "http://127.0.0.1:1/v1beta",
@@ -279,7 +278,7 @@ QUEUE = {
 }
 
 
-def test_who_is_told_of_events_is_configuration(tmp_path: Path) -> None:
+def test_the_environment_file_sets_the_subscriptions(tmp_path: Path) -> None:
     assert _load(tmp_path, yaml.safe_dump(VALID)).notifications.subscriptions == []
     subscriptions = _load(
         tmp_path, _with("notifications.subscriptions", [MAIL, QUEUE])
@@ -289,7 +288,7 @@ def test_who_is_told_of_events_is_configuration(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("subscription", "says"),
+    ("subscription", "expected"),
     [
         ({**MAIL, "protocol": "pigeon"}, "notifications.subscriptions.1.protocol: 'pigeon'"),
         (
@@ -300,7 +299,8 @@ def test_who_is_told_of_events_is_configuration(tmp_path: Path) -> None:
         ({**MAIL, "filter": "all"}, "notifications.subscriptions.1.filter: 'all': unknown key"),
         (
             {**MAIL, "endpoint": "nobody"},
-            "notifications.subscriptions.1.endpoint: nobody: protocol email requires an email address",
+            "notifications.subscriptions.1.endpoint: nobody:"
+            " protocol email requires an email address",
         ),
         (
             {**QUEUE, "endpoint": "https://example.com"},
@@ -317,33 +317,33 @@ def test_who_is_told_of_events_is_configuration(tmp_path: Path) -> None:
         (MAIL, "notifications.subscriptions.1.endpoint: shop@example.com: duplicate endpoint"),
     ],
 )
-def test_a_subscription_that_could_not_be_made_is_named(
-    tmp_path: Path, subscription: dict[str, Any], says: str
+def test_an_invalid_subscription_is_reported(
+    tmp_path: Path, subscription: dict[str, Any], expected: str
 ) -> None:
-    lines = _refused(tmp_path, notifications={"subscriptions": [MAIL, subscription]})
+    lines = _errors(tmp_path, notifications={"subscriptions": [MAIL, subscription]})
     assert len(lines) == 1
-    assert lines[0].startswith(says)
+    assert lines[0].startswith(expected)
 
 
-def test_subscriptions_are_checked_beside_other_mistakes(tmp_path: Path) -> None:
+def test_subscriptions_are_checked_even_if_other_values_are_invalid(tmp_path: Path) -> None:
     subscriptions = [{**MAIL, "endpoint": "nobody"}]
-    lines = _refused(tmp_path, log_level="loud", notifications={"subscriptions": subscriptions})
+    lines = _errors(tmp_path, log_level="loud", notifications={"subscriptions": subscriptions})
     assert [line.partition(":")[0] for line in lines] == [
         "log_level",
         "notifications.subscriptions.0.endpoint",
     ]
 
 
-def _refused(directory: Path, **sections: Any) -> list[str]:
-    """What is said of the valid environment with some sections replaced, and those that are None left out."""
+def _errors(directory: Path, **sections: Any) -> list[str]:
+    """Replaces sections of a valid environment, or removes them if None, and returns the errors."""
     document = {key: value for key, value in {**VALID, **sections}.items() if value is not None}
     with pytest.raises(EnvironmentFileError) as error:
         _load(directory, yaml.safe_dump(document))
     return [line.removeprefix("fifth.yml: ") for line in str(error.value).splitlines()]
 
 
-def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
-    lines = _refused(
+def test_all_errors_are_reported_together(tmp_path: Path) -> None:
+    lines = _errors(
         tmp_path,
         log_level="loud",
         unknown=1,
@@ -370,8 +370,8 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
     assert len(lines) == 11
 
 
-def test_rules_between_values_are_all_said_at_once(tmp_path: Path) -> None:
-    lines = _refused(
+def test_all_broken_rules_are_reported_together(tmp_path: Path) -> None:
+    lines = _errors(
         tmp_path,
         cors_origins=["*", "https://a.example"],
         network={"nat_gateways": 0},
@@ -409,20 +409,20 @@ def test_rules_between_values_are_all_said_at_once(tmp_path: Path) -> None:
         ({"domains": {"api": "A"}, "hosted_zone_id": "x"}, "hosted_zone_id"),
     ],
 )
-def test_a_rule_about_an_invalid_value_says_nothing(
+def test_a_rule_that_needs_an_invalid_value_is_skipped(
     tmp_path: Path, sections: dict[str, Any], wrong: str
 ) -> None:
     assert [
         line.partition(":")[0]
-        for line in _refused(tmp_path, **sections)
+        for line in _errors(tmp_path, **sections)
         if not line.startswith("domains.")
     ] == [wrong]
 
 
-def test_a_function_with_an_invalid_size_does_not_hide_the_others(tmp_path: Path) -> None:
+def test_an_invalid_function_does_not_hide_errors_of_other_functions(tmp_path: Path) -> None:
     functions = {"auth": {"memory_size": 1, "provisioned_concurrency": 6}, "chat": 5, "post": {}}
     lambdas = {"reserved_concurrency": 5, "provisioned_concurrency": 7, "functions": functions}
-    lines = _refused(tmp_path, lambdas=lambdas)
+    lines = _errors(tmp_path, lambdas=lambdas)
     assert [
         line
         for line in lines
@@ -437,24 +437,24 @@ def test_a_function_with_an_invalid_size_does_not_hide_the_others(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected"),
     [
         ("a: [", "invalid YAML"),
         ("- a", "a mapping of keys"),
         ("log_level: info\nlog_level: debug\n", "the key 'log_level' appears twice"),
     ],
 )
-def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str, says: str) -> None:
-    with pytest.raises(EnvironmentFileError, match=says):
+def test_a_file_that_is_not_a_mapping_is_rejected(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(EnvironmentFileError, match=expected):
         _load(tmp_path, text)
 
 
-def test_an_unknown_environment_lists_the_known() -> None:
+def test_the_error_for_an_unknown_environment_lists_the_known_ones() -> None:
     with pytest.raises(EnvironmentFileError, match=f"known: {', '.join(environment_names())}"):
         load_environment("qa")
 
 
-def test_variables_fill_in_and_an_unset_one_is_named(tmp_path: Path) -> None:
+def test_variables_are_interpolated_and_unset_ones_are_reported(tmp_path: Path) -> None:
     text = _with("alert_email", "${ALERT_EMAIL}")
     assert _load(tmp_path, text, ALERT_EMAIL="ops@example.com").alert_email == "ops@example.com"
     with pytest.raises(
@@ -467,7 +467,7 @@ def test_variables_fill_in_and_an_unset_one_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("environment", "function", "memory_size", "timeout", "reserved", "provisioned"),
     [
-        # The documentation's sizes, capped by its environments: dev 5 and 0, prod 100 and 10.
+        # Documented sizes, with the caps of the environments: 5 and 0 in dev, 100 and 10 in prod.
         ("dev", "auth", 512, 10, 5, 0),
         ("dev", "chat", 1024, 30, 5, 0),
         ("prod", "auth", 512, 10, 20, 10),
@@ -479,7 +479,7 @@ def test_variables_fill_in_and_an_unset_one_is_named(tmp_path: Path) -> None:
         ("prod", "authorizer", 512, 30, None, 0),
     ],
 )
-def test_function_sizes(
+def test_function_sizes_combine_documented_values_and_caps(
     environment: str,
     function: Any,
     memory_size: int,
@@ -497,19 +497,22 @@ def test_function_sizes(
 
 @pytest.mark.parametrize(
     ("minimum", "maximum", "limit"),
-    # The Aurora user guide: 189 connections at one unit; at most 2,000 when the minimum is 0 or 0.5; at most 5,000.
+    # The Aurora user guide: 189 connections at 1 ACU, at most 2,000 if the minimum is 0 or 0.5 ACU,
+    # and at most 5,000 otherwise.
     [(0.5, 1.0, 189), (0.5, 32.0, 2000), (2.0, 16.0, 3024), (2.0, 256.0, 5000)],
 )
-def test_connection_limit(minimum: float, maximum: float, limit: int) -> None:
+def test_the_connection_limit_matches_the_aurora_user_guide(
+    minimum: float, maximum: float, limit: int
+) -> None:
     assert Rds(min_capacity=minimum, max_capacity=maximum).connection_limit == limit
 
 
-def test_a_slip_in_a_rule_is_not_taken_for_a_value_that_is_missing(
+def test_an_error_in_a_rules_code_is_not_mistaken_for_a_missing_value(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def slip(environment: Environment) -> list[str]:
+    def rule_with_error(environment: Environment) -> list[str]:
         return [environment.no_such_key]  # type: ignore[attr-defined]
 
-    monkeypatch.setattr(rules, "_origins", slip)
+    monkeypatch.setattr(rules, "_origins", rule_with_error)
     with pytest.raises(AttributeError, match="no_such_key"):
         load_environment("dev")

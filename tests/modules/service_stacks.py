@@ -1,4 +1,4 @@
-"""Both APIs and all services in one stack, as the platform's stack has them, with stand-ins for what other modules make."""
+"""Synthesizes both APIs and all services in one stack, with stand-ins for other modules."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CACHE = "arn:aws:elasticache:us-east-1:111122223333"
 
 @dataclass(frozen=True)
 class Route:
-    """A method of the REST API, with what is behind it."""
+    """A method of the REST API and its integration."""
 
     method: Block
     integration: Block
@@ -47,7 +47,7 @@ def synthesize_services(
     artifacts: Path,
     more: Callable[[TerraformStack, ServicePlatform], object] = lambda _stack, _platform: None,
 ) -> Synthesized:
-    """The Terraform of both APIs and all services, and of what `more` adds to them."""
+    """Returns the Terraform of both APIs, all services and what `more` adds to the stack."""
 
     def build(stack: TerraformStack, env: Environment, names: Names) -> None:
         shared = function_platform(env, artifacts)
@@ -177,15 +177,15 @@ def _table(names: Names, definition: TableDefinition) -> Table:
 
 
 def label(reference: str) -> str:
-    """The resource a reference like `${aws_x.label.id}` points at."""
-    found = re.search(r"\$\{aws_\w+\.([\w-]+)\.", reference)
-    assert found, f"no reference: {reference}"
-    return found[1]
+    """Returns the label in a reference such as `${aws_x.label.id}`."""
+    match = re.search(r"\$\{aws_\w+\.([\w-]+)\.", reference)
+    assert match, f"no reference: {reference}"
+    return match[1]
 
 
-def rest_routes(made: Synthesized) -> dict[tuple[str, str], Route]:
-    """The REST API's routes by method and path."""
-    resources = made.document["resource"]["aws_api_gateway_resource"]
+def rest_routes(result: Synthesized) -> dict[tuple[str, str], Route]:
+    """Returns the REST API's routes by method and path."""
+    resources = result.document["resource"]["aws_api_gateway_resource"]
 
     def path(reference: str) -> str:
         if "root_resource_id" in reference:
@@ -193,21 +193,21 @@ def rest_routes(made: Synthesized) -> dict[tuple[str, str], Route]:
         resource = resources[label(reference)]
         return f"{path(resource['parent_id'])}/{resource['path_part']}"
 
-    methods = made.document["resource"]["aws_api_gateway_method"]
+    methods = result.document["resource"]["aws_api_gateway_method"]
     return {
         (
             methods[label(integration["http_method"])]["http_method"],
             path(integration["resource_id"]),
         ): Route(methods[label(integration["http_method"])], integration)
-        for integration in made.all("aws_api_gateway_integration")
+        for integration in result.all("aws_api_gateway_integration")
     }
 
 
-def function_behind(made: Synthesized, reference: str) -> str:
-    """The name of the function whose alias `live` a reference leads to."""
-    alias = made.document["resource"]["aws_lambda_alias"][label(reference)]
+def function_behind(result: Synthesized, reference: str) -> str:
+    """Returns the name of the function whose alias `live` is referenced."""
+    alias = result.document["resource"]["aws_lambda_alias"][label(reference)]
     assert alias["name"] == "live"
-    name: str = made.document["resource"]["aws_lambda_function"][label(alias["function_name"])][
+    name: str = result.document["resource"]["aws_lambda_function"][label(alias["function_name"])][
         "function_name"
     ]
     return name

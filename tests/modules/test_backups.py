@@ -40,21 +40,21 @@ def dev() -> Synthesized:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_each_table_is_exported_every_day_by_dynamodb_itself(dev: Synthesized, name: str) -> None:
+def test_each_table_is_exported_every_day(dev: Synthesized, name: str) -> None:
     schedule = dev.one("aws_scheduler_schedule", name=f"{name}-export-schedule-dev")
     assert schedule["schedule_expression"] == "cron(0 3 * * ? *)"
     target = schedule["target"]
     assert target["arn"] == "arn:aws:scheduler:::aws-sdk:dynamodb:exportTableToPointInTime"
-    order = json.loads(target["input"])
-    assert order["TableArn"] == TABLES[name].arn
-    assert order["S3Prefix"] == f"dynamodb/{name}"
-    assert order["S3Bucket"].startswith("${aws_s3_bucket.")
-    # One run, however often it is tried, is one export.
-    assert order["ClientToken"] == "<aws.scheduler.execution-id>"
+    request = json.loads(target["input"])
+    assert request["TableArn"] == TABLES[name].arn
+    assert request["S3Prefix"] == f"dynamodb/{name}"
+    assert request["S3Bucket"].startswith("${aws_s3_bucket.")
+    # Retries of one run use the same token, so they start only one export.
+    assert request["ClientToken"] == "<aws.scheduler.execution-id>"
     assert target["dead_letter_config"]["arn"].startswith("${aws_sqs_queue.")
 
 
-def test_the_role_exports_these_tables_to_one_prefix_and_tells_of_failures(
+def test_the_role_can_only_export_the_tables_to_one_prefix_and_report_failures(
     dev: Synthesized,
 ) -> None:
     statements = {item["Sid"]: item for item in dev.policy("aws_iam_role_policy")}
@@ -68,7 +68,7 @@ def test_the_role_exports_these_tables_to_one_prefix_and_tells_of_failures(
     assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": "111122223333"}}
 
 
-def test_an_export_that_could_not_be_started_alarms(dev: Synthesized) -> None:
+def test_an_export_that_failed_to_start_raises_an_alarm(dev: Synthesized) -> None:
     queue = dev.one("aws_sqs_queue")
     assert queue["name"] == "platform-exports-dlq-dev"
     assert dev.one("aws_cloudwatch_metric_alarm")["alarm_actions"] == [ALERTS]

@@ -1,4 +1,4 @@
-"""The CDN module: both distributions, what they serve and to whom."""
+"""The CDN: both distributions, and who can read the buckets behind them."""
 
 from __future__ import annotations
 
@@ -46,37 +46,37 @@ def local() -> Synthesized:
 
 @pytest.fixture(scope="module")
 def unnamed() -> Synthesized:
-    """On AWS without domains of one's own."""
+    """Synthesizes an environment on AWS without custom domains."""
     return synthesize(_build, environment("dev", domains=None, hosted_zone_id=None))
 
 
-def _distribution(made: Synthesized, id_: str) -> Block:
-    [found] = [
+def _distribution(result: Synthesized, id_: str) -> Block:
+    [match] = [
         item
-        for item in made.all("aws_cloudfront_distribution")
+        for item in result.all("aws_cloudfront_distribution")
         if item["comment"].startswith(f"platform-{id_}")
     ]
-    return found
+    return match
 
 
-def _headers(made: Synthesized, id_: str) -> Block:
-    [found] = [
+def _headers(result: Synthesized, id_: str) -> Block:
+    [match] = [
         item
-        for item in made.all("aws_cloudfront_response_headers_policy")
+        for item in result.all("aws_cloudfront_response_headers_policy")
         if item["name"].startswith(f"platform-{id_}")
     ]
-    return found
+    return match
 
 
-def _output(made: Synthesized, name: str) -> str:
-    return str(made.document["output"][name]["value"])
+def _output(result: Synthesized, name: str) -> str:
+    return str(result.document["output"][name]["value"])
 
 
-def _readers(made: Synthesized, bucket: str) -> dict[str, Any]:
-    """What CloudFront may read of a bucket, by statement."""
+def _readers(result: Synthesized, bucket: str) -> dict[str, Any]:
+    """Returns the statements by Sid that allow CloudFront to read a bucket."""
     [policy] = [
         item["policy"]
-        for item in made.all("aws_s3_bucket_policy")
+        for item in result.all("aws_s3_bucket_policy")
         if f"storage_{bucket}_" in item["bucket"]
     ]
     return {
@@ -87,28 +87,28 @@ def _readers(made: Synthesized, bucket: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("id_", ["site", "media"])
-def test_distributions_speak_modern_tls_and_http(prod: Synthesized, id_: str) -> None:
-    made = _distribution(prod, id_)
-    assert made["viewer_certificate"]["minimum_protocol_version"] == "TLSv1.2_2021"
-    assert made["http_version"] == "http2and3"
-    assert made["is_ipv6_enabled"] is True
-    assert made["default_cache_behavior"]["viewer_protocol_policy"] == "redirect-to-https"
-    assert made["default_cache_behavior"]["compress"] is True
-    assert made["logging_config"]["bucket"] == "logs.s3.amazonaws.com"
+def test_distributions_use_modern_tls_and_http_versions(prod: Synthesized, id_: str) -> None:
+    result = _distribution(prod, id_)
+    assert result["viewer_certificate"]["minimum_protocol_version"] == "TLSv1.2_2021"
+    assert result["http_version"] == "http2and3"
+    assert result["is_ipv6_enabled"] is True
+    assert result["default_cache_behavior"]["viewer_protocol_policy"] == "redirect-to-https"
+    assert result["default_cache_behavior"]["compress"] is True
+    assert result["logging_config"]["bucket"] == "logs.s3.amazonaws.com"
 
 
 @pytest.mark.parametrize("id_", ["site", "media"])
-def test_origins_are_private_buckets_and_no_error_page_hides_an_error(
+def test_origins_are_private_buckets_without_custom_error_pages(
     prod: Synthesized, id_: str
 ) -> None:
-    made = _distribution(prod, id_)
-    assert all("origin-access" in origin["origin_access_control_id"] for origin in made["origin"])
-    assert "custom_error_response" not in made
+    result = _distribution(prod, id_)
+    assert all("origin-access" in origin["origin_access_control_id"] for origin in result["origin"])
+    assert "custom_error_response" not in result
     access = prod.one("aws_cloudfront_origin_access_control")
     assert (access["signing_behavior"], access["signing_protocol"]) == ("always", "sigv4")
 
 
-def test_each_bucket_lets_in_its_own_distribution_and_only_to_what_is_served(
+def test_each_bucket_allows_only_its_own_distribution_to_read_served_prefixes(
     prod: Synthesized,
 ) -> None:
     served = {
@@ -128,7 +128,7 @@ def test_each_bucket_lets_in_its_own_distribution_and_only_to_what_is_served(
             )
 
 
-def test_images_come_from_the_attachments_bucket_and_all_else_from_avatars(
+def test_images_are_served_from_attachments_and_other_paths_from_avatars(
     prod: Synthesized,
 ) -> None:
     media = _distribution(prod, "media")
@@ -139,32 +139,32 @@ def test_images_come_from_the_attachments_bucket_and_all_else_from_avatars(
         images["response_headers_policy_id"]
         == media["default_cache_behavior"]["response_headers_policy_id"]
     )
-    # Its root would be the list of users' pictures.
+    # With ListBucket, the distribution's root would list all pictures.
     assert "s3:ListBucket" not in json.dumps(
         [_readers(prod, "avatars"), _readers(prod, "attachments")]
     )
 
 
-def test_security_headers(prod: Synthesized) -> None:
+def test_distributions_add_security_headers(prod: Synthesized) -> None:
     for id_ in ("site", "media"):
         headers = _headers(prod, id_)["security_headers_config"]
         assert headers["content_type_options"] == {"override": True}
         assert headers["frame_options"]["frame_option"] == "DENY"
         assert headers["strict_transport_security"]["access_control_max_age_sec"] >= 31_536_000
-        # Both are given though empty, or every plan wants to remove them.
+        # Without these empty elements, every plan would show a difference.
         assert {"custom_headers_config", "remove_headers_config"} <= set(_headers(prod, id_))
     assert _policy(prod, "media") == {"default-src": ["'none'"], "sandbox": []}
 
 
-def _policy(made: Synthesized, id_: str) -> dict[str, list[str]]:
-    text = _headers(made, id_)["security_headers_config"]["content_security_policy"][
+def _policy(result: Synthesized, id_: str) -> dict[str, list[str]]:
+    text = _headers(result, id_)["security_headers_config"]["content_security_policy"][
         "content_security_policy"
     ]
     directives = (directive.split() for directive in text.split("; "))
     return {name: sources for name, *sources in directives}
 
 
-def test_the_site_may_call_the_platform_and_nobody_else(
+def test_the_sites_content_security_policy_allows_only_the_platform(
     prod: Synthesized, local: Synthesized, unnamed: Synthesized
 ) -> None:
     policy = _policy(prod, "site")
@@ -184,7 +184,7 @@ def test_the_site_may_call_the_platform_and_nobody_else(
     assert _policy(unnamed, "site")["connect-src"] == ["'self'", "https:", "wss:"]
 
 
-def test_names_certificate_and_records(prod: Synthesized) -> None:
+def test_both_distributions_have_aliases_a_certificate_and_records(prod: Synthesized) -> None:
     assert _distribution(prod, "site")["aliases"] == ["multitask.com", "www.multitask.com"]
     assert _distribution(prod, "media")["aliases"] == ["cdn.multitask.com"]
     certificate = prod.one("aws_acm_certificate")
@@ -206,21 +206,23 @@ def test_names_certificate_and_records(prod: Synthesized) -> None:
     }
 
 
-def test_without_domains_there_is_neither_certificate_nor_record(unnamed: Synthesized) -> None:
+def test_without_domains_no_certificate_or_record_is_created(unnamed: Synthesized) -> None:
     assert not {"aws_acm_certificate", "aws_route53_record"} & unnamed.types
     assert _distribution(unnamed, "site")["viewer_certificate"] == {
         "cloudfront_default_certificate": True
     }
 
 
-def test_plain_http_is_served_where_the_edge_has_no_certificate(local: Synthesized) -> None:
+def test_distributions_allow_plain_http_where_the_edge_has_no_tls(local: Synthesized) -> None:
     assert (
         _distribution(local, "site")["default_cache_behavior"]["viewer_protocol_policy"]
         == "allow-all"
     )
 
 
-def test_addresses(prod: Synthesized, local: Synthesized, unnamed: Synthesized) -> None:
+def test_the_urls_use_the_custom_domain_the_emulator_or_cloudfront(
+    prod: Synthesized, local: Synthesized, unnamed: Synthesized
+) -> None:
     assert _output(prod, "site_url") == "https://multitask.com"
     assert (_output(prod, "cdn_url"), _output(prod, "cdn_domain")) == (
         "https://cdn.multitask.com",
@@ -234,10 +236,13 @@ def test_addresses(prod: Synthesized, local: Synthesized, unnamed: Synthesized) 
     assert _output(local, "cdn_domain") == _output(local, "cdn_url").removeprefix("http://")
 
 
-def test_functions_are_told_where_pictures_are_served() -> None:
+def test_picture_variables_contain_the_domain_and_a_scheme_for_plain_http() -> None:
     assert picture_variables(environment("prod"), "cdn.test") == {"CLOUDFRONT_DOMAIN": "cdn.test"}
-    told = picture_variables(environment("local"), "x.cloudfront.localhost:4566")
-    assert told == {"CLOUDFRONT_DOMAIN": "x.cloudfront.localhost:4566", "CLOUDFRONT_SCHEME": "http"}
+    variables = picture_variables(environment("local"), "x.cloudfront.localhost:4566")
+    assert variables == {
+        "CLOUDFRONT_DOMAIN": "x.cloudfront.localhost:4566",
+        "CLOUDFRONT_SCHEME": "http",
+    }
 
 
 @pytest.mark.parametrize(
@@ -250,7 +255,7 @@ def test_functions_are_told_where_pictures_are_served() -> None:
         ("/assets/logo.svg", "/assets/logo.svg"),
     ],
 )
-def test_pages_of_the_site_are_shown_by_its_one_page(
+def test_paths_of_pages_are_rewritten_to_index_html(
     prod: Synthesized, path: str, served: str
 ) -> None:
     association = _distribution(prod, "site")["default_cache_behavior"]["function_association"]

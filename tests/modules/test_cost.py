@@ -25,7 +25,7 @@ def dev() -> Synthesized:
     return synthesize(_build, environment("dev", billing_email="billing@example.com"))
 
 
-def test_the_budget_is_the_documented_one_and_this_environments_alone(dev: Synthesized) -> None:
+def test_the_budget_is_as_documented_and_covers_only_this_environment(dev: Synthesized) -> None:
     budget = dev.one("aws_budgets_budget")
     assert budget["name"] == "multitask-platform-dev"
     assert (
@@ -43,7 +43,7 @@ def test_the_budget_is_the_documented_one_and_this_environments_alone(dev: Synth
     assert budget["provider"] == "aws.edge"
 
 
-def test_it_speaks_at_80_percent_spent_and_when_the_month_will_end_above_it(
+def test_the_budget_alerts_at_80_percent_spent_and_when_the_forecast_exceeds_it(
     dev: Synthesized,
 ) -> None:
     notifications: list[dict[str, Any]] = dev.one("aws_budgets_budget")["notification"]
@@ -60,14 +60,14 @@ def test_it_speaks_at_80_percent_spent_and_when_the_month_will_end_above_it(
         assert item["subscriber_sns_topic_arns"] == ["topic"]
 
 
-def test_without_an_address_only_the_topic_hears() -> None:
+def test_without_a_billing_address_only_the_topic_is_notified() -> None:
     budget = synthesize(_build, environment("dev", billing_email=None)).one("aws_budgets_budget")
     for item in budget["notification"]:
         assert not item.get("subscriber_email_addresses")
         assert item["subscriber_sns_topic_arns"] == ["topic"]
 
 
-def test_the_dashboard_shows_the_documented_charges_and_each_services(dev: Synthesized) -> None:
+def test_the_dashboard_shows_the_charges_in_total_and_by_service(dev: Synthesized) -> None:
     dashboard = dev.one("aws_cloudwatch_dashboard")
     assert dashboard["dashboard_name"] == "multitask-cost-dev"
     total, services = (

@@ -54,13 +54,13 @@ def test_every_table_is_encrypted_and_on_demand(dev: Synthesized) -> None:
         assert "read_capacity" not in table
 
 
-def test_recovery_is_always_on_for_sessions_and_profiles_and_elsewhere_by_environment(
+def test_sessions_and_profiles_always_have_recovery_and_other_tables_by_environment(
     dev: Synthesized, prod: Synthesized
 ) -> None:
-    def recoverable(made: Synthesized) -> set[str]:
+    def recoverable(result: Synthesized) -> set[str]:
         return {
             table["name"]
-            for table in made.all("aws_dynamodb_table")
+            for table in result.all("aws_dynamodb_table")
             if table["point_in_time_recovery"]["enabled"]
         }
 
@@ -71,7 +71,7 @@ def test_recovery_is_always_on_for_sessions_and_profiles_and_elsewhere_by_enviro
     )
 
 
-def test_what_holds_data_is_protected_where_the_environment_keeps_it(
+def test_data_stores_are_protected_where_data_is_retained(
     dev: Synthesized, prod: Synthesized
 ) -> None:
     table = prod.one("aws_dynamodb_table", name="post-posts-prod")
@@ -86,7 +86,7 @@ def test_what_holds_data_is_protected_where_the_environment_keeps_it(
     assert "lifecycle" not in dev.one("aws_rds_cluster")
 
 
-def test_provisioned_capacity_scales_tables_and_indexes_and_is_not_undone(
+def test_provisioned_tables_and_indexes_scale_and_plans_ignore_their_capacity(
     provisioned: Synthesized,
 ) -> None:
     table = provisioned.one("aws_dynamodb_table", name="auth-sessions-prod")
@@ -109,11 +109,11 @@ def test_provisioned_capacity_scales_tables_and_indexes_and_is_not_undone(
     assert utilizations == {70, 60}
 
 
-def test_aurora_is_serverless_within_the_documented_capacities(
+def test_aurora_is_serverless_with_the_documented_capacities(
     dev: Synthesized, prod: Synthesized
 ) -> None:
-    def capacities(made: Synthesized) -> tuple[float, float]:
-        scaling = made.one("aws_rds_cluster")["serverlessv2_scaling_configuration"]
+    def capacities(result: Synthesized) -> tuple[float, float]:
+        scaling = result.one("aws_rds_cluster")["serverlessv2_scaling_configuration"]
         return scaling["min_capacity"], scaling["max_capacity"]
 
     assert capacities(dev) == (0.5, 1)
@@ -126,7 +126,7 @@ def test_aurora_is_serverless_within_the_documented_capacities(
     assert not any(item["publicly_accessible"] for item in prod.all("aws_rds_cluster_instance"))
 
 
-def test_aurora_keeps_its_password_to_itself(dev: Synthesized) -> None:
+def test_auroras_password_is_managed_by_rds_and_never_in_the_state(dev: Synthesized) -> None:
     cluster = dev.one("aws_rds_cluster")
     assert cluster["manage_master_user_password"] is True
     assert "master_password" not in cluster
@@ -140,7 +140,7 @@ def test_aurora_keeps_its_password_to_itself(dev: Synthesized) -> None:
     assert parameters["log_parameter_max_length"] == "0"
 
 
-def test_the_cache_is_encrypted_and_takes_iam_users_alone(prod: Synthesized) -> None:
+def test_the_cache_is_encrypted_and_accepts_only_iam_users(prod: Synthesized) -> None:
     cache = prod.one("aws_elasticache_replication_group")
     assert cache["at_rest_encryption_enabled"] == "true"
     assert cache["transit_encryption_enabled"] is True
@@ -154,7 +154,7 @@ def test_the_cache_is_encrypted_and_takes_iam_users_alone(prod: Synthesized) -> 
     assert prod.one("aws_elasticache_user", user_name="default")["access_string"].startswith("off")
 
 
-def test_without_cache_authentication_there_are_no_cache_users() -> None:
+def test_without_cache_authentication_no_cache_users_are_created() -> None:
     local = _database(environment("local"))
     assert "aws_elasticache_user" not in local.types
     assert "user_group_ids" not in local.one("aws_elasticache_replication_group")

@@ -1,4 +1,4 @@
-"""Deployment identity: who may assume the pipelines' roles, and what they can't do."""
+"""The roles for GitHub workflows: who can assume them, and what they cannot do."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def dev() -> Synthesized:
     return synthesize(_build, environment("dev", github_repository=REPOSITORY))
 
 
-def _statements(made: Synthesized, role: str) -> dict[str, Block]:
-    """All statements of a role's policies, by policy and statement."""
+def _statements(result: Synthesized, role: str) -> dict[str, Block]:
+    """Returns the statements of a role's policies by `<policy>/<Sid>`."""
     return {
         f"{policy['name'].removeprefix('platform-')}/{statement['Sid']}": statement
-        for policy in made.all("aws_iam_policy")
+        for policy in result.all("aws_iam_policy")
         if policy["name"].startswith(f"platform-{role}")
         for statement in json.loads(policy["policy"])["Statement"]
     }
@@ -58,8 +58,8 @@ def _actions(statements: dict[str, Block], effect: str = "Allow") -> set[str]:
     return actions
 
 
-def _conditions(made: Synthesized, role: str) -> dict[str, Any]:
-    [statement] = made.policy(
+def _conditions(result: Synthesized, role: str) -> dict[str, Any]:
+    [statement] = result.policy(
         "aws_iam_role", "assume_role_policy", name=f"platform-{role}-role-dev"
     )
     assert statement["Principal"] == {
@@ -73,7 +73,7 @@ def _conditions(made: Synthesized, role: str) -> dict[str, Any]:
     ("role", "subject"),
     [("deploy", "environment:dev"), ("plan", "pull_request"), ("drift", "ref:refs/heads/main")],
 )
-def test_only_the_repositorys_own_jobs_assume_a_role(
+def test_only_jobs_of_the_repository_can_assume_a_role(
     dev: Synthesized, role: str, subject: str
 ) -> None:
     assert _conditions(dev, role) == {
@@ -84,30 +84,30 @@ def test_only_the_repositorys_own_jobs_assume_a_role(
     }
 
 
-def test_without_a_repository_there_are_no_roles_and_no_boundary() -> None:
-    made = synthesize(_build, environment("dev", github_repository=None))
-    assert [role["name"] for role in made.all("aws_iam_role")] == ["auth-role-dev"]
-    assert "permissions_boundary" not in made.one("aws_iam_role")
-    assert not made.all("aws_iam_policy")
+def test_without_a_repository_no_roles_or_boundary_are_created() -> None:
+    result = synthesize(_build, environment("dev", github_repository=None))
+    assert [role["name"] for role in result.all("aws_iam_role")] == ["auth-role-dev"]
+    assert "permissions_boundary" not in result.one("aws_iam_role")
+    assert not result.all("aws_iam_policy")
 
 
-def test_every_policy_fits(dev: Synthesized) -> None:
+def test_every_policy_fits_within_iams_limits(dev: Synthesized) -> None:
     policies = dev.all("aws_iam_policy")
     assert policies
     for policy in policies:
         assert len("".join(policy["policy"].split())) <= MAX_POLICY_LENGTH
     attached = [item["role"] for item in dev.all("aws_iam_role_policy_attachment")]
-    assert max(attached.count(role) for role in attached) <= 10  # what IAM attaches to one role
+    assert max(attached.count(role) for role in attached) <= 10  # IAM's limit per role
 
 
-def test_a_pull_request_reads_the_state_and_nothing_else(dev: Synthesized) -> None:
+def test_a_pull_request_can_read_only_the_state(dev: Synthesized) -> None:
     plan = _statements(dev, "plan")
     assert _actions(plan) == {"s3:ListBucket", "s3:GetObject", "secretsmanager:GetRandomPassword"}
     state = "arn:aws:s3:::multitask-terraform-state/multitask-platform/dev/terraform.tfstate"
     assert plan["plan-state-dev/State"]["Resource"] == state
 
 
-def test_a_pull_request_never_reads_secrets_or_data_whatever_else_it_is_given(
+def test_a_pull_request_is_explicitly_denied_secrets_and_data(
     dev: Synthesized,
 ) -> None:
     plan = _statements(dev, "plan")
@@ -122,14 +122,14 @@ def test_a_pull_request_never_reads_secrets_or_data_whatever_else_it_is_given(
     )
 
 
-def test_the_deploy_role_writes_its_own_state_and_lock(dev: Synthesized) -> None:
+def test_the_deploy_role_can_write_only_its_own_state_and_lock(dev: Synthesized) -> None:
     deploy = _statements(dev, "deploy")
     assert set(deploy["deploy-state-dev/State"]["Action"]) == {"s3:GetObject", "s3:PutObject"}
     assert "multitask-platform/dev/" in deploy["deploy-state-dev/State"]["Resource"]
     assert deploy["deploy-state-dev/Lock"]["Resource"].endswith("terraform.tfstate.tflock")
 
 
-def test_the_deploy_role_reads_no_users_data(dev: Synthesized) -> None:
+def test_the_deploy_role_cannot_read_users_data(dev: Synthesized) -> None:
     statements = _statements(dev, "deploy")
     ledger = statements.pop("deploy-releases-dev/Ledger")
     assert ledger["Resource"] == f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/platform-releases-dev"
@@ -152,8 +152,10 @@ def test_the_deploy_role_reads_no_users_data(dev: Synthesized) -> None:
     )
 
 
-def test_what_can_be_named_is_named_after_the_environment(dev: Synthesized) -> None:
-    """Statements on everything are those whose actions know no names, or that a condition narrows."""
+def test_permissions_are_limited_to_the_environments_names_where_arns_contain_names(
+    dev: Synthesized,
+) -> None:
+    # Only actions without resource-level permissions apply to all resources unconditionally.
     deploy = _statements(dev, "deploy")
     unnamed = {
         sid
@@ -180,10 +182,10 @@ def test_what_can_be_named_is_named_after_the_environment(dev: Synthesized) -> N
         assert "-dev" in json.dumps(deploy[f"deploy-{kind}"]["Resource"])
 
 
-def test_the_log_group_that_a_websocket_api_names_by_its_id_is_managed_too(
+def test_the_deploy_role_can_manage_the_log_group_named_after_a_websocket_apis_id(
     dev: Synthesized,
 ) -> None:
-    group = "/aws/apigateway/2b782fa8/dev"  # as modules/api/websocket.py names it
+    group = "/aws/apigateway/2b782fa8/dev"  # the name in modules/api/websocket.py
     statements = _statements(dev, "deploy").values()
     logs = [
         item["Resource"]
@@ -194,7 +196,9 @@ def test_the_log_group_that_a_websocket_api_names_by_its_id_is_managed_too(
     assert any(fnmatchcase(arn, pattern) for resources in logs for pattern in resources)
 
 
-def test_other_environments_are_out_of_reach_even_where_arns_hold_ids(dev: Synthesized) -> None:
+def test_the_deploy_role_is_denied_resources_with_another_environments_tag(
+    dev: Synthesized,
+) -> None:
     statement = _statements(dev, "deploy")["deploy-network-dev/OtherEnvironments"]
     assert (statement["Effect"], statement["Action"], statement["Resource"]) == ("Deny", "*", "*")
     assert statement["Condition"] == {
@@ -203,7 +207,9 @@ def test_other_environments_are_out_of_reach_even_where_arns_hold_ids(dev: Synth
     }
 
 
-def test_roles_are_made_inside_the_boundary_and_passed_to_services_alone(dev: Synthesized) -> None:
+def test_the_deploy_role_can_create_only_bounded_roles_and_pass_them_only_to_services(
+    dev: Synthesized,
+) -> None:
     deploy = _statements(dev, "deploy")
     boundary = f"arn:aws:iam::{ACCOUNT}:policy/platform-boundary-dev"
     make = deploy["deploy-identity-dev/MakeRoles"]
@@ -230,7 +236,7 @@ def test_roles_are_made_inside_the_boundary_and_passed_to_services_alone(dev: Sy
             assert not unbounded & _actions({sid: statement})
 
 
-def test_the_deploy_role_changes_neither_itself_nor_the_boundary(dev: Synthesized) -> None:
+def test_the_deploy_role_cannot_change_itself_or_the_boundary(dev: Synthesized) -> None:
     statement = _statements(dev, "deploy")["deploy-identity-dev/NotItself"]
     assert statement["Effect"] == "Deny"
     assert {
@@ -245,7 +251,7 @@ def test_the_deploy_role_changes_neither_itself_nor_the_boundary(dev: Synthesize
     )
 
 
-def test_every_role_of_the_stack_carries_the_boundary_but_the_pipelines_own(
+def test_every_role_except_those_of_workflows_has_the_boundary(
     dev: Synthesized,
 ) -> None:
     bounded = {role["name"]: "permissions_boundary" in role for role in dev.all("aws_iam_role")}
@@ -253,7 +259,7 @@ def test_every_role_of_the_stack_carries_the_boundary_but_the_pipelines_own(
     assert bounded == {"auth-role-dev": True, **dict.fromkeys(own, False)}
 
 
-def test_the_boundary_holds_no_administration(dev: Synthesized) -> None:
+def test_the_boundary_allows_no_administration(dev: Synthesized) -> None:
     actions = _actions(_statements(dev, "boundary"))
     assert not {
         action for action in actions if action.split(":")[0] in {"iam", "sts", "organizations", "*"}
@@ -261,14 +267,16 @@ def test_the_boundary_holds_no_administration(dev: Synthesized) -> None:
     assert not {action for action in actions if action.endswith(":*")}
 
 
-def test_no_table_but_the_outbox_can_be_scanned(dev: Synthesized) -> None:
+def test_only_the_outbox_table_can_be_scanned(dev: Synthesized) -> None:
     scans = [s for s in _statements(dev, "boundary").values() if "Scan" in json.dumps(s["Action"])]
     assert [s["Resource"] for s in scans] == [
         f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/platform-outbox-dev"
     ]
 
 
-def test_buckets_are_emptied_only_where_they_go_with_the_environment(dev: Synthesized) -> None:
+def test_the_deploy_role_can_empty_buckets_only_where_data_is_not_retained(
+    dev: Synthesized,
+) -> None:
     assert "deploy-data-dev/EmptyBuckets" in _statements(dev, "deploy")
     prod = synthesize(_build, environment("prod", github_repository=REPOSITORY))
     assert "deploy-data-prod/EmptyBuckets" not in _statements(prod, "deploy")
@@ -282,7 +290,7 @@ def test_dns_records_are_limited_to_the_environments_names(dev: Synthesized) -> 
     assert "api.multitask.com" not in names
 
 
-def test_a_policy_that_is_too_long_says_so() -> None:
+def test_a_policy_that_exceeds_the_length_limit_is_rejected() -> None:
     env = environment("dev", github_repository=REPOSITORY)
     assert env.domains
     aliases = [f"site-{number}.multitask.com" for number in range(200)]
@@ -298,7 +306,7 @@ def test_a_policy_that_is_too_long_says_so() -> None:
         )
 
 
-def test_the_nightly_comparison_only_looks(dev: Synthesized) -> None:
+def test_the_drift_role_can_only_read(dev: Synthesized) -> None:
     drift = _statements(dev, "drift")
     verbs = ("Describe", "Get", "List")
     changing = {
@@ -317,7 +325,7 @@ def test_the_nightly_comparison_only_looks(dev: Synthesized) -> None:
     }
 
 
-def test_a_release_deletes_versions_and_never_a_function(dev: Synthesized) -> None:
+def test_a_release_can_delete_versions_but_not_functions(dev: Synthesized) -> None:
     [statement] = [
         item
         for sid, item in _statements(dev, "deploy-releases").items()

@@ -32,13 +32,13 @@ def local() -> Synthesized:
     return _messaging(environment("local", alert_email=None))
 
 
-def _events(made: Synthesized, rule: str) -> set[str]:
-    pattern = json.loads(made.one("aws_cloudwatch_event_rule", name=rule)["event_pattern"])
+def _events(result: Synthesized, rule: str) -> set[str]:
+    pattern = json.loads(result.one("aws_cloudwatch_event_rule", name=rule)["event_pattern"])
     assert pattern["source"] == [{"prefix": "multitask."}]
     return set(pattern["detail-type"])
 
 
-def test_every_event_is_archived_as_long_as_logs_are_kept(dev: Synthesized) -> None:
+def test_every_event_is_archived_with_the_log_retention(dev: Synthesized) -> None:
     assert dev.one("aws_cloudwatch_event_bus")["name"] == "multitask-events-dev"
     archive = dev.one("aws_cloudwatch_event_archive")
     assert archive["retention_days"] == 7
@@ -48,7 +48,7 @@ def test_every_event_is_archived_as_long_as_logs_are_kept(dev: Synthesized) -> N
     )
 
 
-def test_statistics_follow_what_changes_them(dev: Synthesized) -> None:
+def test_events_that_change_statistics_go_to_the_work_queue(dev: Synthesized) -> None:
     assert _events(dev, "profile-events-rule-dev") == {
         "UserRegistered",
         "PostCreated",
@@ -62,13 +62,13 @@ def test_statistics_follow_what_changes_them(dev: Synthesized) -> None:
     assert "m_work_queue" in target["arn"]
 
 
-def test_a_deleted_post_is_brought_to_the_queue_of_deletions(dev: Synthesized) -> None:
+def test_the_event_of_a_deleted_post_goes_to_the_queue_of_deletions(dev: Synthesized) -> None:
     assert _events(dev, "post-deletions-rule-dev") == {"PostDeleted"}
     target = dev.one("aws_cloudwatch_event_target", target_id="deletions")
     assert "m_deletions_queue" in target["arn"]
 
 
-def test_notifications_are_published_whole(dev: Synthesized) -> None:
+def test_notifications_contain_the_whole_event(dev: Synthesized) -> None:
     assert {"CommentCreated", "MessageSent", "SellerContacted"} <= _events(
         dev, "platform-notifications-rule-dev"
     )
@@ -77,7 +77,9 @@ def test_notifications_are_published_whole(dev: Synthesized) -> None:
     assert not {"input", "input_path", "input_transformer"} & set(target)
 
 
-def test_every_target_retries_for_a_day_and_then_keeps_the_event(dev: Synthesized) -> None:
+def test_every_target_retries_for_a_day_and_then_uses_the_dead_letter_queue(
+    dev: Synthesized,
+) -> None:
     for target in dev.all("aws_cloudwatch_event_target"):
         assert target["retry_policy"] == {
             "maximum_event_age_in_seconds": 86_400,
@@ -86,7 +88,7 @@ def test_every_target_retries_for_a_day_and_then_keeps_the_event(dev: Synthesize
         assert "undelivered" in target["dead_letter_config"]["arn"]
 
 
-def test_only_the_rules_send_to_the_queues(dev: Synthesized) -> None:
+def test_only_the_rules_can_send_to_the_queues(dev: Synthesized) -> None:
     def sources(queue: str) -> list[object]:
         allowed = [s for s in dev.policy("aws_sqs_queue", name=queue) if s["Effect"] == "Allow"]
         assert all(s["Principal"] == {"Service": "events.amazonaws.com"} for s in allowed)
@@ -103,7 +105,7 @@ def test_only_the_rules_send_to_the_queues(dev: Synthesized) -> None:
 
 
 @pytest.mark.parametrize("queue", ["profile-events-queue-dev", "post-deletions-queue-dev"])
-def test_a_work_queue_hides_a_message_six_times_its_consumers_timeout(
+def test_a_work_queues_visibility_timeout_is_six_times_the_functions_timeout(
     dev: Synthesized, queue: str
 ) -> None:
     assert dev.one("aws_sqs_queue", name=queue)["visibility_timeout_seconds"] == 180
@@ -116,7 +118,7 @@ def test_topics_are_encrypted_with_the_customer_key(dev: Synthesized) -> None:
     }
 
 
-def test_alarms_and_budgets_of_this_account_alone_reach_the_alerts_topic(dev: Synthesized) -> None:
+def test_only_alarms_and_budgets_of_this_account_can_publish_alerts(dev: Synthesized) -> None:
     statements = {s["Sid"]: s for s in dev.policy("aws_sns_topic", name="multitask-alerts-dev")}
     assert set(statements) == {"Cloudwatch", "Budgets", "TlsOnly"}
     for service, source in (
@@ -130,19 +132,21 @@ def test_alarms_and_budgets_of_this_account_alone_reach_the_alerts_topic(dev: Sy
         }
 
 
-def test_events_reach_the_notifications_topic_without_a_condition(dev: Synthesized) -> None:
-    """EventBridge gives a topic's policy no context: a condition would refuse every event, in silence."""
+def test_the_notifications_topic_allows_events_without_a_condition(dev: Synthesized) -> None:
+    # EventBridge sends no context for conditions, so every event would be rejected silently.
     events, _ = dev.policy("aws_sns_topic", name="multitask-notifications-dev")
     assert events["Principal"] == {"Service": "events.amazonaws.com"}
     assert "Condition" not in events
 
 
-def test_plain_http_is_denied_where_the_cloud_can(dev: Synthesized, local: Synthesized) -> None:
+def test_plain_http_is_denied_where_queue_policies_support_it(
+    dev: Synthesized, local: Synthesized
+) -> None:
     assert "TlsOnly" in json.dumps(dev.document)
     assert "TlsOnly" not in json.dumps(local.document)
 
 
-def test_alerts_are_mailed_where_there_is_an_address(dev: Synthesized, local: Synthesized) -> None:
+def test_alerts_are_mailed_if_an_address_is_set(dev: Synthesized, local: Synthesized) -> None:
     mail = dev.one("aws_sns_topic_subscription")
     assert (mail["protocol"], mail["endpoint"]) == ("email", "alerts@example.com")
     assert "alerts-topic" in mail["topic_arn"]
@@ -150,7 +154,7 @@ def test_alerts_are_mailed_where_there_is_an_address(dev: Synthesized, local: Sy
 
 
 @pytest.fixture(scope="module")
-def told() -> Synthesized:
+def subscribed() -> Synthesized:
     subscriptions = [
         Subscription(protocol="email", endpoint="shop@example.com", events=["ListingSold"]),
         Subscription(
@@ -166,28 +170,28 @@ def told() -> Synthesized:
     )
 
 
-def test_each_subscriber_is_told_of_its_events_alone(told: Synthesized) -> None:
-    found = {item["protocol"]: item for item in told.all("aws_sns_topic_subscription")}
-    assert set(found) == {"email", "sqs"}
-    for item in found.values():
+def test_each_subscriber_gets_only_its_own_events(subscribed: Synthesized) -> None:
+    subscriptions = {
+        item["protocol"]: item for item in subscribed.all("aws_sns_topic_subscription")
+    }
+    assert set(subscriptions) == {"email", "sqs"}
+    for item in subscriptions.values():
         assert "notifications-topic" in item["topic_arn"]
         assert item["filter_policy_scope"] == "MessageBody"
-    assert found["email"]["endpoint"] == "shop@example.com"
-    assert json.loads(found["email"]["filter_policy"]) == {"detail-type": ["ListingSold"]}
-    assert json.loads(found["sqs"]["filter_policy"]) == {
+    assert subscriptions["email"]["endpoint"] == "shop@example.com"
+    assert json.loads(subscriptions["email"]["filter_policy"]) == {"detail-type": ["ListingSold"]}
+    assert json.loads(subscriptions["sqs"]["filter_policy"]) == {
         "detail-type": ["UserRegistered", "PostLiked"]
     }
 
 
-def test_a_subscriber_that_cannot_be_reached_raises_an_alarm(
-    told: Synthesized, dev: Synthesized
-) -> None:
-    alarm = told.one("aws_cloudwatch_metric_alarm", metric_name="NumberOfNotificationsFailed")
+def test_failed_notifications_raise_an_alarm(subscribed: Synthesized, dev: Synthesized) -> None:
+    alarm = subscribed.one("aws_cloudwatch_metric_alarm", metric_name="NumberOfNotificationsFailed")
     assert alarm["dimensions"] == {"TopicName": "multitask-notifications-dev"}
     assert not [a for a in dev.all("aws_cloudwatch_metric_alarm") if a["namespace"] == "AWS/SNS"]
 
 
-def test_every_queue_has_its_alarm(dev: Synthesized) -> None:
+def test_every_queue_has_alarms(dev: Synthesized) -> None:
     assert {alarm["alarm_name"] for alarm in dev.all("aws_cloudwatch_metric_alarm")} == {
         "profile-events-age-alarm-dev",
         "profile-events-dlq-alarm-dev",

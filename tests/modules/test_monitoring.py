@@ -1,4 +1,4 @@
-"""The monitoring module: the dashboard and the alarms on what is shared."""
+"""Monitoring: the dashboard, and the alarms on shared resources."""
 
 from __future__ import annotations
 
@@ -62,29 +62,29 @@ def prod() -> Synthesized:
     return _monitoring(environment("prod"))
 
 
-def _alarm(made: Synthesized, name: str) -> Block:
-    return made.one("aws_cloudwatch_metric_alarm", alarm_name=name)
+def _alarm(result: Synthesized, name: str) -> Block:
+    return result.one("aws_cloudwatch_metric_alarm", alarm_name=name)
 
 
-def _widgets(made: Synthesized) -> list[dict[str, Any]]:
-    return list(json.loads(made.one("aws_cloudwatch_dashboard")["dashboard_body"])["widgets"])
+def _widgets(result: Synthesized) -> list[dict[str, Any]]:
+    return list(json.loads(result.one("aws_cloudwatch_dashboard")["dashboard_body"])["widgets"])
 
 
-def _graph(made: Synthesized, title: str) -> dict[str, Any]:
+def _graph(result: Synthesized, title: str) -> dict[str, Any]:
     [properties] = [
-        item["properties"] for item in _widgets(made) if item["properties"].get("title") == title
+        item["properties"] for item in _widgets(result) if item["properties"].get("title") == title
     ]
     return dict(properties)
 
 
-def _series(made: Synthesized, title: str) -> set[tuple[str, ...]]:
+def _series(result: Synthesized, title: str) -> set[tuple[str, ...]]:
     return {
         tuple(part for part in row if isinstance(part, str))
-        for row in _graph(made, title)["metrics"]
+        for row in _graph(result, title)["metrics"]
     }
 
 
-def test_the_documented_alarm_counts_the_errors_of_the_functions_that_answer_requests(
+def test_the_documented_alarm_sums_the_errors_of_functions_behind_the_apis(
     dev: Synthesized,
 ) -> None:
     alarm = _alarm(dev, "multitask-high-error-rate-dev")
@@ -123,7 +123,7 @@ def test_each_service_has_the_documented_graph(dev: Synthesized) -> None:
         assert (graph["period"], graph["stat"], graph["region"]) == (300, "Sum", "us-east-1")
 
 
-def test_each_table_has_the_documented_graph_with_throttles_of_its_indexes(
+def test_each_table_has_the_documented_graph_including_throttles_of_its_indexes(
     dev: Synthesized,
 ) -> None:
     series = _series(dev, "DynamoDB Metrics: auth-sessions")
@@ -139,10 +139,8 @@ def test_each_table_has_the_documented_graph_with_throttles_of_its_indexes(
     ) in series
 
 
-def test_the_dashboard_shows_everything_else_that_is_shared(dev: Synthesized) -> None:
-    body = json.dumps(
-        json.loads(dev.one("aws_cloudwatch_dashboard")["dashboard_body"])
-    )  # on one line
+def test_the_dashboard_shows_all_shared_resources(dev: Synthesized) -> None:
+    body = json.dumps(_widgets(dev))
     for needle in (
         '"ApiName", "api"',
         '"ApiId", "ws"',
@@ -166,7 +164,7 @@ def test_the_dashboard_shows_everything_else_that_is_shared(dev: Synthesized) ->
     ]
 
 
-def test_widgets_do_not_overlap_and_stay_within_what_cloudwatch_shows(prod: Synthesized) -> None:
+def test_widgets_do_not_overlap_and_respect_cloudwatchs_limits(prod: Synthesized) -> None:
     taken: set[tuple[int, int]] = set()
     widgets = _widgets(prod)
     assert len(widgets) <= 500
@@ -181,10 +179,10 @@ def test_widgets_do_not_overlap_and_stay_within_what_cloudwatch_shows(prod: Synt
         taken |= cells
 
 
-def test_alarms_of_the_rest_api(dev: Synthesized) -> None:
+def test_the_rest_api_has_alarms_on_errors_and_latency(dev: Synthesized) -> None:
     errors = _alarm(dev, "platform-rest-errors-alarm-dev")
     assert errors["dimensions"] == {"ApiName": "api", "Stage": "dev"}
-    # The average of 5XXError is its share of all calls.
+    # The average of 5XXError is the part of responses that are 5xx.
     assert (errors["metric_name"], errors["statistic"], errors["threshold"]) == (
         "5XXError",
         "Average",
@@ -193,7 +191,9 @@ def test_alarms_of_the_rest_api(dev: Synthesized) -> None:
     assert _alarm(dev, "platform-rest-latency-alarm-dev")["extended_statistic"] == "p99"
 
 
-def test_alarms_of_aurora_follow_its_size(dev: Synthesized, prod: Synthesized) -> None:
+def test_the_thresholds_of_auroras_alarms_depend_on_its_capacity(
+    dev: Synthesized, prod: Synthesized
+) -> None:
     assert _alarm(dev, "catalog-aurora-connections-alarm-dev")["threshold"] == int(189 * 0.8)
     assert _alarm(prod, "catalog-aurora-connections-alarm-prod")["threshold"] == int(189 * 16 * 0.8)
     memory = _alarm(prod, "catalog-aurora-memory-alarm-prod")
@@ -204,9 +204,9 @@ def test_alarms_of_aurora_follow_its_size(dev: Synthesized, prod: Synthesized) -
     assert _alarm(dev, "catalog-aurora-capacity-alarm-dev")["metric_name"] == "ACUUtilization"
 
 
-def test_every_node_of_the_cache_has_its_alarms(dev: Synthesized, prod: Synthesized) -> None:
-    def nodes(made: Synthesized) -> list[str]:
-        alarms = made.all("aws_cloudwatch_metric_alarm")
+def test_every_cache_node_has_alarms(dev: Synthesized, prod: Synthesized) -> None:
+    def nodes(result: Synthesized) -> list[str]:
+        alarms = result.all("aws_cloudwatch_metric_alarm")
         return [
             item["dimensions"]["CacheClusterId"]
             for item in alarms
@@ -217,13 +217,13 @@ def test_every_node_of_the_cache_has_its_alarms(dev: Synthesized, prod: Synthesi
     assert nodes(prod) == ["cache-001", "cache-002"]
 
 
-def test_a_rule_that_fails_raises_an_alarm(dev: Synthesized) -> None:
+def test_a_failing_rule_raises_an_alarm(dev: Synthesized) -> None:
     alarm = _alarm(dev, "profile-events-rule-failures-alarm-dev")
     assert alarm["dimensions"] == {"EventBusName": "bus", "RuleName": "profile-events-rule-dev"}
     assert alarm["threshold"] == 0
 
 
-def test_tables_have_alarms_where_metrics_are_detailed(dev: Synthesized, prod: Synthesized) -> None:
+def test_tables_have_alarms_only_with_detailed_metrics(dev: Synthesized, prod: Synthesized) -> None:
     assert not any(
         "sessions" in item["alarm_name"] for item in dev.all("aws_cloudwatch_metric_alarm")
     )
@@ -254,7 +254,7 @@ def test_every_alarm_is_on_the_dashboard(prod: Synthesized) -> None:
     assert len(widget["properties"]["alarms"]) == len(alarms) <= 100
 
 
-def test_one_request_can_be_followed_through_all_functions_where_queries_can_be_saved(
+def test_the_saved_query_finds_a_request_in_the_logs_of_all_functions(
     dev: Synthesized,
 ) -> None:
     query = dev.one("aws_cloudwatch_query_definition")
@@ -263,6 +263,6 @@ def test_one_request_can_be_followed_through_all_functions_where_queries_can_be_
     assert "aws_cloudwatch_query_definition" not in _monitoring(environment("local")).types
 
 
-def test_the_body_is_the_same_every_time(dev: Synthesized) -> None:
+def test_the_dashboard_is_deterministic(dev: Synthesized) -> None:
     again = _monitoring(environment("dev"))
     assert again.one("aws_cloudwatch_dashboard") == dev.one("aws_cloudwatch_dashboard")

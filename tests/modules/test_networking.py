@@ -1,5 +1,3 @@
-"""The networking module."""
-
 from __future__ import annotations
 
 import pytest
@@ -25,14 +23,16 @@ def prod() -> Synthesized:
     return _networking("prod")
 
 
-def test_the_vpc_is_the_documented_one(dev: Synthesized) -> None:
+def test_the_vpc_has_the_documented_range_and_dns_settings(dev: Synthesized) -> None:
     vpc = dev.one("aws_vpc")
     assert vpc["cidr_block"] == "10.0.0.0/16"
     assert vpc["enable_dns_hostnames"] is True
     assert vpc["enable_dns_support"] is True
 
 
-def test_zones_and_nat_gateways_follow_the_environment(dev: Synthesized, prod: Synthesized) -> None:
+def test_the_environment_sets_the_number_of_zones_and_nat_gateways(
+    dev: Synthesized, prod: Synthesized
+) -> None:
     assert len(dev.all("aws_nat_gateway")) == 1
     assert len(prod.all("aws_nat_gateway")) == 3
     private = [item for item in prod.all("aws_subnet") if "private" in item["tags"]["Name"]]
@@ -49,7 +49,7 @@ def test_every_private_subnet_reaches_a_nat_gateway(dev: Synthesized) -> None:
     assert len(routes) == len(dev.all("aws_route_table")) - 1 == 2
 
 
-def test_buckets_and_tables_are_reached_without_nat(dev: Synthesized) -> None:
+def test_gateway_endpoints_serve_s3_and_dynamodb(dev: Synthesized) -> None:
     gateways = {
         item["service_name"]
         for item in dev.all("aws_vpc_endpoint")
@@ -58,7 +58,7 @@ def test_buckets_and_tables_are_reached_without_nat(dev: Synthesized) -> None:
     assert gateways == {"com.amazonaws.us-east-1.s3", "com.amazonaws.us-east-1.dynamodb"}
 
 
-def test_interface_endpoints_take_https_from_the_vpc_alone(prod: Synthesized) -> None:
+def test_interface_endpoints_accept_https_only_from_the_vpc(prod: Synthesized) -> None:
     endpoints = [
         item for item in prod.all("aws_vpc_endpoint") if item["vpc_endpoint_type"] == "Interface"
     ]
@@ -71,7 +71,7 @@ def test_interface_endpoints_take_https_from_the_vpc_alone(prod: Synthesized) ->
     assert rule["cidr_ipv4"] == "10.0.0.0/16"
 
 
-def test_database_and_cache_take_only_the_functions_that_use_them(dev: Synthesized) -> None:
+def test_database_and_cache_accept_connections_only_from_their_clients(dev: Synthesized) -> None:
     rules = dev.document["resource"]["aws_vpc_security_group_ingress_rule"].values()
     clients = {
         (
@@ -98,7 +98,7 @@ def test_the_default_security_group_allows_nothing(dev: Synthesized) -> None:
     assert not group.get("egress")
 
 
-def test_flow_logs_are_kept_as_long_as_other_logs(prod: Synthesized) -> None:
+def test_flow_logs_have_the_environments_log_retention(prod: Synthesized) -> None:
     assert prod.one("aws_flow_log")["traffic_type"] == "ALL"
     assert prod.one("aws_cloudwatch_log_group")["retention_in_days"] == 365
     (statement,) = prod.policy("aws_iam_role_policy")

@@ -1,4 +1,4 @@
-"""Packaging: deterministic, pinned, and idle when nothing changed."""
+"""Packaging: deterministic zips with pinned dependencies, which are reused if unchanged."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _package(tree: Path) -> dict[str, Artifact]:
     return packager.package_all(["auth", "chat"])
 
 
-def test_a_zip_holds_the_function_and_the_shared_code_and_nothing_else(tree: Path) -> None:
+def test_a_zip_contains_only_the_function_and_the_shared_code(tree: Path) -> None:
     with zipfile.ZipFile(_package(tree)["auth"].path) as archive:
         assert sorted(archive.namelist()) == [
             "lambdas/__init__.py",
@@ -48,7 +48,7 @@ def test_a_zip_holds_the_function_and_the_shared_code_and_nothing_else(tree: Pat
         ]
 
 
-def test_equal_sources_give_equal_bytes(tree: Path) -> None:
+def test_equal_sources_produce_identical_zips(tree: Path) -> None:
     first = _package(tree)["auth"]
     content = first.path.read_bytes()
     first.path.unlink()
@@ -67,7 +67,7 @@ def test_an_unchanged_function_is_not_packaged_again(tree: Path) -> None:
     assert after["chat"].path.stat().st_mtime_ns == written
 
 
-def test_shared_code_changes_every_function(tree: Path) -> None:
+def test_a_change_of_shared_code_changes_every_digest(tree: Path) -> None:
     before = _package(tree)
     (tree / "lambdas" / "common" / "problems.py").write_text("NAME = 'changed'\n")
     after = _package(tree)
@@ -75,22 +75,22 @@ def test_shared_code_changes_every_function(tree: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         ("msgspec>=1", "pin one version"),
         ("msgspec==2.0", "Pipfile.lock has 1.0"),
         ("leftpad==1.0", "Pipfile.lock has nothing"),
     ],
 )
-def test_a_pin_that_the_lock_file_does_not_have_is_refused(
-    tree: Path, line: str, says: str
+def test_a_pin_that_is_not_in_the_lock_file_is_rejected(
+    tree: Path, line: str, message: str
 ) -> None:
     (tree / "lambdas" / "auth" / "requirements.txt").write_text(line + "\n")
-    with pytest.raises(PackagingError, match=says):
+    with pytest.raises(PackagingError, match=message):
         _package(tree)
 
 
-def test_a_download_that_fails_leaves_nothing_behind(tree: Path) -> None:
+def test_a_failed_download_leaves_no_files(tree: Path) -> None:
     (tree / "lambdas" / "auth" / "requirements.txt").write_text("msgspec==1.0\n")
     with pytest.raises(PackagingError, match="pip could not fetch msgspec==1.0"):
         _package(tree)
@@ -99,7 +99,7 @@ def test_a_download_that_fails_leaves_nothing_behind(tree: Path) -> None:
     ] == []
 
 
-def test_a_function_without_a_handler_is_refused(tree: Path) -> None:
+def test_a_function_without_a_handler_is_rejected(tree: Path) -> None:
     (tree / "lambdas" / "chat" / "handler.py").unlink()
     with pytest.raises(PackagingError, match=r"chat: a function needs a folder with a handler\.py"):
         _package(tree)

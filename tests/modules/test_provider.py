@@ -57,35 +57,38 @@ def _node(
 LINES = 'exports.snsTopic = require("./sns-topic");\nexports.sqsQueue = require("./sqs-queue");\n'
 
 
-def test_only_what_is_used_is_loaded_in_node(tmp_path: Path) -> None:
-    made = _node(
+def test_node_loads_only_the_resources_in_use(tmp_path: Path) -> None:
+    result = _node(
         tmp_path,
         HEAD + LINES,
         "console.log(Object.keys(aws), aws.snsTopic.Name, aws.snsTopic.Name);",
     )
-    assert made.stdout.splitlines() == [
+    assert result.stdout.splitlines() == [
         "loaded sns-topic",
         "[ 'snsTopic', 'sqsQueue' ] sns-topic sns-topic",
     ]
 
 
-def test_a_barrel_of_another_shape_is_loaded_whole_with_a_warning(tmp_path: Path) -> None:
-    made = _node(tmp_path, HEAD + LINES + "exports.other = 1 + 1;\n", "console.log(aws.other);")
-    assert made.stdout.splitlines() == ["loaded sns-topic", "loaded sqs-queue", "2"]
-    assert "an unexpected structure" in made.stderr
+def test_a_barrel_file_with_an_unexpected_structure_is_loaded_completely_with_a_warning(
+    tmp_path: Path,
+) -> None:
+    result = _node(tmp_path, HEAD + LINES + "exports.other = 1 + 1;\n", "console.log(aws.other);")
+    assert result.stdout.splitlines() == ["loaded sns-topic", "loaded sqs-queue", "2"]
+    assert "an unexpected structure" in result.stderr
 
 
-def test_only_what_is_used_is_loaded_in_python() -> None:
+def test_python_loads_only_the_resources_in_use() -> None:
     program = """
 import sys, modules
 from cdktf_cdktf_provider_aws.sns_topic import SnsTopic
-print(sorted({name.split(".")[1] for name in sys.modules if name.startswith("cdktf_cdktf_provider_aws.")}))
+names = [name.split(".") for name in sys.modules]
+print(sorted({name[1] for name in names if name[0] == "cdktf_cdktf_provider_aws" and name[1:]}))
 """
     loaded = _python(program).stdout
     assert loaded.strip() == "['_jsii', 'sns_topic']"
 
 
-def test_bindings_of_another_shape_are_imported_whole_with_a_warning(
+def test_bindings_with_an_unexpected_structure_are_imported_completely_with_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = tmp_path / provider.PACKAGE
@@ -97,7 +100,7 @@ def test_bindings_of_another_shape_are_imported_whole_with_a_warning(
         assert provider.load_lazily() is False
 
 
-def test_a_checkout_may_lie_below_a_path_with_a_space(
+def test_the_checkouts_path_may_contain_a_space(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     preload = tmp_path / "a checkout" / "preload.cjs"
@@ -123,7 +126,10 @@ print(len(psutil.Process().children(recursive=True)))
     assert _python(program).stdout.strip() == "1"
 
 
-RELAY = """// "--preserve-symlinks",(0,s.resolve)(__dirname,"..","lib","program.js")],{stdio:["ignore","pipe","pipe","pipe"]})"""
+RELAY = (
+    '// "--preserve-symlinks",(0,s.resolve)(__dirname,"..","lib","program.js")],'
+    '{stdio:["ignore","pipe","pipe","pipe"]})'
+)
 KERNEL = """
 const fs = require("node:fs");
 fs.writeSync(3, fs.readFileSync(0).toString().toUpperCase());
@@ -133,7 +139,7 @@ fs.writeSync(3, String(process.execArgv.includes("--preserve-symlinks")));
 
 
 def _runtime(folder: Path, relay: str) -> subprocess.CompletedProcess[str]:
-    """Runs a runtime file of jsii's layout under the preload, with a message on its standard input."""
+    """Runs a file in the place of jsii's runtime, with the preload and one message on stdin."""
     for name, content in (("bin/jsii-runtime.js", relay), ("lib/program.js", KERNEL)):
         file = folder / name
         file.parent.mkdir()
@@ -148,7 +154,7 @@ def _runtime(folder: Path, relay: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_kernels_channel_is_what_python_reads_and_its_prints_go_beside(tmp_path: Path) -> None:
+def test_the_kernel_writes_messages_to_stdout_and_its_own_output_to_stderr(tmp_path: Path) -> None:
     done = _runtime(tmp_path, RELAY)
     assert done.stdout == "MESSAGE true"
     printed = [json.loads(line) for line in done.stderr.splitlines()]
@@ -158,13 +164,15 @@ def test_the_kernels_channel_is_what_python_reads_and_its_prints_go_beside(tmp_p
     ]
 
 
-def test_a_runtime_of_another_shape_is_run_as_it_is_with_a_warning(tmp_path: Path) -> None:
+def test_a_runtime_with_an_unexpected_structure_runs_unchanged_with_a_warning(
+    tmp_path: Path,
+) -> None:
     done = _runtime(tmp_path, 'console.log("passes messages on")')
     assert done.stdout == "passes messages on\n"
     assert "an unexpected structure" in done.stderr
 
 
-def test_assemblies_load_while_python_goes_on() -> None:
+def test_python_does_not_wait_for_assemblies_to_load() -> None:
     program = """
 import modules, cdktf
 from jsii._runtime import kernel
@@ -176,7 +184,7 @@ print(len(node._pending))
     assert _python(program).stdout.split() == ["3", "0"], "Node's greeting, constructs and cdktf"
 
 
-def test_an_assembly_that_cannot_be_loaded_is_an_error_of_the_first_call() -> None:
+def test_the_first_call_fails_if_an_assembly_cannot_be_loaded() -> None:
     program = """
 import modules, cdktf
 from jsii._runtime import kernel
@@ -186,12 +194,12 @@ try:
 except RuntimeError as error:
     print(error)
 """
-    said = _python(program).stdout
-    assert "could not load an assembly" in said
-    assert "absent.tgz" in said
+    output = _python(program).stdout
+    assert "could not load an assembly" in output
+    assert "absent.tgz" in output
 
 
-def test_a_reference_is_asked_for_once_and_anything_else_each_time() -> None:
+def test_only_references_are_cached() -> None:
     program = """
 import modules, cdktf
 from cdktf_cdktf_provider_aws.sqs_queue import SqsQueue
@@ -216,7 +224,9 @@ print('"value": "${aws_sqs_queue.queue.name}"' in cdktf.Testing.synth(stack))
     ]
 
 
-def test_a_jsii_of_another_shape_waits_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_jsii_with_an_unexpected_structure_is_left_unchanged_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(process, "_NodeProcess", object)
     with pytest.warns(UserWarning, match="an unexpected structure"):
         assert kernel.save_waits() is False

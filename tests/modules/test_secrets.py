@@ -29,7 +29,7 @@ def test_the_parameters_have_the_documented_names(parameters: dict[str, dict[str
     assert set(parameters) == {f"/multitask/dev/{key}" for key in keys}
 
 
-def test_an_arn_joins_the_path_without_a_second_slash() -> None:
+def test_a_parameters_arn_contains_no_double_slash() -> None:
     parameter = Parameters(Names(environment())).jwt_secret
     assert parameter.name == "/multitask/dev/jwt-secret"
     assert parameter.arn == "arn:aws:ssm:us-east-1:111122223333:parameter/multitask/dev/jwt-secret"
@@ -44,7 +44,7 @@ def test_values_are_encrypted_and_write_only(parameters: dict[str, dict[str, Any
         )
 
 
-def test_no_edit_but_of_tags_writes_a_parameter_again(
+def test_only_a_change_of_tags_updates_a_parameter(
     parameters: dict[str, dict[str, Any]],
 ) -> None:
     for resource in parameters.values():
@@ -52,7 +52,7 @@ def test_no_edit_but_of_tags_writes_a_parameter_again(
         assert updatable <= set(resource["lifecycle"]["ignore_changes"])
 
 
-def test_keys_of_the_platform_are_generated_each_on_its_own(tmp_path: Path) -> None:
+def test_each_platform_key_has_its_own_generated_value(tmp_path: Path) -> None:
     document = written(tmp_path)
     passwords = document["ephemeral"]["aws_secretsmanager_random_password"]
     generated = {
@@ -63,16 +63,18 @@ def test_keys_of_the_platform_are_generated_each_on_its_own(tmp_path: Path) -> N
     assert set(generated) == set(passwords) == {"jwt_secret", "cursor_key"}
     for label, value in generated.items():
         assert value == f"${{ephemeral.aws_secretsmanager_random_password.{label}.random_password}}"
-        # 43 letters and digits are the first to carry 256 bits.
+        # HS256 requires 256 bits, which take at least 43 letters and digits.
         assert passwords[label]["password_length"] >= 43
 
 
-def test_what_an_operator_supplies_starts_unset(parameters: dict[str, dict[str, Any]]) -> None:
+def test_parameters_that_an_operator_supplies_are_unset_at_first(
+    parameters: dict[str, dict[str, Any]],
+) -> None:
     for provider in ("gemini", "openai"):
         assert parameters[f"/multitask/dev/{provider}-api-key"]["value_wo"] == "unset"
 
 
-def test_every_parameter_says_whose_it_is(parameters: dict[str, dict[str, Any]]) -> None:
+def test_every_parameter_has_the_tag_of_its_service(parameters: dict[str, dict[str, Any]]) -> None:
     tags = {
         name.rsplit("/", 1)[1]: resource["tags"]["Service"] for name, resource in parameters.items()
     }
@@ -85,14 +87,14 @@ def test_every_parameter_says_whose_it_is(parameters: dict[str, dict[str, Any]])
 
 
 @pytest.mark.parametrize(("name", "protected"), [("dev", False), ("prod", True)])
-def test_parameters_are_protected_where_data_is_kept(
+def test_parameters_are_protected_where_data_is_retained(
     tmp_path: Path, name: str, protected: bool
 ) -> None:
     for resource in written(tmp_path, name)["resource"]["aws_ssm_parameter"].values():
         assert resource["lifecycle"]["prevent_destroy"] is protected
 
 
-def test_the_same_names_give_the_same_bytes(tmp_path: Path) -> None:
+def test_the_file_is_deterministic(tmp_path: Path) -> None:
     names = Names(environment())
     for folder in ("a", "b"):
         write_secrets(tmp_path / folder, names)

@@ -36,24 +36,26 @@ def rules(synthesized: Synthesized) -> dict[str, Block]:
 
 
 def firewall(synthesized: Synthesized, resource: str = "multitask-waf") -> Block:
-    """The REST API's, or the one whose name begins so."""
-    [found] = [
+    """Returns the web ACL whose name begins with `resource`, by default the REST API's."""
+    [match] = [
         acl for acl in synthesized.all("aws_wafv2_web_acl") if acl["name"].startswith(resource)
     ]
-    return found
+    return match
 
 
-def test_the_key_rotates_and_has_its_alias(prod: Synthesized) -> None:
+def test_the_key_rotates_and_has_the_documented_alias(prod: Synthesized) -> None:
     assert prod.one("aws_kms_key")["enable_key_rotation"] is True
     assert prod.one("aws_kms_alias")["name"] == "alias/multitask-prod"
 
 
 @pytest.mark.parametrize(("name", "days"), [("dev", 7), ("prod", 30)])
-def test_a_key_that_protects_kept_data_is_deleted_slowly(name: str, days: int) -> None:
+def test_the_key_has_the_longest_deletion_window_where_data_is_retained(
+    name: str, days: int
+) -> None:
     assert security(name).one("aws_kms_key")["deletion_window_in_days"] == days
 
 
-def test_services_use_the_key_for_this_account_alone(prod: Synthesized) -> None:
+def test_services_can_use_the_key_only_for_this_account(prod: Synthesized) -> None:
     statements = {item["Sid"]: item for item in prod.policy("aws_kms_key")}
     assert set(statements) == {"Account", "Services", "Events"}
     assert statements["Account"]["Principal"] == {"AWS": "arn:aws:iam::123456789012:root"}
@@ -66,7 +68,7 @@ def test_services_use_the_key_for_this_account_alone(prod: Synthesized) -> None:
     assert services["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
 
 
-def test_eventbridge_uses_the_key_without_a_source_account_which_it_does_not_send(
+def test_eventbridge_can_use_the_key_without_a_source_account_condition(
     prod: Synthesized,
 ) -> None:
     [events] = [item for item in prod.policy("aws_kms_key") if item["Sid"] == "Events"]
@@ -75,14 +77,14 @@ def test_eventbridge_uses_the_key_without_a_source_account_which_it_does_not_sen
     assert set(events["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey*"}
 
 
-def test_people_log_in_by_email_in_any_case(dev: Synthesized) -> None:
+def test_users_log_in_with_an_email_address_in_any_case(dev: Synthesized) -> None:
     pool = dev.one("aws_cognito_user_pool")
     assert pool["username_attributes"] == ["email"]
     assert pool["username_configuration"] == {"case_sensitive": False}
     assert pool["admin_create_user_config"] == {"allow_admin_create_user_only": False}
 
 
-def test_passwords_are_as_documented(dev: Synthesized) -> None:
+def test_the_password_policy_is_as_documented(dev: Synthesized) -> None:
     policy = dev.one("aws_cognito_user_pool")["password_policy"]
     assert policy["minimum_length"] == 8
     assert all(
@@ -90,7 +92,7 @@ def test_passwords_are_as_documented(dev: Synthesized) -> None:
     )
 
 
-def test_an_email_is_verified_and_recovers_the_account(dev: Synthesized) -> None:
+def test_an_email_address_is_verified_and_can_recover_the_account(dev: Synthesized) -> None:
     pool = dev.one("aws_cognito_user_pool")
     assert pool["auto_verified_attributes"] == ["email"]
     assert pool["user_attribute_update_settings"] == {
@@ -105,7 +107,7 @@ def test_an_email_is_verified_and_recovers_the_account(dev: Synthesized) -> None
     assert message["default_email_option"] == "CONFIRM_WITH_CODE"
 
 
-def test_mail_goes_through_ses_where_an_identity_is_given(dev: Synthesized) -> None:
+def test_the_pool_sends_mail_through_ses_if_an_identity_is_set(dev: Synthesized) -> None:
     assert dev.one("aws_cognito_user_pool")["email_configuration"] == {
         "email_sending_account": "COGNITO_DEFAULT"
     }
@@ -116,7 +118,7 @@ def test_mail_goes_through_ses_where_an_identity_is_given(dev: Synthesized) -> N
     }
 
 
-def test_users_outlive_an_environment_that_keeps_its_data(
+def test_the_user_pool_is_protected_where_data_is_retained(
     dev: Synthesized, prod: Synthesized
 ) -> None:
     kept, dropped = prod.one("aws_cognito_user_pool"), dev.one("aws_cognito_user_pool")
@@ -125,11 +127,11 @@ def test_users_outlive_an_environment_that_keeps_its_data(
     assert "lifecycle" not in dropped
 
 
-def test_roles_are_groups(dev: Synthesized) -> None:
+def test_each_elevated_role_is_a_group_of_the_pool(dev: Synthesized) -> None:
     assert {group["name"] for group in dev.all("aws_cognito_user_group")} == {"moderator", "admin"}
 
 
-def test_the_client_only_serves_the_auth_service(dev: Synthesized) -> None:
+def test_the_client_has_no_secret_and_allows_only_server_side_login(dev: Synthesized) -> None:
     client = dev.one("aws_cognito_user_pool_client")
     assert client["generate_secret"] is False
     assert client["explicit_auth_flows"] == ["ALLOW_ADMIN_USER_PASSWORD_AUTH"]
@@ -138,7 +140,7 @@ def test_the_client_only_serves_the_auth_service(dev: Synthesized) -> None:
     assert client["write_attributes"] == ["email", "name"]
 
 
-def test_cognitos_own_tokens_are_as_short_as_it_allows(dev: Synthesized) -> None:
+def test_cognito_tokens_have_the_shortest_lifetimes_it_accepts(dev: Synthesized) -> None:
     client = dev.one("aws_cognito_user_pool_client")
     assert client["token_validity_units"] == [
         {"access_token": "minutes", "id_token": "minutes", "refresh_token": "minutes"}
@@ -146,21 +148,21 @@ def test_cognitos_own_tokens_are_as_short_as_it_allows(dev: Synthesized) -> None
     assert [client[f"{kind}_token_validity"] for kind in ("access", "id", "refresh")] == [5, 5, 60]
 
 
-def test_the_firewall_is_as_documented(prod: Synthesized) -> None:
+def test_the_web_acl_has_the_documented_rules(prod: Synthesized) -> None:
     acl = firewall(prod)
     assert acl["name"] == "multitask-waf-prod"
     assert acl["scope"] == "REGIONAL"
     assert acl["default_action"] == {"allow": {}}
-    found = rules(prod)
-    assert {name: rule["priority"] for name, rule in found.items()} == {
+    acl_rules = rules(prod)
+    assert {name: rule["priority"] for name, rule in acl_rules.items()} == {
         "RateLimitRule": 1,
         "AWSManagedRulesCommonRuleSet": 2,
     }
-    assert {name: rule["visibility_config"]["metric_name"] for name, rule in found.items()} == {
+    assert {name: rule["visibility_config"]["metric_name"] for name, rule in acl_rules.items()} == {
         "RateLimitRule": "RateLimitRule",
         "AWSManagedRulesCommonRuleSet": "CommonRuleSetMetric",
     }
-    assert found["RateLimitRule"]["statement"] == {
+    assert acl_rules["RateLimitRule"]["statement"] == {
         "rate_based_statement": {
             "limit": 1000,
             "aggregate_key_type": "IP",
@@ -169,7 +171,7 @@ def test_the_firewall_is_as_documented(prod: Synthesized) -> None:
     }
 
 
-def test_who_asks_too_often_is_told_when_to_come_back(prod: Synthesized) -> None:
+def test_a_rate_limited_response_says_when_to_retry(prod: Synthesized) -> None:
     response = rules(prod)["RateLimitRule"]["action"]["block"]["custom_response"]
     assert response["response_code"] == 429
     headers = {header["name"]: header["value"] for header in response["response_header"]}
@@ -182,12 +184,12 @@ def test_who_asks_too_often_is_told_when_to_come_back(prod: Synthesized) -> None
     assert (problem["status"], problem["code"]) == (429, "too_many_requests")
 
 
-def test_without_rate_limiting_there_is_no_rate_rule(dev: Synthesized) -> None:
+def test_the_web_acl_has_no_rate_rule_if_rate_limiting_is_off(dev: Synthesized) -> None:
     assert set(rules(dev)) == {"AWSManagedRulesCommonRuleSet"}
     assert "custom_response_body" not in firewall(dev)
 
 
-def test_rules_on_bodies_only_count(prod: Synthesized) -> None:
+def test_rules_on_request_bodies_count_instead_of_blocking(prod: Synthesized) -> None:
     rule = rules(prod)["AWSManagedRulesCommonRuleSet"]
     assert rule["override_action"] == {"none": {}}
     group = rule["statement"]["managed_rule_group_statement"]
@@ -201,7 +203,7 @@ def test_rules_on_bodies_only_count(prod: Synthesized) -> None:
     }
 
 
-def test_the_pool_has_a_firewall_that_does_not_count_the_auth_services_addresses(
+def test_the_web_acl_of_the_pool_has_no_rate_rule(
     prod: Synthesized,
 ) -> None:
     association = prod.one("aws_wafv2_web_acl_association")
@@ -212,7 +214,7 @@ def test_the_pool_has_a_firewall_that_does_not_count_the_auth_services_addresses
     assert [rule["name"] for rule in acl["rule"]] == ["AWSManagedRulesCommonRuleSet"]
 
 
-def test_the_firewall_logs_no_credentials(prod: Synthesized) -> None:
+def test_web_acl_logs_omit_credentials_and_queries(prod: Synthesized) -> None:
     groups = prod.all("aws_cloudwatch_log_group")
     assert {group["name"] for group in groups} == {
         "aws-waf-logs-multitask-waf-prod",
@@ -232,7 +234,7 @@ def test_the_firewall_logs_no_credentials(prod: Synthesized) -> None:
         ]
 
 
-def test_a_cloud_without_firewall_logs_or_bodies_does_without() -> None:
+def test_the_web_acl_works_without_logging_and_response_bodies() -> None:
     bare = without("waf_logging", "waf_response_bodies")
     assert not {"aws_wafv2_web_acl_logging_configuration", "aws_cloudwatch_log_group"} & bare.types
     assert "custom_response_body" not in firewall(bare)

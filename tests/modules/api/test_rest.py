@@ -1,4 +1,4 @@
-"""The REST API: routes, authorizer, errors, stage, domain."""
+"""The REST API: routes, authorizer, errors, stage and domain."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATHS = {
     "catalog": "catalog",
     "ai": "ai",
 }
-"""The documented path of each service, and the service."""
+"""The services by their documented path."""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     return synthesize_services(environment("local"), tmp_path_factory.mktemp("local"))
 
 
-def test_each_service_answers_at_and_below_its_path_through_its_live_version(
+def test_each_service_handles_its_path_and_everything_below_with_its_live_version(
     dev: Synthesized,
 ) -> None:
     routes = rest_routes(dev)
@@ -46,7 +46,7 @@ def test_each_service_answers_at_and_below_its_path_through_its_live_version(
             assert function_behind(dev, integration["uri"]) == f"{service}-lambda-dev"
 
 
-def test_there_are_no_other_routes(dev: Synthesized) -> None:
+def test_only_the_documented_routes_exist(dev: Synthesized) -> None:
     authorized = {path for path in PATHS if path != "auth"}
     both = {f"/v1/{path}{below}" for path in PATHS for below in ("", "/{proxy+}")}
     preflights = {f"/v1/{path}{below}" for path in authorized for below in ("", "/{proxy+}")}
@@ -58,12 +58,13 @@ def test_there_are_no_other_routes(dev: Synthesized) -> None:
     }
 
 
-def test_an_unknown_address_is_answered_404_whatever_its_headers_and_without_a_function(
+def test_unknown_paths_return_404_without_a_function(
     dev: Synthesized,
 ) -> None:
     routes = rest_routes(dev)
-    answers = {
-        answer["resource_id"]: answer for answer in dev.all("aws_api_gateway_integration_response")
+    responses = {
+        response["resource_id"]: response
+        for response in dev.all("aws_api_gateway_integration_response")
     }
     for path in ("", "/{proxy+}"):
         route = routes["ANY", path]
@@ -72,25 +73,25 @@ def test_an_unknown_address_is_answered_404_whatever_its_headers_and_without_a_f
         assert json.loads(route.integration["request_templates"]["application/json"]) == {
             "statusCode": 404
         }
-        answer = answers.pop(route.method["resource_id"])
-        assert answer["status_code"].startswith("${aws_api_gateway_method_response.")
-        body = json.loads(answer["response_templates"]["application/json"])
+        response = responses.pop(route.method["resource_id"])
+        assert response["status_code"].startswith("${aws_api_gateway_method_response.")
+        body = json.loads(response["response_templates"]["application/json"])
         assert (body["status"], body["code"]) == (404, "not_found")
         assert (
-            answer["response_parameters"]["method.response.header.Content-Type"]
+            response["response_parameters"]["method.response.header.Content-Type"]
             == "'application/problem+json'"
         )
         assert (
-            answer["response_parameters"]["method.response.header.X-Correlation-Id"]
+            response["response_parameters"]["method.response.header.X-Correlation-Id"]
             == "context.requestId"
         )
-    assert not answers
+    assert not responses
     assert {response["status_code"] for response in dev.all("aws_api_gateway_method_response")} == {
         "404"
     }
 
 
-def test_only_auth_health_and_preflights_go_without_the_authorizer(dev: Synthesized) -> None:
+def test_only_auth_health_and_preflights_have_no_authorizer(dev: Synthesized) -> None:
     (authorizer,) = dev.document["resource"]["aws_api_gateway_authorizer"]
     for (method, path), route in rest_routes(dev).items():
         public = (
@@ -120,16 +121,14 @@ def test_a_bearer_token_reaches_the_authorizer(header: str) -> None:
 @pytest.mark.parametrize(
     "header", ["", "a.b.c", "Basic a.b.c", "Bearer", "Bearer a.b", "Bearer a.b.", "Bearer a.b.c d"]
 )
-def test_anything_else_does_not(header: str) -> None:
+def test_other_headers_do_not_reach_the_authorizer(header: str) -> None:
     assert not re.fullmatch(BEARER_PATTERN, header)
 
 
-def test_a_function_may_be_invoked_from_its_own_routes_of_this_stage_only(dev: Synthesized) -> None:
+def test_a_function_can_be_invoked_only_from_its_own_routes_of_this_stage(dev: Synthesized) -> None:
     allowed: dict[str, set[str]] = {}
     for permission in dev.all("aws_lambda_permission"):
-        if (
-            permission["principal"] == "events.amazonaws.com"
-        ):  # a schedule: that of the catalog's sweep
+        if permission["principal"] == "events.amazonaws.com":
             assert "catalog-sweep" in dev.one("aws_cloudwatch_event_rule")["name"]
             continue
         assert permission["principal"] == "apigateway.amazonaws.com"
@@ -148,25 +147,25 @@ def test_a_function_may_be_invoked_from_its_own_routes_of_this_stage_only(dev: S
     assert not allowed
 
 
-def test_a_functions_permissions_are_made_one_after_another(dev: Synthesized) -> None:
-    first_ones: dict[str, int] = {}
+def test_the_invoke_permissions_of_a_function_are_created_sequentially(dev: Synthesized) -> None:
+    first_permissions: dict[str, int] = {}
     for permission in dev.all("aws_lambda_permission"):
-        first_ones.setdefault(permission["function_name"], 0)
-        waits_for = [
+        first_permissions.setdefault(permission["function_name"], 0)
+        predecessors = [
             name
             for name in permission.get("depends_on", [])
             if name.startswith("aws_lambda_permission.")
         ]
-        assert len(waits_for) <= 1
-        for name in waits_for:
+        assert len(predecessors) <= 1
+        for name in predecessors:
             before = dev.document["resource"]["aws_lambda_permission"][name.split(".")[1]]
             assert before["function_name"] == permission["function_name"]
-        first_ones[permission["function_name"]] += not waits_for
-    assert len(first_ones) == 8
-    assert set(first_ones.values()) == {1}
+        first_permissions[permission["function_name"]] += not predecessors
+    assert len(first_permissions) == 8
+    assert set(first_permissions.values()) == {1}
 
 
-def test_gateway_errors_are_problem_documents_with_the_status_they_name(dev: Synthesized) -> None:
+def test_gateway_errors_are_problem_documents_with_the_same_status(dev: Synthesized) -> None:
     statuses = {}
     for response in dev.all("aws_api_gateway_gateway_response"):
         body = json.loads(response["response_templates"]["application/json"])
@@ -197,7 +196,9 @@ def test_gateway_errors_are_problem_documents_with_the_status_they_name(dev: Syn
     }
 
 
-def test_the_stage_is_traced_throttled_guarded_and_logs_no_query(dev: Synthesized) -> None:
+def test_the_stage_has_traces_throttling_and_a_web_acl_and_logs_no_queries(
+    dev: Synthesized,
+) -> None:
     stage = dev.one("aws_api_gateway_stage")
     assert stage["stage_name"] == "dev"
     assert stage["xray_tracing_enabled"] is True
@@ -205,7 +206,7 @@ def test_the_stage_is_traced_throttled_guarded_and_logs_no_query(dev: Synthesize
     assert {"requestId", "time", "method", "resourcePath", "path", "status", "latency"} < set(line)
     assert {"integrationError", "sourceIp", "userAgent", "traceId"} < set(line)
     assert line["path"] == "$context.path"
-    # With the path of an anonymous item it would name its author.
+    # Together with the path of an anonymous item, the principal would reveal its author.
     assert not [value for value in line.values() if "authorizer" in value]
     assert not [
         value
@@ -226,7 +227,7 @@ def test_the_stage_is_traced_throttled_guarded_and_logs_no_query(dev: Synthesize
     assert association["resource_arn"].startswith("${aws_api_gateway_stage.")
 
 
-def test_logs_are_kept_as_long_as_the_environment_says(dev: Synthesized) -> None:
+def test_the_log_groups_of_the_apis_have_the_environments_retention(dev: Synthesized) -> None:
     groups = [
         group
         for group in dev.all("aws_cloudwatch_log_group")
@@ -243,18 +244,18 @@ def test_logs_are_kept_as_long_as_the_environment_says(dev: Synthesized) -> None
     assert {group["retention_in_days"] for group in groups} == {7}
 
 
-def test_without_the_accounts_logging_role_nothing_is_logged(tmp_path: Path) -> None:
+def test_the_stages_log_nothing_if_the_account_cannot_log(tmp_path: Path) -> None:
     dev = environment("dev")
     silent = dev.model_copy(
         update={"capabilities": dev.capabilities.model_copy(update={"api_gateway_account": False})}
     )
-    made = synthesize_services(silent, tmp_path)
-    assert "access_log_settings" not in made.one("aws_api_gateway_stage")
-    assert "access_log_settings" not in made.one("aws_apigatewayv2_stage")
-    assert made.one("aws_api_gateway_method_settings")["settings"]["logging_level"] == "OFF"
+    result = synthesize_services(silent, tmp_path)
+    assert "access_log_settings" not in result.one("aws_api_gateway_stage")
+    assert "access_log_settings" not in result.one("aws_apigatewayv2_stage")
+    assert result.one("aws_api_gateway_method_settings")["settings"]["logging_level"] == "OFF"
 
 
-def test_a_deployment_takes_in_every_route_and_error(dev: Synthesized) -> None:
+def test_the_deployment_depends_on_every_route_and_error(dev: Synthesized) -> None:
     deployment = dev.one("aws_api_gateway_deployment")
     resources = dev.document["resource"]
     for type_ in (
@@ -267,11 +268,11 @@ def test_a_deployment_takes_in_every_route_and_error(dev: Synthesized) -> None:
     assert deployment["lifecycle"]["create_before_destroy"] is True
 
 
-def test_a_deployment_is_made_anew_when_what_it_takes_in_changes_and_only_then(
+def test_the_deployment_is_replaced_only_when_its_content_changes(
     dev: Synthesized, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def digest(made: Synthesized) -> str:
-        value: str = made.one("aws_api_gateway_deployment")["triggers"]["configuration"]
+    def digest(result: Synthesized) -> str:
+        value: str = result.one("aws_api_gateway_deployment")["triggers"]["configuration"]
         return value
 
     assert re.fullmatch("[0-9a-f]{64}", digest(dev))
@@ -284,7 +285,7 @@ def test_a_deployment_is_made_anew_when_what_it_takes_in_changes_and_only_then(
     assert digest(synthesize_services(environment("dev"), tmp_path)) != digest(dev)
 
 
-def test_it_is_edge_optimized_at_its_domain(dev: Synthesized) -> None:
+def test_it_has_an_edge_optimized_custom_domain(dev: Synthesized) -> None:
     assert dev.one("aws_api_gateway_rest_api", name="platform-api-dev")["endpoint_configuration"][
         "types"
     ] == ["EDGE"]
@@ -302,21 +303,22 @@ def test_it_is_edge_optimized_at_its_domain(dev: Synthesized) -> None:
     assert dev.document["output"]["api_url"]["value"] == "https://api-dev.multitask.com"
 
 
-def test_without_domains_it_is_at_the_emulated_aws_or_at_awss_own_address(
+def test_without_domains_it_has_the_address_of_the_emulator_or_of_execute_api(
     local: Synthesized, tmp_path: Path
 ) -> None:
     assert (
         not {"aws_api_gateway_domain_name", "aws_acm_certificate", "aws_route53_record"}
         & local.types
     )
-    pattern = r"http://127\.0\.0\.1:4566/restapis/\$\{aws_api_gateway_rest_api\..+\.id\}/local/_user_request_"
+    api = r"\$\{aws_api_gateway_rest_api\..+\.id\}"
+    pattern = rf"http://127\.0\.0\.1:4566/restapis/{api}/local/_user_request_"
     assert re.fullmatch(pattern, local.document["output"]["api_url"]["value"])
     plain = synthesize_services(environment("dev", domains=None, hosted_zone_id=None), tmp_path)
-    pattern = r"https://\$\{aws_api_gateway_rest_api\..+\.id\}\.execute-api\.us-east-1\.amazonaws\.com/dev"
+    pattern = rf"https://{api}\.execute-api\.us-east-1\.amazonaws\.com/dev"
     assert re.fullmatch(pattern, plain.document["output"]["api_url"]["value"])
 
 
-def test_a_route_that_needs_the_authorizer_cannot_come_before_it(
+def test_a_route_that_needs_the_authorizer_cannot_be_added_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RestApi, "use_authorizer", lambda *_: None)

@@ -1,4 +1,4 @@
-"""The WebSocket API: routes, the ticket, the stage, addresses."""
+"""The WebSocket API: routes, ticket, stage and addresses."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     return synthesize_services(environment("local"), tmp_path_factory.mktemp("local"))
 
 
-def test_frames_are_routed_by_their_action_to_chats_live_version(prod: Synthesized) -> None:
+def test_frames_are_routed_by_action_to_the_live_version_of_chat(prod: Synthesized) -> None:
     api = prod.one("aws_apigatewayv2_api", name="platform-websocket-prod")
     assert api["protocol_type"] == "WEBSOCKET"
     assert api["route_selection_expression"] == "$request.body.action"
@@ -47,7 +47,7 @@ def test_frames_are_routed_by_their_action_to_chats_live_version(prod: Synthesiz
     assert function_behind(prod, only["integration_uri"]) == "chat-lambda-prod"
 
 
-def test_nobody_connects_without_a_ticket(prod: Synthesized) -> None:
+def test_connecting_requires_a_ticket(prod: Synthesized) -> None:
     authorizer = prod.one("aws_apigatewayv2_authorizer")
     assert authorizer["authorizer_type"] == "REQUEST"
     assert authorizer["identity_sources"] == ["route.request.querystring.ticket"]
@@ -59,7 +59,7 @@ def test_nobody_connects_without_a_ticket(prod: Synthesized) -> None:
     assert "authorizer_id" in authorized[0]
 
 
-def test_functions_may_be_invoked_from_this_api_only(prod: Synthesized) -> None:
+def test_functions_can_be_invoked_only_from_this_api(prod: Synthesized) -> None:
     sources = {
         permission["source_arn"].split("execution_arn}")[1]
         for permission in prod.all("aws_lambda_permission")
@@ -72,7 +72,7 @@ def test_functions_may_be_invoked_from_this_api_only(prod: Synthesized) -> None:
     )
 
 
-def test_the_stage_is_throttled_and_logs_neither_messages_nor_tickets(prod: Synthesized) -> None:
+def test_the_stage_is_throttled_and_does_not_log_messages_or_tickets(prod: Synthesized) -> None:
     stage = prod.one("aws_apigatewayv2_stage", name="prod")
     settings = stage["default_route_settings"]
     # 100 reserved executions at 10 frames a second each.
@@ -86,7 +86,7 @@ def test_the_stage_is_throttled_and_logs_neither_messages_nor_tickets(prod: Synt
     ]
 
 
-def test_every_route_is_deployed(prod: Synthesized) -> None:
+def test_the_deployment_depends_on_every_route(prod: Synthesized) -> None:
     routes = {
         f"aws_apigatewayv2_route.{name}"
         for name in prod.document["resource"]["aws_apigatewayv2_route"]
@@ -107,7 +107,7 @@ def test_it_has_a_regional_domain(prod: Synthesized) -> None:
     assert {record["type"] for record in records} == {"A", "AAAA"}
 
 
-def test_clients_and_chat_have_their_own_addresses_and_chats_makes_no_cycle(
+def test_clients_use_the_custom_domain_and_chat_uses_the_execute_api_address(
     prod: Synthesized, local: Synthesized
 ) -> None:
     api = r"\$\{aws_apigatewayv2_api\.\w+\.id\}"
@@ -115,9 +115,7 @@ def test_clients_and_chat_have_their_own_addresses_and_chats_makes_no_cycle(
     assert outputs["ws_url"]["value"] == "wss://ws.multitask.com"
     own = rf"https://{api}\.execute-api\.us-east-1\.amazonaws\.com/prod"
     assert re.fullmatch(own, outputs["management_endpoint"]["value"])
-    chat = prod.one("aws_lambda_function", function_name="chat-lambda-prod")["environment"][
-        "variables"
-    ]
+    chat = prod.variables("chat-lambda-prod")
     assert chat["WEBSOCKET_API_ENDPOINT"] == outputs["management_endpoint"]["value"]
     emulated = rf"//127\.0\.0\.1:4566/_aws/execute-api/{api}/local"
     outputs = local.document["output"]
@@ -126,7 +124,7 @@ def test_clients_and_chat_have_their_own_addresses_and_chats_makes_no_cycle(
     assert "aws_apigatewayv2_domain_name" not in local.types
 
 
-def test_execution_logs_are_kept_no_longer_than_others_and_made_before_the_stage(
+def test_the_execution_log_group_has_the_log_retention_and_exists_before_the_stage(
     prod: Synthesized,
 ) -> None:
     groups = prod.document["resource"]["aws_cloudwatch_log_group"]

@@ -1,5 +1,3 @@
-"""The alarm block."""
-
 from __future__ import annotations
 
 from typing import Any
@@ -25,13 +23,13 @@ def _alarm(**changes: Any) -> Block:
     )
 
 
-def test_defaults_are_the_documented_ones() -> None:
+def test_the_defaults_are_as_documented() -> None:
     alarm = _alarm()
     assert (alarm["statistic"], alarm["period"], alarm["evaluation_periods"]) == ("Sum", 300, 2)
     assert (alarm["comparison_operator"], alarm["threshold"]) == ("GreaterThanThreshold", 10)
 
 
-def test_it_tells_the_topic_when_it_fires_and_when_it_is_over_and_silence_is_no_trouble() -> None:
+def test_it_notifies_the_topic_at_start_and_end_and_ignores_missing_data() -> None:
     alarm = _alarm()
     assert alarm["alarm_actions"] == alarm["ok_actions"] == ["topic"]
     assert alarm["treat_missing_data"] == "notBreaching"
@@ -43,7 +41,7 @@ def test_a_percentile_is_an_extended_statistic() -> None:
     assert "statistic" not in alarm
 
 
-def test_several_metrics_are_added_up() -> None:
+def test_several_metrics_are_summed() -> None:
     alarm = _alarm(plus=[Metric("Errors", {"FunctionName": "b"})])
     total, *parts = alarm["metric_query"]
     assert (total["expression"], total["return_data"]) == ("SUM(METRICS())", True)
@@ -52,10 +50,10 @@ def test_several_metrics_are_added_up() -> None:
         {"FunctionName": "b"},
     ]
     assert all((part["metric"]["stat"], part["metric"]["period"]) == ("Sum", 300) for part in parts)
-    # CloudWatch takes either one metric or queries.
+    # An alarm has either one metric or queries.
     assert not {"metric_name", "namespace", "statistic", "period", "dimensions"} & set(alarm)
 
 
-def test_more_metrics_than_cloudwatch_adds_up_are_refused() -> None:
+def test_more_metrics_than_cloudwatch_can_sum_are_rejected() -> None:
     with pytest.raises(ValueError, match="errors: 11 metrics, but CloudWatch sums at most 10"):
         _alarm(plus=[Metric("Errors", {"FunctionName": str(number)}) for number in range(10)])

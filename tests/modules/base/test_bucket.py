@@ -16,11 +16,11 @@ READER = Statement(
 
 def bucket(*statements: Statement, retain: bool = False, tls_only: bool = True) -> Synthesized:
     def build(stack: TerraformStack, environment: Environment, names: Names) -> None:
-        made = Bucket(
+        result = Bucket(
             stack, "things", name="things", service="post", retain=retain, tls_only=tls_only
         )
         for statement in statements:
-            made.allow(statement)
+            result.allow(statement)
 
     return synthesize(build)
 
@@ -30,7 +30,7 @@ def plain() -> Synthesized:
     return bucket()
 
 
-def test_nothing_is_public(plain: Synthesized) -> None:
+def test_public_access_is_blocked(plain: Synthesized) -> None:
     block = plain.one("aws_s3_bucket_public_access_block")
     assert all(
         block[key]
@@ -64,14 +64,14 @@ def test_plain_http_is_denied_on_bucket_and_objects(plain: Synthesized) -> None:
     assert statement["Resource"][1] == statement["Resource"][0] + "/*"
 
 
-def test_readers_are_added_to_the_one_policy() -> None:
+def test_allowed_statements_are_added_to_the_same_policy() -> None:
     assert [item["Sid"] for item in bucket(READER).policy("aws_s3_bucket_policy")] == [
         "TlsOnly",
         "Reader",
     ]
 
 
-def test_without_the_tls_policy_only_readers_remain() -> None:
+def test_without_tls_only_the_policy_contains_only_allowed_statements() -> None:
     assert "aws_s3_bucket_policy" not in bucket(tls_only=False).types
     assert [
         item["Sid"] for item in bucket(READER, tls_only=False).policy("aws_s3_bucket_policy")
@@ -79,15 +79,15 @@ def test_without_the_tls_policy_only_readers_remain() -> None:
 
 
 @pytest.mark.parametrize("retain", [False, True])
-def test_what_is_kept_cannot_be_destroyed(retain: bool) -> None:
-    made = bucket(retain=retain).one("aws_s3_bucket")
-    assert made["force_destroy"] is not retain
-    assert made.get("lifecycle", {}).get("prevent_destroy", False) is retain
+def test_a_retained_bucket_cannot_be_destroyed(retain: bool) -> None:
+    result = bucket(retain=retain).one("aws_s3_bucket")
+    assert result["force_destroy"] is not retain
+    assert result.get("lifecycle", {}).get("prevent_destroy", False) is retain
 
 
-def test_unfinished_uploads_are_cleared(plain: Synthesized) -> None:
+def test_unfinished_uploads_expire(plain: Synthesized) -> None:
     lifecycle = plain.one("aws_s3_bucket_lifecycle_configuration")
-    # S3 refuses rules on old versions before there are any.
+    # S3 rejects rules on old versions of an unversioned bucket.
     assert any(item.startswith("aws_s3_bucket_versioning.") for item in lifecycle["depends_on"])
     [rule] = lifecycle["rule"]
     assert rule["abort_incomplete_multipart_upload"] == [{"days_after_initiation": 7}]

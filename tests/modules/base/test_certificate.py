@@ -1,5 +1,3 @@
-"""The certificate block."""
-
 from __future__ import annotations
 
 import pytest
@@ -27,12 +25,14 @@ def certificate() -> Synthesized:
     return synthesize(_build)
 
 
-def test_it_is_for_all_names_and_replaced_without_a_gap(certificate: Synthesized) -> None:
-    made = certificate.one("aws_acm_certificate")
-    assert made["domain_name"] == "multitask.com"
-    assert made["subject_alternative_names"] == ["www.multitask.com"]
-    assert made["validation_method"] == "DNS"
-    assert made["lifecycle"]["create_before_destroy"] is True
+def test_it_covers_all_names_and_is_replaced_before_it_is_destroyed(
+    certificate: Synthesized,
+) -> None:
+    result = certificate.one("aws_acm_certificate")
+    assert result["domain_name"] == "multitask.com"
+    assert result["subject_alternative_names"] == ["www.multitask.com"]
+    assert result["validation_method"] == "DNS"
+    assert result["lifecycle"]["create_before_destroy"] is True
 
 
 def test_each_name_is_validated_by_its_own_record(certificate: Synthesized) -> None:
@@ -44,7 +44,7 @@ def test_each_name_is_validated_by_its_own_record(certificate: Synthesized) -> N
     assert len(certificate.one("aws_acm_certificate_validation")["validation_record_fqdns"]) == 2
 
 
-def test_certificate_and_validation_live_in_the_given_region_the_records_do_not(
+def test_only_the_certificate_and_its_validation_use_the_given_provider(
     certificate: Synthesized,
 ) -> None:
     assert certificate.one("aws_acm_certificate")["provider"] == "aws.edge"

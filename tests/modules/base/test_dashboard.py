@@ -1,5 +1,3 @@
-"""The dashboard block."""
-
 from __future__ import annotations
 
 import json
@@ -7,7 +5,7 @@ import json
 from modules.base.dashboard import Board
 
 
-def test_graphs_fill_rows_and_sections_begin_below() -> None:
+def test_graphs_fill_rows_and_sections_start_below_them() -> None:
     board = Board("eu-west-1")
     board.section("Functions")
     for title in ("one", "two", "three"):

@@ -58,21 +58,21 @@ def prod(artifacts: Path) -> Synthesized:
     return function(artifacts, environment("prod"), network=NETWORK)
 
 
-def test_it_runs_as_documented(dev: Synthesized) -> None:
-    made = dev.one("aws_lambda_function")
-    assert made["function_name"] == "chat-lambda-dev"
-    assert (made["runtime"], made["architectures"]) == ("python3.13", ["arm64"])
-    assert made["handler"] == "lambdas.chat.handler.handler"
-    assert (made["memory_size"], made["timeout"], made["reserved_concurrent_executions"]) == (
+def test_the_function_has_the_documented_configuration(dev: Synthesized) -> None:
+    result = dev.one("aws_lambda_function")
+    assert result["function_name"] == "chat-lambda-dev"
+    assert (result["runtime"], result["architectures"]) == ("python3.13", ["arm64"])
+    assert result["handler"] == "lambdas.chat.handler.handler"
+    assert (result["memory_size"], result["timeout"], result["reserved_concurrent_executions"]) == (
         1024,
         30,
         5,
     )
-    assert made["tracing_config"] == {"mode": "Active"}
-    assert made["tags"] == {"Service": "chat"}
+    assert result["tracing_config"] == {"mode": "Active"}
+    assert result["tags"] == {"Service": "chat"}
 
 
-def test_its_variables_are_the_common_ones_and_its_own(dev: Synthesized) -> None:
+def test_its_variables_combine_common_ones_settings_and_access(dev: Synthesized) -> None:
     assert dev.one("aws_lambda_function")["environment"]["variables"] == {
         "STAGE": "dev",
         "REGION": "us-east-1",
@@ -92,25 +92,29 @@ def test_origins_are_joined(prod: Synthesized) -> None:
 
 
 @pytest.mark.parametrize(("name", "days"), [("dev", 7), ("staging", 30), ("prod", 365)])
-def test_its_log_is_json_and_kept_as_documented(artifacts: Path, name: str, days: int) -> None:
-    made = function(artifacts, environment(name))
-    group = made.one("aws_cloudwatch_log_group")
+def test_its_log_is_json_with_the_documented_retention(
+    artifacts: Path, name: str, days: int
+) -> None:
+    result = function(artifacts, environment(name))
+    group = result.one("aws_cloudwatch_log_group")
     assert group["name"] == f"/aws/lambda/chat-lambda-{name}"
     assert group["retention_in_days"] == days
-    assert made.one("aws_lambda_function")["logging_config"]["log_format"] == "JSON"
+    assert result.one("aws_lambda_function")["logging_config"]["log_format"] == "JSON"
 
 
-def test_its_role_is_its_own_and_lambdas_alone(dev: Synthesized) -> None:
+def test_only_lambda_can_assume_its_own_role(dev: Synthesized) -> None:
     assert dev.one("aws_iam_role")["name"] == "chat-role-dev"
     [trust] = dev.policy("aws_iam_role", "assume_role_policy")
     assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
 
 
-def test_its_role_may_do_what_it_was_given_and_log_and_trace(dev: Synthesized) -> None:
+def test_its_role_has_the_permissions_of_its_access_and_for_logs_and_traces(
+    dev: Synthesized,
+) -> None:
     statements = {item["Sid"]: item for item in dev.policy("aws_iam_role_policy")}
     assert set(statements) == {"Own", "Logs", "Traces"}
     assert statements["Own"]["Resource"] == OWN.resources[0]
-    # It cannot make a log group: one without retention would keep its lines for ever.
+    # It cannot create a log group, which would have no retention period.
     assert set(statements["Logs"]["Action"]) == {"logs:CreateLogStream", "logs:PutLogEvents"}
     assert statements["Logs"]["Resource"].startswith("${aws_cloudwatch_log_group.")
     assert set(statements["Traces"]["Action"]) == {
@@ -119,7 +123,7 @@ def test_its_role_may_do_what_it_was_given_and_log_and_trace(dev: Synthesized) -
     }
 
 
-def test_only_in_the_network_it_may_handle_network_interfaces(
+def test_only_a_function_in_the_vpc_can_manage_network_interfaces(
     dev: Synthesized, prod: Synthesized
 ) -> None:
     assert "vpc_config" not in dev.one("aws_lambda_function")
@@ -131,19 +135,19 @@ def test_only_in_the_network_it_may_handle_network_interfaces(
     assert all(action.startswith("ec2:") for action in interfaces["Action"])
 
 
-def test_its_code_is_named_by_its_contents(dev: Synthesized) -> None:
+def test_its_code_is_named_after_a_digest_of_its_content(dev: Synthesized) -> None:
     code = dev.one("aws_s3_object")
     assert code["key"] == "functions/chat/digest-of-chat.zip"
-    made = dev.one("aws_lambda_function")
-    assert made["s3_key"].endswith(".key}")
-    assert "filename" not in made
+    result = dev.one("aws_lambda_function")
+    assert result["s3_key"].endswith(".key}")
+    assert "filename" not in result
 
 
-def test_new_code_is_there_before_the_old_goes(dev: Synthesized) -> None:
+def test_new_code_is_created_before_the_old_code_is_deleted(dev: Synthesized) -> None:
     assert dev.one("aws_s3_object")["lifecycle"]["create_before_destroy"] is True
 
 
-def test_it_is_made_after_its_permissions(dev: Synthesized) -> None:
+def test_it_is_created_after_its_permissions(dev: Synthesized) -> None:
     assert any(
         item.startswith("aws_iam_role_policy.")
         for item in dev.one("aws_lambda_function")["depends_on"]
@@ -167,7 +171,7 @@ def test_the_alias_follows_the_apply_unless_releases_are_gradual(
     ]
 
 
-def test_it_is_kept_warm_only_where_the_environment_says(
+def test_it_has_provisioned_concurrency_only_where_the_environment_sets_it(
     dev: Synthesized, prod: Synthesized
 ) -> None:
     assert "aws_lambda_provisioned_concurrency_config" not in dev.types
@@ -176,13 +180,13 @@ def test_it_is_kept_warm_only_where_the_environment_says(
     assert warm["qualifier"].startswith("${aws_lambda_alias.")
 
 
-def test_what_everything_needs_takes_no_reserved_concurrency(artifacts: Path) -> None:
-    made = function(artifacts, environment("prod"), "authorizer")
-    assert "reserved_concurrent_executions" not in made.one("aws_lambda_function")
-    assert "aws_lambda_provisioned_concurrency_config" not in made.types
+def test_the_authorizer_has_no_reserved_concurrency(artifacts: Path) -> None:
+    result = function(artifacts, environment("prod"), "authorizer")
+    assert "reserved_concurrent_executions" not in result.one("aws_lambda_function")
+    assert "aws_lambda_provisioned_concurrency_config" not in result.types
 
 
-def test_alarms_on_errors_throttles_and_slowness(dev: Synthesized) -> None:
+def test_it_has_alarms_on_errors_throttles_and_duration(dev: Synthesized) -> None:
     alarms = {alarm["metric_name"]: alarm for alarm in dev.all("aws_cloudwatch_metric_alarm")}
     assert set(alarms) == {"Errors", "Throttles", "Duration"}
     for alarm in alarms.values():
@@ -203,7 +207,7 @@ def test_alarms_on_errors_throttles_and_slowness(dev: Synthesized) -> None:
     )
     assert errors["comparison_operator"] == "GreaterThanThreshold"
     assert alarms["Throttles"]["threshold"] == 0
-    # Milliseconds: four fifths of its 30 seconds.
+    # Milliseconds: 80 % of its timeout of 30 seconds.
     assert (alarms["Duration"]["extended_statistic"], alarms["Duration"]["threshold"]) == (
         "p99",
         24_000,

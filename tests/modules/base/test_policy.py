@@ -12,11 +12,11 @@ from modules.base.policy import Statement, merge_statements, policy_document, tr
 def documented(*statements: Statement) -> list[dict[str, Any]]:
     document = json.loads(policy_document(statements))
     assert document["Version"] == "2012-10-17"
-    found: list[dict[str, Any]] = document["Statement"]
-    return found
+    result: list[dict[str, Any]] = document["Statement"]
+    return result
 
 
-def test_one_value_is_a_string_as_aws_stores_it() -> None:
+def test_a_single_value_is_written_as_a_string_like_aws_stores_it() -> None:
     [statement] = documented(
         Statement(
             sid="Read",
@@ -36,24 +36,24 @@ def test_one_value_is_a_string_as_aws_stores_it() -> None:
     }
 
 
-def test_several_values_stay_a_list_in_their_order() -> None:
+def test_several_values_are_written_as_a_list_in_order() -> None:
     [statement] = documented(Statement(sid="Use", actions=["b:Two", "a:One"], resources=["y", "x"]))
     assert (statement["Action"], statement["Resource"]) == (["b:Two", "a:One"], ["y", "x"])
 
 
-def test_what_is_not_given_is_not_written() -> None:
+def test_absent_elements_are_not_written() -> None:
     [statement] = documented(Statement(sid="Bare", actions=["a:One"]))
     assert set(statement) == {"Sid", "Effect", "Action"}
 
 
-def test_everybody_is_a_star_and_a_denial_says_so() -> None:
+def test_a_denial_for_everyone_has_effect_deny_and_principal_star() -> None:
     [statement] = documented(
         Statement(sid="No", effect="Deny", actions=["a:*"], resources=["*"], principals="*")
     )
     assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
 
 
-def test_a_trust_policy_lets_one_service_in_and_can_be_narrowed() -> None:
+def test_a_trust_policy_allows_one_service_with_optional_conditions() -> None:
     conditions = {"StringEquals": {"aws:SourceAccount": "111122223333"}}
     [statement] = json.loads(trust_policy("events.amazonaws.com", conditions=conditions))[
         "Statement"

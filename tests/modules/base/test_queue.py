@@ -1,5 +1,3 @@
-"""The queue block."""
-
 from __future__ import annotations
 
 import json
@@ -45,7 +43,7 @@ def test_both_queues_are_encrypted_with_the_customer_key(queue: Synthesized) -> 
     }
 
 
-def test_a_message_moves_to_the_dead_letter_queue_after_five_tries_and_stays_there_14_days(
+def test_a_message_moves_to_the_dead_letter_queue_after_five_attempts_for_14_days(
     queue: Synthesized,
 ) -> None:
     main = queue.one("aws_sqs_queue", name="profile-events-queue-dev")
@@ -70,15 +68,15 @@ def test_a_message_moves_to_the_dead_letter_queue_after_five_tries_and_stays_the
     ]
 
 
-def test_redrive_policies_are_written_as_sqs_answers_them(queue: Synthesized) -> None:
-    """The provider compares them as text: a space would be a change in every plan."""
+def test_redrive_policies_have_the_format_that_sqs_returns(queue: Synthesized) -> None:
+    """The provider compares them as text, so a space would be a difference in every plan."""
     assert " " not in queue.one("aws_sqs_queue", name="profile-events-queue-dev")["redrive_policy"]
     assert (
         " " not in queue.one("aws_sqs_queue", name="profile-events-dlq-dev")["redrive_allow_policy"]
     )
 
 
-def test_the_sender_may_send_to_the_queue_alone_and_nobody_without_tls(queue: Synthesized) -> None:
+def test_senders_can_send_only_to_the_queue_and_only_with_tls(queue: Synthesized) -> None:
     sender, tls_only = queue.policy("aws_sqs_queue", name="profile-events-queue-dev")
     assert sender["Resource"] == "arn:aws:sqs:us-east-1:111122223333:profile-events-queue-dev"
     assert sender["Principal"] == {"Service": "events.amazonaws.com"}
@@ -90,7 +88,7 @@ def test_the_sender_may_send_to_the_queue_alone_and_nobody_without_tls(queue: Sy
     assert dead_letters["Effect"] == "Deny"
 
 
-def test_without_the_capability_no_policy_denies_plain_http() -> None:
+def test_without_tls_only_no_policy_denies_plain_http() -> None:
     queue = _queue(tls_only=False)
     assert [s["Sid"] for s in queue.policy("aws_sqs_queue", name="profile-events-queue-dev")] == [
         "Sender"
@@ -98,7 +96,7 @@ def test_without_the_capability_no_policy_denies_plain_http() -> None:
     assert "policy" not in queue.one("aws_sqs_queue", name="profile-events-dlq-dev")
 
 
-def test_a_message_that_nobody_takes_raises_the_alarm(queue: Synthesized) -> None:
+def test_an_old_message_raises_the_age_alarm(queue: Synthesized) -> None:
     alarm = queue.one("aws_cloudwatch_metric_alarm", alarm_name="profile-events-age-alarm-dev")
     assert (alarm["metric_name"], alarm["statistic"]) == (
         "ApproximateAgeOfOldestMessage",
@@ -108,7 +106,7 @@ def test_a_message_that_nobody_takes_raises_the_alarm(queue: Synthesized) -> Non
     assert (alarm["threshold"], alarm["alarm_actions"]) == (1800, ["topic"])
 
 
-def test_the_first_dead_letter_raises_the_alarm(queue: Synthesized) -> None:
+def test_the_first_dead_letter_raises_an_alarm(queue: Synthesized) -> None:
     alarm = queue.one("aws_cloudwatch_metric_alarm", alarm_name="profile-events-dlq-alarm-dev")
     assert alarm["metric_name"] == "ApproximateNumberOfMessagesVisible"
     assert "dead-letters" in alarm["dimensions"]["QueueName"]

@@ -32,13 +32,13 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     )
 
 
-def test_it_is_told_names_and_no_secret(dev: Synthesized) -> None:
+def test_its_variables_contain_names_but_no_secrets(dev: Synthesized) -> None:
     variables = dev.one("aws_lambda_function")["environment"]["variables"]
     assert variables["JWT_SECRET_PARAMETER"] == "/multitask/dev/jwt-secret"
     assert variables["DYNAMODB_TABLE_TICKETS"] == "chat-tickets-dev"
 
 
-def test_it_reads_the_signing_key_and_deletes_tickets_and_nothing_else(dev: Synthesized) -> None:
+def test_it_can_only_read_the_signing_key_and_delete_tickets(dev: Synthesized) -> None:
     statements = {item["Sid"]: item for item in dev.policy("aws_iam_role_policy")}
     assert {
         sid: item["Action"] for sid, item in statements.items() if sid not in {"Logs", "Traces"}
@@ -46,10 +46,10 @@ def test_it_reads_the_signing_key_and_deletes_tickets_and_nothing_else(dev: Synt
         "Parameters": "ssm:GetParameter",
         "RedeemTickets": "dynamodb:DeleteItem",
     }
-    # The version before the newest is asked for as `name:version`.
+    # Reading an earlier version, as `name:version`, requires the second ARN.
     assert statements["Parameters"]["Resource"] == [JWT_SECRET, f"{JWT_SECRET}:*"]
     assert statements["RedeemTickets"]["Resource"] == TICKETS.arn
 
 
-def test_it_stays_outside_the_network(dev: Synthesized) -> None:
+def test_it_runs_outside_the_vpc(dev: Synthesized) -> None:
     assert "vpc_config" not in dev.one("aws_lambda_function")

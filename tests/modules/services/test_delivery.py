@@ -1,4 +1,4 @@
-"""Delivery of chat frames: what feeds its function, what it and chat may do, and who hears when it fails."""
+"""Delivery of chat frames: its event sources, its permissions, and those of chat."""
 
 from __future__ import annotations
 
@@ -21,33 +21,30 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
 
 
 def source(dev: Synthesized, arn: str) -> dict[str, Any]:
-    [found] = [
+    [mapping] = [
         item
         for item in dev.all("aws_lambda_event_source_mapping")
         if arn in item["event_source_arn"]
     ]
-    assert function_behind(dev, found["function_name"]) == "delivery-lambda-dev"
-    return found
+    assert function_behind(dev, mapping["function_name"]) == "delivery-lambda-dev"
+    return mapping
 
 
 def statements(dev: Synthesized, function: str) -> dict[str, Any]:
-    return {
-        item["Sid"]: item
-        for item in dev.policy("aws_iam_role_policy", name=f"{function}-policy-dev")
-    }
+    return dev.role_statements(f"{function}-policy-dev")
 
 
-def test_it_hears_of_every_message_and_deleted_room_and_of_nothing_beside_them(
+def test_the_stream_delivers_only_messages_and_deleted_rooms(
     dev: Synthesized,
 ) -> None:
-    found = source(dev, "table/chat-messages-dev/stream")
-    [pattern] = [json.loads(item["pattern"]) for item in found["filter_criteria"]["filter"]]
+    mapping = source(dev, "table/chat-messages-dev/stream")
+    [pattern] = [json.loads(item["pattern"]) for item in mapping["filter_criteria"]["filter"]]
     assert pattern["eventName"] == ["INSERT", "MODIFY"]
     assert pattern["dynamodb"] == {"NewImage": {"seq": {"N": [{"exists": True}]}}}
-    assert "retries_queue" in found["destination_config"]["on_failure"]["destination_arn"]
+    assert "retries_queue" in mapping["destination_config"]["on_failure"]["destination_arn"]
 
 
-def test_frames_of_a_room_stay_in_order_and_lost_ones_wait_before_they_are_made_good(
+def test_frames_have_a_fifo_queue_and_retries_a_delayed_queue(
     dev: Synthesized,
 ) -> None:
     frames = dev.one("aws_sqs_queue", name="delivery-frames-queue-dev.fifo")
@@ -67,23 +64,27 @@ def test_frames_of_a_room_stay_in_order_and_lost_ones_wait_before_they_are_made_
         assert dev.one("aws_sqs_queue", name=dead_letters)
 
 
-def test_it_reads_messages_posts_to_connections_of_its_own_stage_and_no_more(
+def test_it_has_exactly_the_permissions_of_its_tasks(
     dev: Synthesized,
 ) -> None:
-    found = statements(dev, "delivery")
-    assert set(found) == {
-        "Messages", "BesideMessages", "Members", "Authors", "Attachments", "AttachmentsOfRoom", "Connections", "Retries",
-        "StreamSource", "QueueSource", "QueueKey", "Cache", "Logs", "Traces", "NetworkInterfaces",
+    allowed = statements(dev, "delivery")
+    assert set(allowed) == {
+        "Messages", "BesideMessages", "Members", "Authors", "Attachments", "AttachmentsOfRoom",
+        "Connections", "Retries", "StreamSource", "QueueSource", "QueueKey", "Cache", "Logs",
+        "Traces", "NetworkInterfaces",
     }  # fmt: skip
-    reading = [action for action in found["Messages"]["Action"] if "Get" in action]
+    reading = [action for action in allowed["Messages"]["Action"] if "Get" in action]
     assert reading == ["dynamodb:GetItem", "dynamodb:BatchGetItem"]
-    assert found["Retries"]["Action"] == "sqs:SendMessage"
-    own = r"arn:aws:execute-api:us-east-1:111122223333:\$\{aws_apigatewayv2_api\.\w+\.id\}/dev/POST/@connections/\*"
-    assert found["Connections"]["Action"] == "execute-api:ManageConnections"
-    assert re.fullmatch(own, found["Connections"]["Resource"])
+    assert allowed["Retries"]["Action"] == "sqs:SendMessage"
+    own = (
+        r"arn:aws:execute-api:us-east-1:111122223333:"
+        r"\$\{aws_apigatewayv2_api\.\w+\.id\}/dev/POST/@connections/\*"
+    )
+    assert allowed["Connections"]["Action"] == "execute-api:ManageConnections"
+    assert re.fullmatch(own, allowed["Connections"]["Resource"])
 
 
-def test_it_reaches_the_cache_by_tls_and_iam(dev: Synthesized) -> None:
+def test_it_connects_to_the_cache_with_tls_and_iam(dev: Synthesized) -> None:
     function = dev.one("aws_lambda_function", function_name="delivery-lambda-dev")
     variables = function["environment"]["variables"]
     read(DeliverySettings, variables)
@@ -97,26 +98,26 @@ def test_it_reaches_the_cache_by_tls_and_iam(dev: Synthesized) -> None:
     assert function["vpc_config"]["security_group_ids"]
 
 
-def test_chat_hands_over_and_takes_nothing_back(dev: Synthesized) -> None:
-    found = statements(dev, "chat")
-    assert found["Delivery"]["Action"] == "sqs:SendMessage"
-    assert len(found["Delivery"]["Resource"]) == 2
+def test_chat_can_send_to_both_queues_but_not_receive(dev: Synthesized) -> None:
+    allowed = statements(dev, "chat")
+    assert allowed["Delivery"]["Action"] == "sqs:SendMessage"
+    assert len(allowed["Delivery"]["Resource"]) == 2
     assert not [
-        action for item in found.values() for action in item["Action"] if "Receive" in action
+        action for item in allowed.values() for action in item["Action"] if "Receive" in action
     ]
 
 
-def test_it_removes_what_belonged_to_deleted_rooms_and_no_more(dev: Synthesized) -> None:
-    found = statements(dev, "delivery")
-    assert found["Attachments"]["Action"] == "s3:DeleteObject"
-    assert found["Attachments"]["Resource"].endswith("/chat/*")
-    assert found["AttachmentsOfRoom"]["Condition"] == {"StringLike": {"s3:prefix": "chat/*"}}
-    assert "table/chat-messages-dev/index/" in found["BesideMessages"]["Resource"]
-    assert found["Members"]["Action"] == ["dynamodb:Query", "dynamodb:BatchWriteItem"]
-    assert found["Authors"]["Action"] == "dynamodb:BatchWriteItem"
+def test_it_can_delete_the_data_of_deleted_rooms(dev: Synthesized) -> None:
+    allowed = statements(dev, "delivery")
+    assert allowed["Attachments"]["Action"] == "s3:DeleteObject"
+    assert allowed["Attachments"]["Resource"].endswith("/chat/*")
+    assert allowed["AttachmentsOfRoom"]["Condition"] == {"StringLike": {"s3:prefix": "chat/*"}}
+    assert "table/chat-messages-dev/index/" in allowed["BesideMessages"]["Resource"]
+    assert allowed["Members"]["Action"] == ["dynamodb:Query", "dynamodb:BatchWriteItem"]
+    assert allowed["Authors"]["Action"] == "dynamodb:BatchWriteItem"
 
 
-def test_it_is_never_throttled(dev: Synthesized) -> None:
+def test_it_has_no_reserved_concurrency(dev: Synthesized) -> None:
     assert "reserved_concurrent_executions" not in dev.one(
         "aws_lambda_function", function_name="delivery-lambda-dev"
     )

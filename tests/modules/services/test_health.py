@@ -62,7 +62,7 @@ def statements(synthesized: Synthesized) -> dict[str, tuple[object, object]]:
     }
 
 
-def test_it_is_told_what_to_check(dev: Synthesized) -> None:
+def test_its_variables_name_what_it_checks(dev: Synthesized) -> None:
     variables = dev.one("aws_lambda_function")["environment"]["variables"]
     expected = {
         "VERSION": "1.2.3",
@@ -79,7 +79,7 @@ def test_it_is_told_what_to_check(dev: Synthesized) -> None:
     assert {key: variables.get(key) for key in expected} == expected
 
 
-def test_it_may_ask_but_not_read(dev: Synthesized) -> None:
+def test_it_can_describe_tables_but_not_read_items(dev: Synthesized) -> None:
     assert statements(dev) == {
         "Tables": ("dynamodb:DescribeTable", [table.arn for table in TABLES]),
         "Database": ("rds-db:connect", f"arn:aws:rds-db:{ACCOUNT}:dbuser:cluster-ABC/health"),
@@ -87,11 +87,13 @@ def test_it_may_ask_but_not_read(dev: Synthesized) -> None:
     }
 
 
-def test_it_runs_where_database_and_cache_are(dev: Synthesized) -> None:
+def test_it_runs_in_the_vpc(dev: Synthesized) -> None:
     assert dev.one("aws_lambda_function")["vpc_config"]["subnet_ids"] == ["subnet-1"]
 
 
-def test_without_authentication_it_needs_no_right_to_connect(unauthenticated: Synthesized) -> None:
+def test_it_has_no_connect_permissions_without_iam_authentication(
+    unauthenticated: Synthesized,
+) -> None:
     assert set(statements(unauthenticated)) == {"Tables"}
     variables = unauthenticated.one("aws_lambda_function")["environment"]["variables"]
     assert (variables["RDS_IAM_AUTH"], variables["ELASTICACHE_TLS"]) == ("false", "false")

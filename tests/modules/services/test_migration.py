@@ -41,11 +41,11 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     return migration(tmp_path_factory.mktemp("artifacts"))
 
 
-def test_it_has_the_documented_five_minutes(dev: Synthesized) -> None:
+def test_it_has_the_documented_timeout_of_five_minutes(dev: Synthesized) -> None:
     assert dev.one("aws_lambda_function")["timeout"] == 300
 
 
-def test_it_is_told_names_and_no_secret(dev: Synthesized) -> None:
+def test_its_variables_contain_names_but_no_secrets(dev: Synthesized) -> None:
     variables = dev.one("aws_lambda_function")["environment"]["variables"]
     expected = {
         "RDS_ENDPOINT": "db.example:5432",
@@ -57,7 +57,7 @@ def test_it_is_told_names_and_no_secret(dev: Synthesized) -> None:
     assert {key: variables.get(key) for key in expected} == expected
 
 
-def test_it_reads_one_secret_and_keeps_one_table(dev: Synthesized) -> None:
+def test_it_can_read_one_secret_and_write_one_table(dev: Synthesized) -> None:
     statements = {item["Sid"]: item for item in dev.policy("aws_iam_role_policy")}
     assert set(statements) == {
         "MasterUser",
@@ -78,7 +78,7 @@ def test_it_reads_one_secret_and_keeps_one_table(dev: Synthesized) -> None:
     )
 
 
-def test_it_uses_the_key_for_alerts_alone(dev: Synthesized) -> None:
+def test_it_can_use_the_key_only_for_alerts(dev: Synthesized) -> None:
     [statement] = [
         item for item in dev.policy("aws_iam_role_policy") if item["Sid"] == "EncryptAlert"
     ]
@@ -89,14 +89,12 @@ def test_it_uses_the_key_for_alerts_alone(dev: Synthesized) -> None:
 
 
 @pytest.mark.parametrize(("scheduled", "state"), [(False, "DISABLED"), (True, "ENABLED")])
-def test_the_daily_schedule_is_off_until_needed(
-    tmp_path: Path, scheduled: bool, state: str
-) -> None:
+def test_the_daily_schedule_is_off_by_default(tmp_path: Path, scheduled: bool, state: str) -> None:
     rule = migration(tmp_path, scheduled=scheduled).one("aws_cloudwatch_event_rule")
     assert (rule["schedule_expression"], rule["state"]) == ("rate(1 day)", state)
 
 
-def test_the_schedule_invokes_the_live_version_and_nobody_else_may(dev: Synthesized) -> None:
+def test_only_the_schedule_can_invoke_the_live_version(dev: Synthesized) -> None:
     assert dev.one("aws_cloudwatch_event_target")["arn"].startswith("${aws_lambda_alias.")
     permission = dev.one("aws_lambda_permission")
     assert permission["principal"] == "events.amazonaws.com"
@@ -104,7 +102,7 @@ def test_the_schedule_invokes_the_live_version_and_nobody_else_may(dev: Synthesi
     assert permission["qualifier"].startswith("${aws_lambda_alias.")
 
 
-def test_a_scheduled_run_that_fails_is_told_and_not_repeated(dev: Synthesized) -> None:
+def test_a_failed_scheduled_run_is_reported_and_not_retried(dev: Synthesized) -> None:
     failures = dev.one("aws_lambda_function_event_invoke_config")
     assert failures["destination_config"]["on_failure"]["destination"] == ALERTS
     assert failures["maximum_retry_attempts"] == 0

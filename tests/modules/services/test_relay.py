@@ -1,4 +1,4 @@
-"""The relay: what feeds it, what it may do, and who hears when it fails."""
+"""The relay: its event sources, permissions and alarms."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
 
 
 def source(dev: Synthesized, arn: str) -> dict[str, Any]:
-    [found] = [
+    [mapping] = [
         item
         for item in dev.all("aws_lambda_event_source_mapping")
         if arn in item["event_source_arn"]
     ]
-    assert function_behind(dev, found["function_name"]) == "relay-lambda-dev"
-    return found
+    assert function_behind(dev, mapping["function_name"]) == "relay-lambda-dev"
+    return mapping
 
 
 def stream(dev: Synthesized) -> dict[str, Any]:
@@ -43,26 +43,28 @@ def queue(dev: Synthesized) -> dict[str, Any]:
     return source(dev, "relay_retries_queue")
 
 
-def test_every_new_event_reaches_it_and_what_it_removes_does_not(dev: Synthesized) -> None:
-    found = stream(dev)
-    assert found["starting_position"] == "TRIM_HORIZON"
-    assert [json.loads(f["pattern"]) for f in found["filter_criteria"]["filter"]] == [
+def test_the_stream_delivers_new_events_but_not_deletions(dev: Synthesized) -> None:
+    mapping = stream(dev)
+    assert mapping["starting_position"] == "TRIM_HORIZON"
+    assert [json.loads(f["pattern"]) for f in mapping["filter_criteria"]["filter"]] == [
         {"eventName": ["INSERT"]}
     ]
 
 
-def test_a_batch_that_fails_is_halved_and_at_last_told_to_the_retry_queue(dev: Synthesized) -> None:
-    found = stream(dev)
-    assert found["bisect_batch_on_function_error"] is True
+def test_a_failing_batch_is_halved_and_finally_reported_to_the_retry_queue(
+    dev: Synthesized,
+) -> None:
+    mapping = stream(dev)
+    assert mapping["bisect_batch_on_function_error"] is True
     assert (
-        2 ** found["maximum_retry_attempts"]
-        <= found["batch_size"]
-        < 2 ** (found["maximum_retry_attempts"] + 1)
+        2 ** mapping["maximum_retry_attempts"]
+        <= mapping["batch_size"]
+        < 2 ** (mapping["maximum_retry_attempts"] + 1)
     )
-    assert "retries_queue" in found["destination_config"]["on_failure"]["destination_arn"]
+    assert "retries_queue" in mapping["destination_config"]["on_failure"]["destination_arn"]
 
 
-def test_messages_of_the_retry_queue_fail_one_by_one(dev: Synthesized) -> None:
+def test_the_retry_queue_redelivers_only_failed_messages(dev: Synthesized) -> None:
     assert queue(dev)["function_response_types"] == ["ReportBatchItemFailures"]
     retries = dev.one("aws_sqs_queue", name="relay-retries-queue-dev")
     assert retries["visibility_timeout_seconds"] == 180
@@ -72,7 +74,7 @@ def test_messages_of_the_retry_queue_fail_one_by_one(dev: Synthesized) -> None:
     )
 
 
-def test_what_the_stream_forgot_is_searched_for_every_hour(dev: Synthesized) -> None:
+def test_a_schedule_sends_to_the_retry_queue_every_hour(dev: Synthesized) -> None:
     rule = dev.one("aws_cloudwatch_event_rule", name="relay-sweep-rule-dev")
     assert rule["schedule_expression"] == "rate(1 hour)"
     target = dev.one("aws_cloudwatch_event_target", target_id="relay")
@@ -82,8 +84,8 @@ def test_what_the_stream_forgot_is_searched_for_every_hour(dev: Synthesized) -> 
     assert sender["Condition"] == {"ArnEquals": {"aws:SourceArn": arn}}
 
 
-def test_it_may_empty_the_outbox_publish_and_retry_and_nothing_else(dev: Synthesized) -> None:
-    statements = {s["Sid"]: s for s in dev.policy("aws_iam_role_policy", name="relay-policy-dev")}
+def test_it_can_only_empty_the_outbox_publish_and_retry(dev: Synthesized) -> None:
+    statements = dev.role_statements("relay-policy-dev")
     assert set(statements) == {
         "Outbox",
         "Events",
@@ -111,7 +113,7 @@ def test_it_may_empty_the_outbox_publish_and_retry_and_nothing_else(dev: Synthes
     }
 
 
-def test_a_relay_that_does_not_keep_up_raises_an_alarm_on_every_path(dev: Synthesized) -> None:
+def test_every_path_of_the_relay_has_an_alarm(dev: Synthesized) -> None:
     alarms = {alarm["alarm_name"]: alarm for alarm in dev.all("aws_cloudwatch_metric_alarm")}
     assert alarms["relay-stream-age-alarm-dev"]["metric_name"] == "IteratorAge"
     assert alarms["relay-stream-age-alarm-dev"]["threshold"] == 60_000

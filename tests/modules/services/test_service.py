@@ -1,4 +1,4 @@
-"""The service block, as a service that is not among the six."""
+"""The base construct of services, tested with an additional service."""
 
 from __future__ import annotations
 
@@ -27,12 +27,10 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     )
 
 
-def test_a_service_with_an_outbox_stores_events_of_its_own_and_publishes_none(
+def test_a_service_with_an_outbox_stores_its_own_events_and_publishes_no_events(
     dev: Synthesized,
 ) -> None:
-    statements = {
-        s["Sid"]: s for s in dev.policy("aws_iam_role_policy", name="migration-policy-dev")
-    }
+    statements = dev.role_statements("migration-policy-dev")
     assert "Events" not in statements
     outbox = statements["Outbox"]
     assert outbox["Action"] == "dynamodb:PutItem"
@@ -40,8 +38,6 @@ def test_a_service_with_an_outbox_stores_events_of_its_own_and_publishes_none(
     assert outbox["Condition"] == {
         "ForAllValues:StringLike": {"dynamodb:LeadingKeys": "migration-*"}
     }
-    variables = dev.one("aws_lambda_function", function_name="migration-lambda-dev")["environment"][
-        "variables"
-    ]
+    variables = dev.variables("migration-lambda-dev")
     assert variables["DYNAMODB_TABLE_OUTBOX"] == "platform-outbox-dev"
     assert "EVENT_BUS_NAME" not in variables

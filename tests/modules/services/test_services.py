@@ -1,4 +1,4 @@
-"""The six services: what their functions are told, and what they may do."""
+"""The six services: the variables and permissions of their functions."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ VARIABLES = {
     "catalog": SIGNED_IN
     | {"RDS_ENDPOINT", "RDS_DATABASE", "RDS_USERNAME", "RDS_IAM_AUTH", "S3_BUCKET_ATTACHMENTS"}
     | {"CLOUDFRONT_DOMAIN", "EVENT_BUS_NAME"},
-    # No route of it is repeatable.
+    # None of its routes accepts Idempotency-Key.
     "ai": SIGNED_IN - {"DYNAMODB_TABLE_IDEMPOTENCY"}
     | {
         "DYNAMODB_TABLE_CONVERSATIONS",
@@ -125,7 +125,7 @@ SETTINGS: dict[str, list[type[Settings]]] = {
 }
 
 OUTBOX = ("profile", "post", "chat")
-"""Services that store their events with their writes."""
+"""Services that store their events in the outbox."""
 
 SHARED_TABLES = {"auth-sessions", "platform-idempotency"}
 TABLES = {
@@ -175,9 +175,9 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     return synthesize_services(environment("local"), tmp_path_factory.mktemp("local"))
 
 
-def statements(made: Synthesized, service: str, env: str = "dev") -> dict[str, dict[str, Any]]:
-    """A function's statements by sid; actions and resources as lists."""
-    found = made.policy("aws_iam_role_policy", name=f"{service}-policy-{env}")
+def statements(result: Synthesized, service: str, env: str = "dev") -> dict[str, dict[str, Any]]:
+    """Returns a function's statements by Sid, with actions and resources as lists."""
+    items = result.policy("aws_iam_role_policy", name=f"{service}-policy-{env}")
     return {
         item["Sid"]: {
             **item,
@@ -186,14 +186,14 @@ def statements(made: Synthesized, service: str, env: str = "dev") -> dict[str, d
             if isinstance(item["Resource"], str)
             else item["Resource"],
         }
-        for item in found
+        for item in items
     }
 
 
-def operations(made: Synthesized, service: str) -> dict[str, set[str]]:
-    """What a service may do to each table; an index's operations under `<table>/index`."""
+def operations(result: Synthesized, service: str) -> dict[str, set[str]]:
+    """Returns the allowed operations per table, and those on indexes as `<table>/index`."""
     allowed: dict[str, set[str]] = {}
-    for statement in statements(made, service).values():
+    for statement in statements(result, service).values():
         for resource in statement["Resource"]:
             if match := re.search(r":table/([\w-]+)-dev(/index)?", resource):
                 allowed.setdefault(match[1] + (match[2] or ""), set()).update(
@@ -203,7 +203,7 @@ def operations(made: Synthesized, service: str) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_function_is_told_what_the_contract_says_and_what_its_code_reads(
+def test_a_function_has_the_documented_variables_and_those_that_its_code_reads(
     dev: Synthesized, service: str
 ) -> None:
     function = dev.one("aws_lambda_function", function_name=f"{service}-lambda-dev")
@@ -214,7 +214,7 @@ def test_a_function_is_told_what_the_contract_says_and_what_its_code_reads(
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_function_may_touch_its_own_tables_objects_and_parameters_only(
+def test_a_function_can_access_only_its_own_tables_objects_and_parameters(
     dev: Synthesized, service: str
 ) -> None:
     assert {table.removesuffix("/index") for table in operations(dev, service)} == TABLES[service]
@@ -232,7 +232,9 @@ def test_a_function_may_touch_its_own_tables_objects_and_parameters_only(
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_no_permission_is_broader_than_its_service_demands(dev: Synthesized, service: str) -> None:
+def test_no_permission_has_wildcards_that_its_service_does_not_require(
+    dev: Synthesized, service: str
+) -> None:
     for sid, statement in statements(dev, service).items():
         assert not [
             action for action in statement["Action"] if "*" in action or action == "dynamodb:Scan"
@@ -241,17 +243,17 @@ def test_no_permission_is_broader_than_its_service_demands(dev: Synthesized, ser
             assert sid in {"Traces", "NetworkInterfaces"}
 
 
-def test_only_auth_changes_sessions(dev: Synthesized) -> None:
+def test_only_auth_can_change_sessions(dev: Synthesized) -> None:
     assert {"PutItem", "UpdateItem", "DeleteItem"} < operations(dev, "auth")["auth-sessions"]
     for service in SERVICES[1:]:
         assert operations(dev, service)["auth-sessions"] == {"GetItem"}
 
 
-def test_chat_issues_tickets_and_cannot_read_them(dev: Synthesized) -> None:
+def test_chat_can_create_tickets_but_not_read_them(dev: Synthesized) -> None:
     assert operations(dev, "chat")["chat-tickets"] == {"PutItem"}
 
 
-def test_indexes_are_queried_and_nothing_else(dev: Synthesized) -> None:
+def test_indexes_allow_only_queries(dev: Synthesized) -> None:
     indexed = {
         table.removesuffix("/index"): allowed
         for service in SERVICES
@@ -269,7 +271,7 @@ def test_indexes_are_queried_and_nothing_else(dev: Synthesized) -> None:
     assert all(allowed == {"Query"} for allowed in indexed.values())
 
 
-def test_auth_calls_on_the_pool_what_its_code_calls(dev: Synthesized) -> None:
+def test_auth_has_only_the_user_pool_permissions_that_its_code_uses(dev: Synthesized) -> None:
     users = statements(dev, "auth")["Users"]
     assert set(users["Action"]) == {
         "cognito-idp:AdminInitiateAuth",
@@ -280,7 +282,7 @@ def test_auth_calls_on_the_pool_what_its_code_calls(dev: Synthesized) -> None:
 
 
 @pytest.mark.parametrize("service", [service for service in SERVICES[:-1] if service not in OUTBOX])
-def test_a_service_publishes_as_itself(dev: Synthesized, service: str) -> None:
+def test_a_service_can_publish_only_with_its_own_source(dev: Synthesized, service: str) -> None:
     events = statements(dev, service)["Events"]
     assert events["Action"] == ["events:PutEvents"]
     assert events["Resource"] == [
@@ -292,7 +294,7 @@ def test_a_service_publishes_as_itself(dev: Synthesized, service: str) -> None:
 
 
 @pytest.mark.parametrize("service", OUTBOX)
-def test_a_service_with_an_outbox_stores_events_of_its_own_alone(
+def test_a_service_with_an_outbox_can_store_only_its_own_events(
     dev: Synthesized, service: str
 ) -> None:
     assert "Events" not in statements(dev, service)
@@ -303,17 +305,17 @@ def test_a_service_with_an_outbox_stores_events_of_its_own_alone(
     }
 
 
-def test_ai_publishes_nothing(dev: Synthesized) -> None:
+def test_ai_cannot_publish_events(dev: Synthesized) -> None:
     assert "Events" not in statements(dev, "ai")
 
 
-def test_ai_calls_on_its_tables_what_its_code_calls(dev: Synthesized) -> None:
-    found = operations(dev, "ai")
-    assert found["ai-conversations"] == {"GetItem", "Query", "PutItem", "DeleteItem"}
-    assert found["ai-usage"] == {"GetItem", "UpdateItem"}
+def test_ai_has_only_the_table_permissions_that_its_code_uses(dev: Synthesized) -> None:
+    allowed = operations(dev, "ai")
+    assert allowed["ai-conversations"] == {"GetItem", "Query", "PutItem", "DeleteItem"}
+    assert allowed["ai-usage"] == {"GetItem", "UpdateItem"}
 
 
-def test_ai_is_told_where_its_providers_are(tmp_path: Path) -> None:
+def test_ai_gets_its_providers_from_the_environment(tmp_path: Path) -> None:
     ai = {
         "gemini": {
             "base_url": "https://gateway.example.com/gemini/v1beta",
@@ -327,10 +329,8 @@ def test_ai_is_told_where_its_providers_are(tmp_path: Path) -> None:
         },
         "daily_quota": 50_000,
     }
-    made = synthesize_services(environment("dev", ai=EnvironmentAi.model_validate(ai)), tmp_path)
-    variables = made.one("aws_lambda_function", function_name="ai-lambda-dev")["environment"][
-        "variables"
-    ]
+    result = synthesize_services(environment("dev", ai=EnvironmentAi.model_validate(ai)), tmp_path)
+    variables = result.variables("ai-lambda-dev")
     assert variables["GEMINI_BASE_URL"] == "https://gateway.example.com/gemini/v1beta"
     assert (variables["GEMINI_MODEL"], variables["GEMINI_THINKING_LEVEL"]) == ("m-1", "low")
     assert variables["OPENAI_BASE_URL"] == "http://127.0.0.1:11434/v1"
@@ -338,10 +338,10 @@ def test_ai_is_told_where_its_providers_are(tmp_path: Path) -> None:
     assert read(AiSettings, variables).daily_quota == 50_000
 
 
-def test_post_finishes_what_its_queue_of_deletions_tells_of(dev: Synthesized) -> None:
-    made = dev.one("aws_lambda_event_source_mapping", batch_size=1)
-    assert function_behind(dev, made["function_name"]) == "post-lambda-dev"
-    assert "post-deletions" in made["event_source_arn"]
+def test_post_consumes_its_queue_of_deletions(dev: Synthesized) -> None:
+    result = dev.one("aws_lambda_event_source_mapping", batch_size=1)
+    assert function_behind(dev, result["function_name"]) == "post-lambda-dev"
+    assert "post-deletions" in result["event_source_arn"]
     allowed = statements(dev, "post")
     assert set(allowed["QueueSource"]["Action"]) == {
         "sqs:ReceiveMessage",
@@ -351,19 +351,19 @@ def test_post_finishes_what_its_queue_of_deletions_tells_of(dev: Synthesized) ->
     assert allowed["QueueKey"]["Action"] == ["kms:Decrypt"]
 
 
-def test_post_lists_the_images_of_posts_and_nothing_else(dev: Synthesized) -> None:
+def test_post_can_list_only_the_images_of_posts(dev: Synthesized) -> None:
     listing = statements(dev, "post")["ImagesOfPost"]
     assert listing["Action"] == ["s3:ListBucket"]
     assert listing["Condition"] == {"StringLike": {"s3:prefix": "images/post/*"}}
 
 
-def test_chat_manages_connections_of_its_own_stage_only(dev: Synthesized) -> None:
+def test_chat_can_manage_only_connections_of_its_own_stage(dev: Synthesized) -> None:
     for resource in statements(dev, "chat")["Connections"]["Resource"]:
         own = r"\$\{aws_apigatewayv2_api\.\w+\.id\}/dev/(POST|DELETE)/@connections/\*"
         assert re.fullmatch(rf"arn:aws:execute-api:us-east-1:111122223333:{own}", resource)
 
 
-def test_data_stores_are_reached_by_iam_authentication_where_the_environment_has_it(
+def test_functions_use_iam_authentication_for_data_stores_where_available(
     dev: Synthesized, local: Synthesized
 ) -> None:
     cache = statements(dev, "chat")["Cache"]
@@ -380,10 +380,7 @@ def test_data_stores_are_reached_by_iam_authentication_where_the_environment_has
     assert "Cache" not in statements(local, "chat", "local")
     assert "Database" not in statements(local, "catalog", "local")
     variables = {
-        service: local.one("aws_lambda_function", function_name=f"{service}-lambda-local")[
-            "environment"
-        ]["variables"]
-        for service in ("chat", "catalog")
+        service: local.variables(f"{service}-lambda-local") for service in ("chat", "catalog")
     }
     assert (variables["chat"]["ELASTICACHE_USERNAME"], variables["chat"]["ELASTICACHE_TLS"]) == (
         "",
@@ -392,12 +389,12 @@ def test_data_stores_are_reached_by_iam_authentication_where_the_environment_has
     assert variables["catalog"]["RDS_IAM_AUTH"] == "false"
 
 
-def test_only_chat_with_its_delivery_and_catalog_join_the_vpc(dev: Synthesized) -> None:
+def test_only_chat_delivery_and_catalog_run_in_the_vpc(dev: Synthesized) -> None:
     inside = {f["function_name"] for f in dev.all("aws_lambda_function") if "vpc_config" in f}
     assert inside == {"chat-lambda-dev", "delivery-lambda-dev", "catalog-lambda-dev"}
 
 
-def test_each_service_has_a_trace_group_where_the_environment_has_them(
+def test_each_service_has_a_trace_group_where_xray_groups_exist(
     dev: Synthesized, local: Synthesized
 ) -> None:
     groups = {
@@ -409,7 +406,7 @@ def test_each_service_has_a_trace_group_where_the_environment_has_them(
     assert "aws_xray_group" not in local.types
 
 
-def test_no_secret_is_a_functions_variable(dev: Synthesized) -> None:
+def test_no_variable_of_a_function_contains_a_secret(dev: Synthesized) -> None:
     for function in dev.all("aws_lambda_function"):
         for name, value in function["environment"]["variables"].items():
             if re.search("SECRET|KEY|PASSWORD|TOKEN", name):

@@ -36,7 +36,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     return _synthesized("dev", tmp_path_factory)
 
 
-def test_it_takes_the_work_queues_messages_and_gives_back_those_that_failed(
+def test_it_consumes_the_work_queue_and_reports_failed_messages(
     dev: Synthesized,
 ) -> None:
     sources = dev.all("aws_lambda_event_source_mapping")
@@ -45,10 +45,8 @@ def test_it_takes_the_work_queues_messages_and_gives_back_those_that_failed(
     assert function_behind(dev, source["function_name"]) == "statistics-lambda-dev"
 
 
-def test_it_can_write_statistics_and_read_nothing(dev: Synthesized) -> None:
-    statements = {
-        s["Sid"]: s for s in dev.policy("aws_iam_role_policy", name="statistics-policy-dev")
-    }
+def test_it_can_write_statistics_but_not_read_them(dev: Synthesized) -> None:
+    statements = dev.role_statements("statistics-policy-dev")
     assert set(statements) == {
         "Profiles",
         "CountedEvents",
@@ -65,23 +63,21 @@ def test_it_can_write_statistics_and_read_nothing(dev: Synthesized) -> None:
 
 
 @pytest.mark.parametrize("name", ["dev", "prod"])
-def test_it_remembers_events_for_longer_than_the_archive_can_bring_them(
+def test_it_remembers_events_for_longer_than_the_archive_can_replay_them(
     name: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    made = _synthesized(name, tmp_path_factory)
-    variables = made.one("aws_lambda_function", function_name=f"statistics-lambda-{name}")[
-        "environment"
-    ]["variables"]
-    archive = made.one("aws_cloudwatch_event_archive")["retention_days"]
+    result = _synthesized(name, tmp_path_factory)
+    variables = result.variables(f"statistics-lambda-{name}")
+    archive = result.one("aws_cloudwatch_event_archive")["retention_days"]
     dead_letters = (
-        made.one("aws_sqs_queue", name=f"profile-events-dlq-{name}")["message_retention_seconds"]
+        result.one("aws_sqs_queue", name=f"profile-events-dlq-{name}")["message_retention_seconds"]
         / 86_400
     )
-    waits = 4  # days that a queue keeps a message unless told otherwise
+    waits = 4  # days: the default retention of an SQS queue
     assert int(variables["REMEMBER_DAYS"]) >= archive + waits + dead_letters + waits
 
 
-def test_it_is_never_throttled(dev: Synthesized) -> None:
+def test_it_has_no_reserved_concurrency(dev: Synthesized) -> None:
     assert "reserved_concurrent_executions" not in dev.one(
         "aws_lambda_function", function_name="statistics-lambda-dev"
     )
