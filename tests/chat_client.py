@@ -1,4 +1,7 @@
-"""A chat client that needs nothing but the API contract: it joins, orders, drops repeats, fills gaps and connects again."""
+"""A chat client that uses only the API contract.
+
+It joins rooms, orders messages, drops duplicates, fetches missing messages, and reconnects.
+"""
 
 from __future__ import annotations
 
@@ -13,42 +16,49 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 Fetch = Callable[[str, int], Awaitable[list[dict[str, Any]]]]
-"""Messages of a room that follow a number, oldest first: GET /rooms/{roomId}/messages?afterSeq=."""
+"""Returns the messages of a room after a number, the oldest first (`?afterSeq=`)."""
 
 
 class ChatError(Exception):
-    """The server answered a frame with an error; the message is its code."""
+    """The server returned an error for a frame. The message is the error code."""
 
 
 class ChatClient:
-    """One user's view of some rooms: `messages` are each room's from the moment of joining, in order, each once."""
+    """One user's view of some rooms.
+
+    `messages` has the messages of each room since the user joined, in order and without duplicates.
+
+    Args:
+        open_address: returns a WebSocket address with a new ticket.
+        fetch: fetches missing messages.
+        timeout: seconds to wait for the response to a frame.
+    """
 
     def __init__(
         self,
         open_address: Callable[[], Awaitable[str]],
         fetch: Fetch,
         *,
-        answer_within: float = 30.0,
+        timeout: float = 30.0,
     ) -> None:
-        """`open_address` gives an address with a fresh ticket each time; `answer_within` is in seconds."""
         self.messages: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.signals: list[dict[str, Any]] = []
         self.repeats = 0
         self.filled = 0
-        self._open_address, self._fetch, self._answer_within = open_address, fetch, answer_within
+        self._open_address, self._fetch, self._timeout = open_address, fetch, timeout
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._early: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
         self._last: dict[str, int] = {}
         self._socket: ClientConnection | None = None
         self._reader: asyncio.Task[None] | None = None
         self.fill_after = 1.0
-        """Seconds that a gap may close by itself before it is filled: frames overtake one another."""
+        """Seconds to wait for a missing message before fetching it. Frames may be reordered."""
         self.reading = asyncio.Event()
-        """While it is not set, the client takes no frame from its socket."""
+        """Clear it to stop the client from reading frames."""
         self.reading.set()
 
     async def open(self) -> None:
-        """Connects, and joins again the rooms it was in."""
+        """Connects, and rejoins the rooms of the previous connection."""
         self._socket = await connect(
             await self._open_address(), proxy=None, open_timeout=120, ping_interval=None
         )
@@ -64,11 +74,11 @@ class ChatClient:
 
     @property
     def closed(self) -> bool:
-        """Whether the server, or this client, has ended the connection."""
+        """True if the server or this client has closed the connection."""
         return self._reader is None or self._reader.done()
 
     async def join(self, room: str) -> dict[str, Any]:
-        """Joins a room; a room that it was in before is caught up with."""
+        """Joins a room, and fetches the messages that were missed since an earlier join."""
         ack = await self.request("join_room", roomId=room)
         if room in self._last and self._last[room] < ack["seq"]:
             await self._fill(room)
@@ -76,12 +86,12 @@ class ChatClient:
         return ack
 
     async def send(self, room: str, content: str, **more: Any) -> dict[str, Any]:
-        """Sends a message, again and again under one name until it is acknowledged: it is stored once."""
-        name = uuid.uuid4().hex
+        """Sends a message until it is acknowledged. Its client id prevents duplicates."""
+        client_id = uuid.uuid4().hex
         while True:
             try:
                 return await self.request(
-                    "send_message", roomId=room, content=content, clientMessageId=name, **more
+                    "send_message", roomId=room, content=content, clientMessageId=client_id, **more
                 )
             except ChatError as error:
                 if str(error) != "not_joined":
@@ -91,13 +101,13 @@ class ChatClient:
                 await self.open()
 
     async def request(self, action: str, **members: Any) -> dict[str, Any]:
-        """Sends a frame and gives its ack. Raises ChatError, ConnectionClosed or TimeoutError."""
-        assert self._socket is not None, "open it first"
+        """Sends a frame and returns its ack. Raises ChatError, ConnectionClosed or TimeoutError."""
+        assert self._socket is not None, "Call open() first"
         request_id = uuid.uuid4().hex
-        answer: asyncio.Future[dict[str, Any]]
-        answer = self._waiting[request_id] = asyncio.get_running_loop().create_future()
+        response: asyncio.Future[dict[str, Any]]
+        response = self._waiting[request_id] = asyncio.get_running_loop().create_future()
         await self._socket.send(json.dumps({"action": action, "requestId": request_id, **members}))
-        frame = await asyncio.wait_for(answer, self._answer_within)
+        frame = await asyncio.wait_for(response, self._timeout)
         if frame["type"] == "error":
             raise ChatError(frame["code"])
         return frame
@@ -108,9 +118,9 @@ class ChatClient:
             await self.reading.wait()
             frame = json.loads(text)
             if frame["type"] in {"ack", "error"}:
-                answer = self._waiting.pop(frame["requestId"] or "", None)
-                if answer and not answer.done():
-                    answer.set_result(frame)
+                response = self._waiting.pop(frame["requestId"] or "", None)
+                if response and not response.done():
+                    response.set_result(frame)
             elif frame["type"] == "new_message":
                 if self._take(frame["message"]):
                     background.add(asyncio.create_task(self._fill_later(frame["roomId"])))
@@ -123,7 +133,7 @@ class ChatClient:
             task.cancel()
 
     def _take(self, message: dict[str, Any]) -> bool:
-        """Puts a message in its place; tells whether others are missing before it."""
+        """Adds a message in order. Returns True if an earlier message is missing."""
         room, seq = message["roomId"], message["seq"]
         last = self._last.setdefault(room, seq - 1)
         if seq <= last or seq in self._early[room]:

@@ -1,4 +1,7 @@
-"""What all tests share: jsii runs on the checkout's own Node, and what makes something costly once runs on one worker."""
+"""Fixtures and hooks of all tests.
+
+jsii uses the checkout's Node. Tests that share an expensive fixture run on one worker.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,13 @@ if TYPE_CHECKING:
     from tests.postgres import Postgres
 
 TOGETHER = ("tests/e2e/", "tests/stack/")
-"""Folders whose tests share one platform, and one synthesis."""
+"""Folders whose tests share one platform or one synthesis."""
 
 os.environ.setdefault("JSII_NODE", node_variables()["JSII_NODE"])
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist's schedulers are untyped
-    """Hands out folders and files. xdist's own groups (3.8) have no effect under pytest 9.2."""
+    """Assigns whole folders and files to workers. xdist 3.8's groups have no effect."""
 
     def _split_scope(self, nodeid: str) -> str:
         return next(
@@ -37,7 +40,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL that runs, started once; each test takes databases of its own."""
+    """Starts a PostgreSQL once per worker. Each test creates its own databases."""
     from tests.postgres import running
 
     with running() as server:
@@ -46,7 +49,7 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def migrated(postgres: Postgres) -> Iterator[str]:
-    """A database with the platform's schema and nothing in it; to be copied, not used."""
+    """Returns an empty database with the platform's schema, for use as a template only."""
     from tests.postgres import migrate
 
     with postgres.database() as name:

@@ -1,4 +1,4 @@
-"""A PostgreSQL for tests: the embedded cloud's own, in a directory and on a port of its own."""
+"""Starts a PostgreSQL for tests: the one of the embedded cloud, in a separate directory."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from ops.embedded.services import Database
 from ops.root import Root
 
 SETTINGS = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_connections = 60\n"
-"""Nothing in it outlives the tests."""
+"""Faster settings that risk data loss, which is acceptable for tests."""
 
 
 class Postgres:
-    """One server, which can be stopped and started again."""
+    """A server that can be stopped and started again."""
 
     def __init__(self, directory: Path) -> None:
         root = Root(directory)
@@ -42,7 +42,7 @@ class Postgres:
         self._service.start(self.port)
         self._await()
         if fresh:
-            # Written once initdb has run, which the first start does.
+            # The first start runs initdb, which creates the directory.
             with (self._service.data / "postgresql.auto.conf").open("a") as file:
                 file.write(SETTINGS)
             self.stop()
@@ -56,7 +56,7 @@ class Postgres:
             self._processes.stop(process, self._service.stop_signal)
 
     def require_passwords(self, *users: str) -> None:
-        """Lets these users in by password alone; everybody else is trusted."""
+        """Requires passwords of these users. All others connect without one."""
         file = self._service.data / "pg_hba.conf"
         rules = "".join(f"host all {user} {LOOPBACK}/32 scram-sha-256\n" for user in users)
         file.write_text(rules + file.read_text())
@@ -70,14 +70,14 @@ class Postgres:
         )
 
     def run(self, sql: str, database: str = "postgres", **values: Any) -> list[list[Any]]:
-        """One statement, by the superuser."""
+        """Runs one statement as the superuser."""
         with closing(self.connect(database=database)) as connection:
             rows: list[list[Any]] = connection.run(sql, **values)
             return rows
 
     @contextmanager
     def database(self, template: str | None = None) -> Iterator[str]:
-        """A database of its own, that of the master user, empty or like another."""
+        """Creates a database, empty or from a template, and drops it at the end."""
         name = f"test_{uuid.uuid4().hex[:12]}"
         copied = f"TEMPLATE {template}" if template else ""
         self.run(f"CREATE DATABASE {name} OWNER {DATABASE_MASTER} {copied}")
@@ -87,7 +87,7 @@ class Postgres:
             self.run(f"DROP DATABASE {name} WITH (FORCE)")
 
     def settings(self, database: str, user: str = "catalog") -> DatabaseSettings:
-        """As a function that works as this user has them."""
+        """Returns the settings of a function that connects as this user."""
         return DatabaseSettings(
             stage="local",
             region="us-east-1",
@@ -99,12 +99,12 @@ class Postgres:
     def _await(self) -> None:
         deadline = time.monotonic() + 30
         while not self._service.is_ready(self.port):
-            assert time.monotonic() < deadline, "PostgreSQL does not answer"
+            assert time.monotonic() < deadline, "PostgreSQL does not respond"
             time.sleep(0.02)
 
 
 class NoRecord:
-    """Keeps what the record would be told."""
+    """Records the calls of the migrator instead of writing to DynamoDB."""
 
     def __init__(self) -> None:
         self.told: list[Applied] = []
@@ -118,7 +118,7 @@ class NoRecord:
 
 
 def migrate(postgres: Postgres, database: str) -> Result:
-    """Brings a database up to date, as the migration function does."""
+    """Applies all migrations to a database, as the migration function does."""
     with closing(postgres.connect(DATABASE_MASTER, database)) as connection:
         return Migrator(
             connection, read_migrations(), NoRecord(), by="tests", remaining=lambda: 300.0
@@ -127,19 +127,23 @@ def migrate(postgres: Postgres, database: str) -> Result:
 
 _FILL = """
 INSERT INTO catalog.listings (
-    listing_id, seller_id, title, description, price_amount, price_currency, category, tags, images, condition, status, created_at
+    listing_id, seller_id, title, description, price_amount, price_currency, category, tags, images,
+    condition, status, created_at
 )
 SELECT
     md5(n::text)::uuid,
     'seller-' || (n * 7919 % 5000),
-    'Thing ' || n || ' ' || (ARRAY['red', 'green', 'blue', 'old', 'new', 'fast', 'heavy', 'light', 'small', 'large'])[1 + n % 10]
+    'Thing ' || n || ' ' ||
+        (ARRAY['red', 'green', 'blue', 'old', 'new', 'fast', 'heavy', 'light', 'small', 'large'])
+        [1 + n % 10]
         || CASE WHEN n % 500 = 0 THEN ' rare' ELSE '' END,
     'A description of ' || n || repeat(' with some words that fill it up', 8) || ' '
-        || (ARRAY['bike', 'lamp', 'phone', 'table', 'chair', 'guitar', 'camera', 'book', 'shirt', 'tent'])[1 + (n / 10) % 10],
+        || (ARRAY['bike', 'lamp', 'phone', 'table', 'chair', 'guitar', 'camera', 'book', 'shirt',
+                  'tent'])[1 + (n / 10) % 10],
     n * 7919::bigint % 100000,
     'EUR',
-    (ARRAY['laptops', 'desktops', 'tablets', 'phones', 'audio', 'cars', 'bicycles', 'furniture', 'books', 'toys'])
-        [1 + least(9, n % 37 / 3)],
+    (ARRAY['laptops', 'desktops', 'tablets', 'phones', 'audio', 'cars', 'bicycles', 'furniture',
+           'books', 'toys'])[1 + least(9, n % 37 / 3)],
     ARRAY['tag' || n % 100],
     ARRAY[]::text[],
     'used',
@@ -154,14 +158,18 @@ UPDATE catalog.categories c SET listings = (
 """
 _WISHES = """
 INSERT INTO catalog.wishes (user_id, listing_id, created_at)
-SELECT 'user-' || n % 200, md5(n::text)::uuid, now() - n * interval '1 second' FROM generate_series(1, :count) n
+SELECT 'user-' || n % 200, md5(n::text)::uuid, now() - n * interval '1 second'
+FROM generate_series(1, :count) n
 """
 
 
 def fill(postgres: Postgres, database: str, count: int) -> None:
-    """Listings of 5,000 sellers, a word in all of them, words in each tenth, and one in each 500th; a wish for every fifth."""
+    """Inserts listings of 5,000 sellers, and a wish for every fifth listing.
+
+    The listings share a word; other words are in every tenth, and one in every 500th.
+    """
     with closing(postgres.connect(database=database)) as connection:
-        # Counted at once: in one transaction the trigger would leave 100,000 versions of ten rows.
+        # In one transaction, the trigger would create 100,000 versions of ten rows.
         connection.run("ALTER TABLE catalog.listings DISABLE TRIGGER count_listings")
         connection.run(_FILL, count=count)
         connection.run("ALTER TABLE catalog.listings ENABLE TRIGGER count_listings")
@@ -172,8 +180,8 @@ def fill(postgres: Postgres, database: str, count: int) -> None:
 
 @contextmanager
 def running() -> Iterator[Postgres]:
-    """A server that runs, and goes with all that it holds."""
-    # Not below pytest's own directory: that is closed to others, PostgreSQL's user included.
+    """Starts a temporary server. Stops it and deletes its data at the end."""
+    # PostgreSQL's system user cannot read pytest's own temporary directory.
     directory = Path(tempfile.mkdtemp(prefix="multitask-postgres-"))
     postgres = Postgres(directory)
     try:

@@ -1,4 +1,4 @@
-"""Terraform as the commands run it, for tests that look at what it says."""
+"""Runs Terraform for tests in the same way as the commands do."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ops.terraform.toolchain import terraform, terraform_variables
 
 
 def run(directory: Path, root: Root, *arguments: str, variables: Mapping[str, str] = {}) -> str:
-    """What Terraform writes to standard output, run in a directory.
+    """Runs Terraform in a directory and returns its standard output.
 
     Raises:
-        AssertionError: it failed; the message is Terraform's.
+        AssertionError: Terraform failed; the message has its output.
     """
     command = [str(terraform(root)), arguments[0], "-no-color", *arguments[1:]]
     environment = terraform_variables(root, {**os.environ, **variables})
@@ -31,7 +31,7 @@ def run(directory: Path, root: Root, *arguments: str, variables: Mapping[str, st
 
 
 def plan(directory: Path, root: Root, *, variables: Mapping[str, str]) -> dict[str, Any]:
-    """The plan of an initialized directory, as `terraform show -json` has it; nothing is locked and nothing changed."""
+    """Plans an initialized directory without locking, and returns `terraform show -json`."""
     file = root.path / "test.tfplan"
     run(
         directory,

@@ -1,4 +1,4 @@
-"""The documentation matches the code, and its links and its index are complete."""
+"""Tests that the documentation matches the code, and that its links and index are complete."""
 
 from __future__ import annotations
 

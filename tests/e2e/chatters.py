@@ -64,7 +64,7 @@ class Chatter:
         async def address() -> str:
             return f"{self._platform.ws_url}?ticket={await asyncio.to_thread(self._tickets.issue, caller, 'Ada')}"
 
-        return ChatClient(address, self._fetch, answer_within=120)
+        return ChatClient(address, self._fetch, timeout=120)
 
     async def address(self) -> str:
         answer = await asyncio.to_thread(self.call, "POST", "/tickets", {})

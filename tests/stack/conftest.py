@@ -1,4 +1,4 @@
-"""Every environment synthesized once, for all of these tests; they run on one worker."""
+"""Synthesizes every environment once for all tests of this folder, which run on one worker."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from tests.stack.stacks import synthesize
 
 @pytest.fixture(scope="session")
 def synthesized(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with one folder for each environment's stack, as the program writes it where no variable is set."""
+    """Returns the folder that contains one folder for each stack, synthesized without variables."""
     return synthesize(tmp_path_factory.mktemp("synthesized"))

@@ -1,8 +1,9 @@
-"""What the platform's documentation says of its infrastructure, with the corrections the design makes, as one table.
+"""The documented facts of the infrastructure, including corrections by the design, as one table.
 
-Written from the documentation, never from what the program writes. A resource is found by what identifies it; a fact is a path to a
-value in it and that value. Paths go through blocks; `name=x` picks the one element of a list of blocks that has it. `{env}` stands for
-the environment's name everywhere.
+They are copied from the documentation, never from the program's output. A resource is found by the
+arguments that identify it. A fact is a path in the resource and the expected value: dots enter
+blocks, and `name=x` selects the block of a list whose `name` is x. `{env}` stands for the
+environment's name.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 ENVIRONMENTS = ("dev", "staging", "prod")
+COMMON_RULES = "rule.name=AWSManagedRulesCommonRuleSet"
 SERVICES = ("auth", "profile", "chat", "post", "catalog", "ai")
 FUNCTIONS = (*SERVICES, "authorizer", "health", "migration", "relay", "statistics", "delivery")
 
@@ -27,14 +29,14 @@ class Each:
 
 @dataclass(frozen=True)
 class Having:
-    """A list or mapping with at least these elements or entries."""
+    """A list or mapping that contains at least these elements or entries."""
 
     parts: Any
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A reference to an attribute of the resource of that type and identity."""
+    """A reference to an attribute of the resource with this type and these values."""
 
     type: str
     where: Mapping[str, Any] = field(default_factory=dict)
@@ -42,7 +44,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Documented:
-    """One documented resource and the facts about it."""
+    """A documented resource and its documented values."""
 
     type: str
     where: Mapping[str, Any]
@@ -52,7 +54,7 @@ class Documented:
 
 @dataclass(frozen=True)
 class Count:
-    """How many resources of a type there are."""
+    """The documented number of resources of a type."""
 
     type: str
     where: Mapping[str, Any]
@@ -60,7 +62,7 @@ class Count:
 
 
 def table(name: str, hash_key: str, *facts: Mapping[str, Any]) -> Documented:
-    """A DynamoDB table; every one is billed on demand in every environment and only production's are protected."""
+    """Returns a DynamoDB table. All are billed on demand, and only those of prod are protected."""
     shared = {
         "hash_key": hash_key,
         "range_key": None,
@@ -74,7 +76,7 @@ def table(name: str, hash_key: str, *facts: Mapping[str, Any]) -> Documented:
 
 
 def index(name: str, hash_key: str, range_key: str | None = None) -> dict[str, Any]:
-    """The facts of a table's index; every one projects all attributes."""
+    """Returns the facts of a table's index. Every index projects all attributes."""
     start = f"global_secondary_index.name={name}"
     facts: dict[str, Any] = {
         f"{start}.hash_key": hash_key,
@@ -87,7 +89,7 @@ def index(name: str, hash_key: str, range_key: str | None = None) -> dict[str, A
 
 STREAM = {"stream_enabled": True, "stream_view_type": "NEW_AND_OLD_IMAGES"}
 ALWAYS_RECOVERABLE = {"point_in_time_recovery.enabled": True}
-# The documentation turns it on for production; staging has met every mechanism of production.
+# The documentation turns it on for prod, and staging uses all mechanisms of prod.
 RECOVERABLE_BY_ENVIRONMENT = {"point_in_time_recovery.enabled": Each(False, True, True)}
 
 TABLES = [
@@ -111,7 +113,7 @@ TABLES = [
     table(
         "post-posts",
         "post_id",
-        # Corrected: by created_at alone the timeline could only fetch the posts of one instant.
+        # Corrected: with created_at as hash key, a query returns only the posts of one instant.
         index("timeline-index", "timeline_bucket", "created_at"),
         index("author-posts-index", "author_id", "created_at"),
         STREAM,
@@ -126,8 +128,9 @@ TABLES = [
     ),
 ]
 
-# Memory and timeout are 512 MB and 30 s unless the documentation gives a function its own; concurrency is the environment's,
-# below which a service's own value wins; nothing is reserved for the three that must never be throttled.
+# Memory and timeout are 512 MB and 30 s unless the documentation states others. Concurrency is the
+# environment's limit, or the service's own value if that is lower. Three functions that must never
+# be throttled have no reserved concurrency.
 MEMORY = {"chat": 1024}
 TIMEOUT = {"auth": 10, "migration": 300}
 RESERVED = {
@@ -136,7 +139,7 @@ RESERVED = {
     **dict.fromkeys(("authorizer", "health", "migration", "relay", "statistics", "delivery"), None),
 }
 PROVISIONED = {**dict.fromkeys(SERVICES, 10), "chat": 5}
-"""In production; development has none."""
+"""In prod. dev has none."""
 VARIABLES: dict[str, dict[str, Any]] = {
     "auth": {
         "COGNITO_USER_POOL_ID": Reference("aws_cognito_user_pool"),
@@ -160,27 +163,27 @@ VARIABLES: dict[str, dict[str, Any]] = {
     "post": {
         "DYNAMODB_TABLE_POSTS": "post-posts-{env}",
         "DYNAMODB_TABLE_COMMENTS": "post-comments-{env}",
-        # Corrected with the timeline's index: how many partitions share a month.
+        # Corrected together with the timeline's index: the number of partitions of a month.
         "TIMELINE_SHARDS": Each("1", "1", "4"),
     },
     "catalog": {
         "RDS_ENDPOINT": Reference("aws_rds_cluster"),
         "RDS_DATABASE": "multitask_{env}",
         "RDS_USERNAME": "catalog",
-        # Corrected: IAM instead of a password.
+        # Corrected: IAM authentication instead of a password.
         "RDS_PASSWORD": None,
     },
     "ai": {
         "GEMINI_API_KEY_PARAMETER": "/multitask/{env}/gemini-api-key",
         "OPENAI_API_KEY_PARAMETER": "/multitask/{env}/openai-api-key",
-        # Corrected: names of secrets, never their values.
+        # Corrected: the names of secrets, never their values.
         "GEMINI_API_KEY": None,
         "OPENAI_API_KEY": None,
     },
     "authorizer": {"JWT_SECRET_PARAMETER": "/multitask/{env}/jwt-secret", "JWT_SECRET": None},
     "health": {"RDS_ENDPOINT": Reference("aws_rds_cluster")},
     "migration": {"MIGRATION_STATE_TABLE": "migration-state-{env}"},
-    # No part of the documentation: they bring the events of the others to the bus, and follow them.
+    # Not documented: they publish and consume the events of the other functions.
     "relay": {
         "DYNAMODB_TABLE_OUTBOX": "platform-outbox-{env}",
         "EVENT_BUS_NAME": Reference("aws_cloudwatch_event_bus"),
@@ -198,7 +201,7 @@ VARIABLES: dict[str, dict[str, Any]] = {
 
 
 def function(name: str) -> list[Documented]:
-    """A function, its alias, its logs, its role and what is kept warm."""
+    """Returns a function with its alias, logs, role and provisioned concurrency."""
     here = {"function_name": f"{name}-lambda-{{env}}"}
     common = {
         "STAGE": "{env}",
@@ -250,7 +253,7 @@ def function(name: str) -> list[Documented]:
 
 
 def bucket(name: str, **lifecycle: Any) -> list[Documented]:
-    """A private, encrypted, versioned bucket and how what is in it ages."""
+    """Returns a private, encrypted, versioned bucket with its lifecycle rules."""
     here = {"bucket": f"{name}-{{env}}"}
     blocked = dict.fromkeys(
         (
@@ -279,7 +282,7 @@ def bucket(name: str, **lifecycle: Any) -> list[Documented]:
     ]
 
 
-# Corrected: GLACIER cannot be served and an expiry deletes pictures that people use.
+# Corrected: objects in GLACIER cannot be served, and an expiry deletes pictures in use.
 SERVED = {
     "rule.id=age.transition.storage_class=STANDARD_IA.days": 30,
     "rule.id=age.transition.storage_class=GLACIER_IR.days": 90,
@@ -293,16 +296,16 @@ ARCHIVED = {
 
 
 IN_VPC = ("chat", "catalog", "migration", "health")
-"""The functions that join the VPC."""
+"""The functions in the VPC."""
 
 
 def security_group(name: str) -> Reference:
-    """The group of a function or a data store."""
+    """Returns a reference to the security group of a function or a data store."""
     return Reference("aws_security_group", {"name": f"{name}-security-group-{{env}}"})
 
 
 def domain(name: str) -> Each:
-    """A name of the platform in each environment."""
+    """Returns a domain name of the platform in each environment."""
     return Each(
         f"{name}-dev.multitask.com", f"{name}-staging.multitask.com", f"{name}.multitask.com"
     )
@@ -330,7 +333,9 @@ DOCUMENTED: list[Documented] = [
             "password_policy.require_symbols": True,
             "account_recovery_setting.recovery_mechanism.name": "verified_email",
             "admin_create_user_config.allow_admin_create_user_only": False,
-            "verification_message_template.email_subject": "Verify your email for Multitask Platform",
+            "verification_message_template.email_subject": (
+                "Verify your email for Multitask Platform"
+            ),
             "verification_message_template.email_message": "Your verification code is {####}",
             "deletion_protection": Each("INACTIVE", "INACTIVE", "ACTIVE"),
         },
@@ -356,15 +361,15 @@ DOCUMENTED: list[Documented] = [
         {
             "scope": "REGIONAL",
             "default_action.allow": {},
-            "rule.name=AWSManagedRulesCommonRuleSet.priority": 2,
-            "rule.name=AWSManagedRulesCommonRuleSet.override_action.none": {},
-            "rule.name=AWSManagedRulesCommonRuleSet.statement.managed_rule_group_statement.vendor_name": "AWS",
-            "rule.name=AWSManagedRulesCommonRuleSet.statement.managed_rule_group_statement.name": (
+            f"{COMMON_RULES}.priority": 2,
+            f"{COMMON_RULES}.override_action.none": {},
+            f"{COMMON_RULES}.statement.managed_rule_group_statement.vendor_name": "AWS",
+            f"{COMMON_RULES}.statement.managed_rule_group_statement.name": (
                 "AWSManagedRulesCommonRuleSet"
             ),
-            "rule.name=AWSManagedRulesCommonRuleSet.visibility_config.metric_name": "CommonRuleSetMetric",
-            "rule.name=AWSManagedRulesCommonRuleSet.visibility_config.sampled_requests_enabled": True,
-            "rule.name=AWSManagedRulesCommonRuleSet.visibility_config.cloudwatch_metrics_enabled": True,
+            f"{COMMON_RULES}.visibility_config.metric_name": "CommonRuleSetMetric",
+            f"{COMMON_RULES}.visibility_config.sampled_requests_enabled": True,
+            f"{COMMON_RULES}.visibility_config.cloudwatch_metrics_enabled": True,
         },
     ),
     Documented(
@@ -394,7 +399,7 @@ DOCUMENTED: list[Documented] = [
         {},
         {"cidr_block": "10.0.0.0/16", "enable_dns_hostnames": True, "enable_dns_support": True},
     ),
-    # One group for each function in the VPC, instead of one for all: only some of them need the database.
+    # Corrected: one group for each function in the VPC, because only some need the database.
     *(
         Documented(
             "aws_security_group",
@@ -535,7 +540,7 @@ DOCUMENTED: list[Documented] = [
             "limit_amount": "100",
             "limit_unit": "USD",
             "time_unit": "MONTHLY",
-            # Corrected: TagKey and TagValue are no filters.
+            # Corrected: TagKey and TagValue are not valid filters.
             "cost_filter.name": "TagKeyValue",
             "cost_filter.values": ["user:Environment${env}"],
             "notification.notification_type=ACTUAL.threshold": 80,
@@ -577,9 +582,9 @@ COUNTS = [
     Count("aws_subnet", {"map_public_ip_on_launch": True}, 0),
     Count("aws_lambda_function", {}, len(FUNCTIONS)),
     Count("aws_lambda_provisioned_concurrency_config", {}, Each(0, len(SERVICES), len(SERVICES))),
-    Count("aws_sns_topic_subscription", {"protocol": "email"}, 0),  # nobody's address is a default
+    Count("aws_sns_topic_subscription", {"protocol": "email"}, 0),  # no address has a default
     Count("aws_appautoscaling_target", {}, 0),  # tables are billed on demand
-    Count("aws_route53_zone", {}, 0),  # the zone is there before the stack
+    Count("aws_route53_zone", {}, 0),  # the zone exists outside the stack
     Count("aws_iam_user", {}, 0),
 ]
 
@@ -593,10 +598,10 @@ SETTINGS: dict[str, Any] = {
     "terraform.required_providers.aws.version": "5.100.0",  # inside the documented ~> 5.0
     "data": None,  # a plan needs no existing cloud
 }
-"""The stack's own."""
+"""Settings of the stack."""
 
 TERRAFORM_VERSION = ">= 1.11"
-"""Corrected: lock files in S3 and write-only arguments came with it."""
+"""Corrected: the first version with lock files in S3 and write-only arguments."""
 
 PROVIDER = {
     "region": "us-east-1",
@@ -606,10 +611,10 @@ PROVIDER = {
         "ManagedBy": "terraform",
     },
 }
-"""Every AWS provider's."""
+"""Arguments of every AWS provider."""
 
 BEHIND_AUTHORIZER = ("/v1/profile", "/v1/chat", "/v1/posts", "/v1/catalog", "/v1/ai")
-"""Paths whose requests but preflights need a token."""
+"""Paths whose requests, except preflights, need a token."""
 
 ROUTES = {
     f"{path}{below}": {"ANY", "OPTIONS"}
@@ -622,13 +627,14 @@ ROUTES = {
     "": {"ANY"},
     "/{proxy+}": {"ANY"},
 }
-"""The REST API's paths and methods. Corrected: every method of /health, so that it can answer 405; all else is answered 404."""
+"""The paths and methods of the REST API. Corrected: /health accepts every method, so that it can
+return 405, and unknown paths return 404."""
 
 HEALTH_TABLES = {"auth-sessions-{env}", "profile-profiles-{env}"}
-"""Tables that the documentation has the health check look at, at least."""
+"""The tables that the health check reads at least, according to the documentation."""
 
 DASHBOARD = {
     "AWS/Lambda": {"Invocations", "Errors", "Duration"},
     "AWS/DynamoDB": {"ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits"},
 }
-"""What the main dashboard `multitask-platform-<env>` shows, of every function and table."""
+"""Metrics of every function and table on the dashboard `multitask-platform-<env>`."""

@@ -1,4 +1,4 @@
-"""A synthesized stack as a document to look things up in."""
+"""Synthesizes stacks and finds resources in them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)")
 
 
 def fixed_variables(more: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment without what environment files refer to, so that each run writes the same."""
+    """Returns the environment variables without those that environment files refer to.
+
+    The output of a run then does not depend on the caller's variables.
+    """
     files = (PROJECT / "environments").glob("*.yml")
     varying = {name for file in files for name in VARIABLE.findall(file.read_text())}
     kept = {name: value for name, value in os.environ.items() if name not in varying}
@@ -30,7 +33,7 @@ def fixed_variables(more: Mapping[str, str]) -> dict[str, str]:
 
 
 def synthesize(out: Path, variables: Mapping[str, str] = {}) -> Path:
-    """Runs the program into a directory and gives the directory with one folder for each stack."""
+    """Runs the program and returns the directory that contains one folder for each stack."""
     command = [sys.executable, "main.py"]
     environment = fixed_variables({"CDKTF_OUTDIR": str(out), **variables})
     result = subprocess.run(
@@ -41,7 +44,7 @@ def synthesize(out: Path, variables: Mapping[str, str] = {}) -> Path:
 
 
 def files(directory: Path) -> dict[str, bytes]:
-    """Every file below a directory, by its path there."""
+    """Returns the contents of all files in a directory, by relative path."""
     return {
         file.relative_to(directory).as_posix(): file.read_bytes()
         for file in directory.rglob("*")
@@ -50,8 +53,11 @@ def files(directory: Path) -> dict[str, bytes]:
 
 
 def at(block: Any, path: str) -> Any:
-    """The value at a path: dots go into blocks, a list of one block counts as that block, `name=x` picks from a list of several, and
-    `|json` reads a text as JSON. None where the path leads nowhere."""
+    """Returns the value at a path, or None.
+
+    A dot enters a block, or a list of one block. `name=x` selects the block of a list whose `name`
+    is x. `|json` parses the value as JSON.
+    """
     for part in path.split("."):
         segment, _, form = part.partition("|")
         key, picks, wanted = segment.partition("=")
@@ -73,26 +79,26 @@ def _listed(block: Any) -> list[Any]:
 
 @dataclass(frozen=True)
 class Stack:
-    """One environment's Terraform."""
+    """The synthesized Terraform of one environment."""
 
     environment: str
     directory: Path
 
     @cached_property
     def document(self) -> Block:
-        """All of the stack's files as one."""
+        """The merged contents of the stack's files."""
         merged: Block = {}
         for file in sorted(self.directory.glob("*.tf.json")):
             _merge(merged, json.loads(file.read_text()))
         return merged
 
     def resources(self, type_: str) -> dict[str, Block]:
-        """All of a type, by label."""
-        found: dict[str, Block] = self.document["resource"].get(type_, {})
-        return found
+        """Returns the resources of a type by label."""
+        resources: dict[str, Block] = self.document["resource"].get(type_, {})
+        return resources
 
     def find(self, type_: str, where: Mapping[str, Any]) -> dict[str, Block]:
-        """Those of a type that have these values."""
+        """Returns the resources of a type whose arguments have the given values."""
         return {
             label: block
             for label, block in self.resources(type_).items()
@@ -100,13 +106,13 @@ class Stack:
         }
 
     def one(self, type_: str, where: Mapping[str, Any]) -> Block:
-        """The only one."""
-        found = self.find(type_, where)
-        assert len(found) == 1, f"{len(found)} of {type_} with {where}: {sorted(found)}"
-        return next(iter(found.values()))
+        """Returns the only resource that `find` returns."""
+        matches = self.find(type_, where)
+        assert len(matches) == 1, f"{len(matches)} of {type_} with {where}: {sorted(matches)}"
+        return next(iter(matches.values()))
 
     def expected(self, value: Any) -> Any:
-        """A documented value as it is in this environment."""
+        """Returns a documented value as it applies to this environment."""
         if isinstance(value, Each):
             value = getattr(value, self.environment)
         if isinstance(value, str):
@@ -120,7 +126,7 @@ class Stack:
         return value
 
     def resolved(self, value: Any) -> Any:
-        """References replaced by what they refer to, where the configuration itself says it."""
+        """Replaces references by the values of the arguments that they refer to, if known."""
         if isinstance(value, str):
             return re.sub(rf"{_REFERENCE.pattern}}}", self._literal, value)
         if isinstance(value, list):
@@ -135,7 +141,7 @@ class Stack:
         return self.resolved(value) if isinstance(value, str) else match[0]
 
     def agrees(self, value: Any, documented: Any) -> bool:
-        """Whether a value is the documented one."""
+        """Returns True if a value equals the documented one."""
         documented = self.expected(documented)
         if isinstance(documented, Reference):
             referred = {(match[1], match[2]) for match in _REFERENCE.finditer(str(value))}

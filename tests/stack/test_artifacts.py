@@ -1,4 +1,4 @@
-"""Every function's artifact, as it was packaged: complete by itself, small, and for the right machine."""
+"""Tests that each function's artifact is self-contained, small, and built for arm64."""
 
 from __future__ import annotations
 
@@ -22,28 +22,32 @@ FUNCTIONS = get_args(FunctionName)
 
 @pytest.fixture(scope="module")
 def artifacts() -> dict[Platform, dict[str, Path]]:
-    made = package_functions({"aws", "host"})
+    packages = package_functions({"aws", "host"})
     return {
-        target: {name: artifact.path for name, artifact in found.items()}
-        for target, found in made.items()
+        target: {name: artifact.path for name, artifact in artifacts.items()}
+        for target, artifacts in packages.items()
     }
 
 
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the Lambda runtime has, and nothing else of this machine's packages."""
+    """Returns a folder that contains only the packages of the Lambda runtime."""
     folder = tmp_path_factory.mktemp("runtime")
     lay_out_runtime(folder)
     return folder
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_handler_imports_with_the_artifact_and_the_runtime_alone(
+def test_a_handler_needs_only_its_artifact_and_the_runtime(
     artifacts: dict[Platform, dict[str, Path]], runtime: Path, tmp_path: Path, function: str
 ) -> None:
     with zipfile.ZipFile(artifacts["host"][function]) as archive:
         archive.extractall(tmp_path)
-    program = f"import sys; sys.path += {[str(tmp_path), str(runtime)]!r}; from lambdas.{function} import handler; print(handler.handler)"
+    program = (
+        f"import sys; sys.path += {[str(tmp_path), str(runtime)]!r}\n"
+        f"from lambdas.{function} import handler\n"
+        "print(handler.handler)"
+    )
     result = subprocess.run(
         [sys.executable, "-I", "-S", "-c", program],
         cwd=tmp_path,
@@ -55,8 +59,8 @@ def test_handler_imports_with_the_artifact_and_the_runtime_alone(
     assert "function" in result.stdout
 
 
-def test_the_clean_interpreter_has_nothing_else(runtime: Path) -> None:
-    """What the test above rests on: a package that is installed here, and in no artifact, does not import."""
+def test_the_clean_interpreter_has_no_other_packages(runtime: Path) -> None:
+    """Shows that the test above can fail: an installed package outside the artifact is missing."""
     program = f"import sys; sys.path.append({str(runtime)!r}); import boto3, pydantic"
     result = subprocess.run(
         [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False
@@ -73,7 +77,7 @@ def test_artifact_is_small(
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_artifact_for_aws_holds_the_same_packages_built_for_arm64(
+def test_the_artifact_for_aws_has_the_same_packages_built_for_arm64(
     artifacts: dict[Platform, dict[str, Path]], function: str
 ) -> None:
     def packages(target: Platform) -> set[str]:
@@ -90,6 +94,6 @@ def test_artifact_for_aws_holds_the_same_packages_built_for_arm64(
 
 
 def test_some_artifact_has_shared_objects(artifacts: dict[Platform, dict[str, Path]]) -> None:
-    """Otherwise the check of their machine would check nothing."""
+    """Shows that the test above checks at least one shared object."""
     with zipfile.ZipFile(artifacts["aws"]["auth"]) as archive:
         assert any(name.endswith(".so") for name in archive.namelist())

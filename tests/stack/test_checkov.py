@@ -1,4 +1,4 @@
-"""checkov finds nothing in dev and prod but what one reviewed file lets pass, with the reason."""
+"""Tests that checkov reports only the findings that skips.yml allows, with a reason."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Finding = tuple[str, str]
 
 @dataclass(frozen=True)
 class Skip:
-    """A check that may fail for the resources that fit."""
+    """A check that may fail for some resources."""
 
     check: str
     resources: str
@@ -46,8 +46,8 @@ Findings = Mapping[str, set[Finding]]
 
 @pytest.fixture(scope="module")
 def findings(synthesized: Path) -> Findings:
-    """What checkov finds in each environment; it reads the files alone and asks nobody."""
-    assert CHECKOV.exists(), "checkov has an environment of its own: run `make setup`"
+    """Runs checkov on each environment. It only reads files and opens no connections."""
+    assert CHECKOV.exists(), "checkov is not installed: run `make test`"
     running = {}
     for environment in ENVIRONMENTS:
         command = [
@@ -63,29 +63,30 @@ def findings(synthesized: Path) -> Findings:
         running[environment] = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-    found = {}
+    findings = {}
     for environment, process in running.items():
         output, errors = process.communicate()
         assert process.returncode in {0, 1}, errors
         report = json.loads(output)
         assert report["summary"]["parsing_errors"] == 0, errors
         assert report["summary"]["passed"] > 300
-        found[environment] = {
+        findings[environment] = {
             (item["check_id"], item["resource"]) for item in report["results"]["failed_checks"]
         }
-    return found
+    return findings
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_every_finding_was_reviewed(findings: Findings, environment: str) -> None:
-    found = sorted(findings[environment])
     assert not [
-        finding for finding in found if not any(skip.covers(environment, finding) for skip in SKIPS)
+        finding
+        for finding in sorted(findings[environment])
+        if not any(skip.covers(environment, finding) for skip in SKIPS)
     ]
 
 
 @pytest.mark.parametrize("skip", SKIPS, ids=lambda skip: f"{skip.check} {skip.resources}")
-def test_every_entry_still_covers_something(findings: Findings, skip: Skip) -> None:
+def test_every_skip_still_covers_a_finding(findings: Findings, skip: Skip) -> None:
     for environment in skip.environments:
         assert any(skip.covers(environment, finding) for finding in findings[environment]), (
             environment

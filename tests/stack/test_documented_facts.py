@@ -1,4 +1,4 @@
-"""The synthesized stacks say what the documentation says."""
+"""Compares the synthesized stacks with the documented facts."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def name(item: Documented | Count) -> str:
     ],
     indirect=["stack"],
 )
-def test_a_resource_is_as_documented(stack: Stack, documented: Documented) -> None:
+def test_a_resource_has_the_documented_values(stack: Stack, documented: Documented) -> None:
     resource = stack.one(documented.type, documented.where)
     differing = {
         path: (at(resource, path), stack.expected(value))
@@ -60,12 +60,12 @@ def test_a_resource_is_as_documented(stack: Stack, documented: Documented) -> No
 
 
 @pytest.mark.parametrize("count", COUNTS, ids=name)
-def test_there_are_as_many_as_documented(stack: Stack, count: Count) -> None:
+def test_the_number_of_resources_is_as_documented(stack: Stack, count: Count) -> None:
     assert len(stack.find(count.type, count.where)) == stack.expected(count.number)
 
 
 @pytest.mark.parametrize("path", SETTINGS)
-def test_the_stacks_settings_are_as_documented(stack: Stack, path: str) -> None:
+def test_the_settings_of_the_stack_are_as_documented(stack: Stack, path: str) -> None:
     assert stack.agrees(at(stack.document, path), SETTINGS[path]), at(stack.document, path)
 
 
@@ -75,7 +75,7 @@ def test_an_older_terraform_is_refused(stack: Stack) -> None:
     )
 
 
-def test_every_provider_tags_alike_and_keeps_to_its_account(stack: Stack) -> None:
+def test_every_provider_sets_the_tags_and_allows_one_account(stack: Stack) -> None:
     providers = stack.document["provider"]["aws"]
     for provider in providers:
         for path, value in PROVIDER.items():
@@ -101,13 +101,13 @@ def test_the_rest_api_has_the_documented_routes(stack: Stack) -> None:
             else ""
         )
 
-    found: dict[str, set[str]] = defaultdict(set)
+    routes: dict[str, set[str]] = defaultdict(set)
     for method in stack.resources("aws_api_gateway_method").values():
         where = path(method["resource_id"])
-        found[where].add(method["http_method"])
+        routes[where].add(method["http_method"])
         authorized = method["http_method"] == "ANY" and where.startswith(BEHIND_AUTHORIZER)
         assert (method["authorization"] == "CUSTOM") == authorized, (where, method)
-    assert found == ROUTES
+    assert routes == ROUTES
 
 
 def test_every_route_leads_to_the_live_alias(stack: Stack) -> None:
@@ -116,7 +116,7 @@ def test_every_route_leads_to_the_live_alias(stack: Stack) -> None:
         ("aws_apigatewayv2_integration", "integration_uri"),
     ):
         for integration in stack.resources(type_).values():
-            if integration.get("type") != "MOCK":  # what answers addresses that nobody has
+            if integration.get("type") != "MOCK":  # the 404 of unknown paths
                 assert integration[attribute].startswith("${aws_lambda_alias."), integration
 
 
@@ -154,7 +154,7 @@ def test_the_cost_dashboard_shows_estimated_charges(stack: Stack) -> None:
     ]
 
 
-def test_health_looks_at_the_documented_tables(stack: Stack) -> None:
+def test_the_health_function_checks_the_documented_tables(stack: Stack) -> None:
     variables = at(
         stack.one("aws_lambda_function", {"function_name": "health-lambda-{env}"}),
         "environment.variables",
@@ -165,7 +165,7 @@ def test_health_looks_at_the_documented_tables(stack: Stack) -> None:
 
 
 def test_names_follow_the_documented_pattern(stack: Stack) -> None:
-    """{service}-{resource}-{environment}, or a documented name, which ends in the environment as well."""
+    """{service}-{resource}-{environment}, or a documented name that ends in the environment."""
     attributes: dict[str, Any] = {
         "aws_dynamodb_table": "name",
         "aws_lambda_function": "function_name",
@@ -179,7 +179,7 @@ def test_names_follow_the_documented_pattern(stack: Stack) -> None:
     }
     for type_, attribute in attributes.items():
         for block in stack.resources(type_).values():
-            # SQS wants an ordered queue's name to end in .fifo.
+            # SQS requires names of FIFO queues to end in .fifo.
             assert block[attribute].removesuffix(".fifo").endswith(f"-{stack.environment}"), block[
                 attribute
             ]

@@ -1,4 +1,4 @@
-"""The report of a plan in a real browser, and how long a large plan takes."""
+"""Tests the report of a plan in a real browser, and the time that a large plan takes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FLAGS = [
     "--disable-sync",
 ]
 SCRIPT = "<script>document.title = 'run'</script>"
-"""A value that must be shown, not run."""
+"""A value that the page must display, not execute."""
 WIDTHS = [1200, 400]
 
 
@@ -96,7 +96,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, file: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
     width = getattr(request, "param", WIDTHS[0])
-    # A context of its own has no network: whatever the page loads fails the test.
+    # The browser context is offline, so any request of the page fails the test.
     context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
     page = context.new_page()
     said: list[str] = []
@@ -112,7 +112,7 @@ def page(browser: Browser, file: Path, request: pytest.FixtureRequest) -> Iterat
 
 
 @pytest.mark.parametrize("page", WIDTHS, indirect=True)
-def test_the_summary_is_on_the_first_screen_and_nothing_hangs_over(page: Page) -> None:
+def test_the_summary_fits_the_first_screen_without_horizontal_scrolling(page: Page) -> None:
     assert page.get_by_role("heading", level=1).inner_text().split() == ["dev", "irreversible"]
     for selector in (".figures", ".verdicts"):
         box = page.locator(selector).bounding_box()
@@ -123,7 +123,7 @@ def test_the_summary_is_on_the_first_screen_and_nothing_hangs_over(page: Page) -
 
 
 @pytest.mark.parametrize("page", WIDTHS, indirect=True)
-def test_a_screen_reader_finds_its_way(page: Page) -> None:
+def test_the_page_is_accessible_to_screen_readers(page: Page) -> None:
     page.locator("#open-all").click()
     results = Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
@@ -132,7 +132,7 @@ def test_a_screen_reader_finds_its_way(page: Page) -> None:
     assert page.get_by_role("region", name="Changes").count() == 1
 
 
-def test_a_keyboard_is_enough(page: Page) -> None:
+def test_the_page_works_with_the_keyboard(page: Page) -> None:
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the changes"
     page.keyboard.press("Enter")
@@ -145,7 +145,7 @@ def test_a_keyboard_is_enough(page: Page) -> None:
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
 
-def test_filters_leave_what_was_asked_for(page: Page, reviewed: Review) -> None:
+def test_filters_show_only_matching_changes(page: Page, reviewed: Review) -> None:
     shown = page.locator("details.change:visible")
     assert shown.count() == len(reviewed.changes) == 5
     page.get_by_label("irreversible", exact=True).uncheck()
@@ -162,7 +162,7 @@ def test_filters_leave_what_was_asked_for(page: Page, reviewed: Review) -> None:
     page.wait_for_selector("#change-1[open]")
 
 
-def test_a_change_has_everything_in_it(page: Page) -> None:
+def test_a_change_shows_its_details(page: Page) -> None:
     change = page.locator("details.change", has_text="post/function/function")
     change.locator("summary").click()
     text = change.inner_text()
@@ -171,12 +171,12 @@ def test_a_change_has_everything_in_it(page: Page) -> None:
     assert page.title() == "Plan for dev: irreversible", "and not run"
 
 
-def test_changed_nodes_stand_out_and_lead_to_their_change(page: Page) -> None:
+def test_changed_nodes_are_highlighted_and_linked_to_their_change(page: Page) -> None:
     aurora = page.locator("#diagram-database_aurora")
     assert "verdict-dangerous" in str(aurora.get_attribute("class"))
     fill = "element => getComputedStyle(element.querySelector('path, polygon')).fill"
     assert aurora.evaluate(fill) != page.locator("#diagram-database_cache").evaluate(fill)
-    # A part of a function that changes marks the function.
+    # A change of a resource inside a function highlights the function.
     assert page.locator(".node.verdict-irreversible").count() == 1
     aurora.locator("a").first.click()
     assert page.locator("details.change[open]").inner_text().startswith("~")
@@ -194,7 +194,7 @@ def test_costs_are_shown_as_bars(page: Page, reviewed: Review) -> None:
     assert longest == 100
 
 
-def test_it_can_be_printed(page: Page) -> None:
+def test_the_page_can_be_printed(page: Page) -> None:
     page.emulate_media(media="print")
     assert page.locator(".filters").is_hidden()
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
@@ -204,7 +204,7 @@ def test_it_can_be_printed(page: Page) -> None:
     assert page.locator("details.change[open]").count() == 0
 
 
-def test_the_file_names_nothing_to_load(file: Path) -> None:
+def test_the_file_loads_no_external_resources(file: Path) -> None:
     text = file.read_text()
     for attribute in ("src=", "@import", "url(", "<link", "<iframe"):
         assert attribute not in text
@@ -219,7 +219,7 @@ def test_a_plan_of_500_resources_takes_less_than_2_seconds(synthesized: Path) ->
     text = "\n".join(line.plain for line in review_lines(reviewed))
     markdown, page = review_markdown(reviewed), review_html(reviewed, stack)
     assert review_document(reviewed)["verdict"] == "irreversible"
-    # Of the processor, so that other work on the machine does not count.
+    # CPU time, so that other load on the machine does not count.
     assert time.process_time() - begun < 2
     assert len(reviewed.changes) >= 500
     assert "irreversible" in text

@@ -1,4 +1,4 @@
-"""The program writes the same every time, lazily or not, for any environment, and never a secret."""
+"""Tests that synthesis is deterministic and writes no secrets."""
 
 from __future__ import annotations
 
@@ -19,17 +19,20 @@ from tests.stack.stacks import files, fixed_variables, synthesize
 
 SECRET_NAME = re.compile(r"password|secret|token|api_?key|private_?key|credential", re.IGNORECASE)
 SECRET_VALUE = re.compile(
-    r"(AKIA|ASIA)[0-9A-Z]{16}|-----BEGIN|AIza[\w-]{30}|\bsk-[\w-]{20}|gh[pousr]_\w{30}|eyJ[\w-]+\.eyJ"
+    r"(AKIA|ASIA)[0-9A-Z]{16}|-----BEGIN|AIza[\w-]{30}|\bsk-[\w-]{20}|gh[pousr]_\w{30}"
+    r"|eyJ[\w-]+\.eyJ"
 )
 """AWS access keys, PEM, Google, OpenAI and GitHub keys, JWTs."""
 NO_SECRET = re.compile(
-    r"\$\{.*\}|/multitask/\w+/[\w-]+|true|false|\d+|unset|minutes|ROTATE|\$request\.header\.[\w-]+|arn:aws:\S+|[\w-]+_(PARAMETER|ARN)"
+    r"\$\{.*\}|/multitask/\w+/[\w-]+|true|false|\d+|unset|minutes|ROTATE"
+    r"|\$request\.header\.[\w-]+|arn:aws:\S+|[\w-]+_(PARAMETER|ARN)"
 )
-"""What a value with such a name may be: a reference, a parameter's name, a switch, a number or its unit, a provider's default, `unset`."""
+"""Allowed values of such names: a reference, the name of a parameter, a boolean, a number or its
+unit, a default of the provider, or `unset`."""
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every scalar in a document with its path."""
+    """Yields the path and value of every scalar in a document."""
     if isinstance(value, dict):
         for key, item in value.items():
             if key != "//":  # CDKTF's notes
@@ -42,7 +45,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def secret_looking(document: Any) -> dict[str, str]:
-    """What looks like a secret, by its value or by the name of what holds it."""
+    """Returns the values that look like secrets, or whose names do, by path."""
     return {
         path: value
         for path, value in leaves(document)
@@ -51,20 +54,20 @@ def secret_looking(document: Any) -> dict[str, str]:
     }
 
 
-def test_two_runs_write_the_same_bytes(synthesized: Path, tmp_path: Path) -> None:
+def test_two_runs_write_identical_files(synthesized: Path, tmp_path: Path) -> None:
     again = files(synthesize(tmp_path))
     assert again == files(synthesized)
     assert {name.partition("/")[0] for name in again} == set(environment_names())
 
 
-def test_the_ordinary_import_writes_the_same_bytes(synthesized: Path, tmp_path: Path) -> None:
+def test_the_ordinary_import_writes_identical_files(synthesized: Path, tmp_path: Path) -> None:
     variables = {"PLATFORM_ENVIRONMENTS": "dev", "PLATFORM_PROVIDER_IMPORT": "ordinary"}
     ordinary = files(synthesize(tmp_path, variables) / "dev")
     assert ordinary == files(synthesized / "dev")
 
 
-def test_a_fifth_environment_is_one_more_file(tmp_path: Path) -> None:
-    """In a copy of the program: its entry point, its environments, and all else as it is."""
+def test_a_fifth_environment_needs_only_one_more_file(tmp_path: Path) -> None:
+    """Uses a copy of the program, so that the checkout does not change."""
     shutil.copy(PROJECT / "main.py", tmp_path)
     shutil.copytree(PROJECT / "environments", tmp_path / "environments")
     for folder in ("modules", "lambdas"):
@@ -84,9 +87,9 @@ def test_a_fifth_environment_is_one_more_file(tmp_path: Path) -> None:
     assert not [name for name in names if not name.endswith("-ada")]
 
 
-def test_json_and_hcl_take_each_others_place(tmp_path: Path) -> None:
-    """Terraform reads every file of a folder: both forms together would declare everything twice."""
-    for hcl, there, gone in (
+def test_json_and_hcl_replace_each_other(tmp_path: Path) -> None:
+    """Terraform reads every file in a folder, so both formats together would declare all twice."""
+    for hcl, written, deleted in (
         ("", "cdk.tf.json", "cdk.tf"),
         ("true", "cdk.tf", "cdk.tf.json"),
         ("", "cdk.tf.json", "cdk.tf"),
@@ -94,8 +97,8 @@ def test_json_and_hcl_take_each_others_place(tmp_path: Path) -> None:
         stack = (
             synthesize(tmp_path, {"PLATFORM_ENVIRONMENTS": "dev", "SYNTH_HCL_OUTPUT": hcl}) / "dev"
         )
-        assert (stack / there).is_file()
-        assert not (stack / gone).exists()
+        assert (stack / written).is_file()
+        assert not (stack / deleted).exists()
 
 
 @pytest.mark.parametrize("environment", environment_names())
@@ -104,8 +107,8 @@ def test_nothing_looks_like_a_secret(synthesized: Path, environment: str) -> Non
         assert not secret_looking(json.loads(file.read_text()))
 
 
-def test_secrets_would_be_seen() -> None:
-    """What the test above rests on."""
+def test_planted_secrets_are_found() -> None:
+    """Shows that the test above can fail."""
     planted = {
         "a": {"master_password": "hunter2"},
         "b": ["AKIAIOSFODNN7EXAMPLE"],

@@ -1,4 +1,4 @@
-"""Terraform takes every stack: as JSON, as HCL, and in a real plan against an empty cloud."""
+"""Validates every stack as JSON and as HCL, and plans it against an empty embedded cloud."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tests.stack.test_synthesis import secret_looking
 from tests.terraform import plan, run
 
 ACCOUNT = "000000000000"
-"""The embedded AWS's."""
+"""The account id of the embedded AWS."""
 
 
 @pytest.fixture(scope="session")
 def root() -> Iterator[Root]:
-    # Not below pytest's own directory: that is closed to others, PostgreSQL's user included.
+    # PostgreSQL's system user cannot read pytest's own temporary directory.
     with tempfile.TemporaryDirectory(prefix="multitask-") as directory:
         root = Root(Path(directory))
         root.prepare()
@@ -35,13 +35,13 @@ def root() -> Iterator[Root]:
 
 @pytest.fixture(scope="session")
 def hcl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same stacks in Terraform's own language."""
+    """Synthesizes the stacks as HCL."""
     return synthesize(tmp_path_factory.mktemp("hcl"), {"SYNTH_HCL_OUTPUT": "true"})
 
 
 @pytest.fixture(scope="session")
 def empty_cloud(root: Root) -> Iterator[Addresses]:
-    """An embedded cloud that has nothing but the state bucket."""
+    """Starts an embedded cloud that contains only the state bucket."""
     cloud = EmbeddedCloud(root)
     try:
         addresses = cloud.start().addresses
@@ -64,10 +64,10 @@ def test_json_is_valid(synthesized: Path, root: Root, environment: str) -> None:
 @pytest.mark.parametrize("environment", environment_names())
 def test_hcl_is_valid(hcl: Path, root: Root, environment: str) -> None:
     assert list((hcl / environment).glob("*.tf"))
-    # With warnings: CDKTF quotes the references of depends_on.
-    said = validate(hcl / environment, root)
-    assert "Success! The configuration is valid" in said
-    assert set(re.findall("Warning: (.*)", said)) == {"Quoted references are deprecated"}
+    # CDKTF quotes the references of depends_on, which causes warnings.
+    output = validate(hcl / environment, root)
+    assert "Success! The configuration is valid" in output
+    assert set(re.findall("Warning: (.*)", output)) == {"Quoted references are deprecated"}
 
 
 def validate(directory: Path, root: Root) -> str:
@@ -77,7 +77,7 @@ def validate(directory: Path, root: Root) -> str:
 
 @pytest.fixture(scope="session")
 def for_empty_cloud(tmp_path_factory: pytest.TempPathFactory, empty_cloud: Addresses) -> Path:
-    """The stacks, for the embedded AWS's account instead of their own."""
+    """Synthesizes the stacks with the embedded AWS's account instead of their own."""
     stacks = synthesize(tmp_path_factory.mktemp("planned"), embedded_variables(empty_cloud))
     for file in stacks.glob("*/cdk.tf.json"):
         text = file.read_text()
@@ -96,7 +96,7 @@ def test_a_plan_against_an_empty_cloud_only_creates(
 ) -> None:
     directory = for_empty_cloud / environment
     variables = embedded_variables(empty_cloud)
-    # The back end as it is but for the addressing: buckets have no host names here.
+    # The embedded AWS does not resolve bucket host names, so the backend uses path-style addresses.
     run(
         directory,
         root,
