@@ -1,0 +1,116 @@
+"""Measures the import time of Powertools utilities against our modules that do the same.
+
+    python -m bench.imports [--runs 15] [--json]
+
+Each import runs in a fresh interpreter, after the modules that a function with either of them
+imports anyway. The two sides of a pair alternate, so that load on the machine affects both. One run
+of each, which compiles the modules, is not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+
+from ops.root import PROJECT
+
+POWERTOOLS = "aws_lambda_powertools"
+EVERYWHERE = "import boto3, lambdas.common.logs, lambdas.common.storage.dynamodb"
+"""The imports of each function that uses one of these modules."""
+
+PROGRAM = """\
+import time
+{before}
+begun = time.perf_counter()
+{measured}
+print(time.perf_counter() - begun)
+"""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Import statements of a library and of our replacement, and those that precede both."""
+
+    library: str
+    own: str
+    before: str = EVERYWHERE
+
+
+PAIRS = {
+    "router": Pair(
+        f"from {POWERTOOLS}.event_handler import APIGatewayRestResolver",
+        "import lambdas.common.web.router",
+    ),
+    "queue consumer": Pair(
+        f"from {POWERTOOLS}.utilities.batch import BatchProcessor, process_partial_response",
+        "import lambdas.common.messaging.consumer",
+    ),
+    "idempotency": Pair(
+        f"from {POWERTOOLS}.utilities.idempotency import DynamoDBPersistenceLayer,"
+        " IdempotencyConfig, idempotent_function",
+        "import lambdas.common.web.idempotency",
+        f"{EVERYWHERE}, lambdas.common.web.router",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """Medians in milliseconds, and the median of the pairs' differences and ratios."""
+
+    library_ms: float
+    own_ms: float
+    difference_ms: float
+    ratio: float
+
+
+def import_seconds(before: str, measured: str) -> float:
+    """Returns the seconds of an import in a fresh interpreter."""
+    program = PROGRAM.format(before=before, measured=measured)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
+
+
+def measure(pair: Pair, runs: int) -> Result:
+    """Measures both sides of a pair alternately."""
+    times = [
+        (import_seconds(pair.before, pair.library), import_seconds(pair.before, pair.own))
+        for _ in range(runs + 1)
+    ][1:]
+    return Result(
+        library_ms=statistics.median(library for library, _ in times) * 1000,
+        own_ms=statistics.median(own for _, own in times) * 1000,
+        difference_ms=statistics.median(library - own for library, own in times) * 1000,
+        ratio=statistics.median(library / own for library, own in times),
+    )
+
+
+def main() -> None:
+    """Measures and prints a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=15, help="measured pairs (default: 15)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args()
+
+    results = {name: measure(pair, arguments.runs) for name, pair in PAIRS.items()}
+    if arguments.json:
+        print(json.dumps({name: asdict(result) for name, result in results.items()}, indent=2))
+        return
+    print(f"{'':<15} {'library (ms)':>12} {'own (ms)':>9} {'difference':>11} {'ratio':>7}")
+    for name, result in results.items():
+        print(
+            f"{name:<15} {result.library_ms:>12.1f} {result.own_ms:>9.1f}"
+            f" {result.difference_ms:>11.1f} {result.ratio:>7.1f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
