@@ -60,17 +60,12 @@ class Attachments:
             )
         records = self._messages.attachments([_id_of(key) for key in keys])
         valid = [r for r in records if r and r.room == room_id and r.uploader == caller.user_id]
-        if len(valid) < len(keys):
-            invalid = [i for i, r in enumerate(records) if r not in valid]
-            raise Problem.invalid(
-                [
-                    FieldError(
-                        f"attachments.{i}",
-                        "must be the key of a file that you uploaded to this room",
-                    )
-                    for i in invalid
-                ]
-            )
+        rule = "must be the key of a file that you uploaded to this room"
+        errors = [
+            FieldError(f"attachments.{i}", rule) for i, r in enumerate(records) if r not in valid
+        ]
+        if errors:
+            raise Problem.invalid(errors)
         if any(record.stored_key for record in valid):
             raise attachment_used()
         stored = self._uploads.use_all(

@@ -25,9 +25,7 @@ from lambdas.chat.models import (
     SendFrame,
     TypingFrame,
 )
-from lambdas.chat.people import People
 from lambdas.chat.presence import Client, Presence
-from lambdas.chat.signals import TYPING_LIFETIME, Signals
 from lambdas.chat.standing import Standings
 from lambdas.common.caller import CHAT_ANONYMOUS, USER, Caller
 from lambdas.common.live.chat_messages import Frame
@@ -65,11 +63,9 @@ class Frames:
         standings: Standings,
         members: MemberService,
         messages: MessageService,
-        people: People,
         presence: Presence,
         broadcast: Broadcast,
         live: LiveRooms,
-        signals: Signals,
         gateway: Gateway,
         sessions: Sessions,
         logger: Logger,
@@ -77,11 +73,9 @@ class Frames:
         self._standings = standings
         self._members = members
         self._messages = messages
-        self._people = people
         self._presence = presence
         self._broadcast = broadcast
         self._live = live
-        self._signals = signals
         self._gateway = gateway
         self._sessions = sessions
         self._logger = logger
@@ -191,13 +185,8 @@ class Frames:
 
     def _acknowledge(self, client: Client, frame: ClientFrame, fields: Frame) -> "Future[Outcome]":
         """Starts to send the frame's `ack`."""
-        ack: Frame = {
-            "type": "ack",
-            "requestId": frame.request_id,
-            "action": frame.action,
-            **fields,
-        }
-        return self._broadcast.send_to(client.connection, ack)
+        ack: Frame = {"type": "ack", "requestId": frame.request_id, "action": frame.action}
+        return self._broadcast.send_to(client.connection, {**ack, **fields})
 
     def _join(self, client: Client, frame: RoomFrame) -> Frame:
         """Adds the connection to the room's listeners, and joins an open room first.
@@ -258,36 +247,16 @@ class Frames:
     def _typing(self, client: Client, frame: TypingFrame) -> Frame:
         self._require_joined(client, frame.room_id)
         self._standings.find(client.caller, frame.room_id).require_speaker()
-        started = frame.action == "typing_start"
-        if (
-            not frame.is_anonymous
-            and not self._is_hidden(client, frame.room_id)
-            and self._signals.typing(frame.room_id, client.caller.user_id, started=started)
-        ):
-            signal: Frame = {
-                "type": "typing",
-                "roomId": frame.room_id,
-                "userId": client.caller.user_id,
-                "displayName": self._people.public_name(client.caller),
-                "isTyping": started,
-            }
-            if started:
-                signal["expiresIn"] = TYPING_LIFETIME
-            self._broadcast.signal(frame.room_id, signal, exclude=client.connection)
+        if not frame.is_anonymous:
+            started = frame.action == "typing_start"
+            self._presence.announce_typing(client, frame.room_id, started=started)
         return {"roomId": frame.room_id}
 
     def _mark_read(self, client: Client, frame: ReadFrame) -> Frame:
         self._require_joined(client, frame.room_id)
         self._standings.find(client.caller, frame.room_id).require_member()
         seq = min(frame.seq, self._messages.head(frame.room_id))
-        user_id = client.caller.user_id
-        if (
-            not self._is_hidden(client, frame.room_id)
-            and self._signals.read(frame.room_id, user_id, seq)
-            and self._people.shows_reading(user_id)
-        ):
-            signal: Frame = {"type": "read", "roomId": frame.room_id, "userId": user_id, "seq": seq}
-            self._broadcast.signal(frame.room_id, signal, exclude=client.connection)
+        self._presence.announce_read(client, frame.room_id, seq)
         return {"roomId": frame.room_id, "seq": seq}
 
     def _ping(self, client: Client, frame: PingFrame) -> Frame:
@@ -310,9 +279,6 @@ class Frames:
     def _require_joined(self, client: Client, room_id: str) -> None:
         if not self._live.is_in(client.connection, room_id):
             raise _not_joined()
-
-    def _is_hidden(self, client: Client, room_id: str) -> bool:
-        return client.caller.is_anonymous or self._signals.hidden(room_id, client.caller.user_id)
 
 
 def _parse(body: str) -> dict[str, Any]:

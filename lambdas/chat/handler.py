@@ -214,13 +214,8 @@ def build(environ: Mapping[str, str]) -> Handler:
     clients = Clients(settings.region)
     logger = create_logger(settings)
     gateway = ApiGateway(clients.session, settings.websocket_api_endpoint, logger)
-    return wire(
-        settings,
-        clients,
-        guarded_cache(read(CacheSettings, environ), clients.session),
-        gateway,
-        logger,
-    )
+    cache = guarded_cache(read(CacheSettings, environ), clients.session)
+    return wire(settings, clients, cache, gateway, logger)
 
 
 def wire(
@@ -295,11 +290,9 @@ def wire(
         standings=standings,
         members=members,
         messages=messages,
-        people=people,
         presence=Presence(people, broadcast, live, signals),
         broadcast=broadcast,
         live=live,
-        signals=signals,
         gateway=gateway,
         sessions=SessionReader(dynamodb, settings.dynamodb_table_sessions),
         logger=logger,

@@ -189,7 +189,7 @@ class MessageService:
         self, caller: Caller, room_id: str, id_: str, content: str, if_match: IfMatch
     ) -> dict[str, Any]:
         self._standings.find(caller, room_id).require_speaker()
-        message = self._existing(room_id, id_)
+        message = self._find_existing(room_id, id_)
         if not self._is_author(caller, message):
             raise Problem.forbidden("Only the author can edit a message.", "not_the_author")
         if_match.check(message.version)
@@ -204,7 +204,7 @@ class MessageService:
         standing = self._standings.find(caller, room_id)
         if standing.rank < RANKS[MODERATOR]:
             standing.require_member()
-        message = self._existing(room_id, id_)
+        message = self._find_existing(room_id, id_)
         if standing.rank < RANKS[MODERATOR] and not self._is_author(caller, message):
             raise Problem.forbidden(
                 "Only the author and moderators can delete a message.", "not_the_author"
@@ -219,19 +219,11 @@ class MessageService:
 
     def react(self, caller: Caller, room_id: str, id_: str, emoji: str, *, add: bool) -> None:
         self._standings.find(caller, room_id).require_member()
-        if not (
-            0 < len(emoji) <= EMOJI_LENGTH
-            and emoji.isprintable()
-            and not any(c.isspace() for c in emoji)
-        ):
-            raise Problem.invalid(
-                [
-                    FieldError(
-                        "emoji", f"must have 1 to {EMOJI_LENGTH} printable characters, no spaces"
-                    )
-                ]
-            )
-        message = self._existing(room_id, id_)
+        is_graphic = emoji.isprintable() and not any(c.isspace() for c in emoji)
+        if not (is_graphic and 0 < len(emoji) <= EMOJI_LENGTH):
+            rule = f"must have 1 to {EMOJI_LENGTH} printable characters, no spaces"
+            raise Problem.invalid([FieldError("emoji", rule)])
+        message = self._find_existing(room_id, id_)
         if add:
             counts = self._messages.reactions([id_])[id_]
             if emoji not in counts and len(counts) >= EMOJIS:
@@ -268,7 +260,7 @@ class MessageService:
             raise room_not_found()
         return head.seq
 
-    def _existing(self, room_id: str, id_: str) -> Message:
+    def _find_existing(self, room_id: str, id_: str) -> Message:
         message = self._messages.find(room_id, id_)
         if message is None or message.is_deleted:
             raise Problem.not_found("There is no such message.", "message_not_found")
@@ -289,12 +281,9 @@ class MessageService:
             "messageId": message.message_id,
             "seq": message.seq,
             "type": message.type,
+            "isAnonymous": message.is_anonymous,
         }
-        event = self._outbox.put(
-            "MessageSent",
-            actor_id=author.actor_id,
-            data={**data, "isAnonymous": message.is_anonymous},
-        )
+        event = self._outbox.put("MessageSent", actor_id=author.actor_id, data=data)
         if author.user_id is not None:
             return {"event": event}
         author_entry = self._authors.build_put(message.message_id, caller.user_id)
@@ -303,9 +292,8 @@ class MessageService:
     def _deliver(self, message: Message) -> None:
         frame = message.frame()
         if "message" in frame and message.version > FIRST_VERSION:
-            frame["message"]["reactions"] = self._messages.reactions([message.message_id])[
-                message.message_id
-            ]
+            id_ = message.message_id
+            frame["message"]["reactions"] = self._messages.reactions([id_])[id_]
         self._broadcast.send(Delivery(message.room_id, frame, message.delivery))
 
     def _hide(self, room_id: str, user_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Announces which users are online in a room, when connections join, leave and end."""
+"""Announces to a room which users are online, type and read."""
 
 from collections.abc import Collection
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from lambdas.chat.broadcast import INLINE_LIMIT, Broadcast
 from lambdas.chat.people import People
-from lambdas.chat.signals import Signals
+from lambdas.chat.signals import TYPING_LIFETIME, Signals
 from lambdas.common.caller import Caller
 from lambdas.common.live.chat_messages import Frame
 from lambdas.common.live.listeners import Connection, LiveRooms
@@ -21,7 +21,7 @@ class Client(Struct, frozen=True):
 
 
 class Presence:
-    """The online status of users. Every method may raise CacheUnavailableError."""
+    """The activity of users in rooms. Every method may raise CacheUnavailableError."""
 
     def __init__(
         self, people: People, broadcast: Broadcast, live: LiveRooms, signals: Signals
@@ -49,7 +49,7 @@ class Presence:
             self._signals.clear_online(room_id, user_id)
         self._signals.record_online(room_id, audiences)
         if is_first and own:
-            self._send(client, room_id, "online", audiences[user_id])
+            self._announce_status(client, room_id, "online", audiences[user_id])
         return sorted(
             online_id
             for online_id, audience in audiences.items()
@@ -66,6 +66,36 @@ class Presence:
         for room_id in self._live.disconnect(client.connection):
             self._announce_offline(client, room_id)
 
+    def announce_typing(self, client: Client, room_id: str, *, started: bool) -> None:
+        if self._is_hidden(client, room_id) or not self._signals.typing(
+            room_id, client.caller.user_id, started=started
+        ):
+            return
+        frame: Frame = {
+            "type": "typing",
+            "roomId": room_id,
+            "userId": client.caller.user_id,
+            "displayName": self._people.public_name(client.caller),
+            "isTyping": started,
+        }
+        if started:
+            frame["expiresIn"] = TYPING_LIFETIME
+        self._broadcast.signal(room_id, frame, exclude=client.connection)
+
+    def announce_read(self, client: Client, room_id: str, seq: int) -> None:
+        """Announces that the user has read up to `seq`, unless they hide it or had read further."""
+        user_id = client.caller.user_id
+        if (
+            not self._is_hidden(client, room_id)
+            and self._signals.read(room_id, user_id, seq)
+            and self._people.shows_reading(user_id)
+        ):
+            frame: Frame = {"type": "read", "roomId": room_id, "userId": user_id, "seq": seq}
+            self._broadcast.signal(room_id, frame, exclude=client.connection)
+
+    def _is_hidden(self, client: Client, room_id: str) -> bool:
+        return client.caller.is_anonymous or self._signals.hidden(room_id, client.caller.user_id)
+
     def _announce_offline(self, client: Client, room_id: str) -> None:
         """Announces the end of a user's last connection in a room.
 
@@ -74,9 +104,12 @@ class Presence:
         """
         user_id = client.caller.user_id
         if all(c.user_id != user_id for c in self._live.connections(room_id)):
-            self._send(client, room_id, "offline", self._signals.clear_online(room_id, user_id))
+            audience = self._signals.clear_online(room_id, user_id)
+            self._announce_status(client, room_id, "offline", audience)
 
-    def _send(self, client: Client, room_id: str, status: str, audience: Visibility) -> None:
+    def _announce_status(
+        self, client: Client, room_id: str, status: str, audience: Visibility
+    ) -> None:
         if audience == "private":
             return
         frame: Frame = {

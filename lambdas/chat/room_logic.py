@@ -155,8 +155,8 @@ class RoomService:
 def _check_limit(room_type: RoomType, max_members: int | None) -> None:
     limit = LIMITS.get(room_type)
     if limit and max_members and max_members > limit:
-        message = f"must be at most {limit} in a {room_type} room"
-        raise Problem.invalid([FieldError("maxMembers", message)])
+        rule = f"must be at most {limit} in a {room_type} room"
+        raise Problem.invalid([FieldError("maxMembers", rule)])
 
 
 def _view(room: Room, counters: Counters, member: Member | None) -> RoomView:

@@ -8,54 +8,30 @@ _READ = capability(READ)
 _CHAT = capability(CHAT_ANONYMOUS)
 _USER = role(USER)
 
+_ROOM = "/v1/chat/rooms/{roomId}"
+_MEMBER = f"{_ROOM}/members/{{userId}}"
+_MESSAGE = f"{_ROOM}/messages/{{messageId}}"
+_REACTION = f"{_MESSAGE}/reactions/{{emoji}}"
+
 ROUTES = (
     Route("GET", "/v1/chat/rooms", _READ, "list_rooms"),
     Route("POST", "/v1/chat/rooms", _USER, "create_room", idempotent=True),
-    Route("GET", "/v1/chat/rooms/{roomId}", _READ, "get_room"),
-    Route("PATCH", "/v1/chat/rooms/{roomId}", _USER, "update_room"),
-    Route("DELETE", "/v1/chat/rooms/{roomId}", _USER, "delete_room"),
-    Route("POST", "/v1/chat/rooms/{roomId}/join", _CHAT, "join_room"),
-    Route("DELETE", "/v1/chat/rooms/{roomId}/leave", _CHAT, "leave_room"),
-    Route("GET", "/v1/chat/rooms/{roomId}/members", _READ, "list_members"),
-    Route("POST", "/v1/chat/rooms/{roomId}/members", _USER, "invite_member", idempotent=True),
-    Route("PATCH", "/v1/chat/rooms/{roomId}/members/{userId}", _USER, "update_member"),
-    Route("DELETE", "/v1/chat/rooms/{roomId}/members/{userId}", _USER, "remove_member"),
-    Route("GET", "/v1/chat/rooms/{roomId}/messages", _READ, "list_messages"),
-    Route(
-        "POST",
-        "/v1/chat/rooms/{roomId}/messages",
-        _CHAT,
-        "send_message",
-        idempotent=True,
-        anonymous=True,
-    ),
-    Route(
-        "PATCH",
-        "/v1/chat/rooms/{roomId}/messages/{messageId}",
-        _CHAT,
-        "update_message",
-        anonymous=True,
-    ),
-    Route(
-        "DELETE",
-        "/v1/chat/rooms/{roomId}/messages/{messageId}",
-        _CHAT,
-        "delete_message",
-        anonymous=True,
-    ),
-    Route(
-        "PUT",
-        "/v1/chat/rooms/{roomId}/messages/{messageId}/reactions/{emoji}",
-        _CHAT,
-        "add_reaction",
-    ),
-    Route(
-        "DELETE",
-        "/v1/chat/rooms/{roomId}/messages/{messageId}/reactions/{emoji}",
-        _CHAT,
-        "remove_reaction",
-    ),
-    Route("POST", "/v1/chat/rooms/{roomId}/attachments", _USER, "create_attachment_upload"),
-    Route("GET", "/v1/chat/rooms/{roomId}/attachments/{attachmentId}", _READ, "get_attachment"),
+    Route("GET", _ROOM, _READ, "get_room"),
+    Route("PATCH", _ROOM, _USER, "update_room"),
+    Route("DELETE", _ROOM, _USER, "delete_room"),
+    Route("POST", f"{_ROOM}/join", _CHAT, "join_room"),
+    Route("DELETE", f"{_ROOM}/leave", _CHAT, "leave_room"),
+    Route("GET", f"{_ROOM}/members", _READ, "list_members"),
+    Route("POST", f"{_ROOM}/members", _USER, "invite_member", idempotent=True),
+    Route("PATCH", _MEMBER, _USER, "update_member"),
+    Route("DELETE", _MEMBER, _USER, "remove_member"),
+    Route("GET", f"{_ROOM}/messages", _READ, "list_messages"),
+    Route("POST", f"{_ROOM}/messages", _CHAT, "send_message", idempotent=True, anonymous=True),
+    Route("PATCH", _MESSAGE, _CHAT, "update_message", anonymous=True),
+    Route("DELETE", _MESSAGE, _CHAT, "delete_message", anonymous=True),
+    Route("PUT", _REACTION, _CHAT, "add_reaction"),
+    Route("DELETE", _REACTION, _CHAT, "remove_reaction"),
+    Route("POST", f"{_ROOM}/attachments", _USER, "create_attachment_upload"),
+    Route("GET", f"{_ROOM}/attachments/{{attachmentId}}", _READ, "get_attachment"),
     Route("POST", "/v1/chat/tickets", _CHAT, "issue_ticket"),
 )

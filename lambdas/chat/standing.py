@@ -49,15 +49,14 @@ class Standing:
 
         Members may, and in public rooms all users who are not banned.
         """
-        self.require_not_banned()
-        if self.membership is None and self.room.type != "public" and not self.rank:
-            raise _not_a_member()
+        if self.is_banned or self.room.type != "public":
+            self.require_member()
 
     def require_member(self) -> Member:
         """Requires a membership and returns it."""
         self.require_not_banned()
         if self.membership is None:
-            raise _not_a_member()
+            raise Problem.forbidden("Only members of the room can do this.", "not_a_member")
         return self.membership
 
     def require_speaker(self) -> None:
@@ -108,7 +107,3 @@ def room_not_found() -> Problem:
 
 def banned() -> Problem:
     return Problem.forbidden("You are banned from this room.", "banned")
-
-
-def _not_a_member() -> Problem:
-    return Problem.forbidden("Only members of the room can do this.", "not_a_member")
