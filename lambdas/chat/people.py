@@ -67,7 +67,7 @@ class People:
         return profile.name_for(None) if profile else caller.display_name or UNKNOWN_NAME
 
     def online(self, user_ids: Sequence[str]) -> dict[str, Visibility]:
-        """Returns, for each of these distinct registered users, who may see that they are online."""
+        """Returns the audience of each registered user's online status. The ids must differ."""
         found = self._recent(user_ids)
         return {
             user_id: profile.online if profile else ACTIVITY_VISIBILITY

@@ -1,4 +1,4 @@
-"""Fixtures: an AWS in the process (moto), a logger that is read back, and a clock that stands still."""
+"""Fixtures: AWS in this process (moto), a readable log, and a clock that tests advance."""
 
 import functools
 import io
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session", autouse=True)
 def shared_service_models() -> Iterator[None]:
-    """Each test makes clients of its own; reading AWS's service models once for all takes most of their time away."""
+    """Loads the AWS service models only once. Loading takes most of the time to create a client."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             botocore.session, "create_loader", functools.cache(botocore.loaders.create_loader)
@@ -31,7 +31,7 @@ def shared_service_models() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of the developer's own AWS set-up reaches a test."""
+    """Isolates tests from the developer's AWS configuration."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
@@ -51,14 +51,13 @@ def log() -> io.StringIO:
 
 @pytest.fixture
 def logger(log: io.StringIO, request: pytest.FixtureRequest) -> Logger:
-    return Logger(
-        service=request.node.name, stream=log
-    )  # Powertools keeps one logger per service name
+    # Powertools keeps one logger per service name.
+    return Logger(service=request.node.name, stream=log)
 
 
 @pytest.fixture
 def logged(log: io.StringIO) -> Callable[[], list[dict[str, Any]]]:
-    """Reads the log's lines."""
+    """Returns the lines of the log."""
     return lambda: [json.loads(line) for line in log.getvalue().splitlines()]
 
 
@@ -75,7 +74,7 @@ def dynamodb(aws: None) -> "DynamoDBClient":
 
 @pytest.fixture
 def table(dynamodb: "DynamoDBClient") -> Callable[..., str]:
-    """Creates a table by its hash key, optionally with an index `<attribute>-index`, and gives its name."""
+    """Creates a table by its hash key and an optional index attribute. Returns the table's name."""
 
     def create(key: str, index: str | None = None) -> str:
         attributes = [key, *([index] if index else [])]

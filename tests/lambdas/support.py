@@ -1,4 +1,4 @@
-"""Builders and fakes that the functions' tests share."""
+"""Builders and fakes shared by the tests of the functions."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ Answer = dict[str, Any]
 
 
 class FakeClock:
-    """Stands still until told otherwise."""
+    """A clock that only `advance` moves."""
 
     def __init__(self, now: float = NOW) -> None:
         self.now = now
@@ -23,12 +23,12 @@ class FakeClock:
         return self.now
 
     def advance(self, seconds: float) -> None:
-        # To the microsecond: sums of floats drift, and two steps of a millisecond would show the same time.
+        # Sums of floats drift, and two steps of 1 ms could then format as the same time.
         self.now = round(self.now + seconds, 6)
 
 
 class FakeKeys:
-    """A parameter's versions; counts what is read from it."""
+    """The versions of a key parameter. Counts the reads."""
 
     def __init__(self, newest: int = 1) -> None:
         self.newest = newest
@@ -41,7 +41,7 @@ class FakeKeys:
 
 
 class FakeSessions:
-    """All sessions but the revoked ones are alive."""
+    """All sessions are active except the revoked ones."""
 
     def __init__(self, display_name: str = "Ann") -> None:
         self.revoked: set[str] = set()
@@ -52,7 +52,7 @@ class FakeSessions:
 
 
 def caller(*roles: str, expires_at: float = NOW + 900) -> Caller:
-    """A registered user with these roles, an anonymous one without any."""
+    """Returns a registered caller with these roles, or an anonymous one without roles."""
     capabilities = frozenset() if roles else frozenset(CAPABILITIES)
     return Caller("user-1", "session-1", frozenset(roles), capabilities, int(expires_at))
 
@@ -68,7 +68,7 @@ def rest_event(
     resource: str | None = None,
     source_ip: str = "203.0.113.7",
 ) -> dict[str, Any]:
-    """A REST proxy event as API Gateway sends it; a body that is no text is sent as JSON."""
+    """Returns a REST proxy event of API Gateway. A body that is not a string becomes JSON."""
     all_headers = {
         "User-Agent": "tests",
         **({} if body is None else {"Content-Type": "application/json"}),
@@ -101,21 +101,22 @@ def rest_event(
     }
 
 
-def document(answer: Answer) -> Any:
-    """The answer's JSON."""
-    return json.loads(answer["body"])
+def document(response: Answer) -> Any:
+    """Returns the JSON of a response."""
+    return json.loads(response["body"])
 
 
-def problem(answer: Answer, status: int) -> Any:
-    """The answer's problem document, after checking that it is one of that status."""
-    assert answer["statusCode"] == status, answer
-    assert answer["headers"]["Content-Type"] == "application/problem+json"
-    found = document(answer)
-    assert found.keys() >= {"type", "title", "status", "detail", "code", "errors"}
-    assert found["status"] == status
-    return found
+def problem(response: Answer, status: int, code: str | None = None) -> Any:
+    """Asserts that a response is a problem with this status and code, and returns the document."""
+    assert response["statusCode"] == status, response
+    assert response["headers"]["Content-Type"] == "application/problem+json"
+    details = document(response)
+    assert details.keys() >= {"type", "title", "status", "detail", "code", "errors"}
+    assert details["status"] == status
+    assert code in {None, details["code"]}
+    return details
 
 
-def wrong_fields(found: Any) -> set[str]:
-    """The fields that a 422 names."""
-    return {error["field"] for error in found["errors"]}
+def wrong_fields(details: Any) -> set[str]:
+    """Returns the fields that a 422 document names."""
+    return {error["field"] for error in details["errors"]}

@@ -1,7 +1,7 @@
-"""Every route of every service for every kind of caller, against a table written from the API contract.
+"""Checks the access to every route for every kind of caller against the API contract.
 
-The table is written by hand and must not be made from the code's own route tables: it is what they are held against.
-The second column says who may call: `public` anybody, `all` everyone with a token, `users` registered users only.
+The table is written by hand, because the code's own route tables are compared with it. The second
+column is the rule: `public` admits everyone, `all` every token, `users` only registered users.
 """
 
 from collections.abc import Mapping
@@ -110,7 +110,7 @@ EXPECTED = {  # statuses in the order of CALLERS
     "all": (401, 200, 200, 200, 200),
     "users": (401, 403, 200, 200, 200),
 }
-# What an anonymous user needs for each; the contract names three capabilities.
+# The capability that an anonymous user needs. The contract defines three capabilities.
 CAPABILITY_OF = {
     ("chat", "GET"): "read",
     ("chat", "other"): "chat_anonymous",
@@ -120,7 +120,7 @@ CAPABILITY_OF = {
     ("catalog", "GET"): "read",
 }
 
-# Routes that create something and are repeated safely with Idempotency-Key; uploads and tokens are not among them.
+# Routes that create something and accept Idempotency-Key. Uploads and tokens do not.
 IDEMPOTENT = {
     "/v1/chat/rooms",
     "/v1/chat/rooms/{roomId}/members",
@@ -138,8 +138,8 @@ class _NoIdempotency:
         return work(request)  # type: ignore[no-any-return]
 
 
-def _call(routes: tuple[Route, ...], logger: Logger, method: str, path: str, who: Any) -> int:
-    """The status for that caller when every operation succeeds."""
+def _status_of(routes: tuple[Route, ...], logger: Logger, method: str, path: str, user: Any) -> int:
+    """Returns the status for a caller if every operation succeeds."""
     router = Router(
         routes,
         {route.operation: lambda _request: Response() for route in routes},
@@ -149,7 +149,7 @@ def _call(routes: tuple[Route, ...], logger: Logger, method: str, path: str, who
         idempotency=_NoIdempotency(),
     )
     status: int = router(
-        rest_event(method, path, authorizer=who.to_context() if who else None), None
+        rest_event(method, path, authorizer=user.to_context() if user else None), None
     )["statusCode"]
     return status
 
@@ -157,9 +157,11 @@ def _call(routes: tuple[Route, ...], logger: Logger, method: str, path: str, who
 @pytest.mark.parametrize(
     ("service", "rule", "method", "path"), ROWS, ids=[" ".join(row[2:]) for row in ROWS]
 )
-def test_who_may_call(service: str, rule: str, method: str, path: str, logger: Logger) -> None:
+def test_access_of_each_caller(
+    service: str, rule: str, method: str, path: str, logger: Logger
+) -> None:
     routes = route_tables()[service]
-    statuses = tuple(_call(routes, logger, method, path, who) for who in CALLERS.values())
+    statuses = tuple(_status_of(routes, logger, method, path, user) for user in CALLERS.values())
     assert dict(zip(CALLERS, statuses, strict=True)) == dict(
         zip(CALLERS, EXPECTED[rule], strict=True)
     )
@@ -170,13 +172,13 @@ def test_who_may_call(service: str, rule: str, method: str, path: str, logger: L
     [(s, m, p) for s, rule, m, p in ROWS if rule == "all" and s != "auth"],
     ids=lambda value: value,
 )
-def test_an_anonymous_user_needs_the_one_capability(
+def test_anonymous_users_need_the_capability_of_the_route(
     service: str, method: str, path: str, logger: Logger
 ) -> None:
     needed = CAPABILITY_OF[service, "GET" if method == "GET" else "other"]
     for held in ("read", "post_anonymous", "chat_anonymous"):
-        who = caller().from_context({**caller().to_context(), "cap": held})
-        assert _call(route_tables()[service], logger, method, path, who) == (
+        user = caller().from_context({**caller().to_context(), "cap": held})
+        assert _status_of(route_tables()[service], logger, method, path, user) == (
             200 if held == needed else 403
         ), held
 
@@ -197,7 +199,7 @@ def test_the_services_have_no_other_routes() -> None:
     assert code == contract
 
 
-def test_what_creates_is_idempotent() -> None:
+def test_routes_that_create_are_idempotent() -> None:
     routes = [route for table in route_tables().values() for route in table if route.idempotent]
     assert {route.path for route in routes} == IDEMPOTENT
     assert {route.method for route in routes} == {"POST"}

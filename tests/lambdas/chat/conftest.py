@@ -1,4 +1,7 @@
-"""The whole chat service in the process: DynamoDB, S3, SQS and SSM by moto, a real Valkey, and a gateway that writes down what it sends."""
+"""Runs the whole chat service in this process.
+
+moto provides DynamoDB, S3, SQS and SSM. Valkey is real. A fake gateway records sent frames.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +32,13 @@ from tests.lambdas.support import REGION, Answer, document, rest_event
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-FUTURE = 4_000_000_000  # these services run on the system's clock
+FUTURE = 4_000_000_000
+"""Seconds since the epoch. The chat service uses the system clock."""
 BUCKET = "attachments"
 
 
 class FakeGateway:
-    """Remembers each connection's frames. Connections may be gone, or may be slow to answer, or fail."""
+    """Records the frames of each connection. Connections can be gone, slow or failing."""
 
     def __init__(self) -> None:
         self.frames: dict[str, list[Any]] = defaultdict(list)
@@ -59,12 +63,12 @@ class FakeGateway:
         self.closed.append(connection_id)
 
     def take(self, connection_id: str) -> list[Any]:
-        """What the connection has been sent since it was asked last."""
+        """Returns and clears the connection's frames."""
         return self.frames.pop(connection_id, [])
 
 
-class Somebody:
-    """A user, with the calls they make."""
+class ChatUser:
+    """A user who calls the chat API."""
 
     def __init__(
         self,
@@ -95,7 +99,7 @@ class Somebody:
             self.set_profile()
 
     def set_profile(self, **more: Any) -> None:
-        """The profile as the profile service stores it, with these attributes besides."""
+        """Stores the profile in the format of the profile service, with additional attributes."""
         item = {
             "user_id": self.user_id,
             "display_name": self.name,
@@ -114,7 +118,7 @@ class Somebody:
         headers: Mapping[str, str] = {},
         **query: Any,
     ) -> Answer:
-        """One REST call below /v1/chat."""
+        """Sends a REST request to a path below /v1/chat."""
         event = rest_event(
             method,
             f"/v1/chat{path}",
@@ -126,21 +130,20 @@ class Somebody:
         )
         return self._world.handle(event, None)
 
-    def make_room(self, type_: str = "public", **more: Any) -> str:
-        """A new room's id."""
+    def create_room(self, type_: str = "public", **more: Any) -> str:
+        """Creates a room and returns its id."""
         room: str = document(
             ok(self.call("POST", "/rooms", {"name": "Room", "type": type_, **more}), 201)
         )["roomId"]
         return room
 
-    def say(self, room_id: str, content: str = "Hello", **more: Any) -> Any:
-        """A message sent by REST."""
+    def send(self, room_id: str, content: str = "Hello", **more: Any) -> Any:
+        """Sends a message by REST and returns it."""
         return document(
             ok(self.call("POST", f"/rooms/{room_id}/messages", {"content": content, **more}), 201)
         )
 
     def connect(self, connection_id: str | None = None, *, expires_at: int = FUTURE) -> Socket:
-        """A new connection."""
         return Socket(
             self._world,
             self,
@@ -150,9 +153,9 @@ class Somebody:
 
 
 class Socket:
-    """A WebSocket connection, on the client's side."""
+    """The client of a WebSocket connection."""
 
-    def __init__(self, world: World, person: Somebody, connection_id: str, expires_at: int) -> None:
+    def __init__(self, world: World, person: ChatUser, connection_id: str, expires_at: int) -> None:
         self._world = world
         self.connection_id = connection_id
         self._authorizer = {
@@ -182,31 +185,31 @@ class Socket:
             "body": body,
             "isBase64Encoded": False,
         }
-        # Nothing but the status: a body would be sent to the client.
+        # A body would be sent to the client.
         assert self._world.handle(event, None) == {"statusCode": 200}
 
     def send(self, action: str, **members: Any) -> Any:
-        """Sends a frame; gives its answer, and keeps the other frames for `take`."""
+        """Sends a frame and returns its `ack` or `error`. `take` returns the other frames."""
         return self.send_text(json.dumps({"action": action, "requestId": "r", **members}), action)
 
     def send_text(self, text: str, route: str = "$default") -> Any:
         kept = self.take()
         self.invoke(route, text)
         frames = self.take()
-        answers = [frame for frame in frames if frame["type"] in {"ack", "error"}]
-        assert len(answers) == 1, frames
+        responses = [frame for frame in frames if frame["type"] in {"ack", "error"}]
+        assert len(responses) == 1, frames
         self._world.gateway.frames[self.connection_id] = kept + [
-            frame for frame in frames if frame not in answers
+            frame for frame in frames if frame not in responses
         ]
-        return answers[0]
+        return responses[0]
 
     def join(self, room_id: str) -> Any:
-        answer = self.send("join_room", roomId=room_id)
-        assert answer["type"] == "ack", answer
-        return answer
+        response = self.send("join_room", roomId=room_id)
+        assert response["type"] == "ack", response
+        return response
 
     def take(self, type_: str | None = None) -> list[Any]:
-        """The frames since the last time, of one type."""
+        """Returns the frames since the last call that have this type, and drops the others."""
         frames = self._world.gateway.take(self.connection_id)
         return [frame for frame in frames if type_ is None or frame["type"] == type_]
 
@@ -215,7 +218,7 @@ class Socket:
 
 
 class World:
-    """The service with everything around it."""
+    """The chat and delivery functions with their tables, buckets, queues and cache."""
 
     def __init__(
         self, dynamodb: DynamoDBClient, cache: redis.Redis, settings: dict[str, str], logger: Logger
@@ -234,19 +237,19 @@ class World:
         self.sqs = boto3.client("sqs", region_name=REGION)
         self.s3 = boto3.client("s3", region_name=REGION)
 
-    def somebody(self, user_id: str, **more: Any) -> Somebody:
-        return Somebody(self, user_id, **more)
+    def user(self, user_id: str, **more: Any) -> ChatUser:
+        return ChatUser(self, user_id, **more)
 
     def items(self, table: str) -> list[dict[str, Any]]:
         return [unpack(item) for item in self.dynamodb.scan(TableName=table)["Items"]]
 
     def events(self, event_type: str | None = None) -> list[dict[str, Any]]:
-        """The outbox's events of a type: their details."""
-        found = [(item["event_type"], json.loads(item["detail"])) for item in self.items("outbox")]
-        return [detail for type_, detail in found if event_type in {None, type_}]
+        """Returns the details of the events in the outbox, of one type or all."""
+        events = [(item["event_type"], json.loads(item["detail"])) for item in self.items("outbox")]
+        return [detail for type_, detail in events if event_type in {None, type_}]
 
     def queued(self, url: str) -> list[dict[str, Any]]:
-        """Takes what a queue holds, as Lambda's records."""
+        """Receives and deletes a queue's messages. Returns them as records of a Lambda event."""
         messages = self.sqs.receive_message(QueueUrl=self.environ[url], MaxNumberOfMessages=10).get(
             "Messages", []
         )
@@ -267,7 +270,7 @@ class World:
         ]
 
     def stream(self, message_id: str, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The stream's record of a message as it is now."""
+        """Returns the stream record of a message's current item, as a change of `before`."""
         key = {"message_id": {"S": message_id}}
         images = {"NewImage": self.dynamodb.get_item(TableName="messages", Key=key)["Item"]}
         if before:
@@ -279,10 +282,10 @@ class World:
         }
 
 
-def ok(answer: Answer, status: int = 200) -> Answer:
-    """The answer, after checking its status."""
-    assert answer["statusCode"] == status, answer
-    return answer
+def ok(response: Answer, status: int = 200) -> Answer:
+    """Asserts the status and returns the response."""
+    assert response["statusCode"] == status, response
+    return response
 
 
 @pytest.fixture(scope="session")
@@ -293,7 +296,6 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
 
 @pytest.fixture
 def cache(valkey: ValkeyServer) -> Iterator[redis.Redis]:
-    """The Valkey, empty."""
     client = redis.Redis(host="127.0.0.1", port=valkey.port, decode_responses=True)
     client.flushall()
     yield client
@@ -302,7 +304,7 @@ def cache(valkey: ValkeyServer) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def create_table(dynamodb: DynamoDBClient) -> Callable[..., None]:
-    """Creates a table with its keys and indexes (name: keys)."""
+    """Creates a table with its keys, and with indexes given as name=keys."""
 
     def create(name: str, *keys: str, **indexes: tuple[str, ...]) -> None:
         def schema(names: tuple[str, ...]) -> Any:
@@ -391,21 +393,21 @@ def world(
 
 
 @pytest.fixture
-def ann(world: World) -> Somebody:
-    return world.somebody("ann")
+def ann(world: World) -> ChatUser:
+    return world.user("ann")
 
 
 @pytest.fixture
-def bob(world: World) -> Somebody:
-    return world.somebody("bob")
+def bob(world: World) -> ChatUser:
+    return world.user("bob")
 
 
 @pytest.fixture
-def eve(world: World) -> Somebody:
-    return world.somebody("eve")
+def eve(world: World) -> ChatUser:
+    return world.user("eve")
 
 
 @pytest.fixture
-def visitor(world: World) -> Somebody:
+def visitor(world: World) -> ChatUser:
     """An anonymous user."""
-    return world.somebody("visitor", anonymous=True)
+    return world.user("visitor", anonymous=True)

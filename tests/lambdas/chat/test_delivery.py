@@ -1,4 +1,4 @@
-"""The delivery function: what was stored reaches live rooms, whatever happened to its first delivery."""
+"""The delivery function sends stored messages that did not reach their rooms."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from lambdas.common.live.listeners import QUEUED_LIFETIME, CachedLiveRooms
 from lambdas.common.messaging.consumer import BatchFailedError
 from lambdas.common.storage.cache import CacheUnavailableError
 from lambdas.common.storage.dynamodb import unpack
-from tests.lambdas.chat.conftest import Socket, Somebody, World, ok
+from tests.lambdas.chat.conftest import ChatUser, Socket, World, ok
 
 
 @pytest.fixture
-def room_id(ann: Somebody) -> str:
-    return ann.make_room("public")
+def room_id(ann: ChatUser) -> str:
+    return ann.create_room("public")
 
 
 @pytest.fixture
-def listener(bob: Somebody, room_id: str) -> Socket:
+def listener(bob: ChatUser, room_id: str) -> Socket:
     socket = bob.connect()
     socket.join(room_id)
     socket.take()
@@ -30,8 +30,8 @@ def listener(bob: Somebody, room_id: str) -> Socket:
 
 
 @pytest.fixture
-def killed(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """The sender's function is killed between storing and delivering; `undo` lets it live."""
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The sender's function ends between storing and announcing. `undo` ends this."""
     monkeypatch.setattr(Broadcast, "send", lambda *_arguments: None)
     return monkeypatch
 
@@ -41,38 +41,38 @@ def watch(world: World, *records: dict[str, Any]) -> None:
 
 
 def retry(world: World) -> int:
-    """Hands the function what the retry queue holds; gives how many messages that was."""
+    """Delivers the retry queue's messages to the function. Returns their number."""
     records = world.queued("DELIVERY_RETRIES_QUEUE_URL")
     if records:
         assert world.deliver({"Records": records}) == {"batchItemFailures": []}
     return len(records)
 
 
-def test_what_was_delivered_is_left_alone(
-    ann: Somebody, room_id: str, listener: Socket, world: World
+def test_a_delivered_message_is_not_sent_again(
+    ann: ChatUser, room_id: str, listener: Socket, world: World
 ) -> None:
-    said = ann.say(room_id)["messageId"]
+    message_id = ann.send(room_id)["messageId"]
     assert len(listener.take()) == 1
-    watch(world, world.stream(said))
+    watch(world, world.stream(message_id))
     assert retry(world) == 0
 
 
-def test_a_message_whose_sender_was_killed_is_delivered(
-    ann: Somebody, room_id: str, listener: Socket, world: World, killed: pytest.MonkeyPatch
+def test_a_message_of_an_interrupted_sender_is_delivered(
+    ann: ChatUser, room_id: str, listener: Socket, world: World, interrupted: pytest.MonkeyPatch
 ) -> None:
-    said = ann.say(room_id, "Lost?")["messageId"]
-    watch(world, world.stream(said))
+    message_id = ann.send(room_id, "Lost?")["messageId"]
+    watch(world, world.stream(message_id))
     assert listener.take() == []
     assert retry(world) == 1
     [frame] = listener.take()
     assert (frame["type"], frame["seq"], frame["message"]["content"]) == ("new_message", 1, "Lost?")
-    watch(world, world.stream(said))
+    watch(world, world.stream(message_id))
     assert retry(world) == 0
 
 
 @pytest.mark.parametrize("transport", ["rest", "websocket"])
 def test_a_message_whose_announcement_fails_is_acknowledged_and_delivered_later(
-    ann: Somebody,
+    ann: ChatUser,
     room_id: str,
     listener: Socket,
     world: World,
@@ -89,8 +89,8 @@ def test_a_message_whose_announcement_fails_is_acknowledged_and_delivered_later(
 
     with monkeypatch.context() as patch:
         patch.setattr(Broadcast, "send", fail)
-        said = (
-            ann.say(room_id)
+        message = (
+            ann.send(room_id)
             if transport == "rest"
             else sender.send("send_message", roomId=room_id, content="Hello")
         )
@@ -98,26 +98,26 @@ def test_a_message_whose_announcement_fails_is_acknowledged_and_delivered_later(
     messages = [record.getMessage() for record in caplog.records]
     assert "message not announced; the delivery function will send it" in messages
     assert "message announced" not in messages
-    watch(world, world.stream(said["messageId"]))
+    watch(world, world.stream(message["messageId"]))
     assert retry(world) == 1
-    assert [frame["seq"] for frame in listener.take("new_message")] == [said["seq"]]
+    assert [frame["seq"] for frame in listener.take("new_message")] == [message["seq"]]
 
 
-def test_a_delivery_that_was_only_late_is_made_once(
-    ann: Somebody, room_id: str, listener: Socket, world: World, cache: redis.Redis
+def test_a_late_delivery_is_not_repeated(
+    ann: ChatUser, room_id: str, listener: Socket, world: World, cache: redis.Redis
 ) -> None:
-    said = ann.say(room_id)["messageId"]
-    cache.delete(f"chat:delivery:{said}:1")
-    watch(world, world.stream(said))
-    cache.set(f"chat:delivery:{said}:1", "sent")
+    message_id = ann.send(room_id)["messageId"]
+    cache.delete(f"chat:delivery:{message_id}:1")
+    watch(world, world.stream(message_id))
+    cache.set(f"chat:delivery:{message_id}:1", "sent")
     assert retry(world) == 1
     assert len(listener.take()) == 1
 
 
-def test_edits_and_deletions_are_made_good_as_what_they_are(
-    ann: Somebody, room_id: str, listener: Socket, world: World, killed: pytest.MonkeyPatch
+def test_lost_edits_and_deletions_are_sent_later(
+    ann: ChatUser, room_id: str, listener: Socket, world: World, interrupted: pytest.MonkeyPatch
 ) -> None:
-    edited, deleted = (ann.say(room_id)["messageId"] for _ in range(2))
+    edited, deleted = (ann.send(room_id)["messageId"] for _ in range(2))
     path = f"/rooms/{room_id}/messages"
     before = {id_: unpack(world.stream(id_)["dynamodb"]["NewImage"]) for id_ in (edited, deleted)}
     ok(ann.call("PATCH", f"{path}/{edited}", {"content": "Edited"}))
@@ -130,12 +130,12 @@ def test_edits_and_deletions_are_made_good_as_what_they_are(
     ]
 
 
-def test_a_new_message_is_delivered_though_it_has_been_edited_since(
-    ann: Somebody, room_id: str, listener: Socket, world: World, killed: pytest.MonkeyPatch
+def test_a_lost_message_is_sent_as_new_after_an_edit(
+    ann: ChatUser, room_id: str, listener: Socket, world: World, interrupted: pytest.MonkeyPatch
 ) -> None:
-    said = ann.say(room_id)["messageId"]
-    record = world.stream(said)
-    ok(ann.call("PATCH", f"/rooms/{room_id}/messages/{said}", {"content": "Edited"}))
+    message_id = ann.send(room_id)["messageId"]
+    record = world.stream(message_id)
+    ok(ann.call("PATCH", f"/rooms/{room_id}/messages/{message_id}", {"content": "Edited"}))
     watch(world, record)
     retry(world)
     [frame] = listener.take()
@@ -146,19 +146,21 @@ def test_a_new_message_is_delivered_though_it_has_been_edited_since(
     )
 
 
-def test_what_lies_beside_messages_is_no_message(ann: Somebody, room_id: str, world: World) -> None:
-    said = ann.say(room_id)["messageId"]
-    ok(ann.call("PUT", f"/rooms/{room_id}/messages/{said}/reactions/x", {}), 204)
+def test_other_items_of_the_messages_table_are_ignored(
+    ann: ChatUser, room_id: str, world: World
+) -> None:
+    message_id = ann.send(room_id)["messageId"]
+    ok(ann.call("PUT", f"/rooms/{room_id}/messages/{message_id}/reactions/x", {}), 204)
     for item in world.items("messages"):
         if "room_id" not in item:
             watch(world, world.stream(item["message_id"]))
-    # Nor is a change that makes no new state.
-    watch(world, world.stream(said, unpack(world.stream(said)["dynamodb"]["NewImage"])))
+    # A change without a new version is ignored, too.
+    watch(world, world.stream(message_id, unpack(world.stream(message_id)["dynamodb"]["NewImage"])))
     assert retry(world) == 0
 
 
-def test_a_handed_over_frame_that_got_lost_is_made_good(
-    ann: Somebody,
+def test_a_lost_queued_frame_is_sent_later(
+    ann: ChatUser,
     room_id: str,
     listener: Socket,
     world: World,
@@ -166,42 +168,42 @@ def test_a_handed_over_frame_that_got_lost_is_made_good(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("lambdas.chat.broadcast.INLINE_LIMIT", 0)
-    said = ann.say(room_id)["messageId"]
-    assert len(world.queued("DELIVERIES_QUEUE_URL")) == 1  # and nobody works on it
-    watch(world, world.stream(said))
-    for _ in range(2):  # as long as it may be in the queue, it is waited for
+    message_id = ann.send(room_id)["messageId"]
+    assert len(world.queued("DELIVERIES_QUEUE_URL")) == 1  # and the delivery is lost
+    watch(world, world.stream(message_id))
+    for _ in range(2):  # while the delivery may still be in the queue, the function waits
         assert retry(world) == 1
         assert listener.take() == []
-    assert 0 < cache.ttl(f"chat:delivery:{said}:1") <= QUEUED_LIFETIME
-    cache.delete(f"chat:delivery:{said}:1")
+    assert 0 < cache.ttl(f"chat:delivery:{message_id}:1") <= QUEUED_LIFETIME
+    cache.delete(f"chat:delivery:{message_id}:1")
     assert retry(world) == 1
     assert retry(world) == 0
     assert [frame["seq"] for frame in listener.take()] == [1]
 
 
-def test_a_queue_that_takes_nothing_fails_no_sender(
-    ann: Somebody, room_id: str, listener: Socket, world: World, monkeypatch: pytest.MonkeyPatch
+def test_a_queue_failure_does_not_fail_the_sender(
+    ann: ChatUser, room_id: str, listener: Socket, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lambdas.chat.broadcast.INLINE_LIMIT", 0)
     world.sqs.delete_queue(QueueUrl=world.environ["DELIVERIES_QUEUE_URL"])
-    said = ann.say(room_id)["messageId"]
-    watch(world, world.stream(said))
+    message_id = ann.send(room_id)["messageId"]
+    watch(world, world.stream(message_id))
     retry(world)
     assert [frame["seq"] for frame in listener.take()] == [1]
 
 
-def test_while_the_cache_is_down_deliveries_wait(
-    ann: Somebody, room_id: str, listener: Socket, world: World, killed: pytest.MonkeyPatch
+def test_deliveries_wait_until_the_cache_is_back(
+    ann: ChatUser, room_id: str, listener: Socket, world: World, interrupted: pytest.MonkeyPatch
 ) -> None:
-    said = ann.say(room_id)["messageId"]
-    with killed.context() as down:
+    message_id = ann.send(room_id)["messageId"]
+    with interrupted.context() as down:
 
         def refuse(self: CachedLiveRooms, *arguments: Any) -> Any:
             raise CacheUnavailableError
 
         down.setattr(CachedLiveRooms, "progress", refuse)
         down.setattr(CachedLiveRooms, "connections", refuse)
-        watch(world, world.stream(said))
+        watch(world, world.stream(message_id))
         records = world.queued("DELIVERY_RETRIES_QUEUE_URL")
         with pytest.raises(BatchFailedError):
             world.deliver({"Records": records})
@@ -216,9 +218,9 @@ def test_while_the_cache_is_down_deliveries_wait(
     assert [frame["seq"] for frame in listener.take()] == [1]
 
 
-def test_an_eviction_that_the_cache_missed_is_made_up_for(
-    ann: Somebody,
-    bob: Somebody,
+def test_an_eviction_that_the_cache_missed_is_repeated(
+    ann: ChatUser,
+    bob: ChatUser,
     room_id: str,
     listener: Socket,
     world: World,
@@ -233,11 +235,11 @@ def test_an_eviction_that_the_cache_missed_is_made_up_for(
         ok(ann.call("DELETE", f"/rooms/{room_id}/members/bob"), 204)
     listener.take()
     assert retry(world) == 1
-    ann.say(room_id)
+    ann.send(room_id)
     assert listener.take() == []
 
 
-def test_a_batch_that_lambda_gave_up_is_for_somebody_to_look_at(world: World) -> None:
+def test_a_failed_stream_batch_stays_in_the_queue(world: World) -> None:
     record = {
         "eventSource": "aws:sqs",
         "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:retries",

@@ -1,4 +1,4 @@
-"""Messages by REST: history, numbers, edits, reactions, anonymity, attachments."""
+"""Messages by REST: history, numbers, edits, reactions, anonymity and attachments."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 
 from lambdas.common.storage.transactions import Transactions
-from tests.lambdas.chat.conftest import BUCKET, Somebody, World, ok
+from tests.lambdas.chat.conftest import BUCKET, ChatUser, World, ok
 from tests.lambdas.support import document, problem, wrong_fields
 
 MESSAGE = {
-    "messageId", "roomId", "authorId", "authorName", "content", "type", "seq", "timestamp", "reactions", "replyTo", "isEdited",
-    "isDeleted", "isAnonymous", "attachments", "version",
+    "messageId", "roomId", "authorId", "authorName", "content", "type", "seq", "timestamp",
+    "reactions", "replyTo", "isEdited", "isDeleted", "isAnonymous", "attachments", "version",
 }  # fmt: skip
 
 
 @pytest.fixture
-def room_id(ann: Somebody, bob: Somebody) -> str:
-    """A public room of ann's, with bob."""
-    made = ann.make_room("public")
-    ok(bob.call("POST", f"/rooms/{made}/join", {}))
-    return made
+def room_id(ann: ChatUser, bob: ChatUser) -> str:
+    """A public room with the owner ann and the member bob."""
+    id_ = ann.create_room("public")
+    ok(bob.call("POST", f"/rooms/{id_}/join", {}))
+    return id_
 
 
-def history(viewer: Somebody, room_id: str, **query: Any) -> Any:
+def history(viewer: ChatUser, room_id: str, **query: Any) -> Any:
     return document(ok(viewer.call("GET", f"/rooms/{room_id}/messages", **query)))
 
 
-def test_a_message_is_answered_whole_and_numbered(
-    ann: Somebody, bob: Somebody, room_id: str, world: World
+def test_responses_contain_the_whole_message_and_its_seq(
+    ann: ChatUser, bob: ChatUser, room_id: str, world: World
 ) -> None:
-    said = ann.say(room_id, "Tea?\n\tYes")
-    assert said.keys() == MESSAGE
-    assert (said["authorId"], said["authorName"], said["seq"], said["type"]) == (
+    message = ann.send(room_id, "Tea?\n\tYes")
+    assert message.keys() == MESSAGE
+    assert (message["authorId"], message["authorName"], message["seq"], message["type"]) == (
         "ann",
         "Name of ann",
         1,
         "text",
     )
-    replied = bob.say(room_id, "Yes", replyTo=said["messageId"])
-    assert (replied["seq"], replied["replyTo"]) == (2, said["messageId"])
-    assert history(bob, room_id) == {"items": [replied, said], "nextCursor": None}
+    replied = bob.send(room_id, "Yes", replyTo=message["messageId"])
+    assert (replied["seq"], replied["replyTo"]) == (2, message["messageId"])
+    assert history(bob, room_id) == {"items": [replied, message], "nextCursor": None}
     assert (
         document(ok(ann.call("GET", f"/rooms/{room_id}")))["lastActivity"] == replied["timestamp"]
     )
@@ -68,33 +68,30 @@ def test_a_message_is_answered_whole_and_numbered(
         ({"content": "x", "attachments": ["uploads/chat/ann/x"]}, {"attachments.0"}),
     ],
 )
-def test_every_wrong_field_is_named(
-    ann: Somebody, room_id: str, body: Any, fields: set[str]
+def test_an_error_names_every_invalid_field(
+    ann: ChatUser, room_id: str, body: Any, fields: set[str]
 ) -> None:
     assert (
         wrong_fields(problem(ann.call("POST", f"/rooms/{room_id}/messages", body), 422)) == fields
     )
 
 
-def test_only_members_write(ann: Somebody, eve: Somebody, room_id: str) -> None:
-    said = ann.say(room_id)["messageId"]
+def test_only_members_can_write(ann: ChatUser, eve: ChatUser, room_id: str) -> None:
+    message = ann.send(room_id)["messageId"]
     for method, path, body in (
         ("POST", "", {"content": "x"}),
-        ("PATCH", f"/{said}", {"content": "x"}),
-        ("DELETE", f"/{said}", None),
-        ("PUT", f"/{said}/reactions/x", {}),
+        ("PATCH", f"/{message}", {"content": "x"}),
+        ("DELETE", f"/{message}", None),
+        ("PUT", f"/{message}/reactions/x", {}),
     ):
-        assert (
-            problem(eve.call(method, f"/rooms/{room_id}/messages{path}", body), 403)["code"]
-            == "not_a_member"
-        )
+        problem(eve.call(method, f"/rooms/{room_id}/messages{path}", body), 403, "not_a_member")
 
 
-def test_history_is_paged_newest_first_and_gaps_are_filled_oldest_first(
-    ann: Somebody, bob: Somebody, room_id: str
+def test_history_is_newest_first_and_after_seq_is_oldest_first(
+    ann: ChatUser, bob: ChatUser, room_id: str
 ) -> None:
     for index in range(7):
-        ann.say(room_id, f"{index + 1}")
+        ann.send(room_id, f"{index + 1}")
     pages: list[list[int]] = []
     cursor: dict[str, Any] = {}
     for _ in range(3):
@@ -113,16 +110,16 @@ def test_history_is_paged_newest_first_and_gaps_are_filled_oldest_first(
     )
     problem(
         ann.call(
-            "GET", f"/rooms/{ann.make_room()}/messages", cursor=page["nextCursor"], afterSeq="2"
+            "GET", f"/rooms/{ann.create_room()}/messages", cursor=page["nextCursor"], afterSeq="2"
         ),
         400,
     )
 
 
-def test_whoever_was_faster_takes_the_number_and_the_other_the_next(
-    ann: Somebody, bob: Somebody, room_id: str, monkeypatch: pytest.MonkeyPatch
+def test_concurrent_messages_get_consecutive_numbers(
+    ann: ChatUser, bob: ChatUser, room_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three messages of another come between the read of a number and its use, each time one."""
+    """Another message is stored before each of the first three attempts to store one."""
     write, others = Transactions.write, ["c", "b", "a"]
 
     def overtaken(self: Transactions, entries: Any) -> None:
@@ -130,34 +127,34 @@ def test_whoever_was_faster_takes_the_number_and_the_other_the_next(
             content = others.pop()
             with monkeypatch.context() as patch:
                 patch.setattr(Transactions, "write", write)
-                bob.say(room_id, content)
+                bob.send(room_id, content)
         write(self, entries)
 
     monkeypatch.setattr(Transactions, "write", overtaken)
-    said = ann.say(room_id, "d")
-    assert said["seq"] == 4
-    found = history(bob, room_id)["items"]
-    assert [(item["seq"], item["content"]) for item in found] == [
+    message = ann.send(room_id, "d")
+    assert message["seq"] == 4
+    items = history(bob, room_id)["items"]
+    assert [(item["seq"], item["content"]) for item in items] == [
         (4, "d"),
         (3, "c"),
         (2, "b"),
         (1, "a"),
     ]
-    times = [item["timestamp"] for item in found]
+    times = [item["timestamp"] for item in items]
     assert times == sorted(times, reverse=True)
     assert len(set(times)) == 4
 
 
-def test_a_repeat_with_the_same_key_is_stored_once_though_its_answer_was_lost(
-    ann: Somebody, room_id: str, world: World
+def test_a_repeat_after_a_lost_response_is_not_stored_again(
+    ann: ChatUser, room_id: str, world: World
 ) -> None:
     key = {"Idempotency-Key": "once"}
     first = document(
         ok(ann.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}, headers=key), 201)
     )
-    # The function was killed after the transaction: the answer is not remembered, and its lease has run out.
+    # The function ended after the transaction, before it stored the response.
     for item in world.items("idempotency"):
-        if "answer" in item:
+        if "response" in item:
             world.dynamodb.delete_item(
                 TableName="idempotency", Key={"idempotency_key": {"S": item["idempotency_key"]}}
             )
@@ -168,13 +165,13 @@ def test_a_repeat_with_the_same_key_is_stored_once_though_its_answer_was_lost(
     assert len(history(ann, room_id)["items"]) == 1
 
 
-def test_the_author_edits(ann: Somebody, bob: Somebody, room_id: str) -> None:
-    said = ann.say(room_id, "Tee")
-    path = f"/rooms/{room_id}/messages/{said['messageId']}"
+def test_only_the_author_can_edit_a_message(ann: ChatUser, bob: ChatUser, room_id: str) -> None:
+    message = ann.send(room_id, "Tee")
+    path = f"/rooms/{room_id}/messages/{message['messageId']}"
     edited = document(ok(ann.call("PATCH", path, {"content": "Tea"}, headers={"If-Match": '"1"'})))
-    assert edited == {**said, "content": "Tea", "isEdited": True, "version": 2}
+    assert edited == {**message, "content": "Tea", "isEdited": True, "version": 2}
     problem(ann.call("PATCH", path, {"content": "Tee"}, headers={"If-Match": '"1"'}), 412)
-    assert problem(bob.call("PATCH", path, {"content": "Coffee"}), 403)["code"] == "not_the_author"
+    problem(bob.call("PATCH", path, {"content": "Coffee"}), 403, "not_the_author")
     assert wrong_fields(problem(ann.call("PATCH", path, {"content": "", "type": "x"}), 422)) == {
         "content",
         "type",
@@ -182,25 +179,25 @@ def test_the_author_edits(ann: Somebody, bob: Somebody, room_id: str) -> None:
     assert history(bob, room_id)["items"] == [edited]
 
 
-def test_author_and_moderators_delete_and_the_number_stays(
-    ann: Somebody, bob: Somebody, world: World, room_id: str
+def test_author_and_moderators_can_delete_a_message_but_its_seq_stays(
+    ann: ChatUser, bob: ChatUser, world: World, room_id: str
 ) -> None:
-    eve = world.somebody("eve")
+    eve = world.user("eve")
     ok(eve.call("POST", f"/rooms/{room_id}/join", {}))
     paths = [
-        f"/rooms/{room_id}/messages/{bob.say(room_id, 'secret')['messageId']}" for _ in range(2)
+        f"/rooms/{room_id}/messages/{bob.send(room_id, 'secret')['messageId']}" for _ in range(2)
     ]
-    assert problem(eve.call("DELETE", paths[0]), 403)["code"] == "not_the_author"
+    problem(eve.call("DELETE", paths[0]), 403, "not_the_author")
     ok(bob.call("DELETE", paths[0]), 204)
     ok(ann.call("DELETE", paths[1]), 204)
-    found = history(ann, room_id)["items"]
-    assert [(item["seq"], item["isDeleted"], item["content"]) for item in found] == [
+    items = history(ann, room_id)["items"]
+    assert [(item["seq"], item["isDeleted"], item["content"]) for item in items] == [
         (2, True, ""),
         (1, True, ""),
     ]
     for path in paths:
         for method, body in (("DELETE", None), ("PATCH", {"content": "x"})):
-            assert problem(bob.call(method, path, body), 404)["code"] == "message_not_found"
+            problem(bob.call(method, path, body), 404, "message_not_found")
         problem(bob.call("PUT", f"{path}/reactions/x", {}), 404)
     assert "secret" not in json.dumps(world.items("messages"))
 
@@ -208,18 +205,16 @@ def test_author_and_moderators_delete_and_the_number_stays(
 @pytest.mark.parametrize(
     "id_", ["nothing", "{room}-99", "{room}-x", "{room}-1%23reactions", "{room}-1#👍#bob"]
 )
-def test_a_message_that_is_not_there_is_404(ann: Somebody, room_id: str, id_: str) -> None:
-    ann.say(room_id)
+def test_an_unknown_message_is_404(ann: ChatUser, room_id: str, id_: str) -> None:
+    ann.send(room_id)
     path = f"/rooms/{room_id}/messages/{quote(id_.format(room=room_id), safe='')}"
     problem(ann.call("PATCH", path, {"content": "x"}), 404)
     problem(ann.call("DELETE", path), 404)
 
 
-def test_reactions_are_counted_once_for_each_user(
-    ann: Somebody, bob: Somebody, room_id: str
-) -> None:
-    said = ann.say(room_id)["messageId"]
-    path = f"/rooms/{room_id}/messages/{said}/reactions"
+def test_reactions_count_once_per_user(ann: ChatUser, bob: ChatUser, room_id: str) -> None:
+    message = ann.send(room_id)["messageId"]
+    path = f"/rooms/{room_id}/messages/{message}/reactions"
     for person in (ann, bob, bob):
         ok(person.call("PUT", f"{path}/{quote('👍')}"), 204)
     ok(bob.call("PUT", f"{path}/:tea:"), 204)
@@ -232,27 +227,27 @@ def test_reactions_are_counted_once_for_each_user(
     problem(ann.call("PUT", f"{path}/{quote('a b')}"), 422)
 
 
-def test_an_anonymous_message_shows_its_alias_and_nothing_else(
-    ann: Somebody, bob: Somebody, room_id: str, world: World, log: Any
+def test_an_anonymous_message_reveals_only_the_alias(
+    ann: ChatUser, bob: ChatUser, room_id: str, world: World, log: Any
 ) -> None:
-    said = bob.say(room_id, isAnonymous=True)
-    assert said["isAnonymous"] is True
-    assert "authorId" not in said
-    assert said["authorName"].startswith("Anonymous_")
-    again = bob.say(room_id, isAnonymous=True)
-    assert again["authorName"] == said["authorName"]
-    assert "bob" not in json.dumps([said, history(ann, room_id)])
+    message = bob.send(room_id, isAnonymous=True)
+    assert message["isAnonymous"] is True
+    assert "authorId" not in message
+    assert message["authorName"].startswith("Anonymous_")
+    again = bob.send(room_id, isAnonymous=True)
+    assert again["authorName"] == message["authorName"]
+    assert "bob" not in json.dumps([message, history(ann, room_id)])
     events = world.events("MessageSent")
     assert len({e["actorId"] for e in events}) == 1
     assert "bob" not in json.dumps(events)
     stored = [item for item in world.items("messages") if "room_id" in item]
     assert "bob" not in json.dumps(stored)
     assert {item["user_id"] for item in world.items("authors")} == {"bob"}
-    # Another room, another name.
-    other = bob.make_room("public")
+    # The alias differs between rooms.
+    other = bob.create_room("public")
     assert world.events("RoomCreated")
-    assert bob.say(other, isAnonymous=True)["authorName"] != said["authorName"]
-    # No line of the log that tells of an anonymous message names its author.
+    assert bob.send(other, isAnonymous=True)["authorName"] != message["authorName"]
+    # The log does not name the author of an anonymous message.
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     sends = [
         line
@@ -263,61 +258,61 @@ def test_an_anonymous_message_shows_its_alias_and_nothing_else(
     assert {line.get("user_id") for line in sends} == {None}
 
 
-def test_an_anonymous_message_is_its_own_authors_to_edit(
-    ann: Somebody, bob: Somebody, room_id: str
+def test_only_the_author_can_edit_an_anonymous_message(
+    ann: ChatUser, bob: ChatUser, room_id: str
 ) -> None:
-    path = f"/rooms/{room_id}/messages/{bob.say(room_id, isAnonymous=True)['messageId']}"
+    path = f"/rooms/{room_id}/messages/{bob.send(room_id, isAnonymous=True)['messageId']}"
     problem(ann.call("PATCH", path, {"content": "x"}), 403)
     edited = document(ok(bob.call("PATCH", path, {"content": "y"})))
     assert "authorId" not in edited
     ok(ann.call("DELETE", path), 204)
 
 
-def test_an_anonymous_user_is_anonymous_whatever_they_say(
-    ann: Somebody, visitor: Somebody, world: World
+def test_messages_of_anonymous_users_are_always_anonymous(
+    ann: ChatUser, visitor: ChatUser, world: World
 ) -> None:
-    room_id = ann.make_room("public")
+    room_id = ann.create_room("public")
     ok(visitor.call("POST", f"/rooms/{room_id}/join", {}))
-    said = visitor.say(room_id)
-    assert said["isAnonymous"] is True
-    assert "visitor" not in json.dumps([said, world.events("MessageSent")])
+    message = visitor.send(room_id)
+    assert message["isAnonymous"] is True
+    assert "visitor" not in json.dumps([message, world.events("MessageSent")])
 
 
 def upload(
-    world: World, person: Somebody, room_id: str, content: bytes = b"%PDF-1.7 x", **changes: Any
+    world: World, person: ChatUser, room_id: str, content: bytes = b"%PDF-1.7 x", **changes: Any
 ) -> Any:
-    """What the API answers to the wish to upload, with the file uploaded."""
+    """Creates an upload, uploads the file, and returns the API's response."""
     body = {
         "fileName": "Tee & Brot.pdf",
         "contentType": "application/pdf",
         "contentLength": len(content),
         **changes,
     }
-    made = document(ok(person.call("POST", f"/rooms/{room_id}/attachments", body), 201))
+    created = document(ok(person.call("POST", f"/rooms/{room_id}/attachments", body), 201))
     world.s3.put_object(
-        Bucket=BUCKET, Key=made["key"], Body=content, ContentType=body["contentType"]
+        Bucket=BUCKET, Key=created["key"], Body=content, ContentType=body["contentType"]
     )
-    return made
+    return created
 
 
-def test_members_read_attachments_through_signed_addresses(
-    ann: Somebody, bob: Somebody, eve: Somebody, world: World, room_id: str
+def test_members_download_attachments_from_signed_urls(
+    ann: ChatUser, bob: ChatUser, eve: ChatUser, world: World, room_id: str
 ) -> None:
-    made = upload(world, ann, room_id)
-    assert made.keys() == {"upload", "key", "attachmentId"}
-    path = f"/rooms/{room_id}/attachments/{made['attachmentId']}"
-    problem(ann.call("GET", path), 404)  # no message has it yet
-    said = ann.say(room_id, attachments=[made["key"]], type="file")
-    assert said["attachments"] == [
+    created = upload(world, ann, room_id)
+    assert created.keys() == {"upload", "key", "attachmentId"}
+    path = f"/rooms/{room_id}/attachments/{created['attachmentId']}"
+    problem(ann.call("GET", path), 404)  # no message contains it yet
+    message = ann.send(room_id, attachments=[created["key"]], type="file")
+    assert message["attachments"] == [
         {
-            "attachmentId": made["attachmentId"],
+            "attachmentId": created["attachmentId"],
             "fileName": "Tee & Brot.pdf",
             "contentType": "application/pdf",
             "size": 10,
         }
     ]
-    answer = ok(bob.call("GET", path), 302)
-    address = urlsplit(answer["headers"]["Location"])
+    response = ok(bob.call("GET", path), 302)
+    address = urlsplit(response["headers"]["Location"])
     query = parse_qs(address.query)
     assert query["response-content-disposition"] == [
         "attachment; filename*=UTF-8''Tee%20%26%20Brot.pdf"
@@ -327,31 +322,33 @@ def test_members_read_attachments_through_signed_addresses(
     assert key.startswith(f"chat/{room_id}/")
     assert world.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"%PDF-1.7 x"
     problem(eve.call("GET", path), 403)
-    problem(ann.call("GET", f"/rooms/{ann.make_room()}/attachments/{made['attachmentId']}"), 404)
+    problem(
+        ann.call("GET", f"/rooms/{ann.create_room()}/attachments/{created['attachmentId']}"), 404
+    )
     assert problem(
         ann.call(
-            "POST", f"/rooms/{room_id}/messages", {"content": "x", "attachments": [made["key"]]}
+            "POST", f"/rooms/{room_id}/messages", {"content": "x", "attachments": [created["key"]]}
         ),
         409,
     )
-    ok(ann.call("DELETE", f"/rooms/{room_id}/messages/{said['messageId']}"), 204)
+    ok(ann.call("DELETE", f"/rooms/{room_id}/messages/{message['messageId']}"), 204)
     problem(bob.call("GET", path), 404)
     assert not world.s3.list_objects_v2(Bucket=BUCKET, Prefix="chat/").get("Contents")
 
 
-def test_an_attachment_is_its_uploaders_in_its_room_and_of_its_type(
-    ann: Somebody, bob: Somebody, world: World, room_id: str
+def test_uploads_are_limited_to_their_uploader_room_and_type(
+    ann: ChatUser, bob: ChatUser, world: World, room_id: str
 ) -> None:
-    made = upload(world, ann, room_id)
+    created = upload(world, ann, room_id)
 
-    def refused(person: Somebody, room: str, *keys: str) -> set[str]:
+    def refused(person: ChatUser, room: str, *keys: str) -> set[str]:
         body = {"content": "x", "attachments": list(keys)}
         return wrong_fields(problem(person.call("POST", f"/rooms/{room}/messages", body), 422))
 
-    assert refused(bob, room_id, made["key"]) == {"attachments.0"}
-    assert refused(ann, ann.make_room(), made["key"]) == {"attachments.0"}
-    assert refused(ann, room_id, made["key"], "nothing") == {"attachments.1"}
-    assert refused(ann, room_id, made["key"], made["key"]) == {"attachments"}
+    assert refused(bob, room_id, created["key"]) == {"attachments.0"}
+    assert refused(ann, ann.create_room(), created["key"]) == {"attachments.0"}
+    assert refused(ann, room_id, created["key"], "nothing") == {"attachments.1"}
+    assert refused(ann, room_id, created["key"], created["key"]) == {"attachments"}
     assert refused(ann, room_id, upload(world, ann, room_id, b"<html>")["key"]) == {"attachments.0"}
     body = {"fileName": "a/b", "contentType": "text/html", "contentLength": 10 * 1024 * 1024 + 1}
     assert wrong_fields(
@@ -363,12 +360,12 @@ def test_an_attachment_is_its_uploaders_in_its_room_and_of_its_type(
 def test_the_log_has_the_duration_of_an_announcement_but_no_identifiers(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sender = world.somebody("somebody-1")
-    room_id = sender.make_room("public")
+    sender = world.user("user-1")
+    room_id = sender.create_room("public")
     begun = time.time()
-    said = sender.say(room_id, isAnonymous=True)
+    message = sender.send(room_id, isAnonymous=True)
     [line] = [record for record in caplog.records if record.getMessage() == "message announced"]
     assert begun <= line.stored_at <= time.time()  # type: ignore[attr-defined]
     assert 0 <= line.fanout_ms < 10_000  # type: ignore[attr-defined]
-    for secret in (sender.user_id, room_id, said["messageId"], said["authorName"]):
+    for secret in (sender.user_id, room_id, message["messageId"], message["authorName"]):
         assert secret not in str(vars(line))

@@ -16,7 +16,7 @@ from lambdas.common.messaging.consumer import BatchFailedError
 from lambdas.delivery import removal
 from lambdas.delivery.logic import DeliveryService
 from lambdas.delivery.removal import SETTLING, PendingRemoval, RoomRemoval
-from tests.lambdas.chat.conftest import BUCKET, Somebody, World, ok
+from tests.lambdas.chat.conftest import BUCKET, ChatUser, World, ok
 from tests.lambdas.chat.test_messages import upload
 from tests.lambdas.support import problem
 
@@ -25,34 +25,38 @@ TABLES = ("rooms", "members", "messages", "authors")
 
 @pytest.fixture(autouse=True)
 def small_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything takes several passes, and nobody waits for latecomers."""
+    """Every removal takes several passes and does not wait for concurrent writes."""
     monkeypatch.setattr(removal, "PASS", 2)
     monkeypatch.setattr(removal, "OBJECTS", 1)
     monkeypatch.setattr(removal, "SETTLING", 0)
 
 
-def fill(world: World, ann: Somebody, bob: Somebody) -> str:
-    """A direct room with messages of each kind, and what can lie beside them."""
-    room_id = ann.make_room("direct")
+def create_full_room(world: World, ann: ChatUser, bob: ChatUser) -> str:
+    """Creates a direct room with messages of each kind, reactions and attachments."""
+    room_id = ann.create_room("direct")
     ok(ann.call("POST", f"/rooms/{room_id}/members", {"userId": bob.user_id}), 201)
-    said = [ann.say(room_id), bob.say(room_id, isAnonymous=True)]
-    said += [ann.say(room_id, attachments=[upload(world, ann, room_id)["key"]]) for _ in range(2)]
-    upload(world, ann, room_id)  # which no message has
+    messages = [ann.send(room_id), bob.send(room_id, isAnonymous=True)]
+    messages += [
+        ann.send(room_id, attachments=[upload(world, ann, room_id)["key"]]) for _ in range(2)
+    ]
+    upload(world, ann, room_id)  # without a message
     for person in (ann, bob):
         for emoji in "xy":
-            path = f"/rooms/{room_id}/messages/{said[0]['messageId']}/reactions/{emoji}"
+            path = f"/rooms/{room_id}/messages/{messages[0]['messageId']}/reactions/{emoji}"
             ok(person.call("PUT", path, {}), 204)
     return room_id
 
 
-def left(world: World) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {table: world.items(table) for table in TABLES}
-    found["objects"] = world.s3.list_objects_v2(Bucket=BUCKET, Prefix="chat/").get("Contents", [])
-    return {name: items for name, items in found.items() if items}
+def remaining_data(world: World) -> dict[str, list[Any]]:
+    remaining: dict[str, list[Any]] = {table: world.items(table) for table in TABLES}
+    remaining["objects"] = world.s3.list_objects_v2(Bucket=BUCKET, Prefix="chat/").get(
+        "Contents", []
+    )
+    return {name: items for name, items in remaining.items() if items}
 
 
-def passes(world: World) -> int:
-    """Lets the delivery function work until nothing waits any more; gives how often it did."""
+def run_passes(world: World) -> int:
+    """Runs the delivery function until the retry queue is empty. Returns the number of runs."""
     count = 0
     while records := world.queued("DELIVERY_RETRIES_QUEUE_URL"):
         assert world.deliver({"Records": records}) == {"batchItemFailures": []}
@@ -60,28 +64,28 @@ def passes(world: World) -> int:
     return count
 
 
-def test_a_deleted_room_leaves_nothing(world: World, ann: Somebody, bob: Somebody) -> None:
-    other = fill(world, ann, world.somebody("dan"))
-    before = left(world)
-    room_id = fill(world, bob, ann)
+def test_all_data_of_a_deleted_room_is_removed(world: World, ann: ChatUser, bob: ChatUser) -> None:
+    other = create_full_room(world, ann, world.user("dan"))
+    before = remaining_data(world)
+    room_id = create_full_room(world, bob, ann)
     ok(bob.call("DELETE", f"/rooms/{room_id}"), 204)
     assert world.deliver({"Records": [world.stream(marker_id(room_id))]}) is None
-    assert passes(world) > 4
-    assert left(world) == before
+    assert run_passes(world) > 4
+    assert remaining_data(world) == before
     assert other != room_id
     ok(ann.call("DELETE", f"/rooms/{other}"), 204)
     world.deliver({"Records": [world.stream(marker_id(other))]})
-    passes(world)
-    assert left(world) == {}
+    run_passes(world)
+    assert remaining_data(world) == {}
 
 
-def test_whatever_ends_a_pass_the_next_one_goes_on(
-    world: World, ann: Somebody, bob: Somebody, monkeypatch: pytest.MonkeyPatch
+def test_removal_continues_after_any_interruption(
+    world: World, ann: ChatUser, bob: ChatUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Kills the function before and after each of its calls in turn."""
-    room_id = fill(world, ann, bob)
+    """Interrupts the function before and after each of its AWS calls in turn."""
+    room_id = create_full_room(world, ann, bob)
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
-    record = world.stream(marker_id(room_id))
+    marker_record = world.stream(marker_id(room_id))
     call = BaseClient._make_api_call  # type: ignore[attr-defined]
     calls, last = 0, 0
 
@@ -94,36 +98,36 @@ def test_whatever_ends_a_pass_the_next_one_goes_on(
             raise EndpointConnectionError(endpoint_url="https://killed")
         return call(client, operation, arguments)
 
-    world.deliver({"Records": [record]})
-    [message] = world.queued("DELIVERY_RETRIES_QUEUE_URL")
+    world.deliver({"Records": [marker_record]})
+    [record] = world.queued("DELIVERY_RETRIES_QUEUE_URL")
     killed = 0
     monkeypatch.setattr(BaseClient, "_make_api_call", killing)
     while True:
         calls, last = 0, last + 1
         try:
-            world.deliver({"Records": [message]})
-        except Exception:  # all of a batch failed: SQS gives it again
+            world.deliver({"Records": [record]})
+        except Exception:  # the whole batch failed, so SQS delivers it again
             killed += 1
             continue
         calls = last + 1
         following = world.queued("DELIVERY_RETRIES_QUEUE_URL")
         if not following:
             break
-        message, last = following[-1], 0
+        record, last = following[-1], 0
     monkeypatch.undo()
     assert killed > 10
-    assert left(world) == {}
+    assert remaining_data(world) == {}
 
 
 @pytest.fixture
 def overtake(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
-    """Takes what happens between a deletion's look at the room and its write."""
+    """Runs a function between the read and the write of a room's deletion."""
     removal_of = RoomStore._removal
 
-    def set_up(happens: Callable[[], object]) -> None:
+    def set_up(interleave: Callable[[], object]) -> None:
         def overtaken(store: RoomStore, *arguments: Any) -> Any:
             monkeypatch.setattr(RoomStore, "_removal", removal_of)
-            happens()
+            interleave()
             return removal_of(store, *arguments)
 
         monkeypatch.setattr(RoomStore, "_removal", overtaken)
@@ -131,31 +135,31 @@ def overtake(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]]
     return set_up
 
 
-def test_a_message_sent_meanwhile_goes_as_well(
-    world: World, ann: Somebody, bob: Somebody, overtake: Callable[[Callable[[], object]], None]
+def test_a_message_sent_during_the_deletion_is_removed(
+    world: World, ann: ChatUser, bob: ChatUser, overtake: Callable[[Callable[[], object]], None]
 ) -> None:
-    room_id = fill(world, ann, bob)
-    overtake(lambda: bob.say(room_id))
+    room_id = create_full_room(world, ann, bob)
+    overtake(lambda: bob.send(room_id))
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
     world.deliver({"Records": [world.stream(marker_id(room_id))]})
-    passes(world)
-    assert left(world) == {}
+    run_passes(world)
+    assert remaining_data(world) == {}
 
 
-def test_two_who_became_its_two_meanwhile_may_have_another(
-    ann: Somebody, overtake: Callable[[Callable[[], object]], None], bob: Somebody, world: World
+def test_a_pair_formed_during_the_deletion_is_released(
+    ann: ChatUser, overtake: Callable[[Callable[[], object]], None], bob: ChatUser, world: World
 ) -> None:
-    room_id, other = ann.make_room("direct"), ann.make_room("direct")
+    room_id, other = ann.create_room("direct"), ann.create_room("direct")
     overtake(lambda: ok(ann.call("POST", f"/rooms/{room_id}/members", {"userId": "bob"}), 201))
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
     assert {item["room_id"].partition("#")[0] for item in world.items("rooms")} == {other}
     ok(ann.call("POST", f"/rooms/{other}/members", {"userId": "bob"}), 201)
 
 
-def test_the_room_of_two_who_parted_meanwhile_takes_no_other_of_theirs_along(
-    ann: Somebody, overtake: Callable[[Callable[[], object]], None], bob: Somebody
+def test_the_deletion_keeps_a_pair_that_moved_to_another_room(
+    ann: ChatUser, overtake: Callable[[Callable[[], object]], None], bob: ChatUser
 ) -> None:
-    room_id, other, third = (ann.make_room("direct") for _ in range(3))
+    room_id, other, third = (ann.create_room("direct") for _ in range(3))
     ok(ann.call("POST", f"/rooms/{room_id}/members", {"userId": "bob"}), 201)
 
     def move() -> None:
@@ -164,35 +168,35 @@ def test_the_room_of_two_who_parted_meanwhile_takes_no_other_of_theirs_along(
 
     overtake(move)
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
-    answer = problem(ann.call("POST", f"/rooms/{third}/members", {"userId": "bob"}), 409)
-    assert answer["roomId"] == other
+    response = problem(ann.call("POST", f"/rooms/{third}/members", {"userId": "bob"}), 409)
+    assert response["roomId"] == other
 
 
-def test_a_deletion_that_others_keep_overtaking_ends(
-    ann: Somebody, monkeypatch: pytest.MonkeyPatch
+def test_a_deletion_that_always_conflicts_gives_up(
+    ann: ChatUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room_id = ann.make_room("private")
+    room_id = ann.create_room("private")
     removal_of = RoomStore._removal
 
     def overtaken(store: RoomStore, *arguments: Any) -> Any:
-        ann.say(room_id)
+        ann.send(room_id)
         return removal_of(store, *arguments)
 
     monkeypatch.setattr(RoomStore, "_removal", overtaken)
     monkeypatch.setattr("lambdas.chat.rooms.PATIENCE", 0.2)
-    assert problem(ann.call("DELETE", f"/rooms/{room_id}"), 503)["code"] == "room_busy"
+    problem(ann.call("DELETE", f"/rooms/{room_id}"), 503, "room_busy")
     monkeypatch.undo()
     ok(ann.call("GET", f"/rooms/{room_id}"))
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-def test_a_reaction_overtaken_by_the_removal_leaves_no_counts(
-    world: World, ann: Somebody, bob: Somebody, monkeypatch: pytest.MonkeyPatch, method: str
+def test_a_reaction_during_the_removal_leaves_no_counts(
+    world: World, ann: ChatUser, bob: ChatUser, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    """Its function found the message, but writes after message and counts are deleted."""
-    room_id = ann.make_room("private")
+    """The function reads the message, but writes after message and counts are deleted."""
+    room_id = ann.create_room("private")
     ok(ann.call("POST", f"/rooms/{room_id}/members", {"userId": bob.user_id}), 201)
-    path = f"/rooms/{room_id}/messages/{ann.say(room_id)['messageId']}/reactions/x"
+    path = f"/rooms/{room_id}/messages/{ann.send(room_id)['messageId']}/reactions/x"
     if method == "DELETE":
         ok(bob.call("PUT", path, {}), 204)
     count = MessageStore._count
@@ -205,12 +209,12 @@ def test_a_reaction_overtaken_by_the_removal_leaves_no_counts(
 
     monkeypatch.setattr(MessageStore, "_count", overtaken)
     bob.call(method, path, {} if method == "PUT" else None)
-    passes(world)
-    assert left(world) == {}
+    run_passes(world)
+    assert remaining_data(world) == {}
 
 
-def test_a_batch_makes_lost_messages_good_and_then_one_pass(
-    world: World, ann: Somebody, monkeypatch: pytest.MonkeyPatch
+def test_a_batch_sends_lost_messages_and_then_runs_one_pass(
+    world: World, ann: ChatUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten passes would exceed the timeout, and SQS would then repeat all of them."""
     done: list[object] = []
@@ -218,7 +222,7 @@ def test_a_batch_makes_lost_messages_good_and_then_one_pass(
     monkeypatch.setattr(
         DeliveryService, "redeliver_lost", lambda _self, stored: done.append(stored[0].message_id)
     )
-    rooms = [ann.make_room() for _ in range(3)]
+    rooms = [ann.create_room() for _ in range(3)]
     for room_id in rooms:
         ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
         world.deliver({"Records": [world.stream(marker_id(room_id))]})
@@ -227,15 +231,15 @@ def test_a_batch_makes_lost_messages_good_and_then_one_pass(
     assert world.deliver({"Records": [*rests, lost]}) == {"batchItemFailures": []}
     assert done[0] == "m-1"
     assert len(done) == 2
-    assert passes(world) == 2
+    assert run_passes(world) == 2
     assert sorted(done[1:]) == sorted(rooms)  # type: ignore[type-var]
 
 
-def test_objects_that_stay_bring_the_pass_again(
-    world: World, ann: Somebody, bob: Somebody, monkeypatch: pytest.MonkeyPatch
+def test_a_pass_is_repeated_until_all_objects_are_deleted(
+    world: World, ann: ChatUser, bob: ChatUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """S3 answers 200 for a batch of which some could not be deleted."""
-    room_id = fill(world, ann, bob)
+    """S3 returns 200 for a batch of which some objects could not be deleted."""
+    room_id = create_full_room(world, ann, bob)
     monkeypatch.setattr(removal, "OBJECTS", 1000)
     monkeypatch.setattr(removal, "PASS", 1000)
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
@@ -258,11 +262,11 @@ def test_objects_that_stay_bring_the_pass_again(
     assert kept == [2]
     assert world.queued("DELIVERY_RETRIES_QUEUE_URL") == []
     world.deliver({"Records": records})
-    passes(world)
-    assert left(world) == {}
+    run_passes(world)
+    assert remaining_data(world) == {}
 
 
-def test_latecomers_are_waited_for() -> None:
+def test_the_marker_stays_until_concurrent_writes_have_settled() -> None:
     class Nothing:
         def __init__(self) -> None:
             self.marked = True

@@ -1,4 +1,4 @@
-"""Rooms and members: who may do what, in each type of room."""
+"""Rooms and members, and the permissions in each type of room."""
 
 from __future__ import annotations
 
@@ -6,48 +6,54 @@ from typing import Any
 
 import pytest
 
-from tests.lambdas.chat.conftest import Somebody, World, ok
+from tests.lambdas.chat.conftest import ChatUser, World, ok
 from tests.lambdas.support import document, problem, wrong_fields
 
 ROOM = {
-    "roomId", "name", "description", "type", "createdBy", "createdAt", "memberCount", "maxMembers", "lastActivity", "role", "version",
+    "roomId", "name", "description", "type", "createdBy", "createdAt", "memberCount", "maxMembers",
+    "lastActivity", "role", "version",
 }  # fmt: skip
 MEMBER = {"userId", "displayName", "role", "isMuted", "joinedAt", "version"}
 
 
-def member(room_id: str, person: Somebody) -> str:
+def member(room_id: str, person: ChatUser) -> str:
     return f"/rooms/{room_id}/members/{person.user_id}"
 
 
-def invite(by: Somebody, room_id: str, whom: Somebody) -> None:
+def invite(by: ChatUser, room_id: str, whom: ChatUser) -> None:
     ok(by.call("POST", f"/rooms/{room_id}/members", {"userId": whom.user_id}), 201)
 
 
-def roles(viewer: Somebody, room_id: str) -> dict[str, str]:
+def roles(viewer: ChatUser, room_id: str) -> dict[str, str]:
     page = document(ok(viewer.call("GET", f"/rooms/{room_id}/members")))
     return {item["userId"]: item["role"] for item in page["items"]}
 
 
-def room(viewer: Somebody, room_id: str) -> Any:
+def room(viewer: ChatUser, room_id: str) -> Any:
     return document(ok(viewer.call("GET", f"/rooms/{room_id}")))
 
 
-def test_a_room_is_made_with_its_owner_in_it(ann: Somebody, world: World) -> None:
-    answer = ok(
+def test_the_creator_of_a_room_is_its_owner(ann: ChatUser, world: World) -> None:
+    response = ok(
         ann.call("POST", "/rooms", {"name": "Tea", "description": "Hot", "type": "private"}), 201
     )
-    made = document(answer)
-    assert made.keys() == ROOM
-    assert answer["headers"]["ETag"] == '"1"'
-    assert (made["createdBy"], made["role"], made["memberCount"], made["maxMembers"]) == (
+    created = document(response)
+    assert created.keys() == ROOM
+    assert response["headers"]["ETag"] == '"1"'
+    assert (
+        created["createdBy"],
+        created["role"],
+        created["memberCount"],
+        created["maxMembers"],
+    ) == (
         "ann",
         "owner",
         1,
         None,
     )
-    assert room(ann, made["roomId"]) == made
+    assert room(ann, created["roomId"]) == created
     [event] = world.events("RoomCreated")
-    assert (event["actorId"], event["data"]["roomId"]) == ("ann", made["roomId"])
+    assert (event["actorId"], event["data"]["roomId"]) == ("ann", created["roomId"])
 
 
 @pytest.mark.parametrize(
@@ -61,15 +67,15 @@ def test_a_room_is_made_with_its_owner_in_it(ann: Somebody, world: World) -> Non
         ({"name": "x", "type": "direct", "maxMembers": 3}, {"maxMembers"}),
     ],
 )
-def test_every_wrong_field_is_named(ann: Somebody, body: Any, fields: set[str]) -> None:
+def test_an_error_names_every_invalid_field(ann: ChatUser, body: Any, fields: set[str]) -> None:
     assert wrong_fields(problem(ann.call("POST", "/rooms", body), 422)) == fields
 
 
-def test_lists_have_ones_own_rooms_first_and_then_public_ones(ann: Somebody, bob: Somebody) -> None:
-    own = {ann.make_room("private"), ann.make_room("public"), ann.make_room("group")}
-    public = {bob.make_room("public") for _ in range(3)}
-    bob.make_room("private")
-    bob.make_room("announcement")
+def test_lists_contain_own_rooms_before_public_rooms(ann: ChatUser, bob: ChatUser) -> None:
+    own = {ann.create_room("private"), ann.create_room("public"), ann.create_room("group")}
+    public = {bob.create_room("public") for _ in range(3)}
+    bob.create_room("private")
+    bob.create_room("announcement")
     seen: list[str] = []
     cursor: dict[str, Any] = {}
     for _ in range(3):
@@ -91,17 +97,17 @@ def test_lists_have_ones_own_rooms_first_and_then_public_ones(ann: Somebody, bob
 
 @pytest.mark.parametrize("type_", ["private", "direct", "group", "announcement"])
 def test_only_members_see_a_room_that_is_not_public(
-    ann: Somebody, bob: Somebody, type_: str
+    ann: ChatUser, bob: ChatUser, type_: str
 ) -> None:
-    room_id = ann.make_room(type_)
+    room_id = ann.create_room(type_)
     for path in ("", "/members", "/messages"):
-        assert problem(bob.call("GET", f"/rooms/{room_id}{path}"), 403)["code"] == "not_a_member"
-    public = ann.make_room("public")
+        problem(bob.call("GET", f"/rooms/{room_id}{path}"), 403, "not_a_member")
+    public = ann.create_room("public")
     for path in ("", "/members", "/messages"):
         ok(bob.call("GET", f"/rooms/{public}{path}"))
 
 
-def test_what_is_not_there_is_404(ann: Somebody) -> None:
+def test_an_unknown_room_is_404(ann: ChatUser) -> None:
     for method, path in (
         ("GET", ""),
         ("DELETE", ""),
@@ -109,15 +115,15 @@ def test_what_is_not_there_is_404(ann: Somebody) -> None:
         ("GET", "/messages"),
         ("DELETE", "/leave"),
     ):
-        assert problem(ann.call(method, f"/rooms/nowhere{path}"), 404)["code"] == "room_not_found"
-    # Counters stand beside rooms, and are none.
-    problem(ann.call("GET", f"/rooms/{ann.make_room()}%23seq"), 404)
+        problem(ann.call(method, f"/rooms/nowhere{path}"), 404, "room_not_found")
+    # The items of a room's counters are not rooms.
+    problem(ann.call("GET", f"/rooms/{ann.create_room()}%23seq"), 404)
 
 
-def test_people_join_public_rooms_themselves_once(
-    ann: Somebody, bob: Somebody, world: World
+def test_joining_a_public_room_twice_has_one_effect(
+    ann: ChatUser, bob: ChatUser, world: World
 ) -> None:
-    room_id = ann.make_room("public")
+    room_id = ann.create_room("public")
     for _ in range(2):
         joined = document(ok(bob.call("POST", f"/rooms/{room_id}/join", {})))
         assert (joined["role"], joined["memberCount"]) == ("member", 2)
@@ -131,18 +137,13 @@ def test_people_join_public_rooms_themselves_once(
     problem(bob.call("DELETE", f"/rooms/{room_id}/leave"), 403)
 
 
-def test_private_rooms_are_joined_by_invitation(
-    ann: Somebody, bob: Somebody, eve: Somebody
-) -> None:
-    room_id = ann.make_room("private")
-    assert (
-        problem(bob.call("POST", f"/rooms/{room_id}/join", {}), 403)["code"]
-        == "invitation_required"
-    )
+def test_private_rooms_require_an_invitation(ann: ChatUser, bob: ChatUser, eve: ChatUser) -> None:
+    room_id = ann.create_room("private")
+    problem(bob.call("POST", f"/rooms/{room_id}/join", {}), 403, "invitation_required")
     invite(ann, room_id, bob)
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
     assert room(bob, room_id)["role"] == "member"
-    # Members invite nobody to a private room; its moderators do.
+    # Only moderators invite users to a private room.
     problem(bob.call("POST", f"/rooms/{room_id}/members", {"userId": "eve"}), 403)
     ok(ann.call("PATCH", member(room_id, bob), {"role": "moderator"}))
     invite(bob, room_id, eve)
@@ -150,72 +151,73 @@ def test_private_rooms_are_joined_by_invitation(
     assert room(eve, room_id)["memberCount"] == 3
 
 
-def test_members_of_a_group_invite_up_to_fifty(ann: Somebody, bob: Somebody, world: World) -> None:
-    room_id = ann.make_room("group")
+def test_a_group_has_at_most_fifty_members(ann: ChatUser, bob: ChatUser, world: World) -> None:
+    room_id = ann.create_room("group")
     assert room(ann, room_id)["maxMembers"] == 50
     problem(ann.call("PATCH", f"/rooms/{room_id}", {"maxMembers": 51}), 422)
     invite(ann, room_id, bob)
     for index in range(48):
-        invite(bob, room_id, world.somebody(f"user-{index}"))
-    world.somebody("one-more")
-    answer = bob.call("POST", f"/rooms/{room_id}/members", {"userId": "one-more"})
-    assert problem(answer, 409)["code"] == "room_full"
+        invite(bob, room_id, world.user(f"user-{index}"))
+    world.user("one-more")
+    response = bob.call("POST", f"/rooms/{room_id}/members", {"userId": "one-more"})
+    problem(response, 409, "room_full")
     assert room(ann, room_id)["memberCount"] == 50
 
 
-def test_nobody_is_invited_who_is_nobody(ann: Somebody, visitor: Somebody, world: World) -> None:
-    room_id = ann.make_room("public")
+def test_only_users_with_a_profile_can_be_invited(
+    ann: ChatUser, visitor: ChatUser, world: World
+) -> None:
+    room_id = ann.create_room("public")
     world.dynamodb.put_item(
         TableName="profiles", Item={"user_id": {"S": "counted"}, "posts_count": {"N": "1"}}
     )
     for user_id in ("gone", "counted", visitor.user_id):
-        answer = ann.call("POST", f"/rooms/{room_id}/members", {"userId": user_id})
-        assert problem(answer, 404)["code"] == "user_not_found"
+        response = ann.call("POST", f"/rooms/{room_id}/members", {"userId": user_id})
+        problem(response, 404, "user_not_found")
     assert roles(ann, room_id) == {"ann": "owner"}
 
 
-def test_whoever_takes_no_direct_messages_is_in_no_new_direct_room(
-    ann: Somebody, bob: Somebody, eve: Somebody
+def test_users_who_refuse_direct_messages_keep_only_existing_direct_rooms(
+    ann: ChatUser, bob: ChatUser, eve: ChatUser
 ) -> None:
-    old, new = ann.make_room("direct"), ann.make_room("direct")
+    old, new = ann.create_room("direct"), ann.create_room("direct")
     invite(ann, old, bob)
     for person in (bob, eve):
         person.set_profile(preferences={"theme": "auto", "privacy": {"allowDirectMessages": False}})
-    answer = ann.call("POST", f"/rooms/{new}/members", {"userId": "eve"})
-    assert problem(answer, 403)["code"] == "direct_messages_refused"
-    # What the two have already stays: the same invitation, and the way to the room they have.
+    response = ann.call("POST", f"/rooms/{new}/members", {"userId": "eve"})
+    problem(response, 403, "direct_messages_refused")
+    # The existing room stays: the invitation can be repeated, and the error names the room.
     invite(ann, old, bob)
-    found = problem(ann.call("POST", f"/rooms/{new}/members", {"userId": "bob"}), 409)
-    assert (found["code"], found["roomId"]) == ("direct_room_exists", old)
-    invite(ann, ann.make_room("private"), eve)
+    error = problem(ann.call("POST", f"/rooms/{new}/members", {"userId": "bob"}), 409)
+    assert (error["code"], error["roomId"]) == ("direct_room_exists", old)
+    invite(ann, ann.create_room("private"), eve)
     eve.set_profile()
     invite(ann, new, eve)
 
 
-def test_a_full_room_takes_nobody_until_somebody_leaves(
-    ann: Somebody, bob: Somebody, eve: Somebody
+def test_a_full_room_rejects_users_until_a_member_leaves(
+    ann: ChatUser, bob: ChatUser, eve: ChatUser
 ) -> None:
-    room_id = ann.make_room("public", maxMembers=2)
+    room_id = ann.create_room("public", maxMembers=2)
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
-    assert problem(eve.call("POST", f"/rooms/{room_id}/join", {}), 409)["code"] == "room_full"
+    problem(eve.call("POST", f"/rooms/{room_id}/join", {}), 409, "room_full")
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
     assert problem(ann.call("PATCH", f"/rooms/{room_id}", {"maxMembers": 3, "name": ""}), 422)
     ok(bob.call("DELETE", f"/rooms/{room_id}/leave"), 204)
     ok(eve.call("POST", f"/rooms/{room_id}/join", {}))
     ok(ann.call("PATCH", f"/rooms/{room_id}", {"maxMembers": 3}))
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
-    assert (
-        problem(ann.call("PATCH", f"/rooms/{room_id}", {"maxMembers": 2}), 409)["code"]
-        == "room_full"
-    )
+    problem(ann.call("PATCH", f"/rooms/{room_id}", {"maxMembers": 2}), 409, "room_full")
 
 
-def test_two_have_one_direct_room(ann: Somebody, bob: Somebody, eve: Somebody) -> None:
-    first, second = ann.make_room("direct"), bob.make_room("direct")
+def test_two_users_have_at_most_one_direct_room(
+    ann: ChatUser, bob: ChatUser, eve: ChatUser
+) -> None:
+    first, second = ann.create_room("direct"), bob.create_room("direct")
     invite(ann, first, bob)
     problem(ann.call("POST", f"/rooms/{first}/members", {"userId": "eve"}), 409)
-    found = problem(bob.call("POST", f"/rooms/{second}/members", {"userId": "ann"}), 409)
-    assert (found["code"], found["roomId"]) == ("direct_room_exists", first)
+    error = problem(bob.call("POST", f"/rooms/{second}/members", {"userId": "ann"}), 409)
+    assert (error["code"], error["roomId"]) == ("direct_room_exists", first)
     problem(bob.call("POST", f"/rooms/{first}/members", {"userId": "eve"}), 403)
     ok(bob.call("DELETE", f"/rooms/{first}/leave"), 204)
     invite(bob, second, ann)
@@ -224,30 +226,27 @@ def test_two_have_one_direct_room(ann: Somebody, bob: Somebody, eve: Somebody) -
     problem(eve.call("POST", f"/rooms/{first}/join", {}), 403)
 
 
-def test_announcement_rooms_are_written_by_moderators(ann: Somebody, bob: Somebody) -> None:
-    room_id = ann.make_room("announcement")
+def test_only_moderators_post_in_announcement_rooms(ann: ChatUser, bob: ChatUser) -> None:
+    room_id = ann.create_room("announcement")
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
-    assert (
-        problem(bob.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}), 403)["code"]
-        == "moderators_only"
+    problem(
+        bob.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}), 403, "moderators_only"
     )
-    ann.say(room_id)
+    ann.send(room_id)
     ok(ann.call("PATCH", member(room_id, bob), {"role": "moderator"}))
-    bob.say(room_id)
+    bob.send(room_id)
 
 
-def test_anonymous_users_chat_in_public_rooms_only(ann: Somebody, visitor: Somebody) -> None:
-    ok(visitor.call("POST", f"/rooms/{ann.make_room('public')}/join", {}))
+def test_anonymous_users_chat_in_public_rooms_only(ann: ChatUser, visitor: ChatUser) -> None:
+    ok(visitor.call("POST", f"/rooms/{ann.create_room('public')}/join", {}))
     assert problem(visitor.call("POST", "/rooms", {"name": "x", "type": "public"}), 403)
-    answer = visitor.call("POST", f"/rooms/{ann.make_room('announcement')}/join", {})
-    assert problem(answer, 403)["code"] == "anonymous_not_allowed"
+    response = visitor.call("POST", f"/rooms/{ann.create_room('announcement')}/join", {})
+    problem(response, 403, "anonymous_not_allowed")
 
 
-def test_the_owner_hands_over_before_leaving(ann: Somebody, bob: Somebody) -> None:
-    room_id = ann.make_room("public")
-    assert (
-        problem(ann.call("DELETE", f"/rooms/{room_id}/leave"), 409)["code"] == "owner_cannot_leave"
-    )
+def test_the_owner_must_transfer_the_room_before_leaving(ann: ChatUser, bob: ChatUser) -> None:
+    room_id = ann.create_room("public")
+    problem(ann.call("DELETE", f"/rooms/{room_id}/leave"), 409, "owner_cannot_leave")
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
     problem(bob.call("PATCH", member(room_id, bob), {"role": "owner"}), 403)
     ok(ann.call("PATCH", member(room_id, bob), {"role": "owner"}))
@@ -255,11 +254,11 @@ def test_the_owner_hands_over_before_leaving(ann: Somebody, bob: Somebody) -> No
     ok(ann.call("DELETE", f"/rooms/{room_id}/leave"), 204)
 
 
-def test_roles_rule_those_below_them(
-    ann: Somebody, bob: Somebody, eve: Somebody, world: World
+def test_roles_have_power_only_over_lower_roles(
+    ann: ChatUser, bob: ChatUser, eve: ChatUser, world: World
 ) -> None:
-    room_id = ann.make_room("public")
-    dan = world.somebody("dan")
+    room_id = ann.create_room("public")
+    dan = world.user("dan")
     for person in (bob, eve, dan):
         ok(person.call("POST", f"/rooms/{room_id}/join", {}))
     ok(ann.call("PATCH", member(room_id, bob), {"role": "admin"}))
@@ -282,23 +281,22 @@ def test_roles_rule_those_below_them(
     problem(ann.call("PATCH", member(room_id, dan), {"role": "member"}), 404)
 
 
-def test_the_muted_read_and_do_not_write(ann: Somebody, bob: Somebody) -> None:
-    room_id = ann.make_room("public")
+def test_muted_members_can_read_but_not_write(ann: ChatUser, bob: ChatUser) -> None:
+    room_id = ann.create_room("public")
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
     assert document(ok(ann.call("PATCH", member(room_id, bob), {"mute": True})))["isMuted"] is True
-    assert (
-        problem(bob.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}), 403)["code"]
-        == "muted"
-    )
+    problem(bob.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}), 403, "muted")
     ok(bob.call("GET", f"/rooms/{room_id}/messages"))
     ok(ann.call("PATCH", member(room_id, bob), {"mute": False}))
-    bob.say(room_id)
+    bob.send(room_id)
 
 
-def test_the_banned_are_out_and_stay_out(ann: Somebody, bob: Somebody, eve: Somebody) -> None:
-    room_id = ann.make_room("public")
+def test_banned_users_lose_access_and_cannot_return(
+    ann: ChatUser, bob: ChatUser, eve: ChatUser
+) -> None:
+    room_id = ann.create_room("public")
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
-    for person in (bob, eve):  # a member, and somebody who has not come yet
+    for person in (bob, eve):  # a member, and a user who never joined
         assert (
             document(ok(ann.call("PATCH", member(room_id, person), {"ban": True})))["role"]
             == "banned"
@@ -309,9 +307,9 @@ def test_the_banned_are_out_and_stay_out(ann: Somebody, bob: Somebody, eve: Some
             ("GET", "/messages"),
             ("GET", "/members"),
         ):
-            assert problem(person.call(method, f"/rooms/{room_id}{path}"), 403)["code"] == "banned"
-        answer = ann.call("POST", f"/rooms/{room_id}/members", {"userId": person.user_id})
-        assert problem(answer, 403)["code"] == "banned"
+            problem(person.call(method, f"/rooms/{room_id}{path}"), 403, "banned")
+        response = ann.call("POST", f"/rooms/{room_id}/members", {"userId": person.user_id})
+        problem(response, 403, "banned")
     assert roles(ann, room_id) == {"ann": "owner"}
     assert room(ann, room_id)["memberCount"] == 1
     assert document(ok(bob.call("GET", "/rooms")))["items"] == []
@@ -320,24 +318,24 @@ def test_the_banned_are_out_and_stay_out(ann: Somebody, bob: Somebody, eve: Some
     problem(ann.call("PATCH", member(room_id, ann), {"ban": True}), 403)
 
 
-def test_a_moderator_of_the_platform_moderates_public_rooms(
-    ann: Somebody, bob: Somebody, world: World
+def test_platform_moderators_moderate_public_rooms(
+    ann: ChatUser, bob: ChatUser, world: World
 ) -> None:
-    room_id, private = ann.make_room("public"), ann.make_room("private")
+    room_id, private = ann.create_room("public"), ann.create_room("private")
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
-    moderator = world.somebody("mod", roles=("user", "moderator"))
+    moderator = world.user("mod", roles=("user", "moderator"))
     ok(moderator.call("PATCH", member(room_id, bob), {"ban": True}))
     problem(moderator.call("PATCH", member(room_id, ann), {"ban": True}), 403)
     problem(moderator.call("GET", f"/rooms/{private}"), 403)
 
 
-def test_a_change_of_a_version_that_has_passed_is_refused(ann: Somebody, bob: Somebody) -> None:
-    room_id = ann.make_room("public")
+def test_a_change_of_an_old_version_is_rejected(ann: ChatUser, bob: ChatUser) -> None:
+    room_id = ann.create_room("public")
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
-    answer = ok(
+    response = ok(
         ann.call("PATCH", f"/rooms/{room_id}", {"name": "Two"}, headers={"If-Match": '"1"'})
     )
-    assert (document(answer)["version"], document(answer)["description"]) == (2, "")
+    assert (document(response)["version"], document(response)["description"]) == (2, "")
     problem(
         ann.call("PATCH", f"/rooms/{room_id}", {"name": "Three"}, headers={"If-Match": '"1"'}), 412
     )
@@ -347,8 +345,8 @@ def test_a_change_of_a_version_that_has_passed_is_refused(ann: Somebody, bob: So
     )
 
 
-def test_a_deleted_room_leaves_nothing_to_find(ann: Somebody, bob: Somebody, world: World) -> None:
-    room_id = ann.make_room("public")
+def test_a_deleted_room_cannot_be_found(ann: ChatUser, bob: ChatUser, world: World) -> None:
+    room_id = ann.create_room("public")
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
     problem(bob.call("GET", f"/rooms/{room_id}"), 404)
@@ -356,10 +354,10 @@ def test_a_deleted_room_leaves_nothing_to_find(ann: Somebody, bob: Somebody, wor
     assert document(ok(bob.call("GET", "/rooms")))["items"] == []
 
 
-def test_members_are_listed_in_pages(ann: Somebody, world: World) -> None:
-    room_id = ann.make_room("public")
+def test_members_are_listed_in_pages(ann: ChatUser, world: World) -> None:
+    room_id = ann.create_room("public")
     for index in range(4):
-        ok(world.somebody(f"user-{index}").call("POST", f"/rooms/{room_id}/join", {}))
+        ok(world.user(f"user-{index}").call("POST", f"/rooms/{room_id}/join", {}))
     first = document(ok(ann.call("GET", f"/rooms/{room_id}/members", limit="3")))
     assert {item.keys() >= MEMBER for item in first["items"]} == {True}
     rest = document(
@@ -372,38 +370,38 @@ def test_members_are_listed_in_pages(ann: Somebody, world: World) -> None:
     assert rest["nextCursor"] is None
 
 
-def test_profiles_say_what_members_are_called(ann: Somebody, bob: Somebody, world: World) -> None:
+def test_names_of_members_come_from_profiles(ann: ChatUser, bob: ChatUser, world: World) -> None:
     def profile(user_id: str, visibility: str) -> None:
         item = {
             "user_id": {"S": user_id},
-            "display_name": {"S": f"{user_id} of the profile"},
+            "display_name": {"S": f"{user_id} in the profile"},
             "privacy": {"M": {"displayName": {"S": visibility}}},
         }
         world.dynamodb.put_item(TableName="profiles", Item=item)  # type: ignore[arg-type]
 
     profile("ann", "authenticated")
     profile("bob", "private")
-    room_id = ann.make_room("private")
+    room_id = ann.create_room("private")
     invite(ann, room_id, bob)
     names = {
         m["userId"]: m["displayName"]
         for m in document(ok(bob.call("GET", f"/rooms/{room_id}/members")))["items"]
     }
-    assert names == {"ann": "ann of the profile", "bob": "bob of the profile"}
+    assert names == {"ann": "ann in the profile", "bob": "bob in the profile"}
     names = {
         m["userId"]: m["displayName"]
         for m in document(ok(ann.call("GET", f"/rooms/{room_id}/members")))["items"]
     }
     assert names["bob"] == "Someone"
-    # A message is read by people of whom nothing is known.
-    assert ann.say(room_id)["authorName"] == "Someone"
+    # Names in messages are visible to everyone.
+    assert ann.send(room_id)["authorName"] == "Someone"
 
 
-def test_a_repeat_with_the_same_key_makes_one_room(ann: Somebody, world: World) -> None:
+def test_a_repeated_request_creates_one_room(ann: ChatUser, world: World) -> None:
     key = {"Idempotency-Key": "once"}
-    answers = [
+    responses = [
         ann.call("POST", "/rooms", {"name": "x", "type": "public"}, headers=key) for _ in range(2)
     ]
-    assert document(answers[0]) == document(answers[1])
+    assert document(responses[0]) == document(responses[1])
     assert len(world.events("RoomCreated")) == 1
     problem(ann.call("POST", "/rooms", {"name": "y", "type": "public"}, headers=key), 409)

@@ -1,4 +1,4 @@
-"""How long AWS may take: a call that hangs ends while its function still has time to answer."""
+"""Calls to AWS time out while the function still has time to respond."""
 
 import socket
 import time
@@ -14,7 +14,7 @@ from tests.lambdas.support import REGION
 
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An AWS that takes connections and never answers."""
+    """An AWS endpoint that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0), backlog=16) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
         yield
@@ -30,11 +30,12 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ],
     ids=["dynamodb", "ssm", "cognito", "events"],
 )
-def test_a_call_that_hangs_ends_in_time(
+def test_a_hanging_call_times_out(
     silent: None, call: Callable[[Clients], Any], seconds: float
 ) -> None:
     clients = Clients(REGION)
     started = time.monotonic()
     with pytest.raises(BotoCoreError):
         call(clients)
-    assert time.monotonic() - started < seconds + 0.5  # for making the client, on a busy machine
+    # Creating the client takes up to 0.5 s on a busy machine.
+    assert time.monotonic() - started < seconds + 0.5

@@ -39,17 +39,17 @@ def test_settings_are_typed() -> None:
     assert settings.cors_origins == ("https://a", "https://b")
 
 
-def test_an_empty_value_is_the_default() -> None:
+def test_an_empty_variable_uses_the_default() -> None:
     assert read(Sample, {**ENVIRON, "SIZE": ""}).size == 3
 
 
-def test_all_missing_variables_are_named() -> None:
+def test_the_error_names_all_missing_variables() -> None:
     with pytest.raises(SettingsError, match=r"variables REGION, TABLE_NAME: they are required\."):
         read(Sample, {**ENVIRON, "TABLE_NAME": " ", "REGION": ""})
 
 
 @pytest.mark.parametrize(("name", "value"), [("SIZE", "many"), ("RATE_LIMIT_ENABLED", "perhaps")])
-def test_a_wrong_value_is_named(name: str, value: str) -> None:
+def test_the_error_names_an_invalid_variable(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         read(Sample, {**ENVIRON, name: value})
 
@@ -75,6 +75,6 @@ def test_if_match(header: str | None, passes: bool) -> None:
     if passes:
         IfMatch.of(request).check(3)
     else:
-        with pytest.raises(Problem) as refused:
+        with pytest.raises(Problem) as raised:
             IfMatch.of(request).check(3)
-        assert refused.value.status == 412
+        assert raised.value.status == 412

@@ -1,4 +1,4 @@
-"""Callers and the rules they are held against."""
+"""Callers and the access rules of routes."""
 
 import pytest
 
@@ -18,39 +18,41 @@ from tests.lambdas.support import NOW, FakeClock, FakeSessions, caller, rest_eve
 
 
 def authenticate(
-    access: Access, who: Caller | None, sessions: FakeSessions | None = None
+    access: Access, user: Caller | None, sessions: FakeSessions | None = None
 ) -> Caller | None:
-    request = Request(rest_event("GET", "/v1/posts", authorizer=who.to_context() if who else None))
+    request = Request(
+        rest_event("GET", "/v1/posts", authorizer=user.to_context() if user else None)
+    )
     return Authenticator(from_authorizer, sessions or FakeSessions(), FakeClock()).authenticate(
         request, access
     )
 
 
-def status_of(access: Access, who: Caller | None, sessions: FakeSessions | None = None) -> int:
+def status_of(access: Access, user: Caller | None, sessions: FakeSessions | None = None) -> int:
     try:
-        authenticate(access, who, sessions)
-    except Problem as refused:
-        return int(refused.status)
+        authenticate(access, user, sessions)
+    except Problem as raised:
+        return int(raised.status)
     return 200
 
 
-@pytest.mark.parametrize("who", [caller(), caller("user"), caller("admin", "user")])
-def test_context_carries_the_whole_caller_as_strings(who: Caller) -> None:
-    context = who.to_context()
+@pytest.mark.parametrize("user", [caller(), caller("user"), caller("admin", "user")])
+def test_context_carries_the_whole_caller_as_strings(user: Caller) -> None:
+    context = user.to_context()
     assert all(isinstance(value, str) for value in context.values())
-    assert Caller.from_context(context) == who
+    assert Caller.from_context(context) == user
 
 
 @pytest.mark.parametrize("context", [{}, {"sub": "a"}, {**caller().to_context(), "exp": "soon"}])
 def test_incomplete_context_is_401(context: dict[str, str]) -> None:
     event = rest_event("GET", "/v1/posts")
     event["requestContext"]["authorizer"] = context
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(Problem) as raised:
         from_authorizer(Request(event))
-    assert refused.value.status == 401
+    assert raised.value.status == 401
 
 
-def test_public_looks_at_no_token() -> None:
+def test_a_public_route_ignores_the_token() -> None:
     assert authenticate(PUBLIC, caller(expires_at=0)) is None
 
 
@@ -66,7 +68,7 @@ def test_revoked_session_is_401_before_any_403() -> None:
 
 
 @pytest.mark.parametrize(
-    ("access", "who", "expected"),
+    ("access", "user", "expected"),
     [
         (AUTHENTICATED, caller(), 200),
         (AUTHENTICATED, None, 401),
@@ -83,12 +85,12 @@ def test_revoked_session_is_401_before_any_403() -> None:
         ),
     ],
 )
-def test_rules(access: Access, who: Caller | None, expected: int) -> None:
-    assert status_of(access, who) == expected
+def test_rules(access: Access, user: Caller | None, expected: int) -> None:
+    assert status_of(access, user) == expected
 
 
 def test_the_caller_has_the_sessions_display_name() -> None:
-    found = authenticate(AUTHENTICATED, caller("user"), FakeSessions(display_name="Ada"))
-    assert found is not None
-    assert found.display_name == "Ada"
-    assert "Ada" not in str(found.to_context())
+    authenticated = authenticate(AUTHENTICATED, caller("user"), FakeSessions(display_name="Ada"))
+    assert authenticated is not None
+    assert authenticated.display_name == "Ada"
+    assert "Ada" not in str(authenticated.to_context())

@@ -1,4 +1,4 @@
-"""Requests read from events, and answers written to them."""
+"""Requests from events, and responses to them."""
 
 import base64
 from typing import Any
@@ -18,20 +18,20 @@ def request(
     return Request(rest_event(method, path, body, **parts))
 
 
-def refusal(ask: Any) -> Problem:
-    with pytest.raises(Problem) as refused:
-        ask()
-    return refused.value
+def problem_of(call: Any) -> Problem:
+    with pytest.raises(Problem) as raised:
+        call()
+    return raised.value
 
 
 def test_body_of_exactly_the_limit_is_read_and_one_byte_more_is_413() -> None:
     fits = '"' + "x" * (BODY_LIMIT - 2) + '"'
     assert len(request(body=fits).body) == BODY_LIMIT
-    assert refusal(lambda: request(body=fits + " ").json).status == 413
+    assert problem_of(lambda: request(body=fits + " ").json).status == 413
 
 
 def test_limit_counts_bytes_and_not_characters() -> None:
-    assert refusal(lambda: request(body="é" * (BODY_LIMIT // 2 + 1)).json).status == 413
+    assert problem_of(lambda: request(body="é" * (BODY_LIMIT // 2 + 1)).json).status == 413
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,9 @@ def test_json_content_types(content_type: str) -> None:
 )
 def test_other_content_types_are_415(content_type: str) -> None:
     assert (
-        refusal(lambda: request(body={"a": 1}, headers={"Content-Type": content_type}).json).status
+        problem_of(
+            lambda: request(body={"a": 1}, headers={"Content-Type": content_type}).json
+        ).status
         == 415
     )
 
@@ -76,10 +78,10 @@ def test_other_content_types_are_415(content_type: str) -> None:
     ],
 )
 def test_malformed_bodies_are_400(body: str) -> None:
-    assert refusal(lambda: request(body=body).json).status == 400
+    assert problem_of(lambda: request(body=body).json).status == 400
 
 
-def test_no_body_is_an_empty_object_whatever_its_type() -> None:
+def test_a_missing_body_is_an_empty_object() -> None:
     assert request(headers={"Content-Type": "text/plain"}).json == {}
 
 
@@ -92,18 +94,19 @@ def test_base64_body() -> None:
     )
     assert Request({**event, "isBase64Encoded": True}).json == {"a": 1}
     assert (
-        refusal(lambda: Request({**event, "isBase64Encoded": True, "body": "%"}).json).status == 400
+        problem_of(lambda: Request({**event, "isBase64Encoded": True, "body": "%"}).json).status
+        == 400
     )
 
 
-def test_header_names_have_no_case_and_one_in_two_spellings_is_one() -> None:
+def test_header_names_are_case_insensitive() -> None:
     event = rest_event("GET", "/v1/auth/me")
     event["multiValueHeaders"] = {"if-match": ["1"], "If-Match": ["1"], "X-Two": ["a", "b"]}
     assert Request(event).header("IF-MATCH") == "1"
-    assert refusal(lambda: Request(event).header("x-two")).status == 400
+    assert problem_of(lambda: Request(event).header("x-two")).status == 400
 
 
-def test_single_value_headers_and_query_alone_are_enough() -> None:
+def test_single_value_headers_and_query_suffice() -> None:
     event = rest_event("GET", "/v1/auth/me", headers={"If-Match": "1"}, query={"limit": "5"})
     event["multiValueHeaders"] = event["multiValueQueryStringParameters"] = None
     assert Request(event).header("If-Match") == "1"
@@ -115,11 +118,11 @@ def test_query_parameter_with_two_values_is_400() -> None:
         **rest_event("GET", "/v1/posts"),
         "multiValueQueryStringParameters": {"tag": ["a", "b"]},
     }
-    assert refusal(lambda: Request(event).query).status == 400
+    assert problem_of(lambda: Request(event).query).status == 400
 
 
 @pytest.mark.parametrize("prefix", ["", "/base", "/restapis/abc/local/_user_request_"])
-def test_what_a_domain_puts_before_the_path_is_left_out(prefix: str) -> None:
+def test_the_base_path_of_a_domain_is_removed(prefix: str) -> None:
     event = rest_event("GET", f"{prefix}/v1/auth/sessions/a", resource="/v1/auth/{proxy+}")
     assert Request(event).segments == ("v1", "auth", "sessions", "a")
 
@@ -129,27 +132,27 @@ def test_any_text_survives_percent_encoding_as_one_segment(text: str) -> None:
     try:
         encoded = "".join(f"%{byte:02X}" for byte in text.encode())
     except UnicodeEncodeError:
-        return  # a lone surrogate is no text
+        return  # a lone surrogate cannot be encoded
     assert request("GET", f"/v1/auth/sessions/{encoded}").segments[-1] == text
 
 
-def test_path_that_is_no_utf8_is_400() -> None:
-    assert refusal(lambda: request("GET", "/v1/auth/%FF").segments).status == 400
+def test_a_path_that_is_not_utf8_is_400() -> None:
+    assert problem_of(lambda: request("GET", "/v1/auth/%FF").segments).status == 400
 
 
 @pytest.mark.parametrize("given_id", ["abc-123", "A" * 128])
-def test_usable_correlation_id_is_taken(given_id: str) -> None:
+def test_a_valid_correlation_id_is_used(given_id: str) -> None:
     assert request(headers={"x-correlation-id": given_id}).correlation_id == given_id
 
 
 @pytest.mark.parametrize("given_id", ["", "a b", "a\nb", "A" * 129, "é"])
-def test_unusable_correlation_id_is_replaced(given_id: str) -> None:
+def test_an_invalid_correlation_id_is_replaced(given_id: str) -> None:
     assert request(headers={"X-Correlation-Id": given_id}).correlation_id not in {given_id, ""}
 
 
-def test_answers() -> None:
-    answer = Response.created({"a": "é"}).to_event()
-    assert (answer["statusCode"], answer["body"]) == (201, '{"a":"é"}')
-    assert answer["headers"]["Content-Type"] == "application/json"
-    assert answer["headers"]["Cache-Control"] == "no-store"
+def test_responses_have_json_and_cache_headers() -> None:
+    response = Response.created({"a": "é"}).to_event()
+    assert (response["statusCode"], response["body"]) == (201, '{"a":"é"}')
+    assert response["headers"]["Content-Type"] == "application/json"
+    assert response["headers"]["Cache-Control"] == "no-store"
     assert Response.no_content().to_event()["body"] == ""

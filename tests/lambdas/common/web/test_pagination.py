@@ -1,4 +1,4 @@
-"""Cursors come back as they were given out, and no other way."""
+"""Only unchanged cursors of the same list are accepted."""
 
 from typing import Any
 
@@ -22,9 +22,9 @@ def cursors(newest: int = 1) -> Cursors:
 
 
 def cursor(position: Any, query: PageQuery | None = None, scope: str = "posts user-1") -> str:
-    made = cursors().page([], query or PostsQuery(), scope, position)["nextCursor"]
-    assert isinstance(made, str)
-    return made
+    text = cursors().page([], query or PostsQuery(), scope, position)["nextCursor"]
+    assert isinstance(text, str)
+    return text
 
 
 def read(
@@ -54,19 +54,19 @@ def test_a_changed_cursor_is_400(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(text) - 1))
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     other = data.draw(st.sampled_from(alphabet).filter(lambda c: c != text[at]))
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(Problem) as raised:
         read(text[:at] + other + text[at + 1 :])
-    assert refused.value.status == 400
+    assert raised.value.status == 400
 
 
 @given(st.text())
-def test_any_other_text_is_400(text: str) -> None:
-    with pytest.raises(Problem) as refused:
+def test_text_that_is_not_a_cursor_is_400(text: str) -> None:
+    with pytest.raises(Problem) as raised:
         read(text)
-    assert refused.value.status == 400
+    assert raised.value.status == 400
 
 
-def test_bound_to_list_and_filters_but_not_to_the_limit() -> None:
+def test_cursors_are_bound_to_list_and_filters_but_not_to_the_limit() -> None:
     text = cursor("here", PostsQuery(tag="a"))
     assert read(text, PostsQuery(tag="a", limit=3)) == "here"
     for other in (
@@ -78,7 +78,7 @@ def test_bound_to_list_and_filters_but_not_to_the_limit() -> None:
             read(text, **other)
 
 
-def test_survives_one_rotation_of_the_key() -> None:
+def test_cursors_survive_one_key_rotation() -> None:
     text = cursor("here")
     assert read(text, newest=2) == "here"
     with pytest.raises(Problem):
@@ -100,9 +100,9 @@ def test_limit(limit: str, ok: bool) -> None:
             PageQuery, {"limit": limit, "other": "ignored"}, from_text=True
         ).limit == int(limit)
     else:
-        with pytest.raises(Problem) as refused:
+        with pytest.raises(Problem) as raised:
             validate(PageQuery, {"limit": limit}, from_text=True)
-        assert [error.field for error in refused.value.errors] == ["limit"]
+        assert [error.field for error in raised.value.errors] == ["limit"]
 
 
 def test_limit_is_20_unless_given() -> None:

@@ -1,4 +1,4 @@
-"""Routing, and what every answer has whatever happened."""
+"""Routing, error responses, and the headers of every response."""
 
 import json
 from collections.abc import Callable
@@ -85,15 +85,13 @@ def test_unknown_paths_are_404(call: Call, path: str) -> None:
 
 
 def test_other_methods_are_405_with_the_allowed_ones(call: Call) -> None:
-    answer = call("DELETE", "/v1/things/7")
-    problem(answer, 405)
-    assert answer["headers"]["Allow"] == "GET, OPTIONS"
+    response = call("DELETE", "/v1/things/7")
+    problem(response, 405)
+    assert response["headers"]["Allow"] == "GET, OPTIONS"
 
 
 @given(st.lists(st.sampled_from(["a", "b", "{x}", "{y}"]), min_size=1, max_size=4), st.data())
-def test_a_template_matches_what_it_is_filled_with(
-    template: list[str], data: st.DataObject
-) -> None:
+def test_a_template_matches_its_parameter_values(template: list[str], data: st.DataObject) -> None:
     segments = [
         data.draw(st.text(min_size=1)) if part.startswith("{") else part for part in template
     ]
@@ -110,14 +108,14 @@ def test_a_template_matches_what_it_is_filled_with(
 
 
 def test_preflight_needs_no_token(call: Call) -> None:
-    answer = call(
+    response = call(
         "OPTIONS", "/v1/mine", headers={"Origin": ORIGIN, "Access-Control-Request-Method": "GET"}
     )
-    assert (answer["statusCode"], answer["body"]) == (204, "")
-    assert answer["headers"]["Access-Control-Allow-Origin"] == ORIGIN
-    assert answer["headers"]["Access-Control-Allow-Methods"] == "GET, OPTIONS"
-    assert answer["headers"]["Access-Control-Max-Age"] == "7200"
-    allowed = set(answer["headers"]["Access-Control-Allow-Headers"].split(", "))
+    assert (response["statusCode"], response["body"]) == (204, "")
+    assert response["headers"]["Access-Control-Allow-Origin"] == ORIGIN
+    assert response["headers"]["Access-Control-Allow-Methods"] == "GET, OPTIONS"
+    assert response["headers"]["Access-Control-Max-Age"] == "7200"
+    allowed = set(response["headers"]["Access-Control-Allow-Headers"].split(", "))
     assert allowed == {
         "Authorization",
         "Content-Type",
@@ -130,7 +128,7 @@ def test_preflight_needs_no_token(call: Call) -> None:
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/v1/things/1"), ("GET", "/v1/nothing"), ("GET", "/v1/mine")]
 )
-def test_every_answer_has_cors_headers(call: Call, method: str, path: str) -> None:
+def test_every_response_has_cors_headers(call: Call, method: str, path: str) -> None:
     headers = call(method, path, headers={"Origin": ORIGIN})["headers"]
     assert headers["Access-Control-Allow-Origin"] == ORIGIN
     assert headers["Vary"] == "Origin"
@@ -141,13 +139,13 @@ def test_every_answer_has_cors_headers(call: Call, method: str, path: str) -> No
     }
 
 
-def test_other_origins_get_none(call: Call) -> None:
+def test_other_origins_get_no_cors_header(call: Call) -> None:
     headers = call("GET", "/v1/things/1", headers={"Origin": "https://evil.example"})["headers"]
     assert "Access-Control-Allow-Origin" not in headers
     assert headers["Vary"] == "Origin"
 
 
-def test_star_admits_every_origin_without_credentials(call: Call) -> None:
+def test_a_wildcard_admits_every_origin_without_credentials(call: Call) -> None:
     headers = call(
         "GET", "/v1/things/1", headers={"Origin": "https://any.example"}, origins=("*",)
     )["headers"]
@@ -158,15 +156,15 @@ def test_star_admits_every_origin_without_credentials(call: Call) -> None:
 def test_correlation_id_is_returned_and_logged(
     call: Call, logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    answer = call("GET", "/v1/things/secret-thing", headers={"X-Correlation-Id": "trace-1"})
-    assert answer["headers"]["X-Correlation-Id"] == "trace-1"
+    response = call("GET", "/v1/things/secret-thing", headers={"X-Correlation-Id": "trace-1"})
+    assert response["headers"]["X-Correlation-Id"] == "trace-1"
     (line,) = logged()
     assert line["correlation_id"] == "trace-1"
     assert (line["method"], line["route"], line["status"]) == ("GET", "/v1/things/{thingId}", 200)
     assert "secret-thing" not in json.dumps(line)
 
 
-def test_the_log_names_the_caller_unless_the_act_is_anonymous(
+def test_the_log_names_the_caller_unless_the_operation_is_anonymous(
     call: Call, operations: dict[str, Operation], logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
     def public(request: Request) -> Response:
@@ -180,21 +178,21 @@ def test_the_log_names_the_caller_unless_the_act_is_anonymous(
     assert [line.get("user_id") for line in logged()] == ["user-1", None, "user-1"]
 
 
-def test_a_failure_is_a_500_that_shows_nothing_and_is_logged(
+def test_an_unexpected_error_is_logged_and_hidden_from_the_caller(
     call: Call, operations: dict[str, Operation], logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
     def fail(request: Request) -> Response:
         raise RuntimeError("the table is called users")
 
     operations["get"] = fail
-    answer = call("GET", "/v1/things/1", headers={"Origin": ORIGIN})
-    assert problem(answer, 500)["code"] == "internal_error"
-    assert "users" not in answer["body"]
-    assert answer["headers"]["Access-Control-Allow-Origin"] == ORIGIN
+    response = call("GET", "/v1/things/1", headers={"Origin": ORIGIN})
+    problem(response, 500, "internal_error")
+    assert "users" not in response["body"]
+    assert response["headers"]["Access-Control-Allow-Origin"] == ORIGIN
     assert any("the table is called users" in line.get("exception", "") for line in logged())
 
 
-def test_an_answer_that_cannot_be_written_is_a_500(
+def test_a_response_that_cannot_be_encoded_is_a_500(
     call: Call, operations: dict[str, Operation]
 ) -> None:
     operations["get"] = lambda _: Response(body=object())
@@ -218,7 +216,7 @@ def _client_error(code: str, status: int) -> ClientError:
         (_client_error("AccessDeniedException", 400), 500),
     ],
 )
-def test_an_outage_is_503_and_a_mistake_of_ours_500(
+def test_an_outage_is_503_and_a_bug_500(
     call: Call, operations: dict[str, Operation], error: Exception, status: int
 ) -> None:
     def fail(request: Request) -> Response:
@@ -228,7 +226,7 @@ def test_an_outage_is_503_and_a_mistake_of_ours_500(
     problem(call("GET", "/v1/things/1"), status)
 
 
-def test_an_event_that_is_none_is_a_500(
+def test_an_unknown_event_is_a_500(
     operations: dict[str, Operation], logger: Logger, logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
     router = Router(
@@ -238,11 +236,11 @@ def test_an_event_that_is_none_is_a_500(
         logger=logger,
         cors_origins=("*",),
     )
-    answer = router({"Records": []}, None)
-    problem(answer, 500)
-    assert answer["headers"]["Access-Control-Allow-Origin"] == "*"
+    response = router({"Records": []}, None)
+    problem(response, 500)
+    assert response["headers"]["Access-Control-Allow-Origin"] == "*"
     (line,) = logged()
-    assert line["correlation_id"] == answer["headers"]["X-Correlation-Id"]
+    assert line["correlation_id"] == response["headers"]["X-Correlation-Id"]
 
 
 def test_bodies_are_checked_before_the_operation_and_after_access(call: Call) -> None:
@@ -252,12 +250,12 @@ def test_bodies_are_checked_before_the_operation_and_after_access(call: Call) ->
 
 
 def test_caller_comes_from_the_authorizer(call: Call) -> None:
-    answer = call("GET", "/v1/mine", authorizer=caller("user").to_context())
-    assert document(answer) == {"userId": "user-1"}
+    response = call("GET", "/v1/mine", authorizer=caller("user").to_context())
+    assert document(response) == {"userId": "user-1"}
     problem(call("GET", "/v1/mine"), 401)
 
 
-def test_table_and_operations_must_agree(logger: Logger) -> None:
+def test_routes_and_operations_must_match(logger: Logger) -> None:
     authenticator = Authenticator(from_authorizer, FakeSessions())
     with pytest.raises(AssertionError, match="differ in"):
         Router(ROUTES, {"get": echo}, authenticator=authenticator, logger=logger, cors_origins=())

@@ -1,4 +1,4 @@
-"""Access tokens: only what we signed, as we sign it, with a key that is still accepted."""
+"""Access tokens: only unchanged tokens signed with an accepted key are valid."""
 
 import base64
 import json
@@ -60,20 +60,24 @@ def unsigned(header: Mapping[str, Any], claims: Mapping[str, Any], signature: st
 def test_issued_token_is_verified(clock: FakeClock) -> None:
     keys = FakeKeys()
     token = issue(keys, clock)
-    who = verifier(keys, clock).verify(token)
-    assert (who.user_id, who.session_id, who.roles, who.capabilities) == (
+    identified = verifier(keys, clock).verify(token)
+    assert (
+        identified.user_id,
+        identified.session_id,
+        identified.roles,
+        identified.capabilities,
+    ) == (
         "u",
         "s",
         frozenset({"user"}),
         frozenset(),
     )
-    assert who.expires_at == NOW + 900
+    assert identified.expires_at == NOW + 900
     assert jwt.get_unverified_header(token) == {"alg": "HS256", "typ": "JWT", "kid": "1"}
 
 
-def test_the_helper_signs_what_is_accepted() -> (
-    None
-):  # so that each refusal below is for its own reason
+def test_the_sign_helper_creates_valid_tokens() -> None:
+    # Otherwise the tokens below could be rejected for another reason.
     assert verifier().verify(sign(CLAIMS)).user_id == "u"
 
 
@@ -96,16 +100,16 @@ def test_the_helper_signs_what_is_accepted() -> (
         sign({**CLAIMS, "exp": int(NOW)}),
     ],
 )
-def test_anything_else_is_refused(token: str) -> None:
+def test_other_tokens_are_rejected(token: str) -> None:
     with pytest.raises(InvalidTokenError):
         verifier().verify(token)
 
 
 @settings(max_examples=60)
 @given(st.data())
-def test_a_token_with_one_changed_character_is_refused(data: st.DataObject) -> None:
+def test_a_token_with_one_changed_character_is_rejected(data: st.DataObject) -> None:
     token = sign(CLAIMS)
-    # The last character of the signature has two spare bits: only what decodes to other bytes is another token.
+    # The signature's last character has two unused bits, so another one can decode to equal bytes.
     at = data.draw(st.integers(0, len(token) - 2))
     other = data.draw(
         st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.").filter(
@@ -117,12 +121,12 @@ def test_a_token_with_one_changed_character_is_refused(data: st.DataObject) -> N
 
 
 @given(st.text())
-def test_no_text_makes_it_fail_in_another_way(text: str) -> None:
+def test_any_text_raises_only_invalid_token_error(text: str) -> None:
     with pytest.raises(InvalidTokenError):
         verifier().verify(text)
 
 
-def test_previous_key_is_accepted_and_the_one_before_is_not(clock: FakeClock) -> None:
+def test_only_the_newest_and_the_previous_key_are_accepted(clock: FakeClock) -> None:
     keys = FakeKeys()
     token = issue(keys, clock)
     keys.newest = 2
@@ -132,7 +136,7 @@ def test_previous_key_is_accepted_and_the_one_before_is_not(clock: FakeClock) ->
         verifier(keys, clock).verify(token)
 
 
-def test_a_key_rotated_meanwhile_is_found_without_waiting(clock: FakeClock) -> None:
+def test_a_new_key_is_found_after_the_refresh_interval(clock: FakeClock) -> None:
     keys = FakeKeys()
     verify = verifier(keys, clock).verify
     verify(sign(CLAIMS))
@@ -142,7 +146,7 @@ def test_a_key_rotated_meanwhile_is_found_without_waiting(clock: FakeClock) -> N
     assert verify(sign(CLAIMS)).user_id == "u"
 
 
-def test_a_key_rotated_just_after_a_look_up_is_found_at_once(clock: FakeClock) -> None:
+def test_a_new_key_is_found_directly_after_a_read(clock: FakeClock) -> None:
     keys = FakeKeys()
     verify = verifier(keys, clock).verify
     verify(sign(CLAIMS))
@@ -151,7 +155,7 @@ def test_a_key_rotated_just_after_a_look_up_is_found_at_once(clock: FakeClock) -
         assert verify(issue(keys, clock)).user_id == "u"
 
 
-def test_the_next_key_id_forged_costs_one_look_up_in_an_interval(clock: FakeClock) -> None:
+def test_a_forged_next_key_id_costs_one_read_per_interval(clock: FakeClock) -> None:
     keys = FakeKeys()
     verify = verifier(keys, clock).verify
     verify(sign(CLAIMS))
@@ -163,13 +167,13 @@ def test_the_next_key_id_forged_costs_one_look_up_in_an_interval(clock: FakeCloc
         clock.advance(REFRESH_INTERVAL)
 
 
-def test_forged_key_ids_do_not_make_each_request_a_look_up(clock: FakeClock) -> None:
+def test_forged_key_ids_do_not_cause_a_read_per_request(clock: FakeClock) -> None:
     keys = FakeKeys(newest=5)
     verify = verifier(keys, clock).verify
     for kid in range(50):
         with pytest.raises(InvalidTokenError):
             verify(sign(CLAIMS, secret=b"x" * 32, kid=str(kid)))
-    assert keys.reads == 3  # the newest, the one before it, and once what would be its successor
+    assert keys.reads == 3  # the newest, the previous one, and once a possible successor
 
 
 def test_signing_follows_a_rotation_within_the_maximum_age(clock: FakeClock) -> None:
@@ -188,13 +192,13 @@ def test_not_a_bearer_token(header: str | None) -> None:
         bearer_token(header)
 
 
-def test_the_scheme_has_no_case() -> None:
+def test_the_scheme_is_case_insensitive() -> None:
     assert bearer_token("bearer abc") == "abc"
 
 
-def test_identify_answers_401_with_a_challenge() -> None:
+def test_identify_raises_401_with_a_challenge() -> None:
     request = Request(rest_event("GET", "/v1/auth/me", headers={"Authorization": "Bearer x"}))
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(Problem) as raised:
         verifier().identify(request)
-    assert refused.value.status == 401
-    assert refused.value.headers["WWW-Authenticate"] == "Bearer"
+    assert raised.value.status == 401
+    assert raised.value.headers["WWW-Authenticate"] == "Bearer"
