@@ -149,7 +149,7 @@ class _Deployment:
             for candidate in releaser.candidates([MIGRATION], packages)
         ]
         self._migrate(migration)
-        candidates = releaser.candidates(functions.chosen("all"), packages)
+        candidates = releaser.candidates(functions.select("all"), packages)
         records += releaser.release(candidates, self._settings)
         return [moved(record) for record in records]
 

@@ -87,12 +87,12 @@ def _forget_platform(cloud: Cloud, root: Root) -> None:
 @contextmanager
 def _announced(notifier: Notifier, counts: str) -> Iterator[None]:
     """Announces the start and a failure of a removal. The topic is deleted before it succeeds."""
-    notifier.tell("started", News("removal", [counts, TOPIC_NOTE]))
+    notifier.publish("started", News("removal", [counts, TOPIC_NOTE]))
     try:
         yield
     except BaseException as error:
         # If the topic is already deleted, this prints to the terminal only.
-        notifier.tell(
+        notifier.publish(
             "failed", News("removal", [counts, str(error)[:2000] or "stopped by the operator"])
         )
         raise

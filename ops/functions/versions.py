@@ -62,7 +62,7 @@ class Functions:
         self.names = names
         self._environment = cloud.environment.name
 
-    def chosen(self, service: str) -> list[str]:
+    def select(self, service: str) -> list[str]:
         """Returns the named service, or for `all` every service in release order.
 
         Raises:
@@ -83,7 +83,7 @@ class Functions:
         weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
         return Live(service, alias["FunctionVersion"], dict(weights), alias["RevisionId"])
 
-    def move(self, live: Live, version: str, weights: Mapping[str, float] | None = None) -> Live:
+    def route(self, live: Live, version: str, weights: Mapping[str, float] | None = None) -> Live:
         """Points the alias to a version, with optional weights for other versions.
 
         Raises:
@@ -166,7 +166,7 @@ class Functions:
             time.sleep(UPDATE_INTERVAL)
         return Version(published["Version"], published["CodeSha256"])
 
-    def aliased(self, service: str) -> set[str]:
+    def aliased_versions(self, service: str) -> set[str]:
         """Returns every version to which an alias routes traffic, including by weight."""
         used: set[str] = set()
         pages = self.client.get_paginator("list_aliases").paginate(FunctionName=self.names[service])

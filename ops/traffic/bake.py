@@ -31,7 +31,7 @@ ALARMS = ("errors-alarm", "throttles-alarm", "duration-alarm")
 
 
 @dataclass(frozen=True)
-class Watched:
+class NewVersion:
     """A new version in its bake period."""
 
     service: str
@@ -59,33 +59,33 @@ class Bake:
 
     Args:
         cloud: The environment's AWS connection.
-        watched: The new versions.
+        versions: The new versions.
         clock: Returns seconds since the epoch.
     """
 
     def __init__(
-        self, cloud: Cloud, watched: Sequence[Watched], clock: Callable[[], float] = time.time
+        self, cloud: Cloud, versions: Sequence[NewVersion], clock: Callable[[], float] = time.time
     ) -> None:
         self._metrics = cloud.client("cloudwatch")
         self._logs = cloud.client("logs")
         self._environment = cloud.environment.name
         self._by_version = cloud.environment.capabilities.version_metrics
-        self._watched = watched
+        self._versions = versions
         self._clock = clock
         self._begun = clock()
         self._alarms = self._firing()
-        self._before = {item.service: self._p99_before(item) for item in watched}
+        self._before = {item.service: self._p99_before(item) for item in versions}
 
     def problems(self) -> list[str]:
         """Returns a description of each problem with the new versions so far."""
         problems = []
-        for item in self._watched:
+        for item in self._versions:
             figures = self._figures(item)
             problems += judge(item.service, figures, self._before[item.service])
         new_alarms = sorted(self._firing() - self._alarms)
         return problems + [f"alarm {name} is in state ALARM" for name in new_alarms]
 
-    def _figures(self, item: Watched) -> Figures:
+    def _figures(self, item: NewVersion) -> Figures:
         dimensions = {"FunctionName": item.function}
         if self._by_version:
             dimensions |= {"Resource": f"{item.function}:{ALIAS}", "ExecutedVersion": item.version}
@@ -94,7 +94,7 @@ class Bake:
             values["Invocations"], values["Errors"], self._failures(item), values["Duration"]
         )
 
-    def _p99_before(self, item: Watched) -> float:
+    def _p99_before(self, item: NewVersion) -> float:
         dimensions = {"FunctionName": item.function}
         if self._by_version:
             dimensions["Resource"] = f"{item.function}:{ALIAS}"
@@ -141,7 +141,7 @@ class Bake:
             for name, statistic in statistics.items()
         }
 
-    def _failures(self, item: Watched) -> int:
+    def _failures(self, item: NewVersion) -> int:
         """Counts the 5xx responses in the version's log streams, whose names contain its number."""
         count = 0
         start = int(self._begun * 1000)
@@ -164,7 +164,7 @@ class Bake:
     def _firing(self) -> set[str]:
         names = [
             resource_name(item.service, kind, self._environment)
-            for item in self._watched
+            for item in self._versions
             for kind in ALARMS
         ]
         firing: set[str] = set()

@@ -6,13 +6,12 @@ from typing import Any
 
 from ops.cloud import Cloud
 from ops.errors import OperatorError
-from ops.functions.packages import package
-from ops.terraform.state import outputs
-from ops.traffic.ledger import Ledger
-from ops.traffic.release import Releaser, moved
+from ops.traffic.release import Releaser, ReleaserFactory, locked_releaser, moved
 
 
-def deploy_function_code(cloud: Cloud, service: str) -> list[dict[str, Any]]:
+def deploy_function_code(
+    cloud: Cloud, service: str, create: ReleaserFactory = Releaser
+) -> list[dict[str, Any]]:
     """Publishes the checkout's code and shifts all traffic to it without plan, probes or bake.
 
     The next deployment replaces it.
@@ -31,12 +30,8 @@ def deploy_function_code(cloud: Cloud, service: str) -> list[dict[str, Any]]:
             f"{cloud.environment.name} retains its data, so its code changes by releases only: run"
             f" `ops release {cloud.environment.name} {service}`"
         )
-    stack_outputs = outputs(cloud)
-    who = cloud.operator
-    ledger = Ledger(cloud)
-    with ledger.locked(f"deploy-function of {service}", who) as lock:
-        releaser = Releaser(cloud, stack_outputs, ledger, lock, who)
-        chosen = releaser.functions.chosen(service)
-        releaser.settle(chosen)
-        candidates = releaser.candidates(chosen, package(cloud, chosen))
+    with locked_releaser(cloud, f"deploy-function of {service}", create) as releaser:
+        services = releaser.functions.select(service)
+        releaser.settle(services)
+        candidates = releaser.checkout_candidates(services)
         return [moved(releaser.move(item.live, item.version, "function")) for item in candidates]

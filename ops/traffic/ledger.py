@@ -58,6 +58,7 @@ class Record:
     artifact: str
     """Base64-encoded SHA-256 of the code of `to_version` (Lambda's CodeSha256)."""
     who: str
+    """The operator. Earlier records have this attribute too, so its name stays."""
     commit: str
     """The checkout's commit, with the suffix `+changes` if it had uncommitted changes."""
     outcome: Outcome = "running"
@@ -153,21 +154,21 @@ class Ledger:
         return True
 
     @contextmanager
-    def locked(self, verb: str, who: str, *, force: bool = False) -> Iterator[Lock]:
+    def locked(self, purpose: str, operator: str, *, force: bool = False) -> Iterator[Lock]:
         """Holds the environment's lock and renews it in the background.
 
         Takes over a lock whose process on this machine is dead, and a lock that was not renewed for
         LEASE seconds. Before the first apply there is no table, so the lock excludes nobody.
 
         Args:
-            verb: The purpose of the lock, shown to other operators.
+            purpose: The purpose of the lock, shown to other operators.
             force: Take the lock from its holder, which stops before its next change.
 
         Raises:
             OperatorError: Another command holds the lock.
             LockLostError: Raised by `check` if another command has taken over the lock.
         """
-        lock = Lock(self, uuid.uuid4().hex, verb, who)
+        lock = Lock(self, uuid.uuid4().hex, purpose, operator)
         if not self.exists():
             yield lock
             return
@@ -229,8 +230,8 @@ class Ledger:
     ) -> None:
         item = {
             "owner": lock.owner,
-            "verb": lock.verb,
-            "who": lock.who,
+            "verb": lock.purpose,
+            "who": lock.operator,
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "started": psutil.Process().create_time(),
@@ -293,8 +294,8 @@ class Lock:
 
     ledger: Ledger
     owner: str
-    verb: str
-    who: str
+    purpose: str
+    operator: str
     held: bool = False
     """False if the environment has no ledger table yet."""
     over: threading.Event = field(default_factory=threading.Event)

@@ -34,18 +34,18 @@ class Notifier:
         topic: The topic's ARN, or None if the environment has no topic yet.
     """
 
-    def __init__(self, cloud: Cloud, topic: str | None, who: str) -> None:
+    def __init__(self, cloud: Cloud, topic: str | None, operator: str) -> None:
         self._client: Any = cloud.client("sns") if topic else None
         self._topic = topic
         self._environment = cloud.environment.name
-        self._who = who
+        self._operator = operator
 
-    def tell(self, state: State, news: News) -> None:
+    def publish(self, state: State, news: News) -> None:
         """Publishes one message."""
         if self._client is None:
             return
         subject = f"{self._environment}: {news.what} {state}"
-        body = [subject, f"by {self._who}", *news.lines]
+        body = [subject, f"by {self._operator}", *news.lines]
         try:
             self._client.publish(
                 TopicArn=self._topic,

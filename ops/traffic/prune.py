@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from ops.cloud import Cloud
 from ops.errors import OperatorError
-from ops.terraform.state import outputs
-from ops.traffic.ledger import Ledger
-from ops.traffic.release import Releaser
+from ops.traffic.release import Releaser, ReleaserFactory, locked_releaser
 
 KEEP = 5
 """Number of newest versions of each function that are kept."""
 
 
-def delete_old_versions(cloud: Cloud, keep: int = KEEP) -> dict[str, list[str]]:
+def delete_old_versions(
+    cloud: Cloud, keep: int = KEEP, create: ReleaserFactory = Releaser
+) -> dict[str, list[str]]:
     """Deletes all but the newest versions, aliased versions and the target of a rollback.
 
     Returns:
@@ -21,29 +21,25 @@ def delete_old_versions(cloud: Cloud, keep: int = KEEP) -> dict[str, list[str]]:
     Raises:
         OperatorError: Another command holds the lock.
     """
-    stack_outputs = outputs(cloud)
-    who = cloud.operator
-    ledger = Ledger(cloud)
     deleted: dict[str, list[str]] = {}
-    with ledger.locked("prune", who) as lock:
-        releaser = Releaser(cloud, stack_outputs, ledger, lock, who)
+    with locked_releaser(cloud, "prune", create) as releaser:
         functions = releaser.functions
         for service in sorted(functions.names):
-            kept = functions.aliased(service) | _before(releaser, service)
+            kept = functions.aliased_versions(service) | _rollback_target(releaser, service)
             old = [
                 version.number
                 for version in functions.versions(service)[:-keep]
                 if version.number not in kept
             ]
             for number in old:
-                lock.check()
+                releaser.lock.check()
                 functions.delete(service, number)
             if old:
                 deleted[service] = old
     return deleted
 
 
-def _before(releaser: Releaser, service: str) -> set[str]:
+def _rollback_target(releaser: Releaser, service: str) -> set[str]:
     try:
         return {releaser.previous(releaser.functions.live(service)).number}
     except OperatorError:  # the ledger has no earlier version

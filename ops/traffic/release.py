@@ -1,7 +1,7 @@
 """Releases new versions: publish, probe, shift some traffic, bake, then promote or roll back.
 
 `rollback` finds the previous version in the ledger. Every change is made under the environment's
-lock. Each command first repairs what an earlier, killed command left unfinished.
+lock. Each command first repairs the traffic and the records that a killed command left behind.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,10 @@ from ops.errors import InterruptedRunError, OperatorError
 from ops.functions.packages import artifact, package
 from ops.functions.versions import MIGRATION, Functions, Live, Version
 from ops.smoke import Check, Invocation, Smoke, Suite, load_suites, people
+from ops.smoke.person import People
+from ops.smoke.transport import Transport
 from ops.terraform.state import outputs, refuse_locked_state
-from ops.traffic.bake import INTERVAL, Bake, Watched
+from ops.traffic.bake import INTERVAL, Bake, NewVersion
 from ops.traffic.ledger import SERVED, Kind, Ledger, Lock, LockLostError, Record
 from ops.traffic.notify import News, Notifier, State, topic_of
 
@@ -66,8 +68,11 @@ class Releaser:
     Args:
         stack_outputs: The stack's outputs.
         lock: Verified before every change.
-        who: The operator's name for the ledger.
-        sleep, clock: Functions that use seconds. Tests replace them.
+        operator: The operator's name for the ledger and for notifications.
+        package: Packages functions of the checkout.
+        sign_in: Signs in the users of the smoke tests.
+        suites: Returns the smoke tests by service.
+        sleep, clock: Functions that use seconds.
     """
 
     def __init__(
@@ -76,21 +81,23 @@ class Releaser:
         stack_outputs: Mapping[str, Any],
         ledger: Ledger,
         lock: Lock,
-        who: str,
+        operator: str,
         *,
+        package: Callable[[Cloud, Sequence[str]], Mapping[str, Path]] = package,
+        sign_in: Callable[[Cloud, str, Suite, Transport], AbstractContextManager[People]] = people,
+        suites: Callable[[], Mapping[str, Suite]] = load_suites,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._cloud = cloud
+        self._cloud, self._ledger, self.lock, self._operator = cloud, ledger, lock, operator
         self._pool: str = stack_outputs["cognito_user_pool_id"]
         self._log_groups: Mapping[str, str] = stack_outputs["log_groups"]
-        self._ledger = ledger
-        self._lock = lock
-        self._who = who
+        self._package, self._sign_in, self._suites = package, sign_in, suites
         self._sleep, self._clock = sleep, clock
         self._commit = str(checkout())
         self._release_id = uuid.uuid4().hex
         self.functions = Functions(cloud, stack_outputs["functions"])
+        self.notifier = Notifier(cloud, topic_of(stack_outputs), operator)
 
     def settle(self, services: Sequence[str] | None = None) -> None:
         """Sends all traffic to the live version and closes open records after a killed release.
@@ -98,38 +105,36 @@ class Releaser:
         Args:
             services: The services to repair. Defaults to all.
         """
-        for service in services or self.functions.chosen("all"):
+        for service in services or self.functions.select("all"):
             live = self.functions.live(service)
             if live.weights:
-                self._lock.check()
+                self.lock.check()
                 weights = ", ".join(
                     f"{weight:.0%} of the traffic on version {version}"
                     for version, weight in live.weights.items()
                 )
-                self.functions.move(live, live.version)
+                self.functions.route(live, live.version)
                 report(
                     f"An interrupted release of {service} left {weights}:"
                     f" all traffic is on version {live.version} again"
                 )
             for record in self._ledger.history(service, 5):
-                if record.outcome != "running":
-                    continue
-                if record.to_version == live.version:
-                    self._ledger.finish(
-                        record,
-                        "promoted",
-                        "the command was killed after it had shifted all traffic",
-                    )
-                    report(
-                        f"An earlier {record.kind} of {service} was killed after version"
-                        f" {live.version} had received all traffic: recorded as promoted"
-                    )
-                else:
-                    self._ledger.finish(record, "abandoned", "the command was killed")
-                    report(
-                        f"An earlier {record.kind} of {service} to version {record.to_version} was"
-                        " killed: recorded as abandoned"
-                    )
+                if record.outcome == "running":
+                    self._close(record, live)
+
+    def _close(self, record: Record, live: Live) -> None:
+        """Records the outcome of a killed command."""
+        command = f"An earlier {record.kind} of {record.service}"
+        if record.to_version == live.version:
+            reason = "the command was killed after it had shifted all traffic"
+            self._ledger.finish(record, "promoted", reason)
+            report(
+                f"{command} was killed after version {live.version} had received all traffic:"
+                " recorded as promoted"
+            )
+        else:
+            self._ledger.finish(record, "abandoned", "the command was killed")
+            report(f"{command} to version {record.to_version} was killed: recorded as abandoned")
 
     def candidates(self, services: Sequence[str], packages: Mapping[str, Path]) -> list[Candidate]:
         """Returns the versions with the checkout's code that are not live, publishing new code.
@@ -141,13 +146,17 @@ class Releaser:
         for service in services:
             newest = self.functions.newest(service)
             if newest is None or newest.artifact != artifact(packages[service]):
-                self._lock.check()
+                self.lock.check()
                 newest = self.functions.publish(service, packages[service])
                 report(f"Published version {newest.number} of {service}")
             live = self.functions.live(service)
             if live.version != newest.number:
                 candidates.append(Candidate(live, newest))
         return candidates
+
+    def checkout_candidates(self, services: Sequence[str]) -> list[Candidate]:
+        """Packages the checkout's functions and returns their candidates."""
+        return self.candidates(services, self._package(self._cloud, services))
 
     def release(self, candidates: Sequence[Candidate], settings: Settings) -> list[Record]:
         """Releases all candidates, or none of them if one is bad.
@@ -159,29 +168,28 @@ class Releaser:
         """
         if not candidates:
             return []
-        records = [
-            self._record(candidate.live, candidate.version, "release") for candidate in candidates
-        ]
+        records = [self._record(item.live, item.version, "release") for item in candidates]
         self._ledger.begin(records)
-        states: dict[str, Live] = {
-            candidate.live.service: candidate.live for candidate in candidates
-        }
-        suites = {name: suite for name, suite in load_suites().items() if name in states}
-        versions = {candidate.live.service: candidate.version.number for candidate in candidates}
+        states = {item.live.service: item.live for item in candidates}
+        versions = {item.live.service: item.version.number for item in candidates}
+        all_suites = self._suites()
+        suites = {name: suite for name, suite in all_suites.items() if name in states}
         promoted: set[str] = set()
         try:
             with (
                 stoppable(),
-                people(self._cloud, self._pool, load_suites()["auth"], self._invoke({})) as users,
+                self._sign_in(
+                    self._cloud, self._pool, all_suites["auth"], Invocation(self.functions, {})
+                ) as users,
             ):
-                smoke = Smoke(self._invoke(versions), users)
-                self._probe(smoke, suites, versions)
+                smoke = Smoke(Invocation(self.functions, versions), users)
+                _probe(smoke, suites, versions)
                 if not settings.promote:
                     self._shift(states, versions, settings.weight)
                     self._bake(states, versions, smoke, suites, settings)
                 for service, live in list(states.items()):
-                    self._lock.check()
-                    states[service] = self.functions.move(live, versions[service])
+                    self.lock.check()
+                    states[service] = self.functions.route(live, versions[service])
                     promoted.add(service)
                     report(f"Traffic: {service} is on version {versions[service]}")
         except LockLostError:
@@ -199,28 +207,10 @@ class Releaser:
             self._ledger.finish(record, "promoted")
         return finished
 
-    def _invoke(self, versions: Mapping[str, str]) -> Invocation:
-        return Invocation(self.functions, versions)
-
-    def _probe(
-        self, smoke: Smoke, suites: Mapping[str, Suite], versions: Mapping[str, str]
-    ) -> None:
-        for service, version in versions.items():
-            if service not in suites:
-                report(f"Probes: {service} has no smoke tests")
-                continue
-            bad = [check for check in smoke.suite(suites[service]) if not check.ok]
-            if bad:
-                raise OperatorError(
-                    f"Version {version} of {service} fails its smoke tests; it has received no user"
-                    f" traffic: {_failures(bad)}"
-                )
-            report(f"Probes: version {version} of {service} passed")
-
     def _shift(self, states: dict[str, Live], versions: Mapping[str, str], weight: int) -> None:
         for service, live in states.items():
-            self._lock.check()
-            states[service] = self.functions.move(
+            self.lock.check()
+            states[service] = self.functions.route(
                 live, live.version, {versions[service]: weight / 100}
             )
         shifted = ", ".join(f"{service} {versions[service]}" for service in states)
@@ -234,8 +224,8 @@ class Releaser:
         suites: Mapping[str, Suite],
         settings: Settings,
     ) -> None:
-        watched = [
-            Watched(
+        new_versions = [
+            NewVersion(
                 service,
                 self.functions.names[service],
                 self._log_groups[service],
@@ -244,13 +234,13 @@ class Releaser:
             )
             for service, live in states.items()
         ]
-        bake = Bake(self._cloud, watched, self._clock)
+        bake = Bake(self._cloud, new_versions, self._clock)
         end = self._clock() + settings.bake
         with Progress() as progress:
             while (remaining := end - self._clock()) > 0:
                 progress.show(f"bake period: {remaining:.0f} s left")
                 self._sleep(min(settings.interval, remaining))
-                self._lock.check()
+                self.lock.check()
                 # Without user traffic the metrics show nothing, so the bake period makes requests.
                 checks = [
                     check
@@ -281,7 +271,7 @@ class Releaser:
                 continue
             if live.weights:
                 try:
-                    self.functions.move(live, live.version)
+                    self.functions.route(live, live.version)
                     report(
                         f"Traffic: all requests to {record.service} are back on version"
                         f" {live.version}"
@@ -299,7 +289,7 @@ class Releaser:
             from_version=live.version,
             to_version=version.number,
             artifact=version.artifact,
-            who=self._who,
+            who=self._operator,
             commit=self._commit,
         )
 
@@ -307,9 +297,9 @@ class Releaser:
         """Shifts all traffic to a version at once and records it in the ledger."""
         record = self._record(live, version, kind)
         self._ledger.begin([record])
-        self._lock.check()
+        self.lock.check()
         try:
-            self.functions.move(live, version.number)
+            self.functions.route(live, version.number)
         except BaseException as error:
             self._ledger.finish(record, "failed", str(error)[:1000])
             raise
@@ -339,7 +329,7 @@ class Releaser:
         `deploy-function` and releases change code without Terraform, which then sees no difference.
         """
         services = sorted(self.functions.names)
-        candidates = self.candidates(services, package(self._cloud, services))
+        candidates = self.checkout_candidates(services)
         return [self.move(candidate.live, candidate.version, "apply") for candidate in candidates]
 
     def previous(self, live: Live) -> Version:
@@ -351,12 +341,8 @@ class Releaser:
         Raises:
             OperatorError: The ledger has no earlier version, or it has been deleted.
         """
-        for record in self._ledger.history(live.service):
-            if (
-                record.to_version == live.version
-                and record.kind != "rollback"
-                and record.outcome in SERVED
-            ):
+        for record in self._served(live.service):
+            if record.to_version == live.version:
                 return self.existing(live.service, record.from_version)
         raise OperatorError(
             f"The ledger has no version of {live.service} before version {live.version}: name a"
@@ -383,33 +369,48 @@ class Releaser:
         Raises:
             OperatorError: The ledger has no release.
         """
-        latest: list[Record] = []
-        for service in self.functions.chosen("all"):
-            served = [
-                r
-                for r in self._ledger.history(service)
-                if r.kind != "rollback" and r.outcome in SERVED
-            ]
-            latest += served[:1]
+        services = self.functions.select("all")
+        latest = {name: served[0] for name in services if (served := self._served(name))}
         if not latest:
             raise OperatorError(
                 "The ledger has no release: name a service, and a version with --to"
             )
-        newest = max(latest, key=lambda record: record.released_at)
-        return self.functions_in_order(
-            r.service for r in latest if r.release_id == newest.release_id
-        )
+        newest = max(latest.values(), key=lambda record: record.released_at)
+        return [name for name, item in latest.items() if item.release_id == newest.release_id]
 
-    def functions_in_order(self, services: Iterable[str]) -> list[str]:
-        """Returns services in release order."""
-        wanted = set(services)
-        return [name for name in self.functions.chosen("all") if name in wanted]
+    def _served(self, service: str) -> list[Record]:
+        """Returns the records of versions that went live by other ways than a rollback."""
+        history = self._ledger.history(service)
+        return [item for item in history if item.kind != "rollback" and item.outcome in SERVED]
 
     def _listed(self, service: str) -> str:
         return ", ".join(version.number for version in self.functions.versions(service)) or "none"
 
 
-def release_service(cloud: Cloud, service: str, settings: Settings) -> list[dict[str, Any]]:
+ReleaserFactory = Callable[[Cloud, Mapping[str, Any], Ledger, Lock, str], Releaser]
+
+
+@contextmanager
+def locked_releaser(
+    cloud: Cloud, purpose: str, create: ReleaserFactory = Releaser, *, force: bool = False
+) -> Iterator[Releaser]:
+    """Holds the lock of a deployed environment and yields the object that shifts its traffic.
+
+    Args:
+        purpose: The purpose of the lock, shown to other operators.
+        force: Take the lock from the command that holds it.
+
+    Raises:
+        OperatorError: The environment has not been deployed, or another command holds the lock.
+    """
+    stack_outputs, ledger = outputs(cloud), Ledger(cloud)
+    with ledger.locked(purpose, cloud.operator, force=force) as lock:
+        yield create(cloud, stack_outputs, ledger, lock, cloud.operator)
+
+
+def release_service(
+    cloud: Cloud, service: str, settings: Settings, create: ReleaserFactory = Releaser
+) -> list[dict[str, Any]]:
     """Releases the checkout's code of one service, or of all services except the migrations.
 
     Args:
@@ -422,32 +423,35 @@ def release_service(cloud: Cloud, service: str, settings: Settings) -> list[dict
         OperatorError: The release failed and was rolled back, or another command holds the lock.
         InterruptedRunError: The operator stopped the release.
     """
-    stack_outputs = outputs(cloud)
-    who = cloud.operator
-    ledger = Ledger(cloud)
-    notifier = Notifier(cloud, topic_of(stack_outputs), who)
-    with ledger.locked(f"release of {service}", who) as lock:
+    with locked_releaser(cloud, f"release of {service}", create) as releaser:
         refuse_locked_state(cloud)
-        releaser = Releaser(cloud, stack_outputs, ledger, lock, who)
-        chosen = [name for name in releaser.functions.chosen(service) if name != MIGRATION]
-        if not chosen:
+        services = [name for name in releaser.functions.select(service) if name != MIGRATION]
+        if not services:
             raise OperatorError(
                 "The migration function cannot be released separately: `ops deploy` updates and"
                 " invokes it"
             )
         releaser.settle()
-        candidates = releaser.candidates(chosen, package(cloud, chosen))
+        candidates = releaser.checkout_candidates(services)
         if not candidates:
             report(f"Nothing to release: {service} already runs the checkout's code")
             return []
-        news = News(f"release {service}", [_moves(candidates)])
-        with announced(notifier, news):
+        shifts = ", ".join(
+            f"{item.live.service} {item.live.version} to {item.version.number}"
+            for item in candidates
+        )
+        with announced(releaser.notifier, News(f"release {service}", [shifts])):
             records = releaser.release(candidates, settings)
         return [moved(record) for record in records]
 
 
 def roll_back_service(
-    cloud: Cloud, service: str, to: str | None = None, *, force: bool = False
+    cloud: Cloud,
+    service: str,
+    to: str | None = None,
+    create: ReleaserFactory = Releaser,
+    *,
+    force: bool = False,
 ) -> list[dict[str, Any]]:
     """Shifts all traffic to the previously live version, or to the given one.
 
@@ -463,24 +467,19 @@ def roll_back_service(
         OperatorError: The version does not exist or the ledger has no earlier one. Traffic is
             unchanged.
     """
-    stack_outputs = outputs(cloud)
-    who = cloud.operator
-    ledger = Ledger(cloud)
-    with ledger.locked(f"rollback of {service}", who, force=force) as lock:
-        releaser = Releaser(cloud, stack_outputs, ledger, lock, who)
-        if service == "all" and to:
-            raise OperatorError("--to is a version of one service: use it with a service, not all")
-        services = (
-            releaser.last_released() if service == "all" else releaser.functions.chosen(service)
-        )
+    if service == "all" and to:
+        raise OperatorError("--to is a version of one service: use it with a service, not all")
+    with locked_releaser(cloud, f"rollback of {service}", create, force=force) as releaser:
+        functions = releaser.functions
+        services = releaser.last_released() if service == "all" else functions.select(service)
         releaser.settle(services)
-        plan = []
+        targets = []
         for name in services:
-            live = releaser.functions.live(name)
-            plan.append((live, releaser.existing(name, to) if to else releaser.previous(live)))
+            live = functions.live(name)
+            targets.append((live, releaser.existing(name, to) if to else releaser.previous(live)))
         records = [
             releaser.move(live, version, "rollback")
-            for live, version in plan
+            for live, version in targets
             if live.version != version.number
         ]
         if records:
@@ -488,22 +487,22 @@ def roll_back_service(
                 f"{record.service}: {record.from_version} to {record.to_version}"
                 for record in records
             ]
-            Notifier(cloud, topic_of(stack_outputs), who).tell("rolled back", News(service, lines))
+            releaser.notifier.publish("rolled back", News(service, lines))
         return [moved(record) for record in records]
 
 
 @contextmanager
 def announced(notifier: Notifier, news: News) -> Iterator[None]:
     """Notifies the alerts topic when the block starts, succeeds, fails or rolls back."""
-    notifier.tell("started", news)
+    notifier.publish("started", news)
     try:
         yield
     except BaseException as error:
         reason = "stopped by the operator" if isinstance(error, KeyboardInterrupt) else str(error)
         state: State = "rolled back" if isinstance(error, RolledBackError) else "failed"
-        notifier.tell(state, replace(news, lines=[*news.lines, reason[:2000]]))
+        notifier.publish(state, replace(news, lines=[*news.lines, reason[:2000]]))
         raise
-    notifier.tell("succeeded", news)
+    notifier.publish("succeeded", news)
 
 
 @contextmanager
@@ -528,10 +527,18 @@ def moved(record: Record) -> dict[str, Any]:
     return {"service": record.service, "from": record.from_version, "to": record.to_version}
 
 
-def _moves(candidates: Sequence[Candidate]) -> str:
-    return ", ".join(
-        f"{item.live.service} {item.live.version} to {item.version.number}" for item in candidates
-    )
+def _probe(smoke: Smoke, suites: Mapping[str, Suite], versions: Mapping[str, str]) -> None:
+    for service, version in versions.items():
+        if service not in suites:
+            report(f"Probes: {service} has no smoke tests")
+            continue
+        bad = [check for check in smoke.suite(suites[service]) if not check.ok]
+        if bad:
+            raise OperatorError(
+                f"Version {version} of {service} fails its smoke tests; it has received no user"
+                f" traffic: {_failures(bad)}"
+            )
+        report(f"Probes: version {version} of {service} passed")
 
 
 def _failures(checks: Sequence[Check]) -> str:

@@ -19,7 +19,7 @@ from ops.local.mail import latest_code
 from ops.upkeep import users
 from ops.upkeep.logs import Line, parse_since, read
 from ops.upkeep.users import Role, Users
-from tests.ops.deployed import store_outputs
+from tests.ops.clouds import store_state
 from tools.lockfiles import without_addresses
 
 
@@ -90,7 +90,7 @@ class TestLogs:
     def test_reads_since_the_start_oldest_first(self, cloud: Cloud) -> None:
         client, group = boto3.client("logs", region_name="us-east-1"), "/aws/lambda/auth-lambda-dev"
         client.create_log_group(logGroupName=group)
-        store_outputs(cloud, log_groups={"auth": group})
+        store_state(cloud, {"log_groups": {"auth": group}})
         now = parse_since("0s")
         for stream, offset in (("b", -1000), ("a", -3000), ("c", -90_000)):
             client.create_log_stream(logGroupName=group, logStreamName=stream)
@@ -99,7 +99,7 @@ class TestLogs:
         assert [line.message for line in read(cloud, "auth", now - 60_000)] == ["a", "b"]
 
     def test_an_unknown_service_is_rejected(self, cloud: Cloud) -> None:
-        store_outputs(cloud, log_groups={"auth": "/aws/lambda/a", "chat": "/aws/lambda/b"})
+        store_state(cloud, {"log_groups": {"auth": "/aws/lambda/a", "chat": "/aws/lambda/b"}})
         with pytest.raises(OperatorError, match="dev has no service nobody: use one of auth, chat"):
             list(read(cloud, "nobody", 0))
 

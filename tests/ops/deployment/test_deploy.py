@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +20,7 @@ from ops.root import Root
 from ops.smoke import Suite
 from ops.smoke.person import People
 from ops.terraform.runner import Apply, Plan
-from ops.traffic import release as releases
-from ops.traffic.release import Settings
+from ops.traffic.release import Releaser, Settings
 from tests.ops.traffic.releases import (
     FakeClock,
     FakeLambda,
@@ -51,7 +51,7 @@ class World:
         self.clock = FakeClock()
         self.ledger = make_ledger(cloud, self.clock)
         self.lambda_ = FakeLambda({name: {"1": b"one"} for name in FUNCTIONS.values()})
-        self.lambda_.answers = self.answer
+        self.lambda_.respond = self.answer
         self.topic = FakeTopic()
         self.migration: dict[str, Any] = {"applied": [], "pending": [], "unknown": []}
         self.checkout = zip_of(directory, b"two")
@@ -127,21 +127,27 @@ def world(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Worl
     def nobody(*_: object) -> Iterator[People]:
         yield People("t.e30.s", "t.e30.s", {})
 
-    real = releases.Releaser
+    def package(_: Cloud, services: list[str]) -> dict[str, Path]:
+        return dict.fromkeys(services, world.checkout)
+
     replaced: dict[str, Any] = {
         "prepare_stack": lambda *_: stack,
         "outputs_or_none": lambda _: OUTPUTS,
         "Ledger": lambda _: world.ledger,
-        "Releaser": lambda *a: real(*a, sleep=world.clock.sleep, clock=world.clock),
-        "package": lambda _, services: dict.fromkeys(services, world.checkout),
+        "Releaser": functools.partial(
+            Releaser,
+            package=package,
+            sign_in=nobody,
+            suites=lambda: {"auth": Suite(service="auth")},
+            sleep=world.clock.sleep,
+            clock=world.clock,
+        ),
+        "package": package,
         "publish": world.step("publish", ["index.html"]),
         "wait_until_healthy": world.step("health", SimpleNamespace(body={"status": "ok"})),
     }
     for name, value in replaced.items():
         monkeypatch.setattr(deployment, name, value)
-    monkeypatch.setattr(releases, "package", replaced["package"])
-    monkeypatch.setattr(releases, "people", nobody)
-    monkeypatch.setattr(releases, "load_suites", lambda: {"auth": Suite(service="auth")})
     return world
 
 
@@ -155,7 +161,7 @@ def test_a_gradual_deployment_migrates_with_the_new_code_before_any_other_traffi
     assert ("a", "1", {"2": 0.1}) in world.lambda_.updates
     assert not world.plan_file.exists()
     assert world.topic.subjects == ["dev: deploy started", "dev: deploy succeeded"]
-    assert "1 to add" in world.topic.told[0]["Message"]
+    assert "1 to add" in world.topic.messages[0]["Message"]
     assert [item["who"] for item in world.ledger.latest("#stage")]
 
 
@@ -235,7 +241,7 @@ def test_a_declined_plan_is_not_applied_and_not_left(root: Root, world: World) -
     assert world.done == ["plan", "confirm"]
     assert world.moves == []
     assert not world.plan_file.exists()
-    assert world.topic.told == []
+    assert world.topic.messages == []
 
 
 @pytest.mark.parametrize(("arguments", "asked"), [([], True), (["--yes"], False)])

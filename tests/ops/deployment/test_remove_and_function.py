@@ -111,7 +111,7 @@ class Topic:
     def __init__(self, _: Cloud, topic: str | None, __: str) -> None:
         self.topic = topic
 
-    def tell(self, state: str, news: News) -> None:
+    def publish(self, state: str, news: News) -> None:
         self.told.append((self.topic, state, news.lines[-1]))
 
 

@@ -1,5 +1,5 @@
 # ruff: noqa: N803, N805 - these names are boto3's
-"""What tests of releases share: a Lambda with versions and an alias, a ledger on moto, and a clock that nobody waits for."""
+"""Fakes for tests of releases: Lambda, CloudWatch, SNS, a clock, and a ledger on moto."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import base64
 import hashlib
 import io
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ def digest(content: bytes) -> str:
 
 
 class FakeClock:
-    """Seconds that pass only by sleeping."""
+    """A clock that advances only when `sleep` is called."""
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:
         self.now = now
@@ -40,7 +41,7 @@ class FakeClock:
 
 
 class FakeLambda:
-    """Lambda's versions and aliases, as far as the commands use them; every alias update is kept in `updates`."""
+    """Lambda's versions and aliases. `updates` has every update of an alias."""
 
     def __init__(self, functions: dict[str, dict[str, bytes]]) -> None:
         self.code = functions
@@ -48,7 +49,7 @@ class FakeLambda:
             name: {"version": "1", "weights": {}, "revision": 0} for name in functions
         }
         self.updates: list[tuple[str, str, dict[str, float]]] = []
-        self.answers: Callable[[str, str, Any], Any] = lambda *_: {"statusCode": 200, "body": "{}"}
+        self.respond: Callable[[str, str, Any], Any] = lambda *_: {"statusCode": 200, "body": "{}"}
         self.before_update: Callable[[], None] = lambda: None
 
     def get_alias(self, *, FunctionName: str, Name: str) -> dict[str, Any]:
@@ -99,7 +100,7 @@ class FakeLambda:
         class Paginator:
             def paginate(_, *, FunctionName: str) -> list[Any]:
                 if operation == "list_versions_by_function":
-                    # AWS lists versions as text, in pages and in no order that could be relied on.
+                    # AWS returns versions in several pages.
                     return [
                         {"Versions": versions[FunctionName][:1]},
                         {"Versions": versions[FunctionName][1:]},
@@ -137,9 +138,9 @@ class FakeLambda:
         del self.code[name][number]
 
     def invoke(self, *, FunctionName: str, Qualifier: str, Payload: bytes) -> dict[str, Any]:
-        answer = self.answers(FunctionName, Qualifier, json.loads(Payload))
-        failed = {"FunctionError": "Unhandled"} if "errorMessage" in answer else {}
-        return {"Payload": io.BytesIO(json.dumps(answer).encode()), **failed}
+        response = self.respond(FunctionName, Qualifier, json.loads(Payload))
+        failed = {"FunctionError": "Unhandled"} if "errorMessage" in response else {}
+        return {"Payload": io.BytesIO(json.dumps(response).encode()), **failed}
 
 
 class FakeWatch:
@@ -150,12 +151,12 @@ class FakeWatch:
         self.before: dict[str, float] = {}
         self.firing: list[str] = []
         self.lines: list[dict[str, str]] = []
-        self.asked: list[dict[str, str]] = []
+        self.dimensions: list[dict[str, str]] = []
         self._reads = 0
 
     def get_metric_data(self, *, MetricDataQueries: Any, **_: object) -> dict[str, Any]:
         dimensions = MetricDataQueries[0]["MetricStat"]["Metric"]["Dimensions"]
-        self.asked.append({item["Name"]: item["Value"] for item in dimensions})
+        self.dimensions.append({item["Name"]: item["Value"] for item in dimensions})
         self._reads += 1
         values = self.before if self._reads == 1 else self.values
         found = [(query["Id"], values.get(query["Id"])) for query in MetricDataQueries]
@@ -179,21 +180,23 @@ class FakeWatch:
 
 
 class FakeTopic:
-    """The alerts topic."""
+    """An SNS topic that keeps its messages."""
 
     def __init__(self) -> None:
-        self.told: list[dict[str, Any]] = []
+        self.messages: list[dict[str, Any]] = []
 
     def publish(self, **message: Any) -> None:
-        self.told.append(message)
+        self.messages.append(message)
 
     @property
     def subjects(self) -> list[str]:
-        return [message["Subject"] for message in self.told]
+        return [message["Subject"] for message in self.messages]
 
 
-def make_ledger(cloud: Cloud, clock: Callable[[], float], environment: str = "dev") -> Ledger:
-    """A ledger with its table, on moto."""
+def make_ledger(
+    cloud: Cloud, clock: Callable[[], float] = time.time, environment: str = "dev"
+) -> Ledger:
+    """Creates the ledger's table on moto."""
     boto3.client("dynamodb", region_name="us-east-1").create_table(
         TableName=f"platform-releases-{environment}",
         KeySchema=[
@@ -209,7 +212,7 @@ def make_ledger(cloud: Cloud, clock: Callable[[], float], environment: str = "de
 
 
 def zip_of(directory: Path, content: bytes) -> Path:
-    """A package with some content."""
+    """Writes a package, which need not be a zip file here."""
     path = directory / f"{digest(content)[:8].replace('/', '_')}.zip"
     path.write_bytes(content)
     return path

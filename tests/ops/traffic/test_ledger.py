@@ -1,4 +1,4 @@
-"""The table of releases: what it remembers, and the lock."""
+"""The release ledger and the environment's lock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RECORD = Record(
 )
 
 
-def test_what_was_released_is_told_newest_first(ledger: Ledger) -> None:
+def test_history_returns_the_newest_record_first(ledger: Ledger) -> None:
     later = replace(
         RECORD, released_at="2027-01-15T09:00:00.000000Z", from_version="2", to_version="3"
     )
@@ -43,7 +43,7 @@ def test_what_was_released_is_told_newest_first(ledger: Ledger) -> None:
     assert ledger.history("chat") == []
 
 
-def test_two_at_once_one_is_refused_with_who_and_what(ledger: Ledger) -> None:
+def test_second_command_is_rejected_with_the_holder_of_the_lock(ledger: Ledger) -> None:
     with ledger.locked("release of auth", "ann"), pytest.raises(OperatorError) as refused:  # noqa: SIM117
         with ledger.locked("deploy", "bob"):
             pass
@@ -52,7 +52,7 @@ def test_two_at_once_one_is_refused_with_who_and_what(ledger: Ledger) -> None:
         pass
 
 
-def test_a_lock_of_a_dead_process_of_this_machine_is_taken_over(
+def test_lock_of_a_dead_local_process_is_taken_over(
     ledger: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
@@ -73,9 +73,7 @@ def test_a_lock_of_a_dead_process_of_this_machine_is_taken_over(
     )
 
 
-def test_a_lock_that_nobody_renews_is_free_after_the_lease(
-    ledger: Ledger, clock: FakeClock
-) -> None:
+def test_lock_expires_after_its_lease(ledger: Ledger, clock: FakeClock) -> None:
     first = ledger.locked("deploy", "ann")
     gone = first.__enter__()
     clock.now += LEASE + 1
@@ -83,7 +81,7 @@ def test_a_lock_that_nobody_renews_is_free_after_the_lease(
         gone.check()
 
 
-def test_a_lock_is_renewed_while_it_is_held(ledger: Ledger, clock: FakeClock) -> None:
+def test_check_renews_the_lease(ledger: Ledger, clock: FakeClock) -> None:
     with ledger.locked("deploy", "ann") as lock:
         clock.now += LEASE - 1
         lock.check()
@@ -92,7 +90,7 @@ def test_a_lock_is_renewed_while_it_is_held(ledger: Ledger, clock: FakeClock) ->
             pass
 
 
-def test_force_takes_the_lock_and_its_holder_stops(ledger: Ledger) -> None:
+def test_force_takes_the_lock_and_stops_its_holder(ledger: Ledger) -> None:
     with (
         ledger.locked("release of auth", "ann") as first,
         ledger.locked("rollback of auth", "bob", force=True),
@@ -100,12 +98,12 @@ def test_force_takes_the_lock_and_its_holder_stops(ledger: Ledger) -> None:
         with pytest.raises(LockLostError):
             first.check()
         first.over.set()
-        # Bob is done: what Ann releases is no longer hers, and nobody is hindered.
+    # The first holder does not delete the lock that it lost.
     with ledger.locked("deploy", "eve"):
         pass
 
 
-def test_before_the_first_apply_there_is_nothing_to_exclude(cloud: Cloud, clock: FakeClock) -> None:
+def test_lock_excludes_nobody_before_the_first_apply(cloud: Cloud, clock: FakeClock) -> None:
     with Ledger(cloud, clock).locked("deploy", "ann") as lock:
         lock.check()
         assert not lock.held

@@ -1,24 +1,32 @@
-"""Releases and rollbacks: what is moved when, and what is put back."""
+"""Releases and rollbacks: the order of traffic shifts, and when a release is rolled back."""
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from ops.cloud import Cloud
 from ops.errors import InterruptedRunError, OperatorError
-from ops.smoke import load_suites
+from ops.smoke import Suite, load_suites
 from ops.smoke.person import People
-from ops.traffic import release as module
 from ops.traffic.bake import Figures, judge
-from ops.traffic.ledger import Ledger, Record
+from ops.traffic.ledger import Record
 from ops.traffic.prune import delete_old_versions
-from ops.traffic.release import RolledBackError, Settings, release_service, roll_back_service
+from ops.traffic.release import (
+    Releaser,
+    RolledBackError,
+    Settings,
+    release_service,
+    roll_back_service,
+)
+from tests.ops.clouds import FakeCloud, store_state
 from tests.ops.traffic.releases import (
     FakeClock,
     FakeLambda,
@@ -40,21 +48,45 @@ AUTH, HEALTH = FUNCTIONS["auth"], FUNCTIONS["health"]
 BAKE = Settings(weight=10, bake=60, interval=10)
 
 
-class World:
-    """An environment with two services: the checkout has new code for the health function."""
+@contextmanager
+def sign_in(*_: object) -> Iterator[People]:
+    yield People("t.e30.s", "t.e30.s", {})
 
-    def __init__(self, cloud: Cloud, ledger: Ledger, clock: FakeClock, directory: Path) -> None:
-        self.cloud, self.ledger, self.clock, self.directory = cloud, ledger, clock, directory
+
+class World:
+    """An environment with two services. The checkout has new code for the health function."""
+
+    def __init__(self, cloud: Cloud, directory: Path) -> None:
+        store_state(cloud, OUTPUTS)
+        self.ledger, self.clock, self.directory = make_ledger(cloud), FakeClock(), directory
         self.lambda_ = FakeLambda({name: {"1": b"one"} for name in FUNCTIONS.values()})
         self.watch, self.topic = FakeWatch(), FakeTopic()
+        clients = {
+            "lambda": self.lambda_,
+            "cloudwatch": self.watch,
+            "logs": self.watch,
+            "sns": self.topic,
+        }
+        self.cloud = FakeCloud(cloud.environment, {}, clients=clients)
         self.checkout = {"auth": b"one", "health": b"two", "migration": b"one"}
+        self.suites: Mapping[str, Suite] = load_suites()
+        self.releaser = functools.partial(
+            Releaser,
+            package=self.package,
+            sign_in=sign_in,
+            suites=lambda: self.suites,
+            sleep=self.clock.sleep,
+            clock=self.clock,
+        )
 
-    def package(self, _cloud: Cloud, services: list[str]) -> dict[str, Path]:
+    def package(self, _cloud: Cloud, services: Sequence[str]) -> dict[str, Path]:
         return {name: zip_of(self.directory, self.checkout[name]) for name in services}
 
     def release(self, service: str = "health", settings: Settings = BAKE) -> list[dict[str, Any]]:
-        self.clock.now += 1
-        return release_service(self.cloud, service, settings)
+        return release_service(self.cloud, service, settings, self.releaser)
+
+    def roll_back(self, service: str, to: str | None = None, **options: bool) -> Any:
+        return roll_back_service(self.cloud, service, to, self.releaser, **options)
 
     @property
     def record(self) -> Record:
@@ -62,64 +94,36 @@ class World:
 
 
 @pytest.fixture
-def world(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
-    clock = FakeClock()
-    world = World(cloud, make_ledger(cloud, clock), clock, tmp_path)
-    clients = {
-        "lambda": world.lambda_,
-        "cloudwatch": world.watch,
-        "logs": world.watch,
-        "sns": world.topic,
-    }
-    made = Cloud.client
-    monkeypatch.setattr(
-        Cloud, "client", lambda self, name, *a, **k: clients.get(name) or made(self, name, *a, **k)
-    )
-    monkeypatch.setattr(module, "outputs", lambda _: OUTPUTS)
-    monkeypatch.setattr("ops.traffic.prune.outputs", lambda _: OUTPUTS)
-    monkeypatch.setattr(module, "refuse_locked_state", lambda _: None)
-    monkeypatch.setattr(module, "package", world.package)
-    monkeypatch.setattr(module, "Ledger", lambda _: world.ledger)
-    monkeypatch.setattr("ops.traffic.prune.Ledger", lambda _: world.ledger)
-    real = module.Releaser
-    monkeypatch.setattr(
-        module, "Releaser", lambda *a, **k: real(*a, **k, sleep=clock.sleep, clock=clock)
-    )
-
-    @contextmanager
-    def nobody(*_: object) -> Iterator[People]:
-        yield People("t.e30.s", "t.e30.s", {})
-
-    monkeypatch.setattr(module, "people", nobody)
-    return world
+def world(cloud: Cloud, tmp_path: Path) -> World:
+    return World(cloud, tmp_path)
 
 
-def test_a_release_shifts_a_share_watches_and_promotes(world: World) -> None:
+def test_release_shifts_the_canary_weight_then_bakes_then_promotes(world: World) -> None:
     assert world.release() == [{"service": "health", "from": "1", "to": "2"}]
     assert world.lambda_.updates == [(HEALTH, "1", {"2": 0.1}), (HEALTH, "2", {})]
-    assert world.clock.now >= 1_800_000_061
+    assert world.clock.now >= 1_800_000_060
     record = world.record
     assert (record.from_version, record.to_version, record.outcome) == ("1", "2", "promoted")
     assert record.artifact == digest(b"two")
     assert record.who
     assert world.topic.subjects == ["dev: release health started", "dev: release health succeeded"]
-    assert "health 1 to 2" in world.topic.told[0]["Message"]
+    assert "health 1 to 2" in world.topic.messages[0]["Message"]
 
 
-def test_the_new_version_is_probed_before_any_user_reaches_it(world: World) -> None:
-    asked: list[tuple[str, str]] = []
+def test_new_version_is_probed_before_it_receives_user_traffic(world: World) -> None:
+    requests: list[tuple[str, str]] = []
 
-    def answers(function: str, qualifier: str, event: Any) -> Any:
-        asked.append((qualifier, event["path"]))
+    def respond(function: str, qualifier: str, event: Any) -> Any:
+        requests.append((qualifier, event["path"]))
         return {"statusCode": 500, "body": "{}"}
 
-    world.lambda_.answers = answers
+    world.lambda_.respond = respond
     with pytest.raises(
         OperatorError,
         match="it has received no user traffic: GET /health returned 500, expected 200",
     ):
         world.release()
-    assert asked == [("2", "/health")]
+    assert requests == [("2", "/health")]
     assert world.lambda_.updates == []
     assert (world.record.outcome, world.topic.subjects[-1]) == (
         "failed",
@@ -137,7 +141,7 @@ def test_the_new_version_is_probed_before_any_user_reaches_it(world: World) -> N
         ),
     ],
 )
-def test_a_bad_version_is_put_back_with_the_reason(
+def test_bad_version_is_rolled_back_and_the_reason_is_recorded(
     world: World, values: dict[str, float], reason: str
 ) -> None:
     world.watch.values = values
@@ -149,7 +153,7 @@ def test_a_bad_version_is_put_back_with_the_reason(
     assert world.topic.subjects[-1] == "dev: release health rolled back"
 
 
-def test_answers_of_5xx_in_the_versions_own_log_put_it_back(world: World) -> None:
+def test_5xx_responses_in_the_log_of_the_version_cause_a_rollback(world: World) -> None:
     day = "2027/01/15"
     world.watch.lines = [
         {"logStreamName": f"{day}/[1]a", "message": json.dumps({"status": 500})},
@@ -166,7 +170,7 @@ def test_answers_of_5xx_in_the_versions_own_log_put_it_back(world: World) -> Non
         world.release()
 
 
-def test_an_alarm_that_begins_to_fire_puts_it_back_and_one_that_fired_before_does_not(
+def test_only_alarms_that_start_in_the_bake_period_cause_a_rollback(
     world: World,
 ) -> None:
     world.watch.firing = ["health-errors-alarm-dev"]
@@ -177,9 +181,9 @@ def test_an_alarm_that_begins_to_fire_puts_it_back_and_one_that_fired_before_doe
         world.release()
 
 
-def test_metrics_are_of_the_new_version_alone_where_aws_tells_them_apart(world: World) -> None:
+def test_metrics_are_read_for_the_new_version_only(world: World) -> None:
     world.release()
-    assert world.watch.asked[-1] == {
+    assert world.watch.dimensions[-1] == {
         "FunctionName": HEALTH,
         "Resource": f"{HEALTH}:live",
         "ExecutedVersion": "2",
@@ -189,48 +193,46 @@ def test_metrics_are_of_the_new_version_alone_where_aws_tells_them_apart(world: 
 @pytest.mark.parametrize(
     ("figures", "before", "bad"),
     [
-        (Figures(1000, 9, 0, 100), 100, False),  # below one in a hundred
+        (Figures(1000, 9, 0, 100), 100, False),  # less than 1 %
         (Figures(1000, 6, 6, 100), 100, True),
         (Figures(4, 1, 0, 100), 100, True),
-        (Figures(100, 0, 0, 1900), 100, False),  # below the floor, which first requests may take
+        (Figures(100, 0, 0, 1900), 100, False),  # below SLOW_FLOOR
         (Figures(100, 0, 0, 5000), 3000, False),  # not twice as slow
         (Figures(100, 0, 0, 6100), 3000, True),
         (Figures(0, 0, 0, 0), 0, False),
     ],
 )
-def test_what_counts_as_bad(figures: Figures, before: float, bad: bool) -> None:
+def test_judge_applies_the_limits_for_errors_and_latency(
+    figures: Figures, before: float, bad: bool
+) -> None:
     assert bool(judge("auth", figures, before)) is bad
 
 
-def test_promote_moves_all_at_once_after_the_probes(world: World) -> None:
+def test_promote_shifts_all_traffic_at_once_after_the_probes(world: World) -> None:
     world.release(settings=Settings(promote=True))
     assert world.lambda_.updates == [(HEALTH, "2", {})]
 
 
-def test_what_serves_already_is_not_released_again(world: World) -> None:
+def test_live_code_is_not_released_again(world: World) -> None:
     assert world.release("auth") == []
     assert world.release("all") == [{"service": "health", "from": "1", "to": "2"}]
     assert world.release("all") == []
     assert len(world.lambda_.code[HEALTH]) == 2
 
 
-def test_all_are_released_together_or_none(world: World) -> None:
+def test_one_bad_version_rolls_back_all_services_of_the_release(world: World) -> None:
     world.checkout["auth"] = b"two"
-    suites = {
-        "health": load_suites()["health"],
-        "auth": load_suites()["auth"].model_copy(update={"requests": []}),
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "load_suites", lambda: suites)
-        world.watch.values = {"errors": 1, "invocations": 1}
-        with pytest.raises(RolledBackError):
-            world.release("all")
+    health, auth = world.suites["health"], world.suites["auth"]
+    world.suites = {"health": health, "auth": auth.model_copy(update={"requests": []})}
+    world.watch.values = {"errors": 1, "invocations": 1}
+    with pytest.raises(RolledBackError):
+        world.release("all")
     assert [name for name, _, _ in world.lambda_.updates] == [AUTH, HEALTH, AUTH, HEALTH]
     assert world.lambda_.updates[2:] == [(AUTH, "1", {}), (HEALTH, "1", {})]
     assert world.ledger.history("auth")[0].release_id == world.record.release_id
 
 
-def test_ctrl_c_puts_traffic_back(world: World) -> None:
+def test_ctrl_c_rolls_back(world: World) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
@@ -241,33 +243,25 @@ def test_ctrl_c_puts_traffic_back(world: World) -> None:
     assert world.record.reason == "stopped by the operator"
 
 
-def killed_in_the_bake(world: World) -> None:
-    """Leaves what a release leaves that is killed while it watches: weights, and an open record."""
-    records: list[Record] = []
-    begin = world.ledger.begin
+def leave_killed_release(world: World) -> None:
+    """Leaves what a release that was killed in its bake period leaves: weights and an open record."""
 
-    def remember(found: list[Record]) -> None:
-        records.extend(found)
-        begin(found)
-
-    def die() -> None:
+    def fail() -> None:
         raise SystemError
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(world.ledger, "begin", remember)
-        world.clock.on_sleep = die
-        with pytest.raises(SystemError):
-            world.release()
-    # Unlike a kill, an error lets the release clean up: what it had begun is brought back.
-    begin(records)
+    world.clock.on_sleep = fail
+    with pytest.raises(SystemError):
+        world.release()
+    # After an error, unlike a kill, the release rolls back. This undoes that.
+    world.ledger.finish(world.record, "running")
     world.lambda_.aliases[HEALTH]["weights"] = {"2": 0.1}
     world.clock.on_sleep = lambda: None
 
 
-def test_what_a_killed_release_left_is_settled_first(
+def test_traffic_and_records_of_a_killed_release_are_repaired_first(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    killed_in_the_bake(world)
+    leave_killed_release(world)
     world.lambda_.updates.clear()
     assert world.release() == [{"service": "health", "from": "1", "to": "2"}]
     assert world.lambda_.updates == [
@@ -275,18 +269,17 @@ def test_what_a_killed_release_left_is_settled_first(
         (HEALTH, "1", {"2": 0.1}),
         (HEALTH, "2", {}),
     ]
-    said = capsys.readouterr().err
     assert (
-        "An interrupted release of health left 10% of the traffic on version 2: all traffic is on version 1 again"
-        in said
-    )
+        "An interrupted release of health left 10% of the traffic on version 2:"
+        " all traffic is on version 1 again"
+    ) in capsys.readouterr().err
     assert [record.outcome for record in world.ledger.history("health")] == [
         "promoted",
         "abandoned",
     ]
 
 
-def test_a_release_that_was_killed_after_the_move_counts(world: World) -> None:
+def test_release_killed_after_its_last_shift_is_recorded_as_promoted(world: World) -> None:
     world.release()
     record = world.record
     world.ledger.finish(record, "running")
@@ -294,7 +287,7 @@ def test_a_release_that_was_killed_after_the_move_counts(world: World) -> None:
     assert world.record.outcome == "promoted"
 
 
-def test_somebody_elses_move_counts_and_stops_the_release(world: World) -> None:
+def test_release_stops_if_another_process_changes_the_alias(world: World) -> None:
     def move() -> None:
         world.lambda_.aliases[HEALTH] = {"version": "1", "weights": {}, "revision": 99}
 
@@ -304,10 +297,10 @@ def test_somebody_elses_move_counts_and_stops_the_release(world: World) -> None:
     assert world.lambda_.aliases[HEALTH]["revision"] == 99
 
 
-def test_a_release_whose_lock_was_taken_changes_nothing_more(world: World) -> None:
+def test_release_changes_nothing_after_it_lost_the_lock(world: World) -> None:
     def take() -> None:
         world.clock.on_sleep = lambda: None
-        roll_back_service(world.cloud, "health", "1", force=True)
+        world.roll_back("health", "1", force=True)
 
     world.clock.on_sleep = take
     with pytest.raises(OperatorError, match="taken over the lock"):
@@ -316,7 +309,7 @@ def test_a_release_whose_lock_was_taken_changes_nothing_more(world: World) -> No
     assert world.lambda_.aliases[HEALTH]["version"] == "1"
 
 
-def test_migrations_are_not_released_by_themselves(world: World) -> None:
+def test_migration_function_and_unknown_services_are_rejected(world: World) -> None:
     with pytest.raises(OperatorError, match="`ops deploy` updates and"):
         world.release("migration")
     with pytest.raises(
@@ -325,56 +318,50 @@ def test_migrations_are_not_released_by_themselves(world: World) -> None:
         world.release("nonsense")
 
 
-def test_a_rollback_goes_to_what_served_before_and_further_back_each_time(world: World) -> None:
+def test_each_rollback_goes_one_version_further_back(world: World) -> None:
     world.release()
     world.checkout["health"] = b"three"
     world.release()
     world.lambda_.updates.clear()
-    assert roll_back_service(world.cloud, "health") == [
-        {"service": "health", "from": "3", "to": "2"}
-    ]
-    assert roll_back_service(world.cloud, "health") == [
-        {"service": "health", "from": "2", "to": "1"}
-    ]
+    assert world.roll_back("health") == [{"service": "health", "from": "3", "to": "2"}]
+    assert world.roll_back("health") == [{"service": "health", "from": "2", "to": "1"}]
     assert world.lambda_.updates == [(HEALTH, "2", {}), (HEALTH, "1", {})]
     assert world.topic.subjects[-1] == "dev: health rolled back"
     with pytest.raises(OperatorError, match="no version of health before version 1"):
-        roll_back_service(world.cloud, "health")
+        world.roll_back("health")
 
 
-def test_a_rollback_of_all_is_of_what_the_last_release_moved(world: World) -> None:
+def test_rollback_of_all_affects_the_services_of_the_last_release(world: World) -> None:
     world.release("health", Settings(promote=True))
-    assert roll_back_service(world.cloud, "all") == [{"service": "health", "from": "2", "to": "1"}]
+    assert world.roll_back("all") == [{"service": "health", "from": "2", "to": "1"}]
 
 
-def test_an_unknown_or_deleted_version_is_refused(world: World) -> None:
+def test_rollback_to_an_unknown_or_deleted_version_is_rejected(world: World) -> None:
     world.release()
     for number in ("9", "$LATEST", "live"):
         with pytest.raises(OperatorError, match=r"Existing versions: 1, 2$"):
-            roll_back_service(world.cloud, "health", number)
+            world.roll_back("health", number)
     del world.lambda_.code[HEALTH]["1"]
     with pytest.raises(
         OperatorError, match="health has no version 1: it was never published or has been deleted"
     ):
-        roll_back_service(world.cloud, "health")
+        world.roll_back("health")
     assert world.lambda_.aliases[HEALTH]["version"] == "2"
 
 
-def test_prune_keeps_what_an_alias_names_and_what_a_rollback_would_go_to(world: World) -> None:
+def test_prune_keeps_aliased_versions_and_the_target_of_a_rollback(world: World) -> None:
     for content in (b"two", b"three", b"four"):
         world.checkout["health"] = content
         world.release(settings=Settings(promote=True))
-    roll_back_service(world.cloud, "health")
+    world.roll_back("health")
     assert world.lambda_.aliases[HEALTH]["version"] == "3"
-    assert delete_old_versions(world.cloud, keep=1) == {"health": ["1"]}
+    assert delete_old_versions(world.cloud, 1, world.releaser) == {"health": ["1"]}
     assert sorted(world.lambda_.code[HEALTH]) == ["2", "3", "4"]
 
 
-def test_a_topic_that_cannot_be_told_stops_nothing(
+def test_release_continues_if_the_notification_fails(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from botocore.exceptions import ClientError
-
     def refuse(**_: object) -> None:
         raise ClientError({"Error": {"Code": "AuthorizationError", "Message": "no"}}, "Publish")
 
