@@ -7,23 +7,16 @@ so every resource in its configuration must exist until a version without it has
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ops.errors import OperatorError
-from ops.functions.versions import Functions
+from ops.functions.versions import Functions, Live
 
 IDENTIFIERS = (
-    "arn",
-    "id",
-    "name",
-    "bucket",
-    "function_name",
-    "group_name",
-    "endpoint",
-    "address",
-    "domain_name",
-    "url",
+    *("arn", "id", "name", "bucket", "function_name", "group_name"),
+    *("endpoint", "address", "domain_name", "url"),
 )
 """Attributes by which a function's configuration refers to a resource."""
 SHORTEST = 6
@@ -64,67 +57,82 @@ def refuse_removals(plan: Mapping[str, Any], functions: Functions) -> None:
 def removals(plan: Mapping[str, Any], functions: Functions) -> Iterator[str]:
     """Yields one line for each resource or permission that a live version would lose."""
     changes = [
-        item
+        _Change(
+            item["address"],
+            item["type"],
+            item["change"]["actions"],
+            item["change"]["before"] or {},
+            item["change"]["after"] or {},
+        )
         for item in plan.get("resource_changes", [])
         if item.get("mode", "managed") == "managed"
     ]
-    gone = [
-        item
-        for item in changes
-        if "delete" in item["change"]["actions"] and item["type"] not in WITHOUT_USE
+    removed = [
+        item for item in changes if "delete" in item.actions and item.type not in WITHOUT_USE
     ]
-    shrunk = [
+    narrowed = [
         item
         for item in changes
-        if item["type"] == "aws_iam_role_policy" and item["change"]["actions"] == ["update"]
+        if item.type == "aws_iam_role_policy" and item.actions == ["update"]
     ]
     pending = {
-        (item["change"]["before"] or {}).get("function_name")
+        item.before.get("function_name")
         for item in changes
-        if item["type"] == "aws_lambda_function" and item["change"]["actions"] != ["no-op"]
+        if item.type == "aws_lambda_function" and item.actions != ["no-op"]
     }
-    if not gone and not shrunk:
-        return
-    for service, function in functions.names.items():
-        live = functions.live(service)
-        newest = functions.newest(service)
-        for version in sorted(live.serving):
-            settings = functions.configuration(service, version)
-            used = list(
-                _strings(
-                    [settings.get("Environment"), settings.get("VpcConfig"), settings.get("Role")]
+    if removed or narrowed:
+        for service, function in functions.names.items():
+            live = functions.live(service)
+            yield from _lost_resources(removed, functions, live)
+            if function in pending or _has_newer_version(functions, live):
+                yield from _lost_permissions(narrowed, functions, live)
+
+
+@dataclass(frozen=True)
+class _Change:
+    """A change of a managed resource."""
+
+    address: str
+    type: str
+    actions: Sequence[str]
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+
+
+def _lost_resources(removed: Sequence[_Change], functions: Functions, live: Live) -> Iterator[str]:
+    """Yields the removed resources to which the configuration of a serving version refers."""
+    for version in sorted(live.serving):
+        settings = functions.configuration(live.service, version)
+        used = list(_strings([settings.get(name) for name in ("Environment", "VpcConfig", "Role")]))
+        for item in removed:
+            if _is_named_in(item.before, used):
+                yield (
+                    f"{item.address}: version {version} of {live.service} refers to it in its"
+                    " configuration"
                 )
-            )
-            for item in gone:
-                if _names(item["change"]["before"] or {}, used):
-                    yield (
-                        f"{item['address']}: version {version} of {service} refers to it in its"
-                        " configuration"
-                    )
-        role = str(functions.configuration(service, live.version).get("Role", "")).rpartition("/")[
-            2
-        ]
-        # If the newest code is live and the plan has no newer code, the live code was written for
-        # the smaller policy.
-        behind = (
-            function in pending
-            or newest is None
-            or live.version != newest.number
-            or bool(live.weights)
-        )
-        for item in shrunk:
-            before, after = item["change"]["before"] or {}, item["change"]["after"] or {}
-            lost = (
-                _grants(before.get("policy")) - _grants(after.get("policy"))
-                if after.get("policy")
-                else set()
-            )
-            if behind and lost and before.get("role") == role:
-                actions = ", ".join(sorted({action for action, _ in lost}))
-                yield f"{item['address']}: version {live.version} of {service} may call {actions}"
 
 
-def _names(resource: Mapping[str, Any], used: Iterable[str]) -> bool:
+def _has_newer_version(functions: Functions, live: Live) -> bool:
+    """Returns True unless the newest code is live. It was written for the narrower policies."""
+    newest = functions.newest(live.service)
+    return newest is None or live.version != newest.number or bool(live.weights)
+
+
+def _lost_permissions(
+    narrowed: Sequence[_Change], functions: Functions, live: Live
+) -> Iterator[str]:
+    """Yields the policies that no longer allow actions that the live version may call."""
+    role = functions.configuration(live.service, live.version).get("Role", "")
+    for item in narrowed:
+        if item.before.get("role") != role.rpartition("/")[2] or not item.after.get("policy"):
+            continue
+        lost = _grants(item.before.get("policy")) - _grants(item.after["policy"])
+        if lost:
+            actions = ", ".join(sorted({action for action, _ in lost}))
+            yield f"{item.address}: version {live.version} of {live.service} may call {actions}"
+
+
+def _is_named_in(resource: Mapping[str, Any], used: Iterable[str]) -> bool:
     identifiers = {
         value for name in IDENTIFIERS if isinstance(value := resource.get(name), str) and value
     }
@@ -150,13 +158,15 @@ def _grants(policy: Any) -> set[tuple[str, str]]:
     """Returns the pairs of action and resource that a policy allows, with wildcards as written."""
     if not isinstance(policy, str):
         return set()
-    grants = set()
     statements = json.loads(policy)["Statement"]
-    for statement in statements if isinstance(statements, list) else [statements]:
-        if statement["Effect"] != "Allow":
-            continue
-        actions, resources = statement["Action"], statement["Resource"]
-        for action in [actions] if isinstance(actions, str) else actions:
-            for resource in [resources] if isinstance(resources, str) else resources:
-                grants.add((action, resource))
-    return grants
+    return {
+        (action, resource)
+        for statement in _listed(statements)
+        if statement["Effect"] == "Allow"
+        for action in _listed(statement["Action"])
+        for resource in _listed(statement["Resource"])
+    }
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -127,7 +127,7 @@ def world(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Worl
     def nobody(*_: object) -> Iterator[People]:
         yield People("t.e30.s", "t.e30.s", {})
 
-    def package(_: Cloud, services: list[str]) -> dict[str, Path]:
+    def package(_: Cloud, services: Sequence[str]) -> dict[str, Path]:
         return dict.fromkeys(services, world.checkout)
 
     replaced: dict[str, Any] = {
