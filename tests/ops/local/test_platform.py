@@ -74,7 +74,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     )
     stack = SimpleNamespace(init=lambda: True, apply=world.apply)
     cloud = Cloud(load_environment("local", variables={}), {}, "http://aws")
-    monkeypatch.setattr(Cloud, "who", lambda _: "ann")
+    monkeypatch.setattr(Cloud, "operator", "ann")
     replaced: dict[str, Any] = {
         "EmbeddedCloud": lambda _: embedded,
         "Terraform": lambda *_, **__: stack,
