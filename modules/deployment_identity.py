@@ -11,7 +11,7 @@ from constructs import Construct, IConstruct
 
 from modules.base.naming import Names, service_tag
 from modules.base.policy import Statement, policy_document
-from modules.deployment_permissions import DeploymentPermissions, reading
+from modules.deployment_permissions import DeploymentPermissions, read_only
 
 SERVICE = "platform"
 ISSUER = "token.actions.githubusercontent.com"
@@ -78,7 +78,7 @@ class DeploymentIdentity(Construct):
             f"repo:{environment.github_repository}:ref:refs/heads/{MAIN}",
             {
                 "state": permissions.state(write=False),
-                **{name: reading(items) for name, items in managed.items()},
+                **{name: read_only(items) for name, items in managed.items()},
             },
         )
         self._role(

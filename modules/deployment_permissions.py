@@ -10,6 +10,8 @@ from environments.resource_names import GLOBAL_REGION, ledger_table, topic_name
 from modules.base.naming import Names
 from modules.base.policy import Statement
 
+Conditions = Mapping[str, Mapping[str, str | Sequence[str]]]
+
 SERVICE_LINKED_ROLES = [
     f"{service}.amazonaws.com"
     for service in (
@@ -22,8 +24,10 @@ SERVICE_LINKED_ROLES = [
     )
 ]
 """Services that create their own role when an account first uses them."""
+
 READING = ("Describe", "Get", "List")
 """The prefixes of read-only IAM actions."""
+
 PASSED_TO = [f"{service}.amazonaws.com" for service in ("lambda", "scheduler", "vpc-flow-logs")]
 """Services that use roles of the stack."""
 
@@ -49,48 +53,34 @@ class DeploymentPermissions:
         """Allows using the environment's Terraform state, and what every plan needs."""
         state = self.environment.state
         bucket, key = f"arn:aws:s3:::{state.bucket}", f"arn:aws:s3:::{state.bucket}/{state.key}"
+        # Terraform also lists other workspaces, which are below env:/.
+        prefixes = {"StringLike": {"s3:prefix": [f"{state.key}*", "env:/*"]}}
         statements = [
-            Statement(
-                sid="FindState",
-                actions=["s3:ListBucket"],
-                resources=[bucket],
-                # Terraform also lists other workspaces, which are below env:/.
-                conditions={"StringLike": {"s3:prefix": [f"{state.key}*", "env:/*"]}},
-            ),
-            Statement(
-                sid="State",
-                actions=["s3:GetObject", *(["s3:PutObject"] if write else [])],
-                resources=[key],
-            ),
+            _allow("FindState", "s3:ListBucket", bucket, conditions=prefixes),
+            _allow("State", "s3:GetObject PutObject" if write else "s3:GetObject", key),
             # Readers check whether a writer holds the lock.
-            Statement(sid="ReadLock", actions=["s3:GetObject"], resources=[f"{key}.tflock"]),
+            _allow("ReadLock", "s3:GetObject", f"{key}.tflock"),
             # A plan also opens ephemeral resources, whose generated values are discarded.
-            Statement(
-                sid="MakeSecrets", actions=["secretsmanager:GetRandomPassword"], resources=["*"]
-            ),
+            _allow("MakeSecrets", "secretsmanager:GetRandomPassword", "*"),
         ]
         if write:
-            lock = ["s3:PutObject", "s3:DeleteObject"]
-            statements.append(Statement(sid="Lock", actions=lock, resources=[f"{key}.tflock"]))
+            statements.append(_allow("Lock", "s3:PutObject DeleteObject", f"{key}.tflock"))
         return statements
 
     def no_data(self) -> list[Statement]:
         """Denies reading data, even if the role gets more permissions later."""
         return [
-            Statement(
-                sid="NoData",
-                effect="Deny",
-                actions=_actions(
-                    "ssm:GetParameter* secretsmanager:GetSecretValue dynamodb:GetItem BatchGetItem Query Scan "
-                    "GetRecords PartiQLSelect sqs:ReceiveMessage logs:GetLogEvents FilterLogEvents StartQuery"
-                ),
-                resources=["*"],
+            _deny(
+                "NoData",
+                "ssm:GetParameter* secretsmanager:GetSecretValue "
+                "dynamodb:GetItem BatchGetItem Query Scan GetRecords PartiQLSelect "
+                "sqs:ReceiveMessage logs:GetLogEvents FilterLogEvents StartQuery",
+                "*",
             ),
-            Statement(
-                sid="NoObjects",
-                effect="Deny",
-                actions=["s3:GetObject*"],
-                resources=self._buckets(
+            _deny(
+                "NoObjects",
+                "s3:GetObject*",
+                *self._buckets(
                     ("profile", "avatars"),
                     ("chat", "attachments"),
                     ("platform", "backups"),
@@ -108,310 +98,246 @@ class DeploymentPermissions:
         environment, names = self.environment.name, self.names
         functions = names.arn("lambda", f"function:*-lambda-{environment}")
         state = self.environment.state
+        bucket, key = f"arn:aws:s3:::{state.bucket}", f"arn:aws:s3:::{state.bucket}/{state.key}"
         site = f"arn:aws:s3:::{names.bucket('platform', 'frontend')}"
         return [
-            Statement(
-                sid="ReadState",
-                actions=["s3:GetObject"],
-                resources=[
-                    f"arn:aws:s3:::{state.bucket}/{state.key}",
-                    f"arn:aws:s3:::{state.bucket}/{state.key}.tflock",
-                ],
-            ),
-            Statement(
-                sid="SeeState",  # without it, S3 does not report that the lock is absent
-                actions=["s3:ListBucket"],
-                resources=[f"arn:aws:s3:::{state.bucket}"],
+            _allow("ReadState", "s3:GetObject", key, f"{key}.tflock"),
+            # Without it, S3 does not report that the lock is absent.
+            _allow(
+                "SeeState",
+                "s3:ListBucket",
+                bucket,
                 conditions={"StringLike": {"s3:prefix": f"{state.key}*"}},
             ),
-            Statement(
-                sid="Ledger",
-                actions=_actions("dynamodb:GetItem PutItem UpdateItem DeleteItem Query"),
-                resources=[names.arn("dynamodb", f"table/{ledger_table(environment)}")],
+            _allow(
+                "Ledger",
+                "dynamodb:GetItem PutItem UpdateItem DeleteItem Query",
+                names.arn("dynamodb", f"table/{ledger_table(environment)}"),
             ),
-            Statement(
-                sid="MoveTraffic",
-                actions=_actions(
-                    "lambda:GetAlias UpdateAlias ListAliases ListVersionsByFunction GetFunctionConfiguration "
-                    "UpdateFunctionCode PublishVersion InvokeFunction"
-                ),
-                resources=[functions, f"{functions}:*"],
+            _allow(
+                "MoveTraffic",
+                "lambda:GetAlias UpdateAlias ListAliases ListVersionsByFunction "
+                "GetFunctionConfiguration UpdateFunctionCode PublishVersion InvokeFunction",
+                functions,
+                f"{functions}:*",
             ),
             # Only versions, never the function itself.
-            Statement(
-                sid="DeleteVersions",
-                actions=["lambda:DeleteFunction"],
-                resources=[f"{functions}:*"],
-            ),
-            Statement(
-                sid="Watch",  # CloudWatch has no resource-level permissions for these
-                actions=["cloudwatch:GetMetricData", "cloudwatch:DescribeAlarms"],
-                resources=["*"],
-            ),
-            Statement(
-                sid="FindFailures",
-                actions=["logs:FilterLogEvents"],
-                resources=[
+            _allow("DeleteVersions", "lambda:DeleteFunction", f"{functions}:*"),
+            # CloudWatch has no resource-level permissions for these.
+            _allow("Watch", "cloudwatch:GetMetricData DescribeAlarms", "*"),
+            _allow(
+                "FindFailures",
+                "logs:FilterLogEvents",
+                *(
                     names.arn("logs", f"log-group:/aws/lambda/*-lambda-{environment}{rest}")
                     for rest in ("", ":*")
-                ],
-            ),
-            Statement(
-                sid="SmokeAccount",
-                actions=_actions(
-                    "cognito-idp:AdminCreateUser AdminEnableUser AdminDisableUser AdminSetUserPassword"
                 ),
-                resources=[names.arn("cognito-idp", "userpool/*")],
+            ),
+            _allow(
+                "SmokeAccount",
+                "cognito-idp:AdminCreateUser AdminEnableUser AdminDisableUser AdminSetUserPassword",
+                names.arn("cognito-idp", "userpool/*"),
                 conditions=self._not_of_another(),
             ),
-            Statement(
-                sid="Tell",
-                actions=["sns:Publish"],
-                resources=[names.arn("sns", topic_name("alerts", environment))],
-            ),
-            Statement(
-                sid="TellEncrypted",
-                actions=["kms:Decrypt", "kms:GenerateDataKey*"],
-                resources=[names.arn("kms", "key/*")],
+            _allow("Tell", "sns:Publish", names.arn("sns", topic_name("alerts", environment))),
+            _allow(
+                "TellEncrypted",
+                "kms:Decrypt GenerateDataKey*",
+                names.arn("kms", "key/*"),
                 conditions={
                     "StringEquals": {
                         "kms:ViaService": f"sns.{self.environment.region}.amazonaws.com"
                     }
                 },
             ),
-            Statement(sid="FindSite", actions=["s3:ListBucket"], resources=[site]),
-            Statement(
-                sid="Site",
-                actions=_actions("s3:GetObject PutObject DeleteObject"),
-                resources=[f"{site}/*"],
-            ),
-            Statement(
-                sid="ForgetSite",
-                actions=["cloudfront:CreateInvalidation"],
-                resources=[self._global_arn("cloudfront", "distribution/*")],
+            _allow("FindSite", "s3:ListBucket", site),
+            _allow("Site", "s3:GetObject PutObject DeleteObject", f"{site}/*"),
+            _allow(
+                "ForgetSite",
+                "cloudfront:CreateInvalidation",
+                self._global_arn("cloudfront", "distribution/*"),
                 conditions=self._not_of_another(),
             ),
         ]
 
     def functions(self) -> list[Statement]:
-        """Functions, events, queues, topics, logs and alarms."""
+        """Allows managing functions, events, queues, topics, logs and alarms."""
         environment, names = self.environment.name, self.names
         functions = names.arn("lambda", f"function:*-lambda-{environment}")
         bus = f"multitask-events-{environment}"
-        log_groups = [
-            names.arn("logs", f"log-group:{group}{rest}")
-            for group in (
-                f"*-{environment}",
-                *(
-                    f"{kind}*/{environment}"
-                    for kind in ("API-Gateway-Execution-Logs_", "/aws/apigateway/")
-                ),
-            )
-            for rest in ("", ":*", "/*")
-        ]
+        log_groups = (
+            f"*-{environment}",
+            f"API-Gateway-Execution-Logs_*/{environment}",
+            f"/aws/apigateway/*/{environment}",
+        )
         return [
-            Statement(
-                sid="Functions", actions=["lambda:*"], resources=[functions, f"{functions}:*"]
-            ),
-            Statement(
-                sid="EventSources",
-                actions=_actions(
-                    "lambda:CreateEventSourceMapping UpdateEventSourceMapping DeleteEventSourceMapping"
-                ),
-                resources=["*"],
+            _allow("Functions", "lambda:*", functions, f"{functions}:*"),
+            _allow(
+                "EventSources",
+                "lambda:CreateEventSourceMapping UpdateEventSourceMapping DeleteEventSourceMapping",
+                "*",
                 conditions={"ArnLike": {"lambda:FunctionArn": functions}},
             ),
-            Statement(
-                sid="Events",
-                actions=["events:*"],
-                resources=[
-                    names.arn("events", f"event-bus/{bus}"),
-                    names.arn("events", f"rule/{bus}/*"),
-                    *self._named("events", "rule/", "archive/"),
-                ],
+            _allow(
+                "Events",
+                "events:*",
+                names.arn("events", f"event-bus/{bus}"),
+                names.arn("events", f"rule/{bus}/*"),
+                *self._named("events", "rule/", "archive/"),
             ),
-            Statement(
-                sid="Schedules",
-                actions=["scheduler:*"],
-                resources=self._named("scheduler", "schedule/default/"),
+            _allow("Schedules", "scheduler:*", *self._named("scheduler", "schedule/default/")),
+            _allow(
+                "Queues",
+                "sqs:CreateQueue DeleteQueue GetQueue* SetQueueAttributes *Tag*",
+                *self._queues(),
             ),
-            Statement(
-                sid="Queues",
-                actions=_actions("sqs:CreateQueue DeleteQueue GetQueue* SetQueueAttributes *Tag*"),
-                resources=self._queues(),
+            _allow(
+                "Topics",
+                "sns:CreateTopic DeleteTopic *Attributes Subscribe List* *agResource",
+                *self._named("sns", "multitask-"),
+                names.arn("sns", f"multitask-*-{environment}:*"),
             ),
-            Statement(
-                sid="Topics",
-                actions=_actions(
-                    "sns:CreateTopic DeleteTopic *Attributes Subscribe List* *agResource"
+            _allow(
+                "Logs",
+                "logs:CreateLogGroup DeleteLogGroup *RetentionPolicy *Tag*",
+                *(
+                    names.arn("logs", f"log-group:{group}{rest}")
+                    for group in log_groups
+                    for rest in ("", ":*", "/*")
                 ),
-                resources=[
-                    *self._named("sns", "multitask-"),
-                    names.arn("sns", f"multitask-*-{environment}:*"),
-                ],
             ),
-            Statement(
-                sid="Logs",
-                actions=_actions("logs:CreateLogGroup DeleteLogGroup *RetentionPolicy *Tag*"),
-                resources=log_groups,
+            # Account-wide: these have no resource-level permissions.
+            _allow(
+                "LogSettings",
+                "logs:Describe* *LogDelivery ListLogDeliveries PutResourcePolicy *QueryDefinition",
+                "*",
             ),
-            Statement(
-                sid="LogSettings",  # account-wide: these have no resource-level permissions
-                actions=_actions(
-                    "logs:Describe* *LogDelivery ListLogDeliveries PutResourcePolicy *QueryDefinition"
-                ),
-                resources=["*"],
+            _allow(
+                "Alarms",
+                "cloudwatch:PutMetricAlarm DeleteAlarms *agResource ListTagsForResource",
+                *self._named("cloudwatch", "alarm:"),
             ),
-            Statement(
-                sid="Alarms",
-                actions=_actions(
-                    "cloudwatch:PutMetricAlarm DeleteAlarms *agResource ListTagsForResource"
-                ),
-                resources=self._named("cloudwatch", "alarm:"),
+            _allow(
+                "Dashboards",
+                "cloudwatch:*Dashboard DeleteDashboards",
+                self._global_arn("cloudwatch", f"dashboard/multitask-*-{environment}"),
             ),
-            Statement(
-                sid="Dashboards",
-                actions=["cloudwatch:*Dashboard", "cloudwatch:DeleteDashboards"],
-                resources=[self._global_arn("cloudwatch", f"dashboard/multitask-*-{environment}")],
+            _allow(
+                "Traces",
+                "xray:*Group *agResource ListTagsForResource",
+                names.arn("xray", f"group/*-{environment}/*"),
             ),
-            Statement(
-                sid="Traces",
-                actions=_actions("xray:*Group *agResource ListTagsForResource"),
-                resources=[names.arn("xray", f"group/*-{environment}/*")],
-            ),
-            Statement(
-                sid="Unnamed",  # these have no resource-level permissions
-                actions=_actions(
-                    "cloudwatch:DescribeAlarms sns:*SubscriptionAttributes Unsubscribe "
-                    "lambda:*EventSourceMappings GetEventSourceMapping sqs:ListQueues"
-                ),
-                resources=["*"],
+            # These have no resource-level permissions.
+            _allow(
+                "Unnamed",
+                "cloudwatch:DescribeAlarms sns:*SubscriptionAttributes Unsubscribe "
+                "lambda:*EventSourceMappings GetEventSourceMapping sqs:ListQueues",
+                "*",
             ),
         ]
 
     def data(self) -> list[Statement]:
-        """Allows managing tables, databases, buckets, users, keys and parameters, not their data."""
+        """Allows managing tables, databases, buckets, users and keys, but not reading their data."""
         environment, names = self.environment.name, self.names
         every_bucket = f"arn:aws:s3:::{names.bucket('*', '*')}"
-        published = self._buckets(("platform", "artifacts"), ("platform", "frontend"))
+        user_pools = names.arn("cognito-idp", "userpool/*")
         statements = [
-            Statement(
-                sid="Tables",
-                actions=_actions(
-                    "dynamodb:CreateTable UpdateTable DeleteTable Describe* UpdateTimeToLive "
-                    "UpdateContinuousBackups *Tag*"
-                ),
-                resources=self._named("dynamodb", "table/"),
+            _allow(
+                "Tables",
+                "dynamodb:CreateTable UpdateTable DeleteTable Describe* UpdateTimeToLive "
+                "UpdateContinuousBackups *Tag*",
+                *self._named("dynamodb", "table/"),
             ),
-            Statement(
-                sid="TableCapacity",
-                actions=["application-autoscaling:*"],
-                resources=["*"],  # the ARNs of targets and policies contain ids
+            # The ARNs of targets and policies contain ids.
+            _allow(
+                "TableCapacity",
+                "application-autoscaling:*",
+                "*",
                 conditions={
                     "StringEquals": {"application-autoscaling:service-namespace": "dynamodb"}
                 },
             ),
-            Statement(
-                sid="Database",
-                actions=_actions(
-                    "rds:Create* Modify* Delete* Describe* *Tags* ResetDBClusterParameterGroup"
+            _allow(
+                "Database",
+                "rds:Create* Modify* Delete* Describe* *Tags* ResetDBClusterParameterGroup",
+                *self._named("rds", "cluster:", "cluster-pg:", "subgrp:"),
+                names.arn("rds", f"db:*-{environment}*"),
+                names.arn("rds", "pg:default.*"),
+                names.arn("rds", "og:default:*"),
+            ),
+            # RDS creates and rotates the secret.
+            _allow(
+                "DatabaseSecret",
+                "secretsmanager:CreateSecret TagResource DescribeSecret",
+                names.arn("secretsmanager", "secret:rds!cluster-*"),
+            ),
+            _allow(
+                "Cache",
+                "elasticache:Create* Modify* Delete* Describe* *Tags*",
+                *self._named(
+                    "elasticache",
+                    "replicationgroup:",
+                    "subnetgroup:",
+                    "parametergroup:",
+                    "user:",
+                    "usergroup:",
                 ),
-                resources=[
-                    *self._named("rds", "cluster:", "cluster-pg:", "subgrp:"),
-                    names.arn("rds", f"db:*-{environment}*"),
-                    names.arn("rds", "pg:default.*"),
-                    names.arn("rds", "og:default:*"),
-                ],
+                names.arn("elasticache", f"cluster:*-{environment}*"),
+                names.arn("elasticache", "parametergroup:default.*"),
             ),
-            Statement(
-                sid="DatabaseSecret",  # RDS creates and rotates it
-                actions=_actions("secretsmanager:CreateSecret TagResource DescribeSecret"),
-                resources=[names.arn("secretsmanager", "secret:rds!cluster-*")],
+            _allow("Buckets", "s3:*", every_bucket),
+            _allow(
+                "Publish",
+                "s3:GetObject* PutObject PutObjectTagging DeleteObject*",
+                *self._buckets(("platform", "artifacts"), ("platform", "frontend")),
             ),
-            Statement(
-                sid="Cache",
-                actions=_actions("elasticache:Create* Modify* Delete* Describe* *Tags*"),
-                resources=[
-                    *self._named(
-                        "elasticache",
-                        "replicationgroup:",
-                        "subnetgroup:",
-                        "parametergroup:",
-                        "user:",
-                        "usergroup:",
-                    ),
-                    names.arn("elasticache", f"cluster:*-{environment}*"),
-                    names.arn("elasticache", "parametergroup:default.*"),
-                ],
+            _allow(
+                "Users",
+                "cognito-idp:*UserPool *UserPoolClient *UserPoolMfaConfig *Group *agResource "
+                "ListTagsForResource",
+                user_pools,
             ),
-            Statement(sid="Buckets", actions=["s3:*"], resources=[every_bucket]),
-            Statement(
-                sid="Publish",
-                actions=_actions("s3:GetObject* PutObject PutObjectTagging DeleteObject*"),
-                resources=published,
+            _allow(
+                "Keys",
+                "kms:Describe* Get* ListResourceTags PutKeyPolicy UpdateKeyDescription "
+                "EnableKeyRotation ScheduleKeyDeletion *agResource *Alias",
+                names.arn("kms", "key/*"),
             ),
-            Statement(
-                sid="Users",
-                actions=_actions(
-                    "cognito-idp:*UserPool *UserPoolClient *UserPoolMfaConfig *Group *agResource ListTagsForResource"
-                ),
-                resources=[names.arn("cognito-idp", "userpool/*")],
-            ),
-            Statement(
-                sid="Keys",
-                actions=_actions(
-                    "kms:Describe* Get* ListResourceTags PutKeyPolicy UpdateKeyDescription EnableKeyRotation "
-                    "ScheduleKeyDeletion *agResource *Alias"
-                ),
-                resources=[names.arn("kms", "key/*")],
-            ),
-            Statement(
-                sid="MakeKeys",
-                actions=["kms:CreateKey", "kms:TagResource"],
-                resources=["*"],
+            _allow(
+                "MakeKeys",
+                "kms:CreateKey TagResource",
+                "*",
                 conditions=self._of_environment("RequestTag"),
             ),
-            Statement(
-                sid="KeyAlias",
-                actions=["kms:*Alias"],
-                resources=[names.arn("kms", f"alias/multitask-{environment}")],
+            _allow("KeyAlias", "kms:*Alias", names.arn("kms", f"alias/multitask-{environment}")),
+            _allow(
+                "Parameters",
+                "ssm:PutParameter GetParameter* DeleteParameter *TagsToResource "
+                "*TagsFromResource ListTagsForResource",
+                names.arn("ssm", f"parameter{names.parameter('*')}"),
             ),
-            Statement(
-                sid="Parameters",
-                actions=_actions(
-                    "ssm:PutParameter GetParameter* DeleteParameter *TagsToResource *TagsFromResource "
-                    "ListTagsForResource"
-                ),
-                resources=[names.arn("ssm", f"parameter{names.parameter('*')}")],
-            ),
-            Statement(
-                sid="Unnamed",  # these have no resource-level permissions
-                actions=_actions(
-                    "application-autoscaling:Describe* ListTagsForResource cognito-idp:CreateUserPool "
-                    "kms:ListAliases ssm:DescribeParameters rds:DescribeDB* DescribeGlobalClusters"
-                ),
-                resources=["*"],
+            # These have no resource-level permissions.
+            _allow(
+                "Unnamed",
+                "application-autoscaling:Describe* ListTagsForResource cognito-idp:CreateUserPool "
+                "kms:ListAliases ssm:DescribeParameters rds:DescribeDB* DescribeGlobalClusters",
+                "*",
             ),
         ]
         if not self.environment.retains_data:
-            emptied = ["s3:DeleteObject", "s3:DeleteObjectVersion"]
-            statements.append(
-                Statement(sid="EmptyBuckets", actions=emptied, resources=[f"{every_bucket}/*"])
-            )
+            emptied = "s3:DeleteObject DeleteObjectVersion"
+            statements.append(_allow("EmptyBuckets", emptied, f"{every_bucket}/*"))
         return statements
 
     def edge(self) -> list[Statement]:
-        """APIs, CDN, certificates, DNS records, firewall and budget."""
+        """Allows managing APIs, CDN, certificates, DNS records, firewall and budget."""
         environment, names, region = self.environment, self.names, self.environment.region
-        certificates = [
-            f"arn:aws:acm:{certificate_region}:{environment.account_id}:certificate/*"
-            for certificate_region in sorted({region, GLOBAL_REGION})
-        ]
+        user_pools = names.arn("cognito-idp", "userpool/*")
         statements = [
-            Statement(
-                sid="Apis",
-                actions=["apigateway:*"],
-                resources=[
+            _allow(
+                "Apis",
+                "apigateway:*",
+                *(
                     f"arn:aws:apigateway:{region}::/{kind}"
                     for kind in (
                         "restapis",
@@ -422,12 +348,12 @@ class DeploymentPermissions:
                         "domainnames/*",
                         "tags/*",
                     )
-                ],
+                ),
             ),
-            Statement(
-                sid="Cdn",
-                actions=["cloudfront:*"],
-                resources=[
+            _allow(
+                "Cdn",
+                "cloudfront:*",
+                *(
                     self._global_arn("cloudfront", kind)
                     for kind in (
                         "distribution/*",
@@ -435,119 +361,87 @@ class DeploymentPermissions:
                         "origin-access-control/*",
                         "response-headers-policy/*",
                     )
-                ],
-            ),
-            Statement(
-                sid="MakeCdn",  # these resources have no ARN before they exist
-                actions=_actions(
-                    "cloudfront:CreateOriginAccessControl CreateResponseHeadersPolicy CreateFunction"
                 ),
-                resources=["*"],
             ),
-            Statement(
-                sid="Certificates",
-                actions=_actions(
-                    "acm:DescribeCertificate DeleteCertificate *TagsToCertificate RemoveTagsFromCertificate "
-                    "ListTagsForCertificate"
+            # These resources have no ARN before they exist.
+            _allow(
+                "MakeCdn",
+                "cloudfront:CreateOriginAccessControl CreateResponseHeadersPolicy CreateFunction",
+                "*",
+            ),
+            _allow(
+                "Certificates",
+                "acm:DescribeCertificate DeleteCertificate *TagsToCertificate "
+                "RemoveTagsFromCertificate ListTagsForCertificate",
+                *(
+                    f"arn:aws:acm:{certificate_region}:{environment.account_id}:certificate/*"
+                    for certificate_region in sorted({region, GLOBAL_REGION})
                 ),
-                resources=certificates,
             ),
-            Statement(
-                sid="MakeCertificates",
-                actions=["acm:RequestCertificate"],
-                resources=["*"],
+            _allow(
+                "MakeCertificates",
+                "acm:RequestCertificate",
+                "*",
                 conditions=self._of_environment("RequestTag"),
             ),
-            Statement(
-                sid="Firewall",
-                actions=["wafv2:*"],
-                resources=[
-                    names.arn("wafv2", f"regional/webacl/multitask-waf-{environment.name}/*"),
-                    names.arn("wafv2", f"regional/webacl/{names.of('auth', 'waf')}/*"),
-                    names.arn("wafv2", "regional/managedruleset/*"),
-                    names.arn("cognito-idp", "userpool/*"),
-                    f"arn:aws:apigateway:{region}::/restapis/*/stages/{environment.name}",
-                ],
+            _allow(
+                "Firewall",
+                "wafv2:*",
+                names.arn("wafv2", f"regional/webacl/multitask-waf-{environment.name}/*"),
+                names.arn("wafv2", f"regional/webacl/{names.of('auth', 'waf')}/*"),
+                names.arn("wafv2", "regional/managedruleset/*"),
+                user_pools,
+                f"arn:aws:apigateway:{region}::/restapis/*/stages/{environment.name}",
             ),
-            Statement(
-                sid="FirewallOfPool",
-                actions=_actions(
-                    "cognito-idp:AssociateWebACL DisassociateWebACL GetWebACLForResource"
-                ),
-                resources=[names.arn("cognito-idp", "userpool/*")],
+            _allow(
+                "FirewallOfPool",
+                "cognito-idp:AssociateWebACL DisassociateWebACL GetWebACLForResource",
+                user_pools,
             ),
-            Statement(
-                sid="Budget",
-                actions=_actions("budgets:ViewBudget ModifyBudget *agResource ListTagsForResource"),
-                resources=[
-                    self._global_arn("budgets", f"budget/multitask-platform-{environment.name}")
-                ],
+            _allow(
+                "Budget",
+                "budgets:ViewBudget ModifyBudget *agResource ListTagsForResource",
+                self._global_arn("budgets", f"budget/multitask-platform-{environment.name}"),
             ),
         ]
         if environment.domains:
             domains = environment.domains
             own = [domains.api, domains.websocket, domains.cdn, domains.site, *domains.site_aliases]
+            zone = f"arn:aws:route53:::hostedzone/{environment.hosted_zone_id}"
+            # Each name, and its certificate validation record.
+            records = [*own, *(f"_*.{name}" for name in own)]
+            record_names = "route53:ChangeResourceRecordSetsNormalizedRecordNames"
             statements += [
-                Statement(
-                    sid="Records",
-                    actions=["route53:ChangeResourceRecordSets"],
-                    resources=[f"arn:aws:route53:::hostedzone/{environment.hosted_zone_id}"],
-                    conditions={
-                        "ForAllValues:StringLike": {
-                            # Each name, and its certificate validation record.
-                            "route53:ChangeResourceRecordSetsNormalizedRecordNames": [
-                                *own,
-                                *(f"_*.{name}" for name in own),
-                            ]
-                        }
-                    },
+                _allow(
+                    "Records",
+                    "route53:ChangeResourceRecordSets",
+                    zone,
+                    conditions={"ForAllValues:StringLike": {record_names: records}},
                 ),
-                Statement(
-                    sid="LookAtRecords",
-                    actions=_actions("route53:GetHostedZone ListResourceRecordSets GetChange"),
-                    resources=[
-                        f"arn:aws:route53:::hostedzone/{environment.hosted_zone_id}",
-                        "arn:aws:route53:::change/*",
-                    ],
+                _allow(
+                    "LookAtRecords",
+                    "route53:GetHostedZone ListResourceRecordSets GetChange",
+                    zone,
+                    "arn:aws:route53:::change/*",
                 ),
             ]
         return statements
 
     def network(self) -> list[Statement]:
         """Allows managing the VPC and everything in it."""
-        network = [
-            "ec2:*Vpc",
-            "ec2:ModifyVpcAttribute",
-            "ec2:*VpcEndpoint*",
-            "ec2:*Subnet*",
-            "ec2:*RouteTable",
-            "ec2:*Route",
-            "ec2:*InternetGateway",
-            "ec2:*NatGateway",
-            "ec2:*Address",
-            "ec2:*SecurityGroup*",
-            "ec2:*FlowLogs",
-            "ec2:CreateTags",
-            "ec2:DeleteTags",
-        ]
+        network = (
+            "ec2:*Vpc ModifyVpcAttribute *VpcEndpoint* *Subnet* *RouteTable *Route "
+            "*InternetGateway *NatGateway *Address *SecurityGroup* *FlowLogs CreateTags DeleteTags"
+        )
         return [
-            Statement(sid="Look", actions=["ec2:Describe*"], resources=["*"]),
-            Statement(
-                sid="MakeNetwork",
-                actions=network,
-                resources=["*"],
-                conditions=self._of_environment("RequestTag"),
-            ),
-            Statement(
-                sid="ChangeNetwork",
-                actions=network,
-                resources=["*"],
-                conditions=self._of_environment("ResourceTag"),
-            ),
-            Statement(
-                sid="EmptyDefaultGroup",  # each VPC has one, which has no tags at first
-                actions=["ec2:RevokeSecurityGroupIngress", "ec2:RevokeSecurityGroupEgress"],
-                resources=[self.names.arn("ec2", "security-group/*")],
+            _allow("Look", "ec2:Describe*", "*"),
+            _allow("MakeNetwork", network, "*", conditions=self._of_environment("RequestTag")),
+            _allow("ChangeNetwork", network, "*", conditions=self._of_environment("ResourceTag")),
+            # Each VPC has a default security group, which has no tags at first.
+            _allow(
+                "EmptyDefaultGroup",
+                "ec2:RevokeSecurityGroupIngress RevokeSecurityGroupEgress",
+                self.names.arn("ec2", "security-group/*"),
                 conditions={"Null": {"aws:ResourceTag/Environment": "true"}},
             ),
             self.other_environments(),
@@ -555,7 +449,7 @@ class DeploymentPermissions:
 
     def identity(self) -> list[Statement]:
         """Allows managing the functions' roles within the boundary, and passing them to AWS."""
-        roles = [self._global_arn("iam", f"role/*-role-{self.environment.name}")]
+        roles, policies = self._roles_and_policies()
         own = [
             self.boundary_arn,
             *(
@@ -565,56 +459,37 @@ class DeploymentPermissions:
             ),
         ]
         return [
-            Statement(
-                sid="MakeRoles",
-                actions=_actions(
-                    "iam:CreateRole PutRolePolicy AttachRolePolicy PutRolePermissionsBoundary"
-                ),
-                resources=roles,
+            _allow(
+                "MakeRoles",
+                "iam:CreateRole PutRolePolicy AttachRolePolicy PutRolePermissionsBoundary",
+                roles,
                 conditions={"StringEquals": {"iam:PermissionsBoundary": self.boundary_arn}},
             ),
-            Statement(
-                sid="KeepRoles",
-                actions=_actions(
-                    "iam:UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy DeleteRole DeleteRolePolicy "
-                    "DetachRolePolicy TagRole UntagRole"
-                ),
-                resources=roles,
+            _allow(
+                "KeepRoles",
+                "iam:UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy DeleteRole "
+                "DeleteRolePolicy DetachRolePolicy TagRole UntagRole",
+                roles,
             ),
-            Statement(
-                sid="PassRoles",
-                actions=["iam:PassRole"],
-                resources=roles,
+            _allow(
+                "PassRoles",
+                "iam:PassRole",
+                roles,
                 conditions={"StringEquals": {"iam:PassedToService": PASSED_TO}},
             ),
-            Statement(
-                sid="ServiceLinkedRoles",
-                actions=["iam:CreateServiceLinkedRole"],
-                resources=[self._global_arn("iam", "role/aws-service-role/*")],
+            _allow(
+                "ServiceLinkedRoles",
+                "iam:CreateServiceLinkedRole",
+                self._global_arn("iam", "role/aws-service-role/*"),
                 conditions={"StringEquals": {"iam:AWSServiceName": SERVICE_LINKED_ROLES}},
             ),
-            Statement(
-                sid="Look",
-                actions=["iam:Get*", "iam:List*"],
-                resources=[
-                    *roles,
-                    self._global_arn("iam", f"policy/platform-*-{self.environment.name}"),
-                ],
+            _allow("Look", "iam:Get* List*", roles, policies),
+            _deny(
+                "NotItself",
+                "iam:Add* Attach* Create* Delete* Detach* PassRole Put* Set* Tag* Untag* Update*",
+                *own,
             ),
-            Statement(
-                sid="NotItself",
-                effect="Deny",
-                actions=_actions(
-                    "iam:Add* Attach* Create* Delete* Detach* PassRole Put* Set* Tag* Untag* Update*"
-                ),
-                resources=own,
-            ),
-            Statement(
-                sid="KeepBoundary",
-                effect="Deny",
-                actions=["iam:DeleteRolePermissionsBoundary"],
-                resources=["*"],
-            ),
+            _deny("KeepBoundary", "iam:DeleteRolePermissionsBoundary", "*"),
         ]
 
     def removal(self) -> list[Statement]:
@@ -623,19 +498,12 @@ class DeploymentPermissions:
         No role of the stack has these permissions. Operators attach them
         (docs/policies/remove-identity.json).
         """
-        roles = self._global_arn("iam", f"role/*-role-{self.environment.name}")
-        policies = self._global_arn("iam", f"policy/platform-*-{self.environment.name}")
+        roles, policies = self._roles_and_policies()
         return [
-            Statement(
-                sid="RemoveRoles",
-                actions=_actions("iam:Get* List* DeleteRole DeleteRolePolicy DetachRolePolicy"),
-                resources=[roles],
+            _allow(
+                "RemoveRoles", "iam:Get* List* DeleteRole DeleteRolePolicy DetachRolePolicy", roles
             ),
-            Statement(
-                sid="RemovePolicies",
-                actions=_actions("iam:Get* List* DeletePolicy DeletePolicyVersion"),
-                resources=[policies],
-            ),
+            _allow("RemovePolicies", "iam:Get* List* DeletePolicy DeletePolicyVersion", policies),
         ]
 
     def boundary(self) -> list[Statement]:
@@ -643,86 +511,78 @@ class DeploymentPermissions:
         environment, names = self.environment.name, self.names
         every_bucket = f"arn:aws:s3:::{names.bucket('*', '*')}"
         return [
-            Statement(
-                sid="Data",
-                actions=_actions(
-                    "dynamodb:*Item Query ConditionCheckItem DescribeTable *Stream* GetRecords "
-                    "GetShardIterator s3:*Object* ListBucket ssm:GetParameter* secretsmanager:GetSecretValue "
-                    "rds-db:connect elasticache:Connect"
-                ),
-                resources=[
-                    *self._named("dynamodb", "table/"),
-                    names.arn("dynamodb", f"table/*-{environment}/*"),
-                    every_bucket,
-                    f"{every_bucket}/*",
-                    names.arn("ssm", f"parameter{names.parameter('*')}"),
-                    names.arn("secretsmanager", "secret:rds!cluster-*"),
-                    names.arn("rds-db", "dbuser:*/*"),
-                    *self._named("elasticache", "replicationgroup:", "user:"),
-                ],
+            _allow(
+                "Data",
+                "dynamodb:*Item Query ConditionCheckItem DescribeTable *Stream* GetRecords "
+                "GetShardIterator s3:*Object* ListBucket ssm:GetParameter* "
+                "secretsmanager:GetSecretValue rds-db:connect elasticache:Connect",
+                *self._named("dynamodb", "table/"),
+                names.arn("dynamodb", f"table/*-{environment}/*"),
+                every_bucket,
+                f"{every_bucket}/*",
+                names.arn("ssm", f"parameter{names.parameter('*')}"),
+                names.arn("secretsmanager", "secret:rds!cluster-*"),
+                names.arn("rds-db", "dbuser:*/*"),
+                *self._named("elasticache", "replicationgroup:", "user:"),
             ),
-            Statement(
-                # The only table that is scanned: it contains only unpublished events.
-                sid="Outbox",
-                actions=["dynamodb:Scan"],
-                resources=[names.arn("dynamodb", f"table/platform-outbox-{environment}")],
+            # The only table that is scanned: it contains only unpublished events.
+            _allow(
+                "Outbox",
+                "dynamodb:Scan",
+                names.arn("dynamodb", f"table/platform-outbox-{environment}"),
             ),
-            Statement(
-                sid="Messages",
-                actions=_actions(
-                    "sqs:*Message* GetQueueAttributes sns:Publish events:PutEvents lambda:InvokeFunction"
-                ),
-                resources=[
-                    *self._queues(),
-                    *self._named("sns", ""),
-                    *self._named("events", "event-bus/"),
-                    *self._named("lambda", "function:"),
-                    names.arn("lambda", f"function:*-{environment}:*"),
-                ],
+            _allow(
+                "Messages",
+                "sqs:*Message* GetQueueAttributes sns:Publish events:PutEvents "
+                "lambda:InvokeFunction",
+                *self._queues(),
+                *self._named("sns", ""),
+                *self._named("events", "event-bus/"),
+                *self._named("lambda", "function:"),
+                names.arn("lambda", f"function:*-{environment}:*"),
             ),
-            Statement(
-                sid="Callers",
-                actions=_actions("cognito-idp:Admin* execute-api:ManageConnections Invoke"),
-                resources=[
-                    names.arn("cognito-idp", "userpool/*"),
-                    names.arn("execute-api", f"*/{environment}/*"),
-                ],
+            _allow(
+                "Callers",
+                "cognito-idp:Admin* execute-api:ManageConnections Invoke",
+                names.arn("cognito-idp", "userpool/*"),
+                names.arn("execute-api", f"*/{environment}/*"),
             ),
-            Statement(
-                sid="Logs",
-                actions=_actions("logs:CreateLogStream PutLogEvents Describe*"),
-                resources=[
-                    names.arn("logs", f"log-group:*-{environment}"),
-                    names.arn("logs", f"log-group:*-{environment}:*"),
-                ],
+            _allow(
+                "Logs",
+                "logs:CreateLogStream PutLogEvents Describe*",
+                names.arn("logs", f"log-group:*-{environment}"),
+                names.arn("logs", f"log-group:*-{environment}:*"),
             ),
-            Statement(
-                sid="Runtime",  # these have no resource-level permissions
-                actions=_actions(
-                    "xray:Put* cloudwatch:PutMetricData ec2:CreateNetworkInterface DeleteNetworkInterface "
-                    "DescribeNetworkInterfaces DescribeSubnets *PrivateIpAddresses"
-                ),
-                resources=["*"],
+            # These have no resource-level permissions.
+            _allow(
+                "Runtime",
+                "xray:Put* cloudwatch:PutMetricData ec2:CreateNetworkInterface "
+                "DeleteNetworkInterface DescribeNetworkInterfaces DescribeSubnets "
+                "*PrivateIpAddresses",
+                "*",
             ),
-            Statement(
-                sid="Keys",
-                actions=["kms:Decrypt", "kms:GenerateDataKey*"],
-                resources=[names.arn("kms", "key/*")],
-            ),
+            _allow("Keys", "kms:Decrypt GenerateDataKey*", names.arn("kms", "key/*")),
             self.other_environments(),
         ]
 
     def other_environments(self) -> Statement:
         """Denies access to resources with another environment's tag, for all services."""
-        return Statement(
-            sid="OtherEnvironments",
-            effect="Deny",
-            actions=["*"],
-            resources=["*"],
+        return _deny(
+            "OtherEnvironments",
+            "*",
+            "*",
             conditions={
                 "StringNotEquals": {"aws:ResourceTag/Environment": self.environment.name},
                 "Null": {"aws:ResourceTag/Environment": "false"},
             },
+        )
+
+    def _roles_and_policies(self) -> tuple[str, str]:
+        """Returns ARN patterns of the environment's roles, and of its workflows' policies."""
+        environment = self.environment.name
+        return (
+            self._global_arn("iam", f"role/*-role-{environment}"),
+            self._global_arn("iam", f"policy/platform-*-{environment}"),
         )
 
     def _global_arn(self, service: str, resource: str) -> str:
@@ -734,14 +594,17 @@ class DeploymentPermissions:
         return [self.names.arn(service, f"{kind}*-{self.environment.name}") for kind in kinds]
 
     def _queues(self) -> list[str]:
-        """Returns ARN patterns of the environment's queues. FIFO queue names must end in `.fifo`."""
+        """Returns ARN patterns of the environment's queues. Names of FIFO queues end in `.fifo`."""
         return [*self._named("sqs", ""), self.names.arn("sqs", f"*-{self.environment.name}.fifo")]
 
-    def _of_environment(self, tag: str) -> Mapping[str, Mapping[str, str | Sequence[str]]]:
+    def _of_environment(self, tag: str) -> Conditions:
         return {"StringEquals": {f"aws:{tag}/Environment": self.environment.name}}
 
-    def _not_of_another(self) -> Mapping[str, Mapping[str, str | Sequence[str]]]:
-        """Everything in the stack is tagged. IfExists is for an emulated AWS without tag checks."""
+    def _not_of_another(self) -> Conditions:
+        """Excludes resources tagged with another environment. The stack tags all its resources.
+
+        `IfExists` is for the embedded AWS, which does not check tags.
+        """
         return {"StringEqualsIfExists": {"aws:ResourceTag/Environment": self.environment.name}}
 
     def _buckets(self, *names: tuple[str, str]) -> list[str]:
@@ -750,11 +613,11 @@ class DeploymentPermissions:
         ]
 
 
-def reading(statements: Sequence[Statement]) -> list[Statement]:
-    """Returns statements with only the read actions, and all that deny."""
+def read_only(statements: Sequence[Statement]) -> list[Statement]:
+    """Returns the read actions of the statements, and all statements that deny."""
     result = []
     for statement in statements:
-        actions = [action for item in statement.actions for action in _reading(item)]
+        actions = [action for item in statement.actions for action in _read_actions(item)]
         if statement.effect == "Deny":
             result.append(statement)
         elif actions:
@@ -762,7 +625,7 @@ def reading(statements: Sequence[Statement]) -> list[Statement]:
     return result
 
 
-def _reading(action: str) -> list[str]:
+def _read_actions(action: str) -> list[str]:
     service, _, name = action.partition(":")
     if service == "apigateway":  # its actions are HTTP methods
         return [f"{service}:GET"]
@@ -773,11 +636,19 @@ def _reading(action: str) -> list[str]:
     return [f"{service}:{verb}{name}" for verb in READING] if name.startswith("*") else []
 
 
-def _actions(text: str) -> list[str]:
-    """Expands `service:Action Action ... service:Action ...` to a list of IAM actions."""
-    actions, service = [], ""
-    for word in text.split():
+def _allow(
+    sid: str, actions: str, *resources: str, conditions: Conditions | None = None
+) -> Statement:
+    """Creates a statement. `actions` is like `s3:GetObject PutObject kms:Decrypt`, or `*`."""
+    expanded, service = [], ""
+    for word in actions.split():
         prefix, colon, action = word.rpartition(":")
         service = prefix if colon else service
-        actions.append(f"{service}:{action}")
-    return actions
+        expanded.append(f"{service}:{action}" if service else action)
+    return Statement(sid=sid, actions=expanded, resources=resources, conditions=conditions or {})
+
+
+def _deny(
+    sid: str, actions: str, *resources: str, conditions: Conditions | None = None
+) -> Statement:
+    return replace(_allow(sid, actions, *resources, conditions=conditions), effect="Deny")
