@@ -123,18 +123,18 @@ class MessageStore:
                 "message": self._messages.build_put(to_builtins(message)),
                 **extra_entries(message),
             }
-            attaching = {
+            attachment_entries = {
                 attachment.attachment_id: self._attach(attachment, stored, message)
                 for attachment, stored in attachments
             }
             if repeat:
                 entries["repeat"] = self._mark(repeat, message)
             try:
-                self._transactions.write({**entries, **attaching})
+                self._transactions.write({**entries, **attachment_entries})
             except ConditionFailedError as error:
                 if "repeat" in error.failed and (first := self._find_repeated(repeat)):
                     raise RepeatedError(first) from None
-                if not attaching.keys().isdisjoint(error.failed):
+                if not attachment_entries.keys().isdisjoint(error.failed):
                     raise AttachmentUsedError from None
                 item = error.failed.get("head")
                 new_head = convert(item, Head) if item else find_head(room_id)

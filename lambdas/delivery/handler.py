@@ -21,7 +21,7 @@ from lambdas.common.settings import Settings, read
 from lambdas.common.storage.cache import CacheSettings, GuardedCache, guarded_cache
 from lambdas.common.storage.dynamodb import Table, unpack
 from lambdas.delivery.logic import DeliveryService, Stored
-from lambdas.delivery.removal import PendingRemoval, RoomRemoval, StoredRoomData
+from lambdas.delivery.removal import PendingRemoval, RoomData, RoomRemoval
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -112,7 +112,7 @@ def wire(
         logger=logger,
     )
 
-    data = StoredRoomData(
+    data = RoomData(
         clients.dynamodb,
         lambda: clients.s3,
         messages=settings.dynamodb_table_messages,

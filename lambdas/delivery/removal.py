@@ -7,7 +7,7 @@ The last pass deletes the marker.
 
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -48,25 +48,87 @@ class PendingRemoval(Struct, frozen=True, rename="camel"):
     removed_at: int
 
 
-class RoomData(Protocol):
-    """The data of deleted rooms.
+class RoomData:
+    """The data of deleted rooms in DynamoDB and S3.
 
     All methods are idempotent. They return True if they found and removed something.
     """
 
+    def __init__(
+        self,
+        dynamodb: "DynamoDBClient",
+        s3: "Callable[[], S3Client]",
+        *,
+        messages: str,
+        members: str,
+        authors: str,
+        attachments: str,
+    ) -> None:
+        """Takes the names of three tables and the attachments' bucket. `s3` returns the client."""
+        self._s3 = s3
+        self._messages = Table(dynamodb, messages)
+        self._members = Table(dynamodb, members)
+        self._authors = Table(dynamodb, authors)
+        self._attachments = attachments
+
     def remove_messages(self, room_id: str, numbers: Iterable[int]) -> None:
         """Removes messages, their reaction counts, and the authors of anonymous ones."""
+        ids = [message_id(room_id, number) for number in numbers]
+        # Reading first is cheaper, because most counts and authors do not exist.
+        keys = [{"message_id": id_} for message in ids for id_ in (counts_id(message), message)]
+        found = [item for item in self._messages.get_many(keys, ("is_anonymous",)) if item]
+        anonymous = (item["message_id"] for item in found if item.get("is_anonymous"))
+        self._authors.delete_many({"item_id": id_} for id_ in anonymous)
+        # Messages are deleted after their authors, so that a failed pass can be repeated.
+        self._messages.delete_many({"message_id": item["message_id"]} for item in found)
 
     def remove_secondary_items(self, room_id: str) -> bool:
         """Removes up to PASS reactions (with counts) and attachment records."""
+        found = self._messages.query(
+            "room_id = :room",
+            {":room": beside_messages(room_id)},
+            index=MESSAGES_INDEX,
+            attributes=("message_id",),
+            page_size=PASS,
+        )
+        keys = list(islice(found, PASS))
+        # A late reaction may have created counts again after its message was removed. Counts are
+        # deleted before the reactions, which are needed to find them.
+        counted = {message for key in keys if (message := reacted_to(room_id, key["message_id"]))}
+        self._messages.delete_many({"message_id": counts_id(message)} for message in counted)
+        self._messages.delete_many(keys)
+        return bool(keys)
 
     def remove_members(self, room_id: str) -> bool:
         """Removes up to PASS members and bans."""
+        found = self._members.query(
+            "room_id = :room",
+            {":room": room_id},
+            attributes=("room_id", "user_id"),
+            page_size=PASS,
+            consistent=True,
+        )
+        keys = list(islice(found, PASS))
+        self._members.delete_many(keys)
+        return bool(keys)
 
     def remove_objects(self, room_id: str) -> bool:
         """Removes up to OBJECTS attachments."""
+        s3, bucket = self._s3(), self._attachments
+        found = s3.list_objects_v2(
+            Bucket=bucket, Prefix=attachment_prefix(room_id), MaxKeys=OBJECTS
+        )
+        keys: list[ObjectIdentifierTypeDef] = [
+            {"Key": item["Key"]} for item in found.get("Contents", [])
+        ]
+        if keys and s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True}).get(
+            "Errors"
+        ):
+            raise Problem.unavailable()
+        return bool(keys)
 
-    def remove_marker(self, room_id: str) -> None: ...
+    def remove_marker(self, room_id: str) -> None:
+        self._messages.delete_many([{"message_id": marker_id(room_id)}])
 
 
 class RoomRemoval:
@@ -97,79 +159,3 @@ class RoomRemoval:
             self._enqueue(removal)
             return
         data.remove_marker(room_id)
-
-
-class StoredRoomData:
-    """Room data in DynamoDB and S3."""
-
-    def __init__(
-        self,
-        dynamodb: "DynamoDBClient",
-        s3: "Callable[[], S3Client]",
-        *,
-        messages: str,
-        members: str,
-        authors: str,
-        attachments: str,
-    ) -> None:
-        """Takes the names of three tables and the attachments' bucket. `s3` returns the client."""
-        self._s3 = s3
-        self._messages = Table(dynamodb, messages)
-        self._members = Table(dynamodb, members)
-        self._authors = Table(dynamodb, authors)
-        self._attachments = attachments
-
-    def remove_messages(self, room_id: str, numbers: Iterable[int]) -> None:
-        ids = [message_id(room_id, number) for number in numbers]
-        # Reading first is cheaper, because most counts and authors do not exist.
-        keys = [{"message_id": id_} for message in ids for id_ in (counts_id(message), message)]
-        found = [item for item in self._messages.get_many(keys, ("is_anonymous",)) if item]
-        anonymous = (item["message_id"] for item in found if item.get("is_anonymous"))
-        self._authors.delete_many({"item_id": id_} for id_ in anonymous)
-        # Messages are deleted after their authors, so that a failed pass can be repeated.
-        self._messages.delete_many({"message_id": item["message_id"]} for item in found)
-
-    def remove_secondary_items(self, room_id: str) -> bool:
-        found = self._messages.query(
-            "room_id = :room",
-            {":room": beside_messages(room_id)},
-            index=MESSAGES_INDEX,
-            attributes=("message_id",),
-            page_size=PASS,
-        )
-        keys = list(islice(found, PASS))
-        # A late reaction may have created counts again after its message was removed. Counts are
-        # deleted before the reactions, which are needed to find them.
-        counted = {message for key in keys if (message := reacted_to(room_id, key["message_id"]))}
-        self._messages.delete_many({"message_id": counts_id(message)} for message in counted)
-        self._messages.delete_many(keys)
-        return bool(keys)
-
-    def remove_members(self, room_id: str) -> bool:
-        found = self._members.query(
-            "room_id = :room",
-            {":room": room_id},
-            attributes=("room_id", "user_id"),
-            page_size=PASS,
-            consistent=True,
-        )
-        keys = list(islice(found, PASS))
-        self._members.delete_many(keys)
-        return bool(keys)
-
-    def remove_objects(self, room_id: str) -> bool:
-        s3, bucket = self._s3(), self._attachments
-        found = s3.list_objects_v2(
-            Bucket=bucket, Prefix=attachment_prefix(room_id), MaxKeys=OBJECTS
-        )
-        keys: list[ObjectIdentifierTypeDef] = [
-            {"Key": item["Key"]} for item in found.get("Contents", [])
-        ]
-        if keys and s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True}).get(
-            "Errors"
-        ):
-            raise Problem.unavailable()
-        return bool(keys)
-
-    def remove_marker(self, room_id: str) -> None:
-        self._messages.delete_many([{"message_id": marker_id(room_id)}])

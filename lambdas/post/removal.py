@@ -5,49 +5,31 @@ stored in the same transaction sends the post's id to a queue, which retries unt
 succeeded. Each attempt continues with what is left. The tombstone is deleted last.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
-
+from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.storage.dynamodb import Entry
 from lambdas.post.announcements import comment_data
-from lambdas.post.records import Comment, Tombstone
+from lambdas.post.comments import DynamoCommentStore
+from lambdas.post.images import S3Images
+from lambdas.post.likes import DynamoLikeStore
+from lambdas.post.posts import DynamoPostStore
+from lambdas.post.records import Comment
 
 
 class NotFinishedError(Exception):
     """Some comments of the post are not visible yet, so the removal must be retried later."""
 
 
-class Posts(Protocol):
-    def tombstone(self, post_id: str) -> Tombstone | None: ...
-
-    def remove_tags(self, tombstone: Tombstone) -> None: ...
-
-    def remove(self, tombstone: Tombstone) -> None: ...
-
-
-class Comments(Protocol):
-    def remove_all(self, post_id: str, event_of: Callable[[Comment], Entry]) -> bool: ...
-
-
-class Likes(Protocol):
-    def remove_all(self, post_id: str) -> None: ...
-
-    def remove_counters(self, post_id: str) -> None: ...
-
-
-class Images(Protocol):
-    def remove_all(self, post_id: str) -> None: ...
-
-
-class Events(Protocol):
-    def put(self, event_type: str, *, actor_id: str, data: Mapping[str, Any]) -> Entry: ...
-
-
 class Removal:
     """Deletes everything that belongs to a deleted post."""
 
     def __init__(
-        self, *, posts: Posts, comments: Comments, likes: Likes, images: Images, events: Events
+        self,
+        *,
+        posts: DynamoPostStore,
+        comments: DynamoCommentStore,
+        likes: DynamoLikeStore,
+        images: S3Images,
+        events: OutboxWriter,
     ) -> None:
         self._posts = posts
         self._comments = comments

@@ -10,7 +10,7 @@ from lambdas.common.messaging.consumer import Consume, consume_messages, create_
 from lambdas.common.settings import Settings, read
 from lambdas.statistics.events import Event
 from lambdas.statistics.logic import Statistics
-from lambdas.statistics.store import DynamoStore
+from lambdas.statistics.store import StatisticsStore
 
 
 class StatisticsSettings(Settings, frozen=True, kw_only=True):
@@ -22,7 +22,7 @@ class StatisticsSettings(Settings, frozen=True, kw_only=True):
 def build(environ: Mapping[str, str]) -> Consume:
     """Builds the function from its environment variables."""
     settings = read(StatisticsSettings, environ)
-    store = DynamoStore(
+    store = StatisticsStore(
         Clients(settings.region).dynamodb,
         settings.dynamodb_table_profiles,
         settings.dynamodb_table_counted_events,

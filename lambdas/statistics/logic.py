@@ -6,7 +6,7 @@ The order of events does not matter: changes are additions, and only one event s
 from msgspec import convert
 
 from lambdas.statistics.events import Authorship, Event, Registration
-from lambdas.statistics.store import Change, Store
+from lambdas.statistics.store import Change, StatisticsStore
 
 CHANGES = {
     "PostCreated": Change("posts_count", 1),
@@ -25,7 +25,7 @@ class UnknownEventError(Exception):
 class Statistics:
     """Applies each event exactly once, even if it is delivered repeatedly."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: StatisticsStore) -> None:
         self._store = store
 
     def handle(self, event: Event) -> None:

@@ -1,7 +1,7 @@
 """Stores statistics in the profiles table, and the ids of counted events."""
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -21,17 +21,7 @@ class Change(Struct, frozen=True):
     amount: int
 
 
-class Store(Protocol):
-    """Creates profiles and counts events in them."""
-
-    def create_profile(self, user_id: str, display_name: str, joined_at: str) -> None:
-        """Creates the profile if missing, and sets `joined_at` (RFC 3339) in any case."""
-
-    def count(self, event_id: str, user_id: str, change: Change) -> None:
-        """Changes a statistic once per event id. Idempotent."""
-
-
-class DynamoStore:
+class StatisticsStore:
     """Profiles in DynamoDB. `count` changes neither the version nor what the owner can edit."""
 
     def __init__(
@@ -51,6 +41,7 @@ class DynamoStore:
         self._clock = clock
 
     def create_profile(self, user_id: str, display_name: str, joined_at: str) -> None:
+        """Creates the profile if missing, and sets `joined_at` (RFC 3339) in any case."""
         profile = make_profile(
             self._profiles, user_id=user_id, display_name=display_name, joined_at=joined_at
         )
@@ -63,6 +54,7 @@ class DynamoStore:
             )
 
     def count(self, event_id: str, user_id: str, change: Change) -> None:
+        """Changes a statistic once per event id. Idempotent."""
         expires_at = int(self._clock()) + self._remember
         counted = self._counted.build_put(
             {"event_id": event_id, "expires_at": expires_at},

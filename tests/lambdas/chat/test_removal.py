@@ -283,7 +283,7 @@ def test_the_marker_stays_until_concurrent_writes_have_settled() -> None:
 
     now = 1000.0
     later: list[PendingRemoval] = []
-    remains = Nothing()
+    remains: Any = Nothing()
     going = RoomRemoval(remains, later.append, lambda: now)
     rest = PendingRemoval("room", 0, 1000)
     with pytest.MonkeyPatch.context() as patch:
