@@ -128,9 +128,7 @@ def test_each_bucket_allows_only_its_own_distribution_to_read_served_prefixes(
             )
 
 
-def test_images_are_served_from_attachments_and_other_paths_from_avatars(
-    prod: Synthesized,
-) -> None:
+def test_images_are_served_from_attachments_and_other_paths_from_avatars(prod: Synthesized) -> None:
     media = _distribution(prod, "media")
     assert media["default_cache_behavior"]["target_origin_id"] == "avatars"
     [images] = media["ordered_cache_behavior"]

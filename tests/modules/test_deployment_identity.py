@@ -107,9 +107,7 @@ def test_a_pull_request_can_read_only_the_state(dev: Synthesized) -> None:
     assert plan["plan-state-dev/State"]["Resource"] == state
 
 
-def test_a_pull_request_is_explicitly_denied_secrets_and_data(
-    dev: Synthesized,
-) -> None:
+def test_a_pull_request_is_explicitly_denied_secrets_and_data(dev: Synthesized) -> None:
     plan = _statements(dev, "plan")
     assert {
         "ssm:GetParameter*",
@@ -251,9 +249,7 @@ def test_the_deploy_role_cannot_change_itself_or_the_boundary(dev: Synthesized) 
     )
 
 
-def test_every_role_except_those_of_workflows_has_the_boundary(
-    dev: Synthesized,
-) -> None:
+def test_every_role_except_those_of_workflows_has_the_boundary(dev: Synthesized) -> None:
     bounded = {role["name"]: "permissions_boundary" in role for role in dev.all("aws_iam_role")}
     own = ("platform-deploy-role-dev", "platform-drift-role-dev", "platform-plan-role-dev")
     assert bounded == {"auth-role-dev": True, **dict.fromkeys(own, False)}

@@ -68,9 +68,7 @@ def test_services_can_use_the_key_only_for_this_account(prod: Synthesized) -> No
     assert services["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
 
 
-def test_eventbridge_can_use_the_key_without_a_source_account_condition(
-    prod: Synthesized,
-) -> None:
+def test_eventbridge_can_use_the_key_without_a_source_account_condition(prod: Synthesized) -> None:
     [events] = [item for item in prod.policy("aws_kms_key") if item["Sid"] == "Events"]
     assert events["Principal"] == {"Service": "events.amazonaws.com"}
     assert "Condition" not in events
@@ -203,9 +201,7 @@ def test_rules_on_request_bodies_count_instead_of_blocking(prod: Synthesized) ->
     }
 
 
-def test_the_web_acl_of_the_pool_has_no_rate_rule(
-    prod: Synthesized,
-) -> None:
+def test_the_web_acl_of_the_pool_has_no_rate_rule(prod: Synthesized) -> None:
     association = prod.one("aws_wafv2_web_acl_association")
     assert association["resource_arn"].startswith("${aws_cognito_user_pool.")
     label = association["web_acl_arn"].split(".")[1]

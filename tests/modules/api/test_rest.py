@@ -58,9 +58,7 @@ def test_only_the_documented_routes_exist(dev: Synthesized) -> None:
     }
 
 
-def test_unknown_paths_return_404_without_a_function(
-    dev: Synthesized,
-) -> None:
+def test_unknown_paths_return_404_without_a_function(dev: Synthesized) -> None:
     routes = rest_routes(dev)
     responses = {
         response["resource_id"]: response

@@ -199,12 +199,7 @@ def test_it_has_alarms_on_errors_throttles_and_duration(dev: Synthesized) -> Non
         errors["period"],
         errors["evaluation_periods"],
         errors["threshold"],
-    ) == (
-        "Sum",
-        300,
-        2,
-        10,
-    )
+    ) == ("Sum", 300, 2, 10)
     assert errors["comparison_operator"] == "GreaterThanThreshold"
     assert alarms["Throttles"]["threshold"] == 0
     # Milliseconds: 80 % of its timeout of 30 seconds.

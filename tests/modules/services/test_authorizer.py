@@ -42,10 +42,7 @@ def test_it_can_only_read_the_signing_key_and_delete_tickets(dev: Synthesized) -
     statements = {item["Sid"]: item for item in dev.policy("aws_iam_role_policy")}
     assert {
         sid: item["Action"] for sid, item in statements.items() if sid not in {"Logs", "Traces"}
-    } == {
-        "Parameters": "ssm:GetParameter",
-        "RedeemTickets": "dynamodb:DeleteItem",
-    }
+    } == {"Parameters": "ssm:GetParameter", "RedeemTickets": "dynamodb:DeleteItem"}
     # Reading an earlier version, as `name:version`, requires the second ARN.
     assert statements["Parameters"]["Resource"] == [JWT_SECRET, f"{JWT_SECRET}:*"]
     assert statements["RedeemTickets"]["Resource"] == TICKETS.arn

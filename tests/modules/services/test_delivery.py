@@ -34,9 +34,7 @@ def statements(dev: Synthesized, function: str) -> dict[str, Any]:
     return dev.role_statements(f"{function}-policy-dev")
 
 
-def test_the_stream_delivers_only_messages_and_deleted_rooms(
-    dev: Synthesized,
-) -> None:
+def test_the_stream_delivers_only_messages_and_deleted_rooms(dev: Synthesized) -> None:
     mapping = source(dev, "table/chat-messages-dev/stream")
     [pattern] = [json.loads(item["pattern"]) for item in mapping["filter_criteria"]["filter"]]
     assert pattern["eventName"] == ["INSERT", "MODIFY"]
@@ -44,9 +42,7 @@ def test_the_stream_delivers_only_messages_and_deleted_rooms(
     assert "retries_queue" in mapping["destination_config"]["on_failure"]["destination_arn"]
 
 
-def test_frames_have_a_fifo_queue_and_retries_a_delayed_queue(
-    dev: Synthesized,
-) -> None:
+def test_frames_have_a_fifo_queue_and_retries_a_delayed_queue(dev: Synthesized) -> None:
     frames = dev.one("aws_sqs_queue", name="delivery-frames-queue-dev.fifo")
     assert frames["fifo_queue"] is True
     assert source(dev, "frames_queue")["batch_size"] == 10
@@ -64,9 +60,7 @@ def test_frames_have_a_fifo_queue_and_retries_a_delayed_queue(
         assert dev.one("aws_sqs_queue", name=dead_letters)
 
 
-def test_it_has_exactly_the_permissions_of_its_tasks(
-    dev: Synthesized,
-) -> None:
+def test_it_has_exactly_the_permissions_of_its_tasks(dev: Synthesized) -> None:
     allowed = statements(dev, "delivery")
     assert set(allowed) == {
         "Messages", "BesideMessages", "Members", "Authors", "Attachments", "AttachmentsOfRoom",

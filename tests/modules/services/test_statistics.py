@@ -36,9 +36,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     return _synthesized("dev", tmp_path_factory)
 
 
-def test_it_consumes_the_work_queue_and_reports_failed_messages(
-    dev: Synthesized,
-) -> None:
+def test_it_consumes_the_work_queue_and_reports_failed_messages(dev: Synthesized) -> None:
     sources = dev.all("aws_lambda_event_source_mapping")
     [source] = [item for item in sources if "messaging_work_queue" in item["event_source_arn"]]
     assert source["function_response_types"] == ["ReportBatchItemFailures"]
