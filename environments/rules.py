@@ -42,7 +42,7 @@ ENDPOINTS = {
 }
 """The valid endpoints of each protocol: a pattern and its description (SNS Subscribe)."""
 
-Broken = Iterator[str]
+Violations = Iterator[str]
 """One line for each violation: `key path: value: rule`."""
 
 
@@ -88,24 +88,24 @@ def _rules(environment: Environment) -> Iterator[Callable[[], Iterable[str]]]:
             yield partial(function_rule, environment, function)
 
 
-def _origins(environment: Environment) -> Broken:
+def _origins(environment: Environment) -> Violations:
     if "*" in environment.cors_origins and len(environment.cors_origins) > 1:
         yield f"cors_origins: {environment.cors_origins}: '*' cannot be combined with other origins"
 
 
-def _zone(environment: Environment) -> Broken:
+def _zone(environment: Environment) -> Violations:
     zone = environment.hosted_zone_id
     if (environment.domains is None) != (zone is None):
         yield f"hosted_zone_id: {zone}: set both domains and hosted_zone_id, or neither"
 
 
-def _distinct(environment: Environment, first: str, second: str) -> Broken:
+def _distinct(environment: Environment, first: str, second: str) -> Violations:
     domains = environment.domains
     if domains is not None and getattr(domains, first) == getattr(domains, second):
         yield f"domains.{second}: {getattr(domains, second)}: must differ from domains.{first}"
 
 
-def _bucket_names(environment: Environment) -> Broken:
+def _bucket_names(environment: Environment) -> Violations:
     suffix = environment.bucket_suffix
     if suffix is None:
         return
@@ -118,18 +118,18 @@ def _bucket_names(environment: Environment) -> Broken:
         )
 
 
-def _database_capacity(environment: Environment) -> Broken:
+def _database_capacity(environment: Environment) -> Violations:
     rds = environment.rds
     if rds.min_capacity > rds.max_capacity:
         yield f"rds.min_capacity: {rds.min_capacity}: at most max_capacity, {rds.max_capacity}"
 
 
-def _ordered(path: str, capacity: CapacityRange) -> Broken:
+def _ordered(path: str, capacity: CapacityRange) -> Violations:
     if capacity.min > capacity.max:
         yield f"{path}.min: {capacity.min}: at most max, {capacity.max}"
 
 
-def _nat_gateways(environment: Environment) -> Broken:
+def _nat_gateways(environment: Environment) -> Violations:
     network = environment.network
     if network.nat_gateways > network.availability_zones:
         zones = network.availability_zones
@@ -139,7 +139,7 @@ def _nat_gateways(environment: Environment) -> Broken:
         )
 
 
-def _private_network(environment: Environment) -> Broken:
+def _private_network(environment: Environment) -> Violations:
     """Chat calls @connections, which the VPC reaches only through a NAT gateway."""
     if environment.capabilities.private_network and environment.network.nat_gateways == 0:
         yield (
@@ -148,7 +148,7 @@ def _private_network(environment: Environment) -> Broken:
         )
 
 
-def _connections(environment: Environment) -> Broken:
+def _connections(environment: Environment) -> Violations:
     functions = sum(environment.reserved_concurrency(name) or 0 for name in DATABASE_FUNCTIONS)
     connections, limit = functions + UNRESERVED_CONNECTIONS, environment.rds.connection_limit
     if connections >= limit:
@@ -160,7 +160,7 @@ def _connections(environment: Environment) -> Broken:
         )
 
 
-def _endpoints(environment: Environment) -> Broken:
+def _endpoints(environment: Environment) -> Violations:
     for number, subscription in enumerate(environment.notifications.subscriptions):
         pattern, description = ENDPOINTS[subscription.protocol]
         if not re.fullmatch(pattern, subscription.endpoint):
@@ -171,7 +171,7 @@ def _endpoints(environment: Environment) -> Broken:
             )
 
 
-def _subscribed_once(environment: Environment) -> Broken:
+def _subscribed_once(environment: Environment) -> Violations:
     """SNS keeps one subscription per endpoint, so a second one would overwrite the first."""
     seen: set[tuple[str, str]] = set()
     for number, subscription in enumerate(environment.notifications.subscriptions):
@@ -184,11 +184,11 @@ def _subscribed_once(environment: Environment) -> Broken:
         seen.add(key)
 
 
-def _provisioned(environment: Environment, function: FunctionName) -> Broken:
+def _provisioned(environment: Environment, function: FunctionName) -> Violations:
     reserved = environment.reserved_concurrency(function)
     provisioned = environment.provisioned_concurrency(function)
     if reserved is not None and provisioned > reserved:
-        given = _given(environment, function, "provisioned_concurrency") is not None
+        given = _value_in_file(environment, function, "provisioned_concurrency") is not None
         setting = (
             f"lambdas.functions.{function}.provisioned_concurrency: {provisioned}"
             if given
@@ -197,11 +197,11 @@ def _provisioned(environment: Environment, function: FunctionName) -> Broken:
         yield f"{setting}: at most its reserved concurrency, {reserved}"
 
 
-def _unreserved(environment: Environment, function: FunctionName) -> Broken:
+def _unreserved(environment: Environment, function: FunctionName) -> Violations:
     if function not in UNRESERVED:
         return
     for size in ("reserved_concurrency", "provisioned_concurrency"):
-        value = _given(environment, function, size)
+        value = _value_in_file(environment, function, size)
         if value is not None:
             yield (
                 f"lambdas.functions.{function}.{size}: {value}: remove this key; {function} cannot"
@@ -209,10 +209,10 @@ def _unreserved(environment: Environment, function: FunctionName) -> Broken:
             )
 
 
-def _reserved(environment: Environment, function: FunctionName) -> Broken:
+def _reserved(environment: Environment, function: FunctionName) -> Violations:
     if function in UNRESERVED:
         return
-    own = _given(environment, function, "reserved_concurrency")
+    own = _value_in_file(environment, function, "reserved_concurrency")
     cap = environment.lambdas.reserved_concurrency
     if own is not None and own > cap:
         yield (
@@ -221,8 +221,8 @@ def _reserved(environment: Environment, function: FunctionName) -> Broken:
         )
 
 
-def _timeout(environment: Environment, function: FunctionName) -> Broken:
-    own = _given(environment, function, "timeout")
+def _timeout(environment: Environment, function: FunctionName) -> Violations:
+    own = _value_in_file(environment, function, "timeout")
     if function not in WITHOUT_GATEWAY and own is not None and own > API_TIMEOUT:
         yield (
             f"lambdas.functions.{function}.timeout: {own}: at most {API_TIMEOUT}, because API"
@@ -230,8 +230,8 @@ def _timeout(environment: Environment, function: FunctionName) -> Broken:
         )
 
 
-def _ai_timeout(environment: Environment) -> Broken:
-    own = _given(environment, "ai", "timeout")
+def _ai_timeout(environment: Environment) -> Violations:
+    own = _value_in_file(environment, "ai", "timeout")
     if own is not None and own < SHORTEST_AI_TIMEOUT:
         yield (
             f"lambdas.functions.ai.timeout: {own}: at least {SHORTEST_AI_TIMEOUT}, because a call"
@@ -239,7 +239,7 @@ def _ai_timeout(environment: Environment) -> Broken:
         )
 
 
-def _given(environment: Environment, function: FunctionName, size: str) -> int | None:
+def _value_in_file(environment: Environment, function: FunctionName, size: str) -> int | None:
     """Returns the value that the file itself sets for a function."""
     functions = environment.lambdas.functions
     value: int | None = getattr(functions[function], size) if function in functions else None

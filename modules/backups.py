@@ -23,13 +23,13 @@ from modules.base.queue import DeadLetterQueue
 from modules.base.table import Table
 
 SERVICE = "platform"
-EXPORTS = "dynamodb/"
+EXPORT_PREFIX = "dynamodb/"
 """The prefix of all exports in the bucket. Each table has its own prefix below it."""
 EVERY_DAY = "cron(0 3 * * ? *)"
 """03:00 UTC: night in the Americas and in Europe."""
 WINDOW_MINUTES = 60
 """Each export starts at a random time within this window, so that they do not all coincide."""
-EXPORT = "arn:aws:scheduler:::aws-sdk:dynamodb:exportTableToPointInTime"
+EXPORT_TARGET = "arn:aws:scheduler:::aws-sdk:dynamodb:exportTableToPointInTime"
 """The universal target: Scheduler calls DynamoDB directly, without a function."""
 RETRY_SECONDS = 3600
 RETRY_ATTEMPTS = 10
@@ -102,7 +102,7 @@ class Backups(Construct):
                     Statement(
                         sid="Write",
                         actions=["s3:PutObject", "s3:AbortMultipartUpload"],
-                        resources=[f"{bucket.arn}/{EXPORTS}*"],
+                        resources=[f"{bucket.arn}/{EXPORT_PREFIX}*"],
                     ),
                     Statement(sid="Failed", actions=["sqs:SendMessage"], resources=[failed.arn]),
                     key_statement(
@@ -123,14 +123,14 @@ class Backups(Construct):
                     mode="FLEXIBLE", maximum_window_in_minutes=WINDOW_MINUTES
                 ),
                 target=SchedulerScheduleTarget(
-                    arn=EXPORT,
+                    arn=EXPORT_TARGET,
                     role_arn=role.arn,
                     input=json_document(
                         {
                             "TableArn": table.arn,
                             "S3Bucket": bucket.name,
                             "S3BucketOwner": environment.account_id,
-                            "S3Prefix": f"{EXPORTS}{key}",
+                            "S3Prefix": f"{EXPORT_PREFIX}{key}",
                             "S3SseAlgorithm": "AES256",
                             "ExportFormat": "DYNAMODB_JSON",
                             # The same for all retries of one run, so that they are idempotent.

@@ -49,7 +49,7 @@ fields @timestamp, service, level, message
 
 
 @dataclass(frozen=True, kw_only=True)
-class Monitored:
+class MonitoredResources:
     """The resources to monitor."""
 
     functions: Mapping[str, str]
@@ -91,7 +91,7 @@ class Monitoring(Construct):
         id_: str,
         *,
         names: Names,
-        monitored: Monitored,
+        monitored: MonitoredResources,
         alerts_topic_arn: str,
     ) -> None:
         super().__init__(scope, id_)
@@ -374,8 +374,8 @@ class Monitoring(Construct):
     def _store_graphs(self, board: Board) -> None:
         cluster = ["DBClusterIdentifier", self._monitored.database_cluster_id]
 
-        def aurora(metric: str, stat: str = "Average", **otherwise: str) -> Row:
-            return ["AWS/RDS", metric, *cluster, {"stat": stat, **otherwise}]
+        def aurora(metric: str, stat: str = "Average", **options: str) -> Row:
+            return ["AWS/RDS", metric, *cluster, {"stat": stat, **options}]
 
         board.graph(
             "Aurora: capacity",
@@ -394,9 +394,9 @@ class Monitoring(Construct):
             ],
         )
 
-        def cache(metric: str, stat: str, **otherwise: str) -> list[Row]:
+        def cache(metric: str, stat: str, **options: str) -> list[Row]:
             return [
-                ["AWS/ElastiCache", metric, "CacheClusterId", node, {"stat": stat, **otherwise}]
+                ["AWS/ElastiCache", metric, "CacheClusterId", node, {"stat": stat, **options}]
                 for node in self._cache_nodes
             ]
 

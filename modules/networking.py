@@ -72,7 +72,9 @@ class Networking(Construct):
         self.private_subnet_ids: list[str] = [subnet.id for subnet in private]
         private_tables = self._private_routes(private)
         if environment.network.nat_gateways:
-            self._nat(zones, blocks[8 : 8 + environment.network.nat_gateways], private_tables)
+            self._nat_gateways(
+                zones, blocks[8 : 8 + environment.network.nat_gateways], private_tables
+            )
         self._gateway_endpoints(private_tables)
         if environment.capabilities.flow_logs:
             self._flow_log()
@@ -90,10 +92,10 @@ class Networking(Construct):
                 ip_protocol="-1",
                 cidr_ipv4="0.0.0.0/0",
             )
-        self.database_security_group_id = self._accepting(
+        self.database_security_group_id = self._client_group(
             "database", POSTGRESQL_PORT, DATABASE_CLIENTS
         )
-        self.cache_security_group_id = self._accepting("cache", CACHE_PORT, CACHE_CLIENTS)
+        self.cache_security_group_id = self._client_group("cache", CACHE_PORT, CACHE_CLIENTS)
         self._interface_endpoints()
 
     def function_network(self, function: FunctionName) -> FunctionNetwork:
@@ -142,7 +144,7 @@ class Networking(Construct):
             tables.append(table)
         return tables
 
-    def _nat(
+    def _nat_gateways(
         self,
         zones: list[str],
         blocks: list[ipaddress.IPv4Network],
@@ -288,7 +290,7 @@ class Networking(Construct):
             tags={"Name": self._names.of(name, "security-group"), **service_tag(name)},
         )
 
-    def _accepting(self, name: str, port: int, clients: tuple[FunctionName, ...]) -> str:
+    def _client_group(self, name: str, port: int, clients: tuple[FunctionName, ...]) -> str:
         """Creates a group that accepts one port from these functions and nothing else."""
         group = self._security_group(name, f"Security group of the {name}")
         for client in clients:

@@ -17,7 +17,7 @@ from modules.base.access import Access
 from modules.base.naming import Names, service_tag
 from modules.base.policy import Statement
 
-FILE = "secrets.tf.json"
+SECRETS_FILE = "secrets.tf.json"
 
 GENERATED_LENGTH = 64
 """Letters and digits: 380 bits, more than the 256 that HS256 requires (RFC 7518, section 3.2)."""
@@ -114,7 +114,7 @@ def write_secrets(directory: Path, names: Names) -> None:
     """
     directory.mkdir(parents=True, exist_ok=True)
     document = json.dumps(_document(names), indent=2, sort_keys=True)
-    (directory / FILE).write_text(document + "\n", encoding="utf-8")
+    (directory / SECRETS_FILE).write_text(document + "\n", encoding="utf-8")
 
 
 def _document(names: Names) -> dict[str, Any]:

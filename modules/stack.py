@@ -24,7 +24,7 @@ from modules.cost import Cost
 from modules.database import Database
 from modules.deployment_identity import DeploymentIdentity
 from modules.messaging import Messaging
-from modules.monitoring import Monitored, Monitoring
+from modules.monitoring import MonitoredResources, Monitoring
 from modules.networking import Networking
 from modules.secrets import write_secrets
 from modules.security import Security
@@ -272,7 +272,7 @@ class PlatformStack(TerraformStack):
             self,
             "monitoring",
             names=self.names,
-            monitored=Monitored(
+            monitored=MonitoredResources(
                 functions=self._functions,
                 tables=self._database.tables,
                 rest_api_name=self._rest_api.name,

@@ -24,9 +24,9 @@ INFREQUENT_AFTER = 30
 """Days until STANDARD_IA; documented."""
 ARCHIVE_AFTER = 90
 """Days until a Glacier class; documented."""
-KEEP = 2555
+RETENTION = 2555
 """Days; seven years, as documented."""
-UNDO = 30
+OLD_VERSION_RETENTION = 30
 """Days that replaced versions are kept, to undo mistakes by hand."""
 UPLOADS = "uploads/"
 """The prefix of presigned uploads. It is not served: used files are copied within minutes."""
@@ -59,10 +59,10 @@ class Storage(Construct):
         super().__init__(scope, id_)
         environment = names.environment
         # Pictures must stay readable immediately and never expire. Nobody reads old versions.
-        served = [_expire_uploads(), _age("GLACIER_IR"), _old_versions(KEEP, archive=True)]
+        served = [_expire_uploads(), _age("GLACIER_IR"), _old_versions(RETENTION, archive=True)]
         # Objects that expire after seven years become old versions, which are kept only for undo.
-        archived = [_age("GLACIER", expire_after=KEEP), _old_versions(UNDO)]
-        rebuildable = [_old_versions(UNDO)]
+        archived = [_age("GLACIER", expire_after=RETENTION), _old_versions(OLD_VERSION_RETENTION)]
+        rebuildable = [_old_versions(OLD_VERSION_RETENTION)]
         retain, tls_only = environment.retains_data, environment.capabilities.bucket_tls_policy
 
         self.access_logs = Bucket(

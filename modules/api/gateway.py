@@ -107,6 +107,6 @@ def allow_invocation(
         qualifier=function.alias.name,
         source_arn=source_arn,
         # Sequential: all permissions share one policy, and concurrent writes can be lost.
-        depends_on=function.invokers[-1:] or None,
+        depends_on=function.invoke_permissions[-1:] or None,
     )
-    function.invokers.append(permission)
+    function.invoke_permissions.append(permission)

@@ -79,7 +79,7 @@ class LambdaFunction(Construct):
 
     Attributes:
         sids: The Sids of the permissions in `access`.
-        invokers: The permissions to invoke it, in the order of creation.
+        invoke_permissions: The permissions to invoke it, in the order of creation.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class LambdaFunction(Construct):
         settings = environment.function(function)
         self.name = names.of(function, "lambda")
         self.service = function
-        self.invokers: list[LambdaPermission] = []
+        self.invoke_permissions: list[LambdaPermission] = []
         tags = service_tag(function)
 
         statements = merge_statements([item for use in access for item in use.statements])

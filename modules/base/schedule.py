@@ -92,9 +92,9 @@ class Schedule(Construct):
             principal="events.amazonaws.com",
             source_arn=rule.arn,
             # Sequential: all permissions share one policy, and concurrent writes can be lost.
-            depends_on=function.invokers[-1:] or None,
+            depends_on=function.invoke_permissions[-1:] or None,
         )
-        function.invokers.append(permission)
+        function.invoke_permissions.append(permission)
         CloudwatchEventTarget(
             self,
             "target",

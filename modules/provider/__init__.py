@@ -23,7 +23,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
-from modules.provider.kernel import save_waits
+from modules.provider.kernel import reduce_waits
 
 PACKAGE = "cdktf_cdktf_provider_aws"
 PRELOAD = Path(__file__).with_name("preload.cjs")
@@ -53,7 +53,7 @@ def load_lazily() -> bool:
         )
         return False
     _preload_in_node()
-    save_waits()
+    reduce_waits()
     sys.modules[PACKAGE] = _bare_package(spec)
     return True
 

@@ -15,7 +15,7 @@ _REFERENCE = "${TfToken["
 """The prefix of a placeholder for another resource's attribute, which synthesis replaces."""
 
 
-def save_waits() -> bool:
+def reduce_waits() -> bool:
     """Makes jsii wait for Node when the first object is created instead of at each import.
 
     Also caches references: a third of all attribute reads repeat an earlier one.

@@ -13,13 +13,13 @@ from modules.cdn import IMAGES_PREFIX, picture_variables
 from modules.services.service import Service, ServicePlatform
 from modules.storage import upload_prefix
 
-IMAGES = f"{IMAGES_PREFIX}catalog/"
+LISTING_IMAGES_PREFIX = f"{IMAGES_PREFIX}catalog/"
 """The prefix of listings' images after validation, below the prefix that the CDN serves."""
 
 DATABASE_ROLE = "catalog"
 """The PostgreSQL role of the function, created by migrations."""
 
-SWEEP = "rate(1 minute)"
+SWEEP_SCHEDULE = "rate(1 minute)"
 """The interval for publishing stored events that no request published; EventBridge's minimum."""
 
 
@@ -61,7 +61,7 @@ class Catalog(Service):
                     "S3_BUCKET_ATTACHMENTS",
                     attachments,
                     upload_prefix("catalog"),
-                    Prefix("Images", IMAGES, ("PutObject", "DeleteObject")),
+                    Prefix("Images", LISTING_IMAGES_PREFIX, ("PutObject", "DeleteObject")),
                 ),
                 database_access(platform.names, database, DATABASE_ROLE),
                 failure_alerts(platform, kms_key_arn),
@@ -74,5 +74,5 @@ class Catalog(Service):
             function=self.function,
             resource="sweep",
             description="Brings events to the bus that a request has left over",
-            expression=SWEEP,
+            expression=SWEEP_SCHEDULE,
         )

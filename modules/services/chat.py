@@ -9,7 +9,7 @@ from modules.base.access import Prefix, bucket_access, cache_access, queue_sendi
 from modules.base.bucket import Bucket
 from modules.base.connections import CacheConnection
 from modules.base.function import FunctionNetwork, LambdaFunction
-from modules.services.delivery import ATTACHMENTS, Delivery
+from modules.services.delivery import ATTACHMENTS_PREFIX, Delivery
 from modules.services.service import Service, ServicePlatform
 from modules.storage import upload_prefix
 
@@ -87,7 +87,11 @@ class Chat(Service):
                     "S3_BUCKET_ATTACHMENTS",
                     attachments,
                     upload_prefix("chat"),
-                    Prefix("Attachments", ATTACHMENTS, ("GetObject", "PutObject", "DeleteObject")),
+                    Prefix(
+                        "Attachments",
+                        ATTACHMENTS_PREFIX,
+                        ("GetObject", "PutObject", "DeleteObject"),
+                    ),
                 ),
                 websocket_api.connection_access(closes=True),
                 queue_sending("DELIVERIES_QUEUE_URL", delivery.deliveries, sid="Delivery"),

@@ -13,22 +13,22 @@ from modules.base.function import FunctionNetwork, FunctionPlatform, LambdaFunct
 from modules.base.queue import Queue
 from modules.base.table import Table
 
-ATTACHMENTS = "chat/"
+ATTACHMENTS_PREFIX = "chat/"
 """The prefix of chat attachments after validation. Members read them with signed URLs."""
 
-PATIENCE = 10
+RETRY_DELAY = 10
 """Seconds before a stored message without recorded delivery is delivered again.
 
 A small room takes a hundredth of this, and a room of thousands a fraction.
 """
 
-OUTAGE = 20
+RETRY_RECEIVES = 20
 """Receives from the retry queue before a message moves to the dead-letter queue.
 
 With a minute in between, a cache outage of a quarter of an hour loses nothing.
 """
 
-BATCH_TIME = 60
+VISIBILITY_TIMEOUT = 60
 """Seconds that a received message stays hidden: twice the function's timeout of 30."""
 
 
@@ -85,7 +85,7 @@ class Delivery(Construct):
                 resource=resource,
                 kms_key_arn=kms_key_arn,
                 alerts_topic_arn=platform.alerts_topic_arn,
-                visibility_timeout=BATCH_TIME,
+                visibility_timeout=VISIBILITY_TIMEOUT,
                 fifo=fifo,
                 delay=delay,
                 max_receives=max_receives,
@@ -93,7 +93,7 @@ class Delivery(Construct):
             )
 
         self.deliveries = queue("frames", fifo=True)
-        self.retries = queue("retries", delay=PATIENCE, max_receives=OUTAGE)
+        self.retries = queue("retries", delay=RETRY_DELAY, max_receives=RETRY_RECEIVES)
         self.queues = {
             "delivery-frames": self.deliveries.name,
             "delivery-frames-dlq": self.deliveries.dead_letter_queue.name,
@@ -121,7 +121,9 @@ class Delivery(Construct):
                 bucket_access(
                     "S3_BUCKET_ATTACHMENTS",
                     attachments,
-                    Prefix("Attachments", ATTACHMENTS, ("DeleteObject",), "AttachmentsOfRoom"),
+                    Prefix(
+                        "Attachments", ATTACHMENTS_PREFIX, ("DeleteObject",), "AttachmentsOfRoom"
+                    ),
                 ),
                 websocket_api.connection_access(),
                 # Messages to check later, and Lambda's reports of discarded batches.

@@ -11,7 +11,7 @@ from modules.base.policy import Statement
 from modules.base.schedule import Schedule, failure_alerts
 from modules.base.table import Table
 
-SCHEDULE = "rate(1 day)"
+MIGRATION_SCHEDULE = "rate(1 day)"
 """The documented interval for applying pending migrations."""
 
 
@@ -79,6 +79,6 @@ class Migration(Construct):
             function=self.function,
             resource="schedule",
             description="Looks for pending migrations",
-            expression=SCHEDULE,
+            expression=MIGRATION_SCHEDULE,
             enabled=scheduled,
         )

@@ -12,7 +12,7 @@ from modules.cdn import IMAGES_PREFIX, picture_variables
 from modules.services.service import Service, ServicePlatform
 from modules.storage import upload_prefix
 
-IMAGES = f"{IMAGES_PREFIX}post/"
+POST_IMAGES_PREFIX = f"{IMAGES_PREFIX}post/"
 """The prefix of posts' images after validation, below the prefix that the CDN serves."""
 
 
@@ -102,7 +102,9 @@ class Post(Service):
                     attachments,
                     upload_prefix("post"),
                     # Lists a deleted post's images, including those that no post refers to.
-                    Prefix("Images", IMAGES, ("PutObject", "DeleteObject"), "ImagesOfPost"),
+                    Prefix(
+                        "Images", POST_IMAGES_PREFIX, ("PutObject", "DeleteObject"), "ImagesOfPost"
+                    ),
                 ),
                 # One per batch: a popular post's data can take a whole invocation to delete.
                 queue_source("deletions", deletions, batch_size=1),

@@ -17,9 +17,9 @@ from modules.base.policy import Statement
 from modules.base.queue import Queue
 from modules.services.service import ServicePlatform
 
-SWEEP = "rate(1 hour)"
+SWEEP_SCHEDULE = "rate(1 hour)"
 """The interval for scanning the outbox for missed events. A stream keeps records for only a day."""
-SETTLE = 15
+RETRY_DELAY = 15
 """Seconds that a retry waits. A sweep skips younger events, which the stream will deliver."""
 ITERATOR_AGE_MS = 60_000
 """Milliseconds. Publishing takes about a second, so a minute means that the relay is failing."""
@@ -67,7 +67,7 @@ class Relay(Construct):
                 )
             ],
             visibility_timeout=6 * environment.function("relay").timeout,
-            delay=SETTLE,
+            delay=RETRY_DELAY,
             tls_only=environment.capabilities.queue_tls_policy,
         )
         self.queues = {
@@ -87,7 +87,7 @@ class Relay(Construct):
             platform=platform,
             function="relay",
             description="Brings stored events to the bus",
-            variables={"SWEEP_AFTER": str(SETTLE)},
+            variables={"SWEEP_AFTER": str(RETRY_DELAY)},
             access=[
                 # Scan: the table holds only unpublished events.
                 table_access(outbox, "BatchGetItem", "BatchWriteItem", "Scan"),
@@ -109,7 +109,7 @@ class Relay(Construct):
             "sweep",
             name=rule_name,
             description="Has the outbox searched for events that wait",
-            schedule_expression=SWEEP,
+            schedule_expression=SWEEP_SCHEDULE,
             tags=service_tag("relay"),
         )
         CloudwatchEventTarget(

@@ -9,7 +9,7 @@ import pytest
 
 from environments import Environment
 from modules.base.table import Table
-from modules.monitoring import Monitored, Monitoring
+from modules.monitoring import MonitoredResources, Monitoring
 from tests.modules.synthesis import Block, Synthesized, environment, synthesize
 
 FUNCTIONS = (
@@ -25,7 +25,7 @@ FUNCTIONS = (
     "relay",
     "statistics",
 )
-MONITORED = Monitored(
+MONITORED = MonitoredResources(
     functions={function: f"{function}-lambda" for function in FUNCTIONS},
     tables={
         "auth-sessions": Table("sessions", "sessions", "arn", ["arn/index/user-id-index"]),

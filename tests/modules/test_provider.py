@@ -229,5 +229,5 @@ def test_a_jsii_with_an_unexpected_structure_is_left_unchanged_with_a_warning(
 ) -> None:
     monkeypatch.setattr(process, "_NodeProcess", object)
     with pytest.warns(UserWarning, match="an unexpected structure"):
-        assert kernel.save_waits() is False
+        assert kernel.reduce_waits() is False
     assert process._NodeProcess is object

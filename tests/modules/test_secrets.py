@@ -8,13 +8,13 @@ import pytest
 
 from environments.resource_names import UNSET
 from modules.base.naming import Names
-from modules.secrets import FILE, Parameters, write_secrets
+from modules.secrets import SECRETS_FILE, Parameters, write_secrets
 from tests.modules.synthesis import environment
 
 
 def written(tmp_path: Path, name: str = "dev") -> dict[str, Any]:
     write_secrets(tmp_path, Names(environment(name)))
-    document: dict[str, Any] = json.loads((tmp_path / FILE).read_text(encoding="utf-8"))
+    document: dict[str, Any] = json.loads((tmp_path / SECRETS_FILE).read_text(encoding="utf-8"))
     return document
 
 
@@ -98,4 +98,6 @@ def test_the_file_is_deterministic(tmp_path: Path) -> None:
     names = Names(environment())
     for folder in ("a", "b"):
         write_secrets(tmp_path / folder, names)
-    assert (tmp_path / "a" / FILE).read_bytes() == (tmp_path / "b" / FILE).read_bytes()
+    assert (tmp_path / "a" / SECRETS_FILE).read_bytes() == (
+        tmp_path / "b" / SECRETS_FILE
+    ).read_bytes()
