@@ -1,4 +1,4 @@
-"""People who chat on the running platform, with as many connections as it takes."""
+"""Chat users of the running platform, with any number of connections."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from websockets.exceptions import InvalidStatus
 from lambdas.common.caller import Caller
 from lambdas.common.signing.tickets import TicketStore
 from tests.chat_client import ChatClient
-from tests.e2e.support import Answer, Api, Person, Platform
+from tests.e2e.support import Api, ApiResponse, Person, Platform
 
 OPENING = 16
-"""Connections opened at once: the embedded gateway lets one in after another, and a ticket is good for 30 s."""
+"""Connections opened at once. The embedded API Gateway accepts one after another, and a ticket
+expires after 30 s."""
 
 
 class Chatter:
-    """Somebody who chats: the calls they make, and their connections."""
+    """A chat user with an HTTP API and connections."""
 
     def __init__(self, platform: Platform, person: Person) -> None:
         self._platform = platform
@@ -26,10 +27,10 @@ class Chatter:
         self._tickets = TicketStore(platform.aws("dynamodb"), "chat-tickets-local")
         self.person = person
         self.user_id = person.user_id
-        # Whoever is invited has a profile: made now, instead of some seconds after registering.
+        # Only users with a profile can be invited. The first read creates it at once.
         self._api.call("GET", "/v1/profile", token=person.access_token).expect(200)
 
-    def call(self, method: str, path: str, body: object = None, **options: Any) -> Answer:
+    def call(self, method: str, path: str, body: object = None, **options: Any) -> ApiResponse:
         return self._api.call(
             method, f"/v1/chat{path}", body, token=self.person.access_token, **options
         )
@@ -51,24 +52,25 @@ class Chatter:
         )
 
     def client(self) -> ChatClient:
-        """A client that is not connected yet, with tickets by the API."""
+        """Returns an unconnected client that requests tickets from the API."""
         return ChatClient(self.address, self._fetch)
 
     def quick_client(self) -> ChatClient:
-        """As `client`, with tickets put into their table, for hundreds of connections."""
+        """Returns a client like `client`, but writes tickets to their table, which is faster."""
         claims = self.person.claims
         caller = Caller(
             claims["sub"], claims["sid"], frozenset(claims["roles"]), frozenset(), claims["exp"]
         )
 
         async def address() -> str:
-            return f"{self._platform.ws_url}?ticket={await asyncio.to_thread(self._tickets.issue, caller, 'Ada')}"
+            ticket = await asyncio.to_thread(self._tickets.issue, caller, "Ada")
+            return f"{self._platform.ws_url}?ticket={ticket}"
 
         return ChatClient(address, self._fetch, timeout=120)
 
     async def address(self) -> str:
-        answer = await asyncio.to_thread(self.call, "POST", "/tickets", {})
-        return f"{self._platform.ws_url}?ticket={answer.expect(201)['ticket']}"
+        response = await asyncio.to_thread(self.call, "POST", "/tickets", {})
+        return f"{self._platform.ws_url}?ticket={response.expect(201)['ticket']}"
 
     async def _fetch(self, room: str, after: int) -> list[dict[str, Any]]:
         path = f"/rooms/{room}/messages?afterSeq={after}&limit=100"
@@ -79,7 +81,7 @@ class Chatter:
 
 
 async def open_many(people: Sequence[Chatter], room: str, count: int) -> list[ChatClient]:
-    """So many connections in a room, the people's in turn."""
+    """Opens `count` connections to a room, distributed evenly among the users."""
     clients = [people[index % len(people)].quick_client() for index in range(count)]
     turn = asyncio.Semaphore(OPENING)
 
@@ -89,7 +91,7 @@ async def open_many(people: Sequence[Chatter], room: str, count: int) -> list[Ch
                 try:
                     await client.open()
                     break
-                except InvalidStatus:  # a ticket that got too old on a busy machine
+                except InvalidStatus:  # the ticket expired, on a busy machine
                     if attempt == 2:
                         raise
             await client.join(room)

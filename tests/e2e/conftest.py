@@ -1,4 +1,4 @@
-"""One platform for all of these tests, and what they drive it with."""
+"""Fixtures of the end-to-end tests: one platform, its API, and users."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.lambdas.ai.servers import MODEL
 
 HERE = Path(__file__).parent
 LAST = ("test_recovery.py", "test_removal.py")
-"""The one kills the platform and brings it back: whatever it broke must not show in other tests. After the other there is none."""
+"""Run last: the first kills and repairs the platform, the second removes it."""
 TIMEOUT = 900
-"""Seconds; whichever test comes first waits for the platform."""
+"""Seconds. The first test waits until the platform has started."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """They run in the order of their files, but for the last two."""
+    """Marks the tests of this folder as e2e, and moves those of LAST to the end."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.e2e)
@@ -36,18 +36,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """The applied `local` platform: brought up once by `ops up` in a directory of its own, and taken down at the end, however that
-    comes.
+    """Starts the `local` platform once in a separate directory, and always stops it at the end.
 
-    With PLATFORM_ROOT naming the root of a platform that runs (`.local`, say), that one is used and left running; tests that kill
-    or restart things are skipped then: `PLATFORM_ROOT=.local pytest tests/e2e -k sessions` answers in seconds.
+    If PLATFORM_ROOT is the root of a running platform, uses that one and leaves it running, and
+    skips tests that kill or restart parts of it. For example, `PLATFORM_ROOT=.local pytest
+    tests/e2e -k sessions` takes seconds.
     """
     given = os.environ.get("PLATFORM_ROOT")
     if given:
         yield Platform.of(Path(given).resolve(), own=False)
         return
     _choose_providers()
-    # Not below pytest's own directory: that is closed to others, PostgreSQL's user included.
+    # PostgreSQL's system user cannot read pytest's own temporary directory.
     root = Path(tempfile.mkdtemp(prefix="multitask-"))
     command = [
         sys.executable,
@@ -56,7 +56,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         str(root),
         str(tmp_path_factory.mktemp("logs")),
     ]
-    # A session of its own: Ctrl-C ends the tests and the `up`, not what cleans up after them.
+    # In a new session, so that Ctrl-C ends the tests and `up` but not the clean-up.
     keeper = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, start_new_session=True)
     try:
         run_ops(root, "up", "--json")
@@ -66,9 +66,9 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 
 def _choose_providers() -> None:
-    """Leads the platform's ai service to ports of this machine, where test_ai starts servers, and keeps a developer's keys away.
+    """Points the ai service to local ports, where test_ai starts servers, and hides real API keys.
 
-    In this process's environment, so that each command of these tests, `ops up` again or cdktf, says the same.
+    Sets variables of this process, so that all commands of these tests use the same values.
     """
     gemini = choose_port()
     os.environ.update(
@@ -84,7 +84,7 @@ def _choose_providers() -> None:
 
 @pytest.fixture
 def own_platform(platform: Platform) -> Platform:
-    """The platform, for tests that break it on purpose."""
+    """Returns the platform for tests that break it. Skips them with PLATFORM_ROOT."""
     if not platform.own:
         pytest.skip("it would break the platform of PLATFORM_ROOT")
     return platform
@@ -92,26 +92,26 @@ def own_platform(platform: Platform) -> Platform:
 
 @pytest.fixture
 def api(platform: Platform) -> Api:
-    """The REST API, with all earlier attempts forgotten: the limits are for an hour, and all tests share one address."""
+    """Returns the REST API after a reset of the rate limits, which all tests share."""
     platform.forget_attempts()
     return Api(platform.api_url)
 
 
 @pytest.fixture
 def person(platform: Platform, api: Api) -> Person:
-    """Somebody registered, confirmed and signed in."""
+    """Returns a user who has registered, confirmed and signed in."""
     return Person.signed_in(platform, api)
 
 
 @pytest.fixture
 def other(platform: Platform, api: Api) -> Person:
-    """Somebody else."""
+    """Returns another signed-in user."""
     return Person.signed_in(platform, api)
 
 
 @pytest.fixture
 def bus(platform: Platform) -> Iterator[Inbox]:
-    """What the services say on the bus while the test runs."""
+    """Returns an inbox that receives all events published during the test."""
     events, sqs = platform.aws("events"), platform.aws("sqs")
     name = f"test-{uuid.uuid4().hex[:12]}"
     of_bus = {"EventBusName": platform.outputs["event_bus_name"]}

@@ -1,4 +1,4 @@
-"""Takes from functions for a while what they need: permissions, and sources of events."""
+"""Temporarily removes permissions and event sources from functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Statement = dict[str, Any]
 
 
 class Role:
-    """The role of one function."""
+    """The role of a function."""
 
     def __init__(self, platform: Platform, function: str) -> None:
         self._iam = platform.aws("iam")
@@ -25,12 +25,12 @@ class Role:
 
     @property
     def statements(self) -> dict[str, Statement]:
-        """What the role allows, by sid."""
+        """Returns the statements of the role's policies by sid."""
         return {statement["Sid"]: statement for statement in self._document["Statement"]}
 
     @contextmanager
     def without(self, sid: str, *actions: str) -> Iterator[None]:
-        """The role lacks these actions of a statement in the meantime, or the whole statement where none is named."""
+        """Removes actions from a statement, or the whole statement if no action is given."""
         kept = []
         for statement in self._document["Statement"]:
             if statement["Sid"] != sid:
@@ -55,14 +55,14 @@ class Role:
 
 
 def actions_of(statement: Statement) -> list[str]:
-    """A statement's actions; IAM writes one alone as a string."""
+    """Returns the actions of a statement. IAM writes a single one as a string."""
     action = statement["Action"]
     return [action] if isinstance(action, str) else list(action)
 
 
 @contextmanager
 def without_source(platform: Platform, function: str, part: str) -> Iterator[None]:
-    """A function hears nothing from the source whose ARN has this part."""
+    """Disables the function's event source whose ARN contains `part`."""
     client = platform.aws("lambda")
     sources = client.list_event_source_mappings(FunctionName=f"{function}-lambda-local")[
         "EventSourceMappings"
@@ -77,7 +77,7 @@ def without_source(platform: Platform, function: str, part: str) -> Iterator[Non
 
 @contextmanager
 def queue_attributes(platform: Platform, queue: str, **changed: str) -> Iterator[str]:
-    """A queue has other attributes for a while, so that a test need not wait for minutes; gives its address."""
+    """Changes attributes of a queue, to avoid waiting for minutes. Yields the queue's URL."""
     sqs = platform.aws("sqs")
     url = str(sqs.get_queue_url(QueueName=queue)["QueueUrl"])
     before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(changed))["Attributes"]

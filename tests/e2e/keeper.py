@@ -1,4 +1,4 @@
-"""Takes a platform down once whoever started it is gone: closed its standard input, failed, or was killed."""
+"""Stops a platform when the process that started it ends or closes this one's standard input."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ops.local.platform import stop_platform
 from ops.root import Root
 
 INTERVAL = 1.0
-"""Seconds between tries, while an `up` that lost its caller still holds the root."""
+"""Seconds between attempts, while an `up` whose caller ended still locks the root."""
 
 
 def main(root: Root, logs: Path) -> None:
-    """Waits, then takes down and removes the root, but for its logs: they tell what went wrong."""
+    """Waits, stops the platform, and deletes the root except for its logs, which show failures."""
     sys.stdin.read()
     shutil.copytree(root.logs, logs, dirs_exist_ok=True)
     while True:

@@ -1,4 +1,4 @@
-"""Operators: people with a role that has written-down policies and nothing else, and the checkouts they work in."""
+"""Operators whose role has only policies of docs/policies/, and the checkouts they work in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.e2e.support import Platform
 
 POLICIES = PROJECT / "docs" / "policies"
 DEPLOY = ("deploy-state", "deploy-functions", "deploy-data", "deploy-edge", "deploy-network")
-"""Policies of whoever applies, but for what concerns roles."""
+"""Policies for applying, except for those about roles."""
 PARTS = ("ops", "lambdas", "modules", "environments", "web", "tools")
 
 UNRESOURCED = [
@@ -46,11 +46,12 @@ UNRESOURCED = [
     "wafv2:GetWebACLForResource",
     "wafv2:ListTagsForResource",
 ]
-"""What the role has for its own resources, and the embedded AWS asks for without saying of which resource."""
+"""Actions allowed on the role's own resources. The embedded AWS checks them without a resource."""
 
 
 TAGGED = ["ec2:ModifySecurityGroupRules"]
-"""What the role has for what carries the environment's tag, and the embedded AWS, which evaluates no tags, refuses."""
+"""Actions that the role may use on tagged resources. The embedded AWS ignores tag conditions and
+refuses them."""
 
 REMOVAL = [
     "budgets:DeleteBudget",  # on AWS budgets:ModifyBudget
@@ -66,7 +67,7 @@ REMOVAL = [
     "rds:DeleteDBClusterParameterGroup",
     "rds:DeleteDBSubnetGroup",
     "wafv2:DisassociateWebACL",
-    # By their tags
+    # Allowed by tag
     "ec2:DeleteRouteTable",
     "ec2:DeleteSecurityGroup",
     "ec2:DeleteSubnet",
@@ -74,16 +75,16 @@ REMOVAL = [
     "ec2:DeleteVpcEndpoints",
     "ec2:DisassociateRouteTable",
 ]
-"""The same of both kinds, where an environment is removed."""
+"""Actions of both kinds for removing an environment."""
 
 
 class Checkout:
-    """A copy of the checkout, whose code a test may change, and the operator who works in it."""
+    """A copy of the checkout that a test may change, and the operator who works in it."""
 
     def __init__(
         self, directory: Path, platform: Platform, role: str | None, **variables: str
     ) -> None:
-        """`variables` are those of every command."""
+        """`variables` are set for every command."""
         self.directory, self._platform = directory, platform
         self._variables = {**variables, **({ROLE_VARIABLE: role} if role else {})}
         for part in PARTS:
@@ -96,12 +97,12 @@ class Checkout:
         (directory / ".build" / "dependencies").symlink_to(PROJECT / ".build" / "dependencies")
 
     def change(self, text: str) -> None:
-        """Appends to the health function's handler."""
+        """Appends code to the health function's handler."""
         original = (PROJECT / "lambdas" / "health" / "handler.py").read_text()
         (self.directory / "lambdas" / "health" / "handler.py").write_text(original + text)
 
     def commit(self) -> str:
-        """Makes all of it a commit; its id."""
+        """Commits all files and returns the commit's id."""
         author = ("-c", "user.name=Operator", "-c", "user.email=operator@example.com")
         for command in (
             ("init", "--quiet"),
@@ -142,13 +143,13 @@ class Checkout:
         )
 
     def ops(self, *arguments: str, status: int = 0, **variables: str) -> tuple[str, str]:
-        """Runs a command; what it answered, and what it said."""
+        """Runs a command and returns its standard output and standard error."""
         process = self._start(arguments, variables)
-        answered, said = process.communicate(timeout=300)
+        stdout, stderr = process.communicate(timeout=300)
         assert process.returncode == status, (
-            f"ops {' '.join(arguments)}: {process.returncode}: {said[-3000:]}"
+            f"ops {' '.join(arguments)}: {process.returncode}: {stderr[-3000:]}"
         )
-        return answered, said
+        return stdout, stderr
 
 
 @contextmanager
@@ -161,11 +162,11 @@ def operator(
     key: str | None = None,
     more: Sequence[str] = (),
 ) -> Iterator[str]:
-    """The ARN of a role with policies of docs/policies/, filled in for an environment.
+    """Creates a role with policies of docs/policies/ for an environment, and returns its ARN.
 
     Args:
-        key: of the environment's state, where it is not the default.
-        more: actions that the embedded AWS asks for otherwise than AWS does.
+        key: the key of the environment's state, if it is not the default.
+        more: actions that the embedded AWS checks differently from AWS.
     """
     documents = {policy: _written(policy, stage, key) for policy in policies}
     with made_role(platform, name, {**documents, **({"more": more} if more else {})}) as arn:
@@ -192,10 +193,10 @@ def made_role(
     policies: Mapping[str, str | Sequence[str]],
     attached: Sequence[str] = (),
 ) -> Iterator[str]:
-    """The ARN of a role that the embedded AWS's root may take on; gone afterwards.
+    """Creates a role that the root of the embedded AWS may assume. Yields its ARN, then deletes it.
 
     Args:
-        policies: documents, or actions that are allowed on everything.
+        policies: policy documents, or actions that are allowed on all resources.
         attached: ARNs of managed policies.
     """
     iam = platform.aws("iam")
@@ -225,8 +226,8 @@ def made_role(
 
 
 @contextmanager
-def told(platform: Platform) -> Iterator[list[Any]]:
-    """What commands told the alerts topic meanwhile, as SNS passes it on, in order, once the block is over."""
+def recorded_alerts(platform: Platform) -> Iterator[list[Any]]:
+    """Collects the alerts that commands publish. The list is complete after the block."""
     sns, sqs = platform.aws("sns"), platform.aws("sqs")
     messages: list[Any] = []
     url = sqs.create_queue(QueueName="alerts-test")["QueueUrl"]

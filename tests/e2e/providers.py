@@ -1,4 +1,4 @@
-"""Language models for the applied platform, played on the ports that its ai service calls."""
+"""Fake language models on the ports that the platform's ai service calls."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.e2e.support import Platform
 from tests.lambdas.ai.servers import MODEL, FakeProvider
 
 CIRCUITS = {"user_id": {"S": "#circuits"}, "day": {"S": "#"}}
-"""The item of the usage table that holds the providers' circuits."""
+"""The item of the usage table with the circuits of the providers."""
 
 
 def configuration(platform: Platform) -> dict[str, Any]:
-    """The ai function's, as it serves. Skips the test where its providers are not this machine's."""
+    """Returns the ai function's configuration. Skips the test if its providers are not local."""
     found: dict[str, Any] = platform.aws("lambda").get_function_configuration(
         FunctionName="ai-lambda-local", Qualifier="live"
     )
@@ -26,15 +26,17 @@ def configuration(platform: Platform) -> dict[str, Any]:
     for name in ("GEMINI_BASE_URL", "OPENAI_BASE_URL"):
         if urlsplit(variables[name]).hostname != LOOPBACK or variables["GEMINI_MODEL"] != MODEL:
             pytest.skip(
-                f"PLATFORM_ROOT's platform calls {variables[name]}: start it with GEMINI_BASE_URL=http://127.0.0.1:PORT/v1beta"
-                f" OPENAI_BASE_URL=http://127.0.0.1:PORT/v1 GEMINI_MODEL={MODEL} OPENAI_MODEL={MODEL}"
+                f"The platform of PLATFORM_ROOT calls {variables[name]}: start it with"
+                " GEMINI_BASE_URL=http://127.0.0.1:PORT/v1beta"
+                " OPENAI_BASE_URL=http://127.0.0.1:PORT/v1"
+                f" GEMINI_MODEL={MODEL} OPENAI_MODEL={MODEL}"
             )
     return found
 
 
 @contextmanager
 def playing(platform: Platform) -> Iterator[tuple[FakeProvider, FakeProvider]]:
-    """Gemini and OpenAI, until the end; every request has to be one that they take."""
+    """Runs a fake Gemini and a fake OpenAI. Fails if they received an invalid request."""
     variables = configuration(platform)["Environment"]["Variables"]
 
     def provider(kind: str) -> FakeProvider:

@@ -1,4 +1,4 @@
-"""How the end-to-end tests reach the platform: its addresses, an HTTP client, and people who use it."""
+"""The platform's addresses, an HTTP client, and users for the end-to-end tests."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ PROBLEM_MEMBERS = {"type", "title", "status", "detail", "code", "errors"}
 
 
 def run_ops(root: Path, *arguments: str, given: str = "") -> str:
-    """Runs `python -m ops` as an operator does, with `given` on its standard input, and gives what it answered.
+    """Runs `python -m ops` with `given` on its standard input, and returns its standard output.
 
     Raises:
-        AssertionError: it failed; the message is what it said.
+        AssertionError: the command failed; the message is its standard error.
     """
     command = [sys.executable, "-m", "ops", *arguments, "--root", str(root)]
     result = subprocess.run(
@@ -45,7 +45,7 @@ def run_ops(root: Path, *arguments: str, given: str = "") -> str:
 
 
 def eventually(find: Callable[[], T | None], seconds: float = 20.0, interval: float = 0.3) -> T:
-    """What `find` gives once it gives something, asked for up to so many seconds."""
+    """Calls `find` until it returns a true value, and returns that. Fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := find()):
         assert time.monotonic() < deadline, f"nothing within {seconds:.0f} s: {found!r}"
@@ -54,8 +54,8 @@ def eventually(find: Callable[[], T | None], seconds: float = 20.0, interval: fl
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One HTTP answer."""
+class ApiResponse:
+    """An HTTP response."""
 
     status: int
     headers: urllib3.HTTPHeaderDict
@@ -66,12 +66,12 @@ class Answer:
         return json.loads(self.body)
 
     def expect(self, status: int) -> Any:
-        """The body (None where there is none) of an answer that must have this status."""
+        """Checks the status and returns the JSON body, or None if there is no body."""
         assert self.status == status, (self.status, self.body)
         return self.json if self.body else None
 
     def problem(self, status: int, code: str | None = None) -> Any:
-        """The document of an answer that must be a problem (RFC 9457) which pages of other origins can read."""
+        """Returns the body, which must be a problem document (RFC 9457) with CORS headers."""
         document = self.expect(status)
         assert self.headers["Content-Type"] == PROBLEM
         assert document.keys() >= PROBLEM_MEMBERS
@@ -81,12 +81,12 @@ class Answer:
         return document
 
     def wrong_fields(self) -> set[str]:
-        """The fields that a 422 names."""
+        """Returns the invalid fields that a 422 response lists."""
         return {error["field"] for error in self.problem(422)["errors"]}
 
 
 class Api:
-    """An HTTP API below one address."""
+    """An HTTP API with a base address."""
 
     def __init__(self, address: str, *, connections: int = 8) -> None:
         self.address = address
@@ -100,8 +100,8 @@ class Api:
         *,
         token: str | None = None,
         headers: Mapping[str, str] = {},
-    ) -> Answer:
-        """One request. A body that is bytes is sent as it is, any other as JSON."""
+    ) -> ApiResponse:
+        """Sends a request. A bytes body is sent unchanged, any other as JSON."""
         sent = {"Authorization": f"Bearer {token}"} if token else {}
         if body is not None:
             sent["Content-Type"] = "application/json"
@@ -114,27 +114,27 @@ class Api:
             redirect=False,
             preload_content=True,
         )
-        return Answer(reply.status, reply.headers, reply.data)
+        return ApiResponse(reply.status, reply.headers, reply.data)
 
-    def get(self, path: str, **options: Any) -> Answer:
+    def get(self, path: str, **options: Any) -> ApiResponse:
         return self.call("GET", path, **options)
 
-    def post(self, path: str, body: object = None, **options: Any) -> Answer:
+    def post(self, path: str, body: object = None, **options: Any) -> ApiResponse:
         return self.call("POST", path, body, **options)
 
-    def delete(self, path: str, **options: Any) -> Answer:
+    def delete(self, path: str, **options: Any) -> ApiResponse:
         return self.call("DELETE", path, **options)
 
-    def form(self, signed: Mapping[str, Any], content: bytes) -> Answer:
-        """Posts a file by a form that the platform has signed."""
+    def form(self, signed: Mapping[str, Any], content: bytes) -> ApiResponse:
+        """Posts a file with a form that the platform has signed."""
         fields = {**signed["fields"], "file": ("file", content)}
         reply = self._pool.request("POST", signed["url"], fields=fields, redirect=False)
-        return Answer(reply.status, reply.headers, reply.data)
+        return ApiResponse(reply.status, reply.headers, reply.data)
 
     def upload(
         self, path: str, content: bytes, *, token: str, content_type: str = "image/png"
     ) -> str:
-        """Has a service sign an upload of this content, makes it, and gives its key."""
+        """Requests a signed form from a service, uploads the content, and returns its key."""
         body = {"contentType": content_type, "contentLength": len(content)}
         signed = self.post(path, body, token=token).expect(201)
         self.form(signed["upload"], content).expect(204)
@@ -147,18 +147,18 @@ class Platform:
 
     root: Path
     own: bool
-    """Brought up by these tests, which may break it."""
+    """True if these tests started the platform and may break it."""
     cloud: Cloud
     api_url: str
     ws_url: str
     site_url: str
     outputs: Mapping[str, Any]
     since: int
-    """When the tests began to use it, in milliseconds since the epoch."""
+    """The time when the tests first used the platform, in milliseconds since the epoch."""
 
     @classmethod
     def of(cls, root: Path, *, own: bool) -> Platform:
-        """The platform that runs in a root."""
+        """Returns the platform that runs in a root."""
         found = read_json(root / "platform.json")
         assert found, f"{root} has no platform.json: no platform runs there"
         addresses = {
@@ -178,24 +178,24 @@ class Platform:
 
     @property
     def directory(self) -> Path:
-        """Where the stack's Terraform lies."""
+        """The directory of the stack's Terraform files."""
         return self.root / "cdktf.out" / "stacks" / "local"
 
     def aws(self, service: str) -> Any:
-        """A client of the embedded AWS with the root key's rights."""
+        """Returns a boto3 client of the embedded AWS with the root key."""
         return self.cloud.client(service)
 
     def code_mailed_to(self, email: str) -> str:
-        """What `ops code` prints."""
+        """Returns the code that `ops code` prints."""
         return verification_code(Root(self.root), email)
 
     def mails_to(self, email: str) -> int:
-        """How many mails the embedded AWS has sent to an address."""
+        """Returns the number of mails that the embedded AWS stored for an address."""
         reply = urllib3.request("GET", f"{self.cloud.endpoint}/_ministack/ses/messages").json()
         return sum(email in mail["To"] for mails in reply["messages"].values() for mail in mails)
 
     def forget_attempts(self) -> None:
-        """Empties the table that limits attempts."""
+        """Empties the table with the rate limits."""
         dynamodb, table = self.aws("dynamodb"), "auth-rate-limits-local"
         for page in dynamodb.get_paginator("scan").paginate(
             TableName=table, ProjectionExpression="limit_key"
@@ -204,19 +204,19 @@ class Platform:
                 dynamodb.delete_item(TableName=table, Key=item)
 
     def signing_key(self) -> tuple[int, str]:
-        """The newest signing key: its id and the secret."""
+        """Returns the id and secret of the newest signing key."""
         parameter = self.aws("ssm").get_parameter(
             Name="/multitask/local/jwt-secret", WithDecryption=True
         )["Parameter"]
         return parameter["Version"], parameter["Value"]
 
-    def served(self, address: str) -> Answer:
-        """What the edge answers at an address; not every resolver knows names below localhost."""
+    def served(self, address: str) -> ApiResponse:
+        """Requests a CloudFront address by its Host header. Not all resolvers know *.localhost."""
         parts = urlsplit(address)
         return Api(self.cloud.endpoint or "").get(parts.path, headers={"Host": parts.netloc})
 
     def logged(self, function: str) -> Iterator[str]:
-        """A function's log lines since the tests began."""
+        """Yields a function's log lines since the tests began."""
         pages = self.aws("logs").get_paginator("filter_log_events")
         for page in pages.paginate(
             logGroupName=f"/aws/lambda/{function}-lambda-local", startTime=self.since
@@ -226,7 +226,7 @@ class Platform:
 
 @dataclass(frozen=True)
 class User:
-    """Somebody with a session and without an account: made at once, where signing up would take seconds."""
+    """A user with a session but no account, which is faster to create than an account."""
 
     user_id: str
     display_name: str
@@ -234,7 +234,7 @@ class User:
 
     @classmethod
     def made(cls, platform: Platform, display_name: str, *roles: str) -> User:
-        """A registered user with these roles, for an hour."""
+        """Creates a registered user with these roles. The session lasts an hour."""
         user_id, session_id, now = str(uuid.uuid4()), uuid.uuid4().hex, int(time.time())
         session = {
             "session_id": {"S": session_id},
@@ -257,7 +257,7 @@ class User:
 
 
 class Person:
-    """Somebody with an account."""
+    """A user with an account."""
 
     def __init__(self, platform: Platform, api: Api) -> None:
         self._platform = platform
@@ -271,7 +271,7 @@ class Person:
 
     @classmethod
     def signed_in(cls, platform: Platform, api: Api) -> Person:
-        """Somebody new, all the way to tokens."""
+        """Registers, confirms and signs in a new user."""
         person = cls(platform, api)
         person.register()
         person.confirm()
@@ -284,47 +284,47 @@ class Person:
 
     @property
     def claims(self) -> dict[str, Any]:
-        """What the access token says."""
+        """The claims of the access token."""
         claims: dict[str, Any] = jwt.decode(self.access_token, options={"verify_signature": False})
         return claims
 
     def register(self) -> Any:
         body = {"email": self.email, "password": self.password, "displayName": self.display_name}
-        answer = self._api.post("/v1/auth/register", body).expect(201)
-        self.user_id = answer["userId"]
-        return answer
+        response = self._api.post("/v1/auth/register", body).expect(201)
+        self.user_id = response["userId"]
+        return response
 
     def code(self) -> str:
-        """The last code mailed to them."""
+        """Returns the last code mailed to the user."""
         return self._platform.code_mailed_to(self.email)
 
     def confirm(self) -> None:
         self._api.post("/v1/auth/confirm", {"email": self.email, "code": self.code()}).expect(200)
 
-    def try_log_in(self, password: str | None = None, **more: Any) -> Answer:
+    def try_log_in(self, password: str | None = None, **more: Any) -> ApiResponse:
         body = {"email": self.email, "password": password or self.password, **more}
         return self._api.post("/v1/auth/login", body)
 
     def log_in(self, **more: Any) -> Any:
         return self._take(self.try_log_in(**more))
 
-    def try_refresh(self, token: str | None = None) -> Answer:
+    def try_refresh(self, token: str | None = None) -> ApiResponse:
         return self._api.post("/v1/auth/refresh", {"refreshToken": token or self.refresh_token})
 
     def refresh(self) -> Any:
         return self._take(self.try_refresh())
 
-    def me(self, token: str | None = None) -> Answer:
+    def me(self, token: str | None = None) -> ApiResponse:
         return self._api.get("/v1/auth/me", token=token or self.access_token)
 
-    def _take(self, answer: Answer) -> Any:
-        pair = answer.expect(200)
+    def _take(self, response: ApiResponse) -> Any:
+        pair = response.expect(200)
         self.access_token, self.refresh_token = pair["accessToken"], pair["refreshToken"]
         return pair
 
 
 class Inbox:
-    """A queue of events, read from the beginning to the end."""
+    """A queue that receives events."""
 
     def __init__(self, sqs: Any, url: str) -> None:
         self._sqs = sqs
@@ -332,7 +332,7 @@ class Inbox:
         self._events: list[dict[str, Any]] = []
 
     def of(self, person: Person, event_type: str) -> dict[str, Any]:
-        """The first event of this type that the person caused."""
+        """Returns the first event of this type whose actor is the person."""
 
         def find() -> dict[str, Any] | None:
             reply = self._sqs.receive_message(

@@ -1,4 +1,4 @@
-"""The ai service on the applied platform, with providers that this test plays."""
+"""Tests the ai service on the applied platform with fake providers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ USAGE = "ai-usage-local"
 
 @pytest.fixture(scope="module")
 def variables(platform: Platform) -> dict[str, str]:
-    """The function's own."""
+    """Returns the function's environment variables."""
     found = configuration(platform)
     assert not found.get("VpcConfig", {}).get("SubnetIds"), "it is outside the VPC"
     variables: dict[str, str] = found["Environment"]["Variables"]
@@ -48,7 +48,7 @@ def member(platform: Platform) -> Person:
 
 @pytest.fixture(scope="module")
 def unset(platform: Platform, member: Person, variables: dict[str, str]) -> Any:
-    """What is answered before anybody has supplied a key."""
+    """Returns the response before a key is stored."""
     _clear(platform)
     World(platform, "ai").forget()
     answer = Api(platform.api_url).post(
@@ -59,10 +59,10 @@ def unset(platform: Platform, member: Person, variables: dict[str, str]) -> Any:
 
 @pytest.fixture(scope="module")
 def keys(platform: Platform, unset: Any) -> Iterator[None]:
-    """Keys that an operator has supplied; taken away at the end."""
+    """Stores keys as an operator, and clears them at the end."""
     for name in KEYS:
         assert KEY not in run_ops(platform.root, "secrets", "set", "local", name, given=f"{KEY}\n")
-    World(platform, "ai").forget()  # that there was none is remembered for some seconds
+    World(platform, "ai").forget()  # the missing key is cached for some seconds
     yield
     _clear(platform)
 
@@ -74,7 +74,7 @@ def _clear(platform: Platform) -> None:
 
 
 class Client:
-    """A signed-in person's calls of the service."""
+    """Calls the service as a signed-in person."""
 
     def __init__(
         self, api: Api, person: Person, gemini: FakeProvider, openai: FakeProvider
@@ -95,7 +95,7 @@ class Client:
 def client(
     platform: Platform, member: Person, providers: tuple[FakeProvider, FakeProvider], keys: None
 ) -> Iterator[Client]:
-    """With both providers well and their circuits closed."""
+    """Returns a client. Both providers work and their circuits are closed."""
     for provider in providers:
         provider.behaviours = [say("Hello.")]
         provider.requests.clear()
@@ -103,7 +103,7 @@ def client(
     platform.aws("dynamodb").delete_item(TableName=USAGE, Key=CIRCUITS)
 
 
-def test_without_a_key_it_says_what_to_do(unset: Any) -> None:
+def test_without_a_key_the_response_says_what_to_do(unset: Any) -> None:
     assert "ops secrets set local gemini-api-key" in unset["detail"]
 
 
@@ -159,14 +159,14 @@ def test_summaries_translations_and_moderation(client: Client) -> None:
     assert client.post("/translate", {"text": ""}).wrong_fields() == {"text", "targetLanguage"}
 
 
-def test_three_failures_take_a_provider_out_for_all_execution_environments(client: Client) -> None:
+def test_three_failures_open_the_circuit_for_all_execution_environments(client: Client) -> None:
     client.gemini.behaviours = [status(500), status(500), raw(b"{"), half]
     for _ in range(5):
         assert client.post("/ask", {"question": "Who answers?"}).expect(200)["provider"] == "openai"
     assert len(client.gemini.requests) == 4, "three calls, the first sent twice"
 
 
-def test_a_provider_that_never_answers_is_left_in_time(client: Client) -> None:
+def test_a_provider_that_never_responds_times_out(client: Client) -> None:
     client.gemini.behaviours = [hang]
     started = time.monotonic()
     answer = client.post("/ask", {"question": "Is anybody there?"}).expect(200)
@@ -174,10 +174,10 @@ def test_a_provider_that_never_answers_is_left_in_time(client: Client) -> None:
     assert 10 < time.monotonic() - started < 25
 
 
-def test_the_quota_is_exact_for_calls_at_once(
+def test_the_quota_is_exact_for_concurrent_calls(
     client: Client, platform: Platform, variables: dict[str, str]
 ) -> None:
-    """Of eight calls three fit; the provider holds them until the others have been refused."""
+    """The quota allows three of eight calls. They wait until the others are rejected."""
     question = "How many of us fit?"
     bound = tasks.build_question_prompt((), question, None).token_bound()
     left = 3 * bound + bound // 2
@@ -198,7 +198,7 @@ def test_the_quota_is_exact_for_calls_at_once(
 
     client.gemini.behaviours = client.openai.behaviours = [wait]
     with ThreadPoolExecutor(8) as pool:
-        # Processes for all of them: starting eight takes a while, and the providers are waited for only so long.
+        # Starts eight processes in advance, because this takes long and provider calls time out.
         list(pool.map(lambda _: client.get("/conversations").expect(200), range(8)))
         running = [pool.submit(client.post, "/ask", {"question": question}) for _ in range(8)]
         eventually(lambda: sum(future.done() for future in running) >= 5)
@@ -215,7 +215,7 @@ def test_the_quota_is_exact_for_calls_at_once(
     dynamodb.delete_item(TableName=USAGE, Key=key)
 
 
-def test_nothing_said_and_no_key_is_logged(client: Client, platform: Platform) -> None:
+def test_logs_contain_no_prompts_and_no_keys(client: Client, platform: Platform) -> None:
     client.gemini.behaviours = [
         say("tell-tale answer"),
         raw(b'{"tell-tale": '),
@@ -232,7 +232,7 @@ def test_nothing_said_and_no_key_is_logged(client: Client, platform: Platform) -
     assert KEY not in written
 
 
-def test_its_role_reaches_its_tables_and_parameters_and_no_other(platform: Platform) -> None:
+def test_the_role_allows_only_the_functions_tables_and_parameters(platform: Platform) -> None:
     arn = platform.aws("iam").get_role(RoleName="ai-role-local")["Role"]["Arn"]
     credentials = platform.aws("sts").assume_role(RoleArn=arn, RoleSessionName="test")[
         "Credentials"

@@ -1,4 +1,4 @@
-"""The catalog on the applied platform: over HTTP, with IAM enforced, on the schema that the migration function has made."""
+"""Tests the catalog on the applied platform, with IAM enforced and the migrated schema."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def bob(platform: Platform) -> User:
 
 @pytest.fixture
 def word() -> str:
-    """A word that no other listing has."""
+    """Returns a word that no other listing contains."""
     return f"word{uuid.uuid4().hex[:10]}"
 
 
@@ -44,7 +44,7 @@ def created(api: Api, who: User, **changes: Any) -> Any:
 
 @pytest.fixture
 def bus(platform: Platform) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """Gives the catalog's events since the test began."""
+    """Returns a function that returns the catalog's events since the test began."""
     events, sqs = platform.aws("events"), platform.aws("sqs")
     name, on_bus = (
         f"test-{uuid.uuid4().hex[:12]}",
@@ -121,7 +121,7 @@ def test_a_sale_from_the_offer_to_the_rating(
     assert len({event["detail"]["eventId"] for event in events}) == len(expected)
 
 
-def test_a_repeat_makes_one_listing(api: Api, ann: User, word: str) -> None:
+def test_a_repeated_request_creates_one_listing(api: Api, ann: User, word: str) -> None:
     body, headers = {**LISTING, "title": word}, {"Idempotency-Key": uuid.uuid4().hex}
     first, again = (
         api.post(f"{CATALOG}/listings", body, token=ann.token, headers=headers).expect(201)
@@ -150,21 +150,25 @@ def test_images_are_served_on_the_cdn_domain(
     listing = created(api, ann, images=[key])
     (address,) = listing["images"]
     assert address.startswith(platform.outputs["cdn_url"])
-    answer = platform.served(address)
-    assert (answer.status, answer.body, answer.headers["Content-Type"]) == (200, PNG, "image/png")
+    response = platform.served(address)
+    assert (response.status, response.body, response.headers["Content-Type"]) == (
+        200,
+        PNG,
+        "image/png",
+    )
     api.delete(f"{CATALOG}/listings/{listing['listingId']}", token=ann.token).expect(204)
     eventually(lambda: platform.served(address).status in {403, 404}, seconds=60)
 
 
-def test_raters_at_once_are_all_counted(platform: Platform, api: Api, ann: User) -> None:
+def test_concurrent_ratings_are_all_counted(platform: Platform, api: Api, ann: User) -> None:
     listing = created(api, ann)
-    # Not twenty: each is an execution environment that has to be started. Twenty meet in tests/lambdas/catalog.
+    # Few, because each starts an execution environment. tests/lambdas/catalog uses twenty.
     raters = [User.made(platform, f"Rater {number}") for number in range(6)]
     busy = Api(platform.api_url, connections=6)
 
     def rate(rater: User) -> int:
         def attempt() -> int | None:
-            # As clients do, while the function has all its places taken.
+            # Retries while no concurrency is left, as clients do.
             path, body = f"{CATALOG}/listings/{listing['listingId']}/ratings", {"stars": 3}
             status = busy.post(path, body, token=rater.token).status
             return None if status in {429, 503} else status
@@ -177,7 +181,7 @@ def test_raters_at_once_are_all_counted(platform: Platform, api: Api, ann: User)
     assert (found["ratingCount"], found["ratingAverage"]) == (6, 3.0)
 
 
-def test_anonymous_people_look_and_do_nothing_else(api: Api, ann: User) -> None:
+def test_anonymous_users_can_only_read(api: Api, ann: User) -> None:
     listing = created(api, ann)
     visitor = api.post("/v1/auth/anonymous", {}).expect(201)["accessToken"]
     for path in ("/listings", f"/listings/{listing['listingId']}", "/categories", "/wishlist"):
@@ -185,7 +189,7 @@ def test_anonymous_people_look_and_do_nothing_else(api: Api, ann: User) -> None:
     api.post(f"{CATALOG}/listings", LISTING, token=visitor).problem(403, "anonymous_not_allowed")
 
 
-def test_categories_are_a_tree_that_counts(api: Api, ann: User) -> None:
+def test_categories_form_a_tree_with_counts(api: Api, ann: User) -> None:
     def count(slug: str) -> int:
         def find(nodes: list[Any]) -> Iterator[int]:
             for node in nodes:
@@ -212,13 +216,14 @@ def database(platform: Platform, user: str) -> pg8000.native.Connection:
     )
 
 
-def test_the_schema_is_what_migrations_made_by_an_ordinary_user(platform: Platform) -> None:
+def test_migrations_created_the_schema_without_a_superuser(platform: Platform) -> None:
     with closing(database(platform, "postgres")) as connection:
         applied = connection.run("SELECT migration_id FROM migration.applied ORDER BY 1")
         assert [row[0] for row in applied] == IDS
         roles = dict(
             connection.run(
-                "SELECT rolname, rolsuper FROM pg_roles WHERE rolname IN ('multitask', 'migration', 'catalog')"
+                "SELECT rolname, rolsuper FROM pg_roles"
+                " WHERE rolname IN ('multitask', 'migration', 'catalog')"
             )
         )
         assert roles == {"multitask": False, "migration": False, "catalog": False}
@@ -229,7 +234,7 @@ def test_the_schema_is_what_migrations_made_by_an_ordinary_user(platform: Platfo
         connection.run("DROP TABLE catalog.listings")
 
 
-def test_the_record_of_migrations_agrees_with_the_schema(platform: Platform) -> None:
+def test_the_record_of_migrations_matches_the_schema(platform: Platform) -> None:
     items = platform.aws("dynamodb").scan(TableName="migration-state-local")["Items"]
     found = {item["migration_id"]["S"]: item for item in items}
     assert sorted(found) == IDS
@@ -239,7 +244,7 @@ def test_the_record_of_migrations_agrees_with_the_schema(platform: Platform) -> 
         assert item["applied_by"]["S"]
 
 
-def test_migrating_again_finds_nothing_to_do(platform: Platform) -> None:
+def test_a_second_migration_changes_nothing(platform: Platform) -> None:
     nothing: dict[str, list[str]] = {"applied": [], "pending": [], "unknown": []}
     assert json.loads(run_ops(platform.root, "migrate", "local", "--plan", "--json")) == nothing
     assert json.loads(run_ops(platform.root, "migrate", "local", "--json")) == nothing

@@ -1,4 +1,4 @@
-"""Plain `cdktf`, in the environment that `ops env` prints."""
+"""Tests plain `cdktf` with the variables that `ops env` prints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ops.root import PROJECT
 from tests.e2e.support import Platform, run_ops
 
 
-def test_cdktf_finds_the_platform_as_it_was_applied(platform: Platform, tmp_path: Path) -> None:
+def test_cdktf_finds_no_changes_on_the_applied_platform(platform: Platform, tmp_path: Path) -> None:
     exports = [
         line.removeprefix("export ") for line in run_ops(platform.root, "env", "local").splitlines()
     ]
@@ -33,7 +33,7 @@ def test_cdktf_finds_the_platform_as_it_was_applied(platform: Platform, tmp_path
         assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
         return result.stdout
 
-    # The provider's checksums for other machines are at the registry, which need not be in reach.
+    # The provider's checksums for other platforms come from the registry, which may be unreachable.
     changes = cdktf("diff", "local", "--skip-provider-lock")
     assert re.search(r"Plan:\S* 0 to add, \d+ to change, 0 to destroy", changes), changes[-3000:]
     outputs = tmp_path / "outputs.json"

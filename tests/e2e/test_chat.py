@@ -1,4 +1,4 @@
-"""Chat on the running platform: real WebSocket clients, with IAM enforced."""
+"""Tests chat on the running platform with real WebSocket clients and IAM enforced."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import pytest
@@ -23,12 +24,12 @@ from tests.e2e.faults import queue_attributes
 from tests.e2e.support import Api, Person, Platform, eventually
 
 MANY, SENDERS, EACH = 500, 5, 4
-"""Connections in one room, and the messages of each of those who send at once: 20 in all."""
+"""Connections in one room, and the messages of each concurrent sender (20 in total)."""
 
 
 @pytest.fixture(scope="module")
 def people(platform: Platform) -> list[Chatter]:
-    """As many as send at once."""
+    """Returns the concurrent senders."""
     platform.forget_attempts()
     return [
         Chatter(platform, Person.signed_in(platform, Api(platform.api_url))) for _ in range(SENDERS)
@@ -52,7 +53,7 @@ def eve(people: list[Chatter]) -> Chatter:
 
 @pytest.fixture
 def room(ann: Chatter, bob: Chatter) -> str:
-    """A private room of ann's, with bob."""
+    """Creates a private room of Ann's with Bob as a member."""
     made = ann.make_room()
     ann.invite(made, bob)
     return made
@@ -60,7 +61,7 @@ def room(ann: Chatter, bob: Chatter) -> str:
 
 @contextlib.asynccontextmanager
 async def in_room(room: str, *chatters: Chatter) -> AsyncIterator[list[ChatClient]]:
-    """A client of each, in the room."""
+    """Opens a client for each user and joins the room."""
     clients = [chatter.client() for chatter in chatters]
     for client in clients:
         await client.open()
@@ -73,14 +74,14 @@ async def in_room(room: str, *chatters: Chatter) -> AsyncIterator[list[ChatClien
 
 
 async def until(condition: Callable[[], Any], seconds: float = 20) -> None:
-    """Waits for something to become true."""
+    """Waits until the condition is true."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
         await asyncio.sleep(0.02)
 
 
-def said(client: ChatClient, room: str) -> list[str]:
+def texts_of(client: ChatClient, room: str) -> list[str]:
     return [message["content"] for message in client.messages[room]]
 
 
@@ -92,7 +93,7 @@ def run(scenario: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(scenario, 120))
 
 
-def test_two_see_what_the_other_does(ann: Chatter, bob: Chatter, room: str) -> None:
+def test_two_users_see_each_others_actions(ann: Chatter, bob: Chatter, room: str) -> None:
     async def scenario() -> None:
         async with in_room(room, ann, bob) as (first, second):
             await until(lambda: signals(first, "presence"))
@@ -100,7 +101,7 @@ def test_two_see_what_the_other_does(ann: Chatter, bob: Chatter, room: str) -> N
             await until(lambda: signals(second, "typing"))
             ack = await first.send(room, "Tea?")
             reply = await second.send(room, "Yes", replyTo=ack["messageId"])
-            await until(lambda: said(first, room) == said(second, room) == ["Tea?", "Yes"])
+            await until(lambda: texts_of(first, room) == texts_of(second, room) == ["Tea?", "Yes"])
             await second.request("mark_read", roomId=room, seq=ack["seq"])
             await until(lambda: signals(first, "read"))
             path = f"/rooms/{room}/messages/{reply['messageId']}"
@@ -109,20 +110,20 @@ def test_two_see_what_the_other_does(ann: Chatter, bob: Chatter, room: str) -> N
                 (bob, "PATCH", "", {"content": "No"}),
                 (ann, "DELETE", "", None),
             ):
-                answer = await asyncio.to_thread(chatter.call, method, path + suffix, body)
-                assert answer.status in {200, 204}, answer.body
+                response = await asyncio.to_thread(chatter.call, method, path + suffix, body)
+                assert response.status in {200, 204}, response.body
             for client in (first, second):
-                await until(lambda client=client: signals(client, "message_deleted"))  # type: ignore[misc]
+                await until(partial(signals, client, "message_deleted"))
                 assert signals(client, "reaction")[0]["count"] == 1
                 assert signals(client, "message_updated")[0]["message"]["content"] == "No"
-        # Gone from its last connection.
+        # Offline after the last connection closed.
         async with in_room(room, ann) as (first,):
             await first.request("ping")
 
     run(scenario())
 
 
-def test_what_people_keep_to_themselves(platform: Platform, ann: Chatter, room: str) -> None:
+def test_privacy_settings_apply_to_chat(platform: Platform, ann: Chatter, room: str) -> None:
     dan = Chatter(platform, Person.signed_in(platform, Api(platform.api_url)))
     wishes = {
         "privacy": {
@@ -158,13 +159,13 @@ def test_what_people_keep_to_themselves(platform: Platform, ann: Chatter, room: 
 
 def test_a_deleted_rooms_messages_are_removed(platform: Platform, ann: Chatter) -> None:
     room = ann.make_room()
-    said = [ann.say(room)["messageId"] for _ in range(2)]
+    message_ids = [ann.say(room)["messageId"] for _ in range(2)]
     dynamodb = platform.aws("dynamodb")
 
     def left() -> list[Any]:
-        keys = [{"message_id": {"S": id_}} for id_ in said]
-        answer = dynamodb.batch_get_item(RequestItems={"chat-messages-local": {"Keys": keys}})
-        return list(answer["Responses"]["chat-messages-local"])
+        keys = [{"message_id": {"S": id_}} for id_ in message_ids]
+        response = dynamodb.batch_get_item(RequestItems={"chat-messages-local": {"Keys": keys}})
+        return list(response["Responses"]["chat-messages-local"])
 
     assert len(left()) == 2
     with queue_attributes(platform, "delivery-retries-queue-local", DelaySeconds="0"):
@@ -173,7 +174,7 @@ def test_a_deleted_rooms_messages_are_removed(platform: Platform, ann: Chatter) 
         eventually(lambda: not left())
 
 
-def test_a_repeat_is_stored_once(ann: Chatter, room: str) -> None:
+def test_a_repeated_message_is_stored_once(ann: Chatter, room: str) -> None:
     async def scenario() -> None:
         async with in_room(room, ann) as (client,):
             acks = [
@@ -187,7 +188,7 @@ def test_a_repeat_is_stored_once(ann: Chatter, room: str) -> None:
     run(scenario())
 
 
-def test_an_anonymous_sender_is_seen_nowhere(
+def test_an_anonymous_sender_is_not_revealed(
     platform: Platform, ann: Chatter, bob: Chatter, room: str
 ) -> None:
     async def scenario() -> None:
@@ -209,7 +210,7 @@ def test_an_anonymous_sender_is_seen_nowhere(
     )
 
 
-def test_those_outside_see_nothing_and_the_removed_stop_receiving_at_once(
+def test_only_members_receive_messages_and_removal_takes_effect_at_once(
     ann: Chatter, bob: Chatter, eve: Chatter, room: str
 ) -> None:
     async def scenario() -> None:
@@ -221,17 +222,17 @@ def test_those_outside_see_nothing_and_the_removed_stop_receiving_at_once(
             await outside.request("send_message", roomId=room, content="x")
         async with in_room(room, ann, bob) as (first, second):
             await first.send(room, "1")
-            await until(lambda: said(second, room) == ["1"])
-            answer = await asyncio.to_thread(
+            await until(lambda: texts_of(second, room) == ["1"])
+            response = await asyncio.to_thread(
                 ann.call, "DELETE", f"/rooms/{room}/members/{bob.user_id}"
             )
-            answer.expect(204)
+            response.expect(204)
             await first.send(room, "2")
-            await until(lambda: said(first, room) == ["1", "2"])
+            await until(lambda: texts_of(first, room) == ["1", "2"])
             await until(lambda: signals(first, "user_left"))
             with pytest.raises(ChatError, match="not_joined"):
                 await second.request("typing_start", roomId=room)
-            assert said(second, room) == ["1"]
+            assert texts_of(second, room) == ["1"]
             assert not signals(second, "user_left")
         assert not outside.messages and not outside.signals  # noqa: PT018
         await outside.close()
@@ -240,7 +241,7 @@ def test_those_outside_see_nothing_and_the_removed_stop_receiving_at_once(
     assert eve.call("GET", f"/rooms/{room}/messages").problem(403, "not_a_member")
 
 
-def test_as_many_join_at_once_as_there_is_room_for(people: list[Chatter]) -> None:
+def test_concurrent_joins_do_not_exceed_the_member_limit(people: list[Chatter]) -> None:
     room = people[0].make_room("public", maxMembers=3)
 
     async def scenario() -> None:
@@ -248,15 +249,15 @@ def test_as_many_join_at_once_as_there_is_room_for(people: list[Chatter]) -> Non
             asyncio.to_thread(person.call, "POST", f"/rooms/{room}/join", {})
             for person in people[1:]
         ]
-        answers = await asyncio.gather(*joins)
-        assert sorted(answer.status for answer in answers) == [200, 200, 409, 409]
+        responses = await asyncio.gather(*joins)
+        assert sorted(response.status for response in responses) == [200, 200, 409, 409]
 
     run(scenario())
     assert people[0].call("GET", f"/rooms/{room}").expect(200)["memberCount"] == 3
     assert len(people[0].call("GET", f"/rooms/{room}/members").expect(200)["items"]) == 3
 
 
-def test_numbers_have_no_gap_however_many_send_by_rest_at_once(people: list[Chatter]) -> None:
+def test_concurrent_rest_messages_have_consecutive_numbers(people: list[Chatter]) -> None:
     room = people[0].make_room()
     people[0].invite(room, *people[1:])
 
@@ -270,7 +271,7 @@ def test_numbers_have_no_gap_however_many_send_by_rest_at_once(people: list[Chat
     run(scenario())
 
 
-def test_attachments_go_straight_to_the_bucket_and_come_back_signed(
+def test_attachments_are_uploaded_to_the_bucket_and_served_by_signed_urls(
     ann: Chatter, bob: Chatter, eve: Chatter, room: str
 ) -> None:
     content = b"%PDF-1.7 tea"
@@ -284,9 +285,9 @@ def test_attachments_go_straight_to_the_bucket_and_come_back_signed(
     message = ann.say(room, "See", type="file", attachments=[made["key"]])
     assert message["attachments"][0]["attachmentId"] == made["attachmentId"]
     path = f"/rooms/{room}/attachments/{made['attachmentId']}"
-    answer = bob.call("GET", path)
-    answer.expect(302)
-    found = urllib3.request("GET", answer.headers["Location"])
+    response = bob.call("GET", path)
+    response.expect(302)
+    found = urllib3.request("GET", response.headers["Location"])
     assert (found.status, found.data) == (200, content)
     assert found.headers["Content-Disposition"].startswith("attachment; filename")
     eve.call("GET", path).problem(403)
@@ -302,10 +303,10 @@ def test_an_ended_session_ends_its_connections(
     async def scenario() -> None:
         async with in_room(room, person) as (client,):
             api = Api(platform.api_url)
-            answer = await asyncio.to_thread(
+            response = await asyncio.to_thread(
                 api.post, "/v1/auth/logout", {}, token=person.person.access_token
             )
-            answer.expect(204)
+            response.expect(204)
             with pytest.raises((ChatError, ConnectionClosed, TimeoutError)):
                 await client.request("ping")
             await until(lambda: client.closed)
@@ -313,7 +314,9 @@ def test_an_ended_session_ends_its_connections(
     run(scenario())
 
 
-def test_a_client_that_never_reads_holds_up_nobody(ann: Chatter, bob: Chatter, room: str) -> None:
+def test_a_client_that_never_reads_does_not_delay_others(
+    ann: Chatter, bob: Chatter, room: str
+) -> None:
     async def scenario() -> None:
         async with in_room(room, ann, bob) as (first, second):
             second.reading.clear()
@@ -328,7 +331,7 @@ def test_a_client_that_never_reads_holds_up_nobody(ann: Chatter, bob: Chatter, r
     run(scenario())
 
 
-def test_after_the_cache_lost_everything_clients_join_again_by_themselves(
+def test_clients_rejoin_after_the_cache_was_flushed(
     platform: Platform, ann: Chatter, bob: Chatter, room: str
 ) -> None:
     async def scenario() -> None:
@@ -337,20 +340,20 @@ def test_after_the_cache_lost_everything_clients_join_again_by_themselves(
             with redis.Redis(host=host, port=int(port)) as cache:
                 for key in cache.scan_iter("chat:*"):
                     cache.delete(key)
-            await first.send(room, "1")  # not_joined, upon which it joins again
-            await second.request("ping")  # resync, upon which it does
-            await until(lambda: said(second, room) == ["1"])
+            await first.send(room, "1")  # the response is not_joined, so the client joins again
+            await second.request("ping")  # the response is resync, so the client joins again
+            await until(lambda: texts_of(second, room) == ["1"])
             await first.send(room, "2")
-            await until(lambda: said(first, room) == said(second, room) == ["1", "2"])
+            await until(lambda: texts_of(first, room) == texts_of(second, room) == ["1", "2"])
             assert second.filled >= 1
 
     run(scenario())
 
 
-def test_what_was_stored_by_a_function_that_was_killed_is_delivered(
+def test_a_message_of_a_killed_function_is_delivered(
     platform: Platform, ann: Chatter, bob: Chatter, room: str
 ) -> None:
-    """The message and its number are written as the chat function writes them, and nobody delivers it."""
+    """Writes a message and its number as the chat function does, without sending it."""
     first = ann.say(room, "1")
     dynamodb = platform.aws("dynamodb")
     item = dynamodb.get_item(
@@ -367,28 +370,28 @@ def test_what_was_stored_by_a_function_that_was_killed_is_delivered(
                 UpdateExpression="SET seq = :two",
                 ExpressionAttributeValues={":two": {"N": "2"}},
             )
-            await until(lambda: said(client, room) == ["2"], 60)
+            await until(lambda: texts_of(client, room) == ["2"], 60)
 
     run(scenario())
 
 
-def test_a_connection_cut_off_is_made_again_and_misses_nothing(
+def test_a_client_misses_nothing_after_a_lost_connection(
     ann: Chatter, bob: Chatter, room: str
 ) -> None:
     async def scenario() -> None:
         async with in_room(room, ann, bob) as (first, second):
             await first.send(room, "1")
-            await until(lambda: said(second, room) == ["1"])
+            await until(lambda: texts_of(second, room) == ["1"])
             await second.close()
             await first.send(room, "2")
             await second.open()
             await first.send(room, "3")
-            await until(lambda: said(second, room) == ["1", "2", "3"])
+            await until(lambda: texts_of(second, room) == ["1", "2", "3"])
 
     run(scenario())
 
 
-def test_a_frame_that_is_wrong_is_answered_and_one_that_is_too_big_ends_nothing_else(
+def test_an_invalid_frame_gets_an_error_and_a_large_one_closes_one_connection(
     ann: Chatter, room: str
 ) -> None:
     async def scenario() -> None:
@@ -401,7 +404,7 @@ def test_a_frame_that_is_wrong_is_answered_and_one_that_is_too_big_ends_nothing_
     run(scenario())
 
 
-def test_five_hundred_connections_each_get_every_message_once_and_in_order(
+def test_500_connections_receive_every_message_once_and_in_order(
     people: list[Chatter],
 ) -> None:
     room = people[0].make_room()
@@ -428,7 +431,7 @@ def test_five_hundred_connections_each_get_every_message_once_and_in_order(
     asyncio.run(asyncio.wait_for(scenario(), 240))
 
 
-def test_while_the_cache_is_down_messages_are_stored_and_health_says_so(
+def test_without_the_cache_messages_are_stored_and_health_reports_it(
     own_platform: Platform, ann: Chatter, bob: Chatter, room: str
 ) -> None:
     root, api = Root(own_platform.root), Api(own_platform.api_url)
@@ -446,10 +449,10 @@ def test_while_the_cache_is_down_messages_are_stored_and_health_says_so(
                 await asyncio.to_thread(eventually, lambda: api.get("/health").status == 503)
             finally:
                 await asyncio.to_thread(EmbeddedCloud(root).start)
-            # Its connections are those of before; what was stored meanwhile is made good by itself.
-            await until(lambda: said(second, room) == ["1"], 60)
+            # The connections still exist, and the stored messages are delivered without help.
+            await until(lambda: texts_of(second, room) == ["1"], 60)
             await first.send(room, "2")
-            await until(lambda: said(first, room) == said(second, room) == ["1", "2"])
+            await until(lambda: texts_of(first, room) == texts_of(second, room) == ["1", "2"])
             await asyncio.to_thread(eventually, lambda: api.get("/health").status == 200)
 
     run(scenario())

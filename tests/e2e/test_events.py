@@ -1,4 +1,4 @@
-"""The events of auth on the bus."""
+"""Tests the events of the auth service."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import json
 from tests.e2e.support import PASSWORD, Api, Inbox, Person
 
 
-def test_what_people_do_with_their_accounts_goes_over_the_bus(
-    bus: Inbox, person: Person, api: Api
-) -> None:
+def test_account_changes_are_published(bus: Inbox, person: Person, api: Api) -> None:
     passwords = {"currentPassword": PASSWORD, "newPassword": "Better-horse-2"}
     headers = {"X-Correlation-Id": "trace-of-a-change"}
     api.post(
@@ -35,8 +33,8 @@ def test_what_people_do_with_their_accounts_goes_over_the_bus(
     ]
     assert found[2]["detail"]["correlationId"] == "trace-of-a-change"
     assert len({event["detail"]["eventId"] for event in found}) == len(found)
-    told = json.dumps(found)
+    text = json.dumps(found)
     assert all(
-        secret not in told
+        secret not in text
         for secret in (*passwords.values(), person.access_token, person.refresh_token)
     )

@@ -1,11 +1,11 @@
-"""What the outputs name is there: operators and tests find everything by them."""
+"""Tests that the resources in Terraform's outputs exist."""
 
 from __future__ import annotations
 
 from tests.e2e.support import Platform
 
 
-def test_functions_with_their_roles_and_logs(platform: Platform) -> None:
+def test_functions_roles_and_log_groups_exist(platform: Platform) -> None:
     outputs = platform.outputs
     functions, iam = platform.aws("lambda"), platform.aws("iam")
     groups = {
@@ -21,7 +21,7 @@ def test_functions_with_their_roles_and_logs(platform: Platform) -> None:
     assert set(outputs["log_groups"].values()) <= groups
 
 
-def test_tables_queues_and_parameters(platform: Platform) -> None:
+def test_tables_queues_and_parameters_exist(platform: Platform) -> None:
     outputs = platform.outputs
     dynamodb, sqs, ssm = platform.aws("dynamodb"), platform.aws("sqs"), platform.aws("ssm")
     for table, name in outputs["tables"].items():
@@ -39,7 +39,7 @@ def test_tables_queues_and_parameters(platform: Platform) -> None:
         assert ssm.get_parameter(Name=name)["Parameter"]["Type"] == "SecureString"
 
 
-def test_what_there_is_one_of(platform: Platform) -> None:
+def test_single_resources_exist(platform: Platform) -> None:
     arns = platform.outputs["arns"]
     pool = platform.aws("cognito-idp").describe_user_pool(
         UserPoolId=platform.outputs["cognito_user_pool_id"]

@@ -1,4 +1,4 @@
-"""Least privilege, and secrets that stay where they are."""
+"""Tests that roles have no missing or unneeded permissions, and that secrets do not leak."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ UNSEEN = {
     "Alert",
     "EncryptAlert",
 }
-"""Statements for what Lambda itself does under a function's role, and for keys that are used by way of SQS: an embedded AWS asks for
-neither."""
+"""Statements for Lambda's own calls with the role, and for keys that SQS uses. The embedded AWS
+checks neither."""
 
 ONE_BY_ONE = os.environ.get("PERMISSIONS") == "actions"
-"""Take actions away one by one, instead of statements: some two minutes instead of one."""
+"""True to remove single actions instead of statements. Takes two minutes instead of one."""
 
 FUNCTIONS = (
     "auth",
@@ -51,8 +51,8 @@ FUNCTIONS = (
 )
 
 
-def test_no_function_misses_a_permission(platform: Platform, person: Person, api: Api) -> None:
-    """After every route was called (here, and by all tests before): what IAM refuses stands in a function's log."""
+def test_no_function_lacks_a_permission(platform: Platform, person: Person, api: Api) -> None:
+    """Reads the functions' logs, where IAM's refusals appear, after all routes were called."""
     for routes in route_tables().values():
         for route in routes:
             body: object = {} if route.method in {"POST", "PUT", "PATCH"} else None
@@ -64,18 +64,18 @@ def test_no_function_misses_a_permission(platform: Platform, person: Person, api
         assert not [
             line for line in lines if "AccessDenied" in line or "not authorized to perform" in line
         ], function
-        # What no request reaches logs only trouble.
+        # Functions without routes log only failures.
         assert lines or function not in route_tables(), f"{function} has logged nothing"
 
 
 @pytest.mark.parametrize("function", WALKS)
-def test_every_route_and_event_works_with_the_roles_as_they_are(
+def test_every_route_and_event_works_with_the_deployed_roles(
     platform: Platform, function: str
 ) -> None:
     world = World(platform, function)
     walked = [name for walk in WALKS[function] for name in walk(world)]
     if function in route_tables():
-        routes = [name for name in walked if " /" in name]  # what else is walked are events
+        routes = [name for name in walked if " /" in name]  # the other names are events
         assert sorted(routes) == sorted(
             f"{route.method} {route.path}" for route in route_tables()[function]
         )
@@ -84,7 +84,7 @@ def test_every_route_and_event_works_with_the_roles_as_they_are(
 
 @pytest.mark.parametrize("function", WALKS)
 def test_every_permission_is_needed(platform: Platform, function: str) -> None:
-    """Without any one statement of its role some route or event of the function fails for want of it."""
+    """Removes each statement of the role in turn and expects a route or event to fail."""
     world, role = World(platform, function), Role(platform, function)
     unneeded = []
     for sid, statement in role.statements.items():
@@ -99,25 +99,25 @@ def test_every_permission_is_needed(platform: Platform, function: str) -> None:
 
 
 def fails(world: World, actions: Sequence[str]) -> bool:
-    """Whether anything on the function's walks fails for want of these actions."""
+    """Returns True if one of the function's walks fails without these actions."""
     world.begin()
     if any(
         action.startswith("ssm:") for action in actions
-    ):  # a secret is remembered once it has been read
+    ):  # the function caches a secret after reading it
         world.forget()
     try:
         for walk in WALKS[world.function]:
             for _ in walk(world):
                 pass
-    except AssertionError:  # the test above sees that the same walk succeeds with the whole role
+    except AssertionError:  # the test above shows that the walk succeeds with the complete role
         return True
-    # Some failures fail no call, such as an event that could not be sent at once.
+    # Some failures do not fail a call, such as an event whose first publication failed.
     return any(action in line for line in world.refusals() for action in actions)
 
 
 @pytest.fixture
 def auth_role(platform: Platform) -> boto3.Session:
-    """A session with the rights of the auth function's role."""
+    """Returns a session with the auth function's role."""
     arn = platform.aws("iam").get_role(RoleName="auth-role-local")["Role"]["Arn"]
     credentials = platform.aws("sts").assume_role(RoleArn=arn, RoleSessionName="test")[
         "Credentials"
@@ -130,7 +130,7 @@ def auth_role(platform: Platform) -> boto3.Session:
     )
 
 
-def test_auth_reads_its_tables_and_no_other(platform: Platform, auth_role: boto3.Session) -> None:
+def test_auth_can_read_only_its_own_tables(platform: Platform, auth_role: boto3.Session) -> None:
     dynamodb = auth_role.client("dynamodb", endpoint_url=platform.cloud.endpoint)
 
     def read(table: str, key: str) -> None:
@@ -152,7 +152,7 @@ def test_auth_reads_its_tables_and_no_other(platform: Platform, auth_role: boto3
 
 
 def secrets(platform: Platform) -> Iterator[tuple[str, bytes]]:
-    """Every version of every secret, but for the word that stands where nobody has supplied one."""
+    """Yields every version of every secret, except for the placeholder of unset secrets."""
     for name in ("jwt-secret", "cursor-key", "gemini-api-key", "openai-api-key"):
         pages = platform.aws("ssm").get_paginator("get_parameter_history")
         for page in pages.paginate(Name=f"/multitask/local/{name}", WithDecryption=True):
@@ -163,8 +163,8 @@ def secrets(platform: Platform) -> Iterator[tuple[str, bytes]]:
                 yield f"{name}:{version['Version']}", version["Value"].encode()
 
 
-def places(platform: Platform) -> Iterator[tuple[str, bytes]]:
-    """Everything that is kept, shown or logged."""
+def stored_texts(platform: Platform) -> Iterator[tuple[str, bytes]]:
+    """Yields everything that the platform stores, returns or logs."""
     state = platform.cloud.environment.state
     s3 = platform.aws("s3")
     for version in s3.list_object_versions(Bucket=state.bucket)["Versions"]:
@@ -189,14 +189,12 @@ def places(platform: Platform) -> Iterator[tuple[str, bytes]]:
                 yield f"log {group['logGroupName']}", json.dumps(events["events"]).encode()
 
 
-def test_a_secrets_value_is_nowhere_but_in_its_parameter(
-    platform: Platform, person: Person
-) -> None:
+def test_the_value_of_a_secret_is_only_in_its_parameter(platform: Platform, person: Person) -> None:
     person.refresh()
     values = dict(secrets(platform))
     assert len(values) >= 2
     looked_at = set()
-    for place, content in places(platform):
+    for place, content in stored_texts(platform):
         looked_at.add(place.split()[0])
         for name, value in values.items():
             assert value not in content, f"{name} is in {place}"
@@ -207,7 +205,7 @@ def test_tokens_and_passwords_are_not_logged(platform: Platform, person: Person,
     person.try_log_in(password="Tell-tale-pass-1").problem(401)
     person.refresh()
     api.get("/v1/profile", token=person.access_token).expect(200)
-    told = "\n".join(line for function in FUNCTIONS for line in platform.logged(function))
+    logs = "\n".join(line for function in FUNCTIONS for line in platform.logged(function))
     for secret in (
         person.password,
         "Tell-tale-pass-1",
@@ -215,5 +213,5 @@ def test_tokens_and_passwords_are_not_logged(platform: Platform, person: Person,
         person.refresh_token,
         person.email,
     ):
-        assert secret not in told
-    assert person.user_id in told
+        assert secret not in logs
+    assert person.user_id in logs

@@ -1,4 +1,4 @@
-"""A plan after the apply changes nothing but what the embedded AWS tells wrongly."""
+"""Tests that a plan after the apply is empty, except for attributes misreported by ministack."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tests.e2e.support import Platform
 from tests.terraform import plan
 
 UNTIL_NEXT_APPLY = "aws_vpc_security_group_egress_rule"
-"""A second apply puts right what is told wrongly of these: seen on a platform that was applied once."""
+"""Attributes that a second apply corrects. They differ only on a platform that was applied once."""
 
 
 def differences(change: dict[str, Any]) -> set[str]:
-    """The attributes that a change would change."""
+    """Returns the attributes that a change modifies."""
     before, after = change["before"] or {}, change["after"] or {}
     unknown = {name for name, value in (change["after_unknown"] or {}).items() if value}
     return {
@@ -29,7 +29,7 @@ def test_a_second_apply_would_change_nothing(platform: Platform) -> None:
     found = {
         (item["type"], attribute) for item in changes for attribute in differences(item["change"])
     }
-    # All of it: a gap that no longer shows must go from the list.
+    # Equality, so that a gap that no longer exists must be deleted from the list.
     told_wrongly = {gap for gap in EMULATED if platform.own or gap[0] != UNTIL_NEXT_APPLY}
     assert {gap for gap in found if platform.own or gap[0] != UNTIL_NEXT_APPLY} == told_wrongly
     outputs = {

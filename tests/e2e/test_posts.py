@@ -1,4 +1,7 @@
-"""Posts, comments and likes on the applied platform: at once, in long lists, to the end of a deletion, and without a name."""
+"""Tests posts, comments and likes on the applied platform.
+
+Covers concurrency, long lists, complete deletions, permissions, anonymity and hostile bodies.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ from lambdas.post.posts import DynamoPostStore
 from lambdas.post.records import Post, position
 from lambdas.post.removal import Removal
 from lambdas.post.timeline import Months, bucket
-from tests.e2e.support import Answer, Api, Platform, User, eventually
+from tests.e2e.support import Api, ApiResponse, Platform, User, eventually
 
 POSTS = "/v1/posts"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
@@ -54,7 +57,7 @@ def bob(platform: Platform) -> User:
 
 @pytest.fixture
 def busy(platform: Platform) -> Api:
-    """The API for fifty at once."""
+    """Returns an API client with fifty connections."""
     return Api(platform.api_url, connections=50)
 
 
@@ -66,25 +69,25 @@ def seen(api: Api, who: User, at: str) -> Any:
     return api.get(POSTS + at, token=who.token).expect(200)
 
 
-def insistently(call: Callable[[], Answer]) -> Answer:
-    """The answer to a call that is made again, as clients do, while the function has all its places taken, its tables are busy, or
-    fifty processes that start at once on two cores take longer than it may.
+def insistently(call: Callable[[], ApiResponse]) -> ApiResponse:
+    """Returns the response to a call, and retries it as clients do.
 
-    It must be one that may be repeated.
+    Retries while no concurrency is left, the tables are busy, or fifty processes that start at once
+    on two cores time out. The call must be idempotent.
     """
 
-    def answered() -> Answer | None:
+    def answered() -> ApiResponse | None:
         try:
-            answer = call()
+            response = call()
         except urllib3.exceptions.TimeoutError:
             return None
-        return None if answer.status in {409, 429} or answer.status >= 500 else answer
+        return None if response.status in {409, 429} or response.status >= 500 else response
 
     return eventually(answered, seconds=180, interval=1.0)
 
 
 def failures(platform: Platform) -> int:
-    """How many requests the service itself has answered with a 500."""
+    """Returns how many requests the service itself responded to with 500."""
     lines = (json.loads(line) for line in platform.logged("post") if line.startswith("{"))
     return sum(line.get("status") == 500 for line in lines)
 
@@ -96,7 +99,7 @@ def items(platform: Platform, table: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def bus(platform: Platform) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """Gives the post service's events since the test began."""
+    """Returns a function that returns the post service's events since the test began."""
     events, sqs = platform.aws("events"), platform.aws("sqs")
     name, on_bus = (
         f"test-{uuid.uuid4().hex[:12]}",
@@ -123,22 +126,22 @@ def bus(platform: Platform) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     sqs.delete_queue(QueueUrl=url)
 
 
-# --- at once ---
+# --- concurrency ---
 
 
-def test_fifty_likes_at_once_by_one_user_count_one(
+def test_50_concurrent_likes_of_one_user_count_once(
     platform: Platform, busy: Api, ann: User, bob: User
 ) -> None:
     failed = failures(platform)
     at = f"/{written(busy, ann)['postId']}"
     like = f"{POSTS}{at}/like"
     with ThreadPoolExecutor(50) as threads:
-        answers = list(
+        responses = list(
             threads.map(
                 lambda _: insistently(lambda: busy.call("PUT", like, token=bob.token)), range(50)
             )
         )
-    assert {answer.status for answer in answers} == {204}
+    assert {response.status for response in responses} == {204}
     post = seen(busy, bob, at)
     assert (post["likesCount"], post["likedByMe"]) == (1, True)
     assert failures(platform) == failed
@@ -147,28 +150,26 @@ def test_fifty_likes_at_once_by_one_user_count_one(
     assert seen(busy, bob, at)["likesCount"] == 0
 
 
-def test_fifty_likes_at_once_by_fifty_users_count_fifty(
-    platform: Platform, busy: Api, ann: User
-) -> None:
+def test_50_concurrent_likes_of_50_users_count_50(platform: Platform, busy: Api, ann: User) -> None:
     failed = failures(platform)
     crowd = [User.made(platform, f"User {number}") for number in range(50)]
     at = f"/{written(busy, ann)['postId']}"
     like = f"{POSTS}{at}/like"
     with ThreadPoolExecutor(50) as threads:
-        answers = list(
+        responses = list(
             threads.map(
                 lambda who: insistently(lambda: busy.call("PUT", like, token=who.token)), crowd
             )
         )
-    assert {answer.status for answer in answers} == {204}
+    assert {response.status for response in responses} == {204}
     assert seen(busy, crowd[0], at)["likesCount"] == 50
     assert failures(platform) == failed
 
 
-def test_comments_at_once_are_all_counted(busy: Api, ann: User, bob: User) -> None:
+def test_concurrent_comments_are_all_counted(busy: Api, ann: User, bob: User) -> None:
     at = f"/{written(busy, ann)['postId']}"
 
-    def comment(number: int) -> Answer:
+    def comment(number: int) -> ApiResponse:
         body = {"content": str(number)}
         key = {"Idempotency-Key": str(number)}
         return insistently(
@@ -176,7 +177,7 @@ def test_comments_at_once_are_all_counted(busy: Api, ann: User, bob: User) -> No
         )
 
     with ThreadPoolExecutor(10) as threads:
-        assert {answer.status for answer in threads.map(comment, range(20))} == {201}
+        assert {response.status for response in threads.map(comment, range(20))} == {201}
     assert seen(busy, ann, at)["commentsCount"] == 20
     first = seen(busy, ann, f"{at}/comments?limit=15")
     rest = seen(busy, ann, f"{at}/comments?limit=15&cursor={first['nextCursor']}")
@@ -192,7 +193,7 @@ def test_comments_at_once_are_all_counted(busy: Api, ann: User, bob: User) -> No
 def place_posts(
     platform: Platform, author: User, count: int, *, begun: float, **more: Any
 ) -> list[str]:
-    """Writes posts to the table, a millisecond apart, the last one at `begun`; gives their ids, newest first."""
+    """Writes posts to the table, 1 ms apart, the last at `begun`. Returns ids, the newest first."""
     ids = [new_id() for _ in range(count)]
     puts = []
     for number, post_id in enumerate(ids):
@@ -216,7 +217,7 @@ def place_posts(
     return ids
 
 
-def test_three_pages_of_250_posts_have_neither_gap_nor_repeat_while_posts_arrive(
+def test_pages_of_posts_have_no_gaps_or_duplicates_while_posts_are_added(
     platform: Platform, api: Api, ann: User, bob: User
 ) -> None:
     ids = place_posts(platform, ann, 250, begun=time.time())
@@ -242,7 +243,7 @@ def test_an_authors_list_crosses_years(platform: Platform, api: Api, ann: User, 
     assert [post["postId"] for post in (*page["items"], *rest["items"])] == [new, *old]
 
 
-def test_a_cursor_is_good_for_its_own_list_and_unchanged(api: Api, ann: User) -> None:
+def test_a_cursor_is_valid_only_unchanged_and_for_its_list(api: Api, ann: User) -> None:
     tag = f"tag-{uuid.uuid4().hex[:8]}"
     for number in range(3):
         written(api, ann, str(number), tags=[tag.upper()])
@@ -264,33 +265,33 @@ def test_a_cursor_is_good_for_its_own_list_and_unchanged(api: Api, ann: User) ->
     }
 
 
-# --- to the end ---
+# --- deletions ---
 
 
 class Killed(BaseException):
-    """The process ends."""
+    """Simulates the end of the process."""
 
 
 class Mortal:
-    """A DynamoDB client of a process that is killed after so many transactions."""
+    """A DynamoDB client whose process is killed after a number of transactions."""
 
     def __init__(self, client: Any, transactions: int) -> None:
         self._client = client
         self._left = transactions
 
     def transact_write_items(self, **sent: Any) -> Any:
-        answer = self._client.transact_write_items(**sent)
+        response = self._client.transact_write_items(**sent)
         self._left -= 1
         if self._left == 0:
             raise Killed
-        return answer
+        return response
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
 
 def removal(platform: Platform, dynamodb: Any) -> Removal:
-    """The removal of what belonged to a post, as the function has it, in this process."""
+    """Returns the function's removal of a post's data, running in this process."""
     authors = AuthorStore(dynamodb, "platform-authors-local")
     posts = DynamoPostStore(
         dynamodb,
@@ -318,7 +319,7 @@ def removal(platform: Platform, dynamodb: Any) -> Removal:
 
 @pytest.fixture
 def paused(platform: Platform) -> Iterator[Callable[[], None]]:
-    """The function takes nothing from its queue of deletions, until what this gives is called."""
+    """Disables the function's deletions queue until the yielded function is called."""
     functions, queue = platform.aws("lambda"), "post-deletions-queue-local"
     sources = functions.list_event_source_mappings()["EventSourceMappings"]
     (source,) = (found for found in sources if found["EventSourceArn"].endswith(queue))
@@ -332,7 +333,7 @@ def paused(platform: Platform) -> Iterator[Callable[[], None]]:
 
 
 def left_of(platform: Platform, post_id: str) -> dict[str, int]:
-    """How many items each table has left that belonged to a post."""
+    """Returns the number of remaining items of a post by table."""
     tables = ("post-posts", "post-comments", "post-likes", "post-counters", "post-tags")
     found = {
         table: sum(post_id in map(str, item.values()) for item in items(platform, table))
@@ -341,7 +342,7 @@ def left_of(platform: Platform, post_id: str) -> dict[str, int]:
     return {table: count for table, count in found.items() if count}
 
 
-def test_a_deletion_killed_midway_is_finished_by_the_function(
+def test_the_function_completes_an_interrupted_deletion(
     platform: Platform,
     busy: Api,
     ann: User,
@@ -352,7 +353,7 @@ def test_a_deletion_killed_midway_is_finished_by_the_function(
     post_id = written(busy, ann, tags=["going"])["postId"]
     at = f"/{post_id}"
 
-    def comment(number: int) -> Answer:
+    def comment(number: int) -> ApiResponse:
         body = {"content": str(number), "isAnonymous": number % 2 == 0}
         key = {"Idempotency-Key": str(number)}
         return insistently(
@@ -360,7 +361,9 @@ def test_a_deletion_killed_midway_is_finished_by_the_function(
         )
 
     with ThreadPoolExecutor(10) as threads:
-        comments = [answer.expect(201)["commentId"] for answer in threads.map(comment, range(40))]
+        comments = [
+            response.expect(201)["commentId"] for response in threads.map(comment, range(40))
+        ]
     busy.call("PUT", f"{POSTS}{at}/like", token=bob.token).expect(204)
     busy.delete(POSTS + at, token=ann.token).expect(204)
 
@@ -386,15 +389,15 @@ def test_a_deletion_killed_midway_is_finished_by_the_function(
     assert not authors & {post_id, *comments}
 
     def deleted() -> list[str] | None:
-        told = [
+        deletions = [
             e["detail"]["data"]["commentId"] for e in bus() if e["detail-type"] == "CommentDeleted"
         ]
-        return told if len(told) >= len(comments) else None
+        return deletions if len(deletions) >= len(comments) else None
 
     assert sorted(eventually(deleted, seconds=60)) == sorted(comments)
 
 
-def test_images_are_served_and_go_with_their_post(
+def test_images_are_served_and_deleted_with_their_post(
     platform: Platform, api: Api, ann: User, bob: User
 ) -> None:
     def upload(content: bytes) -> str:
@@ -409,16 +412,20 @@ def test_images_are_served_and_go_with_their_post(
     assert stolen.wrong_fields() == {"images.0"}
     post = written(api, ann, images=[key], isAnonymous=True)
     (address,) = post["images"]
-    answer = platform.served(address)
-    assert (answer.status, answer.body, answer.headers["Content-Type"]) == (200, PNG, "image/png")
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    response = platform.served(address)
+    assert (response.status, response.body, response.headers["Content-Type"]) == (
+        200,
+        PNG,
+        "image/png",
+    )
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert ann.user_id not in address
     assert seen(api, bob, f"/{post['postId']}")["images"] == [address]
     api.delete(f"{POSTS}/{post['postId']}", token=ann.token).expect(204)
     eventually(lambda: platform.served(address).status in {403, 404}, seconds=60)
 
 
-# --- whose ---
+# --- permissions ---
 
 
 def test_author_and_moderators_change_and_delete(
@@ -453,7 +460,7 @@ def test_author_and_moderators_change_and_delete(
     api.delete(POSTS + at, token=moderator.token).expect(204)
 
 
-def test_anonymous_users_read_write_and_do_no_more(api: Api, ann: User) -> None:
+def test_anonymous_users_cannot_like_or_upload(api: Api, ann: User) -> None:
     session = api.post("/v1/auth/anonymous", {}).expect(201)
     visitor = User(session["anonymousId"], session["displayName"], session["accessToken"])
     post = written(api, visitor)
@@ -473,14 +480,14 @@ def test_anonymous_users_read_write_and_do_no_more(api: Api, ann: User) -> None:
     api.delete(f"{POSTS}/{post['postId']}", token=visitor.token).expect(204)
 
 
-# --- without a name ---
+# --- anonymity ---
 
 
-def test_an_anonymous_author_is_told_nowhere(
+def test_an_anonymous_author_is_not_revealed(
     platform: Platform, api: Api, bob: User, bus: Callable[[], list[dict[str, Any]]]
 ) -> None:
     ann = User.made(platform, f"Author {uuid.uuid4().hex}")
-    answers: list[Answer] = []
+    responses: list[ApiResponse] = []
 
     def call(
         method: str,
@@ -490,9 +497,9 @@ def test_an_anonymous_author_is_told_nowhere(
         who: User = ann,
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Any:
-        answer = api.call(method, POSTS + path, body, token=who.token, headers=headers)
-        answers.append(answer)
-        return answer.json if answer.body else None
+        response = api.call(method, POSTS + path, body, token=who.token, headers=headers)
+        responses.append(response)
+        return response.json if response.body else None
 
     tag = f"tag-{uuid.uuid4().hex[:8]}"
     key = {"Idempotency-Key": uuid.uuid4().hex}
@@ -511,23 +518,23 @@ def test_an_anonymous_author_is_told_nowhere(
     call("PUT", f"{at}/like", who=bob)
     for path in (at, f"{at}/comments", "?limit=100", f"?tag={tag}", f"?authorId={ann.user_id}"):
         call("GET", path, who=bob)
-    assert answers[-1].json["items"] == []
-    assert [found["postId"] for found in answers[-2].json["items"]] == [post["postId"]]
+    assert responses[-1].json["items"] == []
+    assert [found["postId"] for found in responses[-2].json["items"]] == [post["postId"]]
     call("DELETE", at, who=bob)
     call("DELETE", below)
     call("DELETE", at)
-    statuses = [answer.status for answer in answers]
+    statuses = [response.status for response in responses]
     assert statuses == [201, 201, 201, 200, 412, 200, 204, 200, 200, 200, 200, 200, 403, 204, 204]
     names = (ann.user_id, ann.display_name, ann.session_id)
-    for answer in answers:
-        told = f"{answer.headers} {answer.body.decode()}"
-        assert not [name for name in names if name in told]
+    for response in responses:
+        text = f"{response.headers} {response.body.decode()}"
+        assert not [name for name in names if name in text]
 
-    def all_told() -> list[dict[str, Any]] | None:
+    def published_events() -> list[dict[str, Any]] | None:
         mine = [e for e in bus() if e["detail"]["data"]["postId"] == post["postId"]]
         return mine if len(mine) >= 5 else None
 
-    events = eventually(all_told, seconds=60)
+    events = eventually(published_events, seconds=60)
     kinds = sorted(event["detail-type"] for event in events)
     assert kinds == ["CommentCreated", "CommentDeleted", "PostCreated", "PostDeleted", "PostLiked"]
     assert not [name for name in names if name in json.dumps(events)]
@@ -539,17 +546,17 @@ def test_an_anonymous_author_is_told_nowhere(
             assert not [
                 i for i in items(platform, name) if any(known in str(i) for known in names)
             ], name
-    told = "\n".join(
+    text = "\n".join(
         line for name in platform.outputs["functions"] for line in platform.logged(name)
     )
-    assert not [name for name in names if name in told]
+    assert not [name for name in names if name in text]
 
 
 # --- bodies ---
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_is_kept_as_text(api: Api, ann: User, text: str) -> None:
+def test_hostile_text_is_stored_as_text(api: Api, ann: User, text: str) -> None:
     post = written(api, ann, text, title=text, tags=[text])
     assert (post["content"], post["title"], post["tags"]) == (text, text, [text])
     at = f"/{post['postId']}"
@@ -575,7 +582,7 @@ def test_hostile_text_is_kept_as_text(api: Api, ann: User, text: str) -> None:
     }
 
 
-def test_oversize_and_malformed_bodies_are_refused(api: Api, ann: User) -> None:
+def test_oversized_and_malformed_bodies_are_rejected(api: Api, ann: User) -> None:
     at = f"/{written(api, ann)['postId']}"
     for method, place in (("POST", ""), ("POST", f"{at}/comments"), ("PATCH", at)):
         for body, status in (

@@ -1,4 +1,4 @@
-"""Profiles, avatars and aliases: several people on the applied platform, with IAM enforced."""
+"""Tests profiles, avatars and aliases on the applied platform, with IAM enforced."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.e2e.support import Answer, Api, Inbox, Person, Platform, User
+from tests.e2e.support import Api, ApiResponse, Inbox, Person, Platform, User
 
 FIELDS = ("displayName", "bio", "avatar", "location", "socialLinks", "activityStatus")
 PUBLIC = dict.fromkeys(FIELDS, "public")
@@ -36,7 +36,7 @@ INJECTIONS = [
 
 
 def png(size: int = 1) -> bytes:
-    """A grey picture of that many pixels each way."""
+    """Returns a grey square picture of `size` pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
@@ -51,13 +51,13 @@ def png(size: int = 1) -> bytes:
 
 
 class Profiles:
-    """/v1/profile, as one person calls it."""
+    """Calls /v1/profile as one user."""
 
     def __init__(self, api: Api, token: str) -> None:
         self._api = api
         self.token = token
 
-    def call(self, method: str, path: str = "", body: object = None, **headers: str) -> Answer:
+    def call(self, method: str, path: str = "", body: object = None, **headers: str) -> ApiResponse:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self._api.call(method, f"/v1/profile{path}", body, token=self.token, headers=named)
 
@@ -75,7 +75,7 @@ class Profiles:
         return str(signed["key"])
 
     def post(self, signed: Any, content: bytes, **changed: str) -> int:
-        """Posts a file by a signed form, some of whose fields may be changed, and gives the status."""
+        """Posts a file with a signed form, with changed fields, and returns the status."""
         form = signed["upload"]
         return self._api.form({**form, "fields": {**form["fields"], **changed}}, content).status
 
@@ -102,15 +102,15 @@ def theirs(platform: Platform, api: Api) -> Profiles:
 
 @pytest.fixture
 def visitor(api: Api) -> Profiles:
-    """An anonymous user."""
+    """Returns an anonymous user."""
     return Profiles(api, api.post("/v1/auth/anonymous", {}).expect(201)["accessToken"])
 
 
 @pytest.fixture
 def cdn(platform: Platform) -> Any:
-    """Gets an address of the cdn."""
+    """Returns a function that requests an address of the CDN."""
 
-    def get(address: str) -> Answer:
+    def get(address: str) -> ApiResponse:
         assert address.startswith(platform.outputs["cdn_url"] + "/")
         return platform.served(address)
 
@@ -118,11 +118,11 @@ def cdn(platform: Platform) -> Any:
 
 
 def test_a_profile_from_first_read_to_change(mine: Profiles, owner: User) -> None:
-    answer = mine.call("GET")
-    first = answer.expect(200)
+    response = mine.call("GET")
+    first = response.expect(200)
     assert (first["userId"], first["displayName"]) == (owner.user_id, owner.display_name)
     assert first["stats"].keys() == {"postsCount", "commentsCount", "likesReceived", "joinedAt"}
-    assert answer.headers["ETag"] == f'"{first["version"]}"'
+    assert response.headers["ETag"] == f'"{first["version"]}"'
 
     body = {
         "displayName": "Ada L.",
@@ -132,16 +132,16 @@ def test_a_profile_from_first_read_to_change(mine: Profiles, owner: User) -> Non
         "socialLinks": {"web": "https://ada.example.com"},
         "interests": ["engines", "numbers"],
     }
-    replaced = mine.call("PUT", "", body, If_Match=answer.headers["ETag"]).expect(200)
+    replaced = mine.call("PUT", "", body, If_Match=response.headers["ETag"]).expect(200)
     assert replaced == {**replaced, **body, "version": first["version"] + 1}
-    mine.call("PUT", "", body, If_Match=answer.headers["ETag"]).problem(412, "stale_version")
+    mine.call("PUT", "", body, If_Match=response.headers["ETag"]).problem(412, "stale_version")
     patch = {"bio": None, "socialLinks": {"code": "https://code.example.com"}}
     patched = mine.call("PATCH", "", patch).expect(200)
     assert (patched["bio"], patched["location"], len(patched["socialLinks"])) == (None, "London", 2)
     assert mine.own() == patched
 
 
-def test_of_many_changes_of_one_version_one_wins(mine: Profiles) -> None:
+def test_one_of_several_concurrent_changes_of_a_version_succeeds(mine: Profiles) -> None:
     version = mine.own()["version"]
 
     def change(number: int) -> int:
@@ -153,7 +153,7 @@ def test_of_many_changes_of_one_version_one_wins(mine: Profiles) -> None:
     assert mine.own()["version"] == version + 1
 
 
-def test_others_see_what_the_owner_lets_them(
+def test_others_see_only_what_the_privacy_settings_allow(
     mine: Profiles, theirs: Profiles, visitor: Profiles, owner: User
 ) -> None:
     links = {"web": "https://ada.example.com"}
@@ -189,7 +189,9 @@ def test_others_see_what_the_owner_lets_them(
     theirs.call("GET", "/nobody").problem(404)
 
 
-def test_privacy_and_preferences_are_ones_own(mine: Profiles, theirs: Profiles) -> None:
+def test_users_change_only_their_own_privacy_and_preferences(
+    mine: Profiles, theirs: Profiles
+) -> None:
     preferences = {
         "theme": "dark",
         "language": "de-AT",
@@ -223,7 +225,7 @@ def test_an_avatar_is_uploaded_checked_and_served_at_the_edge(
     assert mine.post(signed, picture, **{"x-amz-signature": "0" * 64}) == 403
     assert mine.call("PUT", "/avatar", {"key": signed["key"]}).wrong_fields() == {
         "key"
-    }  # nothing has come yet
+    }  # nothing has been uploaded yet
     assert mine.post(signed, picture) == 204
 
     profile = mine.call("PUT", "/avatar", {"key": signed["key"]}).expect(200)
@@ -233,7 +235,7 @@ def test_an_avatar_is_uploaded_checked_and_served_at_the_edge(
     assert served.headers["X-Content-Type-Options"] == "nosniff"
     assert "sandbox" in served.headers["Content-Security-Policy"]
     assert owner.user_id not in profile["avatarUrl"]
-    # Uploads themselves are served to nobody.
+    # The uploads themselves are not served.
     assert cdn(f"{platform.outputs['cdn_url']}/{signed['key']}").status in {403, 404}
     bucket = platform.outputs["avatars_bucket"]
     assert Api(platform.cloud.endpoint or "").get(f"/{bucket}/{signed['key']}").status == 403
@@ -247,7 +249,7 @@ def test_an_avatar_is_uploaded_checked_and_served_at_the_edge(
     mine.call("DELETE", "/avatar").expect(204)
 
 
-def test_what_is_no_image_of_ones_own_is_no_avatar(mine: Profiles, theirs: Profiles) -> None:
+def test_an_avatar_must_be_an_image_of_the_same_user(mine: Profiles, theirs: Profiles) -> None:
     for content in (b"<svg onload=alert(1)>", b"GIF89a", b"\xff\xd8\xff\xe0 a JPEG"):
         assert mine.call("PUT", "/avatar", {"key": mine.upload(content)}).wrong_fields() == {"key"}
     key = theirs.upload(png())
@@ -282,9 +284,7 @@ def test_aliases_are_stable_by_user_and_context(
     assert mine.call("GET", "/alias?contextType=moon").wrong_fields() == {"contextType", "context"}
 
 
-def test_bodies_that_cannot_be_or_are_not_what_they_should(
-    mine: Profiles, visitor: Profiles
-) -> None:
+def test_invalid_bodies_are_rejected(mine: Profiles, visitor: Profiles) -> None:
     mine.call("PUT", "", b"{").problem(400, "malformed_json")
     mine.call("PATCH", "", b'["bio"]').problem(400, "malformed_json")
     mine.call("PATCH", "", b'{"bio": "' + b"x" * 1024 * 1024 + b'"}').problem(413, "body_too_large")
@@ -303,7 +303,7 @@ def test_bodies_that_cannot_be_or_are_not_what_they_should(
 
 
 @pytest.mark.parametrize("text", INJECTIONS)
-def test_text_is_kept_as_it_is_and_means_nothing(
+def test_text_is_stored_unchanged_and_not_interpreted(
     mine: Profiles, theirs: Profiles, owner: User, text: str
 ) -> None:
     body = {"displayName": text, "bio": text, "location": text, "interests": [text]}
@@ -322,7 +322,7 @@ def test_text_is_kept_as_it_is_and_means_nothing(
     theirs.call("GET", f"/{quote(text, safe='')}").problem(404)
 
 
-def test_changes_go_over_the_bus_and_tell_nothing_private(
+def test_changes_are_published_without_private_data(
     bus: Inbox, api: Api, person: Person, platform: Platform
 ) -> None:
     mine = Profiles(api, person.access_token)
@@ -340,7 +340,7 @@ def test_changes_go_over_the_bus_and_tell_nothing_private(
     assert updated["data"] == {"userId": person.user_id, "version": version, "fields": fields}
     assert changed["data"] == {"userId": person.user_id, "version": version + 1, "hasAvatar": True}
     alias = mine.call("GET", "/alias?contextType=post&context=tell-tale-context").expect(200)
-    told = json.dumps([updated, changed]) + "\n".join(platform.logged("profile"))
+    texts = json.dumps([updated, changed]) + "\n".join(platform.logged("profile"))
     for secret in (
         "Tell-tale",
         address,
@@ -349,4 +349,4 @@ def test_changes_go_over_the_bus_and_tell_nothing_private(
         "x-amz-signature",
         mine.token,
     ):
-        assert secret not in told
+        assert secret not in texts

@@ -1,4 +1,4 @@
-"""Operating the platform: what it says of itself, bringing it up again, and bringing it back."""
+"""Tests operating the platform: status, logs, updates and recovery from crashes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +26,20 @@ from tests.e2e.operators import Checkout
 from tests.e2e.support import Api, Person, Platform, eventually, run_ops
 
 AGAIN = 45.0
-"""Seconds that `up` may take when there is nothing to change (issue's figure)."""
+"""Seconds. The requirement for `up` without changes."""
 SLOWDOWN = 2.0
-"""A test run shares the machine's cores; the figure is for one alone."""
+"""Factor for tests that share the machine's cores. The requirement is for an idle machine."""
 
 
 def up(platform: Platform) -> tuple[dict[str, Any], str]:
-    """Runs `ops up`: what it answered, and what it said."""
+    """Runs `ops up` and returns its result and its standard error."""
     command = [sys.executable, "-m", "ops", "up", "--json", "--root", str(platform.root)]
     result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-5000:]
     return json.loads(result.stdout), result.stderr
 
 
-def test_status_says_what_runs_and_how_it_is(platform: Platform) -> None:
+def test_status_shows_processes_and_health(platform: Platform) -> None:
     status = json.loads(run_ops(platform.root, "status", "--json"))
     assert {process["name"]: process["running"] for process in status["processes"]} == {
         "aws": True,
@@ -54,7 +55,7 @@ def test_status_says_what_runs_and_how_it_is(platform: Platform) -> None:
     assert status["health"]["status"] == 200
 
 
-def test_nothing_listens_beyond_this_machine(platform: Platform) -> None:
+def test_all_services_listen_on_loopback_only(platform: Platform) -> None:
     for process in EmbeddedCloud(Root(platform.root)).running().values():
         found = process.find()
         assert found
@@ -64,7 +65,7 @@ def test_nothing_listens_beyond_this_machine(platform: Platform) -> None:
         assert listening == {"127.0.0.1"}, process.name
 
 
-def test_logs_are_lines_of_json_that_a_correlation_id_finds(platform: Platform, api: Api) -> None:
+def test_a_correlation_id_finds_the_json_log_lines(platform: Platform, api: Api) -> None:
     trace = f"trace-{uuid.uuid4().hex}"
     api.get("/v1/auth/me", headers={"X-Correlation-Id": trace}).problem(401)
     time.sleep(2)
@@ -77,7 +78,7 @@ def test_logs_are_lines_of_json_that_a_correlation_id_finds(platform: Platform, 
     assert (mine["service"], mine["status"], mine["route"]) == ("auth", 401, "/v1/auth/me")
 
 
-def test_a_second_command_waits_its_turn(own_platform: Platform) -> None:
+def test_a_second_command_is_refused_while_one_runs(own_platform: Platform) -> None:
     with Root(own_platform.root).exclusive():
         command = [sys.executable, "-m", "ops", "up", "--root", str(own_platform.root)]
         result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
@@ -86,35 +87,35 @@ def test_a_second_command_waits_its_turn(own_platform: Platform) -> None:
 
 
 SERVED = 1.0
-"""Seconds from saving a function to its answer (issue's figure)."""
+"""Seconds. The requirement from saving a function to its first response."""
 LOAD = 3.0
-"""What besides the tests makes a save slower: both cores are busy with other tests, and it is a matter of tenths."""
+"""Factor for a busy machine. Other tests use both cores."""
 SAVED = """
 
 _before = handler
 
 
 def handler(event, context):
-    answer = _before(event, context)
-    return {{**answer, "headers": {{**answer["headers"], "X-Saved": "{number}"}}}}
+    response = _before(event, context)
+    return {{**response, "headers": {{**response["headers"], "X-Saved": "{number}"}}}}
 """
 BUDGET = 137
 
 
 Line = Callable[[str], re.Match[str]]
-"""Waits for a line that a pattern matches."""
+"""Waits for a line that matches a pattern."""
 
 
 @contextmanager
 def developing(checkout: Checkout) -> Iterator[tuple[Line, Callable[[str], int]]]:
-    """`ops dev` at a terminal, until its key `q` ends it: what waits for a line that it writes, and what presses a key."""
+    """Runs `ops dev` in a terminal. Yields functions that wait for a line and press a key."""
     terminal, keyboard = pty.openpty()
     with checkout.start("dev", stdin=keyboard, stderr=subprocess.STDOUT) as process:
         lines: list[str] = []
 
         def read() -> None:
             assert process.stdout
-            lines.extend(process.stdout)  # each as it comes
+            lines.extend(process.stdout)  # line by line
 
         reader = threading.Thread(target=read, daemon=True)
         reader.start()
@@ -139,13 +140,17 @@ def developing(checkout: Checkout) -> Iterator[tuple[Line, Callable[[str], int]]
             os.close(keyboard)
 
 
-def serve_what_is_saved(checkout: Checkout, api: Api, line: Line) -> None:
-    """Two saves of a handler serve, one that is no Python does not, and the stream has other functions' lines."""
+def is_served(api: Api, number: str) -> bool:
+    return api.get("/health").headers.get("X-Saved") == number
+
+
+def check_saved_code_is_served(checkout: Checkout, api: Api, line: Line) -> None:
+    """Saves a handler twice, then one with a syntax error, and checks what is served and logged."""
     saves: list[float] = []
     for number in ("1", "2"):
         begun = time.monotonic()
         checkout.change(SAVED.format(number=number))
-        eventually(lambda n=number: api.get("/health").headers.get("X-Saved") == n, interval=0.02)  # type: ignore[misc]
+        eventually(partial(is_served, api, number), interval=0.02)
         saves.append(time.monotonic() - begun)
         print(f"save {number} served after {saves[-1]:.2f} s")
     assert min(saves) < SERVED * LOAD
@@ -158,10 +163,10 @@ def serve_what_is_saved(checkout: Checkout, api: Api, line: Line) -> None:
     assert api.get("/health").headers["X-Saved"] == "2"
 
 
-def apply_on_a_key(
+def check_apply_key(
     checkout: Checkout, platform: Platform, line: Line, press: Callable[[str], int]
 ) -> None:
-    """A saved environment makes a plan, which is applied when it is asked for; in about the time of an `up` again."""
+    """Saves an environment file, waits for the plan, and applies it with a key."""
     press("a")
     line("There is no plan to apply")
     environment = checkout.directory / "environments" / "local.yml"
@@ -177,14 +182,14 @@ def apply_on_a_key(
 
 
 def budget(platform: Platform) -> float:
-    """What a month may cost, in US dollars."""
+    """Returns the monthly budget in US dollars."""
     names = {"AccountId": "000000000000", "BudgetName": "multitask-platform-local"}
     return float(
         platform.aws("budgets").describe_budget(**names)["Budget"]["BudgetLimit"]["Amount"]
     )
 
 
-def test_somebody_elses_lock_is_respected(own_platform: Platform) -> None:
+def test_the_state_lock_of_another_user_is_kept(own_platform: Platform) -> None:
     state = own_platform.cloud.environment.state
     lock = {
         "ID": "5",
@@ -201,12 +206,13 @@ def test_somebody_elses_lock_is_respected(own_platform: Platform) -> None:
     assert "locked by ada@elsewhere" in result.stderr
 
 
-def test_live_development_begins_with_putting_right_what_was_killed_in_the_midst_of_an_apply(
+def test_live_development_first_repairs_an_apply_that_was_killed(
     own_platform: Platform, tmp_path: Path
 ) -> None:
-    """Killed are the operator's command, its Terraform and two services, while a queue is being made that the state does not have yet.
+    """Kills `ops up`, its Terraform and two services while a queue is created outside the state.
 
-    `ops dev`, in a copy of the checkout, begins with the same as `ops up`; then it serves what is saved, and applies on a key.
+    `ops dev`, in a copy of the checkout, repairs this like `ops up`. Then it deploys saved files
+    and applies a plan on a key press.
     """
     api = Api(own_platform.api_url)
     person = Person.signed_in(own_platform, api)
@@ -238,26 +244,27 @@ def test_live_development_begins_with_putting_right_what_was_killed_in_the_midst
         assert found["outputs"] == own_platform.outputs
         assert queue_exists(sqs, name)
         person.me().expect(200)
-        serve_what_is_saved(checkout, api, line)
-        apply_on_a_key(checkout, own_platform, line, press)
+        check_saved_code_is_served(checkout, api, line)
+        check_apply_key(checkout, own_platform, line, press)
     assert "X-Saved" not in api.get("/health").headers
 
 
 def queue_exists(sqs: Any, name: str) -> bool:
-    """Whether SQS has a queue of that name."""
+    """Returns True if SQS has a queue of that name."""
     return bool(sqs.list_queues(QueueNamePrefix=name).get("QueueUrls"))
 
 
-def test_a_killed_aws_comes_back(own_platform: Platform) -> None:
-    """It has what the last `up` had saved; everything is there again, and works, without being recreated."""
+def test_a_killed_aws_is_restored(own_platform: Platform) -> None:
+    """`up` restores the saved state and repairs the rest without recreating the AWS."""
     process = EmbeddedCloud(Root(own_platform.root)).running()["aws"]
     os.kill(process.pid, signal.SIGKILL)
-    answer, said = up(own_platform)
-    assert f"aws (process {process.pid}) ended unexpectedly" in said
-    assert "recreated" not in said
-    assert answer["outputs"] == own_platform.outputs
+    response, stderr = up(own_platform)
+    assert f"aws (process {process.pid}) ended unexpectedly" in stderr
+    assert "recreated" not in stderr
+    assert response["outputs"] == own_platform.outputs
     print(
-        f"up after the AWS was killed took {sum(answer['seconds'].values()):.1f} s: {answer['seconds']}"
+        f"up after the AWS was killed took {sum(response['seconds'].values()):.1f} s:"
+        f" {response['seconds']}"
     )
     revived = Platform.of(own_platform.root, own=True)
     Person.signed_in(revived, Api(revived.api_url)).me().expect(200)

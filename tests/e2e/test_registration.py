@@ -1,4 +1,4 @@
-"""Registering, confirming the address, and the mails in between."""
+"""Tests registration, confirmation and their mails."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ GOOD = {"email": "somebody@example.com", "password": PASSWORD, "displayName": "S
 
 def test_a_new_person_registers_confirms_and_signs_in(platform: Platform, api: Api) -> None:
     person = Person(platform, api)
-    answer = person.register()
-    assert answer == {
+    response = person.register()
+    assert response == {
         "userId": person.user_id,
         "email": person.email,
         "displayName": person.display_name,
@@ -31,7 +31,7 @@ def test_a_new_person_registers_confirms_and_signs_in(platform: Platform, api: A
     assert person.log_in()["user"]["userId"] == person.user_id
 
 
-def test_an_address_is_taken_once_however_it_is_spelled(person: Person, api: Api) -> None:
+def test_an_address_registers_only_once_in_any_case(person: Person, api: Api) -> None:
     body = {**GOOD, "email": person.email.upper()}
     api.post(REGISTER, body).problem(409, "email_taken")
 
@@ -55,16 +55,16 @@ def test_an_address_is_taken_once_however_it_is_spelled(person: Person, api: Api
     ],
     ids=str,
 )
-def test_a_bad_field_is_named(api: Api, changes: dict[str, Any]) -> None:
+def test_an_invalid_field_is_listed(api: Api, changes: dict[str, Any]) -> None:
     assert api.post(REGISTER, {**GOOD, **changes}).wrong_fields() == set(changes)
 
 
-def test_every_bad_field_is_named_at_once(api: Api) -> None:
+def test_all_invalid_fields_are_listed(api: Api) -> None:
     bad = {"email": "no-address", "password": "weak", "extra": 1}
     assert api.post(REGISTER, bad).wrong_fields() == {"email", "password", "displayName", "extra"}
 
 
-def test_a_body_must_be_json_of_a_sane_size(api: Api) -> None:
+def test_a_body_must_be_json_within_the_size_limit(api: Api) -> None:
     api.post(REGISTER, b'{"email": ').problem(400, "malformed_json")
     api.post(REGISTER, []).problem(400, "malformed_json")
     api.post(REGISTER, b"email=x", headers={"Content-Type": "text/plain"}).problem(
@@ -78,7 +78,7 @@ def test_a_body_must_be_json_of_a_sane_size(api: Api) -> None:
     "path",
     ["confirm", "resend-confirmation", "login", "refresh", "forgot-password", "reset-password"],
 )
-def test_missing_fields_are_named_everywhere(api: Api, path: str) -> None:
+def test_missing_fields_are_listed_on_every_route(api: Api, path: str) -> None:
     fields = {
         "confirm": {"email", "code"},
         "login": {"email", "password"},
@@ -101,35 +101,35 @@ def test_a_wrong_code_confirms_nothing(platform: Platform, api: Api) -> None:
     person.try_log_in().problem(403, "email_not_verified")
 
 
-def test_a_code_is_mailed_again_and_nobody_learns_who_is_known(
+def test_a_code_is_mailed_again_without_revealing_known_addresses(
     platform: Platform, api: Api
 ) -> None:
     person = Person(platform, api)
     person.register()
     assert platform.mails_to(person.email) == 1
     for email in (person.email, "nobody@example.com"):
-        answer = api.post("/v1/auth/resend-confirmation", {"email": email})
-        assert (answer.status, answer.body) == (202, b"")
+        response = api.post("/v1/auth/resend-confirmation", {"email": email})
+        assert (response.status, response.body) == (202, b"")
     assert platform.mails_to(person.email) == 2
     assert platform.mails_to("nobody@example.com") == 0
     person.confirm()
     person.log_in()
 
 
-def test_an_address_registers_twenty_times_an_hour(platform: Platform, api: Api) -> None:
+def test_an_address_can_register_20_times_an_hour(platform: Platform, api: Api) -> None:
     for _ in range(20):
         api.post(
             REGISTER, {**GOOD, "email": "no-address"}
-        ).wrong_fields()  # checked before it counts
+        ).wrong_fields()  # validation precedes the rate limit
     people = [Person(platform, api) for _ in range(20)]
     for person in people:
         person.register()
-    answer = api.post(REGISTER, GOOD)
-    answer.problem(429, "too_many_requests")
-    assert 3000 < int(answer.headers["Retry-After"]) <= 3600
+    response = api.post(REGISTER, GOOD)
+    response.problem(429, "too_many_requests")
+    assert 3000 < int(response.headers["Retry-After"]) <= 3600
 
 
-def test_the_operator_reads_the_code_that_was_mailed(platform: Platform, api: Api) -> None:
+def test_ops_code_prints_the_mailed_code(platform: Platform, api: Api) -> None:
     person = Person(platform, api)
     person.register()
     assert re.fullmatch(r"\d{6}\n", run_ops(platform.root, "code", person.email))

@@ -1,7 +1,7 @@
-"""Releases on the applied platform, by operators who have policies of docs/policies/ and nothing else, with IAM enforced.
+"""Tests releases by operators who have only the policies of docs/policies/, with IAM enforced.
 
-The embedded AWS keeps an alias's weights and routes by none of them, so a bake's traffic is the probes, and the split itself is seen on the
-alias.
+The embedded AWS stores the weights of an alias but does not route by them. Probes are therefore the
+only traffic during a bake period, and tests read the split from the alias.
 """
 
 from __future__ import annotations
@@ -24,14 +24,22 @@ from ops.deployment.deploy import DEPLOYMENT
 from ops.deployment.promote import GATE, GATES, PROMOTION
 from ops.root import PROJECT
 from ops.traffic.ledger import Ledger
-from tests.e2e.operators import DEPLOY, TAGGED, UNRESOURCED, Checkout, made_role, operator, told
+from tests.e2e.operators import (
+    DEPLOY,
+    TAGGED,
+    UNRESOURCED,
+    Checkout,
+    made_role,
+    operator,
+    recorded_alerts,
+)
 from tests.e2e.support import Platform, eventually
 
 FUNCTION = "health-lambda-local"
 ROLLBACK_LIMIT = 5.0
-"""Seconds (issue's figure)."""
+"""Seconds. The requirement."""
 SLOWDOWN = 2.0
-"""A test run shares the machine's cores; the figure is for one alone."""
+"""Factor for tests that share the machine's cores. The requirement is for an idle machine."""
 BAD_AFTER = """
 
 _good = handler
@@ -56,7 +64,7 @@ def role(platform: Platform) -> Iterator[str]:
 def checkout(
     platform: Platform, role: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Checkout]:
-    """The operator's checkout; the platform serves the real one's code again at the end."""
+    """Yields the operator's checkout. Deploys the real checkout's code at the end."""
     made = Checkout(tmp_path_factory.mktemp("checkout"), platform, role)
     yield made
     made.change("")
@@ -64,7 +72,7 @@ def checkout(
 
 
 def alias(platform: Platform) -> tuple[str, dict[str, float]]:
-    """The version that serves, and the weights of others."""
+    """Returns the live version and the weights of other versions."""
     found = platform.aws("lambda").get_alias(FunctionName=FUNCTION, Name="live")
     return found["FunctionVersion"], (found.get("RoutingConfig") or {}).get(
         "AdditionalVersionWeights"
@@ -83,22 +91,22 @@ def history(platform: Platform) -> list[Any]:
     ],
     ids=["errors", "slow"],
 )
-def test_a_bad_release_is_caught_and_put_back(
+def test_a_bad_release_is_detected_and_rolled_back(
     platform: Platform, checkout: Checkout, what: str, reason: str
 ) -> None:
     before, _ = alias(platform)
     checkout.change(BAD_AFTER.format(what=what))
-    _, said = checkout.ops("release", "local", "health", "--bake", "6s", status=1)
-    assert "Traffic: 10 % to health" in said
-    assert f"all requests to health are back on version {before}" in said
-    assert reason in said
+    _, stderr = checkout.ops("release", "local", "health", "--bake", "6s", status=1)
+    assert "Traffic: 10 % to health" in stderr
+    assert f"all requests to health are back on version {before}" in stderr
+    assert reason in stderr
     assert alias(platform) == (before, {})
     latest = history(platform)[0]
     assert (latest.outcome, latest.from_version) == ("put back", before)
     assert "operator-test" in latest.who
 
 
-def test_a_killed_release_leaves_one_good_version_and_a_rerun_continues(
+def test_a_killed_release_leaves_a_good_version_and_a_rerun_continues(
     platform: Platform, checkout: Checkout
 ) -> None:
     before, _ = alias(platform)
@@ -107,39 +115,43 @@ def test_a_killed_release_leaves_one_good_version_and_a_rerun_continues(
     [(version, weight)] = eventually(lambda: list(alias(platform)[1].items()), 60)
     assert weight == 0.25
 
-    _, said = checkout.ops("release", "local", "health", status=1)  # two at once: one is refused
-    assert "local is being changed: release of health by" in said
+    _, stderr = checkout.ops(
+        "release", "local", "health", status=1
+    )  # concurrent releases are refused
+    assert "local is being changed: release of health by" in stderr
     assert alias(platform) == (before, {version: 0.25})
 
     first.send_signal(signal.SIGKILL)
     first.communicate()
     assert alias(platform)[0] == before
 
-    _, said = checkout.ops("release", "local", "health", "--bake", "3s")
-    assert "Took over the lock from a command that was killed" in said
+    _, stderr = checkout.ops("release", "local", "health", "--bake", "3s")
+    assert "Took over the lock from a command that was killed" in stderr
     assert (
         f"left 25% of the traffic on version {version}:"
-        f" all traffic is on version {before} again" in said
+        f" all traffic is on version {before} again" in stderr
     )
     assert alias(platform) == (version, {})
     assert [record.outcome for record in history(platform)[:2]] == ["promoted", "abandoned"]
 
 
-def test_a_rollback_is_one_move_of_seconds(platform: Platform, checkout: Checkout) -> None:
+def test_a_rollback_shifts_traffic_once_within_seconds(
+    platform: Platform, checkout: Checkout
+) -> None:
     now, _ = alias(platform)
     before = history(platform)[0].from_version
     begun = time.monotonic()
-    answered, _ = checkout.ops("rollback", "local", "health", "--json")
+    stdout, _ = checkout.ops("rollback", "local", "health", "--json")
     took = time.monotonic() - begun
     print(f"rollback took {took:.1f} s")
-    assert json.loads(answered) == [{"service": "health", "from": now, "to": before}]
+    assert json.loads(stdout) == [{"service": "health", "from": now, "to": before}]
     assert alias(platform) == (before, {})
     assert took < ROLLBACK_LIMIT * SLOWDOWN
-    _, said = checkout.ops("rollback", "local", "health", "--to", "9999", status=1)
-    assert "health has no version 9999" in said
+    _, stderr = checkout.ops("rollback", "local", "health", "--to", "9999", status=1)
+    assert "health has no version 9999" in stderr
 
 
-def test_every_other_command_of_an_operator(platform: Platform, checkout: Checkout) -> None:
+def test_an_operator_can_run_every_other_command(platform: Platform, checkout: Checkout) -> None:
     begun = time.monotonic()
     checks = json.loads(checkout.ops("smoke", "local", "--json")[0])
     print(f"smoke took {time.monotonic() - begun:.1f} s for {len(checks)} requests")
@@ -166,7 +178,7 @@ def test_every_other_command_of_an_operator(platform: Platform, checkout: Checko
     shutil.copy(PROJECT / "web" / "index.html", page)
 
 
-def test_an_operator_may_do_nothing_else(platform: Platform, role: str) -> None:
+def test_an_operator_has_no_other_permissions(platform: Platform, role: str) -> None:
     credentials = platform.aws("sts").assume_role(RoleArn=role, RoleSessionName="test")[
         "Credentials"
     ]
@@ -217,14 +229,14 @@ def test_without_a_platform():
 def test_with_one():
     assert "INTEGRATION_FAILS" not in os.environ
 """
-"""Suites in the place of the project's own, which contain this very test."""
+"""Replaces the project's test suites, which contain this test."""
 
 
 @pytest.fixture
 def promoted(platform: Platform, tmp_path: Path) -> Iterator[tuple[Checkout, Ledger]]:
-    """A clean commit, whose `local` is promoted from a stage that runs it, and that stage's ledger.
+    """Yields a checkout of a clean commit, and the ledger of the environment that it runs in.
 
-    The stage is an environment of its own with its own ledger; its state, and so its API, is that of the same platform.
+    `local` is promoted from that environment. It has a separate ledger, but the same state and API.
     """
     state = platform.cloud.environment.state
     environment = platform.cloud.environment.model_copy(update={"name": STAGE_BEFORE})
@@ -236,7 +248,7 @@ def promoted(platform: Platform, tmp_path: Path) -> Iterator[tuple[Checkout, Led
         operator(platform, "before-test", stage=STAGE_BEFORE, key=state.key) as role_before,
         copied_table(platform, "platform-releases-local", f"platform-releases-{STAGE_BEFORE}"),
     ):
-        # No endpoint is the other stage's own, so what leads to the cloud is in the environment, as it is for AWS.
+        # The other environment has no endpoint of its own, so variables select the embedded AWS.
         variables = {**platform.cloud.variables, "BEFORE_OPERATOR_ROLE_ARN": role_before}
         made = Checkout(tmp_path, platform, role, **variables, LOCAL_RELEASE_STRATEGY="gradual")
         environments = made.directory / "environments"
@@ -256,7 +268,7 @@ def promoted(platform: Platform, tmp_path: Path) -> Iterator[tuple[Checkout, Led
 
 @contextmanager
 def copied_table(platform: Platform, table: str, name: str) -> Iterator[None]:
-    """An empty table of the same shape."""
+    """Creates an empty table with the same keys."""
     dynamodb = platform.aws("dynamodb")
     shape = dynamodb.describe_table(TableName=table)["Table"]
     keys = {part: shape[part] for part in ("KeySchema", "AttributeDefinitions")}
@@ -268,7 +280,7 @@ def copied_table(platform: Platform, table: str, name: str) -> Iterator[None]:
 def test_a_promotion_passes_its_gates_applies_and_releases_gradually(
     platform: Platform, checkout: Checkout, promoted: tuple[Checkout, Ledger]
 ) -> None:
-    """From a rollback on: an apply, where releases are gradual, does not undo it, and the release that follows starts from it."""
+    """Starts after a rollback, which a gradual apply keeps and the release starts from."""
     checkout.change("\n# another good change\n")
     checkout.ops("release", "local", "health", "--promote")
     checkout.ops("rollback", "local", "health")
@@ -278,27 +290,27 @@ def test_a_promotion_passes_its_gates_applies_and_releases_gradually(
     earlier = ledger.latest(PROMOTION)
     command = ("promote", STAGE_BEFORE, "local", "--yes", "--bake", "2s", "--json")
 
-    _, said = made.ops(*command, status=1, INTEGRATION_FAILS="1")
-    assert "Gate tests: passed" in said
-    assert "Gate integration failed (pytest exit status 1): nothing was promoted" in said
+    _, stderr = made.ops(*command, status=1, INTEGRATION_FAILS="1")
+    assert "Gate tests: passed" in stderr
+    assert "Gate integration failed (pytest exit status 1): nothing was promoted" in stderr
     assert ledger.latest(PROMOTION) == earlier
     assert alias(platform) == (rolled_back, {})
 
-    with told(platform) as alerts:
+    with recorded_alerts(platform) as alerts:
         begun = time.monotonic()
-        answered, said = made.ops(*command)
+        stdout, stderr = made.ops(*command)
         print(f"promotion took {time.monotonic() - begun:.1f} s")
-    answer = json.loads(answered)
-    assert "Gate tests: passed at" in said  # once per commit
-    assert "Gate integration: running" in said
-    assert "Applied: " in said
+    answer = json.loads(stdout)
+    assert "Gate tests: passed at" in stderr  # once per commit
+    assert "Gate integration: running" in stderr
+    assert "Applied: " in stderr
     released = history(platform)[0]
     assert (released.kind, released.from_version, released.outcome) == (
         "release",
         rolled_back,
         "promoted",
     )
-    assert f"Traffic: 10 % to health {released.to_version}" in said
+    assert f"Traffic: 10 % to health {released.to_version}" in stderr
     assert alias(platform) == (released.to_version, {})
     assert (answer["from"], answer["to"], set(answer["gates"])) == (
         STAGE_BEFORE,
@@ -315,25 +327,23 @@ def test_a_promotion_passes_its_gates_applies_and_releases_gradually(
     ]
 
 
-def test_an_apply_that_would_remove_what_the_live_version_uses_is_refused(
+def test_an_apply_that_removes_a_resource_of_the_live_version_is_refused(
     platform: Platform, tmp_path: Path
 ) -> None:
-    """The program gives a table of auth another name, which replaces it; the live version has the old name in its settings."""
+    """Renames a table of auth, which replaces it while the live version still uses the old name."""
     changed = Checkout(tmp_path, platform, role=None)
     for file in (changed.directory / "modules").rglob("*.py"):
         text = file.read_text()
         if "rate-limits" in text:
             file.write_text(text.replace("rate-limits", "attempt-limits"))
-    _, said = changed.ops("deploy", "local", "--yes", status=1, LOCAL_RELEASE_STRATEGY="gradual")
-    assert "Not applied, because live versions still use what the plan removes" in said
-    assert "of auth refers to it in its configuration" in said
+    _, stderr = changed.ops("deploy", "local", "--yes", status=1, LOCAL_RELEASE_STRATEGY="gradual")
+    assert "Not applied, because live versions still use what the plan removes" in stderr
+    assert "of auth refers to it in its configuration" in stderr
     assert platform.aws("dynamodb").describe_table(TableName="auth-rate-limits-local")
 
 
-def test_the_nightly_comparison_sees_what_was_changed_by_hand(
-    platform: Platform, tmp_path: Path
-) -> None:
-    """Under the drift role's own policies, as the stack made them."""
+def test_the_drift_check_reports_manual_changes(platform: Platform, tmp_path: Path) -> None:
+    """Uses the drift role's policies from the stack."""
     group, days = "/aws/lambda/auth-lambda-local", 30
     drift = [
         policy["PolicyArn"]
@@ -349,9 +359,9 @@ def test_the_nightly_comparison_sees_what_was_changed_by_hand(
         ]
         logs.put_retention_policy(logGroupName=group, retentionInDays=days)
         try:
-            answered, _ = checkout.ops("drift", "local", "--json", status=2)
+            stdout, _ = checkout.ops("drift", "local", "--json", status=2)
         finally:
             logs.put_retention_policy(logGroupName=group, retentionInDays=before)
-    [found] = json.loads(answered)
+    [found] = json.loads(stdout)
     assert found["attributes"] == ["retention_in_days"]
     assert found["address"].startswith("aws_cloudwatch_log_group.auth")

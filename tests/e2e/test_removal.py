@@ -1,4 +1,4 @@
-"""Removing the platform, by somebody who has policies of docs/policies/ and nothing else, with IAM enforced. The last test of all."""
+"""Tests the removal of the platform with only the policies of docs/policies/. Runs last."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ops.cloud import ROLE_VARIABLE
 from ops.deployment.remove import TOPIC_NOTE
 from ops.root import Root
 from ops.terraform.state import read_state
-from tests.e2e.operators import DEPLOY, REMOVAL, TAGGED, UNRESOURCED, operator, told
+from tests.e2e.operators import DEPLOY, REMOVAL, TAGGED, UNRESOURCED, operator, recorded_alerts
 from tests.e2e.support import Platform, run_ops
 
 POLICIES = ("operator", *DEPLOY, "remove-identity")
 
 
-def test_an_environment_is_removed_and_what_is_kept_is_said(
+def test_an_environment_is_removed_and_kept_resources_are_listed(
     own_platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, state = own_platform.root, own_platform.cloud.environment.state
     s3, outputs = own_platform.aws("s3"), own_platform.outputs
-    # Versions, a marker of a deletion, and a key at which a deletion by Terraform itself would stop.
+    # Versions, a delete marker, and a key that Terraform's own deletion cannot handle.
     for bucket in (
         outputs["frontend_bucket"],
         outputs["avatars_bucket"],
@@ -32,7 +32,7 @@ def test_an_environment_is_removed_and_what_is_kept_is_said(
         for key in ("a+b", "c", "c"):
             s3.put_object(Bucket=bucket, Key=key, Body=b"x")
         s3.delete_object(Bucket=bucket, Key="c")
-    # Somebody has begun by hand, which is no obstacle. Terraform takes half a minute for an instance of the database.
+    # Deleting a part by hand first must not stop the removal. A database instance takes 30 s.
     rds = own_platform.aws("rds")
     for instance in rds.describe_db_instances()["DBInstances"]:
         rds.delete_db_instance(
@@ -42,23 +42,23 @@ def test_an_environment_is_removed_and_what_is_kept_is_said(
         operator(
             own_platform, "remover-test", POLICIES, more=[*UNRESOURCED, *TAGGED, *REMOVAL]
         ) as role,
-        told(own_platform) as alerts,
+        recorded_alerts(own_platform) as alerts,
     ):
         monkeypatch.setenv(ROLE_VARIABLE, role)
         begun = time.monotonic()
-        answer = json.loads(run_ops(root, "remove", "local", "--json", given="local\n"))
-        print(f"removing {answer['removed']} resources took {time.monotonic() - begun:.1f} s")
+        response = json.loads(run_ops(root, "remove", "local", "--json", given="local\n"))
+        print(f"removing {response['removed']} resources took {time.monotonic() - begun:.1f} s")
         again = json.loads(run_ops(root, "remove", "local", "--json"))
     assert [(message["Subject"], TOPIC_NOTE in message["Message"]) for message in alerts] == [
         ("local: removal started", True)
     ]
-    assert answer["removed"] > 300
+    assert response["removed"] > 300
     assert not Root(root).platform_file.exists()
 
     found = read_state(own_platform.cloud)
     assert found
     assert (found["resources"], found["outputs"]) == ([], {})
-    kept = answer["kept"]
+    kept = response["kept"]
     customer_key = re.search(r"customer key (\S+):", "\n".join(kept))
     assert any(f"s3://{state.bucket}/{state.key}" in line for line in kept)
     assert customer_key

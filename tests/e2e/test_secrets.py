@@ -1,4 +1,4 @@
-"""`ops secrets` on the applied platform."""
+"""Tests `ops secrets` on the applied platform."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def listed(platform: Platform) -> dict[str, dict[str, object]]:
     return {item["name"]: item for item in json.loads(text)}
 
 
-def test_they_are_listed_without_their_values(platform: Platform) -> None:
+def test_secrets_are_listed_without_values(platform: Platform) -> None:
     found = listed(platform)
     assert {name: item["kind"] for name, item in found.items()} == {
         "jwt-secret": "generated",
@@ -29,7 +29,7 @@ def test_they_are_listed_without_their_values(platform: Platform) -> None:
     assert found["jwt-secret"]["version"] == platform.signing_key()[0]
 
 
-def test_after_a_rotation_old_tokens_pass_and_new_ones_use_the_new_key(
+def test_after_a_rotation_old_tokens_stay_valid_and_new_ones_use_the_new_key(
     platform: Platform, person: Person, api: Api
 ) -> None:
     old_token, old_refresh, (old_kid, _) = (
@@ -44,7 +44,7 @@ def test_after_a_rotation_old_tokens_pass_and_new_ones_use_the_new_key(
     serials = itertools.count()
 
     def signed_with_the_new_key() -> bool:
-        # A token with the new key's id makes a function look for that key; else it takes up to five minutes.
+        # A token with the new key's id makes the function read that key at once, not in 5 minutes.
         probe = sign({**person.claims, "iat": next(serials)}, str(kid), secret)
         api.get("/v1/auth/me", token=probe)
         person.log_in()

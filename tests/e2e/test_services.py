@@ -1,4 +1,4 @@
-"""Every route of every service, called by nobody, anonymously and by a person."""
+"""Calls every route of every service without a token, anonymously and as a registered user."""
 
 from __future__ import annotations
 
@@ -25,20 +25,22 @@ def name(route: Route) -> str:
 
 @pytest.fixture(scope="module")
 def visitor(platform: Platform) -> str:
-    """An anonymous user's token."""
+    """Returns an anonymous user's token."""
     platform.forget_attempts()
     return str(Api(platform.api_url).post("/v1/auth/anonymous", {}).expect(201)["accessToken"])
 
 
 @pytest.fixture(scope="module")
 def member(platform: Platform) -> str:
-    """A registered user's token."""
+    """Returns a registered user's token."""
     platform.forget_attempts()
     return Person.signed_in(platform, Api(platform.api_url)).access_token
 
 
 @pytest.mark.parametrize("route", CLOSED, ids=name)
-def test_a_route_lets_in_whom_it_should(api: Api, visitor: str, route: Route) -> None:
+def test_a_route_accepts_only_the_callers_of_its_access_rule(
+    api: Api, visitor: str, route: Route
+) -> None:
     body: object = {} if route.method in {"POST", "PUT", "PATCH"} else None
     api.call(route.method, address(route), body).problem(401)
     if route.access.role:
@@ -47,7 +49,7 @@ def test_a_route_lets_in_whom_it_should(api: Api, visitor: str, route: Route) ->
         )
 
 
-def test_the_shared_rules_hold(api: Api, member: str) -> None:
+def test_the_shared_rules_apply(api: Api, member: str) -> None:
     refused = api.call("PUT", "/v1/posts", {}, token=member)
     refused.problem(405, "method_not_allowed")
     assert set(refused.headers["Allow"].split(", ")) == {"GET", "POST", "OPTIONS"}
@@ -56,15 +58,13 @@ def test_the_shared_rules_hold(api: Api, member: str) -> None:
     api.post("/v1/posts", b" " * (1024 * 1024 + 1), token=member).problem(413, "body_too_large")
 
 
-def test_a_repeat_with_the_same_key_is_answered_although_nothing_came_of_the_first(
-    api: Api, member: str
-) -> None:
-    """An attempt that failed does not hold its key."""
+def test_a_retry_with_the_same_key_works_after_a_failed_attempt(api: Api, member: str) -> None:
+    """A failed attempt does not block its key."""
     for _ in range(2):
-        answer = api.post(
+        response = api.post(
             "/v1/catalog/listings",
             {"title": "x"},
             token=member,
             headers={"Idempotency-Key": "once"},
         )
-        answer.problem(422, "invalid_fields")
+        response.problem(422, "invalid_fields")

@@ -1,4 +1,4 @@
-"""Sessions: refresh tokens, signing out, and passwords, which end them."""
+"""Tests refresh tokens, signing out, and password changes, which end sessions."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from tests.e2e.support import PASSWORD, Api, Person, Platform
 NEW_PASSWORD = "Better-horse-2"
 
 
-def test_a_refresh_spends_the_token_for_the_next(person: Person) -> None:
+def test_a_refresh_replaces_the_token(person: Person) -> None:
     spent, session = person.refresh_token, person.session_id
-    answer = person.refresh()
-    assert answer.keys() == {"accessToken", "refreshToken", "tokenType", "expiresIn"}
+    response = person.refresh()
+    assert response.keys() == {"accessToken", "refreshToken", "tokenType", "expiresIn"}
     assert person.refresh_token != spent
     assert person.session_id == session
     person.me().expect(200)
 
 
-def test_a_token_spent_a_moment_ago_answers_its_successor_again(person: Person) -> None:
+def test_a_token_replaced_a_moment_ago_returns_the_same_successor(person: Person) -> None:
     spent = person.refresh_token
     person.refresh()
     again = person.try_refresh(spent).expect(200)
@@ -27,7 +27,7 @@ def test_a_token_spent_a_moment_ago_answers_its_successor_again(person: Person) 
     person.me(again["accessToken"]).expect(200)
 
 
-def test_a_token_used_long_after_it_was_spent_ends_the_session(person: Person) -> None:
+def test_a_token_used_long_after_its_replacement_ends_the_session(person: Person) -> None:
     spent = person.refresh_token
     person.refresh()
     time.sleep(10.5)
@@ -44,7 +44,7 @@ def test_a_token_two_generations_old_ends_the_session_at_once(person: Person) ->
     person.me().problem(401, "session_ended")
 
 
-def test_an_invented_token_ends_nothing(person: Person) -> None:
+def test_an_invented_token_ends_no_session(person: Person) -> None:
     session, generation, kid, mac = person.refresh_token.split(".")
     other_mac = mac[:-2] + ("AA" if mac[-2:] != "AA" else "BB")
     for invented in (
@@ -60,11 +60,11 @@ def test_an_invented_token_ends_nothing(person: Person) -> None:
     person.refresh()
 
 
-def test_two_tabs_refresh_at_once_and_get_the_same_token(person: Person) -> None:
+def test_two_concurrent_refreshes_return_the_same_token(person: Person) -> None:
     spent = person.refresh_token
     with ThreadPoolExecutor(2) as pool:
         first, second = (
-            answer.expect(200) for answer in pool.map(person.try_refresh, [spent, spent])
+            response.expect(200) for response in pool.map(person.try_refresh, [spent, spent])
         )
     assert first["refreshToken"] == second["refreshToken"] != spent
     person.me(first["accessToken"]).expect(200)
@@ -108,7 +108,7 @@ def test_sessions_are_listed_and_ended_one_by_one(person: Person, other: Person,
     person.me().expect(200)
 
 
-def test_protected_calls_want_a_token(api: Api) -> None:
+def test_protected_calls_require_a_token(api: Api) -> None:
     for method, path in [
         ("GET", "me"),
         ("GET", "sessions"),
@@ -139,11 +139,11 @@ def test_a_changed_password_ends_the_other_sessions(person: Person, api: Api) ->
     person.log_in()
 
 
-def test_a_forgotten_password_is_set_anew(platform: Platform, person: Person, api: Api) -> None:
+def test_a_forgotten_password_is_reset(platform: Platform, person: Person, api: Api) -> None:
     before = platform.mails_to(person.email)
     for email in (person.email, "nobody@example.com"):
-        answer = api.post("/v1/auth/forgot-password", {"email": email})
-        assert (answer.status, answer.body) == (202, b"")
+        response = api.post("/v1/auth/forgot-password", {"email": email})
+        assert (response.status, response.body) == (202, b"")
     assert platform.mails_to(person.email) == before + 1
     code = person.code()
 

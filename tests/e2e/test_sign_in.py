@@ -1,4 +1,4 @@
-"""Signing in: with a password, anonymously, and with roles."""
+"""Tests signing in with a password, anonymously, and with roles."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import re
 from tests.e2e.support import PASSWORD, Api, Person, Platform, run_ops
 
 
-def test_a_login_gives_a_pair_of_tokens(person: Person) -> None:
-    answer = person.log_in(deviceInfo="Ada's phone")
-    assert answer.keys() == {"accessToken", "refreshToken", "tokenType", "expiresIn", "user"}
-    assert (answer["tokenType"], answer["expiresIn"]) == ("Bearer", 900)
+def test_a_login_returns_an_access_and_a_refresh_token(person: Person) -> None:
+    response = person.log_in(deviceInfo="Ada's phone")
+    assert response.keys() == {"accessToken", "refreshToken", "tokenType", "expiresIn", "user"}
+    assert (response["tokenType"], response["expiresIn"]) == ("Bearer", 900)
     user = {
         "userId": person.user_id,
         "email": person.email,
         "displayName": person.display_name,
         "roles": ["user"],
     }
-    assert answer["user"] == user
+    assert response["user"] == user
     assert person.me().expect(200) == user
     assert person.claims["exp"] - person.claims["iat"] == 900
 
@@ -28,9 +28,7 @@ def test_a_wrong_password_and_an_unknown_address_look_the_same(person: Person, a
     assert unknown.problem(401, "invalid_credentials") == wrong
 
 
-def test_five_failures_in_a_minute_close_the_door_for_that_address(
-    person: Person, other: Person
-) -> None:
+def test_five_failures_in_a_minute_block_the_address(person: Person, other: Person) -> None:
     for _ in range(5):
         person.try_log_in(password="Wrong-horse-1").problem(401)
     refused = person.try_log_in()
@@ -44,23 +42,23 @@ def test_successes_do_not_count_as_failures(person: Person) -> None:
         person.log_in()
 
 
-def test_an_anonymous_user_has_capabilities_and_no_more(api: Api) -> None:
-    answer = api.post("/v1/auth/anonymous", {}).expect(201)
-    assert answer.keys() == {
+def test_an_anonymous_user_has_only_capabilities(api: Api) -> None:
+    response = api.post("/v1/auth/anonymous", {}).expect(201)
+    assert response.keys() == {
         "anonymousId",
         "displayName",
         "accessToken",
         "expiresIn",
         "capabilities",
     }
-    assert answer["expiresIn"] == 3600
-    assert answer["capabilities"] == ["read", "post_anonymous", "chat_anonymous"]
-    assert re.fullmatch(r"Anonymous_[A-Z][A-Za-z]+_\d+", answer["displayName"])
-    token = answer["accessToken"]
+    assert response["expiresIn"] == 3600
+    assert response["capabilities"] == ["read", "post_anonymous", "chat_anonymous"]
+    assert re.fullmatch(r"Anonymous_[A-Z][A-Za-z]+_\d+", response["displayName"])
+    token = response["accessToken"]
     me = {
-        "userId": answer["anonymousId"],
+        "userId": response["anonymousId"],
         "email": None,
-        "displayName": answer["displayName"],
+        "displayName": response["displayName"],
         "roles": [],
     }
     assert api.get("/v1/auth/me", token=token).expect(200) == me
@@ -72,20 +70,20 @@ def test_an_anonymous_user_has_capabilities_and_no_more(api: Api) -> None:
     api.get("/v1/auth/me", token=token).problem(401, "session_ended")
 
 
-def test_an_address_becomes_anonymous_sixty_times_an_hour(api: Api) -> None:
+def test_an_address_can_sign_in_anonymously_60_times_an_hour(api: Api) -> None:
     for _ in range(60):
         api.post("/v1/auth/anonymous", {}).expect(201)
     api.post("/v1/auth/anonymous", {}).problem(429, "too_many_requests")
 
 
-def test_a_role_comes_with_the_next_login_or_refresh(platform: Platform, person: Person) -> None:
+def test_a_role_applies_from_the_next_login_or_refresh(platform: Platform, person: Person) -> None:
     run_ops(platform.root, "user", "grant", "local", person.email, "moderator")
     assert person.claims["roles"] == ["user"]
     person.refresh()
     assert set(person.claims["roles"]) == {"user", "moderator"}
     run_ops(platform.root, "user", "grant", "local", person.email, "admin")
-    answer = person.log_in()
-    assert answer["user"]["roles"] == ["user", "moderator", "admin"]
+    response = person.log_in()
+    assert response["user"]["roles"] == ["user", "moderator", "admin"]
     assert set(person.claims["roles"]) == {"user", "moderator", "admin"}
     run_ops(platform.root, "user", "revoke", "local", person.email, "moderator")
     person.refresh()

@@ -1,4 +1,4 @@
-"""Events on their way from a write to a profile's statistics, with whatever can go wrong between them."""
+"""Tests events from the write to a profile's statistics, including failures on the way."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Event = dict[str, Any]
 
 
 def event(kind: str, author: str, event_id: str | None = None) -> Event:
-    """An event of the post service."""
+    """Returns an event of the post service."""
     detail = {
         "eventId": event_id or f"post-{uuid.uuid4().hex}",
         "occurredAt": "2027-01-15T08:00:00.000Z",
@@ -40,7 +40,7 @@ def event(kind: str, author: str, event_id: str | None = None) -> Event:
 
 
 class Events:
-    """The event path, seen from both of its ends."""
+    """Publishes events and reads their effects."""
 
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
@@ -49,7 +49,7 @@ class Events:
         self._events = platform.aws("events")
 
     def emit(self, *events: Event) -> None:
-        """Puts events on the bus."""
+        """Publishes events to the bus."""
         for start in range(0, len(events), 10):
             entries = [
                 {
@@ -63,7 +63,7 @@ class Events:
             assert self._events.put_events(Entries=entries)["FailedEntryCount"] == 0
 
     def store(self, *kinds: str, author: str, stored_at: float | None = None) -> None:
-        """Stores events with a write, as a service does; then the service is gone."""
+        """Writes events to the outbox, like a service that crashes afterwards."""
         outbox = OutboxWriter(
             OUTBOX, "post", Logger(service="test"), lambda: stored_at or time.time()
         )
@@ -79,7 +79,7 @@ class Events:
         )
 
     def counts(self, user_id: str) -> tuple[int, int, int]:
-        """Posts, comments and likes."""
+        """Returns the counts of posts, comments and likes."""
         profile = self.profile(user_id)
         posts, comments, likes = (
             profile.get(n, 0) for n in ("posts_count", "comments_count", "likes_received")
@@ -87,7 +87,7 @@ class Events:
         return posts, comments, likes
 
     def expect(self, user_id: str, counts: tuple[int, int, int]) -> None:
-        """Waits for these statistics, and sees that nothing comes after them."""
+        """Waits for these counts, and checks that they do not change again."""
         eventually(lambda: self.counts(user_id) == counts or None, seconds=60)
         time.sleep(0.5)
         assert self.counts(user_id) == counts
@@ -100,7 +100,7 @@ class Events:
             self.sqs.send_message(QueueUrl=self.url(queue), MessageBody=body)
 
     def size(self, queue: str) -> int:
-        """How many messages a queue has, those that are being worked on included."""
+        """Returns the number of messages in a queue, including those in flight."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         found = self.sqs.get_queue_attributes(QueueUrl=self.url(queue), AttributeNames=names)[
             "Attributes"
@@ -108,7 +108,7 @@ class Events:
         return sum(int(found[name]) for name in names)
 
     def outbox(self, author: str) -> int:
-        """How many events on somebody's things wait; other tests' may wait too."""
+        """Returns the number of waiting events about an author's items."""
         mine = {
             "FilterExpression": "contains(detail, :author)",
             "ExpressionAttributeValues": pack({":author": author}),
@@ -123,11 +123,11 @@ def events(platform: Platform) -> Events:
 
 @pytest.fixture
 def author() -> str:
-    """Somebody whose statistics nothing else changes."""
+    """Returns a user whose statistics only this test changes."""
     return f"author-{uuid.uuid4().hex[:12]}"
 
 
-def test_a_registration_makes_the_profile(events: Events, person: Person) -> None:
+def test_a_registration_creates_the_profile(events: Events, person: Person) -> None:
     profile = eventually(lambda: events.profile(person.user_id))
     assert profile["display_name"] == person.display_name
     assert profile["joined_at"].endswith("Z")
@@ -146,16 +146,14 @@ def test_repeated_events_in_any_order_count_once(events: Events, author: str) ->
     events.expect(author, (2, 2, 3))
 
 
-def test_what_anonymous_people_write_is_in_no_statistic(events: Events, author: str) -> None:
+def test_anonymous_items_are_not_counted(events: Events, author: str) -> None:
     anonymous = event("PostCreated", author)
     anonymous["detail"]["data"] = {"postId": "p", "isAnonymous": True}
     events.emit(anonymous, event("PostCreated", author))
     events.expect(author, (1, 0, 0))
 
 
-def test_a_consumer_that_is_killed_amid_its_batches_loses_and_repeats_nothing(
-    events: Events, author: str
-) -> None:
+def test_a_killed_consumer_loses_and_duplicates_nothing(events: Events, author: str) -> None:
     cloud = EmbeddedCloud(Root(events.platform.root)).running()["aws"].find()
     assert cloud
     killed = 0
@@ -183,7 +181,7 @@ def test_a_consumer_that_is_killed_amid_its_batches_loses_and_repeats_nothing(
     assert killed
 
 
-def test_what_cannot_be_handled_ends_in_the_dead_letter_queue_and_is_redriven(
+def test_invalid_events_reach_the_dead_letter_queue_and_are_redriven(
     events: Events, author: str
 ) -> None:
     def redriven() -> int:
@@ -198,21 +196,19 @@ def test_what_cannot_be_handled_ends_in_the_dead_letter_queue_and_is_redriven(
     with queue_attributes(events.platform, WORK, VisibilityTimeout="1"):
         with Role(events.platform, "statistics").without("Profiles"):
             events.emit(liked, liked)
-            # Or more: what other tests have caused comes here as well meanwhile.
+            # At least, because other tests cause messages too.
             eventually(lambda: events.size(WORK_DLQ) >= 2 or None, seconds=60)
         assert events.counts(author) == (0, 0, 0)
         assert redriven() >= 2
         events.expect(author, (0, 0, 1))
-        # Poison keeps nobody from being counted, and comes back however often it is redriven.
+        # An invalid event does not block others, and returns after each redrive.
         events.send(WORK, "{", json.dumps(event("PostCreated", author)))
         events.expect(author, (1, 0, 1))
         eventually(lambda: events.size(WORK_DLQ) >= 1 or None, seconds=60)
         events.sqs.purge_queue(QueueUrl=events.url(WORK_DLQ))
 
 
-def test_a_crash_between_the_write_and_its_publication_loses_nothing(
-    events: Events, author: str
-) -> None:
+def test_a_crash_before_the_publication_loses_no_event(events: Events, author: str) -> None:
     with without_source(events.platform, "relay", ":dynamodb:"):
         events.store("PostCreated", "PostLiked", author=author)
         time.sleep(2)
@@ -221,18 +217,18 @@ def test_a_crash_between_the_write_and_its_publication_loses_nothing(
     assert not events.outbox(author)
 
 
-def test_what_the_stream_has_forgotten_is_found_in_the_table(events: Events, author: str) -> None:
+def test_events_that_left_the_stream_are_found_in_the_table(events: Events, author: str) -> None:
     with (
         without_source(events.platform, "relay", ":dynamodb:"),
         queue_attributes(events.platform, RETRIES, DelaySeconds="0"),
     ):
         events.store("PostCreated", author=author, stored_at=time.time() - 86_400)
-        events.send(RETRIES, "{}")  # what the schedule sends
+        events.send(RETRIES, "{}")  # the message of the schedule
         events.expect(author, (1, 0, 0))
     assert not events.outbox(author)
 
 
-def test_what_the_bus_refuses_is_tried_again(events: Events, author: str) -> None:
+def test_events_that_the_bus_rejects_are_retried(events: Events, author: str) -> None:
     with queue_attributes(events.platform, RETRIES, VisibilityTimeout="1", DelaySeconds="0"):
         with Role(events.platform, "relay").without("Events"):
             events.store("PostCreated", "PostLiked", author=author)
@@ -242,7 +238,7 @@ def test_what_the_bus_refuses_is_tried_again(events: Events, author: str) -> Non
     assert not events.outbox(author)
 
 
-def test_a_subscriber_is_told_of_the_events_it_asked_for(events: Events, author: str) -> None:
+def test_a_subscriber_receives_only_its_event_types(events: Events, author: str) -> None:
     sns, name = events.platform.aws("sns"), f"test-{uuid.uuid4().hex[:12]}"
     topic = events.platform.outputs["notifications_topic_arn"]
     arn = f"arn:aws:sqs:us-east-1:000000000000:{name}"
@@ -264,17 +260,19 @@ def test_a_subscriber_is_told_of_the_events_it_asked_for(events: Events, author:
         },
         ReturnSubscriptionArn=True,
     )["SubscriptionArn"]
-    told: list[Event] = []
+    notified: list[Event] = []
 
     def liked() -> bool:
         reply = events.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
-        told.extend(json.loads(json.loads(m["Body"])["Message"]) for m in reply.get("Messages", []))
-        return any(e["detail"]["data"]["authorId"] == author for e in told)
+        notified.extend(
+            json.loads(json.loads(m["Body"])["Message"]) for m in reply.get("Messages", [])
+        )
+        return any(e["detail"]["data"]["authorId"] == author for e in notified)
 
     try:
         events.emit(event("CommentCreated", author), event("PostLiked", author))
         eventually(liked)
-        assert {e["detail-type"] for e in told} == {"PostLiked"}
+        assert {e["detail-type"] for e in notified} == {"PostLiked"}
     finally:
         sns.unsubscribe(SubscriptionArn=subscription)
         events.sqs.delete_queue(QueueUrl=url)

@@ -1,4 +1,4 @@
-"""Access tokens that must not be accepted: by the authorizer, nor by the auth service that checks for itself."""
+"""Tests that the authorizer and the auth service reject invalid access tokens."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ WRONG_KEY = "0" * 64
 
 @dataclass(frozen=True)
 class Material:
-    """What tokens are made of."""
+    """The parts of valid tokens."""
 
     claims: dict[str, Any]
     kid: str
-    """The newest key's id."""
+    """The id of the newest key."""
     secret: str
-    """The newest key."""
+    """The secret of the newest key."""
     token: str
-    """A good one."""
+    """The claims of a valid token."""
 
     def signed(self, *, kid: str | None = None, without: str = "", **changes: Any) -> str:
-        """A token of the same claims but for the changes, signed with the newest key."""
+        """Returns a token with changed claims, signed with the newest key."""
         claims = {name: value for name, value in self.claims.items() if name != without}
         return sign({**claims, **changes}, self.kid if kid is None else kid, self.secret)
 
@@ -46,7 +46,7 @@ def encode(part: dict[str, Any]) -> str:
 
 
 def with_payload(token: str, claims: dict[str, Any]) -> str:
-    """The token with other claims under the signature it had."""
+    """Returns the token with other claims and its old signature."""
     header, _, signature = token.split(".")
     return f"{header}.{encode(claims)}.{signature}"
 
@@ -77,21 +77,21 @@ def material(platform: Platform, person: Person) -> Material:
     return Material(person.claims, str(kid), secret, person.access_token)
 
 
-def test_a_token_signed_as_ours_are_is_accepted(material: Material, api: Api) -> None:
-    """What the refusals rest on: they differ from this one in one thing each."""
+def test_a_valid_token_is_accepted(material: Material, api: Api) -> None:
+    """The invalid tokens below differ from this valid one in one part each."""
     api.get("/v1/auth/me", token=material.signed()).expect(200)
     api.get("/v1/profile", token=material.signed()).expect(200)
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_a_wrong_token_is_refused(material: Material, api: Api, kind: str) -> None:
+def test_an_invalid_token_is_rejected(material: Material, api: Api, kind: str) -> None:
     token = REFUSED[kind](material)
     api.get("/v1/profile", token=token).problem(401)
     api.get("/v1/auth/me", token=token).problem(401)
     api.get("/v1/auth/me", token=material.token).expect(200)
 
 
-def test_an_ended_session_is_refused_although_the_authorizer_remembers_its_token(
+def test_an_ended_session_is_rejected_despite_the_authorizers_cache(
     person: Person, api: Api
 ) -> None:
     api.get("/v1/profile", token=person.access_token).expect(200)
@@ -99,21 +99,21 @@ def test_an_ended_session_is_refused_although_the_authorizer_remembers_its_token
     api.get("/v1/profile", token=person.access_token).problem(401, "session_ended")
 
 
-def test_a_token_expires_although_the_authorizer_remembers_it(material: Material, api: Api) -> None:
+def test_a_token_expires_despite_the_authorizers_cache(material: Material, api: Api) -> None:
     token = material.signed(exp=int(time.time()) + 3)
     api.get("/v1/profile", token=token).expect(200)
     time.sleep(3)
     api.get("/v1/profile", token=token).problem(401, "token_expired")
 
 
-def test_the_last_key_is_still_accepted_and_the_one_before_is_not(
+def test_the_previous_key_is_accepted_and_the_one_before_is_not(
     platform: Platform, person: Person, api: Api
 ) -> None:
-    """Rotates the key twice. Nothing is put back: a parameter's versions only count up, and the functions follow."""
+    """Rotates the key twice. Old keys are not restored, because parameter versions only grow."""
     serials = itertools.count()
 
     def status(path: str, key: tuple[int, str]) -> int:
-        # Unlike any other token, so that no earlier answer of the authorizer serves it.
+        # A unique token, so that the authorizer has no cached result for it.
         token = sign({**person.claims, "iat": next(serials)}, str(key[0]), key[1])
         return api.get(path, token=token).status
 
@@ -123,7 +123,7 @@ def test_the_last_key_is_still_accepted_and_the_one_before_is_not(
             Name="/multitask/local/jwt-secret", Value=value, Overwrite=True
         )
         key = platform.signing_key()
-        # A newer key's id makes a function look for it, at most every ten seconds.
+        # A token with a newer key's id makes the function read the keys, at most every 10 s.
         assert eventually(lambda: status("/v1/profile", key) == 200, interval=1)
         assert eventually(lambda: status("/v1/auth/me", key) == 200, interval=1)
         return key

@@ -1,4 +1,4 @@
-"""Opening a WebSocket: with a ticket, once."""
+"""Tests that a ticket opens one WebSocket."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.e2e.support import Person, Platform
 
 
 def issue(platform: Platform, person: Person, *, age: float = 0) -> str:
-    """A ticket as the chat service issues them, so many seconds old."""
+    """Issues a ticket as the chat service does, `age` seconds ago."""
     claims = person.claims
     roles, capabilities = frozenset(claims["roles"]), frozenset(claims["cap"])
     caller = Caller(claims["sub"], claims["sid"], roles, capabilities, claims["exp"])
@@ -30,7 +30,7 @@ def open_socket(platform: Platform, query: str) -> ClientConnection:
     return connect(platform.ws_url + query, open_timeout=30, proxy=None)
 
 
-def test_a_ticket_opens_a_socket_once(platform: Platform, person: Person) -> None:
+def test_a_ticket_opens_one_websocket(platform: Platform, person: Person) -> None:
     query = f"?ticket={issue(platform, person)}"
     with open_socket(platform, query) as socket:
         socket.send(json.dumps({"action": "ping", "requestId": "r-1"}))
@@ -44,14 +44,14 @@ def test_a_ticket_opens_a_socket_once(platform: Platform, person: Person) -> Non
     assert refused.value.response.status_code == 403
 
 
-def test_without_a_good_ticket_there_is_no_socket(platform: Platform, person: Person) -> None:
+def test_an_invalid_ticket_is_rejected(platform: Platform, person: Person) -> None:
     too_old = issue(platform, person, age=LIFETIME + 1)
     for query, status in (
         ("", 401),
         ("?ticket=", 401),
         (f"?ticket={secrets.token_urlsafe(32)}", 403),
         (f"?ticket={too_old}", 403),
-        # A token in an address would end up in logs: it opens nothing.
+        # An access token in the URL is rejected, because URLs appear in logs.
         (f"?ticket={person.access_token}", 403),
         (f"?token={person.access_token}", 401),
     ):

@@ -1,4 +1,4 @@
-"""A walk for each function that is finished: every route it answers and every event it takes."""
+"""A walk for each function. It calls every route and sends every event of the function."""
 
 from collections.abc import Mapping, Sequence
 
@@ -32,4 +32,4 @@ WALKS: Mapping[str, Sequence[Walk]] = {
     "relay": [relay.walk],
     "statistics": [statistics.walk],
 }
-"""By function."""
+"""The walks by function."""

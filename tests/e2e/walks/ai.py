@@ -1,4 +1,4 @@
-"""ai: a question, what else can be asked for, and the conversations that come of it."""
+"""ai: a question, the other tasks, and conversations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _calls(world: World, gemini: FakeProvider) -> Iterator[str]:
         return world.api.call(method, AI + path, body, token=ann.token).expect(status)
 
     def ask() -> bool:
-        """Whether it is answered; a function remembers for some seconds that there was no key."""
+        """Returns True once the key is used. The function caches a missing key for some seconds."""
         return world.api.post(f"{AI}/ask", {"question": "Who?"}, token=ann.token).status == 200
 
     world.eventually(ask)

@@ -1,4 +1,4 @@
-"""auth: from a registration to a password that was forgotten."""
+"""auth: from registration to a password reset."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from tests.e2e.walks.world import World
 
 
 def walk(world: World) -> Iterator[str]:
-    # A token that API Gateway has not seen before: it remembers answers.
+    # A new token, because API Gateway caches the result for known ones.
     user = User.made(world.platform, "Ann Example")
     world.api.get("/v1/profile", token=user.token).expect(200)
     yield "token"

@@ -1,4 +1,4 @@
-"""catalog: a listing from its picture to its end, with everything others do to it, and the sweep of the outbox."""
+"""catalog: a listing from upload to deletion, calls of other users, and the sweep of the outbox."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def walk(world: World) -> Iterator[str]:
     yield f"GET {CATALOG}/wishlist"
     call("DELETE", f"/wishlist/{listing['listingId']}", status=204, who=bob)
     yield f"DELETE {CATALOG}/wishlist/{{listingId}}"
-    # Somebody new each time: a rating is once for all.
+    # A new user for each walk, because a user can rate only once.
     call(
         "POST",
         f"{at}/ratings",
@@ -85,7 +85,7 @@ def sweep(world: World) -> Iterator[str]:
         Qualifier="live",
         Payload=json.dumps({"source": "aws.events"}).encode(),
     )
-    answer = json.loads(reply["Payload"].read())
-    assert "FunctionError" not in reply, answer
-    assert "swept" in answer
+    response = json.loads(reply["Payload"].read())
+    assert "FunctionError" not in reply, response
+    assert "swept" in response
     yield "sweep"

@@ -1,4 +1,4 @@
-"""chat: a room with everything that can happen in it, by REST and through WebSockets, until it is deleted."""
+"""chat: all operations on a room by REST and WebSocket, until its deletion."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tests.e2e.walks.world import PNG, World
 CHAT = "/v1/chat"
 ROOMS = "/rooms"
 PATIENCE = 5.0
-"""Seconds for a frame: less than it takes until a lost one is made good."""
+"""Seconds to wait for a frame. Less than the time until a missed message is delivered again."""
 
 
 class Listener:
-    """A WebSocket, read in order."""
+    """A WebSocket whose frames are read in order."""
 
     def __init__(self, world: World, ticket: str) -> None:
         try:
@@ -36,14 +36,14 @@ class Listener:
             raise AssertionError(str(error)) from error
 
     def ask(self, action: str, **members: Any) -> Any:
-        """The answer to a frame, which must be an ack."""
+        """Sends a frame and returns the response, which must be an ack."""
         self.socket.send(json.dumps({"action": action, "requestId": action, **members}))
-        answer = self.wait("ack", "error")
-        assert answer["type"] == "ack", answer
-        return answer
+        response = self.wait("ack", "error")
+        assert response["type"] == "ack", response
+        return response
 
     def wait(self, *types: str) -> Any:
-        """The next frame of one of these types."""
+        """Returns the next frame of one of these types."""
         try:
             while True:
                 frame = json.loads(self.socket.recv(timeout=PATIENCE))
@@ -54,7 +54,7 @@ class Listener:
 
 
 class Steps:
-    """Who walks, the room they walk through, and the calls they make."""
+    """The users of the walk, their room and their calls."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -63,13 +63,13 @@ class Steps:
         )
         world.api.call("GET", "/v1/profile", token=self.eve.token).expect(
             200
-        )  # which makes it: she will be invited
+        )  # creates her profile, so that she can be invited
         self.key = uuid.uuid4().hex
         self.room = ""
 
     @property
     def at(self) -> str:
-        """The room's address."""
+        """The room's path."""
         return f"{ROOMS}/{self.room}"
 
     def call(
@@ -82,7 +82,7 @@ class Steps:
         who: User | None = None,
         once: str = "",
     ) -> Any:
-        """A call of ann's, unless it is somebody else's."""
+        """Makes a call as Ann, or as `who`."""
         headers = {"Idempotency-Key": once} if once else {}
         token = (who or self.ann).token
         return self.world.api.call(method, CHAT + path, body, token=token, headers=headers).expect(
@@ -90,7 +90,7 @@ class Steps:
         )
 
     def listener(self, who: User) -> Listener:
-        """A new connection."""
+        """Opens a connection."""
         return Listener(
             self.world, self.call("POST", "/tickets", {}, status=201, who=who)["ticket"]
         )
@@ -107,7 +107,7 @@ def walk(world: World) -> Iterator[str]:
 
 
 def meet(steps: Steps) -> Iterator[str]:
-    """A room, and people in it."""
+    """Creates a room and adds members."""
     call, body = steps.call, {"name": "A walk", "type": "public"}
     call("POST", ROOMS, {}, status=422, once=steps.key)
     steps.room = call("POST", ROOMS, body, status=201, once=steps.key)["roomId"]
@@ -133,7 +133,7 @@ def meet(steps: Steps) -> Iterator[str]:
 
 
 def talk(steps: Steps, first: Listener, second: Listener) -> Iterator[str]:
-    """Messages, and all that becomes of them."""
+    """Sends, edits, reacts to and deletes messages."""
     call, at, room = steps.call, steps.at, steps.room
     first.ask("join_room", roomId=room)
     second.ask("join_room", roomId=room)
@@ -164,9 +164,9 @@ def talk(steps: Steps, first: Listener, second: Listener) -> Iterator[str]:
         "POST", f"{at}/messages", {"content": "See", "attachments": [attachment]}, status=201
     )
     path = f"{CHAT}{at}/attachments/{signed['attachmentId']}"
-    answer = steps.world.api.call("GET", path, token=steps.bob.token)
-    answer.expect(302)
-    assert urllib3.request("GET", answer.headers["Location"]).data == PNG
+    response = steps.world.api.call("GET", path, token=steps.bob.token)
+    response.expect(302)
+    assert urllib3.request("GET", response.headers["Location"]).data == PNG
     yield f"GET {CHAT}{ROOMS}/{{roomId}}/attachments/{{attachmentId}}"
     call("DELETE", f"{at}/messages/{shown['messageId']}", status=204)
     second.wait("message_deleted")
@@ -178,7 +178,7 @@ def talk(steps: Steps, first: Listener, second: Listener) -> Iterator[str]:
 
 
 def part(steps: Steps, second: Listener) -> Iterator[str]:
-    """Everybody goes, each in another way, and the room with the last."""
+    """Removes each member in a different way, then deletes the room."""
     call, at, dynamodb = steps.call, steps.at, steps.world.client("dynamodb")
     call("DELETE", f"{at}/leave", status=204, who=steps.eve)
     yield f"DELETE {CHAT}{ROOMS}/{{roomId}}/leave"
@@ -203,7 +203,7 @@ def part(steps: Steps, second: Listener) -> Iterator[str]:
 
 @contextlib.contextmanager
 def crowd(world: World, room: str) -> Iterator[None]:
-    """The room has as many connections as make it a big one; all of them are gone already."""
+    """Adds enough connections to make the room a large one. All of them are already closed."""
     host, _, port = world.platform.outputs["cache_endpoint"].rpartition(":")
     with redis.Redis(host=host, port=int(port)) as cache:
         gone = {f"gone-{index}|nobody|0": 4e9 for index in range(INLINE_LIMIT)}

@@ -1,4 +1,4 @@
-"""delivery: a message that nobody else delivers, a frame for a big room, and a room that was deleted."""
+"""delivery: a message that chat did not deliver, a frame for a large room, and a deleted room."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def walk(world: World) -> Iterator[str]:
     ann = world.user("Ann Example")
 
     def call(path: str, body: object) -> dict[str, str]:
-        answer: dict[str, str] = world.api.post(f"/v1/chat{path}", body, token=ann.token).json
-        return answer
+        response: dict[str, str] = world.api.post(f"/v1/chat{path}", body, token=ann.token).json
+        return response
 
     room = call("/rooms", {"name": "A walk", "type": "private"})["roomId"]
     listener = Listener(world, call("/tickets", {})["ticket"])
@@ -62,7 +62,7 @@ def walk(world: World) -> Iterator[str]:
 
 
 def remove_room(world: World) -> None:
-    """What was left of a room a while ago, a piece of each kind, and the word of its deletion."""
+    """Writes one item of each kind for a room, then the marker of its deletion."""
     room = uuid.uuid4().hex
     dynamodb, s3 = world.client("dynamodb"), world.client("s3")
     bucket = world.platform.outputs["attachments_bucket"]

@@ -1,4 +1,4 @@
-"""migration: a plan, a run that tells the record, and a fingerprint."""
+"""migration: a plan, a run that writes the record, and a fingerprint."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def walk(world: World) -> Iterator[str]:
             Qualifier="live",
             Payload=json.dumps(order).encode(),
         )
-        answer = json.loads(reply["Payload"].read())
-        assert "FunctionError" not in reply, answer
-        return answer
+        response = json.loads(reply["Payload"].read())
+        assert "FunctionError" not in reply, response
+        return response
 
     assert invoke({"plan": True})["pending"] == []
     yield "plan"

@@ -1,4 +1,4 @@
-"""post: two posts, a public one with everything and an anonymous one, until nothing of them is left."""
+"""post: a public and an anonymous post, all operations on them, and their deletion."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def walk(world: World) -> Iterator[str]:
     yield f"DELETE {POSTS}/{{postId}}/like"
     comment = call("POST", f"{at}/comments", {"content": "First"}, status=201, who=bob)
     reply = {"content": "Second", "parentId": comment["commentId"], "isAnonymous": True}
-    answer = call("POST", f"{at}/comments", reply, status=201)
+    response = call("POST", f"{at}/comments", reply, status=201)
     yield f"POST {POSTS}/{{postId}}/comments"
     call("GET", f"{at}/comments")
     yield f"GET {POSTS}/{{postId}}/comments"
     call("PATCH", f"{at}/comments/{comment['commentId']}", {"content": "1st"}, who=bob)
     yield f"PATCH {POSTS}/{{postId}}/comments/{{commentId}}"
-    call("DELETE", f"{at}/comments/{answer['commentId']}", status=204)
+    call("DELETE", f"{at}/comments/{response['commentId']}", status=204)
     yield f"DELETE {POSTS}/{{postId}}/comments/{{commentId}}"
     call("PUT", f"{at}/like", status=204, who=bob)
     for deleted in (post, hidden):

@@ -1,4 +1,4 @@
-"""profile: everything its owner can do with it, and what others see."""
+"""profile: all operations of the owner, and the views of other users."""
 
 from __future__ import annotations
 

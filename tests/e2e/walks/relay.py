@@ -1,4 +1,4 @@
-"""The relay: an event that the stream brings, one that it does not, and one that cannot be published."""
+"""relay: an event from the stream, one outside it, and one that cannot be published."""
 
 from __future__ import annotations
 

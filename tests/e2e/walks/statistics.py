@@ -1,4 +1,4 @@
-"""Statistics: each event that they follow."""
+"""statistics: each event type that changes a count."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def walk(world: World) -> Iterator[str]:
     for kind, change in CHANGES.items():
         before = profile().get(change.statistic, 0)
         emit(kind, authorId=user_id)
-        world.eventually(lambda: profile().get(change.statistic, 0) == before + change.amount)  # noqa: B023
+        expected = before + change.amount
+        world.eventually(lambda: profile().get(change.statistic, 0) == expected)  # noqa: B023
         yield kind
     emit("UserRegistered", userId=user_id, displayName="Ann Example")
     world.eventually(lambda: "display_name" in profile())

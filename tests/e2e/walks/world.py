@@ -1,4 +1,4 @@
-"""What a walk through a function's routes and events is made with."""
+"""Helpers for the walks through a function's routes and events."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from tests.e2e.support import Api, Person, Platform, User
 T = TypeVar("T")
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
-"""As much of a picture as an upload is checked for."""
+"""The bytes of a picture that an upload check reads."""
 
 
 class Walk(Protocol):
-    """Calls every route of one service, or brings a function every event it takes.
+    """Calls every route of a service, or sends every event of a function.
 
-    It yields the name of each (`GET /v1/posts/{postId}`, `UserRegistered`) once it has seen it succeed, and raises AssertionError
-    where one did not. What a route needs only now and then (a second page, a repeat, a refused body) belongs to the walk too: a
-    permission that no walk misses is one that nobody needs.
+    Yields the name of each (`GET /v1/posts/{postId}`, `UserRegistered`) after it succeeded. Raises
+    AssertionError if one failed. The walk also covers rare cases of a route (a second page, a
+    retry, a rejected body), because a permission that no walk needs counts as unnecessary.
     """
 
     def __call__(self, world: World) -> Iterator[str]: ...
 
 
 class World:
-    """The platform as the walks of one function see it.
+    """The platform for the walks of one function.
 
     Args:
         platform: the applied platform.
-        function: whose walks they are; waiting ends when its log tells of a refusal.
+        function: the function. `eventually` stops waiting if its log reports a missing permission.
     """
 
     def __init__(self, platform: Platform, function: str) -> None:
@@ -47,24 +47,24 @@ class World:
         self.begin()
 
     def begin(self) -> None:
-        """Forgets what happened before."""
+        """Ignores log lines before now."""
         self._since = int(time.time() * 1000)
 
     def user(self, name: str) -> User:
-        """Somebody registered; the same one for the same name."""
+        """Returns a registered user, the same one for the same name."""
         return self._made.setdefault(name, User.made(self.platform, name))
 
     def person(self) -> Person:
-        """Somebody who is about to register; attempts to register are not limited."""
+        """Returns a person who has not registered yet, and resets the rate limits."""
         self.platform.forget_attempts()
         return Person(self.platform, self.api)
 
     def client(self, service: str) -> Any:
-        """A client of the embedded AWS with the root key's rights."""
+        """Returns a boto3 client of the embedded AWS with the root key."""
         return self.platform.aws(service)
 
     def upload(self, signed: Any, content: bytes = PNG) -> str:
-        """Uploads by a signed form, as a browser does; gives the key."""
+        """Uploads with a signed form, as a browser does, and returns the key."""
         form = signed["upload"]
         fields = {**form["fields"], "file": ("picture", content, "application/octet-stream")}
         status = urllib3.request("POST", form["url"], fields=fields, retries=False).status
@@ -72,7 +72,7 @@ class World:
         return str(signed["key"])
 
     def refusals(self) -> list[str]:
-        """Lines of the function's log since the beginning that tell of a permission it lacks."""
+        """Returns the function's log lines since `begin` that report a missing permission."""
         pages = self.client("logs").get_paginator("filter_log_events")
         group = f"/aws/lambda/{self.function}-lambda-local"
         lines = [
@@ -85,10 +85,10 @@ class World:
         ]
 
     def eventually(self, find: Callable[[], T | None], seconds: float = 30.0) -> T:
-        """What `find` gives once it gives something.
+        """Calls `find` until it returns a true value, and returns that.
 
         Raises:
-            AssertionError: it gives nothing within so many seconds, or the function was refused something.
+            AssertionError: `find` returned none within `seconds`, or a permission is missing.
         """
         deadline = time.monotonic() + seconds
         while not (found := find()):
@@ -98,7 +98,7 @@ class World:
         return found
 
     def forget(self) -> None:
-        """Ends the function's processes: the next call meets one that remembers no secret and no earlier result."""
+        """Kills the function's processes, so that the next call uses no cached values."""
         cloud = EmbeddedCloud(Root(self.platform.root)).running()["aws"].find()
         assert cloud
         for process in cloud.children(recursive=True):
@@ -110,7 +110,7 @@ class World:
                     process.kill()
             except psutil.Error:
                 continue
-        # The embedded AWS learns of each dead process by a call that fails.
+        # The embedded AWS notices each dead process only when a call to it fails.
         call = {
             "FunctionName": f"{self.function}-lambda-local",
             "Qualifier": "live",
