@@ -15,10 +15,6 @@ SUFFIX = "-dlq"
 """The suffix that a dead-letter queue's name adds to the name of its source queue."""
 BATCH = 10
 """Maximum messages per call (SQS)."""
-WAIT = 1
-"""Seconds. Long polling queries all SQS servers, so an empty response means an empty queue."""
-HIDDEN = 60
-"""Visibility timeout in seconds. After an interruption the message then reappears in the queue."""
 TARGET = "TARGET_ARN"
 """The message attribute with the target to which EventBridge could not deliver an event."""
 
@@ -42,15 +38,22 @@ class Redrive:
     repeated event by its id. SQS's StartMessageMoveTask is not used because the embedded AWS lacks
     it, and because events that a rule could not deliver have no source queue.
 
+    Args:
+        wait: Seconds to wait for messages of a queue. Long polling queries all SQS servers, so an
+            empty response means an empty queue.
+        hidden: Visibility timeout in seconds, after which the messages of an interrupted redrive
+            reappear in the dead-letter queue.
+
     Raises:
         OperatorError: The environment has not been deployed.
     """
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Cloud, *, wait: int = 1, hidden: int = 60) -> None:
         self._sqs = cloud.client("sqs")
         self._sns = cloud.client("sns")
         self._queues: dict[str, str] = outputs(cloud)["queues"]
         self._environment = cloud.environment.name
+        self._wait, self._hidden = wait, hidden
 
     def run(self, queue: str | None = None) -> list[Redriven]:
         """Redrives one dead-letter queue, or all of them.
@@ -63,13 +66,13 @@ class Redrive:
             InterruptedRunError: The operator stopped the command.
         """
         known = sorted(name for name in self._queues if name.endswith(SUFFIX))
-        wanted = known if queue is None else [f"{queue.removesuffix(SUFFIX)}{SUFFIX}"]
-        if not set(wanted) <= set(known):
-            names = ", ".join(known)
+        names = known if queue is None else [f"{queue.removesuffix(SUFFIX)}{SUFFIX}"]
+        if not set(names) <= set(known):
             raise OperatorError(
-                f"{self._environment} has no dead-letter queue {queue}: there are {names}"
+                f"{self._environment} has no dead-letter queue {queue}: use one of"
+                f" {', '.join(known)}"
             )
-        return [self._redrive(name) for name in wanted]
+        return [self._redrive(name) for name in names]
 
     def _redrive(self, name: str) -> Redriven:
         url = self._url(name)
@@ -77,7 +80,7 @@ class Redrive:
         redriven = 0
         with Progress() as progress:
             try:
-                for messages in self._received(url):
+                for messages in self._receive(url):
                     for message in messages:
                         deliver(message)
                         # Deleting one at a time: after an interruption at most one is duplicated.
@@ -95,12 +98,12 @@ class Redrive:
         response = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[attribute])
         return Redriven(name, redriven, int(response["Attributes"][attribute]))
 
-    def _received(self, url: str) -> Iterator[list[Message]]:
+    def _receive(self, url: str) -> Iterator[list[Message]]:
         while messages := self._sqs.receive_message(
             QueueUrl=url,
             MaxNumberOfMessages=BATCH,
-            WaitTimeSeconds=WAIT,
-            VisibilityTimeout=HIDDEN,
+            WaitTimeSeconds=self._wait,
+            VisibilityTimeout=self._hidden,
             MessageAttributeNames=["All"],
         ).get("Messages"):
             yield messages

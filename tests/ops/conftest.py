@@ -29,8 +29,18 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+VARIABLES = {"DEV_ACCOUNT_ID": "123456789012", "GITHUB_REPOSITORY": "example/platform"}
+"""Variables to which the environment file of dev refers. The account is moto's."""
+
+
+@pytest.fixture
+def dev_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sets the variables, so that commands can connect to dev on moto."""
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
+
+
 @pytest.fixture
 def cloud(aws: None) -> Cloud:
-    """The dev environment, in the account that moto plays."""
-    variables = {"DEV_ACCOUNT_ID": "123456789012", "GITHUB_REPOSITORY": "example/platform"}
-    return Cloud(load_environment("dev", variables=variables), {})
+    """The dev environment on moto."""
+    return Cloud(load_environment("dev", variables=VARIABLES), {})
