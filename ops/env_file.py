@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from dotenv import dotenv_values
 
@@ -24,18 +25,18 @@ ADDRESSES = (
 """Environment variables that environments/local.yml refers to."""
 
 
-def provider_addresses() -> dict[str, str]:
+def provider_addresses(file: Path = FILE) -> dict[str, str]:
     """Returns the configured endpoints and models by environment variable."""
-    return _non_empty_values(ADDRESSES)
+    return _non_empty_values(ADDRESSES, file)
 
 
-def provider_keys() -> dict[str, str]:
+def provider_keys(file: Path = FILE) -> dict[str, str]:
     """Returns the configured API keys by the name of their secret."""
-    values = _non_empty_values(KEYS.values())
+    values = _non_empty_values(KEYS.values(), file)
     return {name: values[variable] for name, variable in KEYS.items() if variable in values}
 
 
-def _non_empty_values(names: Iterable[str]) -> dict[str, str]:
+def _non_empty_values(names: Iterable[str], file: Path) -> dict[str, str]:
     """Returns the non-empty variables. An empty variable in the process overrides the file."""
-    values = {**dotenv_values(FILE, interpolate=False), **os.environ}
+    values = {**dotenv_values(file, interpolate=False), **os.environ}
     return {name: value for name in names if (value := values.get(name))}

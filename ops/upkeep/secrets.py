@@ -94,7 +94,12 @@ class Secrets:
                 f"The platform generates {name}:"
                 f" use `ops secrets rotate {self._environment} {name}`"
             )
-        return self._put(parameter["name"], _checked(value), unless_equal=True) is not None
+        name, value = parameter["name"], _validated(value)
+        stored = self._ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+        if stored == value:
+            return False
+        self._put_parameter(name, value)
+        return True
 
     def clear(self, name: str) -> bool:
         """Clears a supplied value. Returns False if there was none."""
@@ -132,13 +137,13 @@ class Secrets:
                 f" `ops secrets set {self._environment} {name}`, and revoke the old key there"
             )
         if name == SIGNING_KEY and not (leaked or force):
-            self._check_pause(self._describe(name))
+            self._check_interval(self._describe(name))
         version = None
         for _ in range(2 if leaked else 1):
-            version = self._put(parameter["name"], _generate())
+            version = self._put_parameter(parameter["name"], _generate())
         return version
 
-    def _check_pause(self, key: Secret) -> None:
+    def _check_interval(self, key: Secret) -> None:
         """Raises an error if the key was changed less than SESSION_LIFETIME ago.
 
         Version 1 is Terraform's. No token is older than it, so it may be rotated at any time.
@@ -170,41 +175,30 @@ class Secrets:
         parameter = self._parameter(name)
         generated: bool = parameter["generated"]
         # A generated secret is never unset, so its value is not decrypted.
-        found = self._ssm.get_parameter(Name=parameter["name"], WithDecryption=not generated)[
+        stored = self._ssm.get_parameter(Name=parameter["name"], WithDecryption=not generated)[
             "Parameter"
         ]
         return Secret(
             name,
             "generated" if generated else "supplied",
-            "set" if generated or found["Value"].strip() not in {"", UNSET} else "unset",
-            found["Version"],
-            found["LastModifiedDate"],
+            "set" if generated or stored["Value"].strip() not in {"", UNSET} else "unset",
+            stored["Version"],
+            stored["LastModifiedDate"],
             parameter["description"],
         )
 
     def _describe_database(self) -> Secret:
-        found = self._cloud.client("secretsmanager").describe_secret(SecretId=self._database)
-        changed = found.get("LastChangedDate") or found.get("CreatedDate")
-        return Secret(
-            DATABASE,
-            "managed",
-            "set",
-            None,
-            changed,
-            "PostgreSQL's master password, for migrations",
-        )
+        secret = self._cloud.client("secretsmanager").describe_secret(SecretId=self._database)
+        changed = secret.get("LastChangedDate") or secret.get("CreatedDate")
+        description = "PostgreSQL's master password, for migrations"
+        return Secret(DATABASE, "managed", "set", None, changed, description)
 
-    def _put(self, parameter: str, value: str, *, unless_equal: bool = False) -> int | None:
-        """Stores a value. Returns the new version, or None if the value was already stored."""
-        if (
-            unless_equal
-            and self._ssm.get_parameter(Name=parameter, WithDecryption=True)["Parameter"]["Value"]
-            == value
-        ):
-            return None
-        version: int = self._ssm.put_parameter(
-            Name=parameter, Value=value, Type="SecureString", Overwrite=True
-        )["Version"]
+    def _put_parameter(self, name: str, value: str) -> int:
+        """Stores a value and returns its version."""
+        response = self._ssm.put_parameter(
+            Name=name, Value=value, Type="SecureString", Overwrite=True
+        )
+        version: int = response["Version"]
         return version
 
 
@@ -214,8 +208,8 @@ def _generate() -> str:
     )
 
 
-def _checked(value: str) -> str:
-    """Strips a value. Raises an OperatorError if it cannot be sent in an HTTP header."""
+def _validated(value: str) -> str:
+    """Strips a value and verifies that an HTTP header can contain it."""
     value = value.strip()
     if not value:
         raise OperatorError(

@@ -1,9 +1,12 @@
-"""The restore drill: what is compared, what is made, and that it is removed however the drill ends."""
+"""The restore drill: comparison of the copies, their creation and their deletion."""
 
 from __future__ import annotations
 
+import io
+import json
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,12 +18,11 @@ from environments import load_environment
 from ops.__main__ import app
 from ops.cloud import Cloud
 from ops.commands import database as command
-from ops.deployment.migrations import MigrationFunction
 from ops.embedded.copies import remove_copy, restore_copy
 from ops.errors import OperatorError
 from ops.root import Root
-from ops.upkeep import restore
-from ops.upkeep.restore import Comparison, compare, drill_table
+from ops.upkeep.restore import Comparison, _hash, compare, drill, drill_database, drill_table
+from tests.ops.clouds import FakeCloud, store_state
 from tests.postgres import Postgres, fill
 
 OUTPUTS = {
@@ -31,12 +33,12 @@ OUTPUTS = {
 }
 
 
-def found(**buckets: tuple[int, str]) -> dict[str, dict[str, tuple[int, str]]]:
+def fingerprint(**buckets: tuple[int, str]) -> dict[str, dict[str, tuple[int, str]]]:
     return {"t": dict(buckets)}
 
 
-def test_equal_is_equal() -> None:
-    same = found(a=(1, "x"), b=(2, "y"))
+def test_equal_copies_are_equal() -> None:
+    same = fingerprint(a=(1, "x"), b=(2, "y"))
     result = compare("t", same, same, same, 1.0)
     assert (result.same, result.rows, result.compared, result.groups) == (True, 3, 2, 2)
 
@@ -44,37 +46,62 @@ def test_equal_is_equal() -> None:
 @pytest.mark.parametrize(
     "copy",
     [
-        found(a=(1, "x")),
-        found(a=(1, "x"), b=(2, "z")),
-        found(a=(1, "x"), b=(3, "y"), c=(1, "q")),
+        fingerprint(a=(1, "x")),
+        fingerprint(a=(1, "x"), b=(2, "z")),
+        fingerprint(a=(1, "x"), b=(3, "y"), c=(1, "q")),
         {},
     ],
 )
-def test_what_is_missing_changed_or_too_much_is_different(copy: Any) -> None:
-    original = found(a=(1, "x"), b=(2, "y"))
+def test_missing_changed_and_additional_rows_are_differences(copy: Any) -> None:
+    original = fingerprint(a=(1, "x"), b=(2, "y"))
     result = compare("t", original, original, copy, 1.0)
     assert not result.same
     assert "DIFFERENT in" in result.line()
 
 
-def test_what_is_written_meanwhile_is_left_out_and_nothing_else() -> None:
-    before, after = found(a=(1, "x"), b=(2, "y")), found(a=(1, "x"), b=(2, "new"))
-    assert compare("t", before, after, found(a=(1, "x"), b=(2, "old")), 1.0).same
-    assert compare("t", before, after, found(a=(9, "x"), b=(2, "new")), 1.0).differing == ["t/a"]
-    # A drill in which everything changed has proved nothing.
-    assert not compare("t", found(a=(1, "x")), found(a=(1, "y")), found(a=(1, "y")), 1.0).same
+def test_only_groups_that_changed_during_the_drill_are_not_compared() -> None:
+    before, after = fingerprint(a=(1, "x"), b=(2, "y")), fingerprint(a=(1, "x"), b=(2, "new"))
+    assert compare("t", before, after, fingerprint(a=(1, "x"), b=(2, "old")), 1.0).same
+    assert compare("t", before, after, fingerprint(a=(9, "x"), b=(2, "new")), 1.0).differing == [
+        "t/a"
+    ]
+    # If every group changed, the drill compared nothing.
+    assert not compare(
+        "t", fingerprint(a=(1, "x")), fingerprint(a=(1, "y")), fingerprint(a=(1, "y")), 1.0
+    ).same
 
 
 @given(st.lists(st.sampled_from(["x", "y", "z"]), min_size=1, unique=True))
-def test_sets_are_compared_whatever_their_order_is(members: list[str]) -> None:
-    first = restore._hash({"k": {"SS": members}})
-    assert first == restore._hash({"k": {"SS": members[::-1]}})
-    assert restore._hash({"k": {"L": [{"S": m} for m in members]}}) != first
+def test_order_of_sets_does_not_matter(members: list[str]) -> None:
+    first = _hash({"k": {"SS": members}})
+    assert first == _hash({"k": {"SS": members[::-1]}})
+    assert _hash({"k": {"L": [{"S": m} for m in members]}}) != first
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(restore, "_next_second", lambda: datetime.now(UTC))
+class FakeDynamoDb:
+    """Moto's DynamoDB whose tables can be restored to any time.
+
+    Args:
+        lost: The key of an item that restored tables lack.
+    """
+
+    def __init__(self, dynamodb: Any, lost: str | None = None) -> None:
+        self._dynamodb, self._lost = dynamodb, lost
+
+    def __getattr__(self, operation: str) -> Any:
+        return getattr(self._dynamodb, operation)
+
+    def describe_continuous_backups(self, **_: Any) -> Any:
+        later = datetime.now(UTC) + timedelta(days=1)
+        recovery = {"PointInTimeRecoveryStatus": "ENABLED", "LatestRestorableDateTime": later}
+        return {"ContinuousBackupsDescription": {"PointInTimeRecoveryDescription": recovery}}
+
+    def restore_table_to_point_in_time(self, **arguments: Any) -> None:
+        self._dynamodb.restore_table_to_point_in_time(**arguments)
+        if self._lost:
+            self._dynamodb.delete_item(
+                TableName=arguments["TargetTableName"], Key={"user_id": {"S": self._lost}}
+            )
 
 
 @pytest.fixture
@@ -92,46 +119,34 @@ def table(cloud: Cloud) -> Any:
     return dynamodb
 
 
-def test_a_table_is_restored_compared_and_removed(
-    cloud: Cloud, table: Any, impatient: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    later = datetime.now(UTC) + timedelta(days=1)
-    recovery = {"PointInTimeRecoveryStatus": "ENABLED", "LatestRestorableDateTime": later}
-    monkeypatch.setattr(restore, "_recovery", lambda *_: recovery)
-    result = drill_table(cloud, "profile-profiles-dev")
+def drill_profiles(cloud: Cloud, dynamodb: FakeDynamoDb) -> Comparison:
+    return drill_table(
+        FakeCloud(cloud.environment, {}, clients={"dynamodb": dynamodb}), "profile-profiles-dev"
+    )
+
+
+def test_table_is_restored_compared_and_its_copy_deleted(cloud: Cloud, table: Any) -> None:
+    result = drill_profiles(cloud, FakeDynamoDb(table))
     assert (result.same, result.rows) == (True, 300)
     assert result.compared > 100
     assert table.list_tables()["TableNames"] == ["profile-profiles-dev"]
 
 
-def test_a_copy_that_lacks_an_item_is_found_out_and_still_removed(
-    cloud: Cloud, table: Any, impatient: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    later = datetime.now(UTC) + timedelta(days=1)
-    recovery = {"PointInTimeRecoveryStatus": "ENABLED", "LatestRestorableDateTime": later}
-    monkeypatch.setattr(restore, "_recovery", lambda *_: recovery)
-    read = restore._items
-
-    def lossy(dynamodb: Any, name: str, named: str | None = None) -> Any:
-        if named:
-            dynamodb.delete_item(TableName=name, Key={"user_id": {"S": "7"}})
-        return read(dynamodb, name, named)
-
-    monkeypatch.setattr(restore, "_items", lossy)
-    result = drill_table(cloud, "profile-profiles-dev")
+def test_copy_without_an_item_is_reported_and_deleted(cloud: Cloud, table: Any) -> None:
+    result = drill_profiles(cloud, FakeDynamoDb(table, lost="7"))
     assert (result.same, result.rows, len(result.differing)) == (False, 299, 1)
     assert table.list_tables()["TableNames"] == ["profile-profiles-dev"]
 
 
-def test_a_table_without_recovery_is_refused(cloud: Cloud, table: Any) -> None:
+def test_table_without_point_in_time_recovery_is_rejected(cloud: Cloud, table: Any) -> None:
     with pytest.raises(OperatorError, match="profile-profiles-dev has no point-in-time recovery"):
         drill_table(cloud, "profile-profiles-dev")
 
 
-class Rds:
-    """RDS with one live cluster; what is made is available at once."""
+class FakeRds:
+    """RDS with one live cluster. New clusters and instances are available at once."""
 
-    class exceptions:  # noqa: N801 - as boto3 has it
+    class exceptions:  # noqa: N801 - the name in boto3
         class DBClusterNotFoundFault(Exception):  # noqa: N818
             pass
 
@@ -177,38 +192,45 @@ class Rds:
         del self.instances[DBInstanceIdentifier]
 
     def delete_db_cluster(self, *, DBClusterIdentifier: str, SkipFinalSnapshot: bool) -> None:  # noqa: N803
-        assert f"{DBClusterIdentifier}-0" not in self.instances, "instances go first"
+        assert f"{DBClusterIdentifier}-0" not in self.instances, "the cluster still has an instance"
         del self.clusters[DBClusterIdentifier]
 
 
-def aws(rds: Rds, monkeypatch: pytest.MonkeyPatch) -> Cloud:
-    monkeypatch.setattr(Cloud, "client", lambda *_, **__: rds)
-    return Cloud(load_environment("dev", variables={"DEV_ACCOUNT_ID": "123456789012"}), {})
+class FakeMigrationFunction:
+    """Lambda's client for the migration function, which returns fingerprints.
+
+    Args:
+        failing: Whether the fingerprint of a copy fails.
+    """
+
+    def __init__(self, failing: bool) -> None:
+        self._failing = failing
+        self.requests: list[dict[str, Any]] = []
+
+    def invoke(self, *, Payload: bytes, **_: Any) -> Any:  # noqa: N803
+        request = json.loads(Payload)["fingerprint"]
+        self.requests.append(request)
+        if self._failing and request:
+            failure = json.dumps({"errorMessage": "no"}).encode()
+            return {"FunctionError": "Unhandled", "Payload": io.BytesIO(failure)}
+        result = {"tables": {"t": {"0": [1, "x"]}}}
+        return {"Payload": io.BytesIO(json.dumps(result).encode())}
 
 
 @pytest.mark.parametrize("failing", [False, True])
-def test_on_aws_the_cluster_is_restored_beside_the_live_one_and_removed(
-    failing: bool, monkeypatch: pytest.MonkeyPatch, impatient: None, tmp_path: Any
-) -> None:
-    rds, orders = Rds(), []
-    # What an interrupted drill has left.
+def test_cluster_is_restored_and_its_copy_deleted(failing: bool, tmp_path: Path) -> None:
+    rds, function = FakeRds(), FakeMigrationFunction(failing)
+    # An interrupted drill has left these.
     rds.clusters["catalog-aurora-dev-drill"] = {"Status": "available"}
     rds.instances["catalog-aurora-dev-drill-0"] = {"DBInstanceStatus": "available"}
-
-    def invoke(_function: Any, order: dict[str, Any]) -> Any:
-        orders.append(order["fingerprint"])
-        if failing and order["fingerprint"]:
-            raise OperatorError("no")
-        return {"tables": {"t": {"0": [1, "x"]}}}
-
-    monkeypatch.setattr(MigrationFunction, "invoke", invoke)
-    cloud = aws(rds, monkeypatch)
+    environment = load_environment("dev", variables={"DEV_ACCOUNT_ID": "123456789012"})
+    cloud = FakeCloud(environment, {}, clients={"rds": rds, "lambda": function})
     if failing:
         with pytest.raises(OperatorError, match="no"):
-            restore.drill_database(cloud, Root(tmp_path), OUTPUTS)
+            drill_database(cloud, Root(tmp_path), OUTPUTS)
     else:
-        assert restore.drill_database(cloud, Root(tmp_path), OUTPUTS).same
-        assert orders == [{}, {"cluster": "catalog-aurora-dev-drill"}, {}]
+        assert drill_database(cloud, Root(tmp_path), OUTPUTS).same
+        assert function.requests == [{}, {"cluster": "catalog-aurora-dev-drill"}, {}]
     assert list(rds.clusters) == ["catalog-aurora-dev"]
     assert rds.instances == {}
     (_, restored), (_, instance) = rds.calls
@@ -217,13 +239,19 @@ def test_on_aws_the_cluster_is_restored_beside_the_live_one_and_removed(
     assert instance["DBInstanceClass"] == "db.serverless"
 
 
-def test_a_dump_restored_is_the_database_with_its_owners(
-    postgres: Postgres, migrated: str, tmp_path: Any
+def test_drill_rejects_an_unknown_table(cloud: Cloud, root: Root) -> None:
+    store_state(cloud, OUTPUTS)
+    with pytest.raises(OperatorError, match="dev has no table nothing: use one of profile-profile"):
+        drill(cloud, root, "nothing")
+
+
+def test_restored_dump_equals_the_database_including_owners(
+    postgres: Postgres, migrated: str, tmp_path: Path
 ) -> None:
     with postgres.database(migrated) as name:
         fill(postgres, name, 500)
         try:
-            for _ in range(2):  # what was left is replaced
+            for _ in range(2):  # the second run replaces the copy of the first
                 restore_copy(postgres.address, name, f"{name}_drill", tmp_path)
             sql = "SELECT count(*), sum(hashtextextended(l::text, 0)) FROM catalog.listings l"
             assert postgres.run(sql, f"{name}_drill") == postgres.run(sql, name)
@@ -241,7 +269,7 @@ def test_a_dump_restored_is_the_database_with_its_owners(
 
 
 @pytest.mark.parametrize(("differing", "status"), [([], 0), (["t/1"], 1)])
-def test_the_exit_status_says_whether_they_are_equal(
+def test_exit_status_is_1_if_a_copy_differs(
     differing: list[str], status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "connect", lambda *_: None)

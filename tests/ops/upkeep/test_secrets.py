@@ -1,4 +1,4 @@
-"""secrets list, set, rotate; and the keys that `up` is given."""
+"""The secrets commands, and the provider keys of the local platform."""
 
 from __future__ import annotations
 
@@ -20,14 +20,12 @@ from environments.resource_names import UNSET
 from modules.base.naming import Names
 from modules.secrets import Parameters
 from ops import __main__ as program
-from ops import env_file
 from ops.cloud import Cloud
-from ops.commands import secrets as verbs
-from ops.env_file import ADDRESSES, KEYS, provider_addresses, provider_keys
+from ops.env_file import ADDRESSES, FILE, KEYS, provider_addresses, provider_keys
 from ops.errors import OperatorError
 from ops.root import PROJECT
-from ops.upkeep import secrets
 from ops.upkeep.secrets import DATABASE, Secrets, supply_provider_keys
+from tests.ops.clouds import FakeCloud, store_state
 
 REGION = "us-east-1"
 VALUE = "sk-tell-tale-0123456789"
@@ -35,7 +33,7 @@ VALUE = "sk-tell-tale-0123456789"
 
 @pytest.fixture(scope="module", autouse=True)
 def shared_service_models() -> Iterator[None]:
-    """Reading AWS's service models once for all takes most of each test's time away."""
+    """Reads AWS's service models once. Otherwise this takes most of the time of each test."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             botocore.session, "create_loader", functools.cache(botocore.loaders.create_loader)
@@ -45,7 +43,7 @@ def shared_service_models() -> Iterator[None]:
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The in-process AWS without the policies that other commands' tests need, which take a second to load."""
+    """Moto without the managed IAM policies, which take a second to load."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
@@ -59,14 +57,49 @@ def ssm(aws: None) -> Any:
     return boto3.client("ssm", region_name=REGION)
 
 
+class AgedSsm:
+    """SSM that returns earlier modification times."""
+
+    def __init__(self, ssm: Any) -> None:
+        self._ssm, self.age = ssm, timedelta()
+
+    def __getattr__(self, operation: str) -> Any:
+        return getattr(self._ssm, operation)
+
+    def get_parameter(self, **arguments: Any) -> Any:
+        response = self._ssm.get_parameter(**arguments)
+        response["Parameter"]["LastModifiedDate"] -= self.age
+        return response
+
+
+class FakeRds:
+    """Keeps the changes of clusters."""
+
+    def __init__(self) -> None:
+        self.changes: list[dict[str, Any]] = []
+
+    def modify_db_cluster(self, **arguments: Any) -> None:
+        self.changes.append(arguments)
+
+
 @pytest.fixture
-def found(cloud: Cloud, ssm: Any, monkeypatch: pytest.MonkeyPatch) -> Secrets:
-    """The secrets of dev as Terraform leaves them."""
+def aged_ssm(ssm: Any) -> AgedSsm:
+    return AgedSsm(ssm)
+
+
+@pytest.fixture
+def rds() -> FakeRds:
+    return FakeRds()
+
+
+@pytest.fixture
+def stored(cloud: Cloud, ssm: Any, aged_ssm: AgedSsm, rds: FakeRds) -> Secrets:
+    """The secrets of dev after its first apply."""
     parameters = Parameters(Names(cloud.environment)).all().values()
     for parameter in parameters:
         value = f"made-of-{parameter.key}" if parameter.generated else UNSET
         ssm.put_parameter(Name=parameter.name, Value=value, Type="SecureString")
-    made = boto3.client("secretsmanager", region_name=REGION).create_secret(
+    password = boto3.client("secretsmanager", region_name=REGION).create_secret(
         Name="rds!cluster", SecretString="made"
     )
     outputs = {
@@ -75,10 +108,10 @@ def found(cloud: Cloud, ssm: Any, monkeypatch: pytest.MonkeyPatch) -> Secrets:
             for p in parameters
         },
         "database_cluster_id": "catalog-aurora-dev",
-        "database_secret_arn": made["ARN"],
+        "database_secret_arn": password["ARN"],
     }
-    monkeypatch.setattr(secrets, "outputs", lambda _: outputs)
-    return Secrets(cloud)
+    store_state(cloud, outputs)
+    return Secrets(FakeCloud(cloud.environment, {}, clients={"ssm": aged_ssm, "rds": rds}))
 
 
 def value(ssm: Any, key: str) -> str:
@@ -87,25 +120,9 @@ def value(ssm: Any, key: str) -> str:
     )
 
 
-@pytest.fixture
-def aged(found: Secrets, ssm: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
-    """Makes what was stored so far seem so old."""
-    get = found._ssm.get_parameter
-
-    def age(by: timedelta) -> None:
-        def older(**arguments: Any) -> Any:
-            reply = get(**arguments)
-            reply["Parameter"]["LastModifiedDate"] -= by
-            return reply
-
-        monkeypatch.setattr(found._ssm, "get_parameter", older)
-
-    return age
-
-
 class TestList:
-    def test_names_everything_and_shows_no_value(self, found: Secrets) -> None:
-        listed = {secret.name: secret for secret in found.all()}
+    def test_list_contains_every_secret_but_no_value(self, stored: Secrets) -> None:
+        listed = {secret.name: secret for secret in stored.all()}
         assert {
             name: (secret.kind, secret.state, secret.version) for name, secret in listed.items()
         } == {
@@ -119,59 +136,59 @@ class TestList:
             secret.changed and datetime.now(UTC) - secret.changed < timedelta(hours=1)
             for secret in listed.values()
         )
-        found.store("gemini-api-key", VALUE)
-        text = json.dumps([secret.as_dict() for secret in found.all()])
+        stored.store("gemini-api-key", VALUE)
+        text = json.dumps([secret.as_dict() for secret in stored.all()])
         assert VALUE not in text
         assert "made" not in text.replace("made with", "")
 
-    def test_knows_all_that_terraform_makes(self, found: Secrets) -> None:
-        assert set(KEYS) <= {secret.name for secret in found.all()}
+    def test_provider_keys_are_secrets_of_the_stack(self, stored: Secrets) -> None:
+        assert set(KEYS) <= {secret.name for secret in stored.all()}
 
-    def test_an_environment_deployed_by_an_older_program_is_told(
-        self, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(secrets, "outputs", lambda _: {})
+    def test_environment_of_an_older_program_is_rejected(self, cloud: Cloud) -> None:
+        store_state(cloud, {"api_url": "https://api"})
         with pytest.raises(OperatorError, match="run `ops deploy dev`"):
             Secrets(cloud)
 
 
 class TestSet:
-    def test_a_value_is_stored_once_and_taken_away_once(self, found: Secrets, ssm: Any) -> None:
+    def test_storing_and_clearing_are_idempotent(self, stored: Secrets, ssm: Any) -> None:
         name = "openai-api-key"
-        assert [found.store(name, f"{VALUE}\n"), found.store(name, VALUE)] == [True, False]
+        assert [stored.store(name, f"{VALUE}\n"), stored.store(name, VALUE)] == [True, False]
         assert value(ssm, name) == VALUE
-        assert found.is_set(name)
+        assert stored.is_set(name)
         assert ssm.get_parameter(Name=f"/multitask/dev/{name}")["Parameter"]["Version"] == 2
-        assert [found.clear(name), found.clear(name)] == [True, False]
-        assert not found.is_set(name)
+        assert [stored.clear(name), stored.clear(name)] == [True, False]
+        assert not stored.is_set(name)
 
     @pytest.mark.parametrize(
         "wrong", ["", " \n", "two words", "two\nlines", "snow☃", "x" * 4097, "tab\there"]
     )
-    def test_what_no_header_can_hold_is_refused_without_being_shown(
-        self, found: Secrets, ssm: Any, wrong: str
+    def test_value_that_no_header_can_contain_is_rejected_and_not_printed(
+        self, stored: Secrets, ssm: Any, wrong: str
     ) -> None:
         with pytest.raises(OperatorError) as refused:
-            found.store("gemini-api-key", wrong)
+            stored.store("gemini-api-key", wrong)
         assert value(ssm, "gemini-api-key") == UNSET
         assert not wrong.strip() or wrong not in str(refused.value)
 
-    def test_what_the_platform_makes_is_not_supplied(self, found: Secrets, ssm: Any) -> None:
+    def test_generated_secrets_cannot_be_supplied(self, stored: Secrets, ssm: Any) -> None:
         for name in ("jwt-secret", "cursor-key", DATABASE):
             with pytest.raises(OperatorError, match=f"ops secrets rotate dev {name}"):
-                found.store(name, VALUE)
+                stored.store(name, VALUE)
         assert value(ssm, "jwt-secret") == "made-of-jwt-secret"
 
-    def test_an_unknown_name_is_told(self, found: Secrets) -> None:
+    def test_unknown_secret_is_rejected_with_the_known_names(self, stored: Secrets) -> None:
         known = "cursor-key, gemini-api-key, jwt-secret, openai-api-key, database"
         with pytest.raises(OperatorError, match=f"dev has no secret azure-key: use one of {known}"):
-            found.store("azure-key", VALUE)
+            stored.store("azure-key", VALUE)
 
 
 class TestRotate:
     @pytest.mark.parametrize("name", ["jwt-secret", "cursor-key"])
-    def test_a_new_value_follows_the_old_one(self, found: Secrets, ssm: Any, name: str) -> None:
-        assert found.rotate(name) == 2
+    def test_rotation_keeps_the_previous_version(
+        self, stored: Secrets, ssm: Any, name: str
+    ) -> None:
+        assert stored.rotate(name) == 2
         new = value(ssm, name)
         assert len(new) == 64
         assert new.isalnum()
@@ -179,26 +196,26 @@ class TestRotate:
         kept = ssm.get_parameter(Name=f"/multitask/dev/{name}:1", WithDecryption=True)["Parameter"]
         assert kept["Value"] == f"made-of-{name}"
 
-    def test_the_signing_key_is_not_changed_twice_in_a_sessions_life(
-        self, found: Secrets, ssm: Any, aged: Callable[[timedelta], None]
+    def test_signing_key_is_rotated_once_per_session_lifetime(
+        self, stored: Secrets, ssm: Any, aged_ssm: AgedSsm
     ) -> None:
-        found.rotate("jwt-secret")
-        aged(timedelta(days=6, hours=23))
+        stored.rotate("jwt-secret")
+        aged_ssm.age = timedelta(days=6, hours=23)
         with pytest.raises(
             OperatorError, match="signs out users who have not refreshed their session since"
         ):
-            found.rotate("jwt-secret")
-        assert found.rotate("jwt-secret", force=True) == 3
+            stored.rotate("jwt-secret")
+        assert stored.rotate("jwt-secret", force=True) == 3
         with pytest.raises(OperatorError, match="--force"):
-            found.rotate("jwt-secret")
-        aged(timedelta(days=7))
-        assert found.rotate("jwt-secret") == 4
+            stored.rotate("jwt-secret")
+        aged_ssm.age = timedelta(days=7)
+        assert stored.rotate("jwt-secret") == 4
 
-    def test_a_leaked_key_is_changed_at_once_and_so_that_it_is_no_longer_accepted(
-        self, found: Secrets, ssm: Any
+    def test_leaked_key_is_replaced_twice_so_that_it_becomes_invalid(
+        self, stored: Secrets, ssm: Any
     ) -> None:
-        found.rotate("jwt-secret")
-        assert found.rotate("jwt-secret", leaked=True) == 4
+        stored.rotate("jwt-secret")
+        assert stored.rotate("jwt-secret", leaked=True) == 4
         values = {
             ssm.get_parameter(Name=f"/multitask/dev/jwt-secret:{version}", WithDecryption=True)[
                 "Parameter"
@@ -207,28 +224,16 @@ class TestRotate:
         }
         assert len(values) == 4
 
-    def test_a_cursor_key_is_changed_as_often_as_one_likes(self, found: Secrets) -> None:
-        assert [found.rotate("cursor-key") for _ in range(3)] == [2, 3, 4]
+    def test_cursor_key_can_be_rotated_at_any_time(self, stored: Secrets) -> None:
+        assert [stored.rotate("cursor-key") for _ in range(3)] == [2, 3, 4]
 
-    def test_a_providers_key_is_changed_there(self, found: Secrets) -> None:
+    def test_provider_key_cannot_be_rotated(self, stored: Secrets) -> None:
         with pytest.raises(OperatorError, match="ops secrets set dev gemini-api-key"):
-            found.rotate("gemini-api-key")
+            stored.rotate("gemini-api-key")
 
-    def test_the_database_password_is_rdss_to_change(
-        self, found: Secrets, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        calls: list[dict[str, Any]] = []
-        client = cloud.client
-
-        class Rds:
-            def modify_db_cluster(self, **arguments: Any) -> None:
-                calls.append(arguments)
-
-        monkeypatch.setattr(
-            Cloud, "client", lambda _, service: Rds() if service == "rds" else client(service)
-        )
-        assert found.rotate(DATABASE) is None
-        assert calls == [
+    def test_rds_generates_the_database_password(self, stored: Secrets, rds: FakeRds) -> None:
+        assert stored.rotate(DATABASE) is None
+        assert rds.changes == [
             {
                 "DBClusterIdentifier": "catalog-aurora-dev",
                 "RotateMasterUserPassword": True,
@@ -237,17 +242,14 @@ class TestRotate:
         ]
 
 
-class TestVerbs:
+class TestCommands:
     @pytest.fixture
-    def run(
-        self, found: Secrets, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-    ) -> Callable[..., Any]:
-        monkeypatch.setattr(verbs, "connect", lambda *_: cloud)
+    def run(self, stored: Secrets, dev_variables: None) -> Callable[..., Any]:
         return lambda *arguments, **more: CliRunner().invoke(
             program.app, ["secrets", *arguments], **more
         )
 
-    def test_a_value_is_read_from_standard_input_and_never_shown(
+    def test_value_is_read_from_standard_input_and_never_printed(
         self, run: Callable[..., Any], ssm: Any
     ) -> None:
         result = run("set", "dev", "gemini-api-key", input=f"{VALUE}\n")
@@ -262,13 +264,13 @@ class TestVerbs:
         ] == "set"
         assert "already has this value" in run("set", "dev", "gemini-api-key", input=VALUE).stderr
         assert "Cleared gemini-api-key" in run("set", "dev", "gemini-api-key", "--clear").stderr
-        for answer in (result, listed, as_json):
-            assert VALUE not in answer.output
+        for printed in (result, listed, as_json):
+            assert VALUE not in printed.output
 
-    def test_a_value_is_no_argument(self, run: Callable[..., Any]) -> None:
+    def test_value_cannot_be_an_argument(self, run: Callable[..., Any]) -> None:
         assert run("set", "dev", "gemini-api-key", VALUE).exit_code == 2
 
-    def test_rotation_says_what_it_did(self, run: Callable[..., Any], ssm: Any) -> None:
+    def test_rotation_prints_the_new_version(self, run: Callable[..., Any], ssm: Any) -> None:
         result = run("rotate", "dev", "jwt-secret", "--json")
         assert json.loads(result.stdout) == {"name": "jwt-secret", "version": 2}
         assert value(ssm, "jwt-secret") not in result.output
@@ -282,43 +284,45 @@ class TestKeysOfTheLocalPlatform:
     def file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for name in (*KEYS.values(), *ADDRESSES):
             monkeypatch.delenv(name, raising=False)
-        monkeypatch.setattr(env_file, "FILE", tmp_path / ".env")
         return tmp_path / ".env"
 
-    def test_without_file_and_variables_there_are_none(self, file: Path) -> None:
-        assert (provider_keys(), provider_addresses()) == ({}, {})
+    def test_no_settings_without_file_and_variables(self, file: Path) -> None:
+        assert (provider_keys(file), provider_addresses(file)) == ({}, {})
 
-    def test_the_file_and_the_environment_which_wins(
+    def test_process_environment_overrides_the_file(
         self, file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         file.write_text(
-            'GEMINI_API_KEY="from the file"\nexport OPENAI_API_KEY=o$1  # mine\nGEMINI_BASE_URL=http://127.0.0.1:1/v1beta\nOTHER=x\n'
+            'GEMINI_API_KEY="from the file"\n'
+            "export OPENAI_API_KEY=o$1  # mine\n"
+            "GEMINI_BASE_URL=http://127.0.0.1:1/v1beta\n"
+            "OTHER=x\n"
         )
-        assert provider_keys() == {"gemini-api-key": "from the file", "openai-api-key": "o$1"}
-        assert provider_addresses() == {"GEMINI_BASE_URL": "http://127.0.0.1:1/v1beta"}
+        assert provider_keys(file) == {"gemini-api-key": "from the file", "openai-api-key": "o$1"}
+        assert provider_addresses(file) == {"GEMINI_BASE_URL": "http://127.0.0.1:1/v1beta"}
         monkeypatch.setenv("GEMINI_API_KEY", "from the environment")
         monkeypatch.setenv("OPENAI_API_KEY", "")
-        assert provider_keys() == {"gemini-api-key": "from the environment"}
+        assert provider_keys(file) == {"gemini-api-key": "from the environment"}
 
-    def test_the_file_is_git_ignored(self) -> None:
+    def test_file_is_git_ignored(self) -> None:
         assert "/.env" in (PROJECT / ".gitignore").read_text().splitlines()
-        assert env_file.FILE == PROJECT / ".env"
+        assert FILE == PROJECT / ".env"
 
-    def test_given_keys_are_stored_once(
-        self, found: Secrets, ssm: Any, capsys: pytest.CaptureFixture[str]
+    def test_supplied_keys_are_stored_once(
+        self, stored: Secrets, ssm: Any, capsys: pytest.CaptureFixture[str]
     ) -> None:
         for _ in range(2):
-            supply_provider_keys(found, {"openai-api-key": VALUE})
+            supply_provider_keys(stored, {"openai-api-key": VALUE})
         assert value(ssm, "openai-api-key") == VALUE
-        said = capsys.readouterr().err
-        assert said.splitlines() == ["Stored openai-api-key"]
+        printed = capsys.readouterr().err
+        assert printed.splitlines() == ["Stored openai-api-key"]
 
-    def test_without_any_it_says_what_to_do_and_goes_on(
-        self, found: Secrets, capsys: pytest.CaptureFixture[str]
+    def test_missing_keys_are_reported_with_the_remedy(
+        self, stored: Secrets, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        supply_provider_keys(found, {})
-        said = " ".join(capsys.readouterr().err.split())
-        assert "503 ai_not_configured. Set GEMINI_API_KEY or OPENAI_API_KEY" in said
-        found.store("gemini-api-key", VALUE)
-        supply_provider_keys(found, {})
+        supply_provider_keys(stored, {})
+        printed = " ".join(capsys.readouterr().err.split())
+        assert "503 ai_not_configured. Set GEMINI_API_KEY or OPENAI_API_KEY" in printed
+        stored.store("gemini-api-key", VALUE)
+        supply_provider_keys(stored, {})
         assert capsys.readouterr().err == ""
