@@ -1,4 +1,4 @@
-"""The whole post function on an in-process AWS, with the events that API Gateway and the queue of deletions send."""
+"""The whole post function on an in-process AWS, with events of API Gateway and its queue."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from tests.lambdas.support import NOW, REGION, Answer, document, problem, rest_e
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-FUTURE = int(NOW * 2)  # the function runs on the system's clock
+FUTURE = int(NOW * 2)  # the function uses the system clock
 Call = Callable[..., Answer]
 HOSTILE = (
     "'; DROP TABLE posts; --",
@@ -36,7 +36,7 @@ HOSTILE = (
 
 @pytest.fixture
 def stdout(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """What the function writes, from its start on."""
+    """Captures what the function writes to stdout."""
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stream)
     return stream
@@ -53,7 +53,8 @@ def environ(
         "STAGE": "local",
         "REGION": REGION,
         "CORS_ORIGINS": "*",
-        "POWERTOOLS_SERVICE_NAME": request.node.name,  # Powertools keeps one logger, and its stream, per name
+        # Powertools keeps one logger with its stream per name.
+        "POWERTOOLS_SERVICE_NAME": request.node.name,
         "DYNAMODB_TABLE_SESSIONS": "auth-sessions",
         "DYNAMODB_TABLE_IDEMPOTENCY": "platform-idempotency",
         "CURSOR_KEY_PARAMETER": "/cursor",
@@ -80,7 +81,7 @@ def service(environ: dict[str, str], stdout: io.StringIO) -> Callable[..., Any]:
 @pytest.fixture
 def call(service: Callable[..., Any], dynamodb: "DynamoDBClient") -> Call:
     def send(method: str, path: str, body: object = None, who: str = "ann", **parts: Any) -> Answer:
-        """`who` is a user's name, before a colon, and roles; a role of none is an anonymous user."""
+        """`who` is `name` or `name:role`. The role `none` means an anonymous user."""
         name, _, roles = who.partition(":")
         roles = "" if roles == "none" else ",".join(filter(None, ["user", roles]))
         session = {
@@ -120,13 +121,13 @@ def stored(dynamodb: "DynamoDBClient", table: str) -> list[dict[str, Any]]:
     return [unpack(item) for item in dynamodb.scan(TableName=table)["Items"]]
 
 
-def told(dynamodb: "DynamoDBClient") -> list[tuple[str, Any]]:
-    """The events that wait for the relay."""
+def outbox_events(dynamodb: "DynamoDBClient") -> list[tuple[str, Any]]:
+    """Returns the events in the outbox."""
     return [(e["event_type"], json.loads(e["detail"])) for e in stored(dynamodb, "platform-outbox")]
 
 
 def batch(*post_ids: str) -> dict[str, Any]:
-    """A batch of the queue of deletions, as Lambda hands it over."""
+    """Returns a batch of the removal queue as Lambda passes it."""
     return {
         "Records": [
             {
@@ -151,7 +152,7 @@ def batch(*post_ids: str) -> dict[str, Any]:
     }
 
 
-def test_a_post_lives_from_its_making_to_its_end(
+def test_a_post_is_created_changed_liked_commented_and_deleted(
     call: Call, service: Callable[..., Any], dynamodb: "DynamoDBClient"
 ) -> None:
     answer = call("POST", "", {"content": "Hello", "tags": ["a"]})
@@ -188,7 +189,7 @@ def test_a_post_lives_from_its_making_to_its_end(
     assert service(batch(post["postId"]), None) == {"batchItemFailures": []}
     for table in ("post-posts", "post-comments", "post-likes", "post-tags", "platform-authors"):
         assert stored(dynamodb, table) == []
-    assert sorted(event_type for event_type, _ in told(dynamodb)) == [
+    assert sorted(event_type for event_type, _ in outbox_events(dynamodb)) == [
         "CommentCreated",
         "CommentCreated",
         "CommentDeleted",
@@ -200,21 +201,21 @@ def test_a_post_lives_from_its_making_to_its_end(
     ]
 
 
-def test_events_and_lines_of_a_finished_deletion_carry_the_requests_correlation_id(
+def test_events_and_logs_of_a_removal_have_the_correlation_id_of_the_request(
     call: Call, service: Callable[..., Any], dynamodb: "DynamoDBClient", stdout: io.StringIO
 ) -> None:
     post = created(call("POST", "", {"content": "x"}))
     call("POST", f"/{post['postId']}/comments", {"content": "x"})
     call("DELETE", f"/{post['postId']}", headers={"X-Correlation-Id": "trace-9"})
     service(batch(post["postId"]), None)
-    assert {d["correlationId"] for kind, d in told(dynamodb) if kind.endswith("Deleted")} == {
-        "trace-9"
-    }
+    assert {
+        d["correlationId"] for kind, d in outbox_events(dynamodb) if kind.endswith("Deleted")
+    } == {"trace-9"}
     line = json.loads(stdout.getvalue().splitlines()[-1])
     assert (line["message"], line["correlation_id"]) == ("post removed", "trace-9")
 
 
-def test_what_cannot_be_finished_is_given_back_to_the_queue(
+def test_an_unfinished_removal_stays_in_the_queue(
     call: Call, service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post = created(call("POST", "", {"content": "x"}))
@@ -230,13 +231,13 @@ def test_what_cannot_be_finished_is_given_back_to_the_queue(
     assert answer == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
 
 
-def test_a_service_that_cannot_start_gives_its_batch_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_fails_if_the_service_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DYNAMODB_TABLE_POSTS", raising=False)
     with pytest.raises(RuntimeError):
         handler(batch("0" * 32), None)
 
 
-def test_pages_follow_cursors_that_fit_their_list_alone(call: Call) -> None:
+def test_a_cursor_is_valid_only_for_its_list(call: Call) -> None:
     made = [
         created(call("POST", "", {"content": str(i), "tags": ["t"]}))["postId"] for i in range(5)
     ]
@@ -269,7 +270,7 @@ def test_pages_follow_cursors_that_fit_their_list_alone(call: Call) -> None:
     }
 
 
-def test_every_bad_field_is_told_at_once(call: Call) -> None:
+def test_a_422_names_every_invalid_field(call: Call) -> None:
     body = {
         "content": "x" * 10_001,
         "title": "x" * 201,
@@ -316,7 +317,7 @@ def test_limits_of_fields(call: Call, good: object, bad: object) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_is_text(call: Call, text: str) -> None:
+def test_hostile_text_is_stored_unchanged(call: Call, text: str) -> None:
     post = created(call("POST", "", {"content": text, "title": text, "tags": [text]}))
     assert (post["content"], post["title"], post["tags"]) == (text, text, [text])
     assert found(call("GET", "", query={"tag": text}))["items"] == [post]
@@ -332,7 +333,7 @@ def test_hostile_text_is_text(call: Call, text: str) -> None:
 
 
 @pytest.mark.parametrize("post_id", ["x" * 5000, "0" * 32, "0" * 31, "A" * 32])
-def test_what_is_no_id_names_nothing(call: Call, post_id: str) -> None:
+def test_an_invalid_post_id_is_404(call: Call, post_id: str) -> None:
     post = created(call("POST", "", {"content": "x"}))["postId"]
     for route in ROUTES:
         if "{postId}" in route.path:
@@ -344,7 +345,7 @@ def test_what_is_no_id_names_nothing(call: Call, post_id: str) -> None:
             problem(call(route.method, path, {"content": "x"}), 404)
 
 
-def test_a_repeat_with_the_same_key_makes_one_post_and_one_comment(
+def test_requests_repeated_with_a_key_create_one_post_and_one_comment(
     call: Call, dynamodb: "DynamoDBClient"
 ) -> None:
     headers = {"Idempotency-Key": "once"}
@@ -400,7 +401,7 @@ def everything(dynamodb: "DynamoDBClient") -> dict[str, str]:
     return {name: str(stored(dynamodb, name)) for name in names}
 
 
-def test_an_anonymous_author_is_nowhere_but_in_the_two_places_that_know(
+def test_only_two_tables_contain_the_author_of_an_anonymous_post(
     call: Call, dynamodb: "DynamoDBClient", stdout: io.StringIO
 ) -> None:
     for _ in range(2):
@@ -431,7 +432,7 @@ def test_an_anonymous_author_is_nowhere_but_in_the_two_places_that_know(
     assert post["authorName"] == comment["authorName"]
     alias = AliasStore(dynamodb, "profile-aliases").alias("id-of-ann", "post", post["postId"])
     assert alias.display_name == post["authorName"]
-    assert {detail["actorId"] for _, detail in told(dynamodb)} == {alias.alias_id}
+    assert {detail["actorId"] for _, detail in outbox_events(dynamodb)} == {alias.alias_id}
     places = {
         name
         for name, content in everything(dynamodb).items()
@@ -445,7 +446,7 @@ def test_an_anonymous_author_is_nowhere_but_in_the_two_places_that_know(
     assert "id-of-ann" not in str(lines)
 
 
-def test_a_failure_of_an_anonymous_authors_act_names_nobody(
+def test_the_log_of_a_failed_anonymous_request_contains_no_user(
     call: Call, stdout: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post = created(call("POST", "", {"content": "x", "isAnonymous": True}))
@@ -464,7 +465,9 @@ def test_a_failure_of_an_anonymous_authors_act_names_nobody(
     assert "id-of-ann" not in stdout.getvalue()
 
 
-def test_public_acts_and_moderators_are_named_in_the_log(call: Call, stdout: io.StringIO) -> None:
+def test_the_log_contains_the_user_of_public_and_moderating_requests(
+    call: Call, stdout: io.StringIO
+) -> None:
     public = created(call("POST", "", {"content": "x"}))
     hidden = created(call("POST", "", {"content": "x", "isAnonymous": True}, who="bob"))
     call("PATCH", f"/{public['postId']}", {"content": "y"})
@@ -475,7 +478,7 @@ def test_public_acts_and_moderators_are_named_in_the_log(call: Call, stdout: io.
     assert named == ["id-of-ann", None, "id-of-ann", "id-of-mod", "id-of-ann"]
 
 
-def test_anonymous_users_write_under_an_alias_and_neither_like_nor_upload(call: Call) -> None:
+def test_anonymous_users_write_with_an_alias_and_cannot_like_or_upload(call: Call) -> None:
     post = created(call("POST", "", {"content": "x"}, who="zoe:none"))
     assert (post["isAnonymous"], "authorId" in post) == (True, False)
     assert post["authorName"] != "Zoe"
@@ -492,7 +495,9 @@ def test_anonymous_users_write_under_an_alias_and_neither_like_nor_upload(call: 
     assert call("DELETE", f"/{post['postId']}", who="zoe:none")["statusCode"] == 204
 
 
-def test_names_are_what_profiles_show(call: Call, dynamodb: "DynamoDBClient") -> None:
+def test_responses_contain_the_current_names_of_profiles(
+    call: Call, dynamodb: "DynamoDBClient"
+) -> None:
     post = created(call("POST", "", {"content": "x"}))
     at = f"/{post['postId']}"
     call("POST", f"{at}/comments", {"content": "x"})

@@ -1,4 +1,4 @@
-"""Profile statistics, from the work queue's messages to the profile, on an AWS in the process."""
+"""The statistics function, from messages of its queue to profiles, on an in-process AWS."""
 
 import itertools
 import json
@@ -31,7 +31,7 @@ _numbers = itertools.count()
 def event(
     kind: str, *, event_id: str | None = None, occurred_at: str = JOINED, **data: Any
 ) -> Message:
-    """An event as EventBridge puts it into the queue."""
+    """Returns an event as EventBridge sends it to the queue."""
     detail = {
         "eventId": event_id or f"post-{next(_numbers)}",
         "occurredAt": occurred_at,
@@ -49,7 +49,7 @@ def event(
 
 
 class World:
-    """The consumer and the tables it writes."""
+    """The function and the tables that it writes."""
 
     def __init__(
         self,
@@ -72,8 +72,8 @@ class World:
             }
         )
 
-    def bring(self, *messages: Message | str) -> list[str]:
-        """One batch; gives which of its messages failed, by their place in it."""
+    def handle_batch(self, *messages: Message | str) -> list[str]:
+        """Handles messages as one batch. Returns the indexes of the failed ones."""
         records = [
             {
                 "eventSource": "aws:sqs",
@@ -120,28 +120,28 @@ def world(
         (["PostCreated", "CommentCreated", "PostLiked"], (1, 1, 1)),
     ],
 )
-def test_statistics_follow_what_happens(
+def test_each_event_changes_its_statistic(
     world: World, kinds: list[str], counts: tuple[int, ...]
 ) -> None:
-    assert world.bring(*[event(kind, postId="p", authorId="ada") for kind in kinds]) == []
+    assert world.handle_batch(*[event(kind, postId="p", authorId="ada") for kind in kinds]) == []
     assert world.counts() == counts
 
 
-def test_an_event_counts_once_however_often_it_comes(world: World) -> None:
+def test_a_repeated_event_counts_once(world: World) -> None:
     liked = event("PostLiked", authorId="ada")
-    world.bring(liked, liked)
-    world.bring(liked)
+    world.handle_batch(liked, liked)
+    world.handle_batch(liked)
     assert world.counts() == (0, 0, 1)
 
 
-def test_an_event_that_comes_twice_at_once_counts_once(world: World) -> None:
+def test_an_event_that_is_twice_in_a_batch_counts_once(world: World) -> None:
     liked = event("PostLiked", authorId="ada")
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: world.bring(liked), range(8)))
+        list(pool.map(lambda _: world.handle_batch(liked), range(8)))
     assert world.counts() == (0, 0, 1)
 
 
-def test_any_order_gives_the_same(world: World) -> None:
+def test_the_order_of_events_does_not_matter(world: World) -> None:
     registered = event("UserRegistered", userId="ada", displayName="Ada")
     kinds = (
         ["PostCreated"] * 3
@@ -150,16 +150,18 @@ def test_any_order_gives_the_same(world: World) -> None:
         + ["PostUnliked", "CommentCreated"]
     )
     messages = [registered, *(event(kind, authorId="ada") for kind in kinds)]
-    shuffled = random.Random(7).sample(messages * 2, len(messages) * 2)  # noqa: S311 (no secret)
+    shuffled = random.Random(7).sample(messages * 2, len(messages) * 2)  # noqa: S311 (not a secret)
     for start in range(0, len(shuffled), 10):
-        assert world.bring(*shuffled[start : start + 10]) == []
+        assert world.handle_batch(*shuffled[start : start + 10]) == []
     assert world.counts() == (1, 1, 3)
     assert world.profile()["joined_at"] == JOINED
     assert world.profile()["display_name"] == "Ada"
 
 
-def test_a_registration_makes_the_profile(world: World) -> None:
-    world.bring(event("UserRegistered", userId="ada", displayName="Ada", email="ada@example.com"))
+def test_a_registration_creates_the_profile(world: World) -> None:
+    world.handle_batch(
+        event("UserRegistered", userId="ada", displayName="Ada", email="ada@example.com")
+    )
     assert world.profile() == {
         "user_id": "ada",
         "display_name": "Ada",
@@ -168,31 +170,31 @@ def test_a_registration_makes_the_profile(world: World) -> None:
     }
 
 
-def test_a_profile_that_was_read_first_still_learns_when_its_user_joined(world: World) -> None:
+def test_a_registration_corrects_the_join_date_of_an_existing_profile(world: World) -> None:
     later = "2027-01-15T09:00:00.000Z"
     make_profile(
         Table(world.dynamodb, world.profiles), user_id="ada", display_name="Ada L.", joined_at=later
     )
-    world.bring(event("UserRegistered", userId="ada", displayName="Ada"))
+    world.handle_batch(event("UserRegistered", userId="ada", displayName="Ada"))
     assert (world.profile()["joined_at"], world.profile()["display_name"]) == (JOINED, "Ada L.")
 
 
-def test_statistics_never_change_a_profiles_version(world: World) -> None:
-    """Its owner's If-Match must not fail because somebody liked a post."""
+def test_statistics_do_not_change_the_version_of_a_profile(world: World) -> None:
+    """The owner's If-Match must not fail because another user liked a post."""
     registered = event("UserRegistered", userId="ada", displayName="Ada")
-    world.bring(registered, event("PostLiked", authorId="ada"), registered)
+    world.handle_batch(registered, event("PostLiked", authorId="ada"), registered)
     assert world.profile()["version"] == 1
 
 
-def test_anonymous_items_are_in_nobodys_statistics(world: World) -> None:
+def test_anonymous_items_are_not_counted(world: World) -> None:
     for kind in ("PostCreated", "PostLiked", "CommentCreated", "CommentDeleted"):
-        assert world.bring(event(kind, postId="p", isAnonymous=True)) == []
+        assert world.handle_batch(event(kind, postId="p", isAnonymous=True)) == []
     assert not world.dynamodb.scan(TableName=world.profiles)["Items"]
     assert not world.dynamodb.scan(TableName=world.counted)["Items"]
 
 
-def test_what_was_counted_is_remembered_for_as_long_as_it_may_come_again(world: World) -> None:
-    world.bring(event("PostLiked", event_id="post-1", authorId="ada"))
+def test_ids_of_counted_events_expire_after_the_retention_period(world: World) -> None:
+    world.handle_batch(event("PostLiked", event_id="post-1", authorId="ada"))
     [item] = world.dynamodb.scan(TableName=world.counted)["Items"]
     remembered = unpack(item)
     assert remembered["event_id"] == "post-1"
@@ -209,36 +211,35 @@ def test_what_was_counted_is_remembered_for_as_long_as_it_may_come_again(world: 
         event("MessageSent", roomId="r"),
     ],
     ids=[
-        "no JSON",
+        "invalid JSON",
         "no detail",
-        "a field is missing",
-        "a field is of another type",
-        "an event of others",
+        "missing field",
+        "field of another type",
+        "unknown event type",
     ],
 )
-def test_a_message_that_cannot_be_handled_is_given_back_alone(
-    world: World, poison: Message | str
-) -> None:
-    assert world.bring(
+def test_only_the_message_that_cannot_be_handled_fails(world: World, poison: Message | str) -> None:
+    assert world.handle_batch(
         event("PostLiked", authorId="ada"), poison, event("PostLiked", authorId="ada")
     ) == ["1"]
     assert world.counts() == (0, 0, 2)
-    with pytest.raises(BatchFailedError):  # counts as an error of the function
-        world.bring(poison)
+    # A batch that fails completely is an error of the function.
+    with pytest.raises(BatchFailedError):
+        world.handle_batch(poison)
 
 
-def test_a_batch_that_broke_off_is_repeated_without_harm(world: World) -> None:
-    """The consumer died after some of its messages: SQS brings all of them again."""
+def test_a_batch_is_safe_to_repeat_after_a_crash(world: World) -> None:
+    """After a crash in the middle of a batch, SQS delivers all of its messages again."""
     batch = [event("PostLiked", authorId="ada") for _ in range(10)]
-    world.bring(*batch[:4])
-    world.bring(*batch)
+    world.handle_batch(*batch[:4])
+    world.handle_batch(*batch)
     assert world.counts() == (0, 0, 10)
 
 
-def test_a_failure_is_logged_without_what_the_message_said(
+def test_a_failure_is_logged_without_the_content_of_the_message(
     world: World, logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    world.bring(
+    world.handle_batch(
         event("PostLiked", authorId="ada"),
         event("UserRegistered", userId="ada", name="Secret Name"),
     )

@@ -1,4 +1,4 @@
-"""Aliases: stable, replaceable, and silent about who stands behind them."""
+"""Aliases: stable, replaceable, and independent of the user."""
 
 import re
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def aliases(dynamodb: "DynamoDBClient", table: Callable[..., str]) -> AliasStore
     return AliasStore(dynamodb, table("alias_key"))
 
 
-def test_an_alias_is_stable_within_its_context_alone(aliases: AliasStore) -> None:
+def test_an_alias_is_stable_within_its_context_only(aliases: AliasStore) -> None:
     first = aliases.alias("user-1", "post", "p-1")
     assert re.fullmatch(r"Anonymous_[A-Z][a-z]+_\d{3}", first.display_name)
     assert (first.context_type, first.context) == ("post", "p-1")
@@ -31,7 +31,7 @@ def test_an_alias_is_stable_within_its_context_alone(aliases: AliasStore) -> Non
     assert len({alias.alias_id for alias in [first, *others]}) == 5
 
 
-def test_parts_of_a_key_cannot_be_shifted(aliases: AliasStore) -> None:
+def test_contexts_with_separators_have_separate_aliases(aliases: AliasStore) -> None:
     ids = {
         aliases.alias("u", "post", context).alias_id
         for context in ("a#b", "a", "#a", "comment#a", "post#a")
@@ -39,7 +39,7 @@ def test_parts_of_a_key_cannot_be_shifted(aliases: AliasStore) -> None:
     assert len({aliases.alias("u", "comment", "a").alias_id, *ids}) == 6
 
 
-def test_regenerating_replaces_the_alias_of_that_context_alone(aliases: AliasStore) -> None:
+def test_regenerating_replaces_the_alias_of_one_context_only(aliases: AliasStore) -> None:
     before, elsewhere = (
         aliases.alias("user-1", "post", "p-1"),
         aliases.alias("user-1", "post", "p-2"),
@@ -50,31 +50,29 @@ def test_regenerating_replaces_the_alias_of_that_context_alone(aliases: AliasSto
     assert aliases.alias("user-1", "post", "p-2") == elsewhere
 
 
-def test_a_context_may_be_regenerated_before_it_was_used(aliases: AliasStore) -> None:
+def test_an_alias_can_be_regenerated_before_its_first_use(aliases: AliasStore) -> None:
     made = aliases.regenerate("user-1", "chat_room", "r-1")
     assert aliases.alias("user-1", "chat_room", "r-1") == made
 
 
-def test_two_requests_at_once_get_the_same_alias(
+def test_concurrent_requests_get_the_same_alias(
     aliases: AliasStore, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = dynamodb.get_item
     rival: list[Any] = []
 
-    def overtaken(**arguments: Any) -> Any:
+    def read_before_another_request(**arguments: Any) -> Any:
         found = read(**arguments)
         if not rival:
             rival.append(None)
             rival[0] = aliases.alias("user-1", "post", "p-1")
         return found
 
-    monkeypatch.setattr(dynamodb, "get_item", overtaken)
+    monkeypatch.setattr(dynamodb, "get_item", read_before_another_request)
     assert aliases.alias("user-1", "post", "p-1") == rival[0]
 
 
-def test_nothing_of_an_alias_follows_from_the_user(
-    dynamodb: "DynamoDBClient", aliases: AliasStore
-) -> None:
+def test_an_alias_does_not_reveal_the_user(dynamodb: "DynamoDBClient", aliases: AliasStore) -> None:
     first = aliases.alias("user-1", "post", "p-1")
     for item in dynamodb.scan(TableName="alias_key-table")["Items"]:
         dynamodb.delete_item(TableName="alias_key-table", Key={"alias_key": item["alias_key"]})

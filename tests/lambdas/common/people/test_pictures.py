@@ -1,4 +1,4 @@
-"""Addresses of pictures."""
+"""URLs of pictures."""
 
 import pytest
 
@@ -11,11 +11,11 @@ ENVIRON = {"STAGE": "dev", "REGION": "us-east-1", "CLOUDFRONT_DOMAIN": "cdn.exam
 @pytest.mark.parametrize(
     ("more", "scheme"), [({}, "https"), ({"CLOUDFRONT_SCHEME": "http"}, "http")]
 )
-def test_pictures_have_addresses_at_the_edge(more: dict[str, str], scheme: str) -> None:
+def test_pictures_have_urls_of_the_cdn(more: dict[str, str], scheme: str) -> None:
     settings = read(PictureSettings, {**ENVIRON, **more})
     assert settings.picture_url("avatars/0a1b") == f"{scheme}://cdn.example.com/avatars/0a1b"
 
 
-def test_another_scheme_is_a_mistake() -> None:
+def test_other_schemes_are_rejected() -> None:
     with pytest.raises(SettingsError):
         read(PictureSettings, {**ENVIRON, "CLOUDFRONT_SCHEME": "ftp"})

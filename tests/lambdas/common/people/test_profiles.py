@@ -1,4 +1,4 @@
-"""Profiles as other services see them."""
+"""Profiles as other services read them."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -45,7 +45,7 @@ def add(dynamodb: "DynamoDBClient", profiles: str, user_id: str, **more: Any) ->
         ("private", "owner"),
     ],
 )
-def test_who_sees_what(visibility: Visibility, seen_by: str) -> None:
+def test_visibility_decides_who_sees_a_field(visibility: Visibility, seen_by: str) -> None:
     viewers = {"anybody": None, "anonymous": ANONYMOUS, "registered": REGISTERED, "owner": OWNER}
     assert {name for name, who in viewers.items() if may_see(visibility, "owner", who)} == set(
         seen_by.split()
@@ -54,7 +54,7 @@ def test_who_sees_what(visibility: Visibility, seen_by: str) -> None:
 
 @pytest.mark.parametrize("viewer", [None, ANONYMOUS, REGISTERED, OWNER])
 @pytest.mark.parametrize("visibility", ["public", "authenticated", "private"])
-def test_names_follow_their_owners_wish(
+def test_names_are_shown_according_to_their_visibility(
     dynamodb: "DynamoDBClient", profiles: str, visibility: Visibility, viewer: Caller | None
 ) -> None:
     add(dynamodb, profiles, "owner", privacy={"displayName": visibility})
@@ -62,7 +62,7 @@ def test_names_follow_their_owners_wish(
     assert ProfileReader(dynamodb, profiles).display_names(["owner"], viewer) == {"owner": expected}
 
 
-def test_many_names_in_one_read(
+def test_names_are_read_in_batches(
     dynamodb: "DynamoDBClient", profiles: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(dynamodb, profiles, "a")
@@ -87,7 +87,7 @@ def test_many_names_in_one_read(
     assert len(reads) == 1
 
 
-def test_callers_see_their_own_name_before_their_profile_is_made(
+def test_callers_see_their_own_name_before_their_profile_exists(
     dynamodb: "DynamoDBClient", profiles: str
 ) -> None:
     reader = ProfileReader(dynamodb, profiles)
@@ -95,7 +95,7 @@ def test_callers_see_their_own_name_before_their_profile_is_made(
     assert reader.display_names(["owner"], REGISTERED) == {"owner": UNKNOWN_NAME}
 
 
-def test_an_earlier_name_is_shown_only_while_no_profile_can_hide_it(
+def test_an_earlier_name_is_shown_only_without_a_profile(
     dynamodb: "DynamoDBClient", profiles: str
 ) -> None:
     reader = ProfileReader(dynamodb, profiles)
@@ -111,7 +111,7 @@ def test_an_earlier_name_is_shown_only_while_no_profile_can_hide_it(
     assert reader.display_names(["owner"], REGISTERED, earlier) == {"owner": "Ann now"}
 
 
-def test_what_owners_have_not_said_is_allowed(dynamodb: "DynamoDBClient", profiles: str) -> None:
+def test_missing_preferences_allow_everything(dynamodb: "DynamoDBClient", profiles: str) -> None:
     add(dynamodb, profiles, "silent")
     add(
         dynamodb,
@@ -129,7 +129,7 @@ def test_what_owners_have_not_said_is_allowed(dynamodb: "DynamoDBClient", profil
     }
 
 
-def test_a_profile_is_made_once(dynamodb: "DynamoDBClient", profiles: str) -> None:
+def test_a_profile_is_created_once(dynamodb: "DynamoDBClient", profiles: str) -> None:
     first = make_profile(
         Table(dynamodb, profiles),
         user_id="u",
@@ -151,7 +151,9 @@ def test_a_profile_is_made_once(dynamodb: "DynamoDBClient", profiles: str) -> No
     assert again == first
 
 
-def test_statistics_may_come_before_the_profile(dynamodb: "DynamoDBClient", profiles: str) -> None:
+def test_creating_a_profile_keeps_earlier_statistics(
+    dynamodb: "DynamoDBClient", profiles: str
+) -> None:
     dynamodb.put_item(TableName=profiles, Item=pack({"user_id": "u", "posts_count": 3}))
     made = make_profile(
         Table(dynamodb, profiles),

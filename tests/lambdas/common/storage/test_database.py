@@ -1,4 +1,4 @@
-"""The connection that a function keeps, on a real PostgreSQL."""
+"""The connection of a function, on a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def database(
 
 
 def backend(database: Database) -> int:
-    """The server process that serves the connection."""
+    """Returns the process id of the connection's server process."""
     [[pid]] = database.read("SELECT pg_backend_pid()")
     return int(pid)
 
 
 def end(postgres: Postgres, database: Database) -> None:
-    """Ends the connection from the server's side, as a failover or an idle timeout does."""
+    """Ends the connection on the server, like a failover or an idle timeout."""
     pid = backend(database)
     postgres.run("SELECT pg_terminate_backend(:pid)", pid=pid)
     while postgres.run("SELECT 1 FROM pg_stat_activity WHERE pid = :pid", pid=pid):
@@ -74,13 +74,13 @@ def notes(postgres: Postgres, name: str) -> list[int]:
     return [row[0] for row in postgres.run("SELECT id FROM notes ORDER BY id", name)]
 
 
-def test_one_connection_is_kept(database: Database) -> None:
+def test_the_connection_is_reused(database: Database) -> None:
     first = backend(database)
     add(database, 1)
     assert backend(database) == first
 
 
-def test_what_is_raised_inside_takes_back_what_was_done(
+def test_an_error_in_a_transaction_rolls_it_back(
     postgres: Postgres, name: str, database: Database
 ) -> None:
     def fail() -> None:
@@ -95,7 +95,7 @@ def test_what_is_raised_inside_takes_back_what_was_done(
     assert backend(database) == first
 
 
-def test_a_refusal_by_sql_is_the_callers_and_leaves_the_connection(
+def test_an_sql_error_is_propagated_and_keeps_the_connection(
     postgres: Postgres, name: str, database: Database
 ) -> None:
     add(database, 1)
@@ -108,7 +108,7 @@ def test_a_refusal_by_sql_is_the_callers_and_leaves_the_connection(
     assert notes(postgres, name) == [1, 2]
 
 
-def test_a_connection_that_died_while_nobody_looked_costs_no_request(
+def test_a_connection_that_was_lost_between_requests_is_reopened(
     postgres: Postgres, name: str, database: Database
 ) -> None:
     end(postgres, database)
@@ -118,7 +118,7 @@ def test_a_connection_that_died_while_nobody_looked_costs_no_request(
     assert notes(postgres, name) == [1]
 
 
-def test_one_that_dies_within_a_transaction_is_503_and_leaves_nothing(
+def test_a_connection_lost_in_a_transaction_is_503_and_writes_nothing(
     postgres: Postgres, name: str, database: Database
 ) -> None:
     pid = backend(database)
@@ -137,7 +137,7 @@ def test_one_that_dies_within_a_transaction_is_503_and_leaves_nothing(
     assert notes(postgres, name) == [3]
 
 
-def test_statements_end_in_time(
+def test_a_slow_statement_is_ended(
     postgres: Postgres, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "STATEMENT_TIMEOUT", 0.1)
@@ -147,7 +147,7 @@ def test_statements_end_in_time(
     assert problem.value.headers["Retry-After"] == "1"
 
 
-def test_nobody_waits_long_for_a_lock(
+def test_a_statement_does_not_wait_long_for_a_lock(
     postgres: Postgres, name: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LOCK_TIMEOUT", 0.1)
@@ -161,7 +161,7 @@ def test_nobody_waits_long_for_a_lock(
     add(database, 1)
 
 
-def test_a_frozen_function_holds_no_transaction(
+def test_an_idle_transaction_of_a_frozen_function_is_ended(
     postgres: Postgres, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert database.read("SELECT current_setting('idle_in_transaction_session_timeout')") == [
@@ -170,7 +170,7 @@ def test_a_frozen_function_holds_no_transaction(
 
 
 def answering(*messages: bytes) -> Iterator[int]:
-    """A server that answers every connection so and hangs up; its port."""
+    """Yields the port of a server that sends these messages to each connection and closes it."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -202,7 +202,7 @@ def error_response(code: str) -> bytes:
     ["57P03", "57P01", "53300", "08006"],
     ids=["starting", "shutting-down", "too-many-connections", "lost"],
 )
-def test_a_database_that_starts_or_is_full_is_503_at_once(
+def test_a_database_that_starts_or_is_full_is_503_immediately(
     code: str,
     session: boto3.session.Session,
     logger: Logger,
@@ -226,7 +226,7 @@ def test_a_database_that_starts_or_is_full_is_503_at_once(
     assert "secret" not in json.dumps(logged())
 
 
-def test_a_database_that_nobody_answers_for_is_503(
+def test_an_unreachable_database_is_503(
     session: boto3.session.Session, logger: Logger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "NETWORK_TIMEOUT", 0.2)
@@ -244,7 +244,7 @@ def test_a_database_that_nobody_answers_for_is_503(
 
 
 class Secrets:
-    """Secrets Manager with one secret of RDS."""
+    """A Secrets Manager client with one secret of RDS."""
 
     def __init__(self, username: str, *passwords: str) -> None:
         self._username = username
@@ -260,14 +260,15 @@ class Secrets:
 
 @pytest.fixture(scope="module")
 def guarded(postgres: Postgres) -> str:
-    """A user that needs a password."""
+    """Creates a user that needs a password, and returns the name."""
     postgres.require_passwords("guarded")
     postgres.run("CREATE ROLE guarded LOGIN PASSWORD 'new'")
     return "guarded"
 
 
 def attempt(postgres: Postgres, secrets: Secrets) -> None:
-    authorize = SecretCredentials(lambda: secrets, "arn:of:the:secret")  # type: ignore[arg-type,return-value]
+    client: Any = secrets
+    authorize = SecretCredentials(lambda: client, "arn:of:the:secret")
     connection = connect(
         postgres.address, "postgres", authorize, tls=False, timeout=5, application="t"
     )
@@ -277,18 +278,16 @@ def attempt(postgres: Postgres, secrets: Secrets) -> None:
 @pytest.mark.parametrize(
     ("passwords", "reads"), [(["new"], 1), (["old", "new"], 2)], ids=["current", "rotated"]
 )
-def test_credentials_are_read_once_more_when_they_are_refused(
+def test_rejected_credentials_are_read_again_once(
     postgres: Postgres, guarded: str, passwords: list[str], reads: int
 ) -> None:
-    """A rotation between reading the secret and connecting loses no request."""
+    """A rotation between reading the secret and connecting does not fail a request."""
     secrets = Secrets(guarded, *passwords)
     attempt(postgres, secrets)
     assert secrets.reads == reads
 
 
-def test_credentials_that_are_wrong_are_not_tried_for_ever(
-    postgres: Postgres, guarded: str
-) -> None:
+def test_wrong_credentials_are_tried_only_twice(postgres: Postgres, guarded: str) -> None:
     secrets = Secrets(guarded, "old")
     with pytest.raises(Exception, match="password authentication failed") as refused:
         attempt(postgres, secrets)
@@ -299,24 +298,24 @@ def test_credentials_that_are_wrong_are_not_tried_for_ever(
 def test_a_token_is_signed_for_each_connection(
     postgres: Postgres, name: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """IAM tokens last 15 minutes, a connection as long as it lives: whoever connects again signs again."""
-    asked: list[str] = []
+    """IAM tokens expire after 15 minutes, but a connection can be opened at any later time."""
+    signed: list[str] = []
 
     def authorize() -> Credentials:
-        asked.append("catalog")
+        signed.append("catalog")
         return Credentials("catalog")
 
     monkeypatch.setattr(database, "_authorize", authorize)
     database.read("SELECT 1")
     database.read("SELECT 1")
-    assert len(asked) == 1
+    assert len(signed) == 1
     end(postgres, database)
     database.read("SELECT 1")
-    assert len(asked) == 2
+    assert len(signed) == 2
 
 
-def test_the_master_user_is_no_superuser(postgres: Postgres) -> None:
-    """As on Aurora: what migrations do here they can do there."""
+def test_the_master_user_is_not_a_superuser(postgres: Postgres) -> None:
+    """As on Aurora, so that a migration that succeeds here also succeeds there."""
     [[superuser]] = postgres.run(
         "SELECT rolsuper FROM pg_roles WHERE rolname = :name", name=DATABASE_MASTER
     )

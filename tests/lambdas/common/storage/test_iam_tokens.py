@@ -19,7 +19,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> boto3.session.Session:
     return boto3.session.Session(region_name=REGION)
 
 
-def test_the_databases_token_is_the_one_the_sdk_makes(session: boto3.session.Session) -> None:
+def test_the_database_token_equals_that_of_the_sdk(session: boto3.session.Session) -> None:
     endpoint = "db.cluster-x.us-east-1.rds.amazonaws.com"
     expected = session.client("rds").generate_db_auth_token(
         DBHostname=endpoint, Port=5432, DBUsername="health"
@@ -27,7 +27,7 @@ def test_the_databases_token_is_the_one_the_sdk_makes(session: boto3.session.Ses
     assert rds_token(session, f"{endpoint}:5432", "health") == expected
 
 
-def test_the_caches_token_names_the_replication_group_and_the_user(
+def test_the_cache_token_contains_the_replication_group_and_the_user(
     session: boto3.session.Session,
 ) -> None:
     token = elasticache_token(session, "Chat-Cache", "chat")

@@ -1,4 +1,4 @@
-"""The upload mechanism against an in-process S3."""
+"""Uploads, against an in-process S3."""
 
 import base64
 import json
@@ -55,7 +55,7 @@ def uploads(s3: "S3Client") -> Uploads:
 def upload(
     s3: "S3Client", uploads: Uploads, content: bytes, content_type: str, user: str = "user-1"
 ) -> str:
-    """What a client does with the form, whose conditions the real S3 enforces."""
+    """Uploads as a client does with the form. Only the real S3 enforces its conditions."""
     key = uploads.sign(user, content_type, len(content)).key
     s3.put_object(Bucket=BUCKET, Key=key, Body=content, ContentType=content_type)
     return key
@@ -67,7 +67,7 @@ def refusal(uploads: Uploads, key: str, user: str = "user-1") -> tuple[int, dict
     return refused.value.status, {error.field: error.message for error in refused.value.errors}
 
 
-def test_the_form_is_for_one_key_one_type_and_one_size(aws: None) -> None:
+def test_the_form_permits_one_key_one_type_and_one_size(aws: None) -> None:
     uploads = Uploads(
         lambda: Clients("eu-central-1").s3, BUCKET, "post", types=IMAGE_TYPES, limit=IMAGE_LIMIT
     )
@@ -103,7 +103,7 @@ def test_other_types_and_sizes_are_not_signed(
     assert {error.field for error in refused.value.errors} == fields
 
 
-def test_bodies_name_every_wrong_field(aws: None) -> None:
+def test_a_422_names_every_invalid_field(aws: None) -> None:
     for model, limit in ((ImageUpload, IMAGE_LIMIT), (AttachmentUpload, ATTACHMENT_LIMIT)):
         for wrong in (
             {"contentType": "image/svg+xml", "contentLength": limit + 1},
@@ -121,7 +121,7 @@ def test_bodies_name_every_wrong_field(aws: None) -> None:
 
 
 @pytest.mark.parametrize("content_type", FILES)
-def test_an_upload_is_copied_to_where_it_is_served(
+def test_an_upload_is_copied_to_the_served_key(
     s3: "S3Client", uploads: Uploads, content_type: str
 ) -> None:
     key = upload(s3, uploads, FILES[content_type], content_type)
@@ -134,7 +134,7 @@ def test_an_upload_is_copied_to_where_it_is_served(
 
 
 @pytest.mark.parametrize("declared", FILES)
-def test_bytes_of_any_other_type_are_refused(
+def test_content_of_another_type_is_rejected(
     s3: "S3Client", uploads: Uploads, declared: str
 ) -> None:
     others = [content for content_type, content in FILES.items() if content_type != declared]
@@ -149,7 +149,9 @@ def test_bytes_of_any_other_type_are_refused(
     } == {"uploads"}
 
 
-def test_a_type_or_size_that_was_never_signed_is_refused(s3: "S3Client", uploads: Uploads) -> None:
+def test_an_upload_with_an_unsigned_type_or_size_is_rejected(
+    s3: "S3Client", uploads: Uploads
+) -> None:
     key = uploads.sign("user-1", "image/png", 10).key
     s3.put_object(Bucket=BUCKET, Key=key, Body=b"<html>", ContentType="text/html")
     assert refusal(uploads, key) == (422, {"key": WRONG})
@@ -160,7 +162,7 @@ def test_a_type_or_size_that_was_never_signed_is_refused(s3: "S3Client", uploads
     )
 
 
-def test_only_the_users_own_finished_uploads_to_this_service_count(
+def test_only_finished_uploads_of_the_user_to_this_service_are_accepted(
     s3: "S3Client", uploads: Uploads
 ) -> None:
     png = FILES["image/png"]
@@ -185,7 +187,7 @@ def test_only_the_users_own_finished_uploads_to_this_service_count(
     assert refusal(uploads, mine, "user-2") == (422, {"key": MISSING})
 
 
-def test_a_list_names_every_bad_key_and_copies_nothing_then(
+def test_a_list_with_invalid_keys_names_them_and_copies_nothing(
     s3: "S3Client", uploads: Uploads
 ) -> None:
     good = [upload(s3, uploads, FILES["image/png"], "image/png") for _ in range(2)]
@@ -204,13 +206,13 @@ def test_a_list_names_every_bad_key_and_copies_nothing_then(
     assert uploads.use_all("user-1", [], "served/", field="images") == []
 
 
-def test_bytes_that_change_between_check_and_copy_are_not_served(
+def test_content_that_changes_between_check_and_copy_is_not_served(
     s3: "S3Client", uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = upload(s3, uploads, FILES["image/png"], "image/png")
     copy = s3.copy_object
 
-    def overtaken(**arguments: Any) -> Any:
+    def change_before_copying(**arguments: Any) -> Any:
         assert arguments["CopySourceIfMatch"] == s3.head_object(Bucket=BUCKET, Key=key)["ETag"]
         error = {
             "Error": {"Code": "PreconditionFailed", "Message": ""},
@@ -218,7 +220,7 @@ def test_bytes_that_change_between_check_and_copy_are_not_served(
         }
         raise ClientError(error, "CopyObject")  # type: ignore[arg-type]
 
-    monkeypatch.setattr(s3, "copy_object", overtaken)
+    monkeypatch.setattr(s3, "copy_object", change_before_copying)
     with pytest.raises(Problem) as refused:
         uploads.use("user-1", key, "served/")
     assert (refused.value.status, refused.value.code) == (409, "upload_changed")
@@ -226,7 +228,7 @@ def test_bytes_that_change_between_check_and_copy_are_not_served(
     assert uploads.use("user-1", key, "served/")
 
 
-def test_what_is_not_there_looks_the_same_without_the_right_to_list(
+def test_a_missing_upload_is_reported_without_permission_to_list(
     s3: "S3Client", uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(**_: Any) -> Any:
@@ -236,7 +238,7 @@ def test_what_is_not_there_looks_the_same_without_the_right_to_list(
     assert refusal(uploads, uploads.sign("user-1", "image/png", 10).key) == (422, {"key": MISSING})
 
 
-def test_removing_twice_is_no_error(s3: "S3Client", uploads: Uploads) -> None:
+def test_removing_an_object_is_idempotent(s3: "S3Client", uploads: Uploads) -> None:
     stored = uploads.use("user-1", upload(s3, uploads, FILES["image/png"], "image/png"), "served/")
     for _ in range(2):
         uploads.remove(stored.key)
