@@ -8,6 +8,7 @@ from lambdas.chat.attachments import Attachments
 from lambdas.chat.broadcast import Broadcast, DeliveryQueues
 from lambdas.chat.frames import Frames
 from lambdas.chat.member_logic import MemberService
+from lambdas.chat.members import MemberStore
 from lambdas.chat.message_logic import Draft, MessageService
 from lambdas.chat.messages import MessageStore
 from lambdas.chat.models import (
@@ -24,8 +25,9 @@ from lambdas.chat.models import (
 )
 from lambdas.chat.people import People
 from lambdas.chat.presence import Presence
+from lambdas.chat.records import ChatTables
 from lambdas.chat.room_logic import RoomService
-from lambdas.chat.rooms import ChatTables, RoomStore
+from lambdas.chat.rooms import RoomStore
 from lambdas.chat.routes import ROUTES
 from lambdas.chat.signals import Signals
 from lambdas.chat.standing import Standings
@@ -266,7 +268,7 @@ def wire(
         cursors=cursors,
     )
     members = MemberService(
-        rooms=room_store,
+        members=MemberStore(tables, transactions),
         standings=standings,
         people=people,
         broadcast=broadcast,

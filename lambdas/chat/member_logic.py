@@ -6,9 +6,10 @@ from typing import Any
 from msgspec import structs
 
 from lambdas.chat.broadcast import Broadcast
+from lambdas.chat.members import MemberStore
 from lambdas.chat.models import MemberView, RoomType, UpdateMember
 from lambdas.chat.people import People
-from lambdas.chat.rooms import (
+from lambdas.chat.records import (
     ADMIN,
     BANNED,
     MEMBER,
@@ -20,7 +21,6 @@ from lambdas.chat.rooms import (
     MemberExistsError,
     PairExistsError,
     RoomFullError,
-    RoomStore,
     pair_key,
 )
 from lambdas.chat.standing import Standing, Standings, banned, room_not_found
@@ -55,14 +55,14 @@ class MemberService:
     def __init__(
         self,
         *,
-        rooms: RoomStore,
+        members: MemberStore,
         standings: Standings,
         people: People,
         broadcast: Broadcast,
         outbox: OutboxWriter,
         cursors: Cursors,
     ) -> None:
-        self._rooms = rooms
+        self._members = members
         self._standings = standings
         self._people = people
         self._broadcast = broadcast
@@ -73,7 +73,7 @@ class MemberService:
         self._standings.find(caller, room_id).require_reader()
         scope = f"chat-members {room_id}"
         after = self._cursors.position(query, scope)
-        members = self._rooms.members(room_id, query.limit + 1, after)
+        members = self._members.list_page(room_id, query.limit + 1, after)
         page = members[: query.limit]
         names = self._people.member_names(page, caller)
         views = [_view(member, names[member.user_id]) for member in page]
@@ -129,7 +129,7 @@ class MemberService:
         if invited is None:
             raise Problem.not_found("There is no such user.", "user_not_found")
         pair = pair_key(caller.user_id, user_id) if standing.room.type == "direct" else None
-        if pair and not invited.personal.allow_direct_messages and not self._rooms.has_pair(pair):
+        if pair and not invited.personal.allow_direct_messages and not self._members.has_pair(pair):
             raise Problem.forbidden(
                 "This user does not accept direct messages.", "direct_messages_refused"
             )
@@ -148,7 +148,7 @@ class MemberService:
         """
         standing = self._standings.find(caller, room_id)
         standing.require_rank(RANKS[MODERATOR])
-        target = self._rooms.member(room_id, user_id)
+        target = self._members.find(room_id, user_id)
         if target is not None:
             if_match.check(target.version)
         try:
@@ -163,7 +163,7 @@ class MemberService:
             return
         standing = self._standings.find(caller, room_id)
         standing.require_rank(RANKS[MODERATOR])
-        target = _require_unbanned(self._rooms.member(room_id, user_id))
+        target = _require_unbanned(self._members.find(room_id, user_id))
         standing.require_outranks(target)
         self._end_membership(standing, target, reason="removed")
 
@@ -201,7 +201,7 @@ class MemberService:
         return self._replace(target, structs.replace(changed, role=OWNER), (owner, previous_owner))
 
     def _replace(self, before: Member, after: Member, *others: tuple[Member, Member]) -> Member:
-        self._rooms.replace((before, after), *others)
+        self._members.replace((before, after), *others)
         return structs.replace(after, version=before.version + 1)
 
     def _ban(self, standing: Standing, user_id: str, target: Member | None) -> Member:
@@ -211,7 +211,7 @@ class MemberService:
             profile = self._people.find(user_id)
             name = profile.name_for(None) if profile else UNKNOWN_NAME
             ban = standing.room.new_member(user_id, BANNED, name, timestamp(time.time()))
-            self._rooms.ban(ban)
+            self._members.ban(ban)
             return ban
         if target.role == BANNED:
             return target
@@ -225,14 +225,14 @@ class MemberService:
             raise _member_not_found()
         if target.role != BANNED:
             return target
-        self._rooms.unban(target)
+        self._members.unban(target)
         return structs.replace(target, role=_BAN_LIFTED)
 
     def _add(self, member: Member, *, actor_id: str, pair: str | None = None) -> Member:
         data = {"roomId": member.room_id, "userId": member.user_id, "role": member.role}
         event = self._outbox.put("MemberJoined", actor_id=actor_id, data=data)
         try:
-            self._rooms.add(member, event, pair)
+            self._members.add(member, event, pair)
         except RoomFullError:
             raise Problem.conflict("The room is full.", "room_full") from None
         except MemberExistsError as error:
@@ -255,7 +255,7 @@ class MemberService:
         data = {"roomId": member.room_id, "userId": member.user_id, "reason": reason}
         event = self._outbox.put("MemberLeft", actor_id=standing.caller.user_id, data=data)
         try:
-            self._rooms.end_membership(member, event, pair=standing.room.pair, ban=ban)
+            self._members.end(member, event, pair=standing.room.pair, ban=ban)
         except ChangedError:
             raise Problem.stale() from None
         # The connections leave first, so that the removed member does not get this frame.

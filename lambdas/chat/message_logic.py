@@ -19,7 +19,8 @@ from lambdas.chat.messages import (
 )
 from lambdas.chat.models import MessagesQuery
 from lambdas.chat.people import Author, People
-from lambdas.chat.rooms import MODERATOR, RANKS, ChangedError, RoomStore
+from lambdas.chat.records import MODERATOR, RANKS, ChangedError
+from lambdas.chat.rooms import RoomStore
 from lambdas.chat.signals import Signals
 from lambdas.chat.standing import Standings, room_not_found
 from lambdas.common.caller import Caller

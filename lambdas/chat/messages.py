@@ -17,7 +17,8 @@ from typing import Any
 
 from msgspec import Struct, convert, to_builtins
 
-from lambdas.chat.rooms import PATIENCE, ChangedError, ChatTables, Head, room_busy, seq_key
+from lambdas.chat.records import ChangedError, ChatTables, Head, seq_key
+from lambdas.chat.rooms import PATIENCE, room_busy
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, timestamp
 from lambdas.common.live.chat_messages import (
     MESSAGES_INDEX,

@@ -18,7 +18,7 @@ from lambdas.chat.models import (
     UpdateRoom,
 )
 from lambdas.chat.people import People
-from lambdas.chat.rooms import (
+from lambdas.chat.records import (
     ADMIN,
     OWNER,
     RANKS,
@@ -27,8 +27,8 @@ from lambdas.chat.rooms import (
     Member,
     Room,
     RoomFullError,
-    RoomStore,
 )
+from lambdas.chat.rooms import RoomStore
 from lambdas.chat.standing import Standings, room_not_found
 from lambdas.common.caller import Caller
 from lambdas.common.clock import new_id, timestamp

@@ -1,6 +1,7 @@
 """The standing of callers in rooms, which decides what they may do there."""
 
-from lambdas.chat.rooms import BANNED, MODERATOR, RANKS, Head, Member, Room, RoomStore
+from lambdas.chat.records import BANNED, MODERATOR, RANKS, Head, Member, Room
+from lambdas.chat.rooms import RoomStore
 from lambdas.common.caller import ADMIN as PLATFORM_ADMIN
 from lambdas.common.caller import MODERATOR as PLATFORM_MODERATOR
 from lambdas.common.caller import Caller

@@ -219,7 +219,7 @@ def _is_parameter(segment: str) -> bool:
 
 
 def problem_of(error: Exception) -> Problem:
-    """Returns the response to an unexpected error: 503 for an outage of an AWS service, else 500."""
+    """Returns the problem for an unexpected error: 503 for an AWS outage, otherwise 500."""
     return Problem.unavailable() if _is_outage(error) else Problem.internal()
 
 

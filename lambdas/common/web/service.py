@@ -59,7 +59,7 @@ def create_router(
 
 
 def operations_of(api: object, routes: Sequence[Route]) -> dict[str, Operation]:
-    """Returns the methods of `api` that the routes name. Raises AttributeError if one is missing."""
+    """Returns the methods that the routes name. Raises AttributeError if `api` lacks one."""
     return {route.operation: getattr(api, route.operation) for route in routes}
 
 
