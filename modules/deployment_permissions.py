@@ -237,7 +237,7 @@ class DeploymentPermissions:
         ]
 
     def data(self) -> list[Statement]:
-        """Allows managing tables, databases, buckets, users and keys, but not reading their data."""
+        """Allows managing tables, databases, buckets, users and keys, not reading their data."""
         environment, names = self.environment.name, self.names
         every_bucket = f"arn:aws:s3:::{names.bucket('*', '*')}"
         user_pools = names.arn("cognito-idp", "userpool/*")

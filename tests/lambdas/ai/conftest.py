@@ -1,4 +1,4 @@
-"""Fixtures of the ai service's tests: providers on this machine, and the two tables."""
+"""Fixtures of the ai tests: local providers and the two tables."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -55,7 +55,7 @@ def conversations_table(dynamodb: "DynamoDBClient") -> str:
 
 @pytest.fixture
 def usage(dynamodb: "DynamoDBClient", usage_table: str) -> Callable[[str, str], dict[str, int]]:
-    """Reads a user's account of a day, the numbers in it."""
+    """Returns a function that reads the numbers in a user's usage of a day."""
 
     def read(user_id: str, day: str) -> dict[str, int]:
         key = {"user_id": {"S": user_id}, "day": {"S": day}}
@@ -69,7 +69,10 @@ def usage(dynamodb: "DynamoDBClient", usage_table: str) -> Callable[[str, str], 
 
 @pytest.fixture
 def one_request_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """DynamoDB carries out the writes of an item one after another, each with its condition; moto's threads would mix them."""
+    """Makes moto process one request at a time, so that conditional writes are atomic.
+
+    DynamoDB guarantees this for each item. moto does not.
+    """
     lock, call = threading.Lock(), DynamoHandler.call_action
 
     def serialized(self: DynamoHandler) -> Any:

@@ -1,4 +1,4 @@
-"""Stand-ins for what the ai service's parts need of each other."""
+"""Fakes of the ai service's parts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lambdas.ai.providers import Completion, Failure, Prompt, ProviderError
 from tests.lambdas.support import FakeClock
 
 Outcome = str | ProviderError | Callable[[float], str]
-"""A text, an error, or what is called with the time-out and gives a text or raises."""
+"""A text, an error to raise, or a function that returns the text for a timeout."""
 
 
 def failing(failure: Failure, retry_after: float | None = None) -> ProviderError:
@@ -19,7 +19,7 @@ def failing(failure: Failure, retry_after: float | None = None) -> ProviderError
 
 @dataclass
 class ScriptedProvider:
-    """Gives its outcomes one after another, the last for good; `takes` seconds pass with each call."""
+    """Returns its outcomes in order and repeats the last. Each call takes `takes` seconds."""
 
     name: str
     clock: FakeClock
@@ -46,7 +46,7 @@ class ScriptedProvider:
 
 
 class FakeKeys:
-    """The keys of some providers; remembers whose was forgotten."""
+    """API keys by provider. Records the discarded ones."""
 
     def __init__(self, **keys: str) -> None:
         self.keys = keys
@@ -60,7 +60,7 @@ class FakeKeys:
 
 
 class MemoryCircuits:
-    """Circuits as the contract describes them, for one caller at a time."""
+    """Circuits in memory, without concurrency."""
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock

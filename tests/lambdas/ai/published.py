@@ -1,9 +1,13 @@
-"""The providers' request schemas, written from their published references; nothing else is accepted.
+"""The providers' request schemas, written from their published references.
 
-Gemini: https://ai.google.dev/api/generate-content (GenerateContentRequest, GenerationConfig, SafetySetting),
-https://ai.google.dev/api/caching#Content (Content, Part, Schema). OpenAI: https://platform.openai.com/docs/api-reference/chat/create
-and https://platform.openai.com/docs/guides/structured-outputs#supported-schemas. Of members that take several types those that a text
-service may use are here.
+Gemini:
+    https://ai.google.dev/api/generate-content (GenerateContentRequest, GenerationConfig,
+    SafetySetting) and https://ai.google.dev/api/caching#Content (Content, Part, Schema)
+OpenAI:
+    https://platform.openai.com/docs/api-reference/chat/create and
+    https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
+
+Unknown members are rejected. Members with several types have only those that a text service uses.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ Text = Annotated[str, Meta(min_length=1)]
 
 
 class Strict(Struct, forbid_unknown_fields=True, rename="camel"):
-    """A message of Gemini's interface."""
+    """A message of the Gemini API."""
 
 
 class Part(Strict):
@@ -89,7 +93,7 @@ class GenerateContentRequest(Strict):
 
 
 class OpenAiStrict(Struct, forbid_unknown_fields=True):
-    """A message of OpenAI's interface."""
+    """A message of the OpenAI API."""
 
 
 class SystemMessage(OpenAiStrict, tag_field="role", tag="system"):
@@ -136,7 +140,7 @@ class ChatCompletionRequest(OpenAiStrict):
 
 
 def check_gemini(body: bytes) -> GenerateContentRequest:
-    """Raises msgspec.ValidationError or AssertionError where the request is not what Gemini takes."""
+    """Raises msgspec.ValidationError or AssertionError if Gemini would reject the request."""
     request = msgspec.json.decode(body, type=GenerateContentRequest)
     assert request.contents[-1].role in {"user", None}
     config = request.generation_config
@@ -147,7 +151,7 @@ def check_gemini(body: bytes) -> GenerateContentRequest:
 
 
 def check_openai(body: bytes) -> ChatCompletionRequest:
-    """Raises msgspec.ValidationError or AssertionError where the request is not what OpenAI takes."""
+    """Raises msgspec.ValidationError or AssertionError if OpenAI would reject the request."""
     request = msgspec.json.decode(body, type=ChatCompletionRequest)
     if request.response_format and request.response_format.json_schema.strict:
         _check_strict_schema(request.response_format.json_schema.schema)
@@ -163,7 +167,7 @@ def _check_gemini_schema(schema: GeminiSchema) -> None:
 
 
 def _check_strict_schema(schema: dict[str, Any]) -> None:
-    """Strict mode: each object names all its properties as required and allows no other."""
+    """Checks the rules of strict mode: all properties are required, others are not allowed."""
     assert schema["type"] in {"string", "number", "boolean", "integer", "object", "array"}
     assert schema.keys() <= {
         "type",

@@ -1,6 +1,6 @@
-"""A provider's HTTP server on this machine: holds every request against the published schema, and answers as it is told to.
+"""A local HTTP server that acts as a provider, for unit and end-to-end tests.
 
-It serves the end-to-end tests as well, which is why it listens on a port that may be given.
+It checks each request against the published schema and responds with a scripted behaviour.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Behaviour = Callable[["Exchange"], None]
 
 @dataclass
 class Received:
-    """A request that fitted the schema."""
+    """A valid request."""
 
     path: str
     headers: dict[str, str]
@@ -35,7 +35,7 @@ class Received:
 
 @dataclass
 class Exchange:
-    """One request under way, for a behaviour to answer."""
+    """A request that a behaviour responds to."""
 
     handler: BaseHTTPRequestHandler
     provider: FakeProvider
@@ -44,7 +44,7 @@ class Exchange:
     def send(
         self, status: int, body: bytes, headers: dict[str, str] | None = None, *, cut: int = 0
     ) -> None:
-        """Answers; with `cut` that many bytes fewer than announced."""
+        """Sends a response. The body is `cut` bytes shorter than its Content-Length."""
         self.handler.send_response(status)
         for name, value in {
             "Content-Type": "application/json",
@@ -56,17 +56,17 @@ class Exchange:
         self.handler.wfile.write(body[: len(body) - cut])
 
     def complete(self, text: str) -> None:
-        """Answers well."""
+        """Sends a completion with this text."""
         self.send(200, json.dumps(self.provider.document(text)).encode())
 
 
 def say(text: str) -> Behaviour:
-    """Answers with a text."""
+    """Sends a completion with this text."""
     return lambda exchange: exchange.complete(text)
 
 
 def status(code: int, *, retry_after: str | None = None, body: object = None) -> Behaviour:
-    """Answers with an error."""
+    """Sends an error status."""
     document = (
         body
         if body is not None
@@ -77,17 +77,17 @@ def status(code: int, *, retry_after: str | None = None, body: object = None) ->
 
 
 def document(body: object) -> Behaviour:
-    """Answers 200 with this document."""
+    """Sends status 200 and a JSON document."""
     return lambda exchange: exchange.send(200, json.dumps(body).encode())
 
 
 def raw(body: bytes) -> Behaviour:
-    """Answers 200 with these bytes."""
+    """Sends status 200 and these bytes."""
     return lambda exchange: exchange.send(200, body)
 
 
 def late(seconds: float, text: str = "late") -> Behaviour:
-    """Answers well, after so many seconds."""
+    """Sends a completion after some seconds."""
 
     def behave(exchange: Exchange) -> None:
         exchange.provider.closing.wait(seconds)
@@ -97,13 +97,13 @@ def late(seconds: float, text: str = "late") -> Behaviour:
 
 
 def half(exchange: Exchange) -> None:
-    """Closes the connection in the middle of a good body."""
+    """Closes the connection in the middle of a valid body."""
     exchange.send(200, json.dumps(exchange.provider.document("half")).encode(), cut=20)
     exchange.handler.close_connection = True
 
 
 def half_chunked(exchange: Exchange) -> None:
-    """The same, where the length was not announced."""
+    """Closes the connection in the middle of a chunked body."""
     exchange.handler.protocol_version = "HTTP/1.1"
     exchange.handler.send_response(200)
     exchange.handler.send_header("Transfer-Encoding", "chunked")
@@ -113,12 +113,12 @@ def half_chunked(exchange: Exchange) -> None:
 
 
 def hang(exchange: Exchange) -> None:
-    """Never answers."""
+    """Never responds."""
     exchange.provider.closing.wait()
 
 
 def drip(exchange: Exchange) -> None:
-    """Sends a byte now and then, so that no single wait for the next is long."""
+    """Sends a byte every 50 ms, so that no single wait on the socket is long."""
     for byte in b"HTTP/1.1 200 OK\r\nX-Endless: " + b"a" * 10_000:
         if exchange.provider.closing.wait(0.05):
             return
@@ -129,20 +129,20 @@ def drip(exchange: Exchange) -> None:
 
 
 def drip_body(exchange: Exchange) -> None:
-    """The same, in the body."""
+    """Sends the body byte by byte, as `drip` sends a header."""
     exchange.handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
     drip(exchange)
 
 
 def disconnect(exchange: Exchange) -> None:
-    """Closes the connection without a word."""
+    """Closes the connection without a response."""
     exchange.handler.connection.shutdown(socket.SHUT_RDWR)
     exchange.handler.close_connection = True
 
 
 @dataclass
 class FakeProvider:
-    """A provider. `behaviours` are used up one a request, the last one stays."""
+    """A provider. Each request uses the next of `behaviours`; the last one is repeated."""
 
     kind: str
     """`gemini` or `openai`."""
@@ -173,7 +173,7 @@ class FakeProvider:
             request_queue_size = 128
 
             def handle_error(self, *_: object) -> None:
-                """A client that goes away is what some tests want."""
+                """Ignores clients that disconnect, which some tests do on purpose."""
 
         self._server = Server(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_port
@@ -190,7 +190,7 @@ class FakeProvider:
         return f"http://127.0.0.1:{self.port}/{'v1beta' if self.kind == 'gemini' else 'v1'}"
 
     def document(self, text: str) -> dict[str, Any]:
-        """A good answer, as the published reference shows one."""
+        """Returns a response body as in the published reference."""
         tokens_in, tokens_out = self.usage
         if self.kind == "gemini":
             return {
@@ -253,7 +253,7 @@ class FakeProvider:
         behave(Exchange(handler, self, request))
 
     def _check(self, path: str, headers: dict[str, str], raw: bytes) -> Any:
-        """The request's typed body, after checking that it is one that the provider takes."""
+        """Returns the typed body. Raises if the provider would reject the request."""
         assert headers["content-type"] == "application/json"
         assert self.key not in path
         if self.kind == "gemini":

@@ -1,4 +1,4 @@
-"""Order, time, retries, circuits and fallback, by a clock that stands still."""
+"""The chain of providers: order, time limits, retries, circuits and fallback."""
 
 import json
 from collections.abc import Callable
@@ -54,13 +54,13 @@ def setup(clock: FakeClock, logger: Logger) -> Setup:
     return Setup(clock, logger)
 
 
-def test_gemini_answers_first(setup: Setup) -> None:
+def test_gemini_is_called_first(setup: Setup) -> None:
     answer = setup.ask(str.upper)
     assert (answer.provider, answer.value, answer.completion.tokens) == ("gemini", "FINE", 15)
     assert (setup.gemini.keys, setup.openai.calls) == (["g-key"], 0)
 
 
-def test_only_providers_with_a_key_are_asked(setup: Setup) -> None:
+def test_providers_without_api_key_are_skipped(setup: Setup) -> None:
     del setup.keys.keys["gemini"]
     assert setup.provider_that_answers() == "openai"
     assert setup.openai.timeouts == [TIME]
@@ -72,7 +72,7 @@ def test_only_providers_with_a_key_are_asked(setup: Setup) -> None:
 
 
 @pytest.mark.parametrize("failure", list(Failure))
-def test_whatever_goes_wrong_the_next_one_answers(setup: Setup, failure: Failure) -> None:
+def test_the_next_provider_is_called_after_any_failure(setup: Setup, failure: Failure) -> None:
     setup.gemini.outcomes = [failing(failure)]
     assert setup.provider_that_answers() == "openai"
     setup.openai.outcomes = [failing(failure)]
@@ -99,7 +99,7 @@ REPEATED: list[tuple[ProviderError, int]] = [
 
 
 @pytest.mark.parametrize(("error", "calls"), REPEATED, ids=repr)
-def test_only_what_is_safe_is_tried_again_and_once(
+def test_only_safe_failures_are_retried_once(
     setup: Setup, error: ProviderError, calls: int
 ) -> None:
     setup.gemini.outcomes = [error]
@@ -108,7 +108,7 @@ def test_only_what_is_safe_is_tried_again_and_once(
     assert len(setup.pauses) == calls - 1
 
 
-def test_a_second_try_may_succeed(setup: Setup) -> None:
+def test_a_retry_may_succeed(setup: Setup) -> None:
     setup.gemini.outcomes = [failing(Failure.SERVER_ERROR), "better"]
     assert setup.ask().value == "better"
     assert setup.circuits.failures == {}
@@ -135,7 +135,7 @@ def test_a_slow_provider_leaves_time_for_the_next(setup: Setup) -> None:
     assert setup.clock() - started == pytest.approx(TIME)
 
 
-def test_nothing_is_tried_again_when_the_time_is_short(setup: Setup) -> None:
+def test_nothing_is_retried_with_too_little_time_left(setup: Setup) -> None:
     del setup.keys.keys["openai"]
     setup.gemini.outcomes, setup.gemini.takes = [failing(Failure.SERVER_ERROR)], 22
     with pytest.raises(NoCompletionError):
@@ -165,13 +165,13 @@ def parse_number(text: str) -> int:
         (["three", failing(Failure.SERVER_ERROR), "3"], ["4"], ("gemini", 3, 3, 0)),
     ],
 )
-def test_an_invalid_answer_is_asked_for_once_more(
+def test_an_invalid_completion_is_requested_once_more(
     setup: Setup, gemini: list[Outcome], openai: list[Outcome], expected: tuple[str, int, int, int]
 ) -> None:
     setup.gemini.outcomes, setup.openai.outcomes = gemini, openai
     answer = setup.ask(parse_number)
     assert (answer.provider, answer.value, setup.gemini.calls, setup.openai.calls) == expected
-    assert answer.completion.tokens == 15, "only the answer that is given is counted"
+    assert answer.completion.tokens == 15, "only the returned completion is counted"
 
 
 def test_three_failures_open_the_circuit_for_a_minute(setup: Setup) -> None:
@@ -182,23 +182,23 @@ def test_three_failures_open_the_circuit_for_a_minute(setup: Setup) -> None:
     setup.clock.advance(59.9)
     assert setup.provider_that_answers() == "openai"
     assert setup.gemini.calls == 3
-    assert setup.openai.timeouts[-1] == TIME, "the next one has the time of the one that is skipped"
+    assert setup.openai.timeouts[-1] == TIME, "the next provider gets the whole time"
     setup.clock.advance(0.1)
     assert setup.provider_that_answers() == "openai"
     assert setup.gemini.calls == 4
     setup.clock.advance(30)
     setup.ask()
-    assert setup.gemini.calls == 4, "a trial that failed opens it for another minute"
+    assert setup.gemini.calls == 4, "a failed trial opens the circuit for another minute"
     setup.clock.advance(30)
     setup.gemini.outcomes = ["fine"]
     assert setup.provider_that_answers() == "gemini"
     setup.gemini.outcomes = [failing(Failure.TIMEOUT)]
     setup.ask()
     setup.ask()
-    assert setup.gemini.calls == 7, "closed again, it takes three failures"
+    assert setup.gemini.calls == 7, "a closed circuit opens after three failures"
 
 
-def test_a_success_between_failures_starts_the_count_again(setup: Setup) -> None:
+def test_a_success_resets_the_failure_count(setup: Setup) -> None:
     error = failing(Failure.MALFORMED)
     setup.gemini.outcomes = [error, error, "fine", error, error, "fine"]
     answers = [setup.provider_that_answers() for _ in range(6)]
@@ -206,14 +206,16 @@ def test_a_success_between_failures_starts_the_count_again(setup: Setup) -> None
 
 
 @pytest.mark.parametrize("failure", [Failure.REFUSED, Failure.REJECTED])
-def test_no_prompt_takes_a_provider_away_from_others(setup: Setup, failure: Failure) -> None:
+def test_failures_caused_by_the_prompt_do_not_open_the_circuit(
+    setup: Setup, failure: Failure
+) -> None:
     setup.gemini.outcomes = [failing(failure)]
     for _ in range(5):
         assert setup.provider_that_answers() == "openai"
     assert setup.gemini.calls == 5
 
 
-def test_with_all_circuits_open_nobody_is_asked(setup: Setup) -> None:
+def test_no_provider_is_called_while_all_circuits_are_open(setup: Setup) -> None:
     for provider in ("gemini", "openai"):
         for _ in range(3):
             setup.circuits.record_failure(provider)
@@ -223,13 +225,13 @@ def test_with_all_circuits_open_nobody_is_asked(setup: Setup) -> None:
     assert (setup.gemini.calls, setup.openai.calls) == (0, 0)
 
 
-def test_a_refused_key_is_looked_up_anew(setup: Setup) -> None:
+def test_a_rejected_api_key_is_discarded_from_the_cache(setup: Setup) -> None:
     setup.gemini.outcomes = [failing(Failure.KEY_REFUSED)]
     setup.ask()
     assert setup.keys.forgotten == ["gemini"]
 
 
-def test_a_trial_that_somebody_else_makes_is_not_made_twice(
+def test_a_provider_on_trial_by_another_call_is_skipped(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(setup.circuits, "try_enter", lambda provider, _: provider != "gemini")
@@ -237,7 +239,7 @@ def test_a_trial_that_somebody_else_makes_is_not_made_twice(
     assert setup.gemini.calls == 0
 
 
-def test_the_log_tells_what_happened_and_no_word_of_it(
+def test_the_log_contains_outcomes_but_no_texts(
     setup: Setup, logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
     setup.gemini.outcomes, setup.gemini.takes = [failing(Failure.TIMEOUT)], 2

@@ -1,4 +1,4 @@
-"""The whole ai function: API Gateway's events on one side, providers on this machine on the other, an in-process AWS between."""
+"""The whole ai function with API Gateway events, local providers and an in-process AWS."""
 
 import io
 import json
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 Call = Callable[..., Answer]
-FUTURE = NOW * 2  # the function runs on the system's clock
+FUTURE = NOW * 2  # the function uses the system clock
 USER = caller("user", expires_at=FUTURE)
 OTHER = Caller("user-2", "session-2", frozenset({"user"}), frozenset(), int(FUTURE))
 QUOTA = 500_000
@@ -45,7 +45,7 @@ ASK = {"question": "tell-tale question"}
 
 @pytest.fixture
 def stdout(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """What the function writes, from its start on."""
+    """The function's output, including its start."""
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stream)
     return stream
@@ -62,8 +62,8 @@ def environ(
     request: pytest.FixtureRequest,
 ) -> dict[str, str]:
     sessions = table("session_id")
-    for who in (USER, OTHER):
-        item = {"session_id": who.session_id, "user_id": who.user_id, "expires_at": int(FUTURE)}
+    for user in (USER, OTHER):
+        item = {"session_id": user.session_id, "user_id": user.user_id, "expires_at": int(FUTURE)}
         dynamodb.put_item(TableName=sessions, Item=pack(item))
     ssm = boto3.client("ssm", region_name=REGION)
     for name, value in {"/gemini": KEY, "/openai": KEY, "/cursor": "c" * 64}.items():
@@ -73,7 +73,8 @@ def environ(
         "REGION": REGION,
         "CORS_ORIGINS": "*",
         "LOG_LEVEL": "DEBUG",
-        "POWERTOOLS_SERVICE_NAME": request.node.name,  # Powertools keeps one logger, and its stream, per name
+        # A name per test, because Powertools caches the logger and its stream by name.
+        "POWERTOOLS_SERVICE_NAME": request.node.name,
         "DYNAMODB_TABLE_SESSIONS": sessions,
         "DYNAMODB_TABLE_CONVERSATIONS": conversations_table,
         "DYNAMODB_TABLE_USAGE": usage_table,
@@ -93,10 +94,10 @@ def call(stdout: io.StringIO, environ: dict[str, str]) -> Call:
     service = build(environ)
 
     def send(
-        method: str, path: str, body: object = None, who: Caller | None = USER, **parts: Any
+        method: str, path: str, body: object = None, user: Caller | None = USER, **parts: Any
     ) -> Answer:
         event = rest_event(
-            method, f"/v1/ai{path}", body, authorizer=who.to_context() if who else None, **parts
+            method, f"/v1/ai{path}", body, authorizer=user.to_context() if user else None, **parts
         )
         return service(event, None)
 
@@ -119,7 +120,9 @@ def tokens(dynamodb: "DynamoDBClient", user_id: str = "user-1") -> int:
     return int(dynamodb.get_item(TableName="usage", Key=key)["Item"]["tokens"]["N"])
 
 
-def test_ask(call: Call, gemini: FakeProvider, dynamodb: "DynamoDBClient") -> None:
+def test_a_question_is_answered_and_stored_in_a_conversation(
+    call: Call, gemini: FakeProvider, dynamodb: "DynamoDBClient"
+) -> None:
     gemini.behaviours = [say("Forty-two.")]
     answer = ok(
         call("POST", "/ask", {"question": "What is six times seven?", "context": "Arithmetic."})
@@ -159,12 +162,12 @@ def test_ask(call: Call, gemini: FakeProvider, dynamodb: "DynamoDBClient") -> No
         "What is six times seven?",
         "Arithmetic.",
     )
-    problem(call("GET", path, who=OTHER), 404)
-    problem(call("DELETE", path, who=OTHER), 404)
+    problem(call("GET", path, user=OTHER), 404)
+    problem(call("DELETE", path, user=OTHER), 404)
     problem(
-        call("POST", "/ask", {**ASK, "conversationId": answer["conversationId"]}, who=OTHER), 404
+        call("POST", "/ask", {**ASK, "conversationId": answer["conversationId"]}, user=OTHER), 404
     )
-    assert ok(call("GET", "/conversations", who=OTHER)) == {"items": [], "nextCursor": None}
+    assert ok(call("GET", "/conversations", user=OTHER)) == {"items": [], "nextCursor": None}
     assert call("DELETE", path)["statusCode"] == 204
     problem(call("GET", path), 404)
     problem(call("DELETE", path), 404)
@@ -196,13 +199,13 @@ def test_summarize_translate_moderate(call: Call, gemini: FakeProvider) -> None:
     assert [name for name, value in verdict["categories"].items() if value] == ["hate"]
 
 
-def test_pages(call: Call) -> None:
+def test_conversations_are_listed_in_pages(call: Call) -> None:
     ids = [ok(call("POST", "/ask", ASK))["conversationId"] for _ in range(3)]
     first = ok(call("GET", "/conversations", query={"limit": "2"}))
     second = ok(call("GET", "/conversations", query={"limit": "2", "cursor": first["nextCursor"]}))
     found = [item["conversationId"] for page in (first, second) for item in page["items"]]
     assert (sorted(found), second["nextCursor"]) == (sorted(ids), None)
-    problem(call("GET", "/conversations", query={"cursor": first["nextCursor"]}, who=OTHER), 400)
+    problem(call("GET", "/conversations", query={"cursor": first["nextCursor"]}, user=OTHER), 400)
     problem(call("GET", "/conversations", query={"cursor": first["nextCursor"][:-2]}), 400)
     assert wrong_fields(problem(call("GET", "/conversations", query={"limit": "0"}), 422)) == {
         "limit"
@@ -234,7 +237,7 @@ LONG = "x" * 20_001
         ("/moderate", {"text": None}, {"text"}),
     ],
 )
-def test_every_wrong_field_is_named(
+def test_all_invalid_fields_are_reported(
     call: Call, gemini: FakeProvider, path: str, body: object, fields: set[str]
 ) -> None:
     assert wrong_fields(problem(call("POST", path, body), 422)) == fields
@@ -245,7 +248,9 @@ def test_every_wrong_field_is_named(
     "language",
     ["fr", "pt-BR", "zh-Hant-TW", "French", "Brazilian Portuguese", "中文", "Norwegian (Bokmål)"],
 )
-def test_languages(call: Call, gemini: FakeProvider, language: str) -> None:
+def test_languages_are_accepted_as_names_and_tags(
+    call: Call, gemini: FakeProvider, language: str
+) -> None:
     gemini.behaviours = [say('{"translation": "x", "sourceLanguage": "en"}')]
     assert (
         ok(call("POST", "/translate", {"text": "x", "targetLanguage": language}))["targetLanguage"]
@@ -253,10 +258,14 @@ def test_languages(call: Call, gemini: FakeProvider, language: str) -> None:
     )
 
 
-def test_who_may_call(call: Call, dynamodb: "DynamoDBClient") -> None:
-    problem(call("POST", "/ask", ASK, who=None), 401)
+def test_only_registered_users_with_a_session_may_call(
+    call: Call, dynamodb: "DynamoDBClient"
+) -> None:
+    problem(call("POST", "/ask", ASK, user=None), 401)
     anonymous = caller(expires_at=FUTURE)
-    assert problem(call("POST", "/ask", ASK, who=anonymous), 403)["code"] == "anonymous_not_allowed"
+    assert (
+        problem(call("POST", "/ask", ASK, user=anonymous), 403)["code"] == "anonymous_not_allowed"
+    )
     problem(call("POST", "/ask", "{"), 400)
     problem(call("POST", "/ask", f'"{"x" * 2**20}"'), 413)
     problem(call("PUT", "/ask", ASK), 405)
@@ -276,7 +285,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_next_provider_answers(
+def test_the_next_provider_is_called_after_a_failure(
     call: Call, gemini: FakeProvider, openai: FakeProvider, fault: str
 ) -> None:
     gemini.behaviours, openai.behaviours = [FAULTS[fault]], [say("From the second.")]
@@ -285,7 +294,7 @@ def test_the_next_provider_answers(
     assert answer["model"] == f"{MODEL}-2026-01-01"
 
 
-def test_a_short_429_is_waited_for(call: Call, gemini: FakeProvider) -> None:
+def test_a_provider_is_retried_after_a_short_retry_after(call: Call, gemini: FakeProvider) -> None:
     gemini.behaviours = [status(429, retry_after="1"), say("After a while.")]
     started = time.monotonic()
     answer = ok(call("POST", "/ask", ASK))
@@ -294,10 +303,10 @@ def test_a_short_429_is_waited_for(call: Call, gemini: FakeProvider) -> None:
     assert answer["latencyMs"] >= 1000
 
 
-def test_one_that_never_answers_is_left_in_time(
+def test_a_provider_without_response_times_out(
     call: Call, gemini: FakeProvider, openai: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lambdas.ai.logic.TIME_LIMIT", 5.0)  # of which 3 are for the providers
+    monkeypatch.setattr("lambdas.ai.logic.TIME_LIMIT", 5.0)  # 3 s of it for the providers
     gemini.behaviours = [hang]
     started = time.monotonic()
     assert ok(call("POST", "/ask", ASK))["provider"] == "openai"
@@ -318,7 +327,7 @@ def test_three_failures_open_the_circuit(
     assert (len(gemini.requests), len(openai.requests)) == (3, 4)
 
 
-def test_a_structured_answer_is_asked_for_once_more(
+def test_an_invalid_structured_completion_is_requested_once_more(
     call: Call, gemini: FakeProvider, openai: FakeProvider
 ) -> None:
     good = json.dumps({"flagged": False, "categories": {}})
@@ -333,7 +342,7 @@ def test_a_structured_answer_is_asked_for_once_more(
     assert problem(call("POST", "/moderate", {"text": "x"}), 503)["code"] == "ai_unavailable"
 
 
-def test_without_keys_it_says_what_to_do(call: Call) -> None:
+def test_without_api_keys_the_error_names_the_command_to_run(call: Call) -> None:
     for name in ("/gemini", "/openai"):
         store_key(name, "unset")
     refused = problem(call("POST", "/ask", ASK), 503)
@@ -341,13 +350,15 @@ def test_without_keys_it_says_what_to_do(call: Call) -> None:
     assert "ops secrets set local gemini-api-key" in refused["detail"]
 
 
-def test_one_key_is_enough(call: Call, gemini: FakeProvider, openai: FakeProvider) -> None:
+def test_one_api_key_is_sufficient(call: Call, gemini: FakeProvider, openai: FakeProvider) -> None:
     store_key("/gemini", "unset")
     assert ok(call("POST", "/ask", ASK))["provider"] == "openai"
     assert gemini.requests == []
 
 
-def test_a_spent_quota(call: Call, dynamodb: "DynamoDBClient", gemini: FakeProvider) -> None:
+def test_an_exceeded_quota_returns_429_until_midnight(
+    call: Call, dynamodb: "DynamoDBClient", gemini: FakeProvider
+) -> None:
     ok(call("POST", "/ask", ASK))
     key = pack({"user_id": "user-1", "day": datetime.now(UTC).date().isoformat()})
     dynamodb.update_item(
@@ -364,10 +375,10 @@ def test_a_spent_quota(call: Call, dynamodb: "DynamoDBClient", gemini: FakeProvi
     expected = (midnight - datetime.now(UTC)).total_seconds()
     assert abs(int(refused["headers"]["Retry-After"]) - expected) <= 2
     assert len(gemini.requests) == 1
-    assert ok(call("POST", "/ask", ASK, who=OTHER))["provider"] == "gemini"
+    assert ok(call("POST", "/ask", ASK, user=OTHER))["provider"] == "gemini"
 
 
-def test_a_call_that_fails_costs_nothing(
+def test_a_failed_call_counts_no_tokens(
     call: Call, dynamodb: "DynamoDBClient", gemini: FakeProvider, openai: FakeProvider
 ) -> None:
     gemini.behaviours, openai.behaviours = [status(400)], [status(400)]
@@ -377,10 +388,10 @@ def test_a_call_that_fails_costs_nothing(
 
 
 @pytest.mark.usefixtures("one_request_at_a_time")
-def test_fifty_calls_at_once_are_let_in_as_far_as_the_quota_goes(
+def test_concurrent_calls_are_admitted_up_to_the_quota(
     stdout: io.StringIO, environ: dict[str, str], dynamodb: "DynamoDBClient", gemini: FakeProvider
 ) -> None:
-    """The provider keeps all calls waiting until the last has been let in or refused."""
+    """The provider delays all completions until every call is admitted or rejected."""
     refused, all_decided = threading.Semaphore(0), threading.Event()
 
     def wait(exchange: Exchange) -> None:
@@ -408,14 +419,14 @@ def test_fifty_calls_at_once_are_let_in_as_far_as_the_quota_goes(
     assert tokens(dynamodb) == 7 * 18
 
 
-def test_nothing_said_is_logged(
+def test_prompts_completions_and_keys_are_never_logged(
     call: Call,
     gemini: FakeProvider,
     openai: FakeProvider,
     stdout: io.StringIO,
     dynamodb: "DynamoDBClient",
 ) -> None:
-    """In no outcome: answers, faults of every kind, problems, and an exception of ours with its traceback."""
+    """Neither for completions, failures and problems, nor for exceptions with a traceback."""
     body = {"question": "tell-tale question", "context": "tell-tale context"}
     told = json.dumps({"error": {"message": f"tell-tale error with {KEY}"}})
 

@@ -1,4 +1,4 @@
-"""What each call does: conversations, accounts and errors, with everything around it faked."""
+"""The logic of the ai service, with fakes: conversations, quota and errors."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 class FakeModels:
-    """Answers with a text, or raises; keeps what it was asked."""
+    """Returns `text` as completion, or raises `error`. Records the prompts."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.text = "An answer."
@@ -45,7 +45,7 @@ class FakeModels:
 
 
 class FakeQuota:
-    """Remembers what became of each reservation."""
+    """Records the events of each reservation."""
 
     def __init__(self) -> None:
         self.events: list[tuple[Any, ...]] = []
@@ -127,14 +127,14 @@ def world(clock: FakeClock, logger: Logger) -> World:
 
 
 def material(prompt: Prompt) -> Json:
-    """The JSON object that a caller's text was sent as."""
+    """Returns the JSON object in the prompt's only turn."""
     (turn,) = prompt.turns
     assert turn.role == "user"
     found: Json = json.loads(turn.text)
     return found
 
 
-def test_a_question_begins_a_conversation(world: World) -> None:
+def test_a_question_starts_a_conversation(world: World) -> None:
     answer = world.ask("What  is\nthis? " + "x" * 100)
     assert (answer.answer, answer.provider, answer.model, answer.latency_ms) == (
         "An answer.",
@@ -152,7 +152,7 @@ def test_a_question_begins_a_conversation(world: World) -> None:
     assert (kept.version, kept.message_count, kept.expires_at) == (1, 2, int(NOW + 1.5) + LIFETIME)
 
 
-def test_a_conversation_goes_on_with_what_was_said(world: World) -> None:
+def test_a_follow_up_question_includes_the_history(world: World) -> None:
     first = world.ask("Who?", context="Ann wrote it.")
     world.models.text = "Again."
     second = world.ask("And then?", first.conversation_id)
@@ -165,7 +165,7 @@ def test_a_conversation_goes_on_with_what_was_said(world: World) -> None:
     assert (kept.version, kept.messages[0].context) == (2, "Ann wrote it.")
 
 
-def test_what_goes_with_a_question_is_bounded_and_begins_with_a_question(world: World) -> None:
+def test_the_history_is_limited_and_starts_with_a_question(world: World) -> None:
     conversation_id = world.ask("q0").conversation_id
     for number in range(1, 30):
         world.ask(f"q{number}", conversation_id)
@@ -179,7 +179,7 @@ def test_what_goes_with_a_question_is_bounded_and_begins_with_a_question(world: 
     assert [turn.text[:9] for turn in turns] == ["longer", "aaaaaaaaa", "last"]
 
 
-def test_nobody_goes_on_with_anothers_conversation(world: World) -> None:
+def test_another_users_conversation_returns_404(world: World) -> None:
     conversation_id = world.ask("Mine").conversation_id
     for call in (
         lambda: world.service.ask("u-2", "And?", None, conversation_id),
@@ -196,7 +196,7 @@ def test_nobody_goes_on_with_anothers_conversation(world: World) -> None:
     assert world.conversations.items == {}
 
 
-def test_what_a_call_took_is_settled(world: World) -> None:
+def test_the_used_tokens_are_settled(world: World) -> None:
     world.ask("How much?")
     (reserved, settled) = world.quota.events
     assert reserved == ("reserved", "u-1", world.models.prompts[0].token_bound())
@@ -212,7 +212,7 @@ OUTCOMES: list[tuple[Exception, int, str]] = [
 
 @pytest.mark.parametrize(("error", "status", "code"), OUTCOMES)
 @pytest.mark.parametrize("call", ["ask", "summarize", "translate", "moderate"])
-def test_a_call_that_fails_costs_nothing(
+def test_a_failed_call_counts_no_tokens(
     world: World, call: str, error: Exception, status: int, code: str
 ) -> None:
     world.models.error = error
@@ -233,14 +233,16 @@ def test_a_call_that_fails_costs_nothing(
         ]
 
 
-def test_a_conversation_that_was_deleted_or_changed_meanwhile_costs_nothing(world: World) -> None:
+def test_a_concurrently_changed_conversation_counts_no_tokens(world: World) -> None:
     world.conversations.lost = True
     problem = world.problem(lambda: world.ask("Hello?"))
     assert (problem.status, problem.code) == (409, "conversation_changed")
     assert [event[0] for event in world.quota.events] == ["reserved", "released"]
 
 
-def test_two_questions_at_once_are_both_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_questions_are_both_stored(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     conversation_id = world.ask("First").conversation_id
     save = world.conversations.save
 
@@ -256,14 +258,14 @@ def test_two_questions_at_once_are_both_kept(world: World, monkeypatch: pytest.M
     assert kept.version == 3
 
 
-def test_an_outage_of_ours_costs_nothing(world: World) -> None:
+def test_an_aws_outage_counts_no_tokens(world: World) -> None:
     world.models.error = ClientError({"Error": {"Code": "InternalServerError"}}, "UpdateItem")
     with pytest.raises(ClientError):
         world.ask("Hello?")
     assert [event[0] for event in world.quota.events] == ["reserved", "released"]
 
 
-def test_an_answer_is_given_although_it_cannot_be_accounted(
+def test_the_answer_is_returned_although_settling_fails(
     world: World, logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
     world.quota.settle_error = ClientError({"Error": {"Code": "InternalServerError"}}, "UpdateItem")
@@ -273,7 +275,7 @@ def test_an_answer_is_given_although_it_cannot_be_accounted(
     assert "tell-tale" not in json.dumps(line)
 
 
-def test_without_a_key_it_says_what_to_do_before_anything_is_set_aside(world: World) -> None:
+def test_without_an_api_key_the_call_fails_before_reserving_tokens(world: World) -> None:
     world.models.configured = False
     problem = world.problem(lambda: world.ask("Hello?"))
     assert (problem.status, problem.code) == (503, "ai_not_configured")
@@ -282,25 +284,25 @@ def test_without_a_key_it_says_what_to_do_before_anything_is_set_aside(world: Wo
     assert world.quota.events == []
 
 
-def test_a_spent_quota_asks_nobody(world: World) -> None:
+def test_an_exceeded_quota_calls_no_model(world: World) -> None:
     world.quota.error = Problem.too_many_requests(60)
     assert world.problem(lambda: world.ask("Hello?")).status == 429
     assert world.models.prompts == []
 
 
-def test_the_whole_call_has_25_seconds(world: World) -> None:
+def test_a_call_ends_within_25_seconds(world: World) -> None:
     world.ask("Hello?")
     assert world.models.deadlines == [NOW + 23]
 
 
-def test_a_summary(world: World) -> None:
+def test_summarize_returns_the_stripped_text(world: World) -> None:
     world.models.text = " Short. \n"
     answer = world.service.summarize("u-1", "Long.", 2)
     assert (answer.summary, answer.usage.output_tokens, answer.latency_ms) == ("Short.", 12, 1500)
     assert material(world.models.prompts[0]) == {"maxSentences": 2, "text": "Long."}
 
 
-def test_a_translation(world: World) -> None:
+def test_translate_returns_both_languages(world: World) -> None:
     world.models.text = json.dumps({"translation": "Bonjour", "sourceLanguage": "en"})
     answer = world.service.translate("u-1", "Hello", "French")
     assert (answer.translation, answer.source_language, answer.target_language) == (
@@ -320,7 +322,7 @@ def test_a_translation(world: World) -> None:
         ({"new": True}, False, True),
     ],
 )
-def test_a_moderation_names_every_category_and_is_flagged_if_one_is(
+def test_moderate_returns_all_categories_and_flags_if_one_applies(
     world: World, categories: dict[str, bool], flagged: bool, expected: bool
 ) -> None:
     world.models.text = json.dumps({"flagged": flagged, "categories": categories})
@@ -344,8 +346,8 @@ INJECTIONS = (
 
 
 @pytest.mark.parametrize("text", INJECTIONS)
-def test_what_a_caller_writes_is_data(world: World, text: str) -> None:
-    """Whatever the text, the instruction is the same constant, and the text is one member of one user's turn."""
+def test_the_callers_text_is_sent_as_data(world: World, text: str) -> None:
+    """The instruction never changes. The text is one member of the only turn, a user's."""
     world.models.text = json.dumps(
         {"translation": text, "sourceLanguage": "en", "flagged": True, "categories": {}}
     )
@@ -365,12 +367,12 @@ def test_what_a_caller_writes_is_data(world: World, text: str) -> None:
         assert hostile.instruction == harmless.instruction
         assert material(hostile) == {**material(harmless), member: text}
     assert service.translate("u-1", text, "French").translation == text, (
-        "and what comes back is text"
+        "the completion is also only text"
     )
 
 
 @pytest.mark.parametrize("text", INJECTIONS)
-def test_a_question_is_the_users_turn_and_no_more(world: World, text: str) -> None:
+def test_a_question_is_sent_only_as_the_users_turn(world: World, text: str) -> None:
     world.models.text = text
     answer = world.ask(text)
     world.ask("And?", answer.conversation_id)

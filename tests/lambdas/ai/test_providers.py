@@ -1,4 +1,4 @@
-"""Both providers' interfaces, against servers that check every request and answer in every way a server can."""
+"""Both providers' clients, against local servers that check requests and simulate failures."""
 
 import time
 from typing import Any
@@ -60,7 +60,7 @@ def failure(server: FakeProvider, behaviour: Behaviour, timeout: float = 5.0) ->
     return failed.value
 
 
-def test_a_completion(server: FakeProvider) -> None:
+def test_complete_sends_the_prompt_and_returns_text_and_usage(server: FakeProvider) -> None:
     server.behaviours = [say("Hi — 你好 🙂")]
     found = complete(server)
     assert (found.text, found.input_tokens, found.output_tokens, found.tokens) == (
@@ -99,7 +99,7 @@ def test_a_completion(server: FakeProvider) -> None:
         tasks.build_question_prompt((), "x", "y"),
     ],
 )
-def test_every_task_is_what_the_provider_takes(server: FakeProvider, prompt: Prompt) -> None:
+def test_the_prompts_of_all_tasks_are_valid_requests(server: FakeProvider, prompt: Prompt) -> None:
     complete(server, prompt)
     (request,) = server.requests
     if server.kind == "gemini":
@@ -111,7 +111,7 @@ def test_every_task_is_what_the_provider_takes(server: FakeProvider, prompt: Pro
         assert (request.body.response_format is not None) == (prompt.shape is not None)
 
 
-def test_effort_is_sent_only_where_the_environment_says_it(server: FakeProvider) -> None:
+def test_the_effort_is_sent_only_if_configured(server: FakeProvider) -> None:
     client(server, "low").complete(PROMPT, KEY, 5.0)
     body = server.requests[0].body
     sent = (
@@ -125,7 +125,7 @@ def test_effort_is_sent_only_where_the_environment_says_it(server: FakeProvider)
     assert b"reasoning" not in server.requests[1].raw
 
 
-def test_what_is_thought_is_no_answer_and_is_counted(gemini: FakeProvider) -> None:
+def test_thoughts_are_counted_but_not_returned(gemini: FakeProvider) -> None:
     answer = gemini.document("")
     answer["candidates"][0]["content"]["parts"] = [
         {"text": "hm", "thought": True},
@@ -138,7 +138,7 @@ def test_what_is_thought_is_no_answer_and_is_counted(gemini: FakeProvider) -> No
     assert (found.text, found.output_tokens) == ("AB", 107)
 
 
-def test_an_answer_cut_at_its_limit_is_an_answer(server: FakeProvider) -> None:
+def test_a_completion_cut_at_its_limit_is_returned(server: FakeProvider) -> None:
     answer = server.document("cut")
     answer["candidates" if server.kind == "gemini" else "choices"][0].update(
         {"finishReason": "MAX_TOKENS"} if server.kind == "gemini" else {"finish_reason": "length"}
@@ -147,7 +147,7 @@ def test_an_answer_cut_at_its_limit_is_an_answer(server: FakeProvider) -> None:
     assert complete(server).text == "cut"
 
 
-def test_without_reported_usage_it_is_estimated(server: FakeProvider) -> None:
+def test_missing_usage_is_estimated(server: FakeProvider) -> None:
     answer = server.document("x" * 40)
     del answer["usageMetadata" if server.kind == "gemini" else "usage"]
     server.behaviours = [document(answer)]
@@ -190,20 +190,20 @@ def test_without_reported_usage_it_is_estimated(server: FakeProvider) -> None:
         (disconnect, Failure.BROKEN_OFF),
     ],
 )
-def test_every_kind_of_failure(
+def test_responses_are_classified_as_failures(
     server: FakeProvider, behaviour: Behaviour, expected: Failure
 ) -> None:
     assert failure(server, behaviour).failure == expected
 
 
 @pytest.mark.parametrize("behaviour", [late(3), hang, drip, drip_body])
-def test_a_slow_server_is_left_in_time(server: FakeProvider, behaviour: Behaviour) -> None:
+def test_a_slow_server_times_out(server: FakeProvider, behaviour: Behaviour) -> None:
     started = time.monotonic()
     assert failure(server, behaviour, timeout=0.3).failure == Failure.TIMEOUT
     assert time.monotonic() - started < 2
 
 
-def test_nobody_listens(server: FakeProvider) -> None:
+def test_a_refused_connection_is_unreachable(server: FakeProvider) -> None:
     closed = FakeProvider(server.kind)
     with closed:
         pass
@@ -216,11 +216,13 @@ def test_nobody_listens(server: FakeProvider) -> None:
     ("header", "seconds"),
     [("2", 2.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("-1", None), (None, None)],
 )
-def test_retry_after(server: FakeProvider, header: str | None, seconds: float | None) -> None:
+def test_retry_after_is_parsed_if_it_is_in_seconds(
+    server: FakeProvider, header: str | None, seconds: float | None
+) -> None:
     assert failure(server, status(429, retry_after=header)).retry_after == seconds
 
 
-def test_a_redirect_does_not_take_the_key_elsewhere(server: FakeProvider) -> None:
+def test_a_redirect_is_not_followed(server: FakeProvider) -> None:
     with FakeProvider(server.kind) as elsewhere:
 
         def redirect(exchange: Any) -> None:
@@ -257,13 +259,13 @@ REFUSALS: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("kind", "answer"), REFUSALS)
-def test_a_refusal_is_told_from_a_fault(
+def test_a_content_refusal_is_distinguished_from_other_failures(
     request: pytest.FixtureRequest, kind: str, answer: Any
 ) -> None:
     assert failure(request.getfixturevalue(kind), document(answer)).failure == Failure.REFUSED
 
 
-def test_geminis_way_to_refuse_a_key(gemini: FakeProvider) -> None:
+def test_geminis_400_for_an_invalid_key_is_key_refused(gemini: FakeProvider) -> None:
     info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
     body = {
         "error": {
@@ -276,7 +278,7 @@ def test_geminis_way_to_refuse_a_key(gemini: FakeProvider) -> None:
     assert failure(gemini, status(400, body=body)).failure == Failure.KEY_REFUSED
 
 
-def test_a_key_that_no_header_can_hold_is_in_no_message(server: FakeProvider) -> None:
+def test_an_api_key_that_is_no_valid_header_appears_in_no_error(server: FakeProvider) -> None:
     for key in ("line\nbreak", "snow☃man"):
         with pytest.raises(ProviderError) as failed:
             complete(server, key=key)
@@ -285,8 +287,8 @@ def test_a_key_that_no_header_can_hold_is_in_no_message(server: FakeProvider) ->
     assert server.requests == []
 
 
-def test_the_bound_holds_for_every_script() -> None:
-    """A token is a byte at least, so the bound is the bytes and what may stand around them."""
+def test_the_token_bound_holds_for_all_scripts() -> None:
+    """A token has at least one byte, so the bound is the number of bytes plus the overhead."""
     for text in ("plain", "é" * 10, "漢字", "🙂" * 5, "\x00"):
         prompt = tasks.build_translation_prompt(text, "French")
         assert (

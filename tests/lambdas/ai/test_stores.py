@@ -1,4 +1,4 @@
-"""Circuits, keys, quota and conversations, against an in-process AWS."""
+"""Circuits, API keys, quota and conversations on an in-process AWS."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 Usage = Callable[[str, str], dict[str, int]]
 DAY = "2027-01-15"
-"""NOW's; it is 08:00 then."""
+"""The UTC day of NOW, which is 08:00."""
 QUOTA = 1000
 BOTH = ["gemini", "openai"]
 
@@ -48,7 +48,7 @@ class TestCircuits:
         for _ in range(3):
             circuits.record_failure(provider)
 
-    def test_three_failures_in_a_row_open_it_for_a_minute(
+    def test_three_consecutive_failures_open_the_circuit_for_a_minute(
         self, circuits: DynamoCircuits, clock: FakeClock
     ) -> None:
         for _ in range(2):
@@ -62,7 +62,7 @@ class TestCircuits:
         clock.advance(0.1)
         assert list(circuits.list_available(BOTH)) == BOTH
 
-    def test_a_success_closes_it(self, circuits: DynamoCircuits, clock: FakeClock) -> None:
+    def test_a_success_closes_the_circuit(self, circuits: DynamoCircuits, clock: FakeClock) -> None:
         circuits.record_failure("gemini")
         circuits.record_failure("gemini")
         circuits.record_success("gemini", circuits.list_available(BOTH)["gemini"])
@@ -70,7 +70,7 @@ class TestCircuits:
         assert list(circuits.list_available(BOTH)) == BOTH
         assert circuits.list_available(BOTH)["gemini"].failures == 1
 
-    def test_every_execution_environment_knows_it(
+    def test_all_execution_environments_share_the_circuit(
         self,
         circuits: DynamoCircuits,
         dynamodb: "DynamoDBClient",
@@ -80,7 +80,7 @@ class TestCircuits:
         self.open(circuits, "openai")
         assert list(DynamoCircuits(dynamodb, usage_table, clock).list_available(BOTH)) == ["gemini"]
 
-    def test_after_its_time_one_call_tries_it(
+    def test_one_call_tries_the_provider_after_the_open_time(
         self, circuits: DynamoCircuits, clock: FakeClock
     ) -> None:
         self.open(circuits, "gemini")
@@ -89,7 +89,7 @@ class TestCircuits:
         assert sum(circuits.try_enter("gemini", circuit) for circuit in seen) == 1
         assert list(circuits.list_available(BOTH)) == ["openai"]
 
-    def test_a_trial_that_fails_opens_it_again_and_one_that_succeeds_closes_it(
+    def test_a_failed_trial_reopens_the_circuit_and_a_successful_one_closes_it(
         self, circuits: DynamoCircuits, clock: FakeClock
     ) -> None:
         self.open(circuits, "gemini")
@@ -107,7 +107,7 @@ class TestCircuits:
         circuits.record_failure("gemini")
         assert list(circuits.list_available(BOTH)) == BOTH
 
-    def test_without_trouble_nothing_is_written(
+    def test_successful_calls_write_nothing(
         self, circuits: DynamoCircuits, dynamodb: "DynamoDBClient", usage_table: str
     ) -> None:
         circuit = circuits.list_available(BOTH)["gemini"]
@@ -129,7 +129,7 @@ class TestKeys:
     def store(self, ssm: Any, value: str) -> None:
         ssm.put_parameter(Name="/g", Value=value, Type="SecureString", Overwrite=True)
 
-    def test_what_terraform_writes_first_is_no_key(
+    def test_terraforms_initial_value_is_not_a_key(
         self, ssm: Any, keys: ApiKeys, clock: FakeClock
     ) -> None:
         assert UNSET == resource_names.UNSET
@@ -138,7 +138,7 @@ class TestKeys:
         clock.advance(UNSET_MAX_AGE)
         assert keys.get("gemini") is None
 
-    def test_a_key_is_found_within_seconds_of_being_stored(
+    def test_a_stored_key_is_found_within_seconds(
         self, ssm: Any, keys: ApiKeys, clock: FakeClock
     ) -> None:
         assert keys.get("gemini") is None
@@ -147,7 +147,7 @@ class TestKeys:
         clock.advance(UNSET_MAX_AGE)
         assert keys.get("gemini") == "key-1"
 
-    def test_an_exchanged_key_is_found_in_time_or_when_the_old_one_is_refused(
+    def test_a_replaced_key_is_found_after_expiry_or_forget(
         self, ssm: Any, keys: ApiKeys, clock: FakeClock
     ) -> None:
         self.store(ssm, "key-1")
@@ -168,15 +168,13 @@ class TestQuota:
         return DynamoQuota(dynamodb, usage_table, QUOTA, clock)
 
     def refused(self, quota: DynamoQuota, tokens: int, user_id: str = "u-1") -> int:
-        """The seconds of the 429's Retry-After."""
+        """Returns the seconds of the 429's Retry-After."""
         with pytest.raises(Problem) as problem:
             quota.reserve(user_id, tokens)
         assert (problem.value.status, problem.value.code) == (429, "ai_quota_exceeded")
         return int(problem.value.headers["Retry-After"])
 
-    def test_what_a_call_took_is_counted_and_no_more(
-        self, quota: DynamoQuota, usage: Usage
-    ) -> None:
+    def test_only_the_used_tokens_are_counted(self, quota: DynamoQuota, usage: Usage) -> None:
         first = quota.reserve("u-1", 600)
         quota.settle(first, 100, 20)
         second = quota.reserve("u-1", 880)
@@ -186,14 +184,16 @@ class TestQuota:
         assert account["tokens"] == 123
         assert (account["calls"], account["input_tokens"], account["output_tokens"]) == (2, 101, 22)
 
-    def test_a_failed_call_costs_nothing(self, quota: DynamoQuota, usage: Usage) -> None:
+    def test_a_released_reservation_counts_no_tokens(
+        self, quota: DynamoQuota, usage: Usage
+    ) -> None:
         quota.release(quota.reserve("u-1", 1000))
         account = usage("u-1", DAY)
         assert account["tokens"] == 0
         assert "calls" not in account
         quota.reserve("u-1", 1000)
 
-    def test_what_does_not_fit_waits_for_midnight(
+    def test_an_exceeded_quota_is_reset_at_midnight(
         self, quota: DynamoQuota, clock: FakeClock
     ) -> None:
         quota.settle(quota.reserve("u-1", 500), 400, 100)
@@ -205,7 +205,7 @@ class TestQuota:
         clock.advance(0.5)
         quota.reserve("u-1", 1000)
 
-    def test_a_call_over_midnight_is_its_first_days(
+    def test_a_call_across_midnight_counts_on_its_first_day(
         self, quota: DynamoQuota, clock: FakeClock, usage: Usage
     ) -> None:
         clock.advance(16 * 3600 - 1)
@@ -215,14 +215,14 @@ class TestQuota:
         assert usage("u-1", DAY)["tokens"] == 35
         assert usage("u-1", "2027-01-16") == {}
 
-    def test_tokens_that_calls_under_way_hold_are_worth_a_short_wait(
+    def test_retry_after_is_short_if_running_calls_hold_the_tokens(
         self, quota: DynamoQuota, clock: FakeClock
     ) -> None:
         quota.reserve("u-1", 900)
         clock.advance(5)
         assert self.refused(quota, 200) == LEASE - 5
 
-    def test_what_a_crashed_call_set_aside_is_given_back(
+    def test_the_reservation_of_a_crashed_call_is_reclaimed(
         self, quota: DynamoQuota, clock: FakeClock, usage: Usage
     ) -> None:
         crashed = quota.reserve("u-1", 900)
@@ -231,7 +231,7 @@ class TestQuota:
         assert usage("u-1", DAY)["tokens"] == 200
         quota.settle(alive, 1, 1)
         quota.settle(crashed, 500, 500)
-        assert usage("u-1", DAY)["tokens"] == 2, "it was given back already"
+        assert usage("u-1", DAY)["tokens"] == 2, "the expired reservation was already reclaimed"
 
     def test_settling_twice_counts_once(self, quota: DynamoQuota, usage: Usage) -> None:
         reservation = quota.reserve("u-1", 100)
@@ -240,7 +240,7 @@ class TestQuota:
         quota.release(reservation)
         assert usage("u-1", DAY)["tokens"] == 15
 
-    def test_a_reservation_that_boto3_sent_twice_counts_once(
+    def test_a_reservation_retried_by_boto3_counts_once(
         self,
         quota: DynamoQuota,
         dynamodb: "DynamoDBClient",
@@ -260,15 +260,17 @@ class TestQuota:
         quota.settle(reservation, 1, 1)
         assert usage("u-1", DAY)["tokens"] == 2
 
-    def test_an_account_is_kept_a_month(self, quota: DynamoQuota, usage: Usage) -> None:
+    def test_the_usage_of_a_day_expires_after_a_month(
+        self, quota: DynamoQuota, usage: Usage
+    ) -> None:
         quota.reserve("u-1", 1)
         assert usage("u-1", DAY)["expires_at"] == NOW - 8 * 3600 + 31 * 24 * 3600
 
     @pytest.mark.usefixtures("one_request_at_a_time")
-    def test_fifty_concurrent_calls_never_exceed_it(
+    def test_concurrent_calls_never_exceed_the_quota(
         self, dynamodb: "DynamoDBClient", usage_table: str, clock: FakeClock, usage: Usage
     ) -> None:
-        """Each takes 30 of the 100 that it sets aside; 10 fit at once, and what is given back lets others in later."""
+        """Each call reserves 100 tokens and uses 30 of them. Ten reservations fit at once."""
         barrier = threading.Barrier(50)
         seen: list[int] = []
 
@@ -298,7 +300,7 @@ class TestQuota:
         assert set(outcomes) <= {"answered", "failed", "ai_quota_exceeded"}
 
     @pytest.mark.usefixtures("one_request_at_a_time")
-    def test_fifty_concurrent_reservations_are_exactly_as_many_as_fit(
+    def test_concurrent_reservations_fill_the_quota_exactly(
         self, dynamodb: "DynamoDBClient", usage_table: str, clock: FakeClock, usage: Usage
     ) -> None:
         barrier = threading.Barrier(50)
@@ -345,7 +347,7 @@ class TestConversations:
     ) -> DynamoConversations:
         return DynamoConversations(dynamodb, conversations_table, clock)
 
-    def test_what_is_saved_is_found_by_its_owner_until_its_time_is_over(
+    def test_a_conversation_is_found_only_by_its_owner_until_it_expires(
         self, store: DynamoConversations, clock: FakeClock
     ) -> None:
         saved = conversation("c-1", [message("Hi", context="some"), message("Yes?", "assistant")])
@@ -358,14 +360,14 @@ class TestConversations:
         assert store.list_page("u-1", 10, None) == ([], None)
         assert not store.delete("u-1", "c-1")
 
-    def test_it_expires_by_ttl(
+    def test_a_conversation_expires_by_ttl(
         self, store: DynamoConversations, dynamodb: "DynamoDBClient", conversations_table: str
     ) -> None:
         store.save("u-1", conversation("c-1"))
         (item,) = dynamodb.scan(TableName=conversations_table)["Items"]
         assert item["expires_at"] == {"N": str(int(NOW) + 30 * 24 * 3600)}
 
-    def test_of_two_changes_one_wins(self, store: DynamoConversations) -> None:
+    def test_only_one_of_two_concurrent_changes_succeeds(self, store: DynamoConversations) -> None:
         first = conversation("c-1", [message("1")])
         store.save("u-1", first)
         assert not store.save("u-1", first)
@@ -374,7 +376,9 @@ class TestConversations:
         assert not store.save("u-1", second)
         assert store.find("u-1", "c-1") == second
 
-    def test_what_was_deleted_does_not_come_back(self, store: DynamoConversations) -> None:
+    def test_saving_does_not_recreate_a_deleted_conversation(
+        self, store: DynamoConversations
+    ) -> None:
         first = conversation("c-1", [message("1")])
         store.save("u-1", first)
         assert store.delete("u-1", "c-1")
@@ -382,7 +386,7 @@ class TestConversations:
         assert not store.save("u-1", append_messages(first, (message("2"),), "t", first.expires_at))
         assert store.find("u-1", "c-1") is None
 
-    def test_pages_are_the_newest_first_and_without_messages(
+    def test_pages_are_newest_first_and_without_messages(
         self, store: DynamoConversations, clock: FakeClock
     ) -> None:
         ids: list[str] = []
@@ -403,7 +407,7 @@ class TestConversations:
         assert (found, pages) == (ids, 3)
         assert not hasattr(page[0], "messages")
 
-    def test_a_page_is_filled_although_expired_ones_lie_between(
+    def test_a_page_is_filled_despite_expired_conversations(
         self, store: DynamoConversations, clock: FakeClock
     ) -> None:
         for number in range(10):
@@ -414,7 +418,7 @@ class TestConversations:
         assert ([s.conversation_id for s in page], position) == (["c-9", "c-8", "c-1"], "c-1")
         assert [s.conversation_id for s in store.list_page("u-1", 3, position)[0]] == ["c-0"]
 
-    def test_the_oldest_messages_go_before_an_item_grows_too_large(
+    def test_the_oldest_messages_are_dropped_before_an_item_grows_too_large(
         self, store: DynamoConversations
     ) -> None:
         longest = (

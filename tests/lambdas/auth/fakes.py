@@ -20,7 +20,7 @@ from tests.lambdas.support import FakeClock, FakeKeys
 
 
 class FakeIdentity:
-    """Users by email, all of them confirmed, with the code "000000"."""
+    """Users by email, all confirmed. The valid code is always "000000"."""
 
     def __init__(self) -> None:
         self.users: dict[str, User] = {}
@@ -70,7 +70,7 @@ class FakeIdentity:
 
 
 class MemorySessions:
-    """Sessions by id. `before_rotation` runs in the moment between reading and rotating."""
+    """Sessions by id. `before_rotation` runs once, before the next rotation is written."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.items: dict[str, Session] = {}
@@ -111,7 +111,7 @@ class MemorySessions:
 
 
 class FakeLimiter:
-    """Counts reservations that were not given back, and refuses beyond the limit, for ever."""
+    """Counts unreleased reservations. Its windows never end."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
@@ -128,7 +128,7 @@ class FakeLimiter:
 
 
 class FakeProfiles:
-    """Names by user id. `failure` is what reading them raises."""
+    """Names by user id. Reading raises `failure` if it is set."""
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
@@ -159,7 +159,7 @@ class FakeEvents:
 
 
 class World:
-    """An auth service, and everything around it within reach."""
+    """An auth service, and the fakes that it uses."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()

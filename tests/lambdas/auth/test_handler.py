@@ -1,4 +1,4 @@
-"""The whole auth function on an in-process AWS, with the events API Gateway sends."""
+"""The whole auth function with API Gateway events, on an in-process AWS."""
 
 import io
 import json
@@ -21,7 +21,7 @@ Call = Callable[..., Answer]
 
 @pytest.fixture
 def stdout(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """What the function writes, from its start on."""
+    """The function's output, including its start."""
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stream)
     return stream
@@ -46,7 +46,8 @@ def environ(aws: None, table: Callable[..., str], request: pytest.FixtureRequest
         "STAGE": "local",
         "REGION": REGION,
         "CORS_ORIGINS": ORIGIN,
-        "POWERTOOLS_SERVICE_NAME": request.node.name,  # Powertools keeps one logger, and its stream, per name
+        # A name per test, because Powertools caches the logger and its stream by name.
+        "POWERTOOLS_SERVICE_NAME": request.node.name,
         "RATE_LIMIT_ENABLED": "true",
         "COGNITO_USER_POOL_ID": pool_id,
         "COGNITO_CLIENT_ID": client["UserPoolClient"]["ClientId"],
@@ -73,20 +74,22 @@ def call(environ: dict[str, str]) -> Call:
 
 @pytest.fixture
 def registered(call: Call) -> str:
-    answer = call("POST", "/register", {"email": EMAIL, "password": PASSWORD, "displayName": "Ann"})
-    assert answer["statusCode"] == 201
+    response = call(
+        "POST", "/register", {"email": EMAIL, "password": PASSWORD, "displayName": "Ann"}
+    )
+    assert response["statusCode"] == 201
     assert call("POST", "/confirm", {"email": EMAIL, "code": "123456"})["statusCode"] == 200
-    user_id: str = document(answer)["userId"]
+    user_id: str = document(response)["userId"]
     return user_id
 
 
 def login(call: Call, password: str = PASSWORD) -> Any:
-    answer = call("POST", "/login", {"email": EMAIL, "password": password, "deviceInfo": "phone"})
-    assert answer["statusCode"] == 200, answer
-    return document(answer)
+    response = call("POST", "/login", {"email": EMAIL, "password": password, "deviceInfo": "phone"})
+    assert response["statusCode"] == 200, response
+    return document(response)
 
 
-def test_from_registration_to_logout(call: Call, registered: str) -> None:
+def test_register_login_refresh_and_logout(call: Call, registered: str) -> None:
     tokens = login(call)
     user = {"userId": registered, "email": EMAIL, "displayName": "Ann", "roles": ["user"]}
     assert tokens.keys() == {"accessToken", "refreshToken", "tokenType", "expiresIn", "user"}
@@ -107,7 +110,7 @@ def test_from_registration_to_logout(call: Call, registered: str) -> None:
     problem(call("POST", "/refresh", {"refreshToken": pair["refreshToken"]}), 401)
 
 
-def test_a_user_is_called_what_their_profile_says(
+def test_the_profile_name_replaces_the_account_name(
     call: Call, registered: str, environ: dict[str, str]
 ) -> None:
     first = login(call)
@@ -126,7 +129,7 @@ def test_a_user_is_called_what_their_profile_says(
     assert {session["display_name"]["S"] for session in sessions} == {"Ann of Tea"}
 
 
-def test_passwords(call: Call, registered: str) -> None:
+def test_passwords_are_changed_and_reset(call: Call, registered: str) -> None:
     access, other = login(call)["accessToken"], login(call)["accessToken"]
     wrong = call(
         "POST",
@@ -154,10 +157,10 @@ def test_passwords(call: Call, registered: str) -> None:
     assert login(call, "An0ther-one")
 
 
-def test_an_anonymous_user_is_known_but_has_no_password(call: Call) -> None:
-    answer = call("POST", "/anonymous", {})
-    assert answer["statusCode"] == 201
-    anonymous = document(answer)
+def test_an_anonymous_user_reads_me_but_cannot_change_a_password(call: Call) -> None:
+    response = call("POST", "/anonymous", {})
+    assert response["statusCode"] == 201
+    anonymous = document(response)
     assert anonymous["capabilities"] == ["read", "post_anonymous", "chat_anonymous"]
     token = anonymous["accessToken"]
     me = document(call("GET", "/me", token=token))
@@ -169,7 +172,7 @@ def test_an_anonymous_user_is_known_but_has_no_password(call: Call) -> None:
     )
 
 
-def test_granted_roles_come_with_the_next_token(
+def test_granted_roles_apply_to_the_next_token(
     call: Call, registered: str, environ: dict[str, str]
 ) -> None:
     tokens = login(call)
@@ -180,13 +183,15 @@ def test_granted_roles_come_with_the_next_token(
     assert document(call("GET", "/me", token=fresh["accessToken"]))["roles"] == ["user", "admin"]
 
 
-def test_wrong_login_looks_the_same_for_every_email(call: Call, registered: str) -> None:
+def test_a_failed_login_does_not_reveal_whether_the_email_is_registered(
+    call: Call, registered: str
+) -> None:
     known = call("POST", "/login", {"email": EMAIL, "password": "wrong"})
     unknown = call("POST", "/login", {"email": "nobody@example.com", "password": "wrong"})
     assert problem(known, 401) == problem(unknown, 401)
 
 
-def test_sixth_failure_in_a_minute_is_429(call: Call, registered: str) -> None:
+def test_the_sixth_failed_login_in_a_minute_returns_429(call: Call, registered: str) -> None:
     for _ in range(5):
         problem(call("POST", "/login", {"email": EMAIL.upper(), "password": "wrong"}), 401)
     limited = call("POST", "/login", {"email": EMAIL, "password": PASSWORD})
@@ -198,16 +203,16 @@ def test_sixth_failure_in_a_minute_is_429(call: Call, registered: str) -> None:
     assert elsewhere["statusCode"] == 200
 
 
-def test_a_taken_email_is_409_in_whatever_spelling(call: Call, registered: str) -> None:
+def test_a_registered_email_returns_409_in_any_case(call: Call, registered: str) -> None:
     body = {"email": EMAIL.upper(), "password": PASSWORD, "displayName": "Ann"}
     assert problem(call("POST", "/register", body), 409)["code"] == "email_taken"
 
 
-def test_every_wrong_field_of_a_registration(call: Call) -> None:
-    answer = call(
+def test_registration_reports_all_invalid_fields(call: Call) -> None:
+    response = call(
         "POST", "/register", {"email": "x", "password": "weak", "displayName": " ", "admin": True}
     )
-    assert wrong_fields(problem(answer, 422)) == {"email", "password", "displayName", "admin"}
+    assert wrong_fields(problem(response, 422)) == {"email", "password", "displayName", "admin"}
 
 
 @pytest.mark.parametrize(
@@ -222,20 +227,22 @@ def test_every_wrong_field_of_a_registration(call: Call) -> None:
         "Passw0rd! ",
     ],
 )
-def test_password_policy(call: Call, password: str) -> None:
-    answer = call("POST", "/register", {"email": EMAIL, "password": password, "displayName": "Ann"})
-    assert wrong_fields(problem(answer, 422)) == {"password"}
+def test_the_password_policy_is_enforced(call: Call, password: str) -> None:
+    response = call(
+        "POST", "/register", {"email": EMAIL, "password": password, "displayName": "Ann"}
+    )
+    assert wrong_fields(problem(response, 422)) == {"password"}
 
 
 @pytest.mark.parametrize(
     "device", ["x" * 201, {"k": "x" * 201}, {str(i): "x" for i in range(11)}, 5, ["x"]]
 )
-def test_device_info_is_bounded(call: Call, device: object) -> None:
-    answer = call("POST", "/login", {"email": EMAIL, "password": PASSWORD, "deviceInfo": device})
-    assert all(field.startswith("deviceInfo") for field in wrong_fields(problem(answer, 422)))
+def test_device_info_has_a_maximum_length(call: Call, device: object) -> None:
+    response = call("POST", "/login", {"email": EMAIL, "password": PASSWORD, "deviceInfo": device})
+    assert all(field.startswith("deviceInfo") for field in wrong_fields(problem(response, 422)))
 
 
-def test_someone_elses_session_is_404(call: Call, registered: str) -> None:
+def test_deleting_another_users_session_returns_404(call: Call, registered: str) -> None:
     access = login(call)["accessToken"]
     stranger = document(call("POST", "/anonymous", {}))["accessToken"]
     (session,) = document(call("GET", "/sessions", token=access))["items"]
@@ -266,16 +273,18 @@ def test_neither_passwords_nor_tokens_are_logged(
         assert secret not in output
 
 
-def test_a_missing_variable_is_a_500_and_named_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_variable_returns_500_and_is_named_in_the_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("COGNITO_CLIENT_ID", raising=False)
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "missing-variable")
     monkeypatch.setenv("CORS_ORIGINS", f"https://other.example.com, {ORIGIN}")
     with redirect_stdout(io.StringIO()) as output:
         headers = {"Origin": ORIGIN, "X-Correlation-Id": "trace-1"}
-        answer = handler(rest_event("GET", "/v1/auth/me", headers=headers), None)
-    problem(answer, 500)
-    assert answer["headers"]["Access-Control-Allow-Origin"] == ORIGIN
-    assert answer["headers"]["X-Correlation-Id"] == "trace-1"
+        response = handler(rest_event("GET", "/v1/auth/me", headers=headers), None)
+    problem(response, 500)
+    assert response["headers"]["Access-Control-Allow-Origin"] == ORIGIN
+    assert response["headers"]["X-Correlation-Id"] == "trace-1"
     assert json.loads(output.getvalue())["correlation_id"] == "trace-1"
-    assert "COGNITO_CLIENT_ID" not in answer["body"]
+    assert "COGNITO_CLIENT_ID" not in response["body"]
     assert "COGNITO_CLIENT_ID" in output.getvalue()

@@ -1,4 +1,4 @@
-"""Cognito's answers, and its errors as ours."""
+"""The Cognito user directory, with stubbed responses and errors."""
 
 import io
 import json
@@ -89,7 +89,7 @@ RESET: tuple[str, Call] = (
         (RESET, "TooManyFailedAttemptsException", 400, "invalid_code"),
     ],
 )
-def test_errors(
+def test_cognito_errors_become_problems(
     identity: CognitoIdentity,
     stub: Stubber,
     operation: tuple[str, Call],
@@ -105,7 +105,7 @@ def test_errors(
 
 
 @pytest.mark.parametrize("operation", [SIGN_UP, CONFIRM, RESEND, SIGN_IN, CHANGE, FORGOT, RESET])
-def test_the_pools_waf_is_a_limit(
+def test_an_error_of_the_user_pools_waf_becomes_429(
     identity: CognitoIdentity, stub: Stubber, operation: tuple[str, Call]
 ) -> None:
     name, call = operation
@@ -116,7 +116,7 @@ def test_the_pools_waf_is_a_limit(
 
 
 @pytest.mark.parametrize("operation", [SIGN_UP, CONFIRM, RESEND, SIGN_IN, CHANGE, FORGOT, RESET])
-def test_other_errors_are_no_answers(
+def test_unexpected_cognito_errors_are_raised(
     identity: CognitoIdentity, stub: Stubber, operation: tuple[str, Call]
 ) -> None:
     name, call = operation
@@ -126,7 +126,7 @@ def test_other_errors_are_no_answers(
 
 
 @pytest.mark.parametrize(("name", "call"), [RESEND, FORGOT])
-def test_sending_a_code_reveals_nothing_but_an_outage(
+def test_sending_a_code_does_not_reveal_whether_the_email_is_registered(
     identity: CognitoIdentity, stub: Stubber, name: str, call: Call
 ) -> None:
     hidden = (
@@ -148,7 +148,7 @@ def test_sending_a_code_reveals_nothing_but_an_outage(
 
 
 @pytest.mark.parametrize(("name", "call"), [RESEND, FORGOT])
-def test_a_mail_that_fails_is_logged_without_its_address(
+def test_an_undelivered_email_is_logged_without_its_address(
     identity: CognitoIdentity, stub: Stubber, log: io.StringIO, name: str, call: Call
 ) -> None:
     stub.add_client_error(name, "CodeDeliveryFailureException", f"cannot send to {EMAIL}")
@@ -159,7 +159,7 @@ def test_a_mail_that_fails_is_logged_without_its_address(
     assert EMAIL not in line
 
 
-def test_a_sign_up_whose_mail_fails_has_made_a_user(
+def test_sign_up_creates_the_user_although_the_email_is_not_delivered(
     identity: CognitoIdentity, stub: Stubber, log: io.StringIO
 ) -> None:
     stub.add_client_error("sign_up", "CodeDeliveryFailureException", f"cannot send to {EMAIL}")
@@ -171,7 +171,7 @@ def test_a_sign_up_whose_mail_fails_has_made_a_user(
     assert EMAIL not in line
 
 
-def test_sign_in_gives_the_user_with_its_granted_roles(
+def test_sign_in_returns_the_user_with_the_granted_roles(
     identity: CognitoIdentity, stub: Stubber
 ) -> None:
     stub.add_response("admin_initiate_auth", sign_in_answer())
@@ -184,7 +184,9 @@ def test_sign_in_gives_the_user_with_its_granted_roles(
     assert user.roles == ("user", "moderator", "admin")
 
 
-def test_a_challenge_is_no_sign_in(identity: CognitoIdentity, stub: Stubber) -> None:
+def test_a_password_challenge_requires_a_password_reset(
+    identity: CognitoIdentity, stub: Stubber
+) -> None:
     stub.add_response(
         "admin_initiate_auth", {"ChallengeName": "NEW_PASSWORD_REQUIRED", "Session": "x" * 20}
     )
@@ -193,7 +195,9 @@ def test_a_challenge_is_no_sign_in(identity: CognitoIdentity, stub: Stubber) -> 
     assert refused.value.code == "password_reset_required"
 
 
-def test_a_disabled_or_missing_user_is_none(identity: CognitoIdentity, stub: Stubber) -> None:
+def test_find_returns_none_for_a_disabled_or_missing_user(
+    identity: CognitoIdentity, stub: Stubber
+) -> None:
     stub.add_response("admin_get_user", user_answer(enabled=False))
     stub.add_response("admin_list_groups_for_user", {"Groups": []})
     stub.add_client_error("admin_get_user", "UserNotFoundException")
@@ -202,9 +206,7 @@ def test_a_disabled_or_missing_user_is_none(identity: CognitoIdentity, stub: Stu
         assert identity.find("u-1") is None
 
 
-def test_the_password_is_changed_with_a_fresh_token(
-    identity: CognitoIdentity, stub: Stubber
-) -> None:
+def test_change_password_signs_in_first(identity: CognitoIdentity, stub: Stubber) -> None:
     parameters = {"USERNAME": "u-1", "PASSWORD": PASSWORD}
     stub.add_response(
         "admin_initiate_auth",

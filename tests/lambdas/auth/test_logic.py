@@ -1,4 +1,4 @@
-"""The auth service's rules, without AWS."""
+"""The logic of the auth service, without AWS."""
 
 import re
 from collections.abc import Callable
@@ -53,7 +53,7 @@ def refused(world: World, refresh_token: str) -> str:
     return refusal.value.code
 
 
-def test_register_normalises_and_tells_others(world: World) -> None:
+def test_register_lowercases_the_email_and_publishes_an_event(world: World) -> None:
     user = world.service.register("Bob@Example.COM", PASSWORD, "Bob", address=ADDRESS)
     assert user.email == "bob@example.com"
     assert world.events.published == [
@@ -61,22 +61,22 @@ def test_register_normalises_and_tells_others(world: World) -> None:
     ]
 
 
-def test_login_opens_a_session(world: World) -> None:
-    answer = world.service.login("ANN@example.com", PASSWORD, {"os": "x"}, address=ADDRESS)
-    who = caller_of(world, answer)
-    assert (who.user_id, who.roles, who.capabilities) == (
-        answer.user.user_id,
+def test_login_creates_a_session(world: World) -> None:
+    response = world.service.login("ANN@example.com", PASSWORD, {"os": "x"}, address=ADDRESS)
+    caller = caller_of(world, response)
+    assert (caller.user_id, caller.roles, caller.capabilities) == (
+        response.user.user_id,
         frozenset({"user"}),
         frozenset(),
     )
-    assert (answer.expires_in, who.expires_at - world.clock()) == (ACCESS_LIFETIME, 900)
-    session = world.session(who.session_id)
+    assert (response.expires_in, caller.expires_at - world.clock()) == (ACCESS_LIFETIME, 900)
+    session = world.session(caller.session_id)
     assert (session.device, session.expires_at - world.clock()) == ({"os": "x"}, SESSION_LIFETIME)
-    assert answer.refresh_token not in str(session)
+    assert response.refresh_token not in str(session)
     assert world.events.types == ["UserLoggedIn"]
 
 
-def test_five_failures_close_the_door_for_that_pair_only(world: World) -> None:
+def test_five_failed_logins_block_only_this_email_and_address(world: World) -> None:
     for _ in range(LOGIN.attempts):
         with pytest.raises(Problem) as failure:
             login(world, "wrong")
@@ -87,7 +87,7 @@ def test_five_failures_close_the_door_for_that_pair_only(world: World) -> None:
     assert world.service.login(EMAIL, PASSWORD, None, address="198.51.100.1").access_token
 
 
-def test_success_does_not_count(world: World) -> None:
+def test_successful_logins_do_not_count_towards_the_limit(world: World) -> None:
     for _ in range(3 * LOGIN.attempts):
         login(world)
 
@@ -95,7 +95,7 @@ def test_success_does_not_count(world: World) -> None:
 @pytest.mark.parametrize(
     "error", [Problem.forbidden("Confirm first.", "email_not_verified"), ConnectionError("outage")]
 )
-def test_neither_an_unverified_address_nor_an_outage_counts(
+def test_unverified_emails_and_outages_do_not_count_towards_the_limit(
     world: World, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fail(_email: str, _password: str) -> User:
@@ -118,20 +118,20 @@ def reset(world: World, email: str, code: str, address: str = ADDRESS) -> None:
 
 
 @pytest.mark.parametrize(("limit", "call"), [(CONFIRM, confirm), (RESET_PASSWORD, reset)])
-def test_wrong_codes_are_limited_alike_for_known_and_unknown(
+def test_wrong_codes_are_limited_equally_for_known_and_unknown_emails(
     world: World, limit: Limit, call: Callable[..., None]
 ) -> None:
-    answers = []
+    responses = []
     for email in (EMAIL, "nobody@example.com"):
         statuses = []
         for spelling in (email, email.upper(), email, email, email, email):
             with pytest.raises(Problem) as refusal:
                 call(world, spelling, "111111")
             statuses.append(int(refusal.value.status))
-        answers.append((statuses, refusal.value.document(), refusal.value.headers))
-    assert answers[0] == answers[1]
-    assert answers[0][0] == [400] * limit.attempts + [429]
-    assert "Retry-After" in answers[0][2]
+        responses.append((statuses, refusal.value.document(), refusal.value.headers))
+    assert responses[0] == responses[1]
+    assert responses[0][0] == [400] * limit.attempts + [429]
+    assert "Retry-After" in responses[0][2]
     with pytest.raises(Problem) as refusal:
         call(world, EMAIL, "000000")
     assert refusal.value.status == 429
@@ -139,7 +139,9 @@ def test_wrong_codes_are_limited_alike_for_known_and_unknown(
 
 
 @pytest.mark.parametrize(("limit", "call"), [(CONFIRM, confirm), (RESET_PASSWORD, reset)])
-def test_right_codes_do_not_count(world: World, limit: Limit, call: Callable[..., None]) -> None:
+def test_correct_codes_do_not_count_towards_the_limit(
+    world: World, limit: Limit, call: Callable[..., None]
+) -> None:
     for _ in range(2 * limit.attempts):
         call(world, EMAIL, "000000")
 
@@ -164,7 +166,7 @@ def test_right_codes_do_not_count(world: World, limit: Limit, call: Callable[...
         (ANONYMOUS, lambda service, _: service.anonymous(address=ADDRESS)),
     ],
 )
-def test_calls_limited_by_address(world: World, limit: object, call: object) -> None:
+def test_calls_are_limited_by_network_address(world: World, limit: object, call: object) -> None:
     attempts = limit.attempts  # type: ignore[attr-defined]
     for i in range(attempts):
         call(world.service, i)  # type: ignore[operator]
@@ -173,31 +175,35 @@ def test_calls_limited_by_address(world: World, limit: object, call: object) -> 
     assert limited.value.status == 429
 
 
-def test_anonymous_users(world: World) -> None:
-    answer = world.service.anonymous(address=ADDRESS)
-    who = world.tokens.verify(answer.access_token)
-    assert re.fullmatch(r"Anonymous_[A-Z][a-z]+_[1-9]\d\d", answer.display_name)
-    assert (who.user_id, who.roles, who.is_anonymous) == (answer.anonymous_id, frozenset(), True)
-    assert who.capabilities == {"read", "post_anonymous", "chat_anonymous"}
-    assert (answer.expires_in, who.expires_at - world.clock()) == (ANONYMOUS_LIFETIME, 3600)
-    assert world.session(who.session_id).expires_at == who.expires_at
-    me = world.service.me(who)
+def test_anonymous_sign_in_creates_a_session_with_capabilities(world: World) -> None:
+    response = world.service.anonymous(address=ADDRESS)
+    caller = world.tokens.verify(response.access_token)
+    assert re.fullmatch(r"Anonymous_[A-Z][a-z]+_[1-9]\d\d", response.display_name)
+    assert (caller.user_id, caller.roles, caller.is_anonymous) == (
+        response.anonymous_id,
+        frozenset(),
+        True,
+    )
+    assert caller.capabilities == {"read", "post_anonymous", "chat_anonymous"}
+    assert (response.expires_in, caller.expires_at - world.clock()) == (ANONYMOUS_LIFETIME, 3600)
+    assert world.session(caller.session_id).expires_at == caller.expires_at
+    me = world.service.me(caller)
     assert (me.user_id, me.email, me.display_name, me.roles) == (
-        who.user_id,
+        caller.user_id,
         None,
-        answer.display_name,
+        response.display_name,
         (),
     )
 
 
-def test_refresh_gives_a_new_pair_and_prolongs_the_session(world: World) -> None:
+def test_refresh_returns_a_new_pair_and_extends_the_session(world: World) -> None:
     first = login(world)
     world.clock.advance(600)
     second = world.service.refresh(first.refresh_token)
-    who = caller_of(world, second)
-    assert who.session_id == caller_of(world, first).session_id
-    assert who.expires_at - world.clock() == ACCESS_LIFETIME
-    assert world.session(who.session_id).expires_at - world.clock() == SESSION_LIFETIME
+    caller = caller_of(world, second)
+    assert caller.session_id == caller_of(world, first).session_id
+    assert caller.expires_at - world.clock() == ACCESS_LIFETIME
+    assert world.session(caller.session_id).expires_at - world.clock() == SESSION_LIFETIME
     assert world.service.refresh(second.refresh_token).refresh_token not in {
         first.refresh_token,
         second.refresh_token,
@@ -210,7 +216,7 @@ def test_roles_are_read_again_at_refresh(world: World) -> None:
     assert caller_of(world, world.service.refresh(tokens.refresh_token)).roles == {"user", "admin"}
 
 
-def test_a_session_carries_its_users_name_as_of_the_last_refresh(world: World) -> None:
+def test_refresh_stores_the_current_name_in_the_session(world: World) -> None:
     tokens = login(world)
     session_id = caller_of(world, tokens).session_id
     assert world.session(session_id).display_name == "Ann"
@@ -229,7 +235,7 @@ def test_a_session_carries_its_users_name_as_of_the_last_refresh(world: World) -
         Problem.unavailable(),
     ],
 )
-def test_no_unreadable_profile_keeps_anybody_out(world: World, failure: Exception) -> None:
+def test_sign_in_works_while_profiles_cannot_be_read(world: World, failure: Exception) -> None:
     world.profiles.names["id-ann@example.com"] = "Ann of Tea"
     before = login(world)
     world.profiles.failure = failure
@@ -240,7 +246,7 @@ def test_no_unreadable_profile_keeps_anybody_out(world: World, failure: Exceptio
     assert login(world).user.display_name == "Ann"
 
 
-def test_spent_token_answers_its_successor_again_within_the_grace(world: World) -> None:
+def test_a_spent_token_returns_its_successor_again_within_the_grace_period(world: World) -> None:
     first = login(world).refresh_token
     second = world.service.refresh(first)
     world.clock.advance(REFRESH_GRACE / 1000)
@@ -250,7 +256,7 @@ def test_spent_token_answers_its_successor_again_within_the_grace(world: World) 
     assert world.service.refresh(again.refresh_token)
 
 
-def test_spent_token_later_revokes_the_session(world: World) -> None:
+def test_a_spent_token_revokes_the_session_after_the_grace_period(world: World) -> None:
     first = login(world)
     second = world.service.refresh(first.refresh_token)
     world.clock.advance(REFRESH_GRACE / 1000 + 0.001)
@@ -259,7 +265,7 @@ def test_spent_token_later_revokes_the_session(world: World) -> None:
     assert not world.sessions.items
 
 
-def test_a_token_spent_twice_over_revokes_even_at_once(world: World) -> None:
+def test_a_token_two_generations_old_revokes_the_session_immediately(world: World) -> None:
     first = login(world).refresh_token
     world.service.refresh(world.service.refresh(first).refresh_token)
     assert refused(world, first) == "refresh_token_reused"
@@ -268,7 +274,7 @@ def test_a_token_spent_twice_over_revokes_even_at_once(world: World) -> None:
 
 @settings(max_examples=50)
 @given(st.text() | st.from_regex(r"\A[a-z0-9]{0,9}\.[0-9]{1,3}\.[0-9]\.[A-Za-z0-9_-]{0,43}\Z"))
-def test_invented_tokens_revoke_nothing(text: str) -> None:
+def test_forged_tokens_do_not_revoke_a_session(text: str) -> None:
     world = World()
     world.identity.add(EMAIL, PASSWORD)
     login(world)
@@ -277,7 +283,7 @@ def test_invented_tokens_revoke_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize("part", [0, 1, 2, 3])
-def test_a_changed_token_revokes_nothing(world: World, part: int) -> None:
+def test_an_altered_token_does_not_revoke_its_session(world: World, part: int) -> None:
     token = login(world).refresh_token
     parts = token.split(".")
     changed = {0: parts[0][::-1], 1: "2", 2: "2", 3: parts[3][::-1]}[part]
@@ -286,7 +292,7 @@ def test_a_changed_token_revokes_nothing(world: World, part: int) -> None:
     assert world.service.refresh(token)
 
 
-def test_two_refreshes_at_once_get_the_same_new_token(world: World) -> None:
+def test_concurrent_refreshes_return_the_same_new_token(world: World) -> None:
     token = login(world).refresh_token
     faster: list[TokenPair] = []
     world.sessions.before_rotation = lambda: faster.append(world.service.refresh(token))
@@ -313,10 +319,10 @@ def test_refresh_tokens_survive_one_rotation_of_the_key(world: World) -> None:
     world.clock.advance(3600)
     assert world.service.refresh(renewed)
     assert refused(world, stale) == "invalid_refresh_token"
-    assert len(world.sessions.items) == 2  # a key that is gone proves nothing against the session
+    assert len(world.sessions.items) == 2  # a token with a removed key does not revoke its session
 
 
-def test_grace_keeps_the_key_of_the_token_it_repeats(world: World) -> None:
+def test_a_repeated_token_keeps_its_signing_key(world: World) -> None:
     first = login(world).refresh_token
     second = world.service.refresh(first)
     world.keys.newest = 2
@@ -324,14 +330,14 @@ def test_grace_keeps_the_key_of_the_token_it_repeats(world: World) -> None:
     assert world.service.refresh(first).refresh_token == second.refresh_token
 
 
-def test_a_closed_account_cannot_refresh(world: World) -> None:
+def test_a_deleted_account_cannot_refresh(world: World) -> None:
     token = login(world).refresh_token
     world.identity.users.clear()
     refused(world, token)
     assert not world.sessions.items
 
 
-def test_an_ended_session_cannot_refresh(world: World) -> None:
+def test_an_expired_session_cannot_refresh(world: World) -> None:
     token = login(world).refresh_token
     world.clock.advance(SESSION_LIFETIME)
     refused(world, token)
@@ -346,46 +352,50 @@ def test_logout_ends_this_session_or_all(world: World) -> None:
     assert world.events.types[-2:] == ["UserLoggedOut", "UserLoggedOut"]
 
 
-def test_own_sessions_are_listed_the_last_used_first(world: World) -> None:
+def test_sessions_lists_the_callers_sessions_last_used_first(world: World) -> None:
     first = login(world)
     world.clock.advance(1)
     second = caller_of(world, login(world))
     world.clock.advance(1)
-    who = caller_of(world, world.service.refresh(first.refresh_token))
+    caller = caller_of(world, world.service.refresh(first.refresh_token))
     world.service.anonymous(address=ADDRESS)
-    views = world.service.sessions(who)
+    views = world.service.sessions(caller)
     assert [(view.session_id, view.current) for view in views] == [
-        (who.session_id, True),
+        (caller.session_id, True),
         (second.session_id, False),
     ]
     assert views[0].created_at < views[1].created_at < views[0].last_used_at
 
 
-def test_only_own_sessions_are_deleted(world: World) -> None:
-    who = caller_of(world, login(world))
+def test_delete_session_deletes_only_the_callers_sessions(world: World) -> None:
+    caller = caller_of(world, login(world))
     other = world.tokens.verify(world.service.anonymous(address=ADDRESS).access_token)
     for session_id in (other.session_id, "unknown"):
         with pytest.raises(Problem) as refusal:
-            world.service.delete_session(who, session_id)
+            world.service.delete_session(caller, session_id)
         assert refusal.value.status == 404
-    world.service.delete_session(who, who.session_id)
+    world.service.delete_session(caller, caller.session_id)
     assert world.sessions.items.keys() == {other.session_id}
 
 
 def test_changing_the_password_ends_the_other_sessions(world: World) -> None:
-    who, _ = (caller_of(world, login(world)) for _ in range(2))
-    world.service.change_password(who, PASSWORD, "N3w-passw")
-    assert world.sessions.items.keys() == {who.session_id}
-    assert world.events.published[-1] == ("PasswordChanged", who.user_id, {"userId": who.user_id})
+    caller, _ = (caller_of(world, login(world)) for _ in range(2))
+    world.service.change_password(caller, PASSWORD, "N3w-passw")
+    assert world.sessions.items.keys() == {caller.session_id}
+    assert world.events.published[-1] == (
+        "PasswordChanged",
+        caller.user_id,
+        {"userId": caller.user_id},
+    )
     assert login(world, "N3w-passw")
 
 
 def test_guessing_the_current_password_is_limited(world: World) -> None:
-    who = caller_of(world, login(world))
+    caller = caller_of(world, login(world))
     statuses = []
     for _ in range(6):
         with pytest.raises(Problem) as refusal:
-            world.service.change_password(who, "wrong", "N3w-passw")
+            world.service.change_password(caller, "wrong", "N3w-passw")
         statuses.append(int(refusal.value.status))
     assert statuses == [422] * 5 + [429]
     assert world.sessions.items

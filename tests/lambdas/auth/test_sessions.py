@@ -1,4 +1,4 @@
-"""The sessions table, against an in-process DynamoDB."""
+"""The session store on an in-process DynamoDB."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -38,9 +38,7 @@ def session(
     )
 
 
-def test_what_is_added_is_found_until_its_time_is_over(
-    store: DynamoSessionStore, clock: FakeClock
-) -> None:
+def test_a_session_is_found_until_it_expires(store: DynamoSessionStore, clock: FakeClock) -> None:
     store.add(session())
     assert store.find("s-1") == session()
     assert store.list_for_user("u-1") == [session()]
@@ -50,7 +48,7 @@ def test_what_is_added_is_found_until_its_time_is_over(
     assert not store.revoke("s-1", "u-1")
 
 
-def test_one_rotation_wins(store: DynamoSessionStore) -> None:
+def test_only_one_of_two_rotations_succeeds(store: DynamoSessionStore) -> None:
     before = session()
     store.add(before)
     after = structs.replace(
@@ -61,7 +59,7 @@ def test_one_rotation_wins(store: DynamoSessionStore) -> None:
     assert store.find("s-1") == after
 
 
-def test_rotation_does_not_bring_a_revoked_session_back(store: DynamoSessionStore) -> None:
+def test_rotation_does_not_recreate_a_revoked_session(store: DynamoSessionStore) -> None:
     store.add(session())
     assert store.revoke("s-1", "u-1")
     assert not store.rotate(session(), structs.replace(session(), generation=2))
@@ -87,7 +85,7 @@ def test_all_sessions_of_a_user_are_revoked_but_the_kept_one(store: DynamoSessio
     assert store.find("other") is not None
 
 
-def test_what_the_store_revokes_the_reader_refuses(
+def test_the_session_reader_rejects_a_revoked_session(
     store: DynamoSessionStore, dynamodb: "DynamoDBClient", clock: FakeClock
 ) -> None:
     reader = SessionReader(dynamodb, "session_id-table", clock)

@@ -1,4 +1,4 @@
-"""Policies for tokens and tickets."""
+"""The authorizer's policies for tokens and tickets."""
 
 import re
 from collections.abc import Callable
@@ -21,7 +21,7 @@ API = "arn:aws:execute-api:us-east-1:000000000000:abc/local"
 
 
 class Parts:
-    """An authorizer, and what it decides by."""
+    """An authorizer with its tokens and tickets."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, logger: Logger) -> None:
         self.clock = FakeClock()
@@ -41,10 +41,10 @@ class Parts:
 
     def connect(self, query: dict[str, str] | None) -> tuple[str, dict[str, str]]:
         event = {"type": "REQUEST", "methodArn": f"{API}/$connect", "queryStringParameters": query}
-        answer = self.authorizer(event)
-        (statement,) = answer["policyDocument"]["Statement"]
+        response = self.authorizer(event)
+        (statement,) = response["policyDocument"]["Statement"]
         assert statement["Resource"] == f"{API}/$connect"
-        return statement["Effect"], answer["context"]
+        return statement["Effect"], response["context"]
 
 
 @pytest.fixture
@@ -52,12 +52,12 @@ def parts(dynamodb: "DynamoDBClient", table: Callable[..., str], logger: Logger)
     return Parts(dynamodb, table("ticket_hash"), logger)
 
 
-def test_a_token_opens_every_route_of_its_stage(parts: Parts) -> None:
-    answer = parts.rest(f"Bearer {parts.token()}", "POST/v1/chat/rooms/a/messages")
-    (statement,) = answer["policyDocument"]["Statement"]
+def test_a_token_is_allowed_on_all_routes_of_its_stage(parts: Parts) -> None:
+    response = parts.rest(f"Bearer {parts.token()}", "POST/v1/chat/rooms/a/messages")
+    (statement,) = response["policyDocument"]["Statement"]
     assert (statement["Effect"], statement["Resource"]) == ("Allow", f"{API}/*")
-    assert answer["principalId"] == "u"
-    assert answer["context"] == {
+    assert response["principalId"] == "u"
+    assert response["context"] == {
         "sub": "u",
         "sid": "s",
         "roles": "admin,user",
@@ -66,7 +66,7 @@ def test_a_token_opens_every_route_of_its_stage(parts: Parts) -> None:
     }
 
 
-def test_a_bad_token_is_exactly_unauthorized(parts: Parts) -> None:
+def test_an_invalid_token_raises_exactly_unauthorized(parts: Parts) -> None:
     good = parts.token()
     for bad in (None, "", good, f"Basic {good}", f"Bearer {good[:-3]}xyz"):
         with pytest.raises(Exception, match=r"^Unauthorized$"):
@@ -76,7 +76,7 @@ def test_a_bad_token_is_exactly_unauthorized(parts: Parts) -> None:
         parts.rest(f"Bearer {good}")
 
 
-def test_a_ticket_opens_one_connection(parts: Parts) -> None:
+def test_a_ticket_allows_one_connection(parts: Parts) -> None:
     ticket = parts.tickets.issue(caller(), "Anonymous_Panda_789")
     effect, context = parts.connect({"ticket": ticket})
     assert effect == "Allow"
@@ -88,11 +88,11 @@ def test_a_ticket_opens_one_connection(parts: Parts) -> None:
 @pytest.mark.parametrize(
     "query", [None, {}, {"ticket": ""}, {"ticket": "invented"}, {"token": "x"}]
 )
-def test_anything_else_is_denied(parts: Parts, query: dict[str, str] | None) -> None:
+def test_missing_and_unknown_tickets_are_denied(parts: Parts, query: dict[str, str] | None) -> None:
     assert parts.connect(query) == ("Deny", {})
 
 
-def test_an_outage_denies_and_is_logged(
+def test_an_outage_denies_the_connection_and_is_logged(
     parts: Parts, dynamodb: "DynamoDBClient", logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
     dynamodb.delete_table(TableName="ticket_hash-table")

@@ -1,4 +1,4 @@
-"""Migrations as files: names, order, and where one statement ends and the next begins."""
+"""Migration files: names, order and the splitting into statements."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def write(directory: Path, **files: str) -> Path:
     return directory
 
 
-def test_the_platforms_own_are_numbered_and_whole() -> None:
+def test_the_platforms_migrations_are_valid() -> None:
     found = read_migrations()
     assert [migration.number for migration in found] == [
         f"{n:04d}" for n in range(1, len(found) + 1)
@@ -26,7 +26,7 @@ def test_the_platforms_own_are_numbered_and_whole() -> None:
     assert all(migration.statements for migration in found)
 
 
-def test_they_come_in_the_order_of_their_numbers_with_a_checksum_of_their_bytes(
+def test_migrations_are_ordered_by_number_and_have_a_checksum(
     tmp_path: Path,
 ) -> None:
     first, second = read_migrations(write(tmp_path, _0010_b="SELECT 2", _0002_a="SELECT 1;"))
@@ -35,7 +35,7 @@ def test_they_come_in_the_order_of_their_numbers_with_a_checksum_of_their_bytes(
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "message"),
     [
         ({"first": "SELECT 1"}, "first.sql: name migrations like"),
         (
@@ -53,10 +53,10 @@ def test_they_come_in_the_order_of_their_numbers_with_a_checksum_of_their_bytes(
         ),
     ],
 )
-def test_what_cannot_be_run_is_refused_by_name(
-    tmp_path: Path, files: dict[str, str], said: str
+def test_invalid_files_are_rejected_by_name(
+    tmp_path: Path, files: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(MigrationError, match=said.replace(".", r"\.")):
+    with pytest.raises(MigrationError, match=message.replace(".", r"\.")):
         read_migrations(write(tmp_path, **files))
 
 
@@ -73,11 +73,11 @@ def test_what_cannot_be_run_is_refused_by_name(
         "SELECT 1 - 2 / 3, $1",
     ],
 )
-def test_a_semicolon_that_ends_nothing_ends_nothing(statement: str) -> None:
+def test_semicolons_inside_tokens_do_not_end_a_statement(statement: str) -> None:
     assert [found.sql for found in split(f"{statement}\n;SELECT 2;")] == [statement, "SELECT 2"]
 
 
-def test_a_statement_knows_its_line() -> None:
+def test_statements_have_their_line() -> None:
     text = "-- first\n\nSELECT 1; -- same line\n  /* two\nlines */ SELECT\n 2 ;\n\nSELECT 3"
     assert list(split(text)) == [
         Statement("SELECT 1", 3),
@@ -93,5 +93,5 @@ def test_a_statement_knows_its_line() -> None:
         )
     )
 )
-def test_what_was_joined_is_split_again(statements: list[str]) -> None:
+def test_split_reverses_joining(statements: list[str]) -> None:
     assert [found.sql for found in split(";\n".join(statements))] == statements

@@ -1,4 +1,4 @@
-"""The migration function: its event, its answer, and what it tells DynamoDB."""
+"""The migration function: events, results and the record in DynamoDB."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ IDS = [migration.id for migration in read_migrations()]
 
 
 class Context:
-    """Lambda's, with all of the function's time left."""
+    """A Lambda context with the whole time remaining."""
 
     def get_remaining_time_in_millis(self) -> int:
         return 300_000
 
 
 def run(event: dict[str, Any], context: Context, environ: dict[str, str]) -> Any:
-    """The answer, as Lambda sends it."""
+    """Returns the result as Lambda serializes it."""
     return json.loads(json.dumps(module.run(event, context, environ)))
 
 
@@ -59,7 +59,7 @@ def environ(postgres: Postgres, name: str, table: Callable[..., str]) -> dict[st
 
 @pytest.fixture
 def items(dynamodb: DynamoDBClient) -> Callable[[], dict[str, dict[str, Any]]]:
-    """The record's items by migration."""
+    """Returns the record's items by migration."""
 
     def read() -> dict[str, dict[str, Any]]:
         found = [unpack(item) for item in dynamodb.scan(TableName="migration_id-table")["Items"]]
@@ -68,14 +68,14 @@ def items(dynamodb: DynamoDBClient) -> Callable[[], dict[str, dict[str, Any]]]:
     return read
 
 
-def test_a_plan_says_what_is_due_and_tells_nobody(
+def test_a_plan_returns_pending_migrations_and_records_nothing(
     environ: dict[str, str], items: Callable[[], dict[str, dict[str, Any]]]
 ) -> None:
     assert run({"plan": True}, Context(), environ) == {"applied": [], "pending": IDS, "unknown": []}
     assert items() == {}
 
 
-def test_a_run_is_recorded_with_checksum_duration_and_who_asked(
+def test_a_run_records_checksum_duration_and_caller(
     environ: dict[str, str], items: Callable[[], dict[str, dict[str, Any]]]
 ) -> None:
     first = run({"by": "arn:aws:iam::1:user/ada", "limit": 1}, Context(), environ)
@@ -93,7 +93,7 @@ def test_a_run_is_recorded_with_checksum_duration_and_who_asked(
         assert item["applied_at"].endswith("Z")
 
 
-def test_a_record_that_was_lost_is_told_again(
+def test_a_lost_record_is_written_again(
     environ: dict[str, str],
     items: Callable[[], dict[str, dict[str, Any]]],
     dynamodb: DynamoDBClient,
@@ -125,7 +125,7 @@ def test_a_failure_is_raised_and_recorded_with_file_and_line(
     assert "line 2" in item["reason"]
 
 
-def test_copies_have_the_same_fingerprint_and_others_not(
+def test_only_copies_have_the_same_fingerprint(
     environ: dict[str, str], postgres: Postgres, name: str
 ) -> None:
     run({}, Context(), environ)
@@ -148,7 +148,7 @@ def test_copies_have_the_same_fingerprint_and_others_not(
     assert {**changed, "catalog.listings": {}} == {**original, "catalog.listings": {}}
 
 
-def test_a_copied_cluster_is_looked_for_beside_the_live_one_only(
+def test_a_copied_cluster_must_be_in_the_account_and_region_of_the_live_one(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []

@@ -1,4 +1,4 @@
-"""Migrations on a real PostgreSQL, by a master user that is no superuser."""
+"""Migrations on a real PostgreSQL, with a master user who is not a superuser."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ B = "CREATE TABLE shop.b (id int);"
 
 
 def eventually(find: Callable[[], T], seconds: float = 10.0) -> T:
-    """What `find` gives once it gives something."""
+    """Calls `find` until it returns a true value, and returns it."""
     deadline = time.monotonic() + seconds
     while not (found := find()):
-        assert time.monotonic() < deadline, "nothing came"
+        assert time.monotonic() < deadline, "`find` returned nothing in time"
         time.sleep(0.01)
     return found
 
@@ -74,12 +74,12 @@ class Files:
 
 @pytest.fixture
 def files(postgres: Postgres, migrated: str, tmp_path: Path) -> Iterator[Files]:
-    """Beside a database of the platform, whose roles belong to the whole server."""
+    """The server also has a platform database, because roles belong to the whole server."""
     with postgres.database() as name:
         yield Files(postgres, name, tmp_path)
 
 
-def test_what_is_pending_is_applied_once_in_order(files: Files) -> None:
+def test_pending_migrations_are_applied_once_in_order(files: Files) -> None:
     files.write(_0001_a=A, _0002_b=B)
     assert files.plan() == Result((), ("0001_a", "0002_b"))
     assert files.tables() == []
@@ -88,7 +88,7 @@ def test_what_is_pending_is_applied_once_in_order(files: Files) -> None:
     assert files.migrate() == files.plan() == Result((), ())
 
 
-def test_what_was_done_by_whom_and_how_long_it_took_is_kept_and_told(files: Files) -> None:
+def test_caller_and_duration_are_stored_and_recorded(files: Files) -> None:
     files.write(_0001_a=A + "SELECT pg_sleep(0.05);")
     files.migrate()
     [told] = files.record.told
@@ -101,7 +101,7 @@ def test_what_was_done_by_whom_and_how_long_it_took_is_kept_and_told(files: File
     assert (checksum, by, duration) == (told.checksum, told.applied_by, told.duration_ms)
 
 
-def test_a_limit_leaves_the_rest_for_later(files: Files) -> None:
+def test_a_limit_leaves_later_migrations_pending(files: Files) -> None:
     files.write(_0001_a=A, _0002_b=B)
     assert files.migrate(1) == Result(("0001_a",), ("0002_b",))
     assert files.migrate(1) == Result(("0002_b",), ())
@@ -120,7 +120,7 @@ def test_a_limit_leaves_the_rest_for_later(files: Files) -> None:
         (f"{B}\nSELEC 1;", 2, 'syntax error at or near "SELEC"'),
     ],
 )
-def test_one_that_fails_leaves_the_schema_as_it_was_and_says_where(
+def test_a_failed_migration_is_rolled_back_and_reports_its_line(
     files: Files, text: str, line: int, reason: str
 ) -> None:
     files.write(_0001_a=A)
@@ -136,7 +136,7 @@ def test_one_that_fails_leaves_the_schema_as_it_was_and_says_where(
     assert files.migrate().applied == ("0002_b", "0003_c")
 
 
-def test_a_changed_file_is_refused_before_anything_is_done(files: Files) -> None:
+def test_a_changed_file_is_rejected_before_any_migration(files: Files) -> None:
     files.write(_0001_a=A)
     files.migrate()
     files.write(_0001_a=A + " ", _0002_b=B)
@@ -149,7 +149,7 @@ def test_a_changed_file_is_refused_before_anything_is_done(files: Files) -> None
     assert files.tables() == ["a"]
 
 
-def test_a_file_that_is_gone_from_the_middle_is_refused(files: Files) -> None:
+def test_a_missing_file_between_applied_ones_is_rejected(files: Files) -> None:
     files.write(_0001_a=A, _0002_b=B, _0003_c="SELECT 1")
     files.migrate()
     files.remove("0002_b")
@@ -159,7 +159,7 @@ def test_a_file_that_is_gone_from_the_middle_is_refused(files: Files) -> None:
         files.plan()
 
 
-def test_a_number_that_comes_too_late_is_refused(files: Files) -> None:
+def test_a_number_below_an_applied_one_is_rejected(files: Files) -> None:
     files.write(_0001_a=A, _0003_c="SELECT 1")
     files.migrate()
     files.write(_0002_b=B)
@@ -167,7 +167,7 @@ def test_a_number_that_comes_too_late_is_refused(files: Files) -> None:
         files.migrate()
 
 
-def test_an_older_version_lives_with_a_newer_schema(files: Files) -> None:
+def test_an_older_version_accepts_a_newer_schema(files: Files) -> None:
     """A rolled-back version has fewer migrations. Expand and contract supports both."""
     files.write(_0001_a=A, _0002_b=B)
     files.migrate()
@@ -180,7 +180,7 @@ def waiting(files: Files) -> bool:
     return bool(files.run(sql)[0][0])
 
 
-def test_of_two_at_once_one_runs_and_one_waits(files: Files) -> None:
+def test_a_concurrent_run_waits_for_the_first(files: Files) -> None:
     files.write(_0001_a=A + "SELECT pg_sleep(0.5);", _0002_b=B)
     results: dict[str, Result] = {}
 
@@ -198,7 +198,7 @@ def test_of_two_at_once_one_runs_and_one_waits(files: Files) -> None:
     assert len({row[0] for row in files.run("SELECT applied_by FROM migration.applied")}) == 1
 
 
-def test_whoever_waits_in_vain_says_so_in_time(files: Files) -> None:
+def test_a_run_that_waits_too_long_reports_it_before_its_timeout(files: Files) -> None:
     files.write(_0001_a=A)
     with closing(files.postgres.connect(database=files.database)) as other:
         other.run(f"SELECT pg_advisory_lock({LOCK})")
@@ -209,15 +209,15 @@ def test_whoever_waits_in_vain_says_so_in_time(files: Files) -> None:
     assert files.migrate().applied == ("0001_a",)
 
 
-def test_the_lock_goes_with_whoever_crashes(files: Files) -> None:
+def test_a_crash_releases_the_lock(files: Files) -> None:
     files.write(_0001_a=A)
     crashed = files.postgres.connect(database=files.database)
     crashed.run(f"SELECT pg_advisory_lock({LOCK})")
-    crashed._usock.shutdown(2)  # as a function that is killed
+    crashed._usock.shutdown(2)  # as if the function was killed
     assert files.migrate().applied == ("0001_a",)
 
 
-def test_a_migration_ends_before_its_function_does(files: Files) -> None:
+def test_a_migration_ends_before_the_functions_timeout(files: Files) -> None:
     files.write(_0001_a=f"{A}\nSELECT pg_sleep(30);")
     begun = time.monotonic()
     with pytest.raises(
@@ -228,7 +228,7 @@ def test_a_migration_ends_before_its_function_does(files: Files) -> None:
     assert files.tables() == []
 
 
-def test_one_that_cannot_have_its_table_soon_gives_up(
+def test_a_migration_gives_up_waiting_for_a_table_lock(
     files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lambdas.migration.migrator.LOCK_TIMEOUT", 0.1)
@@ -246,14 +246,14 @@ def test_one_that_cannot_have_its_table_soon_gives_up(
 
 
 class Broken(NoRecord):
-    """A record that does not answer."""
+    """A record that is not available."""
 
     def applied(self, migration: object) -> None:
         raise ConnectionError
 
 
-def test_the_record_learns_later_what_a_crash_has_kept_from_it(files: Files) -> None:
-    """PostgreSQL has committed, and the function dies before DynamoDB hears of it."""
+def test_the_next_run_records_what_a_crashed_run_applied(files: Files) -> None:
+    """The function ends after the commit in PostgreSQL and before the write to DynamoDB."""
     files.write(_0001_a=A)
     told, files.record = files.record, Broken()
     with pytest.raises(ConnectionError):
@@ -264,7 +264,7 @@ def test_the_record_learns_later_what_a_crash_has_kept_from_it(files: Files) -> 
     assert [item.migration_id for item in told.told] == ["0001_a"]
 
 
-def test_a_crash_before_the_commit_leaves_nothing(files: Files) -> None:
+def test_a_crash_before_the_commit_applies_nothing(files: Files) -> None:
     files.write(_0001_a=A + "SELECT pg_sleep(60);")
     found: list[BaseException] = []
 
@@ -288,9 +288,10 @@ def test_a_crash_before_the_commit_leaves_nothing(files: Files) -> None:
     assert files.run("SELECT count(*) FROM migration.applied") == [[0]]
 
 
-def test_what_a_file_sets_for_its_session_ends_with_it(files: Files) -> None:
+def test_session_settings_of_a_migration_are_reset(files: Files) -> None:
     files.write(_0001_a=f"{A} SET search_path = shop;", _0002_b="CREATE TABLE b (id int)")
-    # Not the schema that the first has put on the path, and in this one nobody may make anything.
+    # The path no longer has the schema set by the first migration. In `public`, the owner role
+    # may not create tables.
     with pytest.raises(
         MigrationError, match=r"0002_b\.sql, line 1: permission denied for schema public"
     ):
@@ -298,7 +299,7 @@ def test_what_a_file_sets_for_its_session_ends_with_it(files: Files) -> None:
 
 
 class Platform:
-    """The platform's own schema."""
+    """The schema of the platform's migrations."""
 
     def __init__(self, postgres: Postgres, database: str) -> None:
         self.postgres, self.database = postgres, database
@@ -313,7 +314,7 @@ def platform(postgres: Postgres, migrated: str) -> Iterator[Platform]:
         yield Platform(postgres, name)
 
 
-def test_the_schema_belongs_to_a_role_that_nobody_logs_in_as(platform: Platform) -> None:
+def test_the_schema_is_owned_by_a_role_without_login(platform: Platform) -> None:
     owners = platform.postgres.run(
         "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'catalog'", platform.database
     )
@@ -341,7 +342,7 @@ def test_the_schema_belongs_to_a_role_that_nobody_logs_in_as(platform: Platform)
         "SET ROLE migration",
     ],
 )
-def test_the_service_may_only_do_what_its_code_does(platform: Platform, sql: str) -> None:
+def test_the_service_role_has_only_the_needed_privileges(platform: Platform, sql: str) -> None:
     with (
         closing(platform.as_role("catalog")) as connection,
         pytest.raises(Exception, match="permission denied|must be owner"),
@@ -349,7 +350,7 @@ def test_the_service_may_only_do_what_its_code_does(platform: Platform, sql: str
         connection.run(sql)
 
 
-def test_health_may_log_in_and_nothing_else(platform: Platform) -> None:
+def test_the_health_role_may_only_log_in(platform: Platform) -> None:
     with closing(platform.as_role("health")) as connection:
         assert connection.run("SELECT 1") == [[1]]
         for sql in (
@@ -361,10 +362,10 @@ def test_health_may_log_in_and_nothing_else(platform: Platform) -> None:
                 connection.run(sql)
 
 
-def test_nobody_else_may_connect(platform: Platform, postgres: Postgres) -> None:
+def test_other_roles_cannot_connect(platform: Platform, postgres: Postgres) -> None:
     postgres.run("DROP ROLE IF EXISTS stranger")
     postgres.run("CREATE ROLE stranger LOGIN")
-    # A copy of a database has no grants on the database itself; its migrations make those.
+    # A copy has no grants on the database itself, because migrations create them.
     with (
         postgres.database() as name,
         closing(postgres.connect(DATABASE_MASTER, name)) as connection,
@@ -376,8 +377,8 @@ def test_nobody_else_may_connect(platform: Platform, postgres: Postgres) -> None
             postgres.connect("stranger", name)
 
 
-def test_services_log_in_by_iam_where_the_server_has_it(postgres: Postgres) -> None:
-    """On Aurora the role rds_iam is there, and its administrator is the master user."""
+def test_services_log_in_with_iam_if_the_server_supports_it(postgres: Postgres) -> None:
+    """Aurora has the role rds_iam, which the master user administers."""
     postgres.run("DROP ROLE IF EXISTS rds_iam")
     postgres.run("CREATE ROLE rds_iam")
     try:

@@ -1,4 +1,4 @@
-"""The whole profile function on an in-process AWS, with the events API Gateway sends."""
+"""The whole profile function with API Gateway events, on an in-process AWS."""
 
 import io
 import json
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Call = Callable[..., Answer]
-FUTURE = NOW * 2  # the function runs on the system's clock
+FUTURE = NOW * 2  # the function uses the system clock
 OWNER = structs.replace(caller("user", expires_at=FUTURE), user_id="owner", session_id="of-owner")
 OTHER = structs.replace(caller("user", expires_at=FUTURE), user_id="other", session_id="of-other")
 ANONYMOUS = Caller("ghost", "of-ghost", frozenset(), frozenset(CAPABILITIES), int(FUTURE))
@@ -54,7 +54,7 @@ INJECTIONS = [
 
 @pytest.fixture
 def stdout(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """What the function writes, from its start on."""
+    """The function's output, including its start."""
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stream)
     return stream
@@ -75,17 +75,18 @@ def environ(
     request: pytest.FixtureRequest,
 ) -> dict[str, str]:
     sessions = table("session_id")
-    for who in (OWNER, OTHER, ANONYMOUS):
+    for user in (OWNER, OTHER, ANONYMOUS):
         item = {
-            "session_id": who.session_id,
-            "user_id": who.user_id,
-            "display_name": NAMES[who.user_id],
+            "session_id": user.session_id,
+            "user_id": user.user_id,
+            "display_name": NAMES[user.user_id],
         }
         dynamodb.put_item(TableName=sessions, Item=pack({**item, "expires_at": int(FUTURE)}))
     return {
         "STAGE": "local",
         "REGION": REGION,
-        "POWERTOOLS_SERVICE_NAME": request.node.name,  # Powertools keeps one logger, and its stream, per name
+        # A name per test, because Powertools caches the logger and its stream by name.
+        "POWERTOOLS_SERVICE_NAME": request.node.name,
         "DYNAMODB_TABLE_SESSIONS": sessions,
         "DYNAMODB_TABLE_OUTBOX": table("event_id"),
         "DYNAMODB_TABLE_PROFILES": table("user_id"),
@@ -100,10 +101,10 @@ def call(environ: dict[str, str]) -> Call:
     service = build(environ)
 
     def send(
-        method: str, path: str = "", body: object = None, who: Caller = OWNER, **parts: Any
+        method: str, path: str = "", body: object = None, user: Caller = OWNER, **parts: Any
     ) -> Answer:
         return service(
-            rest_event(method, f"/v1/profile{path}", body, authorizer=who.to_context(), **parts),
+            rest_event(method, f"/v1/profile{path}", body, authorizer=user.to_context(), **parts),
             None,
         )
 
@@ -112,7 +113,7 @@ def call(environ: dict[str, str]) -> Call:
 
 @pytest.fixture
 def events(dynamodb: "DynamoDBClient") -> Callable[[], list[tuple[str, str, Any]]]:
-    """What stands in the outbox: type, actor and data, in the order of the profile's versions."""
+    """Returns type, actor and data of the events in the outbox, by the profile's version."""
 
     def read() -> list[tuple[str, str, Any]]:
         stored = [unpack(item) for item in dynamodb.scan(TableName="event_id-table")["Items"]]
@@ -123,29 +124,29 @@ def events(dynamodb: "DynamoDBClient") -> Callable[[], list[tuple[str, str, Any]
     return read
 
 
-def own(call: Call, who: Caller = OWNER) -> Any:
-    answer = call("GET", who=who)
-    assert answer["statusCode"] == 200, answer
-    return document(answer)
+def own(call: Call, user: Caller = OWNER) -> Any:
+    response = call("GET", user=user)
+    assert response["statusCode"] == 200, response
+    return document(response)
 
 
-def upload(call: Call, s3: "S3Client", content: bytes = PNG, who: Caller = OWNER) -> str:
-    """What a client does: asks for a form and posts the file by it."""
-    answer = call(
-        "POST", "/avatar", {"contentType": "image/png", "contentLength": len(content)}, who
+def upload(call: Call, s3: "S3Client", content: bytes = PNG, user: Caller = OWNER) -> str:
+    """Uploads a file as a client does: requests a form, then posts the file with it."""
+    response = call(
+        "POST", "/avatar", {"contentType": "image/png", "contentLength": len(content)}, user
     )
-    assert answer["statusCode"] == 201, answer
-    signed = document(answer)
+    assert response["statusCode"] == 201, response
+    signed = document(response)
     assert signed.keys() == {"upload", "key"}
     assert signed["upload"].keys() == {"url", "fields"}
     s3.put_object(Bucket="avatars", Key=signed["key"], Body=content, ContentType="image/png")
     return str(signed["key"])
 
 
-# --- one's own profile ---
+# --- the caller's profile ---
 
 
-def test_a_profile_is_made_on_first_read(call: Call, dynamodb: "DynamoDBClient") -> None:
+def test_the_first_read_creates_the_profile(call: Call, dynamodb: "DynamoDBClient") -> None:
     first = own(call)
     joined = first["stats"].pop("joinedAt")
     assert first == {
@@ -180,13 +181,13 @@ def test_a_profile_is_made_on_first_read(call: Call, dynamodb: "DynamoDBClient")
     assert len(dynamodb.scan(TableName="user_id-table")["Items"]) == 1
 
 
-def test_anonymous_users_have_a_profile_that_is_not_kept(
+def test_the_profile_of_an_anonymous_user_is_not_stored(
     call: Call, dynamodb: "DynamoDBClient"
 ) -> None:
     profile = own(call, ANONYMOUS)
     assert (profile["userId"], profile["displayName"]) == ("ghost", "Anonymous_Panda_789")
-    assert document(call("GET", "/privacy", who=ANONYMOUS)) == profile["privacy"]
-    assert document(call("GET", "/preferences", who=ANONYMOUS)) == profile["preferences"]
+    assert document(call("GET", "/privacy", user=ANONYMOUS)) == profile["privacy"]
+    assert document(call("GET", "/preferences", user=ANONYMOUS)) == profile["preferences"]
     assert dynamodb.scan(TableName="user_id-table")["Items"] == []
     for method, path in (
         ("PUT", ""),
@@ -210,9 +211,9 @@ def test_put_replaces_and_patch_merges(call: Call, events: Callable[[], Any]) ->
         },
         "interests": ["chess", "go", "chess"],
     }
-    answer = call("PUT", body=full)
-    replaced = document(answer)
-    assert answer["headers"]["ETag"] == '"2"'
+    response = call("PUT", body=full)
+    replaced = document(response)
+    assert response["headers"]["ETag"] == '"2"'
     assert replaced == {**replaced, **full, "interests": ["chess", "go"], "version": 2}
     assert own(call) == replaced
 
@@ -266,7 +267,7 @@ def test_put_replaces_and_patch_merges(call: Call, events: Callable[[], Any]) ->
 @pytest.mark.parametrize(
     "body", [{}, {"displayName": "Ann"}, {"bio": None, "interests": []}, {"socialLinks": {}}]
 )
-def test_what_changes_nothing_is_no_new_version_and_no_event(
+def test_an_unchanged_profile_gets_no_new_version_and_no_event(
     call: Call, events: Callable[[], Any], body: dict[str, Any]
 ) -> None:
     assert document(call("PATCH", body=body))["version"] == 1
@@ -282,7 +283,7 @@ def test_what_changes_nothing_is_no_new_version_and_no_event(
         ("PUT", "/preferences", {"theme": "dark"}),
     ],
 )
-def test_a_stale_version_is_412(call: Call, method: str, path: str, body: object) -> None:
+def test_a_stale_version_returns_412(call: Call, method: str, path: str, body: object) -> None:
     assert call("PATCH", body={"location": "Here"})["headers"]["ETag"] == '"2"'
     for stale in ('"1"', '"3"', "1", 'W/"2"'):
         assert (
@@ -299,7 +300,7 @@ def test_a_stale_version_is_412(call: Call, method: str, path: str, body: object
     assert own(call)["version"] == 3
 
 
-def test_every_wrong_field_is_named(call: Call) -> None:
+def test_all_invalid_fields_are_reported(call: Call) -> None:
     wrong = {
         "displayName": "A",
         "bio": "x" * 501,
@@ -336,7 +337,7 @@ def test_every_wrong_field_is_named(call: Call) -> None:
     assert own(call)["version"] == 1
 
 
-def test_links_that_merge_to_too_many_are_refused(call: Call) -> None:
+def test_merging_too_many_links_is_rejected(call: Call) -> None:
     assert (
         call("PATCH", body={"socialLinks": {f"l{i}": "https://example.com" for i in range(10)}})[
             "statusCode"
@@ -371,14 +372,14 @@ def test_links_that_merge_to_too_many_are_refused(call: Call) -> None:
         "https://example.com/" + "x" * 300,
     ],
 )
-def test_only_plain_https_addresses_are_links(call: Call, link: str) -> None:
+def test_links_must_be_plain_https_urls(call: Call, link: str) -> None:
     assert wrong_fields(problem(call("PATCH", body={"socialLinks": {"web": link}}), 422)) == {
         "socialLinks.web"
     }
 
 
 @pytest.mark.parametrize("text", INJECTIONS)
-def test_text_is_kept_as_it_is_and_means_nothing(call: Call, text: str) -> None:
+def test_special_characters_are_stored_unchanged(call: Call, text: str) -> None:
     body = {"displayName": text, "bio": text, "location": text, "interests": [text]}
     assert call("PATCH", body=body)["statusCode"] == 200
     found = own(call, OWNER)
@@ -395,18 +396,18 @@ def test_text_is_kept_as_it_is_and_means_nothing(call: Call, text: str) -> None:
     problem(call("GET", f"/{text.replace('/', '%2F').encode().decode('latin-1')}"), 404)
 
 
-# --- others' profiles ---
+# --- profiles of other users ---
 
 
-def seen(call: Call, who: Caller) -> Any:
-    answer = call("GET", "/owner", who=who)
-    assert answer["statusCode"] == 200, answer
-    return document(answer)
+def seen(call: Call, user: Caller) -> Any:
+    response = call("GET", "/owner", user=user)
+    assert response["statusCode"] == 200, response
+    return document(response)
 
 
 @pytest.mark.parametrize("visibility", ["public", "authenticated", "private"])
 @pytest.mark.parametrize("field", sorted(FIELDS))
-def test_each_field_is_shown_to_whom_its_owner_says(
+def test_privacy_settings_hide_each_field(
     call: Call, s3: "S3Client", field: str, visibility: str
 ) -> None:
     texts = {"bio": "About", "location": "Here", "timezone": "Asia/Tokyo"}
@@ -428,12 +429,12 @@ def test_each_field_is_shown_to_whom_its_owner_says(
         "activityStatus": {},
     }
     whole = {name: value for values in shown.values() for name, value in values.items()}
-    for who, sees in (
+    for user, sees in (
         (ANONYMOUS, {"public"}),
         (OTHER, {"public", "authenticated"}),
         (OWNER, {visibility}),
     ):
-        profile = seen(call, who)
+        profile = seen(call, user)
         expected = dict(whole)
         if visibility not in sees:
             expected |= {name: {} if name == "socialLinks" else None for name in shown[field]}
@@ -441,7 +442,7 @@ def test_each_field_is_shown_to_whom_its_owner_says(
         assert profile.keys() == whole.keys() | {"userId", "interests", "badges", "stats"}
 
 
-def test_until_told_otherwise_where_and_who_elsewhere_is_for_registered_users(call: Call) -> None:
+def test_location_and_links_are_hidden_from_anonymous_users_by_default(call: Call) -> None:
     call(
         "PATCH",
         body={"bio": "About", "location": "Here", "socialLinks": {"web": "https://example.com"}},
@@ -455,16 +456,16 @@ def test_until_told_otherwise_where_and_who_elsewhere_is_for_registered_users(ca
 @pytest.mark.parametrize(
     "user_id", ["nobody", "counted", "ghost", "x" * 3000, "%F0%9F%90%BC", "a%2Fb", " "]
 )
-def test_whoever_has_no_profile_is_404(
+def test_a_user_without_profile_returns_404(
     call: Call, dynamodb: "DynamoDBClient", user_id: str
 ) -> None:
     dynamodb.put_item(
         TableName="user_id-table", Item=pack({"user_id": "counted", "posts_count": 3})
     )
-    problem(call("GET", f"/{user_id}", who=OTHER), 404)
+    problem(call("GET", f"/{user_id}", user=OTHER), 404)
 
 
-def test_statistics_are_shown_and_survive_every_change(
+def test_profile_changes_keep_the_statistics(
     call: Call, dynamodb: "DynamoDBClient", s3: "S3Client"
 ) -> None:
     dynamodb.put_item(TableName="user_id-table", Item=pack({"user_id": "owner", "posts_count": 3}))
@@ -486,15 +487,13 @@ def test_statistics_are_shown_and_survive_every_change(
     for method, path, body in [*changes, ("PUT", "/avatar", {"key": upload(call, s3)})]:
         version = own(call)["version"]
         count()
-        assert own(call)["version"] == version  # counting is no change of the profile
+        assert own(call)["version"] == version  # counting does not change the version
         assert call(method, path, body, headers={"If-Match": f'"{version}"'})["statusCode"] == 200
     stats = seen(call, OTHER)["stats"]
     assert (stats["postsCount"], stats["commentsCount"], stats["likesReceived"]) == (3, 4, 4)
 
 
-def test_a_count_that_is_ahead_of_its_events_shows_as_none(
-    call: Call, dynamodb: "DynamoDBClient"
-) -> None:
+def test_a_negative_counter_is_shown_as_zero(call: Call, dynamodb: "DynamoDBClient") -> None:
     item = {"user_id": "owner", "posts_count": -1, "comments_count": -2, "likes_received": -3}
     dynamodb.put_item(TableName="user_id-table", Item=pack(item))
     stats = own(call)["stats"]
@@ -507,8 +506,8 @@ def test_a_count_that_is_ahead_of_its_events_shows_as_none(
 def test_privacy_is_replaced_as_a_whole(call: Call, events: Callable[[], Any]) -> None:
     private = dict.fromkeys(FIELDS, "private")
     assert document(call("PUT", "/privacy", private)) == private
-    answer = call("GET", "/privacy")
-    assert (document(answer), answer["headers"]["ETag"]) == (private, '"2"')
+    response = call("GET", "/privacy")
+    assert (document(response), response["headers"]["ETag"]) == (private, '"2"')
     assert own(call)["privacy"] == private
     assert wrong_fields(
         problem(call("PUT", "/privacy", {"bio": "friends", "x": 1}), 422)
@@ -551,9 +550,7 @@ def test_preferences_are_replaced_as_a_whole(call: Call, events: Callable[[], An
     assert "preferences" not in seen(call, OTHER)
 
 
-def test_other_services_hide_the_name_that_was_hidden_here(
-    call: Call, dynamodb: "DynamoDBClient"
-) -> None:
+def test_other_services_hide_a_private_name(call: Call, dynamodb: "DynamoDBClient") -> None:
     reader = ProfileReader(dynamodb, "user_id-table")
     own(call)
     assert reader.display_names(["owner"], OTHER) == {"owner": "Ann"}
@@ -564,13 +561,17 @@ def test_other_services_hide_the_name_that_was_hidden_here(
 # --- avatars ---
 
 
-def test_an_avatar_from_form_to_address(
+def test_an_avatar_is_uploaded_set_replaced_and_deleted(
     call: Call, s3: "S3Client", events: Callable[[], Any]
 ) -> None:
     key = upload(call, s3)
-    answer = call("PUT", "/avatar", {"key": key}, headers={"If-Match": '"1"'})
-    profile = document(answer)
-    assert (answer["statusCode"], answer["headers"]["ETag"], profile["version"]) == (200, '"2"', 2)
+    response = call("PUT", "/avatar", {"key": key}, headers={"If-Match": '"1"'})
+    profile = document(response)
+    assert (response["statusCode"], response["headers"]["ETag"], profile["version"]) == (
+        200,
+        '"2"',
+        2,
+    )
     address = profile["avatarUrl"]
     served = address.removeprefix("https://cdn.example.com/")
     assert served.startswith("avatars/")
@@ -583,7 +584,7 @@ def test_an_avatar_from_form_to_address(
     assert [
         item["Key"] for item in s3.list_objects_v2(Bucket="avatars", Prefix="avatars/")["Contents"]
     ] == [
-        second.removeprefix("https://cdn.example.com/")  # what it replaced is gone
+        second.removeprefix("https://cdn.example.com/")  # the replaced avatar is deleted
     ]
     for _ in range(2):
         assert call("DELETE", "/avatar")["statusCode"] == 204
@@ -596,8 +597,8 @@ def test_an_avatar_from_form_to_address(
     ]
 
 
-def test_what_is_no_image_of_ones_own_is_no_avatar(call: Call, s3: "S3Client") -> None:
-    theirs = upload(call, s3, who=OTHER)
+def test_an_avatar_must_be_an_image_uploaded_by_the_caller(call: Call, s3: "S3Client") -> None:
+    theirs = upload(call, s3, user=OTHER)
     fake = upload(call, s3, b"<svg onload=alert(1)>")
     signed = document(call("POST", "/avatar", {"contentType": "image/png", "contentLength": 5}))[
         "key"
@@ -614,7 +615,7 @@ def test_what_is_no_image_of_ones_own_is_no_avatar(call: Call, s3: "S3Client") -
     }
 
 
-def test_a_stale_version_copies_no_picture(call: Call, s3: "S3Client") -> None:
+def test_a_stale_version_does_not_copy_the_avatar(call: Call, s3: "S3Client") -> None:
     key = upload(call, s3)
     call("PATCH", body={"bio": "changed"})
     problem(call("PUT", "/avatar", {"key": key}, headers={"If-Match": '"1"'}), 412)
@@ -625,7 +626,7 @@ def test_a_stale_version_copies_no_picture(call: Call, s3: "S3Client") -> None:
 # --- aliases ---
 
 
-def test_aliases_are_stable_until_regenerated_and_tell_nothing(
+def test_aliases_are_stable_until_regenerated_and_do_not_reveal_the_user(
     call: Call, dynamodb: "DynamoDBClient"
 ) -> None:
     room = {"contextType": "chat_room", "context": "room-1"}
@@ -633,12 +634,12 @@ def test_aliases_are_stable_until_regenerated_and_tell_nothing(
     assert first.keys() == {"aliasId", "displayName", "context", "contextType"}
     assert {name: first[name] for name in room} == room
     assert document(call("GET", "/alias", query=room)) == first
-    theirs = document(call("GET", "/alias", query=room, who=OTHER))
-    ghosts = document(call("GET", "/alias", query=room, who=ANONYMOUS))
+    theirs = document(call("GET", "/alias", query=room, user=OTHER))
+    ghosts = document(call("GET", "/alias", query=room, user=ANONYMOUS))
     elsewhere = document(call("GET", "/alias", query={**room, "context": "room-2"}))
-    answer = call("POST", "/alias/regenerate", room)
-    assert answer["statusCode"] == 200
-    again = document(answer)
+    response = call("POST", "/alias/regenerate", room)
+    assert response["statusCode"] == 200
+    again = document(response)
     assert len({alias["aliasId"] for alias in (first, theirs, ghosts, elsewhere, again)}) == 5
     assert document(call("GET", "/alias", query=room)) == again
     assert document(call("GET", "/alias", query={**room, "context": "room-2"})) == elsewhere
@@ -646,7 +647,7 @@ def test_aliases_are_stable_until_regenerated_and_tell_nothing(
     assert problem(call("POST", "/alias/regenerate", room, ANONYMOUS), 403)
 
 
-def test_an_alias_has_a_context(call: Call) -> None:
+def test_an_alias_requires_a_context(call: Call) -> None:
     assert wrong_fields(problem(call("GET", "/alias"), 422)) == {"context", "contextType"}
     wrong = {"contextType": "room", "context": "x" * 129}
     assert wrong_fields(problem(call("GET", "/alias", query=wrong), 422)) == {
@@ -666,7 +667,7 @@ def test_an_alias_has_a_context(call: Call) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "/privacy", "/preferences", "/avatar"])
-def test_bodies_that_cannot_be_read(call: Call, path: str) -> None:
+def test_malformed_bodies_return_400(call: Call, path: str) -> None:
     assert problem(call("PUT", path, "{"), 400)["code"] == "malformed_json"
     problem(call("PUT", path, "[]"), 400)
     problem(call("PUT", path, '{"bio": "\\ud800"}'), 400)
@@ -702,6 +703,6 @@ def test_nothing_private_is_logged(stdout: io.StringIO, call: Call, s3: "S3Clien
         assert told not in written.lower()
 
 
-def test_an_unconfigured_function_answers_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_without_settings_returns_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DYNAMODB_TABLE_PROFILES", raising=False)
     assert problem(handler(rest_event("GET", "/v1/profile"), None), 500)["code"] == "internal_error"

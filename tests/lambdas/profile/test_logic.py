@@ -1,4 +1,4 @@
-"""What the profile service does when others get in its way, without AWS."""
+"""The logic of the profile service with concurrent changes and failures, without AWS."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,7 +21,7 @@ ANY = IfMatch()
 
 
 class MemoryProfiles:
-    """Profiles by user. `rivals` run one by one, each just before a write."""
+    """Profiles by user. Each write first runs the next of `rivals`."""
 
     def __init__(self) -> None:
         self.items: dict[str, Profile] = {}
@@ -29,7 +29,7 @@ class MemoryProfiles:
         self.rivals: list[Callable[[], object]] = []
 
     def find(self, user_id: str) -> Profile | None:
-        assert len(user_id) < 2048, "DynamoDB refuses such a key"
+        assert len(user_id) < 2048, "DynamoDB rejects such a key"
         return self.items.get(user_id)
 
     def create(self, user_id: str, display_name: str, joined_at: str) -> Profile:
@@ -50,13 +50,13 @@ class MemoryProfiles:
         return True
 
     def rival(self, **changes: Any) -> None:
-        """Somebody else's change of the profile."""
+        """Changes the profile as a concurrent request does."""
         profile = self.items[ME.user_id]
         self.items[ME.user_id] = structs.replace(profile, version=profile.version + 1, **changes)
 
 
 class MemoryPictures:
-    """Pictures by key; `broken` means that none can be removed."""
+    """Pictures by key. If `broken`, they cannot be deleted."""
 
     def __init__(self) -> None:
         self.served: set[str] = set()
@@ -112,7 +112,7 @@ def status(call: Callable[[], object]) -> int:
     return refused.value.status
 
 
-def test_a_change_that_is_overtaken_is_made_upon_the_newer_profile(world: World) -> None:
+def test_a_change_is_retried_on_a_concurrently_changed_profile(world: World) -> None:
     world.profiles.rivals = [
         lambda: world.profiles.rival(location="Here"),
         lambda: world.profiles.rival(bio="Old"),
@@ -124,20 +124,20 @@ def test_a_change_that_is_overtaken_is_made_upon_the_newer_profile(world: World)
     ]
 
 
-def test_a_change_of_one_version_that_is_overtaken_is_412(world: World) -> None:
+def test_a_conditional_change_returns_412_after_a_concurrent_change(world: World) -> None:
     world.profiles.rivals = [lambda: world.profiles.rival(location="Here")]
     only_first = IfMatch(frozenset({'"1"'}))
     assert status(lambda: world.service.update(ME, UpdateProfile(bio="New"), only_first)) == 412
     assert world.profile.bio is None
 
 
-def test_a_change_that_is_always_overtaken_gives_up(world: World) -> None:
+def test_a_change_returns_409_after_repeated_concurrent_changes(world: World) -> None:
     world.profiles.rivals = [lambda: world.profiles.rival(location="x") for _ in range(100)]
     assert status(lambda: world.service.update(ME, UpdateProfile(bio="New"), ANY)) == 409
     assert len(world.profiles.rivals) > 90
 
 
-def test_an_avatar_that_no_profile_shows_is_removed(world: World) -> None:
+def test_unused_avatars_are_deleted(world: World) -> None:
     world.profiles.rivals = [lambda: world.profiles.rival(location="Here")]
     assert status(lambda: world.service.set_avatar(ME, "a", IfMatch(frozenset({"1"})))) == 412
     assert world.pictures.served == set()
@@ -146,7 +146,7 @@ def test_an_avatar_that_no_profile_shows_is_removed(world: World) -> None:
     assert world.pictures.served == {"avatars/c"}
 
 
-def test_an_avatar_stays_where_nobody_knows_whether_the_profile_shows_it(
+def test_a_new_avatar_is_kept_if_the_outcome_of_the_write_is_unknown(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(*_: object) -> bool:
@@ -160,7 +160,7 @@ def test_an_avatar_stays_where_nobody_knows_whether_the_profile_shows_it(
     assert world.pictures.served == {"avatars/a"}
 
 
-def test_a_replaced_avatar_that_cannot_be_removed_is_logged(
+def test_failing_to_delete_a_replaced_avatar_is_logged(
     world: World, logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
     world.service.set_avatar(ME, "a", ANY)
@@ -171,7 +171,7 @@ def test_a_replaced_avatar_that_cannot_be_removed_is_logged(
     ]
 
 
-def test_a_deletion_that_fails_half_way_can_be_repeated(world: World) -> None:
+def test_an_interrupted_deletion_of_an_avatar_can_be_repeated(world: World) -> None:
     world.service.set_avatar(ME, "a", ANY)
     world.pictures.broken = True
     with pytest.raises(ClientError):
@@ -183,7 +183,7 @@ def test_a_deletion_that_fails_half_way_can_be_repeated(world: World) -> None:
     assert not world.pictures.served
 
 
-def test_a_deletion_takes_along_the_avatar_that_came_meanwhile(world: World) -> None:
+def test_deleting_the_avatar_also_deletes_a_concurrently_set_one(world: World) -> None:
     world.service.set_avatar(ME, "a", ANY)
     world.profiles.rivals = [lambda: world.service.set_avatar(ME, "b", ANY)]
     world.service.delete_avatar(ME)
@@ -191,10 +191,10 @@ def test_a_deletion_takes_along_the_avatar_that_came_meanwhile(world: World) -> 
     assert not world.pictures.served
 
 
-def test_an_id_that_is_too_long_is_nobodys(world: World) -> None:
+def test_a_too_long_user_id_returns_404(world: World) -> None:
     assert status(lambda: world.service.get_other(ME, "x" * 3000)) == 404
 
 
-def test_a_session_without_a_name_makes_a_profile_all_the_same(world: World) -> None:
+def test_a_profile_is_created_for_a_session_without_a_name(world: World) -> None:
     nameless = structs.replace(ME, user_id="nameless", display_name="")
     assert world.service.get_own(nameless).display_name == "Someone"

@@ -1,4 +1,4 @@
-"""Profiles in an in-process DynamoDB."""
+"""The profile store on an in-process DynamoDB."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ def events(dynamodb: "DynamoDBClient") -> int:
     return len(dynamodb.scan(TableName="event_id-table")["Items"])
 
 
-def test_a_profile_comes_back_as_it_was_written(
+def test_a_stored_profile_is_read_back_unchanged(
     store: DynamoProfileStore, dynamodb: "DynamoDBClient"
 ) -> None:
     assert store.find("u") is None
@@ -58,7 +58,7 @@ def test_a_profile_comes_back_as_it_was_written(
     assert store.find("u") == bare
 
 
-def test_what_is_no_longer_the_version_read_is_not_replaced(
+def test_a_profile_changed_since_it_was_read_is_not_replaced(
     store: DynamoProfileStore, dynamodb: "DynamoDBClient"
 ) -> None:
     before = store.create("u", "Ann", "2026-01-01T00:00:00.000Z")
@@ -71,10 +71,10 @@ def test_what_is_no_longer_the_version_read_is_not_replaced(
     found = store.find("u")
     assert found is not None
     assert found.bio == "first"
-    assert events(dynamodb) == 1  # no event tells of what did not happen
+    assert events(dynamodb) == 1  # the failed change published no event
 
 
-def test_statistics_counted_in_between_are_kept(
+def test_replacing_a_profile_keeps_concurrently_counted_statistics(
     store: DynamoProfileStore, dynamodb: "DynamoDBClient"
 ) -> None:
     before = store.create("u", "Ann", "2026-01-01T00:00:00.000Z")
