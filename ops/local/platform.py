@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +15,15 @@ from ops.cloud import EMBEDDED, Cloud, connect
 from ops.console import report
 from ops.deployment.bootstrap import bootstrap_account
 from ops.deployment.health import wait_until_healthy
-from ops.deployment.migrations import run_migrations
+from ops.deployment.migrations import Migrated, run_migrations
 from ops.deployment.site import publish
 from ops.embedded import EmbeddedCloud
 from ops.embedded.processes import MARKER
 from ops.env_file import provider_keys
-from ops.errors import InterruptedRunError
 from ops.functions.versions import MIGRATION
-from ops.root import Root, read_json, write_json
-from ops.terraform.runner import Apply, Terraform, TerraformError, TerraformKilledError, changes
+from ops.local.consistency import StateConsistency
+from ops.root import Root, write_json
+from ops.terraform.runner import Apply, Terraform, changes
 from ops.terraform.state import end_orphaned_run, remove_stale_lock
 from ops.terraform.synthesis import synthesize
 from ops.terraform.toolchain import node_variables, terraform, terraform_variables
@@ -53,6 +55,10 @@ class Steps:
         self._begun = now
 
 
+def store_provider_keys(cloud: Cloud) -> None:
+    supply_provider_keys(Secrets(cloud), provider_keys())
+
+
 def start_platform(root: Root) -> StartedPlatform:
     """Starts or updates the embedded cloud and the `local` environment in it.
 
@@ -69,53 +75,56 @@ def start_platform(root: Root) -> StartedPlatform:
     # Fail before starting anything if the toolchain is incomplete.
     executable = terraform(root)
     node_variables()
-    with root.exclusive():
+    with changing_platform(root):
         steps = Steps()
-        root.platform_file.unlink(missing_ok=True)
-        end_orphaned_run(_directory(root))
         embedded = EmbeddedCloud(root)
-        consistency = _StateConsistency(root)
-        if embedded.start().aws_was_killed:
-            consistency.doubt()
-        if consistency.hopeless:
-            report("The first apply was killed, so the embedded AWS is emptied and recreated")
-            _reset(root, embedded, consistency)
+        consistency = StateConsistency(root, _directory(root), embedded.reset_aws)
+        consistency.check(aws_was_killed=embedded.start().aws_was_killed)
         steps.done("start")
-        doubtful = consistency.doubtful
-        try:
-            cloud, applied = _converge(root, executable, embedded, consistency, steps)
-        except TerraformKilledError:
-            raise
-        except TerraformError as error:
-            if not doubtful:
-                raise
-            report(
-                "After a crash, the embedded AWS does not match Terraform's state, so it is emptied"
-                f" and recreated:\n{error}"
-            )
-            _reset(root, embedded, consistency)
-            cloud, applied = _converge(root, executable, embedded, consistency, steps)
+        cloud, applied = consistency.run(
+            lambda: _converge(root, executable, embedded, consistency, steps)
+        )
         report(f"Applied: {changes(applied.counts)}")
-        report(run_migrations(cloud, applied.outputs["functions"][MIGRATION]).line())
-        steps.done("migrate")
-        if publish(cloud, applied.outputs):
-            report("Published the site")
-        steps.done("publish")
-        supply_provider_keys(Secrets(cloud), provider_keys())
-        wait_until_healthy(applied.outputs["health_url"])
-        steps.done("health")
-        embedded.save_aws()
-        steps.done("save")
-        platform = {
-            "apiUrl": applied.outputs["api_url"],
-            "wsUrl": applied.outputs["ws_url"],
-            "siteUrl": applied.outputs["site_url"],
-            "awsEndpoint": cloud.endpoint,
-            "stateBucket": cloud.environment.state.bucket,
-            "outputs": applied.outputs,
-        }
-        write_json(root.platform_file, platform)
-        return StartedPlatform(platform, steps.seconds)
+        return complete(root, embedded, cloud, applied.outputs, steps)
+
+
+def complete(
+    root: Root,
+    embedded: EmbeddedCloud,
+    cloud: Cloud,
+    outputs: dict[str, Any],
+    steps: Steps,
+    *,
+    migrate: Callable[[Cloud, str], Migrated] = run_migrations,
+    publish_site: Callable[[Cloud, dict[str, Any]], object] = publish,
+    store_keys: Callable[[Cloud], None] = store_provider_keys,
+    check_health: Callable[[str], object] = wait_until_healthy,
+) -> StartedPlatform:
+    """Migrates, publishes and checks an applied platform, then writes platform.json.
+
+    Raises:
+        OperatorError: a step failed; platform.json is not written.
+    """
+    report(migrate(cloud, outputs["functions"][MIGRATION]).line())
+    steps.done("migrate")
+    if publish_site(cloud, outputs):
+        report("Published the site")
+    steps.done("publish")
+    store_keys(cloud)
+    check_health(outputs["health_url"])
+    steps.done("health")
+    embedded.save_aws()
+    steps.done("save")
+    platform = {
+        "apiUrl": outputs["api_url"],
+        "wsUrl": outputs["ws_url"],
+        "siteUrl": outputs["site_url"],
+        "awsEndpoint": cloud.endpoint,
+        "stateBucket": cloud.environment.state.bucket,
+        "outputs": outputs,
+    }
+    write_json(root.platform_file, platform)
+    return StartedPlatform(platform, steps.seconds)
 
 
 def stop_platform(root: Root, *, purge: bool = False) -> list[str]:
@@ -135,62 +144,31 @@ def stop_platform(root: Root, *, purge: bool = False) -> list[str]:
         return []
     if purge:
         root.check_own()
-    with root.exclusive():
-        end_orphaned_run(_directory(root))
-        root.platform_file.unlink(missing_ok=True)
+    with changing_platform(root):
         stopped = EmbeddedCloud(root).stop()
         if purge:
             shutil.rmtree(root.path)
     return stopped
 
 
-class _StateConsistency:
-    """Records across crashes whether the embedded AWS may differ from Terraform's state."""
-
-    def __init__(self, root: Root) -> None:
-        self._file = root.path / "fit.json"
-        stored = read_json(self._file) or {}
-        self.doubtful: bool = stored.get("doubtful", False)
-        """True if the AWS or an apply was killed since the last apply that ended normally."""
-        self._applied: bool = stored.get("applied", False)
-
-    @property
-    def hopeless(self) -> bool:
-        """True if an apply was killed before any succeeded, so that there is no data to keep."""
-        return self.doubtful and not self._applied
-
-    def doubt(self) -> None:
-        self._write(doubtful=True, applied=self._applied)
-
-    def confirm(self, *, succeeded: bool) -> None:
-        """Records that an apply ended normally and stored its state."""
-        self._write(doubtful=False, applied=self._applied or succeeded)
-
-    def reset(self) -> None:
-        self._write(doubtful=False, applied=False)
-
-    def _write(self, *, doubtful: bool, applied: bool) -> None:
-        self.doubtful, self._applied = doubtful, applied
-        write_json(self._file, {"doubtful": doubtful, "applied": applied})
+@contextmanager
+def changing_platform(root: Root) -> Iterator[None]:
+    """Locks the root, deletes platform.json and ends a Terraform run that lost its command."""
+    with root.exclusive():
+        root.platform_file.unlink(missing_ok=True)
+        end_orphaned_run(_directory(root))
+        yield
 
 
 def _directory(root: Root) -> Path:
     return root.cdktf_out / "stacks" / EMBEDDED
 
 
-def _reset(root: Root, embedded: EmbeddedCloud, consistency: _StateConsistency) -> None:
-    # The next apply would store an errored state, which describes the AWS that is emptied here.
-    for left in _directory(root).glob("errored*.tfstate"):
-        left.unlink()
-    embedded.reset_aws()
-    consistency.reset()
-
-
 def _converge(
     root: Root,
     executable: Path,
     embedded: EmbeddedCloud,
-    consistency: _StateConsistency,
+    consistency: StateConsistency,
     steps: Steps,
 ) -> tuple[Cloud, Apply]:
     cloud = connect(EMBEDDED, root)
@@ -217,17 +195,7 @@ def _converge(
     who = cloud.operator
     ledger = Ledger(cloud)
     with ledger.locked("up", who) as lock:
-        doubtful = consistency.doubtful
-        consistency.doubt()
-        try:
-            applied = stack.apply()
-        except TerraformKilledError:
-            raise
-        except (TerraformError, InterruptedRunError):
-            if not doubtful:
-                consistency.confirm(succeeded=False)
-            raise
-        consistency.confirm(succeeded=True)
+        applied = consistency.apply(stack.apply)
         steps.done("apply")
         releaser = Releaser(cloud, applied.outputs, ledger, lock, who)
         releaser.settle()

@@ -1,0 +1,136 @@
+"""Tests how `up` recovers after each way in which the previous run can end."""
+
+from __future__ import annotations
+
+import pytest
+
+from ops.errors import InterruptedRunError
+from ops.local.consistency import StateConsistency
+from ops.root import Root
+from ops.terraform.runner import TerraformError, TerraformKilledError
+
+
+class World:
+    """Counts applies and resets. `ends` has the error of each apply, or None for success."""
+
+    def __init__(self) -> None:
+        self.ends: list[Exception | None] = []
+        self.applies = 0
+        self.resets = 0
+        self.killed = False
+
+    def apply(self) -> None:
+        self.applies += 1
+        end = self.ends.pop(0) if self.ends else None
+        if end:
+            raise end
+
+    def reset(self) -> None:
+        self.resets += 1
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def start(root: Root, world: World) -> None:
+    consistency = StateConsistency(root, root.path / "stack", world.reset)
+    consistency.check(aws_was_killed=world.killed)
+    consistency.run(lambda: consistency.apply(world.apply))
+
+
+def end(root: Root, world: World, error: Exception) -> None:
+    world.ends = [error]
+    with pytest.raises(type(error)):
+        start(root, world)
+
+
+@pytest.mark.parametrize("error", [TerraformError("mistake"), InterruptedRunError("stopped")])
+def test_an_apply_that_stored_its_state_is_continued(
+    root: Root, world: World, error: Exception
+) -> None:
+    end(root, world, error)
+    end(root, world, TerraformError("the next mistake"))
+    assert world.resets == 0
+    start(root, world)
+    assert world.resets == 0
+
+
+def test_the_aws_is_emptied_after_a_killed_first_apply(root: Root, world: World) -> None:
+    end(root, world, TerraformKilledError("killed"))
+    start(root, world)
+    assert (world.resets, world.applies) == (1, 2)
+
+
+@pytest.mark.parametrize("applied", [False, True])
+def test_an_unstored_state_is_deleted_with_its_aws(root: Root, world: World, applied: bool) -> None:
+    directory = root.path / "stack"
+    directory.mkdir()
+    if applied:
+        start(root, world)
+    end(root, world, TerraformKilledError("killed"))
+    for name in ("errored.tfstate", "errored-1.tfstate", "cdk.tf.json"):
+        (directory / name).touch()
+    world.ends = [TerraformError("already exists")] if applied else []
+    start(root, world)
+    assert world.resets == 1
+    assert [file.name for file in directory.iterdir()] == ["cdk.tf.json"]
+
+
+def test_an_unstored_state_is_kept_with_its_aws(root: Root, world: World) -> None:
+    left = root.path / "stack/errored.tfstate"
+    left.parent.mkdir()
+    left.touch()
+    start(root, world)
+    assert left.exists()
+
+
+def test_data_is_kept_if_the_apply_after_a_kill_succeeds(root: Root, world: World) -> None:
+    start(root, world)
+    end(root, world, TerraformKilledError("killed"))
+    start(root, world)
+    assert world.resets == 0
+
+
+def test_the_aws_is_emptied_if_the_apply_after_a_kill_fails(root: Root, world: World) -> None:
+    start(root, world)
+    end(root, world, TerraformKilledError("killed"))
+    world.ends = [TerraformError("already exists")]
+    start(root, world)
+    assert world.resets == 1
+
+
+def test_the_aws_is_emptied_if_the_apply_after_its_own_kill_fails(root: Root, world: World) -> None:
+    start(root, world)
+    world.killed = True
+    world.ends = [TerraformError("no such thing")]
+    start(root, world)
+    assert world.resets == 1
+
+
+def test_an_error_that_remains_after_emptying_the_aws_is_raised(root: Root, world: World) -> None:
+    start(root, world)
+    end(root, world, TerraformKilledError("killed"))
+    world.ends = [TerraformError("mistake"), TerraformError("mistake")]
+    with pytest.raises(TerraformError, match="mistake"):
+        start(root, world)
+    assert world.resets == 1
+
+
+def test_a_second_kill_leaves_the_consistency_doubtful(root: Root, world: World) -> None:
+    start(root, world)
+    end(root, world, TerraformKilledError("killed"))
+    end(root, world, TerraformKilledError("killed again"))
+    world.ends = [TerraformError("already exists")]
+    start(root, world)
+    assert world.resets == 1
+
+
+def test_an_interrupt_leaves_the_consistency_doubtful(root: Root, world: World) -> None:
+    start(root, world)
+    end(root, world, TerraformKilledError("killed"))
+    end(root, world, InterruptedRunError("stopped"))
+    world.ends = [TerraformError("already exists")]
+    start(root, world)
+    assert world.resets == 1
