@@ -114,14 +114,19 @@ class DatabaseAccess(Protocol):
 
 # A row is one text value, because the driver decodes arrays and times slowly, in Python.
 _ROW = """json_build_object(
-    'listing_id', replace(l.listing_id::text, '-', ''), 'seller_id', l.seller_id, 'title', l.title, 'description', l.description,
-    'price_amount', l.price_amount, 'price_currency', l.price_currency, 'category', l.category, 'tags', l.tags, 'images', l.images,
-    'condition', l.condition, 'status', l.status, 'rating_sum', l.rating_sum, 'rating_count', l.rating_count, 'version', l.version,
+    'listing_id', replace(l.listing_id::text, '-', ''), 'seller_id', l.seller_id,
+    'title', l.title, 'description', l.description, 'price_amount', l.price_amount,
+    'price_currency', l.price_currency, 'category', l.category, 'tags', l.tags, 'images', l.images,
+    'condition', l.condition, 'status', l.status, 'rating_sum', l.rating_sum,
+    'rating_count', l.rating_count, 'version', l.version,
     'created_at', floor(extract(epoch FROM l.created_at) * 1000)::bigint,
     'updated_at', floor(extract(epoch FROM l.updated_at) * 1000)::bigint
 )::text"""
 
-_GET = f"SELECT {_ROW} FROM catalog.listings l WHERE l.listing_id = :listing_id::uuid AND l.status <> 'removed'"  # noqa: S608
+_GET = f"""
+SELECT {_ROW} FROM catalog.listings l
+WHERE l.listing_id = :listing_id::uuid AND l.status <> 'removed'
+"""  # noqa: S608
 
 _COLUMNS = NewListing.__struct_fields__
 _CASTS = {"listing_id": "::uuid", "tags": "::text[]", "images": "::text[]"}
@@ -131,7 +136,8 @@ VALUES ({", ".join(f":{name}{_CASTS.get(name, '')}" for name in _COLUMNS)}) RETU
 """  # noqa: S608
 
 _RATE = """
-INSERT INTO catalog.ratings (listing_id, user_id, stars, comment) VALUES (:listing_id::uuid, :user_id, :stars, :comment)
+INSERT INTO catalog.ratings (listing_id, user_id, stars, comment)
+VALUES (:listing_id::uuid, :user_id, :stars, :comment)
 RETURNING floor(extract(epoch FROM created_at) * 1000)::bigint
 """
 _COUNT_RATING = f"""
@@ -142,9 +148,11 @@ WHERE l.listing_id = :listing_id::uuid AND l.status <> 'removed' RETURNING {_ROW
 # Locks the listing until the wish is stored, so that a concurrent removal leaves no wish behind.
 _WISH = """
 WITH found AS (
-    SELECT listing_id FROM catalog.listings WHERE listing_id = :listing_id::uuid AND status <> 'removed' FOR SHARE
+    SELECT listing_id FROM catalog.listings
+    WHERE listing_id = :listing_id::uuid AND status <> 'removed' FOR SHARE
 ), added AS (
-    INSERT INTO catalog.wishes (user_id, listing_id) SELECT :user_id, listing_id FROM found ON CONFLICT DO NOTHING
+    INSERT INTO catalog.wishes (user_id, listing_id)
+    SELECT :user_id, listing_id FROM found ON CONFLICT DO NOTHING
 )
 SELECT count(*) FROM found
 """
@@ -194,7 +202,8 @@ class _Order(Struct, frozen=True):
 
     @property
     def after(self) -> str:
-        return f"({self.column}, listing_id) {'<' if self.descending else '>'} ({self.bound}, :after_id::uuid)"
+        comparison = "<" if self.descending else ">"
+        return f"({self.column}, listing_id) {comparison} ({self.bound}, :after_id::uuid)"
 
 
 _ORDERS = {
@@ -242,18 +251,24 @@ def search_statement(search: Search) -> tuple[str, dict[str, Any]]:
         matches = f"""
             SELECT listing_id, {_RANK} AS rank FROM catalog.listings WHERE {_all(conditions)}
             ORDER BY created_at DESC, listing_id DESC LIMIT {RANKED}"""  # noqa: S608
-        best = f"SELECT * FROM ({matches}) m {'WHERE ' + order.after if after else ''} {end}"  # noqa: S608
+        position = f"WHERE {order.after}" if after else ""
+        best = f"SELECT * FROM ({matches}) m {position} {end}"  # noqa: S608
         rows = f"SELECT * FROM ({best}) m JOIN catalog.listings USING (listing_id)"  # noqa: S608
     elif search.categories and search.q is None and search.seller_id is None:
         # Reads the first rows of each category along its index, then the first of those.
-        first = f"SELECT * FROM catalog.listings WHERE category = c.slug AND {_all(conditions + after)} {end}"  # noqa: S608
-        rows = f"SELECT l.* FROM unnest(:categories::text[]) AS c (slug) CROSS JOIN LATERAL ({first}) l {end}"  # noqa: S608
+        first = f"""
+            SELECT * FROM catalog.listings
+            WHERE category = c.slug AND {_all(conditions + after)} {end}"""  # noqa: S608
+        rows = f"""
+            SELECT l.* FROM unnest(:categories::text[]) AS c (slug)
+            CROSS JOIN LATERAL ({first}) l {end}"""  # noqa: S608
         values["categories"] = search.categories
     else:
         add_condition("category = ANY(:categories::text[])", categories=search.categories)
         rows = f"SELECT * FROM catalog.listings WHERE {_all(conditions + after)} {end}"  # noqa: S608
     # Converts only the rows of the page to JSON.
-    return f"SELECT {_ROW}, {order.position} FROM ({rows}) l ORDER BY {order.clause}", values  # noqa: S608
+    sql = f"SELECT {_ROW}, {order.position} FROM ({rows}) l ORDER BY {order.clause}"  # noqa: S608
+    return sql, values
 
 
 def _all(conditions: Sequence[str]) -> str:
@@ -305,9 +320,11 @@ class ListingStore:
             name for name, value in msgspec.structs.asdict(changes).items() if value is not UNSET
         ]
         assignments = [f"{name} = :{name}{_CASTS.get(name, '')}" for name in names]
+        assignments += ["version = version + 1", "updated_at = now()"]
         sql = f"""
-            UPDATE catalog.listings AS l SET {", ".join([*assignments, "version = version + 1", "updated_at = now()"])}
-            WHERE l.listing_id = :listing_id::uuid AND l.version = :expected AND l.status <> 'removed' RETURNING {_ROW}
+            UPDATE catalog.listings AS l SET {", ".join(assignments)}
+            WHERE l.listing_id = :listing_id::uuid AND l.version = :expected
+            AND l.status <> 'removed' RETURNING {_ROW}
         """  # noqa: S608
         values = {name: getattr(changes, name) for name in names}
         with _constraints(), self._database.transaction() as run:
@@ -329,7 +346,7 @@ class ListingStore:
         comment: str | None,
         events: Sequence[Event],
     ) -> Rated | None:
-        """Adds a rating and returns the listing with it. Returns None if the listing does not exist.
+        """Adds a rating. Returns the rated listing, or None if it does not exist.
 
         Raises AlreadyRatedError.
         """

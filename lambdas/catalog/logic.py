@@ -436,7 +436,7 @@ class CatalogService:
             tags=listing.tags,
             images=[self._image_url(key) for key in listing.images],
             condition=listing.condition,
-            status=listing.status,  # type: ignore[arg-type] # The table's constraint guarantees a Status.
+            status=listing.status,  # type: ignore[arg-type] # constrained by the table
             rating_average=_average(listing),
             rating_count=listing.rating_count,
             created_at=timestamp(listing.created_at / 1000),

@@ -58,7 +58,8 @@ Amount = Annotated[
     Meta(
         ge=0,
         le=MAX_AMOUNT,
-        description=f"must be a whole number of the currency's smallest unit, from 0 to {MAX_AMOUNT}",
+        description="must be a whole number of the currency's smallest unit,"
+        f" from 0 to {MAX_AMOUNT}",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""The catalog on a real PostgreSQL, with stand-ins for S3 and the bus."""
+"""Fixtures: the catalog function with a real PostgreSQL, and fakes of S3 and the event bus."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from tests.postgres import Postgres
 
 
 class Bus:
-    """EventBridge: takes what it is given, unless it is down or refuses a type."""
+    """Records accepted entries. Can be unavailable, or refuse entries of some types."""
 
     def __init__(self) -> None:
         self.taken: list[Mapping[str, Any]] = []
@@ -66,7 +66,7 @@ class Bus:
 
 
 class Pictures:
-    """Uploads: a key is good if it begins with the user's id."""
+    """Accepts uploads whose key begins with the user's id."""
 
     def __init__(self) -> None:
         self.stored: list[str] = []
@@ -97,18 +97,19 @@ class Pictures:
 
 
 class NoIdempotency:
-    """Nobody repeats anything."""
+    """Runs every request, also a repeated one."""
 
     def run(self, request: Request, work: Operation) -> Response:
         return work(request)
 
 
 class Catalog:
-    """The function, as API Gateway calls it."""
+    """The function, called with API Gateway's events."""
 
     def __init__(self, database: Database, logger: Logger) -> None:
         self.database, self.bus, self.pictures = database, Bus(), Pictures()
-        publisher = EventPublisher(lambda: self.bus, "bus", logger)  # type: ignore[arg-type,return-value]
+        bus: Any = self.bus
+        publisher = EventPublisher(lambda: bus, "bus", logger)
         self.relay = Relay(AuroraOutbox(database), publisher)
         self.service = CatalogService(
             store=ListingStore(database),
@@ -139,7 +140,7 @@ class Catalog:
         query: Mapping[str, str] | None = None,
         if_match: str | None = None,
     ) -> Answer:
-        """One request by a user; by an anonymous one where it has no name."""
+        """Sends a request as a user, or as an anonymous user if `user` is empty."""
         who = person(user) if user else person("visitor", roles=frozenset())
         headers = {"If-Match": if_match} if if_match else None
         event = rest_event(
@@ -153,7 +154,7 @@ class Catalog:
         return self.function(event, None)
 
     def create(self, user: str = "seller", **changes: Any) -> dict[str, Any]:
-        """A new listing."""
+        """Creates a listing and returns it."""
         answer = self.call("POST", "/listings", {**LISTING, **changes}, user=user)
         assert answer["statusCode"] == 201, answer["body"]
         found: dict[str, Any] = document(answer)
@@ -174,7 +175,7 @@ class Catalog:
     def pages(
         self, path: str = "/listings", user: str = "buyer", **query: str
     ) -> list[list[dict[str, Any]]]:
-        """All pages of a list."""
+        """Follows the cursors and returns the items of all pages."""
         pages, cursor = [], None
         while True:
             answer = self.call(
@@ -203,14 +204,14 @@ def person(user: str, roles: frozenset[str] = frozenset({"user"})) -> Caller:
 
 @pytest.fixture(scope="module")
 def module_database(postgres: Postgres, migrated: str) -> Iterator[str]:
-    """A database that the tests of a module share: copying one costs a second."""
+    """A database that the tests of a module share, because copying one takes a second."""
     with postgres.database(migrated) as name:
         yield name
 
 
 @pytest.fixture
 def name(postgres: Postgres, module_database: str) -> str:
-    """The module's database, empty."""
+    """The module's database, emptied."""
     tables = "catalog.listings, catalog.ratings, catalog.wishes, catalog.inquiries, catalog.outbox"
     postgres.run(f"TRUNCATE {tables}", module_database)
     postgres.run("UPDATE catalog.categories SET listings = 0 WHERE listings > 0", module_database)

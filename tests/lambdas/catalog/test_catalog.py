@@ -1,4 +1,4 @@
-"""The catalog's calls, from the event to PostgreSQL and back."""
+"""Tests of all calls of the catalog function, with PostgreSQL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.lambdas.support import document, problem, wrong_fields
 from tests.postgres import Postgres
 
 
-def test_a_new_listing_is_answered_and_found_again(catalog: Catalog) -> None:
+def test_a_created_listing_is_returned_and_can_be_read_and_found(catalog: Catalog) -> None:
     answer = catalog.call("POST", "/listings", {**LISTING, "tags": ["fast"], "condition": "used"})
     assert answer["statusCode"] == 201
     assert answer["headers"]["ETag"] == '"1"'
@@ -69,7 +69,7 @@ def test_a_new_listing_is_answered_and_found_again(catalog: Catalog) -> None:
         ({"title": None, "description": 1, "price": 2}, {"title", "description", "price"}),
     ],
 )
-def test_every_wrong_field_is_named_at_once(
+def test_a_422_response_names_all_invalid_fields(
     catalog: Catalog, changes: dict[str, Any], fields: set[str]
 ) -> None:
     assert (
@@ -79,12 +79,12 @@ def test_every_wrong_field_is_named_at_once(
 
 
 @pytest.mark.parametrize("amount", [0, 1, MAX_AMOUNT])
-def test_money_is_kept_to_the_last_unit(catalog: Catalog, amount: int) -> None:
+def test_amounts_are_stored_exactly(catalog: Catalog, amount: int) -> None:
     made = catalog.create(price={"amount": amount, "currency": "JPY"})
     assert catalog.listing(made["listingId"])["price"] == {"amount": amount, "currency": "JPY"}
 
 
-def test_currencies_are_codes() -> None:
+def test_currencies_are_three_letter_codes() -> None:
     assert {"EUR", "USD", "JPY", "CHF", "KWD"} <= CURRENCIES
     assert all(len(code) == 3 and code.isalpha() and code.isupper() for code in CURRENCIES)
     assert not {"XXX", "XTS", "XAU", "DEM"} & CURRENCIES
@@ -101,14 +101,14 @@ def test_currencies_are_codes() -> None:
         ("POST", "/contact", {"message": "Hello"}),
     ],
 )
-def test_what_does_not_exist_is_404(
+def test_unknown_listings_are_404(
     catalog: Catalog, listing_id: str, method: str, path: str, body: object
 ) -> None:
     answer = catalog.call(method, f"/listings/{listing_id}{path}", body)
     assert problem(answer, 404)["code"] == "listing_not_found"
 
 
-def test_a_change_keeps_what_it_does_not_name(catalog: Catalog) -> None:
+def test_a_patch_keeps_fields_that_it_omits(catalog: Catalog) -> None:
     made = catalog.create(tags=["fast"], condition="used")
     answer = catalog.call(
         "PATCH",
@@ -128,7 +128,7 @@ def test_a_change_keeps_what_it_does_not_name(catalog: Catalog) -> None:
     }
 
 
-def test_a_change_of_nothing_is_none(catalog: Catalog) -> None:
+def test_a_patch_with_the_same_values_keeps_the_version(catalog: Catalog) -> None:
     made = catalog.create()
     assert (
         document(catalog.call("PATCH", f"/listings/{made['listingId']}", {"title": made["title"]}))
@@ -137,7 +137,7 @@ def test_a_change_of_nothing_is_none(catalog: Catalog) -> None:
     assert catalog.bus.types() == ["ListingCreated"]
 
 
-def test_a_stale_change_is_refused(catalog: Catalog) -> None:
+def test_a_patch_of_an_old_version_is_412(catalog: Catalog) -> None:
     path = f"/listings/{catalog.create()['listingId']}"
     assert catalog.call("PATCH", path, {"title": "One"}, if_match='"1"')["statusCode"] == 200
     assert (
@@ -148,10 +148,10 @@ def test_a_stale_change_is_refused(catalog: Catalog) -> None:
     assert document(catalog.call("GET", path))["title"] == "One"
 
 
-def test_a_change_that_comes_between_is_noticed_by_the_write_itself(
+def test_the_write_detects_a_concurrent_change(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both have read version 1 and pass the check; one write finds the version gone."""
+    """Both requests read version 1 and pass the check. The second write finds version 2."""
     made = catalog.create()
     path, find = f"/listings/{made['listingId']}", catalog.service._store.find
     others = iter([lambda: catalog.call("PATCH", path, {"title": "Theirs"})])
@@ -166,12 +166,12 @@ def test_a_change_that_comes_between_is_noticed_by_the_write_itself(
     problem(catalog.call("PATCH", path, {"title": "Ours"}, if_match='"1"'), 412)
     assert catalog.listing(made["listingId"])["title"] == "Theirs"
     others = iter([lambda: catalog.call("PATCH", path, {"title": "Again theirs"})])
-    # Without a precondition it is made on what is there then.
+    # Without If-Match, the request is applied to the new version.
     assert document(catalog.call("PATCH", path, {"description": "Ours"}))["version"] == 4
     assert catalog.listing(made["listingId"])["title"] == "Again theirs"
 
 
-def test_only_the_seller_changes_or_removes(catalog: Catalog) -> None:
+def test_only_the_seller_can_change_or_delete_a_listing(catalog: Catalog) -> None:
     path = f"/listings/{catalog.create()['listingId']}"
     assert (
         problem(catalog.call("PATCH", path, {"title": "x"}, user="other"), 403)["code"]
@@ -193,7 +193,9 @@ ALLOWED = {
 
 @pytest.mark.parametrize("before", ALLOWED)
 @pytest.mark.parametrize("after", ["active", "reserved", "sold", "removed"])
-def test_a_listing_becomes_only_what_it_may(catalog: Catalog, before: str, after: str) -> None:
+def test_only_documented_status_transitions_are_allowed(
+    catalog: Catalog, before: str, after: str
+) -> None:
     path = f"/listings/{catalog.create()['listingId']}"
     if before != "active":
         assert catalog.call("PATCH", path, {"status": before})["statusCode"] == 200
@@ -204,7 +206,7 @@ def test_a_listing_becomes_only_what_it_may(catalog: Catalog, before: str, after
         assert problem(answer, 409)["code"] == "status_transition"
 
 
-def test_what_was_removed_is_gone(catalog: Catalog) -> None:
+def test_a_deleted_listing_is_404_everywhere(catalog: Catalog) -> None:
     listing_id = catalog.create(images=["seller/1"])["listingId"]
     catalog.call("PUT", f"/wishlist/{listing_id}", user="buyer")
     assert catalog.call("DELETE", f"/listings/{listing_id}")["statusCode"] == 204
@@ -226,7 +228,7 @@ def test_what_was_removed_is_gone(catalog: Catalog) -> None:
     )
 
 
-def test_images_are_uploads_and_are_shown_by_their_addresses(catalog: Catalog) -> None:
+def test_uploads_become_images_with_urls(catalog: Catalog) -> None:
     made = catalog.create(images=["seller/1", "seller/2"])
     first, second = made["images"]
     assert first.startswith("https://cdn.test/images/catalog/")
@@ -239,7 +241,7 @@ def test_images_are_uploads_and_are_shown_by_their_addresses(catalog: Catalog) -
     assert len(wrong_fields(problem(refused, 422))) == 2
 
 
-def test_images_of_a_listing_that_could_not_be_stored_are_taken_away(
+def test_images_are_deleted_if_storing_the_listing_fails(
     catalog: Catalog, postgres: Postgres
 ) -> None:
     assert catalog.service._subtree("bicycles")
@@ -270,7 +272,7 @@ def test_an_upload_is_signed_for_the_caller(catalog: Catalog) -> None:
 
 
 def counts(catalog: Catalog) -> dict[str, int]:
-    """The counts of all categories that have listings."""
+    """Returns the counts of all categories that have listings."""
     found: dict[str, int] = {}
 
     def walk(nodes: list[dict[str, Any]], parent: str | None) -> None:
@@ -287,7 +289,7 @@ def counts(catalog: Catalog) -> dict[str, int]:
     return found
 
 
-def test_categories_count_what_can_be_bought_below_them(catalog: Catalog) -> None:
+def test_categories_count_active_listings_of_all_subcategories(catalog: Catalog) -> None:
     assert counts(catalog) == {}
     laptop = catalog.create(category="laptops")["listingId"]
     catalog.create(category="computers")
@@ -305,7 +307,7 @@ def titles(found: dict[str, Any]) -> list[str]:
     return [item["title"] for item in found["items"]]
 
 
-def test_search_finds_words_in_any_form_and_puts_the_title_first(catalog: Catalog) -> None:
+def test_search_matches_word_forms_and_ranks_titles_first(catalog: Catalog) -> None:
     catalog.create(title="A lamp", description="It lights up bicycles")
     catalog.create(title="Old bicycles", description="Two of them")
     catalog.create(title="A lock", description="For anything", tags=["bicycle"])
@@ -324,13 +326,13 @@ def test_search_finds_words_in_any_form_and_puts_the_title_first(catalog: Catalo
 @pytest.mark.parametrize(
     "q", ["'", "';DROP TABLE catalog.listings;--", ":*", "& | !", "(((", '"', "\\", "%", ":q", "$1"]
 )
-def test_no_search_text_is_sql(catalog: Catalog, q: str) -> None:
+def test_search_text_is_never_run_as_sql(catalog: Catalog, q: str) -> None:
     catalog.create()
     assert catalog.search(q=q)["items"] == []
     assert len(catalog.search()["items"]) == 1
 
 
-def test_filters_and_orders(catalog: Catalog) -> None:
+def test_search_filters_and_sorts(catalog: Catalog) -> None:
     for title, amount, category in (
         ("a", 300, "laptops"),
         ("b", 100, "desktops"),
@@ -356,10 +358,10 @@ def test_filters_and_orders(catalog: Catalog) -> None:
     assert titles(catalog.search(minPrice="150", maxPrice="300")) == ["c", "a"]
     assert titles(catalog.search(minPrice="200", maxPrice="200")) == ["c"]
     assert titles(catalog.search(sellerId="seller-b")) == ["b"]
-    assert titles(catalog.search(q="a", sellerId="seller-a")) == []  # an article is no word
+    assert titles(catalog.search(q="a", sellerId="seller-a")) == []  # articles are stop words
 
 
-def test_sellers_see_in_their_own_list_what_others_do_not(catalog: Catalog) -> None:
+def test_sellers_see_their_reserved_and_sold_listings(catalog: Catalog) -> None:
     listing_id = catalog.create(title="mine")["listingId"]
     catalog.call("PATCH", f"/listings/{listing_id}", {"status": "sold"})
     assert titles(catalog.search(user="seller", sellerId="seller")) == ["mine"]
@@ -384,11 +386,13 @@ def test_sellers_see_in_their_own_list_what_others_do_not(catalog: Catalog) -> N
         ({"q": " "}, {"q"}),
     ],
 )
-def test_a_wrong_filter_is_named(catalog: Catalog, query: dict[str, str], fields: set[str]) -> None:
+def test_an_invalid_filter_is_named(
+    catalog: Catalog, query: dict[str, str], fields: set[str]
+) -> None:
     assert wrong_fields(problem(catalog.call("GET", "/listings", query=query), 422)) == fields
 
 
-def test_a_cursor_is_of_its_list_alone(catalog: Catalog) -> None:
+def test_a_cursor_of_another_list_is_rejected(catalog: Catalog) -> None:
     for _ in range(3):
         catalog.create()
     cursor = catalog.search(limit="1")["nextCursor"]
@@ -411,7 +415,7 @@ def test_a_cursor_is_of_its_list_alone(catalog: Catalog) -> None:
     problem(catalog.call("GET", "/wishlist", query={"cursor": cursor}), 400)
 
 
-def test_a_wish_is_there_once_and_the_latest_first(catalog: Catalog) -> None:
+def test_the_wishlist_has_no_duplicates_and_starts_with_the_newest_wish(catalog: Catalog) -> None:
     first, second = (catalog.create()["listingId"] for _ in range(2))
     for listing_id in (second, first, second):
         assert catalog.call("PUT", f"/wishlist/{listing_id}", user="buyer")["statusCode"] == 204
@@ -429,7 +433,7 @@ def test_a_wish_is_there_once_and_the_latest_first(catalog: Catalog) -> None:
     problem(catalog.call("PUT", "/wishlist/nonsense", user="buyer"), 404)
 
 
-def test_ratings_come_to_an_average(catalog: Catalog) -> None:
+def test_ratings_are_averaged(catalog: Catalog) -> None:
     listing_id = catalog.create()["listingId"]
     first = catalog.call(
         "POST", f"/listings/{listing_id}/ratings", {"stars": 5, "comment": "Good"}, user="a"
@@ -449,11 +453,11 @@ def test_ratings_come_to_an_average(catalog: Catalog) -> None:
     for user, stars in (("b", 4), ("c", 4)):
         catalog.call("POST", f"/listings/{listing_id}/ratings", {"stars": stars}, user=user)
     found = catalog.listing(listing_id)
-    # A rating is no change of the seller's: their version stays good.
+    # A rating does not change the version, so the seller's If-Match stays valid.
     assert (found["ratingAverage"], found["ratingCount"], found["version"]) == (4.33, 3, 1)
 
 
-def test_nobody_rates_twice_or_their_own(catalog: Catalog) -> None:
+def test_users_cannot_rate_twice_or_rate_their_own_listing(catalog: Catalog) -> None:
     listing_id = catalog.create()["listingId"]
     path = f"/listings/{listing_id}/ratings"
     assert problem(catalog.call("POST", path, {"stars": 5}), 403)["code"] == "own_listing"
@@ -470,7 +474,7 @@ def test_nobody_rates_twice_or_their_own(catalog: Catalog) -> None:
         assert wrong_fields(problem(catalog.call("POST", path, body, user="b"), 422)) == {"stars"}
 
 
-def test_a_message_is_kept_and_only_its_existence_told(
+def test_an_inquiry_is_stored_and_its_event_omits_the_text(
     catalog: Catalog, postgres: Postgres, name: str
 ) -> None:
     listing_id = catalog.create()["listingId"]
@@ -497,7 +501,7 @@ def test_a_message_is_kept_and_only_its_existence_told(
         }
 
 
-def test_events_have_the_contracts_form(catalog: Catalog) -> None:
+def test_events_have_the_format_of_the_contract(catalog: Catalog) -> None:
     listing_id = catalog.create()["listingId"]
     catalog.call("PATCH", f"/listings/{listing_id}", {"title": "New", "status": "sold"})
     created, updated, sold = catalog.bus.taken
@@ -518,7 +522,7 @@ def test_events_have_the_contracts_form(catalog: Catalog) -> None:
 SWEEP = {"source": "aws.events", "detail-type": "Scheduled Event"}
 
 
-def test_an_event_outlives_a_bus_that_is_down(
+def test_the_sweep_publishes_events_after_an_outage_of_the_bus(
     catalog: Catalog, postgres: Postgres, name: str
 ) -> None:
     catalog.bus.down = True
@@ -534,7 +538,7 @@ def test_an_event_outlives_a_bus_that_is_down(
     assert postgres.run("SELECT count(*) FROM catalog.outbox", name) == [[0]]
 
 
-def test_an_event_outlives_a_crash_after_the_commit(
+def test_the_sweep_publishes_events_after_a_crash(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(_ids: object) -> None:
@@ -548,7 +552,7 @@ def test_an_event_outlives_a_crash_after_the_commit(
     assert catalog.function(SWEEP, None) == {"swept": 1}
 
 
-def test_what_the_bus_refuses_stays_and_the_rest_goes(catalog: Catalog) -> None:
+def test_a_refused_event_stays_stored_and_others_are_published(catalog: Catalog) -> None:
     catalog.bus.refused = {"ListingUpdated"}
     listing_id = catalog.create()["listingId"]
     catalog.call("PATCH", f"/listings/{listing_id}", {"status": "sold"})
@@ -557,7 +561,7 @@ def test_what_the_bus_refuses_stays_and_the_rest_goes(catalog: Catalog) -> None:
     assert catalog.function(SWEEP, None) == {"swept": 1}
 
 
-def test_many_events_are_swept_in_batches(catalog: Catalog) -> None:
+def test_the_sweep_publishes_several_batches(catalog: Catalog) -> None:
     catalog.bus.down = True
     for _ in range(25):
         catalog.create()
@@ -566,7 +570,7 @@ def test_many_events_are_swept_in_batches(catalog: Catalog) -> None:
     assert len({json.loads(entry["Detail"])["eventId"] for entry in catalog.bus.taken}) == 25
 
 
-def test_what_another_one_sends_is_left_to_it(
+def test_the_sweep_skips_events_that_another_process_has_locked(
     catalog: Catalog, postgres: Postgres, name: str
 ) -> None:
     catalog.bus.down = True
@@ -580,7 +584,7 @@ def test_what_another_one_sends_is_left_to_it(
     assert catalog.function(SWEEP, None) == {"swept": 1}
 
 
-def test_a_transaction_that_fails_tells_nothing(
+def test_a_failed_transaction_publishes_no_event(
     catalog: Catalog, postgres: Postgres, name: str
 ) -> None:
     listing_id = catalog.create()["listingId"]
@@ -590,7 +594,9 @@ def test_a_transaction_that_fails_tells_nothing(
     assert postgres.run("SELECT count(*) FROM catalog.outbox", name) == [[0]]
 
 
-def test_a_sweep_without_a_database_is_put_off(catalog: Catalog, connected: Database) -> None:
+def test_the_sweep_is_skipped_while_the_database_is_unavailable(
+    catalog: Catalog, connected: Database
+) -> None:
     object.__setattr__(
         connected,
         "_settings",

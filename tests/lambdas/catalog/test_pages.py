@@ -1,4 +1,4 @@
-"""Pages: whatever the listings, the filters, the order and the size are, the pages hold what is asked for, each once and in order."""
+"""Property tests: the pages of a list contain each matching listing once and in order."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BELOW = {
 }
 
 Row = dict[str, Any]
-# Few distinct values, so that many listings are equal in what they are sorted by.
+# Few distinct values, so that many listings have equal sort values.
 rows = st.lists(
     st.fixed_dictionaries(
         {
@@ -59,7 +59,7 @@ queries = st.fixed_dictionaries(
 
 @pytest.fixture(scope="module")
 def shared(postgres: Postgres, module_database: str) -> Iterator[Catalog]:
-    """One connection for all examples."""
+    """A catalog with one database connection for all examples."""
     logger = Logger(service="pages")
     database = Database(
         postgres.settings(module_database), boto3.session.Session(region_name=REGION), logger
@@ -75,16 +75,17 @@ def store(postgres: Postgres, name: str, found: list[Row]) -> None:
     with postgres.connect(database=name) as connection:
         for number, row in enumerate(found):
             connection.run(
-                "INSERT INTO catalog.listings (listing_id, seller_id, title, description, price_amount, price_currency, category, "
-                "tags, images, status, created_at) VALUES (:id, :seller, :title, '', :amount, 'EUR', :category, '{}', '{}', :status, "
-                "timestamptz '2026-01-01Z' + :minute * interval '1 minute')",
+                "INSERT INTO catalog.listings (listing_id, seller_id, title, description,"
+                " price_amount, price_currency, category, tags, images, status, created_at)"
+                " VALUES (:id, :seller, :title, '', :amount, 'EUR', :category, '{}', '{}', :status,"
+                " timestamptz '2026-01-01Z' + :minute * interval '1 minute')",
                 id=uuid.UUID(int=number),
                 **row,
             )
 
 
-def wanted(row: Row, query: dict[str, str]) -> bool:
-    """What the contract says of one listing and one query, written a second time."""
+def matches(row: Row, query: dict[str, str]) -> bool:
+    """Returns True if the contract says that the query returns this listing."""
     category = query.get("category")
     return (
         row["status"] == "active"
@@ -99,7 +100,7 @@ def wanted(row: Row, query: dict[str, str]) -> bool:
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(found=rows, query=queries)
-def test_pages_hold_everything_once_and_in_order(
+def test_pages_contain_each_match_once_and_in_order(
     postgres: Postgres,
     module_database: str,
     shared: Catalog,
@@ -109,7 +110,9 @@ def test_pages_hold_everything_once_and_in_order(
     store(postgres, module_database, found)
     pages = shared.pages(user="visitor", **query)
     items = [item for page in pages for item in page]
-    expected = {uuid.UUID(int=number).hex for number, row in enumerate(found) if wanted(row, query)}
+    expected = {
+        uuid.UUID(int=number).hex for number, row in enumerate(found) if matches(row, query)
+    }
     ids = [item["listingId"] for item in items]
     assert len(ids) == len(set(ids))
     assert set(ids) == expected
@@ -131,10 +134,10 @@ def test_pages_hold_everything_once_and_in_order(
     found=rows.filter(lambda found: len(found) > 4),
     sort=st.sampled_from(["newest", "price", "-price"]),
 )
-def test_what_comes_and_goes_meanwhile_neither_repeats_nor_hides_the_rest(
+def test_a_listing_created_between_pages_does_not_shift_the_next_page(
     postgres: Postgres, module_database: str, shared: Catalog, found: list[Row], sort: str
 ) -> None:
-    """Pages by number would show a listing twice when another one comes before it; pages by key do not."""
+    """Pages by offset would repeat a listing; pages by key do not."""
     found = [{**row, "status": "active"} for row in found]
     store(postgres, module_database, found)
     first = shared.search(sort=sort, limit="2")
@@ -166,7 +169,7 @@ def test_what_comes_and_goes_meanwhile_neither_repeats_nor_hides_the_rest(
     amount=st.one_of(st.integers(), st.floats(), st.text(max_size=3), st.booleans(), st.none()),
     currency=st.text(max_size=4),
 )
-def test_money_is_a_whole_number_of_minor_units_or_refused(amount: object, currency: str) -> None:
+def test_only_whole_amounts_and_currency_codes_are_accepted(amount: object, currency: str) -> None:
     good = isinstance(amount, int) and not isinstance(amount, bool) and 0 <= amount <= MAX_AMOUNT
     code = len(currency) == 3 and currency.isascii() and currency.isalpha() and currency.isupper()
     if good and code:
@@ -180,7 +183,7 @@ def test_money_is_a_whole_number_of_minor_units_or_refused(amount: object, curre
 
 
 @given(st.integers(0, MAX_AMOUNT))
-def test_every_amount_can_be_filtered_by(amount: int) -> None:
+def test_every_valid_amount_is_a_valid_filter(amount: int) -> None:
     query = validate(
         ListingQuery, {"minPrice": str(amount), "maxPrice": str(amount)}, from_text=True
     )

@@ -1,4 +1,4 @@
-"""The plans of all lists at 100,000 listings: each goes along an index."""
+"""Tests of the query plans of all lists with 100,000 listings: each uses an index."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ CASES = [
 @pytest.fixture(scope="module")
 def connection(postgres: Postgres, module_database: str) -> Iterator[pg8000.native.Connection]:
     fill(postgres, module_database, LISTINGS)
-    # As the service: its role, and with it its planner settings, and a plan for the values of each call.
+    # Like the service: with its role's planner settings, and a plan for the values of each call.
     with closing(postgres.connect("catalog", module_database)) as connection:
         connection.run("SET plan_cache_mode = force_custom_plan")
         yield connection
@@ -65,7 +65,7 @@ def explain(connection: pg8000.native.Connection, sql: str, **values: Any) -> st
 
 
 def rows_read(plan: str) -> int:
-    """The most rows that any scan of listings gave or threw away."""
+    """Returns the most rows that any scan of listings returned or discarded."""
     found = re.findall(r"Scan [^\n]*listings[^\n]*rows=([\d.]+) loops=(\d+)", plan)
     removed = re.findall(r"Rows Removed by Filter: (\d+)", plan)
     return max(
@@ -88,7 +88,7 @@ def test_no_list_of_listings_scans_sequentially(
 @pytest.mark.parametrize("sort", ["newest", "price", "-price"])
 @pytest.mark.parametrize("categories", [None, ["phones"], COMPUTERS], ids=str)
 @pytest.mark.parametrize("behind", [False, True])
-def test_a_page_costs_the_same_wherever_it_is(
+def test_later_pages_read_no_more_rows_than_the_first(
     connection: pg8000.native.Connection, sort: str, categories: list[str] | None, behind: bool
 ) -> None:
     after = AFTER[sort] if behind else None
@@ -99,7 +99,7 @@ def test_a_page_costs_the_same_wherever_it_is(
     assert rows_read(plan) <= LIMIT * len(categories or [""]), plan
 
 
-def test_the_wishlist_goes_along_its_index(connection: pg8000.native.Connection) -> None:
+def test_the_wishlist_uses_its_index(connection: pg8000.native.Connection) -> None:
     after = {"after": 1_700_000_000_000, "after_id": "7" * 32}
     for sql, values in ((WISHLIST, {}), (WISHLIST_AFTER, after)):
         plan = explain(connection, sql, user_id="user-5", limit=LIMIT, **values)
@@ -107,10 +107,10 @@ def test_the_wishlist_goes_along_its_index(connection: pg8000.native.Connection)
         assert "wishes_newest" in plan
 
 
-def test_the_tree_of_categories_reads_their_one_page_and_counts_nothing(
+def test_the_category_tree_reads_stored_counts(
     connection: pg8000.native.Connection,
 ) -> None:
-    """The counts are kept: a list of forty rows, which fit one page, is read as it is."""
+    """The forty categories fit one or two database pages, which are read sequentially."""
     plan = explain(connection, CATEGORIES)
     assert "listings" not in plan
     [[pages]] = connection.run(

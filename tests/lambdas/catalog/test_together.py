@@ -1,4 +1,4 @@
-"""Many at once, and a database that goes away meanwhile."""
+"""Tests of concurrent requests, and of a database that stops under load."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ Connect = Callable[[str], Catalog]
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[tuple[Postgres, str]]:
-    """A server of these tests alone, which they may stop, and its database."""
+    """A PostgreSQL server that these tests may stop, and the name of its database."""
     with running() as postgres, postgres.database() as name:
         migrate(postgres, name)
         yield postgres, name
 
 
 def execution_environment(postgres: Postgres, name: str) -> Catalog:
-    """One of the function's, with a connection of its own."""
+    """Returns a catalog function with a separate database connection."""
     logger = Logger(service=f"catalog-{new_id()}", stream=io.StringIO(), level="CRITICAL")
     return Catalog(
         Database(postgres.settings(name), boto3.session.Session(region_name=REGION), logger), logger
     )
 
 
-def at_once(tasks: list[Callable[[], object]]) -> None:
-    """Runs all, each in a thread of its own, from one moment on."""
+def run_concurrently(tasks: list[Callable[[], object]]) -> None:
+    """Runs each task in a thread. All start at the same time."""
     ready = threading.Barrier(len(tasks))
     failures: list[BaseException] = []
 
@@ -58,7 +58,7 @@ def at_once(tasks: list[Callable[[], object]]) -> None:
         raise failures[0]
 
 
-def test_twenty_raters_of_one_listing_are_all_counted(own: tuple[Postgres, str]) -> None:
+def test_twenty_concurrent_ratings_are_all_counted(own: tuple[Postgres, str]) -> None:
     catalogs = [execution_environment(*own) for _ in range(20)]
     listing_id = catalogs[0].create()["listingId"]
     answers: list[dict[str, Any]] = []
@@ -66,17 +66,17 @@ def test_twenty_raters_of_one_listing_are_all_counted(own: tuple[Postgres, str])
     def rate(number: int) -> Callable[[], None]:
         def run() -> None:
             body = {"stars": 1 + number % 5}
-            # Each of them twice: the second one counts for nothing.
+            # The second rating of each user is rejected.
             for _ in range(2):
                 path = f"/listings/{listing_id}/ratings"
                 answers.append(catalogs[number].call("POST", path, body, user=f"rater-{number}"))
 
         return run
 
-    at_once([rate(number) for number in range(20)])
+    run_concurrently([rate(number) for number in range(20)])
     assert sorted(answer["statusCode"] for answer in answers) == [201] * 20 + [409] * 20
     made = [document(answer) for answer in answers if answer["statusCode"] == 201]
-    # Nobody saw a count that somebody else saw.
+    # Each rating returned another count.
     assert sorted(rating["ratingCount"] for rating in made) == list(range(1, 21))
     found = catalogs[0].listing(listing_id)
     assert (found["ratingCount"], found["ratingAverage"]) == (20, 3.0)
@@ -84,7 +84,9 @@ def test_twenty_raters_of_one_listing_are_all_counted(own: tuple[Postgres, str])
         catalog.database._drop()
 
 
-def test_listings_that_change_places_at_once_are_counted_right(own: tuple[Postgres, str]) -> None:
+def test_category_counts_stay_correct_when_listings_move_concurrently(
+    own: tuple[Postgres, str],
+) -> None:
     catalogs = [execution_environment(*own) for _ in range(8)]
     places = ["cars", "parts", "garden"]
     listings = [catalogs[0].create(category=places[number % 3])["listingId"] for number in range(8)]
@@ -101,7 +103,7 @@ def test_listings_that_change_places_at_once_are_counted_right(own: tuple[Postgr
 
         return run
 
-    at_once([move(number) for number in range(8)])
+    run_concurrently([move(number) for number in range(8)])
     postgres, name = own
     for place in places:
         [[kept]] = postgres.run(
@@ -114,7 +116,7 @@ def test_listings_that_change_places_at_once_are_counted_right(own: tuple[Postgr
 
 
 class Load:
-    """People who sell, read and rate for as long as they are let; everything that was acknowledged is remembered."""
+    """Users who create, read and rate listings until `over`. Records acknowledged writes."""
 
     def __init__(self, own: tuple[Postgres, str], people: int) -> None:
         self.catalogs = [execution_environment(*own) for _ in range(people)]
@@ -163,7 +165,7 @@ class Load:
                 assert document(read)["ratingCount"] >= self.rated.get(listing_id, 0)
 
 
-def test_a_database_that_stops_and_starts_loses_nothing_that_was_acknowledged(
+def test_a_database_restart_loses_no_acknowledged_write(
     own: tuple[Postgres, str],
 ) -> None:
     postgres, name = own
@@ -183,7 +185,9 @@ def test_a_database_that_stops_and_starts_loses_nothing_that_was_acknowledged(
         finally:
             load.over.set()
 
-    at_once([*(lambda number=number: load.person(number) for number in range(4)), interrupt])
+    run_concurrently(
+        [*(lambda number=number: load.person(number) for number in range(4)), interrupt]
+    )
     down = [status for at, status in load.statuses if stopped_at < at < started_at - 0.3]
     assert down
     assert set(down) == {503}
@@ -199,7 +203,7 @@ def test_a_database_that_stops_and_starts_loses_nothing_that_was_acknowledged(
     for listing_id, title in load.made.items():
         assert found[listing_id][0] == title
         assert found[listing_id][1] >= load.rated.get(listing_id, 0)
-    # What is stored is whole: every rating is counted, and every event is on the bus or waits.
+    # Every stored rating is counted, and the sweep publishes every stored event.
     assert postgres.run("SELECT count(*) FROM catalog.ratings", name) == postgres.run(
         "SELECT sum(rating_count) FROM catalog.listings", name
     )

@@ -1,4 +1,4 @@
-"""The rules of comments, without AWS."""
+"""Tests of the rules for comments, with fake stores."""
 
 from collections.abc import Callable
 from functools import partial
@@ -28,7 +28,7 @@ def post_id(world: World) -> str:
 
 @pytest.fixture
 def hidden_id(world: World) -> str:
-    """An anonymous post of Ann's."""
+    """The id of an anonymous post by Ann."""
     return world.service.create(ANN, CreatePost(content="Hello", is_anonymous=True)).post_id
 
 
@@ -44,7 +44,7 @@ def refused(call: Callable[..., object], *arguments: object) -> Problem:
     return refusal.value
 
 
-def test_a_comment_is_answered_as_it_was_written(world: World, post_id: str) -> None:
+def test_a_created_comment_is_returned(world: World, post_id: str) -> None:
     made = comment(world, post_id)
     assert msgspec.to_builtins(made) == {
         "commentId": made.comment_id,
@@ -75,7 +75,7 @@ def test_a_comment_is_answered_as_it_was_written(world: World, post_id: str) -> 
     }
 
 
-def test_the_oldest_come_first(world: World, post_id: str) -> None:
+def test_comments_are_listed_oldest_first(world: World, post_id: str) -> None:
     for i in range(5):
         comment(world, post_id, str(i))
     first, position = world.discussion.list_comments(ANN, post_id, 3, None)
@@ -84,7 +84,7 @@ def test_the_oldest_come_first(world: World, post_id: str) -> None:
     assert end is None
 
 
-def test_replies_go_five_levels_deep(world: World, post_id: str) -> None:
+def test_replies_have_at_most_five_levels(world: World, post_id: str) -> None:
     parent: str | None = None
     for depth in range(1, 6):
         made = comment(world, post_id, parent_id=parent)
@@ -94,7 +94,7 @@ def test_replies_go_five_levels_deep(world: World, post_id: str) -> None:
     assert (refusal.status, refusal.errors[0].field) == (422, "parentId")
 
 
-def test_a_reply_is_to_a_comment_of_the_same_post(
+def test_a_reply_needs_a_parent_comment_of_the_same_post(
     world: World, post_id: str, hidden_id: str
 ) -> None:
     elsewhere = comment(world, hidden_id).comment_id
@@ -106,7 +106,7 @@ def test_a_reply_is_to_a_comment_of_the_same_post(
     assert refused(lambda: comment(world, post_id, parent_id=here)).status == 422
 
 
-def test_its_author_changes_a_comment(world: World, post_id: str) -> None:
+def test_only_the_author_can_change_a_comment(world: World, post_id: str) -> None:
     made = comment(world, post_id)
     world.comments.rivals = 1
     body = UpdateComment(content="Changed")
@@ -125,7 +125,7 @@ def test_its_author_changes_a_comment(world: World, post_id: str) -> None:
 
 
 @pytest.mark.parametrize("who", [BOB, MODERATOR])
-def test_author_and_moderators_delete_a_comment_and_its_replies_stay(
+def test_author_and_moderators_can_delete_a_comment_but_not_its_replies(
     world: World, post_id: str, who: Any
 ) -> None:
     made = comment(world, post_id)
@@ -141,15 +141,13 @@ def test_author_and_moderators_delete_a_comment_and_its_replies_stay(
     assert deleted["data"]["authorId"] == "id-of-Bob"
 
 
-def test_a_comment_is_found_below_its_own_post_alone(
-    world: World, post_id: str, hidden_id: str
-) -> None:
+def test_a_comment_is_404_below_another_post(world: World, post_id: str, hidden_id: str) -> None:
     made = comment(world, post_id)
     assert refused(lambda: world.discussion.delete(BOB, hidden_id, made.comment_id)).status == 404
     assert refused(lambda: world.discussion.list_comments(BOB, "0" * 32, 20, None)).status == 404
 
 
-def test_a_post_that_is_being_deleted_is_closed(world: World, post_id: str) -> None:
+def test_comments_of_a_deleted_post_cannot_change(world: World, post_id: str) -> None:
     made = comment(world, post_id)
     world.closing.add(post_id)
     for call in (
@@ -166,9 +164,7 @@ def test_a_post_that_is_being_deleted_is_closed(world: World, post_id: str) -> N
 # --- anonymity ---
 
 
-def test_an_anonymous_comment_shows_one_alias_below_one_post(
-    world: World, post_id: str, hidden_id: str
-) -> None:
+def test_a_user_has_one_alias_per_post(world: World, post_id: str, hidden_id: str) -> None:
     first, second = (comment(world, post_id, is_anonymous=True) for _ in range(2))
     assert (
         first.author_name
@@ -182,7 +178,7 @@ def test_an_anonymous_comment_shows_one_alias_below_one_post(
     assert "Bob" not in str(event)
 
 
-def test_who_comments_below_an_anonymous_post_of_their_own_is_its_author_for_everybody(
+def test_the_author_of_an_anonymous_post_comments_under_its_alias(
     world: World, hidden_id: str
 ) -> None:
     own = comment(world, hidden_id, who=ANN, is_anonymous=True)
@@ -192,7 +188,7 @@ def test_who_comments_below_an_anonymous_post_of_their_own_is_its_author_for_eve
     assert "Ann" not in str(world.events)
 
 
-def test_who_comments_anonymously_below_a_public_post_of_their_own_is_nobody(
+def test_an_anonymous_comment_on_ones_public_post_does_not_reveal_the_author(
     world: World, post_id: str
 ) -> None:
     own = comment(world, post_id, who=ANN, is_anonymous=True)
@@ -202,7 +198,7 @@ def test_who_comments_anonymously_below_a_public_post_of_their_own_is_nobody(
     )
 
 
-def test_its_author_changes_and_deletes_an_anonymous_comment(world: World, post_id: str) -> None:
+def test_the_author_can_change_and_delete_an_anonymous_comment(world: World, post_id: str) -> None:
     made = comment(world, post_id, is_anonymous=True)
     body = UpdateComment(content="Changed")
     assert world.discussion.update(BOB, post_id, made.comment_id, body, ANY).is_anonymous
@@ -216,7 +212,7 @@ def test_its_author_changes_and_deletes_an_anonymous_comment(world: World, post_
     assert "Bob" not in str(world.events)
 
 
-def test_anonymous_users_comment_anonymously(world: World, post_id: str) -> None:
+def test_anonymous_users_always_comment_anonymously(world: World, post_id: str) -> None:
     zoe = visitor("Zoe")
     assert comment(world, post_id, who=zoe).is_anonymous
     assert refused(lambda: comment(world, post_id, who=zoe, is_anonymous=False)).status == 403

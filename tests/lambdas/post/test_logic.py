@@ -1,4 +1,4 @@
-"""The rules of posts and likes, without AWS."""
+"""Tests of the rules for posts and likes, with fake stores."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +30,7 @@ def refused(call: Callable[..., object], *arguments: object) -> Problem:
     return refusal.value
 
 
-def test_a_post_is_answered_as_it_was_written(world: World) -> None:
+def test_a_created_post_is_returned(world: World) -> None:
     made = post(world, title="Title", tags=("Python", "AWS"), images=("id-of-Ann/1",))
     answer = msgspec.to_builtins(made)
     assert answer == {
@@ -60,7 +60,7 @@ def test_a_post_is_answered_as_it_was_written(world: World) -> None:
     ]
 
 
-def test_names_are_the_profiles(world: World) -> None:
+def test_author_names_come_from_profiles(world: World) -> None:
     made = post(world)
     world.names["id-of-Ann"] = "Ann B."
     assert world.service.get(BOB, made.post_id).author_name == "Ann B."
@@ -68,7 +68,7 @@ def test_names_are_the_profiles(world: World) -> None:
     assert views[0].author_name == "Ann B."
 
 
-def test_a_tag_counts_once_however_it_is_written(world: World) -> None:
+def test_tags_that_differ_in_case_are_stored_once(world: World) -> None:
     assert post(world, tags=("Python", "AWS", "python", "Café", "CAFE\u0301")).tags == (
         "Python",
         "AWS",
@@ -76,7 +76,7 @@ def test_a_tag_counts_once_however_it_is_written(world: World) -> None:
     )
 
 
-def test_lists_go_by_author_and_tag_and_on_from_a_position(world: World) -> None:
+def test_lists_filter_by_author_and_tag_and_continue_from_a_position(world: World) -> None:
     made = [
         post(world, str(i), BOB if i % 2 else ANN, tags=("even",) if i % 4 == 0 else ())
         for i in range(9)
@@ -97,7 +97,7 @@ def test_lists_go_by_author_and_tag_and_on_from_a_position(world: World) -> None
     assert contents(PostQuery(limit=4), position) == "4321"
 
 
-def test_the_author_changes_what_is_given_and_nothing_else(world: World) -> None:
+def test_a_patch_keeps_fields_that_it_omits(world: World) -> None:
     made = post(world, title="Title", tags=("a",))
     world.clock.advance(60)
     changed = world.service.update(ANN, made.post_id, UpdatePost(content="Bye", title=None), ANY)
@@ -109,14 +109,14 @@ def test_the_author_changes_what_is_given_and_nothing_else(world: World) -> None
     assert world.service.update(ANN, made.post_id, UpdatePost(), ANY) == changed
 
 
-def test_nobody_else_changes_a_post(world: World) -> None:
+def test_only_the_author_can_change_a_post(world: World) -> None:
     made = post(world)
     for who in (BOB, MODERATOR, visitor("Zoe")):
         refusal = refused(world.service.update, who, made.post_id, UpdatePost(content="x"), ANY)
         assert (refusal.status, refusal.code) == (403, "not_the_author")
 
 
-def test_a_stale_version_is_412_and_changes_nothing(world: World) -> None:
+def test_a_patch_of_an_old_version_is_412_and_changes_nothing(world: World) -> None:
     made = post(world)
     world.service.update(
         ANN, made.post_id, UpdatePost(content="Second"), IfMatch(frozenset({'"1"'}))
@@ -130,7 +130,7 @@ def test_a_stale_version_is_412_and_changes_nothing(world: World) -> None:
     assert world.service.get(ANN, made.post_id).content == "Second"
 
 
-def test_a_change_that_another_one_overtakes_comes_after_it_or_is_412(world: World) -> None:
+def test_a_concurrent_change_is_followed_or_rejected_with_412(world: World) -> None:
     made = post(world, images=("id-of-Ann/1",))
     world.posts.rivals = 2
     changed = world.service.update(ANN, made.post_id, UpdatePost(content="Ours"), ANY)
@@ -149,7 +149,7 @@ def test_a_change_that_another_one_overtakes_comes_after_it_or_is_412(world: Wor
     assert refusal.status == 503
 
 
-def test_images_are_kept_by_their_addresses_added_by_their_keys_and_dropped(world: World) -> None:
+def test_a_patch_keeps_images_by_url_adds_uploads_by_key_and_deletes_others(world: World) -> None:
     made = post(world, images=("id-of-Ann/1", "id-of-Ann/2"))
     images = ("id-of-Ann/3", made.images[1])
     changed = world.service.update(ANN, made.post_id, UpdatePost(images=images), ANY)
@@ -165,7 +165,7 @@ def test_images_are_kept_by_their_addresses_added_by_their_keys_and_dropped(worl
     assert world.images.stored == set()
 
 
-def test_a_post_that_cannot_be_stored_leaves_no_image(world: World) -> None:
+def test_images_are_deleted_if_storing_the_post_fails(world: World) -> None:
     world.posts.fails = True
     with pytest.raises(ConnectionError):
         post(world, images=("id-of-Ann/1",))
@@ -174,7 +174,7 @@ def test_a_post_that_cannot_be_stored_leaves_no_image(world: World) -> None:
 
 
 @pytest.mark.parametrize("who", [ANN, MODERATOR, person("Root", "admin")])
-def test_author_and_moderators_delete(world: World, who: Any) -> None:
+def test_author_and_moderators_can_delete_a_post(world: World, who: Any) -> None:
     made = post(world)
     world.posts.rivals = 1
     assert world.service.delete(who, made.post_id) is False
@@ -187,14 +187,14 @@ def test_author_and_moderators_delete(world: World, who: Any) -> None:
     }
 
 
-def test_nobody_else_deletes(world: World) -> None:
+def test_other_users_cannot_delete_a_post(world: World) -> None:
     made, hidden = post(world), post(world, is_anonymous=True)
     for view in (made, hidden):
         refusal = refused(world.service.delete, BOB, view.post_id)
         assert (refusal.status, refusal.code) == (403, "not_the_author")
 
 
-def test_a_like_counts_once(world: World) -> None:
+def test_a_repeated_like_counts_once(world: World) -> None:
     made = post(world)
     for who in (ANN, BOB, BOB):
         world.service.like(who, made.post_id)
@@ -213,7 +213,7 @@ def test_a_like_counts_once(world: World) -> None:
     assert {event["data"]["authorId"] for event in world.events} == {"id-of-Ann"}
 
 
-def test_a_post_that_is_being_deleted_takes_no_likes(world: World) -> None:
+def test_a_deleted_post_cannot_be_liked(world: World) -> None:
     made = post(world)
     world.closing.add(made.post_id)
     assert refused(lambda: world.service.like(BOB, made.post_id)).status == 404
@@ -223,7 +223,7 @@ def test_a_post_that_is_being_deleted_takes_no_likes(world: World) -> None:
 # --- anonymity ---
 
 
-def test_an_anonymous_post_shows_an_alias_and_nothing_of_its_author(world: World) -> None:
+def test_an_anonymous_post_shows_an_alias_and_does_not_reveal_its_author(world: World) -> None:
     made = post(world, is_anonymous=True)
     alias = world.aliases["id-of-Ann", "post", made.post_id]
     world.service.like(ANN, made.post_id)
@@ -243,11 +243,11 @@ def test_an_anonymous_post_shows_an_alias_and_nothing_of_its_author(world: World
     assert views == []
 
 
-def test_each_anonymous_post_has_an_alias_of_its_own(world: World) -> None:
+def test_each_anonymous_post_has_another_alias(world: World) -> None:
     assert post(world, is_anonymous=True).author_name != post(world, is_anonymous=True).author_name
 
 
-def test_its_author_changes_and_deletes_an_anonymous_post_by_its_alias(world: World) -> None:
+def test_the_author_can_change_and_delete_an_anonymous_post(world: World) -> None:
     made = post(world, is_anonymous=True)
     alias = world.aliases["id-of-Ann", "post", made.post_id]
     changed = world.service.update(ANN, made.post_id, UpdatePost(content="Changed"), ANY)
@@ -266,7 +266,7 @@ def test_its_author_changes_and_deletes_an_anonymous_post_by_its_alias(world: Wo
     assert world.events[-1]["actor"] == alias.alias_id
 
 
-def test_a_moderator_deletes_an_anonymous_post_by_name_unless_it_is_the_moderators_own(
+def test_a_moderator_is_the_actor_of_a_deletion_except_of_their_own_anonymous_post(
     world: World,
 ) -> None:
     theirs, own = post(world, is_anonymous=True), post(world, who=MODERATOR, is_anonymous=True)
@@ -278,7 +278,7 @@ def test_a_moderator_deletes_an_anonymous_post_by_name_unless_it_is_the_moderato
     )
 
 
-def test_anonymous_users_write_anonymously(world: World) -> None:
+def test_anonymous_users_always_post_anonymously(world: World) -> None:
     zoe = visitor("Zoe")
     assert post(world, who=zoe).is_anonymous
     assert post(world, who=zoe, is_anonymous=True).is_anonymous

@@ -1,4 +1,4 @@
-"""The timeline over months and shards: which queries a page takes, and that it is one list."""
+"""Tests of the timeline over months and shards: its order, and the queries of a page."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ def at(month: int, second: int = 0, year: int = YEAR) -> float:
 
 
 class Index:
-    """The timeline's index; counts the queries."""
+    """A fake of the timeline's index that records queries."""
 
     def __init__(self, times: Iterable[float], shards: int) -> None:
         self.items: dict[str, list[dict[str, Any]]] = {}
@@ -67,7 +67,7 @@ def pages(found: Timeline, count: int) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("shards", [1, 4])
-def test_a_page_is_one_query_for_each_shard(shards: int) -> None:
+def test_a_page_makes_one_query_per_shard(shards: int) -> None:
     index = Index([at(6, i) for i in range(100)], shards)
     items, before = timeline(index, at(6, 1000), shards).newest(20, None)
     assert sorted(index.queries) == [f"{YEAR}-06#{shard}" for shard in range(shards)]
@@ -76,7 +76,7 @@ def test_a_page_is_one_query_for_each_shard(shards: int) -> None:
     assert before == items[-1]["created_at"]
 
 
-def test_an_empty_stretch_of_months_costs_no_query() -> None:
+def test_months_without_posts_are_not_queried() -> None:
     index = Index([at(1, i) for i in range(30)], 1)
     items, _ = timeline(index, at(120), 1).newest(20, None)
     assert len(items) == 20
@@ -84,7 +84,7 @@ def test_an_empty_stretch_of_months_costs_no_query() -> None:
     assert index.months_read == 1
 
 
-def test_a_platform_that_hardly_posts_gives_short_pages_instead_of_slow_ones() -> None:
+def test_pages_are_short_if_months_have_few_posts() -> None:
     index = Index([at(month) for month in range(1, 61)], 1)
     found = timeline(index, at(61), 1)
     made = pages(found, 100)
@@ -93,7 +93,7 @@ def test_a_platform_that_hardly_posts_gives_short_pages_instead_of_slow_ones() -
     assert len(index.queries) <= 60 + 2 * len(made)
 
 
-def test_months_whose_posts_are_all_deleted_end_no_list() -> None:
+def test_the_list_continues_after_months_whose_posts_are_deleted() -> None:
     index = Index([at(month) for month in range(1, 41)], 1)
     for month in range(2, 41):
         index.items.pop(f"{YEAR + (month - 1) // 12}-{(month - 1) % 12 + 1:02d}#0")
@@ -103,7 +103,7 @@ def test_months_whose_posts_are_all_deleted_end_no_list() -> None:
     assert len(index.expected()) == 1
 
 
-def test_posts_that_arrive_between_pages_neither_repeat_nor_hide_any() -> None:
+def test_new_posts_between_pages_do_not_shift_the_next_page() -> None:
     index = Index([at(6, i) for i in range(50)], 4)
     found, expected = timeline(index, at(6, 1000), 4), index.expected()
     seen, before = [], None
@@ -124,10 +124,10 @@ def test_posts_that_arrive_between_pages_neither_repeat_nor_hide_any() -> None:
     st.integers(1, 4),
     st.integers(1, 12),
 )
-def test_it_is_one_list_whatever_the_instants_shards_and_pages(
+def test_pages_contain_each_post_once_for_any_times_shards_and_page_sizes(
     offsets: list[int], shards: int, count: int
 ) -> None:
-    # Every instant twice: the same millisecond is no tie.
+    # Each time occurs twice, because positions must distinguish equal times.
     index = Index([at(1) + offset for offset in offsets for _ in range(2)], shards)
     made = pages(timeline(index, at(12), shards), count)
     assert [created for page in made for created in page] == index.expected()

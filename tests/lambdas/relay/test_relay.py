@@ -46,7 +46,7 @@ class FakeEvents:
     def ids(self) -> list[str]:
         return [json.loads(entry["Detail"])["eventId"] for entry in self.sent]
 
-    def put_events(self, Entries: list[Any]) -> dict[str, Any]:  # noqa: N803 (the client's own name)
+    def put_events(self, Entries: list[Any]) -> dict[str, Any]:  # noqa: N803
         if self.down:
             raise EndpointConnectionError(endpoint_url="https://events")
         self.calls.append(Entries)

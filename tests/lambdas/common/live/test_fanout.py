@@ -1,4 +1,4 @@
-"""Posting to connections: requests as botocore's own client makes them, and what each answer means."""
+"""Tests of the connection client: equal requests to boto3's, and the outcome by response."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from lambdas.common.live.fanout import ApiGateway
 from tests.lambdas.support import REGION
 
 AWKWARD = "L0SM9cOFvHcCIhw="
-"""API Gateway's connection ids end in a character that addresses encode."""
+"""API Gateway's connection ids end in "=", which URLs encode."""
 
 
 class Stage(BaseHTTPRequestHandler):
-    """Answers by what the connection is called, and remembers what it was sent."""
+    """Records requests. Responds with the status code that the connection id contains."""
 
     seen: list[tuple[str, str, bytes, dict[str, str]]] = []  # noqa: RUF012
 
@@ -53,7 +53,7 @@ def gateway(stage: str, logger: Logger) -> ApiGateway:
     return ApiGateway(boto3.session.Session("id", "secret", "token", REGION), stage, logger)
 
 
-def test_requests_are_those_of_the_client(gateway: ApiGateway, stage: str) -> None:
+def test_requests_equal_those_of_boto3(gateway: ApiGateway, stage: str) -> None:
     client = boto3.client(
         "apigatewaymanagementapi",
         region_name=REGION,
@@ -63,7 +63,7 @@ def test_requests_are_those_of_the_client(gateway: ApiGateway, stage: str) -> No
         aws_session_token="token",
         config=Config(retries={"total_max_attempts": 1}),
     )
-    for _ in range(5):  # both within one second, at the latest at the second try
+    for _ in range(5):  # until both are signed in the same second
         Stage.seen.clear()
         client.post_to_connection(ConnectionId=AWKWARD, Data=b"{}")
         assert gateway.post(AWKWARD, b"{}") == "sent"
@@ -78,18 +78,18 @@ def test_requests_are_those_of_the_client(gateway: ApiGateway, stage: str) -> No
 @pytest.mark.parametrize(
     ("name", "outcome"), [("c", "sent"), ("410", "gone"), ("429", "failed"), ("500", "failed")]
 )
-def test_what_answers_mean(gateway: ApiGateway, name: str, outcome: str) -> None:
+def test_the_status_code_decides_the_outcome(gateway: ApiGateway, name: str, outcome: str) -> None:
     assert gateway.post(name, b"{}") == outcome
 
 
-def test_what_does_not_answer_has_failed(logger: Logger) -> None:
+def test_a_connection_error_is_a_failure(logger: Logger) -> None:
     session = boto3.session.Session("id", "secret", region_name=REGION)
     gateway = ApiGateway(session, "http://127.0.0.1:9/local", logger)
     assert gateway.post("c", b"{}") == "failed"
     gateway.close("c")
 
 
-def test_a_connection_is_closed_by_its_id(gateway: ApiGateway) -> None:
+def test_closing_sends_the_encoded_connection_id(gateway: ApiGateway) -> None:
     gateway.close(AWKWARD)
     [(method, path, _, _)] = Stage.seen
     assert (method, path) == ("DELETE", "/local/@connections/L0SM9cOFvHcCIhw%3D")
