@@ -14,7 +14,7 @@ from lambdas.common.storage.uploads import StoredObject, Uploads
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-ADDRESS_LIFETIME = 60
+URL_LIFETIME = 60
 """Seconds that a signed URL is valid. Clients follow the redirect at once."""
 
 Claimed = tuple[Attachment, StoredObject]
@@ -89,7 +89,7 @@ class Attachments:
         for _, stored in claimed:
             self._uploads.remove(stored.key)
 
-    def address(self, room_id: str, attachment_id: str) -> str:
+    def sign_url(self, room_id: str, attachment_id: str) -> str:
         """Returns a signed URL of a message's attachment. Raises Problem 404 if there is none."""
         [record] = self._messages.attachments([attachment_id])
         if record is None or record.room != room_id or record.stored_key is None:
@@ -103,7 +103,7 @@ class Attachments:
                 "ResponseContentDisposition": "attachment; filename*=UTF-8''"
                 + quote(record.file_name, safe=""),
             },
-            ExpiresIn=ADDRESS_LIFETIME,
+            ExpiresIn=URL_LIFETIME,
         )
 
     def remove(self, ids: Sequence[str]) -> None:

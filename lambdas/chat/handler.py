@@ -15,7 +15,6 @@ from lambdas.chat.models import (
     CreateAttachment,
     CreateRoom,
     EditMessage,
-    EmptyBody,
     Invite,
     MessagesQuery,
     RoomsQuery,
@@ -46,7 +45,7 @@ from lambdas.common.storage.cache import CacheSettings, GuardedCache, guarded_ca
 from lambdas.common.storage.dynamodb import Table
 from lambdas.common.storage.transactions import Transactions
 from lambdas.common.storage.uploads import ATTACHMENT_LIMIT, ATTACHMENT_TYPES, Uploads
-from lambdas.common.validation import validate
+from lambdas.common.validation import EmptyBody, validate
 from lambdas.common.web.http import Event, Request, Response
 from lambdas.common.web.pagination import Cursors, PageQuery
 from lambdas.common.web.preconditions import IfMatch, etag
@@ -194,8 +193,8 @@ class ChatApi:
     def get_attachment(self, request: Request) -> Response:
         room_id = _room_id(request)
         self._standings.find(request.caller, room_id).require_member()
-        address = self._attachments.address(room_id, request.path_parameters["attachmentId"])
-        return Response(HTTPStatus.FOUND, headers={"Location": address})
+        url = self._attachments.sign_url(room_id, request.path_parameters["attachmentId"])
+        return Response(HTTPStatus.FOUND, headers={"Location": url})
 
     def issue_ticket(self, request: Request) -> Response:
         validate(EmptyBody, request.json)

@@ -14,7 +14,6 @@ from lambdas.chat.broadcast import Broadcast
 from lambdas.chat.messages import (
     AttachmentUsedError,
     MessageStore,
-    Repeat,
     RepeatedError,
 )
 from lambdas.chat.models import MessagesQuery
@@ -132,7 +131,7 @@ class MessageService:
                 head,
                 create_message,
                 lambda message: self._extra_entries(caller, author, message),
-                repeat=_repeat(caller, room_id, draft.client_message_id),
+                repeat_key=_repeat_key(caller, room_id, draft.client_message_id),
                 attachments=attachments,
                 find_head=self._rooms.head,
             )
@@ -303,8 +302,8 @@ class MessageService:
             self._signals.hide(room_id, user_id)
 
 
-def _repeat(caller: Caller, room_id: str, client_message_id: str | None) -> Repeat | None:
+def _repeat_key(caller: Caller, room_id: str, client_message_id: str | None) -> str | None:
     if client_message_id is None:
         return None
     parts = msgspec.json.encode(["chat-message", caller.user_id, room_id, client_message_id])
-    return Repeat(hashlib.sha256(parts).hexdigest())
+    return hashlib.sha256(parts).hexdigest()

@@ -38,12 +38,6 @@ _REACTION = "+"
 """The prefix of an emoji in an attribute name, which prevents clashes with other attributes."""
 
 
-class Repeat(Struct, frozen=True):
-    """Identifies repeats of a message by a key in the platform's idempotency table."""
-
-    key: str
-
-
 class RepeatedError(Exception):
     """The message is already stored."""
 
@@ -89,7 +83,7 @@ class MessageStore:
         draft: Callable[[int, str], Message],
         extra_entries: Callable[[Message], Mapping[str, Entry]],
         *,
-        repeat: Repeat | None = None,
+        repeat_key: str | None = None,
         attachments: Sequence[tuple[Attachment, StoredObject]] = (),
         find_head: Callable[[str], Head | None],
     ) -> Message:
@@ -100,12 +94,12 @@ class MessageStore:
             head: The room's head as it was read. If it has changed, the next number is used.
             draft: Creates the message from its number and time.
             extra_entries: Returns further entries for the transaction, by name.
-            repeat: Only one message is stored for this key.
+            repeat_key: Key in the idempotency table. Only one message is stored for it.
             attachments: Uploads that become attachments of the message.
             find_head: Reads the room's current head.
 
         Raises:
-            RepeatedError: A message was stored for `repeat` before.
+            RepeatedError: A message was stored for `repeat_key` before.
             AttachmentUsedError: An attachment belongs to another message.
             ChangedError: The room was deleted.
             Problem: 503 if concurrent writes do not end.
@@ -125,15 +119,19 @@ class MessageStore:
                 **extra_entries(message),
             }
             attachment_entries = {
-                attachment.attachment_id: self._attach(attachment, stored, message)
+                attachment.attachment_id: self._build_attachment_update(attachment, stored, message)
                 for attachment, stored in attachments
             }
-            if repeat:
-                entries["repeat"] = self._mark(repeat, message)
+            if repeat_key:
+                entries["repeat"] = self._build_repeat_record(repeat_key, message)
             try:
                 self._transactions.write({**entries, **attachment_entries})
             except ConditionFailedError as error:
-                if "repeat" in error.failed and (first := self._find_repeated(repeat)):
+                if (
+                    repeat_key
+                    and "repeat" in error.failed
+                    and (first := self._find_repeated(repeat_key))
+                ):
                     raise RepeatedError(first) from None
                 if not attachment_entries.keys().isdisjoint(error.failed):
                     raise AttachmentUsedError from None
@@ -249,7 +247,9 @@ class MessageStore:
             (datetime.fromisoformat(head.last_activity) + timedelta(milliseconds=1)).timestamp()
         )
 
-    def _attach(self, attachment: Attachment, stored: StoredObject, message: Message) -> Entry:
+    def _build_attachment_update(
+        self, attachment: Attachment, stored: StoredObject, message: Message
+    ) -> Entry:
         return self._messages.build_update(
             _key(_attachment_key(attachment.attachment_id)),
             "SET stored_key = :key, message = :message",
@@ -257,10 +257,10 @@ class MessageStore:
             values={":key": stored.key, ":message": message.message_id},
         )
 
-    def _mark(self, repeat: Repeat, message: Message) -> Entry:
+    def _build_repeat_record(self, repeat_key: str, message: Message) -> Entry:
         now = int(self._clock())
         item = {
-            "idempotency_key": repeat.key,
+            "idempotency_key": repeat_key,
             "message_id": message.message_id,
             "expires_at": now + RETENTION,
         }
@@ -270,10 +270,9 @@ class MessageStore:
             values={":now": now},
         )
 
-    def _find_repeated(self, repeat: Repeat | None) -> Message | None:
-        assert repeat is not None
-        mark = self._idempotency.get({"idempotency_key": repeat.key})
-        [item] = self._messages.get_many([_key(mark["message_id"])]) if mark else [None]
+    def _find_repeated(self, repeat_key: str) -> Message | None:
+        record = self._idempotency.get({"idempotency_key": repeat_key})
+        [item] = self._messages.get_many([_key(record["message_id"])]) if record else [None]
         return convert(item, Message) if item else None
 
     def _change(

@@ -48,7 +48,7 @@ Content = Annotated[
     ),
 ]
 Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,128}\Z", description="must be an id")]
-# API Gateway limits a frame to 32 KB. The ids that a client chooses need little of that.
+# API Gateway limits a frame to 32 KB. Client-chosen ids use only a small part of it.
 ClientId = Annotated[
     str, Meta(min_length=1, max_length=128, description="must have 1 to 128 characters")
 ]
@@ -107,10 +107,6 @@ class EditMessage(Body, frozen=True, kw_only=True):
 
 class CreateAttachment(AttachmentUpload, frozen=True, kw_only=True):
     file_name: FileName
-
-
-class EmptyBody(Body, frozen=True, kw_only=True):
-    """A body without fields."""
 
 
 class RoomsQuery(PageQuery, frozen=True, kw_only=True):

@@ -23,7 +23,8 @@ from lambdas.common.people.profiles import (
 PROFILE_AGE = 60
 """Seconds that a profile is cached in memory for messages and frames."""
 
-_REMEMBERED = 10_000  # profiles, some hundred bytes each
+_MAX_CACHED = 10_000
+"""Maximum number of cached profiles. Each takes a few hundred bytes."""
 
 
 class Author(Struct, frozen=True, kw_only=True):
@@ -47,7 +48,7 @@ class People:
         self._profiles = profiles
         self._aliases = aliases
         self._clock = clock
-        self._known: dict[str, tuple[float, KnownProfile | None]] = {}
+        self._cached: dict[str, tuple[float, KnownProfile | None]] = {}
 
     def author(self, caller: Caller, room_id: str, *, anonymous: bool) -> Author:
         """Returns the author that the room sees. An anonymous user is always anonymous."""
@@ -95,15 +96,17 @@ class People:
         """Returns these users' profiles, which are at most PROFILE_AGE old."""
         now = self._clock()
         expired = [
-            user_id for user_id in user_ids if self._known.get(user_id, (0.0, None))[0] <= now
+            user_id for user_id in user_ids if self._cached.get(user_id, (0.0, None))[0] <= now
         ]
         if expired:
             profiles = self._profiles.profiles(expired)
-            if len(self._known) > _REMEMBERED:
-                self._known = {
-                    user_id: self._known[user_id] for user_id in user_ids if user_id in self._known
+            if len(self._cached) > _MAX_CACHED:
+                self._cached = {
+                    user_id: self._cached[user_id]
+                    for user_id in user_ids
+                    if user_id in self._cached
                 }
-            self._known.update(
+            self._cached.update(
                 (user_id, (now + PROFILE_AGE, profiles.get(user_id))) for user_id in expired
             )
-        return {user_id: self._known[user_id][1] for user_id in user_ids}
+        return {user_id: self._cached[user_id][1] for user_id in user_ids}
