@@ -99,8 +99,8 @@ class Presence:
     def _announce_offline(self, client: Client, room_id: str) -> None:
         """Announces the end of a user's last connection in a room.
 
-        The audience is the one that was told that the user is online, even if the user has
-        changed the visibility since.
+        Uses the audience of the online announcement, even if the user has changed the visibility
+        since.
         """
         user_id = client.caller.user_id
         if all(c.user_id != user_id for c in self._live.connections(room_id)):
