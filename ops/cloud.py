@@ -57,8 +57,8 @@ class Cloud:
         """Returns a boto3 client.
 
         Args:
-            region: the default is the environment's region.
-            settings: overrides of boto3's default timeouts and of the standard retry mode.
+            region: The default is the environment's region.
+            settings: Overrides of boto3's default timeouts and of the standard retry mode.
         """
         config = Config(
             retries={"mode": "standard"}, s3={"addressing_style": "path"} if self.endpoint else None
@@ -70,26 +70,31 @@ class Cloud:
         )
 
     @functools.cached_property
-    def _identity(self) -> dict[str, Any]:
+    def _caller(self) -> dict[str, Any]:
         try:
-            identity: dict[str, Any] = self.client("sts").get_caller_identity()
+            caller: dict[str, Any] = self.client("sts").get_caller_identity()
         except (BotoCoreError, ClientError) as error:
             raise OperatorError(
                 f"AWS rejected the current credentials ({error}): log in, or set AWS_PROFILE"
             ) from error
-        return identity
+        return caller
 
     @property
     def account(self) -> str:
         """ID of the account that the credentials belong to."""
-        return str(self._identity["Account"])
+        return str(self._caller["Account"])
+
+    @property
+    def identity(self) -> str:
+        """ARN of the IAM identity that the credentials belong to."""
+        return str(self._caller["Arn"])
 
     @property
     def operator(self) -> str:
         """The AWS identity and the user or pipeline run, for records and notifications."""
         run = os.environ.get("GITHUB_RUN_ID")
         person = f"{os.environ.get('GITHUB_ACTOR')} in run {run}" if run else getpass.getuser()
-        return f"{self._identity['Arn']} ({person})"
+        return f"{self.identity} ({person})"
 
 
 def embedded_variables(addresses: Addresses) -> dict[str, str]:

@@ -20,7 +20,7 @@ from ops.deployment.remove import destroy_environment
 from ops.deployment.site import publish_under_lock
 from ops.errors import OperatorError
 from ops.root import PROJECT, Root
-from ops.terraform.runner import Plan, changes
+from ops.terraform.runner import PlanFile, describe_counts
 from ops.terraform.state import outputs
 from ops.traffic.release import BAKE, WEIGHT
 
@@ -47,7 +47,7 @@ def deploy(
         directory,
         PROJECT / "cdktf.out",
         plan_confirmation(environment, yes),
-        settings(weight, bake, promote),
+        settings=settings(weight, bake, promote),
     )
     if as_json:
         print_json(result)
@@ -145,8 +145,8 @@ def remove(
     Fails if the environment's removal_policy is retain.
     """
 
-    def confirm(plan: Plan) -> None:
-        report(f"Removal of {environment}: " + changes(plan.counts))
+    def confirm(plan: PlanFile) -> None:
+        report(f"Removal of {environment}: " + describe_counts(plan.counts))
         if not yes and typer.prompt(f"Type {environment} to destroy it", err=True) != environment:
             raise OperatorError("Not removed")
 
@@ -182,10 +182,10 @@ def publish_site(
         )
 
 
-def plan_confirmation(environment: str, yes: bool) -> Callable[[Plan], None]:
+def plan_confirmation(environment: str, yes: bool) -> Callable[[PlanFile], None]:
     """Returns a callback that prints a plan and asks for confirmation before it is applied."""
 
-    def confirm(plan: Plan) -> None:
+    def confirm(plan: PlanFile) -> None:
         report(f"Plan for {environment}: " + "\n".join(plan.lines()))
         if yes or not any(plan.counts.values()):
             return

@@ -165,7 +165,7 @@ def apply(
     Fails if the plan was not reviewed, or if the state has changed since the review.
     """
     from ops.review.run import apply_reviewed  # noqa: PLC0415 - only this command needs it
-    from ops.terraform.runner import changes  # noqa: PLC0415
+    from ops.terraform.runner import describe_counts  # noqa: PLC0415
 
     def confirm(receipt: Receipt) -> None:
         report(f"Reviewed plan for {environment}: {receipt.summary}")
@@ -176,7 +176,7 @@ def apply(
 
     cloud = connect(environment, Root(root))
     applied = apply_reviewed(cloud, Root(root), reviewed, confirm)
-    report(f"Applied: {changes(applied.counts)}")
+    report(f"Applied: {describe_counts(applied.counts)}")
     if "next_step" in applied.outputs:
         report(str(applied.outputs["next_step"]))
     if as_json:

@@ -39,23 +39,24 @@ class Step:
     detail: str = ""
 
 
-def bootstrap_account(cloud: Cloud, *, billing: bool = True) -> list[Step]:
+def bootstrap_account(
+    cloud: Cloud, *, billing: bool = True, sleep: Callable[[float], None] = time.sleep
+) -> list[Step]:
     """Runs all steps and returns their results.
 
     An account-level step that the cloud or the caller's permissions do not allow is reported as
     skipped, with the reason.
 
     Args:
-        billing: also run the billing steps, which an embedded cloud does not support.
+        billing: Also run the billing steps, which an embedded cloud does not support.
 
     Raises:
-        OperatorError: the bucket belongs to another account.
-        ClientError: the state bucket cannot be created.
+        OperatorError: The state bucket belongs to another account.
+        ClientError: The state bucket cannot be created.
     """
-    account = cloud.account
-    steps = [Step("account", "already there", account), *_state_bucket(cloud)]
-    account_steps: list[tuple[str, Callable[[Cloud, str], Step]]] = [
-        ("API Gateway logging role", _api_logging),
+    steps = [Step("account", "already there", cloud.account), *_state_bucket(cloud)]
+    account_steps: list[tuple[str, Callable[[Cloud], Step]]] = [
+        ("API Gateway logging role", lambda cloud: _api_logging(cloud, sleep)),
         ("GitHub OIDC provider", _github_provider),
         ("Lambda concurrency", _concurrency),
     ]
@@ -63,7 +64,7 @@ def bootstrap_account(cloud: Cloud, *, billing: bool = True) -> list[Step]:
         account_steps += [("cost allocation tags", _cost_tags), ("billing alerts", _billing_alerts)]
     for name, step in account_steps:
         try:
-            steps.append(step(cloud, account))
+            steps.append(step(cloud))
         except (ClientError, BotoCoreError) as error:
             steps.append(
                 Step(
@@ -203,9 +204,8 @@ def _or_none(read: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
         raise
 
 
-def _api_logging(cloud: Cloud, account: str) -> Step:
+def _api_logging(cloud: Cloud, sleep: Callable[[float], None]) -> Step:
     """Sets the role that API Gateway writes logs with, once per account and region."""
-    del account
     name = "API Gateway logging role"
     apigateway = cloud.client("apigateway")
     present = apigateway.get_account().get("cloudwatchRoleArn")
@@ -238,16 +238,16 @@ def _api_logging(cloud: Cloud, account: str) -> Step:
             # API Gateway rejects a new role for some seconds.
             if error.response["Error"]["Code"] != "BadRequestException" or not remaining:
                 raise
-            time.sleep(ROLE_INTERVAL)
+            sleep(ROLE_INTERVAL)
     return Step(name, "made", role)
 
 
-def _github_provider(cloud: Cloud, account: str) -> Step:
+def _github_provider(cloud: Cloud) -> Step:
     """Creates the provider that lets GitHub pipelines assume roles without stored keys."""
     name = "GitHub OIDC provider"
     if cloud.environment.github_repository is None:
         return Step(name, "skipped", "the environment file does not set github_repository")
-    arn = f"arn:aws:iam::{account}:oidc-provider/{GITHUB_OIDC}"
+    arn = f"arn:aws:iam::{cloud.account}:oidc-provider/{GITHUB_OIDC}"
     iam = cloud.client("iam")
     if any(
         item["Arn"] == arn
@@ -260,9 +260,8 @@ def _github_provider(cloud: Cloud, account: str) -> Step:
     return Step(name, "made", arn)
 
 
-def _cost_tags(cloud: Cloud, account: str) -> Step:
+def _cost_tags(cloud: Cloud) -> Step:
     """Activates the tags for budgets and cost reports."""
-    del account
     name = "cost allocation tags"
     explorer = cloud.client("ce", GLOBAL_REGION)
     listed = explorer.list_cost_allocation_tags(TagKeys=list(COST_TAGS))["CostAllocationTags"]
@@ -285,9 +284,8 @@ def _cost_tags(cloud: Cloud, account: str) -> Step:
     return Step(name, "made", ", ".join(missing))
 
 
-def _billing_alerts(cloud: Cloud, account: str) -> Step:
+def _billing_alerts(cloud: Cloud) -> Step:
     """Checks whether billing metrics exist, because their preference has no API."""
-    del account
     name = "billing alerts"
     if cloud.client("cloudwatch", GLOBAL_REGION).list_metrics(Namespace="AWS/Billing")["Metrics"]:
         return Step(name, "already there")
@@ -299,9 +297,8 @@ def _billing_alerts(cloud: Cloud, account: str) -> Step:
     )
 
 
-def _concurrency(cloud: Cloud, account: str) -> Step:
+def _concurrency(cloud: Cloud) -> Step:
     """Checks that the account's limit allows the reserved concurrency of the environment."""
-    del account
     name = "Lambda concurrency"
     limit = cloud.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
     functions = get_args(FunctionName)

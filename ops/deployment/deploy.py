@@ -5,21 +5,22 @@ Every step is idempotent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ops.checkout import checkout
 from ops.cloud import Cloud
 from ops.console import report
-from ops.deployment.health import wait_until_healthy
+from ops.deployment.health import Health, wait_until_healthy
 from ops.deployment.migrations import run_migrations
 from ops.deployment.site import publish
 from ops.errors import OperatorError
 from ops.functions.packages import package
 from ops.functions.versions import MIGRATION, Functions, Live
 from ops.root import Root
-from ops.terraform.runner import Plan, Terraform, changes
+from ops.terraform.runner import PlanFile, Terraform, describe_counts
 from ops.terraform.state import outputs_or_none, remove_stale_lock
 from ops.terraform.synthesis import synthesize
 from ops.terraform.toolchain import terraform, terraform_variables
@@ -36,10 +37,10 @@ def prepare_stack(cloud: Cloud, root: Root, out: Path) -> Terraform:
     """Synthesizes and initializes the environment's Terraform, and removes a stale state lock.
 
     Args:
-        out: the output directory of synthesis.
+        out: The output directory of synthesis.
 
     Raises:
-        OperatorError: synthesis or initialization failed.
+        OperatorError: Synthesis or initialization failed.
     """
     name = cloud.environment.name
     root.prepare()
@@ -56,41 +57,54 @@ def prepare_stack(cloud: Cloud, root: Root, out: Path) -> Terraform:
     return stack
 
 
+@dataclass(frozen=True)
+class Collaborators:
+    """What a deployment calls."""
+
+    prepare_stack: Callable[[Cloud, Root, Path], Terraform] = prepare_stack
+    package: Callable[[Cloud, Sequence[str]], dict[str, Path]] = package
+    releaser: Callable[[Cloud, Mapping[str, Any], Ledger, Lock, str], Releaser] = Releaser
+    publish_site: Callable[[Cloud, Mapping[str, Any]], list[str]] = publish
+    wait_until_healthy: Callable[[str], Health] = wait_until_healthy
+
+
 def deploy_environment(
     cloud: Cloud,
     root: Root,
     out: Path,
-    confirm: Callable[[Plan], None],
+    confirm: Callable[[PlanFile], None],
+    *,
     settings: Settings | None = None,
+    collaborators: Collaborators = Collaborators(),
 ) -> dict[str, Any]:
     """Deploys the checkout to an environment.
 
     Args:
-        out: the output directory of synthesis.
-        confirm: receives the plan, and raises to stop the deployment.
-        settings: how a gradual release shifts traffic.
+        out: The output directory of synthesis.
+        confirm: Receives the plan, and raises an exception to stop the deployment.
+        settings: How a gradual release shifts traffic.
 
     Raises:
-        OperatorError: a step failed. Running the command again resumes the work.
-        InterruptedRunError: the operator interrupted the deployment.
+        OperatorError: A step failed. Running the command again resumes the work.
+        InterruptedRunError: The operator interrupted the deployment.
     """
-    who = cloud.operator
-    ledger = Ledger(cloud)
-    with ledger.locked("deploy", who) as lock:
-        return _Deployment(cloud, ledger, lock, who, settings or Settings()).run(root, out, confirm)
+    with Ledger(cloud).locked("deploy", cloud.operator) as lock:
+        deployment = _Deployment(cloud, lock, settings or Settings(), collaborators)
+        return deployment.run(root, out, confirm)
 
 
 class _Deployment:
     """One deployment that holds the environment's lock."""
 
     def __init__(
-        self, cloud: Cloud, ledger: Ledger, lock: Lock, who: str, settings: Settings
+        self, cloud: Cloud, lock: Lock, settings: Settings, collaborators: Collaborators
     ) -> None:
-        self._cloud, self._ledger, self._lock = cloud, ledger, lock
-        self._who, self._settings = who, settings
+        self._cloud, self._lock, self._settings = cloud, lock, settings
+        self._ledger = lock.ledger
+        self._collaborators = collaborators
         self._gradual = cloud.environment.release_strategy == "gradual"
 
-    def run(self, root: Root, out: Path, confirm: Callable[[Plan], None]) -> dict[str, Any]:
+    def run(self, root: Root, out: Path, confirm: Callable[[PlanFile], None]) -> dict[str, Any]:
         outputs = outputs_or_none(self._cloud)
         before: dict[str, Live] = {}
         if outputs and self._lock.held:
@@ -98,33 +112,28 @@ class _Deployment:
             # Lambda rejects changes of provisioned concurrency while an alias has weights.
             releaser.settle()
             before = {name: releaser.functions.live(name) for name in releaser.functions.names}
-        stack = prepare_stack(self._cloud, root, out)
-        file = stack.directory / "release.tfplan"
-        try:
-            plan = stack.plan(file)
+        stack = self._collaborators.prepare_stack(self._cloud, root, out)
+        with stack.temporary_plan("release") as plan:
             if outputs and self._gradual:
-                refuse_removals(stack.show(file), Functions(self._cloud, outputs["functions"]))
+                refuse_removals(stack.show(plan.file), Functions(self._cloud, outputs["functions"]))
             confirm(plan)
-            news = News("deploy", [f"commit {checkout()}", changes(plan.counts)])
-            notifier = Notifier(self._cloud, topic_of(outputs or {}), self._who)
+            news = News("deploy", [f"commit {checkout()}", describe_counts(plan.counts)])
+            notifier = Notifier(self._cloud, topic_of(outputs or {}), self._cloud.operator)
             with announced(notifier, news):
                 self._lock.check()
                 applied = stack.apply(plan)
-                report(f"Applied: {changes(applied.counts)}")
+                report(f"Applied: {describe_counts(applied.counts)}")
                 return self._finish(applied.outputs, applied.counts, before)
-        finally:
-            file.unlink(missing_ok=True)
 
     def _finish(
         self, outputs: dict[str, Any], counts: dict[str, int], before: Mapping[str, Live]
     ) -> dict[str, Any]:
         releaser = self._releaser(outputs)
-        records = self._move(releaser, before)
-        published = publish(self._cloud, outputs)
-        health = wait_until_healthy(outputs["health_url"])
-        self._ledger.note(
-            DEPLOYMENT, self._ledger.now(), {"commit": str(checkout()), "who": self._who}
-        )
+        records = self._shift_traffic(releaser, before)
+        published = self._collaborators.publish_site(self._cloud, outputs)
+        health = self._collaborators.wait_until_healthy(outputs["health_url"])
+        values = {"commit": str(checkout()), "who": self._cloud.operator}
+        self._ledger.note(DEPLOYMENT, self._ledger.now(), values)
         return {
             "environment": self._cloud.environment.name,
             "apiUrl": outputs["api_url"],
@@ -134,7 +143,9 @@ class _Deployment:
             "health": health.body,
         }
 
-    def _move(self, releaser: Releaser, before: Mapping[str, Live]) -> list[dict[str, str]]:
+    def _shift_traffic(
+        self, releaser: Releaser, before: Mapping[str, Live]
+    ) -> list[dict[str, str]]:
         functions = releaser.functions
         migration = functions.names[MIGRATION]
         if not self._gradual:
@@ -142,7 +153,7 @@ class _Deployment:
             self._migrate(migration)
             report("Traffic: the apply shifted it (all_at_once)")
             return [moved(record) for record in records]
-        packages = package(self._cloud, list(functions.names))
+        packages = self._collaborators.package(self._cloud, list(functions.names))
         # The migration function must run the new code, so its alias is updated first.
         records = [
             releaser.move(candidate.live, candidate.version, "release")
@@ -162,4 +173,6 @@ class _Deployment:
             ) from error
 
     def _releaser(self, outputs: Mapping[str, Any]) -> Releaser:
-        return Releaser(self._cloud, outputs, self._ledger, self._lock, self._who)
+        return self._collaborators.releaser(
+            self._cloud, outputs, self._ledger, self._lock, self._cloud.operator
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +10,7 @@ from typing import Any, Literal
 from ops.cloud import Cloud
 from ops.deployment.deploy import prepare_stack
 from ops.root import Root
+from ops.terraform.runner import Terraform
 from ops.terraform.state import outputs, refuse_locked_state
 
 RELEASES = "releases publish versions and move the alias"
@@ -79,25 +80,27 @@ class Difference:
     """Names of the changed attributes. Values are omitted because they may be secret."""
 
 
-def compare_with_state(cloud: Cloud, root: Root, out: Path) -> list[Difference]:
+def compare_with_state(
+    cloud: Cloud,
+    root: Root,
+    out: Path,
+    *,
+    prepare_stack: Callable[[Cloud, Root, Path], Terraform] = prepare_stack,
+) -> list[Difference]:
     """Compares the cloud with the Terraform state without changing either.
 
     Args:
-        out: the output directory of synthesis.
+        out: The output directory of synthesis.
 
     Raises:
-        OperatorError: the environment is not deployed, or another command is changing it.
+        OperatorError: The environment is not deployed, or another command is changing it.
     """
     outputs(cloud)
     refuse_locked_state(cloud)
     stack = prepare_stack(cloud, root, out)
-    file = stack.directory / "drift.tfplan"
-    try:
-        # The plan is never applied, so it needs neither a lock nor the permission to lock.
-        stack.plan(file, ["-refresh-only", "-lock=false"])
-        shown = stack.show(file)
-    finally:
-        file.unlink(missing_ok=True)
+    # The plan is never applied, so it needs neither a lock nor the permission to lock.
+    with stack.temporary_plan("drift", ["-refresh-only", "-lock=false"]) as plan:
+        shown = stack.show(plan.file)
     return differences(shown, emulated=cloud.environment.endpoints.aws is not None)
 
 
@@ -105,16 +108,16 @@ def differences(plan: Mapping[str, Any], *, emulated: bool = False) -> list[Diff
     """Returns the drift in a refresh-only plan (`terraform show -json`), without OWNED attributes.
 
     Args:
-        emulated: also ignore the EMULATED attributes.
+        emulated: Also ignore the EMULATED attributes.
     """
     known = {**OWNED, **(EMULATED if emulated else {})}
     resources = plan.get("configuration", {}).get("root_module", {}).get("resources", [])
     configured = {item["address"]: item.get("expressions", {}).keys() for item in resources}
-    found = []
+    drift = []
     for item in plan.get("resource_drift", []):
         before, after = item["change"]["before"] or {}, item["change"]["after"] or {}
         if "delete" in item["change"]["actions"]:
-            found.append(Difference(item["address"], "gone", []))
+            drift.append(Difference(item["address"], "gone", []))
             continue
         # Services change the attributes that the program does not set, such as a status or count.
         compared = configured.get(item["address"].partition("[")[0], frozenset()) | {
@@ -123,8 +126,8 @@ def differences(plan: Mapping[str, Any], *, emulated: bool = False) -> list[Diff
         changed = {name for name in compared if differs(before.get(name), after.get(name))}
         foreign = sorted(name for name in changed if (item["type"], name) not in known)
         if foreign:
-            found.append(Difference(item["address"], "changed", foreign))
-    return sorted(found, key=lambda difference: difference.address)
+            drift.append(Difference(item["address"], "changed", foreign))
+    return sorted(drift, key=lambda difference: difference.address)
 
 
 def differs(before: Any, after: Any) -> bool:

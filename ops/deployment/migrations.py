@@ -44,7 +44,7 @@ class MigrationFunction:
     """Client of an environment's migration function.
 
     Args:
-        name: the name of the function, whose live version is invoked.
+        name: The name of the function, whose live version is invoked.
     """
 
     def __init__(self, cloud: Cloud, name: str) -> None:
@@ -61,7 +61,7 @@ class MigrationFunction:
         """Invokes the function and returns its result.
 
         Raises:
-            OperatorError: the function failed. The message names the SQL file and line.
+            OperatorError: The function failed. The message names the SQL file and line.
         """
         response = self._client.invoke(
             FunctionName=self._name, Qualifier=ALIAS, Payload=json.dumps(request).encode()
@@ -83,7 +83,7 @@ def plan_migrations(cloud: Cloud, function: str) -> Migrated:
     """Returns the pending migrations without applying them.
 
     Raises:
-        OperatorError: the migrations are invalid or conflict with the applied ones.
+        OperatorError: The migrations are invalid or conflict with the applied ones.
     """
     return _migrated(MigrationFunction(cloud, function).invoke({"plan": True}))
 
@@ -92,9 +92,9 @@ def run_migrations(cloud: Cloud, function: str) -> Migrated:
     """Applies the pending migrations, one per invocation, so that each has the full timeout.
 
     Raises:
-        OperatorError: a migration failed and was rolled back. Earlier ones stay applied.
+        OperatorError: A migration failed and was rolled back. Earlier ones stay applied.
     """
-    by = cloud.client("sts").get_caller_identity()["Arn"]
+    by = cloud.identity
     migration = MigrationFunction(cloud, function)
     result = _migrated(migration.invoke({"plan": True}))
     # A run without pending migrations still updates a record that a crash left incomplete.

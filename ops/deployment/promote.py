@@ -16,8 +16,9 @@ from ops.console import report
 from ops.deployment.deploy import DEPLOYMENT, deploy_environment
 from ops.errors import OperatorError
 from ops.root import PROJECT, Root
+from ops.smoke import Check
 from ops.smoke.command import run_smoke_tests
-from ops.terraform.runner import Plan
+from ops.terraform.runner import PlanFile
 from ops.traffic.ledger import Ledger
 from ops.traffic.release import Settings
 
@@ -38,7 +39,7 @@ GATES = (*SUITES, "smoke")
 
 @dataclass(frozen=True)
 class Promotion:
-    """A promotion from one environment to the next."""
+    """A promotion from the environment `source_name` to the next one."""
 
     source_name: str
     target: Cloud
@@ -61,55 +62,83 @@ class Promotion:
         return set(self.passed) >= set(GATES)
 
 
+def run_suite(name: str) -> None:
+    """Runs one of the SUITES in the checkout.
+
+    Raises:
+        OperatorError: A test failed.
+    """
+    report(f"Gate {name}: running")
+    command = [sys.executable, "-m", "pytest", "-q", *SUITES[name]]
+    # Standard output is reserved for the JSON result of the command.
+    status = subprocess.run(
+        command, cwd=PROJECT, check=False, stdout=sys.stderr.fileno()
+    ).returncode
+    if status:
+        raise OperatorError(
+            f"Gate {name} failed (pytest exit status {status}): nothing was promoted"
+        )
+
+
+@dataclass(frozen=True)
+class Collaborators:
+    """What a promotion calls."""
+
+    checkout: Callable[[], Checkout] = checkout
+    run_suite: Callable[[str], None] = run_suite
+    run_smoke_tests: Callable[[Cloud], list[Check]] = run_smoke_tests
+    deploy: Callable[..., dict[str, Any]] = deploy_environment
+
+
 def promote_commit(
     promotion: Promotion,
     root: Root,
     out: Path,
-    confirm: Callable[[Plan], None],
+    confirm: Callable[[PlanFile], None],
     *,
     settings: Settings | None = None,
     approve: Callable[[str], str] | None = None,
+    collaborators: Collaborators = Collaborators(),
 ) -> dict[str, Any]:
-    """Deploys the commit of `source` to `target` after its gates passed and it was approved.
+    """Deploys the source's commit to the target after its gates passed and it was approved.
 
-    If a pipeline vouches for every gate, `source` is not accessed, not even to check its commit.
+    If a pipeline vouches for every gate, the source is not accessed, not even to check its commit.
     The record of the promotion says so.
 
     Args:
-        out: the output directory of synthesis.
-        confirm: receives the plan, and raises to stop the promotion.
-        settings: how a gradual release shifts traffic.
-        approve: prompts for the approver's name; None if there is no terminal.
+        out: The output directory of synthesis.
+        confirm: Receives the plan, and raises an exception to stop the promotion.
+        settings: How a gradual release shifts traffic.
+        approve: Prompts for the approver's name; None if there is no terminal.
 
     Returns:
         The record of the promotion, with the time of each gate and the approver.
 
     Raises:
-        OperatorError: an environment would be skipped, the checkout has changes or is not the
-            commit of `source`, a gate failed, or the approval is missing.
+        OperatorError: An environment would be skipped, the checkout has changes or is not the
+            source's commit, a gate failed, or the approval is missing.
     """
     target = promotion.target
     _check_order(promotion)
-    here = checkout()
+    here = collaborators.checkout()
     _check_clean(here)
     if not promotion.vouched:
         _check_commit(here, promotion.source)
-    who = target.operator
-    gates = {name: _pass_gate(name, here, promotion) for name in GATES}
+    gates = {name: _pass_gate(name, here, promotion, collaborators) for name in GATES}
     approved_by = _approval(promotion, here, approve)
-    result = deploy_environment(target, root, out, confirm, settings)
-    _check_smoke_tests(target)
+    result = collaborators.deploy(target, root, out, confirm, settings=settings)
+    _check_smoke_tests(target, collaborators)
     values = {
         "from": promotion.source_name,
         "to": target.environment.name,
         "commit": here.commit,
-        "who": who,
+        "who": target.operator,
         "gates": gates,
         "vouched": promotion.vouched,
         "approved_by": approved_by or "",
     }
-    there = Ledger(target)
-    there.note(PROMOTION, there.now(), values)
+    ledger = Ledger(target)
+    ledger.note(PROMOTION, ledger.now(), values)
     return {**values, "deployment": result}
 
 
@@ -146,7 +175,9 @@ def _check_commit(here: Checkout, source: Cloud) -> None:
         )
 
 
-def _pass_gate(name: str, here: Checkout, promotion: Promotion) -> str:
+def _pass_gate(
+    name: str, here: Checkout, promotion: Promotion, collaborators: Collaborators
+) -> str:
     """Runs the gate unless it is recorded as passed. Returns the time when it passed."""
     vouched = name in promotion.passed
     ledger = Ledger(promotion.target if promotion.vouched else promotion.source)
@@ -157,9 +188,9 @@ def _pass_gate(name: str, here: Checkout, promotion: Promotion) -> str:
         report(f"Gate {name}: passed at {recorded['passed_at']} by {recorded['who']}")
         return str(recorded["passed_at"])
     if not vouched and name in SUITES:
-        _run_suite(name)
+        collaborators.run_suite(name)
     elif not vouched:
-        _check_smoke_tests(promotion.source)
+        _check_smoke_tests(promotion.source, collaborators)
     now = ledger.now()
     if kept:
         ledger.note(
@@ -169,21 +200,8 @@ def _pass_gate(name: str, here: Checkout, promotion: Promotion) -> str:
     return now
 
 
-def _run_suite(name: str) -> None:
-    report(f"Gate {name}: running")
-    command = [sys.executable, "-m", "pytest", "-q", *SUITES[name]]
-    # Standard output is reserved for the JSON result of the command.
-    status = subprocess.run(
-        command, cwd=PROJECT, check=False, stdout=sys.stderr.fileno()
-    ).returncode
-    if status:
-        raise OperatorError(
-            f"Gate {name} failed (pytest exit status {status}): nothing was promoted"
-        )
-
-
-def _check_smoke_tests(cloud: Cloud) -> None:
-    wrong = [check for check in run_smoke_tests(cloud) if not check.ok]
+def _check_smoke_tests(cloud: Cloud, collaborators: Collaborators) -> None:
+    wrong = [check for check in collaborators.run_smoke_tests(cloud) if not check.ok]
     if wrong:
         name = cloud.environment.name
         details = "; ".join(f"{check.request} {check.detail}" for check in wrong[:3])

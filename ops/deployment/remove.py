@@ -13,7 +13,7 @@ from ops.console import Progress, report
 from ops.deployment.deploy import prepare_stack
 from ops.errors import OperatorError
 from ops.root import Root
-from ops.terraform.runner import Plan, changes
+from ops.terraform.runner import PlanFile, Terraform, describe_counts
 from ops.terraform.state import attributes, resource_count
 from ops.traffic.ledger import Ledger
 from ops.traffic.notify import News, Notifier
@@ -27,19 +27,24 @@ BATCH = 1000
 
 
 def destroy_environment(
-    cloud: Cloud, root: Root, out: Path, confirm: Callable[[Plan], None]
+    cloud: Cloud,
+    root: Root,
+    out: Path,
+    confirm: Callable[[PlanFile], None],
+    *,
+    prepare_stack: Callable[[Cloud, Root, Path], Terraform] = prepare_stack,
 ) -> dict[str, Any]:
     """Empties the environment's buckets and destroys all its resources. Safe to repeat.
 
     Args:
-        out: the output directory of synthesis.
-        confirm: receives the plan, and raises to stop the removal.
+        out: The output directory of synthesis.
+        confirm: Receives the plan, and raises an exception to stop the removal.
 
     Returns:
         `environment`; `removed`, the number of resources; and `kept`, what remains and why.
 
     Raises:
-        OperatorError: the removal policy is retain, or another command is changing it.
+        OperatorError: The removal policy is retain, or another command is changing it.
     """
     environment = cloud.environment
     if environment.retains_data:
@@ -53,23 +58,18 @@ def destroy_environment(
         return {"environment": environment.name, "removed": 0, "kept": list_kept(cloud, [])}
     # An earlier failed removal may have deleted the outputs, so this reads the resources.
     topics = {topic["name"]: topic["arn"] for topic in attributes(cloud, "aws_sns_topic")}
-    who = cloud.operator
-    notifier = Notifier(cloud, topics.get(topic_name("alerts", environment.name)), who)
-    with Ledger(cloud).locked("remove", who) as lock:
+    topic = topics.get(topic_name("alerts", environment.name))
+    notifier = Notifier(cloud, topic, cloud.operator)
+    with Ledger(cloud).locked("remove", cloud.operator) as lock:
         stack = prepare_stack(cloud, root, out)
-        file = stack.directory / "remove.tfplan"
-        try:
-            plan = stack.plan(file, ["-destroy"])
+        with stack.temporary_plan("remove", ["-destroy"]) as plan:
             confirm(plan)
             lock.check()
             keys = attributes(cloud, "aws_kms_key")
-            with _announced(notifier, changes(plan.counts)):
-                empty_buckets(
-                    cloud, [bucket["bucket"] for bucket in attributes(cloud, "aws_s3_bucket")]
-                )
+            buckets = [bucket["bucket"] for bucket in attributes(cloud, "aws_s3_bucket")]
+            with _announced(notifier, describe_counts(plan.counts)):
+                empty_buckets(cloud, buckets)
                 applied = stack.apply(plan)
-        finally:
-            file.unlink(missing_ok=True)
     _forget_platform(cloud, root)
     return {
         "environment": environment.name,
@@ -102,7 +102,7 @@ def list_kept(cloud: Cloud, keys: list[dict[str, Any]]) -> list[str]:
     """Returns what a removal keeps, one line per item.
 
     Args:
-        keys: the customer keys of the environment.
+        keys: The customer keys of the environment.
     """
     environment = cloud.environment
     lines = [

@@ -227,13 +227,8 @@ class Planning:
         try:
             cloud = connect(EMBEDDED, self._root)
             stack = prepare_stack(cloud, self._root, self._root.cdktf_out)
-            file = stack.directory / "dev.tfplan"
-            try:
-                stack.plan(file, ["-lock=false"])
-                shown = stack.show(file)
-            finally:
-                file.unlink(missing_ok=True)
-            lines = plan_lines(shown)
+            with stack.temporary_plan("dev", ["-lock=false"]) as plan:
+                lines = plan_lines(stack.show(plan.file))
             ready = bool(lines)
             report(
                 "\n".join(["Plan:", *lines, f"{APPLY} applies it"])

@@ -23,7 +23,7 @@ from ops.env_file import provider_keys
 from ops.functions.versions import MIGRATION
 from ops.local.consistency import StateConsistency
 from ops.root import Root, write_json
-from ops.terraform.runner import Apply, Terraform, changes
+from ops.terraform.runner import Apply, Terraform, describe_counts
 from ops.terraform.state import end_orphaned_run, remove_stale_lock
 from ops.terraform.synthesis import synthesize
 from ops.terraform.toolchain import node_variables, terraform, terraform_variables
@@ -84,7 +84,7 @@ def start_platform(root: Root) -> StartedPlatform:
         cloud, applied = consistency.run(
             lambda: _converge(root, executable, embedded, consistency, steps)
         )
-        report(f"Applied: {changes(applied.counts)}")
+        report(f"Applied: {describe_counts(applied.counts)}")
         return complete(root, embedded, cloud, applied.outputs, steps)
 
 

@@ -24,9 +24,8 @@ from ops.review.receipt import (
 )
 from ops.review.review import Review, review
 from ops.root import PROJECT, Root
-from ops.terraform.plan import Plan as ReadPlan
 from ops.terraform.plan import read_plan
-from ops.terraform.runner import Apply, Plan, Terraform
+from ops.terraform.runner import Apply, PlanFile, Terraform
 from ops.terraform.stack_document import Synthesized, read_synthesized
 from ops.terraform.state import outputs_or_none, read_state, remove_stale_lock
 from ops.terraform.synthesis import synthesize
@@ -136,10 +135,13 @@ def _reviewed(
     usage: Usage | None,
     file: Path | None,
 ) -> Reviewed:
-    plan: ReadPlan = read_plan(document)
     stack = read_synthesized(directory) if directory else None
     result = review(
-        plan, environment, stack, usage=usage, digest=file_digest(file) if file else None
+        read_plan(document),
+        environment,
+        stack,
+        usage=usage,
+        digest=file_digest(file) if file else None,
     )
     if file and directory:
         write_receipt(file, result, directory)
@@ -173,7 +175,9 @@ def apply_reviewed(
             refuse_removals(stack.show(file.resolve()), Functions(cloud, deployed["functions"]))
         lock.check()
         # Terraform itself rejects the plan if the state changed in the meantime.
-        applied = stack.apply(Plan(file.resolve(), dict(receipt.counts), dict(receipt.destroys)))
+        applied = stack.apply(
+            PlanFile(file.resolve(), dict(receipt.counts), dict(receipt.destroys))
+        )
         remove_plan(file)
         return applied
 

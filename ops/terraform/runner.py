@@ -98,7 +98,7 @@ class Apply:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlanFile:
     """A plan file that can be applied."""
 
     file: Path
@@ -110,12 +110,12 @@ class Plan:
     def lines(self) -> list[str]:
         """Returns the plan's counts and one line for each destroyed or replaced resource."""
         return [
-            changes(self.counts),
+            describe_counts(self.counts),
             *(f"  {verb} {address}" for address, verb in sorted(self.destroys.items())),
         ]
 
 
-def changes(counts: Mapping[str, int]) -> str:
+def describe_counts(counts: Mapping[str, int]) -> str:
     """Formats the counts of a plan, for example `3 to add, 1 to change`."""
     return (
         ", ".join(f"{number} to {verb}" for verb, number in counts.items() if number)
@@ -184,7 +184,7 @@ class Terraform:
             digest.update(Path(settings).read_bytes())
         return digest.hexdigest()
 
-    def plan(self, file: Path, options: Sequence[str] = ()) -> Plan:
+    def plan(self, file: Path, options: Sequence[str] = ()) -> PlanFile:
         """Creates a plan file.
 
         Args:
@@ -203,7 +203,25 @@ class Terraform:
             *options,
         ]
         planned = self._follow(arguments, Apply())
-        return Plan(file, planned.counts, planned.destroys)
+        return PlanFile(file, planned.counts, planned.destroys)
+
+    @contextmanager
+    def temporary_plan(self, name: str, options: Sequence[str] = ()) -> Iterator[PlanFile]:
+        """Creates a plan file in the stack's directory and deletes it when the block ends.
+
+        Args:
+            name: The name of the file without its suffix.
+            options: As in `plan`.
+
+        Raises:
+            TerraformError: Terraform reported errors.
+            InterruptedRunError: The operator stopped the run.
+        """
+        file = self.directory / f"{name}.tfplan"
+        try:
+            yield self.plan(file, options)
+        finally:
+            file.unlink(missing_ok=True)
 
     def show(self, file: Path) -> dict[str, Any]:
         """Returns the output of `terraform show -json` for a plan file.
@@ -219,7 +237,7 @@ class Terraform:
         shown: dict[str, Any] = json.loads(result.stdout)
         return shown
 
-    def apply(self, plan: Plan | None = None) -> Apply:
+    def apply(self, plan: PlanFile | None = None) -> Apply:
         """Applies a plan or the configuration. First stores a state that an earlier run left.
 
         Args:

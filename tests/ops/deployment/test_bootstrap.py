@@ -1,32 +1,37 @@
+"""Bootstrap of an AWS account, on moto."""
+
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from environments import Environment, load_environment
+from environments import load_environment
 from ops.cloud import Cloud
-from ops.deployment import bootstrap as subject
-from ops.deployment.bootstrap import bootstrap_account
+from ops.deployment import bootstrap
+from ops.deployment.bootstrap import LOGGING_POLICY, Step, bootstrap_account
 from ops.errors import OperatorError
+from tests.ops.clouds import FakeCloud
 
 
 class ApiGateway:
-    """API Gateway's account settings; refuses a role as often as told, as it does one that IAM has just made."""
+    """API Gateway's account settings. Rejects a role `rejections` times, like a new role."""
 
     def __init__(self) -> None:
         self.role: str | None = None
-        self.refusals = 0
+        self.rejections = 0
 
     def get_account(self) -> dict[str, str]:
         return {"cloudwatchRoleArn": self.role} if self.role else {}
 
     def update_account(self, *, patchOperations: list[dict[str, str]]) -> None:  # noqa: N803
-        if self.refusals:
-            self.refusals -= 1
+        if self.rejections:
+            self.rejections -= 1
             raise ClientError(
                 {"Error": {"Code": "BadRequestException", "Message": "role"}}, "UpdateAccount"
             )
@@ -37,23 +42,26 @@ class ApiGateway:
         self.role = patchOperations[0]["value"]
 
 
-@pytest.fixture(autouse=True)
-def gateway(monkeypatch: pytest.MonkeyPatch) -> ApiGateway:
-    gateway, client = ApiGateway(), Cloud.client
-    monkeypatch.setattr(subject, "ROLE_INTERVAL", 0.0)
-    monkeypatch.setattr(
-        Cloud,
-        "client",
-        lambda self, name, *rest: gateway if name == "apigateway" else client(self, name, *rest),
-    )
-    return gateway
+@pytest.fixture
+def gateway() -> ApiGateway:
+    return ApiGateway()
+
+
+@pytest.fixture
+def cloud(cloud: Cloud, gateway: ApiGateway) -> Cloud:
+    """The dev environment. moto does not implement API Gateway's account settings."""
+    return FakeCloud(cloud.environment, {}, clients={"apigateway": gateway})
+
+
+def run_bootstrap(cloud: Cloud) -> list[Step]:
+    return bootstrap_account(cloud, billing=False, sleep=lambda _: None)
 
 
 def outcomes(cloud: Cloud) -> dict[str, str]:
-    return {step.name: step.outcome for step in bootstrap_account(cloud, billing=False)}
+    return {step.name: step.outcome for step in run_bootstrap(cloud)}
 
 
-def test_the_state_bucket_is_versioned_encrypted_private_and_tls_only(cloud: Cloud) -> None:
+def test_state_bucket_is_versioned_encrypted_private_and_tls_only(cloud: Cloud) -> None:
     assert outcomes(cloud)["state bucket"] == "made"
     s3, name = boto3.client("s3", region_name="us-east-1"), cloud.environment.state.bucket
     assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
@@ -73,140 +81,113 @@ def test_the_state_bucket_is_versioned_encrypted_private_and_tls_only(cloud: Clo
     assert expiry["NoncurrentDays"] == 90
 
 
-def test_doing_it_again_changes_nothing(cloud: Cloud) -> None:
-    bootstrap_account(cloud, billing=False)
+def test_second_bootstrap_changes_nothing(cloud: Cloud) -> None:
+    run_bootstrap(cloud)
     assert "made" not in outcomes(cloud).values()
 
 
-def test_a_setting_undone_by_hand_is_made_again(cloud: Cloud) -> None:
-    bootstrap_account(cloud, billing=False)
+def test_setting_that_was_reverted_is_applied_again(cloud: Cloud) -> None:
+    run_bootstrap(cloud)
     s3 = boto3.client("s3", region_name="us-east-1")
     s3.put_bucket_versioning(
         Bucket=cloud.environment.state.bucket, VersioningConfiguration={"Status": "Suspended"}
     )
-    changed = [
-        step.detail
-        for step in bootstrap_account(cloud, billing=False)
-        if step.name == "state bucket settings"
-    ]
+    changed = [step.detail for step in run_bootstrap(cloud) if step.name == "state bucket settings"]
     assert changed == ["versioning"]
 
 
-def test_a_cloud_addressed_by_plain_http_gets_no_tls_only_policy(aws: None) -> None:
+def test_cloud_without_tls_gets_no_tls_only_policy(aws: None, gateway: ApiGateway) -> None:
     local = load_environment("local", variables={}).model_copy(update={"allowed_account_ids": []})
-    cloud = Cloud(local, {})
+    cloud = FakeCloud(local, {}, clients={"apigateway": gateway})
     assert outcomes(cloud)["state bucket TLS-only policy"] == "skipped"
     with pytest.raises(ClientError, match="NoSuchBucketPolicy"):
         boto3.client("s3").get_bucket_policy(Bucket=cloud.environment.state.bucket)
 
 
-def test_api_gateway_gets_a_role_to_log_with(cloud: Cloud, gateway: ApiGateway) -> None:
-    gateway.refusals = 2
+def test_api_gateway_gets_a_logging_role_after_retries(cloud: Cloud, gateway: ApiGateway) -> None:
+    gateway.rejections = 2
     assert outcomes(cloud)["API Gateway logging role"] == "made"
     assert gateway.role
     attached = boto3.client("iam").list_attached_role_policies(
         RoleName=gateway.role.rsplit("/")[-1]
     )
-    assert [policy["PolicyArn"] for policy in attached["AttachedPolicies"]] == [
-        subject.LOGGING_POLICY
-    ]
+    assert [policy["PolicyArn"] for policy in attached["AttachedPolicies"]] == [LOGGING_POLICY]
 
 
-def test_a_role_that_api_gateway_has_stays(cloud: Cloud, gateway: ApiGateway) -> None:
+def test_existing_logging_role_of_api_gateway_is_kept(cloud: Cloud, gateway: ApiGateway) -> None:
     gateway.role = "arn:aws:iam::123456789012:role/somebody-elses"
     assert outcomes(cloud)["API Gateway logging role"] == "already there"
     assert gateway.role.endswith("/somebody-elses")
 
 
-def test_a_step_that_is_refused_is_reported_and_the_rest_is_done(
+def test_rejected_step_is_reported_as_skipped_and_the_others_run(
     cloud: Cloud, gateway: ApiGateway
 ) -> None:
-    gateway.refusals = 1000
-    found = outcomes(cloud)
-    assert found["API Gateway logging role"] == "skipped"
-    assert found["GitHub OIDC provider"] == "made"
+    gateway.rejections = 1000
+    steps = outcomes(cloud)
+    assert steps["API Gateway logging role"] == "skipped"
+    assert steps["GitHub OIDC provider"] == "made"
 
 
-def test_github_is_trusted_only_where_a_repository_is_named(cloud: Cloud) -> None:
+def test_github_provider_needs_a_repository_in_the_environment(cloud: Cloud) -> None:
     assert outcomes(cloud)["GitHub OIDC provider"] == "made"
     without = cloud.environment.model_copy(update={"github_repository": None})
-    assert outcomes(Cloud(without, {}))["GitHub OIDC provider"] == "skipped"
+    assert outcomes(replace(cloud, environment=without))["GitHub OIDC provider"] == "skipped"
 
 
-def test_somebody_elses_bucket_is_told(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbidden(**_: object) -> None:
+def test_bucket_of_another_account_is_reported(cloud: Cloud) -> None:
+    def forbid(**_: object) -> None:
         raise ClientError(
             {"Error": {"Code": "403"}, "ResponseMetadata": {"HTTPStatusCode": 403}},  # type: ignore[typeddict-item]
             "HeadBucket",
         )
 
-    s3 = cloud.client("s3")
-    monkeypatch.setattr(s3, "head_bucket", forbidden)
+    s3 = SimpleNamespace(head_bucket=forbid)
     with pytest.raises(OperatorError, match="belongs to another account"):
-        subject._ensure_bucket(s3, "taken", "us-east-1")
+        run_bootstrap(FakeCloud(cloud.environment, {}, clients={"s3": s3}))
 
 
-class _Answers:
-    """A client that gives one answer to every call."""
-
-    def __init__(self, **answers: Any) -> None:
-        self._answers = answers
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda **_: self._answers[name]
-
-
-def _with(environment: Environment, monkeypatch: pytest.MonkeyPatch, **answers: Any) -> Cloud:
-    cloud = Cloud(environment, {})
-    monkeypatch.setattr(Cloud, "client", lambda *_: _Answers(**answers))
-    return cloud
+def with_responses(cloud: Cloud, service: str, **responses: Any) -> Cloud:
+    """Returns a cloud whose client of a service returns these responses."""
+    methods = {
+        method: lambda response=response, **_: response for method, response in responses.items()
+    }
+    return FakeCloud(cloud.environment, {}, clients={service: SimpleNamespace(**methods)})
 
 
 @pytest.mark.parametrize(("limit", "outcome"), [(1000, "already there"), (10, "by hand")])
-def test_the_accounts_concurrency_must_leave_room(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, limit: int, outcome: str
+def test_concurrency_limit_must_exceed_the_reserved_concurrency(
+    cloud: Cloud, limit: int, outcome: str
 ) -> None:
-    asked = _with(
-        cloud.environment,
-        monkeypatch,
-        get_account_settings={"AccountLimit": {"ConcurrentExecutions": limit}},
-    )
-    assert subject._concurrency(asked, "1").outcome == outcome
+    settings = {"AccountLimit": {"ConcurrentExecutions": limit}}
+    limited = with_responses(cloud, "lambda", get_account_settings=settings)
+    assert bootstrap._concurrency(limited).outcome == outcome
 
 
 @pytest.mark.parametrize(
-    ("active", "refused", "outcome"),
+    ("active", "errors", "outcome"),
     [
         (["Project", "Environment", "Service"], [], "already there"),
         (["Project"], [], "made"),
         ([], [{"TagKey": "Service"}], "by hand"),
     ],
 )
-def test_cost_tags_are_activated_or_wait_for_billing(
-    cloud: Cloud,
-    monkeypatch: pytest.MonkeyPatch,
-    active: list[str],
-    refused: list[dict[str, str]],
-    outcome: str,
+def test_cost_tags_are_activated_once_billing_lists_them(
+    cloud: Cloud, active: list[str], errors: list[dict[str, str]], outcome: str
 ) -> None:
-    asked = _with(
-        cloud.environment,
-        monkeypatch,
-        list_cost_allocation_tags={
-            "CostAllocationTags": [{"TagKey": tag, "Status": "Active"} for tag in active]
-        },
-        update_cost_allocation_tags_status={"Errors": refused},
+    tags = [{"TagKey": tag, "Status": "Active"} for tag in active]
+    tagged = with_responses(
+        cloud,
+        "ce",
+        list_cost_allocation_tags={"CostAllocationTags": tags},
+        update_cost_allocation_tags_status={"Errors": errors},
     )
-    assert subject._cost_tags(asked, "1").outcome == outcome
+    assert bootstrap._cost_tags(tagged).outcome == outcome
 
 
 @pytest.mark.parametrize(("metrics", "outcome"), [([{}], "already there"), ([], "by hand")])
-def test_billing_alerts_show_in_the_metrics(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, metrics: list[Any], outcome: str
+def test_billing_metrics_show_that_billing_alerts_are_on(
+    cloud: Cloud, metrics: list[Any], outcome: str
 ) -> None:
-    assert (
-        subject._billing_alerts(
-            _with(cloud.environment, monkeypatch, list_metrics={"Metrics": metrics}), "1"
-        ).outcome
-        == outcome
-    )
+    billed = with_responses(cloud, "cloudwatch", list_metrics={"Metrics": metrics})
+    assert bootstrap._billing_alerts(billed).outcome == outcome

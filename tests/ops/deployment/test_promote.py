@@ -1,7 +1,8 @@
-"""Promotion: its order, its gates, its approval."""
+"""Promotions: order, gates and approval."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,38 +12,35 @@ import pytest
 from environments import load_environment
 from ops.checkout import Checkout
 from ops.cloud import Cloud
-from ops.deployment import promote as module
-from ops.deployment.promote import Promotion, promote_commit
+from ops.deployment.promote import Collaborators, Promotion, promote_commit
 from ops.errors import OperatorError
 from ops.root import Root
 from ops.smoke import Check
-from ops.traffic.ledger import Ledger
-from tests.ops.traffic.releases import FakeClock, make_ledger
+from tests.ops.traffic.releases import make_ledger
 
 COMMIT = "a" * 40
 
 
 class World:
-    """dev runs COMMIT; every gate would pass."""
+    """dev and staging run COMMIT, and every gate passes."""
 
-    def __init__(self, aws: None) -> None:
-        self.clock = FakeClock()
+    def __init__(self) -> None:
         self.clouds = {
             name: Cloud(load_environment(name, variables={}), {})
             for name in ("dev", "staging", "prod")
         }
         self.ledgers = {
-            name: make_ledger(cloud, self.clock, name) for name, cloud in self.clouds.items()
+            name: make_ledger(cloud, time.time, name) for name, cloud in self.clouds.items()
         }
         for name in ("dev", "staging"):
-            self.runs(name, COMMIT)
+            self.record_deployment(name, COMMIT)
         self.checkout = Checkout(COMMIT, changed=False)
-        self.done: list[str] = []
+        self.calls: list[str] = []
         self.connected: list[str] = []
         self.wrong: dict[str, list[Check]] = {}
         self.failing: set[str] = set()
 
-    def runs(self, name: str, commit: str) -> None:
+    def record_deployment(self, name: str, commit: str) -> None:
         self.ledgers[name].note(
             "#stage", self.ledgers[name].now(), {"commit": commit, "who": "ann"}
         )
@@ -51,50 +49,56 @@ class World:
         self.connected.append(name)
         return self.clouds[name]
 
-    def smoke(self, cloud: Cloud) -> list[Check]:
-        self.done.append(f"smoke {cloud.environment.name}")
+    def run_smoke_tests(self, cloud: Cloud) -> list[Check]:
+        self.calls.append(f"smoke {cloud.environment.name}")
         return self.wrong.get(cloud.environment.name, [])
 
-    def run(self, name: str) -> None:
-        self.done.append(name)
+    def run_suite(self, name: str) -> None:
+        self.calls.append(name)
         if name in self.failing:
             raise OperatorError(f"Gate {name} failed")
 
-    def deploy(self, cloud: Cloud, *_: object) -> dict[str, Any]:
-        self.done.append(f"deploy {cloud.environment.name}")
+    def deploy(self, cloud: Cloud, *_: object, **__: object) -> dict[str, Any]:
+        self.calls.append(f"deploy {cloud.environment.name}")
         return {}
 
     def promote(
         self, source: str, target: str, approve: Callable[[str], str] | None = None, **more: Any
     ) -> dict[str, Any]:
         promotion = Promotion(source, self.clouds[target], lambda: self.connect(source), **more)
-        return promote_commit(promotion, Root(), Path("out"), lambda _: None, approve=approve)
+        return promote_commit(
+            promotion,
+            Root(),
+            Path("out"),
+            lambda _: None,
+            approve=approve,
+            collaborators=Collaborators(
+                checkout=lambda: self.checkout,
+                run_suite=self.run_suite,
+                run_smoke_tests=self.run_smoke_tests,
+                deploy=self.deploy,
+            ),
+        )
 
 
 @pytest.fixture
-def world(aws: None, monkeypatch: pytest.MonkeyPatch) -> World:
-    world = World(aws)
-    monkeypatch.setattr(Cloud, "operator", "ann")
-    monkeypatch.setattr(module, "checkout", lambda: world.checkout)
-    monkeypatch.setattr(module, "run_smoke_tests", world.smoke)
-    monkeypatch.setattr(module, "deploy_environment", world.deploy)
-    monkeypatch.setattr(module, "_run_suite", world.run)
-    monkeypatch.setattr(module, "Ledger", lambda cloud: Ledger(cloud, world.clock))
-    return world
+def world(aws: None) -> World:
+    return World()
 
 
-def test_a_commit_passes_every_gate_before_it_is_deployed_and_smoke_tests_after(
+def test_promotion_runs_all_gates_then_deploys_then_runs_smoke_tests_of_target(
     world: World,
 ) -> None:
     result = world.promote("dev", "staging")
-    assert world.done == ["tests", "integration", "smoke dev", "deploy staging", "smoke staging"]
+    assert world.calls == ["tests", "integration", "smoke dev", "deploy staging", "smoke staging"]
     assert (result["commit"], set(result["gates"])) == (COMMIT, {"tests", "integration", "smoke"})
     [recorded] = world.ledgers["staging"].latest("#promotion")
-    assert (recorded["from"], recorded["commit"], recorded["who"]) == ("dev", COMMIT, "ann")
+    assert (recorded["from"], recorded["commit"]) == ("dev", COMMIT)
+    assert recorded["who"] == world.clouds["staging"].operator
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "told"),
+    ("source", "target", "message"),
     [
         (
             "dev",
@@ -105,15 +109,16 @@ def test_a_commit_passes_every_gate_before_it_is_deployed_and_smoke_tests_after(
         ("prod", "staging", "staging is promoted from dev, not from prod"),
     ],
 )
-def test_no_stage_is_skipped(world: World, source: str, target: str, told: str) -> None:
-    with pytest.raises(OperatorError, match=told):
+def test_environments_cannot_be_skipped(
+    world: World, source: str, target: str, message: str
+) -> None:
+    with pytest.raises(OperatorError, match=message):
         world.promote(source, target, approved_by="bob")
-    assert world.done == []
+    assert world.calls == []
 
 
-def test_it_is_the_commit_that_runs_there(world: World) -> None:
-    world.clock.now += 1
-    world.runs("dev", "b" * 40)
+def test_checkout_must_be_the_clean_commit_of_the_source(world: World) -> None:
+    world.record_deployment("dev", "b" * 40)
     with pytest.raises(
         OperatorError, match=f"dev runs commit {'b' * 40}, but the checkout is at {COMMIT}"
     ):
@@ -121,18 +126,18 @@ def test_it_is_the_commit_that_runs_there(world: World) -> None:
     world.checkout = Checkout(COMMIT, changed=True)
     with pytest.raises(OperatorError, match="uncommitted changes"):
         world.promote("dev", "staging")
-    assert world.done == []
+    assert world.calls == []
 
 
 @pytest.mark.parametrize("gate", ["tests", "integration"])
-def test_a_gate_that_is_not_passed_stops_it(world: World, gate: str) -> None:
+def test_failed_suite_stops_the_promotion(world: World, gate: str) -> None:
     world.failing = {gate}
     with pytest.raises(OperatorError, match=f"Gate {gate} failed"):
         world.promote("dev", "staging")
-    assert "deploy staging" not in world.done
+    assert "deploy staging" not in world.calls
 
 
-def test_smoke_tests_that_find_something_stop_it(world: World) -> None:
+def test_failed_smoke_test_of_source_stops_the_promotion(world: World) -> None:
     world.wrong = {
         "dev": [
             Check("post", "GET /v1/posts", ok=False, status=500, seconds=0.1, detail="answered 500")
@@ -142,25 +147,25 @@ def test_smoke_tests_that_find_something_stop_it(world: World) -> None:
         OperatorError, match="Smoke tests of dev got 1 wrong responses: GET /v1/posts answered 500"
     ):
         world.promote("dev", "staging")
-    assert "deploy staging" not in world.done
+    assert "deploy staging" not in world.calls
 
 
-def test_a_gate_is_passed_once_per_commit_and_smoke_tests_each_time(world: World) -> None:
+def test_suites_run_once_per_commit_and_smoke_tests_each_time(world: World) -> None:
     world.promote("dev", "staging")
-    world.done.clear()
+    world.calls.clear()
     world.promote("dev", "staging")
-    assert world.done == ["smoke dev", "deploy staging", "smoke staging"]
+    assert world.calls == ["smoke dev", "deploy staging", "smoke staging"]
 
 
-def test_what_an_earlier_job_has_run_is_recorded_and_not_run_again(world: World) -> None:
+def test_suites_that_an_earlier_job_passed_are_recorded_and_not_run(world: World) -> None:
     world.promote("dev", "staging", passed=["tests", "integration"])
-    assert world.done == ["smoke dev", "deploy staging", "smoke staging"]
+    assert world.calls == ["smoke dev", "deploy staging", "smoke staging"]
     assert world.ledgers["dev"].get("#gate", f"{COMMIT}/tests")["told"] is True  # type: ignore[index]
 
 
 def test_promotion_does_not_connect_to_source_if_pipeline_passed_all_gates(world: World) -> None:
     result = world.promote("dev", "staging", passed=["tests", "integration", "smoke"])
-    assert world.done == ["deploy staging", "smoke staging"]
+    assert world.calls == ["deploy staging", "smoke staging"]
     assert set(result["gates"]) == {"tests", "integration", "smoke"}
     world.checkout = Checkout(COMMIT, changed=True)
     with pytest.raises(OperatorError, match="uncommitted changes"):
@@ -168,12 +173,11 @@ def test_promotion_does_not_connect_to_source_if_pipeline_passed_all_gates(world
     assert world.connected == []
 
 
-def test_prod_takes_an_approval_which_is_recorded(world: World) -> None:
+def test_promotion_to_prod_needs_an_approval_and_records_it(world: World) -> None:
     with pytest.raises(OperatorError, match="A promotion to prod needs an approval"):
         world.promote("staging", "prod")
-    assert "deploy prod" not in world.done
+    assert "deploy prod" not in world.calls
     world.promote("staging", "prod", approved_by="bob")
-    world.clock.now += 1
     world.promote("staging", "prod", approve=lambda _: "eve")
     assert [item["approved_by"] for item in world.ledgers["prod"].latest("#promotion")] == [
         "eve",

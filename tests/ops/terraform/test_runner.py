@@ -15,11 +15,11 @@ import pytest
 from ops.errors import InterruptedRunError
 from ops.terraform.runner import (
     Apply,
-    Plan,
+    PlanFile,
     Terraform,
     TerraformError,
     TerraformKilledError,
-    changes,
+    describe_counts,
     last_run,
 )
 
@@ -96,7 +96,7 @@ class TestApply:
         ],
     )
     def test_counts_in_words(self, counts: dict[str, int], words: str) -> None:
-        assert changes(counts) == words
+        assert describe_counts(counts) == words
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ class TestRuns:
         stack = make("if sys.argv[1] == 'plan':\n    " + emit(plan_summary(add=2)))
         file = tmp_path / "plan"
         plan = stack.plan(file)
-        assert plan == Plan(file, {"add": 2, "change": 0, "remove": 0}, {})
+        assert plan == PlanFile(file, {"add": 2, "change": 0, "remove": 0}, {})
         assert stack.apply(plan).counts == plan.counts
         planned, applied = (stack.directory / "calls").read_text().splitlines()
         assert f"-out={file}" in planned

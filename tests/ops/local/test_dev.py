@@ -1,0 +1,103 @@
+"""Live development."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ops.local import dev as development
+from ops.local.dev import LAMBDAS, Planning, classify_changes, plan_lines, syntax_error
+from ops.root import PROJECT, Root
+from tests.ops.terraform.fakes import FakeTerraform
+
+
+def test_saved_files_are_classified_as_functions_or_infrastructure() -> None:
+    saved = [
+        LAMBDAS / "auth" / "logic.py",
+        PROJECT / "modules" / "auth.py",
+        LAMBDAS / "chat" / ".logic.py.swp",
+    ]
+    changed = classify_changes(saved)
+    assert (changed.functions, changed.infrastructure) == (frozenset({"auth"}), True)
+    assert classify_changes([LAMBDAS / "common" / "http.py"]).functions == {"common"}
+    assert not classify_changes([LAMBDAS / "auth" / "__pycache__" / "x.py"]).functions
+
+
+def test_syntax_error_is_reported_with_file_and_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(development, "LAMBDAS", tmp_path)
+    monkeypatch.setattr(development, "PROJECT", tmp_path)
+    (tmp_path / "auth").mkdir()
+    file = tmp_path / "auth" / "logic.py"
+    file.write_text("x = 1\n")
+    assert syntax_error("auth") is None
+    file.write_text("def :\n")
+    assert (syntax_error("auth") or "").startswith("auth/logic.py:1: ")
+
+
+class Runs:
+    """Runs of Terraform that start when the test calls `run_next`."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[], None]] = []
+
+    def run_next(self) -> None:
+        self.waiting.pop(0)()
+
+
+def test_changes_saved_during_a_plan_cause_one_more_plan_which_the_key_applies(
+    root: Root, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    done: list[str] = []
+    update = {"actions": ["update"], "before": {"days": 7}, "after": {"days": 30}}
+    stack = FakeTerraform(tmp_path / "stack", done)
+    stack.shown = {"resource_changes": [{"address": "g.x", "type": "g", "change": update}]}
+    monkeypatch.setattr(development, "connect", lambda *_: None)
+    monkeypatch.setattr(development, "prepare_stack", lambda *_: stack)
+    applied = SimpleNamespace(seconds={"apply": 1.0})
+
+    def bring_up(_: Root) -> Any:
+        done.append("apply")
+        return applied
+
+    monkeypatch.setattr(development, "start_platform", bring_up)
+    runs = Runs()
+    planning = Planning(root, runs.waiting.append)
+    planning.apply()
+    assert runs.waiting == []  # there is nothing to apply yet
+    planning.begin()
+    planning.begin()
+    planning.begin()
+    runs.run_next()
+    runs.run_next()
+    assert (done, runs.waiting) == (["plan -lock=false"] * 2, [])
+    planning.apply()
+    runs.run_next()
+    assert done[-1] == "apply"
+
+
+def test_plan_lines_omit_wrong_values_of_the_embedded_cloud() -> None:
+    def item(
+        kind: str, actions: list[str], before: Any = None, after: Any = None
+    ) -> dict[str, Any]:
+        return {
+            "address": f"{kind}.x",
+            "type": kind,
+            "change": {"actions": actions, "before": before, "after": after},
+        }
+
+    plan = {
+        "resource_changes": [
+            item("a", ["no-op"]),
+            item("b", ["create"]),
+            item("c", ["delete", "create"]),
+            item("d", ["update"], {"x": 1, "y": 2}, {"x": 1, "y": 3}),
+            item("aws_cloudwatch_metric_alarm", ["update"], {"period": 0}, {"period": 300}),
+        ]
+    }
+    assert plan_lines(plan) == ["  create b.x", "  replace c.x", "  update d.x: y"]

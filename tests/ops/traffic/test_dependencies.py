@@ -1,0 +1,101 @@
+"""Resources and permissions that serving versions need and a plan removes."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ops.errors import OperatorError
+from ops.functions.versions import Functions
+from ops.traffic.dependencies import refuse_removals, removals
+from tests.ops.traffic.releases import FakeLambda
+
+
+@pytest.fixture
+def lambda_() -> FakeLambda:
+    """Version 1 of auth is live, version 2 is published. Each refers to another table."""
+    return FakeLambda({"auth-lambda": {"1": b"one", "2": b"two"}})
+
+
+@pytest.fixture
+def functions(lambda_: FakeLambda) -> Functions:
+    cloud: Any = SimpleNamespace(client=lambda _: lambda_, environment=SimpleNamespace(name="prod"))
+    return Functions(cloud, {"auth": "auth-lambda"})
+
+
+def change(kind: str, actions: list[str], before: Any, after: Any = None) -> dict[str, Any]:
+    return {
+        "address": f"{kind}.x",
+        "type": kind,
+        "change": {"actions": actions, "before": before, "after": after},
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "actions", "before", "refused"),
+    [
+        ("aws_dynamodb_table", ["delete"], {"name": "auth-lambda-table-1"}, True),
+        ("aws_dynamodb_table", ["delete", "create"], {"name": "auth-lambda-table-1"}, True),
+        ("aws_dynamodb_table", ["create", "delete"], {"arn": "auth-lambda-table-1"}, True),
+        ("aws_iam_role", ["delete"], {"name": "auth-lambda-role"}, True),
+        # The table of a version that is not live.
+        ("aws_dynamodb_table", ["delete"], {"name": "auth-lambda-table-2"}, False),
+        ("aws_dynamodb_table", ["update"], {"name": "auth-lambda-table-1"}, False),
+        ("aws_s3_object", ["delete"], {"id": "auth-lambda-table-1"}, False),
+        ("aws_sns_topic", ["delete"], {"id": "ro"}, False),  # too short: matches by chance
+    ],
+)
+def test_resource_that_the_live_version_refers_to_must_not_be_destroyed(
+    functions: Functions, kind: str, actions: list[str], before: dict[str, str], refused: bool
+) -> None:
+    problems = list(removals({"resource_changes": [change(kind, actions, before)]}, functions))
+    assert problems == (
+        [f"{kind}.x: version 1 of auth refers to it in its configuration"] if refused else []
+    )
+
+
+def test_version_with_canary_traffic_counts_as_live(
+    functions: Functions, lambda_: FakeLambda
+) -> None:
+    lambda_.aliases["auth-lambda"]["weights"] = {"2": 0.1}
+    plan = {
+        "resource_changes": [
+            change("aws_dynamodb_table", ["delete"], {"name": "auth-lambda-table-2"})
+        ]
+    }
+    with pytest.raises(OperatorError, match="version 2 of auth refers to it"):
+        refuse_removals(plan, functions)
+
+
+def policy(*actions: str) -> dict[str, str]:
+    statement = {"Effect": "Allow", "Action": list(actions), "Resource": "arn:table"}
+    return {"role": "auth-lambda-role", "policy": json.dumps({"Statement": [statement]})}
+
+
+def test_permission_is_removed_only_after_the_code_that_uses_it(
+    functions: Functions, lambda_: FakeLambda
+) -> None:
+    shrunk = change(
+        "aws_iam_role_policy",
+        ["update"],
+        policy("dynamodb:GetItem", "dynamodb:Query"),
+        policy("dynamodb:GetItem"),
+    )
+    plan = {"resource_changes": [shrunk]}
+    assert list(removals(plan, functions)) == [
+        "aws_iam_role_policy.x: version 1 of auth may call dynamodb:Query"
+    ]
+    # The newest version was written for the smaller policy.
+    lambda_.aliases["auth-lambda"]["version"] = "2"
+    assert list(removals(plan, functions)) == []
+    plan["resource_changes"].append(
+        change("aws_lambda_function", ["update"], {"function_name": "auth-lambda"})
+    )
+    assert len(list(removals(plan, functions))) == 1  # the plan also has newer code
+    grown = change(
+        "aws_iam_role_policy", ["update"], shrunk["change"]["after"], shrunk["change"]["before"]
+    )
+    assert list(removals({"resource_changes": [grown]}, functions)) == []
