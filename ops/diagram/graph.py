@@ -120,36 +120,23 @@ class _Reader:
             kind = self.kind(item)
             if kind:
                 label = self._label(item, kind)
-                key = (
-                    item.type
-                    if kind.folded
-                    else f"{item.type}/{label}"
-                    if kind.merged
-                    else item.address
-                )
-                gathered.setdefault(key, []).append(item)
+                merged = f"{item.type}/{label}" if kind.merged else item.address
+                gathered.setdefault(item.type if kind.folded else merged, []).append(item)
         for items in gathered.values():
             yield self._node(items)
 
     def _node(self, items: list[Resource]) -> Node:
         first = items[0]
+        path = first.construct.path
         kind = self._drawing.nodes[first.type]
         label = str(kind.plural) if kind.folded else self._label(first, kind)
+        groups = [group for start, group in kind.group_at.items() if path.startswith(start)]
         return Node(
-            id=_identifier(
-                first.type.removeprefix("aws_") if kind.folded else first.construct.path
-            ),
+            id=_identifier(first.type.removeprefix("aws_") if kind.folded else path),
             type=first.type,
             kind=kind.kind,
             label=label,
-            group=next(
-                (
-                    group
-                    for path, group in kind.group_at.items()
-                    if first.construct.path.startswith(path)
-                ),
-                kind.group,
-            ),
+            group=groups[0] if groups else kind.group,
             service=first.construct.service,
             shape=kind.shape,
             members=tuple(item.address for item in items),
@@ -270,13 +257,9 @@ class _Reader:
 
     def _referred_edges(self, item: Resource) -> Iterator[tuple[str, str, str]]:
         declared = {
-            edge.to.partition(".")[0]
+            (edge.to if edge.source == SELF else edge.source).partition(".")[0]
             for edge in self._drawing.edges
-            if edge.type == item.type and edge.source == SELF
-        } | {
-            edge.source.partition(".")[0]
-            for edge in self._drawing.edges
-            if edge.type == item.type and edge.to == SELF
+            if edge.type == item.type and SELF in {edge.source, edge.to}
         }
         for name, value in item.block.items():
             if name not in self._drawing.ignored_arguments and name not in declared:
@@ -382,11 +365,8 @@ def _folded(graph: Graph) -> Graph:
     gathered: dict[str, list[Node]] = {}
     for node in graph.nodes:
         plural = kinds[node.type].plural
-        key = (
-            f"{node.type}/{node.service}/{node.group}"
-            if plural and not kinds[node.type].folded
-            else node.id
-        )
+        is_folded = plural and not kinds[node.type].folded
+        key = f"{node.type}/{node.service}/{node.group}" if is_folded else node.id
         gathered.setdefault(key, []).append(node)
     nodes, new_ids = [], {}
     for items in gathered.values():

@@ -54,16 +54,9 @@ def svg(
 
     drawn = pygraphviz.AGraph(directed=True, strict=True, name=id_)
     drawn.graph_attr.update(
-        rankdir="LR",
-        fontname=FONT,
-        fontsize="13",
-        nodesep="0.12",
-        ranksep="0.9",
-        bgcolor="transparent",
-        id=id_,
-        splines="spline",
-        newrank="false",
-    )
+        rankdir="LR", fontname=FONT, fontsize="13", nodesep="0.12", ranksep="0.9",
+        bgcolor="transparent", id=id_, splines="spline", newrank="false",
+    )  # fmt: skip
     drawn.node_attr.update(
         fontname=FONT, fontsize="11", shape="box", style="rounded", margin="0.14,0.06", height="0.3"
     )

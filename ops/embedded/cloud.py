@@ -113,19 +113,14 @@ class EmbeddedCloud:
         Returns:
             The names of the services that were running.
         """
-        stopped = []
+        running = self.running()
         for service in reversed(self._services):
             process = self._processes.get(service.name)
-            if not process:
-                continue
-            if process.find():
-                stopped.append(service.name)
-                if not self._processes.stop(process, service.stop_signal):
-                    report(f"{service.name} did not stop and was killed: its unsaved data is lost")
-            else:
-                self._processes.forget(process)
+            has_stopped = process and self._processes.stop(process, service.stop_signal)
+            if service.name in running and not has_stopped:
+                report(f"{service.name} did not stop and was killed: its unsaved data is lost")
         self._kill_orphans()
-        return stopped
+        return [service.name for service in reversed(self._services) if service.name in running]
 
     def reset_aws(self) -> Addresses:
         """Restarts the AWS without its data, which includes Terraform's state.

@@ -45,17 +45,8 @@ DEBOUNCE = 50
 TICK = 200
 """Milliseconds between checks of the keyboard."""
 APPLY, QUIT = "a", "q"
-COLOURS = (
-    "cyan",
-    "magenta",
-    "green",
-    "yellow",
-    "blue",
-    "bright_cyan",
-    "bright_magenta",
-    "bright_green",
-    "bright_yellow",
-)
+PLAIN_COLOURS = ("cyan", "magenta", "green", "yellow", "blue")
+COLOURS = (*PLAIN_COLOURS, *(f"bright_{colour}" for colour in PLAIN_COLOURS))
 WATCHED = (".py", ".yml", ".txt", ".pem", ".sql", ".json")
 """Suffixes of watched files. Editors also write temporary files."""
 
@@ -161,9 +152,8 @@ class LiveDevelopment:
                     old = releaser.functions.live(service)
                     version = releaser.functions.publish(service, packages[service], wait=False)
                     releaser.move(old, version, "function")
-                    if (
-                        self._saved.get(service) == old.version
-                    ):  # delete what the last save published
+                    if self._saved.get(service) == old.version:
+                        # The previous save published it, so no release needs it.
                         releaser.functions.delete(service, old.version)
                     self._saved[service] = version.number
         except OperatorError as error:
@@ -212,11 +202,9 @@ class Planning:
         """Applies the printed plan, if there is one."""
         with self._lock:
             if self._state != "ready":
-                report(
-                    "There is no plan to apply"
-                    if self._state == "idle"
-                    else "A plan or an apply is running: wait until it ends"
-                )
+                idle = self._state == "idle"
+                running = "A plan or an apply is running: wait until it ends"
+                report("There is no plan to apply" if idle else running)
                 return
             self._state = "applying"
         self._start(self._apply)
@@ -230,11 +218,8 @@ class Planning:
             with stack.temporary_plan("dev", ["-lock=false"]) as plan:
                 lines = plan_lines(stack.show(plan.file))
             ready = bool(lines)
-            report(
-                "\n".join(["Plan:", *lines, f"{APPLY} applies it"])
-                if ready
-                else "Plan: nothing to change"
-            )
+            text = "\n".join(["Plan:", *lines, f"{APPLY} applies it"])
+            report(text if ready else "Plan: nothing to change")
         except OperatorError as error:
             report(str(error))
         self._done("ready" if ready else "idle")
@@ -264,15 +249,11 @@ def plan_lines(plan: Mapping[str, Any]) -> list[str]:
     for item in plan.get("resource_changes", []):
         change = item["change"]
         if change["actions"] == ["update"]:
-            before, after, unknown = (
-                change["before"],
-                change["after"],
-                change.get("after_unknown") or {},
-            )
-            names = {name for name in after if before.get(name) != after[name]} | {
-                name for name in unknown if unknown[name]
-            }
-            names = {name for name in names if (item["type"], name) not in EMULATED}
+            before, after = change["before"], change["after"]
+            unknown = change.get("after_unknown") or {}
+            names = {name for name in after if before.get(name) != after[name]}
+            names |= {name for name in unknown if unknown[name]}
+            names -= {name for type_, name in EMULATED if type_ == item["type"]}
             if names:
                 lines.append(f"  update {item['address']}: {', '.join(sorted(names))}")
         elif change["actions"] not in (["no-op"], ["read"]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ops.cloud import EMBEDDED, connect
-from ops.deployment.health import Health, get_health
+from ops.deployment.health import get_health
 from ops.embedded import EmbeddedCloud
 from ops.errors import OperatorError
 from ops.root import Root
@@ -19,21 +19,15 @@ def read_status(environment: str, root: Root) -> dict[str, Any]:
         OperatorError: the environment does not exist.
     """
     processes = EmbeddedCloud(root).processes() if environment == EMBEDDED else []
-    result: dict[str, Any] = {
-        "environment": environment,
-        "processes": processes,
-        "addresses": {},
-        "resources": 0,
-        "health": {"status": 0, "body": "not deployed"},
-    }
-    if environment == EMBEDDED and not all(process["running"] for process in processes):
+    result = {"environment": environment, "processes": processes, "addresses": {}, "resources": 0}
+    if not all(process["running"] for process in processes):
         return {**result, "health": {"status": 0, "body": "not running: start it with `make up`"}}
     cloud = connect(environment, root)
     try:
         values = outputs(cloud)
     except OperatorError as error:
         return {**result, "health": {"status": 0, "body": str(error)}}
-    health: Health = get_health(values["health_url"])
+    health = get_health(values["health_url"])
     return {
         **result,
         "addresses": {name: values[f"{name}_url"] for name in ("api", "ws", "site")},

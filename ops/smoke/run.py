@@ -97,18 +97,17 @@ class Smoke:
         checks += [
             self._check(suite, request, variables, final=True)
             for request in requests
-            if request.cleanup and self._missing(request, variables) is None
+            if request.cleanup
+            and not self._reason_not_to_send(request.text(), variables, final=True)
         ]
         return checks
 
     def _check(
         self, suite: Suite, request: Request, variables: dict[str, Any], *, final: bool = False
     ) -> Check:
-        missing = self._missing(request, variables)
-        if missing:
-            return _not_sent(suite.service, request.call, f"no earlier response set {missing}")
-        if not final and self._clock() > self._deadline:
-            return _not_sent(suite.service, request.call, OUT_OF_TIME)
+        reason = self._reason_not_to_send(request.text(), variables, final=final)
+        if reason:
+            return _not_sent(suite.service, request.call, reason)
         http_request = HttpRequest(
             request.method,
             _filled(request.path, variables),
@@ -118,128 +117,88 @@ class Smoke:
         )
         begun = self._clock()
         response = self._transport.send(suite, http_request)
-        seconds = round(self._clock() - begun, 3)
-        if response.status not in request.expected:
-            return Check(
-                suite.service,
-                request.call,
-                False,
-                response.status,
-                seconds,
-                _wrong(request.expected, response),
-            )
-        for name, path in request.keep.items():
-            value = _at(response.body, path)
+        error = _status_error(request.expected, response)
+        kept = {} if error else {name: _at(response.body, at) for name, at in request.keep.items()}
+        for name, value in kept.items():
             if value is None:
-                return Check(
-                    suite.service,
-                    request.call,
-                    False,
-                    response.status,
-                    seconds,
-                    f"the response has no {path}",
-                )
+                error = f"the response has no {request.keep[name]}"
+                break
             variables[name] = value
-        return Check(suite.service, request.call, ok=True, status=response.status, seconds=seconds)
+        return self._result(suite.service, request.call, begun, response, error)
 
     def _event(self, direct: DirectTransport, suite: Suite, event: Event) -> Check:
         begun = self._clock()
         filled = event.model_copy(update={"event": _filled(event.event, self._people.variables)})
         response = direct.invoke(suite, filled)
-        seconds = round(self._clock() - begun, 3)
-        raised = response.error or None
+        raised, error = response.error or None, ""
         if raised != event.error:
-            detail = (
-                f"raised {raised!r}, expected {event.error!r}" if event.error else "raised an error"
-            )
-            return Check(suite.service, event.name, False, response.status, seconds, detail)
-        ok = event.result is None or response.body == event.result
-        return Check(
-            suite.service,
-            event.name,
-            ok,
-            response.status,
-            seconds,
-            "" if ok else "returned an unexpected result",
-        )
+            expected = f"raised {raised!r}, expected {event.error!r}"
+            error = expected if event.error else "raised an error"
+        elif event.result is not None and response.body != event.result:
+            error = "returned an unexpected result"
+        return self._result(suite.service, event.name, begun, response, error)
 
     def _socket(
         self, transport: SocketTransport, service: str, socket: Socket, variables: Mapping[str, Any]
     ) -> list[Check]:
         """Tests an invented ticket, then a valid one, and sends the frames on its WebSocket."""
-        missing = _missing(socket.ticket, variables)
-        if missing or self._clock() > self._deadline:
-            reason = f"no earlier response set {missing}" if missing else OUT_OF_TIME
+        reason = self._reason_not_to_send(socket.ticket, variables)
+        if reason:
             return [_not_sent(service, CONNECT, reason)]
         begun = self._clock()
         with transport.open("invented") as (response, _):
-            checks = [
-                self._opened(
-                    service, f"{CONNECT}, invented ticket", begun, response, INVALID_TICKET_STATUS
-                )
-            ]
+            error = _status_error({INVALID_TICKET_STATUS}, response)
+            name = f"{CONNECT}, invented ticket"
+            checks = [self._result(service, name, begun, response, error)]
         begun = self._clock()
         with transport.open(str(_filled(socket.ticket, variables))) as (response, exchange):
-            checks.append(self._opened(service, CONNECT, begun, response, UPGRADED))
-            if response.status == UPGRADED:
+            error = _status_error({UPGRADED}, response)
+            checks.append(self._result(service, CONNECT, begun, response, error))
+            if not error:
                 checks += [
                     self._frame(exchange, service, frame, variables) for frame in socket.frames
                 ]
         return checks
 
-    def _opened(
-        self, service: str, name: str, begun: float, response: Response, expected: int
-    ) -> Check:
-        seconds = round(self._clock() - begun, 3)
-        ok = response.status == expected
-        return Check(
-            service, name, ok, response.status, seconds, "" if ok else _wrong({expected}, response)
-        )
-
     def _frame(
         self, exchange: Exchange, service: str, frame: Frame, variables: Mapping[str, Any]
     ) -> Check:
         name = f"WebSocket {frame.send['action']}"
-        missing = _missing(str(frame.send), variables)
-        if missing or self._clock() > self._deadline:
-            return _not_sent(
-                service, name, f"no earlier response set {missing}" if missing else OUT_OF_TIME
-            )
+        reason = self._reason_not_to_send(str(frame.send), variables)
+        if reason:
+            return _not_sent(service, name, reason)
         begun = self._clock()
         response = exchange({**_filled(frame.send, variables), "requestId": uuid.uuid4().hex})
-        seconds = round(self._clock() - begun, 3)
         if response.status == 0:
-            return Check(
-                service,
-                name,
-                False,
-                0,
-                seconds,
-                f"no response ({response.error}), expected {frame.expect}",
-            )
-        received = (
-            response.body.get("code")
-            if response.body.get("type") == "error"
-            else response.body.get("type")
-        )
-        ok = received == frame.expect
-        detail = "" if ok else f"received {received}, expected {frame.expect}"
-        return Check(service, name, ok, response.status, seconds, detail)
+            error = f"no response ({response.error}), expected {frame.expect}"
+        else:
+            received = response.body.get("code" if response.body.get("type") == "error" else "type")
+            is_expected = received == frame.expect
+            error = "" if is_expected else f"received {received}, expected {frame.expect}"
+        return self._result(service, name, begun, response, error)
 
-    @staticmethod
-    def _missing(request: Request, variables: Mapping[str, Any]) -> str | None:
-        return _missing(f"{request.path} {request.headers} {request.body}", variables)
+    def _result(
+        self, service: str, name: str, begun: float, response: Response, error: str
+    ) -> Check:
+        seconds = round(self._clock() - begun, 3)
+        return Check(service, name, not error, response.status, seconds, error)
 
-
-def _missing(text: str, variables: Mapping[str, Any]) -> str | None:
-    return next((name for name in _VARIABLE.findall(text) if name not in variables), None)
+    def _reason_not_to_send(
+        self, text: str, variables: Mapping[str, Any], *, final: bool = False
+    ) -> str | None:
+        missing = next((name for name in _VARIABLE.findall(text) if name not in variables), None)
+        if missing:
+            return f"no earlier response set {missing}"
+        return OUT_OF_TIME if not final and self._clock() > self._deadline else None
 
 
 def _not_sent(service: str, name: str, reason: str) -> Check:
     return Check(service, name, ok=False, status=0, seconds=0.0, detail=f"not sent: {reason}")
 
 
-def _wrong(statuses: Collection[int], response: Response) -> str:
+def _status_error(statuses: Collection[int], response: Response) -> str:
+    if response.status in statuses:
+        return ""
     expected = " or ".join(map(str, sorted(statuses)))
     if response.status == 0:
         error = response.error.splitlines()[0][:200] if response.error else "none"

@@ -46,11 +46,11 @@ class Request(_Section):
     def expected(self) -> frozenset[int]:
         if self.expect == "refused":
             return REFUSED
-        return (
-            frozenset(self.expect)
-            if isinstance(self.expect, list)
-            else frozenset({int(self.expect)})
-        )
+        return frozenset(self.expect if isinstance(self.expect, list) else {int(self.expect)})
+
+    def text(self) -> str:
+        """Returns the parts in which variables are replaced."""
+        return f"{self.path} {self.headers} {self.body}"
 
     @property
     def repeatable(self) -> bool:
