@@ -5,14 +5,14 @@ SQL statements consist only of constants of this module. All values are bound pa
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from lambdas.catalog.outbox import add_events
 from lambdas.common.messaging.events import Event
-from lambdas.common.storage.database import constraint
+from lambdas.common.storage.database import Database, constraint
 
 
 class NewListing(Struct, frozen=True, kw_only=True):
@@ -102,14 +102,6 @@ class UnknownCategoryError(Exception):
 
 class AlreadyRatedError(Exception):
     """The user has already rated this listing."""
-
-
-class DatabaseAccess(Protocol):
-    """Runs statements and transactions."""
-
-    def read(self, sql: str, **values: Any) -> list[list[Any]]: ...
-
-    def transaction(self) -> Any: ...
 
 
 # A row is one text value, because the driver decodes arrays and times slowly, in Python.
@@ -278,7 +270,7 @@ def _all(conditions: Sequence[str]) -> str:
 class ListingStore:
     """Stores listings, wishes, ratings and inquiries, with their events in the same transaction."""
 
-    def __init__(self, database: DatabaseAccess) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     def find(self, listing_id: str) -> Listing | None:

@@ -15,8 +15,8 @@ from lambdas.catalog.listings import (
     Changes,
     Found,
     Listing,
+    ListingStore,
     NewListing,
-    Rated,
     Search,
     UnknownCategoryError,
 )
@@ -60,46 +60,6 @@ class _ChangedMeanwhileError(Exception):
     """Another request changed the listing after it was read."""
 
 
-class Store(Protocol):
-    """Stores the catalog's data."""
-
-    def find(self, listing_id: str) -> Listing | None: ...
-
-    def search(self, search: Search) -> list[Found]: ...
-
-    def categories(self) -> list[Category]: ...
-
-    def wishlist(self, user_id: str, limit: int, after: tuple[int, str] | None) -> list[Found]: ...
-
-    def add(self, new: NewListing, events: Sequence[Event]) -> Listing: ...
-
-    def change(
-        self, listing: Listing, changes: Changes, events: Sequence[Event]
-    ) -> Listing | None: ...
-
-    def rate(
-        self,
-        listing_id: str,
-        user_id: str,
-        stars: int,
-        comment: str | None,
-        events: Sequence[Event],
-    ) -> Rated | None: ...
-
-    def wish(self, user_id: str, listing_id: str) -> bool: ...
-
-    def unwish(self, user_id: str, listing_id: str) -> None: ...
-
-    def inquire(
-        self,
-        inquiry_id: str,
-        listing_id: str,
-        sender_id: str,
-        message: str,
-        events: Sequence[Event],
-    ) -> None: ...
-
-
 class ImageUploads(Protocol):
     """Signs and uses uploads of listing images."""
 
@@ -118,7 +78,7 @@ class CatalogService:
     def __init__(
         self,
         *,
-        store: Store,
+        store: ListingStore,
         events: EventFactory,
         relay: Relay,
         uploads: ImageUploads,

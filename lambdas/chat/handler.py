@@ -32,7 +32,7 @@ from lambdas.chat.signals import Signals
 from lambdas.chat.standing import Standings
 from lambdas.common.clients import Clients
 from lambdas.common.live.fanout import ApiGateway, Fanout, Gateway
-from lambdas.common.live.listeners import CachedLiveRooms
+from lambdas.common.live.listeners import LiveRooms
 from lambdas.common.logs import Logger, create_logger
 from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.people.aliases import AliasStore
@@ -233,7 +233,7 @@ def wire(
     transactions = Transactions(dynamodb)
     room_store = RoomStore(tables, transactions)
     message_store = MessageStore(tables, transactions)
-    live, signals = CachedLiveRooms(cache), Signals(cache)
+    live, signals = LiveRooms(cache), Signals(cache)
     queues = DeliveryQueues(
         lambda: clients.sqs,
         settings.deliveries_queue_url,

@@ -14,7 +14,7 @@ from msgspec import Struct
 from lambdas.common.clients import Clients
 from lambdas.common.live.chat_messages import Message
 from lambdas.common.live.fanout import ApiGateway, Delivery, Fanout, Gateway
-from lambdas.common.live.listeners import CachedLiveRooms
+from lambdas.common.live.listeners import LiveRooms
 from lambdas.common.logs import Logger, create_logger
 from lambdas.common.messaging.consumer import Batch, Consume, consume_messages, create_handler
 from lambdas.common.settings import Settings, read
@@ -96,7 +96,7 @@ def wire(
     logger: Logger,
 ) -> Consume:
     """Builds the function from its dependencies."""
-    live = CachedLiveRooms(cache)
+    live = LiveRooms(cache)
     retry_queue = SqsRetryQueue(lambda: clients.sqs, settings.delivery_retries_queue_url)
     messages = Table(clients.dynamodb, settings.dynamodb_table_messages)
 
@@ -107,7 +107,7 @@ def wire(
     service = DeliveryService(
         fanout=Fanout(gateway, live, logger),
         live=live,
-        retry_queue=retry_queue,
+        check_later=retry_queue.check_later,
         find=find,
         logger=logger,
     )

@@ -1,7 +1,6 @@
 """Delivers frames of the FIFO queue, and stored messages whose delivery was lost."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
 
 from msgspec import Struct
 
@@ -24,13 +23,6 @@ class Stored(Struct, frozen=True, rename="camel"):
         return delivery_of(self.message_id, self.version)
 
 
-class RetryQueue(Protocol):
-    """Returns messages to the function after a delay."""
-
-    def check_later(self, stored: Sequence[Stored]) -> None:
-        """Queues these versions for a later check. Propagates errors of the queue."""
-
-
 class DeliveryService:
     """Delivers frames to the connections of rooms."""
 
@@ -39,14 +31,17 @@ class DeliveryService:
         *,
         fanout: Fanout,
         live: LiveRooms,
-        retry_queue: RetryQueue,
+        check_later: Callable[[Sequence[Stored]], None],
         find: Callable[[str], Message | None],
         logger: Logger,
     ) -> None:
-        """`find` reads a message by its id with a consistent read."""
+        """`check_later` queues versions for a later check and propagates errors of the queue.
+
+        `find` reads a message by its id with a consistent read.
+        """
         self._fanout = fanout
         self._live = live
-        self._retry_queue = retry_queue
+        self._queue_check = check_later
         self._find = find
         self._logger = logger
 
@@ -100,4 +95,4 @@ class DeliveryService:
 
     def _check_later(self, stored: Sequence[Stored]) -> None:
         if stored:
-            self._retry_queue.check_later(stored)
+            self._queue_check(stored)

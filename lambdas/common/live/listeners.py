@@ -4,7 +4,7 @@ The cache may be emptied without data loss: clients then join their rooms again.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
@@ -37,50 +37,11 @@ class Connection(Struct, frozen=True):
     visible: bool = True
 
 
-class LiveRooms(Protocol):
-    """The open connections and their rooms. Every method may raise CacheUnavailableError."""
-
-    def connect(self, connection: Connection) -> None:
-        """Adds a new connection."""
-
-    def touch(self, connection: Connection) -> bool:
-        """Extends the connection's lifetime in all its rooms. Returns False if it is unknown."""
-
-    def disconnect(self, connection: Connection) -> list[str]:
-        """Removes the connection and returns the rooms it was in."""
-
-    def join(self, connection: Connection, room_id: str) -> None:
-        """Adds the connection to the room."""
-
-    def leave(self, connection: Connection, room_id: str) -> None:
-        """Removes the connection from the room."""
-
-    def is_in(self, connection: Connection, room_id: str) -> bool:
-        """Returns True if the connection is in the room."""
-
-    def connections(self, room_id: str) -> list[Connection]:
-        """Returns the room's connections and removes expired ones."""
-
-    def evict(self, room_id: str, user_id: str) -> None:
-        """Removes all of a user's connections from a room."""
-
-    def close(self, room_id: str) -> None:
-        """Removes all connections from a room."""
-
-    def mark_sent(self, deliveries: Iterable[str]) -> None:
-        """Records these deliveries as sent."""
-
-    def mark_queued(self, delivery: str) -> None:
-        """Records this delivery as queued, unless it is already recorded."""
-
-    def progress(self, deliveries: Sequence[str]) -> dict[str, Progress | None]:
-        """Returns each delivery's progress by name; None if nothing is recorded."""
-
-
-class CachedLiveRooms:
-    """LiveRooms in Valkey.
+class LiveRooms:
+    """The open connections and their rooms, in the cache.
 
     Each room has a sorted set of its connections by expiry, each connection a set of its rooms.
+    Every method may raise CacheUnavailableError.
     """
 
     def __init__(self, cache: GuardedCache, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -88,6 +49,8 @@ class CachedLiveRooms:
         self._clock = clock
 
     def connect(self, connection: Connection) -> None:
+        """Adds a new connection."""
+
         def work(cache: "redis.Redis") -> None:
             with cache.pipeline() as pipe:
                 pipe.sadd(_rooms_key(connection), _ALIVE)
@@ -97,6 +60,8 @@ class CachedLiveRooms:
         self._cache.run(work)
 
     def touch(self, connection: Connection) -> bool:
+        """Extends the connection's lifetime in all its rooms. Returns False if it is unknown."""
+
         def work(cache: "redis.Redis") -> bool:
             rooms = _text(cache.smembers(_rooms_key(connection)))
             if not rooms:
@@ -114,6 +79,8 @@ class CachedLiveRooms:
         return self._cache.run(work)
 
     def disconnect(self, connection: Connection) -> list[str]:
+        """Removes the connection and returns the rooms it was in."""
+
         def work(cache: "redis.Redis") -> list[str]:
             rooms = [
                 room_id
@@ -130,6 +97,8 @@ class CachedLiveRooms:
         return self._cache.run(work)
 
     def join(self, connection: Connection, room_id: str) -> None:
+        """Adds the connection to the room."""
+
         def work(cache: "redis.Redis") -> None:
             with cache.pipeline() as pipe:
                 pipe.sadd(_rooms_key(connection), _ALIVE, room_id)
@@ -141,15 +110,18 @@ class CachedLiveRooms:
         self._cache.run(work)
 
     def leave(self, connection: Connection, room_id: str) -> None:
+        """Removes the connection from the room."""
         self._remove(room_id, [connection])
 
     def is_in(self, connection: Connection, room_id: str) -> bool:
+        """Returns True if the connection is in the room."""
         expiry = self._cache.run(
             lambda cache: cache.zscore(_room_key(room_id), _encode(connection))
         )
         return isinstance(expiry, float) and expiry > self._clock()
 
     def connections(self, room_id: str) -> list[Connection]:
+        """Returns the room's connections and removes expired ones."""
         now = self._clock()
 
         def work(cache: "redis.Redis") -> Any:
@@ -161,12 +133,16 @@ class CachedLiveRooms:
         return [_decode(member) for member in self._cache.run(work)]
 
     def evict(self, room_id: str, user_id: str) -> None:
+        """Removes all of a user's connections from a room."""
         self._remove(room_id, [c for c in self.connections(room_id) if c.user_id == user_id])
 
     def close(self, room_id: str) -> None:
+        """Removes all connections from a room."""
         self._remove(room_id, self.connections(room_id))
 
     def mark_sent(self, deliveries: Iterable[str]) -> None:
+        """Records these deliveries as sent."""
+
         def work(cache: "redis.Redis") -> None:
             with cache.pipeline() as pipe:
                 for delivery in deliveries:
@@ -176,11 +152,14 @@ class CachedLiveRooms:
         self._cache.run(work)
 
     def mark_queued(self, delivery: str) -> None:
+        """Records this delivery as queued, unless it is already recorded."""
         self._cache.run(
             lambda cache: cache.set(_delivery_key(delivery), "queued", ex=QUEUED_LIFETIME, nx=True)
         )
 
     def progress(self, deliveries: Sequence[str]) -> dict[str, Progress | None]:
+        """Returns each delivery's progress by name; None if nothing is recorded."""
+
         def work(cache: "redis.Redis") -> Any:
             return cache.mget([_delivery_key(delivery) for delivery in deliveries])
 

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from lambdas.chat.broadcast import Broadcast
-from lambdas.common.live.listeners import QUEUED_LIFETIME, CachedLiveRooms
+from lambdas.common.live.listeners import QUEUED_LIFETIME, LiveRooms
 from lambdas.common.messaging.consumer import BatchFailedError
 from lambdas.common.storage.cache import CacheUnavailableError
 from lambdas.common.storage.dynamodb import unpack
@@ -198,11 +198,11 @@ def test_deliveries_wait_until_the_cache_is_back(
     message_id = ann.send(room_id)["messageId"]
     with interrupted.context() as down:
 
-        def refuse(self: CachedLiveRooms, *arguments: Any) -> Any:
+        def refuse(self: LiveRooms, *arguments: Any) -> Any:
             raise CacheUnavailableError
 
-        down.setattr(CachedLiveRooms, "progress", refuse)
-        down.setattr(CachedLiveRooms, "connections", refuse)
+        down.setattr(LiveRooms, "progress", refuse)
+        down.setattr(LiveRooms, "connections", refuse)
         watch(world, world.stream(message_id))
         records = world.queued("DELIVERY_RETRIES_QUEUE_URL")
         with pytest.raises(BatchFailedError):
@@ -228,10 +228,10 @@ def test_an_eviction_that_the_cache_missed_is_repeated(
 ) -> None:
     with monkeypatch.context() as down:
 
-        def refuse(self: CachedLiveRooms, *arguments: Any) -> Any:
+        def refuse(self: LiveRooms, *arguments: Any) -> Any:
             raise CacheUnavailableError
 
-        down.setattr(CachedLiveRooms, "evict", refuse)
+        down.setattr(LiveRooms, "evict", refuse)
         ok(ann.call("DELETE", f"/rooms/{room_id}/members/bob"), 204)
     listener.take()
     assert retry(world) == 1

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from lambdas.chat.broadcast import INLINE_LIMIT, Broadcast
 from lambdas.common.live.fanout import Delivery
-from lambdas.common.live.listeners import LIFETIME, CachedLiveRooms, Connection
+from lambdas.common.live.listeners import LIFETIME, Connection, LiveRooms
 from lambdas.common.people.profiles import ProfileReader
 from lambdas.common.storage.cache import GuardedCache
 from lambdas.common.storage.transactions import Transactions
@@ -233,13 +233,13 @@ def test_a_removal_during_a_join_prevents_the_join(
     ann: ChatUser, bob: ChatUser, room_id: str, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The member is removed after the first check, before the connection is in the room."""
-    join = CachedLiveRooms.join
+    join = LiveRooms.join
 
-    def removed_first(self: CachedLiveRooms, connection: Connection, room: str) -> None:
+    def removed_first(self: LiveRooms, connection: Connection, room: str) -> None:
         ok(ann.call("DELETE", f"/rooms/{room_id}/members/bob"), 204)
         join(self, connection, room)
 
-    monkeypatch.setattr(CachedLiveRooms, "join", removed_first)
+    monkeypatch.setattr(LiveRooms, "join", removed_first)
     socket = bob.connect()
     assert socket.send("join_room", roomId=room_id)["code"] == "not_a_member"
     ann.send(room_id)
@@ -557,7 +557,7 @@ def test_a_connection_gets_resync_after_a_failed_post(
 
 def test_a_connection_expires_unless_it_pings(cache: redis.Redis) -> None:
     now = [1_000_000.0]
-    live = CachedLiveRooms(GuardedCache(lambda: cache), clock=lambda: now[0])
+    live = LiveRooms(GuardedCache(lambda: cache), clock=lambda: now[0])
     quiet, lively = Connection("quiet", "ann"), Connection("lively", "bob")
     for connection in (quiet, lively):
         live.connect(connection)
@@ -623,7 +623,7 @@ def test_without_the_cache_messages_are_stored_and_acknowledged(
 def test_messages_of_a_large_room_are_queued(
     ann: ChatUser, room_id: str, sockets: tuple[Socket, Socket], world: World, cache: redis.Redis
 ) -> None:
-    live = CachedLiveRooms(GuardedCache(lambda: cache))
+    live = LiveRooms(GuardedCache(lambda: cache))
     for index in range(INLINE_LIMIT):
         live.join(Connection(f"more-{index}", f"user-{index}"), room_id)
     ack = sockets[0].send("send_message", roomId=room_id, content="x")
