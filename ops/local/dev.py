@@ -30,8 +30,9 @@ from ops.deployment.drift import EMULATED
 from ops.errors import OperatorError
 from ops.functions.packages import package
 from ops.functions.versions import Functions
-from ops.local.platform import start_platform
+from ops.local.platform import StartedPlatform, start_platform
 from ops.root import PROJECT, Root
+from ops.terraform.runner import Terraform
 from ops.terraform.state import outputs
 from ops.traffic.ledger import Ledger
 from ops.traffic.release import Releaser
@@ -177,14 +178,29 @@ class LiveDevelopment:
                 time.sleep(2)
 
 
+def _prepare_local_stack(root: Root) -> Terraform:
+    return prepare_stack(connect(EMBEDDED, root), root, root.cdktf_out)
+
+
+def _start_thread(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, daemon=True).start()
+
+
 class Planning:
     """Plans and applies infrastructure changes in the background, one run at a time."""
 
     def __init__(
-        self, root: Root, start: Callable[[Callable[[], None]], None] | None = None
+        self,
+        root: Root,
+        *,
+        prepare: Callable[[Root], Terraform] = _prepare_local_stack,
+        deploy: Callable[[Root], StartedPlatform] = start_platform,
+        start: Callable[[Callable[[], None]], None] = _start_thread,
     ) -> None:
         self._root = root
-        self._start = start or (lambda work: threading.Thread(target=work, daemon=True).start())
+        self._prepare = prepare
+        self._deploy = deploy
+        self._start = start
         self._lock = threading.Lock()
         self._state: Literal["idle", "planning", "ready", "applying"] = "idle"
         self._again = False
@@ -213,8 +229,7 @@ class Planning:
         report("Planning the infrastructure change")
         ready = False
         try:
-            cloud = connect(EMBEDDED, self._root)
-            stack = prepare_stack(cloud, self._root, self._root.cdktf_out)
+            stack = self._prepare(self._root)
             with stack.temporary_plan("dev", ["-lock=false"]) as plan:
                 lines = plan_lines(stack.show(plan.file))
             ready = bool(lines)
@@ -227,7 +242,7 @@ class Planning:
     def _apply(self) -> None:
         try:
             # Like `make up`, this plans again under the lock, so it includes later changes.
-            report(f"Applied in {sum(start_platform(self._root).seconds.values()):.0f} s")
+            report(f"Applied in {sum(self._deploy(self._root).seconds.values()):.0f} s")
         except OperatorError as error:
             report(str(error))
         self._done("idle")
@@ -262,13 +277,13 @@ def plan_lines(plan: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def syntax_error(function: str) -> str | None:
+def syntax_error(function: str, folder: Path = LAMBDAS) -> str | None:
     """Returns the first syntax error in a function's files, or None."""
-    for file in sorted([*(LAMBDAS / function).rglob("*.py"), *(LAMBDAS / SHARED).rglob("*.py")]):
+    for file in sorted([*(folder / function).rglob("*.py"), *(folder / SHARED).rglob("*.py")]):
         try:
             _compile(file, file.stat().st_mtime_ns)
         except SyntaxError as error:
-            return f"{file.relative_to(PROJECT)}:{error.lineno}: {error.msg}: not served"
+            return f"{file.relative_to(folder.parent)}:{error.lineno}: {error.msg}: not served"
     return None
 
 

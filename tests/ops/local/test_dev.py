@@ -1,16 +1,13 @@
-"""Live development."""
+"""Tests live development."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import pytest
-
-from ops.local import dev as development
 from ops.local.dev import LAMBDAS, Planning, classify_changes, plan_lines, syntax_error
+from ops.local.platform import StartedPlatform
 from ops.root import PROJECT, Root
 from tests.ops.terraform.fakes import FakeTerraform
 
@@ -27,17 +24,15 @@ def test_saved_files_are_classified_as_functions_or_infrastructure() -> None:
     assert not classify_changes([LAMBDAS / "auth" / "__pycache__" / "x.py"]).functions
 
 
-def test_syntax_error_is_reported_with_file_and_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(development, "LAMBDAS", tmp_path)
-    monkeypatch.setattr(development, "PROJECT", tmp_path)
-    (tmp_path / "auth").mkdir()
-    file = tmp_path / "auth" / "logic.py"
+def test_syntax_error_is_reported_with_file_and_line(tmp_path: Path) -> None:
+    file = tmp_path / "lambdas" / "auth" / "logic.py"
+    file.parent.mkdir(parents=True)
     file.write_text("x = 1\n")
-    assert syntax_error("auth") is None
+    assert syntax_error("auth", tmp_path / "lambdas") is None
     file.write_text("def :\n")
-    assert (syntax_error("auth") or "").startswith("auth/logic.py:1: ")
+    error = syntax_error("auth", tmp_path / "lambdas")
+    assert error
+    assert error.startswith("lambdas/auth/logic.py:1: ")
 
 
 class Runs:
@@ -51,23 +46,19 @@ class Runs:
 
 
 def test_changes_saved_during_a_plan_cause_one_more_plan_which_the_key_applies(
-    root: Root, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    root: Root, tmp_path: Path
 ) -> None:
     done: list[str] = []
     update = {"actions": ["update"], "before": {"days": 7}, "after": {"days": 30}}
-    stack = FakeTerraform(tmp_path / "stack", done)
+    stack: Any = FakeTerraform(tmp_path / "stack", done)
     stack.shown = {"resource_changes": [{"address": "g.x", "type": "g", "change": update}]}
-    monkeypatch.setattr(development, "connect", lambda *_: None)
-    monkeypatch.setattr(development, "prepare_stack", lambda *_: stack)
-    applied = SimpleNamespace(seconds={"apply": 1.0})
 
-    def bring_up(_: Root) -> Any:
+    def deploy(_: Root) -> StartedPlatform:
         done.append("apply")
-        return applied
+        return StartedPlatform({}, {"apply": 1.0})
 
-    monkeypatch.setattr(development, "start_platform", bring_up)
     runs = Runs()
-    planning = Planning(root, runs.waiting.append)
+    planning = Planning(root, prepare=lambda _: stack, deploy=deploy, start=runs.waiting.append)
     planning.apply()
     assert runs.waiting == []  # there is nothing to apply yet
     planning.begin()
