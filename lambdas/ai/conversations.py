@@ -74,7 +74,7 @@ class ConversationStore(Protocol):
     def list_page(
         self, user_id: str, limit: int, before: str | None
     ) -> tuple[list[Summary], str | None]:
-        """Returns the user's conversations, newest first, and the `before` of the next page.
+        """Returns the user's conversations, newest first, and the position of the next page.
 
         The page begins with the first conversation older than `before`.
         """

@@ -130,7 +130,7 @@ class AiService:
     def list_conversations(
         self, user_id: str, limit: int, before: str | None
     ) -> tuple[list[Summary], str | None]:
-        """Returns the user's conversations, newest first, and the `before` of the next page."""
+        """Returns a page of conversations, newest first, and the position of the next page."""
         return self._conversations.list_page(user_id, limit, before)
 
     def get_conversation(self, user_id: str, conversation_id: str) -> Conversation:

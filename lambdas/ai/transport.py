@@ -89,7 +89,7 @@ class _Exchange:
         except TimeoutError:
             self.failure = Failure.TIMEOUT
         except (OSError, HTTPException, ValueError):
-            # Stays BROKEN_OFF. ValueError: a header is invalid, and the message contains its value.
+            # `failure` is already set. The message of a ValueError contains the invalid header.
             return
         finally:
             self._connection.close()

@@ -1,6 +1,7 @@
 """The catalog function, which handles API requests and the scheduled sweep of the outbox."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from lambdas.catalog.listings import ListingStore
@@ -28,7 +29,7 @@ from lambdas.common.storage.uploads import IMAGE_LIMIT, IMAGE_TYPES, ImageUpload
 from lambdas.common.validation import validate
 from lambdas.common.web.http import Event, Request, Response
 from lambdas.common.web.pagination import Cursors, PageQuery
-from lambdas.common.web.preconditions import IfMatch, etag
+from lambdas.common.web.preconditions import IfMatch, versioned
 from lambdas.common.web.router import Router
 from lambdas.common.web.service import Handler, ServiceSettings, create_router, entry_point
 
@@ -54,9 +55,7 @@ class CatalogApi:
     def create_listing(self, request: Request) -> Response:
         body = validate(CreateListing, request.json)
         listing = self._service.create(request.caller, body)
-        response = Response.created(listing)
-        response.headers["ETag"] = etag(listing.version)
-        return response
+        return versioned(listing, listing.version, HTTPStatus.CREATED)
 
     def get_listing(self, request: Request) -> Response:
         return _with_version(self._service.get(_listing_id(request)))
@@ -162,7 +161,7 @@ def _listing_id(request: Request) -> str:
 
 
 def _with_version(listing: ListingView) -> Response:
-    return Response(body=listing, headers={"ETag": etag(listing.version)})
+    return versioned(listing, listing.version)
 
 
 handler = entry_point(build)

@@ -97,7 +97,7 @@ class Rated(Struct, frozen=True):
 
 
 class UnknownCategoryError(Exception):
-    """There is no such category."""
+    """The listing names a category that does not exist."""
 
 
 class AlreadyRatedError(Exception):
@@ -161,7 +161,7 @@ _TIME = "to_timestamp(:after::bigint / 1000.0)"
 
 
 def _wishlist(condition: str) -> str:
-    # Removing a listing deletes its wishes, so the join keeps every wish of a page.
+    # Removing a listing deletes its wishlist entries, so the join drops no entry of a page.
     return f"""
     SELECT {_ROW}, floor(extract(epoch FROM w.created_at) * 1000)::bigint FROM (
         SELECT listing_id, created_at FROM catalog.wishes WHERE user_id = :user_id {condition}

@@ -453,4 +453,4 @@ def _is_id(listing_id: str) -> bool:
 
 
 def _listing_not_found() -> Problem:
-    return Problem(HTTPStatus.NOT_FOUND, "listing_not_found", "There is no such listing.")
+    return Problem(HTTPStatus.NOT_FOUND, "listing_not_found", "There is no listing with this id.")

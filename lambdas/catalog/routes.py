@@ -1,4 +1,4 @@
-"""The catalog service's routes and who may call them."""
+"""The routes of the catalog service, and their access rules."""
 
 from lambdas.common.caller import READ, USER
 from lambdas.common.web.access import capability, role

@@ -127,7 +127,7 @@ class MemberService:
             return _view(standing.require_member(), self._people.public_name(caller))
         invited = self._people.find(user_id)
         if invited is None:
-            raise Problem.not_found("There is no such user.", "user_not_found")
+            raise Problem.not_found("There is no user with this id.", "user_not_found")
         pair = pair_key(caller.user_id, user_id) if standing.room.type == "direct" else None
         if pair and not invited.personal.allow_direct_messages and not self._members.has_pair(pair):
             raise Problem.forbidden(
@@ -282,7 +282,7 @@ def _require_unbanned(member: Member | None) -> Member:
 
 
 def _member_not_found() -> Problem:
-    return Problem.not_found("The room has no such member.", "member_not_found")
+    return Problem.not_found("This user is not a member of the room.", "member_not_found")
 
 
 def _view(member: Member, name: str) -> MemberView:

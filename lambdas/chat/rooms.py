@@ -76,7 +76,7 @@ class RoomStore:
     def find_to_send(
         self, room_id: str, user_id: str
     ) -> tuple[Room | None, Member | None, Head | None]:
-        """Returns the result of `find` and the room's head: one read for sending a message."""
+        """Returns the result of `find` and the room's head in one read. For sending a message."""
         room, member, head = get_from_tables(
             [self._room(room_id), self._member(room_id, user_id), self._room(seq_key(room_id))]
         )

@@ -1,4 +1,4 @@
-"""The chat service's routes and who may call them."""
+"""The routes of the chat service, and their access rules."""
 
 from lambdas.common.caller import CHAT_ANONYMOUS, READ, USER
 from lambdas.common.web.access import capability, role

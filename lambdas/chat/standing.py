@@ -83,7 +83,7 @@ class Standing:
 
 
 class Standings:
-    """Reads the standing of callers in rooms. Raises Problem 404 if there is no such room."""
+    """Reads the standing of callers in rooms. Raises Problem 404 if the room does not exist."""
 
     def __init__(self, rooms: RoomStore) -> None:
         self._rooms = rooms
@@ -103,7 +103,7 @@ class Standings:
 
 
 def room_not_found() -> Problem:
-    return Problem.not_found("There is no such room.", "room_not_found")
+    return Problem.not_found("There is no room with this id.", "room_not_found")
 
 
 def banned() -> Problem:

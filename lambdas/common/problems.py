@@ -135,7 +135,8 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's term)
     @classmethod
     def internal(cls) -> "Problem":
         detail = (
-            "Something went wrong on our side. The correlation id of this answer helps us find it."
+            "Something went wrong on our side. "
+            "The correlation id of this response helps us to find the cause."
         )
         return cls(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", detail)
 

@@ -19,7 +19,7 @@ class Stored(Struct, frozen=True, rename="camel"):
 
     @property
     def name(self) -> str:
-        """The name of its delivery."""
+        """The name under which the delivery of this version is recorded."""
         return delivery_of(self.message_id, self.version)
 
 

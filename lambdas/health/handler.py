@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 
-# Imported at module level, where a function has the most CPU: the first run must meet its deadline.
+# Imported during initialization, which has more CPU, so that the first check is in time.
 import pg8000.native  # noqa: F401
 
 from lambdas.common.caller import Caller

@@ -20,8 +20,8 @@ POST_INDEX = "post-comments-index"
 _EXISTS: Expressions = {"condition": "attribute_exists(comment_id)"}
 
 CHUNK = (MAX_ENTRIES - 1) // 3
-"""Comments deleted in one transaction. Each needs entries for the comment, its event and its
-author; one entry updates the counter."""
+"""Maximum comments deleted in one transaction. Each comment needs three entries (comment, event and
+author). One more entry updates the counter."""
 
 
 class ParentDeletedError(Exception):

@@ -147,7 +147,7 @@ def _view(comment: Comment, name: str) -> CommentView:
 
 
 def comment_not_found() -> Problem:
-    return Problem.not_found("There is no such comment.", "comment_not_found")
+    return Problem.not_found("There is no comment with this id.", "comment_not_found")
 
 
 def _parent_not_found() -> Problem:

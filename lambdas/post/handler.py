@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from lambdas.common.storage.uploads import ImageUpload
 from lambdas.common.validation import validate
 from lambdas.common.web.http import Event, Request, Response
 from lambdas.common.web.pagination import Cursors, PageQuery
-from lambdas.common.web.preconditions import IfMatch, etag
+from lambdas.common.web.preconditions import IfMatch, versioned
 from lambdas.common.web.service import Handler, ServiceSettings, create_router, entry_point
 from lambdas.post.authorship import Authorship
 from lambdas.post.comments import DynamoCommentStore
@@ -87,11 +88,11 @@ class PostApi:
     def create_post(self, request: Request) -> Response:
         post = self._posts.create(request.caller, validate(CreatePost, request.json))
         request.anonymous = post.is_anonymous
-        return _versioned(Response.created(post), post.version)
+        return versioned(post, post.version, HTTPStatus.CREATED)
 
     def get_post(self, request: Request) -> Response:
         post = self._posts.get(request.caller, _post_id(request))
-        return _versioned(Response(body=post), post.version)
+        return versioned(post, post.version)
 
     def update_post(self, request: Request) -> Response:
         body = validate(UpdatePost, request.json)
@@ -99,7 +100,7 @@ class PostApi:
             request.caller, _post_id(request), body, IfMatch.of(request)
         )
         request.anonymous = post.is_anonymous
-        return _versioned(Response(body=post), post.version)
+        return versioned(post, post.version)
 
     def delete_post(self, request: Request) -> Response:
         request.anonymous = self._posts.delete(request.caller, _post_id(request))
@@ -124,7 +125,7 @@ class PostApi:
         body = validate(CreateComment, request.json)
         comment = self._comments.create(request.caller, _post_id(request), body)
         request.anonymous = comment.is_anonymous
-        return _versioned(Response.created(comment), comment.version)
+        return versioned(comment, comment.version, HTTPStatus.CREATED)
 
     def update_comment(self, request: Request) -> Response:
         body = validate(UpdateComment, request.json)
@@ -133,7 +134,7 @@ class PostApi:
             request.caller, post_id, comment_id, body, IfMatch.of(request)
         )
         request.anonymous = comment.is_anonymous
-        return _versioned(Response(body=comment), comment.version)
+        return versioned(comment, comment.version)
 
     def delete_comment(self, request: Request) -> Response:
         request.anonymous = self._comments.delete(
@@ -234,11 +235,6 @@ def handler(event: Event, context: object) -> dict[str, Any]:
         # The service could not start. SQS would take this HTTP response for success.
         raise RuntimeError("the service could not start, so the batch was not processed")
     return result
-
-
-def _versioned(response: Response, version: int) -> Response:
-    response.headers["ETag"] = etag(version)
-    return response
 
 
 def _post_id(request: Request) -> str:

@@ -231,7 +231,7 @@ class PostService:
 
 
 def find_post(posts: PostStore, post_id: str) -> Post:
-    """Returns the post. Raises Problem 404 if there is no such post."""
+    """Returns the post. Raises Problem 404 if the post does not exist."""
     post = posts.find(post_id)
     if post is None:
         raise post_not_found()
@@ -239,7 +239,7 @@ def find_post(posts: PostStore, post_id: str) -> Post:
 
 
 def post_not_found() -> Problem:
-    return Problem.not_found("There is no such post.", "post_not_found")
+    return Problem.not_found("There is no post with this id.", "post_not_found")
 
 
 def _distinct(tags: Sequence[str]) -> tuple[str, ...]:

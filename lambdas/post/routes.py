@@ -1,4 +1,4 @@
-"""The post service's routes and who may call them."""
+"""The routes of the post service, and their access rules."""
 
 from lambdas.common.caller import POST_ANONYMOUS, READ, USER
 from lambdas.common.web.access import capability, role

@@ -90,7 +90,7 @@ class Timeline:
                 if len(found) > count:
                     break
             else:
-                # A month sorts before all positions in it, so the next page starts with older ones.
+                # This sorts before all positions of the month: the next page has older months.
                 return found, month if len(older) > MONTHS_PER_PAGE else None
         return found[:count], found[count - 1]["created_at"]
 

@@ -1,7 +1,6 @@
 """The profile function: validates requests, calls the logic and builds the responses."""
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 
 from lambdas.common.clients import Clients
@@ -13,7 +12,7 @@ from lambdas.common.settings import read
 from lambdas.common.storage.uploads import IMAGE_LIMIT, IMAGE_TYPES, ImageUpload, Uploads
 from lambdas.common.validation import validate
 from lambdas.common.web.http import Request, Response
-from lambdas.common.web.preconditions import IfMatch, etag
+from lambdas.common.web.preconditions import IfMatch, versioned
 from lambdas.common.web.router import Router
 from lambdas.common.web.service import SignedInSettings, create_router, entry_point
 from lambdas.profile.logic import ProfileService
@@ -103,7 +102,7 @@ class ProfileApi:
 
 def _response(profile: OwnProfile, part: Any = None) -> Response:
     """Returns the profile, or a part of it. Parts have the version of the profile."""
-    return Response(HTTPStatus.OK, part or profile, {"ETag": etag(profile.version)})
+    return versioned(part or profile, profile.version)
 
 
 def build(environ: Mapping[str, str]) -> Router:

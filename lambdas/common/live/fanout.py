@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import boto3
 
 POSTS = 32
-"""Maximum parallel posts. More bring nothing: one CPU signs and sends under 2,000 per second."""
+"""Maximum parallel posts. More are useless: one CPU signs and sends under 2,000 per second."""
 
 Outcome = Literal["sent", "gone", "failed"]
 
@@ -96,7 +96,7 @@ class ApiGateway:
 class Fanout:
     """Posts frames in parallel.
 
-    Removes closed connections, and asks connections to resync after a failed post.
+    Removes closed connections, and sends `resync` to connections after a failed post.
     """
 
     def __init__(

@@ -1,9 +1,12 @@
 """Optimistic concurrency: a resource's version as ETag, checked by If-Match on changes."""
 
+from http import HTTPStatus
+from typing import Any
+
 from msgspec import Struct
 
 from lambdas.common.problems import Problem
-from lambdas.common.web.http import Request
+from lambdas.common.web.http import Request, Response
 
 
 def etag(version: int) -> str:
@@ -11,10 +14,15 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
+def versioned(body: Any, version: int, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """Returns a response with the version of its resource as ETag."""
+    return Response(status, body, {"ETag": etag(version)})
+
+
 class IfMatch(Struct, frozen=True):
     """The versions that a request accepts; None accepts all.
 
-    The check only gives an early, clear error. The write must also be conditional on the version.
+    The check only reports the conflict early. The write must also be conditional on the version.
     """
 
     tags: frozenset[str] | None = None
