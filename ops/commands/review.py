@@ -125,7 +125,7 @@ def _write(result: Review, stack: Synthesized | None, form: Format, output: Path
     text = _rendered(result, stack, form)
     if output:
         output.write_text(text, encoding="utf-8")
-        report(f"Wrote {output}: {result.says()}")
+        report(f"Wrote {output}: {result.summary}")
     else:
         sys.stdout.write(text)
 

@@ -40,7 +40,7 @@ class Unpriced:
 
     address: str
     construct: ConstructPath
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def difference_table(difference: Difference, before: str, after: str) -> Table:
 def notes(bill: Bill) -> Iterator[str]:
     """Yields the unpriced resources and the number of free ones."""
     for item in bill.unpriced:
-        yield f"unpriced: {item.construct.path} ({item.address}): {item.why}"
+        yield f"unpriced: {item.construct.path} ({item.address}): {item.reason}"
     yield f"{bill.free} resources have no charge"
 
 
@@ -125,7 +125,7 @@ def bill_document(bill: Bill, usage: Usage, prices: Prices | None = None) -> dic
             for item in bill.items
         ],
         "unpriced": [
-            {"address": item.address, "path": item.construct.path, "why": item.why}
+            {"address": item.address, "path": item.construct.path, "reason": item.reason}
             for item in bill.unpriced
         ],
         "free": bill.free,

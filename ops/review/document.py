@@ -15,7 +15,7 @@ def review_document(review: Review) -> dict[str, Any]:
     return {
         "environment": review.environment,
         "verdict": str(review.verdict),
-        "summary": review.says(),
+        "summary": review.summary,
         "counts": {action.past: number for action, number in review.counts.items()},
         "verdicts": {str(verdict): number for verdict, number in review.verdicts.items()},
         "plan": {
@@ -45,7 +45,7 @@ def review_document(review: Review) -> dict[str, Any]:
         ],
         "cost": difference_document(review.cost) if review.cost else None,
         "unpriced": [
-            {"address": item.address, "why": item.why} for item in review.cost.after.unpriced
+            {"address": item.address, "reason": item.reason} for item in review.cost.after.unpriced
         ]
         if review.cost
         else [],
@@ -62,7 +62,7 @@ def _change(item: Judged) -> dict[str, Any]:
         "action": str(change.action),
         "verdict": str(item.verdict),
         "reasons": [
-            {"rule": reason.rule, "verdict": str(reason.verdict), "says": reason.says}
+            {"rule": reason.rule, "verdict": str(reason.verdict), "text": reason.text}
             for reason in item.reasons
         ],
         "forcedBy": list(change.forced_by),

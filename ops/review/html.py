@@ -32,6 +32,12 @@ class Bar:
     after: float
     longest: float
 
+    @property
+    def change(self) -> str:
+        """The CSS class of the bar after the plan. Less than half a cent has none."""
+        difference = self.after - self.before
+        return "dearer" if difference > 0.005 else "cheaper" if difference < -0.005 else ""
+
     def percent(self, amount: float) -> str:
         """Returns the length of the bar for an amount, in percent of the longest bar."""
         return f"{100 * amount / self.longest:.2f}" if self.longest else "0"
@@ -80,8 +86,8 @@ def _page() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.globals.update(
-        style=Markup((FILES / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - a file of this package
-        script=Markup((FILES / "report.js").read_text(encoding="utf-8")),  # noqa: S704 - a file of this package
+        style=_read_trusted("report.css"),
+        script=_read_trusted("report.js"),
         SIGNS=SIGNS,
         Action=Action,
         forced=forced,
@@ -89,6 +95,10 @@ def _page() -> jinja2.Template:
     )
     environment.filters.update(usd=usd, signed=signed, value=_value, plural=_plural)
     return environment.get_template("report.html.j2")
+
+
+def _read_trusted(name: str) -> Markup:
+    return Markup((FILES / name).read_text(encoding="utf-8"))  # noqa: S704 - our own file
 
 
 def _value(value: Any) -> str:

@@ -44,7 +44,7 @@ def review_markdown(review: Review) -> str:
 def _head(review: Review) -> Iterator[str]:
     yield f"## Plan for {review.environment}"
     yield ""
-    yield f"{MARKS[review.verdict]} **{_escaped(review.says())}**"
+    yield f"{MARKS[review.verdict]} **{_escaped(review.summary)}**"
     yield ""
     for note in review.notes:
         yield f"> {_escaped(note)}"
@@ -57,7 +57,7 @@ def _head(review: Review) -> Iterator[str]:
         )
         yield ""
         yield from (
-            f"- unpriced: `{item.address}`: {_escaped(item.why)}"
+            f"- unpriced: `{item.address}`: {_escaped(item.reason)}"
             for item in review.cost.after.unpriced
         )
         if review.cost.after.unpriced:
@@ -80,7 +80,7 @@ def _detail(item: Judged) -> str:
         f"<summary>{MARKS[item.verdict]} {item.verdict}: {change.action}"
         f" <code>{_escaped(title(item))}</code></summary>",
         "",
-        *(f"- {_escaped(reason.says)}" for reason in item.reasons),
+        *(f"- {_escaped(reason.text)}" for reason in item.reasons),
     ]
     lines += [f"- {_escaped(line)}" for line in (forced(change), unknown(change)) if line]
     if item.rename:

@@ -78,7 +78,7 @@ def node_of(item: Judged, graph: Graph) -> Node | None:
 def _mark(node: Node, items: Iterable[Judged], anchors: Mapping[str, str]) -> Mark:
     items = list(items)
     worst = max(items, key=lambda item: item.verdict)
-    does = ", ".join(dict.fromkeys(item.change.action.past for item in items))
+    actions = ", ".join(dict.fromkeys(item.change.action.past for item in items))
     number = f"{len(items)} change{'s' if len(items) > 1 else ''}"
-    says = f"{node.kind} {node.label}: {does}; {worst.verdict} ({number})"
-    return Mark(f"verdict-{worst.verdict}", f"#{anchors[worst.change.address]}", says)
+    label = f"{node.kind} {node.label}: {actions}; {worst.verdict} ({number})"
+    return Mark(f"verdict-{worst.verdict}", f"#{anchors[worst.change.address]}", label)

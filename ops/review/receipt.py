@@ -92,7 +92,7 @@ def write_receipt(file: Path, review: Review, directory: Path) -> Receipt:
             if (directory / name).is_file()
         },
         verdict=str(review.verdict),
-        summary=review.says(),
+        summary=review.summary,
         counts={
             "add": sum(change.action in {Action.CREATE, Action.REPLACE} for change in changes),
             "change": sum(change.action is Action.UPDATE for change in changes),

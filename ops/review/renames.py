@@ -10,9 +10,10 @@ from ops.terraform.plan import Action, Change
 from ops.terraform.plan_values import UNKNOWN, Sensitive
 
 NAMES = (
-    "name", "bucket", "function_name", "cluster_identifier", "identifier", "replication_group_id", "user_group_id", "user_id",
-    "domain_name", "alias", "dashboard_name", "alarm_name", "cidr_block", "id",
-)  # fmt: skip
+    *("name", "bucket", "function_name", "cluster_identifier", "identifier"),
+    *("replication_group_id", "user_group_id", "user_id", "domain_name", "alias"),
+    *("dashboard_name", "alarm_name", "cidr_block", "id"),
+)
 """Arguments that identify a resource among those of its type."""
 SIMILARITY = 0.9
 """The share of known values that must be equal for a resource without an identifying argument."""

@@ -60,6 +60,11 @@ class Group:
     def counts(self) -> Mapping[Action, int]:
         return Counter(item.change.action for item in self.changes)
 
+    @property
+    def summary(self) -> str:
+        """The number of changes by action, for example `1 created, 2 changed`."""
+        return ", ".join(f"{number} {action.past}" for action, number in self.counts.items())
+
 
 @dataclass(frozen=True)
 class Review:
@@ -108,10 +113,11 @@ class Review:
             sorted(groups, key=lambda group: (-group.verdict, group.module, group.service))
         )
 
-    def says(self) -> str:
-        """Returns the plan in one line, for example `irreversible: 1 created, 2 changed`."""
-        parts = [f"{number} {action.past}" for action, number in self.counts.items()]
-        return f"{self.verdict}: {', '.join(parts)}" if parts else "nothing changes"
+    @property
+    def summary(self) -> str:
+        """The plan in one line, for example `irreversible: 1 created, 2 changed`."""
+        parts = ", ".join(f"{number} {action.past}" for action, number in self.counts.items())
+        return f"{self.verdict}: {parts}" if parts else "nothing changes"
 
 
 def review(

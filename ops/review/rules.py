@@ -60,7 +60,7 @@ class Rule(_Strict):
 
     id: str
     verdict: VerdictName
-    says: str
+    text: str
     types: frozenset[str] = frozenset()
     actions: frozenset[Action] = frozenset({Action.UPDATE, Action.REPLACE})
     attribute: str | None = None
@@ -82,7 +82,7 @@ class Otherwise(_Strict):
     """The verdict on a change that no rule matches."""
 
     verdict: VerdictName
-    says: str
+    text: str
 
 
 class Rules(_Strict):
@@ -109,7 +109,7 @@ class Reason:
 
     rule: str
     verdict: Verdict
-    says: str
+    text: str
 
 
 @functools.cache
@@ -127,7 +127,7 @@ def judge(change: Change, policies: Sequence[Comparison], rules: Rules) -> list[
     reasons = [reason for rule in rules.rules for reason in _reasons(rule, change, policies)]
     if not reasons:
         otherwise = rules.otherwise[change.action]
-        reasons = [Reason("otherwise", Verdict.named(otherwise.verdict), otherwise.says)]
+        reasons = [Reason("otherwise", Verdict.named(otherwise.verdict), otherwise.text)]
     unique = dict.fromkeys(reasons)
     return sorted(unique, key=lambda reason: -reason.verdict)
 
@@ -140,7 +140,7 @@ def _reasons(rule: Rule, change: Change, policies: Sequence[Comparison]) -> Iter
         for policy in policies:
             holds, grants = _POLICY[rule.policy](policy)
             if holds and _condition_only(rule, change, policy.attribute):
-                yield Reason(rule.id, verdict, rule.says.format(grants="; ".join(map(str, grants))))
+                yield Reason(rule.id, verdict, rule.text.format(grants="; ".join(map(str, grants))))
     elif rule.attribute:
         before, after = (
             values_at(change.before, rule.attribute),
@@ -148,10 +148,10 @@ def _reasons(rule: Rule, change: Change, policies: Sequence[Comparison]) -> Iter
         )
         if _becomes(rule, before, after) and _condition_only(rule, change, rule.attribute):
             yield Reason(
-                rule.id, verdict, rule.says.format(before=_text(before), after=_text(after))
+                rule.id, verdict, rule.text.format(before=_text(before), after=_text(after))
             )
     else:
-        yield Reason(rule.id, verdict, rule.says)
+        yield Reason(rule.id, verdict, rule.text)
 
 
 def _condition_only(rule: Rule, change: Change, attribute: str) -> bool:

@@ -24,7 +24,7 @@ DIFFERENCES_SHOWN = 12
 
 def review_lines(review: Review) -> Iterator[Text]:
     """Yields the review line by line."""
-    yield Text.assemble(f"{review.environment}: ", (review.says(), STYLES[review.verdict]))
+    yield Text.assemble(f"{review.environment}: ", (review.summary, STYLES[review.verdict]))
     for note in review.notes:
         yield Text(note, style="dim")
     if review.cost:
@@ -36,14 +36,13 @@ def review_lines(review: Review) -> Iterator[Text]:
         for address, (old, new) in list(difference.resources.items())[:10]:
             yield Text(f"  {signed(new - old):>10}  {address}")
         for left in difference.after.unpriced:
-            yield Text(f"  unpriced: {left.address}: {left.why}")
+            yield Text(f"  unpriced: {left.address}: {left.reason}")
     for group in review.groups:
         yield Text()
         name = (
             group.module if group.module == group.service else f"{group.module} / {group.service}"
         )
-        counts = ", ".join(f"{number} {action.past}" for action, number in group.counts.items())
-        yield Text.assemble((name, "bold"), f"  {counts}")
+        yield Text.assemble((name, "bold"), f"  {group.summary}")
         for item in group.changes:
             yield from _change(item)
     for rename in review.renames:
@@ -71,7 +70,7 @@ def _change(item: Judged) -> Iterator[Text]:
     style = STYLES[item.verdict]
     yield Text.assemble((f"  {SIGNS[change.action]} {item.verdict!s:<12} ", style), title(item))
     for reason in item.reasons:
-        yield Text.assemble("      ", (reason.says, STYLES[reason.verdict]))
+        yield Text.assemble("      ", (reason.text, STYLES[reason.verdict]))
     for line in (forced(change), unknown(change) if change.action is not Action.CREATE else None):
         if line:
             yield Text(f"      {line}", style="dim")

@@ -10,35 +10,48 @@
     change.querySelector("summary").focus({ preventScroll: true });
     change.scrollIntoView({ block: "start" });
   };
+  const checked = (name) => {
+    const boxes = form.querySelectorAll(`input[name=${name}]:checked`);
+    return new Set([...boxes].map((box) => box.value));
+  };
   const filter = () => {
-    const chosen = (name) => new Set([...form.querySelectorAll(`input[name=${name}]:checked`)].map((box) => box.value));
-    const verdicts = chosen("verdict"), actions = chosen("action");
-    const service = form.elements.service.value, text = form.elements.text.value.trim().toLowerCase();
-    let shown = 0;
-    for (const change of changes) {
-      const data = change.dataset;
-      change.hidden = !(verdicts.has(data.verdict) && actions.has(data.action) && (!service || data.service === service) && data.text.includes(text));
-      shown += change.hidden ? 0 : 1;
-    }
-    for (const group of document.querySelectorAll("section.group")) group.hidden = !group.querySelector("details.change:not([hidden])");
-    document.getElementById("shown").textContent = shown === changes.length ? `${shown} change${shown === 1 ? "" : "s"}` : `${shown} of ${changes.length} changes`;
+    const verdicts = checked("verdict"), actions = checked("action");
+    const service = form.elements.service.value;
+    const text = form.elements.text.value.trim().toLowerCase();
+    const matches = (data) =>
+      verdicts.has(data.verdict) && actions.has(data.action) &&
+      (!service || data.service === service) && data.text.includes(text);
+    for (const change of changes) change.hidden = !matches(change.dataset);
+    for (const group of document.querySelectorAll("section.group"))
+      group.hidden = !group.querySelector("details.change:not([hidden])");
+    const shown = changes.filter((change) => !change.hidden).length;
+    const total = `${changes.length} change${changes.length === 1 ? "" : "s"}`;
+    document.getElementById("shown").textContent =
+      shown === changes.length ? total : `${shown} of ${total}`;
   };
   if (form) {
     form.addEventListener("input", filter);
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", () => setTimeout(filter));
-    const all = (state) => changes.forEach((change) => { if (!change.hidden) change.open = state; });
-    document.getElementById("open-all").addEventListener("click", () => all(true));
-    document.getElementById("close-all").addEventListener("click", () => all(false));
+    const toggle = (state) =>
+      changes.filter((change) => !change.hidden).forEach((change) => { change.open = state; });
+    document.getElementById("open-all").addEventListener("click", () => toggle(true));
+    document.getElementById("close-all").addEventListener("click", () => toggle(false));
   }
-  const follow = () => { const id = decodeURIComponent(location.hash.slice(1)); if (id) open(document.getElementById(id)); };
+  const follow = () => {
+    const id = decodeURIComponent(location.hash.slice(1));
+    if (id) open(document.getElementById(id));
+  };
   addEventListener("hashchange", follow);
   follow();
-  let closed = [];
+  let opened = [];
   addEventListener("beforeprint", () => {
-    const found = [...document.querySelectorAll("details:not([open])")];
-    found.forEach((item) => { item.open = true; });
-    closed.push(...found);
+    const closed = [...document.querySelectorAll("details:not([open])")];
+    closed.forEach((item) => { item.open = true; });
+    opened.push(...closed);
   });
-  addEventListener("afterprint", () => { closed.forEach((item) => { item.open = false; }); closed = []; });
+  addEventListener("afterprint", () => {
+    opened.forEach((item) => { item.open = false; });
+    opened = [];
+  });
 })();

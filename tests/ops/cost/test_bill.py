@@ -166,7 +166,7 @@ def test_unpriced_resources_are_listed() -> None:
         ),
         resource("aws_iam_role", "auth/role"),
     )
-    assert {(entry.construct.path, entry.why) for entry in result.unpriced} == {
+    assert {(entry.construct.path, entry.reason) for entry in result.unpriced} == {
         ("search/domain", "no price for aws_opensearch_domain"),
         ("database/cache", "no price for cache.r9.mega"),
     }

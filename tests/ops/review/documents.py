@@ -1,4 +1,4 @@
-"""Plans as `terraform show -json` writes them, made from a synthesized stack without Terraform."""
+"""Plans in the format of `terraform show -json`, built from a synthesized stack."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Block = dict[str, Any]
 
 
 def item(type_: str, label: str, before: Block | None, after: Block | None, **change: Any) -> Block:
-    """One entry of `resource_changes`."""
+    """Returns one entry of `resource_changes`."""
     actions = (
         ["create"]
         if before is None
@@ -39,7 +39,6 @@ def item(type_: str, label: str, before: Block | None, after: Block | None, **ch
 
 
 def document(*items: Block, **more: Any) -> Block:
-    """A plan."""
     return {
         "format_version": "1.2",
         "terraform_version": "1.11.4",
@@ -50,10 +49,10 @@ def document(*items: Block, **more: Any) -> Block:
 
 
 def of_stack(stack: Synthesized, changed: Mapping[str, Block | None]) -> Block:
-    """A plan that leaves a stack as it is, but for some resources.
+    """Returns a plan that changes some resources of a stack.
 
     Args:
-        changed: what each becomes, by address; None: it is destroyed.
+        changed: The new values by address. None destroys the resource.
     """
     return document(
         *(
@@ -69,25 +68,25 @@ def of_stack(stack: Synthesized, changed: Mapping[str, Block | None]) -> Block:
 
 
 def large(stack: Synthesized, least: int = 500) -> Block:
-    """A plan that does something to every resource of a stack, and to some of them again until there are enough."""
+    """Returns a plan with at least `least` changes, and at least one of each resource."""
     plan = of_stack(stack, {})
     entries = plan["resource_changes"]
     for number in range(max(least, len(entries))):
-        found = entries[number % len(stack.resources)]
+        entry = entries[number % len(stack.resources)]
         before, after = (
-            found["change"]["before"] or found["change"]["after"],
-            dict(found["change"]["after"] or found["change"]["before"]),
+            entry["change"]["before"] or entry["change"]["after"],
+            dict(entry["change"]["after"] or entry["change"]["before"]),
         )
         after["description"] = f"changed {number}"
         if "policy" in after:
             after["policy"] = after["policy"].replace("GetItem", "*")
         actions = (["update"], ["create"], ["delete"], ["delete", "create"])[number % 4]
         change = {
-            **found["change"],
+            **entry["change"],
             "actions": actions,
             "before": None if actions == ["create"] else before,
             "after": None if actions == ["delete"] else after,
         }
-        made = {**found, "address": f"{found['address']}_{number}", "change": change}
-        entries[number : number + 1] = [made]
+        address = f"{entry['address']}_{number}"
+        entries[number : number + 1] = [{**entry, "address": address, "change": change}]
     return plan

@@ -1,4 +1,4 @@
-"""A small stack cut from a synthesized one: chosen resources and what they refer to, with a state of its own."""
+"""A small stack: some resources of a synthesized stack and those to which they refer."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ REFERENCE = re.compile(r"\b(aws_\w+)\.([\w-]+)")
 
 
 def cut(stack: Path, chosen: Iterable[tuple[str, str]]) -> Block:
-    """The part of a stack that the chosen resources need.
+    """Returns the part of a stack that the chosen resources need, with a local state.
 
     Args:
-        stack: the directory with the whole stack's cdk.tf.json.
-        chosen: type, and the beginning of the place in the program (`database/ai-usage`).
+        stack: The directory with the whole stack's cdk.tf.json.
+        chosen: Pairs of a type and the start of a construct path (`database/ai-usage`).
     """
     document = json.loads((stack / "cdk.tf.json").read_text())
     wanted = [(type_, label) for type_, path in chosen for label in labels(document, type_, path)]
@@ -32,9 +32,7 @@ def cut(stack: Path, chosen: Iterable[tuple[str, str]]) -> Block:
             continue
         block = kept[type_][label] = document["resource"][type_][label]
         mentioned = REFERENCE.findall(json.dumps(block))
-        wanted += [
-            found for found in mentioned if found[1] in document["resource"].get(found[0], {})
-        ]
+        wanted += [pair for pair in mentioned if pair[1] in document["resource"].get(pair[0], {})]
     terraform = {
         "required_providers": document["terraform"]["required_providers"],
         "backend": {"local": {"path": "terraform.tfstate"}},
@@ -48,33 +46,31 @@ def cut(stack: Path, chosen: Iterable[tuple[str, str]]) -> Block:
 
 
 def labels(document: Block, type_: str, path: str) -> list[str]:
-    """The labels of a type's resources below a place in the program."""
+    """Returns the labels of a type's resources below a construct path."""
     blocks = document["resource"][type_].items()
-    found = [
+    labels = [
         label
         for label, block in blocks
         if block["//"]["metadata"]["path"].partition("/")[2].startswith(path)
     ]
-    assert found, f"no {type_} below {path}"
-    return found
+    assert labels, f"no {type_} below {path}"
+    return labels
 
 
 def one(document: Block, type_: str, path: str) -> Block:
-    """The arguments of the only one."""
+    """Returns the arguments of the only resource of a type below a construct path."""
     [label] = labels(document, type_, path)
     block: Block = document["resource"][type_][label]
     return block
 
 
 def write(document: Block, directory: Path) -> Path:
-    """Writes a stack where Terraform looks for it."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "cdk.tf.json").write_text(json.dumps(document, indent=1))
     return directory
 
 
 def apply(directory: Path, root: Root, variables: Mapping[str, str]) -> None:
-    """Applies a stack."""
     run(directory, root, "init", "-input=false", variables=variables)
     run(
         directory,
@@ -90,14 +86,18 @@ def apply(directory: Path, root: Root, variables: Mapping[str, str]) -> None:
 def planned(
     applied: Path, change: Callable[[Block], Block | None], root: Root, variables: Mapping[str, str]
 ) -> tuple[Path, Block]:
-    """The directory and the plan of an applied stack after a change to its document; the state is left as it is."""
+    """Changes a copy of an applied stack and plans it, without changing the state.
+
+    Returns:
+        The directory of the copy, and the plan.
+    """
     document = json.loads((applied / "cdk.tf.json").read_text())
     name = getattr(change, "__name__", "change")
     directory = applied.parent / f"{applied.name}-{name}"
     shutil.copytree(applied, directory, symlinks=True)
     write(change(document) or document, directory)
     file = directory / "plan.tfplan"
-    # The state is what was applied a moment ago, so nothing has to be looked at again.
+    # The state is current, because the stack was applied immediately before.
     run(
         directory,
         root,

@@ -1,4 +1,4 @@
-"""Small changes to the real stack, planned by the real Terraform from an applied state, each with its verdict."""
+"""Verdicts on small changes of the real stack, which Terraform plans from an applied state."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Change = Callable[[Block], Block | None]
 
 
 def base(document: Block) -> Block:
-    """What the changes start from: the data protected as in production, and a parameter with a secret in it."""
+    """Protects the data as in production and adds a parameter with a secret value."""
     table = one(document, "aws_dynamodb_table", TABLE)
     table["point_in_time_recovery"] = {"enabled": True}
     table["deletion_protection_enabled"] = True
@@ -48,7 +48,7 @@ def base(document: Block) -> Block:
 
 
 def complete_alarms(directory: Path) -> None:
-    """Writes into the state what the embedded CloudWatch leaves out of its answers, and AWS does not."""
+    """Adds to the state what AWS returns about alarms but the embedded AWS does not."""
     document = json.loads((directory / "cdk.tf.json").read_text())
     file = directory / "terraform.tfstate"
     state = json.loads(file.read_text())
@@ -95,7 +95,7 @@ def rename_table(document: Block) -> None:
 
 
 def weaken(document: Block) -> None:
-    """Several changes at once, each to another resource."""
+    """Changes several resources."""
     table = one(document, "aws_dynamodb_table", TABLE)
     table["point_in_time_recovery"] = {"enabled": False}
     table["deletion_protection_enabled"] = False
@@ -161,7 +161,7 @@ def shrink_aurora(document: Block) -> None:
 
 
 AT_ONCE: tuple[Change, ...] = (weaken, open_bucket, widen_role, drop_alarm, replace_cognito)
-"""Changes to different resources, which one plan shows as well as five."""
+"""Changes of different resources, which one plan can contain."""
 
 
 def all_at_once(document: Block) -> None:
@@ -175,8 +175,9 @@ def widen_role_twice(document: Block) -> None:
 
 
 SMALL: tuple[Change, ...] = (
-    no_change, tag_only, all_at_once, rename_table_in_program, move_table_in_program, rename_table, widen_role_twice,
-)  # fmt: skip
+    *(no_change, tag_only, all_at_once, rename_table_in_program),
+    *(move_table_in_program, rename_table, widen_role_twice),
+)
 AURORA: tuple[Change, ...] = (shrink_aurora,)
 CHOSEN = (
     ("aws_dynamodb_table", TABLE),
@@ -192,7 +193,7 @@ CHOSEN = (
 
 @dataclasses.dataclass(frozen=True)
 class Plans:
-    """Every change's plan, as soon as it is there."""
+    """The plans of all changes."""
 
     futures: dict[str, Future[tuple[Path, Block]]]
 
@@ -212,7 +213,7 @@ class Plans:
 
 @pytest.fixture(scope="module")
 def plans() -> Iterator[Plans]:
-    # Not below pytest's own directory: that is closed to others, PostgreSQL's user included.
+    # PostgreSQL's user cannot read pytest's own temporary directory.
     with (
         tempfile.TemporaryDirectory(prefix="multitask-") as directory,
         ThreadPoolExecutor(8) as workers,
@@ -228,10 +229,10 @@ def plans() -> Iterator[Plans]:
             cluster = one(aurora, "aws_rds_cluster", "database/aurora")
             cluster["serverlessv2_scaling_configuration"] = {"min_capacity": 1, "max_capacity": 4}
             cluster["backup_retention_period"] = 7
-            # An apply of Aurora mostly waits, so everything else is done beside it.
+            # Applying Aurora takes long, so the other resources are applied at the same time.
             small_directory = write(base(cut(stack, CHOSEN)), Path(directory) / "small")
             aurora_directory = write(aurora, Path(directory) / "aurora")
-            beside = workers.submit(apply, aurora_directory, root, variables)
+            applying_aurora = workers.submit(apply, aurora_directory, root, variables)
             apply(small_directory, root, variables)
             complete_alarms(small_directory)
 
@@ -248,7 +249,9 @@ def plans() -> Iterator[Plans]:
                     for change in SMALL
                 }
                 futures |= {
-                    change.__name__: planners.submit(plan, aurora_directory, change, beside)
+                    change.__name__: planners.submit(
+                        plan, aurora_directory, change, applying_aurora
+                    )
                     for change in AURORA
                 }
                 yield Plans(futures)
@@ -274,17 +277,17 @@ def test_no_change_is_safe(plans: Plans) -> None:
     reviewed = plans.review(no_change)
     assert reviewed.changes == ()
     assert reviewed.verdict is Verdict.SAFE
-    assert reviewed.says() == "nothing changes"
+    assert reviewed.summary == "nothing changes"
 
 
-def test_tags_are_safe(plans: Plans) -> None:
+def test_tag_change_is_safe(plans: Plans) -> None:
     item = only(plans.review(tag_only))
     assert (item.change.action, item.verdict) == (Action.UPDATE, Verdict.SAFE)
     assert [difference.path for difference in item.change.differences] == ["tags.Team"]
     assert (item.construct.module, item.construct.service) == ("database", "ai")
 
 
-def test_a_table_that_only_has_another_place_is_recognized(plans: Plans) -> None:
+def test_renamed_construct_is_recognized(plans: Plans) -> None:
     reviewed = plans.review(rename_table_in_program)
     [rename] = reviewed.renames
     assert rename.after == "aws_dynamodb_table.database_ai-quotas_table_0123ABCD"
@@ -293,19 +296,19 @@ def test_a_table_that_only_has_another_place_is_recognized(plans: Plans) -> None
         f"  from = {rename.before}",
         f"  to   = {rename.after}",
     ]
-    # As it stands the plan still destroys it.
+    # Without a moved block the plan destroys it.
     assert verdict_of(reviewed, "aws_dynamodb_table") is Verdict.IRREVERSIBLE
     assert rename.moved_block in review_markdown(reviewed)
 
 
-def test_the_block_that_is_offered_keeps_it(plans: Plans) -> None:
+def test_moved_block_keeps_the_resource(plans: Plans) -> None:
     reviewed = plans.review(move_table_in_program)
     item = only(reviewed)
     assert (item.change.action, item.verdict) == (Action.MOVE, Verdict.SAFE)
     assert item.change.moved_from == plans.review(rename_table_in_program).renames[0].before
 
 
-def test_another_name_replaces_the_table(plans: Plans) -> None:
+def test_new_table_name_replaces_the_table(plans: Plans) -> None:
     reviewed = plans.review(rename_table)
     [item] = [item for item in reviewed.changes if item.change.type == "aws_dynamodb_table"]
     assert (item.change.action, item.verdict) == (Action.REPLACE, Verdict.IRREVERSIBLE)
@@ -319,13 +322,13 @@ def of_type(reviewed: Review, type_: str) -> Judged:
     return item
 
 
-def test_protection_that_goes_off_is_dangerous(plans: Plans) -> None:
+def test_disabled_protection_is_dangerous(plans: Plans) -> None:
     item = of_type(plans.review(all_at_once), "aws_dynamodb_table")
     assert item.verdict is Verdict.DANGEROUS
     assert rules(item) == {"deletion-protection", "point-in-time-recovery"}
 
 
-def test_a_port_open_to_everybody_is_dangerous(plans: Plans) -> None:
+def test_port_open_to_the_internet_is_dangerous(plans: Plans) -> None:
     item = of_type(plans.review(all_at_once), "aws_vpc_security_group_ingress_rule")
     assert item.verdict is Verdict.DANGEROUS
     assert "open-to-the-internet" in rules(item)
@@ -334,18 +337,18 @@ def test_a_port_open_to_everybody_is_dangerous(plans: Plans) -> None:
 def test_shorter_retention_is_irreversible(plans: Plans) -> None:
     item = of_type(plans.review(all_at_once), "aws_cloudwatch_log_group")
     assert item.verdict is Verdict.IRREVERSIBLE
-    assert item.reasons[0].says == "retention is 3 days instead of 7: older data is deleted"
+    assert item.reasons[0].text == "retention is 3 days instead of 7: older data is deleted"
 
 
-def test_an_opened_bucket_is_dangerous(plans: Plans) -> None:
+def test_public_bucket_is_dangerous(plans: Plans) -> None:
     reviewed = plans.review(all_at_once)
     assert verdict_of(reviewed, "aws_s3_bucket_public_access_block") is Verdict.DANGEROUS
     [policy] = [item for item in reviewed.changes if item.change.type == "aws_s3_bucket_policy"]
     assert policy.verdict is Verdict.DANGEROUS
-    assert any("public: s3:GetObject" in reason.says for reason in policy.reasons)
+    assert any("public: s3:GetObject" in reason.text for reason in policy.reasons)
 
 
-def test_checkov_adds_what_it_did_not_find_before(plans: Plans) -> None:
+def test_checkov_adds_only_new_findings(plans: Plans) -> None:
     plain = plans.review(all_at_once)
     more = with_checkov(plain, plans.document(all_at_once))
     before = {item.change.address: set(item.reasons) for item in plain.changes}
@@ -362,13 +365,13 @@ def test_checkov_adds_what_it_did_not_find_before(plans: Plans) -> None:
     assert more.verdict is plain.verdict
 
 
-def test_a_wider_role_says_what_it_gains(plans: Plans) -> None:
+def test_wider_role_is_dangerous(plans: Plans) -> None:
     item = of_type(plans.review(all_at_once), "aws_iam_role_policy")
     assert item.verdict is Verdict.DANGEROUS
     assert {"policy-wider", "policy-wildcard", "policy-permissions"} <= rules(item)
 
 
-def test_what_is_allowed_on_something_new_is_known_but_for_its_name(plans: Plans) -> None:
+def test_permissions_on_a_new_resource_are_shown_without_its_arn(plans: Plans) -> None:
     reviewed = plans.review(widen_role_twice)
     role = of_type(reviewed, "aws_iam_role_policy")
     assert role.verdict is Verdict.REVIEW
@@ -382,7 +385,7 @@ def test_what_is_allowed_on_something_new_is_known_but_for_its_name(plans: Plans
     assert "known after apply: policy" in review_markdown(reviewed)
 
 
-def test_a_dropped_alarm_is_dangerous(plans: Plans) -> None:
+def test_removed_alarm_is_dangerous(plans: Plans) -> None:
     reviewed = plans.review(all_at_once)
     item = of_type(reviewed, "aws_cloudwatch_metric_alarm")
     assert (item.change.action, item.verdict) == (Action.DESTROY, Verdict.DANGEROUS)
@@ -390,7 +393,7 @@ def test_a_dropped_alarm_is_dangerous(plans: Plans) -> None:
     assert reviewed.cost.resources[item.change.address] == pytest.approx((0.10, 0))
 
 
-def test_a_replaced_user_pool_is_irreversible(plans: Plans) -> None:
+def test_replaced_user_pool_is_irreversible(plans: Plans) -> None:
     reviewed = plans.review(all_at_once)
     [pool] = [item for item in reviewed.changes if item.change.type == "aws_cognito_user_pool"]
     assert (pool.change.action, pool.verdict) == (Action.REPLACE, Verdict.IRREVERSIBLE)
@@ -398,9 +401,9 @@ def test_a_replaced_user_pool_is_irreversible(plans: Plans) -> None:
     assert verdict_of(reviewed, "aws_cognito_user_pool_client") is Verdict.DANGEROUS
 
 
-def test_a_smaller_aurora_and_fewer_backups(plans: Plans) -> None:
+def test_smaller_aurora_is_dangerous_and_fewer_backups_irreversible(plans: Plans) -> None:
     item = only(plans.review(shrink_aurora))
-    assert {(reason.verdict, reason.says) for reason in item.reasons} == {
+    assert {(reason.verdict, reason.text) for reason in item.reasons} == {
         (
             Verdict.DANGEROUS,
             "Aurora scales to at most 2 ACU instead of 4 and accepts fewer connections",
@@ -413,7 +416,7 @@ def test_a_smaller_aurora_and_fewer_backups(plans: Plans) -> None:
 
 
 def test_sensitive_values_appear_nowhere(plans: Plans) -> None:
-    assert SECRET in json.dumps(plans.document(all_at_once)), "the plan itself has it"
+    assert SECRET in json.dumps(plans.document(all_at_once)), "the plan contains the secret"
     reviewed = plans.review(all_at_once)
     [difference] = of_type(reviewed, "aws_ssm_parameter").change.differences
     assert difference.path == "value"

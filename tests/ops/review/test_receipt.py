@@ -1,4 +1,4 @@
-"""Exactly the plan that was reviewed may be applied, and only while its state is the one it was made from."""
+"""A plan can be applied only as it was reviewed, and only to the state it is based on."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def plan(tmp_path: Path, stack: Path) -> Path:
     return file
 
 
-def test_what_was_reviewed_may_be_applied(plan: Path, stack: Path) -> None:
+def test_reviewed_plan_can_be_applied(plan: Path, stack: Path) -> None:
     receipt = check_receipt(plan, "dev", STATE, stack)
     assert receipt.verdict == "dangerous"
     assert receipt.counts == {"add": 1, "change": 0, "remove": 1}
@@ -56,29 +56,29 @@ def test_what_was_reviewed_may_be_applied(plan: Path, stack: Path) -> None:
 @pytest.mark.parametrize(
     "state", [StateVersion("a-lineage", 8), StateVersion("another", 7), NOTHING_APPLIED]
 )
-def test_a_stale_plan_is_refused(plan: Path, stack: Path, state: StateVersion) -> None:
+def test_stale_plan_is_rejected(plan: Path, stack: Path, state: StateVersion) -> None:
     with pytest.raises(OperatorError, match=r"stale.*ops review dev"):
         check_receipt(plan, "dev", state, stack)
 
 
-def test_another_environment_s_plan_is_refused(plan: Path, stack: Path) -> None:
+def test_plan_of_another_environment_is_rejected(plan: Path, stack: Path) -> None:
     with pytest.raises(OperatorError, match="for dev, not for prod"):
         check_receipt(plan, "prod", STATE, stack)
 
 
-def test_a_plan_that_was_changed_is_refused(plan: Path, stack: Path) -> None:
+def test_modified_plan_is_rejected(plan: Path, stack: Path) -> None:
     plan.write_bytes(plan.read_bytes() + b"more")
     with pytest.raises(OperatorError, match="modified after the review"):
         check_receipt(plan, "dev", STATE, stack)
 
 
-def test_other_code_than_the_reviewed_is_refused(plan: Path, stack: Path) -> None:
+def test_modified_code_is_rejected(plan: Path, stack: Path) -> None:
     (stack / "assets" / "code.zip").write_text("exchanged")
     with pytest.raises(OperatorError, match=r"assets/code\.zip"):
         check_receipt(plan, "dev", STATE, stack)
 
 
-def test_a_plan_nobody_reviewed_is_refused(plan: Path, stack: Path) -> None:
+def test_unreviewed_plan_is_rejected(plan: Path, stack: Path) -> None:
     other = plan.with_name("other.tfplan")
     with pytest.raises(OperatorError, match="does not exist"):
         check_receipt(other, "dev", STATE, stack)
@@ -87,11 +87,11 @@ def test_a_plan_nobody_reviewed_is_refused(plan: Path, stack: Path) -> None:
         check_receipt(other, "dev", STATE, stack)
 
 
-def test_a_plan_is_removed_with_its_receipt(plan: Path) -> None:
+def test_receipt_is_removed_with_its_plan(plan: Path) -> None:
     remove_plan(plan)
     assert [path.name for path in plan.parent.iterdir()] == ["stack"]
 
 
-def test_no_state_is_a_state_of_its_own() -> None:
+def test_missing_state_has_its_own_version() -> None:
     assert state_version(None) == NOTHING_APPLIED
     assert state_version({"lineage": "a", "serial": 1}) == StateVersion("a", 1)

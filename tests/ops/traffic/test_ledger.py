@@ -44,10 +44,12 @@ def test_history_returns_the_newest_record_first(ledger: Ledger) -> None:
 
 
 def test_second_command_is_rejected_with_the_holder_of_the_lock(ledger: Ledger) -> None:
-    with ledger.locked("release of auth", "ann"), pytest.raises(OperatorError) as refused:  # noqa: SIM117
-        with ledger.locked("deploy", "bob"):
-            pass
-    assert "dev is being changed: release of auth by ann" in str(refused.value)
+    with (
+        ledger.locked("release of auth", "ann"),
+        pytest.raises(OperatorError, match="dev is being changed: release of auth by ann"),
+        ledger.locked("deploy", "bob"),
+    ):
+        pass
     with ledger.locked("deploy", "bob"):
         pass
 

@@ -244,7 +244,7 @@ def test_ctrl_c_rolls_back(world: World) -> None:
 
 
 def leave_killed_release(world: World) -> None:
-    """Leaves what a release that was killed in its bake period leaves: weights and an open record."""
+    """Leaves the weights and the open record of a release that was killed in its bake period."""
 
     def fail() -> None:
         raise SystemError

@@ -188,12 +188,13 @@ class FakeRds:
         self.calls.append(("instance", arguments))
         self.instances[arguments["DBInstanceIdentifier"]] = {"DBInstanceStatus": "available"}
 
-    def delete_db_instance(self, *, DBInstanceIdentifier: str, SkipFinalSnapshot: bool) -> None:  # noqa: N803
-        del self.instances[DBInstanceIdentifier]
+    def delete_db_instance(self, **arguments: Any) -> None:
+        del self.instances[arguments["DBInstanceIdentifier"]]
 
-    def delete_db_cluster(self, *, DBClusterIdentifier: str, SkipFinalSnapshot: bool) -> None:  # noqa: N803
-        assert f"{DBClusterIdentifier}-0" not in self.instances, "the cluster still has an instance"
-        del self.clusters[DBClusterIdentifier]
+    def delete_db_cluster(self, **arguments: Any) -> None:
+        cluster = arguments["DBClusterIdentifier"]
+        assert f"{cluster}-0" not in self.instances, "the cluster still has an instance"
+        del self.clusters[cluster]
 
 
 class FakeMigrationFunction:
