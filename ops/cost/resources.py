@@ -32,7 +32,7 @@ class BillableResource:
         )
 
     def values_at(self, path: str) -> list[Any]:
-        """Returns all values at a path. A list in the path stands for each of its items."""
+        """Returns the values at a path, including those of every item of a list in the path."""
         return values_at(self.values, path)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ops.diagram.graph import REFERS, Edge, Graph, Node
 
@@ -32,17 +32,20 @@ def _lines(graph: Graph, words: bool) -> Iterator[str]:
     for (target, arrow), sources in by_target.items():
         by_sources.setdefault((tuple(sources), arrow), []).append(target)
     for (combined, arrow), targets in by_sources.items():
-        yield from _statements(combined, arrow, " & ".join(targets))
+        yield from _statements(combined, arrow, targets)
 
 
-def _statements(sources: tuple[str, ...], arrow: str, targets: str) -> Iterator[str]:
-    line = f"    {' & '.join(sources)} {arrow} {targets}"
-    half = len(sources) // 2
+def _statements(sources: Sequence[str], arrow: str, targets: Sequence[str]) -> Iterator[str]:
+    line = f"    {' & '.join(sources)} {arrow} {' & '.join(targets)}"
+    half = max(len(sources), len(targets)) // 2
     if len(line) <= LINE_LENGTH or not half:
         yield line
-    else:
+    elif len(sources) >= len(targets):
         yield from _statements(sources[:half], arrow, targets)
         yield from _statements(sources[half:], arrow, targets)
+    else:
+        yield from _statements(sources, arrow, targets[:half])
+        yield from _statements(sources, arrow, targets[half:])
 
 
 def _arrow(edge: Edge, words: bool) -> str:

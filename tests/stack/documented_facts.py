@@ -2,8 +2,8 @@
 
 They are copied from the documentation, never from the program's output. A resource is found by the
 arguments that identify it. A fact is a path in the resource and the expected value: dots enter
-blocks, and `name=x` selects the block of a list whose `name` is x. `{env}` stands for the
-environment's name.
+blocks, and `name=x` selects the block of a list whose `name` is x. `{env}` is
+replaced by the environment's name.
 """
 
 from __future__ import annotations
