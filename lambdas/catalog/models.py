@@ -40,7 +40,7 @@ Tag = Annotated[
         description="must have 1 to 50 characters and no control characters",
     ),
 ]
-Tags = Annotated[list[Tag], Meta(max_length=10, description="must be at most 10 tags")]
+Tags = Annotated[list[Tag], Meta(max_length=10, description="must be a list of at most 10 tags")]
 Images = Annotated[
     list[Annotated[str, Meta(min_length=1, max_length=1000)]],
     Meta(max_length=10, description="must be the keys of at most 10 uploads"),

@@ -173,7 +173,9 @@ def test_a_question_is_answered_and_stored_in_a_conversation(
     problem(call("DELETE", path), 404)
 
 
-def test_summarize_translate_moderate(call: Call, gemini: FakeProvider) -> None:
+def test_summarize_translate_and_moderate_return_the_documented_fields(
+    call: Call, gemini: FakeProvider
+) -> None:
     gemini.behaviours = [
         say("In short."),
         say(json.dumps({"translation": "Bonjour", "sourceLanguage": "en"})),

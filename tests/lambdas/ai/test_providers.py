@@ -278,7 +278,7 @@ def test_geminis_400_for_an_invalid_key_is_key_refused(gemini: FakeProvider) -> 
     assert failure(gemini, status(400, body=body)).failure == Failure.KEY_REFUSED
 
 
-def test_an_api_key_that_is_no_valid_header_appears_in_no_error(server: FakeProvider) -> None:
+def test_an_invalid_api_key_does_not_appear_in_errors(server: FakeProvider) -> None:
     for key in ("line\nbreak", "snow☃man"):
         with pytest.raises(ProviderError) as failed:
             complete(server, key=key)

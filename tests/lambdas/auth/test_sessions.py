@@ -66,7 +66,7 @@ def test_rotation_does_not_recreate_a_revoked_session(store: DynamoSessionStore)
     assert store.find("s-1") is None
 
 
-def test_only_its_user_revokes_a_session(store: DynamoSessionStore) -> None:
+def test_only_the_user_of_a_session_can_revoke_it(store: DynamoSessionStore) -> None:
     store.add(session())
     assert not store.revoke("s-1", "u-2")
     assert not store.revoke("unknown", "u-1")

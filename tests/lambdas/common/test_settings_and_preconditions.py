@@ -67,7 +67,7 @@ def test_the_error_names_an_invalid_variable(name: str, value: str) -> None:
         ("", False),
     ],
 )
-def test_if_match(header: str | None, passes: bool) -> None:
+def test_if_match_accepts_the_current_version(header: str | None, passes: bool) -> None:
     request = Request(
         rest_event("PATCH", "/v1/posts/1", headers={} if header is None else {"If-Match": header})
     )

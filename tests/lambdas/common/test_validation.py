@@ -38,7 +38,7 @@ def errors_of(values: dict[str, Any]) -> dict[str, str]:
     return {error.field: error.message for error in raised.value.errors}
 
 
-def test_good_input() -> None:
+def test_valid_input_becomes_a_struct() -> None:
     listing = validate(Listing, {**GOOD, "replyTo": "x"})
     assert (listing.price.amount, listing.reply_to) == (1, "x")
 
@@ -116,7 +116,7 @@ class Contact(Body, frozen=True, kw_only=True):
 
 
 @pytest.mark.parametrize("email", ["a@b.co", "first.last+tag@sub.example.com", "ü@bücher.example"])
-def test_email_addresses(email: str) -> None:
+def test_valid_email_addresses_are_accepted(email: str) -> None:
     assert validate(Contact, {"email": email}).email == email
 
 
@@ -136,7 +136,7 @@ def test_email_addresses(email: str) -> None:
         1,
     ],
 )
-def test_invalid_email_addresses(email: object) -> None:
+def test_invalid_email_addresses_are_rejected(email: object) -> None:
     with pytest.raises(Problem) as raised:
         validate(Contact, {"email": email})
     assert [error.field for error in raised.value.errors] == ["email"]

@@ -1,4 +1,4 @@
-"""Health: every check at once, an answer in time, and no load by asking often."""
+"""The health function: parallel checks, one deadline and cached results."""
 
 import contextlib
 import ipaddress
@@ -36,7 +36,7 @@ DEADLINE = 0.2
 
 
 class Hang:
-    """Does not come back until released."""
+    """A check that blocks until it is released."""
 
     def __init__(self) -> None:
         self.runs = 0
@@ -58,16 +58,14 @@ def fail() -> None:
     raise ConnectionRefusedError("10.0.0.5:5432 refused")
 
 
-def passing() -> None:
-    """Finds nothing wrong."""
+def succeed() -> None:
+    pass
 
 
-def test_one_hanging_and_one_failing_check_hide_none_of_the_others(
-    hang: Hang, logger: Logger
-) -> None:
+def test_hanging_and_failing_checks_do_not_affect_other_checks(hang: Hang, logger: Logger) -> None:
     started = time.monotonic()
     checks = Checks(
-        {"dynamodb": passing, "database": hang, "cache": fail}, logger, deadline=DEADLINE
+        {"dynamodb": succeed, "database": hang, "cache": fail}, logger, deadline=DEADLINE
     )
     assert checks.results() == {"dynamodb": OK, "database": TIMED_OUT, "cache": FAILED}
     assert time.monotonic() - started < DEADLINE + 0.5
@@ -83,7 +81,7 @@ def test_a_hanging_check_is_not_started_again_until_it_ends(hang: Hang, logger: 
     assert hang.runs >= 2
 
 
-def test_results_are_kept_for_a_while(logger: Logger, clock: FakeClock) -> None:
+def test_results_are_cached(logger: Logger, clock: FakeClock) -> None:
     runs: list[int] = []
     checks = Checks({"cache": lambda: runs.append(1)}, logger, max_age=5, monotonic=clock)
     for _ in range(4):  # at 0, 2, 4 and 6 seconds
@@ -92,7 +90,7 @@ def test_results_are_kept_for_a_while(logger: Logger, clock: FakeClock) -> None:
     assert len(runs) == 2
 
 
-def test_a_herd_makes_one_run(logger: Logger) -> None:
+def test_concurrent_requests_share_one_run(logger: Logger) -> None:
     runs: list[int] = []
 
     def slow() -> None:
@@ -115,7 +113,7 @@ def session() -> boto3.session.Session:
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port that takes connections and never says a word."""
+    """A port that accepts connections and sends nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -141,7 +139,9 @@ def database_settings(port: int, **changes: Any) -> DatabaseSettings:
     return DatabaseSettings(stage="t", region=REGION, **about)
 
 
-def test_cache_check(session: boto3.session.Session, closed_port: int) -> None:
+def test_the_cache_check_detects_a_closed_port(
+    session: boto3.session.Session, closed_port: int
+) -> None:
     with ValkeyServer() as server:
         settings = cache_settings(server.port)
         cache_check(settings, session)()
@@ -152,7 +152,7 @@ def test_cache_check(session: boto3.session.Session, closed_port: int) -> None:
         cache_check(cache_settings(closed_port), session)()
 
 
-def test_a_cache_that_says_nothing_is_not_waited_for(
+def test_a_cache_without_response_times_out(
     session: boto3.session.Session, silent_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lambdas.health.dependencies.CHECK_TIMEOUT", 0.2)
@@ -160,7 +160,7 @@ def test_a_cache_that_says_nothing_is_not_waited_for(
         cache_check(cache_settings(silent_port), session)()
 
 
-def test_the_cache_client_takes_a_token_and_verified_tls_where_so_configured(
+def test_the_cache_client_uses_a_token_and_verified_tls_if_configured(
     session: boto3.session.Session,
 ) -> None:
     arguments = create_cache(
@@ -183,7 +183,9 @@ def secured_settings(port: int, *, tls: bool = True) -> CacheSettings:
     )
 
 
-def test_the_cache_is_asked_as_its_user(aws: None, session: boto3.session.Session) -> None:
+def test_the_cache_check_authenticates_as_the_configured_user(
+    aws: None, session: boto3.session.Session
+) -> None:
     with ValkeyServer() as server:
         check = cache_check(secured_settings(server.port, tls=False), session)
         with pytest.raises(RuntimeError, match="AUTH failed: -WRONGPASS") as refusal:
@@ -197,27 +199,27 @@ def test_the_cache_is_asked_as_its_user(aws: None, session: boto3.session.Sessio
             cache_check(cache_settings(server.port), session)()
 
 
-def test_the_cache_is_asked_in_tls_with_a_token_that_only_its_server_sees(
+def test_the_cache_check_sends_its_token_only_over_verified_tls(
     aws: None, session: boto3.session.Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate = self_signed_certificate(tmp_path)
-    said: list[bytes] = []
+    received: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
         check = cache_check(secured_settings(server.getsockname()[1]), session)
-        with serving(server, certificate, said), pytest.raises(ssl.SSLCertVerificationError):
+        with serving(server, certificate, received), pytest.raises(ssl.SSLCertVerificationError):
             check()
-        assert said == []
+        assert received == []
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        with serving(server, certificate, said):
+        with serving(server, certificate, received):
             check()
-    assert b"\r\nchat\r\n" in said[0]
-    assert b"\r\nchat-cache/?Action=connect&User=chat&" in said[0]
-    assert said[1] == b"*1\r\n$4\r\nPING\r\n"
+    assert b"\r\nchat\r\n" in received[0]
+    assert b"\r\nchat-cache/?Action=connect&User=chat&" in received[0]
+    assert received[1] == b"*1\r\n$4\r\nPING\r\n"
 
 
 @contextlib.contextmanager
-def serving(server: socket.socket, certificate: Path, said: list[bytes]) -> Iterator[None]:
-    """Takes one connection in TLS, keeps what it says, and answers as a cache does."""
+def serving(server: socket.socket, certificate: Path, received: list[bytes]) -> Iterator[None]:
+    """Accepts one TLS connection, records what it receives and responds like a cache."""
 
     def serve() -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -228,9 +230,9 @@ def serving(server: socket.socket, certificate: Path, said: list[bytes]) -> Iter
             contextlib.suppress(ssl.SSLError),
             context.wrap_socket(plain, server_side=True) as connection,
         ):
-            for answer in (b"+OK\r\n", b"+PONG\r\n"):
-                said.append(connection.recv(10_000))
-                connection.sendall(answer)
+            for reply in (b"+OK\r\n", b"+PONG\r\n"):
+                received.append(connection.recv(10_000))
+                connection.sendall(reply)
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -238,7 +240,7 @@ def serving(server: socket.socket, certificate: Path, said: list[bytes]) -> Iter
     thread.join()
 
 
-def test_database_check_meets_its_timeout_and_a_refusal(
+def test_the_database_check_fails_in_time(
     session: boto3.session.Session,
     silent_port: int,
     closed_port: int,
@@ -252,12 +254,12 @@ def test_database_check_meets_its_timeout_and_a_refusal(
     assert time.monotonic() - started < 2
 
 
-def test_a_database_with_a_certificate_of_somebody_else_is_refused(
+def test_a_database_with_an_unknown_certificate_is_rejected(
     session: boto3.session.Session, tmp_path: Path
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(
-            target=_offer_tls, args=(server, self_signed_certificate(tmp_path))
+            target=_accept_tls, args=(server, self_signed_certificate(tmp_path))
         )
         thread.start()
         with pytest.raises(Exception, match="CERTIFICATE_VERIFY_FAILED"):
@@ -265,8 +267,8 @@ def test_a_database_with_a_certificate_of_somebody_else_is_refused(
         thread.join()
 
 
-def _offer_tls(server: socket.socket, certificate: Path) -> None:
-    """Speaks PostgreSQL up to the TLS handshake: SSLRequest is 8 bytes, `S` says yes."""
+def _accept_tls(server: socket.socket, certificate: Path) -> None:
+    """Implements PostgreSQL up to the TLS handshake. SSLRequest has 8 bytes; `S` accepts it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     connection, _ = server.accept()
@@ -278,7 +280,7 @@ def _offer_tls(server: socket.socket, certificate: Path) -> None:
 
 
 def self_signed_certificate(folder: Path) -> Path:
-    """A key and a certificate for 127.0.0.1 that no authority has signed, in one file."""
+    """Writes a key and a self-signed certificate for 127.0.0.1 to one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
@@ -298,7 +300,7 @@ def self_signed_certificate(folder: Path) -> Path:
     return file
 
 
-def test_the_packaged_authorities_are_roots_that_last() -> None:
+def test_the_packaged_certificates_are_roots_valid_for_a_year() -> None:
     authorities = x509.load_pem_x509_certificates(CA_BUNDLE.read_bytes())
     assert len(authorities) > 3
     for authority in authorities:
@@ -306,14 +308,18 @@ def test_the_packaged_authorities_are_roots_that_last() -> None:
         assert authority.not_valid_after_utc > datetime.now(UTC) + timedelta(days=365)
 
 
-def test_dynamodb_check(dynamodb: "DynamoDBClient", table: Callable[..., str]) -> None:
+def test_the_dynamodb_check_detects_a_missing_table(
+    dynamodb: "DynamoDBClient", table: Callable[..., str]
+) -> None:
     name = table("id")
     dynamodb_check(dynamodb, [name])()
     with pytest.raises(dynamodb.exceptions.ResourceNotFoundException):
         dynamodb_check(dynamodb, [name, "missing"])()
 
 
-def test_the_function(aws: None, table: Callable[..., str], closed_port: int) -> None:
+def test_a_failed_check_is_503_and_does_not_reveal_addresses(
+    aws: None, table: Callable[..., str], closed_port: int
+) -> None:
     with ValkeyServer() as server:
         environ = {
             "STAGE": "local",
@@ -326,16 +332,16 @@ def test_the_function(aws: None, table: Callable[..., str], closed_port: int) ->
             "RDS_USERNAME": "health",
             "ELASTICACHE_CLUSTER": f"127.0.0.1:{server.port}",
         }
-        answer = health.build(environ)(rest_event("GET", "/health", resource="/health"), None)
-    found = problem(answer, 503)
+        response = health.build(environ)(rest_event("GET", "/health", resource="/health"), None)
+    found = problem(response, 503)
     assert wrong_fields(found) == {"database"}
     assert found["checks"] == {"dynamodb": OK, "database": FAILED, "cache": OK}
     assert (found["stage"], found["version"]) == ("local", "1.2.3")
-    assert "127.0.0.1" not in answer["body"]
+    assert "127.0.0.1" not in response["body"]
 
 
-def test_a_healthy_answer(logger: Logger) -> None:
-    api = health.HealthApi(Checks({"cache": passing}, logger), "local", "1.2.3")
+def test_a_healthy_response_is_200(logger: Logger) -> None:
+    api = health.HealthApi(Checks({"cache": succeed}, logger), "local", "1.2.3")
     router = Router(
         ROUTES,
         {"health": api.health},
@@ -343,9 +349,9 @@ def test_a_healthy_answer(logger: Logger) -> None:
         logger=logger,
         cors_origins=("*",),
     )
-    answer = router(rest_event("GET", "/health", resource="/health"), None)
-    assert answer["statusCode"] == 200
-    assert document(answer) == {
+    response = router(rest_event("GET", "/health", resource="/health"), None)
+    assert response["statusCode"] == 200
+    assert document(response) == {
         "status": "ok",
         "stage": "local",
         "version": "1.2.3",

@@ -85,7 +85,9 @@ def test_revoked_session_is_401_before_any_403() -> None:
         ),
     ],
 )
-def test_rules(access: Access, user: Caller | None, expected: int) -> None:
+def test_access_rules_admit_only_their_callers(
+    access: Access, user: Caller | None, expected: int
+) -> None:
     assert status_of(access, user) == expected
 
 

@@ -85,7 +85,7 @@ def test_a_missing_body_is_an_empty_object() -> None:
     assert request(headers={"Content-Type": "text/plain"}).json == {}
 
 
-def test_base64_body() -> None:
+def test_a_base64_body_is_decoded() -> None:
     event = rest_event(
         "POST",
         "/v1/auth/login",

@@ -44,7 +44,7 @@ _positions = st.recursive(
 
 
 @given(_positions)
-def test_round_trip(position: Any) -> None:
+def test_a_cursor_returns_its_position(position: Any) -> None:
     assert read(cursor(position)) == position
 
 
@@ -85,7 +85,7 @@ def test_cursors_survive_one_key_rotation() -> None:
         read(text, newest=3)
 
 
-def test_pages() -> None:
+def test_the_first_and_last_page_have_no_cursor() -> None:
     assert cursors().page([1, 2], PageQuery(), "x", None) == {"items": [1, 2], "nextCursor": None}
     assert cursors().position(PageQuery(), "x") is None
 
@@ -94,7 +94,7 @@ def test_pages() -> None:
     ("limit", "ok"),
     [("1", True), ("100", True), ("0", False), ("101", False), ("x", False), ("1.5", False)],
 )
-def test_limit(limit: str, ok: bool) -> None:
+def test_limit_is_a_number_from_1_to_100(limit: str, ok: bool) -> None:
     if ok:
         assert validate(
             PageQuery, {"limit": limit, "other": "ignored"}, from_text=True

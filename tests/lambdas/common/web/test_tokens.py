@@ -100,7 +100,7 @@ def test_the_sign_helper_creates_valid_tokens() -> None:
         sign({**CLAIMS, "exp": int(NOW)}),
     ],
 )
-def test_other_tokens_are_rejected(token: str) -> None:
+def test_invalid_tokens_are_rejected(token: str) -> None:
     with pytest.raises(InvalidTokenError):
         verifier().verify(token)
 
@@ -187,7 +187,7 @@ def test_signing_follows_a_rotation_within_the_maximum_age(clock: FakeClock) -> 
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic abc", "abc"])
-def test_not_a_bearer_token(header: str | None) -> None:
+def test_a_header_without_bearer_token_is_rejected(header: str | None) -> None:
     with pytest.raises(InvalidTokenError):
         bearer_token(header)
 
