@@ -1,1 +1,1 @@
-"""Domain events: the event bus, the outbox and the queue consumers."""
+"""Domain events: their publisher, the outbox, the relay, and the queue consumer."""

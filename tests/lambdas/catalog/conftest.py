@@ -9,7 +9,6 @@ from typing import Any
 import boto3
 import pytest
 from aws_lambda_powertools.logging import Logger
-from botocore.exceptions import EndpointConnectionError
 
 from lambdas.catalog.handler import CatalogApi, CatalogFunction
 from lambdas.catalog.listings import ListingStore
@@ -28,6 +27,7 @@ from lambdas.common.web.http import Request, Response
 from lambdas.common.web.pagination import Cursors
 from lambdas.common.web.router import Operation, Router
 from lambdas.common.web.service import operations_of
+from tests.lambdas.event_bus import FakeEventBridge
 from tests.lambdas.support import (
     NOW,
     REGION,
@@ -39,30 +39,6 @@ from tests.lambdas.support import (
     rest_event,
 )
 from tests.postgres import Postgres
-
-
-class Bus:
-    """Records accepted entries. Can be unavailable, or refuse entries of some types."""
-
-    def __init__(self) -> None:
-        self.taken: list[Mapping[str, Any]] = []
-        self.down = False
-        self.refused: set[str] = set()
-
-    def put_events(self, *, Entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:  # noqa: N803
-        if self.down:
-            raise EndpointConnectionError(endpoint_url="events")
-        results: list[dict[str, str]] = []
-        for entry in Entries:
-            if entry["DetailType"] in self.refused:
-                results.append({"ErrorCode": "ThrottlingException"})
-            else:
-                self.taken.append(entry)
-                results.append({"EventId": "1"})
-        return {"Entries": results}
-
-    def types(self) -> list[str]:
-        return [entry["DetailType"] for entry in self.taken]
 
 
 class Pictures:
@@ -107,7 +83,7 @@ class Catalog:
     """The function, called with API Gateway's events."""
 
     def __init__(self, database: Database, logger: Logger) -> None:
-        self.database, self.bus, self.pictures = database, Bus(), Pictures()
+        self.database, self.bus, self.pictures = database, FakeEventBridge(), Pictures()
         bus: Any = self.bus
         publisher = EventPublisher(lambda: bus, "bus", logger)
         self.relay = Relay(AuroraOutbox(database), publisher)

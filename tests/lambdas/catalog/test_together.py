@@ -212,7 +212,7 @@ def test_a_database_restart_loses_no_acknowledged_write(
     told = {
         entry["Detail"]
         for catalog in load.catalogs
-        for entry in catalog.bus.taken
+        for entry in catalog.bus.accepted
         if entry["DetailType"] == "ListingCreated"
     }
     assert all(any(listing_id in detail for detail in told) for listing_id in load.made)

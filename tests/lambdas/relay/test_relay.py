@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from aws_lambda_powertools.logging import Logger
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError
 
 from lambdas.common.messaging import events
 from lambdas.common.messaging.consumer import BatchFailedError, Consume
 from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.storage.dynamodb import pack
 from lambdas.relay import handler
+from tests.lambdas.event_bus import UNAVAILABLE, FakeEventBridge
 from tests.lambdas.support import NOW, REGION, FakeClock
 
 if TYPE_CHECKING:
@@ -23,38 +24,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 SETTLE = 15
-
-
-class FakeEvents:
-    """Records entries. Refuses those of some types, or fails every call."""
-
-    def __init__(self) -> None:
-        self.calls: list[list[Any]] = []
-        self.refused: set[str] = set()
-        self.down = False
-
-    @property
-    def sent(self) -> list[Any]:
-        return [
-            entry
-            for call in self.calls
-            for entry in call
-            if entry["DetailType"] not in self.refused
-        ]
-
-    @property
-    def ids(self) -> list[str]:
-        return [json.loads(entry["Detail"])["eventId"] for entry in self.sent]
-
-    def put_events(self, Entries: list[Any]) -> dict[str, Any]:  # noqa: N803
-        if self.down:
-            raise EndpointConnectionError(endpoint_url="https://events")
-        self.calls.append(Entries)
-        results = [
-            {"ErrorCode": "InternalFailure"} if e["DetailType"] in self.refused else {}
-            for e in Entries
-        ]
-        return {"FailedEntryCount": sum(map(len, results)), "Entries": results}
 
 
 class World:
@@ -68,7 +37,7 @@ class World:
         logger: Logger,
         patch: pytest.MonkeyPatch,
     ) -> None:
-        self.dynamodb, self.sqs, self.table, self.bus = dynamodb, sqs, table, FakeEvents()
+        self.dynamodb, self.sqs, self.table, self.bus = dynamodb, sqs, table, FakeEventBridge()
         self.queue_url = sqs.create_queue(QueueName="retries")["QueueUrl"]
         clients = SimpleNamespace(dynamodb=dynamodb, sqs=sqs, events=self.bus)
         patch.setattr(handler, "Clients", lambda _region: clients)
@@ -148,7 +117,7 @@ def retry_message(event_id: str) -> str:
 def test_a_stored_event_is_published_with_its_services_source_and_deleted(world: World) -> None:
     [event_id] = world.store("PostLiked")
     world.stream([event_id])
-    [entry] = world.bus.sent
+    [entry] = world.bus.accepted
     detail = json.loads(entry.pop("Detail"))
     assert detail["eventId"] == event_id
     assert entry == {
@@ -163,7 +132,7 @@ def test_a_long_batch_is_published_in_calls_of_ten_entries(world: World) -> None
     ids = world.store(*["PostLiked"] * 25)
     world.stream(ids)
     assert [len(call) for call in world.bus.calls] == [10, 10, 5]
-    assert sorted(world.bus.ids) == sorted(ids)
+    assert sorted(world.bus.ids()) == sorted(ids)
     assert not world.waiting()
 
 
@@ -174,24 +143,24 @@ def test_a_published_event_is_not_published_again_when_lambda_repeats_a_batch(
     world.stream(ids)
     world.stream(ids)
     assert world.message(retry_message(ids[0])) == []
-    assert sorted(world.bus.ids) == sorted(ids)
+    assert sorted(world.bus.ids()) == sorted(ids)
 
 
 def test_only_failed_entries_of_a_call_are_retried(world: World) -> None:
-    world.bus.refused = {"PostDeleted"}
+    world.bus.failure = {"PostDeleted": "InternalFailure"}
     liked, deleted = world.store("PostLiked", "PostDeleted")
     world.stream([liked, deleted])
     assert world.waiting() == {deleted}
     assert world.retries() == [retry_message(deleted)]
-    world.bus.refused = set()
-    world.bus.calls.clear()
+    world.bus.failure = {}
+    world.bus.accepted.clear()
     assert world.message(retry_message(deleted)) == []
-    assert world.bus.ids == [deleted]
+    assert world.bus.ids() == [deleted]
     assert not world.waiting()
 
 
 def test_events_stay_stored_while_the_bus_is_unavailable(world: World) -> None:
-    world.bus.down = True
+    world.bus.failure = UNAVAILABLE
     ids = world.store("PostLiked", "PostUnliked")
     world.stream(ids)
     assert world.waiting() == set(ids)
@@ -199,7 +168,7 @@ def test_events_stay_stored_while_the_bus_is_unavailable(world: World) -> None:
 
 
 def test_a_refused_event_does_not_fail_other_messages(world: World) -> None:
-    world.bus.refused = {"PostDeleted"}
+    world.bus.failure = {"PostDeleted": "InternalFailure"}
     liked, deleted = world.store("PostLiked", "PostDeleted")
     assert world.message(retry_message(liked), retry_message(deleted)) == ["1"]
     assert world.waiting() == {deleted}
@@ -211,7 +180,7 @@ def test_an_invalid_item_is_retried_and_does_not_block_other_events(world: World
     )
     [liked] = world.store("PostLiked")
     world.stream(["post-odd", liked])
-    assert world.bus.ids == [liked]
+    assert world.bus.ids() == [liked]
     assert world.waiting() == {"post-odd"}
     assert world.retries() == ['{"eventId":"post-odd"}']
 
@@ -223,7 +192,7 @@ def test_a_sweep_publishes_missed_events(world: World, body: str) -> None:
     """The schedule's message and Lambda's record of a discarded batch both trigger a sweep."""
     left = world.store(*["PostLiked"] * 12, at=1_000.0)
     assert world.message(body) == []
-    assert sorted(world.bus.ids) == sorted(left)
+    assert sorted(world.bus.ids()) == sorted(left)
     assert not world.waiting()
 
 
@@ -246,7 +215,7 @@ def test_a_batch_that_fails_completely_raises(world: World) -> None:
 def test_a_stream_batch_raises_if_events_can_be_neither_published_nor_queued(
     world: World,
 ) -> None:
-    world.bus.down = True
+    world.bus.failure = UNAVAILABLE
     ids = world.store("PostLiked")
     world.sqs.delete_queue(QueueUrl=world.queue_url)
     with pytest.raises(ClientError):
@@ -257,7 +226,7 @@ def test_a_stream_batch_raises_if_events_can_be_neither_published_nor_queued(
 def test_a_failure_is_logged_with_the_event_id_and_without_the_detail(
     world: World, logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    world.bus.refused = {"PostDeleted"}
+    world.bus.failure = {"PostDeleted": "InternalFailure"}
     [deleted] = world.store("PostDeleted")
     world.stream([deleted])
     [line] = logged()

@@ -1,0 +1,37 @@
+"""A fake of EventBridge."""
+
+import json
+from typing import Any
+
+from botocore.exceptions import EndpointConnectionError
+
+UNAVAILABLE = EndpointConnectionError(endpoint_url="https://events")
+
+
+class FakeEventBridge:
+    """Records calls and accepted entries.
+
+    `failure` is raised by each call, or maps the types of refused entries to error codes. The
+    failures in `next_failures` precede it, one per call.
+    """
+
+    def __init__(self, *next_failures: Exception | dict[str, str]) -> None:
+        self.calls: list[list[Any]] = []
+        self.accepted: list[Any] = []
+        self.failure: Exception | dict[str, str] = {}
+        self._next_failures = list(next_failures)
+
+    def put_events(self, Entries: list[Any]) -> dict[str, Any]:  # noqa: N803
+        self.calls.append(Entries)
+        failure = self._next_failures.pop(0) if self._next_failures else self.failure
+        if isinstance(failure, Exception):
+            raise failure
+        self.accepted += [entry for entry in Entries if entry["DetailType"] not in failure]
+        codes = [failure.get(entry["DetailType"]) for entry in Entries]
+        return {"Entries": [{"ErrorCode": code} if code else {} for code in codes]}
+
+    def types(self) -> list[str]:
+        return [entry["DetailType"] for entry in self.accepted]
+
+    def ids(self) -> list[str]:
+        return [json.loads(entry["Detail"])["eventId"] for entry in self.accepted]
