@@ -11,7 +11,6 @@ column is the ratio of an uncompiled artifact to a compiled boto3, which is the 
 
 from __future__ import annotations
 
-import argparse
 import compileall
 import importlib.util
 import json
@@ -24,6 +23,7 @@ import zipfile
 from pathlib import Path
 from typing import get_args
 
+from bench import create_parser
 from environments import FunctionName
 from modules.packaging import package_functions
 
@@ -70,9 +70,7 @@ def ratio(measured: list[tuple[float, float]]) -> float:
 
 def main() -> None:
     """Measures and prints a table. Exits with 1 if a function misses a goal."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = create_parser(__doc__)
     parser.add_argument(
         "--runs", type=int, default=15, help="measured pairs per function (default: 15)"
     )

@@ -10,7 +10,6 @@ The calls alternate, so that load on the machine affects both.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import io
 import statistics
@@ -21,6 +20,7 @@ from typing import Any
 
 import boto3
 
+from bench import create_parser
 from lambdas.catalog.handler import CatalogApi
 from lambdas.catalog.listings import ListingStore, Search, search_statement
 from lambdas.catalog.logic import CatalogService
@@ -100,9 +100,7 @@ def measure(
 
 def main() -> None:
     """Measures and prints a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = create_parser(__doc__)
     parser.add_argument(
         "--listings", type=int, default=100_000, help="listings in the database (default: 100000)"
     )

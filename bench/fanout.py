@@ -8,7 +8,6 @@ measures how many messages per second one room accepts from several concurrent s
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import io
 import json
@@ -24,6 +23,7 @@ from typing import Any, NamedTuple
 
 import redis
 
+from bench import create_parser
 from lambdas.common.live.fanout import POSTS
 from tests.chat_client import ChatClient, ChatError
 from tests.e2e.chatters import Chatter, open_many
@@ -251,9 +251,7 @@ async def measure(
 
 def main() -> None:
     """Measures and prints tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = create_parser(__doc__)
     parser.add_argument(
         "--root",
         type=Path,

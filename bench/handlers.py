@@ -10,7 +10,6 @@ round.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import importlib
 import io
@@ -27,6 +26,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from bench import create_parser
 from bench.scenarios import SCENARIOS, Caller
 from ops.root import DEFAULT_ROOT, Root
 from tests.e2e.support import Platform, User
@@ -143,9 +143,7 @@ def measure(
 
 def main() -> None:
     """Measures and prints a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = create_parser(__doc__)
     parser.add_argument(
         "--root", type=Path, default=DEFAULT_ROOT, help="root of the platform (default: .local)"
     )

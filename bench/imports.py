@@ -9,13 +9,13 @@ of each, which compiles the modules, is not counted.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
 import sys
 from dataclasses import dataclass
 
+from bench import create_parser
 from ops.root import PROJECT
 
 POWERTOOLS = "aws_lambda_powertools"
@@ -82,9 +82,7 @@ def measure(pair: Pair, runs: int) -> dict[str, float]:
 
 def main() -> None:
     """Measures and prints a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = create_parser(__doc__)
     parser.add_argument("--runs", type=int, default=15, help="measured pairs (default: 15)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()

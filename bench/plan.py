@@ -8,12 +8,12 @@ The time of `cdktf diff --skip-synth` includes the start of its CLI and a `terra
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import subprocess
 import time
 from collections.abc import Callable
 
+from bench import create_parser
 from bench.cloud import fresh_root, initialized, start, variables
 from ops.root import PROJECT
 from ops.terraform.runner import PARALLELISM
@@ -29,9 +29,7 @@ def timed(work: Callable[[], object]) -> float:
 
 def main() -> None:
     """Measures and prints a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = create_parser(__doc__)
     parser.add_argument(
         "--runs", type=int, default=5, help="measured plans per command (default: 5)"
     )

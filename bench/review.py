@@ -8,7 +8,6 @@ destroys every resource.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import tempfile
@@ -16,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bench import create_parser
 from ops.cost.usage import load_usage
 from ops.review.document import review_document
 from ops.review.html import review_html
@@ -30,9 +30,7 @@ from tests.ops.review.documents import large
 
 def main() -> None:
     """Measures and prints the seconds per format."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = create_parser(__doc__)
     parser.add_argument("--runs", type=int, default=5, help="measured runs per format (default: 5)")
     runs: int = parser.parse_args().runs
 

@@ -8,7 +8,6 @@ functions and compiles modules, is not counted. Fails if the outputs differ.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import create_parser
 from ops.root import PROJECT
 from ops.terraform.synthesis import program_variables
 
@@ -78,9 +78,7 @@ def _digest(directory: Path) -> str:
 
 def main() -> None:
     """Measures and prints a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = create_parser(__doc__)
     parser.add_argument(
         "--runs", type=int, default=5, help="measured runs per variant (default: 5)"
     )

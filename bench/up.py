@@ -9,13 +9,13 @@ from an empty root and then once more.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
 import sys
 import time
 
+from bench import create_parser
 from bench.cloud import fresh_root, initialized, start, variables
 from ops.cloud import EMBEDDED
 from ops.root import PROJECT, Root
@@ -60,9 +60,7 @@ def up(root: Root) -> tuple[float, dict[str, float]]:
 
 def main() -> None:
     """Measures and prints the times."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = create_parser(__doc__)
     parser.add_argument("--runs", type=int, default=1, help="measured runs (default: 1)")
     runs: int = parser.parse_args().runs
 
