@@ -48,7 +48,7 @@ from lambdas.common.storage.uploads import ATTACHMENT_LIMIT, ATTACHMENT_TYPES, U
 from lambdas.common.validation import EmptyBody, validate
 from lambdas.common.web.http import Event, Request, Response
 from lambdas.common.web.pagination import Cursors, PageQuery
-from lambdas.common.web.preconditions import IfMatch, etag
+from lambdas.common.web.preconditions import IfMatch, versioned
 from lambdas.common.web.service import Handler, ServiceSettings, create_router, entry_point
 from lambdas.common.web.sessions import SessionReader
 
@@ -94,16 +94,16 @@ class ChatApi:
 
     def create_room(self, request: Request) -> Response:
         room = self._rooms.create(request.caller, validate(CreateRoom, request.json))
-        return _versioned(HTTPStatus.CREATED, room, room.version)
+        return versioned(room, room.version, HTTPStatus.CREATED)
 
     def get_room(self, request: Request) -> Response:
         room = self._rooms.get(request.caller, _room_id(request))
-        return _versioned(HTTPStatus.OK, room, room.version)
+        return versioned(room, room.version)
 
     def update_room(self, request: Request) -> Response:
         body = validate(UpdateRoom, request.json)
         room = self._rooms.update(request.caller, _room_id(request), body, IfMatch.of(request))
-        return _versioned(HTTPStatus.OK, room, room.version)
+        return versioned(room, room.version)
 
     def delete_room(self, request: Request) -> Response:
         self._rooms.delete(request.caller, _room_id(request))
@@ -125,14 +125,14 @@ class ChatApi:
     def invite_member(self, request: Request) -> Response:
         body = validate(Invite, request.json)
         member = self._members.invite(request.caller, _room_id(request), body.user_id)
-        return _versioned(HTTPStatus.CREATED, member, member.version)
+        return versioned(member, member.version, HTTPStatus.CREATED)
 
     def update_member(self, request: Request) -> Response:
         body = validate(UpdateMember, request.json)
         member = self._members.update(
             request.caller, _room_id(request), _user_id(request), body, IfMatch.of(request)
         )
-        return _versioned(HTTPStatus.OK, member, member.version)
+        return versioned(member, member.version)
 
     def remove_member(self, request: Request) -> Response:
         self._members.remove(request.caller, _room_id(request), _user_id(request))
@@ -158,7 +158,7 @@ class ChatApi:
         self._messages.announce(stored)
         message = stored.message
         request.anonymous = message.is_anonymous
-        return _versioned(HTTPStatus.CREATED, message.view(), message.version)
+        return versioned(message.view(), message.version, HTTPStatus.CREATED)
 
     def update_message(self, request: Request) -> Response:
         body = validate(EditMessage, request.json)
@@ -169,7 +169,7 @@ class ChatApi:
             body.content,
             IfMatch.of(request),
         )
-        return _versioned(HTTPStatus.OK, message, message["version"])
+        return versioned(message, message["version"])
 
     def delete_message(self, request: Request) -> Response:
         self._messages.delete(
@@ -324,10 +324,6 @@ def _user_id(request: Request) -> str:
 
 def _message_id(request: Request) -> str:
     return request.path_parameters["messageId"]
-
-
-def _versioned(status: HTTPStatus, body: object, version: int) -> Response:
-    return Response(status, body, {"ETag": etag(version)})
 
 
 handler = entry_point(build)
