@@ -581,6 +581,7 @@ def test_the_sweep_skips_events_that_another_process_has_locked(
         other.run("BEGIN")
         other.run("SELECT * FROM catalog.outbox FOR UPDATE")
         assert catalog.function(SWEEP, None) == {"swept": 0}
+        assert catalog.bus.accepted == []
         other.run("ROLLBACK")
     assert catalog.function(SWEEP, None) == {"swept": 1}
 
