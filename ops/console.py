@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
@@ -22,9 +24,28 @@ def report(message: str) -> None:
     err.print(message, markup=False)
 
 
+def print_line(line: str) -> None:
+    """Prints a line of a command's result to standard output."""
+    out.print(line, markup=False)
+
+
 def print_json(value: Any) -> None:
-    """Prints a command's result as JSON to standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, default=str) + "\n")
+    """Prints a command's result as JSON to standard output. Dataclasses become objects."""
+
+    def convert(item: Any) -> Any:
+        is_dataclass = dataclasses.is_dataclass(item) and not isinstance(item, type)
+        return dataclasses.asdict(item) if is_dataclass else str(item)
+
+    sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, default=convert) + "\n")
+
+
+def print_result(value: Any, lines: Iterable[str], *, as_json: bool) -> None:
+    """Prints a command's result to standard output, as JSON or as lines."""
+    if as_json:
+        print_json(value)
+    else:
+        for line in lines:
+            print_line(line)
 
 
 class Progress:

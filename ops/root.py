@@ -26,6 +26,9 @@ class Root:
 
     path: Path = DEFAULT_ROOT
 
+    def __str__(self) -> str:
+        return str(self.path)
+
     @property
     def cdktf_out(self) -> Path:
         return self.path / "cdktf.out"

@@ -11,7 +11,7 @@ import typer
 
 from environments import environment_names
 from ops.commands.options import EnvironmentArgument, JsonOption
-from ops.console import out, print_json, report
+from ops.console import out, print_json, print_line, report
 from ops.errors import OperatorError
 from ops.terraform.stack_document import Synthesized, read_synthesized
 from ops.terraform.synthesis import synthesize
@@ -61,7 +61,7 @@ def cost(  # noqa: PLR0917 - typer takes options as arguments
     if as_json:
         print_json(document)
     else:
-        out.print(f"For {assumptions(used)}", markup=False)
+        print_line(f"For {assumptions(used)}")
 
 
 def _alone(environment: str, used: Any, resources: bool, quiet: bool) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _alone(environment: str, used: Any, resources: bool, quiet: bool) -> dict[st
     if not quiet:
         out.print(text.by_resource(bill) if resources else text.by_service(bill))
         for note in text.notes(bill):
-            out.print(note, markup=False)
+            print_line(note)
     return text.bill_document(bill, used)
 
 
@@ -89,7 +89,7 @@ def _compared(environment: str, other: str, used: Any, quiet: bool) -> dict[str,
     if not quiet:
         out.print(text.difference_table(difference, environment, other))
         for note in dict.fromkeys([*text.notes(difference.before), *text.notes(difference.after)]):
-            out.print(note, markup=False)
+            print_line(note)
     return {"environments": [environment, other], **text.difference_document(difference)}
 
 
@@ -104,7 +104,7 @@ def _of_plan(file: Path, used: Any, quiet: bool) -> dict[str, Any]:
     if not quiet:
         out.print(text.difference_table(difference, "before", "after"))
         for note in text.notes(difference.after):
-            out.print(note, markup=False)
+            print_line(note)
     return text.difference_document(difference)
 
 

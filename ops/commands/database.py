@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Annotated
 
 import typer
 
 from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
-from ops.console import out, print_json
+from ops.console import print_result
 from ops.deployment.migrations import function_name, plan_migrations, run_migrations
-from ops.root import Root
 from ops.upkeep.restore import drill
 
 
@@ -22,17 +20,10 @@ def migrate(
     as_json: JsonOption = False,
 ) -> None:
     """Apply pending database migrations. Waits for a migration that is running. Safe to repeat."""
-    cloud = connect(environment, Root(root))
+    cloud = connect(environment, root)
     result = (plan_migrations if plan else run_migrations)(cloud, function_name(cloud))
-    if as_json:
-        print_json(dataclasses.asdict(result))
-    elif plan:
-        for name in result.pending:
-            out.print(f"pending   {name}", markup=False)
-        if not result.pending:
-            out.print("Nothing is pending", markup=False)
-    else:
-        out.print(result.line(), markup=False)
+    pending = [f"pending   {name}" for name in result.pending] or ["Nothing is pending"]
+    print_result(result, pending if plan else [result.line()], as_json=as_json)
 
 
 def restore_drill(
@@ -47,12 +38,8 @@ def restore_drill(
 
     Exit status 1 means that a copy differs from its original.
     """
-    results = drill(connect(environment, Root(root)), Root(root), table)
-    if as_json:
-        print_json([dataclasses.asdict(result) for result in results])
-    else:
-        for result in results:
-            out.print(result.line(), markup=False)
+    results = drill(connect(environment, root), root, table)
+    print_result(results, [result.line() for result in results], as_json=as_json)
     raise typer.Exit(0 if all(result.same for result in results) else 1)
 
 

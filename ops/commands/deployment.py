@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -12,14 +11,14 @@ import typer
 from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
 from ops.commands.releases import BakeOption, PromoteOption, WeightOption, settings
-from ops.console import out, print_json, report
+from ops.console import print_result, report
 from ops.deployment.deploy import deploy_environment
 from ops.deployment.drift import compare_with_state
 from ops.deployment.promote import GATES, Promotion, promote_commit
 from ops.deployment.remove import destroy_environment
 from ops.deployment.site import publish_under_lock
 from ops.errors import OperatorError
-from ops.root import PROJECT, Root
+from ops.root import PROJECT
 from ops.terraform.runner import PlanFile, describe_counts
 from ops.terraform.state import outputs
 from ops.traffic.release import BAKE, WEIGHT
@@ -41,18 +40,14 @@ def deploy(
 ) -> None:
     """Apply, migrate, shift traffic, publish the site, and wait for /health. Safe to repeat."""
 
-    directory = Root(root)
     result = deploy_environment(
-        connect(environment, directory),
-        directory,
+        connect(environment, root),
+        root,
         PROJECT / "cdktf.out",
         plan_confirmation(environment, yes),
         settings=settings(weight, bake, promote),
     )
-    if as_json:
-        print_json(result)
-    else:
-        out.print(f"{environment} is healthy at {result['apiUrl']}", markup=False)
+    print_result(result, [f"{environment} is healthy at {result['apiUrl']}"], as_json=as_json)
 
 
 def promote(
@@ -90,17 +85,16 @@ def promote(
         raise typer.BadParameter(
             f"Unknown gate {', '.join(unknown)}: use {', '.join(GATES)}", param_hint="--passed"
         )
-    directory = Root(root)
     promotion = Promotion(
         source,
-        connect(target, directory),
-        lambda: connect(source, directory),
+        connect(target, root),
+        lambda: connect(source, root),
         approved_by,
         passed or (),
     )
     result = promote_commit(
         promotion,
-        directory,
+        root,
         PROJECT / "cdktf.out",
         plan_confirmation(target, yes),
         settings=settings(weight, bake, promote=False),
@@ -108,29 +102,17 @@ def promote(
         if sys.stdin.isatty()
         else None,
     )
-    if as_json:
-        print_json(result)
-    else:
-        out.print(f"{target} runs {result['commit']}", markup=False)
+    print_result(result, [f"{target} runs {result['commit']}"], as_json=as_json)
 
 
 def drift(
     environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False
 ) -> None:
     """Report changes made outside Terraform since the last apply. Exit status 2 means drift."""
-    directory = Root(root)
-    differences = compare_with_state(
-        connect(environment, directory), directory, PROJECT / "cdktf.out"
-    )
-    if as_json:
-        print_json([dataclasses.asdict(difference) for difference in differences])
-    else:
-        for difference in differences:
-            out.print(
-                f"{difference.kind:<8} {difference.address} {', '.join(difference.attributes)}",
-                markup=False,
-            )
-        report(f"{len(differences)} resources differ" if differences else "No drift")
+    differences = compare_with_state(connect(environment, root), root, PROJECT / "cdktf.out")
+    lines = [f"{item.kind:<8} {item.address} {', '.join(item.attributes)}" for item in differences]
+    print_result(differences, lines, as_json=as_json)
+    report(f"{len(differences)} resources differ" if differences else "No drift")
     raise typer.Exit(2 if differences else 0)
 
 
@@ -150,16 +132,10 @@ def remove(
         if not yes and typer.prompt(f"Type {environment} to destroy it", err=True) != environment:
             raise OperatorError("Not removed")
 
-    directory = Root(root)
-    result = destroy_environment(
-        connect(environment, directory), directory, PROJECT / "cdktf.out", confirm
-    )
-    if as_json:
-        print_json(result)
-        return
-    out.print(f"Removed {result['removed']} resources of {environment}. Kept:", markup=False)
-    for line in result["kept"]:
-        out.print(f"  {line}", markup=False)
+    result = destroy_environment(connect(environment, root), root, PROJECT / "cdktf.out", confirm)
+    heading = f"Removed {result['removed']} resources of {environment}. Kept:"
+    kept = [f"  {line}" for line in result["kept"]]
+    print_result(result, [heading, *kept], as_json=as_json)
 
 
 def publish_site(
@@ -171,15 +147,10 @@ def publish_site(
     as_json: JsonOption = False,
 ) -> None:
     """Upload the static site and invalidate its page in the CDN, or restore the previous site."""
-    cloud = connect(environment, Root(root))
+    cloud = connect(environment, root)
     result = publish_under_lock(cloud, outputs(cloud), roll_back=rollback)
-    if as_json:
-        print_json(result)
-    else:
-        out.print(
-            f"Site {result['digest']}: {', '.join(result['published']) or 'nothing to upload'}",
-            markup=False,
-        )
+    files = ", ".join(result["published"]) or "nothing to upload"
+    print_result(result, [f"Site {result['digest']}: {files}"], as_json=as_json)
 
 
 def plan_confirmation(environment: str, yes: bool) -> Callable[[PlanFile], None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -17,9 +16,9 @@ from ops.commands.options import (
     JsonOption,
     RootOption,
 )
-from ops.console import out, print_json, report
+from ops.console import print_line, print_result, report
 from ops.deployment.bootstrap import bootstrap_account
-from ops.root import PROJECT, Root
+from ops.root import PROJECT
 from ops.terraform.synthesis import synthesize
 from ops.terraform.toolchain import node_variables, terraform_variables
 from ops.upkeep.logs import follow, parse_since, read
@@ -29,15 +28,12 @@ def bootstrap(
     environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False
 ) -> None:
     """Create the Terraform state bucket and configure the AWS account. Safe to repeat."""
-    steps = bootstrap_account(connect(environment, Root(root)))
-    if as_json:
-        print_json([dataclasses.asdict(step) for step in steps])
-        return
-    for step in steps:
-        out.print(
-            f"{step.outcome:<14} {step.name}{f': {step.detail}' if step.detail else ''}",
-            markup=False,
-        )
+    steps = bootstrap_account(connect(environment, root))
+    lines = [
+        f"{step.outcome:<14} {step.name}{f': {step.detail}' if step.detail else ''}"
+        for step in steps
+    ]
+    print_result(steps, lines, as_json=as_json)
 
 
 def synth(
@@ -57,14 +53,12 @@ def env(environment: EnvironmentArgument, root: RootOption = ROOT) -> None:
 
     Usage: eval "$(python -m ops env local)"
     """
-    directory = Root(root)
-    variables = {**terraform_environment(environment, directory), **node_variables()}
-    settings = terraform_variables(directory).get("TF_CLI_CONFIG_FILE")
-    for name, value in {
-        **variables,
-        **({"TF_CLI_CONFIG_FILE": settings} if settings else {}),
-    }.items():
-        out.print(f"export {name}={shlex.quote(value)}", markup=False)
+    variables = {**terraform_environment(environment, root), **node_variables()}
+    settings = terraform_variables(root).get("TF_CLI_CONFIG_FILE")
+    if settings:
+        variables["TF_CLI_CONFIG_FILE"] = settings
+    for name, value in variables.items():
+        print_line(f"export {name}={shlex.quote(value)}")
 
 
 def logs(
@@ -92,9 +86,9 @@ def logs(
         start = parse_since(since)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--since") from error
-    cloud = connect(environment, Root(root))
+    cloud = connect(environment, root)
     for line in (follow if keep_on else read)(cloud, service, start):
-        out.print(line.as_json() if as_json else line.as_text(), markup=False)
+        print_line(line.as_json() if as_json else line.as_text())
 
 
 def register(app: typer.Typer) -> None:

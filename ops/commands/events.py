@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Annotated
 
 import typer
 
 from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
-from ops.console import out, print_json
-from ops.root import Root
+from ops.console import print_result
 from ops.upkeep.redrive import Redrive
 
 
@@ -26,14 +24,9 @@ def redrive(
     as_json: JsonOption = False,
 ) -> None:
     """Move messages from dead-letter queues back to their consumers. Safe to repeat."""
-    results = Redrive(connect(environment, Root(root))).run(queue)
-    if as_json:
-        print_json([dataclasses.asdict(result) for result in results])
-        return
-    for result in results:
-        out.print(
-            f"{result.queue:<28} {result.redriven} redriven, {result.left} left", markup=False
-        )
+    results = Redrive(connect(environment, root)).run(queue)
+    lines = [f"{item.queue:<28} {item.redriven} redriven, {item.left} left" for item in results]
+    print_result(results, lines, as_json=as_json)
 
 
 def register(app: typer.Typer) -> None:

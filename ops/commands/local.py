@@ -8,28 +8,20 @@ import typer
 
 from ops.cloud import EMBEDDED
 from ops.commands.options import ROOT, EnvironmentOption, JsonOption, RootOption
-from ops.console import out, print_json, report
+from ops.console import print_result, report
 from ops.local.mail import verification_code
 from ops.local.platform import start_platform, stop_platform
 from ops.local.status import read_status
-from ops.root import Root
 
 
 def up(root: RootOption = ROOT, as_json: JsonOption = False) -> None:
     """Start the platform on this machine, or update the one that is running."""
-    result = start_platform(Root(root))
-    if as_json:
-        print_json({**result.platform, "seconds": result.seconds})
-        return
+    result = start_platform(root)
     took = ", ".join(f"{step} {seconds:.1f}" for step, seconds in result.seconds.items())
     report(f"Up in {sum(result.seconds.values()):.0f} s ({took})")
-    for label, key in (
-        ("API", "apiUrl"),
-        ("WebSocket", "wsUrl"),
-        ("Site", "siteUrl"),
-        ("AWS", "awsEndpoint"),
-    ):
-        out.print(f"{label:<10} {result.platform[key]}", markup=False)
+    labels = {"API": "apiUrl", "WebSocket": "wsUrl", "Site": "siteUrl", "AWS": "awsEndpoint"}
+    lines = [f"{label:<10} {result.platform[key]}" for label, key in labels.items()]
+    print_result({**result.platform, "seconds": result.seconds}, lines, as_json=as_json)
 
 
 def down(
@@ -37,7 +29,7 @@ def down(
     purge: Annotated[bool, typer.Option("--purge", help="Also delete all data.")] = False,
 ) -> None:
     """Stop the platform on this machine and keep its data."""
-    stopped = stop_platform(Root(root), purge=purge)
+    stopped = stop_platform(root, purge=purge)
     report(f"Stopped {', '.join(stopped)}" if stopped else "Nothing was running")
     if purge:
         report(f"Deleted {root}")
@@ -50,7 +42,7 @@ def dev(root: RootOption = ROOT) -> None:
     """
     from ops.local.dev import develop  # noqa: PLC0415 - only this command needs a file watcher
 
-    develop(Root(root))
+    develop(root)
 
 
 def status(
@@ -60,24 +52,26 @@ def status(
 
     Exit status 1 means that the platform is not healthy.
     """
-    result = read_status(environment, Root(root))
-    if as_json:
-        print_json(result)
-    else:
-        for process in result["processes"]:
-            line = (
-                f"port {process['port']}, process {process['pid']}"
-                if process["running"]
-                else "not running"
-            )
-            out.print(f"{process['name']:<10} {line}", markup=False)
-        for label, address in result["addresses"].items():
-            out.print(f"{label:<10} {address}", markup=False)
-        out.print(f"{'resources':<10} {result['resources']}", markup=False)
-        out.print(
-            f"{'health':<10} {result['health']['status']} {result['health']['body']}", markup=False
+    result = read_status(environment, root)
+    processes = [
+        (
+            process["name"],
+            f"port {process['port']}, process {process['pid']}"
+            if process["running"]
+            else "not running",
         )
-    raise typer.Exit(0 if result["health"]["status"] == 200 else 1)
+        for process in result["processes"]
+    ]
+    health = result["health"]
+    rows = [
+        *processes,
+        *result["addresses"].items(),
+        ("resources", result["resources"]),
+        ("health", f"{health['status']} {health['body']}"),
+    ]
+    lines = [f"{label:<10} {value}" for label, value in rows]
+    print_result(result, lines, as_json=as_json)
+    raise typer.Exit(0 if health["status"] == 200 else 1)
 
 
 def code(
@@ -86,11 +80,8 @@ def code(
     as_json: JsonOption = False,
 ) -> None:
     """Print the latest verification code that the embedded Cognito sent."""
-    latest = verification_code(Root(root), email)
-    if as_json:
-        print_json({"email": email, "code": latest})
-    else:
-        out.print(latest, markup=False)
+    latest = verification_code(root, email)
+    print_result({"email": email, "code": latest}, [latest], as_json=as_json)
 
 
 def register(app: typer.Typer) -> None:

@@ -7,10 +7,21 @@ from typing import Annotated
 
 import typer
 
-from ops.root import DEFAULT_ROOT
+from ops.root import Root
+
+
+def _parse_root(value: str | Root) -> Root:
+    return value if isinstance(value, Root) else Root(Path(value))
+
 
 RootOption = Annotated[
-    Path, typer.Option("--root", help="Directory with the files of the local platform.")
+    Root,
+    typer.Option(
+        "--root",
+        parser=_parse_root,
+        metavar="PATH",
+        help="Directory with the files of the local platform.",
+    ),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON to standard output.")
@@ -24,4 +35,4 @@ EnvironmentOption = Annotated[
         "--env", metavar="ENVIRONMENT", help="Name of an environment file in environments/."
     ),
 ]
-ROOT = DEFAULT_ROOT
+ROOT = Root()

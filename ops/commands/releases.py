@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Annotated, Any
 
@@ -10,8 +9,7 @@ import typer
 
 from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
-from ops.console import out, print_json, report
-from ops.root import Root
+from ops.console import print_result, report
 from ops.smoke import Check
 from ops.smoke.command import run_smoke_tests
 from ops.traffic.code_update import deploy_function_code
@@ -63,7 +61,7 @@ def release(
     Exit status 1 means that the release failed or was rolled back.
     """
     _show(
-        release_service(connect(environment, Root(root)), service, settings(weight, bake, promote)),
+        release_service(connect(environment, root), service, settings(weight, bake, promote)),
         as_json,
     )
 
@@ -86,7 +84,7 @@ def rollback(
 
     With all, roll back every function that the last release shifted.
     """
-    _show(roll_back_service(connect(environment, Root(root)), service, to, force=force), as_json)
+    _show(roll_back_service(connect(environment, root), service, to, force=force), as_json)
 
 
 def deploy_function(
@@ -99,7 +97,7 @@ def deploy_function(
 
     Fails if the environment's removal_policy is retain.
     """
-    _show(deploy_function_code(connect(environment, Root(root)), service), as_json)
+    _show(deploy_function_code(connect(environment, root), service), as_json)
 
 
 def prune(
@@ -111,12 +109,9 @@ def prune(
     as_json: JsonOption = False,
 ) -> None:
     """Delete old versions, except those that an alias uses or a rollback needs."""
-    deleted = delete_old_versions(connect(environment, Root(root)), keep)
-    if as_json:
-        print_json(deleted)
-        return
-    for service, numbers in deleted.items():
-        out.print(f"{service:<12} {', '.join(numbers)}", markup=False)
+    deleted = delete_old_versions(connect(environment, root), keep)
+    lines = [f"{service:<12} {', '.join(numbers)}" for service, numbers in deleted.items()]
+    print_result(deleted, lines, as_json=as_json)
     report(f"Deleted {sum(map(len, deleted.values()))} versions")
 
 
@@ -127,22 +122,19 @@ def smoke(
 
     Exit status 1 means that a response was wrong.
     """
-    checks = run_smoke_tests(connect(environment, Root(root)))
+    checks = run_smoke_tests(connect(environment, root))
     show_checks(checks, as_json)
     raise typer.Exit(0 if all(check.ok for check in checks) else 1)
 
 
 def show_checks(checks: list[Check], as_json: bool) -> None:
     """Prints the results of smoke tests."""
-    if as_json:
-        print_json([dataclasses.asdict(check) for check in checks])
-        return
-    for check in checks:
-        state = "ok" if check.ok else "WRONG"
-        out.print(
-            f"{state:<6}{check.seconds:6.2f} s  {check.request}  {check.detail}".rstrip(),
-            markup=False,
-        )
+    lines = [
+        f"{'ok' if check.ok else 'WRONG':<6}{check.seconds:6.2f} s  {check.request}"
+        f"  {check.detail}".rstrip()
+        for check in checks
+    ]
+    print_result(checks, lines, as_json=as_json)
     wrong = sum(not check.ok for check in checks)
     report(
         f"{len(checks)} requests, {wrong} wrong" if wrong else f"{len(checks)} requests, all right"
@@ -150,11 +142,8 @@ def show_checks(checks: list[Check], as_json: bool) -> None:
 
 
 def _show(moves: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        print_json(moves)
-        return
-    for move in moves:
-        out.print(f"{move['service']:<12} {move['from']} -> {move['to']}", markup=False)
+    lines = [f"{move['service']:<12} {move['from']} -> {move['to']}" for move in moves]
+    print_result(moves, lines, as_json=as_json)
     if not moves:
         report("No traffic was shifted")
 

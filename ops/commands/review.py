@@ -15,7 +15,6 @@ from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
 from ops.console import out, print_json, report
 from ops.errors import OperatorError
-from ops.root import Root
 
 if TYPE_CHECKING:
     from ops.review.receipt import Receipt
@@ -92,13 +91,13 @@ def review(  # noqa: PLR0917 - typer takes options as arguments
     from ops.cost.usage import load_usage  # noqa: PLC0415 - only this command needs it
     from ops.review.run import review_file, review_new, say_where  # noqa: PLC0415
 
-    directory, used = Root(root), load_usage(usage)
-    connected = functools.partial(connect, environment, directory)
+    used = load_usage(usage)
+    connected = functools.partial(connect, environment, root)
     if plan:
-        reviewed = review_file(connected, environment, directory, plan, used)
+        reviewed = review_file(connected, environment, root, plan, used)
     else:
         options = [*([] if refresh else ["-refresh=false"]), *([] if lock else ["-lock=false"])]
-        reviewed = review_new(connected(), directory, used, file=out_plan, options=options)
+        reviewed = review_new(connected(), root, used, file=out_plan, options=options)
     result = reviewed.review
     if checkov:
         from ops.review.checkov import with_checkov  # noqa: PLC0415
@@ -174,8 +173,8 @@ def apply(
         if not yes and any(receipt.counts.values()) and not typer.confirm("Apply it?", err=True):
             raise OperatorError("Not applied")
 
-    cloud = connect(environment, Root(root))
-    applied = apply_reviewed(cloud, Root(root), reviewed, confirm)
+    cloud = connect(environment, root)
+    applied = apply_reviewed(cloud, root, reviewed, confirm)
     report(f"Applied: {describe_counts(applied.counts)}")
     if "next_step" in applied.outputs:
         report(str(applied.outputs["next_step"]))

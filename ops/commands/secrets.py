@@ -9,8 +9,7 @@ import typer
 
 from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
-from ops.console import out, print_json, report
-from ops.root import Root
+from ops.console import print_json, print_line, report
 from ops.upkeep.secrets import DATABASE, SIGNING_KEY, Secrets
 
 app = typer.Typer(
@@ -24,7 +23,7 @@ def list_(
     environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False
 ) -> None:
     """List all secrets with their kind, state, version and last change."""
-    secrets = Secrets(connect(environment, Root(root))).all()
+    secrets = Secrets(connect(environment, root)).all()
     if as_json:
         print_json([secret.as_dict() for secret in secrets])
         return
@@ -35,7 +34,7 @@ def list_(
             f"{secret.name:<16} {secret.kind:<10} {secret.state:<6} {version:<11} {changed:<17}"
             f" {secret.description}"
         )
-        out.print(line.rstrip(), markup=False)
+        print_line(line.rstrip())
 
 
 @app.command(name="set")
@@ -46,7 +45,7 @@ def set_(
     root: RootOption = ROOT,
 ) -> None:
     """Store a value from a prompt or standard input. It is never a command-line argument."""
-    secrets = Secrets(connect(environment, Root(root)))
+    secrets = Secrets(connect(environment, root))
     if clear:
         report(f"Cleared {name}" if secrets.clear(name) else f"{name} was already unset")
         return
@@ -85,7 +84,7 @@ def rotate(
     as_json: JsonOption = False,
 ) -> None:
     """Replace a value with a new one. The previous one stays valid, so no user is signed out."""
-    version = Secrets(connect(environment, Root(root))).rotate(name, leaked=leaked, force=force)
+    version = Secrets(connect(environment, root)).rotate(name, leaked=leaked, force=force)
     if name == DATABASE:
         report("RDS is changing the master password, which takes about one minute")
     elif leaked:

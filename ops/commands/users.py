@@ -8,8 +8,7 @@ import typer
 
 from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
-from ops.console import out, print_json, report
-from ops.root import Root
+from ops.console import print_result, report
 from ops.upkeep.users import Role, Users
 
 app = typer.Typer(help="Manage the roles of a user.", no_args_is_help=True)
@@ -27,14 +26,12 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show the account and roles of a user."""
-    user = Users(connect(environment, Root(root))).show(email)
-    if as_json:
-        print_json(user)
-    else:
-        for name, value in user.items():
-            out.print(
-                f"{name:<12} {', '.join(value) if isinstance(value, list) else value}", markup=False
-            )
+    user = Users(connect(environment, root)).show(email)
+    lines = [
+        f"{name:<12} {', '.join(value) if isinstance(value, list) else value}"
+        for name, value in user.items()
+    ]
+    print_result(user, lines, as_json=as_json)
 
 
 @app.command()
@@ -42,7 +39,7 @@ def grant(
     environment: EnvironmentArgument, email: EmailArgument, role: Role, root: RootOption = ROOT
 ) -> None:
     """Grant a role to a user."""
-    changed = Users(connect(environment, Root(root))).grant(email, role)
+    changed = Users(connect(environment, root)).grant(email, role)
     report(
         f"Granted {role.value} to {email}; {TAKES_EFFECT}"
         if changed
@@ -55,7 +52,7 @@ def revoke(
     environment: EnvironmentArgument, email: EmailArgument, role: Role, root: RootOption = ROOT
 ) -> None:
     """Revoke a role from a user."""
-    changed = Users(connect(environment, Root(root))).revoke(email, role)
+    changed = Users(connect(environment, root)).revoke(email, role)
     report(
         f"Revoked {role.value} from {email}; {TAKES_EFFECT}"
         if changed
