@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -37,13 +38,13 @@ app.add_typer(users.app, name="user")
 app.add_typer(secrets.app, name="secrets")
 
 
-def main() -> None:
+def main(run: Callable[[], object] = app) -> None:
     """Runs a command.
 
     Exit statuses: 0 success, 1 failure with a reason, 2 wrong arguments, 130 interrupted.
     """
     try:
-        app()
+        run()
     except OperatorError as error:
         report(f"Error: {error}")
         sys.exit(1)

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import urllib.request
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ops.console import report
@@ -43,7 +43,13 @@ def terraform_platform() -> str:
     return f"{platform.system().lower()}_{machine}"
 
 
-def terraform(root: Root) -> Path:
+def _download(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310 - always https
+        content: bytes = response.read()
+    return content
+
+
+def terraform(root: Root, *, download: Callable[[str], bytes] = _download) -> Path:
     """Returns the Terraform on the PATH if it is new enough, else the pinned release.
 
     Raises:
@@ -61,7 +67,7 @@ def terraform(root: Root) -> Path:
             else "There is no Terraform on the PATH"
         )
         report(f"{reason}: downloading {TERRAFORM_PINNED}")
-        _fetch_terraform(pinned, reason)
+        _fetch_terraform(pinned, reason, download)
     return pinned
 
 
@@ -80,7 +86,7 @@ def _version(executable: str) -> tuple[int, ...] | None:
     return tuple(int(part) for part in match.groups()) if match else None
 
 
-def _fetch_terraform(target: Path, reason: str) -> None:
+def _fetch_terraform(target: Path, reason: str, download: Callable[[str], bytes]) -> None:
     name = terraform_platform()
     advice = (
         f"install Terraform {'.'.join(map(str, TERRAFORM_MINIMUM))} or newer"
@@ -93,8 +99,7 @@ def _fetch_terraform(target: Path, reason: str) -> None:
         f"/terraform_{TERRAFORM_PINNED}_{name}.zip"
     )
     try:
-        with urllib.request.urlopen(url, timeout=60) as response:
-            archive: bytes = response.read()
+        archive = download(url)
     except OSError as error:
         raise OperatorError(
             f"{reason}, and {url} cannot be downloaded ({error}): {advice}"
@@ -111,7 +116,12 @@ def _fetch_terraform(target: Path, reason: str) -> None:
     partial.replace(target)
 
 
-def terraform_variables(root: Root, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
+def terraform_variables(
+    root: Root,
+    variables: Mapping[str, str] = os.environ,
+    *,
+    mirror_parents: Sequence[Path] = MIRROR_PARENTS,
+) -> dict[str, str]:
     """Returns the variables for a quiet Terraform without prompts and with a provider source.
 
     Uses the first of: an existing CLI configuration file; a provider mirror in the directories that
@@ -133,7 +143,7 @@ def terraform_variables(root: Root, variables: Mapping[str, str] = os.environ) -
     mirror = _first_mirror(
         [Path(named)]
         if named
-        else (child for parent in MIRROR_PARENTS for child in _children(parent))
+        else (child for parent in mirror_parents for child in _children(parent))
     )
     if named and not mirror:
         raise OperatorError(

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from ops import __main__ as program
+from ops.__main__ import app, main
 from ops.errors import InterruptedRunError, OperatorError
 from ops.root import PROJECT, Root
 
-VERBS = [
+COMMANDS = [
     "up",
     "down",
     "status",
@@ -40,41 +40,41 @@ VERBS = [
 
 
 def run(*arguments: str) -> Any:
-    return CliRunner().invoke(program.app, arguments)
+    return CliRunner().invoke(app, arguments)
 
 
-def test_help_names_every_verb() -> None:
+def test_help_lists_every_command() -> None:
     text = run("--help").stdout
-    assert [verb for verb in VERBS if verb not in text] == []
+    assert [verb for verb in COMMANDS if verb not in text] == []
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_help(verb: str) -> None:
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_every_command_has_help(verb: str) -> None:
     result = run(verb, "--help")
     assert result.exit_code == 0
     assert "Usage:" in result.stdout
 
 
-def test_status_of_nothing_is_told_and_fails(root: Root) -> None:
+def test_status_fails_if_no_platform_runs(root: Root) -> None:
     result = run("status", "--root", str(root.path), "--json")
     assert result.exit_code == 1
-    found = json.loads(result.stdout)
-    assert found["health"] == {"status": 0, "body": "not running: start it with `make up`"}
-    assert [process["running"] for process in found["processes"]] == [False, False, False]
+    status = json.loads(result.stdout)
+    assert status["health"] == {"status": 0, "body": "not running: start it with `make up`"}
+    assert [process["running"] for process in status["processes"]] == [False, False, False]
 
 
-def test_down_of_nothing_is_no_error(tmp_path: Path) -> None:
+def test_down_succeeds_if_no_platform_runs(tmp_path: Path) -> None:
     result = run("down", "--root", str(tmp_path / "never"))
     assert (result.exit_code, result.stderr) == (0, "Nothing was running\n")
     assert not (tmp_path / "never").exists()
 
 
-def test_purge_removes_a_platforms_directory(root: Root) -> None:
+def test_purge_deletes_the_platforms_directory(root: Root) -> None:
     assert run("down", "--purge", "--root", str(root.path)).exit_code == 0
     assert not root.path.exists()
 
 
-def test_purge_leaves_any_other_directory_as_it_is(tmp_path: Path) -> None:
+def test_purge_keeps_a_directory_that_the_platform_did_not_create(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").touch()
     result = run("down", "--purge", "--root", str(tmp_path))
     assert isinstance(result.exception, OperatorError)
@@ -85,7 +85,7 @@ def test_purge_leaves_any_other_directory_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["env", "local"], "The platform is not running on this machine: start it with `make up`"),
         (
@@ -95,33 +95,34 @@ def test_purge_leaves_any_other_directory_as_it_is(tmp_path: Path) -> None:
         (["bootstrap", "nowhere"], "nowhere.yml: no such environment; known: "),
     ],
 )
-def test_a_failure_is_one_line_and_status_1(root: Root, arguments: list[str], said: str) -> None:
+def test_failure_prints_one_line_and_exits_with_status_1(
+    root: Root, arguments: list[str], message: str
+) -> None:
     command = [sys.executable, "-m", "ops", *arguments, "--root", str(root.path)]
     result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr.startswith(f"Error: {said}")
+    assert result.stderr.startswith(f"Error: {message}")
     assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
     ("error", "status"), [(OperatorError("why"), 1), (InterruptedRunError("stopped"), 130)]
 )
-def test_exit_statuses(error: Exception, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exit_statuses(error: Exception, status: int) -> None:
     def fail() -> None:
         raise error
 
-    monkeypatch.setattr(program, "app", fail)
     with pytest.raises(SystemExit) as ended:
-        program.main()
+        main(fail)
     assert ended.value.code == status
 
 
-def test_wrong_arguments_are_status_2(root: Root) -> None:
+def test_wrong_arguments_exit_with_status_2(root: Root) -> None:
     assert run("user", "grant", "local", "ann@example.com", "emperor").exit_code == 2
     assert run("logs", "auth", "--since", "yesterday", "--root", str(root.path)).exit_code == 2
 
 
-def test_make_help_names_every_target() -> None:
+def test_make_help_lists_every_target() -> None:
     text = subprocess.check_output(["make", "help"], cwd=PROJECT, text=True)
     targets = [
         "setup",
@@ -140,7 +141,7 @@ def test_make_help_names_every_target() -> None:
 @pytest.mark.parametrize(
     "arguments", [["down"], ["down", "PURGE=1"], ["status"], ["logs", "SERVICE=auth"]]
 )
-def test_make_on_a_fresh_clone_says_what_to_run_first_and_installs_nothing(
+def test_make_in_a_fresh_clone_asks_for_setup_and_installs_nothing(
     arguments: list[str], tmp_path: Path
 ) -> None:
     shutil.copy(PROJECT / "Makefile", tmp_path)

@@ -1,4 +1,4 @@
-"""The migration command: what it asks of the function, and what it makes of the answers."""
+"""Migrations: requests to the migration function, and their results."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -18,25 +19,25 @@ from environments import load_environment
 from ops.__main__ import app
 from ops.cloud import Cloud
 from ops.commands import database as command
-from ops.deployment import migrations
 from ops.deployment.migrations import Migrated, MigrationFunction, plan_migrations, run_migrations
 from ops.errors import OperatorError
 
+NAME = "migration-lambda-local"
 WHO = "arn:aws:iam::123456789012:user/ada"
 
 
 class Function:
-    """A migration function with so much to do; it does what it is asked for."""
+    """A migration function with pending migrations. Keeps the requests."""
 
     def __init__(self, *pending: str, unknown: tuple[str, ...] = (), failing: str = "") -> None:
         self.pending, self.unknown, self.failing = list(pending), list(unknown), failing
-        self.orders: list[dict[str, Any]] = []
+        self.requests: list[dict[str, Any]] = []
         self.settings: Any = None
 
     def invoke(self, *, FunctionName: str, Qualifier: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803
-        assert (FunctionName, Qualifier) == ("m", "live")
+        assert (FunctionName, Qualifier) == (NAME, "live")
         order = json.loads(Payload)
-        self.orders.append(order)
+        self.requests.append(order)
         applied: list[str] = []
         if not order.get("plan"):
             if self.pending[:1] == [self.failing]:
@@ -56,67 +57,74 @@ class Function:
         return {"Arn": WHO, "Account": "000000000000"}
 
 
-def cloud(function: Function, monkeypatch: pytest.MonkeyPatch) -> Cloud:
-    def connect(_cloud: Cloud, _service: str, *, settings: Config | None = None) -> Function:
-        function.settings = settings or function.settings
-        return function
+@dataclass(frozen=True)
+class MigrationCloud(Cloud):
+    """The local environment, whose only AWS client is the migration function."""
 
-    monkeypatch.setattr(Cloud, "client", connect)
-    return Cloud(load_environment("local", variables={}), {})
+    function: Function = field(default_factory=Function)
+
+    def client(
+        self, service: Any, region: str | None = None, settings: Config | None = None
+    ) -> Any:
+        self.function.settings = settings or self.function.settings
+        return self.function
 
 
-def test_each_migration_is_an_invocation_of_its_own_and_says_who_asked(
-    monkeypatch: pytest.MonkeyPatch,
+def cloud(function: Function) -> Cloud:
+    return MigrationCloud(load_environment("local", variables={}), {}, function=function)
+
+
+def test_each_migration_is_one_invocation_with_the_caller(
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     function = Function("0001_a", "0002_b")
-    said: list[str] = []
-    monkeypatch.setattr(migrations, "report", said.append)
-    result = run_migrations(cloud(function, monkeypatch), "m")
+    result = run_migrations(cloud(function), NAME)
     assert result == Migrated(["0001_a", "0002_b"], [], [])
-    assert function.orders == [{"plan": True}, {"by": WHO, "limit": 1}, {"by": WHO, "limit": 1}]
-    assert said == ["Migration 1 of 2: applied 0001_a", "Migration 2 of 2: applied 0002_b"]
+    assert function.requests == [{"plan": True}, {"by": WHO, "limit": 1}, {"by": WHO, "limit": 1}]
+    assert capsys.readouterr().err.splitlines() == [
+        "Migration 1 of 2: applied 0001_a",
+        "Migration 2 of 2: applied 0002_b",
+    ]
     assert result.line() == "Migrations: applied 0001_a, 0002_b"
 
 
-def test_with_nothing_due_the_record_is_still_brought_up_to_date(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_run_without_pending_migrations_still_updates_the_record() -> None:
     function = Function(unknown=("0009_later",))
-    result = run_migrations(cloud(function, monkeypatch), "m")
-    assert function.orders == [{"plan": True}, {"by": WHO, "limit": 1}]
+    result = run_migrations(cloud(function), NAME)
+    assert function.requests == [{"plan": True}, {"by": WHO, "limit": 1}]
     assert (
         result.line()
         == "Migrations: nothing to do (the schema is ahead of this version by 0009_later)"
     )
 
 
-def test_a_plan_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plan_applies_nothing() -> None:
     function = Function("0001_a")
-    assert plan_migrations(cloud(function, monkeypatch), "m") == Migrated([], ["0001_a"], [])
-    assert function.orders == [{"plan": True}]
+    assert plan_migrations(cloud(function), NAME) == Migrated([], ["0001_a"], [])
+    assert function.requests == [{"plan": True}]
 
 
-def test_a_failure_ends_it_with_the_functions_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failure_stops_the_run_with_the_functions_message() -> None:
     function = Function("0001_a", "0002_b", failing="0002_b")
     with pytest.raises(OperatorError, match=r"0002_b\.sql, line 3: no"):
-        run_migrations(cloud(function, monkeypatch), "m")
+        run_migrations(cloud(function), NAME)
     assert function.pending == ["0002_b"]
 
 
-def test_it_is_waited_for_as_long_as_it_may_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_waits_longer_than_the_functions_timeout() -> None:
     function = Function()
-    connected = cloud(function, monkeypatch)
-    run_migrations(connected, "m")
+    connected = cloud(function)
+    run_migrations(connected, NAME)
     assert (
         function.settings.read_timeout > connected.environment.function("migration").timeout >= 300
     )
 
 
-def test_the_commands_answer_what_came_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_prints_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     function = Function("0001_a")
-    connected = cloud(function, monkeypatch)
+    connected = cloud(function)
     monkeypatch.setattr(command, "connect", lambda *_: connected)
-    monkeypatch.setattr(command, "function_name", lambda _: "m")
+    monkeypatch.setattr(command, "function_name", lambda _: NAME)
 
     def run(*arguments: str) -> str:
         result = CliRunner().invoke(app, ["migrate", "local", *arguments])
@@ -136,7 +144,7 @@ def test_the_commands_answer_what_came_of_it(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def mute() -> Iterator[tuple[str, list[bytes]]]:
-    """An AWS that hangs up instead of answering: its address, and the requests it got."""
+    """An AWS that closes connections without a response: its URL and the requests."""
     requests: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -156,12 +164,12 @@ def mute() -> Iterator[tuple[str, list[bytes]]]:
         thread.join()
 
 
-def test_an_invocation_whose_answer_is_lost_is_not_repeated(mute: tuple[str, list[bytes]]) -> None:
+def test_invocation_without_a_response_is_not_repeated(mute: tuple[str, list[bytes]]) -> None:
     endpoint, requests = mute
     with pytest.raises(HTTPClientError):
-        MigrationFunction(Cloud(load_environment("local", variables={}), {}, endpoint), "m").invoke(
-            {"limit": 1}
-        )
+        MigrationFunction(
+            Cloud(load_environment("local", variables={}), {}, endpoint), NAME
+        ).invoke({"limit": 1})
     assert [request.split()[1] for request in requests] == [
-        b"/2015-03-31/functions/m/invocations?Qualifier=live"
+        b"/2015-03-31/functions/migration-lambda-local/invocations?Qualifier=live"
     ]

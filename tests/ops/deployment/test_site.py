@@ -1,4 +1,4 @@
-"""The static site: assets named by their content, and the site before kept."""
+"""Publication and rollback of the static site."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from ops.cloud import Cloud
 from ops.deployment.site import ASSETS, IMMUTABLE, WEB, Publisher, build
 from ops.errors import OperatorError
+from tests.ops.clouds import FakeCloud
 from tests.ops.traffic.releases import FakeClock, make_ledger
 
 OUTPUTS: dict[str, Any] = {
@@ -24,17 +25,12 @@ OUTPUTS: dict[str, Any] = {
 
 
 class World:
-    def __init__(self, cloud: Cloud, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, cloud: Cloud, directory: Path) -> None:
         self.s3 = boto3.client("s3", region_name="us-east-1")
         self.s3.create_bucket(Bucket="front")
         self.invalidated: list[list[str]] = []
         self.clock = FakeClock()
-        made = Cloud.client
-        monkeypatch.setattr(
-            Cloud,
-            "client",
-            lambda own, name, *a, **k: self if name == "cloudfront" else made(own, name, *a, **k),
-        )
+        cloud = FakeCloud(cloud.environment, {}, clients={"cloudfront": self})
         self.publisher = Publisher(cloud, OUTPUTS, make_ledger(cloud, self.clock))
         self.directory = directory
         (directory / "index.html").write_text(
@@ -51,7 +47,7 @@ class World:
         (self.directory / "style.css").write_text(style)
         return self.publisher.publish(build("dev", OUTPUTS, self.directory))
 
-    def back(self) -> str:
+    def roll_back(self) -> str:
         self.clock.now += 1
         return self.publisher.roll_back()
 
@@ -60,16 +56,16 @@ class World:
         return self.s3.get_object(Bucket="front", Key="index.html")["Body"].read().decode()
 
     def keys(self, prefix: str) -> list[str]:
-        found = self.s3.list_objects_v2(Bucket="front", Prefix=prefix)
-        return [item["Key"] for item in found.get("Contents", [])]
+        response = self.s3.list_objects_v2(Bucket="front", Prefix=prefix)
+        return [item["Key"] for item in response.get("Contents", [])]
 
 
 @pytest.fixture
-def world(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    return World(cloud, tmp_path, monkeypatch)
+def world(cloud: Cloud, tmp_path: Path) -> World:
+    return World(cloud, tmp_path)
 
 
-def test_assets_are_kept_for_good_and_the_page_is_asked_for_each_time(world: World) -> None:
+def test_assets_are_immutable_and_the_page_is_revalidated(world: World) -> None:
     [asset, *entries] = world.publish("a {}")
     assert entries == ["config.json", "index.html"]
     assert asset.startswith(f"{ASSETS}style.")
@@ -81,7 +77,7 @@ def test_assets_are_kept_for_good_and_the_page_is_asked_for_each_time(world: Wor
     assert world.invalidated == [["/config.json", "/index.html", "/"]]
 
 
-def test_only_what_changed_is_uploaded(world: World) -> None:
+def test_only_changed_files_are_uploaded(world: World) -> None:
     world.publish("a {}")
     assert world.publish("a {}") == []
     assert len(world.invalidated) == 1
@@ -90,20 +86,20 @@ def test_only_what_changed_is_uploaded(world: World) -> None:
     assert len(world.keys(ASSETS)) == 2
 
 
-def test_the_site_before_comes_back_and_further_back_each_time(world: World) -> None:
+def test_each_rollback_restores_the_next_older_site(world: World) -> None:
     for style in ("a {}", "b {}", "c {}"):
         world.publish(style)
     pages = [
         build("dev", OUTPUTS, write(world.directory, style)).page.decode()
         for style in ("a {}", "b {}")
     ]
-    world.back()
+    world.roll_back()
     assert world.page == pages[1]
-    world.back()
+    world.roll_back()
     assert world.page == pages[0]
     assert world.invalidated[-1] == ["/index.html", "/"]
     with pytest.raises(OperatorError, match="no earlier site"):
-        world.back()
+        world.roll_back()
 
 
 def write(directory: Path, style: str) -> Path:
@@ -111,19 +107,19 @@ def write(directory: Path, style: str) -> Path:
     return directory
 
 
-def test_what_only_old_sites_need_is_removed(world: World) -> None:
+def test_files_of_old_sites_are_deleted(world: World) -> None:
     for number in range(8):
         world.publish(f"a {{ order: {number} }}")
     assert len(world.keys(ASSETS)) == len(world.keys("sites/")) == 5
 
 
-def test_a_page_that_names_what_is_not_there_is_not_published(world: World) -> None:
+def test_page_that_refers_to_a_missing_file_is_rejected(world: World) -> None:
     (world.directory / "style.css").unlink()
     with pytest.raises(OperatorError, match="refers to style.css, which is missing"):
         build("dev", OUTPUTS, world.directory)
 
 
-def test_the_page_is_told_where_the_platform_is() -> None:
+def test_configuration_has_the_urls_of_the_platform() -> None:
     assert json.loads(build("dev", OUTPUTS).config) == {
         "environment": "dev",
         "apiUrl": "https://api.example.com",
@@ -132,7 +128,7 @@ def test_the_page_is_told_where_the_platform_is() -> None:
     }
 
 
-def test_the_page_obeys_a_policy_without_inline_code() -> None:
+def test_page_contains_no_inline_code() -> None:
     text = (WEB / "index.html").read_text()
     assert "<style" not in text
     assert " style=" not in text
