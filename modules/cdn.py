@@ -22,8 +22,6 @@ from cdktf_cdktf_provider_aws.cloudfront_function import CloudfrontFunction
 from cdktf_cdktf_provider_aws.cloudfront_origin_access_control import CloudfrontOriginAccessControl
 from cdktf_cdktf_provider_aws.cloudfront_response_headers_policy import (
     CloudfrontResponseHeadersPolicy,
-    CloudfrontResponseHeadersPolicyCustomHeadersConfig,
-    CloudfrontResponseHeadersPolicyRemoveHeadersConfig,
     CloudfrontResponseHeadersPolicySecurityHeadersConfig,
 )
 from constructs import Construct
@@ -274,9 +272,6 @@ class Cdn(Construct):
                     "override": True,
                 },
             ),
-            # Explicitly empty: the API always returns them, so a plan would show a difference.
-            custom_headers_config=CloudfrontResponseHeadersPolicyCustomHeadersConfig(items=[]),
-            remove_headers_config=CloudfrontResponseHeadersPolicyRemoveHeadersConfig(items=[]),
         )
         return str(policy.id)
 

@@ -67,10 +67,15 @@ RATE_LIMIT_BODY = "rate-limit"
 COUNTED_RULES = (
     "SizeRestrictions_BODY",
     "CrossSiteScripting_BODY",
+    "GenericLFI_BODY",
     "GenericRFI_BODY",
     "EC2MetaDataSSRF_BODY",
 )
-"""Rules of AWS's common set that only count, because posts, code and prompts resemble attacks."""
+"""Rules of AWS's common set that only count, because posts, code and prompts resemble attacks.
+
+These are all rules of the set that inspect the body (WAF developer guide, baseline rule groups).
+GenericLFI_BODY, for example, matches `../`.
+"""
 
 ROLES = {"moderator": "Deletes what breaks the rules", "admin": "Runs the platform"}
 """Cognito groups. Every user has the role `user` without a group."""

@@ -36,6 +36,13 @@ from modules.base.policy import Statement, merge_statements, policy_document, tr
 
 RUNTIME = "python3.13"
 
+APPLICATION_LOG_LEVELS = {"debug": "DEBUG", "info": "INFO", "warning": "WARN", "error": "ERROR"}
+"""Lambda's names of the environment's log levels.
+
+With JSON logs, Lambda itself drops lines below its own level, which is INFO if it is not set
+(Lambda developer guide, "Log-level filtering").
+"""
+
 DURATION_ALARM_SHARE = 0.8
 """The part of the function's timeout at which the p99 alarm fires, before requests are cut off."""
 
@@ -162,7 +169,9 @@ class LambdaFunction(Construct):
             ),
             tracing_config=LambdaFunctionTracingConfig(mode="Active"),
             logging_config=LambdaFunctionLoggingConfig(
-                log_format="JSON", log_group=self.log_group.name
+                log_format="JSON",
+                log_group=self.log_group.name,
+                application_log_level=APPLICATION_LOG_LEVELS[environment.log_level],
             ),
             vpc_config=LambdaFunctionVpcConfig(
                 subnet_ids=list(network.subnet_ids),

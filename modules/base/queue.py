@@ -105,8 +105,9 @@ class Queue(Construct):
         kms_key_arn: The key of both queues; its policy must allow the sending services.
         alerts_topic_arn: The topic for the alarms.
         senders: Statements that allow others to send. Their resource is set here.
-        visibility_timeout: Seconds that a received message stays hidden; at least six times the
-            consumer's timeout.
+        visibility_timeout: Seconds that a received message stays hidden. AWS recommends six times
+            the consumer's timeout, so that a throttled consumer does not use up max_receives. It
+            must exceed that timeout, or two executions process the same message.
         max_receives: Failed attempts before a message moves to the dead-letter queue; default 5.
         delay: Seconds before a new message becomes visible.
         oldest: Age in seconds of the oldest message that triggers an alarm. The default 1,800 is

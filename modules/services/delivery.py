@@ -28,8 +28,13 @@ RETRY_RECEIVES = 20
 With a minute in between, a cache outage of a quarter of an hour loses nothing.
 """
 
-VISIBILITY_TIMEOUT = 60
-"""Seconds that a received message stays hidden: twice the function's timeout of 30."""
+VISIBILITY_TIMEOUTS = 2
+"""The time that a received message stays hidden, in timeouts of the function.
+
+AWS recommends six, so that messages survive a throttled consumer. Here that would delay chat: a
+killed batch blocks its rooms in the FIFO queue for that time. Nothing is lost with two: a message
+that no consumer delivered is delivered from the table (see docs/decisions/0042-fan-out.md).
+"""
 
 
 class Delivery(Construct):
@@ -85,7 +90,8 @@ class Delivery(Construct):
                 resource=resource,
                 kms_key_arn=kms_key_arn,
                 alerts_topic_arn=platform.alerts_topic_arn,
-                visibility_timeout=VISIBILITY_TIMEOUT,
+                visibility_timeout=VISIBILITY_TIMEOUTS
+                * platform.environment.function("delivery").timeout,
                 fifo=fifo,
                 delay=delay,
                 max_receives=max_receives,

@@ -1,4 +1,4 @@
-"""Runs ministack, the embedded AWS, with patches for cases in which it would lose data.
+"""Runs ministack, the embedded AWS, with patches for data that it would lose or report wrongly.
 
 `services.Aws` starts this file as a program, so it imports nothing from the project.
 """
@@ -10,11 +10,12 @@ import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+from xml.etree.ElementTree import Element
 
 import ministack.app
 from hypercorn.config import Config
 from ministack.core import lambda_runtime, persistence
-from ministack.services import lambda_svc
+from ministack.services import apigateway_v1, cloudfront, lambda_svc
 
 KEEP_ALIVE = 3600.0
 """Seconds. Longer than any client keeps an idle connection, so that only clients close one."""
@@ -130,10 +131,35 @@ def follow_alias_of_websockets() -> None:
     lambda_runtime.get_or_create_worker = get_current_worker
 
 
+def omit_what_aws_omits() -> None:
+    """Removes parts of responses that AWS does not return.
+
+    Each part would make Terraform change or replace its resource at every apply.
+    """
+    put_integration = apigateway_v1._put_integration
+    add_headers_policy = cloudfront._build_rhp_config_xml
+
+    def put_integration_without_method(api: str, resource: str, method: str, data: Any) -> Any:
+        if data.get("type") == "MOCK":
+            data = {**data, "httpMethod": None}
+        return put_integration(api, resource, method, data)
+
+    def add_headers_policy_without_empty_parts(parent: Element, policy: Any) -> None:
+        add_headers_policy(parent, policy)
+        for name in ("CustomHeadersConfig", "RemoveHeadersConfig"):
+            part = parent.find(name)
+            if part is not None and part.find("Items") is None:
+                parent.remove(part)
+
+    apigateway_v1._put_integration = put_integration_without_method
+    cloudfront._build_rhp_config_xml = add_headers_policy_without_empty_parts
+
+
 keep_connections_open()
 ministack.app.app = add_save_request(deduplicate_calls(ministack.app.app))
 reset_stream_positions()
 follow_alias_of_websockets()
+omit_what_aws_omits()
 
 if __name__ == "__main__":
     ministack.app.main()

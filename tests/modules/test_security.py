@@ -196,6 +196,7 @@ def test_rules_on_request_bodies_count_instead_of_blocking(prod: Synthesized) ->
     assert {item["name"] for item in group["rule_action_override"]} == {
         "SizeRestrictions_BODY",
         "CrossSiteScripting_BODY",
+        "GenericLFI_BODY",
         "GenericRFI_BODY",
         "EC2MetaDataSSRF_BODY",
     }

@@ -1,0 +1,137 @@
+"""Tests the stacks against behavior of AWS and of the provider that no emulator shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from environments import environment_names, load_environment
+from tests.stack.stacks import Block, Stack
+
+MOCK_ARGUMENTS = {
+    "rest_api_id",
+    "resource_id",
+    "http_method",
+    "type",
+    "request_templates",
+    "request_parameters",
+    "passthrough_behavior",
+    "cache_key_parameters",
+    "cache_namespace",
+    "timeout_milliseconds",
+    "depends_on",
+}
+"""The arguments that GetIntegration returns for a mock integration (API Gateway API reference)."""
+
+CHOICES = {"allow", "none", "count", "query_string"}
+"""Blocks without arguments whose presence is a choice, in web ACLs and their logging."""
+
+LOG_LEVELS = {"debug": "DEBUG", "info": "INFO", "warning": "WARN", "error": "ERROR"}
+"""Lambda's names of the log levels (Lambda API reference, LoggingConfig)."""
+
+BODY_RULES = {
+    "SizeRestrictions_BODY",
+    "EC2MetaDataSSRF_BODY",
+    "GenericLFI_BODY",
+    "GenericRFI_BODY",
+    "CrossSiteScripting_BODY",
+}
+"""The rules of the core rule set that inspect bodies (WAF developer guide, baseline groups)."""
+
+TIMEOUTS_HIDDEN = {"delivery": 2}
+"""Consumers whose messages are hidden for another time than the recommended six timeouts."""
+
+
+@pytest.fixture(scope="module", params=environment_names())
+def stack(request: pytest.FixtureRequest, synthesized: Path) -> Stack:
+    return Stack(request.param, synthesized / request.param)
+
+
+def empty_blocks(value: Any, path: str = "") -> Iterator[str]:
+    """Yields the paths of nested blocks that contain nothing but empty values."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key == "//" or key in CHOICES:
+                continue
+            yield from empty_blocks(item, f"{path}.{key}")
+            if isinstance(item, dict) and all(
+                name not in CHOICES and part in (None, [], {}) for name, part in item.items()
+            ):
+                yield f"{path}.{key}"
+    elif isinstance(value, list):
+        for item in value:
+            yield from empty_blocks(item, path)
+
+
+def referred(stack: Stack, type_: str, reference: str) -> Block | None:
+    """Returns the resource that a reference like `${aws_sqs_queue.label.arn}` names."""
+    label = reference.removeprefix(f"${{{type_}.").partition(".")[0]
+    return stack.resources(type_).get(label)
+
+
+def test_mock_integrations_have_only_arguments_that_api_gateway_returns(stack: Stack) -> None:
+    """The provider replaces an integration whose integration_http_method differs."""
+    mocks = stack.find("aws_api_gateway_integration", {"type": "MOCK"})
+    assert mocks
+    for mock in mocks.values():
+        assert mock.keys() - {"//"} <= MOCK_ARGUMENTS
+
+
+def test_no_block_is_empty(stack: Stack) -> None:
+    """AWS does not return an empty block, so every plan would add it again.
+
+    For response headers policies this is issue 41684 of hashicorp/terraform-provider-aws.
+    """
+    empty = {
+        f"{type_}.{label}{path}"
+        for type_, resources in stack.document["resource"].items()
+        for label, block in resources.items()
+        for path in empty_blocks(block)
+        if not path.endswith((".tags", ".environment.variables"))
+    }
+    assert not empty
+
+
+def test_lambda_keeps_the_log_lines_that_the_environment_asks_for(stack: Stack) -> None:
+    """With JSON logs, Lambda drops lines below application_log_level, which is INFO by default."""
+    expected = LOG_LEVELS[load_environment(stack.environment).log_level]
+    for function in stack.resources("aws_lambda_function").values():
+        logging = function["logging_config"]
+        assert logging["log_format"] == "JSON"
+        assert logging["application_log_level"] == expected, function["function_name"]
+
+
+def test_firewalls_count_every_rule_on_bodies(stack: Stack) -> None:
+    for acl in stack.resources("aws_wafv2_web_acl").values():
+        groups = [
+            rule["statement"]["managed_rule_group_statement"]
+            for rule in acl["rule"]
+            if "managed_rule_group_statement" in rule["statement"]
+        ]
+        assert groups
+        for group in groups:
+            counted = {
+                override["name"]
+                for override in group["rule_action_override"]
+                if override["action_to_use"] == {"count": {}}
+            }
+            assert counted >= BODY_RULES
+
+
+def test_queues_hide_messages_for_the_chosen_number_of_timeouts(stack: Stack) -> None:
+    functions = {
+        function["tags"]["Service"]: function
+        for function in stack.resources("aws_lambda_function").values()
+    }
+    sources = [
+        (queue, functions[mapping["tags"]["Service"]])
+        for mapping in stack.resources("aws_lambda_event_source_mapping").values()
+        if (queue := referred(stack, "aws_sqs_queue", mapping["event_source_arn"]))
+    ]
+    assert len(sources) >= 5
+    for queue, function in sources:
+        timeouts = TIMEOUTS_HIDDEN.get(function["tags"]["Service"], 6)
+        assert queue["visibility_timeout_seconds"] == timeouts * function["timeout"], queue["name"]
