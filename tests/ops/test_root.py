@@ -23,7 +23,7 @@ with Root(Path(sys.argv[1])).exclusive():
 """
 
 
-def test_a_second_command_is_told_who_works_until_the_first_is_dead(root: Root) -> None:
+def test_second_command_is_rejected_until_the_first_one_ends(root: Root) -> None:
     first = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(root.path)],
         cwd=PROJECT,
@@ -47,7 +47,7 @@ def test_a_second_command_is_told_who_works_until_the_first_is_dead(root: Root) 
         pass
 
 
-def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
+def test_directory_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(
         OperatorError, match=r"is not writable \(.+\): choose another directory with --root$"
@@ -55,7 +55,7 @@ def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> No
         Root(tmp_path / "file/root").prepare()
 
 
-def test_a_directory_that_may_not_be_written_is_one_clear_line(
+def test_directory_without_write_permission_is_reported(
     root: Root, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -67,13 +67,13 @@ def test_a_directory_that_may_not_be_written_is_one_clear_line(
         root.prepare()
 
 
-def test_a_full_disk_is_one_clear_line(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_reported(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**29))
     with pytest.raises(OperatorError, match=r"has 0\.5 GiB free, but the platform needs 2 GiB"):
         root.prepare()
 
 
-def test_a_new_or_empty_directory_becomes_the_platforms_own_for_good(
+def test_new_or_empty_directory_is_marked_as_created_by_the_platform(
     root: Root, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -85,7 +85,7 @@ def test_a_new_or_empty_directory_becomes_the_platforms_own_for_good(
         own.check_own()
 
 
-def test_a_directory_that_held_something_does_not(tmp_path: Path) -> None:
+def test_directory_with_other_files_is_not_marked(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").touch()
     foreign = Root(tmp_path)
     foreign.prepare()
@@ -93,7 +93,7 @@ def test_a_directory_that_held_something_does_not(tmp_path: Path) -> None:
         foreign.check_own()
 
 
-def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_json_file_is_written_atomically(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     write_json(file, {"a": 1})
     with pytest.raises(TypeError):
@@ -102,7 +102,7 @@ def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [item.name for item in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_what_is_no_json_reads_as_nothing(tmp_path: Path) -> None:
+def test_missing_or_invalid_json_file_is_read_as_none(tmp_path: Path) -> None:
     (tmp_path / "half.json").write_text('{"a": ')
     assert read_json(tmp_path / "half.json") is None
     assert read_json(tmp_path / "missing.json") is None

@@ -1,4 +1,4 @@
-"""Reading plans: what is shown, what is unknown, what stays hidden, and what only has another name."""
+"""Plans: differences, unknown and sensitive values, renames, and the review command."""
 # ruff: noqa: E501 - a table's rows
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.ops.review.documents import document, item
 
 
 def paths(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
-    return {found.path: (found.before, found.after) for found in differences(before, after)}
+    return {item.path: (item.before, item.after) for item in differences(before, after)}
 
 
 @pytest.mark.parametrize(
@@ -33,8 +33,8 @@ def paths(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
         pytest.param({"a": [{"b": 1}]}, {"a": [{"b": 2}]}, {"a.b": (1, 2)}, id="a block"),
         pytest.param({"r": [{"name": "x", "p": 1}, {"name": "y", "p": 2}]}, {"r": [{"name": "y", "p": 3}, {"name": "x", "p": 1}]}, {"r[name=y].p": (2, 3)}, id="named blocks in another order"),
         pytest.param({"r": [{"p": 1}]}, {"r": [{"p": 1}, {"p": 2}]}, {"r[0].p": (None, 2)}, id="one more block"),
-        pytest.param({"j": '{"a": 1}'}, {"j": '{ "a": 2 }'}, {"j.a": (1, 2)}, id="JSON by what it says"),
-        pytest.param({"j": '{"a": 1}'}, {"j": '{ "a": 1 }'}, {}, id="JSON in another form"),
+        pytest.param({"j": '{"a": 1}'}, {"j": '{ "a": 2 }'}, {"j.a": (1, 2)}, id="JSON with other content"),
+        pytest.param({"j": '{"a": 1}'}, {"j": '{ "a": 1 }'}, {}, id="JSON with other whitespace"),
         pytest.param({"l": ["a", "b"]}, {"l": ["a"]}, {"l": (["a", "b"], ["a"])}, id="a list of texts"),
     ],
 )  # fmt: skip
@@ -42,7 +42,7 @@ def test_differences(before: Any, after: Any, expected: dict[str, Any]) -> None:
     assert paths(before, after) == expected
 
 
-def test_sensitive_and_unknown_values_are_covered() -> None:
+def test_sensitive_and_unknown_values_are_masked() -> None:
     entry = item(
         "aws_x",
         "a",
@@ -63,12 +63,12 @@ def test_sensitive_and_unknown_values_are_covered() -> None:
     )
     [change] = read_plan(document(entry)).changes
     assert "secret" not in repr(change)
-    assert {found.path for found in change.differences} == {"password", "nested.key", "nested.open"}
+    assert {item.path for item in change.differences} == {"password", "nested.key", "nested.open"}
     assert change.unknown == ("arn",)
     assert change.after["arn"] is UNKNOWN
 
 
-def test_a_replacement_says_what_forces_it() -> None:
+def test_replacement_lists_the_attributes_that_force_it() -> None:
     entry = item(
         "aws_x",
         "a",
@@ -90,12 +90,12 @@ def test_a_replacement_says_what_forces_it() -> None:
         document(errored=True),
     ],
 )
-def test_what_is_no_whole_plan_is_refused(wrong: dict[str, Any]) -> None:
+def test_document_that_is_not_a_complete_plan_is_rejected(wrong: dict[str, Any]) -> None:
     with pytest.raises(OperatorError):
         read_plan(wrong)
 
 
-def test_where_a_resource_comes_from_is_in_its_label() -> None:
+def test_construct_path_is_derived_from_the_label() -> None:
     construct = construct_of_address(
         "aws_dynamodb_table.database_ai-usage_table_5D19B3B2", {"Service": "ai"}
     )
@@ -107,7 +107,7 @@ def test_where_a_resource_comes_from_is_in_its_label() -> None:
     assert construct_of_address("aws_sns_topic.topic").service == "topic"
 
 
-def test_renames_pair_what_is_alike() -> None:
+def test_renames_pair_resources_with_equal_attributes() -> None:
     tables = [{"name": "a", "hash_key": "id"}, {"name": "b", "hash_key": "id"}]
     plan = read_plan(
         document(
@@ -125,7 +125,7 @@ def test_renames_pair_what_is_alike() -> None:
     ]
 
 
-def test_a_function_s_permission_is_compared_as_a_policy() -> None:
+def test_lambda_permission_is_compared_as_a_policy() -> None:
     before = {
         "action": "lambda:InvokeFunction",
         "function_name": "f",
@@ -148,9 +148,7 @@ def test_a_function_s_permission_is_compared_as_a_policy() -> None:
     ("fail_on", "status"),
     [(None, 0), ("irreversible", 0), ("dangerous", 3), ("review", 3), ("unheard", 2)],
 )
-def test_the_exit_status_is_what_was_asked_for(
-    tmp_path: Path, fail_on: str | None, status: int
-) -> None:
+def test_exit_status_depends_on_fail_on(tmp_path: Path, fail_on: str | None, status: int) -> None:
     file = tmp_path / "plan.json"
     file.write_text(
         json.dumps(

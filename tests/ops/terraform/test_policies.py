@@ -1,4 +1,4 @@
-"""Policies are compared by what they allow."""
+"""Comparison of policies by meaning."""
 # ruff: noqa: E501 - a table's rows
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ def changed(before: dict[str, Any], after: dict[str, Any]) -> Comparison:
         ),
     ],
 )
-def test_the_same_said_differently_is_the_same(
+def test_policies_with_the_same_meaning_are_equal(
     before: dict[str, Any], after: dict[str, Any]
 ) -> None:
     assert changed(before, after).same
 
 
-def test_two_statements_can_say_what_one_said() -> None:
+def test_one_statement_equals_two_with_the_same_grants() -> None:
     both = policy(allow("dynamodb:GetItem"), allow("dynamodb:PutItem"))
     assert compare(policy(allow(["dynamodb:GetItem", "dynamodb:PutItem"])), both).same
 
 
-def test_a_wildcard_is_wider_than_the_action_it_covers() -> None:
+def test_wildcard_is_wider_than_one_of_its_actions() -> None:
     comparison = changed(allow("dynamodb:GetItem"), allow("dynamodb:*"))
     [grant] = comparison.wider
     assert "dynamodb:DeleteTable" in grant.actions
@@ -66,7 +66,7 @@ def test_a_wildcard_is_wider_than_the_action_it_covers() -> None:
     assert "dynamodb:DeleteTable" in lost.actions
 
 
-def test_a_pattern_of_resources_is_wider_than_one_of_them() -> None:
+def test_resource_pattern_is_wider_than_one_of_its_resources() -> None:
     [grant] = changed(
         allow("dynamodb:GetItem"), allow("dynamodb:GetItem", "arn:aws:dynamodb:us-east-1:1:table/*")
     ).wider
@@ -91,7 +91,7 @@ def test_a_pattern_of_resources_is_wider_than_one_of_them() -> None:
         ("*", "*", True),
     ],
 )
-def test_patterns_cover_patterns(wide: str, narrow: str, covers: bool) -> None:
+def test_pattern_covers_narrower_patterns(wide: str, narrow: str, covers: bool) -> None:
     assert pattern_covers(wide, narrow) is covers
 
 
@@ -108,7 +108,7 @@ def test_patterns_cover_patterns(wide: str, narrow: str, covers: bool) -> None:
         pytest.param({"Principal": "*"}, {"Principal": {"AWS": "arn"}}, False, id="everybody to somebody"),
     ],
 )  # fmt: skip
-def test_conditions_and_principals_count(
+def test_conditions_and_principals_are_compared(
     before: dict[str, Any], after: dict[str, Any], wider: bool
 ) -> None:
     assert (
@@ -126,14 +126,14 @@ def test_conditions_and_principals_count(
         ({"StringNotEquals": {"aws:SourceAccount": "1"}}, True),
     ],
 )
-def test_everybody_is_the_public_unless_a_condition_says_who(
+def test_principal_star_is_public_unless_a_condition_narrows_it(
     condition: dict[str, Any], public: bool
 ) -> None:
     [grant] = compare(None, policy(allow("s3:GetObject", Principal="*", Condition=condition))).wider
     assert grant.public is public
 
 
-def test_a_denial_that_goes_is_wider() -> None:
+def test_removed_denial_is_reported_separately() -> None:
     denial = {
         "Effect": "Deny",
         "Action": "s3:*",
@@ -146,7 +146,7 @@ def test_a_denial_that_goes_is_wider() -> None:
     assert not compare(policy(), policy(denial)).wider
 
 
-def test_what_is_named_by_exception_counts_as_everything() -> None:
+def test_not_action_and_not_resource_count_as_wildcards() -> None:
     [grant] = compare(
         None, policy({"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"})
     ).wider
@@ -158,17 +158,17 @@ def test_what_is_named_by_exception_counts_as_everything() -> None:
     ).wider
 
 
-def test_actions_that_give_permissions_away_are_known() -> None:
+def test_permissions_management_actions_are_recognized() -> None:
     assert access_level("iam:passrole") == "Permissions management"
     assert access_level("dynamodb:GetItem") == "Read"
     [grant] = compare(None, policy(allow("lambda:AddPermission", "arn:a"))).wider
     assert grant.gives_permissions
 
 
-def test_an_action_nobody_knows_is_taken_as_it_is() -> None:
+def test_unknown_action_is_kept_as_written() -> None:
     [grant] = changed(allow("s3:GetObject"), allow(["s3:GetObject", "novel:Do*"])).wider
     assert grant.actions == ("novel:Do*",)
 
 
-def test_an_unknown_policy_is_not_called_the_same() -> None:
+def test_policy_known_after_apply_is_not_equal() -> None:
     assert not compare(policy(allow("s3:GetObject")), UNKNOWN).same

@@ -47,7 +47,7 @@ def plan_summary(**counts: int) -> dict[str, Any]:
 
 
 class TestApply:
-    def test_counts_what_is_done_of_what_is_planned_and_names_the_longest_wait(self) -> None:
+    def test_line_has_completed_and_planned_actions_and_the_longest_running_resource(self) -> None:
         state = Apply()
         for at, message in enumerate(
             [
@@ -61,12 +61,12 @@ class TestApply:
             state.feed(message, float(at))
         assert state.line(now=31.0) == "terraform: 1 of 3, waiting for aws_sqs_queue.slow (30 s)"
 
-    def test_before_the_plan_it_counts_what_was_read(self) -> None:
+    def test_line_has_the_refreshed_resources_before_the_plan(self) -> None:
         state = Apply()
         state.feed(hook("refresh_complete", "a.b"), 0.0)
         assert state.line(1.0) == "terraform: reading (1 resources read)"
 
-    def test_a_failed_resource_is_no_longer_waited_for_and_not_done(self) -> None:
+    def test_failed_resource_is_neither_active_nor_done(self) -> None:
         state = Apply()
         for message in (
             plan_summary(add=1),
@@ -76,7 +76,7 @@ class TestApply:
             state.feed(message, 0.0)
         assert state.line(5.0) == "terraform: 0 of 1"
 
-    def test_warnings_are_no_errors(self) -> None:
+    def test_warnings_are_not_errors(self) -> None:
         state = Apply()
         for severity in ("warning", "error"):
             diagnostic = {
@@ -95,7 +95,7 @@ class TestApply:
             ({"add": 0}, "nothing to change"),
         ],
     )
-    def test_counts_in_words(self, counts: dict[str, int], words: str) -> None:
+    def test_counts_are_described(self, counts: dict[str, int], words: str) -> None:
         assert describe_counts(counts) == words
 
 
@@ -122,7 +122,7 @@ def emit(*messages: dict[str, Any]) -> str:
 
 
 class TestRuns:
-    def test_an_apply_gives_its_outputs_and_keeps_the_stream(
+    def test_apply_returns_outputs_and_logs_the_stream(
         self, make: Callable[..., Terraform], tmp_path: Path
     ) -> None:
         outputs = {
@@ -136,7 +136,7 @@ class TestRuns:
         assert result.outputs == {"api_url": "http://x", "key": None}
         assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 2
 
-    def test_a_plan_is_counted_once_and_applied(
+    def test_apply_of_a_plan_returns_the_counts_of_the_plan(
         self, make: Callable[..., Terraform], tmp_path: Path
     ) -> None:
         stack = make("if sys.argv[1] == 'plan':\n    " + emit(plan_summary(add=2)))
@@ -148,7 +148,7 @@ class TestRuns:
         assert f"-out={file}" in planned
         assert applied.endswith(f" {file}")
 
-    def test_a_plan_names_what_it_destroys(
+    def test_plan_lists_destroyed_resources(
         self, make: Callable[..., Terraform], tmp_path: Path
     ) -> None:
         actions = {
@@ -164,7 +164,7 @@ class TestRuns:
         assert plan.destroys == {"a.gone": "destroy", "a.other": "replace"}
         assert plan.lines() == ["2 to add, 2 to remove", "  destroy a.gone", "  replace a.other"]
 
-    def test_errors_are_told_once_each(self, make: Callable[..., Terraform]) -> None:
+    def test_repeated_errors_are_reported_once(self, make: Callable[..., Terraform]) -> None:
         error = {
             "type": "diagnostic",
             "diagnostic": {
@@ -177,26 +177,28 @@ class TestRuns:
         with pytest.raises(TerraformError, match=r"^a\.b: No: because$"):
             make(emit(error, error) + "\nsys.exit(1)").apply()
 
-    def test_a_text_that_is_no_stream_is_told(self, make: Callable[..., Terraform]) -> None:
+    def test_plain_text_output_is_reported_as_error(self, make: Callable[..., Terraform]) -> None:
         with pytest.raises(TerraformError, match="Backend initialization required"):
             make("print('Backend initialization required'); sys.exit(1)").apply()
 
-    def test_a_killed_run_is_told_apart_from_a_failed_one(
-        self, make: Callable[..., Terraform]
-    ) -> None:
+    def test_killed_run_raises_a_separate_error(self, make: Callable[..., Terraform]) -> None:
         with pytest.raises(TerraformKilledError):
             make("os.kill(os.getpid(), 9)").apply()
 
-    def test_it_gives_up_when_the_cloud_is_gone(self, make: Callable[..., Terraform]) -> None:
-        # Started in the background by a shell, it would ignore the signal by which it is asked to stop.
-        program = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\ntime.sleep(60)"
+    def test_run_ends_if_the_guard_returns_a_reason(self, make: Callable[..., Terraform]) -> None:
+        # A shell starts background processes with SIGINT ignored.
+        program = (
+            "import signal\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+            "time.sleep(60)"
+        )
         stack = make(program, guard=lambda: "the cloud is gone")
         begun = time.monotonic()
         with pytest.raises(TerraformKilledError, match="the cloud is gone"):
             stack.apply()
         assert time.monotonic() - begun < 15
 
-    def test_an_interrupt_reaches_terraform_once_and_is_waited_for(
+    def test_interrupt_is_forwarded_once_and_terraform_may_finish(
         self, make: Callable[..., Terraform], tmp_path: Path
     ) -> None:
         stack = make(
@@ -218,7 +220,7 @@ class TestRuns:
             stack.apply()
         assert (stack.directory / "stored").exists()
 
-    def test_the_run_is_recorded_with_its_end(self, make: Callable[..., Terraform]) -> None:
+    def test_run_is_recorded_with_start_and_end(self, make: Callable[..., Terraform]) -> None:
         stack = make("")
         stack.apply()
         run = last_run(stack.directory)
@@ -227,7 +229,7 @@ class TestRuns:
         assert run.started <= run.finished
         assert run.find() is None
 
-    def test_a_state_that_was_not_stored_is_stored_first(
+    def test_state_that_an_earlier_run_could_not_store_is_pushed_first(
         self, make: Callable[..., Terraform]
     ) -> None:
         stack = make("")
@@ -238,7 +240,7 @@ class TestRuns:
         ] == "state push errored.tfstate"
         assert not (stack.directory / "errored.tfstate").exists()
 
-    def test_a_state_that_is_refused_is_put_aside(self, make: Callable[..., Terraform]) -> None:
+    def test_state_that_terraform_rejects_is_renamed(self, make: Callable[..., Terraform]) -> None:
         stack = make("sys.exit(sys.argv[1] == 'state')")
         (stack.directory / "errored.tfstate").write_text("{}")
         stack.apply()
@@ -248,11 +250,11 @@ class TestRuns:
 class TestInit:
     BODY = "pathlib.Path('.terraform.lock.hcl').touch()"
 
-    def test_once_for_one_configuration(self, make: Callable[..., Terraform]) -> None:
+    def test_init_runs_once_per_configuration(self, make: Callable[..., Terraform]) -> None:
         stack = make(self.BODY)
         assert [stack.init(), stack.init()] == [True, False]
 
-    def test_again_for_another_back_end(self, make: Callable[..., Terraform]) -> None:
+    def test_init_runs_again_for_another_backend(self, make: Callable[..., Terraform]) -> None:
         stack = make(self.BODY)
         stack.init()
         (stack.directory / "cdk.tf.json").write_text(
@@ -260,7 +262,9 @@ class TestInit:
         )
         assert stack.init()
 
-    def test_other_resources_need_none(self, make: Callable[..., Terraform]) -> None:
+    def test_init_does_not_run_again_for_other_resources(
+        self, make: Callable[..., Terraform]
+    ) -> None:
         stack = make(self.BODY)
         stack.init()
         text = json.loads((stack.directory / "cdk.tf.json").read_text())
@@ -269,7 +273,7 @@ class TestInit:
         )
         assert not stack.init()
 
-    def test_a_failure_is_told_and_tried_again(self, make: Callable[..., Terraform]) -> None:
+    def test_failed_init_is_reported_and_retried(self, make: Callable[..., Terraform]) -> None:
         stack = make("print('no provider', file=sys.stderr); sys.exit(1)")
         for _ in range(2):
             with pytest.raises(TerraformError, match="no provider"):

@@ -65,7 +65,7 @@ def record(
     )
 
 
-def test_the_lock_of_a_dead_run_is_removed_and_named(
+def test_lock_of_a_dead_run_is_removed_and_reported(
     stored: Cloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record(tmp_path)
@@ -75,7 +75,7 @@ def test_the_lock_of_a_dead_run_is_removed_and_named(
     assert "Removed the state lock of a killed run: me@" in capsys.readouterr().err
 
 
-def test_the_lock_of_a_run_that_could_not_unlock_is_removed(stored: Cloud, tmp_path: Path) -> None:
+def test_lock_of_a_finished_run_is_removed(stored: Cloud, tmp_path: Path) -> None:
     record(tmp_path, finished=STARTED + 300)
     lock(stored)
     remove_stale_lock(stored, tmp_path)
@@ -85,7 +85,7 @@ def test_the_lock_of_a_run_that_could_not_unlock_is_removed(stored: Cloud, tmp_p
 @pytest.mark.parametrize(
     "case", ["another machine", "before our run", "after our run", "no run of ours"]
 )
-def test_anybody_elses_lock_stays_and_its_holder_is_named(
+def test_lock_of_another_run_is_kept_and_its_holder_reported(
     stored: Cloud, tmp_path: Path, case: str
 ) -> None:
     if case != "no run of ours":
@@ -100,7 +100,7 @@ def test_anybody_elses_lock_stays_and_its_holder_is_named(
     assert locked(stored)
 
 
-def test_the_lock_of_a_run_that_still_works_stays(stored: Cloud, tmp_path: Path) -> None:
+def test_lock_of_a_running_process_is_kept(stored: Cloud, tmp_path: Path) -> None:
     running = psutil.Process()
     record(tmp_path, pid=running.pid, started=running.create_time())
     created = datetime.now(UTC).isoformat()
@@ -113,13 +113,13 @@ def test_the_lock_of_a_run_that_still_works_stays(stored: Cloud, tmp_path: Path)
         remove_stale_lock(stored, tmp_path)
 
 
-def test_without_a_lock_or_a_bucket_nothing_happens(stored: Cloud, tmp_path: Path) -> None:
+def test_missing_lock_or_bucket_is_accepted(stored: Cloud, tmp_path: Path) -> None:
     remove_stale_lock(stored, tmp_path)
     stored.client("s3").delete_bucket(Bucket=stored.environment.state.bucket)
     remove_stale_lock(stored, tmp_path)
 
 
-def test_an_orphaned_run_is_ended(tmp_path: Path) -> None:
+def test_orphaned_run_is_terminated(tmp_path: Path) -> None:
     orphan = subprocess.Popen(SLEEP)
     started = psutil.Process(orphan.pid).create_time()
     record(tmp_path, pid=orphan.pid, started=started)
@@ -127,7 +127,7 @@ def test_an_orphaned_run_is_ended(tmp_path: Path) -> None:
     assert find(orphan.pid, started) is None
 
 
-def test_a_process_that_only_has_the_runs_id_is_left_alone(tmp_path: Path) -> None:
+def test_process_that_reuses_the_process_id_is_not_terminated(tmp_path: Path) -> None:
     other = subprocess.Popen(SLEEP)
     try:
         record(tmp_path, pid=other.pid)
@@ -138,14 +138,14 @@ def test_a_process_that_only_has_the_runs_id_is_left_alone(tmp_path: Path) -> No
         other.wait()
 
 
-def test_outputs_and_resources_are_read_from_the_state(stored: Cloud) -> None:
+def test_outputs_and_resource_count_are_read_from_the_state(stored: Cloud) -> None:
     resources = [{"mode": "managed", "instances": [{}, {}]}, {"mode": "data", "instances": [{}]}]
     put(stored, "", {"outputs": {"api_url": {"value": "https://x"}}, "resources": resources})
     assert outputs(stored) == {"api_url": "https://x"}
     assert resource_count(stored) == 2
 
 
-def test_an_environment_never_deployed_says_how(stored: Cloud) -> None:
+def test_error_for_an_environment_that_was_never_deployed_says_what_to_run(stored: Cloud) -> None:
     assert resource_count(stored) == 0
     with pytest.raises(
         OperatorError, match="dev has not been deployed: run `python -m ops deploy dev`"
