@@ -192,12 +192,12 @@ def _converge(
     )
     stack.init()
     steps.done("init")
-    who = cloud.operator
+    operator = cloud.operator
     ledger = Ledger(cloud)
-    with ledger.locked("up", who) as lock:
+    with ledger.locked("up", operator) as lock:
         applied = consistency.apply(stack.apply)
         steps.done("apply")
-        releaser = Releaser(cloud, applied.outputs, ledger, lock, who)
+        releaser = Releaser(cloud, applied.outputs, ledger, lock, operator)
         releaser.settle()
         if cloud.environment.release_strategy == "all_at_once":
             releaser.serve_checkout()
