@@ -27,7 +27,7 @@ from ops.terraform.toolchain import terraform, terraform_variables
 from ops.traffic.dependencies import refuse_removals
 from ops.traffic.ledger import Ledger, Lock
 from ops.traffic.notify import News, Notifier, topic_of
-from ops.traffic.release import Releaser, Settings, announced, moved
+from ops.traffic.release import Releaser, Settings, announced, describe_shift
 
 DEPLOYMENT = "#stage"
 """The ledger key of deployments."""
@@ -133,7 +133,7 @@ class _Deployment:
         published = self._collaborators.publish_site(self._cloud, outputs)
         health = self._collaborators.wait_until_healthy(outputs["health_url"])
         values = {"commit": str(checkout()), "who": self._cloud.operator}
-        self._ledger.note(DEPLOYMENT, self._ledger.now(), values)
+        self._ledger.store(DEPLOYMENT, self._ledger.now(), values)
         return {
             "environment": self._cloud.environment.name,
             "apiUrl": outputs["api_url"],
@@ -149,20 +149,20 @@ class _Deployment:
         functions = releaser.functions
         migration = functions.names[MIGRATION]
         if not self._gradual:
-            records = [*releaser.note_applied(before), *releaser.serve_checkout()]
+            records = [*releaser.record_applied(before), *releaser.serve_checkout()]
             self._migrate(migration)
             report("Traffic: the apply shifted it (all_at_once)")
-            return [moved(record) for record in records]
+            return [describe_shift(record) for record in records]
         packages = self._collaborators.package(self._cloud, list(functions.names))
         # The migration function must run the new code, so its alias is updated first.
         records = [
-            releaser.move(candidate.live, candidate.version, "release")
+            releaser.shift_all(candidate.live, candidate.version, "release")
             for candidate in releaser.candidates([MIGRATION], packages)
         ]
         self._migrate(migration)
         candidates = releaser.candidates(functions.select("all"), packages)
         records += releaser.release(candidates, self._settings)
-        return [moved(record) for record in records]
+        return [describe_shift(record) for record in records]
 
     def _migrate(self, function: str) -> None:
         try:

@@ -138,7 +138,7 @@ def promote_commit(
         "approved_by": approved_by or "",
     }
     ledger = Ledger(target)
-    ledger.note(PROMOTION, ledger.now(), values)
+    ledger.store(PROMOTION, ledger.now(), values)
     return {**values, "deployment": result}
 
 
@@ -193,7 +193,7 @@ def _pass_gate(
         _check_smoke_tests(promotion.source, collaborators)
     now = ledger.now()
     if kept:
-        ledger.note(
+        ledger.store(
             GATE, key, {"passed_at": now, "who": promotion.source.operator, "told": vouched}
         )
     report(f"Gate {name}: passed{' in an earlier job (--passed)' if vouched else ''}")

@@ -203,7 +203,7 @@ class Publisher:
         }
         if instead_of:
             values["instead_of"] = instead_of
-        self._ledger.note(LEDGER_KEY, self._ledger.now(), values)
+        self._ledger.store(LEDGER_KEY, self._ledger.now(), values)
 
     def _prune(self) -> None:
         """Deletes pages and assets that only sites older than the latest SITES need."""

@@ -152,7 +152,7 @@ class LiveDevelopment:
                 for service in services:
                     old = releaser.functions.live(service)
                     version = releaser.functions.publish(service, packages[service], wait=False)
-                    releaser.move(old, version, "function")
+                    releaser.shift_all(old, version, "function")
                     if self._saved.get(service) == old.version:
                         # The previous save published it, so no release needs it.
                         releaser.functions.delete(service, old.version)

@@ -16,8 +16,8 @@ INTERVAL = 10.0
 """Seconds between two checks."""
 BASELINE = 3600.0
 """Seconds before the release from which the old version's latency is measured."""
-ERROR_SHARE = 0.01
-"""Tolerated fraction of failed invocations. One failure of a function with few calls exceeds it."""
+ERROR_RATE = 0.01
+"""Tolerated fraction of failed invocations. One failure in fewer than 100 calls exceeds it."""
 SLOWER = 2.0
 """A new version is slow if its p99 exceeds both this multiple of the old version's p99 ..."""
 SLOW_FLOOR = 2000.0
@@ -128,12 +128,12 @@ class Bake:
             }
             for name, statistic in statistics.items()
         ]
-        reply = self._metrics.get_metric_data(
+        response = self._metrics.get_metric_data(
             MetricDataQueries=queries,
             StartTime=_instant(start),
             EndTime=_instant(end + METRIC_PERIOD),
         )
-        values = {item["Id"]: item["Values"] for item in reply["MetricDataResults"]}
+        values = {item["Id"]: item["Values"] for item in response["MetricDataResults"]}
         return {
             name: float(
                 (combine_p99 if statistic == "p99" else sum)(values.get(name.lower()) or [0.0])
@@ -145,7 +145,8 @@ class Bake:
         """Counts the 5xx responses in the version's log streams, whose names contain its number."""
         count = 0
         start = int(self._begun * 1000)
-        for day in sorted({_day(self._begun), _day(self._clock())}):
+        days = {f"{_instant(time):%Y/%m/%d}" for time in (self._begun, self._clock())}
+        for day in sorted(days):
             prefix = f"{day}/[{item.version}]"
             pages = self._logs.get_paginator("filter_log_events").paginate(
                 logGroupName=item.log_group,
@@ -169,10 +170,10 @@ class Bake:
         ]
         firing: set[str] = set()
         for start in range(0, len(names), 100):  # DescribeAlarms accepts at most 100 names
-            reply = self._metrics.describe_alarms(
+            response = self._metrics.describe_alarms(
                 AlarmNames=names[start : start + 100], StateValue="ALARM"
             )
-            firing |= {alarm["AlarmName"] for alarm in reply["MetricAlarms"]}
+            firing |= {alarm["AlarmName"] for alarm in response["MetricAlarms"]}
         return firing
 
 
@@ -184,7 +185,7 @@ def judge(service: str, figures: Figures, before: float) -> list[str]:
     """
     problems = []
     bad = figures.errors + figures.failures
-    if bad and bad > ERROR_SHARE * max(figures.invocations, 1):
+    if bad and bad > ERROR_RATE * max(figures.invocations, 1):
         kinds = [(figures.errors, "failed invocations"), (figures.failures, "5xx responses")]
         counts = " and ".join(f"{count:.0f} {kind}" for count, kind in kinds if count)
         problems.append(f"{service} has {counts} in {figures.invocations:.0f} invocations")
@@ -207,7 +208,3 @@ def _is_failure(message: str) -> bool:
 
 def _instant(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def _day(instant: float) -> str:
-    return datetime.fromtimestamp(instant, UTC).strftime("%Y/%m/%d")

@@ -6,7 +6,7 @@ from typing import Any
 
 from ops.cloud import Cloud
 from ops.errors import OperatorError
-from ops.traffic.release import Releaser, ReleaserFactory, locked_releaser, moved
+from ops.traffic.release import Releaser, ReleaserFactory, describe_shift, locked_releaser
 
 
 def deploy_function_code(
@@ -34,4 +34,7 @@ def deploy_function_code(
         services = releaser.functions.select(service)
         releaser.settle(services)
         candidates = releaser.checkout_candidates(services)
-        return [moved(releaser.move(item.live, item.version, "function")) for item in candidates]
+        return [
+            describe_shift(releaser.shift_all(item.live, item.version, "function"))
+            for item in candidates
+        ]

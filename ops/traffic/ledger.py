@@ -40,7 +40,6 @@ Kind = Literal["release", "rollback", "apply", "function"]
 Outcome = Literal["running", "promoted", "put back", "failed", "abandoned"]
 """`abandoned`: the release command was killed before it completed.
 `put back`: the release was rolled back."""
-SERVED: Sequence[Outcome] = ("promoted",)
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ class Ledger:
         return [_value(item) for item in response["Items"]]
 
     def get(self, key: str, range_key: str) -> dict[str, Any] | None:
-        """Returns an item that `note` stored, or None."""
+        """Returns an item that `store` stored, or None."""
         response = self._dynamodb.get_item(
             TableName=self.table,
             Key=_item({"service": key, "released_at": range_key}),
@@ -129,7 +128,7 @@ class Ledger:
         )
         return _value(response["Item"]) if "Item" in response else None
 
-    def note(self, key: str, range_key: str, values: Mapping[str, Any]) -> None:
+    def store(self, key: str, range_key: str, values: Mapping[str, Any]) -> None:
         """Stores an item that does not belong to a service, such as a stage, a gate or a site."""
         self._dynamodb.put_item(
             TableName=self.table, Item=_item({"service": key, "released_at": range_key, **values})

@@ -27,7 +27,7 @@ from ops.smoke.person import People
 from ops.smoke.transport import Transport
 from ops.terraform.state import outputs, refuse_locked_state
 from ops.traffic.bake import INTERVAL, Bake, NewVersion
-from ops.traffic.ledger import SERVED, Kind, Ledger, Lock, LockLostError, Record
+from ops.traffic.ledger import Kind, Ledger, Lock, LockLostError, Record
 from ops.traffic.notify import News, Notifier, State, topic_of
 
 WEIGHT = 10
@@ -293,7 +293,7 @@ class Releaser:
             commit=self._commit,
         )
 
-    def move(self, live: Live, version: Version, kind: Kind) -> Record:
+    def shift_all(self, live: Live, version: Version, kind: Kind) -> Record:
         """Shifts all traffic to a version at once and records it in the ledger."""
         record = self._record(live, version, kind)
         self._ledger.begin([record])
@@ -307,7 +307,7 @@ class Releaser:
         report(f"Traffic: {live.service} from version {live.version} to {version.number}")
         return replace(record, outcome="promoted")
 
-    def note_applied(self, before: Mapping[str, Live]) -> list[Record]:
+    def record_applied(self, before: Mapping[str, Live]) -> list[Record]:
         """Records the traffic that an apply has shifted since `before`."""
         records = []
         for service, old in before.items():
@@ -330,7 +330,9 @@ class Releaser:
         """
         services = sorted(self.functions.names)
         candidates = self.checkout_candidates(services)
-        return [self.move(candidate.live, candidate.version, "apply") for candidate in candidates]
+        return [
+            self.shift_all(candidate.live, candidate.version, "apply") for candidate in candidates
+        ]
 
     def previous(self, live: Live) -> Version:
         """Returns the version that was live before the current one, according to the ledger.
@@ -381,7 +383,7 @@ class Releaser:
     def _served(self, service: str) -> list[Record]:
         """Returns the records of versions that went live by other ways than a rollback."""
         history = self._ledger.history(service)
-        return [item for item in history if item.kind != "rollback" and item.outcome in SERVED]
+        return [item for item in history if item.kind != "rollback" and item.outcome == "promoted"]
 
     def _listed(self, service: str) -> str:
         return ", ".join(version.number for version in self.functions.versions(service)) or "none"
@@ -442,7 +444,7 @@ def release_service(
         )
         with announced(releaser.notifier, News(f"release {service}", [shifts])):
             records = releaser.release(candidates, settings)
-        return [moved(record) for record in records]
+        return [describe_shift(record) for record in records]
 
 
 def roll_back_service(
@@ -478,7 +480,7 @@ def roll_back_service(
             live = functions.live(name)
             targets.append((live, releaser.existing(name, to) if to else releaser.previous(live)))
         records = [
-            releaser.move(live, version, "rollback")
+            releaser.shift_all(live, version, "rollback")
             for live, version in targets
             if live.version != version.number
         ]
@@ -488,7 +490,7 @@ def roll_back_service(
                 for record in records
             ]
             releaser.notifier.publish("rolled back", News(service, lines))
-        return [moved(record) for record in records]
+        return [describe_shift(record) for record in records]
 
 
 @contextmanager
@@ -522,7 +524,7 @@ def stoppable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def moved(record: Record) -> dict[str, Any]:
+def describe_shift(record: Record) -> dict[str, Any]:
     """Returns a record as commands print it."""
     return {"service": record.service, "from": record.from_version, "to": record.to_version}
 

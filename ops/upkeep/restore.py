@@ -28,10 +28,10 @@ SUFFIX = "drill"
 BUCKETS = 256
 """Number of groups in which a table's items are compared. The migration function uses as many."""
 
-PATIENCE = 3600.0
+RESTORE_TIMEOUT = 3600.0
 """Maximum seconds for a restore. A small cluster or table takes about 600."""
 
-INTERVAL = 10.0
+POLL_INTERVAL = 10.0
 """Maximum seconds between two checks of a restore. The first checks are more frequent."""
 
 Fingerprint = Mapping[str, Mapping[str, tuple[int, str]]]
@@ -82,26 +82,20 @@ def compare(
     what: str, before: Fingerprint, after: Fingerprint, copy: Fingerprint, seconds: float
 ) -> Comparison:
     """Compares a copy with its original before and after the restored point in time."""
-    groups = {
-        (table, bucket)
-        for fingerprint in (before, after, copy)
-        for table, buckets in fingerprint.items()
-        for bucket in buckets
-    }
-
-    def at(fingerprint: Fingerprint, group: tuple[str, str]) -> tuple[int, str] | None:
-        table, bucket = group
-        value = fingerprint.get(table, {}).get(bucket)
-        return (value[0], value[1]) if value else None
-
-    stable = [group for group in sorted(groups) if at(before, group) == at(after, group)]
-    differing = [
-        f"{table}/{bucket}"
-        for table, bucket in stable
-        if at(copy, (table, bucket)) != at(before, (table, bucket))
-    ]
-    rows = sum(count for buckets in copy.values() for count, _ in buckets.values())
+    old, new, restored = _flat(before), _flat(after), _flat(copy)
+    groups = sorted({*old, *new, *restored})
+    stable = [group for group in groups if old.get(group) == new.get(group)]
+    differing = ["/".join(group) for group in stable if restored.get(group) != old.get(group)]
+    rows = sum(count for count, _ in restored.values())
     return Comparison(what, rows, len(stable), len(groups), differing, round(seconds, 1))
+
+
+def _flat(fingerprint: Fingerprint) -> dict[tuple[str, str], tuple[int, str]]:
+    return {
+        (table, bucket): (count, checksum)
+        for table, buckets in fingerprint.items()
+        for bucket, (count, checksum) in buckets.items()
+    }
 
 
 def drill(cloud: Cloud, root: Root, table: str) -> list[Comparison]:
@@ -114,7 +108,7 @@ def drill(cloud: Cloud, root: Root, table: str) -> list[Comparison]:
             point-in-time recovery.
 
     Raises:
-        OperatorError: A restore failed or took longer than PATIENCE.
+        OperatorError: A restore failed or took longer than RESTORE_TIMEOUT.
     """
     stack_outputs = outputs(cloud)
     tables = stack_outputs["tables"]
@@ -133,9 +127,9 @@ def drill_table(cloud: Cloud, table: str) -> Comparison:
         raise OperatorError(f"{table} has no point-in-time recovery: use a table that has it")
     _remove_table(dynamodb, copy)
     report(f"Reading {table}")
-    before = _items(dynamodb, table)
+    before = _table_fingerprint(dynamodb, table)
     instant = _next_second()
-    after = _items(dynamodb, table)
+    after = _table_fingerprint(dynamodb, table)
     begun = time.monotonic()
     try:
         _wait(
@@ -153,7 +147,11 @@ def drill_table(cloud: Cloud, table: str) -> Comparison:
         _wait(f"{copy} is restored", lambda: _table_status(dynamodb, copy) == "ACTIVE")
         seconds = time.monotonic() - begun
         return compare(
-            f"table {table}", before, after, _items(dynamodb, copy, named=table), seconds
+            f"table {table}",
+            before,
+            after,
+            _table_fingerprint(dynamodb, copy, named=table),
+            seconds,
         )
     finally:
         report(f"Deleting {copy}")
@@ -213,7 +211,7 @@ def _restored_cluster(cloud: Cloud, cluster: str, instant: datetime) -> Iterator
     _remove_cluster(rds, copy)
     _wait(
         f"{cluster} can be restored to {instant:%H:%M:%S}",
-        lambda: _at_least(_cluster(rds, cluster), instant),
+        lambda: _is_restorable(_cluster(rds, cluster), instant),
     )
     try:
         report(f"Restoring {cluster} as {copy}")
@@ -253,7 +251,7 @@ def _restored_cluster(cloud: Cloud, cluster: str, instant: datetime) -> Iterator
         _remove_cluster(rds, copy)
 
 
-def _items(dynamodb: Any, table: str, named: str | None = None) -> Fingerprint:
+def _table_fingerprint(dynamodb: Any, table: str, named: str | None = None) -> Fingerprint:
     """Returns a table's fingerprint, under the name `named` if it is given."""
     keys = [
         key["AttributeName"]
@@ -333,7 +331,7 @@ def _instance(rds: Any, instance: str) -> Any:
         return None
 
 
-def _at_least(cluster: Any, instant: datetime) -> bool:
+def _is_restorable(cluster: Any, instant: datetime) -> bool:
     return cluster is not None and bool(cluster["LatestRestorableTime"] >= instant)
 
 
@@ -363,17 +361,17 @@ def _wait(what: str, done: Callable[[], bool]) -> None:
     """Waits until a condition is true.
 
     Raises:
-        OperatorError: The condition was not true within PATIENCE seconds.
+        OperatorError: The condition was not true within RESTORE_TIMEOUT seconds.
     """
     begun, interval = time.monotonic(), 0.2
     with Progress() as progress:
         while not done():
             waited = time.monotonic() - begun
-            if waited >= PATIENCE:
+            if waited >= RESTORE_TIMEOUT:
                 raise OperatorError(
-                    f"Timed out after {PATIENCE / 60:.0f} min of waiting until {what}: check the"
-                    " AWS console, then repeat the drill"
+                    f"Timed out after {RESTORE_TIMEOUT / 60:.0f} min of waiting until {what}: check"
+                    " the AWS console, then repeat the drill"
                 )
             progress.show(f"Waiting until {what} ({waited:.0f} s)")
             time.sleep(interval)
-            interval = min(2 * interval, INTERVAL)
+            interval = min(2 * interval, POLL_INTERVAL)

@@ -260,7 +260,7 @@ def promoted(platform: Platform, tmp_path: Path) -> Iterator[tuple[Checkout, Led
         (made.directory / "tests").mkdir()
         (made.directory / "tests" / "test_suites.py").write_text(SUITES)
         ledger = Ledger(replace(platform.cloud, environment=environment))
-        ledger.note(
+        ledger.store(
             DEPLOYMENT, ledger.now(), {"commit": made.commit(), "who": "an earlier deployment"}
         )
         yield made, ledger

@@ -41,7 +41,7 @@ class World:
         self.failing: set[str] = set()
 
     def record_deployment(self, name: str, commit: str) -> None:
-        self.ledgers[name].note(
+        self.ledgers[name].store(
             "#stage", self.ledgers[name].now(), {"commit": commit, "who": "ann"}
         )
 
