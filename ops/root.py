@@ -50,7 +50,7 @@ class Root:
         """Creates the directory; marks an empty one as created by the platform.
 
         Raises:
-            OperatorError: the directory is not writable, or its disk is nearly full.
+            OperatorError: The directory is not writable, or its disk is nearly full.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -80,7 +80,7 @@ class Root:
         """Checks that the platform created the directory, so that deleting it is safe.
 
         Raises:
-            OperatorError: the platform did not create the directory.
+            OperatorError: The platform did not create the directory.
         """
         if self.path.resolve() != DEFAULT_ROOT and not self._mark.exists():
             raise OperatorError(
@@ -93,7 +93,7 @@ class Root:
         """Locks the directory for one command. The lock ends with the process, even if killed.
 
         Raises:
-            OperatorError: another command holds the lock.
+            OperatorError: Another command holds the lock.
         """
         with (self.path / "lock").open("a+") as lock:
             try:

@@ -1,1 +1,1 @@
-"""The verbs: each group reads its arguments, calls what does the work, and prints the answer."""
+"""The command line: each module parses arguments, calls another package, prints the result."""

@@ -66,13 +66,8 @@ def bootstrap_account(
         try:
             steps.append(step(cloud))
         except (ClientError, BotoCoreError) as error:
-            steps.append(
-                Step(
-                    name,
-                    "skipped",
-                    f"not supported here, or not allowed for these credentials ({error})",
-                )
-            )
+            reason = f"not supported here, or not allowed for these credentials ({error})"
+            steps.append(Step(name, "skipped", reason))
     return steps
 
 

@@ -50,10 +50,10 @@ def wait_until_healthy(url: str, timeout: float = TIMEOUT) -> Health:
     """Calls /health until it returns 200.
 
     Args:
-        timeout: seconds.
+        timeout: Seconds.
 
     Raises:
-        OperatorError: the timeout expired. The message contains the last response.
+        OperatorError: The timeout expired. The message contains the last response.
     """
     deadline = time.monotonic() + timeout
     with Progress() as progress:

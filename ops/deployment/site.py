@@ -61,7 +61,7 @@ def build(environment: str, outputs: Mapping[str, Any], directory: Path = WEB) -
     """Builds the site of an environment.
 
     Raises:
-        OperatorError: the page refers to a missing file.
+        OperatorError: The page refers to a missing file.
     """
     config = {
         "environment": environment,
@@ -99,8 +99,8 @@ class Publisher:
     """Publishes and rolls back the site of one environment.
 
     Args:
-        outputs: the Terraform outputs.
-        ledger: records the published sites.
+        outputs: The Terraform outputs.
+        ledger: Records the published sites.
     """
 
     def __init__(self, cloud: Cloud, outputs: Mapping[str, Any], ledger: Ledger) -> None:
@@ -132,38 +132,28 @@ class Publisher:
         """Restores the page of the previous site, whose assets still exist. Returns its digest.
 
         Raises:
-            OperatorError: there is no earlier site.
+            OperatorError: There is no earlier site.
         """
         history = self._ledger.latest(LEDGER_KEY)
-        now = history[0]["digest"] if history else None
+        current = history[0]["digest"] if history else None
         # Skip sites that were already rolled back.
         rolled_back = {item["instead_of"] for item in history if "instead_of" in item}
-        before = next(
-            (
-                item
-                for item in history
-                if item["digest"] != now and item["digest"] not in rolled_back
-            ),
-            None,
-        )
+        skipped = {current, *rolled_back}
+        before = next((item for item in history if item["digest"] not in skipped), None)
         if before is None:
             raise OperatorError(f"{self._cloud.environment.name} has no earlier site to restore")
-        page = self._s3.get_object(Bucket=self._bucket, Key=f"{PAGES}{before['digest']}.html")[
-            "Body"
-        ].read()
-        self._upload(INDEX, page, REVALIDATE)
+        page = self._s3.get_object(Bucket=self._bucket, Key=f"{PAGES}{before['digest']}.html")
+        self._upload(INDEX, page["Body"].read(), REVALIDATE)
         self._invalidate([INDEX])
-        self._record(before["digest"], before["assets"], now)
+        self._record(before["digest"], before["assets"], current)
         return str(before["digest"])
 
     def _upload(self, key: str, content: bytes, cache: str) -> bool:
         """Uploads the object if its content changed. Returns True if it was uploaded."""
         digest = hashlib.sha256(content).hexdigest()
         try:
-            if (
-                self._s3.head_object(Bucket=self._bucket, Key=key)["Metadata"].get("sha256")
-                == digest
-            ):
+            stored = self._s3.head_object(Bucket=self._bucket, Key=key)
+            if stored["Metadata"].get("sha256") == digest:
                 return False
         except ClientError as error:
             if error.response["Error"]["Code"] not in {"404", "NoSuchKey"}:
@@ -234,7 +224,7 @@ def publish_under_lock(
     """Publishes the checkout's site, or rolls back, while holding the environment's lock.
 
     Raises:
-        OperatorError: another command holds the lock, or there is no earlier site.
+        OperatorError: Another command holds the lock, or there is no earlier site.
     """
     ledger = Ledger(cloud)
     with ledger.locked("publish-site", cloud.operator):

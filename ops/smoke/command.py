@@ -19,7 +19,7 @@ def run_smoke_tests(cloud: Cloud, limit: float = LIMIT) -> list[Check]:
     """Calls every route over HTTP and the WebSocket API, and returns the results.
 
     Raises:
-        OperatorError: the environment has not been deployed, or signing in failed.
+        OperatorError: The environment has not been deployed, or signing in failed.
     """
     begun = time.monotonic()
     deployed = outputs(cloud)

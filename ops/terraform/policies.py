@@ -140,22 +140,21 @@ def compare(before: Any, after: Any, attribute: str = "policy") -> Comparison:
     """
     if after is UNKNOWN:
         return Comparison(unknown=True, attribute=attribute)
-    old, new = statements(before), statements(after)
+    old_allowed, old_denied = _by_effect(before)
+    new_allowed, new_denied = _by_effect(after)
     return Comparison(
-        wider=_uncovered(
-            [item for item in new if item.allows], [item for item in old if item.allows]
-        ),
-        narrower=_uncovered(
-            [item for item in old if item.allows], [item for item in new if item.allows]
-        ),
-        undenied=_uncovered(
-            [item for item in old if not item.allows], [item for item in new if not item.allows]
-        ),
-        denied=_uncovered(
-            [item for item in new if not item.allows], [item for item in old if not item.allows]
-        ),
+        wider=_uncovered(new_allowed, old_allowed),
+        narrower=_uncovered(old_allowed, new_allowed),
+        undenied=_uncovered(old_denied, new_denied),
+        denied=_uncovered(new_denied, old_denied),
         attribute=attribute,
     )
+
+
+def _by_effect(policy: Any) -> tuple[list[Statement], list[Statement]]:
+    """Returns a policy's allowing and denying statements."""
+    items = statements(policy)
+    return [item for item in items if item.allows], [item for item in items if not item.allows]
 
 
 def statements(policy: Any) -> list[Statement]:

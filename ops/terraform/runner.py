@@ -166,11 +166,7 @@ class Terraform:
             and (self.directory / ".terraform.lock.hcl").exists()
         ):
             return False
-        result = self._run("init", "-input=false", "-reconfigure", "-no-color")
-        if result.returncode:
-            raise TerraformError(
-                f"terraform init failed:\n{result.stderr.strip() or result.stdout.strip()}"
-            )
+        self._run_checked("init", "-input=false", "-reconfigure", "-no-color")
         stamp.write_text(wanted)
         return True
 
@@ -229,12 +225,9 @@ class Terraform:
         Raises:
             TerraformError: The file is not a plan, or another Terraform version made it.
         """
-        result = self._run("show", "-json", "-no-color", str(file))
-        if result.returncode:
-            raise TerraformError(
-                f"terraform show failed:\n{result.stderr.strip() or result.stdout.strip()}"
-            )
-        shown: dict[str, Any] = json.loads(result.stdout)
+        shown: dict[str, Any] = json.loads(
+            self._run_checked("show", "-json", "-no-color", str(file))
+        )
         return shown
 
     def apply(self, plan: PlanFile | None = None) -> Apply:
@@ -288,6 +281,15 @@ class Terraform:
             text=True,
             check=False,
         )
+
+    def _run_checked(self, command: str, *options: str) -> str:
+        """Runs a command and returns its standard output."""
+        result = self._run(command, *options)
+        if result.returncode:
+            raise TerraformError(
+                f"terraform {command} failed:\n{result.stderr.strip() or result.stdout.strip()}"
+            )
+        return result.stdout
 
     def _follow(self, arguments: list[str], state: Apply) -> Apply:
         with self._log.open("w") as log, Progress() as progress:

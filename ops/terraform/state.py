@@ -23,14 +23,12 @@ STOP_TIMEOUT = 60.0
 def _read(cloud: Cloud, key: str) -> dict[str, Any] | None:
     state = cloud.environment.state
     try:
-        body = (
-            cloud.client("s3", state.region).get_object(Bucket=state.bucket, Key=key)["Body"].read()
-        )
+        response = cloud.client("s3", state.region).get_object(Bucket=state.bucket, Key=key)
     except ClientError as error:
         if error.response["Error"]["Code"] in {"NoSuchKey", "NoSuchBucket", "404"}:
             return None
         raise
-    value: dict[str, Any] = json.loads(body)
+    value: dict[str, Any] = json.loads(response["Body"].read())
     return value
 
 
