@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from environments.resource_names import DEFAULT_REGION, PROJECT
+from environments.resource_names import DEFAULT_REGION, PREFIX, PROJECT
 
 FunctionName = Literal[
     "auth",
@@ -291,9 +291,8 @@ class Budget(Section):
 class State(Section):
     """The location of the environment's Terraform state."""
 
-    bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] = (
-        "multitask-terraform-state"
-    )
+    bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    """By default `multitask-terraform-state-<account>`, since bucket names are global."""
     key: Annotated[str, Field(min_length=1)]
     """By default `multitask-platform/<name>/terraform.tfstate`, which is unique."""
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = DEFAULT_REGION
@@ -438,8 +437,15 @@ class Environment(Section):
         state = values.get("state", {})
         if not isinstance(state, dict):
             return values
-        key = f"{PROJECT}/{values.get('name')}/terraform.tfstate"
-        return {**values, "state": {"key": key, **state}}
+        accounts = values.get("allowed_account_ids")
+        account = accounts[0] if isinstance(accounts, list) and accounts else None
+        # An invalid id has an error of its own.
+        suffix = account if isinstance(account, str) and account.isdigit() else "unknown"
+        location = {
+            "bucket": f"{PREFIX}-terraform-state-{suffix}",
+            "key": f"{PROJECT}/{values.get('name')}/terraform.tfstate",
+        }
+        return {**values, "state": {**location, **state}}
 
     @property
     def account_id(self) -> str:

@@ -55,10 +55,9 @@ def test_one_file_defines_another_environment(tmp_path: Path) -> None:
 
 
 def test_each_environment_has_its_own_state_by_default(tmp_path: Path) -> None:
-    assert (
-        _load(tmp_path, yaml.safe_dump(VALID)).state.key
-        == "multitask-platform/fifth/terraform.tfstate"
-    )
+    state = _load(tmp_path, yaml.safe_dump(VALID)).state
+    assert state.key == "multitask-platform/fifth/terraform.tfstate"
+    assert state.bucket == f"multitask-terraform-state-{VALID['allowed_account_ids'][0]}"
     elsewhere = _load(tmp_path, _with("state.bucket", "elsewhere")).state
     assert (elsewhere.bucket, elsewhere.key) == (
         "elsewhere",

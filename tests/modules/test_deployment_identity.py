@@ -103,7 +103,8 @@ def test_every_policy_fits_within_iams_limits(dev: Synthesized) -> None:
 def test_a_pull_request_can_read_only_the_state(dev: Synthesized) -> None:
     plan = _statements(dev, "plan")
     assert _actions(plan) == {"s3:ListBucket", "s3:GetObject", "secretsmanager:GetRandomPassword"}
-    state = "arn:aws:s3:::multitask-terraform-state/multitask-platform/dev/terraform.tfstate"
+    bucket = "arn:aws:s3:::multitask-terraform-state-111122223333"
+    state = f"{bucket}/multitask-platform/dev/terraform.tfstate"
     assert plan["plan-state-dev/State"]["Resource"] == state
 
 

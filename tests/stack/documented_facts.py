@@ -589,7 +589,12 @@ COUNTS = [
 ]
 
 SETTINGS: dict[str, Any] = {
-    "terraform.backend.s3.bucket": "multitask-terraform-state",
+    # Corrected: bucket names are global, so each account needs another name.
+    "terraform.backend.s3.bucket": Each(
+        "multitask-terraform-state-111122223333",
+        "multitask-terraform-state-444455556666",
+        "multitask-terraform-state-123456789012",
+    ),
     "terraform.backend.s3.key": "multitask-platform/{env}/terraform.tfstate",
     "terraform.backend.s3.region": "us-east-1",
     "terraform.backend.s3.encrypt": True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -135,3 +136,15 @@ def test_queues_hide_messages_for_the_chosen_number_of_timeouts(stack: Stack) ->
     for queue, function in sources:
         timeouts = TIMEOUTS_HIDDEN.get(function["tags"]["Service"], 6)
         assert queue["visibility_timeout_seconds"] == timeouts * function["timeout"], queue["name"]
+
+
+def test_no_bucket_name_is_used_in_two_accounts(synthesized: Path) -> None:
+    """Bucket names are global: an account cannot create a bucket that another one has."""
+    accounts: dict[str, set[str]] = defaultdict(set)
+    for name in environment_names():
+        environment, stack = load_environment(name, variables={}), Stack(name, synthesized / name)
+        buckets = [block["bucket"] for block in stack.resources("aws_s3_bucket").values()]
+        for bucket in [*buckets, stack.document["terraform"]["backend"]["s3"]["bucket"]]:
+            accounts[bucket].add(environment.account_id)
+    assert len(accounts) > 4 * len(environment_names())
+    assert not {bucket: used for bucket, used in accounts.items() if len(used) > 1}

@@ -41,14 +41,14 @@ def hcl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def empty_cloud(root: Root) -> Iterator[Addresses]:
-    """Starts an embedded cloud that contains only the state bucket."""
+    """Starts an embedded cloud that contains only the state buckets."""
     cloud = EmbeddedCloud(root)
     try:
         addresses = cloud.start().addresses
         session = boto3.Session(ACCESS_KEY, SECRET_KEY, region_name="us-east-1")
-        session.client("s3", endpoint_url=addresses.aws).create_bucket(
-            Bucket="multitask-terraform-state"
-        )
+        s3 = session.client("s3", endpoint_url=addresses.aws)
+        for bucket in ("multitask-terraform-state", f"multitask-terraform-state-{ACCOUNT}"):
+            s3.create_bucket(Bucket=bucket)
         yield addresses
     finally:
         cloud.stop()
