@@ -22,7 +22,7 @@ from modules.packaging import PackagingError, package_functions
 
 
 def main() -> None:
-    """Synthesizes the stacks. If an environment is invalid, reports all errors and writes nothing."""
+    """Synthesizes the stacks, or writes nothing and reports every error of the environments."""
     chosen = [name for name in os.environ.get("PLATFORM_ENVIRONMENTS", "").split(",") if name]
     environments = _load(chosen or environment_names())
     try:

@@ -1,1 +1,1 @@
-"""The functions behind the platform's APIs: one package per function, and what they share in `common`."""
+"""The functions behind the platform's APIs: one package per function, shared code in `common`."""

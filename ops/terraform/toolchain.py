@@ -155,7 +155,10 @@ def terraform_variables(
         settings.parent.mkdir(parents=True, exist_ok=True)
         settings.write_text(
             "provider_installation {\n"
-            f'  filesystem_mirror {{\n    path    = "{mirror}"\n    include = ["{PROVIDER}"]\n  }}\n'
+            "  filesystem_mirror {\n"
+            f'    path    = "{mirror}"\n'
+            f'    include = ["{PROVIDER}"]\n'
+            "  }\n"
             f'  direct {{\n    exclude = ["{PROVIDER}"]\n  }}\n'
             "}\n"
         )

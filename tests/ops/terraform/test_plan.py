@@ -1,5 +1,4 @@
 """Plans: differences, unknown and sensitive values, renames, and the review command."""
-# ruff: noqa: E501 - a table's rows
 
 from __future__ import annotations
 
@@ -31,13 +30,27 @@ def paths(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
         pytest.param({"a": ""}, {"a": None}, {}, id="absent and empty"),
         pytest.param({"a": {"b": 1}}, {"a": {"b": 2}}, {"a.b": (1, 2)}, id="a nested one"),
         pytest.param({"a": [{"b": 1}]}, {"a": [{"b": 2}]}, {"a.b": (1, 2)}, id="a block"),
-        pytest.param({"r": [{"name": "x", "p": 1}, {"name": "y", "p": 2}]}, {"r": [{"name": "y", "p": 3}, {"name": "x", "p": 1}]}, {"r[name=y].p": (2, 3)}, id="named blocks in another order"),
-        pytest.param({"r": [{"p": 1}]}, {"r": [{"p": 1}, {"p": 2}]}, {"r[0].p": (None, 2)}, id="one more block"),
-        pytest.param({"j": '{"a": 1}'}, {"j": '{ "a": 2 }'}, {"j.a": (1, 2)}, id="JSON with other content"),
+        pytest.param(
+            {"r": [{"name": "x", "p": 1}, {"name": "y", "p": 2}]},
+            {"r": [{"name": "y", "p": 3}, {"name": "x", "p": 1}]},
+            {"r[name=y].p": (2, 3)},
+            id="named blocks in another order",
+        ),
+        pytest.param(
+            {"r": [{"p": 1}]},
+            {"r": [{"p": 1}, {"p": 2}]},
+            {"r[0].p": (None, 2)},
+            id="one more block",
+        ),
+        pytest.param(
+            {"j": '{"a": 1}'}, {"j": '{ "a": 2 }'}, {"j.a": (1, 2)}, id="JSON with other content"
+        ),
         pytest.param({"j": '{"a": 1}'}, {"j": '{ "a": 1 }'}, {}, id="JSON with other whitespace"),
-        pytest.param({"l": ["a", "b"]}, {"l": ["a"]}, {"l": (["a", "b"], ["a"])}, id="a list of texts"),
+        pytest.param(
+            {"l": ["a", "b"]}, {"l": ["a"]}, {"l": (["a", "b"], ["a"])}, id="a list of texts"
+        ),
     ],
-)  # fmt: skip
+)
 def test_differences(before: Any, after: Any, expected: dict[str, Any]) -> None:
     assert paths(before, after) == expected
 

@@ -1,5 +1,4 @@
 """Comparison of policies by meaning."""
-# ruff: noqa: E501 - a table's rows
 
 from __future__ import annotations
 
@@ -15,6 +14,10 @@ TABLE = "arn:aws:dynamodb:us-east-1:1:table/posts"
 
 def allow(action: Any, resource: Any = TABLE, **more: Any) -> dict[str, Any]:
     return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
+
+
+def condition(operator: str, key: str, value: Any) -> dict[str, Any]:
+    return {"Condition": {operator: {key: value}}}
 
 
 def policy(*statements: dict[str, Any]) -> dict[str, Any]:
@@ -98,16 +101,50 @@ def test_pattern_covers_narrower_patterns(wide: str, narrow: str, covers: bool) 
 @pytest.mark.parametrize(
     ("before", "after", "wider"),
     [
-        pytest.param({}, {"Condition": {"StringEquals": {"aws:SourceAccount": "1"}}}, False, id="a condition narrows"),
-        pytest.param({"Condition": {"StringEquals": {"aws:SourceAccount": "1"}}}, {}, True, id="none widens"),
-        pytest.param({"Condition": {"StringEquals": {"aws:SourceAccount": "1"}}}, {"Condition": {"StringEquals": {"aws:SourceAccount": ["1", "2"]}}}, True, id="one more value"),
-        pytest.param({"Condition": {"StringEquals": {"aws:SourceAccount": ["1", "2"]}}}, {"Condition": {"StringEquals": {"AWS:SourceAccount": "2"}}}, False, id="one value less"),
-        pytest.param({"Condition": {"ArnLike": {"aws:SourceArn": "arn:*"}}}, {"Condition": {"ArnLike": {"aws:SourceArn": "arn:a"}}}, False, id="a narrower pattern"),
-        pytest.param({"Condition": {"StringNotEquals": {"aws:SourceVpc": ["a", "b"]}}}, {"Condition": {"StringNotEquals": {"aws:SourceVpc": "a"}}}, True, id="fewer exceptions"),
-        pytest.param({"Principal": {"Service": "a"}}, {"Principal": {"Service": ["a", "b"]}}, True, id="one more principal"),
-        pytest.param({"Principal": "*"}, {"Principal": {"AWS": "arn"}}, False, id="everybody to somebody"),
+        pytest.param(
+            {}, condition("StringEquals", "aws:SourceAccount", "1"), False, id="a condition narrows"
+        ),
+        pytest.param(
+            condition("StringEquals", "aws:SourceAccount", "1"), {}, True, id="no condition widens"
+        ),
+        pytest.param(
+            condition("StringEquals", "aws:SourceAccount", "1"),
+            condition("StringEquals", "aws:SourceAccount", ["1", "2"]),
+            True,
+            id="another value",
+        ),
+        pytest.param(
+            condition("StringEquals", "aws:SourceAccount", ["1", "2"]),
+            condition("StringEquals", "AWS:SourceAccount", "2"),
+            False,
+            id="a value fewer",
+        ),
+        pytest.param(
+            condition("ArnLike", "aws:SourceArn", "arn:*"),
+            condition("ArnLike", "aws:SourceArn", "arn:a"),
+            False,
+            id="a narrower pattern",
+        ),
+        pytest.param(
+            condition("StringNotEquals", "aws:SourceVpc", ["a", "b"]),
+            condition("StringNotEquals", "aws:SourceVpc", "a"),
+            True,
+            id="fewer exceptions",
+        ),
+        pytest.param(
+            {"Principal": {"Service": "a"}},
+            {"Principal": {"Service": ["a", "b"]}},
+            True,
+            id="another principal",
+        ),
+        pytest.param(
+            {"Principal": "*"},
+            {"Principal": {"AWS": "arn"}},
+            False,
+            id="everybody to one principal",
+        ),
     ],
-)  # fmt: skip
+)
 def test_conditions_and_principals_are_compared(
     before: dict[str, Any], after: dict[str, Any], wider: bool
 ) -> None:

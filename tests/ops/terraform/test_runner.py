@@ -203,9 +203,8 @@ class TestRuns:
     ) -> None:
         stack = make(
             "import signal\n"
-            "signal.signal(signal.SIGINT, lambda *_: (pathlib.Path('stored').touch(), sys.exit(1)))\n"
-            + emit(plan_summary(add=1))
-            + "\ntime.sleep(60)"
+            "def stop(*_): pathlib.Path('stored').touch(); sys.exit(1)\n"
+            "signal.signal(signal.SIGINT, stop)\n" + emit(plan_summary(add=1)) + "\ntime.sleep(60)"
         )
 
         def interrupt() -> None:
