@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 LIFETIME = 30 * 24 * 60 * 60
 """Seconds for which a conversation is stored after its last message (API contract, ai)."""
 
-ID_LENGTH = 36
-"""Characters of a conversation id."""
-
 MESSAGE_LIMIT = 100
 """Maximum messages in a conversation. The oldest messages are deleted first."""
 

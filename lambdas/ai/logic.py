@@ -10,7 +10,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lambdas.ai import tasks
 from lambdas.ai.chain import NoCompletionError, NotConfiguredError, Result
 from lambdas.ai.conversations import (
-    ID_LENGTH,
     LIFETIME,
     Conversation,
     ConversationStore,
@@ -134,14 +133,13 @@ class AiService:
         return self._conversations.list_page(user_id, limit, before)
 
     def get_conversation(self, user_id: str, conversation_id: str) -> Conversation:
-        if _is_id(conversation_id):
-            conversation = self._conversations.find(user_id, conversation_id)
-            if conversation:
-                return conversation
-        raise _conversation_not_found()
+        conversation = self._conversations.find(user_id, conversation_id)
+        if conversation is None:
+            raise _conversation_not_found()
+        return conversation
 
     def delete_conversation(self, user_id: str, conversation_id: str) -> None:
-        if not (_is_id(conversation_id) and self._conversations.delete(user_id, conversation_id)):
+        if not self._conversations.delete(user_id, conversation_id):
             raise _conversation_not_found()
 
     def _get_or_create(
@@ -244,11 +242,6 @@ class AiService:
             f"`ops secrets set {self._stage} gemini-api-key` (or openai-api-key)."
         )
         return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "ai_not_configured", detail)
-
-
-def _is_id(text: str) -> bool:
-    # Other texts are not looked up, because they could exceed DynamoDB's limit for keys.
-    return len(text) <= ID_LENGTH and text.isascii()
 
 
 def _history(messages: tuple[Message, ...]) -> tuple[Turn, ...]:

@@ -6,6 +6,7 @@ from msgspec import Meta, Struct, structs
 
 from lambdas.ai.conversations import Conversation, Summary
 from lambdas.common.clock import timestamp
+from lambdas.common.ids import Id
 from lambdas.common.validation import Body
 
 Question = Annotated[
@@ -24,9 +25,6 @@ Text = Annotated[
         description="must have 1 to 20000 characters, not only white space",
     ),
 ]
-ConversationId = Annotated[
-    str, Meta(max_length=100, description="must be the id of a conversation")
-]
 Language = Annotated[
     str,
     Meta(
@@ -40,7 +38,7 @@ Sentences = Annotated[int, Meta(ge=1, le=20, description="must be a whole number
 class Ask(Body, frozen=True, kw_only=True):
     question: Question
     context: Text | None = None
-    conversation_id: ConversationId | None = None
+    conversation_id: Id | None = None
 
 
 class Summarize(Body, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from lambdas.common.ids import Id
 from lambdas.common.validation import Body
 from lambdas.common.web.pagination import PageQuery
 
@@ -131,7 +132,7 @@ class ListingQuery(PageQuery, frozen=True, kw_only=True):
     category: Category | None = None
     min_price: Amount | None = None
     max_price: Amount | None = None
-    seller_id: Annotated[str, Meta(min_length=1, max_length=128, pattern=_TEXT)] | None = None
+    seller_id: Id | None = None
     sort: Annotated[Sort, Meta(description="must be newest, price, -price or relevance")] | None = (
         None
     )

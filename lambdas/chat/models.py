@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from lambdas.common.ids import Id
 from lambdas.common.storage.uploads import AttachmentUpload
 from lambdas.common.validation import Body
 from lambdas.common.web.pagination import PageQuery
@@ -47,7 +48,6 @@ Content = Annotated[
         "and no control characters except tabs and line ends",
     ),
 ]
-Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,128}\Z", description="must be an id")]
 # API Gateway limits a frame to 32 KB. Client-chosen ids use only a small part of it.
 ClientId = Annotated[
     str, Meta(min_length=1, max_length=128, description="must have 1 to 128 characters")
@@ -80,7 +80,7 @@ class UpdateRoom(Body, frozen=True, kw_only=True):
 
 
 class Invite(Body, frozen=True, kw_only=True):
-    user_id: Identifier
+    user_id: Id
 
 
 class UpdateMember(Body, frozen=True, kw_only=True):
@@ -94,7 +94,7 @@ class UpdateMember(Body, frozen=True, kw_only=True):
 class SendMessage(Body, frozen=True, kw_only=True):
     content: Content
     type: MessageType = "text"
-    reply_to: Identifier | None = None
+    reply_to: Id | None = None
     is_anonymous: bool = False
     attachments: Annotated[
         tuple[str, ...], Meta(max_length=10, description="must be at most 10 upload keys")
@@ -162,12 +162,12 @@ class ClientFrame(Body, frozen=True, kw_only=True):
 
 
 class RoomFrame(ClientFrame, frozen=True, kw_only=True):
-    room_id: Identifier
+    room_id: Id
 
 
 class SendFrame(RoomFrame, frozen=True, kw_only=True):
     content: Content
-    reply_to: Identifier | None = None
+    reply_to: Id | None = None
     is_anonymous: bool = False
     client_message_id: ClientId | None = None
 
@@ -187,7 +187,7 @@ class ReadFrame(RoomFrame, frozen=True, kw_only=True):
 class PingFrame(ClientFrame, frozen=True, kw_only=True):
     """With `room_id`, also checks that the connection is still in that room."""
 
-    room_id: Identifier | None = None
+    room_id: Id | None = None
 
 
 FRAMES: dict[str, type[ClientFrame]] = {

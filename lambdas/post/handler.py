@@ -1,6 +1,5 @@
 """The post function, which handles API requests and finishes deletions from a queue."""
 
-import re
 from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
@@ -26,10 +25,10 @@ from lambdas.common.web.preconditions import IfMatch, versioned
 from lambdas.common.web.service import Handler, ServiceSettings, create_router, entry_point
 from lambdas.post.authorship import Authorship
 from lambdas.post.comments import DynamoCommentStore
-from lambdas.post.discussion import CommentService, comment_not_found
+from lambdas.post.discussion import CommentService
 from lambdas.post.images import S3Images
 from lambdas.post.likes import DynamoLikeStore
-from lambdas.post.logic import PostService, post_not_found
+from lambdas.post.logic import PostService
 from lambdas.post.models import (
     CreateComment,
     CreatePost,
@@ -42,9 +41,6 @@ from lambdas.post.posts import DynamoPostStore
 from lambdas.post.removal import Removal
 from lambdas.post.routes import ROUTES
 from lambdas.post.timeline import Months
-
-_ID = re.compile(r"[0-9a-f]{32}")
-"""The format of `new_id`. Other ids do not exist, and could be too long for a DynamoDB key."""
 
 
 class PostSettings(ServiceSettings, frozen=True, kw_only=True):
@@ -238,14 +234,8 @@ def handler(event: Event, context: object) -> dict[str, Any]:
 
 
 def _post_id(request: Request) -> str:
-    post_id = request.path_parameters["postId"]
-    if not _ID.fullmatch(post_id):
-        raise post_not_found()
-    return post_id
+    return request.path_parameters["postId"]
 
 
 def _comment_id(request: Request) -> str:
-    comment_id = request.path_parameters["commentId"]
-    if not _ID.fullmatch(comment_id):
-        raise comment_not_found()
-    return comment_id
+    return request.path_parameters["commentId"]

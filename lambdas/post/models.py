@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from lambdas.common.ids import Id
 from lambdas.common.validation import Body
 from lambdas.common.web.pagination import PageQuery
 
@@ -60,7 +61,6 @@ Image = Annotated[str, Meta(min_length=1, max_length=1024, description="must be 
 Images = Annotated[
     tuple[Image, ...], Meta(max_length=10, description="must be a list of at most 10 upload keys")
 ]
-Id = Annotated[str, Meta(min_length=1, max_length=64, description="must be an id")]
 
 
 class CreatePost(Body, frozen=True, kw_only=True):

@@ -40,10 +40,6 @@ _PRIVATE: Mapping[str, Mapping[str, Any]] = {
 }
 """The values that replace hidden fields in a view. The chat service applies `activity_status`."""
 
-_ID_LENGTH = 128
-"""Maximum characters of a user id. Longer ids do not exist, and could exceed the maximum length of
-a DynamoDB key, 2,048 bytes."""
-
 _TRIES = 5
 """Attempts to change a profile. A failed attempt means that a concurrent request has changed it."""
 
@@ -89,7 +85,7 @@ class ProfileService:
 
     def get_other(self, viewer: Caller, user_id: str) -> ProfileView:
         """Returns a user's profile without the fields hidden from this viewer."""
-        profile = self._profiles.find(user_id) if len(user_id) <= _ID_LENGTH else None
+        profile = self._profiles.find(user_id)
         if profile is None:
             raise Problem.not_found("There is no user with this id.")
         hidden: dict[str, Any] = {}

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from lambdas.common.ids import Id
 from lambdas.common.people.aliases import ContextType
 from lambdas.common.people.profiles import (
     ACTIVITY_VISIBILITY,
@@ -146,28 +147,17 @@ class Preferences(Body, frozen=True, kw_only=True):
     privacy: PersonalPrivacy = PersonalPrivacy()
 
 
-_Context = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=128,
-        pattern=rf"^[^{_CONTROL}]*\Z",
-        description="must have 1 to 128 characters, without control characters",
-    ),
-]
-
-
 class AliasQuery(Struct, frozen=True, kw_only=True, rename="camel"):
     """The query of GET /alias."""
 
-    context: _Context
+    context: Id
     context_type: ContextType
 
 
 class AliasContext(Body, frozen=True, kw_only=True):
     """The body of POST /alias/regenerate."""
 
-    context: _Context
+    context: Id
     context_type: ContextType
 
 

@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
 from lambdas.common.caller import Caller
+from lambdas.common.ids import is_id
 from lambdas.common.logs import Logger
 from lambdas.common.problems import Problem
 from lambdas.common.web.access import Access
@@ -35,7 +36,8 @@ class Route(Struct, frozen=True):
 
     `operation` is the name of the operation. An `idempotent` route accepts Idempotency-Key. An
     `anonymous` route may be called by an anonymous author: the log omits the caller unless the
-    operation sets `Request.anonymous` to False.
+    operation sets `Request.anonymous` to False. `texts` names the path parameters that are not ids;
+    the operation validates them.
     """
 
     method: str
@@ -44,6 +46,7 @@ class Route(Struct, frozen=True):
     operation: str
     idempotent: bool = False
     anonymous: bool = False
+    texts: tuple[str, ...] = ()
 
 
 class Authenticate(Protocol):
@@ -153,6 +156,9 @@ class Router:
             raise Problem.method_not_allowed([*sorted(methods), "OPTIONS"])
         request.route, request.anonymous = route.path, route.anonymous
         request.authenticated = self._authenticator.authenticate(request, route.access)
+        for name, value in request.path_parameters.items():
+            if name not in route.texts and not is_id(value):
+                raise Problem.not_found()
         if request.method in {"POST", "PUT", "PATCH"}:
             _ = request.json  # rejects a malformed body even if the operation ignores it
         operation = self._operations[route.operation]

@@ -14,7 +14,6 @@ from environments import resource_names
 from lambdas.ai.api_keys import MAX_AGE, UNSET, UNSET_MAX_AGE, ApiKeys
 from lambdas.ai.circuits import DynamoCircuits
 from lambdas.ai.conversations import (
-    ID_LENGTH,
     LIFETIME,
     MESSAGE_LIMIT,
     SIZE_LIMIT,
@@ -395,7 +394,7 @@ class TestConversations:
             store.save("u-1", conversation(ids[0], [message("x" * 1000)]))
             store.save("u-2", conversation(store.new_id()))
             clock.advance(0.01)
-        assert {len(i) for i in ids} == {ID_LENGTH}
+        assert {len(i) for i in ids} == {36}
         found, position, pages = [], None, 0
         while True:
             page, position = store.list_page("u-1", 3, position)

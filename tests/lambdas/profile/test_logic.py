@@ -191,10 +191,6 @@ def test_deleting_the_avatar_also_deletes_a_concurrently_set_one(world: World) -
     assert not world.pictures.served
 
 
-def test_a_too_long_user_id_returns_404(world: World) -> None:
-    assert status(lambda: world.service.get_other(ME, "x" * 3000)) == 404
-
-
 def test_a_profile_is_created_for_a_session_without_a_name(world: World) -> None:
     nameless = structs.replace(ME, user_id="nameless", display_name="")
     assert world.service.get_own(nameless).display_name == "Someone"

@@ -1,0 +1,120 @@
+"""Rules that the requests of all services share, derived from route tables and request models."""
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any, get_args
+
+import pytest
+from aws_lambda_powertools.logging import Logger
+from msgspec import Struct, structs
+
+from lambdas.common.problems import Problem
+from lambdas.common.validation import Body, validate
+from lambdas.common.web.access import Authenticator, from_authorizer
+from lambdas.common.web.http import Response
+from lambdas.common.web.pagination import PageQuery
+from lambdas.common.web.router import Route, Router
+from lambdas.route_tables import SERVICES, route_tables
+from tests.lambdas.support import NOW, FakeClock, FakeSessions, caller, problem, rest_event
+
+NO_IDS = ["x" * 65, "x" * 4000, "%C3%A9", "a%20b", "a%2Fb", "%00", "a.b", "%E2%80%8B"]
+NO_ID_VALUES = ["", " ", "x" * 65, "x" * 4000, "é", "a b", "a/b", "\0", "a\n", "\u200b"]
+
+CLIENT_CHOSEN = {"client_message_id", "request_id"}
+"""Fields with ids that clients choose. They have a length, but no format."""
+
+
+def _routes_with_ids() -> list[tuple[Route, str]]:
+    return [
+        (route, segment[1:-1])
+        for table in route_tables().values()
+        for route in table
+        for segment in route.path.split("/")
+        if segment.startswith("{") and segment[1:-1] not in route.texts
+    ]
+
+
+@pytest.mark.parametrize(
+    ("route", "name"),
+    [pytest.param(r, n, id=f"{r.method} {r.path} {n}") for r, n in _routes_with_ids()],
+)
+def test_a_path_parameter_that_is_no_id_is_404(route: Route, name: str, logger: Logger) -> None:
+    def operation(_request: object) -> Response:
+        raise AssertionError("the id reached the operation")
+
+    router = Router(
+        [structs.replace(route, idempotent=False)],
+        {route.operation: operation},
+        authenticator=Authenticator(from_authorizer, FakeSessions(), FakeClock(NOW)),
+        logger=logger,
+        cors_origins=(),
+    )
+    for value in NO_IDS:
+        segments = [
+            value if segment == f"{{{name}}}" else "a" if segment.startswith("{") else segment
+            for segment in route.path.split("/")
+        ]
+        event = rest_event(
+            route.method, "/".join(segments), authorizer=caller("user", "moderator").to_context()
+        )
+        problem(router(event, None), 404, "not_found")
+
+
+def _models(base: type[Struct]) -> Iterator[type[Struct]]:
+    for model in base.__subclasses__():
+        yield model
+        yield from _models(model)
+
+
+def _request_models() -> list[type[Struct]]:
+    for service in SERVICES:
+        if service != "health":
+            import_module(f"lambdas.{service}.models")
+    named = {f"{m.__module__}.{m.__name__}": m for base in (Body, PageQuery) for m in _models(base)}
+    alias_query = import_module("lambdas.profile.models").AliasQuery
+    return [*(m for name, m in named.items() if name.startswith("lambdas.")), alias_query]
+
+
+def _is_id_field(field: structs.FieldInfo, model: type[Struct]) -> bool:
+    if field.name in CLIENT_CHOSEN or str not in _plain_types(field.type):
+        return False
+    of_alias = field.name == "context" and model.__name__.startswith("Alias")
+    return field.name.endswith("_id") or field.name == "reply_to" or of_alias
+
+
+def _plain_types(expected: Any) -> set[Any]:
+    """Returns the types in a union of annotated types."""
+    arguments = get_args(expected)
+    return {expected}.union(*map(_plain_types, arguments)) if arguments else {expected}
+
+
+ID_FIELDS_OF_MODELS = [
+    pytest.param(model, field.encode_name, id=f"{model.__name__}.{field.encode_name}")
+    for model in _request_models()
+    for field in structs.fields(model)
+    if _is_id_field(field, model)
+]
+
+
+def test_the_models_of_all_services_are_found() -> None:
+    names = {parameter.id for parameter in ID_FIELDS_OF_MODELS}
+    assert names >= {
+        "Ask.conversationId",
+        "CreateComment.parentId",
+        "PostQuery.authorId",
+        "ListingQuery.sellerId",
+        "AliasQuery.context",
+        "AliasContext.context",
+        "Invite.userId",
+        "SendMessage.replyTo",
+        "RoomFrame.roomId",
+    }
+
+
+@pytest.mark.parametrize("value", NO_ID_VALUES, ids=ascii)
+@pytest.mark.parametrize(("model", "name"), ID_FIELDS_OF_MODELS)
+def test_a_field_that_is_no_id_is_422(model: type[Struct], name: str, value: str) -> None:
+    with pytest.raises(Problem) as raised:
+        validate(model, {name: value})
+    assert raised.value.status == 422
+    assert name in {error.field for error in raised.value.errors}
