@@ -98,10 +98,11 @@ class Backups(Construct):
                         actions=["dynamodb:ExportTableToPointInTime"],
                         resources=[table.arn for table in tables.values()],
                     ),
-                    # DynamoDB writes the export with the permissions of the caller.
+                    # DynamoDB writes the export with the permissions of the caller. Its guide
+                    # requires PutObjectAcl although the bucket has no ACLs.
                     Statement(
                         sid="Write",
-                        actions=["s3:PutObject", "s3:AbortMultipartUpload"],
+                        actions=["s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"],
                         resources=[f"{bucket.arn}/{EXPORT_PREFIX}*"],
                     ),
                     Statement(sid="Failed", actions=["sqs:SendMessage"], resources=[failed.arn]),

@@ -17,6 +17,11 @@ SERVICE = "platform"
 ISSUER = "token.actions.githubusercontent.com"
 MAIN = "main"
 """The branch that is deployed."""
+SESSION_SECONDS = {"deploy": 7_200}
+"""Seconds that credentials of a role can last: a first apply and a bake period.
+
+IAM's default is 3,600. A workflow must not ask for more.
+"""
 MAX_POLICY_LENGTH = 6_144
 """Characters of a managed policy, without white space (IAM quotas)."""
 
@@ -34,7 +39,7 @@ class DeploymentIdentity(Construct):
     because a refresh would have to read the values of parameters.
 
     The drift role is for the nightly comparison, which runs on the main branch without approval. It
-    reads what the deploy role manages, and changes nothing.
+    reads what the deploy role manages, except for secrets and data, and changes nothing.
 
     Args:
         names: The environment and its resource names. Without a github_repository, no role is
@@ -77,7 +82,7 @@ class DeploymentIdentity(Construct):
             "drift",
             f"repo:{environment.github_repository}:ref:refs/heads/{MAIN}",
             {
-                "state": permissions.state(write=False),
+                "state": [*permissions.state(write=False), *permissions.no_data()],
                 **{name: read_only(items) for name, items in managed.items()},
             },
         )
@@ -102,6 +107,7 @@ class DeploymentIdentity(Construct):
             f"{kind}-role",
             name=self._names.of(SERVICE, f"{kind}-role"),
             description=f"Assumed by {subject}",
+            max_session_duration=SESSION_SECONDS.get(kind),
             assume_role_policy=policy_document(
                 [
                     Statement(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
-from environments import Environment
+from environments import Environment, FunctionName
 from environments.resource_names import GLOBAL_REGION, ledger_table, topic_name
 from modules.base.naming import Names
 from modules.base.policy import Statement
@@ -27,6 +28,14 @@ SERVICE_LINKED_ROLES = [
 
 READING = ("Describe", "Get", "List")
 """The prefixes of read-only IAM actions."""
+
+OTHER_READING = ("budgets:ViewBudget",)
+"""Read-only actions without such a prefix."""
+
+PLATFORM_ROLES = ("exports", "flow-logs")
+"""The roles of the stack that are not a function's, by purpose."""
+
+WORKFLOW_ROLES = ("deploy", "drift", "plan")
 
 PASSED_TO = [f"{service}.amazonaws.com" for service in ("lambda", "scheduler", "vpc-flow-logs")]
 """Services that use roles of the stack."""
@@ -176,7 +185,14 @@ class DeploymentPermissions:
                 "EventSources",
                 "lambda:CreateEventSourceMapping UpdateEventSourceMapping DeleteEventSourceMapping",
                 "*",
-                conditions={"ArnLike": {"lambda:FunctionArn": functions}},
+                # The event sources invoke an alias, which is part of the ARN.
+                conditions={"ArnLike": {"lambda:FunctionArn": [functions, f"{functions}:*"]}},
+            ),
+            # The ARNs contain ids, and these actions do not support lambda:FunctionArn.
+            _allow(
+                "TagEventSources",
+                "lambda:*agResource ListTags",
+                names.arn("lambda", "event-source-mapping:*"),
             ),
             _allow(
                 "Events",
@@ -257,6 +273,12 @@ class DeploymentPermissions:
                     "StringEquals": {"application-autoscaling:service-namespace": "dynamodb"}
                 },
             ),
+            # TagResource does not support the service namespace.
+            _allow(
+                "TagTableCapacity",
+                "application-autoscaling:*agResource",
+                names.arn("application-autoscaling", "scalable-target/*"),
+            ),
             _allow(
                 "Database",
                 "rds:Create* Modify* Delete* Describe* *Tags* ResetDBClusterParameterGroup",
@@ -273,7 +295,7 @@ class DeploymentPermissions:
             ),
             _allow(
                 "Cache",
-                "elasticache:Create* Modify* Delete* Describe* *Tags*",
+                "elasticache:Create* Modify* Delete* Describe* *Tags* *ReplicaCount",
                 *self._named(
                     "elasticache",
                     "replicationgroup:",
@@ -363,10 +385,12 @@ class DeploymentPermissions:
                     )
                 ),
             ),
-            # These resources have no ARN before they exist.
+            # These resources have no ARN before they exist. UpdateDistribution is for the
+            # distribution of an edge-optimized API domain, which belongs to an account of AWS.
             _allow(
                 "MakeCdn",
-                "cloudfront:CreateOriginAccessControl CreateResponseHeadersPolicy CreateFunction",
+                "cloudfront:CreateOriginAccessControl CreateResponseHeadersPolicy CreateFunction "
+                "UpdateDistribution",
                 "*",
             ),
             _allow(
@@ -437,6 +461,16 @@ class DeploymentPermissions:
             _allow("Look", "ec2:Describe*", "*"),
             _allow("MakeNetwork", network, "*", conditions=self._of_environment("RequestTag")),
             _allow("ChangeNetwork", network, "*", conditions=self._of_environment("ResourceTag")),
+            # An interface endpoint with private DNS adds a hosted zone of AWS to the VPC.
+            _allow("EndpointNames", "route53:AssociateVPCWithHostedZone", "*"),
+            # Lambda's network interfaces can outlast a function. They have no tags, and the
+            # provider deletes them with their subnet or security group.
+            _allow(
+                "RemoveInterfaces",
+                "ec2:DetachNetworkInterface DeleteNetworkInterface",
+                "*",
+                conditions=self._not_of_another(),
+            ),
             # Each VPC has a default security group, which has no tags at first.
             _allow(
                 "EmptyDefaultGroup",
@@ -449,7 +483,7 @@ class DeploymentPermissions:
 
     def identity(self) -> list[Statement]:
         """Allows managing the functions' roles within the boundary, and passing them to AWS."""
-        roles, policies = self._roles_and_policies()
+        roles, workflows, policies = self._roles(), self._workflow_roles(), self._policies()
         own = [
             self.boundary_arn,
             *(
@@ -462,19 +496,19 @@ class DeploymentPermissions:
             _allow(
                 "MakeRoles",
                 "iam:CreateRole PutRolePolicy AttachRolePolicy PutRolePermissionsBoundary",
-                roles,
+                *roles,
                 conditions={"StringEquals": {"iam:PermissionsBoundary": self.boundary_arn}},
             ),
             _allow(
                 "KeepRoles",
                 "iam:UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy DeleteRole "
                 "DeleteRolePolicy DetachRolePolicy TagRole UntagRole",
-                roles,
+                *roles,
             ),
             _allow(
                 "PassRoles",
                 "iam:PassRole",
-                roles,
+                *roles,
                 conditions={"StringEquals": {"iam:PassedToService": PASSED_TO}},
             ),
             _allow(
@@ -483,7 +517,7 @@ class DeploymentPermissions:
                 self._global_arn("iam", "role/aws-service-role/*"),
                 conditions={"StringEquals": {"iam:AWSServiceName": SERVICE_LINKED_ROLES}},
             ),
-            _allow("Look", "iam:Get* List*", roles, policies),
+            _allow("Look", "iam:Get* List*", *roles, *workflows, policies),
             _deny(
                 "NotItself",
                 "iam:Add* Attach* Create* Delete* Detach* PassRole Put* Set* Tag* Untag* Update*",
@@ -498,12 +532,18 @@ class DeploymentPermissions:
         No role of the stack has these permissions. Operators attach them
         (docs/policies/remove-identity.json).
         """
-        roles, policies = self._roles_and_policies()
         return [
             _allow(
-                "RemoveRoles", "iam:Get* List* DeleteRole DeleteRolePolicy DetachRolePolicy", roles
+                "RemoveRoles",
+                "iam:Get* List* DeleteRole DeleteRolePolicy DetachRolePolicy",
+                *self._roles(),
+                *self._workflow_roles(),
             ),
-            _allow("RemovePolicies", "iam:Get* List* DeletePolicy DeletePolicyVersion", policies),
+            _allow(
+                "RemovePolicies",
+                "iam:Get* List* DeletePolicy DeletePolicyVersion",
+                self._policies(),
+            ),
         ]
 
     def boundary(self) -> list[Statement]:
@@ -514,7 +554,8 @@ class DeploymentPermissions:
             _allow(
                 "Data",
                 "dynamodb:*Item Query ConditionCheckItem DescribeTable *Stream* GetRecords "
-                "GetShardIterator s3:*Object* ListBucket ssm:GetParameter* "
+                "GetShardIterator ExportTableToPointInTime s3:*Object* ListBucket "
+                "AbortMultipartUpload ssm:GetParameter* "
                 "secretsmanager:GetSecretValue rds-db:connect elasticache:Connect",
                 *self._named("dynamodb", "table/"),
                 names.arn("dynamodb", f"table/*-{environment}/*"),
@@ -549,7 +590,7 @@ class DeploymentPermissions:
             ),
             _allow(
                 "Logs",
-                "logs:CreateLogStream PutLogEvents Describe*",
+                "logs:CreateLogGroup CreateLogStream PutLogEvents DescribeLogStreams",
                 names.arn("logs", f"log-group:*-{environment}"),
                 names.arn("logs", f"log-group:*-{environment}:*"),
             ),
@@ -558,7 +599,7 @@ class DeploymentPermissions:
                 "Runtime",
                 "xray:Put* cloudwatch:PutMetricData ec2:CreateNetworkInterface "
                 "DeleteNetworkInterface DescribeNetworkInterfaces DescribeSubnets "
-                "*PrivateIpAddresses",
+                "*PrivateIpAddresses logs:DescribeLogGroups",
                 "*",
             ),
             _allow("Keys", "kms:Decrypt GenerateDataKey*", names.arn("kms", "key/*")),
@@ -577,13 +618,29 @@ class DeploymentPermissions:
             },
         )
 
-    def _roles_and_policies(self) -> tuple[str, str]:
-        """Returns ARN patterns of the environment's roles, and of its workflows' policies."""
-        environment = self.environment.name
-        return (
-            self._global_arn("iam", f"role/*-role-{environment}"),
-            self._global_arn("iam", f"policy/platform-*-{environment}"),
-        )
+    def _roles(self) -> list[str]:
+        """Returns the ARNs of all bounded roles.
+
+        A pattern such as `*-role-<environment>` would include roles of other projects. Permission
+        to change the trust policy of such a role is permission to use it.
+        """
+        return [
+            self._role(name)
+            for name in (
+                *(self.names.of(function, "role") for function in get_args(FunctionName)),
+                *(self.names.of("platform", f"{purpose}-role") for purpose in PLATFORM_ROLES),
+            )
+        ]
+
+    def _workflow_roles(self) -> list[str]:
+        return [self._role(self.names.of("platform", f"{kind}-role")) for kind in WORKFLOW_ROLES]
+
+    def _role(self, name: str) -> str:
+        return self._global_arn("iam", f"role/{name}")
+
+    def _policies(self) -> str:
+        """Returns the ARN pattern of the workflows' policies and the boundary."""
+        return self._global_arn("iam", f"policy/platform-*-{self.environment.name}")
 
     def _global_arn(self, service: str, resource: str) -> str:
         """Returns an ARN of a global service."""
@@ -631,7 +688,7 @@ def _read_actions(action: str) -> list[str]:
         return [f"{service}:GET"]
     if name == "*":
         return [f"{service}:{verb}*" for verb in READING]
-    if name.startswith(READING):
+    if name.startswith(READING) or action in OTHER_READING:
         return [action]
     return [f"{service}:{verb}{name}" for verb in READING] if name.startswith("*") else []
 

@@ -260,12 +260,15 @@ class Networking(Construct):
                     Statement(
                         sid="Write",
                         actions=[
+                            "logs:CreateLogGroup",
                             "logs:CreateLogStream",
                             "logs:PutLogEvents",
                             "logs:DescribeLogStreams",
                         ],
                         resources=[group.arn, f"{group.arn}:*"],
-                    )
+                    ),
+                    # It has no resource-level permissions.
+                    Statement(sid="Find", actions=["logs:DescribeLogGroups"], resources=["*"]),
                 ]
             ),
         )

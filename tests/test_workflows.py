@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from modules.deployment_identity import SESSION_SECONDS
+from modules.deployment_permissions import WORKFLOW_ROLES
 from ops.deployment.promote import GATES
 from ops.root import PROJECT
 
@@ -21,6 +23,8 @@ PINNED = re.compile(
     r"^\s*(?:- )?uses: (?:\./\.github/\S+|[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+)$",
     re.MULTILINE,
 )
+IAM_DEFAULT_SECONDS = 3_600
+"""The longest session of a role without max_session_duration (IAM user guide)."""
 BIN = Path(sys.executable).parent
 
 
@@ -86,6 +90,22 @@ def test_only_jobs_that_assume_a_role_request_a_token(job: Any) -> None:
     calls = "deploy-environment" in job.get("uses", "")
     assert ("id-token" in job["permissions"]) == (assumes or calls)
     assert "timeout-minutes" in job or calls
+
+
+@pytest.mark.parametrize("job", jobs())
+def test_credentials_outlast_the_job_and_the_role_allows_it(job: Any) -> None:
+    for step in job.get("steps", []):
+        if "actions/assume-role" not in step.get("uses", ""):
+            continue
+        [kind] = [kind for kind in WORKFLOW_ROLES if kind.upper() in step["with"]["role"]]
+        seconds = int(step["with"].get("seconds", default_seconds()))
+        assert job["timeout-minutes"] * 60 <= seconds
+        assert seconds <= SESSION_SECONDS.get(kind, IAM_DEFAULT_SECONDS)
+
+
+def default_seconds() -> str:
+    action = yaml.safe_load((GITHUB / "actions" / "assume-role" / "action.yml").read_text())
+    return str(action["inputs"]["seconds"]["default"])
 
 
 def test_dev_staging_and_prod_are_deployed_in_order() -> None:

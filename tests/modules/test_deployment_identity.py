@@ -13,7 +13,7 @@ from cdktf_cdktf_provider_aws.iam_role import IamRole
 from environments import Environment
 from modules.base.naming import Names
 from modules.base.policy import trust_policy
-from modules.deployment_identity import MAX_POLICY_LENGTH, DeploymentIdentity
+from modules.deployment_identity import MAX_POLICY_LENGTH, SESSION_SECONDS, DeploymentIdentity
 from tests.modules.synthesis import Block, Synthesized, environment, synthesize
 
 ACCOUNT = "111122223333"
@@ -108,19 +108,6 @@ def test_a_pull_request_can_read_only_the_state(dev: Synthesized) -> None:
     assert plan["plan-state-dev/State"]["Resource"] == state
 
 
-def test_a_pull_request_is_explicitly_denied_secrets_and_data(dev: Synthesized) -> None:
-    plan = _statements(dev, "plan")
-    assert {
-        "ssm:GetParameter*",
-        "secretsmanager:GetSecretValue",
-        "dynamodb:Query",
-        "s3:GetObject*",
-    } <= _actions(plan, "Deny")
-    assert (
-        "arn:aws:s3:::profile-avatars-bucket-dev/*" in plan["plan-state-dev/NoObjects"]["Resource"]
-    )
-
-
 def test_the_deploy_role_can_write_only_its_own_state_and_lock(dev: Synthesized) -> None:
     deploy = _statements(dev, "deploy")
     assert set(deploy["deploy-state-dev/State"]["Action"]) == {"s3:GetObject", "s3:PutObject"}
@@ -169,6 +156,7 @@ def test_permissions_are_limited_to_the_environments_names_where_arns_contain_na
         "deploy-functions-dev/Unnamed",
         "deploy-data-dev/Unnamed",
         "deploy-edge-dev/MakeCdn",
+        "deploy-network-dev/EndpointNames",
         "deploy-network-dev/Look",
         "deploy-releases-dev/Watch",
     }
@@ -309,9 +297,10 @@ def test_the_drift_role_can_only_read(dev: Synthesized) -> None:
     changing = {
         action for action in _actions(drift) if not action.partition(":")[2].startswith(verbs)
     }
-    assert changing == {"apigateway:GET"}
+    assert changing == {"apigateway:GET", "budgets:ViewBudget"}
     assert {
         "lambda:Get*",
+        "lambda:ListTags",
         "dynamodb:Describe*",
         "ec2:Describe*",
         "iam:Get*",
@@ -320,6 +309,54 @@ def test_the_drift_role_can_only_read(dev: Synthesized) -> None:
     assert {sid for sid, item in drift.items() if item["Effect"] == "Deny"} >= {
         "drift-network-dev/OtherEnvironments"
     }
+
+
+@pytest.mark.parametrize("role", ["drift", "plan"])
+def test_roles_that_need_no_approval_are_denied_secrets_and_data(
+    dev: Synthesized, role: str
+) -> None:
+    statements = _statements(dev, role)
+    denied = statements[f"{role}-state-dev/NoData"]
+    assert (denied["Resource"], "Condition" in denied) == ("*", False)
+    assert {
+        "ssm:GetParameter*",
+        "secretsmanager:GetSecretValue",
+        "dynamodb:Query",
+        "sqs:ReceiveMessage",
+        "logs:FilterLogEvents",
+    } <= set(denied["Action"])
+    objects = statements[f"{role}-state-dev/NoObjects"]
+    assert objects["Action"] == "s3:GetObject*"
+    assert "arn:aws:s3:::profile-avatars-bucket-dev/*" in objects["Resource"]
+
+
+def test_sessions_of_the_deploy_role_can_last_two_hours(dev: Synthesized) -> None:
+    roles = {role["name"]: role.get("max_session_duration") for role in dev.all("aws_iam_role")}
+    assert roles["platform-deploy-role-dev"] == SESSION_SECONDS["deploy"] == 7200
+
+
+def test_event_source_mappings_of_an_alias_can_be_managed_and_tagged(dev: Synthesized) -> None:
+    deploy = _statements(dev, "deploy")
+    functions = deploy["deploy-functions-dev/EventSources"]["Condition"]["ArnLike"]
+    alias = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:auth-lambda-dev:live"
+    for arn in (alias, alias.removesuffix(":live")):
+        assert any(fnmatchcase(arn, pattern) for pattern in functions["lambda:FunctionArn"])
+    tags = deploy["deploy-functions-dev/TagEventSources"]
+    assert tags["Resource"].endswith(":event-source-mapping:*")
+    assert set(tags["Action"]) == {"lambda:*agResource", "lambda:ListTags"}
+    assert (
+        "lambda:ListTags"
+        in _statements(dev, "drift")["drift-functions-dev/TagEventSources"]["Action"]
+    )
+
+
+def test_trust_policies_of_other_projects_roles_cannot_be_changed(dev: Synthesized) -> None:
+    for sid, statement in _statements(dev, "deploy").items():
+        if statement["Effect"] == "Allow" and any(
+            action.startswith("iam:Update") for action in statement["Action"]
+        ):
+            assert sid == "deploy-identity-dev/KeepRoles"
+            assert not [arn for arn in statement["Resource"] if "*" in arn]
 
 
 def test_a_release_can_delete_versions_but_not_functions(dev: Synthesized) -> None:

@@ -11,5 +11,5 @@ from tests.stack.stacks import synthesize
 
 @pytest.fixture(scope="session")
 def synthesized(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns the folder that contains one folder for each stack, synthesized without variables."""
+    """Returns the folder that contains one folder for each stack."""
     return synthesize(tmp_path_factory.mktemp("synthesized"))

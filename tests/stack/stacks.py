@@ -20,6 +20,8 @@ Block = dict[str, Any]
 _REFERENCE = re.compile(r"\$\{(\w+)\.([\w-]+)\.(\w+)")
 VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)")
 
+REPOSITORY = "example/multitask-platform"
+
 
 def fixed_variables(more: Mapping[str, str]) -> dict[str, str]:
     """Returns the environment variables without those that environment files refer to.
@@ -33,9 +35,14 @@ def fixed_variables(more: Mapping[str, str]) -> dict[str, str]:
 
 
 def synthesize(out: Path, variables: Mapping[str, str] = {}) -> Path:
-    """Runs the program and returns the directory that contains one folder for each stack."""
+    """Runs the program and returns the directory that contains one folder for each stack.
+
+    The stacks have the roles for pipelines, because the environments have a repository.
+    """
     command = [sys.executable, "main.py"]
-    environment = fixed_variables({"CDKTF_OUTDIR": str(out), **variables})
+    environment = fixed_variables(
+        {"CDKTF_OUTDIR": str(out), "GITHUB_REPOSITORY": REPOSITORY, **variables}
+    )
     result = subprocess.run(
         command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
     )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ops.cloud import Cloud
-from ops.deployment.drift import OWNED, Difference, compare_with_state, differences
+from ops.deployment.drift import OWNED, Difference, compare_with_state, differences, targets
 from ops.root import Root
 from tests.ops.clouds import store_state
 from tests.ops.terraform.fakes import FakeTerraform
@@ -93,3 +93,14 @@ def test_wrong_values_of_an_emulated_aws_are_drift_on_a_real_one() -> None:
     plan = drifted("aws_cloudwatch_metric_alarm", {"period": 300}, {"period": 0})
     assert differences(plan, emulated=True) == []
     assert len(differences(plan)) == 1
+
+
+def test_parameters_are_not_refreshed_because_that_would_read_secrets() -> None:
+    state = {
+        "resources": [
+            {"mode": "managed", "type": "aws_ssm_parameter", "name": "jwt_secret"},
+            {"mode": "managed", "type": "aws_sqs_queue", "name": "work"},
+            {"mode": "data", "type": "aws_region", "name": "current"},
+        ]
+    }
+    assert targets(state) == ["-target=aws_sqs_queue.work"]

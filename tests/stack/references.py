@@ -1,0 +1,71 @@
+"""Replaces the references in a stack's policies by the values that AWS would return."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tests.stack.stacks import Stack
+
+COMPUTED: Mapping[tuple[str, str], str] = {
+    ("aws_apigatewayv2_api", "id"): "a1b2c3d4e5",
+    ("aws_cloudfront_distribution", "arn"): "arn:aws:cloudfront::{account}:distribution/E2EXAMPLE",
+    ("aws_cloudwatch_event_bus", "arn"): "arn:aws:events:{region}:{account}:event-bus/{name}",
+    ("aws_cloudwatch_log_group", "arn"): "arn:aws:logs:{region}:{account}:log-group:{name}",
+    ("aws_cognito_user_pool", "arn"): (
+        "arn:aws:cognito-idp:{region}:{account}:userpool/{region}_a1b2c3d4e"
+    ),
+    ("aws_dynamodb_table", "arn"): "arn:aws:dynamodb:{region}:{account}:table/{name}",
+    ("aws_dynamodb_table", "stream_arn"): (
+        "arn:aws:dynamodb:{region}:{account}:table/{name}/stream/2026-01-01T00:00:00.000"
+    ),
+    ("aws_elasticache_replication_group", "arn"): (
+        "arn:aws:elasticache:{region}:{account}:replicationgroup:{replication_group_id}"
+    ),
+    ("aws_elasticache_user", "arn"): "arn:aws:elasticache:{region}:{account}:user:{user_id}",
+    ("aws_kms_key", "arn"): (
+        "arn:aws:kms:{region}:{account}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    ),
+    ("aws_rds_cluster", "cluster_resource_id"): "cluster-A1B2C3D4E5F6",
+    ("aws_rds_cluster", "master_user_secret[0].secret_arn"): (
+        "arn:aws:secretsmanager:{region}:{account}:secret:rds!cluster-1234abcd-a1b2c3"
+    ),
+    ("aws_s3_bucket", "arn"): "arn:aws:s3:::{bucket}",
+    ("aws_sns_topic", "arn"): "arn:aws:sns:{region}:{account}:{name}",
+    ("aws_sqs_queue", "arn"): "arn:aws:sqs:{region}:{account}:{name}",
+}
+"""Attributes that policies refer to, in AWS's formats (Service Authorization Reference).
+
+Ids are examples. Fields in braces are the resource's arguments.
+"""
+_REFERENCE = re.compile(r"\$\{(\w+)\.([\w-]+)\.([\w.\[\]]+)\}")
+
+
+def resolved(stack: Stack, text: str) -> str:
+    """Returns a text without references.
+
+    Raises:
+        AssertionError: COMPUTED lacks an attribute.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        type_, label, attribute = match.groups()
+        block = stack.resources(type_)[label]
+        if attribute in block:
+            return resolved(stack, str(block[attribute]))
+        assert (type_, attribute) in COMPUTED, f"add {type_}.{attribute} to COMPUTED"
+        arguments = {key: resolved(stack, item) for key, item in block.items() if _plain(item)}
+        return COMPUTED[type_, attribute].format(**arguments, **place(stack))
+
+    return _REFERENCE.sub(value, text)
+
+
+def place(stack: Stack) -> dict[str, str]:
+    """Returns the stack's region and account."""
+    provider = next(item for item in stack.document["provider"]["aws"] if "alias" not in item)
+    return {"region": provider["region"], "account": provider["allowed_account_ids"][0]}
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, str)
