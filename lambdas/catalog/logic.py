@@ -37,7 +37,7 @@ from lambdas.common.messaging.relay import Relay
 from lambdas.common.problems import FieldError, Problem
 from lambdas.common.storage.uploads import ImageUpload, SignedUpload, StoredObject
 from lambdas.common.web.pagination import Cursors, PageQuery
-from lambdas.common.web.preconditions import IfMatch
+from lambdas.common.web.preconditions import IfMatch, repeat_if_changed
 
 IMAGES = "images/catalog/"
 """The key prefix of served images in their bucket."""
@@ -53,7 +53,6 @@ _TRANSITIONS: Mapping[str, frozenset[str]] = {
     "removed": frozenset(),
 }
 _ID_LENGTH = 32
-_ATTEMPTS = 3
 
 
 class _ChangedMeanwhileError(Exception):
@@ -165,19 +164,8 @@ class CatalogService:
         self._publish([event])
         return self._view(listing)
 
+    @repeat_if_changed(_ChangedMeanwhileError)
     def update(
-        self, caller: Caller, listing_id: str, if_match: IfMatch, body: UpdateListing
-    ) -> ListingView:
-        for _ in range(_ATTEMPTS):
-            try:
-                return self._update(caller, listing_id, if_match, body)
-            except _ChangedMeanwhileError:
-                continue  # The next attempt checks If-Match against the new version.
-        raise Problem.conflict(
-            "Other requests keep changing the listing. Repeat the request.", "busy", retry_after=1
-        )
-
-    def _update(
         self, caller: Caller, listing_id: str, if_match: IfMatch, body: UpdateListing
     ) -> ListingView:
         listing = self._own(caller, listing_id)

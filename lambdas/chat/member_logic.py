@@ -31,7 +31,7 @@ from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.people.profiles import UNKNOWN_NAME
 from lambdas.common.problems import Problem
 from lambdas.common.web.pagination import Cursors, PageQuery
-from lambdas.common.web.preconditions import IfMatch
+from lambdas.common.web.preconditions import IfMatch, repeat_if_changed
 
 OPEN: frozenset[RoomType] = frozenset({"public", "announcement"})
 """Room types that users join without an invitation. Only members find announcement rooms listed."""
@@ -102,6 +102,7 @@ class MemberService:
         )
         return self._add(member, actor_id=caller.user_id)
 
+    @repeat_if_changed(ChangedError)
     def leave(self, caller: Caller, room_id: str) -> None:
         """Ends the caller's membership. Raises Problem 409 for the owner of the room."""
         standing = self._standings.find(caller, room_id)
@@ -138,6 +139,7 @@ class MemberService:
         )
         return self._named_view(self._add(member, actor_id=caller.user_id, pair=pair), caller)
 
+    @repeat_if_changed(ChangedError)
     def update(
         self, caller: Caller, room_id: str, user_id: str, body: UpdateMember, if_match: IfMatch
     ) -> MemberView:
@@ -153,10 +155,11 @@ class MemberService:
             if_match.check(target.version)
         try:
             changed = self._change(standing, user_id, target, body)
-        except (ChangedError, MemberExistsError):
-            raise Problem.stale() from None
+        except MemberExistsError:
+            raise ChangedError from None
         return self._named_view(changed, caller)
 
+    @repeat_if_changed(ChangedError)
     def remove(self, caller: Caller, room_id: str, user_id: str) -> None:
         if user_id == caller.user_id:
             self.leave(caller, room_id)
@@ -254,10 +257,7 @@ class MemberService:
     ) -> None:
         data = {"roomId": member.room_id, "userId": member.user_id, "reason": reason}
         event = self._outbox.put("MemberLeft", actor_id=standing.caller.user_id, data=data)
-        try:
-            self._members.end(member, event, pair=standing.room.pair, ban=ban)
-        except ChangedError:
-            raise Problem.stale() from None
+        self._members.end(member, event, pair=standing.room.pair, ban=ban)
         # The connections leave first, so that the removed member does not get this frame.
         self._broadcast.evict(member.room_id, member.user_id)
         self._announce("user_left", member)

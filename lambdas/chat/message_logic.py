@@ -32,7 +32,7 @@ from lambdas.common.problems import FieldError, Problem
 from lambdas.common.storage.cache import CacheUnavailableError
 from lambdas.common.storage.dynamodb import Entry
 from lambdas.common.web.pagination import Cursors
-from lambdas.common.web.preconditions import IfMatch
+from lambdas.common.web.preconditions import IfMatch, repeat_if_changed
 
 EMOJI_LENGTH = 32
 EMOJIS = 50
@@ -185,6 +185,7 @@ class MessageService:
         views = [message.view(reactions[message.message_id]) for message in messages]
         return self._cursors.page(views, query, scope, next_position)
 
+    @repeat_if_changed(ChangedError)
     def edit(
         self, caller: Caller, room_id: str, id_: str, content: str, if_match: IfMatch
     ) -> dict[str, Any]:
@@ -193,13 +194,13 @@ class MessageService:
         if not self._is_author(caller, message):
             raise Problem.forbidden("Only the author can edit a message.", "not_the_author")
         if_match.check(message.version)
-        try:
+        edited = message
+        if content != message.content:
             edited = self._messages.edit(message, content)
-        except ChangedError:
-            raise Problem.stale() from None
-        self._deliver(edited)
+            self._deliver(edited)
         return edited.view(self._messages.reactions([id_], consistent=True)[id_])
 
+    @repeat_if_changed(ChangedError)
     def delete(self, caller: Caller, room_id: str, id_: str, if_match: IfMatch) -> None:
         standing = self._standings.find(caller, room_id)
         if standing.rank < RANKS[MODERATOR]:
@@ -210,10 +211,7 @@ class MessageService:
                 "Only the author and moderators can delete a message.", "not_the_author"
             )
         if_match.check(message.version)
-        try:
-            blank = self._messages.blank(message)
-        except ChangedError:
-            raise Problem.stale() from None
+        blank = self._messages.blank(message)
         self._attachments.remove([attachment.attachment_id for attachment in message.attachments])
         self._deliver(blank)
 

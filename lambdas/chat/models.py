@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from lambdas.common.ids import Id
 from lambdas.common.storage.uploads import AttachmentUpload
@@ -72,11 +72,11 @@ class CreateRoom(Body, frozen=True, kw_only=True):
 
 
 class UpdateRoom(Body, frozen=True, kw_only=True):
-    """The changes to make. None keeps the value."""
+    """The changes to make. None for `max_members` lifts the limit as far as the type allows."""
 
-    name: Name | None = None
-    description: Description | None = None
-    max_members: MaxMembers | None = None
+    name: Name | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+    max_members: MaxMembers | UnsetType | None = UNSET
 
 
 class Invite(Body, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from lambdas.chat.broadcast import Broadcast
 from lambdas.chat.models import (
@@ -35,7 +35,7 @@ from lambdas.common.clock import new_id, timestamp
 from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.problems import FieldError, Problem
 from lambdas.common.web.pagination import Cursors
-from lambdas.common.web.preconditions import IfMatch
+from lambdas.common.web.preconditions import IfMatch, repeat_if_changed
 
 LIMITS: dict[RoomType, int] = {"group": GROUP_LIMIT, "direct": DIRECT_LIMIT}
 """The maximum number of members of a room type, and the default of such a room."""
@@ -95,21 +95,22 @@ class RoomService:
         standing.require_reader()
         return self.view(standing.room, standing.membership)
 
+    @repeat_if_changed(ChangedError)
     def update(self, caller: Caller, room_id: str, body: UpdateRoom, if_match: IfMatch) -> RoomView:
         standing = self._standings.find(caller, room_id)
         standing.require_rank(RANKS[ADMIN])
         room = standing.room
         if_match.check(room.version)
-        _check_limit(room.type, body.max_members)
+        max_members = LIMITS.get(room.type) if body.max_members is None else body.max_members
+        if max_members is not UNSET:
+            _check_limit(room.type, max_members)
         changed = structs.replace(
             room,
-            name=room.name if body.name is None else body.name,
-            description=room.description if body.description is None else body.description,
+            name=room.name if body.name is UNSET else body.name,
+            description=room.description if body.description is UNSET else body.description,
         )
         try:
-            changed = self._rooms.change(changed, body.max_members)
-        except ChangedError:
-            raise Problem.stale() from None
+            changed = self._rooms.change(changed, max_members)
         except RoomFullError:
             raise Problem.conflict(
                 "The room has more members than maxMembers.", "room_full"

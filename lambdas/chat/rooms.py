@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
 
-from msgspec import convert, structs, to_builtins
+from msgspec import UNSET, UnsetType, convert, structs, to_builtins
 
 from lambdas.chat.models import RoomType
 from lambdas.chat.records import (
@@ -153,12 +153,12 @@ class RoomStore:
         )
         return [item["room_id"] for item in islice(found, limit)]
 
-    def change(self, room: Room, max_members: int | None) -> Room:
+    def change(self, room: Room, max_members: int | UnsetType | None) -> Room:
         """Writes the new name, description and limit of a room, and returns the new version.
 
         Args:
             room: The new values, with the version that was read.
-            max_members: The new limit. None keeps the limit.
+            max_members: The new limit. None lifts the limit, UNSET keeps it.
 
         Raises:
             ChangedError: The room has another version now.
@@ -179,11 +179,11 @@ class RoomStore:
                 },
             )
         }
-        if max_members is not None:
+        if max_members is not UNSET:
             entries["limit"] = self._rooms.build_update(
                 {"room_id": members_key(room.room_id)},
                 "SET max_members = :most",
-                condition="members <= :most",
+                condition=None if max_members is None else "members <= :most",
                 values={":most": max_members},
             )
         try:

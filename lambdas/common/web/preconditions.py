@@ -1,11 +1,15 @@
 """Optimistic concurrency: a resource's version as ETag, checked by If-Match on changes."""
 
+import time
+from collections.abc import Callable
+from functools import wraps
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from msgspec import Struct
 
 from lambdas.common.problems import Problem
+from lambdas.common.storage.retries import Sleep, attempts
 from lambdas.common.web.http import Request, Response
 
 
@@ -17,6 +21,34 @@ def etag(version: int) -> str:
 def versioned(body: Any, version: int, status: HTTPStatus = HTTPStatus.OK) -> Response:
     """Returns a response with the version of its resource as ETag."""
     return Response(status, body, {"ETag": etag(version)})
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def repeat_if_changed(
+    changed: type[Exception], sleep: Sleep = time.sleep
+) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Repeats an operation that reads, checks and writes a resource while it raises `changed`.
+
+    It means that another request changed the resource between the read and the write. With
+    If-Match, the repetition raises Problem 412. Raises Problem 503 after the last attempt.
+    """
+
+    def decorate(operation: Callable[P, T]) -> Callable[P, T]:
+        @wraps(operation)
+        def repeated(*args: P.args, **kwargs: P.kwargs) -> T:
+            for _ in attempts(sleep):
+                try:
+                    return operation(*args, **kwargs)
+                except changed:
+                    continue
+            raise AssertionError("unreachable: attempts() raises after the last attempt")
+
+        return repeated
+
+    return decorate
 
 
 class IfMatch(Struct, frozen=True):

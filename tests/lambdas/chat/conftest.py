@@ -228,7 +228,7 @@ class World:
         self.environ = settings
         self.gateway = FakeGateway()
         self.sockets: list[Socket] = []
-        clients = Clients(REGION)
+        clients = self.clients = Clients(REGION)
         reached = guarded_cache(read(CacheSettings, settings), clients.session)
         self.handle = wire(read(ChatSettings, settings), clients, reached, self.gateway, logger)
         self.deliver = wire_delivery(

@@ -1,0 +1,108 @@
+"""Changes without If-Match that meet another change of the same resource."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.lambdas.chat.conftest import ChatUser, World, ok
+from tests.lambdas.support import document, problem
+
+
+@contextmanager
+def overtaken(world: World, operation: str, change: Callable[[], object]) -> Iterator[None]:
+    """Makes another change right before the first call of a DynamoDB operation."""
+    changed = []
+
+    def before_call(**_: Any) -> None:
+        if not changed:
+            changed.append(True)
+            change()
+
+    event = f"before-call.dynamodb.{operation}"
+    events = world.clients.dynamodb.meta.events
+    events.register(event, before_call)
+    yield
+    events.unregister(event, before_call)
+    assert changed, "the other change was not made"
+
+
+@pytest.fixture
+def room_id(ann: ChatUser, bob: ChatUser) -> str:
+    id_ = ann.create_room("public")
+    ok(bob.call("POST", f"/rooms/{id_}/join", {}))
+    return id_
+
+
+def test_a_change_of_a_room_follows_a_concurrent_one(
+    ann: ChatUser, room_id: str, world: World
+) -> None:
+    def change() -> None:
+        ok(ann.call("PATCH", f"/rooms/{room_id}", {"description": "Other"}))
+
+    with overtaken(world, "TransactWriteItems", change):
+        room = document(ok(ann.call("PATCH", f"/rooms/{room_id}", {"name": "New"})))
+    assert (room["name"], room["description"], room["version"]) == ("New", "Other", 3)
+    with overtaken(world, "TransactWriteItems", change):
+        body = {"name": "Newer"}
+        response = ann.call("PATCH", f"/rooms/{room_id}", body, headers={"If-Match": '"3"'})
+    problem(response, 412)
+
+
+def test_a_change_of_a_member_follows_a_concurrent_one(
+    ann: ChatUser, bob: ChatUser, room_id: str, world: World
+) -> None:
+    path = f"/rooms/{room_id}/members/{bob.user_id}"
+
+    def change() -> None:
+        ok(ann.call("PATCH", path, {"mute": True}))
+
+    with overtaken(world, "TransactWriteItems", change):
+        member = document(ok(ann.call("PATCH", path, {"role": "moderator"})))
+    assert (member["role"], member["isMuted"]) == ("moderator", True)
+    with overtaken(
+        world, "TransactWriteItems", lambda: ok(ann.call("PATCH", path, {"mute": False}))
+    ):
+        ok(ann.call("DELETE", path), 204)
+
+
+def test_an_edit_follows_a_concurrent_one(bob: ChatUser, room_id: str, world: World) -> None:
+    path = f"/rooms/{room_id}/messages/{bob.send(room_id)['messageId']}"
+
+    def change() -> None:
+        ok(bob.call("PATCH", path, {"content": "Other"}))
+
+    with overtaken(world, "UpdateItem", change):
+        message = document(ok(bob.call("PATCH", path, {"content": "New"})))
+    assert (message["content"], message["version"]) == ("New", 3)
+
+
+def test_a_moderators_deletion_wins_over_an_edit(
+    ann: ChatUser, bob: ChatUser, room_id: str, world: World
+) -> None:
+    path = f"/rooms/{room_id}/messages/{bob.send(room_id)['messageId']}"
+    with overtaken(world, "UpdateItem", lambda: ok(bob.call("PATCH", path, {"content": "New"}))):
+        ok(ann.call("DELETE", path), 204)
+    problem(bob.call("PATCH", path, {"content": "Newer"}), 404)
+
+
+def test_an_edit_that_changes_nothing_is_no_edit(bob: ChatUser, room_id: str, world: World) -> None:
+    message = bob.send(room_id, "Same")
+    path = f"/rooms/{room_id}/messages/{message['messageId']}"
+    assert document(ok(bob.call("PATCH", path, {"content": "Same"}))) == message
+
+
+@pytest.mark.parametrize(("type_", "limit"), [("public", None), ("group", 50)])
+def test_null_lifts_the_limit_of_members(
+    ann: ChatUser, bob: ChatUser, type_: str, limit: int | None
+) -> None:
+    room_id = ann.create_room(type_, maxMembers=2)
+    path = f"/rooms/{room_id}"
+    kept = document(ok(ann.call("PATCH", path, {"name": "New"})))
+    assert kept["maxMembers"] == 2
+    assert document(ok(ann.call("PATCH", path, {"maxMembers": None})))["maxMembers"] == limit
+    for name in ("name", "description"):
+        problem(ann.call("PATCH", path, {name: None}), 422)
