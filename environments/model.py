@@ -45,6 +45,16 @@ Their reserved concurrency therefore limits their connections.
 UNRESERVED_CONNECTIONS = 10
 """Connections kept free for health (which caches its result), migration and the superuser."""
 
+ZONE_IDS: dict[str, list[str]] = {"us-east-1": ["use1-az1", "use1-az2", "use1-az4"]}
+"""The ids of the zones of a region. Other regions need `network.zone_ids`."""
+
+INCOMPLETE_ZONES = frozenset({"use1-az3", "usw1-az2", "apne1-az3", "cac1-az3"})
+"""The ids of zones without Lambda or NAT gateways, from AWS's first years.
+
+Lambda rejects subnets in use1-az3, and NAT gateways exist in none of the four (VPC user guide,
+"Troubleshoot NAT gateways").
+"""
+
 API_TIMEOUT = 30
 """Seconds. The longest timeout of a function behind API Gateway, which waits 29.
 
@@ -239,6 +249,12 @@ class Network(Section):
     """The VPC of chat, catalog, migration and health."""
 
     availability_zones: Annotated[int, Field(ge=2, le=3)] = 2
+    zone_ids: list[Annotated[str, Field(pattern=r"^[a-z]+\d+-az\d+$")]] = []
+    """The ids of the zones, of which the first `availability_zones` are used.
+
+    By default those of ZONE_IDS. A zone's letter means another zone in each account; its id does
+    not. A changed id replaces the zone's subnet and everything in it.
+    """
     nat_gateways: Annotated[int, Field(ge=0, le=3)] = 1
     interface_endpoints: list[Literal["secretsmanager", "ssm", "events", "sqs", "rds", "logs"]] = []
     """AWS services with an interface endpoint in the VPC, reached without a NAT gateway."""
@@ -282,7 +298,10 @@ class Notifications(Section):
 
 
 class Budget(Section):
-    """The monthly budget. Documented: 100 USD with an alert at 80 %."""
+    """The monthly budget. Documented: 100 USD with an alert at 80 %.
+
+    `ops synth` and `ops review` warn if the estimated cost alone triggers the alert.
+    """
 
     monthly_usd: Annotated[int, Field(ge=1)] = 100
     alert_percent: Annotated[int, Field(ge=1, le=100)] = 80
@@ -451,6 +470,12 @@ class Environment(Section):
     def account_id(self) -> str:
         """The account that contains the environment."""
         return self.allowed_account_ids[0]
+
+    @property
+    def zone_ids(self) -> list[str]:
+        """The ids of the availability zones that the VPC uses."""
+        ids = self.network.zone_ids or ZONE_IDS.get(self.region, [])
+        return ids[: self.network.availability_zones]
 
     @property
     def retains_data(self) -> bool:

@@ -11,6 +11,7 @@ from typing import get_args
 from environments.model import (
     API_TIMEOUT,
     DATABASE_FUNCTIONS,
+    INCOMPLETE_ZONES,
     UNRESERVED,
     UNRESERVED_CONNECTIONS,
     CapacityRange,
@@ -71,6 +72,7 @@ def _rules(environment: Environment) -> Iterator[Callable[[], Iterable[str]]]:
         _zone,
         _bucket_names,
         _database_capacity,
+        _zone_ids,
         _nat_gateways,
         _private_network,
         _connections,
@@ -127,6 +129,18 @@ def _database_capacity(environment: Environment) -> Violations:
 def _ordered(path: str, capacity: CapacityRange) -> Violations:
     if capacity.min > capacity.max:
         yield f"{path}.min: {capacity.min}: at most max, {capacity.max}"
+
+
+def _zone_ids(environment: Environment) -> Violations:
+    zones, ids = environment.network.availability_zones, environment.zone_ids
+    if len(set(ids)) < zones:
+        yield (
+            f"network.zone_ids: {ids}: {environment.region} needs the ids of {zones} different"
+            " availability zones; list them with `aws ec2 describe-availability-zones --query"
+            " AvailabilityZones[].ZoneId`"
+        )
+    for zone in sorted(INCOMPLETE_ZONES.intersection(ids)):
+        yield f"network.zone_ids: {zone}: has no Lambda or no NAT gateways; choose another zone"
 
 
 def _nat_gateways(environment: Environment) -> Violations:

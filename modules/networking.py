@@ -52,10 +52,7 @@ class Networking(Construct):
         environment = names.environment
         self._names = names
         self._environment = environment
-        zones = [
-            f"{environment.region}{letter}"
-            for letter in "abc"[: environment.network.availability_zones]
-        ]
+        zones = environment.zone_ids
         self._vpc = Vpc(
             self,
             "vpc",
@@ -120,7 +117,7 @@ class Networking(Construct):
                 self,
                 f"{kind}-{index}",
                 vpc_id=self.vpc_id,
-                availability_zone=zone,
+                availability_zone_id=zone,
                 cidr_block=str(block),
                 map_public_ip_on_launch=False,
                 tags=self._tags(f"{kind}-subnet-{zone}"),

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from environments import environment_names
 from ops.cloud import EMBEDDED, connect, terraform_environment
 from ops.commands.options import (
     ROOT,
@@ -19,6 +20,7 @@ from ops.commands.options import (
 from ops.console import print_line, print_result, report
 from ops.deployment.bootstrap import bootstrap_account
 from ops.root import PROJECT
+from ops.terraform.stack_document import read_synthesized
 from ops.terraform.synthesis import synthesize
 from ops.terraform.toolchain import node_variables, terraform_variables
 from ops.upkeep.logs import follow, parse_since, read
@@ -43,9 +45,22 @@ def synth(
     directory: Annotated[Path, typer.Option("--out", help="Output directory.")] = PROJECT
     / "cdktf.out",
 ) -> None:
-    """Synthesize the Terraform of environments, each into its own directory in OUT/stacks."""
+    """Synthesize the Terraform of environments, each into its own directory in OUT/stacks.
+
+    Warns if an environment without requests would already exceed its budget's alert.
+    """
+    from ops.cost.bill import make_bill  # noqa: PLC0415 - only this command needs it
+    from ops.cost.budget import budget_warnings  # noqa: PLC0415
+    from ops.cost.resources import stack_resources  # noqa: PLC0415
+    from ops.cost.usage import load_usage  # noqa: PLC0415
+
     synthesize(environments or [], directory.resolve(), {})
     report(f"Wrote {directory}/stacks")
+    usage = load_usage("idle")
+    for name in environments or environment_names():
+        resources = stack_resources(read_synthesized(directory / "stacks" / name))
+        for warning in budget_warnings(resources, make_bill(resources, usage), usage):
+            report(f"Warning: {warning}")
 
 
 def env(environment: EnvironmentArgument, root: RootOption = ROOT) -> None:

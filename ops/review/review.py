@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from ops.cost.bill import Difference, make_bill
+from ops.cost.budget import budget_warnings
 from ops.cost.prices import load_prices
 from ops.cost.resources import plan_resources
 from ops.cost.usage import Usage
@@ -168,7 +169,8 @@ def _cost(
         if plan.region == region
         else (f"Costs use the prices of {region}, but the environment is in {plan.region}",)
     )
-    return Difference(make_bill(before, usage), make_bill(after, usage)), notes
+    difference = Difference(make_bill(before, usage), make_bill(after, usage))
+    return difference, (*notes, *budget_warnings(after, difference.after, usage))
 
 
 def _policies(

@@ -170,7 +170,9 @@ def check_apply_key(
     press("a")
     line("There is no plan to apply")
     environment = checkout.directory / "environments" / "local.yml"
-    environment.write_text(f"{environment.read_text()}budget: {{monthly_usd: {BUDGET}}}\n")
+    changed, count = re.subn("(?<=monthly_usd: )[0-9]+", str(BUDGET), environment.read_text())
+    assert count == 1
+    environment.write_text(changed)
     line(r"Plan:\n(  .*\n)*  update aws_budgets_budget\.\S+: limit_amount\n(  .*\n)*a applies it")
     assert budget(platform) != BUDGET
     checkout.change("")

@@ -145,6 +145,21 @@ def test_a_suffix_cannot_make_a_bucket_name_too_long(tmp_path: Path) -> None:
             4,
             ["network.availability_zones: 4", "less than or equal to 3"],
         ),
+        (
+            "region",
+            "eu-central-1",
+            [
+                "network.zone_ids: []: eu-central-1 needs the ids of 2",
+                "describe-availability-zones",
+            ],
+        ),
+        ("network.zone_ids", ["use1-az1"], ["network.zone_ids: ['use1-az1']: us-east-1 needs"]),
+        (
+            "network.zone_ids",
+            ["use1-az1", "use1-az3"],
+            ["network.zone_ids: use1-az3: has no Lambda", "another zone"],
+        ),
+        ("network.zone_ids", ["us-east-1a", "us-east-1b"], ["network.zone_ids.0: 'us-east-1a'"]),
         ("rds.min_capacity", 0.7, ["rds.min_capacity: 0.7", "multiple of 0.5"]),
         ("rds.min_capacity", 2.0, ["rds.min_capacity: 2.0: at most max_capacity, 1.0"]),
         ("dynamodb.read", {"min": 10, "max": 5}, ["dynamodb.read.min: 10: at most max, 5"]),

@@ -33,7 +33,7 @@ def test_the_budget_is_as_documented_and_covers_only_this_environment(dev: Synth
         budget["limit_unit"],
         budget["time_unit"],
         budget["budget_type"],
-    ) == ("100", "USD", "MONTHLY", "COST")
+    ) == ("200", "USD", "MONTHLY", "COST")
     assert budget["cost_filter"] == [{"name": "TagKeyValue", "values": ["user:Environment$dev"]}]
     assert budget["provider"] == "aws.edge"
 

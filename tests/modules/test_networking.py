@@ -36,11 +36,13 @@ def test_the_environment_sets_the_number_of_zones_and_nat_gateways(
     assert len(dev.all("aws_nat_gateway")) == 1
     assert len(prod.all("aws_nat_gateway")) == 3
     private = [item for item in prod.all("aws_subnet") if "private" in item["tags"]["Name"]]
-    assert {item["availability_zone"] for item in private} == {
-        "us-east-1a",
-        "us-east-1b",
-        "us-east-1c",
-    }
+    # By id: a letter names another zone in each account.
+    assert [item["availability_zone_id"] for item in private] == [
+        "use1-az1",
+        "use1-az2",
+        "use1-az4",
+    ]
+    assert not any("availability_zone" in item for item in prod.all("aws_subnet"))
     assert not any(item["map_public_ip_on_launch"] for item in prod.all("aws_subnet"))
 
 

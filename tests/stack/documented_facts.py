@@ -537,7 +537,8 @@ DOCUMENTED: list[Documented] = [
         {"name": "multitask-platform-{env}"},
         {
             "budget_type": "COST",
-            "limit_amount": "100",
+            # Corrected: the documented 100 is less than the documented sizes cost.
+            "limit_amount": Each("200", "250", "1200"),
             "limit_unit": "USD",
             "time_unit": "MONTHLY",
             # Corrected: TagKey and TagValue are not valid filters.

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from environments import environment_names
 from ops.cost.bill import Bill, make_bill
+from ops.cost.budget import budget_warnings
 from ops.cost.charges import CHARGES
 from ops.cost.prices import load_prices
-from ops.cost.resources import stack_resources
+from ops.cost.resources import BillableResources, stack_resources
 from ops.cost.usage import load_usage, samples
 from ops.terraform.stack_document import read_synthesized
 
@@ -54,6 +56,32 @@ def test_every_resource_has_a_price_or_is_free(synthesized: Path, environment: s
 def test_the_cost_rises_with_usage(synthesized: Path) -> None:
     idle, some, much = (bill(synthesized, "prod", usage).usd for usage in ("idle", "1m", "100m"))
     assert idle < some < some * 2 < much
+
+
+@pytest.mark.parametrize("usage", ["idle", "1m"])
+@pytest.mark.parametrize("environment", environment_names())
+def test_no_budget_alert_is_triggered_by_the_expected_cost(
+    synthesized: Path, environment: str, usage: str
+) -> None:
+    resources = stack_resources(read_synthesized(synthesized / environment))
+    used = load_usage(usage)
+    assert not list(budget_warnings(resources, make_bill(resources, used), used))
+
+
+def test_a_budget_below_the_idle_cost_is_reported(synthesized: Path) -> None:
+    resources = stack_resources(read_synthesized(synthesized / "prod"))
+    documented = BillableResources(
+        tuple(
+            replace(item, values={**item.values, "limit_amount": "100"})
+            if item.type == "aws_budgets_budget"
+            else item
+            for item in resources.items
+        )
+    )
+    usage = load_usage("idle")
+    [warning] = budget_warnings(documented, make_bill(documented, usage), usage)
+    assert warning.startswith("multitask-platform-prod: the estimate for an idle month is 8")
+    assert "an alert at 80.00 of 100.00 USD: raise budget.monthly_usd" in warning
 
 
 def test_usage_files_name_existing_resources(synthesized: Path) -> None:

@@ -148,3 +148,12 @@ def test_no_bucket_name_is_used_in_two_accounts(synthesized: Path) -> None:
             accounts[bucket].add(environment.account_id)
     assert len(accounts) > 4 * len(environment_names())
     assert not {bucket: used for bucket, used in accounts.items() if len(used) > 1}
+
+
+def test_zones_are_chosen_by_id(stack: Stack) -> None:
+    """A zone's letter means another zone in each account, perhaps one without Lambda."""
+    subnets = stack.resources("aws_subnet").values()
+    assert {subnet["availability_zone_id"] for subnet in subnets}.isdisjoint({"use1-az3"})
+    for resources in stack.document["resource"].values():
+        for block in resources.values():
+            assert not {"availability_zone", "availability_zones"} & block.keys()
