@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from xml.etree.ElementTree import Element
 
+import hypercorn.asyncio.run
 import ministack.app
+from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.config import Config
 from ministack.core import lambda_runtime, persistence
 from ministack.services import apigateway_v1, cloudfront, lambda_svc
 
-KEEP_ALIVE = 3600.0
-"""Seconds. Longer than any client keeps an idle connection, so that only clients close one."""
+KEEP_ALIVE = 120.0
+"""Seconds. Longer than Terraform's provider (90 s) keeps an idle connection, so that it closes."""
+DESCRIPTORS = 10240
+"""Wanted limit of open files: the most that macOS allows a process by default."""
 SAVE_PATH = os.environ.get("SAVE_PATH", "")
 """The URL path that saves the state."""
 REMEMBERED_CALLS = 500
@@ -31,8 +36,27 @@ Application = Callable[
 ]
 
 
-def keep_connections_open() -> None:
-    """Prevents the server from closing idle connections.
+class ClosingServer(TCPServer):
+    """Closes a connection as soon as its client does.
+
+    hypercorn would keep the connection until the idle timeout.
+    """
+
+    _has_client_closed = False
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        self._has_client_closed = True
+        await self.idle_task.stop()
+
+    async def _idle_timeout(self) -> None:
+        # A response that is sent after the client has closed starts another idle timeout.
+        if not self._has_client_closed:
+            await super()._idle_timeout()
+
+
+def manage_connections() -> None:
+    """Keeps idle connections longer than clients do, and closes those that clients closed.
 
     ministack closes a connection that was idle for 75 s, but Terraform's provider (Go's HTTP
     client) reuses one for 90 s. A request that arrives while the server closes the connection is
@@ -43,6 +67,18 @@ def keep_connections_open() -> None:
     timeout: Any = property(lambda _: KEEP_ALIVE, lambda *_: None)
     Config.keep_alive_timeout = timeout
     Config.keep_alive_max_requests = 2**63
+    hypercorn.asyncio.run.TCPServer = ClosingServer  # type: ignore[attr-defined]
+
+
+def raise_descriptor_limit() -> None:
+    """Allows as many open files as the system permits, up to DESCRIPTORS.
+
+    ministack asks for the hard limit, which macOS refuses if it is unlimited.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def deduplicate_calls(application: Application) -> Application:
@@ -155,11 +191,12 @@ def omit_what_aws_omits() -> None:
     cloudfront._build_rhp_config_xml = add_headers_policy_without_empty_parts
 
 
-keep_connections_open()
+manage_connections()
 ministack.app.app = add_save_request(deduplicate_calls(ministack.app.app))
 reset_stream_positions()
 follow_alias_of_websockets()
 omit_what_aws_omits()
 
 if __name__ == "__main__":
+    raise_descriptor_limit()
     ministack.app.main()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import http
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from abc import ABC, abstractmethod
@@ -141,7 +143,7 @@ class Database(Service):
 
     def start(self, port: int) -> Process:
         user = self._user()
-        if not (self.data / "PG_VERSION").exists():
+        if not self.data.exists():
             self._initialize(user)
         self._remove_zombie_lock(ZOMBIE_TIMEOUT)
         options = ["-D", str(self.data), "-h", LOOPBACK, "-p", str(port), "-k", ""]
@@ -159,15 +161,25 @@ class Database(Service):
         return SYSTEM_USER
 
     def _initialize(self, user: str | None) -> None:
-        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Creates the data directory. It has its final name only when it is complete."""
+        prefix = f"{self.name}-unfinished-"
+        for unfinished in self.root.path.glob(f"{prefix}*"):
+            shutil.rmtree(unfinished)
+        # An initdb that survived an earlier command must not write to the same directory.
+        directory = Path(tempfile.mkdtemp(prefix=prefix, dir=self.root.path))
         if user:
             entry = pwd.getpwnam(user)
-            os.chown(self.data, entry.pw_uid, entry.pw_gid)
-            ensure_prefix_permissions(self.data)
+            os.chown(directory, entry.pw_uid, entry.pw_gid)
+            ensure_prefix_permissions(directory)
             ensure_prefix_permissions(POSTGRES_PROGRAMS)
-        options = ["-D", str(self.data), "-U", SUPERUSER, "--auth=trust", "--encoding=UTF8"]
+        options = ["-D", str(directory), "-U", SUPERUSER, "--auth=trust", "--encoding=UTF8"]
         command = [str(POSTGRES_PROGRAMS / "initdb"), *options]
-        subprocess.run(command, check=True, user=user, cwd=POSTGRES_PROGRAMS, capture_output=True)
+        result = subprocess.run(
+            command, check=False, user=user, cwd=POSTGRES_PROGRAMS, capture_output=True, text=True
+        )
+        if result.returncode:
+            raise OperatorError(f"PostgreSQL could not be initialized: {result.stderr.strip()}")
+        directory.rename(self.data)
 
     def _remove_zombie_lock(self, timeout: float) -> None:
         """Waits until the PostgreSQL process in the lock file is reaped if it is a zombie.

@@ -98,7 +98,7 @@ def test_starting_a_running_cloud_starts_no_process(
     assert (Processes(cloud_root).all(), started.aws_was_killed) == (before, False)
 
 
-def test_the_aws_does_not_close_idle_connections(embedded: EmbeddedCloud) -> None:
+def test_the_aws_keeps_idle_connections_longer_than_terraform(embedded: EmbeddedCloud) -> None:
     """A request that crosses with a close is executed, but the client retries it."""
     host, port = addresses(embedded).aws.removeprefix("http://").split(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=10)
@@ -119,6 +119,43 @@ config.keep_alive_timeout = 75
 print(config.keep_alive_timeout)
 """
     assert float(run_python(script)) > GO_IDLE_TIMEOUT
+
+
+def test_a_connection_is_closed_as_soon_as_its_client_closes_it(
+    embedded: EmbeddedCloud, cloud_root: Root
+) -> None:
+    host, port = addresses(embedded).aws.removeprefix("http://").split(":")
+    process = Processes(cloud_root).get("aws")
+    server = process.find() if process else None
+    assert server
+
+    def open_descriptors() -> int:
+        return server.num_fds()
+
+    before = open_descriptors()
+    for _ in range(100):
+        connection = http.client.HTTPConnection(host, int(port), timeout=10)
+        connection.request("GET", "/_ministack/health")
+        connection.getresponse().read()
+        connection.close()
+    eventually(lambda: open_descriptors() < before + 10, seconds=5)
+
+    # The client closes before the response: the connection ends with the call.
+    for _ in range(20):
+        with socket.create_connection((host, int(port))) as early:
+            early.sendall(b"GET /_ministack/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    eventually(lambda: open_descriptors() < before + 10, seconds=5)
+
+
+def test_the_aws_raises_its_limit_of_open_files() -> None:
+    script = f"""
+import resource, runpy
+server = runpy.run_path({str(SERVER)!r})
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+server["raise_descriptor_limit"]()
+print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+    assert int(run_python(script)) > 1024
 
 
 def run_python(script: str) -> str:

@@ -1,0 +1,82 @@
+"""Kills the first initialization of PostgreSQL at several moments."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ops.embedded.ports import choose_port
+from ops.embedded.processes import Processes
+from ops.embedded.services import Database
+from ops.errors import OperatorError
+from ops.root import PROJECT, Root
+from tests.e2e.support import eventually
+
+INITIALIZE = """
+import sys
+from pathlib import Path
+from ops.embedded.processes import Processes
+from ops.embedded.services import Database
+from ops.root import Root
+root = Root(Path(sys.argv[1]))
+database = Database(root, Processes(root))
+database._initialize(database._user())
+"""
+
+
+@pytest.fixture
+def database_root() -> Iterator[Root]:
+    # PostgreSQL's system user cannot read pytest's own temporary directory.
+    root = Root(Path(tempfile.mkdtemp(prefix="multitask-")))
+    root.prepare()
+    yield root
+    shutil.rmtree(root.path)
+
+
+def unfinished(root: Root) -> list[Path]:
+    return list(root.path.glob("database-unfinished-*"))
+
+
+@pytest.mark.parametrize("kills_initdb", [True, False])
+@pytest.mark.parametrize("written", ["PG_VERSION", "global/pg_control"])
+def test_a_killed_initialization_is_repeated(
+    database_root: Root, written: str, kills_initdb: bool
+) -> None:
+    command = subprocess.Popen([sys.executable, "-c", INITIALIZE, database_root.path], cwd=PROJECT)
+    eventually(
+        lambda: [path for path in unfinished(database_root) if (path / written).exists()],
+        seconds=30,
+        interval=0.01,
+    )
+    killed = psutil.Process(command.pid)
+    for process in [killed, *(killed.children(recursive=True) if kills_initdb else [])]:
+        process.kill()
+    command.wait()
+
+    processes = Processes(database_root)
+    database = Database(database_root, processes)
+    assert not database.data.exists()
+    port = choose_port()
+    started = database.start(port)
+    try:
+        eventually(lambda: database.is_ready(port), seconds=30)
+        database.prepare(port)
+        assert unfinished(database_root) == []
+    finally:
+        processes.stop(started, database.stop_signal)
+
+
+def test_a_failed_initialization_reports_the_reason(database_root: Root) -> None:
+    database = Database(database_root, Processes(database_root))
+    if os.geteuid() == 0:
+        # PostgreSQL refuses to run as root.
+        with pytest.raises(OperatorError, match="could not be initialized: .*root"):
+            database._initialize(None)
