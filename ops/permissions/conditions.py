@@ -1,0 +1,339 @@
+"""Compares the conditions of policy statements by the requests that meet them."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import itertools
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ops.permissions import globs
+from ops.permissions.principals import listed
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_OPERATOR = re.compile(r"(?:(forallvalues|foranyvalue):)?([a-z]+?)(ifexists)?")
+_NEGATED = {
+    "stringnotequals": "stringequals",
+    "stringnotequalsignorecase": "stringequalsignorecase",
+    "stringnotlike": "stringlike",
+    "numericnotequals": "numericequals",
+    "datenotequals": "dateequals",
+    "notipaddress": "ipaddress",
+    "arnnotequals": "arnlike",
+    "arnnotlike": "arnlike",
+}
+"""The operators that hold if no value matches, and the operator that compares one value."""
+_ALIASES = {"arnequals": "arnlike"}
+"""AWS documents ArnEquals and ArnLike as identical."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One operator and key of a statement's Condition element."""
+
+    operator: str
+    """In lower case, as written."""
+    key: str
+    """In lower case, because IAM ignores the case of keys."""
+    values: frozenset[str]
+    variables: bool = True
+    """False for policies of version 2008-10-17, which have no policy variables."""
+
+    @property
+    def quantifier(self) -> str | None:
+        """`forallvalues`, `foranyvalue`, or None."""
+        return self._parts[0]
+
+    @property
+    def comparison(self) -> str:
+        """The operator that compares one value: without quantifier, IfExists and negation."""
+        base = _NEGATED.get(self._parts[1], self._parts[1])
+        return _ALIASES.get(base, base)
+
+    @property
+    def negated(self) -> bool:
+        """True if the condition holds for the values that do not match."""
+        return self._parts[1] in _NEGATED
+
+    @property
+    def holds_if_absent(self) -> bool:
+        """True if a request without the key meets the condition."""
+        if self._parts[1] == "null":
+            return "true" in self.values
+        if self.quantifier == "forallvalues" or self._parts[2]:
+            return True
+        return self.negated and self.quantifier is None
+
+    @functools.cached_property
+    def _parts(self) -> tuple[str | None, str, bool]:
+        match = _OPERATOR.fullmatch(self.operator)
+        return (match[1], match[2], bool(match[3])) if match else (None, self.operator, False)
+
+    def patterns(self) -> list[str]:
+        """Returns the values as parsed patterns of the operator's kind."""
+        wild = self.comparison in {"stringlike", "arnlike"}
+        return [
+            globs.parsed(value, wildcards=wild, variables=self.variables)
+            for value in sorted(self.values)
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.operator} {', '.join(sorted(self.values))}"
+
+
+def conditions(value: Any, *, variables: bool = True) -> tuple[Condition, ...]:
+    """Returns the conditions of a Condition element, without those that every request meets.
+
+    Raises:
+        ValueError: the element has another structure.
+    """
+    if value is None:
+        return ()
+    if not isinstance(value, Mapping) or not all(
+        isinstance(keys, Mapping) for keys in value.values()
+    ):
+        raise ValueError("Condition must be an object of operators, each with an object of keys")
+    found = [
+        Condition(
+            str(operator).lower(),
+            str(key).lower(),
+            _normalized(str(operator).lower(), listed(values)),
+            variables,
+        )
+        for operator, keys in value.items()
+        for key, values in keys.items()
+    ]
+    return tuple(dict.fromkeys(item for item in found if not holds_always(item)))
+
+
+def _normalized(operator: str, values: Iterable[Any]) -> frozenset[str]:
+    texts = [str(item).lower() if isinstance(item, bool) else str(item) for item in values]
+    is_boolean = "bool" in operator or operator == "null"
+    return frozenset(text.lower() if is_boolean else text for text in texts)
+
+
+def holds_always(condition: Condition) -> bool:
+    """Returns True if every request meets the condition."""
+    if condition.operator == "null":
+        return condition.values >= {"true", "false"}
+    return condition.holds_if_absent and _matches_everything(condition)
+
+
+def _matches_everything(condition: Condition) -> bool:
+    """Returns True if every value of the key meets the condition."""
+    if condition.negated:
+        return not condition.values
+    if condition.comparison in {"stringlike", "arnlike"}:
+        return globs.ANY in condition.patterns()
+    if condition.comparison == "ipaddress":
+        nets = networks(condition.values)
+        return nets is not None and is_everything(nets)
+    if condition.comparison == "bool":
+        return condition.values >= {"true", "false"}
+    return False
+
+
+def all_imply(narrow: Iterable[Condition], wide: Iterable[Condition]) -> bool:
+    """Returns True if every request that meets the narrow conditions meets the wide ones."""
+    narrow = list(narrow)
+    return all(any(implies(one, other) for one in narrow) for other in wide)
+
+
+@functools.cache
+def implies(narrow: Condition, wide: Condition) -> bool:
+    """Returns True if every request that meets the narrow condition meets the wide one.
+
+    False may also mean that this was not proved.
+    """
+    if narrow == wide or narrow.key != wide.key:
+        return narrow == wide
+    if wide.comparison == "null":
+        return _implies_presence(narrow, wide)
+    if narrow.comparison == "null":
+        return narrow.values == {"true"} and wide.holds_if_absent
+    family = _family(narrow)
+    return (
+        wide.holds_if_absent >= narrow.holds_if_absent
+        and narrow.quantifier == wide.quantifier
+        and family == _family(wide)
+        and _FAMILIES.get(family, _equal_values)(narrow, wide)
+    )
+
+
+def _implies_presence(narrow: Condition, wide: Condition) -> bool:
+    if narrow.comparison == "null":
+        return narrow.values <= wide.values
+    return "false" in wide.values and not narrow.holds_if_absent
+
+
+def _family(condition: Condition) -> str:
+    kinds = ("string", "numeric", "date", "arn", "ipaddress", "bool")
+    return next((kind for kind in kinds if condition.comparison.startswith(kind)), "other")
+
+
+def _equal_values(narrow: Condition, wide: Condition) -> bool:
+    return (narrow.comparison, narrow.negated, narrow.values) == (
+        wide.comparison,
+        wide.negated,
+        wide.values,
+    )
+
+
+def _strings_imply(narrow: Condition, wide: Condition) -> bool:
+    folds = [item.comparison.endswith("ignorecase") for item in (narrow, wide)]
+    these, those = narrow.patterns(), wide.patterns()
+    if any(folds):
+        if narrow.negated == wide.negated:
+            # Excluding all spellings of more values, or allowing all spellings of them, contains
+            # what the other condition says. One spelling never contains all of them.
+            larger, folded = (these, folds[0]) if wide.negated else (those, folds[1])
+            if not folded:
+                return globs.ANY in larger
+        these, those = [item.lower() for item in these], [item.lower() for item in those]
+    return _patterns_imply(these, narrow.negated, those, wide.negated, globs.covers)
+
+
+def _arns_imply(narrow: Condition, wide: Condition) -> bool:
+    return _patterns_imply(
+        narrow.patterns(), narrow.negated, wide.patterns(), wide.negated, globs.arn_covers
+    )
+
+
+def _patterns_imply(
+    narrow: list[str],
+    narrow_negated: bool,
+    wide: list[str],
+    wide_negated: bool,
+    covers: Callable[[str, str], bool],
+) -> bool:
+    if narrow_negated and wide_negated:
+        return all(any(covers(one, other) for one in narrow) for other in wide)
+    if narrow_negated:
+        return globs.ANY in wide
+    if wide_negated:
+        return all(globs.are_disjoint(one, other) for one in narrow for other in wide)
+    return all(any(covers(other, one) for other in wide) for one in narrow)
+
+
+def _booleans_imply(narrow: Condition, wide: Condition) -> bool:
+    return narrow.comparison == wide.comparison and narrow.values <= wide.values
+
+
+def networks(values: Iterable[str]) -> list[Network] | None:
+    """Returns the address ranges without overlaps, or None if a value is not a range.
+
+    A plain address is a range of one address. Host bits are ignored, as AWS does.
+    """
+    try:
+        ranges = [ipaddress.ip_network(value.strip(), strict=False) for value in values]
+    except ValueError:
+        return None
+    return [
+        *ipaddress.collapse_addresses(item for item in ranges if item.version == 4),
+        *ipaddress.collapse_addresses(item for item in ranges if item.version == 6),
+    ]
+
+
+def is_everything(ranges: Iterable[Network]) -> bool:
+    """Returns True if the ranges contain every IPv4 and IPv6 address."""
+    whole = {item.version for item in ranges if item.prefixlen == 0}
+    return whole == {4, 6}
+
+
+def contains(ranges: Iterable[Network], other: Network) -> bool:
+    """Returns True if one of the ranges contains the other range."""
+    return any(
+        item.version == other.version and other.subnet_of(item)  # type: ignore[arg-type]
+        for item in ranges
+    )
+
+
+def _addresses_imply(narrow: Condition, wide: Condition) -> bool:
+    these, those = networks(narrow.values), networks(wide.values)
+    if these is None or those is None:
+        return _equal_values(narrow, wide)
+    if narrow.negated and wide.negated:
+        return all(contains(these, item) for item in those)
+    if narrow.negated:
+        return is_everything(networks([*map(str, these), *map(str, those)]) or [])
+    if wide.negated:
+        return not any(
+            one.version == other.version and one.overlaps(other) for one in these for other in those
+        )
+    return all(contains(those, item) for item in these)
+
+
+@dataclass(frozen=True)
+class _Interval:
+    low: float
+    low_included: bool
+    high: float
+    high_included: bool
+
+    def contains(self, other: _Interval) -> bool:
+        return (self.low, not self.low_included) <= (other.low, not other.low_included) and (
+            other.high,
+            other.high_included,
+        ) <= (self.high, self.high_included)
+
+
+def _numbers_imply(narrow: Condition, wide: Condition) -> bool:
+    these, those = list(_intervals(narrow, float)), list(_intervals(wide, float))
+    return _intervals_imply(these, those) if these and those else _equal_values(narrow, wide)
+
+
+def _dates_imply(narrow: Condition, wide: Condition) -> bool:
+    these, those = list(_intervals(narrow, _seconds)), list(_intervals(wide, _seconds))
+    return _intervals_imply(these, those) if these and those else _equal_values(narrow, wide)
+
+
+def _intervals_imply(narrow: list[_Interval], wide: list[_Interval]) -> bool:
+    return all(any(other.contains(one) for other in wide) for one in narrow)
+
+
+def _seconds(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        moment = datetime.fromisoformat(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _intervals(condition: Condition, number: Callable[[str], float]) -> Iterator[_Interval]:
+    """Yields the intervals that meet the condition, or nothing if a value is not a number."""
+    try:
+        values = sorted({number(value) for value in condition.values})
+    except ValueError:
+        return
+    if not all(map(math.isfinite, values)):
+        return
+    name = condition.comparison
+    if condition.negated:
+        edges = [-math.inf, *values, math.inf]
+        for low, high in itertools.pairwise(edges):
+            yield _Interval(low, False, high, False)
+    elif name.endswith("equals") and not name.endswith("thanequals"):
+        for value in values:
+            yield _Interval(value, True, value, True)
+    else:
+        included = name.endswith("equals")
+        for value in values:
+            if "lessthan" in name:
+                yield _Interval(-math.inf, False, value, included)
+            elif "greaterthan" in name:
+                yield _Interval(value, included, math.inf, False)
+
+
+_FAMILIES: Mapping[str, Callable[[Condition, Condition], bool]] = {
+    "string": _strings_imply,
+    "arn": _arns_imply,
+    "numeric": _numbers_imply,
+    "date": _dates_imply,
+    "ipaddress": _addresses_imply,
+    "bool": _booleans_imply,
+}

@@ -1,0 +1,136 @@
+"""Decides whether a statement lets everybody in: principals that its conditions do not restrict."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from ops.permissions import globs
+from ops.permissions.conditions import Condition, Network, networks
+from ops.permissions.principals import ANYBODY
+
+IDENTIFIERS = frozenset({
+    "aws:principalaccount", "aws:principalorgid", "aws:sourceaccount", "aws:sourceorgid",
+    "aws:sourceowner", "aws:sourcevpc", "aws:sourcevpce", "aws:userid", "kms:calleraccount",
+    "s3:dataaccesspointaccount",
+})  # fmt: skip
+"""Keys that restrict the callers if their values are fixed, as in AWS's own check of buckets."""
+ARNS = frozenset({"aws:principalarn", "aws:sourcearn", "s3:dataaccesspointarn"})
+"""Keys that restrict the callers if the account in the ARN is fixed, or a bucket's name."""
+PATHS = frozenset({"aws:principalorgpaths", "aws:sourceorgpaths"})
+"""Keys that restrict the callers if the organization at the start of the path is fixed."""
+ADDRESSES = frozenset({"aws:sourceip", "aws:vpcsourceip"})
+OWN = frozenset({"aws:resourceaccount", "aws:resourceorgid"})
+"""Policy variables that the caller cannot choose."""
+MOUNTED = "elasticfilesystem:accessedviamounttarget"
+PATTERNS = frozenset({"stringequals", "stringequalsignorecase", "stringlike", "arnlike"})
+LARGEST_KNOWN = {4: 2**24, 6: 2**96}
+"""Addresses. AWS calls a bucket public if its policy allows a range larger than /8 or /32."""
+
+SUBJECTS = (":sub", ":id", ":user_id", ":email", ":amr")
+AUDIENCES = (":aud", ":app_id", ":oaud")
+_GUESTS = "cognito-identity.amazonaws.com"
+_OWN_ISSUER = re.compile(r"oidc\.eks\.|oidc-provider/oidc\.eks\.")
+
+
+def restricts_callers(condition: Condition) -> bool:
+    """Returns True if the condition limits the callers to known accounts, networks or resources."""
+    if condition.negated or condition.holds_if_absent or not condition.values:
+        return False
+    if condition.key in ADDRESSES:
+        ranges = networks(condition.values)
+        return ranges is not None and not is_internet(ranges)
+    if condition.key == MOUNTED:
+        return condition.values == {"true"}
+    is_restricting = next((check for keys, check in _CHECKS if condition.key in keys), None)
+    return (
+        is_restricting is not None
+        and condition.comparison in PATTERNS
+        and all(map(is_restricting, condition.patterns()))
+    )
+
+
+def _is_fixed(pattern: str) -> bool:
+    names = globs.variable_names(pattern)
+    if names:
+        return len(pattern) == 1 and names[0] in OWN
+    return globs.is_fixed(pattern)
+
+
+def _names_owner(arn: str) -> bool:
+    """Returns True if an ARN pattern has a fixed account, or a fixed bucket."""
+    parts = arn.split(":", 5)
+    if len(parts) < 6:
+        return globs.is_fixed(arn)
+    if parts[4]:
+        return globs.is_fixed(parts[4])
+    return bool(globs.fixed_start(parts[5])) and globs.is_fixed(parts[5].partition("/")[0])
+
+
+def _names_organization(path: str) -> bool:
+    return "/" in globs.fixed_start(path)
+
+
+_CHECKS = ((IDENTIFIERS, _is_fixed), (ARNS, _names_owner), (PATHS, _names_organization))
+
+
+def is_internet(ranges: Iterable[Network]) -> bool:
+    """Returns True if the ranges contain more public addresses than one organization owns."""
+    total = {4: 0, 6: 0}
+    for item in ranges:
+        if not item.is_private or item.prefixlen == 0:
+            total[item.version] += item.num_addresses
+    return any(total[version] > LARGEST_KNOWN[version] for version in total)
+
+
+def open_principals(
+    principals: Iterable[str], *, excluded: bool, conditions: Iterable[Condition]
+) -> frozenset[str]:
+    """Returns those principals of an Allow statement that stand for everybody.
+
+    Args:
+        excluded: True if the statement has NotPrincipal.
+    """
+    conditions = list(conditions)
+    if excluded:
+        return frozenset() if any(map(restricts_callers, conditions)) else frozenset(principals)
+    return frozenset(
+        name
+        for name in principals
+        if (name == ANYBODY and not any(map(restricts_callers, conditions)))
+        or (name.startswith("Federated:") and not _restricts_federation(name, conditions))
+    )
+
+
+def _restricts_federation(principal: str, conditions: Iterable[Condition]) -> bool:
+    """Returns True if the conditions choose an application and a subject of the provider."""
+    required = [item for item in conditions if not item.negated and not item.holds_if_absent]
+    if ":saml-provider/" in principal:
+        return any(item.key in {"saml:aud", "saml:sub"} and _is_specific(item) for item in required)
+    if _GUESTS in principal:
+        return any(item.key.endswith(":aud") and _is_specific(item) for item in required) and any(
+            item.key.endswith(":amr") and item.values == {"authenticated"} for item in required
+        )
+    own_issuer = _OWN_ISSUER.search(principal) is not None
+    audience = any(item.key.endswith(AUDIENCES) and _is_specific(item) for item in required)
+    subject = any(
+        item.key.endswith(SUBJECTS) and _is_specific(item, own_issuer=own_issuer)
+        for item in required
+    )
+    return audience and subject
+
+
+def _is_specific(condition: Condition, *, own_issuer: bool = False) -> bool:
+    """Returns True if all values name an owner, such as `repo:my-organization/*`."""
+    if condition.comparison not in {"stringequals", "stringequalsignorecase", "stringlike"}:
+        return False
+    return bool(condition.values) and all(
+        globs.is_fixed(pattern) or _names_group(globs.fixed_start(pattern), own_issuer=own_issuer)
+        for pattern in condition.patterns()
+    )
+
+
+def _names_group(start: str, *, own_issuer: bool) -> bool:
+    # `repo:owner/` of GitHub and `organization:name:` of HCP Terraform are complete names.
+    # The subjects of a cluster's own issuer all belong to the cluster.
+    return own_issuer or "/" in start or start.count(":") > 1

@@ -1,0 +1,142 @@
+"""Compares patterns with `*`, `?` and policy variables by the texts that they match."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable
+
+ANY = "\ue000"
+"""Stands for `*` in a parsed pattern. AWS's names contain no characters of the private use area."""
+ONE = "\ue001"
+"""Stands for `?` in a parsed pattern."""
+FIRST_VARIABLE = 0xF0000
+"""The first code point that stands for a policy variable in a parsed pattern."""
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+_SEGMENTS = 6
+"""The parts of an ARN. The last one may contain colons."""
+
+_variables: dict[str, str] = {}
+
+
+@functools.cache
+def parsed(text: str, *, wildcards: bool = True, variables: bool = True) -> str:
+    """Returns a pattern with a private character for each wildcard and policy variable.
+
+    Args:
+        wildcards: False if `*` and `?` are ordinary characters, as in StringEquals.
+        variables: False for policies of version 2008-10-17, where `${...}` is ordinary text.
+    """
+    result = []
+    position = 0
+    for match in _VARIABLE.finditer(text) if variables else ():
+        result.append(
+            _wild(text[position : match.start()]) if wildcards else text[position : match.start()]
+        )
+        name = match[1]
+        # `${*}`, `${?}` and `${$}` are AWS's escapes for the plain character.
+        result.append(name if name in {"*", "?", "$"} else _variable(name))
+        position = match.end()
+    result.append(_wild(text[position:]) if wildcards else text[position:])
+    return "".join(result)
+
+
+def _wild(text: str) -> str:
+    return re.sub(r"\*+", ANY, text).replace("?", ONE)
+
+
+def _variable(name: str) -> str:
+    key, comma, default = name.partition(",")
+    # Keys of conditions ignore case, default values do not.
+    normalized = key.strip().lower() + comma + default.strip()
+    return _variables.setdefault(normalized, chr(FIRST_VARIABLE + len(_variables)))
+
+
+def variable_names(pattern: str) -> list[str]:
+    """Returns the names of the policy variables in a parsed pattern, in lower case."""
+    names = {character: name for name, character in _variables.items()}
+    return [names[character] for character in pattern if character in names]
+
+
+def is_fixed(pattern: str) -> bool:
+    """Returns True if a parsed pattern matches exactly one text."""
+    return not any(_is_open(character) for character in pattern)
+
+
+def fixed_start(pattern: str) -> str:
+    """Returns the part of a parsed pattern before its first wildcard or variable."""
+    end = next((index for index, item in enumerate(pattern) if _is_open(item)), len(pattern))
+    return pattern[:end]
+
+
+def _is_open(character: str) -> bool:
+    return character in {ANY, ONE} or ord(character) >= FIRST_VARIABLE
+
+
+@functools.cache
+def covers(wide: str, narrow: str) -> bool:
+    """Returns True if the wide parsed pattern matches all texts that the narrow one matches.
+
+    False may also mean that this was not proved, for example for `?*` and `*?`.
+    """
+    if wide in {ANY, narrow}:
+        return True
+    return _expression(wide).fullmatch(narrow) is not None
+
+
+@functools.cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    # The narrow pattern is matched as text: `?` must not match a `*` or a variable in it.
+    single = f"[^{ANY}{chr(FIRST_VARIABLE)}-\U0010ffff]"
+    parts = {ANY: ".*", ONE: single}
+    return re.compile("".join(parts.get(item) or re.escape(item) for item in pattern), re.DOTALL)
+
+
+@functools.cache
+def arn_covers(wide: str, narrow: str) -> bool:
+    """Returns True if the wide parsed ARN pattern matches all ARNs that the narrow one matches.
+
+    AWS matches the parts between the colons one by one.
+    """
+    if wide in {ANY, narrow}:
+        return True
+    wide_parts, narrow_parts = (item.split(":", _SEGMENTS - 1) for item in (wide, narrow))
+    lengths = {len(wide_parts), len(narrow_parts)}
+    if lengths == {_SEGMENTS}:
+        return all(map(covers, wide_parts, narrow_parts))
+    return _SEGMENTS not in lengths and covers(wide, narrow)
+
+
+@functools.cache
+def are_disjoint(one: str, other: str) -> bool:
+    """Returns True if no text matches both parsed patterns. A variable counts as `*`."""
+    reachable = {(0, 0)}
+    waiting = [(0, 0)]
+    while waiting:
+        here, there = waiting.pop()
+        for step in _steps(one, here, other, there):
+            if step == (len(one), len(other)):
+                return False
+            if step not in reachable:
+                reachable.add(step)
+                waiting.append(step)
+    return (len(one), len(other)) != (0, 0)
+
+
+def _steps(one: str, here: int, other: str, there: int) -> Iterable[tuple[int, int]]:
+    left = one[here] if here < len(one) else None
+    right = other[there] if there < len(other) else None
+    if left is not None and _is_any(left):
+        yield here + 1, there
+        if right is not None:
+            yield here, there + 1
+    if right is not None and _is_any(right):
+        yield here, there + 1
+        if left is not None:
+            yield here + 1, there
+    if left is not None and right is not None and (left == right or ONE in {left, right}):
+        yield here + 1, there + 1
+
+
+def _is_any(character: str) -> bool:
+    return character == ANY or ord(character) >= FIRST_VARIABLE
