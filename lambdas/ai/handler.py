@@ -27,13 +27,12 @@ from lambdas.common.validation import validate
 from lambdas.common.web.http import Request, Response
 from lambdas.common.web.pagination import Cursors, PageQuery
 from lambdas.common.web.router import Router
-from lambdas.common.web.service import SignedInSettings, create_router, entry_point
+from lambdas.common.web.service import ServiceSettings, create_router, entry_point
 
 
-class AiSettings(SignedInSettings, frozen=True, kw_only=True):
+class AiSettings(ServiceSettings, frozen=True, kw_only=True):
     dynamodb_table_conversations: str
     dynamodb_table_usage: str
-    cursor_key_parameter: str
     gemini_api_key_parameter: str
     gemini_base_url: str
     gemini_model: str

@@ -7,7 +7,7 @@ from lambdas.common.web.router import Route
 _USER = role(USER)
 
 ROUTES = (
-    Route("POST", "/v1/ai/ask", _USER, "ask"),
+    Route("POST", "/v1/ai/ask", _USER, "ask", idempotent=True),
     Route("POST", "/v1/ai/summarize", _USER, "summarize"),
     Route("POST", "/v1/ai/translate", _USER, "translate"),
     Route("POST", "/v1/ai/moderate", _USER, "moderate"),

@@ -26,6 +26,7 @@ from lambdas.common.settings import read
 from lambdas.common.signing.keys import KeyRing, ParameterKeySource
 from lambdas.common.validation import EmptyBody, validate
 from lambdas.common.web.http import Request, Response
+from lambdas.common.web.pagination import Cursors, PageQuery
 from lambdas.common.web.router import Router
 from lambdas.common.web.service import SignedInSettings, create_router, entry_point
 from lambdas.common.web.tokens import TokenIssuer, TokenVerifier
@@ -37,6 +38,7 @@ class AuthSettings(SignedInSettings, frozen=True, kw_only=True):
     dynamodb_table_rate_limits: str
     dynamodb_table_profiles: str
     jwt_secret_parameter: str
+    cursor_key_parameter: str
     event_bus_name: str
 
 
@@ -91,7 +93,8 @@ class AuthApi:
         return Response.no_content()
 
     def list_sessions(self, request: Request) -> Response:
-        return Response(body={"items": self._service.sessions(request.caller), "nextCursor": None})
+        query = validate(PageQuery, request.query, from_text=True)
+        return Response(body=self._service.list_sessions(request.caller, query))
 
     def delete_session(self, request: Request) -> Response:
         self._service.delete_session(request.caller, request.path_parameters["sessionId"])
@@ -137,6 +140,7 @@ def build(environ: Mapping[str, str]) -> Router:
             settings.dynamodb_table_rate_limits,
             enabled=settings.rate_limit_enabled,
         ),
+        cursors=Cursors(KeyRing(ParameterKeySource(clients.ssm, settings.cursor_key_parameter))),
         events=DirectEvents(
             EventFactory("auth", logger),
             EventPublisher(lambda: clients.events, settings.event_bus_name, logger),

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from lambdas.auth.identity import Identity
 from lambdas.auth.models import Anonymous, SessionView, SignedIn, TokenPair, User
-from lambdas.auth.rate_limit import Limit, Reservation
+from lambdas.auth.rate_limit import Attempt, Limit
 from lambdas.auth.refresh_tokens import RefreshToken, RefreshTokens
 from lambdas.auth.sessions import Session, SessionStore
 from lambdas.common.caller import CAPABILITIES, Caller
@@ -20,6 +20,7 @@ from lambdas.common.logs import Logger
 from lambdas.common.people.names import anonymous_name
 from lambdas.common.people.profiles import KnownProfile
 from lambdas.common.problems import Problem
+from lambdas.common.web.pagination import Cursors, PageQuery
 from lambdas.common.web.tokens import TokenIssuer
 
 ACCESS_LIFETIME = 15 * 60
@@ -49,14 +50,19 @@ FORGOT_PASSWORD = Limit("forgot-password", 10, 3600)
 # Calls per network address. Each one stores a session for an hour, but creates no account.
 ANONYMOUS = Limit("anonymous", 60, 3600)
 
+_REMEMBERED_ROTATIONS = 100
+"""Maximum earlier rotations in a session, so that its item stays small."""
+
 _ROTATIONS = 3
 """Attempts to rotate a session. A failed attempt means that a concurrent request has rotated it."""
 
 
 class Limiter(Protocol):
-    def reserve(self, limit: Limit, *subject: str) -> Reservation: ...
+    def count(self, limit: Limit, *subject: str) -> None: ...
 
-    def release(self, reservation: Reservation) -> None: ...
+    def begin(self, limit: Limit, *subject: str) -> Attempt: ...
+
+    def end(self, attempt: Attempt, *, failed: bool) -> None: ...
 
 
 class Publisher(Protocol):
@@ -82,6 +88,7 @@ class AuthService:
         access_tokens: TokenIssuer,
         refresh_tokens: RefreshTokens,
         limiter: Limiter,
+        cursors: Cursors,
         events: Publisher,
         logger: Logger,
         clock: Clock = SYSTEM_CLOCK,
@@ -92,12 +99,13 @@ class AuthService:
         self._access_tokens = access_tokens
         self._refresh_tokens = refresh_tokens
         self._limiter = limiter
+        self._cursors = cursors
         self._events = events
         self._logger = logger
         self._clock = clock
 
     def register(self, email: str, password: str, display_name: str, *, address: str) -> User:
-        self._limiter.reserve(REGISTER, address)
+        self._limiter.count(REGISTER, address)
         email = email.lower()
         user_id = self._identity.sign_up(email, password, display_name)
         self._events.publish(
@@ -113,7 +121,7 @@ class AuthService:
             self._identity.confirm(email, code)
 
     def resend_confirmation(self, email: str, *, address: str) -> None:
-        self._limiter.reserve(RESEND_CONFIRMATION, address)
+        self._limiter.count(RESEND_CONFIRMATION, address)
         self._identity.resend_confirmation(email.lower())
 
     def login(
@@ -135,7 +143,7 @@ class AuthService:
         return SignedIn(**structs.asdict(pair), user=user)
 
     def anonymous(self, *, address: str) -> Anonymous:
-        self._limiter.reserve(ANONYMOUS, address)
+        self._limiter.count(ANONYMOUS, address)
         session = self._new_session(new_id(), anonymous_name(), ANONYMOUS_LIFETIME)
         self._sessions.add(session)
         token = self._access_tokens.issue(
@@ -184,10 +192,18 @@ class AuthService:
                 },
             )
 
-    def sessions(self, caller: Caller) -> list[SessionView]:
-        """Returns the caller's sessions, the last used first."""
-        sessions = self._sessions.list_for_user(caller.user_id)
-        return [
+    def list_sessions(self, caller: Caller, query: PageQuery) -> dict[str, Any]:
+        """Returns a page of the caller's sessions, the last used first."""
+        scope = f"auth-sessions {caller.user_id}"
+        position = self._cursors.position(query, scope)
+        sessions = sorted(
+            self._sessions.list_for_user(caller.user_id), key=_use_position, reverse=True
+        )
+        if position is not None:
+            sessions = [session for session in sessions if _use_position(session) < position]
+        page = sessions[: query.limit]
+        has_more = len(sessions) > query.limit
+        views = [
             SessionView(
                 session_id=session.session_id,
                 device=session.device,
@@ -195,8 +211,11 @@ class AuthService:
                 last_used_at=session.last_used_at,
                 current=session.session_id == caller.session_id,
             )
-            for session in sorted(sessions, key=lambda s: s.last_used_at, reverse=True)
+            for session in page
         ]
+        return self._cursors.page(
+            views, query, scope, _use_position(page[-1]) if has_more else None
+        )
 
     def delete_session(self, caller: Caller, session_id: str) -> None:
         if not self._sessions.revoke(session_id, caller.user_id):
@@ -215,13 +234,14 @@ class AuthService:
         return self._with_profile_name(user)
 
     def change_password(self, caller: Caller, current: str, new: str) -> None:
-        attempt = self._limiter.reserve(CHANGE_PASSWORD, caller.user_id)
-        self._identity.change_password(caller.user_id, current, new)
-        self._limiter.release(attempt)
+        with self._failures_limited(
+            CHANGE_PASSWORD, caller.user_id, counted=HTTPStatus.UNPROCESSABLE_ENTITY
+        ):
+            self._identity.change_password(caller.user_id, current, new)
         self._finish_password_change(caller.user_id, keep=caller.session_id)
 
     def forgot_password(self, email: str, *, address: str) -> None:
-        self._limiter.reserve(FORGOT_PASSWORD, address)
+        self._limiter.count(FORGOT_PASSWORD, address)
         self._identity.send_reset_code(email.lower())
 
     def reset_password(self, email: str, code: str, new: str, *, address: str) -> None:
@@ -238,14 +258,15 @@ class AuthService:
     @contextmanager
     def _failures_limited(self, limit: Limit, *subject: str, counted: HTTPStatus) -> Iterator[None]:
         """Counts an attempt only if it raises a Problem with the status `counted`."""
-        attempt = self._limiter.reserve(limit, *subject)
+        attempt = self._limiter.begin(limit, *subject)
+        failed = False
         try:
             yield
-        except Exception as error:
-            if not (isinstance(error, Problem) and error.status == counted):
-                self._limiter.release(attempt)
+        except Problem as problem:
+            failed = problem.status == counted
             raise
-        self._limiter.release(attempt)
+        finally:
+            self._limiter.end(attempt, failed=failed)
 
     def _rotate(self, session: Session, presented: RefreshToken) -> TokenPair | None:
         """Replaces the token by the next one. Returns None if another request rotated first."""
@@ -264,8 +285,9 @@ class AuthService:
 
         An older token may have been stolen. Its use ends the session.
         """
-        age = self._clock() * 1000 - session.rotated_at
-        if presented.generation < session.generation - 1 or age > REFRESH_GRACE:
+        since = session.generation - presented.generation
+        spent_at = session.rotations[-since] if since <= len(session.rotations) else 0
+        if self._clock() * 1000 - spent_at > REFRESH_GRACE:
             self._sessions.revoke(session.session_id, session.user_id)
             detail = (
                 "This refresh token was already used. For safety, the session has been ended. "
@@ -315,8 +337,10 @@ class AuthService:
         token = self._refresh_tokens.derive(session.session_id, session.generation + 1)
         assert token is not None, "the newest key exists"
         now = self._clock()
+        recent = [at for at in session.rotations if now * 1000 - at <= REFRESH_GRACE]
         changed = structs.replace(
             session,
+            earlier_rotations=tuple(recent[-_REMEMBERED_ROTATIONS:]),
             generation=token.generation,
             refresh_kid=token.kid,
             refresh_hash=token.digest,
@@ -337,6 +361,11 @@ class AuthService:
         return TokenPair(
             access_token=access_token, refresh_token=refresh_token.text, expires_in=ACCESS_LIFETIME
         )
+
+
+def _use_position(session: Session) -> list[str]:
+    """Returns the position of a session in the list, as a JSON value."""
+    return [session.last_used_at, session.session_id]
 
 
 def _invalid_refresh_token() -> Problem:

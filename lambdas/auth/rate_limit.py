@@ -2,19 +2,30 @@
 
 import hashlib
 import math
+import random
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
 from lambdas.common.problems import Problem
 from lambdas.common.storage.dynamodb import Table, succeeds
+from lambdas.common.storage.retries import Sleep
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_TRIES = 20
-"""Attempts to write a key. A failed attempt means that a concurrent request has written it."""
+PATIENCE = 10_000
+"""Milliseconds for which a request waits for concurrent requests of the same subject. API Gateway
+waits 29 s."""
+
+LEASE = 35_000
+"""Milliseconds after which a running attempt counts as crashed. Functions run up to 30 s."""
+
+_PAUSE = 0.1
+"""Seconds between two reads, on average. A sign-in takes about 0.3 s."""
 
 
 class Limit(Struct, frozen=True):
@@ -25,69 +36,142 @@ class Limit(Struct, frozen=True):
     window: int
 
 
-class Reservation(Struct, frozen=True):
-    """A counted attempt. `at` is in milliseconds since the epoch."""
+class Attempt(Struct, frozen=True):
+    """An attempt whose outcome is not known yet. `at` is in milliseconds since the epoch."""
 
+    limit: Limit
     key: str
     at: int
 
 
+class _Counter(Struct, frozen=True):
+    """The times of the counted and of the running attempts, in milliseconds since the epoch."""
+
+    revision: int
+    attempts: tuple[int, ...]
+    running: tuple[int, ...]
+
+
 class RateLimiter:
-    """Counts attempts in a table. Callers reserve before the work and may release."""
+    """Counts attempts in a table.
+
+    `count` counts an attempt at once. `begin` and `end` count it only if it failed. Running
+    attempts occupy the places that are left: when none is left, `begin` waits for their outcomes.
+    Concurrent guesses therefore cannot exceed the limit, and correct attempts are not refused.
+    """
 
     def __init__(
-        self, dynamodb: "DynamoDBClient", table: str, *, enabled: bool, clock: Clock = SYSTEM_CLOCK
+        self,
+        dynamodb: "DynamoDBClient",
+        table: str,
+        *,
+        enabled: bool,
+        clock: Clock = SYSTEM_CLOCK,
+        sleep: Sleep = time.sleep,
     ) -> None:
         self._table = Table(dynamodb, table)
         self._enabled = enabled
         self._clock = clock
+        self._sleep = sleep
 
-    def reserve(self, limit: Limit, *subject: str) -> Reservation:
+    def count(self, limit: Limit, *subject: str) -> None:
         """Counts one attempt. Raises Problem 429 with Retry-After if the limit is reached.
 
         Stores only a hash of the subject, for example of a network address and an email.
         """
-        now = int(self._clock() * 1000)
-        key = f"{limit.name}#{hashlib.sha256(chr(0).join(subject).encode()).hexdigest()}"
-        reservation = Reservation(key, now)
-        if not self._enabled:
-            return reservation
-        for _ in range(_TRIES):
-            revision, attempts = self._read(key)
-            recent = sorted(at for at in attempts if at > now - limit.window * 1000)
-            if len(recent) >= limit.attempts:
-                free_at = recent[-limit.attempts] + limit.window * 1000
+
+        def counted(counter: _Counter, now: int) -> _Counter:
+            return structs.replace(counter, attempts=(*counter.attempts, now))
+
+        self._change(limit, _key(limit, subject), counted)
+
+    def begin(self, limit: Limit, *subject: str) -> Attempt:
+        """Starts an attempt, whose outcome `end` must report.
+
+        Raises Problem 429 with Retry-After if the limit is reached, or 503 if running attempts
+        occupy it for too long.
+        """
+
+        def started(counter: _Counter, now: int) -> _Counter | None:
+            if len(counter.attempts) + len(counter.running) >= limit.attempts:
+                return None
+            return structs.replace(counter, running=(*counter.running, now))
+
+        key = _key(limit, subject)
+        return Attempt(limit, key, self._change(limit, key, started))
+
+    def end(self, attempt: Attempt, *, failed: bool) -> None:
+        """Ends an attempt. Counts it if it failed.
+
+        If it cannot be written, the attempt occupies its place until its lease ends.
+        """
+
+        def ended(counter: _Counter, _now: int) -> _Counter:
+            running = list(counter.running)
+            if attempt.at in running:
+                running.remove(attempt.at)
+            attempts = (*counter.attempts, attempt.at) if failed else counter.attempts
+            return structs.replace(counter, running=tuple(running), attempts=attempts)
+
+        self._change(attempt.limit, attempt.key, ended, limited=False)
+
+    def _change(
+        self,
+        limit: Limit,
+        key: str,
+        change: Callable[[_Counter, int], _Counter | None],
+        *,
+        limited: bool = True,
+    ) -> int:
+        """Writes a changed counter, and returns the time of the change.
+
+        Waits while `change` returns None, and while other requests write the counter.
+        """
+        now = started = int(self._clock() * 1000)
+        while self._enabled and now - started <= PATIENCE:
+            counter = self._read(key, limit, now)
+            if limited and len(counter.attempts) >= limit.attempts:
+                free_at = sorted(counter.attempts)[-limit.attempts] + limit.window * 1000
                 raise Problem.too_many_requests(max(1, math.ceil((free_at - now) / 1000)))
-            if self._write(key, revision, [*recent, now], now // 1000 + limit.window + 1):
-                return reservation
-        raise Problem.too_many_requests(1)
+            changed = change(counter, now)
+            if changed and self._write(key, changed, now // 1000 + limit.window + LEASE // 1000):
+                return now
+            self._sleep(random.uniform(0, 2 * _PAUSE))  # noqa: S311 (not a secret)
+            now = int(self._clock() * 1000)
+        if self._enabled and limited:
+            raise Problem.unavailable()
+        return now
 
-    def release(self, reservation: Reservation) -> None:
-        """Removes a reserved attempt. It stays counted if concurrent writes prevent the removal."""
-        if not self._enabled:
-            return
-        for _ in range(_TRIES):
-            revision, attempts = self._read(reservation.key)
-            if reservation.at not in attempts:
-                return
-            attempts.remove(reservation.at)
-            if self._write(reservation.key, revision, attempts, None):
-                return
+    def _read(self, key: str, limit: Limit, now: int) -> _Counter:
+        """Returns the counter without attempts that have left the window or crashed."""
+        item = self._table.get({"limit_key": key}) or {}
+        return _Counter(
+            item.get("revision", 0),
+            tuple(at for at in item.get("attempts", ()) if at > now - limit.window * 1000),
+            tuple(at for at in item.get("running", ()) if at > now - LEASE),
+        )
 
-    def _read(self, key: str) -> tuple[int, list[int]]:
-        found = self._table.get({"limit_key": key}) or {}
-        return found.get("revision", 0), found.get("attempts", [])
-
-    def _write(self, key: str, revision: int, attempts: list[int], expires_at: int | None) -> bool:
-        values: dict[str, object] = {":next": revision + 1, ":attempts": attempts}
-        update = "SET attempts = :attempts, revision = :next"
+    def _write(self, key: str, counter: _Counter, expires_at: int) -> bool:
+        """Returns False if another request has written the counter since it was read."""
+        values: dict[str, object] = {
+            ":next": counter.revision + 1,
+            ":attempts": list(counter.attempts),
+            ":running": list(counter.running),
+            ":expires_at": expires_at,
+        }
         unchanged = "attribute_not_exists(revision)"
-        if revision:
-            values[":read"], unchanged = revision, "revision = :read"
-        if expires_at is not None:
-            values[":expires_at"], update = expires_at, f"{update}, expires_at = :expires_at"
+        if counter.revision:
+            values[":read"], unchanged = counter.revision, "revision = :read"
         return succeeds(
             lambda: self._table.update(
-                {"limit_key": key}, update, condition=unchanged, values=values
+                {"limit_key": key},
+                "SET attempts = :attempts, running = :running, revision = :next, "
+                "expires_at = :expires_at",
+                condition=unchanged,
+                values=values,
             )
         )
+
+
+def _key(limit: Limit, subject: tuple[str, ...]) -> str:
+    return f"{limit.name}#{hashlib.sha256(chr(0).join(subject).encode()).hexdigest()}"

@@ -19,7 +19,8 @@ class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `display_name` is the account's name, or the generated name of an anonymous user.
     `created_at` and `last_used_at` are RFC 3339. `expires_at` is in seconds since the epoch,
     `rotated_at` in milliseconds since the epoch. `refresh_hash` is the hash of the refresh token of
-    this `generation`, derived with the key `refresh_kid`.
+    this `generation`, derived with the key `refresh_kid`. `earlier_rotations` are the times of the
+    rotations before `rotated_at` that are so recent that their spent tokens are still accepted.
     """
 
     session_id: str
@@ -33,6 +34,12 @@ class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
     refresh_kid: int = 0
     refresh_hash: str = ""
     rotated_at: int = 0
+    earlier_rotations: tuple[int, ...] = ()
+
+    @property
+    def rotations(self) -> tuple[int, ...]:
+        """The times of the latest rotations, the oldest first."""
+        return (*self.earlier_rotations, self.rotated_at)
 
 
 class SessionStore(Protocol):
@@ -78,7 +85,9 @@ class DynamoSessionStore:
         return [session for session in sessions if session.expires_at > self._clock()]
 
     def rotate(self, before: Session, after: Session) -> bool:
-        changes = {f: v for f, v in structs.asdict(after).items() if v != getattr(before, f)}
+        changes = {
+            f: to_builtins(v) for f, v in structs.asdict(after).items() if v != getattr(before, f)
+        }
         return succeeds(
             lambda: self._table.update(
                 _key(before.session_id),

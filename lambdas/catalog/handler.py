@@ -26,7 +26,7 @@ from lambdas.common.settings import read
 from lambdas.common.signing.keys import KeyRing, ParameterKeySource
 from lambdas.common.storage.database import Database, DatabaseSettings
 from lambdas.common.storage.uploads import IMAGE_LIMIT, IMAGE_TYPES, ImageUpload, Uploads
-from lambdas.common.validation import validate
+from lambdas.common.validation import EmptyBody, validate
 from lambdas.common.web.http import Event, Request, Response
 from lambdas.common.web.pagination import Cursors, PageQuery
 from lambdas.common.web.preconditions import IfMatch, versioned
@@ -82,6 +82,7 @@ class CatalogApi:
         return Response(body=self._service.wishlist(request.caller, query))
 
     def add_to_wishlist(self, request: Request) -> Response:
+        validate(EmptyBody, request.json)
         self._service.wish(request.caller, _listing_id(request))
         return Response.no_content()
 

@@ -1,5 +1,6 @@
 """Validates input as msgspec Structs and reports all invalid fields at once."""
 
+import re
 from collections.abc import Iterator, Mapping
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -10,6 +11,9 @@ from msgspec import Meta, Struct, ValidationError
 from lambdas.common.problems import FieldError, Problem
 
 T = TypeVar("T", bound=Struct)
+
+# The largest bound of a query parameter, 2**53 - 1, has 16 digits.
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})", re.ASCII)
 
 
 class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -48,56 +52,68 @@ DisplayName = Annotated[
 def validate(model: type[T], values: Mapping[str, Any], *, from_text: bool = False) -> T:
     """Converts `values` to a `model`. Raises Problem 422 with all invalid fields.
 
-    With `from_text`, numbers and booleans are parsed from strings, as in a query string.
+    With `from_text`, whole numbers are parsed from strings, as in a query string.
     """
+    if from_text:
+        values = _with_numbers(values, model)
     try:
-        return msgspec.convert(values, model, strict=not from_text)
+        return msgspec.convert(values, model)
     except ValidationError as error:
         # msgspec stops at the first error, so find them all.
-        errors = list(_errors(values, model, "", strict=not from_text)) or [
-            FieldError("", _sentence(error))
-        ]
+        errors = list(_errors(values, model, "")) or [FieldError("", _sentence(error))]
         raise Problem.invalid(errors) from None
 
 
-def _errors(value: Any, expected: Any, path: str, *, strict: bool) -> Iterator[FieldError]:
+def _with_numbers(values: Mapping[str, Any], model: type[Struct]) -> dict[str, Any]:
+    """Parses the fields that are numbers. Other forms of a number stay texts, and are invalid.
+
+    msgspec's own conversion of texts also accepts `1e1`, `5.0`, and `null` for None.
+    """
+    numeric = {
+        field.encode_name
+        for field in msgspec.structs.fields(model)
+        if int in map(_plain, _alternatives(field.type))
+    }
+    return {
+        name: int(value) if name in numeric and _NUMBER.fullmatch(value) else value
+        for name, value in values.items()
+    }
+
+
+def _errors(value: Any, expected: Any, path: str) -> Iterator[FieldError]:
     alternatives = _alternatives(expected)
-    inner = list(_nested_errors(value, alternatives, path, strict=strict))
+    inner = list(_nested_errors(value, alternatives, path))
     if inner:
         yield from inner
         return
     try:
-        msgspec.convert(value, expected, strict=strict)
+        msgspec.convert(value, expected)
     except ValidationError as error:
         yield FieldError(path, _description(alternatives) or _sentence(error))
 
 
-def _nested_errors(
-    value: Any, alternatives: list[Any], path: str, *, strict: bool
-) -> Iterator[FieldError]:
+def _nested_errors(value: Any, alternatives: list[Any], path: str) -> Iterator[FieldError]:
     """Yields the errors inside a container; nothing for other values."""
     for expected in alternatives:
         plain = _plain(expected)
         origin, arguments = get_origin(plain), get_args(plain)
         if isinstance(value, Mapping) and isinstance(plain, type) and issubclass(plain, Struct):
-            yield from _fields(value, plain, path, strict=strict)
+            yield from _fields(value, plain, path)
         elif isinstance(value, Mapping) and origin is dict:
             for key, item in value.items():
-                yield from _errors(key, arguments[0], _join(path, key), strict=strict)
-                yield from _errors(item, arguments[1], _join(path, key), strict=strict)
+                yield from _errors(key, arguments[0], _join(path, key))
+                yield from _errors(item, arguments[1], _join(path, key))
         elif isinstance(value, list) and origin in (list, tuple, set, frozenset):
             for index, item in enumerate(value):
-                yield from _errors(item, arguments[0], _join(path, str(index)), strict=strict)
+                yield from _errors(item, arguments[0], _join(path, str(index)))
 
 
-def _fields(
-    value: Mapping[str, Any], model: type[Struct], path: str, *, strict: bool
-) -> Iterator[FieldError]:
+def _fields(value: Mapping[str, Any], model: type[Struct], path: str) -> Iterator[FieldError]:
     fields = msgspec.structs.fields(model)
     for field in fields:
         name = field.encode_name
         if name in value:
-            yield from _errors(value[name], field.type, _join(path, name), strict=strict)
+            yield from _errors(value[name], field.type, _join(path, name))
         elif field.required:
             yield FieldError(_join(path, name), "is required")
     if model.__struct_config__.forbid_unknown_fields:

@@ -18,7 +18,7 @@ from lambdas.common.people.profiles import ProfileReader
 from lambdas.common.settings import read
 from lambdas.common.signing.keys import KeyRing, ParameterKeySource
 from lambdas.common.storage.uploads import ImageUpload
-from lambdas.common.validation import validate
+from lambdas.common.validation import EmptyBody, validate
 from lambdas.common.web.http import Event, Request, Response
 from lambdas.common.web.pagination import Cursors, PageQuery
 from lambdas.common.web.preconditions import IfMatch, versioned
@@ -103,6 +103,7 @@ class PostApi:
         return Response.no_content()
 
     def like_post(self, request: Request) -> Response:
+        validate(EmptyBody, request.json)
         self._posts.like(request.caller, _post_id(request))
         return Response.no_content()
 

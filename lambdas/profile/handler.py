@@ -14,7 +14,7 @@ from lambdas.common.validation import validate
 from lambdas.common.web.http import Request, Response
 from lambdas.common.web.preconditions import IfMatch, versioned
 from lambdas.common.web.router import Router
-from lambdas.common.web.service import SignedInSettings, create_router, entry_point
+from lambdas.common.web.service import IdempotentSettings, create_router, entry_point
 from lambdas.profile.logic import ProfileService
 from lambdas.profile.models import (
     AliasContext,
@@ -30,7 +30,7 @@ from lambdas.profile.routes import ROUTES
 from lambdas.profile.store import DynamoProfileStore
 
 
-class ProfileSettings(SignedInSettings, frozen=True, kw_only=True):
+class ProfileSettings(IdempotentSettings, frozen=True, kw_only=True):
     dynamodb_table_profiles: str
     dynamodb_table_aliases: str
     dynamodb_table_outbox: str

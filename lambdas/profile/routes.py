@@ -20,5 +20,5 @@ ROUTES = (
     Route("GET", "/v1/profile/preferences", _READ, "get_preferences"),
     Route("PUT", "/v1/profile/preferences", _USER, "replace_preferences"),
     Route("GET", "/v1/profile/alias", _READ, "get_alias"),
-    Route("POST", "/v1/profile/alias/regenerate", _USER, "regenerate_alias"),
+    Route("POST", "/v1/profile/alias/regenerate", _USER, "regenerate_alias", idempotent=True),
 )

@@ -27,7 +27,6 @@ class Ai(Service):
             path="ai",
             description="Answers, summaries, translations and moderation by language models",
             publishes=False,
-            repeatable=False,
             variables={
                 "GEMINI_BASE_URL": ai.gemini.base_url,
                 "GEMINI_MODEL": ai.gemini.model,

@@ -47,7 +47,7 @@ class Auth(Service):
             path="auth",
             description="Registration, sessions and tokens",
             public=True,
-            collections=False,
+            repeatable=False,
             access=[
                 Access(
                     {

@@ -39,7 +39,7 @@ class Profile(Service):
             service="profile",
             path="profile",
             description="Profiles, avatars and aliases",
-            collections=False,
+            lists=False,
             outbox=True,
             variables={
                 "S3_BUCKET_ATTACHMENTS": attachments.name,

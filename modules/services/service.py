@@ -45,9 +45,8 @@ class Service(Construct):
         variables: Settings that belong to no resource.
         access: The resources that its own code uses or that invoke it.
         public: Whether its routes have no authorizer. The service then checks tokens itself.
-        collections: Whether it has lists, whose cursors need a key, and requests that create items,
-            for which it stores idempotency keys.
-        repeatable: Whether any of its routes accepts Idempotency-Key, if it has collections.
+        lists: Whether any of its routes returns pages, whose cursors need a key.
+        repeatable: Whether any of its routes accepts Idempotency-Key.
         publishes: Whether it puts events on the bus, as `multitask.{service}`.
         outbox: Whether it stores events in the outbox, within the transactions that cause them,
             instead of putting them on the bus.
@@ -69,7 +68,7 @@ class Service(Construct):
         access: Sequence[Access],
         variables: Mapping[str, str] | None = None,
         public: bool = False,
-        collections: bool = True,
+        lists: bool = True,
         repeatable: bool = True,
         publishes: bool = True,
         outbox: bool = False,
@@ -80,10 +79,10 @@ class Service(Construct):
         common: list[Access] = []
         if not public:
             common.append(table_access(tables["auth-sessions"], "GetItem", sid="RevokedSessions"))
-        if collections and repeatable:
+        if repeatable:
             operations = ("GetItem", "PutItem", "UpdateItem", "DeleteItem")
             common.append(table_access(tables["platform-idempotency"], *operations))
-        if collections:
+        if lists:
             common.append(parameter_access(platform.parameters.cursor_key))
         if outbox:
             common.append(_outbox_access(service, tables["platform-outbox"]))

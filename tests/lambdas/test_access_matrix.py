@@ -122,6 +122,7 @@ CAPABILITY_OF = {
 
 # Routes that create something and accept Idempotency-Key. Uploads and tokens do not.
 IDEMPOTENT = {
+    "/v1/profile/alias/regenerate",
     "/v1/chat/rooms",
     "/v1/chat/rooms/{roomId}/members",
     "/v1/chat/rooms/{roomId}/messages",
@@ -130,6 +131,21 @@ IDEMPOTENT = {
     "/v1/catalog/listings",
     "/v1/catalog/listings/{listingId}/ratings",
     "/v1/catalog/listings/{listingId}/contact",
+    "/v1/ai/ask",
+}
+# POST routes for which a repetition creates nothing, or that issue tokens and signatures.
+NOTHING_CREATED = {
+    "/v1/auth/logout",
+    "/v1/auth/change-password",
+    "/v1/profile/avatar",
+    "/v1/chat/rooms/{roomId}/join",
+    "/v1/chat/rooms/{roomId}/attachments",
+    "/v1/chat/tickets",
+    "/v1/posts/uploads",
+    "/v1/catalog/uploads",
+    "/v1/ai/summarize",
+    "/v1/ai/translate",
+    "/v1/ai/moderate",
 }
 
 
@@ -203,3 +219,10 @@ def test_routes_that_create_are_idempotent() -> None:
     routes = [route for table in route_tables().values() for route in table if route.idempotent]
     assert {route.path for route in routes} == IDEMPOTENT
     assert {route.method for route in routes} == {"POST"}
+    others = {
+        route.path
+        for table in route_tables().values()
+        for route in table
+        if route.method == "POST" and not route.idempotent and not route.access.public
+    }
+    assert others == NOTHING_CREATED

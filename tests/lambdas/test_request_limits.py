@@ -1,8 +1,10 @@
 """Rules that the requests of all services share, derived from route tables and request models."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any, get_args
+from unittest.mock import MagicMock
 
 import pytest
 from aws_lambda_powertools.logging import Logger
@@ -11,7 +13,7 @@ from msgspec import Struct, structs
 from lambdas.common.problems import Problem
 from lambdas.common.validation import Body, validate
 from lambdas.common.web.access import Authenticator, from_authorizer
-from lambdas.common.web.http import Response
+from lambdas.common.web.http import Request, Response
 from lambdas.common.web.pagination import PageQuery
 from lambdas.common.web.router import Route, Router
 from lambdas.route_tables import SERVICES, route_tables
@@ -118,3 +120,59 @@ def test_a_field_that_is_no_id_is_422(model: type[Struct], name: str, value: str
         validate(model, {name: value})
     assert raised.value.status == 422
     assert name in {error.field for error in raised.value.errors}
+
+
+NO_NUMBERS = ["null", "5.0", "1e1", "0x5", "05", "+5", " 5", "5_0", "", "true", "NaN", "\u0665"]
+
+
+def _query_fields() -> list[Any]:
+    return [
+        pytest.param(model, field.encode_name, id=f"{model.__name__}.{field.encode_name}")
+        for model in _request_models()
+        if not issubclass(model, Body)
+        for field in structs.fields(model)
+        if not {str, Any} & _plain_types(field.type)
+    ]
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS)
+@pytest.mark.parametrize(("model", "name"), _query_fields())
+def test_numbers_and_choices_in_queries_have_one_form(
+    model: type[Struct], name: str, value: str
+) -> None:
+    with pytest.raises(Problem) as raised:
+        validate(model, {name: value}, from_text=True)
+    assert name in {error.field for error in raised.value.errors}
+
+
+def test_null_in_a_query_is_a_text() -> None:
+    models = import_module("lambdas.catalog.models")
+    assert validate(models.ListingQuery, {"q": "null"}, from_text=True).q == "null"
+
+
+def _routes_with_bodies(table: Mapping[str, tuple[Route, ...]]) -> Iterator[Any]:
+    for service, routes in table.items():
+        for route in routes:
+            if route.method in {"POST", "PUT", "PATCH"}:
+                yield pytest.param(service, route, id=f"{route.method} {route.path}")
+
+
+@pytest.mark.parametrize(("service", "route"), list(_routes_with_bodies(route_tables())))
+def test_an_unknown_field_of_a_body_is_422(service: str, route: Route) -> None:
+    handler = import_module(f"lambdas.{service}.handler")
+    (api,) = (value for name, value in vars(handler).items() if _is_api(name, value, handler))
+    # The collaborators accept every call.
+    with_mocks = type("Mocked", (api,), {"__getattr__": lambda _self, _name: MagicMock()})
+    operation = getattr(object.__new__(with_mocks), route.operation)
+    event = rest_event(route.method, route.path, {"unknownField": 1})
+    request = Request(event)
+    request.authenticated = caller("user")
+    request.path_parameters = dict.fromkeys(re.findall(r"\{(\w+)\}", route.path), "a")
+    with pytest.raises(Problem) as raised:
+        operation(request)
+    assert raised.value.status == 422
+    assert "unknownField" in {error.field for error in raised.value.errors}
+
+
+def _is_api(name: str, value: Any, module: Any) -> bool:
+    return name.endswith("Api") and getattr(value, "__module__", "") == module.__name__

@@ -23,10 +23,15 @@ class SignedInSettings(Settings, frozen=True, kw_only=True):
     dynamodb_table_sessions: str
 
 
-class ServiceSettings(SignedInSettings, frozen=True, kw_only=True):
-    """The settings of a service with lists and idempotent routes."""
+class IdempotentSettings(SignedInSettings, frozen=True, kw_only=True):
+    """The settings of a service with idempotent routes."""
 
     dynamodb_table_idempotency: str
+
+
+class ServiceSettings(IdempotentSettings, frozen=True, kw_only=True):
+    """The settings of a service with lists and idempotent routes."""
+
     cursor_key_parameter: str
 
 
@@ -41,10 +46,10 @@ def create_router(
 ) -> Router:
     """Creates the router of a service.
 
-    `api` has one method per operation of the routes. Idempotent routes require ServiceSettings.
+    `api` has one method per operation of the routes. Idempotent routes require IdempotentSettings.
     """
     idempotency = None
-    if isinstance(settings, ServiceSettings):
+    if isinstance(settings, IdempotentSettings):
         idempotency = Idempotency(clients.dynamodb, settings.dynamodb_table_idempotency)
     return Router(
         routes,

@@ -78,6 +78,7 @@ def environ(
         "DYNAMODB_TABLE_SESSIONS": sessions,
         "DYNAMODB_TABLE_CONVERSATIONS": conversations_table,
         "DYNAMODB_TABLE_USAGE": usage_table,
+        "DYNAMODB_TABLE_IDEMPOTENCY": table("idempotency_key"),
         "CURSOR_KEY_PARAMETER": "/cursor",
         "GEMINI_API_KEY_PARAMETER": "/gemini",
         "GEMINI_BASE_URL": gemini.base_url,
@@ -171,6 +172,15 @@ def test_a_question_is_answered_and_stored_in_a_conversation(
     assert call("DELETE", path)["statusCode"] == 204
     problem(call("GET", path), 404)
     problem(call("DELETE", path), 404)
+
+
+def test_a_repeated_question_is_answered_once(call: Call, gemini: FakeProvider) -> None:
+    headers = {"Idempotency-Key": "once"}
+    first = ok(call("POST", "/ask", ASK, headers=headers))
+    assert ok(call("POST", "/ask", ASK, headers=headers)) == first
+    assert len(gemini.requests) == 1
+    assert len(ok(call("GET", "/conversations"))["items"]) == 1
+    problem(call("POST", "/ask", {"question": "Another?"}, headers=headers), 409)
 
 
 def test_summarize_translate_and_moderate_return_the_documented_fields(

@@ -9,12 +9,13 @@ from msgspec import structs
 
 from lambdas.auth.logic import AuthService
 from lambdas.auth.models import User
-from lambdas.auth.rate_limit import Limit, Reservation
+from lambdas.auth.rate_limit import Attempt, Limit
 from lambdas.auth.refresh_tokens import RefreshTokens
 from lambdas.auth.sessions import Session
 from lambdas.common.people.profiles import KnownProfile, PersonalPrivacy
 from lambdas.common.problems import FieldError, Problem
 from lambdas.common.signing.keys import KeyRing
+from lambdas.common.web.pagination import Cursors
 from lambdas.common.web.tokens import TokenIssuer, TokenVerifier
 from tests.lambdas.support import FakeClock, FakeKeys
 
@@ -111,20 +112,22 @@ class MemorySessions:
 
 
 class FakeLimiter:
-    """Counts unreleased reservations. Its windows never end."""
+    """Counts attempts. Its windows never end."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
 
-    def reserve(self, limit: Limit, *subject: str) -> Reservation:
+    def count(self, limit: Limit, *subject: str) -> None:
+        self.end(self.begin(limit, *subject), failed=True)
+
+    def begin(self, limit: Limit, *subject: str) -> Attempt:
         key = "#".join((limit.name, *subject))
         if self.counts.get(key, 0) >= limit.attempts:
             raise Problem.too_many_requests(60)
-        self.counts[key] = self.counts.get(key, 0) + 1
-        return Reservation(key, 0)
+        return Attempt(limit, key, 0)
 
-    def release(self, reservation: Reservation) -> None:
-        self.counts[reservation.key] -= 1
+    def end(self, attempt: Attempt, *, failed: bool) -> None:
+        self.counts[attempt.key] = self.counts.get(attempt.key, 0) + failed
 
 
 class FakeProfiles:
@@ -178,6 +181,7 @@ class World:
             access_tokens=TokenIssuer(ring, self.clock),
             refresh_tokens=RefreshTokens(ring),
             limiter=self.limiter,
+            cursors=Cursors(ring),
             events=self.events,
             logger=Logger(service="auth-fakes"),
             clock=self.clock,

@@ -41,6 +41,9 @@ def environ(aws: None, table: Callable[..., str], request: pytest.FixtureRequest
     boto3.client("ssm", region_name=REGION).put_parameter(
         Name="/jwt", Value="k" * 48, Type="SecureString"
     )
+    boto3.client("ssm", region_name=REGION).put_parameter(
+        Name="/cursor", Value="c" * 48, Type="SecureString"
+    )
     boto3.client("events", region_name=REGION).create_event_bus(Name="the-bus")
     return {
         "STAGE": "local",
@@ -55,6 +58,7 @@ def environ(aws: None, table: Callable[..., str], request: pytest.FixtureRequest
         "DYNAMODB_TABLE_RATE_LIMITS": table("limit_key"),
         "DYNAMODB_TABLE_PROFILES": table("user_id"),
         "JWT_SECRET_PARAMETER": "/jwt",
+        "CURSOR_KEY_PARAMETER": "/cursor",
         "EVENT_BUS_NAME": "the-bus",
     }
 

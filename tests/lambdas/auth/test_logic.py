@@ -26,6 +26,7 @@ from lambdas.auth.models import SignedIn, TokenPair, User
 from lambdas.auth.rate_limit import Limit
 from lambdas.common.caller import Caller
 from lambdas.common.problems import Problem
+from lambdas.common.web.pagination import PageQuery
 from tests.lambdas.auth.fakes import World
 
 EMAIL, PASSWORD, ADDRESS = "ann@example.com", "Passw0rd!", "203.0.113.7"
@@ -265,11 +266,28 @@ def test_a_spent_token_revokes_the_session_after_the_grace_period(world: World) 
     assert not world.sessions.items
 
 
-def test_a_token_two_generations_old_revokes_the_session_immediately(world: World) -> None:
-    first = login(world).refresh_token
-    world.service.refresh(world.service.refresh(first).refresh_token)
-    assert refused(world, first) == "refresh_token_reused"
+def test_a_spent_token_returns_the_newest_token_if_its_successor_is_spent(world: World) -> None:
+    tokens = [login(world).refresh_token]
+    for _ in range(5):
+        world.clock.advance(REFRESH_GRACE / 1000 / 5)
+        tokens.append(world.service.refresh(tokens[-1]).refresh_token)
+    for token in tokens[:-1]:
+        assert world.service.refresh(token).refresh_token == tokens[-1]
+    world.clock.advance(REFRESH_GRACE / 1000 / 5)
+    assert world.service.refresh(tokens[0]).refresh_token == tokens[-1]
+    world.clock.advance(0.001)
+    assert world.service.refresh(tokens[1]).refresh_token == tokens[-1]
+    assert refused(world, tokens[0]) == "refresh_token_reused"
     assert not world.sessions.items
+
+
+def test_a_session_remembers_a_limited_number_of_rotations(world: World) -> None:
+    token = first = login(world).refresh_token
+    for _ in range(150):
+        token = world.service.refresh(token).refresh_token
+    (session,) = world.sessions.items.values()
+    assert len(session.earlier_rotations) == 100
+    assert refused(world, first) == "refresh_token_reused"
 
 
 @settings(max_examples=50)
@@ -359,12 +377,29 @@ def test_sessions_lists_the_callers_sessions_last_used_first(world: World) -> No
     world.clock.advance(1)
     caller = caller_of(world, world.service.refresh(first.refresh_token))
     world.service.anonymous(address=ADDRESS)
-    views = world.service.sessions(caller)
+    views = world.service.list_sessions(caller, PageQuery())["items"]
     assert [(view.session_id, view.current) for view in views] == [
         (caller.session_id, True),
         (second.session_id, False),
     ]
     assert views[0].created_at < views[1].created_at < views[0].last_used_at
+
+
+def test_sessions_are_listed_in_pages(world: World) -> None:
+    caller = caller_of(world, login(world))
+    for _ in range(6):
+        login(world)
+    expected = [v.session_id for v in world.service.list_sessions(caller, PageQuery())["items"]]
+    found: list[str] = []
+    cursor = None
+    for size in (3, 3, 1):
+        page = world.service.list_sessions(caller, PageQuery(limit=3, cursor=cursor))
+        assert len(page["items"]) == size
+        found += [view.session_id for view in page["items"]]
+        cursor = page["nextCursor"]
+    assert cursor is None
+    assert found == expected
+    assert len(set(found)) == 7
 
 
 def test_delete_session_deletes_only_the_callers_sessions(world: World) -> None:

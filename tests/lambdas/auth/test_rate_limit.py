@@ -17,39 +17,64 @@ CreateTable = Callable[..., str]
 LIMIT = Limit("login", 3, 60)
 
 
+class Sleeper:
+    """Advances the clock instead of sleeping. `event` happens during the first pause."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.event: Callable[[], None] | None = None
+        self.pauses: list[float] = []
+        self._clock = clock
+
+    def __call__(self, seconds: float) -> None:
+        self._clock.advance(seconds)
+        self.pauses.append(seconds)
+        if self.event and len(self.pauses) == 1:
+            self.event()
+
+
 @pytest.fixture
-def limiter(dynamodb: "DynamoDBClient", table: CreateTable, clock: FakeClock) -> RateLimiter:
-    return RateLimiter(dynamodb, table("limit_key"), enabled=True, clock=clock)
+def sleeper(clock: FakeClock) -> Sleeper:
+    return Sleeper(clock)
+
+
+@pytest.fixture
+def limiter(
+    dynamodb: "DynamoDBClient", table: CreateTable, clock: FakeClock, sleeper: Sleeper
+) -> RateLimiter:
+    return RateLimiter(dynamodb, table("limit_key"), enabled=True, clock=clock, sleep=sleeper)
 
 
 def test_an_attempt_stops_counting_when_it_leaves_the_window(
     limiter: RateLimiter, clock: FakeClock
 ) -> None:
     for _ in range(3):
-        limiter.reserve(LIMIT, "address", "email")
+        limiter.count(LIMIT, "address", "email")
         clock.advance(10)
     with pytest.raises(Problem) as refused:
-        limiter.reserve(LIMIT, "address", "email")
+        limiter.count(LIMIT, "address", "email")
     assert (refused.value.status, refused.value.headers["Retry-After"]) == (429, "30")
     clock.advance(30)
-    limiter.reserve(LIMIT, "address", "email")  # only the first has left the window
+    limiter.count(LIMIT, "address", "email")  # only the first has left the window
     with pytest.raises(Problem):
-        limiter.reserve(LIMIT, "address", "email")
+        limiter.count(LIMIT, "address", "email")
 
 
 def test_each_subject_and_limit_is_counted_separately(limiter: RateLimiter) -> None:
     subjects = [("a", "b"), ("ab", ""), ("a", "c"), ("d", "b")]
     for _ in range(3):
         for subject in subjects:
-            limiter.reserve(LIMIT, *subject)
-    limiter.reserve(Limit("other", 3, 60), "a", "b")
+            limiter.count(LIMIT, *subject)
+    limiter.count(Limit("other", 3, 60), "a", "b")
 
 
-def test_released_attempts_do_not_count(limiter: RateLimiter) -> None:
+def test_only_failed_attempts_count(limiter: RateLimiter) -> None:
     for _ in range(10):
-        limiter.release(limiter.reserve(LIMIT, "a"))
+        limiter.end(limiter.begin(LIMIT, "a"), failed=False)
     for _ in range(3):
-        limiter.reserve(LIMIT, "a")
+        limiter.end(limiter.begin(LIMIT, "a"), failed=True)
+    with pytest.raises(Problem) as refused:
+        limiter.begin(LIMIT, "a")
+    assert refused.value.status == 429
 
 
 def test_concurrent_attempts_between_read_and_write_are_counted(
@@ -62,25 +87,59 @@ def test_concurrent_attempts_between_read_and_write_are_counted(
         found = read(**arguments)
         if len(concurrent) < 3:
             concurrent.append(True)
-            limiter.reserve(LIMIT, "a")
+            limiter.count(LIMIT, "a")
         return found
 
     monkeypatch.setattr(dynamodb, "get_item", read_before_another_attempt)
     with pytest.raises(Problem) as refused:
-        limiter.reserve(LIMIT, "a")
+        limiter.count(LIMIT, "a")
     assert refused.value.headers["Retry-After"] == "60"
     (item,) = dynamodb.scan(TableName="limit_key-table")["Items"]
     assert len(unpack(item)["attempts"]) == LIMIT.attempts
 
 
+@pytest.mark.parametrize("failed", [False, True])
+def test_an_attempt_waits_for_the_outcomes_of_running_ones(
+    limiter: RateLimiter, sleeper: Sleeper, failed: bool
+) -> None:
+    running = [limiter.begin(LIMIT, "a") for _ in range(LIMIT.attempts)]
+
+    def finish() -> None:
+        for attempt in running:
+            limiter.end(attempt, failed=failed)
+
+    sleeper.event = finish
+    if failed:
+        with pytest.raises(Problem) as refused:
+            limiter.begin(LIMIT, "a")
+        assert refused.value.status == 429
+    else:
+        limiter.end(limiter.begin(LIMIT, "a"), failed=False)
+    assert len(sleeper.pauses) == 1
+
+
+def test_an_attempt_does_not_wait_forever(
+    limiter: RateLimiter, sleeper: Sleeper, clock: FakeClock
+) -> None:
+    for _ in range(LIMIT.attempts):
+        limiter.begin(LIMIT, "a")  # never ends
+    with pytest.raises(Problem) as refused:
+        limiter.begin(LIMIT, "a")
+    assert (refused.value.status, refused.value.headers["Retry-After"]) == (503, "1")
+    assert 9 < sum(sleeper.pauses) < 12
+    clock.advance(35)
+    limiter.begin(LIMIT, "a")  # the others count as crashed
+
+
 def test_a_disabled_limiter_admits_every_attempt(dynamodb: "DynamoDBClient") -> None:
     limiter = RateLimiter(dynamodb, "no-such-table", enabled=False)
     for _ in range(10):
-        limiter.release(limiter.reserve(LIMIT, "a"))
+        limiter.count(LIMIT, "a")
+        limiter.end(limiter.begin(LIMIT, "a"), failed=True)
 
 
 def test_the_table_contains_no_address(limiter: RateLimiter, dynamodb: "DynamoDBClient") -> None:
-    limiter.reserve(LIMIT, "203.0.113.7", "someone@example.com")
+    limiter.count(LIMIT, "203.0.113.7", "someone@example.com")
     (item,) = dynamodb.scan(TableName="limit_key-table")["Items"]
     assert "203.0.113.7" not in str(item)
     assert "someone" not in str(item)

@@ -15,7 +15,7 @@ from tests.lambdas.support import document, problem
 @contextmanager
 def overtaken(world: World, operation: str, change: Callable[[], object]) -> Iterator[None]:
     """Makes another change right before the first call of a DynamoDB operation."""
-    changed = []
+    changed: list[bool] = []
 
     def before_call(**_: Any) -> None:
         if not changed:

@@ -88,6 +88,7 @@ def environ(
         # A name per test, because Powertools caches the logger and its stream by name.
         "POWERTOOLS_SERVICE_NAME": request.node.name,
         "DYNAMODB_TABLE_SESSIONS": sessions,
+        "DYNAMODB_TABLE_IDEMPOTENCY": table("idempotency_key"),
         "DYNAMODB_TABLE_OUTBOX": table("event_id"),
         "DYNAMODB_TABLE_PROFILES": table("user_id"),
         "DYNAMODB_TABLE_ALIASES": table("alias_key"),

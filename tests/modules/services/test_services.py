@@ -36,9 +36,10 @@ SIGNED_IN = EVERY | _tables("SESSIONS", "IDEMPOTENCY") | {"CURSOR_KEY_PARAMETER"
 VARIABLES = {
     "auth": EVERY
     | _tables("SESSIONS", "RATE_LIMITS", "PROFILES")
-    | {"COGNITO_USER_POOL_ID", "COGNITO_CLIENT_ID", "JWT_SECRET_PARAMETER", "EVENT_BUS_NAME"},
+    | {"COGNITO_USER_POOL_ID", "COGNITO_CLIENT_ID", "JWT_SECRET_PARAMETER", "EVENT_BUS_NAME"}
+    | {"CURSOR_KEY_PARAMETER"},
     "profile": EVERY
-    | _tables("SESSIONS", "PROFILES", "ALIASES", "OUTBOX")
+    | _tables("SESSIONS", "IDEMPOTENCY", "PROFILES", "ALIASES", "OUTBOX")
     | {"S3_BUCKET_AVATARS", "S3_BUCKET_ATTACHMENTS", "CLOUDFRONT_DOMAIN"},
     "chat": SIGNED_IN
     | _tables("MESSAGES", "ROOMS", "MEMBERS", "TICKETS", "ALIASES", "AUTHORS", "PROFILES", "OUTBOX")
@@ -52,8 +53,7 @@ VARIABLES = {
     "catalog": SIGNED_IN
     | {"RDS_ENDPOINT", "RDS_DATABASE", "RDS_USERNAME", "RDS_IAM_AUTH", "S3_BUCKET_ATTACHMENTS"}
     | {"CLOUDFRONT_DOMAIN", "EVENT_BUS_NAME"},
-    # None of its routes accepts Idempotency-Key.
-    "ai": SIGNED_IN - _tables("IDEMPOTENCY")
+    "ai": SIGNED_IN
     | _tables("CONVERSATIONS", "USAGE")
     | {"GEMINI_API_KEY_PARAMETER", "GEMINI_BASE_URL", "GEMINI_MODEL", "GEMINI_THINKING_LEVEL"}
     | {"OPENAI_API_KEY_PARAMETER", "OPENAI_BASE_URL", "OPENAI_MODEL", "OPENAI_REASONING_EFFORT"}
@@ -75,7 +75,7 @@ OUTBOX = ("profile", "post", "chat")
 SHARED_TABLES = {"auth-sessions", "platform-idempotency"}
 TABLES = {
     "auth": {"auth-sessions", "auth-rate-limits", "profile-profiles"},
-    "profile": {"auth-sessions", "platform-outbox", "profile-profiles", "profile-aliases"},
+    "profile": SHARED_TABLES | {"platform-outbox", "profile-profiles", "profile-aliases"},
     "chat": SHARED_TABLES
     | {
         "chat-messages",
@@ -90,7 +90,7 @@ TABLES = {
     | {"post-posts", "post-comments", "post-likes", "post-counters", "post-tags"}
     | {"profile-aliases", "profile-profiles", "platform-authors", "platform-outbox"},
     "catalog": SHARED_TABLES,
-    "ai": {"auth-sessions", "ai-conversations", "ai-usage"},
+    "ai": SHARED_TABLES | {"ai-conversations", "ai-usage"},
 }
 
 OBJECTS = {
@@ -104,7 +104,7 @@ OBJECTS = {
 
 PARAMETERS = {
     **{service: {"cursor-key"} for service in SERVICES},
-    "auth": {"jwt-secret"},
+    "auth": {"cursor-key", "jwt-secret"},
     "profile": set(),
     "ai": {"cursor-key", "gemini-api-key", "openai-api-key"},
 }
