@@ -315,8 +315,8 @@ class DeploymentPermissions:
             ),
             _allow(
                 "Users",
-                "cognito-idp:*UserPool *UserPoolClient *UserPoolMfaConfig *Group AddCustomAttributes "
-                "*agResource ListTagsForResource",
+                "cognito-idp:*UserPool *UserPoolClient *UserPoolMfaConfig *Group "
+                "AddCustomAttributes *agResource ListTagsForResource",
                 user_pools,
             ),
             _allow(
@@ -462,7 +462,8 @@ class DeploymentPermissions:
         """Allows managing the VPC and everything in it."""
         network = (
             "ec2:*Vpc ModifyVpcAttribute *VpcEndpoint* *Subnet* *RouteTable *Route "
-            "ReplaceRouteTableAssociation *InternetGateway *NatGateway *Address *SecurityGroup* *FlowLogs CreateTags DeleteTags"
+            "ReplaceRouteTableAssociation *InternetGateway *NatGateway *Address *SecurityGroup* "
+            "*FlowLogs CreateTags DeleteTags"
         )
         return [
             _allow("Look", "ec2:Describe*", "*"),
