@@ -126,7 +126,9 @@ class DeploymentPermissions:
             _allow(
                 "MoveTraffic",
                 "lambda:GetAlias UpdateAlias ListAliases ListVersionsByFunction "
-                "GetFunctionConfiguration UpdateFunctionCode PublishVersion InvokeFunction",
+                "GetFunctionConfiguration UpdateFunctionCode PublishVersion InvokeFunction "
+                "GetProvisionedConcurrencyConfig PutProvisionedConcurrencyConfig "
+                "DeleteProvisionedConcurrencyConfig",
                 functions,
                 f"{functions}:*",
             ),

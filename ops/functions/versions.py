@@ -39,6 +39,16 @@ class Live:
         """Every version that receives traffic."""
         return {self.version, *self.weights}
 
+    @property
+    def awaits_allocation(self) -> bool:
+        """True if Lambda itself still sends all traffic to the previous version.
+
+        After an update of an alias with provisioned concurrency, Lambda gives the previous version
+        the weight 1 until the allocation for the new one is ready. A release never sets that
+        weight.
+        """
+        return sum(self.weights.values()) >= 1
+
 
 @dataclass(frozen=True)
 class Version:
@@ -48,6 +58,17 @@ class Version:
     artifact: str
     """SHA-256 of its code, in base64."""
     modified: str = ""
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """The provisioned concurrency of a function's `live` alias."""
+
+    requested: int
+    status: str
+    """IN_PROGRESS, READY or FAILED."""
+    reason: str
+    """The reason of a failed allocation."""
 
 
 class Functions:
@@ -105,6 +126,36 @@ class Functions:
                 " command did not: check `ops status`, then run the command again"
             ) from error
         return Live(live.service, version, dict(weights or {}), alias["RevisionId"])
+
+    def allocation(self, service: str) -> Allocation | None:
+        """Returns the provisioned concurrency of the service's alias, or None without one."""
+        try:
+            response = self.client.get_provisioned_concurrency_config(
+                FunctionName=self.names[service], Qualifier=ALIAS
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ProvisionedConcurrencyConfigNotFoundException":
+                return None
+            raise
+        return Allocation(
+            response["RequestedProvisionedConcurrentExecutions"],
+            response["Status"],
+            response.get("StatusReason", ""),
+        )
+
+    def allocate(self, service: str, count: int) -> None:
+        """Requests provisioned concurrency for the alias. Lambda allocates it in the background."""
+        self.client.put_provisioned_concurrency_config(
+            FunctionName=self.names[service],
+            Qualifier=ALIAS,
+            ProvisionedConcurrentExecutions=count,
+        )
+
+    def deallocate(self, service: str) -> None:
+        """Removes the provisioned concurrency of the alias."""
+        self.client.delete_provisioned_concurrency_config(
+            FunctionName=self.names[service], Qualifier=ALIAS
+        )
 
     def versions(self, service: str) -> list[Version]:
         """Returns the published versions, oldest first."""

@@ -143,24 +143,28 @@ class Bake:
 
     def _failures(self, item: NewVersion) -> int:
         """Counts the 5xx responses in the version's log streams, whose names contain its number."""
-        count = 0
-        start = int(self._begun * 1000)
         days = {f"{_instant(time):%Y/%m/%d}" for time in (self._begun, self._clock())}
-        for day in sorted(days):
-            prefix = f"{day}/[{item.version}]"
-            pages = self._logs.get_paginator("filter_log_events").paginate(
-                logGroupName=item.log_group,
-                logStreamNamePrefix=prefix,
-                startTime=start,
-                filterPattern=FAILURES,
-            )
-            # An emulator may ignore the prefix and the pattern, so both are checked here as well.
-            count += sum(
-                event["logStreamName"].startswith(prefix) and _is_failure(event["message"])
-                for page in pages
-                for event in page["events"]
-            )
-        return count
+        # In a log group that the function's configuration names, streams have the function's name
+        # before the version (Lambda developer guide, "Configuring CloudWatch log groups").
+        return sum(
+            self._failures_in(item, f"{day}/{function}[{item.version}]")
+            for day in sorted(days)
+            for function in ("", item.function)
+        )
+
+    def _failures_in(self, item: NewVersion, prefix: str) -> int:
+        pages = self._logs.get_paginator("filter_log_events").paginate(
+            logGroupName=item.log_group,
+            logStreamNamePrefix=prefix,
+            startTime=int(self._begun * 1000),
+            filterPattern=FAILURES,
+        )
+        # An emulator may ignore the prefix and the pattern, so both are checked here as well.
+        return sum(
+            event["logStreamName"].startswith(prefix) and _is_failure(event["message"])
+            for page in pages
+            for event in page["events"]
+        )
 
     def _firing(self) -> set[str]:
         names = [

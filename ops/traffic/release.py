@@ -21,11 +21,12 @@ from ops.cloud import Cloud
 from ops.console import Progress, report
 from ops.errors import InterruptedRunError, OperatorError
 from ops.functions.packages import artifact, package
-from ops.functions.versions import MIGRATION, Functions, Live, Version
+from ops.functions.versions import FIRST, MIGRATION, Functions, Live, Version
 from ops.smoke import Check, Invocation, Smoke, Suite, load_suites, people
 from ops.smoke.person import People
 from ops.smoke.transport import Transport
 from ops.terraform.state import outputs, refuse_locked_state
+from ops.traffic.allocations import AllocationError, Allocations
 from ops.traffic.bake import INTERVAL, Bake, NewVersion
 from ops.traffic.ledger import Kind, Ledger, Lock, LockLostError, Record
 from ops.traffic.notify import News, Notifier, State, topic_of
@@ -97,17 +98,23 @@ class Releaser:
         self._commit = str(checkout())
         self._release_id = uuid.uuid4().hex
         self.functions = Functions(cloud, stack_outputs["functions"])
+        self._allocations = Allocations(
+            self.functions, cloud.environment, lock.check, sleep=sleep, clock=clock
+        )
         self.notifier = Notifier(cloud, topic_of(stack_outputs), operator)
 
-    def settle(self, services: Sequence[str] | None = None) -> None:
+    def settle(self, services: Sequence[str] | None = None, *, wait: bool = True) -> None:
         """Sends all traffic to the live version and closes open records after a killed release.
 
         Args:
             services: The services to repair. Defaults to all.
+            wait: Wait until Lambda has completed earlier traffic shifts.
         """
         for service in services or self.functions.select("all"):
             live = self.functions.live(service)
-            if live.weights:
+            if live.awaits_allocation:
+                live = self._complete(live) if wait else live
+            elif live.weights:
                 self.lock.check()
                 weights = ", ".join(
                     f"{weight:.0%} of the traffic on version {version}"
@@ -122,8 +129,21 @@ class Releaser:
                 if record.outcome == "running":
                     self._close(record, live)
 
+    def _complete(self, live: Live) -> Live:
+        """Waits for the live version's allocation. If it fails, the serving version stays live."""
+        try:
+            self._allocations.wait([live.service])
+            return self.functions.live(live.service)
+        except AllocationError as error:
+            [serving] = live.weights
+            self.lock.check()
+            report(f"{error}. Version {serving}, which has all the traffic, stays live")
+            return self.functions.route(self.functions.live(live.service), serving)
+
     def _close(self, record: Record, live: Live) -> None:
         """Records the outcome of a killed command."""
+        if record.kind == "rollback":
+            self._allocations.restore(record.service)
         command = f"An earlier {record.kind} of {record.service}"
         if record.to_version == live.version:
             reason = "the command was killed after it had shifted all traffic"
@@ -191,8 +211,17 @@ class Releaser:
                     self.lock.check()
                     states[service] = self.functions.route(live, versions[service])
                     promoted.add(service)
+                    if service in FIRST:
+                        self._allocations.wait([service])
+                self._allocations.wait(states)
+                for service in states:
                     report(f"Traffic: {service} is on version {versions[service]}")
         except LockLostError:
+            raise
+        except AllocationError as error:
+            promoted -= error.services
+            states |= {service: self.functions.live(service) for service in error.services}
+            self._roll_back(records, states, promoted, error)
             raise
         except BaseException as error:
             self._roll_back(records, states, promoted, error)
@@ -269,16 +298,17 @@ class Releaser:
                     " was already promoted"
                 )
                 continue
-            if live.weights:
+            shifted = bool(live.weights) or live.version != record.from_version
+            if shifted:
                 try:
-                    self.functions.route(live, live.version)
+                    self.functions.route(live, record.from_version)
                     report(
                         f"Traffic: all requests to {record.service} are back on version"
-                        f" {live.version}"
+                        f" {record.from_version}"
                     )
                 except OperatorError as refused:  # another process changed the alias: leave it
                     report(str(refused))
-            self._ledger.finish(record, "put back" if live.weights else "failed", reason[:1000])
+            self._ledger.finish(record, "put back" if shifted else "failed", reason[:1000])
 
     def _record(self, live: Live, version: Version, kind: Kind) -> Record:
         return Record(
@@ -294,18 +324,42 @@ class Releaser:
         )
 
     def shift_all(self, live: Live, version: Version, kind: Kind) -> Record:
-        """Shifts all traffic to a version at once and records it in the ledger."""
+        """Shifts all traffic to a version at once and records it in the ledger.
+
+        A rollback does not wait for provisioned concurrency: it removes the allocation, so that
+        Lambda shifts the traffic immediately, and requests it again.
+
+        Raises:
+            AllocationError: Lambda cannot allocate the provisioned concurrency of the version.
+        """
         record = self._record(live, version, kind)
         self._ledger.begin([record])
         self.lock.check()
         try:
-            self.functions.route(live, version.number)
+            if kind == "rollback":
+                self._shift_immediately(live, version)
+            else:
+                self._shift_and_wait(live, version)
         except BaseException as error:
             self._ledger.finish(record, "failed", str(error)[:1000])
             raise
         self._ledger.finish(record, "promoted")
         report(f"Traffic: {live.service} from version {live.version} to {version.number}")
         return replace(record, outcome="promoted")
+
+    def _shift_immediately(self, live: Live, version: Version) -> None:
+        with self._allocations.removed(live):
+            if live.awaits_allocation:  # without the allocation, Lambda ends the pending shift
+                live = self.functions.live(live.service)
+            self.functions.route(live, version.number)
+
+    def _shift_and_wait(self, live: Live, version: Version) -> None:
+        self.functions.route(live, version.number)
+        try:
+            self._allocations.wait([live.service])
+        except AllocationError:
+            self.functions.route(self.functions.live(live.service), live.version)
+            raise
 
     def record_applied(self, before: Mapping[str, Live]) -> list[Record]:
         """Records the traffic that an apply has shifted since `before`."""
@@ -321,6 +375,7 @@ class Releaser:
                 for record in records
             ]
         )
+        self._allocations.wait(before)
         return records
 
     def serve_checkout(self) -> list[Record]:
@@ -474,7 +529,7 @@ def roll_back_service(
     with locked_releaser(cloud, f"rollback of {service}", create, force=force) as releaser:
         functions = releaser.functions
         services = releaser.last_released() if service == "all" else functions.select(service)
-        releaser.settle(services)
+        releaser.settle(services, wait=False)
         targets = []
         for name in services:
             live = functions.live(name)

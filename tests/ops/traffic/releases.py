@@ -40,13 +40,32 @@ class FakeClock:
         self.on_sleep()
 
 
-class FakeLambda:
-    """Lambda's versions and aliases. `updates` has every update of an alias."""
+ALLOCATION_SECONDS = 90.0
+"""AWS documents "a minute or two of preparation" before Lambda allocates."""
 
-    def __init__(self, functions: dict[str, dict[str, bytes]]) -> None:
+
+class FakeLambda:
+    """Lambda's versions and aliases. `updates` has every update of an alias.
+
+    After an update of an alias with provisioned concurrency, the previous version has the weight 1
+    for `allocation_seconds`, and forever if the main version is one of `broken`.
+    """
+
+    def __init__(
+        self,
+        functions: dict[str, dict[str, bytes]],
+        clock: Callable[[], float] = time.time,
+        provisioned: dict[str, int] | None = None,
+    ) -> None:
         self.code = functions
+        self.clock = clock
+        self.provisioned = dict(provisioned or {})
+        self.broken: set[str] = set()
+        self.allocation_seconds = ALLOCATION_SECONDS
+        self.ready_at = dict.fromkeys(functions, 0.0)
         self.aliases: dict[str, dict[str, Any]] = {
-            name: {"version": "1", "weights": {}, "revision": 0} for name in functions
+            name: {"version": "1", "weights": {}, "revision": 0, "shifting": False}
+            for name in functions
         }
         self.updates: list[tuple[str, str, dict[str, float]]] = []
         self.respond: Callable[[str, str, Any], Any] = lambda *_: {"statusCode": 200, "body": "{}"}
@@ -55,6 +74,8 @@ class FakeLambda:
     def get_alias(self, *, FunctionName: str, Name: str) -> dict[str, Any]:
         assert Name == "live"
         alias = self.aliases[FunctionName]
+        if alias["weights"] and self._status(FunctionName) == "READY" and alias.get("shifting"):
+            alias |= {"weights": {}, "shifting": False, "revision": alias["revision"] + 1}
         routing = (
             {"RoutingConfig": {"AdditionalVersionWeights": alias["weights"]}}
             if alias["weights"]
@@ -76,6 +97,7 @@ class FakeLambda:
         RevisionId: str,
     ) -> dict[str, Any]:
         self.before_update()
+        self.get_alias(FunctionName=FunctionName, Name=Name)  # ends a completed shift
         alias = self.aliases[FunctionName]
         if RevisionId != str(alias["revision"]):
             raise ClientError(
@@ -83,12 +105,56 @@ class FakeLambda:
             )
         weights = RoutingConfig["AdditionalVersionWeights"]
         self.updates.append((FunctionName, FunctionVersion, weights))
+        serving = max(alias["weights"], default="") if alias.get("shifting") else alias["version"]
+        shifting = FunctionName in self.provisioned and serving != FunctionVersion
+        if shifting:
+            self.ready_at[FunctionName] = self.clock() + self.allocation_seconds
         self.aliases[FunctionName] = {
             "version": FunctionVersion,
-            "weights": weights,
+            "weights": {serving: 1.0} if shifting else weights,
             "revision": alias["revision"] + 1,
+            "shifting": shifting,
         }
         return self.get_alias(FunctionName=FunctionName, Name=Name)
+
+    def _status(self, function: str) -> str:
+        if self.aliases[function]["version"] in self.broken:
+            return "FAILED"
+        return "READY" if self.clock() >= self.ready_at[function] else "IN_PROGRESS"
+
+    def get_provisioned_concurrency_config(
+        self, *, FunctionName: str, Qualifier: str
+    ) -> dict[str, Any]:
+        assert Qualifier == "live"
+        if FunctionName not in self.provisioned:
+            code = "ProvisionedConcurrencyConfigNotFoundException"
+            raise ClientError(
+                {"Error": {"Code": code, "Message": ""}}, "GetProvisionedConcurrencyConfig"
+            )
+        status = self._status(FunctionName)
+        return {
+            "RequestedProvisionedConcurrentExecutions": self.provisioned[FunctionName],
+            "Status": status,
+            **({"StatusReason": "FUNCTION_ERROR_INIT_FAILURE"} if status == "FAILED" else {}),
+        }
+
+    def put_provisioned_concurrency_config(
+        self, *, FunctionName: str, Qualifier: str, ProvisionedConcurrentExecutions: int
+    ) -> None:
+        if self.aliases[FunctionName]["weights"]:
+            message = "Alias with weights can not be used with Provisioned Concurrency"
+            raise ClientError(
+                {"Error": {"Code": "InvalidParameterValueException", "Message": message}},
+                "PutProvisionedConcurrencyConfig",
+            )
+        self.provisioned[FunctionName] = ProvisionedConcurrentExecutions
+        self.ready_at[FunctionName] = self.clock() + self.allocation_seconds
+
+    def delete_provisioned_concurrency_config(self, *, FunctionName: str, Qualifier: str) -> None:
+        del self.provisioned[FunctionName]
+        alias = self.aliases[FunctionName]
+        if alias.get("shifting"):
+            alias |= {"weights": {}, "shifting": False, "revision": alias["revision"] + 1}
 
     def get_paginator(self, operation: str) -> Any:
         versions = {

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,83 +11,11 @@ from botocore.exceptions import ClientError
 
 from ops.cloud import Cloud
 from ops.errors import InterruptedRunError, OperatorError
-from ops.smoke import Suite, load_suites
-from ops.smoke.person import People
 from ops.traffic.bake import Figures, judge
-from ops.traffic.ledger import Record
 from ops.traffic.prune import delete_old_versions
-from ops.traffic.release import (
-    Releaser,
-    RolledBackError,
-    Settings,
-    release_service,
-    roll_back_service,
-)
-from tests.ops.clouds import FakeCloud, store_state
-from tests.ops.traffic.releases import (
-    FakeClock,
-    FakeLambda,
-    FakeTopic,
-    FakeWatch,
-    digest,
-    make_ledger,
-    zip_of,
-)
-
-FUNCTIONS = {name: f"{name}-lambda-dev" for name in ("auth", "health", "migration")}
-OUTPUTS = {
-    "functions": FUNCTIONS,
-    "log_groups": {name: f"/aws/lambda/{function}" for name, function in FUNCTIONS.items()},
-    "cognito_user_pool_id": "pool",
-    "alerts_topic_arn": "arn:topic",
-}
-AUTH, HEALTH = FUNCTIONS["auth"], FUNCTIONS["health"]
-BAKE = Settings(weight=10, bake=60, interval=10)
-
-
-@contextmanager
-def sign_in(*_: object) -> Iterator[People]:
-    yield People("t.e30.s", "t.e30.s", {})
-
-
-class World:
-    """An environment with two services. The checkout has new code for the health function."""
-
-    def __init__(self, cloud: Cloud, directory: Path) -> None:
-        store_state(cloud, OUTPUTS)
-        self.ledger, self.clock, self.directory = make_ledger(cloud), FakeClock(), directory
-        self.lambda_ = FakeLambda({name: {"1": b"one"} for name in FUNCTIONS.values()})
-        self.watch, self.topic = FakeWatch(), FakeTopic()
-        clients = {
-            "lambda": self.lambda_,
-            "cloudwatch": self.watch,
-            "logs": self.watch,
-            "sns": self.topic,
-        }
-        self.cloud = FakeCloud(cloud.environment, {}, clients=clients)
-        self.checkout = {"auth": b"one", "health": b"two", "migration": b"one"}
-        self.suites: Mapping[str, Suite] = load_suites()
-        self.releaser = functools.partial(
-            Releaser,
-            package=self.package,
-            sign_in=sign_in,
-            suites=lambda: self.suites,
-            sleep=self.clock.sleep,
-            clock=self.clock,
-        )
-
-    def package(self, _cloud: Cloud, services: Sequence[str]) -> dict[str, Path]:
-        return {name: zip_of(self.directory, self.checkout[name]) for name in services}
-
-    def release(self, service: str = "health", settings: Settings = BAKE) -> list[dict[str, Any]]:
-        return release_service(self.cloud, service, settings, self.releaser)
-
-    def roll_back(self, service: str, to: str | None = None, **options: bool) -> Any:
-        return roll_back_service(self.cloud, service, to, self.releaser, **options)
-
-    @property
-    def record(self) -> Record:
-        return self.ledger.history("health")[0]
+from ops.traffic.release import RolledBackError, Settings
+from tests.ops.traffic.releases import digest
+from tests.ops.traffic.world import AUTH, HEALTH, World
 
 
 @pytest.fixture
@@ -153,18 +78,21 @@ def test_bad_version_is_rolled_back_and_the_reason_is_recorded(
     assert world.topic.subjects[-1] == "dev: release health rolled back"
 
 
-def test_5xx_responses_in_the_log_of_the_version_cause_a_rollback(world: World) -> None:
-    day = "2027/01/15"
+@pytest.mark.parametrize("function", ["", HEALTH], ids=["default group", "named group"])
+def test_5xx_responses_in_the_log_of_the_version_cause_a_rollback(
+    world: World, function: str
+) -> None:
+    day = f"2027/01/15/{function}"
     world.watch.lines = [
-        {"logStreamName": f"{day}/[1]a", "message": json.dumps({"status": 500})},
-        {"logStreamName": f"{day}/[2]b", "message": json.dumps({"status": 200})},
-        {"logStreamName": f"{day}/[2]b", "message": json.dumps({"status": 404})},
-        {"logStreamName": f"{day}/[2]b", "message": "no JSON"},
+        {"logStreamName": f"{day}[1]a", "message": json.dumps({"status": 500})},
+        {"logStreamName": f"{day}[2]b", "message": json.dumps({"status": 200})},
+        {"logStreamName": f"{day}[2]b", "message": json.dumps({"status": 404})},
+        {"logStreamName": f"{day}[2]b", "message": "no JSON"},
     ]
     assert world.release()
     world.checkout["health"] = b"three"
     world.watch.lines.append(
-        {"logStreamName": f"{day}/[3]c", "message": json.dumps({"status": 503})}
+        {"logStreamName": f"{day}[3]c", "message": json.dumps({"status": 503})}
     )
     with pytest.raises(RolledBackError, match="1 5xx responses"):
         world.release()
