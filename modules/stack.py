@@ -307,6 +307,7 @@ class PlatformStack(TerraformStack):
             "api_url": self._rest_api.url,
             "api_id": self._rest_api.api_id,
             "health_url": f"{self._rest_api.url}/health",
+            "direct_health_url": f"{self._rest_api.direct_url}/health",
             "ws_url": self._websocket_api.url,
             "ws_api_id": self._websocket_api.api_id,
             "site_url": self._cdn.site_url,

@@ -90,7 +90,9 @@ class RestApi(Construct):
         name: The API's name, as in its metrics.
         stage_name: The environment's name.
         stage_arn: The stage's ARN.
-        url: The base URL: the custom domain, the emulated AWS's address, or AWS's own.
+        url: The base URL: the custom domain, or `direct_url`.
+        direct_url: The base URL that works as soon as the stage exists: AWS's own address, or the
+            emulated AWS's.
     """
 
     def __init__(
@@ -124,7 +126,9 @@ class RestApi(Construct):
             f"arn:aws:apigateway:{environment.region}::"
             f"/restapis/{self.api_id}/stages/{self.stage_name}"
         )
-        self.url = self._url()
+        self.direct_url = self._direct_url()
+        domains = environment.domains
+        self.url = f"https://{domains.api}" if domains else self.direct_url
         self._authorizer: ApiGatewayAuthorizer | None = None
         self._version = self._resource(self, "v1", self._api.root_resource_id, "v1")
         self._routes: list[tuple[str, str, str, bool]] = []
@@ -133,11 +137,8 @@ class RestApi(Construct):
             *UnknownAddresses(self, "unknown-addresses", api=self._api).resources,
         ]
 
-    def _url(self) -> str:
-        domains, endpoint = self._environment.domains, self._environment.endpoints.aws
-        if domains:
-            return f"https://{domains.api}"
-        if endpoint:
+    def _direct_url(self) -> str:
+        if endpoint := self._environment.endpoints.aws:
             return f"{endpoint}/restapis/{self.api_id}/{self.stage_name}/_user_request_"
         host = f"{self.api_id}.execute-api.{self._environment.region}.amazonaws.com"
         return f"https://{host}/{self.stage_name}"

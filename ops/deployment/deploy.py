@@ -13,6 +13,7 @@ from typing import Any
 from ops.checkout import checkout
 from ops.cloud import Cloud
 from ops.console import report
+from ops.deployment.domain import wait_for_domain
 from ops.deployment.health import Health, wait_until_healthy
 from ops.deployment.migrations import run_migrations
 from ops.deployment.site import publish
@@ -66,6 +67,7 @@ class Collaborators:
     releaser: Callable[[Cloud, Mapping[str, Any], Ledger, Lock, str], Releaser] = Releaser
     publish_site: Callable[[Cloud, Mapping[str, Any]], list[str]] = publish
     wait_until_healthy: Callable[[str], Health] = wait_until_healthy
+    wait_for_domain: Callable[[Cloud, str], Health] = wait_for_domain
 
 
 def deploy_environment(
@@ -131,9 +133,13 @@ class _Deployment:
         releaser = self._releaser(outputs)
         records = self._shift_traffic(releaser, before)
         published = self._collaborators.publish_site(self._cloud, outputs)
-        health = self._collaborators.wait_until_healthy(outputs["health_url"])
+        health = self._collaborators.wait_until_healthy(outputs["direct_health_url"])
+        # A new domain can take longer than the operator waits. The deployment is complete, and a
+        # promotion must find it.
         values = {"commit": str(checkout()), "who": self._cloud.operator}
         self._ledger.store(DEPLOYMENT, self._ledger.now(), values)
+        if self._cloud.environment.domains:
+            health = self._collaborators.wait_for_domain(self._cloud, outputs["health_url"])
         return {
             "environment": self._cloud.environment.name,
             "apiUrl": outputs["api_url"],

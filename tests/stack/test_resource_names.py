@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ def test_names_that_commands_compute_exist_in_the_stack(
         return {str(block[attribute]) for block in document["resource"][type_].values()}
 
     functions = stack["output"]["functions"]["value"]
+    # Works before DNS and the CDN know the custom domain.
+    direct = stack["output"]["direct_health_url"]["value"]
+    assert re.search(r"\$\{aws_api_gateway_rest_api\..*/health$", direct)
     assert ledger_table(environment) in values("aws_dynamodb_table", "name")
     assert topic_name("alerts", environment) in values("aws_sns_topic", "name")
     assert database_name(environment) in values("aws_rds_cluster", "database_name")

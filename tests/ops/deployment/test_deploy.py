@@ -41,6 +41,7 @@ OUTPUTS = {
     "cognito_user_pool_id": "pool",
     "api_url": "http://api",
     "health_url": "http://h",
+    "direct_health_url": "http://direct",
     "alerts_topic_arn": "arn:topic",
 }
 
@@ -50,6 +51,7 @@ class World:
 
     def __init__(self, cloud: Cloud, directory: Path) -> None:
         self.calls: list[str] = []
+        self.domain_error: BaseException | None = None
         self.clock = FakeClock()
         self.ledger = make_ledger(cloud, self.clock)
         store_state(cloud, OUTPUTS)
@@ -86,8 +88,16 @@ class World:
         self.calls.append("publish")
         return ["index.html"]
 
-    def wait_until_healthy(self, _: str) -> Any:
+    def wait_until_healthy(self, url: str) -> Any:
+        assert url == OUTPUTS["direct_health_url"]
         self.calls.append("health")
+        return SimpleNamespace(body={"status": "ok"})
+
+    def wait_for_domain(self, _: Cloud, url: str) -> Any:
+        assert url == OUTPUTS["health_url"]
+        self.calls.append("domain")
+        if self.domain_error:
+            raise self.domain_error
         return SimpleNamespace(body={"status": "ok"})
 
     def deploy(
@@ -120,6 +130,7 @@ class World:
                 ),
                 publish_site=self.publish_site,
                 wait_until_healthy=self.wait_until_healthy,
+                wait_for_domain=self.wait_for_domain,
             ),
         )
 
@@ -150,6 +161,7 @@ def test_gradual_deployment_migrates_with_new_code_before_shifting_other_traffic
         "migrate with version 2",
         "publish",
         "health",
+        "domain",
     ]
     assert world.complete_shifts == [("m", "2"), ("z", "2"), ("a", "2")]
     assert [item["service"] for item in result["moved"]] == ["migration", "authorizer", "auth"]
@@ -171,6 +183,7 @@ def test_all_at_once_deployment_records_the_shifts_of_the_apply_and_makes_none(
         "migrate with version 2",
         "publish",
         "health",
+        "domain",
     ]
     assert world.lambda_.updates == []
     assert {(item["service"], item["to"]) for item in result["moved"]} == {
@@ -240,6 +253,23 @@ def test_failed_migration_stops_traffic_shift_and_site_publication(
     assert world.complete_shifts == [("m", "2")]
     assert world.calls == ["plan", "confirm", "apply", "migrate with version 2"]
     assert world.topic.subjects[-1] == "dev: deploy failed"
+
+
+@pytest.mark.parametrize("error", [OperatorError("not healthy"), KeyboardInterrupt()])
+def test_deployment_is_recorded_before_it_waits_for_the_domain(
+    root: Root, world: World, error: BaseException
+) -> None:
+    world.domain_error = error
+    with pytest.raises(type(error)):
+        world.deploy(root)
+    assert len(world.ledger.latest("#stage")) == 1
+
+
+def test_environment_without_a_domain_waits_for_none(root: Root, world: World) -> None:
+    environment = world.cloud.environment.model_copy(update={"domains": None})
+    world.cloud = replace(world.cloud, environment=environment)
+    world.deploy(root)
+    assert world.calls[-1] == "health"
 
 
 def test_declined_plan_is_not_applied_and_its_file_is_deleted(root: Root, world: World) -> None:

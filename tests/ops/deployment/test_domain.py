@@ -1,0 +1,83 @@
+"""The wait for a custom domain, which becomes available minutes after the apply."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ops.cloud import Cloud
+from ops.deployment.domain import wait_for_domain
+from ops.deployment.health import Health
+from ops.errors import OperatorError
+from tests.ops.clouds import FakeCloud
+from tests.ops.traffic.releases import FakeClock
+
+URL = "https://api.example.com/health"
+
+
+class Edge:
+    """API Gateway's domain and its distribution, which becomes reachable after `minutes`."""
+
+    def __init__(self, cloud: Cloud, minutes: float, age: float = 0.0) -> None:
+        """`age` is the number of minutes since the domain was created."""
+        self.clock = FakeClock()
+        self.created = self.clock() - age * 60
+        self.reachable_at = self.clock() + minutes * 60
+        self.status = ""
+        self.calls_before_available = 0
+        self.cloud = FakeCloud(cloud.environment, {}, clients={"apigateway": self})
+
+    def get_domain_name(self, *, domainName: str) -> dict[str, Any]:  # noqa: N803
+        assert self.cloud.environment.domains
+        assert domainName == self.cloud.environment.domains.api
+        created = datetime.fromtimestamp(self.created, UTC)
+        return {"domainNameStatus": self.domain_status, "certificateUploadDate": created}
+
+    @property
+    def domain_status(self) -> str:
+        return self.status or ("AVAILABLE" if self.clock() >= self.reachable_at else "UPDATING")
+
+    def get_health(self, url: str) -> Health:
+        assert url == URL
+        self.calls_before_available += self.domain_status != "AVAILABLE"
+        reachable = self.clock() >= self.reachable_at
+        return Health(200, {"status": "ok"}) if reachable else Health(0, "no such host")
+
+    def wait(self) -> Health:
+        return wait_for_domain(
+            self.cloud, URL, get_health=self.get_health, sleep=self.clock.sleep, clock=self.clock
+        )
+
+
+def test_new_domain_may_take_40_minutes_and_is_not_called_before(cloud: Cloud) -> None:
+    edge = Edge(cloud, minutes=40)
+    assert edge.wait().ok
+    assert edge.clock() >= edge.created + 40 * 60
+    assert edge.calls_before_available == 0
+
+
+def test_new_domain_that_is_available_but_not_yet_reachable_is_waited_for(cloud: Cloud) -> None:
+    edge = Edge(cloud, minutes=40)
+    edge.status = "AVAILABLE"
+    assert edge.wait().ok
+
+
+@pytest.mark.parametrize(("age", "limit"), [(0, 46), (24 * 60, 2)])
+def test_wait_ends_soon_for_an_old_domain_and_after_45_minutes_for_a_new_one(
+    cloud: Cloud, age: float, limit: float
+) -> None:
+    edge = Edge(cloud, minutes=1000, age=age)
+    edge.status = "AVAILABLE"
+    begun = edge.clock()
+    with pytest.raises(OperatorError, match="although the API itself is: 0 no such host"):
+        edge.wait()
+    assert (limit - 1.5) * 60 < edge.clock() - begun <= limit * 60
+
+
+def test_domain_that_needs_the_operator_ends_the_wait(cloud: Cloud) -> None:
+    edge = Edge(cloud, minutes=40)
+    edge.status = "PENDING_OWNERSHIP_VERIFICATION"
+    with pytest.raises(OperatorError, match="reports PENDING_OWNERSHIP_VERIFICATION for"):
+        edge.wait()
