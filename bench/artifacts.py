@@ -72,7 +72,7 @@ def main() -> None:
     """Measures and prints a table. Exits with 1 if a function misses a goal."""
     parser = create_parser(__doc__)
     parser.add_argument(
-        "--runs", type=int, default=15, help="measured pairs per function (default: 15)"
+        "--runs", type=int, default=15, help="measurements per function (default: 15)"
     )
     parser.add_argument(
         "--functions",

@@ -86,7 +86,7 @@ def percentile(times: list[float], share: float) -> float:
 def measure(
     first: Callable[[], object], second: Callable[[], object], calls: int
 ) -> tuple[list[float], list[float]]:
-    """Returns the seconds of each call. Alternates the two and discards 20 warm-up calls."""
+    """Runs two calls alternately. Returns their seconds, without 20 warm-up calls of each."""
     times: tuple[list[float], list[float]] = ([], [])
     gc.collect()
     for number in range(calls + 20):
@@ -109,7 +109,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     session = boto3.Session("test", "test", region_name="us-east-1")
-    who = caller("user", expires_at=FOREVER).to_context()
+    context = caller("user", expires_at=FOREVER).to_context()
     with running() as postgres, postgres.database() as name:
         migrate(postgres, name)
         fill(postgres, name, arguments.listings)
@@ -120,7 +120,7 @@ def main() -> None:
             print(f"{'milliseconds':<22}{'p50':>16}{'p99':>16}{'of the driver':>20}")
             shares = []
             for label, (query, search) in CASES.items():
-                event = rest_event("GET", "/v1/catalog/listings", query=query, authorizer=who)
+                event = rest_event("GET", "/v1/catalog/listings", query=query, authorizer=context)
                 sql, values = search_statement(Search(limit=PAGE + 1, **search))
                 assert router(event, None)["statusCode"] == 200
 

@@ -262,7 +262,7 @@ def main() -> None:
         "--rounds", type=int, default=7, help="measured messages per size (default: 7)"
     )
     parser.add_argument(
-        "--sizes", type=int, nargs="+", default=SIZES, help="connections in the room"
+        "--sizes", type=int, nargs="+", default=SIZES, help="number of connections in the room"
     )
     parser.add_argument(
         "--no-throughput", action="store_true", help="skip the throughput measurement"

@@ -102,10 +102,10 @@ class Session:
             more: `query`, `headers` and `token`. All others are the route's path parameters.
         """
         query, headers, token = (more.pop(name, None) for name in ("query", "headers", "token"))
-        who = user or self.user
+        caller = user or self.user
         context = {
-            "sub": who.user_id,
-            "sid": who.session_id,
+            "sub": caller.user_id,
+            "sid": caller.session_id,
             "roles": "user",
             "cap": "",
             "exp": str(2**33),

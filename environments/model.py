@@ -458,7 +458,7 @@ class Environment(Section):
             return values
         accounts = values.get("allowed_account_ids")
         account = accounts[0] if isinstance(accounts, list) and accounts else None
-        # An invalid id has an error of its own.
+        # An invalid id is reported separately.
         suffix = account if isinstance(account, str) and account.isdigit() else "unknown"
         location = {
             "bucket": f"{PREFIX}-terraform-state-{suffix}",

@@ -134,7 +134,8 @@ class Backups(Construct):
                             "S3Prefix": f"{EXPORT_PREFIX}{key}",
                             "S3SseAlgorithm": "AES256",
                             "ExportFormat": "DYNAMODB_JSON",
-                            # The same for all retries of one run, so that they are idempotent.
+                            # All retries of one run have the same token, so that they are
+                            # idempotent.
                             "ClientToken": "<aws.scheduler.execution-id>",
                         }
                     ),

@@ -115,7 +115,7 @@ class Cdn(Construct):
             self,
             "origin-access",
             name=names.of(SERVICE, "origin-access"),
-            description="CloudFront signs what it asks of the buckets",
+            description="CloudFront signs its requests to the buckets",
             origin_access_control_origin_type="s3",
             signing_behavior="always",
             signing_protocol="sigv4",
@@ -288,7 +288,7 @@ class Cdn(Construct):
 def _reader(
     distribution: CloudfrontDistribution, sid: str, actions: Sequence[str], resource: str
 ) -> Statement:
-    """Allows one distribution to read."""
+    """Allows one distribution to read a resource."""
     return Statement(
         sid=sid,
         actions=actions,

@@ -30,7 +30,7 @@ class Cost(Construct):
     Args:
         environment: Sets the amount, the alert percentage and billing_email.
         alerts_topic_arn: The topic for budget alerts, in addition to billing_email.
-        edge_provider: The provider of us-east-1, where billing is.
+        edge_provider: The provider of us-east-1, the only region with billing metrics.
 
     Attributes:
         budget_name: The documented name.

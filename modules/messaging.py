@@ -91,7 +91,7 @@ class Messaging(Construct):
             name=names.of(SERVICE, "events-archive"),
             description="Every event, for replay",
             event_source_arn=bus.arn,
-            # As long as the logs that explain the events.
+            # Events are kept as long as the logs that explain them.
             retention_days=environment.monitoring.log_retention_days,
         )
 
@@ -193,7 +193,7 @@ class Messaging(Construct):
     def _subscribe(self, subscriptions: Sequence[Subscription]) -> None:
         """Subscribes each endpoint to its events, with an alarm on failed deliveries."""
         for subscription in subscriptions:
-            # Identified by endpoint, so that the order in the file does not matter.
+            # Construct ids contain the endpoint, so that the order in the file does not matter.
             digest = hashlib.sha256(subscription.endpoint.encode()).hexdigest()[:8]
             SnsTopicSubscription(
                 self,

@@ -164,7 +164,7 @@ class Monitoring(Construct):
         api = {"ApiName": self._monitored.rest_api_name, "Stage": self._monitored.stage_name}
         self._alarm(
             "rest-errors",
-            f"More than {SERVER_ERROR_SHARE:.0%} of REST answers are 5xx:"
+            f"More than {SERVER_ERROR_SHARE:.0%} of REST responses are 5xx:"
             " see the access log and the functions' errors",
             namespace="AWS/ApiGateway",
             metric="5XXError",
@@ -229,7 +229,7 @@ class Monitoring(Construct):
             self._alarm(
                 f"cache-{number}-cpu",
                 f"{node}: the engine is busy over {CACHE_CPU_PERCENT} % of the time;"
-                " take a larger node type",
+                " use a larger node type",
                 metric="EngineCPUUtilization",
                 statistic="Average",
                 threshold=CACHE_CPU_PERCENT,
@@ -238,7 +238,7 @@ class Monitoring(Construct):
             self._alarm(
                 f"cache-{number}-memory",
                 f"{node}: over {CACHE_MEMORY_PERCENT} % of its memory is used;"
-                " take a larger node type",
+                " use a larger node type",
                 metric="DatabaseMemoryUsagePercentage",
                 statistic="Maximum",
                 threshold=CACHE_MEMORY_PERCENT,
@@ -246,7 +246,7 @@ class Monitoring(Construct):
             )
             self._alarm(
                 f"cache-{number}-evictions",
-                f"{node}: it forgets what it was told to keep; take a larger node type",
+                f"{node}: it evicts keys; use a larger node type",
                 metric="Evictions",
                 threshold=0,
                 **common,
@@ -285,7 +285,7 @@ class Monitoring(Construct):
                     "the table or an index refuses requests:"
                     " look for a hot key, or raise its capacity",
                 ),
-                ("system-errors", failed, "DynamoDB fails by itself: see AWS Health"),
+                ("system-errors", failed, "DynamoDB returns system errors: see AWS Health"),
             ):
                 first, *others = metrics
                 self._alarm(

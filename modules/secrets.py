@@ -1,4 +1,4 @@
-"""The platform's secrets in SSM: their names and ARNs, and Terraform that never holds their values.
+"""The platform's secrets in SSM: names, ARNs, and Terraform that never contains their values.
 
 CDKTF has no construct for ephemeral blocks, so the resources are in a separate Terraform file next
 to the stack's. The stack does not refer to them: functions get a parameter's name and read it at

@@ -77,7 +77,10 @@ These are all rules of the set that inspect the body (WAF developer guide, basel
 GenericLFI_BODY, for example, matches `../`.
 """
 
-ROLES = {"moderator": "Deletes what breaks the rules", "admin": "Runs the platform"}
+ROLES = {
+    "moderator": "Deletes content that violates the rules",
+    "admin": "Administers the platform",
+}
 """Cognito groups. Every user has the role `user` without a group."""
 
 COGNITO_TOKEN_MINUTES = 5

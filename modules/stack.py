@@ -355,7 +355,7 @@ class PlatformStack(TerraformStack):
         if environment.release_strategy == "gradual":
             outputs["next_step"] = (
                 f"Traffic stays on the version each `{ALIAS}` alias names;"
-                f" `python -m ops deploy {environment.name}` migrates and moves it"
+                f" `python -m ops deploy {environment.name}` migrates and shifts it"
             )
         return outputs
 
@@ -439,6 +439,6 @@ class PlatformStack(TerraformStack):
 
 
 def _version(artifacts: Mapping[str, Artifact]) -> str:
-    """Returns the version for /health: a digest of all functions' code, which changes with it."""
+    """Returns the version for /health: a digest of all functions' code."""
     digests = "".join(artifact.digest for _, artifact in sorted(artifacts.items()))
     return hashlib.sha256(digests.encode()).hexdigest()[:12]

@@ -60,7 +60,7 @@ class Storage(Construct):
         environment = names.environment
         # Pictures must stay readable immediately and never expire. Nobody reads old versions.
         served = [_expire_uploads(), _age("GLACIER_IR"), _old_versions(RETENTION, archive=True)]
-        # Objects that expire after seven years become old versions, which are kept only for undo.
+        # Objects that expire after seven years become old versions, kept briefly to undo mistakes.
         archived = [_age("GLACIER", expire_after=RETENTION), _old_versions(OLD_VERSION_RETENTION)]
         rebuildable = [_old_versions(OLD_VERSION_RETENTION)]
         retain, tls_only = environment.retains_data, environment.capabilities.bucket_tls_policy

@@ -60,7 +60,8 @@ TABLES: tuple[TableDefinition, ...] = (
         resource="posts",
         hash_key="post_id",
         indexes=[
-            # Keyed by month and shard: with created_at alone, a query gets one instant's posts.
+            # The hash key is month and shard. With created_at, a query would return one instant's
+            # posts.
             Index(name="timeline-index", hash_key="timeline_bucket", range_key="created_at"),
             Index(name="author-posts-index", hash_key="author_id", range_key="created_at"),
         ],
@@ -97,7 +98,7 @@ TABLES: tuple[TableDefinition, ...] = (
     ),
     # The authors of anonymous posts, comments and messages, read only for owners and moderators.
     TableDefinition(service="platform", resource="authors", hash_key="item_id"),
-    # Events between their transaction and the bus. No TTL, as unpublished events must not expire.
+    # Events that are not published yet. No TTL, because they must not expire.
     TableDefinition(service="platform", resource="outbox", hash_key="event_id", stream=True),
     TableDefinition(
         service="platform", resource="releases", hash_key="service", range_key="released_at"

@@ -1,4 +1,4 @@
-"""The operator's commands: `python -m ops VERB`.
+"""The operator's commands: `python -m ops COMMAND`.
 
-ops/commands/ parses the arguments, one file per group of verbs. The other packages do the work.
+ops/commands/ parses the arguments, one file per group of commands. The other packages do the work.
 """

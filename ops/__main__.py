@@ -1,4 +1,4 @@
-"""Entry point of `python -m ops VERB`."""
+"""Entry point of `python -m ops COMMAND`."""
 
 from __future__ import annotations
 

@@ -107,11 +107,11 @@ class NoRecord:
     """Records the calls of the migrator instead of writing to DynamoDB."""
 
     def __init__(self) -> None:
-        self.told: list[Applied] = []
+        self.migrations: list[Applied] = []
         self.failures: list[tuple[str, str, str]] = []
 
     def applied(self, migration: Applied) -> None:
-        self.told.append(migration)
+        self.migrations.append(migration)
 
     def failed(self, migration: Migration, by: str, reason: str) -> None:
         self.failures.append((migration.id, by, reason))

@@ -7,7 +7,7 @@ from lambdas.common.web.access import Access
 from lambdas.route_tables import route_tables
 
 INTRODUCTION = """\
-# Which routes are there, and who may call them
+# Routes and their callers
 
 `python -m tools.routes > docs/routes.md` generates this page from the `routes.py` of each service.
 
@@ -36,10 +36,15 @@ def document() -> str:
     """Returns the page, in Markdown."""
     lines = [INTRODUCTION]
     for service, routes in route_tables().items():
-        lines += [f"## {service}", "", "| route | who | Idempotency-Key |", "| --- | --- | --- |"]
+        lines += [
+            f"## {service}",
+            "",
+            "| route | callers | Idempotency-Key |",
+            "| --- | --- | --- |",
+        ]
         for route in routes:
-            who, repeatable = caller_of(route.access), "yes" if route.idempotent else ""
-            lines.append(f"| `{route.method} {route.path}` | {who} | {repeatable} |")
+            callers, repeatable = caller_of(route.access), "yes" if route.idempotent else ""
+            lines.append(f"| `{route.method} {route.path}` | {callers} | {repeatable} |")
         lines.append("")
     return "\n".join(lines)
 

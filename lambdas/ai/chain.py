@@ -147,7 +147,7 @@ class Chain:
     def _call(
         self, provider: Provider, key: str, prompt: Prompt, parse: Callable[[str], T], until: float
     ) -> Result[T] | Failure:
-        """Calls a provider, again if its first completion is invalid. Logs the outcome, no text."""
+        """Calls a provider, and once more if its first completion is invalid. Logs no text."""
         started = self._timer()
         outcome = Failure.INVALID
         try:
@@ -157,7 +157,7 @@ class Chain:
                     value = parse(completion.text)
                 except InvalidCompletionError:
                     continue
-                self._log("answered", provider, started, completion)
+                self._log("completed", provider, started, completion)
                 return Result(provider.name, completion, value)
         except ProviderError as error:
             outcome = error.failure

@@ -57,7 +57,7 @@ class Models(Protocol):
 
 
 class AiService:
-    """The calls of the ai API. All raise Problem as the API contract defines.
+    """The operations of the ai API. Every method raises the Problems of the API contract.
 
     `stage` is the environment's name, for the error message if no provider is configured.
     """

@@ -126,9 +126,9 @@ class DynamoQuota:
         return bool(expired)
 
     def _exceeded(self, day: dict[str, Any], tokens: int) -> Problem:
-        """Returns the 429. Retry-After lasts until midnight UTC.
+        """Returns a 429 problem. Its Retry-After ends at midnight UTC.
 
-        If ending the running calls would free enough tokens, it lasts until their leases expire.
+        If the running calls have reserved the missing tokens, it ends when their leases expire.
         """
         leases = _leases(day).values()
         used = day.get("tokens", 0) - sum(reserved for reserved, _ in leases)

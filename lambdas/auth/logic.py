@@ -74,7 +74,7 @@ class Profiles(Protocol):
 
 
 class AuthService:
-    """The calls of the auth API. All raise Problem as the API contract defines.
+    """The operations of the auth API. Every method raises the Problems of the API contract.
 
     `address` is the client's network address.
     """

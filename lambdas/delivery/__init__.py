@@ -1,1 +1,1 @@
-"""Delivery of chat frames to big rooms, and again after a lost delivery."""
+"""Delivers chat frames to large rooms, and messages whose delivery was lost."""

@@ -118,7 +118,8 @@ class PostService:
             if self._posts.replace(before, after):
                 self._images.remove(set(before.images) - set(images))
                 break
-            # Another change was faster. The next attempt checks If-Match, or follows that change.
+            # Another request changed the post. The next attempt checks If-Match against its
+            # version.
             self._images.remove(set(images) - set(before.images))
         else:
             raise Problem.unavailable()

@@ -59,7 +59,7 @@ class Pictures(Protocol):
 
 
 class ProfileService:
-    """The calls of the profile API. All raise Problem as the API contract defines."""
+    """The operations of the profile API. Every method raises the Problems of the API contract."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class ProfileService:
         return self._pictures.sign(caller.user_id, content_type, content_length)
 
     def set_avatar(self, caller: Caller, key: str, if_match: IfMatch) -> OwnProfile:
-        if_match.check(self._profile(caller).version)  # before the picture is copied
+        if_match.check(self._profile(caller).version)  # fails before the picture is copied
         stored = self._pictures.use(caller.user_id, key, AVATARS)
         try:
             before, after = self._change(

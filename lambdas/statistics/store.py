@@ -22,7 +22,7 @@ class Change(Struct, frozen=True):
 
 
 class StatisticsStore:
-    """Profiles in DynamoDB. `count` changes neither the version nor what the owner can edit."""
+    """Profiles in DynamoDB. Never changes their versions or the fields that owners can edit."""
 
     def __init__(
         self,

@@ -44,7 +44,7 @@ NOT_FOUND = GatewayError(404, "Not Found", "not_found", "There is nothing at thi
 """The response for a path that no service has."""
 _FORBIDDEN = GatewayError(403, "Forbidden", "forbidden", "This is not allowed.")
 _TIMEOUT = GatewayError(
-    504, "Gateway Timeout", "timeout", "The service did not answer in time. Try again shortly."
+    504, "Gateway Timeout", "timeout", "The service did not respond in time. Try again shortly."
 )
 
 GATEWAY_ERRORS: Mapping[str, GatewayError] = {
@@ -85,7 +85,8 @@ GATEWAY_ERRORS: Mapping[str, GatewayError] = {
         500,
         "Internal Server Error",
         "internal_error",
-        "Something went wrong on our side. The correlation id of this answer helps us find it.",
+        "Something went wrong on our side."
+        " The correlation id of this response helps us to find the cause.",
     ),
 }
 """The error responses by API Gateway's response type."""

@@ -1,4 +1,4 @@
-"""What both APIs share: throttling, logging and the permission to invoke functions."""
+"""Throttling, logging and the permission to invoke functions, for both APIs."""
 
 from __future__ import annotations
 

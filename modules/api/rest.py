@@ -307,7 +307,7 @@ class RestApi(Construct):
     def _digest(self) -> str:
         """Returns a digest of the deployment's content.
 
-        Uses selected facts, because reading a resource's attributes changes them.
+        Hashes selected values, because CDKTF's resources cannot be read without changing them.
         """
         facts = {
             "routes": sorted(self._routes),

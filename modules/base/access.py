@@ -1,4 +1,4 @@
-"""What a function needs to use a resource: environment variables and permissions in one object."""
+"""Access of a function to a resource: environment variables and permissions in one object."""
 
 from __future__ import annotations
 

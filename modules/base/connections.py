@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DatabaseConnection:
-    """The Aurora cluster for its clients."""
+    """How clients connect to the Aurora cluster."""
 
     endpoint: str
     """host:port of the writer."""
@@ -20,7 +20,7 @@ class DatabaseConnection:
 
 @dataclass(frozen=True)
 class CacheConnection:
-    """The replication group for its clients."""
+    """How clients connect to the replication group of the cache."""
 
     endpoint: str
     """host:port of the primary."""

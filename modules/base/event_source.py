@@ -32,7 +32,7 @@ def queue_source(id_: str, queue: Queue, *, batch_size: int = 10) -> Access:
     Args:
         id_: The construct id of the event source.
         queue: The queue.
-        batch_size: The most messages per invocation.
+        batch_size: The maximum number of messages per invocation.
     """
     receive = Statement(
         sid="QueueSource",
@@ -56,14 +56,14 @@ def stream_source(
     failures: Queue,
     batch_size: int = 50,
 ) -> Access:
-    """Invokes the function with a table's changes. A failing batch is halved, retried, discarded.
+    """Invokes the function with a table's changes. Lambda halves and retries a failing batch.
 
     Args:
         id_: The construct id of the event source.
         table: The table with the stream.
         pattern: The filter that a record must match to reach the function.
         failures: Receives shard and sequence numbers of discarded batches, not the records.
-        batch_size: The most records per invocation.
+        batch_size: The maximum number of records per invocation.
 
     Raises:
         ValueError: The table has no stream.

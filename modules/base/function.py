@@ -57,7 +57,7 @@ class FunctionNetwork:
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionPlatform:
-    """What all functions of an environment share."""
+    """The settings and resources that all functions of an environment share."""
 
     names: Names
     artifacts: Mapping[str, Artifact]
@@ -76,7 +76,7 @@ class LambdaFunction(Construct):
     """One Lambda function.
 
     Args:
-        platform: What all functions share.
+        platform: The settings and resources that all functions share.
         function: The function's name, which is its folder in lambdas/.
         description: The function's purpose.
         variables: Settings that belong to no resource. Never secrets, only the names of secrets.
@@ -221,7 +221,7 @@ class LambdaFunction(Construct):
         }
 
     def _runtime_statements(self, in_vpc: bool) -> list[Statement]:
-        """Returns what the Lambda service itself does with the function's role."""
+        """Returns the permissions that the Lambda service itself uses with the function's role."""
         statements = [
             Statement(
                 sid="Logs",
@@ -271,7 +271,7 @@ class LambdaFunction(Construct):
         alarm("Errors", "more than 10 errors in 5 minutes, twice in a row; see its logs", 10)
         alarm(
             "Throttles",
-            "requests refused for want of concurrency; raise its reserved concurrency",
+            "requests throttled; raise its reserved concurrency",
             0,
         )
         alarm(

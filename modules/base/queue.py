@@ -35,7 +35,7 @@ class DeadLetterQueue(Construct):
 
     Attributes:
         queue: The resource.
-        name, arn, url: The queue's.
+        name, arn, url: The name, ARN and URL of the queue.
         literal_name: Its name as text, not as a reference.
     """
 
@@ -116,7 +116,7 @@ class Queue(Construct):
         tls_only: Whether to deny plain HTTP.
 
     Attributes:
-        name, arn, url: The queue's.
+        name, arn, url: The name, ARN and URL of the queue.
         resource, region: The resource part of its name, and its region.
         kms_key_arn: Its key. Roles that send or receive also need permission to use it.
         dead_letter_queue: Its dead-letter queue.

@@ -33,7 +33,7 @@ class Schedule(Construct):
     A failed run is reported to the alerts topic and not retried, since the next one is soon.
 
     Args:
-        platform: What all functions share.
+        platform: The settings and resources that all functions share.
         function: The function to invoke. It needs `failure_alerts` among its access.
         resource: The resource part of the rule's name, `{function}-{resource}-{environment}`.
         description: The schedule's purpose.

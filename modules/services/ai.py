@@ -13,7 +13,7 @@ class Ai(Service):
     """/v1/ai. Outside the VPC, since it calls only providers on the internet.
 
     Args:
-        platform: What all services share.
+        platform: The settings and resources that all services share.
     """
 
     def __init__(self, scope: Construct, id_: str, *, platform: ServicePlatform) -> None:

@@ -14,7 +14,7 @@ class Auth(Service):
     """/v1/auth, the only public path, since it issues tokens.
 
     Args:
-        platform: What all services share.
+        platform: The settings and resources that all services share.
         user_pool_id, user_pool_arn, user_pool_client_id: The Cognito pool of the users.
     """
 

@@ -14,7 +14,7 @@ class Authorizer(Construct):
     """One function that checks tokens for the REST API and redeems WebSocket tickets.
 
     Args:
-        platform: What all functions share.
+        platform: The settings and resources that all functions share.
         parameters: The environment's parameters, among them the key that signs tokens.
         tickets_table: The WebSocket tickets. Redeeming one deletes it.
 

@@ -27,7 +27,7 @@ class Catalog(Service):
     """/v1/catalog.
 
     Args:
-        platform: What all services share.
+        platform: The settings and resources that all services share.
         database: The database with the listings.
         attachments: The bucket of users' uploads.
         cdn_domain: The domain that serves images, host[:port].
@@ -73,6 +73,6 @@ class Catalog(Service):
             platform=platform,
             function=self.function,
             resource="sweep",
-            description="Brings events to the bus that a request has left over",
+            description="Publishes stored events that no request published",
             expression=SWEEP_SCHEDULE,
         )

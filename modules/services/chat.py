@@ -18,7 +18,7 @@ class Chat(Service):
     """/v1/chat, and all routes of the WebSocket API.
 
     Args:
-        platform: What all services share.
+        platform: The settings and resources that all services share.
         websocket_api: The API that gets the routes.
         authorizer: Redeems the tickets of connecting clients.
         attachments: The bucket of users' uploads.

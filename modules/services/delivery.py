@@ -46,7 +46,7 @@ class Delivery(Construct):
     deleted rooms, whose remaining data is deleted through the same queue.
 
     Args:
-        platform: What all functions share.
+        platform: The settings and resources that all functions share.
         websocket_api: The API whose connections it posts to.
         messages: The table of messages, with a stream.
         members, authors: Tables from which the data of deleted rooms is deleted.

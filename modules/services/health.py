@@ -20,7 +20,7 @@ class Health(Construct):
     """The function of GET /health, which checks the tables, the database and the cache.
 
     Args:
-        platform: What all functions share.
+        platform: The settings and resources that all functions share.
         network: The location in the VPC, to reach the database and the cache.
         tables: The tables to check. Describing them gives no access to their items.
         database: The database to check.
@@ -55,7 +55,7 @@ class Health(Construct):
             "function",
             platform=platform,
             function="health",
-            description="Says whether what the platform depends on answers",
+            description="Checks the databases and the cache",
             variables={"VERSION": version},
             access=[
                 Access({"DYNAMODB_TABLES": ",".join(table.name for table in tables)}, [describe]),

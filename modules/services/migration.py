@@ -16,15 +16,15 @@ MIGRATION_SCHEDULE = "rate(1 day)"
 
 
 class Migration(Construct):
-    """The function that deployments invoke, and a daily schedule, documented as off by default.
+    """The function that migrates the database. Deployments invoke it; a daily schedule is optional.
 
     Args:
-        platform: What all functions share.
+        platform: The settings and resources that all functions share.
         network: The location in the VPC, to reach the database.
         database: The database to migrate, as its master user.
         state_table: The record of migrations.
         kms_key_arn: The key of the alerts topic, which receives failed scheduled runs.
-        scheduled: Whether the schedule is active.
+        scheduled: Whether the schedule is active. The documented default is off.
 
     Attributes:
         function: The function.
@@ -49,7 +49,7 @@ class Migration(Construct):
             "function",
             platform=platform,
             function="migration",
-            description="Brings the database's schema up to date",
+            description="Applies database migrations",
             access=[
                 Access(
                     {
@@ -78,7 +78,7 @@ class Migration(Construct):
             platform=platform,
             function=self.function,
             resource="schedule",
-            description="Looks for pending migrations",
+            description="Applies pending migrations",
             expression=MIGRATION_SCHEDULE,
             enabled=scheduled,
         )

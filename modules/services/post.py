@@ -23,7 +23,7 @@ class Post(Service):
     deleted.
 
     Args:
-        platform: What all services share.
+        platform: The settings and resources that all services share.
         attachments: The bucket of users' uploads.
         cdn_domain: The domain that serves images, host[:port].
         deletions: The queue of deleted posts.

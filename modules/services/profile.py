@@ -15,7 +15,7 @@ class Profile(Service):
     """/v1/profile.
 
     Args:
-        platform: What all services share.
+        platform: The settings and resources that all services share.
         avatars: The bucket of users' pictures.
         attachments: The bucket of other uploads. The function gets its name, but no access.
         cdn_domain: The domain that serves avatars, host[:port].

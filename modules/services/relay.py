@@ -33,7 +33,7 @@ class Relay(Construct):
     schedule also send to the retry queue; the function then scans the table for waiting events.
 
     Args:
-        platform: What all services share.
+        platform: The settings and resources that all services share.
         kms_key_arn: The key of the queues.
 
     Attributes:
@@ -86,7 +86,7 @@ class Relay(Construct):
             "function",
             platform=platform,
             function="relay",
-            description="Brings stored events to the bus",
+            description="Publishes the events of the outbox",
             variables={"SWEEP_AFTER": str(RETRY_DELAY)},
             access=[
                 # Scan: the table holds only unpublished events.
@@ -108,7 +108,7 @@ class Relay(Construct):
             self,
             "sweep",
             name=rule_name,
-            description="Has the outbox searched for events that wait",
+            description="Starts a scan of the outbox for missed events",
             schedule_expression=SWEEP_SCHEDULE,
             tags=service_tag("relay"),
         )

@@ -20,7 +20,7 @@ from modules.secrets import Parameters, parameter_access
 
 @dataclass(frozen=True, kw_only=True)
 class ServicePlatform(FunctionPlatform):
-    """What all services of an environment share."""
+    """The settings and resources that all services of an environment share."""
 
     rest_api: RestApi
     tables: Mapping[str, Table]
@@ -38,7 +38,7 @@ class Service(Construct):
     """One service with its function, routes and traces.
 
     Args:
-        platform: What all services share.
+        platform: The settings and resources that all services share.
         service: The name of the service and its function.
         path: The path below /v1.
         description: The service's purpose.
@@ -47,7 +47,7 @@ class Service(Construct):
         public: Whether its routes have no authorizer. The service then checks tokens itself.
         lists: Whether any of its routes returns pages, whose cursors need a key.
         repeatable: Whether any of its routes accepts Idempotency-Key.
-        publishes: Whether it puts events on the bus, as `multitask.{service}`.
+        publishes: Whether it publishes events directly, with the source `multitask.{service}`.
         outbox: Whether it stores events in the outbox, within the transactions that cause them,
             instead of putting them on the bus.
         network: The location in the VPC; None: outside.

@@ -17,7 +17,7 @@ class Statistics(Construct):
     """The function that processes events about users, posts, comments and likes.
 
     Args:
-        platform: What all functions share.
+        platform: The settings and resources that all functions share.
         work_queue: The queue of events.
         profiles: The table of profiles with their statistics.
         counted_events: The table of events already counted.
@@ -46,7 +46,7 @@ class Statistics(Construct):
             "function",
             platform=platform,
             function="statistics",
-            description="Makes profiles and keeps their statistics",
+            description="Creates profiles and updates their statistics",
             variables={"REMEMBER_DAYS": str(remember_days)},
             access=[
                 # An update creates a missing profile, and does not overwrite an existing one.

@@ -35,7 +35,7 @@ class NodeKind(_Strict):
 
 
 class Through(_Strict):
-    """How to find the drawn resource that an undrawn one represents."""
+    """How to find the drawn resource that represents a resource of an undrawn type."""
 
     to: str
     by: str | None = None

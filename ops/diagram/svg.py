@@ -26,7 +26,7 @@ STYLE = """\
 
 @dataclass(frozen=True)
 class Mark:
-    """Highlights a node and links it."""
+    """Highlights a node and makes it a link."""
 
     css_class: str
     href: str

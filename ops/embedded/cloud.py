@@ -49,7 +49,7 @@ class EmbeddedCloud:
     def __init__(self, root: Root) -> None:
         self._root = root
         self._processes = Processes(root)
-        # The AWS needs the port of the running cache when it starts.
+        # The embedded AWS needs the port of the running cache when it starts.
         self._services: list[Service] = [
             service(root, self._processes) for service in (Cache, Database, Aws)
         ]
@@ -123,7 +123,7 @@ class EmbeddedCloud:
         return [service.name for service in reversed(self._services) if service.name in running]
 
     def reset_aws(self) -> Addresses:
-        """Restarts the AWS without its data, which includes Terraform's state.
+        """Restarts the embedded AWS without its data, which includes Terraform's state.
 
         The database and the cache keep their data.
         """
@@ -135,7 +135,7 @@ class EmbeddedCloud:
         return self.start().addresses
 
     def save_aws(self) -> None:
-        """Saves the state of the AWS, so that it survives a kill.
+        """Saves the state of the embedded AWS, so that it survives a kill.
 
         The database and the cache save their data themselves.
         """
@@ -173,7 +173,7 @@ class EmbeddedCloud:
             time.sleep(0.05)
 
     def _kill_orphans(self) -> None:
-        """Kills the function workers that an ended AWS left running."""
+        """Kills the function workers that an ended embedded AWS left running."""
         recorded = {process.pid for process in self.running().values()}
         orphans = [process for process in find_processes(self._root) if process.pid not in recorded]
         for orphan in orphans:

@@ -29,11 +29,11 @@ class StateConsistency:
         self._reset_aws = reset_aws
         stored = read_json(self._file) or {}
         self._is_doubtful: bool = stored.get("doubtful", False)
-        """True if the AWS or an apply was killed since the last apply that ended normally."""
+        """True if the embedded AWS or an apply was killed since the last complete apply."""
         self._was_applied: bool = stored.get("applied", False)
 
     def check(self, *, aws_was_killed: bool) -> None:
-        """Empties the AWS if an apply was killed before any succeeded: there is no data to keep."""
+        """Empties the embedded AWS if the first apply was killed: there is no data to keep."""
         if aws_was_killed:
             self._write(doubtful=True, applied=self._was_applied)
         if self._is_doubtful and not self._was_applied:
@@ -41,7 +41,7 @@ class StateConsistency:
             self._reset()
 
     def run(self, deploy: Callable[[], T]) -> T:
-        """Runs a deployment. If it fails after a crash, empties the AWS and runs it again."""
+        """Runs a deployment. If it fails after a crash, empties the embedded AWS and repeats it."""
         was_doubtful = self._is_doubtful
         try:
             return deploy()
@@ -58,7 +58,7 @@ class StateConsistency:
             return deploy()
 
     def apply(self, apply: Callable[[], T]) -> T:
-        """Runs an apply. Until it has ended normally, the consistency is recorded as doubtful."""
+        """Runs an apply. Records the consistency as doubtful until the apply ends normally."""
         was_doubtful = self._is_doubtful
         self._write(doubtful=True, applied=self._was_applied)
         try:
@@ -73,7 +73,7 @@ class StateConsistency:
         return result
 
     def _reset(self) -> None:
-        # The next apply would store an errored state, which describes the AWS that is emptied here.
+        # Terraform stores an errored state at the next apply, but its resources are deleted here.
         for left in self._directory.glob("errored*.tfstate"):
             left.unlink()
         self._reset_aws()

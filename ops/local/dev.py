@@ -154,7 +154,7 @@ class LiveDevelopment:
                     version = releaser.functions.publish(service, packages[service], wait=False)
                     releaser.shift_all(old, version, "function")
                     if self._saved.get(service) == old.version:
-                        # The previous save published it, so no release needs it.
+                        # No release needs this version, because the previous save published it.
                         releaser.functions.delete(service, old.version)
                     self._saved[service] = version.number
         except OperatorError as error:
@@ -174,7 +174,8 @@ class LiveDevelopment:
                     if not line.message.startswith(RUNTIME_LINES):
                         out.print(Text.assemble((f"{service:<10} ", colour), line.as_text()))
             except (OperatorError, ClientError, BotoCoreError):
-                # The log group is created on the first invocation, or the AWS is restarting.
+                # The log group is created on the first invocation, or the embedded AWS is
+                # restarting.
                 time.sleep(2)
 
 
@@ -241,7 +242,8 @@ class Planning:
 
     def _apply(self) -> None:
         try:
-            # Like `make up`, this plans again under the lock, so it includes later changes.
+            # This plans again while holding the lock, so it includes changes made after the printed
+            # plan.
             report(f"Applied in {sum(self._deploy(self._root).seconds.values()):.0f} s")
         except OperatorError as error:
             report(str(error))

@@ -64,8 +64,8 @@ def start_platform(root: Root) -> StartedPlatform:
 
     Applies the stack, migrates the database, publishes the site and waits for /health. It is safe
     to repeat, and recovers from a crash of any part: it restarts dead services and removes a stale
-    state lock. If the embedded AWS or an apply was killed and the next apply fails, the AWS may
-    not match Terraform's state, so it is emptied and recreated.
+    state lock. If the embedded AWS or an apply was killed and the next apply fails, empties the
+    embedded AWS and recreates it, because it may not match Terraform's state.
 
     Raises:
         OperatorError: a step failed.
@@ -153,7 +153,7 @@ def stop_platform(root: Root, *, purge: bool = False) -> list[str]:
 
 @contextmanager
 def changing_platform(root: Root) -> Iterator[None]:
-    """Locks the root, deletes platform.json and ends a Terraform run that lost its command."""
+    """Locks the root, deletes platform.json and ends a Terraform run whose command was killed."""
     with root.exclusive():
         root.platform_file.unlink(missing_ok=True)
         end_orphaned_run(_directory(root))
@@ -172,7 +172,7 @@ def _converge(
     steps: Steps,
 ) -> tuple[Cloud, Apply]:
     cloud = connect(EMBEDDED, root)
-    # Bootstrap waits for the AWS and synthesis for the CPU, so they run in parallel.
+    # Bootstrap waits for the embedded AWS and synthesis for the CPU, so they run in parallel.
     with ThreadPoolExecutor(max_workers=1) as executor:
         synthesis = executor.submit(synthesize, [EMBEDDED], root.cdktf_out, cloud.variables)
         bootstrap_account(cloud, billing=False)

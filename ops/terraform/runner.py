@@ -301,7 +301,7 @@ class Terraform:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                # A process group of its own: Ctrl-C reaches Terraform only through this process.
+                # In a separate process group, Ctrl-C reaches Terraform only through this process.
                 process_group=0,
             )
             stop = _Stop(process, self._guard)

@@ -23,7 +23,7 @@ SHORTEST = 6
 """Minimum length of an identifier to search for inside values. Shorter ones match by chance."""
 WITHOUT_USE = frozenset(
     {
-        "aws_s3_object",  # the package of a version: Lambda has its own copy
+        "aws_s3_object",  # a package: Lambda keeps a copy for each version
         "aws_lambda_function",
         "aws_lambda_alias",
         "aws_lambda_permission",
@@ -113,7 +113,7 @@ def _lost_resources(removed: Sequence[_Change], functions: Functions, live: Live
 
 
 def _has_newer_version(functions: Functions, live: Live) -> bool:
-    """Returns True unless the newest code is live. It was written for the narrower policies."""
+    """Returns True unless the newest code is live. That code needs only the narrower policies."""
     newest = functions.newest(live.service)
     return newest is None or live.version != newest.number or bool(live.weights)
 

@@ -51,10 +51,10 @@ def unset(platform: Platform, member: Person, variables: dict[str, str]) -> Any:
     """Returns the response before a key is stored."""
     _clear(platform)
     World(platform, "ai").forget()
-    answer = Api(platform.api_url).post(
+    response = Api(platform.api_url).post(
         "/v1/ai/ask", {"question": "Is anybody there?"}, token=member.access_token
     )
-    return answer.problem(503, "ai_not_configured")
+    return response.problem(503, "ai_not_configured")
 
 
 @pytest.fixture(scope="module")
@@ -109,11 +109,18 @@ def test_without_a_key_the_response_says_what_to_do(unset: Any) -> None:
 
 def test_a_conversation(client: Client, other: Person) -> None:
     client.gemini.behaviours = [say("Paris."), say("2.1 million.")]
-    answer = client.post("/ask", {"question": "What is the capital of France?"}).expect(200)
-    assert answer.keys() == {"answer", "provider", "model", "conversationId", "usage", "latencyMs"}
-    assert (answer["answer"], answer["provider"]) == ("Paris.", "gemini")
+    response = client.post("/ask", {"question": "What is the capital of France?"}).expect(200)
+    assert response.keys() == {
+        "answer",
+        "provider",
+        "model",
+        "conversationId",
+        "usage",
+        "latencyMs",
+    }
+    assert (response["answer"], response["provider"]) == ("Paris.", "gemini")
     again = client.post(
-        "/ask", {"question": "How many live there?", "conversationId": answer["conversationId"]}
+        "/ask", {"question": "How many live there?", "conversationId": response["conversationId"]}
     )
     assert again.expect(200)["answer"] == "2.1 million."
     sent = client.gemini.requests[1].body.contents
@@ -122,9 +129,9 @@ def test_a_conversation(client: Client, other: Person) -> None:
         ("model", "Paris."),
         ("user", "How many live there?"),
     ]
-    path = f"/conversations/{answer['conversationId']}"
+    path = f"/conversations/{response['conversationId']}"
     assert len(client.get(path).expect(200)["messages"]) == 4
-    assert answer["conversationId"] in {
+    assert response["conversationId"] in {
         item["conversationId"] for item in client.get("/conversations").expect(200)["items"]
     }
     client.api.get(f"/v1/ai{path}", token=other.access_token).problem(404, "conversation_not_found")
@@ -169,8 +176,8 @@ def test_three_failures_open_the_circuit_for_all_execution_environments(client: 
 def test_a_provider_that_never_responds_times_out(client: Client) -> None:
     client.gemini.behaviours = [hang]
     started = time.monotonic()
-    answer = client.post("/ask", {"question": "Is anybody there?"}).expect(200)
-    assert answer["provider"] == "openai"
+    response = client.post("/ask", {"question": "Is anybody there?"}).expect(200)
+    assert response["provider"] == "openai"
     assert 10 < time.monotonic() - started < 25
 
 
@@ -203,9 +210,9 @@ def test_the_quota_is_exact_for_concurrent_calls(
         running = [pool.submit(client.post, "/ask", {"question": question}) for _ in range(8)]
         eventually(lambda: sum(future.done() for future in running) >= 5)
         decided.set()
-        answers = [future.result() for future in running]
-    assert sorted(answer.status for answer in answers) == [200] * 3 + [429] * 5
-    refused = next(answer for answer in answers if answer.status == 429)
+        responses = [future.result() for future in running]
+    assert sorted(response.status for response in responses) == [200] * 3 + [429] * 5
+    refused = next(response for response in responses if response.status == 429)
     refused.problem(429, "ai_quota_exceeded")
     assert 0 < int(refused.headers["Retry-After"]) <= 24 * 3600
     account = dynamodb.get_item(TableName=USAGE, Key=key, ConsistentRead=True)["Item"]

@@ -38,8 +38,8 @@ def word() -> str:
     return f"word{uuid.uuid4().hex[:10]}"
 
 
-def created(api: Api, who: User, **changes: Any) -> Any:
-    return api.post(f"{CATALOG}/listings", {**LISTING, **changes}, token=who.token).expect(201)
+def created(api: Api, seller: User, **changes: Any) -> Any:
+    return api.post(f"{CATALOG}/listings", {**LISTING, **changes}, token=seller.token).expect(201)
 
 
 @pytest.fixture

@@ -24,21 +24,21 @@ ORIGIN = "https://app.example.com"
 @pytest.mark.parametrize("path", PREFLIGHTS)
 def test_a_preflight_needs_no_token(api: Api, path: str) -> None:
     method = PREFLIGHTS[path]
-    asked = {
+    headers = {
         "Origin": ORIGIN,
         "Access-Control-Request-Method": method,
         "Access-Control-Request-Headers": (
             "authorization,content-type,if-match,idempotency-key,x-correlation-id"
         ),
     }
-    response = api.call("OPTIONS", path, headers=asked)
+    response = api.call("OPTIONS", path, headers=headers)
     assert (response.status, response.body) == (204, b"")
     assert response.headers["Access-Control-Allow-Origin"] == "*"
     assert method in response.headers["Access-Control-Allow-Methods"].split(", ")
     allowed = {
         name.lower() for name in response.headers["Access-Control-Allow-Headers"].split(", ")
     }
-    assert allowed == set(asked["Access-Control-Request-Headers"].split(","))
+    assert allowed == set(headers["Access-Control-Request-Headers"].split(","))
     assert int(response.headers["Access-Control-Max-Age"]) > 0
     assert "Access-Control-Allow-Credentials" not in response.headers
 
@@ -47,9 +47,9 @@ def test_responses_and_errors_have_cors_headers(person: Person, api: Api) -> Non
     responses = [
         api.get(
             "/v1/auth/me", token=person.access_token, headers={"Origin": ORIGIN}
-        ),  # the function's
-        api.get("/v1/auth/me", headers={"Origin": ORIGIN}),  # the function's error
-        api.get("/v1/profile", headers={"Origin": ORIGIN}),  # the gateway's error
+        ),  # a success of the function
+        api.get("/v1/auth/me", headers={"Origin": ORIGIN}),  # an error of the function
+        api.get("/v1/profile", headers={"Origin": ORIGIN}),  # an error of the gateway
     ]
     for response in responses:
         assert response.headers["Access-Control-Allow-Origin"] == "*"

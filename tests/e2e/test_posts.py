@@ -61,29 +61,29 @@ def busy(platform: Platform) -> Api:
     return Api(platform.api_url, connections=50)
 
 
-def written(api: Api, who: User, content: str = "Hello", at: str = "", **more: Any) -> Any:
-    return api.post(POSTS + at, {"content": content, **more}, token=who.token).expect(201)
+def written(api: Api, user: User, content: str = "Hello", at: str = "", **more: Any) -> Any:
+    return api.post(POSTS + at, {"content": content, **more}, token=user.token).expect(201)
 
 
-def seen(api: Api, who: User, at: str) -> Any:
-    return api.get(POSTS + at, token=who.token).expect(200)
+def seen(api: Api, user: User, at: str) -> Any:
+    return api.get(POSTS + at, token=user.token).expect(200)
 
 
-def insistently(call: Callable[[], ApiResponse]) -> ApiResponse:
+def call_with_retries(call: Callable[[], ApiResponse]) -> ApiResponse:
     """Returns the response to a call, and retries it as clients do.
 
     Retries while no concurrency is left, the tables are busy, or fifty processes that start at once
     on two cores time out. The call must be idempotent.
     """
 
-    def answered() -> ApiResponse | None:
+    def final_response() -> ApiResponse | None:
         try:
             response = call()
         except urllib3.exceptions.TimeoutError:
             return None
         return None if response.status in {409, 429} or response.status >= 500 else response
 
-    return eventually(answered, seconds=180, interval=1.0)
+    return eventually(final_response, seconds=180, interval=1.0)
 
 
 def failures(platform: Platform) -> int:
@@ -138,7 +138,8 @@ def test_50_concurrent_likes_of_one_user_count_once(
     with ThreadPoolExecutor(50) as threads:
         responses = list(
             threads.map(
-                lambda _: insistently(lambda: busy.call("PUT", like, token=bob.token)), range(50)
+                lambda _: call_with_retries(lambda: busy.call("PUT", like, token=bob.token)),
+                range(50),
             )
         )
     assert {response.status for response in responses} == {204}
@@ -158,7 +159,8 @@ def test_50_concurrent_likes_of_50_users_count_50(platform: Platform, busy: Api,
     with ThreadPoolExecutor(50) as threads:
         responses = list(
             threads.map(
-                lambda who: insistently(lambda: busy.call("PUT", like, token=who.token)), crowd
+                lambda user: call_with_retries(lambda: busy.call("PUT", like, token=user.token)),
+                crowd,
             )
         )
     assert {response.status for response in responses} == {204}
@@ -172,7 +174,7 @@ def test_concurrent_comments_are_all_counted(busy: Api, ann: User, bob: User) ->
     def comment(number: int) -> ApiResponse:
         body = {"content": str(number)}
         key = {"Idempotency-Key": str(number)}
-        return insistently(
+        return call_with_retries(
             lambda: busy.post(f"{POSTS}{at}/comments", body, token=bob.token, headers=key)
         )
 
@@ -272,7 +274,7 @@ class Killed(BaseException):
     """Simulates the end of the process."""
 
 
-class Mortal:
+class KillingClient:
     """A DynamoDB client whose process is killed after a number of transactions."""
 
     def __init__(self, client: Any, transactions: int) -> None:
@@ -356,7 +358,7 @@ def test_the_function_completes_an_interrupted_deletion(
     def comment(number: int) -> ApiResponse:
         body = {"content": str(number), "isAnonymous": number % 2 == 0}
         key = {"Idempotency-Key": str(number)}
-        return insistently(
+        return call_with_retries(
             lambda: busy.post(f"{POSTS}{at}/comments", body, token=bob.token, headers=key)
         )
 
@@ -379,7 +381,7 @@ def test_the_function_completes_an_interrupted_deletion(
 
     closed()
     with pytest.raises(Killed):
-        removal(platform, Mortal(platform.aws("dynamodb"), 1)).finish(post_id)
+        removal(platform, KillingClient(platform.aws("dynamodb"), 1)).finish(post_id)
     half = left_of(platform, post_id)
     assert half == {"post-posts": 1, "post-comments": 7, "post-counters": 1}
     closed()
@@ -436,13 +438,13 @@ def test_author_and_moderators_change_and_delete(
     at = f"/{post['postId']}"
     comment = written(api, bob, "Hi", f"{at}/comments")
     below = f"{POSTS}{at}/comments/{comment['commentId']}"
-    for who, place in (
+    for user, place in (
         (bob, POSTS + at),
         (moderator, POSTS + at),
         (ann, below),
         (moderator, below),
     ):
-        api.call("PATCH", place, {"content": "x"}, token=who.token).problem(403, "not_the_author")
+        api.call("PATCH", place, {"content": "x"}, token=user.token).problem(403, "not_the_author")
     fresh = {"If-Match": '"1"'}
     changed = api.call(
         "PATCH", POSTS + at, {"content": "New", "title": "T"}, token=ann.token, headers=fresh
@@ -494,10 +496,10 @@ def test_an_anonymous_author_is_not_revealed(
         path: str,
         body: object = None,
         *,
-        who: User = ann,
+        user: User = ann,
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Any:
-        response = api.call(method, POSTS + path, body, token=who.token, headers=headers)
+        response = api.call(method, POSTS + path, body, token=user.token, headers=headers)
         responses.append(response)
         return response.json if response.body else None
 
@@ -515,12 +517,12 @@ def test_an_anonymous_author_is_not_revealed(
     call("PATCH", at, {"content": "Still hidden"}, headers={"If-Match": '"1"'})
     call("PATCH", at, {"content": "Stale"}, headers={"If-Match": '"1"'})
     call("PATCH", below, {"content": "Still mine"})
-    call("PUT", f"{at}/like", who=bob)
+    call("PUT", f"{at}/like", user=bob)
     for path in (at, f"{at}/comments", "?limit=100", f"?tag={tag}", f"?authorId={ann.user_id}"):
-        call("GET", path, who=bob)
+        call("GET", path, user=bob)
     assert responses[-1].json["items"] == []
     assert [found["postId"] for found in responses[-2].json["items"]] == [post["postId"]]
-    call("DELETE", at, who=bob)
+    call("DELETE", at, user=bob)
     call("DELETE", below)
     call("DELETE", at)
     statuses = [response.status for response in responses]

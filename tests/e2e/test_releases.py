@@ -300,7 +300,7 @@ def test_a_promotion_passes_its_gates_applies_and_releases_gradually(
         begun = time.monotonic()
         stdout, stderr = made.ops(*command)
         print(f"promotion took {time.monotonic() - begun:.1f} s")
-    answer = json.loads(stdout)
+    result = json.loads(stdout)
     assert "Gate tests: passed at" in stderr  # once per commit
     assert "Gate integration: running" in stderr
     assert "Applied: " in stderr
@@ -312,15 +312,15 @@ def test_a_promotion_passes_its_gates_applies_and_releases_gradually(
     )
     assert f"Traffic: 10 % to health {released.to_version}" in stderr
     assert alias(platform) == (released.to_version, {})
-    assert (answer["from"], answer["to"], set(answer["gates"])) == (
+    assert (result["from"], result["to"], set(result["gates"])) == (
         STAGE_BEFORE,
         "local",
         set(GATES),
     )
     recorded = ledger.latest(PROMOTION)[0]
-    assert recorded["commit"] == answer["commit"] == ledger.latest(DEPLOYMENT, 1)[0]["commit"]
+    assert recorded["commit"] == result["commit"] == ledger.latest(DEPLOYMENT, 1)[0]["commit"]
     assert "promoter-test" in recorded["who"]
-    assert before.get(GATE, f"{answer['commit']}/integration")
+    assert before.get(GATE, f"{result['commit']}/integration")
     assert [message["Subject"] for message in alerts] == [
         "local: deploy started",
         "local: deploy succeeded",

@@ -10,7 +10,7 @@ from lambdas.common.web.sessions import ActiveSession
 
 NOW = 1_800_000_000.0
 REGION = "us-east-1"
-Answer = dict[str, Any]
+LambdaResponse = dict[str, Any]
 
 
 class FakeClock:
@@ -101,12 +101,12 @@ def rest_event(
     }
 
 
-def document(response: Answer) -> Any:
+def document(response: LambdaResponse) -> Any:
     """Returns the JSON of a response."""
     return json.loads(response["body"])
 
 
-def problem(response: Answer, status: int, code: str | None = None) -> Any:
+def problem(response: LambdaResponse, status: int, code: str | None = None) -> Any:
     """Asserts that a response is a problem with this status and code, and returns the document."""
     assert response["statusCode"] == status, response
     assert response["headers"]["Content-Type"] == "application/problem+json"

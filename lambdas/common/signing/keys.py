@@ -88,7 +88,7 @@ class KeyRing:
         return self._previous
 
     def _is_new_successor(self, kid: int) -> bool:
-        """Returns True the first time the id is the one after the newest, as after a rotation."""
+        """Returns True once for the id after the newest: the key may have been rotated."""
         assert self._newest is not None
         if kid != self._newest.kid + 1 or kid == self._successor_seen:
             return False

@@ -23,8 +23,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _ATTEMPTS = 0.02, 1.0, 12
 in total and half on average, of the 29 s per request. Enough for 100 writers of one counter."""
 
 _RETRYABLE = {
-    "TransactionConflictException",  # of a single write
-    "TransactionConflict",  # of one write in a transaction, like the following
+    "TransactionConflictException",  # error of a single write
+    "TransactionConflict",  # this and the next: why a transaction was canceled
     "ThrottlingError",
     "ProvisionedThroughputExceeded",
 }

@@ -119,7 +119,7 @@ class Request:
     def json(self) -> dict[str, Any]:
         """The body as a JSON object, empty if there is no body.
 
-        Raises Problem 413, 415 (not application/json in UTF-8) or 400 (malformed or no object).
+        Raises Problem 413, 415 (not application/json in UTF-8) or 400 (not a JSON object).
         """
         if not self.body:
             return {}

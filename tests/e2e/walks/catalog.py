@@ -29,12 +29,12 @@ def walk(world: World) -> Iterator[str]:
         body: object = None,
         *,
         status: int = 200,
-        who: User = ann,
+        user: User = ann,
         key: str = "",
     ) -> Any:
         headers = {"Idempotency-Key": key} if key else {}
         return world.api.call(
-            method, CATALOG + path, body, token=who.token, headers=headers
+            method, CATALOG + path, body, token=user.token, headers=headers
         ).expect(status)
 
     signed = call(
@@ -48,19 +48,19 @@ def walk(world: World) -> Iterator[str]:
     assert call("POST", "/listings", body, status=201, key=key) == listing
     call("POST", "/listings", {**LISTING, "title": f"{word} two"}, status=201)
     yield f"POST {CATALOG}/listings"
-    page = call("GET", f"/listings?q={word}&limit=1", who=bob)
-    call("GET", f"/listings?q={word}&limit=1&cursor={page['nextCursor']}", who=bob)
+    page = call("GET", f"/listings?q={word}&limit=1", user=bob)
+    call("GET", f"/listings?q={word}&limit=1&cursor={page['nextCursor']}", user=bob)
     yield f"GET {CATALOG}/listings"
     at = f"/listings/{listing['listingId']}"
-    call("GET", at, who=bob)
+    call("GET", at, user=bob)
     yield f"GET {CATALOG}/listings/{{listingId}}"
-    call("GET", "/categories", who=bob)
+    call("GET", "/categories", user=bob)
     yield f"GET {CATALOG}/categories"
-    call("PUT", f"/wishlist/{listing['listingId']}", status=204, who=bob)
+    call("PUT", f"/wishlist/{listing['listingId']}", status=204, user=bob)
     yield f"PUT {CATALOG}/wishlist/{{listingId}}"
-    assert call("GET", "/wishlist", who=bob)["items"]
+    assert call("GET", "/wishlist", user=bob)["items"]
     yield f"GET {CATALOG}/wishlist"
-    call("DELETE", f"/wishlist/{listing['listingId']}", status=204, who=bob)
+    call("DELETE", f"/wishlist/{listing['listingId']}", status=204, user=bob)
     yield f"DELETE {CATALOG}/wishlist/{{listingId}}"
     # A new user for each walk, because a user can rate only once.
     call(
@@ -68,10 +68,10 @@ def walk(world: World) -> Iterator[str]:
         f"{at}/ratings",
         {"stars": 4},
         status=201,
-        who=User.made(world.platform, "Cy Example"),
+        user=User.made(world.platform, "Cy Example"),
     )
     yield f"POST {CATALOG}/listings/{{listingId}}/ratings"
-    call("POST", f"{at}/contact", {"message": "Is it still there?"}, status=202, who=bob)
+    call("POST", f"{at}/contact", {"message": "Is it still there?"}, status=202, user=bob)
     yield f"POST {CATALOG}/listings/{{listingId}}/contact"
     call("PATCH", at, {"images": [], "status": "reserved"})
     yield f"PATCH {CATALOG}/listings/{{listingId}}"

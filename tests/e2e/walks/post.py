@@ -23,11 +23,11 @@ def walk(world: World) -> Iterator[str]:
         body: object = None,
         *,
         status: int = 200,
-        who: User = ann,
+        user: User = ann,
         key: str = "",
     ) -> Any:
         headers = {"Idempotency-Key": key} if key else {}
-        return world.api.call(method, POSTS + path, body, token=who.token, headers=headers).expect(
+        return world.api.call(method, POSTS + path, body, token=user.token, headers=headers).expect(
             status
         )
 
@@ -49,32 +49,32 @@ def walk(world: World) -> Iterator[str]:
     assert call("POST", "", body, status=201, key=key) == post
     hidden = call("POST", "", {"content": "Hush", "isAnonymous": True}, status=201)
     yield f"POST {POSTS}"
-    page = call("GET", "?limit=1", who=bob)
-    call("GET", f"?limit=1&cursor={page['nextCursor']}", who=bob)
+    page = call("GET", "?limit=1", user=bob)
+    call("GET", f"?limit=1&cursor={page['nextCursor']}", user=bob)
     for query in (f"?authorId={ann.user_id}", f"?tag={tag}"):
-        assert post["postId"] in {item["postId"] for item in call("GET", query, who=bob)["items"]}
+        assert post["postId"] in {item["postId"] for item in call("GET", query, user=bob)["items"]}
     yield f"GET {POSTS}"
     at = f"/{post['postId']}"
-    call("GET", at, who=bob)
+    call("GET", at, user=bob)
     yield f"GET {POSTS}/{{postId}}"
     call("PATCH", at, {"content": "Goodbye", "tags": [tag], "images": []})
     call("PATCH", f"/{hidden['postId']}", {"content": "Hush!"})
     yield f"PATCH {POSTS}/{{postId}}"
-    call("PUT", f"{at}/like", status=204, who=bob)
+    call("PUT", f"{at}/like", status=204, user=bob)
     yield f"PUT {POSTS}/{{postId}}/like"
-    call("DELETE", f"{at}/like", status=204, who=bob)
+    call("DELETE", f"{at}/like", status=204, user=bob)
     yield f"DELETE {POSTS}/{{postId}}/like"
-    comment = call("POST", f"{at}/comments", {"content": "First"}, status=201, who=bob)
+    comment = call("POST", f"{at}/comments", {"content": "First"}, status=201, user=bob)
     reply = {"content": "Second", "parentId": comment["commentId"], "isAnonymous": True}
     response = call("POST", f"{at}/comments", reply, status=201)
     yield f"POST {POSTS}/{{postId}}/comments"
     call("GET", f"{at}/comments")
     yield f"GET {POSTS}/{{postId}}/comments"
-    call("PATCH", f"{at}/comments/{comment['commentId']}", {"content": "1st"}, who=bob)
+    call("PATCH", f"{at}/comments/{comment['commentId']}", {"content": "1st"}, user=bob)
     yield f"PATCH {POSTS}/{{postId}}/comments/{{commentId}}"
     call("DELETE", f"{at}/comments/{response['commentId']}", status=204)
     yield f"DELETE {POSTS}/{{postId}}/comments/{{commentId}}"
-    call("PUT", f"{at}/like", status=204, who=bob)
+    call("PUT", f"{at}/like", status=204, user=bob)
     for deleted in (post, hidden):
         call("DELETE", f"/{deleted['postId']}", status=204)
     for deleted in (post, hidden):

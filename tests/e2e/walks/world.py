@@ -68,7 +68,7 @@ class World:
         form = signed["upload"]
         fields = {**form["fields"], "file": ("picture", content, "application/octet-stream")}
         status = urllib3.request("POST", form["url"], fields=fields, retries=False).status
-        assert status == 204, f"the upload was answered {status}"
+        assert status == 204, f"the upload returned {status}"
         return str(signed["key"])
 
     def refusals(self) -> list[str]:

@@ -41,11 +41,11 @@ class Setup:
         self.pauses.append(seconds)
         self.clock.advance(seconds)
 
-    def ask(self, parse: Callable[[str], Any] = str) -> Any:
+    def complete(self, parse: Callable[[str], Any] = str) -> Any:
         return self.chain.complete(PROMPT, parse, self.clock() + TIME)
 
-    def provider_that_answers(self) -> str:
-        name: str = self.ask().provider
+    def next_provider(self) -> str:
+        name: str = self.complete().provider
         return name
 
 
@@ -55,18 +55,18 @@ def setup(clock: FakeClock, logger: Logger) -> Setup:
 
 
 def test_gemini_is_called_first(setup: Setup) -> None:
-    answer = setup.ask(str.upper)
-    assert (answer.provider, answer.value, answer.completion.tokens) == ("gemini", "FINE", 15)
+    result = setup.complete(str.upper)
+    assert (result.provider, result.value, result.completion.tokens) == ("gemini", "FINE", 15)
     assert (setup.gemini.keys, setup.openai.calls) == (["g-key"], 0)
 
 
 def test_providers_without_api_key_are_skipped(setup: Setup) -> None:
     del setup.keys.keys["gemini"]
-    assert setup.provider_that_answers() == "openai"
+    assert setup.next_provider() == "openai"
     assert setup.openai.timeouts == [TIME]
     del setup.keys.keys["openai"]
     with pytest.raises(NotConfiguredError):
-        setup.ask()
+        setup.complete()
     with pytest.raises(NotConfiguredError):
         setup.chain.check_configured()
 
@@ -74,10 +74,10 @@ def test_providers_without_api_key_are_skipped(setup: Setup) -> None:
 @pytest.mark.parametrize("failure", list(Failure))
 def test_the_next_provider_is_called_after_any_failure(setup: Setup, failure: Failure) -> None:
     setup.gemini.outcomes = [failing(failure)]
-    assert setup.provider_that_answers() == "openai"
+    assert setup.next_provider() == "openai"
     setup.openai.outcomes = [failing(failure)]
     with pytest.raises(NoCompletionError) as none:
-        setup.ask()
+        setup.complete()
     assert none.value.refused == (failure is Failure.REFUSED)
 
 
@@ -103,21 +103,21 @@ def test_only_safe_failures_are_retried_once(
     setup: Setup, error: ProviderError, calls: int
 ) -> None:
     setup.gemini.outcomes = [error]
-    assert setup.provider_that_answers() == "openai"
+    assert setup.next_provider() == "openai"
     assert setup.gemini.calls == calls
     assert len(setup.pauses) == calls - 1
 
 
 def test_a_retry_may_succeed(setup: Setup) -> None:
     setup.gemini.outcomes = [failing(Failure.SERVER_ERROR), "better"]
-    assert setup.ask().value == "better"
+    assert setup.complete().value == "better"
     assert setup.circuits.failures == {}
 
 
 def test_pauses_have_jitter_and_respect_retry_after(setup: Setup) -> None:
     for _ in range(20):
         setup.gemini.outcomes = [failing(Failure.RATE_LIMITED, retry_after=1), "fine"]
-        setup.ask()
+        setup.complete()
     assert all(1.1 <= pause <= 1.5 for pause in setup.pauses)
     assert len(set(setup.pauses)) > 10
 
@@ -125,13 +125,13 @@ def test_pauses_have_jitter_and_respect_retry_after(setup: Setup) -> None:
 def test_a_slow_provider_leaves_time_for_the_next(setup: Setup) -> None:
     setup.gemini.outcomes, setup.gemini.takes = [failing(Failure.TIMEOUT)], 100
     started = setup.clock()
-    assert setup.provider_that_answers() == "openai"
+    assert setup.next_provider() == "openai"
     assert setup.gemini.timeouts == [pytest.approx(13.8)]
     assert setup.openai.timeouts == [pytest.approx(9.2)]
     setup.openai.outcomes, setup.openai.takes = [failing(Failure.TIMEOUT)], 100
     started = setup.clock()
     with pytest.raises(NoCompletionError):
-        setup.ask()
+        setup.complete()
     assert setup.clock() - started == pytest.approx(TIME)
 
 
@@ -139,7 +139,7 @@ def test_nothing_is_retried_with_too_little_time_left(setup: Setup) -> None:
     del setup.keys.keys["openai"]
     setup.gemini.outcomes, setup.gemini.takes = [failing(Failure.SERVER_ERROR)], 22
     with pytest.raises(NoCompletionError):
-        setup.ask()
+        setup.complete()
     assert setup.gemini.calls == 1
     setup.gemini.takes = 0
     with pytest.raises(NoCompletionError):
@@ -169,40 +169,40 @@ def test_an_invalid_completion_is_requested_once_more(
     setup: Setup, gemini: list[Outcome], openai: list[Outcome], expected: tuple[str, int, int, int]
 ) -> None:
     setup.gemini.outcomes, setup.openai.outcomes = gemini, openai
-    answer = setup.ask(parse_number)
-    assert (answer.provider, answer.value, setup.gemini.calls, setup.openai.calls) == expected
-    assert answer.completion.tokens == 15, "only the returned completion is counted"
+    result = setup.complete(parse_number)
+    assert (result.provider, result.value, setup.gemini.calls, setup.openai.calls) == expected
+    assert result.completion.tokens == 15, "only the returned completion is counted"
 
 
 def test_three_failures_open_the_circuit_for_a_minute(setup: Setup) -> None:
     setup.gemini.outcomes = [failing(Failure.TIMEOUT)]
     for _ in range(3):
-        setup.ask()
+        setup.complete()
     assert setup.gemini.calls == 3
     setup.clock.advance(59.9)
-    assert setup.provider_that_answers() == "openai"
+    assert setup.next_provider() == "openai"
     assert setup.gemini.calls == 3
     assert setup.openai.timeouts[-1] == TIME, "the next provider gets the whole time"
     setup.clock.advance(0.1)
-    assert setup.provider_that_answers() == "openai"
+    assert setup.next_provider() == "openai"
     assert setup.gemini.calls == 4
     setup.clock.advance(30)
-    setup.ask()
+    setup.complete()
     assert setup.gemini.calls == 4, "a failed trial opens the circuit for another minute"
     setup.clock.advance(30)
     setup.gemini.outcomes = ["fine"]
-    assert setup.provider_that_answers() == "gemini"
+    assert setup.next_provider() == "gemini"
     setup.gemini.outcomes = [failing(Failure.TIMEOUT)]
-    setup.ask()
-    setup.ask()
+    setup.complete()
+    setup.complete()
     assert setup.gemini.calls == 7, "a closed circuit opens after three failures"
 
 
 def test_a_success_resets_the_failure_count(setup: Setup) -> None:
     error = failing(Failure.MALFORMED)
     setup.gemini.outcomes = [error, error, "fine", error, error, "fine"]
-    answers = [setup.provider_that_answers() for _ in range(6)]
-    assert answers == ["openai", "openai", "gemini"] * 2
+    results = [setup.next_provider() for _ in range(6)]
+    assert results == ["openai", "openai", "gemini"] * 2
 
 
 @pytest.mark.parametrize("failure", [Failure.REFUSED, Failure.REJECTED])
@@ -211,7 +211,7 @@ def test_failures_caused_by_the_prompt_do_not_open_the_circuit(
 ) -> None:
     setup.gemini.outcomes = [failing(failure)]
     for _ in range(5):
-        assert setup.provider_that_answers() == "openai"
+        assert setup.next_provider() == "openai"
     assert setup.gemini.calls == 5
 
 
@@ -220,14 +220,14 @@ def test_no_provider_is_called_while_all_circuits_are_open(setup: Setup) -> None
         for _ in range(3):
             setup.circuits.record_failure(provider)
     with pytest.raises(NoCompletionError) as none:
-        setup.ask()
+        setup.complete()
     assert not none.value.refused
     assert (setup.gemini.calls, setup.openai.calls) == (0, 0)
 
 
 def test_a_rejected_api_key_is_discarded_from_the_cache(setup: Setup) -> None:
     setup.gemini.outcomes = [failing(Failure.KEY_REFUSED)]
-    setup.ask()
+    setup.complete()
     assert setup.keys.forgotten == ["gemini"]
 
 
@@ -235,7 +235,7 @@ def test_a_provider_on_trial_by_another_call_is_skipped(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(setup.circuits, "try_enter", lambda provider, _: provider != "gemini")
-    assert setup.provider_that_answers() == "openai"
+    assert setup.next_provider() == "openai"
     assert setup.gemini.calls == 0
 
 
@@ -243,12 +243,12 @@ def test_the_log_contains_outcomes_but_no_texts(
     setup: Setup, logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
     setup.gemini.outcomes, setup.gemini.takes = [failing(Failure.TIMEOUT)], 2
-    setup.openai.outcomes = ["tell-tale answer"]
-    setup.ask()
+    setup.openai.outcomes = ["tell-tale completion"]
+    setup.complete()
     lines = [
         (line["level"], line["provider"], line["outcome"], line["duration_ms"]) for line in logged()
     ]
-    assert lines == [("WARNING", "gemini", "timeout", 2000), ("INFO", "openai", "answered", 0)]
+    assert lines == [("WARNING", "gemini", "timeout", 2000), ("INFO", "openai", "completed", 0)]
     assert (logged()[1]["input_tokens"], logged()[1]["output_tokens"]) == (10, 5)
     assert "tell-tale" not in json.dumps(logged())
     assert "-key" not in json.dumps(logged())

@@ -29,13 +29,21 @@ from tests.lambdas.ai.servers import (
     say,
     status,
 )
-from tests.lambdas.support import NOW, REGION, Answer, caller, problem, rest_event, wrong_fields
+from tests.lambdas.support import (
+    NOW,
+    REGION,
+    LambdaResponse,
+    caller,
+    problem,
+    rest_event,
+    wrong_fields,
+)
 from tests.lambdas.support import document as read
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-Call = Callable[..., Answer]
+Call = Callable[..., LambdaResponse]
 FUTURE = NOW * 2  # the function uses the system clock
 USER = caller("user", expires_at=FUTURE)
 OTHER = Caller("user-2", "session-2", frozenset({"user"}), frozenset(), int(FUTURE))
@@ -96,7 +104,7 @@ def call(stdout: io.StringIO, environ: dict[str, str]) -> Call:
 
     def send(
         method: str, path: str, body: object = None, user: Caller | None = USER, **parts: Any
-    ) -> Answer:
+    ) -> LambdaResponse:
         event = rest_event(
             method, f"/v1/ai{path}", body, authorizer=user.to_context() if user else None, **parts
         )
@@ -105,9 +113,9 @@ def call(stdout: io.StringIO, environ: dict[str, str]) -> Call:
     return send
 
 
-def ok(answer: Answer) -> Any:
-    assert answer["statusCode"] == 200, answer
-    return read(answer)
+def ok(response: LambdaResponse) -> Any:
+    assert response["statusCode"] == 200, response
+    return read(response)
 
 
 def store_key(name: str, value: str) -> None:
@@ -125,23 +133,30 @@ def test_a_question_is_answered_and_stored_in_a_conversation(
     call: Call, gemini: FakeProvider, dynamodb: "DynamoDBClient"
 ) -> None:
     gemini.behaviours = [say("Forty-two.")]
-    answer = ok(
+    response = ok(
         call("POST", "/ask", {"question": "What is six times seven?", "context": "Arithmetic."})
     )
-    assert answer.keys() == {"answer", "provider", "model", "conversationId", "usage", "latencyMs"}
-    assert (answer["answer"], answer["provider"], answer["model"]) == (
+    assert response.keys() == {
+        "answer",
+        "provider",
+        "model",
+        "conversationId",
+        "usage",
+        "latencyMs",
+    }
+    assert (response["answer"], response["provider"], response["model"]) == (
         "Forty-two.",
         "gemini",
         f"{MODEL}-001",
     )
-    assert answer["usage"] == {"inputTokens": 11, "outputTokens": 7}
-    assert 0 <= answer["latencyMs"] < 5000
+    assert response["usage"] == {"inputTokens": 11, "outputTokens": 7}
+    assert 0 <= response["latencyMs"] < 5000
     assert tokens(dynamodb) == 18
 
     again = ok(
-        call("POST", "/ask", {"question": "Sure?", "conversationId": answer["conversationId"]})
+        call("POST", "/ask", {"question": "Sure?", "conversationId": response["conversationId"]})
     )
-    assert again["conversationId"] == answer["conversationId"]
+    assert again["conversationId"] == response["conversationId"]
     (conversation,) = ok(call("GET", "/conversations"))["items"]
     assert conversation.keys() == {
         "conversationId",
@@ -156,7 +171,7 @@ def test_a_question_is_answered_and_stored_in_a_conversation(
     expires = datetime.fromisoformat(conversation["expiresAt"])
     assert timedelta(days=29, hours=23) < expires - datetime.now(UTC) <= timedelta(days=30)
 
-    path = f"/conversations/{answer['conversationId']}"
+    path = f"/conversations/{response['conversationId']}"
     messages = ok(call("GET", path))["messages"]
     assert [message["role"] for message in messages] == ["user", "assistant"] * 2
     assert (messages[0]["content"], messages[0]["context"]) == (
@@ -166,7 +181,7 @@ def test_a_question_is_answered_and_stored_in_a_conversation(
     problem(call("GET", path, user=OTHER), 404)
     problem(call("DELETE", path, user=OTHER), 404)
     problem(
-        call("POST", "/ask", {**ASK, "conversationId": answer["conversationId"]}, user=OTHER), 404
+        call("POST", "/ask", {**ASK, "conversationId": response["conversationId"]}, user=OTHER), 404
     )
     assert ok(call("GET", "/conversations", user=OTHER)) == {"items": [], "nextCursor": None}
     assert call("DELETE", path)["statusCode"] == 204
@@ -301,18 +316,18 @@ def test_the_next_provider_is_called_after_a_failure(
     call: Call, gemini: FakeProvider, openai: FakeProvider, fault: str
 ) -> None:
     gemini.behaviours, openai.behaviours = [FAULTS[fault]], [say("From the second.")]
-    answer = ok(call("POST", "/ask", ASK))
-    assert (answer["answer"], answer["provider"]) == ("From the second.", "openai")
-    assert answer["model"] == f"{MODEL}-2026-01-01"
+    response = ok(call("POST", "/ask", ASK))
+    assert (response["answer"], response["provider"]) == ("From the second.", "openai")
+    assert response["model"] == f"{MODEL}-2026-01-01"
 
 
 def test_a_provider_is_retried_after_a_short_retry_after(call: Call, gemini: FakeProvider) -> None:
     gemini.behaviours = [status(429, retry_after="1"), say("After a while.")]
     started = time.monotonic()
-    answer = ok(call("POST", "/ask", ASK))
-    assert (answer["answer"], answer["provider"]) == ("After a while.", "gemini")
+    response = ok(call("POST", "/ask", ASK))
+    assert (response["answer"], response["provider"]) == ("After a while.", "gemini")
     assert time.monotonic() - started >= 1
-    assert answer["latencyMs"] >= 1000
+    assert response["latencyMs"] >= 1000
 
 
 def test_a_provider_without_response_times_out(
@@ -416,10 +431,10 @@ def test_concurrent_calls_are_admitted_up_to_the_quota(
     service = build({**environ, "DAILY_QUOTA": str(7 * bound)})
 
     def one(_: int) -> int:
-        answer = service(event, None)
-        if answer["statusCode"] == 429:
+        response = service(event, None)
+        if response["statusCode"] == 429:
             refused.release()
-        return int(answer["statusCode"])
+        return int(response["statusCode"])
 
     with ThreadPoolExecutor(50) as pool:
         running = [pool.submit(one, number) for number in range(50)]
@@ -440,7 +455,7 @@ def test_prompts_completions_and_keys_are_never_logged(
 ) -> None:
     """Neither for completions, failures and problems, nor for exceptions with a traceback."""
     body = {"question": "tell-tale question", "context": "tell-tale context"}
-    told = json.dumps({"error": {"message": f"tell-tale error with {KEY}"}})
+    error_body = json.dumps({"error": {"message": f"tell-tale error with {KEY}"}})
 
     def close_circuits() -> None:
         dynamodb.delete_item(TableName="usage", Key=pack({"user_id": "#circuits", "day": "#"}))
@@ -448,7 +463,7 @@ def test_prompts_completions_and_keys_are_never_logged(
     for behaviour in (
         say("tell-tale answer"),
         raw(b"tell-tale {"),
-        status(400, body=json.loads(told)),
+        status(400, body=json.loads(error_body)),
         half,
         say(""),
     ):
@@ -468,7 +483,7 @@ def test_prompts_completions_and_keys_are_never_logged(
     assert KEY not in written
     lines = [json.loads(line) for line in written.splitlines()]
     assert {line["outcome"] for line in lines if line["message"] == "provider called"} >= {
-        "answered",
+        "completed",
         "malformed",
         "rejected",
         "broken_off",

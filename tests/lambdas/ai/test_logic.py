@@ -135,15 +135,15 @@ def material(prompt: Prompt) -> Json:
 
 
 def test_a_question_starts_a_conversation(world: World) -> None:
-    answer = world.ask("What  is\nthis? " + "x" * 100)
-    assert (answer.answer, answer.provider, answer.model, answer.latency_ms) == (
+    result = world.ask("What  is\nthis? " + "x" * 100)
+    assert (result.answer, result.provider, result.model, result.latency_ms) == (
         "An answer.",
         "gemini",
         "m-1",
         1500,
     )
-    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (30, 12)
-    kept = world.conversations.items["u-1", answer.conversation_id]
+    assert (result.usage.input_tokens, result.usage.output_tokens) == (30, 12)
+    kept = world.conversations.items["u-1", result.conversation_id]
     assert kept.title == "What is this? " + "x" * 66
     assert [(m.role, m.content) for m in kept.messages] == [
         ("user", "What  is\nthis? " + "x" * 100),
@@ -297,15 +297,15 @@ def test_a_call_ends_within_25_seconds(world: World) -> None:
 
 def test_summarize_returns_the_stripped_text(world: World) -> None:
     world.models.text = " Short. \n"
-    answer = world.service.summarize("u-1", "Long.", 2)
-    assert (answer.summary, answer.usage.output_tokens, answer.latency_ms) == ("Short.", 12, 1500)
+    result = world.service.summarize("u-1", "Long.", 2)
+    assert (result.summary, result.usage.output_tokens, result.latency_ms) == ("Short.", 12, 1500)
     assert material(world.models.prompts[0]) == {"maxSentences": 2, "text": "Long."}
 
 
 def test_translate_returns_both_languages(world: World) -> None:
     world.models.text = json.dumps({"translation": "Bonjour", "sourceLanguage": "en"})
-    answer = world.service.translate("u-1", "Hello", "French")
-    assert (answer.translation, answer.source_language, answer.target_language) == (
+    result = world.service.translate("u-1", "Hello", "French")
+    assert (result.translation, result.source_language, result.target_language) == (
         "Bonjour",
         "en",
         "French",
@@ -326,9 +326,9 @@ def test_moderate_returns_all_categories_and_flags_if_one_applies(
     world: World, categories: dict[str, bool], flagged: bool, expected: bool
 ) -> None:
     world.models.text = json.dumps({"flagged": flagged, "categories": categories})
-    answer = world.service.moderate("u-1", "text")
-    assert answer.flagged == expected
-    assert answer.categories == {
+    result = world.service.moderate("u-1", "text")
+    assert result.flagged == expected
+    assert result.categories == {
         name: categories.get(name, False)
         for name in ("harassment", "hate", "illicit", "selfHarm", "sexual", "violence")
     }
@@ -374,9 +374,9 @@ def test_the_callers_text_is_sent_as_data(world: World, text: str) -> None:
 @pytest.mark.parametrize("text", INJECTIONS)
 def test_a_question_is_sent_only_as_the_users_turn(world: World, text: str) -> None:
     world.models.text = text
-    answer = world.ask(text)
-    world.ask("And?", answer.conversation_id)
-    assert answer.answer == text.strip()
+    result = world.ask(text)
+    world.ask("And?", result.conversation_id)
+    assert result.answer == text.strip()
     first, second = world.models.prompts
     assert first.turns == (Turn("user", text),)
     assert second.turns == (

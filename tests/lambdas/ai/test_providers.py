@@ -126,31 +126,31 @@ def test_the_effort_is_sent_only_if_configured(server: FakeProvider) -> None:
 
 
 def test_thoughts_are_counted_but_not_returned(gemini: FakeProvider) -> None:
-    answer = gemini.document("")
-    answer["candidates"][0]["content"]["parts"] = [
+    response = gemini.document("")
+    response["candidates"][0]["content"]["parts"] = [
         {"text": "hm", "thought": True},
         {"text": "A"},
         {"text": "B"},
     ]
-    answer["usageMetadata"]["thoughtsTokenCount"] = 100
-    gemini.behaviours = [document(answer)]
+    response["usageMetadata"]["thoughtsTokenCount"] = 100
+    gemini.behaviours = [document(response)]
     found = complete(gemini)
     assert (found.text, found.output_tokens) == ("AB", 107)
 
 
 def test_a_completion_cut_at_its_limit_is_returned(server: FakeProvider) -> None:
-    answer = server.document("cut")
-    answer["candidates" if server.kind == "gemini" else "choices"][0].update(
+    response = server.document("cut")
+    response["candidates" if server.kind == "gemini" else "choices"][0].update(
         {"finishReason": "MAX_TOKENS"} if server.kind == "gemini" else {"finish_reason": "length"}
     )
-    server.behaviours = [document(answer)]
+    server.behaviours = [document(response)]
     assert complete(server).text == "cut"
 
 
 def test_missing_usage_is_estimated(server: FakeProvider) -> None:
-    answer = server.document("x" * 40)
-    del answer["usageMetadata" if server.kind == "gemini" else "usage"]
-    server.behaviours = [document(answer)]
+    response = server.document("x" * 40)
+    del response["usageMetadata" if server.kind == "gemini" else "usage"]
+    server.behaviours = [document(response)]
     found = complete(server)
     assert (0 < found.input_tokens < PROMPT.token_bound(), found.output_tokens) == (True, 10)
 
@@ -260,9 +260,9 @@ REFUSALS: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize(("kind", "answer"), REFUSALS)
 def test_a_content_refusal_is_distinguished_from_other_failures(
-    request: pytest.FixtureRequest, kind: str, answer: Any
+    request: pytest.FixtureRequest, kind: str, response: Any
 ) -> None:
-    assert failure(request.getfixturevalue(kind), document(answer)).failure == Failure.REFUSED
+    assert failure(request.getfixturevalue(kind), document(response)).failure == Failure.REFUSED
 
 
 def test_geminis_400_for_an_invalid_key_is_key_refused(gemini: FakeProvider) -> None:

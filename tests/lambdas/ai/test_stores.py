@@ -288,15 +288,15 @@ class TestQuota:
                 quota.release(reservation)
                 return "failed"
             quota.settle(reservation, 20, 10)
-            return "answered"
+            return "completed"
 
         with ThreadPoolExecutor(50) as pool:
             outcomes = list(pool.map(call, range(50)))
         assert max(seen) <= QUOTA
         account = usage("u-1", DAY)
-        assert account["tokens"] == 30 * outcomes.count("answered") == 30 * account["calls"]
-        assert outcomes.count("answered") >= 8
-        assert set(outcomes) <= {"answered", "failed", "ai_quota_exceeded"}
+        assert account["tokens"] == 30 * outcomes.count("completed") == 30 * account["calls"]
+        assert outcomes.count("completed") >= 8
+        assert set(outcomes) <= {"completed", "failed", "ai_quota_exceeded"}
 
     @pytest.mark.usefixtures("one_request_at_a_time")
     def test_concurrent_reservations_fill_the_quota_exactly(

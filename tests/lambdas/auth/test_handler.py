@@ -12,11 +12,18 @@ import pytest
 
 from lambdas.auth.handler import build, handler
 from lambdas.common.storage.dynamodb import pack
-from tests.lambdas.support import REGION, Answer, document, problem, rest_event, wrong_fields
+from tests.lambdas.support import (
+    REGION,
+    LambdaResponse,
+    document,
+    problem,
+    rest_event,
+    wrong_fields,
+)
 
 EMAIL, PASSWORD = "ann@example.com", "Passw0rd!"
 ORIGIN = "https://app.example.com"
-Call = Callable[..., Answer]
+Call = Callable[..., LambdaResponse]
 
 
 @pytest.fixture
@@ -69,7 +76,7 @@ def call(environ: dict[str, str]) -> Call:
 
     def send(
         method: str, path: str, body: object = None, token: str | None = None, **parts: Any
-    ) -> Answer:
+    ) -> LambdaResponse:
         headers = {"Origin": ORIGIN, **({"Authorization": f"Bearer {token}"} if token else {})}
         return service(rest_event(method, f"/v1/auth{path}", body, headers=headers, **parts), None)
 

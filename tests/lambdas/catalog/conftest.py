@@ -31,10 +31,10 @@ from tests.lambdas.event_bus import FakeEventBridge
 from tests.lambdas.support import (
     NOW,
     REGION,
-    Answer,
     FakeClock,
     FakeKeys,
     FakeSessions,
+    LambdaResponse,
     document,
     rest_event,
 )
@@ -115,9 +115,9 @@ class Catalog:
         user: str = "seller",
         query: Mapping[str, str] | None = None,
         if_match: str | None = None,
-    ) -> Answer:
+    ) -> LambdaResponse:
         """Sends a request as a user, or as an anonymous user if `user` is empty."""
-        who = person(user) if user else person("visitor", roles=frozenset())
+        caller = person(user) if user else person("visitor", roles=frozenset())
         headers = {"If-Match": if_match} if if_match else None
         event = rest_event(
             method,
@@ -125,27 +125,27 @@ class Catalog:
             body,
             query=query,
             headers=headers,
-            authorizer=who.to_context(),
+            authorizer=caller.to_context(),
         )
         return self.function(event, None)
 
     def create(self, user: str = "seller", **changes: Any) -> dict[str, Any]:
         """Creates a listing and returns it."""
-        answer = self.call("POST", "/listings", {**LISTING, **changes}, user=user)
-        assert answer["statusCode"] == 201, answer["body"]
-        found: dict[str, Any] = document(answer)
+        response = self.call("POST", "/listings", {**LISTING, **changes}, user=user)
+        assert response["statusCode"] == 201, response["body"]
+        found: dict[str, Any] = document(response)
         return found
 
     def listing(self, listing_id: str) -> dict[str, Any]:
-        answer = self.call("GET", f"/listings/{listing_id}")
-        assert answer["statusCode"] == 200, answer["body"]
-        found: dict[str, Any] = document(answer)
+        response = self.call("GET", f"/listings/{listing_id}")
+        assert response["statusCode"] == 200, response["body"]
+        found: dict[str, Any] = document(response)
         return found
 
     def search(self, user: str = "buyer", **query: str) -> dict[str, Any]:
-        answer = self.call("GET", "/listings", user=user, query=query)
-        assert answer["statusCode"] == 200, answer["body"]
-        found: dict[str, Any] = document(answer)
+        response = self.call("GET", "/listings", user=user, query=query)
+        assert response["statusCode"] == 200, response["body"]
+        found: dict[str, Any] = document(response)
         return found
 
     def pages(
@@ -154,11 +154,11 @@ class Catalog:
         """Follows the cursors and returns the items of all pages."""
         pages, cursor = [], None
         while True:
-            answer = self.call(
+            response = self.call(
                 "GET", path, user=user, query={**query, **({"cursor": cursor} if cursor else {})}
             )
-            assert answer["statusCode"] == 200, answer["body"]
-            page = document(answer)
+            assert response["statusCode"] == 200, response["body"]
+            page = document(response)
             pages.append(page["items"])
             cursor = page["nextCursor"]
             if cursor is None:

@@ -18,10 +18,10 @@ from tests.postgres import Postgres
 
 
 def test_a_created_listing_is_returned_and_can_be_read_and_found(catalog: Catalog) -> None:
-    answer = catalog.call("POST", "/listings", {**LISTING, "tags": ["fast"], "condition": "used"})
-    assert answer["statusCode"] == 201
-    assert answer["headers"]["ETag"] == '"1"'
-    made = document(answer)
+    response = catalog.call("POST", "/listings", {**LISTING, "tags": ["fast"], "condition": "used"})
+    assert response["statusCode"] == 201
+    assert response["headers"]["ETag"] == '"1"'
+    made = document(response)
     assert made | {"listingId": 0, "createdAt": 0, "updatedAt": 0} == {
         **LISTING,
         "listingId": 0,
@@ -105,20 +105,20 @@ def test_currencies_are_three_letter_codes() -> None:
 def test_unknown_listings_are_404(
     catalog: Catalog, listing_id: str, method: str, path: str, body: object
 ) -> None:
-    answer = catalog.call(method, f"/listings/{listing_id}{path}", body)
-    problem(answer, 404)
+    response = catalog.call(method, f"/listings/{listing_id}{path}", body)
+    problem(response, 404)
 
 
 def test_a_patch_keeps_fields_that_it_omits(catalog: Catalog) -> None:
     made = catalog.create(tags=["fast"], condition="used")
-    answer = catalog.call(
+    response = catalog.call(
         "PATCH",
         f"/listings/{made['listingId']}",
         {"title": "New", "condition": None},
         if_match='"1"',
     )
-    assert (answer["statusCode"], answer["headers"]["ETag"]) == (200, '"2"')
-    changed = document(answer)
+    assert (response["statusCode"], response["headers"]["ETag"]) == (200, '"2"')
+    changed = document(response)
     assert changed["updatedAt"] >= made["updatedAt"]
     assert changed == {
         **made,
@@ -200,23 +200,23 @@ def test_only_documented_status_transitions_are_allowed(
     path = f"/listings/{catalog.create()['listingId']}"
     if before != "active":
         assert catalog.call("PATCH", path, {"status": before})["statusCode"] == 200
-    answer = catalog.call("PATCH", path, {"status": after})
+    response = catalog.call("PATCH", path, {"status": after})
     if after == before or after in ALLOWED[before]:
-        assert document(answer)["status"] == after
+        assert document(response)["status"] == after
     else:
-        assert problem(answer, 409)["code"] == "status_transition"
+        assert problem(response, 409)["code"] == "status_transition"
 
 
 def test_a_deleted_listing_is_404_everywhere(catalog: Catalog) -> None:
     listing_id = catalog.create(images=["seller/1"])["listingId"]
     catalog.call("PUT", f"/wishlist/{listing_id}", user="buyer")
     assert catalog.call("DELETE", f"/listings/{listing_id}")["statusCode"] == 204
-    for answer in (
+    for response in (
         catalog.call("GET", f"/listings/{listing_id}"),
         catalog.call("DELETE", f"/listings/{listing_id}"),
         catalog.call("PUT", f"/wishlist/{listing_id}", user="buyer"),
     ):
-        problem(answer, 404)
+        problem(response, 404)
     assert (
         catalog.search()["items"] == catalog.search(user="seller", sellerId="seller")["items"] == []
     )
@@ -251,10 +251,10 @@ def test_images_are_deleted_if_storing_the_listing_fails(
         catalog.database._settings.rds_database,
     )
     try:
-        answer = catalog.call(
+        response = catalog.call(
             "POST", "/listings", {**LISTING, "category": "pets", "images": ["seller/1"]}
         )
-        assert wrong_fields(problem(answer, 422)) == {"category"}
+        assert wrong_fields(problem(response, 422)) == {"category"}
         assert catalog.pictures.removed == catalog.pictures.stored != []
     finally:
         sql = "INSERT INTO catalog.categories VALUES ('pets', 'Pets', 'family', 3)"
@@ -263,9 +263,9 @@ def test_images_are_deleted_if_storing_the_listing_fails(
 
 def test_an_upload_is_signed_for_the_caller(catalog: Catalog) -> None:
     body = {"contentType": "image/png", "contentLength": 1000}
-    answer = catalog.call("POST", "/uploads", body)
-    assert answer["statusCode"] == 201
-    assert document(answer).keys() == {"upload", "key"}
+    response = catalog.call("POST", "/uploads", body)
+    assert response["statusCode"] == 201
+    assert document(response).keys() == {"upload", "key"}
     wrong = catalog.call(
         "POST", "/uploads", {"contentType": "image/gif", "contentLength": 6 * 2**20}
     )
@@ -284,9 +284,9 @@ def counts(catalog: Catalog) -> dict[str, int]:
                 found[node["slug"]] = node["count"]
             walk(node["children"], node["slug"])
 
-    answer = document(catalog.call("GET", "/categories", user=""))
-    assert answer["nextCursor"] is None
-    walk(answer["items"], None)
+    response = document(catalog.call("GET", "/categories", user=""))
+    assert response["nextCursor"] is None
+    walk(response["items"], None)
     return found
 
 
@@ -480,8 +480,8 @@ def test_an_inquiry_is_stored_and_its_event_omits_the_text(
 ) -> None:
     listing_id = catalog.create()["listingId"]
     path, message = f"/listings/{listing_id}/contact", "Is it still there? Call 555-0100"
-    answer = catalog.call("POST", path, {"message": message}, user="buyer")
-    assert (answer["statusCode"], answer["body"]) == (202, "")
+    response = catalog.call("POST", path, {"message": message}, user="buyer")
+    assert (response["statusCode"], response["body"]) == (202, "")
     [[sender, text]] = postgres.run("SELECT sender_id, message FROM catalog.inquiries", name)
     assert (sender, text) == ("buyer", message)
     event = catalog.bus.accepted[-1]

@@ -61,7 +61,7 @@ def run_concurrently(tasks: list[Callable[[], object]]) -> None:
 def test_twenty_concurrent_ratings_are_all_counted(own: tuple[Postgres, str]) -> None:
     catalogs = [execution_environment(*own) for _ in range(20)]
     listing_id = catalogs[0].create()["listingId"]
-    answers: list[dict[str, Any]] = []
+    responses: list[dict[str, Any]] = []
 
     def rate(number: int) -> Callable[[], None]:
         def run() -> None:
@@ -69,13 +69,13 @@ def test_twenty_concurrent_ratings_are_all_counted(own: tuple[Postgres, str]) ->
             # The second rating of each user is rejected.
             for _ in range(2):
                 path = f"/listings/{listing_id}/ratings"
-                answers.append(catalogs[number].call("POST", path, body, user=f"rater-{number}"))
+                responses.append(catalogs[number].call("POST", path, body, user=f"rater-{number}"))
 
         return run
 
     run_concurrently([rate(number) for number in range(20)])
-    assert sorted(answer["statusCode"] for answer in answers) == [201] * 20 + [409] * 20
-    made = [document(answer) for answer in answers if answer["statusCode"] == 201]
+    assert sorted(response["statusCode"] for response in responses) == [201] * 20 + [409] * 20
+    made = [document(response) for response in responses if response["statusCode"] == 201]
     # Each rating returned another count.
     assert sorted(rating["ratingCount"] for rating in made) == list(range(1, 21))
     found = catalogs[0].listing(listing_id)
@@ -98,8 +98,8 @@ def test_category_counts_stay_correct_when_listings_move_concurrently(
                     "category": places[(number + step) % 3],
                     "status": ["active", "reserved"][step % 4 == 0],
                 }
-                answer = catalogs[number].call("PATCH", f"/listings/{listings[number]}", body)
-                assert answer["statusCode"] == 200, answer["body"]
+                response = catalogs[number].call("PATCH", f"/listings/{listings[number]}", body)
+                assert response["statusCode"] == 200, response["body"]
 
         return run
 
@@ -130,26 +130,26 @@ class Load:
         self, catalog: Catalog, method: str, path: str, body: object = None, *, user: str
     ) -> dict[str, Any]:
         begun = time.monotonic()
-        answer = catalog.call(method, path, body, user=user)
+        response = catalog.call(method, path, body, user=user)
         self.slowest = max(self.slowest, time.monotonic() - begun)
-        self.statuses.append((time.monotonic(), answer["statusCode"]))
-        assert answer["statusCode"] in {200, 201, 503}, answer
-        if answer["statusCode"] == 503:
-            assert int(answer["headers"]["Retry-After"]) > 0
-        return answer
+        self.statuses.append((time.monotonic(), response["statusCode"]))
+        assert response["statusCode"] in {200, 201, 503}, response
+        if response["statusCode"] == 503:
+            assert int(response["headers"]["Retry-After"]) > 0
+        return response
 
     def person(self, number: int) -> None:
         catalog, step = self.catalogs[number], 0
         while not self.over.is_set():
             step += 1
             title = f"thing {number} {step}"
-            answer = self._call(
+            response = self._call(
                 catalog, "POST", "/listings", {**LISTING, "title": title}, user=f"seller-{number}"
             )
-            if answer["statusCode"] != 201:
+            if response["statusCode"] != 201:
                 time.sleep(0.05)
                 continue
-            listing_id = document(answer)["listingId"]
+            listing_id = document(response)["listingId"]
             self.made[listing_id] = title
             path = f"/listings/{listing_id}"
             if (
@@ -209,10 +209,10 @@ def test_a_database_restart_loses_no_acknowledged_write(
     )
     sweeper = load.catalogs[0]
     sweeper.function({"source": "aws.events"}, None)
-    told = {
+    published = {
         entry["Detail"]
         for catalog in load.catalogs
         for entry in catalog.bus.accepted
         if entry["DetailType"] == "ListingCreated"
     }
-    assert all(any(listing_id in detail for detail in told) for listing_id in load.made)
+    assert all(any(listing_id in detail for detail in published) for listing_id in load.made)

@@ -27,7 +27,7 @@ from lambdas.common.storage.cache import CacheSettings, guarded_cache
 from lambdas.common.storage.dynamodb import pack, unpack
 from lambdas.delivery.handler import DeliverySettings
 from lambdas.delivery.handler import wire as wire_delivery
-from tests.lambdas.support import REGION, Answer, document, rest_event
+from tests.lambdas.support import REGION, LambdaResponse, document, rest_event
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -117,7 +117,7 @@ class ChatUser:
         *,
         headers: Mapping[str, str] = {},
         **query: Any,
-    ) -> Answer:
+    ) -> LambdaResponse:
         """Sends a REST request to a path below /v1/chat."""
         event = rest_event(
             method,
@@ -282,7 +282,7 @@ class World:
         }
 
 
-def ok(response: Answer, status: int = 200) -> Answer:
+def ok(response: LambdaResponse, status: int = 200) -> LambdaResponse:
     """Asserts the status and returns the response."""
     assert response["statusCode"] == status, response
     return response

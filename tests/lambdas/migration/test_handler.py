@@ -42,7 +42,7 @@ def name(postgres: Postgres) -> Iterator[str]:
 
 @pytest.fixture
 def environ(postgres: Postgres, name: str, table: Callable[..., str]) -> dict[str, str]:
-    secret = json.dumps({"username": DATABASE_MASTER, "password": "not asked for"})
+    secret = json.dumps({"username": DATABASE_MASTER, "password": "unused"})
     arn = boto3.client("secretsmanager", region_name=REGION).create_secret(
         Name="rds", SecretString=secret
     )["ARN"]
@@ -151,10 +151,10 @@ def test_only_copies_have_the_same_fingerprint(
 def test_a_copied_cluster_must_be_in_the_account_and_region_of_the_live_one(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
+    endpoints: list[str] = []
 
     def connect(endpoint: str, *_: object, **__: object) -> None:
-        asked.append(endpoint)
+        endpoints.append(endpoint)
         raise ConnectionRefusedError
 
     monkeypatch.setattr(module, "connect", connect)
@@ -165,4 +165,6 @@ def test_a_copied_cluster_must_be_in_the_account_and_region_of_the_live_one(
     for cluster in ("catalog-aurora-dev-drill", "catalog-aurora-dev-drill.evil.example:1"):
         with pytest.raises(ConnectionRefusedError):
             run({"fingerprint": {"cluster": cluster}}, Context(), live)
-    assert set(asked) == {"catalog-aurora-dev-drill.cluster-abc.us-east-1.rds.amazonaws.com:5432"}
+    assert set(endpoints) == {
+        "catalog-aurora-dev-drill.cluster-abc.us-east-1.rds.amazonaws.com:5432"
+    }

@@ -91,14 +91,18 @@ def test_pending_migrations_are_applied_once_in_order(files: Files) -> None:
 def test_caller_and_duration_are_stored_and_recorded(files: Files) -> None:
     files.write(_0001_a=A + "SELECT pg_sleep(0.05);")
     files.migrate()
-    [told] = files.record.told
-    assert (told.migration_id, told.applied_by) == ("0001_a", "ada")
-    assert told.checksum == read_migrations(files.directory)[0].checksum
-    assert 50 <= told.duration_ms < 5000
+    [recorded] = files.record.migrations
+    assert (recorded.migration_id, recorded.applied_by) == ("0001_a", "ada")
+    assert recorded.checksum == read_migrations(files.directory)[0].checksum
+    assert 50 <= recorded.duration_ms < 5000
     [[checksum, by, duration]] = files.run(
         "SELECT checksum, applied_by, duration_ms FROM migration.applied"
     )
-    assert (checksum, by, duration) == (told.checksum, told.applied_by, told.duration_ms)
+    assert (checksum, by, duration) == (
+        recorded.checksum,
+        recorded.applied_by,
+        recorded.duration_ms,
+    )
 
 
 def test_a_limit_leaves_later_migrations_pending(files: Files) -> None:
@@ -255,13 +259,13 @@ class Broken(NoRecord):
 def test_the_next_run_records_what_a_crashed_run_applied(files: Files) -> None:
     """The function ends after the commit in PostgreSQL and before the write to DynamoDB."""
     files.write(_0001_a=A)
-    told, files.record = files.record, Broken()
+    recorder, files.record = files.record, Broken()
     with pytest.raises(ConnectionError):
         files.migrate()
     assert files.tables() == ["a"]
-    files.record = told
+    files.record = recorder
     assert files.migrate() == Result((), ())
-    assert [item.migration_id for item in told.told] == ["0001_a"]
+    assert [item.migration_id for item in recorder.migrations] == ["0001_a"]
 
 
 def test_a_crash_before_the_commit_applies_nothing(files: Files) -> None:

@@ -33,9 +33,9 @@ def hidden_id(world: World) -> str:
 
 
 def comment(
-    world: World, post_id: str, content: str = "Hi", who: Any = BOB, **more: Any
+    world: World, post_id: str, content: str = "Hi", caller: Any = BOB, **more: Any
 ) -> CommentView:
-    return world.discussion.create(who, post_id, CreateComment(content=content, **more))
+    return world.discussion.create(caller, post_id, CreateComment(content=content, **more))
 
 
 def refused(call: Callable[..., object], *arguments: object) -> Problem:
@@ -118,26 +118,27 @@ def test_only_the_author_can_change_a_comment(world: World, post_id: str) -> Non
         refused(lambda: world.discussion.update(BOB, post_id, made.comment_id, body, stale)).status
         == 412
     )
-    for who in (ANN, MODERATOR):
+    for caller in (ANN, MODERATOR):
         assert (
-            refused(world.discussion.update, who, post_id, made.comment_id, body, ANY).status == 403
+            refused(world.discussion.update, caller, post_id, made.comment_id, body, ANY).status
+            == 403
         )
 
 
-@pytest.mark.parametrize("who", [BOB, MODERATOR])
+@pytest.mark.parametrize("caller", [BOB, MODERATOR])
 def test_author_and_moderators_can_delete_a_comment_but_not_its_replies(
-    world: World, post_id: str, who: Any
+    world: World, post_id: str, caller: Any
 ) -> None:
     made = comment(world, post_id)
     reply = comment(world, post_id, parent_id=made.comment_id)
     assert refused(lambda: world.discussion.delete(ANN, post_id, made.comment_id)).status == 403
-    assert world.discussion.delete(who, post_id, made.comment_id) is False
-    assert refused(lambda: world.discussion.delete(who, post_id, made.comment_id)).status == 404
+    assert world.discussion.delete(caller, post_id, made.comment_id) is False
+    assert refused(lambda: world.discussion.delete(caller, post_id, made.comment_id)).status == 404
     left, _ = world.discussion.list_comments(EVE, post_id, 20, None)
     assert [view.comment_id for view in left] == [reply.comment_id]
     assert world.service.get(EVE, post_id).comments_count == 1
     deleted = world.events[-1]
-    assert (deleted["type"], deleted["actor"]) == ("CommentDeleted", who.user_id)
+    assert (deleted["type"], deleted["actor"]) == ("CommentDeleted", caller.user_id)
     assert deleted["data"]["authorId"] == "id-of-Bob"
 
 
@@ -181,9 +182,9 @@ def test_a_user_has_one_alias_per_post(world: World, post_id: str, hidden_id: st
 def test_the_author_of_an_anonymous_post_comments_under_its_alias(
     world: World, hidden_id: str
 ) -> None:
-    own = comment(world, hidden_id, who=ANN, is_anonymous=True)
+    own = comment(world, hidden_id, caller=ANN, is_anonymous=True)
     assert own.author_name == world.service.get(EVE, hidden_id).author_name
-    assert own.author_name != comment(world, hidden_id, who=BOB, is_anonymous=True).author_name
+    assert own.author_name != comment(world, hidden_id, caller=BOB, is_anonymous=True).author_name
     assert world.events[-2]["actor"] == world.events[0]["actor"]
     assert "Ann" not in str(world.events)
 
@@ -191,7 +192,7 @@ def test_the_author_of_an_anonymous_post_comments_under_its_alias(
 def test_an_anonymous_comment_on_ones_public_post_does_not_reveal_the_author(
     world: World, post_id: str
 ) -> None:
-    own = comment(world, post_id, who=ANN, is_anonymous=True)
+    own = comment(world, post_id, caller=ANN, is_anonymous=True)
     assert "Ann" not in str(own)
     assert "id-of-Ann" not in str(
         {**world.events[-1], "data": {**world.events[-1]["data"], "postAuthorId": None}}
@@ -214,5 +215,5 @@ def test_the_author_can_change_and_delete_an_anonymous_comment(world: World, pos
 
 def test_anonymous_users_always_comment_anonymously(world: World, post_id: str) -> None:
     zoe = visitor("Zoe")
-    assert comment(world, post_id, who=zoe).is_anonymous
-    assert refused(lambda: comment(world, post_id, who=zoe, is_anonymous=False)).status == 403
+    assert comment(world, post_id, caller=zoe).is_anonymous
+    assert refused(lambda: comment(world, post_id, caller=zoe, is_anonymous=False)).status == 403

@@ -14,13 +14,21 @@ from lambdas.common.people.aliases import AliasStore
 from lambdas.common.storage.dynamodb import pack, unpack
 from lambdas.post.handler import build, handler
 from lambdas.post.routes import ROUTES
-from tests.lambdas.support import NOW, REGION, Answer, document, problem, rest_event, wrong_fields
+from tests.lambdas.support import (
+    NOW,
+    REGION,
+    LambdaResponse,
+    document,
+    problem,
+    rest_event,
+    wrong_fields,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 FUTURE = int(NOW * 2)  # the function uses the system clock
-Call = Callable[..., Answer]
+Call = Callable[..., LambdaResponse]
 HOSTILE = (
     "'; DROP TABLE posts; --",
     "<script>alert(1)</script>",
@@ -80,9 +88,11 @@ def service(environ: dict[str, str], stdout: io.StringIO) -> Callable[..., Any]:
 
 @pytest.fixture
 def call(service: Callable[..., Any], dynamodb: "DynamoDBClient") -> Call:
-    def send(method: str, path: str, body: object = None, who: str = "ann", **parts: Any) -> Answer:
-        """`who` is `name` or `name:role`. The role `none` means an anonymous user."""
-        name, _, roles = who.partition(":")
+    def send(
+        method: str, path: str, body: object = None, user: str = "ann", **parts: Any
+    ) -> LambdaResponse:
+        """`user` is `name` or `name:role`. The role `none` means an anonymous user."""
+        name, _, roles = user.partition(":")
         roles = "" if roles == "none" else ",".join(filter(None, ["user", roles]))
         session = {
             "session_id": f"s-{name}",
@@ -99,22 +109,22 @@ def call(service: Callable[..., Any], dynamodb: "DynamoDBClient") -> Call:
             "cap": capabilities,
             "exp": str(FUTURE),
         }
-        answer: Answer = service(
+        response: LambdaResponse = service(
             rest_event(method, f"/v1/posts{path}", body, authorizer=context, **parts), None
         )
-        return answer
+        return response
 
     return send
 
 
-def created(answer: Answer) -> Any:
-    assert answer["statusCode"] == 201, answer
-    return document(answer)
+def created(response: LambdaResponse) -> Any:
+    assert response["statusCode"] == 201, response
+    return document(response)
 
 
-def found(answer: Answer) -> Any:
-    assert answer["statusCode"] == 200, answer
-    return document(answer)
+def found(response: LambdaResponse) -> Any:
+    assert response["statusCode"] == 200, response
+    return document(response)
 
 
 def stored(dynamodb: "DynamoDBClient", table: str) -> list[dict[str, Any]]:
@@ -155,28 +165,28 @@ def batch(*post_ids: str) -> dict[str, Any]:
 def test_a_post_is_created_changed_liked_commented_and_deleted(
     call: Call, service: Callable[..., Any], dynamodb: "DynamoDBClient"
 ) -> None:
-    answer = call("POST", "", {"content": "Hello", "tags": ["a"]})
-    post = created(answer)
+    response = call("POST", "", {"content": "Hello", "tags": ["a"]})
+    post = created(response)
     at = f"/{post['postId']}"
-    assert answer["headers"]["ETag"] == '"1"'
+    assert response["headers"]["ETag"] == '"1"'
     assert (post["authorId"], post["authorName"]) == ("id-of-ann", "Ann")
-    assert found(call("GET", at, who="bob")) == post
-    assert call("PUT", f"{at}/like", who="bob")["statusCode"] == 204
-    comment = created(call("POST", f"{at}/comments", {"content": "Hi"}, who="bob"))
+    assert found(call("GET", at, user="bob")) == post
+    assert call("PUT", f"{at}/like", user="bob")["statusCode"] == 204
+    comment = created(call("POST", f"{at}/comments", {"content": "Hi"}, user="bob"))
     reply = created(
         call("POST", f"{at}/comments", {"content": "Oh", "parentId": comment["commentId"]})
     )
-    seen = found(call("GET", at, who="bob"))
+    seen = found(call("GET", at, user="bob"))
     assert (seen["likesCount"], seen["commentsCount"], seen["likedByMe"]) == (1, 2, True)
     assert found(call("GET", f"{at}/comments")) == {"items": [comment, reply], "nextCursor": None}
-    assert call("DELETE", f"{at}/like", who="bob")["statusCode"] == 204
+    assert call("DELETE", f"{at}/like", user="bob")["statusCode"] == 204
     changed = call("PATCH", at, {"content": "Bye"}, headers={"If-Match": '"1"'})
     assert (found(changed)["version"], changed["headers"]["ETag"]) == (2, '"2"')
     problem(call("PATCH", at, {"content": "No"}, headers={"If-Match": '"1"'}), 412)
     place = f"{at}/comments/{comment['commentId']}"
-    assert found(call("PATCH", place, {"content": "Ho"}, who="bob"))["isEdited"] is True
-    problem(call("PATCH", place, {"content": "Hu"}, who="bob", headers={"If-Match": '"1"'}), 412)
-    assert call("DELETE", place, who="mod:moderator")["statusCode"] == 204
+    assert found(call("PATCH", place, {"content": "Ho"}, user="bob"))["isEdited"] is True
+    problem(call("PATCH", place, {"content": "Hu"}, user="bob", headers={"If-Match": '"1"'}), 412)
+    assert call("DELETE", place, user="mod:moderator")["statusCode"] == 204
     assert call("DELETE", at)["statusCode"] == 204
     for method, path in (
         ("GET", at),
@@ -225,10 +235,10 @@ def test_an_unfinished_removal_stays_in_the_queue(
         with pytest.raises(BatchFailedError):
             service(batch(post["postId"]), None)
     broken: Any = {**batch(post["postId"])["Records"][0], "body": "{"}
-    answer = service(
+    response = service(
         {"Records": [broken, batch(post["postId"])["Records"][0] | {"messageId": "good"}]}, None
     )
-    assert answer == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
+    assert response == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
 
 
 def test_a_batch_fails_if_the_service_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -373,7 +383,9 @@ def test_images_are_uploaded_checked_and_served(call: Call) -> None:
     )
     assert wrong_fields(wrong) == {"contentType", "contentLength"}
     problem(
-        call("POST", "/uploads", {"contentType": "image/png", "contentLength": 20}, who="zoe:none"),
+        call(
+            "POST", "/uploads", {"contentType": "image/png", "contentLength": 20}, user="zoe:none"
+        ),
         403,
     )
     s3.put_object(
@@ -389,7 +401,7 @@ def test_images_are_uploaded_checked_and_served(call: Call) -> None:
     assert address.startswith("https://cdn.test/images/post/")
     assert "ann" not in address
     assert s3.head_object(Bucket="attachments", Key=address.removeprefix("https://cdn.test/"))
-    bob = problem(call("POST", "", {"content": "x", "images": [upload["key"]]}, who="bob"), 422)
+    bob = problem(call("POST", "", {"content": "x", "images": [upload["key"]]}, user="bob"), 422)
     assert wrong_fields(bob) == {"images.0"}
 
 
@@ -413,11 +425,11 @@ def test_only_two_tables_contain_the_author_of_an_anonymous_post(
     at = f"/{post['postId']}"
     comment = created(call("POST", f"{at}/comments", {"content": "x", "isAnonymous": True}))
     below = f"{at}/comments/{comment['commentId']}"
-    answers = [
-        call("GET", at, who="bob"),
-        call("GET", "", who="bob"),
-        call("GET", "", who="bob", query={"authorId": "id-of-ann"}),
-        call("GET", f"{at}/comments", who="bob"),
+    responses = [
+        call("GET", at, user="bob"),
+        call("GET", "", user="bob"),
+        call("GET", "", user="bob", query={"authorId": "id-of-ann"}),
+        call("GET", f"{at}/comments", user="bob"),
         call("PATCH", at, {"content": "y"}),
         call("PATCH", at, {"content": "y"}, headers={"If-Match": '"9"'}),
         call("PATCH", at, {"content": ""}),
@@ -425,10 +437,21 @@ def test_only_two_tables_contain_the_author_of_an_anonymous_post(
         call("DELETE", below),
         call("DELETE", at),
     ]
-    assert [a["statusCode"] for a in answers] == [200, 200, 200, 200, 200, 412, 422, 200, 204, 204]
-    assert "Ann" not in str(answers)
-    assert "id-of-ann" not in str(answers)
-    assert document(answers[2])["items"] == []
+    assert [a["statusCode"] for a in responses] == [
+        200,
+        200,
+        200,
+        200,
+        200,
+        412,
+        422,
+        200,
+        204,
+        204,
+    ]
+    assert "Ann" not in str(responses)
+    assert "id-of-ann" not in str(responses)
+    assert document(responses[2])["items"] == []
     assert post["authorName"] == comment["authorName"]
     alias = AliasStore(dynamodb, "profile-aliases").alias("id-of-ann", "post", post["postId"])
     assert alias.display_name == post["authorName"]
@@ -469,9 +492,9 @@ def test_the_log_contains_the_user_of_public_and_moderating_requests(
     call: Call, stdout: io.StringIO
 ) -> None:
     public = created(call("POST", "", {"content": "x"}))
-    hidden = created(call("POST", "", {"content": "x", "isAnonymous": True}, who="bob"))
+    hidden = created(call("POST", "", {"content": "x", "isAnonymous": True}, user="bob"))
     call("PATCH", f"/{public['postId']}", {"content": "y"})
-    call("DELETE", f"/{hidden['postId']}", who="mod:moderator")
+    call("DELETE", f"/{hidden['postId']}", user="mod:moderator")
     call("DELETE", f"/{public['postId']}")
     lines = [json.loads(line) for line in stdout.getvalue().splitlines()]
     named = [line.get("user_id") for line in lines if line["message"] == "request"]
@@ -479,20 +502,20 @@ def test_the_log_contains_the_user_of_public_and_moderating_requests(
 
 
 def test_anonymous_users_write_with_an_alias_and_cannot_like_or_upload(call: Call) -> None:
-    post = created(call("POST", "", {"content": "x"}, who="zoe:none"))
+    post = created(call("POST", "", {"content": "x"}, user="zoe:none"))
     assert (post["isAnonymous"], "authorId" in post) == (True, False)
     assert post["authorName"] != "Zoe"
-    assert problem(call("POST", "", {"content": "x", "isAnonymous": False}, who="zoe:none"), 403)[
+    assert problem(call("POST", "", {"content": "x", "isAnonymous": False}, user="zoe:none"), 403)[
         "code"
     ] == ("anonymous_not_allowed")
-    problem(call("PUT", f"/{post['postId']}/like", who="zoe:none"), 403)
+    problem(call("PUT", f"/{post['postId']}/like", user="zoe:none"), 403)
     assert (
-        found(call("PATCH", f"/{post['postId']}", {"content": "y"}, who="zoe:none"))["content"]
+        found(call("PATCH", f"/{post['postId']}", {"content": "y"}, user="zoe:none"))["content"]
         == "y"
     )
-    problem(call("PATCH", f"/{post['postId']}", {"content": "y"}, who="max:none"), 403)
-    assert found(call("GET", f"/{post['postId']}", who="zoe:none"))["likedByMe"] is False
-    assert call("DELETE", f"/{post['postId']}", who="zoe:none")["statusCode"] == 204
+    problem(call("PATCH", f"/{post['postId']}", {"content": "y"}, user="max:none"), 403)
+    assert found(call("GET", f"/{post['postId']}", user="zoe:none"))["likedByMe"] is False
+    assert call("DELETE", f"/{post['postId']}", user="zoe:none")["statusCode"] == 204
 
 
 def test_responses_contain_the_current_names_of_profiles(
@@ -507,8 +530,8 @@ def test_responses_contain_the_current_names_of_profiles(
         "privacy": {"displayName": "private"},
     }
     dynamodb.put_item(TableName="profile-profiles", Item=pack({**profile, "privacy": {}}))
-    assert found(call("GET", at, who="bob"))["authorName"] == "Ann B."
-    assert found(call("GET", f"{at}/comments", who="bob"))["items"][0]["authorName"] == "Ann B."
+    assert found(call("GET", at, user="bob"))["authorName"] == "Ann B."
+    assert found(call("GET", f"{at}/comments", user="bob"))["items"][0]["authorName"] == "Ann B."
     dynamodb.put_item(TableName="profile-profiles", Item=pack(profile))
-    assert "Ann" not in str(call("GET", at, who="bob"))
+    assert "Ann" not in str(call("GET", at, user="bob"))
     assert found(call("GET", at))["authorName"] == "Ann B."

@@ -20,8 +20,8 @@ def world() -> World:
     return World()
 
 
-def post(world: World, content: str = "Hello", who: Any = ANN, **more: Any) -> PostView:
-    return world.service.create(who, CreatePost(content=content, **more))
+def post(world: World, content: str = "Hello", caller: Any = ANN, **more: Any) -> PostView:
+    return world.service.create(caller, CreatePost(content=content, **more))
 
 
 def refused(call: Callable[..., object], *arguments: object) -> Problem:
@@ -32,8 +32,8 @@ def refused(call: Callable[..., object], *arguments: object) -> Problem:
 
 def test_a_created_post_is_returned(world: World) -> None:
     made = post(world, title="Title", tags=("Python", "AWS"), images=("id-of-Ann/1",))
-    answer = msgspec.to_builtins(made)
-    assert answer == {
+    result = msgspec.to_builtins(made)
+    assert result == {
         "postId": made.post_id,
         "authorId": "id-of-Ann",
         "authorName": "Ann",
@@ -111,8 +111,8 @@ def test_a_patch_keeps_fields_that_it_omits(world: World) -> None:
 
 def test_only_the_author_can_change_a_post(world: World) -> None:
     made = post(world)
-    for who in (BOB, MODERATOR, visitor("Zoe")):
-        refusal = refused(world.service.update, who, made.post_id, UpdatePost(content="x"), ANY)
+    for caller in (BOB, MODERATOR, visitor("Zoe")):
+        refusal = refused(world.service.update, caller, made.post_id, UpdatePost(content="x"), ANY)
         assert (refusal.status, refusal.code) == (403, "not_the_author")
 
 
@@ -173,16 +173,16 @@ def test_images_are_deleted_if_storing_the_post_fails(world: World) -> None:
     assert world.events == []
 
 
-@pytest.mark.parametrize("who", [ANN, MODERATOR, person("Root", "admin")])
-def test_author_and_moderators_can_delete_a_post(world: World, who: Any) -> None:
+@pytest.mark.parametrize("caller", [ANN, MODERATOR, person("Root", "admin")])
+def test_author_and_moderators_can_delete_a_post(world: World, caller: Any) -> None:
     made = post(world)
     world.posts.rivals = 1
-    assert world.service.delete(who, made.post_id) is False
+    assert world.service.delete(caller, made.post_id) is False
     assert refused(lambda: world.service.get(ANN, made.post_id)).status == 404
-    assert refused(lambda: world.service.delete(who, made.post_id)).status == 404
+    assert refused(lambda: world.service.delete(caller, made.post_id)).status == 404
     assert world.events[-1] == {
         "type": "PostDeleted",
-        "actor": who.user_id,
+        "actor": caller.user_id,
         "data": {"postId": made.post_id, "isAnonymous": False, "authorId": "id-of-Ann"},
     }
 
@@ -196,16 +196,16 @@ def test_other_users_cannot_delete_a_post(world: World) -> None:
 
 def test_a_repeated_like_counts_once(world: World) -> None:
     made = post(world)
-    for who in (ANN, BOB, BOB):
-        world.service.like(who, made.post_id)
+    for caller in (ANN, BOB, BOB):
+        world.service.like(caller, made.post_id)
     seen = world.service.get(BOB, made.post_id)
     assert (seen.likes_count, seen.liked_by_me) == (2, True)
     assert not world.service.get(EVE, made.post_id).liked_by_me
     for _ in range(2):
         world.service.unlike(BOB, made.post_id)
     assert world.service.get(BOB, made.post_id).likes_count == 1
-    told = [(event["type"], event["actor"]) for event in world.events[1:]]
-    assert told == [
+    events = [(event["type"], event["actor"]) for event in world.events[1:]]
+    assert events == [
         ("PostLiked", "id-of-Ann"),
         ("PostLiked", "id-of-Bob"),
         ("PostUnliked", "id-of-Bob"),
@@ -269,7 +269,7 @@ def test_the_author_can_change_and_delete_an_anonymous_post(world: World) -> Non
 def test_a_moderator_is_the_actor_of_a_deletion_except_of_their_own_anonymous_post(
     world: World,
 ) -> None:
-    theirs, own = post(world, is_anonymous=True), post(world, who=MODERATOR, is_anonymous=True)
+    theirs, own = post(world, is_anonymous=True), post(world, caller=MODERATOR, is_anonymous=True)
     assert world.service.delete(MODERATOR, theirs.post_id) is False
     assert world.events[-1]["actor"] == MODERATOR.user_id
     assert world.service.delete(MODERATOR, own.post_id) is True
@@ -280,7 +280,7 @@ def test_a_moderator_is_the_actor_of_a_deletion_except_of_their_own_anonymous_po
 
 def test_anonymous_users_always_post_anonymously(world: World) -> None:
     zoe = visitor("Zoe")
-    assert post(world, who=zoe).is_anonymous
-    assert post(world, who=zoe, is_anonymous=True).is_anonymous
-    refusal = refused(lambda: post(world, who=zoe, is_anonymous=False))
+    assert post(world, caller=zoe).is_anonymous
+    assert post(world, caller=zoe, is_anonymous=True).is_anonymous
+    refusal = refused(lambda: post(world, caller=zoe, is_anonymous=False))
     assert (refusal.status, refusal.code) == (403, "anonymous_not_allowed")

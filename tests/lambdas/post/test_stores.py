@@ -383,10 +383,10 @@ class KillingClient:
         self._calls[0] -= 1
         if self._calls[0] < 0 and not self._after:
             raise Killed
-        answer = method(**sent)
+        response = method(**sent)
         if self._calls[0] < 0:
             raise Killed
-        return answer
+        return response
 
 
 def delete_popular_post(world: World, number: int) -> Post:

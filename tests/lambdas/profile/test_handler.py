@@ -17,7 +17,7 @@ from lambdas.profile.handler import build, handler
 from tests.lambdas.support import (
     NOW,
     REGION,
-    Answer,
+    LambdaResponse,
     caller,
     document,
     problem,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
-Call = Callable[..., Answer]
+Call = Callable[..., LambdaResponse]
 FUTURE = NOW * 2  # the function uses the system clock
 OWNER = structs.replace(caller("user", expires_at=FUTURE), user_id="owner", session_id="of-owner")
 OTHER = structs.replace(caller("user", expires_at=FUTURE), user_id="other", session_id="of-other")
@@ -103,7 +103,7 @@ def call(environ: dict[str, str]) -> Call:
 
     def send(
         method: str, path: str = "", body: object = None, user: Caller = OWNER, **parts: Any
-    ) -> Answer:
+    ) -> LambdaResponse:
         return service(
             rest_event(method, f"/v1/profile{path}", body, authorizer=user.to_context(), **parts),
             None,
@@ -690,7 +690,7 @@ def test_nothing_private_is_logged(stdout: io.StringIO, call: Call, s3: "S3Clien
     )
     written = stdout.getvalue()
     assert len(written.splitlines()) == 4
-    for told in (
+    for text in (
         "tell-tale",
         alias["aliasId"],
         alias["displayName"].lower(),
@@ -698,7 +698,7 @@ def test_nothing_private_is_logged(stdout: io.StringIO, call: Call, s3: "S3Clien
         "signature",
         "policy",
     ):
-        assert told not in written.lower()
+        assert text not in written.lower()
 
 
 def test_a_function_without_settings_returns_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,11 +140,11 @@ def test_failed_suite_stops_the_promotion(world: World, gate: str) -> None:
 def test_failed_smoke_test_of_source_stops_the_promotion(world: World) -> None:
     world.wrong = {
         "dev": [
-            Check("post", "GET /v1/posts", ok=False, status=500, seconds=0.1, detail="answered 500")
+            Check("post", "GET /v1/posts", ok=False, status=500, seconds=0.1, detail="returned 500")
         ]
     }
     with pytest.raises(
-        OperatorError, match="Smoke tests of dev got 1 wrong responses: GET /v1/posts answered 500"
+        OperatorError, match="Smoke tests of dev got 1 wrong responses: GET /v1/posts returned 500"
     ):
         world.promote("dev", "staging")
     assert "deploy staging" not in world.calls

@@ -77,7 +77,7 @@ def test_all_versions_of_all_objects_are_deleted(cloud: Cloud) -> None:
     s3.delete_bucket(Bucket="bucket")
 
 
-def test_removal_asks_then_empties_buckets_then_destroys(world: World, root: Root) -> None:
+def test_removal_confirms_then_empties_buckets_then_destroys(world: World, root: Root) -> None:
     # S3 rejects the deletion of a bucket that is not empty.
     world.terraform.before_apply = lambda: world.s3.delete_bucket(Bucket="bucket") and None
     result = world.remove(root)

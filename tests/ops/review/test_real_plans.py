@@ -95,7 +95,7 @@ def rename_table(document: Block) -> None:
 
 
 def weaken(document: Block) -> None:
-    """Changes several resources."""
+    """Makes several unsafe changes: to protection, access, retention and a secret."""
     table = one(document, "aws_dynamodb_table", TABLE)
     table["point_in_time_recovery"] = {"enabled": False}
     table["deletion_protection_enabled"] = False

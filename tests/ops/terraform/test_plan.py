@@ -189,10 +189,10 @@ def test_exit_status_depends_on_fail_on(tmp_path: Path, fail_on: str | None, sta
     )
     assert result.exit_code == status, result.output
     if status != 2:
-        answer = json.loads(result.stdout)
-        assert answer["verdict"] == "dangerous"
-        assert answer["cost"]["usd"] == pytest.approx(-0.10)
-        assert answer["groups"][0]["changes"][0]["path"] == "auth/alarm"
+        result = json.loads(result.stdout)
+        assert result["verdict"] == "dangerous"
+        assert result["cost"]["usd"] == pytest.approx(-0.10)
+        assert result["groups"][0]["changes"][0]["path"] == "auth/alarm"
 
 
 def test_every_format_is_written(tmp_path: Path) -> None:

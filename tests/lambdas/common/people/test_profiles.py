@@ -47,9 +47,9 @@ def add(dynamodb: "DynamoDBClient", profiles: str, user_id: str, **more: Any) ->
 )
 def test_visibility_decides_who_sees_a_field(visibility: Visibility, seen_by: str) -> None:
     viewers = {"anybody": None, "anonymous": ANONYMOUS, "registered": REGISTERED, "owner": OWNER}
-    assert {name for name, who in viewers.items() if may_see(visibility, "owner", who)} == set(
-        seen_by.split()
-    )
+    assert {
+        name for name, viewer in viewers.items() if may_see(visibility, "owner", viewer)
+    } == set(seen_by.split())
 
 
 @pytest.mark.parametrize("viewer", [None, ANONYMOUS, REGISTERED, OWNER])

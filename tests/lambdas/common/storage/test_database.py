@@ -169,7 +169,7 @@ def test_an_idle_transaction_of_a_frozen_function_is_ended(
     ]
 
 
-def answering(*messages: bytes) -> Iterator[int]:
+def server_that_sends(*messages: bytes) -> Iterator[int]:
     """Yields the port of a server that sends these messages to each connection and closes it."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -208,7 +208,7 @@ def test_a_database_that_starts_or_is_full_is_503_immediately(
     logger: Logger,
     logged: Callable[[], list[dict[str, Any]]],
 ) -> None:
-    for port in answering(error_response(code)):
+    for port in server_that_sends(error_response(code)):
         settings = DatabaseSettings(
             stage="local",
             region=REGION,

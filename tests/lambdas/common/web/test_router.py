@@ -15,9 +15,9 @@ from lambdas.common.web.access import AUTHENTICATED, PUBLIC, Authenticator, from
 from lambdas.common.web.http import Request, Response
 from lambdas.common.web.router import Operation, Route, Router, RouteTable
 from tests.lambdas.support import (
-    Answer,
     FakeClock,
     FakeSessions,
+    LambdaResponse,
     caller,
     document,
     problem,
@@ -32,7 +32,7 @@ ROUTES = (
     Route("GET", "/v1/hidden", AUTHENTICATED, "hidden", anonymous=True),
 )
 ORIGIN = "https://app.example.com"
-Call = Callable[..., Answer]
+Call = Callable[..., LambdaResponse]
 
 
 def echo(request: Request) -> Response:
@@ -57,7 +57,7 @@ def call(operations: dict[str, Operation], logger: Logger, clock: FakeClock) -> 
         *,
         origins: tuple[str, ...] = (ORIGIN,),
         **parts: Any,
-    ) -> Answer:
+    ) -> LambdaResponse:
         authenticator = Authenticator(from_authorizer, FakeSessions(), clock)
         router = Router(
             ROUTES, operations, authenticator=authenticator, logger=logger, cors_origins=origins
