@@ -2,9 +2,9 @@
 
     python -m bench.imports [--runs 15] [--json]
 
-Each import runs in a fresh interpreter, after the modules that a function with either of them
-imports anyway. The two sides of a pair alternate, so that load on the machine affects both. One run
-of each, which compiles the modules, is not counted.
+Each import runs in a fresh interpreter, after the modules that the function imports with either of
+them. The two sides of a pair alternate, so that load on the machine affects both. One run of each,
+which compiles the modules, is not counted.
 """
 
 from __future__ import annotations

@@ -197,10 +197,10 @@ class AuthService:
         scope = f"auth-sessions {caller.user_id}"
         position = self._cursors.position(query, scope)
         sessions = sorted(
-            self._sessions.list_for_user(caller.user_id), key=_use_position, reverse=True
+            self._sessions.list_for_user(caller.user_id), key=_list_position, reverse=True
         )
         if position is not None:
-            sessions = [session for session in sessions if _use_position(session) < position]
+            sessions = [session for session in sessions if _list_position(session) < position]
         page = sessions[: query.limit]
         has_more = len(sessions) > query.limit
         views = [
@@ -214,7 +214,7 @@ class AuthService:
             for session in page
         ]
         return self._cursors.page(
-            views, query, scope, _use_position(page[-1]) if has_more else None
+            views, query, scope, _list_position(page[-1]) if has_more else None
         )
 
     def delete_session(self, caller: Caller, session_id: str) -> None:
@@ -363,7 +363,7 @@ class AuthService:
         )
 
 
-def _use_position(session: Session) -> list[str]:
+def _list_position(session: Session) -> list[str]:
     """Returns the position of a session in the list, as a JSON value."""
     return [session.last_used_at, session.session_id]
 

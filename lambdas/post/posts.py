@@ -61,7 +61,7 @@ class PostStore(Protocol):
     def bury(self, post: Post, deleted_at: str, deleted_by: str, event: Entry) -> bool:
         """Replaces the post with a tombstone. Returns False if it has changed or been deleted.
 
-        What belongs to the post is deleted later (`removal`).
+        The post's dependent data is deleted later (see `removal`).
         """
 
     def newest(self, count: int, before: str | None) -> Slice: ...

@@ -1,4 +1,4 @@
-"""Deletes what belongs to a deleted post, in idempotent steps.
+"""Deletes the dependent data of a deleted post, in idempotent steps.
 
 Once the tombstone is written, the post cannot be read, liked or commented on. An event that is
 stored in the same transaction sends the post's id to a queue, which retries until all steps have

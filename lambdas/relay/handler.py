@@ -27,8 +27,8 @@ class RelaySettings(Settings, frozen=True, kw_only=True):
 class RetryMessage(msgspec.Struct, rename="camel"):
     """A message of the retry queue. The event itself stays in the table.
 
-    Without an event id, it comes from the schedule or is Lambda's record of a stream batch that
-    failed too often. Both trigger a sweep, because the stream keeps records only for 24 hours.
+    A message without an event id comes from the schedule, or is Lambda's record of a stream batch
+    that failed too often. Both trigger a sweep, because the stream keeps records only for 24 hours.
     """
 
     event_id: str | None = None

@@ -82,7 +82,7 @@ def run_suite(name: str) -> None:
 
 @dataclass(frozen=True)
 class Collaborators:
-    """What a promotion calls."""
+    """The functions that a promotion calls."""
 
     checkout: Callable[[], Checkout] = checkout
     run_suite: Callable[[str], None] = run_suite

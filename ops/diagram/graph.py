@@ -67,7 +67,7 @@ class Edge:
 
     @property
     def text(self) -> str:
-        """The label. `refers to` is omitted if there are other words."""
+        """The label of the edge. Omits `refers to` if the edge has other labels."""
         words = [word for word in self.labels if word != REFERS] or list(self.labels)
         return "reads and writes" if set(words) == {"reads", "writes"} else ", ".join(words)
 

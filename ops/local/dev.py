@@ -57,7 +57,7 @@ RUNTIME_LINES = ("START ", "END ", "REPORT ", "INIT_START ")
 
 @dataclass(frozen=True)
 class SavedChanges:
-    """What a set of saved files affects."""
+    """The functions and the infrastructure that a set of saved files affects."""
 
     functions: frozenset[str]
     """Names of functions; `common` affects all of them."""
