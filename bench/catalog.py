@@ -105,7 +105,10 @@ def main() -> None:
         "--listings", type=int, default=100_000, help="listings in the database (default: 100000)"
     )
     parser.add_argument(
-        "--calls", type=int, default=300, help="measured calls of each kind (default: 300)"
+        "--calls",
+        type=int,
+        default=300,
+        help="number of measured calls of each kind (default: 300)",
     )
     arguments = parser.parse_args()
     session = boto3.Session("test", "test", region_name="us-east-1")

@@ -259,7 +259,7 @@ def main() -> None:
         help="root of a running platform (default: .local)",
     )
     parser.add_argument(
-        "--rounds", type=int, default=7, help="measured messages per size (default: 7)"
+        "--rounds", type=int, default=7, help="number of measured messages per size (default: 7)"
     )
     parser.add_argument(
         "--sizes", type=int, nargs="+", default=SIZES, help="number of connections in the room"

@@ -153,7 +153,12 @@ def main() -> None:
         default=list(SCENARIOS),
         help="services to measure (default: all that have scenarios)",
     )
-    parser.add_argument("--rounds", type=int, default=200, help="measured rounds (default: 200)")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=200,
+        help="number of measured rounds (default: 200)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
 

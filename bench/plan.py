@@ -31,7 +31,7 @@ def main() -> None:
     """Measures and prints a table."""
     parser = create_parser(__doc__)
     parser.add_argument(
-        "--runs", type=int, default=5, help="measured plans per command (default: 5)"
+        "--runs", type=int, default=5, help="number of measured plans per command (default: 5)"
     )
     parser.add_argument("--environment", default="dev", help="environment to plan (default: dev)")
     arguments = parser.parse_args()

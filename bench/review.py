@@ -31,7 +31,12 @@ from tests.ops.review.documents import large
 def main() -> None:
     """Measures and prints the seconds per format."""
     parser = create_parser(__doc__)
-    parser.add_argument("--runs", type=int, default=5, help="measured runs per format (default: 5)")
+    parser.add_argument(
+        "--runs",
+        type=int,
+        default=5,
+        help="number of measured runs per format (default: 5)",
+    )
     runs: int = parser.parse_args().runs
 
     with tempfile.TemporaryDirectory() as directory:

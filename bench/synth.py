@@ -80,7 +80,7 @@ def main() -> None:
     """Measures and prints a table."""
     parser = create_parser(__doc__)
     parser.add_argument(
-        "--runs", type=int, default=5, help="measured runs per variant (default: 5)"
+        "--runs", type=int, default=5, help="number of measured runs per variant (default: 5)"
     )
     runs: int = parser.parse_args().runs
 

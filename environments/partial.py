@@ -30,7 +30,7 @@ def _section(model: type[Section], value: Any, location: Location, wrong: set[Lo
     for name, field in model.model_fields.items():
         here = (*location, name)
         inner = _model(field.annotation)
-        # One invalid element makes a whole list unusable. In a section, the other values count.
+        # A list with an invalid element is left out completely. A section keeps its valid values.
         depth = None if inner and get_origin(field.annotation) is not list else len(here)
         if location in wrong or any(item[:depth] == here for item in wrong):
             section.__dict__.pop(name, None)

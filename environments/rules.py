@@ -52,8 +52,8 @@ def broken_rules(environment: Environment, *, in_part: bool = False) -> list[str
 
     Args:
         environment: The environment to check.
-        in_part: Whether the environment has only valid values (see environments/partial.py).
-            Rules that need a missing value are then skipped.
+        in_part: Whether invalid values were removed from the environment (see
+            environments/partial.py). Rules that need a removed value are then skipped.
     """
     broken: list[str] = []
     for rule in _rules(environment):

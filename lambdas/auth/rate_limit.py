@@ -56,7 +56,7 @@ class RateLimiter:
     """Counts attempts in a table.
 
     `count` counts an attempt at once. `begin` and `end` count it only if it failed. Running
-    attempts occupy the places that are left: when none is left, `begin` waits for their outcomes.
+    attempts use up the remaining attempts: when none remains, `begin` waits for their outcomes.
     Concurrent guesses therefore cannot exceed the limit, and correct attempts are not refused.
     """
 
@@ -89,7 +89,7 @@ class RateLimiter:
         """Starts an attempt, whose outcome `end` must report.
 
         Raises Problem 429 with Retry-After if the limit is reached, or 503 if running attempts
-        occupy it for too long.
+        use it up for too long.
         """
 
         def started(counter: _Counter, now: int) -> _Counter | None:
@@ -103,7 +103,7 @@ class RateLimiter:
     def end(self, attempt: Attempt, *, failed: bool) -> None:
         """Ends an attempt. Counts it if it failed.
 
-        If it cannot be written, the attempt occupies its place until its lease ends.
+        If the table cannot be written, the attempt counts as running until its lease ends.
         """
 
         def ended(counter: _Counter, _now: int) -> _Counter:

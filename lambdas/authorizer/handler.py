@@ -1,4 +1,4 @@
-"""The authorizer function: TOKEN for the REST API, REQUEST for the WebSocket's $connect."""
+"""The authorizer function of both APIs: tokens for REST, tickets for WebSocket connections."""
 
 import os
 from collections.abc import Mapping

@@ -21,7 +21,7 @@ class Event(Struct, frozen=True, kw_only=True):
 
 
 class Registration(Struct, frozen=True, kw_only=True, rename="camel"):
-    """`data` of UserRegistered."""
+    """The `data` of a UserRegistered event."""
 
     user_id: str
     display_name: str

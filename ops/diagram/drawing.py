@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 FILE = Path(__file__).with_name("drawing.yml")
 SELF = "self"
-"""Stands for the resource itself where drawing.yml names an argument."""
+"""Means the resource itself where drawing.yml names an argument."""
 
 
 class _Strict(BaseModel):

@@ -1,4 +1,4 @@
-"""Decides whether a statement lets everybody in: principals that its conditions do not restrict."""
+"""Finds principals of a statement that mean everybody and that no condition restricts."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def is_internet(ranges: Iterable[Network]) -> bool:
 def open_principals(
     principals: Iterable[str], *, excluded: bool, conditions: Iterable[Condition]
 ) -> frozenset[str]:
-    """Returns those principals of an Allow statement that stand for everybody.
+    """Returns the principals of an Allow statement that mean everybody.
 
     Args:
         excluded: True if the statement has NotPrincipal.

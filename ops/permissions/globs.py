@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable
 
 ANY = "\ue000"
-"""Stands for `*` in a parsed pattern. AWS's names contain no characters of the private use area."""
+"""Represents `*` in a parsed pattern. AWS's names contain no characters of the private use area."""
 ONE = "\ue001"
-"""Stands for `?` in a parsed pattern."""
+"""Represents `?` in a parsed pattern."""
 FIRST_VARIABLE = 0xF0000
-"""The first code point that stands for a policy variable in a parsed pattern."""
+"""The first code point that represents a policy variable in a parsed pattern."""
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _SEGMENTS = 6
 """The parts of an ARN. The last one may contain colons."""

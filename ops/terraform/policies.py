@@ -60,7 +60,7 @@ class Statement:
 
     @property
     def open_principals(self) -> frozenset[str]:
-        """The principals that stand for everybody. Empty for a denial."""
+        """The principals that mean everybody. Empty for a denial."""
         if not self.allows:
             return frozenset()
         return open_principals(

@@ -40,7 +40,9 @@ def _routes_with_ids() -> list[tuple[Route, str]]:
     ("route", "name"),
     [pytest.param(r, n, id=f"{r.method} {r.path} {n}") for r, n in _routes_with_ids()],
 )
-def test_a_path_parameter_that_is_no_id_is_404(route: Route, name: str, logger: Logger) -> None:
+def test_a_path_parameter_without_the_format_of_an_id_is_404(
+    route: Route, name: str, logger: Logger
+) -> None:
     def operation(_request: object) -> Response:
         raise AssertionError("the id reached the operation")
 
@@ -115,7 +117,9 @@ def test_the_models_of_all_services_are_found() -> None:
 
 @pytest.mark.parametrize("value", NO_ID_VALUES, ids=ascii)
 @pytest.mark.parametrize(("model", "name"), ID_FIELDS_OF_MODELS)
-def test_a_field_that_is_no_id_is_422(model: type[Struct], name: str, value: str) -> None:
+def test_a_field_without_the_format_of_an_id_is_422(
+    model: type[Struct], name: str, value: str
+) -> None:
     with pytest.raises(Problem) as raised:
         validate(model, {name: value})
     assert raised.value.status == 422

@@ -1,4 +1,4 @@
-"""Changes without If-Match that meet another change of the same resource."""
+"""Changes without If-Match during another change of the same resource."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def room_id(ann: ChatUser, bob: ChatUser) -> str:
     return id_
 
 
-def test_a_change_of_a_room_follows_a_concurrent_one(
+def test_a_change_of_a_room_is_applied_after_a_concurrent_one(
     ann: ChatUser, room_id: str, world: World
 ) -> None:
     def change() -> None:
@@ -52,7 +52,7 @@ def test_a_change_of_a_room_follows_a_concurrent_one(
     problem(response, 412)
 
 
-def test_a_change_of_a_member_follows_a_concurrent_one(
+def test_a_change_of_a_member_is_applied_after_a_concurrent_one(
     ann: ChatUser, bob: ChatUser, room_id: str, world: World
 ) -> None:
     path = f"/rooms/{room_id}/members/{bob.user_id}"
@@ -69,7 +69,9 @@ def test_a_change_of_a_member_follows_a_concurrent_one(
         ok(ann.call("DELETE", path), 204)
 
 
-def test_an_edit_follows_a_concurrent_one(bob: ChatUser, room_id: str, world: World) -> None:
+def test_an_edit_is_applied_after_a_concurrent_one(
+    bob: ChatUser, room_id: str, world: World
+) -> None:
     path = f"/rooms/{room_id}/messages/{bob.send(room_id)['messageId']}"
 
     def change() -> None:
@@ -89,7 +91,9 @@ def test_a_moderators_deletion_wins_over_an_edit(
     problem(bob.call("PATCH", path, {"content": "Newer"}), 404)
 
 
-def test_an_edit_that_changes_nothing_is_no_edit(bob: ChatUser, room_id: str, world: World) -> None:
+def test_an_edit_that_changes_nothing_creates_no_version(
+    bob: ChatUser, room_id: str, world: World
+) -> None:
     message = bob.send(room_id, "Same")
     path = f"/rooms/{room_id}/messages/{message['messageId']}"
     assert document(ok(bob.call("PATCH", path, {"content": "Same"}))) == message
