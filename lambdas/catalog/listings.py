@@ -68,7 +68,7 @@ class Search(Struct, frozen=True, kw_only=True):
     """The query for a page of listings that match all filters, sorted by `sort`.
 
     A listing matches any of `categories`. With `own`, for the seller's list, reserved and sold
-    listings are included. `after` is the position of the previous page's last `Found`.
+    listings are included. `after` is the position of the previous page's last `ListEntry`.
     """
 
     sort: str
@@ -82,14 +82,14 @@ class Search(Struct, frozen=True, kw_only=True):
     after: tuple[Any, str] | None = None
 
 
-class Found(Struct, frozen=True):
+class ListEntry(Struct, frozen=True):
     """A listing in a list, and its position: its sort value and id."""
 
     listing: Listing
     position: tuple[Any, str]
 
 
-class Rated(Struct, frozen=True):
+class RatedListing(Struct, frozen=True):
     """A listing after a rating, and the rating's time in milliseconds since the epoch."""
 
     listing: Listing
@@ -277,23 +277,21 @@ class ListingStore:
         """Returns the listing, or None if it does not exist or was removed."""
         return _one(self._database.read(_GET, listing_id=listing_id))
 
-    def search(self, search: Search) -> list[Found]:
+    def search(self, search: Search) -> list[ListEntry]:
         sql, values = search_statement(search)
-        return [
-            _found_listing(row, position) for row, position in self._database.read(sql, **values)
-        ]
+        return [_list_entry(row, position) for row, position in self._database.read(sql, **values)]
 
     def categories(self) -> list[Category]:
         """Returns all categories. Those with the same parent are in display order."""
         return [Category(*row) for row in self._database.read(CATEGORIES)]
 
-    def wishlist(self, user_id: str, limit: int, after: tuple[int, str] | None) -> list[Found]:
+    def wishlist(self, user_id: str, limit: int, after: tuple[int, str] | None) -> list[ListEntry]:
         """Returns the listings on the user's wishlist, the latest wish first."""
         values: dict[str, Any] = {"user_id": user_id, "limit": limit}
         if after:
             values["after"], values["after_id"] = after
         rows = self._database.read(WISHLIST_AFTER if after else WISHLIST, **values)
-        return [_found_listing(row, position) for row, position in rows]
+        return [_list_entry(row, position) for row, position in rows]
 
     def add(self, new: NewListing, events: Sequence[Event]) -> Listing:
         """Stores a listing. Raises UnknownCategoryError."""
@@ -337,7 +335,7 @@ class ListingStore:
         stars: int,
         comment: str | None,
         events: Sequence[Event],
-    ) -> Rated | None:
+    ) -> RatedListing | None:
         """Adds a rating. Returns the rated listing, or None if it does not exist.
 
         Raises AlreadyRatedError.
@@ -351,7 +349,7 @@ class ListingStore:
                 _RATE, listing_id=listing_id, user_id=user_id, stars=stars, comment=comment
             )
             add_events(run, events)
-        return Rated(listing, rated_at)
+        return RatedListing(listing, rated_at)
 
     def wish(self, user_id: str, listing_id: str) -> bool:
         """Adds a listing to the wishlist. Safe to repeat. Returns False if it does not exist."""
@@ -400,6 +398,6 @@ def _one(rows: Sequence[Sequence[Any]]) -> Listing | None:
     return msgspec.json.decode(rows[0][0], type=Listing) if rows else None
 
 
-def _found_listing(row: str, position: Any) -> Found:
+def _list_entry(row: str, position: Any) -> ListEntry:
     listing = msgspec.json.decode(row, type=Listing)
-    return Found(listing, (position, listing.listing_id))
+    return ListEntry(listing, (position, listing.listing_id))

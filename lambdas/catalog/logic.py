@@ -13,7 +13,7 @@ from lambdas.catalog.listings import (
     AlreadyRatedError,
     Category,
     Changes,
-    Found,
+    ListEntry,
     Listing,
     ListingStore,
     NewListing,
@@ -121,7 +121,7 @@ class CatalogService:
         own = query.seller_id is not None and query.seller_id == caller.user_id
         scope = "catalog/listings/own" if own else "catalog/listings"
         after = self._cursors.position(query, scope)
-        found = self._store.search(
+        entries = self._store.search(
             Search(
                 sort=sort,
                 limit=query.limit + 1,
@@ -134,7 +134,7 @@ class CatalogService:
                 after=after and (after[0], after[1]),
             )
         )
-        return self._page(found, query, scope)
+        return self._page(entries, query, scope)
 
     def get(self, listing_id: str) -> ListingView:
         return self._view(self._find(listing_id))
@@ -217,10 +217,10 @@ class CatalogService:
     def wishlist(self, caller: Caller, query: PageQuery) -> dict[str, Any]:
         scope = f"catalog/wishlist/{caller.user_id}"
         after = self._cursors.position(query, scope)
-        found = self._store.wishlist(
+        entries = self._store.wishlist(
             caller.user_id, query.limit + 1, after and (after[0], after[1])
         )
-        return self._page(found, query, scope)
+        return self._page(entries, query, scope)
 
     def wish(self, caller: Caller, listing_id: str) -> None:
         if not (_is_id(listing_id) and self._store.wish(caller.user_id, listing_id)):
@@ -365,10 +365,10 @@ class CatalogService:
         except Exception:
             self._logger.exception("events not relayed; the sweep will retry")
 
-    def _page(self, found: Sequence[Found], query: PageQuery, scope: str) -> dict[str, Any]:
-        """Returns a page. `found` has one item more than the page if another page follows."""
-        page = found[: query.limit]
-        position = page[-1].position if len(found) > query.limit else None
+    def _page(self, entries: Sequence[ListEntry], query: PageQuery, scope: str) -> dict[str, Any]:
+        """Returns a page. `entries` has one more than the page if another page follows."""
+        page = entries[: query.limit]
+        position = page[-1].position if len(entries) > query.limit else None
         return self._cursors.page(
             [self._view(item.listing) for item in page], query, scope, position
         )

@@ -13,7 +13,7 @@ from ops.cost.resources import BillableResource
 def table(resource: BillableResource, month: Month) -> Iterator[Line]:
     """Yields request units or capacity, storage, point-in-time recovery and stream reads."""
     if resource.value("table_class", "STANDARD") != "STANDARD":
-        raise UnpricedError(f"table class {resource.value('table_class')}")
+        raise UnpricedError(f"no price for table class {resource.value('table_class')}")
     if resource.value("billing_mode", "PROVISIONED") == "PAY_PER_REQUEST":
         yield Line("dynamodb.writes", month.used["writes"])
         yield Line("dynamodb.reads", month.used["reads"])
@@ -35,9 +35,9 @@ def table(resource: BillableResource, month: Month) -> Iterator[Line]:
 def cluster(resource: BillableResource, month: Month) -> Iterator[Line]:
     """Yields storage, I/O, backups, and the secret in which RDS stores the master password."""
     if not str(resource.value("engine")).startswith("aurora"):
-        raise UnpricedError(f"engine {resource.value('engine')}")
+        raise UnpricedError(f"no price for engine {resource.value('engine')}")
     if resource.value("storage_type"):
-        raise UnpricedError(f"storage {resource.value('storage_type')}")
+        raise UnpricedError(f"no price for storage type {resource.value('storage_type')}")
     yield Line("aurora.storage", month.used["storage_gb"])
     yield Line("aurora.io", month.used["io"])
     yield Line("aurora.backup", month.used["backup_gb"])
@@ -49,7 +49,7 @@ def cluster(resource: BillableResource, month: Month) -> Iterator[Line]:
 def instance(resource: BillableResource, month: Month) -> Iterator[Line]:
     """Yields the cluster's minimum capacity as fixed, and the usage above it up to the maximum."""
     if resource.value("instance_class") != "db.serverless":
-        raise UnpricedError(f"instance class {resource.value('instance_class')}")
+        raise UnpricedError(f"no price for instance class {resource.value('instance_class')}")
     cluster = month.resources.named(
         "aws_rds_cluster", "cluster_identifier", resource.value("cluster_identifier")
     )
@@ -80,7 +80,7 @@ def cache(resource: BillableResource, month: Month) -> Iterator[Line]:
 def parameter(resource: BillableResource, _: Month) -> Iterator[Line]:
     """Yields nothing, since standard parameters are free."""
     if resource.value("tier", "Standard") not in ("Standard", ""):
-        raise UnpricedError(f"parameter tier {resource.value('tier')}")
+        raise UnpricedError(f"no price for parameter tier {resource.value('tier')}")
     yield from ()
 
 
@@ -98,7 +98,7 @@ def key(resource: BillableResource, month: Month) -> Iterator[Line]:
     """Yields the key and its requests."""
     kind = resource.value("customer_master_key_spec", "")
     if kind not in ("SYMMETRIC_DEFAULT", ""):
-        raise UnpricedError(f"key of {kind}")
+        raise UnpricedError(f"no price for keys of type {kind}")
     yield Line("kms.key", 1, fixed=True)
     yield Line("kms.requests", month.used["requests"])
 

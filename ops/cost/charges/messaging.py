@@ -12,7 +12,7 @@ from ops.cost.resources import BillableResource
 def topic(resource: BillableResource, month: Month) -> Iterator[Line]:
     """Yields publish requests. Deliveries to queues and functions are free."""
     if resource.value("fifo_topic"):
-        raise UnpricedError("FIFO topic")
+        raise UnpricedError("no price for FIFO topics")
     yield Line("sns.requests", month.used["requests"])
 
 

@@ -15,7 +15,7 @@ def endpoint(resource: BillableResource, month: Month) -> Iterator[Line]:
     if kind == "Gateway":
         return
     if kind != "Interface":
-        raise UnpricedError(f"endpoint of type {kind}")
+        raise UnpricedError(f"no price for endpoints of type {kind}")
     yield Line(
         "vpc.endpoint_hours", month.hours * len(resource.values_at("subnet_ids")), fixed=True
     )
