@@ -2,8 +2,9 @@
 
 The fan-out time starts when a message is stored, according to the function's log, and ends when the
 last connection receives it. The floor is a function that only posts the same frame to the same
-connections, sequentially and with as many threads as the platform. The measurements alternate. Then
-measures how many messages per second one room accepts from several concurrent senders.
+connections, sequentially and with as many threads as the platform. The measurements alternate.
+Afterwards, the benchmark measures how many messages per second one room accepts from several
+concurrent senders.
 """
 
 from __future__ import annotations

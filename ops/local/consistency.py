@@ -41,7 +41,7 @@ class StateConsistency:
             self._reset()
 
     def run(self, deploy: Callable[[], T]) -> T:
-        """Runs a deployment. If it fails after a crash, empties the embedded AWS and repeats it."""
+        """Deploys. If that fails after a crash, empties the embedded AWS and deploys again."""
         was_doubtful = self._is_doubtful
         try:
             return deploy()

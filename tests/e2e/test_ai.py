@@ -143,7 +143,7 @@ def test_a_conversation(client: Client, other: Person) -> None:
 def test_summaries_translations_and_moderation(client: Client) -> None:
     client.gemini.behaviours = [
         say("Short."),
-        say("not the JSON that was asked for"),
+        say("not the requested JSON"),
         say(json.dumps({"translation": "Bonjour", "sourceLanguage": "en"})),
         say(json.dumps({"flagged": False, "categories": {"violence": True}})),
     ]

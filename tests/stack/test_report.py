@@ -99,14 +99,14 @@ def page(browser: Browser, file: Path, request: pytest.FixtureRequest) -> Iterat
     # The browser context is offline, so any request of the page fails the test.
     context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
     page = context.new_page()
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
+    messages: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
     requested: list[str] = []
     page.on("request", lambda sent: requested.append(sent.url))
     page.goto(file.as_uri())
     yield page
-    assert said == []
+    assert messages == []
     assert requested == [file.as_uri()]
     context.close()
 
