@@ -35,6 +35,13 @@ class Event(Struct, frozen=True, kw_only=True):
     detail: str
 
 
+class _Failure(Struct, frozen=True):
+    """Why an event was not published. `text` names, for example, the action that IAM denied."""
+
+    code: str
+    text: str
+
+
 class EventFactory:
     """Creates a service's events. Takes the correlation id of the request from the logger."""
 
@@ -85,25 +92,30 @@ class EventPublisher:
         """
         if not events:
             return set()
-        reasons = self._put(events)
-        temporary = [event for event in events if reasons.get(event.event_id) in _RETRYABLE]
+        failures = self._put(events)
+        temporary = [
+            event
+            for event in events
+            if event.event_id in failures and failures[event.event_id].code in _RETRYABLE
+        ]
         if temporary:
             time.sleep(RETRY_PAUSE)
             for event in temporary:
-                del reasons[event.event_id]
-            reasons |= self._put(temporary)
+                del failures[event.event_id]
+            failures |= self._put(temporary)
         for event in events:
-            if reason := reasons.get(event.event_id):
+            if failure := failures.get(event.event_id):
                 self._logger.error(
                     "event not published",
                     event_id=event.event_id,
                     event_type=event.event_type,
-                    reason=reason,
+                    reason=failure.code,
+                    error=failure.text,
                 )
-        return set(reasons)
+        return set(failures)
 
-    def _put(self, events: Sequence[Event]) -> dict[str, str]:
-        """Makes one call. Returns the error code by event id for each failed event."""
+    def _put(self, events: Sequence[Event]) -> dict[str, _Failure]:
+        """Makes one call. Returns the failures by event id."""
         entries: Any = [
             {
                 "EventBusName": self._bus,
@@ -117,11 +129,11 @@ class EventPublisher:
         try:
             results = self._events().put_events(Entries=entries)["Entries"]
         except ClientError as error:
-            return dict.fromkeys(ids, error.response["Error"]["Code"])
+            return dict.fromkeys(ids, _Failure(error.response["Error"]["Code"], str(error)))
         except BotoCoreError as error:
-            return dict.fromkeys(ids, type(error).__name__)
+            return dict.fromkeys(ids, _Failure(type(error).__name__, str(error)))
         return {
-            event_id: result["ErrorCode"]
+            event_id: _Failure(result["ErrorCode"], result.get("ErrorMessage", ""))
             for event_id, result in zip(ids, results, strict=True)
             if "ErrorCode" in result
         }

@@ -84,14 +84,16 @@ def test_refused_entries_are_not_sent_again(logger: Logger) -> None:
     assert len(bridge.calls) == 1
 
 
-def test_a_failed_call_is_not_repeated_and_its_error_code_is_logged(
+def test_a_failed_call_is_not_repeated_and_its_error_is_logged(
     logger: Logger, logged: Logged
 ) -> None:
-    error = ClientError({"Error": {"Code": "AccessDeniedException"}}, "PutEvents")
+    denied = {"Code": "AccessDeniedException", "Message": "not authorized: events:PutEvents"}
+    error = ClientError({"Error": denied}, "PutEvents")
     bridge = FakeEventBridge(error)
     assert create_publisher(bridge, logger).publish(create_events("A", "B")) == {"id-A", "id-B"}
     assert len(bridge.calls) == 1
     assert {line["reason"] for line in logged()} == {"AccessDeniedException"}
+    assert all("events:PutEvents" in line["error"] for line in logged())
 
 
 def test_an_empty_batch_makes_no_call(logger: Logger) -> None:
