@@ -35,7 +35,6 @@ STATISTICS_EVENTS = (
     "PostDeleted",
     "PostLiked",
     "PostUnliked",
-    "PostLikesRemoved",
     "CommentCreated",
     "CommentDeleted",
 )

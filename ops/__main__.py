@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -21,7 +22,7 @@ from ops.commands import (
     secrets,
     users,
 )
-from ops.console import report
+from ops.console import accept_any_encoding, report
 from ops.errors import InterruptedRunError, OperatorError
 
 app = typer.Typer(
@@ -38,11 +39,24 @@ app.add_typer(users.app, name="user")
 app.add_typer(secrets.app, name="secrets")
 
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def connect_to_loopback_directly(variables: MutableMapping[str, str]) -> None:
+    """Adds this machine to the hosts that no HTTP proxy is used for."""
+    for name in ("NO_PROXY", "no_proxy"):
+        hosts = [host for host in variables.get(name, "").split(",") if host]
+        if hosts != ["*"]:
+            variables[name] = ",".join(dict.fromkeys([*hosts, *LOOPBACK]))
+
+
 def main(run: Callable[[], object] = app) -> None:
     """Runs a command.
 
     Exit statuses: 0 success, 1 failure with a reason, 2 wrong arguments, 130 interrupted.
     """
+    accept_any_encoding()
+    connect_to_loopback_directly(os.environ)
     try:
         run()
     except OperatorError as error:

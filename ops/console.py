@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import sys
 import time
@@ -17,6 +18,13 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 PLAIN_INTERVAL = 15.0
 """Seconds between progress lines if the output is not a terminal (a file, a pipe, CI)."""
+
+
+def accept_any_encoding() -> None:
+    """Makes both output streams replace characters that the console's encoding lacks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def report(message: str) -> None:

@@ -5,19 +5,22 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from lambdas.common.ids import Id
-from lambdas.common.text import NAME, OPTIONAL_LINE, TEXT
 from lambdas.common.validation import Body
 from lambdas.common.web.pagination import PageQuery
 
 MAX_DEPTH = 5
 """The number of comment levels (API contract). Comments on the post itself have level 1."""
 
+# Line breaks and tabs are allowed. JSON would encode other control characters in six characters.
+_TEXT = r"^(?=[\s\S]*\S)[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*\Z"
+_LINE = r"^[^\x00-\x1f\x7f-\x9f]*\Z"
+
 Content = Annotated[
     str,
     Meta(
         min_length=1,
         max_length=10_000,
-        pattern=TEXT,
+        pattern=_TEXT,
         description="must have 1 to 10000 characters, not be blank, "
         "and have no control characters except line breaks and tabs",
     ),
@@ -27,7 +30,7 @@ CommentContent = Annotated[
     Meta(
         min_length=1,
         max_length=2000,
-        pattern=TEXT,
+        pattern=_TEXT,
         description="must have 1 to 2000 characters, not be blank, "
         "and have no control characters except line breaks and tabs",
     ),
@@ -36,8 +39,8 @@ Title = Annotated[
     str,
     Meta(
         max_length=200,
-        pattern=OPTIONAL_LINE,
-        description="must be one visible line of at most 200 characters, or null",
+        pattern=_LINE,
+        description="must be one line of at most 200 characters, or null",
     ),
 ]
 Tag = Annotated[
@@ -45,7 +48,7 @@ Tag = Annotated[
     Meta(
         min_length=1,
         max_length=50,
-        pattern=NAME,
+        pattern=r"^(?=\S)[^\x00-\x1f\x7f-\x9f]*(?<=\S)\Z",
         description="must have 1 to 50 characters, no control characters, "
         "and no space at either end",
     ),

@@ -12,7 +12,6 @@ from lambdas.common.people.profiles import (
     PersonalPrivacy,
     Visibility,
 )
-from lambdas.common.text import NAME, OPTIONAL_LINE
 from lambdas.common.validation import Body, DisplayName
 from lambdas.profile.timezones import Timezone
 
@@ -31,8 +30,8 @@ Location = Annotated[
     str,
     Meta(
         max_length=100,
-        pattern=OPTIONAL_LINE,
-        description="must be one visible line of at most 100 characters",
+        pattern=rf"^[^{_CONTROL}]*\Z",
+        description="must have at most 100 characters, without control characters",
     ),
 ]
 LinkName = Annotated[
@@ -57,7 +56,7 @@ Interest = Annotated[
     Meta(
         min_length=1,
         max_length=50,
-        pattern=NAME,
+        pattern=rf"^(?=\S)[^{_CONTROL}]*(?<=\S)\Z",
         description="must have 1 to 50 characters, without control characters and without spaces "
         "at either end",
     ),

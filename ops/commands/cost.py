@@ -97,7 +97,7 @@ def _of_plan(file: Path, used: Any, quiet: bool) -> dict[str, Any]:
     from ops.cost import text  # noqa: PLC0415
     from ops.cost.bill import Difference, make_bill  # noqa: PLC0415
     from ops.cost.resources import plan_resources  # noqa: PLC0415
-    from ops.terraform.plan import read_plan_file  # noqa: PLC0415
+    from ops.terraform.plan_file import read_plan_file  # noqa: PLC0415
 
     before, after = plan_resources(read_plan_file(file))
     difference = Difference(make_bill(before, used), make_bill(after, used))

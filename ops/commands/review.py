@@ -123,7 +123,11 @@ def _write(result: Review, stack: Synthesized | None, form: Format, output: Path
         return
     text = _rendered(result, stack, form)
     if output:
-        output.write_text(text, encoding="utf-8")
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise OperatorError(f"{output} cannot be written: {error.strerror}") from error
         report(f"Wrote {output}: {result.summary}")
     else:
         sys.stdout.write(text)

@@ -11,6 +11,8 @@ PERMISSIONS_MANAGEMENT = "Permissions management"
 """AWS's access level of actions that change permissions."""
 ESCALATING = frozenset({"organizations:AttachPolicy", "organizations:DetachPolicy"})
 """Actions that change permissions although AWS gives them another access level."""
+READING = ("Get", "List", "Describe")
+"""Starts of the names of actions that read permissions. AWS gives some of them that level too."""
 _FILLER = "\ue010\ue011\ue012"
 """Replaces `*` in an example of a pattern. No other pattern contains these characters."""
 
@@ -46,7 +48,11 @@ def access_level(action: str) -> str | None:
 def permissions_management(pattern: str) -> bool:
     """Returns True if an action that matches the pattern changes permissions."""
     return any(
-        action in ESCALATING or access_level(action) == PERMISSIONS_MANAGEMENT
+        action in ESCALATING
+        or (
+            access_level(action) == PERMISSIONS_MANAGEMENT
+            and not action.partition(":")[2].startswith(READING)
+        )
         for action in expanded(pattern)
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ops.cost.text import difference_document
 from ops.review.review import Judged, Review
+from ops.review.words import notes
 from ops.terraform.plan_values import shown
 
 
@@ -49,7 +50,20 @@ def review_document(review: Review) -> dict[str, Any]:
         ]
         if review.cost
         else [],
-        "notes": list(review.notes),
+        "notes": notes(review),
+        "actions": [
+            {"address": item.address, "type": item.type, "deferred": item.deferred}
+            for item in plan.invocations
+        ],
+        "deferred": [
+            {
+                "address": item.change.address,
+                "action": str(item.change.action),
+                "reason": item.reason,
+            }
+            for item in plan.deferred
+        ],
+        "complete": plan.complete,
     }
 
 
@@ -67,6 +81,8 @@ def _change(item: Judged) -> dict[str, Any]:
         ],
         "forcedBy": list(change.forced_by),
         "movedFrom": change.moved_from,
+        "imported": change.imported,
+        "deposed": change.deposed,
         "renamedTo": item.rename.after
         if item.rename and item.rename.before == change.address
         else None,
@@ -87,6 +103,7 @@ def _change(item: Judged) -> dict[str, Any]:
                 "undenied": [str(grant) for grant in policy.undenied],
                 "denied": [str(grant) for grant in policy.denied],
                 "unknown": policy.unknown,
+                "undecided": list(policy.undecided),
             }
             for policy in item.policies
         ],

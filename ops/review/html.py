@@ -14,7 +14,7 @@ from ops.cost.text import assumptions, signed, usd
 from ops.review.pictures import marked_picture
 from ops.review.review import Review
 from ops.review.rules import Verdict
-from ops.review.words import MEANINGS, SIGNS, forced, unknown, value_text
+from ops.review.words import MEANINGS, SIGNS, forced, notes, unknown, value_text
 from ops.terraform.plan import Action
 from ops.terraform.stack_document import Synthesized
 
@@ -49,9 +49,7 @@ def review_html(review: Review, stack: Synthesized | None) -> str:
     Args:
         stack: the stack to draw the diagram from. None omits the diagram.
     """
-    anchors = {
-        item.change.address: f"change-{number}" for number, item in enumerate(review.changes, 1)
-    }
+    anchors = {item.change.key: f"change-{number}" for number, item in enumerate(review.changes, 1)}
     picture, elsewhere = marked_picture(review, stack, anchors) if stack else (None, ())
     return _page().render(
         review=review,
@@ -92,6 +90,7 @@ def _page() -> jinja2.Template:
         Action=Action,
         forced=forced,
         unknown=unknown,
+        notes=notes,
     )
     environment.filters.update(usd=usd, signed=signed, value=_value, plural=_plural)
     return environment.get_template("report.html.j2")

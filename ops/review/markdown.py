@@ -8,11 +8,13 @@ from typing import Any
 from ops.cost.text import signed, usd
 from ops.review.review import Judged, Review
 from ops.review.rules import Verdict
-from ops.review.words import forced, title, unknown, value_text
+from ops.review.words import forced, notes, title, unknown, value_text
 from ops.terraform.plan import Action
 
 LONGEST_COMMENT = 60_000
 """Characters. GitHub rejects comments of more than 65,536."""
+LONGEST_PART = 20_000
+"""Characters of the summary before the changes, and of the part after them."""
 MARKS = {
     Verdict.SAFE: "🟢",
     Verdict.REVIEW: "🟡",
@@ -27,18 +29,31 @@ def review_markdown(review: Review) -> str:
     If it is too long for a comment, the details of the least severe changes are omitted and their
     number is stated.
     """
-    head = "\n".join(_head(review))
-    details = [(_detail(item)) for item in review.changes]
-    tail = "\n".join(_tail(review))
+    head = _shortened(list(_head(review)), LONGEST_PART, "lines of the summary")
+    tail = _shortened(list(_tail(review)), LONGEST_PART, "lines about renames and drift")
     kept: list[str] = []
     length = len(head) + len(tail)
-    for detail in details:
+    for detail in map(_detail, review.changes):
         length += len(detail) + 1
         if length > LONGEST_COMMENT:
-            kept.append(f"\n{len(details) - len(kept)} changes are omitted here: see the report.")
+            omitted = len(review.changes) - len(kept)
+            kept.append(f"\n{omitted} changes are omitted here: see the full report.")
             break
         kept.append(detail)
     return "\n".join([head, *kept, tail]).rstrip() + "\n"
+
+
+def _shortened(lines: list[str], longest: int, what: str) -> str:
+    """Returns the lines as text of limited length, with the number of omitted lines."""
+    length = 0
+    for number, line in enumerate(lines):
+        length += len(line) + 1
+        if length > longest:
+            kept = lines[:number]
+            fence = ["```"] if kept.count("```hcl") > kept.count("```") else []
+            more = f"{len(lines) - number} more {what} are omitted here: see the full report."
+            return "\n".join([*kept, *fence, "", more, ""])
+    return "\n".join(lines)
 
 
 def _head(review: Review) -> Iterator[str]:
@@ -46,7 +61,7 @@ def _head(review: Review) -> Iterator[str]:
     yield ""
     yield f"{MARKS[review.verdict]} **{_escaped(review.summary)}**"
     yield ""
-    for note in review.notes:
+    for note in notes(review):
         yield f"> {_escaped(note)}"
         yield ""
     if review.cost:

@@ -21,7 +21,7 @@ def marked_picture(
     """Returns the diagram as SVG without CSS, and the addresses of changes without a node.
 
     Args:
-        anchors: the id of the page element that a node links to, by the address of its change.
+        anchors: the id of the page element that a node links to, by the key of its change.
     """
     graph = view_of(read_graph(_with_destroyed(stack, review)), VIEW)
     by_node: dict[str, list[Judged]] = {}
@@ -81,4 +81,4 @@ def _mark(node: Node, items: Iterable[Judged], anchors: Mapping[str, str]) -> Ma
     actions = ", ".join(dict.fromkeys(item.change.action.past for item in items))
     number = f"{len(items)} change{'s' if len(items) > 1 else ''}"
     label = f"{node.kind} {node.label}: {actions}; {worst.verdict} ({number})"
-    return Mark(f"verdict-{worst.verdict}", f"#{anchors[worst.change.address]}", label)
+    return Mark(f"verdict-{worst.verdict}", f"#{anchors[worst.change.key]}", label)

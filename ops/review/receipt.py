@@ -94,7 +94,10 @@ def write_receipt(file: Path, review: Review, directory: Path) -> Receipt:
         verdict=str(review.verdict),
         summary=review.summary,
         counts={
-            "add": sum(change.action in {Action.CREATE, Action.REPLACE} for change in changes),
+            "add": sum(
+                change.action in {Action.CREATE, Action.REPLACE, Action.SUPERSEDE}
+                for change in changes
+            ),
             "change": sum(change.action is Action.UPDATE for change in changes),
             "remove": sum(change.action in {Action.DESTROY, Action.REPLACE} for change in changes),
         },

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ops.terraform.plan import Action, Change
-from ops.terraform.plan_values import UNKNOWN, Sensitive
+from ops.terraform.plan_values import UNKNOWN, Sensitive, shown
 
 NAMES = (
     *("name", "bucket", "function_name", "cluster_identifier", "identifier"),
@@ -40,7 +41,7 @@ class Rename:
     @property
     def program(self) -> str:
         """The call in the Python program that generates the `moved` block."""
-        return f'resource.move_from_id("{self.before}")'
+        return f"resource.move_from_id({self.before!r})"
 
 
 def find_renames(changes: Iterable[Change]) -> list[Rename]:
@@ -49,37 +50,64 @@ def find_renames(changes: Iterable[Change]) -> list[Rename]:
     Each destroyed and each created resource is part of at most one rename. The most similar pairs
     are matched first.
     """
-    changes = list(changes)
-    created: dict[str, list[Change]] = {}
+    changes = [change for change in changes if not change.deposed]
+    created: dict[tuple[str, str | None], list[_Candidate]] = {}
     for change in changes:
         if change.action is Action.CREATE:
-            created.setdefault(change.type, []).append(change)
-    candidates = sorted(
-        (
-            (-similarity, old.address, new.address, old.type)
-            for old in changes
-            if old.action is Action.DESTROY
-            for new in created.get(old.type, [])
-            if (similarity := _similarity(old.before, new.after)) is not None
-        ),
-    )
-    renames, used = [], set()
-    for _, before, after, type_ in candidates:
+            new = _Candidate.of(change, change.after)
+            created.setdefault((change.type, new.name), []).append(new)
+    pairs: list[tuple[float, str, str, str]] = []
+    for change in changes:
+        if change.action is Action.DESTROY:
+            old = _Candidate.of(change, change.before)
+            # A named resource is compared only with those of the same name.
+            for name in [*old.names, None]:
+                for new in created.get((change.type, name), []):
+                    similarity = _similarity(old, new)
+                    if similarity is not None:
+                        pairs.append((-similarity, old.address, new.address, change.type))
+    renames: list[Rename] = []
+    used: set[str] = set()
+    for _, before, after, type_ in sorted(pairs):
         if before not in used and after not in used:
             used |= {before, after}
             renames.append(Rename(type_, before, after))
     return sorted(renames, key=lambda rename: rename.before)
 
 
-def _similarity(before: Mapping[str, Any], after: Mapping[str, Any]) -> float | None:
+@dataclass(frozen=True)
+class _Candidate:
+    """A destroyed or created resource, with its known values in a form that compares fast."""
+
+    address: str
+    name: str | None
+    """The identifying argument and its value, or None."""
+    names: frozenset[str]
+    """All arguments that can identify the resource, with their values."""
+    values: frozenset[tuple[str, str]]
+
+    @staticmethod
+    def of(change: Change, values: Mapping[str, Any]) -> _Candidate:
+        known = {
+            key: value for key, value in values.items() if key not in IGNORED and _is_known(value)
+        }
+        named = [f"{key}={known[key]}" for key in NAMES if isinstance(known.get(key), str)]
+        texts = (
+            (key, json.dumps(shown(value), sort_keys=True, default=str))
+            for key, value in known.items()
+        )
+        return _Candidate(
+            change.address, named[0] if named else None, frozenset(named), frozenset(texts)
+        )
+
+
+def _similarity(old: _Candidate, new: _Candidate) -> float | None:
     """Returns the share of equal values, plus 1 for an equal name. None if they do not match."""
-    known = {key: value for key, value in after.items() if key not in IGNORED and _is_known(value)}
-    if not known:
+    if not new.values:
         return None
-    same = sum(before.get(key) == value for key, value in known.items()) / len(known)
-    name = next((key for key in NAMES if isinstance(known.get(key), str) and known[key]), None)
-    if name:
-        return same + 1 if before.get(name) == known[name] and same >= NAMED_SIMILARITY else None
+    same = len(old.values & new.values) / len(new.values)
+    if new.name:
+        return same + 1 if new.name in old.names and same >= NAMED_SIMILARITY else None
     return same if same >= SIMILARITY else None
 
 

@@ -15,10 +15,11 @@ from ops.cost.prices import load_prices
 from ops.cost.resources import plan_resources
 from ops.cost.usage import Usage
 from ops.permissions.principals import ANYBODY
+from ops.review.context import Context
 from ops.review.renames import Rename, find_renames
-from ops.review.rules import Reason, Rules, Verdict, judge, load_rules
+from ops.review.rules import Judge, Reason, Rules, Verdict, load_rules
 from ops.terraform.plan import Action, Change, Plan
-from ops.terraform.plan_values import UNKNOWN
+from ops.terraform.plan_values import UNKNOWN, paired
 from ops.terraform.policies import Comparison, compare, is_policy
 from ops.terraform.stack_document import ConstructPath, Synthesized, construct_of_address
 
@@ -27,6 +28,13 @@ POLICY_ATTRIBUTES = frozenset(
     {"policy", "assume_role_policy", "policy_document", "resource_policy"}
 )
 """Attributes that usually hold policies. Any other attribute with a policy document also counts."""
+OWNERS = (
+    *("role", "user", "group", "bucket", "queue_url", "arn", "key_id", "function_name"),
+    *("repository", "repository_name", "secret_arn", "resource_arn", "domain_name"),
+)
+"""Attributes that name what a policy belongs to."""
+INVOCATION = Verdict.DANGEROUS
+"""The verdict on an invoked action, whose effects no plan contains and no plan reverts."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,17 @@ class Review:
     @property
     def verdict(self) -> Verdict:
         """The most severe verdict of all changes. A plan without changes is safe."""
-        return max((item.verdict for item in self.changes), default=Verdict.SAFE)
+        verdicts = [item.verdict for item in self.changes]
+        if any(item.deferred is None for item in self.plan.invocations):
+            verdicts.append(INVOCATION)
+        if not self.plan.complete or self.plan.invocations:
+            verdicts.append(Verdict.REVIEW)
+        return max(verdicts, default=Verdict.SAFE)
+
+    @property
+    def does_anything(self) -> bool:
+        """True if applying the plan changes a resource or invokes an action."""
+        return bool(self.changes) or any(item.deferred is None for item in self.plan.invocations)
 
     @cached_property
     def counts(self) -> Mapping[Action, int]:
@@ -118,8 +136,18 @@ class Review:
     @property
     def summary(self) -> str:
         """The plan in one line, for example `irreversible: 1 created, 2 changed`."""
-        parts = ", ".join(f"{number} {action.past}" for action, number in self.counts.items())
-        return f"{self.verdict}: {parts}" if parts else "nothing changes"
+        parts = [f"{number} {action.past}" for action, number in self.counts.items()]
+        imported = sum(
+            bool(item.change.imported) and item.change.action is not Action.IMPORT
+            for item in self.changes
+        )
+        invoked = sum(item.deferred is None for item in self.plan.invocations)
+        deferred = len(self.plan.deferred) + len(self.plan.invocations) - invoked
+        parts += [f"{imported} of them imported"] if imported else []
+        parts += [f"{invoked} {'action' if invoked == 1 else 'actions'} invoked"] if invoked else []
+        parts += [f"{deferred} deferred"] if deferred else []
+        parts += ["partial plan"] if not self.plan.complete else []
+        return f"{self.verdict}: {', '.join(parts)}" if parts else "nothing changes"
 
 
 def review(
@@ -144,7 +172,9 @@ def review(
     by_address = {
         address: rename for rename in renames for address in (rename.before, rename.after)
     }
-    values = {change.address: change.after for change in plan.resources}
+    live = {change.address: change for change in plan.resources if not change.deposed}
+    values = {address: change.after for address, change in live.items()}
+    judge = Judge(rules, _context(plan))
     judged = []
     for change in plan.changes:
         construct = (
@@ -153,11 +183,28 @@ def review(
             else construct_of_address(change.address, change.tags)
         )
         policies = tuple(_policies(change, stack, values))
-        reasons = tuple(judge(change, policies, rules))
-        judged.append(Judged(change, construct, reasons, policies, by_address.get(change.address)))
+        reasons = tuple(judge.reasons(change, policies))
+        rename = None if change.deposed else by_address.get(change.address)
+        judged.append(Judged(change, construct, reasons, policies, rename))
     judged.sort(key=lambda item: (-item.verdict, item.construct.path, item.change.address))
     cost, notes = _cost(plan, stack, usage) if usage else (None, ())
     return Review(environment, plan, tuple(judged), tuple(renames), digest, cost, usage, notes)
+
+
+def _context(plan: Plan) -> Context:
+    return Context(
+        policies={
+            change.after["arn"]: change.after.get("policy")
+            for change in plan.resources
+            if change.type == "aws_iam_policy" and isinstance(change.after.get("arn"), str)
+        },
+        new_buckets=frozenset(
+            bucket
+            for change in plan.resources
+            if change.type == "aws_s3_bucket" and change.action is Action.CREATE
+            if isinstance(bucket := change.after.get("bucket"), str)
+        ),
+    )
 
 
 def _cost(
@@ -181,6 +228,10 @@ def _policies(
     if change.type == "aws_lambda_permission":
         yield compare(_permission(change.before), _permission(change.after))
         return
+    # A replacement for another role, bucket or key grants everything anew.
+    moved = change.action is Action.REPLACE and any(
+        change.before.get(name) != change.after.get(name) for name in OWNERS
+    )
     for attribute in dict.fromkeys([*change.before, *change.after]):
         before, after = change.before.get(attribute), change.after.get(attribute)
         if after is UNKNOWN:
@@ -193,8 +244,26 @@ def _policies(
                     _synthesized_policy(change.address, attribute, stack, values) or UNKNOWN,
                     attribute,
                 )
-        elif before != after and (is_policy(before) or is_policy(after)):
-            yield compare(before, after, attribute)
+        elif moved or before != after:
+            for path, old, new in _documents(before, after, attribute):
+                yield compare(None if moved and is_policy(new) else old, new, path)
+
+
+def _documents(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yields the policies in a value, such as those of a role's `inline_policy` blocks."""
+    if is_policy(before) or is_policy(after):
+        yield path, before, after
+    elif isinstance(before, list) or isinstance(after, list):
+        old, new = (value if isinstance(value, list) else [] for value in (before, after))
+        if any(isinstance(item, Mapping) for item in [*old, *new]):
+            for _, one, other in paired(old, new):
+                yield from _documents(one, other, path)
+    elif isinstance(before, Mapping) or isinstance(after, Mapping):
+        old_block, new_block = (
+            value if isinstance(value, Mapping) else {} for value in (before, after)
+        )
+        for key in dict.fromkeys([*old_block, *new_block]):
+            yield from _documents(old_block.get(key), new_block.get(key), f"{path}.{key}")
 
 
 def _synthesized_policy(

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from ops.review.checks import CHECKS
+from ops.review.context import Context
+from ops.review.provider_types import computed_attributes
+from ops.review.values import BECOMES, is_hidden
 from ops.terraform.plan import Action, Change
-from ops.terraform.plan_values import UNKNOWN, Sensitive, shown, values_at
+from ops.terraform.plan_values import Difference, shown
 from ops.terraform.policies import Comparison, Grant
 
 FILE = Path(__file__).with_name("rules.yml")
@@ -37,18 +43,18 @@ class Verdict(enum.IntEnum):
 
 
 VerdictName = Literal["safe", "review", "dangerous", "irreversible"]
-Becoming = Literal["changed", "lowered", "raised", "turned_off", "turned_on", "removed", "fewer"]
+Becoming = Literal[
+    "changed", "lowered", "raised", "turned_off", "turned_on", "stopped", "removed", "fewer",
+    "appears", "weaker_tls", "weaker_encryption", "upgraded",
+]  # fmt: skip
 PolicyChange = Literal[
-    "public",
-    "gives_permissions",
-    "wildcard",
-    "wider",
-    "narrower",
-    "undenied",
-    "denied",
-    "unknown",
-    "same",
-]
+    "public", "gives_permissions", "wildcard", "wider", "narrower", "undenied", "denied", "unknown",
+    "undecided", "same",
+]  # fmt: skip
+CheckName = Literal[
+    "attached_permissions", "attached_policies", "deletes_more", "deposed", "imported", "indexes",
+    "locked_key", "opened", "remarked",
+]  # fmt: skip
 
 
 class _Strict(BaseModel):
@@ -62,20 +68,86 @@ class Rule(_Strict):
     verdict: VerdictName
     text: str
     types: frozenset[str] = frozenset()
+    except_types: frozenset[str] = frozenset()
     actions: frozenset[Action] = frozenset({Action.UPDATE, Action.REPLACE})
     attribute: str | None = None
+    attributes: re.Pattern[str] | None = None
+    paths: re.Pattern[str] | None = None
     becomes: Becoming | tuple[Any, ...] | None = None
+    order: tuple[str, ...] | None = None
     unlimited: float | None = None
+    absent: Literal["unlimited"] | None = None
     policy: PolicyChange | None = None
+    check: CheckName | None = None
+    unless: Mapping[str, tuple[Any, ...]] = {}
+    general: bool = False
+    deposed: bool = False
     only: bool = False
 
     @model_validator(mode="after")
     def _check_fields(self) -> Rule:
-        if (self.attribute is None) != (self.becomes is None):
-            raise ValueError(f"Rule {self.id} must have both `attribute` and `becomes`, or neither")
-        if self.attribute and self.policy:
-            raise ValueError(f"Rule {self.id} has both `attribute` and `policy`: use only one")
+        places = [item for item in (self.attribute, self.attributes, self.paths) if item]
+        becoming = [item for item in (self.becomes, self.order) if item]
+        if len(places) > 1 or len(places) != len(becoming):
+            raise ValueError(
+                f"Rule {self.id} must have one of `attribute`, `attributes` and `paths` together"
+                " with one of `becomes` and `order`, or none of them"
+            )
+        if len([item for item in (places, self.policy, self.check) if item]) > 1:
+            raise ValueError(f"Rule {self.id} must have only one of attribute, policy and check")
         return self
+
+    def is_for(self, type_: str, action: Action, deposed: bool) -> bool:
+        """Returns True if the rule applies to a type and an action."""
+        # A superseded resource gets a new object, which is judged like a changed one.
+        actions = {action, Action.UPDATE} if action is Action.SUPERSEDE else {action}
+        return (
+            bool(actions & self.actions)
+            and (not deposed or self.deposed)
+            and (not self.types or _matches(type_, self.types))
+            and not _matches(type_, self.except_types)
+        )
+
+    def is_excused(self, change: Change) -> bool:
+        """Returns True if an attribute has one of the values of `unless`."""
+        return any(change.after.get(key) in values for key, values in self.unless.items())
+
+    def matches(self, difference: Difference) -> bool:
+        """Returns True if the difference is at the rule's attribute and becomes what it says."""
+        if self.attribute is not None:
+            inside = self.becomes == "changed" and difference.is_at(self.attribute)
+            if not inside and difference.attribute != self.attribute:
+                return False
+        elif self.attributes is not None:
+            if not self.attributes.search(difference.attribute):
+                return False
+        elif self.paths is None or not self.paths.search(difference.path):
+            return False
+        return self._becomes(difference.before, difference.after)
+
+    def _becomes(self, before: Any, after: Any) -> bool:
+        if is_hidden(before) or is_hidden(after):
+            return self.becomes == "changed"
+        if self.order:
+            return _is_weaker(self.order, before, after)
+        if isinstance(self.becomes, tuple):
+            old, new = _items(before), _items(after)
+            return any(value in self.becomes and value not in old for value in new)
+        if self.becomes in {"lowered", "raised"}:
+            old_number, new_number = self._number(before), self._number(after)
+            if old_number is None or new_number is None:
+                return False
+            return new_number < old_number if self.becomes == "lowered" else new_number > old_number
+        return BECOMES[str(self.becomes)](before, after)
+
+    def _number(self, value: Any) -> float | None:
+        if value is None:
+            return float("inf") if self.absent else None
+        if isinstance(value, str):
+            value = float(value) if re.fullmatch(r"-?\d+(\.\d+)?", value) else None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        return float("inf") if value == self.unlimited else float(value)
 
 
 class Otherwise(_Strict):
@@ -96,11 +168,16 @@ class Rules(_Strict):
     @classmethod
     def _named_sets(cls, document: dict[str, Any]) -> dict[str, Any]:
         sets = document["type_sets"]
-        rules = [
-            {**rule, "types": sets[rule["types"]]} if isinstance(rule.get("types"), str) else rule
-            for rule in document["rules"]
-        ]
-        return {**document, "rules": rules}
+
+        def resolved(rule: dict[str, Any]) -> dict[str, Any]:
+            named: dict[str, Any] = {
+                key: [type_ for name in _items(rule[key]) for type_ in sets.get(name, [name])]
+                for key in ("types", "except_types")
+                if key in rule
+            }
+            return {**rule, **named}
+
+        return {**document, "rules": [resolved(rule) for rule in document["rules"]]}
 
 
 @dataclass(frozen=True)
@@ -115,108 +192,131 @@ class Reason:
 @functools.cache
 def load_rules(file: Path = FILE) -> Rules:
     """Returns the rules of a file (default: the project's rules.yml)."""
-    return Rules.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    # The loader in C needs a tenth of the time, but not every build of PyYAML has it.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    document = yaml.load(file.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - it is safe
+    return Rules.model_validate(document)
+
+
+class Judge:
+    """Applies rules to changes. Selects the rules for a type and an action once."""
+
+    def __init__(self, rules: Rules, context: Context | None = None) -> None:
+        self._rules = rules
+        self._context = context or Context()
+        self._selected: dict[tuple[str, Action, bool], list[Rule]] = {}
+
+    def reasons(self, change: Change, policies: Sequence[Comparison]) -> list[Reason]:
+        """Returns the reasons for the verdict on a change, the most severe first. Never empty.
+
+        Args:
+            policies: comparisons of the policies that the change modifies.
+        """
+        reasons: list[Reason] = []
+        explained: set[str] = set()
+        for rule in self._rules_for(change):
+            if rule.is_excused(change):
+                continue
+            found = [
+                item
+                for item in (change.differences if rule.becomes or rule.order else ())
+                if rule.matches(item) and not (rule.general and item.path in explained)
+            ]
+            if Verdict.named(rule.verdict) >= Verdict.DANGEROUS:
+                explained |= {item.path for item in found}
+            reasons += _reasons(rule, change, found, policies, self._context)
+        if not reasons:
+            otherwise = self._rules.otherwise[change.action]
+            reasons = [Reason("otherwise", Verdict.named(otherwise.verdict), otherwise.text)]
+        return sorted(dict.fromkeys(reasons), key=lambda reason: -reason.verdict)
+
+    def _rules_for(self, change: Change) -> list[Rule]:
+        key = (change.type, change.action, bool(change.deposed))
+        if key not in self._selected:
+            chosen = [rule for rule in self._rules.rules if rule.is_for(*key)]
+            self._selected[key] = sorted(chosen, key=lambda rule: rule.general)
+        return self._selected[key]
 
 
 def judge(change: Change, policies: Sequence[Comparison], rules: Rules) -> list[Reason]:
-    """Returns the reasons for the verdict on a change, the most severe first. Never empty.
-
-    Args:
-        policies: comparisons of the policies that the change modifies.
-    """
-    reasons = [reason for rule in rules.rules for reason in _reasons(rule, change, policies)]
-    if not reasons:
-        otherwise = rules.otherwise[change.action]
-        reasons = [Reason("otherwise", Verdict.named(otherwise.verdict), otherwise.text)]
-    unique = dict.fromkeys(reasons)
-    return sorted(unique, key=lambda reason: -reason.verdict)
+    """Returns the reasons for the verdict on a single change, the most severe first."""
+    return Judge(rules).reasons(change, policies)
 
 
-def _reasons(rule: Rule, change: Change, policies: Sequence[Comparison]) -> Iterable[Reason]:
-    if change.action not in rule.actions or (rule.types and change.type not in rule.types):
-        return
+def _reasons(
+    rule: Rule,
+    change: Change,
+    found: Sequence[Difference],
+    policies: Sequence[Comparison],
+    context: Context,
+) -> Iterator[Reason]:
     verdict = Verdict.named(rule.verdict)
     if rule.policy:
         for policy in policies:
-            holds, grants = _POLICY[rule.policy](policy)
+            holds, details = _POLICY[rule.policy](policy)
             if holds and _condition_only(rule, change, policy.attribute):
-                yield Reason(rule.id, verdict, rule.text.format(grants="; ".join(map(str, grants))))
-    elif rule.attribute:
-        before, after = (
-            values_at(change.before, rule.attribute),
-            values_at(change.after, rule.attribute),
-        )
-        if _becomes(rule, before, after) and _condition_only(rule, change, rule.attribute):
-            yield Reason(
-                rule.id, verdict, rule.text.format(before=_text(before), after=_text(after))
-            )
+                yield Reason(
+                    rule.id, verdict, rule.text.format(grants="; ".join(map(str, details)))
+                )
+    elif rule.check:
+        for detail in CHECKS[rule.check](change, context):
+            yield Reason(rule.id, verdict, rule.text.format(detail=detail))
+    elif rule.becomes or rule.order:
+        if found and _condition_only(rule, change, rule.attribute):
+            # Several parts of one attribute are one reason.
+            shortened = found[:1] if rule.becomes == "changed" else found
+            for item in shortened:
+                yield Reason(
+                    rule.id,
+                    verdict,
+                    rule.text.format(
+                        before=_text(item.before), after=_text(item.after), path=item.path
+                    ),
+                )
     else:
         yield Reason(rule.id, verdict, rule.text)
 
 
-def _condition_only(rule: Rule, change: Change, attribute: str) -> bool:
+def _condition_only(rule: Rule, change: Change, attribute: str | None) -> bool:
     if not rule.only:
         return True
-    return not change.forced_by and all(
-        item.path == attribute or item.path.startswith((f"{attribute}.", f"{attribute}["))
-        for item in change.differences
+    if change.forced_by or attribute is None:
+        return False
+    names = {path.partition(".")[0].partition("[")[0] for path in change.unknown}
+    return names <= computed_attributes(change.type) and all(
+        item.is_at(attribute) for item in change.differences
     )
 
 
-def _text(values: Sequence[Any]) -> str:
-    return ", ".join(str(shown(value)) for value in values) or "none"
-
-
-def _becomes(rule: Rule, before: Sequence[Any], after: Sequence[Any]) -> bool:
-    if any(value is UNKNOWN or isinstance(value, Sensitive) for value in [*before, *after]):
-        return rule.becomes == "changed" and list(before) != list(after) and UNKNOWN not in after
-    if isinstance(rule.becomes, tuple):
-        return any(value in rule.becomes and value not in before for value in after)
-    if rule.becomes in {"lowered", "raised"}:
-        old, new = _numbers(before, rule.unlimited), _numbers(after, rule.unlimited)
-        if old is None or new is None:
-            return False
-        return new < old if rule.becomes == "lowered" else new > old
-    return _CHANGES[str(rule.becomes)](list(before), list(after))
-
-
-_CHANGES: dict[str, Callable[[list[Any], list[Any]], bool]] = {
-    "changed": lambda before, after: before != after,
-    "removed": lambda before, after: any(before) and not any(after),
-    "turned_off": lambda before, after: (
-        (any(map(_is_off, after)) and not any(map(_is_off, before)))
-        or (any(map(_is_on, before)) and not after)
-    ),
-    "turned_on": lambda before, after: any(map(_is_on, after)) and not any(map(_is_on, before)),
-    "fewer": lambda before, after: any(value not in after for value in before),
-}
-
-
-def _is_on(value: Any) -> bool:
-    """Returns True for true and for `"true"`, which some provider arguments use."""
-    return value is True or value == "true"
-
-
-def _is_off(value: Any) -> bool:
-    return value is False or value == "false"
-
-
-def _numbers(values: Sequence[Any], unlimited: float | None) -> float | None:
-    """Returns the smallest number among the values, or None if there is no number."""
-    numbers = [
-        value for value in values if isinstance(value, int | float) and not isinstance(value, bool)
-    ]
-    return min(
-        (float("inf") if number == unlimited else float(number) for number in numbers), default=None
+def _matches(type_: str, patterns: frozenset[str]) -> bool:
+    return type_ in patterns or any(
+        "*" in pattern and fnmatchcase(type_, pattern) for pattern in patterns
     )
 
 
-def _if_any(grants: Iterable[Grant]) -> tuple[bool, list[Grant]]:
+def _text(value: Any) -> str:
+    return ", ".join(str(shown(item)) for item in _items(value)) or "none"
+
+
+def _items(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list) else [] if value is None else [value]
+
+
+def _is_weaker(order: Sequence[str], before: Any, after: Any) -> bool:
+    """Returns True if a value moves towards the end of the order, or is removed."""
+    ranks = {name.lower(): rank for rank, name in enumerate(order)}
+    old, new = (str(value).lower() if value else None for value in (before, after))
+    if old is None or old not in ranks or ranks[old] == len(order) - 1:
+        return False
+    return new is None or (new in ranks and ranks[new] > ranks[old])
+
+
+def _if_any(grants: Iterable[Grant | str]) -> tuple[bool, list[Grant | str]]:
     chosen = list(grants)
     return bool(chosen), chosen
 
 
-_POLICY: dict[str, Callable[[Comparison], tuple[bool, list[Grant]]]] = {
+_POLICY: dict[str, Callable[[Comparison], tuple[bool, list[Grant | str]]]] = {
     "public": lambda policy: _if_any(grant for grant in policy.wider if grant.public),
     "gives_permissions": lambda policy: _if_any(
         grant for grant in policy.wider if grant.gives_permissions
@@ -227,5 +327,6 @@ _POLICY: dict[str, Callable[[Comparison], tuple[bool, list[Grant]]]] = {
     "undenied": lambda policy: _if_any(policy.undenied),
     "denied": lambda policy: _if_any(policy.denied),
     "unknown": lambda policy: (policy.unknown, []),
+    "undecided": lambda policy: _if_any(policy.undecided),
     "same": lambda policy: (policy.same, []),
 }

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from environments import EnvironmentFileError, load_environment
 from ops.cloud import Cloud
 from ops.console import report
 from ops.cost.usage import Usage
-from ops.errors import OperatorError
 from ops.functions.versions import Functions
 from ops.review.receipt import (
     Receipt,
@@ -25,6 +24,7 @@ from ops.review.receipt import (
 from ops.review.review import Review, review
 from ops.root import PROJECT, Root
 from ops.terraform.plan import read_plan
+from ops.terraform.plan_file import is_plan_archive, read_plan_document
 from ops.terraform.runner import Apply, PlanFile, Terraform
 from ops.terraform.stack_document import Synthesized, read_synthesized
 from ops.terraform.state import outputs_or_none, read_state, remove_stale_lock
@@ -102,18 +102,16 @@ def review_file(
         file: a plan file of `terraform plan -out`, or its JSON from `terraform show -json`.
 
     Raises:
-        OperatorError: the file does not exist.
+        OperatorError: the file does not exist or is not a plan.
     """
-    if not file.is_file():
-        raise OperatorError(f"The plan {file} does not exist")
-    if file.read_bytes().lstrip().startswith(b"{"):
+    if not is_plan_archive(file):
         directories = [
             path
             for path in (stacks(None, root) / environment, root.cdktf_out / "stacks" / environment)
             if path.is_dir()
         ]
         return _reviewed(
-            json.loads(file.read_text(encoding="utf-8")),
+            read_plan_document(file),
             environment,
             directories[0] if directories else None,
             usage,
@@ -137,7 +135,7 @@ def _reviewed(
 ) -> Reviewed:
     stack = read_synthesized(directory) if directory else None
     result = review(
-        read_plan(document),
+        read_plan(document, emulated=_is_emulated(environment)),
         environment,
         stack,
         usage=usage,
@@ -146,6 +144,14 @@ def _reviewed(
     if file and directory:
         write_receipt(file, result, directory)
     return Reviewed(result, document, stack, file)
+
+
+def _is_emulated(environment: str) -> bool:
+    """Returns True if the environment uses an emulated AWS. A plan may be of an unknown one."""
+    try:
+        return load_environment(environment).endpoints.aws is not None
+    except EnvironmentFileError:
+        return False
 
 
 def apply_reviewed(
@@ -202,7 +208,7 @@ def _exclusive(cloud: Cloud, root: Root) -> Iterator[None]:
 
 def say_where(reviewed: Reviewed) -> None:
     """Prints the command that applies the reviewed plan."""
-    if reviewed.file and reviewed.review.changes:
+    if reviewed.file and reviewed.review.does_anything:
         report(
             "To apply exactly this plan, run:"
             f" python -m ops apply {reviewed.review.environment} --reviewed {reviewed.file}"

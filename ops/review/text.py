@@ -9,7 +9,7 @@ from rich.text import Text
 from ops.cost.text import signed, usd
 from ops.review.review import Judged, Review
 from ops.review.rules import Verdict
-from ops.review.words import SIGNS, forced, title, unknown, value_text
+from ops.review.words import SIGNS, forced, notes, title, unknown, value_text
 from ops.terraform.plan import Action
 
 STYLES = {
@@ -25,8 +25,8 @@ DIFFERENCES_SHOWN = 12
 def review_lines(review: Review) -> Iterator[Text]:
     """Yields the review line by line."""
     yield Text.assemble(f"{review.environment}: ", (review.summary, STYLES[review.verdict]))
-    for note in review.notes:
-        yield Text(note, style="dim")
+    for note in notes(review):
+        yield Text(note, style="dim" if note in review.notes else "yellow")
     if review.cost:
         difference = review.cost
         yield Text(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ops.review.review import Judged
+from ops.review.review import Judged, Review
 from ops.review.rules import Verdict
+from ops.terraform.addresses import parse_address
 from ops.terraform.plan import Action, Change
 from ops.terraform.plan_values import shown
 
@@ -17,6 +18,8 @@ SIGNS = {
     Action.DESTROY: "-",
     Action.FORGET: "∅",
     Action.MOVE: "→",
+    Action.IMPORT: "←",
+    Action.SUPERSEDE: "±",
     Action.NONE: " ",
 }
 """The symbol for each action: Terraform's own if it has one."""
@@ -52,8 +55,39 @@ def value_text(value: Any, longest: int | None = LONGEST) -> str:
 
 
 def title(item: Judged) -> str:
-    """Returns the construct path and the type of a change's resource."""
-    return f"{item.construct.path} ({item.change.type})"
+    """Returns the construct path and the type of a change's resource.
+
+    Adds the address if it has an instance's key or a module, which the path lacks.
+    """
+    address = item.change.address
+    place = parse_address(address)
+    shown = f" {address}" if place.key or place.module else ""
+    left_over = f", left-over object {item.change.deposed}" if item.change.deposed else ""
+    return f"{item.construct.path} ({item.change.type}{left_over}){shown}"
+
+
+def notes(review: Review) -> list[str]:
+    """Returns what a plan does besides its changes: invoked actions, and what it puts off."""
+    plan = review.plan
+    lines = [
+        f"invokes the action {item.address} ({item.type}), whose effects the plan does not show"
+        for item in plan.invocations
+        if item.deferred is None
+    ]
+    lines += [
+        f"puts off the action {item.address} ({item.deferred})"
+        for item in plan.invocations
+        if item.deferred is not None
+    ]
+    lines += [
+        f"puts off {item.change.address} ({item.change.action}: {item.reason})"
+        for item in plan.deferred
+    ]
+    if not plan.complete:
+        lines.append(
+            "the plan is partial: after the apply, plan and review again until nothing is left"
+        )
+    return [*review.notes, *lines]
 
 
 def forced(change: Change) -> str | None:

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import enum
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, ValidationError
 
 from environments.resource_names import DEFAULT_REGION
 from ops.errors import OperatorError
-from ops.terraform.plan_values import UNKNOWN, Difference, covered, differences
+from ops.terraform.outside_changes import outside_changes
+from ops.terraform.plan_values import (
+    UNKNOWN,
+    Difference,
+    Sensitive,
+    covered,
+    differences,
+    either_marked,
+    marked_paths,
+)
 
 FORMAT = "1."
 """Format version of `terraform show -json`. Within a major version, fields are only added."""
 MIRRORED = ("tags_all",)
 """Attributes that repeat another attribute."""
+CONTENTS = ("planned_values", "resource_changes", "output_changes", "action_invocations")
+"""Fields of a plan. A state in JSON has none of them."""
 
 
 class Action(enum.StrEnum):
@@ -31,6 +42,10 @@ class Action(enum.StrEnum):
     """Removes the resource from the state but does not destroy it."""
     MOVE = "move"
     """Gives the resource a new address, by a `moved` block."""
+    IMPORT = "import"
+    """Adds an existing resource to the state without changing it."""
+    SUPERSEDE = "create-and-forget"
+    """Creates a new object and removes the old one from the state without destroying it."""
     NONE = "no-op"
 
     @property
@@ -42,7 +57,10 @@ class Action(enum.StrEnum):
             "replace": "replaced",
             "destroy": "destroyed",
             "forget": "forgotten",
-        }.get(self.value, "moved" if self is Action.MOVE else "unchanged")
+            "move": "moved",
+            "import": "imported",
+            "create-and-forget": "superseded",
+        }.get(self.value, "unchanged")
 
 
 _ACTIONS = {
@@ -51,9 +69,74 @@ _ACTIONS = {
     ("delete",): Action.DESTROY,
     ("delete", "create"): Action.REPLACE,
     ("create", "delete"): Action.REPLACE,
+    ("create", "forget"): Action.SUPERSEDE,
+    ("forget", "create"): Action.SUPERSEDE,
     ("forget",): Action.FORGET,
+    ("read",): Action.NONE,
     ("no-op",): Action.NONE,
 }
+
+
+class _Importing(BaseModel):
+    id: str | None = None
+    identity: Any = None
+
+
+class _Change(BaseModel):
+    actions: list[str]
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+    before_sensitive: Any = None
+    after_sensitive: Any = None
+    after_unknown: Any = None
+    replace_paths: list[list[str | int]] | None = None
+    importing: _Importing | None = None
+
+
+class _Resource(BaseModel):
+    address: str
+    mode: str
+    type: str
+    name: str | None = None
+    previous_address: str | None = None
+    deposed: str | None = None
+    change: _Change
+
+
+class _Output(BaseModel):
+    actions: list[str]
+
+
+class _Deferred(BaseModel):
+    reason: str = "unknown"
+    resource_change: _Resource
+
+
+class _Invocation(BaseModel):
+    address: str
+    type: str
+
+
+class _DeferredInvocation(BaseModel):
+    reason: str = "unknown"
+    action_invocation: _Invocation
+
+
+class _Document(BaseModel):
+    """The fields of a plan that are read. Terraform omits those that are empty."""
+
+    format_version: str
+    terraform_version: str | None = None
+    timestamp: str | None = None
+    errored: bool = False
+    complete: bool = True
+    resource_changes: list[_Resource] | None = None
+    resource_drift: list[_Resource] | None = None
+    deferred_changes: list[_Deferred] | None = None
+    output_changes: dict[str, _Output] | None = None
+    action_invocations: list[_Invocation] | None = None
+    deferred_action_invocations: list[_DeferredInvocation] | None = None
+    configuration: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +153,19 @@ class Change:
     forced_by: tuple[str, ...] = ()
     """Attributes that cannot be updated in place and therefore force a replacement."""
     moved_from: str | None = None
+    name: str | None = None
+    """The resource's name in the program, without module and instance."""
+    deposed: str | None = None
+    """The key of a left-over object of an interrupted replacement. The live object is another."""
+    imported: str | None = None
+    """The identifier under which the plan imports the resource."""
+    remarked: tuple[str, ...] = ()
+    """Attributes that are marked as sensitive only before or only after the plan."""
+
+    @property
+    def key(self) -> str:
+        """The address. A left-over object has the address of the live one and its own key."""
+        return f"{self.address} {self.deposed}" if self.deposed else self.address
 
     @cached_property
     def differences(self) -> tuple[Difference, ...]:
@@ -84,13 +180,39 @@ class Change:
     @cached_property
     def _all_differences(self) -> list[Difference]:
         items = differences(self.before or None, self.after or None)
-        return [item for item in items if item.path.partition(".")[0] not in MIRRORED]
+        found = [item for item in items if item.path.partition(".")[0] not in MIRRORED]
+        return [*found, *(item for item in self._markings if not _is_inside(item, found))]
+
+    @property
+    def _markings(self) -> Iterable[Difference]:
+        for path in self.remarked if self.action is Action.UPDATE else ():
+            value = Sensitive(path.encode())
+            yield Difference(path, value, value, _without_items(path))
 
     @property
     def tags(self) -> Mapping[str, Any]:
         """Its planned tags, or its current tags if it is destroyed."""
         tags = self.after.get("tags") or self.before.get("tags")
         return tags if isinstance(tags, Mapping) else {}
+
+
+@dataclass(frozen=True)
+class Deferral:
+    """A change that the plan puts off to a later plan."""
+
+    change: Change
+    reason: str
+    """In Terraform's words, for example `provider_config_unknown`."""
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """An action that the apply invokes, for example a Lambda function."""
+
+    address: str
+    type: str
+    deferred: str | None = None
+    """The reason for putting it off to a later plan, or None."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +229,10 @@ class Plan:
     drifted: tuple[str, ...]
     """Resources that were changed outside Terraform since the last apply."""
     region: str
+    deferred: tuple[Deferral, ...] = ()
+    invocations: tuple[Invocation, ...] = ()
+    complete: bool = True
+    """False if applying the plan does not reach the state that the program describes."""
 
     @cached_property
     def changes(self) -> tuple[Change, ...]:
@@ -114,98 +240,127 @@ class Plan:
         return tuple(change for change in self.resources if change.action is not Action.NONE)
 
 
-def read_plan(document: Mapping[str, Any]) -> Plan:
+def read_plan(document: Any, *, emulated: bool = False) -> Plan:
     """Reads a plan.
 
     Args:
         document: The output of `terraform show -json PLAN`.
+        emulated: True if the environment uses an emulated AWS, which returns some attributes
+            incorrectly. They do not count as changed outside Terraform.
 
     Raises:
         OperatorError: The document is not a plan, or the plan is incomplete.
     """
-    version = document.get("format_version")
-    if not isinstance(version, str) or "planned_values" not in document:
+    if (
+        not isinstance(document, Mapping)
+        or not isinstance(document.get("format_version"), str)
+        or not any(name in document for name in CONTENTS)
+    ):
         raise OperatorError(
             "The file is not a plan: use a file that `terraform plan -out` wrote, or the output of"
             " `terraform show -json` for it"
         )
-    if not version.startswith(FORMAT):
+    if not document["format_version"].startswith(FORMAT):
         raise OperatorError(
-            f"The plan's format version {version} is not supported, only {FORMAT}x: use Terraform"
-            " 1.11 or a newer 1.x"
+            f"The plan's format version {document['format_version']} is not supported, only"
+            f" {FORMAT}x: use Terraform 1.11 or a newer 1.x"
         )
-    if document.get("errored"):
+    plan = _validated(document)
+    if plan.errored:
         raise OperatorError(
             "The plan is incomplete because planning failed. Run `terraform plan` again"
         )
-    resources = [
-        _change(item) for item in document.get("resource_changes", []) if item["mode"] == "managed"
+    changes = [_change(item) for item in plan.resource_changes or [] if item.mode == "managed"]
+    invocations = [
+        *(Invocation(item.address, item.type) for item in plan.action_invocations or []),
+        *(
+            Invocation(item.action_invocation.address, item.action_invocation.type, item.reason)
+            for item in plan.deferred_action_invocations or []
+        ),
     ]
     return Plan(
-        terraform_version=document["terraform_version"],
-        made=document.get("timestamp"),
-        resources=tuple(sorted(resources, key=lambda change: change.address)),
+        terraform_version=plan.terraform_version or "unknown",
+        made=plan.timestamp,
+        resources=tuple(sorted(changes, key=lambda change: (change.address, change.deposed or ""))),
         outputs=tuple(
             sorted(
                 name
-                for name, item in document.get("output_changes", {}).items()
-                if item["actions"] != ["no-op"]
+                for name, item in (plan.output_changes or {}).items()
+                if item.actions != ["no-op"]
             )
         ),
-        drifted=tuple(
-            sorted(
-                item["address"]
-                for item in document.get("resource_drift", [])
-                if item["mode"] == "managed"
-            )
+        drifted=tuple(item.address for item in outside_changes(document, emulated=emulated)),
+        region=_region(plan.configuration or {}),
+        deferred=tuple(
+            Deferral(_change(item.resource_change), item.reason)
+            for item in plan.deferred_changes or []
+            if item.resource_change.mode == "managed"
         ),
-        region=_region(document),
+        invocations=tuple(invocations),
+        complete=plan.complete and not plan.deferred_changes,
     )
 
 
-def _region(document: Mapping[str, Any]) -> str:
-    provider = document.get("configuration", {}).get("provider_config", {}).get("aws", {})
-    return str(
-        provider.get("expressions", {}).get("region", {}).get("constant_value") or DEFAULT_REGION
-    )
+def _validated(document: Mapping[str, Any]) -> _Document:
+    try:
+        return _Document.model_validate(document)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise OperatorError(
+            f"The plan's JSON is damaged at {place} ({first['msg']}): use the complete output of"
+            " `terraform show -json PLAN`"
+        ) from error
 
 
-def _change(item: Mapping[str, Any]) -> Change:
-    change = item["change"]
-    action = _ACTIONS[tuple(change["actions"])]
-    moved_from = item.get("previous_address")
-    if action is Action.NONE and moved_from:
-        action = Action.MOVE
-    return Change(
-        address=item["address"],
-        type=item["type"],
-        action=action,
-        before=covered(change.get("before"), change.get("before_sensitive")) or {},
-        after=covered(
-            change.get("after"), change.get("after_sensitive"), change.get("after_unknown")
+def _region(configuration: Mapping[str, Any]) -> str:
+    value: Any = configuration
+    for key in ("provider_config", "aws", "expressions", "region", "constant_value"):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, str) and value else DEFAULT_REGION
+
+
+def _change(item: _Resource) -> Change:
+    change = item.change
+    action = _ACTIONS.get(tuple(change.actions))
+    if action is None:
+        raise OperatorError(
+            f"The plan does {', '.join(change.actions) or 'nothing'} to {item.address}, which this"
+            " review does not know: review the plan with `terraform show`"
         )
-        or {},
-        forced_by=tuple(dict.fromkeys(_path(path) for path in change.get("replace_paths", []))),
-        moved_from=moved_from,
+    imported = None
+    if change.importing:
+        imported = change.importing.id or str(change.importing.identity or "(known after apply)")
+    if action is Action.NONE and (imported or item.previous_address):
+        action = Action.IMPORT if imported else Action.MOVE
+    sensitive = either_marked(change.before_sensitive, change.after_sensitive)
+    return Change(
+        address=item.address,
+        type=item.type,
+        action=action,
+        before=covered(change.before, sensitive) or {},
+        after=covered(change.after, sensitive, change.after_unknown) or {},
+        forced_by=tuple(dict.fromkeys(_path(path) for path in change.replace_paths or [])),
+        moved_from=item.previous_address,
+        name=item.name,
+        deposed=item.deposed,
+        imported=imported,
+        remarked=tuple(
+            sorted(
+                set(marked_paths(change.before_sensitive))
+                ^ set(marked_paths(change.after_sensitive))
+            )
+        ),
     )
 
 
-def _path(parts: list[Any]) -> str:
+def _path(parts: list[str | int]) -> str:
     return ".".join(str(part) for part in parts if not isinstance(part, int))
 
 
-def read_plan_file(file: Path) -> Plan:
-    """Reads a plan's JSON from a file.
+def _without_items(path: str) -> str:
+    return ".".join(part.partition("[")[0] for part in path.split("."))
 
-    Raises:
-        OperatorError: The file does not exist or does not contain a plan.
-    """
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise OperatorError(f"The plan {file} does not exist") from error
-    except ValueError as error:
-        raise OperatorError(
-            f"{file} is not a plan in JSON: use the output of `terraform show -json PLAN`"
-        ) from error
-    return read_plan(document)
+
+def _is_inside(marking: Difference, others: Iterable[Difference]) -> bool:
+    return any(item.is_at(marking.attribute) or marking.is_at(item.attribute) for item in others)

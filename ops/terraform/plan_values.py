@@ -78,6 +78,36 @@ def covered(value: Any, sensitive: Any = False, unknown: Any = False) -> Any:
     return value
 
 
+def either_marked(one: Any, other: Any) -> Any:
+    """Returns the marks of sensitive values that at least one of two structures of marks has.
+
+    Terraform hides a value if it is marked before or after the plan. If the structures do not fit
+    together, everything is marked.
+    """
+    if one is True or other is True:
+        return True
+    if not one or not other:
+        return one or other
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return {key: either_marked(one.get(key), other.get(key)) for key in [*one, *other]}
+    if isinstance(one, list) and isinstance(other, list):
+        longest = max(len(one), len(other))
+        return [either_marked(_at(one, index), _at(other, index)) for index in range(longest)]
+    return True
+
+
+def marked_paths(marks: Any, path: str = "") -> Iterator[str]:
+    """Yields the paths of a structure of marks at which values are marked as sensitive."""
+    if marks is True:
+        yield path
+    elif isinstance(marks, Mapping):
+        for key, item in marks.items():
+            yield from marked_paths(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(marks, list):
+        for index, item in enumerate(marks):
+            yield from marked_paths(item, f"{path}[{index}]")
+
+
 def _fingerprint(value: Any) -> bytes:
     text = json.dumps(value, sort_keys=True)
     return hashlib.blake2b(text.encode(), key=_SALT, digest_size=16).digest()
@@ -99,28 +129,48 @@ class Difference:
     """For example `point_in_time_recovery.enabled`, or in a list `rule[name=rate].action`."""
     before: Any
     after: Any
+    attribute: str = ""
+    """The path without the items of lists, for example `rule.action`."""
+
+    def is_at(self, attribute: str) -> bool:
+        """Returns True if the attribute or a part of it differs."""
+        return self.attribute == attribute or self.attribute.startswith(f"{attribute}.")
 
 
-def differences(before: Any, after: Any, path: str = "") -> Iterator[Difference]:
+def differences(
+    before: Any, after: Any, path: str = "", attribute: str | None = None
+) -> Iterator[Difference]:
     """Yields the attributes in which two values differ.
 
-    Compares JSON strings by their content. Treats absent and empty values as equal.
+    Compares JSON strings by their content. Treats absent and empty values as equal, except for an
+    empty block in a list, which is a value: `none {}` and `count {}` mean something.
+
+    Args:
+        path: the path of the values.
+        attribute: the path without items of lists (default: the path).
     """
+    attribute = path if attribute is None else attribute
     before, after = _document(before, after)
     if before == after or (_is_empty(before) and _is_empty(after)):
         return
     if _both(before, after, Mapping):
         for key in dict.fromkeys([*(before or {}), *(after or {})]):
             yield from differences(
-                (before or {}).get(key), (after or {}).get(key), f"{path}.{key}" if path else key
+                (before or {}).get(key),
+                (after or {}).get(key),
+                f"{path}.{key}" if path else key,
+                f"{attribute}.{key}" if attribute else key,
             )
     elif _both(before, after, list) and any(
         isinstance(item, Mapping) for item in [*(before or []), *(after or [])]
     ):
-        for name, old, new in _paired(before or [], after or []):
-            yield from differences(old, new, f"{path}{name}")
+        for name, old, new in paired(before or [], after or []):
+            inside = list(differences(old, new, f"{path}{name}", attribute))
+            if not inside and (old is None) != (new is None):
+                inside = [Difference(f"{path}{name}", old, new, attribute)]
+            yield from inside
     else:
-        yield Difference(path, before, after)
+        yield Difference(path, before, after, attribute)
 
 
 def _both(before: Any, after: Any, kind: type) -> bool:
@@ -154,7 +204,7 @@ def parsed_json(value: Any) -> Any | None:
         return None
 
 
-def _paired(before: Sequence[Any], after: Sequence[Any]) -> Iterator[tuple[str, Any, Any]]:
+def paired(before: Sequence[Any], after: Sequence[Any]) -> Iterator[tuple[str, Any, Any]]:
     """Yields pairs of corresponding blocks of two lists, without the equal ones.
 
     Pairs blocks by their identifying attribute if each has one, otherwise by position.

@@ -97,6 +97,9 @@ class Grant:
 
     @property
     def _is_any_resource(self) -> bool:
+        if self.statement.principals:
+            # The policy of a resource: it applies to that resource only.
+            return False
         if self.resource is None:
             return True
         return not self.resource.rpartition(":")[2].strip("*") and "*" in self.resource

@@ -12,6 +12,7 @@ from typing import Any
 
 from environments.resource_names import DEFAULT_REGION
 from ops.errors import OperatorError
+from ops.terraform.addresses import parse_address
 
 REFERENCE = re.compile(r"\b(aws_\w+)\.([\w-]+)\.(\w+)")
 """For example `aws_sqs_queue.messaging_work_queue_0A1B.arn`, inside `${...}`."""
@@ -115,8 +116,7 @@ def construct_of_address(address: str, tags: Mapping[str, Any] | None = None) ->
 
     CDKTF joins the construct names with `_` and appends eight hexadecimal digits.
     """
-    label = address.rpartition(".")[2].partition("[")[0]
-    path = _UNIQUE_ENDING.sub("", label).replace("_", "/")
+    path = _UNIQUE_ENDING.sub("", parse_address(address).name).replace("_", "/")
     return ConstructPath(path, (tags or {}).get("Service") or path.partition("/")[0])
 
 

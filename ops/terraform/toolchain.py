@@ -116,6 +116,12 @@ def _fetch_terraform(target: Path, reason: str, download: Callable[[str], bytes]
     partial.replace(target)
 
 
+_REDIRECTING = re.compile(
+    r"TF_WORKSPACE|TF_DATA_DIR|TF_CLI_ARGS\w*|TF_REATTACH_PROVIDERS|TF_STATE\w*"
+)
+"""Variables of a shell that would make Terraform use another state, directory or options."""
+
+
 def terraform_variables(
     root: Root,
     variables: Mapping[str, str] = os.environ,
@@ -124,11 +130,14 @@ def terraform_variables(
 ) -> dict[str, str]:
     """Returns the variables for a quiet Terraform without prompts and with a provider source.
 
+    Drops variables that would redirect Terraform to another state, directory or options.
+
     Uses the first of: an existing CLI configuration file; a provider mirror in the directories that
     Terraform searches by default, in TF_PROVIDER_MIRROR, or one level below /opt, /usr/share or
     /usr/local/share; the public registry.
     """
-    result = {**variables, "TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
+    kept = {name: value for name, value in variables.items() if not _REDIRECTING.fullmatch(name)}
+    result = {**kept, "TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
     configured = result.pop("TF_CLI_CONFIG_FILE", "")
     home = Path(variables.get("HOME", "~")).expanduser()
     for candidate in (Path(configured) if configured else None, home / ".terraformrc"):

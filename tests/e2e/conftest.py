@@ -13,11 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.cloud import ROLE_VARIABLE, connect
-from ops.embedded import EmbeddedCloud
 from ops.embedded.ports import LOOPBACK, choose_port
-from ops.root import PROJECT, Root
-from tests.e2e.operators import CREATION, DEPLOY, TAGGED, UNRESOURCED, EmptyCloud, operator
+from ops.root import PROJECT
 from tests.e2e.support import Api, Inbox, Person, Platform, run_ops
 from tests.lambdas.ai.servers import MODEL
 
@@ -62,25 +59,10 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     # In a new session, so that Ctrl-C ends the tests and `up` but not the clean-up.
     keeper = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, start_new_session=True)
     try:
-        _first_deployment(root)
+        run_ops(root, "up", "--json")
         yield Platform.of(root, own=True)
     finally:
         keeper.communicate()
-
-
-def _first_deployment(root: Path) -> None:
-    """Starts the platform in an empty account, with only the policies of docs/policies/ for that.
-
-    This proves that they suffice. Later updates use the root key.
-    """
-    directory = Root(root)
-    directory.prepare()
-    EmbeddedCloud(directory).start()
-    empty = EmptyCloud(connect("local", directory))
-    policies = ("bootstrap", "operator", *DEPLOY, "administer-identity")
-    more = [*UNRESOURCED, *TAGGED, *CREATION]
-    with operator(empty, "first-operator", policies, more=more) as role:
-        run_ops(root, "up", "--json", variables={ROLE_VARIABLE: role})
 
 
 def _choose_providers() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ops.deployment.drift import EMULATED
 from ops.root import Root
+from ops.terraform.outside_changes import EMULATED
 from tests.e2e.support import Platform
 from tests.terraform import plan
 

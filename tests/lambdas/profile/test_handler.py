@@ -46,7 +46,7 @@ INJECTIONS = [
     "#version",
     ":before",
     "../../etc/passwd",
-    "\u200ftxt.exe",
+    "\u202etxt.exe",
     '{"$ne": null}',
     "名前 👩‍👩‍👧",
 ]

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from ops.cloud import Cloud
-from ops.deployment.drift import OWNED, Difference, compare_with_state, differences, targets
+from ops.deployment.drift import compare_with_state, targets
 from ops.root import Root
+from ops.terraform.outside_changes import OWNED, OutsideChange, outside_changes
 from tests.ops.clouds import store_state
 from tests.ops.terraform.fakes import FakeTerraform
 
@@ -22,7 +23,7 @@ def test_comparison_plans_without_lock_and_deletes_the_plan(
     terraform.shown = drifted("aws_sqs_queue", {"name": "q"}, None, ("delete",))
     store_state(cloud, {"api_url": "https://api"})
     drift = compare_with_state(cloud, root, tmp_path, prepare_stack=lambda *_: terraform)
-    assert drift == [Difference("aws_sqs_queue.x", "gone", [])]
+    assert drift == [OutsideChange("aws_sqs_queue.x", "gone", [])]
     assert (calls, terraform.plan_files()) == (["plan -refresh-only -lock=false"], [])
 
 
@@ -48,34 +49,34 @@ def drifted(
 
 
 def test_changed_attribute_is_reported_without_its_value() -> None:
-    drift = differences(
+    drift = outside_changes(
         drifted(
             "aws_sqs_queue", {"delay_seconds": 0, "name": "q"}, {"delay_seconds": 9, "name": "q"}
         )
     )
-    assert drift == [Difference("aws_sqs_queue.x", "changed", ["delay_seconds"])]
+    assert drift == [OutsideChange("aws_sqs_queue.x", "changed", ["delay_seconds"])]
 
 
 def test_deleted_resource_is_reported() -> None:
     plan = drifted("aws_sqs_queue", {"name": "q"}, None, ("delete",))
-    assert differences(plan) == [Difference("aws_sqs_queue.x", "gone", [])]
+    assert outside_changes(plan) == [OutsideChange("aws_sqs_queue.x", "gone", [])]
 
 
 @pytest.mark.parametrize(("kind", "name"), sorted(OWNED))
 def test_attributes_of_releases_rotation_and_autoscaling_are_not_drift(
     kind: str, name: str
 ) -> None:
-    assert differences(drifted(kind, {name: "1"}, {name: "2"})) == []
+    assert outside_changes(drifted(kind, {name: "1"}, {name: "2"})) == []
 
 
 def test_values_that_a_service_fills_in_are_not_drift() -> None:
     before = {"rule": [{"kind": "AES256", "key": None}], "policy": "", "tags": {"a": "b"}}
     after = {"rule": [{"kind": "AES256", "key": "made"}], "policy": "filled", "tags": {"a": "b"}}
-    assert differences(drifted("aws_sqs_queue", before, after)) == []
-    assert differences(
+    assert outside_changes(drifted("aws_sqs_queue", before, after)) == []
+    assert outside_changes(
         drifted("aws_sqs_queue", before, {**after, "tags": {"a": "b", "by": "hand"}})
     )
-    assert differences(
+    assert outside_changes(
         drifted("aws_sqs_queue", before, {**after, "rule": [{"kind": "aws:kms", "key": None}]})
     )
 
@@ -86,13 +87,15 @@ def test_attributes_the_program_does_not_set_are_drift_only_if_they_grant_access
         "before": {"ingress": [{"port": 5432}], "owner_id": "1"},
         "after": {"ingress": [{"port": 5432}, {"port": 22}], "owner_id": "2"},
     }
-    assert differences(opened) == [Difference("aws_security_group.x", "changed", ["ingress"])]
+    assert outside_changes(opened) == [
+        OutsideChange("aws_security_group.x", "changed", ["ingress"])
+    ]
 
 
 def test_wrong_values_of_an_emulated_aws_are_drift_on_a_real_one() -> None:
     plan = drifted("aws_cloudwatch_metric_alarm", {"period": 300}, {"period": 0})
-    assert differences(plan, emulated=True) == []
-    assert len(differences(plan)) == 1
+    assert outside_changes(plan, emulated=True) == []
+    assert len(outside_changes(plan)) == 1
 
 
 def test_parameters_are_not_refreshed_because_that_would_read_secrets() -> None:

@@ -15,6 +15,7 @@ from ops.terraform.policies import compare
 
 Values = dict[str, Any]
 CREATE, UPDATE, REPLACE, DESTROY = Action.CREATE, Action.UPDATE, Action.REPLACE, Action.DESTROY
+SUPERSEDE = Action.SUPERSEDE
 S, R, D, I = Verdict.SAFE, Verdict.REVIEW, Verdict.DANGEROUS, Verdict.IRREVERSIBLE  # noqa: E741
 
 TABLE, CLUSTER, BUCKET = "aws_dynamodb_table", "aws_rds_cluster", "aws_s3_bucket"
@@ -40,6 +41,26 @@ ACU_1_TO_4, ACU_1_TO_8, ACU_2_TO_8 = (
 )
 
 
+ENCRYPTION = "aws_s3_bucket_server_side_encryption_configuration"
+DEFAULT_ENCRYPTION = "rule.apply_server_side_encryption_by_default"
+ATTACHMENT, AWS_POLICY = "aws_iam_role_policy_attachment", "arn:aws:iam::aws:policy"
+KEY_POLICY, LOCKED_POLICY = (
+    json.dumps(
+        {
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Action": action,
+                    "Resource": "*",
+                    "Principal": {"AWS": "111122223333"},
+                }
+            ]
+        }
+    )
+    for action in ("kms:*", "kms:Decrypt")
+)
+
+
 def values(path: str, value: Any) -> Values:
     """Returns a resource with one attribute. Each but the last part of the path is a list."""
     if value is None:
@@ -54,6 +75,25 @@ CASES: list[tuple[str, Verdict, str, Action, str, Any, Any]] = [
     ("stateful-replaced", I, POOL, REPLACE, "name", "a", "b"),
     ("identity-replaced", D, "aws_api_gateway_rest_api", REPLACE, "name", "a", "b"),
     ("bystander", S, "aws_api_gateway_deployment", REPLACE, "triggers", "a", "b"),
+    ("bystander", S, "aws_s3_object", REPLACE, "key", "a", "b"),
+    ("new", S, TABLE, CREATE, "name", None, "a"),
+    ("stateful-superseded", D, TABLE, SUPERSEDE, "hash_key", "a", "b"),
+    ("superseded", R, FUNCTION, SUPERSEDE, "function_name", "a", "b"),
+    ("engine", I, CLUSTER, UPDATE, "engine_version", "16.8", "17.4"),
+    ("engine", I, "aws_db_instance", UPDATE, "engine_version", "8.0.35", "8.4.3"),
+    (
+        "engine",
+        I,
+        "aws_opensearch_domain",
+        UPDATE,
+        "engine_version",
+        "OpenSearch_1.3",
+        "OpenSearch_2.11",
+    ),
+    ("engine", I, "aws_eks_cluster", UPDATE, "version", "1.30", "1.31"),
+    ("engine", I, CACHE, UPDATE, "engine", "redis", "valkey"),
+    ("engine", D, CLUSTER, UPDATE, "engine_version", "16.8", "16.9"),
+    ("engine", D, "aws_msk_cluster", UPDATE, "kafka_version", "3.5.1", "3.6.0"),
     ("instance-replaced", D, "aws_rds_cluster_instance", REPLACE, "identifier", "a", "b"),
     ("deletion-protection", D, TABLE, UPDATE, "deletion_protection_enabled", True, False),
     ("deletion-protection", D, POOL, UPDATE, "deletion_protection", "ACTIVE", "INACTIVE"),
@@ -69,7 +109,198 @@ CASES: list[tuple[str, Verdict, str, Action, str, Any, Any]] = [
     ("encryption-key", R, "aws_cloudwatch_log_group", UPDATE, "kms_key_id", "k", "l"),
     ("encryption-key", R, "aws_sqs_queue", UPDATE, "kms_master_key_id", "k", "l"),
     ("key-rotation", D, "aws_kms_key", UPDATE, "enable_key_rotation", True, False),
-    ("key-deletion-window", D, "aws_kms_key", UPDATE, "deletion_window_in_days", 30, 7),
+    ("recovery-window", D, "aws_kms_key", UPDATE, "deletion_window_in_days", 30, 7),
+    ("recovery-window", D, "aws_secretsmanager_secret", UPDATE, "recovery_window_in_days", 30, 0),
+    (
+        "encryption",
+        D,
+        ENCRYPTION,
+        UPDATE,
+        f"{DEFAULT_ENCRYPTION}.sse_algorithm",
+        "aws:kms:dsse",
+        "aws:kms",
+    ),
+    (
+        "encryption",
+        D,
+        ENCRYPTION,
+        UPDATE,
+        f"{DEFAULT_ENCRYPTION}.sse_algorithm",
+        "aws:kms",
+        "AES256",
+    ),
+    ("encryption", D, ENCRYPTION, UPDATE, f"{DEFAULT_ENCRYPTION}.kms_master_key_id", "k", ""),
+    ("encryption", D, "aws_kinesis_stream", UPDATE, "encryption_type", "KMS", "NONE"),
+    ("encryption", D, CACHE, UPDATE, "transit_encryption_mode", "required", "preferred"),
+    (
+        "tls",
+        D,
+        DISTRIBUTION,
+        UPDATE,
+        "viewer_certificate.minimum_protocol_version",
+        "TLSv1.2_2021",
+        "TLSv1",
+    ),
+    (
+        "tls",
+        D,
+        DISTRIBUTION,
+        UPDATE,
+        "viewer_certificate.minimum_protocol_version",
+        "TLSv1.2_2021",
+        "TLSv1.2_2018",
+    ),
+    (
+        "tls",
+        D,
+        "aws_lb_listener",
+        UPDATE,
+        "ssl_policy",
+        "ELBSecurityPolicy-TLS13-1-2-2021-06",
+        "ELBSecurityPolicy-2016-08",
+    ),
+    ("tls", D, "aws_api_gateway_domain_name", UPDATE, "security_policy", "TLS_1_2", "TLS_1_0"),
+    (
+        "tls",
+        D,
+        DISTRIBUTION,
+        UPDATE,
+        "origin.custom_origin_config.origin_ssl_protocols",
+        ["TLSv1.2"],
+        ["TLSv1.2", "SSLv3"],
+    ),
+    (
+        "tls",
+        D,
+        DISTRIBUTION,
+        UPDATE,
+        "origin.custom_origin_config.origin_protocol_policy",
+        "https-only",
+        "match-viewer",
+    ),
+    (
+        "parameter",
+        D,
+        "aws_rds_cluster_parameter_group",
+        UPDATE,
+        "parameter",
+        [{"name": "rds.force_ssl", "value": "1"}],
+        [{"name": "rds.force_ssl", "value": "0"}],
+    ),
+    (
+        "parameter",
+        D,
+        "aws_db_parameter_group",
+        UPDATE,
+        "parameter",
+        [{"name": "require_secure_transport", "value": "ON"}],
+        [],
+    ),
+    ("firewall", D, DISTRIBUTION, UPDATE, "web_acl_id", "arn", ""),
+    ("restriction", D, ROLE, UPDATE, "permissions_boundary", "arn", ""),
+    ("restriction", D, "aws_api_gateway_method", UPDATE, "authorizer_id", "a", ""),
+    (
+        "restriction",
+        D,
+        "aws_instance",
+        UPDATE,
+        "metadata_options.http_tokens",
+        "required",
+        "optional",
+    ),
+    (
+        "restriction",
+        D,
+        "aws_elasticache_user",
+        UPDATE,
+        "authentication_mode.type",
+        "iam",
+        "no-password-required",
+    ),
+    (
+        "restriction",
+        D,
+        "aws_ecr_repository",
+        UPDATE,
+        "image_tag_mutability",
+        "IMMUTABLE",
+        "MUTABLE",
+    ),
+    (
+        "restriction",
+        D,
+        "aws_s3_bucket_ownership_controls",
+        UPDATE,
+        "rule.object_ownership",
+        "BucketOwnerEnforced",
+        "ObjectWriter",
+    ),
+    (
+        "restriction",
+        D,
+        "aws_s3_bucket_object_lock_configuration",
+        UPDATE,
+        "rule.default_retention.mode",
+        "COMPLIANCE",
+        "GOVERNANCE",
+    ),
+    (
+        "logging",
+        D,
+        "aws_api_gateway_stage",
+        UPDATE,
+        "access_log_settings",
+        [{"destination_arn": "a"}],
+        [],
+    ),
+    (
+        "logging",
+        D,
+        CLUSTER,
+        UPDATE,
+        "enabled_cloudwatch_logs_exports",
+        ["audit", "error"],
+        ["error"],
+    ),
+    ("protection", D, CLUSTER, UPDATE, "iam_database_authentication_enabled", True, False),
+    ("protection", D, "aws_db_instance", UPDATE, "multi_az", True, False),
+    ("protection", D, "aws_cloudtrail", UPDATE, "enable_log_file_validation", True, False),
+    (
+        "exposure",
+        D,
+        "aws_cognito_identity_pool",
+        CREATE,
+        "allow_unauthenticated_identities",
+        None,
+        True,
+    ),
+    ("exposure", D, "aws_eks_cluster", UPDATE, "vpc_config.endpoint_public_access", False, True),
+    ("switched-off", D, DISTRIBUTION, UPDATE, "enabled", True, False),
+    ("switched-off", D, "aws_lambda_event_source_mapping", UPDATE, "enabled", True, False),
+    ("switched-off", D, TABLE, UPDATE, "stream_enabled", True, False),
+    ("switched-off", D, "aws_scheduler_schedule", UPDATE, "state", "ENABLED", "DISABLED"),
+    (
+        "switched-off",
+        D,
+        "aws_s3_bucket_replication_configuration",
+        UPDATE,
+        "rule.status",
+        "Enabled",
+        "Disabled",
+    ),
+    (
+        "switched-off",
+        D,
+        "aws_apigatewayv2_api",
+        UPDATE,
+        "disable_execute_api_endpoint",
+        False,
+        True,
+    ),
+    ("switched-off", D, "aws_ecs_service", UPDATE, "desired_count", 2, 0),
+    ("concurrency", D, FUNCTION, UPDATE, "reserved_concurrent_executions", 5, 0),
+    ("key-locked", D, "aws_kms_key", UPDATE, "bypass_policy_lockout_safety_check", False, True),
+    ("key-locked", I, "aws_kms_key_policy", UPDATE, "policy", KEY_POLICY, LOCKED_POLICY),
     (
         "versioning",
         D,
@@ -85,8 +316,14 @@ CASES: list[tuple[str, Verdict, str, Action, str, Any, Any]] = [
     ("retention", I, CLUSTER, UPDATE, "backup_retention_period", 35, 1),
     ("retention", I, CACHE, UPDATE, "snapshot_retention_limit", 7, 0),
     ("retention", I, "aws_sqs_queue", UPDATE, "message_retention_seconds", 1209600, 60),
+    ("retention", I, "aws_cloudwatch_log_group", UPDATE, "retention_in_days", None, 7),
+    ("retention", I, "aws_kinesis_stream", UPDATE, "retention_period", 48, 24),
+    ("retention", I, "aws_backup_plan", UPDATE, "rule.lifecycle.delete_after", 30, 7),
     ("retention", I, LIFECYCLE, UPDATE, "rule.expiration.days", 90, 9),
+    ("retention", I, LIFECYCLE, CREATE, "rule.expiration.days", None, 9),
     ("retention", I, LIFECYCLE, UPDATE, NONCURRENT_DAYS, 90, 9),
+    ("time-to-live", I, TABLE, UPDATE, "ttl.enabled", False, True),
+    ("time-to-live", I, TABLE, UPDATE, "ttl.attribute_name", "a", "b"),
     ("time-to-live", R, TABLE, UPDATE, "ttl.enabled", True, False),
     ("public-bucket", D, ACCESS, UPDATE, "block_public_acls", True, False),
     ("public-bucket", D, ACCESS, UPDATE, "ignore_public_acls", True, False),
@@ -106,6 +343,43 @@ CASES: list[tuple[str, Verdict, str, Action, str, Any, Any]] = [
     ),
     ("open-to-the-internet", D, GROUP, UPDATE, "ingress", [], [{"ipv6_cidr_blocks": ["::/0"]}]),
     ("security-group-rule", R, INGRESS, CREATE, "cidr_ipv4", None, "10.0.0.0/16"),
+    (
+        "open-to-the-internet",
+        D,
+        "aws_security_group_rule",
+        CREATE,
+        "cidr_blocks",
+        None,
+        ["0.0.0.0/0"],
+    ),
+    (
+        "open-to-the-internet",
+        D,
+        "aws_network_acl",
+        UPDATE,
+        "ingress",
+        [],
+        [{"action": "allow", "cidr_block": "0.0.0.0/0"}],
+    ),
+    (
+        "open-to-the-internet",
+        D,
+        "aws_eks_cluster",
+        UPDATE,
+        "vpc_config.public_access_cidrs",
+        ["198.51.100.0/24"],
+        ["0.0.0.0/0"],
+    ),
+    (
+        "public-grant",
+        D,
+        "aws_s3_bucket_acl",
+        CREATE,
+        "access_control_policy.grant.grantee.uri",
+        None,
+        "http://acs.amazonaws.com/groups/global/AllUsers",
+    ),
+    ("public-grant", D, "aws_db_snapshot", UPDATE, "shared_accounts", ["1"], ["1", "all"]),
     ("public-address", D, "aws_rds_cluster_instance", UPDATE, "publicly_accessible", False, True),
     ("public-address", R, "aws_subnet", UPDATE, "map_public_ip_on_launch", False, True),
     ("public-endpoint", D, "aws_lambda_function_url", CREATE, "authorization_type", None, "NONE"),
@@ -126,12 +400,31 @@ CASES: list[tuple[str, Verdict, str, Action, str, Any, Any]] = [
         [{"name": "a"}, {"name": "b"}],
         [{"name": "a"}],
     ),
+    (
+        "firewall-rules",
+        D,
+        FIREWALL,
+        UPDATE,
+        "default_action",
+        [{"allow": [], "block": [{}]}],
+        [{"allow": [{}], "block": []}],
+    ),
+    (
+        "firewall-rules",
+        D,
+        FIREWALL,
+        UPDATE,
+        "rule",
+        [{"name": "a", "action": [{"block": [{}], "count": []}]}],
+        [{"name": "a", "action": [{"block": [], "count": [{}]}]}],
+    ),
     ("firewall-rules", R, FIREWALL, UPDATE, "rule", [{"priority": 1}], [{"priority": 2}]),
     ("sign-in", D, POOL, UPDATE, "mfa_configuration", "OPTIONAL", "OFF"),
+    ("sign-in", D, POOL, UPDATE, "mfa_configuration", "ON", "OPTIONAL"),
+    ("sign-in", D, POOL, UPDATE, "user_pool_add_ons.advanced_security_mode", "ENFORCED", "AUDIT"),
     ("sign-in", R, POOL, UPDATE, "password_policy.minimum_length", 12, 8),
-    ("boundary", D, ROLE, UPDATE, "permissions_boundary", "arn", ""),
     ("alarm-removed", D, ALARM, DESTROY, "alarm_name", "a", None),
-    ("alarm-silenced", D, ALARM, UPDATE, "actions_enabled", True, False),
+    ("switched-off", D, ALARM, UPDATE, "actions_enabled", True, False),
     ("alarm-silenced", D, ALARM, UPDATE, "alarm_actions", ["arn"], []),
     ("alarm-dulled", R, ALARM, UPDATE, "threshold", 10, 100),
     ("subscription-removed", D, "aws_sns_topic_subscription", DESTROY, "endpoint", "a", None),
@@ -148,6 +441,34 @@ CASES: list[tuple[str, Verdict, str, Action, str, Any, Any]] = [
     ("capacity", D, "aws_appautoscaling_target", UPDATE, "max_capacity", 100, 5),
     ("billing-mode", R, TABLE, UPDATE, "billing_mode", "PROVISIONED", "PAY_PER_REQUEST"),
     ("index", D, TABLE, UPDATE, "global_secondary_index", [{"name": "by-user"}], []),
+    (
+        "index",
+        D,
+        TABLE,
+        UPDATE,
+        "global_secondary_index",
+        [{"name": "by-user", "range_key": "at"}],
+        [{"name": "by-user", "range_key": "score"}],
+    ),
+    (
+        "policy-attached",
+        D,
+        ATTACHMENT,
+        CREATE,
+        "policy_arn",
+        None,
+        f"{AWS_POLICY}/AdministratorAccess",
+    ),
+    (
+        "policy-attached",
+        D,
+        ROLE,
+        UPDATE,
+        "managed_policy_arns",
+        [],
+        [f"{AWS_POLICY}/AmazonS3FullAccess"],
+    ),
+    ("policy-attached", R, ATTACHMENT, CREATE, "policy_arn", None, f"{AWS_POLICY}/ReadOnlyAccess"),
     ("concurrency", D, FUNCTION, UPDATE, "reserved_concurrent_executions", -1, 5),
     ("concurrency", R, CONCURRENCY, UPDATE, PROVISIONED, 10, 5),
     ("concurrency", R, CONCURRENCY, DESTROY, PROVISIONED, 10, None),
@@ -193,8 +514,19 @@ POLICIES: list[tuple[str, Verdict, Action, Any, Any]] = [
     ("policy-denied", R, UPDATE, statement(Principal={"Service": "a"}), DENIED),
     ("policy-narrower", R, UPDATE, statement(Action=["s3:GetObject", "s3:PutObject"]), PLAIN),
     ("policy-removed", R, DESTROY, PLAIN, None),
+    ("policy-wider", R, CREATE, None, PLAIN),
+    ("policy-wildcard", D, CREATE, None, statement(Action="s3:*")),
+    ("policy-undenied", D, DESTROY, DENIED, None),
+    ("policy-undecided", R, UPDATE, PLAIN, statement(Effect="allow")),
     ("policy-unknown", R, UPDATE, PLAIN, UNKNOWN),
     ("policy-same", S, UPDATE, PLAIN, statement(Sid="Named", Action=["s3:GetObject"])),
+]
+
+
+OTHERS: list[tuple[str, Verdict, Change]] = [
+    ("deposed", R, Change("a.b", FUNCTION, DESTROY, {"function_name": "f"}, {}, deposed="0ab1")),
+    ("imported", R, Change("a.b", BUCKET, Action.IMPORT, {"id": "b"}, {"id": "b"}, imported="b")),
+    ("sensitivity", S, Change("a.b", FUNCTION, UPDATE, {"x": 1}, {"x": 1}, remarked=("x",))),
 ]
 
 
@@ -244,6 +576,13 @@ def test_policy_rule_matches_its_change(
     assert (rule, verdict) in {(reason.rule, reason.verdict) for reason in reasons}
 
 
+@pytest.mark.parametrize(("rule", "verdict", "changed"), OTHERS, ids=[case[0] for case in OTHERS])
+def test_rule_about_the_plans_own_words_matches(
+    rules: Rules, rule: str, verdict: Verdict, changed: Change
+) -> None:
+    assert [(item.rule, item.verdict) for item in judge(changed, [], rules)] == [(rule, verdict)]
+
+
 def test_every_rule_has_a_case(rules: Rules) -> None:
     matching = set()
     for number, rule in enumerate(rules.rules):
@@ -260,6 +599,7 @@ def test_every_rule_has_a_case(rules: Rules) -> None:
             )
             for _, _, action, before, after in POLICIES
         ]
+        cases += [judge(changed, [], alone) for _, _, changed in OTHERS]
         if any(reason.rule == rule.id for reasons in cases for reason in reasons):
             matching.add(number)
     assert [rule for number, rule in enumerate(rules.rules) if number not in matching] == []
@@ -294,13 +634,35 @@ def test_unknown_value_is_not_a_change(rules: Rules) -> None:
 
 @pytest.mark.parametrize(
     ("action", "verdict"),
-    [(CREATE, S), (UPDATE, R), (REPLACE, R), (DESTROY, R), (Action.FORGET, R), (Action.MOVE, S)],
+    [(CREATE, R), (UPDATE, R), (Action.FORGET, R), (Action.MOVE, S)],
 )
 def test_action_determines_the_verdict_if_no_rule_matches(
     rules: Rules, action: Action, verdict: Verdict
 ) -> None:
     [reason] = judge(change("aws_unheard_of", action, {"a": 1}, {"a": 2}), [], rules)
     assert (reason.rule, reason.verdict) == ("otherwise", verdict)
+
+
+@pytest.mark.parametrize("action", [REPLACE, DESTROY])
+@pytest.mark.parametrize(
+    "type_", ["aws_unheard_of", "aws_efs_file_system", "aws_ecr_repository", "random_password"]
+)
+def test_type_that_is_not_known_to_hold_no_data_holds_data(
+    rules: Rules, type_: str, action: Action
+) -> None:
+    assert judge(change(type_, action, {"a": 1}, {"a": 2}), [], rules)[0].verdict is I
+
+
+def test_only_matches_no_change_that_may_become_known_as_another(rules: Rules) -> None:
+    unknown = covered({"arn": None, "policy": None}, unknown={"policy": True, "arn": True})
+    before = {"tags": {"a": "1"}, "policy": "{}", "arn": "a"}
+    [reason] = judge(
+        change("aws_sqs_queue", UPDATE, before, {"tags": {"a": "2"}, **unknown}), [], rules
+    )
+    assert reason.rule == "otherwise"
+    computed = {"tags": {"a": "2"}, "policy": "{}", "arn": unknown["arn"]}
+    [reason] = judge(change("aws_sqs_queue", UPDATE, before, computed), [], rules)
+    assert reason.rule == "labels"
 
 
 def test_most_severe_change_comes_first() -> None:

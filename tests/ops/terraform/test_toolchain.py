@@ -133,3 +133,12 @@ class TestNode:
             program(tmp_path / "node", text)
         with pytest.raises(OperatorError, match=f"{reason}: run `make setup`"):
             node_variables()
+
+
+def test_variables_that_redirect_terraform_are_dropped(root: Root) -> None:
+    names = ["TF_WORKSPACE", "TF_DATA_DIR", "TF_CLI_ARGS", "TF_CLI_ARGS_plan"]
+    names += ["TF_REATTACH_PROVIDERS", "TF_STATE_PERSIST_INTERVAL"]
+    kept = {"HOME": "/missing", "TF_LOG": "info"}
+    variables = terraform_variables(root, kept | dict.fromkeys(names, "x"))
+    assert not set(names) & variables.keys()
+    assert kept.items() <= variables.items()

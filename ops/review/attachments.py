@@ -1,0 +1,91 @@
+"""Finds the managed policies that a change attaches, and what they allow."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ops.permissions.actions import is_service_wide
+from ops.review.context import Context
+from ops.terraform.plan import Action, Change
+from ops.terraform.plan_values import UNKNOWN
+from ops.terraform.policies import compare
+
+FILE = Path(__file__).with_name("managed_policies.json")
+"""AWS's managed policies that allow changing permissions or whole services."""
+PERMISSIONS = "can change permissions"
+SERVICES = "allows all actions of a service"
+ATTRIBUTES = ("policy_arn", "policy_arns", "managed_policy_arn", "managed_policy_arns")
+TARGETS = ("role", "roles", "user", "users", "group", "groups", "role_name", "user_name",
+    "group_name", "permission_set_arn", "principal_arn", "instance_arn")  # fmt: skip
+BROAD = re.compile(r"Admin|FullAccess|PowerUser")
+"""Names of policies that are taken to be broad if their contents are unknown."""
+
+
+def attached_permissions(change: Change, context: Context) -> Iterator[str]:
+    """Yields the attached policies that allow changing permissions or using whole services."""
+    for arn in _attached(change):
+        why = _breadth(arn, context)
+        if why:
+            yield f"{arn} {why}"
+
+
+def attached_policies(change: Change, context: Context) -> Iterator[str]:
+    """Yields all other attached policies."""
+    for arn in _attached(change):
+        if not _breadth(arn, context):
+            yield str(arn)
+
+
+def _attached(change: Change) -> Iterator[Any]:
+    """Yields the ARNs that the change attaches, or UNKNOWN for one of the same apply."""
+    before = {} if change.action is Action.CREATE else change.before
+    moved = any(_gained(before.get(name), change.after.get(name)) for name in TARGETS)
+    for name in ATTRIBUTES:
+        old, new = before.get(name), change.after.get(name)
+        for arn in _items(new):
+            if moved or arn is UNKNOWN or arn not in _items(old):
+                yield arn
+
+
+def _gained(before: Any, after: Any) -> bool:
+    return any(item not in _items(before) for item in _items(after))
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value in (None, "") else [value]
+
+
+def _breadth(arn: Any, context: Context) -> str:
+    """Returns why a policy is dangerous to attach, or an empty string."""
+    if not isinstance(arn, str):
+        return ""
+    name = arn.rpartition("/")[2]
+    if ":iam::aws:policy/" in arn:
+        known = managed_policies()["policies"].get(name)
+        if known or name in managed_policies()["others"]:
+            return str(known or "")
+    elif arn in context.policies:
+        return breadth_of_document(context.policies[arn]) or ""
+    return "is broad by its name" if BROAD.search(name) else ""
+
+
+@functools.cache
+def managed_policies() -> Mapping[str, Any]:
+    """Returns AWS's managed policies: the broad ones with the reason, and the names of others."""
+    document: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
+    return {**document, "others": frozenset(document["others"])}
+
+
+def breadth_of_document(document: Any) -> str | None:
+    """Returns why a policy document is broad, or None. The file is generated with it."""
+    wider = compare(None, document).wider
+    if any(grant.gives_permissions for grant in wider):
+        return PERMISSIONS
+    if any(is_service_wide(item) for grant in wider for item in grant.statement.patterns):
+        return SERVICES
+    return None

@@ -1,0 +1,89 @@
+"""The checks that rules.yml names with `check`: they compare more than one attribute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ops.review.attachments import attached_permissions, attached_policies
+from ops.review.context import Context
+from ops.review.expiry import deletes_more
+from ops.review.network import opened
+from ops.terraform.plan import Change
+from ops.terraform.plan_values import UNKNOWN
+from ops.terraform.policies import can_be_changed, is_policy
+
+CHANGE_KEY_POLICY = "kms:PutKeyPolicy"
+INDEXES = ("global_secondary_index", "local_secondary_index")
+REBUILT_BY = ("hash_key", "range_key", "key_schema", "projection_type", "non_key_attributes")
+"""Attributes of an index that DynamoDB cannot update: the provider deletes and creates it."""
+
+Check = Callable[[Change, Context], Iterator[str]]
+
+
+def rebuilt_indexes(change: Change) -> Iterator[str]:
+    """Yields the indexes of a table that are deleted and created again."""
+    for attribute in INDEXES:
+        later = {item.get("name"): item for item in _blocks(change.after, attribute)}
+        for index in _blocks(change.before, attribute):
+            new = later.get(index.get("name"))
+            if new and any(
+                _comparable(index.get(name)) != _comparable(new.get(name)) for name in REBUILT_BY
+            ):
+                yield str(index.get("name"))
+
+
+def _blocks(values: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    found = values.get(name)
+    return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []
+
+
+def _comparable(value: Any) -> Any:
+    if isinstance(value, list):
+        return sorted(map(str, value))
+    return value or None
+
+
+def locked_key(change: Change) -> Iterator[str]:
+    """Yields the attribute of a key's policy that lets nobody change the policy."""
+    before, after = change.before.get("policy"), change.after.get("policy")
+    if before == after or not is_policy(after) or after is UNKNOWN:
+        return
+    if not can_be_changed(after, CHANGE_KEY_POLICY):
+        yield "policy"
+
+
+def remarked(change: Change) -> Iterator[str]:
+    """Yields the attributes of which only the marking as sensitive changes."""
+    if change.remarked and all(item.before == item.after for item in change.differences):
+        yield ", ".join(item.path for item in change.differences)
+
+
+def deposed(change: Change) -> Iterator[str]:
+    """Yields the key of the left-over object that the change is about."""
+    if change.deposed:
+        yield change.deposed
+
+
+def imported(change: Change) -> Iterator[str]:
+    """Yields the identifier under which a resource is imported."""
+    if change.imported:
+        yield change.imported
+
+
+def _alone(check: Callable[[Change], Iterator[str]]) -> Check:
+    """Returns a check that needs no other resources as one that receives them."""
+    return lambda change, _: check(change)
+
+
+CHECKS: Mapping[str, Check] = {
+    "attached_permissions": attached_permissions,
+    "attached_policies": attached_policies,
+    "deletes_more": deletes_more,
+    "deposed": _alone(deposed),
+    "imported": _alone(imported),
+    "indexes": _alone(rebuilt_indexes),
+    "locked_key": _alone(locked_key),
+    "opened": _alone(opened),
+    "remarked": _alone(remarked),
+}

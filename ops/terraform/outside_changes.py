@@ -1,0 +1,125 @@
+"""Finds changes made outside Terraform in the drift that a plan reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ops.terraform.addresses import parse_address
+
+RELEASES = "releases publish versions and move the alias"
+ROTATION = "the rotation of secrets"
+AUTOSCALING = "autoscaling"
+
+OWNED: Mapping[tuple[str, str], str] = {
+    ("aws_lambda_alias", "function_version"): RELEASES,
+    ("aws_lambda_alias", "routing_config"): RELEASES,
+    ("aws_lambda_function", "code_sha256"): RELEASES,
+    ("aws_lambda_function", "last_modified"): RELEASES,
+    ("aws_lambda_function", "qualified_arn"): RELEASES,
+    ("aws_lambda_function", "qualified_invoke_arn"): RELEASES,
+    ("aws_lambda_function", "source_code_hash"): RELEASES,
+    ("aws_lambda_function", "source_code_size"): RELEASES,
+    ("aws_lambda_function", "version"): RELEASES,
+    ("aws_rds_cluster", "master_user_secret"): ROTATION,
+    ("aws_dynamodb_table", "global_secondary_index"): AUTOSCALING,
+    ("aws_dynamodb_table", "read_capacity"): AUTOSCALING,
+    ("aws_dynamodb_table", "write_capacity"): AUTOSCALING,
+}
+"""Attributes that change outside Terraform by design, with the reason. They are not drift."""
+
+ACCESS = {
+    ("aws_iam_role", "inline_policy"),
+    ("aws_iam_role", "managed_policy_arns"),
+    ("aws_s3_bucket", "policy"),
+    ("aws_security_group", "egress"),
+    ("aws_security_group", "ingress"),
+}
+"""Attributes that are always compared, because a foreign addition grants access.
+
+The program sets them through separate resources.
+"""
+
+_ALARM = "the response of DescribeAlarms omits it"
+_EGRESS = "a new security group keeps its default egress rule, and the provider adopts it"
+EMULATED: Mapping[tuple[str, str], str] = {
+    ("aws_cloudwatch_metric_alarm", "actions_enabled"): _ALARM,
+    ("aws_cloudwatch_metric_alarm", "alarm_actions"): _ALARM,
+    ("aws_cloudwatch_metric_alarm", "alarm_description"): _ALARM,
+    ("aws_cloudwatch_metric_alarm", "dimensions"): _ALARM,
+    ("aws_cloudwatch_metric_alarm", "extended_statistic"): _ALARM,
+    ("aws_cloudwatch_metric_alarm", "ok_actions"): _ALARM,
+    ("aws_cloudwatch_metric_alarm", "period"): _ALARM,
+    ("aws_cloudwatch_metric_alarm", "statistic"): _ALARM,
+    ("aws_cloudwatch_metric_alarm", "treat_missing_data"): _ALARM,
+    ("aws_vpc_security_group_egress_rule", "description"): _EGRESS,
+    ("aws_vpc_security_group_egress_rule", "tags_all"): _EGRESS,
+}
+"""Attributes that an emulated AWS returns incorrectly, with the reason.
+
+They are ignored only if the environment uses an emulated AWS.
+"""
+
+
+@dataclass(frozen=True)
+class OutsideChange:
+    """A resource that differs from the last apply."""
+
+    address: str
+    kind: Literal["changed", "gone"]
+    attributes: list[str]
+    """Names of the changed attributes. Values are omitted because they may be secret."""
+
+
+def outside_changes(plan: Mapping[str, Any], *, emulated: bool = False) -> list[OutsideChange]:
+    """Returns the drift in a plan (`terraform show -json`), without OWNED attributes.
+
+    Args:
+        emulated: Also ignore the EMULATED attributes.
+    """
+    known = {**OWNED, **(EMULATED if emulated else {})}
+    configured = dict(_configured((plan.get("configuration") or {}).get("root_module", {})))
+    drift = []
+    for item in plan.get("resource_drift") or []:
+        if item.get("mode", "managed") != "managed":
+            continue
+        before, after = item["change"].get("before") or {}, item["change"].get("after") or {}
+        if "delete" in item["change"]["actions"]:
+            drift.append(OutsideChange(item["address"], "gone", []))
+            continue
+        # Services change the attributes that the program does not set, such as a status or count.
+        compared = configured.get(parse_address(item["address"]).configured, frozenset()) | {
+            name for kind, name in ACCESS if kind == item["type"]
+        }
+        changed = {name for name in compared if differs(before.get(name), after.get(name))}
+        foreign = sorted(name for name in changed if (item["type"], name) not in known)
+        if foreign:
+            drift.append(OutsideChange(item["address"], "changed", foreign))
+    return sorted(drift, key=lambda difference: difference.address)
+
+
+def _configured(module: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, frozenset[str]]]:
+    """Yields the attributes that a module and its children set, by the resource's address."""
+    for item in module.get("resources", []):
+        yield f"{path}{item['address']}", frozenset(item.get("expressions", {}))
+    for name, call in module.get("module_calls", {}).items():
+        yield from _configured(call.get("module", {}), f"{path}module.{name}.")
+
+
+def differs(before: Any, after: Any) -> bool:
+    """Returns True if the value differs from the one in the state.
+
+    An empty value in the state never differs: the program did not set it, so a service or another
+    resource may fill it in.
+    """
+    if before in (None, "", [], {}):
+        return False
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        return any(
+            differs(before[key], after.get(key)) if key in before else after[key] is not None
+            for key in before.keys() | after.keys()
+        )
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        return any(differs(one, other) for one, other in zip(before, after, strict=True))
+    return bool(before != after)

@@ -1,0 +1,58 @@
+"""Verdicts on changes of each kind in `cases/`: a file per kind, a list of changes per file.
+
+A case has the change's `type`, its values `before` and `after` (without one it is created or
+destroyed), the expected `verdict`, a `rule` among the reasons, and rules that must be `without`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ops.review.review import Judged, review
+from ops.terraform.plan import read_plan
+from tests.ops.review.documents import document, item
+
+CASES = Path(__file__).with_name("cases")
+
+
+def cases() -> Iterator[Any]:
+    """Yields the cases of all files."""
+    for file in sorted(CASES.glob("*.yml")):
+        for case in yaml.safe_load(file.read_text(encoding="utf-8")):
+            yield pytest.param(case, id=f"{file.stem}: {case['name']}")
+
+
+def with_text(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Returns values with JSON text in place of each policy, as in a plan."""
+
+    def written(value: Any) -> Any:
+        if isinstance(value, dict) and ("Statement" in value or "rules" in value):
+            return json.dumps(value)
+        if isinstance(value, dict):
+            return {key: written(part) for key, part in value.items()}
+        return [written(part) for part in value] if isinstance(value, list) else value
+
+    return None if values is None else {key: written(value) for key, value in values.items()}
+
+
+def judged(case: Mapping[str, Any]) -> Judged:
+    before, after = with_text(case.get("before")), with_text(case.get("after"))
+    actions = {"actions": case["actions"]} if "actions" in case else {}
+    plan = document(item(case["type"], "x", before, after, **actions))
+    [result] = review(read_plan(plan), "dev").changes
+    return result
+
+
+@pytest.mark.parametrize("case", list(cases()))
+def test_change_has_its_verdict(case: dict[str, Any]) -> None:
+    result = judged(case)
+    reasons = {reason.rule for reason in result.reasons}
+    assert (str(result.verdict), result.reasons) == (case["verdict"], result.reasons)
+    assert case.get("rule", result.reasons[0].rule) in reasons
+    assert not reasons & set(case.get("without", ()))

@@ -1,0 +1,84 @@
+"""Writes what the review knows about the AWS provider's types and about AWS's managed policies.
+
+    python -m tools.provider_types DIRECTORY
+
+DIRECTORY is a synthesized stack in which `terraform init` has run. The sources are the provider's
+schema and moto's copy of the managed policies. The files are in the repository, so the review needs
+neither. A test compares the provider's version in the file with the pinned one.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ops.review.attachments import FILE as POLICIES_FILE
+from ops.review.attachments import breadth_of_document
+from ops.review.provider_types import FILE
+
+PROVIDER = "registry.terraform.io/hashicorp/aws"
+
+
+def types_document(schema: Mapping[str, Any], version: str) -> dict[str, Any]:
+    """Returns the attributes that only the provider sets, by type.
+
+    Args:
+        schema: the output of `terraform providers schema -json`.
+    """
+    resources = schema["provider_schemas"][PROVIDER]["resource_schemas"]
+    computed = {
+        type_: sorted(
+            name
+            for name, attribute in resource["block"].get("attributes", {}).items()
+            if attribute.get("computed") and not attribute.get("optional")
+        )
+        for type_, resource in resources.items()
+    }
+    return {"provider": version, "computed": computed}
+
+
+def policies_document(policies: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns why each managed policy is broad, and the names of those that are not."""
+    breadths = {name: breadth_of_document(item["Document"]) for name, item in policies.items()}
+    return {
+        "policies": {name: why for name, why in sorted(breadths.items()) if why},
+        "others": sorted(name for name, why in breadths.items() if not why),
+    }
+
+
+def main(directory: Path) -> None:
+    """Writes both files."""
+    from moto.iam.aws_managed_policies import aws_managed_policies_data  # noqa: PLC0415
+
+    def terraform(*arguments: str) -> Any:
+        done = subprocess.run(
+            ["terraform", *arguments], cwd=directory, capture_output=True, text=True, check=True
+        )
+        return json.loads(done.stdout)
+
+    version = terraform("version", "-json")["provider_selections"][PROVIDER]
+    _write(FILE, types_document(terraform("providers", "schema", "-json"), version))
+    _write(POLICIES_FILE, policies_document(json.loads(aws_managed_policies_data)))
+
+
+def _write(file: Path, document: Mapping[str, Any]) -> None:
+    """Writes JSON with one line per entry of each section, so that differences are readable."""
+    sections = []
+    for name, content in document.items():
+        if isinstance(content, Mapping):
+            entries = [f"{json.dumps(key)}: {json.dumps(item)}" for key, item in content.items()]
+            sections.append(f"{json.dumps(name)}: {{\n" + ",\n".join(entries) + "\n}")
+        elif isinstance(content, list):
+            entries = [json.dumps(item) for item in content]
+            sections.append(f"{json.dumps(name)}: [\n" + ",\n".join(entries) + "\n]")
+        else:
+            sections.append(f"{json.dumps(name)}: {json.dumps(content)}")
+    file.write_text("{\n" + ",\n".join(sections) + "\n}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
