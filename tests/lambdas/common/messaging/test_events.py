@@ -87,8 +87,10 @@ def test_refused_entries_are_not_sent_again(logger: Logger) -> None:
 def test_a_failed_call_is_not_repeated_and_its_error_is_logged(
     logger: Logger, logged: Logged
 ) -> None:
-    denied = {"Code": "AccessDeniedException", "Message": "not authorized: events:PutEvents"}
-    error = ClientError({"Error": denied}, "PutEvents")
+    error = ClientError(
+        {"Error": {"Code": "AccessDeniedException", "Message": "denied: events:PutEvents"}},
+        "PutEvents",
+    )
     bridge = FakeEventBridge(error)
     assert create_publisher(bridge, logger).publish(create_events("A", "B")) == {"id-A", "id-B"}
     assert len(bridge.calls) == 1
