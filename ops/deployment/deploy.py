@@ -21,10 +21,9 @@ from ops.errors import OperatorError
 from ops.functions.packages import package
 from ops.functions.versions import MIGRATION, Functions, Live
 from ops.root import Root
+from ops.terraform.preparation import prepare_stack
 from ops.terraform.runner import PlanFile, Terraform, describe_counts
-from ops.terraform.state import outputs_or_none, remove_stale_lock
-from ops.terraform.synthesis import synthesize
-from ops.terraform.toolchain import terraform, terraform_variables
+from ops.terraform.state import outputs_or_none
 from ops.traffic.dependencies import refuse_removals
 from ops.traffic.ledger import Ledger, Lock
 from ops.traffic.notify import News, Notifier, topic_of
@@ -32,30 +31,6 @@ from ops.traffic.release import Releaser, Settings, announced, describe_shift
 
 DEPLOYMENT = "#stage"
 """The ledger key of deployments."""
-
-
-def prepare_stack(cloud: Cloud, root: Root, out: Path) -> Terraform:
-    """Synthesizes and initializes the environment's Terraform, and removes a stale state lock.
-
-    Args:
-        out: The output directory of synthesis.
-
-    Raises:
-        OperatorError: Synthesis or initialization failed.
-    """
-    name = cloud.environment.name
-    root.prepare()
-    synthesize([name], out, cloud.variables)
-    directory = out / "stacks" / name
-    remove_stale_lock(cloud, directory)
-    stack = Terraform(
-        terraform(root),
-        directory,
-        {**terraform_variables(root), **cloud.variables},
-        root.logs / f"terraform-{name}.jsonl",
-    )
-    stack.init()
-    return stack
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ops.cloud import Cloud
-from ops.deployment.deploy import prepare_stack
 from ops.root import Root
 from ops.terraform.outside_changes import OutsideChange, outside_changes
+from ops.terraform.preparation import prepare_stack
 from ops.terraform.runner import Terraform
 from ops.terraform.state import outputs, read_state, refuse_locked_state
 

@@ -10,9 +10,9 @@ from typing import Any
 from environments.resource_names import topic_name
 from ops.cloud import EMBEDDED, Cloud
 from ops.console import Progress, report
-from ops.deployment.deploy import prepare_stack
 from ops.errors import OperatorError
 from ops.root import Root
+from ops.terraform.preparation import prepare_stack
 from ops.terraform.runner import PlanFile, Terraform, describe_counts
 from ops.terraform.state import attributes, resource_count
 from ops.traffic.ledger import Ledger

@@ -25,13 +25,13 @@ from watchfiles import watch
 
 from ops.cloud import EMBEDDED, Cloud, connect
 from ops.console import out, report
-from ops.deployment.deploy import prepare_stack
 from ops.errors import OperatorError
 from ops.functions.packages import package
 from ops.functions.versions import Functions
 from ops.local.platform import StartedPlatform, start_platform
 from ops.root import PROJECT, Root
 from ops.terraform.outside_changes import EMULATED
+from ops.terraform.preparation import prepare_stack
 from ops.terraform.runner import Terraform
 from ops.terraform.state import outputs
 from ops.traffic.ledger import Ledger

@@ -25,11 +25,11 @@ from ops.review.review import Review, review
 from ops.root import PROJECT, Root
 from ops.terraform.plan import read_plan
 from ops.terraform.plan_file import is_plan_archive, read_plan_document
-from ops.terraform.runner import Apply, PlanFile, Terraform
+from ops.terraform.preparation import prepare_stack, stack_terraform
+from ops.terraform.runner import Apply, PlanFile
 from ops.terraform.stack_document import Synthesized, read_synthesized
 from ops.terraform.state import outputs_or_none, read_state, remove_stale_lock
 from ops.terraform.synthesis import synthesize
-from ops.terraform.toolchain import terraform, terraform_variables
 from ops.traffic.dependencies import refuse_removals
 from ops.traffic.ledger import Ledger
 
@@ -72,21 +72,16 @@ def review_new(
         OperatorError: synthesis or planning failed.
         InterruptedRunError: the operator interrupted the run.
     """
-    name = cloud.environment.name
     root.prepare()
     with _exclusive(cloud, root):
-        directory = stacks(cloud, root) / name
-        synthesize([name], directory.parent.parent, cloud.variables)
-        if "-lock=false" not in options:
-            remove_stale_lock(cloud, directory)
-        stack = _terraform(cloud, root)
-        stack.init()
-        file = (file or directory / FILE).resolve()
+        out = stacks(cloud, root).parent
+        stack = prepare_stack(cloud, root, out, locks="-lock=false" not in options)
+        file = (file or stack.directory / FILE).resolve()
         remove_plan(file)
         try:
             stack.plan(file, options)
             file.chmod(0o600)
-            return _reviewed(stack.show(file), name, directory, usage, file)
+            return _reviewed(stack.show(file), cloud.environment.name, stack.directory, usage, file)
         except BaseException:
             remove_plan(file)
             raise
@@ -121,7 +116,7 @@ def review_file(
     directory = stacks(connected, root) / environment
     if not directory.is_dir():
         synthesize([environment], directory.parent.parent, connected.variables)
-    stack = _terraform(connected, root)
+    stack = stack_terraform(connected, root, stacks(connected, root).parent)
     stack.init()
     return _reviewed(stack.show(file.resolve()), environment, directory, usage, file.resolve())
 
@@ -174,7 +169,7 @@ def apply_reviewed(
         receipt = check_receipt(file, name, state_version(read_state(cloud)), directory)
         confirm(receipt)
         remove_stale_lock(cloud, directory)
-        stack = _terraform(cloud, root)
+        stack = stack_terraform(cloud, root, stacks(cloud, root).parent)
         stack.init()
         deployed = outputs_or_none(cloud)
         if deployed and cloud.environment.release_strategy == "gradual":
@@ -186,17 +181,6 @@ def apply_reviewed(
         )
         remove_plan(file)
         return applied
-
-
-def _terraform(cloud: Cloud, root: Root) -> Terraform:
-    name = cloud.environment.name
-    variables = {**terraform_variables(root), **cloud.variables}
-    return Terraform(
-        terraform(root),
-        stacks(cloud, root) / name,
-        variables,
-        root.logs / f"terraform-{name}.jsonl",
-    )
 
 
 @contextlib.contextmanager

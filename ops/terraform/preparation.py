@@ -1,0 +1,42 @@
+"""Prepares an environment's stack for Terraform commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ops.cloud import Cloud
+from ops.root import Root
+from ops.terraform.runner import Terraform
+from ops.terraform.state import remove_stale_lock
+from ops.terraform.synthesis import synthesize
+from ops.terraform.toolchain import terraform, terraform_variables
+
+
+def stack_terraform(cloud: Cloud, root: Root, out: Path) -> Terraform:
+    """Returns the environment's Terraform in the output directory of synthesis."""
+    name = cloud.environment.name
+    return Terraform(
+        terraform(root),
+        out / "stacks" / name,
+        {**terraform_variables(root), **cloud.variables},
+        root.logs / f"terraform-{name}.jsonl",
+    )
+
+
+def prepare_stack(cloud: Cloud, root: Root, out: Path, *, locks: bool = True) -> Terraform:
+    """Synthesizes and initializes the environment's Terraform, and removes a stale state lock.
+
+    Args:
+        out: The output directory of synthesis.
+        locks: Whether later commands lock the state. If not, a stale lock is ignored.
+
+    Raises:
+        OperatorError: Synthesis or initialization failed.
+    """
+    root.prepare()
+    synthesize([cloud.environment.name], out, cloud.variables)
+    stack = stack_terraform(cloud, root, out)
+    if locks:
+        remove_stale_lock(cloud, stack.directory)
+    stack.init()
+    return stack
