@@ -145,7 +145,7 @@ class Database(Construct):
                 instance_class="db.serverless",
                 db_subnet_group_name=subnets.name,
                 publicly_accessible=False,
-                # Upgrade with engine_version instead: an automatic one would be undone by a plan.
+                # The next apply would revert an automatic upgrade. Set engine_version instead.
                 auto_minor_version_upgrade=False,
                 performance_insights_enabled=environment.monitoring.detailed_metrics,
                 copy_tags_to_snapshot=True,

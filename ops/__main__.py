@@ -43,7 +43,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def connect_to_loopback_directly(variables: MutableMapping[str, str]) -> None:
-    """Adds this machine to the hosts that no HTTP proxy is used for."""
+    """Prevents HTTP proxies from being used for this machine."""
     for name in ("NO_PROXY", "no_proxy"):
         hosts = [host for host in variables.get(name, "").split(",") if host]
         if hosts != ["*"]:

@@ -1,4 +1,4 @@
-"""Writes what the review knows about the AWS provider's types and about AWS's managed policies.
+"""Generates the review's data about the AWS provider's types and AWS's managed policies.
 
     python -m tools.provider_types DIRECTORY
 

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Context:
-    """What a plan knows about other resources."""
+    """Facts about the other resources of a plan."""
 
     policies: Mapping[str, Any] = field(default_factory=dict)
     """The documents of the customer-managed policies in the plan, by ARN."""

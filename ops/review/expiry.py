@@ -18,7 +18,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Deletion:
-    """What one rule deletes."""
+    """The objects that one rule deletes."""
 
     what: str
     days: float
@@ -54,7 +54,7 @@ class Deletion:
 
 
 def deletes_more(change: Change, context: Context) -> Iterator[str]:
-    """Yields what the rules delete after the change and no rule deleted before."""
+    """Yields the deletions that the rules make after the change but did not make before."""
     if change.action in {Action.CREATE, Action.REPLACE} and _is_new_bucket(change, context):
         return
     before = [] if change.action is Action.CREATE else list(_deletions(change.before))

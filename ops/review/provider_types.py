@@ -1,4 +1,4 @@
-"""Knows which attributes of a resource type only the provider sets, from its own schema."""
+"""Lists the attributes of each resource type that only the provider sets, by its schema."""
 
 from __future__ import annotations
 

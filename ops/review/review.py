@@ -228,7 +228,7 @@ def _policies(
     if change.type == "aws_lambda_permission":
         yield compare(_permission(change.before), _permission(change.after))
         return
-    # A replacement for another role, bucket or key grants everything anew.
+    # A policy that moves to another role, bucket or key grants all its permissions there.
     moved = change.action is Action.REPLACE and any(
         change.before.get(name) != change.after.get(name) for name in OWNERS
     )

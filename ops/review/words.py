@@ -67,7 +67,7 @@ def title(item: Judged) -> str:
 
 
 def notes(review: Review) -> list[str]:
-    """Returns what a plan does besides its changes: invoked actions, and what it puts off."""
+    """Returns what a plan does besides its changes: invoked actions and deferred changes."""
     plan = review.plan
     lines = [
         f"invokes the action {item.address} ({item.type}), whose effects the plan does not show"

@@ -198,7 +198,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Deferral:
-    """A change that the plan puts off to a later plan."""
+    """A change that the plan defers to a later plan."""
 
     change: Change
     reason: str
@@ -212,7 +212,7 @@ class Invocation:
     address: str
     type: str
     deferred: str | None = None
-    """The reason for putting it off to a later plan, or None."""
+    """The reason for deferring it to a later plan, or None."""
 
 
 @dataclass(frozen=True)

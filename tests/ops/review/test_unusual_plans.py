@@ -134,7 +134,7 @@ def test_left_over_object_is_not_taken_for_the_live_one() -> None:
     assert reviewed(data).verdict is Verdict.IRREVERSIBLE
 
 
-def test_instances_are_told_apart_and_keys_may_contain_dots() -> None:
+def test_instances_are_distinguished_and_keys_may_contain_dots() -> None:
     module = 'module.shop["eu.west-1"]'
     entries = [
         {**item("aws_sqs_queue", "jobs", {"name": name}, None), "address": address}
