@@ -11,7 +11,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PIPENV_VERBOSITY := -1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup installed up down dev status logs synth test lint audit lock
+.PHONY: help setup installed up down dev status logs synth test nightly lint audit lock
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' \
@@ -61,6 +61,9 @@ synth: setup  ## Write the Terraform files of all environments to cdktf.out/stac
 
 test: setup $(CHECKOV)/.venv/.synced  ## Run the tests on two workers; ARGS are arguments for pytest
 	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+nightly: setup  ## Run the tests that take too long for every change
+	$(BIN)/python -m pytest -n 0 -m nightly $(ARGS)
 
 # checkov has its own environment, because its pins conflict with the platform's.
 $(CHECKOV)/.venv/.synced: $(CHECKOV)/Pipfile.lock | $(VENV)/.synced

@@ -134,6 +134,11 @@ class Domains(Section):
     site: DomainName
     site_aliases: list[DomainName] = []
     """Additional names of the site, for example `www`."""
+    hsts_subdomains: bool = False
+    """Whether browsers that saw the site use TLS for all its subdomains for two years.
+
+    Set it only if every host below `site` has TLS, including those that are not the platform's.
+    """
 
 
 class FunctionOverrides(Section):
@@ -223,7 +228,17 @@ class Rds(Section):
     instances: Annotated[int, Field(ge=1, le=15)] = 1
     """2 or more: Multi-AZ; the second instance is the failover target."""
     engine_version: Annotated[str, Field(pattern=r"^\d{2}\.\d+$")] = "16.8"
+    allow_major_version_upgrade: bool = False
+    """Whether engine_version may change to another major version, at once and with an outage.
+
+    Set it only for the upgrade (see docs/operations/upgrade-the-database.md).
+    """
     backup_retention_days: Annotated[int, Field(ge=1, le=35)] = 7
+
+    @property
+    def major_version(self) -> str:
+        """The major version of PostgreSQL, for example `16`."""
+        return self.engine_version.partition(".")[0]
 
     @property
     def connection_limit(self) -> int:
@@ -238,7 +253,7 @@ class Rds(Section):
 
 
 class ElastiCache(Section):
-    """The Redis-compatible cache."""
+    """The cache, which runs Valkey."""
 
     node_type: Annotated[str, Field(pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$")] = "cache.t4g.micro"
     replicas: Annotated[int, Field(ge=0, le=5)] = 0

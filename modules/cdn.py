@@ -264,10 +264,12 @@ class Cdn(Construct):
                     "referrer_policy": "strict-origin-when-cross-origin",
                     "override": True,
                 },
-                # No preload: it is hard to revert, and the domain's owner has to decide.
+                # Preload and subdomains cannot be reverted for years and concern other hosts of the
+                # domain, so its owner has to decide.
                 strict_transport_security={
                     "access_control_max_age_sec": HSTS_SECONDS,
-                    "include_subdomains": True,
+                    "include_subdomains": self._environment.domains is not None
+                    and self._environment.domains.hsts_subdomains,
                     "preload": False,
                     "override": True,
                 },

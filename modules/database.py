@@ -32,6 +32,9 @@ from modules.base.table import DynamoTable, Table
 from modules.networking import CACHE_PORT, POSTGRESQL_PORT
 from modules.tables import TABLES
 
+VALKEY_VERSION = "8.0"
+"""The cache's version. Functions use only commands of Redis 7, which every Valkey has."""
+
 
 class Database(Construct):
     """All data stores.
@@ -81,8 +84,9 @@ class Database(Construct):
         parameters = RdsClusterParameterGroup(
             self,
             "aurora-parameters",
-            name=names.of("catalog", "aurora-parameters"),
-            family=f"aurora-postgresql{environment.rds.engine_version.split('.')[0]}",
+            # A major upgrade needs another group next to the one that is in use.
+            name=names.of("catalog", f"aurora-parameters-{environment.rds.major_version}"),
+            family=f"aurora-postgresql{environment.rds.major_version}",
             parameter=[
                 RdsClusterParameterGroupParameter(name="rds.force_ssl", value="1"),
                 RdsClusterParameterGroupParameter(name="log_statement", value="ddl"),
@@ -91,6 +95,7 @@ class Database(Construct):
                 RdsClusterParameterGroupParameter(name="log_parameter_max_length", value="0"),
             ],
             tags=tags,
+            lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
         )
         logs = LogGroup(
             self,
@@ -106,6 +111,7 @@ class Database(Construct):
             engine="aurora-postgresql",
             engine_mode="provisioned",
             engine_version=environment.rds.engine_version,
+            allow_major_version_upgrade=environment.rds.allow_major_version_upgrade or None,
             database_name=database,
             master_username=DATABASE_MASTER,
             manage_master_user_password=True,
@@ -128,8 +134,9 @@ class Database(Construct):
             deletion_protection=retain,
             skip_final_snapshot=not retain,
             final_snapshot_identifier=f"{self.cluster_id}-final" if retain else None,
-            # Production-like environments apply changes in the maintenance window.
-            apply_immediately=not retain,
+            # Production-like environments apply changes in the maintenance window, except a major
+            # upgrade: until then, the old parameter group could not be deleted.
+            apply_immediately=not retain or environment.rds.allow_major_version_upgrade,
             tags=tags,
             depends_on=[logs],
             lifecycle=TerraformResourceLifecycle(prevent_destroy=True) if retain else None,
@@ -181,8 +188,8 @@ class Database(Construct):
             "cache",
             replication_group_id=names.of("chat", "cache"),
             description="Connections, presence and typing of the chat service",
-            engine="redis",
-            engine_version="7.1",
+            engine="valkey",
+            engine_version=VALKEY_VERSION,
             node_type=environment.elasticache.node_type,
             num_cache_clusters=1 + replicas,
             automatic_failover_enabled=replicas > 0,
@@ -210,7 +217,9 @@ class Database(Construct):
     def _cache_user(self) -> tuple[ElasticacheUser, ElasticacheUserGroup]:
         """Creates the user that functions connect as, and the disabled `default` user.
 
-        ElastiCache requires a user named `default` in the group.
+        Both have the engine `redis`: such a group also serves Valkey, while a group of the engine
+        `valkey` accepts no user without a password, such as the disabled one (ElastiCache user
+        guide, "Role-Based Access Control"). A `redis` group must have a user named `default`.
         """
         tags = service_tag("chat")
         platform = ElasticacheUser(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import Any
 
 from cdktf_cdktf_provider_aws.default_security_group import DefaultSecurityGroup
 from cdktf_cdktf_provider_aws.eip import Eip
@@ -35,6 +36,8 @@ CACHE_PORT = 6379
 
 DATABASE_CLIENTS: tuple[FunctionName, ...] = ("catalog", "migration", "health")
 CACHE_CLIENTS: tuple[FunctionName, ...] = ("chat", "delivery", "health")
+LIMITED: tuple[FunctionName, ...] = ("health", "migration")
+"""Functions that may connect only to the services that they use."""
 
 
 class Networking(Construct):
@@ -44,7 +47,7 @@ class Networking(Construct):
         vpc_id: The VPC.
         private_subnet_ids: One per zone, for functions, database and cache.
         database_security_group_id: Accepts PostgreSQL from the functions that use the database.
-        cache_security_group_id: Accepts Redis from the functions that use the cache.
+        cache_security_group_id: Accepts Valkey connections from the functions that use the cache.
     """
 
     def __init__(self, scope: Construct, id_: str, *, names: Names) -> None:
@@ -72,7 +75,7 @@ class Networking(Construct):
             self._nat_gateways(
                 zones, blocks[8 : 8 + environment.network.nat_gateways], private_tables
             )
-        self._gateway_endpoints(private_tables)
+        gateways = self._gateway_endpoints(private_tables)
         if environment.capabilities.flow_logs:
             self._flow_log()
 
@@ -80,20 +83,12 @@ class Networking(Construct):
             function: self._security_group(function, f"Security group of the {function} function")
             for function in dict.fromkeys((*DATABASE_CLIENTS, *CACHE_CLIENTS))
         }
-        for function, group in self._function_groups.items():
-            VpcSecurityGroupEgressRule(
-                self,
-                f"{function}-egress",
-                security_group_id=group.id,
-                description="Anywhere, through endpoints and NAT gateways",
-                ip_protocol="-1",
-                cidr_ipv4="0.0.0.0/0",
-            )
         self.database_security_group_id = self._client_group(
             "database", POSTGRESQL_PORT, DATABASE_CLIENTS
         )
         self.cache_security_group_id = self._client_group("cache", CACHE_PORT, CACHE_CLIENTS)
-        self._interface_endpoints()
+        endpoints_group_id = self._interface_endpoints()
+        self._allow_egress(gateways["dynamodb"], endpoints_group_id)
 
     def function_network(self, function: FunctionName) -> FunctionNetwork:
         """Returns the subnets and security group of a function in the VPC.
@@ -188,9 +183,9 @@ class Networking(Construct):
                 nat_gateway_id=gateways[index % len(gateways)].id,
             )
 
-    def _gateway_endpoints(self, tables: list[RouteTable]) -> None:
-        for service in ("s3", "dynamodb"):
-            VpcEndpoint(
+    def _gateway_endpoints(self, tables: list[RouteTable]) -> dict[str, VpcEndpoint]:
+        return {
+            service: VpcEndpoint(
                 self,
                 f"{service}-endpoint",
                 vpc_id=self.vpc_id,
@@ -199,11 +194,84 @@ class Networking(Construct):
                 route_table_ids=[table.id for table in tables],
                 tags=self._tags(f"{service}-endpoint"),
             )
+            for service in ("s3", "dynamodb")
+        }
 
-    def _interface_endpoints(self) -> None:
+    def _allow_egress(self, dynamodb: VpcEndpoint, endpoints_group_id: str | None) -> None:
+        """Allows the connections that each function opens.
+
+        Chat, delivery and catalog call many services of AWS. Health and migration reach only their
+        data stores, DynamoDB, and in migration's case Secrets Manager. Without a private network,
+        rules have no effect, so all functions have the same one.
+        """
+        limited = LIMITED if self._environment.capabilities.private_network else ()
+        for function in self._function_groups:
+            if function not in limited:
+                self._egress(
+                    function,
+                    "egress",
+                    "Anywhere, through endpoints and NAT gateways",
+                    ip_protocol="-1",
+                    cidr_ipv4="0.0.0.0/0",
+                )
+                continue
+            self._egress(
+                function, "dynamodb", "DynamoDB", port=443, prefix_list_id=dynamodb.prefix_list_id
+            )
+            if function in DATABASE_CLIENTS:
+                self._egress(
+                    function,
+                    "database",
+                    "The database",
+                    port=POSTGRESQL_PORT,
+                    referenced_security_group_id=self.database_security_group_id,
+                )
+            if function in CACHE_CLIENTS:
+                self._egress(
+                    function,
+                    "cache",
+                    "The cache",
+                    port=CACHE_PORT,
+                    referenced_security_group_id=self.cache_security_group_id,
+                )
+        if "migration" not in limited:
+            return
+        endpoint = "secretsmanager" in self._environment.network.interface_endpoints
+        self._egress(
+            "migration",
+            "secrets",
+            "Secrets Manager" if endpoint else "Secrets Manager, through a NAT gateway",
+            port=443,
+            referenced_security_group_id=endpoints_group_id if endpoint else None,
+            cidr_ipv4=None if endpoint else "0.0.0.0/0",
+        )
+
+    def _egress(
+        self,
+        function: FunctionName,
+        id_: str,
+        description: str,
+        *,
+        port: int | None = None,
+        ip_protocol: str = "tcp",
+        **target: Any,
+    ) -> None:
+        VpcSecurityGroupEgressRule(
+            self,
+            f"{function}-{id_}" if id_ == "egress" else f"{function}-to-{id_}",
+            security_group_id=self._function_groups[function].id,
+            description=description,
+            ip_protocol=ip_protocol,
+            from_port=port,
+            to_port=port,
+            **target,
+        )
+
+    def _interface_endpoints(self) -> str | None:
+        """Creates the endpoints, and returns the id of their security group if there are any."""
         services = self._environment.network.interface_endpoints
         if not services:
-            return
+            return None
         group = self._security_group("endpoints", "Security group of the interface endpoints")
         VpcSecurityGroupIngressRule(
             self,
@@ -227,6 +295,7 @@ class Networking(Construct):
                 security_group_ids=[group.id],
                 tags=self._tags(f"{service}-endpoint"),
             )
+        return str(group.id)
 
     def _flow_log(self) -> None:
         """Logs the VPC's traffic, with the environment's log retention."""

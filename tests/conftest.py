@@ -24,6 +24,16 @@ TOGETHER = ("tests/e2e/", "tests/stack/")
 os.environ.setdefault("JSII_NODE", node_variables()["JSII_NODE"])
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselects nightly tests unless the run's -m option names them."""
+    if "nightly" in config.option.markexpr:
+        return
+    nightly = [item for item in items if item.get_closest_marker("nightly")]
+    if nightly:
+        config.hook.pytest_deselected(items=nightly)
+        items[:] = [item for item in items if item not in nightly]
+
+
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist's schedulers are untyped
     """Assigns whole folders and files to workers. xdist 3.8's groups have no effect."""
 

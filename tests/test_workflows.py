@@ -140,11 +140,11 @@ def test_an_environment_has_one_deployment_at_a_time_and_its_protection_rules() 
     }
 
 
-def test_rollbacks_are_started_manually_and_drift_and_audit_nightly() -> None:
+def test_rollbacks_are_started_manually_and_drift_audit_and_slow_tests_nightly() -> None:
     assert set(load("rollback")["on"]) == {"workflow_dispatch"}
     nightly = load("nightly")
     assert "schedule" in nightly["on"]
-    assert set(nightly["jobs"]) == {"drift", "audit"}
+    assert set(nightly["jobs"]) == {"drift", "audit", "tests"}
 
 
 def test_an_audit_fails_if_a_package_cannot_be_looked_up() -> None:

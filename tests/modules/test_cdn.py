@@ -149,6 +149,8 @@ def test_distributions_add_security_headers(prod: Synthesized) -> None:
         assert headers["content_type_options"] == {"override": True}
         assert headers["frame_options"]["frame_option"] == "DENY"
         assert headers["strict_transport_security"]["access_control_max_age_sec"] >= 31_536_000
+        # Other hosts of the domain may have no TLS.
+        assert headers["strict_transport_security"]["include_subdomains"] is False
     assert _policy(prod, "media") == {"default-src": ["'none'"], "sandbox": []}
 
 
@@ -265,3 +267,12 @@ def test_paths_of_pages_are_rewritten_to_index_html(
         check=True,
     )
     assert done.stdout == served
+
+
+def test_the_owner_can_require_tls_for_all_subdomains() -> None:
+    prod = environment("prod")
+    assert prod.domains
+    domains = prod.domains.model_copy(update={"hsts_subdomains": True})
+    strict = _headers(synthesize(_build, environment("prod", domains=domains)), "site")
+    security = strict["security_headers_config"]
+    assert security["strict_transport_security"]["include_subdomains"] is True

@@ -158,3 +158,20 @@ def test_without_cache_authentication_no_cache_users_are_created() -> None:
     local = _database(environment("local"))
     assert "aws_elasticache_user" not in local.types
     assert "user_group_ids" not in local.one("aws_elasticache_replication_group")
+
+
+def test_the_parameter_group_of_another_major_version_has_another_name() -> None:
+    prod = environment("prod")
+    rds = prod.rds.model_copy(
+        update={"engine_version": "17.4", "allow_major_version_upgrade": True}
+    )
+    before, after = _database(prod), _database(environment("prod", rds=rds))
+    for stack, version in ((before, "16"), (after, "17")):
+        group = stack.one("aws_rds_cluster_parameter_group")
+        assert group["name"] == f"catalog-aurora-parameters-{version}-prod"
+        assert group["lifecycle"] == {"create_before_destroy": True}
+    assert "allow_major_version_upgrade" not in before.one("aws_rds_cluster")
+    assert before.one("aws_rds_cluster")["apply_immediately"] is False
+    cluster = after.one("aws_rds_cluster")
+    assert (cluster["allow_major_version_upgrade"], cluster["apply_immediately"]) == (True, True)
+    assert before.one("aws_elasticache_replication_group")["engine"] == "valkey"

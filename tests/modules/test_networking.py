@@ -116,3 +116,21 @@ def test_the_flow_log_role_has_the_permissions_that_aws_lists(prod: Synthesized)
         "logs:DescribeLogStreams",
     }
     assert "*" not in write["Resource"]
+
+
+@pytest.mark.parametrize("function", ["health", "migration"])
+def test_health_and_migration_reach_only_their_services(prod: Synthesized, function: str) -> None:
+    group = next(
+        label
+        for label, item in prod.document["resource"]["aws_security_group"].items()
+        if item["name"] == f"{function}-security-group-prod"
+    )
+    rules = [
+        item
+        for item in prod.all("aws_vpc_security_group_egress_rule")
+        if item["security_group_id"] == f"${{aws_security_group.{group}.id}}"
+    ]
+    ports = {"health": [443, 5432, 6379], "migration": [443, 443, 5432]}
+    assert sorted(item["from_port"] for item in rules) == ports[function]
+    assert not [item for item in rules if "cidr_ipv4" in item]
+    assert {item["ip_protocol"] for item in rules} == {"tcp"}

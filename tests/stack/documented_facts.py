@@ -414,7 +414,8 @@ DOCUMENTED: list[Documented] = [
             {"security_group_id": security_group(name)},
             {"ip_protocol": "-1", "cidr_ipv4": "0.0.0.0/0"},
         )
-        for name in IN_VPC
+        # Corrected: health and migration may reach only the services that they use.
+        for name in ("chat", "catalog")
     ),
     *(
         Documented(

@@ -34,8 +34,8 @@ def fixed(result: Bill, type_: str) -> float:
     [
         ("dev", "aws_rds_cluster_instance", 1 * HOURS * 0.5 * 0.12),
         ("prod", "aws_rds_cluster_instance", 2 * HOURS * 2.0 * 0.12),
-        ("dev", "aws_elasticache_replication_group", 1 * HOURS * 0.016),
-        ("prod", "aws_elasticache_replication_group", 2 * HOURS * 0.032),
+        ("dev", "aws_elasticache_replication_group", 1 * HOURS * 0.0128),
+        ("prod", "aws_elasticache_replication_group", 2 * HOURS * 0.0256),
         ("dev", "aws_nat_gateway", 1 * HOURS * 0.045),
         ("prod", "aws_nat_gateway", 3 * HOURS * 0.045),
         ("prod", "aws_vpc_endpoint", 3 * 3 * HOURS * 0.01),

@@ -4,54 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
 
 from environments import environment_names
 from ops.cloud import embedded_variables
-from ops.embedded import Addresses, EmbeddedCloud
-from ops.embedded.services import ACCESS_KEY, SECRET_KEY
+from ops.embedded import Addresses
 from ops.root import Root
+from tests.stack.conftest import ACCOUNT
 from tests.stack.stacks import synthesize
 from tests.stack.test_synthesis import secret_looking
 from tests.terraform import plan, run
-
-ACCOUNT = "000000000000"
-"""The account id of the embedded AWS."""
-
-
-@pytest.fixture(scope="session")
-def root() -> Iterator[Root]:
-    # PostgreSQL's system user cannot read pytest's own temporary directory.
-    with tempfile.TemporaryDirectory(prefix="multitask-") as directory:
-        root = Root(Path(directory))
-        root.prepare()
-        yield root
 
 
 @pytest.fixture(scope="session")
 def hcl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Synthesizes the stacks as HCL."""
     return synthesize(tmp_path_factory.mktemp("hcl"), {"SYNTH_HCL_OUTPUT": "true"})
-
-
-@pytest.fixture(scope="session")
-def empty_cloud(root: Root) -> Iterator[Addresses]:
-    """Starts an embedded cloud that contains only the state buckets."""
-    cloud = EmbeddedCloud(root)
-    try:
-        addresses = cloud.start().addresses
-        session = boto3.Session(ACCESS_KEY, SECRET_KEY, region_name="us-east-1")
-        s3 = session.client("s3", endpoint_url=addresses.aws)
-        for bucket in ("multitask-terraform-state", f"multitask-terraform-state-{ACCOUNT}"):
-            s3.create_bucket(Bucket=bucket)
-        yield addresses
-    finally:
-        cloud.stop()
 
 
 @pytest.mark.parametrize("environment", environment_names())

@@ -64,7 +64,8 @@ def instance(resource: BillableResource, month: Month) -> Iterator[Line]:
 @charged("aws_elasticache_replication_group", "backup_gb")
 def cache(resource: BillableResource, month: Month) -> Iterator[Line]:
     """Yields node hours and snapshots."""
-    price = f"elasticache.{resource.value('node_type')}"
+    kind = "elasticache.valkey" if resource.value("engine") == "valkey" else "elasticache"
+    price = f"{kind}.{resource.value('node_type')}"
     if price not in load_prices().prices:
         raise UnpricedError(f"no price for {resource.value('node_type')}")
     shards = resource.value("num_node_groups")

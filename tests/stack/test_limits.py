@@ -1,0 +1,294 @@
+"""Checks every stack against the quotas of AWS that a stack could exceed.
+
+Each limit is the hard one if AWS has one, else the default, which a new account has. References are
+counted by their text, which is longer than most of the values that replace them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from environments import environment_names
+from tests.stack.stacks import Block, Stack
+
+NAME_LENGTHS = {
+    ("aws_lambda_function", "function_name"): 64,
+    ("aws_iam_role", "name"): 64,
+    ("aws_iam_policy", "name"): 128,
+    ("aws_iam_role_policy", "name"): 128,
+    ("aws_s3_bucket", "bucket"): 63,
+    ("aws_sqs_queue", "name"): 80,
+    ("aws_sns_topic", "name"): 256,
+    ("aws_dynamodb_table", "name"): 255,
+    ("aws_cloudwatch_event_rule", "name"): 64,
+    ("aws_cloudwatch_event_archive", "name"): 48,
+    ("aws_cloudwatch_event_bus", "name"): 256,
+    ("aws_cloudwatch_metric_alarm", "alarm_name"): 255,
+    ("aws_cloudwatch_log_group", "name"): 512,
+    ("aws_elasticache_replication_group", "replication_group_id"): 40,
+    ("aws_elasticache_user", "user_id"): 40,
+    ("aws_elasticache_user_group", "user_group_id"): 40,
+    ("aws_rds_cluster", "cluster_identifier"): 63,
+    ("aws_rds_cluster_instance", "identifier"): 63,
+    ("aws_rds_cluster_parameter_group", "name"): 255,
+    ("aws_cognito_user_pool", "name"): 128,
+    ("aws_wafv2_web_acl", "name"): 128,
+    ("aws_xray_group", "group_name"): 32,
+    ("aws_budgets_budget", "name"): 100,
+    ("aws_cloudfront_function", "name"): 64,
+    ("aws_cloudfront_origin_access_control", "name"): 64,
+    ("aws_cloudfront_response_headers_policy", "name"): 128,
+    ("aws_security_group", "name"): 255,
+    ("aws_ssm_parameter", "name"): 1011,
+}
+"""Characters, from each service's API reference."""
+
+UNRESERVED_MINIMUM = 100
+"""Concurrency that Lambda keeps for functions without reserved concurrency (Lambda quotas)."""
+ACCOUNT_CONCURRENCY = 1000
+"""The default account limit. `ops bootstrap` reports an account with less."""
+
+
+@pytest.fixture(scope="module", params=environment_names())
+def stack(request: pytest.FixtureRequest, synthesized: Path) -> Stack:
+    return Stack(request.param, synthesized / request.param)
+
+
+def blocks(stack: Stack, type_: str) -> list[Block]:
+    return list(stack.resources(type_).values())
+
+
+def length(text: str) -> int:
+    """Returns the length of a policy without white space, as IAM counts it."""
+    return len(re.sub(r"\s", "", text))
+
+
+def grouped(stack: Stack, type_: str, attribute: str) -> dict[str, list[Block]]:
+    """Returns the resources of a type by the value of an attribute."""
+    groups: dict[str, list[Block]] = defaultdict(list)
+    for block in blocks(stack, type_):
+        groups[str(stack.resolved(block[attribute]))].append(block)
+    return groups
+
+
+def test_names_are_not_too_long(stack: Stack) -> None:
+    for (type_, attribute), limit in NAME_LENGTHS.items():
+        for block in blocks(stack, type_):
+            name = stack.resolved(block[attribute])
+            assert len(name) <= limit, (type_, name, len(name))
+
+
+def test_inline_policies_of_a_role_have_at_most_10240_characters(stack: Stack) -> None:
+    """IAM quotas: the sum of all inline policies of a role."""
+    for role, policies in grouped(stack, "aws_iam_role_policy", "role").items():
+        assert sum(length(policy["policy"]) for policy in policies) <= 10_240, role
+
+
+def test_managed_and_trust_policies_are_not_too_long(stack: Stack) -> None:
+    """IAM quotas: 6,144 characters of a managed policy, 2,048 of a trust policy."""
+    for policy in blocks(stack, "aws_iam_policy"):
+        assert length(policy["policy"]) <= 6_144, policy["name"]
+    for role in blocks(stack, "aws_iam_role"):
+        assert length(role["assume_role_policy"]) <= 2_048, role["name"]
+
+
+def test_a_role_has_at_most_10_managed_policies(stack: Stack) -> None:
+    """IAM quotas, the default."""
+    for role, attached in grouped(stack, "aws_iam_role_policy_attachment", "role").items():
+        assert len(attached) <= 10, role
+
+
+def test_resource_policies_are_not_too_long(stack: Stack) -> None:
+    """20 KB of a bucket (S3), 30 KB of a topic (SNS), 32 KB of a key (KMS), 20 statements and
+    64 KB of a queue (SQS)."""
+    limits = {
+        ("aws_s3_bucket_policy", "policy"): 20_480,
+        ("aws_sns_topic", "policy"): 30_720,
+        ("aws_kms_key", "policy"): 32_768,
+        ("aws_sqs_queue", "policy"): 65_536,
+    }
+    for (type_, attribute), limit in limits.items():
+        for block in blocks(stack, type_):
+            assert len(block.get(attribute, "").encode()) <= limit, block
+    for queue in blocks(stack, "aws_sqs_queue"):
+        assert len(json.loads(queue.get("policy", '{"Statement": []}'))["Statement"]) <= 20
+
+
+def test_a_functions_resource_policy_has_at_most_20_kb(stack: Stack) -> None:
+    """Lambda quotas. A permission takes less than 500 bytes in the policy."""
+    for function, permissions in grouped(stack, "aws_lambda_permission", "function_name").items():
+        assert len(permissions) * 500 <= 20_480, function
+
+
+def test_environment_variables_have_at_most_4_kb(stack: Stack) -> None:
+    """Lambda quotas: the sum of all variables of a function."""
+    for function in blocks(stack, "aws_lambda_function"):
+        variables = stack.resolved(function["environment"]["variables"])
+        size = sum(len(name) + len(str(value)) for name, value in variables.items())
+        assert size <= 4_096, (function["function_name"], size)
+
+
+def test_functions_have_at_most_5_layers_and_50_mb(stack: Stack) -> None:
+    """Lambda quotas. 50 MB is the zipped limit of a direct upload; unzipped, it is 250 MB."""
+    for function in blocks(stack, "aws_lambda_function"):
+        assert len(function.get("layers", [])) <= 5
+    for code in blocks(stack, "aws_s3_object"):
+        if code["key"].startswith("functions/"):
+            assert (stack.directory / code["source"]).stat().st_size <= 50 * 1024**2, code["key"]
+
+
+def test_reserved_concurrency_leaves_enough_to_the_other_functions(stack: Stack) -> None:
+    reserved = [
+        function.get("reserved_concurrent_executions", 0)
+        for function in blocks(stack, "aws_lambda_function")
+    ]
+    assert sum(reserved) <= ACCOUNT_CONCURRENCY - UNRESERVED_MINIMUM
+
+
+def test_web_acls_have_at_most_1500_capacity_units(stack: Stack) -> None:
+    """WAF quotas: the units that are included in the basic price.
+
+    The core rule set takes 700, a rate-based rule without scope 2 (WAF developer guide).
+    """
+    for acl in blocks(stack, "aws_wafv2_web_acl"):
+        units = sum(
+            700 if "managed_rule_group_statement" in rule["statement"] else 2
+            for rule in acl["rule"]
+        )
+        assert units <= 1_500
+        assert len({rule["priority"] for rule in acl["rule"]}) == len(acl["rule"])
+        for body in acl.get("custom_response_body", []):
+            assert len(body["content"]) <= 4_096
+
+
+def widgets(stack: Stack) -> Iterator[tuple[str, Block]]:
+    for dashboard in blocks(stack, "aws_cloudwatch_dashboard"):
+        for widget in json.loads(stack.resolved(dashboard["dashboard_body"]))["widgets"]:
+            yield dashboard["dashboard_name"], widget
+
+
+def test_dashboards_have_at_most_500_widgets_and_2500_metrics(stack: Stack) -> None:
+    """CloudWatch quotas: 500 metrics and 100 alarms of a widget, 500 widgets, 2,500 metrics."""
+    counted: dict[str, Counter[str]] = defaultdict(Counter)
+    for name, widget in widgets(stack):
+        metrics = len(widget["properties"].get("metrics", []))
+        assert metrics <= 500
+        assert len(widget["properties"].get("alarms", [])) <= 100
+        counted[name].update(widgets=1, metrics=metrics)
+    assert counted
+    for count in counted.values():
+        assert count["widgets"] <= 500
+        assert count["metrics"] <= 2_500
+
+
+def test_tables_have_at_most_20_indexes_and_100_projected_attributes(stack: Stack) -> None:
+    """DynamoDB quotas: the default number of global secondary indexes."""
+    for table in blocks(stack, "aws_dynamodb_table"):
+        indexes = table.get("global_secondary_index", [])
+        assert len(indexes) <= 20, table["name"]
+        projected = [index.get("non_key_attributes", []) for index in indexes]
+        assert sum(map(len, projected)) <= 100
+
+
+def test_security_groups_have_at_most_60_rules_per_direction(stack: Stack) -> None:
+    """VPC quotas, the default."""
+    for direction in ("ingress", "egress"):
+        rules = grouped(stack, f"aws_vpc_security_group_{direction}_rule", "security_group_id")
+        for group, members in rules.items():
+            assert len(members) <= 60, group
+    for function in blocks(stack, "aws_lambda_function"):
+        network = function.get("vpc_config", {})
+        assert len(network.get("security_group_ids", [])) <= 5
+        assert len(network.get("subnet_ids", [])) <= 16
+
+
+def test_addresses_and_nat_gateways_fit_a_new_account(stack: Stack) -> None:
+    """EC2 and VPC quotas: 5 elastic addresses in a region, 5 NAT gateways in a zone."""
+    assert len(blocks(stack, "aws_eip")) <= 5
+    assert len(blocks(stack, "aws_nat_gateway")) <= 5
+
+
+def test_apis_have_at_most_300_resources_or_routes(stack: Stack) -> None:
+    """API Gateway quotas: 300 resources of a REST API, 300 routes of a WebSocket API."""
+    assert len(blocks(stack, "aws_api_gateway_resource")) <= 300
+    assert len(blocks(stack, "aws_apigatewayv2_route")) <= 300
+    for integration in blocks(stack, "aws_api_gateway_integration"):
+        assert integration.get("timeout_milliseconds", 29_000) <= 29_000
+
+
+def test_rules_and_topics_stay_below_the_quotas_of_a_bus(stack: Stack) -> None:
+    """EventBridge quotas: 300 rules of a bus, 5 targets of a rule, 4 KB of a pattern."""
+    assert len(blocks(stack, "aws_cloudwatch_event_rule")) <= 300
+    for name, targets in grouped(stack, "aws_cloudwatch_event_target", "rule").items():
+        assert len(targets) <= 5, name
+    for rule in blocks(stack, "aws_cloudwatch_event_rule"):
+        assert len(rule.get("event_pattern", "")) <= 4_096
+        assert len(rule.get("description", "")) <= 512
+
+
+def test_messages_wait_within_the_limits_of_sqs(stack: Stack) -> None:
+    """SQS quotas: 12 hours hidden, 15 minutes delayed, 14 days kept."""
+    for queue in blocks(stack, "aws_sqs_queue"):
+        assert queue.get("visibility_timeout_seconds", 30) <= 43_200
+        assert queue.get("delay_seconds", 0) <= 900
+        assert queue.get("message_retention_seconds", 345_600) <= 1_209_600
+
+
+def test_distributions_stay_below_the_quotas_of_cloudfront(stack: Stack) -> None:
+    """CloudFront quotas: 100 aliases, 25 behaviors, 25 origins, 10 KB of a function."""
+    for distribution in blocks(stack, "aws_cloudfront_distribution"):
+        assert len(distribution.get("aliases", [])) <= 100
+        assert len(distribution.get("ordered_cache_behavior") or []) < 25
+        assert len(distribution["origin"]) <= 25
+    for function in blocks(stack, "aws_cloudfront_function"):
+        assert len(function["code"].encode()) <= 10_240
+    names = [len(item["name"]) for item in blocks(stack, "aws_route53_record")]
+    assert max(names, default=0) <= 255
+
+
+def test_a_certificate_has_at_most_10_names(stack: Stack) -> None:
+    """ACM quotas, the default."""
+    for certificate in blocks(stack, "aws_acm_certificate"):
+        assert len(certificate.get("subject_alternative_names") or []) + 1 <= 10
+
+
+def test_descriptions_are_not_too_long(stack: Stack) -> None:
+    """256 characters in Lambda, 1,024 in CloudWatch, 255 in EC2, 1,000 in IAM."""
+    limits = {
+        ("aws_lambda_function", "description"): 256,
+        ("aws_lambda_alias", "description"): 256,
+        ("aws_cloudwatch_metric_alarm", "alarm_description"): 1_024,
+        ("aws_security_group", "description"): 255,
+        ("aws_vpc_security_group_ingress_rule", "description"): 255,
+        ("aws_vpc_security_group_egress_rule", "description"): 255,
+        ("aws_iam_role", "description"): 1_000,
+    }
+    for (type_, attribute), limit in limits.items():
+        for block in blocks(stack, type_):
+            text = stack.resolved(block.get(attribute, ""))
+            assert len(text) <= limit, (type_, text)
+
+
+def test_a_resource_has_at_most_50_tags(stack: Stack) -> None:
+    """Tagging of AWS resources: 50 tags. An S3 object has at most 10, with those by default."""
+    shared: dict[str, Any] = stack.document["provider"]["aws"][0]["default_tags"][0]["tags"]
+    for type_, resources in stack.document["resource"].items():
+        limit = 10 if type_ == "aws_s3_object" else 50
+        for block in resources.values():
+            assert len({**shared, **block.get("tags", {})}) <= limit
+
+
+def test_the_longest_environment_name_still_fits(stack: Stack) -> None:
+    """An environment's name has at most 15 characters (environments/model.py)."""
+    longer = 15 - len(stack.environment)
+    for (type_, attribute), limit in NAME_LENGTHS.items():
+        for block in blocks(stack, type_):
+            name = stack.resolved(block[attribute])
+            assert len(name) + longer * name.count(stack.environment) <= limit, (type_, name)

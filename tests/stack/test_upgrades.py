@@ -1,0 +1,260 @@
+"""Plans the upgrades of an environment that an operator will make, and reviews each plan.
+
+Terraform plans from an applied state of the data stores, with the values of prod. No upgrade may
+replace or destroy a resource that holds data, and none may fail because of `prevent_destroy`.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ops.cloud import embedded_variables
+from ops.embedded import Addresses
+from ops.review.review import Review, review
+from ops.review.rules import Verdict, load_rules
+from ops.root import PROJECT, Root
+from ops.terraform.plan import Action, read_plan
+from tests.ops.review.small import Block, apply, cut, labels, one, planned, write
+from tests.stack.conftest import ACCOUNT
+from tests.stack.stacks import fixed_variables
+
+pytestmark = pytest.mark.nightly
+
+Plan = Callable[[str | Callable[[Block], None]], Review]
+"""Plans the upgrade with this name, or this change of the applied stack."""
+
+APPLIED = "planbasic"
+"""The environment whose data stores are applied."""
+
+STATEFUL = load_rules().type_sets["stateful"]
+CHOSEN = (
+    ("aws_dynamodb_table", "database/"),
+    ("aws_rds_cluster_instance", "database/"),
+    ("aws_elasticache_replication_group", "database/"),
+    ("aws_s3_bucket_lifecycle_configuration", "storage/"),
+    ("aws_cognito_user_pool_client", "security/"),
+    ("aws_cloudwatch_event_archive", "messaging/"),
+    ("aws_sqs_queue", "messaging/"),
+    ("aws_cloudwatch_log_group", "ai/"),
+)
+"""The data stores, by type and construct. Resources to which they refer are applied too."""
+
+UPGRADES: Mapping[str, Mapping[str, Any]] = {
+    "planmajor": {"rds": {"engine_version": "17.4", "allow_major_version_upgrade": True}},
+    "planfewer": {"elasticache": {"replicas": 0}, "rds": {"instances": 1}},
+    "planunits": {"dynamodb": {"billing_mode": "PROVISIONED"}},
+    "planmixed": {
+        "elasticache": {"node_type": "cache.t4g.medium", "replicas": 2},
+        "rds": {"instances": 3, "max_capacity": 32.0, "engine_version": "16.9"},
+        "monitoring": {"log_retention_days": 731},
+        "domains": {
+            "api": "api.example.com",
+            "websocket": "ws.example.com",
+            "cdn": "cdn.example.com",
+            "site": "example.com",
+        },
+    },
+}
+"""The changed settings of each upgrade. Those of `planmixed` concern different resources."""
+
+
+def add_index(document: Block) -> None:
+    table = one(document, "aws_dynamodb_table", "database/chat-rooms")
+    index = copy.deepcopy(table["global_secondary_index"][0])
+    table["global_secondary_index"].append({**index, "name": "owner-index", "hash_key": "owner"})
+    table["attribute"].append({"name": "owner", "type": "S"})
+
+
+def remove_service(document: Block) -> None:
+    """Removes the ai service with its table, as deleting its construct from the program does."""
+    for type_, path in (("aws_cloudwatch_log_group", "ai/"), ("aws_dynamodb_table", "database/ai")):
+        for label in labels(document, type_, path):
+            del document["resource"][type_][label]
+
+
+@pytest.fixture(scope="module")
+def stacks(tmp_path_factory: pytest.TempPathFactory, empty_cloud: Addresses) -> Path:
+    """Synthesizes APPLIED and each upgrade with a copy of the program, in one run."""
+    program = tmp_path_factory.mktemp("upgrades")
+    shutil.copy(PROJECT / "main.py", program)
+    shutil.copytree(PROJECT / "environments", program / "environments")
+    for folder in ("modules", "lambdas"):
+        (program / folder).symlink_to(PROJECT / folder)
+    values = {
+        name: yaml.safe_load((PROJECT / "environments" / f"{name}.yml").read_text())
+        for name in ("prod", "local")
+    }
+    prod = {
+        **values["prod"],
+        "allowed_account_ids": [ACCOUNT],
+        # What the embedded AWS lacks: some services, the fourth zone, and the cache's port.
+        "capabilities": values["local"]["capabilities"],
+        "network": {**values["prod"]["network"], "zone_ids": ["use1-az1", "use1-az2"]},
+        "endpoints": values["local"]["endpoints"],
+    }
+    prod["network"].update(availability_zones=2, nat_gateways=2)
+    del prod["promoted_from"]
+    for name, changes in {APPLIED: {}, **UPGRADES}.items():
+        merged = {
+            **prod,
+            **{key: {**prod.get(key, {}), **section} for key, section in changes.items()},
+        }
+        (program / "environments" / f"{name}.yml").write_text(yaml.safe_dump(merged))
+    variables = fixed_variables(
+        {
+            **embedded_variables(empty_cloud),
+            "CDKTF_OUTDIR": str(program / "out"),
+            "PLATFORM_ENVIRONMENTS": ",".join([APPLIED, *UPGRADES]),
+        }
+    )
+    subprocess.run([sys.executable, "-O", "main.py"], cwd=program, env=variables, check=True)
+    return program / "out" / "stacks"
+
+
+@pytest.fixture(scope="module")
+def applied(stacks: Path, root: Root, empty_cloud: Addresses) -> Path:
+    """Applies the data stores, and returns the directory of their stack and state."""
+    directory = write(cut(stacks / APPLIED, CHOSEN), stacks.parent / "applied")
+    apply(directory, root, embedded_variables(empty_cloud))
+    return directory
+
+
+@pytest.fixture
+def plan(applied: Path, stacks: Path, root: Root, empty_cloud: Addresses) -> Plan:
+    def plan_change(change: str | Callable[[Block], None]) -> Review:
+        def upgrade(_: Block) -> Block:
+            upgraded = cut(stacks / str(change), CHOSEN)
+            # The environment's name is the only other difference.
+            document: Block = json.loads(json.dumps(upgraded).replace(str(change), APPLIED))
+            return document
+
+        if isinstance(change, str):
+            upgrade.__name__ = change
+            _, shown = planned(applied, upgrade, root, embedded_variables(empty_cloud))
+        else:
+            _, shown = planned(applied, change, root, embedded_variables(empty_cloud))
+        return review(read_plan(shown), APPLIED)
+
+    return plan_change
+
+
+def changes(reviewed: Review) -> dict[tuple[str, Action], set[str]]:
+    """Returns the changed attributes by resource type and action."""
+    found: dict[tuple[str, Action], set[str]] = {}
+    for item in reviewed.changes:
+        paths = {difference.path.partition("[")[0] for difference in item.change.differences}
+        found.setdefault((item.change.type, item.change.action), set()).update(paths)
+    return found
+
+
+def check_data_is_kept(reviewed: Review) -> None:
+    lost = [
+        item.change.address
+        for item in reviewed.changes
+        if item.change.type in STATEFUL and item.change.action in {Action.REPLACE, Action.DESTROY}
+    ]
+    assert not lost
+    assert reviewed.verdict < Verdict.IRREVERSIBLE
+
+
+def test_a_plan_without_a_change_is_empty(plan: Plan) -> None:
+    assert changes(plan(APPLIED)) == {}
+
+
+def test_a_major_upgrade_of_the_database_adds_a_parameter_group_first(plan: Plan) -> None:
+    reviewed = plan("planmajor")
+    check_data_is_kept(reviewed)
+    found = changes(reviewed)
+    assert found["aws_rds_cluster", Action.UPDATE] >= {
+        "engine_version",
+        "allow_major_version_upgrade",
+        "apply_immediately",
+    }
+    [group] = [
+        item.change
+        for item in reviewed.changes
+        if item.change.type == "aws_rds_cluster_parameter_group"
+    ]
+    assert group.action is Action.REPLACE
+    assert group.after["name"] == f"catalog-aurora-parameters-17-{APPLIED}"
+    assert group.after["family"] == "aurora-postgresql17"
+
+
+def test_newer_larger_and_more_nodes_retention_and_domains_replace_nothing(plan: Plan) -> None:
+    reviewed = plan("planmixed")
+    check_data_is_kept(reviewed)
+    found = changes(reviewed)
+    assert "engine_version" in found["aws_rds_cluster", Action.UPDATE]
+    assert found["aws_elasticache_replication_group", Action.UPDATE] >= {
+        "node_type",
+        "num_cache_clusters",
+    }
+    assert ("aws_rds_cluster_instance", Action.CREATE) in found
+    assert ("aws_rds_cluster_instance", Action.REPLACE) not in found
+    assert found["aws_cloudwatch_log_group", Action.UPDATE] == {"retention_in_days"}
+
+
+def test_fewer_nodes_keep_the_data(plan: Plan) -> None:
+    reviewed = plan("planfewer")
+    check_data_is_kept(reviewed)
+    assert ("aws_rds_cluster_instance", Action.DESTROY) in changes(reviewed)
+
+
+def test_provisioned_capacity_changes_tables_in_place(plan: Plan) -> None:
+    reviewed = plan("planunits")
+    check_data_is_kept(reviewed)
+    assert "billing_mode" in changes(reviewed)["aws_dynamodb_table", Action.UPDATE]
+
+
+def test_tables_change_back_to_on_demand_billing_in_place(
+    applied: Path, root: Root, empty_cloud: Addresses
+) -> None:
+    """Plans from a state in which the tables are provisioned, as after that upgrade."""
+    provisioned = applied.with_name("provisioned")
+    shutil.copytree(applied, provisioned, symlinks=True)
+    file = provisioned / "terraform.tfstate"
+    state = json.loads(file.read_text())
+    for resource in state["resources"]:
+        if resource["type"] == "aws_dynamodb_table":
+            values = resource["instances"][0]["attributes"]
+            values.update(billing_mode="PROVISIONED", read_capacity=5, write_capacity=5)
+    file.write_text(json.dumps(state))
+
+    def bill_on_demand(_: Block) -> None:
+        """Keeps the program's on-demand billing."""
+
+    _, shown = planned(provisioned, bill_on_demand, root, embedded_variables(empty_cloud))
+    reviewed = review(read_plan(shown), APPLIED)
+    check_data_is_kept(reviewed)
+    assert "billing_mode" in changes(reviewed)["aws_dynamodb_table", Action.UPDATE]
+
+
+def test_another_index_changes_the_table_in_place(plan: Plan) -> None:
+    reviewed = plan(add_index)
+    check_data_is_kept(reviewed)
+    assert changes(reviewed)["aws_dynamodb_table", Action.UPDATE] >= {"global_secondary_index"}
+
+
+def test_removing_a_service_is_reported_as_irreversible(plan: Plan) -> None:
+    """Terraform ignores prevent_destroy of a resource that the program no longer contains.
+
+    Deletion protection of the table still stops the apply.
+    """
+    reviewed = plan(remove_service)
+    tables = [item for item in reviewed.changes if item.change.type == "aws_dynamodb_table"]
+    assert tables
+    for table in tables:
+        assert (table.change.action, table.verdict) == (Action.DESTROY, Verdict.IRREVERSIBLE)
+        assert table.change.before["name"].startswith("ai-")
+    usage = next(item for item in tables if item.change.before["name"].startswith("ai-usage-"))
+    assert usage.change.before["deletion_protection_enabled"] is True
