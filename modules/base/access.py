@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from constructs import Construct
 
@@ -14,9 +13,6 @@ from modules.base.naming import Names
 from modules.base.policy import Statement, key_statement
 from modules.base.queue import Queue
 from modules.base.table import Table
-
-if TYPE_CHECKING:
-    from modules.base.function import LambdaFunction
 
 
 @dataclass(frozen=True)
@@ -28,8 +24,9 @@ class Access:
 
     variables: Mapping[str, str] = field(default_factory=dict)
     statements: Sequence[Statement] = ()
-    connect: Callable[[Construct, LambdaFunction], object] | None = None
-    """Creates the event source in the scope of the function, if the resource invokes it."""
+    connect: Callable[[Construct, str, str], object] | None = None
+    """Creates the event source if the resource invokes the function. The arguments are the
+    function's scope, the ARN of its alias, and its service."""
 
 
 def table_access(

@@ -16,7 +16,6 @@ from cdktf_cdktf_provider_aws.lambda_event_source_mapping import (
 from constructs import Construct
 
 from modules.base.access import Access, queue_key, sending_statements
-from modules.base.function import LambdaFunction
 from modules.base.naming import service_tag
 from modules.base.policy import Statement
 from modules.base.queue import Queue
@@ -102,13 +101,9 @@ def stream_source(
 
 
 def _event_source(id_: str, statements: list[Statement], **arguments: Any) -> Access:
-    def connect(scope: Construct, function: LambdaFunction) -> None:
+    def connect(scope: Construct, alias_arn: str, service: str) -> None:
         LambdaEventSourceMapping(
-            scope,
-            id_,
-            function_name=function.alias.arn,
-            tags=service_tag(function.service),
-            **arguments,
+            scope, id_, function_name=alias_arn, tags=service_tag(service), **arguments
         )
 
     return Access(statements=statements, connect=connect)

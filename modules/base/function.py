@@ -207,7 +207,7 @@ class LambdaFunction(Construct):
             )
         for use in access:
             if use.connect:
-                use.connect(scope, self)
+                use.connect(scope, self.alias.arn, self.service)
         self._alarms(platform, settings.timeout)
 
     def _common_variables(self, environment: Environment) -> dict[str, str]:
