@@ -40,7 +40,6 @@ class Attachments:
             AttachmentRecord(
                 attachment_id=attachment_id,
                 room=room_id,
-                uploader=caller.user_id,
                 file_name=body.file_name,
                 content_type=body.content_type,
             )
@@ -59,11 +58,14 @@ class Attachments:
                 [FieldError("attachments", "must not contain the same key twice")]
             )
         records = self._messages.attachments([_id_of(key) for key in keys])
-        valid = [r for r in records if r and r.room == room_id and r.uploader == caller.user_id]
-        rule = "must be the key of a file that you uploaded to this room"
-        errors = [
-            FieldError(f"attachments.{i}", rule) for i, r in enumerate(records) if r not in valid
-        ]
+        valid, errors = [], []
+        for index, (key, record) in enumerate(zip(keys, records, strict=True)):
+            # Only the key names the uploader.
+            if record and record.room == room_id and self._uploads.is_of(caller.user_id, key):
+                valid.append(record)
+            else:
+                rule = "must be the key of a file that you uploaded to this room"
+                errors.append(FieldError(f"attachments.{index}", rule))
         if errors:
             raise Problem.invalid(errors)
         if any(record.stored_key for record in valid):

@@ -13,9 +13,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.common.clock import new_id
 from lambdas.common.live.chat_messages import Frame
-from lambdas.common.live.fanout import Delivery, Fanout, Outcome
+from lambdas.common.live.fanout import Delivery, Departure, Fanout, Outcome
 from lambdas.common.live.listeners import Connection, LiveRooms
 from lambdas.common.logs import Logger
+from lambdas.common.problems import Problem
 from lambdas.common.storage.cache import CacheUnavailableError
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 INLINE_LIMIT = 100
 """The most connections that the sender's function posts to itself. It takes 0.1 s
 (docs/benchmarks.md), about the time that the queue would add for every listener."""
+
+
+UNAVAILABLE = (CacheUnavailableError, ClientError, BotoCoreError, Problem)
+"""The errors of reading who listens to a room, from the cache and the tables."""
 
 
 class DeliveryQueues:
@@ -50,10 +55,10 @@ class DeliveryQueues:
             MessageDeduplicationId=delivery.name or new_id(),
         )
 
-    def evict(self, room_id: str, user_id: str) -> bool:
-        """Queues the removal of a user's connections from the room."""
-        body = msgspec.json.encode({"roomId": room_id, "userId": user_id}).decode()
-        return self._send(QueueUrl=self._retries_url, MessageBody=body)
+    def evict(self, room_id: str, reason: Departure, user_id: str | None) -> bool:
+        """Queues the removal of a user's connections, or of all, from the room."""
+        body = msgspec.json.encode({"roomId": room_id, "userId": user_id, "reason": reason})
+        return self._send(QueueUrl=self._retries_url, MessageBody=body.decode())
 
     def _send(self, **message: str) -> bool:
         try:
@@ -87,9 +92,9 @@ class Broadcast:
                     self._live.mark_queued(delivery.name)
             else:
                 self._fanout.deliver([delivery], {delivery.room_id: listeners})
-        except CacheUnavailableError:
+        except UNAVAILABLE as error:
             self._logger.warning(
-                "not delivered because the cache is unavailable", room_id=delivery.room_id
+                "frame not delivered", room_id=delivery.room_id, reason=type(error).__name__
             )
 
     def signal(
@@ -105,25 +110,19 @@ class Broadcast:
             if len(listeners) <= INLINE_LIMIT:
                 listeners = [c for c in listeners if c.visible or not registered_only]
                 self._fanout.deliver([Delivery(room_id, frame)], {room_id: listeners})
-        except CacheUnavailableError:
-            self._logger.warning(
-                "signal not sent because the cache is unavailable", room_id=room_id
-            )
+        except UNAVAILABLE as error:
+            self._logger.warning("signal not sent", room_id=room_id, reason=type(error).__name__)
 
     def send_to(self, connection: Connection, frame: Frame) -> "Future[Outcome]":
         """Starts to send a frame to one connection."""
         return self._fanout.post(connection, frame)
 
-    def evict(self, room_id: str, user_id: str) -> None:
-        """Removes the user's connections from the room, later if the cache is unavailable."""
-        try:
-            self._live.evict(room_id, user_id)
-        except CacheUnavailableError:
-            self._queues.evict(room_id, user_id)
+    def evict(self, room_id: str, reason: Departure, user_id: str | None = None) -> None:
+        """Removes a user's connections, or all, from the room, and tells their clients.
 
-    def close(self, room_id: str) -> None:
-        """Removes all connections from the room."""
+        If the cache is unavailable, the delivery function does so later.
+        """
         try:
-            self._live.close(room_id)
+            self._fanout.evict(room_id, reason, user_id)
         except CacheUnavailableError:
-            self._logger.warning("connections remain in a deleted room", room_id=room_id)
+            self._queues.evict(room_id, reason, user_id)

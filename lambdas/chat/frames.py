@@ -29,7 +29,7 @@ from lambdas.chat.presence import Client, Presence
 from lambdas.chat.standing import Standings
 from lambdas.common.caller import CHAT_ANONYMOUS, USER, Caller
 from lambdas.common.live.chat_messages import Frame
-from lambdas.common.live.fanout import Gateway, Outcome
+from lambdas.common.live.fanout import SESSION_ENDED, Gateway, Outcome
 from lambdas.common.live.listeners import Connection, LiveRooms
 from lambdas.common.logs import Logger
 from lambdas.common.problems import Problem
@@ -39,14 +39,19 @@ from lambdas.common.web.access import Sessions, capability
 from lambdas.common.web.http import Event
 from lambdas.common.web.router import problem_of
 
-CONNECT, DISCONNECT = "$connect", "$disconnect"
+CONNECT, DISCONNECT = "CONNECT", "DISCONNECT"
+"""Types of events. The route key cannot tell them from frames: a client chooses a frame's action,
+which can be `$connect`."""
+
+FRAME_LIMIT = 32 * 1024
+MESSAGE_LIMIT = 128 * 1024
+"""Maximum bytes of a frame and of a message, which can consist of several frames. API Gateway
+closes the connection for larger ones; other gateways may not. No action needs more than a frame."""
 
 _ACCEPTED = {"statusCode": int(HTTPStatus.OK)}
 """The result of every route. $connect needs a status; a body would be sent to the client."""
 
 _CHAT = capability(CHAT_ANONYMOUS)
-
-_SESSION_ENDED = "session_ended"
 
 
 class Frames:
@@ -93,17 +98,17 @@ class Frames:
         context = event["requestContext"]
         self._logger.set_correlation_id(context.get("requestId"))
         client = self._client(context)
-        route = context["routeKey"]
+        event_type = context["eventType"]
         outcome = "ok"
-        if route == CONNECT:
+        if event_type == CONNECT:
             self._connect(client)
-        elif route == DISCONNECT:
+        elif event_type == DISCONNECT:
             self._disconnect(client)
         else:
             outcome = self._handle_frame(client, event.get("body") or "")
         self._logger.info(
             "frame",
-            route=route,
+            route=context["routeKey"],
             connection_id=context["connectionId"],
             outcome=outcome,
             duration_ms=round((time.perf_counter() - started) * 1000, 1),
@@ -118,7 +123,10 @@ class Frames:
         if caller.roles and caller.expires_at <= time.time():
             caller = structs.replace(caller, roles=frozenset({USER}))
         connection = Connection(
-            context["connectionId"], caller.user_id, visible=not caller.is_anonymous
+            context["connectionId"],
+            caller.user_id,
+            caller.session_id,
+            visible=not caller.is_anonymous,
         )
         return Client(connection, caller)
 
@@ -138,7 +146,10 @@ class Frames:
     def _handle_frame(self, client: Client, body: str) -> str:
         """Handles one frame. Returns `ok` or the error's code."""
         request_id: str | None = None
+        size = len(body.encode(errors="surrogatepass"))
         try:
+            if size > FRAME_LIMIT:
+                raise _too_large()
             values = _parse(body)
             value = values.get("requestId")
             request_id = value if isinstance(value, str) else None
@@ -160,13 +171,16 @@ class Frames:
         else:
             return "ok"
         self._refuse(client, request_id, problem)
+        if problem.code == SESSION_ENDED or size > MESSAGE_LIMIT:
+            self._disconnect(client)
+            self._gateway.close(client.connection.connection_id)
         return problem.code
 
     def _admit(self, client: Client) -> None:
         """Raises Problem if the session has ended or the caller may not chat."""
         caller = client.caller
         if self._sessions.find(caller.session_id, caller.user_id) is None:
-            raise Problem.unauthorized("The session has ended.", _SESSION_ENDED)
+            raise Problem.unauthorized("The session has ended.", SESSION_ENDED)
         _CHAT.check(caller)
 
     def _refuse(self, client: Client, request_id: str | None, problem: Problem) -> None:
@@ -179,9 +193,6 @@ class Frames:
         if problem.errors:
             frame["errors"] = [{"field": e.field, "message": e.message} for e in problem.errors]
         self._broadcast.send_to(client.connection, frame).result()
-        if problem.code == _SESSION_ENDED:
-            self._disconnect(client)
-            self._gateway.close(client.connection.connection_id)
 
     def _acknowledge(self, client: Client, frame: ClientFrame, fields: Frame) -> "Future[Outcome]":
         """Starts to send the frame's `ack`."""
@@ -298,6 +309,14 @@ def _action(values: Mapping[str, Any]) -> str:
             f"The action must be one of {', '.join(FRAMES)}.", "unknown_action"
         )
     return action
+
+
+def _too_large() -> Problem:
+    return Problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "frame_too_large",
+        f"A frame has at most {FRAME_LIMIT} bytes.",
+    )
 
 
 def _not_joined() -> Problem:

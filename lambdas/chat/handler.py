@@ -16,6 +16,7 @@ from lambdas.chat.models import (
     CreateRoom,
     EditMessage,
     Invite,
+    MembersQuery,
     MessagesQuery,
     RoomsQuery,
     SendMessage,
@@ -24,6 +25,7 @@ from lambdas.chat.models import (
 )
 from lambdas.chat.people import People
 from lambdas.chat.presence import Presence
+from lambdas.chat.reactions import ReactionStore
 from lambdas.chat.records import ChatTables
 from lambdas.chat.room_logic import RoomService
 from lambdas.chat.rooms import RoomStore
@@ -31,6 +33,7 @@ from lambdas.chat.routes import ROUTES
 from lambdas.chat.signals import Signals
 from lambdas.chat.standing import Standings
 from lambdas.common.clients import Clients
+from lambdas.common.live.audience import AudienceReader
 from lambdas.common.live.fanout import ApiGateway, Fanout, Gateway
 from lambdas.common.live.listeners import LiveRooms
 from lambdas.common.logs import Logger, create_logger
@@ -47,7 +50,7 @@ from lambdas.common.storage.transactions import Transactions
 from lambdas.common.storage.uploads import ATTACHMENT_LIMIT, ATTACHMENT_TYPES, Uploads
 from lambdas.common.validation import EmptyBody, validate
 from lambdas.common.web.http import Event, Request, Response
-from lambdas.common.web.pagination import Cursors, PageQuery
+from lambdas.common.web.pagination import Cursors
 from lambdas.common.web.preconditions import IfMatch, versioned
 from lambdas.common.web.service import Handler, ServiceSettings, create_router, entry_point
 from lambdas.common.web.sessions import SessionReader
@@ -119,7 +122,7 @@ class ChatApi:
         return Response.no_content()
 
     def list_members(self, request: Request) -> Response:
-        query = validate(PageQuery, request.query, from_text=True)
+        query = validate(MembersQuery, request.query, from_text=True)
         return Response(body=self._members.list_members(request.caller, _room_id(request), query))
 
     def invite_member(self, request: Request) -> Response:
@@ -158,7 +161,8 @@ class ChatApi:
         self._messages.announce(stored)
         message = stored.message
         request.anonymous = message.is_anonymous
-        return versioned(message.view(), message.version, HTTPStatus.CREATED)
+        view = self._messages.view(request.caller, message)
+        return versioned(view, message.version, HTTPStatus.CREATED)
 
     def update_message(self, request: Request) -> Response:
         body = validate(EditMessage, request.json)
@@ -240,7 +244,8 @@ def wire(
         settings.delivery_retries_queue_url,
         logger,
     )
-    broadcast = Broadcast(Fanout(gateway, live, logger), live, queues, logger)
+    audience = AudienceReader(Table(dynamodb, settings.dynamodb_table_sessions), tables.members)
+    broadcast = Broadcast(Fanout(gateway, live, audience, logger), live, queues, logger)
     people = People(
         ProfileReader(dynamodb, settings.dynamodb_table_profiles),
         AliasStore(dynamodb, settings.dynamodb_table_aliases),
@@ -268,6 +273,7 @@ def wire(
     )
     members = MemberService(
         members=MemberStore(tables, transactions),
+        rooms=room_store,
         standings=standings,
         people=people,
         broadcast=broadcast,
@@ -277,6 +283,7 @@ def wire(
     messages = MessageService(
         rooms=room_store,
         messages=message_store,
+        reactions=ReactionStore(tables, transactions),
         standings=standings,
         attachments=attachments,
         people=people,

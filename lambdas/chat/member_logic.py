@@ -7,11 +7,12 @@ from msgspec import structs
 
 from lambdas.chat.broadcast import Broadcast
 from lambdas.chat.members import MemberStore
-from lambdas.chat.models import MemberView, RoomType, UpdateMember
+from lambdas.chat.models import DIRECT_LIMIT, MembersQuery, MemberView, RoomType, UpdateMember
 from lambdas.chat.people import People
 from lambdas.chat.records import (
     ADMIN,
     BANNED,
+    FORMER,
     MEMBER,
     MODERATOR,
     OWNER,
@@ -23,14 +24,15 @@ from lambdas.chat.records import (
     RoomFullError,
     pair_key,
 )
+from lambdas.chat.rooms import RoomStore
 from lambdas.chat.standing import Standing, Standings, banned, room_not_found
 from lambdas.common.caller import Caller
 from lambdas.common.clock import timestamp
-from lambdas.common.live.fanout import Delivery
+from lambdas.common.live.fanout import Delivery, Departure
 from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.people.profiles import UNKNOWN_NAME
-from lambdas.common.problems import Problem
-from lambdas.common.web.pagination import Cursors, PageQuery
+from lambdas.common.problems import FieldError, Problem
+from lambdas.common.web.pagination import Cursors
 from lambdas.common.web.preconditions import IfMatch, repeat_if_changed
 
 OPEN: frozenset[RoomType] = frozenset({"public", "announcement"})
@@ -45,8 +47,9 @@ INVITERS: dict[RoomType, int] = {
 }
 """The lowest rank that may invite users, by room type."""
 
-_BAN_LIFTED = ""
-"""The role of a member whose ban was lifted."""
+PRIVATE: frozenset[RoomType] = frozenset({"direct", "group", "private"})
+"""Room types whose conversations only members read. Strangers cannot add users who do not accept
+direct messages."""
 
 
 class MemberService:
@@ -56,6 +59,7 @@ class MemberService:
         self,
         *,
         members: MemberStore,
+        rooms: RoomStore,
         standings: Standings,
         people: People,
         broadcast: Broadcast,
@@ -63,17 +67,22 @@ class MemberService:
         cursors: Cursors,
     ) -> None:
         self._members = members
+        self._rooms = rooms
         self._standings = standings
         self._people = people
         self._broadcast = broadcast
         self._outbox = outbox
         self._cursors = cursors
 
-    def list_members(self, caller: Caller, room_id: str, query: PageQuery) -> dict[str, Any]:
-        self._standings.find(caller, room_id).require_reader()
+    def list_members(self, caller: Caller, room_id: str, query: MembersQuery) -> dict[str, Any]:
+        """Lists members. Only moderators list the banned users."""
+        standing = self._standings.find(caller, room_id)
+        standing.require_reader()
+        if query.role == BANNED:
+            standing.require_rank(RANKS[MODERATOR])
         scope = f"chat-members {room_id}"
         after = self._cursors.position(query, scope)
-        members = self._members.list_page(room_id, query.limit + 1, after)
+        members = self._members.list_page(room_id, query.limit + 1, after, role=query.role)
         page = members[: query.limit]
         names = self._people.member_names(page, caller)
         views = [_view(member, names[member.user_id]) for member in page]
@@ -104,13 +113,26 @@ class MemberService:
 
     @repeat_if_changed(ChangedError)
     def leave(self, caller: Caller, room_id: str) -> None:
-        """Ends the caller's membership. Raises Problem 409 for the owner of the room."""
+        """Ends the caller's membership.
+
+        A direct room stays for the other member, who becomes its owner. The last member's leaving
+        deletes it. Raises Problem 409 for the owner of another room.
+        """
         standing = self._standings.find(caller, room_id)
-        member = standing.require_member()
+        member, heir = standing.require_member(), None
         if member.role == OWNER:
-            detail = "The owner cannot leave. Make another member the owner, or delete the room."
-            raise Problem.conflict(detail, "owner_cannot_leave")
-        self._end_membership(standing, member, reason="left")
+            if standing.room.type != "direct":
+                detail = (
+                    "The owner cannot leave. Make another member the owner, or delete the room."
+                )
+                raise Problem.conflict(detail, "owner_cannot_leave")
+            members = self._members.list_page(member.room_id, DIRECT_LIMIT, None)
+            heir = next((m for m in members if m.user_id != member.user_id), None)
+            if heir is None:
+                self._rooms.remove(member.room_id, time.time())
+                self._broadcast.evict(member.room_id, "deleted")
+                return
+        self._end_membership(standing, member, reason="left", heir=heir)
 
     def invite(self, caller: Caller, room_id: str, user_id: str) -> MemberView:
         """Makes a user a member of the room. Safe to repeat.
@@ -119,8 +141,8 @@ class MemberService:
             Problem: 404 if the user has no profile. A profile is created within seconds of
                 registration, or when its owner first reads it, so a later retry can succeed.
                 Anonymous users have no profile; they join public rooms by themselves.
-                403 in a direct room if the user does not accept direct messages, unless the two
-                users have a direct room already.
+                403 in a room of the PRIVATE types if the user does not accept direct messages,
+                unless the two users have a direct room.
         """
         standing = self._standings.find(caller, room_id)
         standing.require_rank(INVITERS[standing.room.type])
@@ -129,35 +151,38 @@ class MemberService:
         invited = self._people.find(user_id)
         if invited is None:
             raise Problem.not_found("There is no user with this id.", "user_not_found")
-        pair = pair_key(caller.user_id, user_id) if standing.room.type == "direct" else None
-        if pair and not invited.personal.allow_direct_messages and not self._members.has_pair(pair):
+        pair = pair_key(caller.user_id, user_id)
+        if (
+            standing.room.type in PRIVATE
+            and not invited.personal.allow_direct_messages
+            and not self._members.has_pair(pair)
+        ):
             raise Problem.forbidden(
-                "This user does not accept direct messages.", "direct_messages_refused"
+                "This user does not accept direct messages or invitations to private rooms.",
+                "direct_messages_refused",
             )
         member = standing.room.new_member(
             user_id, MEMBER, invited.name_for(None), timestamp(time.time())
         )
-        return self._named_view(self._add(member, actor_id=caller.user_id, pair=pair), caller)
+        is_direct = standing.room.type == "direct"
+        added = self._add(member, actor_id=caller.user_id, pair=pair if is_direct else None)
+        return self._named_view(added, caller)
 
     @repeat_if_changed(ChangedError)
     def update(
         self, caller: Caller, room_id: str, user_id: str, body: UpdateMember, if_match: IfMatch
     ) -> MemberView:
-        """Changes a member's role, mutes or bans them, or lifts the ban.
+        """Changes a member's role, mutes or bans them, or lifts the mute or the ban.
 
         The owner and administrators assign roles below their own. Moderators and higher roles
-        mute and ban members whose rank is below their own.
+        mute and ban members whose rank is below their own. Mutes and bans outlive the membership.
         """
         standing = self._standings.find(caller, room_id)
         standing.require_rank(RANKS[MODERATOR])
         target = self._members.find(room_id, user_id)
         if target is not None:
             if_match.check(target.version)
-        try:
-            changed = self._change(standing, user_id, target, body)
-        except MemberExistsError:
-            raise ChangedError from None
-        return self._named_view(changed, caller)
+        return self._named_view(self._change(standing, user_id, target, body), caller)
 
     @repeat_if_changed(ChangedError)
     def remove(self, caller: Caller, room_id: str, user_id: str) -> None:
@@ -166,20 +191,30 @@ class MemberService:
             return
         standing = self._standings.find(caller, room_id)
         standing.require_rank(RANKS[MODERATOR])
-        target = _require_unbanned(self._members.find(room_id, user_id))
+        target = self._members.find(room_id, user_id)
+        if target is None or not target.is_member:
+            raise _member_not_found()
         standing.require_outranks(target)
         self._end_membership(standing, target, reason="removed")
 
     def _change(
         self, standing: Standing, user_id: str, target: Member | None, body: UpdateMember
     ) -> Member:
-        if body.ban is not None:
-            return self._ban(standing, user_id, target) if body.ban else self._unban(target)
-        target = changed = _require_unbanned(target)
+        if body.ban:
+            return self._ban(standing, user_id, target, body)
+        if target is None:
+            raise _member_not_found()
+        changed = target
+        if body.ban is False and target.role == BANNED:
+            changed = structs.replace(target, role=FORMER)
+        if changed.role == BANNED:
+            raise _member_not_found()
         if body.mute is not None:
             standing.require_outranks(target)
             changed = structs.replace(changed, muted=body.mute)
         if body.role is not None and body.role != target.role:
+            if not changed.is_member:
+                raise _member_not_found()
             if body.role == OWNER:
                 return self._hand_over(standing, target, changed)
             if standing.rank < RANKS[ADMIN] or RANKS[body.role] >= standing.rank:
@@ -188,8 +223,11 @@ class MemberService:
                 )
             standing.require_outranks(target)
             changed = structs.replace(changed, role=body.role)
-        if changed is target:
+        if changed == target:
             return target
+        if changed.role == FORMER and not changed.muted:
+            self._members.forget(target)
+            return changed
         return self._replace(target, changed)
 
     def _hand_over(self, standing: Standing, target: Member, changed: Member) -> Member:
@@ -207,40 +245,40 @@ class MemberService:
         self._members.replace((before, after), *others)
         return structs.replace(after, version=before.version + 1)
 
-    def _ban(self, standing: Standing, user_id: str, target: Member | None) -> Member:
+    def _ban(
+        self, standing: Standing, user_id: str, target: Member | None, body: UpdateMember
+    ) -> Member:
         if user_id == standing.caller.user_id:
             raise Problem.forbidden("You cannot ban yourself.", "role_required")
+        if body.role is not None:
+            raise Problem.invalid([FieldError("role", "must not be given with a ban")])
         if target is None:
             profile = self._people.find(user_id)
             name = profile.name_for(None) if profile else UNKNOWN_NAME
             ban = standing.room.new_member(user_id, BANNED, name, timestamp(time.time()))
+            ban = structs.replace(ban, muted=bool(body.mute))
             self._members.ban(ban)
             return ban
-        if target.role == BANNED:
+        muted = target.muted if body.mute is None else body.mute
+        ban = structs.replace(target, role=BANNED, muted=muted)
+        if ban == target:
             return target
+        if not target.is_member:
+            return self._replace(target, ban)
         standing.require_outranks(target)
-        ban = structs.replace(target, role=BANNED, muted=False)
         self._end_membership(standing, target, reason="banned", ban=ban)
         return structs.replace(ban, version=target.version + 1)
-
-    def _unban(self, target: Member | None) -> Member:
-        if target is None:
-            raise _member_not_found()
-        if target.role != BANNED:
-            return target
-        self._members.unban(target)
-        return structs.replace(target, role=_BAN_LIFTED)
 
     def _add(self, member: Member, *, actor_id: str, pair: str | None = None) -> Member:
         data = {"roomId": member.room_id, "userId": member.user_id, "role": member.role}
         event = self._outbox.put("MemberJoined", actor_id=actor_id, data=data)
         try:
-            self._members.add(member, event, pair)
+            added = self._members.add(member, event, pair)
         except RoomFullError:
             raise Problem.conflict("The room is full.", "room_full") from None
         except MemberExistsError as error:
             if error.member.role == BANNED:
-                raise banned() from None
+                raise (banned() if actor_id == member.user_id else _user_banned()) from None
             return error.member
         except PairExistsError as error:
             detail = "You already have a direct room with this user."
@@ -249,25 +287,36 @@ class MemberService:
             raise problem from None
         except ChangedError:
             raise room_not_found() from None
-        self._announce("user_joined", member)
-        return member
+        self._announce("user_joined", added)
+        return added
 
     def _end_membership(
-        self, standing: Standing, member: Member, *, reason: str, ban: Member | None = None
+        self,
+        standing: Standing,
+        member: Member,
+        *,
+        reason: Departure,
+        ban: Member | None = None,
+        heir: Member | None = None,
     ) -> None:
+        rest = ban or (structs.replace(member, role=FORMER) if member.muted else None)
         data = {"roomId": member.room_id, "userId": member.user_id, "reason": reason}
         event = self._outbox.put("MemberLeft", actor_id=standing.caller.user_id, data=data)
-        self._members.end(member, event, pair=standing.room.pair, ban=ban)
-        # The connections leave first, so that the removed member does not get this frame.
-        self._broadcast.evict(member.room_id, member.user_id)
+        self._members.end(member, event, pair=standing.room.pair, rest=rest, heir=heir)
+        # The connections leave first, so that the removed member does not get the next frame.
+        self._broadcast.evict(member.room_id, reason, member.user_id)
         self._announce("user_left", member)
 
     def _announce(self, frame_type: str, member: Member) -> None:
+        # Otherwise a muted user could send text to everyone, as a name, by joining and leaving.
+        name = UNKNOWN_NAME
+        if member.may_broadcast:
+            name = self._people.member_names([member], None)[member.user_id]
         frame = {
             "type": frame_type,
             "roomId": member.room_id,
             "userId": member.user_id,
-            "displayName": member.display_name,
+            "displayName": name,
         }
         self._broadcast.send(Delivery(member.room_id, frame))
 
@@ -275,10 +324,8 @@ class MemberService:
         return _view(member, self._people.member_names([member], viewer)[member.user_id])
 
 
-def _require_unbanned(member: Member | None) -> Member:
-    if member is None or member.role == BANNED:
-        raise _member_not_found()
-    return member
+def _user_banned() -> Problem:
+    return Problem.forbidden("This user is banned from the room.", "banned")
 
 
 def _member_not_found() -> Problem:
@@ -289,7 +336,7 @@ def _view(member: Member, name: str) -> MemberView:
     return MemberView(
         user_id=member.user_id,
         display_name=name,
-        role=member.role or None,
+        role=None if member.role == FORMER else member.role,
         is_muted=member.muted,
         joined_at=member.joined_at,
         version=member.version,

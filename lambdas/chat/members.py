@@ -1,4 +1,4 @@
-"""Members of rooms and bans from rooms in DynamoDB."""
+"""Members of rooms, bans from rooms, and mutes of former members in DynamoDB."""
 
 from collections.abc import Mapping
 from itertools import islice
@@ -7,6 +7,8 @@ from msgspec import convert, structs, to_builtins
 
 from lambdas.chat.records import (
     BANNED,
+    FORMER,
+    OWNER,
     ChangedError,
     ChatTables,
     Member,
@@ -31,7 +33,7 @@ class MemberStore:
         self._rooms = tables.rooms
 
     def find(self, room_id: str, user_id: str) -> Member | None:
-        """Returns the user's membership in the room or ban from it."""
+        """Returns the user's item: a membership, a ban or the mute of a former member."""
         [item] = self._members.get_many([{"room_id": room_id, "user_id": user_id}])
         return convert(item, Member) if item else None
 
@@ -39,21 +41,31 @@ class MemberStore:
         """Returns True if the two users of this `pair_key` have a direct room."""
         return self._rooms.get_many([{"room_id": pair}]) != [None]
 
-    def list_page(self, room_id: str, limit: int, after: str | None) -> list[Member]:
-        """Returns up to `limit` members in user id order, after the user `after`, without bans."""
+    def list_page(
+        self, room_id: str, limit: int, after: str | None, *, role: str | None = None
+    ) -> list[Member]:
+        """Returns up to `limit` members, or users of one role, after the user `after`.
+
+        The order is that of the user ids.
+        """
+        values, where = {":banned": BANNED, ":former": FORMER}, "NOT #role IN (:banned, :former)"
+        if role:
+            values, where = {":role": role}, "#role = :role"
         items = self._members.query(
             "room_id = :room",
-            {":room": room_id, ":banned": BANNED},
+            {":room": room_id, **values},
             names={"#role": "role"},
-            where="#role <> :banned",
+            where=where,
             start_after={"room_id": room_id, "user_id": after} if after else None,
             page_size=limit,
             consistent=True,
         )
         return [convert(item, Member) for item in islice(items, limit)]
 
-    def add(self, member: Member, event: Entry, pair: str | None = None) -> None:
+    def add(self, member: Member, event: Entry, pair: str | None = None) -> Member:
         """Adds a member and counts them in one transaction, so concurrent joins respect the limit.
+
+        Returns the stored member, who is muted if they were muted before.
 
         Args:
             member: The new member.
@@ -66,13 +78,25 @@ class MemberStore:
             PairExistsError: The two users have a direct room already.
             ChangedError: The room was deleted.
         """
+        put = self._members.build_put(
+            to_builtins(member), condition="attribute_not_exists(user_id)", return_existing=True
+        )
+        while True:
+            try:
+                self._add(member, put, event, pair)
+            except MemberExistsError as error:
+                former = error.member
+                if former.role != FORMER:
+                    raise
+                member = structs.replace(member, muted=former.muted, version=former.version + 1)
+                put = self._build_replacement(former, member, return_existing=True)
+            else:
+                return member
+
+    def _add(self, member: Member, put: Entry, event: Entry, pair: str | None) -> None:
         room_id = member.room_id
         entries = {
-            "member": self._members.build_put(
-                to_builtins(member),
-                condition="attribute_not_exists(user_id)",
-                return_existing=True,
-            ),
+            "member": put,
             "counters": self._rooms.build_update(
                 {"room_id": members_key(room_id)},
                 "SET members = members + :one",
@@ -104,15 +128,29 @@ class MemberStore:
             raise (ChangedError if is_deleted else RoomFullError)() from None
 
     def end(
-        self, member: Member, event: Entry, *, pair: str | None = None, ban: Member | None = None
+        self,
+        member: Member,
+        event: Entry,
+        *,
+        pair: str | None = None,
+        rest: Member | None = None,
+        heir: Member | None = None,
     ) -> None:
-        """Deletes a membership, or replaces it with `ban`.
+        """Ends a membership.
 
-        Raises ChangedError if the membership has changed since it was read.
+        Args:
+            member: The membership as it was read.
+            event: The outbox entry for the transaction.
+            pair: The `pair_key` of a direct room with two members, which ends with it.
+            rest: Replaces the membership: a ban, or the mute of a former member.
+            heir: The member who becomes the owner of the room.
+
+        Raises:
+            ChangedError: The membership or the heir has changed since it was read.
         """
         delete = self._members.build_delete(_key(member), **_unchanged(member))
         entries = {
-            "membership": self._build_replacement(member, ban) if ban else delete,
+            "membership": self._build_replacement(member, rest) if rest else delete,
             "counters": self._rooms.build_update(
                 {"room_id": members_key(member.room_id)},
                 "SET members = members - :one",
@@ -124,23 +162,25 @@ class MemberStore:
         if pair:
             entries["pair"] = self._rooms.build_delete({"room_id": pair})
             entries["room"] = self._build_pair_update(member.room_id, "REMOVE pair")
+        if heir:
+            owner = structs.replace(heir, role=OWNER)
+            entries["heir"] = self._build_replacement(heir, owner)
         self._write_unchanged(entries)
 
     def ban(self, ban: Member) -> None:
-        """Bans a user who is not a member. Raises MemberExistsError if they are, or are banned."""
-        put = self._members.build_put(
-            to_builtins(ban), condition="attribute_not_exists(user_id)", return_existing=True
-        )
+        """Bans a user without an item. Raises ChangedError if the user has one."""
         try:
-            self._transactions.write({"ban": put})
-        except ConditionFailedError as error:
-            existing = error.failed["ban"] or to_builtins(ban)
-            raise MemberExistsError(convert(existing, Member)) from None
+            self._members.put(to_builtins(ban), condition="attribute_not_exists(user_id)")
+        except ConditionFailedError:
+            raise ChangedError from None
 
-    def unban(self, ban: Member) -> None:
-        """Lifts a ban. Raises ChangedError if it has changed since it was read."""
+    def forget(self, record: Member) -> None:
+        """Deletes the item of a user who is not a member.
+
+        Raises ChangedError if it has changed since it was read.
+        """
         try:
-            self._members.delete(_key(ban), **_unchanged(ban))
+            self._members.delete(_key(record), **_unchanged(record))
         except ConditionFailedError:
             raise ChangedError from None
 
@@ -153,9 +193,12 @@ class MemberStore:
             {before.user_id: self._build_replacement(before, after) for before, after in changes}
         )
 
-    def _build_replacement(self, before: Member, after: Member) -> Entry:
+    def _build_replacement(
+        self, before: Member, after: Member, *, return_existing: bool = False
+    ) -> Entry:
         item = to_builtins(structs.replace(after, version=before.version + 1))
-        return self._members.build_put(item, **_unchanged(before))
+        unchanged: Expressions = {**_unchanged(before), "return_existing": return_existing}
+        return self._members.build_put(item, **unchanged)
 
     def _build_pair_update(
         self, room_id: str, expression: str, values: Mapping[str, str] | None = None

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from lambdas.chat.attachments import Attachments, attachment_used
 from lambdas.chat.broadcast import Broadcast
+from lambdas.chat.emojis import canonical
 from lambdas.chat.messages import (
     AttachmentUsedError,
     MessageStore,
@@ -18,6 +19,7 @@ from lambdas.chat.messages import (
 )
 from lambdas.chat.models import MessagesQuery
 from lambdas.chat.people import Author, People
+from lambdas.chat.reactions import ReactionStore, TooManyReactionsError
 from lambdas.chat.records import MODERATOR, RANKS, ChangedError
 from lambdas.chat.rooms import RoomStore
 from lambdas.chat.signals import Signals
@@ -33,10 +35,6 @@ from lambdas.common.storage.cache import CacheUnavailableError
 from lambdas.common.storage.dynamodb import Entry
 from lambdas.common.web.pagination import Cursors
 from lambdas.common.web.preconditions import IfMatch, repeat_if_changed
-
-EMOJI_LENGTH = 32
-EMOJIS = 50
-"""The approximate maximum number of different emojis per message; concurrent ones can exceed it."""
 
 
 class Draft(Struct, frozen=True, kw_only=True):
@@ -73,6 +71,7 @@ class MessageService:
         *,
         rooms: RoomStore,
         messages: MessageStore,
+        reactions: ReactionStore,
         standings: Standings,
         attachments: Attachments,
         people: People,
@@ -85,6 +84,7 @@ class MessageService:
     ) -> None:
         self._rooms = rooms
         self._messages = messages
+        self._reactions = reactions
         self._standings = standings
         self._attachments = attachments
         self._people = people
@@ -166,6 +166,11 @@ class MessageService:
             fanout_ms=round((time.time() - stored.stored_at) * 1000, 1),
         )
 
+    def view(self, caller: Caller, message: Message) -> dict[str, Any]:
+        """Returns the JSON of a message without reactions, as its sender sees it."""
+        [name] = self._people.author_names([message], caller)
+        return message.view(name)
+
     def list_messages(self, caller: Caller, room_id: str, query: MessagesQuery) -> dict[str, Any]:
         self._standings.find(caller, room_id).require_reader()
         scope = f"chat-messages {room_id}"
@@ -181,14 +186,19 @@ class MessageService:
             has_more = len(messages) > query.limit
             messages = messages[: query.limit]
             next_position = messages[-1].timestamp if has_more else None
-        reactions = self._messages.reactions([message.message_id for message in messages])
-        views = [message.view(reactions[message.message_id]) for message in messages]
+        reactions = self._reactions.counts([message.message_id for message in messages])
+        names = self._people.author_names(messages, caller)
+        views = [
+            message.view(name, reactions[message.message_id])
+            for message, name in zip(messages, names, strict=True)
+        ]
         return self._cursors.page(views, query, scope, next_position)
 
     @repeat_if_changed(ChangedError)
     def edit(
         self, caller: Caller, room_id: str, id_: str, content: str, if_match: IfMatch
     ) -> dict[str, Any]:
+        """Replaces the content of the caller's message. Equal content changes nothing."""
         self._standings.find(caller, room_id).require_speaker()
         message = self._find_existing(room_id, id_)
         if not self._is_author(caller, message):
@@ -198,42 +208,48 @@ class MessageService:
         if content != message.content:
             edited = self._messages.edit(message, content)
             self._deliver(edited)
-        return edited.view(self._messages.reactions([id_], consistent=True)[id_])
+        [name] = self._people.author_names([edited], caller)
+        return edited.view(name, self._reactions.counts([id_], consistent=True)[id_])
 
     @repeat_if_changed(ChangedError)
     def delete(self, caller: Caller, room_id: str, id_: str, if_match: IfMatch) -> None:
+        """Deletes a message of the caller, even after leaving the room, or as a moderator."""
         standing = self._standings.find(caller, room_id)
-        if standing.rank < RANKS[MODERATOR]:
+        message = self._messages.find(room_id, id_)
+        if standing.rank < RANKS[MODERATOR] and not (message and self._is_author(caller, message)):
             standing.require_member()
-        message = self._find_existing(room_id, id_)
-        if standing.rank < RANKS[MODERATOR] and not self._is_author(caller, message):
-            raise Problem.forbidden(
-                "Only the author and moderators can delete a message.", "not_the_author"
-            )
+            if message and not message.is_deleted:
+                detail = "Only the author and moderators can delete a message."
+                raise Problem.forbidden(detail, "not_the_author")
+        if message is None or message.is_deleted:
+            raise _message_not_found()
         if_match.check(message.version)
         blank = self._messages.blank(message)
         self._attachments.remove([attachment.attachment_id for attachment in message.attachments])
         self._deliver(blank)
 
-    def react(self, caller: Caller, room_id: str, id_: str, emoji: str, *, add: bool) -> None:
-        self._standings.find(caller, room_id).require_member()
-        is_graphic = emoji.isprintable() and not any(c.isspace() for c in emoji)
-        if not (is_graphic and 0 < len(emoji) <= EMOJI_LENGTH):
-            rule = f"must have 1 to {EMOJI_LENGTH} printable characters, no spaces"
-            raise Problem.invalid([FieldError("emoji", rule)])
-        message = self._find_existing(room_id, id_)
+    def react(self, caller: Caller, room_id: str, id_: str, text: str, *, add: bool) -> None:
+        """Adds or removes a reaction. Users who cannot send messages can only remove theirs."""
+        standing = self._standings.find(caller, room_id)
         if add:
-            counts = self._messages.reactions([id_])[id_]
-            if emoji not in counts and len(counts) >= EMOJIS:
-                raise Problem.conflict(
-                    f"A message can have at most {EMOJIS} different reactions.",
-                    "too_many_reactions",
-                )
-        change = self._messages.add_reaction if add else self._messages.remove_reaction
-        if not change(message, emoji, caller.user_id):
+            standing.require_speaker()
+        else:
+            standing.require_member()
+        emoji = canonical(text)
+        if emoji is None:
+            raise Problem.invalid(
+                [FieldError("emoji", "must be one emoji of the Unicode standard")]
+            )
+        message = self._find_existing(room_id, id_)
+        change = self._reactions.add if add else self._reactions.remove
+        try:
+            changed = change(message, emoji, caller.user_id)
+        except TooManyReactionsError as error:
+            detail = f"{error} Remove a reaction, or react with an emoji that others used."
+            raise Problem.conflict(detail, "too_many_reactions") from None
+        if not changed:
             return
-        count = self._messages.reactions([id_], consistent=True)[id_].get(emoji, 0)
-        author = self._people.author(caller, room_id, anonymous=False)
+        count = self._reactions.counts([id_], consistent=True)[id_].get(emoji, 0)
         frame: Frame = {
             "type": "reaction",
             "roomId": room_id,
@@ -242,10 +258,12 @@ class MessageService:
             "emoji": emoji,
             "action": "added" if add else "removed",
             "count": count,
-            "displayName": author.name,
         }
-        if author.user_id is not None:
-            frame["userId"] = author.user_id
+        if caller.is_anonymous:
+            frame["displayName"] = self._people.author(caller, room_id, anonymous=True).name
+        else:
+            frame["userId"] = caller.user_id
+            frame["displayName"] = self._people.public_name(caller)
         self._broadcast.send(Delivery(room_id, frame))
 
     def head(self, room_id: str) -> int:
@@ -261,7 +279,7 @@ class MessageService:
     def _find_existing(self, room_id: str, id_: str) -> Message:
         message = self._messages.find(room_id, id_)
         if message is None or message.is_deleted:
-            raise Problem.not_found("There is no such message.", "message_not_found")
+            raise _message_not_found()
         return message
 
     def _is_author(self, caller: Caller, message: Message) -> bool:
@@ -288,16 +306,21 @@ class MessageService:
         return {"event": event, "author": author_entry}
 
     def _deliver(self, message: Message) -> None:
-        frame = message.frame()
+        [name] = self._people.author_names([message], None)
+        frame = message.frame(name)
         if "message" in frame and message.version > FIRST_VERSION:
             id_ = message.message_id
-            frame["message"]["reactions"] = self._messages.reactions([id_])[id_]
+            frame["message"]["reactions"] = self._reactions.counts([id_])[id_]
         self._broadcast.send(Delivery(message.room_id, frame, message.delivery))
 
     def _hide(self, room_id: str, user_id: str) -> None:
         # Without the cache, no typing signals and read marks are sent either.
         with suppress(CacheUnavailableError):
             self._signals.hide(room_id, user_id)
+
+
+def _message_not_found() -> Problem:
+    return Problem.not_found("There is no such message.", "message_not_found")
 
 
 def _repeat_key(caller: Caller, room_id: str, client_message_id: str | None) -> str | None:

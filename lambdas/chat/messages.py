@@ -1,12 +1,11 @@
-"""Messages, reactions and attachments in DynamoDB.
+"""Messages and attachments in DynamoDB.
 
 A message gets the room's next number in the transaction that stores it, so numbers are unique and
 have no gaps. Its key consists of the room's id and this number. Messages after a number are read
 by key, consistently. The eventually consistent index of messages by time serves the history.
 
-Reactions and attachments are separate items. The index has them under another partition key, so
-that they are found when the room is deleted. Reaction counts are not in the index, because their
-keys follow from the messages' keys.
+Attachments are separate items. The index has them under another partition key, so that they are
+found when the room is deleted.
 """
 
 import time
@@ -25,17 +24,12 @@ from lambdas.common.live.chat_messages import (
     Attachment,
     Message,
     beside_messages,
-    counts_id,
     message_id,
-    reaction_id,
 )
-from lambdas.common.storage.dynamodb import ConditionFailedError, Entry, Key, succeeds
+from lambdas.common.storage.dynamodb import ConditionFailedError, Entry, Key
 from lambdas.common.storage.transactions import Transactions
 from lambdas.common.storage.uploads import StoredObject
 from lambdas.common.web.idempotency import RETENTION
-
-_REACTION = "+"
-"""The prefix of an emoji in an attribute name, which prevents clashes with other attributes."""
 
 
 class RepeatedError(Exception):
@@ -53,12 +47,12 @@ class AttachmentUsedError(Exception):
 class AttachmentRecord(Struct, frozen=True, kw_only=True):
     """An attachment, recorded from its upload on.
 
-    `stored_key` is the S3 key of the served object, set once a message has the attachment.
+    It does not name its uploader, who may be the author of an anonymous message. `stored_key` is
+    the S3 key of the served object, set once a message has the attachment.
     """
 
     attachment_id: str
     room: str
-    uploader: str
     file_name: str
     content_type: str
     stored_key: str | None = None
@@ -193,35 +187,6 @@ class MessageStore:
             message, expression, {":nothing": "", ":true": True}, " REMOVE attachments"
         )
 
-    def add_reaction(self, message: Message, emoji: str, user_id: str) -> bool:
-        """Stores and counts the user's reaction. Returns False if it exists already."""
-        id_ = reaction_id(message.message_id, emoji, user_id)
-        put = self._messages.build_put(
-            _indexed_item(message.room_id, id_), condition="attribute_not_exists(message_id)"
-        )
-        return self._count(message, emoji, 1, put)
-
-    def remove_reaction(self, message: Message, emoji: str, user_id: str) -> bool:
-        """Deletes the user's reaction. Returns False if it does not exist."""
-        id_ = reaction_id(message.message_id, emoji, user_id)
-        delete = self._messages.build_delete(_key(id_), condition="attribute_exists(message_id)")
-        return self._count(message, emoji, -1, delete)
-
-    def reactions(
-        self, ids: Sequence[str], *, consistent: bool = False
-    ) -> dict[str, dict[str, int]]:
-        """Returns the reaction counts by emoji for each message id."""
-        keys = [_key(counts_id(id_)) for id_ in ids]
-        found = self._messages.get_many(keys, consistent=consistent)
-        return {
-            id_: {
-                name.removeprefix(_REACTION): count
-                for name, count in (item or {}).items()
-                if name.startswith(_REACTION) and count > 0
-            }
-            for id_, item in zip(ids, found, strict=True)
-        }
-
     def add_attachment(self, record: AttachmentRecord) -> None:
         item = {
             **_indexed_item(record.room, _attachment_key(record.attachment_id)),
@@ -253,7 +218,7 @@ class MessageStore:
         return self._messages.build_update(
             _key(_attachment_key(attachment.attachment_id)),
             "SET stored_key = :key, message = :message",
-            condition="attribute_exists(uploader) AND attribute_not_exists(stored_key)",
+            condition="attribute_exists(room) AND attribute_not_exists(stored_key)",
             values={":key": stored.key, ":message": message.message_id},
         )
 
@@ -289,17 +254,6 @@ class MessageStore:
         except ConditionFailedError:
             raise ChangedError from None
         return convert(item, Message)
-
-    def _count(self, message: Message, emoji: str, by: int, mark: Entry) -> bool:
-        counts = self._messages.build_update(
-            _key(counts_id(message.message_id)),
-            "ADD #emoji :by",
-            # Does not create the item again if the room is being deleted.
-            condition="attribute_exists(message_id)" if by < 0 else None,
-            names={"#emoji": f"{_REACTION}{emoji}"},
-            values={":by": by},
-        )
-        return succeeds(lambda: self._transactions.write({"reaction": mark, "counts": counts}))
 
 
 def _key(id_: str) -> Key:

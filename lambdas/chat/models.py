@@ -118,6 +118,21 @@ class RoomsQuery(PageQuery, frozen=True, kw_only=True):
     ) = None
 
 
+class MembersQuery(PageQuery, frozen=True, kw_only=True):
+    """With a role, lists only the users who have it. Users with the role `banned` are no members.
+
+    Without a role, lists all members.
+    """
+
+    role: (
+        Annotated[
+            Role | Literal["banned"],
+            Meta(description="must be owner, admin, moderator, member or banned"),
+        ]
+        | None
+    ) = None
+
+
 class MessagesQuery(PageQuery, frozen=True, kw_only=True):
     """With `afterSeq`, lists the messages that follow it, oldest first; without, newest first."""
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 from lambdas.chat.records import Member
 from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
+from lambdas.common.live.chat_messages import Message
 from lambdas.common.people.aliases import AliasStore
 from lambdas.common.people.profiles import (
     ACTIVITY_VISIBILITY,
@@ -21,17 +22,19 @@ from lambdas.common.people.profiles import (
 )
 
 PROFILE_AGE = 60
-"""Seconds that a profile is cached in memory for messages and frames."""
+"""Seconds that a profile is cached in memory for the settings of presence and read marks. Names are
+always read."""
 
 _MAX_CACHED = 10_000
 """Maximum number of cached profiles. Each takes a few hundred bytes."""
 
 
 class Author(Struct, frozen=True, kw_only=True):
-    """The public author of a message or reaction.
+    """The public author of a message.
 
-    `user_id` is None for an anonymous author. `actor_id` is the author's id in events: the user
-    id, or the alias id of an anonymous author.
+    `user_id` is None for an anonymous author. `name` is the alias, or the name to show while the
+    author has no profile. `actor_id` is the author's id in events: the user id, or the alias id of
+    an anonymous author.
     """
 
     user_id: str | None
@@ -55,15 +58,20 @@ class People:
         if anonymous or caller.is_anonymous:
             alias = self._aliases.alias(caller.user_id, "chat_room", room_id)
             return Author(user_id=None, name=alias.display_name, actor_id=alias.alias_id)
-        return Author(
-            user_id=caller.user_id, name=self.public_name(caller), actor_id=caller.user_id
-        )
+        return Author(user_id=caller.user_id, name=caller.display_name, actor_id=caller.user_id)
+
+    def author_names(self, messages: Sequence[Message], viewer: Caller | None) -> list[str]:
+        """Returns the present name of each message's author, as this viewer may see it.
+
+        None is an unknown viewer.
+        """
+        return self._profiles.author_names(messages, viewer)
 
     def public_name(self, caller: Caller) -> str:
         """Returns the caller's name as strangers see it."""
         if caller.is_anonymous:
             return caller.display_name
-        profile = self._recent([caller.user_id])[caller.user_id]
+        profile = self.find(caller.user_id)
         # Before the profile exists, its name is the account's and its visibility the default.
         return profile.name_for(None) if profile else caller.display_name or UNKNOWN_NAME
 
@@ -84,8 +92,11 @@ class People:
         """Returns the registered user's current profile, or None if it does not exist (yet)."""
         return self._profiles.profiles([user_id]).get(user_id)
 
-    def member_names(self, members: Collection[Member], viewer: Caller) -> dict[str, str]:
-        """Returns the members' names by user id, as this viewer may see them."""
+    def member_names(self, members: Collection[Member], viewer: Caller | None) -> dict[str, str]:
+        """Returns the members' present names by user id, as this viewer may see them.
+
+        None is an unknown viewer.
+        """
         names = {member.user_id: member.display_name for member in members if member.anonymous}
         earlier = {
             member.user_id: member.display_name for member in members if not member.anonymous

@@ -15,9 +15,12 @@ ADMIN: Role = "admin"
 MODERATOR: Role = "moderator"
 MEMBER: Role = "member"
 BANNED = "banned"
-"""The role in the item of a banned user, who is not a member and is not counted."""
+FORMER = "former"
+"""The roles in the items of users who are not members and are not counted: banned users, and muted
+users who left or were removed, so that they are still muted when they join again."""
 
-RANKS = {MEMBER: 1, MODERATOR: 2, ADMIN: 3, OWNER: 4}
+RANKS: dict[str, int] = {MEMBER: 1, MODERATOR: 2, ADMIN: 3, OWNER: 4}
+"""The ranks of members' roles. Other users have rank 0."""
 
 
 class Room(Struct, frozen=True, kw_only=True):
@@ -47,7 +50,7 @@ class Room(Struct, frozen=True, kw_only=True):
 
 
 class Member(Struct, frozen=True, kw_only=True):
-    """A user's membership in a room, or their ban from it.
+    """A user's membership in a room, their ban from it, or the mute of a former member.
 
     `display_name` is the name at the time of joining. It is shown if the user has no profile.
     """
@@ -64,8 +67,19 @@ class Member(Struct, frozen=True, kw_only=True):
 
     @property
     def rank(self) -> int:
-        """The rank of the role in RANKS, 0 for a banned user."""
-        return RANKS.get(self.role, 0)  # type: ignore[call-overload, no-any-return]
+        """The rank of the role in RANKS, 0 for a user who is not a member."""
+        return RANKS.get(self.role, 0)
+
+    @property
+    def is_member(self) -> bool:
+        return self.role in RANKS
+
+    @property
+    def may_broadcast(self) -> bool:
+        """Returns True if the room's type, the role and a mute allow sending to all listeners."""
+        return not self.muted and (
+            self.room_type != "announcement" or self.rank >= RANKS[MODERATOR]
+        )
 
 
 class Counters(Struct, frozen=True, kw_only=True):

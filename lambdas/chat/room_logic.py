@@ -20,6 +20,7 @@ from lambdas.chat.models import (
 from lambdas.chat.people import People
 from lambdas.chat.records import (
     ADMIN,
+    FORMER,
     OWNER,
     RANKS,
     ChangedError,
@@ -120,7 +121,7 @@ class RoomService:
     def delete(self, caller: Caller, room_id: str) -> None:
         self._standings.find(caller, room_id).require_rank(RANKS[OWNER])
         self._rooms.remove(room_id, time.time())
-        self._broadcast.close(room_id)
+        self._broadcast.evict(room_id, "deleted")
 
     def view(self, room: Room, member: Member | None) -> RoomView:
         """Returns the room as this member sees it. None is a user who is not a member."""
@@ -146,7 +147,7 @@ class RoomService:
             ids = self._rooms.of_type("public", chunk, after)
             for room, counters, member in self._rooms.rooms(ids, caller.user_id):
                 # The caller's own rooms are already listed. Banned users do not see the room.
-                if member is None:
+                if member is None or member.role == FORMER:
                     yield False, _view(room, counters, None)
             if len(ids) < chunk:
                 return

@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType, convert, structs, to_builtins
 from lambdas.chat.models import RoomType
 from lambdas.chat.records import (
     BANNED,
+    FORMER,
     ChangedError,
     ChatTables,
     Counters,
@@ -66,7 +67,7 @@ class RoomStore:
         self._transactions.write(entries)
 
     def find(self, room_id: str, user_id: str) -> tuple[Room | None, Member | None]:
-        """Returns the room, and the user's membership in it or ban from it."""
+        """Returns the room, and the user's item of the members' table."""
         room, member = get_from_tables([self._room(room_id), self._member(room_id, user_id)])
         return (
             convert(room, Room) if room and "type" in room else None,
@@ -101,7 +102,7 @@ class RoomStore:
     def rooms(
         self, room_ids: Sequence[str], user_id: str
     ) -> list[tuple[Room, Counters, Member | None]]:
-        """Returns the existing rooms, with counters and the user's membership or ban."""
+        """Returns the existing rooms, with counters and the user's item of the members' table."""
         keys = [
             key
             for room_id in room_ids
@@ -127,7 +128,8 @@ class RoomStore:
         self, user_id: str, room_type: RoomType | None, limit: int, after: str | None
     ) -> list[str]:
         """Returns up to `limit` ids of the user's rooms that follow the id `after`."""
-        values, where = {":user": user_id, ":banned": BANNED}, "#role <> :banned"
+        values = {":user": user_id, ":banned": BANNED, ":former": FORMER}
+        where = "NOT #role IN (:banned, :former)"
         if room_type:
             values[":type"], where = room_type, f"{where} AND room_type = :type"
         found = self._members.query(

@@ -25,7 +25,7 @@ class Standing:
 
     @property
     def membership(self) -> Member | None:
-        return None if self.is_banned else self._record
+        return self._record if self._record is not None and self._record.is_member else None
 
     @property
     def rank(self) -> int:

@@ -12,11 +12,13 @@ import msgspec
 from msgspec import Struct
 
 from lambdas.common.clients import Clients
+from lambdas.common.live.audience import AudienceReader
 from lambdas.common.live.chat_messages import Message
-from lambdas.common.live.fanout import ApiGateway, Delivery, Fanout, Gateway
+from lambdas.common.live.fanout import ApiGateway, Delivery, Departure, Fanout, Gateway
 from lambdas.common.live.listeners import LiveRooms
 from lambdas.common.logs import Logger, create_logger
 from lambdas.common.messaging.consumer import Batch, Consume, consume_messages, create_handler
+from lambdas.common.people.profiles import ProfileReader
 from lambdas.common.settings import Settings, read
 from lambdas.common.storage.cache import CacheSettings, GuardedCache, guarded_cache
 from lambdas.common.storage.dynamodb import Table, unpack
@@ -33,14 +35,18 @@ FIFO = ".fifo"
 class DeliverySettings(Settings, frozen=True, kw_only=True):
     dynamodb_table_messages: str
     dynamodb_table_members: str
+    dynamodb_table_sessions: str
     dynamodb_table_authors: str
+    dynamodb_table_profiles: str
     s3_bucket_attachments: str
     websocket_api_endpoint: str
     delivery_retries_queue_url: str
 
 
 class RetryMessage(Struct, frozen=True, rename="camel"):
-    """A message of the retry queue: stored messages, a member to evict, or a removal to continue.
+    """A message of the retry queue: stored messages, listeners to remove, or a removal to continue.
+
+    The listeners of a room are those of a user, or all if the room was deleted.
 
     Lambda's record of a stream batch that failed too often has none of these fields. It fails and
     goes to the dead-letter queue for an operator.
@@ -49,6 +55,7 @@ class RetryMessage(Struct, frozen=True, rename="camel"):
     stored: tuple[Stored, ...] = ()
     room_id: str | None = None
     user_id: str | None = None
+    reason: Departure = "removed"
     rest: PendingRemoval | None = None
 
 
@@ -99,16 +106,21 @@ def wire(
     live = LiveRooms(cache)
     retry_queue = SqsRetryQueue(lambda: clients.sqs, settings.delivery_retries_queue_url)
     messages = Table(clients.dynamodb, settings.dynamodb_table_messages)
+    audience = AudienceReader(
+        Table(clients.dynamodb, settings.dynamodb_table_sessions),
+        Table(clients.dynamodb, settings.dynamodb_table_members),
+    )
 
     def find(message_id: str) -> Message | None:
         item = messages.get({"message_id": message_id})
         return msgspec.convert(item, Message) if item else None
 
     service = DeliveryService(
-        fanout=Fanout(gateway, live, logger),
+        fanout=Fanout(gateway, live, audience, logger),
         live=live,
         check_later=retry_queue.check_later,
         find=find,
+        profiles=ProfileReader(clients.dynamodb, settings.dynamodb_table_profiles),
         logger=logger,
     )
 
@@ -126,8 +138,8 @@ def wire(
         message = msgspec.json.decode(body, type=RetryMessage)
         if message.stored:
             service.redeliver_lost(message.stored)
-        elif message.room_id is not None and message.user_id is not None:
-            service.evict(message.room_id, message.user_id)
+        elif message.room_id is not None:
+            service.evict(message.room_id, message.reason, message.user_id)
         elif message.rest is not None:
             next(removals)(message.rest)
         else:

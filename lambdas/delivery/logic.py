@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec import Struct
 
 from lambdas.common.live.chat_messages import FIRST_VERSION, Message, delivery_of
-from lambdas.common.live.fanout import Delivery, Fanout
+from lambdas.common.live.fanout import Delivery, Departure, Fanout
 from lambdas.common.live.listeners import LiveRooms
 from lambdas.common.logs import Logger
+from lambdas.common.people.profiles import ProfileReader
 from lambdas.common.storage.cache import CacheUnavailableError
 
 
@@ -33,16 +34,18 @@ class DeliveryService:
         live: LiveRooms,
         check_later: Callable[[Sequence[Stored]], None],
         find: Callable[[str], Message | None],
+        profiles: ProfileReader,
         logger: Logger,
     ) -> None:
         """`check_later` queues versions for a later check and propagates errors of the queue.
 
-        `find` reads a message by its id with a consistent read.
+        `find` reads a message by its id with a consistent read. `profiles` has the authors' names.
         """
         self._fanout = fanout
         self._live = live
         self._queue_check = check_later
         self._find = find
+        self._profiles = profiles
         self._logger = logger
 
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
@@ -79,9 +82,9 @@ class DeliveryService:
             self._fanout.deliver(deliveries)
         self._check_later([item for item in stored if progress[item.name] == "queued"])
 
-    def evict(self, room_id: str, user_id: str) -> None:
-        """Removes a user's connections from a room. Raises CacheUnavailableError."""
-        self._live.evict(room_id, user_id)
+    def evict(self, room_id: str, reason: Departure, user_id: str | None) -> None:
+        """Removes a user's connections, or all, from a room. Raises CacheUnavailableError."""
+        self._fanout.evict(room_id, reason, user_id)
 
     def _delivery(self, stored: Stored) -> Delivery | None:
         message = self._find(stored.message_id)
@@ -89,9 +92,9 @@ class DeliveryService:
         # listeners have not seen its number yet.
         if message is None or stored.version not in {message.version, FIRST_VERSION}:
             return None
-        return Delivery(
-            message.room_id, message.frame(as_new=stored.version == FIRST_VERSION), stored.name
-        )
+        [name] = self._profiles.author_names([message])
+        frame = message.frame(name, as_new=stored.version == FIRST_VERSION)
+        return Delivery(message.room_id, frame, stored.name)
 
     def _check_later(self, stored: Sequence[Stored]) -> None:
         if stored:

@@ -48,6 +48,7 @@ ROUTES = (CONNECT, "$disconnect", "$default", *ACTIONS)
 TICKET = "route.request.querystring.ticket"
 """The single-use ticket. It is in the query, because browsers cannot set headers on WebSockets."""
 
+# Never log the principal: with the time of an anonymous message, it would reveal its author.
 ACCESS_LOG_FIELDS = {
     "requestId": "requestId",
     "extendedRequestId": "extendedRequestId",
@@ -62,7 +63,6 @@ ACCESS_LOG_FIELDS = {
     "integrationError": "integrationErrorMessage",
     "authorizerError": "authorizer.error",
     "error": "error.message",
-    "principal": "authorizer.principalId",
     "sourceIp": "identity.sourceIp",
     "userAgent": "identity.userAgent",
 }
@@ -100,10 +100,10 @@ class WebSocketApi(Construct):
         self.api_id: str = self._api.id
         self.stage_name = environment.name
         stage = f"{self.api_id}/{self.stage_name}"
-        self._connections_arns = {
-            method: names.arn("execute-api", f"{stage}/{method}/@connections/*")
+        self._connections_arns = [
+            names.arn("execute-api", f"{stage}/{method}/@connections/*")
             for method in ("POST", "DELETE")
-        }
+        ]
         # Not the custom domain: its mapping depends on the function, which needs this address.
         self.management_endpoint = (
             f"{environment.endpoints.aws}/_aws/execute-api/{stage}"
@@ -117,13 +117,12 @@ class WebSocketApi(Construct):
             else f"ws{self.management_endpoint.removeprefix('http')}"
         )
 
-    def connection_access(self, *, closes: bool = False) -> Access:
-        """Allows posting to connections, and also closing them if `closes`."""
-        methods = ("POST", "DELETE") if closes else ("POST",)
+    def connection_access(self) -> Access:
+        """Allows posting to connections, and closing them."""
         manage = Statement(
             sid="Connections",
             actions=["execute-api:ManageConnections"],
-            resources=[self._connections_arns[method] for method in methods],
+            resources=self._connections_arns,
         )
         return Access({"WEBSOCKET_API_ENDPOINT": self.management_endpoint}, [manage])
 

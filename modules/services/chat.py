@@ -76,6 +76,8 @@ class Chat(Service):
                     "DeleteItem",
                     index_sid="RoomsOfMember",
                 ),
+                # The sessions of a room's listeners.
+                table_access(tables["auth-sessions"], "BatchGetItem", sid="RevokedSessions"),
                 # Created here, redeemed by the authorizer.
                 table_access(tables["chat-tickets"], "PutItem"),
                 table_access(tables["profile-aliases"], "GetItem", "PutItem"),
@@ -93,7 +95,7 @@ class Chat(Service):
                         ("GetObject", "PutObject", "DeleteObject"),
                     ),
                 ),
-                websocket_api.connection_access(closes=True),
+                websocket_api.connection_access(),
                 queue_sending("DELIVERIES_QUEUE_URL", delivery.deliveries, sid="Delivery"),
                 queue_sending("DELIVERY_RETRIES_QUEUE_URL", delivery.retries, sid="Delivery"),
                 cache_access(platform.names, cache),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from constructs import Construct
 
 from modules.api.websocket import WebSocketApi
@@ -48,8 +50,7 @@ class Delivery(Construct):
     Args:
         platform: The settings and resources that all functions share.
         websocket_api: The API whose connections it posts to.
-        messages: The table of messages, with a stream.
-        members, authors: Tables from which the data of deleted rooms is deleted.
+        tables: The DynamoDB tables, by name without environment. The one of messages has a stream.
         attachments: The bucket from which the files of deleted rooms are deleted.
         cache: Holds the connections.
         network: The location in the VPC, to reach the cache.
@@ -68,9 +69,7 @@ class Delivery(Construct):
         *,
         platform: FunctionPlatform,
         websocket_api: WebSocketApi,
-        messages: Table,
-        members: Table,
-        authors: Table,
+        tables: Mapping[str, Table],
         attachments: Bucket,
         cache: CacheConnection,
         network: FunctionNetwork,
@@ -116,14 +115,18 @@ class Delivery(Construct):
             access=[
                 # GetItem to deliver; batches, here and below, to delete a room's data.
                 table_access(
-                    messages,
+                    tables["chat-messages"],
                     "GetItem",
                     "BatchGetItem",
                     "BatchWriteItem",
                     index_sid="BesideMessages",
                 ),
-                table_access(members, "Query", "BatchWriteItem"),
-                table_access(authors, "BatchWriteItem"),
+                # BatchGetItem, here and below, to find out which listeners may receive a frame.
+                table_access(tables["chat-members"], "BatchGetItem", "Query", "BatchWriteItem"),
+                table_access(tables["auth-sessions"], "BatchGetItem"),
+                table_access(tables["platform-authors"], "BatchWriteItem"),
+                # The present names of authors.
+                table_access(tables["profile-profiles"], "BatchGetItem"),
                 bucket_access(
                     "S3_BUCKET_ATTACHMENTS",
                     attachments,
@@ -136,7 +139,7 @@ class Delivery(Construct):
                 queue_sending("DELIVERY_RETRIES_QUEUE_URL", self.retries),
                 stream_source(
                     "stream",
-                    messages,
+                    tables["chat-messages"],
                     # Only messages and markers of deleted rooms have a number.
                     pattern={
                         "eventName": ["INSERT", "MODIFY"],

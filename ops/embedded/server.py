@@ -18,7 +18,7 @@ import ministack.app
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.config import Config
 from ministack.core import lambda_runtime, persistence
-from ministack.services import apigateway_v1, cloudfront, lambda_svc
+from ministack.services import apigateway, apigateway_v1, cloudfront, lambda_svc
 
 KEEP_ALIVE = 120.0
 """Seconds. Longer than Terraform's provider (90 s) keeps an idle connection, so that it closes."""
@@ -191,11 +191,29 @@ def omit_what_aws_omits() -> None:
     cloudfront._build_rhp_config_xml = add_headers_policy_without_empty_parts
 
 
+def keep_websockets_after_deep_frames() -> None:
+    """Sends frames whose JSON is nested too deeply for Python to the route `$default`, as AWS does.
+
+    ministack would close the connection.
+    """
+    evaluate: Callable[[str, str], str] = apigateway._evaluate_route_selection
+
+    def evaluate_any(expression: str, payload: str) -> str:
+        try:
+            return evaluate(expression, payload)
+        except RecursionError:
+            return "$default"
+
+    apigateway._evaluate_route_selection = evaluate_any
+
+
 manage_connections()
 ministack.app.app = add_save_request(deduplicate_calls(ministack.app.app))
 reset_stream_positions()
 follow_alias_of_websockets()
 omit_what_aws_omits()
+keep_websockets_after_deep_frames()
+
 
 if __name__ == "__main__":
     raise_descriptor_limit()

@@ -106,7 +106,7 @@ def test_two_users_see_each_others_actions(ann: Chatter, bob: Chatter, room: str
             await until(lambda: signals(first, "read"))
             path = f"/rooms/{room}/messages/{reply['messageId']}"
             for chatter, method, suffix, body in (
-                (ann, "PUT", "/reactions/x", {}),
+                (ann, "PUT", "/reactions/%F0%9F%91%8D", {}),
                 (bob, "PATCH", "", {"content": "No"}),
                 (ann, "DELETE", "", None),
             ):
@@ -132,6 +132,7 @@ def test_privacy_settings_apply_to_chat(platform: Platform, ann: Chatter, room: 
             "showReadReceipts": False,
         }
     }
+    ann.invite(room, dan)
     token = dan.person.access_token
     Api(platform.api_url).call("PUT", "/v1/profile/preferences", wishes, token=token).expect(200)
     invited = f"/rooms/{ann.make_room('direct')}/members"
@@ -140,7 +141,6 @@ def test_privacy_settings_apply_to_chat(platform: Platform, ann: Chatter, room: 
         == "direct_messages_refused"
     )
     assert ann.call("POST", invited, {"userId": "nobody"}).expect(404)["code"] == "user_not_found"
-    ann.invite(room, dan)
 
     async def scenario() -> None:
         async with in_room(room, ann) as (first,):
@@ -310,6 +310,30 @@ def test_an_ended_session_ends_its_connections(
             with pytest.raises((ChatError, ConnectionClosed, TimeoutError)):
                 await client.request("ping")
             await until(lambda: client.closed)
+
+    run(scenario())
+
+
+def test_a_listener_whose_session_was_revoked_receives_nothing_more(
+    platform: Platform, room: str, ann: Chatter
+) -> None:
+    platform.forget_attempts()
+    person = Chatter(platform, Person.signed_in(platform, Api(platform.api_url)))
+    ann.invite(room, person)
+
+    async def scenario() -> None:
+        async with in_room(room, ann, person) as (first, second):
+            await first.send(room, "1")
+            await until(lambda: texts_of(second, room) == ["1"])
+            token = person.person.access_token
+            response = await asyncio.to_thread(
+                Api(platform.api_url).post, "/v1/auth/logout", {}, token=token
+            )
+            response.expect(204)
+            await asyncio.sleep(5)  # the longest time that the contract allows
+            await first.send(room, "2")
+            await until(lambda: second.closed)
+            assert texts_of(second, room) == ["1"]
 
     run(scenario())
 

@@ -44,6 +44,23 @@ def test_a_ticket_opens_one_websocket(platform: Platform, person: Person) -> Non
     assert refused.value.response.status_code == 403
 
 
+def test_hostile_frames_get_errors_and_keep_the_connection(
+    platform: Platform, person: Person
+) -> None:
+    with open_socket(platform, f"?ticket={issue(platform, person)}") as socket:
+        for frame, code in (
+            ('{"action": "$connect"}', "unknown_action"),
+            ('{"action": "$disconnect"}', "unknown_action"),
+            ('{"action": "ping", "x": ' + "[" * 10_000 + "]" * 10_000 + "}", "malformed_json"),
+            ('{"action": "ping", "requestId": "' + "x" * 32 * 1024 + '"}', "frame_too_large"),
+        ):
+            socket.send(frame)
+            error = json.loads(socket.recv(timeout=30))
+            assert (error["type"], error["code"]) == ("error", code)
+        socket.send(json.dumps({"action": "ping", "requestId": "r-1"}))
+        assert json.loads(socket.recv(timeout=30))["type"] == "ack"
+
+
 def test_an_invalid_ticket_is_rejected(platform: Platform, person: Person) -> None:
     too_old = issue(platform, person, age=LIFETIME + 1)
     for query, status in (

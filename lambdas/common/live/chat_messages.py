@@ -13,6 +13,9 @@ Frame = dict[str, Any]
 
 FIRST_VERSION = 1
 
+MEMBER_ROLES = frozenset({"owner", "admin", "moderator", "member"})
+"""The roles of members. Other items of the members' table are of users who are not members."""
+
 MESSAGES_INDEX = "room-messages-index"
 """Keys `room_id` and `timestamp`: a room's messages by time. See also `beside_messages`."""
 
@@ -31,8 +34,9 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Its id consists of the room's id and `seq`, so that a range can be read consistently by keys.
     `timestamp` is RFC 3339 and increases with `seq`. An anonymous message has the alias in
-    `author_name` and no `author_id`. A deleted message keeps its `seq` but no content. `version`
-    starts at 1 and increases with each change.
+    `author_name` and no `author_id`. Otherwise `author_name` is shown only while the author has no
+    profile. A deleted message keeps its `seq` but no content. `version` starts at 1 and increases
+    with each change.
     """
 
     message_id: str
@@ -55,13 +59,16 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The name of the delivery of this version."""
         return delivery_of(self.message_id, self.version)
 
-    def view(self, reactions: Mapping[str, int] | None = None) -> dict[str, Any]:
-        """Returns the JSON for responses and frames. `reactions` are counts by emoji."""
+    def view(self, author_name: str, reactions: Mapping[str, int] | None = None) -> dict[str, Any]:
+        """Returns the JSON for responses and frames.
+
+        `author_name` is the author's present name or alias. `reactions` are counts by emoji.
+        """
         return {
             "messageId": self.message_id,
             "roomId": self.room_id,
             **({} if self.author_id is None else {"authorId": self.author_id}),
-            "authorName": self.author_name,
+            "authorName": author_name,
             "content": self.content,
             "type": self.type,
             "seq": self.seq,
@@ -75,8 +82,11 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
             "version": self.version,
         }
 
-    def frame(self, *, as_new: bool | None = None) -> Frame:
-        """Returns the frame for this version. `as_new` forces `new_message` for later versions."""
+    def frame(self, author_name: str, *, as_new: bool | None = None) -> Frame:
+        """Returns the frame for this version. `as_new` forces `new_message` for later versions.
+
+        `author_name` is the name that everyone may see, because all listeners get the same frame.
+        """
         if as_new or (as_new is None and self.version == FIRST_VERSION):
             kind = "new_message"
         else:
@@ -87,7 +97,7 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
             "messageId": self.message_id,
             "seq": self.seq,
         }
-        return frame if kind == "message_deleted" else {**frame, "message": self.view()}
+        return frame if kind == "message_deleted" else {**frame, "message": self.view(author_name)}
 
 
 def message_id(room_id: str, seq: int) -> str:
@@ -100,13 +110,13 @@ def counts_id(message_id: str) -> str:
     return f"{message_id}#reactions"
 
 
-def reaction_id(message_id: str, emoji: str, user_id: str) -> str:
-    """Returns the key of one user's reaction to a message."""
-    return f"{message_id}#{emoji}#{user_id}"
+def reactions_id(message_id: str, user_id: str) -> str:
+    """Returns the key of one user's reactions to a message."""
+    return f"{message_id}#reactions#{user_id}"
 
 
 def reacted_to(room_id: str, key: str) -> str | None:
-    """Returns the id of the message of a reaction's key, or None if it is not a reaction's key."""
+    """Returns the message's id of a key of reactions, or None for the key of another item."""
     return key.partition("#")[0] if key.startswith(f"{room_id}-") else None
 
 

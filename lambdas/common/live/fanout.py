@@ -14,6 +14,7 @@ from botocore.awsrequest import AWSRequest
 from msgspec import Struct
 
 from lambdas.common.clients import CONNECT_TIMEOUT, READ_TIMEOUT
+from lambdas.common.live.audience import AudienceReader
 from lambdas.common.live.chat_messages import Frame
 from lambdas.common.live.listeners import Connection, LiveRooms
 from lambdas.common.logs import Logger
@@ -26,6 +27,13 @@ POSTS = 32
 """Maximum parallel posts. More are useless: one CPU signs and sends under 2,000 per second."""
 
 Outcome = Literal["sent", "gone", "failed"]
+
+Departure = Literal["left", "removed", "banned", "deleted"]
+"""Why connections stop listening to a room: the user left, was removed or banned, or the room was
+deleted."""
+
+SESSION_ENDED = "session_ended"
+"""The code of the error that a client receives before its connection is closed."""
 
 
 class Delivery(Struct, frozen=True, rename="camel"):
@@ -94,16 +102,22 @@ class ApiGateway:
 
 
 class Fanout:
-    """Posts frames in parallel.
+    """Posts frames in parallel, to the connections of members whose session has not ended.
 
     Removes closed connections, and sends `resync` to connections after a failed post.
     """
 
     def __init__(
-        self, gateway: Gateway, live: LiveRooms, logger: Logger, workers: int = POSTS
+        self,
+        gateway: Gateway,
+        live: LiveRooms,
+        audience: AudienceReader,
+        logger: Logger,
+        workers: int = POSTS,
     ) -> None:
         self._gateway = gateway
         self._live = live
+        self._audience = audience
         self._logger = logger
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="post")
 
@@ -119,12 +133,16 @@ class Fanout:
         """Sends each delivery to all connections of its room in parallel, and waits for all posts.
 
         `listeners` are the connections by room, if already known. Raises CacheUnavailableError if
-        they cannot be read; then nothing was sent or recorded as sent.
+        they cannot be read, and the errors of reading sessions and members. Then nothing was sent
+        or recorded as sent.
         """
-        listeners = listeners or {
-            room_id: self._live.connections(room_id)
-            for room_id in dict.fromkeys(d.room_id for d in deliveries)
-        }
+        listeners = self._admit(
+            listeners
+            or {
+                room_id: self._live.connections(room_id)
+                for room_id in dict.fromkeys(d.room_id for d in deliveries)
+            }
+        )
         pending: dict[Future[Outcome], tuple[Connection, Delivery]] = {}
         for delivery in deliveries:
             data = msgspec.json.encode(delivery.frame)
@@ -137,6 +155,41 @@ class Fanout:
         )
         self._resync((target for future, target in pending.items() if future.result() == "failed"))
         self._record_sent([delivery.name for delivery in deliveries if delivery.name is not None])
+
+    def evict(self, room_id: str, reason: Departure, user_id: str | None = None) -> None:
+        """Removes a user's connections from a room, or all connections, and tells their clients.
+
+        Raises CacheUnavailableError.
+        """
+        listeners = self._live.connections(room_id)
+        self._remove(room_id, [c for c in listeners if user_id in {None, c.user_id}], reason)
+
+    def end_session(self, connection: Connection) -> None:
+        """Tells the client that its session has ended, and closes the connection."""
+        frame = {
+            "type": "error",
+            "requestId": None,
+            "code": SESSION_ENDED,
+            "message": "The session has ended.",
+        }
+        self._gateway.post(connection.connection_id, msgspec.json.encode(frame))
+        # The disconnect event then removes the connection and announces that the user is offline.
+        self._gateway.close(connection.connection_id)
+
+    def _admit(
+        self, listeners: Mapping[str, Sequence[Connection]]
+    ) -> Mapping[str, Sequence[Connection]]:
+        """Returns the listeners who may receive frames, and removes the others."""
+        audience = self._audience.check(listeners)
+        for room_id, connections in audience.removed.items():
+            self._remove(room_id, connections, "removed")
+        wait([self._pool.submit(self.end_session, connection) for connection in audience.ended])
+        return audience.admitted
+
+    def _remove(self, room_id: str, connections: Sequence[Connection], reason: Departure) -> None:
+        self._live.remove(room_id, connections)
+        frame: Frame = {"type": "room_left", "roomId": room_id, "reason": reason}
+        wait([self.post(connection, frame) for connection in connections])
 
     def _post_alone(self, connection: Connection, data: bytes) -> Outcome:
         outcome = self._gateway.post(connection.connection_id, data)

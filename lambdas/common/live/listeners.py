@@ -30,10 +30,14 @@ _ALIVE = ""  # in each connection's set of rooms, so that the set exists even wi
 
 
 class Connection(Struct, frozen=True):
-    """One WebSocket connection. `visible` is False for anonymous users: hide them from others."""
+    """One WebSocket connection of a session.
+
+    `visible` is False for anonymous users: hide them from others.
+    """
 
     connection_id: str
     user_id: str
+    session_id: str
     visible: bool = True
 
 
@@ -111,7 +115,7 @@ class LiveRooms:
 
     def leave(self, connection: Connection, room_id: str) -> None:
         """Removes the connection from the room."""
-        self._remove(room_id, [connection])
+        self.remove(room_id, [connection])
 
     def is_in(self, connection: Connection, room_id: str) -> bool:
         """Returns True if the connection is in the room."""
@@ -132,13 +136,19 @@ class LiveRooms:
 
         return [_decode(member) for member in self._cache.run(work)]
 
-    def evict(self, room_id: str, user_id: str) -> None:
-        """Removes all of a user's connections from a room."""
-        self._remove(room_id, [c for c in self.connections(room_id) if c.user_id == user_id])
+    def remove(self, room_id: str, connections: Sequence[Connection]) -> None:
+        """Removes connections from a room."""
+        if not connections:
+            return
 
-    def close(self, room_id: str) -> None:
-        """Removes all connections from a room."""
-        self._remove(room_id, self.connections(room_id))
+        def work(cache: "redis.Redis") -> None:
+            with cache.pipeline() as pipe:
+                pipe.zrem(_room_key(room_id), *map(_encode, connections))
+                for connection in connections:
+                    pipe.srem(_rooms_key(connection), room_id)
+                pipe.execute()
+
+        self._cache.run(work)
 
     def mark_sent(self, deliveries: Iterable[str]) -> None:
         """Records these deliveries as sent."""
@@ -166,30 +176,19 @@ class LiveRooms:
         marks = self._cache.run(work) if deliveries else []
         return dict(zip(deliveries, marks, strict=True))
 
-    def _remove(self, room_id: str, connections: Sequence[Connection]) -> None:
-        if not connections:
-            return
-
-        def work(cache: "redis.Redis") -> None:
-            with cache.pipeline() as pipe:
-                pipe.zrem(_room_key(room_id), *map(_encode, connections))
-                for connection in connections:
-                    pipe.srem(_rooms_key(connection), room_id)
-                pipe.execute()
-
-        self._cache.run(work)
-
     def _member(self, connection: Connection) -> dict[str, float]:
         return {_encode(connection): self._clock() + LIFETIME}
 
 
 def _encode(connection: Connection) -> str:
-    return f"{connection.connection_id}|{connection.user_id}|{int(connection.visible)}"
+    # Three parts, so that a version without sessions, which runs during a release, can read it.
+    flags = f"{int(connection.visible)}{connection.session_id}"
+    return f"{connection.connection_id}|{connection.user_id}|{flags}"
 
 
 def _decode(member: str) -> Connection:
-    connection_id, user_id, visible = member.split("|")
-    return Connection(connection_id, user_id, visible == "1")
+    connection_id, user_id, flags = member.split("|")
+    return Connection(connection_id, user_id, flags[1:], flags.startswith("1"))
 
 
 def _text(members: Any) -> set[str]:

@@ -1,5 +1,6 @@
 """Aliases of anonymous authors: one per user and context, which does not reveal the user."""
 
+import hashlib
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, convert, to_builtins
@@ -24,7 +25,10 @@ class Alias(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class AliasStore:
-    """Stores aliases by user and context. Only this table links an alias to its user."""
+    """Stores aliases by user and context.
+
+    An alias leads to its user only if one knows both the user's id and the context.
+    """
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
         self._table = Table(dynamodb, table)
@@ -66,5 +70,7 @@ def _new(context_type: ContextType, context: str) -> Alias:
 
 
 def _key(user_id: str, context_type: ContextType, context: str) -> Key:
-    # The context is last because it is the only part that a client chooses.
-    return {"alias_key": f"{user_id}#{context_type}#{context}"}
+    # A hash, so that the table does not list the users who are anonymous somewhere. The context is
+    # last because it is the only part that a client chooses.
+    parts = f"{user_id}#{context_type}#{context}"
+    return {"alias_key": hashlib.sha256(parts.encode()).hexdigest()}

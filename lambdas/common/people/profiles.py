@@ -1,7 +1,7 @@
 """Profiles as shared by several services: creation, visibility, display names and privacy."""
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from msgspec import Struct, convert
 
@@ -77,6 +77,19 @@ class KnownProfile(Struct, frozen=True, kw_only=True):
         return self.display_name if may_see(self.visibility, self.user_id, viewer) else UNKNOWN_NAME
 
 
+class Authored(Protocol):
+    """A public item of `author_id`, or an anonymous one of an alias.
+
+    `author_name` is the alias, or the name at the time of writing.
+    """
+
+    @property
+    def author_id(self) -> str | None: ...
+
+    @property
+    def author_name(self) -> str: ...
+
+
 class ProfileReader:
     """Reads profiles for other services: visible display names and privacy settings."""
 
@@ -102,6 +115,14 @@ class ProfileReader:
         return names | {
             user_id: profile.name_for(viewer) for user_id, profile in self.profiles(wanted).items()
         }
+
+    def author_names(self, items: Sequence[Authored], viewer: Caller | None = None) -> list[str]:
+        """Returns the name to show for the author of each item. See `display_names`."""
+        earlier = {item.author_id: item.author_name for item in items if item.author_id is not None}
+        names = self.display_names(earlier, viewer, earlier) if earlier else {}
+        return [
+            item.author_name if item.author_id is None else names[item.author_id] for item in items
+        ]
 
     def profiles(self, user_ids: Collection[str]) -> dict[str, KnownProfile]:
         """Returns the profiles by user id, without users who have none.

@@ -176,6 +176,13 @@ class Uploads:
         )
         return SignedUpload(SignedForm(form["url"], form["fields"]), key)
 
+    def is_of(self, user_id: str, key: str) -> bool:
+        """Returns True if the key has the form of this user's keys."""
+        prefix = self._prefix(user_id)
+        return key.startswith(prefix) and bool(
+            re.fullmatch(r"[0-9a-f]{32}", key.removeprefix(prefix))
+        )
+
     def use(self, user_id: str, key: str, target_prefix: str) -> StoredObject:
         """Copies the user's upload to a new object below `target_prefix`, which ends in `/`.
 
@@ -215,8 +222,7 @@ class Uploads:
         missing = FieldError(
             field, "must be the key of a file that you uploaded here in the last 24 hours"
         )
-        prefix = self._prefix(user_id)
-        if not (key.startswith(prefix) and re.fullmatch(r"[0-9a-f]{32}", key.removeprefix(prefix))):
+        if not self.is_of(user_id, key):
             return missing
         try:
             stored = self._s3().get_object(Bucket=self._bucket, Key=key)

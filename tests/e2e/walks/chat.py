@@ -151,7 +151,7 @@ def talk(steps: Steps, first: Listener, second: Listener) -> Iterator[str]:
     call("PATCH", f"{at}/messages/{hidden['messageId']}", {"content": "Hush!"})
     second.wait("message_updated")
     yield f"PATCH {CHAT}{ROOMS}/{{roomId}}/messages/{{messageId}}"
-    reaction = f"{at}/messages/{sent['messageId']}/reactions/x"
+    reaction = f"{at}/messages/{sent['messageId']}/reactions/%F0%9F%91%8D"
     call("PUT", reaction, {}, status=204)
     yield f"PUT {CHAT}{ROOMS}/{{roomId}}/messages/{{messageId}}/reactions/{{emoji}}"
     call("DELETE", reaction, status=204)

@@ -22,9 +22,10 @@ from lambdas.chat.handler import ChatSettings, wire
 from lambdas.common.caller import CAPABILITIES, Caller
 from lambdas.common.clients import Clients
 from lambdas.common.live.fanout import Outcome
+from lambdas.common.live.listeners import LiveRooms
 from lambdas.common.settings import read
 from lambdas.common.storage.cache import CacheSettings, guarded_cache
-from lambdas.common.storage.dynamodb import pack, unpack
+from lambdas.common.storage.dynamodb import Table, pack, unpack
 from lambdas.delivery.handler import DeliverySettings
 from lambdas.delivery.handler import wire as wire_delivery
 from tests.lambdas.support import REGION, LambdaResponse, document, rest_event
@@ -165,17 +166,15 @@ class Socket:
             "principalId": person.user_id,
         }
         world.sockets.append(self)
-        self.invoke("$connect")
+        self.invoke("$connect", event_type="CONNECT")
 
-    def invoke(self, route: str, body: str | None = None) -> None:
+    def invoke(self, route: str, body: str | None = None, event_type: str = "MESSAGE") -> None:
         event = {
             "requestContext": {
                 "routeKey": route,
                 "connectionId": self.connection_id,
                 "requestId": "request-1",
-                "eventType": {"$connect": "CONNECT", "$disconnect": "DISCONNECT"}.get(
-                    route, "MESSAGE"
-                ),
+                "eventType": event_type,
                 "stage": "local",
                 "apiId": "api",
                 "domainName": "api.execute-api.us-east-1.amazonaws.com",
@@ -214,7 +213,7 @@ class Socket:
         return [frame for frame in frames if type_ is None or frame["type"] == type_]
 
     def close(self) -> None:
-        self.invoke("$disconnect")
+        self.invoke("$disconnect", event_type="DISCONNECT")
 
 
 class World:
@@ -230,6 +229,7 @@ class World:
         self.sockets: list[Socket] = []
         clients = self.clients = Clients(REGION)
         reached = guarded_cache(read(CacheSettings, settings), clients.session)
+        self.live = LiveRooms(reached)
         self.handle = wire(read(ChatSettings, settings), clients, reached, self.gateway, logger)
         self.deliver = wire_delivery(
             read(DeliverySettings, settings), clients, reached, self.gateway, logger
@@ -239,6 +239,9 @@ class World:
 
     def user(self, user_id: str, **more: Any) -> ChatUser:
         return ChatUser(self, user_id, **more)
+
+    def table(self, name: str) -> Table:
+        return Table(self.dynamodb, name)
 
     def items(self, table: str) -> list[dict[str, Any]]:
         return [unpack(item) for item in self.dynamodb.scan(TableName=table)["Items"]]

@@ -150,7 +150,7 @@ def test_other_items_of_the_messages_table_are_ignored(
     ann: ChatUser, room_id: str, world: World
 ) -> None:
     message_id = ann.send(room_id)["messageId"]
-    ok(ann.call("PUT", f"/rooms/{room_id}/messages/{message_id}/reactions/x", {}), 204)
+    ok(ann.call("PUT", f"/rooms/{room_id}/messages/{message_id}/reactions/👍", {}), 204)
     for item in world.items("messages"):
         if "room_id" not in item:
             watch(world, world.stream(item["message_id"]))
@@ -218,7 +218,9 @@ def test_deliveries_wait_until_the_cache_is_back(
     assert [frame["seq"] for frame in listener.take()] == [1]
 
 
+@pytest.mark.parametrize("how", ["remove", "delete"])
 def test_an_eviction_that_the_cache_missed_is_repeated(
+    how: str,
     ann: ChatUser,
     bob: ChatUser,
     room_id: str,
@@ -231,11 +233,17 @@ def test_an_eviction_that_the_cache_missed_is_repeated(
         def refuse(self: LiveRooms, *arguments: Any) -> Any:
             raise CacheUnavailableError
 
-        down.setattr(LiveRooms, "evict", refuse)
-        ok(ann.call("DELETE", f"/rooms/{room_id}/members/bob"), 204)
+        down.setattr(LiveRooms, "remove", refuse)
+        if how == "remove":
+            ok(ann.call("DELETE", f"/rooms/{room_id}/members/bob"), 204)
+        else:
+            ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
     listener.take()
     assert retry(world) == 1
-    ann.send(room_id)
+    reason = {"remove": "removed", "delete": "deleted"}[how]
+    assert listener.take() == [{"type": "room_left", "roomId": room_id, "reason": reason}]
+    if how == "remove":
+        ann.send(room_id)
     assert listener.take() == []
 
 

@@ -132,19 +132,19 @@ def test_rest_writes_reach_listeners(
 ) -> None:
     message = ann.send(room_id)
     path = f"/rooms/{room_id}/messages/{message['messageId']}"
-    ok(bob.call("PUT", f"{path}/reactions/x", {}), 204)
+    ok(bob.call("PUT", f"{path}/reactions/👍", {}), 204)
     ok(ann.call("PATCH", path, {"content": "Hi"}), 200)
-    ok(bob.call("DELETE", f"{path}/reactions/x"), 204)
+    ok(bob.call("DELETE", f"{path}/reactions/👍"), 204)
     ok(ann.call("DELETE", path), 204)
     for socket in sockets:
         new, added, edited, removed, deleted = socket.take()
         assert (new["type"], new["message"]) == ("new_message", message)
-        reaction = {"type": "reaction", "userId": "bob", "emoji": "x"}
+        reaction = {"type": "reaction", "userId": "bob", "emoji": "👍"}
         assert added.items() >= {**reaction, "action": "added", "count": 1}.items()
         assert (edited["type"], edited["message"]["content"], edited["message"]["reactions"]) == (
             "message_updated",
             "Hi",
-            {"x": 1},
+            {"👍": 1},
         )
         assert removed.items() >= {**reaction, "action": "removed", "count": 0}.items()
         assert deleted == {
@@ -224,7 +224,8 @@ def test_a_removed_member_receives_no_more_frames(
     if how != "delete":
         ann.send(room_id)
         assert [frame["type"] for frame in sockets[0].take()] == ["user_left", "new_message"]
-    assert sockets[1].take() == []
+    reason = {"remove": "removed", "ban": "banned", "leave": "left", "delete": "deleted"}[how]
+    assert sockets[1].take() == [{"type": "room_left", "roomId": room_id, "reason": reason}]
     assert sockets[1].send("send_message", roomId=room_id, content="x")["code"] == "not_joined"
     assert sockets[1].send("join_room", roomId=room_id)["type"] == "error"
 
@@ -269,6 +270,14 @@ def test_a_repeated_message_is_stored_once_and_gets_the_same_ack(
         ('{"action": "shout"}', "unknown_action"),
         ('{"action": ["ping"]}', "unknown_action"),
         ('{"action": "ping", "color": "red"}', "invalid_fields"),
+        # Clients choose the action, also that of API Gateway's own routes.
+        ('{"action": "$connect"}', "unknown_action"),
+        ('{"action": "$disconnect"}', "unknown_action"),
+        ('{"action": "$default"}', "unknown_action"),
+        ('{"action": "ping", "x": ' + "[" * 16_000 + "]" * 16_000 + "}", "malformed_json"),
+        ('{"action": "ping", "x": ' + '{"x":' * 500 + "1" + "}" * 501, "invalid_fields"),
+        ('{"action": "ping", "requestId": "' + "x" * 32 * 1024 + '"}', "frame_too_large"),
+        ('{"action": "ping", "requestId": "' + "€" * 11_000 + '"}', "frame_too_large"),
         ('{"action": "join_room"}', "invalid_fields"),
         ('{"action": "send_message", "roomId": "r", "content": ""}', "invalid_fields"),
     ],
@@ -277,11 +286,23 @@ def test_an_invalid_frame_gets_an_error_and_keeps_the_connection(
     ann: ChatUser, world: World, text: str, code: str
 ) -> None:
     socket = ann.connect()
-    response = socket.send_text(text)
+    action = json.loads(text)["action"] if text.startswith('{"action": "$') else "$default"
+    response = socket.send_text(text, action)
     assert response.keys() >= {"type", "requestId", "code", "message"}
     assert (response["type"], response["code"], response["requestId"]) == ("error", code, None)
     assert socket.send("ping")["type"] == "ack"
     assert world.gateway.closed == []
+
+
+def test_a_message_over_128_kb_gets_an_error_and_ends_the_connection(
+    ann: ChatUser, world: World, room_id: str
+) -> None:
+    socket = ann.connect()
+    socket.join(room_id)
+    response = socket.send_text('{"action": "ping", "requestId": "' + "x" * 128 * 1024 + '"}')
+    assert (response["type"], response["code"]) == ("error", "frame_too_large")
+    assert world.gateway.closed == [socket.connection_id]
+    assert world.live.connections(room_id) == []
 
 
 def test_an_error_has_the_request_id_and_the_invalid_fields(ann: ChatUser) -> None:
@@ -353,7 +374,7 @@ def test_an_anonymous_user_causes_no_signals(
     message = hidden.send("send_message", roomId=room_id, content="x")
     hidden.send("mark_read", roomId=room_id, seq=1)
     ok(
-        visitor.call("PUT", f"/rooms/{room_id}/messages/{message['messageId']}/reactions/x", {}),
+        visitor.call("PUT", f"/rooms/{room_id}/messages/{message['messageId']}/reactions/👍", {}),
         204,
     )
     hidden.close()
@@ -558,7 +579,7 @@ def test_a_connection_gets_resync_after_a_failed_post(
 def test_a_connection_expires_unless_it_pings(cache: redis.Redis) -> None:
     now = [1_000_000.0]
     live = LiveRooms(GuardedCache(lambda: cache), clock=lambda: now[0])
-    quiet, lively = Connection("quiet", "ann"), Connection("lively", "bob")
+    quiet, lively = Connection("quiet", "ann", "s-1"), Connection("lively", "bob", "s-2")
     for connection in (quiet, lively):
         live.connect(connection)
         live.join(connection, "room")
@@ -610,7 +631,7 @@ def test_without_the_cache_messages_are_stored_and_acknowledged(
     for action, more in (("typing_start", {}), ("mark_read", {"seq": 1}), ("leave_room", {})):
         assert sockets[0].send(action, roomId=room_id, **more)["code"] == "not_joined"
     assert sockets[0].send("ping")["type"] == "ack"
-    ok(bob.call("PUT", f"/rooms/{room_id}/messages/{ack['messageId']}/reactions/x", {}), 204)
+    ok(bob.call("PUT", f"/rooms/{room_id}/messages/{ack['messageId']}/reactions/👍", {}), 204)
     items = document(ok(bob.call("GET", f"/rooms/{room_id}/messages", afterSeq="0")))["items"]
     assert [item["seq"] for item in items] == [1, 2]
     late.close()
@@ -625,7 +646,7 @@ def test_messages_of_a_large_room_are_queued(
 ) -> None:
     live = LiveRooms(GuardedCache(lambda: cache))
     for index in range(INLINE_LIMIT):
-        live.join(Connection(f"more-{index}", f"user-{index}"), room_id)
+        live.join(Connection(f"more-{index}", "ann", "session-ann"), room_id)
     ack = sockets[0].send("send_message", roomId=room_id, content="x")
     assert ack["type"] == "ack"
     sockets[0].send("typing_start", roomId=room_id)

@@ -82,7 +82,7 @@ def test_only_members_can_write(ann: ChatUser, eve: ChatUser, room_id: str) -> N
         ("POST", "", {"content": "x"}),
         ("PATCH", f"/{message}", {"content": "x"}),
         ("DELETE", f"/{message}", None),
-        ("PUT", f"/{message}/reactions/x", {}),
+        ("PUT", f"/{message}/reactions/👍", {}),
     ):
         problem(eve.call(method, f"/rooms/{room_id}/messages{path}", body), 403, "not_a_member")
 
@@ -198,7 +198,7 @@ def test_author_and_moderators_can_delete_a_message_but_its_seq_stays(
     for path in paths:
         for method, body in (("DELETE", None), ("PATCH", {"content": "x"})):
             problem(bob.call(method, path, body), 404, "message_not_found")
-        problem(bob.call("PUT", f"{path}/reactions/x", {}), 404)
+        problem(bob.call("PUT", f"{path}/reactions/👍", {}), 404)
     assert "secret" not in json.dumps(world.items("messages"))
 
 
@@ -217,14 +217,12 @@ def test_reactions_count_once_per_user(ann: ChatUser, bob: ChatUser, room_id: st
     path = f"/rooms/{room_id}/messages/{message}/reactions"
     for person in (ann, bob, bob):
         ok(person.call("PUT", f"{path}/{quote('👍')}"), 204)
-    ok(bob.call("PUT", f"{path}/:tea:"), 204)
-    assert history(ann, room_id)["items"][0]["reactions"] == {"👍": 2, ":tea:": 1}
+    ok(bob.call("PUT", f"{path}/🍵"), 204)
+    assert history(ann, room_id)["items"][0]["reactions"] == {"👍": 2, "🍵": 1}
     for _ in range(2):
         ok(bob.call("DELETE", f"{path}/{quote('👍')}"), 204)
-    ok(bob.call("DELETE", f"{path}/:tea:"), 204)
+    ok(bob.call("DELETE", f"{path}/🍵"), 204)
     assert history(ann, room_id)["items"][0]["reactions"] == {"👍": 1}
-    assert wrong_fields(problem(ann.call("PUT", f"{path}/{'x' * 33}"), 422)) == {"emoji"}
-    problem(ann.call("PUT", f"{path}/{quote('a b')}"), 422)
 
 
 def test_an_anonymous_message_reveals_only_the_alias(

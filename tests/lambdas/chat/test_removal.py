@@ -9,10 +9,11 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import EndpointConnectionError
 
-from lambdas.chat.messages import MessageStore
+from lambdas.chat.reactions import ReactionStore
 from lambdas.chat.rooms import RoomStore
 from lambdas.common.live.chat_messages import marker_id
 from lambdas.common.messaging.consumer import BatchFailedError
+from lambdas.common.storage.dynamodb import Entry
 from lambdas.delivery import removal
 from lambdas.delivery.logic import DeliveryService
 from lambdas.delivery.removal import SETTLING, PendingRemoval, RoomRemoval
@@ -41,7 +42,7 @@ def create_full_room(world: World, ann: ChatUser, bob: ChatUser) -> str:
     ]
     upload(world, ann, room_id)  # without a message
     for person in (ann, bob):
-        for emoji in "xy":
+        for emoji in "👍🍵":
             path = f"/rooms/{room_id}/messages/{messages[0]['messageId']}/reactions/{emoji}"
             ok(person.call("PUT", path, {}), 204)
     return room_id
@@ -196,18 +197,19 @@ def test_a_reaction_during_the_removal_leaves_no_counts(
     """The function reads the message, but writes after message and counts are deleted."""
     room_id = ann.create_room("private")
     ok(ann.call("POST", f"/rooms/{room_id}/members", {"userId": bob.user_id}), 201)
-    path = f"/rooms/{room_id}/messages/{ann.send(room_id)['messageId']}/reactions/x"
+    path = f"/rooms/{room_id}/messages/{ann.send(room_id)['messageId']}/reactions/👍"
     if method == "DELETE":
         ok(bob.call("PUT", path, {}), 204)
-    count = MessageStore._count
+    build_count = ReactionStore._build_count
 
-    def overtaken(store: MessageStore, *arguments: Any) -> bool:
+    def overtaken(store: ReactionStore, *arguments: Any, **values: Any) -> Entry:
+        monkeypatch.setattr(ReactionStore, "_build_count", build_count)
         ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
         world.deliver({"Records": [world.stream(marker_id(room_id))]})
         world.deliver({"Records": world.queued("DELIVERY_RETRIES_QUEUE_URL")})
-        return count(store, *arguments)
+        return build_count(store, *arguments, **values)
 
-    monkeypatch.setattr(MessageStore, "_count", overtaken)
+    monkeypatch.setattr(ReactionStore, "_build_count", overtaken)
     bob.call(method, path, {} if method == "PUT" else None)
     run_passes(world)
     assert remaining_data(world) == {}

@@ -461,7 +461,7 @@ def test_only_two_tables_contain_the_author_of_an_anonymous_post(
         for name, content in everything(dynamodb).items()
         if "id-of-ann" in content or "Ann" in content
     }
-    assert places == {"auth-sessions", "profile-aliases", "platform-authors"}
+    assert places == {"auth-sessions", "platform-authors"}
     lines = [json.loads(line) for line in stdout.getvalue().splitlines()]
     acts = [line for line in lines if line["message"] == "request" and line["method"] != "GET"]
     assert len(acts) == 9

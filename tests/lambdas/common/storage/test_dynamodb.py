@@ -1,11 +1,17 @@
 """Reads and writes of tables, against an in-process DynamoDB."""
 
+import re
 from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
+from hypothesis import given
+from hypothesis import strategies as st
 
+import lambdas
 from lambdas.common.problems import Problem
 from lambdas.common.storage.dynamodb import (
     ConditionFailedError,
@@ -133,6 +139,59 @@ def test_a_query_reads_as_many_pages_as_its_caller_takes(
         start_after={"item_id": first["item_id"], "owner": "ann"},
     )
     assert later["item_id"] != first["item_id"]
+
+
+class PagedTable:
+    """A DynamoDB client. Its pages end at `Limit` items or at PAGE bytes, before the filter."""
+
+    PAGE = 1000
+
+    def __init__(self, sizes: list[int], kept: list[bool]) -> None:
+        self.items = [
+            {"item_id": f"{index}", "size": size, "kept": keep}
+            for index, (size, keep) in enumerate(zip(sizes, kept, strict=True))
+        ]
+
+    def query(self, **arguments: Any) -> Any:
+        start = unpack(arguments.get("ExclusiveStartKey", {})).get("item_id")
+        first = 0 if start is None else int(start) + 1
+        page: list[Any] = []
+        for item in self.items[first:]:
+            size = sum(other["size"] for other in page)
+            if len(page) == arguments.get("Limit") or (page and size + item["size"] > self.PAGE):
+                break
+            page.append(item)
+        result: Any = {"Items": [pack(item) for item in page if item["kept"]]}
+        if page and page[-1] is not self.items[-1]:
+            result["LastEvaluatedKey"] = pack({"item_id": page[-1]["item_id"]})
+        return result
+
+
+@given(
+    items=st.lists(st.tuples(st.integers(1, 1500), st.booleans()), max_size=40),
+    page_size=st.none() | st.integers(1, 50),
+    wanted=st.integers(1, 50),
+)
+def test_a_query_ends_only_at_the_end_of_the_list_whatever_the_sizes(
+    items: list[tuple[int, bool]], page_size: int | None, wanted: int
+) -> None:
+    """DynamoDB ends a page at 1 MB and before it filters, so that a page can even be empty."""
+    client: Any = PagedTable([size for size, _ in items], [kept for _, kept in items])
+    table = Table(client, "items")
+    everything = [item for item in client.items if item["kept"]]
+    found = table.query("owner = :o", {":o": "ann"}, page_size=page_size)
+    assert list(islice(found, wanted)) == everything[:wanted]
+    after = {"item_id": everything[0]["item_id"]} if everything else None
+    rest = table.query("owner = :o", {":o": "ann"}, start_after=after, page_size=page_size)
+    assert list(rest) == everything[1:]
+
+
+def test_only_the_dynamodb_layer_reads_pages() -> None:
+    """Other modules would have to follow LastEvaluatedKey themselves."""
+    code = Path(lambdas.__file__).parent
+    reading = re.compile(r"\b(client|dynamodb)\.(query|scan)\b")
+    readers = {path.name for path in code.rglob("*.py") if reading.search(path.read_text())}
+    assert readers == {"dynamodb.py"}
 
 
 def test_a_scan_yields_the_matching_items_of_all_pages(

@@ -1,0 +1,85 @@
+"""After anonymous acts, the author is stored in the authors' table alone, and named nowhere."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+import redis
+
+from tests.lambdas.chat.conftest import ChatUser, World, ok
+from tests.lambdas.chat.test_messages import upload
+
+AUTHOR = "the-real-author"
+
+
+@pytest.fixture
+def author(world: World) -> ChatUser:
+    return world.user(AUTHOR)
+
+
+@pytest.fixture
+def room_id(ann: ChatUser, author: ChatUser) -> str:
+    id_ = ann.create_room("public")
+    ok(author.call("POST", f"/rooms/{id_}/join", {}))
+    return id_
+
+
+def stored(world: World) -> Counter[str]:
+    """Returns the items of all tables except the one for authors."""
+    tables = world.dynamodb.list_tables()["TableNames"]
+    return Counter(
+        f"{table}: {item}" for table in tables if table != "authors" for item in world.items(table)
+    )
+
+
+def test_anonymous_messages_name_their_author_nowhere(
+    world: World,
+    ann: ChatUser,
+    author: ChatUser,
+    room_id: str,
+    cache: redis.Redis,
+    log: io.StringIO,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    socket, listener = author.connect("connection-1"), ann.connect("connection-2")
+    for client in (socket, listener):
+        client.join(room_id)
+    before = stored(world)
+    log.seek(0)
+    log.truncate()
+    listener.take()
+    file = upload(world, author, room_id)
+    uploaded = json.loads(log.getvalue())
+    assert room_id not in str(uploaded), "the line of the upload names its room"
+    log.seek(0)
+    log.truncate()
+    key = {"Idempotency-Key": "once"}
+    body = {"content": "x", "isAnonymous": True, "attachments": [file["key"]]}
+    for _ in range(2):
+        ok(author.call("POST", f"/rooms/{room_id}/messages", body, headers=key), 201)
+    for content in ("y", "z"):
+        socket.send(
+            "send_message", roomId=room_id, content=content, isAnonymous=True, clientMessageId="c"
+        )
+    socket.send("typing_start", roomId=room_id, isAnonymous=True)
+    monkeypatch.setattr("lambdas.chat.broadcast.INLINE_LIMIT", 0)  # sends frames to a queue
+    second = author.send(room_id, isAnonymous=True, replyTo=f"{room_id}-1")
+    path = f"/rooms/{room_id}/messages/{second['messageId']}"
+    ok(author.call("PATCH", path, {"content": "edited"}))
+    ok(author.call("DELETE", path), 204)
+    messages = [item for item in world.items("messages") if item.get("is_anonymous")]
+    assert len(messages) == 3
+    assert len(world.items("authors")) == 3
+    traces: dict[str, Any] = {
+        "tables": sorted((stored(world) - before).elements()),
+        "frames": listener.take(),
+        "deliveries": world.queued("DELIVERIES_QUEUE_URL"),
+        "retries": world.queued("DELIVERY_RETRIES_QUEUE_URL"),
+        "log": log.getvalue(),
+    }
+    assert all(traces[name] for name in ("tables", "frames", "deliveries", "log"))
+    assert [name for name, trace in traces.items() if AUTHOR in str(trace)] == []

@@ -1,0 +1,215 @@
+"""Mutes and bans, which outlive memberships, and rooms in which only moderators speak."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.lambdas.chat.conftest import ChatUser, World, ok
+from tests.lambdas.support import document, problem, wrong_fields
+
+
+@pytest.fixture
+def room_id(ann: ChatUser, bob: ChatUser) -> str:
+    """A public room of ann in which bob is muted."""
+    id_ = ann.create_room("public")
+    ok(bob.call("POST", f"/rooms/{id_}/join", {}))
+    set_member(ann, id_, mute=True)
+    return id_
+
+
+def set_member(by: ChatUser, room_id: str, **changes: Any) -> Any:
+    return document(ok(by.call("PATCH", f"/rooms/{room_id}/members/bob", changes)))
+
+
+def leave(ann: ChatUser, bob: ChatUser, room_id: str, how: str) -> None:
+    if how == "leaves":
+        ok(bob.call("DELETE", f"/rooms/{room_id}/leave"), 204)
+    elif how == "is removed":
+        ok(ann.call("DELETE", f"/rooms/{room_id}/members/bob"), 204)
+    else:
+        set_member(ann, room_id, ban=True)
+        set_member(ann, room_id, ban=False)
+
+
+@pytest.mark.parametrize("how", ["leaves", "is removed", "is banned"])
+@pytest.mark.parametrize("returns", ["joins", "is invited"])
+def test_a_mute_outlives_the_membership(
+    ann: ChatUser, bob: ChatUser, room_id: str, how: str, returns: str
+) -> None:
+    leave(ann, bob, room_id, how)
+    assert document(ok(ann.call("GET", f"/rooms/{room_id}")))["memberCount"] == 1
+    members = document(ok(ann.call("GET", f"/rooms/{room_id}/members")))["items"]
+    assert [item["userId"] for item in members] == ["ann"]
+    assert document(ok(bob.call("GET", f"/rooms/{room_id}")))["role"] is None
+    # The public room is still listed, but not as one of the user's own.
+    [listed] = document(ok(bob.call("GET", "/rooms")))["items"]
+    assert (listed["roomId"], listed["role"]) == (room_id, None)
+    problem(bob.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}), 403, "not_a_member")
+    if returns == "joins":
+        assert document(ok(bob.call("POST", f"/rooms/{room_id}/join", {})))["memberCount"] == 2
+    else:
+        ok(ann.call("POST", f"/rooms/{room_id}/members", {"userId": "bob"}), 201)
+    problem(bob.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}), 403, "muted")
+    assert set_member(ann, room_id, mute=False)["isMuted"] is False
+    bob.send(room_id)
+
+
+def test_a_mute_is_lifted_after_the_user_left(
+    ann: ChatUser, bob: ChatUser, room_id: str, world: World
+) -> None:
+    leave(ann, bob, room_id, "leaves")
+    lifted = set_member(ann, room_id, mute=False)
+    assert (lifted["role"], lifted["isMuted"]) == (None, False)
+    assert [item["user_id"] for item in world.items("members")] == ["ann"]
+    problem(ann.call("PATCH", f"/rooms/{room_id}/members/bob", {"mute": False}), 404)
+    ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
+    bob.send(room_id)
+
+
+def test_a_role_cannot_be_given_to_a_former_member(
+    ann: ChatUser, bob: ChatUser, room_id: str
+) -> None:
+    leave(ann, bob, room_id, "leaves")
+    problem(ann.call("PATCH", f"/rooms/{room_id}/members/bob", {"role": "admin"}), 404)
+    problem(ann.call("DELETE", f"/rooms/{room_id}/members/bob"), 404)
+
+
+def test_a_ban_and_a_mute_change_together(ann: ChatUser, bob: ChatUser, room_id: str) -> None:
+    set_member(ann, room_id, mute=False)
+    banned = set_member(ann, room_id, ban=True, mute=True)
+    assert (banned["role"], banned["isMuted"]) == ("banned", True)
+    lifted = set_member(ann, room_id, ban=False, mute=False)
+    assert (lifted["role"], lifted["isMuted"]) == (None, False)
+    set_member(ann, room_id, ban=True)
+    muted = set_member(ann, room_id, ban=False, mute=True)
+    assert (muted["role"], muted["isMuted"]) == (None, True)
+    ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
+    problem(bob.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}), 403, "muted")
+    # Of a member who is not banned, only the other changes take place.
+    changed = set_member(ann, room_id, ban=False, mute=False, role="moderator")
+    assert (changed["role"], changed["isMuted"]) == ("moderator", False)
+
+
+def test_a_ban_excludes_a_role(ann: ChatUser, room_id: str) -> None:
+    path = f"/rooms/{room_id}/members/bob"
+    response = ann.call("PATCH", path, {"ban": True, "role": "admin"})
+    assert wrong_fields(problem(response, 422)) == {"role"}
+    set_member(ann, room_id, ban=True)
+    problem(ann.call("PATCH", path, {"ban": False, "role": "admin"}), 404)
+    assert document(ok(ann.call("GET", f"{path.rpartition('/')[0]}", role="banned")))["items"]
+
+
+def test_moderators_list_and_lift_bans(
+    ann: ChatUser, bob: ChatUser, eve: ChatUser, room_id: str
+) -> None:
+    members = f"/rooms/{room_id}/members"
+    ok(eve.call("POST", f"/rooms/{room_id}/join", {}))
+    set_member(ann, room_id, ban=True)
+    [ban] = document(ok(ann.call("GET", members, role="banned")))["items"]
+    assert (ban["userId"], ban["displayName"], ban["role"]) == ("bob", "Name of bob", "banned")
+    problem(eve.call("GET", members, role="banned"), 403, "role_required")
+    problem(ann.call("GET", members, role="former"), 422)
+    [owner] = document(ok(ann.call("GET", members, role="owner")))["items"]
+    assert owner["userId"] == "ann"
+    set_member(ann, room_id, ban=False)
+    assert document(ok(ann.call("GET", members, role="banned")))["items"] == []
+
+
+def test_a_refused_invitation_of_a_banned_user_speaks_of_that_user(
+    ann: ChatUser, bob: ChatUser, room_id: str
+) -> None:
+    set_member(ann, room_id, ban=True)
+    response = ann.call("POST", f"/rooms/{room_id}/members", {"userId": "bob"})
+    assert problem(response, 403, "banned")["detail"] == "This user is banned from the room."
+    response = bob.call("POST", f"/rooms/{room_id}/join", {})
+    assert problem(response, 403, "banned")["detail"] == "You are banned from this room."
+
+
+@pytest.fixture(params=["muted", "moderators_only"])
+def silenced(request: pytest.FixtureRequest, ann: ChatUser, bob: ChatUser) -> tuple[str, str]:
+    """A room in which bob cannot speak, and the code of the refusals."""
+    code: str = request.param
+    id_ = ann.create_room("public" if code == "muted" else "announcement")
+    ok(bob.call("POST", f"/rooms/{id_}/join", {}))
+    if code == "muted":
+        set_member(ann, id_, mute=True)
+    return id_, code
+
+
+def test_silenced_users_broadcast_by_no_route(
+    ann: ChatUser, bob: ChatUser, silenced: tuple[str, str]
+) -> None:
+    room_id, code = silenced
+    reactions = f"/rooms/{room_id}/messages/{ann.send(room_id)['messageId']}/reactions/👍"
+    listener, socket = ann.connect(), bob.connect()
+    listener.join(room_id)
+    socket.join(room_id)
+    listener.take()
+    bob.set_profile(display_name="Buy my tea")
+    problem(bob.call("PUT", reactions, {}), 403, code)
+    body = {"content": "x", "isAnonymous": True}
+    problem(bob.call("POST", f"/rooms/{room_id}/messages", body), 403, code)
+    upload = {"fileName": "a", "contentType": "text/plain", "contentLength": 1}
+    problem(bob.call("POST", f"/rooms/{room_id}/attachments", upload), 403, code)
+    for action, more in (("send_message", {"content": "x"}), ("typing_start", {})):
+        assert socket.send(action, roomId=room_id, **more)["code"] == code
+    ok(bob.call("DELETE", f"/rooms/{room_id}/leave"), 204)
+    ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
+    frames = [frame for frame in listener.take() if "displayName" in frame]
+    assert [(frame["type"], frame["displayName"]) for frame in frames] == [
+        ("user_left", "Someone"),
+        ("user_joined", "Someone"),
+    ]
+
+
+def test_a_silenced_user_can_remove_a_reaction(ann: ChatUser, bob: ChatUser) -> None:
+    room_id = ann.create_room("public")
+    ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
+    path = f"/rooms/{room_id}/messages/{ann.send(room_id)['messageId']}/reactions/👍"
+    ok(bob.call("PUT", path, {}), 204)
+    set_member(ann, room_id, mute=True)
+    ok(bob.call("DELETE", path), 204)
+    [message] = document(ok(ann.call("GET", f"/rooms/{room_id}/messages")))["items"]
+    assert message["reactions"] == {}
+
+
+def test_a_direct_room_ends_for_the_side_that_leaves(
+    ann: ChatUser, bob: ChatUser, world: World
+) -> None:
+    room_id = ann.create_room("direct")
+    ok(ann.call("POST", f"/rooms/{room_id}/members", {"userId": "bob"}), 201)
+    ann.send(room_id)
+    ok(ann.call("DELETE", f"/rooms/{room_id}/leave"), 204)
+    problem(ann.call("GET", f"/rooms/{room_id}/messages"), 403, "not_a_member")
+    assert document(ok(ann.call("GET", "/rooms")))["items"] == []
+    # The other side keeps the conversation, owns it, and can have a new one.
+    assert document(ok(bob.call("GET", f"/rooms/{room_id}")))["role"] == "owner"
+    assert len(document(ok(bob.call("GET", f"/rooms/{room_id}/messages")))["items"]) == 1
+    other = bob.create_room("direct")
+    ok(bob.call("POST", f"/rooms/{other}/members", {"userId": "ann"}), 201)
+    # The side that is left ends it for good.
+    ok(bob.call("DELETE", f"/rooms/{room_id}/leave"), 204)
+    problem(bob.call("GET", f"/rooms/{room_id}"), 404)
+    assert {item["room_id"] for item in world.items("rooms") if "type" in item} == {other}
+
+
+def test_an_author_deletes_messages_after_leaving(
+    ann: ChatUser, bob: ChatUser, eve: ChatUser
+) -> None:
+    room_id = ann.create_room("public")
+    ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
+    mine = [bob.send(room_id), bob.send(room_id, isAnonymous=True), bob.send(room_id)]
+    paths = [f"/rooms/{room_id}/messages/{message['messageId']}" for message in mine]
+    other = f"/rooms/{room_id}/messages/{ann.send(room_id)['messageId']}"
+    ok(bob.call("DELETE", f"/rooms/{room_id}/leave"), 204)
+    for path in (other, f"/rooms/{room_id}/messages/{room_id}-99"):
+        problem(bob.call("DELETE", path), 403, "not_a_member")
+    problem(eve.call("DELETE", paths[0]), 403, "not_a_member")
+    problem(bob.call("PATCH", paths[0], {"content": "x"}), 403, "not_a_member")
+    for path in paths[:2]:
+        ok(bob.call("DELETE", path), 204)
+        problem(bob.call("DELETE", path), 404, "message_not_found")
+    set_member(ann, room_id, ban=True)
+    ok(bob.call("DELETE", paths[2]), 204)

@@ -1,0 +1,103 @@
+"""Names in chat: the present ones of the profiles, as far as the viewer may see them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tests.lambdas.chat.conftest import ChatUser, Socket, World, ok
+from tests.lambdas.support import document
+
+HIDDEN = {"privacy": {"displayName": "private"}}
+
+
+@pytest.fixture
+def room_id(ann: ChatUser, bob: ChatUser) -> str:
+    id_ = ann.create_room("public")
+    ok(bob.call("POST", f"/rooms/{id_}/join", {}))
+    return id_
+
+
+@pytest.fixture
+def listener(ann: ChatUser, room_id: str) -> Socket:
+    socket = ann.connect()
+    socket.join(room_id)
+    return socket
+
+
+def author_names(viewer: ChatUser, room_id: str, **query: Any) -> list[str]:
+    page = document(ok(viewer.call("GET", f"/rooms/{room_id}/messages", **query)))
+    return [item["authorName"] for item in page["items"]]
+
+
+def test_stored_messages_show_the_present_name(
+    ann: ChatUser, bob: ChatUser, visitor: ChatUser, room_id: str
+) -> None:
+    message = bob.send(room_id)
+    assert message["authorName"] == "Name of bob"
+    bob.set_profile(display_name="Robert")
+    assert author_names(ann, room_id) == author_names(ann, room_id, afterSeq="0") == ["Robert"]
+    bob.set_profile(display_name="Robert", **HIDDEN)
+    assert author_names(ann, room_id) == ["Someone"]
+    assert author_names(bob, room_id) == ["Robert"]
+    bob.set_profile(display_name="Robert", privacy={"displayName": "authenticated"})
+    assert author_names(ann, room_id) == ["Robert"]
+    assert author_names(visitor, room_id) == ["Someone"]
+
+
+def test_frames_show_a_hidden_name_at_no_time(
+    bob: ChatUser, room_id: str, listener: Socket
+) -> None:
+    """The name was read moments ago, and is hidden or changed now."""
+    socket = bob.connect()
+    socket.join(room_id)
+    bob.send(room_id)
+    listener.take()
+    for change, expected in ((HIDDEN, "Someone"), ({"display_name": "Robert"}, "Robert")):
+        bob.set_profile(**change)
+        body = {"content": expected}
+        actions: list[Callable[[], Any]] = [
+            lambda: socket.send("send_message", roomId=room_id, content="x"),
+            lambda: bob.send(room_id),
+            lambda: bob.call("PUT", f"/rooms/{room_id}/messages/{room_id}-1/reactions/👍", {}),
+            lambda: bob.call("DELETE", f"/rooms/{room_id}/messages/{room_id}-1/reactions/👍"),
+            partial(bob.call, "PATCH", f"/rooms/{room_id}/messages/{room_id}-1", body),
+            lambda: socket.send("typing_stop", roomId=room_id),
+            lambda: bob.call("DELETE", f"/rooms/{room_id}/leave"),
+            lambda: socket.send("join_room", roomId=room_id),
+        ]
+        for act in actions:
+            act()
+        names = [
+            frame.get("displayName") or frame["message"]["authorName"]
+            for frame in listener.take()
+            if frame["type"] != "presence"
+        ]
+        assert names == [expected] * len(actions)
+
+
+def test_a_message_delivered_later_shows_the_present_name(
+    ann: ChatUser, bob: ChatUser, room_id: str, listener: Socket, world: World,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    with monkeypatch.context() as killed:
+        killed.setattr("lambdas.chat.message_logic.MessageService.announce", lambda *_: None)
+        message = bob.send(room_id)
+    bob.set_profile(**HIDDEN)
+    world.deliver({"Records": [world.stream(message["messageId"])]})
+    world.deliver({"Records": world.queued("DELIVERY_RETRIES_QUEUE_URL")})
+    [frame] = listener.take("new_message")
+    assert frame["message"]["authorName"] == "Someone"
+
+
+def test_the_accounts_name_is_shown_until_the_profile_exists(
+    ann: ChatUser, bob: ChatUser, room_id: str, world: World
+) -> None:
+    world.dynamodb.delete_item(TableName="profiles", Key={"user_id": {"S": "bob"}})
+    bob.send(room_id)
+    assert author_names(ann, room_id) == ["Name of bob"]
+    bob.set_profile(display_name="Robert")
+    assert author_names(ann, room_id) == ["Robert"]

@@ -1,0 +1,163 @@
+"""Reactions: which emoji are accepted, and how many."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from emoji import EMOJI_DATA, STATUS
+
+from lambdas.chat.emojis import canonical
+from lambdas.chat.reactions import PER_MESSAGE, PER_USER, ReactionStore
+from lambdas.common.storage.dynamodb import Entry
+from tests.lambdas.chat.conftest import ChatUser, World, ok
+from tests.lambdas.support import document, problem, wrong_fields
+
+COMPLETE = [t for t, entry in EMOJI_DATA.items() if entry["status"] == STATUS["fully_qualified"]]
+
+
+@pytest.fixture
+def room_id(ann: ChatUser, bob: ChatUser) -> str:
+    id_ = ann.create_room("public")
+    ok(bob.call("POST", f"/rooms/{id_}/join", {}))
+    return id_
+
+
+@pytest.fixture
+def path(ann: ChatUser, room_id: str) -> str:
+    return f"/rooms/{room_id}/messages/{ann.send(room_id)['messageId']}/reactions"
+
+
+def react(user: ChatUser, path: str, emoji: str, method: str = "PUT") -> None:
+    ok(user.call(method, f"{path}/{quote(emoji)}"), 204)
+
+
+def counts(user: ChatUser, room_id: str) -> dict[str, int]:
+    reactions: dict[str, int] = document(ok(user.call("GET", f"/rooms/{room_id}/messages")))[
+        "items"
+    ][0]["reactions"]
+    return reactions
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("👍", "👍"),
+        ("👍\ufe0f", "👍"),
+        ("❤", "❤️"),
+        ("❤️", "❤️"),
+        ("©", "©️"),
+        ("👍🏽", "👍🏽"),
+        ("🏽", "🏽"),
+        ("👩‍💻", "👩‍💻"),
+        ("👩🏿‍❤‍💋‍👨🏻", "👩🏿‍❤️‍💋‍👨🏻"),
+        ("🇩🇪", "🇩🇪"),
+        ("1⃣", "1️⃣"),
+        ("🏴󠁧󠁢󠁳󠁣󠁴󠁿", "🏴󠁧󠁢󠁳󠁣󠁴󠁿"),
+        ("🏳‍🌈", "🏳️‍🌈"),
+    ],
+)
+def test_each_emoji_has_one_form(text: str, form: str) -> None:
+    assert canonical(text) == form
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x", ":tea:", "1", "#", "👍👍", "👍 ", "🇩", "🇩🇩🇪", "\ufe0f", "❤\ufe0f\ufe0f", "❤\ufe0e",
+     "\u200d", "a\ufe0f", "👩‍👩", "👍\u0301", "Buy my tea", "👍🏽🏽",
+     "🏴󠁧󠁢", "☺︎", "\U0001f3fb\u200d"],
+)  # fmt: skip
+def test_other_texts_are_no_emoji(text: str) -> None:
+    assert canonical(text) is None
+
+
+def test_every_recommended_emoji_is_accepted() -> None:
+    assert len(COMPLETE) > 3900  # Unicode 17
+    assert [text for text in COMPLETE if canonical(text) != text] == []
+    for text in COMPLETE:
+        assert canonical(text.replace("\ufe0f", "")) == text
+
+
+def test_forms_of_an_emoji_are_one_reaction(
+    ann: ChatUser, bob: ChatUser, room_id: str, path: str
+) -> None:
+    react(ann, path, "❤")
+    react(bob, path, "❤️")
+    react(ann, path, "❤️")
+    assert counts(ann, room_id) == {"❤️": 2}
+    react(bob, path, "❤", "DELETE")
+    assert counts(ann, room_id) == {"❤️": 1}
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_a_reaction_must_be_an_emoji(ann: ChatUser, path: str, method: str) -> None:
+    for text in ("Hello", "a b", "x" * 2000, "👍👍"):
+        response = ann.call(method, f"{path}/{quote(text)}")
+        assert wrong_fields(problem(response, 422)) == {"emoji"}
+
+
+def test_removed_reactions_leave_nothing_in_the_counters(
+    ann: ChatUser, bob: ChatUser, path: str, world: World, room_id: str
+) -> None:
+    react(ann, path, "👍")
+    for emoji in COMPLETE[: PER_MESSAGE * 2]:
+        react(bob, path, emoji)
+        react(bob, path, emoji, "DELETE")
+    items = [item for item in world.items("messages") if "#reactions" in item["message_id"]]
+    size = sum(len(str(item)) for item in items)
+    assert size < 1000
+    assert counts(ann, room_id) == {"👍": 1}
+
+
+def test_one_user_cannot_fill_the_reactions_of_a_message(
+    ann: ChatUser, bob: ChatUser, room_id: str, path: str, world: World
+) -> None:
+    for emoji in COMPLETE[:PER_USER]:
+        react(bob, path, emoji)
+    response = bob.call("PUT", f"{path}/{quote(COMPLETE[PER_USER])}")
+    problem(response, 409, "too_many_reactions")
+    react(bob, path, COMPLETE[0])
+    react(bob, path, COMPLETE[0], "DELETE")
+    react(bob, path, COMPLETE[PER_USER])
+    assert len(counts(ann, room_id)) == PER_USER
+    for index in range(1, PER_MESSAGE // PER_USER):
+        user = world.user(f"user-{index}")
+        ok(user.call("POST", f"/rooms/{room_id}/join", {}))
+        for emoji in COMPLETE[100 * index : 100 * index + PER_USER]:
+            react(user, path, emoji)
+    assert len(counts(ann, room_id)) == PER_MESSAGE
+    problem(ann.call("PUT", f"{path}/{quote(COMPLETE[50])}"), 409, "too_many_reactions")
+    react(ann, path, COMPLETE[100])  # somebody used it already
+    react(bob, path, COMPLETE[1], "DELETE")
+    react(ann, path, COMPLETE[50])
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_reaction_counts_exactly_although_others_react_meanwhile(
+    ann: ChatUser, bob: ChatUser, room_id: str, path: str, monkeypatch: pytest.MonkeyPatch,
+    before: int,
+) -> None:  # fmt: skip
+    """Ann changes her reaction between the read and the write of each of Bob's first attempts."""
+    build = ReactionStore._build_count
+    changes = ["DELETE", "PUT", "DELETE"] if before else ["PUT", "DELETE", "PUT"]
+    expected = 0 if before else 1
+
+    def overtaken(store: ReactionStore, *arguments: Any, **values: Any) -> Entry:
+        if changes:
+            method = changes.pop(0)
+            with monkeypatch.context() as undisturbed:
+                undisturbed.setattr(ReactionStore, "_build_count", build)
+                react(ann, path, "👍", method)
+        return build(store, *arguments, **values)
+
+    if before:
+        react(ann, path, "👍")
+    monkeypatch.setattr(ReactionStore, "_build_count", overtaken)
+    react(bob, path, "👍")
+    assert not changes
+    assert counts(ann, room_id) == {"👍": expected + 1}
+    changes += ["DELETE", "PUT"] if expected else ["PUT", "DELETE"]
+    react(bob, path, "👍", "DELETE")
+    monkeypatch.undo()
+    assert counts(ann, room_id) == ({"👍": 1} if expected else {})
