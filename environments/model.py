@@ -61,6 +61,13 @@ API_TIMEOUT = 30
 The lease of an idempotency key relies on this limit.
 """
 
+REQUESTS_PER_CONCURRENCY = 10
+"""Requests per second that one unit of Lambda concurrency serves, at about 100 ms per request.
+
+The API therefore returns 429 with Retry-After before Lambda throttles and causes a 5xx. A service
+with a lower cap (auth) has an alarm on throttles.
+"""
+
 LOG_RETENTION_DAYS = (
     1,
     3,
@@ -506,6 +513,11 @@ class Environment(Section):
             reserved_concurrency=self.reserved_concurrency(function),
             provisioned_concurrency=self.provisioned_concurrency(function),
         )
+
+    @property
+    def request_rate(self) -> int:
+        """Requests per second that each route of the APIs accepts."""
+        return self.lambdas.reserved_concurrency * REQUESTS_PER_CONCURRENCY
 
     def reserved_concurrency(self, function: FunctionName) -> int | None:
         """Returns a function's reserved concurrency. None means unreserved."""

@@ -20,10 +20,38 @@ DEFAULT_REGION = "us-east-1"
 GLOBAL_REGION = "us-east-1"
 """The only region of CloudFront's certificates and metrics, billing metrics and Cost Explorer."""
 
+SERVICE_LINKED_ROLES = [
+    f"{service}.amazonaws.com"
+    for service in (
+        "dynamodb.application-autoscaling",
+        "elasticache",
+        "email.cognito-idp",
+        "ops.apigateway",
+        "rds",
+        "wafv2",
+    )
+]
+"""Services that create their own role when an account first uses them."""
+BUCKETS = (
+    ("platform", "access-logs"),
+    ("profile", "avatars"),
+    ("chat", "attachments"),
+    ("platform", "backups"),
+    ("platform", "frontend"),
+    ("platform", "artifacts"),
+)
+"""Service and resource in the name of each bucket of an environment."""
+
 
 def resource_name(service: str, resource: str, environment: str) -> str:
     """Returns a name in the documented pattern, for example `auth-lambda-prod`."""
     return f"{service}-{resource}-{environment}"
+
+
+def bucket_name(service: str, resource: str, environment: str, suffix: str | None) -> str:
+    """Returns a bucket's name, with the environment's suffix for global uniqueness."""
+    name = resource_name(service, f"{resource}-bucket", environment)
+    return f"{name}-{suffix}" if suffix else name
 
 
 def ledger_table(environment: str) -> str:

@@ -7,24 +7,16 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 from environments import Environment, FunctionName
-from environments.resource_names import GLOBAL_REGION, ledger_table, topic_name
+from environments.resource_names import (
+    GLOBAL_REGION,
+    SERVICE_LINKED_ROLES,
+    ledger_table,
+    topic_name,
+)
 from modules.base.naming import Names
 from modules.base.policy import Statement
 
 Conditions = Mapping[str, Mapping[str, str | Sequence[str]]]
-
-SERVICE_LINKED_ROLES = [
-    f"{service}.amazonaws.com"
-    for service in (
-        "dynamodb.application-autoscaling",
-        "elasticache",
-        "email.cognito-idp",
-        "ops.apigateway",
-        "rds",
-        "wafv2",
-    )
-]
-"""Services that create their own role when an account first uses them."""
 
 READING = ("Describe", "Get", "List")
 """The prefixes of read-only IAM actions."""

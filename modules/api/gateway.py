@@ -14,13 +14,6 @@ from environments import Environment
 from modules.base.function import LambdaFunction
 from modules.base.log_group import LogGroup
 
-REQUESTS_PER_CONCURRENCY = 10
-"""Requests per second that one unit of Lambda concurrency serves, at about 100 ms per request.
-
-The API therefore returns 429 with Retry-After before Lambda throttles and causes a 5xx. A service
-with a lower cap (auth) has an alarm on throttles.
-"""
-
 BURST_SECONDS = 2
 """Seconds of requests that a burst may contain, for example after many clients reconnect."""
 
@@ -37,7 +30,7 @@ class Throttle:
 
 def throttle(environment: Environment) -> Throttle:
     """Derives the limit from the environment's Lambda concurrency."""
-    rate = environment.lambdas.reserved_concurrency * REQUESTS_PER_CONCURRENCY
+    rate = environment.request_rate
     return Throttle(rate, rate * BURST_SECONDS)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from environments import Environment
-from environments.resource_names import PREFIX, resource_name
+from environments.resource_names import PREFIX, bucket_name, resource_name
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,8 @@ class Names:
 
     def bucket(self, service: str, resource: str) -> str:
         """Returns a bucket's name, with the environment's suffix for global uniqueness."""
-        name = self.of(service, f"{resource}-bucket")
-        return (
-            f"{name}-{self.environment.bucket_suffix}" if self.environment.bucket_suffix else name
-        )
+        environment = self.environment
+        return bucket_name(service, resource, environment.name, environment.bucket_suffix)
 
     def arn(self, service: str, resource: str) -> str:
         """Returns the ARN of a resource in the environment's account and region.

@@ -1,8 +1,9 @@
-"""Commands deploy, promote, drift, remove and publish-site: operations on a whole environment."""
+"""Commands doctor, deploy, promote, drift, remove and publish-site: whole environments."""
 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from ops.deployment.drift import compare_with_state
 from ops.deployment.promote import GATES, Promotion, promote_commit
 from ops.deployment.remove import destroy_environment
 from ops.deployment.site import publish_under_lock
+from ops.doctor.examination import examine
 from ops.errors import OperatorError
 from ops.root import PROJECT
 from ops.terraform.runner import PlanFile, describe_counts
@@ -27,6 +29,24 @@ YesOption = Annotated[
     bool, typer.Option("--yes", "-y", help="Apply without asking for confirmation.")
 ]
 
+SkipDoctorOption = Annotated[
+    bool, typer.Option("--skip-doctor", help="Do not run the checks of `ops doctor` first.")
+]
+
+
+def doctor(
+    environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False
+) -> None:
+    """Check whether an environment can be deployed. Exit status 1 means that a check failed.
+
+    Changes nothing. A check that the credentials do not allow is a warning.
+    """
+    findings = examine(environment, root)
+    print_result(findings, [line for item in findings for line in item.lines()], as_json=as_json)
+    counts = Counter(item.status for item in findings)
+    report(", ".join(f"{counts[status]} {status}" for status in ("failure", "warning", "ok")))
+    raise typer.Exit(1 if counts["failure"] else 0)
+
 
 def deploy(
     environment: EnvironmentArgument,
@@ -35,6 +55,7 @@ def deploy(
     weight: WeightOption = WEIGHT,
     bake: BakeOption = f"{BAKE / 60:.0f}m",
     promote: PromoteOption = False,
+    skip_doctor: SkipDoctorOption = False,
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
@@ -46,6 +67,7 @@ def deploy(
         PROJECT / "cdktf.out",
         plan_confirmation(environment, yes),
         settings=settings(weight, bake, promote),
+        examined=not skip_doctor,
     )
     print_result(result, [f"{environment} is healthy at {result['apiUrl']}"], as_json=as_json)
 
@@ -72,6 +94,7 @@ def promote(
     yes: YesOption = False,
     weight: WeightOption = WEIGHT,
     bake: BakeOption = f"{BAKE / 60:.0f}m",
+    skip_doctor: SkipDoctorOption = False,
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
@@ -98,6 +121,7 @@ def promote(
         PROJECT / "cdktf.out",
         plan_confirmation(target, yes),
         settings=settings(weight, bake, promote=False),
+        examined=not skip_doctor,
         approve=(lambda question: str(typer.prompt(question, err=True)))
         if sys.stdin.isatty()
         else None,
@@ -168,6 +192,6 @@ def plan_confirmation(environment: str, yes: bool) -> Callable[[PlanFile], None]
 
 def register(app: typer.Typer) -> None:
     """Adds the commands of this module to the app."""
-    for verb in (deploy, promote, drift, remove):
+    for verb in (doctor, deploy, promote, drift, remove):
         app.command()(verb)
     app.command("publish-site")(publish_site)

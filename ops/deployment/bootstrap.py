@@ -9,23 +9,21 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from environments import FunctionName
 from environments.resource_names import GLOBAL_REGION
 from ops.cloud import Cloud
+from ops.doctor.account import GITHUB_OIDC
+from ops.doctor.quotas import check_concurrency
 from ops.errors import OperatorError
 
 LOGGING_ROLE = "multitask-api-gateway-logging"
 LOGGING_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
-GITHUB_OIDC = "token.actions.githubusercontent.com"
 COST_TAGS = ("Project", "Environment", "Service")
 NONCURRENT_STATE_DAYS = 90
 """Days that an overwritten state is kept, which is enough time to recover from a mistake."""
-UNRESERVED_MINIMUM = 100
-"""Concurrent executions that AWS always keeps unreserved in an account (Lambda quotas)."""
 ROLE_TRIES, ROLE_INTERVAL = 6, 5.0
 """Attempts, and seconds between them, until API Gateway accepts a new role."""
 
@@ -295,20 +293,7 @@ def _billing_alerts(cloud: Cloud) -> Step:
 def _concurrency(cloud: Cloud) -> Step:
     """Checks that the account's limit allows the reserved concurrency of the environment."""
     name = "Lambda concurrency"
-    limit = cloud.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
-    functions = get_args(FunctionName)
-    reserved = sum(
-        cloud.environment.function(function).reserved_concurrency or 0 for function in functions
-    )
-    needed = reserved + UNRESERVED_MINIMUM
-    detail = (
-        f"{reserved} reserved by {cloud.environment.name}, {UNRESERVED_MINIMUM} always unreserved,"
-        f" limit {limit}"
-    )
-    if needed <= limit:
-        return Step(name, "already there", detail)
-    return Step(
-        name,
-        "by hand",
-        f"{detail}: request {needed} (Service Quotas, Lambda, Concurrent executions)",
-    )
+    [result] = check_concurrency(cloud)
+    if result.status == "ok":
+        return Step(name, "already there", result.detail)
+    return Step(name, "by hand", f"{result.detail}: {result.remedy}")

@@ -17,6 +17,8 @@ from ops.deployment.domain import wait_for_domain
 from ops.deployment.health import Health, wait_until_healthy
 from ops.deployment.migrations import run_migrations
 from ops.deployment.site import publish
+from ops.doctor.examination import examine_cloud, require_no_failures
+from ops.doctor.result import Finding
 from ops.errors import OperatorError
 from ops.functions.packages import package
 from ops.functions.versions import MIGRATION, Functions, Live
@@ -37,6 +39,7 @@ DEPLOYMENT = "#stage"
 class Collaborators:
     """What a deployment calls."""
 
+    examine: Callable[[Cloud, Root], list[Finding]] = examine_cloud
     prepare_stack: Callable[[Cloud, Root, Path], Terraform] = prepare_stack
     package: Callable[[Cloud, Sequence[str]], dict[str, Path]] = package
     releaser: Callable[[Cloud, Mapping[str, Any], Ledger, Lock, str], Releaser] = Releaser
@@ -52,6 +55,7 @@ def deploy_environment(
     confirm: Callable[[PlanFile], None],
     *,
     settings: Settings | None = None,
+    examined: bool = True,
     collaborators: Collaborators = Collaborators(),
 ) -> dict[str, Any]:
     """Deploys the checkout to an environment.
@@ -60,14 +64,25 @@ def deploy_environment(
         out: The output directory of synthesis.
         confirm: Receives the plan, and raises an exception to stop the deployment.
         settings: How a gradual release shifts traffic.
+        examined: Run the checks of `ops doctor` first, and stop if one fails.
 
     Raises:
         OperatorError: A step failed. Running the command again resumes the work.
         InterruptedRunError: The operator interrupted the deployment.
     """
+    if examined:
+        _examine(cloud, root, collaborators)
     with Ledger(cloud).locked("deploy", cloud.operator) as lock:
         deployment = _Deployment(cloud, lock, settings or Settings(), collaborators)
         return deployment.run(root, out, confirm)
+
+
+def _examine(cloud: Cloud, root: Root, collaborators: Collaborators) -> None:
+    findings = collaborators.examine(cloud, root)
+    require_no_failures(cloud.environment.name, findings)
+    for finding in findings:
+        if finding.status == "warning":
+            report("\n".join(finding.lines()))
 
 
 class _Deployment:

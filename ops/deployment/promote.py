@@ -97,6 +97,7 @@ def promote_commit(
     confirm: Callable[[PlanFile], None],
     *,
     settings: Settings | None = None,
+    examined: bool = True,
     approve: Callable[[str], str] | None = None,
     collaborators: Collaborators = Collaborators(),
 ) -> dict[str, Any]:
@@ -109,6 +110,7 @@ def promote_commit(
         out: The output directory of synthesis.
         confirm: Receives the plan, and raises an exception to stop the promotion.
         settings: How a gradual release shifts traffic.
+        examined: Run the checks of `ops doctor` on the target first.
         approve: Prompts for the approver's name; None if there is no terminal.
 
     Returns:
@@ -126,7 +128,7 @@ def promote_commit(
         _check_commit(here, promotion.source)
     gates = {name: _pass_gate(name, here, promotion, collaborators) for name in GATES}
     approved_by = _approval(promotion, here, approve)
-    result = collaborators.deploy(target, root, out, confirm, settings=settings)
+    result = collaborators.deploy(target, root, out, confirm, settings=settings, examined=examined)
     _check_smoke_tests(target, collaborators)
     values = {
         "from": promotion.source_name,

@@ -56,10 +56,10 @@ def terraform(root: Root, *, download: Callable[[str], bytes] = _download) -> Pa
         OperatorError: Neither is available. The message says what to install.
     """
     on_path = shutil.which("terraform")
-    version = _version(on_path) if on_path else None
-    if on_path and version and version[: len(TERRAFORM_MINIMUM)] >= TERRAFORM_MINIMUM:
+    if on_path and installed_terraform():
         return Path(on_path)
-    pinned = root.path / "bin" / f"terraform-{TERRAFORM_PINNED}"
+    version = _version(on_path) if on_path else None
+    pinned = pinned_terraform(root)
     if not pinned.exists():
         reason = (
             f"Terraform {'.'.join(map(str, version))} on the PATH is too old"
@@ -69,6 +69,20 @@ def terraform(root: Root, *, download: Callable[[str], bytes] = _download) -> Pa
         report(f"{reason}: downloading {TERRAFORM_PINNED}")
         _fetch_terraform(pinned, reason, download)
     return pinned
+
+
+def installed_terraform() -> str | None:
+    """Returns the version of the Terraform on the PATH, or None if there is none or it is old."""
+    on_path = shutil.which("terraform")
+    version = _version(on_path) if on_path else None
+    if version is None or version[: len(TERRAFORM_MINIMUM)] < TERRAFORM_MINIMUM:
+        return None
+    return ".".join(map(str, version))
+
+
+def pinned_terraform(root: Root) -> Path:
+    """Returns the path of the pinned release, which may not have been downloaded yet."""
+    return root.path / "bin" / f"terraform-{TERRAFORM_PINNED}"
 
 
 def _version(executable: str) -> tuple[int, ...] | None:

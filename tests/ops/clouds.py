@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import boto3
 from botocore.config import Config
+from botocore.stub import Stubber
 
 from ops.cloud import Cloud
 
@@ -40,3 +42,23 @@ def store_state(
         ],
     }
     s3.put_object(Bucket=state.bucket, Key=state.key, Body=json.dumps(document))
+
+
+def stubbed_client(
+    service: Any, *calls: tuple[str, Mapping[str, Any] | tuple[str, str, int]]
+) -> Any:
+    """Returns a client for operations that moto lacks. botocore validates each response.
+
+    Args:
+        calls: Each operation in order, with its response or the code, message and HTTP status of
+            its error.
+    """
+    client = boto3.client(service, region_name="us-east-1")
+    stubber = Stubber(client)
+    for operation, response in calls:
+        if isinstance(response, tuple):
+            stubber.add_client_error(operation, *response)
+        else:
+            stubber.add_response(operation, dict(response))
+    stubber.activate()
+    return client

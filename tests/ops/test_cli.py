@@ -22,6 +22,7 @@ COMMANDS = [
     "code",
     "bootstrap",
     "synth",
+    "doctor",
     "deploy",
     "env",
     "user",

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from environments import environment_names
+from environments import environment_names, load_environment
 from environments.resource_names import (
     ALIAS,
+    BUCKETS,
     GLOBAL_REGION,
     PROJECT,
     UNSET,
+    bucket_name,
     database_name,
     ledger_table,
     resource_name,
@@ -39,6 +41,10 @@ def test_names_that_commands_compute_exist_in_the_stack(
     direct = stack["output"]["direct_health_url"]["value"]
     assert re.search(r"\$\{aws_api_gateway_rest_api\..*/health$", direct)
     assert ledger_table(environment) in values("aws_dynamodb_table", "name")
+    assert values("aws_s3_bucket", "bucket") == {
+        bucket_name(*bucket, environment, load_environment(environment).bucket_suffix)
+        for bucket in BUCKETS
+    }
     assert topic_name("alerts", environment) in values("aws_sns_topic", "name")
     assert database_name(environment) in values("aws_rds_cluster", "database_name")
     assert values("aws_lambda_alias", "name") == {ALIAS}

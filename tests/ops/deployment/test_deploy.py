@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from ops.cloud import Cloud
 from ops.commands.deployment import plan_confirmation
 from ops.deployment.deploy import Collaborators, deploy_environment
+from ops.doctor.result import Finding
 from ops.errors import OperatorError
 from ops.root import Root
 from ops.smoke import Suite
@@ -52,6 +53,7 @@ class World:
     def __init__(self, cloud: Cloud, directory: Path) -> None:
         self.calls: list[str] = []
         self.domain_error: BaseException | None = None
+        self.findings: list[Finding] = []
         self.clock = FakeClock()
         self.ledger = make_ledger(cloud, self.clock)
         store_state(cloud, OUTPUTS)
@@ -81,6 +83,10 @@ class World:
             for alias in self.lambda_.aliases.values():
                 alias["version"] = "2"
 
+    def examine(self, *_: object) -> list[Finding]:
+        self.calls.append("examine")
+        return self.findings
+
     def packages(self, _cloud: Cloud, services: Any) -> dict[str, Path]:
         return dict.fromkeys(services, self.package)
 
@@ -101,7 +107,12 @@ class World:
         return SimpleNamespace(body={"status": "ok"})
 
     def deploy(
-        self, root: Root, strategy: str = "gradual", declined: bool = False
+        self,
+        root: Root,
+        strategy: str = "gradual",
+        *,
+        declined: bool = False,
+        examined: bool = False,
     ) -> dict[str, Any]:
         environment = self.cloud.environment.model_copy(update={"release_strategy": strategy})
         self.cloud = replace(self.cloud, environment=environment)
@@ -117,7 +128,9 @@ class World:
             root.path,
             confirm,
             settings=Settings(bake=10, interval=10),
+            examined=examined,
             collaborators=Collaborators(
+                examine=self.examine,
                 prepare_stack=lambda *_: self.terraform,
                 package=self.packages,
                 releaser=functools.partial(
@@ -270,6 +283,27 @@ def test_environment_without_a_domain_waits_for_none(root: Root, world: World) -
     world.cloud = replace(world.cloud, environment=environment)
     world.deploy(root)
     assert world.calls[-1] == "health"
+
+
+def test_failed_check_stops_the_deployment_unless_it_is_skipped(root: Root, world: World) -> None:
+    world.findings = [
+        Finding("ok", "fine", "", "clock"),
+        Finding("failure", "5 of 5 used", "request 6", "VPCs"),
+    ]
+    with pytest.raises(OperatorError, match=r"(?s)VPCs .*5 of 5 used.*request 6.*--skip-doctor"):
+        world.deploy(root, examined=True)
+    assert world.calls == ["examine"]
+    world.deploy(root)
+    assert "apply" in world.calls
+
+
+def test_warnings_are_reported_and_do_not_stop_the_deployment(
+    root: Root, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.findings = [Finding("warning", "sandbox", "request access", "mail")]
+    world.deploy(root, examined=True)
+    assert "apply" in world.calls
+    assert "request access" in capsys.readouterr().err
 
 
 def test_declined_plan_is_not_applied_and_its_file_is_deleted(root: Root, world: World) -> None:

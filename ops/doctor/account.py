@@ -1,0 +1,115 @@
+"""Checks settings and roles of the AWS account, and the clock of this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from email.utils import parsedate_to_datetime
+
+from environments import Environment
+from environments.resource_names import SERVICE_LINKED_ROLES
+from ops.cloud import Cloud
+from ops.doctor.result import Result, failure, ok, warning
+
+GITHUB_OIDC = "token.actions.githubusercontent.com"
+CLOCK_WARNING, CLOCK_FAILURE = 60.0, 300.0
+"""Seconds. AWS rejects requests signed more than 5 minutes before or after its own time (IAM user
+guide, "Troubleshoot Signature Version 4", 2026-11-29)."""
+
+
+def check_identity(cloud: Cloud) -> Iterator[Result]:
+    """Reports the account and the identity, which `connect` has compared with the environment."""
+    yield ok(f"account {cloud.account}, {cloud.identity}")
+
+
+def check_clock(cloud: Cloud, clock: Callable[[], float] = time.time) -> Iterator[Result]:
+    """Compares this machine's clock with the time in a response of AWS."""
+    response = cloud.client("sts").get_caller_identity()
+    date = response["ResponseMetadata"]["HTTPHeaders"]["date"]
+    skew = clock() - parsedate_to_datetime(date).timestamp()
+    detail = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} AWS"
+    remedy = "synchronize the clock, for example with `timedatectl set-ntp true`"
+    if abs(skew) >= CLOCK_FAILURE:
+        yield failure(f"{detail}; AWS rejects requests from {CLOCK_FAILURE:.0f} s on", remedy)
+    elif abs(skew) >= CLOCK_WARNING:
+        yield warning(detail, remedy)
+    else:
+        yield ok(detail)
+
+
+def check_region(cloud: Cloud) -> Iterator[Result]:
+    """Checks that the account may use the environment's region."""
+    region = cloud.environment.region
+    regions = cloud.client("ec2").describe_regions(AllRegions=True)["Regions"]
+    status = {item["RegionName"]: item.get("OptInStatus") for item in regions}
+    if region not in status:
+        yield failure(f"AWS has no region {region}", "correct region in the environment file")
+    elif status[region] == "not-opted-in":
+        yield failure(
+            f"the account has not enabled {region}",
+            "enable it in the console: Account, AWS Regions",
+        )
+    else:
+        yield ok(region)
+
+
+def check_service_linked_roles(cloud: Cloud) -> Iterator[Result]:
+    """Checks the roles that AWS services create for themselves when they are first used."""
+    iam = cloud.client("iam")
+    missing = [
+        service
+        for service in _linked_services(cloud.environment)
+        if not iam.list_roles(PathPrefix=f"/aws-service-role/{service}/")["Roles"]
+    ]
+    if missing:
+        yield warning(
+            f"{', '.join(missing)} have none yet; AWS creates them during the deployment if"
+            " iam:CreateServiceLinkedRole is allowed",
+            "otherwise an administrator runs `aws iam create-service-linked-role"
+            f" --aws-service-name {missing[0]}`",
+        )
+    else:
+        yield ok("all exist")
+
+
+def _linked_services(environment: Environment) -> list[str]:
+    unused = set()
+    if environment.dynamodb.billing_mode != "PROVISIONED":
+        unused.add("dynamodb.application-autoscaling.amazonaws.com")
+    if environment.mail_identity_arn is None:
+        unused.add("email.cognito-idp.amazonaws.com")
+    if environment.domains is None:
+        unused.add("ops.apigateway.amazonaws.com")
+    if not environment.capabilities.waf_logging:
+        unused.add("wafv2.amazonaws.com")
+    return [service for service in SERVICE_LINKED_ROLES if service not in unused]
+
+
+def check_github_provider(cloud: Cloud) -> Iterator[Result]:
+    """Checks that the account trusts GitHub's tokens, if the environment has pipeline roles."""
+    if cloud.environment.github_repository is None:
+        yield ok("not needed: github_repository is not set")
+        return
+    providers = cloud.client("iam").list_open_id_connect_providers()["OpenIDConnectProviderList"]
+    if any(item["Arn"].endswith(f":oidc-provider/{GITHUB_OIDC}") for item in providers):
+        yield ok(GITHUB_OIDC)
+    else:
+        yield failure(
+            f"the account has no identity provider {GITHUB_OIDC}, so pipelines cannot log in",
+            f"run `ops bootstrap {cloud.environment.name}`",
+        )
+
+
+def check_logging_role(cloud: Cloud) -> Iterator[Result]:
+    """Checks the role with which API Gateway writes logs, once per account and region."""
+    if not cloud.environment.capabilities.api_gateway_account:
+        yield ok("not needed: the environment's APIs write no logs")
+        return
+    role = cloud.client("apigateway").get_account().get("cloudwatchRoleArn")
+    if role:
+        yield ok(role)
+    else:
+        yield failure(
+            "API Gateway has no role for logs, and rejects stages that write them",
+            f"run `ops bootstrap {cloud.environment.name}`",
+        )

@@ -1,0 +1,49 @@
+"""The result of a check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from ops.cloud import Cloud
+
+Status = Literal["ok", "warning", "failure"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One result of a check."""
+
+    status: Status
+    """`failure`: a deployment would fail. `warning`: a limitation, or nobody could check it."""
+    detail: str
+    remedy: str = ""
+    """What to do. Empty if nothing is to be done."""
+
+
+@dataclass(frozen=True)
+class Finding(Result):
+    """A result with the subject of its check, as commands print it."""
+
+    subject: str = ""
+
+    def lines(self) -> list[str]:
+        """Returns the lines of the report: the finding, and what to do."""
+        line = f"{self.status:<8} {self.subject:<28} {self.detail}"
+        return [line, *([f"{'':<8} {'':<28} -> {self.remedy}"] if self.remedy else [])]
+
+
+Check = Callable[[Cloud], Iterable[Result]]
+
+
+def ok(detail: str) -> Result:
+    return Result("ok", detail)
+
+
+def warning(detail: str, remedy: str) -> Result:
+    return Result("warning", detail, remedy)
+
+
+def failure(detail: str, remedy: str) -> Result:
+    return Result("failure", detail, remedy)

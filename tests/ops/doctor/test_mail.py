@@ -1,0 +1,47 @@
+"""Checks of the SES identity."""
+
+from __future__ import annotations
+
+import boto3
+import pytest
+
+from ops.cloud import Cloud
+from ops.doctor.mail import check_mail
+from ops.doctor.result import Result
+from tests.ops.clouds import FakeCloud, stubbed_client
+
+ARN = "arn:aws:ses:us-east-1:123456789012:identity/multitask.com"
+
+
+def check(cloud: Cloud, client: object, **settings: object) -> Result:
+    environment = cloud.environment.model_copy(update={"mail_identity_arn": ARN, **settings})
+    [result] = check_mail(FakeCloud(environment, {}, clients={"sesv2": client}))
+    return result
+
+
+def test_identity_must_exist(cloud: Cloud) -> None:
+    result = check(cloud, boto3.client("sesv2", region_name="us-east-1"))
+    assert (result.status, "has no identity multitask.com" in result.detail) == ("failure", True)
+
+
+@pytest.mark.parametrize(
+    ("verified", "production", "status"),
+    [(True, True, "ok"), (True, False, "warning"), (False, True, "failure")],
+)
+def test_identity_must_be_verified_and_out_of_the_sandbox(
+    cloud: Cloud, verified: bool, production: bool, status: str
+) -> None:
+    client = stubbed_client(
+        "sesv2",
+        ("get_email_identity", {"VerifiedForSendingStatus": verified}),
+        ("get_account", {"ProductionAccessEnabled": production}),
+    )
+    assert check(cloud, client).status == status
+
+
+@pytest.mark.parametrize(("policy", "status"), [("retain", "warning"), ("destroy", "ok")])
+def test_limit_of_cognitos_own_mails_is_a_warning_where_data_is_retained(
+    cloud: Cloud, policy: str, status: str
+) -> None:
+    result = check(cloud, None, mail_identity_arn=None, removal_policy=policy)
+    assert (result.status, "50 mails a day" in result.detail) == (status, True)
