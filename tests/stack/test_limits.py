@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -292,3 +292,100 @@ def test_the_longest_environment_name_still_fits(stack: Stack) -> None:
         for block in blocks(stack, type_):
             name = stack.resolved(block[attribute])
             assert len(name) + longer * name.count(stack.environment) <= limit, (type_, name)
+
+
+def _set(type_: str, **values: Any) -> Callable[[Block], None]:
+    """Returns a fault: every resource of the type has these values."""
+
+    def plant(document: Block) -> None:
+        for block in document["resource"][type_].values():
+            block.update(values)
+
+    return plant
+
+
+def _add(type_: str, number: int) -> Callable[[Block], None]:
+    """Returns a fault: a stack has this many more copies of its first resource of the type."""
+
+    def plant(document: Block) -> None:
+        resources = document["resource"][type_]
+        first = next(iter(resources.values()))
+        resources.update({f"copy-{index}": first for index in range(number)})
+
+    return plant
+
+
+FAULTS: list[tuple[Callable[[Stack], None], Callable[[Block], None]]] = [
+    (test_names_are_not_too_long, _set("aws_lambda_function", function_name="x" * 65)),
+    (
+        test_inline_policies_of_a_role_have_at_most_10240_characters,
+        _add("aws_iam_role_policy", 50),
+    ),
+    (
+        test_managed_and_trust_policies_are_not_too_long,
+        _set("aws_iam_role", assume_role_policy="x" * 2_049),
+    ),
+    (test_resource_policies_are_not_too_long, _set("aws_kms_key", policy="x" * 32_769)),
+    (test_a_functions_resource_policy_has_at_most_20_kb, _add("aws_lambda_permission", 41)),
+    (
+        test_environment_variables_have_at_most_4_kb,
+        _set("aws_lambda_function", environment={"variables": {"NAME": "x" * 4_096}}),
+    ),
+    (
+        test_functions_have_at_most_5_layers_and_50_mb,
+        _set("aws_lambda_function", layers=["arn"] * 6),
+    ),
+    (
+        test_reserved_concurrency_leaves_enough_to_the_other_functions,
+        _set("aws_lambda_function", reserved_concurrent_executions=100),
+    ),
+    (
+        test_web_acls_have_at_most_1500_capacity_units,
+        _set(
+            "aws_wafv2_web_acl",
+            rule=[
+                {"priority": number, "statement": {"managed_rule_group_statement": {}}}
+                for number in range(3)
+            ],
+        ),
+    ),
+    (
+        test_tables_have_at_most_20_indexes_and_100_projected_attributes,
+        _set("aws_dynamodb_table", global_secondary_index=[{}] * 21),
+    ),
+    (
+        test_security_groups_have_at_most_60_rules_per_direction,
+        _add("aws_vpc_security_group_egress_rule", 60),
+    ),
+    (test_addresses_and_nat_gateways_fit_a_new_account, _add("aws_nat_gateway", 3)),
+    (test_apis_have_at_most_300_resources_or_routes, _add("aws_apigatewayv2_route", 300)),
+    (test_rules_and_topics_stay_below_the_quotas_of_a_bus, _add("aws_cloudwatch_event_target", 5)),
+    (test_messages_wait_within_the_limits_of_sqs, _set("aws_sqs_queue", delay_seconds=901)),
+    (
+        test_distributions_stay_below_the_quotas_of_cloudfront,
+        _set("aws_cloudfront_function", code="x" * 10_241),
+    ),
+    (
+        test_a_certificate_has_at_most_10_names,
+        _set("aws_acm_certificate", subject_alternative_names=["a.example"] * 10),
+    ),
+    (test_descriptions_are_not_too_long, _set("aws_lambda_function", description="x" * 257)),
+    (
+        test_a_resource_has_at_most_50_tags,
+        _set("aws_s3_object", tags={f"tag-{number}": "x" for number in range(10)}),
+    ),
+    (
+        test_the_longest_environment_name_still_fits,
+        _set("aws_lambda_function", function_name=f"{'x' * 49}-prod"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("check", "plant"), FAULTS, ids=lambda item: item.__name__)
+def test_a_planted_fault_is_found(
+    synthesized: Path, check: Callable[[Stack], None], plant: Callable[[Block], None]
+) -> None:
+    stack = Stack("prod", synthesized / "prod")
+    plant(stack.document)
+    with pytest.raises(AssertionError):
+        check(stack)
