@@ -21,7 +21,7 @@ import yaml
 from ops.cloud import embedded_variables
 from ops.embedded import Addresses
 from ops.review.review import Review, review
-from ops.review.rules import Verdict, load_rules
+from ops.review.rules import Verdict
 from ops.root import PROJECT, Root
 from ops.terraform.plan import Action, read_plan
 from tests.ops.review.small import Block, apply, cut, labels, one, planned, write
@@ -36,7 +36,22 @@ Plan = Callable[[str | Callable[[Block], None]], Review]
 APPLIED = "planbasic"
 """The environment whose data stores are applied."""
 
-STATEFUL = load_rules().type_sets["stateful"]
+STATEFUL = frozenset(
+    {
+        "aws_cloudwatch_event_archive",
+        "aws_cloudwatch_log_group",
+        "aws_cognito_user_pool",
+        "aws_dynamodb_table",
+        "aws_elasticache_replication_group",
+        "aws_kms_key",
+        "aws_rds_cluster",
+        "aws_s3_bucket",
+        "aws_secretsmanager_secret",
+        "aws_sqs_queue",
+        "aws_ssm_parameter",
+    }
+)
+"""The types that hold data."""
 CHOSEN = (
     ("aws_dynamodb_table", "database/"),
     ("aws_rds_cluster_instance", "database/"),
