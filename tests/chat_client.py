@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 Fetch = Callable[[str, int], Awaitable[list[dict[str, Any]]]]
-"""Returns the messages of a room after a number, the oldest first (`?afterSeq=`)."""
+"""Returns the messages of a room after a message number (`?afterSeq=`), oldest first."""
 
 
 class ChatError(Exception):
@@ -54,7 +54,7 @@ class ChatClient:
         self.fill_after = 1.0
         """Seconds to wait for a missing message before fetching it. Frames may be reordered."""
         self.reading = asyncio.Event()
-        """Clear it to stop the client from reading frames."""
+        """Clear this event to stop the client from reading frames."""
         self.reading.set()
 
     async def open(self) -> None:
@@ -86,7 +86,7 @@ class ChatClient:
         return ack
 
     async def send(self, room: str, content: str, **more: Any) -> dict[str, Any]:
-        """Sends a message until it is acknowledged. Its client id prevents duplicates."""
+        """Sends a message, and resends it until acknowledged. Its client id prevents duplicates."""
         client_id = uuid.uuid4().hex
         while True:
             try:

@@ -1,6 +1,6 @@
 """Fixtures and hooks of all tests.
 
-jsii uses the checkout's Node. Tests that share an expensive fixture run on one worker.
+Tests use the checkout's Node. Tests that share an expensive fixture run on one worker.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ os.environ.setdefault("JSII_NODE", node_variables()["JSII_NODE"])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselects nightly tests unless the run's -m option names them."""
+    """Deselects tests marked `nightly`, unless the option -m contains that marker."""
     if "nightly" in config.option.markexpr:
         return
     nightly = [item for item in items if item.get_closest_marker("nightly")]
@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist's schedulers are untyped
-    """Assigns whole folders and files to workers. xdist 3.8's groups have no effect."""
+    """Runs each file, or each folder of TOGETHER, on one worker. Replaces xdist's groups."""
 
     def _split_scope(self, nodeid: str) -> str:
         return next(
@@ -50,7 +50,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """Starts a PostgreSQL once per worker. Each test creates its own databases."""
+    """Starts a PostgreSQL server once per xdist worker. Each test creates its own databases."""
     from tests.postgres import running
 
     with running() as server:

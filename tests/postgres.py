@@ -1,4 +1,4 @@
-"""Starts a PostgreSQL for tests: the one of the embedded cloud, in a separate directory."""
+"""Starts the embedded cloud's PostgreSQL for tests, in a separate directory."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Postgres:
             self._processes.stop(process, self._service.stop_signal)
 
     def require_passwords(self, *users: str) -> None:
-        """Requires passwords of these users. All others connect without one."""
+        """Requires passwords of these users. Other users connect without a password."""
         file = self._service.data / "pg_hba.conf"
         rules = "".join(f"host all {user} {LOOPBACK}/32 scram-sha-256\n" for user in users)
         file.write_text(rules + file.read_text())
@@ -166,10 +166,10 @@ FROM generate_series(1, :count) n
 def fill(postgres: Postgres, database: str, count: int) -> None:
     """Inserts listings of 5,000 sellers, and a wish for every fifth listing.
 
-    The listings share a word; other words are in every tenth, and one in every 500th.
+    One word is in all listings, other words are in every tenth, and one is in every 500th.
     """
     with closing(postgres.connect(database=database)) as connection:
-        # In one transaction, the trigger would create 100,000 versions of ten rows.
+        # With a single transaction, the trigger would create 100,000 versions of ten rows.
         connection.run("ALTER TABLE catalog.listings DISABLE TRIGGER count_listings")
         connection.run(_FILL, count=count)
         connection.run("ALTER TABLE catalog.listings ENABLE TRIGGER count_listings")

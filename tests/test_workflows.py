@@ -29,7 +29,7 @@ BIN = Path(sys.executable).parent
 
 
 def load(name: str) -> Any:
-    """Returns a workflow. YAML reads the key `on` as a boolean, which is corrected here."""
+    """Returns a workflow. Corrects the key `on`, which YAML reads as a boolean."""
     workflow = yaml.safe_load((GITHUB / "workflows" / f"{name}.yml").read_text())
     return {"on" if key is True else key: value for key, value in workflow.items()}
 
@@ -108,7 +108,7 @@ def default_seconds() -> str:
     return str(action["inputs"]["seconds"]["default"])
 
 
-def test_dev_staging_and_prod_are_deployed_in_order() -> None:
+def test_dev_staging_and_prod_are_deployed_in_this_order() -> None:
     workflow = load("deploy")
     assert workflow["on"] == {"push": {"branches": ["main"]}}
     order = {
@@ -123,7 +123,7 @@ def test_dev_staging_and_prod_are_deployed_in_order() -> None:
     }
 
 
-def test_a_promotion_vouches_for_the_gates_that_its_role_cannot_check() -> None:
+def test_a_promotion_declares_the_gates_that_earlier_steps_passed() -> None:
     steps = load("deploy-environment")["jobs"]["deploy"]["steps"]
     [promotion] = [step["run"] for step in steps if "ops promote" in step.get("run", "")]
     assert set(re.findall(r"--passed (\w+)", promotion)) == set(GATES)

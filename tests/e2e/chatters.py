@@ -14,8 +14,8 @@ from tests.chat_client import ChatClient
 from tests.e2e.support import Api, ApiResponse, Person, Platform
 
 OPENING = 16
-"""Connections opened at once. The embedded API Gateway accepts one after another, and a ticket
-expires after 30 s."""
+"""Connections that are opened at the same time. The embedded API Gateway accepts them one by one,
+and a ticket expires after 30 s."""
 
 
 class Chatter:
@@ -52,11 +52,11 @@ class Chatter:
         )
 
     def client(self) -> ChatClient:
-        """Returns an unconnected client that requests tickets from the API."""
+        """Returns an unconnected client that requests WebSocket tickets from the API."""
         return ChatClient(self.address, self._fetch)
 
     def quick_client(self) -> ChatClient:
-        """Returns a client like `client`, but writes tickets to their table, which is faster."""
+        """Like `client`, but writes the tickets to DynamoDB itself, which is faster."""
         claims = self.person.claims
         caller = Caller(
             claims["sub"], claims["sid"], frozenset(claims["roles"]), frozenset(), claims["exp"]
@@ -91,7 +91,7 @@ async def open_many(people: Sequence[Chatter], room: str, count: int) -> list[Ch
                 try:
                     await client.open()
                     break
-                except InvalidStatus:  # the ticket expired, on a busy machine
+                except InvalidStatus:  # on a busy machine the ticket can expire before use
                     if attempt == 2:
                         raise
             await client.join(room)

@@ -20,13 +20,13 @@ from tests.lambdas.ai.servers import MODEL
 
 HERE = Path(__file__).parent
 LAST = ("test_recovery.py", "test_removal.py")
-"""Run last: the first kills and repairs the platform, the second removes it."""
+"""Modules that run last: the first kills and repairs the platform, the second removes it."""
 TIMEOUT = 900
 """Seconds. The first test waits until the platform has started."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests of this folder as e2e, and moves those of LAST to the end."""
+    """Marks the tests of this folder as e2e, and moves the modules of LAST to the end."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.e2e)
@@ -38,9 +38,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """Starts the `local` platform once in a separate directory, and always stops it at the end.
 
-    If PLATFORM_ROOT is the root of a running platform, uses that one and leaves it running, and
-    skips tests that kill or restart parts of it. For example, `PLATFORM_ROOT=.local pytest
-    tests/e2e -k sessions` takes seconds.
+    If PLATFORM_ROOT is the working directory (root) of a running platform, uses that platform,
+    leaves it running, and skips tests that kill or restart parts of it. For example,
+    `PLATFORM_ROOT=.local pytest tests/e2e -k sessions` takes seconds.
     """
     given = os.environ.get("PLATFORM_ROOT")
     if given:
@@ -56,7 +56,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         str(root),
         str(tmp_path_factory.mktemp("logs")),
     ]
-    # In a new session, so that Ctrl-C ends the tests and `up` but not the clean-up.
+    # The new session protects the clean-up from Ctrl-C, which ends the tests and `up`.
     keeper = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, start_new_session=True)
     try:
         run_ops(root, "up", "--json")
@@ -84,7 +84,7 @@ def _choose_providers() -> None:
 
 @pytest.fixture
 def own_platform(platform: Platform) -> Platform:
-    """Returns the platform for tests that break it. Skips them with PLATFORM_ROOT."""
+    """Returns the platform for tests that break it. Skips these tests if PLATFORM_ROOT is set."""
     if not platform.own:
         pytest.skip("it would break the platform of PLATFORM_ROOT")
     return platform

@@ -55,7 +55,7 @@ class Role:
 
 
 def actions_of(statement: Statement) -> list[str]:
-    """Returns the actions of a statement. IAM writes a single one as a string."""
+    """Returns the actions of a statement. IAM writes a single action as a string."""
     action = statement["Action"]
     return [action] if isinstance(action, str) else list(action)
 
@@ -77,7 +77,7 @@ def without_source(platform: Platform, function: str, part: str) -> Iterator[Non
 
 @contextmanager
 def queue_attributes(platform: Platform, queue: str, **changed: str) -> Iterator[str]:
-    """Changes attributes of a queue, to avoid waiting for minutes. Yields the queue's URL."""
+    """Temporarily changes attributes of a queue, such as its delay. Yields the queue's URL."""
     sqs = platform.aws("sqs")
     url = str(sqs.get_queue_url(QueueName=queue)["QueueUrl"])
     before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(changed))["Attributes"]

@@ -1,4 +1,4 @@
-"""Stops a platform when the process that started it ends or closes this one's standard input."""
+"""Stops a platform when the test process ends or closes this process's standard input."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ops.local.platform import stop_platform
 from ops.root import Root
 
 INTERVAL = 1.0
-"""Seconds between attempts, while an `up` whose caller ended still locks the root."""
+"""Seconds between attempts to stop while `ops up` still holds the lock of the root."""
 
 
 def main(root: Root, logs: Path) -> None:
-    """Waits, stops the platform, and deletes the root except for its logs, which show failures."""
+    """Waits, stops the platform, and deletes its working directory (root) except for the logs."""
     sys.stdin.read()
     shutil.copytree(root.logs, logs, dirs_exist_ok=True)
     while True:

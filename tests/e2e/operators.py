@@ -1,4 +1,4 @@
-"""Operators whose role has only policies of docs/policies/, and the checkouts they work in."""
+"""Operators whose IAM role has only policies of docs/policies/, and copies of the checkout."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEPLOY = ("deploy-state", "deploy-functions", "deploy-data", "deploy-edge", "dep
 PARTS = ("ops", "lambdas", "modules", "environments", "web", "tools")
 
 UNRESOURCED = [
-    "budgets:DescribeBudget",  # on AWS budgets:ViewBudget
+    "budgets:DescribeBudget",  # AWS checks budgets:ViewBudget
     "budgets:DescribeNotificationsForBudget",
     "budgets:DescribeSubscribersForNotification",
     "budgets:ListTagsForResource",
@@ -46,7 +46,7 @@ UNRESOURCED = [
     "wafv2:GetWebACLForResource",
     "wafv2:ListTagsForResource",
 ]
-"""Actions allowed on the role's own resources. The embedded AWS checks them without a resource."""
+"""Actions that the policies allow on certain resources. The embedded AWS checks no resource."""
 
 
 TAGGED = ["ec2:ModifySecurityGroupRules"]
@@ -54,7 +54,7 @@ TAGGED = ["ec2:ModifySecurityGroupRules"]
 refuses them."""
 
 REMOVAL = [
-    "budgets:DeleteBudget",  # on AWS budgets:ModifyBudget
+    "budgets:DeleteBudget",  # AWS checks budgets:ModifyBudget
     "cloudfront:DeleteFunction",
     "cloudfront:DeleteOriginAccessControl",
     "cloudfront:DeleteResponseHeadersPolicy",
@@ -67,7 +67,7 @@ REMOVAL = [
     "rds:DeleteDBClusterParameterGroup",
     "rds:DeleteDBSubnetGroup",
     "wafv2:DisassociateWebACL",
-    # Allowed by tag
+    # The policies allow these by tag, which the embedded AWS ignores.
     "ec2:DeleteRouteTable",
     "ec2:DeleteSecurityGroup",
     "ec2:DeleteSubnet",
@@ -75,7 +75,7 @@ REMOVAL = [
     "ec2:DeleteVpcEndpoints",
     "ec2:DisassociateRouteTable",
 ]
-"""Actions of both kinds for removing an environment."""
+"""Actions like UNRESOURCED and TAGGED that `ops remove` needs."""
 
 
 class Checkout:
@@ -166,7 +166,7 @@ def operator(
 
     Args:
         key: the key of the environment's state, if it is not the default.
-        more: actions that the embedded AWS checks differently from AWS.
+        more: additional actions, which the embedded AWS checks differently from AWS.
     """
     documents = {policy: _written(policy, stage, key) for policy in policies}
     with made_role(platform, name, {**documents, **({"more": more} if more else {})}) as arn:
@@ -193,7 +193,7 @@ def made_role(
     policies: Mapping[str, str | Sequence[str]],
     attached: Sequence[str] = (),
 ) -> Iterator[str]:
-    """Creates a role that the root of the embedded AWS may assume. Yields its ARN, then deletes it.
+    """Creates a role that the embedded AWS's root user may assume. Yields its ARN, then deletes it.
 
     Args:
         policies: policy documents, or actions that are allowed on all resources.
@@ -253,7 +253,7 @@ def recorded_alerts(platform: Platform) -> Iterator[list[Any]]:
         "Messages"
     ):
         message = json.loads(found[0]["Body"])
-        if "state" in message.get("MessageAttributes", {}):  # alarms and budgets have none
+        if "state" in message.get("MessageAttributes", {}):  # not set by alarms and budgets
             messages.append(message)
         sqs.delete_message(QueueUrl=url, ReceiptHandle=found[0]["ReceiptHandle"])
     sns.unsubscribe(SubscriptionArn=topic["SubscriptionArn"])

@@ -36,7 +36,7 @@ def configuration(platform: Platform) -> dict[str, Any]:
 
 @contextmanager
 def playing(platform: Platform) -> Iterator[tuple[FakeProvider, FakeProvider]]:
-    """Runs a fake Gemini and a fake OpenAI. Fails if they received an invalid request."""
+    """Runs a fake Gemini and a fake OpenAI. Fails the test if one receives an invalid request."""
     variables = configuration(platform)["Environment"]["Variables"]
 
     def provider(kind: str) -> FakeProvider:

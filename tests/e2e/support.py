@@ -45,7 +45,7 @@ def run_ops(root: Path, *arguments: str, given: str = "") -> str:
 
 
 def eventually(find: Callable[[], T | None], seconds: float = 20.0, interval: float = 0.3) -> T:
-    """Calls `find` until it returns a true value, and returns that. Fails after `seconds`."""
+    """Calls `find` until it returns a true value, and returns the value. Fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := find()):
         assert time.monotonic() < deadline, f"nothing within {seconds:.0f} s: {found!r}"
@@ -158,7 +158,7 @@ class Platform:
 
     @classmethod
     def of(cls, root: Path, *, own: bool) -> Platform:
-        """Returns the platform that runs in a root."""
+        """Returns the platform whose working directory is this root."""
         found = read_json(root / "platform.json")
         assert found, f"{root} has no platform.json: no platform runs there"
         addresses = {
@@ -211,12 +211,12 @@ class Platform:
         return parameter["Version"], parameter["Value"]
 
     def served(self, address: str) -> ApiResponse:
-        """Requests a CloudFront address by its Host header. Not all resolvers know *.localhost."""
+        """Requests a CloudFront address on loopback, since not every resolver knows *.localhost."""
         parts = urlsplit(address)
         return Api(self.cloud.endpoint or "").get(parts.path, headers={"Host": parts.netloc})
 
     def logged(self, function: str) -> Iterator[str]:
-        """Yields a function's log lines since the tests began."""
+        """Yields the lines that a function has logged since the tests began."""
         pages = self.aws("logs").get_paginator("filter_log_events")
         for page in pages.paginate(
             logGroupName=f"/aws/lambda/{function}-lambda-local", startTime=self.since
@@ -226,7 +226,7 @@ class Platform:
 
 @dataclass(frozen=True)
 class User:
-    """A user with a session but no account, which is faster to create than an account."""
+    """A user with a session but without an account. Creating an account takes longer."""
 
     user_id: str
     display_name: str
@@ -234,7 +234,7 @@ class User:
 
     @classmethod
     def made(cls, platform: Platform, display_name: str, *roles: str) -> User:
-        """Creates a registered user with these roles. The session lasts an hour."""
+        """Creates a session of a registered user with these roles. It lasts an hour."""
         user_id, session_id, now = str(uuid.uuid4()), uuid.uuid4().hex, int(time.time())
         session = {
             "session_id": {"S": session_id},

@@ -48,7 +48,7 @@ def member(platform: Platform) -> Person:
 
 @pytest.fixture(scope="module")
 def unset(platform: Platform, member: Person, variables: dict[str, str]) -> Any:
-    """Returns the response before a key is stored."""
+    """Returns the service's response before an API key is stored."""
     _clear(platform)
     World(platform, "ai").forget()
     response = Api(platform.api_url).post(
@@ -184,7 +184,7 @@ def test_a_provider_that_never_responds_times_out(client: Client) -> None:
 def test_the_quota_is_exact_for_concurrent_calls(
     client: Client, platform: Platform, variables: dict[str, str]
 ) -> None:
-    """The quota allows three of eight calls. They wait until the others are rejected."""
+    """The quota admits three of eight calls. Their completions wait until five are rejected."""
     question = "How many of us fit?"
     bound = tasks.build_question_prompt((), question, None).token_bound()
     left = 3 * bound + bound // 2

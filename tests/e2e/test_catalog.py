@@ -44,7 +44,7 @@ def created(api: Api, seller: User, **changes: Any) -> Any:
 
 @pytest.fixture
 def bus(platform: Platform) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """Returns a function that returns the catalog's events since the test began."""
+    """Returns a function that receives the catalog's events since the test began."""
     events, sqs = platform.aws("events"), platform.aws("sqs")
     name, on_bus = (
         f"test-{uuid.uuid4().hex[:12]}",
@@ -162,7 +162,7 @@ def test_images_are_served_on_the_cdn_domain(
 
 def test_concurrent_ratings_are_all_counted(platform: Platform, api: Api, ann: User) -> None:
     listing = created(api, ann)
-    # Few, because each starts an execution environment. tests/lambdas/catalog uses twenty.
+    # Few ratings, because each starts an execution environment. tests/lambdas/catalog uses twenty.
     raters = [User.made(platform, f"Rater {number}") for number in range(6)]
     busy = Api(platform.api_url, connections=6)
 

@@ -116,7 +116,7 @@ def test_two_users_see_each_others_actions(ann: Chatter, bob: Chatter, room: str
                 await until(partial(signals, client, "message_deleted"))
                 assert signals(client, "reaction")[0]["count"] == 1
                 assert signals(client, "message_updated")[0]["message"]["content"] == "No"
-        # Offline after the last connection closed.
+        # A user is offline after the last connection is closed.
         async with in_room(room, ann) as (first,):
             await first.request("ping")
 
@@ -364,7 +364,7 @@ def test_clients_rejoin_after_the_cache_was_flushed(
             with redis.Redis(host=host, port=int(port)) as cache:
                 for key in cache.scan_iter("chat:*"):
                     cache.delete(key)
-            await first.send(room, "1")  # the response is not_joined, so the client joins again
+            await first.send(room, "1")  # the error is not_joined, so the client joins again
             await second.request("ping")  # the response is resync, so the client joins again
             await until(lambda: texts_of(second, room) == ["1"])
             await first.send(room, "2")

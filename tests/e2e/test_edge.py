@@ -47,7 +47,7 @@ def test_responses_and_errors_have_cors_headers(person: Person, api: Api) -> Non
     responses = [
         api.get(
             "/v1/auth/me", token=person.access_token, headers={"Origin": ORIGIN}
-        ),  # a success of the function
+        ),  # a successful response of the function
         api.get("/v1/auth/me", headers={"Origin": ORIGIN}),  # an error of the function
         api.get("/v1/profile", headers={"Origin": ORIGIN}),  # an error of the gateway
     ]
@@ -90,7 +90,7 @@ def test_an_unknown_path_is_404(api: Api, person: Person, path: str) -> None:
         "/v1/ai/nothing",
     ],
 )
-def test_a_path_of_no_service_is_404(api: Api, person: Person, path: str) -> None:
+def test_a_path_without_a_service_is_404(api: Api, person: Person, path: str) -> None:
     api.get(path, token=person.access_token).problem(404, "not_found")
 
 
@@ -104,5 +104,5 @@ def test_a_correlation_id_is_kept_or_generated(api: Api) -> None:
 
 
 def test_a_body_beyond_the_gateways_limit_is_413(api: Api) -> None:
-    # API Gateway accepts 10 MB. The function rejects bodies between its own limit, 1 MB, and that.
+    # API Gateway accepts up to 10 MB. The function rejects bodies of more than 1 MB.
     api.post("/v1/auth/login", b" " * (10 * 1024 * 1024 + 1)).problem(413)

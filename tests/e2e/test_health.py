@@ -16,7 +16,7 @@ from tests.e2e.support import Api, ApiResponse, Platform, eventually
 
 CHECKS = {"dynamodb": "ok", "database": "ok", "cache": "ok"}
 PROMISE = 2.0
-"""Seconds. The contract's limit for a response, even if a dependency hangs."""
+"""Seconds. The API contract's limit for a response, even if a dependency hangs."""
 
 
 def test_health_lists_the_checks_and_the_environment(platform: Platform, api: Api) -> None:
@@ -55,7 +55,7 @@ def test_hanging_dependencies_are_reported_within_the_limit(platform: Platform, 
     }
     assert took < PROMISE
     assert eventually(lambda: api.get("/health").status == 200)
-    time.sleep(MAX_AGE)  # until no result is cached
+    time.sleep(MAX_AGE)  # wait until no result is cached
 
 
 def timed(api: Api) -> tuple[ApiResponse, float]:

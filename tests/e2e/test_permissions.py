@@ -29,11 +29,11 @@ UNSEEN = {
     "Alert",
     "EncryptAlert",
 }
-"""Statements for Lambda's own calls with the role, and for keys that SQS uses. The embedded AWS
-checks neither."""
+"""Sids of statements for Lambda's own calls with the role, and for keys that SQS uses. The embedded
+AWS checks neither."""
 
 ONE_BY_ONE = os.environ.get("PERMISSIONS") == "actions"
-"""True to remove single actions instead of statements. Takes two minutes instead of one."""
+"""True to remove single actions instead of statements. Then the test takes two minutes, not one."""
 
 FUNCTIONS = (
     "auth",

@@ -1,4 +1,4 @@
-"""Tests that a plan after the apply is empty, except for attributes misreported by ministack."""
+"""Tests that a plan after the apply is empty, except for what the embedded AWS misreports."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def test_a_second_apply_would_change_nothing(platform: Platform) -> None:
     found = {
         (item["type"], attribute) for item in changes for attribute in differences(item["change"])
     }
-    # Equality, so that a gap that no longer exists must be deleted from the list.
-    told_wrongly = {gap for gap in EMULATED if platform.own or gap[0] != UNTIL_NEXT_APPLY}
-    assert {gap for gap in found if platform.own or gap[0] != UNTIL_NEXT_APPLY} == told_wrongly
+    # The sets must be equal, so that EMULATED contains no gap that no longer exists.
+    misreported = {gap for gap in EMULATED if platform.own or gap[0] != UNTIL_NEXT_APPLY}
+    assert {gap for gap in found if platform.own or gap[0] != UNTIL_NEXT_APPLY} == misreported
     outputs = {
         name for name, change in shown["output_changes"].items() if change["actions"] != ["no-op"]
     }

@@ -87,7 +87,7 @@ def call_with_retries(call: Callable[[], ApiResponse]) -> ApiResponse:
 
 
 def failures(platform: Platform) -> int:
-    """Returns how many requests the service itself responded to with 500."""
+    """Returns the number of requests to which the service itself responded with 500."""
     lines = (json.loads(line) for line in platform.logged("post") if line.startswith("{"))
     return sum(line.get("status") == 500 for line in lines)
 
@@ -99,7 +99,7 @@ def items(platform: Platform, table: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def bus(platform: Platform) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """Returns a function that returns the post service's events since the test began."""
+    """Returns a function that receives the post service's events since the test began."""
     events, sqs = platform.aws("events"), platform.aws("sqs")
     name, on_bus = (
         f"test-{uuid.uuid4().hex[:12]}",
@@ -195,7 +195,7 @@ def test_concurrent_comments_are_all_counted(busy: Api, ann: User, bob: User) ->
 def place_posts(
     platform: Platform, author: User, count: int, *, begun: float, **more: Any
 ) -> list[str]:
-    """Writes posts to the table, 1 ms apart, the last at `begun`. Returns ids, the newest first."""
+    """Writes posts to the table, 1 ms apart and up to `begun`. Returns ids, the newest first."""
     ids = [new_id() for _ in range(count)]
     puts = []
     for number, post_id in enumerate(ids):
@@ -271,11 +271,11 @@ def test_a_cursor_is_valid_only_unchanged_and_for_its_list(api: Api, ann: User) 
 
 
 class Killed(BaseException):
-    """Simulates the end of the process."""
+    """Raised to simulate that the function's process is killed."""
 
 
 class KillingClient:
-    """A DynamoDB client whose process is killed after a number of transactions."""
+    """A DynamoDB client that raises Killed after a number of transactions."""
 
     def __init__(self, client: Any, transactions: int) -> None:
         self._client = client
@@ -335,7 +335,7 @@ def paused(platform: Platform) -> Iterator[Callable[[], None]]:
 
 
 def left_of(platform: Platform, post_id: str) -> dict[str, int]:
-    """Returns the number of remaining items of a post by table."""
+    """Returns how many items of a post each table still contains."""
     tables = ("post-posts", "post-comments", "post-likes", "post-counters", "post-tags")
     found = {
         table: sum(post_id in map(str, item.values()) for item in items(platform, table))
@@ -430,7 +430,7 @@ def test_images_are_served_and_deleted_with_their_post(
 # --- permissions ---
 
 
-def test_author_and_moderators_change_and_delete(
+def test_the_author_and_moderators_can_change_and_delete_a_post(
     platform: Platform, api: Api, ann: User, bob: User
 ) -> None:
     moderator = User.made(platform, "Mo", "moderator")

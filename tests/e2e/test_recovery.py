@@ -26,7 +26,7 @@ from tests.e2e.operators import Checkout
 from tests.e2e.support import Api, Person, Platform, eventually, run_ops
 
 AGAIN = 45.0
-"""Seconds. The requirement for `up` without changes."""
+"""Seconds. The required duration of `ops up` without changes."""
 SLOWDOWN = 2.0
 """Factor for tests that share the machine's cores. The requirement is for an idle machine."""
 
@@ -87,7 +87,7 @@ def test_a_second_command_is_refused_while_one_runs(own_platform: Platform) -> N
 
 
 SERVED = 1.0
-"""Seconds. The requirement from saving a function to its first response."""
+"""Seconds. The required time from saving a function to its first response."""
 LOAD = 3.0
 """Factor for a busy machine. Other tests use both cores."""
 SAVED = """
@@ -128,7 +128,9 @@ def developing(checkout: Checkout) -> Iterator[tuple[Line, Callable[[str], int]]
             try:
                 return eventually(find, 180, interval=0.1)
             except AssertionError as error:
-                raise AssertionError(f"no {pattern!r}:\n{''.join(lines)[-5000:]}") from error
+                raise AssertionError(
+                    f"No line matched {pattern!r}:\n{''.join(lines)[-5000:]}"
+                ) from error
 
         try:
             yield line, lambda key: os.write(terminal, key.encode())
@@ -145,7 +147,7 @@ def is_served(api: Api, number: str) -> bool:
 
 
 def check_saved_code_is_served(checkout: Checkout, api: Api, line: Line) -> None:
-    """Saves a handler twice, then one with a syntax error, and checks what is served and logged."""
+    """Saves two valid handlers and an invalid one, and checks what is served and logged."""
     saves: list[float] = []
     for number in ("1", "2"):
         begun = time.monotonic()
@@ -256,8 +258,8 @@ def queue_exists(sqs: Any, name: str) -> bool:
     return bool(sqs.list_queues(QueueNamePrefix=name).get("QueueUrls"))
 
 
-def test_a_killed_aws_is_restored(own_platform: Platform) -> None:
-    """`up` restores the saved state and repairs the rest without recreating the AWS."""
+def test_a_killed_embedded_aws_is_restored(own_platform: Platform) -> None:
+    """`ops up` restores the state that the embedded AWS saved, and repairs the rest in place."""
     process = EmbeddedCloud(Root(own_platform.root)).running()["aws"]
     os.kill(process.pid, signal.SIGKILL)
     response, stderr = up(own_platform)

@@ -37,7 +37,7 @@ from tests.e2e.support import Platform, eventually
 
 FUNCTION = "health-lambda-local"
 ROLLBACK_LIMIT = 5.0
-"""Seconds. The requirement."""
+"""Seconds. The required duration of a rollback."""
 SLOWDOWN = 2.0
 """Factor for tests that share the machine's cores. The requirement is for an idle machine."""
 BAD_AFTER = """
@@ -229,7 +229,7 @@ def test_without_a_platform():
 def test_with_one():
     assert "INTEGRATION_FAILS" not in os.environ
 """
-"""Replaces the project's test suites, which contain this test."""
+"""Replaces the project's test suites, because they contain this test."""
 
 
 @pytest.fixture
@@ -248,7 +248,7 @@ def promoted(platform: Platform, tmp_path: Path) -> Iterator[tuple[Checkout, Led
         operator(platform, "before-test", stage=STAGE_BEFORE, key=state.key) as role_before,
         copied_table(platform, "platform-releases-local", f"platform-releases-{STAGE_BEFORE}"),
     ):
-        # The other environment has no endpoint of its own, so variables select the embedded AWS.
+        # The source environment sets no endpoints, so variables select the embedded AWS.
         variables = {**platform.cloud.variables, "BEFORE_OPERATOR_ROLE_ARN": role_before}
         made = Checkout(tmp_path, platform, role, **variables, LOCAL_RELEASE_STRATEGY="gradual")
         environments = made.directory / "environments"
@@ -268,7 +268,7 @@ def promoted(platform: Platform, tmp_path: Path) -> Iterator[tuple[Checkout, Led
 
 @contextmanager
 def copied_table(platform: Platform, table: str, name: str) -> Iterator[None]:
-    """Creates an empty table with the same keys."""
+    """Creates an empty table with the same keys as another one."""
     dynamodb = platform.aws("dynamodb")
     shape = dynamodb.describe_table(TableName=table)["Table"]
     keys = {part: shape[part] for part in ("KeySchema", "AttributeDefinitions")}
@@ -280,7 +280,7 @@ def copied_table(platform: Platform, table: str, name: str) -> Iterator[None]:
 def test_a_promotion_passes_its_gates_applies_and_releases_gradually(
     platform: Platform, checkout: Checkout, promoted: tuple[Checkout, Ledger]
 ) -> None:
-    """Starts after a rollback, which a gradual apply keeps and the release starts from."""
+    """Starts after a rollback. The apply keeps the rolled-back version live until the release."""
     checkout.change("\n# another good change\n")
     checkout.ops("release", "local", "health", "--promote")
     checkout.ops("rollback", "local", "health")
@@ -301,7 +301,7 @@ def test_a_promotion_passes_its_gates_applies_and_releases_gradually(
         stdout, stderr = made.ops(*command)
         print(f"promotion took {time.monotonic() - begun:.1f} s")
     result = json.loads(stdout)
-    assert "Gate tests: passed at" in stderr  # once per commit
+    assert "Gate tests: passed at" in stderr  # suites run once per commit
     assert "Gate integration: running" in stderr
     assert "Applied: " in stderr
     released = history(platform)[0]

@@ -32,7 +32,7 @@ def test_an_environment_is_removed_and_kept_resources_are_listed(
         for key in ("a+b", "c", "c"):
             s3.put_object(Bucket=bucket, Key=key, Body=b"x")
         s3.delete_object(Bucket=bucket, Key="c")
-    # Deleting a part by hand first must not stop the removal. A database instance takes 30 s.
+    # A removal must also work after a manual deletion. A database instance takes 30 s.
     rds = own_platform.aws("rds")
     for instance in rds.describe_db_instances()["DBInstances"]:
         rds.delete_db_instance(

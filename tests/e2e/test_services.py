@@ -38,7 +38,7 @@ def member(platform: Platform) -> str:
 
 
 @pytest.mark.parametrize("route", CLOSED, ids=name)
-def test_a_route_accepts_only_the_callers_of_its_access_rule(
+def test_a_route_accepts_only_callers_that_its_access_rule_admits(
     api: Api, visitor: str, route: Route
 ) -> None:
     body: object = {} if route.method in {"POST", "PUT", "PATCH"} else None
@@ -49,7 +49,7 @@ def test_a_route_accepts_only_the_callers_of_its_access_rule(
         )
 
 
-def test_the_shared_rules_apply(api: Api, member: str) -> None:
+def test_wrong_methods_and_bodies_get_the_shared_errors(api: Api, member: str) -> None:
     refused = api.call("PUT", "/v1/posts", {}, token=member)
     refused.problem(405, "method_not_allowed")
     assert set(refused.headers["Allow"].split(", ")) == {"GET", "POST", "OPTIONS"}

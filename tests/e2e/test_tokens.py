@@ -78,7 +78,7 @@ def material(platform: Platform, person: Person) -> Material:
 
 
 def test_a_valid_token_is_accepted(material: Material, api: Api) -> None:
-    """The invalid tokens below differ from this valid one in one part each."""
+    """Each invalid token below differs from this valid token in one part."""
     api.get("/v1/auth/me", token=material.signed()).expect(200)
     api.get("/v1/profile", token=material.signed()).expect(200)
 
@@ -106,7 +106,7 @@ def test_a_token_expires_despite_the_authorizers_cache(material: Material, api: 
     api.get("/v1/profile", token=token).problem(401, "token_expired")
 
 
-def test_the_previous_key_is_accepted_and_the_one_before_is_not(
+def test_the_previous_key_is_accepted_and_an_older_key_is_not(
     platform: Platform, person: Person, api: Api
 ) -> None:
     """Rotates the key twice. Old keys are not restored, because parameter versions only grow."""

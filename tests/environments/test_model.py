@@ -47,7 +47,7 @@ def test_the_four_environments_exist() -> None:
     assert {"dev", "local", "prod", "staging"} <= set(environment_names())
 
 
-def test_one_file_defines_another_environment(tmp_path: Path) -> None:
+def test_an_additional_file_defines_an_additional_environment(tmp_path: Path) -> None:
     environment = _load(tmp_path, yaml.safe_dump(VALID))
     assert environment.name == "fifth"
     assert environment.budget.monthly_usd == 100

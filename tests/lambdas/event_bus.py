@@ -11,8 +11,8 @@ UNAVAILABLE = EndpointConnectionError(endpoint_url="https://events")
 class FakeEventBridge:
     """Records calls and accepted entries.
 
-    `failure` is raised by each call, or maps the types of refused entries to error codes. The
-    failures in `next_failures` precede it, one per call.
+    If `failure` is an exception, each call raises it. If it is a mapping, it has the error codes of
+    refused entries by type. The first calls use one element of `next_failures` each instead.
     """
 
     def __init__(self, *next_failures: Exception | dict[str, str]) -> None:

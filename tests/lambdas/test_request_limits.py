@@ -141,7 +141,7 @@ def _query_fields() -> list[Any]:
 
 @pytest.mark.parametrize("value", NO_NUMBERS)
 @pytest.mark.parametrize(("model", "name"), _query_fields())
-def test_numbers_and_choices_in_queries_have_one_form(
+def test_numbers_and_choices_in_queries_have_only_one_spelling(
     model: type[Struct], name: str, value: str
 ) -> None:
     with pytest.raises(Problem) as raised:
@@ -149,7 +149,7 @@ def test_numbers_and_choices_in_queries_have_one_form(
     assert name in {error.field for error in raised.value.errors}
 
 
-def test_null_in_a_query_is_a_text() -> None:
+def test_null_in_a_query_is_the_text_null() -> None:
     models = import_module("lambdas.catalog.models")
     assert validate(models.ListingQuery, {"q": "null"}, from_text=True).q == "null"
 

@@ -47,7 +47,7 @@ def synthesize_services(
     artifacts: Path,
     more: Callable[[TerraformStack, ServicePlatform], object] = lambda _stack, _platform: None,
 ) -> Synthesized:
-    """Returns the Terraform of both APIs, all services and what `more` adds to the stack."""
+    """Returns the Terraform of both APIs, all services and the constructs that `more` adds."""
 
     def build(stack: TerraformStack, env: Environment, names: Names) -> None:
         shared = function_platform(env, artifacts)

@@ -43,7 +43,7 @@ class Synthesized:
         return matches[0]
 
     def policy(self, type_: str, attribute: str = "policy", **attributes: Any) -> list[Block]:
-        """Returns the statements of the policy document in one resource's attribute."""
+        """Returns the statements of the policy document in a resource's attribute."""
         statements = json.loads(self.one(type_, **attributes)[attribute])["Statement"]
         return list(statements)
 
@@ -63,7 +63,7 @@ class Synthesized:
 
 
 def environment(name: str = "dev", **changes: Any) -> Environment:
-    """Reads an environment file without process variables, and replaces some of its sections."""
+    """Reads an environment file without process variables, and replaces top-level keys."""
     return load_environment(name, variables={}).model_copy(update=changes)
 
 
@@ -79,7 +79,7 @@ def synthesize(
 
 
 def function_platform(env: Environment, artifacts: Path) -> FunctionPlatform:
-    """Returns a function platform whose artifacts are empty files in `artifacts`."""
+    """Returns what all functions share. Each artifact is an empty file in `artifacts`."""
     packages = {}
     for function in get_args(FunctionName):
         path = artifacts / f"{function}.zip"

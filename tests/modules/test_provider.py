@@ -38,7 +38,7 @@ def _python(program: str, **variables: str) -> subprocess.CompletedProcess[str]:
 def _node(
     folder: Path, barrel: str, program: str, preload: Path = provider.PRELOAD
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a program against a provider package of two resources, under the preload."""
+    """Runs a Node program with the preload script and a provider package of two resources."""
     lib = folder / BARREL
     lib.mkdir(parents=True)
     (lib / "index.js").write_text(barrel)
@@ -139,7 +139,7 @@ fs.writeSync(3, String(process.execArgv.includes("--preserve-symlinks")));
 
 
 def _runtime(folder: Path, relay: str) -> subprocess.CompletedProcess[str]:
-    """Runs a file in the place of jsii's runtime, with the preload and one message on stdin."""
+    """Runs a file instead of jsii's runtime, with the preload script and one message on stdin."""
     for name, content in (("bin/jsii-runtime.js", relay), ("lib/program.js", KERNEL)):
         file = folder / name
         file.parent.mkdir()

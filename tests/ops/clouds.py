@@ -1,4 +1,4 @@
-"""A cloud whose AWS clients can be replaced one by one; the others reach moto."""
+"""A fake of ops.cloud.Cloud: tests replace single AWS clients, and all others use moto."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ops.cloud import Cloud
 @dataclass(frozen=True)
 class FakeCloud(Cloud):
     clients: Mapping[str, Any] = field(default_factory=dict)
-    """Clients by service."""
+    """The replaced clients, by service."""
 
     def client(
         self, service: Any, region: str | None = None, settings: Config | None = None

@@ -20,7 +20,7 @@ def root(tmp_path: Path) -> Root:
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An in-process AWS without functions, and no way to a real one."""
+    """Replaces AWS by moto in this process, and hides the developer's AWS configuration."""
     for name, value in {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}.items():
         monkeypatch.setenv(name, value)
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
@@ -30,17 +30,17 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 VARIABLES = {"DEV_ACCOUNT_ID": "123456789012", "GITHUB_REPOSITORY": "example/platform"}
-"""Variables to which the environment file of dev refers. The account is moto's."""
+"""Variables to which environments/dev.yml refers. The account id is moto's."""
 
 
 @pytest.fixture
 def dev_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sets the variables, so that commands can connect to dev on moto."""
+    """Sets VARIABLES, so that commands can use the dev environment on moto."""
     for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
 def cloud(aws: None) -> Cloud:
-    """The dev environment on moto."""
+    """Returns the dev environment and its AWS clients, which use moto."""
     return Cloud(load_environment("dev", variables=VARIABLES), {})

@@ -109,7 +109,7 @@ def test_failure_prints_one_line_and_exits_with_status_1(
 @pytest.mark.parametrize(
     ("error", "status"), [(OperatorError("why"), 1), (InterruptedRunError("stopped"), 130)]
 )
-def test_exit_statuses(error: Exception, status: int) -> None:
+def test_errors_determine_the_exit_status(error: Exception, status: int) -> None:
     def fail() -> None:
         raise error
 

@@ -1,4 +1,4 @@
-"""The role and the account that commands use."""
+"""Tests which AWS role and account the commands use."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OFFLINE = {"synth", "env", "cost", "diagram", "up", "down", "dev", "code"}
 
 @pytest.fixture
 def own_account(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Moto's account is the account of dev and staging."""
+    """Makes moto's account the account of dev and staging."""
     for name in ("DEV", "STAGING"):
         monkeypatch.setenv(f"{name}_ACCOUNT_ID", "123456789012")
 

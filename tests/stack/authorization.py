@@ -1,9 +1,9 @@
-"""Decides whether a role's policies allow an action, with the Service Authorization Reference.
+"""Decides whether a role's policies allow an action, by AWS's Service Authorization Reference.
 
 The reference lists, for each action, the types of resource that IAM checks, and the condition keys
 that a request contains. An action without types of resource needs a statement for `*`. A condition
-on a key that a request never contains is never met. Conditions on known keys count as met: their
-values are the tests of modules/deployment_permissions.py.
+on a key that a request never contains is never met. All other conditions count as met, because
+other tests check their values.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from modules.base.policy import Statement
 from ops.permissions.globs import are_disjoint, arn_covers, parsed
 
 OPTIONAL = ("IfExists", "Null")
-"""Endings of operators that a missing key meets."""
+"""Endings of condition operators that are met if the request lacks the key."""
 ANY_REQUEST = ("aws:Source", "aws:Principal", "aws:SecureTransport")
 """Prefixes of condition keys in requests for any action."""
 
@@ -41,7 +41,7 @@ class Resource:
 def resources(action: str) -> tuple[Resource, ...]:
     """Returns the types of resource that IAM checks for an action.
 
-    An action that the reference lacks counts as one on any resource.
+    An action that the reference does not list counts as an action on any resource.
     """
     checked = _resource_types(action)
     if checked is None:

@@ -89,7 +89,7 @@ def index(name: str, hash_key: str, range_key: str | None = None) -> dict[str, A
 
 STREAM = {"stream_enabled": True, "stream_view_type": "NEW_AND_OLD_IMAGES"}
 ALWAYS_RECOVERABLE = {"point_in_time_recovery.enabled": True}
-# The documentation turns it on for prod, and staging uses all mechanisms of prod.
+# The documentation requires recovery in prod, and staging uses all mechanisms of prod.
 RECOVERABLE_BY_ENVIRONMENT = {"point_in_time_recovery.enabled": Each(False, True, True)}
 
 TABLES = [
@@ -139,7 +139,7 @@ RESERVED = {
     **dict.fromkeys(("authorizer", "health", "migration", "relay", "statistics", "delivery"), None),
 }
 PROVISIONED = {**dict.fromkeys(SERVICES, 10), "chat": 5}
-"""In prod. dev has none."""
+"""Provisioned concurrency by function in prod. dev has none."""
 VARIABLES: dict[str, dict[str, Any]] = {
     "auth": {
         "COGNITO_USER_POOL_ID": Reference("aws_cognito_user_pool"),
@@ -213,7 +213,7 @@ def function(name: str) -> list[Documented]:
         "RATE_LIMIT_ENABLED": Each("false", "true", "true"),
     }
     facts = {
-        "runtime": "python3.13",  # corrected: go1.x is retired
+        "runtime": "python3.13",  # corrected: AWS retired go1.x
         "architectures": ["arm64"],
         "memory_size": MEMORY.get(name, 512),
         "timeout": TIMEOUT.get(name, 30),
@@ -221,7 +221,7 @@ def function(name: str) -> list[Documented]:
         "tracing_config.mode": "Active",
         "role": Reference(
             "aws_iam_role", {"name": f"{name}-role-{{env}}"}
-        ),  # corrected: one role each
+        ),  # corrected: one role per function
         **{
             f"environment.variables.{key}": value
             for key, value in {**common, **VARIABLES[name]}.items()

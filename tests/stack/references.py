@@ -45,7 +45,7 @@ def resolved(stack: Stack, text: str) -> str:
     """Returns a text without references.
 
     Raises:
-        AssertionError: COMPUTED lacks an attribute.
+        AssertionError: a reference's attribute is missing from COMPUTED.
     """
 
     def value(match: re.Match[str]) -> str:
@@ -62,13 +62,13 @@ def resolved(stack: Stack, text: str) -> str:
 
 
 def filled(stack: Stack, template: str, block: Block) -> str:
-    """Returns a template with a resource's arguments, the region and the account in its braces."""
+    """Fills the braces of a template with a resource's arguments, the region and the account."""
     fields = {name for _, name, _, _ in Formatter().parse(template) if name}
     arguments = {name: resolved(stack, block[name]) for name in fields & block.keys()}
-    return template.format(**place(stack), **arguments)
+    return template.format(**location(stack), **arguments)
 
 
-def place(stack: Stack) -> dict[str, str]:
+def location(stack: Stack) -> dict[str, str]:
     """Returns the stack's region and account."""
     provider = next(item for item in stack.document["provider"]["aws"] if "alias" not in item)
     return {"region": provider["region"], "account": provider["allowed_account_ids"][0]}

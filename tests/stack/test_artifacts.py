@@ -60,7 +60,7 @@ def test_a_handler_needs_only_its_artifact_and_the_runtime(
 
 
 def test_the_clean_interpreter_has_no_other_packages(runtime: Path) -> None:
-    """Shows that the test above can fail: an installed package outside the artifact is missing."""
+    """Shows that the test above can fail: packages outside the artifact cannot be imported."""
     program = f"import sys; sys.path.append({str(runtime)!r}); import boto3, pydantic"
     result = subprocess.run(
         [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False

@@ -41,7 +41,7 @@ SKIPS = [
     for entry in yaml.safe_load((PROJECT / "tools" / "checkov" / "skips.yml").read_text())
 ]
 Findings = Mapping[str, set[Finding]]
-"""By environment."""
+"""The findings of each environment."""
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,9 @@ def fixed(result: Bill, type_: str) -> float:
         ("prod", "aws_vpc_endpoint", 3 * 3 * HOURS * 0.01),
     ],
 )
-def test_fixed_costs(synthesized: Path, environment: str, type_: str, by_hand: float) -> None:
+def test_fixed_costs_equal_amounts_computed_by_hand(
+    synthesized: Path, environment: str, type_: str, by_hand: float
+) -> None:
     assert fixed(bill(synthesized, environment), type_) == pytest.approx(by_hand)
 
 

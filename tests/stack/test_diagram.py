@@ -104,7 +104,7 @@ def test_every_resource_of_a_drawn_type_is_in_one_node(stack: Synthesized, graph
         pytest.param("cloudwatch_metric_alarm", "messaging_alerts_topic", "alarms", id="alarms"),
     ],
 )
-def test_edge_labels(graph: Graph, source: str, target: str, label: str) -> None:
+def test_edges_have_labels_by_kind(graph: Graph, source: str, target: str, label: str) -> None:
     assert {
         edge.text for edge in graph.edges if (edge.source, edge.target) == (source, target)
     } == {label}
@@ -162,7 +162,7 @@ def test_a_diagram_is_deterministic_and_complete(stack: Synthesized, view: str) 
     assert root.findtext(f"{SVG}title") == "A picture"
 
 
-def test_a_marked_node_is_a_link_with_a_name(graph: Graph) -> None:
+def test_a_highlighted_node_is_a_link_with_an_accessible_name(graph: Graph) -> None:
     marks = {
         "database_aurora": Mark("verdict-dangerous", "#change-1", "Aurora: changed; dangerous")
     }
@@ -177,7 +177,7 @@ def test_a_marked_node_is_a_link_with_a_name(graph: Graph) -> None:
     assert "verdict-dangerous" in str(node.get("class"))
 
 
-def test_rejects_a_document_without_diagrams(graph: Graph) -> None:
+def test_a_document_without_diagrams_is_rejected(graph: Graph) -> None:
     with pytest.raises(OperatorError, match="no diagram"):
         updated("# Nothing\n", graph)
     with pytest.raises(OperatorError, match="Unknown view everything"):

@@ -48,7 +48,7 @@ NAME_LENGTHS = {
     ("aws_security_group", "name"): 255,
     ("aws_ssm_parameter", "name"): 1011,
 }
-"""Characters, from each service's API reference."""
+"""Maximum lengths in characters, from each service's API reference."""
 
 UNRESERVED_MINIMUM = 100
 """Concurrency that Lambda keeps for functions without reserved concurrency (Lambda quotas)."""
@@ -100,7 +100,7 @@ def test_managed_and_trust_policies_are_not_too_long(stack: Stack) -> None:
 
 
 def test_a_role_has_at_most_10_managed_policies(stack: Stack) -> None:
-    """IAM quotas, the default."""
+    """IAM quotas: 10 is the default."""
     for role, attached in grouped(stack, "aws_iam_role_policy_attachment", "role").items():
         assert len(attached) <= 10, role
 
@@ -198,7 +198,7 @@ def test_tables_have_at_most_20_indexes_and_100_projected_attributes(stack: Stac
 
 
 def test_security_groups_have_at_most_60_rules_per_direction(stack: Stack) -> None:
-    """VPC quotas, the default."""
+    """VPC quotas: 60 is the default."""
     for direction in ("ingress", "egress"):
         rules = grouped(stack, f"aws_vpc_security_group_{direction}_rule", "security_group_id")
         for group, members in rules.items():
@@ -234,7 +234,7 @@ def test_rules_and_topics_stay_below_the_quotas_of_a_bus(stack: Stack) -> None:
 
 
 def test_messages_wait_within_the_limits_of_sqs(stack: Stack) -> None:
-    """SQS quotas: 12 hours hidden, 15 minutes delayed, 14 days kept."""
+    """SQS quotas: visibility timeout 12 hours, delay 15 minutes, retention 14 days."""
     for queue in blocks(stack, "aws_sqs_queue"):
         assert queue.get("visibility_timeout_seconds", 30) <= 43_200
         assert queue.get("delay_seconds", 0) <= 900
@@ -254,7 +254,7 @@ def test_distributions_stay_below_the_quotas_of_cloudfront(stack: Stack) -> None
 
 
 def test_a_certificate_has_at_most_10_names(stack: Stack) -> None:
-    """ACM quotas, the default."""
+    """ACM quotas: 10 is the default."""
     for certificate in blocks(stack, "aws_acm_certificate"):
         assert len(certificate.get("subject_alternative_names") or []) + 1 <= 10
 
@@ -277,7 +277,7 @@ def test_descriptions_are_not_too_long(stack: Stack) -> None:
 
 
 def test_a_resource_has_at_most_50_tags(stack: Stack) -> None:
-    """Tagging of AWS resources: 50 tags. An S3 object has at most 10, with those by default."""
+    """AWS tagging guide: 50 tags. An S3 object has at most 10, including the default tags."""
     shared: dict[str, Any] = stack.document["provider"]["aws"][0]["default_tags"][0]["tags"]
     for type_, resources in stack.document["resource"].items():
         limit = 10 if type_ == "aws_s3_object" else 50

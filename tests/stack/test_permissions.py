@@ -24,12 +24,12 @@ from tests.stack.stacks import Stack
 from tools.aws_schemas.__main__ import HANDLERS, TYPES, locked_package, wanted_schemas
 
 ENVIRONMENT = "prod"
-"""It uses the most types."""
+"""The environment whose stack has the most types of resource."""
 DRIFT = {"read"}
 REMOVAL = {"read", "delete"}
 EVERYTHING = {"create", "read", "update", "delete", "list"}
 Absent = set[tuple[str, str]]
-"""Schemas and actions."""
+"""Pairs of a schema and an action that is not allowed on its resources."""
 
 types: Mapping[str, Mapping[str, Any]] = yaml.safe_load(TYPES.read_text())
 reviewed: Sequence[Mapping[str, Any]] = yaml.safe_load(
@@ -39,7 +39,7 @@ extract: Mapping[str, Any] = json.loads(HANDLERS.read_text())
 
 
 def roles() -> dict[str, tuple[Collection[str], list[Statement]]]:
-    """Returns the handlers that each role must be able to run, and its statements.
+    """Returns the statements of each role, and the CloudFormation handlers that it must allow.
 
     Operators have the same policies as the deploy role (tools/policies.py).
     """
@@ -135,16 +135,16 @@ def test_every_type_of_resource_was_reviewed() -> None:
             r"^from cdktf_cdktf_provider_aws\.(\w+) import", file.read_text(), re.M
         )
     }
-    # The secrets' file has no construct.
+    # No construct creates the file with the secrets.
     assert types.keys() == imported - {"aws_provider"} | {"aws_ssm_parameter"}
 
 
-def test_types_in_the_stacks_are_those_that_modules_import(synthesized: Path) -> None:
+def test_the_stacks_contain_exactly_the_types_that_modules_import(synthesized: Path) -> None:
     assert Stack(ENVIRONMENT, synthesized / ENVIRONMENT).document["resource"].keys() <= types.keys()
 
 
 def test_the_extract_has_the_locked_version_and_all_schemas() -> None:
-    """`python -m tools.aws_schemas` renews it."""
+    """`python -m tools.aws_schemas` regenerates the extract."""
     assert extract["package"] == locked_package()
     assert extract["handlers"].keys() == wanted_schemas()
 
@@ -190,7 +190,7 @@ def renamed(sid: str, **changes: Any) -> Callable[[Statement], Statement | None]
             renamed("MakeCdn", resources=["arn:aws:cloudfront::123456789012:distribution/*"]),
             {"cloudfront:CreateDistribution", "cloudfront:CreateFunction"},
         ),
-        # A request to tag contains no service namespace.
+        # A request to tag resources contains no service namespace.
         (
             renamed(
                 "TagTableCapacity",
@@ -200,7 +200,7 @@ def renamed(sid: str, **changes: Any) -> Callable[[Statement], Statement | None]
             ),
             {"application-autoscaling:TagResource", "application-autoscaling:UntagResource"},
         ),
-        # The names of other resources.
+        # These statements name other resources.
         (
             renamed("Tables", resources=["arn:aws:dynamodb:us-east-1:123456789012:table/other"]),
             {"dynamodb:CreateTable", "dynamodb:DeleteTable", "dynamodb:UpdateTimeToLive"},

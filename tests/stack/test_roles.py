@@ -12,7 +12,7 @@ from modules.base.naming import Names
 from modules.base.policy import policy_document
 from modules.deployment_permissions import DeploymentPermissions
 from ops.terraform.policies import compare
-from tests.stack.references import place, resolved
+from tests.stack.references import location, resolved
 from tests.stack.stacks import Stack
 
 ENVIRONMENTS = ("dev", "prod")
@@ -25,7 +25,7 @@ def stack(request: pytest.FixtureRequest, synthesized: Path) -> Stack:
 
 def permissions(stack: Stack) -> DeploymentPermissions:
     environment = load_environment(stack.environment, variables={})
-    assert environment.account_id == place(stack)["account"]
+    assert environment.account_id == location(stack)["account"]
     return DeploymentPermissions(environment, Names(environment))
 
 
@@ -55,7 +55,7 @@ def test_the_boundary_contains_every_statement_of_every_bounded_role(stack: Stac
 def test_the_deploy_role_manages_exactly_the_stacks_bounded_roles(stack: Stack) -> None:
     identity = json.loads(policy_document(permissions(stack).identity()))["Statement"]
     arns = next(item for item in identity if item["Sid"] == "KeepRoles")["Resource"]
-    account = place(stack)["account"]
+    account = location(stack)["account"]
     assert set(arns) == {f"arn:aws:iam::{account}:role/{role}" for role in bounded_policies(stack)}
 
 

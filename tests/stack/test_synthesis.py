@@ -87,7 +87,7 @@ def test_a_fifth_environment_needs_only_one_more_file(tmp_path: Path) -> None:
     assert not [name for name in names if not name.endswith("-ada")]
 
 
-def test_json_and_hcl_replace_each_other(tmp_path: Path) -> None:
+def test_writing_json_deletes_hcl_and_writing_hcl_deletes_json(tmp_path: Path) -> None:
     """Terraform reads every file in a folder, so both formats together would declare all twice."""
     for hcl, written, deleted in (
         ("", "cdk.tf.json", "cdk.tf"),

@@ -34,7 +34,7 @@ Plan = Callable[[str | Callable[[Block], None]], Review]
 """Plans the upgrade with this name, or this change of the applied stack."""
 
 APPLIED = "planbasic"
-"""The environment whose data stores are applied."""
+"""The environment from whose applied state Terraform plans the upgrades."""
 
 STATEFUL = frozenset(
     {
@@ -80,7 +80,7 @@ UPGRADES: Mapping[str, Mapping[str, Any]] = {
         },
     },
 }
-"""The changed settings of each upgrade. Those of `planmixed` concern different resources."""
+"""The changed settings of each upgrade. `planmixed` combines upgrades of different resources."""
 
 
 def add_index(document: Block) -> None:
@@ -149,7 +149,7 @@ def plan(applied: Path, stacks: Path, root: Root, empty_cloud: Addresses) -> Pla
     def plan_change(change: str | Callable[[Block], None]) -> Review:
         def upgrade(_: Block) -> Block:
             upgraded = cut(stacks / str(change), CHOSEN)
-            # The environment's name is the only other difference.
+            # Without this, the environments' names would differ too.
             document: Block = json.loads(json.dumps(upgraded).replace(str(change), APPLIED))
             return document
 

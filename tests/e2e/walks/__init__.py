@@ -1,4 +1,4 @@
-"""A walk for each function. It calls every route and sends every event of the function."""
+"""One walk per function: a generator that calls all its routes and sends all its events."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""ai: a question, the other tasks, and conversations."""
+"""The walk of the ai function: a question, the other tasks, and conversations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _calls(world: World, gemini: FakeProvider) -> Iterator[str]:
         return world.api.call(method, AI + path, body, token=ann.token).expect(status)
 
     def ask() -> bool:
-        """Returns True once the key is used. The function caches a missing key for some seconds."""
+        """Returns True once the function uses the key. It caches a missing key for seconds."""
         return world.api.post(f"{AI}/ask", {"question": "Who?"}, token=ann.token).status == 200
 
     world.eventually(ask)

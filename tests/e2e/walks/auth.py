@@ -1,4 +1,4 @@
-"""auth: from registration to a password reset."""
+"""The walk of the auth function: from registration to a password reset."""
 
 from __future__ import annotations
 

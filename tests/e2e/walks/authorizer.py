@@ -1,4 +1,4 @@
-"""The authorizer: a token for the REST API, a ticket for the WebSocket API."""
+"""The walk of the authorizer: a token for the REST API, a ticket for the WebSocket API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.e2e.walks.world import World
 
 
 def walk(world: World) -> Iterator[str]:
-    # A new token, because API Gateway caches the result for known ones.
+    # A new token, because API Gateway caches the authorizer's result for each token.
     user = User.made(world.platform, "Ann Example")
     world.api.get("/v1/profile", token=user.token).expect(200)
     yield "token"
@@ -29,4 +29,4 @@ def walk(world: World) -> Iterator[str]:
         with connect(f"{world.platform.ws_url}?ticket={ticket}", open_timeout=30, proxy=None):
             yield "ticket"
     except InvalidStatus as refused:
-        raise AssertionError("the ticket opened nothing") from refused
+        raise AssertionError("the ticket did not open a WebSocket") from refused

@@ -1,4 +1,4 @@
-"""chat: all operations on a room by REST and WebSocket, until its deletion."""
+"""The walk of the chat function: all operations on a room, by REST and WebSocket."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.e2e.walks.world import PNG, World
 CHAT = "/v1/chat"
 ROOMS = "/rooms"
 PATIENCE = 5.0
-"""Seconds to wait for a frame. Less than the time until a missed message is delivered again."""
+"""Seconds to wait for a frame. Shorter than the delay until a missed message is resent."""
 
 
 class Listener:
@@ -50,11 +50,11 @@ class Listener:
                 if frame["type"] in types:
                     return frame
         except (TimeoutError, ConnectionClosed) as error:
-            raise AssertionError(f"no {types}") from error
+            raise AssertionError(f"No frame of {types} arrived") from error
 
 
 class Steps:
-    """The users of the walk, their room and their calls."""
+    """The steps of the walk, with its users and their room."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -90,7 +90,7 @@ class Steps:
         )
 
     def listener(self, who: User) -> Listener:
-        """Opens a connection."""
+        """Opens a WebSocket as this user."""
         return Listener(
             self.world, self.call("POST", "/tickets", {}, status=201, who=who)["ticket"]
         )
@@ -194,7 +194,7 @@ def part(steps: Steps, second: Listener) -> Iterator[str]:
             while True:
                 second.socket.recv(timeout=PATIENCE)
     except TimeoutError as error:
-        raise AssertionError("a connection outlives its session") from error
+        raise AssertionError("The connection stayed open after its session ended") from error
     finally:
         dynamodb.put_item(TableName="auth-sessions-local", Item=kept)
     call("DELETE", at, status=204)
@@ -203,7 +203,7 @@ def part(steps: Steps, second: Listener) -> Iterator[str]:
 
 @contextlib.contextmanager
 def crowd(world: World, room: str) -> Iterator[None]:
-    """Adds enough connections to make the room a large one. All of them are already closed."""
+    """Adds closed connections until the room counts as large."""
     host, _, port = world.platform.outputs["cache_endpoint"].rpartition(":")
     with redis.Redis(host=host, port=int(port)) as cache:
         gone = {f"gone-{index}|nobody|0": 4e9 for index in range(INLINE_LIMIT)}

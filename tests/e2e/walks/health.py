@@ -1,4 +1,4 @@
-"""health: one request."""
+"""The walk of the health function: one request."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from tests.e2e.walks.world import World
 
 
 def walk(world: World) -> Iterator[str]:
-    world.forget()  # a result is cached for some seconds
+    world.forget()  # wait until the cached result expires
     world.api.get("/health").expect(200)
     yield "GET /health"

@@ -1,4 +1,4 @@
-"""migration: a plan, a run that writes the record, and a fingerprint."""
+"""The walk of the migration function: a plan, a run that is recorded, and a fingerprint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""profile: all operations of the owner, and the views of other users."""
+"""The walk of the profile function: the owner's operations, and the views of other users."""
 
 from __future__ import annotations
 

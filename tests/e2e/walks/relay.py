@@ -1,4 +1,4 @@
-"""relay: an event from the stream, one outside it, and one that cannot be published."""
+"""The walk of the relay: an event in the stream, a missed one, and an unpublishable one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""statistics: each event type that changes a count."""
+"""The walk of the statistics function: each event type that changes a count."""
 
 from __future__ import annotations
 

@@ -16,14 +16,14 @@ from tests.e2e.support import Api, Person, Platform, User
 T = TypeVar("T")
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
-"""The bytes of a picture that an upload check reads."""
+"""A picture that passes the check of uploads, which reads only the first bytes."""
 
 
 class Walk(Protocol):
     """Calls every route of a service, or sends every event of a function.
 
-    Yields the name of each (`GET /v1/posts/{postId}`, `UserRegistered`) after it succeeded. Raises
-    AssertionError if one failed. The walk also covers rare cases of a route (a second page, a
+    Yields each route (`GET /v1/posts/{postId}`) or event (`UserRegistered`) that succeeded. Raises
+    AssertionError for one that failed. The walk also covers rare cases of a route (a second page, a
     retry, a rejected body), because a permission that no walk needs counts as unnecessary.
     """
 
@@ -47,7 +47,7 @@ class World:
         self.begin()
 
     def begin(self) -> None:
-        """Ignores log lines before now."""
+        """Makes `refusals` ignore the log lines until now."""
         self._since = int(time.time() * 1000)
 
     def user(self, name: str) -> User:
@@ -85,10 +85,10 @@ class World:
         ]
 
     def eventually(self, find: Callable[[], T | None], seconds: float = 30.0) -> T:
-        """Calls `find` until it returns a true value, and returns that.
+        """Calls `find` until it returns a true value, and returns the value.
 
         Raises:
-            AssertionError: `find` returned none within `seconds`, or a permission is missing.
+            AssertionError: `find` stayed false for `seconds`, or a permission is missing.
         """
         deadline = time.monotonic() + seconds
         while not (found := find()):

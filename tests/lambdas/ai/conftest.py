@@ -55,7 +55,7 @@ def conversations_table(dynamodb: "DynamoDBClient") -> str:
 
 @pytest.fixture
 def usage(dynamodb: "DynamoDBClient", usage_table: str) -> Callable[[str, str], dict[str, int]]:
-    """Returns a function that reads the numbers in a user's usage of a day."""
+    """Returns a function that reads the numbers of a user's item for a day."""
 
     def read(user_id: str, day: str) -> dict[str, int]:
         key = {"user_id": {"S": user_id}, "day": {"S": day}}

@@ -19,7 +19,7 @@ def failing(failure: Failure, retry_after: float | None = None) -> ProviderError
 
 @dataclass
 class ScriptedProvider:
-    """Returns its outcomes in order and repeats the last. Each call takes `takes` seconds."""
+    """Returns `outcomes` in order and repeats the last. Each call lasts `takes` seconds."""
 
     name: str
     clock: FakeClock
@@ -46,7 +46,7 @@ class ScriptedProvider:
 
 
 class FakeKeys:
-    """API keys by provider. Records the discarded ones."""
+    """API keys by provider. Records which keys were discarded."""
 
     def __init__(self, **keys: str) -> None:
         self.keys = keys

@@ -7,7 +7,7 @@ OpenAI:
     https://platform.openai.com/docs/api-reference/chat/create and
     https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
 
-Unknown members are rejected. Members with several types have only those that a text service uses.
+Where the references allow several types, a member has only those that a text service uses.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Text = Annotated[str, Meta(min_length=1)]
 
 
 class Strict(Struct, forbid_unknown_fields=True, rename="camel"):
-    """A message of the Gemini API."""
+    """Base class of Gemini's messages, which rejects unknown members."""
 
 
 class Part(Strict):
@@ -93,7 +93,7 @@ class GenerateContentRequest(Strict):
 
 
 class OpenAiStrict(Struct, forbid_unknown_fields=True):
-    """A message of the OpenAI API."""
+    """Base class of OpenAI's messages, which rejects unknown members."""
 
 
 class SystemMessage(OpenAiStrict, tag_field="role", tag="system"):

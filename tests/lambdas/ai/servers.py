@@ -25,7 +25,7 @@ Behaviour = Callable[["Exchange"], None]
 
 @dataclass
 class Received:
-    """A valid request."""
+    """A request that matches the published schema."""
 
     path: str
     headers: dict[str, str]
@@ -61,12 +61,12 @@ class Exchange:
 
 
 def say(text: str) -> Behaviour:
-    """Sends a completion with this text."""
+    """Returns a behaviour that sends a completion with this text."""
     return lambda exchange: exchange.complete(text)
 
 
 def status(code: int, *, retry_after: str | None = None, body: object = None) -> Behaviour:
-    """Sends an error status."""
+    """Returns a behaviour that sends an error status."""
     document = (
         body
         if body is not None
@@ -77,17 +77,17 @@ def status(code: int, *, retry_after: str | None = None, body: object = None) ->
 
 
 def document(body: object) -> Behaviour:
-    """Sends status 200 and a JSON document."""
+    """Returns a behaviour that sends status 200 and a JSON document."""
     return lambda exchange: exchange.send(200, json.dumps(body).encode())
 
 
 def raw(body: bytes) -> Behaviour:
-    """Sends status 200 and these bytes."""
+    """Returns a behaviour that sends status 200 and these bytes."""
     return lambda exchange: exchange.send(200, body)
 
 
 def late(seconds: float, text: str = "late") -> Behaviour:
-    """Sends a completion after some seconds."""
+    """Returns a behaviour that sends a completion after some seconds."""
 
     def behave(exchange: Exchange) -> None:
         exchange.provider.closing.wait(seconds)
@@ -142,7 +142,7 @@ def disconnect(exchange: Exchange) -> None:
 
 @dataclass
 class FakeProvider:
-    """A provider. Each request uses the next of `behaviours`; the last one is repeated."""
+    """A fake provider. Each request uses the next of `behaviours`; the last one is repeated."""
 
     kind: str
     """`gemini` or `openai`."""

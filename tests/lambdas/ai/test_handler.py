@@ -53,7 +53,7 @@ ASK = {"question": "tell-tale question"}
 
 @pytest.fixture
 def stdout(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """The function's output, including its start."""
+    """Captures the function's standard output, including that of its start."""
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stream)
     return stream
@@ -333,7 +333,9 @@ def test_a_provider_is_retried_after_a_short_retry_after(call: Call, gemini: Fak
 def test_a_provider_without_response_times_out(
     call: Call, gemini: FakeProvider, openai: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lambdas.ai.logic.TIME_LIMIT", 5.0)  # 3 s of it for the providers
+    monkeypatch.setattr(
+        "lambdas.ai.logic.TIME_LIMIT", 5.0
+    )  # the providers get 3 s of the time limit
     gemini.behaviours = [hang]
     started = time.monotonic()
     assert ok(call("POST", "/ask", ASK))["provider"] == "openai"
@@ -453,7 +455,7 @@ def test_prompts_completions_and_keys_are_never_logged(
     stdout: io.StringIO,
     dynamodb: "DynamoDBClient",
 ) -> None:
-    """Neither for completions, failures and problems, nor for exceptions with a traceback."""
+    """Checks completions, failures, problem documents, and exceptions with a traceback."""
     body = {"question": "tell-tale question", "context": "tell-tale context"}
     error_body = json.dumps({"error": {"message": f"tell-tale error with {KEY}"}})
 

@@ -347,7 +347,7 @@ INJECTIONS = (
 
 @pytest.mark.parametrize("text", INJECTIONS)
 def test_the_callers_text_is_sent_as_data(world: World, text: str) -> None:
-    """The instruction never changes. The text is one member of the only turn, a user's."""
+    """The instruction is constant. The text is a member of the JSON in the user's only turn."""
     world.models.text = json.dumps(
         {"translation": text, "sourceLanguage": "en", "flagged": True, "categories": {}}
     )

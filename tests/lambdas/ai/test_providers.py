@@ -265,7 +265,7 @@ def test_a_content_refusal_is_distinguished_from_other_failures(
     assert failure(request.getfixturevalue(kind), document(response)).failure == Failure.REFUSED
 
 
-def test_geminis_400_for_an_invalid_key_is_key_refused(gemini: FakeProvider) -> None:
+def test_status_400_of_gemini_for_an_invalid_key_means_key_refused(gemini: FakeProvider) -> None:
     info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
     body = {
         "error": {
@@ -287,7 +287,7 @@ def test_an_invalid_api_key_does_not_appear_in_errors(server: FakeProvider) -> N
     assert server.requests == []
 
 
-def test_the_token_bound_holds_for_all_scripts() -> None:
+def test_the_token_bound_holds_for_all_writing_systems() -> None:
     """A token has at least one byte, so the bound is the number of bytes plus the overhead."""
     for text in ("plain", "é" * 10, "漢字", "🙂" * 5, "\x00"):
         prompt = tasks.build_translation_prompt(text, "French")

@@ -73,7 +73,7 @@ class Pictures:
 
 
 class NoIdempotency:
-    """Runs every request, also a repeated one."""
+    """Runs every request, even if its Idempotency-Key repeats."""
 
     def run(self, request: Request, work: Operation) -> Response:
         return work(request)
@@ -180,14 +180,14 @@ def person(user: str, roles: frozenset[str] = frozenset({"user"})) -> Caller:
 
 @pytest.fixture(scope="module")
 def module_database(postgres: Postgres, migrated: str) -> Iterator[str]:
-    """A database that the tests of a module share, because copying one takes a second."""
+    """Yields a database for all tests of a module, because creating it takes a second."""
     with postgres.database(migrated) as name:
         yield name
 
 
 @pytest.fixture
 def name(postgres: Postgres, module_database: str) -> str:
-    """The module's database, emptied."""
+    """Empties the module's database and returns its name."""
     tables = "catalog.listings, catalog.ratings, catalog.wishes, catalog.inquiries, catalog.outbox"
     postgres.run(f"TRUNCATE {tables}", module_database)
     postgres.run("UPDATE catalog.categories SET listings = 0 WHERE listings > 0", module_database)

@@ -184,7 +184,7 @@ class Socket:
             "body": body,
             "isBase64Encoded": False,
         }
-        # A body would be sent to the client.
+        # API Gateway would send a body to the client.
         assert self._world.handle(event, None) == {"statusCode": 200}
 
     def send(self, action: str, **members: Any) -> Any:
@@ -208,7 +208,7 @@ class Socket:
         return response
 
     def take(self, type_: str | None = None) -> list[Any]:
-        """Returns the frames since the last call that have this type, and drops the others."""
+        """Returns the frames of this type since the last call, and drops the other frames."""
         frames = self._world.gateway.take(self.connection_id)
         return [frame for frame in frames if type_ is None or frame["type"] == type_]
 

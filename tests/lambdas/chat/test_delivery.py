@@ -31,7 +31,7 @@ def listener(bob: ChatUser, room_id: str) -> Socket:
 
 @pytest.fixture
 def interrupted(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """The sender's function ends between storing and announcing. `undo` ends this."""
+    """Ends the sender's function between storing and announcing, until `undo` is called."""
     monkeypatch.setattr(Broadcast, "send", lambda *_arguments: None)
     return monkeypatch
 
@@ -169,9 +169,9 @@ def test_a_lost_queued_frame_is_sent_later(
 ) -> None:
     monkeypatch.setattr("lambdas.chat.broadcast.INLINE_LIMIT", 0)
     message_id = ann.send(room_id)["messageId"]
-    assert len(world.queued("DELIVERIES_QUEUE_URL")) == 1  # and the delivery is lost
+    assert len(world.queued("DELIVERIES_QUEUE_URL")) == 1  # received here, so the frame is lost
     watch(world, world.stream(message_id))
-    for _ in range(2):  # while the delivery may still be in the queue, the function waits
+    for _ in range(2):  # the frame may still be queued, so the function waits
         assert retry(world) == 1
         assert listener.take() == []
     assert 0 < cache.ttl(f"chat:delivery:{message_id}:1") <= QUEUED_LIFETIME

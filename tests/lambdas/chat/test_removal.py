@@ -26,7 +26,7 @@ TABLES = ("rooms", "members", "messages", "authors")
 
 @pytest.fixture(autouse=True)
 def small_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every removal takes several passes and does not wait for concurrent writes."""
+    """Makes every removal take several passes, without waiting for concurrent writes."""
     monkeypatch.setattr(removal, "PASS", 2)
     monkeypatch.setattr(removal, "OBJECTS", 1)
     monkeypatch.setattr(removal, "SETTLING", 0)
@@ -40,7 +40,7 @@ def create_full_room(world: World, ann: ChatUser, bob: ChatUser) -> str:
     messages += [
         ann.send(room_id, attachments=[upload(world, ann, room_id)["key"]]) for _ in range(2)
     ]
-    upload(world, ann, room_id)  # without a message
+    upload(world, ann, room_id)  # an upload that no message contains
     for person in (ann, bob):
         for emoji in "👍🍵":
             path = f"/rooms/{room_id}/messages/{messages[0]['messageId']}/reactions/{emoji}"
@@ -147,7 +147,7 @@ def test_a_message_sent_during_the_deletion_is_removed(
     assert remaining_data(world) == {}
 
 
-def test_a_pair_formed_during_the_deletion_is_released(
+def test_two_users_of_a_room_deleted_during_a_join_can_have_another_direct_room(
     ann: ChatUser, overtake: Callable[[Callable[[], object]], None], bob: ChatUser, world: World
 ) -> None:
     room_id, other = ann.create_room("direct"), ann.create_room("direct")
@@ -157,7 +157,7 @@ def test_a_pair_formed_during_the_deletion_is_released(
     ok(ann.call("POST", f"/rooms/{other}/members", {"userId": "bob"}), 201)
 
 
-def test_the_deletion_keeps_a_pair_that_moved_to_another_room(
+def test_the_deletion_keeps_the_direct_room_to_which_both_users_moved(
     ann: ChatUser, overtake: Callable[[Callable[[], object]], None], bob: ChatUser
 ) -> None:
     room_id, other, third = (ann.create_room("direct") for _ in range(3))

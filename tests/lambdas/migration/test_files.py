@@ -93,5 +93,5 @@ def test_statements_have_their_line() -> None:
         )
     )
 )
-def test_split_reverses_joining(statements: list[str]) -> None:
+def test_splitting_joined_statements_returns_the_statements(statements: list[str]) -> None:
     assert [found.sql for found in split(";\n".join(statements))] == statements

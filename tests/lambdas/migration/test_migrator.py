@@ -74,7 +74,7 @@ class Files:
 
 @pytest.fixture
 def files(postgres: Postgres, migrated: str, tmp_path: Path) -> Iterator[Files]:
-    """The server also has a platform database, because roles belong to the whole server."""
+    """Uses a server that also has a platform database, because all databases share roles."""
     with postgres.database() as name:
         yield Files(postgres, name, tmp_path)
 
@@ -250,7 +250,7 @@ def test_a_migration_gives_up_waiting_for_a_table_lock(
 
 
 class Broken(NoRecord):
-    """A record that is not available."""
+    """A record of migrations whose table is unavailable."""
 
     def applied(self, migration: object) -> None:
         raise ConnectionError

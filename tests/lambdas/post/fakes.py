@@ -104,7 +104,7 @@ class FakePosts:
         self._world = world
         self.items: dict[str, Post] = {}
         self.rivals = 0
-        """The number of changes by others that precede the next writes."""
+        """The number of next writes that another request's change precedes."""
         self.fails = False
 
     def find(self, post_id: str) -> Post | None:

@@ -321,7 +321,7 @@ def test_a_422_names_every_invalid_field(call: Call) -> None:
         ({"content": "x", "images": []}, {"content": "x", "images": ["id-of-ann/1"]}),
     ],
 )
-def test_limits_of_fields(call: Call, good: object, bad: object) -> None:
+def test_fields_are_accepted_up_to_their_limits(call: Call, good: object, bad: object) -> None:
     created(call("POST", "", good))
     problem(call("POST", "", bad), 422)
 

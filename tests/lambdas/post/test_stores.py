@@ -356,7 +356,7 @@ def test_a_deleted_post_accepts_no_change_of_comments(world: World) -> None:
 
 
 class Killed(BaseException):
-    """Ends the function. It is not an Exception, so that no error handler runs."""
+    """Raised to end the function. No error handler catches a BaseException."""
 
 
 class KillingClient:

@@ -54,7 +54,7 @@ INJECTIONS = [
 
 @pytest.fixture
 def stdout(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """The function's output, including its start."""
+    """Captures the function's standard output, including that of its start."""
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stream)
     return stream

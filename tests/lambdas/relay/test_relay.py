@@ -189,7 +189,7 @@ def test_an_invalid_item_is_retried_and_does_not_block_other_events(world: World
     "body", ["{}", json.dumps({"DDBStreamBatchInfo": {"batchSize": 3}, "requestContext": {}})]
 )
 def test_a_sweep_publishes_missed_events(world: World, body: str) -> None:
-    """The schedule's message and Lambda's record of a discarded batch both trigger a sweep."""
+    """The schedule's message and Lambda's report of a discarded batch both start a sweep."""
     left = world.store(*["PostLiked"] * 12, at=1_000.0)
     assert world.message(body) == []
     assert sorted(world.bus.ids()) == sorted(left)

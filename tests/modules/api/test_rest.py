@@ -283,7 +283,7 @@ def test_the_deployment_is_replaced_only_when_its_content_changes(
     assert digest(synthesize_services(environment("dev"), tmp_path)) != digest(dev)
 
 
-def test_it_has_an_edge_optimized_custom_domain(dev: Synthesized) -> None:
+def test_the_rest_api_has_an_edge_optimized_custom_domain(dev: Synthesized) -> None:
     assert dev.one("aws_api_gateway_rest_api", name="platform-api-dev")["endpoint_configuration"][
         "types"
     ] == ["EDGE"]

@@ -94,7 +94,7 @@ def test_the_deployment_depends_on_every_route(prod: Synthesized) -> None:
     assert routes <= set(prod.one("aws_apigatewayv2_deployment")["depends_on"])
 
 
-def test_it_has_a_regional_domain(prod: Synthesized) -> None:
+def test_the_websocket_api_has_a_regional_domain(prod: Synthesized) -> None:
     domain = prod.one("aws_apigatewayv2_domain_name", domain_name="ws.multitask.com")[
         "domain_name_configuration"
     ]

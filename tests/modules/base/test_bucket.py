@@ -47,7 +47,7 @@ def test_public_access_is_blocked(plain: Synthesized) -> None:
     )
 
 
-def test_it_is_encrypted_and_versioned(plain: Synthesized) -> None:
+def test_a_bucket_is_encrypted_and_versioned(plain: Synthesized) -> None:
     [rule] = plain.one("aws_s3_bucket_server_side_encryption_configuration")["rule"]
     assert rule["apply_server_side_encryption_by_default"]["sse_algorithm"] == "AES256"
     assert plain.one("aws_s3_bucket_versioning")["versioning_configuration"]["status"] == "Enabled"

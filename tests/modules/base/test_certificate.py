@@ -25,7 +25,7 @@ def certificate() -> Synthesized:
     return synthesize(_build)
 
 
-def test_it_covers_all_names_and_is_replaced_before_it_is_destroyed(
+def test_a_certificate_covers_all_names_and_is_replaced_before_it_is_destroyed(
     certificate: Synthesized,
 ) -> None:
     result = certificate.one("aws_acm_certificate")

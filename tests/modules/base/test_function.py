@@ -72,7 +72,9 @@ def test_the_function_has_the_documented_configuration(dev: Synthesized) -> None
     assert result["tags"] == {"Service": "chat"}
 
 
-def test_its_variables_combine_common_ones_settings_and_access(dev: Synthesized) -> None:
+def test_a_functions_variables_include_common_variables_settings_and_table_names(
+    dev: Synthesized,
+) -> None:
     assert dev.one("aws_lambda_function")["environment"]["variables"] == {
         "STAGE": "dev",
         "REGION": "us-east-1",
@@ -92,7 +94,7 @@ def test_origins_are_joined(prod: Synthesized) -> None:
 
 
 @pytest.mark.parametrize(("name", "days"), [("dev", 7), ("staging", 30), ("prod", 365)])
-def test_its_log_is_json_with_the_documented_retention(
+def test_a_functions_log_is_json_with_the_documented_retention(
     artifacts: Path, name: str, days: int
 ) -> None:
     result = function(artifacts, environment(name))
@@ -108,7 +110,7 @@ def test_only_lambda_can_assume_its_own_role(dev: Synthesized) -> None:
     assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
 
 
-def test_its_role_has_the_permissions_of_its_access_and_for_logs_and_traces(
+def test_a_functions_role_allows_its_declared_access_logs_and_traces(
     dev: Synthesized,
 ) -> None:
     statements = {item["Sid"]: item for item in dev.policy("aws_iam_role_policy")}
@@ -135,7 +137,7 @@ def test_only_a_function_in_the_vpc_can_manage_network_interfaces(
     assert all(action.startswith("ec2:") for action in interfaces["Action"])
 
 
-def test_its_code_is_named_after_a_digest_of_its_content(dev: Synthesized) -> None:
+def test_a_functions_code_is_named_after_a_digest_of_its_content(dev: Synthesized) -> None:
     code = dev.one("aws_s3_object")
     assert code["key"] == "functions/chat/digest-of-chat.zip"
     result = dev.one("aws_lambda_function")
@@ -147,7 +149,7 @@ def test_new_code_is_created_before_the_old_code_is_deleted(dev: Synthesized) ->
     assert dev.one("aws_s3_object")["lifecycle"]["create_before_destroy"] is True
 
 
-def test_it_is_created_after_its_permissions(dev: Synthesized) -> None:
+def test_a_function_is_created_after_its_permissions(dev: Synthesized) -> None:
     assert any(
         item.startswith("aws_iam_role_policy.")
         for item in dev.one("aws_lambda_function")["depends_on"]
@@ -171,7 +173,7 @@ def test_the_alias_follows_the_apply_unless_releases_are_gradual(
     ]
 
 
-def test_it_has_provisioned_concurrency_only_where_the_environment_sets_it(
+def test_a_function_has_provisioned_concurrency_only_where_the_environment_sets_it(
     dev: Synthesized, prod: Synthesized
 ) -> None:
     assert "aws_lambda_provisioned_concurrency_config" not in dev.types
@@ -186,7 +188,7 @@ def test_the_authorizer_has_no_reserved_concurrency(artifacts: Path) -> None:
     assert "aws_lambda_provisioned_concurrency_config" not in result.types
 
 
-def test_it_has_alarms_on_errors_throttles_and_duration(dev: Synthesized) -> None:
+def test_a_function_has_alarms_on_errors_throttles_and_duration(dev: Synthesized) -> None:
     alarms = {alarm["metric_name"]: alarm for alarm in dev.all("aws_cloudwatch_metric_alarm")}
     assert set(alarms) == {"Errors", "Throttles", "Duration"}
     for alarm in alarms.values():

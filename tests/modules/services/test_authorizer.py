@@ -32,13 +32,13 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     )
 
 
-def test_its_variables_contain_names_but_no_secrets(dev: Synthesized) -> None:
+def test_the_authorizers_variables_contain_names_but_no_secrets(dev: Synthesized) -> None:
     variables = dev.one("aws_lambda_function")["environment"]["variables"]
     assert variables["JWT_SECRET_PARAMETER"] == "/multitask/dev/jwt-secret"
     assert variables["DYNAMODB_TABLE_TICKETS"] == "chat-tickets-dev"
 
 
-def test_it_can_only_read_the_signing_key_and_delete_tickets(dev: Synthesized) -> None:
+def test_the_authorizer_can_only_read_the_signing_key_and_delete_tickets(dev: Synthesized) -> None:
     statements = {item["Sid"]: item for item in dev.policy("aws_iam_role_policy")}
     assert {
         sid: item["Action"] for sid, item in statements.items() if sid not in {"Logs", "Traces"}
@@ -48,5 +48,5 @@ def test_it_can_only_read_the_signing_key_and_delete_tickets(dev: Synthesized) -
     assert statements["RedeemTickets"]["Resource"] == TICKETS.arn
 
 
-def test_it_runs_outside_the_vpc(dev: Synthesized) -> None:
+def test_the_authorizer_runs_outside_the_vpc(dev: Synthesized) -> None:
     assert "vpc_config" not in dev.one("aws_lambda_function")

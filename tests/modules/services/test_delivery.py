@@ -60,7 +60,7 @@ def test_frames_have_a_fifo_queue_and_retries_a_delayed_queue(dev: Synthesized) 
         assert dev.one("aws_sqs_queue", name=dead_letters)
 
 
-def test_it_has_exactly_the_permissions_of_its_tasks(dev: Synthesized) -> None:
+def test_the_delivery_function_has_exactly_the_permissions_of_its_tasks(dev: Synthesized) -> None:
     allowed = statements(dev, "delivery")
     assert set(allowed) == {
         "Messages", "BesideMessages", "Members", "Authors", "Sessions", "Profiles", "Attachments",
@@ -81,7 +81,7 @@ def test_it_has_exactly_the_permissions_of_its_tasks(dev: Synthesized) -> None:
         assert re.fullmatch(own, resource)
 
 
-def test_it_connects_to_the_cache_with_tls_and_iam(dev: Synthesized) -> None:
+def test_the_delivery_function_connects_to_the_cache_with_tls_and_iam(dev: Synthesized) -> None:
     function = dev.one("aws_lambda_function", function_name="delivery-lambda-dev")
     variables = function["environment"]["variables"]
     read(DeliverySettings, variables)
@@ -104,7 +104,7 @@ def test_chat_can_send_to_both_queues_but_not_receive(dev: Synthesized) -> None:
     ]
 
 
-def test_it_can_delete_the_data_of_deleted_rooms(dev: Synthesized) -> None:
+def test_the_delivery_function_can_delete_the_data_of_deleted_rooms(dev: Synthesized) -> None:
     allowed = statements(dev, "delivery")
     assert allowed["Attachments"]["Action"] == "s3:DeleteObject"
     assert allowed["Attachments"]["Resource"].endswith("/chat/*")
@@ -114,7 +114,7 @@ def test_it_can_delete_the_data_of_deleted_rooms(dev: Synthesized) -> None:
     assert allowed["Authors"]["Action"] == "dynamodb:BatchWriteItem"
 
 
-def test_it_has_no_reserved_concurrency(dev: Synthesized) -> None:
+def test_the_delivery_function_has_no_reserved_concurrency(dev: Synthesized) -> None:
     assert "reserved_concurrent_executions" not in dev.one(
         "aws_lambda_function", function_name="delivery-lambda-dev"
     )

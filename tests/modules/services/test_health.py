@@ -62,7 +62,7 @@ def statements(synthesized: Synthesized) -> dict[str, tuple[object, object]]:
     }
 
 
-def test_its_variables_name_what_it_checks(dev: Synthesized) -> None:
+def test_the_health_functions_variables_name_the_checked_resources(dev: Synthesized) -> None:
     variables = dev.one("aws_lambda_function")["environment"]["variables"]
     expected = {
         "VERSION": "1.2.3",
@@ -79,7 +79,7 @@ def test_its_variables_name_what_it_checks(dev: Synthesized) -> None:
     assert {key: variables.get(key) for key in expected} == expected
 
 
-def test_it_can_describe_tables_but_not_read_items(dev: Synthesized) -> None:
+def test_the_health_function_can_describe_tables_but_not_read_items(dev: Synthesized) -> None:
     assert statements(dev) == {
         "Tables": ("dynamodb:DescribeTable", [table.arn for table in TABLES]),
         "Database": ("rds-db:connect", f"arn:aws:rds-db:{ACCOUNT}:dbuser:cluster-ABC/health"),
@@ -87,11 +87,11 @@ def test_it_can_describe_tables_but_not_read_items(dev: Synthesized) -> None:
     }
 
 
-def test_it_runs_in_the_vpc(dev: Synthesized) -> None:
+def test_the_health_function_runs_in_the_vpc(dev: Synthesized) -> None:
     assert dev.one("aws_lambda_function")["vpc_config"]["subnet_ids"] == ["subnet-1"]
 
 
-def test_it_has_no_connect_permissions_without_iam_authentication(
+def test_the_health_function_has_no_connect_permissions_without_iam_authentication(
     unauthenticated: Synthesized,
 ) -> None:
     assert set(statements(unauthenticated)) == {"Tables"}

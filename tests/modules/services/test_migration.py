@@ -41,11 +41,13 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     return migration(tmp_path_factory.mktemp("artifacts"))
 
 
-def test_it_has_the_documented_timeout_of_five_minutes(dev: Synthesized) -> None:
+def test_the_migration_function_has_the_documented_timeout_of_five_minutes(
+    dev: Synthesized,
+) -> None:
     assert dev.one("aws_lambda_function")["timeout"] == 300
 
 
-def test_its_variables_contain_names_but_no_secrets(dev: Synthesized) -> None:
+def test_the_migration_functions_variables_contain_names_but_no_secrets(dev: Synthesized) -> None:
     variables = dev.one("aws_lambda_function")["environment"]["variables"]
     expected = {
         "RDS_ENDPOINT": "db.example:5432",
@@ -57,7 +59,7 @@ def test_its_variables_contain_names_but_no_secrets(dev: Synthesized) -> None:
     assert {key: variables.get(key) for key in expected} == expected
 
 
-def test_it_can_read_one_secret_and_write_one_table(dev: Synthesized) -> None:
+def test_the_migration_function_can_read_one_secret_and_write_one_table(dev: Synthesized) -> None:
     statements = {item["Sid"]: item for item in dev.policy("aws_iam_role_policy")}
     assert set(statements) == {
         "MasterUser",
@@ -78,7 +80,7 @@ def test_it_can_read_one_secret_and_write_one_table(dev: Synthesized) -> None:
     )
 
 
-def test_it_can_use_the_key_only_for_alerts(dev: Synthesized) -> None:
+def test_the_migration_function_can_use_the_key_only_for_alerts(dev: Synthesized) -> None:
     [statement] = [
         item for item in dev.policy("aws_iam_role_policy") if item["Sid"] == "EncryptAlert"
     ]

@@ -84,7 +84,7 @@ def test_a_schedule_sends_to_the_retry_queue_every_hour(dev: Synthesized) -> Non
     assert sender["Condition"] == {"ArnEquals": {"aws:SourceArn": arn}}
 
 
-def test_it_can_only_empty_the_outbox_publish_and_retry(dev: Synthesized) -> None:
+def test_the_relay_can_only_read_and_delete_events_publish_them_and_retry(dev: Synthesized) -> None:
     statements = dev.role_statements("relay-policy-dev")
     assert set(statements) == {
         "Outbox",

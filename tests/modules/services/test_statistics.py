@@ -36,14 +36,16 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     return _synthesized("dev", tmp_path_factory)
 
 
-def test_it_consumes_the_work_queue_and_reports_failed_messages(dev: Synthesized) -> None:
+def test_the_statistics_function_consumes_the_work_queue_and_reports_failed_messages(
+    dev: Synthesized,
+) -> None:
     sources = dev.all("aws_lambda_event_source_mapping")
     [source] = [item for item in sources if "messaging_work_queue" in item["event_source_arn"]]
     assert source["function_response_types"] == ["ReportBatchItemFailures"]
     assert function_behind(dev, source["function_name"]) == "statistics-lambda-dev"
 
 
-def test_it_can_write_statistics_but_not_read_them(dev: Synthesized) -> None:
+def test_the_statistics_function_can_write_statistics_but_not_read_them(dev: Synthesized) -> None:
     statements = dev.role_statements("statistics-policy-dev")
     assert set(statements) == {
         "Profiles",
@@ -61,7 +63,7 @@ def test_it_can_write_statistics_but_not_read_them(dev: Synthesized) -> None:
 
 
 @pytest.mark.parametrize("name", ["dev", "prod"])
-def test_it_remembers_events_for_longer_than_the_archive_can_replay_them(
+def test_the_statistics_function_remembers_events_for_longer_than_the_archive_can_replay_them(
     name: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     result = _synthesized(name, tmp_path_factory)
@@ -75,7 +77,7 @@ def test_it_remembers_events_for_longer_than_the_archive_can_replay_them(
     assert int(variables["REMEMBER_DAYS"]) >= archive + waits + dead_letters + waits
 
 
-def test_it_has_no_reserved_concurrency(dev: Synthesized) -> None:
+def test_the_statistics_function_has_no_reserved_concurrency(dev: Synthesized) -> None:
     assert "reserved_concurrent_executions" not in dev.one(
         "aws_lambda_function", function_name="statistics-lambda-dev"
     )

@@ -201,7 +201,7 @@ def test_samples_have_0_1_million_and_100_million_requests() -> None:
         assert make_bill(BillableResources(()), load_usage(name)).usd == 0
 
 
-def test_rejects_an_unknown_quantity(tmp_path: Path) -> None:
+def test_an_unknown_quantity_is_rejected(tmp_path: Path) -> None:
     file = tmp_path / "usage.yml"
     file.write_text("name: mine\nrequests: 1\ntypes:\n  aws_lambda_function: {invocation: 5}\n")
     with pytest.raises(
@@ -215,7 +215,7 @@ def test_rejects_an_unknown_quantity(tmp_path: Path) -> None:
         load_usage("nowhere")
 
 
-def test_a_usage_file_overrides_the_file_it_is_like(tmp_path: Path) -> None:
+def test_a_usage_file_overrides_the_file_that_like_names(tmp_path: Path) -> None:
     (tmp_path / "base.yml").write_text(
         "name: base\nrequests: 5\ntypes:\n  aws_s3_bucket: {reads: 1, writes: 2}\n"
     )

@@ -20,7 +20,7 @@ from tests.ops.clouds import FakeCloud
 
 
 class ApiGateway:
-    """API Gateway's account settings. Rejects a role `rejections` times, like a new role."""
+    """API Gateway's account settings. Rejects the first `rejections` updates, as for new roles."""
 
     def __init__(self) -> None:
         self.role: str | None = None

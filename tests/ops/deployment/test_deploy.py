@@ -71,7 +71,7 @@ class World:
 
     def invoke(self, function: str, qualifier: str, event: dict[str, Any]) -> dict[str, Any]:
         assert function == "m"
-        if event.get("plan"):  # the first request of each migration run
+        if event.get("plan"):  # each migration run requests a plan first
             self.calls.append(f"migrate with version {self.lambda_.aliases['m']['version']}")
         return self.migration
 

@@ -15,7 +15,7 @@ from tests.ops.clouds import store_state
 from tests.ops.terraform.fakes import FakeTerraform
 
 
-def test_comparison_plans_without_lock_and_deletes_the_plan(
+def test_drift_check_plans_without_a_lock_and_deletes_the_plan(
     cloud: Cloud, root: Root, tmp_path: Path
 ) -> None:
     calls: list[str] = []

@@ -34,7 +34,7 @@ def server() -> Iterator[tuple[str, list[int]]]:
         http.shutdown()
 
 
-def test_waits_for_status_200(server: tuple[str, list[int]]) -> None:
+def test_health_check_waits_for_status_200(server: tuple[str, list[int]]) -> None:
     url, statuses = server
     statuses[:] = [503, 503, 200]
     assert wait_until_healthy(url, timeout=10).body == {"status": 200}

@@ -144,7 +144,7 @@ def test_command_prints_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def mute() -> Iterator[tuple[str, list[bytes]]]:
-    """An AWS that closes connections without a response: its URL and the requests."""
+    """Yields the URL of an AWS that closes connections without a response, and the requests."""
     requests: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 

@@ -99,7 +99,7 @@ def test_starting_a_running_cloud_starts_no_process(
 
 
 def test_the_aws_keeps_idle_connections_longer_than_terraform(embedded: EmbeddedCloud) -> None:
-    """A request that crosses with a close is executed, but the client retries it."""
+    """A request sent while the server closes is executed, but the client retries it."""
     host, port = addresses(embedded).aws.removeprefix("http://").split(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=10)
     connection.connect()
@@ -140,7 +140,7 @@ def test_a_connection_is_closed_as_soon_as_its_client_closes_it(
         connection.close()
     eventually(lambda: open_descriptors() < before + 10, seconds=5)
 
-    # The client closes before the response: the connection ends with the call.
+    # The client closes before the response, so the connection ends with the call.
     for _ in range(20):
         with socket.create_connection((host, int(port))) as early:
             early.sendall(b"GET /_ministack/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -201,7 +201,7 @@ def test_the_aws_enforces_iam_and_listens_on_loopback_only(embedded: EmbeddedClo
 
 
 def test_the_database_owner_has_the_rights_of_auroras_master_user(embedded: EmbeddedCloud) -> None:
-    """It can create roles, as migrations do first, but is not a superuser."""
+    """The owner can create roles, which the first migration does, but is not a superuser."""
     connection = database(embedded, "multitask")
     rights = connection.run(
         "SELECT rolcreaterole, rolcreatedb, rolsuper FROM pg_roles WHERE rolname = current_user"

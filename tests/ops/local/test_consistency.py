@@ -1,4 +1,4 @@
-"""Tests how `up` recovers after each way in which the previous run can end."""
+"""Tests how `ops up` recovers from each outcome of the previous run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ops.terraform.runner import TerraformError, TerraformKilledError
 
 
 class World:
-    """Counts applies and resets. `ends` has the error of each apply, or None for success."""
+    """Counts applies and resets of the embedded AWS. `ends` has each apply's error, or None."""
 
     def __init__(self) -> None:
         self.ends: list[Exception | None] = []
@@ -118,7 +118,7 @@ def test_an_error_that_remains_after_emptying_the_aws_is_raised(root: Root, worl
     assert world.resets == 1
 
 
-def test_a_second_kill_leaves_the_consistency_doubtful(root: Root, world: World) -> None:
+def test_data_is_still_unverified_after_a_second_kill(root: Root, world: World) -> None:
     start(root, world)
     end(root, world, TerraformKilledError("killed"))
     end(root, world, TerraformKilledError("killed again"))
@@ -127,7 +127,7 @@ def test_a_second_kill_leaves_the_consistency_doubtful(root: Root, world: World)
     assert world.resets == 1
 
 
-def test_an_interrupt_leaves_the_consistency_doubtful(root: Root, world: World) -> None:
+def test_data_is_still_unverified_after_an_interrupted_repair(root: Root, world: World) -> None:
     start(root, world)
     end(root, world, TerraformKilledError("killed"))
     end(root, world, InterruptedRunError("stopped"))

@@ -1,4 +1,4 @@
-"""Tests the steps of `up` after the apply."""
+"""Tests the steps of `ops up` after the apply."""
 
 from __future__ import annotations
 

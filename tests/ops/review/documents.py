@@ -68,7 +68,7 @@ def of_stack(stack: Synthesized, changed: Mapping[str, Block | None]) -> Block:
 
 
 def large(stack: Synthesized, least: int = 500) -> Block:
-    """Returns a plan with at least `least` changes, and at least one of each resource."""
+    """Returns a plan that changes each resource at least once, with `least` or more changes."""
     plan = of_stack(stack, {})
     entries = plan["resource_changes"]
     for number in range(max(least, len(entries))):

@@ -17,7 +17,7 @@ REFERENCE = re.compile(r"\b(aws_\w+)\.([\w-]+)")
 
 
 def cut(stack: Path, chosen: Iterable[tuple[str, str]]) -> Block:
-    """Returns the part of a stack that the chosen resources need, with a local state.
+    """Returns the part of a stack that the chosen resources need, with its state in a local file.
 
     Args:
         stack: The directory with the whole stack's cdk.tf.json.

@@ -577,7 +577,7 @@ def test_policy_rule_matches_its_change(
 
 
 @pytest.mark.parametrize(("rule", "verdict", "changed"), OTHERS, ids=[case[0] for case in OTHERS])
-def test_rule_about_the_plans_own_words_matches(
+def test_rule_about_the_form_of_a_change_matches(
     rules: Rules, rule: str, verdict: Verdict, changed: Change
 ) -> None:
     assert [(item.rule, item.verdict) for item in judge(changed, [], rules)] == [(rule, verdict)]
@@ -615,7 +615,9 @@ def test_most_severe_reason_comes_first(rules: Rules) -> None:
     ]
 
 
-def test_rule_with_only_does_not_match_if_anything_else_changes(rules: Rules) -> None:
+def test_rule_about_one_attribute_only_does_not_match_if_anything_else_changes(
+    rules: Rules,
+) -> None:
     both = judge(
         change(FUNCTION, UPDATE, {"s3_key": "a", "layers": []}, {"s3_key": "b", "layers": ["c"]}),
         [],
@@ -647,13 +649,15 @@ def test_action_determines_the_verdict_if_no_rule_matches(
 @pytest.mark.parametrize(
     "type_", ["aws_unheard_of", "aws_efs_file_system", "aws_ecr_repository", "random_password"]
 )
-def test_type_that_is_not_known_to_hold_no_data_holds_data(
+def test_unlisted_type_counts_as_a_type_that_holds_data(
     rules: Rules, type_: str, action: Action
 ) -> None:
     assert judge(change(type_, action, {"a": 1}, {"a": 2}), [], rules)[0].verdict is I
 
 
-def test_only_matches_no_change_that_may_become_known_as_another(rules: Rules) -> None:
+def test_rule_about_one_attribute_only_does_not_match_unknown_values_of_other_arguments(
+    rules: Rules,
+) -> None:
     unknown = covered({"arn": None, "policy": None}, unknown={"policy": True, "arn": True})
     before = {"tags": {"a": "1"}, "policy": "{}", "arn": "a"}
     [reason] = judge(

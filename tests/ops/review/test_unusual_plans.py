@@ -1,4 +1,4 @@
-"""Plans with more than resource changes, large plans, and outputs that are hard to write."""
+"""Plans with rare entries, large plans, and reviews that are hard to write or display."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def texts(result: Review) -> dict[str, str]:
     ],
 )
 @pytest.mark.parametrize("new", [SECRET, f"{SECRET}-2"])
-def test_value_marked_on_either_side_is_shown_in_no_format(
+def test_value_marked_sensitive_before_or_after_is_shown_in_no_format(
     before: Any, after: Any, new: str
 ) -> None:
     entry = item(
@@ -71,7 +71,7 @@ def test_value_marked_on_either_side_is_shown_in_no_format(
         assert "value: (sensitive) → (sensitive)" in texts(result)["text"]
 
 
-def test_mark_in_a_block_that_moves_hides_both_sides() -> None:
+def test_sensitive_value_in_a_reordered_block_is_hidden_before_and_after() -> None:
     entry = item(
         "aws_x",
         "a",
@@ -119,7 +119,7 @@ def test_imported_resource_is_named_with_its_id() -> None:
     assert reviewed(both).summary == "review: 1 changed, 1 of them imported"
 
 
-def test_left_over_object_is_not_taken_for_the_live_one() -> None:
+def test_deposed_object_is_distinguished_from_the_live_one() -> None:
     live = item("aws_lambda_function", "f", {"function_name": "f"}, {"function_name": "g"})
     left_over = {
         **item("aws_lambda_function", "f", {"function_name": "f"}, None),
@@ -148,7 +148,7 @@ def test_instances_are_distinguished_and_keys_may_contain_dots() -> None:
 
 
 @pytest.mark.parametrize("key", ['["a"]', '["it\'s"]', '["a\\\\b"]', "[0]", '["\\"q\\""]'])
-def test_offered_code_is_python(key: str) -> None:
+def test_suggested_call_for_a_rename_is_valid_python(key: str) -> None:
     entries = [
         {
             **item("aws_sqs_queue", "jobs", {"name": "q"}, None),

@@ -72,7 +72,7 @@ def test_requests_cover_all_routes_and_nothing_else(service: str, routes: Any) -
 
 
 NOT_PROBED = {"migration"}
-"""Invoking it would migrate the database."""
+"""Functions without probes. Invoking the migration function would migrate the database."""
 
 
 def test_every_function_except_migration_has_a_suite() -> None:

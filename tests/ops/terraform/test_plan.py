@@ -51,7 +51,7 @@ def paths(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
         ),
     ],
 )
-def test_differences(before: Any, after: Any, expected: dict[str, Any]) -> None:
+def test_differences_are_found_by_path(before: Any, after: Any, expected: dict[str, Any]) -> None:
     assert paths(before, after) == expected
 
 

@@ -1,4 +1,4 @@
-"""Plan files in any encoding are read, and all others are rejected with one sentence."""
+"""Plan files in any encoding are read. Other files are rejected with one sentence."""
 
 from __future__ import annotations
 

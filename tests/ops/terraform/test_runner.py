@@ -47,7 +47,7 @@ def plan_summary(**counts: int) -> dict[str, Any]:
 
 
 class TestApply:
-    def test_line_has_completed_and_planned_actions_and_the_longest_running_resource(self) -> None:
+    def test_progress_line_has_completed_and_planned_actions_and_the_slowest_resource(self) -> None:
         state = Apply()
         for at, message in enumerate(
             [
@@ -61,7 +61,7 @@ class TestApply:
             state.feed(message, float(at))
         assert state.line(now=31.0) == "terraform: 1 of 3, waiting for aws_sqs_queue.slow (30 s)"
 
-    def test_line_has_the_refreshed_resources_before_the_plan(self) -> None:
+    def test_progress_line_counts_refreshed_resources_before_the_plan(self) -> None:
         state = Apply()
         state.feed(hook("refresh_complete", "a.b"), 0.0)
         assert state.line(1.0) == "terraform: reading (1 resources read)"
@@ -185,7 +185,9 @@ class TestRuns:
         with pytest.raises(TerraformKilledError):
             make("os.kill(os.getpid(), 9)").apply()
 
-    def test_run_ends_if_the_guard_returns_a_reason(self, make: Callable[..., Terraform]) -> None:
+    def test_run_is_ended_if_the_guard_returns_a_reason(
+        self, make: Callable[..., Terraform]
+    ) -> None:
         # A shell starts background processes with SIGINT ignored.
         program = (
             "import signal\n"

@@ -19,7 +19,7 @@ PROMOTE = Settings(promote=True)
 
 @pytest.fixture
 def world(cloud: Cloud, tmp_path: Path) -> World:
-    """New code for auth, which has provisioned concurrency. Its smoke tests make no requests."""
+    """Returns new code for auth, which has provisioned concurrency, and skips its smoke tests."""
     world = World(cloud, tmp_path, provisioned=5)
     world.checkout["auth"] = b"two"
     world.suites = {
@@ -119,7 +119,7 @@ def test_concurrency_that_a_killed_rollback_removed_is_requested_again(world: Wo
     assert world.auth_outcomes[0] == "promoted"
 
 
-def test_environment_without_provisioned_concurrency_is_never_asked_for_it(
+def test_release_does_not_read_provisioned_concurrency_if_none_is_configured(
     cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World(cloud, tmp_path)

@@ -41,11 +41,11 @@ def change(kind: str, actions: list[str], before: Any, after: Any = None) -> dic
         ("aws_dynamodb_table", ["delete", "create"], {"name": "auth-lambda-table-1"}, True),
         ("aws_dynamodb_table", ["create", "delete"], {"arn": "auth-lambda-table-1"}, True),
         ("aws_iam_role", ["delete"], {"name": "auth-lambda-role"}, True),
-        # The table of a version that is not live.
+        # Only a version without traffic refers to this table.
         ("aws_dynamodb_table", ["delete"], {"name": "auth-lambda-table-2"}, False),
         ("aws_dynamodb_table", ["update"], {"name": "auth-lambda-table-1"}, False),
         ("aws_s3_object", ["delete"], {"id": "auth-lambda-table-1"}, False),
-        ("aws_sns_topic", ["delete"], {"id": "ro"}, False),  # too short: matches by chance
+        ("aws_sns_topic", ["delete"], {"id": "ro"}, False),  # shorter texts are not compared
     ],
 )
 def test_resource_that_the_live_version_refers_to_must_not_be_destroyed(

@@ -83,7 +83,7 @@ def test_lock_expires_after_its_lease(ledger: Ledger, clock: FakeClock) -> None:
         gone.check()
 
 
-def test_check_renews_the_lease(ledger: Ledger, clock: FakeClock) -> None:
+def test_checking_the_lock_renews_its_lease(ledger: Ledger, clock: FakeClock) -> None:
     with ledger.locked("deploy", "ann") as lock:
         clock.now += LEASE - 1
         lock.check()
@@ -92,7 +92,7 @@ def test_check_renews_the_lease(ledger: Ledger, clock: FakeClock) -> None:
             pass
 
 
-def test_force_takes_the_lock_and_stops_its_holder(ledger: Ledger) -> None:
+def test_a_forced_command_takes_the_lock_and_stops_its_holder(ledger: Ledger) -> None:
     with (
         ledger.locked("release of auth", "ann") as first,
         ledger.locked("rollback of auth", "bob", force=True),
@@ -105,7 +105,7 @@ def test_force_takes_the_lock_and_stops_its_holder(ledger: Ledger) -> None:
         pass
 
 
-def test_lock_excludes_nobody_before_the_first_apply(cloud: Cloud, clock: FakeClock) -> None:
+def test_lock_has_no_effect_before_the_first_apply(cloud: Cloud, clock: FakeClock) -> None:
     with Ledger(cloud, clock).locked("deploy", "ann") as lock:
         lock.check()
         assert not lock.held

@@ -130,7 +130,7 @@ def test_metrics_are_read_for_the_new_version_only(world: World) -> None:
         (Figures(0, 0, 0, 0), 0, False),
     ],
 )
-def test_judge_applies_the_limits_for_errors_and_latency(
+def test_a_version_is_judged_by_limits_for_errors_and_latency(
     figures: Figures, before: float, bad: bool
 ) -> None:
     assert bool(judge("auth", figures, before)) is bad

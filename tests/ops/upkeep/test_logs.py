@@ -30,7 +30,9 @@ def test_line_of_the_runtime_is_unchanged() -> None:
 @pytest.mark.parametrize(
     ("message", "expected"), [('{"a": 1}', {"a": 1}), ("text\n", "text"), ("[1]", "[1]")]
 )
-def test_json_keeps_objects(message: str, expected: Any) -> None:
+def test_json_line_contains_the_message_as_an_object_if_it_is_one(
+    message: str, expected: Any
+) -> None:
     assert json.loads(Line(0, message).as_json())["message"] == expected
 
 

@@ -79,7 +79,7 @@ def test_order_of_sets_does_not_matter(members: list[str]) -> None:
 
 
 class FakeDynamoDb:
-    """Moto's DynamoDB whose tables can be restored to any time.
+    """Moto's DynamoDB client, with restores of tables to any time.
 
     Args:
         lost: The key of an item that restored tables lack.
@@ -144,7 +144,7 @@ def test_table_without_point_in_time_recovery_is_rejected(cloud: Cloud, table: A
 
 
 class FakeRds:
-    """RDS with one live cluster. New clusters and instances are available at once."""
+    """An RDS client with one live cluster. New clusters and instances are available at once."""
 
     class exceptions:  # noqa: N801 - the name in boto3
         class DBClusterNotFoundFault(Exception):  # noqa: N818
@@ -198,7 +198,7 @@ class FakeRds:
 
 
 class FakeMigrationFunction:
-    """Lambda's client for the migration function, which returns fingerprints.
+    """A Lambda client whose migration function returns fingerprints of a database.
 
     Args:
         failing: Whether the fingerprint of a copy fails.

@@ -58,7 +58,7 @@ def ssm(aws: None) -> Any:
 
 
 class AgedSsm:
-    """SSM that returns earlier modification times."""
+    """An SSM client that returns modification times in the past, by `age`."""
 
     def __init__(self, ssm: Any) -> None:
         self._ssm, self.age = ssm, timedelta()
@@ -73,7 +73,7 @@ class AgedSsm:
 
 
 class FakeRds:
-    """Keeps the changes of clusters."""
+    """An RDS client that records changes of clusters."""
 
     def __init__(self) -> None:
         self.changes: list[dict[str, Any]] = []
@@ -286,7 +286,7 @@ class TestKeysOfTheLocalPlatform:
             monkeypatch.delenv(name, raising=False)
         return tmp_path / ".env"
 
-    def test_no_settings_without_file_and_variables(self, file: Path) -> None:
+    def test_settings_are_empty_without_file_and_variables(self, file: Path) -> None:
         assert (provider_keys(file), provider_addresses(file)) == ({}, {})
 
     def test_process_environment_overrides_the_file(

@@ -281,7 +281,7 @@ def attempt(postgres: Postgres, secrets: Secrets) -> None:
 def test_rejected_credentials_are_read_again_once(
     postgres: Postgres, guarded: str, passwords: list[str], reads: int
 ) -> None:
-    """A rotation between reading the secret and connecting does not fail a request."""
+    """A request succeeds despite a rotation between reading the secret and connecting."""
     secrets = Secrets(guarded, *passwords)
     attempt(postgres, secrets)
     assert secrets.reads == reads
@@ -315,7 +315,7 @@ def test_a_token_is_signed_for_each_connection(
 
 
 def test_the_master_user_is_not_a_superuser(postgres: Postgres) -> None:
-    """As on Aurora, so that a migration that succeeds here also succeeds there."""
+    """The same holds on Aurora, so a migration that succeeds here also succeeds there."""
     [[superuser]] = postgres.run(
         "SELECT rolsuper FROM pg_roles WHERE rolname = :name", name=DATABASE_MASTER
     )

@@ -37,7 +37,7 @@ def status_of(access: Access, user: Caller | None, sessions: FakeSessions | None
 
 
 @pytest.mark.parametrize("user", [caller(), caller("user"), caller("admin", "user")])
-def test_context_carries_the_whole_caller_as_strings(user: Caller) -> None:
+def test_the_authorizer_context_contains_all_data_of_the_caller_as_strings(user: Caller) -> None:
     context = user.to_context()
     assert all(isinstance(value, str) for value in context.values())
     assert Caller.from_context(context) == user

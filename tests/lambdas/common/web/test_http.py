@@ -38,7 +38,7 @@ def test_limit_counts_bytes_and_not_characters() -> None:
     "content_type",
     ["application/json", "APPLICATION/JSON; charset=UTF-8", 'application/json;charset="utf-8"'],
 )
-def test_json_content_types(content_type: str) -> None:
+def test_json_content_types_are_accepted(content_type: str) -> None:
     assert request(body={"a": 1}, headers={"Content-Type": content_type}).json == {"a": 1}
 
 
@@ -106,7 +106,7 @@ def test_header_names_are_case_insensitive() -> None:
     assert problem_of(lambda: Request(event).header("x-two")).status == 400
 
 
-def test_single_value_headers_and_query_suffice() -> None:
+def test_events_without_multi_value_headers_and_query_are_accepted() -> None:
     event = rest_event("GET", "/v1/auth/me", headers={"If-Match": "1"}, query={"limit": "5"})
     event["multiValueHeaders"] = event["multiValueQueryStringParameters"] = None
     assert Request(event).header("If-Match") == "1"
@@ -128,7 +128,7 @@ def test_the_base_path_of_a_domain_is_removed(prefix: str) -> None:
 
 
 @given(st.text(min_size=1))
-def test_any_text_survives_percent_encoding_as_one_segment(text: str) -> None:
+def test_any_percent_encoded_text_is_decoded_as_one_segment(text: str) -> None:
     try:
         encoded = "".join(f"%{byte:02X}" for byte in text.encode())
     except UnicodeEncodeError:

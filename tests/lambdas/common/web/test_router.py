@@ -73,7 +73,7 @@ def test_literal_segment_wins_over_a_parameter(call: Call) -> None:
     assert call("GET", "/v1/things/special")["statusCode"] == 405
 
 
-def test_trailing_slash_is_the_same_address(call: Call) -> None:
+def test_a_trailing_slash_is_ignored(call: Call) -> None:
     assert call("POST", "/v1/things/")["statusCode"] == 200
 
 
