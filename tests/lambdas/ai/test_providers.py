@@ -258,7 +258,7 @@ REFUSALS: list[tuple[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "answer"), REFUSALS)
+@pytest.mark.parametrize(("kind", "response"), REFUSALS)
 def test_a_content_refusal_is_distinguished_from_other_failures(
     request: pytest.FixtureRequest, kind: str, response: Any
 ) -> None:
