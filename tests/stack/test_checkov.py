@@ -8,11 +8,14 @@ import subprocess
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from ops.root import PROJECT
+from tests.stack.references import resolved
+from tests.stack.stacks import Stack
 
 CHECKOV = PROJECT / "tools" / "checkov" / ".venv" / "bin" / "checkov"
 ENVIRONMENTS = ("dev", "prod")
@@ -42,38 +45,104 @@ SKIPS = [
 ]
 Findings = Mapping[str, set[Finding]]
 """The findings of each environment."""
+Reports = Mapping[str, list[dict[str, Any]]]
+"""The reports on all resources and on the policies, by environment."""
+
+
+POLICY_TYPES = ("aws_iam_policy", "aws_iam_role_policy")
+POLICY_CHECKS = {f"CKV_AWS_{number}" for number in (286, 287, 288, 289, 290, 355)}
+"""The checks of what a policy allows. They skip policies with references to other resources."""
 
 
 @pytest.fixture(scope="module")
-def findings(synthesized: Path) -> Findings:
-    """Runs checkov on each environment. It only reads files and opens no connections."""
+def reports(synthesized: Path, tmp_path_factory: pytest.TempPathFactory) -> Reports:
+    """Runs checkov on each environment, and on its policies without references.
+
+    It only reads files and opens no connections.
+    """
     assert CHECKOV.exists(), "checkov is not installed: run `make test`"
     running = {}
     for environment in ENVIRONMENTS:
-        command = [
-            str(CHECKOV),
-            "-d",
-            str(synthesized / environment),
-            "--framework",
-            "terraform_json",
-            "-o",
-            "json",
+        plan = tmp_path_factory.mktemp(environment) / "policies.json"
+        plan.write_text(json.dumps(policies_as_plan(Stack(environment, synthesized / environment))))
+        running[environment] = [
+            _start(
+                "-d", str(synthesized / environment), "--framework", "terraform_json", "--quiet"
+            ),
+            _start("-f", str(plan), "--framework", "terraform_plan"),
         ]
-        command += ["--compact", "--quiet", "--skip-download"]
-        running[environment] = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-    findings = {}
-    for environment, process in running.items():
-        output, errors = process.communicate()
-        assert process.returncode in {0, 1}, errors
-        report = json.loads(output)
-        assert report["summary"]["parsing_errors"] == 0, errors
-        assert report["summary"]["passed"] > 300
-        findings[environment] = {
-            (item["check_id"], item["resource"]) for item in report["results"]["failed_checks"]
+    return {
+        environment: [_report(process) for process in processes]
+        for environment, processes in running.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def findings(reports: Reports) -> Findings:
+    return {
+        environment: {
+            (item["check_id"], item["resource"])
+            for report in both
+            for item in report["results"]["failed_checks"]
         }
-    return findings
+        for environment, both in reports.items()
+    }
+
+
+def policies_as_plan(stack: Stack) -> dict[str, Any]:
+    """Returns a plan of the roles' policies, in the format of `terraform show -json`."""
+    policies = [
+        {
+            "address": f"{type_}.{label}",
+            "mode": "managed",
+            "type": type_,
+            "name": label,
+            "values": {"name": block["name"], "policy": resolved(stack, block["policy"])},
+        }
+        for type_ in POLICY_TYPES
+        for label, block in stack.resources(type_).items()
+    ]
+    changes = [
+        {**policy, "change": {"actions": ["create"], "before": None, "after": policy["values"]}}
+        for policy in policies
+    ]
+    return {
+        "format_version": "1.2",
+        "terraform_version": "1.11.4",
+        "planned_values": {"root_module": {"resources": policies}},
+        "resource_changes": changes,
+        "configuration": {"root_module": {}},
+    }
+
+
+def _start(*arguments: str) -> subprocess.Popen[str]:
+    command = [str(CHECKOV), *arguments, "-o", "json", "--compact", "--skip-download"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _report(process: subprocess.Popen[str]) -> dict[str, Any]:
+    output, errors = process.communicate()
+    assert process.returncode in {0, 1}, errors
+    report: dict[str, Any] = json.loads(output)
+    assert report["summary"]["parsing_errors"] == 0, errors
+    return report
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_checks_run_on_all_resources_and_policies(
+    reports: Reports, synthesized: Path, environment: str
+) -> None:
+    everything, policies = reports[environment]
+    assert everything["summary"]["passed"] > 300
+    checked = {
+        (item["check_id"], item["resource"])
+        for kind in ("passed_checks", "failed_checks")
+        for item in policies["results"][kind]
+    }
+    stack = Stack(environment, synthesized / environment)
+    addresses = {f"{type_}.{label}" for type_ in POLICY_TYPES for label in stack.resources(type_)}
+    assert any("deploy-identity" in address for address in addresses)
+    assert {(check, address) for check in POLICY_CHECKS for address in addresses} <= checked
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
