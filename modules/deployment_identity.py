@@ -9,12 +9,12 @@ from cdktf_cdktf_provider_aws.iam_role import IamRole
 from cdktf_cdktf_provider_aws.iam_role_policy_attachment import IamRolePolicyAttachment
 from constructs import Construct, IConstruct
 
+from environments.resource_names import GITHUB_ISSUER
 from modules.base.naming import Names, service_tag
 from modules.base.policy import Statement, policy_document
 from modules.deployment_permissions import DeploymentPermissions, read_only
 
 SERVICE = "platform"
-ISSUER = "token.actions.githubusercontent.com"
 MAIN = "main"
 """The branch that is deployed."""
 SESSION_SECONDS = {"deploy": 7_200}
@@ -27,7 +27,7 @@ MAX_POLICY_LENGTH = 6_144
 
 
 class DeploymentIdentity(Construct):
-    """The deploy, plan and drift roles for workflows of the environment's github_repository.
+    """The boundary of all roles, and the roles for workflows of the github_repository.
 
     The deploy role `platform-deploy-role-<env>` is for jobs in the GitHub environment of the same
     name. It manages the stack's resources: by name where ARNs contain names, otherwise those
@@ -43,7 +43,7 @@ class DeploymentIdentity(Construct):
 
     Args:
         names: The environment and its resource names. Without a github_repository, no role is
-            created.
+            created. The boundary always is, so that the same policies suit operators.
 
     Attributes:
         role_arns: The ARNs of the roles `deploy`, `drift` and `plan`. Empty without a
@@ -58,10 +58,10 @@ class DeploymentIdentity(Construct):
         environment = names.environment
         self._environment, self._names = environment, names
         self.role_arns: dict[str, str] = {}
-        if environment.github_repository is None:
-            return
         permissions = DeploymentPermissions(environment, names)
         self._boundary = self._policy("boundary", permissions.boundary())
+        if environment.github_repository is None:
+            return
         managed = {
             "functions": permissions.functions(),
             "data": permissions.data(),
@@ -94,14 +94,12 @@ class DeploymentIdentity(Construct):
 
     def set_boundaries(self, scope: Construct) -> None:
         """Sets the boundary on all existing roles below `scope`, except the roles of workflows."""
-        if self._environment.github_repository is None:
-            return
         for construct in scope.node.find_all():
             if isinstance(construct, IamRole) and not _is_below(construct, self):
                 construct.permissions_boundary = self._boundary.arn
 
     def _role(self, kind: str, subject: str, policies: Mapping[str, Sequence[Statement]]) -> None:
-        provider = f"arn:aws:iam::{self._environment.account_id}:oidc-provider/{ISSUER}"
+        provider = f"arn:aws:iam::{self._environment.account_id}:oidc-provider/{GITHUB_ISSUER}"
         role = IamRole(
             self,
             f"{kind}-role",
@@ -116,8 +114,8 @@ class DeploymentIdentity(Construct):
                         principals={"Federated": provider},
                         conditions={
                             "StringEquals": {
-                                f"{ISSUER}:aud": "sts.amazonaws.com",
-                                f"{ISSUER}:sub": subject,
+                                f"{GITHUB_ISSUER}:aud": "sts.amazonaws.com",
+                                f"{GITHUB_ISSUER}:sub": subject,
                             }
                         },
                     )

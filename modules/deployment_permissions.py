@@ -8,6 +8,9 @@ from typing import get_args
 
 from environments import Environment, FunctionName
 from environments.resource_names import (
+    API_LOGGING_POLICY,
+    API_LOGGING_ROLE,
+    GITHUB_ISSUER,
     GLOBAL_REGION,
     SERVICE_LINKED_ROLES,
     ledger_table,
@@ -526,6 +529,76 @@ class DeploymentPermissions:
                 *own,
             ),
             _deny("KeepBoundary", "iam:DeleteRolePermissionsBoundary", "*"),
+        ]
+
+    def administration(self) -> list[Statement]:
+        """Replaces `identity` for the first deployment, with the workflows' roles and boundary.
+
+        Needed again if a change concerns those. No role of the stack has these permissions, because
+        they are enough to get all others. Operators attach them
+        (docs/policies/administer-identity.json).
+        """
+        return [
+            *(
+                statement
+                for statement in self.identity()
+                if statement.sid not in {"Look", "NotItself"}
+            ),
+            _allow(
+                "WorkflowRoles",
+                "iam:Get* List* CreateRole UpdateRole UpdateRoleDescription DeleteRole *RolePolicy "
+                "PutRolePermissionsBoundary TagRole UntagRole",
+                *self._workflow_roles(),
+            ),
+            _allow("Look", "iam:Get* List*", *self._roles()),
+            _allow(
+                "Policies",
+                "iam:Get* List* CreatePolicy CreatePolicyVersion SetDefaultPolicyVersion "
+                "DeletePolicy DeletePolicyVersion TagPolicy UntagPolicy",
+                self._policies(),
+            ),
+        ]
+
+    def account(self) -> list[Statement]:
+        """Allows `ops bootstrap`: the state bucket, and the settings of the account."""
+        state, region = self.environment.state, self.environment.region
+        logging_role = self._role(API_LOGGING_ROLE)
+        return [
+            _allow(
+                "StateBucket",
+                "s3:CreateBucket ListBucket GetBucketVersioning PutBucketVersioning "
+                "GetEncryptionConfiguration PutEncryptionConfiguration GetBucketPublicAccessBlock "
+                "PutBucketPublicAccessBlock GetLifecycleConfiguration PutLifecycleConfiguration "
+                "GetBucketPolicy PutBucketPolicy",
+                f"arn:aws:s3:::{state.bucket}",
+            ),
+            _allow("ApiSettings", "apigateway:GET PATCH", f"arn:aws:apigateway:{region}::/account"),
+            _allow("LoggingRole", "iam:GetRole CreateRole", logging_role),
+            _allow(
+                "LoggingPolicy",
+                "iam:AttachRolePolicy",
+                logging_role,
+                conditions={"ArnEquals": {"iam:PolicyARN": API_LOGGING_POLICY}},
+            ),
+            _allow(
+                "PassLoggingRole",
+                "iam:PassRole",
+                logging_role,
+                conditions={"StringEquals": {"iam:PassedToService": "apigateway.amazonaws.com"}},
+            ),
+            _allow(
+                "GitHub",
+                "iam:CreateOpenIDConnectProvider",
+                self._global_arn("iam", f"oidc-provider/{GITHUB_ISSUER}"),
+            ),
+            # These have no resource-level permissions.
+            _allow(
+                "Unnamed",
+                "iam:ListOpenIDConnectProviders lambda:GetAccountSettings "
+                "cloudwatch:ListMetrics ce:ListCostAllocationTags "
+                "UpdateCostAllocationTagsStatus",
+                "*",
+            ),
         ]
 
     def removal(self) -> list[Statement]:

@@ -40,6 +40,7 @@ def documents_of(environment: Environment) -> Mapping[str, str]:
     """Returns the policies of one environment as JSON, by file name."""
     permissions = DeploymentPermissions(environment, Names(environment))
     policies = {
+        "bootstrap": permissions.account(),
         "operator": permissions.releases(),
         "deploy-state": permissions.state(write=True),
         "deploy-functions": permissions.functions(),
@@ -47,6 +48,7 @@ def documents_of(environment: Environment) -> Mapping[str, str]:
         "deploy-edge": permissions.edge(),
         "deploy-network": permissions.network(),
         "deploy-identity": permissions.identity(),
+        "administer-identity": permissions.administration(),
         "remove-identity": permissions.removal(),
     }
     return {

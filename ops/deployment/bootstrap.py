@@ -13,14 +13,16 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from environments.resource_names import GLOBAL_REGION
+from environments.resource_names import (
+    API_LOGGING_POLICY,
+    API_LOGGING_ROLE,
+    GITHUB_ISSUER,
+    GLOBAL_REGION,
+)
 from ops.cloud import Cloud
-from ops.doctor.account import GITHUB_OIDC
 from ops.doctor.quotas import check_concurrency
 from ops.errors import OperatorError
 
-LOGGING_ROLE = "multitask-api-gateway-logging"
-LOGGING_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 COST_TAGS = ("Project", "Environment", "Service")
 NONCURRENT_STATE_DAYS = 90
 """Days that an overwritten state is kept, which is enough time to recover from a mistake."""
@@ -205,7 +207,7 @@ def _api_logging(cloud: Cloud, sleep: Callable[[float], None]) -> Step:
     if present:
         return Step(name, "already there", present)
     iam = cloud.client("iam")
-    response = _or_none(lambda: iam.get_role(RoleName=LOGGING_ROLE))
+    response = _or_none(lambda: iam.get_role(RoleName=API_LOGGING_ROLE))
     if response is None:
         trust = {
             "Version": "2012-10-17",
@@ -218,9 +220,9 @@ def _api_logging(cloud: Cloud, sleep: Callable[[float], None]) -> Step:
             ],
         }
         response = iam.create_role(
-            RoleName=LOGGING_ROLE, AssumeRolePolicyDocument=json.dumps(trust)
+            RoleName=API_LOGGING_ROLE, AssumeRolePolicyDocument=json.dumps(trust)
         )
-    iam.attach_role_policy(RoleName=LOGGING_ROLE, PolicyArn=LOGGING_POLICY)
+    iam.attach_role_policy(RoleName=API_LOGGING_ROLE, PolicyArn=API_LOGGING_POLICY)
     role = response["Role"]["Arn"]
     change = [{"op": "replace", "path": "/cloudwatchRoleArn", "value": role}]
     for remaining in reversed(range(ROLE_TRIES)):
@@ -240,7 +242,7 @@ def _github_provider(cloud: Cloud) -> Step:
     name = "GitHub OIDC provider"
     if cloud.environment.github_repository is None:
         return Step(name, "skipped", "the environment file does not set github_repository")
-    arn = f"arn:aws:iam::{cloud.account}:oidc-provider/{GITHUB_OIDC}"
+    arn = f"arn:aws:iam::{cloud.account}:oidc-provider/{GITHUB_ISSUER}"
     iam = cloud.client("iam")
     if any(
         item["Arn"] == arn
@@ -248,7 +250,7 @@ def _github_provider(cloud: Cloud) -> Step:
     ):
         return Step(name, "already there", arn)
     iam.create_open_id_connect_provider(
-        Url=f"https://{GITHUB_OIDC}", ClientIDList=["sts.amazonaws.com"]
+        Url=f"https://{GITHUB_ISSUER}", ClientIDList=["sts.amazonaws.com"]
     )
     return Step(name, "made", arn)
 

@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from ops.cloud import ROLE_VARIABLE, connect
+from ops.embedded import EmbeddedCloud
 from ops.embedded.ports import LOOPBACK, choose_port
-from ops.root import PROJECT
+from ops.root import PROJECT, Root
+from tests.e2e.operators import CREATION, DEPLOY, TAGGED, UNRESOURCED, EmptyCloud, operator
 from tests.e2e.support import Api, Inbox, Person, Platform, run_ops
 from tests.lambdas.ai.servers import MODEL
 
@@ -59,10 +62,25 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     # The new session protects the clean-up from Ctrl-C, which ends the tests and `up`.
     keeper = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, start_new_session=True)
     try:
-        run_ops(root, "up", "--json")
+        _first_deployment(root)
         yield Platform.of(root, own=True)
     finally:
         keeper.communicate()
+
+
+def _first_deployment(root: Path) -> None:
+    """Starts the platform in an empty account, with only the policies of docs/policies/ for that.
+
+    This proves that they suffice. Later updates use the root key.
+    """
+    directory = Root(root)
+    directory.prepare()
+    EmbeddedCloud(directory).start()
+    empty = EmptyCloud(connect("local", directory))
+    policies = ("bootstrap", "operator", *DEPLOY, "administer-identity")
+    more = [*UNRESOURCED, *TAGGED, *CREATION]
+    with operator(empty, "first-operator", policies, more=more) as role:
+        run_ops(root, "up", "--json", variables={ROLE_VARIABLE: role})
 
 
 def _choose_providers() -> None:

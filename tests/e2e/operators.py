@@ -9,10 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from ops.cloud import ROLE_VARIABLE
+from ops.cloud import ROLE_VARIABLE, Cloud
 from ops.root import PROJECT
 from tests.e2e.support import Platform
 
@@ -52,6 +53,45 @@ UNRESOURCED = [
 TAGGED = ["ec2:ModifySecurityGroupRules"]
 """Actions that the role may use on tagged resources. The embedded AWS ignores tag conditions and
 refuses them."""
+
+CREATION = [
+    "budgets:CreateBudget",  # on AWS budgets:ModifyBudget
+    "budgets:CreateNotification",
+    "cloudfront:CreateDistributionWithTags",  # on AWS cloudfront:CreateDistribution
+    "cloudfront:PublishFunction",
+    "cloudfront:TagResource",
+    "cloudwatch:PutDashboard",
+    "elasticache:CreateCacheSubnetGroup",
+    "events:CreateArchive",
+    "events:PutTargets",
+    "iam:CreatePolicy",
+    "kms:CreateAlias",
+    "lambda:CreateEventSourceMapping",
+    "lambda:CreateFunction",
+    "rds:CreateDBClusterParameterGroup",
+    "rds:CreateDBSubnetGroup",
+    "rds:ModifyDBClusterParameterGroup",
+    "wafv2:AssociateWebACL",
+    # Allowed with the boundary, which the embedded AWS does not compare
+    "iam:AttachRolePolicy",
+    "iam:CreateRole",
+    "iam:PutRolePolicy",
+    # Allowed by tag
+    "ec2:AssociateRouteTable",
+    "ec2:AuthorizeSecurityGroupEgress",
+    "ec2:AuthorizeSecurityGroupIngress",
+    "ec2:CreateRouteTable",
+    "ec2:CreateSecurityGroup",
+    "ec2:CreateSubnet",
+    "ec2:CreateTags",
+    "ec2:CreateVpc",
+    "ec2:CreateVpcEndpoint",
+    "ec2:ModifySubnetAttribute",
+    "ec2:ModifyVpcAttribute",
+    "ec2:RevokeSecurityGroupEgress",
+    "ec2:RevokeSecurityGroupIngress",
+]
+"""Actions of both kinds for creating an environment."""
 
 REMOVAL = [
     "budgets:DeleteBudget",  # AWS checks budgets:ModifyBudget
@@ -152,9 +192,30 @@ class Checkout:
         return stdout, stderr
 
 
+class HasClients(Protocol):
+    """A platform, or a cloud without one."""
+
+    @property
+    def cloud(self) -> Cloud:
+        """The cloud with the root key."""
+
+    def aws(self, service: str) -> Any:
+        """Returns a boto3 client with the root key."""
+
+
+@dataclass(frozen=True)
+class EmptyCloud:
+    """An embedded cloud to which nothing was deployed."""
+
+    cloud: Cloud
+
+    def aws(self, service: str) -> Any:
+        return self.cloud.client(service)
+
+
 @contextmanager
 def operator(
-    platform: Platform,
+    platform: HasClients,
     name: str,
     policies: Sequence[str] = ("operator",),
     *,
@@ -168,13 +229,15 @@ def operator(
         key: the key of the environment's state, if it is not the default.
         more: additional actions, which the embedded AWS checks differently from AWS.
     """
-    documents = {policy: _written(policy, stage, key) for policy in policies}
+    bucket = platform.cloud.environment.state.bucket
+    documents = {policy: _written(policy, stage, key, bucket) for policy in policies}
     with made_role(platform, name, {**documents, **({"more": more} if more else {})}) as arn:
         yield arn
 
 
-def _written(policy: str, stage: str, key: str | None) -> str:
+def _written(policy: str, stage: str, key: str | None, bucket: str) -> str:
     text = (POLICIES / f"{policy}.json").read_text()
+    text = text.replace("multitask-terraform-state-<account>", bucket)
     if key:
         text = text.replace("multitask-platform/<environment>/terraform.tfstate", key)
     for name, value in (
@@ -188,7 +251,7 @@ def _written(policy: str, stage: str, key: str | None) -> str:
 
 @contextmanager
 def made_role(
-    platform: Platform,
+    platform: HasClients,
     name: str,
     policies: Mapping[str, str | Sequence[str]],
     attached: Sequence[str] = (),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import subprocess
 import sys
 import time
@@ -28,15 +29,25 @@ PROBLEM = "application/problem+json"
 PROBLEM_MEMBERS = {"type", "title", "status", "detail", "code", "errors"}
 
 
-def run_ops(root: Path, *arguments: str, given: str = "") -> str:
+def run_ops(root: Path, *arguments: str, given: str = "", variables: Mapping[str, str] = {}) -> str:
     """Runs `python -m ops` with `given` on its standard input, and returns its standard output.
+
+    Args:
+        variables: Environment variables in addition to those of this process.
 
     Raises:
         AssertionError: the command failed; the message is its standard error.
     """
     command = [sys.executable, "-m", "ops", *arguments, "--root", str(root)]
+    environment = {**os.environ, **variables}
     result = subprocess.run(
-        command, cwd=PROJECT, capture_output=True, text=True, check=False, input=given
+        command,
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        input=given,
     )
     assert result.returncode == 0, (
         f"ops {' '.join(arguments)} ended with {result.returncode}:\n{result.stderr[-5000:]}"

@@ -15,6 +15,7 @@ from modules.base.naming import Names
 from modules.base.policy import trust_policy
 from modules.deployment_identity import MAX_POLICY_LENGTH, SESSION_SECONDS, DeploymentIdentity
 from tests.modules.synthesis import Block, Synthesized, environment, synthesize
+from tools.policies import documents_of
 
 ACCOUNT = "111122223333"
 REPOSITORY = "example/multitask-platform"
@@ -84,11 +85,18 @@ def test_only_jobs_of_the_repository_can_assume_a_role(
     }
 
 
-def test_without_a_repository_no_roles_or_boundary_are_created() -> None:
+def test_without_a_repository_there_are_no_workflow_roles_but_a_boundary() -> None:
+    """The operators' policies allow only bounded roles."""
     result = synthesize(_build, environment("dev", github_repository=None))
-    assert [role["name"] for role in result.all("aws_iam_role")] == ["auth-role-dev"]
-    assert "permissions_boundary" not in result.one("aws_iam_role")
-    assert not result.all("aws_iam_policy")
+    assert result.one("aws_iam_role")["name"] == "auth-role-dev"
+    assert "permissions_boundary" in result.one("aws_iam_role")
+    assert result.one("aws_iam_policy")["name"] == "platform-boundary-dev"
+
+
+def test_operators_policies_of_every_environment_fit_into_managed_policies() -> None:
+    for name in ("dev", "staging", "prod"):
+        for file, text in documents_of(environment(name)).items():
+            assert len("".join(text.split())) <= MAX_POLICY_LENGTH, f"{name} {file}"
 
 
 def test_every_policy_fits_within_iams_limits(dev: Synthesized) -> None:

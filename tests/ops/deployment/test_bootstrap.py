@@ -12,9 +12,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from environments import load_environment
+from environments.resource_names import API_LOGGING_POLICY
 from ops.cloud import Cloud
 from ops.deployment import bootstrap
-from ops.deployment.bootstrap import LOGGING_POLICY, Step, bootstrap_account
+from ops.deployment.bootstrap import Step, bootstrap_account
 from ops.errors import OperatorError
 from tests.ops.clouds import FakeCloud
 
@@ -111,7 +112,7 @@ def test_api_gateway_gets_a_logging_role_after_retries(cloud: Cloud, gateway: Ap
     attached = boto3.client("iam").list_attached_role_policies(
         RoleName=gateway.role.rsplit("/")[-1]
     )
-    assert [policy["PolicyArn"] for policy in attached["AttachedPolicies"]] == [LOGGING_POLICY]
+    assert [policy["PolicyArn"] for policy in attached["AttachedPolicies"]] == [API_LOGGING_POLICY]
 
 
 def test_existing_logging_role_of_api_gateway_is_kept(cloud: Cloud, gateway: ApiGateway) -> None:
