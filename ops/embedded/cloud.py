@@ -99,6 +99,9 @@ class EmbeddedCloud:
         for service in started:
             self._wait_until_ready(service, running[service.name])
             service.prepare(running[service.name].port)
+        recovery = Aws(self._root, self._processes).take_recovery()
+        for line in recovery.lines() if recovery else ():
+            report(line)
         addresses = self.addresses()
         if addresses is None:
             raise OperatorError(

@@ -14,6 +14,8 @@ import time
 import warnings
 from abc import ABC, abstractmethod
 from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pg8000.native
@@ -26,7 +28,7 @@ from environments.resource_names import DATABASE_MASTER, database_name
 from ops.embedded.ports import LOOPBACK
 from ops.embedded.processes import Process, Processes, base_environment
 from ops.errors import OperatorError
-from ops.root import Root
+from ops.root import Root, read_json
 
 with warnings.catch_warnings():
     # It warns if XDG_RUNTIME_DIR, its directory for sockets, is missing. Nothing here uses sockets.
@@ -75,13 +77,37 @@ class Service(ABC):
         del port
 
 
+@dataclass(frozen=True)
+class Recovery:
+    """What the AWS recovered when it started after a kill."""
+
+    recovered: int
+    """Changes of items and messages since the last save."""
+    lost: dict[str, float]
+    """Services with changes that were not saved, and the time of the first one (epoch seconds)."""
+
+    def lines(self) -> list[str]:
+        """Returns the messages for the operator."""
+        result = [f"Recovered {self.recovered} changes of the embedded AWS since its last save"]
+        result += [
+            f"Changes of {service} after {datetime.fromtimestamp(since):%H:%M:%S} were lost"
+            for service, since in sorted(self.lost.items())
+        ]
+        return result
+
+
 class Aws(Service):
     """The AWS emulator, with IAM enforced.
 
-    It writes S3 objects at once, and all other state when it stops or `save` is called.
+    It writes S3 objects, DynamoDB items and SQS messages at once, other changes within a second,
+    and logs and metrics every minute.
     """
 
     name = "aws"
+
+    def __init__(self, root: Root, processes: Processes, script: Path = SERVER) -> None:
+        super().__init__(root, processes)
+        self._script = script
 
     def start(self, port: int) -> Process:
         cache = self.processes.get(Cache.name)
@@ -107,7 +133,7 @@ class Aws(Service):
         }
         self.data.mkdir(parents=True, exist_ok=True)
         # -P keeps the project off the import path, so that ministack cannot import our modules.
-        command = [sys.executable, "-P", str(SERVER)]
+        command = [sys.executable, "-P", str(self._script)]
         return self.processes.start(
             self.name, command, port=port, environment=environment, cwd=self.data
         )
@@ -120,8 +146,15 @@ class Aws(Service):
             return False
         return response.status == http.HTTPStatus.OK
 
+    def take_recovery(self) -> Recovery | None:
+        """Returns once what the AWS recovered when it started after a kill."""
+        file = self.data / "state" / "recovery.json"
+        content = read_json(file)
+        file.unlink(missing_ok=True)
+        return Recovery(**content) if content else None
+
     def save(self, port: int) -> None:
-        """Saves the state. If the AWS is killed, it loses later changes.
+        """Saves the whole state, including logs and metrics.
 
         Raises:
             OperatorError: the AWS could not save its state.
@@ -164,8 +197,8 @@ class Database(Service):
         """Creates the data directory. It has its final name only when it is complete."""
         prefix = f"{self.name}-unfinished-"
         for unfinished in self.root.path.glob(f"{prefix}*"):
-            shutil.rmtree(unfinished)
-        # An initdb that survived an earlier command must not write to the same directory.
+            # An initdb that survived an earlier command may still write to it.
+            shutil.rmtree(unfinished, ignore_errors=True)
         directory = Path(tempfile.mkdtemp(prefix=prefix, dir=self.root.path))
         if user:
             entry = pwd.getpwnam(user)

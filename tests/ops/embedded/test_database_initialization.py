@@ -38,7 +38,7 @@ def database_root() -> Iterator[Root]:
     root = Root(Path(tempfile.mkdtemp(prefix="multitask-")))
     root.prepare()
     yield root
-    shutil.rmtree(root.path)
+    shutil.rmtree(root.path, ignore_errors=True)
 
 
 def unfinished(root: Root) -> list[Path]:
@@ -69,7 +69,8 @@ def test_a_killed_initialization_is_repeated(
     try:
         eventually(lambda: database.is_ready(port), seconds=30)
         database.prepare(port)
-        assert unfinished(database_root) == []
+        if kills_initdb:
+            assert unfinished(database_root) == []
     finally:
         processes.stop(started, database.stop_signal)
 

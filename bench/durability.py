@@ -1,0 +1,138 @@
+"""Measures what the durability of the embedded AWS costs a call.
+
+Two embedded AWS run side by side, one of them without journal and saves. Blocks of the same calls
+go to them alternately, and each pair of blocks gives one ratio of their CPU time. CPU time, which
+includes the children that save, varies less than the time of a call on a busy machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from ops.embedded.ports import LOOPBACK, choose_port
+from ops.embedded.processes import Process, Processes
+from ops.embedded.services import ACCESS_KEY, SECRET_KEY, SERVER, Aws
+from ops.root import Root
+
+WITHOUT_DURABILITY = f"""
+import runpy, sys
+server = runpy.run_path({str(SERVER)!r})
+server["load"]()
+from emulator import saving
+saving.Saver.install = lambda self: None
+server["main"]()
+"""
+ITEMS = 3000
+"""Items before the measurement, so that a save has something to write."""
+CALLS = 60
+"""Repetitions of the mix in one block."""
+
+
+class Target:
+    """An embedded AWS with a table and a queue."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._items = self._client(process.port, "dynamodb")
+        self._messages = self._client(process.port, "sqs")
+        self._queue = self._messages.create_queue(QueueName="queue")["QueueUrl"]
+        self._items.create_table(
+            TableName="items",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+        )
+        for number in range(ITEMS):
+            self._write(number)
+
+    def run(self) -> float:
+        """Runs a block of calls and returns the CPU seconds that it took."""
+        begun = self._cpu_seconds()
+        for number in range(CALLS):
+            self._write(number)
+            for other in range(4):
+                self._items.get_item(TableName="items", Key={"id": {"S": str(other)}})
+            self._messages.send_message(QueueUrl=self._queue, MessageBody="x" * 500)
+            received = self._messages.receive_message(QueueUrl=self._queue)
+            for message in received.get("Messages", ()):
+                self._messages.delete_message(
+                    QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"]
+                )
+        return self._cpu_seconds() - begun
+
+    def _write(self, number: int) -> None:
+        item = {"id": {"S": str(number)}, "text": {"S": f"{time.time_ns()}{'x' * 800}"}}
+        self._items.put_item(TableName="items", Item=item)
+
+    def _cpu_seconds(self) -> float:
+        process = self._process.find()
+        assert process
+        times = process.cpu_times()
+        return float(times.user + times.system + times.children_user + times.children_system)
+
+    @staticmethod
+    def _client(port: int, service: Any) -> Any:
+        return boto3.client(
+            service,
+            region_name="us-east-1",
+            endpoint_url=f"http://{LOOPBACK}:{port}",
+            aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=SECRET_KEY,
+        )
+
+
+@contextmanager
+def running(script: Path) -> Iterator[Target]:
+    """Runs an embedded AWS with a start script, and stops it at the end."""
+    with tempfile.TemporaryDirectory() as directory:
+        root = Root(Path(directory))
+        root.prepare()
+        processes = Processes(root)
+        aws = Aws(root, processes, script)
+        port = choose_port()
+        process = aws.start(port)
+        try:
+            while not aws.is_ready(port):
+                time.sleep(0.1)
+            yield Target(process)
+        finally:
+            processes.stop(process)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=20, help="Pairs of blocks. Default: 20.")
+    pairs = parser.parse_args().pairs
+    with tempfile.TemporaryDirectory() as directory:
+        script = Path(directory) / "server.py"
+        script.write_text(WITHOUT_DURABILITY)
+        with running(SERVER) as durable, running(script) as plain:
+            ratios = []
+            seconds = []
+            for pair in range(pairs):
+                if pair % 2:
+                    cost, base = durable.run(), plain.run()
+                else:
+                    base, cost = plain.run(), durable.run()
+                ratios.append(cost / base)
+                seconds.append((cost - base) / CALLS)
+    quartiles = statistics.quantiles(ratios, n=4)
+    print(
+        f"with / without: median {statistics.median(ratios):.3f}, quartiles {quartiles[0]:.3f} to"
+        f" {quartiles[2]:.3f}; {statistics.median(seconds) * 1e3:.2f} ms for 8 calls, 3 of which"
+        " change data"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Corrects responses and routing that differ from AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from xml.etree.ElementTree import Element
+
+from ministack.core import lambda_runtime
+from ministack.services import apigateway, apigateway_v1, cloudfront
+
+
+def follow_alias_of_websockets() -> None:
+    """Sends each WebSocket frame to the version that the alias currently names.
+
+    ministack would send all frames to the version that received the first one.
+    """
+    get_worker = lambda_runtime.get_or_create_worker
+
+    def get_current_worker(
+        name: str, config: dict[str, Any], code: bytes, qualifier: str = "$LATEST"
+    ) -> Any:
+        worker = get_worker(name, config, code, qualifier)
+        if worker.config.get("Version") != config.get("Version"):
+            lambda_runtime.invalidate_worker(name, qualifier)
+            worker = get_worker(name, config, code, qualifier)
+        return worker
+
+    lambda_runtime.get_or_create_worker = get_current_worker
+
+
+def omit_what_aws_omits() -> None:
+    """Removes parts of responses that AWS does not return.
+
+    Each part would make Terraform change or replace its resource at every apply.
+    """
+    put_integration = apigateway_v1._put_integration
+    add_headers_policy = cloudfront._build_rhp_config_xml
+
+    def put_integration_without_method(api: str, resource: str, method: str, data: Any) -> Any:
+        if data.get("type") == "MOCK":
+            data = {**data, "httpMethod": None}
+        return put_integration(api, resource, method, data)
+
+    def add_headers_policy_without_empty_parts(parent: Element, policy: Any) -> None:
+        add_headers_policy(parent, policy)
+        for name in ("CustomHeadersConfig", "RemoveHeadersConfig"):
+            part = parent.find(name)
+            if part is not None and part.find("Items") is None:
+                parent.remove(part)
+
+    apigateway_v1._put_integration = put_integration_without_method
+    cloudfront._build_rhp_config_xml = add_headers_policy_without_empty_parts
+
+
+def keep_websockets_after_deep_frames() -> None:
+    """Sends frames whose JSON is nested too deeply for Python to the route `$default`, as AWS does.
+
+    ministack would close the connection.
+    """
+    evaluate: Callable[[str, str], str] = apigateway._evaluate_route_selection
+
+    def evaluate_any(expression: str, payload: str) -> str:
+        try:
+            return evaluate(expression, payload)
+        except RecursionError:
+            return "$default"
+
+    apigateway._evaluate_route_selection = evaluate_any

@@ -1,0 +1,125 @@
+"""An append-only log of changes, which survives a kill of the process that writes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from ministack.core import persistence
+
+SUFFIX = ".jsonl"
+ENCODER = json.JSONEncoder(separators=(",", ":"), default=persistence._json_default)
+
+Record = list[Any]
+
+
+class Journal:
+    """A directory of numbered segments. Each line is a JSON array of records that belong together.
+
+    A line is in the operating system's cache before `write` returns, so it survives a kill of the
+    process. `sync` makes it survive a power failure too.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        self._batch: ContextVar[list[Record] | None] = ContextVar("batch", default=None)
+        self._lock = threading.Lock()
+        self._descriptor: int | None = None
+        self._number = max((int(file.stem) for file in self._segments()), default=0)
+        self._size = 0
+        self._unsynced = False
+
+    @property
+    def size(self) -> int:
+        """Bytes in the current segment."""
+        return self._size
+
+    def write(self, record: Record) -> None:
+        """Appends a record, or adds it to the batch of the current context."""
+        batch = self._batch.get()
+        if batch is None:
+            self._append([record])
+        else:
+            batch.append(record)
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Writes the records of the block as one line, so that all or none of them survive."""
+        records: list[Record] = []
+        token = self._batch.set(records)
+        try:
+            yield
+        finally:
+            self._batch.reset(token)
+            if records:
+                self._append(records)
+
+    def start_segment(self) -> int:
+        """Writes later records to a new segment, and returns its number."""
+        with self._lock:
+            self._close()
+            self._number += 1
+            return self._number
+
+    def remove_before(self, number: int) -> None:
+        """Deletes all segments with a lower number."""
+        for segment in self._segments():
+            if int(segment.stem) < number:
+                segment.unlink()
+
+    def read(self) -> Iterator[list[Record]]:
+        """Yields the lines of all segments in order. Skips an incomplete last line of a segment."""
+        for segment in self._segments():
+            with segment.open(encoding="utf-8") as lines:
+                for line in lines:
+                    try:
+                        yield json.loads(line, object_hook=persistence._json_object_hook)
+                    except json.JSONDecodeError:
+                        break
+
+    def sync(self) -> None:
+        """Waits until the disk has stored all lines."""
+        with self._lock:
+            if not self._unsynced or self._descriptor is None:
+                return
+            descriptor = os.dup(self._descriptor)
+            self._unsynced = False
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _append(self, records: list[Record]) -> None:
+        line = ENCODER.encode(records).encode() + b"\n"
+        with self._lock:
+            if self._descriptor is None:
+                path = self._directory / f"{self._number:08d}{SUFFIX}"
+                self._descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+                self._size = os.fstat(self._descriptor).st_size
+            try:
+                if os.write(self._descriptor, line) < len(line):
+                    raise OSError("The disk is full")
+            except OSError:
+                # An incomplete line would hide the lines after it.
+                os.ftruncate(self._descriptor, self._size)
+                raise
+            self._size += len(line)
+            self._unsynced = True
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            os.fsync(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = None
+            self._size = 0
+            self._unsynced = False
+
+    def _segments(self) -> list[Path]:
+        return sorted(self._directory.glob(f"*{SUFFIX}"))

@@ -1,0 +1,40 @@
+"""Applies all corrections to ministack and runs it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import ministack.app
+from ministack.core import persistence
+
+from .calls import deduplicate_calls
+from .connections import manage_connections, raise_descriptor_limit
+from .corrections import (
+    follow_alias_of_websockets,
+    keep_websockets_after_deep_frames,
+    omit_what_aws_omits,
+)
+from .durable_stores import DurableStores
+from .journal import Journal
+from .saving import Saver, add_save_request
+
+
+def correct() -> None:
+    """Applies all corrections. The environment variables are those of `services.Aws`."""
+    manage_connections()
+    follow_alias_of_websockets()
+    omit_what_aws_omits()
+    keep_websockets_after_deep_frames()
+    state = Path(persistence.STATE_DIR)
+    journal = Journal(state.parent / "journal")
+    saver = Saver(DurableStores(journal), journal, state)
+    saver.install()
+    application = add_save_request(ministack.app.app, os.environ["SAVE_PATH"], saver)
+    ministack.app.app = deduplicate_calls(application)
+
+
+def main() -> None:
+    raise_descriptor_limit()
+    correct()
+    ministack.app.main()

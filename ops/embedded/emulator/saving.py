@@ -1,0 +1,345 @@
+"""Saves the state of the services in a forked child, and restores it with the journal at start."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import ministack.app
+from ministack.core import persistence
+from ministack.services import lambda_svc
+
+from .calls import Application, Message
+from .durable_stores import DurableStores
+from .journal import Journal
+
+INTERVAL = 0.25
+"""Seconds from a change to its save. A kill loses at most this and the duration of the save."""
+SYNC_INTERVAL = 0.5
+"""Seconds until the disk has stored a line of the journal, in case of a power failure."""
+FULL_INTERVAL = 60.0
+"""Seconds between saves of all services, which shorten the journal and save logs and metrics."""
+JOURNAL_LIMIT = 64 * 1024**2
+"""Bytes after which all services are saved earlier."""
+SAVE_TIMEOUT = 60.0
+"""Seconds after which a save that hangs is killed and repeated."""
+RETRY_DELAY = 5.0
+"""Seconds after a failed save, for example if the disk is full."""
+POLLER_DELAY = 1.0
+"""Seconds after the start until functions receive queued messages. They call this server."""
+STREAMS = "streams"
+"""The file for the streams, which ministack does not save."""
+JOURNALED = frozenset(
+    {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"}
+    | {"SendMessage", "SendMessageBatch", "DeleteMessage", "DeleteMessageBatch", "PutEvents"}
+    | {"ReceiveMessage", "ChangeMessageVisibility", "ChangeMessageVisibilityBatch"}
+)
+"""Actions whose changes the journal contains, or that change nothing worth keeping."""
+READS = ("Get", "List", "Describe", "BatchGet", "TransactGet", "Query", "Scan", "Head")
+"""Prefixes of the names of actions that change nothing."""
+VOLATILE = frozenset({"cloudwatch", "cloudwatch_logs", "sts", "cloudtrail"})
+"""Modules that every request changes. Their last minute is not worth the cost of saving it."""
+
+
+class Saver:
+    """Saves changed services shortly after each change.
+
+    A child process has a copy of the whole memory at one moment, so it saves a consistent state
+    while the server continues.
+    """
+
+    def __init__(self, stores: DurableStores, journal: Journal, state: Path) -> None:
+        self._stores = stores
+        self._journal = journal
+        self._state = state
+        self._changed: dict[str, float] = {}
+        """Modules with unsaved changes, and the time of the first one."""
+        self._wake = threading.Event()
+        self._saving = threading.Lock()
+        self._child: int | None = None
+        self._saved_all = time.monotonic()
+
+    def install(self) -> None:
+        """Replaces how ministack loads and saves its state."""
+        self._stores.record_changes()
+        ministack.app._load_persisted_state = self._loading(ministack.app._load_persisted_state)
+        ministack.app.save_all = lambda _: self._save_at_exit()
+        ministack.app._get_module = self._tracking(ministack.app._get_module)
+
+    async def save_all(self) -> None:
+        """Saves all services.
+
+        Raises:
+            OSError: the state could not be written.
+        """
+        await asyncio.get_running_loop().run_in_executor(None, self._save, True)
+
+    def _loading(self, load: Callable[[], None]) -> Callable[[], None]:
+        def load_and_start() -> None:
+            try:
+                self._load(load)
+            except BaseException:
+                # hypercorn would serve requests without the state.
+                traceback.print_exc()
+                sys.stderr.flush()
+                os._exit(1)
+            self._loop = asyncio.get_running_loop()
+            threading.Thread(target=self._run, name="saver", daemon=True).start()
+
+        return load_and_start
+
+    def _load(self, load: Callable[[], None]) -> None:
+        self._state.mkdir(parents=True, exist_ok=True)
+        for partial in self._state.glob(".*.json.*"):
+            partial.unlink()
+        ensure_poller = lambda_svc._ensure_poller
+        lambda_svc._ensure_poller = lambda: None
+        load()
+        self._stores.restore(persistence.load_state(STREAMS))
+        lines = list(self._journal.read())
+        recovered = self._stores.replay(lines)
+        lost = unsaved(record for line in lines for record in line)
+        if recovered or lost:
+            recovery = {"recovered": recovered, "lost": lost}
+            (self._state / "recovery.json").write_text(json.dumps(recovery))
+        self._journal.start_segment()
+        lambda_svc._ensure_poller = ensure_poller
+        if lambda_svc._esms.has_any():
+            asyncio.get_running_loop().call_later(POLLER_DELAY, ensure_poller)
+
+    def _tracking(self, get_module: Callable[[str], Any]) -> Callable[[str], Any]:
+        """Wraps the handler of each module when it is loaded."""
+        tracked: set[str] = set()
+
+        def get_tracked_module(name: str) -> Any:
+            module = get_module(name)
+            if name not in tracked:
+                tracked.add(name)
+                module.handle_request = self._tracked(name, module.handle_request)
+            return module
+
+        return get_tracked_module
+
+    def _tracked(self, name: str, handle: Any) -> Any:
+        async def handle_and_track(
+            method: str, path: str, headers: Any, body: Any, query: Any, **options: Any
+        ) -> Any:
+            try:
+                return await handle(method, path, headers, body, query, **options)
+            finally:
+                if name not in VOLATILE and is_change(method, path, headers, body, query):
+                    self._mark(name)
+
+        return handle_and_track
+
+    def _mark(self, module: str) -> None:
+        if module not in self._changed:
+            now = time.time()
+            self._changed[module] = now
+            self._journal.write(["changed", module, now])
+        self._wake.set()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait(SYNC_INTERVAL)
+            self._wake.clear()
+            time.sleep(INTERVAL)
+            try:
+                self._journal.sync()
+                self._save(everything=self._is_full_save_due())
+            except OSError as error:
+                print(f"Saving failed and is repeated: {error}", file=sys.stderr, flush=True)
+                time.sleep(RETRY_DELAY)
+                self._wake.set()
+
+    def _is_full_save_due(self) -> bool:
+        age = time.monotonic() - self._saved_all
+        return self._journal.size > 0 and (
+            age > FULL_INTERVAL or self._journal.size > JOURNAL_LIMIT
+        )
+
+    def _save(self, everything: bool) -> None:
+        with self._saving:
+            if not self._changed and not everything:
+                return
+            begun = time.time()
+            # On the server's thread, so that no call of a client is half done.
+            fork = asyncio.run_coroutine_threadsafe(self._fork_when_idle(everything), self._loop)
+            child, saved, segment = fork.result()
+            self._child = child
+            try:
+                succeeded = wait(child, SAVE_TIMEOUT)
+            finally:
+                self._child = None
+            if not succeeded:
+                for module, since in saved.items():
+                    self._changed.setdefault(module, since)
+                raise OSError("see the errors above")
+            self._complete(saved, segment, begun)
+
+    async def _fork_when_idle(self, everything: bool) -> tuple[int, dict[str, float], int | None]:
+        return self._fork(everything)
+
+    def _fork(self, everything: bool) -> tuple[int, dict[str, float], int | None]:
+        saved = dict(self._changed)
+        segment = self._journal.start_segment() if everything else None
+        services = ministack.app._build_persistence_save_dict()
+        if not everything:
+            modules = {part for module in saved for part in parts(module)}
+            services = {
+                key: get
+                for key, get in services.items()
+                if ministack.app._state_map[key] in modules
+            }
+        if everything or "dynamodb" in services:
+            services[STREAMS] = self._stores.streams
+        child = os.fork()
+        if not child:
+            write_in_child(self._state, services)
+        self._changed.clear()
+        return child, saved, segment
+
+    def _complete(self, saved: dict[str, float], segment: int | None, begun: float) -> None:
+        if saved:
+            self._journal.write(["saved", begun, *saved])
+        if segment is not None:
+            self._journal.remove_before(segment)
+            self._saved_all = time.monotonic()
+
+    def _save_at_exit(self) -> None:
+        if self._child is not None:
+            # It could replace the files of this save by older ones.
+            os.kill(self._child, signal.SIGKILL)
+        begun = time.time()
+        child, saved, segment = self._fork(everything=True)
+        if wait(child, SAVE_TIMEOUT):
+            self._complete(saved, segment, begun)
+
+
+def add_save_request(application: Application, path: str, saver: Saver) -> Application:
+    """Wraps the application so that a PUT of the URL path saves the state."""
+
+    async def respond(scope: Message, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or (scope["method"], scope["path"]) != ("PUT", path):
+            await application(scope, receive, send)
+            return
+        try:
+            await saver.save_all()
+            status = 204
+        except OSError:
+            status = 500
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    return respond
+
+
+def is_change(method: str, path: str, headers: Any, body: Any, query: Any) -> bool:
+    """Returns True if a call can change data that the journal does not contain."""
+    if method in {"GET", "HEAD", "OPTIONS"} or path.endswith("/invocations"):
+        return False
+    action = str(headers.get("x-amz-target", "")).rpartition(".")[2]
+    if not action and method == "POST" and path == "/":
+        form = parse_qs(bytes(body or b"").decode(errors="replace"))
+        action = next(iter(form.get("Action") or query.get("Action") or [""]))
+    return action not in JOURNALED and not action.startswith(READS)
+
+
+def parts(module: str) -> Iterable[str]:
+    """Returns the module and those that it passes calls on to."""
+    for service in ministack.app.SERVICE_REGISTRY.values():
+        if service["module"] == module:
+            return (module, *service.get("sub_modules", ()))
+    return (module,)
+
+
+def unsaved(records: Iterable[list[Any]]) -> dict[str, float]:
+    """Returns the modules whose last changes were not saved, and the time of the first one."""
+    result: dict[str, float] = {}
+    for kind, *rest in records:
+        if kind == "changed":
+            result.setdefault(rest[0], rest[1])
+        elif kind == "saved":
+            begun, *modules = rest
+            for module in modules:
+                if result.get(module, begun) <= begun:
+                    result.pop(module, None)
+    return result
+
+
+def write_in_child(directory: Path, services: dict[str, Callable[[], Any]]) -> None:
+    """Writes the state of the services, then ends the process. Runs in a forked child."""
+    status = 1
+    try:
+        # The server's sockets would stay open for its clients.
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        # Nothing changes the memory of this process, so ministack's copies would waste time.
+        copy.deepcopy = share  # type: ignore[assignment]
+        # A code package may be deleted only after the state that does not need it is saved.
+        unused: list[set[str]] = []
+        prune, lambda_svc._prune_orphan_code_blobs = (
+            lambda_svc._prune_orphan_code_blobs,
+            unused.append,
+        )
+        for name, get_state in services.items():
+            state = get_state()
+            if state is not None:
+                write_state(directory / f"{name}.json", name, state)
+        for referenced in unused:
+            prune(referenced)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def share(value: Any, *_: Any) -> Any:
+    """Returns the value itself, in place of a copy."""
+    return value
+
+
+def write_state(file: Path, name: str, state: Any) -> None:
+    """Writes a state in ministack's format, so that a power failure leaves the old or new file."""
+    content = {
+        "__ministack_format__": persistence._state_format_version(name),
+        "payload": state,
+    }
+    # `json.dump` would not use the faster encoder in C.
+    text = json.dumps(content, default=persistence._json_default)
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with partial.open("w") as output:
+            output.write(text)
+            output.flush()
+            os.fsync(output.fileno())
+        partial.replace(file)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def wait(child: int, timeout: float) -> bool:
+    """Returns True if the child ended successfully. Kills it after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status == 0
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return False
+        time.sleep(0.005)

@@ -1,0 +1,290 @@
+"""Kills the embedded AWS and checks that it keeps what it acknowledged."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ops.embedded.ports import LOOPBACK, choose_port
+from ops.embedded.processes import Process, Processes
+from ops.embedded.services import ACCESS_KEY, SECRET_KEY, Aws, Recovery
+from ops.root import Root
+from tests.e2e.support import eventually
+
+SAVED_WITHIN = 3.0
+"""Seconds after which every change is saved. An idle machine needs less than 1."""
+
+
+class Server:
+    """An embedded AWS without a database and a cache."""
+
+    def __init__(self, root: Root) -> None:
+        self.processes = Processes(root)
+        self.aws = Aws(root, self.processes)
+        self.port = choose_port()
+        self.process: Process
+
+    def start(self) -> Recovery | None:
+        self.process = self.aws.start(self.port)
+        eventually(lambda: self.aws.is_ready(self.port), seconds=60, interval=0.05)
+        return self.aws.take_recovery()
+
+    def kill(self) -> None:
+        os.kill(self.process.pid, 9)
+        eventually(lambda: not self.process.find(), interval=0.01)
+
+    def stop(self) -> None:
+        assert self.processes.stop(self.process)
+
+    def client(self, service: Any) -> Any:
+        return boto3.client(
+            service,
+            region_name="us-east-1",
+            endpoint_url=f"http://{LOOPBACK}:{self.port}",
+            aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=SECRET_KEY,
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """Returns a running server. Each test uses other names, and starts it after a kill."""
+    root = Root(Path(tempfile.mkdtemp(prefix="multitask-")))
+    root.prepare()
+    result = Server(root)
+    result.start()
+    yield result
+    result.processes.stop(result.process)
+    shutil.rmtree(root.path)
+
+
+def create_table(server: Server, name: str) -> None:
+    server.client("dynamodb").create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    )
+
+
+def ids(server: Server, table: str) -> set[str]:
+    pages = server.client("dynamodb").get_paginator("scan").paginate(TableName=table)
+    return {item["id"]["S"] for page in pages for item in page["Items"]}
+
+
+def bodies(server: Server, url: str) -> list[str]:
+    received = server.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+    return sorted(message["Body"] for message in received.get("Messages", ()))
+
+
+def until_killed(call: Callable[[int], object]) -> list[int]:
+    """Calls until the server is gone, and returns the numbers that it acknowledged."""
+    acknowledged: list[int] = []
+    for number in range(10**6):
+        try:
+            call(number)
+        except (BotoCoreError, ClientError):
+            return acknowledged
+        acknowledged.append(number)
+    raise AssertionError
+
+
+def test_every_acknowledged_item_and_message_survives_a_kill_under_load(server: Server) -> None:
+    create_table(server, "loaded")
+    queue = server.client("sqs").create_queue(QueueName="loaded")["QueueUrl"]
+    time.sleep(SAVED_WITHIN)
+    items, messages = server.client("dynamodb"), server.client("sqs")
+    written: set[str] = set()
+    sent: set[str] = set()
+    for round_ in range(2):
+
+        def write(number: int, prefix: str = f"{round_}-") -> None:
+            items.put_item(TableName="loaded", Item={"id": {"S": prefix + str(number)}})
+
+        def send(number: int, prefix: str = f"{round_}-") -> None:
+            messages.send_message(QueueUrl=queue, MessageBody=prefix + str(number))
+
+        with ThreadPoolExecutor() as threads:
+            writes = threads.submit(until_killed, write)
+            sends = threads.submit(until_killed, send)
+            time.sleep(1.5)
+            server.kill()
+            written |= {f"{round_}-{number}" for number in writes.result()}
+            sent |= {f"{round_}-{number}" for number in sends.result()}
+        recovery = server.start()
+        assert recovery
+        assert recovery.lost == {}
+        kept = ids(server, "loaded")
+        # The call that the kill interrupted may have been executed.
+        assert written <= kept
+        assert len(kept - written) <= round_ + 1
+        attributes = messages.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])
+        count = int(attributes["Attributes"]["ApproximateNumberOfMessages"])
+        assert len(sent) <= count <= len(sent) + round_ + 1
+
+
+def test_deleted_items_and_messages_stay_deleted(server: Server) -> None:
+    create_table(server, "emptied")
+    items, messages = server.client("dynamodb"), server.client("sqs")
+    queue = messages.create_queue(QueueName="emptied")["QueueUrl"]
+    for id_ in ("kept", "gone"):
+        items.put_item(TableName="emptied", Item={"id": {"S": id_}})
+        messages.send_message(QueueUrl=queue, MessageBody=id_)
+    server.aws.save(server.port)
+    items.delete_item(TableName="emptied", Key={"id": {"S": "gone"}})
+    for message in messages.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]:
+        if message["Body"] == "gone":
+            messages.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        else:
+            messages.change_message_visibility(
+                QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
+            )
+    server.kill()
+    server.start()
+    assert ids(server, "emptied") == {"kept"}
+    eventually(lambda: bodies(server, queue) == ["kept"], seconds=40)
+
+
+def test_an_interrupted_transaction_is_kept_completely_or_not_at_all(server: Server) -> None:
+    create_table(server, "first")
+    create_table(server, "others")
+    time.sleep(SAVED_WITHIN)
+    items = server.client("dynamodb")
+
+    def write_both(number: int) -> None:
+        items.transact_write_items(
+            TransactItems=[
+                {"Put": {"TableName": table, "Item": {"id": {"S": f"{number}-{part}"}}}}
+                for part in range(10)
+                for table in ("first", "others")
+            ]
+        )
+
+    with ThreadPoolExecutor() as threads:
+        writes = threads.submit(until_killed, write_both)
+        time.sleep(1)
+        server.kill()
+        count = len(writes.result())
+    # A torn line is what a kill in the middle of a write leaves.
+    journal = max((server.aws.data / "journal").iterdir())
+    with journal.open("ab") as file:
+        file.write(journal.read_bytes().splitlines()[-1][:-20])
+    server.start()
+    assert ids(server, "first") == ids(server, "others")
+    assert len(ids(server, "first")) in {count * 10, (count + 1) * 10}
+
+
+CHANGES: dict[str, tuple[Callable[[Server], object], Callable[[Server], bool]]] = {
+    "user": (
+        lambda server: server.client("cognito-idp").admin_create_user(
+            UserPoolId=pool(server), Username="someone"
+        ),
+        lambda server: bool(
+            server.client("cognito-idp").list_users(UserPoolId=pool(server))["Users"]
+        ),
+    ),
+    "parameter": (
+        lambda server: server.client("ssm").put_parameter(Name="/p", Value="1", Type="String"),
+        lambda server: server.client("ssm").get_parameter(Name="/p")["Parameter"]["Value"] == "1",
+    ),
+    "secret": (
+        lambda server: server.client("secretsmanager").create_secret(Name="s", SecretString="1"),
+        lambda server: (
+            server.client("secretsmanager").get_secret_value(SecretId="s")["SecretString"] == "1"
+        ),
+    ),
+    "bucket": (
+        lambda server: server.client("s3").put_bucket_tagging(
+            Bucket="bucket", Tagging={"TagSet": [{"Key": "a", "Value": "b"}]}
+        ),
+        lambda server: bool(server.client("s3").get_bucket_tagging(Bucket="bucket")["TagSet"]),
+    ),
+    "table": (
+        lambda server: create_table(server, "new"),
+        lambda server: ids(server, "new") == set(),
+    ),
+    "queue": (
+        lambda server: server.client("sqs").create_queue(QueueName="new"),
+        lambda server: bool(server.client("sqs").get_queue_url(QueueName="new")),
+    ),
+    "role": (
+        lambda server: server.client("iam").create_role(
+            RoleName="role", AssumeRolePolicyDocument="{}"
+        ),
+        lambda server: bool(server.client("iam").get_role(RoleName="role")),
+    ),
+}
+
+
+def pool(server: Server) -> str:
+    cognito = server.client("cognito-idp")
+    pools = cognito.list_user_pools(MaxResults=10)["UserPools"]
+    id_: str = (pools[0] if pools else cognito.create_user_pool(PoolName="p")["UserPool"])["Id"]
+    return id_
+
+
+def test_changes_of_every_service_survive_a_later_kill(server: Server) -> None:
+    pool(server)
+    server.client("s3").create_bucket(Bucket="bucket")
+    for change, _ in CHANGES.values():
+        change(server)
+    time.sleep(SAVED_WITHIN)
+    server.kill()
+    recovery = server.start()
+    assert recovery is None or recovery.lost == {}
+    assert [name for name, (_, is_kept) in CHANGES.items() if not is_kept(server)] == []
+
+
+def test_a_lost_change_is_reported(server: Server) -> None:
+    server.client("ssm").put_parameter(Name="/lost", Value="1", Type="String")
+    server.kill()
+    recovery = server.start()
+    assert recovery
+    assert list(recovery.lost) == ["ssm"]
+    assert [line.partition(" after ")[0] for line in recovery.lines()[1:]] == ["Changes of ssm"]
+    assert server.aws.take_recovery() is None
+
+
+def test_a_stop_keeps_unread_stream_records_and_archived_events(server: Server) -> None:
+    create_table(server, "streamed")
+    events, items = server.client("events"), server.client("dynamodb")
+    bus = events.create_event_bus(Name="bus")["EventBusArn"]
+    events.create_archive(ArchiveName="archive", EventSourceArn=bus)
+    for kill in (False, True):
+        items.put_item(TableName="streamed", Item={"id": {"S": str(kill)}})
+        entry = {"EventBusName": "bus", "Source": "a", "DetailType": "b", "Detail": "{}"}
+        events.put_events(Entries=[entry])
+        time.sleep(SAVED_WITHIN if kill else 0)
+        (server.kill if kill else server.stop)()
+        server.start()
+    assert events.describe_archive(ArchiveName="archive")["EventCount"] == 2
+    streams = server.client("dynamodbstreams")
+    arn = streams.list_streams(TableName="streamed")["Streams"][0]["StreamArn"]
+    shard = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"][0]["ShardId"]
+    iterator = streams.get_shard_iterator(
+        StreamArn=arn, ShardId=shard, ShardIteratorType="TRIM_HORIZON"
+    )["ShardIterator"]
+    records = streams.get_records(ShardIterator=iterator)["Records"]
+    assert [record["dynamodb"]["Keys"]["id"]["S"] for record in records] == ["False", "True"]
+
+
+def test_a_save_shortens_the_journal(server: Server) -> None:
+    create_table(server, "saved")
+    server.client("dynamodb").put_item(TableName="saved", Item={"id": {"S": "1"}})
+    server.aws.save(server.port)
+    server.kill()
+    assert server.start() is None
+    assert ids(server, "saved") == {"1"}
