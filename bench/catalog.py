@@ -43,7 +43,10 @@ from tests.postgres import fill, migrate, running
 PAGE = 20
 CASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "newest": ({}, {"sort": "newest"}),
-    "cheapest": ({"sort": "price"}, {"sort": "price"}),
+    "cheapest": (
+        {"sort": "price", "currency": "EUR"},
+        {"sort": "price", "currency": "EUR"},
+    ),
     "a category": ({"category": "phones"}, {"sort": "newest", "categories": ["phones"]}),
     "search, rare word": ({"q": "rare"}, {"sort": "relevance", "q": "rare"}),
     "search, common word": ({"q": "bike"}, {"sort": "relevance", "q": "bike"}),

@@ -35,6 +35,7 @@ STATISTICS_EVENTS = (
     "PostDeleted",
     "PostLiked",
     "PostUnliked",
+    "PostLikesRemoved",
     "CommentCreated",
     "CommentDeleted",
 )

@@ -149,8 +149,10 @@ SELECT
     'used',
     CASE WHEN n % 50 = 7 THEN 'sold' ELSE 'active' END,
     now() - n * interval '37 seconds'
-FROM generate_series(1, :count) n
+FROM generate_series(:first::int, :last::int) n
 """
+_FILL_AT_ONCE = 10_000
+"""Listings per statement, so that none exceeds the connection's timeout on a busy machine."""
 _COUNT = """
 UPDATE catalog.categories c SET listings = (
     SELECT count(*) FROM catalog.listings l WHERE l.category = c.slug AND l.status = 'active'
@@ -171,7 +173,8 @@ def fill(postgres: Postgres, database: str, count: int) -> None:
     with closing(postgres.connect(database=database)) as connection:
         # With a single transaction, the trigger would create 100,000 versions of ten rows.
         connection.run("ALTER TABLE catalog.listings DISABLE TRIGGER count_listings")
-        connection.run(_FILL, count=count)
+        for first in range(1, count + 1, _FILL_AT_ONCE):
+            connection.run(_FILL, first=first, last=min(count, first + _FILL_AT_ONCE - 1))
         connection.run("ALTER TABLE catalog.listings ENABLE TRIGGER count_listings")
         connection.run(_COUNT)
         connection.run(_WISHES, count=count // 5)

@@ -7,22 +7,23 @@ from msgspec import Meta, Struct, structs
 from lambdas.ai.conversations import Conversation, Summary
 from lambdas.common.clock import timestamp
 from lambdas.common.ids import Id
+from lambdas.common.text import VISIBLE
 from lambdas.common.validation import Body
 
 Question = Annotated[
     str,
     Meta(
         max_length=4000,
-        pattern=r"\S",
-        description="must have 1 to 4000 characters, not only white space",
+        pattern=VISIBLE,
+        description="must have 1 to 4000 characters, one of them visible",
     ),
 ]
 Text = Annotated[
     str,
     Meta(
         max_length=20000,
-        pattern=r"\S",
-        description="must have 1 to 20000 characters, not only white space",
+        pattern=VISIBLE,
+        description="must have 1 to 20000 characters, one of them visible",
     ),
 ]
 Language = Annotated[

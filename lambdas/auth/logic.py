@@ -76,7 +76,7 @@ class Profiles(Protocol):
 class AuthService:
     """The operations of the auth API. Every method raises the Problems of the API contract.
 
-    `address` is the client's network address.
+    `email` and passwords are normalized. `address` is the client's network address.
     """
 
     def __init__(
@@ -106,28 +106,26 @@ class AuthService:
 
     def register(self, email: str, password: str, display_name: str, *, address: str) -> User:
         self._limiter.count(REGISTER, address)
-        email = email.lower()
         user_id = self._identity.sign_up(email, password, display_name)
         self._events.publish(
             "UserRegistered",
             actor_id=user_id,
             data={"userId": user_id, "displayName": display_name},
         )
-        return User(user_id=user_id, email=email, display_name=display_name, roles=())
+        # msgspec encodes no subclass of str.
+        return User(user_id=user_id, email=str(email), display_name=display_name, roles=())
 
     def confirm(self, email: str, code: str, *, address: str) -> None:
-        email = email.lower()
         with self._failures_limited(CONFIRM, address, email, counted=HTTPStatus.BAD_REQUEST):
             self._identity.confirm(email, code)
 
     def resend_confirmation(self, email: str, *, address: str) -> None:
         self._limiter.count(RESEND_CONFIRMATION, address)
-        self._identity.resend_confirmation(email.lower())
+        self._identity.resend_confirmation(email)
 
     def login(
         self, email: str, password: str, device: str | dict[str, str] | None, *, address: str
     ) -> SignedIn:
-        email = email.lower()
         with self._failures_limited(LOGIN, address, email, counted=HTTPStatus.UNAUTHORIZED):
             user = self._identity.authenticate(email, password)
         user = self._with_profile_name(user)
@@ -242,10 +240,9 @@ class AuthService:
 
     def forgot_password(self, email: str, *, address: str) -> None:
         self._limiter.count(FORGOT_PASSWORD, address)
-        self._identity.send_reset_code(email.lower())
+        self._identity.send_reset_code(email)
 
     def reset_password(self, email: str, code: str, new: str, *, address: str) -> None:
-        email = email.lower()
         with self._failures_limited(RESET_PASSWORD, address, email, counted=HTTPStatus.BAD_REQUEST):
             user = self._identity.reset_password(email, code, new)
         if user is not None:

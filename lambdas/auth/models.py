@@ -1,10 +1,12 @@
 """Request and response bodies of the auth service."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Self
 
 from msgspec import Meta, Struct
 
-from lambdas.common.validation import Body, DisplayName, Email
+from lambdas.common.text import Password
+from lambdas.common.validation import Body, DisplayName, EmailAddress
 
 STRENGTH_RULE = (
     "must have 8 to 256 characters, with an upper case letter, a lower case letter, a digit and a "
@@ -13,16 +15,29 @@ STRENGTH_RULE = (
 """The user pool's password policy in words."""
 
 # These are the symbols that Cognito accepts as such.
-_STRENGTH = (
-    r"^(?=\S)(?=.*[A-Z])(?=.*[a-z])(?=.*[0-9])"
-    r"""(?=.*[\^$*.\[\]{}()?"!@#%&/\\,><':;|_~`=+\-]).*\S\Z"""
+_STRENGTH = re.compile(
+    r"(?=\S)(?=.*[A-Z])(?=.*[a-z])(?=.*[0-9])"
+    r"""(?=.*[\^$*.\[\]{}()?"!@#%&/\\,><':;|_~`=+\-]).{7,255}\S"""
 )
 
-NewPassword = Annotated[
-    str, Meta(min_length=8, max_length=256, pattern=_STRENGTH, description=STRENGTH_RULE)
-]
-Password = Annotated[
-    str, Meta(min_length=1, max_length=256, description="must have 1 to 256 characters")
+
+class StrongPassword(Password):
+    """A password that the user pool's policy accepts."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Raises ValueError if the value is too weak."""
+        password = super().parse(value)
+        if not _STRENGTH.fullmatch(password):
+            raise ValueError
+        return password
+
+
+NewPassword = Annotated[StrongPassword, Meta(description=STRENGTH_RULE)]
+CurrentPassword = Annotated[
+    Password, Meta(description="must have 1 to 256 characters and no control characters")
 ]
 Code = Annotated[str, Meta(pattern=r"^\S{1,64}\Z", description="must be the code from the email")]
 _DeviceText = Annotated[str, Meta(max_length=200)]
@@ -39,23 +54,23 @@ Device = (
 
 
 class Register(Body, frozen=True, kw_only=True):
-    email: Email
+    email: EmailAddress
     password: NewPassword
     display_name: DisplayName
 
 
 class Confirm(Body, frozen=True, kw_only=True):
-    email: Email
+    email: EmailAddress
     code: Code
 
 
 class EmailOnly(Body, frozen=True, kw_only=True):
-    email: Email
+    email: EmailAddress
 
 
 class Login(Body, frozen=True, kw_only=True):
-    email: Email
-    password: Password
+    email: EmailAddress
+    password: CurrentPassword
     device_info: Device | None = None
 
 
@@ -68,12 +83,12 @@ class Logout(Body, frozen=True, kw_only=True):
 
 
 class ChangePassword(Body, frozen=True, kw_only=True):
-    current_password: Password
+    current_password: CurrentPassword
     new_password: NewPassword
 
 
 class ResetPassword(Body, frozen=True, kw_only=True):
-    email: Email
+    email: EmailAddress
     code: Code
     new_password: NewPassword
 

@@ -75,6 +75,7 @@ class Search(Struct, frozen=True, kw_only=True):
     limit: int
     q: str | None = None
     categories: Sequence[str] | None = None
+    currency: str | None = None
     min_price: int | None = None
     max_price: int | None = None
     seller_id: str | None = None
@@ -211,8 +212,10 @@ RANKED = 2000
 """The number of newest matches that are ranked. Without a limit, a search for a frequent word would
 read and rank all its listings. It allows 100 pages of 20."""
 
-_MATCHES = "search @@ websearch_to_tsquery('english', :q)"
-_RANK = "ts_rank(search, websearch_to_tsquery('english', :q))"
+_MATCHES = "words @@ catalog.search_query(:q)"
+# Whole words count more than the beginnings of words.
+_RANK = """(ts_rank(words, catalog.exact_query(:q))
+    + ts_rank(words, catalog.search_query(:q)) / 10)::float4"""
 
 
 def search_statement(search: Search) -> tuple[str, dict[str, Any]]:
@@ -230,6 +233,7 @@ def search_statement(search: Search) -> tuple[str, dict[str, Any]]:
             values.update(bound)
 
     add_condition(_MATCHES, q=search.q)
+    add_condition("price_currency = :currency", currency=search.currency)
     add_condition("price_amount >= :min_price::bigint", min_price=search.min_price)
     add_condition("price_amount <= :max_price::bigint", max_price=search.max_price)
     add_condition("seller_id = :seller_id", seller_id=search.seller_id)

@@ -110,6 +110,12 @@ class CatalogService:
             and query.min_price > query.max_price
         ):
             errors.append(FieldError("maxPrice", "must not be below minPrice"))
+        if query.currency is None:
+            if query.min_price is not None or query.max_price is not None or "price" in sort:
+                rule = "is required with minPrice, maxPrice and sort by price"
+                errors.append(FieldError("currency", rule))
+        elif query.currency not in CURRENCIES:
+            errors.append(_unknown_currency("currency"))
         categories = None
         if query.category is not None:
             categories = self._subtree(query.category)
@@ -127,6 +133,7 @@ class CatalogService:
                 limit=query.limit + 1,
                 q=query.q,
                 categories=categories,
+                currency=query.currency,
                 min_price=query.min_price,
                 max_price=query.max_price,
                 seller_id=query.seller_id,
@@ -287,7 +294,7 @@ class CatalogService:
         """Validates what the types of the models cannot express."""
         errors = []
         if price is not UNSET and price.currency not in CURRENCIES:
-            errors.append(FieldError("price.currency", "must be a currency code of ISO 4217"))
+            errors.append(_unknown_currency("price.currency"))
         if category is not UNSET and self._subtree(category) is None:
             errors.append(_unknown_category())
         if errors:
@@ -434,6 +441,10 @@ def _category_known() -> Iterator[None]:
 
 def _unknown_category() -> FieldError:
     return FieldError("category", "must be the slug of a category")
+
+
+def _unknown_currency(field: str) -> FieldError:
+    return FieldError(field, "must be a currency code of ISO 4217")
 
 
 def _is_id(listing_id: str) -> bool:

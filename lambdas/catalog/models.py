@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from lambdas.common.ids import Id
+from lambdas.common.text import LINE, TEXT
 from lambdas.common.validation import Body
 from lambdas.common.web.pagination import PageQuery
 
@@ -14,17 +15,15 @@ MAX_AMOUNT = 2**53 - 1
 Status = Literal["active", "reserved", "sold", "removed"]
 Sort = Literal["newest", "price", "-price", "relevance"]
 
-# PostgreSQL stores all characters except NUL. Single lines have no control characters at all.
-_LINE = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]+\Z"
+# PostgreSQL stores all characters except NUL.
 _TEXT = r"^[^\x00]*\Z"
-_WRITTEN = r"^(?=[\s\S]*\S)[^\x00]+\Z"
 
 Title = Annotated[
     str,
     Meta(
         max_length=200,
-        pattern=_LINE,
-        description="must have 1 to 200 characters and no control characters",
+        pattern=LINE,
+        description="must have 1 to 200 characters, one of them visible, and no control characters",
     ),
 ]
 Description = Annotated[
@@ -37,8 +36,8 @@ Tag = Annotated[
     str,
     Meta(
         max_length=50,
-        pattern=_LINE,
-        description="must have 1 to 50 characters and no control characters",
+        pattern=LINE,
+        description="must have 1 to 50 characters, one of them visible, and no control characters",
     ),
 ]
 Tags = Annotated[list[Tag], Meta(max_length=10, description="must be a list of at most 10 tags")]
@@ -50,8 +49,8 @@ Condition = Annotated[
     str,
     Meta(
         max_length=50,
-        pattern=_LINE,
-        description="must have 1 to 50 characters and no control characters",
+        pattern=LINE,
+        description="must have 1 to 50 characters, one of them visible, and no control characters",
     ),
 ]
 Amount = Annotated[
@@ -65,13 +64,16 @@ Amount = Annotated[
 ]
 
 
+Currency = Annotated[
+    str, Meta(pattern=r"^[A-Z]{3}\Z", description="must be a currency code of ISO 4217")
+]
+
+
 class Price(Body, frozen=True, kw_only=True):
     """A price: `amount` in minor units of `currency` (ISO 4217)."""
 
     amount: Amount
-    currency: Annotated[
-        str, Meta(pattern=r"^[A-Z]{3}\Z", description="must be a currency code of ISO 4217")
-    ]
+    currency: Currency
 
 
 class CreateListing(Body, frozen=True, kw_only=True):
@@ -104,7 +106,7 @@ class Rate(Body, frozen=True, kw_only=True):
     comment: (
         Annotated[
             str,
-            Meta(max_length=1000, pattern=_WRITTEN, description="must have 1 to 1000 characters"),
+            Meta(max_length=1000, pattern=TEXT, description="must have 1 to 1000 characters"),
         ]
         | None
     ) = None
@@ -112,24 +114,25 @@ class Rate(Body, frozen=True, kw_only=True):
 
 class Contact(Body, frozen=True, kw_only=True):
     message: Annotated[
-        str, Meta(max_length=2000, pattern=_WRITTEN, description="must have 1 to 2000 characters")
+        str, Meta(max_length=2000, pattern=TEXT, description="must have 1 to 2000 characters")
     ]
 
 
 class ListingQuery(PageQuery, frozen=True, kw_only=True):
     """Filters of the list of listings.
 
-    The default of `sort` is `relevance` with `q` and `newest` without. Prices are compared by
-    amount, regardless of the currency.
+    The default of `sort` is `relevance` with `q` and `newest` without. Prices are compared within
+    one currency, so that `min_price`, `max_price` and sorting by price require `currency`.
     """
 
     q: (
         Annotated[
-            str, Meta(max_length=200, pattern=_LINE, description="must have 1 to 200 characters")
+            str, Meta(max_length=200, pattern=LINE, description="must have 1 to 200 characters")
         ]
         | None
     ) = None
     category: Category | None = None
+    currency: Currency | None = None
     min_price: Amount | None = None
     max_price: Amount | None = None
     seller_id: Id | None = None

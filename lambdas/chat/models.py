@@ -6,6 +6,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from lambdas.common.ids import Id
 from lambdas.common.storage.uploads import AttachmentUpload
+from lambdas.common.text import FILE_NAME, NAME, TEXT
 from lambdas.common.validation import Body
 from lambdas.common.web.pagination import PageQuery
 
@@ -22,7 +23,7 @@ Name = Annotated[
     Meta(
         min_length=1,
         max_length=100,
-        pattern=r"^(?=\S)[^\x00-\x1f\x7f-\x9f]*(?<=\S)\Z",
+        pattern=NAME,
         description="must have 1 to 100 characters, no control characters, "
         "and no space at either end",
     ),
@@ -43,7 +44,7 @@ Content = Annotated[
     Meta(
         min_length=1,
         max_length=5000,
-        pattern=r"^(?=[\s\S]*\S)[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*\Z",
+        pattern=TEXT,
         description="must have 1 to 5000 characters, not only spaces, "
         "and no control characters except tabs and line ends",
     ),
@@ -57,7 +58,7 @@ FileName = Annotated[
     Meta(
         min_length=1,
         max_length=200,
-        pattern=r"^(?=\S)[^\x00-\x1f\x7f-\x9f/\\]*(?<=\S)\Z",
+        pattern=FILE_NAME,
         description="must have 1 to 200 characters, no path, no control characters, "
         "and no space at either end",
     ),

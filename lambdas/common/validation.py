@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct, ValidationError
 
 from lambdas.common.problems import FieldError, Problem
+from lambdas.common.text import NAME, Email, Password, normalize
 
 T = TypeVar("T", bound=Struct)
 
@@ -27,24 +28,16 @@ class EmptyBody(Body, frozen=True, kw_only=True):
     """A body without fields."""
 
 
-Email = Annotated[
-    str,
-    # Cognito accepts at most 128 characters. The pattern rejects only obviously invalid addresses.
-    Meta(
-        max_length=128,
-        pattern=r"^[^\s@\x00-\x1f]+@[^\s@.\x00-\x1f]+(\.[^\s@.\x00-\x1f]+)+\Z",
-        description="must be an email address",
-    ),
-]
+EmailAddress = Annotated[Email, Meta(description="must be an email address")]
 
 DisplayName = Annotated[
     str,
     Meta(
         min_length=2,
         max_length=50,
-        pattern=r"^(?=\S)[^\x00-\x1f\x7f-\x9f]*(?<=\S)\Z",
-        description="must have 2 to 50 characters, without control characters "
-        "and without spaces at either end",
+        pattern=NAME,
+        description="must have 2 to 50 characters, one of them visible, without control "
+        "characters and without spaces at either end",
     ),
 ]
 
@@ -52,16 +45,25 @@ DisplayName = Annotated[
 def validate(model: type[T], values: Mapping[str, Any], *, from_text: bool = False) -> T:
     """Converts `values` to a `model`. Raises Problem 422 with all invalid fields.
 
-    With `from_text`, whole numbers are parsed from strings, as in a query string.
+    Texts are normalized first. With `from_text`, whole numbers are parsed from strings, as in a
+    query string.
     """
+    try:
+        values = normalize(values)
+    except RecursionError:
+        raise Problem.bad_request("The body is nested too deeply.", "malformed_json") from None
     if from_text:
         values = _with_numbers(values, model)
     try:
-        return msgspec.convert(values, model)
+        return msgspec.convert(values, model, dec_hook=_parse)
     except ValidationError as error:
         # msgspec stops at the first error, so find them all.
         errors = list(_errors(values, model, "")) or [FieldError("", _sentence(error))]
         raise Problem.invalid(errors) from None
+
+
+def _parse(type_: type[Email | Password], value: object) -> Email | Password:
+    return type_.parse(value)
 
 
 def _with_numbers(values: Mapping[str, Any], model: type[Struct]) -> dict[str, Any]:
@@ -87,7 +89,7 @@ def _errors(value: Any, expected: Any, path: str) -> Iterator[FieldError]:
         yield from inner
         return
     try:
-        msgspec.convert(value, expected)
+        msgspec.convert(value, expected, dec_hook=_parse)
     except ValidationError as error:
         yield FieldError(path, _description(alternatives) or _sentence(error))
 

@@ -28,6 +28,11 @@ def comment_data(comment: Comment, post: Post | None = None) -> dict[str, Any]:
     }
 
 
+def removed_likes_data(post_id: str, author_id: str, likes: int) -> dict[str, Any]:
+    """Returns the data of PostLikesRemoved, which a deleted public post with likes causes."""
+    return {"postId": post_id, "authorId": author_id, "likes": likes}
+
+
 def _authorship(item: Authored) -> dict[str, Any]:
     return {
         "isAnonymous": item.is_anonymous,

@@ -1,11 +1,13 @@
 """Likes and the counters of posts. Counters are exact, because both change in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
-from lambdas.common.storage.dynamodb import Entry, Item, Table
+from lambdas.common.storage.dynamodb import ConditionFailedError, Entry, Item, Table
+from lambdas.common.storage.transactions import Transactions
 from lambdas.post.posts import DynamoPostStore
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ class DynamoLikeStore:
     def __init__(
         self, dynamodb: "DynamoDBClient", *, likes: str, counters: str, posts: DynamoPostStore
     ) -> None:
+        self._transactions = Transactions(dynamodb)
         self._likes = Table(dynamodb, likes)
         self._counters = Table(dynamodb, counters)
         self._posts = posts
@@ -78,6 +81,22 @@ class DynamoLikeStore:
             consistent=True,
         )
         self._likes.delete_many(likes)
+
+    def count_removed(self, post_id: str, event_of: Callable[[int], Entry]) -> None:
+        """Clears the number of likes of a deleted post, and stores an event with it. Idempotent."""
+        counters = self._counters.get({"item_id": post_id}) or {}
+        likes = counters.get("likes", 0)
+        if likes <= 0:
+            return
+        clear = self._counters.build_update(
+            {"item_id": post_id},
+            "REMOVE likes",
+            condition="likes = :likes",
+            values={":likes": likes},
+        )
+        # A failed condition means that another attempt has stored the event.
+        with suppress(ConditionFailedError):
+            self._transactions.write({"count": clear, "event": event_of(likes)})
 
     def remove_counters(self, post_id: str) -> None:
         """Deletes the counters of a deleted post. Must follow the removal of its comments."""

@@ -5,22 +5,19 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from lambdas.common.ids import Id
+from lambdas.common.text import NAME, OPTIONAL_LINE, TEXT
 from lambdas.common.validation import Body
 from lambdas.common.web.pagination import PageQuery
 
 MAX_DEPTH = 5
 """The number of comment levels (API contract). Comments on the post itself have level 1."""
 
-# Line breaks and tabs are allowed. JSON would encode other control characters in six characters.
-_TEXT = r"^(?=[\s\S]*\S)[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*\Z"
-_LINE = r"^[^\x00-\x1f\x7f-\x9f]*\Z"
-
 Content = Annotated[
     str,
     Meta(
         min_length=1,
         max_length=10_000,
-        pattern=_TEXT,
+        pattern=TEXT,
         description="must have 1 to 10000 characters, not be blank, "
         "and have no control characters except line breaks and tabs",
     ),
@@ -30,7 +27,7 @@ CommentContent = Annotated[
     Meta(
         min_length=1,
         max_length=2000,
-        pattern=_TEXT,
+        pattern=TEXT,
         description="must have 1 to 2000 characters, not be blank, "
         "and have no control characters except line breaks and tabs",
     ),
@@ -39,8 +36,8 @@ Title = Annotated[
     str,
     Meta(
         max_length=200,
-        pattern=_LINE,
-        description="must be one line of at most 200 characters, or null",
+        pattern=OPTIONAL_LINE,
+        description="must be one visible line of at most 200 characters, or null",
     ),
 ]
 Tag = Annotated[
@@ -48,7 +45,7 @@ Tag = Annotated[
     Meta(
         min_length=1,
         max_length=50,
-        pattern=r"^(?=\S)[^\x00-\x1f\x7f-\x9f]*(?<=\S)\Z",
+        pattern=NAME,
         description="must have 1 to 50 characters, no control characters, "
         "and no space at either end",
     ),

@@ -128,6 +128,7 @@ class DynamoPostStore:
             deleted_at=deleted_at,
             deleted_by=deleted_by,
             was_created_at=post.created_at,
+            had_author_id=post.author_id,
             had_tags=post.tags,
         )
         # Without the version, the tombstone could miss a tag that was added concurrently.

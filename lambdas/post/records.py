@@ -57,13 +57,15 @@ class Post(Authored, frozen=True, kw_only=True, omit_defaults=True):
 class Tombstone(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Replaces a deleted post until everything that belongs to it is deleted.
 
-    `deleted_by` is the actor's id in the event. The item has no content, and no index contains it.
+    `deleted_by` is the actor's id in the event, `had_author_id` the author of a public post. The
+    item has no content, and no index contains it.
     """
 
     post_id: str
     deleted_at: str
     deleted_by: str
     was_created_at: str
+    had_author_id: str | None = None
     had_tags: tuple[str, ...] = ()
 
 

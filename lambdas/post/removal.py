@@ -7,7 +7,7 @@ succeeded. Each attempt continues with what is left. The tombstone is deleted la
 
 from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.storage.dynamodb import Entry
-from lambdas.post.announcements import comment_data
+from lambdas.post.announcements import comment_data, removed_likes_data
 from lambdas.post.comments import DynamoCommentStore
 from lambdas.post.images import S3Images
 from lambdas.post.likes import DynamoLikeStore
@@ -52,6 +52,16 @@ class Removal:
         self._images.remove_all(post_id)
         self._posts.remove_tags(tombstone)
         self._likes.remove_all(post_id)
+        if tombstone.had_author_id is not None:
+            author_id = tombstone.had_author_id
+            self._likes.count_removed(
+                post_id,
+                lambda likes: self._events.put(
+                    "PostLikesRemoved",
+                    actor_id=deleted_by,
+                    data=removed_likes_data(post_id, author_id, likes),
+                ),
+            )
         if not self._comments.remove_all(post_id, event_of):
             raise NotFinishedError(post_id)
         self._likes.remove_counters(post_id)

@@ -12,6 +12,7 @@ from lambdas.common.people.profiles import (
     PersonalPrivacy,
     Visibility,
 )
+from lambdas.common.text import NAME, OPTIONAL_LINE
 from lambdas.common.validation import Body, DisplayName
 from lambdas.profile.timezones import Timezone
 
@@ -30,8 +31,8 @@ Location = Annotated[
     str,
     Meta(
         max_length=100,
-        pattern=rf"^[^{_CONTROL}]*\Z",
-        description="must have at most 100 characters, without control characters",
+        pattern=OPTIONAL_LINE,
+        description="must be one visible line of at most 100 characters",
     ),
 ]
 LinkName = Annotated[
@@ -56,7 +57,7 @@ Interest = Annotated[
     Meta(
         min_length=1,
         max_length=50,
-        pattern=rf"^(?=\S)[^{_CONTROL}]*(?<=\S)\Z",
+        pattern=NAME,
         description="must have 1 to 50 characters, without control characters and without spaces "
         "at either end",
     ),

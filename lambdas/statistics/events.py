@@ -31,3 +31,10 @@ class Authorship(Struct, frozen=True, kw_only=True, rename="camel"):
     """`data` of post and comment events. Events of anonymous items have no author."""
 
     author_id: str | None = None
+
+
+class RemovedLikes(Struct, frozen=True, kw_only=True, rename="camel"):
+    """`data` of PostLikesRemoved, which follows the deletion of a public post."""
+
+    author_id: str
+    likes: int

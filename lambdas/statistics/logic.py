@@ -5,7 +5,7 @@ The order of events does not matter: changes are additions, and only one event s
 
 from msgspec import convert
 
-from lambdas.statistics.events import Authorship, Event, Registration
+from lambdas.statistics.events import Authorship, Event, Registration, RemovedLikes
 from lambdas.statistics.store import Change, StatisticsStore
 
 CHANGES = {
@@ -38,6 +38,11 @@ class Statistics:
         if event.type == "UserRegistered":
             user = convert(detail.data, Registration)
             self._store.create_profile(user.user_id, user.display_name, detail.occurred_at)
+            return
+        if event.type == "PostLikesRemoved":
+            removed = convert(detail.data, RemovedLikes)
+            fewer = Change("likes_received", -removed.likes)
+            self._store.count(detail.event_id, removed.author_id, fewer)
             return
         change = CHANGES.get(event.type)
         if change is None:

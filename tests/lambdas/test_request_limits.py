@@ -126,6 +126,8 @@ def test_a_field_without_the_format_of_an_id_is_422(
     assert name in {error.field for error in raised.value.errors}
 
 
+INVISIBLE = ["\u200b\u2060", "\u3164", "\u2800", "\u00a0", "\u00ad\ufeff", "\U000e0061"]
+BIDIRECTIONAL = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 NO_NUMBERS = ["null", "5.0", "1e1", "0x5", "05", "+5", " 5", "5_0", "", "true", "NaN", "\u0665"]
 
 
@@ -180,3 +182,38 @@ def test_an_unknown_field_of_a_body_is_422(service: str, route: Route) -> None:
 
 def _is_api(name: str, value: Any, module: Any) -> bool:
     return name.endswith("Api") and getattr(value, "__module__", "") == module.__name__
+
+
+def _text_fields() -> list[Any]:
+    """Returns the fields for texts that others read, without those that can be empty."""
+    optional = {"description", "bio", "deviceInfo", "device_info"}
+    technical = {"cursor", "code", "key", "refresh_token", "action", *optional, *CLIENT_CHOSEN}
+    return [
+        pytest.param(model, field.encode_name, id=f"{model.__name__}.{field.encode_name}")
+        for model in _request_models()
+        for field in structs.fields(model)
+        if field.name not in technical and {str, list[str]} & _plain_types(field.type)
+    ]
+
+
+@pytest.mark.parametrize("text", INVISIBLE, ids=ascii)
+@pytest.mark.parametrize(("model", "name"), _text_fields())
+def test_a_text_has_a_visible_character(model: type[Struct], name: str, text: str) -> None:
+    with pytest.raises(Problem) as raised:
+        validate(model, {name: text})
+    assert name in {error.field for error in raised.value.errors}
+
+
+NAMES = {"name", "displayName", "title", "fileName", "location", "condition", "tag"}
+
+
+@pytest.mark.parametrize("character", BIDIRECTIONAL, ids=ascii)
+@pytest.mark.parametrize(
+    ("model", "name"), [field for field in _text_fields() if field.values[1] in NAMES]
+)
+def test_a_name_has_no_bidirectional_override(
+    model: type[Struct], name: str, character: str
+) -> None:
+    with pytest.raises(Problem) as raised:
+        validate(model, {name: f"exe.{character}gpj"})
+    assert name in {error.field for error in raised.value.errors}

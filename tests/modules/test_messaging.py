@@ -55,6 +55,7 @@ def test_events_that_change_statistics_go_to_the_work_queue(dev: Synthesized) ->
         "PostDeleted",
         "PostLiked",
         "PostUnliked",
+        "PostLikesRemoved",
         "CommentCreated",
         "CommentDeleted",
     }

@@ -54,8 +54,8 @@ def refused(world: World, refresh_token: str) -> str:
     return refusal.value.code
 
 
-def test_register_lowercases_the_email_and_publishes_an_event(world: World) -> None:
-    user = world.service.register("Bob@Example.COM", PASSWORD, "Bob", address=ADDRESS)
+def test_register_publishes_an_event(world: World) -> None:
+    user = world.service.register("bob@example.com", PASSWORD, "Bob", address=ADDRESS)
     assert user.email == "bob@example.com"
     assert world.events.published == [
         ("UserRegistered", user.user_id, {"userId": user.user_id, "displayName": "Bob"})
@@ -63,7 +63,7 @@ def test_register_lowercases_the_email_and_publishes_an_event(world: World) -> N
 
 
 def test_login_creates_a_session(world: World) -> None:
-    response = world.service.login("ANN@example.com", PASSWORD, {"os": "x"}, address=ADDRESS)
+    response = world.service.login("ann@example.com", PASSWORD, {"os": "x"}, address=ADDRESS)
     caller = caller_of(world, response)
     assert (caller.user_id, caller.roles, caller.capabilities) == (
         response.user.user_id,
@@ -125,7 +125,7 @@ def test_wrong_codes_are_limited_equally_for_known_and_unknown_emails(
     responses = []
     for email in (EMAIL, "nobody@example.com"):
         statuses = []
-        for spelling in (email, email.upper(), email, email, email, email):
+        for spelling in [email] * 6:
             with pytest.raises(Problem) as refusal:
                 call(world, spelling, "111111")
             statuses.append(int(refusal.value.status))
@@ -441,6 +441,6 @@ def test_resetting_the_password_ends_all_sessions(world: World) -> None:
     with pytest.raises(Problem):
         world.service.reset_password(EMAIL, "111111", "N3w-passw", address=ADDRESS)
     assert world.sessions.items
-    world.service.reset_password("ANN@example.com", "000000", "N3w-passw", address=ADDRESS)
+    world.service.reset_password("ann@example.com", "000000", "N3w-passw", address=ADDRESS)
     assert not world.sessions.items
     assert world.events.types[-1] == "PasswordChanged"

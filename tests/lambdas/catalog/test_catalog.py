@@ -347,19 +347,65 @@ def test_search_filters_and_sorts(catalog: Catalog) -> None:
             category=category,
         )
     assert titles(catalog.search()) == ["d", "c", "b", "a"]
-    cheapest = titles(catalog.search(sort="price"))
+    cheapest = titles(catalog.search(sort="price", currency="EUR"))
     assert (cheapest[2:], sorted(cheapest[:2])) == (["c", "a"], ["b", "d"])
-    assert titles(catalog.search(sort="-price")) == cheapest[::-1]
+    assert titles(catalog.search(sort="-price", currency="EUR")) == cheapest[::-1]
     assert titles(catalog.search(category="laptops")) == ["d", "a"]
     assert titles(catalog.search(category="electronics")) == ["d", "b", "a"]
-    assert titles(catalog.search(category="electronics", sort="-price", maxPrice="250"))[0] in {
-        "b",
-        "d",
-    }
-    assert titles(catalog.search(minPrice="150", maxPrice="300")) == ["c", "a"]
-    assert titles(catalog.search(minPrice="200", maxPrice="200")) == ["c"]
+    found = catalog.search(category="electronics", sort="-price", maxPrice="250", currency="EUR")
+    assert titles(found)[0] in {"b", "d"}
+    assert titles(catalog.search(minPrice="150", maxPrice="300", currency="EUR")) == ["c", "a"]
+    assert titles(catalog.search(minPrice="200", maxPrice="200", currency="EUR")) == ["c"]
     assert titles(catalog.search(sellerId="seller-b")) == ["b"]
-    assert titles(catalog.search(q="a", sellerId="seller-a")) == []  # articles are stop words
+    assert titles(catalog.search(q="a", sellerId="seller-a")) == ["a"]
+
+
+def test_prices_are_compared_within_one_currency(catalog: Catalog) -> None:
+    for currency, amount in (("EUR", 100), ("JPY", 90), ("EUR", 80)):
+        catalog.create(title=currency, price={"amount": amount, "currency": currency})
+    assert titles(catalog.search(sort="price", currency="EUR")) == ["EUR", "EUR"]
+    assert titles(catalog.search(maxPrice="95", currency="JPY")) == ["JPY"]
+    assert titles(catalog.search(currency="JPY")) == ["JPY"]
+    for query in ({"sort": "price"}, {"sort": "-price"}, {"minPrice": "1"}, {"maxPrice": "1"}):
+        answer = catalog.call("GET", "/listings", query=query)
+        assert wrong_fields(problem(answer, 422)) == {"currency"}
+    answer = catalog.call("GET", "/listings", query={"currency": "XXX"})
+    assert wrong_fields(problem(answer, 422)) == {"currency"}
+
+
+SEARCHES = {
+    "The Who": ["the who", "The Who", "who", '"the who"'],
+    "It": ["it", "IT"],
+    "AT&T": ["AT&T", "at&t", "at t"],
+    "Café crème": ["cafe", "CAFÉ", "cafe\u0301", "creme", "caf"],
+    "Straße": ["strasse", "STRASSE", "straße"],
+    "node.js in action": ["node", "node.js", "js", "node js", "NODE.JS"],
+    "Laptop sleeve": ["lap", "laptops", "sleev", "laptop sle"],
+    "东京塔 poster": ["东京", "京塔", "塔", "东京塔"],
+    "東京タワー": ["タワー", "東京"],
+    "서울 지도": ["서울", "지도"],
+    "Жук": ["жук", "ЖУК"],
+    "\uff21\uff22\uff23 \uff11\uff12\uff13": ["abc", "123"],
+    "T-shirt (XL)": ["t-shirt", "shirt", "xl"],
+    "Œuvre n°5": ["oeuvre"],
+}
+
+
+@pytest.mark.parametrize("title", SEARCHES)
+def test_search_finds_a_title_by_its_words_and_their_beginnings(
+    catalog: Catalog, title: str
+) -> None:
+    for other in SEARCHES:
+        catalog.create(title=other, description="It is the one that who knows sells in a shop")
+    for q in SEARCHES[title]:
+        assert titles(catalog.search(q=q)) == [title], q
+
+
+def test_whole_words_rank_before_beginnings_of_words(catalog: Catalog) -> None:
+    catalog.create(title="A lamp")
+    catalog.create(title="Lampshades and lampposts")
+    catalog.create(title="A table", description="With a lamp")
+    assert titles(catalog.search(q="lamp")) == ["A lamp", "A table", "Lampshades and lampposts"]
 
 
 def test_sellers_see_their_reserved_and_sold_listings(catalog: Catalog) -> None:
@@ -380,7 +426,7 @@ def test_sellers_see_their_reserved_and_sold_listings(catalog: Catalog) -> None:
         ({"sort": "relevance"}, {"sort"}),
         ({"limit": "0"}, {"limit"}),
         ({"limit": "101", "minPrice": "-1"}, {"limit", "minPrice"}),
-        ({"minPrice": "2", "maxPrice": "1"}, {"maxPrice"}),
+        ({"minPrice": "2", "maxPrice": "1"}, {"currency", "maxPrice"}),
         ({"minPrice": "1.5", "maxPrice": "many"}, {"minPrice", "maxPrice"}),
         ({"category": "no-such-thing"}, {"category"}),
         ({"category": "'; --"}, {"category"}),
@@ -399,7 +445,7 @@ def test_a_cursor_of_another_list_is_rejected(catalog: Catalog) -> None:
     cursor = catalog.search(limit="1")["nextCursor"]
     assert cursor
     for query in (
-        {"cursor": cursor, "sort": "price"},
+        {"cursor": cursor, "sort": "price", "currency": "EUR"},
         {"cursor": cursor + "x"},
         {"cursor": cursor, "category": "books"},
     ):

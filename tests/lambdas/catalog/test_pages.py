@@ -37,6 +37,7 @@ rows = st.lists(
             "seller": st.sampled_from(["ada", "bob"]),
             "title": st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join),
             "amount": st.sampled_from([0, 1, 2, MAX_AMOUNT]),
+            "currency": st.sampled_from(["EUR", "EUR", "USD"]),
             "category": st.sampled_from(CATEGORIES),
             "minute": st.integers(0, 3),
             "status": st.sampled_from(["active", "active", "sold", "removed"]),
@@ -49,12 +50,24 @@ queries = st.fixed_dictionaries(
     optional={
         "q": st.sampled_from(WORDS),
         "category": st.sampled_from([*CATEGORIES, "electronics"]),
+        "currency": st.sampled_from(["EUR", "USD"]),
         "minPrice": st.sampled_from(["0", "1"]),
         "maxPrice": st.sampled_from(["1", str(MAX_AMOUNT)]),
         "sellerId": st.sampled_from(["ada", "bob"]),
         "sort": st.sampled_from(["newest", "price", "-price", "relevance"]),
     },
-).filter(lambda query: "q" in query or query.get("sort") != "relevance")
+).filter(
+    lambda query: (
+        ("q" in query or query.get("sort") != "relevance")
+        and (
+            "currency" in query
+            or (
+                query.keys().isdisjoint({"minPrice", "maxPrice"})
+                and "price" not in query.get("sort", "")
+            )
+        )
+    )
+)
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +90,8 @@ def store(postgres: Postgres, name: str, found: list[Row]) -> None:
             connection.run(
                 "INSERT INTO catalog.listings (listing_id, seller_id, title, description,"
                 " price_amount, price_currency, category, tags, images, status, created_at)"
-                " VALUES (:id, :seller, :title, '', :amount, 'EUR', :category, '{}', '{}', :status,"
-                " timestamptz '2026-01-01Z' + :minute * interval '1 minute')",
+                " VALUES (:id, :seller, :title, '', :amount, :currency, :category, '{}', '{}',"
+                " :status, timestamptz '2026-01-01Z' + :minute * interval '1 minute')",
                 id=uuid.UUID(int=number),
                 **row,
             )
@@ -91,6 +104,7 @@ def matches(row: Row, query: dict[str, str]) -> bool:
         row["status"] == "active"
         and ("q" not in query or query["q"] in row["title"].split())
         and (category is None or row["category"] in BELOW.get(category, {category}))
+        and query.get("currency", row["currency"]) == row["currency"]
         and int(query.get("minPrice", 0)) <= row["amount"] <= int(query.get("maxPrice", MAX_AMOUNT))
         and query.get("sellerId", row["seller"]) == row["seller"]
     )
@@ -138,9 +152,10 @@ def test_a_listing_created_between_pages_does_not_shift_the_next_page(
     postgres: Postgres, module_database: str, shared: Catalog, found: list[Row], sort: str
 ) -> None:
     """Pages by offset would repeat a listing; pages by key do not."""
-    found = [{**row, "status": "active"} for row in found]
+    found = [{**row, "status": "active", "currency": "EUR"} for row in found]
+    filters = {"currency": "EUR", "sort": sort, "limit": "2"}
     store(postgres, module_database, found)
-    first = shared.search(sort=sort, limit="2")
+    first = shared.search(**filters)
     before = {"newest": 9, "price": 0, "-price": 0}[sort]
     listing = NewListing(
         listing_id=uuid.UUID(int=10**6 if sort == "-price" else 0x0FFF).hex,
@@ -157,7 +172,7 @@ def test_a_listing_created_between_pages_does_not_shift_the_next_page(
     ListingStore(shared.database).add(listing, [])
     rest, cursor = [], first["nextCursor"]
     while cursor:
-        page = shared.search(sort=sort, limit="2", cursor=cursor)
+        page = shared.search(**filters, cursor=cursor)
         rest += page["items"]
         cursor = page["nextCursor"]
     seen = [item["listingId"] for item in [*first["items"], *rest]]

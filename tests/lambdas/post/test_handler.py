@@ -37,7 +37,7 @@ HOSTILE = (
     "attribute_exists(post_id) OR :value = :value",
     "../../etc/passwd",
     "#likes, :step, \\u0000 \\",
-    "\N{RIGHT-TO-LEFT OVERRIDE}evil\N{GRINNING FACE}",
+    "\N{RIGHT-TO-LEFT MARK}evil\N{GRINNING FACE}",
     "%00%0d%0aSet-Cookie: x=1",
 )
 

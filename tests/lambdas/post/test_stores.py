@@ -463,6 +463,38 @@ def test_the_next_attempt_finishes_a_removal_that_was_killed_at_any_call(
     world.removal.finish(post.post_id)
 
 
+def test_the_likes_of_a_deleted_public_post_are_counted_once(
+    make: Callable[..., World],
+) -> None:
+    world, kills = make(), 0
+    while True:
+        post = world.post(kills + 1)
+        for user in ("ann", "bob", "eve"):
+            world.likes.add(post.post_id, user, world.event())
+        assert world.bury(post)
+        killed_world = make(KillingClient(world.dynamodb, [kills], after=True))
+        try:
+            killed_world.removal.finish(post.post_id)
+        except Killed:
+            kills += 1
+            world.removal.finish(post.post_id)
+        else:
+            break
+        finally:
+            events = [
+                event["data"]
+                for event in world.events("PostLikesRemoved")
+                if event["data"]["postId"] == post.post_id
+            ]
+            assert events == [{"postId": post.post_id, "authorId": ANN, "likes": 3}]
+    assert kills > 3
+    anonymous = world.post(900, anonymous=True)
+    world.likes.add(anonymous.post_id, "ann", world.event())
+    assert world.bury(anonymous)
+    world.removal.finish(anonymous.post_id)
+    assert len(world.events("PostLikesRemoved")) == kills + 1
+
+
 def test_events_of_removed_comments_do_not_reveal_anonymous_authors(
     world: World,
 ) -> None:

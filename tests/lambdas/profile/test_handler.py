@@ -46,7 +46,7 @@ INJECTIONS = [
     "#version",
     ":before",
     "../../etc/passwd",
-    "\u202etxt.exe",
+    "\u200ftxt.exe",
     '{"$ne": null}',
     "名前 👩‍👩‍👧",
 ]

@@ -127,6 +127,14 @@ def test_each_event_changes_its_statistic(
     assert world.counts() == counts
 
 
+def test_the_likes_of_a_deleted_post_are_subtracted_once(world: World) -> None:
+    likes = [event("PostLiked", authorId="ada") for _ in range(5)]
+    removed = event("PostLikesRemoved", postId="p", authorId="ada", likes=3)
+    world.handle_batch(*likes, removed, removed)
+    world.handle_batch(removed)
+    assert world.counts() == (0, 0, 2)
+
+
 def test_a_repeated_event_counts_once(world: World) -> None:
     liked = event("PostLiked", authorId="ada")
     world.handle_batch(liked, liked)

@@ -1,0 +1,108 @@
+"""The policy for text in requests: normal forms, visible characters, email addresses, passwords."""
+
+import re
+import unicodedata
+from typing import Any, Self
+
+_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+_CONTROL_IN_TEXT = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f"
+
+# Embeddings, overrides and isolates, which reorder the text around a name.
+_BIDIRECTIONAL = r"\u202a-\u202e\u2066-\u2069"
+
+# Unicode's property Default_Ignorable_Code_Point, U+2800 (blank Braille) and U+FFF9 to U+FFFB.
+_INVISIBLE = (
+    r"\s\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    r"\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+VISIBLE = rf"[^{_INVISIBLE}]"
+"""A visible character, anywhere in the text."""
+_VISIBLE = rf"(?=[\s\S]*{VISIBLE})"
+
+LINE = rf"^{_VISIBLE}[^{_CONTROL}{_BIDIRECTIONAL}]*\Z"
+"""One line with a visible character."""
+
+OPTIONAL_LINE = rf"^(?:{_VISIBLE}[^{_CONTROL}{_BIDIRECTIONAL}]*)?\Z"
+"""Nothing, or a line."""
+
+NAME = rf"^(?=\S){_VISIBLE}[^{_CONTROL}{_BIDIRECTIONAL}]*(?<=\S)\Z"
+"""A line without spaces at either end."""
+
+FILE_NAME = rf"^(?=\S){_VISIBLE}[^{_CONTROL}{_BIDIRECTIONAL}/\\]*(?<=\S)\Z"
+
+TEXT = rf"^{_VISIBLE}[^{_CONTROL_IN_TEXT}]*\Z"
+"""Lines with a visible character. JSON encodes other control characters in six characters."""
+
+# RFC 5322's special characters, of which only dots are allowed.
+_SPECIAL = frozenset('()<>[]:;@\\,"')
+
+# IDNA 2003, which Python implements, and IDNA 2008 disagree about these characters.
+_DEVIATIONS = frozenset("\u00df\u03c2\u200c\u200d")
+
+
+def normalize(value: Any) -> Any:
+    """Returns a JSON value whose texts are in Unicode's normalization form C.
+
+    Raises RecursionError if it is nested too deeply.
+    """
+    if isinstance(value, str):
+        return value if value.isascii() else unicodedata.normalize("NFC", value)
+    if isinstance(value, list):
+        return [normalize(item) for item in value]
+    if isinstance(value, dict):
+        return {normalize(name): normalize(item) for name, item in value.items()}
+    return value
+
+
+class Email(str):
+    """An email address in the form that identifies its account.
+
+    The local part is in form KC and in lower case, the domain in ASCII and in lower case.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Raises ValueError if the value is not an email address."""
+        if not isinstance(value, str):
+            raise TypeError
+        # A lower-case letter can be decomposed, so the order matters.
+        address = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", value).lower())
+        local, at, domain = address.rpartition("@")
+        # The categories C (control, format, unassigned ...) and Z (spaces) are not visible.
+        if not (local and at) or any(
+            character in _SPECIAL or unicodedata.category(character)[0] in "CZ"
+            for character in local + domain
+        ):
+            raise ValueError
+        domain = _ascii_domain(domain)
+        # Cognito accepts at most 128 characters.
+        if len(local) + len(domain) >= 128:
+            raise ValueError
+        return cls(f"{local}@{domain}")
+
+
+class Password(str):
+    """A password in form KC, so that every keyboard produces the same one. See RFC 8265."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Raises ValueError if the value is empty, too long or contains control characters."""
+        if not isinstance(value, str):
+            raise TypeError
+        password = unicodedata.normalize("NFKC", value)
+        # Cognito accepts at most 256 characters.
+        if not 0 < len(password) <= 256 or re.search(rf"[{_CONTROL}]", password):
+            raise ValueError
+        return cls(password)
+
+
+def _ascii_domain(domain: str) -> str:
+    labels = domain.split(".")
+    if len(labels) < 2 or not all(labels) or _DEVIATIONS & set(domain):
+        raise ValueError
+    return domain.encode("idna").decode().lower()  # UnicodeError is a ValueError

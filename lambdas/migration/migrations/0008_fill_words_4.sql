@@ -1,0 +1,3 @@
+-- Fills `words` of a quarter of the listings. Changes of these listings wait until it is done.
+UPDATE catalog.listings SET words = catalog.words_of(title, tags, description)
+WHERE words IS NULL;
