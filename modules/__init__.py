@@ -1,4 +1,4 @@
-"""The platform's infrastructure: one construct per documented module, and the stack they form.
+"""The platform's infrastructure: one CDKTF construct per documented module, and their stack.
 
 Importing this package makes the provider's bindings load lazily, so its modules use normal imports:
 """

@@ -1,4 +1,4 @@
-"""Synthesizes the CDKTF app. Importing this module starts Node."""
+"""Synthesizes the CDKTF app. Importing this module starts a Node process (jsii)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def synthesize(
     ]
     for environment in environments:
         for form in ("cdk.tf", "cdk.tf.json"):
-            # Terraform reads both formats, so a file in the other format would duplicate the stack.
+            # Terraform reads HCL and JSON, so a file in the other format would duplicate the stack.
             (outdir / "stacks" / environment.name / form).unlink(missing_ok=True)
     app.synth()
     for stack in stacks:

@@ -24,27 +24,27 @@ from modules.base.table import Table
 
 SERVICE = "platform"
 EXPORT_PREFIX = "dynamodb/"
-"""The prefix of all exports in the bucket. Each table has its own prefix below it."""
+"""The prefix of all exports in the bucket, below which each table has its own prefix."""
 EVERY_DAY = "cron(0 3 * * ? *)"
-"""03:00 UTC: night in the Americas and in Europe."""
+"""03:00 UTC, which is at night in the Americas and in Europe."""
 WINDOW_MINUTES = 60
 """Each export starts at a random time within this window, so that they do not all coincide."""
 EXPORT_TARGET = "arn:aws:scheduler:::aws-sdk:dynamodb:exportTableToPointInTime"
 """The universal target: Scheduler calls DynamoDB directly, without a function."""
 RETRY_SECONDS = 3600
 RETRY_ATTEMPTS = 10
-"""A table runs one export at a time, for minutes. Failures after an hour need an operator."""
+"""A table allows one export at a time, which takes minutes. Ten retries take about an hour."""
 
 
 class Backups(Construct):
-    """One schedule for each table with point-in-time recovery, which exports require.
+    """One export schedule for each table with point-in-time recovery, which exports require.
 
     Args:
         names: The environment and its resource names.
-        tables: The tables to export, by name without environment: `auth-sessions`.
+        tables: The tables, by name without environment, for example `auth-sessions`.
         bucket: The bucket for the exports.
-        kms_key_arn: The key of the queue for exports that failed to start.
-        alerts_topic_arn: The topic for alarms on that queue.
+        kms_key_arn: The key of the dead-letter queue for exports that failed to start.
+        alerts_topic_arn: The topic for the alarm on the dead-letter queue.
 
     Attributes:
         queues: Queue names by purpose.
@@ -81,7 +81,7 @@ class Backups(Construct):
             name=names.of(SERVICE, "exports-role"),
             assume_role_policy=trust_policy(
                 "scheduler.amazonaws.com",
-                # Only this account's schedules may use the role.
+                # Only schedules of this account may use the role.
                 conditions={"StringEquals": {"aws:SourceAccount": environment.account_id}},
             ),
             tags=service_tag(SERVICE),
@@ -134,8 +134,8 @@ class Backups(Construct):
                             "S3Prefix": f"{EXPORT_PREFIX}{key}",
                             "S3SseAlgorithm": "AES256",
                             "ExportFormat": "DYNAMODB_JSON",
-                            # All retries of one run have the same token, so that they are
-                            # idempotent.
+                            # All retries of a run have the same token, so that DynamoDB starts
+                            # one export.
                             "ClientToken": "<aws.scheduler.execution-id>",
                         }
                     ),

@@ -36,7 +36,7 @@ from modules.base.policy import Statement
 SERVICE = "platform"
 
 CACHING_OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"
-"""The managed cache policy of that name (CloudFront developer guide, managed cache policies)."""
+"""The id of the managed policy CachingOptimized (CloudFront developer guide)."""
 PRICE_CLASS = "PriceClass_100"
 """Uses edge locations in North America and Europe only, which is the cheapest class."""
 HSTS_SECONDS = 63_072_000
@@ -57,16 +57,15 @@ function handler(event) {
 
 
 def picture_variables(environment: Environment, cdn_domain: str) -> dict[str, str]:
-    """Returns the variables for building image URLs. `cdn_domain` is host[:port]."""
+    """Returns the variables for building image URLs. `cdn_domain` has the form host[:port]."""
     scheme = {} if environment.capabilities.edge_tls else {"CLOUDFRONT_SCHEME": "http"}
     return {"CLOUDFRONT_DOMAIN": cdn_domain, **scheme}
 
 
 class Cdn(Construct):
-    """Both distributions, with certificate, DNS records and security headers.
+    """The two distributions, with a certificate, DNS records and security headers.
 
-    They have no web ACL, since they serve only static files. The REST API and the user pool have
-    one each.
+    The distributions have no web ACL, since they serve only static files.
 
     Args:
         names: The environment and its resource names.
@@ -77,8 +76,9 @@ class Cdn(Construct):
         edge_provider: The provider of us-east-1, which CloudFront requires for certificates.
 
     Attributes:
-        site_url, site_distribution_id: The site.
-        cdn_url, cdn_domain, avatars_distribution_id: The images; the domain is host[:port].
+        site_url, site_distribution_id: The URL and the distribution of the site.
+        cdn_url, avatars_distribution_id: The URL and the distribution of images.
+        cdn_domain: The domain of images, in the form host[:port].
     """
 
     def __init__(
@@ -141,8 +141,8 @@ class Cdn(Construct):
                 )
             ],
         )
-        # With ListBucket, a missing file returns 404 instead of 403. The viewer function prevents
-        # listing the bucket.
+        # With ListBucket, S3 returns 404 for a missing file instead of 403. The viewer function
+        # prevents clients from listing the bucket.
         frontend.allow(_reader(site, "ReadSite", ["s3:GetObject"], f"{frontend.arn}/*"))
         frontend.allow(_reader(site, "FindSite", ["s3:ListBucket"], frontend.arn))
         media = self._distribution(
@@ -182,7 +182,7 @@ class Cdn(Construct):
         """
         environment = self._environment
         behavior: dict[str, Any] = {
-            # The emulated edge has no certificate, so viewers use plain HTTP.
+            # The embedded AWS (for local use) has no certificate, so browsers use plain HTTP.
             "viewer_protocol_policy": "redirect-to-https"
             if environment.capabilities.edge_tls
             else "allow-all",
@@ -264,8 +264,8 @@ class Cdn(Construct):
                     "referrer_policy": "strict-origin-when-cross-origin",
                     "override": True,
                 },
-                # Preload and subdomains cannot be reverted for years and concern other hosts of the
-                # domain, so its owner has to decide.
+                # `preload` and `includeSubDomains` cannot be reverted for years and affect other
+                # hosts of the domain, so the domain's owner has to decide about them.
                 strict_transport_security={
                     "access_control_max_age_sec": HSTS_SECONDS,
                     "include_subdomains": self._environment.domains is not None
@@ -309,7 +309,7 @@ def _site_policy(environment: Environment) -> str:
         api = f"{emulator} {emulator.replace('http', 'ws', 1)}"
         pictures = f"http://*.cloudfront.localhost:{urlsplit(emulator).port}"
     else:
-        # The distribution sends this header, so AWS's own addresses are not known yet.
+        # Without domains, the addresses are not known before the distribution exists.
         api, pictures = "https: wss:", "https:"
     return "; ".join(
         [

@@ -1,4 +1,4 @@
-"""Cost: the monthly budget and the cost dashboard."""
+"""The monthly budget and the cost dashboard."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from modules.base.dashboard import Board
 from modules.base.naming import service_tag
 
 DAY = 86_400
-"""Seconds; documented. AWS estimates charges several times a day."""
+"""The documented period of the graphs in seconds. AWS estimates charges several times a day."""
 
 
 class Cost(Construct):
     """The budget and the cost dashboard.
 
-    The budget covers resources with the environment's Environment tag, if that is an active cost
-    allocation tag (bootstrap activates it). The dashboard covers the whole account, because billing
-    metrics have no tags.
+    The budget covers resources with the environment's Environment tag, which must be an active cost
+    allocation tag (`ops bootstrap` activates it). The dashboard covers the whole account, because
+    billing metrics have no tags.
 
     Args:
-        environment: Sets the amount, the alert percentage and billing_email.
-        alerts_topic_arn: The topic for budget alerts, in addition to billing_email.
+        environment: The environment, which sets the amount, alert percentage and billing_email.
+        alerts_topic_arn: The topic for budget alerts, which also go to billing_email.
         edge_provider: The provider of us-east-1, the only region with billing metrics.
 
     Attributes:
-        budget_name: The documented name.
+        budget_name: The documented name of the budget.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Cost(Construct):
                     else None,
                     subscriber_sns_topic_arns=[alerts_topic_arn],
                 )
-                # Actual costs, as documented, and forecasts, while there is time to act.
+                # Alerts on actual costs are documented. Alerts on forecasts leave time to act.
                 for kind, percent in (
                     ("ACTUAL", environment.budget.alert_percent),
                     ("FORECASTED", 100),

@@ -33,11 +33,11 @@ from modules.networking import CACHE_PORT, POSTGRESQL_PORT
 from modules.tables import TABLES
 
 VALKEY_VERSION = "8.0"
-"""The cache's version. Functions use only commands of Redis 7, which every Valkey has."""
+"""The cache's version. Functions use only commands of Redis 7, which Valkey supports."""
 
 
 class Database(Construct):
-    """All data stores.
+    """All data stores of an environment.
 
     Attributes:
         tables: The DynamoDB tables by name without environment, for example `auth-sessions`.
@@ -84,13 +84,13 @@ class Database(Construct):
         parameters = RdsClusterParameterGroup(
             self,
             "aurora-parameters",
-            # A major upgrade needs another group next to the one that is in use.
+            # A major upgrade needs a new group while the old group is still in use.
             name=names.of("catalog", f"aurora-parameters-{environment.rds.major_version}"),
             family=f"aurora-postgresql{environment.rds.major_version}",
             parameter=[
                 RdsClusterParameterGroupParameter(name="rds.force_ssl", value="1"),
                 RdsClusterParameterGroupParameter(name="log_statement", value="ddl"),
-                # Milliseconds. Logs slow statements, but never their parameters.
+                # Logs statements that take 1,000 ms or more, but never their parameters.
                 RdsClusterParameterGroupParameter(name="log_min_duration_statement", value="1000"),
                 RdsClusterParameterGroupParameter(name="log_parameter_max_length", value="0"),
             ],
@@ -134,8 +134,8 @@ class Database(Construct):
             deletion_protection=retain,
             skip_final_snapshot=not retain,
             final_snapshot_identifier=f"{self.cluster_id}-final" if retain else None,
-            # Production-like environments apply changes in the maintenance window, except a major
-            # upgrade: until then, the old parameter group could not be deleted.
+            # Environments that retain data apply changes in the maintenance window, except a major
+            # upgrade, because the same apply deletes the old parameter group.
             apply_immediately=not retain or environment.rds.allow_major_version_upgrade,
             tags=tags,
             depends_on=[logs],
@@ -152,7 +152,7 @@ class Database(Construct):
                 instance_class="db.serverless",
                 db_subnet_group_name=subnets.name,
                 publicly_accessible=False,
-                # The next apply would revert an automatic upgrade. Set engine_version instead.
+                # The next apply would revert an automatic upgrade. To upgrade, set engine_version.
                 auto_minor_version_upgrade=False,
                 performance_insights_enabled=environment.monitoring.detailed_metrics,
                 copy_tags_to_snapshot=True,
@@ -201,7 +201,7 @@ class Database(Construct):
             transit_encryption_enabled=True,
             transit_encryption_mode="required",
             user_group_ids=[group.user_group_id] if group else None,
-            # Presence and typing are rebuilt within a minute, so snapshots are useless.
+            # The cache's data is rebuilt within a minute, so snapshots are useless.
             snapshot_retention_limit=0,
             apply_immediately=not environment.retains_data,
             tags=tags,
@@ -215,10 +215,10 @@ class Database(Construct):
         )
 
     def _cache_user(self) -> tuple[ElasticacheUser, ElasticacheUserGroup]:
-        """Creates the user that functions connect as, and the disabled `default` user.
+        """Creates the user that functions connect as, and the disabled user `default`.
 
-        Both have the engine `redis`: such a group also serves Valkey, while a group of the engine
-        `valkey` accepts no user without a password, such as the disabled one (ElastiCache user
+        Both users and their group have the engine `redis`, which also serves Valkey. A group of the
+        engine `valkey` accepts no user without a password, such as `default` (ElastiCache user
         guide, "Role-Based Access Control"). A `redis` group must have a user named `default`.
         """
         tags = service_tag("chat")

@@ -1,4 +1,4 @@
-"""The roles for GitHub workflows, and the boundary of the roles that they create."""
+"""The roles for GitHub workflows, and the permissions boundary of all roles in the stack."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from modules.deployment_permissions import DeploymentPermissions, read_only
 
 SERVICE = "platform"
 MAIN = "main"
-"""The branch that is deployed."""
+"""The name of the branch that workflows deploy."""
 SESSION_SECONDS = {"deploy": 7_200}
-"""Seconds that credentials of a role can last: a first apply and a bake period.
+"""Maximum seconds of a session by role, enough for a first apply and a bake period.
 
-IAM's default is 3,600. A workflow must not ask for more.
+IAM's default is 3,600. A workflow must not request longer sessions.
 """
 MAX_POLICY_LENGTH = 6_144
-"""Characters of a managed policy, without white space (IAM quotas)."""
+"""Maximum characters of a managed policy, without white space (IAM quotas)."""
 
 
 class DeploymentIdentity(Construct):
     """The boundary of all roles, and the roles for workflows of the github_repository.
 
-    The deploy role `platform-deploy-role-<env>` is for jobs in the GitHub environment of the same
-    name. It manages the stack's resources: by name where ARNs contain names, otherwise those
-    without another environment's tag. It cannot change itself or the boundary; an operator must.
-    Roles it creates carry the boundary, so they cannot exceed it.
+    The deploy role `platform-deploy-role-<env>` is for jobs in the GitHub environment `<env>`. It
+    manages the stack's resources. Where ARNs contain no names, it may manage all resources without
+    another environment's tag. Only operators can change the role itself and the permissions
+    boundary. All roles that it creates have the boundary, which limits their permissions.
 
     The plan role `platform-plan-role-<env>` is for pull requests, whose code is not reviewed yet.
-    It reads only the state, which contains no secrets, and plans with `-refresh=false -lock=false`,
-    because a refresh would have to read the values of parameters.
+    It can read only the Terraform state, which contains no secrets. Workflows plan with
+    `-refresh=false -lock=false`, because a refresh would read the values of parameters.
 
     The drift role is for the nightly comparison, which runs on the main branch without approval. It
-    reads what the deploy role manages, except for secrets and data, and changes nothing.
+    can read the resources that the deploy role manages, except for secrets and data.
 
     Args:
-        names: The environment and its resource names. Without a github_repository, no role is
-            created. The boundary always is, so that the same policies suit operators.
+        names: The environment and its resource names. Without a github_repository, there are no
+            roles. The boundary always is, so that the same policies suit operators.
 
     Attributes:
         role_arns: The ARNs of the roles `deploy`, `drift` and `plan`. Empty without a
@@ -93,7 +93,7 @@ class DeploymentIdentity(Construct):
         )
 
     def set_boundaries(self, scope: Construct) -> None:
-        """Sets the boundary on all existing roles below `scope`, except the roles of workflows."""
+        """Sets the boundary of all roles created below `scope`, except the roles of workflows."""
         for construct in scope.node.find_all():
             if isinstance(construct, IamRole) and not _is_below(construct, self):
                 construct.permissions_boundary = self._boundary.arn

@@ -25,24 +25,24 @@ READING = ("Describe", "Get", "List")
 """The prefixes of read-only IAM actions."""
 
 OTHER_READING = ("budgets:ViewBudget",)
-"""Read-only actions without such a prefix."""
+"""Read-only actions without a prefix in READING."""
 
 PLATFORM_ROLES = ("exports", "flow-logs")
-"""The roles of the stack that are not a function's, by purpose."""
+"""The purposes of the stack's roles that do not belong to a function."""
 
 WORKFLOW_ROLES = ("deploy", "drift", "plan")
 
 PASSED_TO = [f"{service}.amazonaws.com" for service in ("lambda", "scheduler", "vpc-flow-logs")]
-"""Services that use roles of the stack."""
+"""The services that assume roles of the stack."""
 
 
 @dataclass(frozen=True)
 class DeploymentPermissions:
-    """Policy statements by topic. Each list fits into one policy.
+    """The policy statements of an environment. Each method returns the statements of one policy.
 
-    Where ARNs contain names, permissions are limited to the environment's names. Where they contain
-    ids, `other_environments` protects resources with another environment's tag. Resources with
-    neither are protected only by separate accounts.
+    Where ARNs contain names, permissions are limited to the environment's names. Where ARNs contain
+    ids, `other_environments` protects resources with another environment's tag. If resources also
+    have no tags, only separate accounts protect them.
     """
 
     environment: Environment
@@ -54,15 +54,15 @@ class DeploymentPermissions:
         return self._global_arn("iam", f"policy/{self.names.of('platform', 'boundary')}")
 
     def state(self, *, write: bool) -> list[Statement]:
-        """Allows using the environment's Terraform state, and what every plan needs."""
+        """Allows reading the environment's Terraform state and planning. `write` adds writing."""
         state = self.environment.state
         bucket, key = f"arn:aws:s3:::{state.bucket}", f"arn:aws:s3:::{state.bucket}/{state.key}"
-        # Terraform also lists other workspaces, which are below env:/.
+        # Terraform also lists the states of other workspaces, which have the prefix env:/.
         prefixes = {"StringLike": {"s3:prefix": [f"{state.key}*", "env:/*"]}}
         statements = [
             _allow("FindState", "s3:ListBucket", bucket, conditions=prefixes),
             _allow("State", "s3:GetObject PutObject" if write else "s3:GetObject", key),
-            # Readers check whether a writer holds the lock.
+            # Commands that only read the state check whether another command holds the lock.
             _allow("ReadLock", "s3:GetObject", f"{key}.tflock"),
             # A plan also opens ephemeral resources, whose generated values are discarded.
             _allow("MakeSecrets", "secretsmanager:GetRandomPassword", "*"),
@@ -72,7 +72,7 @@ class DeploymentPermissions:
         return statements
 
     def no_data(self) -> list[Statement]:
-        """Denies reading data, even if the role gets more permissions later."""
+        """Denies reading users' data and secrets, even if the role gets more permissions later."""
         return [
             _deny(
                 "NoData",
@@ -96,8 +96,8 @@ class DeploymentPermissions:
     def releases(self) -> list[Statement]:
         """Allows shifting traffic without Terraform.
 
-        Used by `ops release`, `rollback`, `deploy-function`, `prune`, `smoke` and `publish-site`.
-        It is also the policy for human operators (docs/policies/operator.json).
+        The commands `ops release`, `rollback`, `deploy-function`, `prune`, `smoke` and
+        `publish-site` need it. Operators have the same policy (docs/policies/operator.json).
         """
         environment, names = self.environment.name, self.names
         functions = names.arn("lambda", f"function:*-lambda-{environment}")
@@ -106,7 +106,7 @@ class DeploymentPermissions:
         site = f"arn:aws:s3:::{names.bucket('platform', 'frontend')}"
         return [
             _allow("ReadState", "s3:GetObject", key, f"{key}.tflock"),
-            # Without it, S3 does not report that the lock is absent.
+            # Without this permission, S3 does not report that the lock is absent.
             _allow(
                 "SeeState",
                 "s3:ListBucket",
@@ -127,9 +127,9 @@ class DeploymentPermissions:
                 functions,
                 f"{functions}:*",
             ),
-            # Only versions, never the function itself.
+            # Allows deleting versions, but not the function itself.
             _allow("DeleteVersions", "lambda:DeleteFunction", f"{functions}:*"),
-            # CloudWatch has no resource-level permissions for these.
+            # CloudWatch has no resource-level permissions for these actions.
             _allow("Watch", "cloudwatch:GetMetricData DescribeAlarms", "*"),
             _allow(
                 "FindFailures",
@@ -219,7 +219,7 @@ class DeploymentPermissions:
                     for rest in ("", ":*", "/*")
                 ),
             ),
-            # Account-wide: these have no resource-level permissions.
+            # For the whole account, because these actions have no resource-level permissions.
             _allow(
                 "LogSettings",
                 "logs:Describe* *LogDelivery ListLogDeliveries PutResourcePolicy *QueryDefinition",
@@ -240,7 +240,7 @@ class DeploymentPermissions:
                 "xray:*Group *agResource ListTagsForResource",
                 names.arn("xray", f"group/*-{environment}/*"),
             ),
-            # These have no resource-level permissions.
+            # These actions have no resource-level permissions.
             _allow(
                 "Unnamed",
                 "cloudwatch:DescribeAlarms sns:*SubscriptionAttributes Unsubscribe "
@@ -250,7 +250,7 @@ class DeploymentPermissions:
         ]
 
     def data(self) -> list[Statement]:
-        """Allows managing tables, databases, buckets, users and keys, not reading their data."""
+        """Allows managing tables, databases, buckets, users and keys, but not reading the data."""
         environment, names = self.environment.name, self.names
         every_bucket = f"arn:aws:s3:::{names.bucket('*', '*')}"
         user_pools = names.arn("cognito-idp", "userpool/*")
@@ -335,7 +335,7 @@ class DeploymentPermissions:
                 "*TagsFromResource ListTagsForResource",
                 names.arn("ssm", f"parameter{names.parameter('*')}"),
             ),
-            # These have no resource-level permissions.
+            # These actions have no resource-level permissions.
             _allow(
                 "Unnamed",
                 "application-autoscaling:Describe* ListTagsForResource cognito-idp:CreateUserPool "
@@ -382,8 +382,8 @@ class DeploymentPermissions:
                     )
                 ),
             ),
-            # These resources have no ARN before they exist. UpdateDistribution is for the
-            # distribution of an edge-optimized API domain, which belongs to an account of AWS.
+            # Resources to create have no ARN yet. UpdateDistribution is for the distribution of an
+            # edge-optimized API domain, which belongs to an account of AWS.
             _allow(
                 "MakeCdn",
                 "cloudfront:CreateOriginAccessControl CreateResponseHeadersPolicy CreateFunction "
@@ -425,7 +425,7 @@ class DeploymentPermissions:
                 "budgets:ViewBudget ModifyBudget *agResource ListTagsForResource",
                 self._global_arn("budgets", f"budget/multitask-platform-{environment.name}"),
             ),
-            # The costs that a budget without its own view compares.
+            # A budget without a billing view uses the account's default view.
             _allow(
                 "BudgetCosts",
                 "billing:GetBillingViewData",
@@ -436,7 +436,7 @@ class DeploymentPermissions:
             domains = environment.domains
             own = [domains.api, domains.websocket, domains.cdn, domains.site, *domains.site_aliases]
             zone = f"arn:aws:route53:::hostedzone/{environment.hosted_zone_id}"
-            # Each name, and its certificate validation record.
+            # The records of the environment's names, and the validation records of certificates.
             records = [*own, *(f"_*.{name}" for name in own)]
             record_names = "route53:ChangeResourceRecordSetsNormalizedRecordNames"
             statements += [
@@ -466,10 +466,10 @@ class DeploymentPermissions:
             _allow("Look", "ec2:Describe*", "*"),
             _allow("MakeNetwork", network, "*", conditions=self._of_environment("RequestTag")),
             _allow("ChangeNetwork", network, "*", conditions=self._of_environment("ResourceTag")),
-            # An interface endpoint with private DNS adds a hosted zone of AWS to the VPC.
+            # Creating an interface endpoint with private DNS adds a hosted zone of AWS to the VPC.
             _allow("EndpointNames", "route53:AssociateVPCWithHostedZone", "*"),
-            # Lambda's network interfaces can outlast a function. They have no tags, and the
-            # provider deletes them with their subnet or security group.
+            # Lambda's network interfaces can outlast a function. They have no tags. The provider
+            # deletes them before their subnet or security group.
             _allow(
                 "RemoveInterfaces",
                 "ec2:DetachNetworkInterface DeleteNetworkInterface",
@@ -487,7 +487,7 @@ class DeploymentPermissions:
         ]
 
     def identity(self) -> list[Statement]:
-        """Allows managing the functions' roles within the boundary, and passing them to AWS."""
+        """Allows managing the stack's roles, which must have the boundary, and passing them."""
         roles, workflows, policies = self._roles(), self._workflow_roles(), self._policies()
         own = [
             self.boundary_arn,
@@ -591,7 +591,7 @@ class DeploymentPermissions:
                 "iam:CreateOpenIDConnectProvider",
                 self._global_arn("iam", f"oidc-provider/{GITHUB_ISSUER}"),
             ),
-            # These have no resource-level permissions.
+            # These actions have no resource-level permissions.
             _allow(
                 "Unnamed",
                 "iam:ListOpenIDConnectProviders lambda:GetAccountSettings "
@@ -602,10 +602,10 @@ class DeploymentPermissions:
         ]
 
     def removal(self) -> list[Statement]:
-        """Replaces `identity` for removing the environment, with the workflows' roles and boundary.
+        """Allows removing all roles, including the workflows' roles, and the boundary.
 
-        No role of the stack has these permissions. Operators attach them
-        (docs/policies/remove-identity.json).
+        No role of the stack has these permissions. Operators attach them instead of `identity` to
+        remove the environment (docs/policies/remove-identity.json).
         """
         return [
             _allow(
@@ -622,7 +622,7 @@ class DeploymentPermissions:
         ]
 
     def boundary(self) -> list[Statement]:
-        """Returns the boundary: what this environment's functions need, without administration."""
+        """Returns the boundary, which allows what functions need, but not administration."""
         environment, names = self.environment.name, self.names
         every_bucket = f"arn:aws:s3:::{names.bucket('*', '*')}"
         return [
@@ -641,7 +641,7 @@ class DeploymentPermissions:
                 names.arn("rds-db", "dbuser:*/*"),
                 *self._named("elasticache", "replicationgroup:", "user:"),
             ),
-            # The only table that is scanned: it contains only unpublished events.
+            # Only the outbox is scanned, because it contains only unpublished events.
             _allow(
                 "Outbox",
                 "dynamodb:Scan",
@@ -669,7 +669,7 @@ class DeploymentPermissions:
                 names.arn("logs", f"log-group:*-{environment}"),
                 names.arn("logs", f"log-group:*-{environment}:*"),
             ),
-            # These have no resource-level permissions.
+            # These actions have no resource-level permissions.
             _allow(
                 "Runtime",
                 "xray:Put* cloudwatch:PutMetricData ec2:CreateNetworkInterface "
@@ -694,10 +694,10 @@ class DeploymentPermissions:
         )
 
     def _roles(self) -> list[str]:
-        """Returns the ARNs of all bounded roles.
+        """Returns the ARNs of all roles that must have the boundary.
 
-        A pattern such as `*-role-<environment>` would include roles of other projects. Permission
-        to change the trust policy of such a role is permission to use it.
+        A pattern such as `*-role-<environment>` would include roles of other projects. A role that
+        can change the trust policy of another role can also assume it.
         """
         return [
             self._role(name)
@@ -722,20 +722,20 @@ class DeploymentPermissions:
         return f"arn:aws:{service}::{self.environment.account_id}:{resource}"
 
     def _named(self, service: str, *kinds: str) -> list[str]:
-        """Returns ARN patterns for the environment's names, for each kind, such as `table/`."""
+        """Returns the ARN pattern of the environment's names for each kind, such as `table/`."""
         return [self.names.arn(service, f"{kind}*-{self.environment.name}") for kind in kinds]
 
     def _queues(self) -> list[str]:
-        """Returns ARN patterns of the environment's queues. Names of FIFO queues end in `.fifo`."""
+        """Returns the ARN patterns of the environment's standard and FIFO queues."""
         return [*self._named("sqs", ""), self.names.arn("sqs", f"*-{self.environment.name}.fifo")]
 
     def _of_environment(self, tag: str) -> Conditions:
         return {"StringEquals": {f"aws:{tag}/Environment": self.environment.name}}
 
     def _not_of_another(self) -> Conditions:
-        """Excludes resources tagged with another environment. The stack tags all its resources.
+        """Returns a condition that excludes resources with another environment's tag.
 
-        `IfExists` is for the embedded AWS, which does not check tags.
+        `IfExists` is for the embedded AWS (the AWS emulator for local use), which ignores tags.
         """
         return {"StringEqualsIfExists": {"aws:ResourceTag/Environment": self.environment.name}}
 
@@ -746,7 +746,7 @@ class DeploymentPermissions:
 
 
 def read_only(statements: Sequence[Statement]) -> list[Statement]:
-    """Returns the read actions of the statements, and all statements that deny."""
+    """Returns the statements with only their read actions, and all Deny statements unchanged."""
     result = []
     for statement in statements:
         actions = [action for item in statement.actions for action in _read_actions(item)]

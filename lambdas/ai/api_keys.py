@@ -1,4 +1,4 @@
-"""The providers' API keys. Operators store them in SSM with `ops secrets set` at any time."""
+"""The language model providers' API keys. Operators store them in SSM with `ops secrets set`."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 UNSET = "unset"
-"""A parameter's initial value (modules/secrets.py)."""
+"""The value of an SSM parameter before an operator stores a key (modules/secrets.py)."""
 
 MAX_AGE = 300.0
 """Seconds for which a key is cached."""
 
 UNSET_MAX_AGE = 10.0
-"""Seconds for which a missing key is cached. Short, so that a newly stored key soon works."""
+"""Seconds for which a missing key is cached. The time is short so that a new key soon works."""
 
 
 class ApiKeys:

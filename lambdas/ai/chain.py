@@ -1,4 +1,4 @@
-"""Calls the providers in order: time limits, retries, circuit breakers and fallback."""
+"""Calls the providers in order, with time limits, retries, circuit breakers and fallback."""
 
 import random
 import time
@@ -22,20 +22,20 @@ from lambdas.common.logs import Logger
 T = TypeVar("T")
 
 TIME_FRACTION = 0.6
-"""Fraction of the remaining time for a provider that another one follows: 13.8 s of 23 s."""
+"""Fraction of the remaining time, for example 13.8 of 23 s, for any provider but the last."""
 
 MINIMUM_TIME = 1.0
 """Seconds. With less time left, no call is started, because no model responds faster."""
 
 MAXIMUM_WAIT = 2.0
-"""Maximum Retry-After in seconds to wait for. For a longer one, the next provider is faster."""
+"""Maximum Retry-After in seconds to wait for. If it is longer, the next provider is faster."""
 
 JITTER = (0.1, 0.5)
-"""Range of the random pause in seconds before a retry. It spreads calls that failed together."""
+"""Range in seconds of the random pause before a retry, so that failed calls do not coincide."""
 
 
 class InvalidCompletionError(Exception):
-    """The completion does not match the required schema. The message contains none of its text."""
+    """The completion does not match the required schema. The message does not quote it."""
 
 
 class Result(Struct, Generic[T], frozen=True):
@@ -72,7 +72,7 @@ class Keys(Protocol):
 
 
 class Chain:
-    """Calls the first available provider, then the next one on failure. Stateless."""
+    """Calls the first available provider, and on failure the next one. Keeps no state."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Chain:
             prompt: The prompt that all providers receive.
             parse: Converts the completion's text to a value. If it raises InvalidCompletionError,
                 the provider is called once more.
-            deadline: The time of the timer at which to give up.
+            deadline: The value of `timer` in seconds at which to give up.
 
         Raises:
             NotConfiguredError: No provider has an API key.
@@ -139,7 +139,7 @@ class Chain:
         if failure is Failure.KEY_REFUSED:
             self._keys.forget(name)
         if failure in REQUEST_FAILURES:
-            # The provider works, so this closes a circuit that was on trial.
+            # The provider works, so a trial call that fails this way closes the circuit.
             self._circuits.record_success(name, circuit)
         else:
             self._circuits.record_failure(name)
@@ -198,9 +198,9 @@ class Chain:
 def _pause(error: ProviderError) -> float | None:
     """Returns the seconds to wait before a retry, or None if the request must not be retried.
 
-    Only failures that cost no tokens are retried. Timeouts are not, because they use up the time.
+    Only failures that cost no tokens are retried. After a timeout, no time is left for a retry.
     """
-    jitter = random.uniform(*JITTER)  # noqa: S311 - it spreads load
+    jitter = random.uniform(*JITTER)  # noqa: S311 (not a secret)
     if error.failure is Failure.UNREACHABLE:
         return jitter
     wait = error.retry_after

@@ -46,7 +46,7 @@ class Circuits(Protocol):
 
 
 class DynamoCircuits:
-    """Stores all circuits in one item of the usage table. A successful call only reads it."""
+    """Stores all circuits in one item of the usage table. Successful calls write nothing."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
         self._table = Table(dynamodb, table)
@@ -87,7 +87,7 @@ class DynamoCircuits:
             self._open(provider)
 
     def _open(self, provider: str, before: Circuit | None = None) -> None:
-        """Opens the circuit. Fails if it has changed since `before` was read."""
+        """Opens the circuit. Raises ConditionFailedError if it has changed since `before`."""
         values = {":until": self._now() + OPEN_TIME * 1000}
         if before:
             values[":read"] = before.opened_until

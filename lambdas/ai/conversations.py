@@ -19,14 +19,14 @@ MESSAGE_LIMIT = 100
 """Maximum messages in a conversation. The oldest messages are deleted first."""
 
 SIZE_LIMIT = 256 * 1024
-"""Maximum bytes of all messages' texts.
+"""Maximum bytes of the texts of all messages in a conversation.
 
 DynamoDB allows 400 KB per item. The longest question, context and answer together have 230 KB.
 """
 
 
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A question or an answer. `context` comes with a question. `created_at` is RFC 3339."""
+    """A question, with an optional `context`, or an answer. `created_at` is RFC 3339."""
 
     role: Literal["user", "assistant"]
     content: str
@@ -35,7 +35,7 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def size(self) -> int:
-        """Bytes of the texts."""
+        """The number of bytes of the message's texts."""
         return len(self.content.encode()) + len((self.context or "").encode())
 
 
@@ -66,7 +66,7 @@ class ConversationStore(Protocol):
     def find(self, user_id: str, conversation_id: str) -> Conversation | None: ...
 
     def save(self, user_id: str, conversation: Conversation) -> bool:
-        """Stores a new version. Returns False if it was changed or deleted since it was read."""
+        """Stores a conversation. Returns False if it was changed or deleted since it was read."""
 
     def list_page(
         self, user_id: str, limit: int, before: str | None
@@ -77,7 +77,7 @@ class ConversationStore(Protocol):
         """
 
     def delete(self, user_id: str, conversation_id: str) -> bool:
-        """Returns True if the conversation existed."""
+        """Deletes a conversation. Returns True if it existed."""
 
 
 class DynamoConversations:
@@ -136,7 +136,7 @@ class DynamoConversations:
 def append_messages(
     conversation: Conversation, added: tuple[Message, ...], now: str, expires_at: int
 ) -> Conversation:
-    """Returns the next version with these messages. Drops the oldest ones if it exceeds a limit."""
+    """Returns the conversation with `added`, and without its oldest messages beyond the limits."""
     messages = [*conversation.messages, *added]
     size = sum(message.size for message in messages)
     while len(messages) > MESSAGE_LIMIT or (size > SIZE_LIMIT and len(messages) > len(added)):

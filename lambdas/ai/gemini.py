@@ -22,11 +22,11 @@ HARM_CATEGORIES = (
     "HARM_CATEGORY_SEXUALLY_EXPLICIT",
     "HARM_CATEGORY_DANGEROUS_CONTENT",
 )
-"""The categories whose filter a request can configure."""
+"""The harm categories for which a request can configure Gemini's content filter."""
 
 _COMPLETE = {"STOP", "MAX_TOKENS"}
 _REFUSED = {"SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"}
-"""finishReasons of complete and of refused completions. Other reasons are failures."""
+"""The finishReason values of complete and of refused completions. Other values are failures."""
 
 
 class _Part(Struct, frozen=True):
@@ -61,12 +61,12 @@ class _Response(Struct, frozen=True, rename="camel"):
 
 
 class Gemini:
-    """A model of Gemini.
+    """A model that the Gemini API serves.
 
     Args:
         base_url: The URL including the API version, without a trailing slash.
         model: The model id, for example `gemini-3.5-flash-lite`.
-        thinking_level: The model's effort. "" means the model's default.
+        thinking_level: The parameter `thinkingLevel`. "" means the model's default.
     """
 
     name = "gemini"
@@ -78,7 +78,7 @@ class Gemini:
 
     def complete(self, prompt: Prompt, key: str, timeout: float) -> Completion:
         response = post_json(self._url, self._document(prompt), {"x-goog-api-key": key}, timeout)
-        # The reason in Gemini's ErrorInfo. Gemini returns 401 only for OAuth tokens.
+        # Gemini reports an invalid API key like this. It returns 401 only for OAuth tokens.
         if response.status == 400 and b"API_KEY_INVALID" in response.body:
             raise ProviderError(Failure.KEY_REFUSED)
         return self._read(read_document(response, _Response), prompt)
@@ -127,7 +127,7 @@ class Gemini:
 
 
 def _schema(shape: Shape) -> Any:
-    """Converts a JSON schema to Gemini's: types in capitals, and no additionalProperties."""
+    """Converts a JSON schema to Gemini's format: types in capitals, no additionalProperties."""
 
     def convert(value: Any) -> Any:
         if not isinstance(value, dict):

@@ -33,23 +33,23 @@ from lambdas.common.problems import FieldError, Problem
 T = TypeVar("T")
 
 TIME_LIMIT = 25.0
-"""Maximum seconds of a whole call (API contract, ai).
+"""Maximum seconds of a whole request (API contract, ai).
 
-API Gateway waits 29 s. The function's timeout is 30 s.
+API Gateway waits 29 s for a response. The function's timeout is 30 s.
 """
 
 WRITE_TIME = 2.0
 """Seconds of TIME_LIMIT reserved for storing the completion."""
 
 SAVES = 3
-"""Attempts to save a conversation. A failed attempt means that another request has changed it."""
+"""Attempts to save a conversation. An attempt fails if another request has just changed it."""
 
 TITLE_LENGTH = 80
 """Maximum characters of a conversation's title, which is the start of the first question."""
 
 
 class Models(Protocol):
-    """Language models. The interface of Chain."""
+    """Language models, as the class Chain provides them."""
 
     def check_configured(self) -> None: ...
 
@@ -59,7 +59,7 @@ class Models(Protocol):
 class AiService:
     """The operations of the ai API. Every method raises the Problems of the API contract.
 
-    `stage` is the environment's name, for the error message if no provider is configured.
+    `stage` is the environment's name. The error message about missing API keys contains it.
     """
 
     def __init__(
@@ -197,10 +197,10 @@ class AiService:
         started: float,
         store: Callable[[Result[T]], None] | None = None,
     ) -> Result[T]:
-        """Returns a completion, and counts its tokens against the quota.
+        """Returns a completion, and counts its tokens against the user's daily quota.
 
-        `field` is the body's member to report if the models refuse its content. `store` stores the
-        completion. If the call or `store` fails, no tokens are counted.
+        If the models refuse the content, the error names `field` of the request body. `store`
+        stores the completion. If the call or `store` fails, no tokens are counted.
         """
         try:
             self._models.check_configured()
@@ -225,7 +225,7 @@ class AiService:
         return result
 
     def _details(self, result: Result[T], started: float) -> dict[str, Any]:
-        """Returns the members of ModelDetails."""
+        """Returns the fields of `models.ModelDetails` for a response."""
         completion = result.completion
         return {
             "provider": result.provider,
@@ -245,7 +245,7 @@ class AiService:
 
 
 def _history(messages: tuple[Message, ...]) -> tuple[Turn, ...]:
-    """Returns the latest messages within the limits. The first one is a question."""
+    """Returns the latest messages within the limits, starting with a question."""
     turns: list[Turn] = []
     size = 0
     for message in reversed(messages[-tasks.HISTORY_MESSAGES :]):

@@ -57,14 +57,14 @@ class Moderate(Body, frozen=True, kw_only=True):
 
 
 class Usage(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Tokens as counted by the provider."""
+    """The numbers of tokens that the provider counted."""
 
     input_tokens: int
     output_tokens: int
 
 
 class ModelDetails(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The model that produced a response, and its usage. `latency_ms` is that of the whole call."""
+    """The model that produced a response, its usage, and the duration of the whole request."""
 
     provider: str
     model: str

@@ -33,7 +33,7 @@ class _Choice(Struct, frozen=True):
 class _Usage(Struct, frozen=True):
     prompt_tokens: TokenCount = 0
     completion_tokens: TokenCount = 0
-    """Includes reasoning."""
+    """Includes the tokens of the model's reasoning."""
 
 
 class _Response(Struct, frozen=True):
@@ -43,13 +43,13 @@ class _Response(Struct, frozen=True):
 
 
 class OpenAi:
-    """A model of OpenAI or of a compatible server.
+    """A model that OpenAI or a compatible server provides.
 
     Args:
         base_url: The URL including the API version, without a trailing slash.
         model: The model id, for example `gpt-6-luna`.
-        reasoning_effort: The model's effort. "" omits the parameter, for the model's default and
-            for servers that do not support it.
+        reasoning_effort: The parameter `reasoning_effort`. "" omits it, which selects the model's
+            default and is required by servers that do not support the parameter.
     """
 
     name = "openai"
@@ -68,7 +68,7 @@ class OpenAi:
     def _document(self, prompt: Prompt) -> dict[str, Any]:
         document: dict[str, Any] = {
             "model": self._model,
-            # "system", because compatible servers do not know "developer". OpenAI accepts both.
+            # Compatible servers support only the role "system". OpenAI also has "developer".
             "messages": [
                 {"role": "system", "content": prompt.instruction},
                 *({"role": turn.role, "content": turn.text} for turn in prompt.turns),

@@ -1,4 +1,4 @@
-"""The interface to providers of language models: prompts, completions and failures."""
+"""The interface to providers of language models, with prompts, completions and failures."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -8,19 +8,19 @@ import msgspec
 from msgspec import Meta, Struct
 
 COMPLETION_LIMIT = 128 * 1024
-"""Maximum bytes of a completion's text, so that it fits into a conversation's item.
+"""Maximum bytes of a completion's text, so that it fits into a conversation's DynamoDB item.
 
-The longest requested output, 8,192 tokens, is shorter.
+The longest output that a prompt requests, 8,192 tokens, is shorter.
 """
 
 MODEL_LENGTH = 100
 """Maximum characters of a model's name in a response. The rest is cut off."""
 
 TURN_OVERHEAD = 16
-"""Upper bound of the tokens that a provider adds to each turn. Both providers add fewer than 10."""
+"""Upper bound of the tokens that a provider adds to each turn. The actual number is below 10."""
 
 TokenCount = Annotated[int, Meta(ge=0, le=10_000_000)]
-"""A token count from a provider. Larger numbers exceed every model's context window: malformed."""
+"""A token count from a provider. The limit is larger than every model's context window."""
 
 
 class Turn(Struct, frozen=True):
@@ -31,7 +31,7 @@ class Turn(Struct, frozen=True):
 
 
 class Shape(Struct, frozen=True):
-    """The required JSON object: a name, and a schema that both providers support."""
+    """The JSON object that a completion must be: a name, and a schema for both providers."""
 
     name: str
     schema: Mapping[str, Any]
@@ -41,8 +41,8 @@ class Prompt(Struct, frozen=True, kw_only=True):
     """The input of a model.
 
     `instruction` is always a constant of this service. The caller's texts are in `turns`, which
-    providers receive separately. `unfiltered` disables the provider's adjustable content filter,
-    because moderation must see the content it judges.
+    providers receive separately. `unfiltered` disables the provider's adjustable content filter:
+    a moderation prompt must reach the model even if its content is harmful.
     """
 
     instruction: str
@@ -55,7 +55,7 @@ class Prompt(Struct, frozen=True, kw_only=True):
     def token_bound(self) -> int:
         """Returns an upper bound of the call's tokens.
 
-        In all tokenizers of both providers, a token has at least one byte.
+        Every byte is counted as a token, because in all tokenizers a token has at least one byte.
         """
         schema = msgspec.json.encode(self.shape.schema) if self.shape else b""
         texts = (self.instruction, *(turn.text for turn in self.turns))
@@ -83,7 +83,7 @@ class Failure(StrEnum):
     """The ways in which a provider fails. The values appear in the log."""
 
     UNREACHABLE = "unreachable"
-    """No connection, so nothing was sent and a retry is safe."""
+    """The connection could not be opened. Nothing was sent, so a retry is safe."""
     TIMEOUT = "timeout"
     BROKEN_OFF = "broken_off"
     """The connection was closed before the response was complete."""
@@ -92,9 +92,9 @@ class Failure(StrEnum):
     RATE_LIMITED = "rate_limited"
     KEY_REFUSED = "key_refused"
     NOT_FOUND = "not_found"
-    """The configured URL or model does not exist (any longer)."""
+    """The configured URL or model does not exist."""
     REJECTED = "rejected"
-    """The provider rejects this request, for example as too long. Other requests may succeed."""
+    """The provider rejects this request, for example because it is too long."""
     MALFORMED = "malformed"
     """The response violates the provider's API, or is too long."""
     INVALID = "invalid"
@@ -110,7 +110,7 @@ REQUEST_FAILURES = frozenset({Failure.REJECTED, Failure.REFUSED})
 class ProviderError(Exception):
     """A call failed.
 
-    Raised `from None`, so that no cause contains a prompt, a completion or an API key.
+    It is raised `from None`, because the cause could contain a prompt, a completion or an API key.
     """
 
     def __init__(self, failure: Failure, retry_after: float | None = None) -> None:
@@ -125,10 +125,11 @@ def create_completion(
 ) -> Completion:
     """Creates a completion from a provider's response.
 
-    `usage` are the input and output tokens. With None, they are estimated at four bytes per token.
+    `usage` is the number of input and of output tokens. If it is None, both numbers are estimated
+    at four bytes per token.
 
     Raises:
-        ProviderError: MALFORMED, because the text is empty or too long.
+        ProviderError: MALFORMED if the text is empty or too long.
     """
     size = len(text.encode())
     if not text.strip() or size > COMPLETION_LIMIT:

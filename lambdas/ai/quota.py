@@ -1,6 +1,6 @@
 """The daily token quota: tokens are reserved before a call to a model and settled after it.
 
-Exact even with concurrent requests (docs/decisions/0053).
+Concurrent requests cannot exceed the quota (docs/decisions/0053).
 """
 
 import math
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 LEASE = 35
-"""Seconds until an unsettled reservation expires. The function's timeout is 30 s, so it crashed."""
+"""Seconds until an unsettled reservation expires. It exceeds the function's timeout of 30 s."""
 
 RETENTION = timedelta(days=31)
 """How long the usage of a day is stored."""
@@ -27,7 +27,7 @@ _LEASE_PREFIX = "lease_"
 
 
 class Reservation(Struct, frozen=True):
-    """Tokens reserved for one call, counted on the day on which the call began."""
+    """The tokens reserved for one call. They count toward the quota of the day it began on."""
 
     user_id: str
     day: str
@@ -50,7 +50,7 @@ class DynamoQuota:
     """Stores one item per user and UTC day.
 
     `tokens` is the sum of used and reserved tokens. A conditional write keeps it within the quota.
-    Each open reservation is a separate attribute, so that reservations of crashed calls are found.
+    Each open reservation is a separate attribute, so that those of crashed calls can be cancelled.
     """
 
     def __init__(
@@ -126,9 +126,9 @@ class DynamoQuota:
         return bool(expired)
 
     def _exceeded(self, day: dict[str, Any], tokens: int) -> Problem:
-        """Returns a 429 problem. Its Retry-After ends at midnight UTC.
+        """Returns a 429 problem whose Retry-After lasts until midnight UTC.
 
-        If the running calls have reserved the missing tokens, it ends when their leases expire.
+        If running calls have reserved the missing tokens, it lasts until their leases expire.
         """
         leases = _leases(day).values()
         used = day.get("tokens", 0) - sum(reserved for reserved, _ in leases)

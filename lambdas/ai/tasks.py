@@ -1,7 +1,7 @@
-"""The tasks of language models: the prompt of each task, and the parser of its completion.
+"""The tasks for language models, each with a prompt and a parser of the completion.
 
-Instructions are constants. The caller's text is sent separately, as values in a JSON object unless
-it is only a question. A text therefore cannot pose as an instruction.
+Instructions are constants. The caller's text is sent separately, in a JSON object unless it is a
+question without context, so that a model does not mistake the text for an instruction.
 """
 
 from typing import Annotated, Any, TypeVar
@@ -49,16 +49,16 @@ MODERATION_OUTPUT = 512
 LONGEST_TRANSLATION = 8192
 """Maximum output tokens of each task, including a little reasoning.
 
-A translation may have twice the tokens that the longest text has in most languages.
+The last limit allows a translation twice the tokens of the longest text in most languages.
 """
 
 HISTORY_MESSAGES = 20
 HISTORY_SIZE = 32 * 1024
-"""Maximum earlier messages sent with a new question, and bytes of their texts."""
+"""The maximum number of earlier messages sent with a new question, and of the bytes they have."""
 
 
 def _object_schema(**properties: Any) -> dict[str, Any]:
-    """Returns a JSON schema as OpenAI's strict mode requires: all properties, and no others."""
+    """Returns a schema for OpenAI's strict mode: all properties are required, others forbidden."""
     return {
         "type": "object",
         "properties": properties,
@@ -100,7 +100,7 @@ def build_question_prompt(history: tuple[Turn, ...], question: str, context: str
 
 
 def build_question_turn(question: str, context: str | None) -> Turn:
-    """Returns the question as plain text, or as a JSON object if it has a context."""
+    """Returns the question as plain text, or with its context as a JSON object."""
     return (
         Turn("user", question)
         if context is None
@@ -137,12 +137,12 @@ def parse_text(text: str) -> str:
 
 
 def parse_translation(text: str) -> Translation:
-    """Raises InvalidCompletionError."""
+    """Parses a translation. Raises InvalidCompletionError."""
     return _parse(text, Translation)
 
 
 def parse_verdict(text: str) -> Verdict:
-    """Returns a verdict with all categories. It is flagged if at least one category is true.
+    """Returns a verdict with all categories. It is also flagged if any category is true.
 
     Raises InvalidCompletionError.
     """

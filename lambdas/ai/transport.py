@@ -1,8 +1,8 @@
 """JSON over HTTP, with hard limits on the time and the bytes of a whole exchange.
 
 HTTP libraries only limit each wait for the socket, so a server that sends single bytes could block
-them for ever (docs/decisions/0051). Each connection serves one exchange: the handshake takes little
-time compared to the model, and a reused connection may be half closed.
+them for ever (docs/decisions/0051). Every request opens a new connection: the handshake takes
+little time compared to the model, and a reused connection may be half closed.
 """
 
 import socket
@@ -20,17 +20,17 @@ from lambdas.ai.providers import Failure, ProviderError
 T = TypeVar("T")
 
 CONNECT_TIMEOUT = 3.0
-"""Seconds for TCP and TLS together. Enough for a server on another continent."""
+"""Seconds for the TCP and TLS handshakes together, enough for a server on another continent."""
 
 BODY_LIMIT = 1024 * 1024
-"""Maximum bytes of a response: the longest text with all characters escaped, and other members."""
+"""Maximum bytes of a response. The longest text fits even with all characters escaped."""
 
 
 class HttpResponse(Struct, frozen=True):
     status: int
     body: bytes
     retry_after: float | None = None
-    """Seconds, if the header contains a number."""
+    """The Retry-After header in seconds, or None if it is missing or a date."""
 
 
 def post_json(url: str, document: Any, headers: dict[str, str], timeout: float) -> HttpResponse:
@@ -39,11 +39,11 @@ def post_json(url: str, document: Any, headers: dict[str, str], timeout: float) 
     Does not follow redirects, which would send the API key to another server.
 
     Raises:
-        ProviderError: UNREACHABLE, TIMEOUT or BROKEN_OFF; MALFORMED if the response is longer than
-            BODY_LIMIT.
+        ProviderError: UNREACHABLE, TIMEOUT, BROKEN_OFF, or MALFORMED if the response is longer
+            than BODY_LIMIT.
     """
     exchange = _Exchange(url, msgspec.json.encode(document), headers, timeout)
-    # Only a thread can be abandoned during name resolution or while headers arrive slowly.
+    # In a thread, because name resolution and slowly arriving headers cannot be interrupted.
     thread = threading.Thread(target=exchange.run, name="provider-call", daemon=True)
     thread.start()
     thread.join(timeout)
@@ -56,7 +56,7 @@ def post_json(url: str, document: Any, headers: dict[str, str], timeout: float) 
 
 
 class _Exchange:
-    """A request and its response, in a separate thread. `run` raises nothing."""
+    """A request and its response. `run` is called in a separate thread and never raises."""
 
     def __init__(self, url: str, content: bytes, headers: dict[str, str], timeout: float) -> None:
         self.response: HttpResponse | None = None
@@ -106,19 +106,19 @@ class _Exchange:
         body = response.read(BODY_LIMIT + 1)
         if len(body) > BODY_LIMIT:
             self.failure = Failure.MALFORMED
-        elif not response.length:  # else the connection was closed before Content-Length bytes
+        elif not response.length:  # otherwise the connection was closed too early
             self.response = HttpResponse(
                 response.status, body, _seconds(response.getheader("Retry-After"))
             )
 
 
 def _seconds(value: str | None) -> float | None:
-    """Parses a Retry-After in seconds. Dates are ignored: they are too far away to wait for."""
+    """Parses a Retry-After in seconds. Returns None for a date, which is too late to wait for."""
     return float(value) if value and value.isascii() and value.isdigit() else None
 
 
 def read_document(response: HttpResponse, model: type[T]) -> T:
-    """Returns the body as a `model`. Raises ProviderError if the status is not 200."""
+    """Parses the body as a `model`. Raises ProviderError if that fails or the status is not 200."""
     if response.status == 200:
         try:
             return msgspec.json.decode(response.body, type=model)

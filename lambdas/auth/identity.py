@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
     from mypy_boto3_cognito_idp.type_defs import AttributeTypeTypeDef
 
-# Roles that are Cognito groups. Every registered user also has the role USER.
+# Roles that users have through a Cognito group. Every registered user also has the role USER.
 _GROUP_ROLES = (MODERATOR, ADMIN)
 
-# Cognito enforces these limits per existing user, so these errors would reveal that a user exists.
+# Cognito enforces these limits only for existing users, so the errors reveal that a user exists.
 _PER_USER_LIMITS = ("LimitExceededException", "TooManyFailedAttemptsException")
 
-# Errors that all mean "invalid code" to the caller, so that they do not reveal if a user exists.
+# Errors that the caller sees as "invalid code", because they would reveal whether a user exists.
 _CODE_ERRORS = (
     "CodeMismatchException",
     "ExpiredCodeException",
@@ -45,7 +45,7 @@ class Identity(Protocol):
         """
 
     def confirm(self, email: str, code: str) -> None:
-        """Raises Problem 400 if the code is wrong or expired, or the email is unknown."""
+        """Confirms an email. Raises Problem 400 if the code is invalid or the email is unknown."""
 
     def resend_confirmation(self, email: str) -> None:
         """Sends a new code. Does nothing if the email is unknown or already confirmed."""
@@ -58,10 +58,10 @@ class Identity(Protocol):
         """
 
     def find(self, username: str) -> User | None:
-        """Returns the user with this id or email, or None if it is unknown or disabled."""
+        """Returns the user with this id or email, or None if the user is unknown or disabled."""
 
     def change_password(self, user_id: str, current: str, new: str) -> None:
-        """Raises Problem 422 if `current` is wrong or `new` violates the password policy."""
+        """Changes a password. Raises Problem 422 if `current` is wrong or `new` is too weak."""
 
     def send_reset_code(self, email: str) -> None:
         """Sends a reset code. Does nothing if the email is unknown or not verified."""
@@ -74,7 +74,7 @@ class Identity(Protocol):
 
 
 class CognitoIdentity:
-    """A Cognito user pool whose users sign in by email. A user's id is the `sub` attribute."""
+    """A Cognito user pool whose users sign in by email. The attribute `sub` is a user's id."""
 
     def __init__(
         self,
@@ -166,7 +166,7 @@ class CognitoIdentity:
         return self.find(email)
 
     def _sign_in(self, username: str, password: str) -> str:
-        """Returns an access token issued by Cognito. It never leaves this module."""
+        """Returns an access token of Cognito, which only this module may use."""
         reset = Problem.forbidden(
             "Set a new password through /v1/auth/forgot-password first.", "password_reset_required"
         )

@@ -29,14 +29,14 @@ SESSION_LIFETIME = 7 * 24 * 60 * 60
 """Seconds (API contract, Authentication and auth). Each refresh renews a session's lifetime."""
 
 REFRESH_GRACE = 10_000
-"""Milliseconds for which a spent refresh token still returns its successor.
+"""Milliseconds for which a client can repeat a refresh with the same token and get the same result.
 
 See the API contract, POST /refresh.
 """
 
 # Failures per network address and email (API contract, POST /login).
 LOGIN = Limit("login", 5, 60)
-# Failures per user. Slows down somebody who guesses the password with a stolen access token.
+# Failures per user. Slows down an attacker with a stolen access token who guesses the password.
 CHANGE_PASSWORD = Limit("change-password", 5, 60)
 # Failures per network address and email. Cognito's own limits apply only to existing users, so they
 # would reveal whether an email is registered.
@@ -47,14 +47,14 @@ RESET_PASSWORD = Limit("reset-password", 5, 300)
 REGISTER = Limit("register", 20, 3600)
 RESEND_CONFIRMATION = Limit("resend-confirmation", 10, 3600)
 FORGOT_PASSWORD = Limit("forgot-password", 10, 3600)
-# Calls per network address. Each one stores a session for an hour, but creates no account.
+# Calls per network address. Each call stores a session for an hour, but creates no account.
 ANONYMOUS = Limit("anonymous", 60, 3600)
 
 _REMEMBERED_ROTATIONS = 100
-"""Maximum earlier rotations in a session, so that its item stays small."""
+"""Maximum number of earlier rotations that a session stores, so that its item stays small."""
 
 _ROTATIONS = 3
-"""Attempts to rotate a session. A failed attempt means that a concurrent request has rotated it."""
+"""Attempts to rotate a session. An attempt fails if a concurrent request has rotated it first."""
 
 
 class Limiter(Protocol):
@@ -177,7 +177,7 @@ class AuthService:
     def logout(self, caller: Caller, *, all_devices: bool) -> None:
         if all_devices:
             self._sessions.revoke_all(caller.user_id)
-        # Also by key, because the index may not contain a new session yet.
+        # `revoke_all` finds sessions in an index, which may not contain a new session yet.
         self._sessions.revoke(caller.session_id, caller.user_id)
         if not caller.is_anonymous:
             self._events.publish(
@@ -191,7 +191,7 @@ class AuthService:
             )
 
     def list_sessions(self, caller: Caller, query: PageQuery) -> dict[str, Any]:
-        """Returns a page of the caller's sessions, the last used first."""
+        """Returns a page of the caller's sessions, the most recently used first."""
         scope = f"auth-sessions {caller.user_id}"
         position = self._cursors.position(query, scope)
         sessions = sorted(
@@ -254,7 +254,7 @@ class AuthService:
 
     @contextmanager
     def _failures_limited(self, limit: Limit, *subject: str, counted: HTTPStatus) -> Iterator[None]:
-        """Counts an attempt only if it raises a Problem with the status `counted`."""
+        """Counts an attempt if the block raises a Problem with the status `counted`."""
         attempt = self._limiter.begin(limit, *subject)
         failed = False
         try:
@@ -266,10 +266,10 @@ class AuthService:
             self._limiter.end(attempt, failed=failed)
 
     def _rotate(self, session: Session, presented: RefreshToken) -> TokenPair | None:
-        """Replaces the token by the next one. Returns None if another request rotated first."""
+        """Issues the next token. Returns None if another request rotated the session first."""
         if not hmac.compare_digest(presented.digest, session.refresh_hash):
             raise _invalid_refresh_token()
-        # Before the write: if reading the user fails, the token is not spent.
+        # The user is read before the write, so that a failing read does not spend the token.
         user = self._with_profile_name(self._find_user(session), session.display_name)
         rotated, refresh_token = self._next_generation(session)
         rotated = structs.replace(rotated, display_name=user.display_name)
@@ -278,9 +278,9 @@ class AuthService:
         return self._issue_pair(user, refresh_token)
 
     def _repeat(self, session: Session, presented: RefreshToken) -> TokenPair:
-        """Returns the current refresh token again if `presented` was spent moments ago.
+        """Returns the current refresh token again if `presented` was spent within REFRESH_GRACE.
 
-        An older token may have been stolen. Its use ends the session.
+        A token that was spent earlier may have been stolen, so its use ends the session.
         """
         since = session.generation - presented.generation
         spent_at = session.rotations[-since] if since <= len(session.rotations) else 0
@@ -299,7 +299,7 @@ class AuthService:
         return self._issue_pair(self._find_user(session), current)
 
     def _find_user(self, session: Session) -> User:
-        """Returns the user with the current roles, so that role changes apply to the next token."""
+        """Returns the session's user with the current roles, which the next token contains."""
         user = self._identity.find(session.user_id)
         if user is None:
             self._sessions.revoke(session.session_id, session.user_id)
@@ -309,7 +309,7 @@ class AuthService:
     def _with_profile_name(self, user: User, previous: str = "") -> User:
         """Returns the user with the profile's name, which may differ from the account's name.
 
-        If reading the profile fails, the name is `previous` or the account's, so sign-in works.
+        If reading the profile fails, uses `previous` or the account's name, so that sign-in works.
         """
         try:
             profile = self._profiles.profiles([user.user_id]).get(user.user_id)
@@ -330,7 +330,7 @@ class AuthService:
         )
 
     def _next_generation(self, session: Session) -> tuple[Session, RefreshToken]:
-        """Returns the session's next generation and its refresh token, without storing them."""
+        """Returns the session in its next generation, and the refresh token. Stores neither."""
         token = self._refresh_tokens.derive(session.session_id, session.generation + 1)
         assert token is not None, "the newest key exists"
         now = self._clock()
@@ -361,7 +361,7 @@ class AuthService:
 
 
 def _list_position(session: Session) -> list[str]:
-    """Returns the position of a session in the list, as a JSON value."""
+    """Returns the position of a session in the list, for a cursor."""
     return [session.last_used_at, session.session_id]
 
 

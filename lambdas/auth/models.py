@@ -12,9 +12,9 @@ STRENGTH_RULE = (
     "must have 8 to 256 characters, with an upper case letter, a lower case letter, a digit and a "
     "symbol, and no space at either end"
 )
-"""The user pool's password policy in words."""
+"""The user pool's password policy, as an error message."""
 
-# These are the symbols that Cognito accepts as such.
+# The last group has the characters that Cognito's password policy counts as symbols.
 _STRENGTH = re.compile(
     r"(?=\S)(?=.*[A-Z])(?=.*[a-z])(?=.*[0-9])"
     r"""(?=.*[\^$*.\[\]{}()?"!@#%&/\\,><':;|_~`=+\-]).{7,255}\S"""

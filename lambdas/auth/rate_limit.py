@@ -1,4 +1,4 @@
-"""Limits the attempts in a rolling window. Exact even with concurrent requests."""
+"""Limits the number of attempts in a rolling window, also for concurrent requests."""
 
 import hashlib
 import math
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 PATIENCE = 10_000
-"""Milliseconds for which a request waits for concurrent requests of the same subject. API Gateway
-waits 29 s."""
+"""Milliseconds for which a request waits for concurrent requests of the same subject, such as an
+email address. API Gateway waits 29 s."""
 
 LEASE = 35_000
-"""Milliseconds after which a running attempt counts as crashed. Functions run up to 30 s."""
+"""Milliseconds after which an unfinished attempt counts as crashed. Functions run up to 30 s."""
 
 _PAUSE = 0.1
 """Seconds between two reads, on average. A sign-in takes about 0.3 s."""
 
 
 class Limit(Struct, frozen=True):
-    """Allows `attempts` in any `window` seconds per subject. `name` separates the counters."""
+    """Allows `attempts` per subject in any `window` seconds. Each `name` has separate counters."""
 
     name: str
     attempts: int
@@ -45,7 +45,7 @@ class Attempt(Struct, frozen=True):
 
 
 class _Counter(Struct, frozen=True):
-    """The times of the counted and of the running attempts, in milliseconds since the epoch."""
+    """The start times of counted and of running attempts, in milliseconds since the epoch."""
 
     revision: int
     attempts: tuple[int, ...]
@@ -55,8 +55,8 @@ class _Counter(Struct, frozen=True):
 class RateLimiter:
     """Counts attempts in a table.
 
-    `count` counts an attempt at once. `begin` and `end` count it only if it failed. Running
-    attempts use up the remaining attempts: when none remains, `begin` waits for their outcomes.
+    `count` counts an attempt at once. `begin` and `end` count an attempt only if it failed. While
+    counted and running attempts together reach the limit, `begin` waits for running ones to end.
     Concurrent guesses therefore cannot exceed the limit, and correct attempts are not refused.
     """
 
@@ -86,10 +86,10 @@ class RateLimiter:
         self._change(limit, _key(limit, subject), counted)
 
     def begin(self, limit: Limit, *subject: str) -> Attempt:
-        """Starts an attempt, whose outcome `end` must report.
+        """Starts an attempt, whose outcome the caller must report with `end`.
 
         Raises Problem 429 with Retry-After if the limit is reached, or 503 if running attempts
-        use it up for too long.
+        do not end within PATIENCE.
         """
 
         def started(counter: _Counter, now: int) -> _Counter | None:
@@ -123,7 +123,7 @@ class RateLimiter:
         *,
         limited: bool = True,
     ) -> int:
-        """Writes a changed counter, and returns the time of the change.
+        """Applies `change` to a counter, writes it, and returns the time of the change.
 
         Waits while `change` returns None, and while other requests write the counter.
         """
@@ -143,7 +143,7 @@ class RateLimiter:
         return now
 
     def _read(self, key: str, limit: Limit, now: int) -> _Counter:
-        """Returns the counter without attempts that have left the window or crashed."""
+        """Returns the counter without crashed attempts and those before the current window."""
         item = self._table.get({"limit_key": key}) or {}
         return _Counter(
             item.get("revision", 0),
@@ -152,7 +152,7 @@ class RateLimiter:
         )
 
     def _write(self, key: str, counter: _Counter, expires_at: int) -> bool:
-        """Returns False if another request has written the counter since it was read."""
+        """Writes the counter. Returns False if another request wrote it since it was read."""
         values: dict[str, object] = {
             ":next": counter.revision + 1,
             ":attempts": list(counter.attempts),

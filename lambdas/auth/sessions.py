@@ -19,8 +19,8 @@ class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `display_name` is the account's name, or the generated name of an anonymous user.
     `created_at` and `last_used_at` are RFC 3339. `expires_at` is in seconds since the epoch,
     `rotated_at` in milliseconds since the epoch. `refresh_hash` is the hash of the refresh token of
-    this `generation`, derived with the key `refresh_kid`. `earlier_rotations` are the times of the
-    rotations before `rotated_at` that are so recent that their spent tokens are still accepted.
+    this `generation`, derived with the key `refresh_kid`. `earlier_rotations` are the times of
+    recent rotations before `rotated_at`, whose spent tokens are still accepted.
     """
 
     session_id: str
@@ -65,7 +65,7 @@ class SessionStore(Protocol):
 
 
 class DynamoSessionStore:
-    """Sessions in DynamoDB. An index finds a user's sessions; it lags a few milliseconds."""
+    """Sessions in DynamoDB. The index by user lags behind the table by a few milliseconds."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
         self._table = Table(dynamodb, table)

@@ -19,7 +19,7 @@ class AuthorizerSettings(Settings, frozen=True, kw_only=True):
 
 
 class Authorizer:
-    """Turns a token or ticket into a policy and a context from which services read the caller."""
+    """Converts a token or ticket to an IAM policy, and to the context that services read."""
 
     def __init__(self, tokens: TokenVerifier, tickets: TicketStore, logger: Logger) -> None:
         self._tokens = tokens
@@ -32,7 +32,7 @@ class Authorizer:
         return self._authorize_ticket(event)
 
     def _authorize_token(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Checks signature and expiry. Services check the session because this result is cached."""
+        """Checks signature and expiry. The result is cached, so services check the session."""
         try:
             caller = self._tokens.verify(bearer_token(event.get("authorizationToken")))
         except InvalidTokenError:
@@ -43,7 +43,7 @@ class Authorizer:
         return _policy("Allow", caller.user_id, f"{api_and_stage}/*", caller.to_context())
 
     def _authorize_ticket(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns Deny on failure: the WebSocket API sends 403 for it, but 500 for exceptions."""
+        """Redeems a ticket. Returns Deny on failure (403), since exceptions would become a 500."""
         try:
             ticket = self._tickets.redeem(
                 (event.get("queryStringParameters") or {}).get("ticket") or ""

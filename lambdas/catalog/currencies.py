@@ -11,5 +11,5 @@ CURRENCIES = frozenset(
     USD USN UYI UYU UYW UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
     """.split()  # noqa: SIM905
 )
-"""ISO 4217, list one, as of 2026: with funds, without precious metals, units of account and test
-codes. Existing listings keep a currency that is removed here; new ones cannot use it."""
+"""The codes of ISO 4217, list one, as of 2026, without precious metals, units of account and test
+codes. Existing listings keep a currency that is removed here. New listings cannot use it."""

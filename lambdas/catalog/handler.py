@@ -34,7 +34,7 @@ from lambdas.common.web.router import Router
 from lambdas.common.web.service import Handler, ServiceSettings, create_router, entry_point
 
 SCHEDULE = "aws.events"
-"""The source of scheduled events. API Gateway's events have none."""
+"""The `source` of scheduled events. API Gateway's events have no `source`."""
 
 
 class CatalogSettings(ServiceSettings, frozen=True, kw_only=True):
@@ -103,7 +103,7 @@ class CatalogApi:
 
 
 class CatalogFunction:
-    """The entry point for Lambda: handles a request or runs the sweep."""
+    """The entry point for Lambda: handles a request or sweeps unpublished events."""
 
     def __init__(self, router: Router, relay: Relay, logger: Logger) -> None:
         self._router = router
@@ -122,7 +122,7 @@ class CatalogFunction:
                         f"No event of a batch of {len(outcome.failed)} was published: see the log"
                     )
         except Problem as problem:
-            # The database is unavailable, which has its own alarm. The next sweep is in one minute.
+            # The database is unavailable, which triggers its own alarm. The next sweep will retry.
             self._logger.error("sweep skipped", code=problem.code)
             return {"swept": swept}
         if swept:

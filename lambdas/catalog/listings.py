@@ -56,7 +56,7 @@ class Changes(Struct, frozen=True, kw_only=True):
 
 
 class Category(Struct, frozen=True):
-    """A category. `listings` is its number of active listings, without its subcategories."""
+    """A category. `listings` is its number of active listings, without those of subcategories."""
 
     slug: str
     name: str
@@ -67,8 +67,8 @@ class Category(Struct, frozen=True):
 class Search(Struct, frozen=True, kw_only=True):
     """The query for a page of listings that match all filters, sorted by `sort`.
 
-    A listing matches any of `categories`. With `own`, for the seller's list, reserved and sold
-    listings are included. `after` is the position of the previous page's last `ListEntry`.
+    A listing must be in any of `categories`. `own` includes reserved and sold listings, for the
+    seller's own list. `after` is the position of the previous page's last `ListEntry`.
     """
 
     sort: str
@@ -105,7 +105,7 @@ class AlreadyRatedError(Exception):
     """The user has already rated this listing."""
 
 
-# A row is one text value, because the driver decodes arrays and times slowly, in Python.
+# Each row is selected as one JSON text, because the driver decodes arrays and times slowly.
 _ROW = """json_build_object(
     'listing_id', replace(l.listing_id::text, '-', ''), 'seller_id', l.seller_id,
     'title', l.title, 'description', l.description, 'price_amount', l.price_amount,
@@ -138,7 +138,7 @@ UPDATE catalog.listings AS l SET rating_sum = rating_sum + :stars, rating_count 
 WHERE l.listing_id = :listing_id::uuid AND l.status <> 'removed' RETURNING {_ROW}
 """  # noqa: S608
 
-# Locks the listing until the wish is stored, so that a concurrent removal leaves no wish behind.
+# Locks the listing while a wishlist entry is stored. A later removal then also deletes the entry.
 _WISH = """
 WITH found AS (
     SELECT listing_id FROM catalog.listings
@@ -162,7 +162,7 @@ _TIME = "to_timestamp(:after::bigint / 1000.0)"
 
 
 def _wishlist(condition: str) -> str:
-    # Removing a listing deletes its wishlist entries, so the join drops no entry of a page.
+    # Removing a listing deletes its wishlist entries, so the join finds a listing for each entry.
     return f"""
     SELECT {_ROW}, floor(extract(epoch FROM w.created_at) * 1000)::bigint FROM (
         SELECT listing_id, created_at FROM catalog.wishes WHERE user_id = :user_id {condition}
@@ -209,8 +209,8 @@ _ORDERS = {
 }
 
 RANKED = 2000
-"""The number of newest matches that are ranked. Without a limit, a search for a frequent word would
-read and rank all its listings. It allows 100 pages of 20."""
+"""The number of newest matches that a search ranks, enough for 100 pages of 20. Without a limit, a
+search for a frequent word would read and rank all listings that contain it."""
 
 _MATCHES = "words @@ catalog.search_query(:q)"
 # Whole words count more than the beginnings of words.
@@ -219,9 +219,9 @@ _RANK = """(ts_rank(words, catalog.exact_query(:q))
 
 
 def search_statement(search: Search) -> tuple[str, dict[str, Any]]:
-    """Returns the SQL statement of a page and its values.
+    """Returns the SQL statement for a page of listings, and its parameters.
 
-    Except for relevance, each order reads an index from the position on.
+    Every sort order except relevance reads an index, starting at the position.
     """
     order = _ORDERS[search.sort]
     values: dict[str, Any] = {"limit": search.limit}
@@ -251,7 +251,7 @@ def search_statement(search: Search) -> tuple[str, dict[str, Any]]:
         best = f"SELECT * FROM ({matches}) m {position} {end}"  # noqa: S608
         rows = f"SELECT * FROM ({best}) m JOIN catalog.listings USING (listing_id)"  # noqa: S608
     elif search.categories and search.q is None and search.seller_id is None:
-        # Reads the first rows of each category along its index, then the first of those.
+        # Selects the first rows of each category with its index, then the first of all these rows.
         first = f"""
             SELECT * FROM catalog.listings
             WHERE category = c.slug AND {_all(conditions + after)} {end}"""  # noqa: S608
@@ -272,7 +272,7 @@ def _all(conditions: Sequence[str]) -> str:
 
 
 class ListingStore:
-    """Stores listings, wishes, ratings and inquiries, with their events in the same transaction."""
+    """Stores listings, wishlist entries, ratings and inquiries, in one transaction with events."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

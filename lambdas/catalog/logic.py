@@ -40,10 +40,10 @@ from lambdas.common.web.pagination import Cursors, PageQuery
 from lambdas.common.web.preconditions import IfMatch, repeat_if_changed
 
 IMAGES = "images/catalog/"
-"""The key prefix of served images in their bucket."""
+"""The prefix of the S3 keys of images that CloudFront serves."""
 
 TREE_MAX_AGE = 60.0
-"""Seconds that the category tree is cached. Only migrations change it."""
+"""Seconds that the category tree is cached. Only database migrations change categories."""
 
 _TRANSITIONS: Mapping[str, frozenset[str]] = {
     "active": frozenset({"reserved", "sold", "removed"}),
@@ -123,7 +123,7 @@ class CatalogService:
                 errors.append(_unknown_category())
         if errors:
             raise Problem.invalid(errors)
-        # Own lists contain more listings, so their cursors have a separate scope.
+        # A seller's own list contains more listings, so its cursors have a separate scope.
         own = query.seller_id is not None and query.seller_id == caller.user_id
         scope = "catalog/listings/own" if own else "catalog/listings"
         after = self._cursors.position(query, scope)
@@ -291,7 +291,7 @@ class CatalogService:
         return listing
 
     def _check(self, price: Price | UnsetType, category: str | UnsetType) -> None:
-        """Validates what the types of the models cannot express."""
+        """Checks that the currency and the category exist. Raises Problem 422."""
         errors = []
         if price is not UNSET and price.currency not in CURRENCIES:
             errors.append(_unknown_currency("price.currency"))
@@ -323,7 +323,7 @@ class CatalogService:
         """Yields the keys of a listing's images.
 
         `wanted` contains the URLs of kept images and the keys of uploads. The uploads are copied to
-        the served prefix, and the copies are deleted if the block raises.
+        the prefix IMAGES, and the copies are deleted if the `with` block raises.
         """
         uploads = [image for image in wanted if image not in kept]
         stored = (
@@ -339,7 +339,7 @@ class CatalogService:
             raise
 
     def _remove_images(self, keys: Sequence[str]) -> None:
-        """Deletes images. Logs errors instead of raising: nothing refers to these images."""
+        """Deletes images to which no listing refers. Logs errors instead of raising them."""
         for key in keys:
             try:
                 self._uploads.remove(key)
@@ -365,7 +365,7 @@ class CatalogService:
         return self._events.create(event_type, actor_id=caller.user_id, data=data)
 
     def _publish(self, events: Sequence[Event]) -> None:
-        """Publishes stored events. Logs errors instead of raising, because the sweep retries."""
+        """Publishes stored events. Only logs errors, because the scheduled sweep retries."""
         try:
             for _outcome in self._relay.publish([event.event_id for event in events]):
                 pass
@@ -373,7 +373,7 @@ class CatalogService:
             self._logger.exception("events not relayed; the sweep will retry")
 
     def _page(self, entries: Sequence[ListEntry], query: PageQuery, scope: str) -> dict[str, Any]:
-        """Returns a page. `entries` has one more than the page if another page follows."""
+        """Returns a page. `entries` contains one more entry if another page follows."""
         page = entries[: query.limit]
         position = page[-1].position if len(entries) > query.limit else None
         return self._cursors.page(
@@ -401,7 +401,7 @@ class CatalogService:
 
 
 def _changes(listing: Listing, body: UpdateListing, images: list[str] | UnsetType) -> Changes:
-    """Returns the columns whose values change."""
+    """Returns the columns whose values the request changes."""
     price = body.price
     wanted: dict[str, Any] = {
         "title": body.title,
@@ -432,7 +432,7 @@ def _children(categories: Sequence[Category]) -> dict[str | None, list[Category]
 
 @contextmanager
 def _category_known() -> Iterator[None]:
-    """Reports a category that was deleted after the tree was cached as an invalid field."""
+    """Raises Problem 422 if the category was deleted after the tree was cached."""
     try:
         yield
     except UnknownCategoryError:

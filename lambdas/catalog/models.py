@@ -10,7 +10,7 @@ from lambdas.common.validation import Body
 from lambdas.common.web.pagination import PageQuery
 
 MAX_AMOUNT = 2**53 - 1
-"""The largest amount. All JSON implementations read integers up to it exactly (RFC 8259, 6)."""
+"""The largest integer that all JSON implementations read exactly (RFC 8259, section 6)."""
 
 Status = Literal["active", "reserved", "sold", "removed"]
 Sort = Literal["newest", "price", "-price", "relevance"]
@@ -172,7 +172,7 @@ class CategoryView(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RatingView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A rating, and the listing's average and number of ratings including it."""
+    """A new rating, and the listing's average and number of ratings, which include it."""
 
     listing_id: str
     user_id: str

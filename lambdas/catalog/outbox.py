@@ -1,4 +1,4 @@
-"""The outbox of the catalog: a table in Aurora, next to the data that the events describe."""
+"""The outbox of the catalog: an Aurora table of the events that are not published yet."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

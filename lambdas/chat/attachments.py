@@ -1,4 +1,4 @@
-"""Attachments of messages: upload, use in one message, and download by signed URLs."""
+"""Attachments: clients upload them, send each in one message, and download by signed URL."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 URL_LIFETIME = 60
-"""Seconds that a signed URL is valid. Clients follow the redirect at once."""
+"""Seconds for which a signed download URL is valid. Clients follow the redirect at once."""
 
 Claimed = tuple[Attachment, StoredObject]
 
@@ -26,7 +26,7 @@ class Attachments:
     def __init__(
         self, uploads: Uploads, messages: MessageStore, s3: "Callable[[], S3Client]", bucket: str
     ) -> None:
-        """`s3` returns the client. It is called at first use; most messages need none."""
+        """`s3` returns the client. It is called at first use, because few messages need it."""
         self._uploads = uploads
         self._messages = messages
         self._s3 = s3
@@ -47,7 +47,7 @@ class Attachments:
         return {"upload": signed.upload, "key": signed.key, "attachmentId": attachment_id}
 
     def claim(self, caller: Caller, room_id: str, keys: Sequence[str]) -> list[Claimed]:
-        """Validates uploads and copies them to the served objects.
+        """Validates uploads and copies each to the object that members download.
 
         Raises Problem 422 with an error for each invalid upload.
         """
@@ -92,7 +92,7 @@ class Attachments:
             self._uploads.remove(stored.key)
 
     def sign_url(self, room_id: str, attachment_id: str) -> str:
-        """Returns a signed URL of a message's attachment. Raises Problem 404 if there is none."""
+        """Returns an attachment's signed URL. Raises Problem 404 if no message has it."""
         [record] = self._messages.attachments([attachment_id])
         if record is None or record.room != room_id or record.stored_key is None:
             raise Problem.not_found("There is no such attachment.", "attachment_not_found")
@@ -109,7 +109,7 @@ class Attachments:
         )
 
     def remove(self, ids: Sequence[str]) -> None:
-        """Deletes the attachments of a message, the objects before the records."""
+        """Deletes a message's attachments, first from S3 and then from the table."""
         if not ids:
             return
         for record in self._messages.attachments(ids):

@@ -1,7 +1,7 @@
-"""Sends frames to a room's listeners.
+"""Sends frames (WebSocket messages) to a room's listeners, which are connections that joined it.
 
-Small rooms get them from the sender's function, large rooms from the delivery function, so that
-no sender waits for hundreds of posts.
+In small rooms, the chat function itself posts the frames. In large rooms, the delivery function
+does, so that no sender waits for hundreds of posts.
 """
 
 from collections.abc import Callable
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 INLINE_LIMIT = 100
-"""The most connections that the sender's function posts to itself. It takes 0.1 s
-(docs/benchmarks.md), about the time that the queue would add for every listener."""
+"""The most connections to which the chat function posts itself. That takes 0.1 s
+(docs/benchmarks.md), about as long as the way through the queue."""
 
 
 UNAVAILABLE = (CacheUnavailableError, ClientError, BotoCoreError, Problem)
@@ -34,20 +34,20 @@ UNAVAILABLE = (CacheUnavailableError, ClientError, BotoCoreError, Problem)
 class DeliveryQueues:
     """The delivery function's queues: a FIFO queue for frames, a standard queue for retries.
 
-    Methods do not raise. They return False on failure.
+    The methods return False on failure instead of raising an error.
     """
 
     def __init__(
         self, sqs: Callable[[], "SQSClient"], deliveries_url: str, retries_url: str, logger: Logger
     ) -> None:
-        """`sqs` returns the client. It is called for the first message; small rooms need none."""
+        """`sqs` returns the client. It is called for the first message to a large room."""
         self._sqs = sqs
         self._deliveries_url = deliveries_url
         self._retries_url = retries_url
         self._logger = logger
 
     def deliver(self, delivery: Delivery) -> bool:
-        """Queues a delivery. Deliveries of a room keep their order."""
+        """Queues a delivery. The queue keeps the order of a room's deliveries."""
         return self._send(
             QueueUrl=self._deliveries_url,
             MessageBody=msgspec.json.encode(delivery).decode(),
@@ -72,7 +72,7 @@ class DeliveryQueues:
 class Broadcast:
     """Sends frames to rooms. Failures of a listener, the cache or the queue are not raised.
 
-    The delivery function reads the messages' stream and makes up for missing named deliveries.
+    The delivery function reads the message table's stream and repeats lost deliveries of messages.
     """
 
     def __init__(
@@ -102,8 +102,8 @@ class Broadcast:
     ) -> None:
         """Sends a presence, typing or read frame to all connections except `exclude`.
 
-        Rooms with more than INLINE_LIMIT connections get no signals: every user would cause
-        hundreds of frames.
+        Sends nothing to rooms with more than INLINE_LIMIT connections, where each signal would
+        cause hundreds of frames.
         """
         try:
             listeners = [c for c in self._live.connections(room_id) if c != exclude]

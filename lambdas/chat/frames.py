@@ -1,6 +1,6 @@
-"""The WebSocket API: handles connects, disconnects and client frames.
+"""Handles the events of the WebSocket API: connects, disconnects and client frames.
 
-Every frame gets an `ack` or an `error`.
+A frame is one WebSocket message. The response to a client's frame is an `ack` or an `error`.
 """
 
 import time
@@ -49,7 +49,7 @@ MESSAGE_LIMIT = 128 * 1024
 closes the connection for larger ones; other gateways may not. No action needs more than a frame."""
 
 _ACCEPTED = {"statusCode": int(HTTPStatus.OK)}
-"""The result of every route. $connect needs a status; a body would be sent to the client."""
+"""The result of every route. $connect requires a status. A body would be sent to the client."""
 
 _CHAT = capability(CHAT_ANONYMOUS)
 
@@ -57,9 +57,9 @@ _CHAT = capability(CHAT_ANONYMOUS)
 class Frames:
     """The handler of all routes of the WebSocket API.
 
-    A connection acts for the session whose ticket opened it until that session ends, because an
-    access token expires long before a connection's two hours do. Roles above `user` expire with
-    the token, because they cannot be verified later.
+    A connection is valid until the session whose ticket opened it ends, because it can outlast an
+    access token: it lasts up to two hours. Roles above `user` expire with the token, because they
+    cannot be verified later.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class Frames:
         try:
             self._presence.disconnect(client)
         except CacheUnavailableError:
-            # The connection's entry in the cache expires by itself.
+            # The entry of the connection in the cache expires.
             self._logger.warning("disconnected without the cache")
 
     def _handle_frame(self, client: Client, body: str) -> str:
@@ -200,7 +200,7 @@ class Frames:
         return self._broadcast.send_to(client.connection, {**ack, **fields})
 
     def _join(self, client: Client, frame: RoomFrame) -> Frame:
-        """Adds the connection to the room's listeners, and joins an open room first.
+        """Adds the connection to the room's listeners, and the user to the members of an open room.
 
         The connection is added before the last message's number is read, so that it gets every
         later message. It is also added before membership is checked again, so that a concurrent
@@ -224,7 +224,7 @@ class Frames:
         return {"roomId": frame.room_id, "seq": seq, "online": online}
 
     def _leave(self, client: Client, frame: RoomFrame) -> Frame:
-        """Removes the connection from the room's listeners. The membership stays."""
+        """Removes the connection from the room's listeners. The user remains a member."""
         self._require_joined(client, frame.room_id)
         self._presence.leave(client, frame.room_id)
         return {"roomId": frame.room_id}
@@ -232,9 +232,9 @@ class Frames:
     def _send(self, client: Client, frame: SendFrame) -> None:
         """Stores the message, acknowledges it, and announces it to the room.
 
-        The acknowledgement and the announcement are sent in parallel: neither waits for the other.
+        The acknowledgement and the announcement are sent in parallel.
         """
-        # Sending needs only the tables, so it works without the cache.
+        # Storing a message needs only the tables, so it also works if the cache is down.
         with suppress(CacheUnavailableError):
             self._require_joined(client, frame.room_id)
         draft = Draft(
@@ -273,7 +273,7 @@ class Frames:
     def _ping(self, client: Client, frame: PingFrame) -> Frame:
         """Extends the connection's entry in the cache.
 
-        If the cache has lost the entry, sends `resync`: the connection is not in any room.
+        If the cache has lost the entry, the connection is in no room, so this sends `resync`.
         """
         try:
             known = self._live.touch(client.connection)

@@ -226,7 +226,7 @@ def build(environ: Mapping[str, str]) -> Handler:
 def wire(
     settings: ChatSettings, clients: Clients, cache: GuardedCache, gateway: Gateway, logger: Logger
 ) -> Handler:
-    """Builds the service with these clients, this cache and this WebSocket gateway."""
+    """Builds the service from its settings and dependencies."""
     dynamodb = clients.dynamodb
     tables = ChatTables(
         rooms=Table(dynamodb, settings.dynamodb_table_rooms),

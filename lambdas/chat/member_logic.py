@@ -36,7 +36,7 @@ from lambdas.common.web.pagination import Cursors
 from lambdas.common.web.preconditions import IfMatch, repeat_if_changed
 
 OPEN: frozenset[RoomType] = frozenset({"public", "announcement"})
-"""Room types that users join without an invitation. Only members find announcement rooms listed."""
+"""Room types that users join without an invitation. Lists omit announcement rooms of others."""
 
 INVITERS: dict[RoomType, int] = {
     "public": RANKS[MEMBER],

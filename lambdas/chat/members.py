@@ -22,7 +22,7 @@ from lambdas.common.storage.transactions import Transactions
 
 
 class MemberStore:
-    """The table of members, and the counters and pairs in the table of rooms.
+    """The members table, and the member counters and direct rooms' pairs in the rooms table.
 
     `event` is an outbox entry, which is written in the same transaction as the change.
     """
@@ -63,14 +63,14 @@ class MemberStore:
         return [convert(item, Member) for item in islice(items, limit)]
 
     def add(self, member: Member, event: Entry, pair: str | None = None) -> Member:
-        """Adds a member and counts them in one transaction, so concurrent joins respect the limit.
+        """Adds a member and increments the counter in one transaction, which enforces the limit.
 
         Returns the stored member, who is muted if they were muted before.
 
         Args:
             member: The new member.
             event: The outbox entry for the transaction.
-            pair: The `pair_key` in a direct room. Two users have at most one direct room.
+            pair: In a direct room, the `pair_key` of its users, who can have only one such room.
 
         Raises:
             RoomFullError: The room has reached its limit.
@@ -185,7 +185,7 @@ class MemberStore:
             raise ChangedError from None
 
     def replace(self, *changes: tuple[Member, Member]) -> None:
-        """Replaces members in one transaction. Each change is the member as read and as it becomes.
+        """Replaces members in one transaction. Each change has the old and the new member.
 
         Raises ChangedError if any of them has changed since it was read.
         """

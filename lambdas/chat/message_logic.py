@@ -54,7 +54,8 @@ class Draft(Struct, frozen=True, kw_only=True):
 class StoredMessage(Struct, frozen=True):
     """A stored message of the user `sender_id`, ready to be announced.
 
-    `stored_at` is in seconds since the epoch. `is_repeat` is True if an earlier call stored it.
+    `stored_at` is in seconds since the epoch. `is_repeat` is True if an earlier call stored the
+    message.
     """
 
     message: Message
@@ -98,7 +99,7 @@ class MessageService:
     def store(self, caller: Caller, room_id: str, draft: Draft) -> StoredMessage:
         """Stores a message once. `announce` sends the result to the room's listeners.
 
-        The two are separate so that a sender can be acknowledged without waiting for listeners.
+        Two methods exist so that the caller can acknowledge a message before listeners get it.
         """
         standing, head = self._standings.find_to_send(caller, room_id)
         standing.require_speaker()
@@ -147,8 +148,8 @@ class MessageService:
     def announce(self, stored: StoredMessage) -> None:
         """Sends a stored message to the room's listeners. Does nothing for a repeat.
 
-        Does not raise: the message is stored, so the sender must not get an error. The delivery
-        function sends messages that were not announced.
+        Only logs errors, because the message is already stored. The delivery function sends
+        messages that were not announced.
         """
         if stored.is_repeat:
             return
@@ -159,7 +160,7 @@ class MessageService:
         except Exception:
             self._logger.exception("message not announced; the delivery function will send it")
             return
-        # With the room or message, the log would reveal the authors of anonymous messages.
+        # Logging the room or the message would reveal the authors of anonymous messages.
         self._logger.info(
             "message announced",
             stored_at=round(stored.stored_at, 4),
@@ -267,7 +268,7 @@ class MessageService:
         self._broadcast.send(Delivery(room_id, frame))
 
     def head(self, room_id: str) -> int:
-        """Returns the number of the room's last message, 0 before the first.
+        """Returns the number of the room's last message, or 0 if the room has no messages.
 
         Raises Problem 404 if there is no such room.
         """
@@ -291,7 +292,7 @@ class MessageService:
         return author == caller.user_id
 
     def _extra_entries(self, caller: Caller, author: Author, message: Message) -> dict[str, Entry]:
-        """Returns the event, and the secret author of an anonymous message, for the transaction."""
+        """Returns the entries that store the event and, if anonymous, the message's real author."""
         data = {
             "roomId": message.room_id,
             "messageId": message.message_id,
@@ -314,7 +315,7 @@ class MessageService:
         self._broadcast.send(Delivery(message.room_id, frame, message.delivery))
 
     def _hide(self, room_id: str, user_id: str) -> None:
-        # Without the cache, no typing signals and read marks are sent either.
+        # If the cache is down, no typing signals or read marks are sent, so nothing needs hiding.
         with suppress(CacheUnavailableError):
             self._signals.hide(room_id, user_id)
 

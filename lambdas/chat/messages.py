@@ -59,7 +59,7 @@ class AttachmentRecord(Struct, frozen=True, kw_only=True):
 
 
 class MessageStore:
-    """The table of messages, and the counters that assign their numbers."""
+    """The messages table, and the rooms' counters that assign numbers to messages."""
 
     def __init__(
         self, tables: ChatTables, transactions: Transactions, clock: Clock = SYSTEM_CLOCK
@@ -85,7 +85,7 @@ class MessageStore:
 
         Args:
             room_id: The id of the room.
-            head: The room's head as it was read. If it has changed, the next number is used.
+            head: The number and time of the room's last message, as the caller has read them.
             draft: Creates the message from its number and time.
             extra_entries: Returns further entries for the transaction, by name.
             repeat_key: Key in the idempotency table. Only one message is stored for it.
@@ -96,7 +96,7 @@ class MessageStore:
             RepeatedError: A message was stored for `repeat_key` before.
             AttachmentUsedError: An attachment belongs to another message.
             ChangedError: The room was deleted.
-            Problem: 503 if concurrent writes do not end.
+            Problem: 503 if concurrent writes conflict for too long.
         """
         ends_at = time.monotonic() + PATIENCE
         while time.monotonic() < ends_at:
@@ -147,7 +147,7 @@ class MessageStore:
         return convert(item, Message) if item else None
 
     def after(self, room_id: str, seq: int, last: int, limit: int) -> list[Message]:
-        """Returns up to `limit` messages after `seq` up to `last`, oldest first. Consistent."""
+        """Returns up to `limit` messages after `seq`, at most up to `last`, oldest first."""
         numbers = range(seq + 1, min(seq + limit, last) + 1)
         keys = [_key(message_id(room_id, number)) for number in numbers]
         found = self._messages.get_many(keys)
@@ -204,7 +204,7 @@ class MessageStore:
             self._messages.delete(_key(_attachment_key(id_)))
 
     def _next_time(self, head: Head) -> str:
-        """Returns the current time, or 1 ms after the last message if clocks differ."""
+        """Returns the current time, but at least 1 ms after the last message's time."""
         now = timestamp(self._clock())
         if now > head.last_activity:
             return now
@@ -265,7 +265,7 @@ def _set_fields(record: AttachmentRecord) -> dict[str, Any]:
 
 
 def _indexed_item(room_id: str, id_: str) -> dict[str, Any]:
-    """Returns an item for the index, apart from messages. Its key replaces the time to sort by."""
+    """Returns an item that the index has in another partition than messages, sorted by id."""
     return {"message_id": id_, "room_id": beside_messages(room_id), "timestamp": id_}
 
 

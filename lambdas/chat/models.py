@@ -16,7 +16,7 @@ MessageType = Literal["text", "image", "file"]
 
 GROUP_LIMIT = 50
 DIRECT_LIMIT = 2
-"""The maximum number of members of a group room and a direct room (from the requirements)."""
+"""The maximum numbers of members of a group room and of a direct room (from the requirements)."""
 
 Name = Annotated[
     str,
@@ -49,7 +49,7 @@ Content = Annotated[
         "and no control characters except tabs and line ends",
     ),
 ]
-# API Gateway limits a frame to 32 KB. Client-chosen ids use only a small part of it.
+# API Gateway limits a frame to 32 KB. An id that the client chooses uses only a small part of it.
 ClientId = Annotated[
     str, Meta(min_length=1, max_length=128, description="must have 1 to 128 characters")
 ]
@@ -73,7 +73,7 @@ class CreateRoom(Body, frozen=True, kw_only=True):
 
 
 class UpdateRoom(Body, frozen=True, kw_only=True):
-    """The changes to make. None for `max_members` lifts the limit as far as the type allows."""
+    """The changes to make. If `max_members` is None, only the room type limits the members."""
 
     name: Name | UnsetType = UNSET
     description: Description | UnsetType = UNSET
@@ -135,7 +135,7 @@ class MembersQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class MessagesQuery(PageQuery, frozen=True, kw_only=True):
-    """With `afterSeq`, lists the messages that follow it, oldest first; without, newest first."""
+    """Lists messages, newest first. With `afterSeq`, lists the later messages, oldest first."""
 
     after_seq: Annotated[int, Meta(ge=0, description="must be a message's seq, or 0")] | None = None
 
@@ -160,7 +160,7 @@ class RoomView(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class MemberView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A member of a room. `role` is `banned` for a banned user, None once the ban is lifted."""
+    """A member of a room. `role` is `banned` for a banned user, None after the ban is lifted."""
 
     user_id: str
     display_name: str

@@ -1,6 +1,6 @@
-"""The names and activity of users that others see.
+"""What users see of other users: names and activity.
 
-A registered user's profile defines them. An anonymous author has an alias in each room.
+A registered user's profile defines both. An anonymous author has an alias in each room.
 """
 
 from collections.abc import Collection, Sequence
@@ -26,7 +26,7 @@ PROFILE_AGE = 60
 always read."""
 
 _MAX_CACHED = 10_000
-"""Maximum number of cached profiles. Each takes a few hundred bytes."""
+"""Maximum number of cached profiles. Each profile takes a few hundred bytes."""
 
 
 class Author(Struct, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ class People:
         self._cached: dict[str, tuple[float, KnownProfile | None]] = {}
 
     def author(self, caller: Caller, room_id: str, *, anonymous: bool) -> Author:
-        """Returns the author that the room sees. An anonymous user is always anonymous."""
+        """Returns the author that the room's members see. Anonymous users always have an alias."""
         if anonymous or caller.is_anonymous:
             alias = self._aliases.alias(caller.user_id, "chat_room", room_id)
             return Author(user_id=None, name=alias.display_name, actor_id=alias.alias_id)
@@ -72,11 +72,11 @@ class People:
         if caller.is_anonymous:
             return caller.display_name
         profile = self.find(caller.user_id)
-        # Before the profile exists, its name is the account's and its visibility the default.
+        # A user without a profile has the account's name and the default visibility.
         return profile.name_for(None) if profile else caller.display_name or UNKNOWN_NAME
 
     def online(self, user_ids: Sequence[str]) -> dict[str, Visibility]:
-        """Returns the audience of each registered user's online status. The ids must differ."""
+        """Returns who may see each registered user's online status. `user_ids` must be distinct."""
         found = self._recent(user_ids)
         return {
             user_id: profile.online if profile else ACTIVITY_VISIBILITY
@@ -89,7 +89,7 @@ class People:
         return (profile.personal if profile else PersonalPrivacy()).show_read_receipts
 
     def find(self, user_id: str) -> KnownProfile | None:
-        """Returns the registered user's current profile, or None if it does not exist (yet)."""
+        """Returns the registered user's current profile, or None if it does not exist."""
         return self._profiles.profiles([user_id]).get(user_id)
 
     def member_names(self, members: Collection[Member], viewer: Caller | None) -> dict[str, str]:
@@ -104,7 +104,7 @@ class People:
         return names | self._profiles.display_names(earlier, viewer, earlier)
 
     def _recent(self, user_ids: Sequence[str]) -> dict[str, KnownProfile | None]:
-        """Returns these users' profiles, which are at most PROFILE_AGE old."""
+        """Returns these users' profiles, read at most PROFILE_AGE seconds ago."""
         now = self._clock()
         expired = [
             user_id for user_id in user_ids if self._cached.get(user_id, (0.0, None))[0] <= now

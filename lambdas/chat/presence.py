@@ -1,4 +1,4 @@
-"""Announces to a room which users are online, type and read."""
+"""Announces to a room which users are online, who is typing and how far users have read."""
 
 from collections.abc import Collection
 
@@ -14,7 +14,7 @@ from lambdas.common.people.profiles import Visibility, may_see
 
 
 class Client(Struct, frozen=True):
-    """A WebSocket connection, and the caller that it authenticates."""
+    """A WebSocket connection and its authenticated caller."""
 
     connection: Connection
     caller: Caller
@@ -45,7 +45,7 @@ class Presence:
         audiences = self._people.online([*own, *others[:INLINE_LIMIT]])
         is_first = all(c.user_id != user_id for c in present)
         if is_first:
-            # Connections can end without a disconnect event.
+            # The user's last connection may have ended without a disconnect event.
             self._signals.clear_online(room_id, user_id)
         self._signals.record_online(room_id, audiences)
         if is_first and own:
@@ -83,7 +83,7 @@ class Presence:
         self._broadcast.signal(room_id, frame, exclude=client.connection)
 
     def announce_read(self, client: Client, room_id: str, seq: int) -> None:
-        """Announces that the user has read up to `seq`, unless they hide it or had read further."""
+        """Announces that the user has read up to `seq`, unless that is hidden or announced."""
         user_id = client.caller.user_id
         if (
             not self._is_hidden(client, room_id)
@@ -99,8 +99,7 @@ class Presence:
     def _announce_offline(self, client: Client, room_id: str) -> None:
         """Announces the end of a user's last connection in a room.
 
-        Uses the audience of the online announcement, even if the user has changed the visibility
-        since.
+        The audience is that of the online announcement, even if the user's visibility changed.
         """
         user_id = client.caller.user_id
         if all(c.user_id != user_id for c in self._live.connections(room_id)):

@@ -1,8 +1,8 @@
 """Rooms and members as the chat tables store them, their keys, and the errors of writes.
 
-A room's counters (members; `seq` and last activity) are separate items of the rooms table. As
-attributes of the room's item, each change would rewrite the index of rooms by type. They have no
-`type` attribute, so the index does not contain them.
+A room's counters (the number of members; `seq` and the last activity) are separate items of the
+rooms table. If they were attributes of the room's item, each change would rewrite its entry in the
+index of rooms by type. Counters have no `type` attribute, so the index does not contain them.
 """
 
 from msgspec import Struct
@@ -142,5 +142,5 @@ def members_key(room_id: str) -> str:
 
 
 def pair_key(first: str, second: str) -> str:
-    """Returns the key of the item that names two users' direct room, in any order."""
+    """Returns the key of the item with two users' direct room. Their order does not matter."""
     return "direct#" + "#".join(sorted((first, second)))

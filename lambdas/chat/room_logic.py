@@ -39,7 +39,7 @@ from lambdas.common.web.pagination import Cursors
 from lambdas.common.web.preconditions import IfMatch, repeat_if_changed
 
 LIMITS: dict[RoomType, int] = {"group": GROUP_LIMIT, "direct": DIRECT_LIMIT}
-"""The maximum number of members of a room type, and the default of such a room."""
+"""The maximum and default of `max_members` by room type. Other types have no maximum."""
 
 
 class RoomService:
@@ -124,7 +124,7 @@ class RoomService:
         self._broadcast.evict(room_id, "deleted")
 
     def view(self, room: Room, member: Member | None) -> RoomView:
-        """Returns the room as this member sees it. None is a user who is not a member."""
+        """Returns the room as `member` sees it, or as a user who is not a member if None."""
         counters = self._rooms.counters(room.room_id)
         if counters is None:
             raise room_not_found()
@@ -133,7 +133,7 @@ class RoomService:
     def _list_views(
         self, caller: Caller, room_type: RoomType | None, own: bool, after: str | None, chunk: int
     ) -> Iterator[tuple[bool, RoomView]]:
-        """Yields the rooms that follow the id `after`, each with True if it is one of the caller's.
+        """Yields the rooms after the id `after`, each with True if the caller is a member.
 
         Reads `chunk` ids at a time.
         """

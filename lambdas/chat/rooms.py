@@ -38,12 +38,12 @@ TYPE_INDEX = "room-type-index"
 USER_INDEX = "user-rooms-index"
 
 PATIENCE = 8.0
-"""Seconds. A write that conflicts with other writes is retried for this time, which is under a
-third of API Gateway's timeout of 29 s."""
+"""Seconds for which a write is retried that conflicts with other writes. It is less than a third of
+API Gateway's timeout of 29 s."""
 
 
 class RoomStore:
-    """The table of rooms, and each user's own rooms in the table of members.
+    """The rooms table, and the index of a user's rooms in the members table.
 
     `event` is an outbox entry, which is written in the same transaction as the change.
     """
@@ -77,7 +77,7 @@ class RoomStore:
     def find_to_send(
         self, room_id: str, user_id: str
     ) -> tuple[Room | None, Member | None, Head | None]:
-        """Returns the result of `find` and the room's head in one read. For sending a message."""
+        """Returns the result of `find` and the number and time of the last message, in one read."""
         room, member, head = get_from_tables(
             [self._room(room_id), self._member(room_id, user_id), self._room(seq_key(room_id))]
         )
@@ -127,7 +127,7 @@ class RoomStore:
     def of_user(
         self, user_id: str, room_type: RoomType | None, limit: int, after: str | None
     ) -> list[str]:
-        """Returns up to `limit` ids of the user's rooms that follow the id `after`."""
+        """Returns up to `limit` ids of the user's rooms, in order, after the id `after`."""
         values = {":user": user_id, ":banned": BANNED, ":former": FORMER}
         where = "NOT #role IN (:banned, :former)"
         if room_type:
@@ -144,7 +144,7 @@ class RoomStore:
         return [item["room_id"] for item in islice(found, limit)]
 
     def of_type(self, room_type: RoomType, limit: int, after: str | None) -> list[str]:
-        """Returns up to `limit` ids of rooms of this type that follow the id `after`."""
+        """Returns up to `limit` ids of rooms of this type, in order, after the id `after`."""
         found = self._rooms.query(
             "#type = :type",
             {":type": room_type},
@@ -163,7 +163,7 @@ class RoomStore:
             max_members: The new limit. None lifts the limit, UNSET keeps it.
 
         Raises:
-            ChangedError: The room has another version now.
+            ChangedError: The room's version has changed.
             RoomFullError: The room has more members than the new limit.
         """
         changed = structs.replace(room, version=room.version + 1)
@@ -195,9 +195,10 @@ class RoomStore:
         return changed
 
     def remove(self, room_id: str, now: float) -> None:
-        """Deletes the room, and writes a marker for the delivery function, which deletes the rest.
+        """Deletes the room's items in the rooms table, and writes a marker to the messages table.
 
-        Does nothing if the room does not exist. Raises Problem 503 if concurrent writes do not end.
+        The delivery function then deletes the room's other data. Does nothing if the room does not
+        exist. Raises Problem 503 if concurrent writes conflict for too long.
 
         Args:
             room_id: The id of the room.
@@ -208,7 +209,7 @@ class RoomStore:
             room, head = get_from_tables([self._room(room_id), self._room(seq_key(room_id))])
             if not room or not head:
                 return
-            # Fails if a message was sent, a pair was set, or the room was deleted meanwhile.
+            # Fails if, since the read, a message was sent, a pair set, or the room deleted.
             with suppress(ConditionFailedError):
                 self._transactions.write(self._removal(convert(room, Room), head["seq"], now))
                 return

@@ -16,21 +16,21 @@ TYPING_LIFETIME = 6
 """Seconds that clients show a user as typing. The typing client repeats the signal."""
 
 TYPING_INTERVAL = 3
-"""Seconds. A user's typing signal is sent at most once in this time."""
+"""Minimum seconds between two typing signals of a user that are sent to a room."""
 
 READ_LIFETIME = 24 * 60 * 60
-"""Seconds that a read mark is kept, so that the same one is not sent twice."""
+"""Seconds for which a read mark is kept, so that it is not announced twice."""
 
 UNSEEN_LIFETIME = 60 * 60
-"""Seconds after an anonymous message in which its sender's typing signals and read marks are
-suppressed, because they would reveal the author."""
+"""Seconds for which the typing signals and read marks of a user are hidden after the user's
+anonymous message, because they would reveal the author."""
 
 ONLINE_LIFETIME = 3 * 60 * 60
-"""Seconds that the audience of an online announcement is kept. API Gateway limits a connection to
-two hours."""
+"""Seconds for which the audience of an online announcement is kept. A connection ends after at most
+two hours (API Gateway)."""
 
 _AUDIENCES: tuple[Visibility, ...] = ("private", "authenticated", "public")
-"""In the order of their size, the smallest first."""
+"""The possible audiences of an announcement, the smallest first."""
 
 
 class Signals:
@@ -40,7 +40,7 @@ class Signals:
         self._cache = cache
 
     def typing(self, room_id: str, user_id: str, *, started: bool) -> bool:
-        """Records typing. Returns True if the signal must be sent."""
+        """Records that the user starts or stops typing. Returns True if it must be announced."""
         key = f"chat:typing:{room_id}:{user_id}"
 
         def work(cache: "redis.Redis") -> bool:
@@ -74,7 +74,7 @@ class Signals:
         return self._cache.run(lambda cache: bool(cache.exists(_hidden_key(room_id, user_id))))
 
     def record_online(self, room_id: str, audiences: Mapping[str, Visibility]) -> None:
-        """Records the audience that each user is announced to as online."""
+        """Records for each user the audience of the online announcement."""
         key = _online_key(room_id)
         scores = {
             user_id: _AUDIENCES.index(audience)
@@ -92,7 +92,7 @@ class Signals:
             self._cache.run(work)
 
     def clear_online(self, room_id: str, user_id: str) -> Visibility:
-        """Deletes the user's record, and returns the largest audience that was announced to."""
+        """Deletes the user's audiences, and returns the largest of them."""
         key = _online_key(room_id)
 
         def work(cache: "redis.Redis") -> Visibility:

@@ -29,7 +29,7 @@ class Standing:
 
     @property
     def rank(self) -> int:
-        """The rank of the caller, 0 without a membership.
+        """The rank of the caller's role in the room, or 0 if the caller is not a member.
 
         Moderators and administrators of the platform have at least the rank of a moderator in
         public rooms and in rooms that they are a member of.
@@ -48,7 +48,7 @@ class Standing:
     def require_reader(self) -> None:
         """Requires that the caller may see the room and its messages.
 
-        Members may, and in public rooms all users who are not banned.
+        Members may see their rooms. Users who are not banned may see public rooms.
         """
         if self.is_banned or self.room.type != "public":
             self.require_member()
@@ -70,7 +70,7 @@ class Standing:
             )
 
     def require_rank(self, rank: int) -> None:
-        """Requires at least this rank."""
+        """Requires that the caller's rank is at least `rank`."""
         self.require_reader()
         if self.rank < rank:
             raise Problem.forbidden("Your role in this room does not allow this.", "role_required")
@@ -95,7 +95,7 @@ class Standings:
         return Standing(room, member, caller)
 
     def find_to_send(self, caller: Caller, room_id: str) -> tuple[Standing, Head]:
-        """Returns the standing and the room's head with a single read."""
+        """Returns the standing and the room's last number and time, in a single read."""
         room, member, head = self._rooms.find_to_send(room_id, caller.user_id)
         if room is None or head is None:
             raise room_not_found()

@@ -28,7 +28,7 @@ class Caller(Struct, frozen=True):
     display_name: str = ""
     """The account's name at sign-in, or an anonymous user's generated name. Read from the session.
 
-    For the name shown to other users see `profiles.ProfileReader`: it may differ or be hidden.
+    Other users may see another name or none (see `profiles.ProfileReader`).
     """
 
     @property
@@ -36,7 +36,7 @@ class Caller(Struct, frozen=True):
         return not self.roles
 
     def to_context(self) -> dict[str, str]:
-        """Returns the authorizer context. API Gateway passes only strings."""
+        """Returns the authorizer context. API Gateway passes only strings to the functions."""
         return {
             "sub": self.user_id,
             "sid": self.session_id,
@@ -47,7 +47,7 @@ class Caller(Struct, frozen=True):
 
     @classmethod
     def from_context(cls, context: Mapping[str, str]) -> "Caller":
-        """Reads a `to_context` result. Raises KeyError or ValueError if it is malformed."""
+        """Parses the result of `to_context`. Raises KeyError or ValueError if it is malformed."""
         return cls(
             user_id=context["sub"],
             session_id=context["sid"],

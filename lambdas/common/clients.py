@@ -1,6 +1,6 @@
 """AWS clients, each created on first use and once per execution environment.
 
-boto3 is imported at module level because initialization gets more CPU than invocations.
+boto3 is imported at module level because Lambda provides more CPU for initialization.
 """
 
 from functools import cached_property
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 0.5
 READ_TIMEOUT = 1.0
 ATTEMPTS = 2
-"""Timeouts in seconds. A call that hangs takes at most 2 x (0.5 + 1) s, plus botocore's pause of up
-to 1 s between attempts. The shortest function timeout is 10 s (auth), so the caller gets our 503
-instead of a function timeout."""
+"""Timeouts in seconds, and attempts per call. A call that hangs takes at most 2 x (0.5 + 1) s, plus
+botocore's pause of up to 1 s. The shortest function timeout is 10 s (auth), so the caller gets a
+problem document with 503 before the function times out."""
 
 
 def client_config(read_timeout: float = READ_TIMEOUT, attempts: int = ATTEMPTS) -> Config:
@@ -58,8 +58,8 @@ class Clients:
 
     @cached_property
     def cognito(self) -> "CognitoIdentityProviderClient":
-        # Cognito sends emails during the call, which can take seconds: 4 s in total. No retries: a
-        # second SignUp would fail because the user exists, and a confirmation code works once.
+        # Cognito sends emails during the call, which can take up to 4 s. No retries: a second
+        # SignUp would fail because the user exists, and a confirmation code works only once.
         return self.session.client(
             "cognito-idp", config=client_config(read_timeout=3.5, attempts=1)
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 Clock = Callable[[], float]
-"""Seconds since the epoch; `time.time` outside tests."""
+"""Returns the seconds since the epoch. It is `time.time` except in tests."""
 
 SYSTEM_CLOCK: Clock = time.time
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-# The services' ids have 32 to 36 characters. DynamoDB limits keys to 2,048 and 1,024 bytes.
+# The services' ids have 32 to 36 characters. DynamoDB limits keys to 1,024 or 2,048 bytes.
 _FORMAT = r"[A-Za-z0-9_-]{1,64}"
 
 Id = Annotated[
@@ -19,5 +19,5 @@ Id = Annotated[
 
 
 def is_id(text: str) -> bool:
-    """Returns True if the text has the format of an id. Other ids do not exist."""
+    """Returns True if the text has the format of all ids."""
     return re.fullmatch(_FORMAT, text) is not None

@@ -21,8 +21,8 @@ class FieldError(Struct, frozen=True):
 class Problem(Exception):  # noqa: N818 (RFC 9457's term)
     """An error response. The caller sees all of it, so it must not contain internal details.
 
-    Programs compare `code`; `detail` is for people. `headers` are added to the response, `members`
-    to the document as RFC 9457 extension members.
+    Programs compare `code`. `detail` is for people. `headers` are added to the response, and
+    `members` to the document, as RFC 9457 extension members.
     """
 
     def __init__(

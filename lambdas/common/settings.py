@@ -16,7 +16,8 @@ class SettingsError(Exception):
 class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
     """The settings of every function. The field `bus_name` is read from the variable `BUS_NAME`.
 
-    A field without a default must be set and not empty. A tuple is separated by commas.
+    The variable of a field without a default must not be empty. Commas separate the elements of a
+    tuple.
     """
 
     stage: str
@@ -31,7 +32,7 @@ def read(model: type[S], environ: Mapping[str, str]) -> S:
     """Returns the settings of type `model` from `environ`.
 
     Raises:
-        SettingsError: Variables are missing (the message names all), or one has an invalid value.
+        SettingsError: Variables are missing, or a value is invalid. The message names them.
     """
     values: dict[str, str | tuple[str, ...]] = {}
     missing = []

@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})", re.ASCII)
 class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """A request body with camelCase names. Unknown fields are rejected.
 
-    A field's type is its rule. `Meta(description=...)` is the error message for the caller.
+    A field's type defines its validation, `Meta(description=...)` the error message.
     """
 
 
@@ -67,9 +67,9 @@ def _parse(type_: type[Email | Password], value: object) -> Email | Password:
 
 
 def _with_numbers(values: Mapping[str, Any], model: type[Struct]) -> dict[str, Any]:
-    """Parses the fields that are numbers. Other forms of a number stay texts, and are invalid.
+    """Parses whole numbers in fields that are numbers. Other texts are left for the validation.
 
-    msgspec's own conversion of texts also accepts `1e1`, `5.0`, and `null` for None.
+    msgspec's own conversion would also accept `1e1`, `5.0`, and `null` for None.
     """
     numeric = {
         field.encode_name
@@ -95,7 +95,7 @@ def _errors(value: Any, expected: Any, path: str) -> Iterator[FieldError]:
 
 
 def _nested_errors(value: Any, alternatives: list[Any], path: str) -> Iterator[FieldError]:
-    """Yields the errors inside a container; nothing for other values."""
+    """Yields the errors inside a list or object, and nothing for other values."""
     for expected in alternatives:
         plain = _plain(expected)
         origin, arguments = get_origin(plain), get_args(plain)
@@ -140,7 +140,7 @@ def _description(alternatives: list[Any]) -> str | None:
 
 
 def _sentence(error: ValidationError) -> str:
-    """Returns msgspec's message without its path: `expected str, got int`."""
+    """Returns msgspec's message without the path, for example `expected str, got int`."""
     message = str(error).partition(" - at ")[0].replace("`", "")
     return message[:1].lower() + message[1:]
 

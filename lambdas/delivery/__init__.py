@@ -1,1 +1,1 @@
-"""Delivers chat frames to large rooms, and messages whose delivery was lost."""
+"""Delivers chat frames (WebSocket messages) to large rooms, and repeats lost deliveries."""

@@ -1,6 +1,6 @@
 """The delivery function: handles the FIFO queue, the messages table's stream and the retry queue.
 
-It also removes the data of deleted rooms, triggered by the same stream and retry queue.
+The stream and the retry queue also trigger the removal of deleted rooms' data.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,8 +48,8 @@ class RetryMessage(Struct, frozen=True, rename="camel"):
 
     The listeners of a room are those of a user, or all if the room was deleted.
 
-    Lambda's record of a stream batch that failed too often has none of these fields. It fails and
-    goes to the dead-letter queue for an operator.
+    Lambda also sends a report of each stream batch that failed too often, without these fields. The
+    report ends up in the dead-letter queue, for an operator.
     """
 
     stored: tuple[Stored, ...] = ()
@@ -63,7 +63,7 @@ class SqsRetryQueue:
     """The retry queue, which delivers messages after a delay."""
 
     def __init__(self, sqs: "Callable[[], SQSClient]", url: str) -> None:
-        """`sqs` returns the client; it is called only when needed."""
+        """`sqs` returns the client. It is called when the first message is sent."""
         self._sqs = sqs
         self._url = url
 
@@ -71,7 +71,7 @@ class SqsRetryQueue:
         self._send(RetryMessage(stored=tuple(stored)))
 
     def continue_removal(self, rest: PendingRemoval) -> None:
-        """Queues the removal of a deleted room for another pass. Propagates errors of SQS."""
+        """Queues another pass of a deleted room's removal. Propagates errors of SQS."""
         self._send(RetryMessage(rest=rest))
 
     def _send(self, message: RetryMessage) -> None:
@@ -146,9 +146,9 @@ def wire(
             raise RuntimeError("Lambda gave up a batch of the stream: see the dead-letter queue")
 
     def retry_all(records: Sequence[Mapping[str, Any]]) -> Any:
-        """Handles messages first, then one removal pass, since ten would exceed the timeout.
+        """Handles a batch of the retry queue: first the messages, then one removal.
 
-        The other removals are queued again.
+        Other removals are queued again, because ten passes would exceed the timeout.
         """
         removals = chain([removal.run_pass], repeat(retry_queue.continue_removal))
         batch = {"Records": sorted(records, key=_is_removal)}
@@ -172,7 +172,7 @@ def wire(
 
 
 def _stored(records: Sequence[Mapping[str, Any]]) -> Iterator[Stored]:
-    """Yields the new message versions in a stream batch, without other items and removals."""
+    """Yields the stored versions of messages in a stream batch. Skips other items and deletions."""
     for record in records:
         new, old = (record["dynamodb"].get(image) or {} for image in ("NewImage", "OldImage"))
         if "room_id" in new and new.get("version") != old.get("version"):
@@ -189,7 +189,7 @@ def _removals(records: Sequence[Mapping[str, Any]]) -> Iterator[PendingRemoval]:
 
 
 def _is_removal(record: Mapping[str, Any]) -> bool:
-    # Compares text as msgspec writes it, because an invalid body must fail alone, not here.
+    # The body is not parsed, because an invalid body must not fail the whole batch here.
     return '"rest":{' in record["body"]
 
 

@@ -1,4 +1,4 @@
-"""Delivers frames of the FIFO queue, and stored messages whose delivery was lost."""
+"""Delivers frames from the FIFO queue, and stored messages whose delivery was lost."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -37,7 +37,7 @@ class DeliveryService:
         profiles: ProfileReader,
         logger: Logger,
     ) -> None:
-        """`check_later` queues versions for a later check and propagates errors of the queue.
+        """`check_later` queues versions of messages for a later check, and raises errors of SQS.
 
         `find` reads a message by its id with a consistent read. `profiles` has the authors' names.
         """
@@ -51,7 +51,8 @@ class DeliveryService:
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Sends frames. Drops them if the cache is unavailable.
 
-        `schedule_checks` resends stored messages later. Other frames are only of momentary use.
+        The checks of stored messages repeat their deliveries later. Other frames are not repeated,
+        because they are only of momentary use.
         """
         try:
             self._fanout.deliver(deliveries)
@@ -68,7 +69,7 @@ class DeliveryService:
         self._check_later([item for item in stored if progress.get(item.name) != "sent"])
 
     def redeliver_lost(self, stored: Sequence[Stored]) -> None:
-        """Delivers versions that are neither sent nor queued, and checks queued ones again later.
+        """Delivers versions that are neither sent nor queued. Checks queued versions again later.
 
         Raises CacheUnavailableError, after which SQS retries the message.
         """
@@ -88,8 +89,8 @@ class DeliveryService:
 
     def _delivery(self, stored: Stored) -> Delivery | None:
         message = self._find(stored.message_id)
-        # A later version has its own delivery. The first version is always delivered, because
-        # listeners have not seen its number yet.
+        # An old version is skipped, as the later one has its own delivery. The first version is
+        # always delivered, because listeners have not seen the message's number yet.
         if message is None or stored.version not in {message.version, FIRST_VERSION}:
             return None
         [name] = self._profiles.author_names([message])

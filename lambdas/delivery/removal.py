@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 PASS = 1000
-"""Maximum items of one pass: about 100 calls, which take a few of the function's 30 seconds."""
+"""Maximum items of one pass, about 100 calls. They take a few of the function's 30 seconds."""
 
 OBJECTS = 1000
-"""Maximum objects of one pass: S3's limit for one list call and one delete call."""
+"""Maximum objects of one pass. S3 limits both a list call and a delete call to this number."""
 
 SETTLING = 60
-"""Seconds after a room's deletion during which passes repeat: twice the longest run of a function
-that still found the room, and long enough for the index to catch up with its table."""
+"""Seconds after a room's deletion during which passes repeat. A function that has read the room
+before may write for up to 30 s more, and the index lags behind its table."""
 
 
 class PendingRemoval(Struct, frozen=True, rename="camel"):
@@ -64,7 +64,7 @@ class RoomData:
         authors: str,
         attachments: str,
     ) -> None:
-        """Takes the names of three tables and the attachments' bucket. `s3` returns the client."""
+        """The last four arguments are the names of tables and of the attachments' bucket."""
         self._s3 = s3
         self._messages = Table(dynamodb, messages)
         self._members = Table(dynamodb, members)
@@ -72,7 +72,7 @@ class RoomData:
         self._attachments = attachments
 
     def remove_messages(self, room_id: str, numbers: Iterable[int]) -> None:
-        """Removes messages, their reaction counts, and the authors of anonymous ones."""
+        """Removes messages, their reaction counts, and the authors of anonymous messages."""
         ids = [message_id(room_id, number) for number in numbers]
         # Reading first is cheaper, because most counts and authors do not exist.
         keys = [{"message_id": id_} for message in ids for id_ in (counts_id(message), message)]
@@ -93,7 +93,7 @@ class RoomData:
         )
         keys = list(islice(found, PASS))
         # A late reaction may have created counts again after its message was removed. Counts are
-        # deleted before the reactions, which are needed to find them.
+        # deleted before the reactions, whose keys lead to the counts.
         counted = {message for key in keys if (message := reacted_to(room_id, key["message_id"]))}
         self._messages.delete_many({"message_id": counts_id(message)} for message in counted)
         self._messages.delete_many(keys)
@@ -137,13 +137,13 @@ class RoomRemoval:
     def __init__(
         self, data: RoomData, enqueue: Callable[[PendingRemoval], None], clock: Clock = SYSTEM_CLOCK
     ) -> None:
-        """`enqueue` queues a removal for another pass after a delay."""
+        """`enqueue` queues a removal's next pass, with a delay."""
         self._data = data
         self._enqueue = enqueue
         self._clock = clock
 
     def run_pass(self, removal: PendingRemoval) -> None:
-        """Runs one pass and queues what is left. Propagates errors; then retry the same pass."""
+        """Runs one pass and queues the next one. After an error, the same pass must be retried."""
         data, room_id = self._data, removal.room_id
         if removal.seq > 0:
             before = max(0, removal.seq - PASS)

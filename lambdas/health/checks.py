@@ -8,17 +8,17 @@ from concurrent.futures import Future, wait
 from lambdas.common.logs import Logger
 
 Check = Callable[[], None]
-"""Raises an exception if the dependency is unhealthy."""
+"""A function that raises an exception if a dependency is unhealthy."""
 
 OK = "ok"
 FAILED = "failed"
 TIMED_OUT = "timed out"
 
 DEADLINE = 1.5
-"""Seconds for all checks together. /health promises a response within 2."""
+"""Maximum seconds for all checks together. /health promises a response within 2 seconds."""
 
 MAX_AGE = 5.0
-"""Seconds that results are cached, so that frequent requests do not load the dependencies."""
+"""Seconds for which results are cached, so that requests do not overload the dependencies."""
 
 
 class Checks:
@@ -44,15 +44,15 @@ class Checks:
         self._checked_at = float("-inf")
 
     def results(self) -> dict[str, str]:
-        """Returns OK, FAILED or TIMED_OUT by check. Takes at most DEADLINE seconds."""
-        with self._lock:  # waiting callers get the result of the first
+        """Returns OK, FAILED or TIMED_OUT for each check, within the deadline."""
+        with self._lock:  # callers that wait get the results of the first caller
             if self._monotonic() - self._checked_at >= self._max_age:
                 self._results = self._run()
                 self._checked_at = self._monotonic()
             return dict(self._results)
 
     def _run(self) -> dict[str, str]:
-        # Waits for checks that still hang from earlier runs, since threads cannot be stopped.
+        # Checks that hang since an earlier run are not started again: threads cannot be stopped.
         hung = {name: future for name, future in self._hung.items() if not future.done()}
         futures = {
             name: hung.get(name) or _start(name, check) for name, check in self._checks.items()
@@ -73,7 +73,7 @@ class Checks:
 
 
 def _start(name: str, check: Check) -> "Future[None]":
-    """Runs the check in a daemon thread: an executor's threads would delay the process exit."""
+    """Runs the check in a daemon thread, because an executor's threads delay the process exit."""
     future: Future[None] = Future()
 
     def run() -> None:

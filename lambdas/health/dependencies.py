@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 CHECK_TIMEOUT = 1.0
-"""Seconds for connecting, and for each response."""
+"""Maximum seconds for connecting, and for each response."""
 
 _ACTIVE = {"ACTIVE", "UPDATING"}
 
 
 def dynamodb_check(dynamodb: "DynamoDBClient", tables: Sequence[str]) -> Check:
-    """Checks that every table exists and is active, without access to the data."""
+    """Checks that every table exists and is active. Needs no permission to read items."""
 
     def check() -> None:
         states = {

@@ -1,9 +1,9 @@
-"""The health function."""
+"""The function of `GET /health`, which returns the health of the platform's dependencies."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
 
-# Imported during initialization, which has more CPU, so that the first check is in time.
+# Lambda provides more CPU during initialization, so importing here keeps the first check fast.
 import pg8000.native  # noqa: F401
 
 from lambdas.common.caller import Caller
@@ -49,7 +49,7 @@ class HealthApi:
 
 
 class NoAuthentication:
-    """The authenticator of a function with only public routes."""
+    """The authenticator of a function whose routes are all public."""
 
     def authenticate(self, _request: Request, access: Access) -> Caller | None:
         assert access.public, f"a route with {access} needs an authenticator"

@@ -1,4 +1,4 @@
-"""Pings a cache without a driver, whose import would take longer than all other imports."""
+"""Pings a cache without using redis-py, which takes longer to import than all other modules."""
 
 import socket
 import ssl
@@ -17,12 +17,12 @@ def ping(
     """Opens a connection and sends PING in RESP, the protocol of Valkey and Redis.
 
     Args:
-        timeout: Seconds for connecting, and for each response.
-        tls: Encrypt, and verify the certificate for this host.
-        credentials: User name and password; None skips authentication.
+        timeout: Maximum seconds for connecting, and for each response.
+        tls: Whether to encrypt, and to verify the certificate for this host.
+        credentials: The user name and password, or None to skip authentication.
 
     Raises:
-        OSError: The connection, a response in time or a valid certificate is missing.
+        OSError: Connecting failed, a response took too long, or the certificate is invalid.
         RuntimeError: The cache returned an unexpected response.
     """
     with ExitStack() as stack:

@@ -11,8 +11,8 @@ DIRECTORY = Path(__file__).with_name("migrations")
 
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
-# Tokens in which a semicolon does not end a statement (PostgreSQL's lexical structure): comments,
-# strings, quoted identifiers and dollar-quoted bodies.
+# The first alternatives are tokens in which a semicolon does not end a statement: comments,
+# strings, quoted identifiers and dollar-quoted bodies (PostgreSQL, "Lexical Structure").
 _TOKEN = re.compile(
     r"""--[^\n]*
       | /\*.*?\*/
@@ -42,14 +42,14 @@ class MigrationError(Exception):
 
 
 class Statement(Struct, frozen=True):
-    """One statement of a file; `line` is its first line, counted from 1."""
+    """One statement of a file. `line` is the number of its first line, counted from 1."""
 
     sql: str
     line: int
 
 
 class Migration(Struct, frozen=True):
-    """One file. `id` is its name without `.sql`, `checksum` the SHA-256 (hex) of its bytes."""
+    """A migration file. `id` is its name without `.sql`, `checksum` its SHA-256 in hex."""
 
     id: str
     checksum: str
@@ -84,7 +84,7 @@ def read_migrations(directory: Path = DIRECTORY) -> list[Migration]:
             raise MigrationError(f"{migration.file}: the file contains no SQL statement")
         for statement in statements:
             if _first_word(statement.sql) in _TRANSACTION_CONTROL:
-                reason = "each migration is one transaction: remove transaction control"
+                reason = "each migration is one transaction: remove this transaction command"
                 raise MigrationError(f"{migration.file}, line {statement.line}: {reason}")
         migrations.append(migration)
     return migrations

@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     import pg8000.native
 
 BUCKETS = 256
-"""Number of groups into which rows are hashed, so that a few changes affect only a few groups."""
+"""The number of groups (buckets) of a table's rows. A changed row affects only one group."""
 
 _TABLES = """
 SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
@@ -25,7 +25,7 @@ WHERE i.indrelid = CAST(:name AS regclass) AND i.indisprimary
 """
 
 Fingerprint = dict[str, dict[str, tuple[int, str]]]
-"""By table and bucket: the number of rows and the sum of their hashes."""
+"""For each table and bucket, the number of rows and the sum of their hashes."""
 
 
 def fingerprint(connection: "pg8000.native.Connection") -> Fingerprint:

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     import pg8000.native
 
 SCHEDULE = "aws.events"
-"""The `source` in events of the schedule."""
+"""The `source` of the schedule's events."""
 
 TIMEOUT = 300.0
-"""Seconds: the function's timeout. Also limits network waits, as a statement may take that long."""
+"""The function's timeout in seconds, and the maximum of a network wait for a statement."""
 
 
 class MigrationSettings(Settings, frozen=True, kw_only=True):
-    """`rds_endpoint` is host:port. `rds_tls`: encrypt, and verify host name and certificates."""
+    """`rds_endpoint` is host:port. `rds_tls` enables TLS with verification of the certificate."""
 
     rds_endpoint: str
     rds_database: str
@@ -47,8 +47,9 @@ class DatabaseCopy(Struct, frozen=True, forbid_unknown_fields=True):
 class Invocation(Struct, frozen=True):
     """The event that invokes the function.
 
-    `by` names the caller. `plan` only returns the pending migrations. `limit` is the maximum number
-    of migrations. `fingerprint` only returns the fingerprint of the database or of a copy.
+    `by` names the caller. With `plan`, the function only returns the pending migrations, and with
+    `fingerprint` only the fingerprint of the database or of a copy. `limit` is the maximum number
+    of migrations to apply.
     """
 
     by: str = ""
@@ -97,7 +98,7 @@ def _connect(
     endpoint = settings.rds_endpoint
     if copy.cluster:
         # Only the first label of the host name differs between clusters of an account and region.
-        # The event cannot replace the rest, so the password cannot be sent to another host.
+        # The event sets only this label, so that the password cannot be sent to another domain.
         endpoint = ".".join([copy.cluster.partition(".")[0], *endpoint.split(".")[1:]])
     secrets = clients.session.client("secretsmanager", config=client_config())
     return connect(

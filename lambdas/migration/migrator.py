@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     import pg8000.native
 
 OWNER = "migration"
-"""The role of all migrations but the first, which creates it. It has no rights but its schemas."""
+"""The database role of all migrations except the first, which creates the role."""
 
 LOCK = 7_001_502_418
-"""The key of the advisory lock held while migrating: an arbitrary unique number."""
+"""The key of the advisory lock that a run holds, an arbitrary unique number."""
 
 LOCK_TIMEOUT = 5
-"""Seconds that a statement waits for a table lock. Short, because other queries queue behind it."""
+"""Seconds that a statement waits for a table lock. Other queries must wait behind the statement."""
 
 MARGIN = 5.0
-"""Seconds reserved at the end of the function's time, to roll back and return."""
+"""Seconds before the function's timeout that are reserved for rolling back and returning."""
 
 _LOCK_NOT_AVAILABLE = "55P03"
 
@@ -55,7 +55,7 @@ class Applied(Struct, frozen=True):
 
 
 class Result(Struct, frozen=True, rename="camel"):
-    """Migrations applied by a run, pending ones, and applied ones unknown to this version."""
+    """The ids of migrations applied by the run, pending ones, and applied ones without a file."""
 
     applied: tuple[str, ...]
     pending: tuple[str, ...]
@@ -73,9 +73,9 @@ class Record(Protocol):
 class Migrator:
     """Migrates one database.
 
-    The table `migration.applied` is authoritative: its row is written in the migration's
-    transaction. Each run writes all applied migrations to the record again, which repairs gaps
-    after a crash or a loss.
+    The table `migration.applied` is authoritative: each migration's transaction writes a row. Each
+    run writes all applied migrations to the record in DynamoDB again, which repairs gaps after a
+    crash.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Migrator:
         return self._compare(self._applied() if exists else [], ())
 
     def migrate(self, limit: int | None = None) -> Result:
-        """Applies pending migrations, at most `limit`. Waits while another run migrates.
+        """Applies pending migrations, at most `limit`. Waits while another run is in progress.
 
         Raises:
             MigrationError: A migration failed and was rolled back, the files do not match the
@@ -128,7 +128,7 @@ class Migrator:
         seconds = max(self._remaining() - 2 * MARGIN, 1.0)
         self._connection.run(f"SET lock_timeout = {round(seconds * 1000)}")
         try:
-            # A session lock, so that it is released when the connection ends.
+            # A session lock is released when the connection ends, also after a crash.
             self._connection.run(f"SELECT pg_advisory_lock({LOCK})")
         except Exception as error:
             if sqlstate(error) == _LOCK_NOT_AVAILABLE:
@@ -167,7 +167,7 @@ class Migrator:
             raise MigrationError(
                 f"{late[0]}.sql: {latest} was applied before it: give this file a higher number"
             )
-        # After a rollback, an older version runs with the newer schema, which still supports it.
+        # After a rollback, an older version of the functions runs with the newer schema.
         unknown = tuple(row.migration_id for row in applied if row.migration_id not in known)
         return Result(done, pending, unknown)
 
@@ -198,7 +198,7 @@ class Migrator:
             )
             self._connection.run("COMMIT")
         except BaseException as error:
-            with suppress(Exception):  # PostgreSQL rolls back lost connections itself
+            with suppress(Exception):  # if the connection is lost, PostgreSQL rolls back
                 self._connection.run("ROLLBACK")
             if isinstance(error, MigrationError):
                 self._record.failed(migration, self._by, str(error))
@@ -213,7 +213,7 @@ class Migrator:
             fields: dict[str, Any] = (
                 error.args[0] if error.args and isinstance(error.args[0], dict) else {}
             )
-            # P is the character position from 1. Runtime errors have none.
+            # P is the character position, counted from 1. Runtime errors have no position.
             position = int(fields.get("P", 1))
             line = statement.line + statement.sql.count("\n", 0, position - 1)
             reason = fields.get("M", type(error).__name__)

@@ -1,4 +1,4 @@
-"""The record of migrations in DynamoDB."""
+"""The record of migrations in DynamoDB, in addition to the one in the database."""
 
 from typing import TYPE_CHECKING
 

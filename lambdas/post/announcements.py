@@ -1,6 +1,6 @@
-"""The data of the service's events.
+"""The data of the post service's events.
 
-For an anonymous item, the actor is the alias, and the author's id is omitted.
+For an anonymous post or comment, the author's id is omitted.
 """
 
 from typing import Any

@@ -28,7 +28,7 @@ class Names(Protocol):
 
 
 class Byline(Struct, frozen=True, kw_only=True):
-    """The author fields of an item."""
+    """The author fields of a new post or comment."""
 
     author_name: str
     author_id: str | None = None
@@ -36,9 +36,9 @@ class Byline(Struct, frozen=True, kw_only=True):
 
 
 class Authorship:
-    """Decides about authorship without revealing the author of an anonymous item.
+    """Checks and displays authors without revealing the author of an anonymous post or comment.
 
-    The author is looked up only to compare it with the caller.
+    The real author is read only to compare it with the caller.
     """
 
     def __init__(self, authors: Authors, aliases: Aliases, names: Names) -> None:
@@ -48,7 +48,7 @@ class Authorship:
 
     @staticmethod
     def is_anonymous_act(caller: Caller, requested: bool | UnsetType) -> bool:
-        """Returns True if the caller writes anonymously: on request, and always as anonymous user.
+        """Returns True if the caller is an anonymous user or requests to write anonymously.
 
         Raises Problem 403 if an anonymous user requests a public item.
         """
@@ -61,14 +61,14 @@ class Authorship:
         return True
 
     def of_post(self, caller: Caller, post_id: str, *, anonymous: bool) -> Byline:
-        """Returns the byline of a new post. Each anonymous post has a separate alias."""
+        """Returns the byline of a new post. Each anonymous post gets a separate alias."""
         return self._alias(caller, "post", post_id) if anonymous else _public(caller)
 
     def of_comment(self, caller: Caller, post: Post, *, anonymous: bool) -> Byline:
         """Returns the byline of a new comment.
 
-        All anonymous comments of a user on a post have the same alias. On the user's own anonymous
-        post, it is the post's alias, so that authors cannot pose as someone else there.
+        All anonymous comments of a user on a post have the same alias. On a user's own anonymous
+        post, this is the post's alias, so that authors cannot pose as someone else.
         """
         if not anonymous:
             return _public(caller)
@@ -87,7 +87,7 @@ class Authorship:
             raise Problem.forbidden("Only the author can change this.", "not_the_author")
 
     def deleting_actor(self, caller: Caller, item: Authored, item_id: str) -> str:
-        """Returns the actor id for the deletion's event.
+        """Returns the actor id for the event that reports the deletion.
 
         Raises Problem 403 if the caller is neither the author nor a moderator.
         """
@@ -100,7 +100,7 @@ class Authorship:
         return caller.user_id
 
     def names(self, items: Sequence[Authored], viewer: Caller) -> list[str]:
-        """Returns each item's displayed author: the alias or the name visible to the viewer."""
+        """Returns each item's displayed author, which is an alias or a name visible to `viewer`."""
         stored = {item.author_id: item.author_name for item in items if item.author_id is not None}
         visible = self._names.display_names(stored, viewer, stored) if stored else {}
         return [

@@ -25,11 +25,11 @@ author). One more entry updates the counter."""
 
 
 class ParentDeletedError(Exception):
-    """The comment to reply to was deleted."""
+    """The comment that a new comment replies to was deleted."""
 
 
 class CommentSlice(Struct, frozen=True):
-    """Comments of a post, oldest first, and the position of the next ones, None at the end."""
+    """Comments of a post, oldest first, and the position of the next comment or None."""
 
     comments: list[Comment]
     position: str | None
@@ -116,9 +116,9 @@ class DynamoCommentStore:
         return CommentSlice(comments, None)
 
     def remove_all(self, post_id: str, event_of: Callable[[Comment], Entry]) -> bool:
-        """Deletes the comments of a deleted post, each with an event. Returns True if none is left.
+        """Deletes the comments of a deleted post, each with an event. Returns True if all are gone.
 
-        The index can lag behind and miss the newest comments, so the counter decides.
+        The counter decides that, because the index can lag behind and miss the newest comments.
         """
         chunk: list[Comment] = []
         for comment in self._of_post(post_id, None, CHUNK):
@@ -149,7 +149,7 @@ class DynamoCommentStore:
     def _removal(self, comment: Comment, event: Entry) -> dict[str, Entry]:
         """Returns the entries that delete a comment.
 
-        The one named by the comment's id fails if the comment does not exist.
+        The entry that is named by the comment's id fails if the comment does not exist.
         """
         id_ = comment.comment_id
         entries = {id_: self._comments.build_delete(_key(id_), **_EXISTS), f"event {id_}": event}

@@ -96,7 +96,7 @@ class CommentService:
         raise Problem.unavailable()
 
     def delete(self, caller: Caller, post_id: str, comment_id: str) -> bool:
-        """Deletes a comment but not its replies. Returns True if an anonymous author deleted it."""
+        """Deletes a comment without its replies. Returns True if an anonymous author deleted it."""
         comment = self._find(post_id, comment_id)
         actor_id = self._authorship.deleting_actor(caller, comment, comment_id)
         event = self._events.put("CommentDeleted", actor_id=actor_id, data=comment_data(comment))

@@ -60,7 +60,7 @@ class PostSettings(ServiceSettings, frozen=True, kw_only=True):
 class PostApi:
     """The operations of the post service's route table.
 
-    On anonymous routes, an operation sets `request.anonymous` when it succeeds. Without a value,
+    On routes for anonymous authors, an operation that succeeds sets `request.anonymous`. Otherwise
     the log omits the caller.
     """
 
@@ -229,7 +229,7 @@ def handler(event: Event, context: object) -> dict[str, Any]:
     """Handles an event. This is the entry point for Lambda."""
     result = _serve(event, context)
     if "Records" in event and "statusCode" in result:
-        # The service could not start. SQS would take this HTTP response for success.
+        # The service could not start. For SQS, returning the HTTP response would mean success.
         raise RuntimeError("the service could not start, so the batch was not processed")
     return result
 

@@ -1,4 +1,4 @@
-"""The images of posts: used uploads below a prefix per post, served by the cdn domain."""
+"""The images of posts: copies of uploads below a prefix per post, which CloudFront serves."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PREFIX = "images/post/"
-"""The key prefix of all post images. The cdn domain serves `images/`."""
+"""The prefix of the S3 keys of all post images. CloudFront serves `images/`."""
 
 
 class ImageStore(Protocol):

@@ -1,4 +1,4 @@
-"""Likes and the counters of posts. Counters are exact, because both change in one transaction."""
+"""Likes and the counters of posts. Counters are exact: a like and its counter change together."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -32,10 +32,10 @@ class LikeStore(Protocol):
         """Adds a like. Returns False if it exists already. Raises DeletedError."""
 
     def remove(self, post_id: str, user_id: str, event: Entry) -> bool:
-        """Deletes a like. Returns False if there was none. Raises DeletedError."""
+        """Deletes a like. Returns False if it does not exist. Raises DeletedError."""
 
     def engagement(self, post_ids: Sequence[str], user_id: str | None) -> dict[str, Engagement]:
-        """Returns the engagement of each post. `user_id` is None for a caller who cannot like."""
+        """Returns the counters of each post, and whether the user, if not None, likes it."""
 
 
 class DynamoLikeStore:
@@ -73,7 +73,7 @@ class DynamoLikeStore:
         }
 
     def remove_all(self, post_id: str) -> None:
-        """Deletes the likes of a deleted post. The read is consistent, and no like can be added."""
+        """Deletes the likes of a deleted post. No new like can be added at that time."""
         likes = self._likes.query(
             "post_id = :post_id",
             {":post_id": post_id},
@@ -99,7 +99,7 @@ class DynamoLikeStore:
             self._transactions.write({"count": clear, "event": event_of(likes)})
 
     def remove_counters(self, post_id: str) -> None:
-        """Deletes the counters of a deleted post. Must follow the removal of its comments."""
+        """Deletes the counters of a deleted post. Call it after the post's comments are deleted."""
         self._counters.delete_many([{"item_id": post_id}])
 
     def _change(self, post_id: str, like: Entry, step: int, event: Entry) -> bool:

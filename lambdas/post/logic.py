@@ -118,8 +118,7 @@ class PostService:
             if self._posts.replace(before, after):
                 self._images.remove(set(before.images) - set(images))
                 break
-            # Another request changed the post. The next attempt checks If-Match against its
-            # version.
+            # Another request changed the post. The next attempt checks If-Match again.
             self._images.remove(set(images) - set(before.images))
         else:
             raise Problem.unavailable()
@@ -144,7 +143,7 @@ class PostService:
     def _like(self, caller: Caller, post_id: str, *, liked: bool) -> None:
         post = self._find(post_id)
         if self._likes.engagement([post_id], caller.user_id)[post_id].liked == liked:
-            return  # This read is cheaper than a transaction that fails.
+            return  # Checking first is cheaper than a transaction that fails.
         event_type, change = (
             ("PostLiked", self._likes.add) if liked else ("PostUnliked", self._likes.remove)
         )
@@ -184,7 +183,7 @@ class PostService:
         return structs.replace(changed, version=post.version + 1, updated_at=now, is_edited=True)
 
     def _changed_images(self, caller: Caller, post: Post, wanted: Sequence[str]) -> tuple[str, ...]:
-        """Returns the images' keys, from URLs of kept images and upload keys of new ones."""
+        """Returns the keys of `wanted`, the URLs of kept images and upload keys of new images."""
         kept = {self._image_url(key): key for key in post.images}
         new = [index for index, image in enumerate(wanted) if image not in kept]
         try:
@@ -192,7 +191,7 @@ class PostService:
                 caller.user_id, [wanted[index] for index in new], post.post_id
             )
         except Problem as problem:
-            # The error numbers the new images. The response numbers all images of the request.
+            # `use` numbers only the new images, but the caller expects the index in the request.
             fields = {f"images.{i}": f"images.{index}" for i, index in enumerate(new)}
             if problem.errors:
                 raise Problem.invalid(
@@ -244,7 +243,7 @@ def post_not_found() -> Problem:
 
 
 def _distinct(tags: Sequence[str]) -> tuple[str, ...]:
-    """Returns each tag once, in its first spelling."""
+    """Returns the tags without those that differ from an earlier tag only in spelling."""
     distinct: dict[str, str] = {}
     for tag in tags:
         distinct.setdefault(tag_key(tag), tag)

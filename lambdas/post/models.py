@@ -54,7 +54,7 @@ Tags = Annotated[
     tuple[Tag, ...], Meta(max_length=10, description="must be a list of at most 10 tags")
 ]
 Image = Annotated[str, Meta(min_length=1, max_length=1024, description="must be an upload's key")]
-# The API contract has no limit. A page shows this many images at once.
+# The API contract does not limit the number of images. A page shows up to ten at once.
 Images = Annotated[
     tuple[Image, ...], Meta(max_length=10, description="must be a list of at most 10 upload keys")
 ]
@@ -91,14 +91,14 @@ class UpdateComment(Body, frozen=True, kw_only=True):
 
 
 class PostQuery(PageQuery, frozen=True, kw_only=True):
-    """The query of a timeline: all posts, or those of one author, with one tag, or both."""
+    """The query for a list of posts. `authorId` and `tag` are optional filters."""
 
     author_id: Id | None = None
     tag: Tag | None = None
 
 
 class PostView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A post as the caller sees it. An anonymous one has no `author_id` and shows an alias."""
+    """A post as the caller sees it. An anonymous post has an alias and no `author_id`."""
 
     post_id: str
     author_id: str | UnsetType = UNSET

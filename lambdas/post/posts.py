@@ -1,4 +1,4 @@
-"""The tables of posts: posts with indexes by time and author, and items that find posts by tag."""
+"""The table of posts, with indexes by time and author, and the table that finds posts by tag."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
@@ -27,7 +27,7 @@ TIMELINE_INDEX = "timeline-index"
 AUTHOR_INDEX = "author-posts-index"
 
 AUTHOR_READS = 5
-"""The maximum number of queries, each of AUTHOR_READ posts, for a page by author and tag."""
+"""The maximum number of queries, each for AUTHOR_READ posts, for a page by author and tag."""
 AUTHOR_READ = 100
 
 _ATTRIBUTES = [field.name for field in structs.fields(Post)]
@@ -38,9 +38,9 @@ class DeletedError(Exception):
 
 
 class Slice(Struct, frozen=True):
-    """Posts of a list, newest first, and the position of the next ones, None at the end.
+    """Posts of a list, newest first, and the position of the next post, or None at the end.
 
-    There can be fewer posts than requested although more follow.
+    The slice can have fewer posts than requested even if more posts follow.
     """
 
     posts: list[Post]
@@ -131,7 +131,7 @@ class DynamoPostStore:
             had_author_id=post.author_id,
             had_tags=post.tags,
         )
-        # Without the version, the tombstone could miss a tag that was added concurrently.
+        # The version is checked, because the tombstone must list the tags of the latest version.
         put = self._posts.build_put(to_builtins(tombstone), **_unchanged(post))
         return succeeds(lambda: self._transactions.write({"post": put, "event": event}))
 
@@ -182,7 +182,7 @@ class DynamoPostStore:
         return True
 
     def tombstone(self, post_id: str) -> Tombstone | None:
-        """Returns the tombstone of a deleted post, or None if there is none."""
+        """Returns the tombstone of a deleted post, or None if it does not exist."""
         item = self._posts.get(_key(post_id))
         return convert(item, Tombstone) if item and "deleted_at" in item else None
 

@@ -11,8 +11,8 @@ class Authored(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The common fields of posts and comments.
 
     A public item has its author's id, and a name that is shown until the author has a profile. An
-    anonymous item has an alias instead, and no trace of its author. `created_at` is a `position`:
-    the time and the item's id, so that an index sorted by it has no ties. `updated_at` is a time.
+    anonymous item has an alias instead, and nothing that identifies its author. `created_at` is
+    the result of `position`, so that all sort keys differ. `updated_at` is only a time.
     """
 
     created_at: str
@@ -87,5 +87,5 @@ def position(seconds: float, item_id: str) -> str:
 
 
 def tag_key(tag: str) -> str:
-    """Returns the search key of a tag, which ignores case and Unicode composition."""
+    """Returns the search key of a tag. Tags that differ only in case or composition share it."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", tag).casefold())

@@ -1,8 +1,8 @@
 """Deletes the dependent data of a deleted post, in idempotent steps.
 
-Once the tombstone is written, the post cannot be read, liked or commented on. An event that is
-stored in the same transaction sends the post's id to a queue, which retries until all steps have
-succeeded. Each attempt continues with what is left. The tombstone is deleted last.
+Deleting a post replaces it with a tombstone. The post then cannot be read, liked or commented on.
+An event of the same transaction sends the post's id to a queue, which retries until all steps have
+succeeded. Each attempt continues with the remaining data. The tombstone is deleted last.
 """
 
 from lambdas.common.messaging.outbox import OutboxWriter

@@ -1,4 +1,4 @@
-"""The timeline of all posts: buckets by month and shard in an index, read as one list."""
+"""The timeline: all posts as one list. In the index, each month has several shards (buckets)."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -10,17 +10,16 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 Query = Callable[[str, str | None, int], list[Item]]
-"""Returns items of a bucket, newest first.
+"""A function that returns items of a bucket, newest first.
 
-The arguments are the bucket's key, the position that the items precede (None for all), and the
-maximum number of items."""
+The arguments are the bucket's key, the position that the items precede (or None for the newest),
+and the maximum number of items."""
 
 MONTHS_ITEM = "timeline-months"
 """The key of an item in the counters table that holds the months with posts."""
 
 MONTHS_PER_PAGE = 12
-"""The maximum number of months read for a page. With few posts per month, a page ends early
-instead of taking long."""
+"""The maximum number of months that a page reads. If months have few posts, the page is short."""
 
 _MONTH = len("2026-01")
 
@@ -35,7 +34,7 @@ def _bucket(month: str, shard: int) -> str:
 
 
 class Months:
-    """The months with posts, in one item, so that a page skips months without posts."""
+    """Records which months have posts, in one item, so that pages skip other months."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
         self._table = Table(dynamodb, table)
@@ -44,7 +43,7 @@ class Months:
     def record(self, created_at: str) -> None:
         """Records the month of a new post. Must be called before the post is stored.
 
-        Each execution environment writes once per month.
+        Each execution environment writes each month only once.
         """
         month = created_at[:_MONTH]
         if month in self._recorded:
@@ -70,7 +69,7 @@ class Timeline:
     def __init__(
         self, query: Query, months: Months, shards: int, clock: Clock = SYSTEM_CLOCK
     ) -> None:
-        """`shards` is the largest number of shards that any month was spread over."""
+        """`shards` is the largest number of shards that any month has."""
         self._query = query
         self._months = months
         self._shards = shards
@@ -79,7 +78,7 @@ class Timeline:
     def newest(self, count: int, before: str | None) -> tuple[list[Item], str | None]:
         """Returns up to `count` items before a position, and the next position or None at the end.
 
-        Usually makes one query per shard. A page can be short or empty although more items follow.
+        Usually makes one query per shard. A page can be short or empty even if more items follow.
         """
         month = (before or timestamp(self._clock()))[:_MONTH]
         found = self._of_month(month, before, count + 1)
@@ -90,7 +89,7 @@ class Timeline:
                 if len(found) > count:
                     break
             else:
-                # This sorts before all positions of the month: the next page has older months.
+                # The bare month sorts before all its positions, so the next page is older.
                 return found, month if len(older) > MONTHS_PER_PAGE else None
         return found[:count], found[count - 1]["created_at"]
 

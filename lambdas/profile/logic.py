@@ -29,7 +29,7 @@ from lambdas.profile.models import (
 from lambdas.profile.store import ProfileStore
 
 AVATARS = "avatars/"
-"""Key prefix of published avatars in their bucket."""
+"""The prefix of the S3 keys of avatars that CloudFront serves."""
 
 _PRIVATE: Mapping[str, Mapping[str, Any]] = {
     "display_name": {"display_name": None},
@@ -38,10 +38,10 @@ _PRIVATE: Mapping[str, Mapping[str, Any]] = {
     "location": {"location": None, "timezone": None},  # a time zone reveals the location
     "social_links": {"social_links": {}},
 }
-"""The values that replace hidden fields in a view. The chat service applies `activity_status`."""
+"""The values that replace hidden fields, by privacy setting. Chat applies `activity_status`."""
 
 _TRIES = 5
-"""Attempts to change a profile. A failed attempt means that a concurrent request has changed it."""
+"""Attempts to change a profile. An attempt fails if a concurrent request has changed it first."""
 
 
 class Aliases(Protocol):
@@ -71,7 +71,7 @@ class ProfileService:
         logger: Logger,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`picture_url` returns the URL of the picture with a key."""
+        """`picture_url` returns a picture's URL for its S3 key."""
         self._profiles = profiles
         self._aliases = aliases
         self._pictures = pictures
@@ -124,7 +124,7 @@ class ProfileService:
                 lambda profile: structs.replace(profile, avatar_key=stored.key),
                 _avatar_changed,
             )
-        except Problem:  # the profile was not written; after other errors it may have been
+        except Problem:  # only in this case the profile certainly does not refer to the picture
             self._remove(stored.key)
             raise
         if before.avatar_key:
@@ -133,7 +133,7 @@ class ProfileService:
 
     def delete_avatar(self, caller: Caller) -> None:
         def without(profile: Profile) -> Profile:
-            # The picture first, so that a repeated call can finish if writing the profile fails.
+            # The picture is deleted first, so that the call can be repeated if the write fails.
             if profile.avatar_key:
                 self._pictures.remove(profile.avatar_key)
             return structs.replace(profile, avatar_key=None)
@@ -148,7 +148,7 @@ class ProfileService:
 
     def _profile(self, caller: Caller) -> Profile:
         name = caller.display_name or UNKNOWN_NAME
-        if caller.is_anonymous:  # a read-only user who exists for one hour is not stored
+        if caller.is_anonymous:  # anonymous users exist for one hour and have no stored profile
             return Profile(user_id=caller.user_id, display_name=name)
         profile = self._profiles.find(caller.user_id)
         return profile or self._profiles.create(caller.user_id, name, timestamp(self._clock()))
@@ -211,7 +211,7 @@ class ProfileService:
             interests=profile.interests,
             badges=profile.badges,
             stats=Statistics(
-                # Events arrive in any order, so a decrement may be counted before its increment.
+                # Events arrive in any order, so a decrement may be counted before an increment.
                 posts_count=max(0, profile.posts_count),
                 comments_count=max(0, profile.comments_count),
                 likes_received=max(0, profile.likes_received),
@@ -243,7 +243,7 @@ def _changed(before: Profile, body: ReplaceProfile | UpdateProfile) -> Profile:
 
 
 def _profile_updated(before: Profile, after: Profile) -> tuple[str, dict[str, Any]]:
-    """Returns the event with the names of the changed fields. Their values may be private."""
+    """Returns the event with the names of the changed fields. The values may be private."""
     names = {field.name: field.encode_name for field in structs.fields(OwnProfile)}
     changed = [
         names[name]

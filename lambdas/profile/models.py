@@ -46,7 +46,7 @@ Link = Annotated[
     str,
     Meta(
         max_length=300,
-        # The host has at least two labels. User names are rejected, because they can disguise it.
+        # The host has at least two labels. User names are rejected: they can disguise the host.
         pattern=rf"^https://{_LABEL}\.{_LABEL}(:[0-9]{{1,5}})?"
         rf"([/?#][^\s{_CONTROL}\\<>\"`{{}}|^]*)?\Z",
         description="must be an https address of at most 300 characters",
@@ -103,7 +103,7 @@ class UseAvatar(Body, frozen=True, kw_only=True):
 
 
 class Privacy(Body, frozen=True, kw_only=True):
-    """Who sees each field. All fields are required, so that none becomes visible by omission."""
+    """Who sees each field. All fields are required, so that no field becomes visible by mistake."""
 
     display_name: Visibility
     bio: Visibility
@@ -188,7 +188,7 @@ class Profile(Struct, frozen=True, kw_only=True):
 
 
 class Statistics(Struct, frozen=True, kw_only=True, rename="camel"):
-    """`joined_at` is RFC 3339."""
+    """The statistics of a profile. `joined_at` is RFC 3339."""
 
     posts_count: int
     comments_count: int
@@ -197,7 +197,7 @@ class Statistics(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ProfileView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A profile as other users see it. Hidden fields are None or empty, like missing ones."""
+    """A profile as other users see it. Hidden fields are None or empty, like unset fields."""
 
     user_id: str
     display_name: str | None

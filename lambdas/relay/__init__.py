@@ -1,1 +1,1 @@
-"""The relay: publishes the events of the outbox on the bus."""
+"""The relay: sends the events that services store in the outbox table to the event bus."""

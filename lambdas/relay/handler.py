@@ -27,8 +27,8 @@ class RelaySettings(Settings, frozen=True, kw_only=True):
 class RetryMessage(msgspec.Struct, rename="camel"):
     """A message of the retry queue. The event itself stays in the table.
 
-    A message without an event id comes from the schedule, or is Lambda's record of a stream batch
-    that failed too often. Both trigger a sweep, because the stream keeps records only for 24 hours.
+    A message without an event id comes from the schedule, or is Lambda's report of a stream batch
+    that failed too often. Both trigger a sweep, which publishes all events that are still stored.
     """
 
     event_id: str | None = None
@@ -53,9 +53,9 @@ def build(environ: Mapping[str, str]) -> Consume:
                 clients.sqs.send_message(QueueUrl=settings.retry_queue_url, MessageBody=body)
 
     def retry(body: bytes) -> None:
-        """Publishes one event, so that a bad event does not take others to the dead-letter queue.
+        """Publishes the event of one message, or runs a sweep if the message names no event.
 
-        Raises NotPublishedError. A message without an event id triggers a sweep instead.
+        Raises NotPublishedError, so that only this message moves to the dead-letter queue.
         """
         event_id = msgspec.json.decode(body, type=RetryMessage).event_id
         if event_id is None:

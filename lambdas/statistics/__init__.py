@@ -1,1 +1,1 @@
-"""The statistics function: counts posts, comments and likes in profiles, from events."""
+"""The statistics function: counts the posts, comments and likes of users, from events."""

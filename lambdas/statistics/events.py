@@ -1,4 +1,4 @@
-"""Events as received from the work queue."""
+"""Events as the work queue delivers them."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 
 class Detail(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The detail of an event (API contract, events)."""
+    """The `detail` of an event (API contract, events)."""
 
     event_id: str
     occurred_at: str
@@ -28,7 +28,7 @@ class Registration(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Authorship(Struct, frozen=True, kw_only=True, rename="camel"):
-    """`data` of post and comment events. Events of anonymous items have no author."""
+    """The `data` of post and comment events. It has no author if the item is anonymous."""
 
     author_id: str | None = None
 

@@ -1,4 +1,4 @@
-"""Stores statistics in the profiles table, and the ids of counted events."""
+"""Stores statistics in the profiles table, and the ids of events that were counted."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -33,7 +33,7 @@ class StatisticsStore:
         remember_days: int,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`remember_days`: days for which repeated events are detected."""
+        """`remember_days` is the number of days for which repeated events are detected."""
         self._transactions = Transactions(dynamodb)
         self._profiles = Table(dynamodb, profiles_table)
         self._counted = Table(dynamodb, counted_events_table)
@@ -41,7 +41,7 @@ class StatisticsStore:
         self._clock = clock
 
     def create_profile(self, user_id: str, display_name: str, joined_at: str) -> None:
-        """Creates the profile if missing, and sets `joined_at` (RFC 3339) in any case."""
+        """Creates the profile if it does not exist, and always sets `joined_at` (RFC 3339)."""
         profile = make_profile(
             self._profiles, user_id=user_id, display_name=display_name, joined_at=joined_at
         )

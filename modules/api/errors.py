@@ -13,18 +13,18 @@ HEADERS: Mapping[str, str] = {
     "Content-Type": "'application/problem+json'",
     "Cache-Control": "'no-store'",
     "X-Content-Type-Options": "'nosniff'",
-    # API Gateway cannot compare origins. `*` exposes only the error, since no response accepts
-    # credentials.
+    # API Gateway cannot compare origins. With `*`, sites can only read the error, since no
+    # response accepts credentials.
     "Access-Control-Allow-Origin": "'*'",
     "Access-Control-Expose-Headers": "'Retry-After,ETag,X-Correlation-Id'",
     "X-Correlation-Id": "method.request.header.X-Correlation-Id",
 }
-"""Headers of every such response. A value is a literal in single quotes, or a request variable."""
+"""Headers of API Gateway's responses. Values are literals in single quotes or request variables."""
 
 
 @dataclass(frozen=True)
 class GatewayError:
-    """One error response."""
+    """An error response that API Gateway itself returns."""
 
     status: int
     title: str
@@ -35,13 +35,13 @@ class GatewayError:
 
     @property
     def body(self) -> str:
-        """The problem document."""
+        """The response body, a problem document."""
         document = {"type": "about:blank", "title": self.title, "status": self.status}
         return json.dumps({**document, "detail": self.detail, "code": self.code, "errors": []})
 
 
 NOT_FOUND = GatewayError(404, "Not Found", "not_found", "There is nothing at this address.")
-"""The response for a path that no service has."""
+"""The response for a path that no service handles."""
 _FORBIDDEN = GatewayError(403, "Forbidden", "forbidden", "This is not allowed.")
 _TIMEOUT = GatewayError(
     504, "Gateway Timeout", "timeout", "The service did not respond in time. Try again shortly."
@@ -57,7 +57,7 @@ GATEWAY_ERRORS: Mapping[str, GatewayError] = {
     ),
     "ACCESS_DENIED": _FORBIDDEN,
     "WAF_FILTERED": _FORBIDDEN,
-    # API Gateway's response (403) for a path or method without a route.
+    # API Gateway's own status for a path or method without a route is 403.
     "MISSING_AUTHENTICATION_TOKEN": NOT_FOUND,
     "RESOURCE_NOT_FOUND": NOT_FOUND,
     "REQUEST_TOO_LARGE": GatewayError(
@@ -79,7 +79,7 @@ GATEWAY_ERRORS: Mapping[str, GatewayError] = {
     ),
     "INTEGRATION_FAILURE": _TIMEOUT,
     "INTEGRATION_TIMEOUT": _TIMEOUT,
-    # These two apply to all other types. They also set the status, which must match the body.
+    # The DEFAULT types apply to all types without an entry. The status must match the body.
     "DEFAULT_4XX": GatewayError(400, "Bad Request", "bad_request", "The request is not valid."),
     "DEFAULT_5XX": GatewayError(
         500,
@@ -89,7 +89,7 @@ GATEWAY_ERRORS: Mapping[str, GatewayError] = {
         " The correlation id of this response helps us to find the cause.",
     ),
 }
-"""The error responses by API Gateway's response type."""
+"""The error responses, by the response type that API Gateway defines."""
 
 
 class GatewayResponses(Construct):

@@ -1,4 +1,4 @@
-"""Throttling, logging and the permission to invoke functions, for both APIs."""
+"""What the REST and the WebSocket API share: throttling, logging and invocation permissions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from modules.base.function import LambdaFunction
 from modules.base.log_group import LogGroup
 
 BURST_SECONDS = 2
-"""Seconds of requests that a burst may contain, for example after many clients reconnect."""
+"""Seconds of requests that a burst may contain, for example when many clients reconnect at once."""
 
 
 @dataclass(frozen=True)
 class Throttle:
-    """The limit of each route of a stage, enforced by API Gateway's token bucket."""
+    """The request limit of each route of a stage, which API Gateway's token bucket enforces."""
 
     rate: int
     """Requests per second."""
@@ -29,19 +29,19 @@ class Throttle:
 
 
 def throttle(environment: Environment) -> Throttle:
-    """Derives the limit from the environment's Lambda concurrency."""
+    """Returns the limit that matches the environment's Lambda concurrency."""
     rate = environment.request_rate
     return Throttle(rate, rate * BURST_SECONDS)
 
 
 @dataclass(frozen=True)
 class StageLogging:
-    """The logging of a stage."""
+    """The logging settings of an API's stage."""
 
     level: str
     """The level of the execution log."""
     arguments: Mapping[str, Any]
-    """The arguments of the stage."""
+    """The arguments of the stage's resource that configure the access log."""
 
 
 def log_stage(
@@ -53,17 +53,17 @@ def log_stage(
     execution_log: str,
     service: str,
 ) -> StageLogging:
-    """Creates the log groups of a stage, unless the account cannot log.
+    """Creates the log groups of a stage, unless API Gateway may not write logs in the account.
 
     The access log has one line of JSON per request.
 
     Args:
-        scope: The API.
-        environment: Sets the retention.
+        scope: The construct of the API.
+        environment: The environment, which sets the retention of logs.
         name: The API's name.
-        fields: The keys of an access log line, with the names of `$context` variables.
-        execution_log: The name that API Gateway requires. It creates a missing group itself,
-            without a retention period, so the stage depends on this one.
+        fields: The `$context` variable for each key of an access log line.
+        execution_log: The name that API Gateway requires for the execution log. The stage depends
+            on this group, because API Gateway would create it without a retention period.
         service: The value of the execution log's Service tag.
     """
     if not environment.capabilities.api_gateway_account:
@@ -89,7 +89,7 @@ def allow_invocation(
     """Lets API Gateway invoke a function's live version.
 
     Args:
-        source_arn: The API's stage, method and path, or its authorizer.
+        source_arn: The ARN of the stage, method and path that invokes it, or of the authorizer.
     """
     permission = LambdaPermission(
         scope,
@@ -99,7 +99,7 @@ def allow_invocation(
         function_name=function.function.function_name,
         qualifier=function.alias.name,
         source_arn=source_arn,
-        # Sequential: all permissions share one policy, and concurrent writes can be lost.
+        # Sequential, because all permissions share one policy: concurrent writes could be lost.
         depends_on=function.invoke_permissions[-1:] or None,
     )
     function.invoke_permissions.append(permission)

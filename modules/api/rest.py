@@ -1,4 +1,4 @@
-"""The REST API: one path for each service, one authorizer, one stage."""
+"""The REST API, which has one path for each service, one authorizer and one stage."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ from modules.base.function import LambdaFunction
 from modules.base.naming import Names, service_tag
 
 AUTHORIZER_TTL = 300
-"""Seconds that an authorizer's result is cached per token (API Gateway's default).
+"""Seconds for which the authorizer's result is cached per token (API Gateway's default).
 
-The services check expiry and session again.
+The services check the token's expiry and session again.
 """
 
 BEARER_PATTERN = "^[Bb][Ee][Aa][Rr][Ee][Rr] +[0-9A-Za-z_-]+[.][0-9A-Za-z_-]+[.][0-9A-Za-z_-]+$"
-"""A Bearer header (RFC 6750) with the three parts of a JWT. Others get 401, without a call."""
+"""A Bearer header (RFC 6750) with a JWT. API Gateway returns 401 for any other header."""
 
 COMPRESSED_FROM = 1024
-"""Bytes. Smaller responses fit in one packet anyway."""
+"""Minimum bytes of a response to compress. Smaller responses fit in one packet anyway."""
 
-# Never log the principal: with an item's id in the path, it would reveal an anonymous author.
+# Never log the caller: together with the path, this would reveal an anonymous author.
 ACCESS_LOG_FIELDS = {
     "requestId": "requestId",
     "extendedRequestId": "extendedRequestId",
@@ -71,14 +71,14 @@ ACCESS_LOG_FIELDS = {
 
 
 class RestApi(Construct):
-    """The documented API: edge-optimized behind CloudFront, with a web ACL on its stage.
+    """The documented REST API: edge-optimized behind CloudFront, with a web ACL on its stage.
 
-    Built in steps, because routes need functions and functions may need the API's id: call
-    `use_authorizer`, then `add_service` and `add_health` for each route, and `deploy` last.
+    It is built in steps, because routes need functions and functions may need the API's id. Call
+    `use_authorizer` first, then `add_service` and `add_health`, and `deploy` last.
 
-    The execute-api address stays enabled next to a custom domain. The stage's web ACL, throttling
-    and authorization apply there too, and smoke tests can distinguish a failing API from a failing
-    domain or certificate.
+    The execute-api address stays enabled in addition to a custom domain. The stage's web ACL,
+    throttling and authorization apply there too, and smoke tests can distinguish a failing API from
+    a failing domain or certificate.
 
     Args:
         names: The environment and its resource names.
@@ -91,8 +91,8 @@ class RestApi(Construct):
         stage_name: The environment's name.
         stage_arn: The stage's ARN.
         url: The base URL: the custom domain, or `direct_url`.
-        direct_url: The base URL that works as soon as the stage exists: AWS's own address, or the
-            emulated AWS's.
+        direct_url: The base URL that works as soon as the stage exists. It is an address of AWS or
+            of the embedded AWS (the AWS emulator for local use).
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class RestApi(Construct):
         return f"https://{host}/{self.stage_name}"
 
     def use_authorizer(self, function: LambdaFunction) -> None:
-        """Sets the function that authorizes non-public routes by their Authorization header."""
+        """Sets the function that checks the Authorization header, except on public routes."""
         self._authorizer = ApiGatewayAuthorizer(
             self,
             "authorizer",
@@ -166,13 +166,15 @@ class RestApi(Construct):
     def add_service(
         self, scope: Construct, path: str, function: LambdaFunction, *, public: bool
     ) -> None:
-        """Routes everything at and below /v1/{path} to a function.
+        """Routes all requests at and below /v1/{path} to a function.
 
         Args:
             scope: The construct that contains the routes.
-            path: One path segment.
-            function: Handles all methods, including preflights, since it knows the CORS origins.
-            public: Whether to omit the authorizer. Preflights carry no token, so they always do.
+            path: The path segment.
+            function: The function for all methods, including OPTIONS, since it knows the CORS
+                origins.
+            public: Whether the routes have no authorizer. OPTIONS never has one, because
+                preflights carry no token.
         """
         base = self._resource(scope, "path", self._version.id, path)
         below = self._resource(scope, "path-below", base.id, "{proxy+}")
@@ -194,7 +196,7 @@ class RestApi(Construct):
             self._allow_route(scope, f"permission{below_it}", route, function)
 
     def add_health(self, scope: Construct, function: LambdaFunction) -> None:
-        """Routes /health to a function, which returns 405 for all but GET and preflights."""
+        """Routes /health to a function, which returns 405 except for GET and OPTIONS."""
         resource = self._resource(scope, "path", self._api.root_resource_id, "health")
         self._add_method(
             scope, "any", resource, route=("ANY", "/health"), function=function, authorized=False
@@ -251,7 +253,7 @@ class RestApi(Construct):
         allow_invocation(scope, id_, function=function, source_arn=source)
 
     def deploy(self) -> None:
-        """Deploys all routes added so far to the stage. Call it last."""
+        """Deploys the routes to the stage. Call it after all routes are added."""
         environment = self._environment
         deployment = ApiGatewayDeployment(
             self,
@@ -305,9 +307,9 @@ class RestApi(Construct):
         self._custom_domain(stage)
 
     def _digest(self) -> str:
-        """Returns a digest of the deployment's content.
+        """Returns a digest of the deployment's content, so that a change causes a deployment.
 
-        Hashes selected values, because CDKTF's resources cannot be read without changing them.
+        Hashes selected values, because reading CDKTF's resources would change them.
         """
         facts = {
             "routes": sorted(self._routes),

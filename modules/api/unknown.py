@@ -1,4 +1,4 @@
-"""The response for paths that no service has."""
+"""The response for paths that no service handles."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from modules.api.errors import HEADERS, NOT_FOUND
 
 
 class UnknownAddresses(Construct):
-    """Returns 404 at the root and at every unmatched path, without a function.
+    """Returns 404 at the path / and at every unmatched path, without a function.
 
     By default, API Gateway treats an Authorization header there as an AWS signature. A Bearer token
-    gets a signature error, which no gateway response can distinguish from other bad requests.
+    would get a signature error, which gateway responses cannot distinguish from other bad requests.
 
     Attributes:
         resources: The resources that a deployment must depend on.
@@ -37,7 +37,8 @@ class UnknownAddresses(Construct):
 
     def _not_found(self, id_: str, resource_id: str) -> list[ITerraformDependable]:
         status = str(NOT_FOUND.status)
-        # A mock integration cannot return the caller's id; the request id leads to the access log.
+        # A mock integration cannot return the client's correlation id. The request id is in the
+        # access log.
         headers = {**HEADERS, "X-Correlation-Id": "context.requestId"}
         method = ApiGatewayMethod(
             self,
@@ -53,9 +54,9 @@ class UnknownAddresses(Construct):
             rest_api_id=self._api_id,
             resource_id=resource_id,
             http_method=method.http_method,
-            # Only these arguments. API Gateway returns no HTTP method for a mock integration
-            # (developer guide, "Mock integrations"), and the provider replaces an integration
-            # whose method differs, together with its response.
+            # No integration_http_method: API Gateway returns no HTTP method for a mock integration
+            # (developer guide, "Mock integrations"), and the provider would replace an integration
+            # whose method differs, together with the integration's response.
             type="MOCK",
             request_templates={"application/json": f'{{"statusCode": {status}}}'},
         )

@@ -1,4 +1,4 @@
-"""The WebSocket API of the chat service, with one route per action."""
+"""The WebSocket API of the chat service, with one route per action of a frame (message)."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ ACTIONS = (
     "mark_read",
     "ping",
 )
-"""The actions of client frames. All other frames go to $default."""
+"""The actions of client frames. Frames with any other action go to $default."""
 
 ROUTES = (CONNECT, "$disconnect", "$default", *ACTIONS)
 
 TICKET = "route.request.querystring.ticket"
-"""The single-use ticket. It is in the query, because browsers cannot set headers on WebSockets."""
+"""The single-use ticket. It is in the query, because browsers set no headers on WebSockets."""
 
 # Never log the principal: with the time of an anonymous message, it would reveal its author.
 ACCESS_LOG_FIELDS = {
@@ -69,7 +69,7 @@ ACCESS_LOG_FIELDS = {
 
 
 class WebSocketApi(Construct):
-    """Creates the API, so that the chat function can use its id. `add_routes` then adds the routes.
+    """The WebSocket API. `add_routes` adds the routes after the chat function, which needs its id.
 
     AWS WAF does not support WebSocket APIs. The stage is throttled, and connecting needs a ticket.
 
@@ -80,7 +80,7 @@ class WebSocketApi(Construct):
         api_id: API Gateway's id.
         stage_name: The environment's name.
         management_endpoint: The endpoint for posting to connections and closing them.
-        url: The URL for clients: the custom domain, the emulated AWS's address, or AWS's own.
+        url: The URL for clients: the custom domain, or an address of AWS or of the embedded AWS.
     """
 
     def __init__(self, scope: Construct, id_: str, *, names: Names) -> None:
@@ -130,8 +130,8 @@ class WebSocketApi(Construct):
         """Routes every frame to a function, and deploys the stage.
 
         Args:
-            function: Handles all routes, including connect and disconnect.
-            authorizer: Redeems the ticket of a connecting client.
+            function: The function for all routes, including connect and disconnect.
+            authorizer: The function that redeems the ticket of a connecting client.
         """
         environment = self._environment
         ticket_check = Apigatewayv2Authorizer(
@@ -142,7 +142,7 @@ class WebSocketApi(Construct):
             authorizer_type="REQUEST",
             authorizer_uri=authorizer.alias.invoke_arn,
             identity_sources=[TICKET],
-            # For HTTP APIs only, but an emulated AWS returns these attributes here too.
+            # These attributes are for HTTP APIs, but the embedded AWS returns them here too.
             lifecycle=TerraformResourceLifecycle(
                 ignore_changes=["jwt_configuration", "authorizer_payload_format_version"]
             ),

@@ -25,8 +25,8 @@ class Access:
     variables: Mapping[str, str] = field(default_factory=dict)
     statements: Sequence[Statement] = ()
     connect: Callable[[Construct, str, str], object] | None = None
-    """Creates the event source if the resource invokes the function. The arguments are the
-    function's scope, the ARN of its alias, and its service."""
+    """Creates the event source, if the resource invokes the function. The arguments are the
+    function's construct, the ARN of the function's alias, and the name of the service."""
 
 
 def table_access(
@@ -40,10 +40,11 @@ def table_access(
 
     Args:
         table: The table.
-        operations: The operations, without those on indexes.
-        sid: By default, the table's resource name: `RateLimits` for auth-rate-limits.
-        index_sid: The Sid for queries of the table's indexes. None: no such queries.
-        variable: By default `DYNAMODB_TABLE_<resource>`, for example DYNAMODB_TABLE_RATE_LIMITS.
+        operations: The operations on the table, without those on indexes.
+        sid: The Sid of the statement. The default for auth-rate-limits is `RateLimits`.
+        index_sid: The Sid of a statement that allows queries of the table's indexes, or None.
+        variable: The variable with the table's name. The default for auth-rate-limits is
+            DYNAMODB_TABLE_RATE_LIMITS.
     """
     resource = table.resource
     statements = [
@@ -66,15 +67,15 @@ class Prefix:
 
     sid: str
     prefix: str
-    """With a trailing `/`."""
+    """The prefix of the keys, with a trailing `/`."""
     operations: Sequence[str]
-    """For example `GetObject`."""
+    """The operations, for example `GetObject`."""
     list_sid: str | None = None
-    """The Sid for listing the objects. None: the function cannot list them."""
+    """The Sid of a statement that allows listing the objects, or None."""
 
 
 def bucket_access(variable: str, bucket: Bucket, *prefixes: Prefix) -> Access:
-    """Allows operations on a bucket's objects below some prefixes."""
+    """Allows operations on a bucket's objects. The variable contains the bucket's name."""
     statements = []
     for item in prefixes:
         actions = [f"s3:{operation}" for operation in item.operations]
@@ -93,7 +94,7 @@ def bucket_access(variable: str, bucket: Bucket, *prefixes: Prefix) -> Access:
 
 
 def queue_sending(variable: str, queue: Queue, *, sid: str | None = None) -> Access:
-    """Allows sending to a queue. The default Sid is the queue's resource name."""
+    """Allows sending to a queue, whose URL the variable contains. `sid` defaults to its name."""
     return Access({variable: queue.url}, sending_statements(queue, sid=sid))
 
 
@@ -108,14 +109,14 @@ def sending_statements(queue: Queue, *, sid: str | None = None) -> list[Statemen
 
 
 def queue_key(queue: Queue, *, encrypts: bool) -> Statement:
-    """Allows using a queue's key through SQS, to receive or also to send."""
+    """Allows using a queue's KMS key through SQS: to decrypt, and to encrypt if `encrypts`."""
     return key_statement(
         "QueueKey", queue.kms_key_arn, service="sqs", region=queue.region, encrypts=encrypts
     )
 
 
 def database_access(names: Names, database: DatabaseConnection, username: str) -> Access:
-    """Grants access as one of the database's roles, with IAM authentication if available."""
+    """Allows connecting to the database as a role, with IAM authentication if available."""
     authenticated = names.environment.capabilities.database_authentication
     user = names.arn("rds-db", f"dbuser:{database.resource_id}/{username}")
     return Access(
@@ -132,7 +133,7 @@ def database_access(names: Names, database: DatabaseConnection, username: str) -
 
 
 def cache_access(names: Names, cache: CacheConnection) -> Access:
-    """Grants access as the cache's only user, with IAM authentication and TLS if available."""
+    """Allows connecting to the cache as its user, with IAM authentication and TLS if available."""
     authenticated = names.environment.capabilities.cache_authentication
     variables = {
         "ELASTICACHE_CLUSTER": cache.endpoint,

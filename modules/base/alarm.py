@@ -13,12 +13,12 @@ from cdktf_cdktf_provider_aws.cloudwatch_metric_alarm import (
 from constructs import Construct
 
 MAX_METRICS = 10
-"""The most metrics that one alarm can sum (CloudWatch, alarms based on metric math)."""
+"""The maximum number of metrics in one alarm (CloudWatch, alarms based on metric math)."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of an alarm's namespace."""
+    """A metric in the namespace of an alarm."""
 
     name: str
     dimensions: Mapping[str, str] = field(default_factory=dict)
@@ -29,19 +29,19 @@ class Alarm(CloudwatchMetricAlarm):
 
     Args:
         name: The alarm's name in AWS.
-        description: What is wrong when it fires, and where to look.
-        namespace, metric, dimensions: The metric.
-        plus: More metrics of the namespace; the alarm is then on the sum of all.
+        description: The problem that the alarm reports, and where to look.
+        namespace, metric, dimensions: The metric to evaluate.
+        plus: More metrics of the namespace. The alarm then evaluates the sum of all metrics.
         topic_arn: The topic to notify when the alarm fires and when it ends.
         statistic: `Sum`, `Average`, `Maximum`, `Minimum`, or a percentile such as `p99`.
-        threshold: The value that `comparison` compares with.
-        period: Seconds; documented 300.
-        evaluation_periods: The number of consecutive periods; documented 2.
-        comparison: By default, greater than the threshold.
+        threshold: The value to compare with.
+        period: The length of a period in seconds. The documented value is 300.
+        evaluation_periods: The number of consecutive periods. The documented value is 2.
+        comparison: CloudWatch's comparison operator. The default is `GreaterThanThreshold`.
         tags: Tags in addition to the provider's default tags.
 
     Raises:
-        ValueError: More metrics than CloudWatch can sum in one alarm.
+        ValueError: One alarm cannot sum this number of metrics.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The package of a Lambda function."""
+"""The zip package of a Lambda function."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Artifact:
-    """A packaged function."""
+    """The package of one function."""
 
     function: str
     path: Path
-    """The zip."""
+    """The path of the zip in the build folder."""
     digest: str
-    """SHA-256 (hex) of the sources and of the dependencies' pins, hashes and platform."""
+    """SHA-256 (hex) of the sources, and of the dependencies' pins, hashes and target platform."""
 
     @property
     def asset(self) -> str:
-        """The path of the zip below its stack's folder."""
+        """The path of the zip relative to the folder of the stack's Terraform."""
         return f"assets/{self.function}/{self.digest[:16]}.zip"
 
     def copy_to(self, directory: Path) -> None:

@@ -47,17 +47,17 @@ class Bucket(Construct):
         name: The bucket's name.
         service: The value of the Service tag.
         retain: Whether to keep the bucket and its objects when the environment is deleted.
-        lifecycle: Additional expiry rules. Incomplete uploads always expire after a week.
-        cors_rules: For buckets that browsers upload to.
-        access_log_bucket: Receives the access log below `s3/<name>/`; None: no access log.
+        lifecycle: Additional lifecycle rules. Incomplete uploads always expire after a week.
+        cors_rules: The CORS rules, for a bucket to which browsers upload.
+        access_log_bucket: The bucket for the access log below `s3/<name>/`, or None for no log.
         tls_only: Whether to deny plain HTTP.
-        object_ownership: `BucketOwnerPreferred` only if a service delivers with ACLs.
+        object_ownership: `BucketOwnerPreferred` if a service delivers objects with ACLs.
 
     Attributes:
-        name: The bucket's name as a reference, so that its users depend on the bucket.
+        name: A reference to the bucket's name. Resources that use it depend on the bucket.
         arn: The bucket's ARN.
         domain_name: The domain name for services that deliver logs to the bucket.
-        bucket: The resource.
+        bucket: The Terraform resource.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Bucket(Construct):
             bucket=self.name,
             rule=S3BucketOwnershipControlsRule(object_ownership=object_ownership),
         )
-        # Depends on the ownership controls: CloudFront logs only to a bucket that accepts ACLs.
+        # A reference to the ownership controls, because CloudFront requires a bucket with ACLs.
         self.domain_name: str = f"{ownership.id}.s3.amazonaws.com"
         S3BucketServerSideEncryptionConfigurationA(
             self,
@@ -143,7 +143,7 @@ class Bucket(Construct):
             self.allow(deny_plain_http("s3:*", self.arn, f"{self.arn}/*"))
 
     def allow(self, statement: Statement) -> None:
-        """Adds a statement to the bucket's policy, also after other constructs use the bucket."""
+        """Adds a statement to the bucket's policy. Can be called at any time before synthesis."""
         self._statements.append(statement)
         document = policy_document(self._statements)
         if self._policy is None:

@@ -14,13 +14,13 @@ from modules.base.naming import service_tag
 
 
 class Certificate(Construct):
-    """A certificate for several names. `arn` is available once ACM has validated it.
+    """A certificate for several names. Resources that use `arn` wait until ACM has validated it.
 
     Args:
-        domain_names: The certificate's names; the first is its subject.
+        domain_names: The names in the certificate, whose subject is the first name.
         hosted_zone_id: The zone for the validation records.
-        provider: The provider of the certificate's region: us-east-1 for CloudFront and
-            edge-optimized APIs. None: the environment's.
+        provider: The provider of the certificate's region, by default the environment's region.
+            CloudFront and edge-optimized APIs require us-east-1.
     """
 
     def __init__(
@@ -45,7 +45,8 @@ class Certificate(Construct):
         )
         records = []
         for index, name in enumerate(domain_names):
-            # The options are unordered. Selecting by name keeps records when a name is added.
+            # The options are unordered. Selecting them by name keeps the records of other names
+            # unchanged when a name is added.
             option = (
                 f"[for option in {certificate.fqn}.domain_validation_options : option if"
                 f' option.domain_name == "{name}"][0]'

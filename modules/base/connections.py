@@ -10,7 +10,7 @@ class DatabaseConnection:
     """How clients connect to the Aurora cluster."""
 
     endpoint: str
-    """host:port of the writer."""
+    """The address of the writer, host:port."""
     database: str
     resource_id: str
     """The cluster's resource id, which IAM authentication uses."""
@@ -23,10 +23,10 @@ class CacheConnection:
     """How clients connect to the replication group of the cache."""
 
     endpoint: str
-    """host:port of the primary."""
+    """The address of the primary node, host:port."""
     replication_group_id: str
     replication_group_arn: str
     username: str
-    """The user that functions connect as. Empty without authentication."""
+    """The user that functions connect as, or "" without authentication."""
     user_arn: str | None
-    """None without authentication."""
+    """The ARN of that user, or None without authentication."""

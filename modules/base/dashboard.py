@@ -1,4 +1,4 @@
-"""The body of a CloudWatch dashboard: sections of graphs, placed in rows from left to right."""
+"""The body of a CloudWatch dashboard. It has sections with a heading and rows of graphs."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 from modules.base.document import json_document
 
 COLUMNS = 24
-"""A dashboard's width (CloudWatch, dashboard body structure)."""
+"""The width of a dashboard in grid units (CloudWatch, dashboard body structure)."""
 HEIGHT = 6
-"""The documented height of a graph."""
+"""The documented height of a graph in grid units."""
 
 Row = Sequence[Any]
-"""One metric of a widget: namespace, name, dimension names and values, and drawing options."""
+"""A metric of a graph: namespace, name, names and values of dimensions, and rendering options."""
 
 
 class Board:
     """Collects widgets and computes their positions.
 
     Args:
-        region: The default region of the metrics.
+        region: The region of metrics whose graph names no other region.
     """
 
     def __init__(self, region: str) -> None:
@@ -29,12 +29,12 @@ class Board:
         self._x = self._y = self._row_height = 0
 
     def section(self, title: str) -> None:
-        """Starts a section with a heading below the existing widgets."""
+        """Starts a section below the existing widgets with its heading."""
         self._break()
         self._place("text", COLUMNS, 1, {"markdown": f"## {title}"})
 
     def alarms(self, title: str, arns: Sequence[str]) -> None:
-        """Shows the state of alarms."""
+        """Adds a widget with the states of alarms."""
         self._place("alarm", COLUMNS, 3, {"title": title, "alarms": list(arns)})
 
     def graph(
@@ -47,7 +47,7 @@ class Board:
         stat: str = "Sum",
         region: str | None = None,
     ) -> None:
-        """Draws metrics over time. The defaults are documented; `period` is in seconds."""
+        """Adds a graph of metrics. `period` is in seconds. The default values are documented."""
         properties = {
             "metrics": [list(row) for row in metrics],
             "period": period,

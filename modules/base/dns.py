@@ -7,13 +7,13 @@ from constructs import Construct
 
 
 class AliasRecords(Construct):
-    """The A and AAAA alias records of one name.
+    """The A and AAAA alias records of one domain name.
 
     Args:
         hosted_zone_id: The zone for the records.
-        domain_name: The name.
-        target: The endpoint's own name.
-        target_zone_id: The hosted zone of the endpoint's own name.
+        domain_name: The domain name of the platform.
+        target: The domain name that AWS has given the endpoint.
+        target_zone_id: The hosted zone of `target`.
     """
 
     def __init__(

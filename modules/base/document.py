@@ -6,9 +6,9 @@ import json
 
 
 def json_document(value: object) -> str:
-    """Returns JSON whose strings may contain references.
+    """Returns JSON whose strings may contain references to other resources.
 
-    It has several lines, because CDKTF writes multi-line text to HCL unchanged. In a single line,
-    it does not escape the quotes next to a reference.
+    The JSON has several lines, because CDKTF writes multi-line text to HCL unchanged. In text of a
+    single line, CDKTF does not escape quotes next to a reference.
     """
     return json.dumps(value, indent=1)

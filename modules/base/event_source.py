@@ -1,4 +1,4 @@
-"""Event sources of a function, with the permissions they need: a queue, or a table's stream."""
+"""Event sources of a function (a queue or a table's stream), with the permissions they need."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from modules.base.queue import Queue
 from modules.base.table import Table
 
 STREAM_RETRIES = 5
-"""Retries of a failing batch. Each halves the batch, which isolates one record of 50."""
+"""Retries of a failing batch. Each retry halves the batch, which isolates one record of 50."""
 
 
 def queue_source(id_: str, queue: Queue, *, batch_size: int = 10) -> Access:
-    """Invokes the function with a queue's messages. The function reports which of them failed.
+    """Invokes the function with a queue's messages. The function reports the failed messages.
 
     Args:
         id_: The construct id of the event source.
@@ -55,13 +55,14 @@ def stream_source(
     failures: Queue,
     batch_size: int = 50,
 ) -> Access:
-    """Invokes the function with a table's changes. Lambda halves and retries a failing batch.
+    """Invokes the function with a table's changes. Lambda halves a failing batch and retries it.
 
     Args:
         id_: The construct id of the event source.
         table: The table with the stream.
         pattern: The filter that a record must match to reach the function.
-        failures: Receives shard and sequence numbers of discarded batches, not the records.
+        failures: The queue that receives a report of each discarded batch. The report contains
+            shard and sequence numbers, not records.
         batch_size: The maximum number of records per invocation.
 
     Raises:
@@ -84,7 +85,7 @@ def stream_source(
         id_,
         [report, read, encrypt],
         event_source_arn=table.stream_arn,
-        # From the oldest record, so that a recreated source misses nothing.
+        # Starts with the oldest record, so that a recreated event source misses nothing.
         starting_position="TRIM_HORIZON",
         batch_size=batch_size,
         filter_criteria=LambdaEventSourceMappingFilterCriteria(

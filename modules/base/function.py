@@ -1,4 +1,4 @@
-"""A Lambda function with its own role, log group and alarms, and versions behind alias `live`."""
+"""A Lambda function with a role, a log group and alarms. The alias `live` selects its version."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ from modules.base.policy import Statement, merge_statements, policy_document, tr
 RUNTIME = "python3.13"
 
 APPLICATION_LOG_LEVELS = {"debug": "DEBUG", "info": "INFO", "warning": "WARN", "error": "ERROR"}
-"""Lambda's names of the environment's log levels.
+"""Lambda's names for the log levels of environments.
 
-With JSON logs, Lambda itself drops lines below its own level, which is INFO if it is not set
+With JSON logs, Lambda drops lines below the level in the function's configuration, by default INFO
 (Lambda developer guide, "Log-level filtering").
 """
 
 DURATION_ALARM_SHARE = 0.8
-"""The part of the function's timeout at which the p99 alarm fires, before requests are cut off."""
+"""The alarm on the p99 duration fires at this fraction of the function's timeout."""
 
 
 @dataclass(frozen=True)
 class FunctionNetwork:
-    """The location of a function in the VPC."""
+    """The subnets and the security group of a function in the VPC."""
 
     subnet_ids: Sequence[str]
     security_group_ids: Sequence[str]
@@ -79,14 +79,15 @@ class LambdaFunction(Construct):
         platform: The settings and resources that all functions share.
         function: The function's name, which is its folder in lambdas/.
         description: The function's purpose.
-        variables: Settings that belong to no resource. Never secrets, only the names of secrets.
-        access: The resources that it uses or that invoke it. Permissions for logs, traces and
-            network interfaces are added.
-        network: The location in the VPC; None: outside.
+        variables: Environment variables in addition to those in `access`. They must not contain
+            secrets, only names of secrets.
+        access: The access to resources that the function uses or that invoke the function.
+            Permissions for logs, traces and network interfaces are added.
+        network: The location in the VPC, or None for a function outside the VPC.
 
     Attributes:
         sids: The Sids of the permissions in `access`.
-        invoke_permissions: The permissions to invoke it, in the order of creation.
+        invoke_permissions: The permissions to invoke the function, in the order of creation.
     """
 
     def __init__(
@@ -141,10 +142,10 @@ class LambdaFunction(Construct):
             key=f"functions/{function}/{artifact.digest}.zip",
             source=artifact.asset,
             tags=tags,
-            # Creates the new object first, so that the function never refers to a deleted one.
+            # Creates the new object first, so that the function never refers to a deleted object.
             lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
         )
-        # From S3 and not from a file: the provider uploads files one function at a time.
+        # The code comes from S3, because the provider uploads local files one after the other.
         self.function = LambdaFunctionResource(
             self,
             "function",
@@ -190,7 +191,7 @@ class LambdaFunction(Construct):
             description="The version that serves",
             function_name=self.function.function_name,
             function_version=self.function.version,
-            # Releases move the alias, and an apply must not undo that.
+            # Releases change the alias's version, and an apply must not revert that.
             lifecycle=TerraformResourceLifecycle(
                 ignore_changes=["function_version", "routing_config"]
             )

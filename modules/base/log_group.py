@@ -1,4 +1,4 @@
-"""A CloudWatch log group that keeps its lines as long as the environment's logs."""
+"""A CloudWatch log group with the environment's retention period."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class LogGroup(CloudwatchLogGroup):
     """A log group.
 
     Args:
-        environment: Sets the retention.
-        name: The group's name. AWS services write only to a group with the name they expect.
+        environment: The environment, which sets the retention period.
+        name: The group's name. Each AWS service writes only to a group with a certain name.
         service: The value of the Service tag.
     """
 

@@ -19,7 +19,7 @@ class Names:
         return resource_name(service, resource, self.environment.name)
 
     def bucket(self, service: str, resource: str) -> str:
-        """Returns a bucket's name, with the environment's suffix for global uniqueness."""
+        """Returns a bucket's name. The environment's suffix makes it globally unique."""
         environment = self.environment
         return bucket_name(service, resource, environment.name, environment.bucket_suffix)
 
@@ -27,7 +27,7 @@ class Names:
         """Returns the ARN of a resource in the environment's account and region.
 
         Args:
-            service: The service as in ARNs, for example `ssm`.
+            service: The service's name in ARNs, for example `ssm`.
             resource: The part after the account id, such as `parameter/multitask/dev/jwt-secret`.
         """
         return (
@@ -35,10 +35,10 @@ class Names:
         )
 
     def parameter(self, key: str) -> str:
-        """Returns the documented SSM path, for example `/multitask/prod/jwt-secret`."""
+        """Returns an SSM parameter's documented name, for example `/multitask/prod/jwt-secret`."""
         return f"/{PREFIX}/{self.environment.name}/{key}"
 
 
 def service_tag(service: str) -> dict[str, str]:
-    """Returns the one tag that is not among the provider's default tags."""
+    """Returns the Service tag, which is not among the provider's default tags."""
     return {"Service": service}

@@ -18,10 +18,10 @@ class Statement:
     sid: str
     actions: Sequence[str]
     resources: Sequence[str] = ()
-    """Empty only in policies that imply the resource (trust policies)."""
+    """The ARNs of the resources. Empty in trust policies, which imply the resource."""
     effect: str = "Allow"
     principals: Principal | str | None = None
-    """Only in policies attached to resources; `*` for everyone."""
+    """The principals, only in policies attached to resources. `*` means everyone."""
     conditions: Mapping[str, Mapping[str, str | Sequence[str]]] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
@@ -48,17 +48,17 @@ class Statement:
 
 
 def policy_document(statements: Sequence[Statement]) -> str:
-    """Returns a policy document as JSON. It may contain references to other resources."""
+    """Returns a policy document as JSON. Statements may contain references to resources."""
     return json_document(
         {"Version": "2012-10-17", "Statement": [statement.document() for statement in statements]}
     )
 
 
 def merge_statements(statements: Sequence[Statement]) -> list[Statement]:
-    """Merges statements with the same Sid, at the position of the last one.
+    """Merges statements with the same Sid. The result is at the position of the last of them.
 
     Raises:
-        ValueError: Merging two statements would allow more than both do.
+        ValueError: The merged statement would allow more than the separate statements.
     """
     merged: dict[str, Statement] = {}
     for statement in statements:
@@ -73,8 +73,8 @@ def _merge(first: Statement, second: Statement) -> Statement:
         replace(first, resources=second.resources),
     ):
         raise ValueError(
-            f"two statements {first.sid} differ in more than actions or in more than resources:"
-            " give one of them another Sid"
+            f"two statements have the Sid {first.sid}, but differ in more than actions or in more"
+            " than resources: change one Sid"
         )
     return replace(
         first,
@@ -86,7 +86,7 @@ def _merge(first: Statement, second: Statement) -> Statement:
 def key_statement(
     sid: str, kms_key_arn: str, *, service: str, region: str, encrypts: bool = True
 ) -> Statement:
-    """Allows using a key through one AWS service, such as `sqs`, to decrypt or also to encrypt."""
+    """Allows using a KMS key through one AWS service, such as `sqs`. `encrypts` adds encryption."""
     return Statement(
         sid=sid,
         actions=["kms:Decrypt", *(["kms:GenerateDataKey"] if encrypts else [])],
@@ -96,7 +96,7 @@ def key_statement(
 
 
 def deny_plain_http(actions: str, *resources: str) -> Statement:
-    """Denies requests without TLS, for the policy of a resource."""
+    """Returns a statement for a resource's policy that denies requests without TLS."""
     return Statement(
         sid="TlsOnly",
         effect="Deny",

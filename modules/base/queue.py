@@ -1,4 +1,4 @@
-"""SQS queues: encrypted, each with a dead-letter queue and alarms."""
+"""Encrypted SQS queues, each with a dead-letter queue and alarms."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from modules.base.naming import Names, service_tag
 from modules.base.policy import Statement, deny_plain_http, policy_document
 
 DLQ_RETENTION = 1_209_600
-"""Seconds; 14 days, the maximum of SQS: time to notice, fix and redrive."""
+"""Seconds. 14 days is the maximum of SQS, to leave time for a fix and a redrive."""
 
 
 class DeadLetterQueue(Construct):
@@ -23,20 +23,20 @@ class DeadLetterQueue(Construct):
     Args:
         names: The environment's resource names.
         service: The service that owns the queue.
-        resource: The content, for example `events`, for the name
-            `{service}-{resource}-dlq-{environment}`.
-        kms_key_arn: The key of the queue; its policy must allow the sending services.
+        resource: The middle part of the name `{service}-{resource}-dlq-{environment}`, for example
+            `events`.
+        kms_key_arn: The KMS key of the queue. Its policy must allow the sending services.
         alerts_topic_arn: The topic for the alarm.
-        cause: What a message in the queue means, for the alarm's description.
-        senders: Statements that allow others to send. Their resource is set here.
-        source_arn: The only queue that may use it; None: it belongs to no queue.
-        fifo: Whether its source is a FIFO queue.
+        cause: What the messages in the queue are, for the alarm's description.
+        senders: Statements that allow others to send. The constructor sets their resource.
+        source_arn: The only queue that may use this dead-letter queue, or None if no queue does.
+        fifo: Whether the source is a FIFO queue.
         tls_only: Whether to deny plain HTTP.
 
     Attributes:
-        queue: The resource.
+        queue: The Terraform resource.
         name, arn, url: The name, ARN and URL of the queue.
-        literal_name: Its name as text, not as a reference.
+        literal_name: The queue's name as text, not as a reference.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class DeadLetterQueue(Construct):
             kms_master_key_id=kms_key_arn,
             message_retention_seconds=DLQ_RETENTION,
             policy=_policy(names.arn("sqs", name), senders, tls_only),
-            # Set inline with the queue's ARN as text: a separate resource would delay each apply.
+            # Set here, with the ARN as text, because a separate resource would delay each apply.
             redrive_allow_policy=_compact(
                 {"redrivePermission": "byQueue", "sourceQueueArns": [source_arn]}
             )
@@ -100,26 +100,26 @@ class Queue(Construct):
     Args:
         names: The environment's resource names.
         service: The service that owns the queue.
-        resource: The content, for example `events`, for the name
-            `{service}-{resource}-queue-{environment}`.
-        kms_key_arn: The key of both queues; its policy must allow the sending services.
+        resource: The middle part of the name `{service}-{resource}-queue-{environment}`, for
+            example `events`.
+        kms_key_arn: The KMS key of both queues. Its policy must allow the sending services.
         alerts_topic_arn: The topic for the alarms.
-        senders: Statements that allow others to send. Their resource is set here.
-        visibility_timeout: Seconds that a received message stays hidden. AWS recommends six times
-            the consumer's timeout, so that a throttled consumer does not use up max_receives. It
-            must exceed that timeout, or two executions process the same message.
-        max_receives: Failed attempts before a message moves to the dead-letter queue; default 5.
+        senders: Statements that allow others to send. The constructor sets their resource.
+        visibility_timeout: Seconds for which a received message stays hidden. It must exceed the
+            consumer's timeout, or two executions process the same message. AWS recommends six
+            times that timeout, so that a throttled consumer does not use up max_receives.
+        max_receives: Failed attempts before a message moves to the dead-letter queue.
         delay: Seconds before a new message becomes visible.
-        oldest: Age in seconds of the oldest message that triggers an alarm. The default 1,800 is
-            twice the time a message takes to the dead-letter queue with the other defaults.
-        fifo: Whether it is a FIFO queue: ordered per group, without duplicates.
+        oldest: The age in seconds of the oldest message at which an alarm fires. 1,800 is twice
+            the time until a message moves to the dead-letter queue with the other defaults.
+        fifo: Whether the queue is a FIFO queue: ordered per group, without duplicates.
         tls_only: Whether to deny plain HTTP.
 
     Attributes:
         name, arn, url: The name, ARN and URL of the queue.
-        resource, region: The resource part of its name, and its region.
-        kms_key_arn: Its key. Roles that send or receive also need permission to use it.
-        dead_letter_queue: Its dead-letter queue.
+        resource, region: The resource part of the queue's name, and the queue's region.
+        kms_key_arn: The KMS key. Roles that send or receive also need permission to use the key.
+        dead_letter_queue: The dead-letter queue.
     """
 
     def __init__(
@@ -163,8 +163,8 @@ class Queue(Construct):
             kms_master_key_id=kms_key_arn,
             visibility_timeout_seconds=visibility_timeout,
             delay_seconds=delay,
-            # With that queue's ARN as text: CDKTF does not escape a quoted reference in HCL
-            # correctly (see json_document).
+            # The dead-letter queue's ARN is text, because CDKTF does not escape a quoted reference
+            # in HCL correctly (see json_document).
             redrive_policy=_compact(
                 {
                     "deadLetterTargetArn": names.arn("sqs", self.dead_letter_queue.literal_name),
@@ -197,12 +197,12 @@ class Queue(Construct):
 
 
 def _compact(document: Mapping[str, object]) -> str:
-    """Returns JSON without spaces, like SQS: the provider compares redrive policies as text."""
+    """Returns JSON without spaces as SQS does, because the provider compares policies as text."""
     return json.dumps(document, separators=(",", ":"))
 
 
 def _policy(arn: str, senders: Sequence[Statement], tls_only: bool) -> str | None:
-    """Returns the queue's policy. It is inline: a separate resource would delay applies."""
+    """Returns the queue's inline policy. A separate policy resource would delay each apply."""
     statements = [replace(sender, resources=[arn]) for sender in senders]
     if tls_only:
         statements.append(deny_plain_http("sqs:*", arn))

@@ -20,7 +20,7 @@ from modules.base.policy import Statement, key_statement
 MAX_WAIT = 21_600
 """Seconds that a run may wait to start.
 
-Lambda's default, set explicitly because Lambda returns it and the plan would show a difference.
+It is Lambda's default. Terraform plans would show a difference if it were not set explicitly.
 """
 
 
@@ -30,18 +30,18 @@ ALERT_SID = "Alert"
 class Schedule(Construct):
     """Invokes a function's live version regularly.
 
-    A failed run is reported to the alerts topic and not retried, since the next one is soon.
+    A failed run is reported to the alerts topic and not retried, since the next run follows soon.
 
     Args:
         platform: The settings and resources that all functions share.
-        function: The function to invoke. It needs `failure_alerts` among its access.
-        resource: The resource part of the rule's name, `{function}-{resource}-{environment}`.
+        function: The function to invoke. Its `access` must contain `failure_alerts`.
+        resource: The middle part of the rule's name `{function}-{resource}-{environment}`.
         description: The schedule's purpose.
         expression: The times, as an EventBridge schedule expression.
         enabled: Whether the schedule is active.
 
     Raises:
-        ValueError: The function may not report a failed run.
+        ValueError: The function has no permission to report a failed run.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Schedule(Construct):
             qualifier=alias.name,
             principal="events.amazonaws.com",
             source_arn=rule.arn,
-            # Sequential: all permissions share one policy, and concurrent writes can be lost.
+            # Sequential, because all permissions share one policy: concurrent writes could be lost.
             depends_on=function.invoke_permissions[-1:] or None,
         )
         function.invoke_permissions.append(permission)
@@ -106,7 +106,7 @@ class Schedule(Construct):
 
 
 def failure_alerts(platform: FunctionPlatform, kms_key_arn: str) -> Access:
-    """Allows reporting a failed run. The key encrypts the alerts topic."""
+    """Allows reporting a failed run to the alerts topic, which the KMS key encrypts."""
     topic, region = platform.alerts_topic_arn, platform.environment.region
     return Access(
         statements=[

@@ -1,4 +1,4 @@
-"""A DynamoDB table: encrypted, with protection and billing set by the environment."""
+"""An encrypted DynamoDB table. The environment determines its protection and billing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TTL_ATTRIBUTE = "expires_at"
 
 @dataclass(frozen=True)
 class Table:
-    """A table's names, for its users."""
+    """The names and ARNs of a table, for the constructs that use the table."""
 
     name: str
     resource: str
@@ -35,9 +35,9 @@ class Table:
     arn: str
     index_arns: Sequence[str]
     stream_arn: str | None = None
-    """None: the table has no stream."""
+    """The ARN of the table's stream, or None if the table has no stream."""
     recoverable: bool = False
-    """Whether it has point-in-time recovery, and therefore exports."""
+    """Whether the table has point-in-time recovery, which exports require."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +60,11 @@ class TableDefinition:
     indexes: Sequence[Index] = ()
     ttl: bool = False
     stream: bool = False
-    """Whether it has a stream, with new and old images of every change."""
+    """Whether the table has a stream, with new and old images of every change."""
     always_recoverable: bool = False
-    """Point-in-time recovery in every environment; otherwise the environment decides."""
+    """Whether every environment has point-in-time recovery. If not, the environment decides."""
     transient: bool = False
-    """Whether its data can be lost: no recovery and no deletion protection."""
+    """Whether losing the data is harmless. The table then has no recovery and no protection."""
 
     @property
     def name(self) -> str:
@@ -76,7 +76,7 @@ class DynamoTable(Construct):
     """One table of one environment.
 
     Args:
-        names: The environment, which sets billing and protection, and its resource names.
+        names: The environment, which determines billing and protection, and its resource names.
         definition: The table's definition.
     """
 

@@ -1,6 +1,7 @@
-"""Chat messages in the forms of the table, of responses and of frames, for chat and delivery.
+"""Chat messages as stored in the table, as JSON in responses, and as frames (WebSocket messages).
 
-Also the keys of the other items in the messages table, which chat writes and delivery deletes.
+Also defines the keys of the other items in the messages table. The chat function writes these
+items, and the delivery function deletes them.
 """
 
 from collections.abc import Mapping
@@ -17,11 +18,11 @@ MEMBER_ROLES = frozenset({"owner", "admin", "moderator", "member"})
 """The roles of members. Other items of the members' table are of users who are not members."""
 
 MESSAGES_INDEX = "room-messages-index"
-"""Keys `room_id` and `timestamp`: a room's messages by time. See also `beside_messages`."""
+"""The index of a room's messages by time, with the keys `room_id` and `timestamp`."""
 
 
 class Attachment(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A file attached to a message; `size` in bytes."""
+    """A file attached to a message. `size` is in bytes."""
 
     attachment_id: str
     file_name: str
@@ -32,7 +33,7 @@ class Attachment(Struct, frozen=True, kw_only=True, rename="camel"):
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A stored message.
 
-    Its id consists of the room's id and `seq`, so that a range can be read consistently by keys.
+    The id consists of the room's id and `seq`, so that a range can be read consistently by keys.
     `timestamp` is RFC 3339 and increases with `seq`. An anonymous message has the alias in
     `author_name` and no `author_id`. Otherwise `author_name` is shown only while the author has no
     profile. A deleted message keeps its `seq` but no content. `version` starts at 1 and increases
@@ -56,7 +57,7 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def delivery(self) -> str:
-        """The name of the delivery of this version."""
+        """The name under which the cache records the delivery of this version."""
         return delivery_of(self.message_id, self.version)
 
     def view(self, author_name: str, reactions: Mapping[str, int] | None = None) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def message_id(room_id: str, seq: int) -> str:
 
 
 def counts_id(message_id: str) -> str:
-    """Returns the key of a message's reaction counts, which no index has: they change too often."""
+    """Returns the key of a message's reaction counts. They change too often for an index."""
     return f"{message_id}#reactions"
 
 
@@ -121,7 +122,7 @@ def reacted_to(room_id: str, key: str) -> str | None:
 
 
 def beside_messages(room_id: str) -> str:
-    """Returns the `room_id` in MESSAGES_INDEX of a room's reactions and attachment records."""
+    """Returns the partition key in MESSAGES_INDEX of a room's reactions and attachments."""
     return f"{room_id}#beside"
 
 
@@ -131,7 +132,7 @@ def marker_id(room_id: str) -> str:
 
 
 def marker(room_id: str, seq: int, now: float) -> dict[str, Any]:
-    """Returns a deleted room's marker. `seq`: the last message's number; `now`: epoch seconds."""
+    """Returns a deleted room's marker. `seq` is its last message, `now` is in epoch seconds."""
     return {
         "message_id": marker_id(room_id),
         "removed_room": room_id,
@@ -146,5 +147,5 @@ def attachment_prefix(room_id: str) -> str:
 
 
 def delivery_of(message_id: str, version: int) -> str:
-    """Returns the name of the delivery of one version of a message."""
+    """Returns the name under which the cache records the delivery of a message's version."""
     return f"{message_id}:{version}"

@@ -1,4 +1,4 @@
-"""Sends frames to the connections of a room in parallel threads."""
+"""Sends frames (WebSocket messages) to the connections of a room in parallel threads."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import boto3
 
 POSTS = 32
-"""Maximum parallel posts. More are useless: one CPU signs and sends under 2,000 per second."""
+"""Maximum parallel posts. More posts are not faster: one CPU sends under 2,000 per second."""
 
 Outcome = Literal["sent", "gone", "failed"]
 
@@ -37,7 +37,7 @@ SESSION_ENDED = "session_ended"
 
 
 class Delivery(Struct, frozen=True, rename="camel"):
-    """A frame for a room. `name`, unless None, is recorded as sent afterwards."""
+    """A frame for a room. If it has a `name`, the cache records under it that it was sent."""
 
     room_id: str
     frame: Frame
@@ -45,7 +45,7 @@ class Delivery(Struct, frozen=True, rename="camel"):
 
 
 class Gateway(Protocol):
-    """Sends to and closes WebSocket connections. The methods never raise."""
+    """Sends frames to WebSocket connections and closes them. The methods never raise."""
 
     def post(self, connection_id: str, frame: bytes) -> Outcome:
         """Sends a frame. Returns `gone` if the connection is closed."""
@@ -57,8 +57,8 @@ class Gateway(Protocol):
 class ApiGateway:
     """The management API of API Gateway.
 
-    botocore signs the requests and urllib3 sends them. boto3's client took half of the CPU time
-    when posting one frame hundreds of times (docs/benchmarks.md).
+    botocore signs the requests and urllib3 sends them, because boto3's own client would double the
+    CPU time of a post (docs/benchmarks.md).
     """
 
     def __init__(self, session: "boto3.session.Session", endpoint: str, logger: Logger) -> None:
@@ -66,7 +66,7 @@ class ApiGateway:
         self._session = session
         self._endpoint = endpoint
         self._logger = logger
-        # No retries: a client that missed a frame is told to resync.
+        # No retries, because a client that misses a frame gets a `resync` frame.
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
         self._pool = urllib3.PoolManager(
             num_pools=1, maxsize=POSTS, block=True, retries=False, timeout=timeout
@@ -215,7 +215,7 @@ class Fanout:
             self._ignore_outage(lambda: self._live.mark_sent(names))
 
     def _ignore_outage(self, work: Callable[[], object]) -> None:
-        """Runs optional work: closed connections are found again, unrecorded deliveries resent."""
+        """Runs work that may fail: a later post or a repeated delivery makes up for it."""
         try:
             work()
         except CacheUnavailableError:

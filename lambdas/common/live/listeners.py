@@ -1,6 +1,6 @@
-"""Records in the cache which connections listen to which rooms. The entries expire.
+"""Records in the cache which WebSocket connections are in which rooms. The entries expire.
 
-The cache may be emptied without data loss: clients then join their rooms again.
+If the cache loses the entries, clients join their rooms again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     import redis
 
 LIFETIME = 11 * 60
-"""Seconds that a connection is kept after its last frame. API Gateway closes it after 600."""
+"""Seconds for which an idle connection is kept. API Gateway closes it after 600."""
 
 SENT_LIFETIME = 60 * 60
-"""Seconds that a delivery is recorded as sent: much longer than it takes to detect a lost one."""
+"""Seconds for which a delivery is recorded as sent, much longer than detecting a loss takes."""
 
 QUEUED_LIFETIME = 2 * 60
-"""Seconds after which a delivery in the FIFO queue counts as lost: time for thousands of frames."""
+"""Seconds after which a delivery in the FIFO queue counts as lost. Thousands fit in this time."""
 
 Progress = Literal["queued", "sent"]
 
@@ -44,7 +44,7 @@ class Connection(Struct, frozen=True):
 class LiveRooms:
     """The open connections and their rooms, in the cache.
 
-    Each room has a sorted set of its connections by expiry, each connection a set of its rooms.
+    Each room has a sorted set of its connections by expiry. Each connection has a set of its rooms.
     Every method may raise CacheUnavailableError.
     """
 
@@ -64,7 +64,7 @@ class LiveRooms:
         self._cache.run(work)
 
     def touch(self, connection: Connection) -> bool:
-        """Extends the connection's lifetime in all its rooms. Returns False if it is unknown."""
+        """Extends the connection's entries. Returns False if the connection is unknown."""
 
         def work(cache: "redis.Redis") -> bool:
             rooms = _text(cache.smembers(_rooms_key(connection)))
@@ -74,7 +74,7 @@ class LiveRooms:
                 pipe.expire(_rooms_key(connection), LIFETIME)
                 for room_id in rooms:
                     if room_id != _ALIVE:
-                        # xx: the connection may have been removed from the room meanwhile.
+                        # xx: only if the connection has not been removed from the room meanwhile.
                         pipe.zadd(_room_key(room_id), self._member(connection), xx=True)
                         pipe.expire(_room_key(room_id), LIFETIME)
                 pipe.execute()
@@ -168,7 +168,7 @@ class LiveRooms:
         )
 
     def progress(self, deliveries: Sequence[str]) -> dict[str, Progress | None]:
-        """Returns each delivery's progress by name; None if nothing is recorded."""
+        """Returns each delivery's progress by name, or None if nothing is recorded."""
 
         def work(cache: "redis.Redis") -> Any:
             return cache.mget([_delivery_key(delivery) for delivery in deliveries])

@@ -1,1 +1,1 @@
-"""Domain events: their publisher, the outbox, the relay, and the queue consumer."""
+"""Domain events: publisher, outbox, relay from the outbox to the bus, and queue consumer."""

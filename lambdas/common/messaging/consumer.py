@@ -17,7 +17,7 @@ class BatchFailedError(Exception):
 def create_handler(build: Callable[[Mapping[str, str]], Consume]) -> Callable[[Batch, object], Any]:
     """Returns the Lambda handler, which builds the consumer on the first batch and reuses it.
 
-    If building fails, it raises, so that the messages stay in the queue.
+    If `build` raises, the handler raises too, so that the messages stay in the queue.
     """
     built: list[Consume] = []
 

@@ -36,14 +36,14 @@ class Event(Struct, frozen=True, kw_only=True):
 
 
 class _Failure(Struct, frozen=True):
-    """Why an event was not published. `text` names, for example, the action that IAM denied."""
+    """The reason why an event was not published. `text` is the error message of EventBridge."""
 
     code: str
     text: str
 
 
 class EventFactory:
-    """Creates a service's events. Takes the correlation id of the request from the logger."""
+    """Creates a service's events. The logger provides the request's correlation id."""
 
     def __init__(
         self, service: str, logger: Logger, clock: Clock = SYSTEM_CLOCK, *, id_prefix: str = ""
@@ -85,10 +85,10 @@ class EventPublisher:
         self._logger = logger
 
     def publish(self, events: Sequence[Event]) -> set[str]:
-        """Sends up to 10 events. Logs those that cannot be sent now, and returns their ids.
+        """Sends up to 10 events. Logs events that cannot be sent now, and returns their ids.
 
-        Sends an entry twice if EventBridge reports a temporary failure. The client itself retries
-        calls that fail as a whole.
+        Sends an event again, once, if EventBridge reports a temporary failure of that event. The
+        boto3 client retries calls that fail as a whole.
         """
         if not events:
             return set()
@@ -115,7 +115,7 @@ class EventPublisher:
         return set(failures)
 
     def _put(self, events: Sequence[Event]) -> dict[str, _Failure]:
-        """Makes one call. Returns the failures by event id."""
+        """Makes one PutEvents call. Returns the failures by event id."""
         entries: Any = [
             {
                 "EventBusName": self._bus,
@@ -140,9 +140,9 @@ class EventPublisher:
 
 
 class DirectEvents:
-    """Publishes a service's events at once, for writes without a transaction.
+    """Publishes events without an outbox, for services whose writes are not transactions.
 
-    An event that cannot be sent is logged and does not fail the request.
+    If an event cannot be sent, it is logged, and the request still succeeds.
     """
 
     def __init__(self, factory: EventFactory, publisher: EventPublisher) -> None:

@@ -34,7 +34,7 @@ class OutboxWriter:
         self._clock = clock
 
     def put(self, event_type: str, *, actor_id: str, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns an entry that stores one event, for the TransactWriteItems of its write.
+        """Returns the entry that stores an event in the transaction of the write it describes.
 
         `EventFactory.create` documents the arguments.
         """
@@ -45,7 +45,7 @@ class OutboxWriter:
 
 
 class DynamoOutbox:
-    """The relay's access to the table. It holds only unpublished events, so scans are cheap."""
+    """The relay's access to the table, which is cheap to scan: all its events are unpublished."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class DynamoOutbox:
         sweep_after: int,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`sweep_after`: seconds after which an unpublished event counts as missed."""
+        """`sweep_after` is the age in seconds at which an unpublished event counts as missed."""
         self._table = Table(dynamodb, table)
         self._sweep_after = sweep_after
         self._clock = clock

@@ -1,8 +1,8 @@
 """The relay: publishes the events of an outbox.
 
 An outbox stores each event in the transaction of the write that it describes, so that a crash loses
-no event. The relay deletes an event only after the bus has accepted it: a crash in between
-publishes it again, and consumers detect the duplicate by its eventId.
+no event. The relay deletes an event only after the bus has accepted it. After a crash in between,
+the event is published again, and consumers detect the duplicate by its eventId.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,7 +32,7 @@ class Outbox(Protocol):
     """Stored events that are not yet published."""
 
     def claim(self, event_ids: Sequence[str]) -> AbstractContextManager[Claim]:
-        """Reads up to 10 events and skips published ones. May lock them until the block ends."""
+        """Returns up to 10 events that are still stored. May lock them until the block ends."""
 
     def missed(self) -> Iterable[str]:
         """Returns the ids of events that should have been published already."""
@@ -46,7 +46,7 @@ class Outcome(Struct, frozen=True):
 
 
 class Relay:
-    """Publishes events of an outbox, and deletes them there."""
+    """Publishes the events of an outbox, and deletes published events from it."""
 
     def __init__(self, outbox: Outbox, publisher: EventPublisher) -> None:
         self._outbox = outbox
@@ -55,8 +55,8 @@ class Relay:
     def publish(self, event_ids: Iterable[str]) -> Iterator[Outcome]:
         """Publishes events in batches of 10. Yields the outcome of each batch.
 
-        Stops when the caller stops iterating. Propagates errors of the outbox; then the batch must
-        be retried.
+        Stops when the caller stops iterating. Propagates errors of the outbox, after which the
+        batch must be retried.
         """
         remaining = iter(event_ids)
         while batch := list(islice(remaining, BATCH)):

@@ -1,1 +1,1 @@
-"""Profiles, names and aliases of users, as shared by several services."""
+"""Profiles, names and aliases of users, which several services use."""

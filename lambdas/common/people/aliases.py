@@ -16,7 +16,7 @@ ContextType = Literal["chat_room", "post", "comment"]
 
 
 class Alias(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A user's alias within one context (a room, a post ...). Its id and name are random."""
+    """A user's alias within one context, such as a room. Its id and name are random."""
 
     alias_id: str
     display_name: str
@@ -34,7 +34,7 @@ class AliasStore:
         self._table = Table(dynamodb, table)
 
     def alias(self, user_id: str, context_type: ContextType, context: str) -> Alias:
-        """Returns the user's alias in a context. Creates it on first use, also concurrently."""
+        """Returns the user's alias in a context, and creates it on first use."""
         key = _key(user_id, context_type, context)
         existing = self._find(key)
         if existing is None:

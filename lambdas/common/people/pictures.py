@@ -1,4 +1,4 @@
-"""URLs of pictures that the cdn distribution serves."""
+"""URLs of pictures that CloudFront serves."""
 
 from typing import Literal
 
@@ -6,11 +6,11 @@ from lambdas.common.settings import Settings
 
 
 class PictureSettings(Settings, frozen=True, kw_only=True):
-    """`cloudfront_domain` is host[:port]. The scheme is http only where there is no certificate."""
+    """The address of the CloudFront distribution. `cloudfront_domain` has the form host[:port]."""
 
     cloudfront_domain: str
     cloudfront_scheme: Literal["https", "http"] = "https"
 
     def picture_url(self, key: str) -> str:
-        """Returns a picture's URL. Keys contain only characters that need no escaping."""
+        """Returns a picture's URL. S3 keys of pictures need no escaping."""
         return f"{self.cloudfront_scheme}://{self.cloudfront_domain}/{key}"

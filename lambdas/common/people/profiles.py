@@ -1,4 +1,4 @@
-"""Profiles as shared by several services: creation, visibility, display names and privacy."""
+"""The part of profiles that several services use: creation, display names and privacy."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 Visibility = Literal["public", "authenticated", "private"]
-"""Who sees a field: all callers, including anonymous users; registered users; only the owner."""
+"""Who sees a field: all users including anonymous ones, all registered users, or the owner."""
 
 DISPLAY_NAME_VISIBILITY: Visibility = "public"
 ACTIVITY_VISIBILITY: Visibility = "authenticated"
-"""Defaults until the owner changes them. Anonymous users do not see when somebody is online."""
+"""The default visibility of a user's name and of a user's online status."""
 
 UNKNOWN_NAME = "Someone"
-"""Shown for a hidden name and for a user without profile, so that they look the same."""
+"""The name shown for both a hidden name and a user without a profile."""
 
 
 class PersonalPrivacy(Body, frozen=True, kw_only=True):
@@ -43,10 +43,9 @@ def may_see(visibility: Visibility, owner_id: str, viewer: Caller | None) -> boo
 def make_profile(profiles: Table, *, user_id: str, display_name: str, joined_at: str) -> Item:
     """Creates the user's profile unless it exists, and returns its item. Idempotent.
 
-    Existing attributes stay unchanged, because statistics may be counted before the profile exists:
-    `posts_count`, `comments_count` and `likes_received`, absent if never counted. Counting changes
-    no other attribute, not even `version`, and profile changes do not touch the statistics.
-    `joined_at` is RFC 3339.
+    Existing attributes stay unchanged, because the statistics function may create the item first,
+    with `posts_count`, `comments_count` or `likes_received`. It changes no other attribute, not
+    even `version`. Changes of the profile do not change the statistics. `joined_at` is RFC 3339.
     """
     initial = {"display_name": display_name, "joined_at": joined_at, "version": 1}
     return profiles.update(
@@ -59,7 +58,7 @@ def make_profile(profiles: Table, *, user_id: str, display_name: str, joined_at:
 
 
 class KnownProfile(Struct, frozen=True, kw_only=True):
-    """A profile for other services. `visibility` applies to the name, `activity` to the status."""
+    """A profile for other services. `visibility` and `activity` are who sees name and status."""
 
     user_id: str
     display_name: str
@@ -69,11 +68,11 @@ class KnownProfile(Struct, frozen=True, kw_only=True):
 
     @property
     def online(self) -> Visibility:
-        """Who may see that the user is online, by both the privacy settings and preferences."""
+        """Who may see that the user is online. The privacy settings and the preferences apply."""
         return self.activity if self.personal.show_online_status else "private"
 
     def name_for(self, viewer: Caller | None) -> str:
-        """Returns the name to show to this viewer (None: an unknown viewer)."""
+        """Returns the name to show to this viewer. If None, the viewer is unknown."""
         return self.display_name if may_see(self.visibility, self.user_id, viewer) else UNKNOWN_NAME
 
 
@@ -104,9 +103,9 @@ class ProfileReader:
     ) -> dict[str, str]:
         """Returns the name to show for each user. Makes one read per 100 users.
 
-        `viewer` is the user who will see the names; with None, only public names are returned.
-        `earlier` are the names at the time of writing, used for users without a profile. Other
-        hidden or missing names become UNKNOWN_NAME. Viewers always see their own name.
+        `viewer` is the user who will see the names. If it is None, only public names are returned.
+        `earlier` are names stored with the content, used for users without a profile. Hidden and
+        missing names become UNKNOWN_NAME. Viewers always see their own name.
         """
         wanted = set(user_ids)
         names = {user_id: (earlier or {}).get(user_id) or UNKNOWN_NAME for user_id in wanted}

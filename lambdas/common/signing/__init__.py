@@ -1,1 +1,1 @@
-"""Signing keys and the tokens and tickets signed with them."""
+"""Signing keys, and single-use WebSocket tickets."""

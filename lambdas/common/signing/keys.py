@@ -13,12 +13,12 @@ MAX_AGE = 300.0
 """Seconds after which the newest key is read again, so that functions soon use a rotated key."""
 
 REFRESH_INTERVAL = 10.0
-"""Minimum seconds between SSM reads caused by unknown key ids, so that requests with forged ids do
-not each call SSM. The id after the newest triggers one immediate read."""
+"""Minimum seconds between SSM reads for unknown key ids, which may be forged. Only the id after the
+newest one triggers an immediate read, once."""
 
 
 class Key(Struct, frozen=True):
-    """One version of the secret; `kid` is the version number."""
+    """One version of the secret. `kid` is the version number."""
 
     kid: int
     secret: bytes
@@ -28,7 +28,7 @@ class KeySource(Protocol):
     """Reads keys by version."""
 
     def fetch(self, version: int | None = None) -> Key | None:
-        """Returns the key of a version, or None if it does not exist. Default: the newest."""
+        """Returns the key of a version, by default the newest, or None if it does not exist."""
 
 
 class ParameterKeySource:
@@ -88,7 +88,7 @@ class KeyRing:
         return self._previous
 
     def _is_new_successor(self, kid: int) -> bool:
-        """Returns True once for the id after the newest: the key may have been rotated."""
+        """Returns True once for the id that follows the newest one, to detect a rotation."""
         assert self._newest is not None
         if kid != self._newest.kid + 1 or kid == self._successor_seen:
             return False

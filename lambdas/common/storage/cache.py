@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CACHE_TIMEOUT = 0.5
-"""Seconds that a service waits for the cache: 100 times the usual latency, yet a short delay."""
+"""Seconds for which a service waits for the cache. The usual latency is a hundredth of it."""
 
 
 class CacheSettings(Settings, frozen=True, kw_only=True):
-    """`elasticache_cluster` is host:port. An empty user name means no authentication."""
+    """The address `elasticache_cluster` has the form host:port. No user name: no authentication."""
 
     elasticache_cluster: str
     elasticache_username: str = ""
@@ -30,7 +30,7 @@ class CacheSettings(Settings, frozen=True, kw_only=True):
 def create_cache(
     settings: CacheSettings, session: "boto3.session.Session", *, timeout: float, retries: int = 1
 ) -> "redis.Redis":
-    """Creates a client that connects on first use. `timeout`: seconds for each network wait."""
+    """Creates a client that connects on first use. `timeout` is in seconds per network wait."""
     import redis  # noqa: PLC0415 (costs 150 ms of a cold start)
     from redis.backoff import NoBackoff  # noqa: PLC0415
     from redis.retry import Retry  # noqa: PLC0415
@@ -69,9 +69,9 @@ class CacheUnavailableError(Exception):
 
 
 class GuardedCache:
-    """A cache that may be down. After a failure, calls fail immediately during a pause.
+    """A cache that may be down. For PAUSE seconds after a failure, calls fail immediately.
 
-    Without the pause, each request during an outage would wait for the timeout.
+    Otherwise, each request during an outage would wait for the timeout.
     """
 
     PAUSE = 1.0
@@ -80,7 +80,7 @@ class GuardedCache:
     def __init__(
         self, cache: Callable[[], "redis.Redis"], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`cache` returns the client; it is called on every use."""
+        """`cache` returns the client. It is called on every use."""
         self._cache = cache
         self._clock = clock
         self._paused_until = 0.0

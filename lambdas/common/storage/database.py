@@ -1,4 +1,4 @@
-"""PostgreSQL connections, and the single connection of an execution environment."""
+"""Connections to PostgreSQL, of which a service keeps one per execution environment."""
 
 import json
 import ssl
@@ -24,30 +24,30 @@ CA_BUNDLE = Path(__file__).with_name("rds-ca-bundle.pem")
 """Amazon's RDS certificate authorities, which are not in public trust stores."""
 
 STATEMENT_TIMEOUT = 5.0
-"""Maximum seconds for a service's statement. Reading a page takes milliseconds."""
+"""Maximum seconds that a statement of a service takes. Reading a page takes milliseconds."""
 
 LOCK_TIMEOUT = 2.0
 """Maximum seconds that a statement waits for a lock. Transactions take a few milliseconds."""
 
 NETWORK_TIMEOUT = 7.0
 """Maximum seconds per network wait, including connecting. It exceeds STATEMENT_TIMEOUT, so that
-PostgreSQL ends a slow statement and the connection survives. A dead connection, a new one and its
-statement fit within API Gateway's 29 s."""
+PostgreSQL ends a slow statement and the connection survives. A request can wait for a dead
+connection, a new connection and a statement within API Gateway's 29 s."""
 
 RETRY_AFTER = 5
-"""Seconds for Retry-After. A failover or resuming a paused cluster takes 15 to 30 s."""
+"""Retry-After in seconds. A failover takes 15 to 30 s, like resuming a paused cluster."""
 
 _AUTHENTICATION_FAILED = {"28P01", "28000"}
-"""SQLSTATEs: wrong password; a token that RDS does not accept."""
+"""SQLSTATEs of a wrong password and of a token that RDS rejects."""
 _BUSY = {"55P03", "57014", "40001", "40P01"}
-"""SQLSTATEs: lock not available, statement timeout, serialization failure, deadlock."""
+"""SQLSTATEs of an unavailable lock, statement timeout, serialization failure and deadlock."""
 
 _GONE = ("08", "53", "57P")
-"""SQLSTATE prefixes: connection lost, insufficient resources, shutting down or starting up."""
+"""SQLSTATE prefixes of lost connections, insufficient resources, shutdowns and startups."""
 
 
 class DatabaseSettings(Settings, frozen=True, kw_only=True):
-    """`rds_endpoint` is host:port.
+    """The settings of a service's connection. `rds_endpoint` has the form host:port.
 
     With `rds_iam_auth`, the password is an IAM token and TLS is verified. Otherwise the connection
     has neither password nor TLS.
@@ -60,7 +60,7 @@ class DatabaseSettings(Settings, frozen=True, kw_only=True):
 
 
 class Credentials(Struct, frozen=True):
-    """The user to connect as. No password if the server trusts its network."""
+    """The user to connect as, without a password if the server trusts its network."""
 
     username: str
     password: str | None = None
@@ -108,12 +108,12 @@ def connect(
 ) -> "pg8000.native.Connection":
     """Opens a connection.
 
-    If the server rejects the credentials, retries once with new ones, since they may be rotated.
+    If the server rejects the credentials, retries once with new ones, as RDS may have rotated them.
 
     Args:
         endpoint: host:port.
-        authorize: Returns the credentials; called for each attempt.
-        tls: Encrypt, and verify the server's host name and certificate chain.
+        authorize: Returns the credentials for an attempt.
+        tls: Whether to encrypt, and to verify the server's host name and certificate chain.
         timeout: Maximum seconds for each network wait.
         application: The `application_name` that PostgreSQL shows for the connection.
         parameters: Session settings, as for `SET`.
@@ -151,13 +151,13 @@ def connect(
 
 
 def sqlstate(error: Exception) -> str:
-    """Returns the SQLSTATE of an error reported by PostgreSQL, "" for any other error."""
+    """Returns the SQLSTATE of an error that PostgreSQL reported, or "" for any other error."""
     fields = error.args[0] if error.args else None
     return str(fields.get("C", "")) if isinstance(fields, dict) else ""
 
 
 def constraint(error: Exception) -> str:
-    """Returns the constraint named in an error reported by PostgreSQL, else ""."""
+    """Returns the constraint named in an error that PostgreSQL reported, or ""."""
     fields = error.args[0] if error.args else None
     return str(fields.get("n", "")) if isinstance(fields, dict) else ""
 
@@ -167,10 +167,10 @@ Run = Callable[..., list[list[Any]]]
 
 
 class Database:
-    """The connection of one execution environment: opened on first use and reopened after a loss.
+    """The connection of one execution environment. It is opened on first use and after a loss.
 
-    Statements are prepared once per connection and planned for the values of each call. If the
-    database is busy or unreachable, methods raise Problem 503. Other errors are propagated.
+    Statements are prepared once per connection, and PostgreSQL plans each call for its values. If
+    the database is busy or unreachable, methods raise Problem 503. Other errors are propagated.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ class Database:
         self._prepared: dict[str, pg8000.native.PreparedStatement] = {}
 
     def read(self, sql: str, **values: Any) -> list[list[Any]]:
-        """Returns the rows of a read-only statement. Retries once if a kept connection was lost."""
+        """Returns the rows of a read-only statement. Retries once after a lost connection."""
         with self._unavailable():
             if self._connection is None:
                 self._open()
@@ -224,7 +224,7 @@ class Database:
         self._run_simply("BEGIN")
 
     def _abandon(self, error: BaseException) -> None:
-        """Rolls back, or drops a lost connection, on which PostgreSQL rolls back."""
+        """Rolls back the transaction, or drops the connection if it is lost."""
         if isinstance(error, Exception) and self._lost(error):
             return
         try:
@@ -245,10 +245,10 @@ class Database:
             parameters={
                 "statement_timeout": _milliseconds(STATEMENT_TIMEOUT),
                 "lock_timeout": _milliseconds(LOCK_TIMEOUT),
-                # A frozen execution environment must not hold locks.
+                # An execution environment that Lambda has frozen must not hold locks.
                 "idle_in_transaction_session_timeout": _milliseconds(NETWORK_TIMEOUT),
-                # A generic plan fits few values: one category may have half of all listings,
-                # another very few.
+                # No plan fits all values: one category may have half of all listings, another
+                # very few.
                 "plan_cache_mode": "force_custom_plan",
                 "TimeZone": "UTC",
             },
@@ -267,7 +267,7 @@ class Database:
         self._connection.run(sql)
 
     def _lost(self, error: Exception) -> bool:
-        """Returns True and closes the connection if the error means that it is unusable."""
+        """Closes the connection and returns True if the error means that it is unusable."""
         if _connection_survived(error):
             return False
         self._drop()
@@ -299,7 +299,7 @@ class Database:
             raise
 
     def _refuse(self, error: Exception, detail: str, code: str, retry_after: int) -> NoReturn:
-        # Only class and code of the error: PostgreSQL's messages may quote values.
+        # Logs only the error's class and code, because PostgreSQL's messages may quote values.
         self._logger.warning(
             "database unavailable", code=code, sqlstate=sqlstate(error), error=type(error).__name__
         )
@@ -312,7 +312,7 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _connection_survived(error: Exception) -> bool:
-    """Returns True if PostgreSQL reported an error but kept the connection, or was not involved."""
+    """Returns True if PostgreSQL reported an error but kept the connection, or caused no error."""
     code = sqlstate(error)
     return not code.startswith(_GONE) if code else not _is_network_error(error)
 

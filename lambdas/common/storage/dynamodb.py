@@ -1,6 +1,6 @@
-"""Reads and writes items of DynamoDB tables as plain values.
+"""Reads and writes items of DynamoDB tables as plain Python values.
 
-Uses the low-level client, because the resource interface adds 60 ms to a cold start.
+Uses boto3's client, because boto3's resource interface adds 60 ms to a cold start.
 """
 
 import time
@@ -46,8 +46,8 @@ def unpack(item: Mapping[str, Any]) -> Item:
 class ConditionFailedError(Exception):
     """Nothing was written, because a condition was not met.
 
-    `failed` maps the names of a transaction's entries whose conditions failed to their items. An
-    item is {} if it does not exist or without `return_existing`. A single write has no name.
+    `failed` maps the name of each failed entry of a transaction to the existing item, or to {}
+    without `return_existing` or if no item exists. It is empty if a single write failed.
     """
 
     def __init__(self, failed: Mapping[str, Item] = {}) -> None:
@@ -73,7 +73,7 @@ class Expressions(TypedDict, total=False):
     names: Mapping[str, str]
     """Attribute names of placeholders such as `#name`, for words that DynamoDB reserves."""
     return_existing: bool
-    """Adds the existing item to the error of a failed transaction, which saves a read."""
+    """If True, the error of a failed transaction contains the existing item, to save a read."""
 
 
 class Table:
@@ -82,8 +82,8 @@ class Table:
     `put`, `update` and `delete` write at once. Each has a `build_` counterpart that returns the
     same write as an entry for a transaction (`transactions.Transactions`).
 
-    All writes raise ConditionFailedError, and Problem 503 if conflicts with transactions do not
-    end. Batches raise Problem 503 if keys stay unprocessed.
+    All writes raise ConditionFailedError, and Problem 503 if they conflict with transactions for
+    too long. Batches raise Problem 503 if DynamoDB leaves keys unprocessed for too long.
     """
 
     def __init__(self, dynamodb: "DynamoDBClient", name: str, sleep: Sleep = time.sleep) -> None:
@@ -94,7 +94,7 @@ class Table:
     def get(
         self, key: Key, attributes: Iterable[str] = (), *, consistent: bool = True
     ) -> Item | None:
-        """Returns the item, or None if it does not exist. `attributes` limits its attributes."""
+        """Returns the item, with only `attributes` if given, or None if it does not exist."""
         arguments: Any = {"Key": pack(key), "ConsistentRead": consistent, **_projection(attributes)}
         found = self.client.get_item(TableName=self.name, **arguments).get("Item")
         return unpack(found) if found else None
@@ -102,14 +102,14 @@ class Table:
     def get_many(
         self, keys: Sequence[Key], attributes: Iterable[str] = (), *, consistent: bool = True
     ) -> list[Item | None]:
-        """Returns the items of these keys in the same order, None for missing items.
+        """Returns the items of these keys in the same order, with None for missing items.
 
         Makes one call per 100 keys.
 
         Args:
-            keys: The keys.
+            keys: The keys of the items to read.
             attributes: Limits the items to these attributes and the key.
-            consistent: Returns the latest state, which costs twice as much.
+            consistent: Whether to return the latest state, which costs twice as much.
         """
         return get_from_tables([(self, key) for key in keys], attributes, consistent=consistent)
 
@@ -138,8 +138,8 @@ class Table:
             attributes: Limits the items to these attributes.
             start_after: The key of the item that precedes the first result.
             page_size: Maximum items that one call reads, before the filter.
-            consistent: Returns the latest state. Not supported by indexes.
-            newest_first: Reverses the order.
+            consistent: Whether to return the latest state. Indexes do not support this.
+            newest_first: Whether to return the highest sort keys first.
         """
         projection = _projection(attributes)
         names = {**projection.pop("ExpressionAttributeNames", {}), **(names or {})}
@@ -178,7 +178,7 @@ class Table:
         returns: Literal["NONE", "UPDATED_NEW", "ALL_NEW"] = "NONE",
         **expressions: Unpack[Expressions],
     ) -> Item:
-        """Updates an item, or creates it. Returns the new attributes that `returns` selects."""
+        """Updates or creates an item. Returns the new attributes that `returns` selects."""
         update = self.build_update(key, expression, **expressions)["Update"]
         return self._write(self.client.update_item, update, ReturnValues=returns)
 
@@ -239,7 +239,7 @@ class Table:
 def get_from_tables(
     keys: Sequence[tuple[Table, Key]], attributes: Iterable[str] = (), *, consistent: bool = True
 ) -> list[Item | None]:
-    """Returns the items of these keys of one or several tables. See `Table.get_many`."""
+    """Returns the items of these keys, also of several tables. See `Table.get_many`."""
     if not keys:
         return []
     client, sleep = keys[0][0].client, keys[0][0].sleep

@@ -1,4 +1,7 @@
-"""IAM authentication tokens: presigned requests that RDS and ElastiCache accept as a password."""
+"""IAM authentication tokens, which are presigned requests that serve as passwords.
+
+RDS and ElastiCache accept them.
+"""
 
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -7,7 +10,7 @@ if TYPE_CHECKING:
     import boto3
 
 LIFETIME = 900
-"""Seconds for which a token can open connections: the maximum of both services."""
+"""Seconds for which a token can open connections, the maximum of both services."""
 
 
 def rds_token(session: "boto3.session.Session", endpoint: str, user: str) -> str:

@@ -1,8 +1,8 @@
 """The retry policy for DynamoDB.
 
 botocore makes a second attempt after network errors, throttling and errors of the server
-(`clients.client_config`). It does not retry a write that conflicts with a transaction, nor the keys
-that a batch leaves unprocessed. This module retries both.
+(`clients.client_config`). It does not retry writes that conflict with a transaction or keys that a
+batch leaves unprocessed. This module does.
 """
 
 import random
@@ -16,22 +16,22 @@ from lambdas.common.problems import Problem
 T = TypeVar("T")
 
 Sleep = Callable[[float], None]
-"""Waits for a number of seconds."""
+"""A function that waits for a number of seconds."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _ATTEMPTS = 0.02, 1.0, 12
-"""Seconds, and a number of attempts. Each pause is random below a bound that doubles: at most 7 s
-in total and half on average, of the 29 s per request. Enough for 100 writers of one counter."""
+"""Seconds, and a number of attempts. Each pause is random, with a maximum that doubles. All pauses
+together take up to 7 s, on average 3.5 s, which is enough for 100 writers of one counter."""
 
 _RETRYABLE = {
     "TransactionConflictException",  # error of a single write
-    "TransactionConflict",  # this and the next: why a transaction was canceled
+    "TransactionConflict",  # this and the next are cancellation reasons of a transaction
     "ThrottlingError",
     "ProvisionedThroughputExceeded",
 }
 
 
 def attempts(sleep: Sleep) -> Iterator[None]:
-    """Yields before each attempt and pauses between them. Raises Problem 503 after the last one."""
+    """Yields once per attempt, with pauses in between. Raises Problem 503 after the last one."""
     for attempt in range(_ATTEMPTS):
         if attempt:
             longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1))
@@ -57,6 +57,6 @@ def retry_conflicts(write: Callable[[], T], sleep: Sleep) -> T:
 
 
 def cancellation_reasons(error: ClientError) -> list[dict[str, Any]]:
-    """Returns the reason for each write of a canceled transaction, in order; empty otherwise."""
+    """Returns the reason for each write of a canceled transaction, or [] for other errors."""
     reasons: Any = error.response.get("CancellationReasons", [])
     return list(reasons)

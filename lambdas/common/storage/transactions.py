@@ -27,10 +27,10 @@ class Transactions:
         """Writes all entries or none, and retries conflicts with other writes.
 
         Args:
-            entries: Up to 100 entries by name, which `Table.build_put` and its siblings return.
+            entries: Up to 100 entries by name, created with the `build_` methods of Table.
 
         Raises:
-            ConditionFailedError: Conditions were not met. Contains the names of their entries.
+            ConditionFailedError: Conditions of entries were not met. Contains the entries' names.
             Problem: 503 if all attempts conflict.
         """
         items: Any = list(entries.values())

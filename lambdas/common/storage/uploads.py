@@ -1,6 +1,6 @@
-"""Uploads: the client posts a file to a private prefix of a bucket with a form signed for one file.
+"""Uploads: a client posts a file to a private prefix of a bucket, with a form signed for one file.
 
-When the file is used, its bytes are checked and it is copied to the prefix that is served.
+When a service uses the file, it checks the bytes and copies them to a prefix that is served.
 """
 
 import re
@@ -24,18 +24,18 @@ AttachmentType = Literal[
 ]
 IMAGE_TYPES: frozenset[str] = frozenset(get_args(ImageType))
 ATTACHMENT_TYPES: frozenset[str] = frozenset(get_args(AttachmentType))
-"""Content types (API contract, Uploads)."""
+"""The accepted content types (API contract, Uploads)."""
 
 MEGABYTE = 1024 * 1024
 IMAGE_LIMIT = 5 * MEGABYTE
 ATTACHMENT_LIMIT = 10 * MEGABYTE
-"""Maximum bytes of one file (API contract: avatars and images; chat attachments)."""
+"""Maximum bytes of an image or avatar, and of a chat attachment (API contract)."""
 
 LIFETIME = 5 * 60
 """Seconds for which a signed form is valid (API contract, Uploads)."""
 
 PREFIX = "uploads/"
-"""The prefix for uploads. It is not served; a lifecycle rule deletes its objects after a day."""
+"""The prefix for uploads. A lifecycle rule deletes objects below it after a day."""
 
 _MAGIC = {
     "image/jpeg": re.compile(rb"\xff\xd8\xff"),
@@ -44,12 +44,12 @@ _MAGIC = {
     "application/pdf": re.compile(rb"%PDF-"),
     "application/zip": re.compile(rb"PK(\x03\x04|\x05\x06)"),  # first entry, or empty archive
 }
-"""The first bytes of each file type. Sources: ITU T.81 B.2.1, PNG 5.2, RFC 9649 2.4,
-ISO 32000-2 7.5.2, PKWARE's APPNOTE 4.3.7 and 4.3.16."""
+"""The first bytes of each file type (ITU T.81 B.2.1, PNG 5.2, RFC 9649 2.4, ISO 32000-2 7.5.2,
+PKWARE's APPNOTE 4.3.7 and 4.3.16)."""
 _MAGIC_LENGTH = 16
-"""Bytes to read: at least as many as the longest pattern."""
+"""The number of bytes to read for the check, at least those of the longest pattern."""
 
-# Without s3:ListBucket, S3 returns 403 for missing objects.
+# Without the permission s3:ListBucket, S3 returns 403 for missing objects.
 _MISSING = {"NoSuchKey", "404", "AccessDenied", "403"}
 _CHANGED = {"PreconditionFailed", "412"}
 
@@ -94,14 +94,14 @@ class SignedForm(Struct, frozen=True):
 
 
 class SignedUpload(Struct, frozen=True):
-    """A signed form and the key of its upload. A credential: never log or store it."""
+    """A signed form and the key of its upload. The form is a credential: never log or store it."""
 
     upload: SignedForm
     key: str
 
 
 class StoredObject(Struct, frozen=True):
-    """An object at its served key; `size` in bytes."""
+    """A file that was copied to a served prefix. `size` is in bytes."""
 
     key: str
     content_type: str
@@ -109,7 +109,7 @@ class StoredObject(Struct, frozen=True):
 
 
 class _Upload(Struct, frozen=True):
-    """An upload with checked content; `etag` identifies that content."""
+    """An upload whose content was checked. `etag` identifies that content."""
 
     key: str
     content_type: str
@@ -121,9 +121,9 @@ class Uploads:
     """One service's uploads to one bucket.
 
     Args:
-        s3: Returns the client; called only when needed, since most requests upload nothing.
+        s3: Returns the client. Called on first use, since most requests upload nothing.
         bucket: The bucket for uploads and served objects.
-        service: The service's name. A service cannot use uploads of another.
+        service: The service's name. A service cannot use another service's uploads.
         types: The accepted content types.
         limit: Maximum bytes of a file.
     """
@@ -186,7 +186,7 @@ class Uploads:
     def use(self, user_id: str, key: str, target_prefix: str) -> StoredObject:
         """Copies the user's upload to a new object below `target_prefix`, which ends in `/`.
 
-        Each call creates a separate object, so its user may delete it without checking other uses.
+        Each call creates a separate object, so that it can be deleted without checking other uses.
         Raises Problem 422 for the field `key` if the file's bytes do not match its declared type or
         the user has no upload with that key. Invented keys, keys of other users and keys without an
         uploaded file get the same error. Raises Problem 409 if the upload is replaced meanwhile.
@@ -198,7 +198,7 @@ class Uploads:
     ) -> list[StoredObject]:
         """Calls `use` for each key of a list field.
 
-        Copies nothing unless all keys are valid. The 422 names each invalid one, as `field.0`.
+        Copies nothing unless all keys are valid. Problem 422 names each invalid key, as `field.0`.
         """
         return self._use(
             [(key, f"{field}.{index}") for index, key in enumerate(keys)], user_id, target_prefix

@@ -13,7 +13,7 @@ from lambdas.common.web.sessions import ActiveSession
 
 
 class Access(Struct, frozen=True):
-    """An access rule. Without role or capability, it admits every authenticated caller."""
+    """An access rule. A rule without role and capability admits every authenticated caller."""
 
     public: bool = False
     role: str | None = None
@@ -38,10 +38,10 @@ class Access(Struct, frozen=True):
 
 
 PUBLIC = Access(public=True)
-"""Any request. The token is ignored."""
+"""Admits every request. The token is ignored."""
 
 AUTHENTICATED = Access()
-"""Any valid token, including those of anonymous users."""
+"""Admits requests with any valid token, including those of anonymous users."""
 
 
 def role(name: str) -> Access:
@@ -61,7 +61,7 @@ class Sessions(Protocol):
 
 
 Identify = Callable[[Request], Caller]
-"""Returns the caller of a request. Raises Problem 401."""
+"""A function that returns the caller of a request, or raises Problem 401."""
 
 
 def from_authorizer(request: Request) -> Caller:
@@ -75,8 +75,8 @@ def from_authorizer(request: Request) -> Caller:
 class Authenticator:
     """Identifies the caller of a request and checks the route's access rule.
 
-    It checks expiry again because API Gateway caches the authorizer's response. It checks the
-    session so that tokens of a revoked session are rejected immediately.
+    The token's expiry is checked again, because API Gateway caches the authorizer's response. The
+    session is checked so that tokens of a revoked session are rejected immediately.
     """
 
     def __init__(self, identify: Identify, sessions: Sessions, clock: Clock = SYSTEM_CLOCK) -> None:

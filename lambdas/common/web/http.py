@@ -25,7 +25,7 @@ _CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 class Request:
-    """One HTTP request. Parts are parsed on access, so only routes that use a bad part fail."""
+    """One HTTP request. Each part is parsed on access, so that unused parts may be malformed."""
 
     def __init__(self, event: Event) -> None:
         self._event = event
@@ -34,12 +34,12 @@ class Request:
         self.source_ip: str = (context.get("identity") or {}).get("sourceIp", "")
         self.authorizer: Mapping[str, str] = context.get("authorizer") or {}
         self.route = ""
-        """The matched route's template, set by the router. Logged instead of the actual path."""
+        """The matched route's template, which the router sets. Logs contain it, not the path."""
         self.path_parameters: Mapping[str, str] = {}
         self.authenticated: Caller | None = None
         self.anonymous = False
-        """True if an anonymous author may have made the request: logs must not name the caller.
-        Set by the router from `Route.anonymous`, then by the operation once it knows."""
+        """True if the caller may be an anonymous author, whom logs must not name. The router sets
+        it from `Route.anonymous`, and the operation corrects it."""
 
     @property
     def caller(self) -> Caller:
@@ -51,8 +51,8 @@ class Request:
     def segments(self) -> tuple[str, ...]:
         """The path's percent-decoded segments, without the base path of a custom domain."""
         path: str = self._event["path"]
-        # The resource is the API's template (`/v1/auth/{proxy+}`). Our path starts where its
-        # literal prefix starts.
+        # The resource is API Gateway's template, such as `/v1/auth/{proxy+}`. A custom domain's
+        # base path precedes the template's literal prefix.
         start = path.find((self._event.get("resource") or "").partition("{")[0].rstrip("/"))
         raw = path[max(start, 0) :].strip("/").split("/")
         try:
@@ -62,7 +62,7 @@ class Request:
 
     @cached_property
     def _headers(self) -> dict[str, list[str]]:
-        """Values by lower-case header name."""
+        """The values of each header, by lower-case name."""
         multi: Mapping[str, list[str]] = self._event.get("multiValueHeaders") or {
             name: [value] for name, value in (self._event.get("headers") or {}).items()
         }
@@ -79,7 +79,7 @@ class Request:
         return values.pop() if values else None
 
     def first_header(self, name: str) -> str:
-        """Returns the first value, or "". For headers that must not make a request fail."""
+        """Returns a header's first value, or "". Unlike `header`, never raises."""
         return next(iter(self._headers.get(name.lower(), ())), "")
 
     @cached_property

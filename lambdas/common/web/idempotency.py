@@ -1,4 +1,4 @@
-"""Idempotency-Key: a repeated request returns the first response without repeating the work."""
+"""The header Idempotency-Key: a repeated request gets the first response without new work."""
 
 import hashlib
 from contextlib import suppress
@@ -20,7 +20,7 @@ RETENTION = 24 * 60 * 60
 """Seconds for which a response is stored (API contract, Repeats)."""
 
 LEASE = 35
-"""Seconds after which an attempt without response counts as crashed. Functions run up to 30 s."""
+"""Seconds after which an unfinished request counts as crashed. Functions run up to 30 s."""
 
 KEY_LENGTH = 255
 
@@ -38,8 +38,8 @@ class Idempotency:
     def run(self, request: Request, work: Operation) -> Response:
         """Returns the stored response, or runs `work` and stores its response.
 
-        Without the header it only runs `work`. Raises Problem 400 (invalid key) or 409 (the key was
-        used with another body, or its request is still running).
+        Without the header, only runs `work`. Raises Problem 400 (invalid key) or 409 (the key was
+        used with another body, or the first request is still running).
         """
         key = request.header("Idempotency-Key")
         if key is None:
@@ -50,7 +50,7 @@ class Idempotency:
                 "invalid_idempotency_key",
             )
         record = _digest([request.caller.user_id, request.method, *request.segments, key])
-        # Hashes the parsed body, so that formatting and key order do not matter.
+        # The parsed body is hashed, so that formatting and key order do not matter.
         body = hashlib.sha256(msgspec.json.encode(request.json, order="deterministic")).hexdigest()
         attempt = new_id()
         if not self._begin(record, body, attempt):
@@ -64,7 +64,7 @@ class Idempotency:
         return response
 
     def _begin(self, record: str, body: str, attempt: str) -> bool:
-        """Claims the record if it is new or expired, or an attempt with the same body crashed."""
+        """Claims the key's item if it is new, expired, or of a crashed request with this body."""
         now = int(self._clock())
         item = {
             "idempotency_key": record,

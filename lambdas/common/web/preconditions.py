@@ -1,4 +1,4 @@
-"""Optimistic concurrency: a resource's version as ETag, checked by If-Match on changes."""
+"""Optimistic concurrency: a resource's version is its ETag, and changes check it by If-Match."""
 
 import time
 from collections.abc import Callable
@@ -30,10 +30,11 @@ T = TypeVar("T")
 def repeat_if_changed(
     changed: type[Exception], sleep: Sleep = time.sleep
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Repeats an operation that reads, checks and writes a resource while it raises `changed`.
+    """Decorates an operation that reads, checks and writes a resource, to repeat it.
 
-    It means that another request changed the resource between the read and the write. With
-    If-Match, the repetition raises Problem 412. Raises Problem 503 after the last attempt.
+    The operation raises `changed` if another request changed the resource after the read. If the
+    request has If-Match, the repetition raises Problem 412. After the last attempt, raises Problem
+    503.
     """
 
     def decorate(operation: Callable[P, T]) -> Callable[P, T]:
@@ -52,9 +53,9 @@ def repeat_if_changed(
 
 
 class IfMatch(Struct, frozen=True):
-    """The versions that a request accepts; None accepts all.
+    """The versions of a resource that a request accepts. None accepts all.
 
-    The check only reports the conflict early. The write must also be conditional on the version.
+    `check` only detects a conflict early. The write must also be conditional on the version.
     """
 
     tags: frozenset[str] | None = None

@@ -16,12 +16,12 @@ from lambdas.common.web.access import Access
 from lambdas.common.web.http import Event, Request, Response
 
 Operation = Callable[[Request], Response]
-"""Handles a request after the access check and returns the response."""
+"""A function that handles a request after the access check and returns the response."""
 
 ALLOWED_HEADERS = "Authorization, Content-Type, If-Match, Idempotency-Key, X-Correlation-Id"
 EXPOSED_HEADERS = "Retry-After, ETag, X-Correlation-Id"
 PREFLIGHT_MAX_AGE = 7200
-"""Seconds for which browsers may cache a preflight response. Chromium's maximum."""
+"""Seconds for which browsers may cache a preflight response, the maximum of Chromium."""
 
 _THROTTLING = {
     "ThrottlingException",
@@ -66,7 +66,7 @@ class RouteTable:
             methods = self._templates.setdefault(tuple(route.path.strip("/").split("/")), {})
             assert route.method not in methods, f"{route.method} {route.path} is defined twice"
             methods[route.method] = route
-        # False sorts first: of two matching templates, the one with an earlier literal wins.
+        # False sorts first: where two matching templates differ, a literal segment wins.
         self._ordered = sorted(
             self._templates, key=lambda template: [_is_parameter(s) for s in template]
         )
@@ -160,7 +160,7 @@ class Router:
             if name not in route.texts and not is_id(value):
                 raise Problem.not_found()
         if request.method in {"POST", "PUT", "PATCH"}:
-            _ = request.json  # rejects a malformed body even if the operation ignores it
+            _ = request.json  # rejects a malformed body that the operation ignores
         operation = self._operations[route.operation]
         if route.idempotent and self._idempotency:
             return self._idempotency.run(request, operation)
@@ -172,7 +172,7 @@ def failure(
 ) -> dict[str, Any]:
     """Returns a 500 problem for a failure outside a route, and logs the current exception.
 
-    It works for any event, including malformed ones.
+    The event may be malformed.
     """
     try:
         request = Request(event)

@@ -30,7 +30,7 @@ class IdempotentSettings(SignedInSettings, frozen=True, kw_only=True):
 
 
 class ServiceSettings(IdempotentSettings, frozen=True, kw_only=True):
-    """The settings of a service with lists and idempotent routes."""
+    """The settings of a service with idempotent routes and lists, which have cursors."""
 
     cursor_key_parameter: str
 
@@ -71,7 +71,8 @@ def operations_of(api: object, routes: Sequence[Route]) -> dict[str, Operation]:
 def entry_point(build: Callable[[Mapping[str, str]], Handler]) -> Handler:
     """Returns the Lambda handler, which builds the service on the first event and reuses it.
 
-    If building fails (a variable is missing), it returns a 500 problem and logs the reason.
+    If building fails, for example because a variable is missing, the handler logs the reason and
+    returns a 500 problem.
     """
     built: list[Handler] = []
 
@@ -80,7 +81,7 @@ def entry_point(build: Callable[[Mapping[str, str]], Handler]) -> Handler:
             if not built:
                 built.append(build(os.environ))
         except Exception:
-            # Not through Settings, which fails if another variable is missing.
+            # Not with Settings, which fails if any variable is missing.
             origins = split(os.environ.get("CORS_ORIGINS", ""))
             return failure(event, Logger(stream=sys.stdout), origins, "the service cannot start")
         return built[0](event, context)

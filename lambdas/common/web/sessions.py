@@ -27,7 +27,7 @@ class SessionReader:
     def find(self, session_id: str, user_id: str) -> ActiveSession | None:
         """Returns the user's session, or None if it does not exist or has expired.
 
-        Expiry is compared here because DynamoDB's TTL deletes items late.
+        The expiry is checked because DynamoDB's TTL deletes items late.
         """
         attributes = ("user_id", "expires_at", "display_name")
         item = self._table.get({"session_id": session_id}, attributes)

@@ -81,7 +81,7 @@ class TokenVerifier:
         return Caller(claims.sub, claims.sid, claims.roles, claims.cap, claims.exp)
 
     def identify(self, request: Request) -> Caller:
-        """Returns the bearer token's caller, for routes without authorizer. Raises Problem 401."""
+        """Returns the caller of a request that no authorizer checked. Raises Problem 401."""
         try:
             return self.verify(bearer_token(request.header("Authorization")))
         except InvalidTokenError:
@@ -98,7 +98,7 @@ def bearer_token(authorization: str | None) -> str:
 
 def _key_id(header: dict[str, Any]) -> int:
     kid = header.get("kid", UNSET)
-    # Only the format we issue: int() would also accept "+1", "1_0" and digits of other scripts.
+    # int() would also accept "+1", "1_0" and digits of other scripts, which no issued token has.
     if not isinstance(kid, str) or not (kid.isascii() and kid.isdigit()) or len(kid) > 9:
         raise InvalidTokenError("missing or malformed key id")
     return int(kid)
