@@ -39,33 +39,33 @@ STATISTICS_EVENTS = (
     "CommentCreated",
     "CommentDeleted",
 )
-"""Events that create a profile or change its statistics."""
+"""Events for which the statistics function creates a profile or changes its statistics."""
 
 DELETION_EVENTS = ("PostDeleted",)
-"""Events after which a service deletes the dependent data of a deleted item."""
+"""Events for which a service deletes the data that belongs to a deleted item."""
 
 RETRY_SECONDS = 86_400
-"""EventBridge's maximum. An outage of a day loses nothing."""
+"""Seconds. A day is EventBridge's maximum, so an outage of up to a day loses no event."""
 RETRY_ATTEMPTS = 185
-"""EventBridge's maximum."""
+"""EventBridge's maximum number of retries."""
 
 
 class Messaging(Construct):
-    """The bus with its archive, the topics, and the queues for statistics and deletions.
+    """The event bus and its archive, the topics, and the queues for statistics and deletions.
 
     Args:
         names: The environment and its resource names.
-        kms_key_arn: The key of topics and queues; its policy allows events, cloudwatch and budgets.
-            With AWS's own key, their messages would be dropped without an error.
+        kms_key_arn: The KMS key of topics and queues. Its policy must allow EventBridge, CloudWatch
+            and Budgets. With SNS's or SQS's own key, their messages would be dropped silently.
 
     Attributes:
-        bus_name, bus_arn: The bus.
+        bus_name, bus_arn: The name and ARN of the bus.
         rule_names: The names of the bus's rules.
-        alerts_topic_arn: The topic for alarms and budgets, with email to alert_email.
-        notifications_topic_arn: The topic for users' events; subscribers filter on the body.
+        alerts_topic_arn: The topic for alarms and budgets, which sends emails to alert_email.
+        notifications_topic_arn: The topic for users' events. Subscriptions filter on the body.
         work_queue: Events that affect profile statistics.
         deletions_queue: Events after which the post service deletes a post's dependent data.
-        undelivered: Events that a rule could not deliver, with rule and error as attributes.
+        undelivered: Events that a rule could not deliver. Message attributes have rule and error.
         queues: Queue names by purpose, including dead-letter queues.
     """
 
@@ -92,7 +92,7 @@ class Messaging(Construct):
             name=names.of(SERVICE, "events-archive"),
             description="Every event, for replay",
             event_source_arn=bus.arn,
-            # Events are kept as long as the logs that explain them.
+            # The retention is that of the logs, which are needed to understand old events.
             retention_days=environment.monitoring.log_retention_days,
         )
 
@@ -194,7 +194,7 @@ class Messaging(Construct):
     def _subscribe(self, subscriptions: Sequence[Subscription]) -> None:
         """Subscribes each endpoint to its events, with an alarm on failed deliveries."""
         for subscription in subscriptions:
-            # Construct ids contain the endpoint, so that the order in the file does not matter.
+            # The construct ids do not depend on the order of subscriptions in the environment file.
             digest = hashlib.sha256(subscription.endpoint.encode()).hexdigest()[:8]
             SnsTopicSubscription(
                 self,
@@ -247,7 +247,7 @@ class Messaging(Construct):
     def _rule(
         self, id_: str, name: str, service: str, events: Sequence[str], target_arn: str
     ) -> None:
-        """Sends events to a target, with retries for a day, then to the dead-letter queue."""
+        """Sends events to a target. After a day of retries, they move to the dead-letter queue."""
         rule = CloudwatchEventRule(
             self,
             f"{id_}-rule",
@@ -274,7 +274,7 @@ class Messaging(Construct):
 
 
 def notification_filter(events: Sequence[str]) -> str:
-    """Returns a subscription's filter, on the message body since EventBridge sets no attributes."""
+    """Returns a subscription's filter for the message body. EventBridge sets no attributes."""
     return json.dumps({"detail-type": list(events)})
 
 

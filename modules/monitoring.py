@@ -1,4 +1,4 @@
-"""Monitoring: the dashboard, alarms on shared resources, and a saved query to trace a request."""
+"""The dashboard, the alarms on shared resources, and a saved query that traces a request."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from modules.base.naming import Names, service_tag
 from modules.base.table import Table
 
 HIGH_ERROR_RATE = 10
-"""Errors of all functions behind the APIs in 300 s, in two consecutive periods; documented.
+"""The documented maximum number of errors of all functions behind the APIs in 300 s.
 
 The other functions have their own alarms, because one alarm can sum at most ten metrics.
 """
 SERVER_ERROR_SHARE = 0.05
-"""Part of REST responses that are 5xx. Single failures in a quiet hour stay below it."""
+"""Maximum fraction of REST responses that are 5xx. Single failures must not trigger the alarm."""
 LATENCY_MS = 10_000
-"""p99 of REST responses. Only AI requests take longer, and they are fewer than 1 %."""
+"""Maximum p99 latency of REST responses. Only AI requests, fewer than 1 %, take longer."""
 ACU_PERCENT = 90
-"""Percent of Aurora's maximum capacity, above which queries start to queue."""
+"""Percent of Aurora's maximum capacity. Above this load, queries start to wait."""
 CONNECTION_SHARE = 0.8
-"""Part of the connections that Aurora's maximum capacity allows."""
+"""Maximum fraction of the connections that Aurora allows at its maximum capacity."""
 MEMORY_PER_ACU = 2 * 1024**3
-"""Bytes (Aurora user guide, Serverless v2 capacity)."""
+"""Bytes of memory per capacity unit (Aurora user guide, Serverless v2 capacity)."""
 FREE_MEMORY_SHARE = 0.05
-"""Part of Aurora's memory at maximum capacity, which FreeableMemory refers to."""
+"""Minimum fraction of free memory. FreeableMemory assumes that Aurora runs at maximum capacity."""
 CACHE_CPU_PERCENT = 90
-"""Percent of the engine's single core (ElastiCache user guide, which metrics to monitor)."""
+"""Maximum percent of the engine's single core (ElastiCache user guide, metrics to monitor)."""
 CACHE_MEMORY_PERCENT = 80
-"""Percent, below the point where the cache evicts keys."""
+"""Maximum percent of the cache's memory. If the memory is full, the cache evicts keys."""
 TABLE_OPERATIONS = ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query")
-"""Operations with an alarm on system errors, which DynamoDB counts per operation."""
+"""The operations whose system errors trigger an alarm. DynamoDB counts them per operation."""
 
 TRACE_QUERY = """\
 fields @timestamp, service, level, message
@@ -53,28 +53,28 @@ class MonitoredResources:
     """The resources to monitor."""
 
     functions: Mapping[str, str]
-    """Function names by service."""
+    """The names of functions by service."""
     tables: Mapping[str, Table]
-    """Tables by name without the environment."""
+    """The tables by name without the environment, for example `auth-sessions`."""
     rest_api_name: str
     websocket_api_id: str
     stage_name: str
-    """The stage of both APIs."""
+    """The name of the stage of both APIs."""
     queues: Mapping[str, str]
-    """Queue names by purpose, including dead-letter queues."""
+    """The names of queues by purpose, including dead-letter queues."""
     bus_name: str
     rule_names: Sequence[str]
     database_cluster_id: str
     cache_replication_group_id: str
     distributions: Mapping[str, str]
-    """CloudFront distribution ids by content."""
+    """The ids of CloudFront distributions by content."""
 
 
 class Monitoring(Construct):
-    """The dashboard and the shared alarms.
+    """The dashboard and the alarms on shared resources.
 
-    Functions and dead-letter queues create their own alarms. An alarm costs 0.10 USD a month per
-    metric. Alarms on tables have seven or more metrics each, so they require detailed metrics.
+    Functions and queues create their own alarms. An alarm costs 0.10 USD a month per metric. Alarms
+    on tables have seven or more metrics, so only environments with detailed metrics have them.
 
     Args:
         names: The environment and its resource names.
@@ -82,7 +82,7 @@ class Monitoring(Construct):
         alerts_topic_arn: The topic for alarms.
 
     Attributes:
-        dashboard_name: The documented name.
+        dashboard_name: The documented name of the dashboard.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Monitoring(Construct):
         self._alerts_topic_arn = alerts_topic_arn
         self._monitored = monitored
         self._cache_nodes = [
-            # ElastiCache's node names in a replication group without shards.
+            # ElastiCache names the nodes of a replication group without shards like this.
             f"{monitored.cache_replication_group_id}-{number:03}"
             for number in range(1, environment.elasticache.replicas + 2)
         ]
@@ -422,7 +422,7 @@ def _function_rows(name: str) -> list[Row]:
     return [
         *(["AWS/Lambda", metric, *function] for metric in ("Invocations", "Errors", "Throttles")),
         ["AWS/Lambda", "ConcurrentExecutions", *function, {"stat": "Maximum"}],
-        # The documentation uses the sum, which is not meaningful for a duration.
+        # The documentation uses the sum, but the sum of durations is not meaningful.
         [
             "AWS/Lambda",
             "Duration",
@@ -439,7 +439,7 @@ def _function_rows(name: str) -> list[Row]:
 
 
 def _table_and_indexes(table: Table) -> list[dict[str, str]]:
-    """Returns the dimensions of a table and of each of its indexes."""
+    """Returns the metric dimensions of a table and of each of its indexes."""
     indexes = [arn.rpartition("/")[2] for arn in table.index_arns]
     return [
         {"TableName": table.name},

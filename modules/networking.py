@@ -1,4 +1,4 @@
-"""The VPC of chat, delivery, catalog, migration and health, with its endpoints and routes."""
+"""The VPC of the functions chat, delivery, catalog, migration and health."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ from modules.base.naming import Names, service_tag
 from modules.base.policy import Statement, policy_document, trust_policy
 
 CIDR = "10.0.0.0/16"
-"""Documented."""
+"""The documented address range of the VPC."""
 POSTGRESQL_PORT = 5432
 CACHE_PORT = 6379
 
 DATABASE_CLIENTS: tuple[FunctionName, ...] = ("catalog", "migration", "health")
 CACHE_CLIENTS: tuple[FunctionName, ...] = ("chat", "delivery", "health")
 LIMITED: tuple[FunctionName, ...] = ("health", "migration")
-"""Functions that may connect only to the services that they use."""
+"""The functions whose security group allows only connections to the services that they use."""
 
 
 class Networking(Construct):
     """VPC, subnets, routes, NAT gateways, endpoints, security groups and flow logs.
 
     Attributes:
-        vpc_id: The VPC.
-        private_subnet_ids: One per zone, for functions, database and cache.
-        database_security_group_id: Accepts PostgreSQL from the functions that use the database.
-        cache_security_group_id: Accepts Valkey connections from the functions that use the cache.
+        vpc_id: The id of the VPC.
+        private_subnet_ids: One subnet per zone, for functions, database and cache.
+        database_security_group_id: Allows the functions that use the database to connect to it.
+        cache_security_group_id: Allows the functions that use the cache to connect to it.
     """
 
     def __init__(self, scope: Construct, id_: str, *, names: Names) -> None:
@@ -65,7 +65,7 @@ class Networking(Construct):
             tags=self._tags("vpc"),
         )
         self.vpc_id: str = self._vpc.id
-        # Removes all rules from the VPC's default group, which nothing uses.
+        # Removes all rules from the VPC's default security group, which no resource uses.
         DefaultSecurityGroup(self, "default-security-group", vpc_id=self.vpc_id)
         blocks = list(ipaddress.IPv4Network(CIDR).subnets(new_prefix=20))
         private = self._subnets("private", zones, blocks[: len(zones)])
@@ -94,7 +94,7 @@ class Networking(Construct):
         """Returns the subnets and security group of a function in the VPC.
 
         Raises:
-            KeyError: The function is not one of those in the VPC.
+            KeyError: The function is not in the VPC.
         """
         return FunctionNetwork(
             subnet_ids=self.private_subnet_ids,
@@ -142,7 +142,7 @@ class Networking(Construct):
         blocks: list[ipaddress.IPv4Network],
         private_tables: list[RouteTable],
     ) -> None:
-        """Creates NAT gateways in public subnets. A zone without one uses another zone's."""
+        """Creates NAT gateways in public subnets. Zones without a gateway use another zone's."""
         internet = InternetGateway(
             self, "internet", vpc_id=self.vpc_id, tags=self._tags("internet-gateway")
         )
@@ -200,9 +200,9 @@ class Networking(Construct):
     def _allow_egress(self, dynamodb: VpcEndpoint, endpoints_group_id: str | None) -> None:
         """Allows the connections that each function opens.
 
-        Chat, delivery and catalog call many services of AWS. Health and migration reach only their
-        data stores, DynamoDB, and in migration's case Secrets Manager. Without a private network,
-        rules have no effect, so all functions have the same one.
+        Chat, delivery and catalog call many services of AWS. Health and migration may connect only
+        to their data stores and DynamoDB, and migration also to Secrets Manager. Without a private
+        network, the rules have no effect, so all functions have the same rule.
         """
         limited = LIMITED if self._environment.capabilities.private_network else ()
         for function in self._function_groups:
@@ -268,7 +268,7 @@ class Networking(Construct):
         )
 
     def _interface_endpoints(self) -> str | None:
-        """Creates the endpoints, and returns the id of their security group if there are any."""
+        """Creates the endpoints. Returns the id of their security group, or None without any."""
         services = self._environment.network.interface_endpoints
         if not services:
             return None
@@ -333,7 +333,7 @@ class Networking(Construct):
                         ],
                         resources=[group.arn, f"{group.arn}:*"],
                     ),
-                    # It has no resource-level permissions.
+                    # This action has no resource-level permissions.
                     Statement(sid="Find", actions=["logs:DescribeLogGroups"], resources=["*"]),
                 ]
             ),
@@ -360,7 +360,7 @@ class Networking(Construct):
         )
 
     def _client_group(self, name: str, port: int, clients: tuple[FunctionName, ...]) -> str:
-        """Creates a group that accepts one port from these functions and nothing else."""
+        """Creates a security group that accepts only connections of `clients` to `port`."""
         group = self._security_group(name, f"Security group of the {name}")
         for client in clients:
             VpcSecurityGroupIngressRule(

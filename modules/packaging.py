@@ -1,9 +1,9 @@
 """Packages Lambda functions as zips named after a digest of their content.
 
 A zip holds the function's folder, lambdas/common and the pinned dependencies of both. An unchanged
-function has the same digest, so it is neither packaged nor uploaded again, and plans are empty.
-Dependencies are downloaded once per set of pins and platform, and verified with the hashes in
-Pipfile.lock.
+function has the same digest, so that it is neither packaged nor uploaded again, and Terraform plans
+no change. Dependencies are downloaded once per set of pins and target platform, and verified with
+the hashes in Pipfile.lock.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ AWS_PIP_ARGUMENTS = (
     "--implementation=cp",
     "--only-binary=:all:",
 )
-# Records of pip about an installation. They differ between machines, and nothing imports them.
+# Files that pip writes about an installation. They differ between machines and are not needed.
 INSTALLATION_RECORDS = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can hold. Used for all files, so that zips are reproducible."""
@@ -47,7 +47,7 @@ Platform = Literal["aws", "host"]
 
 
 class PackagingError(Exception):
-    """A function cannot be packaged. The message says what to do."""
+    """A function cannot be packaged. The message names the reason and the remedy."""
 
 
 class Packager:
@@ -58,8 +58,8 @@ class Packager:
         source: The folder with one folder per function.
         lock: The Pipfile.lock with the hashes.
         build: The cache of downloads and zips.
-        compress: False is much faster, but the zips are several times as large. It is meant for the
-            embedded AWS.
+        compress: Whether to compress the zips. Without compression, packaging is much faster, but
+            zips are several times as large. It is meant for the embedded AWS (for local use).
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Packager:
         self._compression = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
 
     def package_all(self, functions: list[str]) -> dict[str, Artifact]:
-        """Packages several functions. Those with the same dependencies share one download."""
+        """Packages several functions. Functions with the same dependencies share one download."""
         requirements = {function: self._requirements(function) for function in functions}
         with ThreadPoolExecutor() as pool:
             distinct = sorted(set(requirements.values()))
@@ -173,7 +173,7 @@ class Packager:
         return folder
 
     def _hashed(self, pins: tuple[str, ...]) -> list[str]:
-        """Returns the pins in the format of pip's hash-checking mode."""
+        """Returns the pins as lines of a requirements file with hashes."""
         locked = json.loads(self._lock.read_text(encoding="utf-8"))["default"]
         lines = []
         for pin in pins:
@@ -189,7 +189,7 @@ class Packager:
 
     def _zip(self, function: str, dependencies: Path) -> Artifact:
         sources = {name: file.read_bytes() for name, file in sorted(self._sources(function))}
-        # The folder's name is a digest of its content, which is read only to create a zip.
+        # The dependencies' folder is named after a digest, so that its files need not be read.
         digest = _digest([("dependencies", dependencies.name.encode()), *sources.items()])
         kind = "" if self._compression == zipfile.ZIP_DEFLATED else "-stored"
         path = self._build / "functions" / f"{function}-{digest[:16]}{kind}.zip"

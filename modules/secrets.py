@@ -1,8 +1,8 @@
-"""The platform's secrets in SSM: names, ARNs, and Terraform that never contains their values.
+"""The platform's secrets in SSM: names, ARNs, and Terraform that never contains the values.
 
-CDKTF has no construct for ephemeral blocks, so the resources are in a separate Terraform file next
-to the stack's. The stack does not refer to them: functions get a parameter's name and read it at
-run time.
+CDKTF has no construct for ephemeral blocks, so the parameters are in a separate Terraform file next
+to the stack's. The stack does not refer to these resources. Functions get the name of a parameter
+and read the value at run time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from modules.base.policy import Statement
 SECRETS_FILE = "secrets.tf.json"
 
 GENERATED_LENGTH = 64
-"""Letters and digits: 380 bits, more than the 256 that HS256 requires (RFC 7518, section 3.2)."""
+"""The number of letters and digits, which have 380 bits. HS256 requires 256 (RFC 7518, 3.2)."""
 
 WRITTEN_ONCE = (
     "allowed_pattern",
@@ -31,10 +31,10 @@ WRITTEN_ONCE = (
     "type",
     "value_wo_version",
 )
-"""All arguments of PutParameter.
+"""The arguments whose changes Terraform ignores, all that the provider passes to PutParameter.
 
-Terraform writes the first value, and operators write later ones. If any of these changed, provider
-5.100 would write the parameter with an empty value unless `value_wo_version` changes too.
+Terraform writes the first value, and operators write later values. After a change of any of these
+arguments, provider 5.100 would write an empty value unless `value_wo_version` changes too.
 """
 
 
@@ -45,13 +45,13 @@ class Parameter:
     key: str
     """The name within the environment, for example `jwt-secret`."""
     name: str
-    """The documented path, for example `/multitask/prod/jwt-secret`."""
+    """The documented full name, for example `/multitask/prod/jwt-secret`."""
     arn: str
     service: str
     """The value of the Service tag."""
     description: str
     generated: bool
-    """Whether Terraform generates the first value. Otherwise an operator sets it."""
+    """Whether Terraform generates the first value. If not, an operator sets the value."""
 
 
 @dataclass(frozen=True)
@@ -62,24 +62,24 @@ class Parameters:
 
     @property
     def jwt_secret(self) -> Parameter:
-        """Signs access and refresh tokens. A token's `kid` is the parameter's version."""
+        """The key that signs access and refresh tokens. A token's `kid` is the version number."""
         return self._parameter(
             "jwt-secret", "auth", "Signs tokens; its version is their kid", generated=True
         )
 
     @property
     def cursor_key(self) -> Parameter:
-        """Signs list cursors."""
+        """The key that signs the cursors of lists."""
         return self._parameter("cursor-key", "platform", "Signs list cursors", generated=True)
 
     @property
     def gemini_api_key(self) -> Parameter:
-        """Gemini's API key; `unset` until an operator stores one."""
+        """The API key for Gemini, `unset` until an operator stores a key."""
         return self._parameter("gemini-api-key", "ai", "Gemini API key; unset: not configured")
 
     @property
     def openai_api_key(self) -> Parameter:
-        """OpenAI's API key; `unset` until an operator stores one."""
+        """The API key for OpenAI, `unset` until an operator stores a key."""
         return self._parameter("openai-api-key", "ai", "OpenAI API key; unset: not configured")
 
     def all(self) -> dict[str, Parameter]:
@@ -141,8 +141,8 @@ def _resource(label: str, parameter: Parameter, *, prevent_destroy: bool) -> dic
     return {
         "name": parameter.name,
         "description": parameter.description,
-        # With SSM's own key, ssm:GetParameter on this name is enough to read it. A customer key
-        # would cost money per read and add a reference to the stack, for no benefit in one account.
+        # With SSM's own KMS key, ssm:GetParameter on this name is enough to read the value. A
+        # customer managed key would cost money per read, for no benefit in one account.
         "type": "SecureString",
         "value_wo": password if parameter.generated else UNSET,
         "value_wo_version": 1,

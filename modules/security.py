@@ -1,4 +1,4 @@
-"""Security: the encryption key, the user pool and the web ACLs."""
+"""The encryption key, the user pool and the web ACLs."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ from modules.base.naming import Names, service_tag
 from modules.base.policy import Statement, policy_document
 
 RATE_LIMIT = 1000
-"""Requests per address within RATE_WINDOW; documented."""
+"""The documented maximum number of requests per network address within RATE_WINDOW."""
 RATE_WINDOW = 300
-"""Seconds; documented as 5 minutes."""
+"""Seconds. The documented window is 5 minutes."""
 RATE_LIMIT_BODY = "rate-limit"
 
 COUNTED_RULES = (
@@ -71,32 +71,32 @@ COUNTED_RULES = (
     "GenericRFI_BODY",
     "EC2MetaDataSSRF_BODY",
 )
-"""Rules of AWS's common set that only count, because posts, code and prompts resemble attacks.
+"""Rules of AWS's common rule set that only count requests instead of blocking them.
 
-These are all rules of the set that inspect the body (WAF developer guide, baseline rule groups).
-GenericLFI_BODY, for example, matches `../`.
+They are all rules of the set that inspect the body (WAF developer guide, baseline rule groups).
+Posts, code and prompts can resemble attacks. For example, GenericLFI_BODY matches `../`.
 """
 
 ROLES = {
     "moderator": "Deletes content that violates the rules",
     "admin": "Administers the platform",
 }
-"""Cognito groups. Every user has the role `user` without a group."""
+"""The descriptions of the Cognito groups. The role `user`, which all users have, has no group."""
 
 COGNITO_TOKEN_MINUTES = 5
-"""Cognito's minimum. Its tokens serve one ChangePassword call and stay in the auth service."""
+"""The minimum of Cognito. The auth service uses a token only for one ChangePassword call."""
 COGNITO_REFRESH_MINUTES = 60
-"""Cognito's minimum. Nothing uses these tokens."""
+"""The minimum of Cognito. The platform does not use Cognito's refresh tokens."""
 
 
 class Security(Construct):
-    """The customer managed key, the Cognito pool and the web ACLs of an environment.
+    """The customer managed KMS key, the Cognito user pool and the web ACLs of an environment.
 
     Attributes:
-        kms_key_arn: The key of topics and queues that AWS services write to.
-        user_pool_id, user_pool_arn: The pool with users and passwords.
-        user_pool_client_id: The auth service's client, which has no secret and is used server-side.
-        web_acl_arn: The web ACL for the REST API's stage. The pool has its own.
+        kms_key_arn: The KMS key of topics and queues that AWS services write to.
+        user_pool_id, user_pool_arn: The user pool.
+        user_pool_client_id: The app client, without a secret, that only the auth service uses.
+        web_acl_arn: The web ACL for the REST API's stage. The user pool has a separate web ACL.
     """
 
     def __init__(self, scope: Construct, id_: str, *, names: Names) -> None:
@@ -115,8 +115,8 @@ class Security(Construct):
             description="Rate limit and AWS's common rules, for the REST API",
             limited=environment.rate_limiting,
         ).arn
-        # No rate limit: all users reach the pool from the few addresses of the auth service, which
-        # limits users by their own addresses.
+        # No rate limit: all requests to the user pool come from the few addresses of the auth
+        # service, which limits clients by their own addresses.
         pool_acl = self._web_acl(
             "user-pool-firewall",
             name=names.of("auth", "waf"),
@@ -133,8 +133,8 @@ class Security(Construct):
         policy = policy_document(
             [
                 Statement(
-                    # Delegates to the account's IAM policies. Without it, nobody could ever change
-                    # the key.
+                    # Lets IAM policies of the account allow access. Without this statement, nobody
+                    # could ever change the key.
                     sid="Account",
                     actions=["kms:*"],
                     resources=["*"],
@@ -188,7 +188,7 @@ class Security(Construct):
             self,
             "user-pool",
             name=f"{PROJECT}-{environment.name}",
-            # The cheapest tier with all features in use. Only the dearest has threat protection.
+            # The cheapest tier. Threat protection is only in the most expensive tier.
             user_pool_tier="LITE",
             username_attributes=["email"],
             username_configuration=CognitoUserPoolUsernameConfiguration(case_sensitive=False),
@@ -277,7 +277,7 @@ class Security(Construct):
         return acl
 
     def _log(self, acl: Wafv2WebAcl, id_: str, name: str) -> None:
-        """Logs blocked and counted requests. The API's access log has the allowed ones."""
+        """Logs blocked and counted requests. Allowed requests are in the API's access log."""
         log_group = LogGroup(
             self,
             f"{id_}-log",
@@ -321,7 +321,7 @@ class Security(Construct):
 class _WebAcl(Wafv2WebAcl):
     """A web ACL that CDKTF can write to HCL.
 
-    The bindings leave rule statements untyped, which CDKTF would write as attributes.
+    In the bindings, rule statements have no type. CDKTF would write them as attributes, not blocks.
     """
 
     def _synthesize_hcl_attributes(self) -> Mapping[str, Any]:

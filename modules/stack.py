@@ -1,4 +1,4 @@
-"""The stack of one environment: creates all modules and connects them."""
+"""The CDKTF stack of one environment, which creates all modules and connects them."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ from modules.services.statistics import Statistics
 from modules.storage import Storage
 
 TERRAFORM_VERSION = ">= 1.11"
-"""S3 lock files and write-only arguments require 1.11."""
+"""Lock files in S3 and write-only arguments require Terraform 1.11."""
 PROVIDER = {"source": "hashicorp/aws", "version": "5.100.0"}
-"""The full source, since other tools resolve a bare `aws` to another registry.
+"""The AWS provider. The source is complete, since other tools resolve `aws` to another registry.
 
-The version must be the one that the bindings were generated from.
+The CDKTF bindings were generated from the same version.
 """
 HEALTH_TABLES = ("auth-sessions", "profile-profiles")
-"""The tables that /health checks; documented."""
+"""The documented tables that /health checks."""
 
 
 class PlatformStack(TerraformStack):
@@ -141,7 +141,7 @@ class PlatformStack(TerraformStack):
         )
 
     def _add_services(self) -> list[LambdaFunction]:
-        """Creates the services with their routes, and the functions that they depend on."""
+        """Creates the services with their routes, and the functions that services depend on."""
         platform, security, storage = self._platform, self._security, self._storage
         database, cdn_domain = self._database, self._cdn.cdn_domain
         authorizer = Authorizer(
@@ -297,7 +297,7 @@ class PlatformStack(TerraformStack):
         )
 
     def _outputs(self) -> dict[str, object]:
-        """Returns the outputs that the commands read."""
+        """Returns the Terraform outputs that the operator commands read."""
         environment, database, messaging = self.environment, self._database, self._messaging
         storage, security, functions = self._storage, self._security, self._functions
         parameters = self._platform.parameters.all()
@@ -381,7 +381,7 @@ class PlatformStack(TerraformStack):
         for artifact in self._artifacts.values():
             artifact.copy_to(directory)
         write_secrets(directory, self.names)
-        # Not an override of the stack's block, which CDKTF would write incorrectly to HCL.
+        # A separate file, because CDKTF would write an override of this block incorrectly to HCL.
         (directory / "versions.tf").write_text(
             f'terraform {{\n  required_version = "{TERRAFORM_VERSION}"\n}}\n'
         )
@@ -395,7 +395,7 @@ class PlatformStack(TerraformStack):
             key=state.key,
             region=state.region,
             encrypt=True,
-            # An emulated AWS has a single address for all buckets.
+            # The embedded AWS (for local use) has a single address for all buckets.
             use_path_style=True if emulated else None,
             skip_credentials_validation=True if emulated else None,
             skip_metadata_api_check=True if emulated else None,
@@ -404,7 +404,7 @@ class PlatformStack(TerraformStack):
         self.add_override("terraform.backend.s3.use_lockfile", True)
 
     def _providers(self) -> AwsProvider:
-        """Adds the default provider of the environment's region. Returns the edge provider."""
+        """Adds the default provider and the edge provider (us-east-1). Returns the latter."""
         environment = self.environment
         emulated = environment.endpoints.aws is not None
         edge = None

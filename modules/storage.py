@@ -21,30 +21,30 @@ from modules.base.naming import Names
 from modules.base.policy import Statement
 
 INFREQUENT_AFTER = 30
-"""Days until STANDARD_IA; documented."""
+"""The documented number of days until objects move to STANDARD_IA."""
 ARCHIVE_AFTER = 90
-"""Days until a Glacier class; documented."""
+"""The documented number of days until objects move to a Glacier class."""
 RETENTION = 2555
-"""Days; seven years, as documented."""
+"""Days. Seven years is the documented retention."""
 OLD_VERSION_RETENTION = 30
-"""Days that replaced versions are kept, to undo mistakes by hand."""
+"""Days for which replaced versions are kept, so that operators can restore them."""
 UPLOADS = "uploads/"
-"""The prefix of presigned uploads. It is not served: used files are copied within minutes."""
+"""The prefix of presigned uploads, which is not served. Services copy the files that they use."""
 CORS_MAX_AGE = 7200
-"""Seconds that a browser may cache a preflight response; Chromium's maximum."""
+"""Seconds for which browsers may cache a preflight response, the maximum of Chromium."""
 
 
 def upload_prefix(service: str) -> Prefix:
-    """Returns a service's own prefix of uploads, which it can sign, check and copy."""
+    """Returns a service's prefix of uploads. The service can sign, check and copy them."""
     return Prefix("Uploads", f"{UPLOADS}{service}/", ("GetObject", "PutObject"))
 
 
 class Storage(Construct):
     """All buckets of an environment, encrypted with S3's own keys (SSE-S3).
 
-    Site and avatars require SSE-S3: with a customer key, the key's policy and CloudFront would
-    depend on each other. For the others, a customer key would cost money per request and require
-    permissions for each function, without keeping out anyone that policies and roles allow.
+    Site and avatars require SSE-S3. With a customer managed key, the key's policy and CloudFront
+    would depend on each other. For other buckets, such a key would cost money per request and
+    require permissions for each function, without denying access to anyone.
 
     Attributes:
         avatars: Users' pictures, served by CloudFront.
@@ -58,9 +58,9 @@ class Storage(Construct):
     def __init__(self, scope: Construct, id_: str, *, names: Names) -> None:
         super().__init__(scope, id_)
         environment = names.environment
-        # Pictures must stay readable immediately and never expire. Nobody reads old versions.
+        # Pictures must be readable immediately and never expire. Old versions are never served.
         served = [_expire_uploads(), _age("GLACIER_IR"), _old_versions(RETENTION, archive=True)]
-        # Objects that expire after seven years become old versions, kept briefly to undo mistakes.
+        # Objects that expire after seven years become old versions, which are kept for a month.
         archived = [_age("GLACIER", expire_after=RETENTION), _old_versions(OLD_VERSION_RETENTION)]
         rebuildable = [_old_versions(OLD_VERSION_RETENTION)]
         retain, tls_only = environment.retains_data, environment.capabilities.bucket_tls_policy
@@ -135,7 +135,7 @@ def _expire_uploads() -> S3BucketLifecycleConfigurationRule:
 
 
 def _age(archive_class: str, expire_after: int | None = None) -> S3BucketLifecycleConfigurationRule:
-    """Moves objects to cheaper classes. `expire_after` is in days; None: never."""
+    """Moves objects to cheaper classes. `expire_after` is in days, or None to keep objects."""
     return S3BucketLifecycleConfigurationRule(
         id="age",
         status="Enabled",
@@ -157,8 +157,7 @@ def _age(archive_class: str, expire_after: int | None = None) -> S3BucketLifecyc
 def _old_versions(keep: int, *, archive: bool = False) -> S3BucketLifecycleConfigurationRule:
     """Deletes noncurrent versions after `keep` days, and orphaned delete markers.
 
-    `archive` moves versions to GLACIER first. GLACIER_IR would cost more for instant reads that
-    nobody needs.
+    `archive` moves versions to GLACIER first, which is cheaper than GLACIER_IR.
     """
     return S3BucketLifecycleConfigurationRule(
         id="old-versions",

@@ -28,7 +28,7 @@ TABLES: tuple[TableDefinition, ...] = (
     ),
     # The only table that maps aliases to users.
     TableDefinition(service="profile", resource="aliases", hash_key="alias_key"),
-    # Event ids that statistics have counted, so that a repeated event counts once.
+    # The ids of events that the statistics function has counted, to detect repeated events.
     TableDefinition(service="profile", resource="counted-events", hash_key="event_id", ttl=True),
     # chat
     TableDefinition(
@@ -60,8 +60,8 @@ TABLES: tuple[TableDefinition, ...] = (
         resource="posts",
         hash_key="post_id",
         indexes=[
-            # The hash key is month and shard. With created_at, a query would return one instant's
-            # posts.
+            # The hash key consists of month and shard. Hashing by time would make it impossible to
+            # query ranges of time.
             Index(name="timeline-index", hash_key="timeline_bucket", range_key="created_at"),
             Index(name="author-posts-index", hash_key="author_id", range_key="created_at"),
         ],
@@ -75,9 +75,9 @@ TABLES: tuple[TableDefinition, ...] = (
         stream=True,
     ),
     TableDefinition(service="post", resource="likes", hash_key="post_id", range_key="user_id"),
-    # One item per tag of a post: an index has one entry per item, but posts have several tags.
+    # One item per tag of a post, because an index could contain each post only once.
     TableDefinition(service="post", resource="tags", hash_key="tag", range_key="created_at"),
-    # Separate from the indexed items, since each change would rewrite their index entries.
+    # Counters are separate from posts, since each change would rewrite the posts' index entries.
     TableDefinition(service="post", resource="counters", hash_key="item_id"),
     # ai
     TableDefinition(

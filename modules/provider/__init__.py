@@ -1,14 +1,14 @@
-"""Loads the AWS provider's bindings lazily, on both sides of jsii.
+"""Loads the AWS provider's CDKTF bindings lazily, in Python and in Node, which jsii runs.
 
 The bindings are 2,137 generated Python modules and as many JavaScript ones. A stack uses about 80,
 but a normal import loads all. After `load_lazily`, importing
-`cdktf_cdktf_provider_aws.<resource>` loads only that resource: in Python, a bare parent package
-replaces the package's `__init__`; in Node, a preload (preload.cjs) turns the barrel file's requires
-into getters. It also removes three delays of jsii: a second Node process that relays every message
-(runtime.cjs), and waiting for assemblies and repeated references (kernel.py).
+`cdktf_cdktf_provider_aws.<resource>` loads only that resource: in Python, an empty parent package
+replaces the package's `__init__`; in Node, preload.cjs turns the requires of the index file into
+getters. `load_lazily` also removes three delays of jsii: a second Node process that relays every
+message (runtime.cjs), and waiting for assemblies and repeated references (kernel.py).
 
-The output is byte-identical. If the provider or jsii has an unexpected structure, the normal import
-is used, with a warning. PLATFORM_PROVIDER_IMPORT=ordinary forces it, for comparison.
+The synthesized Terraform is the same. If the provider or jsii has an unexpected structure, the
+normal import is used, with a warning. PLATFORM_PROVIDER_IMPORT=ordinary forces the normal import.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def load_lazily() -> bool:
     """Enables lazy loading. Call it before anything imports cdktf or the bindings.
 
     Returns:
-        False if the normal import is used because the bindings are already loaded or have an
-        unexpected structure (with a warning).
+        False if the bindings are already loaded or (with a warning) have an unexpected structure.
+        The normal import is then used.
     """
     if PACKAGE in sys.modules:
         return getattr(sys.modules[PACKAGE], "__lazy__", False)

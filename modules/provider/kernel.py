@@ -1,4 +1,4 @@
-"""Reduces the time that jsii waits for Node: loads in the background and caches references."""
+"""Makes jsii wait less for Node, by loading assemblies in the background and caching references."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from jsii._kernel.types import GetRequest, GetResponse, InvokeRequest, LoadReque
 
 _NEEDED = ("handshake", "send", "_next_message")
 _REFERENCE = "${TfToken["
-"""The prefix of a placeholder for another resource's attribute, which synthesis replaces."""
+"""The prefix of CDKTF's placeholder for another resource's attribute."""
 
 
 def reduce_waits() -> bool:
-    """Makes jsii wait for Node when the first object is created instead of at each import.
+    """Makes jsii wait for Node only when the first object is created, not at each import.
 
-    Also caches references: a third of all attribute reads repeat an earlier one.
+    Also caches references, because a third of all attribute reads repeat an earlier read.
 
     Returns:
         False if jsii has an unexpected structure and is left unchanged (with a warning).
@@ -32,7 +32,7 @@ def reduce_waits() -> bool:
         return False
 
     class SavingProcess(base):  # type: ignore[misc, valid-type]
-        """Defers reading responses. They arrive in request order, so pending ones come first."""
+        """Reads the responses to load requests later, before the response to the next request."""
 
         def __init__(self) -> None:
             super().__init__()

@@ -10,7 +10,7 @@ from modules.services.service import Service, ServicePlatform
 
 
 class Ai(Service):
-    """/v1/ai. Outside the VPC, since it calls only providers on the internet.
+    """The service at /v1/ai. It is outside the VPC, since it calls providers on the internet.
 
     Args:
         platform: The settings and resources that all services share.

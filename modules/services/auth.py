@@ -11,11 +11,11 @@ from modules.services.service import Service, ServicePlatform
 
 
 class Auth(Service):
-    """/v1/auth, the only public path, since it issues tokens.
+    """The service at /v1/auth, whose routes have no authorizer, since it issues the tokens.
 
     Args:
         platform: The settings and resources that all services share.
-        user_pool_id, user_pool_arn, user_pool_client_id: The Cognito pool of the users.
+        user_pool_id, user_pool_arn, user_pool_client_id: The Cognito user pool.
     """
 
     def __init__(

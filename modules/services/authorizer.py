@@ -1,4 +1,4 @@
-"""The authorizer of both APIs."""
+"""The authorizer function of the REST API and the WebSocket API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Authorizer(Construct):
     Args:
         platform: The settings and resources that all functions share.
         parameters: The environment's parameters, among them the key that signs tokens.
-        tickets_table: The WebSocket tickets. Redeeming one deletes it.
+        tickets_table: The table of WebSocket tickets. Redeeming a ticket deletes its item.
 
     Attributes:
         function: The function.

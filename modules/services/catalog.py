@@ -20,19 +20,19 @@ DATABASE_ROLE = "catalog"
 """The PostgreSQL role of the function, created by migrations."""
 
 SWEEP_SCHEDULE = "rate(1 minute)"
-"""The interval for publishing stored events that no request published; EventBridge's minimum."""
+"""The interval for publishing events that no request published. EventBridge's minimum is 1 min."""
 
 
 class Catalog(Service):
-    """/v1/catalog.
+    """The service at /v1/catalog.
 
     Args:
         platform: The settings and resources that all services share.
         database: The database with the listings.
         attachments: The bucket of users' uploads.
-        cdn_domain: The domain that serves images, host[:port].
+        cdn_domain: The domain that serves images, in the form host[:port].
         network: The location in the VPC, to reach the database.
-        kms_key_arn: The key of the alerts topic, which receives failed sweeps.
+        kms_key_arn: The KMS key of the alerts topic, to which failed runs are reported.
     """
 
     def __init__(

@@ -15,15 +15,15 @@ from modules.storage import upload_prefix
 
 
 class Chat(Service):
-    """/v1/chat, and all routes of the WebSocket API.
+    """The service at /v1/chat and behind all routes of the WebSocket API.
 
     Args:
         platform: The settings and resources that all services share.
         websocket_api: The API that gets the routes.
-        authorizer: Redeems the tickets of connecting clients.
+        authorizer: The function that redeems the tickets of connecting clients.
         attachments: The bucket of users' uploads.
-        cache: Holds connections, presence and typing.
-        delivery: Delivers frames to big rooms.
+        cache: The cache of connections, presence and typing.
+        delivery: The construct that delivers frames (WebSocket messages) to large rooms.
         network: The location in the VPC, to reach the cache.
     """
 
@@ -51,7 +51,7 @@ class Chat(Service):
             network=network,
             outbox=True,
             access=[
-                # Reactions are items that are deleted. Messages stay, so that numbers have no gaps.
+                # DeleteItem is for reactions. Messages stay, so that their numbers have no gaps.
                 table_access(
                     tables["chat-messages"],
                     "BatchGetItem",
@@ -78,12 +78,12 @@ class Chat(Service):
                 ),
                 # The sessions of a room's listeners.
                 table_access(tables["auth-sessions"], "BatchGetItem", sid="RevokedSessions"),
-                # Created here, redeemed by the authorizer.
+                # The chat function creates tickets, and the authorizer redeems them.
                 table_access(tables["chat-tickets"], "PutItem"),
                 table_access(tables["profile-aliases"], "GetItem", "PutItem"),
-                # Authors of anonymous messages, to let them edit.
+                # The authors of anonymous messages, who may edit these messages.
                 table_access(tables["platform-authors"], "GetItem", "PutItem"),
-                # Names and privacy settings.
+                # The names and privacy settings of users.
                 table_access(tables["profile-profiles"], "BatchGetItem"),
                 bucket_access(
                     "S3_BUCKET_ATTACHMENTS",

@@ -1,4 +1,4 @@
-"""Delivery of chat frames: the function for big rooms, its queues and the message stream."""
+"""The delivery function, which sends chat frames (WebSocket messages) to large rooms."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ ATTACHMENTS_PREFIX = "chat/"
 RETRY_DELAY = 10
 """Seconds before a stored message without recorded delivery is delivered again.
 
-A small room takes a hundredth of this, and a room of thousands a fraction.
+Delivering to a small room takes a hundredth of this time, and to thousands of members a fraction.
 """
 
 RETRY_RECEIVES = 20
-"""Receives from the retry queue before a message moves to the dead-letter queue.
+"""The number of attempts before a message of the retry queue moves to the dead-letter queue.
 
-With a minute in between, a cache outage of a quarter of an hour loses nothing.
+The attempts are a minute apart, so a cache outage of a quarter of an hour loses no message.
 """
 
 VISIBILITY_TIMEOUTS = 2
-"""The time that a received message stays hidden, in timeouts of the function.
+"""The visibility timeout of a received message, as a multiple of the function's timeout.
 
-AWS recommends six, so that messages survive a throttled consumer. Here that would delay chat: a
-killed batch blocks its rooms in the FIFO queue for that time. Nothing is lost with two: a message
-that no consumer delivered is delivered from the table (see docs/decisions/0042-fan-out.md).
+AWS recommends six, so that messages survive a throttled consumer. In chat, an interrupted batch
+would block its rooms in the FIFO queue for too long. Two loses no chat message, because messages
+that were not delivered are read from the table (see docs/decisions/0042-fan-out.md).
 """
 
 
 class Delivery(Construct):
     """Delivers frames to the connections of rooms.
 
-    Chat sends a big room's frames to the FIFO queue, with the room as group. The stream reports
-    every stored message. A message without recorded delivery goes to the retry queue, whose delay
-    exceeds a normal delivery, and is then delivered again if necessary. The stream also reports
-    deleted rooms, whose remaining data is deleted through the same queue.
+    Chat sends a large room's frames to the FIFO queue, with the room as message group. The table's
+    stream reports every stored message. If no delivery of it is recorded, a check goes to the retry
+    queue, whose delay is longer than a normal delivery, and repeats the delivery if necessary. The
+    stream also reports deleted rooms, whose remaining data is deleted through the retry queue.
 
     Args:
         platform: The settings and resources that all functions share.
-        websocket_api: The API whose connections it posts to.
+        websocket_api: The API to whose connections the function posts.
         tables: The DynamoDB tables, by name without environment. The one of messages has a stream.
         attachments: The bucket from which the files of deleted rooms are deleted.
-        cache: Holds the connections.
+        cache: The cache of the connections.
         network: The location in the VPC, to reach the cache.
         kms_key_arn: The key of the queues.
 
@@ -113,7 +113,7 @@ class Delivery(Construct):
             description="Brings chat frames to big rooms, makes lost ones good,"
             " clears up after deleted rooms",
             access=[
-                # GetItem to deliver; batches, here and below, to delete a room's data.
+                # GetItem is for deliveries. The batch operations delete the data of deleted rooms.
                 table_access(
                     tables["chat-messages"],
                     "GetItem",
@@ -135,7 +135,7 @@ class Delivery(Construct):
                     ),
                 ),
                 websocket_api.connection_access(),
-                # Messages to check later, and Lambda's reports of discarded batches.
+                # The function queues messages to check later, Lambda reports discarded batches.
                 queue_sending("DELIVERY_RETRIES_QUEUE_URL", self.retries),
                 stream_source(
                     "stream",

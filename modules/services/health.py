@@ -1,4 +1,4 @@
-"""The health check."""
+"""The health check: the function of GET /health."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from modules.base.policy import Statement
 from modules.base.table import Table
 
 DATABASE_USER = "health"
-"""The database role of the function. It can only log in."""
+"""The database role of the function. The role may connect, but not read any table."""
 
 
 class Health(Construct):
@@ -22,10 +22,10 @@ class Health(Construct):
     Args:
         platform: The settings and resources that all functions share.
         network: The location in the VPC, to reach the database and the cache.
-        tables: The tables to check. Describing them gives no access to their items.
+        tables: The tables to check. The function can describe them, but not read items.
         database: The database to check.
         cache: The cache to check.
-        version: The platform's version for the response.
+        version: The platform's version, which the response contains.
 
     Attributes:
         function: The function.

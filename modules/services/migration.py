@@ -21,10 +21,10 @@ class Migration(Construct):
     Args:
         platform: The settings and resources that all functions share.
         network: The location in the VPC, to reach the database.
-        database: The database to migrate, as its master user.
-        state_table: The record of migrations.
-        kms_key_arn: The key of the alerts topic, which receives failed scheduled runs.
-        scheduled: Whether the schedule is active. The documented default is off.
+        database: The database to migrate. The function connects as the master user.
+        state_table: The table for the record of migrations.
+        kms_key_arn: The KMS key of the alerts topic, to which failed scheduled runs are reported.
+        scheduled: Whether the schedule is active. The documented default is False.
 
     Attributes:
         function: The function.
@@ -66,7 +66,7 @@ class Migration(Construct):
                         )
                     ],
                 ),
-                # Write-only: the database itself records which migrations are applied.
+                # The function only writes. It reads from the database which migrations are applied.
                 table_access(state_table, "PutItem", variable="MIGRATION_STATE_TABLE"),
                 failure_alerts(platform, kms_key_arn),
             ],

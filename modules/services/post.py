@@ -17,15 +17,15 @@ POST_IMAGES_PREFIX = f"{IMAGES_PREFIX}post/"
 
 
 class Post(Service):
-    """/v1/posts.
+    """The service at /v1/posts.
 
-    The function also completes deletions: the queue redelivers a deleted post until all its data is
-    deleted.
+    The function also completes deletions. The queue redelivers the event of a deleted post until
+    all data of the post is deleted.
 
     Args:
         platform: The settings and resources that all services share.
         attachments: The bucket of users' uploads.
-        cdn_domain: The domain that serves images, host[:port].
+        cdn_domain: The domain that serves images, in the form host[:port].
         deletions: The queue of deleted posts.
     """
 
@@ -101,12 +101,12 @@ class Post(Service):
                     "S3_BUCKET_ATTACHMENTS",
                     attachments,
                     upload_prefix("post"),
-                    # Lists a deleted post's images, including those that no post refers to.
+                    # Listing finds all images of a deleted post, also those it did not refer to.
                     Prefix(
                         "Images", POST_IMAGES_PREFIX, ("PutObject", "DeleteObject"), "ImagesOfPost"
                     ),
                 ),
-                # One per batch: a popular post's data can take a whole invocation to delete.
+                # One event per batch: deleting a popular post's data can take a whole invocation.
                 queue_source("deletions", deletions, batch_size=1),
             ],
         )

@@ -12,13 +12,13 @@ from modules.storage import upload_prefix
 
 
 class Profile(Service):
-    """/v1/profile.
+    """The service at /v1/profile.
 
     Args:
         platform: The settings and resources that all services share.
         avatars: The bucket of users' pictures.
-        attachments: The bucket of other uploads. The function gets its name, but no access.
-        cdn_domain: The domain that serves avatars, host[:port].
+        attachments: The bucket of other uploads. The function gets only the bucket's name.
+        cdn_domain: The domain that serves avatars, in the form host[:port].
     """
 
     def __init__(
@@ -48,13 +48,13 @@ class Profile(Service):
             access=[
                 # Profiles are created and changed by updates, never listed or deleted here.
                 table_access(tables["profile-profiles"], "GetItem", "UpdateItem"),
-                # Created once, and replaced when regenerated.
+                # An alias is created on first use, and replaced on request.
                 table_access(tables["profile-aliases"], "GetItem", "PutItem"),
                 bucket_access(
                     "S3_BUCKET_AVATARS",
                     avatars,
                     upload_prefix("profile"),
-                    # Copied here when used, deleted when replaced or removed; read by CloudFront.
+                    # Uploads that become avatars are copied here, and CloudFront serves them.
                     Prefix("Avatars", AVATARS_PREFIX, ("PutObject", "DeleteObject")),
                 ),
             ],

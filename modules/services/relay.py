@@ -1,4 +1,4 @@
-"""The relay from the outbox to the bus: its function, retry queue and triggers."""
+"""The relay, which sends events from the outbox table to the event bus."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from modules.base.queue import Queue
 from modules.services.service import ServicePlatform
 
 SWEEP_SCHEDULE = "rate(1 hour)"
-"""The interval for scanning the outbox for missed events. A stream keeps records for only a day."""
+"""The interval for scanning the outbox for missed events. A stream keeps records for a day."""
 RETRY_DELAY = 15
-"""Seconds that a retry waits. A sweep skips younger events, which the stream will deliver."""
+"""Seconds that a retry waits. Scans skip younger events, which the stream will deliver."""
 ITERATOR_AGE_MS = 60_000
-"""Milliseconds. Publishing takes about a second, so a minute means that the relay is failing."""
+"""Age in milliseconds of stream records at which an alarm fires. Publishing takes about 1,000."""
 
 
 class Relay(Construct):
     """Publishes the events that services store with their writes, at least once.
 
-    The stream delivers new events immediately. Each event that cannot be published goes to the
-    retry queue, and finally to its dead-letter queue. Discarded stream batches and an hourly
-    schedule also send to the retry queue; the function then scans the table for waiting events.
+    The table's stream delivers new events immediately. An event that cannot be published goes to
+    the retry queue, and finally to the dead-letter queue. Reports of discarded stream batches and
+    an hourly schedule also go to the retry queue, and make the function scan the table.
 
     Args:
         platform: The settings and resources that all services share.
@@ -78,7 +78,7 @@ class Relay(Construct):
             sid="Events",
             actions=["events:PutEvents"],
             resources=[platform.bus_arn],
-            # For all services, each of which can store only its own events.
+            # The relay publishes for all services. Each service can store only its own events.
             conditions={"StringLikeIfExists": {"events:source": "multitask.*"}},
         )
         self.function = LambdaFunction(
@@ -89,15 +89,15 @@ class Relay(Construct):
             description="Publishes the events of the outbox",
             variables={"SWEEP_AFTER": str(RETRY_DELAY)},
             access=[
-                # Scan: the table holds only unpublished events.
+                # Scanning is cheap, because the table holds only unpublished events.
                 table_access(outbox, "BatchGetItem", "BatchWriteItem", "Scan"),
                 Access({"EVENT_BUS_NAME": platform.bus_name}, [publish]),
-                # Events to retry, and Lambda's reports of discarded batches.
+                # The function queues events to retry, Lambda reports discarded batches.
                 queue_sending("RETRY_QUEUE_URL", retries),
                 stream_source(
                     "stream",
                     outbox,
-                    # The relay's own deletions are changes too.
+                    # Excludes the relay's own deletions.
                     pattern={"eventName": ["INSERT"]},
                     failures=retries,
                 ),

@@ -20,11 +20,11 @@ from modules.secrets import Parameters, parameter_access
 
 @dataclass(frozen=True, kw_only=True)
 class ServicePlatform(FunctionPlatform):
-    """The settings and resources that all services of an environment share."""
+    """The settings and resources that all services of one environment share."""
 
     rest_api: RestApi
     tables: Mapping[str, Table]
-    """The DynamoDB tables, by name without environment: `auth-sessions`."""
+    """The DynamoDB tables by name without the environment, for example `auth-sessions`."""
     bus_name: str
     bus_arn: str
 
@@ -35,22 +35,22 @@ class ServicePlatform(FunctionPlatform):
 
 
 class Service(Construct):
-    """One service with its function, routes and traces.
+    """One service with its function, its routes and an X-Ray group.
 
     Args:
         platform: The settings and resources that all services share.
         service: The name of the service and its function.
         path: The path below /v1.
         description: The service's purpose.
-        variables: Settings that belong to no resource.
-        access: The resources that its own code uses or that invoke it.
-        public: Whether its routes have no authorizer. The service then checks tokens itself.
-        lists: Whether any of its routes returns pages, whose cursors need a key.
-        repeatable: Whether any of its routes accepts Idempotency-Key.
-        publishes: Whether it publishes events directly, with the source `multitask.{service}`.
-        outbox: Whether it stores events in the outbox, within the transactions that cause them,
-            instead of putting them on the bus.
-        network: The location in the VPC; None: outside.
+        variables: Environment variables in addition to those in `access`.
+        access: The access to resources that the service's own code uses or that invoke it.
+        public: Whether the routes have no authorizer. The service then checks tokens itself.
+        lists: Whether any route returns pages, whose cursors need a key.
+        repeatable: Whether any route accepts Idempotency-Key.
+        publishes: Whether the service publishes events, with the source `multitask.{service}`.
+        outbox: Whether the service stores its events in the outbox, in the transactions of the
+            writes they describe, instead of sending them to the bus.
+        network: The location in the VPC, or None for a function outside the VPC.
 
     Attributes:
         function: The function.
@@ -111,7 +111,7 @@ class Service(Construct):
 
 def _outbox_access(service: str, outbox: Table) -> Access:
     store = table_access(outbox, "PutItem")
-    # An event's id begins with its service's name, so a service cannot impersonate another.
+    # Event ids begin with the service's name, so that no service can impersonate another.
     own_events = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": f"{service}-*"}}
     return replace(
         store, statements=[replace(item, conditions=own_events) for item in store.statements]
@@ -123,8 +123,8 @@ def _bus_access(service: str, platform: ServicePlatform) -> Access:
         sid="Events",
         actions=["events:PutEvents"],
         resources=[platform.bus_arn],
-        # Prevents impersonating another service. PutEvents always has a source; IfExists is for an
-        # emulated AWS that does not evaluate it.
+        # Prevents impersonating another service. PutEvents always has a source. IfExists is for the
+        # embedded AWS (for local use), which does not evaluate this condition.
         conditions={"StringEqualsIfExists": {"events:source": f"multitask.{service}"}},
     )
     return Access({"EVENT_BUS_NAME": platform.bus_name}, [publish])

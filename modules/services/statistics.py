@@ -1,4 +1,4 @@
-"""The consumer of the work queue, which creates profiles and updates their statistics."""
+"""The statistics function, which consumes the work queue of events."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Statistics(Construct):
     ) -> None:
         super().__init__(scope, id_)
         environment = platform.environment
-        # An event can be replayed from the archive, and then wait in the queue and in its
+        # An event can be replayed from the archive, and can then wait in the queue and in the
         # dead-letter queue.
         remember_days = environment.monitoring.log_retention_days + 2 * DLQ_RETENTION // DAY
         self.function = LambdaFunction(
@@ -49,7 +49,7 @@ class Statistics(Construct):
             description="Creates profiles and updates their statistics",
             variables={"REMEMBER_DAYS": str(remember_days)},
             access=[
-                # An update creates a missing profile, and does not overwrite an existing one.
+                # UpdateItem creates a missing profile, and does not overwrite an existing profile.
                 table_access(profiles, "UpdateItem"),
                 table_access(counted_events, "PutItem"),
                 queue_source("source", work_queue),
