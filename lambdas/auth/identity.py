@@ -41,7 +41,9 @@ class Identity(Protocol):
     def sign_up(self, email: str, password: str, display_name: str) -> str:
         """Creates a user and returns its id, even if the email with the code could not be sent.
 
-        Raises Problem 409 if the email is registered, or 422 if a value is invalid.
+        Replaces a user with this email who never confirmed it.
+
+        Raises Problem 409 if the email is registered and confirmed, or 422 if a value is invalid.
         """
 
     def confirm(self, email: str, code: str) -> None:
@@ -99,21 +101,43 @@ class CognitoIdentity:
             ),
         ):
             try:
-                result = self._cognito.sign_up(
-                    ClientId=self._client,
-                    Username=email,
-                    Password=password,
-                    UserAttributes=[
-                        {"Name": "email", "Value": email},
-                        {"Name": "name", "Value": display_name},
-                    ],
-                )
-            except self._cognito.exceptions.CodeDeliveryFailureException:
-                # Cognito has created the user, who can request another code.
-                self._log_delivery_failure("sign_up")
-                user = self._cognito.admin_get_user(UserPoolId=self._pool, Username=email)
-                return _attributes(user["UserAttributes"])["sub"]
+                return self._sign_up(email, password, display_name)
+            except self._cognito.exceptions.UsernameExistsException:
+                if not self._remove_unconfirmed(email):
+                    raise
+                return self._sign_up(email, password, display_name)
+
+    def _sign_up(self, email: str, password: str, display_name: str) -> str:
+        try:
+            result = self._cognito.sign_up(
+                ClientId=self._client,
+                Username=email,
+                Password=password,
+                UserAttributes=[
+                    {"Name": "email", "Value": email},
+                    {"Name": "name", "Value": display_name},
+                ],
+            )
+        except self._cognito.exceptions.CodeDeliveryFailureException:
+            # Cognito has created the user, who can request another code.
+            self._log_delivery_failure("sign_up")
+            user = self._cognito.admin_get_user(UserPoolId=self._pool, Username=email)
+            return _attributes(user["UserAttributes"])["sub"]
         return result["UserSub"]
+
+    def _remove_unconfirmed(self, email: str) -> bool:
+        """Deletes a user whose email address was never confirmed. Returns False for other users.
+
+        Somebody else may have registered the address. The new registration replaces their password.
+        """
+        try:
+            user = self._cognito.admin_get_user(UserPoolId=self._pool, Username=email)
+            if user["UserStatus"] != "UNCONFIRMED":
+                return False
+            self._cognito.admin_delete_user(UserPoolId=self._pool, Username=email)
+        except self._cognito.exceptions.UserNotFoundException:
+            pass  # a concurrent registration deleted it
+        return True
 
     def confirm(self, email: str, code: str) -> None:
         with _errors_translated(**_invalid_code()):

@@ -96,6 +96,14 @@ class CatalogApi:
             self._service.rate(request.caller, _listing_id(request), body.stars, body.comment)
         )
 
+    def list_ratings(self, request: Request) -> Response:
+        query = validate(PageQuery, request.query, from_text=True)
+        return Response(body=self._service.ratings(_listing_id(request), query))
+
+    def list_inquiries(self, request: Request) -> Response:
+        query = validate(PageQuery, request.query, from_text=True)
+        return Response(body=self._service.inquiries(request.caller, _listing_id(request), query))
+
     def contact_seller(self, request: Request) -> Response:
         body = validate(Contact, request.json)
         self._service.contact(request.caller, _listing_id(request), body.message)

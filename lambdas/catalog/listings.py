@@ -10,7 +10,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from lambdas.catalog.models import InquiryView, RatingEntryView
 from lambdas.catalog.outbox import add_events
+from lambdas.common.clock import timestamp
 from lambdas.common.messaging.events import Event
 from lambdas.common.storage.database import Database, constraint
 
@@ -97,6 +99,51 @@ class RatedListing(Struct, frozen=True):
     rated_at: int
 
 
+class Inquiry(Struct, frozen=True, kw_only=True):
+    """A message to the seller. `created_at` is in milliseconds since the epoch."""
+
+    inquiry_id: str
+    sender_id: str
+    message: str
+    created_at: int
+
+    @property
+    def position(self) -> tuple[int, str]:
+        return self.created_at, self.inquiry_id
+
+    def view(self) -> InquiryView:
+        return InquiryView(
+            inquiry_id=self.inquiry_id,
+            sender_id=self.sender_id,
+            message=self.message,
+            created_at=timestamp(self.created_at / 1000),
+        )
+
+
+class Rating(Struct, frozen=True, kw_only=True):
+    """A rating with its comment. `created_at` is in milliseconds since the epoch."""
+
+    user_id: str
+    stars: int
+    comment: str | None
+    created_at: int
+
+    @property
+    def position(self) -> tuple[int, str]:
+        return self.created_at, self.user_id
+
+    def view(self) -> RatingEntryView:
+        return RatingEntryView(
+            user_id=self.user_id,
+            stars=self.stars,
+            comment=self.comment,
+            created_at=timestamp(self.created_at / 1000),
+        )
+
+
+Entry = Inquiry | Rating
+
+
 class UnknownCategoryError(Exception):
     """The listing names a category that does not exist."""
 
@@ -156,9 +203,28 @@ _INQUIRE = """
 INSERT INTO catalog.inquiries (inquiry_id, listing_id, sender_id, message)
 VALUES (:inquiry_id::uuid, :listing_id::uuid, :sender_id, :message)
 """
-CATEGORIES = "SELECT slug, name, parent, listings FROM catalog.categories ORDER BY position, slug"
-
 _TIME = "to_timestamp(:after::bigint / 1000.0)"
+_MILLISECONDS = "floor(extract(epoch FROM created_at) * 1000)::bigint"
+
+
+def _entries(columns: str, table: str, key: str, condition: str) -> str:
+    # Descending keys read the table's index backwards.
+    return f"""
+    SELECT {columns}, {_MILLISECONDS} FROM catalog.{table}
+    WHERE listing_id = :listing_id::uuid {condition}
+    ORDER BY created_at DESC, {key} DESC LIMIT :limit::bigint
+    """  # noqa: S608
+
+
+_ENTRIES_AFTER = f"AND (created_at, {{key}}) < ({_TIME}, :after_id{{cast}})"
+_INQUIRIES = ("replace(inquiry_id::text, '-', ''), sender_id, message", "inquiries", "inquiry_id")
+_RATINGS = ("user_id, stars, comment", "ratings", "user_id")
+INQUIRIES = _entries(*_INQUIRIES, "")
+INQUIRIES_AFTER = _entries(*_INQUIRIES, _ENTRIES_AFTER.format(key="inquiry_id", cast="::uuid"))
+RATINGS = _entries(*_RATINGS, "")
+RATINGS_AFTER = _entries(*_RATINGS, _ENTRIES_AFTER.format(key="user_id", cast=""))
+
+CATEGORIES = "SELECT slug, name, parent, listings FROM catalog.categories ORDER BY position, slug"
 
 
 def _wishlist(condition: str) -> str:
@@ -364,6 +430,31 @@ class ListingStore:
     def unwish(self, user_id: str, listing_id: str) -> None:
         with self._database.transaction() as run:
             run(_UNWISH, user_id=user_id, listing_id=listing_id)
+
+    def inquiries(
+        self, listing_id: str, limit: int, after: tuple[int, str] | None
+    ) -> list[Inquiry]:
+        """Returns the messages to the seller of a listing, newest first."""
+        rows = self._entries(INQUIRIES, INQUIRIES_AFTER, listing_id, limit, after)
+        return [Inquiry(**dict(zip(Inquiry.__struct_fields__, r, strict=True))) for r in rows]
+
+    def ratings(self, listing_id: str, limit: int, after: tuple[int, str] | None) -> list[Rating]:
+        """Returns the ratings of a listing, newest first."""
+        rows = self._entries(RATINGS, RATINGS_AFTER, listing_id, limit, after)
+        return [Rating(**dict(zip(Rating.__struct_fields__, r, strict=True))) for r in rows]
+
+    def _entries(
+        self,
+        first: str,
+        following: str,
+        listing_id: str,
+        limit: int,
+        after: tuple[int, str] | None,
+    ) -> list[list[Any]]:
+        values: dict[str, Any] = {"listing_id": listing_id, "limit": limit}
+        if after:
+            values["after"], values["after_id"] = after
+        return self._database.read(following if after else first, **values)
 
     def inquire(
         self,

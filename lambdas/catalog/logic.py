@@ -13,6 +13,7 @@ from lambdas.catalog.listings import (
     AlreadyRatedError,
     Category,
     Changes,
+    Entry,
     ListEntry,
     Listing,
     ListingStore,
@@ -190,6 +191,9 @@ class CatalogService:
             changes = _changes(listing, body, images)
             if not any(value is not UNSET for value in structs.asdict(changes).values()):
                 return self._view(listing)
+            if listing.status == "sold" and changes.status is UNSET:
+                # Ratings belong to what was sold.
+                raise Problem.conflict("A sold listing cannot be changed.", "listing_sold")
             events = self._change_events(caller, listing, changes)
             changed = self._store.change(listing, changes, events)
             if changed is None:
@@ -263,6 +267,33 @@ class CatalogService:
             rating_average=average,
             rating_count=rated.listing.rating_count,
         )
+
+    def ratings(self, listing_id: str, query: PageQuery) -> dict[str, Any]:
+        """Returns a page of a listing's ratings with their comments, newest first."""
+        self._find(listing_id)
+        return self._entries(
+            query, f"catalog/ratings/{listing_id}", self._store.ratings, listing_id
+        )
+
+    def inquiries(self, caller: Caller, listing_id: str, query: PageQuery) -> dict[str, Any]:
+        """Returns a page of the messages to the seller about a listing, newest first."""
+        self._own(caller, listing_id)
+        return self._entries(
+            query, f"catalog/inquiries/{listing_id}", self._store.inquiries, listing_id
+        )
+
+    def _entries(
+        self,
+        query: PageQuery,
+        scope: str,
+        read: Callable[[str, int, tuple[int, str] | None], Sequence[Entry]],
+        listing_id: str,
+    ) -> dict[str, Any]:
+        after = self._cursors.position(query, scope)
+        found = read(listing_id, query.limit + 1, after and (after[0], after[1]))
+        page = found[: query.limit]
+        position = page[-1].position if len(found) > query.limit else None
+        return self._cursors.page([entry.view() for entry in page], query, scope, position)
 
     def contact(self, caller: Caller, listing_id: str, message: str) -> None:
         """Stores the message, and notifies the seller with an event."""

@@ -171,6 +171,24 @@ class CategoryView(Struct, frozen=True, kw_only=True, rename="camel"):
     children: list["CategoryView"]
 
 
+class InquiryView(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A message to the seller, as the seller reads it."""
+
+    inquiry_id: str
+    sender_id: str
+    message: str
+    created_at: str
+
+
+class RatingEntryView(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A rating in the list of a listing's ratings."""
+
+    user_id: str
+    stars: int
+    comment: str | None
+    created_at: str
+
+
 class RatingView(Struct, frozen=True, kw_only=True, rename="camel"):
     """A new rating, and the listing's average and number of ratings, which include it."""
 

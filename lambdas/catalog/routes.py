@@ -18,6 +18,8 @@ ROUTES = (
     Route("GET", "/v1/catalog/wishlist", _READ, "list_wishlist"),
     Route("PUT", "/v1/catalog/wishlist/{listingId}", _USER, "add_to_wishlist"),
     Route("DELETE", "/v1/catalog/wishlist/{listingId}", _USER, "remove_from_wishlist"),
+    Route("GET", "/v1/catalog/listings/{listingId}/ratings", _READ, "list_ratings"),
+    Route("GET", "/v1/catalog/listings/{listingId}/inquiries", _USER, "list_inquiries"),
     Route(
         "POST", "/v1/catalog/listings/{listingId}/ratings", _USER, "rate_listing", idempotent=True
     ),

@@ -113,9 +113,9 @@ class Authorship:
         return Byline(author_name=alias.display_name, alias_id=alias.alias_id)
 
 
-def shown_id(item: Authored) -> str | UnsetType:
-    """Returns the author's id for responses, which omit it for an anonymous item."""
-    return UNSET if item.author_id is None else item.author_id
+def shown_id(id_: str | None) -> str | UnsetType:
+    """Returns an id for responses, which contain either the author's or the alias's."""
+    return UNSET if id_ is None else id_
 
 
 def _public(caller: Caller) -> Byline:

@@ -213,7 +213,8 @@ class PostService:
     def _view(self, post: Post, name: str, engagement: Engagement) -> PostView:
         return PostView(
             post_id=post.post_id,
-            author_id=shown_id(post),
+            author_id=shown_id(post.author_id),
+            alias_id=shown_id(post.alias_id),
             author_name=name,
             title=post.title,
             content=post.content,

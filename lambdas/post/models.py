@@ -98,10 +98,11 @@ class PostQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class PostView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A post as the caller sees it. An anonymous post has an alias and no `author_id`."""
+    """A post as the caller sees it. An anonymous one shows an alias instead of `author_id`."""
 
     post_id: str
     author_id: str | UnsetType = UNSET
+    alias_id: str | UnsetType = UNSET
     author_name: str
     title: str | None
     content: str
@@ -128,6 +129,7 @@ class CommentView(Struct, frozen=True, kw_only=True, rename="camel"):
     parent_id: str | None
     depth: int
     author_id: str | UnsetType = UNSET
+    alias_id: str | UnsetType = UNSET
     author_name: str
     content: str
     created_at: str

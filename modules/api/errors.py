@@ -17,9 +17,12 @@ HEADERS: Mapping[str, str] = {
     # response accepts credentials.
     "Access-Control-Allow-Origin": "'*'",
     "Access-Control-Expose-Headers": "'Retry-After,ETag,X-Correlation-Id'",
-    "X-Correlation-Id": "method.request.header.X-Correlation-Id",
 }
-"""Headers of API Gateway's responses. Values are literals in single quotes or request variables."""
+"""Headers of every such response, literals in single quotes.
+
+Without X-Correlation-Id: a gateway response can copy the caller's header only unchecked, and cannot
+map a context variable to a header (developer guide, `gatewayresponse.header`). The body has an id.
+"""
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,17 @@ class GatewayError:
 
     @property
     def body(self) -> str:
-        """The response body, a problem document."""
+        """The problem document."""
+        return json.dumps(self._document())
+
+    @property
+    def template(self) -> str:
+        """The template of the problem document with the request's id, as in the access log."""
+        return json.dumps({**self._document(), "correlationId": "$context.requestId"})
+
+    def _document(self) -> dict[str, object]:
         document = {"type": "about:blank", "title": self.title, "status": self.status}
-        return json.dumps({**document, "detail": self.detail, "code": self.code, "errors": []})
+        return {**document, "detail": self.detail, "code": self.code, "errors": []}
 
 
 NOT_FOUND = GatewayError(404, "Not Found", "not_found", "There is nothing at this address.")
@@ -108,7 +119,7 @@ class GatewayResponses(Construct):
                 rest_api_id=rest_api_id,
                 response_type=type_,
                 status_code=str(error.status),
-                response_templates={"application/json": error.body},
+                response_templates={"application/json": error.template},
                 response_parameters={
                     f"gatewayresponse.header.{name}": value
                     for name, value in {**HEADERS, **error.headers}.items()

@@ -37,9 +37,6 @@ class UnknownAddresses(Construct):
 
     def _not_found(self, id_: str, resource_id: str) -> list[ITerraformDependable]:
         status = str(NOT_FOUND.status)
-        # A mock integration cannot return the client's correlation id. The request id is in the
-        # access log.
-        headers = {**HEADERS, "X-Correlation-Id": "context.requestId"}
         method = ApiGatewayMethod(
             self,
             f"{id_}-method",
@@ -67,7 +64,7 @@ class UnknownAddresses(Construct):
             resource_id=resource_id,
             http_method=method.http_method,
             status_code=status,
-            response_parameters={f"method.response.header.{name}": True for name in headers},
+            response_parameters={f"method.response.header.{name}": True for name in HEADERS},
         )
         response = ApiGatewayIntegrationResponse(
             self,
@@ -76,9 +73,9 @@ class UnknownAddresses(Construct):
             resource_id=resource_id,
             http_method=method.http_method,
             status_code=declared.status_code,
-            response_templates={"application/json": NOT_FOUND.body},
+            response_templates={"application/json": NOT_FOUND.template},
             response_parameters={
-                f"method.response.header.{name}": value for name, value in headers.items()
+                f"method.response.header.{name}": value for name, value in HEADERS.items()
             },
             depends_on=[integration],
         )

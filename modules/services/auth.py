@@ -33,6 +33,8 @@ class Auth(Service):
             sid="Users",
             # Calls made as a user (SignUp, ChangePassword, ...) need no permission.
             actions=[
+                # An unconfirmed user whose address is registered again.
+                "cognito-idp:AdminDeleteUser",
                 "cognito-idp:AdminGetUser",
                 "cognito-idp:AdminInitiateAuth",
                 "cognito-idp:AdminListGroupsForUser",

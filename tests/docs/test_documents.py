@@ -74,7 +74,7 @@ def test_every_decision_is_listed() -> None:
     assert listed == {file.name for file in folder.glob("0*.md")}
 
 
-@pytest.mark.parametrize("folder", ["architecture", "operations"])
+@pytest.mark.parametrize("folder", ["api", "architecture", "operations"])
 def test_the_index_lists_every_page_by_its_title(folder: str) -> None:
     index = (PROJECT / "docs" / "README.md").read_text()
     pages = {

@@ -106,3 +106,12 @@ def test_a_correlation_id_is_kept_or_generated(api: Api) -> None:
 def test_a_body_beyond_the_gateways_limit_is_413(api: Api) -> None:
     # API Gateway accepts up to 10 MB. The function rejects bodies of more than 1 MB.
     api.post("/v1/auth/login", b" " * (10 * 1024 * 1024 + 1)).problem(413)
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/v1/profile"])
+def test_an_error_of_api_gateway_has_an_id_and_no_unchecked_header(api: Api, path: str) -> None:
+    responses = [api.get(path, headers={"X-Correlation-Id": "a b"}) for _ in range(2)]
+    ids = {response.json["correlationId"] for response in responses}
+    assert len(ids) == 2
+    assert all("$" not in id_ and "context" not in id_ for id_ in ids)
+    assert all(r.headers.get("X-Correlation-Id") is None for r in responses)

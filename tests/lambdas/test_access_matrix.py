@@ -85,6 +85,8 @@ catalog  all     GET    /v1/catalog/categories
 catalog  all     GET    /v1/catalog/wishlist
 catalog  users   PUT    /v1/catalog/wishlist/a
 catalog  users   DELETE /v1/catalog/wishlist/a
+catalog  all     GET    /v1/catalog/listings/a/ratings
+catalog  users   GET    /v1/catalog/listings/a/inquiries
 catalog  users   POST   /v1/catalog/listings/a/ratings
 catalog  users   POST   /v1/catalog/listings/a/contact
 ai       users   POST   /v1/ai/ask

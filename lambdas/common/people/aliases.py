@@ -7,10 +7,15 @@ from msgspec import Struct, convert, to_builtins
 
 from lambdas.common.clock import new_id
 from lambdas.common.people.names import anonymous_name
-from lambdas.common.storage.dynamodb import ConditionFailedError, Item, Key, Table
+from lambdas.common.problems import Problem
+from lambdas.common.storage.dynamodb import Item, Key, Table, succeeds
+from lambdas.common.storage.transactions import Transactions
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+_DIGITS = (3,) * 10 + (6,) * 10
+"""The number of digits of each attempt's name. 36 animals with 3 digits make 32,400 names."""
 
 ContextType = Literal["chat_room", "post", "comment"]
 
@@ -27,32 +32,61 @@ class Alias(Struct, frozen=True, kw_only=True, rename="camel"):
 class AliasStore:
     """Stores aliases by user and context.
 
-    An alias leads to its user only if one knows both the user's id and the context.
+    An alias leads to its user only if one knows both the user's id and the context. An item per
+    context and name reserves the name, so that no two aliases of a context look alike.
     """
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
         self._table = Table(dynamodb, table)
+        self._transactions = Transactions(dynamodb)
 
     def alias(self, user_id: str, context_type: ContextType, context: str) -> Alias:
         """Returns the user's alias in a context, and creates it on first use."""
         key = _key(user_id, context_type, context)
-        existing = self._find(key)
-        if existing is None:
-            alias = _new(context_type, context)
-            try:
-                self._table.put(_item(key, alias), condition="attribute_not_exists(alias_key)")
-            except ConditionFailedError:
-                existing = self._find(key)
-                assert existing is not None, "aliases are never removed"
-            else:
+        for digits in _DIGITS:
+            existing = self._find(key)
+            if existing is not None:
+                return existing
+            alias = self._create(
+                key, context_type, context, digits, condition="attribute_not_exists(alias_key)"
+            )
+            if alias is not None:
                 return alias
-        return existing
+        raise Problem.unavailable()
 
     def regenerate(self, user_id: str, context_type: ContextType, context: str) -> Alias:
         """Replaces the user's alias in a context, for future actions there."""
-        alias = _new(context_type, context)
-        self._table.put(_item(_key(user_id, context_type, context), alias))
-        return alias
+        key = _key(user_id, context_type, context)
+        for digits in _DIGITS:
+            alias = self._create(key, context_type, context, digits)
+            if alias is not None:
+                return alias
+        raise Problem.unavailable()
+
+    def _create(
+        self,
+        key: Key,
+        context_type: ContextType,
+        context: str,
+        digits: int,
+        condition: str | None = None,
+    ) -> Alias | None:
+        """Stores an alias with a new name. Returns None if the name is taken or a condition fails.
+
+        A name stays reserved after its alias is replaced, because earlier items show it.
+        """
+        alias = Alias(
+            alias_id=new_id(),
+            display_name=anonymous_name(digits),
+            context=context,
+            context_type=context_type,
+        )
+        name = {"alias_key": f"name#{context}#{alias.display_name}"}
+        entries = {
+            "name": self._table.build_put(name, condition="attribute_not_exists(alias_key)"),
+            "alias": self._table.build_put(_item(key, alias), condition=condition),
+        }
+        return alias if succeeds(lambda: self._transactions.write(entries)) else None
 
     def _find(self, key: Key) -> Alias | None:
         item = self._table.get(key)
@@ -61,12 +95,6 @@ class AliasStore:
 
 def _item(key: Key, alias: Alias) -> Item:
     return {**key, "alias": to_builtins(alias)}
-
-
-def _new(context_type: ContextType, context: str) -> Alias:
-    return Alias(
-        alias_id=new_id(), display_name=anonymous_name(), context=context, context_type=context_type
-    )
 
 
 def _key(user_id: str, context_type: ContextType, context: str) -> Key:

@@ -10,6 +10,7 @@ ANIMALS = (
 )  # fmt: skip
 
 
-def anonymous_name() -> str:
+def anonymous_name(digits: int = 3) -> str:
     """Returns a random name such as `Anonymous_Panda_789`. It is not unique."""
-    return f"Anonymous_{secrets.choice(ANIMALS)}_{secrets.randbelow(900) + 100}"
+    number = secrets.randbelow(10**digits - 10 ** (digits - 1)) + 10 ** (digits - 1)
+    return f"Anonymous_{secrets.choice(ANIMALS)}_{number}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -67,3 +68,17 @@ def keep_websockets_after_deep_frames() -> None:
             return "$default"
 
     apigateway._evaluate_route_selection = evaluate_any
+
+
+def render_ids_of_mock_responses() -> None:
+    """Replaces the variable `$context.requestId` in the bodies of mock integrations.
+
+    ministack returns their templates unrendered.
+    """
+    invoke = apigateway_v1._invoke_mock_v1
+
+    def invoke_and_render(integration: Any) -> tuple[int, dict[str, str], bytes]:
+        status, headers, body = invoke(integration)
+        return status, headers, body.replace(b"$context.requestId", str(uuid.uuid4()).encode())
+
+    apigateway_v1._invoke_mock_v1 = invoke_and_render

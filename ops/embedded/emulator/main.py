@@ -14,6 +14,7 @@ from .corrections import (
     follow_alias_of_websockets,
     keep_websockets_after_deep_frames,
     omit_what_aws_omits,
+    render_ids_of_mock_responses,
 )
 from .durable_stores import DurableStores
 from .journal import Journal
@@ -26,6 +27,7 @@ def correct() -> None:
     follow_alias_of_websockets()
     omit_what_aws_omits()
     keep_websockets_after_deep_frames()
+    render_ids_of_mock_responses()
     state = Path(persistence.STATE_DIR)
     journal = Journal(state.parent / "journal")
     saver = Saver(DurableStores(journal), journal, state)

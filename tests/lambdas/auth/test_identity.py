@@ -40,7 +40,8 @@ def identity(cognito: "CognitoIdentityProviderClient", logger: Logger) -> Cognit
 def user_answer(enabled: bool = True) -> dict[str, Any]:
     attributes = {"sub": "u-1", "email": EMAIL, "name": "Ann", "email_verified": "true"}
     pairs = [{"Name": name, "Value": value} for name, value in attributes.items()]
-    return {"Username": "u-1", "Enabled": enabled, "UserAttributes": pairs}
+    user = {"Username": "u-1", "Enabled": enabled, "UserStatus": "CONFIRMED"}
+    return {**user, "UserAttributes": pairs}
 
 
 def sign_in_answer() -> dict[str, Any]:
@@ -65,7 +66,6 @@ RESET: tuple[str, Call] = (
 @pytest.mark.parametrize(
     ("operation", "error", "status", "code"),
     [
-        (SIGN_UP, "UsernameExistsException", 409, "email_taken"),
         (SIGN_UP, "InvalidPasswordException", 422, "invalid_fields"),
         (SIGN_UP, "InvalidParameterException", 422, "invalid_fields"),
         (CONFIRM, "CodeMismatchException", 400, "invalid_code"),
@@ -169,6 +169,25 @@ def test_sign_up_creates_the_user_although_the_email_is_not_delivered(
     (line,) = log.getvalue().splitlines()
     assert json.loads(line)["operation"] == "sign_up"
     assert EMAIL not in line
+
+
+def test_sign_up_of_a_confirmed_email_is_409(identity: CognitoIdentity, stub: Stubber) -> None:
+    stub.add_client_error("sign_up", "UsernameExistsException")
+    stub.add_response("admin_get_user", user_answer(), {"UserPoolId": ANY, "Username": EMAIL})
+    with stub, pytest.raises(Problem) as raised:
+        identity.sign_up(EMAIL, PASSWORD, "Ann")
+    assert (raised.value.status, raised.value.code) == (409, "email_taken")
+
+
+def test_sign_up_replaces_an_unconfirmed_user(identity: CognitoIdentity, stub: Stubber) -> None:
+    key = {"UserPoolId": ANY, "Username": EMAIL}
+    stub.add_client_error("sign_up", "UsernameExistsException")
+    unconfirmed = {**user_answer(), "UserStatus": "UNCONFIRMED"}
+    stub.add_response("admin_get_user", unconfirmed, key)
+    stub.add_response("admin_delete_user", {}, key)
+    stub.add_response("sign_up", {"UserConfirmed": False, "UserSub": "u-2"})
+    with stub:
+        assert identity.sign_up(EMAIL, PASSWORD, "Ann") == "u-2"
 
 
 def test_sign_in_returns_the_user_with_the_granted_roles(

@@ -657,3 +657,53 @@ def test_the_sweep_is_skipped_while_the_database_is_unavailable(
         ),
     )
     assert catalog.function(SWEEP, None) == {"swept": 0}
+
+
+def test_sellers_read_the_messages_to_their_listings(catalog: Catalog) -> None:
+    listing_id = catalog.create()["listingId"]
+    path = f"/listings/{listing_id}"
+    for number in range(3):
+        catalog.call("POST", f"{path}/contact", {"message": f"Hello {number}"}, user="buyer")
+    pages = catalog.pages(f"{path}/inquiries", user="seller", limit="2")
+    assert [len(page) for page in pages] == [2, 1]
+    messages = [item for page in pages for item in page]
+    assert [item["message"] for item in messages] == ["Hello 2", "Hello 1", "Hello 0"]
+    assert messages[0].keys() == {"inquiryId", "senderId", "message", "createdAt"}
+    assert {item["senderId"] for item in messages} == {"buyer"}
+    problem(catalog.call("GET", f"{path}/inquiries", user="buyer"), 403, "not_the_seller")
+    problem(catalog.call("GET", f"/listings/{'0' * 32}/inquiries"), 404)
+
+
+def test_everyone_reads_the_ratings_of_a_listing(catalog: Catalog) -> None:
+    listing_id = catalog.create()["listingId"]
+    path = f"/listings/{listing_id}/ratings"
+    for user, comment in (("ada", "Good"), ("bob", None), ("eve", "Fine")):
+        body = {"stars": 4, **({"comment": comment} if comment else {})}
+        assert catalog.call("POST", path, body, user=user)["statusCode"] == 201
+    pages = catalog.pages(path, user="", limit="2")
+    assert [len(page) for page in pages] == [2, 1]
+    found = [(item["userId"], item["comment"]) for page in pages for item in page]
+    assert found == [("eve", "Fine"), ("bob", None), ("ada", "Good")]
+    assert pages[0][0].keys() == {"userId", "stars", "comment", "createdAt"}
+    problem(catalog.call("GET", f"/listings/{'0' * 32}/ratings"), 404)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"title": "Other"},
+        {"price": {"amount": 1, "currency": "EUR"}},
+        {"description": "Other"},
+        {"tags": ["other"]},
+        {"category": "books"},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_sold_listing_stays_what_was_sold(catalog: Catalog, changes: dict[str, Any]) -> None:
+    path = f"/listings/{catalog.create()['listingId']}"
+    sold = document(catalog.call("PATCH", path, {"status": "sold", "title": "Sold"}))
+    problem(catalog.call("PATCH", path, changes), 409, "listing_sold")
+    assert document(catalog.call("GET", path)) == sold
+    assert document(catalog.call("PATCH", path, {"title": "Sold"})) == sold
+    problem(catalog.call("PATCH", path, {**changes, "status": "active"}), 409, "status_transition")
+    assert catalog.call("DELETE", path)["statusCode"] == 204

@@ -79,10 +79,9 @@ def test_unknown_paths_return_404_without_a_function(dev: Synthesized) -> None:
             response["response_parameters"]["method.response.header.Content-Type"]
             == "'application/problem+json'"
         )
-        assert (
-            response["response_parameters"]["method.response.header.X-Correlation-Id"]
-            == "context.requestId"
-        )
+        assert body["correlationId"] == "$context.requestId"
+        for value in response["response_parameters"].values():
+            assert value.startswith("'"), "only literals"
     assert not responses
     assert {response["status_code"] for response in dev.all("aws_api_gateway_method_response")} == {
         "404"
@@ -168,7 +167,13 @@ def test_gateway_errors_are_problem_documents_with_the_same_status(dev: Synthesi
     for response in dev.all("aws_api_gateway_gateway_response"):
         body = json.loads(response["response_templates"]["application/json"])
         headers = response["response_parameters"]
-        assert set(body) == {"type", "title", "status", "detail", "code", "errors"}
+        assert set(body) == {
+            *("type", "title", "status", "detail", "code", "errors"),
+            "correlationId",
+        }
+        assert body["correlationId"] == "$context.requestId"
+        # A request variable would return what the caller sent.
+        assert all(value.startswith("'") for value in headers.values())
         assert response["status_code"] == str(body["status"])
         assert headers["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
         assert headers["gatewayresponse.header.Access-Control-Allow-Origin"] == "'*'"

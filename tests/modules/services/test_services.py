@@ -219,6 +219,7 @@ def test_indexes_allow_only_queries(dev: Synthesized) -> None:
 def test_auth_has_only_the_user_pool_permissions_that_its_code_uses(dev: Synthesized) -> None:
     users = statements(dev, "auth")["Users"]
     assert set(users["Action"]) == {
+        "cognito-idp:AdminDeleteUser",
         "cognito-idp:AdminInitiateAuth",
         "cognito-idp:AdminGetUser",
         "cognito-idp:AdminListGroupsForUser",

@@ -1,11 +1,13 @@
 """Aliases: stable, replaceable, and independent of the user."""
 
+import random
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lambdas.common.people import names
 from lambdas.common.people.aliases import AliasStore
 
 if TYPE_CHECKING:
@@ -79,3 +81,15 @@ def test_an_alias_does_not_reveal_the_user(dynamodb: "DynamoDBClient", aliases: 
     second = aliases.alias("user-1", "post", "p-1")
     assert first.alias_id != second.alias_id
     assert "user-1" not in str(first)
+
+
+def test_no_two_aliases_of_a_context_have_the_same_name(
+    aliases: AliasStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Few names, so that most attempts repeat one.
+    monkeypatch.setattr(names, "ANIMALS", ("Panda",))
+    monkeypatch.setattr("secrets.randbelow", lambda _below: random.randrange(6))  # noqa: S311
+    found = [aliases.alias(f"user-{n}", "post", "p-1").display_name for n in range(3)]
+    found.append(aliases.alias("user-9", "comment", "p-1").display_name)
+    found.append(aliases.regenerate("user-1", "post", "p-1").display_name)
+    assert len(set(found)) == 5
