@@ -118,9 +118,9 @@ class Broadcast:
         return self._fanout.post(connection, frame)
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None = None) -> None:
-        """Removes a user's connections, or all, from the room, and tells their clients.
+        """Removes a user's connections, or all, from the room, and notifies their clients.
 
-        If the cache is unavailable, the delivery function does so later.
+        If the cache is unavailable, the delivery function removes the connections later.
         """
         try:
             self._fanout.evict(room_id, reason, user_id)

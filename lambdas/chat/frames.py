@@ -40,8 +40,8 @@ from lambdas.common.web.http import Event
 from lambdas.common.web.router import problem_of
 
 CONNECT, DISCONNECT = "CONNECT", "DISCONNECT"
-"""Types of events. The route key cannot tell them from frames: a client chooses a frame's action,
-which can be `$connect`."""
+"""Types of events. The route key does not identify them, because a client can send a frame with the
+action `$connect`."""
 
 FRAME_LIMIT = 32 * 1024
 MESSAGE_LIMIT = 128 * 1024

@@ -48,8 +48,8 @@ INVITERS: dict[RoomType, int] = {
 """The lowest rank that may invite users, by room type."""
 
 PRIVATE: frozenset[RoomType] = frozenset({"direct", "group", "private"})
-"""Room types whose conversations only members read. Strangers cannot add users who do not accept
-direct messages."""
+"""Room types whose messages only members can read. Users who do not accept direct messages can only
+be invited to them by users with whom they have a direct room."""
 
 
 class MemberService:
@@ -139,8 +139,8 @@ class MemberService:
 
         Raises:
             Problem: 404 if the user has no profile. A profile is created within seconds of
-                registration, or when its owner first reads it, so a later retry can succeed.
-                Anonymous users have no profile; they join public rooms by themselves.
+                registration, or when the user first reads it, so a later retry can succeed.
+                Anonymous users have no profile and cannot be invited.
                 403 in a room of the PRIVATE types if the user does not accept direct messages,
                 unless the two users have a direct room.
         """

@@ -168,7 +168,7 @@ class MemberStore:
         self._write_unchanged(entries)
 
     def ban(self, ban: Member) -> None:
-        """Bans a user without an item. Raises ChangedError if the user has one."""
+        """Bans a user who has no item in the members table. Raises ChangedError for other users."""
         try:
             self._members.put(to_builtins(ban), condition="attribute_not_exists(user_id)")
         except ConditionFailedError:

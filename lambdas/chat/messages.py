@@ -1,10 +1,10 @@
 """Messages and attachments in DynamoDB.
 
 A message gets the room's next number in the transaction that stores it, so numbers are unique and
-have no gaps. Its key consists of the room's id and this number. Messages after a number are read
-by key, consistently. The eventually consistent index of messages by time serves the history.
+have no gaps. A message's key consists of the room's id and this number. Messages after a number are
+read by key, consistently. Older messages are read from the eventually consistent index by time.
 
-Attachments are separate items. The index has them under another partition key, so that they are
+Attachments are separate items. In the index they have another partition key, by which they are
 found when the room is deleted.
 """
 
@@ -45,10 +45,10 @@ class AttachmentUsedError(Exception):
 
 
 class AttachmentRecord(Struct, frozen=True, kw_only=True):
-    """An attachment, recorded from its upload on.
+    """An attachment, stored when its upload form is created.
 
-    It does not name its uploader, who may be the author of an anonymous message. `stored_key` is
-    the S3 key of the served object, set once a message has the attachment.
+    It does not name the uploader, who may be the author of an anonymous message. `stored_key` is
+    the S3 key of the served object, which is set when a message uses the attachment.
     """
 
     attachment_id: str

@@ -61,7 +61,7 @@ class People:
         return Author(user_id=caller.user_id, name=caller.display_name, actor_id=caller.user_id)
 
     def author_names(self, messages: Sequence[Message], viewer: Caller | None) -> list[str]:
-        """Returns the present name of each message's author, as this viewer may see it.
+        """Returns the current name of each message's author, as this viewer may see it.
 
         None is an unknown viewer.
         """
@@ -93,7 +93,7 @@ class People:
         return self._profiles.profiles([user_id]).get(user_id)
 
     def member_names(self, members: Collection[Member], viewer: Caller | None) -> dict[str, str]:
-        """Returns the members' present names by user id, as this viewer may see them.
+        """Returns the members' current names by user id, as this viewer may see them.
 
         None is an unknown viewer.
         """

@@ -1,7 +1,7 @@
 """Reactions to messages in DynamoDB.
 
-One item has the counts of a message by emoji, and one item per user has the emoji with which the
-user reacted to it. Both change in one transaction.
+For each message, one item has the counts by emoji, and one item per user has the emoji with which
+the user reacted. Both items change in one transaction.
 """
 
 from collections.abc import Sequence
@@ -13,21 +13,21 @@ from lambdas.common.storage.transactions import Transactions
 from lambdas.common.web.preconditions import repeat_if_changed
 
 PER_USER = 10
-"""The most emoji with which one user can react to a message. Five users fill PER_MESSAGE."""
+"""The maximum number of emoji with which a user can react to a message."""
 
 PER_MESSAGE = 50
-"""The most different emoji of a message: 2 KB of a response per message."""
+"""The maximum number of different emoji per message. They take 2 KB of a response."""
 
 _COUNT = "+"
 """The prefix of an emoji in an attribute name, which prevents clashes with other attributes."""
 
 
 class TooManyReactionsError(Exception):
-    """The user or the message has the maximum number of different emoji."""
+    """The user or the message already has the maximum number of different emoji."""
 
 
 class ReactionStore:
-    """The reactions in the table of messages."""
+    """Stores reactions in the messages table."""
 
     def __init__(self, tables: ChatTables, transactions: Transactions) -> None:
         self._transactions = transactions

@@ -16,11 +16,11 @@ MODERATOR: Role = "moderator"
 MEMBER: Role = "member"
 BANNED = "banned"
 FORMER = "former"
-"""The roles in the items of users who are not members and are not counted: banned users, and muted
-users who left or were removed, so that they are still muted when they join again."""
+"""The roles in items that are not memberships: those of banned users, and those of former members
+who are muted, so that the mute still applies when they join again."""
 
 RANKS: dict[str, int] = {MEMBER: 1, MODERATOR: 2, ADMIN: 3, OWNER: 4}
-"""The ranks of members' roles. Other users have rank 0."""
+"""The ranks of members' roles. Users who are not members have rank 0."""
 
 
 class Room(Struct, frozen=True, kw_only=True):

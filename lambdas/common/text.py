@@ -17,22 +17,22 @@ _INVISIBLE = (
     r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 VISIBLE = rf"[^{_INVISIBLE}]"
-"""A visible character, anywhere in the text."""
+"""A pattern for one visible character."""
 _VISIBLE = rf"(?=[\s\S]*{VISIBLE})"
 
 LINE = rf"^{_VISIBLE}[^{_CONTROL}{_BIDIRECTIONAL}]*\Z"
-"""One line with a visible character."""
+"""A pattern for one line that has at least one visible character."""
 
 OPTIONAL_LINE = rf"^(?:{_VISIBLE}[^{_CONTROL}{_BIDIRECTIONAL}]*)?\Z"
-"""Nothing, or a line."""
+"""A pattern for an empty text or a LINE."""
 
 NAME = rf"^(?=\S){_VISIBLE}[^{_CONTROL}{_BIDIRECTIONAL}]*(?<=\S)\Z"
-"""A line without spaces at either end."""
+"""A pattern for a LINE without spaces at either end."""
 
 FILE_NAME = rf"^(?=\S){_VISIBLE}[^{_CONTROL}{_BIDIRECTIONAL}/\\]*(?<=\S)\Z"
 
 TEXT = rf"^{_VISIBLE}[^{_CONTROL_IN_TEXT}]*\Z"
-"""Lines with a visible character. JSON encodes other control characters in six characters."""
+"""A pattern for lines with a visible character. Control characters take six characters in JSON."""
 
 # RFC 5322's special characters, of which only dots are allowed.
 _SPECIAL = frozenset('()<>[]:;@\\,"')
@@ -44,7 +44,7 @@ _DEVIATIONS = frozenset("\u00df\u03c2\u200c\u200d")
 def normalize(value: Any) -> Any:
     """Returns a JSON value whose texts are in Unicode's normalization form C.
 
-    Raises RecursionError if it is nested too deeply.
+    Raises RecursionError if the value is nested too deeply.
     """
     if isinstance(value, str):
         return value if value.isascii() else unicodedata.normalize("NFC", value)
@@ -85,7 +85,7 @@ class Email(str):
 
 
 class Password(str):
-    """A password in form KC, so that every keyboard produces the same one. See RFC 8265."""
+    """A password in form KC, so that all keyboards produce the same characters (RFC 8265)."""
 
     __slots__ = ()
 

@@ -73,8 +73,8 @@ def _merge(first: Statement, second: Statement) -> Statement:
         replace(first, resources=second.resources),
     ):
         raise ValueError(
-            f"two statements have the Sid {first.sid}, but differ in more than actions or in more"
-            " than resources: change one Sid"
+            f"two statements {first.sid} differ in both actions and resources, or in other fields:"
+            " give one of them another Sid"
         )
     return replace(
         first,

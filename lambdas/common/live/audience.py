@@ -14,7 +14,7 @@ RECHECK = 2.0
 (fanout), the last frame leaves less than 5 seconds after a revocation (docs/api/websocket.md)."""
 
 _MAX_CONFIRMED = 10_000
-"""Maximum number of remembered confirmations. Each takes a few hundred bytes."""
+"""Maximum number of remembered confirmations. Each confirmation takes a few hundred bytes."""
 
 _Read = tuple[Table, Key]
 _Identity = tuple[str, ...]
@@ -24,9 +24,9 @@ class Audience(Struct, frozen=True):
     """The listeners of rooms, sorted by whether they may receive frames."""
 
     admitted: Mapping[str, Sequence[Connection]]
-    """By room."""
+    """The connections by room that may receive frames."""
     removed: Mapping[str, Sequence[Connection]]
-    """By room: connections of users who are not members."""
+    """The connections by room whose users are not members of the room."""
     ended: Sequence[Connection]
     """Connections whose session has ended."""
 
@@ -34,9 +34,8 @@ class Audience(Struct, frozen=True):
 class AudienceReader:
     """Reads the sessions and memberships of listeners, which may have ended since they joined.
 
-    The cache is told of the end of a membership, but only the tables are certain: the function that
-    ends the membership can be killed before it updates the cache, and no function ends connections
-    when a session is revoked.
+    The cache alone is not reliable: the function that ends a membership can be killed before it
+    updates the cache, and revoking a session does not close the session's connections.
     """
 
     def __init__(self, sessions: Table, members: Table, clock: Clock = SYSTEM_CLOCK) -> None:

@@ -15,7 +15,7 @@ Frame = dict[str, Any]
 FIRST_VERSION = 1
 
 MEMBER_ROLES = frozenset({"owner", "admin", "moderator", "member"})
-"""The roles of members. Other items of the members' table are of users who are not members."""
+"""The roles of members. In the members table, items with other roles are not memberships."""
 
 MESSAGES_INDEX = "room-messages-index"
 """The index of a room's messages by time, with the keys `room_id` and `timestamp`."""
@@ -63,7 +63,7 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def view(self, author_name: str, reactions: Mapping[str, int] | None = None) -> dict[str, Any]:
         """Returns the JSON for responses and frames.
 
-        `author_name` is the author's present name or alias. `reactions` are counts by emoji.
+        `author_name` is the author's current name or alias. `reactions` are counts by emoji.
         """
         return {
             "messageId": self.message_id,
@@ -117,7 +117,7 @@ def reactions_id(message_id: str, user_id: str) -> str:
 
 
 def reacted_to(room_id: str, key: str) -> str | None:
-    """Returns the message's id of a key of reactions, or None for the key of another item."""
+    """Returns the id of the message if `key` belongs to its reactions, or None otherwise."""
     return key.partition("#")[0] if key.startswith(f"{room_id}-") else None
 
 

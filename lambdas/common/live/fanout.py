@@ -157,7 +157,7 @@ class Fanout:
         self._record_sent([delivery.name for delivery in deliveries if delivery.name is not None])
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None = None) -> None:
-        """Removes a user's connections from a room, or all connections, and tells their clients.
+        """Removes a user's connections, or all, from a room, and notifies their clients.
 
         Raises CacheUnavailableError.
         """

@@ -77,9 +77,9 @@ class KnownProfile(Struct, frozen=True, kw_only=True):
 
 
 class Authored(Protocol):
-    """A public item of `author_id`, or an anonymous one of an alias.
+    """A post, comment or message. If it is anonymous, `author_id` is None.
 
-    `author_name` is the alias, or the name at the time of writing.
+    `author_name` is the alias, or the author's name at the time of writing.
     """
 
     @property
