@@ -1,4 +1,4 @@
-"""The environments of the platform: one YAML file each, all validated by one strict model."""
+"""The platform's environments. Each has one YAML file, and one strict model validates them all."""
 
 from environments.loader import EnvironmentFileError, environment_names, load_environment
 from environments.model import Domains, Environment, FunctionName, FunctionSettings

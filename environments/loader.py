@@ -1,4 +1,4 @@
-"""Reads environments/<name>.yml, interpolates `${VARIABLE}` and reports all errors."""
+"""Reads environments/<name>.yml, replaces `${VARIABLE}` with its value, and reports all errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _VARIABLE = re.compile(r"\$\{(?P<name>[A-Z][A-Z0-9_]*)(?::-(?P<default>[^}]*))?\
 
 
 class EnvironmentFileError(Exception):
-    """An environment is invalid. The message has one line per error: file, key, value, rule."""
+    """An environment file is invalid. Each error is one line: file, key, value, rule."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -88,7 +88,7 @@ def load_environment(
     except ValidationError as error:
         problems += [f"{file.name}: {line}" for line in _lines(error)]
         environment = valid_part(document, error)
-        broken = broken_rules(environment, in_part=True)
+        broken = broken_rules(environment, is_incomplete=True)
     problems += [f"{file.name}: {line}" for line in broken]
     if problems:
         raise EnvironmentFileError("\n".join(problems))
@@ -139,7 +139,7 @@ def _lines(error: ValidationError) -> list[str]:
 
 
 def _allowed_keys(location: tuple[int | str, ...]) -> list[str]:
-    """Returns the keys that the model allows at `location`."""
+    """Returns the keys that the model allows in the mapping at `location`."""
     model: Any = Environment
     for part in location[:-1]:
         field = getattr(model, "model_fields", {}).get(part)

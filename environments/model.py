@@ -1,4 +1,4 @@
-"""The settings of an environment: types and ranges. rules.py has the rules between settings."""
+"""Types and ranges of an environment's settings. rules.py has the rules that relate settings."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ FunctionName = Literal[
     "statistics",
     "delivery",
 ]
-"""Every Lambda function of the platform, named after its folder in lambdas/."""
+"""The platform's Lambda functions. Each has the name of its folder in lambdas/."""
 
 UNRESERVED: frozenset[FunctionName] = frozenset(
     {"authorizer", "health", "migration", "relay", "statistics", "delivery"}
 )
-"""Functions that never take reserved concurrency.
+"""Functions that must not have reserved concurrency.
 
 A throttled authorizer or health check makes the whole platform unavailable. A throttled consumer
 delays its messages until they expire.
@@ -39,26 +39,26 @@ delays its messages until they expire.
 DATABASE_FUNCTIONS: tuple[FunctionName, ...] = ("catalog",)
 """Functions that hold one PostgreSQL connection per execution environment.
 
-Their reserved concurrency therefore limits their connections.
+The reserved concurrency of a function therefore limits its number of connections.
 """
 
 UNRESERVED_CONNECTIONS = 10
-"""Connections kept free for health (which caches its result), migration and the superuser."""
+"""Number of database connections reserved for health, migration and the superuser."""
 
 ZONE_IDS: dict[str, list[str]] = {"us-east-1": ["use1-az1", "use1-az2", "use1-az4"]}
-"""The ids of the zones of a region. Other regions need `network.zone_ids`."""
+"""Default availability zone ids by region. In other regions, set `network.zone_ids`."""
 
 INCOMPLETE_ZONES = frozenset({"use1-az3", "usw1-az2", "apne1-az3", "cac1-az3"})
-"""The ids of zones without Lambda or NAT gateways, from AWS's first years.
+"""The ids of old availability zones that lack Lambda or NAT gateways.
 
-Lambda rejects subnets in use1-az3, and NAT gateways exist in none of the four (VPC user guide,
+Lambda rejects subnets in use1-az3, and none of these zones supports NAT gateways (VPC user guide,
 "Troubleshoot NAT gateways").
 """
 
 API_TIMEOUT = 30
-"""Seconds. The longest timeout of a function behind API Gateway, which waits 29.
+"""Seconds. The longest timeout of a function behind API Gateway, which waits 29 s.
 
-The lease of an idempotency key relies on this limit.
+The lease of an idempotency key must be longer than this limit.
 """
 
 REQUESTS_PER_CONCURRENCY = 10
@@ -116,7 +116,7 @@ BaseUrl = Annotated[
         max_length=200,
     ),
 ]
-"""No trailing slash. Requests carry an API key, so TLS is required except on loopback."""
+"""A URL without a trailing slash. It must use TLS except on loopback, to protect the API key."""
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$")]
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^/\s]+$")]
 Origin = Annotated[
@@ -142,14 +142,14 @@ class Domains(Section):
     site_aliases: list[DomainName] = []
     """Additional names of the site, for example `www`."""
     hsts_subdomains: bool = False
-    """Whether browsers that saw the site use TLS for all its subdomains for two years.
+    """Whether Strict-Transport-Security (two years) also covers the subdomains of `site`.
 
-    Set it only if every host below `site` has TLS, including those that are not the platform's.
+    Turn this on only if every subdomain has TLS, including those outside the platform.
     """
 
 
 class FunctionOverrides(Section):
-    """Settings of one function. An absent value means the environment's default."""
+    """Settings of one function. Absent values default to those of the environment."""
 
     memory_size: Annotated[int, Field(ge=128, le=10240)] | None = None
     """MB."""
@@ -165,7 +165,7 @@ DOCUMENTED_FUNCTIONS: dict[FunctionName, FunctionOverrides] = {
     "ai": FunctionOverrides(timeout=30),
     "migration": FunctionOverrides(timeout=300),
 }
-"""The documented sizes. They apply in every environment unless its file overrides them."""
+"""Documented sizes by function. An environment's file can override them."""
 
 
 @dataclass(frozen=True)
@@ -182,22 +182,22 @@ class FunctionSettings:
 
 
 class Lambdas(Section):
-    """Function sizes, and the platform that packages are built for."""
+    """Function sizes, and the platform (OS and CPU) that functions are packaged for."""
 
     memory_size: Annotated[int, Field(ge=128, le=10240)] = 512
     """MB; the documented default is 512."""
     timeout: Annotated[int, Field(ge=1, le=API_TIMEOUT)] = 30
     """Seconds; the documented default is 30."""
     reserved_concurrency: Annotated[int, Field(ge=1)]
-    """The cap of each service's concurrency. A function's own lower value takes precedence."""
+    """Maximum reserved concurrency of each function. A function can set a lower value."""
     provisioned_concurrency: Annotated[int, Field(ge=0)] = 0
-    """Warm execution environments per service. 0 disables them for every service."""
+    """Provisioned concurrency of each function. 0 turns it off for all functions."""
     package_platform: Literal["aws", "host"] = "aws"
     """`aws`: arm64 wheels for python3.13. `host`: wheels for this machine and interpreter."""
     functions: dict[FunctionName, FunctionOverrides] = {}
 
     def function_value(self, function: FunctionName, setting: str) -> int | None:
-        """Returns the value set for one function: in the file, else the documented one, or None."""
+        """Returns a function's value from the file, else the documented value, else None."""
         for source in (self.functions, DOCUMENTED_FUNCTIONS):
             value: int | None = getattr(source.get(function, FunctionOverrides()), setting)
             if value is not None:
@@ -211,7 +211,7 @@ class CapacityRange(Section):
     min: Annotated[int, Field(ge=1, le=40000)] = 5
     max: Annotated[int, Field(ge=1, le=40000)] = 100
     target_utilization: Annotated[int, Field(ge=20, le=90)] = 70
-    """Percent. Application Auto Scaling accepts 20 to 90."""
+    """Target utilization in percent. Application Auto Scaling accepts 20 to 90."""
 
 
 class DynamoDb(Section):
@@ -222,9 +222,9 @@ class DynamoDb(Section):
     """Used when billing_mode is PROVISIONED. Documented: 5 to 100 units at 70 %."""
     write: CapacityRange = CapacityRange()
     point_in_time_recovery: bool = False
-    """For tables other than sessions and profiles, which always have it."""
+    """Point-in-time recovery. The tables of sessions and profiles always have it."""
     timeline_shards: Annotated[int, Field(ge=1, le=16)] = 1
-    """Partitions per month of the timeline index. Use more than 1 above 1,000 posts a second."""
+    """Partitions of the timeline index per month. Set 2 or more above 1,000 posts per second."""
 
 
 class Rds(Section):
@@ -233,12 +233,12 @@ class Rds(Section):
     min_capacity: Capacity
     max_capacity: Annotated[float, Field(ge=1, le=256, multiple_of=0.5)]
     instances: Annotated[int, Field(ge=1, le=15)] = 1
-    """2 or more: Multi-AZ; the second instance is the failover target."""
+    """Number of instances. With 2 or more, the cluster is Multi-AZ and can fail over."""
     engine_version: Annotated[str, Field(pattern=r"^\d{2}\.\d+$")] = "16.8"
     allow_major_version_upgrade: bool = False
     """Whether engine_version may change to another major version, at once and with an outage.
 
-    Set it only for the upgrade (see docs/operations/upgrade-the-database.md).
+    Turn this on only for the upgrade (see docs/operations/upgrade-the-database.md).
     """
     backup_retention_days: Annotated[int, Field(ge=1, le=35)] = 7
 
@@ -264,22 +264,22 @@ class ElastiCache(Section):
 
     node_type: Annotated[str, Field(pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$")] = "cache.t4g.micro"
     replicas: Annotated[int, Field(ge=0, le=5)] = 0
-    """1 or more: automatic failover across availability zones."""
+    """Number of replicas. With 1 or more, the cache fails over across availability zones."""
 
 
 class Network(Section):
-    """The VPC of chat, catalog, migration and health."""
+    """The VPC, in which the functions chat, catalog, migration and health run."""
 
     availability_zones: Annotated[int, Field(ge=2, le=3)] = 2
     zone_ids: list[Annotated[str, Field(pattern=r"^[a-z]+\d+-az\d+$")]] = []
-    """The ids of the zones, of which the first `availability_zones` are used.
+    """Availability zone ids, of which the first `availability_zones` are used (default: ZONE_IDS).
 
-    By default those of ZONE_IDS. A zone's letter means another zone in each account; its id does
-    not. A changed id replaces the zone's subnet and everything in it.
+    A zone's name, such as us-east-1a, differs between accounts, but its id does not. A changed id
+    replaces the zone's subnet and everything in it.
     """
     nat_gateways: Annotated[int, Field(ge=0, le=3)] = 1
     interface_endpoints: list[Literal["secretsmanager", "ssm", "events", "sqs", "rds", "logs"]] = []
-    """AWS services with an interface endpoint in the VPC, reached without a NAT gateway."""
+    """AWS services that the VPC reaches by an interface endpoint instead of a NAT gateway."""
 
 
 class Monitoring(Section):
@@ -300,11 +300,11 @@ NotificationEvent = Literal[
     "ListingRated",
     "SellerContacted",
 ]
-"""Events that can notify subscribers. Reversals (PostUnliked, CommentDeleted) are not included."""
+"""Events that subscribers can receive. Reversals, such as PostUnliked, are not among them."""
 
 
 class Subscription(Section):
-    """An endpoint that receives events in full, in EventBridge's format."""
+    """An endpoint that receives complete events in EventBridge's format."""
 
     protocol: Literal["email", "https", "sqs", "lambda"]
     endpoint: Annotated[str, Field(min_length=1)]
@@ -314,7 +314,7 @@ class Subscription(Section):
 
 
 class Notifications(Section):
-    """The endpoints that receive events."""
+    """Subscriptions of external endpoints to the platform's events."""
 
     subscriptions: list[Subscription] = []
 
@@ -340,7 +340,7 @@ class State(Section):
 
 
 class Capabilities(Section):
-    """Features of the target cloud. All are on by default; a file that disables one says why."""
+    """Features of the target cloud. All are on by default. Emulators lack some of them."""
 
     application_autoscaling: bool = True
     """Application Auto Scaling of provisioned DynamoDB capacity."""
@@ -364,7 +364,7 @@ class Capabilities(Section):
     flow_logs: bool = True
     """VPC flow logs, delivered to CloudWatch Logs with an IAM role."""
     private_network: bool = True
-    """The VPC isolates functions, so outbound traffic needs a NAT gateway."""
+    """The VPC isolates its functions, so that outbound traffic needs a NAT gateway."""
     edge_tls: bool = True
     """CloudFront serves viewers over TLS and redirects plain HTTP."""
     saved_queries: bool = True
@@ -378,9 +378,9 @@ class Gemini(Section):
 
     base_url: BaseUrl = "https://generativelanguage.googleapis.com/v1beta"
     model: ModelName = "gemini-3.5-flash-lite"
-    """Google's small model for fast responses, with little reasoning by default."""
+    """The default is Google's small model for fast responses."""
     thinking_level: Literal["minimal", "low", "medium", "high"] | None = None
-    """None sends no level, so the model's default applies."""
+    """The reasoning level to request. None requests no level, so the model's default applies."""
 
 
 class OpenAi(Section):
@@ -388,11 +388,11 @@ class OpenAi(Section):
 
     base_url: BaseUrl = "https://api.openai.com/v1"
     model: ModelName = "gpt-6-luna"
-    """OpenAI's small model for high volume."""
+    """The default is OpenAI's small model for high volume."""
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = "none"
-    """None sends no effort, for servers without this parameter.
+    """The reasoning effort to request. None omits the parameter, which some servers reject.
 
-    Reasoning could use up the 25 s that a call may take.
+    More reasoning could exceed the 25 s that a call may take.
     """
 
 
@@ -402,42 +402,42 @@ class Ai(Section):
     gemini: Gemini = Gemini()
     openai: OpenAi = OpenAi()
     daily_quota: Annotated[int, Field(ge=20_000)] = 200_000
-    """Tokens per user and UTC day.
+    """Quota of tokens per user and UTC day.
 
-    A call reserves its maximum: one token for each byte sent, plus the longest response. The
-    longest text takes at most 30,000 in Latin script. A long conversation in a script with four
-    bytes per character takes 130,000.
+    A call reserves one token for each byte that it sends, plus the longest response. The longest
+    text in Latin script reserves at most 30,000 tokens. A long conversation in a script with four
+    bytes per character reserves 130,000.
     """
 
 
 class Endpoints(Section):
-    """Addresses that replace those of AWS."""
+    """Addresses of emulators that replace the AWS services of an environment."""
 
     aws: HttpUrl | None = None
-    """Base address of an emulated AWS, which serves API Gateway and CloudFront below it."""
+    """Base URL of an emulated AWS, which also serves the APIs and the site under this URL."""
     database: HostPort | None = None
-    """host:port that replaces the cluster's endpoint."""
+    """host:port that replaces the database cluster's endpoint."""
     cache: HostPort | None = None
-    """host:port that replaces the replication group's endpoint."""
+    """host:port that replaces the endpoint of the cache's replication group."""
 
 
 class Environment(Section):
     """One environment of the platform."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,14}$")]
-    """The file's name. It is part of every resource's name."""
+    """The environment file's name, which is part of every resource's name."""
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = DEFAULT_REGION
     allowed_account_ids: Annotated[
         list[Annotated[str, Field(pattern=r"^\d{12}$")]], Field(min_length=1)
     ]
-    """The only AWS accounts that the provider may use. The first one appears in ARNs."""
+    """The AWS accounts that Terraform's provider may use. The first account appears in ARNs."""
     state: State
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     cors_origins: Annotated[list[Origin], Field(min_length=1)]
     """Either only `*`, or https origins. http is allowed for loopback."""
     rate_limiting: bool = True
     domains: Domains | None = None
-    """None: the addresses that AWS assigns."""
+    """The custom domains. None means that the APIs and the site have addresses from AWS."""
     hosted_zone_id: Annotated[str, Field(pattern=r"^Z[A-Z0-9]{5,31}$")] | None = None
     lambdas: Lambdas
     dynamodb: DynamoDb = DynamoDb()
@@ -448,11 +448,11 @@ class Environment(Section):
     ai: Ai = Ai()
     notifications: Notifications = Notifications()
     removal_policy: Literal["retain", "destroy"]
-    """`retain` protects data stores against deletion; `destroy` deletes them too."""
+    """`retain` protects data stores against deletion. `destroy` lets `ops remove` delete them."""
     release_strategy: Literal["all_at_once", "gradual"]
     """`all_at_once`: the apply moves the alias. `gradual`: a release shifts traffic."""
     promoted_from: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,14}$")] | None = None
-    """The environment that `ops promote` takes the commit from. None: nothing is promoted here."""
+    """The environment whose commit `ops promote` deploys here. None forbids promotion."""
     approval: bool = False
     """Whether a promotion to this environment requires approval."""
     budget: Budget = Budget()
@@ -461,13 +461,13 @@ class Environment(Section):
     mail_identity_arn: (
         Annotated[str, Field(pattern=r"^arn:aws:ses:[a-z0-9-]+:\d{12}:identity/.+$")] | None
     ) = None
-    """The SES identity that Cognito sends from. None: Cognito's own, limited to 50 mails a day."""
+    """The SES identity for Cognito's mail. None means Cognito's own sender, with 50 mails a day."""
     bucket_suffix: Annotated[str, Field(pattern=r"^[a-z0-9-]{0,19}[a-z0-9]$")] | None = None
-    """Makes bucket names globally unique."""
+    """Suffix that makes bucket names globally unique."""
     github_repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
     """owner/name of the repository whose workflows may assume the deployment roles.
 
-    None: no such roles.
+    None creates no such roles.
     """
     capabilities: Capabilities = Capabilities()
     endpoints: Endpoints = Endpoints()
@@ -480,7 +480,7 @@ class Environment(Section):
             return values
         accounts = values.get("allowed_account_ids")
         account = accounts[0] if isinstance(accounts, list) and accounts else None
-        # An invalid id is reported separately.
+        # An invalid account id is reported separately.
         suffix = account if isinstance(account, str) and account.isdigit() else "unknown"
         location = {
             "bucket": f"{PREFIX}-terraform-state-{suffix}",
@@ -505,7 +505,7 @@ class Environment(Section):
         return self.removal_policy == "retain"
 
     def function(self, function: FunctionName) -> FunctionSettings:
-        """Returns a function's sizes: its own values or the defaults, within the caps."""
+        """Returns a function's sizes: its own values or the defaults, limited by the caps."""
         return FunctionSettings(
             memory_size=self.lambdas.function_value(function, "memory_size")
             or self.lambdas.memory_size,

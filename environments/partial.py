@@ -13,7 +13,7 @@ Location = tuple[int | str, ...]
 
 
 def valid_part(document: Mapping[str, Any], error: ValidationError) -> Environment:
-    """Returns an environment without the invalid values; reading one raises AttributeError.
+    """Returns an environment without its invalid values. Reading one raises AttributeError.
 
     Args:
         document: The document that failed validation.
@@ -30,7 +30,7 @@ def _section(model: type[Section], value: Any, location: Location, wrong: set[Lo
     for name, field in model.model_fields.items():
         here = (*location, name)
         inner = _model(field.annotation)
-        # A list with an invalid element is left out completely. A section keeps its valid values.
+        # A list with an invalid element is removed. A nested section keeps its valid values.
         depth = None if inner and get_origin(field.annotation) is not list else len(here)
         if location in wrong or any(item[:depth] == here for item in wrong):
             section.__dict__.pop(name, None)
@@ -58,7 +58,7 @@ def _value(
 
 
 def _model(annotation: Any) -> type[Section] | None:
-    """Returns the section type in a field's annotation, even if optional or in a container."""
+    """Returns the section's model in a field's annotation, even if optional or in a container."""
     candidates = (annotation, *get_args(annotation))
     return next(
         (item for item in candidates if isinstance(item, type) and issubclass(item, Section)), None

@@ -1,7 +1,7 @@
 """Names that both the stack and the operator's commands use.
 
-A command reads a name from Terraform's outputs where one exists. These are for the rest: names that
-a command needs before the first apply, and values that Terraform does not output.
+A command reads most names from Terraform's outputs. This module has the other names: those that a
+command needs before the first apply, and those that Terraform does not output.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ PREFIX = "multitask"
 PROJECT = "multitask-platform"
 """The value of the Project tag, and the prefix of several documented names."""
 ALIAS = "live"
-"""The alias of each Lambda function. API Gateway and the event sources invoke its version."""
+"""The alias that each Lambda function has. API Gateway and the event sources invoke the alias."""
 UNSET = "unset"
 """The value of a supplied secret before an operator stores one. Functions treat it as absent."""
 DATABASE_MASTER = PREFIX
@@ -22,9 +22,9 @@ API_LOGGING_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushT
 GITHUB_ISSUER = "token.actions.githubusercontent.com"
 """The issuer of the identity tokens of GitHub's workflows."""
 DEFAULT_REGION = "us-east-1"
-"""The region of an environment that does not set one."""
+"""The default region of an environment."""
 GLOBAL_REGION = "us-east-1"
-"""The only region of CloudFront's certificates and metrics, billing metrics and Cost Explorer."""
+"""The only region that has CloudFront's certificates and metrics, and AWS's billing data."""
 
 SERVICE_LINKED_ROLES = [
     f"{service}.amazonaws.com"

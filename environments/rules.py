@@ -1,4 +1,4 @@
-"""The rules that relate an environment's settings to each other. Each rule is independent."""
+"""The rules that relate an environment's settings to each other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BUCKET_NAME_LENGTH = 63
 LONGEST_BUCKET_NAME = "platform-access-logs-bucket-{name}-{suffix}"
 
 SHORTEST_AI_TIMEOUT = 28
-"""Seconds: 25 for the language model, plus the cold start and reading the session."""
+"""Seconds: 25 for the language model's response, and time for a cold start and the session."""
 
 WITHOUT_GATEWAY: frozenset[FunctionName] = frozenset(
     {"migration", "relay", "statistics", "delivery"}
@@ -44,15 +44,15 @@ ENDPOINTS = {
 """The valid endpoints of each protocol: a pattern and its description (SNS Subscribe)."""
 
 Violations = Iterator[str]
-"""One line for each violation: `key path: value: rule`."""
+"""Violations of one rule, each as one line: `key path: value: rule`."""
 
 
-def broken_rules(environment: Environment, *, in_part: bool = False) -> list[str]:
+def broken_rules(environment: Environment, *, is_incomplete: bool = False) -> list[str]:
     """Returns one line for each violated rule.
 
     Args:
         environment: The environment to check.
-        in_part: Whether invalid values were removed from the environment (see
+        is_incomplete: True if invalid values were removed from the environment (see
             environments/partial.py). Rules that need a removed value are then skipped.
     """
     broken: list[str] = []
@@ -60,9 +60,9 @@ def broken_rules(environment: Environment, *, in_part: bool = False) -> list[str
         try:
             broken += rule()
         except AttributeError:
-            if not in_part:
+            if not is_incomplete:
                 raise
-            # The rule needs an invalid value, which is reported separately.
+            # The rule needs a value that was removed because it is invalid (reported separately).
     return broken
 
 
@@ -154,7 +154,7 @@ def _nat_gateways(environment: Environment) -> Violations:
 
 
 def _private_network(environment: Environment) -> Violations:
-    """Chat calls @connections, which the VPC reaches only through a NAT gateway."""
+    """Checks that the VPC has a NAT gateway, without which chat cannot call @connections."""
     if environment.capabilities.private_network and environment.network.nat_gateways == 0:
         yield (
             "network.nat_gateways: 0: at least 1, because chat runs in the VPC and reaches the"
@@ -186,7 +186,7 @@ def _endpoints(environment: Environment) -> Violations:
 
 
 def _subscribed_once(environment: Environment) -> Violations:
-    """SNS keeps one subscription per endpoint, so a second one would overwrite the first."""
+    """Checks that no endpoint has two subscriptions: SNS would replace the first by the second."""
     seen: set[tuple[str, str]] = set()
     for number, subscription in enumerate(environment.notifications.subscriptions):
         key = (subscription.protocol, subscription.endpoint)
@@ -254,14 +254,14 @@ def _ai_timeout(environment: Environment) -> Violations:
 
 
 def _value_in_file(environment: Environment, function: FunctionName, size: str) -> int | None:
-    """Returns the value that the file itself sets for a function."""
+    """Returns the value that the environment's file sets for a function, or None."""
     functions = environment.lambdas.functions
     value: int | None = getattr(functions[function], size) if function in functions else None
     return value
 
 
 def shared_states(environments: Iterable[Environment]) -> list[str]:
-    """Returns one line for each environment that would overwrite another one's state."""
+    """Returns one line for each environment that uses the state key of another environment."""
     owners: dict[tuple[str, str], str] = {}
     broken: list[str] = []
     for environment in environments:

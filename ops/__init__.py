@@ -1,4 +1,4 @@
-"""The operator's commands: `python -m ops COMMAND`.
+"""The commands of the platform's operators: `python -m ops COMMAND`.
 
-ops/commands/ parses the arguments, one file per group of commands. The other packages do the work.
+ops/commands/ parses the arguments, one file per group of commands. The other packages run them.
 """

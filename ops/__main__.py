@@ -43,7 +43,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def connect_to_loopback_directly(variables: MutableMapping[str, str]) -> None:
-    """Prevents HTTP proxies from being used for this machine."""
+    """Excludes this machine's loopback addresses from the HTTP proxy settings in `variables`."""
     for name in ("NO_PROXY", "no_proxy"):
         hosts = [host for host in variables.get(name, "").split(",") if host]
         if hosts != ["*"]:

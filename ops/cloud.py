@@ -21,25 +21,25 @@ from ops.errors import OperatorError
 from ops.root import Root
 
 EMBEDDED = "local"
-"""The environment that runs in the embedded cloud."""
+"""Name of the environment that runs in the embedded cloud (local AWS, PostgreSQL and Valkey)."""
 ROLE_VARIABLE = "OPERATOR_ROLE_ARN"
-"""Environment variable with the ARN of a role that the commands assume first.
+"""Environment variable with the ARN of a role that each command assumes before other AWS calls.
 
 A variable such as DEV_OPERATOR_ROLE_ARN applies to one environment and takes precedence. A
-promotion needs it, because it works on two environments in two accounts.
+promotion needs two such variables, because its two environments are in two accounts.
 """
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """An environment, and the variables that Terraform, boto3 and synthesis need to reach it."""
+    """An environment, and the variables that connect Terraform, boto3 and synthesis to its AWS."""
 
     environment: Environment
     variables: dict[str, str]
     endpoint: str | None = None
-    """URL of the embedded AWS, or None for AWS."""
+    """URL of the embedded AWS, or None if the environment is on AWS."""
     role: str | None = None
-    """ARN of the assumed role, whose credentials are in `variables`; None without one."""
+    """ARN of the assumed role, whose credentials are in `variables`. None if no role is assumed."""
 
     @functools.cached_property
     def _session(self) -> boto3.Session:
@@ -91,7 +91,7 @@ class Cloud:
 
     @property
     def operator(self) -> str:
-        """The AWS identity and the user or pipeline run, for records and notifications."""
+        """The AWS identity and the user name or pipeline run, for records and notifications."""
         run = os.environ.get("GITHUB_RUN_ID")
         person = f"{os.environ.get('GITHUB_ACTOR')} in run {run}" if run else getpass.getuser()
         return f"{self.identity} ({person})"
@@ -100,7 +100,7 @@ class Cloud:
 def embedded_variables(addresses: Addresses) -> dict[str, str]:
     """Returns the environment variables that Terraform, CDKTF and boto3 need for an embedded cloud.
 
-    environments/local.yml refers to some of them.
+    environments/local.yml refers to some of these variables.
     """
     return {
         "AWS_ENDPOINT_URL": addresses.aws,
@@ -120,8 +120,8 @@ def connect(name: str, root: Root) -> Cloud:
 
     Raises:
         OperatorError: The environment's file is missing or invalid, the embedded cloud is not
-            running, the credentials are invalid or of another account, or the role cannot be
-            assumed.
+            running, the credentials are invalid or belong to another account, or the role cannot
+            be assumed.
     """
     cloud = _locate(name, root)
     allowed = cloud.environment.allowed_account_ids
@@ -135,12 +135,12 @@ def connect(name: str, root: Root) -> Cloud:
 
 
 def terraform_environment(name: str, root: Root) -> dict[str, str]:
-    """Returns the variables with which Terraform and CDKTF reach an environment.
+    """Returns the variables that connect Terraform and CDKTF to an environment.
 
     Does not need credentials, because CDKTF synthesizes without them.
 
     Raises:
-        OperatorError: As `connect`, except for the credentials and their account.
+        OperatorError: As for `connect`, but invalid or foreign credentials raise no error.
     """
     return _locate(name, root).variables
 

@@ -13,7 +13,7 @@ from ops.root import PROJECT
 FILE = PROJECT / ".env"
 
 KEYS = {"gemini-api-key": "GEMINI_API_KEY", "openai-api-key": "OPENAI_API_KEY"}
-"""Environment variables with API keys, by the name of the secret that stores the key."""
+"""The environment variable that contains an API key, by the name of the key's secret."""
 
 ADDRESSES = (
     "GEMINI_BASE_URL",
@@ -22,11 +22,11 @@ ADDRESSES = (
     "OPENAI_MODEL",
     "OPENAI_REASONING_EFFORT",
 )
-"""Environment variables that environments/local.yml refers to."""
+"""Variables with the endpoints and models of AI providers, which environments/local.yml uses."""
 
 
 def provider_addresses(file: Path = FILE) -> dict[str, str]:
-    """Returns the configured endpoints and models by environment variable."""
+    """Returns the configured endpoints and models, by the name of the environment variable."""
     return _non_empty_values(ADDRESSES, file)
 
 
@@ -37,6 +37,6 @@ def provider_keys(file: Path = FILE) -> dict[str, str]:
 
 
 def _non_empty_values(names: Iterable[str], file: Path) -> dict[str, str]:
-    """Returns the non-empty variables. An empty variable in the process overrides the file."""
+    """Returns the non-empty variables. Those of the process, even empty, override the file's."""
     values = {**dotenv_values(file, interpolate=False), **os.environ}
     return {name: value for name in names if (value := values.get(name))}

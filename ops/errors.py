@@ -2,8 +2,8 @@
 
 
 class OperatorError(Exception):
-    """A failure whose message says what happened and what to do. Exit status 1."""
+    """A failure whose message states the problem and the remedy. The exit status is 1."""
 
 
 class InterruptedRunError(Exception):
-    """The operator interrupted the command. Running it again resumes the work. Exit status 130."""
+    """The operator interrupted a command, which can be repeated. The exit status is 130."""

@@ -1,4 +1,4 @@
-"""Manages the directory of a local platform: `.local/`, or another one for a second platform."""
+"""Manages the root: the directory of a local platform, which is `.local/` unless --root is set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ops.errors import OperatorError
 PROJECT = Path(__file__).resolve().parent.parent
 DEFAULT_ROOT = PROJECT / ".local"
 FREE_DISK_REQUIRED = 2 * 1024**3
-"""Bytes for the provider binary (0.7 GB unpacked), packages, databases and logs."""
+"""Bytes. The provider takes 0.7 GB unpacked; the rest is for packages, databases and logs."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Root:
 
     @property
     def platform_file(self) -> Path:
-        """Addresses and outputs of the platform; exists only after /health returned 200."""
+        """The file with the platform's addresses and outputs, written after /health returns 200."""
         return self.path / "platform.json"
 
     @property
@@ -47,7 +47,7 @@ class Root:
         return self.path / ".multitask-root"
 
     def prepare(self) -> None:
-        """Creates the directory; marks an empty one as created by the platform.
+        """Creates the directory. Marks a new or empty directory as created by the platform.
 
         Raises:
             OperatorError: The directory is not writable, or its disk is nearly full.
@@ -90,7 +90,7 @@ class Root:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Locks the directory for one command. The lock ends with the process, even if killed.
+        """Locks the directory for one command. The OS releases the lock if the process is killed.
 
         Raises:
             OperatorError: Another command holds the lock.
@@ -102,7 +102,7 @@ class Root:
                 lock.seek(0)
                 raise OperatorError(
                     f"Another command is using {self.path}"
-                    f" (process {lock.read().strip() or 'unknown'}): wait until it ends"
+                    f" (process {lock.read().strip() or 'unknown'}): wait until that command ends"
                 ) from None
             lock.truncate(0)
             lock.write(str(os.getpid()))

@@ -1,1 +1,1 @@
-"""Deploys, promotes, compares and destroys whole environments."""
+"""Deploys, promotes and destroys whole environments, and detects their drift."""

@@ -27,12 +27,12 @@ COST_TAGS = ("Project", "Environment", "Service")
 NONCURRENT_STATE_DAYS = 90
 """Days that an overwritten state is kept, which is enough time to recover from a mistake."""
 ROLE_TRIES, ROLE_INTERVAL = 6, 5.0
-"""Attempts, and seconds between them, until API Gateway accepts a new role."""
+"""Maximum attempts, and the seconds between them, to make API Gateway accept a new role."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """The result of one step."""
+    """The result of one bootstrap step."""
 
     name: str
     outcome: Literal["made", "already there", "skipped", "by hand"]
@@ -48,7 +48,7 @@ def bootstrap_account(
     skipped, with the reason.
 
     Args:
-        billing: Also run the billing steps, which an embedded cloud does not support.
+        billing: Also run the billing steps, which an embedded (local) cloud does not support.
 
     Raises:
         OperatorError: The state bucket belongs to another account.
@@ -66,7 +66,7 @@ def bootstrap_account(
         try:
             steps.append(step(cloud))
         except (ClientError, BotoCoreError) as error:
-            reason = f"not supported here, or not allowed for these credentials ({error})"
+            reason = f"this AWS does not support it, or the credentials do not allow it ({error})"
             steps.append(Step(name, "skipped", reason))
     return steps
 
@@ -93,14 +93,14 @@ def _ensure_bucket(s3: Any, name: str, region: str) -> bool:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         if status == 403:
             raise OperatorError(
-                f"The bucket {name} belongs to another account or is not readable: change"
-                " state.bucket, or use credentials that can read the bucket"
+                f"The bucket {name} belongs to another account, or the credentials cannot read it:"
+                " change state.bucket, or use credentials that can read the bucket"
             ) from error
         if status != 404:
             raise
     else:
         return False
-    # S3 rejects a LocationConstraint of us-east-1.
+    # S3 rejects the LocationConstraint us-east-1, its default region.
     location = (
         {}
         if region == GLOBAL_REGION
@@ -111,7 +111,7 @@ def _ensure_bucket(s3: Any, name: str, region: str) -> bool:
 
 
 def _bucket_settings(cloud: Cloud, s3: Any, name: str) -> dict[str, Callable[[], bool]]:
-    """Returns, by setting, a function that applies it and returns True if it changed anything."""
+    """Returns by setting a function that applies it. The function returns True for a change."""
     encryption = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
     access = dict.fromkeys(
         ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
@@ -230,7 +230,7 @@ def _api_logging(cloud: Cloud, sleep: Callable[[float], None]) -> Step:
             apigateway.update_account(patchOperations=change)
             break
         except ClientError as error:
-            # API Gateway rejects a new role for some seconds.
+            # API Gateway rejects a new role during the first seconds.
             if error.response["Error"]["Code"] != "BadRequestException" or not remaining:
                 raise
             sleep(ROLE_INTERVAL)
@@ -274,13 +274,13 @@ def _cost_tags(cloud: Cloud) -> Step:
         return Step(
             name,
             "by hand",
-            f"{tags}: billing lists a tag one day after its first use; run bootstrap again then",
+            f"{tags}: billing lists tags one day after their first use; repeat bootstrap then",
         )
     return Step(name, "made", ", ".join(missing))
 
 
 def _billing_alerts(cloud: Cloud) -> Step:
-    """Checks whether billing metrics exist, because their preference has no API."""
+    """Checks whether billing metrics exist. Only the console can turn them on."""
     name = "billing alerts"
     if cloud.client("cloudwatch", GLOBAL_REGION).list_metrics(Namespace="AWS/Billing")["Metrics"]:
         return Step(name, "already there")

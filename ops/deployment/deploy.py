@@ -32,12 +32,12 @@ from ops.traffic.notify import News, Notifier, topic_of
 from ops.traffic.release import Releaser, Settings, announced, describe_shift
 
 DEPLOYMENT = "#stage"
-"""The ledger key of deployments."""
+"""The key of the ledger's records of deployments."""
 
 
 @dataclass(frozen=True)
 class Collaborators:
-    """What a deployment calls."""
+    """The functions that a deployment calls. Tests replace them."""
 
     examine: Callable[[Cloud, Root], list[Finding]] = examine_cloud
     prepare_stack: Callable[[Cloud, Root, Path], Terraform] = prepare_stack
@@ -86,7 +86,7 @@ def _examine(cloud: Cloud, root: Root, collaborators: Collaborators) -> None:
 
 
 class _Deployment:
-    """One deployment that holds the environment's lock."""
+    """A running deployment, which holds the environment's lock."""
 
     def __init__(
         self, cloud: Cloud, lock: Lock, settings: Settings, collaborators: Collaborators
@@ -124,8 +124,8 @@ class _Deployment:
         records = self._shift_traffic(releaser, before)
         published = self._collaborators.publish_site(self._cloud, outputs)
         health = self._collaborators.wait_until_healthy(outputs["direct_health_url"])
-        # A new domain can take longer than the operator waits. The deployment is complete, and a
-        # promotion must find it.
+        # The deployment is recorded before the wait for a new domain, which an operator may
+        # interrupt: a promotion needs the record.
         values = {"commit": str(checkout()), "who": self._cloud.operator}
         self._ledger.store(DEPLOYMENT, self._ledger.now(), values)
         if self._cloud.environment.domains:

@@ -33,12 +33,12 @@ def wait_for_domain(
 ) -> Health:
     """Calls /health at the custom domain until it returns 200.
 
-    Does not call it before API Gateway reports the domain as available: a resolver that is asked
-    too early remembers for minutes that the name does not exist.
+    Waits with the first call until API Gateway reports the domain as available: a DNS resolver
+    that is queried too early caches for minutes that the name does not exist.
 
     Args:
         url: The URL of /health at the custom domain.
-        sleep, clock: Functions that use seconds since the epoch.
+        sleep, clock: Replacements of `time.sleep` and `time.time` for tests.
 
     Raises:
         OperatorError: The domain needs an action of the operator, or the timeout expired. The
@@ -51,7 +51,7 @@ def wait_for_domain(
             if status not in (READY, *PENDING):
                 raise OperatorError(
                     f"API Gateway reports {status} for the domain {name}: see Custom domain names"
-                    " in its console. The API itself is deployed and healthy"
+                    " in the API Gateway console. The API itself is deployed and healthy"
                 )
             health = get_health(url) if status == READY else None
             if health and health.ok:
@@ -59,7 +59,7 @@ def wait_for_domain(
             response = f"{health.status} {health.describe()}" if health else "not called yet"
             if clock() >= max(started + TIMEOUT, changed + NEW_DOMAIN_TIMEOUT):
                 raise OperatorError(
-                    f"{url} is not healthy, although the API itself is: {response}. The domain's"
+                    f"{url} is not healthy ({response}), but the API itself is. The domain's"
                     f" status is {status}. Check its DNS records, then run the same command again"
                 )
             minutes = (clock() - started) / 60

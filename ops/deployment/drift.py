@@ -14,10 +14,10 @@ from ops.terraform.runner import Terraform
 from ops.terraform.state import outputs, read_state, refuse_locked_state
 
 SECRET_TYPES = ("aws_ssm_parameter",)
-"""Types whose refresh reads the value of a secret.
+"""Resource types whose refresh reads the value of a secret.
 
-They are not compared, because the nightly comparison runs without approval, so its role is denied
-all secrets.
+They are not compared: the nightly comparison runs without approval, so its role must not read
+secrets.
 """
 
 
@@ -28,7 +28,7 @@ def compare_with_state(
     *,
     prepare_stack: Callable[[Cloud, Root, Path], Terraform] = prepare_stack,
 ) -> list[OutsideChange]:
-    """Compares the cloud with the Terraform state without changing either.
+    """Compares an environment's resources with its Terraform state. Changes neither of them.
 
     Args:
         out: The output directory of synthesis.
@@ -39,7 +39,7 @@ def compare_with_state(
     outputs(cloud)
     refuse_locked_state(cloud)
     stack = prepare_stack(cloud, root, out)
-    # The plan is never applied, so it needs neither a lock nor the permission to lock.
+    # The plan is never applied, so this command takes no lock and needs no permission to lock.
     options = ["-refresh-only", "-lock=false", *targets(read_state(cloud) or {})]
     with stack.temporary_plan("drift", options) as plan:
         shown = stack.show(plan.file)
@@ -47,10 +47,10 @@ def compare_with_state(
 
 
 def targets(state: Mapping[str, Any]) -> list[str]:
-    """Returns options that target every resource of a state, except those of SECRET_TYPES.
+    """Returns the `-target` options for all resources of a state, except those of SECRET_TYPES.
 
-    Terraform 1.11 has no option to exclude resources, and it refreshes all resources of the state
-    even if the configuration lacks them.
+    Terraform 1.11 has no option to exclude resources. It refreshes all resources in the state, even
+    those that the configuration lacks.
     """
     return [
         f"-target={item['type']}.{item['name']}"

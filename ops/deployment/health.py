@@ -13,7 +13,7 @@ from ops.console import Progress
 from ops.errors import OperatorError
 
 TIMEOUT = 60.0
-"""Seconds. The first response of a new platform waits for a cold start and new connections."""
+"""Seconds. The first response waits for a cold start and for new connections."""
 INTERVAL = 0.5
 """Seconds between requests."""
 

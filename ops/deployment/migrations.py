@@ -18,12 +18,12 @@ from ops.functions.versions import MIGRATION
 from ops.terraform.state import outputs
 
 RESPONSE_MARGIN = 10
-"""Seconds that the client waits longer than the function's own timeout."""
+"""Seconds that the client waits in addition to the migration function's timeout."""
 
 
 @dataclass(frozen=True)
 class Migrated:
-    """Migrations that a run applied, pending ones, and ones unknown to the live version."""
+    """Names of the migrations that a run applied, are pending, or only the database knows."""
 
     applied: list[str]
     pending: list[str]
@@ -48,7 +48,7 @@ class MigrationFunction:
     """
 
     def __init__(self, cloud: Cloud, name: str) -> None:
-        # One attempt that waits for the whole run: a second invocation would wait for the first.
+        # No retries: a second invocation would only wait until the first has finished.
         settings = Config(
             read_timeout=cloud.environment.function(MIGRATION).timeout + RESPONSE_MARGIN,
             retries={"total_max_attempts": 1},
@@ -97,7 +97,7 @@ def run_migrations(cloud: Cloud, function: str) -> Migrated:
     by = cloud.identity
     migration = MigrationFunction(cloud, function)
     result = _migrated(migration.invoke({"plan": True}))
-    # A run without pending migrations still updates a record that a crash left incomplete.
+    # The function is invoked even if nothing is pending, to complete records after a crash.
     due = result.pending or [""]
     applied: list[str] = []
     for number, name in enumerate(due, 1):

@@ -24,7 +24,7 @@ from ops.traffic.release import Settings
 
 GATE = "#gate"
 PROMOTION = "#promotion"
-"""The ledger keys of passed gates and of promotions."""
+"""The keys of the ledger's records of passed gates and of promotions."""
 SUITES: Mapping[str, Sequence[str]] = {
     "tests": ("-m", "not e2e"),
     "integration": ("-m", "e2e"),
@@ -34,7 +34,7 @@ SUITES: Mapping[str, Sequence[str]] = {
 The integration suite starts its own embedded platform.
 """
 GATES = (*SUITES, "smoke")
-"""All gates in order. Smoke tests call the source before, and the target after deployment."""
+"""All gates in order. The smoke gate tests the source. After deployment, the target is tested."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Promotion:
     source_name: str
     target: Cloud
     connect_source: Callable[[], Cloud]
-    """Called only if a gate must run or the commit must be checked."""
+    """Connects to the source. Called only if a gate must run or the commit must be checked."""
     approved_by: str | None = None
     passed: Collection[str] = ()
     """Gates that an earlier job of the same pipeline passed for this commit."""
@@ -55,9 +55,9 @@ class Promotion:
 
     @property
     def vouched(self) -> bool:
-        """True if the pipeline passed all gates, so that the source is not accessed.
+        """True if earlier jobs of the pipeline passed all gates. The source is then not accessed.
 
-        The pipeline's job has credentials of the target only.
+        Such a job has only credentials for the target.
         """
         return set(self.passed) >= set(GATES)
 
@@ -101,10 +101,10 @@ def promote_commit(
     approve: Callable[[str], str] | None = None,
     collaborators: Collaborators = Collaborators(),
 ) -> dict[str, Any]:
-    """Deploys the source's commit to the target after its gates passed and it was approved.
+    """Deploys the source's commit to the target if all gates pass and somebody approves it.
 
-    If a pipeline vouches for every gate, the source is not accessed, not even to check its commit.
-    The record of the promotion says so.
+    If the pipeline vouches for every gate, the source is not accessed, not even to check its
+    commit. The promotion's record contains `vouched: true` in this case.
 
     Args:
         out: The output directory of synthesis.
@@ -117,8 +117,8 @@ def promote_commit(
         The record of the promotion, with the time of each gate and the approver.
 
     Raises:
-        OperatorError: An environment would be skipped, the checkout has changes or is not the
-            source's commit, a gate failed, or the approval is missing.
+        OperatorError: The source does not precede the target, the checkout has changes or is at
+            another commit than the source, a gate failed, or the approval is missing.
     """
     target = promotion.target
     _check_order(promotion)

@@ -19,8 +19,8 @@ from ops.traffic.ledger import Ledger
 from ops.traffic.notify import News, Notifier
 
 TOPIC_NOTE = (
-    "The removal also deletes this topic: success is not announced here, and a failure only while"
-    " the topic exists"
+    "The removal also deletes this topic, which therefore receives no notification of success. A"
+    " failure is notified only if the topic still exists"
 )
 BATCH = 1000
 """Maximum number of objects in one DeleteObjects request of S3."""
@@ -41,16 +41,16 @@ def destroy_environment(
         confirm: Receives the plan, and raises an exception to stop the removal.
 
     Returns:
-        `environment`; `removed`, the number of resources; and `kept`, what remains and why.
+        `environment`; `removed`, the number of resources; and `kept`, descriptions of what remains.
 
     Raises:
-        OperatorError: The removal policy is retain, or another command is changing it.
+        OperatorError: The removal policy is retain, or another command changes the environment.
     """
     environment = cloud.environment
     if environment.retains_data:
         raise OperatorError(
-            f"{environment.name} has removal_policy: retain, so it was not removed. To remove it,"
-            " set `removal_policy: destroy`, deploy that change, and run the command again"
+            f"{environment.name} was not removed, because its removal_policy is retain. To remove"
+            " it, set `removal_policy: destroy`, deploy that change, and run the command again"
         )
     if not resource_count(cloud):
         report(f"{environment.name} has no resources to remove")
@@ -79,14 +79,14 @@ def destroy_environment(
 
 
 def _forget_platform(cloud: Cloud, root: Root) -> None:
-    """Deletes the addresses of a removed local platform, which other commands read."""
+    """Deletes platform.json of a removed local platform, so that other commands do not read it."""
     if cloud.environment.name == EMBEDDED:
         root.platform_file.unlink(missing_ok=True)
 
 
 @contextmanager
 def _announced(notifier: Notifier, counts: str) -> Iterator[None]:
-    """Announces the start and a failure of a removal. The topic is deleted before it succeeds."""
+    """Notifies the start and a failure of a removal. On success, the topic no longer exists."""
     notifier.publish("started", News("removal", [counts, TOPIC_NOTE]))
     try:
         yield
@@ -108,7 +108,7 @@ def list_kept(cloud: Cloud, keys: list[dict[str, Any]]) -> list[str]:
     lines = [
         f"the empty state and its old versions:"
         f" s3://{environment.state.bucket}/{environment.state.key}",
-        "the state bucket and account settings from `ops bootstrap`, which environments share",
+        "the state bucket and the account settings, which all environments of the account share",
     ]
     lines += [
         f"the customer key {key['key_id']}: KMS deletes it"
@@ -123,7 +123,7 @@ def list_kept(cloud: Cloud, keys: list[dict[str, Any]]) -> list[str]:
 
 
 def empty_buckets(cloud: Cloud, buckets: list[str]) -> None:
-    """Deletes all object versions. Terraform deletes them one by one and fails on some keys."""
+    """Deletes all object versions. Terraform would delete them singly and fail at some keys."""
     s3 = cloud.client("s3")
     with Progress() as progress:
         for bucket in buckets:

@@ -1,7 +1,7 @@
 """Publishes the static site to the frontend bucket, and rolls it back.
 
-Asset names contain a hash of their content, so browsers cache them for a year. index.html refers
-to them and is revalidated on each request. It is uploaded last, after all its assets.
+Asset names contain a hash of the content, so browsers cache assets for a year. index.html refers to
+the assets. Browsers revalidate it on each request, and it is uploaded after all assets.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ INDEX = "index.html"
 CONFIG = "config.json"
 ASSETS = "assets/"
 PAGES = "sites/"
-"""Prefix of the saved pages of published sites, named by digest."""
+"""Key prefix of saved copies of index.html, one for each published site, named by its digest."""
 IMMUTABLE = "public, max-age=31536000, immutable"
 """One year, the conventional maximum of a cache lifetime."""
 REVALIDATE = "no-cache"
@@ -45,11 +45,11 @@ class Site:
     """The files of a site."""
 
     page: bytes
-    """index.html, which refers to the hashed asset names."""
+    """The content of index.html, which refers to the hashed asset names."""
     assets: Mapping[str, bytes]
     """Content by object key."""
     config: bytes
-    """config.json, with the URLs of the platform."""
+    """The content of config.json, which has the URLs of the platform."""
 
     @property
     def digest(self) -> str:
@@ -109,7 +109,7 @@ class Publisher:
         self._bucket: str = outputs["frontend_bucket"]
 
     def publish(self, site: Site) -> list[str]:
-        """Uploads changed files, the page last, and returns their keys."""
+        """Uploads the changed files, index.html last, and returns their keys."""
         changed = [
             key
             for key, content in sorted(site.assets.items())
@@ -129,7 +129,7 @@ class Publisher:
         return changed + entries
 
     def roll_back(self) -> str:
-        """Restores the page of the previous site, whose assets still exist. Returns its digest.
+        """Restores index.html of the previous site, whose assets are kept. Returns its digest.
 
         Raises:
             OperatorError: There is no earlier site.
@@ -196,7 +196,7 @@ class Publisher:
         self._ledger.store(LEDGER_KEY, self._ledger.now(), values)
 
     def _prune(self) -> None:
-        """Deletes pages and assets that only sites older than the latest SITES need."""
+        """Deletes the saved pages and the assets that none of the latest SITES sites uses."""
         recent: dict[str, list[str]] = {}
         for item in self._ledger.latest(LEDGER_KEY):
             if len(recent) < SITES:

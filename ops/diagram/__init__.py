@@ -1,1 +1,1 @@
-"""Draws the architecture from the synthesized stack. No node or edge is placed by hand."""
+"""Draws architecture diagrams from the synthesized stack. The layout is computed, not drawn."""

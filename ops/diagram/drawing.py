@@ -1,4 +1,4 @@
-"""Loads drawing.yml, which defines what a diagram shows of a stack and how."""
+"""Loads drawing.yml, which defines which resources of a stack a diagram shows, and how."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 FILE = Path(__file__).with_name("drawing.yml")
 SELF = "self"
-"""Means the resource itself where drawing.yml names an argument."""
+"""In drawing.yml, the word in place of an argument's name that means the resource itself."""
 
 
 class _Strict(BaseModel):
@@ -43,7 +43,7 @@ class Through(_Strict):
 
 
 class EdgeKind(_Strict):
-    """A resource that connects two others."""
+    """A type of resource that is drawn as an edge because it connects two other resources."""
 
     type: str
     source: Annotated[str, Field(alias="from")]

@@ -19,7 +19,7 @@ from ops.terraform.policies import is_policy, statements
 from ops.terraform.stack_document import Resource, Synthesized, references
 
 REFERS = "refers to"
-"""The label of an edge for which a reference is the only evidence."""
+"""The label of an edge that exists only because one resource refers to the other."""
 READ_LEVELS = frozenset({"Read", "List"})
 _NAME_OF_ARN = re.compile(r"^arn:aws:([\w-]+):[^:]*:[^:]*:(.+)$")
 ARN_TYPES = {
@@ -33,7 +33,7 @@ ARN_TYPES = {
     "secretsmanager": "aws_secretsmanager_secret",
     "elasticache": "aws_elasticache_replication_group",
 }
-"""The resource type by the service of an ARN that is written as text, not as a reference."""
+"""The resource type for the service in an ARN that is literal text, not a reference."""
 NAMES = ("name", "bucket", "function_name", "replication_group_id")
 
 
@@ -42,7 +42,7 @@ class Node:
     """One box in a diagram. It represents one or more resources."""
 
     id: str
-    """Derived from the construct path, so it is stable across synthesis runs."""
+    """The node's identifier, derived from the construct path: each synthesis gives the same one."""
     type: str
     kind: str
     label: str
@@ -54,7 +54,7 @@ class Node:
     paths: tuple[str, ...] = ()
     """The construct paths of the members."""
     names: tuple[str, ...] = ()
-    """The labels of the nodes that were folded into this one."""
+    """The labels of the nodes that a folded view combines into this node."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Graph:
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
     groups: Mapping[str, str] = field(default_factory=dict)
-    """Titles by group, in display order. Only groups that have nodes."""
+    """Titles by group, in display order. Groups without nodes are omitted."""
 
     @cached_property
     def by_member(self) -> Mapping[str, Node]:
@@ -276,7 +276,7 @@ def _addresses(value: Any) -> list[str]:
 
 
 def _identifier(text: str) -> str:
-    """Returns a node id. Drops a part that repeats the one before it."""
+    """Returns a node id made from a text. Omits a part that repeats the preceding part."""
     parts = [part for part in re.split(r"[^A-Za-z0-9]+", text) if part]
     return "_".join(
         part for part, before in zip(parts, ["", *parts], strict=False) if part != before

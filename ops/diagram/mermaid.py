@@ -10,7 +10,7 @@ LINE_LENGTH = 100
 
 
 def mermaid(graph: Graph, *, words: bool = True) -> str:
-    """Returns the Mermaid source of a graph. Edges that only read or refer are dotted.
+    """Returns the Mermaid source of a graph. Edges for reads and references are dotted.
 
     Args:
         words: True to label the edges.

@@ -37,6 +37,6 @@ def updated(document: str, graph: Graph) -> str:
 
 
 def picture(graph: Graph, name: str) -> str:
-    """Returns one view as Mermaid. Folded views have no edge labels, which would clutter them."""
+    """Returns a view as Mermaid. Omits edge labels in folded views, which have too many edges."""
     view = load_drawing().views[name]
     return mermaid(view_of(graph, name), words=not view.folded)

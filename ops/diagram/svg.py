@@ -13,7 +13,7 @@ from ops.diagram.graph import REFERS, Edge, Graph, Node
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
 FONT = "Helvetica"
-"""Used for the layout. STYLE adds similar fonts as fallbacks."""
+"""The font whose metrics Graphviz uses for the layout. STYLE adds similar fonts as fallbacks."""
 STYLE = """\
 .diagram text { font-family: Helvetica, Arial, 'Liberation Sans', sans-serif; fill: #1f2933; }
 .diagram .cluster > polygon, .diagram .cluster > path { fill: #f5f7fa; stroke: #cbd2d9; }
@@ -26,7 +26,7 @@ STYLE = """\
 
 @dataclass(frozen=True)
 class Mark:
-    """Highlights a node and makes it a link."""
+    """The highlight of a node, which also becomes a link."""
 
     css_class: str
     href: str
@@ -47,7 +47,7 @@ def svg(
     Args:
         marks: highlights, by node id.
         title: the accessible name of the diagram.
-        style: CSS to embed. Pass an empty string if the page has the CSS.
+        style: CSS to embed. Pass an empty string if the surrounding page already contains STYLE.
         id_: the prefix of element ids. Must be unique within a page.
     """
     import pygraphviz  # noqa: PLC0415 - loads Graphviz
@@ -110,7 +110,7 @@ def _edge_attributes(edge: Edge) -> dict[str, str]:
 
 
 def _tidied(text: str, graph: Graph, *, linked: bool, title: str, style: str, id_: str) -> str:
-    """Removes what depends on the Graphviz version and adds accessible names."""
+    """Removes text that depends on the Graphviz version, and adds accessible names."""
     ET.register_namespace("", SVG)
     ET.register_namespace("xlink", XLINK)
     root = ET.fromstring(re.sub(r"<!DOCTYPE[^>]*>", "", text))  # noqa: S314 - Graphviz's own output

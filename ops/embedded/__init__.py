@@ -1,4 +1,4 @@
-"""The embedded cloud: AWS emulator, PostgreSQL and Valkey as local processes on loopback."""
+"""The embedded cloud: an AWS emulator, PostgreSQL and Valkey, which run on loopback."""
 
 from ops.embedded.cloud import Addresses, EmbeddedCloud
 

@@ -1,4 +1,4 @@
-"""Starts and stops the services of the embedded cloud, and recovers from crashes."""
+"""Runs the embedded cloud: the local AWS emulator, PostgreSQL and Valkey. Recovers from crashes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from ops.errors import OperatorError
 from ops.root import Root, read_json, write_json
 
 READY_TIMEOUT = 60.0
-"""Seconds. Restoring a large saved state takes a few seconds, the first initdb about two."""
+"""Seconds. Restoring a large saved state takes a few seconds; the first initdb takes about 2."""
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """The addresses of the services."""
+    """The addresses of the embedded cloud's services."""
 
     aws: str
-    """Base URL, the value of AWS_ENDPOINT_URL."""
+    """Base URL of the embedded AWS, which is the value of AWS_ENDPOINT_URL."""
     database: str
     """host:port."""
     cache: str
@@ -39,12 +39,12 @@ class StartedCloud:
 
     addresses: Addresses
     aws_was_killed: bool
-    """True if the embedded AWS did not stop normally. It then has only its S3 objects and the state
-    that it saved last, so Terraform's state may contain resources that it does not have."""
+    """True if the embedded AWS did not stop normally. After a restart, it has its S3 objects and
+    the data that it saved last, so resources in Terraform's state may be missing."""
 
 
 class EmbeddedCloud:
-    """The services of one root."""
+    """The embedded cloud of one root (the directory of a local platform)."""
 
     def __init__(self, root: Root) -> None:
         self._root = root
@@ -138,9 +138,9 @@ class EmbeddedCloud:
         return self.start().addresses
 
     def save_aws(self) -> None:
-        """Saves the state of the embedded AWS, so that it survives a kill.
+        """Saves the state of the embedded AWS, so that the state survives a kill of the process.
 
-        The database and the cache save their data themselves.
+        The database and the cache need no such call, because they save their data themselves.
         """
         process = self._processes.get(Aws.name)
         if process:
@@ -176,7 +176,7 @@ class EmbeddedCloud:
             time.sleep(0.05)
 
     def _kill_orphans(self) -> None:
-        """Kills the function workers that an ended embedded AWS left running."""
+        """Kills the processes that ran Lambda functions for an embedded AWS that has ended."""
         recorded = {process.pid for process in self.running().values()}
         orphans = [process for process in find_processes(self._root) if process.pid not in recorded]
         for orphan in orphans:

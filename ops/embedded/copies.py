@@ -15,7 +15,7 @@ from ops.errors import OperatorError
 
 
 def restore_copy(address: str, source: str, copy: str, scratch: Path) -> None:
-    """Restores a dump of the database `source` as the database `copy`, which it replaces.
+    """Dumps the database `source` and restores the dump as `copy`. Replaces an existing `copy`.
 
     Args:
         address: host:port of the server.

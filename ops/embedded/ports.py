@@ -8,13 +8,13 @@ from collections.abc import Collection, Sequence
 
 LOOPBACK = "127.0.0.1"
 CANDIDATES = range(20000, 30000)
-"""Below the ports that Linux (from 32768) and macOS (from 49152) use for outgoing connections."""
+"""Lower than the ports that Linux (32768 up) and macOS (49152 up) use for outgoing connections."""
 
 
 def is_free(port: int) -> bool:
     """Returns True if a server can listen on the loopback port now."""
     with socket.socket() as probe:
-        # Servers set this option too: a stopped server's connections in TIME_WAIT do not block.
+        # Servers set this option too, so a stopped server's TIME_WAIT connections do not matter.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))

@@ -16,14 +16,14 @@ from ops.process_identity import find
 from ops.root import Root, read_json, write_json
 
 MARKER = "MULTITASK_ROOT"
-"""Environment variable with the root's path. Each process started for a root inherits it."""
+"""Environment variable with the root's path. All processes started for the root inherit it."""
 INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE")
-"""The only variables that services inherit: no PYTHONPATH, no credentials, no AWS settings."""
+"""The only variables that services inherit. PYTHONPATH, credentials and AWS settings are not."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """A recorded process. The start time identifies it, because the OS reuses process IDs."""
+    """A recorded process. The ID and start time identify it, because the OS reuses IDs."""
 
     name: str
     pid: int
@@ -119,9 +119,9 @@ def _wait_until_ended(process: Process, timeout: float) -> bool:
 
 
 def find_processes(root: Root) -> list[psutil.Process]:
-    """Returns the running processes started for the root, recorded or not, except this one.
+    """Returns the running processes that were started for the root, except the current process.
 
-    Unrecorded ones are, for example, the function workers of a killed server.
+    Includes unrecorded processes, such as those that run Lambda functions for a killed server.
     """
     marker = str(root.path.resolve())
     matching = []

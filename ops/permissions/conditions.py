@@ -1,4 +1,4 @@
-"""Compares the conditions of policy statements by the requests that meet them."""
+"""Compares the conditions of policy statements: which requests meet one but not the other."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NEGATED = {
     "arnnotequals": "arnlike",
     "arnnotlike": "arnlike",
 }
-"""The operators that hold if no value matches, and the operator that compares one value."""
+"""The negated operators, each with the operator that it negates."""
 _ALIASES = {"arnequals": "arnlike"}
 """AWS documents ArnEquals and ArnLike as identical."""
 
@@ -37,9 +37,9 @@ class Condition:
     """One operator and key of a statement's Condition element."""
 
     operator: str
-    """In lower case, as written."""
+    """The operator as written, for example `ForAnyValue:StringLike`, in lower case."""
     key: str
-    """In lower case, because IAM ignores the case of keys."""
+    """The condition key in lower case, because IAM ignores its case."""
     values: frozenset[str]
     variables: bool = True
     """False for policies of version 2008-10-17, which have no policy variables."""
@@ -57,7 +57,7 @@ class Condition:
 
     @property
     def negated(self) -> bool:
-        """True if the condition holds for the values that do not match."""
+        """True for operators such as StringNotEquals, which hold for values that do not match."""
         return self._parts[1] in _NEGATED
 
     @property
@@ -75,7 +75,7 @@ class Condition:
         return (match[1], match[2], bool(match[3])) if match else (None, self.operator, False)
 
     def patterns(self) -> list[str]:
-        """Returns the values as parsed patterns of the operator's kind."""
+        """Returns the values as parsed patterns. Only some operators have wildcards."""
         wild = self.comparison in {"stringlike", "arnlike"}
         return [
             globs.parsed(value, wildcards=wild, variables=self.variables)
@@ -90,7 +90,7 @@ def conditions(value: Any, *, variables: bool = True) -> tuple[Condition, ...]:
     """Returns the conditions of a Condition element, without those that every request meets.
 
     Raises:
-        ValueError: the element has another structure.
+        ValueError: The value does not have the structure of a Condition element.
     """
     if value is None:
         return ()
@@ -148,7 +148,7 @@ def all_imply(narrow: Iterable[Condition], wide: Iterable[Condition]) -> bool:
 def implies(narrow: Condition, wide: Condition) -> bool:
     """Returns True if every request that meets the narrow condition meets the wide one.
 
-    False may also mean that this was not proved.
+    False can also mean that the comparison was inconclusive.
     """
     if narrow == wide or narrow.key != wide.key:
         return narrow == wide
@@ -189,8 +189,8 @@ def _strings_imply(narrow: Condition, wide: Condition) -> bool:
     these, those = narrow.patterns(), wide.patterns()
     if any(folds):
         if narrow.negated == wide.negated:
-            # Excluding all spellings of more values, or allowing all spellings of them, contains
-            # what the other condition says. One spelling never contains all of them.
+            # The larger list of values can only contain the other list if it ignores the case:
+            # a single spelling never contains all spellings.
             larger, folded = (these, folds[0]) if wide.negated else (those, folds[1])
             if not folded:
                 return globs.ANY in larger
@@ -225,9 +225,9 @@ def _booleans_imply(narrow: Condition, wide: Condition) -> bool:
 
 
 def networks(values: Iterable[str]) -> list[Network] | None:
-    """Returns the address ranges without overlaps, or None if a value is not a range.
+    """Returns the address ranges, merged if they overlap, or None if a value is not a range.
 
-    A plain address is a range of one address. Host bits are ignored, as AWS does.
+    A plain address counts as a range of one address. Like AWS, this ignores host bits.
     """
     try:
         ranges = [ipaddress.ip_network(value.strip(), strict=False) for value in values]

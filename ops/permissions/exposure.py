@@ -1,4 +1,4 @@
-"""Finds principals of a statement that mean everybody and that no condition restricts."""
+"""Finds the principals of a statement that include everybody, unless a condition restricts them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ IDENTIFIERS = frozenset({
     "aws:sourceowner", "aws:sourcevpc", "aws:sourcevpce", "aws:userid", "kms:calleraccount",
     "s3:dataaccesspointaccount",
 })  # fmt: skip
-"""Keys that restrict the callers if their values are fixed, as in AWS's own check of buckets."""
+"""Keys that restrict the callers if their values are fixed. S3's check of buckets does the same."""
 ARNS = frozenset({"aws:principalarn", "aws:sourcearn", "s3:dataaccesspointarn"})
-"""Keys that restrict the callers if the account in the ARN is fixed, or a bucket's name."""
+"""Keys that restrict the callers if the ARN has a fixed account or a fixed bucket name."""
 PATHS = frozenset({"aws:principalorgpaths", "aws:sourceorgpaths"})
 """Keys that restrict the callers if the organization at the start of the path is fixed."""
 ADDRESSES = frozenset({"aws:sourceip", "aws:vpcsourceip"})
@@ -25,7 +25,7 @@ OWN = frozenset({"aws:resourceaccount", "aws:resourceorgid"})
 MOUNTED = "elasticfilesystem:accessedviamounttarget"
 PATTERNS = frozenset({"stringequals", "stringequalsignorecase", "stringlike", "arnlike"})
 LARGEST_KNOWN = {4: 2**24, 6: 2**96}
-"""Addresses. AWS calls a bucket public if its policy allows a range larger than /8 or /32."""
+"""Number of addresses. AWS calls a bucket public above a /8 range of IPv4 or /32 of IPv6."""
 
 SUBJECTS = (":sub", ":id", ":user_id", ":email", ":amr")
 AUDIENCES = (":aud", ":app_id", ":oaud")
@@ -58,7 +58,7 @@ def _is_fixed(pattern: str) -> bool:
 
 
 def _names_owner(arn: str) -> bool:
-    """Returns True if an ARN pattern has a fixed account, or a fixed bucket."""
+    """Returns True if an ARN pattern has a fixed account or a fixed bucket name."""
     parts = arn.split(":", 5)
     if len(parts) < 6:
         return globs.is_fixed(arn)
@@ -86,10 +86,10 @@ def is_internet(ranges: Iterable[Network]) -> bool:
 def open_principals(
     principals: Iterable[str], *, excluded: bool, conditions: Iterable[Condition]
 ) -> frozenset[str]:
-    """Returns the principals of an Allow statement that mean everybody.
+    """Returns the principals of an Allow statement that include everybody.
 
     Args:
-        excluded: True if the statement has NotPrincipal.
+        excluded: True if the statement has NotPrincipal instead of Principal.
     """
     conditions = list(conditions)
     if excluded:
@@ -103,7 +103,7 @@ def open_principals(
 
 
 def _restricts_federation(principal: str, conditions: Iterable[Condition]) -> bool:
-    """Returns True if the conditions choose an application and a subject of the provider."""
+    """Returns True if the conditions limit the identity provider's applications and subjects."""
     required = [item for item in conditions if not item.negated and not item.holds_if_absent]
     if ":saml-provider/" in principal:
         return any(item.key in {"saml:aud", "saml:sub"} and _is_specific(item) for item in required)
@@ -131,6 +131,6 @@ def _is_specific(condition: Condition, *, own_issuer: bool = False) -> bool:
 
 
 def _names_group(start: str, *, own_issuer: bool) -> bool:
-    # `repo:owner/` of GitHub and `organization:name:` of HCP Terraform are complete names.
-    # The subjects of a cluster's own issuer all belong to the cluster.
+    # `repo:owner/` (GitHub) and `organization:name:` (HCP Terraform) name an organization fully.
+    # An EKS cluster has an issuer to itself, so all subjects of that issuer belong to the cluster.
     return own_issuer or "/" in start or start.count(":") > 1

@@ -1,4 +1,4 @@
-"""Compares patterns with `*`, `?` and policy variables by the texts that they match."""
+"""Compares IAM patterns with `*`, `?` and policy variables: which texts match one or both."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import re
 from collections.abc import Iterable
 
 ANY = "\ue000"
-"""Represents `*` in a parsed pattern. AWS's names contain no characters of the private use area."""
+"""Represents `*` in a parsed pattern. AWS's names contain no private-use Unicode characters."""
 ONE = "\ue001"
 """Represents `?` in a parsed pattern."""
 FIRST_VARIABLE = 0xF0000
 """The first code point that represents a policy variable in a parsed pattern."""
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _SEGMENTS = 6
-"""The parts of an ARN. The last one may contain colons."""
+"""Number of parts of an ARN. The last part may itself contain colons."""
 
 _variables: dict[str, str] = {}
 
 
 @functools.cache
 def parsed(text: str, *, wildcards: bool = True, variables: bool = True) -> str:
-    """Returns a pattern with a private character for each wildcard and policy variable.
+    """Returns a pattern with a private-use character in place of each wildcard and variable.
 
     Args:
         wildcards: False if `*` and `?` are ordinary characters, as in StringEquals.
@@ -47,7 +47,7 @@ def _wild(text: str) -> str:
 
 def _variable(name: str) -> str:
     key, comma, default = name.partition(",")
-    # Keys of conditions ignore case, default values do not.
+    # IAM ignores the case of a variable's key, but not that of its default value.
     normalized = key.strip().lower() + comma + default.strip()
     return _variables.setdefault(normalized, chr(FIRST_VARIABLE + len(_variables)))
 
@@ -77,7 +77,7 @@ def _is_open(character: str) -> bool:
 def covers(wide: str, narrow: str) -> bool:
     """Returns True if the wide parsed pattern matches all texts that the narrow one matches.
 
-    False may also mean that this was not proved, for example for `?*` and `*?`.
+    False can also mean that the comparison was inconclusive, for example for `?*` and `*?`.
     """
     if wide in {ANY, narrow}:
         return True
@@ -86,7 +86,7 @@ def covers(wide: str, narrow: str) -> bool:
 
 @functools.cache
 def _expression(pattern: str) -> re.Pattern[str]:
-    # The narrow pattern is matched as text: `?` must not match a `*` or a variable in it.
+    # The narrow pattern is matched as text, and `?` must not match its `*` or its variables.
     single = f"[^{ANY}{chr(FIRST_VARIABLE)}-\U0010ffff]"
     parts = {ANY: ".*", ONE: single}
     return re.compile("".join(parts.get(item) or re.escape(item) for item in pattern), re.DOTALL)
@@ -96,7 +96,7 @@ def _expression(pattern: str) -> re.Pattern[str]:
 def arn_covers(wide: str, narrow: str) -> bool:
     """Returns True if the wide parsed ARN pattern matches all ARNs that the narrow one matches.
 
-    AWS matches the parts between the colons one by one.
+    AWS matches each part between colons separately.
     """
     if wide in {ANY, narrow}:
         return True

@@ -35,14 +35,14 @@ def _normalized(kind: str, name: str) -> str:
 
 
 def listed(value: Any) -> list[Any]:
-    """Returns a value as a list: itself if it is one, an empty list for None."""
+    """Returns a list unchanged, None as an empty list, and another value as a list of one item."""
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def account_of(principal: str) -> str | None:
-    """Returns the account of a principal in its normal form, or None if it has none."""
+    """Returns the account ID of a principal in normal form, or None if it has no account."""
     match = _IDENTITY.fullmatch(principal) or _ACCOUNT.fullmatch(principal)
     return next((group for group in match.groups() if group), None) if match else None
 
@@ -58,7 +58,7 @@ def principal_covers(wide: str, narrow: str) -> bool:
 
 
 def are_distinct(one: str, other: str) -> bool:
-    """Returns True if no caller is both principals. False may mean that this was not proved."""
+    """Returns True if no caller matches both principals. False can also mean "not certain"."""
     kinds = [item.partition(":")[0] for item in (one, other)]
     if ANYBODY in kinds or one == other:
         return False

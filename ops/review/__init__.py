@@ -1,1 +1,1 @@
-"""Reviews a Terraform plan: verdict and reasons for each change, renames, and cost."""
+"""Reviews a Terraform plan: a verdict with reasons for each change, apparent renames, and cost."""

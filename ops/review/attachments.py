@@ -23,7 +23,7 @@ ATTRIBUTES = ("policy_arn", "policy_arns", "managed_policy_arn", "managed_policy
 TARGETS = ("role", "roles", "user", "users", "group", "groups", "role_name", "user_name",
     "group_name", "permission_set_arn", "principal_arn", "instance_arn")  # fmt: skip
 BROAD = re.compile(r"Admin|FullAccess|PowerUser")
-"""Names of policies that are taken to be broad if their contents are unknown."""
+"""Names of policies that count as broad if their contents are unknown."""
 
 
 def attached_permissions(change: Change, context: Context) -> Iterator[str]:
@@ -42,7 +42,7 @@ def attached_policies(change: Change, context: Context) -> Iterator[str]:
 
 
 def _attached(change: Change) -> Iterator[Any]:
-    """Yields the ARNs that the change attaches, or UNKNOWN for one of the same apply."""
+    """Yields the ARNs that the change attaches, or UNKNOWN for a policy that the apply creates."""
     before = {} if change.action is Action.CREATE else change.before
     moved = any(_gained(before.get(name), change.after.get(name)) for name in TARGETS)
     for name in ATTRIBUTES:
@@ -76,13 +76,13 @@ def _breadth(arn: Any, context: Context) -> str:
 
 @functools.cache
 def managed_policies() -> Mapping[str, Any]:
-    """Returns AWS's managed policies: the broad ones with the reason, and the names of others."""
+    """Returns AWS's managed policies: broad policies with a reason, and the names of all others."""
     document: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
     return {**document, "others": frozenset(document["others"])}
 
 
 def breadth_of_document(document: Any) -> str | None:
-    """Returns why a policy document is broad, or None. The file is generated with it."""
+    """Returns why a policy document is broad, or None. Also generates managed_policies.json."""
     wider = compare(None, document).wider
     if any(grant.gives_permissions for grant in wider):
         return PERMISSIONS

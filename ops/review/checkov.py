@@ -22,7 +22,7 @@ from ops.terraform.plan import Action
 
 CHECKOV = PROJECT / "tools" / "checkov" / ".venv" / "bin" / "checkov"
 SKIPS = PROJECT / "tools" / "checkov" / "skips.yml"
-"""The accepted findings, each with its reason."""
+"""The file with the accepted findings, each with a reason."""
 CHANGING = {Action.CREATE, Action.UPDATE, Action.REPLACE}
 
 Findings = dict[tuple[str, str], str]
@@ -33,17 +33,17 @@ def with_checkov(review: Review, document: Mapping[str, Any]) -> Review:
     """Returns the review with a `review` reason added for each check that a change newly fails.
 
     Args:
-        document: the plan, as printed by `terraform show -json`.
+        document: The plan, as printed by `terraform show -json`.
 
     Raises:
-        OperatorError: checkov is not installed, or it failed.
+        OperatorError: checkov is not installed, or checkov failed.
     """
     if not CHECKOV.exists():
         raise OperatorError(
             f"checkov is not installed at {CHECKOV}:"
             " run `make test` once to install it, or omit --checkov"
         )
-    # The plan document with the current values: findings in it are not new.
+    # This copy of the plan has the current values as planned values: its findings are not new.
     before = {
         **document,
         "planned_values": document.get("prior_state", {}).get("values", {}),
@@ -81,7 +81,7 @@ def _findings(document: Mapping[str, Any]) -> Findings:
     if done.returncode not in {0, 1}:
         raise OperatorError(f"checkov failed:\n{done.stderr.strip()}")
     report = json.loads(done.stdout)
-    # If there are no resources to check, checkov prints only a summary.
+    # Without resources to check, checkov prints a summary instead of a report.
     failed = report.get("results", {}).get("failed_checks", []) if isinstance(report, dict) else []
     return {(check["check_id"], check["resource"]): str(check["check_name"]) for check in failed}
 

@@ -1,4 +1,4 @@
-"""The checks that rules.yml names with `check`: they compare more than one attribute."""
+"""The checks that rules in rules.yml refer to by `check`. Each compares several attributes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ops.terraform.policies import can_be_changed, is_policy
 CHANGE_KEY_POLICY = "kms:PutKeyPolicy"
 INDEXES = ("global_secondary_index", "local_secondary_index")
 REBUILT_BY = ("hash_key", "range_key", "key_schema", "projection_type", "non_key_attributes")
-"""Attributes of an index that DynamoDB cannot update: the provider deletes and creates it."""
+"""Attributes of an index that DynamoDB cannot update, so the provider recreates the index."""
 
 Check = Callable[[Change, Context], Iterator[str]]
 
@@ -45,7 +45,7 @@ def _comparable(value: Any) -> Any:
 
 
 def locked_key(change: Change) -> Iterator[str]:
-    """Yields the attribute of a key's policy that lets nobody change the policy."""
+    """Yields the attribute with a KMS key's policy if the policy lets nobody change the policy."""
     before, after = change.before.get("policy"), change.after.get("policy")
     if before == after or not is_policy(after) or after is UNKNOWN:
         return
@@ -54,13 +54,13 @@ def locked_key(change: Change) -> Iterator[str]:
 
 
 def remarked(change: Change) -> Iterator[str]:
-    """Yields the attributes of which only the marking as sensitive changes."""
+    """Yields the attributes that only change between sensitive and not sensitive."""
     if change.remarked and all(item.before == item.after for item in change.differences):
         yield ", ".join(item.path for item in change.differences)
 
 
 def deposed(change: Change) -> Iterator[str]:
-    """Yields the key of the left-over object that the change is about."""
+    """Yields the key of the changed object if a failed replacement left that object over."""
     if change.deposed:
         yield change.deposed
 
@@ -72,7 +72,7 @@ def imported(change: Change) -> Iterator[str]:
 
 
 def _alone(check: Callable[[Change], Iterator[str]]) -> Check:
-    """Returns a check that needs no other resources as one that receives them."""
+    """Adapts a check that needs only the change to the signature of all checks."""
     return lambda change, _: check(change)
 
 

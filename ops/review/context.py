@@ -14,4 +14,4 @@ class Context:
     policies: Mapping[str, Any] = field(default_factory=dict)
     """The documents of the customer-managed policies in the plan, by ARN."""
     new_buckets: frozenset[str] = frozenset()
-    """The names of the buckets that the plan creates. They contain nothing yet."""
+    """The names of the buckets that the plan creates, which contain no objects yet."""

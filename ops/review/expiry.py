@@ -18,19 +18,19 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Deletion:
-    """The objects that one rule deletes."""
+    """The objects, images or backups that one expiry rule deletes."""
 
     what: str
     days: float
-    """The age in days at which it is deleted. Negative for a date."""
+    """The age in days at which they are deleted. Negative if the rule has a date instead."""
     kept: float = 0
-    """The number of newer versions that are kept."""
+    """The number of newest versions that the rule keeps."""
     prefix: str = ""
     tags: frozenset[tuple[str, str]] = frozenset()
     larger_than: float = 0
     smaller_than: float = float("inf")
     other: str = field(default="", compare=True)
-    """A selection that is compared as text."""
+    """Any other selection of the rule, which is compared as text."""
 
     def includes(self, other: Deletion) -> bool:
         """Returns True if the rule deletes everything that the other one deletes."""
@@ -54,7 +54,7 @@ class Deletion:
 
 
 def deletes_more(change: Change, context: Context) -> Iterator[str]:
-    """Yields the deletions that the rules make after the change but did not make before."""
+    """Yields descriptions of the deletions that the rules make only after the change."""
     if change.action in {Action.CREATE, Action.REPLACE} and _is_new_bucket(change, context):
         return
     before = [] if change.action is Action.CREATE else list(_deletions(change.before))

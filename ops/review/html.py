@@ -20,7 +20,7 @@ from ops.terraform.stack_document import Synthesized
 
 FILES = Path(__file__).with_name("report")
 LONGEST_VALUE = 20_000
-"""Characters of one value in the page. Longer values are truncated and show their length."""
+"""Maximum characters of a value in the page. Longer values are truncated and show their length."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Bar:
 
     @property
     def change(self) -> str:
-        """The CSS class of the bar after the plan. Less than half a cent has none."""
+        """The CSS class of the bar after the plan. Empty for a change below half a cent."""
         difference = self.after - self.before
         return "dearer" if difference > 0.005 else "cheaper" if difference < -0.005 else ""
 

@@ -14,7 +14,7 @@ from ops.terraform.plan import Action
 LONGEST_COMMENT = 60_000
 """Characters. GitHub rejects comments of more than 65,536."""
 LONGEST_PART = 20_000
-"""Characters of the summary before the changes, and of the part after them."""
+"""Maximum characters of the summary before the changes, and of the part after the changes."""
 MARKS = {
     Verdict.SAFE: "🟢",
     Verdict.REVIEW: "🟡",
@@ -26,8 +26,8 @@ MARKS = {
 def review_markdown(review: Review) -> str:
     """Returns the review as Markdown.
 
-    If it is too long for a comment, the details of the least severe changes are omitted and their
-    number is stated.
+    If the text is too long for a comment, omits the details of the least severe changes and states
+    the number of these changes.
     """
     head = _shortened(list(_head(review)), LONGEST_PART, "lines of the summary")
     tail = _shortened(list(_tail(review)), LONGEST_PART, "lines about renames and drift")
@@ -132,7 +132,7 @@ def _tail(review: Review) -> Iterator[str]:
 
 
 def _escaped(text: Any) -> str:
-    """Escapes text from a plan so that Markdown and HTML in it have no effect."""
+    """Escapes text from a plan so that any Markdown and HTML in the text has no effect."""
     return (
         str(text)
         .replace("&", "&amp;")

@@ -1,4 +1,4 @@
-"""Finds what a change opens to the internet: address ranges and ports, compared as numbers."""
+"""Finds the ports that a change opens to the internet, by the allowed address ranges and ports."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ RANGES = ("cidr_ipv4", "cidr_ipv6", "cidr_block", "ipv6_cidr_block", "cidr_block
 LISTS = re.compile(r"(?<!destination_)(cidr|ip_ranges?|source_ranges?|whitelist|allow_?list)")
 """Names of attributes outside rules that contain allowed address ranges."""
 OUTGOING = re.compile(r"egress|destination|route|subnet|vpc_cidr|pool|block_public|addresses")
-"""Names of attributes whose ranges are targets or the network's own addresses."""
+"""Names of attributes whose address ranges are destinations or the network's own addresses."""
 NUMBERS = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6"}
 
 
 @dataclass(frozen=True)
 class Opening:
-    """Address ranges that may connect to ports."""
+    """Address ranges that may connect to a range of ports."""
 
     protocol: str
-    """In lower case. `-1` for all."""
+    """The protocol in lower case. `-1` means all protocols."""
     low: int
     high: int
     ranges: tuple[Network, ...]
@@ -38,7 +38,7 @@ class Opening:
 
 
 def opened(change: Change) -> Iterator[str]:
-    """Yields each port range that more of the internet can reach after the change."""
+    """Yields each port range that additional internet addresses can reach after the change."""
     before = [] if change.action is Action.CREATE else list(_openings(change.type, change.before))
     after = list(_openings(change.type, change.after))
     for opening in after:
@@ -47,7 +47,7 @@ def opened(change: Change) -> Iterator[str]:
 
 
 def _is_new(opening: Opening, before: Iterable[Opening], after: Iterable[Opening]) -> bool:
-    """Returns True if a port of the opening admits the internet after the change, not before."""
+    """Returns True if the internet can reach a port of the opening only after the change."""
     before, after = list(before), list(after)
     edges = {opening.low, opening.high}
     for item in (*before, *after):
@@ -161,7 +161,7 @@ def _parsed(value: Any) -> list[Network]:
 
 
 def _listed_ranges(value: Any, name: str) -> Iterator[Network]:
-    """Yields the ranges in attributes whose names say that they may connect."""
+    """Yields the ranges in attributes whose names mean that these ranges may connect."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             if not OUTGOING.search(key):

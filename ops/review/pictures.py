@@ -18,10 +18,10 @@ VIEW = "overview"
 def marked_picture(
     review: Review, stack: Synthesized, anchors: Mapping[str, str]
 ) -> tuple[str, tuple[str, ...]]:
-    """Returns the diagram as SVG without CSS, and the addresses of changes without a node.
+    """Returns the diagram as SVG without CSS, and the addresses of changes that have no node.
 
     Args:
-        anchors: the id of the page element that a node links to, by the key of its change.
+        anchors: The id of the page element that a node links to, by the key of the node's change.
     """
     graph = view_of(read_graph(_with_destroyed(stack, review)), VIEW)
     by_node: dict[str, list[Judged]] = {}

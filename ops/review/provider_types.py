@@ -1,4 +1,4 @@
-"""Lists the attributes of each resource type that only the provider sets, by its schema."""
+"""Lists the attributes of each resource type that only the provider can set."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 FILE = Path(__file__).with_name("provider_types.json")
-"""Written by `python -m tools.provider_types`, from `terraform providers schema -json`."""
+"""`python -m tools.provider_types` writes this file from `terraform providers schema -json`."""
 
 
 @functools.cache
 def computed_attributes(type_: str) -> frozenset[str]:
-    """Returns the attributes that no program can set. An unknown type has none."""
+    """Returns the attributes that a configuration cannot set. Empty for an unknown type."""
     return frozenset(_document()["computed"].get(type_, ()))
 
 
 def provider_version() -> str:
-    """Returns the version of the provider whose schema is in the file."""
+    """Returns the version of the AWS provider whose schema is in FILE."""
     return str(_document()["provider"])
 
 

@@ -20,7 +20,7 @@ ENDING = ".review.json"
 
 @dataclass(frozen=True)
 class StateVersion:
-    """The version of the state that a plan is based on. Every apply increments the serial."""
+    """A version of Terraform's state. Every apply increments the serial."""
 
     lineage: str
     serial: int
@@ -78,7 +78,7 @@ def write_receipt(file: Path, review: Review, directory: Path) -> Receipt:
     """Writes the receipt of a reviewed plan file into the same directory.
 
     Args:
-        directory: the stack's directory, which the plan's paths are relative to.
+        directory: The stack's directory, to which the paths in the plan are relative.
     """
     changes = review.plan.changes
     ends = {Action.DESTROY: "destroy", Action.REPLACE: "replace"}
@@ -127,7 +127,7 @@ def check_receipt(file: Path, environment: str, state: StateVersion, directory: 
         directory: the stack's directory.
 
     Raises:
-        OperatorError: the plan was not reviewed, was reviewed for another environment, was modified
+        OperatorError: The plan was not reviewed, was reviewed for another environment, was modified
             after the review, or is stale.
     """
     again = f"run `python -m ops review {environment}` again"
@@ -159,7 +159,7 @@ def check_receipt(file: Path, environment: str, state: StateVersion, directory: 
 
 
 def remove_plan(file: Path) -> None:
-    """Deletes a plan file and its receipt. A plan file contains all values of the state."""
+    """Deletes a plan file, which contains all values of the state, and its receipt."""
     file.unlink(missing_ok=True)
     _receipt_file(file).unlink(missing_ok=True)
 

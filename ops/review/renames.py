@@ -1,4 +1,4 @@
-"""Finds resources that a plan destroys and recreates only because their construct path changed."""
+"""Finds resources that a plan recreates only because their construct path (address) changed."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ NAMES = (
     *("replication_group_id", "user_group_id", "user_id", "domain_name", "alias"),
     *("dashboard_name", "alarm_name", "cidr_block", "id"),
 )
-"""Arguments that identify a resource among those of its type."""
+"""Arguments that identify a resource among all resources of the same type."""
 SIMILARITY = 0.9
-"""The share of known values that must be equal for a resource without an identifying argument."""
+"""The fraction of equal values that makes a rename, without an identifying argument."""
 NAMED_SIMILARITY = 0.5
-"""The share if the identifying argument is equal. A move may change other arguments."""
+"""The fraction of equal values that makes a rename if the identifying argument is equal."""
 IGNORED = frozenset({"tags", "tags_all", "arn"})
 
 
 @dataclass(frozen=True)
 class Rename:
-    """A resource whose address in the program differs from the one in the state."""
+    """A resource whose address in the synthesized stack differs from its address in the state."""
 
     type: str
     before: str
     """The address in the state."""
     after: str
-    """The address in the program."""
+    """The address in the synthesized stack."""
 
     @property
     def moved_block(self) -> str:
@@ -77,7 +77,7 @@ def find_renames(changes: Iterable[Change]) -> list[Rename]:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A destroyed or created resource, with its known values in a form that compares fast."""
+    """A destroyed or created resource, with its known values in a form that is fast to compare."""
 
     address: str
     name: str | None
@@ -102,7 +102,7 @@ class _Candidate:
 
 
 def _similarity(old: _Candidate, new: _Candidate) -> float | None:
-    """Returns the share of equal values, plus 1 for an equal name. None if they do not match."""
+    """Returns the fraction of equal values, plus 1 for an equal name. None means no match."""
     if not new.values:
         return None
     same = len(old.values & new.values) / len(new.values)

@@ -1,4 +1,4 @@
-"""Reviews a plan: finds each change's construct, verdict and reasons."""
+"""Reviews a Terraform plan: finds each change's construct, verdict and reasons."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _REFERENCE = re.compile(r"\$\{(aws_\w+)\.([\w-]+)\.(\w+)\}")
 POLICY_ATTRIBUTES = frozenset(
     {"policy", "assume_role_policy", "policy_document", "resource_policy"}
 )
-"""Attributes that usually hold policies. Any other attribute with a policy document also counts."""
+"""Attributes that usually contain policies. Others also count if they contain a policy document."""
 OWNERS = (
     *("role", "user", "group", "bucket", "queue_url", "arn", "key_id", "function_name"),
     *("repository", "repository_name", "secret_arn", "resource_arn", "domain_name"),
 )
-"""Attributes that name what a policy belongs to."""
+"""Attributes that name the role, bucket, key or other resource that a policy belongs to."""
 INVOCATION = Verdict.DANGEROUS
-"""The verdict on an invoked action, whose effects no plan contains and no plan reverts."""
+"""The verdict on an invoked action: a plan neither shows nor can revert the action's effects."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Judged:
     change: Change
     construct: ConstructPath
     reasons: tuple[Reason, ...]
-    """The most severe first. Never empty."""
+    """The reasons for the verdict, the most severe first. Never empty."""
     policies: tuple[Comparison, ...] = ()
     rename: Rename | None = None
-    """The rename that the change is part of."""
+    """The rename that the change is part of, or None."""
 
     @property
     def verdict(self) -> Verdict:
@@ -135,7 +135,7 @@ class Review:
 
     @property
     def summary(self) -> str:
-        """The plan in one line, for example `irreversible: 1 created, 2 changed`."""
+        """The review in one line, for example `irreversible: 1 created, 2 changed`."""
         parts = [f"{number} {action.past}" for action, number in self.counts.items()]
         imported = sum(
             bool(item.change.imported) and item.change.action is not Action.IMPORT
@@ -162,7 +162,7 @@ def review(
     """Reviews a plan.
 
     Args:
-        stack: the synthesized stack, which maps each resource to its construct. Without it,
+        stack: The synthesized stack, which maps each resource to its construct. If None,
             constructs are derived from the addresses.
         usage: the usage to compute the cost for. None omits the cost.
         digest: SHA-256 of the plan file.
@@ -228,14 +228,14 @@ def _policies(
     if change.type == "aws_lambda_permission":
         yield compare(_permission(change.before), _permission(change.after))
         return
-    # A policy that moves to another role, bucket or key grants all its permissions there.
+    # If a policy moves to another role, bucket or key, all its permissions are new there.
     moved = change.action is Action.REPLACE and any(
         change.before.get(name) != change.after.get(name) for name in OWNERS
     )
     for attribute in dict.fromkeys([*change.before, *change.after]):
         before, after = change.before.get(attribute), change.after.get(attribute)
         if after is UNKNOWN:
-            # The policy refers to a resource that is created in the same apply.
+            # The policy is unknown because it refers to a resource that the same apply creates.
             if attribute in POLICY_ATTRIBUTES and (
                 change.action is Action.CREATE or is_policy(before)
             ):

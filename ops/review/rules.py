@@ -26,7 +26,7 @@ FILE = Path(__file__).with_name("rules.yml")
 
 
 class Verdict(enum.IntEnum):
-    """How severe a change is. The most severe verdict of all changes is the plan's."""
+    """The severity of a change. A plan's verdict is the most severe verdict of its changes."""
 
     SAFE = 0
     REVIEW = 1
@@ -62,7 +62,7 @@ class _Strict(BaseModel):
 
 
 class Rule(_Strict):
-    """One rule. rules.yml documents the fields."""
+    """One rule of rules.yml, which documents the fields."""
 
     id: str
     verdict: VerdictName
@@ -99,7 +99,7 @@ class Rule(_Strict):
 
     def is_for(self, type_: str, action: Action, deposed: bool) -> bool:
         """Returns True if the rule applies to a type and an action."""
-        # A superseded resource gets a new object, which is judged like a changed one.
+        # For create-and-forget, the new object is judged like a changed object.
         actions = {action, Action.UPDATE} if action is Action.SUPERSEDE else {action}
         return (
             bool(actions & self.actions)
@@ -113,7 +113,7 @@ class Rule(_Strict):
         return any(change.after.get(key) in values for key, values in self.unless.items())
 
     def matches(self, difference: Difference) -> bool:
-        """Returns True if the difference is at the rule's attribute and becomes what it says."""
+        """Returns True if the difference is in the rule's attribute and of the rule's kind."""
         if self.attribute is not None:
             inside = self.becomes == "changed" and difference.is_at(self.attribute)
             if not inside and difference.attribute != self.attribute:
@@ -192,14 +192,14 @@ class Reason:
 @functools.cache
 def load_rules(file: Path = FILE) -> Rules:
     """Returns the rules of a file (default: the project's rules.yml)."""
-    # The loader in C needs a tenth of the time, but not every build of PyYAML has it.
+    # PyYAML's loader in C is ten times faster, but not every build of PyYAML includes it.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     document = yaml.load(file.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - it is safe
     return Rules.model_validate(document)
 
 
 class Judge:
-    """Applies rules to changes. Selects the rules for a type and an action once."""
+    """Applies rules to changes. Caches the rules that apply to each type and action."""
 
     def __init__(self, rules: Rules, context: Context | None = None) -> None:
         self._rules = rules
@@ -263,7 +263,7 @@ def _reasons(
             yield Reason(rule.id, verdict, rule.text.format(detail=detail))
     elif rule.becomes or rule.order:
         if found and _condition_only(rule, change, rule.attribute):
-            # Several parts of one attribute are one reason.
+            # Several changed parts of one attribute result in one reason.
             shortened = found[:1] if rule.becomes == "changed" else found
             for item in shortened:
                 yield Reason(

@@ -1,4 +1,4 @@
-"""Creates or reads a plan, reviews it, and applies exactly the reviewed plan."""
+"""Creates or reads a Terraform plan, reviews the plan, and applies exactly the reviewed plan."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ class Reviewed:
     """The plan, as printed by `terraform show -json`. Contains sensitive values."""
     stack: Synthesized | None
     file: Path | None
-    """The plan file that can be applied, or None if the plan was read from JSON."""
+    """The plan file in Terraform's own format, or None if the plan was read from JSON."""
 
 
 def stacks(cloud: Cloud | None, root: Root) -> Path:
-    """Returns the directory of the synthesized stacks. For an embedded cloud it is in the root."""
+    """Returns the directory of synthesized stacks. For the embedded cloud, it is in the root."""
     return (root.cdktf_out if cloud and cloud.endpoint else PROJECT / "cdktf.out") / "stacks"
 
 
@@ -93,7 +93,7 @@ def review_file(
     """Reviews an existing plan.
 
     Args:
-        cloud: connects to the environment's cloud. Called only if Terraform must read the file.
+        cloud: Connects to the environment. Called only if Terraform must read the file.
         file: a plan file of `terraform plan -out`, or its JSON from `terraform show -json`.
 
     Raises:
@@ -142,7 +142,7 @@ def _reviewed(
 
 
 def _is_emulated(environment: str) -> bool:
-    """Returns True if the environment uses an emulated AWS. A plan may be of an unknown one."""
+    """Returns True if the environment uses an emulated AWS. False for an unknown environment."""
     try:
         return load_environment(environment).endpoints.aws is not None
     except EnvironmentFileError:
@@ -155,7 +155,7 @@ def apply_reviewed(
     """Applies a reviewed plan, then deletes it because a plan cannot be applied twice.
 
     Args:
-        confirm: called with the receipt before the apply. Raises to cancel.
+        confirm: Receives the receipt, and raises an exception to cancel the apply.
 
     Raises:
         OperatorError: the plan was not reviewed, was modified after the review or is stale, or the

@@ -19,7 +19,7 @@ STYLES = {
     Verdict.IRREVERSIBLE: "bold magenta",
 }
 DIFFERENCES_SHOWN = 12
-"""The number of differences shown per change. The other formats show all."""
+"""Maximum differences shown per change in a terminal. The other formats show all differences."""
 
 
 def review_lines(review: Review) -> Iterator[Text]:

@@ -1,4 +1,4 @@
-"""Decides how one value of a resource changes: turned off, weaker, newer."""
+"""Determines how a value changes, for example that it is turned off, weaker or upgraded."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def is_off(value: Any) -> bool:
 
 
 def is_empty(value: Any) -> bool:
-    """Returns True for the values of an absent argument."""
+    """Returns True for values that mean that an argument is absent, such as an empty list."""
     return value is None or value in ("", [], {})
 
 
@@ -50,14 +50,14 @@ def _is_weaker_tls(before: Any, after: Any) -> bool:
     ]
     if not all(versions) or is_empty(before) or is_empty(after):
         return not is_empty(before) and is_empty(after)
-    # With a list of versions, the lowest decides.
+    # A list of TLS versions is as weak as its lowest version.
     return min(versions[1]) < min(versions[0])
 
 
 def tls_version(policy: Any) -> tuple[int, int, int, int]:
-    """Returns the lowest TLS version of a policy, then the year and month in its name.
+    """Returns the lowest TLS version that a policy allows, then the year and month in its name.
 
-    Understands names such as `TLSv1.2_2021`, `TLS_1_2`, `Policy-Min-TLS-1-0-2019-07` and
+    Parses names such as `TLSv1.2_2021`, `TLS_1_2`, `Policy-Min-TLS-1-0-2019-07` and
     `ELBSecurityPolicy-TLS13-1-2-2021-06`.
     """
     text = str(policy)
@@ -65,7 +65,7 @@ def tls_version(policy: Any) -> tuple[int, int, int, int]:
     dated = (int(year[1]), int(year[2] or 0)) if year else (0, 0)
     match = _TLS.search(text[: year.start()] if year else text)
     if match is None:
-        # The policies of load balancers whose name has only a date accept TLS 1.0.
+        # A load balancer's policy whose name contains only a date accepts TLS 1.0.
         return (1, 0, *dated)
     numbers = [int(number) for number in _NUMBER.findall(match["version"])]
     if (match["kind"] or "").lower() == "ssl":
@@ -93,7 +93,7 @@ def _is_upgraded(before: Any, after: Any) -> bool:
     )
     if not old or not new:
         return False
-    # MySQL's major versions are 5.7, 8.0 and 8.4. The others count in the first number.
+    # MySQL's major versions are 5.7, 8.0 and 8.4. For other engines, it is the first number.
     length = 2 if old[0] in {5, 8} and new[0] in {5, 8} else 1
     return old[:length] != new[:length]
 

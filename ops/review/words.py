@@ -22,7 +22,7 @@ SIGNS = {
     Action.SUPERSEDE: "±",
     Action.NONE: " ",
 }
-"""The symbol for each action: Terraform's own if it has one."""
+"""The symbol for each action. Terraform uses the same symbol if it has one for the action."""
 MEANINGS = {
     Verdict.SAFE: "No data is lost, no access is opened and no protection is weakened.",
     Verdict.REVIEW: "The behaviour changes: review it.",
@@ -33,14 +33,14 @@ MEANINGS = {
 """The meaning of each verdict, as in rules.yml."""
 ABSENT = "(none)"
 LONGEST = 160
-"""Characters of a value in one line of text. Longer values are truncated."""
+"""Maximum characters of a value in a line of text. Longer values are truncated."""
 
 
 def value_text(value: Any, longest: int | None = LONGEST) -> str:
     """Returns a value as one line. Long values are truncated and show their length.
 
     Args:
-        longest: in characters. None keeps the value complete and its line breaks.
+        longest: Maximum characters. None returns the complete value with its line breaks.
     """
     if value is None:
         return ABSENT
@@ -57,7 +57,7 @@ def value_text(value: Any, longest: int | None = LONGEST) -> str:
 def title(item: Judged) -> str:
     """Returns the construct path and the type of a change's resource.
 
-    Adds the address if it has an instance's key or a module, which the path lacks.
+    Adds the address if it has a module or an instance key, since the construct path has neither.
     """
     address = item.change.address
     place = parse_address(address)
@@ -67,7 +67,7 @@ def title(item: Judged) -> str:
 
 
 def notes(review: Review) -> list[str]:
-    """Returns what a plan does besides its changes: invoked actions and deferred changes."""
+    """Returns notes about the actions that a plan invokes and the changes that it defers."""
     plan = review.plan
     lines = [
         f"invokes the action {item.address} ({item.type}), whose effects the plan does not show"
@@ -75,17 +75,17 @@ def notes(review: Review) -> list[str]:
         if item.deferred is None
     ]
     lines += [
-        f"puts off the action {item.address} ({item.deferred})"
+        f"defers the action {item.address} ({item.deferred})"
         for item in plan.invocations
         if item.deferred is not None
     ]
     lines += [
-        f"puts off {item.change.address} ({item.change.action}: {item.reason})"
+        f"defers the change of {item.change.address} ({item.change.action}: {item.reason})"
         for item in plan.deferred
     ]
     if not plan.complete:
         lines.append(
-            "the plan is partial: after the apply, plan and review again until nothing is left"
+            "the plan is partial: after the apply, plan and review again until no change is left"
         )
     return [*review.notes, *lines]
 

@@ -1,1 +1,1 @@
-"""Terraform: its runner, state, synthesized stacks, plans and the IAM policies in them."""
+"""Runs Terraform, and reads its state, stacks, plans and the IAM policies in plans."""

@@ -1,4 +1,4 @@
-"""Parses the addresses of resources, whose instance keys may contain dots and brackets."""
+"""Parses Terraform's addresses of resources. Instance keys may contain dots and brackets."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class Address:
     type: str
     name: str
     key: str
-    """The instance's key with brackets, for example `[0]` or `["a.b"]`. Empty without one."""
+    """The instance key in brackets, for example `[0]` or `["a.b"]`. Empty if there is none."""
 
     @property
     def configured(self) -> str:
-        """The address in the configuration, without any instance's key."""
+        """The address in the configuration, without instance keys."""
         modules = [part for part, _ in _parts(self.module)] if self.module else []
         return ".".join([*modules, self.type, self.name])
 
 
 @functools.cache
 def parse_address(address: str) -> Address:
-    """Returns the parts of an address. An unusual address is a name without a type."""
+    """Returns the parts of an address. Returns an unparsable address as a name without a type."""
     parts = _parts(address)
     if len(parts) < 2 or ".".join(f"{name}{key}" for name, key in parts) != address:
         return Address("", "", address, "")

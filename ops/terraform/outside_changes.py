@@ -1,4 +1,4 @@
-"""Finds changes made outside Terraform in the drift that a plan reports."""
+"""Finds the unexpected changes made outside Terraform among those that a plan reports."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ ACCESS = {
     ("aws_security_group", "egress"),
     ("aws_security_group", "ingress"),
 }
-"""Attributes that are always compared, because a foreign addition grants access.
+"""Attributes that are always compared, because a change made outside Terraform can grant access.
 
-The program sets them through separate resources.
+The stack sets these attributes through separate resources.
 """
 
 _ALARM = "the response of DescribeAlarms omits it"
@@ -58,7 +58,7 @@ EMULATED: Mapping[tuple[str, str], str] = {
 }
 """Attributes that an emulated AWS returns incorrectly, with the reason.
 
-They are ignored only if the environment uses an emulated AWS.
+These attributes are ignored only if the environment uses an emulated AWS.
 """
 
 
@@ -73,7 +73,7 @@ class OutsideChange:
 
 
 def outside_changes(plan: Mapping[str, Any], *, emulated: bool = False) -> list[OutsideChange]:
-    """Returns the drift in a plan (`terraform show -json`), without OWNED attributes.
+    """Returns the changes made outside Terraform that a plan (`terraform show -json`) reports.
 
     Args:
         emulated: Also ignore the EMULATED attributes.
@@ -88,7 +88,7 @@ def outside_changes(plan: Mapping[str, Any], *, emulated: bool = False) -> list[
         if "delete" in item["change"]["actions"]:
             drift.append(OutsideChange(item["address"], "gone", []))
             continue
-        # Services change the attributes that the program does not set, such as a status or count.
+        # Attributes that the stack does not set, such as a status or a count, change by themselves.
         compared = configured.get(parse_address(item["address"]).configured, frozenset()) | {
             name for kind, name in ACCESS if kind == item["type"]
         }
@@ -100,7 +100,7 @@ def outside_changes(plan: Mapping[str, Any], *, emulated: bool = False) -> list[
 
 
 def _configured(module: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, frozenset[str]]]:
-    """Yields the attributes that a module and its children set, by the resource's address."""
+    """Yields the address of each resource in a module, and the attributes that are set for it."""
     for item in module.get("resources", []):
         yield f"{path}{item['address']}", frozenset(item.get("expressions", {}))
     for name, call in module.get("module_calls", {}).items():
@@ -110,8 +110,8 @@ def _configured(module: Mapping[str, Any], path: str = "") -> Iterator[tuple[str
 def differs(before: Any, after: Any) -> bool:
     """Returns True if the value differs from the one in the state.
 
-    An empty value in the state never differs: the program did not set it, so a service or another
-    resource may fill it in.
+    A value that is empty in the state never differs: the stack does not set it, so AWS or another
+    resource may set it.
     """
     if before in (None, "", [], {}):
         return False

@@ -1,4 +1,4 @@
-"""Reads the plan that `terraform show -json` writes. Sensitive values are masked."""
+"""Reads the output of `terraform show -json` for a plan, and masks its sensitive values."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ from ops.terraform.plan_values import (
 )
 
 FORMAT = "1."
-"""Format version of `terraform show -json`. Within a major version, fields are only added."""
+"""Supported major format version of `terraform show -json`. Minor versions only add fields."""
 MIRRORED = ("tags_all",)
-"""Attributes that repeat another attribute."""
+"""Attributes that repeat another attribute's value, so differences omit them."""
 CONTENTS = ("planned_values", "resource_changes", "output_changes", "action_invocations")
-"""Fields of a plan. A state in JSON has none of them."""
+"""Fields that distinguish the JSON of a plan from the JSON of a state."""
 
 
 class Action(enum.StrEnum):
-    """What a plan does to a resource."""
+    """The action that a plan takes on a resource."""
 
     CREATE = "create"
     UPDATE = "update"
     REPLACE = "replace"
     DESTROY = "destroy"
     FORGET = "forget"
-    """Removes the resource from the state but does not destroy it."""
+    """Terraform removes the resource from the state but does not destroy it."""
     MOVE = "move"
-    """Gives the resource a new address, by a `moved` block."""
+    """A `moved` block changes the resource's address."""
     IMPORT = "import"
-    """Adds an existing resource to the state without changing it."""
+    """Terraform adds an existing resource to the state without changing it."""
     SUPERSEDE = "create-and-forget"
-    """Creates a new object and removes the old one from the state without destroying it."""
+    """Terraform creates a new object, and removes the old object only from the state."""
     NONE = "no-op"
 
     @property
@@ -123,7 +123,7 @@ class _DeferredInvocation(BaseModel):
 
 
 class _Document(BaseModel):
-    """The fields of a plan that are read. Terraform omits those that are empty."""
+    """The fields of a plan that this module reads. Terraform omits empty fields."""
 
     format_version: str
     terraform_version: str | None = None
@@ -141,35 +141,35 @@ class _Document(BaseModel):
 
 @dataclass(frozen=True)
 class Change:
-    """What a plan does to one resource."""
+    """A planned change of one resource."""
 
     address: str
     type: str
     action: Action
     before: Mapping[str, Any]
-    """Current values. Empty if it is created. Sensitive values are masked."""
+    """Current values. Empty for a new resource. Sensitive values are masked."""
     after: Mapping[str, Any]
-    """Planned values. Empty if it is destroyed. Sensitive and unknown values are masked."""
+    """Planned values. Empty for a destroyed resource. Sensitive and unknown values are masked."""
     forced_by: tuple[str, ...] = ()
     """Attributes that cannot be updated in place and therefore force a replacement."""
     moved_from: str | None = None
     name: str | None = None
     """The resource's name in the program, without module and instance."""
     deposed: str | None = None
-    """The key of a left-over object of an interrupted replacement. The live object is another."""
+    """The key of the old object if the change is about one that a failed replacement left over."""
     imported: str | None = None
     """The identifier under which the plan imports the resource."""
     remarked: tuple[str, ...] = ()
-    """Attributes that are marked as sensitive only before or only after the plan."""
+    """Attributes that are marked as sensitive either before or after the plan, but not both."""
 
     @property
     def key(self) -> str:
-        """The address. A left-over object has the address of the live one and its own key."""
+        """The address. A left-over object also has its key, which differs from the live one's."""
         return f"{self.address} {self.deposed}" if self.deposed else self.address
 
     @cached_property
     def differences(self) -> tuple[Difference, ...]:
-        """Attributes that change to a known value. All attributes for a creation or destruction."""
+        """Attributes that change to a known value. A creation or destruction has all attributes."""
         return tuple(item for item in self._all_differences if item.after is not UNKNOWN)
 
     @cached_property
@@ -191,7 +191,7 @@ class Change:
 
     @property
     def tags(self) -> Mapping[str, Any]:
-        """Its planned tags, or its current tags if it is destroyed."""
+        """The resource's planned tags, or the current tags of a destroyed resource."""
         tags = self.after.get("tags") or self.before.get("tags")
         return tags if isinstance(tags, Mapping) else {}
 
@@ -202,17 +202,17 @@ class Deferral:
 
     change: Change
     reason: str
-    """In Terraform's words, for example `provider_config_unknown`."""
+    """Terraform's name of the reason, for example `provider_config_unknown`."""
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """An action that the apply invokes, for example a Lambda function."""
+    """A Terraform action that the apply invokes, for example to call a Lambda function."""
 
     address: str
     type: str
     deferred: str | None = None
-    """The reason for deferring it to a later plan, or None."""
+    """The reason why the action is deferred to a later plan, or None."""
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,7 @@ def read_plan(document: Any, *, emulated: bool = False) -> Plan:
     Args:
         document: The output of `terraform show -json PLAN`.
         emulated: True if the environment uses an emulated AWS, which returns some attributes
-            incorrectly. They do not count as changed outside Terraform.
+            incorrectly. Such attributes do not count as changed outside Terraform.
 
     Raises:
         OperatorError: The document is not a plan, or the plan is incomplete.
@@ -325,8 +325,8 @@ def _change(item: _Resource) -> Change:
     action = _ACTIONS.get(tuple(change.actions))
     if action is None:
         raise OperatorError(
-            f"The plan does {', '.join(change.actions) or 'nothing'} to {item.address}, which this"
-            " review does not know: review the plan with `terraform show`"
+            f"The plan has the actions {change.actions} for {item.address}, which this review does"
+            " not support: review the plan with `terraform show`"
         )
     imported = None
     if change.importing:

@@ -1,4 +1,4 @@
-"""Reads a plan's JSON from a file in any encoding that consoles and pipelines write."""
+"""Reads a plan's JSON from a file, in any Unicode encoding that consoles write."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def _problem(text: str, error: json.JSONDecodeError) -> str:
     if not text.startswith("{"):
         if '"format_version"' in text:
             return (
-                "contains other text before the plan's JSON (turn off the wrapper that prints it,"
-                " such as `terraform_wrapper` of setup-terraform)"
+                "contains other text before the plan's JSON (turn off the wrapper that prints the"
+                " text, such as `terraform_wrapper` of setup-terraform)"
             )
         return "is not a plan in JSON"
     if error.msg == "Extra data":

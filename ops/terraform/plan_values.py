@@ -1,4 +1,4 @@
-"""Masks the sensitive values of a resource in a plan and compares them before and after."""
+"""Masks a resource's sensitive values in a plan, and compares the values before and after it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ UNKNOWN = Unknown.VALUE
 
 @dataclass(frozen=True)
 class Sensitive:
-    """A masked value. Two of them can only be compared for equality."""
+    """A masked value, which can only be compared for equality with another masked value."""
 
     fingerprint: bytes
 
@@ -79,10 +79,10 @@ def covered(value: Any, sensitive: Any = False, unknown: Any = False) -> Any:
 
 
 def either_marked(one: Any, other: Any) -> Any:
-    """Returns the marks of sensitive values that at least one of two structures of marks has.
+    """Returns the union of two structures that mark sensitive values with `true`.
 
-    Terraform hides a value if it is marked before or after the plan. If the structures do not fit
-    together, everything is marked.
+    Terraform hides a value if it is marked before or after the plan. If the two structures differ
+    in shape, everything is marked.
     """
     if one is True or other is True:
         return True
@@ -97,7 +97,7 @@ def either_marked(one: Any, other: Any) -> Any:
 
 
 def marked_paths(marks: Any, path: str = "") -> Iterator[str]:
-    """Yields the paths of a structure of marks at which values are marked as sensitive."""
+    """Yields the paths at which a structure marks sensitive values with `true`."""
     if marks is True:
         yield path
     elif isinstance(marks, Mapping):
@@ -123,14 +123,14 @@ def _at(shape: Any, key: Any) -> Any:
 
 @dataclass(frozen=True)
 class Difference:
-    """One attribute that changes."""
+    """An attribute whose value changes."""
 
     path: str
-    """For example `point_in_time_recovery.enabled`, or in a list `rule[name=rate].action`."""
+    """The path of the value, for example `ttl.enabled`, or in a list `rule[name=rate].action`."""
     before: Any
     after: Any
     attribute: str = ""
-    """The path without the items of lists, for example `rule.action`."""
+    """The path without list items, for example `rule.action`."""
 
     def is_at(self, attribute: str) -> bool:
         """Returns True if the attribute or a part of it differs."""
@@ -142,12 +142,12 @@ def differences(
 ) -> Iterator[Difference]:
     """Yields the attributes in which two values differ.
 
-    Compares JSON strings by their content. Treats absent and empty values as equal, except for an
-    empty block in a list, which is a value: `none {}` and `count {}` mean something.
+    Compares JSON strings by their content. Treats absent and empty values as equal, except for
+    empty blocks in a list, which have a meaning: `none {}` differs from `count {}`.
 
     Args:
-        path: the path of the values.
-        attribute: the path without items of lists (default: the path).
+        path: The path of the two values.
+        attribute: The path without list items (default: the path).
     """
     attribute = path if attribute is None else attribute
     before, after = _document(before, after)
@@ -180,7 +180,7 @@ def _both(before: Any, after: Any, kind: type) -> bool:
 
 
 def _is_empty(value: Any) -> bool:
-    """Returns True for the values that the provider writes for an absent argument."""
+    """Returns True for values that the provider stores for an absent argument, such as `[]`."""
     return value is None or value in ("", [], {})
 
 
@@ -205,9 +205,9 @@ def parsed_json(value: Any) -> Any | None:
 
 
 def paired(before: Sequence[Any], after: Sequence[Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Yields pairs of corresponding blocks of two lists, without the equal ones.
+    """Yields the pairs of corresponding blocks in two lists that are not equal.
 
-    Pairs blocks by their identifying attribute if each has one, otherwise by position.
+    Blocks correspond by their identifying attribute if all have one, otherwise by position.
     """
     old = [item for item in before if item not in after]
     new = [item for item in after if item not in before]

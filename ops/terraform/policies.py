@@ -1,8 +1,8 @@
 """Compares the permissions of two IAM policies by meaning instead of by text.
 
-A policy is wider than an earlier one if no single earlier statement covers one of its grants, or if
-it lacks a denial. What cannot be proved to be covered counts as wider: one review too many is
-better than a missed permission.
+A policy is wider than an earlier policy if it has a grant that no single earlier statement covers,
+or lacks one of the earlier denials. A grant counts as new unless an earlier statement is proved to
+cover it: one review too many is better than a missed permission.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from ops.permissions.principals import (
 from ops.terraform.plan_values import UNKNOWN, parsed_json
 
 VARIABLES_SINCE = "2012-10-17"
-"""The policy version that has policy variables. Without a Version, AWS assumes the older one."""
+"""The policy version that has policy variables. A policy without Version has the older version."""
 SHOWN = 6
-"""Actions in the text of a grant. The others are counted."""
+"""Maximum actions in the text of a grant, which gives only the number of the others."""
 
 
 @dataclass(frozen=True)
@@ -45,22 +45,22 @@ class Statement:
     patterns: tuple[str, ...]
     """The actions as written, possibly with wildcards. `*` for NotAction."""
     actions: frozenset[str]
-    """The actions with wildcards expanded and without those of NotAction."""
+    """The actions, with wildcards expanded. For NotAction, all actions except the excluded ones."""
     resources: tuple[str, ...]
     """The resources of Resource or NotResource, as written."""
     principals: tuple[str, ...]
-    """The principals of Principal or NotPrincipal in their normal form. Empty without both."""
+    """The principals of Principal or NotPrincipal in normal form. Empty if neither is present."""
     conditions: tuple[Condition, ...] = ()
     excludes_resources: bool = False
     """True if `resources` are those of NotResource."""
     excludes_principals: bool = False
     """True if `principals` are those of NotPrincipal."""
     variables: bool = True
-    """True if `${...}` in the statement is a policy variable."""
+    """True if `${...}` is a policy variable, which depends on the policy's version."""
 
     @property
     def open_principals(self) -> frozenset[str]:
-        """The principals that mean everybody. Empty for a denial."""
+        """The principals that include everybody. Empty for a Deny statement."""
         if not self.allows:
             return frozenset()
         return open_principals(
@@ -77,11 +77,11 @@ class Grant:
 
     statement: Statement
     actions: tuple[str, ...]
-    """The added or removed actions in AWS's spelling. A wildcard pattern stays as written."""
+    """The allowed actions in AWS's spelling. Wildcard patterns stay as written."""
     resource: str | None
-    """The resource, or None for all resources except those of the statement."""
+    """The resource, or None for all resources except those in the statement's NotResource."""
     principal: str | None
-    """The principal, or None for all except those of the statement, or without a principal."""
+    """The principal. None if the statement has NotPrincipal, or no principal at all."""
 
     @property
     def wildcard(self) -> bool:
@@ -98,7 +98,7 @@ class Grant:
     @property
     def _is_any_resource(self) -> bool:
         if self.statement.principals:
-            # The policy of a resource: it applies to that resource only.
+            # This policy belongs to a resource, so `*` means only that resource.
             return False
         if self.resource is None:
             return True
@@ -106,12 +106,12 @@ class Grant:
 
     @property
     def gives_permissions(self) -> bool:
-        """True if it allows changing permissions."""
+        """True if the grant allows changing permissions."""
         return any(permissions_management(action) for action in self.actions)
 
     @property
     def public(self) -> bool:
-        """True if it allows access to everybody, or to everybody whom another provider signs in."""
+        """True if the grant includes everybody, or all users of an external identity provider."""
         opened = self.statement.open_principals
         return bool(opened) and (self.principal is None or self.principal in opened)
 
@@ -141,17 +141,17 @@ class Comparison:
     """The differences between two policies."""
 
     wider: tuple[Grant, ...] = ()
-    """Grants that only the later policy has. Removed denials are in `undenied`."""
+    """Grants that only the later policy has. `undenied` has the removed denials."""
     narrower: tuple[Grant, ...] = ()
     """Grants that only the earlier policy has."""
     undenied: tuple[Grant, ...] = ()
     denied: tuple[Grant, ...] = ()
     unknown: bool = False
-    """The later policy is known only after the apply."""
+    """True if the later policy is known only after the apply."""
     undecided: tuple[str, ...] = ()
     """The parts of the policies that were not compared because they are invalid."""
     locked: bool = False
-    """The later policy lets nobody change it, although the earlier one did."""
+    """True if nobody may change the later policy, although somebody may change the earlier one."""
     attribute: str = field(default="policy", compare=False)
 
     @property
@@ -178,7 +178,7 @@ def compare(before: Any, after: Any, attribute: str = "policy") -> Comparison:
 
     Args:
         before: The document as a JSON string or parsed, or None if there is no policy.
-        after: The same, or UNKNOWN.
+        after: The later document in the same form, or UNKNOWN.
     """
     if after is UNKNOWN:
         return Comparison(unknown=True, attribute=attribute)
@@ -308,7 +308,7 @@ def _uncovered(these: Sequence[Statement], by: Sequence[Statement]) -> tuple[Gra
 
 
 def _as_written(statement: Statement, actions: frozenset[str]) -> tuple[str, ...]:
-    """Returns the actions, replaced by the statement's pattern where they match it completely."""
+    """Returns the actions. A pattern of the statement replaces actions if it matches only them."""
     names: list[str] = []
     for pattern in statement.patterns:
         matches = matching([pattern]) or actions - matching("*")
@@ -320,10 +320,10 @@ def _as_written(statement: Statement, actions: frozenset[str]) -> tuple[str, ...
 
 
 def _covers_resource(wide: Statement, resource: str | None, narrow: Statement) -> bool:
-    """Returns True if a statement applies to a resource of another one.
+    """Returns True if the wide statement applies to a resource of the narrow statement.
 
     Args:
-        resource: one of the narrow statement's resources. None: all except these.
+        resource: A resource of the narrow statement, or None for all but its NotResource.
     """
     these, those = narrow.parsed_resources(), wide.parsed_resources()
     if not wide.excludes_resources:
@@ -341,11 +341,11 @@ def _covers_resource(wide: Statement, resource: str | None, narrow: Statement) -
 
 
 def _covers_principal(wide: Statement, principal: str | None, narrow: Statement) -> bool:
-    """Returns True if a statement applies to a principal of another one.
+    """Returns True if the wide statement applies to a principal of the narrow statement.
 
     Args:
-        principal: one of the narrow statement's principals. None: all except these, or the
-            statement has none.
+        principal: A principal of the narrow statement. None if that statement has NotPrincipal or
+            no principal.
     """
     if not narrow.principals and not narrow.excludes_principals:
         return not wide.principals or ANYBODY in wide.principals

@@ -28,7 +28,7 @@ def prepare_stack(cloud: Cloud, root: Root, out: Path, *, locks: bool = True) ->
 
     Args:
         out: The output directory of synthesis.
-        locks: Whether later commands lock the state. If not, a stale lock is ignored.
+        locks: Whether later commands lock the state. False leaves a stale lock in place.
 
     Raises:
         OperatorError: Synthesis or initialization failed.

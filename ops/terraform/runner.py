@@ -23,23 +23,23 @@ from ops.process_identity import find
 from ops.root import read_json, write_json
 
 PARALLELISM = 30
-"""Concurrent operations. An apply mostly waits, so this exceeds Terraform's default of 10."""
+"""Concurrent operations. Terraform's default is 10, but an apply mostly waits for AWS."""
 GUARD_INTERVAL = 1.0
-"""Seconds between two checks that the target cloud still runs."""
+"""Seconds between two checks that the target cloud (the AWS that Terraform calls) still runs."""
 ERRORS_SHOWN = 10
-"""Maximum errors shown. One mistake often fails many resources. The log has all errors."""
+"""Maximum errors in a message, since one mistake can fail many resources. The log has all."""
 GIVE_UP_TIMEOUT = 20.0
-"""Seconds that Terraform gets to exit after the target cloud is gone. Then it is killed."""
+"""Seconds until Terraform is killed if it does not exit after the target cloud has stopped."""
 DESTRUCTIVE = {"delete": "destroy", "replace": "replace"}
-"""Destructive actions: the name in Terraform's JSON stream and the name in Terraform's texts."""
+"""Destructive actions, by their name in Terraform's JSON stream, with the name to display."""
 
 
 class TerraformError(OperatorError):
-    """Terraform reported errors. The message has the resource, summary and detail of each."""
+    """Terraform reported errors. The message has each error's resource, summary and detail."""
 
 
 class TerraformKilledError(TerraformError):
-    """Terraform was killed or could not store its state, which may lack created resources."""
+    """Terraform was killed or could not store its state, so the state may lack new resources."""
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Apply:
     _active: dict[str, float] = field(default_factory=dict)
 
     def feed(self, message: Mapping[str, Any], now: float) -> None:
-        """Processes one message. `now` is a monotonic time in seconds."""
+        """Processes one message, received at the monotonic time `now` (seconds)."""
         kind = message.get("type")
         if kind == "change_summary" and message["changes"]["operation"] == "plan":
             self.counts = {name: message["changes"][name] for name in ("add", "change", "remove")}
@@ -99,7 +99,7 @@ class Apply:
 
 @dataclass(frozen=True)
 class PlanFile:
-    """A plan file that can be applied."""
+    """A plan file in Terraform's own format, and the counts of its actions."""
 
     file: Path
     counts: dict[str, int]
@@ -131,8 +131,8 @@ class Terraform:
         directory: The stack's directory, which contains cdk.tf.json.
         variables: The complete environment variables of the process.
         log: File for the JSON stream of each run.
-        guard: Called every second during a run. Returns a reason to abort (the target cloud is
-            gone), or None.
+        guard: Called every second during a run. Returns the reason to abort the run, such as that
+            the target cloud has stopped, or None.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Terraform:
         """Runs `terraform init` unless the directory is initialized for this configuration.
 
         Returns:
-            True if it ran.
+            True if `terraform init` ran.
 
         Raises:
             TerraformError: The command failed. The message is Terraform's.
@@ -171,7 +171,7 @@ class Terraform:
         return True
 
     def _init_digest(self) -> str:
-        """Returns a digest of init's inputs: terraform block, executable, CLI configuration."""
+        """Returns a digest of the `terraform` block, the executable and the CLI configuration."""
         digest = hashlib.sha256(str(self._executable).encode())
         block = json.loads((self.directory / "cdk.tf.json").read_text()).get("terraform", {})
         digest.update(json.dumps(block, sort_keys=True).encode())
@@ -231,14 +231,14 @@ class Terraform:
         return shown
 
     def apply(self, plan: PlanFile | None = None) -> Apply:
-        """Applies a plan or the configuration. First stores a state that an earlier run left.
+        """Applies a plan or the configuration, after storing a state that an earlier run left over.
 
         Args:
-            plan: The result of `plan`. Its counts are used because Terraform does not repeat them.
+            plan: The plan to apply. None plans and applies the configuration.
 
         Raises:
-            TerraformError: Some resources failed. The rest is applied and the state is stored, so
-                the next run continues.
+            TerraformError: Some resources failed. All others are applied and the state is stored,
+                so the next run continues.
             TerraformKilledError: Terraform ended without storing its state.
             InterruptedRunError: The operator stopped the run. Operations in progress were completed
                 and stored.
@@ -264,11 +264,11 @@ class Terraform:
         if result.returncode:
             kept = left.rename(left.with_name(f"errored-{int(time.time())}.tfstate"))
             report(
-                "An earlier apply left a state that it could not store. It is older than the stored"
-                f" state, so it is kept as {kept}"
+                "An earlier apply could not store its state, and that state is now older than the"
+                f" stored state. It was not stored, but kept as {kept}"
             )
         else:
-            report("Stored the state that an earlier apply left behind")
+            report("Stored the state that an earlier apply could not store")
             left.unlink()
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -312,7 +312,7 @@ class Terraform:
                     try:
                         state.feed(json.loads(line), time.monotonic())
                     except json.JSONDecodeError:
-                        # Terraform writes plain text if it fails before the JSON stream begins.
+                        # Terraform writes plain text if an error occurs before the JSON stream.
                         state.errors.append(line.strip())
                     progress.show(state.line(time.monotonic()))
                 status = process.wait()
@@ -337,7 +337,7 @@ def _summary(errors: Sequence[str]) -> str:
 
 
 class _Stop:
-    """Ends a run early if the operator interrupts it or the target cloud is gone."""
+    """Ends a run early if the operator interrupts it or the target cloud has stopped."""
 
     def __init__(self, process: subprocess.Popen[str], guard: Callable[[], str | None]) -> None:
         self._process = process
@@ -382,7 +382,7 @@ class _Stop:
 
 @contextmanager
 def recorded_run(directory: Path, pid: int) -> Iterator[None]:
-    """Records the process and time of a run, to recognize a state lock that it leaves behind."""
+    """Records a run's process and time, so that a later command recognizes its state lock."""
     file = directory / ".terraform" / "run.json"
     run = {
         "host": socket.gethostname(),
@@ -404,10 +404,10 @@ class Run:
     started: float
     """Seconds since the epoch."""
     finished: float | None
-    """None if the process or its caller was killed."""
+    """Seconds since the epoch. None if the process or its caller was killed."""
 
     def find(self) -> psutil.Process | None:
-        """Returns its process if it still runs."""
+        """Returns the Terraform process if it is still running, or None."""
         return find(self.pid, self.started)
 
 

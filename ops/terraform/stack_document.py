@@ -15,7 +15,7 @@ from ops.errors import OperatorError
 from ops.terraform.addresses import parse_address
 
 REFERENCE = re.compile(r"\b(aws_\w+)\.([\w-]+)\.(\w+)")
-"""For example `aws_sqs_queue.messaging_work_queue_0A1B.arn`, inside `${...}`."""
+"""A reference inside `${...}`, for example `aws_sqs_queue.messaging_work_queue_0A1B.arn`."""
 _EXPRESSION = re.compile(r"\$\{([^}]*)\}")
 _UNIQUE_ENDING = re.compile(r"_[0-9A-F]{8}$")
 """The suffix that CDKTF adds to the label of a nested construct's resource."""
@@ -25,16 +25,16 @@ Block = dict[str, Any]
 
 @dataclass(frozen=True)
 class ConstructPath:
-    """The construct that defines a resource."""
+    """The path of the CDKTF construct that defines a resource."""
 
     path: str
-    """Relative to the stack, for example `database/ai-usage/table`."""
+    """The path relative to the stack, for example `database/ai-usage/table`."""
     service: str
-    """The resource's tag Service, or the module's name without that tag."""
+    """The resource's tag Service, or the module's name if that tag is missing."""
 
     @property
     def module(self) -> str:
-        """The module that creates it: the first construct below the stack."""
+        """The module that creates the resource: the first construct below the stack."""
         return self.path.partition("/")[0]
 
 
@@ -46,7 +46,7 @@ class Resource:
     label: str
     construct: ConstructPath
     block: Block
-    """Its arguments without CDKTF's metadata."""
+    """The resource's arguments without CDKTF's metadata."""
 
     @property
     def address(self) -> str:
@@ -54,14 +54,14 @@ class Resource:
 
     @cached_property
     def references(self) -> tuple[str, ...]:
-        """The addresses that it refers to, without those that are only in `depends_on`."""
+        """The addresses that the resource refers to, except those that only `depends_on` has."""
         arguments = {key: value for key, value in self.block.items() if key != "depends_on"}
         return tuple(dict.fromkeys(f"{type_}.{label}" for type_, label, _ in references(arguments)))
 
 
 @dataclass(frozen=True)
 class Synthesized:
-    """One environment's stack."""
+    """The synthesized stack of one environment."""
 
     environment: str
     region: str

@@ -17,7 +17,7 @@ from ops.errors import OperatorError
 from ops.terraform.runner import last_run
 
 STOP_TIMEOUT = 60.0
-"""Seconds that an orphaned Terraform gets to complete its operations and store its state."""
+"""Seconds to wait until an orphaned Terraform completes its operations and stores its state."""
 
 
 def _read(cloud: Cloud, key: str) -> dict[str, Any] | None:
@@ -33,12 +33,12 @@ def _read(cloud: Cloud, key: str) -> dict[str, Any] | None:
 
 
 def read_state(cloud: Cloud) -> dict[str, Any] | None:
-    """Returns the environment's state, or None if nothing was ever applied."""
+    """Returns the environment's Terraform state, or None if nothing was ever applied."""
     return _read(cloud, cloud.environment.state.key)
 
 
 def outputs(cloud: Cloud) -> dict[str, Any]:
-    """Returns the stack's outputs from the state object in S3. Needs no initialized directory.
+    """Returns the stack's outputs from the state object in S3, without running Terraform.
 
     Raises:
         OperatorError: The environment has not been deployed.
@@ -108,10 +108,10 @@ def refuse_locked_state(cloud: Cloud) -> None:
 
 
 def remove_stale_lock(cloud: Cloud, directory: Path) -> None:
-    """Removes the state's lock if the last run in the directory took it and is dead.
+    """Removes the state's lock if it belongs to the last run in the directory and that run is dead.
 
     Raises:
-        OperatorError: Another run holds the lock. The message has its holder and how to unlock it.
+        OperatorError: Another run holds the lock. The message names the holder and the remedy.
     """
     state = cloud.environment.state
     key = f"{state.key}.tflock"

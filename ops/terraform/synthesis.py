@@ -1,4 +1,4 @@
-"""Synthesizes Terraform: runs main.py as the CDKTF command line does, without its start-up time."""
+"""Synthesizes Terraform: runs main.py directly, which is faster than the CDKTF command line."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ BYTECODE = PROJECT / ".build" / "bytecode"
 
 
 def program_variables(out: Path) -> dict[str, str]:
-    """Returns the variables for main.py to write to `out`, in addition to the environment.
+    """Returns variables that make main.py write to `out`, in addition to the process environment.
 
-    Always caches bytecode, in the project's build directory. Without the cache every run compiles
-    the bindings again, which takes about a third of its time.
+    They also enable a bytecode cache in the project's build directory. Without this cache, each
+    run compiles the provider bindings again, which takes about a third of its time.
     """
     return {
         **node_variables(),
@@ -33,7 +33,7 @@ def synthesize(environments: Sequence[str], out: Path, variables: Mapping[str, s
     """Writes `<out>/stacks/<environment>/cdk.tf.json` for each environment.
 
     Args:
-        environments: Names of environments. If empty, all of them.
+        environments: Names of environments. An empty sequence means all environments.
         out: The output directory.
         variables: Variables for the environment files, in addition to the process's environment.
 
@@ -44,7 +44,7 @@ def synthesize(environments: Sequence[str], out: Path, variables: Mapping[str, s
     if environments:
         environment["PLATFORM_ENVIRONMENTS"] = ",".join(environments)
     result = subprocess.run(
-        # -O skips the bindings' type checks, a third of the run time. The tests keep them.
+        # -O skips the type checks in the bindings, a third of the run time. Tests run with them.
         [sys.executable, "-O", "main.py"],
         cwd=PROJECT,
         env=environment,

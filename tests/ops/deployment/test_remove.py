@@ -61,7 +61,7 @@ def world(cloud: Cloud, tmp_path: Path) -> World:
 def test_environment_that_retains_data_is_not_removed(root: Root, tmp_path: Path) -> None:
     prod = Cloud(load_environment("prod", variables={}), {})
     with pytest.raises(
-        OperatorError, match=r"prod has removal_policy: retain, so it was not removed"
+        OperatorError, match=r"prod was not removed, because its removal_policy is retain"
     ):
         destroy_environment(prod, root, tmp_path, lambda _: None)
 
