@@ -69,9 +69,9 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 
 def _first_deployment(root: Path) -> None:
-    """Starts the platform in an empty account, with only the policies of docs/policies/ for that.
+    """Deploys the platform to an empty account, with only the policies of docs/policies/.
 
-    This proves that they suffice. Later updates use the root key.
+    This proves that these policies suffice. Later updates use the root key.
     """
     directory = Root(root)
     directory.prepare()
@@ -104,7 +104,7 @@ def _choose_providers() -> None:
 def own_platform(platform: Platform) -> Platform:
     """Returns the platform for tests that break it. Skips these tests if PLATFORM_ROOT is set."""
     if not platform.own:
-        pytest.skip("it would break the platform of PLATFORM_ROOT")
+        pytest.skip("this test would break the platform of PLATFORM_ROOT")
     return platform
 
 

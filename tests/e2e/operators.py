@@ -55,9 +55,9 @@ TAGGED = ["ec2:ModifySecurityGroupRules"]
 refuses them."""
 
 CREATION = [
-    "budgets:CreateBudget",  # on AWS budgets:ModifyBudget
+    "budgets:CreateBudget",  # AWS checks budgets:ModifyBudget
     "budgets:CreateNotification",
-    "cloudfront:CreateDistributionWithTags",  # on AWS cloudfront:CreateDistribution
+    "cloudfront:CreateDistributionWithTags",  # AWS checks cloudfront:CreateDistribution
     "cloudfront:PublishFunction",
     "cloudfront:TagResource",
     "cloudwatch:PutDashboard",
@@ -72,11 +72,11 @@ CREATION = [
     "rds:CreateDBSubnetGroup",
     "rds:ModifyDBClusterParameterGroup",
     "wafv2:AssociateWebACL",
-    # Allowed with the boundary, which the embedded AWS does not compare
+    # The policies allow these with the boundary, which the embedded AWS does not check.
     "iam:AttachRolePolicy",
     "iam:CreateRole",
     "iam:PutRolePolicy",
-    # Allowed by tag
+    # The policies allow these by tag, which the embedded AWS ignores.
     "ec2:AssociateRouteTable",
     "ec2:AuthorizeSecurityGroupEgress",
     "ec2:AuthorizeSecurityGroupIngress",
@@ -91,7 +91,7 @@ CREATION = [
     "ec2:RevokeSecurityGroupEgress",
     "ec2:RevokeSecurityGroupIngress",
 ]
-"""Actions of both kinds for creating an environment."""
+"""Actions like UNRESOURCED and TAGGED that the first deployment needs."""
 
 REMOVAL = [
     "budgets:DeleteBudget",  # AWS checks budgets:ModifyBudget
@@ -193,11 +193,11 @@ class Checkout:
 
 
 class HasClients(Protocol):
-    """A platform, or a cloud without one."""
+    """An AWS account, with or without a deployed platform."""
 
     @property
     def cloud(self) -> Cloud:
-        """The cloud with the root key."""
+        """The account's AWS clients, which use the root key."""
 
     def aws(self, service: str) -> Any:
         """Returns a boto3 client with the root key."""
@@ -205,7 +205,7 @@ class HasClients(Protocol):
 
 @dataclass(frozen=True)
 class EmptyCloud:
-    """An embedded cloud to which nothing was deployed."""
+    """An embedded cloud without a deployed platform."""
 
     cloud: Cloud
 

@@ -473,7 +473,7 @@ def test_without_the_cache_messages_are_stored_and_health_reports_it(
                 await asyncio.to_thread(eventually, lambda: api.get("/health").status == 503)
             finally:
                 await asyncio.to_thread(EmbeddedCloud(root).start)
-            # The connections still exist, and the stored messages are delivered without help.
+            # The connections still exist, and the stored messages are delivered without a repair.
             await until(lambda: texts_of(second, room) == ["1"], 60)
             await first.send(room, "2")
             await until(lambda: texts_of(first, room) == texts_of(second, room) == ["1", "2"])

@@ -116,7 +116,7 @@ def absent(role: str, statements: Sequence[Statement], arns: Mapping[str, set[st
 
 
 def _is_managed(role: str, arn: str) -> bool:
-    """Returns False for the workflows' roles, which the deploy role must not change."""
+    """Returns True unless the deploy role must not change the ARN, a role of the workflows."""
     return role != "deploy" or not re.search(":role/platform-(deploy|drift|plan)-role-", arn)
 
 

@@ -1,4 +1,4 @@
-"""After anonymous acts, the author is stored in the authors' table alone, and named nowhere."""
+"""The author of anonymous messages is stored only in the authors' table, and never shown."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def stored(world: World) -> Counter[str]:
     )
 
 
-def test_anonymous_messages_name_their_author_nowhere(
+def test_no_frame_item_or_log_line_names_the_author_of_an_anonymous_message(
     world: World,
     ann: ChatUser,
     author: ChatUser,
@@ -54,7 +54,7 @@ def test_anonymous_messages_name_their_author_nowhere(
     listener.take()
     file = upload(world, author, room_id)
     uploaded = json.loads(log.getvalue())
-    assert room_id not in str(uploaded), "the line of the upload names its room"
+    assert room_id not in str(uploaded), "the log line of the upload names its room"
     log.seek(0)
     log.truncate()
     key = {"Idempotency-Key": "once"}
@@ -66,7 +66,7 @@ def test_anonymous_messages_name_their_author_nowhere(
             "send_message", roomId=room_id, content=content, isAnonymous=True, clientMessageId="c"
         )
     socket.send("typing_start", roomId=room_id, isAnonymous=True)
-    monkeypatch.setattr("lambdas.chat.broadcast.INLINE_LIMIT", 0)  # sends frames to a queue
+    monkeypatch.setattr("lambdas.chat.broadcast.INLINE_LIMIT", 0)  # frames go through the queue
     second = author.send(room_id, isAnonymous=True, replyTo=f"{room_id}-1")
     path = f"/rooms/{room_id}/messages/{second['messageId']}"
     ok(author.call("PATCH", path, {"content": "edited"}))

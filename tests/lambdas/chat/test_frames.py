@@ -270,7 +270,7 @@ def test_a_repeated_message_is_stored_once_and_gets_the_same_ack(
         ('{"action": "shout"}', "unknown_action"),
         ('{"action": ["ping"]}', "unknown_action"),
         ('{"action": "ping", "color": "red"}', "invalid_fields"),
-        # Clients choose the action, also that of API Gateway's own routes.
+        # A client can send any action, even the name of one of API Gateway's own routes.
         ('{"action": "$connect"}', "unknown_action"),
         ('{"action": "$disconnect"}', "unknown_action"),
         ('{"action": "$default"}', "unknown_action"),
@@ -603,7 +603,7 @@ def test_clients_join_again_after_the_cache_is_flushed(
     )
     assert sockets[0].send("ping", roomId=room_id)["code"] == "not_joined"
     ann.send(room_id, "1")
-    # A client that only listens learns this from its ping.
+    # A client that only listens learns from its ping that it must join again.
     assert sockets[1].send("ping")["type"] == "ack"
     assert sockets[1].take() == [{"type": "resync"}]
     assert sockets[1].send("ping")["type"] == "ack"

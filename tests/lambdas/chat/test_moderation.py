@@ -1,4 +1,4 @@
-"""Mutes and bans, which outlive memberships, and rooms in which only moderators speak."""
+"""Mutes and bans, which outlive memberships, and rooms in which only moderators can send."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_ban_and_a_mute_change_together(ann: ChatUser, bob: ChatUser, room_id:
     assert (muted["role"], muted["isMuted"]) == (None, True)
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
     problem(bob.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}), 403, "muted")
-    # Of a member who is not banned, only the other changes take place.
+    # Lifting the ban of a member who is not banned has no effect; the other changes have.
     changed = set_member(ann, room_id, ban=False, mute=False, role="moderator")
     assert (changed["role"], changed["isMuted"]) == ("moderator", False)
 
@@ -184,12 +184,12 @@ def test_a_direct_room_ends_for_the_side_that_leaves(
     ok(ann.call("DELETE", f"/rooms/{room_id}/leave"), 204)
     problem(ann.call("GET", f"/rooms/{room_id}/messages"), 403, "not_a_member")
     assert document(ok(ann.call("GET", "/rooms")))["items"] == []
-    # The other side keeps the conversation, owns it, and can have a new one.
+    # Bob keeps the room with its messages, owns it, and can have a new direct room with Ann.
     assert document(ok(bob.call("GET", f"/rooms/{room_id}")))["role"] == "owner"
     assert len(document(ok(bob.call("GET", f"/rooms/{room_id}/messages")))["items"]) == 1
     other = bob.create_room("direct")
     ok(bob.call("POST", f"/rooms/{other}/members", {"userId": "ann"}), 201)
-    # The side that is left ends it for good.
+    # When Bob leaves too, the room is deleted.
     ok(bob.call("DELETE", f"/rooms/{room_id}/leave"), 204)
     problem(bob.call("GET", f"/rooms/{room_id}"), 404)
     assert {item["room_id"] for item in world.items("rooms") if "type" in item} == {other}

@@ -1,4 +1,4 @@
-"""Names in chat: the present ones of the profiles, as far as the viewer may see them."""
+"""Names in chat: the current names in the profiles, if the viewer may see them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def author_names(viewer: ChatUser, room_id: str, **query: Any) -> list[str]:
     return [item["authorName"] for item in page["items"]]
 
 
-def test_stored_messages_show_the_present_name(
+def test_stored_messages_show_the_current_name(
     ann: ChatUser, bob: ChatUser, visitor: ChatUser, room_id: str
 ) -> None:
     message = bob.send(room_id)
@@ -48,10 +48,8 @@ def test_stored_messages_show_the_present_name(
     assert author_names(visitor, room_id) == ["Someone"]
 
 
-def test_frames_show_a_hidden_name_at_no_time(
-    bob: ChatUser, room_id: str, listener: Socket
-) -> None:
-    """The name was read moments ago, and is hidden or changed now."""
+def test_frames_never_show_a_hidden_name(bob: ChatUser, room_id: str, listener: Socket) -> None:
+    """The service has just read the name, which is then hidden or changed."""
     socket = bob.connect()
     socket.join(room_id)
     bob.send(room_id)
@@ -79,7 +77,7 @@ def test_frames_show_a_hidden_name_at_no_time(
         assert names == [expected] * len(actions)
 
 
-def test_a_message_delivered_later_shows_the_present_name(
+def test_a_message_delivered_later_shows_the_current_name(
     ann: ChatUser, bob: ChatUser, room_id: str, listener: Socket, world: World,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip

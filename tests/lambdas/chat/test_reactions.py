@@ -1,4 +1,4 @@
-"""Reactions: which emoji are accepted, and how many."""
+"""Reactions: which emoji are accepted, and how many per user and message."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_every_recommended_emoji_is_accepted() -> None:
         assert canonical(text.replace("\ufe0f", "")) == text
 
 
-def test_forms_of_an_emoji_are_one_reaction(
+def test_all_forms_of_an_emoji_are_the_same_reaction(
     ann: ChatUser, bob: ChatUser, room_id: str, path: str
 ) -> None:
     react(ann, path, "❤")
@@ -128,13 +128,13 @@ def test_one_user_cannot_fill_the_reactions_of_a_message(
             react(user, path, emoji)
     assert len(counts(ann, room_id)) == PER_MESSAGE
     problem(ann.call("PUT", f"{path}/{quote(COMPLETE[50])}"), 409, "too_many_reactions")
-    react(ann, path, COMPLETE[100])  # somebody used it already
+    react(ann, path, COMPLETE[100])  # another user has used this emoji
     react(bob, path, COMPLETE[1], "DELETE")
     react(ann, path, COMPLETE[50])
 
 
 @pytest.mark.parametrize("before", [0, 1])
-def test_a_reaction_counts_exactly_although_others_react_meanwhile(
+def test_reactions_are_counted_exactly_despite_concurrent_reactions(
     ann: ChatUser, bob: ChatUser, room_id: str, path: str, monkeypatch: pytest.MonkeyPatch,
     before: int,
 ) -> None:  # fmt: skip

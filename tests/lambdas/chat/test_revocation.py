@@ -29,7 +29,7 @@ def listener(bob: ChatUser, room_id: str) -> Socket:
 
 @pytest.fixture(params=["chat", "delivery"])
 def function(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The function that delivers: chat in small rooms, delivery in large ones."""
+    """Parametrizes which function delivers: chat in small rooms, delivery in large rooms."""
     name: str = request.param
     if name == "delivery":
         monkeypatch.setattr("lambdas.chat.broadcast.INLINE_LIMIT", 0)

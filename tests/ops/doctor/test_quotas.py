@@ -31,7 +31,7 @@ def create_vpcs(count: int, environment: str) -> None:
         )
 
 
-def test_vpcs_of_others_leave_room_or_not(cloud: Cloud) -> None:
+def test_other_vpcs_count_against_the_quota(cloud: Cloud) -> None:
     create_vpcs(3, "other")  # and the default VPC
     result = check(cloud, "VPCs")
     assert (result.status, result.detail) == ("ok", "dev needs 1, others use 4, the quota is 5")

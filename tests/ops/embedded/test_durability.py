@@ -91,7 +91,7 @@ def bodies(server: Server, url: str) -> list[str]:
 
 
 def until_killed(call: Callable[[int], object]) -> list[int]:
-    """Calls until the server is gone, and returns the numbers that it acknowledged."""
+    """Calls the server until the kill, and returns the numbers that it acknowledged."""
     acknowledged: list[int] = []
     for number in range(10**6):
         try:
@@ -128,7 +128,7 @@ def test_every_acknowledged_item_and_message_survives_a_kill_under_load(server: 
         assert recovery
         assert recovery.lost == {}
         kept = ids(server, "loaded")
-        # The call that the kill interrupted may have been executed.
+        # The server may have executed the call that the kill interrupted.
         assert written <= kept
         assert len(kept - written) <= round_ + 1
         attributes = messages.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])
@@ -178,7 +178,7 @@ def test_an_interrupted_transaction_is_kept_completely_or_not_at_all(server: Ser
         time.sleep(1)
         server.kill()
         count = len(writes.result())
-    # A torn line is what a kill in the middle of a write leaves.
+    # A kill in the middle of a write leaves an incomplete line.
     journal = max((server.aws.data / "journal").iterdir())
     with journal.open("ab") as file:
         file.write(journal.read_bytes().splitlines()[-1][:-20])
