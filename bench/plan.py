@@ -2,7 +2,7 @@
 
     python -m bench.plan [--runs 5] [--environment dev]
 
-All plan the same synthesized and initialized stack against an empty embedded cloud, alternating.
+All commands plan the same initialized stack alternately, against an empty embedded (local) cloud.
 The time of `cdktf diff --skip-synth` includes the start of its CLI and a `terraform init`.
 """
 

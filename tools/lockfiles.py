@@ -1,6 +1,6 @@
 """Removes package index URLs from lock files: `python -m tools.lockfiles FILE...`.
 
-`make lock` uses it. A lock file pins names, versions and hashes. The installing machine's settings
+`make lock` runs it. A lock file pins names, versions and hashes. The installing machine's settings
 determine the package index.
 """
 

@@ -134,7 +134,7 @@ def _items(
 
 
 def check_usage(usage: Usage) -> None:
-    """Raises OperatorError if no charge uses a quantity. A misspelled one would lower the cost."""
+    """Raises OperatorError if no charge uses a quantity, for example because it is misspelled."""
     all_uses = {use for charge in CHARGES.values() for use in charge.uses}
     for where, quantity_names, allowed in [
         *(

@@ -15,11 +15,11 @@ from ops.cloud import Cloud
 from ops.errors import OperatorError
 
 FIRST = ("authorizer",)
-"""Shifted before the services. New services may need the context of the new authorizer."""
+"""The function whose traffic is shifted first, since new services may need its new context."""
 MIGRATION: Final = "migration"
 """Invoking it migrates the database, so it is neither probed nor released separately."""
 UPDATE_TIMEOUT = 120.0
-"""Seconds that a code update may take. It takes a few, in a VPC sometimes tens of seconds."""
+"""Maximum seconds of a code update. It usually takes a few seconds, in a VPC sometimes tens."""
 UPDATE_INTERVAL = 0.1
 
 

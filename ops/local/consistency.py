@@ -18,7 +18,7 @@ class StateConsistency:
     """Records across runs whether the embedded AWS may differ from Terraform's state.
 
     Args:
-        root: the root of the platform.
+        root: the root, which is the platform's directory.
         directory: the directory of the stack, where Terraform leaves states that it cannot store.
         reset_aws: empties the embedded AWS, including the stored state.
     """

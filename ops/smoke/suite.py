@@ -70,7 +70,7 @@ class Event(_Section):
 
 
 class Frame(_Section):
-    """One frame sent on a service's WebSocket."""
+    """One WebSocket message (frame) that the smoke tests send to a service."""
 
     send: dict[str, Any]
     """The frame, with an `action`. A `requestId` is added."""

@@ -325,8 +325,8 @@ def _change(item: _Resource) -> Change:
     action = _ACTIONS.get(tuple(change.actions))
     if action is None:
         raise OperatorError(
-            f"The plan has the actions [{', '.join(change.actions)}] for {item.address}, which the review does"
-            " not support: review the plan with `terraform show`"
+            f"The plan has the actions [{', '.join(change.actions)}] for {item.address}, which the"
+            " review does not support: review the plan with `terraform show`"
         )
     imported = None
     if change.importing:

@@ -23,7 +23,7 @@ SLOWER = 2.0
 SLOW_FLOOR = 2000.0
 """... and this many milliseconds. First requests open connections and fill caches."""
 METRIC_PERIOD = 60
-"""Seconds. The finest resolution that Lambda publishes."""
+"""Seconds. Lambda publishes metrics with a resolution of one minute."""
 FAILURES = "{ $.status >= 500 }"
 """CloudWatch Logs filter for requests to which a handler responded with a server error."""
 ALARMS = ("errors-alarm", "throttles-alarm", "duration-alarm")

@@ -31,9 +31,9 @@ from ops.process_identity import find
 LEASE = 60.0
 """Seconds until an unrenewed lock expires. The clocks of two machines must differ by less."""
 RENEWAL = 15.0
-"""Seconds between renewals. Three renewals may fail before the lease ends."""
+"""Seconds between renewals of the lock. Three renewals may fail before the lock expires."""
 LOCK_KEY = {"service": {"S": "#lock"}, "released_at": {"S": "#lock"}}
-"""Cannot collide with a service: no service name contains `#`."""
+"""The key of the lock item. It differs from all service names, which contain no `#`."""
 
 Kind = Literal["release", "rollback", "apply", "function"]
 """The kind of command that shifted the traffic. `function` means `ops deploy-function`."""

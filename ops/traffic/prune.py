@@ -13,7 +13,7 @@ KEEP = 5
 def delete_old_versions(
     cloud: Cloud, keep: int = KEEP, create: ReleaserFactory = Releaser
 ) -> dict[str, list[str]]:
-    """Deletes all but the newest versions, aliased versions and the target of a rollback.
+    """Deletes old versions, except those that an alias uses or a rollback needs.
 
     Returns:
         The deleted versions by service.

@@ -120,7 +120,7 @@ def drill(cloud: Cloud, root: Root, table: str) -> list[Comparison]:
 
 
 def drill_table(cloud: Cloud, table: str) -> Comparison:
-    """Performs the drill with one DynamoDB table."""
+    """Restores a copy of one DynamoDB table, compares it with the table and deletes the copy."""
     dynamodb, copy = cloud.client("dynamodb"), f"{table}-{SUFFIX}"
     # Fails before any change if the table does not exist or cannot be restored.
     if _recovery(dynamodb, table)["PointInTimeRecoveryStatus"] != "ENABLED":

@@ -11,7 +11,7 @@ from ops.terraform.state import outputs
 
 
 class Role(StrEnum):
-    """A role that can be granted. Everybody has the role `user`."""
+    """A role that can be granted. All users also have the role `user`."""
 
     MODERATOR = "moderator"
     ADMIN = "admin"
