@@ -102,7 +102,7 @@ def test_damaged_plan_is_rejected_with_one_sentence(damaged: Any) -> None:
 
 def test_unknown_action_is_named() -> None:
     change = {**CHANGED, "change": {"actions": ["delete", "explode"]}}
-    with pytest.raises(OperatorError, match=r"delete, explode to aws_sns_topic\.a"):
+    with pytest.raises(OperatorError, match=r"\[delete, explode\] for aws_sns_topic\.a"):
         read_plan({**PLAN, "resource_changes": [change]})
 
 
