@@ -14,9 +14,18 @@ from ops.local.platform import start_platform, stop_platform
 from ops.local.status import read_status
 
 
-def up(root: RootOption = ROOT, as_json: JsonOption = False) -> None:
+def up(
+    root: RootOption = ROOT,
+    reset: Annotated[
+        bool,
+        typer.Option(
+            "--reset", help="Start with an empty embedded AWS, and keep a copy of its data."
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Start the platform on this machine, or update the one that is running."""
-    result = start_platform(root)
+    result = start_platform(root, reset=reset)
     took = ", ".join(f"{step} {seconds:.1f}" for step, seconds in result.seconds.items())
     report(f"Up in {sum(result.seconds.values()):.0f} s ({took})")
     labels = {"API": "apiUrl", "WebSocket": "wsUrl", "Site": "siteUrl", "AWS": "awsEndpoint"}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -125,17 +125,24 @@ class EmbeddedCloud:
         self._kill_orphans()
         return [service.name for service in reversed(self._services) if service.name in running]
 
-    def reset_aws(self) -> Addresses:
-        """Restarts the embedded AWS without its data, which includes Terraform's state.
+    def reset_aws(self) -> Path:
+        """Restarts the AWS without its data, which includes Terraform's state.
 
         The database and the cache keep their data.
+
+        Returns:
+            The directory with the previous data. Nothing deletes it.
         """
         process = self._processes.get(Aws.name)
         if process:
             self._processes.stop(process)
         self._kill_orphans()
-        shutil.rmtree(self._root.path / Aws.name, ignore_errors=True)
-        return self.start().addresses
+        data = self._root.path / Aws.name
+        copy = data.with_name(f"{Aws.name}-until-{datetime.now():%Y-%m-%dT%H-%M-%S}")
+        if data.exists():
+            data.rename(copy)
+        self.start()
+        return copy
 
     def save_aws(self) -> None:
         """Saves the state of the embedded AWS, so that the state survives a kill of the process.

@@ -1,4 +1,4 @@
-"""Keeps Terraform's state and the embedded AWS consistent across crashes."""
+"""Keeps Terraform's state and the embedded AWS consistent across crashes without deleting data."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from ops.console import report
-from ops.errors import InterruptedRunError
+from ops.errors import InterruptedRunError, OperatorError
 from ops.root import Root, read_json, write_json
 from ops.terraform.runner import TerraformError, TerraformKilledError
 
 T = TypeVar("T")
+ADOPTIONS = 5
+"""Attempts to adopt resources. An adopted resource can reveal others that depend on it."""
 
 
 class StateConsistency:
@@ -20,10 +22,11 @@ class StateConsistency:
     Args:
         root: the root, which is the platform's directory.
         directory: the directory of the stack, where Terraform leaves states that it cannot store.
-        reset_aws: empties the embedded AWS, including the stored state.
+        reset_aws: starts an empty embedded AWS without a stored state, and returns the directory
+            with a copy of the previous data.
     """
 
-    def __init__(self, root: Root, directory: Path, reset_aws: Callable[[], object]) -> None:
+    def __init__(self, root: Root, directory: Path, reset_aws: Callable[[], Path]) -> None:
         self._file = root.path / "fit.json"
         self._directory = directory
         self._reset_aws = reset_aws
@@ -32,30 +35,46 @@ class StateConsistency:
         """True if the embedded AWS or an apply was killed since the last complete apply."""
         self._was_applied: bool = stored.get("applied", False)
 
-    def check(self, *, aws_was_killed: bool) -> None:
-        """Empties the embedded AWS if the first apply was killed: there is no data to keep."""
+    def check(self, *, aws_was_killed: bool, reset: bool = False) -> None:
+        """Replaces the AWS if the operator wants it, or if no apply ever ended normally.
+
+        Args:
+            aws_was_killed: the AWS did not stop normally.
+            reset: the operator wants an empty AWS.
+        """
         if aws_was_killed:
             self._write(doubtful=True, applied=self._was_applied)
-        if self._is_doubtful and not self._was_applied:
-            report("The first apply was killed, so the embedded AWS is emptied and recreated")
+        if reset:
+            self._reset()
+        elif self._is_doubtful and not self._was_applied:
+            report("The first apply was killed, so the embedded AWS is replaced by an empty one")
             self._reset()
 
-    def run(self, deploy: Callable[[], T]) -> T:
-        """Deploys. If that fails after a crash, empties the embedded AWS and deploys again."""
+    def run(self, deploy: Callable[[], T], adopt: Callable[[frozenset[str]], list[str]]) -> T:
+        """Runs a deployment. After a crash, adopts what it finds and repeats the deployment.
+
+        Args:
+            deploy: applies the stack.
+            adopt: prepares the import of existing resources, and returns their addresses.
+
+        Raises:
+            TerraformError: the deployment failed for another reason than the crash.
+            OperatorError: after a crash, the AWS and the state cannot be reconciled.
+        """
         was_doubtful = self._is_doubtful
-        try:
-            return deploy()
-        except TerraformKilledError:
-            raise
-        except TerraformError as error:
-            if not was_doubtful:
+        for _ in range(ADOPTIONS):
+            try:
+                return deploy()
+            except TerraformKilledError:
                 raise
-            report(
-                "After a crash, the embedded AWS does not match Terraform's state, so it is emptied"
-                f" and recreated:\n{error}"
-            )
-            self._reset()
-            return deploy()
+            except TerraformError as error:
+                if not was_doubtful:
+                    raise
+                adopted = adopt(error.existing) if error.existing else []
+                if not adopted:
+                    raise _unreconciled(error) from error
+                report(f"Adopting resources that a killed apply created: {', '.join(adopted)}")
+        return deploy()
 
     def apply(self, apply: Callable[[], T]) -> T:
         """Runs an apply. Records the consistency as doubtful until the apply ends normally."""
@@ -73,12 +92,21 @@ class StateConsistency:
         return result
 
     def _reset(self) -> None:
-        # Terraform stores an errored state at the next apply, but its resources are deleted here.
+        # The next apply would store an errored state, which describes the replaced AWS.
         for left in self._directory.glob("errored*.tfstate"):
             left.unlink()
-        self._reset_aws()
+        copy = self._reset_aws()
+        report(f"Kept the previous data of the embedded AWS in {copy}")
         self._write(doubtful=False, applied=False)
 
     def _write(self, *, doubtful: bool, applied: bool) -> None:
         self._is_doubtful, self._was_applied = doubtful, applied
         write_json(self._file, {"doubtful": doubtful, "applied": applied})
+
+
+def _unreconciled(error: TerraformError) -> OperatorError:
+    return OperatorError(
+        f"{error}\nA command or the embedded AWS was killed before, so the AWS may not match"
+        " Terraform's state. Nothing was deleted. Run the command again; if the error remains,"
+        " `ops up --reset` starts with an empty AWS and keeps a copy of the data"
+    )

@@ -23,6 +23,7 @@ from ops.env_file import provider_keys
 from ops.functions.versions import MIGRATION
 from ops.local.consistency import StateConsistency
 from ops.root import Root, write_json
+from ops.terraform.adoption import adopt, created_ids, end_adoption
 from ops.terraform.runner import Apply, Terraform, describe_counts
 from ops.terraform.state import end_orphaned_run, remove_stale_lock
 from ops.terraform.synthesis import synthesize
@@ -59,7 +60,7 @@ def store_provider_keys(cloud: Cloud) -> None:
     supply_provider_keys(Secrets(cloud), provider_keys())
 
 
-def start_platform(root: Root) -> StartedPlatform:
+def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
     """Starts or updates the embedded cloud and the `local` environment in it.
 
     Applies the stack, migrates the database, publishes the site and waits for /health. It is safe
@@ -78,12 +79,16 @@ def start_platform(root: Root) -> StartedPlatform:
     with changing_platform(root):
         steps = Steps()
         embedded = EmbeddedCloud(root)
+        created = created_ids(_log(root))
+        end_adoption(_directory(root))
         consistency = StateConsistency(root, _directory(root), embedded.reset_aws)
-        consistency.check(aws_was_killed=embedded.start().aws_was_killed)
+        consistency.check(aws_was_killed=embedded.start().aws_was_killed, reset=reset)
         steps.done("start")
         cloud, applied = consistency.run(
-            lambda: _converge(root, executable, embedded, consistency, steps)
+            lambda: _converge(root, executable, embedded, consistency, steps),
+            lambda existing: adopt(_stack(root, executable, embedded), existing, created),
         )
+        end_adoption(_directory(root))
         report(f"Applied: {describe_counts(applied.counts)}")
         return complete(root, embedded, cloud, applied.outputs, steps)
 
@@ -160,6 +165,25 @@ def changing_platform(root: Root) -> Iterator[None]:
         yield
 
 
+def _stack(root: Root, executable: Path, embedded: EmbeddedCloud) -> Terraform:
+    variables = connect(EMBEDDED, root).variables
+    return Terraform(
+        executable,
+        _directory(root),
+        {**terraform_variables(root), **variables, MARKER: str(root.path.resolve())},
+        _log(root),
+        guard=lambda: (
+            None
+            if embedded.is_aws_running()
+            else "The embedded AWS stopped during the apply: run the same command again"
+        ),
+    )
+
+
+def _log(root: Root) -> Path:
+    return root.logs / "terraform.jsonl"
+
+
 def _directory(root: Root) -> Path:
     return root.cdktf_out / "stacks" / EMBEDDED
 
@@ -179,17 +203,7 @@ def _converge(
         synthesis.result()
     steps.done("bootstrap and synthesis")
     remove_stale_lock(cloud, _directory(root))
-    stack = Terraform(
-        executable,
-        _directory(root),
-        {**terraform_variables(root), **cloud.variables, MARKER: str(root.path.resolve())},
-        root.logs / "terraform.jsonl",
-        guard=lambda: (
-            None
-            if embedded.is_aws_running()
-            else "The embedded AWS stopped during the apply: run the same command again"
-        ),
-    )
+    stack = _stack(root, executable, embedded)
     stack.init()
     steps.done("init")
     operator = cloud.operator

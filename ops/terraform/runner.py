@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import signal
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,8 +35,21 @@ DESTRUCTIVE = {"delete": "destroy", "replace": "replace"}
 """Destructive actions, by their name in Terraform's JSON stream, with the name to display."""
 
 
+EXISTS = re.compile(
+    r"already ?exist|AlreadyExists|AlreadyOwned|ResourceInUse|ResourceConflict|ConflictException"
+    r"|already (associated|in use)|Duplicate",
+    re.IGNORECASE,
+)
+"""What the errors of AWS say about a resource that exists already."""
+
+
 class TerraformError(OperatorError):
     """Terraform reported errors. The message has each error's resource, summary and detail."""
+
+    def __init__(self, message: str, existing: Collection[str] = ()) -> None:
+        super().__init__(message)
+        self.existing = frozenset(existing)
+        """Addresses of resources that Terraform could not create because they exist."""
 
 
 class TerraformKilledError(TerraformError):
@@ -55,6 +69,8 @@ class Apply:
     destroys: dict[str, str] = field(default_factory=dict)
     """`destroy` or `replace` by the address of each resource that the plan destroys."""
     errors: list[str] = field(default_factory=list)
+    existing: set[str] = field(default_factory=set)
+    """Addresses of resources that could not be created because they exist."""
     outputs: dict[str, Any] = field(default_factory=dict)
     _active: dict[str, float] = field(default_factory=dict)
 
@@ -85,6 +101,8 @@ class Apply:
                 diagnostic.get("detail", ""),
             ]
             self.errors.append(": ".join(part for part in parts if part))
+            if diagnostic.get("address") and EXISTS.search(self.errors[-1]):
+                self.existing.add(diagnostic["address"])
 
     def line(self, now: float) -> str:
         """Returns one line with the completed actions and the longest-running resource."""
@@ -325,7 +343,8 @@ class Terraform:
         if status:
             raise TerraformError(
                 _summary(state.errors)
-                or f"terraform exited with status {status}. See the log {self._log}"
+                or f"terraform exited with status {status}. See the log {self._log}",
+                state.existing,
             )
         return state
 

@@ -2,72 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ops.embedded.ports import LOOPBACK, choose_port
-from ops.embedded.processes import Process, Processes
-from ops.embedded.services import ACCESS_KEY, SECRET_KEY, Aws, Recovery
-from ops.root import Root
 from tests.e2e.support import eventually
+from tests.ops.embedded.servers import Server, running_server
 
 SAVED_WITHIN = 3.0
 """Seconds after which every change is saved. An idle machine needs less than 1."""
 
 
-class Server:
-    """An embedded AWS without a database and a cache."""
-
-    def __init__(self, root: Root) -> None:
-        self.processes = Processes(root)
-        self.aws = Aws(root, self.processes)
-        self.port = choose_port()
-        self.process: Process
-
-    def start(self) -> Recovery | None:
-        self.process = self.aws.start(self.port)
-        eventually(lambda: self.aws.is_ready(self.port), seconds=60, interval=0.05)
-        return self.aws.take_recovery()
-
-    def kill(self) -> None:
-        os.kill(self.process.pid, 9)
-        eventually(lambda: not self.process.find(), interval=0.01)
-
-    def stop(self) -> None:
-        assert self.processes.stop(self.process)
-
-    def client(self, service: Any) -> Any:
-        return boto3.client(
-            service,
-            region_name="us-east-1",
-            endpoint_url=f"http://{LOOPBACK}:{self.port}",
-            aws_access_key_id=ACCESS_KEY,
-            aws_secret_access_key=SECRET_KEY,
-            config=Config(retries={"total_max_attempts": 1}),
-        )
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """Returns a running server. Each test uses other names, and starts it after a kill."""
-    root = Root(Path(tempfile.mkdtemp(prefix="multitask-")))
-    root.prepare()
-    result = Server(root)
-    result.start()
-    yield result
-    result.processes.stop(result.process)
-    shutil.rmtree(root.path)
+    with running_server() as result:
+        yield result
 
 
 def create_table(server: Server, name: str) -> None:

@@ -270,16 +270,25 @@ def test_a_port_used_by_another_program_is_replaced(
         assert cache(embedded).ping()
 
 
-def test_resetting_the_aws_keeps_the_database(embedded: EmbeddedCloud) -> None:
+def test_resetting_the_aws_keeps_the_database_and_a_copy(
+    embedded: EmbeddedCloud, cloud_root: Root
+) -> None:
     client(embedded, "s3").create_bucket(Bucket="gone")
+    client(embedded, "s3").put_object(Bucket="gone", Key="key", Body=b"kept")
     owner = database(embedded, "postgres")
     owner.run("CREATE TABLE IF NOT EXISTS stays (id int)")
     owner.close()
-    embedded.reset_aws()
+    copy = embedded.reset_aws()
     assert client(embedded, "s3").list_buckets()["Buckets"] == []
     owner = database(embedded, "postgres")
     assert owner.run("SELECT count(*) FROM stays") == [[0]]
     owner.close()
+
+    embedded.stop()
+    shutil.rmtree(cloud_root.path / "aws")
+    copy.rename(cloud_root.path / "aws")
+    embedded.start()
+    assert client(embedded, "s3").get_object(Bucket="gone", Key="key")["Body"].read() == b"kept"
 
 
 def test_clouds_of_two_roots_are_independent(embedded: EmbeddedCloud, tmp_path: Path) -> None:

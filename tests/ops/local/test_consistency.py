@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from ops.errors import InterruptedRunError
+from ops.errors import InterruptedRunError, OperatorError
 from ops.local.consistency import StateConsistency
 from ops.root import Root
 from ops.terraform.runner import TerraformError, TerraformKilledError
@@ -18,6 +20,7 @@ class World:
         self.applies = 0
         self.resets = 0
         self.killed = False
+        self.adoptable: set[str] = set()
 
     def apply(self) -> None:
         self.applies += 1
@@ -25,8 +28,12 @@ class World:
         if end:
             raise end
 
-    def reset(self) -> None:
+    def reset(self) -> Path:
         self.resets += 1
+        return Path("copy")
+
+    def adopt(self, existing: frozenset[str]) -> list[str]:
+        return sorted(existing & self.adoptable)
 
 
 @pytest.fixture
@@ -34,10 +41,10 @@ def world() -> World:
     return World()
 
 
-def start(root: Root, world: World) -> None:
+def start(root: Root, world: World, *, reset: bool = False) -> None:
     consistency = StateConsistency(root, root.path / "stack", world.reset)
-    consistency.check(aws_was_killed=world.killed)
-    consistency.run(lambda: consistency.apply(world.apply))
+    consistency.check(aws_was_killed=world.killed, reset=reset)
+    consistency.run(lambda: consistency.apply(world.apply), world.adopt)
 
 
 def end(root: Root, world: World, error: Exception) -> None:
@@ -72,8 +79,7 @@ def test_an_unstored_state_is_deleted_with_its_aws(root: Root, world: World, app
     end(root, world, TerraformKilledError("killed"))
     for name in ("errored.tfstate", "errored-1.tfstate", "cdk.tf.json"):
         (directory / name).touch()
-    world.ends = [TerraformError("already exists")] if applied else []
-    start(root, world)
+    start(root, world, reset=applied)
     assert world.resets == 1
     assert [file.name for file in directory.iterdir()] == ["cdk.tf.json"]
 
@@ -93,28 +99,34 @@ def test_data_is_kept_if_the_apply_after_a_kill_succeeds(root: Root, world: Worl
     assert world.resets == 0
 
 
-def test_the_aws_is_emptied_if_the_apply_after_a_kill_fails(root: Root, world: World) -> None:
+EXISTING = TerraformError("already exists", {"aws_dynamodb_table.items"})
+
+
+def test_resources_that_a_killed_apply_created_are_adopted(root: Root, world: World) -> None:
     start(root, world)
     end(root, world, TerraformKilledError("killed"))
-    world.ends = [TerraformError("already exists")]
+    world.ends = [EXISTING, EXISTING]
+    world.adoptable = {"aws_dynamodb_table.items"}
     start(root, world)
-    assert world.resets == 1
+    assert (world.resets, world.applies) == (0, 5)
 
 
-def test_the_aws_is_emptied_if_the_apply_after_its_own_kill_fails(root: Root, world: World) -> None:
+@pytest.mark.parametrize("aws_was_killed", [False, True])
+def test_what_cannot_be_reconciled_is_kept_until_the_operator_resets(
+    root: Root, world: World, aws_was_killed: bool
+) -> None:
     start(root, world)
-    world.killed = True
-    world.ends = [TerraformError("no such thing")]
-    start(root, world)
-    assert world.resets == 1
-
-
-def test_an_error_that_remains_after_emptying_the_aws_is_raised(root: Root, world: World) -> None:
-    start(root, world)
-    end(root, world, TerraformKilledError("killed"))
-    world.ends = [TerraformError("mistake"), TerraformError("mistake")]
-    with pytest.raises(TerraformError, match="mistake"):
-        start(root, world)
+    if aws_was_killed:
+        world.killed = True
+    else:
+        end(root, world, TerraformKilledError("killed"))
+    for error in (EXISTING, TerraformError("no such thing")):
+        world.ends = [error]
+        with pytest.raises(OperatorError, match=r"(?s)Nothing was deleted.*`ops up --reset`"):
+            start(root, world)
+    assert world.resets == 0
+    world.killed = False
+    start(root, world, reset=True)
     assert world.resets == 1
 
 
@@ -122,15 +134,15 @@ def test_data_is_still_unverified_after_a_second_kill(root: Root, world: World) 
     start(root, world)
     end(root, world, TerraformKilledError("killed"))
     end(root, world, TerraformKilledError("killed again"))
-    world.ends = [TerraformError("already exists")]
-    start(root, world)
-    assert world.resets == 1
+    world.ends = [EXISTING]
+    with pytest.raises(OperatorError, match="Nothing was deleted"):
+        start(root, world)
 
 
 def test_data_is_still_unverified_after_an_interrupted_repair(root: Root, world: World) -> None:
     start(root, world)
     end(root, world, TerraformKilledError("killed"))
     end(root, world, InterruptedRunError("stopped"))
-    world.ends = [TerraformError("already exists")]
-    start(root, world)
-    assert world.resets == 1
+    world.ends = [EXISTING]
+    with pytest.raises(OperatorError, match="Nothing was deleted"):
+        start(root, world)

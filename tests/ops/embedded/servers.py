@@ -1,0 +1,67 @@
+"""An embedded AWS without a database and a cache, which tests start and kill."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from ops.embedded.ports import LOOPBACK, choose_port
+from ops.embedded.processes import Process, Processes
+from ops.embedded.services import ACCESS_KEY, SECRET_KEY, Aws, Recovery
+from ops.root import Root
+from tests.e2e.support import eventually
+
+
+class Server:
+    """An embedded AWS without a database and a cache."""
+
+    def __init__(self, root: Root) -> None:
+        self.root = root
+        self.processes = Processes(root)
+        self.aws = Aws(root, self.processes)
+        self.port = choose_port()
+        self.process: Process
+
+    def start(self) -> Recovery | None:
+        self.process = self.aws.start(self.port)
+        eventually(lambda: self.aws.is_ready(self.port), seconds=60, interval=0.05)
+        return self.aws.take_recovery()
+
+    def kill(self) -> None:
+        os.kill(self.process.pid, 9)
+        eventually(lambda: not self.process.find(), interval=0.01)
+
+    def stop(self) -> None:
+        assert self.processes.stop(self.process)
+
+    def client(self, service: Any) -> Any:
+        return boto3.client(
+            service,
+            region_name="us-east-1",
+            endpoint_url=f"http://{LOOPBACK}:{self.port}",
+            aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=SECRET_KEY,
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+
+
+@contextmanager
+def running_server() -> Iterator[Server]:
+    """Starts a server in a new directory, and stops it and deletes the directory at the end."""
+    root = Root(Path(tempfile.mkdtemp(prefix="multitask-")))
+    root.prepare()
+    server = Server(root)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.processes.stop(server.process)
+        shutil.rmtree(root.path)

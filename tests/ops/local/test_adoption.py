@@ -1,0 +1,150 @@
+"""Lets Terraform lose its state, and checks that the next applies adopt what exists."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops.embedded.services import ACCESS_KEY, SECRET_KEY
+from ops.local.consistency import StateConsistency
+from ops.root import write_json
+from ops.terraform.adoption import adopt, created_ids, end_adoption, import_id
+from ops.terraform.runner import Terraform
+from ops.terraform.toolchain import terraform, terraform_variables
+from tests.ops.embedded.servers import Server, running_server
+
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    ],
+}
+READ = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}],
+}
+
+
+def table(name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "billing_mode": "PAY_PER_REQUEST",
+        "hash_key": "id",
+        "attribute": [{"name": "id", "type": "S"}],
+    }
+
+
+RESOURCES: dict[str, dict[str, Any]] = {
+    "aws_dynamodb_table": {"items": table("items"), "others": table("others")},
+    "aws_iam_role": {"role": {"name": "role", "assume_role_policy": json.dumps(TRUST)}},
+    "aws_iam_policy": {"policy": {"name": "policy", "policy": json.dumps(READ)}},
+    "aws_cloudwatch_log_group": {"group": {"name": "group"}},
+    "aws_cloudwatch_event_bus": {"bus": {"name": "bus"}},
+    "aws_s3_bucket": {"bucket": {"bucket": "adopted"}},
+}
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with running_server() as result:
+        yield result
+
+
+@pytest.fixture
+def stack(server: Server) -> Terraform:
+    directory = server.root.cdktf_out / "stacks" / "local"
+    directory.mkdir(parents=True)
+    endpoint = f"http://127.0.0.1:{server.port}"
+    provider = {"region": "us-east-1", "s3_use_path_style": True}
+    write_json(
+        directory / "cdk.tf.json",
+        {
+            "terraform": {
+                "required_providers": {"aws": {"source": "hashicorp/aws", "version": "5.100.0"}}
+            },
+            "provider": {"aws": [provider]},
+            "resource": RESOURCES,
+        },
+    )
+    variables = {
+        **terraform_variables(server.root),
+        "PATH": os.environ["PATH"],
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+    }
+    result = Terraform(terraform(server.root), directory, variables, log(server))
+    result.init()
+    return result
+
+
+def log(server: Server) -> Path:
+    return server.root.logs / "terraform.jsonl"
+
+
+def test_after_a_lost_state_the_next_apply_adopts_everything_with_its_data(
+    server: Server, stack: Terraform, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack.apply()
+    created = created_ids(log(server))
+    items = server.client("dynamodb")
+    items.put_item(TableName="items", Item={"id": {"S": "mine"}})
+    # What a killed apply leaves if it could not store its state.
+    (stack.directory / "terraform.tfstate").unlink()
+    write_json(server.root.path / "fit.json", {"doubtful": True, "applied": True})
+
+    def refuse_reset() -> Path:
+        raise AssertionError
+
+    consistency = StateConsistency(server.root, stack.directory, refuse_reset)
+    consistency.check(aws_was_killed=False)
+    consistency.run(
+        lambda: consistency.apply(stack.apply), lambda existing: adopt(stack, existing, created)
+    )
+    end_adoption(stack.directory)
+    assert "Adopting resources that a killed apply created: " in capsys.readouterr().err
+    assert items.get_item(TableName="items", Key={"id": {"S": "mine"}})["Item"]
+    state = json.loads((stack.directory / "terraform.tfstate").read_text())
+    assert {resource["type"] for resource in state["resources"]} == RESOURCES.keys()
+    with stack.temporary_plan("second") as plan:
+        assert plan.counts == {"add": 0, "change": 0, "remove": 0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "logged", "expected"),
+    [
+        ("aws_dynamodb_table", {"name": "items"}, None, "items"),
+        ("aws_iam_policy", {"name": "p"}, "arn:aws:iam::1:policy/p", "arn:aws:iam::1:policy/p"),
+        ("aws_iam_policy", {"name": "p"}, None, None),
+        ("aws_api_gateway_resource", {"rest_api_id": "a"}, "r", "a/r"),
+        ("aws_api_gateway_resource", {"rest_api_id": "a"}, None, None),
+    ],
+)
+def test_import_ids_come_from_planned_values_and_the_log(
+    kind: str, values: dict[str, Any], logged: str | None, expected: str | None
+) -> None:
+    assert import_id(kind, values, logged) == expected
+
+
+def test_only_created_resources_are_read_from_a_log(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    assert created_ids(file) == {}
+    hooks = [("create", "a", "1"), ("update", "b", "2"), ("create", "c", "")]
+    lines = [
+        {
+            "type": "apply_complete",
+            "hook": {"resource": {"addr": address}, "action": action, "id_value": value},
+        }
+        for action, address, value in hooks
+    ]
+    file.write_text("\n".join([*map(json.dumps, lines), "no JSON", "3"]))
+    assert created_ids(file) == {"a": "1"}
