@@ -257,9 +257,7 @@ def test_the_role_allows_only_the_functions_tables_and_parameters(platform: Plat
     for call in (
         lambda: dynamodb.scan(TableName=USAGE),
         lambda: dynamodb.get_item(TableName="profile-profiles-local", Key={"user_id": {"S": "x"}}),
-        lambda: dynamodb.get_item(
-            TableName="platform-idempotency-local", Key={"idempotency_key": {"S": "x"}}
-        ),
+        lambda: dynamodb.scan(TableName="platform-idempotency-local"),
         lambda: dynamodb.delete_item(
             TableName="auth-sessions-local", Key={"session_id": {"S": "x"}}
         ),
