@@ -34,7 +34,7 @@ def fresh_root() -> Iterator[Root]:
 
 
 def start(root: Root, environment: str) -> Cloud:
-    """Starts an embedded cloud that contains only the state bucket, for an environment."""
+    """Starts an embedded cloud and bootstraps it for an environment, without applying the stack."""
     addresses = EmbeddedCloud(root).start().addresses
     variables = {
         **embedded_variables(addresses),

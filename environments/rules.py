@@ -214,11 +214,11 @@ def _provisioned(environment: Environment, function: FunctionName) -> Violations
 def _unreserved(environment: Environment, function: FunctionName) -> Violations:
     if function not in UNRESERVED:
         return
-    for size in ("reserved_concurrency", "provisioned_concurrency"):
-        value = _value_in_file(environment, function, size)
+    for setting in ("reserved_concurrency", "provisioned_concurrency"):
+        value = _value_in_file(environment, function, setting)
         if value is not None:
             yield (
-                f"lambdas.functions.{function}.{size}: {value}: remove this key; {function} cannot"
+                f"lambdas.functions.{function}.{setting}: {value}: remove this key; {function} cannot"
                 " have reserved or provisioned concurrency"
             )
 
@@ -253,10 +253,10 @@ def _ai_timeout(environment: Environment) -> Violations:
         )
 
 
-def _value_in_file(environment: Environment, function: FunctionName, size: str) -> int | None:
-    """Returns the value that the environment's file sets for a function, or None."""
+def _value_in_file(environment: Environment, function: FunctionName, setting: str) -> int | None:
+    """Returns a function's setting, such as `timeout`, if the environment's file contains it."""
     functions = environment.lambdas.functions
-    value: int | None = getattr(functions[function], size) if function in functions else None
+    value: int | None = getattr(functions[function], setting) if function in functions else None
     return value
 
 

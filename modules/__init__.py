@@ -1,6 +1,7 @@
-"""The platform's infrastructure: one CDKTF construct per documented module, and their stack.
+"""The platform's infrastructure: a CDKTF construct per documented module, and their stack.
 
-Importing this package makes the provider's bindings load lazily, so its modules use normal imports:
+The modules are listed in docs/architecture/modules.md. Importing this package makes the bindings of
+the AWS provider load lazily. The modules can therefore import them normally.
 """
 
 from modules.provider import load_lazily

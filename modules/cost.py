@@ -72,7 +72,7 @@ class Cost(Construct):
                     else None,
                     subscriber_sns_topic_arns=[alerts_topic_arn],
                 )
-                # Alerts on actual costs are documented. Alerts on forecasts leave time to act.
+                # The alert on forecasts is an addition to the documented one: it leaves time to act.
                 for kind, percent in (
                     ("ACTUAL", environment.budget.alert_percent),
                     ("FORECASTED", 100),

@@ -1,4 +1,4 @@
-"""The roles for GitHub workflows, and the permissions boundary of all roles in the stack."""
+"""The roles for GitHub workflows, and the permissions boundary of all other roles."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ MAX_POLICY_LENGTH = 6_144
 
 
 class DeploymentIdentity(Construct):
-    """The boundary of all roles, and the roles for workflows of the github_repository.
+    """The roles for workflows of the github_repository, and the boundary of all other roles.
 
     The deploy role `platform-deploy-role-<env>` is for jobs in the GitHub environment `<env>`. It
     manages the stack's resources. Where ARNs contain no names, it may manage all resources without
     another environment's tag. Only operators can change the role itself and the permissions
-    boundary. All roles that it creates have the boundary, which limits their permissions.
+    boundary. All roles that it creates have the boundary, which limits their permissions. The
+    workflow roles themselves do not have it.
 
     The plan role `platform-plan-role-<env>` is for pull requests, whose code is not reviewed yet.
     It can read only the Terraform state, which contains no secrets. Workflows plan with
@@ -43,7 +44,7 @@ class DeploymentIdentity(Construct):
 
     Args:
         names: The environment and its resource names. Without a github_repository, there are no
-            roles. The boundary always is, so that the same policies suit operators.
+            workflow roles. The boundary is always created, because operators need it too.
 
     Attributes:
         role_arns: The ARNs of the roles `deploy`, `drift` and `plan`. Empty without a

@@ -1,4 +1,4 @@
-"""Writes IAM policies with the permissions of the pipelines' deploy role, for operators.
+"""Writes the IAM policies that operators need to bootstrap, deploy and remove an environment.
 
 python -m tools.policies                       docs/policies/, with placeholders
 python -m tools.policies staging DIRECTORY     the policies of one environment, without placeholders

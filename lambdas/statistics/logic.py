@@ -29,7 +29,9 @@ class Statistics:
         self._store = store
 
     def handle(self, event: Event) -> None:
-        """Creates or changes the profile of an event's user. Ignores events of anonymous items.
+        """Creates a registered user's profile, or changes a counter of an item's author.
+
+        Ignores events about anonymous items, which name no author.
 
         Raises UnknownEventError or msgspec.ValidationError (malformed data), and propagates errors
         of the store.
