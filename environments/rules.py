@@ -218,8 +218,8 @@ def _unreserved(environment: Environment, function: FunctionName) -> Violations:
         value = _value_in_file(environment, function, setting)
         if value is not None:
             yield (
-                f"lambdas.functions.{function}.{setting}: {value}: remove this key; {function} cannot"
-                " have reserved or provisioned concurrency"
+                f"lambdas.functions.{function}.{setting}: {value}: remove this key;"
+                f" {function} cannot have reserved or provisioned concurrency"
             )
 
 

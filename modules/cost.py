@@ -72,7 +72,7 @@ class Cost(Construct):
                     else None,
                     subscriber_sns_topic_arns=[alerts_topic_arn],
                 )
-                # The alert on forecasts is an addition to the documented one: it leaves time to act.
+                # The alert on forecasts adds time to act to the documented alert.
                 for kind, percent in (
                     ("ACTUAL", environment.budget.alert_percent),
                     ("FORECASTED", 100),
