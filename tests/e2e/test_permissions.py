@@ -143,7 +143,7 @@ def test_auth_can_read_only_its_own_tables(platform: Platform, auth_role: boto3.
         lambda: dynamodb.scan(TableName="auth-sessions-local"),
         lambda: dynamodb.delete_table(TableName="auth-sessions-local"),
         lambda: auth_role.client("ssm", endpoint_url=platform.cloud.endpoint).get_parameter(
-            Name="/multitask/local/cursor-key", WithDecryption=True
+            Name="/multitask/local/gemini-api-key", WithDecryption=True
         ),
     ):
         with pytest.raises(ClientError) as refused:

@@ -40,7 +40,7 @@ HOSTILE = (
     "${jndi:ldap://x/y}",
     "attribute_exists(post_id) OR :value = :value",
     "../../etc/passwd",
-    '\N{RIGHT-TO-LEFT OVERRIDE}evil\N{GRINNING FACE} \\u0000 \\ "',
+    '\N{RIGHT-TO-LEFT MARK}evil\N{GRINNING FACE} \\u0000 \\ "',
     "%00%0d%0aSet-Cookie: x=1",
 )
 
@@ -381,7 +381,7 @@ def test_the_function_completes_an_interrupted_deletion(
 
     closed()
     with pytest.raises(Killed):
-        removal(platform, KillingClient(platform.aws("dynamodb"), 1)).finish(post_id)
+        removal(platform, KillingClient(platform.aws("dynamodb"), 2)).finish(post_id)
     half = left_of(platform, post_id)
     assert half == {"post-posts": 1, "post-comments": 7, "post-counters": 1}
     closed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,7 +36,16 @@ def _calls(world: World, gemini: FakeProvider) -> Iterator[str]:
         return world.api.post(f"{AI}/ask", {"question": "Who?"}, token=ann.token).status == 200
 
     world.eventually(ask)
-    conversation = call("POST", "/ask", {"question": "And who else?"})["conversationId"]
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    question = {"question": "And who else?"}
+    invalid = world.api.post(f"{AI}/ask", {}, token=ann.token, headers=headers)
+    invalid.expect(422)
+    answers = [
+        world.api.post(f"{AI}/ask", question, token=ann.token, headers=headers).expect(200)
+        for _ in range(2)
+    ]
+    assert answers[0] == answers[1]
+    conversation = answers[0]["conversationId"]
     yield f"POST {AI}/ask"
     call("POST", "/summarize", {"text": "Long."})
     yield f"POST {AI}/summarize"

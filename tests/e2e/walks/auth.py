@@ -12,6 +12,7 @@ AUTH = "/v1/auth"
 def walk(world: World) -> Iterator[str]:
     person, api = world.person(), world.api
     person.register()
+    person.register()  # replaces the unconfirmed registration
     yield f"POST {AUTH}/register"
     api.post(f"{AUTH}/resend-confirmation", {"email": person.email}).expect(202)
     yield f"POST {AUTH}/resend-confirmation"
@@ -31,6 +32,8 @@ def walk(world: World) -> Iterator[str]:
     person.log_in()
     sessions = api.get(f"{AUTH}/sessions", token=person.access_token).expect(200)["items"]
     assert len(sessions) == 2
+    page = api.get(f"{AUTH}/sessions?limit=1", token=person.access_token).expect(200)
+    assert page["nextCursor"]
     yield f"GET {AUTH}/sessions"
     api.delete(f"{AUTH}/sessions/{first}", token=person.access_token).expect(204)
     yield f"DELETE {AUTH}/sessions/{{sessionId}}"

@@ -71,8 +71,12 @@ def walk(world: World) -> Iterator[str]:
         user=User.made(world.platform, "Cy Example"),
     )
     yield f"POST {CATALOG}/listings/{{listingId}}/ratings"
+    assert call("GET", f"{at}/ratings", user=bob)["items"]
+    yield f"GET {CATALOG}/listings/{{listingId}}/ratings"
     call("POST", f"{at}/contact", {"message": "Is it still there?"}, status=202, user=bob)
     yield f"POST {CATALOG}/listings/{{listingId}}/contact"
+    assert call("GET", f"{at}/inquiries")["items"]
+    yield f"GET {CATALOG}/listings/{{listingId}}/inquiries"
     call("PATCH", at, {"images": [], "status": "reserved"})
     yield f"PATCH {CATALOG}/listings/{{listingId}}"
     call("DELETE", at, status=204)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,5 +48,11 @@ def walk(world: World) -> Iterator[str]:
     yield f"PUT {PROFILE}/preferences"
     call("GET", "/alias?contextType=post&context=walk")
     yield f"GET {PROFILE}/alias"
-    call("POST", "/alias/regenerate", {"contextType": "post", "context": "walk"})
+    headers, context = {"Idempotency-Key": uuid.uuid4().hex}, {"contextType": "post"}
+    aliases = [
+        world.api.post(f"{PROFILE}/alias/regenerate", body, token=ann.token, headers=headers)
+        for body in (context, {**context, "context": "walk"}, {**context, "context": "walk"})
+    ]
+    aliases[0].expect(422)
+    assert aliases[1].expect(200) == aliases[2].expect(200)
     yield f"POST {PROFILE}/alias/regenerate"
