@@ -132,6 +132,9 @@ class Aws(Service):
             "PYTHONUNBUFFERED": "1",
         }
         self.data.mkdir(parents=True, exist_ok=True)
+        for left in Path(environment["TMPDIR"]).glob("ministack-lambda-*"):
+            # A killed AWS leaves the unpacked packages of its workers.
+            shutil.rmtree(left, ignore_errors=True)
         # -P keeps the project off the import path, so that ministack cannot import our modules.
         command = [sys.executable, "-P", str(self._script)]
         return self.processes.start(

@@ -9,6 +9,8 @@ from typing import Any
 
 REMEMBERED_CALLS = 500
 """Calls whose responses are kept. A client that lost a response retries within seconds."""
+REMEMBERED_BYTES = 64 * 1024
+"""Bytes of the longest response that is kept. Calls that create something return less."""
 
 Message = MutableMapping[str, Any]
 Application = Callable[
@@ -47,6 +49,8 @@ def deduplicate_calls(application: Application) -> Application:
         try:
             await application(scope, receive, send_and_keep)
         finally:
-            response.set_result(sent if sent and sent[0]["status"] < 300 else [])
+            succeeded = bool(sent) and sent[0]["status"] < 300
+            size = sum(len(message.get("body", b"")) for message in sent)
+            response.set_result(sent if succeeded and size <= REMEMBERED_BYTES else [])
 
     return respond

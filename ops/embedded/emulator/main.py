@@ -19,6 +19,7 @@ from .corrections import (
 from .durable_stores import DurableStores
 from .journal import Journal
 from .saving import Saver, add_save_request
+from .workers import bound_workers
 
 
 def correct() -> None:
@@ -28,6 +29,7 @@ def correct() -> None:
     omit_what_aws_omits()
     keep_websockets_after_deep_frames()
     render_ids_of_mock_responses()
+    bound_workers()
     state = Path(persistence.STATE_DIR)
     journal = Journal(state.parent / "journal")
     saver = Saver(DurableStores(journal), journal, state)

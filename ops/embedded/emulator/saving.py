@@ -23,6 +23,7 @@ from ministack.services import lambda_svc
 from .calls import Application, Message
 from .durable_stores import DurableStores
 from .journal import Journal
+from .limits import bound_data
 
 INTERVAL = 0.25
 """Seconds from a change to its save. A kill loses at most this and the duration of the save."""
@@ -94,6 +95,7 @@ class Saver:
                 traceback.print_exc()
                 sys.stderr.flush()
                 os._exit(1)
+            bound_data()
             self._loop = asyncio.get_running_loop()
             threading.Thread(target=self._run, name="saver", daemon=True).start()
 

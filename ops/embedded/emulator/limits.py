@@ -1,0 +1,82 @@
+"""Bounds the data that ministack would keep for as long as it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from ministack.services import cloudwatch, cloudwatch_logs, dynamodb, eventbridge, lambda_svc
+
+INTERVAL = 30.0
+"""Seconds between two checks."""
+LOG_STREAMS = 50
+"""Streams per log group. Each worker of a function has one."""
+LOG_EVENTS = 2000
+"""Events per log stream."""
+METRIC_POINTS = 2000
+"""Values per metric, which cover an alarm's or dashboard's period at ten requests a second."""
+STREAM_RECORDS = 1000
+"""Records per table that all functions have read. AWS keeps them for 24 hours."""
+ARCHIVED_EVENTS = 10_000
+"""Events per EventBridge archive. AWS keeps them for the retention time of the archive."""
+ALARM_HISTORY = 1000
+"""State changes of all alarms."""
+
+
+def bound_data() -> None:
+    """Removes surplus data regularly. Call it in the event loop of the server."""
+    trim_all()
+    asyncio.get_running_loop().call_later(INTERVAL, bound_data)
+
+
+def trim_all() -> None:
+    """Removes the oldest data above each limit."""
+    trim_logs()
+    for points in cloudwatch._metrics.all_values():
+        del points[:-METRIC_POINTS]
+    for entries in cloudwatch._alarm_history.all_values():
+        # Newest first.
+        del entries[ALARM_HISTORY:]
+    for archive in eventbridge._archives.all_values():
+        del archive.get("Events", [])[:-ARCHIVED_EVENTS]
+    trim_streams()
+
+
+def trim_logs() -> None:
+    """Keeps the newest events of each log stream and the newest streams of each group."""
+    with cloudwatch_logs._log_events_lock:
+        for group in cloudwatch_logs._log_groups.all_values():
+            streams = group["streams"]
+            newest_first = sorted(
+                streams, key=lambda name: streams[name]["lastIngestionTime"] or 0, reverse=True
+            )
+            for name in newest_first[LOG_STREAMS:]:
+                del streams[name]
+            for stream in list(streams.values()):
+                del stream["events"][:-LOG_EVENTS]
+    surplus = len(cloudwatch_logs._log_records._data) - LOG_EVENTS
+    for key in list(cloudwatch_logs._log_records._data)[: max(0, surplus)]:
+        del cloudwatch_logs._log_records._data[key]
+
+
+def trim_streams() -> None:
+    """Removes stream records that every function has read."""
+    for key, records in dynamodb._stream_records.all_items():
+        trimmed = dynamodb._stream_trimmed._data.get(key, 0)
+        end = trimmed + len(records)
+        read = min(positions(key), default=end)
+        surplus = min(read - trimmed, len(records) - STREAM_RECORDS)
+        if surplus > 0:
+            del records[:surplus]
+            dynamodb._stream_trimmed._data[key] = trimmed + surplus
+
+
+def positions(key: Any) -> list[int]:
+    """Returns how far each event source mapping of a table has read its stream."""
+    table = dynamodb._tables._data.get(key, {})
+    arn = table.get("LatestStreamArn")
+    return [
+        lambda_svc._dynamodb_stream_positions._data.get(mapping, 0)
+        for mapping, content in lambda_svc._esms.all_items()
+        if content.get("EventSourceArn") == arn
+    ]

@@ -1,0 +1,63 @@
+"""Bounds the processes that execute functions, and so their memory and unpacked packages."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+from ministack.core import lambda_runtime
+from ministack.services import lambda_svc
+
+WORKERS = 20
+"""Workers in all. One uses 50 to 60 MB of memory and its unpacked package."""
+IDLE_SECONDS = 60.0
+"""Seconds after which an idle worker ends, except one for each function."""
+SLOT_TIMEOUT = 20.0
+"""Seconds that an invocation waits while WORKERS invocations are running. AWS allows 1,000."""
+SLOT_INTERVAL = 0.02
+"""Seconds between two attempts to start a waiting invocation."""
+
+
+def bound_workers() -> None:
+    """Limits running invocations and workers. ministack has no limit of its own for workers."""
+    lambda_svc._ACCOUNT_CONCURRENCY_CAP = WORKERS
+    lambda_runtime._LOCAL_WORKER_TTL = IDLE_SECONDS
+    acquire_slot = lambda_svc._acquire_execution_slot
+    acquire_worker = lambda_runtime.acquire_worker
+
+    def wait_for_slot(function: Any, config: Any) -> Any:
+        deadline = time.monotonic() + SLOT_TIMEOUT
+        while True:
+            slot, limit = acquire_slot(function, config)
+            if limit != "account" or is_on_event_loop() or time.monotonic() > deadline:
+                return slot, limit
+            time.sleep(SLOT_INTERVAL)
+
+    def acquire_within_bound(name: str, config: Any, code: bytes, **options: Any) -> Any:
+        worker, reason = acquire_worker(name, config, code, **options)
+        if reason == "spawn":
+            end_surplus_workers()
+        return worker, reason
+
+    lambda_svc._acquire_execution_slot = wait_for_slot
+    lambda_svc.acquire_worker = lambda_runtime.acquire_worker = acquire_within_bound
+
+
+def is_on_event_loop() -> bool:
+    """Returns True if waiting would stop the server."""
+    return asyncio._get_running_loop() is not None
+
+
+def end_surplus_workers() -> None:
+    """Ends the workers that were idle for the longest time, until WORKERS are left."""
+    with lambda_runtime._lock:
+        pools = lambda_runtime._workers
+        surplus = sum(map(len, pools.values())) - WORKERS
+        idle = [worker for pool in pools.values() for worker in pool if not worker.in_use]
+        ended = sorted(idle, key=lambda worker: worker.last_used)[: max(0, surplus)]
+        for key, pool in list(pools.items()):
+            pools[key] = [worker for worker in pool if worker not in ended]
+    # Ending a process takes up to 2 s, for which the invocation should not wait.
+    threading.Thread(target=lambda_runtime.kill_workers, args=(ended,), daemon=True).start()

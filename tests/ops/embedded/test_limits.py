@@ -1,0 +1,156 @@
+"""Tests that what the embedded AWS keeps is bounded."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+from ops.root import PROJECT
+from tests.e2e.support import eventually
+from tests.ops.embedded.servers import running_server
+
+
+def run(script: str) -> str:
+    """Runs a script in another process, because the modules of the emulator are global."""
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    return subprocess.run(
+        command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.strip()
+
+
+def test_logs_metrics_and_archives_keep_their_newest_entries() -> None:
+    output = run("""
+        from ministack.services import cloudwatch, cloudwatch_logs, eventbridge
+        from ops.embedded.emulator import limits
+        limits.LOG_STREAMS, limits.LOG_EVENTS, limits.METRIC_POINTS = 2, 3, 4
+        limits.ARCHIVED_EVENTS = 5
+        streams = {
+            str(number): {"events": list(range(10)), "lastIngestionTime": number}
+            for number in range(4)
+        }
+        cloudwatch_logs._log_groups["group"] = {"streams": streams}
+        cloudwatch._metrics["metric"] = list(range(10))
+        eventbridge._archives["archive"] = {"Events": list(range(10))}
+        eventbridge._archives["empty"] = {}
+        limits.trim_all()
+        print({name: stream["events"] for name, stream in streams.items()})
+        print(cloudwatch._metrics["metric"], eventbridge._archives["archive"]["Events"])
+    """)
+    assert output.splitlines() == [
+        "{'2': [7, 8, 9], '3': [7, 8, 9]}",
+        "[6, 7, 8, 9] [5, 6, 7, 8, 9]",
+    ]
+
+
+def test_only_stream_records_that_all_functions_have_read_are_removed() -> None:
+    output = run("""
+        from ministack.services import dynamodb, lambda_svc
+        from ops.embedded.emulator import limits
+        limits.STREAM_RECORDS = 2
+        for name, read in {"slow": 3, "fast": 9, "unread": 0}.items():
+            dynamodb._tables[name] = {"LatestStreamArn": name}
+            dynamodb._stream_records[name] = [{"number": number} for number in range(10)]
+            lambda_svc._esms[name] = {"EventSourceArn": name}
+            lambda_svc._dynamodb_stream_positions[name] = read
+        dynamodb._tables["other"] = {"LatestStreamArn": "other"}
+        dynamodb._stream_records["other"] = [{"number": number} for number in range(10)]
+        limits.trim_all()
+        limits.trim_all()
+        for name in ("slow", "fast", "unread", "other"):
+            first = dynamodb.stream_start_position(name)
+            [record] = dynamodb.stream_records_since(name, first, 1)
+            print(name, first, record["number"])
+    """)
+    assert output.splitlines() == [
+        "slow 3 3",
+        "fast 8 8",
+        "unread 0 0",
+        "other 8 8",
+    ]
+
+
+def test_the_longest_idle_workers_end_when_there_are_too_many() -> None:
+    output = run("""
+        import time
+        from types import SimpleNamespace
+        from ministack.core import lambda_runtime
+        from ops.embedded.emulator import workers
+        workers.WORKERS = 3
+        ended = []
+        lambda_runtime.kill_workers = lambda batch: ended.extend(w.name for w in batch)
+
+        class Worker(SimpleNamespace):
+            def __init__(self, name, *_):
+                super().__init__(name=name, config={}, in_use=False, last_used=0)
+
+        lambda_runtime._worker_class_for = lambda _: Worker
+        workers.bound_workers()
+        leased = []
+        for name in ("a", "b", "c", "d", "e"):
+            config = {"FunctionArn": f"arn:aws:lambda:us-east-1:000000000000:function:{name}"}
+            worker, reason = lambda_runtime.acquire_worker(name, config, b"")
+            leased.append(worker)
+            if name in "ac":
+                lambda_runtime.release_worker(worker)
+            time.sleep(0.01)
+        print(ended, sorted(w.name for pool in lambda_runtime._workers.values() for w in pool))
+    """)
+    assert output == "['a', 'c'] ['b', 'd', 'e']"
+
+
+def test_an_invocation_waits_while_too_many_are_running() -> None:
+    output = run("""
+        import threading, time
+        from ministack.services import lambda_svc
+        from ops.embedded.emulator import workers
+        workers.WORKERS = 1
+        workers.bound_workers()
+        config = {"FunctionName": "f", "FunctionArn": "arn:aws:lambda:us-east-1:1:function:f"}
+        slot, _ = lambda_svc._acquire_execution_slot({}, config)
+        threading.Timer(0.3, lambda_svc._release_execution_slot, (slot,)).start()
+        begun = time.monotonic()
+        second, limit = lambda_svc._acquire_execution_slot({}, config)
+        print(second is not None, limit, time.monotonic() - begun >= 0.3)
+        workers.SLOT_TIMEOUT = 0.1
+        print(lambda_svc._acquire_execution_slot({}, config))
+    """)
+    assert output.splitlines() == ["True None True", "(None, 'account')"]
+
+
+def test_unpacked_packages_of_a_killed_aws_are_removed_at_start() -> None:
+    with running_server() as server:
+        left = server.root.path / "tmp" / "ministack-lambda-function-x"
+        (left / "code").mkdir(parents=True)
+        server.kill()
+        server.start()
+        assert not left.exists()
+
+
+def test_memory_and_descriptors_do_not_grow_with_the_number_of_requests() -> None:
+    with running_server() as server:
+        items = server.client("dynamodb")
+        items.create_table(
+            TableName="items",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        process = server.process.find()
+        assert process
+
+        def call(times: int) -> int:
+            for number in range(times):
+                item = {"id": {"S": str(number % 50)}, "text": {"S": f"{number}{'x' * 100_000}"}}
+                items.put_item(TableName="items", Item=item)
+                items.query(
+                    TableName="items",
+                    KeyConditionExpression="id = :id",
+                    ExpressionAttributeValues={":id": {"S": str(number % 50)}},
+                )
+            return int(process.memory_info().rss)
+
+        before = call(60)
+        after = call(300)
+        assert after - before < 15 * 1024**2, f"{(after - before) / 1024**2:.0f} MiB"
+        eventually(lambda: process.num_fds() < 40)
