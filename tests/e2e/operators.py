@@ -64,6 +64,7 @@ CREATION = [
     "elasticache:CreateCacheSubnetGroup",
     "events:CreateArchive",
     "events:PutTargets",
+    "iam:CreateOpenIDConnectProvider",
     "iam:CreatePolicy",
     "kms:CreateAlias",
     "lambda:CreateEventSourceMapping",
