@@ -14,7 +14,7 @@ from botocore.awsrequest import AWSRequest
 from msgspec import Struct
 
 from lambdas.common.clients import CONNECT_TIMEOUT, READ_TIMEOUT
-from lambdas.common.live.audience import AudienceReader
+from lambdas.common.live.audience import Audience, AudienceReader
 from lambdas.common.live.chat_messages import Frame
 from lambdas.common.live.listeners import Connection, LiveRooms
 from lambdas.common.logs import Logger
@@ -132,21 +132,21 @@ class Fanout:
     ) -> None:
         """Sends each delivery to all connections of its room in parallel, and waits for all posts.
 
+        Then removes connections whose session or membership has ended.
+
         `listeners` are the connections by room, if already known. Raises CacheUnavailableError if
         they cannot be read, and the errors of reading sessions and members. Then nothing was sent
         or recorded as sent.
         """
-        listeners = self._admit(
-            listeners
-            or {
-                room_id: self._live.connections(room_id)
-                for room_id in dict.fromkeys(d.room_id for d in deliveries)
-            }
-        )
+        listeners = listeners or {
+            room_id: self._live.connections(room_id)
+            for room_id in dict.fromkeys(d.room_id for d in deliveries)
+        }
+        audience = self._audience.check(listeners)
         pending: dict[Future[Outcome], tuple[Connection, Delivery]] = {}
         for delivery in deliveries:
             data = msgspec.json.encode(delivery.frame)
-            for connection in listeners[delivery.room_id]:
+            for connection in audience.admitted[delivery.room_id]:
                 future = self._pool.submit(self._gateway.post, connection.connection_id, data)
                 pending[future] = (connection, delivery)
         wait(pending)
@@ -155,6 +155,7 @@ class Fanout:
         )
         self._resync((target for future, target in pending.items() if future.result() == "failed"))
         self._record_sent([delivery.name for delivery in deliveries if delivery.name is not None])
+        self._expel(audience)
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None = None) -> None:
         """Removes a user's connections, or all, from a room, and notifies their clients.
@@ -176,15 +177,11 @@ class Fanout:
         # The disconnect event then removes the connection and announces that the user is offline.
         self._gateway.close(connection.connection_id)
 
-    def _admit(
-        self, listeners: Mapping[str, Sequence[Connection]]
-    ) -> Mapping[str, Sequence[Connection]]:
-        """Returns the listeners who may receive frames, and removes the others."""
-        audience = self._audience.check(listeners)
+    def _expel(self, audience: Audience) -> None:
+        """Removes the listeners who may not receive frames. A later delivery repeats failures."""
         for room_id, connections in audience.removed.items():
-            self._remove(room_id, connections, "removed")
+            self._ignore_outage(partial(self._remove, room_id, connections, "removed"))
         wait([self._pool.submit(self.end_session, connection) for connection in audience.ended])
-        return audience.admitted
 
     def _remove(self, room_id: str, connections: Sequence[Connection], reason: Departure) -> None:
         self._live.remove(room_id, connections)
