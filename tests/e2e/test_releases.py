@@ -7,6 +7,7 @@ only traffic during a bake period, and tests read the split from the alias.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import time
@@ -254,9 +255,8 @@ def promoted(platform: Platform, tmp_path: Path) -> Iterator[tuple[Checkout, Led
         environments = made.directory / "environments"
         local = (environments / "local.yml").read_text()
         (environments / "local.yml").write_text(f"{local}promoted_from: {STAGE_BEFORE}\n")
-        (environments / f"{STAGE_BEFORE}.yml").write_text(
-            f"{local}state: {state.model_dump_json()}\n"
-        )
+        shared = re.sub(r"^state:.*$", f"state: {state.model_dump_json()}", local, flags=re.M)
+        (environments / f"{STAGE_BEFORE}.yml").write_text(shared)
         (made.directory / "tests").mkdir()
         (made.directory / "tests" / "test_suites.py").write_text(SUITES)
         ledger = Ledger(replace(platform.cloud, environment=environment))

@@ -51,7 +51,9 @@ class AudienceReader:
         reads: dict[_Identity, _Read] = {}
         for room_id, connections in listeners.items():
             for connection in connections:
-                reads[_session(connection)] = self._sessions, {"session_id": connection.session_id}
+                if connection.session_id:  # Entries of an earlier version of the code have none.
+                    session = {"session_id": connection.session_id}
+                    reads[_session(connection)] = self._sessions, session
                 member = {"room_id": room_id, "user_id": connection.user_id}
                 reads[_membership(room_id, connection)] = self._members, member
         self._confirm({i: read for i, read in reads.items() if i not in self._confirmed}, now)

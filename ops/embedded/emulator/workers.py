@@ -16,6 +16,8 @@ IDLE_SECONDS = 60.0
 """Seconds after which an idle worker ends, except one for each function."""
 SLOT_TIMEOUT = 20.0
 """Seconds that an invocation waits while WORKERS invocations are running. AWS allows 1,000."""
+AWS_CONCURRENCY = 1_000
+"""The limit that GetAccountSettings reports: AWS's default for an account."""
 SLOT_INTERVAL = 0.02
 """Seconds between two attempts to start a waiting invocation."""
 
@@ -42,7 +44,21 @@ def bound_workers() -> None:
         return worker, reason
 
     lambda_svc._acquire_execution_slot = wait_for_slot
+    lambda_svc._get_account_settings = report_limits
     lambda_svc.acquire_worker = lambda_runtime.acquire_worker = acquire_within_bound
+
+
+def report_limits() -> Any:
+    """Returns the response of GetAccountSettings, with AWS's limit instead of WORKERS."""
+    functions = [lambda_svc._functions[name] for name in lambda_svc._functions]
+    reserved = sum(int(function.get("concurrency") or 0) for function in functions)
+    limits = {
+        "ConcurrentExecutions": AWS_CONCURRENCY,
+        "UnreservedConcurrentExecutions": AWS_CONCURRENCY - reserved,
+    }
+    return lambda_svc.json_response(
+        {"AccountLimit": limits, "AccountUsage": {"FunctionCount": len(functions)}}
+    )
 
 
 def is_on_event_loop() -> bool:
