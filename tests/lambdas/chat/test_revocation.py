@@ -130,3 +130,14 @@ def test_an_unreadable_table_does_not_fail_a_stored_message(
     monkeypatch.setattr(audience.AudienceReader, "check", fail)
     ann.send(room_id)
     assert "new_message" not in json.dumps(listener.take())
+
+
+def test_a_connection_without_a_session_does_not_prevent_the_delivery_to_others(
+    world: World, ann: ChatUser, room_id: str, listener: Socket, function: str
+) -> None:
+    room = f"chat:room:{room_id}"
+    # The entry of a connection that an earlier version of the code stored.
+    world.cache.zadd(room, {"old|nobody|0": 4e9})
+    send(world, ann, room_id, function)
+    assert [frame["type"] for frame in listener.take()] == ["new_message"]
+    assert world.cache.zscore(room, "old|nobody|0") is None
