@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from ops.embedded import EmbeddedCloud
 from ops.root import PROJECT, Root, read_json
@@ -212,6 +213,7 @@ def test_the_state_lock_of_another_user_is_kept(own_platform: Platform) -> None:
     assert "locked by ada@elsewhere" in result.stderr
 
 
+@pytest.mark.nightly
 def test_live_development_first_repairs_an_apply_that_was_killed(
     own_platform: Platform, tmp_path: Path
 ) -> None:
