@@ -1,7 +1,7 @@
 """The user directory: users and their passwords, which Cognito stores."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
@@ -130,13 +130,12 @@ class CognitoIdentity:
 
         Somebody else may have registered the address. The new registration replaces their password.
         """
-        try:
+        # A concurrent registration may delete the unconfirmed account first.
+        with suppress(self._cognito.exceptions.UserNotFoundException):
             user = self._cognito.admin_get_user(UserPoolId=self._pool, Username=email)
             if user["UserStatus"] != "UNCONFIRMED":
                 return False
             self._cognito.admin_delete_user(UserPoolId=self._pool, Username=email)
-        except self._cognito.exceptions.UserNotFoundException:
-            pass  # a concurrent registration deleted it
         return True
 
     def confirm(self, email: str, code: str) -> None:

@@ -42,7 +42,7 @@ class Node:
     """One box in a diagram. It represents one or more resources."""
 
     id: str
-    """The node's identifier, derived from the construct path: each synthesis gives the same one."""
+    """The node's identifier, derived from the construct path, so that it is stable."""
     type: str
     kind: str
     label: str

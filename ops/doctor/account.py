@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
 
 from environments import Environment
-from environments.resource_names import SERVICE_LINKED_ROLES
+from environments.resource_names import GITHUB_ISSUER, SERVICE_LINKED_ROLES
 from ops.cloud import Cloud
 from ops.doctor.result import Result, failure, ok, warning
 
-GITHUB_OIDC = "token.actions.githubusercontent.com"
 CLOCK_WARNING, CLOCK_FAILURE = 60.0, 300.0
 """Seconds. AWS rejects requests signed more than 5 minutes before or after its own time (IAM user
 guide, "Troubleshoot Signature Version 4", 2026-11-29)."""
@@ -91,11 +90,11 @@ def check_github_provider(cloud: Cloud) -> Iterator[Result]:
         yield ok("not needed: github_repository is not set")
         return
     providers = cloud.client("iam").list_open_id_connect_providers()["OpenIDConnectProviderList"]
-    if any(item["Arn"].endswith(f":oidc-provider/{GITHUB_OIDC}") for item in providers):
-        yield ok(GITHUB_OIDC)
+    if any(item["Arn"].endswith(f":oidc-provider/{GITHUB_ISSUER}") for item in providers):
+        yield ok(GITHUB_ISSUER)
     else:
         yield failure(
-            f"the account has no identity provider {GITHUB_OIDC}, so pipelines cannot log in",
+            f"the account has no identity provider {GITHUB_ISSUER}, so pipelines cannot log in",
             f"run `ops bootstrap {cloud.environment.name}`",
         )
 

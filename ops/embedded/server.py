@@ -1,4 +1,4 @@
-"""Runs the package `emulator` beside this file, without the project on the import path.
+"""Runs the package `emulator` in this folder, without the project on the import path.
 
 `services.Aws` starts this file as a program.
 """

@@ -18,7 +18,7 @@ class Address:
     type: str
     name: str
     key: str
-    """The instance key in brackets, for example `[0]` or `["a.b"]`. Empty if there is none."""
+    """The instance key in brackets, for example `[0]` or `["a.b"]`. Otherwise empty."""
 
     @property
     def configured(self) -> str:

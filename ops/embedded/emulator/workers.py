@@ -23,7 +23,7 @@ SLOT_INTERVAL = 0.02
 
 
 def bound_workers() -> None:
-    """Limits running invocations and workers. ministack has no limit of its own for workers."""
+    """Limits running invocations and workers. ministack does not limit workers."""
     lambda_svc._ACCOUNT_CONCURRENCY_CAP = WORKERS
     lambda_runtime._LOCAL_WORKER_TTL = IDLE_SECONDS
     acquire_slot = lambda_svc._acquire_execution_slot

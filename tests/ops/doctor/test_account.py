@@ -9,9 +9,9 @@ from typing import Any
 import boto3
 import pytest
 
+from environments.resource_names import GITHUB_ISSUER
 from ops.cloud import Cloud
 from ops.doctor.account import (
-    GITHUB_OIDC,
     check_clock,
     check_github_provider,
     check_logging_role,
@@ -72,7 +72,7 @@ def test_missing_service_linked_roles_are_a_warning_with_a_command(cloud: Cloud)
 def test_github_provider_must_exist_if_the_environment_has_pipelines(cloud: Cloud) -> None:
     [result] = check_github_provider(cloud)
     assert (result.status, result.remedy) == ("failure", "run `ops bootstrap dev`")
-    boto3.client("iam").create_open_id_connect_provider(Url=f"https://{GITHUB_OIDC}")
+    boto3.client("iam").create_open_id_connect_provider(Url=f"https://{GITHUB_ISSUER}")
     [result] = check_github_provider(cloud)
     assert result.status == "ok"
     [result] = check_github_provider(with_settings(cloud, github_repository=None))
