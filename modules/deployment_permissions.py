@@ -69,7 +69,28 @@ class DeploymentPermissions:
         ]
         if write:
             statements.append(_allow("Lock", "s3:PutObject DeleteObject", f"{key}.tflock"))
+            statements += self._examination(bucket)
         return statements
+
+    def _examination(self, state_bucket: str) -> list[Statement]:
+        """Allows the checks before a deployment (`ops doctor`) that no other statement allows."""
+        return [
+            _allow("CheckStateBucket", "s3:GetBucketVersioning", state_bucket),
+            _allow(
+                "CheckApiSettings",
+                "apigateway:GET",
+                f"arn:aws:apigateway:{self.environment.region}::/account",
+            ),
+            # These actions read settings and lists of the account.
+            _allow(
+                "CheckAccount",
+                "ec2:DescribeRegions DescribeAddresses DescribeVpcs s3:ListAllMyBuckets "
+                "iam:ListRoles ListOpenIDConnectProviders acm:ListCertificates "
+                "ses:GetEmailIdentity GetAccount lambda:GetAccountSettings "
+                "cloudfront:ListDistributions servicequotas:GetServiceQuota",
+                "*",
+            ),
+        ]
 
     def no_data(self) -> list[Statement]:
         """Denies reading users' data and secrets, even if the role gets more permissions later."""

@@ -29,13 +29,18 @@ from ops.upkeep.logs import follow, parse_since, read
 def bootstrap(
     environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False
 ) -> None:
-    """Create the Terraform state bucket and configure the AWS account. Safe to repeat."""
-    steps = bootstrap_account(connect(environment, root))
+    """Create the Terraform state bucket and configure the AWS account. Safe to repeat.
+
+    Exit status 1 means that a step failed.
+    """
+    cloud = connect(environment, root)
+    steps = bootstrap_account(cloud, billing=cloud.endpoint is None)
     lines = [
         f"{step.outcome:<14} {step.name}{f': {step.detail}' if step.detail else ''}"
         for step in steps
     ]
     print_result(steps, lines, as_json=as_json)
+    raise typer.Exit(1 if any(step.outcome == "failed" for step in steps) else 0)
 
 
 def synth(

@@ -35,7 +35,7 @@ class Step:
     """The result of one bootstrap step."""
 
     name: str
-    outcome: Literal["made", "already there", "skipped", "by hand"]
+    outcome: Literal["made", "already there", "skipped", "by hand", "failed"]
     detail: str = ""
 
 
@@ -44,8 +44,7 @@ def bootstrap_account(
 ) -> list[Step]:
     """Runs all steps and returns their results.
 
-    An account-level step that the cloud or the caller's permissions do not allow is reported as
-    skipped, with the reason.
+    A failed account-level step does not stop the others.
 
     Args:
         billing: Also run the billing steps, which an embedded (local) cloud does not support.
@@ -66,8 +65,7 @@ def bootstrap_account(
         try:
             steps.append(step(cloud))
         except (ClientError, BotoCoreError) as error:
-            reason = f"this AWS does not support it, or the credentials do not allow it ({error})"
-            steps.append(Step(name, "skipped", reason))
+            steps.append(Step(name, "failed", str(error)))
     return steps
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from ops.cloud import ROLE_VARIABLE
+from tests.e2e.operators import DEPLOY, operator
 from tests.e2e.support import Platform, run_ops
 
 
@@ -17,3 +19,9 @@ def test_the_deployed_local_environment_has_no_failure(platform: Platform) -> No
         *("API Gateway logging role", "GitHub OIDC provider", "hosted zone", "VPCs"),
     }
     assert {statuses[subject] for subject in checked} == {"ok"}
+
+
+def test_the_deploy_policies_allow_every_check(platform: Platform) -> None:
+    with operator(platform, "doctor", DEPLOY) as role:
+        stdout = run_ops(platform.root, "doctor", "local", "--json", variables={ROLE_VARIABLE: role})
+    assert not [item for item in json.loads(stdout) if "not allowed" in item["detail"]]

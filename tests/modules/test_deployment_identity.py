@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -14,6 +15,7 @@ from environments import Environment
 from modules.base.naming import Names
 from modules.base.policy import trust_policy
 from modules.deployment_identity import MAX_POLICY_LENGTH, SESSION_SECONDS, DeploymentIdentity
+from ops.root import PROJECT
 from tests.modules.synthesis import Block, Synthesized, environment, synthesize
 from tools.policies import documents_of
 
@@ -123,6 +125,17 @@ def test_the_deploy_role_can_write_only_its_own_state_and_lock(dev: Synthesized)
     assert deploy["deploy-state-dev/Lock"]["Resource"].endswith("terraform.tfstate.tflock")
 
 
+def test_the_deploy_role_can_make_all_checks_before_a_deployment(dev: Synthesized) -> None:
+    page = (PROJECT / "docs" / "operations" / "doctor.md").read_text()
+    needed = set(re.findall(r"`([a-z0-9]+:[A-Za-z]+)`", page.partition("## Permissions")[2]))
+    assert len(needed) > 15
+    granted = _actions(_statements(dev, "deploy"))
+    missing = {
+        action for action in needed if not any(fnmatchcase(action, item) for item in granted)
+    }
+    assert not missing
+
+
 def test_the_deploy_role_cannot_read_users_data(dev: Synthesized) -> None:
     statements = _statements(dev, "deploy")
     ledger = statements.pop("deploy-releases-dev/Ledger")
@@ -160,6 +173,7 @@ def test_permissions_are_limited_to_the_environments_names_where_arns_contain_na
     }
     assert unnamed == {
         "deploy-state-dev/MakeSecrets",
+        "deploy-state-dev/CheckAccount",
         "deploy-functions-dev/LogSettings",
         "deploy-functions-dev/Unnamed",
         "deploy-data-dev/Unnamed",

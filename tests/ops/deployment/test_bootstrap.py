@@ -121,12 +121,12 @@ def test_existing_logging_role_of_api_gateway_is_kept(cloud: Cloud, gateway: Api
     assert gateway.role.endswith("/somebody-elses")
 
 
-def test_rejected_step_is_reported_as_skipped_and_the_others_run(
+def test_rejected_step_is_reported_as_failed_and_the_others_run(
     cloud: Cloud, gateway: ApiGateway
 ) -> None:
     gateway.rejections = 1000
     steps = outcomes(cloud)
-    assert steps["API Gateway logging role"] == "skipped"
+    assert steps["API Gateway logging role"] == "failed"
     assert steps["GitHub OIDC provider"] == "made"
 
 
