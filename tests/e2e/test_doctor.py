@@ -23,5 +23,7 @@ def test_the_deployed_local_environment_has_no_failure(platform: Platform) -> No
 
 def test_the_deploy_policies_allow_every_check(platform: Platform) -> None:
     with operator(platform, "doctor", DEPLOY) as role:
-        stdout = run_ops(platform.root, "doctor", "local", "--json", variables={ROLE_VARIABLE: role})
+        stdout = run_ops(
+            platform.root, "doctor", "local", "--json", variables={ROLE_VARIABLE: role}
+        )
     assert not [item for item in json.loads(stdout) if "not allowed" in item["detail"]]
