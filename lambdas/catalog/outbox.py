@@ -43,6 +43,6 @@ class AuroraOutbox:
             ]
             yield Claim(events, lambda published: run(_DELETE, event_ids=list(published)))
 
-    def missed(self) -> list[str]:
+    def list_missed(self) -> list[str]:
         """Returns the ids of all stored events, the oldest first."""
         return [event_id for [event_id] in self._database.read(_MISSED)]

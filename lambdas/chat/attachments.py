@@ -1,4 +1,4 @@
-"""Attachments: clients upload them, send each in one message, and download by signed URL."""
+"""Attachments: clients upload a file, send it in one message, and download it by a signed URL."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -57,10 +57,10 @@ class Attachments:
             raise Problem.invalid(
                 [FieldError("attachments", "must not contain the same key twice")]
             )
-        records = self._messages.attachments([_id_of(key) for key in keys])
+        records = self._messages.find_attachments([_id_of(key) for key in keys])
         valid, errors = [], []
         for index, (key, record) in enumerate(zip(keys, records, strict=True)):
-            # Only the key names the uploader.
+            # The record does not name the uploader, but the key does.
             if record and record.room == room_id and self._uploads.is_of(caller.user_id, key):
                 valid.append(record)
             else:
@@ -93,7 +93,7 @@ class Attachments:
 
     def sign_url(self, room_id: str, attachment_id: str) -> str:
         """Returns an attachment's signed URL. Raises Problem 404 if no message has it."""
-        [record] = self._messages.attachments([attachment_id])
+        [record] = self._messages.find_attachments([attachment_id])
         if record is None or record.room != room_id or record.stored_key is None:
             raise Problem.not_found("There is no such attachment.", "attachment_not_found")
         return self._s3().generate_presigned_url(
@@ -112,10 +112,10 @@ class Attachments:
         """Deletes a message's attachments, first from S3 and then from the table."""
         if not ids:
             return
-        for record in self._messages.attachments(ids):
+        for record in self._messages.find_attachments(ids):
             if record and record.stored_key:
                 self._uploads.remove(record.stored_key)
-        self._messages.detach(ids)
+        self._messages.delete_attachments(ids)
 
 
 def attachment_used() -> Problem:

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 INLINE_LIMIT = 100
-"""The most connections to which the chat function posts itself. That takes 0.1 s
-(docs/benchmarks.md), about as long as the way through the queue."""
+"""Maximum connections of a room to which the chat function itself posts frames. 100 posts take
+0.1 s (docs/benchmarks.md), about as long as a delivery through the queue."""
 
 
 UNAVAILABLE = (CacheUnavailableError, ClientError, BotoCoreError, Problem)
-"""The errors of reading who listens to a room, from the cache and the tables."""
+"""Errors raised if the cache or a table cannot be read to find a room's listeners."""
 
 
 class DeliveryQueues:
@@ -56,7 +56,7 @@ class DeliveryQueues:
         )
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None) -> bool:
-        """Queues the removal of a user's connections, or of all, from the room."""
+        """Queues the removal of a user's connections (None: all connections) from the room."""
         body = msgspec.json.encode({"roomId": room_id, "userId": user_id, "reason": reason})
         return self._send(QueueUrl=self._retries_url, MessageBody=body.decode())
 
@@ -64,15 +64,15 @@ class DeliveryQueues:
         try:
             self._sqs().send_message(**message)  # type: ignore[arg-type]
         except (ClientError, BotoCoreError) as error:
-            self._logger.error("not queued", reason=type(error).__name__)
+            self._logger.error("delivery not queued", reason=type(error).__name__)
             return False
         return True
 
 
 class Broadcast:
-    """Sends frames to rooms. Failures of a listener, the cache or the queue are not raised.
+    """Sends frames to rooms. Logs failures of the cache and the queue instead of raising them.
 
-    The delivery function reads the message table's stream and repeats lost deliveries of messages.
+    The delivery function reads the message table's stream, and delivers messages that were lost.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Broadcast:
         return self._fanout.post(connection, frame)
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None = None) -> None:
-        """Removes a user's connections, or all, from the room, and notifies their clients.
+        """Removes a user's connections (None: all connections) from the room. Notifies clients.
 
         If the cache is unavailable, the delivery function removes the connections later.
         """

@@ -45,8 +45,9 @@ action `$connect`."""
 
 FRAME_LIMIT = 32 * 1024
 MESSAGE_LIMIT = 128 * 1024
-"""Maximum bytes of a frame and of a message, which can consist of several frames. API Gateway
-closes the connection for larger ones; other gateways may not. No action needs more than a frame."""
+"""Maximum bytes of a frame, and of a message, which can consist of several frames. API Gateway
+closes the connection if they are exceeded, but other gateways may not. One frame is enough for
+every action."""
 
 _ACCEPTED = {"statusCode": int(HTTPStatus.OK)}
 """The result of every route. $connect requires a status. A body would be sent to the client."""
@@ -57,9 +58,8 @@ _CHAT = capability(CHAT_ANONYMOUS)
 class Frames:
     """The handler of all routes of the WebSocket API.
 
-    A connection is valid until the session whose ticket opened it ends, because it can outlast an
-    access token: it lasts up to two hours. Roles above `user` expire with the token, because they
-    cannot be verified later.
+    A connection lasts up to two hours, longer than an access token. It stays valid until its
+    session ends. Roles above `user` expire with the token, because they cannot be verified later.
     """
 
     def __init__(
@@ -134,14 +134,14 @@ class Frames:
         try:
             self._live.connect(client.connection)
         except CacheUnavailableError:
-            self._logger.warning("connected without the cache")
+            self._logger.warning("connection not recorded: cache unavailable")
 
     def _disconnect(self, client: Client) -> None:
         try:
             self._presence.disconnect(client)
         except CacheUnavailableError:
-            # The entry of the connection in the cache expires.
-            self._logger.warning("disconnected without the cache")
+            # The connection's entries in the cache expire.
+            self._logger.warning("connection not removed: cache unavailable")
 
     def _handle_frame(self, client: Client, body: str) -> str:
         """Handles one frame. Returns `ok` or the error's code."""
@@ -166,7 +166,7 @@ class Frames:
         except CacheUnavailableError:
             problem = _not_joined()
         except Exception as error:
-            self._logger.exception("the frame failed")
+            self._logger.exception("handling the frame failed")
             problem = problem_of(error)
         else:
             return "ok"
@@ -204,7 +204,7 @@ class Frames:
 
         The connection is added before the last message's number is read, so that it gets every
         later message. It is also added before membership is checked again, so that a concurrent
-        removal evicts it. If a step fails, the connection is removed, as its client expects.
+        removal evicts it. After a failed step, the connection is not in the room.
         """
         self._members.join(self._standings.find(client.caller, frame.room_id))
         try:
@@ -216,7 +216,7 @@ class Frames:
             ) from None
         try:
             self._standings.find(client.caller, frame.room_id).require_member()
-            seq = self._messages.head(frame.room_id)
+            seq = self._messages.find_last_seq(frame.room_id)
             online = self._presence.announce_online(client, frame.room_id, present)
         except Exception:
             self._presence.leave(client, frame.room_id)
@@ -266,14 +266,15 @@ class Frames:
     def _mark_read(self, client: Client, frame: ReadFrame) -> Frame:
         self._require_joined(client, frame.room_id)
         self._standings.find(client.caller, frame.room_id).require_member()
-        seq = min(frame.seq, self._messages.head(frame.room_id))
+        seq = min(frame.seq, self._messages.find_last_seq(frame.room_id))
         self._presence.announce_read(client, frame.room_id, seq)
         return {"roomId": frame.room_id, "seq": seq}
 
     def _ping(self, client: Client, frame: PingFrame) -> Frame:
         """Extends the connection's entry in the cache.
 
-        If the cache has lost the entry, the connection is in no room, so this sends `resync`.
+        If the cache has lost the entry, the connection is in no room. A `resync` frame then tells
+        the client to join its rooms again.
         """
         try:
             known = self._live.touch(client.connection)

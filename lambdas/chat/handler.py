@@ -72,7 +72,7 @@ class ChatSettings(ServiceSettings, frozen=True, kw_only=True):
 
 
 class ChatApi:
-    """The operations of the chat service's route table."""
+    """One method for each operation that `routes.ROUTES` names."""
 
     def __init__(
         self,
@@ -154,7 +154,8 @@ class ChatApi:
             reply_to=body.reply_to,
             is_anonymous=body.is_anonymous,
             attachments=body.attachments,
-            # Prevents a second message if the function ended before it stored the response.
+            # If the function crashes before it stores the response, a repeated request must not
+            # store a second message.
             client_message_id=key and f"idempotency-key {key}",
         )
         stored = self._messages.store(request.caller, _room_id(request), draft)

@@ -35,25 +35,26 @@ from lambdas.common.problems import FieldError, Problem
 from lambdas.common.web.pagination import Cursors
 from lambdas.common.web.preconditions import IfMatch, repeat_if_changed
 
-OPEN: frozenset[RoomType] = frozenset({"public", "announcement"})
-"""Room types that users join without an invitation. Lists omit announcement rooms of others."""
+OPEN_TYPES: frozenset[RoomType] = frozenset({"public", "announcement"})
+"""Room types that users can join without an invitation. The list of rooms contains public rooms for
+everybody, but an announcement room only for its members."""
 
-INVITERS: dict[RoomType, int] = {
+INVITER_RANKS: dict[RoomType, int] = {
     "public": RANKS[MEMBER],
     "group": RANKS[MEMBER],
     "direct": RANKS[OWNER],
     "private": RANKS[MODERATOR],
     "announcement": RANKS[MODERATOR],
 }
-"""The lowest rank that may invite users, by room type."""
+"""The lowest rank whose members may invite users, by room type."""
 
-PRIVATE: frozenset[RoomType] = frozenset({"direct", "group", "private"})
-"""Room types whose messages only members can read. Users who do not accept direct messages can only
-be invited to them by users with whom they have a direct room."""
+INVITATION_TYPES: frozenset[RoomType] = frozenset({"direct", "group", "private"})
+"""Room types that users join only by invitation. A user who does not accept direct messages can be
+invited only by a user with whom they already have a direct room."""
 
 
 class MemberService:
-    """The member operations of the API. Every method raises the Problems of the API contract."""
+    """The member operations of the API (docs/api/chat.md). Methods raise Problem."""
 
     def __init__(
         self,
@@ -75,7 +76,7 @@ class MemberService:
         self._cursors = cursors
 
     def list_members(self, caller: Caller, room_id: str, query: MembersQuery) -> dict[str, Any]:
-        """Lists members. Only moderators list the banned users."""
+        """Lists members. Moderators can also list banned users."""
         standing = self._standings.find(caller, room_id)
         standing.require_reader()
         if query.role == BANNED:
@@ -91,12 +92,12 @@ class MemberService:
         )
 
     def join(self, standing: Standing) -> Member:
-        """Returns the caller's membership, and creates it first if the room is open."""
+        """Returns the caller's membership. If it is missing, creates it in rooms of OPEN_TYPES."""
         caller, room = standing.caller, standing.room
         standing.require_not_banned()
         if standing.membership:
             return standing.membership
-        if room.type not in OPEN:
+        if room.type not in OPEN_TYPES:
             raise Problem.forbidden("This room requires an invitation.", "invitation_required")
         if caller.is_anonymous and room.type != "public":
             raise Problem.forbidden(
@@ -115,11 +116,11 @@ class MemberService:
     def leave(self, caller: Caller, room_id: str) -> None:
         """Ends the caller's membership.
 
-        A direct room stays for the other member, who becomes its owner. The last member's leaving
-        deletes it. Raises Problem 409 for the owner of another room.
+        If the owner leaves a direct room, the other member becomes its owner. If no other member is
+        left, the room is deleted. Owners cannot leave rooms of other types (Problem 409).
         """
         standing = self._standings.find(caller, room_id)
-        member, heir = standing.require_member(), None
+        member, new_owner = standing.require_member(), None
         if member.role == OWNER:
             if standing.room.type != "direct":
                 detail = (
@@ -127,12 +128,12 @@ class MemberService:
                 )
                 raise Problem.conflict(detail, "owner_cannot_leave")
             members = self._members.list_page(member.room_id, DIRECT_LIMIT, None)
-            heir = next((m for m in members if m.user_id != member.user_id), None)
-            if heir is None:
+            new_owner = next((m for m in members if m.user_id != member.user_id), None)
+            if new_owner is None:
                 self._rooms.remove(member.room_id, time.time())
                 self._broadcast.evict(member.room_id, "deleted")
                 return
-        self._end_membership(standing, member, reason="left", heir=heir)
+        self._end_membership(standing, member, reason="left", new_owner=new_owner)
 
     def invite(self, caller: Caller, room_id: str, user_id: str) -> MemberView:
         """Makes a user a member of the room. Safe to repeat.
@@ -141,11 +142,11 @@ class MemberService:
             Problem: 404 if the user has no profile. A profile is created within seconds of
                 registration, or when the user first reads it, so a later retry can succeed.
                 Anonymous users have no profile and cannot be invited.
-                403 in a room of the PRIVATE types if the user does not accept direct messages,
+                403 in a room of INVITATION_TYPES if the user does not accept direct messages,
                 unless the two users have a direct room.
         """
         standing = self._standings.find(caller, room_id)
-        standing.require_rank(INVITERS[standing.room.type])
+        standing.require_rank(INVITER_RANKS[standing.room.type])
         if user_id == caller.user_id:
             return _view(standing.require_member(), self._people.public_name(caller))
         invited = self._people.find(user_id)
@@ -153,7 +154,7 @@ class MemberService:
             raise Problem.not_found("There is no user with this id.", "user_not_found")
         pair = pair_key(caller.user_id, user_id)
         if (
-            standing.room.type in PRIVATE
+            standing.room.type in INVITATION_TYPES
             and not invited.personal.allow_direct_messages
             and not self._members.has_pair(pair)
         ):
@@ -175,7 +176,8 @@ class MemberService:
         """Changes a member's role, mutes or bans them, or lifts the mute or the ban.
 
         The owner and administrators assign roles below their own. Moderators and higher roles
-        mute and ban members whose rank is below their own. Mutes and bans outlive the membership.
+        mute and ban members whose rank is below their own. Mutes and bans stay in effect after the
+        membership ends.
         """
         standing = self._standings.find(caller, room_id)
         standing.require_rank(RANKS[MODERATOR])
@@ -216,7 +218,7 @@ class MemberService:
             if not changed.is_member:
                 raise _member_not_found()
             if body.role == OWNER:
-                return self._hand_over(standing, target, changed)
+                return self._transfer_ownership(standing, target, changed)
             if standing.rank < RANKS[ADMIN] or RANKS[body.role] >= standing.rank:
                 raise Problem.forbidden(
                     "You can only assign roles below your own.", "role_required"
@@ -230,7 +232,7 @@ class MemberService:
             return changed
         return self._replace(target, changed)
 
-    def _hand_over(self, standing: Standing, target: Member, changed: Member) -> Member:
+    def _transfer_ownership(self, standing: Standing, target: Member, changed: Member) -> Member:
         owner = standing.require_member()
         if owner.role != OWNER:
             raise Problem.forbidden(
@@ -297,18 +299,20 @@ class MemberService:
         *,
         reason: Departure,
         ban: Member | None = None,
-        heir: Member | None = None,
+        new_owner: Member | None = None,
     ) -> None:
-        rest = ban or (structs.replace(member, role=FORMER) if member.muted else None)
+        replacement = ban or (structs.replace(member, role=FORMER) if member.muted else None)
         data = {"roomId": member.room_id, "userId": member.user_id, "reason": reason}
         event = self._outbox.put("MemberLeft", actor_id=standing.caller.user_id, data=data)
-        self._members.end(member, event, pair=standing.room.pair, rest=rest, heir=heir)
-        # The connections leave first, so that the removed member does not get the next frame.
+        self._members.end(
+            member, event, pair=standing.room.pair, replacement=replacement, new_owner=new_owner
+        )
+        # Removed before the announcement, so that the former member does not receive it.
         self._broadcast.evict(member.room_id, reason, member.user_id)
         self._announce("user_left", member)
 
     def _announce(self, frame_type: str, member: Member) -> None:
-        # Otherwise a muted user could send text to everyone, as a name, by joining and leaving.
+        # A muted user could otherwise send any text, as their name, by joining and leaving.
         name = UNKNOWN_NAME
         if member.may_broadcast:
             name = self._people.member_names([member], None)[member.user_id]

@@ -1,4 +1,4 @@
-"""Members of rooms, bans from rooms, and mutes of former members in DynamoDB."""
+"""Stores memberships, bans and mutes in DynamoDB."""
 
 from collections.abc import Mapping
 from itertools import islice
@@ -22,9 +22,9 @@ from lambdas.common.storage.transactions import Transactions
 
 
 class MemberStore:
-    """The members table, and the member counters and direct rooms' pairs in the rooms table.
+    """Writes the members table, and the member counters and pairs of users in the rooms table.
 
-    `event` is an outbox entry, which is written in the same transaction as the change.
+    An argument `event` is an outbox entry, which the transaction of the change also writes.
     """
 
     def __init__(self, tables: ChatTables, transactions: Transactions) -> None:
@@ -33,7 +33,7 @@ class MemberStore:
         self._rooms = tables.rooms
 
     def find(self, room_id: str, user_id: str) -> Member | None:
-        """Returns the user's item: a membership, a ban or the mute of a former member."""
+        """Returns the user's membership, their ban, or their mute as a former member, or None."""
         [item] = self._members.get_many([{"room_id": room_id, "user_id": user_id}])
         return convert(item, Member) if item else None
 
@@ -44,9 +44,9 @@ class MemberStore:
     def list_page(
         self, room_id: str, limit: int, after: str | None, *, role: str | None = None
     ) -> list[Member]:
-        """Returns up to `limit` members, or users of one role, after the user `after`.
+        """Returns up to `limit` members, or users with `role`, sorted by user id.
 
-        The order is that of the user ids.
+        `after` is the user id that precedes the first result.
         """
         values, where = {":banned": BANNED, ":former": FORMER}, "NOT #role IN (:banned, :former)"
         if role:
@@ -63,9 +63,9 @@ class MemberStore:
         return [convert(item, Member) for item in islice(items, limit)]
 
     def add(self, member: Member, event: Entry, pair: str | None = None) -> Member:
-        """Adds a member and increments the counter in one transaction, which enforces the limit.
+        """Adds a member, unless the room is full. Increments the counter in the same transaction.
 
-        Returns the stored member, who is muted if they were muted before.
+        Returns the stored member. An earlier mute of the user still applies.
 
         Args:
             member: The new member.
@@ -133,24 +133,24 @@ class MemberStore:
         event: Entry,
         *,
         pair: str | None = None,
-        rest: Member | None = None,
-        heir: Member | None = None,
+        replacement: Member | None = None,
+        new_owner: Member | None = None,
     ) -> None:
         """Ends a membership.
 
         Args:
             member: The membership as it was read.
             event: The outbox entry for the transaction.
-            pair: The `pair_key` of a direct room with two members, which ends with it.
-            rest: Replaces the membership: a ban, or the mute of a former member.
-            heir: The member who becomes the owner of the room.
+            pair: The `pair_key` of a direct room's two members. Its item is deleted too.
+            replacement: The ban, or the mute of a former member, that replaces the membership.
+            new_owner: The member who becomes the owner of the room.
 
         Raises:
-            ChangedError: The membership or the heir has changed since it was read.
+            ChangedError: The membership or the new owner has changed since it was read.
         """
         delete = self._members.build_delete(_key(member), **_unchanged(member))
         entries = {
-            "membership": self._build_replacement(member, rest) if rest else delete,
+            "membership": self._build_replacement(member, replacement) if replacement else delete,
             "counters": self._rooms.build_update(
                 {"room_id": members_key(member.room_id)},
                 "SET members = members - :one",
@@ -162,13 +162,13 @@ class MemberStore:
         if pair:
             entries["pair"] = self._rooms.build_delete({"room_id": pair})
             entries["room"] = self._build_pair_update(member.room_id, "REMOVE pair")
-        if heir:
-            owner = structs.replace(heir, role=OWNER)
-            entries["heir"] = self._build_replacement(heir, owner)
+        if new_owner:
+            owner = structs.replace(new_owner, role=OWNER)
+            entries["new_owner"] = self._build_replacement(new_owner, owner)
         self._write_unchanged(entries)
 
     def ban(self, ban: Member) -> None:
-        """Bans a user who has no item in the members table. Raises ChangedError for other users."""
+        """Bans a user who has no item in the members table. Raises ChangedError if one exists."""
         try:
             self._members.put(to_builtins(ban), condition="attribute_not_exists(user_id)")
         except ConditionFailedError:

@@ -65,7 +65,7 @@ class StoredMessage(Struct, frozen=True):
 
 
 class MessageService:
-    """The message operations of the API. Every method raises the Problems of the API contract."""
+    """The message operations of the API (docs/api/chat.md). Methods raise Problem."""
 
     def __init__(
         self,
@@ -97,9 +97,9 @@ class MessageService:
         self._logger = logger
 
     def store(self, caller: Caller, room_id: str, draft: Draft) -> StoredMessage:
-        """Stores a message once. `announce` sends the result to the room's listeners.
+        """Stores a message, only once per `client_message_id`. `announce` then sends it.
 
-        Two methods exist so that the caller can acknowledge a message before listeners get it.
+        The caller can acknowledge the stored message before listeners receive it.
         """
         standing, head = self._standings.find_to_send(caller, room_id)
         standing.require_speaker()
@@ -107,7 +107,7 @@ class MessageService:
             raise Problem.invalid(
                 [FieldError("replyTo", "must be the id of a message of this room")]
             )
-        author = self._people.author(caller, room_id, anonymous=draft.is_anonymous)
+        author = self._people.find_author(caller, room_id, anonymous=draft.is_anonymous)
         attachments = self._attachments.claim(caller, room_id, draft.attachments)
 
         def create_message(seq: int, timestamp: str) -> Message:
@@ -134,7 +134,7 @@ class MessageService:
                 lambda message: self._extra_entries(caller, author, message),
                 repeat_key=_repeat_key(caller, room_id, draft.client_message_id),
                 attachments=attachments,
-                find_head=self._rooms.head,
+                find_head=self._rooms.find_head,
             )
         except RepeatedError as repeated:
             return StoredMessage(repeated.message, caller.user_id, time.time(), is_repeat=True)
@@ -155,7 +155,7 @@ class MessageService:
             return
         try:
             if stored.message.is_anonymous:
-                self._hide(stored.message.room_id, stored.sender_id)
+                self._hide_signals(stored.message.room_id, stored.sender_id)
             self._deliver(stored.message)
         except Exception:
             self._logger.exception("message not announced; the delivery function will send it")
@@ -177,17 +177,19 @@ class MessageService:
         scope = f"chat-messages {room_id}"
         position = self._cursors.position(query, scope)
         if query.after_seq is not None:
-            head = self._rooms.head(room_id)
+            head = self._rooms.find_head(room_id)
             after = query.after_seq if position is None else position
-            messages = self._messages.after(room_id, after, head.seq if head else 0, query.limit)
+            messages = self._messages.list_after(
+                room_id, after, head.seq if head else 0, query.limit
+            )
             has_more = bool(messages) and head is not None and messages[-1].seq < head.seq
             next_position: Any = messages[-1].seq if has_more else None
         else:
-            messages = self._messages.before(room_id, position, query.limit + 1)
+            messages = self._messages.list_before(room_id, position, query.limit + 1)
             has_more = len(messages) > query.limit
             messages = messages[: query.limit]
             next_position = messages[-1].timestamp if has_more else None
-        reactions = self._reactions.counts([message.message_id for message in messages])
+        reactions = self._reactions.read_counts([message.message_id for message in messages])
         names = self._people.author_names(messages, caller)
         views = [
             message.view(name, reactions[message.message_id])
@@ -210,11 +212,11 @@ class MessageService:
             edited = self._messages.edit(message, content)
             self._deliver(edited)
         [name] = self._people.author_names([edited], caller)
-        return edited.view(name, self._reactions.counts([id_], consistent=True)[id_])
+        return edited.view(name, self._reactions.read_counts([id_], consistent=True)[id_])
 
     @repeat_if_changed(ChangedError)
     def delete(self, caller: Caller, room_id: str, id_: str, if_match: IfMatch) -> None:
-        """Deletes a message of the caller, even after leaving the room, or as a moderator."""
+        """Deletes a message. Authors can do so even after leaving the room. Moderators can too."""
         standing = self._standings.find(caller, room_id)
         message = self._messages.find(room_id, id_)
         if standing.rank < RANKS[MODERATOR] and not (message and self._is_author(caller, message)):
@@ -225,12 +227,12 @@ class MessageService:
         if message is None or message.is_deleted:
             raise _message_not_found()
         if_match.check(message.version)
-        blank = self._messages.blank(message)
+        erased = self._messages.erase(message)
         self._attachments.remove([attachment.attachment_id for attachment in message.attachments])
-        self._deliver(blank)
+        self._deliver(erased)
 
     def react(self, caller: Caller, room_id: str, id_: str, text: str, *, add: bool) -> None:
-        """Adds or removes a reaction. Users who cannot send messages can only remove theirs."""
+        """Adds or removes a reaction. Members who may not send messages can only remove theirs."""
         standing = self._standings.find(caller, room_id)
         if add:
             standing.require_speaker()
@@ -250,7 +252,7 @@ class MessageService:
             raise Problem.conflict(detail, "too_many_reactions") from None
         if not changed:
             return
-        count = self._reactions.counts([id_], consistent=True)[id_].get(emoji, 0)
+        count = self._reactions.read_counts([id_], consistent=True)[id_].get(emoji, 0)
         frame: Frame = {
             "type": "reaction",
             "roomId": room_id,
@@ -261,18 +263,18 @@ class MessageService:
             "count": count,
         }
         if caller.is_anonymous:
-            frame["displayName"] = self._people.author(caller, room_id, anonymous=True).name
+            frame["displayName"] = self._people.find_author(caller, room_id, anonymous=True).name
         else:
             frame["userId"] = caller.user_id
             frame["displayName"] = self._people.public_name(caller)
         self._broadcast.send(Delivery(room_id, frame))
 
-    def head(self, room_id: str) -> int:
+    def find_last_seq(self, room_id: str) -> int:
         """Returns the number of the room's last message, or 0 if the room has no messages.
 
         Raises Problem 404 if there is no such room.
         """
-        head = self._rooms.head(room_id)
+        head = self._rooms.find_head(room_id)
         if head is None:
             raise room_not_found()
         return head.seq
@@ -292,7 +294,7 @@ class MessageService:
         return author == caller.user_id
 
     def _extra_entries(self, caller: Caller, author: Author, message: Message) -> dict[str, Entry]:
-        """Returns the entries that store the event and, if anonymous, the message's real author."""
+        """Returns the entries that store the event, and the author of an anonymous message."""
         data = {
             "roomId": message.room_id,
             "messageId": message.message_id,
@@ -311,10 +313,10 @@ class MessageService:
         frame = message.frame(name)
         if "message" in frame and message.version > FIRST_VERSION:
             id_ = message.message_id
-            frame["message"]["reactions"] = self._reactions.counts([id_])[id_]
-        self._broadcast.send(Delivery(message.room_id, frame, message.delivery))
+            frame["message"]["reactions"] = self._reactions.read_counts([id_])[id_]
+        self._broadcast.send(Delivery(message.room_id, frame, message.delivery_name))
 
-    def _hide(self, room_id: str, user_id: str) -> None:
+    def _hide_signals(self, room_id: str, user_id: str) -> None:
         # If the cache is down, no typing signals or read marks are sent, so nothing needs hiding.
         with suppress(CacheUnavailableError):
             self._signals.hide(room_id, user_id)

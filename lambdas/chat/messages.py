@@ -4,8 +4,8 @@ A message gets the room's next number in the transaction that stores it, so numb
 have no gaps. A message's key consists of the room's id and this number. Messages after a number are
 read by key, consistently. Older messages are read from the eventually consistent index by time.
 
-Attachments are separate items. In the index they have another partition key, by which they are
-found when the room is deleted.
+Attachments are separate items. Their partition key in the index differs from that of messages. The
+delivery function queries it when the room is deleted.
 """
 
 import time
@@ -17,14 +17,14 @@ from typing import Any
 from msgspec import Struct, convert, to_builtins
 
 from lambdas.chat.records import ChangedError, ChatTables, Head, seq_key
-from lambdas.chat.rooms import PATIENCE, room_busy
+from lambdas.chat.rooms import CONFLICT_RETRY_TIME, room_busy
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, timestamp
 from lambdas.common.live.chat_messages import (
     MESSAGES_INDEX,
     Attachment,
     Message,
-    beside_messages,
     message_id,
+    secondary_partition,
 )
 from lambdas.common.storage.dynamodb import ConditionFailedError, Entry, Key
 from lambdas.common.storage.transactions import Transactions
@@ -74,7 +74,7 @@ class MessageStore:
         self,
         room_id: str,
         head: Head,
-        draft: Callable[[int, str], Message],
+        create_message: Callable[[int, str], Message],
         extra_entries: Callable[[Message], Mapping[str, Entry]],
         *,
         repeat_key: str | None = None,
@@ -86,9 +86,9 @@ class MessageStore:
         Args:
             room_id: The id of the room.
             head: The number and time of the room's last message, as the caller has read them.
-            draft: Creates the message from its number and time.
+            create_message: Creates the message from its number and time.
             extra_entries: Returns further entries for the transaction, by name.
-            repeat_key: Key in the idempotency table. Only one message is stored for it.
+            repeat_key: A key in the idempotency table, for which only one message is stored.
             attachments: Uploads that become attachments of the message.
             find_head: Reads the room's current head.
 
@@ -98,9 +98,9 @@ class MessageStore:
             ChangedError: The room was deleted.
             Problem: 503 if concurrent writes conflict for too long.
         """
-        ends_at = time.monotonic() + PATIENCE
-        while time.monotonic() < ends_at:
-            message = draft(head.seq + 1, self._next_time(head))
+        deadline = time.monotonic() + CONFLICT_RETRY_TIME
+        while time.monotonic() < deadline:
+            message = create_message(head.seq + 1, self._next_time(head))
             entries = {
                 "head": self._rooms.build_update(
                     {"room_id": seq_key(room_id)},
@@ -146,20 +146,20 @@ class MessageStore:
         [item] = self._messages.get_many([_key(id_)])
         return convert(item, Message) if item else None
 
-    def after(self, room_id: str, seq: int, last: int, limit: int) -> list[Message]:
+    def list_after(self, room_id: str, seq: int, last: int, limit: int) -> list[Message]:
         """Returns up to `limit` messages after `seq`, at most up to `last`, oldest first."""
         numbers = range(seq + 1, min(seq + limit, last) + 1)
         keys = [_key(message_id(room_id, number)) for number in numbers]
-        found = self._messages.get_many(keys)
-        return [convert(item, Message) for item in found if item]
+        items = self._messages.get_many(keys)
+        return [convert(item, Message) for item in items if item]
 
-    def before(self, room_id: str, older_than: str | None, limit: int) -> list[Message]:
+    def list_before(self, room_id: str, older_than: str | None, limit: int) -> list[Message]:
         """Returns up to `limit` messages older than this time, newest first."""
         condition, values, names = "room_id = :room", {":room": room_id}, dict[str, str]()
         if older_than:
             condition, values[":time"] = f"{condition} AND #time < :time", older_than
             names["#time"] = "timestamp"
-        found = self._messages.query(
+        items = self._messages.query(
             condition,
             values,
             names=names,
@@ -167,7 +167,7 @@ class MessageStore:
             page_size=limit,
             newest_first=True,
         )
-        return [convert(item, Message) for item in islice(found, limit)]
+        return [convert(item, Message) for item in islice(items, limit)]
 
     def edit(self, message: Message, content: str) -> Message:
         """Replaces the content. Raises ChangedError if the message has changed."""
@@ -177,7 +177,7 @@ class MessageStore:
             {":content": content, ":true": True},
         )
 
-    def blank(self, message: Message) -> Message:
+    def erase(self, message: Message) -> Message:
         """Marks a message as deleted and removes its content. Its number is not used again.
 
         Raises ChangedError if the message has changed since it was read.
@@ -190,15 +190,15 @@ class MessageStore:
     def add_attachment(self, record: AttachmentRecord) -> None:
         item = {
             **_indexed_item(record.room, _attachment_key(record.attachment_id)),
-            **_set_fields(record),
+            **_to_item(record),
         }
         self._messages.put(item)
 
-    def attachments(self, ids: Sequence[str]) -> list[AttachmentRecord | None]:
-        found = self._messages.get_many([_key(_attachment_key(id_)) for id_ in ids])
-        return [convert(item, AttachmentRecord) if item else None for item in found]
+    def find_attachments(self, ids: Sequence[str]) -> list[AttachmentRecord | None]:
+        items = self._messages.get_many([_key(_attachment_key(id_)) for id_ in ids])
+        return [convert(item, AttachmentRecord) if item else None for item in items]
 
-    def detach(self, ids: Sequence[str]) -> None:
+    def delete_attachments(self, ids: Sequence[str]) -> None:
         """Deletes the records of attachments."""
         for id_ in ids:
             self._messages.delete(_key(_attachment_key(id_)))
@@ -260,13 +260,13 @@ def _key(id_: str) -> Key:
     return {"message_id": id_}
 
 
-def _set_fields(record: AttachmentRecord) -> dict[str, Any]:
+def _to_item(record: AttachmentRecord) -> dict[str, Any]:
     return {f: value for f in record.__struct_fields__ if (value := getattr(record, f)) is not None}
 
 
 def _indexed_item(room_id: str, id_: str) -> dict[str, Any]:
-    """Returns an item that the index has in another partition than messages, sorted by id."""
-    return {"message_id": id_, "room_id": beside_messages(room_id), "timestamp": id_}
+    """Returns an item that MESSAGES_INDEX contains in the room's secondary partition."""
+    return {"message_id": id_, "room_id": secondary_partition(room_id), "timestamp": id_}
 
 
 def _attachment_key(attachment_id: str) -> str:

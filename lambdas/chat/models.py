@@ -49,7 +49,7 @@ Content = Annotated[
         "and no control characters except tabs and line ends",
     ),
 ]
-# API Gateway limits a frame to 32 KB. An id that the client chooses uses only a small part of it.
+# Ids that clients choose must leave room for the content: API Gateway limits a frame to 32 KB.
 ClientId = Annotated[
     str, Meta(min_length=1, max_length=128, description="must have 1 to 128 characters")
 ]
@@ -73,7 +73,7 @@ class CreateRoom(Body, frozen=True, kw_only=True):
 
 
 class UpdateRoom(Body, frozen=True, kw_only=True):
-    """The changes to make. If `max_members` is None, only the room type limits the members."""
+    """The changes to make. If `max_members` is None, the limit of the room type applies."""
 
     name: Name | UnsetType = UNSET
     description: Description | UnsetType = UNSET
@@ -120,10 +120,7 @@ class RoomsQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class MembersQuery(PageQuery, frozen=True, kw_only=True):
-    """With a role, lists only the users who have it. Users with the role `banned` are no members.
-
-    Without a role, lists all members.
-    """
+    """Lists all members, or only the users with `role`, who may be banned instead of members."""
 
     role: (
         Annotated[
@@ -160,7 +157,7 @@ class RoomView(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class MemberView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A member of a room. `role` is `banned` for a banned user, None after the ban is lifted."""
+    """A member or banned user (`role` is `banned`). `role` is None for a former member."""
 
     user_id: str
     display_name: str
@@ -171,7 +168,7 @@ class MemberView(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ClientFrame(Body, frozen=True, kw_only=True):
-    """The fields of every frame."""
+    """The fields of every frame that a client sends."""
 
     action: str
     request_id: ClientId | None = None
@@ -215,4 +212,4 @@ FRAMES: dict[str, type[ClientFrame]] = {
     "mark_read": ReadFrame,
     "ping": PingFrame,
 }
-"""The model of each action that a client can request (API contract)."""
+"""The model of the frame for each action that a client can request (docs/api/websocket.md)."""

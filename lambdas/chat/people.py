@@ -1,4 +1,4 @@
-"""What users see of other users: names and activity.
+"""The names and the activity of users, as other users may see them.
 
 A registered user's profile defines both. An anonymous author has an alias in each room.
 """
@@ -22,8 +22,8 @@ from lambdas.common.people.profiles import (
 )
 
 PROFILE_AGE = 60
-"""Seconds that a profile is cached in memory for the settings of presence and read marks. Names are
-always read."""
+"""Seconds for which profiles are cached in memory to decide who sees that a user is online or has
+read a message. Names are not cached."""
 
 _MAX_CACHED = 10_000
 """Maximum number of cached profiles. Each profile takes a few hundred bytes."""
@@ -53,39 +53,39 @@ class People:
         self._clock = clock
         self._cached: dict[str, tuple[float, KnownProfile | None]] = {}
 
-    def author(self, caller: Caller, room_id: str, *, anonymous: bool) -> Author:
-        """Returns the author that the room's members see. Anonymous users always have an alias."""
+    def find_author(self, caller: Caller, room_id: str, *, anonymous: bool) -> Author:
+        """Returns the author as members see it: an alias if `anonymous` or for anonymous users."""
         if anonymous or caller.is_anonymous:
             alias = self._aliases.alias(caller.user_id, "chat_room", room_id)
             return Author(user_id=None, name=alias.display_name, actor_id=alias.alias_id)
         return Author(user_id=caller.user_id, name=caller.display_name, actor_id=caller.user_id)
 
     def author_names(self, messages: Sequence[Message], viewer: Caller | None) -> list[str]:
-        """Returns the current name of each message's author, as this viewer may see it.
+        """Returns the current name of each message's author, as `viewer` may see it.
 
-        None is an unknown viewer.
+        If `viewer` is None, returns only names that everybody may see.
         """
         return self._profiles.author_names(messages, viewer)
 
     def public_name(self, caller: Caller) -> str:
-        """Returns the caller's name as strangers see it."""
+        """Returns the caller's name as everybody may see it."""
         if caller.is_anonymous:
             return caller.display_name
         profile = self.find(caller.user_id)
         # A user without a profile has the account's name and the default visibility.
         return profile.name_for(None) if profile else caller.display_name or UNKNOWN_NAME
 
-    def online(self, user_ids: Sequence[str]) -> dict[str, Visibility]:
+    def read_online_audiences(self, user_ids: Sequence[str]) -> dict[str, Visibility]:
         """Returns who may see each registered user's online status. `user_ids` must be distinct."""
-        found = self._recent(user_ids)
+        profiles = self._read_cached(user_ids)
         return {
             user_id: profile.online if profile else ACTIVITY_VISIBILITY
-            for user_id, profile in found.items()
+            for user_id, profile in profiles.items()
         }
 
-    def shows_reading(self, user_id: str) -> bool:
+    def shares_read_receipts(self, user_id: str) -> bool:
         """Returns True if a registered user shares read receipts."""
-        profile = self._recent([user_id])[user_id]
+        profile = self._read_cached([user_id])[user_id]
         return (profile.personal if profile else PersonalPrivacy()).show_read_receipts
 
     def find(self, user_id: str) -> KnownProfile | None:
@@ -93,18 +93,15 @@ class People:
         return self._profiles.profiles([user_id]).get(user_id)
 
     def member_names(self, members: Collection[Member], viewer: Caller | None) -> dict[str, str]:
-        """Returns the members' current names by user id, as this viewer may see them.
-
-        None is an unknown viewer.
-        """
+        """Returns the members' current names by user id. See `author_names`."""
         names = {member.user_id: member.display_name for member in members if member.anonymous}
         earlier = {
             member.user_id: member.display_name for member in members if not member.anonymous
         }
         return names | self._profiles.display_names(earlier, viewer, earlier)
 
-    def _recent(self, user_ids: Sequence[str]) -> dict[str, KnownProfile | None]:
-        """Returns these users' profiles, read at most PROFILE_AGE seconds ago."""
+    def _read_cached(self, user_ids: Sequence[str]) -> dict[str, KnownProfile | None]:
+        """Returns the users' profiles, which were read at most PROFILE_AGE seconds ago."""
         now = self._clock()
         expired = [
             user_id for user_id in user_ids if self._cached.get(user_id, (0.0, None))[0] <= now

@@ -34,18 +34,18 @@ class Presence:
     def announce_online(
         self, client: Client, room_id: str, present: Collection[Connection]
     ) -> list[str]:
-        """Announces a user's first connection to the listeners who may see that they are online.
+        """Announces that the user is online, unless another connection of theirs is in the room.
 
-        Returns the ids of the online users that this user may see. `present` are the connections
-        that were in the room before this one.
+        Returns the ids of the online users whose status the user may see. `present` contains the
+        connections that were in the room before this one.
         """
         user_id = client.caller.user_id
         own = [user_id] if client.connection.visible else []
         others = sorted({c.user_id for c in present if c.visible} - {user_id})
-        audiences = self._people.online([*own, *others[:INLINE_LIMIT]])
+        audiences = self._people.read_online_audiences([*own, *others[:INLINE_LIMIT]])
         is_first = all(c.user_id != user_id for c in present)
         if is_first:
-            # The user's last connection may have ended without a disconnect event.
+            # An earlier connection may have ended without a disconnect event and left its audience.
             self._signals.clear_online(room_id, user_id)
         self._signals.record_online(room_id, audiences)
         if is_first and own:
@@ -67,7 +67,7 @@ class Presence:
             self._announce_offline(client, room_id)
 
     def announce_typing(self, client: Client, room_id: str, *, started: bool) -> None:
-        if self._is_hidden(client, room_id) or not self._signals.typing(
+        if self._is_hidden(client, room_id) or not self._signals.record_typing(
             room_id, client.caller.user_id, started=started
         ):
             return
@@ -83,23 +83,24 @@ class Presence:
         self._broadcast.signal(room_id, frame, exclude=client.connection)
 
     def announce_read(self, client: Client, room_id: str, seq: int) -> None:
-        """Announces that the user has read up to `seq`, unless that is hidden or announced."""
+        """Announces that the user has read up to `seq`. Omits hidden and repeated signals."""
         user_id = client.caller.user_id
         if (
             not self._is_hidden(client, room_id)
-            and self._signals.read(room_id, user_id, seq)
-            and self._people.shows_reading(user_id)
+            and self._signals.record_read(room_id, user_id, seq)
+            and self._people.shares_read_receipts(user_id)
         ):
             frame: Frame = {"type": "read", "roomId": room_id, "userId": user_id, "seq": seq}
             self._broadcast.signal(room_id, frame, exclude=client.connection)
 
     def _is_hidden(self, client: Client, room_id: str) -> bool:
-        return client.caller.is_anonymous or self._signals.hidden(room_id, client.caller.user_id)
+        return client.caller.is_anonymous or self._signals.is_hidden(room_id, client.caller.user_id)
 
     def _announce_offline(self, client: Client, room_id: str) -> None:
-        """Announces the end of a user's last connection in a room.
+        """Announces that the user is offline, unless another connection of theirs is in the room.
 
-        The audience is that of the online announcement, even if the user's visibility changed.
+        Sends this to the audience of the online announcement, even if the user's visibility has
+        changed since.
         """
         user_id = client.caller.user_id
         if all(c.user_id != user_id for c in self._live.connections(room_id)):

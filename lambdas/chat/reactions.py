@@ -7,7 +7,7 @@ the user reacted. Both items change in one transaction.
 from collections.abc import Sequence
 
 from lambdas.chat.records import ChangedError, ChatTables
-from lambdas.common.live.chat_messages import Message, beside_messages, counts_id, reactions_id
+from lambdas.common.live.chat_messages import Message, counts_id, reactions_id, secondary_partition
 from lambdas.common.storage.dynamodb import ConditionFailedError, Entry, Key
 from lambdas.common.storage.transactions import Transactions
 from lambdas.common.web.preconditions import repeat_if_changed
@@ -33,17 +33,19 @@ class ReactionStore:
         self._transactions = transactions
         self._messages = tables.messages
 
-    def counts(self, ids: Sequence[str], *, consistent: bool = False) -> dict[str, dict[str, int]]:
+    def read_counts(
+        self, ids: Sequence[str], *, consistent: bool = False
+    ) -> dict[str, dict[str, int]]:
         """Returns the reaction counts by emoji for each message id."""
         keys = [_key(counts_id(id_)) for id_ in ids]
-        found = self._messages.get_many(keys, consistent=consistent)
+        items = self._messages.get_many(keys, consistent=consistent)
         return {
             id_: {
                 name.removeprefix(_COUNT): count
                 for name, count in (item or {}).items()
                 if name.startswith(_COUNT)
             }
-            for id_, item in zip(ids, found, strict=True)
+            for id_, item in zip(ids, items, strict=True)
         }
 
     @repeat_if_changed(ChangedError)
@@ -60,8 +62,8 @@ class ReactionStore:
             "OR (NOT contains(emojis, :emoji) AND size(emojis) < :most)",
             names={"#timestamp": "timestamp"},
             values={
-                # The index entry, which has the key in place of a time, is read to delete the room.
-                ":index": beside_messages(message.room_id),
+                # The index finds the item when the room is deleted. The key replaces the time.
+                ":index": secondary_partition(message.room_id),
                 ":key": key,
                 ":emojis": {emoji},
                 ":emoji": emoji,
@@ -125,7 +127,7 @@ class ReactionStore:
 
     def _counts_of(self, message: Message) -> dict[str, int]:
         id_ = message.message_id
-        return self.counts([id_], consistent=True)[id_]
+        return self.read_counts([id_], consistent=True)[id_]
 
     def _build_count(
         self, message: Message, emoji: str, expression: str, condition: str, **values: int
@@ -137,7 +139,7 @@ class ReactionStore:
             expression,
             condition=condition,
             names={"#emoji": f"{_COUNT}{emoji}"},
-            # DynamoDB refuses values that no expression uses.
+            # DynamoDB rejects values that no expression uses.
             values={name: value for name, value in numbers.items() if name in used},
             return_existing=True,
         )

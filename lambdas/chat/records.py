@@ -1,8 +1,9 @@
 """Rooms and members as the chat tables store them, their keys, and the errors of writes.
 
-A room's counters (the number of members; `seq` and the last activity) are separate items of the
-rooms table. If they were attributes of the room's item, each change would rewrite its entry in the
-index of rooms by type. Counters have no `type` attribute, so the index does not contain them.
+Each room has two counters, which are separate items of the rooms table: the number of members, and
+the number (`seq`) and time of the last message. If they were attributes of the room's item, each
+change would rewrite the room's entry in the index by type. Counters have no `type` attribute, so
+the index does not contain them.
 """
 
 from msgspec import Struct
@@ -76,14 +77,14 @@ class Member(Struct, frozen=True, kw_only=True):
 
     @property
     def may_broadcast(self) -> bool:
-        """Returns True if the room's type, the role and a mute allow sending to all listeners."""
+        """Returns True if the member's role allows sending messages and they are not muted."""
         return not self.muted and (
             self.room_type != "announcement" or self.rank >= RANKS[MODERATOR]
         )
 
 
 class Counters(Struct, frozen=True, kw_only=True):
-    """The frequently changing values of a room."""
+    """The values of a room's two counters."""
 
     seq: int
     last_activity: str
@@ -142,5 +143,5 @@ def members_key(room_id: str) -> str:
 
 
 def pair_key(first: str, second: str) -> str:
-    """Returns the key of the item with two users' direct room. Their order does not matter."""
+    """Returns the key of the item that names the direct room of two users, in any order."""
     return "direct#" + "#".join(sorted((first, second)))

@@ -39,11 +39,11 @@ from lambdas.common.web.pagination import Cursors
 from lambdas.common.web.preconditions import IfMatch, repeat_if_changed
 
 LIMITS: dict[RoomType, int] = {"group": GROUP_LIMIT, "direct": DIRECT_LIMIT}
-"""The maximum and default of `max_members` by room type. Other types have no maximum."""
+"""The maximum, and the default, of `max_members`. Rooms of other types have no limit by default."""
 
 
 class RoomService:
-    """The room operations of the API. Every method raises the Problems of the API contract."""
+    """The room operations of the API (docs/api/chat.md). Methods raise Problem."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class RoomService:
 
     def view(self, room: Room, member: Member | None) -> RoomView:
         """Returns the room as `member` sees it, or as a user who is not a member if None."""
-        counters = self._rooms.counters(room.room_id)
+        counters = self._rooms.find_counters(room.room_id)
         if counters is None:
             raise room_not_found()
         return _view(room, counters, member)
@@ -133,19 +133,19 @@ class RoomService:
     def _list_views(
         self, caller: Caller, room_type: RoomType | None, own: bool, after: str | None, chunk: int
     ) -> Iterator[tuple[bool, RoomView]]:
-        """Yields the rooms after the id `after`, each with True if the caller is a member.
+        """Yields rooms, each with True if it is one of the caller's, or False if not.
 
-        Reads `chunk` ids at a time.
+        Begins after the id `after`, with the caller's rooms if `own`. Reads `chunk` ids at a time.
         """
         while own:
-            ids = self._rooms.of_user(caller.user_id, room_type, chunk, after)
-            for room, counters, member in self._rooms.rooms(ids, caller.user_id):
+            ids = self._rooms.list_ids_of_user(caller.user_id, room_type, chunk, after)
+            for room, counters, member in self._rooms.find_many(ids, caller.user_id):
                 yield True, _view(room, counters, member)
             own = len(ids) == chunk
             after = ids[-1] if own else None
         while room_type in {None, "public"}:
-            ids = self._rooms.of_type("public", chunk, after)
-            for room, counters, member in self._rooms.rooms(ids, caller.user_id):
+            ids = self._rooms.list_ids_of_type("public", chunk, after)
+            for room, counters, member in self._rooms.find_many(ids, caller.user_id):
                 # The caller's own rooms are already listed. Banned users do not see the room.
                 if member is None or member.role == FORMER:
                     yield False, _view(room, counters, None)

@@ -21,7 +21,7 @@ from lambdas.chat.records import (
     members_key,
     seq_key,
 )
-from lambdas.common.live.chat_messages import marker
+from lambdas.common.live.chat_messages import removal_marker
 from lambdas.common.problems import Problem
 from lambdas.common.storage.dynamodb import (
     ConditionFailedError,
@@ -37,15 +37,15 @@ from lambdas.common.storage.transactions import Transactions
 TYPE_INDEX = "room-type-index"
 USER_INDEX = "user-rooms-index"
 
-PATIENCE = 8.0
-"""Seconds for which a write is retried that conflicts with other writes. It is less than a third of
-API Gateway's timeout of 29 s."""
+CONFLICT_RETRY_TIME = 8.0
+"""Seconds for which a write is retried while it conflicts with other writes. API Gateway waits 29 s
+for the response."""
 
 
 class RoomStore:
     """The rooms table, and the index of a user's rooms in the members table.
 
-    `event` is an outbox entry, which is written in the same transaction as the change.
+    An argument `event` is an outbox entry, which the transaction of the change also writes.
     """
 
     def __init__(self, tables: ChatTables, transactions: Transactions) -> None:
@@ -58,7 +58,7 @@ class RoomStore:
         head = {"room_id": seq_key(room.room_id), "seq": 0, "last_activity": room.created_at}
         counters = {"room_id": members_key(room.room_id), "members": 1, "max_members": max_members}
         entries = {
-            "room": self._rooms.build_put(_stored(room)),
+            "room": self._rooms.build_put(_to_item(room)),
             "head": self._rooms.build_put(head),
             "counters": self._rooms.build_put(counters),
             "owner": self._members.build_put(to_builtins(owner)),
@@ -67,8 +67,10 @@ class RoomStore:
         self._transactions.write(entries)
 
     def find(self, room_id: str, user_id: str) -> tuple[Room | None, Member | None]:
-        """Returns the room, and the user's item of the members' table."""
-        room, member = get_from_tables([self._room(room_id), self._member(room_id, user_id)])
+        """Returns the room and the user's membership, ban or mute. Missing items are None."""
+        room, member = get_from_tables(
+            [self._room_key(room_id), self._member_key(room_id, user_id)]
+        )
         return (
             convert(room, Room) if room and "type" in room else None,
             convert(member, Member) if member else None,
@@ -77,9 +79,13 @@ class RoomStore:
     def find_to_send(
         self, room_id: str, user_id: str
     ) -> tuple[Room | None, Member | None, Head | None]:
-        """Returns the result of `find` and the number and time of the last message, in one read."""
+        """Like `find`, but also returns the last message's number and time. Makes a single read."""
         room, member, head = get_from_tables(
-            [self._room(room_id), self._member(room_id, user_id), self._room(seq_key(room_id))]
+            [
+                self._room_key(room_id),
+                self._member_key(room_id, user_id),
+                self._room_key(seq_key(room_id)),
+            ]
         )
         return (
             convert(room, Room) if room and "type" in room else None,
@@ -87,44 +93,44 @@ class RoomStore:
             convert(head, Head) if head else None,
         )
 
-    def head(self, room_id: str) -> Head | None:
+    def find_head(self, room_id: str) -> Head | None:
         """Returns the number and time of the last message, or None if the room was deleted."""
-        [head] = get_from_tables([self._room(seq_key(room_id))])
+        [head] = get_from_tables([self._room_key(seq_key(room_id))])
         return convert(head, Head) if head else None
 
-    def counters(self, room_id: str) -> Counters | None:
+    def find_counters(self, room_id: str) -> Counters | None:
         """Returns the room's counters, or None if the room was deleted."""
         seq, members = get_from_tables(
-            [self._room(seq_key(room_id)), self._room(members_key(room_id))]
+            [self._room_key(seq_key(room_id)), self._room_key(members_key(room_id))]
         )
-        return _counters(seq, members)
+        return _to_counters(seq, members)
 
-    def rooms(
+    def find_many(
         self, room_ids: Sequence[str], user_id: str
     ) -> list[tuple[Room, Counters, Member | None]]:
-        """Returns the existing rooms, with counters and the user's item of the members' table."""
+        """Returns the rooms that exist, with counters and the user's membership, ban or mute."""
         keys = [
             key
             for room_id in room_ids
             for key in (
-                self._room(room_id),
-                self._room(seq_key(room_id)),
-                self._room(members_key(room_id)),
-                self._member(room_id, user_id),
+                self._room_key(room_id),
+                self._room_key(seq_key(room_id)),
+                self._room_key(members_key(room_id)),
+                self._member_key(room_id, user_id),
             )
         ]
         items = get_from_tables(keys)
         rooms = []
         for start in range(0, len(items), 4):
             room, seq, members, member = items[start : start + 4]
-            counters = _counters(seq, members)
+            counters = _to_counters(seq, members)
             if room and counters:
                 rooms.append(
                     (convert(room, Room), counters, convert(member, Member) if member else None)
                 )
         return rooms
 
-    def of_user(
+    def list_ids_of_user(
         self, user_id: str, room_type: RoomType | None, limit: int, after: str | None
     ) -> list[str]:
         """Returns up to `limit` ids of the user's rooms, in order, after the id `after`."""
@@ -132,7 +138,7 @@ class RoomStore:
         where = "NOT #role IN (:banned, :former)"
         if room_type:
             values[":type"], where = room_type, f"{where} AND room_type = :type"
-        found = self._members.query(
+        items = self._members.query(
             "user_id = :user",
             values,
             names={"#role": "role"},
@@ -141,11 +147,11 @@ class RoomStore:
             start_after={"user_id": user_id, "room_id": after} if after else None,
             page_size=limit,
         )
-        return [item["room_id"] for item in islice(found, limit)]
+        return [item["room_id"] for item in islice(items, limit)]
 
-    def of_type(self, room_type: RoomType, limit: int, after: str | None) -> list[str]:
+    def list_ids_of_type(self, room_type: RoomType, limit: int, after: str | None) -> list[str]:
         """Returns up to `limit` ids of rooms of this type, in order, after the id `after`."""
-        found = self._rooms.query(
+        items = self._rooms.query(
             "#type = :type",
             {":type": room_type},
             names={"#type": "type"},
@@ -153,14 +159,14 @@ class RoomStore:
             start_after={"type": room_type, "room_id": after} if after else None,
             page_size=limit,
         )
-        return [item["room_id"] for item in islice(found, limit)]
+        return [item["room_id"] for item in islice(items, limit)]
 
     def change(self, room: Room, max_members: int | UnsetType | None) -> Room:
-        """Writes the new name, description and limit of a room, and returns the new version.
+        """Writes a room's new name, description and limit. Returns it with the new version.
 
         Args:
             room: The new values, with the version that was read.
-            max_members: The new limit. None lifts the limit, UNSET keeps it.
+            max_members: The new limit. None removes the limit, UNSET keeps it.
 
         Raises:
             ChangedError: The room's version has changed.
@@ -197,19 +203,21 @@ class RoomStore:
     def remove(self, room_id: str, now: float) -> None:
         """Deletes the room's items in the rooms table, and writes a marker to the messages table.
 
-        The delivery function then deletes the room's other data. Does nothing if the room does not
-        exist. Raises Problem 503 if concurrent writes conflict for too long.
+        The marker makes the delivery function delete the room's other data. Does nothing if the
+        room does not exist. Raises Problem 503 if concurrent writes conflict for too long.
 
         Args:
             room_id: The id of the room.
             now: The current time in seconds since the epoch.
         """
-        ends_at = time.monotonic() + PATIENCE
-        while time.monotonic() < ends_at:
-            room, head = get_from_tables([self._room(room_id), self._room(seq_key(room_id))])
+        deadline = time.monotonic() + CONFLICT_RETRY_TIME
+        while time.monotonic() < deadline:
+            room, head = get_from_tables(
+                [self._room_key(room_id), self._room_key(seq_key(room_id))]
+            )
             if not room or not head:
                 return
-            # Fails if, since the read, a message was sent, a pair set, or the room deleted.
+            # Fails if the room was deleted, or its last message or pair changed, since the read.
             with suppress(ConditionFailedError):
                 self._transactions.write(self._removal(convert(room, Room), head["seq"], now))
                 return
@@ -225,16 +233,16 @@ class RoomStore:
             ),
             "room": self._rooms.build_delete({"room_id": room.room_id}, **same_pair),
             "counters": self._rooms.build_delete({"room_id": members_key(room.room_id)}),
-            "marker": self._messages.build_put(marker(room.room_id, seq, now)),
+            "marker": self._messages.build_put(removal_marker(room.room_id, seq, now)),
         }
         if room.pair:
             entries["pair"] = self._rooms.build_delete({"room_id": room.pair})
         return entries
 
-    def _room(self, room_id: str) -> tuple[Table, Key]:
+    def _room_key(self, room_id: str) -> tuple[Table, Key]:
         return self._rooms, {"room_id": room_id}
 
-    def _member(self, room_id: str, user_id: str) -> tuple[Table, Key]:
+    def _member_key(self, room_id: str, user_id: str) -> tuple[Table, Key]:
         return self._members, {"room_id": room_id, "user_id": user_id}
 
 
@@ -242,11 +250,11 @@ def room_busy() -> Problem:
     return Problem.unavailable("The room is too busy. Try again shortly.", "room_busy")
 
 
-def _stored(room: Room) -> Item:
+def _to_item(room: Room) -> Item:
     return {name: value for name, value in to_builtins(room).items() if value is not None}
 
 
-def _counters(seq: Item | None, members: Item | None) -> Counters | None:
+def _to_counters(seq: Item | None, members: Item | None) -> Counters | None:
     if not seq or not members:
         return None
     return Counters(

@@ -1,6 +1,7 @@
 """Short-lived state of rooms in the cache.
 
-It records who is typing, how far users have read, who is hidden, and who was announced as online.
+It records who is typing, how far users have read, whose signals are hidden, and who was announced
+as online.
 """
 
 from collections.abc import Mapping
@@ -21,13 +22,13 @@ TYPING_INTERVAL = 3
 READ_LIFETIME = 24 * 60 * 60
 """Seconds for which a read mark is kept, so that it is not announced twice."""
 
-UNSEEN_LIFETIME = 60 * 60
-"""Seconds for which the typing signals and read marks of a user are hidden after the user's
-anonymous message, because they would reveal the author."""
+HIDDEN_LIFETIME = 60 * 60
+"""Seconds after an anonymous message for which its sender's typing signals and read marks are
+hidden, because they would reveal the author."""
 
 ONLINE_LIFETIME = 3 * 60 * 60
-"""Seconds for which the audience of an online announcement is kept. A connection ends after at most
-two hours (API Gateway)."""
+"""Seconds for which the audience of an online announcement is stored. API Gateway ends connections
+after two hours."""
 
 _AUDIENCES: tuple[Visibility, ...] = ("private", "authenticated", "public")
 """The possible audiences of an announcement, the smallest first."""
@@ -39,8 +40,8 @@ class Signals:
     def __init__(self, cache: GuardedCache) -> None:
         self._cache = cache
 
-    def typing(self, room_id: str, user_id: str, *, started: bool) -> bool:
-        """Records that the user starts or stops typing. Returns True if it must be announced."""
+    def record_typing(self, room_id: str, user_id: str, *, started: bool) -> bool:
+        """Records that the user starts or stops typing. Returns True if others must be notified."""
         key = f"chat:typing:{room_id}:{user_id}"
 
         def work(cache: "redis.Redis") -> bool:
@@ -51,7 +52,7 @@ class Signals:
 
         return self._cache.run(work)
 
-    def read(self, room_id: str, user_id: str, seq: int) -> bool:
+    def record_read(self, room_id: str, user_id: str, seq: int) -> bool:
         """Records a read mark. Returns True if the user has read further than before."""
         key = f"chat:read:{room_id}"
 
@@ -66,15 +67,15 @@ class Signals:
     def hide(self, room_id: str, user_id: str) -> None:
         """Hides the user's signals in the room, because they sent an anonymous message."""
         self._cache.run(
-            lambda cache: cache.set(_hidden_key(room_id, user_id), 1, ex=UNSEEN_LIFETIME)
+            lambda cache: cache.set(_hidden_key(room_id, user_id), 1, ex=HIDDEN_LIFETIME)
         )
 
-    def hidden(self, room_id: str, user_id: str) -> bool:
+    def is_hidden(self, room_id: str, user_id: str) -> bool:
         """Returns True if the user's signals in the room are hidden."""
         return self._cache.run(lambda cache: bool(cache.exists(_hidden_key(room_id, user_id))))
 
     def record_online(self, room_id: str, audiences: Mapping[str, Visibility]) -> None:
-        """Records for each user the audience of the online announcement."""
+        """Stores the audience of each user's online announcement, unless a larger one is stored."""
         key = _online_key(room_id)
         scores = {
             user_id: _AUDIENCES.index(audience)
@@ -92,7 +93,7 @@ class Signals:
             self._cache.run(work)
 
     def clear_online(self, room_id: str, user_id: str) -> Visibility:
-        """Deletes the user's audiences, and returns the largest of them."""
+        """Deletes and returns the audience of the user's online announcement, `private` if none."""
         key = _online_key(room_id)
 
         def work(cache: "redis.Redis") -> Visibility:

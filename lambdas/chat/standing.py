@@ -95,7 +95,7 @@ class Standings:
         return Standing(room, member, caller)
 
     def find_to_send(self, caller: Caller, room_id: str) -> tuple[Standing, Head]:
-        """Returns the standing and the room's last number and time, in a single read."""
+        """Returns the standing, and the number and time of the room's last message."""
         room, member, head = self._rooms.find_to_send(room_id, caller.user_id)
         if room is None or head is None:
             raise room_not_found()

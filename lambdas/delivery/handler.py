@@ -22,7 +22,7 @@ from lambdas.common.people.profiles import ProfileReader
 from lambdas.common.settings import Settings, read
 from lambdas.common.storage.cache import CacheSettings, GuardedCache, guarded_cache
 from lambdas.common.storage.dynamodb import Table, unpack
-from lambdas.delivery.logic import DeliveryService, Stored
+from lambdas.delivery.logic import DeliveryService, StoredVersion
 from lambdas.delivery.removal import PendingRemoval, RoomData, RoomRemoval
 
 if TYPE_CHECKING:
@@ -44,15 +44,17 @@ class DeliverySettings(Settings, frozen=True, kw_only=True):
 
 
 class RetryMessage(Struct, frozen=True, rename="camel"):
-    """A message of the retry queue: stored messages, listeners to remove, or a removal to continue.
+    """A message of the retry queue, which requests one of three things.
 
-    The listeners of a room are those of a user, or all if the room was deleted.
+    `stored` are versions of messages to check. `room_id` is the room from which to remove the
+    connections of `user_id`, or all connections if it is None. `rest` is the rest of the removal of
+    a deleted room.
 
     Lambda also sends a report of each stream batch that failed too often, without these fields. The
     report ends up in the dead-letter queue, for an operator.
     """
 
-    stored: tuple[Stored, ...] = ()
+    stored: tuple[StoredVersion, ...] = ()
     room_id: str | None = None
     user_id: str | None = None
     reason: Departure = "removed"
@@ -67,7 +69,7 @@ class SqsRetryQueue:
         self._sqs = sqs
         self._url = url
 
-    def check_later(self, stored: Sequence[Stored]) -> None:
+    def check_later(self, stored: Sequence[StoredVersion]) -> None:
         self._send(RetryMessage(stored=tuple(stored)))
 
     def continue_removal(self, rest: PendingRemoval) -> None:
@@ -143,12 +145,12 @@ def wire(
         elif message.rest is not None:
             next(removals)(message.rest)
         else:
-            raise RuntimeError("Lambda gave up a batch of the stream: see the dead-letter queue")
+            raise RuntimeError("a batch of the stream failed too often: see the dead-letter queue")
 
     def retry_all(records: Sequence[Mapping[str, Any]]) -> Any:
-        """Handles a batch of the retry queue: first the messages, then one removal.
+        """Handles a batch of the retry queue: first the checks and evictions, then one removal.
 
-        Other removals are queued again, because ten passes would exceed the timeout.
+        Queues the other removals again, because ten passes would exceed the timeout.
         """
         removals = chain([removal.run_pass], repeat(retry_queue.continue_removal))
         batch = {"Records": sorted(records, key=_is_removal)}
@@ -171,13 +173,13 @@ def wire(
     return consume
 
 
-def _stored(records: Sequence[Mapping[str, Any]]) -> Iterator[Stored]:
+def _stored(records: Sequence[Mapping[str, Any]]) -> Iterator[StoredVersion]:
     """Yields the stored versions of messages in a stream batch. Skips other items and deletions."""
     for record in records:
         new, old = (record["dynamodb"].get(image) or {} for image in ("NewImage", "OldImage"))
         if "room_id" in new and new.get("version") != old.get("version"):
             values = unpack({name: new[name] for name in ("message_id", "version")})
-            yield Stored(values["message_id"], values["version"])
+            yield StoredVersion(values["message_id"], values["version"])
 
 
 def _removals(records: Sequence[Mapping[str, Any]]) -> Iterator[PendingRemoval]:

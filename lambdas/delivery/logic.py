@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
-from lambdas.common.live.chat_messages import FIRST_VERSION, Message, delivery_of
+from lambdas.common.live.chat_messages import FIRST_VERSION, Message, build_delivery_name
 from lambdas.common.live.fanout import Delivery, Departure, Fanout
 from lambdas.common.live.listeners import LiveRooms
 from lambdas.common.logs import Logger
@@ -12,8 +12,8 @@ from lambdas.common.people.profiles import ProfileReader
 from lambdas.common.storage.cache import CacheUnavailableError
 
 
-class Stored(Struct, frozen=True, rename="camel"):
-    """A stored version of a message that must be delivered."""
+class StoredVersion(Struct, frozen=True, rename="camel"):
+    """A version of a stored message, which must be delivered to the room's listeners."""
 
     message_id: str
     version: int
@@ -21,7 +21,7 @@ class Stored(Struct, frozen=True, rename="camel"):
     @property
     def name(self) -> str:
         """The name under which the delivery of this version is recorded."""
-        return delivery_of(self.message_id, self.version)
+        return build_delivery_name(self.message_id, self.version)
 
 
 class DeliveryService:
@@ -32,7 +32,7 @@ class DeliveryService:
         *,
         fanout: Fanout,
         live: LiveRooms,
-        check_later: Callable[[Sequence[Stored]], None],
+        check_later: Callable[[Sequence[StoredVersion]], None],
         find: Callable[[str], Message | None],
         profiles: ProfileReader,
         logger: Logger,
@@ -51,31 +51,31 @@ class DeliveryService:
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Sends frames. Drops them if the cache is unavailable.
 
-        The checks of stored messages repeat their deliveries later. Other frames are not repeated,
-        because they are only of momentary use.
+        `redeliver_lost` later sends dropped messages. It does not send other frames, because they
+        are useful only for a moment.
         """
         try:
             self._fanout.deliver(deliveries)
         except CacheUnavailableError:
             self._logger.warning("not delivered: cache unavailable", count=len(deliveries))
 
-    def schedule_checks(self, stored: Iterable[Stored]) -> None:
-        """Queues a later check for each newly stored version that is not recorded as sent."""
+    def schedule_checks(self, stored: Iterable[StoredVersion]) -> None:
+        """Queues a check (`redeliver_lost`) of each stored version that is not recorded as sent."""
         stored = list(stored)
         try:
-            progress = self._live.progress([item.name for item in stored])
+            progress = self._live.read_progress([item.name for item in stored])
         except CacheUnavailableError:
             progress = {}
         self._check_later([item for item in stored if progress.get(item.name) != "sent"])
 
-    def redeliver_lost(self, stored: Sequence[Stored]) -> None:
-        """Delivers versions that are neither sent nor queued. Checks queued versions again later.
+    def redeliver_lost(self, stored: Sequence[StoredVersion]) -> None:
+        """Delivers versions recorded neither as sent nor as queued. Checks queued versions later.
 
-        Raises CacheUnavailableError, after which SQS retries the message.
+        Raises CacheUnavailableError. SQS then retries the check.
         """
-        progress = self._live.progress([item.name for item in stored])
+        progress = self._live.read_progress([item.name for item in stored])
         lost = [item for item in stored if progress[item.name] is None]
-        deliveries = [delivery for item in lost if (delivery := self._delivery(item))]
+        deliveries = [delivery for item in lost if (delivery := self._build_delivery(item))]
         if deliveries:
             self._logger.warning(
                 "lost deliveries resent", names=[delivery.name for delivery in deliveries]
@@ -84,19 +84,19 @@ class DeliveryService:
         self._check_later([item for item in stored if progress[item.name] == "queued"])
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None) -> None:
-        """Removes a user's connections, or all, from a room. Raises CacheUnavailableError."""
+        """Removes a user's connections (None: all) from a room. Raises CacheUnavailableError."""
         self._fanout.evict(room_id, reason, user_id)
 
-    def _delivery(self, stored: Stored) -> Delivery | None:
+    def _build_delivery(self, stored: StoredVersion) -> Delivery | None:
         message = self._find(stored.message_id)
-        # An old version is skipped, as the later one has its own delivery. The first version is
-        # always delivered, because listeners have not seen the message's number yet.
+        # An outdated version is skipped, because the latest one has a separate delivery. The first
+        # version is always delivered, because listeners have not seen the message's number yet.
         if message is None or stored.version not in {message.version, FIRST_VERSION}:
             return None
         [name] = self._profiles.author_names([message])
         frame = message.frame(name, as_new=stored.version == FIRST_VERSION)
         return Delivery(message.room_id, frame, stored.name)
 
-    def _check_later(self, stored: Sequence[Stored]) -> None:
+    def _check_later(self, stored: Sequence[StoredVersion]) -> None:
         if stored:
             self._queue_check(stored)

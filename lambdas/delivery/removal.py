@@ -1,8 +1,8 @@
 """Removes the messages and other data of deleted rooms, in idempotent passes.
 
-The transaction that deletes a room hides it at once and stores a marker in the messages table. The
-table's stream reports the marker, and the retry queue then triggers passes until nothing is left.
-The last pass deletes the marker.
+The chat function deletes the room's own items and stores a marker in the messages table, in one
+transaction. The table's stream reports the marker, and the retry queue then triggers passes until
+no data is left. The last pass deletes the marker.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,11 +15,11 @@ from lambdas.common.clock import SYSTEM_CLOCK, Clock
 from lambdas.common.live.chat_messages import (
     MESSAGES_INDEX,
     attachment_prefix,
-    beside_messages,
     counts_id,
-    marker_id,
     message_id,
-    reacted_to,
+    reacted_message_id,
+    removal_marker_id,
+    secondary_partition,
 )
 from lambdas.common.problems import Problem
 from lambdas.common.storage.dynamodb import Table
@@ -30,18 +30,19 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 PASS = 1000
-"""Maximum items of one pass, about 100 calls. They take a few of the function's 30 seconds."""
+"""Maximum items of one pass. Deleting them makes about 100 calls, which take a few seconds. The
+function's timeout is 30 seconds."""
 
 OBJECTS = 1000
 """Maximum objects of one pass. S3 limits both a list call and a delete call to this number."""
 
-SETTLING = 60
-"""Seconds after a room's deletion during which passes repeat. A function that has read the room
-before may write for up to 30 s more, and the index lags behind its table."""
+SETTLING_TIME = 60
+"""Seconds after a room's deletion for which passes are repeated. A function that read the room
+before may write its data for up to 30 s more, and the index lags behind its table."""
 
 
 class PendingRemoval(Struct, frozen=True, rename="camel"):
-    """A deleted room with messages up to number `seq`. `removed_at` is in epoch seconds."""
+    """A deleted room whose messages up to `seq` remain. `removed_at` is in epoch seconds."""
 
     room_id: str
     seq: int
@@ -86,15 +87,17 @@ class RoomData:
         """Removes up to PASS reactions (with counts) and attachment records."""
         found = self._messages.query(
             "room_id = :room",
-            {":room": beside_messages(room_id)},
+            {":room": secondary_partition(room_id)},
             index=MESSAGES_INDEX,
             attributes=("message_id",),
             page_size=PASS,
         )
         keys = list(islice(found, PASS))
-        # A late reaction may have created counts again after its message was removed. Counts are
-        # deleted before the reactions, whose keys lead to the counts.
-        counted = {message for key in keys if (message := reacted_to(room_id, key["message_id"]))}
+        # A late reaction may have created the counts again after its message was removed. The keys
+        # of reactions lead to the counts, so the counts are deleted first.
+        counted = {
+            message for key in keys if (message := reacted_message_id(room_id, key["message_id"]))
+        }
         self._messages.delete_many({"message_id": counts_id(message)} for message in counted)
         self._messages.delete_many(keys)
         return bool(keys)
@@ -128,7 +131,7 @@ class RoomData:
         return bool(keys)
 
     def remove_marker(self, room_id: str) -> None:
-        self._messages.delete_many([{"message_id": marker_id(room_id)}])
+        self._messages.delete_many([{"message_id": removal_marker_id(room_id)}])
 
 
 class RoomRemoval:
@@ -155,7 +158,7 @@ class RoomRemoval:
             data.remove_members(room_id),
             data.remove_objects(room_id),
         ]
-        if any(removed) or self._clock() < removal.removed_at + SETTLING:
+        if any(removed) or self._clock() < removal.removed_at + SETTLING_TIME:
             self._enqueue(removal)
             return
         data.remove_marker(room_id)

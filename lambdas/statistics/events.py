@@ -1,4 +1,4 @@
-"""Events as the work queue delivers them."""
+"""The events that the function receives from its queue."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 
 class Detail(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The `detail` of an event (API contract, events)."""
+    """The `detail` of an event (docs/api/README.md, Events)."""
 
     event_id: str
     occurred_at: str
@@ -28,7 +28,7 @@ class Registration(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Authorship(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The `data` of post and comment events. It has no author if the item is anonymous."""
+    """The `data` of post and comment events. Events about anonymous items name no author."""
 
     author_id: str | None = None
 

@@ -19,7 +19,7 @@ CHANGES = {
 
 
 class UnknownEventError(Exception):
-    """An event type that statistics do not handle. The EventBridge rule should exclude it."""
+    """The function does not handle this event type. The EventBridge rule should exclude it."""
 
 
 class Statistics:
@@ -29,7 +29,7 @@ class Statistics:
         self._store = store
 
     def handle(self, event: Event) -> None:
-        """Creates a registered user's profile, or changes a counter of an item's author.
+        """Creates the profile of a new user, or changes a counter in the profile of an author.
 
         Ignores events about anonymous items, which name no author.
 

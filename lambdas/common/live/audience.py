@@ -10,8 +10,8 @@ from lambdas.common.live.listeners import Connection
 from lambdas.common.storage.dynamodb import Key, Table, get_from_tables
 
 RECHECK = 2.0
-"""Seconds for which a confirmed session or membership is not read again. With the time of the posts
-(fanout), the last frame leaves less than 5 seconds after a revocation (docs/api/websocket.md)."""
+"""Seconds for which a confirmed session or membership is not read again. Including the time to post
+a frame, the last frame is sent less than 5 seconds after a revocation (docs/api/websocket.md)."""
 
 _MAX_CONFIRMED = 10_000
 """Maximum number of remembered confirmations. Each confirmation takes a few hundred bytes."""
@@ -45,13 +45,13 @@ class AudienceReader:
         self._confirmed: dict[_Identity, float] = {}
 
     def check(self, listeners: Mapping[str, Sequence[Connection]]) -> Audience:
-        """Sorts the listeners of rooms. Makes one consistent read per 100 unconfirmed items."""
+        """Checks the listeners of rooms. Makes one consistent read per 100 unconfirmed items."""
         now = self._clock()
         self._forget_old(now)
         reads: dict[_Identity, _Read] = {}
         for room_id, connections in listeners.items():
             for connection in connections:
-                if connection.session_id:  # Entries of an earlier version of the code have none.
+                if connection.session_id:  # Entries of an older version of the code have none.
                     session = {"session_id": connection.session_id}
                     reads[_session(connection)] = self._sessions, session
                 member = {"room_id": room_id, "user_id": connection.user_id}

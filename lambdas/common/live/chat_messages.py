@@ -56,9 +56,9 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: int
 
     @property
-    def delivery(self) -> str:
+    def delivery_name(self) -> str:
         """The name under which the cache records the delivery of this version."""
-        return delivery_of(self.message_id, self.version)
+        return build_delivery_name(self.message_id, self.version)
 
     def view(self, author_name: str, reactions: Mapping[str, int] | None = None) -> dict[str, Any]:
         """Returns the JSON for responses and frames.
@@ -107,7 +107,7 @@ def message_id(room_id: str, seq: int) -> str:
 
 
 def counts_id(message_id: str) -> str:
-    """Returns the key of a message's reaction counts. They change too often for an index."""
+    """Returns the key of a message's reaction counts. No index contains the item."""
     return f"{message_id}#reactions"
 
 
@@ -116,25 +116,25 @@ def reactions_id(message_id: str, user_id: str) -> str:
     return f"{message_id}#reactions#{user_id}"
 
 
-def reacted_to(room_id: str, key: str) -> str | None:
+def reacted_message_id(room_id: str, key: str) -> str | None:
     """Returns the id of the message if `key` belongs to its reactions, or None otherwise."""
     return key.partition("#")[0] if key.startswith(f"{room_id}-") else None
 
 
-def beside_messages(room_id: str) -> str:
-    """Returns the partition key in MESSAGES_INDEX of a room's reactions and attachments."""
+def secondary_partition(room_id: str) -> str:
+    """Returns the partition key of a room's reactions and attachments in MESSAGES_INDEX."""
     return f"{room_id}#beside"
 
 
-def marker_id(room_id: str) -> str:
-    """Returns the key of a deleted room's marker, which exists until all its data is removed."""
+def removal_marker_id(room_id: str) -> str:
+    """Returns the key of a deleted room's marker, which exists until the room's data is removed."""
     return f"removed-room#{room_id}"
 
 
-def marker(room_id: str, seq: int, now: float) -> dict[str, Any]:
-    """Returns a deleted room's marker. `seq` is its last message, `now` is in epoch seconds."""
+def removal_marker(room_id: str, seq: int, now: float) -> dict[str, Any]:
+    """Returns a deleted room's marker. `seq` is the last message's number, `now` epoch seconds."""
     return {
-        "message_id": marker_id(room_id),
+        "message_id": removal_marker_id(room_id),
         "removed_room": room_id,
         "seq": seq,
         "removed_at": int(now),
@@ -146,6 +146,6 @@ def attachment_prefix(room_id: str) -> str:
     return f"chat/{room_id}/"
 
 
-def delivery_of(message_id: str, version: int) -> str:
+def build_delivery_name(message_id: str, version: int) -> str:
     """Returns the name under which the cache records the delivery of a message's version."""
     return f"{message_id}:{version}"

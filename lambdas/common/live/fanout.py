@@ -37,7 +37,7 @@ SESSION_ENDED = "session_ended"
 
 
 class Delivery(Struct, frozen=True, rename="camel"):
-    """A frame for a room. If it has a `name`, the cache records under it that it was sent."""
+    """A frame to send to a room. If `name` is set, the cache records `name` as sent."""
 
     room_id: str
     frame: Frame
@@ -102,9 +102,10 @@ class ApiGateway:
 
 
 class Fanout:
-    """Posts frames in parallel, to the connections of members whose session has not ended.
+    """Posts frames in parallel, only to members of the room whose session has not ended.
 
-    Removes closed connections, and sends `resync` to connections after a failed post.
+    Removes closed connections. After a failed post, sends `resync` to the connection, so that its
+    client reads the missed messages.
     """
 
     def __init__(
@@ -123,7 +124,7 @@ class Fanout:
 
     def post(self, connection: Connection, frame: Frame) -> "Future[Outcome]":
         """Starts sending a frame to a connection, and removes the connection if it is closed."""
-        return self._pool.submit(self._post_alone, connection, msgspec.json.encode(frame))
+        return self._pool.submit(self._post_or_remove, connection, msgspec.json.encode(frame))
 
     def deliver(
         self,
@@ -134,9 +135,9 @@ class Fanout:
 
         Then removes connections whose session or membership has ended.
 
-        `listeners` are the connections by room, if already known. Raises CacheUnavailableError if
-        they cannot be read, and the errors of reading sessions and members. Then nothing was sent
-        or recorded as sent.
+        `listeners` are the connections by room, if the caller has read them. Raises
+        CacheUnavailableError if the cache cannot be read, and the errors of reading sessions and
+        members. After such an error, nothing was sent or recorded as sent.
         """
         listeners = listeners or {
             room_id: self._live.connections(room_id)
@@ -158,7 +159,7 @@ class Fanout:
         self._expel(audience)
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None = None) -> None:
-        """Removes a user's connections, or all, from a room, and notifies their clients.
+        """Removes a user's connections (None: all connections) from a room. Notifies their clients.
 
         Raises CacheUnavailableError.
         """
@@ -178,7 +179,7 @@ class Fanout:
         self._gateway.close(connection.connection_id)
 
     def _expel(self, audience: Audience) -> None:
-        """Removes the listeners who may not receive frames. A later delivery repeats failures."""
+        """Removes listeners who may not receive frames. The next delivery retries failures."""
         for room_id, connections in audience.removed.items():
             self._ignore_outage(partial(self._remove, room_id, connections, "removed"))
         wait([self._pool.submit(self.end_session, connection) for connection in audience.ended])
@@ -188,7 +189,7 @@ class Fanout:
         frame: Frame = {"type": "room_left", "roomId": room_id, "reason": reason}
         wait([self.post(connection, frame) for connection in connections])
 
-    def _post_alone(self, connection: Connection, data: bytes) -> Outcome:
+    def _post_or_remove(self, connection: Connection, data: bytes) -> Outcome:
         outcome = self._gateway.post(connection.connection_id, data)
         if outcome == "gone":
             self._disconnect([connection])
@@ -212,7 +213,7 @@ class Fanout:
             self._ignore_outage(lambda: self._live.mark_sent(names))
 
     def _ignore_outage(self, work: Callable[[], object]) -> None:
-        """Runs work that may fail: a later post or a repeated delivery makes up for it."""
+        """Runs a change of the cache. Only logs an outage, because a later delivery retries."""
         try:
             work()
         except CacheUnavailableError:

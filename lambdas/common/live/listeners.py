@@ -15,24 +15,26 @@ if TYPE_CHECKING:
     import redis
 
 LIFETIME = 11 * 60
-"""Seconds for which an idle connection is kept. API Gateway closes it after 600."""
+"""Seconds for which an idle connection's entries are stored. API Gateway closes the connection
+after 600."""
 
 SENT_LIFETIME = 60 * 60
-"""Seconds for which a delivery is recorded as sent, much longer than detecting a loss takes."""
+"""Seconds for which a delivery is recorded as sent. Lost deliveries are detected much sooner."""
 
 QUEUED_LIFETIME = 2 * 60
-"""Seconds after which a delivery in the FIFO queue counts as lost. Thousands fit in this time."""
+"""Seconds after which a delivery in the FIFO queue counts as lost. The delivery function can send
+thousands of frames in this time."""
 
 Progress = Literal["queued", "sent"]
 
 _PREFIX = "chat:"
-_ALIVE = ""  # in each connection's set of rooms, so that the set exists even without a room
+_ALIVE = ""  # an element of each connection's set of rooms, because empty sets do not exist
 
 
 class Connection(Struct, frozen=True):
     """One WebSocket connection of a session.
 
-    `visible` is False for anonymous users: hide them from others.
+    `visible` is False for anonymous users, whose online status nobody may see.
     """
 
     connection_id: str
@@ -67,14 +69,14 @@ class LiveRooms:
         """Extends the connection's entries. Returns False if the connection is unknown."""
 
         def work(cache: "redis.Redis") -> bool:
-            rooms = _text(cache.smembers(_rooms_key(connection)))
+            rooms = _as_set(cache.smembers(_rooms_key(connection)))
             if not rooms:
                 return False
             with cache.pipeline() as pipe:
                 pipe.expire(_rooms_key(connection), LIFETIME)
                 for room_id in rooms:
                     if room_id != _ALIVE:
-                        # xx: only if the connection has not been removed from the room meanwhile.
+                        # xx skips the room if the connection has been removed from it meanwhile.
                         pipe.zadd(_room_key(room_id), self._member(connection), xx=True)
                         pipe.expire(_room_key(room_id), LIFETIME)
                 pipe.execute()
@@ -88,7 +90,7 @@ class LiveRooms:
         def work(cache: "redis.Redis") -> list[str]:
             rooms = [
                 room_id
-                for room_id in _text(cache.smembers(_rooms_key(connection)))
+                for room_id in _as_set(cache.smembers(_rooms_key(connection)))
                 if room_id != _ALIVE
             ]
             with cache.pipeline() as pipe:
@@ -167,7 +169,7 @@ class LiveRooms:
             lambda cache: cache.set(_delivery_key(delivery), "queued", ex=QUEUED_LIFETIME, nx=True)
         )
 
-    def progress(self, deliveries: Sequence[str]) -> dict[str, Progress | None]:
+    def read_progress(self, deliveries: Sequence[str]) -> dict[str, Progress | None]:
         """Returns each delivery's progress by name, or None if nothing is recorded."""
 
         def work(cache: "redis.Redis") -> Any:
@@ -181,7 +183,8 @@ class LiveRooms:
 
 
 def _encode(connection: Connection) -> str:
-    # Three parts, so that a version without sessions, which runs during a release, can read it.
+    # Always three parts, because the previous version of the function, which also runs during a
+    # release, expects three.
     flags = f"{int(connection.visible)}{connection.session_id}"
     return f"{connection.connection_id}|{connection.user_id}|{flags}"
 
@@ -191,7 +194,7 @@ def _decode(member: str) -> Connection:
     return Connection(connection_id, user_id, flags[1:], flags.startswith("1"))
 
 
-def _text(members: Any) -> set[str]:
+def _as_set(members: Any) -> set[str]:
     return set(members)
 
 

@@ -1,4 +1,4 @@
-"""Domain events: their format (API contract, events), and their publication on the event bus."""
+"""Domain events: their format (docs/api/README.md, Events), and their publication on the bus."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +43,7 @@ class _Failure(Struct, frozen=True):
 
 
 class EventFactory:
-    """Creates a service's events. The logger provides the request's correlation id."""
+    """Creates a service's events. Their correlation id is the logger's."""
 
     def __init__(
         self, service: str, logger: Logger, clock: Clock = SYSTEM_CLOCK, *, id_prefix: str = ""
@@ -85,10 +85,10 @@ class EventPublisher:
         self._logger = logger
 
     def publish(self, events: Sequence[Event]) -> set[str]:
-        """Sends up to 10 events. Logs events that cannot be sent now, and returns their ids.
+        """Sends up to 10 events. Logs the events that failed, and returns their ids.
 
-        Sends an event again, once, if EventBridge reports a temporary failure of that event. The
-        boto3 client retries calls that fail as a whole.
+        Retries an event once if EventBridge reports a temporary failure of that event. The boto3
+        client retries calls that fail as a whole.
         """
         if not events:
             return set()

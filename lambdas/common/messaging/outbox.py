@@ -1,4 +1,4 @@
-"""The outbox table in DynamoDB, which all services with DynamoDB tables share."""
+"""The outbox table, which all services that store their data in DynamoDB share."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,10 +19,10 @@ ATTRIBUTES = ("event_id", "event_type", "detail")
 
 
 class OutboxWriter:
-    """Adds a service's events to its transactions.
+    """Creates the entries that add events to a service's transactions.
 
     Event ids start with the service's name (`post-4f1c...`). IAM permits a service to write only
-    ids with its own prefix, so no service can send events as another.
+    ids with its own prefix, so that no service can send events in the name of another.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class OutboxWriter:
         self._clock = clock
 
     def put(self, event_type: str, *, actor_id: str, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the entry that stores an event in the transaction of the write it describes.
+        """Returns the entry that stores an event. Add it to the transaction that the event reports.
 
         `EventFactory.create` documents the arguments.
         """
@@ -45,7 +45,7 @@ class OutboxWriter:
 
 
 class DynamoOutbox:
-    """The relay's access to the table, which is cheap to scan: all its events are unpublished."""
+    """Reads and deletes events for the relay. Scans are cheap: published events are deleted."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class DynamoOutbox:
     def claim(self, event_ids: Sequence[str]) -> Iterator[Claim]:
         events, invalid = [], []
         for item in filter(None, self._table.get_many([_key(i) for i in event_ids], ATTRIBUTES)):
-            # The source comes from the id, whose prefix IAM checks.
+            # The source is derived from the id, because IAM checks only the id's prefix.
             service = item["event_id"].rpartition("-")[0]
             try:
                 events.append(convert({**item, "source": SOURCE_PREFIX + service}, Event))
@@ -72,10 +72,10 @@ class DynamoOutbox:
                 invalid.append(item["event_id"])
         yield Claim(events, self._delete, invalid)
 
-    def missed(self) -> Iterator[str]:
-        then = int(self._clock()) - self._sweep_after
-        missed = self._table.scan("stored_at < :then", {":then": then}, ("event_id",))
-        return (item["event_id"] for item in missed)
+    def list_missed(self) -> Iterator[str]:
+        cutoff = int(self._clock()) - self._sweep_after
+        items = self._table.scan("stored_at < :cutoff", {":cutoff": cutoff}, ("event_id",))
+        return (item["event_id"] for item in items)
 
     def _delete(self, event_ids: Sequence[str]) -> None:
         self._table.delete_many(map(_key, event_ids))

@@ -34,7 +34,7 @@ class Outbox(Protocol):
     def claim(self, event_ids: Sequence[str]) -> AbstractContextManager[Claim]:
         """Returns up to 10 events that are still stored. May lock them until the block ends."""
 
-    def missed(self) -> Iterable[str]:
+    def list_missed(self) -> Iterable[str]:
         """Returns the ids of events that should have been published already."""
 
 
@@ -55,8 +55,8 @@ class Relay:
     def publish(self, event_ids: Iterable[str]) -> Iterator[Outcome]:
         """Publishes events in batches of 10. Yields the outcome of each batch.
 
-        Stops when the caller stops iterating. Propagates errors of the outbox, after which the
-        batch must be retried.
+        Stops when the caller stops iterating. Propagates errors of the outbox. The caller must then
+        retry the batch.
         """
         remaining = iter(event_ids)
         while batch := list(islice(remaining, BATCH)):
@@ -68,5 +68,5 @@ class Relay:
             yield Outcome(published, [*claim.invalid, *failed])
 
     def sweep(self) -> Iterator[Outcome]:
-        """Publishes the missed events, like `publish`."""
-        return self.publish(self._outbox.missed())
+        """Publishes the events that `Outbox.list_missed` returns, like `publish`."""
+        return self.publish(self._outbox.list_missed())

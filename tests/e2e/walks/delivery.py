@@ -11,10 +11,10 @@ from msgspec import to_builtins
 from lambdas.common.live.chat_messages import (
     Message,
     attachment_prefix,
-    beside_messages,
-    marker,
-    marker_id,
     message_id,
+    removal_marker,
+    removal_marker_id,
+    secondary_partition,
 )
 from lambdas.common.storage.dynamodb import pack
 from tests.e2e.faults import queue_attributes
@@ -80,7 +80,7 @@ def remove_room(world: World) -> None:
     items = [
         (
             "chat-messages-local",
-            {"message_id": reaction, "room_id": beside_messages(room), "timestamp": reaction},
+            {"message_id": reaction, "room_id": secondary_partition(room), "timestamp": reaction},
         ),
         ("chat-members-local", {"room_id": room, "user_id": "somebody"}),
         ("platform-authors-local", {"item_id": message.message_id, "user_id": "somebody"}),
@@ -89,10 +89,10 @@ def remove_room(world: World) -> None:
         dynamodb.put_item(TableName=table, Item=pack(item))
     dynamodb.put_item(TableName="chat-messages-local", Item=pack(to_builtins(message)))
     s3.put_object(Bucket=bucket, Key=f"{attachment_prefix(room)}x", Body=b"x")
-    dynamodb.put_item(TableName="chat-messages-local", Item=pack(marker(room, 1, 0)))
+    dynamodb.put_item(TableName="chat-messages-local", Item=pack(removal_marker(room, 1, 0)))
 
     def marked() -> bool:
-        key = pack({"message_id": marker_id(room)})
+        key = pack({"message_id": removal_marker_id(room)})
         return "Item" in dynamodb.get_item(TableName="chat-messages-local", Key=key)
 
     world.eventually(lambda: not marked())

@@ -201,7 +201,7 @@ def test_deliveries_wait_until_the_cache_is_back(
         def refuse(self: LiveRooms, *arguments: Any) -> Any:
             raise CacheUnavailableError
 
-        down.setattr(LiveRooms, "progress", refuse)
+        down.setattr(LiveRooms, "read_progress", refuse)
         down.setattr(LiveRooms, "connections", refuse)
         watch(world, world.stream(message_id))
         records = world.queued("DELIVERY_RETRIES_QUEUE_URL")

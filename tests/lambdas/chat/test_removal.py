@@ -11,12 +11,12 @@ from botocore.exceptions import EndpointConnectionError
 
 from lambdas.chat.reactions import ReactionStore
 from lambdas.chat.rooms import RoomStore
-from lambdas.common.live.chat_messages import marker_id
+from lambdas.common.live.chat_messages import removal_marker_id
 from lambdas.common.messaging.consumer import BatchFailedError
 from lambdas.common.storage.dynamodb import Entry
 from lambdas.delivery import removal
 from lambdas.delivery.logic import DeliveryService
-from lambdas.delivery.removal import SETTLING, PendingRemoval, RoomRemoval
+from lambdas.delivery.removal import SETTLING_TIME, PendingRemoval, RoomRemoval
 from tests.lambdas.chat.conftest import BUCKET, ChatUser, World, ok
 from tests.lambdas.chat.test_messages import upload
 from tests.lambdas.support import problem
@@ -29,7 +29,7 @@ def small_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes every removal take several passes, without waiting for concurrent writes."""
     monkeypatch.setattr(removal, "PASS", 2)
     monkeypatch.setattr(removal, "OBJECTS", 1)
-    monkeypatch.setattr(removal, "SETTLING", 0)
+    monkeypatch.setattr(removal, "SETTLING_TIME", 0)
 
 
 def create_full_room(world: World, ann: ChatUser, bob: ChatUser) -> str:
@@ -70,12 +70,12 @@ def test_all_data_of_a_deleted_room_is_removed(world: World, ann: ChatUser, bob:
     before = remaining_data(world)
     room_id = create_full_room(world, bob, ann)
     ok(bob.call("DELETE", f"/rooms/{room_id}"), 204)
-    assert world.deliver({"Records": [world.stream(marker_id(room_id))]}) is None
+    assert world.deliver({"Records": [world.stream(removal_marker_id(room_id))]}) is None
     assert run_passes(world) > 4
     assert remaining_data(world) == before
     assert other != room_id
     ok(ann.call("DELETE", f"/rooms/{other}"), 204)
-    world.deliver({"Records": [world.stream(marker_id(other))]})
+    world.deliver({"Records": [world.stream(removal_marker_id(other))]})
     run_passes(world)
     assert remaining_data(world) == {}
 
@@ -86,7 +86,7 @@ def test_removal_continues_after_any_interruption(
     """Interrupts the function before and after each of its AWS calls in turn."""
     room_id = create_full_room(world, ann, bob)
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
-    marker_record = world.stream(marker_id(room_id))
+    marker_record = world.stream(removal_marker_id(room_id))
     call = BaseClient._make_api_call  # type: ignore[attr-defined]
     calls, last = 0, 0
 
@@ -142,7 +142,7 @@ def test_a_message_sent_during_the_deletion_is_removed(
     room_id = create_full_room(world, ann, bob)
     overtake(lambda: bob.send(room_id))
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
-    world.deliver({"Records": [world.stream(marker_id(room_id))]})
+    world.deliver({"Records": [world.stream(removal_marker_id(room_id))]})
     run_passes(world)
     assert remaining_data(world) == {}
 
@@ -184,7 +184,7 @@ def test_a_deletion_that_always_conflicts_gives_up(
         return removal_of(store, *arguments)
 
     monkeypatch.setattr(RoomStore, "_removal", overtaken)
-    monkeypatch.setattr("lambdas.chat.rooms.PATIENCE", 0.2)
+    monkeypatch.setattr("lambdas.chat.rooms.CONFLICT_RETRY_TIME", 0.2)
     problem(ann.call("DELETE", f"/rooms/{room_id}"), 503, "room_busy")
     monkeypatch.undo()
     ok(ann.call("GET", f"/rooms/{room_id}"))
@@ -205,7 +205,7 @@ def test_a_reaction_during_the_removal_leaves_no_counts(
     def overtaken(store: ReactionStore, *arguments: Any, **values: Any) -> Entry:
         monkeypatch.setattr(ReactionStore, "_build_count", build_count)
         ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
-        world.deliver({"Records": [world.stream(marker_id(room_id))]})
+        world.deliver({"Records": [world.stream(removal_marker_id(room_id))]})
         world.deliver({"Records": world.queued("DELIVERY_RETRIES_QUEUE_URL")})
         return build_count(store, *arguments, **values)
 
@@ -227,7 +227,7 @@ def test_a_batch_sends_lost_messages_and_then_runs_one_pass(
     rooms = [ann.create_room() for _ in range(3)]
     for room_id in rooms:
         ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
-        world.deliver({"Records": [world.stream(marker_id(room_id))]})
+        world.deliver({"Records": [world.stream(removal_marker_id(room_id))]})
     rests = world.queued("DELIVERY_RETRIES_QUEUE_URL")
     lost = {**rests[0], "messageId": "lost", "body": '{"stored":[{"messageId":"m-1","version":1}]}'}
     assert world.deliver({"Records": [*rests, lost]}) == {"batchItemFailures": []}
@@ -245,7 +245,7 @@ def test_a_pass_is_repeated_until_all_objects_are_deleted(
     monkeypatch.setattr(removal, "OBJECTS", 1000)
     monkeypatch.setattr(removal, "PASS", 1000)
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
-    world.deliver({"Records": [world.stream(marker_id(room_id))]})
+    world.deliver({"Records": [world.stream(removal_marker_id(room_id))]})
     world.deliver({"Records": world.queued("DELIVERY_RETRIES_QUEUE_URL")})
     call = BaseClient._make_api_call  # type: ignore[attr-defined]
     kept: list[int] = []
@@ -289,9 +289,9 @@ def test_the_marker_stays_until_concurrent_writes_have_settled() -> None:
     going = RoomRemoval(remains, later.append, lambda: now)
     rest = PendingRemoval("room", 0, 1000)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(removal, "SETTLING", SETTLING)
+        patch.setattr(removal, "SETTLING_TIME", SETTLING_TIME)
         going.run_pass(rest)
         assert (later, remains.marked) == ([rest], True)
-        now += SETTLING
+        now += SETTLING_TIME
         going.run_pass(rest)
         assert (later, remains.marked) == ([rest], False)
