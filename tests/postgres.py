@@ -103,8 +103,8 @@ class Postgres:
             time.sleep(0.02)
 
 
-class NoRecord:
-    """Records the calls of the migrator instead of writing to DynamoDB."""
+class RecordedOutcomes:
+    """Keeps the migrator's outcomes in memory instead of writing them to DynamoDB."""
 
     def __init__(self) -> None:
         self.migrations: list[Applied] = []
@@ -121,7 +121,7 @@ def migrate(postgres: Postgres, database: str) -> Result:
     """Applies all migrations to a database, as the migration function does."""
     with closing(postgres.connect(DATABASE_MASTER, database)) as connection:
         return Migrator(
-            connection, read_migrations(), NoRecord(), by="tests", remaining=lambda: 300.0
+            connection, read_migrations(), RecordedOutcomes(), by="tests", remaining=lambda: 300.0
         ).migrate()
 
 
@@ -151,8 +151,8 @@ SELECT
     now() - n * interval '37 seconds'
 FROM generate_series(:first::int, :last::int) n
 """
-_FILL_AT_ONCE = 10_000
-"""Listings per statement, so that none exceeds the connection's timeout on a busy machine."""
+_LISTINGS_PER_STATEMENT = 10_000
+"""Larger statements can exceed the connection's timeout on a busy machine."""
 _COUNT = """
 UPDATE catalog.categories c SET listings = (
     SELECT count(*) FROM catalog.listings l WHERE l.category = c.slug AND l.status = 'active'
@@ -173,8 +173,8 @@ def fill(postgres: Postgres, database: str, count: int) -> None:
     with closing(postgres.connect(database=database)) as connection:
         # With a single transaction, the trigger would create 100,000 versions of ten rows.
         connection.run("ALTER TABLE catalog.listings DISABLE TRIGGER count_listings")
-        for first in range(1, count + 1, _FILL_AT_ONCE):
-            connection.run(_FILL, first=first, last=min(count, first + _FILL_AT_ONCE - 1))
+        for first in range(1, count + 1, _LISTINGS_PER_STATEMENT):
+            connection.run(_FILL, first=first, last=min(count, first + _LISTINGS_PER_STATEMENT - 1))
         connection.run("ALTER TABLE catalog.listings ENABLE TRIGGER count_listings")
         connection.run(_COUNT)
         connection.run(_WISHES, count=count // 5)

@@ -123,7 +123,7 @@ def test_dev_staging_and_prod_are_deployed_in_this_order() -> None:
     }
 
 
-def test_a_promotion_declares_the_gates_that_earlier_steps_passed() -> None:
+def test_a_promotion_does_not_repeat_the_gates_that_earlier_steps_passed() -> None:
     steps = load("deploy-environment")["jobs"]["deploy"]["steps"]
     [promotion] = [step["run"] for step in steps if "ops promote" in step.get("run", "")]
     assert set(re.findall(r"--passed (\w+)", promotion)) == set(GATES)
@@ -131,7 +131,7 @@ def test_a_promotion_declares_the_gates_that_earlier_steps_passed() -> None:
     assert 'ops smoke "$TARGET"' in first
 
 
-def test_an_environment_has_one_deployment_at_a_time_and_its_protection_rules() -> None:
+def test_deployments_of_an_environment_run_one_at_a_time_with_its_protection_rules() -> None:
     job = load("deploy-environment")["jobs"]["deploy"]
     assert job["environment"] == "${{ inputs.environment }}"
     assert job["concurrency"] == {
@@ -140,7 +140,7 @@ def test_an_environment_has_one_deployment_at_a_time_and_its_protection_rules() 
     }
 
 
-def test_rollbacks_are_started_manually_and_drift_audit_and_slow_tests_nightly() -> None:
+def test_rollbacks_start_manually_and_drift_checks_audits_and_slow_tests_run_nightly() -> None:
     assert set(load("rollback")["on"]) == {"workflow_dispatch"}
     nightly = load("nightly")
     assert "schedule" in nightly["on"]
@@ -148,7 +148,7 @@ def test_rollbacks_are_started_manually_and_drift_audit_and_slow_tests_nightly()
 
 
 def test_an_audit_fails_if_a_package_cannot_be_looked_up() -> None:
-    """Without --strict, pip-audit skips such packages and exits with 0, even if it skips all."""
+    """Without --strict, pip-audit skips these packages and exits with status 0."""
     [command] = [
         line for line in (PROJECT / "Makefile").read_text().splitlines() if "pip-audit" in line
     ]

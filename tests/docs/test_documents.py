@@ -42,7 +42,7 @@ def test_the_policy_files_match_the_stack() -> None:
         assert len("".join(text.split())) <= MAX_POLICY_LENGTH, name
 
 
-def test_the_policies_of_an_environment_name_only_its_resources() -> None:
+def test_the_policies_of_an_environment_contain_only_its_own_names() -> None:
     environment = load_environment("staging", variables={"STAGING_ACCOUNT_ID": "123456789012"})
     text = "".join(policies_of(environment).values())
     assert environment.domains
@@ -68,7 +68,7 @@ def test_links_and_anchors_exist(path: Path) -> None:
     assert broken == []
 
 
-def test_every_decision_is_listed() -> None:
+def test_the_readme_lists_every_decision() -> None:
     folder = PROJECT / "docs" / "decisions"
     listed = {target for target, _ in LINK.findall((folder / "README.md").read_text())}
     assert listed == {file.name for file in folder.glob("0*.md")}

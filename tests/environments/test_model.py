@@ -33,7 +33,7 @@ def _load(directory: Path, text: str, **variables: str) -> Any:
     return load_environment("fifth", directory=directory, variables=variables)
 
 
-def _with(path: str, value: Any) -> str:
+def _valid_except(path: str, value: Any) -> str:
     document = yaml.safe_load(yaml.safe_dump(VALID))
     section = document
     *parents, last = path.split(".")
@@ -58,12 +58,12 @@ def test_each_environment_has_its_own_state_by_default(tmp_path: Path) -> None:
     state = _load(tmp_path, yaml.safe_dump(VALID)).state
     assert state.key == "multitask-platform/fifth/terraform.tfstate"
     assert state.bucket == f"multitask-terraform-state-{VALID['allowed_account_ids'][0]}"
-    elsewhere = _load(tmp_path, _with("state.bucket", "elsewhere")).state
+    elsewhere = _load(tmp_path, _valid_except("state.bucket", "elsewhere")).state
     assert (elsewhere.bucket, elsewhere.key) == (
         "elsewhere",
         "multitask-platform/fifth/terraform.tfstate",
     )
-    assert _load(tmp_path, _with("state.key", "mine")).state.key == "mine"
+    assert _load(tmp_path, _valid_except("state.key", "mine")).state.key == "mine"
 
 
 def test_environments_with_the_same_state_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ def test_a_domain_cannot_be_used_twice(tmp_path: Path, key: str) -> None:
     assert lines == [f"domains.{key}: a.b.com: must differ from domains.api"]
 
 
-def test_domains_are_compared_even_if_another_domain_is_invalid(tmp_path: Path) -> None:
+def test_duplicate_domains_are_reported_even_if_another_domain_is_invalid(tmp_path: Path) -> None:
     lines = _errors(tmp_path, domains={"api": "a.b.com", "websocket": "W", "cdn": "a.b.com"})
     assert "domains.cdn: a.b.com: must differ from domains.api" in lines
 
@@ -105,7 +105,7 @@ def test_a_suffix_cannot_make_a_bucket_name_too_long(tmp_path: Path) -> None:
     name = "a" * 15
 
     def load(suffix: str) -> str | None:
-        (tmp_path / f"{name}.yml").write_text(_with("bucket_suffix", suffix))
+        (tmp_path / f"{name}.yml").write_text(_valid_except("bucket_suffix", suffix))
         return load_environment(name, directory=tmp_path, variables={}).bucket_suffix
 
     assert load("s" * 19) == "s" * 19
@@ -242,7 +242,7 @@ def test_an_error_names_the_invalid_value_and_the_allowed_ones(
     tmp_path: Path, path: str, value: Any, expected: list[str]
 ) -> None:
     with pytest.raises(EnvironmentFileError) as error:
-        _load(tmp_path, _with(path, value))
+        _load(tmp_path, _valid_except(path, value))
     lines = str(error.value).splitlines()
     assert all(line.startswith("fifth.yml: ") for line in lines)
     for words in expected:
@@ -260,7 +260,7 @@ def test_an_error_names_the_invalid_value_and_the_allowed_ones(
 )
 def test_a_language_models_url_must_use_tls_or_loopback(tmp_path: Path, address: str) -> None:
     environment = _load(
-        tmp_path, _with("ai.openai", {"base_url": address, "reasoning_effort": None})
+        tmp_path, _valid_except("ai.openai", {"base_url": address, "reasoning_effort": None})
     )
     assert (environment.ai.openai.base_url, environment.ai.openai.reasoning_effort) == (
         address,
@@ -295,7 +295,7 @@ QUEUE = {
 def test_the_environment_file_sets_the_subscriptions(tmp_path: Path) -> None:
     assert _load(tmp_path, yaml.safe_dump(VALID)).notifications.subscriptions == []
     subscriptions = _load(
-        tmp_path, _with("notifications.subscriptions", [MAIL, QUEUE])
+        tmp_path, _valid_except("notifications.subscriptions", [MAIL, QUEUE])
     ).notifications.subscriptions
     assert [item.protocol for item in subscriptions] == ["email", "sqs"]
     assert subscriptions[1].events == ["UserRegistered", "PasswordChanged"]
@@ -463,25 +463,25 @@ def test_a_file_that_is_not_a_mapping_is_rejected(tmp_path: Path, text: str, exp
         _load(tmp_path, text)
 
 
-def test_the_error_for_an_unknown_environment_lists_the_known_ones() -> None:
+def test_the_error_for_an_unknown_environment_lists_the_existing_ones() -> None:
     with pytest.raises(EnvironmentFileError, match=f"known: {', '.join(environment_names())}"):
         load_environment("qa")
 
 
 def test_variables_are_interpolated_and_unset_ones_are_reported(tmp_path: Path) -> None:
-    text = _with("alert_email", "${ALERT_EMAIL}")
+    text = _valid_except("alert_email", "${ALERT_EMAIL}")
     assert _load(tmp_path, text, ALERT_EMAIL="ops@example.com").alert_email == "ops@example.com"
     with pytest.raises(
         EnvironmentFileError, match="alert_email: .* set the environment variable ALERT_EMAIL"
     ):
         _load(tmp_path, text)
-    assert _load(tmp_path, _with("alert_email", "${ALERT_EMAIL:-}")).alert_email is None
+    assert _load(tmp_path, _valid_except("alert_email", "${ALERT_EMAIL:-}")).alert_email is None
 
 
 @pytest.mark.parametrize(
     ("environment", "function", "memory_size", "timeout", "reserved", "provisioned"),
     [
-        # Documented sizes, with the caps of the environments: 5 and 0 in dev, 100 and 10 in prod.
+        # Documented values. Caps on concurrency: 5 reserved in dev; 100 and 10 provisioned in prod.
         ("dev", "auth", 512, 10, 5, 0),
         ("dev", "chat", 1024, 30, 5, 0),
         ("prod", "auth", 512, 10, 20, 10),
@@ -493,7 +493,7 @@ def test_variables_are_interpolated_and_unset_ones_are_reported(tmp_path: Path) 
         ("prod", "authorizer", 512, 30, None, 0),
     ],
 )
-def test_function_sizes_combine_documented_values_and_caps(
+def test_functions_have_documented_sizes_and_capped_concurrency(
     environment: str,
     function: Any,
     memory_size: int,
@@ -521,7 +521,7 @@ def test_the_connection_limit_matches_the_aurora_user_guide(
     assert Rds(min_capacity=minimum, max_capacity=maximum).connection_limit == limit
 
 
-def test_an_error_in_a_rules_code_is_not_mistaken_for_a_missing_value(
+def test_a_bug_in_a_rule_raises_instead_of_skipping_the_rule(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def rule_with_error(environment: Environment) -> list[str]:

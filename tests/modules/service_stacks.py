@@ -201,8 +201,8 @@ def rest_routes(result: Synthesized) -> dict[tuple[str, str], Route]:
     }
 
 
-def function_behind(result: Synthesized, reference: str) -> str:
-    """Returns the name of the function whose alias `live` is referenced."""
+def function_name(result: Synthesized, reference: str) -> str:
+    """Returns the name of the function to whose alias `live` the reference points."""
     alias = result.document["resource"]["aws_lambda_alias"][label(reference)]
     assert alias["name"] == "live"
     name: str = result.document["resource"]["aws_lambda_function"][label(alias["function_name"])][

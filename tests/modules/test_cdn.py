@@ -45,7 +45,7 @@ def local() -> Synthesized:
 
 
 @pytest.fixture(scope="module")
-def unnamed() -> Synthesized:
+def without_domains() -> Synthesized:
     """Synthesizes an environment on AWS without custom domains."""
     return synthesize(_build, environment("dev", domains=None, hosted_zone_id=None))
 
@@ -137,7 +137,7 @@ def test_images_are_served_from_attachments_and_other_paths_from_avatars(prod: S
         images["response_headers_policy_id"]
         == media["default_cache_behavior"]["response_headers_policy_id"]
     )
-    # With ListBucket, the distribution's root would list all pictures.
+    # With s3:ListBucket, a request for `/` would return a list of all pictures.
     assert "s3:ListBucket" not in json.dumps(
         [_readers(prod, "avatars"), _readers(prod, "attachments")]
     )
@@ -149,7 +149,7 @@ def test_distributions_add_security_headers(prod: Synthesized) -> None:
         assert headers["content_type_options"] == {"override": True}
         assert headers["frame_options"]["frame_option"] == "DENY"
         assert headers["strict_transport_security"]["access_control_max_age_sec"] >= 31_536_000
-        # Other hosts of the domain may have no TLS.
+        # Other subdomains may not support TLS.
         assert headers["strict_transport_security"]["include_subdomains"] is False
     assert _policy(prod, "media") == {"default-src": ["'none'"], "sandbox": []}
 
@@ -163,7 +163,7 @@ def _policy(result: Synthesized, id_: str) -> dict[str, list[str]]:
 
 
 def test_the_sites_content_security_policy_allows_only_the_platform(
-    prod: Synthesized, local: Synthesized, unnamed: Synthesized
+    prod: Synthesized, local: Synthesized, without_domains: Synthesized
 ) -> None:
     policy = _policy(prod, "site")
     assert policy["connect-src"] == [
@@ -179,7 +179,7 @@ def test_the_sites_content_security_policy_allows_only_the_platform(
         "http://127.0.0.1:4566",
         "ws://127.0.0.1:4566",
     ]
-    assert _policy(unnamed, "site")["connect-src"] == ["'self'", "https:", "wss:"]
+    assert _policy(without_domains, "site")["connect-src"] == ["'self'", "https:", "wss:"]
 
 
 def test_both_distributions_have_aliases_a_certificate_and_records(prod: Synthesized) -> None:
@@ -204,9 +204,9 @@ def test_both_distributions_have_aliases_a_certificate_and_records(prod: Synthes
     }
 
 
-def test_without_domains_no_certificate_or_record_is_created(unnamed: Synthesized) -> None:
-    assert not {"aws_acm_certificate", "aws_route53_record"} & unnamed.types
-    assert _distribution(unnamed, "site")["viewer_certificate"] == {
+def test_without_domains_no_certificate_or_record_is_created(without_domains: Synthesized) -> None:
+    assert not {"aws_acm_certificate", "aws_route53_record"} & without_domains.types
+    assert _distribution(without_domains, "site")["viewer_certificate"] == {
         "cloudfront_default_certificate": True
     }
 
@@ -219,7 +219,7 @@ def test_distributions_allow_plain_http_where_the_edge_has_no_tls(local: Synthes
 
 
 def test_the_urls_use_the_custom_domain_the_emulator_or_cloudfront(
-    prod: Synthesized, local: Synthesized, unnamed: Synthesized
+    prod: Synthesized, local: Synthesized, without_domains: Synthesized
 ) -> None:
     assert _output(prod, "site_url") == "https://multitask.com"
     assert (_output(prod, "cdn_url"), _output(prod, "cdn_domain")) == (
@@ -227,14 +227,14 @@ def test_the_urls_use_the_custom_domain_the_emulator_or_cloudfront(
         "cdn.multitask.com",
     )
     domain = "aws_cloudfront_distribution.cdn_media_"
-    assert _output(unnamed, "cdn_url").startswith(f"https://${{{domain}")
-    assert _output(unnamed, "cdn_domain").startswith(f"${{{domain}")
+    assert _output(without_domains, "cdn_url").startswith(f"https://${{{domain}")
+    assert _output(without_domains, "cdn_domain").startswith(f"${{{domain}")
     assert _output(local, "cdn_url").startswith(f'http://${{element(split(".", {domain}')
     assert _output(local, "cdn_url").endswith("}.cloudfront.localhost:4566")
     assert _output(local, "cdn_domain") == _output(local, "cdn_url").removeprefix("http://")
 
 
-def test_picture_variables_contain_the_domain_and_a_scheme_for_plain_http() -> None:
+def test_picture_variables_contain_the_domain_and_the_scheme_if_it_is_http() -> None:
     assert picture_variables(environment("prod"), "cdn.test") == {"CLOUDFRONT_DOMAIN": "cdn.test"}
     variables = picture_variables(environment("local"), "x.cloudfront.localhost:4566")
     assert variables == {
@@ -253,7 +253,7 @@ def test_picture_variables_contain_the_domain_and_a_scheme_for_plain_http() -> N
         ("/assets/logo.svg", "/assets/logo.svg"),
     ],
 )
-def test_paths_of_pages_are_rewritten_to_index_html(
+def test_paths_without_a_file_extension_are_served_as_index_html(
     prod: Synthesized, path: str, served: str
 ) -> None:
     association = _distribution(prod, "site")["default_cache_behavior"]["function_association"]
@@ -269,7 +269,7 @@ def test_paths_of_pages_are_rewritten_to_index_html(
     assert done.stdout == served
 
 
-def test_the_owner_can_require_tls_for_all_subdomains() -> None:
+def test_an_environment_can_require_tls_for_all_subdomains() -> None:
     prod = environment("prod")
     assert prod.domains
     domains = prod.domains.model_copy(update={"hsts_subdomains": True})

@@ -54,7 +54,7 @@ def test_every_table_is_encrypted_and_on_demand(dev: Synthesized) -> None:
         assert "read_capacity" not in table
 
 
-def test_sessions_and_profiles_always_have_recovery_and_other_tables_by_environment(
+def test_point_in_time_recovery_is_on_for_sessions_and_profiles_and_depends_on_environment_else(
     dev: Synthesized, prod: Synthesized
 ) -> None:
     def recoverable(result: Synthesized) -> set[str]:
@@ -86,7 +86,7 @@ def test_data_stores_are_protected_where_data_is_retained(
     assert "lifecycle" not in dev.one("aws_rds_cluster")
 
 
-def test_provisioned_tables_and_indexes_scale_and_plans_ignore_their_capacity(
+def test_provisioned_capacity_is_scaled_automatically_and_ignored_by_plans(
     provisioned: Synthesized,
 ) -> None:
     table = provisioned.one("aws_dynamodb_table", name="auth-sessions-prod")
@@ -160,7 +160,7 @@ def test_without_cache_authentication_no_cache_users_are_created() -> None:
     assert "user_group_ids" not in local.one("aws_elasticache_replication_group")
 
 
-def test_the_parameter_group_of_another_major_version_has_another_name() -> None:
+def test_the_name_of_the_parameter_group_contains_the_major_version() -> None:
     prod = environment("prod")
     rds = prod.rds.model_copy(
         update={"engine_version": "17.4", "allow_major_version_upgrade": True}

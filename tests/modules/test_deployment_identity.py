@@ -87,21 +87,21 @@ def test_only_jobs_of_the_repository_can_assume_a_role(
     }
 
 
-def test_without_a_repository_there_are_no_workflow_roles_but_a_boundary() -> None:
-    """The operators' policies allow only bounded roles."""
+def test_without_a_repository_the_stack_has_a_boundary_but_no_workflow_roles() -> None:
+    """Operators can create only roles with the boundary, so it must always exist."""
     result = synthesize(_build, environment("dev", github_repository=None))
     assert result.one("aws_iam_role")["name"] == "auth-role-dev"
     assert "permissions_boundary" in result.one("aws_iam_role")
     assert result.one("aws_iam_policy")["name"] == "platform-boundary-dev"
 
 
-def test_operators_policies_of_every_environment_fit_into_managed_policies() -> None:
+def test_the_operators_policies_are_within_the_length_limit_of_managed_policies() -> None:
     for name in ("dev", "staging", "prod"):
         for file, text in documents_of(environment(name)).items():
             assert len("".join(text.split())) <= MAX_POLICY_LENGTH, f"{name} {file}"
 
 
-def test_every_policy_fits_within_iams_limits(dev: Synthesized) -> None:
+def test_the_workflow_roles_policies_are_within_iams_limits(dev: Synthesized) -> None:
     policies = dev.all("aws_iam_policy")
     assert policies
     for policy in policies:
@@ -110,7 +110,7 @@ def test_every_policy_fits_within_iams_limits(dev: Synthesized) -> None:
     assert max(attached.count(role) for role in attached) <= 10  # IAM's limit per role
 
 
-def test_a_pull_request_can_read_only_the_state(dev: Synthesized) -> None:
+def test_the_plan_role_of_pull_requests_can_only_read_the_state(dev: Synthesized) -> None:
     plan = _statements(dev, "plan")
     assert _actions(plan) == {"s3:ListBucket", "s3:GetObject", "secretsmanager:GetRandomPassword"}
     bucket = "arn:aws:s3:::multitask-terraform-state-111122223333"
@@ -159,19 +159,19 @@ def test_the_deploy_role_cannot_read_users_data(dev: Synthesized) -> None:
     )
 
 
-def test_permissions_are_limited_to_the_environments_names_where_arns_contain_names(
+def test_permissions_are_limited_to_the_environments_resources_if_arns_contain_names(
     dev: Synthesized,
 ) -> None:
-    # Only actions without resource-level permissions apply to all resources unconditionally.
+    # Only statements with these Sids apply to all resources without a condition.
     deploy = _statements(dev, "deploy")
-    unnamed = {
+    unlimited = {
         sid
         for sid, statement in deploy.items()
         if statement["Effect"] == "Allow"
         and statement["Resource"] == "*"
         and "Condition" not in statement
     }
-    assert unnamed == {
+    assert unlimited == {
         "deploy-state-dev/MakeSecrets",
         "deploy-state-dev/CheckAccount",
         "deploy-functions-dev/LogSettings",
@@ -274,7 +274,7 @@ def test_the_boundary_allows_no_administration(dev: Synthesized) -> None:
     assert not {action for action in actions if action.endswith(":*")}
 
 
-def test_only_the_outbox_table_can_be_scanned(dev: Synthesized) -> None:
+def test_the_boundary_allows_scans_of_the_outbox_table_only(dev: Synthesized) -> None:
     scans = [s for s in _statements(dev, "boundary").values() if "Scan" in json.dumps(s["Action"])]
     assert [s["Resource"] for s in scans] == [
         f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/platform-outbox-dev"
@@ -289,7 +289,7 @@ def test_the_deploy_role_can_empty_buckets_only_where_data_is_not_retained(
     assert "deploy-data-prod/EmptyBuckets" not in _statements(prod, "deploy")
 
 
-def test_dns_records_are_limited_to_the_environments_names(dev: Synthesized) -> None:
+def test_dns_changes_are_limited_to_the_environments_domains(dev: Synthesized) -> None:
     statement = _statements(dev, "deploy")["deploy-edge-dev/Records"]
     [(key, names)] = statement["Condition"]["ForAllValues:StringLike"].items()
     assert key == "route53:ChangeResourceRecordSetsNormalizedRecordNames"
@@ -334,7 +334,7 @@ def test_the_drift_role_can_only_read(dev: Synthesized) -> None:
 
 
 @pytest.mark.parametrize("role", ["drift", "plan"])
-def test_roles_that_need_no_approval_are_denied_secrets_and_data(
+def test_the_drift_and_plan_roles_are_denied_access_to_secrets_and_data(
     dev: Synthesized, role: str
 ) -> None:
     statements = _statements(dev, role)
@@ -357,7 +357,7 @@ def test_sessions_of_the_deploy_role_can_last_two_hours(dev: Synthesized) -> Non
     assert roles["platform-deploy-role-dev"] == SESSION_SECONDS["deploy"] == 7200
 
 
-def test_event_source_mappings_of_an_alias_can_be_managed_and_tagged(dev: Synthesized) -> None:
+def test_the_deploy_role_can_manage_event_source_mappings_of_an_alias(dev: Synthesized) -> None:
     deploy = _statements(dev, "deploy")
     functions = deploy["deploy-functions-dev/EventSources"]["Condition"]["ArnLike"]
     alias = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:auth-lambda-dev:live"
@@ -372,7 +372,7 @@ def test_event_source_mappings_of_an_alias_can_be_managed_and_tagged(dev: Synthe
     )
 
 
-def test_trust_policies_of_other_projects_roles_cannot_be_changed(dev: Synthesized) -> None:
+def test_trust_policies_of_roles_outside_the_stack_cannot_be_changed(dev: Synthesized) -> None:
     for sid, statement in _statements(dev, "deploy").items():
         if statement["Effect"] == "Allow" and any(
             action.startswith("iam:Update") for action in statement["Action"]

@@ -63,7 +63,7 @@ def test_events_that_change_statistics_go_to_the_work_queue(dev: Synthesized) ->
     assert "m_work_queue" in target["arn"]
 
 
-def test_the_event_of_a_deleted_post_goes_to_the_queue_of_deletions(dev: Synthesized) -> None:
+def test_events_of_deleted_posts_go_to_the_deletions_queue(dev: Synthesized) -> None:
     assert _events(dev, "post-deletions-rule-dev") == {"PostDeleted"}
     target = dev.one("aws_cloudwatch_event_target", target_id="deletions")
     assert "m_deletions_queue" in target["arn"]
@@ -133,8 +133,8 @@ def test_only_alarms_and_budgets_of_this_account_can_publish_alerts(dev: Synthes
         }
 
 
-def test_the_notifications_topic_allows_events_without_a_condition(dev: Synthesized) -> None:
-    # EventBridge sends no context for conditions, so every event would be rejected silently.
+def test_eventbridge_can_publish_notifications_without_a_condition(dev: Synthesized) -> None:
+    # EventBridge sends no condition keys, so SNS would silently reject every event.
     events, _ = dev.policy("aws_sns_topic", name="multitask-notifications-dev")
     assert events["Principal"] == {"Service": "events.amazonaws.com"}
     assert "Condition" not in events

@@ -254,7 +254,7 @@ def test_every_alarm_is_on_the_dashboard(prod: Synthesized) -> None:
     assert len(widget["properties"]["alarms"]) == len(alarms) <= 100
 
 
-def test_the_saved_query_finds_a_request_in_the_logs_of_all_functions(dev: Synthesized) -> None:
+def test_the_saved_query_searches_the_logs_of_all_functions_for_a_request(dev: Synthesized) -> None:
     query = dev.one("aws_cloudwatch_query_definition")
     assert query["log_group_names"] == [f"/aws/lambda/{function}-lambda" for function in FUNCTIONS]
     assert "filter correlation_id =" in query["query_string"]

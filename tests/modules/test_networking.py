@@ -36,7 +36,7 @@ def test_the_environment_sets_the_number_of_zones_and_nat_gateways(
     assert len(dev.all("aws_nat_gateway")) == 1
     assert len(prod.all("aws_nat_gateway")) == 3
     private = [item for item in prod.all("aws_subnet") if "private" in item["tags"]["Name"]]
-    # By id: a letter names another zone in each account.
+    # The letter of a zone means a different zone in each account, but the id does not.
     assert [item["availability_zone_id"] for item in private] == [
         "use1-az1",
         "use1-az2",

@@ -1,4 +1,4 @@
-"""The lazy loading of the provider's bindings, and its fallbacks."""
+"""Tests that the provider's jsii bindings load lazily, and the fallbacks to a complete load."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def _node(
     )
 
 
-LINES = 'exports.snsTopic = require("./sns-topic");\nexports.sqsQueue = require("./sqs-queue");\n'
+EXPORTS = 'exports.snsTopic = require("./sns-topic");\nexports.sqsQueue = require("./sqs-queue");\n'
 
 
 def test_node_loads_only_the_resources_in_use(tmp_path: Path) -> None:
     result = _node(
         tmp_path,
-        HEAD + LINES,
+        HEAD + EXPORTS,
         "console.log(Object.keys(aws), aws.snsTopic.Name, aws.snsTopic.Name);",
     )
     assert result.stdout.splitlines() == [
@@ -72,7 +72,7 @@ def test_node_loads_only_the_resources_in_use(tmp_path: Path) -> None:
 def test_a_barrel_file_with_an_unexpected_structure_is_loaded_completely_with_a_warning(
     tmp_path: Path,
 ) -> None:
-    result = _node(tmp_path, HEAD + LINES + "exports.other = 1 + 1;\n", "console.log(aws.other);")
+    result = _node(tmp_path, HEAD + EXPORTS + "exports.other = 1 + 1;\n", "console.log(aws.other);")
     assert result.stdout.splitlines() == ["loaded sns-topic", "loaded sqs-queue", "2"]
     assert "an unexpected structure" in result.stderr
 
@@ -116,7 +116,7 @@ def test_the_checkouts_path_may_contain_a_space(
     assert done.stdout.strip() == "true"
 
 
-def test_the_kernel_runs_in_the_node_that_python_started() -> None:
+def test_the_jsii_kernel_runs_in_the_node_process_that_python_started() -> None:
     program = """
 import psutil, modules
 from cdktf import App
@@ -126,7 +126,7 @@ print(len(psutil.Process().children(recursive=True)))
     assert _python(program).stdout.strip() == "1"
 
 
-RELAY = (
+LAUNCHER = (
     '// "--preserve-symlinks",(0,s.resolve)(__dirname,"..","lib","program.js")],'
     '{stdio:["ignore","pipe","pipe","pipe"]})'
 )
@@ -138,9 +138,9 @@ fs.writeSync(3, String(process.execArgv.includes("--preserve-symlinks")));
 """
 
 
-def _runtime(folder: Path, relay: str) -> subprocess.CompletedProcess[str]:
+def _runtime(folder: Path, launcher: str) -> subprocess.CompletedProcess[str]:
     """Runs a file instead of jsii's runtime, with the preload script and one message on stdin."""
-    for name, content in (("bin/jsii-runtime.js", relay), ("lib/program.js", KERNEL)):
+    for name, content in (("bin/jsii-runtime.js", launcher), ("lib/program.js", KERNEL)):
         file = folder / name
         file.parent.mkdir()
         file.write_text(content)
@@ -154,8 +154,8 @@ def _runtime(folder: Path, relay: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_kernel_writes_messages_to_stdout_and_its_own_output_to_stderr(tmp_path: Path) -> None:
-    done = _runtime(tmp_path, RELAY)
+def test_the_jsii_kernel_writes_messages_to_stdout_and_logs_to_stderr(tmp_path: Path) -> None:
+    done = _runtime(tmp_path, LAUNCHER)
     assert done.stdout == "MESSAGE true"
     printed = [json.loads(line) for line in done.stderr.splitlines()]
     assert [(name, base64.b64decode(text)) for line in printed for name, text in line.items()] == [
@@ -164,7 +164,7 @@ def test_the_kernel_writes_messages_to_stdout_and_its_own_output_to_stderr(tmp_p
     ]
 
 
-def test_a_runtime_with_an_unexpected_structure_runs_unchanged_with_a_warning(
+def test_a_jsii_runtime_with_an_unexpected_structure_runs_unchanged_with_a_warning(
     tmp_path: Path,
 ) -> None:
     done = _runtime(tmp_path, 'console.log("passes messages on")')
@@ -172,7 +172,7 @@ def test_a_runtime_with_an_unexpected_structure_runs_unchanged_with_a_warning(
     assert "an unexpected structure" in done.stderr
 
 
-def test_python_does_not_wait_for_assemblies_to_load() -> None:
+def test_python_does_not_wait_until_jsii_assemblies_are_loaded() -> None:
     program = """
 import modules, cdktf
 from jsii._runtime import kernel
@@ -181,10 +181,10 @@ print(len(node._pending))
 cdktf.App()
 print(len(node._pending))
 """
-    assert _python(program).stdout.split() == ["3", "0"], "Node's greeting, constructs and cdktf"
+    assert _python(program).stdout.split() == ["3", "0"], "first message, 2 assemblies"
 
 
-def test_the_first_call_fails_if_an_assembly_cannot_be_loaded() -> None:
+def test_the_first_jsii_call_fails_if_an_assembly_cannot_be_loaded() -> None:
     program = """
 import modules, cdktf
 from jsii._runtime import kernel
@@ -199,7 +199,7 @@ except RuntimeError as error:
     assert "absent.tgz" in output
 
 
-def test_only_references_are_cached() -> None:
+def test_references_are_cached_and_changeable_properties_are_not() -> None:
     program = """
 import modules, cdktf
 from cdktf_cdktf_provider_aws.sqs_queue import SqsQueue
@@ -224,7 +224,7 @@ print('"value": "${aws_sqs_queue.queue.name}"' in cdktf.Testing.synth(stack))
     ]
 
 
-def test_a_jsii_with_an_unexpected_structure_is_left_unchanged_with_a_warning(
+def test_a_python_jsii_with_an_unexpected_structure_is_not_patched_with_a_warning(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(process, "_NodeProcess", object)

@@ -12,7 +12,7 @@ from modules.secrets import SECRETS_FILE, Parameters, write_secrets
 from tests.modules.synthesis import environment
 
 
-def written(tmp_path: Path, name: str = "dev") -> dict[str, Any]:
+def secrets(tmp_path: Path, name: str = "dev") -> dict[str, Any]:
     write_secrets(tmp_path, Names(environment(name)))
     document: dict[str, Any] = json.loads((tmp_path / SECRETS_FILE).read_text(encoding="utf-8"))
     return document
@@ -20,7 +20,7 @@ def written(tmp_path: Path, name: str = "dev") -> dict[str, Any]:
 
 @pytest.fixture
 def parameters(tmp_path: Path) -> dict[str, dict[str, Any]]:
-    resources: dict[str, dict[str, Any]] = written(tmp_path)["resource"]["aws_ssm_parameter"]
+    resources: dict[str, dict[str, Any]] = secrets(tmp_path)["resource"]["aws_ssm_parameter"]
     return {resource["name"]: resource for resource in resources.values()}
 
 
@@ -40,11 +40,11 @@ def test_values_are_encrypted_and_write_only(parameters: dict[str, dict[str, Any
         assert resource["type"] == "SecureString"
         assert not {"value", "insecure_value"} & set(resource)
         assert resource["value_wo_version"] == 1, (
-            "another version would undo what an operator stored"
+            "a higher version would overwrite the value that an operator stored"
         )
 
 
-def test_only_a_change_of_tags_updates_a_parameter(
+def test_plans_ignore_changes_of_a_parameter_except_its_tags(
     parameters: dict[str, dict[str, Any]],
 ) -> None:
     for resource in parameters.values():
@@ -53,7 +53,7 @@ def test_only_a_change_of_tags_updates_a_parameter(
 
 
 def test_each_platform_key_has_its_own_generated_value(tmp_path: Path) -> None:
-    document = written(tmp_path)
+    document = secrets(tmp_path)
     passwords = document["ephemeral"]["aws_secretsmanager_random_password"]
     generated = {
         label: resource["value_wo"]
@@ -67,7 +67,7 @@ def test_each_platform_key_has_its_own_generated_value(tmp_path: Path) -> None:
         assert passwords[label]["password_length"] >= 43
 
 
-def test_parameters_that_an_operator_supplies_are_unset_at_first(
+def test_parameters_for_provider_keys_are_created_with_the_value_unset(
     parameters: dict[str, dict[str, Any]],
 ) -> None:
     for provider in ("gemini", "openai"):
@@ -90,11 +90,11 @@ def test_every_parameter_has_the_tag_of_its_service(parameters: dict[str, dict[s
 def test_parameters_are_protected_where_data_is_retained(
     tmp_path: Path, name: str, protected: bool
 ) -> None:
-    for resource in written(tmp_path, name)["resource"]["aws_ssm_parameter"].values():
+    for resource in secrets(tmp_path, name)["resource"]["aws_ssm_parameter"].values():
         assert resource["lifecycle"]["prevent_destroy"] is protected
 
 
-def test_the_file_is_deterministic(tmp_path: Path) -> None:
+def test_the_secrets_file_is_deterministic(tmp_path: Path) -> None:
     names = Names(environment())
     for folder in ("a", "b"):
         write_secrets(tmp_path / folder, names)

@@ -16,7 +16,7 @@ def security(name: str = "dev", **changes: Any) -> Synthesized:
     )
 
 
-def without(*capabilities: str) -> Synthesized:
+def prod_without(*capabilities: str) -> Synthesized:
     off = environment("prod").capabilities.model_copy(update=dict.fromkeys(capabilities, False))
     return security("prod", capabilities=off)
 
@@ -32,10 +32,10 @@ def prod() -> Synthesized:
 
 
 def rules(synthesized: Synthesized) -> dict[str, Block]:
-    return {rule["name"]: rule for rule in firewall(synthesized)["rule"]}
+    return {rule["name"]: rule for rule in web_acl(synthesized)["rule"]}
 
 
-def firewall(synthesized: Synthesized, resource: str = "multitask-waf") -> Block:
+def web_acl(synthesized: Synthesized, resource: str = "multitask-waf") -> Block:
     """Returns the web ACL whose name begins with `resource`, by default the REST API's."""
     [match] = [
         acl for acl in synthesized.all("aws_wafv2_web_acl") if acl["name"].startswith(resource)
@@ -49,9 +49,7 @@ def test_the_key_rotates_and_has_the_documented_alias(prod: Synthesized) -> None
 
 
 @pytest.mark.parametrize(("name", "days"), [("dev", 7), ("prod", 30)])
-def test_the_key_has_the_longest_deletion_window_where_data_is_retained(
-    name: str, days: int
-) -> None:
+def test_the_deletion_window_of_the_key_is_longer_if_data_is_retained(name: str, days: int) -> None:
     assert security(name).one("aws_kms_key")["deletion_window_in_days"] == days
 
 
@@ -147,7 +145,7 @@ def test_cognito_tokens_have_the_shortest_lifetimes_it_accepts(dev: Synthesized)
 
 
 def test_the_web_acl_has_the_documented_rules(prod: Synthesized) -> None:
-    acl = firewall(prod)
+    acl = web_acl(prod)
     assert acl["name"] == "multitask-waf-prod"
     assert acl["scope"] == "REGIONAL"
     assert acl["default_action"] == {"allow": {}}
@@ -175,7 +173,7 @@ def test_a_rate_limited_response_says_when_to_retry(prod: Synthesized) -> None:
     headers = {header["name"]: header["value"] for header in response["response_header"]}
     assert headers["Retry-After"] == "300"
     assert headers["Access-Control-Allow-Origin"] == "*"
-    [body] = firewall(prod)["custom_response_body"]
+    [body] = web_acl(prod)["custom_response_body"]
     assert body["key"] == response["custom_response_body_key"]
     assert body["content_type"] == "APPLICATION_JSON"
     problem = json.loads(body["content"])
@@ -184,7 +182,7 @@ def test_a_rate_limited_response_says_when_to_retry(prod: Synthesized) -> None:
 
 def test_the_web_acl_has_no_rate_rule_if_rate_limiting_is_off(dev: Synthesized) -> None:
     assert set(rules(dev)) == {"AWSManagedRulesCommonRuleSet"}
-    assert "custom_response_body" not in firewall(dev)
+    assert "custom_response_body" not in web_acl(dev)
 
 
 def test_rules_on_request_bodies_count_instead_of_blocking(prod: Synthesized) -> None:
@@ -232,9 +230,9 @@ def test_web_acl_logs_omit_credentials_and_queries(prod: Synthesized) -> None:
 
 
 def test_the_web_acl_works_without_logging_and_response_bodies() -> None:
-    bare = without("waf_logging", "waf_response_bodies")
+    bare = prod_without("waf_logging", "waf_response_bodies")
     assert not {"aws_wafv2_web_acl_logging_configuration", "aws_cloudwatch_log_group"} & bare.types
-    assert "custom_response_body" not in firewall(bare)
+    assert "custom_response_body" not in web_acl(bare)
     response = rules(bare)["RateLimitRule"]["action"]["block"]["custom_response"]
     assert response["response_code"] == 429
     assert "custom_response_body_key" not in response

@@ -105,7 +105,9 @@ def test_backups_and_logs_have_the_documented_lifecycle(dev: Synthesized, bucket
 
 
 @pytest.mark.parametrize("bucket", [*ARCHIVED, *REBUILDABLE])
-def test_other_old_versions_expire_with_their_delete_markers(dev: Synthesized, bucket: str) -> None:
+def test_old_versions_in_other_buckets_expire_with_delete_markers(
+    dev: Synthesized, bucket: str
+) -> None:
     old = rules(dev, bucket)["old-versions"]
     assert old["noncurrent_version_expiration"] == [{"noncurrent_days": 30}]
     assert old["expiration"] == [{"expired_object_delete_marker": True}]

@@ -15,7 +15,7 @@ import pytest
 from environments.resource_names import DATABASE_MASTER
 from lambdas.migration.files import MigrationError, read_migrations
 from lambdas.migration.migrator import LOCK, MARGIN, Migrator, Result
-from tests.postgres import NoRecord, Postgres
+from tests.postgres import Postgres, RecordedOutcomes
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ class Files:
 
     def __init__(self, postgres: Postgres, database: str, directory: Path) -> None:
         self.postgres, self.database, self.directory = postgres, database, directory
-        self.record = NoRecord()
+        self.record = RecordedOutcomes()
 
     def write(self, **files: str) -> None:
         for name, text in files.items():
@@ -249,7 +249,7 @@ def test_a_migration_gives_up_waiting_for_a_table_lock(
     assert files.migrate().applied == ("0002_b",)
 
 
-class Broken(NoRecord):
+class Broken(RecordedOutcomes):
     """A record of migrations whose table is unavailable."""
 
     def applied(self, migration: object) -> None:
@@ -375,7 +375,7 @@ def test_other_roles_cannot_connect(platform: Platform, postgres: Postgres) -> N
         closing(postgres.connect(DATABASE_MASTER, name)) as connection,
     ):
         Migrator(
-            connection, read_migrations(), NoRecord(), by="t", remaining=lambda: 300.0
+            connection, read_migrations(), RecordedOutcomes(), by="t", remaining=lambda: 300.0
         ).migrate()
         with pytest.raises(Exception, match="permission denied for database"):
             postgres.connect("stranger", name)
@@ -392,7 +392,7 @@ def test_services_log_in_with_iam_if_the_server_supports_it(postgres: Postgres) 
             closing(postgres.connect(DATABASE_MASTER, name)) as connection,
         ):
             Migrator(
-                connection, read_migrations(), NoRecord(), by="t", remaining=lambda: 300.0
+                connection, read_migrations(), RecordedOutcomes(), by="t", remaining=lambda: 300.0
             ).migrate()
         members = postgres.run(
             "SELECT m.rolname FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member "

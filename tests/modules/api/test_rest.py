@@ -10,7 +10,7 @@ import pytest
 
 from modules.api import errors, rest
 from modules.api.rest import BEARER_PATTERN, RestApi
-from tests.modules.service_stacks import function_behind, label, rest_routes, synthesize_services
+from tests.modules.service_stacks import function_name, label, rest_routes, synthesize_services
 from tests.modules.synthesis import Synthesized, environment
 
 PATHS = {
@@ -43,7 +43,7 @@ def test_each_service_handles_its_path_and_everything_below_with_its_live_versio
             integration = routes["ANY", address].integration
             assert integration["type"] == "AWS_PROXY"
             assert integration["integration_http_method"] == "POST"
-            assert function_behind(dev, integration["uri"]) == f"{service}-lambda-dev"
+            assert function_name(dev, integration["uri"]) == f"{service}-lambda-dev"
 
 
 def test_only_the_documented_routes_exist(dev: Synthesized) -> None:
@@ -58,7 +58,7 @@ def test_only_the_documented_routes_exist(dev: Synthesized) -> None:
     }
 
 
-def test_unknown_paths_return_404_without_a_function(dev: Synthesized) -> None:
+def test_unknown_paths_return_404_without_invoking_a_function(dev: Synthesized) -> None:
     routes = rest_routes(dev)
     responses = {
         response["resource_id"]: response
@@ -81,7 +81,7 @@ def test_unknown_paths_return_404_without_a_function(dev: Synthesized) -> None:
         )
         assert body["correlationId"] == "$context.requestId"
         for value in response["response_parameters"].values():
-            assert value.startswith("'"), "only literals"
+            assert value.startswith("'"), "an expression could return what the caller sent"
     assert not responses
     assert {response["status_code"] for response in dev.all("aws_api_gateway_method_response")} == {
         "404"
@@ -107,7 +107,7 @@ def test_the_authorizer_reads_bearer_tokens_and_is_cached(dev: Synthesized) -> N
     assert authorizer["type"] == "TOKEN"
     assert authorizer["identity_source"] == "method.request.header.Authorization"
     assert authorizer["authorizer_result_ttl_in_seconds"] == 300
-    assert function_behind(dev, authorizer["authorizer_uri"]) == "authorizer-lambda-dev"
+    assert function_name(dev, authorizer["authorizer_uri"]) == "authorizer-lambda-dev"
 
 
 @pytest.mark.parametrize("header", ["Bearer ey-J.e_Y.x1", "bearer a.b.c", "BEARER  a.b.c"])
@@ -129,7 +129,7 @@ def test_a_function_can_be_invoked_only_from_its_own_routes_of_this_stage(dev: S
             assert "catalog-sweep" in dev.one("aws_cloudwatch_event_rule")["name"]
             continue
         assert permission["principal"] == "apigateway.amazonaws.com"
-        assert function_behind(dev, permission["qualifier"])
+        assert function_name(dev, permission["qualifier"])
         function = dev.document["resource"]["aws_lambda_function"][
             label(permission["function_name"])
         ]["function_name"]
@@ -258,7 +258,7 @@ def test_the_stages_log_nothing_if_the_account_cannot_log(tmp_path: Path) -> Non
     assert result.one("aws_api_gateway_method_settings")["settings"]["logging_level"] == "OFF"
 
 
-def test_the_deployment_depends_on_every_route_and_error(dev: Synthesized) -> None:
+def test_the_deployment_depends_on_every_route_and_error_response(dev: Synthesized) -> None:
     deployment = dev.one("aws_api_gateway_deployment")
     resources = dev.document["resource"]
     for type_ in (
@@ -306,7 +306,7 @@ def test_the_rest_api_has_an_edge_optimized_custom_domain(dev: Synthesized) -> N
     assert dev.document["output"]["api_url"]["value"] == "https://api-dev.multitask.com"
 
 
-def test_without_domains_it_has_the_address_of_the_emulator_or_of_execute_api(
+def test_without_domains_the_rest_api_has_an_emulator_or_execute_api_address(
     local: Synthesized, tmp_path: Path
 ) -> None:
     assert (
@@ -316,12 +316,12 @@ def test_without_domains_it_has_the_address_of_the_emulator_or_of_execute_api(
     api = r"\$\{aws_api_gateway_rest_api\..+\.id\}"
     pattern = rf"http://127\.0\.0\.1:4566/restapis/{api}/local/_user_request_"
     assert re.fullmatch(pattern, local.document["output"]["api_url"]["value"])
-    plain = synthesize_services(environment("dev", domains=None, hosted_zone_id=None), tmp_path)
+    bare = synthesize_services(environment("dev", domains=None, hosted_zone_id=None), tmp_path)
     pattern = rf"https://{api}\.execute-api\.us-east-1\.amazonaws\.com/dev"
-    assert re.fullmatch(pattern, plain.document["output"]["api_url"]["value"])
+    assert re.fullmatch(pattern, bare.document["output"]["api_url"]["value"])
 
 
-def test_a_route_that_needs_the_authorizer_cannot_be_added_before_it(
+def test_adding_a_protected_route_before_the_authorizer_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RestApi, "use_authorizer", lambda *_: None)

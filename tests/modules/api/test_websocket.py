@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.modules.service_stacks import function_behind, synthesize_services
+from tests.modules.service_stacks import function_name, synthesize_services
 from tests.modules.synthesis import Synthesized, environment
 
 ROUTES = {
@@ -44,14 +44,14 @@ def test_frames_are_routed_by_action_to_the_live_version_of_chat(prod: Synthesiz
     assert targets == {f"integrations/${{aws_apigatewayv2_integration.{integration}.id}}"}
     only = prod.one("aws_apigatewayv2_integration")
     assert only["integration_type"] == "AWS_PROXY"
-    assert function_behind(prod, only["integration_uri"]) == "chat-lambda-prod"
+    assert function_name(prod, only["integration_uri"]) == "chat-lambda-prod"
 
 
 def test_connecting_requires_a_ticket(prod: Synthesized) -> None:
     authorizer = prod.one("aws_apigatewayv2_authorizer")
     assert authorizer["authorizer_type"] == "REQUEST"
     assert authorizer["identity_sources"] == ["route.request.querystring.ticket"]
-    assert function_behind(prod, authorizer["authorizer_uri"]) == "authorizer-lambda-prod"
+    assert function_name(prod, authorizer["authorizer_uri"]) == "authorizer-lambda-prod"
     authorized = [
         r for r in prod.all("aws_apigatewayv2_route") if r["authorization_type"] == "CUSTOM"
     ]

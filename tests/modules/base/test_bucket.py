@@ -26,12 +26,12 @@ def bucket(*statements: Statement, retain: bool = False, tls_only: bool = True) 
 
 
 @pytest.fixture(scope="module")
-def plain() -> Synthesized:
+def basic() -> Synthesized:
     return bucket()
 
 
-def test_public_access_is_blocked(plain: Synthesized) -> None:
-    block = plain.one("aws_s3_bucket_public_access_block")
+def test_public_access_is_blocked(basic: Synthesized) -> None:
+    block = basic.one("aws_s3_bucket_public_access_block")
     assert all(
         block[key]
         for key in (
@@ -42,19 +42,19 @@ def test_public_access_is_blocked(plain: Synthesized) -> None:
         )
     )
     assert (
-        plain.one("aws_s3_bucket_ownership_controls")["rule"]["object_ownership"]
+        basic.one("aws_s3_bucket_ownership_controls")["rule"]["object_ownership"]
         == "BucketOwnerEnforced"
     )
 
 
-def test_a_bucket_is_encrypted_and_versioned(plain: Synthesized) -> None:
-    [rule] = plain.one("aws_s3_bucket_server_side_encryption_configuration")["rule"]
+def test_a_bucket_is_encrypted_and_versioned(basic: Synthesized) -> None:
+    [rule] = basic.one("aws_s3_bucket_server_side_encryption_configuration")["rule"]
     assert rule["apply_server_side_encryption_by_default"]["sse_algorithm"] == "AES256"
-    assert plain.one("aws_s3_bucket_versioning")["versioning_configuration"]["status"] == "Enabled"
+    assert basic.one("aws_s3_bucket_versioning")["versioning_configuration"]["status"] == "Enabled"
 
 
-def test_plain_http_is_denied_on_bucket_and_objects(plain: Synthesized) -> None:
-    [statement] = plain.policy("aws_s3_bucket_policy")
+def test_plain_http_is_denied_on_bucket_and_objects(basic: Synthesized) -> None:
+    [statement] = basic.policy("aws_s3_bucket_policy")
     assert statement["Effect"] == "Deny"
     assert statement["Principal"] == "*"
     assert statement["Action"] == "s3:*"
@@ -71,7 +71,7 @@ def test_allowed_statements_are_added_to_the_same_policy() -> None:
     ]
 
 
-def test_without_tls_only_the_policy_contains_only_allowed_statements() -> None:
+def test_plain_http_is_allowed_if_tls_only_is_false() -> None:
     assert "aws_s3_bucket_policy" not in bucket(tls_only=False).types
     assert [
         item["Sid"] for item in bucket(READER, tls_only=False).policy("aws_s3_bucket_policy")
@@ -85,8 +85,8 @@ def test_a_retained_bucket_cannot_be_destroyed(retain: bool) -> None:
     assert result.get("lifecycle", {}).get("prevent_destroy", False) is retain
 
 
-def test_unfinished_uploads_expire(plain: Synthesized) -> None:
-    lifecycle = plain.one("aws_s3_bucket_lifecycle_configuration")
+def test_unfinished_uploads_expire(basic: Synthesized) -> None:
+    lifecycle = basic.one("aws_s3_bucket_lifecycle_configuration")
     # S3 rejects rules on old versions of an unversioned bucket.
     assert any(item.startswith("aws_s3_bucket_versioning.") for item in lifecycle["depends_on"])
     [rule] = lifecycle["rule"]

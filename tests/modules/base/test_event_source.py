@@ -76,7 +76,7 @@ def test_a_table_without_a_stream_cannot_be_an_event_source() -> None:
         )
 
 
-def test_a_scheduled_function_must_be_allowed_to_report_failures(tmp_path: Path) -> None:
+def test_a_scheduled_function_without_failure_alerts_is_rejected(tmp_path: Path) -> None:
     def build(stack: TerraformStack, env: Environment, _names: Names) -> None:
         platform = function_platform(env, tmp_path)
         function = LambdaFunction(

@@ -34,7 +34,7 @@ def function(
             name,
             platform=function_platform(env, artifacts),
             function=name,
-            description="What it is for",
+            description="Sends messages",
             variables={"OWN": "value"},
             access=[Access({"OWN_TABLE": "t"}, [OWN]), *access],
             network=network,
@@ -87,7 +87,7 @@ def test_a_functions_variables_include_common_variables_settings_and_table_names
     }
 
 
-def test_origins_are_joined(prod: Synthesized) -> None:
+def test_allowed_origins_are_separated_by_commas(prod: Synthesized) -> None:
     variables = prod.one("aws_lambda_function")["environment"]["variables"]
     assert variables["CORS_ORIGINS"] == "https://multitask.com,https://www.multitask.com"
     assert variables["RATE_LIMIT_ENABLED"] == "true"
@@ -110,7 +110,7 @@ def test_only_lambda_can_assume_its_own_role(dev: Synthesized) -> None:
     assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
 
 
-def test_a_functions_role_allows_its_declared_access_logs_and_traces(
+def test_a_functions_role_allows_declared_access_logging_and_tracing(
     dev: Synthesized,
 ) -> None:
     statements = {item["Sid"]: item for item in dev.policy("aws_iam_role_policy")}
@@ -163,7 +163,7 @@ def test_traffic_goes_to_published_versions_through_the_alias(dev: Synthesized) 
     assert alias["function_version"].endswith(".version}")
 
 
-def test_the_alias_follows_the_apply_unless_releases_are_gradual(
+def test_an_apply_updates_the_alias_unless_releases_are_gradual(
     dev: Synthesized, prod: Synthesized
 ) -> None:
     assert "lifecycle" not in dev.one("aws_lambda_alias")
@@ -211,7 +211,7 @@ def test_a_function_has_alarms_on_errors_throttles_and_duration(dev: Synthesized
     )
 
 
-def test_statements_of_several_resources_with_one_sid_become_one(artifacts: Path) -> None:
+def test_statements_with_the_same_sid_are_merged(artifacts: Path) -> None:
     other = Access(statements=[replace(OWN, resources=["arn:other"])])
     statements = function(artifacts, access=[other]).policy("aws_iam_role_policy")
     [own] = [item for item in statements if item["Sid"] == "Own"]

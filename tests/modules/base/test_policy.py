@@ -41,12 +41,12 @@ def test_several_values_are_written_as_a_list_in_order() -> None:
     assert (statement["Action"], statement["Resource"]) == (["b:Two", "a:One"], ["y", "x"])
 
 
-def test_absent_elements_are_not_written() -> None:
+def test_elements_without_a_value_are_omitted() -> None:
     [statement] = documented(Statement(sid="Bare", actions=["a:One"]))
     assert set(statement) == {"Sid", "Effect", "Action"}
 
 
-def test_a_denial_for_everyone_has_effect_deny_and_principal_star() -> None:
+def test_a_denial_of_all_principals_has_effect_deny_and_principal_star() -> None:
     [statement] = documented(
         Statement(sid="No", effect="Deny", actions=["a:*"], resources=["*"], principals="*")
     )
@@ -64,7 +64,7 @@ def test_a_trust_policy_allows_one_service_with_optional_conditions() -> None:
     assert "Condition" not in trust_policy("lambda.amazonaws.com")
 
 
-def test_merged_statements_allow_no_more_than_both_together() -> None:
+def test_merging_statements_never_allows_more_than_the_separate_statements() -> None:
     read = Statement(sid="Use", actions=["a:Read"], resources=["x"])
     other = Statement(sid="Other", actions=["b:One"], resources=["z"])
     write = replace(read, actions=["a:Read", "a:Write"])

@@ -43,7 +43,7 @@ def test_both_queues_are_encrypted_with_the_customer_key(queue: Synthesized) -> 
     }
 
 
-def test_a_message_moves_to_the_dead_letter_queue_after_five_attempts_for_14_days(
+def test_a_message_moves_to_the_dead_letter_queue_after_5_attempts_and_stays_14_days(
     queue: Synthesized,
 ) -> None:
     main = queue.one("aws_sqs_queue", name="profile-events-queue-dev")
@@ -69,7 +69,7 @@ def test_a_message_moves_to_the_dead_letter_queue_after_five_attempts_for_14_day
 
 
 def test_redrive_policies_have_the_format_that_sqs_returns(queue: Synthesized) -> None:
-    """The provider compares them as text, so a space would be a difference in every plan."""
+    """The provider compares policies as text, so an extra space would change every plan."""
     assert " " not in queue.one("aws_sqs_queue", name="profile-events-queue-dev")["redrive_policy"]
     assert (
         " " not in queue.one("aws_sqs_queue", name="profile-events-dlq-dev")["redrive_allow_policy"]
@@ -88,7 +88,7 @@ def test_senders_can_send_only_to_the_queue_and_only_with_tls(queue: Synthesized
     assert dead_letters["Effect"] == "Deny"
 
 
-def test_without_tls_only_no_policy_denies_plain_http() -> None:
+def test_plain_http_is_allowed_if_tls_only_is_false() -> None:
     queue = _queue(tls_only=False)
     assert [s["Sid"] for s in queue.policy("aws_sqs_queue", name="profile-events-queue-dev")] == [
         "Sender"

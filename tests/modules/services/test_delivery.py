@@ -11,7 +11,7 @@ import pytest
 from lambdas.common.settings import read
 from lambdas.common.storage.cache import CacheSettings
 from lambdas.delivery.handler import DeliverySettings
-from tests.modules.service_stacks import CACHE, function_behind, synthesize_services
+from tests.modules.service_stacks import CACHE, function_name, synthesize_services
 from tests.modules.synthesis import Synthesized, environment
 
 
@@ -20,13 +20,13 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     return synthesize_services(environment("dev"), tmp_path_factory.mktemp("dev"))
 
 
-def source(dev: Synthesized, arn: str) -> dict[str, Any]:
+def event_source(dev: Synthesized, arn: str) -> dict[str, Any]:
     [mapping] = [
         item
         for item in dev.all("aws_lambda_event_source_mapping")
         if arn in item["event_source_arn"]
     ]
-    assert function_behind(dev, mapping["function_name"]) == "delivery-lambda-dev"
+    assert function_name(dev, mapping["function_name"]) == "delivery-lambda-dev"
     return mapping
 
 
@@ -35,20 +35,20 @@ def statements(dev: Synthesized, function: str) -> dict[str, Any]:
 
 
 def test_the_stream_delivers_only_messages_and_deleted_rooms(dev: Synthesized) -> None:
-    mapping = source(dev, "table/chat-messages-dev/stream")
+    mapping = event_source(dev, "table/chat-messages-dev/stream")
     [pattern] = [json.loads(item["pattern"]) for item in mapping["filter_criteria"]["filter"]]
     assert pattern["eventName"] == ["INSERT", "MODIFY"]
     assert pattern["dynamodb"] == {"NewImage": {"seq": {"N": [{"exists": True}]}}}
     assert "retries_queue" in mapping["destination_config"]["on_failure"]["destination_arn"]
 
 
-def test_frames_have_a_fifo_queue_and_retries_a_delayed_queue(dev: Synthesized) -> None:
+def test_frames_use_a_fifo_queue_and_retries_use_a_delayed_queue(dev: Synthesized) -> None:
     frames = dev.one("aws_sqs_queue", name="delivery-frames-queue-dev.fifo")
     assert frames["fifo_queue"] is True
-    assert source(dev, "frames_queue")["batch_size"] == 10
+    assert event_source(dev, "frames_queue")["batch_size"] == 10
     retries = dev.one("aws_sqs_queue", name="delivery-retries-queue-dev")
     assert retries["delay_seconds"] == 10
-    source(dev, "retries_queue")
+    event_source(dev, "retries_queue")
     timeout = dev.one("aws_lambda_function", function_name="delivery-lambda-dev")["timeout"]
     for queue, dead_letters in (
         (frames, "delivery-frames-dlq-dev.fifo"),
@@ -60,7 +60,7 @@ def test_frames_have_a_fifo_queue_and_retries_a_delayed_queue(dev: Synthesized) 
         assert dev.one("aws_sqs_queue", name=dead_letters)
 
 
-def test_the_delivery_function_has_exactly_the_permissions_of_its_tasks(dev: Synthesized) -> None:
+def test_the_delivery_function_has_only_the_permissions_that_it_needs(dev: Synthesized) -> None:
     allowed = statements(dev, "delivery")
     assert set(allowed) == {
         "Messages", "BesideMessages", "Members", "Authors", "Sessions", "Profiles", "Attachments",

@@ -46,7 +46,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
 
 
 @pytest.fixture(scope="module")
-def unauthenticated(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+def without_iam_authentication(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     off = {"cache_authentication": False, "database_authentication": False}
     env = environment(capabilities=environment().capabilities.model_copy(update=off))
     cache = CacheConnection("cache.example:6379", "cache", GROUP, "", None)
@@ -54,11 +54,11 @@ def unauthenticated(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
 
 
 def statements(synthesized: Synthesized) -> dict[str, tuple[object, object]]:
-    given = {"Logs", "Traces", "NetworkInterfaces"}
+    common = {"Logs", "Traces", "NetworkInterfaces"}
     return {
         item["Sid"]: (item["Action"], item["Resource"])
         for item in synthesized.policy("aws_iam_role_policy")
-        if item["Sid"] not in given
+        if item["Sid"] not in common
     }
 
 
@@ -92,9 +92,9 @@ def test_the_health_function_runs_in_the_vpc(dev: Synthesized) -> None:
 
 
 def test_the_health_function_has_no_connect_permissions_without_iam_authentication(
-    unauthenticated: Synthesized,
+    without_iam_authentication: Synthesized,
 ) -> None:
-    assert set(statements(unauthenticated)) == {"Tables"}
-    variables = unauthenticated.one("aws_lambda_function")["environment"]["variables"]
+    assert set(statements(without_iam_authentication)) == {"Tables"}
+    variables = without_iam_authentication.one("aws_lambda_function")["environment"]["variables"]
     assert (variables["RDS_IAM_AUTH"], variables["ELASTICACHE_TLS"]) == ("false", "false")
     assert variables["ELASTICACHE_USERNAME"] == ""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from modules.services.relay import Relay
-from tests.modules.service_stacks import function_behind, synthesize_services
+from tests.modules.service_stacks import function_name, synthesize_services
 from tests.modules.synthesis import Synthesized, environment
 
 ACCOUNT = "111122223333"
@@ -25,22 +25,22 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     )
 
 
-def source(dev: Synthesized, arn: str) -> dict[str, Any]:
+def event_source(dev: Synthesized, arn: str) -> dict[str, Any]:
     [mapping] = [
         item
         for item in dev.all("aws_lambda_event_source_mapping")
         if arn in item["event_source_arn"]
     ]
-    assert function_behind(dev, mapping["function_name"]) == "relay-lambda-dev"
+    assert function_name(dev, mapping["function_name"]) == "relay-lambda-dev"
     return mapping
 
 
 def stream(dev: Synthesized) -> dict[str, Any]:
-    return source(dev, "table/platform-outbox-dev/stream")
+    return event_source(dev, "table/platform-outbox-dev/stream")
 
 
 def queue(dev: Synthesized) -> dict[str, Any]:
-    return source(dev, "relay_retries_queue")
+    return event_source(dev, "relay_retries_queue")
 
 
 def test_the_stream_delivers_new_events_but_not_deletions(dev: Synthesized) -> None:
@@ -84,7 +84,7 @@ def test_a_schedule_sends_to_the_retry_queue_every_hour(dev: Synthesized) -> Non
     assert sender["Condition"] == {"ArnEquals": {"aws:SourceArn": arn}}
 
 
-def test_the_relay_can_only_read_and_delete_events_publish_them_and_retry(dev: Synthesized) -> None:
+def test_the_relay_can_only_read_delete_publish_and_retry_events(dev: Synthesized) -> None:
     statements = dev.role_statements("relay-policy-dev")
     assert set(statements) == {
         "Outbox",
@@ -113,7 +113,7 @@ def test_the_relay_can_only_read_and_delete_events_publish_them_and_retry(dev: S
     }
 
 
-def test_every_path_of_the_relay_has_an_alarm(dev: Synthesized) -> None:
+def test_the_relay_has_alarms_on_its_stream_its_queues_and_its_errors(dev: Synthesized) -> None:
     alarms = {alarm["alarm_name"]: alarm for alarm in dev.all("aws_cloudwatch_metric_alarm")}
     assert alarms["relay-stream-age-alarm-dev"]["metric_name"] == "IteratorAge"
     assert alarms["relay-stream-age-alarm-dev"]["threshold"] == 60_000

@@ -19,7 +19,7 @@ from lambdas.common.storage.database import DatabaseSettings
 from lambdas.common.web.service import ServiceSettings
 from lambdas.post.handler import PostSettings
 from lambdas.profile.handler import ProfileSettings
-from tests.modules.service_stacks import CACHE, function_behind, synthesize_services
+from tests.modules.service_stacks import CACHE, function_name, synthesize_services
 from tests.modules.synthesis import Synthesized, environment
 
 SERVICES = ("auth", "profile", "chat", "post", "catalog", "ai")
@@ -29,31 +29,31 @@ def _tables(*resources: str) -> set[str]:
     return {f"DYNAMODB_TABLE_{resource}" for resource in resources}
 
 
-EVERY = {"STAGE", "REGION", "LOG_LEVEL", "CORS_ORIGINS", "RATE_LIMIT_ENABLED"} | {
+COMMON = {"STAGE", "REGION", "LOG_LEVEL", "CORS_ORIGINS", "RATE_LIMIT_ENABLED"} | {
     "POWERTOOLS_SERVICE_NAME"
 }
-SIGNED_IN = EVERY | _tables("SESSIONS", "IDEMPOTENCY") | {"CURSOR_KEY_PARAMETER"}
+WITH_SESSIONS = COMMON | _tables("SESSIONS", "IDEMPOTENCY") | {"CURSOR_KEY_PARAMETER"}
 VARIABLES = {
-    "auth": EVERY
+    "auth": COMMON
     | _tables("SESSIONS", "RATE_LIMITS", "PROFILES")
     | {"COGNITO_USER_POOL_ID", "COGNITO_CLIENT_ID", "JWT_SECRET_PARAMETER", "EVENT_BUS_NAME"}
     | {"CURSOR_KEY_PARAMETER"},
-    "profile": EVERY
+    "profile": COMMON
     | _tables("SESSIONS", "IDEMPOTENCY", "PROFILES", "ALIASES", "OUTBOX")
     | {"S3_BUCKET_AVATARS", "S3_BUCKET_ATTACHMENTS", "CLOUDFRONT_DOMAIN"},
-    "chat": SIGNED_IN
+    "chat": WITH_SESSIONS
     | _tables("MESSAGES", "ROOMS", "MEMBERS", "TICKETS", "ALIASES", "AUTHORS", "PROFILES", "OUTBOX")
     | {"ELASTICACHE_CLUSTER", "ELASTICACHE_USERNAME", "ELASTICACHE_REPLICATION_GROUP"}
     | {"ELASTICACHE_TLS", "S3_BUCKET_ATTACHMENTS", "WEBSOCKET_API_ENDPOINT"}
     | {"DELIVERIES_QUEUE_URL", "DELIVERY_RETRIES_QUEUE_URL"},
-    "post": SIGNED_IN
+    "post": WITH_SESSIONS
     | _tables("POSTS", "COMMENTS", "LIKES", "COUNTERS", "TAGS")
     | _tables("ALIASES", "AUTHORS", "PROFILES", "OUTBOX")
     | {"S3_BUCKET_ATTACHMENTS", "CLOUDFRONT_DOMAIN", "TIMELINE_SHARDS"},
-    "catalog": SIGNED_IN
+    "catalog": WITH_SESSIONS
     | {"RDS_ENDPOINT", "RDS_DATABASE", "RDS_USERNAME", "RDS_IAM_AUTH", "S3_BUCKET_ATTACHMENTS"}
     | {"CLOUDFRONT_DOMAIN", "EVENT_BUS_NAME"},
-    "ai": SIGNED_IN
+    "ai": WITH_SESSIONS
     | _tables("CONVERSATIONS", "USAGE")
     | {"GEMINI_API_KEY_PARAMETER", "GEMINI_BASE_URL", "GEMINI_MODEL", "GEMINI_THINKING_LEVEL"}
     | {"OPENAI_API_KEY_PARAMETER", "OPENAI_BASE_URL", "OPENAI_MODEL", "OPENAI_REASONING_EFFORT"}
@@ -286,7 +286,7 @@ def test_ai_gets_its_providers_from_the_environment(tmp_path: Path) -> None:
 
 def test_post_consumes_its_queue_of_deletions(dev: Synthesized) -> None:
     result = dev.one("aws_lambda_event_source_mapping", batch_size=1)
-    assert function_behind(dev, result["function_name"]) == "post-lambda-dev"
+    assert function_name(dev, result["function_name"]) == "post-lambda-dev"
     assert "post-deletions" in result["event_source_arn"]
     allowed = statements(dev, "post")
     assert set(allowed["QueueSource"]["Action"]) == {

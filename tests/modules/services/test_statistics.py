@@ -6,7 +6,7 @@ import pytest
 
 from modules.messaging import Messaging
 from modules.services.statistics import Statistics
-from tests.modules.service_stacks import function_behind, synthesize_services
+from tests.modules.service_stacks import function_name, synthesize_services
 from tests.modules.synthesis import Synthesized, environment
 
 
@@ -42,7 +42,7 @@ def test_the_statistics_function_consumes_the_work_queue_and_reports_failed_mess
     sources = dev.all("aws_lambda_event_source_mapping")
     [source] = [item for item in sources if "messaging_work_queue" in item["event_source_arn"]]
     assert source["function_response_types"] == ["ReportBatchItemFailures"]
-    assert function_behind(dev, source["function_name"]) == "statistics-lambda-dev"
+    assert function_name(dev, source["function_name"]) == "statistics-lambda-dev"
 
 
 def test_the_statistics_function_can_write_statistics_but_not_read_them(dev: Synthesized) -> None:
@@ -63,7 +63,7 @@ def test_the_statistics_function_can_write_statistics_but_not_read_them(dev: Syn
 
 
 @pytest.mark.parametrize("name", ["dev", "prod"])
-def test_the_statistics_function_remembers_events_for_longer_than_the_archive_can_replay_them(
+def test_the_statistics_function_keeps_event_ids_longer_than_events_can_be_replayed(
     name: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     result = _synthesized(name, tmp_path_factory)
