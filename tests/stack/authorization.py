@@ -1,8 +1,8 @@
-"""Decides whether a role's policies allow an action, by AWS's Service Authorization Reference.
+"""Decides whether a role's policies allow an action, using AWS's Service Authorization Reference.
 
 The reference lists, for each action, the types of resource that IAM checks, and the condition keys
 that a request contains. An action without types of resource needs a statement for `*`. A condition
-on a key that a request never contains is never met. All other conditions count as met, because
+on a key that a request never contains is never met. All other conditions are assumed to be met:
 other tests check their values.
 """
 
@@ -21,7 +21,7 @@ from modules.base.policy import Statement
 from ops.permissions.globs import are_disjoint, arn_covers, parsed
 
 OPTIONAL = ("IfExists", "Null")
-"""Endings of condition operators that are met if the request lacks the key."""
+"""Suffixes of condition operators. Their conditions are met if the request lacks the key."""
 ANY_REQUEST = ("aws:Source", "aws:Principal", "aws:SecureTransport")
 """Prefixes of condition keys in requests for any action."""
 
@@ -31,7 +31,7 @@ class Resource:
     """A type of resource that IAM checks for an action."""
 
     arn: str
-    """A pattern, for example `arn:*:lambda:*:*:function:*`. `*`: all resources."""
+    """A pattern, for example `arn:*:lambda:*:*:function:*`. `*` means all resources."""
     required: bool
     keys: frozenset[str]
     """The condition keys of a request for this type of resource."""
@@ -41,7 +41,7 @@ class Resource:
 def resources(action: str) -> tuple[Resource, ...]:
     """Returns the types of resource that IAM checks for an action.
 
-    An action that the reference does not list counts as an action on any resource.
+    For an action that the reference does not list, this is one type that includes all resources.
     """
     checked = _resource_types(action)
     if checked is None:
@@ -58,7 +58,7 @@ def resources(action: str) -> tuple[Resource, ...]:
 
 
 def dependent_actions(action: str) -> frozenset[str]:
-    """Returns the actions that a call needs in addition, on any type of resource."""
+    """Returns the additional actions that a caller of this action needs."""
     return frozenset(
         dependent.strip()
         for entry in (_resource_types(action) or {}).values()
@@ -83,16 +83,16 @@ def allows(statements: Sequence[Statement], action: str, arns: Collection[str]) 
     """Returns True if the statements allow an action on all ARNs of a type of resource.
 
     Args:
-        arns: The ARNs that the caller manages. An action on another type of resource must only be
-            allowed on some resource of that type.
+        arns: The ARNs that the caller manages. For types of resource without a managed ARN, it is
+            enough that the statements allow the action on some resource.
     """
     checked = resources(action)
-    concerned = {
+    matching = {
         resource: [arn for arn in arns if fnmatchcase(arn, resource.arn)] for resource in checked
     }
-    needed = [resource for resource in checked if resource.required or concerned[resource]]
+    needed = [resource for resource in checked if resource.required or matching[resource]]
     return all(
-        _allowed(statements, action, resource, concerned[resource]) for resource in needed
+        _allowed(statements, action, resource, matching[resource]) for resource in needed
     ) and (bool(needed) or any(_allowed(statements, action, item, []) for item in checked))
 
 
@@ -104,7 +104,7 @@ def _allowed(
     patterns = [
         pattern
         for statement in statements
-        if statement.effect == "Allow" and _names(statement, action) and _met(statement, resource)
+        if statement.effect == "Allow" and _lists(statement, action) and _met(statement, resource)
         for pattern in statement.resources
         if resource.arn != "*" or pattern == "*"
     ]
@@ -114,11 +114,11 @@ def _allowed(
 
 
 def _denies(statement: Statement, action: str, arns: Collection[str]) -> bool:
-    """Returns True if a statement denies an action on one of the ARNs, whatever its tags."""
+    """Returns True if a statement without conditions denies an action on one of the ARNs."""
     return (
         statement.effect == "Deny"
         and not statement.conditions
-        and _names(statement, action)
+        and _lists(statement, action)
         and any(
             pattern == "*" or any(_covers(pattern, arn) for arn in arns)
             for pattern in statement.resources
@@ -126,7 +126,7 @@ def _denies(statement: Statement, action: str, arns: Collection[str]) -> bool:
     )
 
 
-def _names(statement: Statement, action: str) -> bool:
+def _lists(statement: Statement, action: str) -> bool:
     return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in statement.actions)
 
 

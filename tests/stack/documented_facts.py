@@ -1,9 +1,9 @@
-"""The documented facts of the infrastructure, including corrections by the design, as one table.
+"""The documented facts of the infrastructure as one table, for comparison with the stacks.
 
-They are copied from the documentation, never from the program's output. A resource is found by the
-arguments that identify it. A fact is a path in the resource and the expected value: dots enter
-blocks, and `name=x` selects the block of a list whose `name` is x. `{env}` is
-replaced by the environment's name.
+The facts are copied from the documentation, never from the program's output. "Corrected" marks a
+value that deviates from the documentation, and says why. `where` has the arguments that identify a
+resource. `facts` maps paths in the resource to expected values (`stacks.at` explains paths).
+`{env}` is replaced by the environment's name.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ FUNCTIONS = (*SERVICES, "authorizer", "health", "migration", "relay", "statistic
 
 
 @dataclass(frozen=True)
-class Each:
-    """A value that differs between environments."""
+class PerEnv:
+    """A value that depends on the environment."""
 
     dev: Any
     staging: Any
@@ -28,10 +28,10 @@ class Each:
 
 
 @dataclass(frozen=True)
-class Having:
+class Containing:
     """A list or mapping that contains at least these elements or entries."""
 
-    parts: Any
+    elements: Any
 
 
 @dataclass(frozen=True)
@@ -58,18 +58,18 @@ class Count:
 
     type: str
     where: Mapping[str, Any]
-    number: int | Each
+    number: int | PerEnv
 
 
 def table(name: str, hash_key: str, *facts: Mapping[str, Any]) -> Documented:
-    """Returns a DynamoDB table. All are billed on demand, and only those of prod are protected."""
+    """Returns a DynamoDB table that is billed on demand, and protected from deletion in prod."""
     shared = {
         "hash_key": hash_key,
         "range_key": None,
         "billing_mode": "PAY_PER_REQUEST",
         f"attribute.name={hash_key}.type": "S",
-        "deletion_protection_enabled": Each(False, False, True),
-        "lifecycle.prevent_destroy": Each(None, None, True),
+        "deletion_protection_enabled": PerEnv(False, False, True),
+        "lifecycle.prevent_destroy": PerEnv(None, None, True),
     }
     merged = {path: value for part in (shared, *facts) for path, value in part.items()}
     return Documented("aws_dynamodb_table", {"name": f"{name}-{{env}}"}, merged)
@@ -90,7 +90,7 @@ def index(name: str, hash_key: str, range_key: str | None = None) -> dict[str, A
 STREAM = {"stream_enabled": True, "stream_view_type": "NEW_AND_OLD_IMAGES"}
 ALWAYS_RECOVERABLE = {"point_in_time_recovery.enabled": True}
 # The documentation requires recovery in prod, and staging uses all mechanisms of prod.
-RECOVERABLE_BY_ENVIRONMENT = {"point_in_time_recovery.enabled": Each(False, True, True)}
+RECOVERABLE_BY_ENVIRONMENT = {"point_in_time_recovery.enabled": PerEnv(False, True, True)}
 
 TABLES = [
     table(
@@ -113,7 +113,7 @@ TABLES = [
     table(
         "post-posts",
         "post_id",
-        # Corrected: with created_at as hash key, a query returns only the posts of one instant.
+        # Corrected: with created_at as hash key, a query returns only posts with equal times.
         index("timeline-index", "timeline_bucket", "created_at"),
         index("author-posts-index", "author_id", "created_at"),
         STREAM,
@@ -128,18 +128,17 @@ TABLES = [
     ),
 ]
 
-# Memory and timeout are 512 MB and 30 s unless the documentation states others. Concurrency is the
-# environment's limit, or the service's own value if that is lower. Three functions that must never
-# be throttled have no reserved concurrency.
+# The default is 512 MB of memory and a timeout of 30 s. Concurrency is the environment's limit, or
+# the service's documented value if that is lower. None: the function has no reserved concurrency.
 MEMORY = {"chat": 1024}
 TIMEOUT = {"auth": 10, "migration": 300}
 RESERVED = {
-    **dict.fromkeys(SERVICES, Each(5, 20, 100)),
-    "auth": Each(5, 20, 20),
+    **dict.fromkeys(SERVICES, PerEnv(5, 20, 100)),
+    "auth": PerEnv(5, 20, 20),
     **dict.fromkeys(("authorizer", "health", "migration", "relay", "statistics", "delivery"), None),
 }
 PROVISIONED = {**dict.fromkeys(SERVICES, 10), "chat": 5}
-"""Provisioned concurrency by function in prod. dev has none."""
+"""Provisioned concurrency by function in prod."""
 VARIABLES: dict[str, dict[str, Any]] = {
     "auth": {
         "COGNITO_USER_POOL_ID": Reference("aws_cognito_user_pool"),
@@ -150,7 +149,7 @@ VARIABLES: dict[str, dict[str, Any]] = {
     "profile": {
         "DYNAMODB_TABLE_PROFILES": "profile-profiles-{env}",
         "S3_BUCKET_AVATARS": "profile-avatars-bucket-{env}",
-        "CLOUDFRONT_DOMAIN": Each(
+        "CLOUDFRONT_DOMAIN": PerEnv(
             "cdn-dev.multitask.com", "cdn-staging.multitask.com", "cdn.multitask.com"
         ),
     },
@@ -164,7 +163,7 @@ VARIABLES: dict[str, dict[str, Any]] = {
         "DYNAMODB_TABLE_POSTS": "post-posts-{env}",
         "DYNAMODB_TABLE_COMMENTS": "post-comments-{env}",
         # Corrected together with the timeline's index: the number of partitions of a month.
-        "TIMELINE_SHARDS": Each("1", "1", "4"),
+        "TIMELINE_SHARDS": PerEnv("1", "1", "4"),
     },
     "catalog": {
         "RDS_ENDPOINT": Reference("aws_rds_cluster"),
@@ -183,7 +182,7 @@ VARIABLES: dict[str, dict[str, Any]] = {
     "authorizer": {"JWT_SECRET_PARAMETER": "/multitask/{env}/jwt-secret", "JWT_SECRET": None},
     "health": {"RDS_ENDPOINT": Reference("aws_rds_cluster")},
     "migration": {"MIGRATION_STATE_TABLE": "migration-state-{env}"},
-    # Not documented: they publish and consume the events of the other functions.
+    # Not documented: these functions process events and frames of the other functions.
     "relay": {
         "DYNAMODB_TABLE_OUTBOX": "platform-outbox-{env}",
         "EVENT_BUS_NAME": Reference("aws_cloudwatch_event_bus"),
@@ -201,16 +200,16 @@ VARIABLES: dict[str, dict[str, Any]] = {
 
 
 def function(name: str) -> list[Documented]:
-    """Returns a function with its alias, logs, role and provisioned concurrency."""
-    here = {"function_name": f"{name}-lambda-{{env}}"}
+    """Returns a function, its alias, log group, role, and provisioned concurrency."""
+    where = {"function_name": f"{name}-lambda-{{env}}"}
     common = {
         "STAGE": "{env}",
         "REGION": "us-east-1",
-        "LOG_LEVEL": Each("DEBUG", "INFO", "INFO"),
-        "CORS_ORIGINS": Each(
+        "LOG_LEVEL": PerEnv("DEBUG", "INFO", "INFO"),
+        "CORS_ORIGINS": PerEnv(
             "*", "https://staging.multitask.com", "https://multitask.com,https://www.multitask.com"
         ),
-        "RATE_LIMIT_ENABLED": Each("false", "true", "true"),
+        "RATE_LIMIT_ENABLED": PerEnv("false", "true", "true"),
     }
     facts = {
         "runtime": "python3.13",  # corrected: AWS retired go1.x
@@ -227,13 +226,13 @@ def function(name: str) -> list[Documented]:
             for key, value in {**common, **VARIABLES[name]}.items()
         },
     }
-    made = [
-        Documented("aws_lambda_function", here, facts),
-        Documented("aws_lambda_alias", here, {"name": "live"}),
+    documented = [
+        Documented("aws_lambda_function", where, facts),
+        Documented("aws_lambda_alias", where, {"name": "live"}),
         Documented(
             "aws_cloudwatch_log_group",
             {"name": f"/aws/lambda/{name}-lambda-{{env}}"},
-            {"retention_in_days": Each(7, 30, 365)},
+            {"retention_in_days": PerEnv(7, 30, 365)},
         ),
         Documented(
             "aws_iam_role",
@@ -243,18 +242,20 @@ def function(name: str) -> list[Documented]:
     ]
     if name in PROVISIONED:
         warm = {
-            "provisioned_concurrent_executions": Each(None, 1, PROVISIONED[name]),
+            "provisioned_concurrent_executions": PerEnv(None, 1, PROVISIONED[name]),
             "qualifier": "live",
         }
-        made.append(
-            Documented("aws_lambda_provisioned_concurrency_config", here, warm, ("staging", "prod"))
+        documented.append(
+            Documented(
+                "aws_lambda_provisioned_concurrency_config", where, warm, ("staging", "prod")
+            )
         )
-    return made
+    return documented
 
 
 def bucket(name: str, **lifecycle: Any) -> list[Documented]:
-    """Returns a private, encrypted, versioned bucket with its lifecycle rules."""
-    here = {"bucket": f"{name}-{{env}}"}
+    """Returns a private, encrypted and versioned bucket, and its lifecycle rules."""
+    where = {"bucket": f"{name}-{{env}}"}
     blocked = dict.fromkeys(
         (
             "block_public_acls",
@@ -266,23 +267,23 @@ def bucket(name: str, **lifecycle: Any) -> list[Documented]:
     )
     encryption = "rule.apply_server_side_encryption_by_default.sse_algorithm"
     return [
-        Documented("aws_s3_bucket", here, {"force_destroy": Each(True, True, False)}),
-        Documented("aws_s3_bucket_public_access_block", here, blocked),
+        Documented("aws_s3_bucket", where, {"force_destroy": PerEnv(True, True, False)}),
+        Documented("aws_s3_bucket_public_access_block", where, blocked),
         Documented(
-            "aws_s3_bucket_versioning", here, {"versioning_configuration.status": "Enabled"}
+            "aws_s3_bucket_versioning", where, {"versioning_configuration.status": "Enabled"}
         ),
         Documented(
-            "aws_s3_bucket_server_side_encryption_configuration", here, {encryption: "AES256"}
+            "aws_s3_bucket_server_side_encryption_configuration", where, {encryption: "AES256"}
         ),
         *(
-            [Documented("aws_s3_bucket_lifecycle_configuration", here, lifecycle)]
+            [Documented("aws_s3_bucket_lifecycle_configuration", where, lifecycle)]
             if lifecycle
             else []
         ),
     ]
 
 
-# Corrected: objects in GLACIER cannot be served, and an expiry deletes pictures in use.
+# Corrected: CloudFront cannot serve objects in GLACIER, and expiration deletes pictures in use.
 SERVED = {
     "rule.id=age.transition.storage_class=STANDARD_IA.days": 30,
     "rule.id=age.transition.storage_class=GLACIER_IR.days": 90,
@@ -304,9 +305,9 @@ def security_group(name: str) -> Reference:
     return Reference("aws_security_group", {"name": f"{name}-security-group-{{env}}"})
 
 
-def domain(name: str) -> Each:
+def domain(name: str) -> PerEnv:
     """Returns a domain name of the platform in each environment."""
-    return Each(
+    return PerEnv(
         f"{name}-dev.multitask.com", f"{name}-staging.multitask.com", f"{name}.multitask.com"
     )
 
@@ -337,7 +338,7 @@ DOCUMENTED: list[Documented] = [
                 "Verify your email for Multitask Platform"
             ),
             "verification_message_template.email_message": "Your verification code is {####}",
-            "deletion_protection": Each("INACTIVE", "INACTIVE", "ACTIVE"),
+            "deletion_protection": PerEnv("INACTIVE", "INACTIVE", "ACTIVE"),
         },
     ),
     Documented(
@@ -435,13 +436,13 @@ DOCUMENTED: list[Documented] = [
         {
             "engine": "aurora-postgresql",
             "database_name": "multitask_{env}",
-            "serverlessv2_scaling_configuration.min_capacity": Each(0.5, 0.5, 2),
-            "serverlessv2_scaling_configuration.max_capacity": Each(1, 4, 16),
+            "serverlessv2_scaling_configuration.min_capacity": PerEnv(0.5, 0.5, 2),
+            "serverlessv2_scaling_configuration.max_capacity": PerEnv(1, 4, 16),
             "manage_master_user_password": True,
             "master_password": None,
             "storage_encrypted": True,
             "iam_database_authentication_enabled": True,
-            "deletion_protection": Each(False, False, True),
+            "deletion_protection": PerEnv(False, False, True),
         },
     ),
     Documented(
@@ -484,7 +485,7 @@ DOCUMENTED: list[Documented] = [
     Documented(
         "aws_cloudfront_distribution",
         {
-            "aliases": Each(
+            "aliases": PerEnv(
                 ["dev.multitask.com"],
                 ["staging.multitask.com"],
                 ["multitask.com", "www.multitask.com"],
@@ -538,8 +539,8 @@ DOCUMENTED: list[Documented] = [
         {"name": "multitask-platform-{env}"},
         {
             "budget_type": "COST",
-            # Corrected: the documented 100 is less than the documented sizes cost.
-            "limit_amount": Each("200", "250", "1200"),
+            # Corrected: the documented sizes cost more than the documented 100 USD.
+            "limit_amount": PerEnv("200", "250", "1200"),
             "limit_unit": "USD",
             "time_unit": "MONTHLY",
             # Corrected: TagKey and TagValue are not valid filters.
@@ -574,25 +575,25 @@ DOCUMENTED: list[Documented] = [
 
 COUNTS = [
     Count(
-        "aws_rds_cluster_instance", {"instance_class": "db.serverless"}, Each(1, 1, 2)
+        "aws_rds_cluster_instance", {"instance_class": "db.serverless"}, PerEnv(1, 1, 2)
     ),  # production: Multi-AZ
-    Count("aws_rds_cluster_instance", {}, Each(1, 1, 2)),
-    Count("aws_nat_gateway", {}, Each(1, 1, 3)),
+    Count("aws_rds_cluster_instance", {}, PerEnv(1, 1, 2)),
+    Count("aws_nat_gateway", {}, PerEnv(1, 1, 3)),
     Count(
         "aws_vpc_security_group_ingress_rule", {"security_group_id": security_group("database")}, 3
     ),
     Count("aws_subnet", {"map_public_ip_on_launch": True}, 0),
     Count("aws_lambda_function", {}, len(FUNCTIONS)),
-    Count("aws_lambda_provisioned_concurrency_config", {}, Each(0, len(SERVICES), len(SERVICES))),
-    Count("aws_sns_topic_subscription", {"protocol": "email"}, 0),  # no address has a default
+    Count("aws_lambda_provisioned_concurrency_config", {}, PerEnv(0, len(SERVICES), len(SERVICES))),
+    Count("aws_sns_topic_subscription", {"protocol": "email"}, 0),  # no default address
     Count("aws_appautoscaling_target", {}, 0),  # tables are billed on demand
     Count("aws_route53_zone", {}, 0),  # the zone exists outside the stack
     Count("aws_iam_user", {}, 0),
 ]
 
 SETTINGS: dict[str, Any] = {
-    # Corrected: bucket names are global, so each account needs another name.
-    "terraform.backend.s3.bucket": Each(
+    # Corrected: bucket names are global, so each account needs a different name.
+    "terraform.backend.s3.bucket": PerEnv(
         "multitask-terraform-state-111122223333",
         "multitask-terraform-state-444455556666",
         "multitask-terraform-state-123456789012",
@@ -602,10 +603,10 @@ SETTINGS: dict[str, Any] = {
     "terraform.backend.s3.encrypt": True,
     "terraform.backend.s3.use_lockfile": True,
     "terraform.required_providers.aws.source": "hashicorp/aws",
-    "terraform.required_providers.aws.version": "5.100.0",  # inside the documented ~> 5.0
-    "data": None,  # a plan needs no existing cloud
+    "terraform.required_providers.aws.version": "5.100.0",  # satisfies the documented ~> 5.0
+    "data": None,  # a plan reads no existing resources
 }
-"""Settings of the stack."""
+"""Values outside of the stack's resources, by path."""
 
 TERRAFORM_VERSION = ">= 1.11"
 """Corrected: the first version with lock files in S3 and write-only arguments."""
@@ -638,7 +639,7 @@ ROUTES = {
 return 405, and unknown paths return 404."""
 
 HEALTH_TABLES = {"auth-sessions-{env}", "profile-profiles-{env}"}
-"""The tables that the health check reads at least, according to the documentation."""
+"""The tables that the health check must include."""
 
 DASHBOARD = {
     "AWS/Lambda": {"Invocations", "Errors", "Duration"},

@@ -1,4 +1,4 @@
-"""Replaces the references in a stack's policies by the values that AWS would return."""
+"""Replaces the references in a stack's policies with example values in AWS's formats."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _REFERENCE = re.compile(r"\$\{(\w+)\.([\w-]+)\.([\w.\[\]]+)\}")
 
 
 def resolved(stack: Stack, text: str) -> str:
-    """Returns a text without references.
+    """Returns a text whose references are replaced with values.
 
     Raises:
         AssertionError: a reference's attribute is missing from COMPUTED.
@@ -56,12 +56,12 @@ def resolved(stack: Stack, text: str) -> str:
         if attribute == "id":
             return "a1b2c3d4e5"
         assert (type_, attribute) in COMPUTED, f"add {type_}.{attribute} to COMPUTED"
-        return filled(stack, COMPUTED[type_, attribute], block)
+        return fill_template(stack, COMPUTED[type_, attribute], block)
 
     return _REFERENCE.sub(value, text)
 
 
-def filled(stack: Stack, template: str, block: Block) -> str:
+def fill_template(stack: Stack, template: str, block: Block) -> str:
     """Fills the braces of a template with a resource's arguments, the region and the account."""
     fields = {name for _, name, _, _ in Formatter().parse(template) if name}
     arguments = {name: resolved(stack, block[name]) for name in fields & block.keys()}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.root import PROJECT
-from tests.stack.documented_facts import Each, Having, Reference
+from tests.stack.documented_facts import Containing, PerEnv, Reference
 
 Block = dict[str, Any]
 _REFERENCE = re.compile(r"\$\{(\w+)\.([\w-]+)\.(\w+)")
@@ -24,9 +24,9 @@ REPOSITORY = "example/multitask-platform"
 
 
 def fixed_variables(more: Mapping[str, str]) -> dict[str, str]:
-    """Returns the environment variables without those that environment files refer to.
+    """Returns this process's variables, without those that environment files refer to.
 
-    The output of a run then does not depend on the caller's variables.
+    The synthesized files then do not depend on the developer's variables.
     """
     files = (PROJECT / "environments").glob("*.yml")
     varying = {name for file in files for name in VARIABLE.findall(file.read_text())}
@@ -37,7 +37,7 @@ def fixed_variables(more: Mapping[str, str]) -> dict[str, str]:
 def synthesize(out: Path, variables: Mapping[str, str] = {}) -> Path:
     """Runs the program and returns the directory that contains one folder for each stack.
 
-    The stacks have the roles for pipelines, because the environments have a repository.
+    The stacks contain roles for pipelines, because GITHUB_REPOSITORY is set.
     """
     command = [sys.executable, "main.py"]
     environment = fixed_variables(
@@ -60,15 +60,15 @@ def files(directory: Path) -> dict[str, bytes]:
 
 
 def at(block: Any, path: str) -> Any:
-    """Returns the value at a path, or None.
+    """Returns the value at a path, for example `rule.id=age.expiration.days`, or None.
 
-    A dot enters a block, or a list of one block. `name=x` selects the block of a list whose `name`
-    is x. `|json` parses the value as JSON.
+    A dot enters a block, or the only block of a list. `id=age` selects the block of a list whose
+    `id` is `age`. `|json` after a key parses its value as JSON.
     """
     for part in path.split("."):
         segment, _, form = part.partition("|")
-        key, picks, wanted = segment.partition("=")
-        if picks:
+        key, is_selection, wanted = segment.partition("=")
+        if is_selection:
             block = next((item for item in _listed(block) if item.get(key) == wanted), None)
         else:
             [block] = _listed(block) if len(_listed(block)) == 1 else [None]
@@ -109,7 +109,7 @@ class Stack:
         return {
             label: block
             for label, block in self.resources(type_).items()
-            if all(self.agrees(block.get(key), value) for key, value in where.items())
+            if all(self.matches(block.get(key), value) for key, value in where.items())
         }
 
     def one(self, type_: str, where: Mapping[str, Any]) -> Block:
@@ -119,8 +119,8 @@ class Stack:
         return next(iter(matches.values()))
 
     def expected(self, value: Any) -> Any:
-        """Returns a documented value as it applies to this environment."""
-        if isinstance(value, Each):
+        """Returns a documented value for this environment."""
+        if isinstance(value, PerEnv):
             value = getattr(value, self.environment)
         if isinstance(value, str):
             return value.replace("{env}", self.environment)
@@ -133,21 +133,21 @@ class Stack:
         return value
 
     def resolved(self, value: Any) -> Any:
-        """Replaces references by the values of the arguments that they refer to, if known."""
+        """Replaces references to arguments with their values, and keeps other references."""
         if isinstance(value, str):
-            return re.sub(rf"{_REFERENCE.pattern}}}", self._literal, value)
+            return re.sub(rf"{_REFERENCE.pattern}}}", self._argument_value, value)
         if isinstance(value, list):
             return [self.resolved(item) for item in value]
         if isinstance(value, dict):
             return {key: self.resolved(item) for key, item in value.items()}
         return value
 
-    def _literal(self, match: re.Match[str]) -> str:
+    def _argument_value(self, match: re.Match[str]) -> str:
         type_, label, attribute = match.groups()
         value = self.document["resource"].get(type_, {}).get(label, {}).get(attribute)
         return self.resolved(value) if isinstance(value, str) else match[0]
 
-    def agrees(self, value: Any, documented: Any) -> bool:
+    def matches(self, value: Any, documented: Any) -> bool:
         """Returns True if a value equals the documented one."""
         documented = self.expected(documented)
         if isinstance(documented, Reference):
@@ -156,12 +156,12 @@ class Stack:
                 (documented.type, label) in referred
                 for label in self.find(documented.type, documented.where)
             )
-        if isinstance(documented, Having):
-            return bool(set(self.expected(documented.parts)) <= set(value))
+        if isinstance(documented, Containing):
+            return bool(set(self.expected(documented.elements)) <= set(value))
         if isinstance(documented, list):
             pairs = zip(_listed(value), documented, strict=False)
             return len(_listed(value)) == len(documented) and all(
-                self.agrees(*pair) for pair in pairs
+                self.matches(*pair) for pair in pairs
             )
         return bool(self.resolved(value) == documented)
 

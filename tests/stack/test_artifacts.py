@@ -1,4 +1,4 @@
-"""Tests that each function's artifact is self-contained, small, and built for arm64."""
+"""Tests that each function's artifact is complete, small, and built for arm64."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def test_a_handler_needs_only_its_artifact_and_the_runtime(
     assert "function" in result.stdout
 
 
-def test_the_clean_interpreter_has_no_other_packages(runtime: Path) -> None:
-    """Shows that the test above can fail: packages outside the artifact cannot be imported."""
+def test_the_isolated_interpreter_cannot_import_other_packages(runtime: Path) -> None:
+    """Shows that test_a_handler_needs_only_its_artifact_and_the_runtime can fail."""
     program = f"import sys; sys.path.append({str(runtime)!r}); import boto3, pydantic"
     result = subprocess.run(
         [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False
@@ -70,7 +70,7 @@ def test_the_clean_interpreter_has_no_other_packages(runtime: Path) -> None:
 
 @pytest.mark.parametrize("target", get_args(Platform))
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_artifact_is_small(
+def test_an_artifact_is_within_the_size_goal(
     artifacts: dict[Platform, dict[str, Path]], target: Platform, function: str
 ) -> None:
     assert artifacts[target][function].stat().st_size <= SIZE_GOAL
@@ -93,7 +93,7 @@ def test_the_artifact_for_aws_has_the_same_packages_built_for_arm64(
                 assert "cpython-313-" in name or ".abi3." in name or "cpython" not in name, name
 
 
-def test_some_artifact_has_shared_objects(artifacts: dict[Platform, dict[str, Path]]) -> None:
-    """Shows that the test above checks at least one shared object."""
+def test_the_auth_artifact_has_shared_objects(artifacts: dict[Platform, dict[str, Path]]) -> None:
+    """Shows that the architecture check above examines at least one file."""
     with zipfile.ZipFile(artifacts["aws"]["auth"]) as archive:
         assert any(name.endswith(".so") for name in archive.namelist())

@@ -25,7 +25,7 @@ Finding = tuple[str, str]
 
 @dataclass(frozen=True)
 class Skip:
-    """A check that may fail for some resources."""
+    """A finding that is accepted for some resources."""
 
     check: str
     resources: str
@@ -35,8 +35,8 @@ class Skip:
 
     def covers(self, environment: str, finding: Finding) -> bool:
         check, resource = finding
-        fits = re.fullmatch(self.resources, resource) is not None
-        return check == self.check and environment in self.environments and fits
+        is_match = re.fullmatch(self.resources, resource) is not None
+        return check == self.check and environment in self.environments and is_match
 
 
 SKIPS = [
@@ -51,14 +51,14 @@ Reports = Mapping[str, list[dict[str, Any]]]
 
 POLICY_TYPES = ("aws_iam_policy", "aws_iam_role_policy")
 POLICY_CHECKS = {f"CKV_AWS_{number}" for number in (286, 287, 288, 289, 290, 355)}
-"""The checks of what a policy allows. They skip policies with references to other resources."""
+"""Checks of allowed actions. checkov skips them for policies with references."""
 
 
 @pytest.fixture(scope="module")
 def reports(synthesized: Path, tmp_path_factory: pytest.TempPathFactory) -> Reports:
-    """Runs checkov on each environment, and on its policies without references.
+    """Runs checkov on each environment, and again on its policies with resolved references.
 
-    It only reads files and opens no connections.
+    checkov reads only files, and opens no connections.
     """
     assert CHECKOV.exists(), "checkov is not installed: run `make test`"
     running = {}
@@ -90,7 +90,7 @@ def findings(reports: Reports) -> Findings:
 
 
 def policies_as_plan(stack: Stack) -> dict[str, Any]:
-    """Returns a plan of the roles' policies, in the format of `terraform show -json`."""
+    """Returns a plan that creates only the policies, in the format of `terraform show -json`."""
     policies = [
         {
             "address": f"{type_}.{label}",
@@ -146,7 +146,7 @@ def test_checks_run_on_all_resources_and_policies(
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_every_finding_was_reviewed(findings: Findings, environment: str) -> None:
+def test_every_finding_has_a_reviewed_skip(findings: Findings, environment: str) -> None:
     assert not [
         finding
         for finding in sorted(findings[environment])

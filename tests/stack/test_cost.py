@@ -1,4 +1,4 @@
-"""Checks the costs that depend on the environment's file alone."""
+"""Tests the estimated cost of each environment, and its budget."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_cost_rises_with_usage(synthesized: Path) -> None:
 
 @pytest.mark.parametrize("usage", ["idle", "1m"])
 @pytest.mark.parametrize("environment", environment_names())
-def test_no_budget_alert_is_triggered_by_the_expected_cost(
+def test_the_expected_cost_triggers_no_budget_alert(
     synthesized: Path, environment: str, usage: str
 ) -> None:
     resources = stack_resources(read_synthesized(synthesized / environment))

@@ -37,7 +37,7 @@ def test_the_diagrams_in_the_documents_are_up_to_date(graph: Graph) -> None:
     )
 
 
-def test_every_resource_of_a_drawn_type_is_in_one_node(stack: Synthesized, graph: Graph) -> None:
+def test_every_drawn_resource_is_in_exactly_one_node(stack: Synthesized, graph: Graph) -> None:
     kinds = load_drawing().nodes
     drawn = [address for node in graph.nodes for address in node.members]
     assert len(drawn) == len(set(drawn))
@@ -56,9 +56,9 @@ def test_every_resource_of_a_drawn_type_is_in_one_node(stack: Synthesized, graph
 @pytest.mark.parametrize(
     ("source", "target", "label"),
     [
-        pytest.param("rest_api", "auth_function", "calls", id="an integration"),
+        pytest.param("rest_api", "auth_function", "calls", id="a REST integration"),
         pytest.param("rest_api", "authorizer_function", "authorizes with", id="an authorizer"),
-        pytest.param("websocket_api", "chat_function", "calls", id="a route"),
+        pytest.param("websocket_api", "chat_function", "calls", id="a WebSocket route"),
         pytest.param(
             "chat_function", "websocket_api", "posts", id="a permission to post to connections"
         ),
@@ -95,16 +95,16 @@ def test_every_resource_of_a_drawn_type_is_in_one_node(stack: Synthesized, graph
             "messaging_bus",
             "messaging_undelivered_queue",
             "undelivered",
-            id="events that a rule cannot deliver",
+            id="the dead-letter queue of a rule",
         ),
         pytest.param("messaging_bus", "messaging_archive", "archives", id="an archive"),
         pytest.param("cdn_media", "storage_avatars_bucket", "serves", id="an origin"),
-        pytest.param("rest_api_records_a", "rest_api", "resolves to", id="a name"),
+        pytest.param("rest_api_records_a", "rest_api", "resolves to", id="a DNS record"),
         pytest.param("security_firewall", "rest_api", "protects", id="a firewall"),
         pytest.param("cloudwatch_metric_alarm", "messaging_alerts_topic", "alarms", id="alarms"),
     ],
 )
-def test_edges_have_labels_by_kind(graph: Graph, source: str, target: str, label: str) -> None:
+def test_edges_are_labeled_by_kind(graph: Graph, source: str, target: str, label: str) -> None:
     assert {
         edge.text for edge in graph.edges if (edge.source, edge.target) == (source, target)
     } == {label}
@@ -116,13 +116,13 @@ def test_removing_a_permission_removes_its_edge(stack: Synthesized) -> None:
         for address, item in stack.resources.items()
         if item.type == "aws_iam_role_policy"
     }
-    without = Synthesized(
+    without_policies = Synthesized(
         stack.environment,
         stack.region,
         {k: v for k, v in stack.resources.items() if k not in policies},
     )
-    edges = {(edge.source, edge.target): edge.text for edge in read_graph(without).edges}
-    assert ("auth_function", "messaging_bus") in edges, "the reference remains"
+    edges = {(edge.source, edge.target): edge.text for edge in read_graph(without_policies).edges}
+    assert ("auth_function", "messaging_bus") in edges, "an edge for the reference remains"
     assert edges["auth_function", "messaging_bus"] == "refers to"
     assert not [
         text

@@ -1,4 +1,4 @@
-"""Tests the stacks against behavior of AWS and of the provider that no emulator shows."""
+"""Tests the stacks against behavior of AWS and the provider that emulators do not implement."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ MOCK_ARGUMENTS = {
 }
 """The arguments that GetIntegration returns for a mock integration (API Gateway API reference)."""
 
-CHOICES = {"allow", "none", "count", "query_string"}
-"""Blocks without arguments whose presence is a choice, in web ACLs and their logging."""
+OPTIONS = {"allow", "none", "count", "query_string"}
+"""Blocks without arguments in web ACLs and their logging. Their presence selects an option."""
 
 LOG_LEVELS = {"debug": "DEBUG", "info": "INFO", "warning": "WARN", "error": "ERROR"}
 """Lambda's names of the log levels (Lambda API reference, LoggingConfig)."""
@@ -42,8 +42,8 @@ BODY_RULES = {
 }
 """The rules of the core rule set that inspect bodies (WAF developer guide, baseline groups)."""
 
-TIMEOUTS_HIDDEN = {"delivery": 2}
-"""Consumers whose messages are hidden for another time than the recommended six timeouts."""
+VISIBILITY_TIMEOUTS = {"delivery": 2}
+"""Visibility timeouts of queues, in function timeouts, if not the recommended six."""
 
 
 @pytest.fixture(scope="module", params=environment_names())
@@ -55,11 +55,11 @@ def empty_blocks(value: Any, path: str = "") -> Iterator[str]:
     """Yields the paths of nested blocks that contain nothing but empty values."""
     if isinstance(value, dict):
         for key, item in value.items():
-            if key == "//" or key in CHOICES:
+            if key == "//" or key in OPTIONS:
                 continue
             yield from empty_blocks(item, f"{path}.{key}")
             if isinstance(item, dict) and all(
-                name not in CHOICES and part in (None, [], {}) for name, part in item.items()
+                name not in OPTIONS and part in (None, [], {}) for name, part in item.items()
             ):
                 yield f"{path}.{key}"
     elif isinstance(value, list):
@@ -67,7 +67,7 @@ def empty_blocks(value: Any, path: str = "") -> Iterator[str]:
             yield from empty_blocks(item, path)
 
 
-def referred(stack: Stack, type_: str, reference: str) -> Block | None:
+def referenced(stack: Stack, type_: str, reference: str) -> Block | None:
     """Returns the resource that a reference like `${aws_sqs_queue.label.arn}` names."""
     label = reference.removeprefix(f"${{{type_}.").partition(".")[0]
     return stack.resources(type_).get(label)
@@ -84,7 +84,7 @@ def test_mock_integrations_have_only_arguments_that_api_gateway_returns(stack: S
 def test_no_block_is_empty(stack: Stack) -> None:
     """AWS does not return an empty block, so every plan would add it again.
 
-    For response headers policies this is issue 41684 of hashicorp/terraform-provider-aws.
+    Issue 41684 of hashicorp/terraform-provider-aws reports this for response headers policies.
     """
     empty = {
         f"{type_}.{label}{path}"
@@ -96,7 +96,7 @@ def test_no_block_is_empty(stack: Stack) -> None:
     assert not empty
 
 
-def test_lambda_keeps_the_log_lines_that_the_environment_asks_for(stack: Stack) -> None:
+def test_functions_write_logs_from_the_environments_log_level(stack: Stack) -> None:
     """With JSON logs, Lambda drops lines below application_log_level, which is INFO by default."""
     expected = LOG_LEVELS[load_environment(stack.environment).log_level]
     for function in stack.resources("aws_lambda_function").values():
@@ -105,7 +105,7 @@ def test_lambda_keeps_the_log_lines_that_the_environment_asks_for(stack: Stack) 
         assert logging["application_log_level"] == expected, function["function_name"]
 
 
-def test_firewalls_count_every_rule_on_bodies(stack: Stack) -> None:
+def test_web_acls_count_requests_that_match_body_rules_instead_of_blocking(stack: Stack) -> None:
     for acl in stack.resources("aws_wafv2_web_acl").values():
         groups = [
             rule["statement"]["managed_rule_group_statement"]
@@ -122,7 +122,7 @@ def test_firewalls_count_every_rule_on_bodies(stack: Stack) -> None:
             assert counted >= BODY_RULES
 
 
-def test_queues_hide_messages_for_the_chosen_number_of_timeouts(stack: Stack) -> None:
+def test_visibility_timeouts_are_six_function_timeouts_with_listed_exceptions(stack: Stack) -> None:
     functions = {
         function["tags"]["Service"]: function
         for function in stack.resources("aws_lambda_function").values()
@@ -130,16 +130,16 @@ def test_queues_hide_messages_for_the_chosen_number_of_timeouts(stack: Stack) ->
     sources = [
         (queue, functions[mapping["tags"]["Service"]])
         for mapping in stack.resources("aws_lambda_event_source_mapping").values()
-        if (queue := referred(stack, "aws_sqs_queue", mapping["event_source_arn"]))
+        if (queue := referenced(stack, "aws_sqs_queue", mapping["event_source_arn"]))
     ]
     assert len(sources) >= 5
     for queue, function in sources:
-        timeouts = TIMEOUTS_HIDDEN.get(function["tags"]["Service"], 6)
+        timeouts = VISIBILITY_TIMEOUTS.get(function["tags"]["Service"], 6)
         assert queue["visibility_timeout_seconds"] == timeouts * function["timeout"], queue["name"]
 
 
 def test_no_bucket_name_is_used_in_two_accounts(synthesized: Path) -> None:
-    """Bucket names are global: an account cannot create a bucket that another one has."""
+    """Bucket names are global: two accounts cannot have buckets with the same name."""
     accounts: dict[str, set[str]] = defaultdict(set)
     for name in environment_names():
         environment, stack = load_environment(name, variables={}), Stack(name, synthesized / name)
@@ -150,8 +150,8 @@ def test_no_bucket_name_is_used_in_two_accounts(synthesized: Path) -> None:
     assert not {bucket: used for bucket, used in accounts.items() if len(used) > 1}
 
 
-def test_zones_are_chosen_by_id(stack: Stack) -> None:
-    """A zone's letter means another zone in each account, perhaps one without Lambda."""
+def test_subnets_choose_availability_zones_by_id(stack: Stack) -> None:
+    """A zone's letter means a different zone in each account. use1-az3 does not support Lambda."""
     subnets = stack.resources("aws_subnet").values()
     assert {subnet["availability_zone_id"] for subnet in subnets}.isdisjoint({"use1-az3"})
     for resources in stack.document["resource"].values():

@@ -54,9 +54,9 @@ def test_a_resource_has_the_documented_values(stack: Stack, documented: Document
     differing = {
         path: (at(resource, path), stack.expected(value))
         for path, value in documented.facts.items()
-        if not stack.agrees(at(resource, path), value)
+        if not stack.matches(at(resource, path), value)
     }
-    assert not differing, f"path: (found, documented): {differing}"
+    assert not differing, f"path: (actual, documented): {differing}"
 
 
 @pytest.mark.parametrize("count", COUNTS, ids=name)
@@ -65,11 +65,11 @@ def test_the_number_of_resources_is_as_documented(stack: Stack, count: Count) ->
 
 
 @pytest.mark.parametrize("path", SETTINGS)
-def test_the_settings_of_the_stack_are_as_documented(stack: Stack, path: str) -> None:
-    assert stack.agrees(at(stack.document, path), SETTINGS[path]), at(stack.document, path)
+def test_other_values_of_the_stack_are_as_documented(stack: Stack, path: str) -> None:
+    assert stack.matches(at(stack.document, path), SETTINGS[path]), at(stack.document, path)
 
 
-def test_an_older_terraform_is_refused(stack: Stack) -> None:
+def test_the_stack_requires_the_documented_terraform_version(stack: Stack) -> None:
     assert (
         f'required_version = "{TERRAFORM_VERSION}"' in (stack.directory / "versions.tf").read_text()
     )
@@ -79,11 +79,11 @@ def test_every_provider_sets_the_tags_and_allows_one_account(stack: Stack) -> No
     providers = stack.document["provider"]["aws"]
     for provider in providers:
         for path, value in PROVIDER.items():
-            assert stack.agrees(at(provider, path), value), (path, at(provider, path))
+            assert stack.matches(at(provider, path), value), (path, at(provider, path))
         assert len(provider["allowed_account_ids"]) == 1
 
 
-def test_every_log_group_is_kept_as_long_as_documented(stack: Stack) -> None:
+def test_every_log_group_has_the_documented_retention(stack: Stack) -> None:
     days = {"dev": 7, "staging": 30, "prod": 365}[stack.environment]
     assert {
         group["retention_in_days"] for group in stack.resources("aws_cloudwatch_log_group").values()
@@ -110,13 +110,13 @@ def test_the_rest_api_has_the_documented_routes(stack: Stack) -> None:
     assert routes == ROUTES
 
 
-def test_every_route_leads_to_the_live_alias(stack: Stack) -> None:
+def test_every_route_invokes_the_live_alias_of_a_function(stack: Stack) -> None:
     for type_, attribute in (
         ("aws_api_gateway_integration", "uri"),
         ("aws_apigatewayv2_integration", "integration_uri"),
     ):
         for integration in stack.resources(type_).values():
-            if integration.get("type") != "MOCK":  # the 404 of unknown paths
+            if integration.get("type") != "MOCK":  # unknown paths return 404 without a function
                 assert integration[attribute].startswith("${aws_lambda_alias."), integration
 
 
@@ -165,7 +165,7 @@ def test_the_health_function_checks_the_documented_tables(stack: Stack) -> None:
 
 
 def test_names_follow_the_documented_pattern(stack: Stack) -> None:
-    """{service}-{resource}-{environment}, or a documented name that ends in the environment."""
+    """{service}-{resource}-{environment}, or a documented name that ends with the environment."""
     attributes: dict[str, Any] = {
         "aws_dynamodb_table": "name",
         "aws_lambda_function": "function_name",

@@ -1,7 +1,7 @@
 """Checks every stack against the quotas of AWS that a stack could exceed.
 
-Each limit is the hard one if AWS has one, else the default, which a new account has. References are
-counted by their text, which is longer than most of the values that replace them.
+Limits that AWS can raise have the default value, which applies to a new account. References count
+with the length of their text, which exceeds the length of most values.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ NAME_LENGTHS = {
 """Maximum lengths in characters, from each service's API reference."""
 
 UNRESERVED_MINIMUM = 100
-"""Concurrency that Lambda keeps for functions without reserved concurrency (Lambda quotas)."""
+"""Lambda requires this concurrency for functions without a reservation (Lambda quotas)."""
 ACCOUNT_CONCURRENCY = 1000
 """The default account limit. `ops bootstrap` reports an account with less."""
 
@@ -144,7 +144,7 @@ def test_functions_have_at_most_5_layers_and_50_mb(stack: Stack) -> None:
             assert (stack.directory / code["source"]).stat().st_size <= 50 * 1024**2, code["key"]
 
 
-def test_reserved_concurrency_leaves_enough_to_the_other_functions(stack: Stack) -> None:
+def test_reserved_concurrency_leaves_the_required_unreserved_concurrency(stack: Stack) -> None:
     reserved = [
         function.get("reserved_concurrent_executions", 0)
         for function in blocks(stack, "aws_lambda_function")
@@ -295,38 +295,38 @@ def test_the_longest_environment_name_still_fits(stack: Stack) -> None:
 
 
 def _set(type_: str, **values: Any) -> Callable[[Block], None]:
-    """Returns a fault: every resource of the type has these values."""
+    """Returns a function that sets arguments of every resource of a type."""
 
-    def plant(document: Block) -> None:
+    def add_fault(document: Block) -> None:
         for block in document["resource"][type_].values():
             block.update(values)
 
-    return plant
+    return add_fault
 
 
-def _add(type_: str, number: int) -> Callable[[Block], None]:
-    """Returns a fault: a stack has this many more copies of its first resource of the type."""
+def _copy(type_: str, number: int) -> Callable[[Block], None]:
+    """Returns a function that adds copies of the first resource of a type."""
 
-    def plant(document: Block) -> None:
+    def add_fault(document: Block) -> None:
         resources = document["resource"][type_]
         first = next(iter(resources.values()))
         resources.update({f"copy-{index}": first for index in range(number)})
 
-    return plant
+    return add_fault
 
 
 FAULTS: list[tuple[Callable[[Stack], None], Callable[[Block], None]]] = [
     (test_names_are_not_too_long, _set("aws_lambda_function", function_name="x" * 65)),
     (
         test_inline_policies_of_a_role_have_at_most_10240_characters,
-        _add("aws_iam_role_policy", 50),
+        _copy("aws_iam_role_policy", 50),
     ),
     (
         test_managed_and_trust_policies_are_not_too_long,
         _set("aws_iam_role", assume_role_policy="x" * 2_049),
     ),
     (test_resource_policies_are_not_too_long, _set("aws_kms_key", policy="x" * 32_769)),
-    (test_a_functions_resource_policy_has_at_most_20_kb, _add("aws_lambda_permission", 41)),
+    (test_a_functions_resource_policy_has_at_most_20_kb, _copy("aws_lambda_permission", 41)),
     (
         test_environment_variables_have_at_most_4_kb,
         _set("aws_lambda_function", environment={"variables": {"NAME": "x" * 4_096}}),
@@ -336,7 +336,7 @@ FAULTS: list[tuple[Callable[[Stack], None], Callable[[Block], None]]] = [
         _set("aws_lambda_function", layers=["arn"] * 6),
     ),
     (
-        test_reserved_concurrency_leaves_enough_to_the_other_functions,
+        test_reserved_concurrency_leaves_the_required_unreserved_concurrency,
         _set("aws_lambda_function", reserved_concurrent_executions=100),
     ),
     (
@@ -355,11 +355,11 @@ FAULTS: list[tuple[Callable[[Stack], None], Callable[[Block], None]]] = [
     ),
     (
         test_security_groups_have_at_most_60_rules_per_direction,
-        _add("aws_vpc_security_group_egress_rule", 60),
+        _copy("aws_vpc_security_group_egress_rule", 60),
     ),
-    (test_addresses_and_nat_gateways_fit_a_new_account, _add("aws_nat_gateway", 3)),
-    (test_apis_have_at_most_300_resources_or_routes, _add("aws_apigatewayv2_route", 300)),
-    (test_rules_and_topics_stay_below_the_quotas_of_a_bus, _add("aws_cloudwatch_event_target", 5)),
+    (test_addresses_and_nat_gateways_fit_a_new_account, _copy("aws_nat_gateway", 3)),
+    (test_apis_have_at_most_300_resources_or_routes, _copy("aws_apigatewayv2_route", 300)),
+    (test_rules_and_topics_stay_below_the_quotas_of_a_bus, _copy("aws_cloudwatch_event_target", 5)),
     (test_messages_wait_within_the_limits_of_sqs, _set("aws_sqs_queue", delay_seconds=901)),
     (
         test_distributions_stay_below_the_quotas_of_cloudfront,
@@ -381,11 +381,11 @@ FAULTS: list[tuple[Callable[[Stack], None], Callable[[Block], None]]] = [
 ]
 
 
-@pytest.mark.parametrize(("check", "plant"), FAULTS, ids=lambda item: item.__name__)
-def test_a_planted_fault_is_found(
-    synthesized: Path, check: Callable[[Stack], None], plant: Callable[[Block], None]
+@pytest.mark.parametrize(("check", "add_fault"), FAULTS, ids=lambda item: item.__name__)
+def test_each_limit_check_fails_if_its_limit_is_exceeded(
+    synthesized: Path, check: Callable[[Stack], None], add_fault: Callable[[Block], None]
 ) -> None:
     stack = Stack("prod", synthesized / "prod")
-    plant(stack.document)
+    add_fault(stack.document)
     with pytest.raises(AssertionError):
         check(stack)

@@ -19,17 +19,17 @@ from modules.base.policy import Statement
 from modules.deployment_permissions import DeploymentPermissions, read_only
 from ops.root import PROJECT
 from tests.stack.authorization import allows, dependent_actions
-from tests.stack.references import filled
+from tests.stack.references import fill_template
 from tests.stack.stacks import Stack
 from tools.aws_schemas.__main__ import HANDLERS, TYPES, locked_package, wanted_schemas
 
 ENVIRONMENT = "prod"
 """The environment whose stack has the most types of resource."""
-DRIFT = {"read"}
-REMOVAL = {"read", "delete"}
-EVERYTHING = {"create", "read", "update", "delete", "list"}
-Absent = set[tuple[str, str]]
-"""Pairs of a schema and an action that is not allowed on its resources."""
+DRIFT_HANDLERS = {"read"}
+REMOVAL_HANDLERS = {"read", "delete"}
+ALL_HANDLERS = {"create", "read", "update", "delete", "list"}
+Actions = set[tuple[str, str]]
+"""Pairs of a CloudFormation schema (or Terraform type) and an action."""
 
 types: Mapping[str, Mapping[str, Any]] = yaml.safe_load(TYPES.read_text())
 reviewed: Sequence[Mapping[str, Any]] = yaml.safe_load(
@@ -55,10 +55,10 @@ def roles() -> dict[str, tuple[Collection[str], list[Statement]]]:
     writer = [*permissions.state(write=True), *permissions.releases(), *managed]
     reader = [*permissions.state(write=False), *permissions.no_data()]
     return {
-        "deploy": (EVERYTHING, [*writer, *identity]),
-        "drift": (DRIFT, [*reader, *read_only([*managed, *identity])]),
-        "administer": (EVERYTHING, [*writer, *permissions.administration()]),
-        "remove": (REMOVAL, [*writer, *permissions.removal()]),
+        "deploy": (ALL_HANDLERS, [*writer, *identity]),
+        "drift": (DRIFT_HANDLERS, [*reader, *read_only([*managed, *identity])]),
+        "administer": (ALL_HANDLERS, [*writer, *permissions.administration()]),
+        "remove": (REMOVAL_HANDLERS, [*writer, *permissions.removal()]),
     }
 
 
@@ -72,7 +72,7 @@ def arns(synthesized: Path) -> Mapping[str, set[str]]:
             if "arn" not in entry:
                 continue
             complete = all(field in {"region", "account", *block} for field in fields(entry["arn"]))
-            arn = filled(stack, entry["arn" if complete else "arn_without"], block)
+            arn = fill_template(stack, entry["arn" if complete else "arn_without"], block)
             for name in schemas(type_):
                 found[name].add(arn)
     return found
@@ -86,7 +86,7 @@ def schemas(type_: str) -> list[str]:
     return [f"AWS::{name}" for name in types[type_].get("schemas", ())] or [type_]
 
 
-def needed(handlers: Collection[str]) -> Absent:
+def needed_actions(handlers: Collection[str]) -> Actions:
     """Returns the actions that the handlers need, with the actions that those depend on."""
     actions = {
         (name, action)
@@ -96,7 +96,7 @@ def needed(handlers: Collection[str]) -> Absent:
     } | {
         (type_, action)
         for type_, entry in types.items()
-        for kind in (("read", "write") if handlers != DRIFT else ("read",))
+        for kind in (("read", "write") if handlers != DRIFT_HANDLERS else ("read",))
         for action in entry.get(kind, ())
     }
     return actions | {
@@ -104,11 +104,13 @@ def needed(handlers: Collection[str]) -> Absent:
     }
 
 
-def absent(role: str, statements: Sequence[Statement], arns: Mapping[str, set[str]]) -> Absent:
+def missing_actions(
+    role: str, statements: Sequence[Statement], arns: Mapping[str, set[str]]
+) -> Actions:
     """Returns the needed actions that the statements do not allow on all ARNs of a schema."""
     return {
         (name, action)
-        for name, action in needed(roles()[role][0])
+        for name, action in needed_actions(roles()[role][0])
         if not allows(
             statements, action, [arn for arn in arns.get(name, ()) if _is_managed(role, arn)]
         )
@@ -116,11 +118,11 @@ def absent(role: str, statements: Sequence[Statement], arns: Mapping[str, set[st
 
 
 def _is_managed(role: str, arn: str) -> bool:
-    """Returns True unless the deploy role must not change the ARN, a role of the workflows."""
+    """Returns False for roles of workflows, which the deploy role must not change."""
     return role != "deploy" or not re.search(":role/platform-(deploy|drift|plan)-role-", arn)
 
 
-def accepted(role: str) -> Absent:
+def accepted_actions(role: str) -> Actions:
     return {
         (f"AWS::{name}", action)
         for entry in reviewed
@@ -130,7 +132,7 @@ def accepted(role: str) -> Absent:
     }
 
 
-def test_every_type_of_resource_was_reviewed() -> None:
+def test_every_type_of_resource_that_modules_use_is_in_types_yml() -> None:
     imported = {
         f"aws_{name}"
         for file in (PROJECT / "modules").rglob("*.py")
@@ -138,7 +140,7 @@ def test_every_type_of_resource_was_reviewed() -> None:
             r"^from cdktf_cdktf_provider_aws\.(\w+) import", file.read_text(), re.M
         )
     }
-    # No construct creates the file with the secrets.
+    # write_secrets writes parameters without a construct.
     assert types.keys() == imported - {"aws_provider"} | {"aws_ssm_parameter"}
 
 
@@ -153,14 +155,14 @@ def test_the_extract_has_the_locked_version_and_all_schemas() -> None:
 
 
 @pytest.mark.parametrize("role", roles())
-def test_every_permission_is_granted_or_absent_for_a_reason(
-    arns: Mapping[str, set[str]], role: str
-) -> None:
-    assert absent(role, roles()[role][1], arns) - accepted(role) == set()
+def test_every_missing_permission_has_a_reason(arns: Mapping[str, set[str]], role: str) -> None:
+    assert missing_actions(role, roles()[role][1], arns) - accepted_actions(role) == set()
 
 
-def test_every_reason_is_still_needed(arns: Mapping[str, set[str]]) -> None:
-    missing = {role: absent(role, statements, arns) for role, (_, statements) in roles().items()}
+def test_every_reason_refers_to_a_missing_permission(arns: Mapping[str, set[str]]) -> None:
+    missing = {
+        role: missing_actions(role, statements, arns) for role, (_, statements) in roles().items()
+    }
     for entry in reviewed:
         assert len(entry["reason"]) > 20
         for name, actions in entry["absent"].items():
@@ -168,14 +170,14 @@ def test_every_reason_is_still_needed(arns: Mapping[str, set[str]]) -> None:
                 assert any(
                     (f"AWS::{name}", action) in missing[role]
                     for role in entry.get("roles", missing)
-                ), f"{name} {action}: granted, or no longer listed by AWS: delete it"
+                ), f"{name} {action}: granted, or no longer listed by AWS: delete the reason"
 
 
-def without(sid: str) -> Callable[[Statement], Statement | None]:
+def remove(sid: str) -> Callable[[Statement], Statement | None]:
     return lambda statement: None if statement.sid == sid else statement
 
 
-def renamed(sid: str, **changes: Any) -> Callable[[Statement], Statement | None]:
+def modify(sid: str, **changes: Any) -> Callable[[Statement], Statement | None]:
     return lambda statement: replace(statement, **changes) if statement.sid == sid else statement
 
 
@@ -183,18 +185,18 @@ def renamed(sid: str, **changes: Any) -> Callable[[Statement], Statement | None]
     ("fault", "found"),
     [
         (
-            without("TagEventSources"),
+            remove("TagEventSources"),
             {"lambda:TagResource", "lambda:UntagResource", "lambda:ListTags"},
         ),
-        (without("EndpointNames"), {"route53:AssociateVPCWithHostedZone"}),
-        # Creating has no resource-level permissions, so a statement for named resources is useless.
+        (remove("EndpointNames"), {"route53:AssociateVPCWithHostedZone"}),
+        # Create actions have no resource-level permissions, so they need a statement for `*`.
         (
-            renamed("MakeCdn", resources=["arn:aws:cloudfront::123456789012:distribution/*"]),
+            modify("MakeCdn", resources=["arn:aws:cloudfront::123456789012:distribution/*"]),
             {"cloudfront:CreateDistribution", "cloudfront:CreateFunction"},
         ),
-        # A request to tag resources contains no service namespace.
+        # Requests to tag resources do not contain this condition key.
         (
-            renamed(
+            modify(
                 "TagTableCapacity",
                 conditions={
                     "StringEquals": {"application-autoscaling:service-namespace": "dynamodb"}
@@ -202,19 +204,19 @@ def renamed(sid: str, **changes: Any) -> Callable[[Statement], Statement | None]
             ),
             {"application-autoscaling:TagResource", "application-autoscaling:UntagResource"},
         ),
-        # These statements name other resources.
+        # This statement names another table.
         (
-            renamed("Tables", resources=["arn:aws:dynamodb:us-east-1:123456789012:table/other"]),
+            modify("Tables", resources=["arn:aws:dynamodb:us-east-1:123456789012:table/other"]),
             {"dynamodb:CreateTable", "dynamodb:DeleteTable", "dynamodb:UpdateTimeToLive"},
         ),
     ],
 )
-def test_a_missing_or_ineffective_statement_is_found(
+def test_a_missing_or_ineffective_statement_is_detected(
     arns: Mapping[str, set[str]],
     fault: Callable[[Statement], Statement | None],
     found: set[str],
 ) -> None:
     _, statements = roles()["deploy"]
     faulty = [changed for statement in statements if (changed := fault(statement))]
-    lost = absent("deploy", faulty, arns) - absent("deploy", statements, arns)
+    lost = missing_actions("deploy", faulty, arns) - missing_actions("deploy", statements, arns)
     assert found <= {action for _, action in lost}

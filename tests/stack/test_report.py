@@ -43,7 +43,7 @@ SCRIPT = "<script>document.title = 'run'</script>"
 WIDTHS = [1200, 400]
 
 
-def first(stack: Synthesized, type_: str, path: str) -> Resource:
+def first_resource(stack: Synthesized, type_: str, path: str) -> Resource:
     return next(
         item
         for item in stack.resources.values()
@@ -59,15 +59,15 @@ def stack(synthesized: Path) -> Synthesized:
 @pytest.fixture(scope="module")
 def reviewed(stack: Synthesized) -> Review:
     changed: dict[str, Block | None] = {}
-    alarm = first(stack, "aws_cloudwatch_metric_alarm", "ai/")
+    alarm = first_resource(stack, "aws_cloudwatch_metric_alarm", "ai/")
     changed[alarm.address] = None
-    logs = first(stack, "aws_cloudwatch_log_group", "chat/")
+    logs = first_resource(stack, "aws_cloudwatch_log_group", "chat/")
     changed[logs.address] = {**logs.block, "retention_in_days": 1}
-    table = first(stack, "aws_dynamodb_table", "database/chat-messages")
+    table = first_resource(stack, "aws_dynamodb_table", "database/chat-messages")
     changed[table.address] = {**table.block, "tags": {**table.block["tags"], "Note": SCRIPT}}
-    function = first(stack, "aws_lambda_function", "post/")
+    function = first_resource(stack, "aws_lambda_function", "post/")
     changed[function.address] = {**function.block, "runtime": "python3.99", "description": SCRIPT}
-    cluster = first(stack, "aws_rds_cluster", "database/")
+    cluster = first_resource(stack, "aws_rds_cluster", "database/")
     capacity = {"min_capacity": 0.5, "max_capacity": 0.5}
     changed[cluster.address] = {**cluster.block, "serverlessv2_scaling_configuration": capacity}
     return review(
@@ -76,7 +76,7 @@ def reviewed(stack: Synthesized) -> Review:
 
 
 @pytest.fixture(scope="module")
-def file(reviewed: Review, stack: Synthesized, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(reviewed: Review, stack: Synthesized, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(review_html(reviewed, stack), encoding="utf-8")
     return path
@@ -94,9 +94,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser, file: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(browser: Browser, report: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
     width = getattr(request, "param", WIDTHS[0])
-    # The browser context is offline, so any request of the page fails the test.
+    # The offline context prevents requests, and the end of this fixture reports them.
     context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
     page = context.new_page()
     messages: list[str] = []
@@ -104,10 +104,10 @@ def page(browser: Browser, file: Path, request: pytest.FixtureRequest) -> Iterat
     page.on("pageerror", lambda error: messages.append(str(error)))
     requested: list[str] = []
     page.on("request", lambda sent: requested.append(sent.url))
-    page.goto(file.as_uri())
+    page.goto(report.as_uri())
     yield page
     assert messages == []
-    assert requested == [file.as_uri()]
+    assert requested == [report.as_uri()]
     context.close()
 
 
@@ -167,8 +167,8 @@ def test_a_change_shows_its_details(page: Page) -> None:
     change.locator("summary").click()
     text = change.inner_text()
     assert "the runtime is python3.99 instead of python3.13" in text
-    assert SCRIPT in text, "shown as text"
-    assert page.title() == "Plan for dev: irreversible", "and not run"
+    assert SCRIPT in text, "the value is displayed as text"
+    assert page.title() == "Plan for dev: irreversible", "the script has not changed the title"
 
 
 def test_changed_nodes_are_highlighted_and_linked_to_their_change(page: Page) -> None:
@@ -204,8 +204,8 @@ def test_the_page_can_be_printed(page: Page) -> None:
     assert page.locator("details.change[open]").count() == 0
 
 
-def test_the_file_loads_no_external_resources(file: Path) -> None:
-    text = file.read_text()
+def test_the_file_loads_no_external_resources(report: Path) -> None:
+    text = report.read_text()
     for attribute in ("src=", "@import", "url(", "<link", "<iframe"):
         assert attribute not in text
 
@@ -219,7 +219,7 @@ def test_a_plan_of_500_resources_takes_less_than_2_seconds(synthesized: Path) ->
     text = "\n".join(line.plain for line in review_lines(reviewed))
     markdown, page = review_markdown(reviewed), review_html(reviewed, stack)
     assert review_document(reviewed)["verdict"] == "irreversible"
-    # CPU time, so that other load on the machine does not count.
+    # CPU time excludes the load of other processes.
     assert time.process_time() - begun < 2
     assert len(reviewed.changes) >= 500
     assert "irreversible" in text

@@ -1,4 +1,4 @@
-"""The names that commands compute are the names in the synthesized stacks."""
+"""Tests that the names that commands compute equal the names in the synthesized stacks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_names_that_commands_compute_exist_in_the_stack(
         return {str(block[attribute]) for block in document["resource"][type_].values()}
 
     functions = stack["output"]["functions"]["value"]
-    # Works before DNS and the CDN know the custom domain.
+    # This URL works before the custom domain resolves.
     direct = stack["output"]["direct_health_url"]["value"]
     assert re.search(r"\$\{aws_api_gateway_rest_api\..*/health$", direct)
     assert ledger_table(environment) in values("aws_dynamodb_table", "name")

@@ -48,8 +48,8 @@ def bounded_policies(stack: Stack) -> dict[str, str]:
 def test_the_boundary_contains_every_statement_of_every_bounded_role(stack: Stack) -> None:
     [policy] = stack.find("aws_iam_policy", {"name": "platform-boundary-{env}"}).values()
     for role, document in bounded_policies(stack).items():
-        beyond = compare(policy["policy"], document).wider
-        assert not beyond, f"{role}: {[str(grant) for grant in beyond]}"
+        excess = compare(policy["policy"], document).wider
+        assert not excess, f"{role}: {[str(grant) for grant in excess]}"
 
 
 def test_the_deploy_role_manages_exactly_the_stacks_bounded_roles(stack: Stack) -> None:
@@ -59,8 +59,8 @@ def test_the_deploy_role_manages_exactly_the_stacks_bounded_roles(stack: Stack) 
     assert set(arns) == {f"arn:aws:iam::{account}:role/{role}" for role in bounded_policies(stack)}
 
 
-def test_a_role_outside_the_boundary_is_found(stack: Stack) -> None:
-    """Removes one action of the boundary that exactly one role uses."""
+def test_a_role_that_exceeds_the_boundary_is_detected(stack: Stack) -> None:
+    """Removes an action from the boundary that exactly one role uses."""
     [policy] = stack.find("aws_iam_policy", {"name": "platform-boundary-{env}"}).values()
     text = policy["policy"].replace('"dynamodb:ExportTableToPointInTime",', "")
     assert text != policy["policy"]

@@ -27,15 +27,15 @@ NO_SECRET = re.compile(
     r"\$\{.*\}|/multitask/\w+/[\w-]+|true|false|\d+|unset|minutes|ROTATE"
     r"|\$request\.header\.[\w-]+|arn:aws:\S+|[\w-]+_(PARAMETER|ARN)"
 )
-"""Allowed values of such names: a reference, the name of a parameter, a boolean, a number or its
-unit, a default of the provider, or `unset`."""
+"""Values that are not secrets although their names match SECRET_NAME: references, parameter names,
+booleans, numbers or their units, defaults of the provider, and `unset`."""
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """Yields the path and value of every scalar in a document."""
     if isinstance(value, dict):
         for key, item in value.items():
-            if key != "//":  # CDKTF's notes
+            if key != "//":  # CDKTF writes metadata under this key
                 yield from leaves(item, f"{path}.{key}")
     elif isinstance(value, list):
         for item in value:
@@ -44,8 +44,8 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, json.dumps(value).strip('"')
 
 
-def secret_looking(document: Any) -> dict[str, str]:
-    """Returns the values that look like secrets, or whose names do, by path."""
+def likely_secrets(document: Any) -> dict[str, str]:
+    """Returns values by path, if the value or its name looks like a secret."""
     return {
         path: value
         for path, value in leaves(document)
@@ -54,13 +54,13 @@ def secret_looking(document: Any) -> dict[str, str]:
     }
 
 
-def test_two_runs_write_identical_files(synthesized: Path, tmp_path: Path) -> None:
+def test_synthesizing_twice_writes_identical_files(synthesized: Path, tmp_path: Path) -> None:
     again = files(synthesize(tmp_path))
     assert again == files(synthesized)
     assert {name.partition("/")[0] for name in again} == set(environment_names())
 
 
-def test_the_ordinary_import_writes_identical_files(synthesized: Path, tmp_path: Path) -> None:
+def test_a_complete_import_writes_identical_files(synthesized: Path, tmp_path: Path) -> None:
     variables = {"PLATFORM_ENVIRONMENTS": "dev", "PLATFORM_PROVIDER_IMPORT": "ordinary"}
     ordinary = files(synthesize(tmp_path, variables) / "dev")
     assert ordinary == files(synthesized / "dev")
@@ -88,7 +88,7 @@ def test_a_fifth_environment_needs_only_one_more_file(tmp_path: Path) -> None:
 
 
 def test_writing_json_deletes_hcl_and_writing_hcl_deletes_json(tmp_path: Path) -> None:
-    """Terraform reads every file in a folder, so both formats together would declare all twice."""
+    """Terraform reads every file in a folder, so with both formats it would find duplicates."""
     for hcl, written, deleted in (
         ("", "cdk.tf.json", "cdk.tf"),
         ("true", "cdk.tf", "cdk.tf.json"),
@@ -102,16 +102,16 @@ def test_writing_json_deletes_hcl_and_writing_hcl_deletes_json(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("environment", environment_names())
-def test_nothing_looks_like_a_secret(synthesized: Path, environment: str) -> None:
+def test_stacks_contain_no_likely_secrets(synthesized: Path, environment: str) -> None:
     for file in (synthesized / environment).glob("*.tf.json"):
-        assert not secret_looking(json.loads(file.read_text()))
+        assert not likely_secrets(json.loads(file.read_text()))
 
 
-def test_planted_secrets_are_found() -> None:
+def test_likely_secrets_are_detected() -> None:
     """Shows that the test above can fail."""
     planted = {
         "a": {"master_password": "hunter2"},
         "b": ["AKIAIOSFODNN7EXAMPLE"],
         "c": {"jwt_secret": "${x.y}"},
     }
-    assert secret_looking(planted).keys() == {".a.master_password", ".b"}
+    assert likely_secrets(planted).keys() == {".a.master_password", ".b"}

@@ -14,7 +14,7 @@ from ops.embedded import Addresses
 from ops.root import Root
 from tests.stack.conftest import ACCOUNT
 from tests.stack.stacks import synthesize
-from tests.stack.test_synthesis import secret_looking
+from tests.stack.test_synthesis import likely_secrets
 from tests.terraform import plan, run
 
 
@@ -46,7 +46,7 @@ def validate(directory: Path, root: Root) -> str:
 
 
 @pytest.fixture(scope="session")
-def for_empty_cloud(tmp_path_factory: pytest.TempPathFactory, empty_cloud: Addresses) -> Path:
+def embedded_stacks(tmp_path_factory: pytest.TempPathFactory, empty_cloud: Addresses) -> Path:
     """Synthesizes the stacks with the embedded AWS's account instead of their own."""
     stacks = synthesize(tmp_path_factory.mktemp("planned"), embedded_variables(empty_cloud))
     for file in stacks.glob("*/cdk.tf.json"):
@@ -61,10 +61,10 @@ def for_empty_cloud(tmp_path_factory: pytest.TempPathFactory, empty_cloud: Addre
 
 
 @pytest.mark.parametrize("environment", environment_names())
-def test_a_plan_against_an_empty_cloud_only_creates(
-    for_empty_cloud: Path, empty_cloud: Addresses, root: Root, environment: str
+def test_a_plan_against_an_empty_cloud_only_creates_resources(
+    embedded_stacks: Path, empty_cloud: Addresses, root: Root, environment: str
 ) -> None:
-    directory = for_empty_cloud / environment
+    directory = embedded_stacks / environment
     variables = embedded_variables(empty_cloud)
     # The embedded AWS does not resolve bucket host names, so the backend uses path-style addresses.
     run(
@@ -80,7 +80,7 @@ def test_a_plan_against_an_empty_cloud_only_creates(
     assert actions == {("create",)}
     assert len(shown["resource_changes"]) > 300
     after = {item["address"]: item["change"]["after"] for item in shown["resource_changes"]}
-    assert not secret_looking(after)
+    assert not likely_secrets(after)
     parameters = [
         value for address, value in after.items() if address.startswith("aws_ssm_parameter.")
     ]

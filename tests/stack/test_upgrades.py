@@ -31,7 +31,7 @@ from tests.stack.stacks import fixed_variables
 pytestmark = pytest.mark.nightly
 
 Plan = Callable[[str | Callable[[Block], None]], Review]
-"""Plans the upgrade with this name, or this change of the applied stack."""
+"""Plans an upgrade by its name in UPGRADES, or a change of the applied stack."""
 
 APPLIED = "planbasic"
 """The environment from whose applied state Terraform plans the upgrades."""
@@ -52,7 +52,7 @@ STATEFUL = frozenset(
     }
 )
 """The types that hold data."""
-CHOSEN = (
+SELECTED = (
     ("aws_dynamodb_table", "database/"),
     ("aws_rds_cluster_instance", "database/"),
     ("aws_elasticache_replication_group", "database/"),
@@ -62,7 +62,7 @@ CHOSEN = (
     ("aws_sqs_queue", "messaging/"),
     ("aws_cloudwatch_log_group", "ai/"),
 )
-"""The data stores, by type and construct. Resources to which they refer are applied too."""
+"""The data stores by type and construct. The resources that they refer to are applied too."""
 
 UPGRADES: Mapping[str, Mapping[str, Any]] = {
     "planmajor": {"rds": {"engine_version": "17.4", "allow_major_version_upgrade": True}},
@@ -112,7 +112,7 @@ def stacks(tmp_path_factory: pytest.TempPathFactory, empty_cloud: Addresses) -> 
     prod = {
         **values["prod"],
         "allowed_account_ids": [ACCOUNT],
-        # What the embedded AWS lacks: some services, the fourth zone, and the cache's port.
+        # The embedded AWS lacks some services and the fourth zone, and has another cache port.
         "capabilities": values["local"]["capabilities"],
         "network": {**values["prod"]["network"], "zone_ids": ["use1-az1", "use1-az2"]},
         "endpoints": values["local"]["endpoints"],
@@ -139,7 +139,7 @@ def stacks(tmp_path_factory: pytest.TempPathFactory, empty_cloud: Addresses) -> 
 @pytest.fixture(scope="module")
 def applied(stacks: Path, root: Root, empty_cloud: Addresses) -> Path:
     """Applies the data stores, and returns the directory of their stack and state."""
-    directory = write(cut(stacks / APPLIED, CHOSEN), stacks.parent / "applied")
+    directory = write(cut(stacks / APPLIED, SELECTED), stacks.parent / "applied")
     apply(directory, root, embedded_variables(empty_cloud))
     return directory
 
@@ -148,8 +148,8 @@ def applied(stacks: Path, root: Root, empty_cloud: Addresses) -> Path:
 def plan(applied: Path, stacks: Path, root: Root, empty_cloud: Addresses) -> Plan:
     def plan_change(change: str | Callable[[Block], None]) -> Review:
         def upgrade(_: Block) -> Block:
-            upgraded = cut(stacks / str(change), CHOSEN)
-            # Without this, the environments' names would differ too.
+            upgraded = cut(stacks / str(change), SELECTED)
+            # Only the changed settings may differ, not the environments' names.
             document: Block = json.loads(json.dumps(upgraded).replace(str(change), APPLIED))
             return document
 
@@ -176,7 +176,7 @@ def check_data_is_kept(reviewed: Review, *, irreversible: Set[str] = frozenset()
     """Checks that no data store is replaced or destroyed.
 
     Args:
-        irreversible: the types whose changes nothing reverts, although they keep the data.
+        irreversible: the types with irreversible changes that keep the data.
     """
     lost = [
         item.change.address
@@ -213,7 +213,7 @@ def test_a_major_upgrade_of_the_database_adds_a_parameter_group_first(plan: Plan
     assert group.after["family"] == "aurora-postgresql17"
 
 
-def test_newer_larger_and_more_nodes_retention_and_domains_replace_nothing(plan: Plan) -> None:
+def test_upgrades_of_nodes_retention_and_domains_keep_the_data(plan: Plan) -> None:
     reviewed = plan("planmixed")
     check_data_is_kept(reviewed)
     found = changes(reviewed)
@@ -227,7 +227,7 @@ def test_newer_larger_and_more_nodes_retention_and_domains_replace_nothing(plan:
     assert found["aws_cloudwatch_log_group", Action.UPDATE] == {"retention_in_days"}
 
 
-def test_fewer_nodes_keep_the_data(plan: Plan) -> None:
+def test_removing_nodes_keeps_the_data(plan: Plan) -> None:
     reviewed = plan("planfewer")
     check_data_is_kept(reviewed)
     assert ("aws_rds_cluster_instance", Action.DESTROY) in changes(reviewed)
@@ -242,7 +242,7 @@ def test_provisioned_capacity_changes_tables_in_place(plan: Plan) -> None:
 def test_tables_change_back_to_on_demand_billing_in_place(
     applied: Path, root: Root, empty_cloud: Addresses
 ) -> None:
-    """Plans from a state in which the tables are provisioned, as after that upgrade."""
+    """Plans from a state whose tables have provisioned capacity."""
     provisioned = applied.with_name("provisioned")
     shutil.copytree(applied, provisioned, symlinks=True)
     file = provisioned / "terraform.tfstate"
@@ -254,7 +254,7 @@ def test_tables_change_back_to_on_demand_billing_in_place(
     file.write_text(json.dumps(state))
 
     def bill_on_demand(_: Block) -> None:
-        """Keeps the program's on-demand billing."""
+        """Changes nothing, because the program bills on demand."""
 
     _, shown = planned(provisioned, bill_on_demand, root, embedded_variables(empty_cloud))
     reviewed = review(read_plan(shown), APPLIED)
@@ -262,7 +262,7 @@ def test_tables_change_back_to_on_demand_billing_in_place(
     assert "billing_mode" in changes(reviewed)["aws_dynamodb_table", Action.UPDATE]
 
 
-def test_another_index_changes_the_table_in_place(plan: Plan) -> None:
+def test_an_additional_index_changes_the_table_in_place(plan: Plan) -> None:
     reviewed = plan(add_index)
     check_data_is_kept(reviewed)
     assert changes(reviewed)["aws_dynamodb_table", Action.UPDATE] >= {"global_secondary_index"}
