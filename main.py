@@ -22,7 +22,7 @@ from modules.packaging import PackagingError, package_functions
 
 
 def main() -> None:
-    """Synthesizes the stacks, or writes nothing and reports every error of the environments."""
+    """Synthesizes the stacks, or exits with all errors if an environment is invalid."""
     chosen = [name for name in os.environ.get("PLATFORM_ENVIRONMENTS", "").split(",") if name]
     environments = _load(chosen or environment_names())
     try:
@@ -31,7 +31,7 @@ def main() -> None:
         )
     except PackagingError as error:
         raise SystemExit(str(error)) from error
-    # Imported late, because it starts Node: the errors above appear without that delay.
+    # This import starts Node. It comes after the checks, so that errors appear without delay.
     from modules.app import synthesize  # noqa: PLC0415
 
     synthesize(environments, artifacts, Path(os.environ.get("CDKTF_OUTDIR", "cdktf.out")))

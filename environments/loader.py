@@ -66,7 +66,7 @@ def load_environment(
             f" {directory.name}/"
         )
     try:
-        raw = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (safe)
+        raw = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise EnvironmentFileError(f"{file.name}: invalid YAML: {error}") from error
     if not isinstance(raw, dict):
@@ -86,7 +86,7 @@ def load_environment(
         environment = Environment.model_validate(document)
         broken = broken_rules(environment)
     except ValidationError as error:
-        problems += [f"{file.name}: {line}" for line in _lines(error)]
+        problems += [f"{file.name}: {line}" for line in _describe_errors(error)]
         environment = valid_part(document, error)
         broken = broken_rules(environment, is_incomplete=True)
     problems += [f"{file.name}: {line}" for line in broken]
@@ -120,7 +120,7 @@ def _interpolate(value: Any, variables: Mapping[str, str], path: str, missing: l
     return None if value and not result else result
 
 
-def _lines(error: ValidationError) -> list[str]:
+def _describe_errors(error: ValidationError) -> list[str]:
     """Returns one line for each validation error: `key path: value: rule`."""
     lines: list[str] = []
     for item in error.errors(include_url=False):

@@ -42,8 +42,8 @@ DATABASE_FUNCTIONS: tuple[FunctionName, ...] = ("catalog",)
 The reserved concurrency of a function therefore limits its number of connections.
 """
 
-UNRESERVED_CONNECTIONS = 10
-"""Number of database connections reserved for health, migration and the superuser."""
+OTHER_CONNECTIONS = 10
+"""Number of database connections kept for health, migration and the superuser."""
 
 ZONE_IDS: dict[str, list[str]] = {"us-east-1": ["use1-az1", "use1-az2", "use1-az4"]}
 """Default availability zone ids by region. In other regions, set `network.zone_ids`."""
@@ -64,8 +64,9 @@ The lease of an idempotency key must be longer than this limit.
 REQUESTS_PER_CONCURRENCY = 10
 """Requests per second that one unit of Lambda concurrency serves, at about 100 ms per request.
 
-The API therefore returns 429 with Retry-After before Lambda throttles and causes a 5xx. A service
-with a lower cap (auth) has an alarm on throttles.
+Each route accepts this number times `lambdas.reserved_concurrency`. Above it, API Gateway returns
+429 with Retry-After, whereas a throttled function causes a 5xx. A function with a lower reserved
+concurrency (auth) can be throttled first, which its alarm reports.
 """
 
 LOG_RETENTION_DAYS = (
@@ -127,7 +128,7 @@ Capacity = Annotated[float, Field(ge=0, le=256, multiple_of=0.5)]
 
 
 class Section(BaseModel):
-    """Base of every part of an environment: immutable, without coercion or unknown keys."""
+    """Base class of an environment's parts. Immutable, converts no types, rejects unknown keys."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -165,12 +166,12 @@ DOCUMENTED_FUNCTIONS: dict[FunctionName, FunctionOverrides] = {
     "ai": FunctionOverrides(timeout=30),
     "migration": FunctionOverrides(timeout=300),
 }
-"""Documented sizes by function. An environment's file can override them."""
+"""Documented settings by function. An environment's file can override them."""
 
 
 @dataclass(frozen=True)
 class FunctionSettings:
-    """The sizes of one function, after defaults, overrides and the environment's caps."""
+    """The settings of one function, after defaults, overrides and the environment's caps."""
 
     memory_size: int
     """MB."""
@@ -182,7 +183,7 @@ class FunctionSettings:
 
 
 class Lambdas(Section):
-    """Function sizes, and the platform (OS and CPU) that functions are packaged for."""
+    """Settings of functions, and the platform (OS and CPU) that functions are packaged for."""
 
     memory_size: Annotated[int, Field(ge=128, le=10240)] = 512
     """MB; the documented default is 512."""
@@ -197,7 +198,7 @@ class Lambdas(Section):
     functions: dict[FunctionName, FunctionOverrides] = {}
 
     def function_value(self, function: FunctionName, setting: str) -> int | None:
-        """Returns a function's value from the file, else the documented value, else None."""
+        """Returns a setting of a function: from the file, else the documented value, else None."""
         for source in (self.functions, DOCUMENTED_FUNCTIONS):
             value: int | None = getattr(source.get(function, FunctionOverrides()), setting)
             if value is not None:
@@ -206,7 +207,7 @@ class Lambdas(Section):
 
 
 class CapacityRange(Section):
-    """Provisioned capacity of a table or index, with its scaling limits."""
+    """Limits of the provisioned capacity of a table or index, in capacity units."""
 
     min: Annotated[int, Field(ge=1, le=40000)] = 5
     max: Annotated[int, Field(ge=1, le=40000)] = 100
@@ -219,12 +220,12 @@ class DynamoDb(Section):
 
     billing_mode: Literal["PAY_PER_REQUEST", "PROVISIONED"] = "PAY_PER_REQUEST"
     read: CapacityRange = CapacityRange()
-    """Used when billing_mode is PROVISIONED. Documented: 5 to 100 units at 70 %."""
+    """Used if billing_mode is PROVISIONED. Documented: 5 to 100 units, 70 % target utilization."""
     write: CapacityRange = CapacityRange()
     point_in_time_recovery: bool = False
     """Point-in-time recovery. The tables of sessions and profiles always have it."""
     timeline_shards: Annotated[int, Field(ge=1, le=16)] = 1
-    """Partitions of the timeline index per month. Set 2 or more above 1,000 posts per second."""
+    """Number of partitions per month in the timeline index. Each accepts 1,000 posts per second."""
 
 
 class Rds(Section):
@@ -236,9 +237,9 @@ class Rds(Section):
     """Number of instances. With 2 or more, the cluster is Multi-AZ and can fail over."""
     engine_version: Annotated[str, Field(pattern=r"^\d{2}\.\d+$")] = "16.8"
     allow_major_version_upgrade: bool = False
-    """Whether engine_version may change to another major version, at once and with an outage.
+    """Whether an apply may change the major version, which starts at once and causes an outage.
 
-    Turn this on only for the upgrade (see docs/operations/upgrade-the-database.md).
+    Turn this on only for an upgrade (see docs/operations/upgrade-the-database.md).
     """
     backup_retention_days: Annotated[int, Field(ge=1, le=35)] = 7
 
@@ -251,9 +252,9 @@ class Rds(Section):
     def connection_limit(self) -> int:
         """The cluster's max_connections, which Aurora derives from the maximum capacity.
 
-        189 per unit is the lowest ratio in the Aurora user guide's table for Serverless v2 (189
-        at 1, 823 at 4, 3,360 at 16), so the result never exceeds the real limit. The limit is at
-        most 5,000, or 2,000 when the minimum capacity is 0 or 0.5.
+        189 connections per unit is the lowest ratio in the Aurora user guide's table for Serverless
+        v2 (189 at 1 unit, 823 at 4, 3,360 at 16), so the result never exceeds the real limit. The
+        limit is at most 5,000, or 2,000 if the minimum capacity is 0 or 0.5 units.
         """
         ceiling = 2000 if self.min_capacity <= 0.5 else 5000
         return min(math.floor(189 * self.max_capacity), ceiling)
@@ -268,7 +269,7 @@ class ElastiCache(Section):
 
 
 class Network(Section):
-    """The VPC, in which the functions chat, catalog, migration and health run."""
+    """The VPC, in which the functions chat, delivery, catalog, migration and health run."""
 
     availability_zones: Annotated[int, Field(ge=2, le=3)] = 2
     zone_ids: list[Annotated[str, Field(pattern=r"^[a-z]+\d+-az\d+$")]] = []
@@ -300,7 +301,7 @@ NotificationEvent = Literal[
     "ListingRated",
     "SellerContacted",
 ]
-"""Events that subscribers can receive. Reversals, such as PostUnliked, are not among them."""
+"""Events to which endpoints can subscribe. Reversals, such as PostUnliked, are excluded."""
 
 
 class Subscription(Section):
@@ -404,9 +405,9 @@ class Ai(Section):
     daily_quota: Annotated[int, Field(ge=20_000)] = 200_000
     """Quota of tokens per user and UTC day.
 
-    A call reserves one token for each byte that it sends, plus the longest response. The longest
-    text in Latin script reserves at most 30,000 tokens. A long conversation in a script with four
-    bytes per character reserves 130,000.
+    A call reserves one token for each byte that it sends, plus the maximum length of the response.
+    The longest accepted text in Latin script reserves at most 30,000 tokens, and a long
+    conversation in a script with four bytes per character 130,000.
     """
 
 
@@ -414,7 +415,7 @@ class Endpoints(Section):
     """Addresses of emulators that replace the AWS services of an environment."""
 
     aws: HttpUrl | None = None
-    """Base URL of an emulated AWS, which also serves the APIs and the site under this URL."""
+    """Base URL of an emulator, which serves the APIs below this URL and the site at this port."""
     database: HostPort | None = None
     """host:port that replaces the database cluster's endpoint."""
     cache: HostPort | None = None
@@ -430,7 +431,7 @@ class Environment(Section):
     allowed_account_ids: Annotated[
         list[Annotated[str, Field(pattern=r"^\d{12}$")]], Field(min_length=1)
     ]
-    """The AWS accounts that Terraform's provider may use. The first account appears in ARNs."""
+    """The accounts that the AWS provider accepts. The first one contains the environment."""
     state: State
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     cors_origins: Annotated[list[Origin], Field(min_length=1)]
@@ -450,7 +451,8 @@ class Environment(Section):
     removal_policy: Literal["retain", "destroy"]
     """`retain` protects data stores against deletion. `destroy` lets `ops remove` delete them."""
     release_strategy: Literal["all_at_once", "gradual"]
-    """`all_at_once`: the apply moves the alias. `gradual`: a release shifts traffic."""
+    """`all_at_once`: each apply points the alias `live` at the new version. `gradual`: `ops deploy`
+    shifts traffic to it in steps."""
     promoted_from: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,14}$")] | None = None
     """The environment whose commit `ops promote` deploys here. None forbids promotion."""
     approval: bool = False
@@ -474,7 +476,7 @@ class Environment(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _own_state(cls, values: Any) -> Any:
+    def _set_default_state(cls, values: Any) -> Any:
         state = values.get("state", {})
         if not isinstance(state, dict):
             return values
@@ -505,7 +507,7 @@ class Environment(Section):
         return self.removal_policy == "retain"
 
     def function(self, function: FunctionName) -> FunctionSettings:
-        """Returns a function's sizes: its own values or the defaults, limited by the caps."""
+        """Returns a function's settings: its own or the default values, limited by the caps."""
         return FunctionSettings(
             memory_size=self.lambdas.function_value(function, "memory_size")
             or self.lambdas.memory_size,

@@ -13,52 +13,60 @@ Location = tuple[int | str, ...]
 
 
 def valid_part(document: Mapping[str, Any], error: ValidationError) -> Environment:
-    """Returns an environment without its invalid values. Reading one raises AttributeError.
+    """Returns an environment without invalid values. Reading a removed one raises AttributeError.
 
     Args:
         document: The document that failed validation.
         error: The validation error.
     """
-    wrong = {tuple(part for part in item["loc"] if part != "[key]") for item in error.errors()}
-    environment: Environment = _section(Environment, document, (), wrong)
+    invalid = {tuple(part for part in item["loc"] if part != "[key]") for item in error.errors()}
+    environment: Environment = _build_section(Environment, document, (), invalid)
     return environment
 
 
-def _section(model: type[Section], value: Any, location: Location, wrong: set[Location]) -> Any:
+def _build_section(
+    model: type[Section], value: Any, location: Location, invalid: set[Location]
+) -> Any:
     section = model.model_construct()
     given = value if isinstance(value, dict) else {}
     for name, field in model.model_fields.items():
         here = (*location, name)
-        inner = _model(field.annotation)
+        inner = _find_section_class(field.annotation)
         # A list with an invalid element is removed. A nested section keeps its valid values.
         depth = None if inner and get_origin(field.annotation) is not list else len(here)
-        if location in wrong or any(item[:depth] == here for item in wrong):
+        if location in invalid or any(item[:depth] == here for item in invalid):
             section.__dict__.pop(name, None)
         elif name in given:
-            section.__dict__[name] = _value(field.annotation, inner, given[name], here, wrong)
+            section.__dict__[name] = _build_value(
+                field.annotation, inner, given[name], here, invalid
+            )
     return section
 
 
-def _value(
+def _build_value(
     annotation: Any,
     inner: type[Section] | None,
     value: Any,
     location: Location,
-    wrong: set[Location],
+    invalid: set[Location],
 ) -> Any:
     if inner is None or value is None:
         return value
     if get_origin(annotation) is list:
         return [
-            _section(inner, item, (*location, number), wrong) for number, item in enumerate(value)
+            _build_section(inner, item, (*location, number), invalid)
+            for number, item in enumerate(value)
         ]
     if get_origin(annotation) is dict:
-        return {key: _section(inner, item, (*location, key), wrong) for key, item in value.items()}
-    return _section(inner, value, location, wrong)
+        return {
+            key: _build_section(inner, item, (*location, key), invalid)
+            for key, item in value.items()
+        }
+    return _build_section(inner, value, location, invalid)
 
 
-def _model(annotation: Any) -> type[Section] | None:
-    """Returns the section's model in a field's annotation, even if optional or in a container."""
+def _find_section_class(annotation: Any) -> type[Section] | None:
+    """Returns the Section class in an annotation such as `Rds | None` or `list[Rds]`, or None."""
     candidates = (annotation, *get_args(annotation))
     return next(
         (item for item in candidates if isinstance(item, type) and issubclass(item, Section)), None

@@ -12,13 +12,13 @@ PROJECT = "multitask-platform"
 ALIAS = "live"
 """The alias that each Lambda function has. API Gateway and the event sources invoke the alias."""
 UNSET = "unset"
-"""The value of a supplied secret before an operator stores one. Functions treat it as absent."""
+"""The value of an API key before an operator stores a key. Functions treat it as absent."""
 DATABASE_MASTER = PREFIX
-"""The master user of the database, which it owns. Migrations create all other roles."""
+"""The master user, which owns the database. Migrations create all other roles."""
 API_LOGGING_ROLE = f"{PREFIX}-api-gateway-logging"
 """The role that API Gateway writes logs with. It exists once per account."""
 API_LOGGING_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
-"""AWS's policy of that role."""
+"""The AWS managed policy of API_LOGGING_ROLE."""
 GITHUB_ISSUER = "token.actions.githubusercontent.com"
 """The issuer of the identity tokens of GitHub's workflows."""
 DEFAULT_REGION = "us-east-1"
@@ -37,7 +37,7 @@ SERVICE_LINKED_ROLES = [
         "wafv2",
     )
 ]
-"""Services that create their own role when an account first uses them."""
+"""Services for which AWS creates a service-linked role when an account first uses them."""
 BUCKETS = (
     ("platform", "access-logs"),
     ("profile", "avatars"),

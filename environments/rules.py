@@ -12,8 +12,8 @@ from environments.model import (
     API_TIMEOUT,
     DATABASE_FUNCTIONS,
     INCOMPLETE_ZONES,
+    OTHER_CONNECTIONS,
     UNRESERVED,
-    UNRESERVED_CONNECTIONS,
     CapacityRange,
     Environment,
     FunctionName,
@@ -25,7 +25,7 @@ BUCKET_NAME_LENGTH = 63
 LONGEST_BUCKET_NAME = "platform-access-logs-bucket-{name}-{suffix}"
 
 SHORTEST_AI_TIMEOUT = 28
-"""Seconds: 25 for the language model's response, and time for a cold start and the session."""
+"""Seconds: 25 for the language model's response, 3 for a cold start and reading the session."""
 
 WITHOUT_GATEWAY: frozenset[FunctionName] = frozenset(
     {"migration", "relay", "statistics", "delivery"}
@@ -41,7 +41,7 @@ ENDPOINTS = {
         "the ARN of a function",
     ),
 }
-"""The valid endpoints of each protocol: a pattern and its description (SNS Subscribe)."""
+"""By protocol of a subscription: the pattern of endpoints and its description (SNS Subscribe)."""
 
 Violations = Iterator[str]
 """Violations of one rule, each as one line: `key path: value: rule`."""
@@ -68,46 +68,51 @@ def broken_rules(environment: Environment, *, is_incomplete: bool = False) -> li
 
 def _rules(environment: Environment) -> Iterator[Callable[[], Iterable[str]]]:
     for rule in (
-        _origins,
-        _zone,
-        _bucket_names,
-        _database_capacity,
-        _zone_ids,
-        _nat_gateways,
-        _private_network,
-        _connections,
-        _ai_timeout,
-        _endpoints,
-        _subscribed_once,
+        _check_origins,
+        _check_hosted_zone,
+        _check_bucket_names,
+        _check_database_capacity,
+        _check_zone_ids,
+        _check_nat_gateways,
+        _check_private_network,
+        _check_connections,
+        _check_ai_timeout,
+        _check_endpoints,
+        _check_subscribed_once,
     ):
         yield partial(rule, environment)
     for first, second in combinations(("api", "websocket", "cdn", "site"), 2):
-        yield partial(_distinct, environment, first, second)
-    yield lambda: _ordered("dynamodb.read", environment.dynamodb.read)
-    yield lambda: _ordered("dynamodb.write", environment.dynamodb.write)
+        yield partial(_check_distinct_domains, environment, first, second)
+    yield lambda: _check_range("dynamodb.read", environment.dynamodb.read)
+    yield lambda: _check_range("dynamodb.write", environment.dynamodb.write)
     for function in get_args(FunctionName):
-        for function_rule in (_provisioned, _unreserved, _reserved, _timeout):
+        for function_rule in (
+            _check_provisioned,
+            _check_unreserved,
+            _check_reserved,
+            _check_timeout,
+        ):
             yield partial(function_rule, environment, function)
 
 
-def _origins(environment: Environment) -> Violations:
+def _check_origins(environment: Environment) -> Violations:
     if "*" in environment.cors_origins and len(environment.cors_origins) > 1:
         yield f"cors_origins: {environment.cors_origins}: '*' cannot be combined with other origins"
 
 
-def _zone(environment: Environment) -> Violations:
+def _check_hosted_zone(environment: Environment) -> Violations:
     zone = environment.hosted_zone_id
     if (environment.domains is None) != (zone is None):
         yield f"hosted_zone_id: {zone}: set both domains and hosted_zone_id, or neither"
 
 
-def _distinct(environment: Environment, first: str, second: str) -> Violations:
+def _check_distinct_domains(environment: Environment, first: str, second: str) -> Violations:
     domains = environment.domains
     if domains is not None and getattr(domains, first) == getattr(domains, second):
         yield f"domains.{second}: {getattr(domains, second)}: must differ from domains.{first}"
 
 
-def _bucket_names(environment: Environment) -> Violations:
+def _check_bucket_names(environment: Environment) -> Violations:
     suffix = environment.bucket_suffix
     if suffix is None:
         return
@@ -120,18 +125,18 @@ def _bucket_names(environment: Environment) -> Violations:
         )
 
 
-def _database_capacity(environment: Environment) -> Violations:
+def _check_database_capacity(environment: Environment) -> Violations:
     rds = environment.rds
     if rds.min_capacity > rds.max_capacity:
         yield f"rds.min_capacity: {rds.min_capacity}: at most max_capacity, {rds.max_capacity}"
 
 
-def _ordered(path: str, capacity: CapacityRange) -> Violations:
+def _check_range(path: str, capacity: CapacityRange) -> Violations:
     if capacity.min > capacity.max:
         yield f"{path}.min: {capacity.min}: at most max, {capacity.max}"
 
 
-def _zone_ids(environment: Environment) -> Violations:
+def _check_zone_ids(environment: Environment) -> Violations:
     zones, ids = environment.network.availability_zones, environment.zone_ids
     if len(set(ids)) < zones:
         yield (
@@ -143,7 +148,7 @@ def _zone_ids(environment: Environment) -> Violations:
         yield f"network.zone_ids: {zone}: has no Lambda or no NAT gateways; choose another zone"
 
 
-def _nat_gateways(environment: Environment) -> Violations:
+def _check_nat_gateways(environment: Environment) -> Violations:
     network = environment.network
     if network.nat_gateways > network.availability_zones:
         zones = network.availability_zones
@@ -153,7 +158,7 @@ def _nat_gateways(environment: Environment) -> Violations:
         )
 
 
-def _private_network(environment: Environment) -> Violations:
+def _check_private_network(environment: Environment) -> Violations:
     """Checks that the VPC has a NAT gateway, without which chat cannot call @connections."""
     if environment.capabilities.private_network and environment.network.nat_gateways == 0:
         yield (
@@ -162,9 +167,9 @@ def _private_network(environment: Environment) -> Violations:
         )
 
 
-def _connections(environment: Environment) -> Violations:
+def _check_connections(environment: Environment) -> Violations:
     functions = sum(environment.reserved_concurrency(name) or 0 for name in DATABASE_FUNCTIONS)
-    connections, limit = functions + UNRESERVED_CONNECTIONS, environment.rds.connection_limit
+    connections, limit = functions + OTHER_CONNECTIONS, environment.rds.connection_limit
     if connections >= limit:
         yield (
             f"rds.max_capacity: {environment.rds.max_capacity}: allows {limit} connections, but the"
@@ -174,7 +179,7 @@ def _connections(environment: Environment) -> Violations:
         )
 
 
-def _endpoints(environment: Environment) -> Violations:
+def _check_endpoints(environment: Environment) -> Violations:
     for number, subscription in enumerate(environment.notifications.subscriptions):
         pattern, description = ENDPOINTS[subscription.protocol]
         if not re.fullmatch(pattern, subscription.endpoint):
@@ -185,7 +190,7 @@ def _endpoints(environment: Environment) -> Violations:
             )
 
 
-def _subscribed_once(environment: Environment) -> Violations:
+def _check_subscribed_once(environment: Environment) -> Violations:
     """Checks that no endpoint has two subscriptions: SNS would replace the first by the second."""
     seen: set[tuple[str, str]] = set()
     for number, subscription in enumerate(environment.notifications.subscriptions):
@@ -198,7 +203,7 @@ def _subscribed_once(environment: Environment) -> Violations:
         seen.add(key)
 
 
-def _provisioned(environment: Environment, function: FunctionName) -> Violations:
+def _check_provisioned(environment: Environment, function: FunctionName) -> Violations:
     reserved = environment.reserved_concurrency(function)
     provisioned = environment.provisioned_concurrency(function)
     if reserved is not None and provisioned > reserved:
@@ -211,7 +216,7 @@ def _provisioned(environment: Environment, function: FunctionName) -> Violations
         yield f"{setting}: at most its reserved concurrency, {reserved}"
 
 
-def _unreserved(environment: Environment, function: FunctionName) -> Violations:
+def _check_unreserved(environment: Environment, function: FunctionName) -> Violations:
     if function not in UNRESERVED:
         return
     for setting in ("reserved_concurrency", "provisioned_concurrency"):
@@ -223,7 +228,7 @@ def _unreserved(environment: Environment, function: FunctionName) -> Violations:
             )
 
 
-def _reserved(environment: Environment, function: FunctionName) -> Violations:
+def _check_reserved(environment: Environment, function: FunctionName) -> Violations:
     if function in UNRESERVED:
         return
     own = _value_in_file(environment, function, "reserved_concurrency")
@@ -235,7 +240,7 @@ def _reserved(environment: Environment, function: FunctionName) -> Violations:
         )
 
 
-def _timeout(environment: Environment, function: FunctionName) -> Violations:
+def _check_timeout(environment: Environment, function: FunctionName) -> Violations:
     own = _value_in_file(environment, function, "timeout")
     if function not in WITHOUT_GATEWAY and own is not None and own > API_TIMEOUT:
         yield (
@@ -244,7 +249,7 @@ def _timeout(environment: Environment, function: FunctionName) -> Violations:
         )
 
 
-def _ai_timeout(environment: Environment) -> Violations:
+def _check_ai_timeout(environment: Environment) -> Violations:
     own = _value_in_file(environment, "ai", "timeout")
     if own is not None and own < SHORTEST_AI_TIMEOUT:
         yield (

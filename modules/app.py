@@ -25,9 +25,10 @@ def synthesize(
         for environment in environments
     ]
     for environment in environments:
-        for form in ("cdk.tf", "cdk.tf.json"):
-            # Terraform reads HCL and JSON, so a file in the other format would duplicate the stack.
-            (outdir / "stacks" / environment.name / form).unlink(missing_ok=True)
+        for file in ("cdk.tf", "cdk.tf.json"):
+            # Terraform reads HCL and JSON. An earlier file in the other format would declare every
+            # resource twice.
+            (outdir / "stacks" / environment.name / file).unlink(missing_ok=True)
     app.synth()
     for stack in stacks:
         stack.write_additional_files(outdir)

@@ -28,7 +28,7 @@ EXPORT_PREFIX = "dynamodb/"
 EVERY_DAY = "cron(0 3 * * ? *)"
 """03:00 UTC, which is at night in the Americas and in Europe."""
 WINDOW_MINUTES = 60
-"""Each export starts at a random time within this window, so that they do not all coincide."""
+"""Each export starts at a random time within this window, so that not all start at once."""
 EXPORT_TARGET = "arn:aws:scheduler:::aws-sdk:dynamodb:exportTableToPointInTime"
 """The universal target: Scheduler calls DynamoDB directly, without a function."""
 RETRY_SECONDS = 3600

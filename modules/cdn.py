@@ -141,10 +141,10 @@ class Cdn(Construct):
                 )
             ],
         )
-        # With ListBucket, S3 returns 404 for a missing file instead of 403. The viewer function
-        # prevents clients from listing the bucket.
-        frontend.allow(_reader(site, "ReadSite", ["s3:GetObject"], f"{frontend.arn}/*"))
-        frontend.allow(_reader(site, "FindSite", ["s3:ListBucket"], frontend.arn))
+        # With ListBucket, S3 returns 404 for a missing file instead of 403. Clients cannot list the
+        # bucket, because the function single-page rewrites the path / to /index.html.
+        frontend.allow(_allow_reading(site, "ReadSite", ["s3:GetObject"], f"{frontend.arn}/*"))
+        frontend.allow(_allow_reading(site, "FindSite", ["s3:ListBucket"], frontend.arn))
         media = self._distribution(
             "media",
             aliases=media_names,
@@ -153,10 +153,14 @@ class Cdn(Construct):
             csp="default-src 'none'; sandbox",
         )
         avatars.allow(
-            _reader(media, "ReadAvatars", ["s3:GetObject"], f"{avatars.arn}/{AVATARS_PREFIX}*")
+            _allow_reading(
+                media, "ReadAvatars", ["s3:GetObject"], f"{avatars.arn}/{AVATARS_PREFIX}*"
+            )
         )
         attachments.allow(
-            _reader(media, "ReadImages", ["s3:GetObject"], f"{attachments.arn}/{IMAGES_PREFIX}*")
+            _allow_reading(
+                media, "ReadImages", ["s3:GetObject"], f"{attachments.arn}/{IMAGES_PREFIX}*"
+            )
         )
 
         self.site_distribution_id: str = site.id
@@ -287,7 +291,7 @@ class Cdn(Construct):
         return f"https://{distribution.domain_name}"
 
 
-def _reader(
+def _allow_reading(
     distribution: CloudfrontDistribution, sid: str, actions: Sequence[str], resource: str
 ) -> Statement:
     """Allows one distribution to read a resource."""
@@ -309,7 +313,7 @@ def _site_policy(environment: Environment) -> str:
         api = f"{emulator} {emulator.replace('http', 'ws', 1)}"
         pictures = f"http://*.cloudfront.localhost:{urlsplit(emulator).port}"
     else:
-        # Without domains, the addresses are not known before the distribution exists.
+        # Without custom domains, AWS assigns the addresses only when the resources are created.
         api, pictures = "https: wss:", "https:"
     return "; ".join(
         [

@@ -72,7 +72,7 @@ class Cost(Construct):
                     else None,
                     subscriber_sns_topic_arns=[alerts_topic_arn],
                 )
-                # The alert on forecasts adds time to act to the documented alert.
+                # Only the alert on actual costs is documented. The forecast leaves time to act.
                 for kind, percent in (
                     ("ACTUAL", environment.budget.alert_percent),
                     ("FORECASTED", 100),
@@ -82,14 +82,14 @@ class Cost(Construct):
         )
         board = Board(GLOBAL_REGION)
         charges = ["AWS/Billing", "EstimatedCharges"]
-        board.graph(
+        board.add_graph(
             "Estimated Monthly Charges", [[*charges, "Currency", "USD"]], period=DAY, stat="Maximum"
         )
         search = (
             "SEARCH('{AWS/Billing,Currency,ServiceName} MetricName=\"EstimatedCharges\"',"
             f" 'Maximum', {DAY})"
         )
-        board.graph(
+        board.add_graph(
             "Estimated Monthly Charges by Service",
             [[{"expression": search}]],
             period=DAY,

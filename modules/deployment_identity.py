@@ -30,10 +30,10 @@ class DeploymentIdentity(Construct):
     """The roles for workflows of the github_repository, and the boundary of all other roles.
 
     The deploy role `platform-deploy-role-<env>` is for jobs in the GitHub environment `<env>`. It
-    manages the stack's resources. Where ARNs contain no names, it may manage all resources without
-    another environment's tag. Only operators can change the role itself and the permissions
-    boundary. All roles that it creates have the boundary, which limits their permissions. The
-    workflow roles themselves do not have it.
+    manages the stack's resources. Where ARNs contain ids instead of names, it may manage every
+    resource except those with another environment's tag. All roles that it creates must have the
+    permissions boundary. Only operators can change the boundary and the workflow roles, which do
+    not have the boundary themselves.
 
     The plan role `platform-plan-role-<env>` is for pull requests, whose code is not reviewed yet.
     It can read only the Terraform state, which contains no secrets. Workflows plan with

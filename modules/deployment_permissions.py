@@ -41,8 +41,8 @@ class DeploymentPermissions:
     """The policy statements of an environment. Each method returns the statements of one policy.
 
     Where ARNs contain names, permissions are limited to the environment's names. Where ARNs contain
-    ids, `other_environments` protects resources with another environment's tag. If resources also
-    have no tags, only separate accounts protect them.
+    ids, `other_environments` protects resources with another environment's tag. Resources that have
+    neither names in their ARNs nor tags are protected only by separate accounts.
     """
 
     environment: Environment
@@ -62,7 +62,7 @@ class DeploymentPermissions:
         statements = [
             _allow("FindState", "s3:ListBucket", bucket, conditions=prefixes),
             _allow("State", "s3:GetObject PutObject" if write else "s3:GetObject", key),
-            # Commands that only read the state check whether another command holds the lock.
+            # Even commands that only read the state check whether another command holds the lock.
             _allow("ReadLock", "s3:GetObject", f"{key}.tflock"),
             # A plan also opens ephemeral resources, whose generated values are discarded.
             _allow("MakeSecrets", "secretsmanager:GetRandomPassword", "*"),
@@ -553,11 +553,11 @@ class DeploymentPermissions:
         ]
 
     def administration(self) -> list[Statement]:
-        """Replaces `identity` for the first deployment, with the workflows' roles and boundary.
+        """Allows what `identity` allows, and managing the workflows' roles and the boundary.
 
-        Needed again if a change concerns those. No role of the stack has these permissions, because
-        they are enough to get all others. Operators attach them
-        (docs/policies/administer-identity.json).
+        Operators attach this policy instead of `identity` for the first deployment, and for changes
+        of these roles and the boundary (docs/policies/administer-identity.json). No role of the
+        stack has these permissions, because they are enough to obtain all others.
         """
         return [
             *(

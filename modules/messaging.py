@@ -42,7 +42,7 @@ STATISTICS_EVENTS = (
 """Events for which the statistics function creates a profile or changes its statistics."""
 
 DELETION_EVENTS = ("PostDeleted",)
-"""Events for which a service deletes the data that belongs to a deleted item."""
+"""Events after which the post service deletes a post's comments, likes, tags and images."""
 
 RETRY_SECONDS = 86_400
 """Seconds. A day is EventBridge's maximum, so an outage of up to a day loses no event."""
@@ -56,16 +56,17 @@ class Messaging(Construct):
     Args:
         names: The environment and its resource names.
         kms_key_arn: The KMS key of topics and queues. Its policy must allow EventBridge, CloudWatch
-            and Budgets. With SNS's or SQS's own key, their messages would be dropped silently.
+            and Budgets. With the AWS managed key of SNS or SQS, messages of these services would be
+            dropped silently.
 
     Attributes:
         bus_name, bus_arn: The name and ARN of the bus.
         rule_names: The names of the bus's rules.
         alerts_topic_arn: The topic for alarms and budgets, which sends emails to alert_email.
         notifications_topic_arn: The topic for users' events. Subscriptions filter on the body.
-        work_queue: Events that affect profile statistics.
-        deletions_queue: Events after which the post service deletes a post's dependent data.
-        undelivered: Events that a rule could not deliver. Message attributes have rule and error.
+        work_queue: The queue of STATISTICS_EVENTS.
+        deletions_queue: The queue of DELETION_EVENTS.
+        undelivered: The dead-letter queue of the rules. Message attributes name rule and error.
         queues: Queue names by purpose, including dead-letter queues.
     """
 
@@ -92,7 +93,7 @@ class Messaging(Construct):
             name=names.of(SERVICE, "events-archive"),
             description="Every event, for replay",
             event_source_arn=bus.arn,
-            # The retention is that of the logs, which are needed to understand old events.
+            # The same retention as the logs, which are needed to understand old events.
             retention_days=environment.monitoring.log_retention_days,
         )
 
@@ -247,7 +248,7 @@ class Messaging(Construct):
     def _rule(
         self, id_: str, name: str, service: str, events: Sequence[str], target_arn: str
     ) -> None:
-        """Sends events to a target. After a day of retries, they move to the dead-letter queue."""
+        """Sends events to a target. After a day of retries, events go to the dead-letter queue."""
         rule = CloudwatchEventRule(
             self,
             f"{id_}-rule",
@@ -274,7 +275,7 @@ class Messaging(Construct):
 
 
 def notification_filter(events: Sequence[str]) -> str:
-    """Returns a subscription's filter for the message body. EventBridge sets no attributes."""
+    """Returns a filter for the message body, because EventBridge sets no message attributes."""
     return json.dumps({"detail-type": list(events)})
 
 

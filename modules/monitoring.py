@@ -25,7 +25,7 @@ The other functions have their own alarms, because one alarm can sum at most ten
 SERVER_ERROR_SHARE = 0.05
 """Maximum fraction of REST responses that are 5xx. Single failures must not trigger the alarm."""
 LATENCY_MS = 10_000
-"""Maximum p99 latency of REST responses. Only AI requests, fewer than 1 %, take longer."""
+"""Maximum p99 latency of REST responses. Only AI requests take longer, fewer than 1 % of all."""
 ACU_PERCENT = 90
 """Percent of Aurora's maximum capacity. Above this load, queries start to wait."""
 CONNECTION_SHARE = 0.8
@@ -33,7 +33,7 @@ CONNECTION_SHARE = 0.8
 MEMORY_PER_ACU = 2 * 1024**3
 """Bytes of memory per capacity unit (Aurora user guide, Serverless v2 capacity)."""
 FREE_MEMORY_SHARE = 0.05
-"""Minimum fraction of free memory. FreeableMemory assumes that Aurora runs at maximum capacity."""
+"""Minimum fraction of free memory. FreeableMemory is what would be free at maximum capacity."""
 CACHE_CPU_PERCENT = 90
 """Maximum percent of the engine's single core (ElastiCache user guide, metrics to monitor)."""
 CACHE_MEMORY_PERCENT = 80
@@ -73,8 +73,9 @@ class MonitoredResources:
 class Monitoring(Construct):
     """The dashboard and the alarms on shared resources.
 
-    Functions and queues create their own alarms. An alarm costs 0.10 USD a month per metric. Alarms
-    on tables have seven or more metrics, so only environments with detailed metrics have them.
+    Functions and queues create their own alarms. An alarm costs 0.10 USD a month per metric. The
+    alarms on one table have seven or more metrics, so only environments with detailed metrics have
+    alarms on tables.
 
     Args:
         names: The environment and its resource names.
@@ -302,41 +303,41 @@ class Monitoring(Construct):
     def _dashboard(self) -> str:
         monitored = self._monitored
         board = Board(self._environment.region)
-        board.alarms("Alarms", self._alarm_arns)
-        board.section("Functions")
+        board.add_alarms("Alarms", self._alarm_arns)
+        board.add_section("Functions")
         for service, name in monitored.functions.items():
-            board.graph(f"{service.capitalize()} Service Metrics", _function_rows(name))
-        board.section("APIs")
+            board.add_graph(f"{service.capitalize()} Service Metrics", _function_rows(name))
+        board.add_section("APIs")
         self._api_graphs(board)
-        board.section("Tables")
+        board.add_section("Tables")
         for logical, table in monitored.tables.items():
-            board.graph(f"DynamoDB Metrics: {logical}", _table_rows(table), width=8)
-        board.section("Database and cache")
+            board.add_graph(f"DynamoDB Metrics: {logical}", _table_rows(table), width=8)
+        board.add_section("Database and cache")
         self._store_graphs(board)
-        board.section("Queues and events")
+        board.add_section("Queues and events")
         for kind, name in monitored.queues.items():
-            board.graph(f"Queue: {kind}", _queue_rows(name), width=8)
+            board.add_graph(f"Queue: {kind}", _queue_rows(name), width=8)
         for rule in monitored.rule_names:
             dimensions = ["EventBusName", monitored.bus_name, "RuleName", rule]
             metrics = ("Invocations", "FailedInvocations", "InvocationsSentToDlq")
-            board.graph(
+            board.add_graph(
                 f"Rule: {rule}",
                 [["AWS/Events", metric, *dimensions] for metric in metrics],
                 width=8,
             )
-        board.section("Edge")
+        board.add_section("Edge")
         for kind, id_ in monitored.distributions.items():
-            board.graph(f"CloudFront: {kind}", _distribution_rows(id_), region=GLOBAL_REGION)
+            board.add_graph(f"CloudFront: {kind}", _distribution_rows(id_), region=GLOBAL_REGION)
         return board.body()
 
     def _api_graphs(self, board: Board) -> None:
         rest = ["ApiName", self._monitored.rest_api_name, "Stage", self._monitored.stage_name]
         websocket = ["ApiId", self._monitored.websocket_api_id, "Stage", self._monitored.stage_name]
-        board.graph(
+        board.add_graph(
             "REST API: calls",
             [["AWS/ApiGateway", metric, *rest] for metric in ("Count", "4XXError", "5XXError")],
         )
-        board.graph(
+        board.add_graph(
             "REST API: latency",
             [
                 ["AWS/ApiGateway", "Latency", *rest, {"stat": stat, "label": f"Latency {stat}"}]
@@ -351,11 +352,11 @@ class Monitoring(Construct):
                 ]
             ],
         )
-        board.graph(
+        board.add_graph(
             "WebSocket API: traffic",
             [["AWS/ApiGateway", metric, *websocket] for metric in ("ConnectCount", "MessageCount")],
         )
-        board.graph(
+        board.add_graph(
             "WebSocket API: errors",
             [
                 ["AWS/ApiGateway", metric, *websocket]
@@ -377,7 +378,7 @@ class Monitoring(Construct):
         def aurora(metric: str, stat: str = "Average", **options: str) -> Row:
             return ["AWS/RDS", metric, *cluster, {"stat": stat, **options}]
 
-        board.graph(
+        board.add_graph(
             "Aurora: capacity",
             [
                 aurora("ServerlessDatabaseCapacity"),
@@ -385,7 +386,7 @@ class Monitoring(Construct):
                 aurora("CPUUtilization", yAxis="right"),
             ],
         )
-        board.graph(
+        board.add_graph(
             "Aurora: connections and memory",
             [
                 aurora("DatabaseConnections", "Maximum"),
@@ -400,14 +401,14 @@ class Monitoring(Construct):
                 for node in self._cache_nodes
             ]
 
-        board.graph(
+        board.add_graph(
             "ElastiCache: load",
             [
                 *cache("EngineCPUUtilization", "Average"),
                 *cache("DatabaseMemoryUsagePercentage", "Maximum"),
             ],
         )
-        board.graph(
+        board.add_graph(
             "ElastiCache: clients",
             [
                 *cache("CurrConnections", "Maximum"),

@@ -268,7 +268,7 @@ class Networking(Construct):
         )
 
     def _interface_endpoints(self) -> str | None:
-        """Creates the endpoints. Returns the id of their security group, or None without any."""
+        """Creates the endpoints, if any. Returns the id of their security group, or else None."""
         services = self._environment.network.interface_endpoints
         if not services:
             return None

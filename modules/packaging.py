@@ -79,10 +79,10 @@ class Packager:
 
     def package_all(self, functions: list[str]) -> dict[str, Artifact]:
         """Packages several functions. Functions with the same dependencies share one download."""
-        requirements = {function: self._requirements(function) for function in functions}
+        requirements = {function: self._read_pins(function) for function in functions}
         with ThreadPoolExecutor() as pool:
             distinct = sorted(set(requirements.values()))
-            installed = dict(zip(distinct, pool.map(self._installed, distinct), strict=True))
+            installed = dict(zip(distinct, pool.map(self._install, distinct), strict=True))
             return {
                 artifact.function: artifact
                 for artifact in pool.map(
@@ -90,7 +90,7 @@ class Packager:
                 )
             }
 
-    def _requirements(self, function: str) -> tuple[str, ...]:
+    def _read_pins(self, function: str) -> tuple[str, ...]:
         """Returns the sorted `name==version` pins of a function and of the shared code.
 
         Raises:
@@ -113,13 +113,13 @@ class Packager:
                 pins.add(pin.lower())
         return tuple(sorted(pins))
 
-    def _installed(self, pins: tuple[str, ...]) -> Path:
+    def _install(self, pins: tuple[str, ...]) -> Path:
         """Returns the folder with these dependencies. Runs pip only if it does not exist.
 
         Raises:
             PackagingError: Pipfile.lock has another version, or pip failed.
         """
-        lines = self._hashed(pins)
+        lines = self._add_hashes(pins)
         host = f"{sys.implementation.cache_tag}-{platform.system()}-{platform.machine()}"
         key = _digest(
             [
@@ -172,7 +172,7 @@ class Packager:
                     raise
         return folder
 
-    def _hashed(self, pins: tuple[str, ...]) -> list[str]:
+    def _add_hashes(self, pins: tuple[str, ...]) -> list[str]:
         """Returns the pins as lines of a requirements file with hashes."""
         locked = json.loads(self._lock.read_text(encoding="utf-8"))["default"]
         lines = []
@@ -182,7 +182,8 @@ class Packager:
             if entry is None or entry["version"] != f"=={version}":
                 locked_version = "nothing" if entry is None else entry["version"].lstrip("=")
                 raise PackagingError(
-                    f"{pin}: {self._lock.name} has {locked_version}; make the two agree (make lock)"
+                    f"{pin}: {self._lock.name} has {locked_version}; change the pin, or the Pipfile"
+                    " and run `make lock`"
                 )
             lines.append(" ".join([pin, *(f"--hash={value}" for value in sorted(entry["hashes"]))]))
         return lines

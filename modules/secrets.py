@@ -1,8 +1,8 @@
 """The platform's secrets in SSM: names, ARNs, and Terraform that never contains the values.
 
 CDKTF has no construct for ephemeral blocks, so the parameters are in a separate Terraform file next
-to the stack's. The stack does not refer to these resources. Functions get the name of a parameter
-and read the value at run time.
+to the stack's file. The stack does not refer to these resources. Functions receive the name of a
+parameter and read the value at run time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WRITTEN_ONCE = (
     "type",
     "value_wo_version",
 )
-"""The arguments whose changes Terraform ignores, all that the provider passes to PutParameter.
+"""The arguments whose changes Terraform ignores. The provider passes all to PutParameter.
 
 Terraform writes the first value, and operators write later values. After a change of any of these
 arguments, provider 5.100 would write an empty value unless `value_wo_version` changes too.

@@ -73,7 +73,7 @@ COUNTED_RULES = (
 )
 """Rules of AWS's common rule set that only count requests instead of blocking them.
 
-They are all rules of the set that inspect the body (WAF developer guide, baseline rule groups).
+They are all the rules of the set that inspect the body (WAF developer guide, baseline rule groups).
 Posts, code and prompts can resemble attacks. For example, GenericLFI_BODY matches `../`.
 """
 
@@ -84,9 +84,9 @@ ROLES = {
 """The descriptions of the Cognito groups. The role `user`, which all users have, has no group."""
 
 COGNITO_TOKEN_MINUTES = 5
-"""The minimum of Cognito. The auth service uses a token only for one ChangePassword call."""
+"""Cognito's minimum. The auth service uses a token only for one ChangePassword call."""
 COGNITO_REFRESH_MINUTES = 60
-"""The minimum of Cognito. The platform does not use Cognito's refresh tokens."""
+"""Cognito's minimum. The platform does not use Cognito's refresh tokens."""
 
 
 class Security(Construct):
@@ -377,7 +377,7 @@ def _rate_limit_rule(with_body: bool) -> Wafv2WebAclRule:
                 "evaluation_window_sec": RATE_WINDOW,
             }
         },
-        visibility_config=_visible("RateLimitRule"),
+        visibility_config=_visibility("RateLimitRule"),
     )
 
 
@@ -396,11 +396,11 @@ def _common_rules() -> Wafv2WebAclRule:
                 "rule_action_override": counted,
             }
         },
-        visibility_config=_visible("CommonRuleSetMetric"),
+        visibility_config=_visibility("CommonRuleSetMetric"),
     )
 
 
-def _visible(metric: str) -> Wafv2WebAclRuleVisibilityConfig:
+def _visibility(metric: str) -> Wafv2WebAclRuleVisibilityConfig:
     return Wafv2WebAclRuleVisibilityConfig(
         sampled_requests_enabled=True, cloudwatch_metrics_enabled=True, metric_name=metric
     )

@@ -46,7 +46,7 @@ from modules.storage import Storage
 TERRAFORM_VERSION = ">= 1.11"
 """Lock files in S3 and write-only arguments require Terraform 1.11."""
 PROVIDER = {"source": "hashicorp/aws", "version": "5.100.0"}
-"""The AWS provider. The source is complete, since other tools resolve `aws` to another registry.
+"""The AWS provider. Other tools resolve the short source `aws` to another registry.
 
 The CDKTF bindings were generated from the same version.
 """
@@ -209,8 +209,8 @@ class PlatformStack(TerraformStack):
             kms_key_arn=security.kms_key_arn,
         )
         ai = Ai(self, "ai", platform=platform)
-        users = (auth, profile, chat, post, catalog, ai, authorizer, self._delivery)
-        return [construct.function for construct in users]
+        constructs = (auth, profile, chat, post, catalog, ai, authorizer, self._delivery)
+        return [construct.function for construct in constructs]
 
     def _add_internal_functions(self) -> list[LambdaFunction]:
         """Creates the health check, and the functions that no API invokes."""

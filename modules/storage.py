@@ -42,9 +42,9 @@ def upload_prefix(service: str) -> Prefix:
 class Storage(Construct):
     """All buckets of an environment, encrypted with S3's own keys (SSE-S3).
 
-    Site and avatars require SSE-S3. With a customer managed key, the key's policy and CloudFront
-    would depend on each other. For other buckets, such a key would cost money per request and
-    require permissions for each function, without denying access to anyone.
+    The buckets of the site and the avatars require SSE-S3: the policy of a customer managed key and
+    the CloudFront distribution would depend on each other. For other buckets, such a key would cost
+    money per request and require permissions for each function, without denying access to anyone.
 
     Attributes:
         avatars: Users' pictures, served by CloudFront.

@@ -77,7 +77,7 @@ TABLES: tuple[TableDefinition, ...] = (
     TableDefinition(service="post", resource="likes", hash_key="post_id", range_key="user_id"),
     # One item per tag of a post, because an index could contain each post only once.
     TableDefinition(service="post", resource="tags", hash_key="tag", range_key="created_at"),
-    # Counters are separate from posts, since each change would rewrite the posts' index entries.
+    # Counters are separate, because each change of a post rewrites its entries in the indexes.
     TableDefinition(service="post", resource="counters", hash_key="item_id"),
     # ai
     TableDefinition(
@@ -96,7 +96,7 @@ TABLES: tuple[TableDefinition, ...] = (
         ttl=True,
         transient=True,
     ),
-    # The authors of anonymous posts, comments and messages, read only for owners and moderators.
+    # The authors of anonymous posts, comments and messages. Only permission checks read them.
     TableDefinition(service="platform", resource="authors", hash_key="item_id"),
     # Events that are not published yet. No TTL, because they must not expire.
     TableDefinition(service="platform", resource="outbox", hash_key="event_id", stream=True),

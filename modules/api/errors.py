@@ -13,15 +13,16 @@ HEADERS: Mapping[str, str] = {
     "Content-Type": "'application/problem+json'",
     "Cache-Control": "'no-store'",
     "X-Content-Type-Options": "'nosniff'",
-    # API Gateway cannot compare origins. With `*`, sites can only read the error, since no
-    # response accepts credentials.
+    # API Gateway cannot check the origin against a list. `*` lets every site read the error, but
+    # browsers then send no credentials.
     "Access-Control-Allow-Origin": "'*'",
     "Access-Control-Expose-Headers": "'Retry-After,ETag,X-Correlation-Id'",
 }
-"""Headers of every such response, literals in single quotes.
+"""Headers of every error response. API Gateway requires single quotes around literals.
 
-Without X-Correlation-Id: a gateway response can copy the caller's header only unchecked, and cannot
-map a context variable to a header (developer guide, `gatewayresponse.header`). The body has an id.
+X-Correlation-Id is missing: a gateway response can only copy the caller's header unchecked, and
+cannot map a context variable to a header (developer guide, `gatewayresponse.header`). The body
+contains an id instead.
 """
 
 
@@ -80,7 +81,7 @@ GATEWAY_ERRORS: Mapping[str, GatewayError] = {
         "unsupported_media_type",
         "Send the body as application/json in UTF-8.",
     ),
-    # The token bucket refills within a second.
+    # API Gateway's token bucket refills within a second.
     "THROTTLED": GatewayError(
         429,
         "Too Many Requests",

@@ -1,4 +1,4 @@
-"""What the REST and the WebSocket API share: throttling, logging and invocation permissions."""
+"""Throttling, logging and invocation permissions of the REST and the WebSocket API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from modules.base.function import LambdaFunction
 from modules.base.log_group import LogGroup
 
 BURST_SECONDS = 2
-"""Seconds of requests that a burst may contain, for example when many clients reconnect at once."""
+"""Seconds of the request rate that one burst may use, for example to reconnect many clients."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Throttle:
     """The bucket's size in requests."""
 
 
-def throttle(environment: Environment) -> Throttle:
+def create_throttle(environment: Environment) -> Throttle:
     """Returns the limit that matches the environment's Lambda concurrency."""
     rate = environment.request_rate
     return Throttle(rate, rate * BURST_SECONDS)
@@ -53,7 +53,7 @@ def log_stage(
     execution_log: str,
     service: str,
 ) -> StageLogging:
-    """Creates the log groups of a stage, unless API Gateway may not write logs in the account.
+    """Creates the log groups of a stage if the environment has the capability api_gateway_account.
 
     The access log has one line of JSON per request.
 
@@ -63,7 +63,7 @@ def log_stage(
         name: The API's name.
         fields: The `$context` variable for each key of an access log line.
         execution_log: The name that API Gateway requires for the execution log. The stage depends
-            on this group, because API Gateway would create it without a retention period.
+            on this log group. Otherwise API Gateway would create it, without a retention period.
         service: The value of the execution log's Service tag.
     """
     if not environment.capabilities.api_gateway_account:

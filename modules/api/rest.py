@@ -30,7 +30,7 @@ from cdktf_cdktf_provider_aws.wafv2_web_acl_association import Wafv2WebAclAssoci
 from constructs import Construct
 
 from modules.api.errors import GATEWAY_ERRORS, HEADERS, NOT_FOUND, GatewayResponses
-from modules.api.gateway import allow_invocation, log_stage, throttle
+from modules.api.gateway import allow_invocation, create_throttle, log_stage
 from modules.api.unknown import UnknownAddresses
 from modules.base.certificate import Certificate
 from modules.base.dns import AliasRecords
@@ -76,9 +76,9 @@ class RestApi(Construct):
     It is built in steps, because routes need functions and functions may need the API's id. Call
     `use_authorizer` first, then `add_service` and `add_health`, and `deploy` last.
 
-    The execute-api address stays enabled in addition to a custom domain. The stage's web ACL,
-    throttling and authorization apply there too, and smoke tests can distinguish a failing API from
-    a failing domain or certificate.
+    The execute-api address stays enabled in addition to a custom domain, so that smoke tests can
+    distinguish a failing API from a failing domain or certificate. The stage's web ACL, throttling
+    and authorization apply to both addresses.
 
     Args:
         names: The environment and its resource names.
@@ -285,7 +285,7 @@ class RestApi(Construct):
             tags=service_tag("platform"),
             **logging.arguments,
         )
-        limit = throttle(environment)
+        limit = create_throttle(environment)
         ApiGatewayMethodSettings(
             self,
             "settings",
@@ -311,7 +311,7 @@ class RestApi(Construct):
 
         Hashes selected values, because reading CDKTF's resources would change them.
         """
-        facts = {
+        configuration = {
             "routes": sorted(self._routes),
             "errors": {type_: asdict(error) for type_, error in GATEWAY_ERRORS.items()},
             "error_headers": dict(HEADERS),
@@ -319,7 +319,7 @@ class RestApi(Construct):
             "authorizer": [BEARER_PATTERN, AUTHORIZER_TTL],
             "compressed_from": COMPRESSED_FROM,
         }
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()
 
     def _custom_domain(self, stage: ApiGatewayStage) -> None:
         domains, hosted_zone_id = self._environment.domains, self._environment.hosted_zone_id

@@ -17,8 +17,9 @@ from modules.api.errors import HEADERS, NOT_FOUND
 class UnknownAddresses(Construct):
     """Returns 404 at the path / and at every unmatched path, without a function.
 
-    By default, API Gateway treats an Authorization header there as an AWS signature. A Bearer token
-    would get a signature error, which gateway responses cannot distinguish from other bad requests.
+    Without these methods, API Gateway would treat the Authorization header of such a request as an
+    AWS signature. A Bearer token would cause a signature error, which gateway responses cannot
+    distinguish from other bad requests.
 
     Attributes:
         resources: The resources that a deployment must depend on.
@@ -31,11 +32,11 @@ class UnknownAddresses(Construct):
             self, "path", rest_api_id=api.id, parent_id=api.root_resource_id, path_part="{proxy+}"
         )
         self.resources = [
-            *self._not_found("root", api.root_resource_id),
-            *self._not_found("any", any_path.id),
+            *self._add_not_found("root", api.root_resource_id),
+            *self._add_not_found("any", any_path.id),
         ]
 
-    def _not_found(self, id_: str, resource_id: str) -> list[ITerraformDependable]:
+    def _add_not_found(self, id_: str, resource_id: str) -> list[ITerraformDependable]:
         status = str(NOT_FOUND.status)
         method = ApiGatewayMethod(
             self,

@@ -22,7 +22,7 @@ from cdktf_cdktf_provider_aws.apigatewayv2_stage import (
 )
 from constructs import Construct
 
-from modules.api.gateway import allow_invocation, log_stage, throttle
+from modules.api.gateway import allow_invocation, create_throttle, log_stage
 from modules.base.access import Access
 from modules.base.certificate import Certificate
 from modules.base.dns import AliasRecords
@@ -69,9 +69,10 @@ ACCESS_LOG_FIELDS = {
 
 
 class WebSocketApi(Construct):
-    """The WebSocket API. `add_routes` adds the routes after the chat function, which needs its id.
+    """The WebSocket API. Call `add_routes` last: the routes need the chat function, which itself
+    needs the API's id.
 
-    AWS WAF does not support WebSocket APIs. The stage is throttled, and connecting needs a ticket.
+    AWS WAF does not support WebSocket APIs. Throttling and tickets protect the stage instead.
 
     Args:
         names: The environment and its resource names.
@@ -180,21 +181,21 @@ class WebSocketApi(Construct):
             )
             for route in ROUTES
         ]
-        facts = json.dumps([sorted(ROUTES), TICKET, function.name, authorizer.name])
+        configuration = json.dumps([sorted(ROUTES), TICKET, function.name, authorizer.name])
         deployment = Apigatewayv2Deployment(
             self,
             "deployment",
             api_id=self.api_id,
             description="The declared routes",
             triggers={
-                "configuration": hashlib.sha256(facts.encode()).hexdigest(),
+                "configuration": hashlib.sha256(configuration.encode()).hexdigest(),
                 "authorizer": ticket_check.id,
                 "integration": integration.id,
             },
             depends_on=routes,
             lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
         )
-        limit = throttle(environment)
+        limit = create_throttle(environment)
         logging = log_stage(
             self,
             environment=environment,

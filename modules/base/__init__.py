@@ -1,1 +1,1 @@
-"""Building blocks: each wraps one AWS resource with this platform's safe defaults."""
+"""Constructs, each of which wraps one AWS resource with safe defaults."""

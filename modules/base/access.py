@@ -94,7 +94,7 @@ def bucket_access(variable: str, bucket: Bucket, *prefixes: Prefix) -> Access:
 
 
 def queue_sending(variable: str, queue: Queue, *, sid: str | None = None) -> Access:
-    """Allows sending to a queue, whose URL the variable contains. `sid` defaults to its name."""
+    """Allows sending to a queue, whose URL the variable contains. The default Sid is its name."""
     return Access({variable: queue.url}, sending_statements(queue, sid=sid))
 
 

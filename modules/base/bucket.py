@@ -100,7 +100,7 @@ class Bucket(Construct):
             bucket=self.name,
             rule=S3BucketOwnershipControlsRule(object_ownership=object_ownership),
         )
-        # A reference to the ownership controls, because CloudFront requires a bucket with ACLs.
+        # Refers to the ownership controls, because CloudFront can log only after they allow ACLs.
         self.domain_name: str = f"{ownership.id}.s3.amazonaws.com"
         S3BucketServerSideEncryptionConfigurationA(
             self,

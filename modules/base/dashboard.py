@@ -28,16 +28,16 @@ class Board:
         self._widgets: list[dict[str, Any]] = []
         self._x = self._y = self._row_height = 0
 
-    def section(self, title: str) -> None:
+    def add_section(self, title: str) -> None:
         """Starts a section below the existing widgets with its heading."""
         self._break()
         self._place("text", COLUMNS, 1, {"markdown": f"## {title}"})
 
-    def alarms(self, title: str, arns: Sequence[str]) -> None:
+    def add_alarms(self, title: str, arns: Sequence[str]) -> None:
         """Adds a widget with the states of alarms."""
         self._place("alarm", COLUMNS, 3, {"title": title, "alarms": list(arns)})
 
-    def graph(
+    def add_graph(
         self,
         title: str,
         metrics: Sequence[Row],

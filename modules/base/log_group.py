@@ -14,7 +14,7 @@ class LogGroup(CloudwatchLogGroup):
 
     Args:
         environment: The environment, which sets the retention period.
-        name: The group's name. Each AWS service writes only to a group with a certain name.
+        name: The group's name, which the AWS service that writes the logs prescribes.
         service: The value of the Service tag.
     """
 

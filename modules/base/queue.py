@@ -14,7 +14,7 @@ from modules.base.naming import Names, service_tag
 from modules.base.policy import Statement, deny_plain_http, policy_document
 
 DLQ_RETENTION = 1_209_600
-"""Seconds. 14 days is the maximum of SQS, to leave time for a fix and a redrive."""
+"""Seconds. 14 days, the maximum of SQS, leave time for a fix and a redrive."""
 
 
 class DeadLetterQueue(Construct):
@@ -27,7 +27,7 @@ class DeadLetterQueue(Construct):
             `events`.
         kms_key_arn: The KMS key of the queue. Its policy must allow the sending services.
         alerts_topic_arn: The topic for the alarm.
-        cause: What the messages in the queue are, for the alarm's description.
+        cause: The description of the messages in the alarm, for example `events that failed`.
         senders: Statements that allow others to send. The constructor sets their resource.
         source_arn: The only queue that may use this dead-letter queue, or None if no queue does.
         fifo: Whether the source is a FIFO queue.
@@ -82,7 +82,7 @@ class DeadLetterQueue(Construct):
             self,
             "alarm",
             name=names.of(service, f"{resource}-dlq-alarm"),
-            description=f"{name} holds {cause}; look, mend, redrive",
+            description=f"{name} holds {cause}; find and fix the cause, then redrive",
             namespace="AWS/SQS",
             metric="ApproximateNumberOfMessagesVisible",
             dimensions={"QueueName": self.name},

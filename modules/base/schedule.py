@@ -20,11 +20,11 @@ from modules.base.policy import Statement, key_statement
 MAX_WAIT = 21_600
 """Seconds that a run may wait to start.
 
-It is Lambda's default. Terraform plans would show a difference if it were not set explicitly.
+Lambda's default. It is set explicitly, because plans would otherwise show a difference.
 """
 
-
 ALERT_SID = "Alert"
+"""The Sid of the permission that `failure_alerts` adds."""
 
 
 class Schedule(Construct):

@@ -64,7 +64,7 @@ class TableDefinition:
     always_recoverable: bool = False
     """Whether every environment has point-in-time recovery. If not, the environment decides."""
     transient: bool = False
-    """Whether losing the data is harmless. The table then has no recovery and no protection."""
+    """Whether losing the data is harmless. Turns off recovery and deletion protection."""
 
     @property
     def name(self) -> str:

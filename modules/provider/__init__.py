@@ -4,8 +4,9 @@ The bindings are 2,137 generated Python modules and as many JavaScript ones. A s
 but a normal import loads all. After `load_lazily`, importing
 `cdktf_cdktf_provider_aws.<resource>` loads only that resource: in Python, an empty parent package
 replaces the package's `__init__`; in Node, preload.cjs turns the requires of the index file into
-getters. `load_lazily` also removes three delays of jsii: a second Node process that relays every
-message (runtime.cjs), and waiting for assemblies and repeated references (kernel.py).
+getters. `load_lazily` also removes three delays of jsii: the second Node process that relays every
+message (runtime.cjs), the wait while Node loads an assembly, and the wait for a reference that was
+already read (both in kernel.py).
 
 The synthesized Terraform is the same. If the provider or jsii has an unexpected structure, the
 normal import is used, with a warning. PLATFORM_PROVIDER_IMPORT=ordinary forces the normal import.

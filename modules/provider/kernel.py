@@ -31,8 +31,8 @@ def reduce_waits() -> bool:
         )
         return False
 
-    class SavingProcess(base):  # type: ignore[misc, valid-type]
-        """Reads the responses to load requests later, before the response to the next request."""
+    class DeferringProcess(base):  # type: ignore[misc, valid-type]
+        """Reads the responses to load requests only when another kind of request follows."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -47,7 +47,7 @@ def reduce_waits() -> bool:
                 message = json.dumps(self._serializer.unstructure(request))
                 self._process.stdin.write(f"{message}\n".encode())
                 self._process.stdin.flush()
-                self._pending.append(self._take_loaded)
+                self._pending.append(self._read_load_response)
                 return None
             while self._pending:
                 self._pending.pop(0)()
@@ -61,15 +61,16 @@ def reduce_waits() -> bool:
             known = self._references.setdefault(request.objref.ref, {})
             if request.property in known:
                 return known[request.property]
-            reply = super().send(request, response_type)
-            if isinstance(reply, GetResponse) and str(reply.value).startswith(_REFERENCE):
-                known[request.property] = reply
-            return reply
+            response = super().send(request, response_type)
+            if isinstance(response, GetResponse) and str(response.value).startswith(_REFERENCE):
+                known[request.property] = response
+            return response
 
-        def _take_loaded(self) -> None:
-            reply = self._next_message()
-            if "ok" not in reply:
-                raise RuntimeError(f"Node could not load an assembly: {reply.get('error', reply)}")
+        def _read_load_response(self) -> None:
+            response = self._next_message()
+            if "ok" not in response:
+                error = response.get("error", response)
+                raise RuntimeError(f"Node could not load an assembly: {error}")
 
-    setattr(process, "_NodeProcess", SavingProcess)  # noqa: B010 (mypy rejects assigning a class)
+    setattr(process, "_NodeProcess", DeferringProcess)  # noqa: B010 (mypy rejects an assignment)
     return True

@@ -1,8 +1,8 @@
 // Loaded by `node --require` before jsii's runtime. Changes how three files are loaded:
 // - jsii's runtime file relays messages to a second Node; runtime.cjs runs the kernel directly.
 // - The provider's barrel file has one require per resource (two thousand); they become getters.
-// - cdktf's stack traces record where each reference was created. They would show only jsii's
-//   frames and no Python code, so they are omitted.
+// - cdktf records a stack trace for each reference. It would show only jsii's frames and no Python
+//   code, so an empty trace is recorded instead.
 "use strict";
 // Most code here runs only a few times, where baseline compilation is faster than interpretation.
 require("node:v8").setFlagsFromString("--always-sparkplug");

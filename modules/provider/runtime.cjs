@@ -1,9 +1,9 @@
 // Runs jsii's kernel in the Node process that Python started.
 //
 // jsii's own runtime file starts a second Node for the kernel and relays every message between its
-// standard streams and the kernel's channel (file descriptor 3). That doubles the path of about
-// four thousand calls. Here the kernel runs in the first Node, with the standard streams as its
-// channel. Its own output goes to standard error as JSON, as the runtime file would send it.
+// standard streams and the kernel's channel (file descriptor 3). About 4,000 calls would pass both
+// processes. Here the kernel runs in the first Node, with the standard streams as its channel. The
+// kernel's own output goes to standard error as JSON, as the runtime file would send it.
 "use strict";
 const fs = require("node:fs");
 const path = require("node:path");

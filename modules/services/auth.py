@@ -31,9 +31,9 @@ class Auth(Service):
         tables = platform.tables
         users = Statement(
             sid="Users",
-            # Calls made as a user (SignUp, ChangePassword, ...) need no permission.
+            # Cognito checks no IAM permissions for SignUp, ChangePassword and similar calls.
             actions=[
-                # An unconfirmed user whose address is registered again.
+                # Deletes an unconfirmed user whose address is registered again.
                 "cognito-idp:AdminDeleteUser",
                 "cognito-idp:AdminGetUser",
                 "cognito-idp:AdminInitiateAuth",

@@ -20,7 +20,7 @@ DATABASE_ROLE = "catalog"
 """The PostgreSQL role of the function, created by migrations."""
 
 SWEEP_SCHEDULE = "rate(1 minute)"
-"""The interval for publishing events that no request published. EventBridge's minimum is 1 min."""
+"""Interval for publishing events that were stored but not published. 1 min is the minimum."""
 
 
 class Catalog(Service):

@@ -76,7 +76,7 @@ class Chat(Service):
                     "DeleteItem",
                     index_sid="RoomsOfMember",
                 ),
-                # The sessions of a room's listeners.
+                # The sessions of the connections that listen to a room.
                 table_access(tables["auth-sessions"], "BatchGetItem", sid="RevokedSessions"),
                 # The chat function creates tickets, and the authorizer redeems them.
                 table_access(tables["chat-tickets"], "PutItem"),

@@ -19,9 +19,10 @@ ATTACHMENTS_PREFIX = "chat/"
 """The prefix of chat attachments after validation. Members read them with signed URLs."""
 
 RETRY_DELAY = 10
-"""Seconds before a stored message without recorded delivery is delivered again.
+"""Seconds until a stored message is checked, and delivered again if no delivery is recorded.
 
-Delivering to a small room takes a hundredth of this time, and to thousands of members a fraction.
+A first delivery takes a hundredth of this time in a small room, and a fraction of it in a room with
+thousands of members.
 """
 
 RETRY_RECEIVES = 20
@@ -33,9 +34,9 @@ The attempts are a minute apart, so a cache outage of a quarter of an hour loses
 VISIBILITY_TIMEOUTS = 2
 """The visibility timeout of a received message, as a multiple of the function's timeout.
 
-AWS recommends six, so that messages survive a throttled consumer. In chat, an interrupted batch
-would block its rooms in the FIFO queue for too long. Two loses no chat message, because messages
-that were not delivered are read from the table (see docs/decisions/0042-fan-out.md).
+AWS recommends six, so that messages survive a throttled consumer. In chat, a killed batch would
+then block its rooms in the FIFO queue for too long. With two, no chat message is lost, because
+undelivered messages are read from the table (see docs/decisions/0042-fan-out.md).
 """
 
 
@@ -43,14 +44,15 @@ class Delivery(Construct):
     """Delivers frames to the connections of rooms.
 
     Chat sends a large room's frames to the FIFO queue, with the room as message group. The table's
-    stream reports every stored message. If no delivery of it is recorded, a check goes to the retry
-    queue, whose delay is longer than a normal delivery, and repeats the delivery if necessary. The
-    stream also reports deleted rooms, whose remaining data is deleted through the retry queue.
+    stream reports every stored message. If its delivery is not recorded yet, the message goes to
+    the retry queue, whose delay is longer than a normal delivery, and is delivered unless this has
+    happened meanwhile. Deleted rooms, which the stream also reports, are cleared through the retry
+    queue.
 
     Args:
         platform: The settings and resources that all functions share.
         websocket_api: The API to whose connections the function posts.
-        tables: The DynamoDB tables, by name without environment. The one of messages has a stream.
+        tables: The DynamoDB tables, by name without environment. `chat-messages` has a stream.
         attachments: The bucket from which the files of deleted rooms are deleted.
         cache: The cache of the connections.
         network: The location in the VPC, to reach the cache.
@@ -110,8 +112,8 @@ class Delivery(Construct):
             "function",
             platform=platform,
             function="delivery",
-            description="Brings chat frames to big rooms, makes lost ones good,"
-            " clears up after deleted rooms",
+            description="Delivers chat frames to large rooms, repeats lost deliveries,"
+            " and deletes the data of deleted rooms",
             access=[
                 # GetItem is for deliveries. The batch operations delete the data of deleted rooms.
                 table_access(
@@ -125,7 +127,7 @@ class Delivery(Construct):
                 table_access(tables["chat-members"], "BatchGetItem", "Query", "BatchWriteItem"),
                 table_access(tables["auth-sessions"], "BatchGetItem"),
                 table_access(tables["platform-authors"], "BatchWriteItem"),
-                # The present names of authors.
+                # The current names of authors.
                 table_access(tables["profile-profiles"], "BatchGetItem"),
                 bucket_access(
                     "S3_BUCKET_ATTACHMENTS",
@@ -135,12 +137,12 @@ class Delivery(Construct):
                     ),
                 ),
                 websocket_api.connection_access(),
-                # The function queues messages to check later, Lambda reports discarded batches.
+                # The function sends messages to check later, and Lambda reports discarded batches.
                 queue_sending("DELIVERY_RETRIES_QUEUE_URL", self.retries),
                 stream_source(
                     "stream",
                     tables["chat-messages"],
-                    # Only messages and markers of deleted rooms have a number.
+                    # Of the table's items, only messages and markers of deleted rooms have `seq`.
                     pattern={
                         "eventName": ["INSERT", "MODIFY"],
                         "dynamodb": {"NewImage": {"seq": {"N": [{"exists": True}]}}},

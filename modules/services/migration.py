@@ -66,7 +66,7 @@ class Migration(Construct):
                         )
                     ],
                 ),
-                # The function only writes. It reads from the database which migrations are applied.
+                # A copy of the record in the database, which the function itself reads.
                 table_access(state_table, "PutItem", variable="MIGRATION_STATE_TABLE"),
                 failure_alerts(platform, kms_key_arn),
             ],

@@ -53,7 +53,7 @@ class Post(Service):
                 "TIMELINE_SHARDS": str(platform.environment.dynamodb.timeline_shards),
             },
             access=[
-                # ConditionCheckItem: no likes or comments while a post is being deleted.
+                # ConditionCheckItem: rejects likes and comments while a post is being deleted.
                 # BatchGetItem: posts found by tag.
                 table_access(
                     tables["post-posts"],
@@ -68,7 +68,7 @@ class Post(Service):
                 table_access(
                     tables["post-tags"], "Query", "PutItem", "DeleteItem", "BatchWriteItem"
                 ),
-                # ConditionCheckItem: no replies to a deleted comment.
+                # ConditionCheckItem: rejects replies to a deleted comment.
                 table_access(
                     tables["post-comments"],
                     "GetItem",
@@ -101,7 +101,7 @@ class Post(Service):
                     "S3_BUCKET_ATTACHMENTS",
                     attachments,
                     upload_prefix("post"),
-                    # Listing finds all images of a deleted post, also those it did not refer to.
+                    # Listing finds all images of a deleted post, even without a reference to them.
                     Prefix(
                         "Images", POST_IMAGES_PREFIX, ("PutObject", "DeleteObject"), "ImagesOfPost"
                     ),

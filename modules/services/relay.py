@@ -18,9 +18,10 @@ from modules.base.queue import Queue
 from modules.services.service import ServicePlatform
 
 SWEEP_SCHEDULE = "rate(1 hour)"
-"""The interval for scanning the outbox for missed events. A stream keeps records for a day."""
+"""The interval for scanning the outbox for events that the stream dropped, which it does after a
+day."""
 RETRY_DELAY = 15
-"""Seconds that a retry waits. Scans skip younger events, which the stream will deliver."""
+"""Seconds that a retry waits. Scans skip younger events, which the stream still delivers."""
 ITERATOR_AGE_MS = 60_000
 """Age in milliseconds of stream records at which an alarm fires. Publishing takes about 1,000."""
 
@@ -92,7 +93,7 @@ class Relay(Construct):
                 # Scanning is cheap, because the table holds only unpublished events.
                 table_access(outbox, "BatchGetItem", "BatchWriteItem", "Scan"),
                 Access({"EVENT_BUS_NAME": platform.bus_name}, [publish]),
-                # The function queues events to retry, Lambda reports discarded batches.
+                # The function sends events to retry, and Lambda reports discarded batches.
                 queue_sending("RETRY_QUEUE_URL", retries),
                 stream_source(
                     "stream",

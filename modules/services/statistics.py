@@ -38,8 +38,8 @@ class Statistics(Construct):
     ) -> None:
         super().__init__(scope, id_)
         environment = platform.environment
-        # An event can be replayed from the archive, and can then wait in the queue and in the
-        # dead-letter queue.
+        # An event can arrive again for this long: it can be replayed from the archive, and then
+        # wait in the queue and in the dead-letter queue.
         remember_days = environment.monitoring.log_retention_days + 2 * DLQ_RETENTION // DAY
         self.function = LambdaFunction(
             self,

@@ -527,6 +527,6 @@ def test_a_bug_in_a_rule_raises_instead_of_skipping_the_rule(
     def rule_with_error(environment: Environment) -> list[str]:
         return [environment.no_such_key]  # type: ignore[attr-defined]
 
-    monkeypatch.setattr(rules, "_origins", rule_with_error)
+    monkeypatch.setattr(rules, "_check_origins", rule_with_error)
     with pytest.raises(AttributeError, match="no_such_key"):
         load_environment("dev")

@@ -7,10 +7,10 @@ from modules.base.dashboard import Board
 
 def test_graphs_fill_rows_and_sections_start_below_them() -> None:
     board = Board("eu-west-1")
-    board.section("Functions")
+    board.add_section("Functions")
     for title in ("one", "two", "three"):
-        board.graph(title, [["AWS/Lambda", "Errors", "FunctionName", title]])
-    board.section("Tables")
+        board.add_graph(title, [["AWS/Lambda", "Errors", "FunctionName", title]])
+    board.add_section("Tables")
     widgets = json.loads(board.body())["widgets"]
     assert [(item["type"], item["x"], item["y"]) for item in widgets] == [
         ("text", 0, 0),
