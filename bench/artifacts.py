@@ -4,9 +4,9 @@
 
 A clean interpreter that has only the artifact and the packages of the Lambda runtime imports the
 handler; another one imports only boto3. The measurements alternate, so that load on the machine
-affects both. The ratio is the median of the pairs. Both are compiled to bytecode, and the goal
-applies to this ratio. Lambda's function directory is read-only and stays uncompiled: the last
-column is the ratio of an uncompiled artifact to a compiled boto3, which is the worst case.
+affects both. The ratio is the median of the pairs. For the column `ratio`, to which the goal
+applies, both are compiled to bytecode. Lambda's function directory is read-only, so an artifact is
+not compiled there. The column `uncompiled` shows this worst case, relative to a compiled boto3.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from modules.packaging import package_functions
 RUNTIME_PACKAGES = ("boto3", "botocore", "jmespath", "dateutil", "s3transfer", "six", "urllib3")
 """Import names of the packages in AWS's Python runtime: boto3 and its dependencies."""
 SIZE_GOAL = 5 * 1024 * 1024
-"""Bytes of a zip. A cold start downloads and unpacks it."""
+"""Maximum bytes of a zip, which a cold start downloads and unpacks."""
 RATIO_GOAL = 1.6
+"""Maximum import time of a handler relative to that of boto3."""
 
 
 def lay_out_runtime(folder: Path) -> None:
@@ -45,7 +46,7 @@ def lay_out_runtime(folder: Path) -> None:
         (folder / source.name).symlink_to(source)
 
 
-def seconds(imported: str, *folders: Path) -> float:
+def measure_import(imported: str, *folders: Path) -> float:
     """Returns the wall-clock seconds of a clean interpreter that imports a module from folders.
 
     The interpreter writes no bytecode.
@@ -56,11 +57,16 @@ def seconds(imported: str, *folders: Path) -> float:
     return time.perf_counter() - begun
 
 
-def pairs(function: str, artifact: Path, runtime: Path, runs: int) -> list[tuple[float, float]]:
+def measure_pairs(
+    function: str, artifact: Path, runtime: Path, runs: int
+) -> list[tuple[float, float]]:
     """Returns pairs of the import times of the handler and of boto3, in seconds."""
     handler = f"lambdas.{function}.handler"
-    seconds(handler, artifact, runtime)
-    return [(seconds(handler, artifact, runtime), seconds("boto3", runtime)) for _ in range(runs)]
+    measure_import(handler, artifact, runtime)
+    return [
+        (measure_import(handler, artifact, runtime), measure_import("boto3", runtime))
+        for _ in range(runs)
+    ]
 
 
 def ratio(measured: list[tuple[float, float]]) -> float:
@@ -89,14 +95,14 @@ def main() -> None:
         runtime = Path(directory) / "runtime"
         runtime.mkdir()
         lay_out_runtime(runtime)
-        seconds("boto3", runtime)
+        measure_import("boto3", runtime)
         for function in arguments.functions:
             artifact = Path(directory) / function
             with zipfile.ZipFile(packages["host"][function].path) as archive:
                 archive.extractall(artifact)
-            uncompiled = pairs(function, artifact, runtime, arguments.runs)
+            uncompiled = measure_pairs(function, artifact, runtime, arguments.runs)
             compileall.compile_dir(artifact, quiet=2)
-            compiled = pairs(function, artifact, runtime, arguments.runs)
+            compiled = measure_pairs(function, artifact, runtime, arguments.runs)
             measured[function] = {
                 "bytes": packages["aws"][function].path.stat().st_size,
                 "seconds": statistics.median(own for own, _ in compiled),

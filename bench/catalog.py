@@ -57,7 +57,7 @@ CASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
 FOREVER = 2**40
 
 
-def service(database: Database, logger: Logger) -> Router:
+def create_router(database: Database, logger: Logger) -> Router:
     """Returns the function's router, connected to a database."""
 
     def unused() -> Any:
@@ -120,7 +120,7 @@ def main() -> None:
         migrate(postgres, name)
         fill(postgres, name, arguments.listings)
         logger = Logger(service="bench", stream=io.StringIO())
-        router = service(Database(postgres.settings(name), session, logger), logger)
+        router = create_router(Database(postgres.settings(name), session, logger), logger)
         with closing(postgres.connect("catalog", name)) as driver:
             driver.run("SET plan_cache_mode = force_custom_plan")
             print(f"{'milliseconds':<22}{'p50':>16}{'p99':>16}{'of the driver':>20}")
@@ -130,13 +130,13 @@ def main() -> None:
                 sql, values = search_statement(Search(limit=PAGE + 1, **search))
                 assert router(event, None)["statusCode"] == 200
 
-                def served(event: dict[str, Any] = event) -> object:
+                def call_service(event: dict[str, Any] = event) -> object:
                     return router(event, None)
 
-                def alone(sql: str = sql, values: dict[str, Any] = values) -> object:
+                def call_driver(sql: str = sql, values: dict[str, Any] = values) -> object:
                     return driver.run(sql, **values)
 
-                ours, drivers = measure(served, alone, arguments.calls)
+                ours, drivers = measure(call_service, call_driver, arguments.calls)
                 p50, p99 = (
                     (percentile(ours, share), percentile(drivers, share)) for share in (0.5, 0.99)
                 )

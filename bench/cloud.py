@@ -33,7 +33,7 @@ def fresh_root() -> Iterator[Root]:
             stop_platform(root, purge=True)
 
 
-def start(root: Root, environment: str) -> Cloud:
+def start_cloud(root: Root, environment: str) -> Cloud:
     """Starts an embedded cloud and bootstraps it for an environment, without applying the stack."""
     addresses = EmbeddedCloud(root).start().addresses
     variables = {
@@ -45,20 +45,20 @@ def start(root: Root, environment: str) -> Cloud:
     return cloud
 
 
-def initialized(root: Root, cloud: Cloud) -> Terraform:
+def initialize_terraform(root: Root, cloud: Cloud) -> Terraform:
     """Returns an initialized Terraform for the cloud's environment."""
     name = cloud.environment.name
     synthesize([name], root.cdktf_out, cloud.variables)
     stack = Terraform(
         terraform(root),
         root.cdktf_out / "stacks" / name,
-        variables(root, cloud),
+        terraform_environment(root, cloud),
         root.logs / "terraform.jsonl",
     )
     stack.init()
     return stack
 
 
-def variables(root: Root, cloud: Cloud) -> dict[str, str]:
+def terraform_environment(root: Root, cloud: Cloud) -> dict[str, str]:
     """Returns the process environment for Terraform and the CDKTF CLI."""
     return {**terraform_variables(root), **cloud.variables, **node_variables()}

@@ -1,8 +1,8 @@
-"""Measures what the durability of the embedded AWS costs a call.
+"""Measures the CPU time that the journal and the saves of the embedded AWS add to a call.
 
-Two embedded AWS run side by side, one of them without journal and saves. Blocks of the same calls
-go to them alternately, and each pair of blocks gives one ratio of their CPU time. CPU time, which
-includes the children that save, varies less than the time of a call on a busy machine.
+Two embedded AWS run side by side, one of them without journal and saves. Both receive the same
+block of calls alternately. Each pair of blocks yields one ratio of CPU times, which include the
+child processes that save. On a busy machine, CPU time varies less than the duration of a call.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Measures delivery in one chat room, relative to the limit of the embedded API Gateway.
 
 The fan-out time starts when a message is stored, according to the function's log, and ends when the
-last connection receives it. The floor is a function that only posts the same frame to the same
-connections, sequentially and with as many threads as the platform. The measurements alternate.
+last connection receives it. It is compared with the floor: a function that only posts the same
+frame to the same connections, once sequentially and once with as many threads as the platform. The
+measurements alternate.
 Afterwards, the benchmark measures how many messages per second one room accepts from several
 concurrent senders.
 """
@@ -34,7 +35,7 @@ SIZES = (1, 10, 100, 500)
 """Connections in the room."""
 SENDERS = 5
 SENDING_TIME = 5.0
-"""Seconds. In this time, senders send the next message as soon as one is acknowledged."""
+"""Seconds during which each sender sends the next message as soon as one is acknowledged."""
 FLOOR = "bench-floor"
 
 FLOOR_CODE = """
@@ -56,7 +57,7 @@ def handler(event, _context):
         with ThreadPoolExecutor(event["workers"]) as pool:
             list(pool.map(post, event["connections"]))
 """
-"""The floor: no sessions, tables or cache. Its frame contains its start time."""
+"""The floor function, which uses no sessions, tables or cache. Its frame has the start time."""
 
 
 class Bench:
@@ -77,13 +78,13 @@ class Bench:
         self._endpoint = chat["Environment"]["Variables"]["WEBSOCKET_API_ENDPOINT"]
         self._deploy_floor(chat["Role"])
 
-    def room(self) -> str:
+    def create_room(self) -> str:
         """Creates a room that all users join."""
         room = self.people[0].make_room()
         self.people[0].invite(room, *self.people[1:])
         return room
 
-    def post(self, room: str, frame: dict[str, Any], workers: int) -> None:
+    def post_frame(self, room: str, frame: dict[str, Any], workers: int) -> None:
         """Invokes the floor function to post a frame to each connection in a room."""
         members: Any = self._cache.zrange(f"chat:room:{room}", 0, -1)
         event = {
@@ -95,7 +96,7 @@ class Bench:
         response = self._lambda.invoke(FunctionName=FLOOR, Payload=json.dumps(event).encode())
         assert "FunctionError" not in response, response["Payload"].read()
 
-    def stored(self, since: float) -> list[float]:
+    def read_storage_times(self, since: float) -> list[float]:
         """Returns the times at which messages were stored, from the chat function's log."""
         pages = self._logs.get_paginator("filter_log_events").paginate(
             logGroupName="/aws/lambda/chat-lambda-local",
@@ -137,7 +138,7 @@ class Timed(NamedTuple):
     arrived: float
 
 
-async def timed(
+async def time_frame(
     clients: Sequence[ChatClient], room: str, act: Callable[[], Awaitable[object]]
 ) -> Timed:
     """Performs an action that sends one frame to every client in the room. Returns its times."""
@@ -163,7 +164,7 @@ def frames(client: ChatClient, room: str) -> int:
 
 async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
     """Measures fan-out. Returns medians in seconds, and the median of the pairs' ratios."""
-    room = bench.room()
+    room = bench.create_room()
     clients = await open_many(bench.people, room, size)
     await asyncio.sleep(1)  # until all are present
     text = "x" * 200
@@ -178,12 +179,14 @@ async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
     sequential: list[float] = []
     for turn in range(rounds + 1):
         # Sent by REST, since the embedded AWS does not log functions invoked by WebSocket frames.
-        delivered = await timed(
+        delivered = await time_frame(
             clients, room, lambda: asyncio.to_thread(bench.people[0].say, room, text)
         )
         floors = [
-            await timed(
-                clients, room, partial(asyncio.to_thread, bench.post, room, floor_frame, workers)
+            await time_frame(
+                clients,
+                room,
+                partial(asyncio.to_thread, bench.post_frame, room, floor_frame, workers),
             )
             for workers in (POSTS, 1)
         ]
@@ -192,7 +195,7 @@ async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
             for measured, floor in zip((parallel, sequential), floors, strict=True):
                 measured.append(floor.arrived - floor.begun)
     await asyncio.gather(*(client.close() for client in clients))
-    stored = await asyncio.to_thread(bench.stored, begun)
+    stored = await asyncio.to_thread(bench.read_storage_times, begun)
     fan_outs = [
         one.arrived - next(at for at in stored if one.called < at < one.arrived) for one in sent
     ]
@@ -208,7 +211,7 @@ async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
 
 async def throughput(bench: Bench, listeners: int) -> dict[str, Any]:
     """Measures the messages per second that one room delivers, sent by WebSocket and by REST."""
-    room = bench.room()
+    room = bench.create_room()
     clients = await open_many(bench.people, room, max(listeners, SENDERS))
 
     async def rate(send: Callable[[int], Awaitable[object]]) -> float:

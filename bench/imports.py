@@ -2,8 +2,8 @@
 
     python -m bench.imports [--runs 15] [--json]
 
-Each import runs in a fresh interpreter, after the modules that the function imports with either of
-them. The two sides of a pair alternate, so that load on the machine affects both. One run of each,
+Each import runs in a fresh interpreter, after the modules that a function imports in both cases.
+The two sides of a pair alternate, so that load on the machine affects both. The first run of each,
 which compiles the modules, is not counted.
 """
 
@@ -20,7 +20,7 @@ from ops.root import PROJECT
 
 POWERTOOLS = "aws_lambda_powertools"
 EVERYWHERE = "import boto3, lambdas.common.logs, lambdas.common.storage.dynamodb"
-"""The imports of each function that uses one of these modules."""
+"""The imports of every function that uses one side of a pair."""
 
 PROGRAM = """\
 import time

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 from bench import create_parser
-from bench.cloud import fresh_root, initialized, start, variables
+from bench.cloud import fresh_root, initialize_terraform, start_cloud, terraform_environment
 from ops.root import PROJECT
 from ops.terraform.runner import PARALLELISM
 from ops.terraform.toolchain import terraform
@@ -37,9 +37,9 @@ def main() -> None:
     arguments = parser.parse_args()
 
     with fresh_root() as root:
-        cloud = start(root, arguments.environment)
-        stack = initialized(root, cloud)
-        environ = variables(root, cloud)
+        cloud = start_cloud(root, arguments.environment)
+        stack = initialize_terraform(root, cloud)
+        environ = terraform_environment(root, cloud)
         file = stack.directory / "bench.tfplan"
 
         def run(command: list[str], directory: str) -> None:
@@ -56,23 +56,23 @@ def main() -> None:
         ]
         diff = ["cdktf", "diff", arguments.environment, "--skip-synth", "--skip-provider-lock"]
         diff += [f"--output={root.cdktf_out}", f"--terraform-parallelism={PARALLELISM}"]
-        ways: dict[str, Callable[[], object]] = {
+        commands: dict[str, Callable[[], object]] = {
             "terraform plan": lambda: run(plan, str(stack.directory)),
             "ops deploy's plan": lambda: stack.plan(file),
             "cdktf diff": lambda: run(diff, str(PROJECT)),
         }
-        for work in ways.values():  # warm-up: the first run reads its files from disk
+        for work in commands.values():  # warm-up: the first run reads its files from disk
             work()
-        measured: dict[str, list[float]] = {way: [] for way in ways}
+        measured: dict[str, list[float]] = {label: [] for label in commands}
         for _ in range(arguments.runs):
-            for way, work in ways.items():
-                measured[way].append(timed(work))
+            for label, work in commands.items():
+                measured[label].append(timed(work))
 
     alone = measured["terraform plan"]
-    print("way                 seconds  of terraform plan   (medians)")
-    for way, seconds in measured.items():
+    print("command             seconds  / terraform plan    (medians)")
+    for label, seconds in measured.items():
         ratio = statistics.median(own / other for own, other in zip(seconds, alone, strict=True))
-        print(f"{way:<18} {statistics.median(seconds):>8.2f} {ratio:>18.2f}")
+        print(f"{label:<18} {statistics.median(seconds):>8.2f} {ratio:>18.2f}")
 
 
 if __name__ == "__main__":

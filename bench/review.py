@@ -44,7 +44,7 @@ def main() -> None:
         stack = read_synthesized(Path(directory) / "stacks" / "prod")
     document = large(stack)
     reviewed = review(read_plan(document), "prod", stack, usage=load_usage("1m"))
-    ways: dict[str, Callable[[], object]] = {
+    steps: dict[str, Callable[[], object]] = {
         "review and cost": lambda: review(
             read_plan(document), "prod", stack, usage=load_usage("1m")
         ),
@@ -53,9 +53,9 @@ def main() -> None:
         "json": lambda: json.dumps(review_document(reviewed)),
         "html, with the picture": lambda: review_html(reviewed, stack),
     }
-    measured: dict[str, list[float]] = {name: [] for name in ways}
+    measured: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(runs):
-        for name, work in ways.items():
+        for name, work in steps.items():
             begun = time.perf_counter()
             work()
             measured[name].append(time.perf_counter() - begun)

@@ -2,8 +2,8 @@
 
     python -m bench.up [--runs 1]
 
-Each run uses two new embedded clouds, one after the other. In the first, everything is prepared and
-only `terraform apply` is timed, with the parallelism of `ops up`. In the second, `ops up` is timed
+Each run uses two new embedded clouds, one after the other. In the first, only `terraform apply` on
+a prepared stack is timed, with the parallelism of `ops up`. In the second, `ops up` is timed
 from an empty root and then once more.
 """
 
@@ -16,7 +16,7 @@ import sys
 import time
 
 from bench import create_parser
-from bench.cloud import fresh_root, initialized, start, variables
+from bench.cloud import fresh_root, initialize_terraform, start_cloud, terraform_environment
 from ops.cloud import EMBEDDED
 from ops.root import PROJECT, Root
 from ops.terraform.runner import PARALLELISM
@@ -26,8 +26,8 @@ from ops.terraform.toolchain import terraform
 def terraform_alone() -> float:
     """Returns the seconds of `terraform apply` on an initialized stack in a running cloud."""
     with fresh_root() as root:
-        cloud = start(root, EMBEDDED)
-        stack = initialized(root, cloud)
+        cloud = start_cloud(root, EMBEDDED)
+        stack = initialize_terraform(root, cloud)
         command = [
             str(terraform(root)),
             "apply",
@@ -39,7 +39,7 @@ def terraform_alone() -> float:
         subprocess.run(
             command,
             cwd=stack.directory,
-            env=variables(root, cloud),
+            env=terraform_environment(root, cloud),
             stdout=subprocess.DEVNULL,
             check=True,
         )

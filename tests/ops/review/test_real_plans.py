@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cloud import start
+from bench.cloud import start_cloud
 from ops.cost.usage import load_usage
 from ops.local.platform import stop_platform
 from ops.review.checkov import with_checkov
@@ -220,7 +220,7 @@ def plans() -> Iterator[Plans]:
     ):
         root = Root(Path(directory) / "root")
         root.prepare()
-        cloud = start(root, "dev")
+        cloud = start_cloud(root, "dev")
         try:
             variables = cloud.variables
             synthesize(["dev"], root.cdktf_out, variables)
