@@ -54,7 +54,7 @@ class DeploymentPermissions:
         return self._global_arn("iam", f"policy/{self.names.of('platform', 'boundary')}")
 
     def state(self, *, write: bool) -> list[Statement]:
-        """Allows reading the environment's Terraform state and planning. `write` adds writing."""
+        """Allows planning with the Terraform state. `write` adds writing it and `ops doctor`."""
         state = self.environment.state
         bucket, key = f"arn:aws:s3:::{state.bucket}", f"arn:aws:s3:::{state.bucket}/{state.key}"
         # Terraform also lists the states of other workspaces, which have the prefix env:/.
@@ -69,10 +69,10 @@ class DeploymentPermissions:
         ]
         if write:
             statements.append(_allow("Lock", "s3:PutObject DeleteObject", f"{key}.tflock"))
-            statements += self._examination(bucket)
+            statements += self._doctor_statements(bucket)
         return statements
 
-    def _examination(self, state_bucket: str) -> list[Statement]:
+    def _doctor_statements(self, state_bucket: str) -> list[Statement]:
         """Allows the checks before a deployment (`ops doctor`) that no other statement allows."""
         return [
             _allow("CheckStateBucket", "s3:GetBucketVersioning", state_bucket),
