@@ -121,5 +121,5 @@ def read_json(path: Path) -> Any | None:
     """Returns the content of a JSON file, or None if the file is missing or invalid."""
     try:
         return json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError):
         return None

@@ -19,7 +19,9 @@ def up(
     reset: Annotated[
         bool,
         typer.Option(
-            "--reset", help="Start with an empty embedded AWS, and keep a copy of its data."
+            "--reset",
+            help="Start with an empty embedded AWS, and keep a copy of its data. Do the same for a"
+            " database that cannot start.",
         ),
     ] = False,
     as_json: JsonOption = False,

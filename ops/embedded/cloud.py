@@ -38,9 +38,13 @@ class StartedCloud:
     """The result of starting the embedded cloud."""
 
     addresses: Addresses
-    aws_was_killed: bool
-    """True if the embedded AWS did not stop normally. After a restart, it has its S3 objects and
-    the data that it saved last, so resources in Terraform's state may be missing."""
+    aws_may_lack_changes: bool
+    """True if the embedded AWS was killed or its saved data is damaged. Resources in Terraform's
+    state may then be missing."""
+
+
+class EndedError(OperatorError):
+    """A service ended while it started."""
 
 
 class EmbeddedCloud:
@@ -80,8 +84,13 @@ class EmbeddedCloud:
             for service in self._services
         ]
 
-    def start(self) -> StartedCloud:
+    def start(self, *, reset: bool = False) -> StartedCloud:
         """Starts the services that are not running, and waits until all of them respond.
+
+        If the cache cannot start with its data, starts it without, and keeps a copy.
+
+        Args:
+            reset: also start other services without their data if they cannot start with it.
 
         Raises:
             OperatorError: a service did not start; the message contains its last log lines.
@@ -97,8 +106,9 @@ class EmbeddedCloud:
         for service in started:
             running[service.name] = service.start(self._port(service.name))
         for service in started:
-            self._wait_until_ready(service, running[service.name])
-            service.prepare(running[service.name].port)
+            process = self._wait_or_replace(service, running[service.name], reset=reset)
+            running[service.name] = process
+            service.prepare(process.port)
         recovery = Aws(self._root, self._processes).take_recovery()
         for line in recovery.lines() if recovery else ():
             report(line)
@@ -108,7 +118,8 @@ class EmbeddedCloud:
                 "A service of the embedded cloud ended while the others started: run the command"
                 f" again, or see {self._root.logs}"
             )
-        return StartedCloud(addresses, any(process.name == Aws.name for process in died))
+        was_killed = any(process.name == Aws.name for process in died)
+        return StartedCloud(addresses, was_killed or bool(recovery and recovery.damages))
 
     def stop(self) -> list[str]:
         """Stops all services normally, so that they save their data.
@@ -137,11 +148,16 @@ class EmbeddedCloud:
         if process:
             self._processes.stop(process)
         self._kill_orphans()
-        data = self._root.path / Aws.name
-        copy = data.with_name(f"{Aws.name}-until-{datetime.now():%Y-%m-%dT%H-%M-%S}")
+        copy = self._set_aside(Aws.name)
+        self.start()
+        return copy
+
+    def _set_aside(self, name: str) -> Path:
+        """Renames the data directory of a stopped service, and returns its new path."""
+        data = self._root.path / name
+        copy = data.with_name(f"{name}-until-{datetime.now():%Y-%m-%dT%H-%M-%S}")
         if data.exists():
             data.rename(copy)
-        self.start()
         return copy
 
     def save_aws(self) -> None:
@@ -156,6 +172,11 @@ class EmbeddedCloud:
     def is_aws_running(self) -> bool:
         return Aws.name in self.running()
 
+    def has_aws_ended_unexpectedly(self) -> bool:
+        """Returns True until the next start if the embedded AWS was killed."""
+        process = self._processes.get(Aws.name)
+        return process is not None and not process.find()
+
     def _port(self, name: str) -> int:
         ports: dict[str, int] = read_json(self._ports_file) or {}
         port = ports.get(name)
@@ -167,12 +188,29 @@ class EmbeddedCloud:
             write_json(self._ports_file, ports)
         return port
 
+    def _wait_or_replace(self, service: Service, process: Process, *, reset: bool) -> Process:
+        """Waits for a service. Starts it without its data if it cannot start with it."""
+        try:
+            self._wait_until_ready(service, process)
+        except EndedError as error:
+            if not (reset or service.is_disposable):
+                raise OperatorError(
+                    f"{error}\nIf its data is damaged, `ops up --reset` starts {service.name}"
+                    " without data and keeps a copy"
+                ) from error
+            copy = self._set_aside(service.name)
+            report(f"{service.name} could not start with its data: starting it without. {error}")
+            report(f"Kept the data of {service.name} in {copy}")
+            process = service.start(process.port)
+            self._wait_until_ready(service, process)
+        return process
+
     def _wait_until_ready(self, service: Service, process: Process) -> None:
         deadline = time.monotonic() + READY_TIMEOUT
         while not service.is_ready(process.port):
             log = self._root.logs / f"{service.name}.log"
             if not process.find():
-                raise OperatorError(
+                raise EndedError(
                     f"{service.name} ended while starting. Last lines of {log}:\n{_tail(log)}"
                 )
             if time.monotonic() >= deadline:

@@ -14,9 +14,10 @@ import time
 import warnings
 from abc import ABC, abstractmethod
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pg8000.native
 import psutil
@@ -58,6 +59,8 @@ class Service(ABC):
 
     name: str
     stop_signal = signal.SIGTERM
+    is_disposable = False
+    """True if the platform recreates the data, so that damaged data is replaced."""
 
     def __init__(self, root: Root, processes: Processes) -> None:
         self.root = root
@@ -85,15 +88,28 @@ class Recovery:
     """Changes of items and messages since the last save."""
     lost: dict[str, float]
     """Services with changes that were not saved, and the time of the first one (epoch seconds)."""
+    damages: list[dict[str, Any]] = field(default_factory=list)
+    """Files that could not be loaded: each has the keys of `emulator.loading.Damage`."""
 
     def lines(self) -> list[str]:
         """Returns the messages for the operator."""
         result = [f"Recovered {self.recovered} changes of the embedded AWS since its last save"]
         result += [
-            f"Changes of {service} after {datetime.fromtimestamp(since):%H:%M:%S} were lost"
+            f"Changes of {service} after {_format_time(since)} were lost"
             for service, since in sorted(self.lost.items())
         ]
+        for damage in self.damages:
+            service, saved = damage["service"], damage["saved"]
+            used = f"used the save of {_format_time(saved)}" if saved else "started without it"
+            result.append(
+                f"The saved data of {service} is damaged: {used}, and kept the damaged file as"
+                f" {damage['kept']}"
+            )
         return result
+
+
+def _format_time(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M:%S}"
 
 
 class Aws(Service):
@@ -261,6 +277,7 @@ class Cache(Service):
     """Valkey, which replaces ElastiCache. Writes a snapshot 60 s after a change."""
 
     name = "cache"
+    is_disposable = True
 
     def start(self, port: int) -> Process:
         self.data.mkdir(parents=True, exist_ok=True)

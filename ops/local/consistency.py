@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ops.console import report
+from ops.embedded.services import Aws
 from ops.errors import InterruptedRunError, OperatorError
 from ops.root import Root, read_json, write_json
 from ops.terraform.runner import TerraformError, TerraformKilledError
@@ -30,20 +31,25 @@ class StateConsistency:
         self._file = root.path / "fit.json"
         self._directory = directory
         self._reset_aws = reset_aws
-        stored = read_json(self._file) or {}
+        stored = read_json(self._file)
+        if not isinstance(stored, dict):
+            # A new root has no AWS to doubt. Otherwise the file is damaged.
+            has_data = (root.path / Aws.name).exists()
+            stored = {"doubtful": has_data, "applied": has_data}
         self._is_doubtful: bool = stored.get("doubtful", False)
         """True if the embedded AWS or an apply was killed since the last complete apply."""
         self._was_applied: bool = stored.get("applied", False)
 
-    def check(self, *, aws_was_killed: bool, reset: bool = False) -> None:
+    def doubt(self) -> None:
+        """Records that the AWS was killed or lost data."""
+        self._write(doubtful=True, applied=self._was_applied)
+
+    def check(self, *, reset: bool = False) -> None:
         """Replaces the AWS if the operator wants it, or if no apply ever ended normally.
 
         Args:
-            aws_was_killed: the AWS did not stop normally.
             reset: the operator wants an empty AWS.
         """
-        if aws_was_killed:
-            self._write(doubtful=True, applied=self._was_applied)
         if reset:
             self._reset()
         elif self._is_doubtful and not self._was_applied:

@@ -82,7 +82,12 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
         created = created_ids(_log(root))
         end_adoption(_directory(root))
         consistency = StateConsistency(root, _directory(root), embedded.reset_aws)
-        consistency.check(aws_was_killed=embedded.start().aws_was_killed, reset=reset)
+        if embedded.has_aws_ended_unexpectedly():
+            # Recorded before the start, which may be killed too.
+            consistency.doubt()
+        if embedded.start(reset=reset).aws_may_lack_changes:
+            consistency.doubt()
+        consistency.check(reset=reset)
         steps.done("start")
         cloud, applied = consistency.run(
             lambda: _converge(root, executable, embedded, consistency, steps),

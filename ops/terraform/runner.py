@@ -141,6 +141,10 @@ def describe_counts(counts: Mapping[str, int]) -> str:
     )
 
 
+LOCK_FILE = ".terraform.lock.hcl"
+"""Terraform's file with the versions and checksums of the providers."""
+
+
 class Terraform:
     """Runs Terraform in one directory.
 
@@ -177,25 +181,36 @@ class Terraform:
             TerraformError: The command failed. The message is Terraform's.
         """
         stamp = self.directory / ".terraform" / "initialized"
-        wanted = self._init_digest()
-        if (
-            stamp.exists()
-            and stamp.read_text() == wanted
-            and (self.directory / ".terraform.lock.hcl").exists()
-        ):
+        if stamp.exists() and stamp.read_text() == self._init_digest():
             return False
-        self._run_checked("init", "-input=false", "-reconfigure", "-no-color")
-        stamp.write_text(wanted)
+        arguments = ("init", "-input=false", "-reconfigure", "-no-color")
+        try:
+            self._run_checked(*arguments)
+        except TerraformError:
+            files = [file for file in self._init_files() if file.exists()]
+            if not files:
+                raise
+            # `terraform init` cannot replace its files if a crash has damaged them.
+            for file in files:
+                file.unlink()
+            self._run_checked(*arguments)
+        stamp.write_text(self._init_digest())
         return True
 
+    def _init_files(self) -> tuple[Path, Path]:
+        """Returns the files that `terraform init` writes: the backend's settings and the lock."""
+        return self.directory / ".terraform/terraform.tfstate", self.directory / LOCK_FILE
+
     def _init_digest(self) -> str:
-        """Returns a digest of the `terraform` block, the executable and the CLI configuration."""
+        """Returns a digest of all that `terraform init` reads, and of the files that it writes."""
         digest = hashlib.sha256(str(self._executable).encode())
         block = json.loads((self.directory / "cdk.tf.json").read_text()).get("terraform", {})
         digest.update(json.dumps(block, sort_keys=True).encode())
         settings = self._variables.get("TF_CLI_CONFIG_FILE")
         if settings and Path(settings).is_file():
             digest.update(Path(settings).read_bytes())
+        for file in self._init_files():
+            digest.update(file.read_bytes() if file.exists() else b"missing")
         return digest.hexdigest()
 
     def plan(self, file: Path, options: Sequence[str] = ()) -> PlanFile:

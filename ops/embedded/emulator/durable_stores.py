@@ -122,11 +122,14 @@ class DurableStores:
         """Returns the records of all streams, which ministack does not save."""
         return {"records": dynamodb._stream_records, "trimmed": dynamodb._stream_trimmed}
 
-    def restore(self, streams: dict[str, Any] | None) -> None:
-        """Completes the state that ministack has loaded."""
-        if streams:
-            dynamodb._stream_trimmed.update(streams["trimmed"])
-            dynamodb._stream_records.update(streams["records"])
+    def restore_streams(self, streams: dict[str, Any]) -> None:
+        """Restores the records of all streams."""
+        trimmed, records = streams["trimmed"], streams["records"]
+        dynamodb._stream_trimmed.update(trimmed)
+        dynamodb._stream_records.update(records)
+
+    def wrap_queues(self) -> None:
+        """Lets the queues of the loaded state record their changes."""
         self._queues.wrap_all()
 
     def replay(self, lines: Iterable[list[Any]]) -> int:

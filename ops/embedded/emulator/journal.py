@@ -35,6 +35,8 @@ class Journal:
         self._number = max((int(file.stem) for file in self._segments()), default=0)
         self._size = 0
         self._unsynced = False
+        self.damaged: list[Path] = []
+        """Segments with lines that could not be read, after `read`."""
 
     @property
     def size(self) -> int:
@@ -75,14 +77,18 @@ class Journal:
                 segment.unlink()
 
     def read(self) -> Iterator[list[Record]]:
-        """Yields the lines of all segments in order. Skips an incomplete last line of a segment."""
+        """Yields the lines of all segments in order, and lists `damaged` segments.
+
+        Skips an incomplete last line of a segment, which a kill or a power failure leaves.
+        """
         for segment in self._segments():
-            with segment.open(encoding="utf-8") as lines:
+            with segment.open(encoding="utf-8", errors="replace") as lines:
                 for line in lines:
                     try:
-                        yield json.loads(line, object_hook=persistence._json_object_hook)
-                    except json.JSONDecodeError:
-                        break
+                        yield parse(line)
+                    except ValueError:
+                        if line.endswith("\n") and segment not in self.damaged:
+                            self.damaged.append(segment)
 
     def sync(self) -> None:
         """Waits until the disk has stored all lines."""
@@ -123,3 +129,15 @@ class Journal:
 
     def _segments(self) -> list[Path]:
         return sorted(self._directory.glob(f"*{SUFFIX}"))
+
+
+def parse(line: str) -> list[Record]:
+    """Returns the records of a line.
+
+    Raises:
+        ValueError: the line is incomplete or damaged.
+    """
+    records = json.loads(line, object_hook=persistence._json_object_hook)
+    if not isinstance(records, list) or not all(isinstance(record, list) for record in records):
+        raise ValueError("The line contains no records")
+    return records

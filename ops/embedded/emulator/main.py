@@ -18,6 +18,7 @@ from .corrections import (
 )
 from .durable_stores import DurableStores
 from .journal import Journal
+from .objects import persist_before_acknowledging
 from .saving import Saver, add_save_request
 from .workers import bound_workers
 
@@ -30,6 +31,7 @@ def correct() -> None:
     keep_websockets_after_deep_frames()
     render_ids_of_mock_responses()
     bound_workers()
+    persist_before_acknowledging()
     state = Path(persistence.STATE_DIR)
     journal = Journal(state.parent / "journal")
     saver = Saver(DurableStores(journal), journal, state)

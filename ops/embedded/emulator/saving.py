@@ -12,6 +12,8 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -24,6 +26,7 @@ from .calls import Application, Message
 from .durable_stores import DurableStores
 from .journal import Journal
 from .limits import bound_data
+from .loading import Damage, keep, load_all, load_service, previous
 
 INTERVAL = 0.25
 """Seconds from a change to its save. A kill loses at most this and the duration of the save."""
@@ -74,7 +77,7 @@ class Saver:
     def install(self) -> None:
         """Replaces how ministack loads and saves its state."""
         self._stores.record_changes()
-        ministack.app._load_persisted_state = self._loading(ministack.app._load_persisted_state)
+        ministack.app._load_persisted_state = self._load_and_start
         ministack.app.save_all = lambda _: self._save_at_exit()
         ministack.app._get_module = self._tracking(ministack.app._get_module)
 
@@ -86,34 +89,40 @@ class Saver:
         """
         await asyncio.get_running_loop().run_in_executor(None, self._save, True)
 
-    def _loading(self, load: Callable[[], None]) -> Callable[[], None]:
-        def load_and_start() -> None:
-            try:
-                self._load(load)
-            except BaseException:
-                # hypercorn would serve requests without the state.
-                traceback.print_exc()
-                sys.stderr.flush()
-                os._exit(1)
-            bound_data()
-            self._loop = asyncio.get_running_loop()
-            threading.Thread(target=self._run, name="saver", daemon=True).start()
+    def _load_and_start(self) -> None:
+        try:
+            self._load()
+        except BaseException:
+            # hypercorn would serve requests without the state.
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
+        bound_data()
+        self._loop = asyncio.get_running_loop()
+        threading.Thread(target=self._run, name="saver", daemon=True).start()
 
-        return load_and_start
-
-    def _load(self, load: Callable[[], None]) -> None:
+    def _load(self) -> None:
         self._state.mkdir(parents=True, exist_ok=True)
         for partial in self._state.glob(".*.json.*"):
             partial.unlink()
         ensure_poller = lambda_svc._ensure_poller
         lambda_svc._ensure_poller = lambda: None
-        load()
-        self._stores.restore(persistence.load_state(STREAMS))
+        damages = load_all(self._state)
+        damages += load_service(self._state, STREAMS, self._stores.restore_streams)
+        self._stores.wrap_queues()
         lines = list(self._journal.read())
         recovered = self._stores.replay(lines)
         lost = unsaved(record for line in lines for record in line)
-        if recovered or lost:
-            recovery = {"recovered": recovered, "lost": lost}
+        damages += [
+            Damage("journal", str(keep(segment, self._state)), None)
+            for segment in self._journal.damaged
+        ]
+        if recovered or lost or damages:
+            recovery = {
+                "recovered": recovered,
+                "lost": lost,
+                "damages": [asdict(damage) for damage in damages],
+            }
             (self._state / "recovery.json").write_text(json.dumps(recovery))
         self._journal.start_segment()
         lambda_svc._ensure_poller = ensure_poller
@@ -128,7 +137,8 @@ class Saver:
             module = get_module(name)
             if name not in tracked:
                 tracked.add(name)
-                module.handle_request = self._tracked(name, module.handle_request)
+                if hasattr(module, "handle_request"):
+                    module.handle_request = self._tracked(name, module.handle_request)
             return module
 
         return get_tracked_module
@@ -327,6 +337,10 @@ def write_state(file: Path, name: str, state: Any) -> None:
             output.write(text)
             output.flush()
             os.fsync(output.fileno())
+        with suppress(OSError):
+            earlier = previous(file)
+            earlier.unlink(missing_ok=True)
+            earlier.hardlink_to(file)
         partial.replace(file)
     except BaseException:
         partial.unlink(missing_ok=True)

@@ -106,7 +106,7 @@ def test_after_a_lost_state_the_next_apply_adopts_everything_with_its_data(
         raise AssertionError
 
     consistency = StateConsistency(server.root, stack.directory, refuse_reset)
-    consistency.check(aws_was_killed=False)
+    consistency.check()
     consistency.run(
         lambda: consistency.apply(stack.apply), lambda existing: adopt(stack, existing, created)
     )
@@ -148,3 +148,12 @@ def test_only_created_resources_are_read_from_a_log(tmp_path: Path) -> None:
     ]
     file.write_text("\n".join([*map(json.dumps, lines), "no JSON", "3"]))
     assert created_ids(file) == {"a": "1"}
+
+
+def test_damaged_files_of_terraform_are_replaced(stack: Terraform) -> None:
+    stack.apply()
+    for file in (".terraform/terraform.tfstate", ".terraform.lock.hcl"):
+        (stack.directory / file).write_text('{"version')
+    assert stack.init()
+    assert not stack.init()
+    assert stack.apply().counts == {"add": 0, "change": 0, "remove": 0}

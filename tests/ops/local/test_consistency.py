@@ -43,7 +43,9 @@ def world() -> World:
 
 def start(root: Root, world: World, *, reset: bool = False) -> None:
     consistency = StateConsistency(root, root.path / "stack", world.reset)
-    consistency.check(aws_was_killed=world.killed, reset=reset)
+    if world.killed:
+        consistency.doubt()
+    consistency.check(reset=reset)
     consistency.run(lambda: consistency.apply(world.apply), world.adopt)
 
 
@@ -146,3 +148,12 @@ def test_data_is_still_unverified_after_an_interrupted_repair(root: Root, world:
     world.ends = [EXISTING]
     with pytest.raises(OperatorError, match="Nothing was deleted"):
         start(root, world)
+
+
+def test_a_damaged_record_does_not_replace_the_aws(root: Root, world: World) -> None:
+    start(root, world)
+    (root.path / "aws").mkdir()
+    (root.path / "fit.json").write_bytes(b"\xff")
+    end(root, world, TerraformKilledError("killed"))
+    start(root, world)
+    assert world.resets == 0

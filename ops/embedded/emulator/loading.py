@@ -1,0 +1,92 @@
+"""Loads the saved state of the services. Keeps damaged files and uses the save before them."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ministack.app
+from ministack.core import persistence
+
+DAMAGED = "damaged"
+"""The folder of the state for files that could not be loaded."""
+PREVIOUS = ".previous"
+"""The suffix of a service's previous save."""
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A file that could not be loaded."""
+
+    service: str
+    kept: str
+    """The path of the file's copy."""
+    saved: float | None
+    """The time of the save that was loaded instead (epoch seconds), or None if there was none."""
+
+
+def load_all(state: Path) -> list[Damage]:
+    """Loads the saved state of all services, and returns which files were damaged."""
+    damages: list[Damage] = []
+    for name, module in ministack.app._state_map.items():
+
+        def load(content: Any, module: str = module) -> None:
+            ministack.app._get_module(module).load_persisted_state(content)
+
+        damages += load_service(state, name, load)
+    return damages
+
+
+def load_service(state: Path, name: str, load: Callable[[Any], None]) -> list[Damage]:
+    """Loads the saved state of one service.
+
+    Args:
+        state: the directory of the saved states.
+        load: takes the content of the file. Raises any exception if it is damaged.
+    """
+    file = state / f"{name}.json"
+    kept: list[str] = []
+    for candidate in (file, previous(file)):
+        if not candidate.exists():
+            continue
+        saved = candidate.stat().st_mtime
+        try:
+            # A later save must not overwrite a file that could not be loaded.
+            candidate.replace(file)
+            load(read(name))
+        except Exception:
+            traceback.print_exc()
+            kept.append(str(keep(file, state)))
+        else:
+            return [Damage(name, copy, saved) for copy in kept]
+    return [Damage(name, copy, None) for copy in kept]
+
+
+def read(name: str) -> Any:
+    """Returns the content of a service's file.
+
+    Raises:
+        ValueError: the file is damaged, or a newer version of ministack wrote it.
+    """
+    content = persistence.load_state(name)
+    if content is None:
+        raise ValueError(f"{name}.json cannot be read")
+    return content
+
+
+def previous(file: Path) -> Path:
+    """Returns the file that keeps the previous save of a service."""
+    return file.with_name(f"{file.name}{PREVIOUS}")
+
+
+def keep(file: Path, state: Path) -> Path:
+    """Moves a damaged file out of the way, and returns its new path."""
+    directory = state / DAMAGED
+    directory.mkdir(exist_ok=True)
+    copy = directory / f"{time.time_ns()}-{file.name}"
+    file.replace(copy)
+    return copy

@@ -1,0 +1,160 @@
+"""Damages the saved data of the embedded AWS, and checks that it starts and keeps the files."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from botocore.exceptions import ClientError
+
+from ops.embedded import EmbeddedCloud
+from ops.errors import OperatorError
+from ops.root import Root
+from tests.ops.embedded.servers import Server, running_server
+from tests.ops.embedded.test_durability import SAVED_WITHIN, create_table, ids
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """Returns a running server. Each test uses other names, and starts it after a kill."""
+    with running_server() as result:
+        yield result
+
+
+def write(server: Server, table: str, id_: str) -> None:
+    server.client("dynamodb").put_item(TableName=table, Item={"id": {"S": id_}})
+
+
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-20])
+
+
+def write_garbage(file: Path) -> None:
+    file.write_bytes(b"\xff\x00\xfe")
+
+
+def write_other_type(file: Path) -> None:
+    file.write_text('{"__ministack_format__": 2, "payload": [1]}')
+
+
+@pytest.mark.parametrize("damage", [truncate, write_garbage, write_other_type])
+def test_the_save_before_a_damaged_one_is_used(
+    server: Server, damage: Callable[[Path], object]
+) -> None:
+    table = damage.__name__
+    create_table(server, table)
+    write(server, table, "earlier")
+    server.aws.save(server.port)
+    server.aws.save(server.port)
+    write(server, table, "later")
+    server.kill()
+    file = server.aws.data / "state" / "dynamodb.json"
+    damage(file)
+    content = file.read_bytes()
+    recovery = server.start()
+    assert recovery
+    [found] = recovery.damages
+    assert found["service"] == "dynamodb"
+    assert time.time() - found["saved"] < 60
+    assert Path(found["kept"]).read_bytes() == content
+    assert "The saved data of dynamodb is damaged: used the save of " in recovery.lines()[-1]
+    # The journal completes the earlier save.
+    assert ids(server, table) == {"earlier", "later"}
+
+
+def test_the_server_starts_with_damaged_files_of_every_service(server: Server) -> None:
+    create_table(server, "all")
+    server.aws.save(server.port)
+    server.kill()
+    saved = [*(server.aws.data / "state").glob("*.json*")]
+    assert {"dynamodb.json", "dynamodb.json.previous", "streams.json", "s3.json"} <= {
+        file.name for file in saved
+    }
+    for file in saved:
+        write_garbage(file)
+    recovery = server.start()
+    assert recovery
+    assert len(recovery.damages) == len(saved)
+    assert {damage["saved"] for damage in recovery.damages} == {None}
+    create_table(server, "all")
+
+
+def test_readable_lines_of_a_damaged_journal_are_recovered(server: Server) -> None:
+    create_table(server, "lines")
+    server.aws.save(server.port)
+    for id_ in ("first", "second", "third"):
+        write(server, "lines", id_)
+    server.kill()
+    journal = max((server.aws.data / "journal").iterdir())
+    lines = journal.read_bytes().splitlines(keepends=True)
+    damaged = [b"\xff\xfe\n" if b"second" in line else line for line in lines]
+    journal.write_bytes(b"".join(damaged) + b"\x00" * 100)
+    recovery = server.start()
+    assert recovery
+    assert [damage["service"] for damage in recovery.damages] == ["journal"]
+    assert Path(recovery.damages[0]["kept"]).exists()
+    assert ids(server, "lines") == {"first", "third"}
+
+
+def test_a_write_that_the_disk_refuses_is_not_acknowledged(server: Server) -> None:
+    create_table(server, "refused")
+    s3 = server.client("s3")
+    s3.create_bucket(Bucket="refused")
+    time.sleep(SAVED_WITHIN)
+    process = psutil.Process(server.process.pid)
+    process.rlimit(psutil.RLIMIT_FSIZE, (1000, psutil.RLIM_INFINITY))
+    with pytest.raises(ClientError):
+        s3.put_object(Bucket="refused", Key="object", Body=b"x" * 2000)
+    for number in range(20):
+        try:
+            write(server, "refused", f"{number}{'x' * 100}")
+        except ClientError:
+            break
+    else:
+        pytest.fail("every item was acknowledged")
+    process.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
+    s3.put_object(Bucket="refused", Key="object", Body=b"kept")
+    write(server, "refused", "kept")
+    server.kill()
+    server.start()
+    assert s3.get_object(Bucket="refused", Key="object")["Body"].read() == b"kept"
+    acknowledged = {f"{before}{'x' * 100}" for before in range(number)} | {"kept"}
+    assert acknowledged <= ids(server, "refused")
+
+
+@pytest.fixture
+def cloud_root() -> Iterator[Root]:
+    # PostgreSQL's system user cannot read pytest's own temporary directory.
+    root = Root(Path(tempfile.mkdtemp(prefix="multitask-")))
+    root.prepare()
+    yield root
+    EmbeddedCloud(root).stop()
+    shutil.rmtree(root.path)
+
+
+def test_damaged_data_of_the_cache_and_the_database_is_replaced_and_kept(
+    cloud_root: Root, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The cache without being asked, because its data is only valid for minutes."""
+    cloud = EmbeddedCloud(cloud_root)
+    cloud.start()
+    cloud.stop()
+    control = cloud_root.path / "database" / "global" / "pg_control"
+    write_garbage(control)
+    (cloud_root.path / "cache" / "dump.rdb").write_bytes(b"damaged")
+    with pytest.raises(OperatorError, match=r"database ended (?s:.*)`ops up --reset`"):
+        cloud.start()
+    [copy] = cloud_root.path.glob("cache-until-*")
+    assert (copy / "dump.rdb").read_bytes() == b"damaged"
+    assert f"Kept the data of cache in {copy}" in capsys.readouterr().err
+    assert control.exists()
+    cloud.start(reset=True)
+    [copy] = cloud_root.path.glob("database-until-*")
+    assert (copy / "global" / "pg_control").exists()
+    assert f"Kept the data of database in {copy}" in capsys.readouterr().err
+    assert cloud.addresses()
