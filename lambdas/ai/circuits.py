@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 THRESHOLD = 3
-"""Consecutive failures that open a circuit (API contract, ai)."""
+"""Consecutive failures that open a circuit (a documented value)."""
 
 OPEN_TIME = 60
-"""Seconds for which a circuit stays open (API contract, ai)."""
+"""Seconds for which a circuit stays open (a documented value)."""
 
 _KEY = {"user_id": "#circuits", "day": "#"}
 """The key of the item in the usage table. No user id begins with #."""
@@ -30,12 +30,12 @@ class Circuit(Struct, frozen=True):
 
 class Circuits(Protocol):
     def list_available(self, providers: Sequence[str]) -> Mapping[str, Circuit]:
-        """Returns the circuits that are closed or due for a trial, in the order of `providers`."""
+        """Returns the circuits that are closed or whose `opened_until` has passed, in order."""
 
     def try_enter(self, provider: str, circuit: Circuit) -> bool:
         """Returns True if this call may use the provider.
 
-        After `opened_until`, one call may try the provider. Meanwhile other calls must skip it.
+        After `opened_until`, a single call tries the provider, and all other calls must skip it.
         """
 
     def record_success(self, provider: str, circuit: Circuit) -> None:

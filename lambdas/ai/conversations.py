@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 LIFETIME = 30 * 24 * 60 * 60
-"""Seconds for which a conversation is stored after its last message (API contract, ai)."""
+"""Seconds for which a conversation is stored after its last message (docs/api/ai.md)."""
 
 MESSAGE_LIMIT = 100
 """Maximum messages in a conversation. The oldest messages are deleted first."""
@@ -52,8 +52,6 @@ class Summary(Struct, frozen=True, kw_only=True):
 
 
 class Conversation(Summary, frozen=True, kw_only=True):
-    """A conversation of one user."""
-
     messages: tuple[Message, ...]
 
 
@@ -136,7 +134,7 @@ class DynamoConversations:
 def append_messages(
     conversation: Conversation, added: tuple[Message, ...], now: str, expires_at: int
 ) -> Conversation:
-    """Returns the conversation with `added`, and without its oldest messages beyond the limits."""
+    """Returns the conversation with `added`. Removes the oldest messages that exceed the limits."""
     messages = [*conversation.messages, *added]
     size = sum(message.size for message in messages)
     while len(messages) > MESSAGE_LIMIT or (size > SIZE_LIMIT and len(messages) > len(added)):

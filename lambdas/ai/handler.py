@@ -46,8 +46,6 @@ class AiSettings(ServiceSettings, frozen=True, kw_only=True):
 
 
 class AiApi:
-    """The operations of the ai service's route table."""
-
     def __init__(self, service: AiService, cursors: Cursors) -> None:
         self._service = service
         self._cursors = cursors
@@ -96,7 +94,6 @@ class AiApi:
 
 
 def build(environ: Mapping[str, str]) -> Router:
-    """Builds the service from the function's environment variables."""
     settings = read(AiSettings, environ)
     clients = Clients(settings.region)
     logger = create_logger(settings)

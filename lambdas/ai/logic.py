@@ -33,7 +33,7 @@ from lambdas.common.problems import FieldError, Problem
 T = TypeVar("T")
 
 TIME_LIMIT = 25.0
-"""Maximum seconds of a whole request (API contract, ai).
+"""Maximum seconds of a whole request (docs/api/ai.md).
 
 API Gateway waits 29 s for a response. The function's timeout is 30 s.
 """
@@ -49,7 +49,7 @@ TITLE_LENGTH = 80
 
 
 class Models(Protocol):
-    """Language models, as the class Chain provides them."""
+    """The interface of `chain.Chain`, which calls language models."""
 
     def check_configured(self) -> None: ...
 
@@ -57,7 +57,7 @@ class Models(Protocol):
 
 
 class AiService:
-    """The operations of the ai API. Every method raises the Problems of the API contract.
+    """The operations of the ai API (docs/api/ai.md). Methods raise Problem.
 
     `stage` is the environment's name. The error message about missing API keys contains it.
     """
@@ -220,7 +220,7 @@ class AiService:
             usage = result.completion
             self._quota.settle(reservation, usage.input_tokens, usage.output_tokens)
         except (ClientError, BotoCoreError):
-            # The completion is already stored. The quota reclaims the reservation when it expires.
+            # The completion is already stored. The reservation expires after `quota.LEASE` seconds.
             self._logger.exception("recording the used tokens failed")
         return result
 
@@ -245,7 +245,7 @@ class AiService:
 
 
 def _history(messages: tuple[Message, ...]) -> tuple[Turn, ...]:
-    """Returns the latest messages within the limits, starting with a question."""
+    """Returns the latest messages, up to the limits of `tasks`, beginning with a question."""
     turns: list[Turn] = []
     size = 0
     for message in reversed(messages[-tasks.HISTORY_MESSAGES :]):

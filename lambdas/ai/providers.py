@@ -17,7 +17,7 @@ MODEL_LENGTH = 100
 """Maximum characters of a model's name in a response. The rest is cut off."""
 
 TURN_OVERHEAD = 16
-"""Upper bound of the tokens that a provider adds to each turn. The actual number is below 10."""
+"""Upper bound of the tokens that a provider adds to each turn. Providers add fewer than 10."""
 
 TokenCount = Annotated[int, Meta(ge=0, le=10_000_000)]
 """A token count from a provider. The limit is larger than every model's context window."""
@@ -31,7 +31,7 @@ class Turn(Struct, frozen=True):
 
 
 class Shape(Struct, frozen=True):
-    """The JSON object that a completion must be: a name, and a schema for both providers."""
+    """The required form of a completion: a JSON object that matches `schema`."""
 
     name: str
     schema: Mapping[str, Any]
@@ -104,7 +104,8 @@ class Failure(StrEnum):
 
 
 REQUEST_FAILURES = frozenset({Failure.REJECTED, Failure.REFUSED})
-"""Failures caused by the request. They do not open the circuit, which would affect other users."""
+"""Failures caused by the request. They do not open the circuit, because other users' requests may
+still succeed."""
 
 
 class ProviderError(Exception):

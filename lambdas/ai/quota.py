@@ -27,7 +27,7 @@ _LEASE_PREFIX = "lease_"
 
 
 class Reservation(Struct, frozen=True):
-    """The tokens reserved for one call. They count toward the quota of the day it began on."""
+    """The tokens reserved for a call. `day` is the UTC day (YYYY-MM-DD) on which the call began."""
 
     user_id: str
     day: str
@@ -145,7 +145,6 @@ class DynamoQuota:
         return Problem(HTTPStatus.TOO_MANY_REQUESTS, "ai_quota_exceeded", detail, headers=headers)
 
     def _today(self) -> datetime:
-        """Returns the start of the current UTC day."""
         return datetime.fromtimestamp(self._clock(), UTC).replace(
             hour=0, minute=0, second=0, microsecond=0
         )

@@ -41,7 +41,7 @@ _MODERATE = (
 )
 
 CATEGORIES = ("harassment", "hate", "illicit", "selfHarm", "sexual", "violence")
-"""The categories of moderation: the groups of OpenAI's moderation API."""
+"""The categories of moderation, which group those of OpenAI's moderation API."""
 
 ASK_OUTPUT = 2048
 SUMMARY_OUTPUT = 1024
@@ -49,12 +49,12 @@ MODERATION_OUTPUT = 512
 LONGEST_TRANSLATION = 8192
 """Maximum output tokens of each task, including a little reasoning.
 
-The last limit allows a translation twice the tokens of the longest text in most languages.
+The longest text to translate, 20,000 characters, has about 5,000 tokens in English.
 """
 
 HISTORY_MESSAGES = 20
 HISTORY_SIZE = 32 * 1024
-"""The maximum number of earlier messages sent with a new question, and of the bytes they have."""
+"""Maximum number of earlier messages sent with a new question, and their maximum bytes."""
 
 
 def _object_schema(**properties: Any) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def parse_translation(text: str) -> Translation:
 
 
 def parse_verdict(text: str) -> Verdict:
-    """Returns a verdict with all categories. It is also flagged if any category is true.
+    """Returns a verdict with all categories, flagged if any of them is true.
 
     Raises InvalidCompletionError.
     """

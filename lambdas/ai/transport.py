@@ -1,8 +1,8 @@
 """JSON over HTTP, with hard limits on the time and the bytes of a whole exchange.
 
 HTTP libraries only limit each wait for the socket, so a server that sends single bytes could block
-them for ever (docs/decisions/0051). Every request opens a new connection: the handshake takes
-little time compared to the model, and a reused connection may be half closed.
+them forever (docs/decisions/0051). Every request opens a new connection, because the server may
+have closed an old one. A handshake takes little time compared to the model.
 """
 
 import socket
@@ -43,7 +43,7 @@ def post_json(url: str, document: Any, headers: dict[str, str], timeout: float) 
             than BODY_LIMIT.
     """
     exchange = _Exchange(url, msgspec.json.encode(document), headers, timeout)
-    # In a thread, because name resolution and slowly arriving headers cannot be interrupted.
+    # Uses a thread, because name resolution and slowly arriving headers cannot be interrupted.
     thread = threading.Thread(target=exchange.run, name="provider-call", daemon=True)
     thread.start()
     thread.join(timeout)
@@ -113,7 +113,7 @@ class _Exchange:
 
 
 def _seconds(value: str | None) -> float | None:
-    """Parses a Retry-After in seconds. Returns None for a date, which is too late to wait for."""
+    """Parses a Retry-After in seconds. Returns None if it is missing or a date."""
     return float(value) if value and value.isascii() and value.isdigit() else None
 
 

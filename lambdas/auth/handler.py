@@ -43,8 +43,6 @@ class AuthSettings(SignedInSettings, frozen=True, kw_only=True):
 
 
 class AuthApi:
-    """The operations of the auth service's route table."""
-
     def __init__(self, service: AuthService) -> None:
         self._service = service
 
@@ -122,7 +120,6 @@ class AuthApi:
 
 
 def build(environ: Mapping[str, str]) -> Router:
-    """Builds the service from the function's environment variables."""
     settings = read(AuthSettings, environ)
     clients = Clients(settings.region)
     logger = create_logger(settings)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Roles that users have through a Cognito group. Every registered user also has the role USER.
 _GROUP_ROLES = (MODERATOR, ADMIN)
 
-# Cognito enforces these limits only for existing users, so the errors reveal that a user exists.
+# Errors of limits that Cognito enforces only for existing users. They reveal that a user exists.
 _PER_USER_LIMITS = ("LimitExceededException", "TooManyFailedAttemptsException")
 
 # Errors that the caller sees as "invalid code", because they would reveal whether a user exists.

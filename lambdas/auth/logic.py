@@ -26,15 +26,13 @@ from lambdas.common.web.tokens import TokenIssuer
 ACCESS_LIFETIME = 15 * 60
 ANONYMOUS_LIFETIME = 60 * 60
 SESSION_LIFETIME = 7 * 24 * 60 * 60
-"""Seconds (API contract, Authentication and auth). Each refresh renews a session's lifetime."""
+"""The documented lifetimes in seconds. Each refresh renews the lifetime of a session."""
 
 REFRESH_GRACE = 10_000
-"""Milliseconds for which a client can repeat a refresh with the same token and get the same result.
+"""Milliseconds after a refresh for which the spent token still returns the current refresh token.
+The response may have been lost (docs/api/auth.md)."""
 
-See the API contract, POST /refresh.
-"""
-
-# Failures per network address and email (API contract, POST /login).
+# Failures per network address and email (docs/api/auth.md).
 LOGIN = Limit("login", 5, 60)
 # Failures per user. Slows down an attacker with a stolen access token who guesses the password.
 CHANGE_PASSWORD = Limit("change-password", 5, 60)
@@ -43,7 +41,7 @@ CHANGE_PASSWORD = Limit("change-password", 5, 60)
 CONFIRM = Limit("confirm", 5, 300)
 RESET_PASSWORD = Limit("reset-password", 5, 300)
 # Calls per network address. These routes send emails, and `register` also reveals whether an email
-# is registered. An office or a class shares one address, so the limits admit a group at once.
+# is registered. A whole office or school class may share one address.
 REGISTER = Limit("register", 20, 3600)
 RESEND_CONFIRMATION = Limit("resend-confirmation", 10, 3600)
 FORGOT_PASSWORD = Limit("forgot-password", 10, 3600)
@@ -53,7 +51,7 @@ ANONYMOUS = Limit("anonymous", 60, 3600)
 _REMEMBERED_ROTATIONS = 100
 """Maximum number of earlier rotations that a session stores, so that its item stays small."""
 
-_ROTATIONS = 3
+_ROTATION_ATTEMPTS = 3
 """Attempts to rotate a session. An attempt fails if a concurrent request has rotated it first."""
 
 
@@ -74,7 +72,7 @@ class Profiles(Protocol):
 
 
 class AuthService:
-    """The operations of the auth API. Every method raises the Problems of the API contract.
+    """The operations of the auth API (docs/api/auth.md). Methods raise Problem.
 
     `email` and passwords are normalized. `address` is the client's network address.
     """
@@ -112,7 +110,7 @@ class AuthService:
             actor_id=user_id,
             data={"userId": user_id, "displayName": display_name},
         )
-        # msgspec encodes no subclass of str.
+        # Converted because `email` may be of class Email: msgspec cannot encode subclasses of str.
         return User(user_id=user_id, email=str(email), display_name=display_name, roles=())
 
     def confirm(self, email: str, code: str, *, address: str) -> None:
@@ -163,7 +161,7 @@ class AuthService:
         presented = self._refresh_tokens.read(text)
         if presented is None:
             raise _invalid_refresh_token()
-        for _ in range(_ROTATIONS):
+        for _ in range(_ROTATION_ATTEMPTS):
             session = self._sessions.find(presented.session_id)
             if session is None or presented.generation > session.generation:
                 raise _invalid_refresh_token()
@@ -280,7 +278,7 @@ class AuthService:
     def _repeat(self, session: Session, presented: RefreshToken) -> TokenPair:
         """Returns the current refresh token again if `presented` was spent within REFRESH_GRACE.
 
-        A token that was spent earlier may have been stolen, so its use ends the session.
+        If it was spent longer ago, it may have been stolen, so the session is revoked.
         """
         since = session.generation - presented.generation
         spent_at = session.rotations[-since] if since <= len(session.rotations) else 0

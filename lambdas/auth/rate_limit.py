@@ -17,9 +17,9 @@ from lambdas.common.storage.retries import Sleep
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-PATIENCE = 10_000
+WAIT_LIMIT = 10_000
 """Milliseconds for which a request waits for concurrent requests of the same subject, such as an
-email address. API Gateway waits 29 s."""
+email address. API Gateway waits 29 s for the response."""
 
 LEASE = 35_000
 """Milliseconds after which an unfinished attempt counts as crashed. Functions run up to 30 s."""
@@ -89,7 +89,7 @@ class RateLimiter:
         """Starts an attempt, whose outcome the caller must report with `end`.
 
         Raises Problem 429 with Retry-After if the limit is reached, or 503 if running attempts
-        do not end within PATIENCE.
+        do not end within WAIT_LIMIT milliseconds.
         """
 
         def started(counter: _Counter, now: int) -> _Counter | None:
@@ -128,7 +128,7 @@ class RateLimiter:
         Waits while `change` returns None, and while other requests write the counter.
         """
         now = started = int(self._clock() * 1000)
-        while self._enabled and now - started <= PATIENCE:
+        while self._enabled and now - started <= WAIT_LIMIT:
             counter = self._read(key, limit, now)
             if limited and len(counter.attempts) >= limit.attempts:
                 free_at = sorted(counter.attempts)[-limit.attempts] + limit.window * 1000
@@ -143,7 +143,7 @@ class RateLimiter:
         return now
 
     def _read(self, key: str, limit: Limit, now: int) -> _Counter:
-        """Returns the counter without crashed attempts and those before the current window."""
+        """Returns the counter. Omits crashed attempts, and attempts before the current window."""
         item = self._table.get({"limit_key": key}) or {}
         return _Counter(
             item.get("revision", 0),

@@ -17,10 +17,10 @@ class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The session of a user who signed in. An anonymous user's session has no refresh token.
 
     `display_name` is the account's name, or the generated name of an anonymous user.
-    `created_at` and `last_used_at` are RFC 3339. `expires_at` is in seconds since the epoch,
-    `rotated_at` in milliseconds since the epoch. `refresh_hash` is the hash of the refresh token of
-    this `generation`, derived with the key `refresh_kid`. `earlier_rotations` are the times of
-    recent rotations before `rotated_at`, whose spent tokens are still accepted.
+    `created_at` and `last_used_at` are RFC 3339. `expires_at` is in seconds since the epoch. Each
+    refresh is a rotation: it increments `generation`, and issues a refresh token with the hash
+    `refresh_hash`, derived with the key `refresh_kid`. `rotated_at` is the time of the last
+    rotation, `earlier_rotations` are those of recent ones, all in milliseconds since the epoch.
     """
 
     session_id: str

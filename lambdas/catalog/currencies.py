@@ -12,4 +12,4 @@ CURRENCIES = frozenset(
     """.split()  # noqa: SIM905
 )
 """The codes of ISO 4217, list one, as of 2026, without precious metals, units of account and test
-codes. Existing listings keep a currency that is removed here. New listings cannot use it."""
+codes. If a code is removed here, existing listings keep it, but new listings cannot use it."""

@@ -1,4 +1,4 @@
-"""The catalog function, which handles API requests and the scheduled sweep of the outbox."""
+"""The catalog function, which handles API requests and a schedule that publishes missed events."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -43,8 +43,6 @@ class CatalogSettings(ServiceSettings, frozen=True, kw_only=True):
 
 
 class CatalogApi:
-    """The operations of the catalog service's route table."""
-
     def __init__(self, service: CatalogService) -> None:
         self._service = service
 
@@ -75,11 +73,11 @@ class CatalogApi:
         return Response.created(self._service.sign_upload(request.caller, body))
 
     def list_categories(self, _request: Request) -> Response:
-        return Response(body={"items": self._service.categories(), "nextCursor": None})
+        return Response(body={"items": self._service.list_categories(), "nextCursor": None})
 
     def list_wishlist(self, request: Request) -> Response:
         query = validate(PageQuery, request.query, from_text=True)
-        return Response(body=self._service.wishlist(request.caller, query))
+        return Response(body=self._service.list_wishlist(request.caller, query))
 
     def add_to_wishlist(self, request: Request) -> Response:
         validate(EmptyBody, request.json)
@@ -98,11 +96,13 @@ class CatalogApi:
 
     def list_ratings(self, request: Request) -> Response:
         query = validate(PageQuery, request.query, from_text=True)
-        return Response(body=self._service.ratings(_listing_id(request), query))
+        return Response(body=self._service.list_ratings(_listing_id(request), query))
 
     def list_inquiries(self, request: Request) -> Response:
         query = validate(PageQuery, request.query, from_text=True)
-        return Response(body=self._service.inquiries(request.caller, _listing_id(request), query))
+        return Response(
+            body=self._service.list_inquiries(request.caller, _listing_id(request), query)
+        )
 
     def contact_seller(self, request: Request) -> Response:
         body = validate(Contact, request.json)
@@ -130,16 +130,15 @@ class CatalogFunction:
                         f"No event of a batch of {len(outcome.failed)} was published: see the log"
                     )
         except Problem as problem:
-            # The database is unavailable, which triggers its own alarm. The next sweep will retry.
+            # The database is unavailable. Other alarms report that, and the next sweep retries.
             self._logger.error("sweep skipped", code=problem.code)
             return {"swept": swept}
         if swept:
-            self._logger.warning("swept events that requests did not relay", events=swept)
+            self._logger.warning("published events that requests did not publish", events=swept)
         return {"swept": swept}
 
 
 def build(environ: Mapping[str, str]) -> Handler:
-    """Builds the service from the function's environment variables."""
     settings = read(CatalogSettings, environ)
     clients = Clients(settings.region)
     logger = create_logger(settings)

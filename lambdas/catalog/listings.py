@@ -93,7 +93,7 @@ class ListEntry(Struct, frozen=True):
 
 
 class RatedListing(Struct, frozen=True):
-    """A listing after a rating, and the rating's time in milliseconds since the epoch."""
+    """A rated listing, and the time of the new rating in milliseconds since the epoch."""
 
     listing: Listing
     rated_at: int
@@ -185,7 +185,7 @@ UPDATE catalog.listings AS l SET rating_sum = rating_sum + :stars, rating_count 
 WHERE l.listing_id = :listing_id::uuid AND l.status <> 'removed' RETURNING {_ROW}
 """  # noqa: S608
 
-# Locks the listing while a wishlist entry is stored. A later removal then also deletes the entry.
+# Locks the listing while a wish is stored, so that a concurrent removal also deletes the wish.
 _WISH = """
 WITH found AS (
     SELECT listing_id FROM catalog.listings
@@ -208,7 +208,7 @@ _MILLISECONDS = "floor(extract(epoch FROM created_at) * 1000)::bigint"
 
 
 def _entries(columns: str, table: str, key: str, condition: str) -> str:
-    # Descending keys read the table's index backwards.
+    # Both keys are descending, so that PostgreSQL reads the table's index backwards.
     return f"""
     SELECT {columns}, {_MILLISECONDS} FROM catalog.{table}
     WHERE listing_id = :listing_id::uuid {condition}
@@ -228,7 +228,7 @@ CATEGORIES = "SELECT slug, name, parent, listings FROM catalog.categories ORDER 
 
 
 def _wishlist(condition: str) -> str:
-    # Removing a listing deletes its wishlist entries, so the join finds a listing for each entry.
+    # Removing a listing deletes its wishes, so the join finds a listing for every wish.
     return f"""
     SELECT {_ROW}, floor(extract(epoch FROM w.created_at) * 1000)::bigint FROM (
         SELECT listing_id, created_at FROM catalog.wishes WHERE user_id = :user_id {condition}
@@ -308,7 +308,7 @@ def search_statement(search: Search) -> tuple[str, dict[str, Any]]:
     after = [order.after] if search.after else []
     end = f"ORDER BY {order.clause} LIMIT :limit::bigint"
     if search.sort == "relevance":
-        # The rank is known only for matches, so the position filters the ranked matches.
+        # Ranks exist only for matches, so the position of the page is compared after ranking.
         add_condition("category = ANY(:categories::text[])", categories=search.categories)
         matches = f"""
             SELECT listing_id, {_RANK} AS rank FROM catalog.listings WHERE {_all(conditions)}
@@ -338,7 +338,7 @@ def _all(conditions: Sequence[str]) -> str:
 
 
 class ListingStore:
-    """Stores listings, wishlist entries, ratings and inquiries, in one transaction with events."""
+    """Stores listings, wishes, ratings and inquiries, each in one transaction with its events."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -351,11 +351,13 @@ class ListingStore:
         sql, values = search_statement(search)
         return [_list_entry(row, position) for row, position in self._database.read(sql, **values)]
 
-    def categories(self) -> list[Category]:
+    def list_categories(self) -> list[Category]:
         """Returns all categories. Those with the same parent are in display order."""
         return [Category(*row) for row in self._database.read(CATEGORIES)]
 
-    def wishlist(self, user_id: str, limit: int, after: tuple[int, str] | None) -> list[ListEntry]:
+    def list_wishlist(
+        self, user_id: str, limit: int, after: tuple[int, str] | None
+    ) -> list[ListEntry]:
         """Returns the listings on the user's wishlist, the latest wish first."""
         values: dict[str, Any] = {"user_id": user_id, "limit": limit}
         if after:
@@ -431,14 +433,16 @@ class ListingStore:
         with self._database.transaction() as run:
             run(_UNWISH, user_id=user_id, listing_id=listing_id)
 
-    def inquiries(
+    def list_inquiries(
         self, listing_id: str, limit: int, after: tuple[int, str] | None
     ) -> list[Inquiry]:
         """Returns the messages to the seller of a listing, newest first."""
         rows = self._entries(INQUIRIES, INQUIRIES_AFTER, listing_id, limit, after)
         return [Inquiry(**dict(zip(Inquiry.__struct_fields__, r, strict=True))) for r in rows]
 
-    def ratings(self, listing_id: str, limit: int, after: tuple[int, str] | None) -> list[Rating]:
+    def list_ratings(
+        self, listing_id: str, limit: int, after: tuple[int, str] | None
+    ) -> list[Rating]:
         """Returns the ratings of a listing, newest first."""
         rows = self._entries(RATINGS, RATINGS_AFTER, listing_id, limit, after)
         return [Rating(**dict(zip(Rating.__struct_fields__, r, strict=True))) for r in rows]
@@ -464,7 +468,6 @@ class ListingStore:
         message: str,
         events: Sequence[Event],
     ) -> None:
-        """Stores a message to the seller."""
         with self._database.transaction() as run:
             run(
                 _INQUIRE,

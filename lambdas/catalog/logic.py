@@ -44,12 +44,12 @@ IMAGES = "images/catalog/"
 """The prefix of the S3 keys of images that CloudFront serves."""
 
 TREE_MAX_AGE = 60.0
-"""Seconds that the category tree is cached. Only database migrations change categories."""
+"""Seconds for which the category tree is cached. Only database migrations change categories."""
 
 _TRANSITIONS: Mapping[str, frozenset[str]] = {
     "active": frozenset({"reserved", "sold", "removed"}),
     "reserved": frozenset({"active", "sold", "removed"}),
-    # A sale is final: the seller was notified, and the buyer can rate the listing.
+    # A sale is final, because ListingSold has been published and buyers can rate the listing.
     "sold": frozenset({"removed"}),
     "removed": frozenset(),
 }
@@ -61,8 +61,6 @@ class _ChangedMeanwhileError(Exception):
 
 
 class ImageUploads(Protocol):
-    """Signs and uses uploads of listing images."""
-
     def sign(self, user_id: str, content_type: str, content_length: int) -> SignedUpload: ...
 
     def use_all(
@@ -73,7 +71,7 @@ class ImageUploads(Protocol):
 
 
 class CatalogService:
-    """The catalog operations of the API. Every method raises the Problems of the API contract."""
+    """The catalog operations of the API (docs/api/catalog.md). Methods raise Problem."""
 
     def __init__(
         self,
@@ -192,7 +190,7 @@ class CatalogService:
             if not any(value is not UNSET for value in structs.asdict(changes).values()):
                 return self._view(listing)
             if listing.status == "sold" and changes.status is UNSET:
-                # Ratings belong to what was sold.
+                # Its ratings describe the listing as it was sold.
                 raise Problem.conflict("A sold listing cannot be changed.", "listing_sold")
             events = self._change_events(caller, listing, changes)
             changed = self._store.change(listing, changes, events)
@@ -209,9 +207,8 @@ class CatalogService:
     def sign_upload(self, caller: Caller, body: ImageUpload) -> SignedUpload:
         return self._uploads.sign(caller.user_id, body.content_type, body.content_length)
 
-    def categories(self) -> list[CategoryView]:
-        """Returns the category tree."""
-        children = _children(self._store.categories())
+    def list_categories(self) -> list[CategoryView]:
+        children = _children(self._store.list_categories())
 
         def view(category: Category) -> CategoryView:
             below = [view(child) for child in children.get(category.slug, ())]
@@ -225,10 +222,10 @@ class CatalogService:
 
         return [view(category) for category in children.get(None, ())]
 
-    def wishlist(self, caller: Caller, query: PageQuery) -> dict[str, Any]:
+    def list_wishlist(self, caller: Caller, query: PageQuery) -> dict[str, Any]:
         scope = f"catalog/wishlist/{caller.user_id}"
         after = self._cursors.position(query, scope)
-        entries = self._store.wishlist(
+        entries = self._store.list_wishlist(
             caller.user_id, query.limit + 1, after and (after[0], after[1])
         )
         return self._page(entries, query, scope)
@@ -268,18 +265,18 @@ class CatalogService:
             rating_count=rated.listing.rating_count,
         )
 
-    def ratings(self, listing_id: str, query: PageQuery) -> dict[str, Any]:
+    def list_ratings(self, listing_id: str, query: PageQuery) -> dict[str, Any]:
         """Returns a page of a listing's ratings with their comments, newest first."""
         self._find(listing_id)
         return self._entries(
-            query, f"catalog/ratings/{listing_id}", self._store.ratings, listing_id
+            query, f"catalog/ratings/{listing_id}", self._store.list_ratings, listing_id
         )
 
-    def inquiries(self, caller: Caller, listing_id: str, query: PageQuery) -> dict[str, Any]:
+    def list_inquiries(self, caller: Caller, listing_id: str, query: PageQuery) -> dict[str, Any]:
         """Returns a page of the messages to the seller about a listing, newest first."""
         self._own(caller, listing_id)
         return self._entries(
-            query, f"catalog/inquiries/{listing_id}", self._store.inquiries, listing_id
+            query, f"catalog/inquiries/{listing_id}", self._store.list_inquiries, listing_id
         )
 
     def _entries(
@@ -334,7 +331,7 @@ class CatalogService:
     def _subtree(self, slug: str) -> list[str] | None:
         """Returns the slugs of a category and all its descendants, or None if it does not exist."""
         if self._monotonic() - self._subtrees_read_at >= TREE_MAX_AGE:
-            categories = self._store.categories()
+            categories = self._store.list_categories()
             children = _children(categories)
 
             def below(slug: str) -> list[str]:
@@ -401,10 +398,10 @@ class CatalogService:
             for _outcome in self._relay.publish([event.event_id for event in events]):
                 pass
         except Exception:
-            self._logger.exception("events not relayed; the sweep will retry")
+            self._logger.exception("events not published; the sweep will retry")
 
     def _page(self, entries: Sequence[ListEntry], query: PageQuery, scope: str) -> dict[str, Any]:
-        """Returns a page. `entries` contains one more entry if another page follows."""
+        """Returns a page. `entries` contains more than `query.limit` entries if a page follows."""
         page = entries[: query.limit]
         position = page[-1].position if len(entries) > query.limit else None
         return self._cursors.page(

@@ -1,4 +1,4 @@
-"""The outbox of the catalog: an Aurora table of the events that are not published yet."""
+"""The catalog's outbox: a table in PostgreSQL with the events that are not published yet."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ INSERT INTO catalog.outbox (event_id, type, detail)
 VALUES (:event_id::uuid, :type, :detail::jsonb)
 """
 _MISSED = "SELECT event_id::text FROM catalog.outbox ORDER BY created_at"
-# Skips events that another execution environment is sending.
+# Skips events that another execution environment has locked to send them.
 _CLAIM = """
 SELECT event_id::text, type, detail::text FROM catalog.outbox
 WHERE event_id = ANY(:event_ids::uuid[]) ORDER BY created_at FOR UPDATE SKIP LOCKED
@@ -29,7 +29,7 @@ def add_events(run: Run, events: Sequence[Event]) -> None:
 
 
 class AuroraOutbox:
-    """The relay's access to the table. Claimed events are locked, and other relays skip them."""
+    """Reads and deletes events for the relay. Locks claimed events, which other relays skip."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -21,7 +21,7 @@ Claimed = tuple[Attachment, StoredObject]
 
 
 class Attachments:
-    """Uploads and attachments of the chat service. All methods raise Problem."""
+    """Uploads and attachments of the chat service. Methods raise Problem."""
 
     def __init__(
         self, uploads: Uploads, messages: MessageStore, s3: "Callable[[], S3Client]", bucket: str
@@ -61,7 +61,7 @@ class Attachments:
         valid, errors = [], []
         for index, (key, record) in enumerate(zip(keys, records, strict=True)):
             # The record does not name the uploader, but the key does.
-            if record and record.room == room_id and self._uploads.is_of(caller.user_id, key):
+            if record and record.room == room_id and self._uploads.is_key_of(caller.user_id, key):
                 valid.append(record)
             else:
                 rule = "must be the key of a file that you uploaded to this room"
@@ -119,7 +119,8 @@ class Attachments:
 
 
 def attachment_used() -> Problem:
-    return Problem.conflict("This attachment already belongs to a message.", "attachment_used")
+    detail = "This attachment already belongs to a message. Upload the file again."
+    return Problem.conflict(detail, "attachment_used")
 
 
 def _id_of(key: str) -> str:

@@ -84,7 +84,6 @@ class Broadcast:
         self._logger = logger
 
     def send(self, delivery: Delivery) -> None:
-        """Sends a frame to all listeners of a room."""
         try:
             listeners = self._live.connections(delivery.room_id)
             if len(listeners) > INLINE_LIMIT:

@@ -19,7 +19,7 @@ def canonical(text: str) -> str | None:
 
 @cache
 def _forms() -> dict[str, str]:
-    """Returns the fully-qualified form by each form that Unicode's emoji-test.txt lists."""
+    """Maps each form that Unicode's emoji-test.txt lists to the fully-qualified form."""
     from emoji import EMOJI_DATA, STATUS  # noqa: PLC0415 (reads 0.5 MB, which few requests need)
 
     complete = {

@@ -316,7 +316,7 @@ def _too_large() -> Problem:
     return Problem(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "frame_too_large",
-        f"A frame has at most {FRAME_LIMIT} bytes.",
+        f"The frame is too large: send at most {FRAME_LIMIT} bytes.",
     )
 
 

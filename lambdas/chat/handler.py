@@ -72,8 +72,6 @@ class ChatSettings(ServiceSettings, frozen=True, kw_only=True):
 
 
 class ChatApi:
-    """One method for each operation that `routes.ROUTES` names."""
-
     def __init__(
         self,
         *,
@@ -215,7 +213,6 @@ class ChatApi:
 
 
 def build(environ: Mapping[str, str]) -> Handler:
-    """Builds the service from the function's environment variables."""
     settings = read(ChatSettings, environ)
     clients = Clients(settings.region)
     logger = create_logger(settings)
@@ -227,7 +224,6 @@ def build(environ: Mapping[str, str]) -> Handler:
 def wire(
     settings: ChatSettings, clients: Clients, cache: GuardedCache, gateway: Gateway, logger: Logger
 ) -> Handler:
-    """Builds the service from its settings and dependencies."""
     dynamodb = clients.dynamodb
     tables = ChatTables(
         rooms=Table(dynamodb, settings.dynamodb_table_rooms),

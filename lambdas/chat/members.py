@@ -203,7 +203,7 @@ class MemberStore:
     def _build_pair_update(
         self, room_id: str, expression: str, values: Mapping[str, str] | None = None
     ) -> Entry:
-        """Returns the entry that updates `pair` of a room. It fails if the room was deleted."""
+        """Returns the entry that updates a room's `pair`. The write fails for a deleted room."""
         return self._rooms.build_update(
             {"room_id": room_id},
             expression,

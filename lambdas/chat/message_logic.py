@@ -216,7 +216,7 @@ class MessageService:
 
     @repeat_if_changed(ChangedError)
     def delete(self, caller: Caller, room_id: str, id_: str, if_match: IfMatch) -> None:
-        """Deletes a message. Authors can do so even after leaving the room. Moderators can too."""
+        """Deletes a message. Moderators can delete any, authors only theirs, even after leaving."""
         standing = self._standings.find(caller, room_id)
         message = self._messages.find(room_id, id_)
         if standing.rank < RANKS[MODERATOR] and not (message and self._is_author(caller, message)):

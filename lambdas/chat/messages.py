@@ -199,7 +199,6 @@ class MessageStore:
         return [convert(item, AttachmentRecord) if item else None for item in items]
 
     def delete_attachments(self, ids: Sequence[str]) -> None:
-        """Deletes the records of attachments."""
         for id_ in ids:
             self._messages.delete(_key(_attachment_key(id_)))
 

@@ -120,7 +120,7 @@ class RoomsQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class MembersQuery(PageQuery, frozen=True, kw_only=True):
-    """Lists all members, or only the users with `role`, who may be banned instead of members."""
+    """Selects all members, or only users with `role`. Banned users are not members."""
 
     role: (
         Annotated[
@@ -132,7 +132,7 @@ class MembersQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class MessagesQuery(PageQuery, frozen=True, kw_only=True):
-    """Lists messages, newest first. With `afterSeq`, lists the later messages, oldest first."""
+    """Selects messages, newest first, or with `afterSeq` the messages after it, oldest first."""
 
     after_seq: Annotated[int, Meta(ge=0, description="must be a message's seq, or 0")] | None = None
 

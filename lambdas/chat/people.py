@@ -56,7 +56,7 @@ class People:
     def find_author(self, caller: Caller, room_id: str, *, anonymous: bool) -> Author:
         """Returns the author as members see it: an alias if `anonymous` or for anonymous users."""
         if anonymous or caller.is_anonymous:
-            alias = self._aliases.alias(caller.user_id, "chat_room", room_id)
+            alias = self._aliases.get_or_create(caller.user_id, "chat_room", room_id)
             return Author(user_id=None, name=alias.display_name, actor_id=alias.alias_id)
         return Author(user_id=caller.user_id, name=caller.display_name, actor_id=caller.user_id)
 

@@ -62,7 +62,7 @@ class ReactionStore:
             "OR (NOT contains(emojis, :emoji) AND size(emojis) < :most)",
             names={"#timestamp": "timestamp"},
             values={
-                # The index finds the item when the room is deleted. The key replaces the time.
+                # The keys in MESSAGES_INDEX, by which the removal of a room finds the item.
                 ":index": secondary_partition(message.room_id),
                 ":key": key,
                 ":emojis": {emoji},

@@ -124,8 +124,6 @@ class ChangedError(Exception):
 
 
 class ChatTables(Struct, frozen=True, kw_only=True):
-    """The tables of the chat service."""
-
     rooms: Table
     members: Table
     messages: Table

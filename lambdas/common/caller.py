@@ -8,7 +8,7 @@ READ = "read"
 POST_ANONYMOUS = "post_anonymous"
 CHAT_ANONYMOUS = "chat_anonymous"
 CAPABILITIES = (READ, POST_ANONYMOUS, CHAT_ANONYMOUS)
-"""Capabilities of anonymous users (API contract, POST /v1/auth/anonymous)."""
+"""Capabilities of anonymous users (docs/api/README.md, Authentication)."""
 
 USER = "user"
 MODERATOR = "moderator"

@@ -39,8 +39,6 @@ def client_config(read_timeout: float = READ_TIMEOUT, attempts: int = ATTEMPTS) 
 
 
 class Clients:
-    """The AWS clients of one region."""
-
     def __init__(self, region: str) -> None:
         self._region = region
 

@@ -104,7 +104,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's term)
         return cls(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             "body_too_large",
-            f"A body has at most {limit} bytes.",
+            f"The body is too large: send at most {limit} bytes.",
         )
 
     @classmethod

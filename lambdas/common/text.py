@@ -32,9 +32,10 @@ NAME = rf"^(?=\S){_VISIBLE}[^{_CONTROL}{_BIDIRECTIONAL}]*(?<=\S)\Z"
 FILE_NAME = rf"^(?=\S){_VISIBLE}[^{_CONTROL}{_BIDIRECTIONAL}/\\]*(?<=\S)\Z"
 
 TEXT = rf"^{_VISIBLE}[^{_CONTROL_IN_TEXT}]*\Z"
-"""A pattern for lines with a visible character. Control characters take six characters in JSON."""
+"""A pattern for lines with a visible character. It rejects control characters other than tabs and
+line ends, because most of them take six characters in JSON."""
 
-# RFC 5322's special characters, of which only dots are allowed.
+# RFC 5322's special characters, except the dot, which addresses may contain.
 _SPECIAL = frozenset('()<>[]:;@\\,"')
 
 # IDNA 2003, which Python implements, and IDNA 2008 disagree about these characters.
@@ -58,7 +59,7 @@ def normalize(value: Any) -> Any:
 class Email(str):
     """An email address in the form that identifies its account.
 
-    The local part is in form KC and in lower case, the domain in ASCII and in lower case.
+    Both parts are in lower case, the local part in Unicode's form NFKC, the domain in ASCII.
     """
 
     __slots__ = ()
@@ -68,7 +69,7 @@ class Email(str):
         """Raises ValueError if the value is not an email address."""
         if not isinstance(value, str):
             raise TypeError
-        # A lower-case letter can be decomposed, so the order matters.
+        # Normalized again, because lower() can return decomposed characters.
         address = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", value).lower())
         local, at, domain = address.rpartition("@")
         # The categories C (control, format, unassigned ...) and Z (spaces) are not visible.
@@ -85,7 +86,7 @@ class Email(str):
 
 
 class Password(str):
-    """A password in form KC, so that all keyboards produce the same characters (RFC 8265)."""
+    """A password in Unicode's form NFKC, so that it does not depend on the keyboard (RFC 8265)."""
 
     __slots__ = ()
 

@@ -57,7 +57,7 @@ def validate(model: type[T], values: Mapping[str, Any], *, from_text: bool = Fal
     try:
         return msgspec.convert(values, model, dec_hook=_parse)
     except ValidationError as error:
-        # msgspec stops at the first error, so find them all.
+        # msgspec stops at the first error, but the response must list all.
         errors = list(_errors(values, model, "")) or [FieldError("", _sentence(error))]
         raise Problem.invalid(errors) from None
 
@@ -67,7 +67,7 @@ def _parse(type_: type[Email | Password], value: object) -> Email | Password:
 
 
 def _with_numbers(values: Mapping[str, Any], model: type[Struct]) -> dict[str, Any]:
-    """Parses whole numbers in fields that are numbers. Other texts are left for the validation.
+    """Parses whole numbers in fields of type int. `validate` then rejects any other text in them.
 
     msgspec's own conversion would also accept `1e1`, `5.0`, and `null` for None.
     """

@@ -83,7 +83,6 @@ class SqsRetryQueue:
 
 
 def build(environ: Mapping[str, str]) -> Consume:
-    """Builds the function from its environment variables."""
     settings = read(DeliverySettings, environ)
     clients = Clients(settings.region)
     logger = create_logger(settings)
@@ -104,7 +103,6 @@ def wire(
     gateway: Gateway,
     logger: Logger,
 ) -> Consume:
-    """Builds the function from its dependencies."""
     live = LiveRooms(cache)
     retry_queue = SqsRetryQueue(lambda: clients.sqs, settings.delivery_retries_queue_url)
     messages = Table(clients.dynamodb, settings.dynamodb_table_messages)

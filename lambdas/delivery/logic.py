@@ -25,8 +25,6 @@ class StoredVersion(Struct, frozen=True, rename="camel"):
 
 
 class DeliveryService:
-    """Delivers frames to the connections of rooms."""
-
     def __init__(
         self,
         *,

@@ -84,7 +84,7 @@ class RoomData:
         self._messages.delete_many({"message_id": item["message_id"]} for item in found)
 
     def remove_secondary_items(self, room_id: str) -> bool:
-        """Removes up to PASS reactions (with counts) and attachment records."""
+        """Removes up to PASS items: reactions (with their counts) and attachment records."""
         found = self._messages.query(
             "room_id = :room",
             {":room": secondary_partition(room_id)},

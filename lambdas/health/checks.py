@@ -15,7 +15,7 @@ FAILED = "failed"
 TIMED_OUT = "timed out"
 
 DEADLINE = 1.5
-"""Maximum seconds for all checks together. /health promises a response within 2 seconds."""
+"""Maximum seconds for all checks together. The documented limit for a response is 2 seconds."""
 
 MAX_AGE = 5.0
 """Seconds for which results are cached, so that requests do not overload the dependencies."""
@@ -43,7 +43,7 @@ class Checks:
         self._results: dict[str, str] = {}
         self._checked_at = float("-inf")
 
-    def results(self) -> dict[str, str]:
+    def get_results(self) -> dict[str, str]:
         """Returns OK, FAILED or TIMED_OUT for each check, within the deadline."""
         with self._lock:  # callers that wait get the results of the first caller
             if self._monotonic() - self._checked_at >= self._max_age:
@@ -52,7 +52,7 @@ class Checks:
             return dict(self._results)
 
     def _run(self) -> dict[str, str]:
-        # Checks that hang since an earlier run are not started again: threads cannot be stopped.
+        # A check that still hangs is not started again, because its thread cannot be stopped.
         hung = {name: future for name, future in self._hung.items() if not future.done()}
         futures = {
             name: hung.get(name) or _start(name, check) for name, check in self._checks.items()

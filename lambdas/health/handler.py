@@ -28,14 +28,12 @@ class HealthSettings(Settings, frozen=True, kw_only=True):
 
 
 class HealthApi:
-    """Returns the results of the checks."""
-
     def __init__(self, checks: Checks, stage: str, version: str) -> None:
         self._checks = checks
         self._about = {"stage": stage, "version": version}
 
     def health(self, _request: Request) -> Response:
-        results = self._checks.results()
+        results = self._checks.get_results()
         failing = {name: result for name, result in results.items() if result != OK}
         if failing:
             raise Problem(
@@ -57,7 +55,6 @@ class NoAuthentication:
 
 
 def build(environ: Mapping[str, str]) -> Router:
-    """Builds the function from its environment variables."""
     settings = read(HealthSettings, environ)
     logger = create_logger(settings)
     session = Clients(settings.region).session

@@ -97,8 +97,8 @@ def _connect(
 ) -> "pg8000.native.Connection":
     endpoint = settings.rds_endpoint
     if copy.cluster:
-        # Only the first label of the host name differs between clusters of an account and region.
-        # The event sets only this label, so that the password cannot be sent to another domain.
+        # The event sets only the first label of the host name, which alone differs between clusters
+        # of an account and region, so that the password cannot be sent to another domain.
         endpoint = ".".join([copy.cluster.partition(".")[0], *endpoint.split(".")[1:]])
     secrets = clients.session.client("secretsmanager", config=client_config())
     return connect(
@@ -112,5 +112,4 @@ def _connect(
 
 
 def handler(event: Mapping[str, Any], context: Any) -> Any:
-    """The Lambda handler."""
     return run(event, context, os.environ)

@@ -18,10 +18,10 @@ OWNER = "migration"
 """The database role of all migrations except the first, which creates the role."""
 
 LOCK = 7_001_502_418
-"""The key of the advisory lock that a run holds, an arbitrary unique number."""
+"""The key of the advisory lock that a run holds: any number that nothing else uses."""
 
 LOCK_TIMEOUT = 5
-"""Seconds that a statement waits for a table lock. Other queries must wait behind the statement."""
+"""Seconds that a statement waits for a table lock. Queries of the table wait meanwhile."""
 
 MARGIN = 5.0
 """Seconds before the function's timeout that are reserved for rolling back and returning."""
@@ -55,7 +55,7 @@ class Applied(Struct, frozen=True):
 
 
 class Result(Struct, frozen=True, rename="camel"):
-    """The ids of migrations applied by the run, pending ones, and applied ones without a file."""
+    """The ids of migrations: applied by this run, pending, and applied although it has no file."""
 
     applied: tuple[str, ...]
     pending: tuple[str, ...]
@@ -145,7 +145,7 @@ class Migrator:
         for row in ours:
             if row.checksum != known[row.migration_id].checksum:
                 raise MigrationError(
-                    f"{row.migration_id}.sql: it was applied at {row.applied_at:%Y-%m-%d %H:%M} by "
+                    f"{row.migration_id}.sql was applied at {row.applied_at:%Y-%m-%d %H:%M} by "
                     f"{row.applied_by} and has been changed since: restore its old content and "
                     "write the change as a new migration"
                 )
@@ -157,7 +157,7 @@ class Migrator:
         ]
         if lost:
             raise MigrationError(
-                f"{lost[0]}.sql: it was applied, but this version lacks the file: restore it"
+                f"{lost[0]}.sql was applied, but this version lacks the file: restore it"
             )
         latest = max((row.migration_id for row in applied), default="")
         names = {row.migration_id for row in ours}
@@ -165,7 +165,7 @@ class Migrator:
         late = [migration_id for migration_id in pending if migration_id < latest]
         if late:
             raise MigrationError(
-                f"{late[0]}.sql: {latest} was applied before it: give this file a higher number"
+                f"{late[0]}.sql: {latest} is already applied: give this file a higher number"
             )
         # After a rollback, an older version of the functions runs with the newer schema.
         unknown = tuple(row.migration_id for row in applied if row.migration_id not in known)

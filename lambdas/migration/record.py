@@ -1,4 +1,4 @@
-"""The record of migrations in DynamoDB, in addition to the one in the database."""
+"""The record of migrations in DynamoDB: a copy of the one in the database, and failures."""
 
 from typing import TYPE_CHECKING
 

@@ -29,7 +29,7 @@ def comment_data(comment: Comment, post: Post | None = None) -> dict[str, Any]:
 
 
 def removed_likes_data(post_id: str, author_id: str, likes: int) -> dict[str, Any]:
-    """Returns the data of PostLikesRemoved, which a deleted public post with likes causes."""
+    """Returns the data of PostLikesRemoved, which reports the likes of a deleted public post."""
     return {"postId": post_id, "authorId": author_id, "likes": likes}
 
 

@@ -18,7 +18,7 @@ class Authors(Protocol):
 
 
 class Aliases(Protocol):
-    def alias(self, user_id: str, context_type: ContextType, context: str) -> Alias: ...
+    def get_or_create(self, user_id: str, context_type: ContextType, context: str) -> Alias: ...
 
 
 class Names(Protocol):
@@ -109,12 +109,12 @@ class Authorship:
         ]
 
     def _alias(self, caller: Caller, context_type: ContextType, context: str) -> Byline:
-        alias = self._aliases.alias(caller.user_id, context_type, context)
+        alias = self._aliases.get_or_create(caller.user_id, context_type, context)
         return Byline(author_name=alias.display_name, alias_id=alias.alias_id)
 
 
 def shown_id(id_: str | None) -> str | UnsetType:
-    """Returns an id for responses, which contain either the author's or the alias's."""
+    """Returns UNSET for None, so that the response omits the field."""
     return UNSET if id_ is None else id_
 
 

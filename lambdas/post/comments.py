@@ -29,7 +29,7 @@ class ParentDeletedError(Exception):
 
 
 class CommentSlice(Struct, frozen=True):
-    """Comments of a post, oldest first, and the position of the next comment or None."""
+    """A page of comments, oldest first, and the position of the next page, or None on the last."""
 
     comments: list[Comment]
     position: str | None
@@ -58,7 +58,7 @@ class CommentStore(Protocol):
         Raises DeletedError if the post was deleted.
         """
 
-    def oldest(self, post_id: str, count: int, after: str | None) -> CommentSlice: ...
+    def list_oldest(self, post_id: str, count: int, after: str | None) -> CommentSlice: ...
 
 
 class DynamoCommentStore:
@@ -107,7 +107,7 @@ class DynamoCommentStore:
         entries = {**self._removal(comment, event), "count": count}
         return self._posts.write_if_alive(comment.post_id, entries)
 
-    def oldest(self, post_id: str, count: int, after: str | None) -> CommentSlice:
+    def list_oldest(self, post_id: str, count: int, after: str | None) -> CommentSlice:
         comments: list[Comment] = []
         for comment in self._of_post(post_id, after, count + 1):
             comments.append(comment)
@@ -116,9 +116,9 @@ class DynamoCommentStore:
         return CommentSlice(comments, None)
 
     def remove_all(self, post_id: str, event_of: Callable[[Comment], Entry]) -> bool:
-        """Deletes the comments of a deleted post, each with an event. Returns True if all are gone.
+        """Deletes the comments of a deleted post, each with an event. Returns True if none is left.
 
-        The counter decides that, because the index can lag behind and miss the newest comments.
+        The counter shows whether comments are left. The index may not contain the newest ones yet.
         """
         chunk: list[Comment] = []
         for comment in self._of_post(post_id, None, CHUNK):

@@ -18,7 +18,7 @@ _ATTEMPTS = 5
 
 
 class CommentService:
-    """The comment operations of the API. Every method raises the Problems of the API contract."""
+    """The comment operations of the API (docs/api/post.md). Methods raise Problem."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class CommentService:
     ) -> tuple[list[CommentView], str | None]:
         """Returns a page of comments, oldest first, and the position of the next page."""
         find_post(self._posts, post_id)
-        page = self._comments.oldest(post_id, count, after)
+        page = self._comments.list_oldest(post_id, count, after)
         names = self._authorship.names(page.comments, caller)
         return [_view(c, n) for c, n in zip(page.comments, names, strict=True)], page.position
 

@@ -58,10 +58,10 @@ class PostSettings(ServiceSettings, frozen=True, kw_only=True):
 
 
 class PostApi:
-    """The operations of the post service's route table.
+    """One method for each operation that `routes.ROUTES` names.
 
-    On routes for anonymous authors, an operation that succeeds sets `request.anonymous`. Otherwise
-    the log omits the caller.
+    On routes with `anonymous=True`, the log omits the caller unless the operation sets
+    `request.anonymous` to False.
     """
 
     def __init__(self, posts: PostService, comments: CommentService, cursors: Cursors) -> None:
@@ -226,10 +226,11 @@ _serve = entry_point(build)
 
 
 def handler(event: Event, context: object) -> dict[str, Any]:
-    """Handles an event. This is the entry point for Lambda."""
+    """The entry point for Lambda. Raises RuntimeError if it cannot process an SQS batch."""
     result = _serve(event, context)
     if "Records" in event and "statusCode" in result:
-        # The service could not start. For SQS, returning the HTTP response would mean success.
+        # The service could not start. If this returned the HTTP response, SQS would delete the
+        # messages.
         raise RuntimeError("the service could not start, so the batch was not processed")
     return result
 

@@ -13,8 +13,6 @@ PREFIX = "images/post/"
 
 
 class ImageStore(Protocol):
-    """Stores images, which are identified by S3 keys."""
-
     def sign(self, user_id: str, content_type: str, content_length: int) -> SignedUpload: ...
 
     def use(self, user_id: str, uploads: Sequence[str], post_id: str) -> tuple[str, ...]:
@@ -27,8 +25,6 @@ class ImageStore(Protocol):
 
 
 class S3Images:
-    """Images in S3."""
-
     def __init__(self, s3: Callable[[], "S3Client"], bucket: str) -> None:
         """`s3` returns the client. It is called at first use."""
         self._s3 = s3

@@ -1,4 +1,4 @@
-"""Likes and the counters of posts. Counters are exact: a like and its counter change together."""
+"""Likes and the counters of posts. A like and its counter change in one transaction."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,7 +22,7 @@ class Engagement(Struct, frozen=True):
     liked: bool = False
 
 
-NOTHING = Engagement()
+NO_ENGAGEMENT = Engagement()
 
 
 class LikeStore(Protocol):
@@ -34,7 +34,9 @@ class LikeStore(Protocol):
     def remove(self, post_id: str, user_id: str, event: Entry) -> bool:
         """Deletes a like. Returns False if it does not exist. Raises DeletedError."""
 
-    def engagement(self, post_ids: Sequence[str], user_id: str | None) -> dict[str, Engagement]:
+    def read_engagement(
+        self, post_ids: Sequence[str], user_id: str | None
+    ) -> dict[str, Engagement]:
         """Returns the counters of each post, and whether the user, if not None, likes it."""
 
 
@@ -59,7 +61,9 @@ class DynamoLikeStore:
         delete = self._likes.build_delete(_key(post_id, user_id), condition=condition)
         return self._change(post_id, delete, -1, event)
 
-    def engagement(self, post_ids: Sequence[str], user_id: str | None) -> dict[str, Engagement]:
+    def read_engagement(
+        self, post_ids: Sequence[str], user_id: str | None
+    ) -> dict[str, Engagement]:
         keys = [{"item_id": post_id} for post_id in post_ids]
         counters = self._counters.get_many(keys, ("likes", "comments"))
         likes: list[Item | None] = [None] * len(post_ids)
@@ -73,7 +77,7 @@ class DynamoLikeStore:
         }
 
     def remove_all(self, post_id: str) -> None:
-        """Deletes the likes of a deleted post. No new like can be added at that time."""
+        """Deletes the likes of a deleted post, which nobody can like any more."""
         likes = self._likes.query(
             "post_id = :post_id",
             {":post_id": post_id},
@@ -83,7 +87,10 @@ class DynamoLikeStore:
         self._likes.delete_many(likes)
 
     def count_removed(self, post_id: str, event_of: Callable[[int], Entry]) -> None:
-        """Clears the number of likes of a deleted post, and stores an event with it. Idempotent."""
+        """Clears a deleted post's number of likes, and stores the event that reports the number.
+
+        Idempotent.
+        """
         counters = self._counters.get({"item_id": post_id}) or {}
         likes = counters.get("likes", 0)
         if likes <= 0:

@@ -14,15 +14,15 @@ from lambdas.common.web.preconditions import IfMatch
 from lambdas.post.announcements import post_data
 from lambdas.post.authorship import Authorship, shown_id
 from lambdas.post.images import ImageStore
-from lambdas.post.likes import NOTHING, Engagement, LikeStore
+from lambdas.post.likes import NO_ENGAGEMENT, Engagement, LikeStore
 from lambdas.post.models import CreatePost, PostQuery, PostView, UpdatePost
 from lambdas.post.posts import DeletedError, PostStore, Slice
 from lambdas.post.records import Post, position, tag_key
 from lambdas.post.timeline import bucket
 
 _ATTEMPTS = 5
-"""Attempts at a write that conflicts with other writes. Each conflict means that another
-write succeeded."""
+"""Attempts at a write that conflicts with other writes. An attempt fails only if another request's
+write has succeeded."""
 
 
 class Events(Protocol):
@@ -30,7 +30,7 @@ class Events(Protocol):
 
 
 class PostService:
-    """The post operations of the API. Every method raises the Problems of the API contract."""
+    """The post operations of the API (docs/api/post.md). Methods raise Problem."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class PostService:
         except Exception:
             self._images.remove(images)
             raise
-        return self._view_for(caller, post, NOTHING)
+        return self._view_for(caller, post, NO_ENGAGEMENT)
 
     def get(self, caller: Caller, post_id: str) -> PostView:
         post = self._find(post_id)
@@ -130,7 +130,7 @@ class PostService:
             post = self._find(post_id)
             actor_id = self._authorship.deleting_actor(caller, post, post_id)
             event = self._events.put("PostDeleted", actor_id=actor_id, data=post_data(post))
-            if self._posts.bury(post, timestamp(self._clock()), actor_id, event):
+            if self._posts.mark_deleted(post, timestamp(self._clock()), actor_id, event):
                 return actor_id == post.alias_id
         raise Problem.unavailable()
 
@@ -142,7 +142,7 @@ class PostService:
 
     def _like(self, caller: Caller, post_id: str, *, liked: bool) -> None:
         post = self._find(post_id)
-        if self._likes.engagement([post_id], caller.user_id)[post_id].liked == liked:
+        if self._likes.read_engagement([post_id], caller.user_id)[post_id].liked == liked:
             return  # Checking first is cheaper than a transaction that fails.
         event_type, change = (
             ("PostLiked", self._likes.add) if liked else ("PostUnliked", self._likes.remove)
@@ -162,13 +162,13 @@ class PostService:
     def _slice(self, query: PostQuery, before: str | None) -> Slice:
         match query.author_id, query.tag:
             case None, None:
-                return self._posts.newest(query.limit, before)
+                return self._posts.list_newest(query.limit, before)
             case str(author_id), None:
-                return self._posts.of_author(author_id, query.limit, before)
+                return self._posts.list_by_author(author_id, query.limit, before)
             case None, str(tag):
-                return self._posts.with_tag(tag, query.limit, before)
+                return self._posts.list_by_tag(tag, query.limit, before)
             case str(author_id), str(tag):
-                return self._posts.of_author_with_tag(author_id, tag, query.limit, before)
+                return self._posts.list_by_author_and_tag(author_id, tag, query.limit, before)
         raise AssertionError
 
     def _changed(self, post: Post, body: UpdatePost, images: tuple[str, ...]) -> Post:
@@ -183,7 +183,7 @@ class PostService:
         return structs.replace(changed, version=post.version + 1, updated_at=now, is_edited=True)
 
     def _changed_images(self, caller: Caller, post: Post, wanted: Sequence[str]) -> tuple[str, ...]:
-        """Returns the keys of `wanted`, the URLs of kept images and upload keys of new images."""
+        """Returns the S3 keys of `wanted`: URLs of kept images, and keys of new uploads."""
         kept = {self._image_url(key): key for key in post.images}
         new = [index for index, image in enumerate(wanted) if image not in kept]
         try:
@@ -205,7 +205,7 @@ class PostService:
 
     def _engagement(self, caller: Caller, posts: Sequence[Post]) -> dict[str, Engagement]:
         user_id = None if caller.is_anonymous else caller.user_id
-        return self._likes.engagement([post.post_id for post in posts], user_id)
+        return self._likes.read_engagement([post.post_id for post in posts], user_id)
 
     def _view_for(self, caller: Caller, post: Post, engagement: Engagement) -> PostView:
         return self._view(post, self._authorship.names([post], caller)[0], engagement)
@@ -244,7 +244,7 @@ def post_not_found() -> Problem:
 
 
 def _distinct(tags: Sequence[str]) -> tuple[str, ...]:
-    """Returns the tags without those that differ from an earlier tag only in spelling."""
+    """Returns the tags without those that have the `tag_key` of an earlier tag."""
     distinct: dict[str, str] = {}
     for tag in tags:
         distinct.setdefault(tag_key(tag), tag)

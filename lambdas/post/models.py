@@ -10,7 +10,7 @@ from lambdas.common.validation import Body
 from lambdas.common.web.pagination import PageQuery
 
 MAX_DEPTH = 5
-"""The number of comment levels (API contract). Comments on the post itself have level 1."""
+"""The number of comment levels (docs/api/post.md). Comments on the post itself have level 1."""
 
 Content = Annotated[
     str,
@@ -54,7 +54,7 @@ Tags = Annotated[
     tuple[Tag, ...], Meta(max_length=10, description="must be a list of at most 10 tags")
 ]
 Image = Annotated[str, Meta(min_length=1, max_length=1024, description="must be an upload's key")]
-# The API contract does not limit the number of images. A page shows up to ten at once.
+# Not a documented limit. A page shows up to ten images at once.
 Images = Annotated[
     tuple[Image, ...], Meta(max_length=10, description="must be a list of at most 10 upload keys")
 ]
@@ -98,7 +98,7 @@ class PostQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class PostView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A post as the caller sees it. An anonymous one shows an alias instead of `author_id`."""
+    """A post as the caller sees it. An anonymous post has `alias_id` instead of `author_id`."""
 
     post_id: str
     author_id: str | UnsetType = UNSET

@@ -27,8 +27,8 @@ TIMELINE_INDEX = "timeline-index"
 AUTHOR_INDEX = "author-posts-index"
 
 AUTHOR_READS = 5
-"""The maximum number of queries, each for AUTHOR_READ posts, for a page by author and tag."""
 AUTHOR_READ = 100
+"""Maximum number of queries for a page of posts by author and tag, and maximum posts per query."""
 
 _ATTRIBUTES = [field.name for field in structs.fields(Post)]
 
@@ -38,9 +38,9 @@ class DeletedError(Exception):
 
 
 class Slice(Struct, frozen=True):
-    """Posts of a list, newest first, and the position of the next post, or None at the end.
+    """A page of posts, newest first, and the position of the next page, or None on the last page.
 
-    The slice can have fewer posts than requested even if more posts follow.
+    A page can have fewer posts than requested even if more posts follow.
     """
 
     posts: list[Post]
@@ -58,26 +58,24 @@ class PostStore(Protocol):
     def replace(self, before: Post, after: Post) -> bool:
         """Replaces a post. Returns False if it has changed or been deleted since it was read."""
 
-    def bury(self, post: Post, deleted_at: str, deleted_by: str, event: Entry) -> bool:
+    def mark_deleted(self, post: Post, deleted_at: str, deleted_by: str, event: Entry) -> bool:
         """Replaces the post with a tombstone. Returns False if it has changed or been deleted.
 
         The post's dependent data is deleted later (see `removal`).
         """
 
-    def newest(self, count: int, before: str | None) -> Slice: ...
+    def list_newest(self, count: int, before: str | None) -> Slice: ...
 
-    def of_author(self, author_id: str, count: int, before: str | None) -> Slice: ...
+    def list_by_author(self, author_id: str, count: int, before: str | None) -> Slice: ...
 
-    def with_tag(self, tag: str, count: int, before: str | None) -> Slice: ...
+    def list_by_tag(self, tag: str, count: int, before: str | None) -> Slice: ...
 
-    def of_author_with_tag(
+    def list_by_author_and_tag(
         self, author_id: str, tag: str, count: int, before: str | None
     ) -> Slice: ...
 
 
 class DynamoPostStore:
-    """Posts in DynamoDB."""
-
     def __init__(
         self,
         dynamodb: "DynamoDBClient",
@@ -122,7 +120,7 @@ class DynamoPostStore:
         }
         return succeeds(lambda: self._transactions.write(entries))
 
-    def bury(self, post: Post, deleted_at: str, deleted_by: str, event: Entry) -> bool:
+    def mark_deleted(self, post: Post, deleted_at: str, deleted_by: str, event: Entry) -> bool:
         tombstone = Tombstone(
             post_id=post.post_id,
             deleted_at=deleted_at,
@@ -135,15 +133,15 @@ class DynamoPostStore:
         put = self._posts.build_put(to_builtins(tombstone), **_unchanged(post))
         return succeeds(lambda: self._transactions.write({"post": put, "event": event}))
 
-    def newest(self, count: int, before: str | None) -> Slice:
-        items, position = self._timeline.newest(count, before)
+    def list_newest(self, count: int, before: str | None) -> Slice:
+        items, position = self._timeline.list_newest(count, before)
         return Slice(_posts(items), position)
 
-    def of_author(self, author_id: str, count: int, before: str | None) -> Slice:
+    def list_by_author(self, author_id: str, count: int, before: str | None) -> Slice:
         items = self._of_author(author_id, before, count + 1)
         return Slice(_posts(items[:count]), _next(items, count))
 
-    def with_tag(self, tag: str, count: int, before: str | None) -> Slice:
+    def list_by_tag(self, tag: str, count: int, before: str | None) -> Slice:
         items = _query(self._tags, None, ("tag", tag_key(tag)), before, count + 1)
         keys = [_key(item["post_id"]) for item in items[:count]]
         found = self._posts.get_many(keys, [*_ATTRIBUTES, "deleted_at"], consistent=False)
@@ -151,7 +149,9 @@ class DynamoPostStore:
         posts = sorted(_posts(filter(None, found)), key=lambda post: post.created_at, reverse=True)
         return Slice(posts, _next(items, count))
 
-    def of_author_with_tag(self, author_id: str, tag: str, count: int, before: str | None) -> Slice:
+    def list_by_author_and_tag(
+        self, author_id: str, tag: str, count: int, before: str | None
+    ) -> Slice:
         wanted, found = tag_key(tag), list[Post]()
         for _ in range(AUTHOR_READS):
             items = self._of_author(author_id, before, AUTHOR_READ)
@@ -181,20 +181,19 @@ class DynamoPostStore:
             return False
         return True
 
-    def tombstone(self, post_id: str) -> Tombstone | None:
+    def find_tombstone(self, post_id: str) -> Tombstone | None:
         """Returns the tombstone of a deleted post, or None if it does not exist."""
         item = self._posts.get(_key(post_id))
         return convert(item, Tombstone) if item and "deleted_at" in item else None
 
     def remove_tags(self, tombstone: Tombstone) -> None:
-        """Deletes the tag items of a deleted post."""
         self._tags.delete_many(
             {"tag": tag_key(tag), "created_at": tombstone.was_created_at}
             for tag in tombstone.had_tags
         )
 
     def remove(self, tombstone: Tombstone) -> None:
-        """Deletes a tombstone and the record of the anonymous author. This is the last step."""
+        """Deletes a tombstone and the record of an anonymous author. Must be the last step."""
         self._transactions.write(
             {
                 "tombstone": self._posts.build_delete(_key(tombstone.post_id)),

@@ -12,7 +12,7 @@ class Authored(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     A public item has its author's id, and a name that is shown until the author has a profile. An
     anonymous item has an alias instead, and nothing that identifies its author. `created_at` is
-    the result of `position`, so that all sort keys differ. `updated_at` is only a time.
+    the result of `position` and therefore a unique sort key. `updated_at` is RFC 3339.
     """
 
     created_at: str
@@ -55,9 +55,9 @@ class Post(Authored, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Tombstone(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Replaces a deleted post until everything that belongs to it is deleted.
+    """Replaces a deleted post until its comments, likes, tags and images are deleted.
 
-    `deleted_by` is the actor's id in the event, `had_author_id` the author of a public post. The
+    `deleted_by` is the `actorId` of the event. `had_author_id` is the author of a public post. The
     item has no content, and no index contains it.
     """
 

@@ -1,8 +1,8 @@
 """Deletes the dependent data of a deleted post, in idempotent steps.
 
-Deleting a post replaces it with a tombstone. The post then cannot be read, liked or commented on.
-An event of the same transaction sends the post's id to a queue, which retries until all steps have
-succeeded. Each attempt continues with the remaining data. The tombstone is deleted last.
+When a user deletes a post, a tombstone replaces it, so that nobody can read, like or comment on it.
+The same transaction stores an event that puts the post's id into a queue. The queue retries until
+all steps have succeeded. Each attempt deletes the remaining data. The tombstone is deleted last.
 """
 
 from lambdas.common.messaging.outbox import OutboxWriter
@@ -20,8 +20,6 @@ class NotFinishedError(Exception):
 
 
 class Removal:
-    """Deletes everything that belongs to a deleted post."""
-
     def __init__(
         self,
         *,
@@ -39,7 +37,7 @@ class Removal:
 
     def finish(self, post_id: str) -> None:
         """Performs the remaining steps. Raises NotFinishedError and the errors of the stores."""
-        tombstone = self._posts.tombstone(post_id)
+        tombstone = self._posts.find_tombstone(post_id)
         if tombstone is None:
             return
         deleted_by = tombstone.deleted_by

@@ -19,7 +19,7 @@ MONTHS_ITEM = "timeline-months"
 """The key of an item in the counters table that holds the months with posts."""
 
 MONTHS_PER_PAGE = 12
-"""The maximum number of months that a page reads. If months have few posts, the page is short."""
+"""The maximum number of months read for a page. If they have few posts, the page is short."""
 
 _MONTH = len("2026-01")
 
@@ -56,7 +56,7 @@ class Months:
         )
         self._recorded.add(month)
 
-    def before(self, month: str) -> list[str]:
+    def list_before(self, month: str) -> list[str]:
         """Returns the months with posts before this month, the newest first."""
         item = self._table.get({"item_id": MONTHS_ITEM})
         months: Iterable[str] = item["months"] if item else ()
@@ -75,7 +75,7 @@ class Timeline:
         self._shards = shards
         self._clock = clock
 
-    def newest(self, count: int, before: str | None) -> tuple[list[Item], str | None]:
+    def list_newest(self, count: int, before: str | None) -> tuple[list[Item], str | None]:
         """Returns up to `count` items before a position, and the next position or None at the end.
 
         Usually makes one query per shard. A page can be short or empty even if more items follow.
@@ -83,13 +83,14 @@ class Timeline:
         month = (before or timestamp(self._clock()))[:_MONTH]
         found = self._of_month(month, before, count + 1)
         if len(found) <= count:
-            older = self._months.before(month)
+            older = self._months.list_before(month)
             for month in older[:MONTHS_PER_PAGE]:
                 found += self._of_month(month, None, count + 1 - len(found))
                 if len(found) > count:
                     break
             else:
-                # The bare month sorts before all its positions, so the next page is older.
+                # A month sorts before all positions in it, so the next page begins with an earlier
+                # month.
                 return found, month if len(older) > MONTHS_PER_PAGE else None
         return found[:count], found[count - 1]["created_at"]
 

@@ -38,8 +38,6 @@ class ProfileSettings(IdempotentSettings, frozen=True, kw_only=True):
 
 
 class ProfileApi:
-    """The operations of the profile service's route table."""
-
     def __init__(self, service: ProfileService) -> None:
         self._service = service
 
@@ -92,7 +90,9 @@ class ProfileApi:
 
     def get_alias(self, request: Request) -> Response:
         query = validate(AliasQuery, request.query, from_text=True)
-        return Response(body=self._service.alias(request.caller, query.context_type, query.context))
+        return Response(
+            body=self._service.get_alias(request.caller, query.context_type, query.context)
+        )
 
     def regenerate_alias(self, request: Request) -> Response:
         body = validate(AliasContext, request.json)
@@ -106,7 +106,6 @@ def _response(profile: OwnProfile, part: Any = None) -> Response:
 
 
 def build(environ: Mapping[str, str]) -> Router:
-    """Builds the service from the function's environment variables."""
     settings = read(ProfileSettings, environ)
     clients = Clients(settings.region)
     logger = create_logger(settings)

@@ -31,21 +31,22 @@ from lambdas.profile.store import ProfileStore
 AVATARS = "avatars/"
 """The prefix of the S3 keys of avatars that CloudFront serves."""
 
-_PRIVATE: Mapping[str, Mapping[str, Any]] = {
+_HIDDEN_VALUES: Mapping[str, Mapping[str, Any]] = {
     "display_name": {"display_name": None},
     "bio": {"bio": None},
     "avatar": {"avatar_url": None},
     "location": {"location": None, "timezone": None},  # a time zone reveals the location
     "social_links": {"social_links": {}},
 }
-"""The values that replace hidden fields, by privacy setting. Chat applies `activity_status`."""
+"""The values that replace hidden fields, by privacy setting. The setting `activity_status` is
+missing, because it applies only to chat."""
 
-_TRIES = 5
+_ATTEMPTS = 5
 """Attempts to change a profile. An attempt fails if a concurrent request has changed it first."""
 
 
 class Aliases(Protocol):
-    def alias(self, user_id: str, context_type: ContextType, context: str) -> Alias: ...
+    def get_or_create(self, user_id: str, context_type: ContextType, context: str) -> Alias: ...
 
     def regenerate(self, user_id: str, context_type: ContextType, context: str) -> Alias: ...
 
@@ -59,7 +60,7 @@ class Pictures(Protocol):
 
 
 class ProfileService:
-    """The operations of the profile API. Every method raises the Problems of the API contract."""
+    """The operations of the profile API (docs/api/profile.md). Methods raise Problem."""
 
     def __init__(
         self,
@@ -81,7 +82,7 @@ class ProfileService:
 
     def get_own(self, caller: Caller) -> OwnProfile:
         """Returns the caller's profile. Creates it on first use."""
-        return self._own_view(self._profile(caller))
+        return self._own_view(self._find_or_create(caller))
 
     def get_other(self, viewer: Caller, user_id: str) -> ProfileView:
         """Returns a user's profile without the fields hidden from this viewer."""
@@ -89,7 +90,7 @@ class ProfileService:
         if profile is None:
             raise Problem.not_found("There is no user with this id.")
         hidden: dict[str, Any] = {}
-        for field, emptied in _PRIVATE.items():
+        for field, emptied in _HIDDEN_VALUES.items():
             if not may_see(getattr(profile.privacy, field), user_id, viewer):
                 hidden |= emptied
         return structs.replace(self._view(profile), **hidden)
@@ -115,7 +116,7 @@ class ProfileService:
         return self._pictures.sign(caller.user_id, content_type, content_length)
 
     def set_avatar(self, caller: Caller, key: str, if_match: IfMatch) -> OwnProfile:
-        if_match.check(self._profile(caller).version)  # fails before the picture is copied
+        if_match.check(self._find_or_create(caller).version)  # fails before the picture is copied
         stored = self._pictures.use(caller.user_id, key, AVATARS)
         try:
             before, after = self._change(
@@ -124,7 +125,7 @@ class ProfileService:
                 lambda profile: structs.replace(profile, avatar_key=stored.key),
                 _avatar_changed,
             )
-        except Problem:  # only in this case the profile certainly does not refer to the picture
+        except Problem:  # after any other error, the profile may already refer to the picture
             self._remove(stored.key)
             raise
         if before.avatar_key:
@@ -133,20 +134,20 @@ class ProfileService:
 
     def delete_avatar(self, caller: Caller) -> None:
         def without(profile: Profile) -> Profile:
-            # The picture is deleted first, so that the call can be repeated if the write fails.
+            # The picture is deleted first, so that a repeated request can finish the deletion.
             if profile.avatar_key:
                 self._pictures.remove(profile.avatar_key)
             return structs.replace(profile, avatar_key=None)
 
         self._change(caller, IfMatch(), without, _avatar_changed)
 
-    def alias(self, caller: Caller, context_type: ContextType, context: str) -> Alias:
-        return self._aliases.alias(caller.user_id, context_type, context)
+    def get_alias(self, caller: Caller, context_type: ContextType, context: str) -> Alias:
+        return self._aliases.get_or_create(caller.user_id, context_type, context)
 
     def regenerate_alias(self, caller: Caller, context_type: ContextType, context: str) -> Alias:
         return self._aliases.regenerate(caller.user_id, context_type, context)
 
-    def _profile(self, caller: Caller) -> Profile:
+    def _find_or_create(self, caller: Caller) -> Profile:
         name = caller.display_name or UNKNOWN_NAME
         if caller.is_anonymous:  # anonymous users exist for one hour and have no stored profile
             return Profile(user_id=caller.user_id, display_name=name)
@@ -170,8 +171,8 @@ class ProfileService:
 
         If `change` returns an equal profile, no version and no event are created.
         """
-        for _ in range(_TRIES):
-            before = self._profile(caller)
+        for _ in range(_ATTEMPTS):
+            before = self._find_or_create(caller)
             if_match.check(before.version)
             changed = change(before)
             if changed == before:

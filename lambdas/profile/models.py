@@ -83,7 +83,7 @@ class ReplaceProfile(Body, frozen=True, kw_only=True):
 class UpdateProfile(Body, frozen=True, kw_only=True):
     """Body of PATCH, a merge patch (RFC 7396). Omitted fields stay unchanged, null clears a field.
 
-    In `social_links`, null clears a single link.
+    In `social_links`, a name with the value null removes that link.
     """
 
     display_name: DisplayName | UnsetType = UNSET
@@ -103,7 +103,7 @@ class UseAvatar(Body, frozen=True, kw_only=True):
 
 
 class Privacy(Body, frozen=True, kw_only=True):
-    """Who sees each field. All fields are required, so that no field becomes visible by mistake."""
+    """Who sees each field. All fields are required, so that none becomes visible by mistake."""
 
     display_name: Visibility
     bio: Visibility
@@ -125,8 +125,6 @@ DEFAULT_PRIVACY = Privacy(
 
 
 class Notifications(Body, frozen=True, kw_only=True):
-    """The notifications that the user wants."""
-
     email: bool = True
     push: bool = True
     in_app: bool = True
@@ -166,7 +164,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     """A stored profile.
 
     `avatar_key` is the avatar's key in its bucket. `joined_at` is RFC 3339, or None for anonymous
-    users. Other services' events change the counters, which does not change `version`.
+    users. Events of other services change the counters, but not `version`.
     """
 
     user_id: str

@@ -32,7 +32,7 @@ class ProfileStore(Protocol):
 
 
 class DynamoProfileStore:
-    """Profiles in DynamoDB: one item per user. The statistics function adds the counters."""
+    """Profiles in DynamoDB: one item per user. The statistics function writes the counters."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, outbox: OutboxWriter) -> None:
         self._table = Table(dynamodb, table)

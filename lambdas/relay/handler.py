@@ -35,7 +35,6 @@ class RetryMessage(msgspec.Struct, rename="camel"):
 
 
 def build(environ: Mapping[str, str]) -> Consume:
-    """Builds the function from its environment variables."""
     settings = read(RelaySettings, environ)
     clients = Clients(settings.region)
     logger = create_logger(settings)

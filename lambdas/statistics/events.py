@@ -34,7 +34,7 @@ class Authorship(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RemovedLikes(Struct, frozen=True, kw_only=True, rename="camel"):
-    """`data` of PostLikesRemoved, which follows the deletion of a public post."""
+    """The `data` of PostLikesRemoved, which reports the likes of a deleted public post."""
 
     author_id: str
     likes: int

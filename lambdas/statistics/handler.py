@@ -20,7 +20,6 @@ class StatisticsSettings(Settings, frozen=True, kw_only=True):
 
 
 def build(environ: Mapping[str, str]) -> Consume:
-    """Builds the function from its environment variables."""
     settings = read(StatisticsSettings, environ)
     store = StatisticsStore(
         Clients(settings.region).dynamodb,

@@ -82,7 +82,7 @@ class AudienceReader:
             user_id = identity[2]
             if item is None or item["user_id"] != user_id:
                 continue
-            # Only sessions expire, and only members have a role.
+            # Only sessions have `expires_at`, and only members have `role`.
             if item.get("expires_at", now + 1) > now and item.get("role", "member") in MEMBER_ROLES:
                 self._confirmed[identity] = now + RECHECK
 

@@ -28,7 +28,7 @@ thousands of frames in this time."""
 Progress = Literal["queued", "sent"]
 
 _PREFIX = "chat:"
-_ALIVE = ""  # an element of each connection's set of rooms, because empty sets do not exist
+_ALIVE = ""  # in every connection's set of rooms, because the cache deletes empty sets
 
 
 class Connection(Struct, frozen=True):
@@ -55,8 +55,6 @@ class LiveRooms:
         self._clock = clock
 
     def connect(self, connection: Connection) -> None:
-        """Adds a new connection."""
-
         def work(cache: "redis.Redis") -> None:
             with cache.pipeline() as pipe:
                 pipe.sadd(_rooms_key(connection), _ALIVE)
@@ -103,8 +101,6 @@ class LiveRooms:
         return self._cache.run(work)
 
     def join(self, connection: Connection, room_id: str) -> None:
-        """Adds the connection to the room."""
-
         def work(cache: "redis.Redis") -> None:
             with cache.pipeline() as pipe:
                 pipe.sadd(_rooms_key(connection), _ALIVE, room_id)
@@ -116,11 +112,9 @@ class LiveRooms:
         self._cache.run(work)
 
     def leave(self, connection: Connection, room_id: str) -> None:
-        """Removes the connection from the room."""
         self.remove(room_id, [connection])
 
     def is_in(self, connection: Connection, room_id: str) -> bool:
-        """Returns True if the connection is in the room."""
         expiry = self._cache.run(
             lambda cache: cache.zscore(_room_key(room_id), _encode(connection))
         )
@@ -139,7 +133,6 @@ class LiveRooms:
         return [_decode(member) for member in self._cache.run(work)]
 
     def remove(self, room_id: str, connections: Sequence[Connection]) -> None:
-        """Removes connections from a room."""
         if not connections:
             return
 
@@ -153,8 +146,6 @@ class LiveRooms:
         self._cache.run(work)
 
     def mark_sent(self, deliveries: Iterable[str]) -> None:
-        """Records these deliveries as sent."""
-
         def work(cache: "redis.Redis") -> None:
             with cache.pipeline() as pipe:
                 for delivery in deliveries:

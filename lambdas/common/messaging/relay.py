@@ -32,7 +32,7 @@ class Outbox(Protocol):
     """Stored events that are not yet published."""
 
     def claim(self, event_ids: Sequence[str]) -> AbstractContextManager[Claim]:
-        """Returns up to 10 events that are still stored. May lock them until the block ends."""
+        """Returns up to 10 events that are still stored. May lock them within the `with` block."""
 
     def list_missed(self) -> Iterable[str]:
         """Returns the ids of events that should have been published already."""

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _DIGITS = (3,) * 10 + (6,) * 10
-"""The number of digits of each attempt's name. 36 animals with 3 digits make 32,400 names."""
+"""The number of digits in the name that each attempt tries. The 36 animals and 3 digits make 32,400
+names per context."""
 
 ContextType = Literal["chat_room", "post", "comment"]
 
@@ -32,15 +33,15 @@ class Alias(Struct, frozen=True, kw_only=True, rename="camel"):
 class AliasStore:
     """Stores aliases by user and context.
 
-    An alias leads to its user only if one knows both the user's id and the context. An item per
-    context and name reserves the name, so that no two aliases of a context look alike.
+    The key is a hash of user and context, so that the table does not reveal the user of an alias. A
+    second item reserves the name, so that the aliases of a context have different names.
     """
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
         self._table = Table(dynamodb, table)
         self._transactions = Transactions(dynamodb)
 
-    def alias(self, user_id: str, context_type: ContextType, context: str) -> Alias:
+    def get_or_create(self, user_id: str, context_type: ContextType, context: str) -> Alias:
         """Returns the user's alias in a context, and creates it on first use."""
         key = _key(user_id, context_type, context)
         for digits in _DIGITS:
@@ -55,7 +56,7 @@ class AliasStore:
         raise Problem.unavailable()
 
     def regenerate(self, user_id: str, context_type: ContextType, context: str) -> Alias:
-        """Replaces the user's alias in a context, for future actions there."""
+        """Replaces the user's alias in a context. Existing items keep the old alias."""
         key = _key(user_id, context_type, context)
         for digits in _DIGITS:
             alias = self._create(key, context_type, context, digits)
@@ -71,9 +72,9 @@ class AliasStore:
         digits: int,
         condition: str | None = None,
     ) -> Alias | None:
-        """Stores an alias with a new name. Returns None if the name is taken or a condition fails.
+        """Stores an alias with a new name. Returns None if the name is taken or `condition` fails.
 
-        A name stays reserved after its alias is replaced, because earlier items show it.
+        A name stays reserved after its alias is replaced, because existing items still show it.
         """
         alias = Alias(
             alias_id=new_id(),
@@ -98,7 +99,6 @@ def _item(key: Key, alias: Alias) -> Item:
 
 
 def _key(user_id: str, context_type: ContextType, context: str) -> Key:
-    # A hash, so that the table does not list the users who are anonymous somewhere. The context is
-    # last because it is the only part that a client chooses.
+    # Clients choose the context. As the last part, it cannot imitate the key of another user.
     parts = f"{user_id}#{context_type}#{context}"
     return {"alias_key": hashlib.sha256(parts.encode()).hexdigest()}

@@ -1,7 +1,7 @@
 """The users behind anonymous posts, comments and messages. Only this table stores them.
 
-It is read only for an owner's edits and for moderation (API contract, Anonymity), never for lists,
-views, statistics, events or logs.
+It is read only to compare the author with a caller who edits, deletes or comments on an item, never
+for lists, views, statistics, events or logs.
 """
 
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class AuthorStore:
-    """Stores the real author by item id (unique across services). Public items have no entry."""
+    """Stores the real authors of anonymous items by item id, which is unique across services."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
         self._table = Table(dynamodb, table)

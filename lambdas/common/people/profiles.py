@@ -32,7 +32,7 @@ class PersonalPrivacy(Body, frozen=True, kw_only=True):
 
 
 def may_see(visibility: Visibility, owner_id: str, viewer: Caller | None) -> bool:
-    """Returns True if the viewer may see a field. A None viewer sees only public fields."""
+    """Returns True if the viewer (None: everybody) may see a field with this visibility."""
     if visibility == "public":
         return True
     if viewer is None or viewer.is_anonymous:
@@ -43,9 +43,8 @@ def may_see(visibility: Visibility, owner_id: str, viewer: Caller | None) -> boo
 def make_profile(profiles: Table, *, user_id: str, display_name: str, joined_at: str) -> Item:
     """Creates the user's profile unless it exists, and returns its item. Idempotent.
 
-    Existing attributes stay unchanged, because the statistics function may create the item first,
-    with `posts_count`, `comments_count` or `likes_received`. It changes no other attribute, not
-    even `version`. Changes of the profile do not change the statistics. `joined_at` is RFC 3339.
+    Never overwrites an attribute. The statistics function may have created the item before, with
+    only `posts_count`, `comments_count` or `likes_received`. `joined_at` is RFC 3339.
     """
     initial = {"display_name": display_name, "joined_at": joined_at, "version": 1}
     return profiles.update(
@@ -58,7 +57,10 @@ def make_profile(profiles: Table, *, user_id: str, display_name: str, joined_at:
 
 
 class KnownProfile(Struct, frozen=True, kw_only=True):
-    """A profile for other services. `visibility` and `activity` are who sees name and status."""
+    """The part of a profile that other services read.
+
+    `visibility` is who may see the display name, `activity` who may see that the user is online.
+    """
 
     user_id: str
     display_name: str
@@ -68,11 +70,11 @@ class KnownProfile(Struct, frozen=True, kw_only=True):
 
     @property
     def online(self) -> Visibility:
-        """Who may see that the user is online. The privacy settings and the preferences apply."""
+        """Who may see that the user is online, according to privacy settings and preferences."""
         return self.activity if self.personal.show_online_status else "private"
 
     def name_for(self, viewer: Caller | None) -> str:
-        """Returns the name to show to this viewer. If None, the viewer is unknown."""
+        """Returns the name to show to this viewer, or to everybody if `viewer` is None."""
         return self.display_name if may_see(self.visibility, self.user_id, viewer) else UNKNOWN_NAME
 
 
@@ -110,7 +112,7 @@ class ProfileReader:
         wanted = set(user_ids)
         names = {user_id: (earlier or {}).get(user_id) or UNKNOWN_NAME for user_id in wanted}
         if viewer is not None and viewer.user_id in wanted and viewer.display_name:
-            names[viewer.user_id] = viewer.display_name  # until their profile exists
+            names[viewer.user_id] = viewer.display_name  # replaced below if a profile exists
         return names | {
             user_id: profile.name_for(viewer) for user_id, profile in self.profiles(wanted).items()
         }

@@ -25,8 +25,6 @@ class Key(Struct, frozen=True):
 
 
 class KeySource(Protocol):
-    """Reads keys by version."""
-
     def fetch(self, version: int | None = None) -> Key | None:
         """Returns the key of a version, by default the newest, or None if it does not exist."""
 

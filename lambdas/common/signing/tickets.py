@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 LIFETIME = 30
-"""Seconds for which a ticket is valid (API contract, POST /v1/chat/tickets)."""
+"""Seconds for which a ticket is valid (docs/api/websocket.md)."""
 
 
 class Ticket(Struct, frozen=True):
@@ -31,7 +31,6 @@ class TicketStore:
         self._clock = clock
 
     def issue(self, caller: Caller, display_name: str) -> str:
-        """Issues a ticket for the caller."""
         ticket = new_secret()
         item = {
             "ticket_hash": _hash(ticket),

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CACHE_TIMEOUT = 0.5
-"""Seconds for which a service waits for the cache. The usual latency is a hundredth of it."""
+"""Seconds for which a service waits for the cache, which usually responds within 5 ms."""
 
 
 class CacheSettings(Settings, frozen=True, kw_only=True):
-    """The address `elasticache_cluster` has the form host:port. No user name: no authentication."""
+    """`elasticache_cluster` is host:port. Without `elasticache_username`, sends no credentials."""
 
     elasticache_cluster: str
     elasticache_username: str = ""
@@ -80,7 +80,7 @@ class GuardedCache:
     def __init__(
         self, cache: Callable[[], "redis.Redis"], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`cache` returns the client. It is called on every use."""
+        """`cache` returns the client. It is called for every run."""
         self._cache = cache
         self._clock = clock
         self._paused_until = 0.0

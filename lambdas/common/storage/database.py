@@ -125,7 +125,7 @@ def connect(
     import pg8000.native  # noqa: PLC0415 (costs 80 ms of a cold start)
 
     host, _, port = endpoint.rpartition(":")
-    # Not None: the driver would then try TLS without verification.
+    # With None instead of False, the driver would try TLS without verification.
     context = ssl.create_default_context(cafile=str(CA_BUNDLE)) if tls else False
 
     def attempt() -> "pg8000.native.Connection":
@@ -169,8 +169,8 @@ Run = Callable[..., list[list[Any]]]
 class Database:
     """The connection of one execution environment. It is opened on first use and after a loss.
 
-    Statements are prepared once per connection, and PostgreSQL plans each call for its values. If
-    the database is busy or unreachable, methods raise Problem 503. Other errors are propagated.
+    Statements are prepared once per connection, and PostgreSQL plans each call for its values.
+    Methods raise Problem 503 if the database is busy or unreachable, and propagate other errors.
     """
 
     def __init__(
@@ -312,7 +312,7 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _connection_survived(error: Exception) -> bool:
-    """Returns True if PostgreSQL reported an error but kept the connection, or caused no error."""
+    """Returns True if the connection can still be used after the error."""
     code = sqlstate(error)
     return not code.startswith(_GONE) if code else not _is_network_error(error)
 

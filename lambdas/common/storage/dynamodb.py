@@ -51,7 +51,7 @@ class ConditionFailedError(Exception):
     """
 
     def __init__(self, failed: Mapping[str, Item] = {}) -> None:
-        super().__init__(f"condition not met: {', '.join(failed) or 'of a single write'}")
+        super().__init__(f"condition not met: {', '.join(failed) or 'single write'}")
         self.failed = failed
 
 
@@ -239,7 +239,7 @@ class Table:
 def get_from_tables(
     keys: Sequence[tuple[Table, Key]], attributes: Iterable[str] = (), *, consistent: bool = True
 ) -> list[Item | None]:
-    """Returns the items of these keys, also of several tables. See `Table.get_many`."""
+    """Returns the items of these keys, which may be in several tables. See `Table.get_many`."""
     if not keys:
         return []
     client, sleep = keys[0][0].client, keys[0][0].sleep

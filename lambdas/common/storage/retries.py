@@ -19,7 +19,7 @@ Sleep = Callable[[float], None]
 """A function that waits for a number of seconds."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _ATTEMPTS = 0.02, 1.0, 12
-"""Seconds, and a number of attempts. Each pause is random, with a maximum that doubles. All pauses
+"""Pauses in seconds, and the number of attempts. Pauses are random, and their maximum doubles. All
 together take up to 7 s, on average 3.5 s, which is enough for 100 writers of one counter."""
 
 _RETRYABLE = {

@@ -1,6 +1,7 @@
-"""Uploads: a client posts a file to a private prefix of a bucket, with a form signed for one file.
+"""Uploads of files through signed forms.
 
-When a service uses the file, it checks the bytes and copies them to a prefix that is served.
+A client posts a file to a private prefix of a bucket. When a service uses the file, it checks the
+bytes and copies the file to a prefix that clients can read.
 """
 
 import re
@@ -24,15 +25,15 @@ AttachmentType = Literal[
 ]
 IMAGE_TYPES: frozenset[str] = frozenset(get_args(ImageType))
 ATTACHMENT_TYPES: frozenset[str] = frozenset(get_args(AttachmentType))
-"""The accepted content types (API contract, Uploads)."""
+"""The documented content types."""
 
 MEGABYTE = 1024 * 1024
 IMAGE_LIMIT = 5 * MEGABYTE
 ATTACHMENT_LIMIT = 10 * MEGABYTE
-"""Maximum bytes of an image or avatar, and of a chat attachment (API contract)."""
+"""The documented maximum bytes of an image or avatar, and of a chat attachment."""
 
 LIFETIME = 5 * 60
-"""Seconds for which a signed form is valid (API contract, Uploads)."""
+"""Seconds for which a signed form is valid (docs/api/README.md, Uploads)."""
 
 PREFIX = "uploads/"
 """The prefix for uploads. A lifecycle rule deletes objects below it after a day."""
@@ -47,7 +48,7 @@ _MAGIC = {
 """The first bytes of each file type (ITU T.81 B.2.1, PNG 5.2, RFC 9649 2.4, ISO 32000-2 7.5.2,
 PKWARE's APPNOTE 4.3.7 and 4.3.16)."""
 _MAGIC_LENGTH = 16
-"""The number of bytes to read for the check, at least those of the longest pattern."""
+"""The number of bytes to read for the check. The longest pattern matches 12 bytes."""
 
 # Without the permission s3:ListBucket, S3 returns 403 for missing objects.
 _MISSING = {"NoSuchKey", "404", "AccessDenied", "403"}
@@ -176,7 +177,7 @@ class Uploads:
         )
         return SignedUpload(SignedForm(form["url"], form["fields"]), key)
 
-    def is_of(self, user_id: str, key: str) -> bool:
+    def is_key_of(self, user_id: str, key: str) -> bool:
         """Returns True if the key has the form of this user's keys."""
         prefix = self._prefix(user_id)
         return key.startswith(prefix) and bool(
@@ -186,10 +187,10 @@ class Uploads:
     def use(self, user_id: str, key: str, target_prefix: str) -> StoredObject:
         """Copies the user's upload to a new object below `target_prefix`, which ends in `/`.
 
-        Each call creates a separate object, so that it can be deleted without checking other uses.
+        Each call creates a separate object, which can be deleted without checking other uses.
         Raises Problem 422 for the field `key` if the file's bytes do not match its declared type or
-        the user has no upload with that key. Invented keys, keys of other users and keys without an
-        uploaded file get the same error. Raises Problem 409 if the upload is replaced meanwhile.
+        the user has no upload with that key. The error does not reveal whether another user has
+        one. Raises Problem 409 if the upload is replaced meanwhile.
         """
         return self._use([(key, "key")], user_id, target_prefix)[0]
 
@@ -220,9 +221,9 @@ class Uploads:
 
     def _check(self, user_id: str, key: str, field: str) -> _Upload | FieldError:
         missing = FieldError(
-            field, "must be the key of a file that you uploaded here in the last 24 hours"
+            field, "must be the key of a file that you uploaded for this use in the last 24 hours"
         )
-        if not self.is_of(user_id, key):
+        if not self.is_key_of(user_id, key):
             return missing
         try:
             stored = self._s3().get_object(Bucket=self._bucket, Key=key)

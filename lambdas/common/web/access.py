@@ -45,18 +45,16 @@ AUTHENTICATED = Access()
 
 
 def role(name: str) -> Access:
-    """Admits registered users with the role. `role(USER)` admits all registered users."""
+    """Returns a rule that admits users with the role. All registered users have the role USER."""
     return Access(role=name)
 
 
 def capability(name: str) -> Access:
-    """Admits all registered users, and anonymous users with the capability."""
+    """Returns a rule that admits all registered users, and anonymous users with the capability."""
     return Access(capability=name)
 
 
 class Sessions(Protocol):
-    """Finds active sessions."""
-
     def find(self, session_id: str, user_id: str) -> ActiveSession | None: ...
 
 

@@ -19,7 +19,7 @@ from lambdas.common.problems import Problem
 Event = Mapping[str, Any]
 
 BODY_LIMIT = 1024 * 1024
-"""Maximum bytes of a request body (API contract, errors: 413)."""
+"""Maximum bytes of a request body (docs/api/README.md, Errors: 413)."""
 
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
@@ -75,7 +75,7 @@ class Request:
         """Returns a header's value, or None. Raises Problem 400 if it has different values."""
         values = set(self._headers.get(name.lower(), ()))
         if len(values) > 1:
-            raise Problem.bad_request(f"The header {name} is given more than once.")
+            raise Problem.bad_request(f"The header {name} has different values. Send only one.")
         return values.pop() if values else None
 
     def first_header(self, name: str) -> str:
@@ -91,7 +91,9 @@ class Request:
         }
         for name, values in multi.items():
             if len(set(values)) > 1:
-                raise Problem.bad_request(f"The query parameter {name} is given more than once.")
+                raise Problem.bad_request(
+                    f"The query parameter {name} has different values. Send only one."
+                )
         return {name: values[0] for name, values in multi.items()}
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The header Idempotency-Key: a repeated request gets the first response without new work."""
+"""The header Idempotency-Key: a repeated request returns the first response and changes nothing."""
 
 import hashlib
 from contextlib import suppress
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 RETENTION = 24 * 60 * 60
-"""Seconds for which a response is stored (API contract, Repeats)."""
+"""Seconds for which a response is stored (docs/api/README.md)."""
 
 LEASE = 35
 """Seconds after which an unfinished request counts as crashed. Functions run up to 30 s."""
@@ -64,7 +64,10 @@ class Idempotency:
         return response
 
     def _begin(self, record: str, body: str, attempt: str) -> bool:
-        """Claims the key's item if it is new, expired, or of a crashed request with this body."""
+        """Claims the key. Returns False if another request has claimed it.
+
+        Expired claims, and those of crashed requests with the same body, are replaced.
+        """
         now = int(self._clock())
         item = {
             "idempotency_key": record,

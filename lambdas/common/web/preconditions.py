@@ -30,11 +30,11 @@ T = TypeVar("T")
 def repeat_if_changed(
     changed: type[Exception], sleep: Sleep = time.sleep
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Decorates an operation that reads, checks and writes a resource, to repeat it.
+    """Decorates an operation that reads, checks and writes a resource: repeats it after conflicts.
 
     The operation raises `changed` if another request changed the resource after the read. If the
-    request has If-Match, the repetition raises Problem 412. After the last attempt, raises Problem
-    503.
+    request has If-Match, the repeated operation raises Problem 412. Raises Problem 503 after the
+    last attempt.
     """
 
     def decorate(operation: Callable[P, T]) -> Callable[P, T]:

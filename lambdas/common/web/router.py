@@ -58,15 +58,13 @@ class RunOnce(Protocol):
 
 
 class RouteTable:
-    """Finds routes by path and method."""
-
     def __init__(self, routes: Iterable[Route]) -> None:
         self._templates: dict[tuple[str, ...], dict[str, Route]] = {}
         for route in routes:
             methods = self._templates.setdefault(tuple(route.path.strip("/").split("/")), {})
             assert route.method not in methods, f"{route.method} {route.path} is defined twice"
             methods[route.method] = route
-        # False sorts first: where two matching templates differ, a literal segment wins.
+        # False sorts first, so a template with a literal segment precedes one with a parameter.
         self._ordered = sorted(
             self._templates, key=lambda template: [_is_parameter(s) for s in template]
         )

@@ -81,7 +81,7 @@ def entry_point(build: Callable[[Mapping[str, str]], Handler]) -> Handler:
             if not built:
                 built.append(build(os.environ))
         except Exception:
-            # Not with Settings, which fails if any variable is missing.
+            # Settings cannot be used here, because they fail if any variable is missing.
             origins = split(os.environ.get("CORS_ORIGINS", ""))
             return failure(event, Logger(stream=sys.stdout), origins, "the service cannot start")
         return built[0](event, context)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ActiveSession(Struct, frozen=True):
-    """An active session. `display_name` is "" in sessions stored before the attribute existed."""
+    """An active session. `display_name` is "" if the stored session has no such attribute."""
 
     display_name: str = ""
 

@@ -67,17 +67,17 @@ def test_hanging_and_failing_checks_do_not_affect_other_checks(hang: Hang, logge
     checks = Checks(
         {"dynamodb": succeed, "database": hang, "cache": fail}, logger, deadline=DEADLINE
     )
-    assert checks.results() == {"dynamodb": OK, "database": TIMED_OUT, "cache": FAILED}
+    assert checks.get_results() == {"dynamodb": OK, "database": TIMED_OUT, "cache": FAILED}
     assert time.monotonic() - started < DEADLINE + 0.5
 
 
 def test_a_hanging_check_is_not_started_again_until_it_ends(hang: Hang, logger: Logger) -> None:
     checks = Checks({"database": hang}, logger, deadline=DEADLINE, max_age=0)
-    assert checks.results() == checks.results() == {"database": TIMED_OUT}
+    assert checks.get_results() == checks.get_results() == {"database": TIMED_OUT}
     assert hang.runs == 1
     hang.released.set()
-    assert checks.results() == {"database": OK}
-    assert checks.results() == {"database": OK}
+    assert checks.get_results() == {"database": OK}
+    assert checks.get_results() == {"database": OK}
     assert hang.runs >= 2
 
 
@@ -85,7 +85,7 @@ def test_results_are_cached(logger: Logger, clock: FakeClock) -> None:
     runs: list[int] = []
     checks = Checks({"cache": lambda: runs.append(1)}, logger, max_age=5, monotonic=clock)
     for _ in range(4):  # at 0, 2, 4 and 6 seconds
-        checks.results()
+        checks.get_results()
         clock.advance(2)
     assert len(runs) == 2
 
@@ -98,7 +98,7 @@ def test_concurrent_requests_share_one_run(logger: Logger) -> None:
         runs.append(1)
 
     checks = Checks({"cache": slow}, logger)
-    threads = [threading.Thread(target=checks.results) for _ in range(20)]
+    threads = [threading.Thread(target=checks.get_results) for _ in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:

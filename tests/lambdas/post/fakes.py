@@ -56,7 +56,7 @@ class FakeAuthors(dict[str, str]):
 
 
 class FakeAliases(dict[tuple[str, str, str], Alias]):
-    def alias(self, user_id: str, context_type: ContextType, context: str) -> Alias:
+    def get_or_create(self, user_id: str, context_type: ContextType, context: str) -> Alias:
         number = len(self)
         new = Alias(
             alias_id=f"alias-{number}",
@@ -123,28 +123,30 @@ class FakePosts:
         self.items[before.post_id] = after
         return True
 
-    def bury(self, post: Post, deleted_at: str, deleted_by: str, event: Entry) -> bool:
+    def mark_deleted(self, post: Post, deleted_at: str, deleted_by: str, event: Entry) -> bool:
         if self._overtaken(post):
             return False
         del self.items[post.post_id]
         self._world.events.append(event)
         return True
 
-    def newest(self, count: int, before: str | None) -> Slice:
+    def list_newest(self, count: int, before: str | None) -> Slice:
         return self._slice(self.items.values(), count, before)
 
-    def of_author(self, author_id: str, count: int, before: str | None) -> Slice:
+    def list_by_author(self, author_id: str, count: int, before: str | None) -> Slice:
         return self._slice(
             (p for p in self.items.values() if p.author_id == author_id), count, before
         )
 
-    def with_tag(self, tag: str, count: int, before: str | None) -> Slice:
+    def list_by_tag(self, tag: str, count: int, before: str | None) -> Slice:
         return self._slice(
             (p for p in self.items.values() if tag_key(tag) in map(tag_key, p.tags)), count, before
         )
 
-    def of_author_with_tag(self, author_id: str, tag: str, count: int, before: str | None) -> Slice:
-        tagged = self.with_tag(tag, len(self.items), None).posts
+    def list_by_author_and_tag(
+        self, author_id: str, tag: str, count: int, before: str | None
+    ) -> Slice:
+        tagged = self.list_by_tag(tag, len(self.items), None).posts
         return self._slice((p for p in tagged if p.author_id == author_id), count, before)
 
     def _overtaken(self, post: Post) -> bool:
@@ -196,7 +198,7 @@ class FakeComments:
         self._world.events.append(event)
         return True
 
-    def oldest(self, post_id: str, count: int, after: str | None) -> CommentSlice:
+    def list_oldest(self, post_id: str, count: int, after: str | None) -> CommentSlice:
         found = sorted(
             (c for c in self.items.values() if c.post_id == post_id), key=lambda c: c.created_at
         )
@@ -221,7 +223,9 @@ class FakeLikes:
         self._world.events.append(event)
         return True
 
-    def engagement(self, post_ids: Sequence[str], user_id: str | None) -> dict[str, Engagement]:
+    def read_engagement(
+        self, post_ids: Sequence[str], user_id: str | None
+    ) -> dict[str, Engagement]:
         comments = [comment.post_id for comment in self._world.comments.items.values()]
         return {
             post_id: Engagement(

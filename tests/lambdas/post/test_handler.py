@@ -453,7 +453,9 @@ def test_only_two_tables_contain_the_author_of_an_anonymous_post(
     assert "id-of-ann" not in str(responses)
     assert document(responses[2])["items"] == []
     assert post["authorName"] == comment["authorName"]
-    alias = AliasStore(dynamodb, "profile-aliases").alias("id-of-ann", "post", post["postId"])
+    alias = AliasStore(dynamodb, "profile-aliases").get_or_create(
+        "id-of-ann", "post", post["postId"]
+    )
     assert alias.display_name == post["authorName"]
     assert {detail["actorId"] for _, detail in outbox_events(dynamodb)} == {alias.alias_id}
     places = {

@@ -16,7 +16,7 @@ from lambdas.common.storage.dynamodb import unpack
 from lambdas.post import comments as comments_module
 from lambdas.post.comments import DynamoCommentStore, ParentDeletedError
 from lambdas.post.images import S3Images
-from lambdas.post.likes import NOTHING, DynamoLikeStore, Engagement
+from lambdas.post.likes import NO_ENGAGEMENT, DynamoLikeStore, Engagement
 from lambdas.post.posts import DeletedError, DynamoPostStore
 from lambdas.post.records import Comment, Post, position
 from lambdas.post.removal import NotFinishedError, Removal
@@ -108,7 +108,7 @@ class World:
         return comment
 
     def bury(self, post: Post) -> bool:
-        return self.posts.bury(
+        return self.posts.mark_deleted(
             post, "2027-01-15T09:00:00.000Z", "moderator", self.event("PostDeleted")
         )
 
@@ -120,7 +120,7 @@ class World:
         return [msgspec.json.decode(item["detail"]) for item in found]
 
     def count(self, post: Post, user_id: str | None = None) -> Engagement:
-        return self.likes.engagement([post.post_id], user_id)[post.post_id]
+        return self.likes.read_engagement([post.post_id], user_id)[post.post_id]
 
 
 @pytest.fixture
@@ -155,9 +155,9 @@ def test_the_timeline_spans_shards_and_months(world: World) -> None:
         world.post(number)
     for number in range(8, 11):
         world.post(number, seconds=NOW - 400 * 86_400 - number)
-    first = world.posts.newest(4, None)
-    second = world.posts.newest(4, first.position)
-    third = world.posts.newest(4, second.position)
+    first = world.posts.list_newest(4, None)
+    second = world.posts.list_newest(4, first.position)
+    third = world.posts.list_newest(4, second.position)
     assert [numbers(page.posts) for page in (first, second, third)] == [
         [7, 6, 5, 4],
         [3, 2, 1, 8],
@@ -192,9 +192,9 @@ def test_the_posts_of_an_author_exclude_anonymous_posts(world: World) -> None:
     for number in range(1, 6):
         world.post(number, anonymous=number == 3)
     world.post(9, author_id="id-of-bob")
-    first = world.posts.of_author(ANN, 3, None)
+    first = world.posts.list_by_author(ANN, 3, None)
     assert (numbers(first.posts), first.position is None) == ([5, 4, 2], False)
-    rest = world.posts.of_author(ANN, 3, first.position)
+    rest = world.posts.list_by_author(ANN, 3, first.position)
     assert (numbers(rest.posts), rest.position) == ([1], None)
     assert world.authors.author_of(f"{3:08x}{3:024x}") == ANN
     assert world.authors.author_of(f"{1:08x}{1:024x}") is None
@@ -204,17 +204,17 @@ def test_tags_ignore_case_and_follow_changes_of_the_post(world: World) -> None:
     posts = [
         world.post(number, tags=("Straße", "x") if number % 2 else ("x",)) for number in range(1, 6)
     ]
-    assert numbers(world.posts.with_tag("STRASSE", 10, None).posts) == [5, 3, 1]
-    first = world.posts.with_tag("x", 2, None)
+    assert numbers(world.posts.list_by_tag("STRASSE", 10, None).posts) == [5, 3, 1]
+    first = world.posts.list_by_tag("x", 2, None)
     assert numbers(first.posts) == [5, 4]
-    assert numbers(world.posts.with_tag("x", 2, first.position).posts) == [3, 2]
+    assert numbers(world.posts.list_by_tag("x", 2, first.position).posts) == [3, 2]
     changed = structs.replace(posts[4], tags=("X", "new"), version=2)
     assert world.posts.replace(posts[4], changed)
-    assert numbers(world.posts.with_tag("straße", 10, None).posts) == [3, 1]
-    assert numbers(world.posts.with_tag("new", 10, None).posts) == [5]
-    assert numbers(world.posts.with_tag("x", 1, None).posts) == [5]
+    assert numbers(world.posts.list_by_tag("straße", 10, None).posts) == [3, 1]
+    assert numbers(world.posts.list_by_tag("new", 10, None).posts) == [5]
+    assert numbers(world.posts.list_by_tag("x", 1, None).posts) == [5]
     world.bury(posts[2])
-    assert numbers(world.posts.with_tag("straße", 10, None).posts) == [1]
+    assert numbers(world.posts.list_by_tag("straße", 10, None).posts) == [1]
 
 
 def test_posts_of_an_author_with_a_tag_are_found_over_several_pages(
@@ -224,11 +224,11 @@ def test_posts_of_an_author_with_a_tag_are_found_over_several_pages(
     monkeypatch.setattr("lambdas.post.posts.AUTHOR_READS", 2)
     for number in range(1, 13):
         world.post(number, tags=("T",) if number in {1, 2, 11} else ())
-    first = world.posts.of_author_with_tag(ANN, "t", 2, None)
+    first = world.posts.list_by_author_and_tag(ANN, "t", 2, None)
     assert numbers(first.posts) == [11]
-    second = world.posts.of_author_with_tag(ANN, "t", 1, first.position)
+    second = world.posts.list_by_author_and_tag(ANN, "t", 1, first.position)
     assert numbers(second.posts) == [2]
-    third = world.posts.of_author_with_tag(ANN, "t", 2, second.position)
+    third = world.posts.list_by_author_and_tag(ANN, "t", 2, second.position)
     assert (numbers(third.posts), third.position) == ([1], None)
 
 
@@ -248,8 +248,8 @@ def test_a_deleted_post_is_hidden_and_keeps_only_what_removal_needs(
     post = world.post(tags=("t",), anonymous=True, title="Secret title")
     assert world.bury(post)
     assert world.posts.find(post.post_id) is None
-    assert world.posts.newest(10, None).posts == []
-    assert world.posts.with_tag("t", 10, None).posts == []
+    assert world.posts.list_newest(10, None).posts == []
+    assert world.posts.list_by_tag("t", 10, None).posts == []
     assert not world.bury(post)
     assert not world.posts.replace(post, post)
     assert len(world.events("PostDeleted")) == 1
@@ -262,7 +262,7 @@ def test_a_page_of_large_posts_has_the_requested_length(
 ) -> None:
     for number in range(1, 41):
         world.post(number, content="\N{GRINNING FACE}" * 10_000)
-    assert len(world.posts.of_author(ANN, 40, None).posts) == 40
+    assert len(world.posts.list_by_author(ANN, 40, None).posts) == 40
 
 
 # --- likes ---
@@ -270,7 +270,7 @@ def test_a_page_of_large_posts_has_the_requested_length(
 
 def test_a_user_likes_and_unlikes_a_post_once(world: World) -> None:
     post = world.post()
-    assert world.count(post) == NOTHING
+    assert world.count(post) == NO_ENGAGEMENT
     assert world.likes.add(post.post_id, "ann", world.event("PostLiked"))
     assert not world.likes.add(post.post_id, "ann", world.event("PostLiked"))
     assert world.likes.add(post.post_id, "bob", world.event("PostLiked"))
@@ -304,8 +304,8 @@ def test_comments_are_listed_oldest_first_and_counted(world: World) -> None:
     post, other = world.post(1), world.post(2)
     made = [world.comment(post, number) for number in range(1, 6)]
     world.comment(other)
-    first = world.comments.oldest(post.post_id, 3, None)
-    rest = world.comments.oldest(post.post_id, 3, first.position)
+    first = world.comments.list_oldest(post.post_id, 3, None)
+    rest = world.comments.list_oldest(post.post_id, 3, first.position)
     assert [*first.comments, *rest.comments] == made
     assert (len(first.comments), rest.position) == (3, None)
     assert world.count(post) == Engagement(comments=5)
@@ -324,7 +324,7 @@ def test_a_comment_is_replaced_once_and_removed_once(world: World) -> None:
     assert world.comments.remove(changed, world.event("CommentDeleted"))
     assert not world.comments.remove(changed, world.event("CommentDeleted"))
     assert not world.comments.replace(changed, changed)
-    assert world.count(post) == NOTHING
+    assert world.count(post) == NO_ENGAGEMENT
     assert len(world.events("CommentDeleted")) == 1
     assert world.authors.author_of(comment.comment_id) is None
 
@@ -519,7 +519,7 @@ def test_removal_is_not_finished_while_the_index_lacks_a_comment(
         patch.setattr(world.comments, "_of_post", lambda *_: iter(()))
         with pytest.raises(NotFinishedError):
             world.removal.finish(post.post_id)
-    assert world.posts.tombstone(post.post_id) is not None
+    assert world.posts.find_tombstone(post.post_id) is not None
     world.removal.finish(post.post_id)
     assert remains_of(world, post) == []
 
@@ -528,7 +528,7 @@ def test_a_removed_comment_that_the_index_still_contains_has_one_event(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post = delete_popular_post(world, 1)
-    shown = world.comments.oldest(post.post_id, 10, None).comments
+    shown = world.comments.list_oldest(post.post_id, 10, None).comments
     with monkeypatch.context() as patch:
         patch.setattr(world.comments, "_of_post", lambda *_: iter(shown[:2]))
         with pytest.raises(NotFinishedError):

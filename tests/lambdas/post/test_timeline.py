@@ -43,7 +43,7 @@ class Index:
         found = [i for i in self.items.get(key, []) if before is None or i["created_at"] < before]
         return sorted(found, key=lambda i: str(i["created_at"]), reverse=True)[:count]
 
-    def before(self, month: str) -> list[str]:
+    def list_before(self, month: str) -> list[str]:
         self.months_read += 1
         return sorted((m for m in self._recorded if m < month), reverse=True)
 
@@ -60,7 +60,7 @@ def timeline(index: Any, now: float, shards: int) -> Timeline:
 def pages(found: Timeline, count: int) -> list[list[str]]:
     made, before = [], None
     while True:
-        items, before = found.newest(count, before)
+        items, before = found.list_newest(count, before)
         made.append([item["created_at"] for item in items])
         if before is None:
             return made
@@ -69,7 +69,7 @@ def pages(found: Timeline, count: int) -> list[list[str]]:
 @pytest.mark.parametrize("shards", [1, 4])
 def test_a_page_makes_one_query_per_shard(shards: int) -> None:
     index = Index([at(6, i) for i in range(100)], shards)
-    items, before = timeline(index, at(6, 1000), shards).newest(20, None)
+    items, before = timeline(index, at(6, 1000), shards).list_newest(20, None)
     assert sorted(index.queries) == [f"{YEAR}-06#{shard}" for shard in range(shards)]
     assert index.months_read == 0
     assert [item["created_at"] for item in items] == index.expected()[:20]
@@ -78,7 +78,7 @@ def test_a_page_makes_one_query_per_shard(shards: int) -> None:
 
 def test_months_without_posts_are_not_queried() -> None:
     index = Index([at(1, i) for i in range(30)], 1)
-    items, _ = timeline(index, at(120), 1).newest(20, None)
+    items, _ = timeline(index, at(120), 1).list_newest(20, None)
     assert len(items) == 20
     assert index.queries == ["2035-12#0", f"{YEAR}-01#0"]
     assert index.months_read == 1
@@ -108,7 +108,7 @@ def test_new_posts_between_pages_do_not_shift_the_next_page() -> None:
     found, expected = timeline(index, at(6, 1000), 4), index.expected()
     seen, before = [], None
     for arrival in range(5):
-        items, before = found.newest(10, before)
+        items, before = found.list_newest(10, before)
         seen += [item["created_at"] for item in items]
         post_id = f"{arrival:032x}"
         key = bucket(position(at(6, 500 + arrival), post_id), post_id, 4)

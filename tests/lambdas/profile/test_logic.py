@@ -77,10 +77,10 @@ class MemoryPictures:
 
 
 class NoAliases:
-    def alias(self, user_id: str, context_type: ContextType, context: str) -> Alias:
+    def get_or_create(self, user_id: str, context_type: ContextType, context: str) -> Alias:
         raise AssertionError
 
-    regenerate = alias
+    regenerate = get_or_create
 
 
 class World:

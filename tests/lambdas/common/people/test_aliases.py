@@ -20,41 +20,41 @@ def aliases(dynamodb: "DynamoDBClient", table: Callable[..., str]) -> AliasStore
 
 
 def test_an_alias_is_stable_within_its_context_only(aliases: AliasStore) -> None:
-    first = aliases.alias("user-1", "post", "p-1")
+    first = aliases.get_or_create("user-1", "post", "p-1")
     assert re.fullmatch(r"Anonymous_[A-Z][a-z]+_\d{3}", first.display_name)
     assert (first.context_type, first.context) == ("post", "p-1")
-    assert aliases.alias("user-1", "post", "p-1") == first
+    assert aliases.get_or_create("user-1", "post", "p-1") == first
     others = [
-        aliases.alias("user-2", "post", "p-1"),
-        aliases.alias("user-1", "comment", "p-1"),
-        aliases.alias("user-1", "post", "p-2"),
-        aliases.alias("user-1", "chat_room", "p-1"),
+        aliases.get_or_create("user-2", "post", "p-1"),
+        aliases.get_or_create("user-1", "comment", "p-1"),
+        aliases.get_or_create("user-1", "post", "p-2"),
+        aliases.get_or_create("user-1", "chat_room", "p-1"),
     ]
     assert len({alias.alias_id for alias in [first, *others]}) == 5
 
 
 def test_contexts_with_separators_have_separate_aliases(aliases: AliasStore) -> None:
     ids = {
-        aliases.alias("u", "post", context).alias_id
+        aliases.get_or_create("u", "post", context).alias_id
         for context in ("a#b", "a", "#a", "comment#a", "post#a")
     }
-    assert len({aliases.alias("u", "comment", "a").alias_id, *ids}) == 6
+    assert len({aliases.get_or_create("u", "comment", "a").alias_id, *ids}) == 6
 
 
 def test_regenerating_replaces_the_alias_of_one_context_only(aliases: AliasStore) -> None:
     before, elsewhere = (
-        aliases.alias("user-1", "post", "p-1"),
-        aliases.alias("user-1", "post", "p-2"),
+        aliases.get_or_create("user-1", "post", "p-1"),
+        aliases.get_or_create("user-1", "post", "p-2"),
     )
     after = aliases.regenerate("user-1", "post", "p-1")
     assert after.alias_id != before.alias_id
-    assert aliases.alias("user-1", "post", "p-1") == after
-    assert aliases.alias("user-1", "post", "p-2") == elsewhere
+    assert aliases.get_or_create("user-1", "post", "p-1") == after
+    assert aliases.get_or_create("user-1", "post", "p-2") == elsewhere
 
 
 def test_an_alias_can_be_regenerated_before_its_first_use(aliases: AliasStore) -> None:
     made = aliases.regenerate("user-1", "chat_room", "r-1")
-    assert aliases.alias("user-1", "chat_room", "r-1") == made
+    assert aliases.get_or_create("user-1", "chat_room", "r-1") == made
 
 
 def test_concurrent_requests_get_the_same_alias(
@@ -67,18 +67,18 @@ def test_concurrent_requests_get_the_same_alias(
         found = read(**arguments)
         if not rival:
             rival.append(None)
-            rival[0] = aliases.alias("user-1", "post", "p-1")
+            rival[0] = aliases.get_or_create("user-1", "post", "p-1")
         return found
 
     monkeypatch.setattr(dynamodb, "get_item", read_before_another_request)
-    assert aliases.alias("user-1", "post", "p-1") == rival[0]
+    assert aliases.get_or_create("user-1", "post", "p-1") == rival[0]
 
 
 def test_an_alias_does_not_reveal_the_user(dynamodb: "DynamoDBClient", aliases: AliasStore) -> None:
-    first = aliases.alias("user-1", "post", "p-1")
+    first = aliases.get_or_create("user-1", "post", "p-1")
     for item in dynamodb.scan(TableName="alias_key-table")["Items"]:
         dynamodb.delete_item(TableName="alias_key-table", Key={"alias_key": item["alias_key"]})
-    second = aliases.alias("user-1", "post", "p-1")
+    second = aliases.get_or_create("user-1", "post", "p-1")
     assert first.alias_id != second.alias_id
     assert "user-1" not in str(first)
 
@@ -89,7 +89,7 @@ def test_no_two_aliases_of_a_context_have_the_same_name(
     # Few names, so that most attempts repeat one.
     monkeypatch.setattr(names, "ANIMALS", ("Panda",))
     monkeypatch.setattr("secrets.randbelow", lambda _below: random.randrange(6))  # noqa: S311
-    found = [aliases.alias(f"user-{n}", "post", "p-1").display_name for n in range(3)]
-    found.append(aliases.alias("user-9", "comment", "p-1").display_name)
+    found = [aliases.get_or_create(f"user-{n}", "post", "p-1").display_name for n in range(3)]
+    found.append(aliases.get_or_create("user-9", "comment", "p-1").display_name)
     found.append(aliases.regenerate("user-1", "post", "p-1").display_name)
     assert len(set(found)) == 5

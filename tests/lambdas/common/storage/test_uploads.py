@@ -36,7 +36,7 @@ FILES = {
     "application/zip": b"PK\x03\x04 rest",
     "text/plain": "two lines\nof téxt".encode(),
 }
-MISSING = "must be the key of a file that you uploaded here in the last 24 hours"
+MISSING = "must be the key of a file that you uploaded for this use in the last 24 hours"
 WRONG = "is not a file of the declared content type"
 
 
