@@ -22,13 +22,13 @@ from lambdas.common.logs import Logger
 T = TypeVar("T")
 
 TIME_FRACTION = 0.6
-"""Fraction of the remaining time that a provider may use if others follow: first 13.8 of 23 s."""
+"""Fraction of the remaining time that a provider may use if others follow, such as 13.8 of 23 s."""
 
 MINIMUM_TIME = 1.0
 """Seconds that must remain to start a call, because no model responds faster."""
 
 MAXIMUM_WAIT = 2.0
-"""Maximum Retry-After, in seconds, to wait for. Otherwise the next provider is called."""
+"""Maximum seconds of a Retry-After to wait for. If it is longer, the next provider is called."""
 
 JITTER = (0.1, 0.5)
 """Range in seconds of the random pause before a retry, so that failed calls do not coincide."""

@@ -111,7 +111,7 @@ still succeed."""
 class ProviderError(Exception):
     """A call failed.
 
-    It is raised `from None`, because the cause could contain a prompt, a completion or an API key.
+    Raise it `from None`: the original error could contain a prompt, a completion or an API key.
     """
 
     def __init__(self, failure: Failure, retry_after: float | None = None) -> None:

@@ -23,7 +23,7 @@ CONNECT_TIMEOUT = 3.0
 """Seconds for the TCP and TLS handshakes together, enough for a server on another continent."""
 
 BODY_LIMIT = 1024 * 1024
-"""Maximum bytes of a response. The longest text fits even with all characters escaped."""
+"""Maximum bytes of a response. The longest completion fits even if all characters are escaped."""
 
 
 class HttpResponse(Struct, frozen=True):

@@ -126,9 +126,9 @@ class CognitoIdentity:
         return result["UserSub"]
 
     def _remove_unconfirmed(self, email: str) -> bool:
-        """Deletes a user whose email address was never confirmed. Returns False for other users.
+        """Deletes a user whose email address is not confirmed. Returns False if it is confirmed.
 
-        Somebody else may have registered the address. The new registration replaces their password.
+        The caller then registers the address again. Somebody else may have registered it before.
         """
         # A concurrent registration may delete the unconfirmed account first.
         with suppress(self._cognito.exceptions.UserNotFoundException):

@@ -29,8 +29,8 @@ SESSION_LIFETIME = 7 * 24 * 60 * 60
 """The documented lifetimes in seconds. Each refresh renews the lifetime of a session."""
 
 REFRESH_GRACE = 10_000
-"""Milliseconds after a refresh for which the spent token still returns the current refresh token.
-The response may have been lost (docs/api/auth.md)."""
+"""Milliseconds after a refresh for which the spent token still returns the current refresh token,
+for clients that did not receive the response (docs/api/auth.md)."""
 
 # Failures per network address and email (docs/api/auth.md).
 LOGIN = Limit("login", 5, 60)

@@ -243,10 +243,10 @@ WISHLIST_AFTER = _wishlist(f"AND (created_at, listing_id) < ({_TIME}, :after_id:
 
 
 class _Order(Struct, frozen=True):
-    """A sort order.
+    """A sort order by `column`.
 
-    `column` is the sort column, `position` is the SQL expression that converts it to a JSON value,
-    and `bound` converts the value back.
+    `position` is the SQL expression of the column's value in a page's position, which is JSON.
+    `bound` is the SQL expression that converts this value back.
     """
 
     column: str
@@ -287,7 +287,7 @@ _RANK = """(ts_rank(words, catalog.exact_query(:q))
 def search_statement(search: Search) -> tuple[str, dict[str, Any]]:
     """Returns the SQL statement for a page of listings, and its parameters.
 
-    Every sort order except relevance reads an index, starting at the position.
+    Every sort order except relevance reads an index, beginning at the position of the page.
     """
     order = _ORDERS[search.sort]
     values: dict[str, Any] = {"limit": search.limit}

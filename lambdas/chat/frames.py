@@ -40,7 +40,7 @@ from lambdas.common.web.http import Event
 from lambdas.common.web.router import problem_of
 
 CONNECT, DISCONNECT = "CONNECT", "DISCONNECT"
-"""Types of events. The route key does not identify them, because a client can send a frame with the
+"""Values of `eventType`. The route key is not reliable, because a client can send a frame with the
 action `$connect`."""
 
 FRAME_LIMIT = 32 * 1024

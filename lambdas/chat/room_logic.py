@@ -39,7 +39,7 @@ from lambdas.common.web.pagination import Cursors
 from lambdas.common.web.preconditions import IfMatch, repeat_if_changed
 
 LIMITS: dict[RoomType, int] = {"group": GROUP_LIMIT, "direct": DIRECT_LIMIT}
-"""The maximum, and the default, of `max_members`. Rooms of other types have no limit by default."""
+"""The maximum and the default of `max_members`, by room type. Other types have no default limit."""
 
 
 class RoomService:
@@ -135,7 +135,8 @@ class RoomService:
     ) -> Iterator[tuple[bool, RoomView]]:
         """Yields rooms, each with True if it is one of the caller's, or False if not.
 
-        Begins after the id `after`, with the caller's rooms if `own`. Reads `chunk` ids at a time.
+        If `own`, begins in the list of the caller's rooms, otherwise in the list of public rooms,
+        after the id `after`. Reads `chunk` ids at a time.
         """
         while own:
             ids = self._rooms.list_ids_of_user(caller.user_id, room_type, chunk, after)

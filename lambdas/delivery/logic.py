@@ -37,7 +37,7 @@ class DeliveryService:
     ) -> None:
         """`check_later` queues versions of messages for a later check, and raises errors of SQS.
 
-        `find` reads a message by its id with a consistent read. `profiles` has the authors' names.
+        `find` reads a message by its id, consistently. `profiles` reads the authors' names.
         """
         self._fanout = fanout
         self._live = live

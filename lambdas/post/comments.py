@@ -43,7 +43,7 @@ class CommentStore(Protocol):
     def add(self, comment: Comment, author_id: str, event: Entry) -> None:
         """Stores a comment with its event and, if it is anonymous, its real author.
 
-        Raises DeletedError if the post was deleted, and ParentDeletedError.
+        Raises DeletedError if the post was deleted, or ParentDeletedError if the parent was.
         """
 
     def replace(self, before: Comment, after: Comment) -> bool:

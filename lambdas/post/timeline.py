@@ -1,4 +1,4 @@
-"""The timeline: all posts as one list. In the index, each month has several shards (buckets)."""
+"""The timeline: all posts as one list. The index has several partitions (buckets) per month."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 Query = Callable[[str, str | None, int], list[Item]]
 """A function that returns items of a bucket, newest first.
 
-The arguments are the bucket's key, the position that the items precede (or None for the newest),
-and the maximum number of items."""
+The arguments are the bucket's key, the position of the previous item (None: begin with the newest
+item), and the maximum number of items."""
 
 MONTHS_ITEM = "timeline-months"
 """The key of an item in the counters table that holds the months with posts."""

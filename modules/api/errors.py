@@ -73,7 +73,10 @@ GATEWAY_ERRORS: Mapping[str, GatewayError] = {
     "MISSING_AUTHENTICATION_TOKEN": NOT_FOUND,
     "RESOURCE_NOT_FOUND": NOT_FOUND,
     "REQUEST_TOO_LARGE": GatewayError(
-        413, "Content Too Large", "body_too_large", "The body is too large: send at most 1048576 bytes."
+        413,
+        "Content Too Large",
+        "body_too_large",
+        "The body is too large: send at most 1048576 bytes.",
     ),
     "UNSUPPORTED_MEDIA_TYPE": GatewayError(
         415,

@@ -51,7 +51,7 @@ class AudienceReader:
         reads: dict[_Identity, _Read] = {}
         for room_id, connections in listeners.items():
             for connection in connections:
-                if connection.session_id:  # Entries of an older version of the code have none.
+                if connection.session_id:  # "" in entries that an older version of the code wrote
                     session = {"session_id": connection.session_id}
                     reads[_session(connection)] = self._sessions, session
                 member = {"room_id": room_id, "user_id": connection.user_id}

@@ -33,7 +33,7 @@ Departure = Literal["left", "removed", "banned", "deleted"]
 deleted."""
 
 SESSION_ENDED = "session_ended"
-"""The code of the error that a client receives before its connection is closed."""
+"""The code of the error frame that a client receives when its session has ended."""
 
 
 class Delivery(Struct, frozen=True, rename="camel"):
@@ -213,7 +213,7 @@ class Fanout:
             self._ignore_outage(lambda: self._live.mark_sent(names))
 
     def _ignore_outage(self, work: Callable[[], object]) -> None:
-        """Runs a change of the cache. Only logs an outage, because a later delivery retries."""
+        """Runs `work`, which changes the cache. Only logs an outage: a later delivery retries."""
         try:
             work()
         except CacheUnavailableError:

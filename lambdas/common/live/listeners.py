@@ -28,7 +28,7 @@ thousands of frames in this time."""
 Progress = Literal["queued", "sent"]
 
 _PREFIX = "chat:"
-_ALIVE = ""  # in every connection's set of rooms, because the cache deletes empty sets
+_ALIVE = ""  # an element that keeps a connection's set of rooms from being empty, thus deleted
 
 
 class Connection(Struct, frozen=True):

@@ -34,7 +34,7 @@ class OutboxWriter:
         self._clock = clock
 
     def put(self, event_type: str, *, actor_id: str, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the entry that stores an event. Add it to the transaction that the event reports.
+        """Returns the entry that stores an event. It belongs into the transaction of the change.
 
         `EventFactory.create` documents the arguments.
         """
@@ -45,7 +45,7 @@ class OutboxWriter:
 
 
 class DynamoOutbox:
-    """Reads and deletes events for the relay. Scans are cheap: published events are deleted."""
+    """Reads and deletes events for the relay. The table contains only unpublished events."""
 
     def __init__(
         self,

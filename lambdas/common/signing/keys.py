@@ -13,8 +13,8 @@ MAX_AGE = 300.0
 """Seconds after which the newest key is read again, so that functions soon use a rotated key."""
 
 REFRESH_INTERVAL = 10.0
-"""Minimum seconds between SSM reads for unknown key ids, which may be forged. Only the id after the
-newest one triggers an immediate read, once."""
+"""Minimum seconds between SSM reads for unknown key ids, which may be forged. The id that follows
+the newest one triggers one immediate read, because the key may have been rotated."""
 
 
 class Key(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""The Lambda entry point, and the router setup shared by services behind the authorizer."""
+"""The Lambda entry point, and the set-up of a service's router."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ Handler = Callable[[Event, object], dict[str, Any]]
 
 
 class SignedInSettings(Settings, frozen=True, kw_only=True):
-    """The settings of every service behind the authorizer."""
+    """The settings of a service with routes that require a session."""
 
     dynamodb_table_sessions: str
 
