@@ -240,7 +240,7 @@ class DeploymentPermissions:
                     for rest in ("", ":*", "/*")
                 ),
             ),
-            # For the whole account, because these actions have no resource-level permissions.
+            # These actions have no resource-level permissions.
             _allow(
                 "LogSettings",
                 "logs:Describe* *LogDelivery ListLogDeliveries PutResourcePolicy *QueryDefinition",

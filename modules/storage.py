@@ -58,7 +58,7 @@ class Storage(Construct):
     def __init__(self, scope: Construct, id_: str, *, names: Names) -> None:
         super().__init__(scope, id_)
         environment = names.environment
-        # Pictures must be readable immediately and never expire. Old versions are never served.
+        # Pictures must be readable immediately and never expire. Old versions can be archived.
         served = [_expire_uploads(), _age("GLACIER_IR"), _old_versions(RETENTION, archive=True)]
         # Objects that expire after seven years become old versions, which are kept for a month.
         archived = [_age("GLACIER", expire_after=RETENTION), _old_versions(OLD_VERSION_RETENTION)]

@@ -20,7 +20,7 @@ class Board:
     """Collects widgets and computes their positions.
 
     Args:
-        region: The region of metrics whose graph names no other region.
+        region: The default region of the graphs' metrics.
     """
 
     def __init__(self, region: str) -> None:

@@ -67,7 +67,7 @@ class DeadLetterQueue(Construct):
             kms_master_key_id=kms_key_arn,
             message_retention_seconds=DLQ_RETENTION,
             policy=_policy(names.arn("sqs", name), senders, tls_only),
-            # Set here, with the ARN as text, because a separate resource would delay each apply.
+            # An argument of the queue, because a separate resource would delay each apply.
             redrive_allow_policy=_compact(
                 {"redrivePermission": "byQueue", "sourceQueueArns": [source_arn]}
             )

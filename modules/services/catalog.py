@@ -20,7 +20,7 @@ DATABASE_ROLE = "catalog"
 """The PostgreSQL role of the function, created by migrations."""
 
 SWEEP_SCHEDULE = "rate(1 minute)"
-"""Interval for publishing events that were stored but not published. 1 min is the minimum."""
+"""Interval for publishing events that were stored but not published. EventBridge's minimum."""
 
 
 class Catalog(Service):
