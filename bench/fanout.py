@@ -28,8 +28,10 @@ import redis
 from bench import create_parser
 from lambdas.common.live.fanout import POSTS
 from tests.chat_client import ChatClient, ChatError
-from tests.e2e.chatters import Chatter, open_many
-from tests.e2e.support import Api, Person, Platform
+from tests.e2e.support.api_client import Api
+from tests.e2e.support.chat_users import ChatUser, open_connections
+from tests.e2e.support.platform import Platform
+from tests.e2e.support.users import Person
 
 SIZES = (1, 10, 100, 500)
 """Connections in the room."""
@@ -64,10 +66,10 @@ class Bench:
     """A platform with signed-in chat users."""
 
     def __init__(self, platform: Platform) -> None:
-        platform.forget_attempts()
+        platform.reset_rate_limits()
         self.platform = platform
         self.people = [
-            Chatter(platform, Person.signed_in(platform, Api(platform.api_url)))
+            ChatUser(platform, Person.sign_up(platform, Api(platform.api_url)))
             for _ in range(SENDERS)
         ]
         host, _, port = platform.outputs["cache_endpoint"].rpartition(":")
@@ -80,7 +82,7 @@ class Bench:
 
     def create_room(self) -> str:
         """Creates a room that all users join."""
-        room = self.people[0].make_room()
+        room = self.people[0].create_room()
         self.people[0].invite(room, *self.people[1:])
         return room
 
@@ -165,7 +167,7 @@ def frames(client: ChatClient, room: str) -> int:
 async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
     """Measures fan-out. Returns medians in seconds, and the median of the pairs' ratios."""
     room = bench.create_room()
-    clients = await open_many(bench.people, room, size)
+    clients = await open_connections(bench.people, room, size)
     await asyncio.sleep(1)  # until all are present
     text = "x" * 200
     floor_frame = {
@@ -180,7 +182,7 @@ async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
     for turn in range(rounds + 1):
         # Sent by REST, since the embedded AWS does not log functions invoked by WebSocket frames.
         delivered = await time_frame(
-            clients, room, lambda: asyncio.to_thread(bench.people[0].say, room, text)
+            clients, room, lambda: asyncio.to_thread(bench.people[0].send_message, room, text)
         )
         floors = [
             await time_frame(
@@ -212,7 +214,7 @@ async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
 async def throughput(bench: Bench, listeners: int) -> dict[str, Any]:
     """Measures the messages per second that one room delivers, sent by WebSocket and by REST."""
     room = bench.create_room()
-    clients = await open_many(bench.people, room, max(listeners, SENDERS))
+    clients = await open_connections(bench.people, room, max(listeners, SENDERS))
 
     async def rate(send: Callable[[int], Awaitable[object]]) -> float:
         before = len(clients[-1].messages[room])
@@ -234,7 +236,7 @@ async def throughput(bench: Bench, listeners: int) -> dict[str, Any]:
         return total / (time.perf_counter() - begun)
 
     sockets = await rate(lambda index: clients[index].send(room, "x"))
-    rest = await rate(lambda index: asyncio.to_thread(bench.people[index].say, room, "x"))
+    rest = await rate(lambda index: asyncio.to_thread(bench.people[index].send_message, room, "x"))
     await asyncio.gather(*(client.close() for client in clients))
     return {"connections": len(clients), "throughSockets": sockets, "byRest": rest}
 
@@ -274,7 +276,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     listeners = () if arguments.no_throughput else (SENDERS, 50)
-    bench = Bench(Platform.of(arguments.root.resolve(), own=False))
+    bench = Bench(Platform.load(arguments.root.resolve(), is_own=False))
     try:
         results = asyncio.run(measure(bench, arguments.rounds, arguments.sizes, listeners))
     finally:

@@ -29,7 +29,8 @@ from typing import Any
 from bench import create_parser
 from bench.scenarios import SCENARIOS, Caller
 from ops.root import DEFAULT_ROOT, Root
-from tests.e2e.support import Platform, User
+from tests.e2e.support.platform import Platform
+from tests.e2e.support.users import User
 from tests.lambdas.support import rest_event
 
 OUTSIDE = (
@@ -91,7 +92,7 @@ class Session:
         variables = {**configuration["Environment"]["Variables"], "LOG_LEVEL": "INFO"}
         os.environ.update(variables)
         self._handle = importlib.import_module(f"lambdas.{service}.handler").build(variables)
-        self.user = User.made(platform, "Ann Example")
+        self.user = User.create(platform, "Ann Example")
 
     def call(
         self, method: str, route: str, body: object = None, *, user: User | None = None, **more: Any
@@ -162,7 +163,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
 
-    platform = Platform.of(Root(arguments.root).path.resolve(), own=False)
+    platform = Platform.load(Root(arguments.root).path.resolve(), is_own=False)
     os.environ.update(platform.cloud.variables)
     os.environ.setdefault("AWS_ENDPOINT_URL", platform.cloud.endpoint or "")
     stopwatch = Stopwatch()

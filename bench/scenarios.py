@@ -8,7 +8,9 @@ from typing import Any, Protocol
 
 import urllib3
 
-from tests.e2e.support import PASSWORD, Api, Platform, User
+from tests.e2e.support.api_client import Api
+from tests.e2e.support.platform import Platform
+from tests.e2e.support.users import PASSWORD, User
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(1000)
 """Data with the signature of a PNG. Services check only the signature."""
@@ -40,7 +42,7 @@ def auth(session: Caller) -> None:
         {"email": email, "password": PASSWORD, "displayName": "Ann Example"},
     )
     call("POST", f"{v1}/resend-confirmation", {"email": email})
-    code = session.platform.code_mailed_to(email)
+    code = session.platform.read_mailed_code(email)
     call("POST", f"{v1}/confirm", {"email": email, "code": code})
     tokens = call("POST", f"{v1}/login", {"email": email, "password": PASSWORD})
     tokens = call("POST", f"{v1}/refresh", {"refreshToken": tokens["refreshToken"]})
@@ -58,7 +60,7 @@ def auth(session: Caller) -> None:
     passwords = {"currentPassword": PASSWORD, "newPassword": "Better-horse-2"}
     call("POST", f"{v1}/change-password", passwords, token=token)
     call("POST", f"{v1}/forgot-password", {"email": email})
-    code = session.platform.code_mailed_to(email)
+    code = session.platform.read_mailed_code(email)
     call("POST", f"{v1}/reset-password", {"email": email, "code": code, "newPassword": PASSWORD})
     visitor = call("POST", f"{v1}/anonymous", {})
     call("POST", f"{v1}/logout", {}, token=visitor["accessToken"])
@@ -123,7 +125,7 @@ def chat(session: Caller) -> None:
         f"{messages}/{{messageId}}",
         f"{messages}/{{messageId}}/reactions/{{emoji}}",
     )
-    other = User.made(session.platform, "Bob Example")
+    other = User.create(session.platform, "Bob Example")
     # Creates the profile: a user without one cannot be invited.
     Api(session.platform.api_url).call("GET", "/v1/profile", token=other.token).expect(200)
     at = {"roomId": call("POST", rooms, {"name": "A room", "type": "public"})["roomId"]}
@@ -167,7 +169,7 @@ def catalog(session: Caller) -> None:
         f"{v1}/listings/{{listingId}}",
         f"{v1}/wishlist/{{listingId}}",
     )
-    buyer = User.made(session.platform, "Bob Example")
+    buyer = User.create(session.platform, "Bob Example")
     call("POST", f"{v1}/uploads", {"contentType": "image/png", "contentLength": 1000})
     body = {
         "title": "A red bicycle",

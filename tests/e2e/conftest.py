@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 import tempfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,24 +15,37 @@ from ops.cloud import ROLE_VARIABLE, connect
 from ops.embedded import EmbeddedCloud
 from ops.embedded.ports import LOOPBACK, choose_port
 from ops.root import PROJECT, Root
-from tests.e2e.operators import CREATION, DEPLOY, TAGGED, UNRESOURCED, EmptyCloud, operator
-from tests.e2e.support import Api, Inbox, Person, Platform, run_ops
+from tests.e2e.support.api_client import Api
+from tests.e2e.support.commands import run_ops
+from tests.e2e.support.inbox import Inbox, subscribe_to_bus
+from tests.e2e.support.operators import (
+    CREATE_ACTIONS,
+    DEPLOY_POLICIES,
+    RESOURCE_ACTIONS,
+    TAG_ACTIONS,
+    EmptyCloud,
+    create_operator,
+)
+from tests.e2e.support.platform import Platform
+from tests.e2e.support.users import Person
 from tests.lambdas.ai.servers import MODEL
 
 HERE = Path(__file__).parent
-LAST = ("test_recovery.py", "test_removal.py")
-"""Modules that run last: the first kills and repairs the platform, the second removes it."""
+RUN_FIRST = ("test_plan.py",)
+"""Modules that need a platform that was applied only once."""
+RUN_LAST = ("test_recovery.py", "test_removal.py")
+"""Modules that run last. The first kills and repairs the platform, the second removes it."""
 TIMEOUT = 900
 """Seconds. The first test waits until the platform has started."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests of this folder as e2e, and moves the modules of LAST to the end."""
+    """Marks the tests of this folder as e2e, and orders them by RUN_FIRST and RUN_LAST."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.e2e)
             item.add_marker(pytest.mark.timeout(TIMEOUT))
-    items.sort(key=lambda item: item.path.name in LAST)
+    items.sort(key=lambda item: (item.path.name in RUN_LAST) - (item.path.name in RUN_FIRST))
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +58,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """
     given = os.environ.get("PLATFORM_ROOT")
     if given:
-        yield Platform.of(Path(given).resolve(), own=False)
+        yield Platform.load(Path(given).resolve(), is_own=False)
         return
     _choose_providers()
     # PostgreSQL's system user cannot read pytest's own temporary directory.
@@ -55,36 +66,36 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     command = [
         sys.executable,
         "-m",
-        "tests.e2e.keeper",
+        "tests.e2e.support.stop_at_exit",
         str(root),
         str(tmp_path_factory.mktemp("logs")),
     ]
     # The new session protects the clean-up from Ctrl-C, which ends the tests and `up`.
-    keeper = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, start_new_session=True)
+    stopper = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, start_new_session=True)
     try:
-        _first_deployment(root)
-        yield Platform.of(root, own=True)
+        _deploy_first_time(root)
+        yield Platform.load(root, is_own=True)
     finally:
-        keeper.communicate()
+        stopper.communicate()
 
 
-def _first_deployment(root: Path) -> None:
+def _deploy_first_time(root: Path) -> None:
     """Deploys the platform to an empty account, with only the policies of docs/policies/.
 
     This proves that these policies suffice. Later updates use the root key.
     """
-    directory = Root(root)
-    directory.prepare()
-    EmbeddedCloud(directory).start()
-    empty = EmptyCloud(connect("local", directory))
-    policies = ("bootstrap", "operator", *DEPLOY, "administer-identity")
-    more = [*UNRESOURCED, *TAGGED, *CREATION]
-    with operator(empty, "first-operator", policies, more=more) as role:
+    working_directory = Root(root)
+    working_directory.prepare()
+    EmbeddedCloud(working_directory).start()
+    empty = EmptyCloud(connect("local", working_directory))
+    policies = ("bootstrap", "operator", *DEPLOY_POLICIES, "administer-identity")
+    extra_actions = [*RESOURCE_ACTIONS, *TAG_ACTIONS, *CREATE_ACTIONS]
+    with create_operator(empty, "first-operator", policies, extra_actions=extra_actions) as role:
         run_ops(root, "up", "--json", variables={ROLE_VARIABLE: role})
 
 
 def _choose_providers() -> None:
-    """Points the ai service to local ports, where test_ai starts servers, and hides real API keys.
+    """Points the ai service to local ports for fake providers, and hides real API keys.
 
     Sets variables of this process, so that all commands of these tests use the same values.
     """
@@ -103,7 +114,7 @@ def _choose_providers() -> None:
 @pytest.fixture
 def own_platform(platform: Platform) -> Platform:
     """Returns the platform for tests that break it. Skips these tests if PLATFORM_ROOT is set."""
-    if not platform.own:
+    if not platform.is_own:
         pytest.skip("this test would break the platform of PLATFORM_ROOT")
     return platform
 
@@ -111,37 +122,24 @@ def own_platform(platform: Platform) -> Platform:
 @pytest.fixture
 def api(platform: Platform) -> Api:
     """Returns the REST API after a reset of the rate limits, which all tests share."""
-    platform.forget_attempts()
+    platform.reset_rate_limits()
     return Api(platform.api_url)
 
 
 @pytest.fixture
 def person(platform: Platform, api: Api) -> Person:
     """Returns a user who has registered, confirmed and signed in."""
-    return Person.signed_in(platform, api)
+    return Person.sign_up(platform, api)
 
 
 @pytest.fixture
 def other(platform: Platform, api: Api) -> Person:
     """Returns another signed-in user."""
-    return Person.signed_in(platform, api)
+    return Person.sign_up(platform, api)
 
 
 @pytest.fixture
 def bus(platform: Platform) -> Iterator[Inbox]:
-    """Returns an inbox that receives all events published during the test."""
-    events, sqs = platform.aws("events"), platform.aws("sqs")
-    name = f"test-{uuid.uuid4().hex[:12]}"
-    of_bus = {"EventBusName": platform.outputs["event_bus_name"]}
-    url = sqs.create_queue(QueueName=name)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"][
-        "QueueArn"
-    ]
-    events.put_rule(
-        Name=name, EventPattern=json.dumps({"source": [{"prefix": "multitask."}]}), **of_bus
-    )
-    events.put_targets(Rule=name, Targets=[{"Id": "inbox", "Arn": arn}], **of_bus)
-    yield Inbox(sqs, url)
-    events.remove_targets(Rule=name, Ids=["inbox"], **of_bus)
-    events.delete_rule(Name=name, **of_bus)
-    sqs.delete_queue(QueueUrl=url)
+    """Yields an inbox that receives all events published during the test."""
+    with subscribe_to_bus(platform, "multitask.") as inbox:
+        yield inbox

@@ -17,7 +17,7 @@ from ops.embedded.ports import LOOPBACK, choose_port
 from ops.embedded.processes import Process, Processes
 from ops.embedded.services import ACCESS_KEY, SECRET_KEY, Aws, Recovery
 from ops.root import Root
-from tests.e2e.support import eventually
+from tests.waiting import wait_for
 
 
 class Server:
@@ -32,12 +32,12 @@ class Server:
 
     def start(self) -> Recovery | None:
         self.process = self.aws.start(self.port)
-        eventually(lambda: self.aws.is_ready(self.port), seconds=60, interval=0.05)
+        wait_for(lambda: self.aws.is_ready(self.port), seconds=60, interval=0.05)
         return self.aws.take_recovery()
 
     def kill(self) -> None:
         os.kill(self.process.pid, 9)
-        eventually(lambda: not self.process.find(), interval=0.01)
+        wait_for(lambda: not self.process.find(), interval=0.01)
 
     def stop(self) -> None:
         assert self.processes.stop(self.process)

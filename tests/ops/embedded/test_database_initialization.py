@@ -18,7 +18,7 @@ from ops.embedded.processes import Processes
 from ops.embedded.services import Database
 from ops.errors import OperatorError
 from ops.root import PROJECT, Root
-from tests.e2e.support import eventually
+from tests.waiting import wait_for
 
 INITIALIZE = """
 import sys
@@ -51,7 +51,7 @@ def test_a_killed_initialization_is_repeated(
     database_root: Root, written: str, kills_initdb: bool
 ) -> None:
     command = subprocess.Popen([sys.executable, "-c", INITIALIZE, database_root.path], cwd=PROJECT)
-    eventually(
+    wait_for(
         lambda: [path for path in unfinished(database_root) if (path / written).exists()],
         seconds=30,
         interval=0.01,
@@ -67,7 +67,7 @@ def test_a_killed_initialization_is_repeated(
     port = choose_port()
     started = database.start(port)
     try:
-        eventually(lambda: database.is_ready(port), seconds=30)
+        wait_for(lambda: database.is_ready(port), seconds=30)
         database.prepare(port)
         if kills_initdb:
             assert unfinished(database_root) == []

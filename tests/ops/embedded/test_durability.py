@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.e2e.support import eventually
 from tests.ops.embedded.servers import Server, running_server
+from tests.waiting import wait_for
 
 SAVED_WITHIN = 3.0
 """Seconds after which every change is saved. An idle machine needs less than 1."""
@@ -108,7 +108,7 @@ def test_deleted_items_and_messages_stay_deleted(server: Server) -> None:
     server.kill()
     server.start()
     assert ids(server, "emptied") == {"kept"}
-    eventually(lambda: bodies(server, queue) == ["kept"], seconds=40)
+    wait_for(lambda: bodies(server, queue) == ["kept"], seconds=40)
 
 
 def test_an_interrupted_transaction_is_kept_completely_or_not_at_all(server: Server) -> None:

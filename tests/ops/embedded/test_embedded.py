@@ -30,7 +30,7 @@ from ops.embedded.ports import LOOPBACK
 from ops.embedded.processes import Processes, find_processes
 from ops.embedded.services import ACCESS_KEY, SECRET_KEY
 from ops.root import Root, read_json
-from tests.e2e.support import eventually
+from tests.waiting import wait_for
 
 GO_IDLE_TIMEOUT = 90.0
 """Seconds that Terraform's provider keeps an idle connection: the AWS SDK for Go's default."""
@@ -144,13 +144,13 @@ def test_a_connection_is_closed_as_soon_as_its_client_closes_it(
         connection.request("GET", "/_ministack/health")
         connection.getresponse().read()
         connection.close()
-    eventually(lambda: open_descriptors() < before + 10, seconds=5)
+    wait_for(lambda: open_descriptors() < before + 10, seconds=5)
 
     # The client closes before the response, so the connection ends with the call.
     for _ in range(20):
         with socket.create_connection((host, int(port))) as early:
             early.sendall(b"GET /_ministack/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    eventually(lambda: open_descriptors() < before + 10, seconds=5)
+    wait_for(lambda: open_descriptors() < before + 10, seconds=5)
 
 
 def test_the_aws_raises_its_limit_of_open_files() -> None:
@@ -340,11 +340,11 @@ def test_a_function_receives_new_stream_records_after_a_restart(
     )
     for id_ in ("one", "two"):
         client(embedded, "dynamodb").put_item(TableName="streamed", Item={"id": {"S": id_}})
-    eventually(lambda: seen.read_text().split() == ["one", "two"], seconds=60)
+    wait_for(lambda: seen.read_text().split() == ["one", "two"], seconds=60)
     embedded.stop()
     EmbeddedCloud(cloud_root).start()
     client(embedded, "dynamodb").put_item(TableName="streamed", Item={"id": {"S": "three"}})
-    eventually(lambda: seen.read_text().split() == ["one", "two", "three"], seconds=60)
+    wait_for(lambda: seen.read_text().split() == ["one", "two", "three"], seconds=60)
 
 
 def zipped(name: str, text: str) -> bytes:

@@ -7,8 +7,8 @@ import sys
 import textwrap
 
 from ops.root import PROJECT
-from tests.e2e.support import eventually
 from tests.ops.embedded.servers import running_server
+from tests.waiting import wait_for
 
 
 def run(script: str) -> str:
@@ -153,4 +153,4 @@ def test_memory_and_descriptors_do_not_grow_with_the_number_of_requests() -> Non
         before = call(60)
         after = call(300)
         assert after - before < 15 * 1024**2, f"{(after - before) / 1024**2:.0f} MiB"
-        eventually(lambda: process.num_fds() < 40)
+        wait_for(lambda: process.num_fds() < 40)

@@ -1,0 +1,49 @@
+"""Tests that a plan after the apply is empty, except for what the embedded AWS misreports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ops.root import Root
+from ops.terraform.outside_changes import EMULATED
+from tests.e2e.support.platform import Platform
+from tests.terraform import plan
+
+UNTIL_NEXT_APPLY = "aws_vpc_security_group_egress_rule"
+"""Attributes that a second apply corrects. They differ only on a platform that was applied once."""
+
+
+def list_differences(change: dict[str, Any]) -> set[str]:
+    """Returns the attributes that a change modifies."""
+    before, after = change["before"] or {}, change["after"] or {}
+    unknown = {name for name, value in (change["after_unknown"] or {}).items() if value}
+    return {
+        name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
+    } | unknown
+
+
+def select(attributes: Iterable[tuple[str, str]], platform: Platform) -> set[tuple[str, str]]:
+    """Returns the attributes that a plan on this platform is expected to contain."""
+    return {
+        (type_, name) for type_, name in attributes if platform.is_own or type_ != UNTIL_NEXT_APPLY
+    }
+
+
+def test_a_second_apply_would_change_nothing(platform: Platform) -> None:
+    result = plan(platform.stack_directory, Root(platform.root), variables=platform.cloud.variables)
+    changes = [
+        item for item in result["resource_changes"] if item["change"]["actions"] != ["no-op"]
+    ]
+    assert {tuple(item["change"]["actions"]) for item in changes} <= {("update",)}
+    differing = {
+        (item["type"], attribute)
+        for item in changes
+        for attribute in list_differences(item["change"])
+    }
+    # The sets must be equal, because EMULATED must not contain an attribute that is now correct.
+    assert select(differing, platform) == select(EMULATED, platform)
+    outputs = {
+        name for name, change in result["output_changes"].items() if change["actions"] != ["no-op"]
+    }
+    assert not outputs

@@ -1,0 +1,13 @@
+"""Calls the route of the health function."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.e2e.scenarios.context import ScenarioContext
+
+
+def run_scenario(context: ScenarioContext) -> Iterator[str]:
+    context.restart_function()  # wait until the cached result expires
+    context.api.get("/health").expect(200)
+    yield "GET /health"

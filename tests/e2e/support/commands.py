@@ -1,0 +1,37 @@
+"""Runs the operator's commands."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from ops.root import PROJECT
+
+
+def run_ops(root: Path, *arguments: str, given: str = "", variables: Mapping[str, str] = {}) -> str:
+    """Runs `python -m ops` with `given` on its standard input, and returns its standard output.
+
+    Args:
+        variables: Environment variables in addition to those of this process.
+
+    Raises:
+        AssertionError: the command failed; the message is its standard error.
+    """
+    command = [sys.executable, "-m", "ops", *arguments, "--root", str(root)]
+    environment = {**os.environ, **variables}
+    result = subprocess.run(
+        command,
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        input=given,
+    )
+    assert result.returncode == 0, (
+        f"ops {' '.join(arguments)} ended with {result.returncode}:\n{result.stderr[-5000:]}"
+    )
+    return result.stdout

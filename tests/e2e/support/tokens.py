@@ -1,0 +1,14 @@
+"""Signs access tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jwt
+
+
+def sign_token(
+    claims: dict[str, Any], kid: str | None, secret: str, algorithm: str = "HS256"
+) -> str:
+    """Returns a token with these claims, and with the key's id `kid` in its header if given."""
+    return jwt.encode(claims, secret, algorithm, headers={} if kid is None else {"kid": kid})
