@@ -102,7 +102,6 @@ def measure(
 
 
 def main() -> None:
-    """Measures and prints a table."""
     parser = create_parser(__doc__)
     parser.add_argument(
         "--listings", type=int, default=100_000, help="listings in the database (default: 100000)"

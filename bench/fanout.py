@@ -256,7 +256,6 @@ async def measure(
 
 
 def main() -> None:
-    """Measures and prints tables."""
     parser = create_parser(__doc__)
     parser.add_argument(
         "--root",

@@ -143,7 +143,6 @@ def measure(
 
 
 def main() -> None:
-    """Measures and prints a table."""
     parser = create_parser(__doc__)
     parser.add_argument(
         "--root", type=Path, default=DEFAULT_ROOT, help="root of the platform (default: .local)"

@@ -81,7 +81,6 @@ def measure(pair: Pair, runs: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measures and prints a table."""
     parser = create_parser(__doc__)
     parser.add_argument(
         "--runs", type=int, default=15, help="measurements of each pair (default: 15)"

@@ -28,7 +28,6 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Measures and prints a table."""
     parser = create_parser(__doc__)
     parser.add_argument(
         "--runs", type=int, default=5, help="number of measured plans per command (default: 5)"

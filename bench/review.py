@@ -29,7 +29,6 @@ from tests.ops.review.documents import large
 
 
 def main() -> None:
-    """Measures and prints the seconds per format."""
     parser = create_parser(__doc__)
     parser.add_argument(
         "--runs",

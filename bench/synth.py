@@ -77,7 +77,6 @@ def _digest(directory: Path) -> str:
 
 
 def main() -> None:
-    """Measures and prints a table."""
     parser = create_parser(__doc__)
     parser.add_argument(
         "--runs", type=int, default=5, help="number of measured runs per variant (default: 5)"

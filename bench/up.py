@@ -59,7 +59,6 @@ def up(root: Root) -> tuple[float, dict[str, float]]:
 
 
 def main() -> None:
-    """Measures and prints the times."""
     parser = create_parser(__doc__)
     parser.add_argument("--runs", type=int, default=1, help="number of measured runs (default: 1)")
     runs: int = parser.parse_args().runs

@@ -121,19 +121,10 @@ class Packager:
         """
         lines = self._add_hashes(pins)
         host = f"{sys.implementation.cache_tag}-{platform.system()}-{platform.machine()}"
-        key = _digest(
-            [
-                (
-                    "platform",
-                    (host if self._target == "host" else " ".join(AWS_PIP_ARGUMENTS)).encode(),
-                )
-            ]
-        )
-        folder = (
-            self._build
-            / "dependencies"
-            / _digest([("pins", "\n".join([*lines, key]).encode())])[:16]
-        )
+        target_id = host if self._target == "host" else " ".join(AWS_PIP_ARGUMENTS)
+        key = _digest([("platform", target_id.encode())])
+        digest = _digest([("pins", "\n".join([*lines, key]).encode())])
+        folder = self._build / "dependencies" / digest[:16]
         if folder.is_dir():
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -143,21 +134,9 @@ class Packager:
             if lines:
                 requirements = Path(scratch) / "requirements.txt"
                 requirements.write_text("\n".join(lines) + "\n", encoding="utf-8")
-                command = [
-                    sys.executable,
-                    "-m",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--disable-pip-version-check",
-                    "--no-deps",
-                ]
-                command += [
-                    "--no-compile",
-                    "--require-hashes",
-                    f"--target={target}",
-                    f"--requirement={requirements}",
-                ]
+                command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+                command += ["--disable-pip-version-check", "--no-compile", "--require-hashes"]
+                command += [f"--target={target}", f"--requirement={requirements}"]
                 command += [] if self._target == "host" else AWS_PIP_ARGUMENTS
                 result = subprocess.run(command, capture_output=True, text=True, check=False)
                 if result.returncode:

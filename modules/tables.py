@@ -5,7 +5,6 @@ from __future__ import annotations
 from modules.base.table import Index, TableDefinition
 
 TABLES: tuple[TableDefinition, ...] = (
-    # auth
     TableDefinition(
         service="auth",
         resource="sessions",
@@ -18,7 +17,6 @@ TABLES: tuple[TableDefinition, ...] = (
     TableDefinition(
         service="auth", resource="rate-limits", hash_key="limit_key", ttl=True, transient=True
     ),
-    # profile
     TableDefinition(
         service="profile",
         resource="profiles",
@@ -30,7 +28,6 @@ TABLES: tuple[TableDefinition, ...] = (
     TableDefinition(service="profile", resource="aliases", hash_key="alias_key"),
     # The ids of events that the statistics function has counted, to detect repeated events.
     TableDefinition(service="profile", resource="counted-events", hash_key="event_id", ttl=True),
-    # chat
     TableDefinition(
         service="chat",
         resource="messages",
@@ -54,7 +51,6 @@ TABLES: tuple[TableDefinition, ...] = (
     TableDefinition(
         service="chat", resource="tickets", hash_key="ticket_hash", ttl=True, transient=True
     ),
-    # post
     TableDefinition(
         service="post",
         resource="posts",
@@ -79,7 +75,6 @@ TABLES: tuple[TableDefinition, ...] = (
     TableDefinition(service="post", resource="tags", hash_key="tag", range_key="created_at"),
     # Counters are separate, because each change of a post rewrites its entries in the indexes.
     TableDefinition(service="post", resource="counters", hash_key="item_id"),
-    # ai
     TableDefinition(
         service="ai",
         resource="conversations",
@@ -88,7 +83,6 @@ TABLES: tuple[TableDefinition, ...] = (
         ttl=True,
     ),
     TableDefinition(service="ai", resource="usage", hash_key="user_id", range_key="day", ttl=True),
-    # shared
     TableDefinition(
         service="platform",
         resource="idempotency",

@@ -68,7 +68,6 @@ def _indented(text: str) -> str:
 
 
 def main() -> None:
-    """Writes the policy files and prints their paths."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

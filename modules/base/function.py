@@ -270,11 +270,7 @@ class LambdaFunction(Construct):
             )
 
         alarm("Errors", "more than 10 errors in 5 minutes, twice in a row; see its logs", 10)
-        alarm(
-            "Throttles",
-            "requests throttled; raise its reserved concurrency",
-            0,
-        )
+        alarm("Throttles", "requests throttled; raise its reserved concurrency", 0)
         alarm(
             "Duration",
             f"p99 above {DURATION_ALARM_SHARE:.0%} of its {timeout} s timeout; see its traces",

@@ -78,7 +78,6 @@ def handlers(wheel: Path, wanted: Collection[str]) -> Mapping[str, Mapping[str, 
 
 
 def main() -> None:
-    """Writes handlers.json and prints its path."""
     with tempfile.TemporaryDirectory() as directory:
         found = handlers(download(Path(directory)), wanted_schemas())
     document = {"package": locked_package(), "handlers": found}
