@@ -16,7 +16,7 @@ from environments import Environment, EnvironmentFileError, load_environment
 from environments.resource_names import DEFAULT_REGION
 from ops.embedded import Addresses, EmbeddedCloud
 from ops.embedded.services import ACCESS_KEY, SECRET_KEY
-from ops.env_file import provider_addresses
+from ops.env_file import provider_settings
 from ops.errors import OperatorError
 from ops.root import Root
 
@@ -32,7 +32,7 @@ promotion needs two such variables, because its two environments are in two acco
 
 @dataclass(frozen=True)
 class Cloud:
-    """An environment, and the variables that connect Terraform, boto3 and synthesis to its AWS."""
+    """An environment, and the environment variables for Terraform, CDKTF and boto3 to reach it."""
 
     environment: Environment
     variables: dict[str, str]
@@ -91,7 +91,7 @@ class Cloud:
 
     @property
     def operator(self) -> str:
-        """The AWS identity and the user name or pipeline run, for records and notifications."""
+        """AWS identity and user name (in CI: GitHub actor and run) for records and messages."""
         run = os.environ.get("GITHUB_RUN_ID")
         person = f"{os.environ.get('GITHUB_ACTOR')} in run {run}" if run else getpass.getuser()
         return f"{self.identity} ({person})"
@@ -140,7 +140,8 @@ def terraform_environment(name: str, root: Root) -> dict[str, str]:
     Does not need credentials, because CDKTF synthesizes without them.
 
     Raises:
-        OperatorError: As for `connect`, but invalid or foreign credentials raise no error.
+        OperatorError: The environment's file is missing or invalid, the embedded cloud is not
+            running, or the role cannot be assumed.
     """
     return _locate(name, root).variables
 
@@ -155,7 +156,7 @@ def _locate(name: str, root: Root) -> Cloud:
                 "The platform is not running on this machine: start it with `make up`"
             )
         endpoint = addresses.aws
-        variables = {**embedded_variables(addresses), **provider_addresses()}
+        variables = {**embedded_variables(addresses), **provider_settings()}
     try:
         environment = load_environment(name, variables={**os.environ, **variables})
     except EnvironmentFileError as error:

@@ -21,7 +21,7 @@ PLAIN_INTERVAL = 15.0
 
 
 def accept_any_encoding() -> None:
-    """Makes both output streams replace characters that the console's encoding lacks."""
+    """Replaces characters that the console cannot encode, on standard output and error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -59,7 +59,7 @@ def print_result(value: Any, lines: Iterable[str], *, as_json: bool) -> None:
 class Progress:
     """Progress line of a long step.
 
-    A terminal line is updated in place; elsewhere, a new line is printed every PLAIN_INTERVAL.
+    Updates one line on a terminal. Elsewhere, prints a new line every PLAIN_INTERVAL seconds.
     """
 
     def __init__(self) -> None:

@@ -13,9 +13,9 @@ from ops.root import PROJECT
 FILE = PROJECT / ".env"
 
 KEYS = {"gemini-api-key": "GEMINI_API_KEY", "openai-api-key": "OPENAI_API_KEY"}
-"""The environment variable that contains an API key, by the name of the key's secret."""
+"""Environment variables of the API keys, by the name of the secret that stores the key."""
 
-ADDRESSES = (
+SETTINGS = (
     "GEMINI_BASE_URL",
     "GEMINI_MODEL",
     "OPENAI_BASE_URL",
@@ -25,9 +25,9 @@ ADDRESSES = (
 """Variables with the endpoints and models of AI providers, which environments/local.yml uses."""
 
 
-def provider_addresses(file: Path = FILE) -> dict[str, str]:
+def provider_settings(file: Path = FILE) -> dict[str, str]:
     """Returns the configured endpoints and models, by the name of the environment variable."""
-    return _non_empty_values(ADDRESSES, file)
+    return _non_empty_values(SETTINGS, file)
 
 
 def provider_keys(file: Path = FILE) -> dict[str, str]:
@@ -37,6 +37,6 @@ def provider_keys(file: Path = FILE) -> dict[str, str]:
 
 
 def _non_empty_values(names: Iterable[str], file: Path) -> dict[str, str]:
-    """Returns the non-empty variables. Those of the process, even empty, override the file's."""
+    """Returns the variables that have a value. An empty process variable hides the file's value."""
     values = {**dotenv_values(file, interpolate=False), **os.environ}
     return {name: value for name in names if (value := values.get(name))}

@@ -6,4 +6,4 @@ class OperatorError(Exception):
 
 
 class InterruptedRunError(Exception):
-    """The operator interrupted a command, which can be repeated. The exit status is 130."""
+    """The operator interrupted a command that is safe to repeat. The exit status is 130."""

@@ -8,7 +8,7 @@ START_TOLERANCE = 2.0
 """Seconds. A clock correction can change the reported start time of a process."""
 
 
-def find(pid: int, started: float) -> psutil.Process | None:
+def find_process(pid: int, started: float) -> psutil.Process | None:
     """Returns the process, or None if it has ended (a zombie process counts as ended).
 
     Args:

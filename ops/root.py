@@ -17,7 +17,7 @@ from ops.errors import OperatorError
 PROJECT = Path(__file__).resolve().parent.parent
 DEFAULT_ROOT = PROJECT / ".local"
 FREE_DISK_REQUIRED = 2 * 1024**3
-"""Bytes. The provider takes 0.7 GB unpacked; the rest is for packages, databases and logs."""
+"""Bytes. The unpacked AWS provider takes 0.7 GB. Packages, databases and logs need more."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Root:
         return self.path / "platform.json"
 
     @property
-    def _mark(self) -> Path:
+    def _marker(self) -> Path:
         return self.path / ".multitask-root"
 
     def prepare(self) -> None:
@@ -55,7 +55,7 @@ class Root:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if not any(self.path.iterdir()):
-                self._mark.write_text(
+                self._marker.write_text(
                     "Created by the platform: `ops down --purge` deletes this directory.\n"
                 )
             self.logs.mkdir(exist_ok=True)
@@ -76,13 +76,13 @@ class Root:
                 " directory with --root"
             )
 
-    def check_own(self) -> None:
+    def check_ownership(self) -> None:
         """Checks that the platform created the directory, so that deleting it is safe.
 
         Raises:
             OperatorError: The platform did not create the directory.
         """
-        if self.path.resolve() != DEFAULT_ROOT and not self._mark.exists():
+        if self.path.resolve() != DEFAULT_ROOT and not self._marker.exists():
             raise OperatorError(
                 f"{self.path} was not created by the platform, so it was not deleted: correct"
                 " --root, or run the command without --purge and delete the files yourself"

@@ -53,18 +53,18 @@ def cost(  # noqa: PLR0917 - typer takes options as arguments
         raise typer.BadParameter("--compare and --plan cannot be combined")
     used = load_usage(usage)
     if plan:
-        document = _of_plan(plan, used, as_json)
+        document = _plan_difference(plan, used, as_json)
     elif compare:
-        document = _compared(environment, compare, used, as_json)
+        document = _environment_difference(environment, compare, used, as_json)
     else:
-        document = _alone(environment, used, resources, as_json)
+        document = _environment_bill(environment, used, resources, as_json)
     if as_json:
         print_json(document)
     else:
         print_line(f"For {assumptions(used)}")
 
 
-def _alone(environment: str, used: Any, resources: bool, quiet: bool) -> dict[str, Any]:
+def _environment_bill(environment: str, used: Any, resources: bool, quiet: bool) -> dict[str, Any]:
     from ops.cost import text  # noqa: PLC0415
     from ops.cost.bill import make_bill  # noqa: PLC0415
     from ops.cost.resources import stack_resources  # noqa: PLC0415
@@ -77,7 +77,7 @@ def _alone(environment: str, used: Any, resources: bool, quiet: bool) -> dict[st
     return text.bill_document(bill, used)
 
 
-def _compared(environment: str, other: str, used: Any, quiet: bool) -> dict[str, Any]:
+def _environment_difference(environment: str, other: str, used: Any, quiet: bool) -> dict[str, Any]:
     from ops.cost import text  # noqa: PLC0415
     from ops.cost.bill import Difference, make_bill  # noqa: PLC0415
     from ops.cost.resources import stack_resources  # noqa: PLC0415
@@ -93,7 +93,7 @@ def _compared(environment: str, other: str, used: Any, quiet: bool) -> dict[str,
     return {"environments": [environment, other], **text.difference_document(difference)}
 
 
-def _of_plan(file: Path, used: Any, quiet: bool) -> dict[str, Any]:
+def _plan_difference(file: Path, used: Any, quiet: bool) -> dict[str, Any]:
     from ops.cost import text  # noqa: PLC0415
     from ops.cost.bill import Difference, make_bill  # noqa: PLC0415
     from ops.cost.resources import plan_resources  # noqa: PLC0415
@@ -109,7 +109,7 @@ def _of_plan(file: Path, used: Any, quiet: bool) -> dict[str, Any]:
 
 
 def _stacks(names: list[str]) -> dict[str, Synthesized]:
-    """Synthesizes the stacks. Existing output may come from older code."""
+    """Synthesizes stacks anew, because cdktf.out may contain the output of older code."""
     unknown = [name for name in names if name not in environment_names()]
     if unknown:
         raise OperatorError(

@@ -60,7 +60,6 @@ def deploy(
     as_json: JsonOption = False,
 ) -> None:
     """Apply, migrate, shift traffic, publish the site, and wait for /health. Safe to repeat."""
-
     result = deploy_environment(
         connect(environment, root),
         root,
@@ -98,7 +97,7 @@ def promote(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Deploy the commit that FROM runs to TO, after its gates and approval, and run smoke tests.
+    """Deploy FROM's commit to TO once it is tested and approved, then run TO's smoke tests.
 
     Environments cannot be skipped. A pipeline passes --passed for each gate that its earlier jobs
     passed; with all three, the promotion record says that the pipeline vouched for the gates.
@@ -146,7 +145,7 @@ def remove(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Destroy an environment and its data, and list what remains.
+    """Destroy an environment and its data, and list the resources that remain.
 
     Fails if the environment's removal_policy is retain.
     """
@@ -192,6 +191,6 @@ def plan_confirmation(environment: str, yes: bool) -> Callable[[PlanFile], None]
 
 def register(app: typer.Typer) -> None:
     """Adds the commands of this module to the app."""
-    for verb in (doctor, deploy, promote, drift, remove):
-        app.command()(verb)
+    for command in (doctor, deploy, promote, drift, remove):
+        app.command()(command)
     app.command("publish-site")(publish_site)

@@ -85,15 +85,15 @@ def logs(
     service: Annotated[
         str,
         typer.Argument(
-            help="Function, such as auth, profile, chat, post, catalog, ai, authorizer or health."
+            help="Function: auth, profile, chat, post, catalog, ai, authorizer, health, and others."
         ),
     ],
     *,
     environment: EnvironmentOption = EMBEDDED,
     since: Annotated[
-        str, typer.Option(help="Age of the oldest log line, such as 30s, 10m, 2h or 1d.")
+        str, typer.Option(help="Maximum age of a log line, such as 30s, 10m, 2h or 1d.")
     ] = "10m",
-    keep_on: Annotated[
+    is_following: Annotated[
         bool, typer.Option("--follow", "-f", help="Print new log lines until interrupted.")
     ] = False,
     root: RootOption = ROOT,
@@ -107,11 +107,11 @@ def logs(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--since") from error
     cloud = connect(environment, root)
-    for line in (follow if keep_on else read)(cloud, service, start):
+    for line in (follow if is_following else read)(cloud, service, start):
         print_line(line.as_json() if as_json else line.as_text())
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands of this module to the app."""
-    for verb in (bootstrap, synth, env, logs):
-        app.command()(verb)
+    for command in (bootstrap, synth, env, logs):
+        app.command()(command)

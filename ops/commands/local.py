@@ -97,5 +97,5 @@ def code(
 
 def register(app: typer.Typer) -> None:
     """Adds the commands of this module to the app."""
-    for verb in (up, down, dev, status, code):
-        app.command()(verb)
+    for command in (up, down, dev, status, code):
+        app.command()(command)

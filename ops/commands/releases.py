@@ -25,7 +25,7 @@ WeightOption = Annotated[
 BakeOption = Annotated[str, typer.Option(help="Length of the bake period, such as 90s or 5m.")]
 PromoteOption = Annotated[
     bool,
-    typer.Option("--promote", help="Shift all traffic after the probes, without canary and bake."),
+    typer.Option("--promote", help="Shift all traffic after the probes, without a bake period."),
 ]
 
 
@@ -60,7 +60,7 @@ def release(
 
     Exit status 1 means that the release failed or was rolled back.
     """
-    _show(
+    _print_shifts(
         release_service(connect(environment, root), service, settings(weight, bake, promote)),
         as_json,
     )
@@ -84,7 +84,7 @@ def rollback(
 
     With all, roll back every function that the last release shifted.
     """
-    _show(roll_back_service(connect(environment, root), service, to, force=force), as_json)
+    _print_shifts(roll_back_service(connect(environment, root), service, to, force=force), as_json)
 
 
 def deploy_function(
@@ -97,7 +97,7 @@ def deploy_function(
 
     Fails if the environment's removal_policy is retain.
     """
-    _show(deploy_function_code(connect(environment, root), service), as_json)
+    _print_shifts(deploy_function_code(connect(environment, root), service), as_json)
 
 
 def prune(
@@ -141,15 +141,15 @@ def show_checks(checks: list[Check], as_json: bool) -> None:
     )
 
 
-def _show(moves: list[dict[str, Any]], as_json: bool) -> None:
-    lines = [f"{move['service']:<12} {move['from']} -> {move['to']}" for move in moves]
-    print_result(moves, lines, as_json=as_json)
-    if not moves:
+def _print_shifts(shifts: list[dict[str, Any]], as_json: bool) -> None:
+    lines = [f"{shift['service']:<12} {shift['from']} -> {shift['to']}" for shift in shifts]
+    print_result(shifts, lines, as_json=as_json)
+    if not shifts:
         report("No traffic was shifted")
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands of this module to the app."""
-    for verb in (release, rollback, prune, smoke):
-        app.command()(verb)
+    for command in (release, rollback, prune, smoke):
+        app.command()(command)
     app.command("deploy-function")(deploy_function)

@@ -44,7 +44,7 @@ def set_(
     clear: Annotated[bool, typer.Option("--clear", help="Clear the stored value.")] = False,
     root: RootOption = ROOT,
 ) -> None:
-    """Store a value from a prompt or standard input. It is never a command-line argument."""
+    """Store a value, read from a prompt or standard input so that no shell history contains it."""
     secrets = Secrets(connect(environment, root))
     if clear:
         report(f"Cleared {name}" if secrets.clear(name) else f"{name} was already unset")
@@ -83,7 +83,7 @@ def rotate(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Replace a value with a new one. The previous one stays valid, so no user is signed out."""
+    """Generate a new value. The previous value stays valid, so no user is signed out."""
     version = Secrets(connect(environment, root)).rotate(name, leaked=leaked, force=force)
     if name == DATABASE:
         report("RDS is changing the master password, which takes about one minute")

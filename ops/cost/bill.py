@@ -15,7 +15,7 @@ from ops.errors import OperatorError
 from ops.terraform.stack_document import ConstructPath
 
 CENT = 0.01
-"""US dollars. Amounts below half a cent round to 0 and are not displayed."""
+"""US dollars. Amounts below half a cent would be displayed as 0.00, so they are omitted."""
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from ops.cost.usage import Usage
 
 
 def budget_warnings(resources: BillableResources, bill: Bill, usage: Usage) -> Iterator[str]:
-    """Yields a warning for each budget whose alert the estimated cost alone would trigger.
+    """Yields a warning for each budget whose alert the estimated cost would trigger.
 
     Args:
         resources: the resources of a stack, or of one side of a plan.
-        bill: their bill.
-        usage: the usage that the bill is computed for.
+        bill: the bill of the resources.
+        usage: the usage for which the bill is computed.
     """
     for budget in resources.items:
         if budget.type != "aws_budgets_budget":

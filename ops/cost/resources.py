@@ -45,8 +45,8 @@ class BillableResources:
     def named(self, type_: str, attribute: str, value: Any) -> BillableResource | None:
         """Returns the resource of a type whose attribute has a value.
 
-        If none has it, because the value is not known yet, returns the only resource of the type.
-        Returns None if there are several.
+        If no attribute matches, because values are not known before the apply, returns the only
+        resource of the type, or None if there are several.
         """
         same_type = [item for item in self.items if item.type == type_]
         same = [item for item in same_type if item.value(attribute) == value]

@@ -23,7 +23,7 @@ def signed(amount: float) -> str:
 
 
 def assumptions(usage: Usage, prices: Prices | None = None) -> str:
-    """Returns the assumptions of a bill: usage, price list and date."""
+    """Returns the assumptions of a bill: usage, region and date of the prices."""
     prices = prices or load_prices()
     return (
         f"{usage.name}: {usage.requests:,.0f} requests, {usage.hours:g} hours;"
@@ -33,7 +33,7 @@ def assumptions(usage: Usage, prices: Prices | None = None) -> str:
 
 
 def by_service(bill: Bill) -> Table:
-    """Returns a table of the fixed and usage-based cost of each service."""
+    """Returns a table with the fixed and the usage-based cost of each service."""
     table = Table("service", box=None, pad_edge=False)
     for title in ("fixed", "used", "USD a month"):
         table.add_column(title, justify="right")

@@ -39,7 +39,7 @@ class Usage(BaseModel):
     """By construct path, for example `auth/function/function`."""
 
     def of(self, type_: str, path: str) -> dict[str, float]:
-        """Returns the quantities of a resource, with those per request converted to totals."""
+        """Returns the monthly quantities of a resource, including those given per request."""
         merged = {**self.types.get(type_, {}), **self.resources.get(path, {})}
         result: dict[str, float] = {}
         for key, value in merged.items():

@@ -109,7 +109,7 @@ def _ensure_bucket(s3: Any, name: str, region: str) -> bool:
 
 
 def _bucket_settings(cloud: Cloud, s3: Any, name: str) -> dict[str, Callable[[], bool]]:
-    """Returns by setting a function that applies it. The function returns True for a change."""
+    """Returns one function per setting, which applies the setting and returns True if it did."""
     encryption = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
     access = dict.fromkeys(
         ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True

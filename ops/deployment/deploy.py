@@ -102,7 +102,7 @@ class _Deployment:
         if outputs and self._lock.held:
             releaser = self._releaser(outputs)
             # Lambda rejects changes of provisioned concurrency while an alias has weights.
-            releaser.settle()
+            releaser.repair_traffic()
             before = {name: releaser.functions.live(name) for name in releaser.functions.names}
         stack = self._collaborators.prepare_stack(self._cloud, root, out)
         with stack.temporary_plan("release") as plan:
@@ -147,7 +147,7 @@ class _Deployment:
         if not self._gradual:
             records = [*releaser.record_applied(before), *releaser.serve_checkout()]
             self._migrate(migration)
-            report("Traffic: the apply shifted it (all_at_once)")
+            report("Traffic: shifted by the apply (all_at_once)")
             return [describe_shift(record) for record in records]
         packages = self._collaborators.package(self._cloud, list(functions.names))
         # The migration function must run the new code, so its alias is updated first.

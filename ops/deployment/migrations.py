@@ -23,7 +23,7 @@ RESPONSE_MARGIN = 10
 
 @dataclass(frozen=True)
 class Migrated:
-    """Names of the migrations that a run applied, are pending, or only the database knows."""
+    """Names of migrations: applied by a run, still pending, or unknown to the checkout."""
 
     applied: list[str]
     pending: list[str]

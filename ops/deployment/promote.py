@@ -34,7 +34,7 @@ SUITES: Mapping[str, Sequence[str]] = {
 The integration suite starts its own embedded platform.
 """
 GATES = (*SUITES, "smoke")
-"""All gates in order. The smoke gate tests the source. After deployment, the target is tested."""
+"""All gates in order. The smoke gate tests the source. The target is tested after deployment."""
 
 
 @dataclass(frozen=True)

@@ -86,12 +86,12 @@ def _forget_platform(cloud: Cloud, root: Root) -> None:
 
 @contextmanager
 def _announced(notifier: Notifier, counts: str) -> Iterator[None]:
-    """Notifies the start and a failure of a removal. On success, the topic no longer exists."""
+    """Publishes the start and a failure of a removal. After success, the topic no longer exists."""
     notifier.publish("started", News("removal", [counts, TOPIC_NOTE]))
     try:
         yield
     except BaseException as error:
-        # If the topic is already deleted, this prints to the terminal only.
+        # If the topic is already deleted, this only prints an error to the terminal.
         notifier.publish(
             "failed", News("removal", [counts, str(error)[:2000] or "stopped by the operator"])
         )
@@ -99,7 +99,7 @@ def _announced(notifier: Notifier, counts: str) -> Iterator[None]:
 
 
 def list_kept(cloud: Cloud, keys: list[dict[str, Any]]) -> list[str]:
-    """Returns what a removal keeps, one line per item.
+    """Returns descriptions of the resources that a removal keeps.
 
     Args:
         keys: The customer keys of the environment.
@@ -123,7 +123,7 @@ def list_kept(cloud: Cloud, keys: list[dict[str, Any]]) -> list[str]:
 
 
 def empty_buckets(cloud: Cloud, buckets: list[str]) -> None:
-    """Deletes all object versions. Terraform would delete them singly and fail at some keys."""
+    """Deletes all object versions. Terraform would delete them one by one and fail for some."""
     s3 = cloud.client("s3")
     with Progress() as progress:
         for bucket in buckets:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from ops.process_identity import find
+from ops.process_identity import find_process
 from ops.root import Root, read_json, write_json
 
 MARKER = "MULTITASK_ROOT"
@@ -33,7 +33,7 @@ class Process:
 
     def find(self) -> psutil.Process | None:
         """Returns the running process, or None if it has ended (a zombie has ended)."""
-        return find(self.pid, self.started)
+        return find_process(self.pid, self.started)
 
 
 def base_environment(root: Root) -> dict[str, str]:

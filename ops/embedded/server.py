@@ -13,7 +13,7 @@ PACKAGE = "emulator"
 
 
 def load() -> None:
-    """Loads the package under its own name, unless it is loaded."""
+    """Loads the package as the top-level module `emulator`, unless it is loaded already."""
     if PACKAGE in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(
@@ -27,7 +27,7 @@ def load() -> None:
 
 
 def main() -> None:
-    """Runs the package's main function."""
+    """Loads the package and runs its main function."""
     load()
     importlib.import_module(f"{PACKAGE}.main").main()
 

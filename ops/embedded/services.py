@@ -82,17 +82,17 @@ class Service(ABC):
 
 @dataclass(frozen=True)
 class Recovery:
-    """What the AWS recovered when it started after a kill."""
+    """The changes that the embedded AWS recovered or lost when it started after a kill."""
 
     recovered: int
-    """Changes of items and messages since the last save."""
+    """Number of recovered changes of items and messages since the last save."""
     lost: dict[str, float]
     """Services with changes that were not saved, and the time of the first one (epoch seconds)."""
     damages: list[dict[str, Any]] = field(default_factory=list)
     """Files that could not be loaded: each has the keys of `emulator.loading.Damage`."""
 
     def lines(self) -> list[str]:
-        """Returns the messages for the operator."""
+        """Returns one line per result, for the operator."""
         result = [f"Recovered {self.recovered} changes of the embedded AWS since its last save"]
         result += [
             f"Changes of {service} after {_format_time(since)} were lost"
@@ -115,8 +115,8 @@ def _format_time(seconds: float) -> str:
 class Aws(Service):
     """The AWS emulator, with IAM enforced.
 
-    It writes S3 objects, DynamoDB items and SQS messages at once, other changes within a second,
-    and logs and metrics every minute.
+    It stores S3 objects, DynamoDB items and SQS messages immediately, other changes within a
+    second, and logs and metrics every minute.
     """
 
     name = "aws"
@@ -166,7 +166,7 @@ class Aws(Service):
         return response.status == http.HTTPStatus.OK
 
     def take_recovery(self) -> Recovery | None:
-        """Returns once what the AWS recovered when it started after a kill."""
+        """Returns the recovery after a kill, and deletes its record. None if there was none."""
         file = self.data / "state" / "recovery.json"
         content = read_json(file)
         file.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from ops.errors import OperatorError
 
 
 def package(cloud: Cloud, services: Sequence[str], *, compress: bool = True) -> dict[str, Path]:
-    """Packages functions as the stack does. Equal code results in equal zip files.
+    """Packages functions as the stack does. Equal code produces equal zip files.
 
     Args:
         compress: If False, packaging is faster but the zip files differ from the stack's.
@@ -31,6 +31,6 @@ def package(cloud: Cloud, services: Sequence[str], *, compress: bool = True) -> 
     return {name: artifact.path for name, artifact in packages.items()}
 
 
-def artifact(package: Path) -> str:
-    """Returns a zip file's SHA-256 in Lambda's format (CodeSha256: base64)."""
+def code_digest(package: Path) -> str:
+    """Returns a zip file's SHA-256 in base64, as Lambda's CodeSha256."""
     return base64.b64encode(hashlib.sha256(package.read_bytes()).digest()).decode()

@@ -15,12 +15,12 @@ from ops.cloud import Cloud
 from ops.errors import OperatorError
 
 FIRST = ("authorizer",)
-"""The function whose traffic is shifted first, since new services may need its new context."""
+"""Functions whose traffic is shifted first. New code may need the authorizer's new context."""
 MIGRATION: Final = "migration"
-"""Invoking it migrates the database, so it is neither probed nor released separately."""
+"""The function that migrates the database when invoked. Releases neither probe nor shift it."""
 UPDATE_TIMEOUT = 120.0
-"""Maximum seconds of a code update. It usually takes a few seconds, in a VPC sometimes tens."""
-UPDATE_INTERVAL = 0.1
+"""Seconds. A code update usually takes a few seconds, in a VPC sometimes tens of seconds."""
+UPDATE_INTERVAL = 0.1  # seconds between two checks of a code update
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Live:
 
     service: str
     version: str
-    """The main version."""
+    """The version that receives the traffic not listed in `weights`."""
     weights: Mapping[str, float]
     """Fractions of traffic (0 to 1) by additional version."""
     revision: str
@@ -228,7 +228,7 @@ class Functions:
 
     def delete(self, service: str, number: str) -> None:
         """Deletes a version. Lambda rejects the deletion of a version that an alias uses."""
-        # With the number in the name, an IAM permission for versions alone is enough.
+        # A qualified name needs the IAM permission only for the version, not for the function.
         self.client.delete_function(FunctionName=f"{self.names[service]}:{number}")
 
     def configuration(self, service: str, number: str) -> dict[str, Any]:

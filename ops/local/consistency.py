@@ -22,7 +22,7 @@ class StateConsistency:
 
     Args:
         root: the root, which is the platform's directory.
-        directory: the directory of the stack, where Terraform leaves states that it cannot store.
+        directory: the directory of the stack, where Terraform writes a state that it cannot store.
         reset_aws: starts an empty embedded AWS without a stored state, and returns the directory
             with a copy of the previous data.
     """
@@ -57,11 +57,11 @@ class StateConsistency:
             self._reset()
 
     def run(self, deploy: Callable[[], T], adopt: Callable[[frozenset[str]], list[str]]) -> T:
-        """Runs a deployment. After a crash, adopts what it finds and repeats the deployment.
+        """Runs a deployment. After a crash, adopts resources that the crash left and repeats it.
 
         Args:
             deploy: applies the stack.
-            adopt: prepares the import of existing resources, and returns their addresses.
+            adopt: prepares the import of resources by address, and returns the importable ones.
 
         Raises:
             TerraformError: the deployment failed for another reason than the crash.
@@ -98,7 +98,7 @@ class StateConsistency:
         return result
 
     def _reset(self) -> None:
-        # The next apply would store an errored state, which describes the replaced AWS.
+        # Otherwise the next apply would store these states, which describe the replaced AWS.
         for left in self._directory.glob("errored*.tfstate"):
             left.unlink()
         copy = self._reset_aws()
@@ -112,7 +112,7 @@ class StateConsistency:
 
 def _unreconciled(error: TerraformError) -> OperatorError:
     return OperatorError(
-        f"{error}\nA command or the embedded AWS was killed before, so the AWS may not match"
+        f"{error}\nA command or the embedded AWS was killed earlier, so the AWS may not match"
         " Terraform's state. Nothing was deleted. Run the command again; if the error remains,"
         " `ops up --reset` starts with an empty AWS and keeps a copy of the data"
     )

@@ -42,7 +42,7 @@ LAMBDAS = PROJECT / "lambdas"
 INFRASTRUCTURE = (PROJECT / "modules", PROJECT / "environments", PROJECT / "main.py")
 SHARED = "common"
 DEBOUNCE = 50
-"""Milliseconds without further changes before saved files are processed. Editors write several."""
+"""Milliseconds without changes before saved files are processed. Editors save in several steps."""
 TICK = 200
 """Milliseconds between checks of the keyboard."""
 APPLY, QUIT = "a", "q"
@@ -112,7 +112,7 @@ class LiveDevelopment:
                 yield_on_timeout=True,
                 stop_event=stopped,
             ):
-                if not announced:  # now the watcher exists: a save before this would be missed
+                if not announced:  # only now does the watcher exist; it misses earlier saves
                     announced = True
                     report(
                         f"Watching lambdas/, modules/ and environments/."
@@ -238,18 +238,18 @@ class Planning:
             report(text if ready else "Plan: nothing to change")
         except OperatorError as error:
             report(str(error))
-        self._done("ready" if ready else "idle")
+        self._finish("ready" if ready else "idle")
 
     def _apply(self) -> None:
         try:
-            # This plans again while holding the lock, so it includes changes made after the printed
-            # plan.
+            # Plans again under the lock, so later changes than those of the printed plan are
+            # applied as well.
             report(f"Applied in {sum(self._deploy(self._root).seconds.values()):.0f} s")
         except OperatorError as error:
             report(str(error))
-        self._done("idle")
+        self._finish("idle")
 
-    def _done(self, state: Literal["idle", "ready"]) -> None:
+    def _finish(self, state: Literal["idle", "ready"]) -> None:
         with self._lock:
             self._state = state
             again, self._again = self._again, False

@@ -64,9 +64,11 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
     """Starts or updates the embedded cloud and the `local` environment in it.
 
     Applies the stack, migrates the database, publishes the site and waits for /health. It is safe
-    to repeat, and recovers from a crash of any part: it restarts dead services and removes a stale
-    state lock. If the embedded AWS or an apply was killed and the next apply fails, empties the
-    embedded AWS and recreates it, because it may not match Terraform's state.
+    to repeat, and recovers from a crash of any part: it restarts dead services, removes a stale
+    state lock, and imports resources that a killed apply created but did not store in the state.
+
+    Args:
+        reset: start with an empty embedded AWS and keep a copy of its data.
 
     Raises:
         OperatorError: a step failed.
@@ -110,7 +112,7 @@ def complete(
     store_keys: Callable[[Cloud], None] = store_provider_keys,
     check_health: Callable[[str], object] = wait_until_healthy,
 ) -> StartedPlatform:
-    """Migrates, publishes and checks an applied platform, then writes platform.json.
+    """Migrates the database, publishes the site, checks /health, then writes platform.json.
 
     Raises:
         OperatorError: a step failed; platform.json is not written.
@@ -153,7 +155,7 @@ def stop_platform(root: Root, *, purge: bool = False) -> list[str]:
     if not root.path.exists():
         return []
     if purge:
-        root.check_own()
+        root.check_ownership()
     with changing_platform(root):
         stopped = EmbeddedCloud(root).stop()
         if purge:
@@ -217,7 +219,7 @@ def _converge(
         applied = consistency.apply(stack.apply)
         steps.done("apply")
         releaser = Releaser(cloud, applied.outputs, ledger, lock, operator)
-        releaser.settle()
+        releaser.repair_traffic()
         if cloud.environment.release_strategy == "all_at_once":
             releaser.serve_checkout()
         steps.done("code")

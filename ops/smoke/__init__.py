@@ -1,4 +1,4 @@
-"""Runs smoke tests: calls every route (mostly reads) over HTTP or on a function's version.
+"""Runs smoke tests: calls every route (mostly reads) over HTTP, or by invoking a version.
 
 requests/*.yml declares the requests.
 """

@@ -23,7 +23,7 @@ from ops.smoke.transport import (
 )
 
 WORKERS = 4
-"""Suites that run in parallel. More gain little, since a run mostly waits for services."""
+"""Number of suites that run in parallel. More hardly save time: runs mostly wait for services."""
 CONNECT = "WebSocket connect"
 OUT_OF_TIME = "out of time"
 INVALID_TICKET_STATUS = 403
@@ -69,12 +69,12 @@ class Smoke:
         self._clock = clock
 
     def all(self, suites: Iterable[Suite]) -> list[Check]:
-        """Runs suites in parallel and returns the results of all."""
+        """Runs suites in parallel and returns all results."""
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             return [check for checks in pool.map(self.suite, suites) for check in checks]
 
     def suite(self, suite: Suite, *, repeatable: bool = False) -> list[Check]:
-        """Sends the requests of a suite in order, then always its clean-up requests.
+        """Sends the requests of a suite in order, then its clean-up requests even after failures.
 
         Args:
             repeatable: True to send only requests that change nothing.
@@ -86,7 +86,7 @@ class Smoke:
         ]
         if isinstance(self._transport, DirectTransport):
             direct = self._transport
-            # Lambda's metrics count an expected error too, so repeated probes skip these events.
+            # Lambda's metrics count expected errors too, and a bake period would roll back on them.
             checks += [
                 self._event(direct, suite, event)
                 for event in suite.events
@@ -110,15 +110,19 @@ class Smoke:
             return _not_sent(suite.service, request.call, reason)
         http_request = HttpRequest(
             request.method,
-            _filled(request.path, variables),
-            _filled(request.headers, variables),
-            _filled(request.body, variables),
+            _resolved(request.path, variables),
+            _resolved(request.headers, variables),
+            _resolved(request.body, variables),
             self._people.token(request.as_),
         )
         begun = self._clock()
         response = self._transport.send(suite, http_request)
         error = _status_error(request.expected, response)
-        kept = {} if error else {name: _at(response.body, at) for name, at in request.keep.items()}
+        kept = (
+            {}
+            if error
+            else {name: _value_at(response.body, at) for name, at in request.keep.items()}
+        )
         for name, value in kept.items():
             if value is None:
                 error = f"the response has no {request.keep[name]}"
@@ -128,7 +132,7 @@ class Smoke:
 
     def _event(self, direct: DirectTransport, suite: Suite, event: Event) -> Check:
         begun = self._clock()
-        filled = event.model_copy(update={"event": _filled(event.event, self._people.variables)})
+        filled = event.model_copy(update={"event": _resolved(event.event, self._people.variables)})
         response = direct.invoke(suite, filled)
         raised, error = response.error or None, ""
         if raised != event.error:
@@ -141,7 +145,7 @@ class Smoke:
     def _socket(
         self, transport: SocketTransport, service: str, socket: Socket, variables: Mapping[str, Any]
     ) -> list[Check]:
-        """Tests an invented ticket, then a valid one, and sends the frames on its WebSocket."""
+        """Checks that an invented ticket is rejected, then sends the frames with a valid ticket."""
         reason = self._reason_not_to_send(socket.ticket, variables)
         if reason:
             return [_not_sent(service, CONNECT, reason)]
@@ -151,7 +155,7 @@ class Smoke:
             name = f"{CONNECT}, invented ticket"
             checks = [self._result(service, name, begun, response, error)]
         begun = self._clock()
-        with transport.open(str(_filled(socket.ticket, variables))) as (response, exchange):
+        with transport.open(str(_resolved(socket.ticket, variables))) as (response, exchange):
             error = _status_error({UPGRADED}, response)
             checks.append(self._result(service, CONNECT, begun, response, error))
             if not error:
@@ -168,7 +172,7 @@ class Smoke:
         if reason:
             return _not_sent(service, name, reason)
         begun = self._clock()
-        response = exchange({**_filled(frame.send, variables), "requestId": uuid.uuid4().hex})
+        response = exchange({**_resolved(frame.send, variables), "requestId": uuid.uuid4().hex})
         if response.status == 0:
             error = f"no response ({response.error}), expected {frame.expect}"
         else:
@@ -207,12 +211,12 @@ def _status_error(statuses: Collection[int], response: Response) -> str:
     return f"returned {response.status}{f' {code}' if code else ''}, expected {expected}"
 
 
-def _filled(value: Any, variables: Mapping[str, Any]) -> Any:
+def _resolved(value: Any, variables: Mapping[str, Any]) -> Any:
     """Resolves variables in a value. A value that is only a variable keeps its type."""
     if isinstance(value, dict):
-        return {key: _filled(item, variables) for key, item in value.items()}
+        return {key: _resolved(item, variables) for key, item in value.items()}
     if isinstance(value, list):
-        return [_filled(item, variables) for item in value]
+        return [_resolved(item, variables) for item in value]
     if not isinstance(value, str):
         return value
     whole = _VARIABLE.fullmatch(value)
@@ -221,7 +225,7 @@ def _filled(value: Any, variables: Mapping[str, Any]) -> Any:
     return _VARIABLE.sub(lambda match: str(variables[match[1]]), value)
 
 
-def _at(value: Any, path: str) -> Any:
+def _value_at(value: Any, path: str) -> Any:
     for part in path.split("."):
         try:
             value = value[int(part)] if isinstance(value, list) else value[part]

@@ -1,4 +1,4 @@
-"""Sends smoke requests to a service over HTTP, or by invoking a version without user traffic."""
+"""Sends smoke test requests over HTTP, or by invoking a version that has no user traffic."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Http:
 
     @contextmanager
     def open(self, ticket: str) -> Iterator[tuple[Response, Exchange]]:
-        # Releases use this module without the WebSocket client.
+        # Imported here, because releases use this module but need no WebSocket client.
         from websockets.exceptions import InvalidStatus, WebSocketException  # noqa: PLC0415
         from websockets.sync.client import connect  # noqa: PLC0415
 
@@ -133,7 +133,7 @@ class Http:
             try:
                 socket.send(json.dumps(frame))
                 end = time.monotonic() + TIMEOUT
-                while True:  # skips other frames of the room
+                while True:  # other frames of the room may arrive before the response
                     body = json.loads(socket.recv(timeout=max(0.0, end - time.monotonic())))
                     if isinstance(body, dict) and body.get("requestId") == frame["requestId"]:
                         return Response(UPGRADED, body)
@@ -149,7 +149,7 @@ class Invocation:
 
     Args:
         functions: the environment's functions.
-        versions: the version to invoke, by service (default: the one of the live alias).
+        versions: the version to invoke, by service (default: the live alias).
     """
 
     def __init__(self, functions: Functions, versions: Mapping[str, str] | None = None) -> None:

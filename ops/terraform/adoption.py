@@ -44,10 +44,10 @@ IMPORT_IDS = {
     "aws_scheduler_schedule": "{group_name}/{name}",
     "aws_sqs_queue": "{url}",
 }
-"""Import ids by type, from planned values. `id` is the id that the killed apply logged.
+"""Templates of import ids by type. They name planned attributes; `id` is the id in the apply's log.
 
-The import id of every other type is the logged id. The provider's documentation of each resource
-has a section "Import"."""
+Other types are imported by the logged id. The provider's documentation of each resource has a
+section "Import"."""
 
 
 def created_ids(log: Path) -> dict[str, str]:
@@ -96,7 +96,7 @@ def adopt(stack: Terraform, existing: Collection[str], created: Mapping[str, str
 
 
 def end_adoption(directory: Path) -> None:
-    """Deletes the import blocks. They are not needed after the apply that adopted."""
+    """Deletes the import blocks, which are not needed after the apply that used them."""
     (directory / FILE).unlink(missing_ok=True)
 
 

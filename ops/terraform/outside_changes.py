@@ -1,4 +1,4 @@
-"""Finds the unexpected changes made outside Terraform among those that a plan reports."""
+"""Finds unexpected changes made outside Terraform in a plan, and ignores those by design."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from ops.terraform.addresses import parse_address
 
-RELEASES = "releases publish versions and move the alias"
+RELEASES = "releases publish versions and shift the alias"
 ROTATION = "the rotation of secrets"
 AUTOSCALING = "autoscaling"
 
@@ -64,7 +64,7 @@ These attributes are ignored only if the environment uses an emulated AWS.
 
 @dataclass(frozen=True)
 class OutsideChange:
-    """A resource that differs from the last apply."""
+    """A resource that was changed or deleted outside Terraform since the last apply."""
 
     address: str
     kind: Literal["changed", "gone"]

@@ -156,7 +156,7 @@ class Change:
     name: str | None = None
     """The resource's name in the program, without module and instance."""
     deposed: str | None = None
-    """The key of the old object if the change is about one that a failed replacement left over."""
+    """Terraform's key of a deposed object: an old object that a failed replacement left over."""
     imported: str | None = None
     """The identifier under which the plan imports the resource."""
     remarked: tuple[str, ...] = ()
@@ -164,7 +164,7 @@ class Change:
 
     @property
     def key(self) -> str:
-        """The address. A left-over object also has its key, which differs from the live one's."""
+        """A unique key: the address, followed by the key of a deposed object."""
         return f"{self.address} {self.deposed}" if self.deposed else self.address
 
     @cached_property
@@ -232,7 +232,7 @@ class Plan:
     deferred: tuple[Deferral, ...] = ()
     invocations: tuple[Invocation, ...] = ()
     complete: bool = True
-    """False if applying the plan does not reach the state that the program describes."""
+    """False if another plan must follow, because this one has targets or defers changes."""
 
     @cached_property
     def changes(self) -> tuple[Change, ...]:

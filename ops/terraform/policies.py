@@ -34,7 +34,7 @@ from ops.terraform.plan_values import UNKNOWN, parsed_json
 VARIABLES_SINCE = "2012-10-17"
 """The policy version that has policy variables. A policy without Version has the older version."""
 SHOWN = 6
-"""Maximum actions in the text of a grant, which gives only the number of the others."""
+"""Maximum number of actions that the text of a grant lists. It only counts the others."""
 
 
 @dataclass(frozen=True)

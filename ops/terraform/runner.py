@@ -20,7 +20,7 @@ import psutil
 
 from ops.console import Progress, report
 from ops.errors import InterruptedRunError, OperatorError
-from ops.process_identity import find
+from ops.process_identity import find_process
 from ops.root import read_json, write_json
 
 PARALLELISM = 30
@@ -32,15 +32,14 @@ ERRORS_SHOWN = 10
 GIVE_UP_TIMEOUT = 20.0
 """Seconds until Terraform is killed if it does not exit after the target cloud has stopped."""
 DESTRUCTIVE = {"delete": "destroy", "replace": "replace"}
-"""Destructive actions, by their name in Terraform's JSON stream, with the name to display."""
-
+"""Names to display for destructive actions, by the action's name in Terraform's JSON stream."""
 
 EXISTS = re.compile(
     r"already ?exist|AlreadyExists|AlreadyOwned|ResourceInUse|ResourceConflict|ConflictException"
     r"|already (associated|in use)|Duplicate",
     re.IGNORECASE,
 )
-"""What the errors of AWS say about a resource that exists already."""
+"""Matches AWS's errors for a resource that already exists."""
 
 
 class TerraformError(OperatorError):
@@ -297,8 +296,8 @@ class Terraform:
         if result.returncode:
             kept = left.rename(left.with_name(f"errored-{int(time.time())}.tfstate"))
             report(
-                "An earlier apply could not store its state, and that state is now older than the"
-                f" stored state. It was not stored, but kept as {kept}"
+                "An earlier apply could not store its state, and the stored state is now newer."
+                f" The earlier apply's state is kept in {kept}"
             )
         else:
             report("Stored the state that an earlier apply could not store")
@@ -442,7 +441,7 @@ class Run:
 
     def find(self) -> psutil.Process | None:
         """Returns the Terraform process if it is still running, or None."""
-        return find(self.pid, self.started)
+        return find_process(self.pid, self.started)
 
 
 def last_run(directory: Path) -> Run | None:

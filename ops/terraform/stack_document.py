@@ -54,7 +54,7 @@ class Resource:
 
     @cached_property
     def references(self) -> tuple[str, ...]:
-        """The addresses that the resource refers to, except those that only `depends_on` has."""
+        """The addresses to which the resource's arguments refer. Ignores `depends_on`."""
         arguments = {key: value for key, value in self.block.items() if key != "depends_on"}
         return tuple(dict.fromkeys(f"{type_}.{label}" for type_, label, _ in references(arguments)))
 

@@ -44,7 +44,7 @@ def synthesize(environments: Sequence[str], out: Path, variables: Mapping[str, s
     if environments:
         environment["PLATFORM_ENVIRONMENTS"] = ",".join(environments)
     result = subprocess.run(
-        # -O skips the type checks in the bindings, a third of the run time. Tests run with them.
+        # -O skips the type checks in the bindings, a third of the run time. Tests do not skip them.
         [sys.executable, "-O", "main.py"],
         cwd=PROJECT,
         env=environment,

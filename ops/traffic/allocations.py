@@ -1,4 +1,4 @@
-"""Provisioned concurrency of `live` aliases while their traffic is shifted.
+"""Manages the provisioned concurrency of `live` aliases while their traffic is shifted.
 
 After an update of an alias with provisioned concurrency, Lambda keeps sending all traffic to the
 previous version until it has allocated the concurrency for the new one. "Lambda starts allocating
@@ -37,7 +37,7 @@ class Allocations:
 
     Args:
         check_lock: Called after each pause. Raises if another command took over the lock.
-        sleep, clock: Functions that use seconds.
+        sleep, clock: `time.sleep` and `time.time`, or fakes.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Allocations:
 
     @contextmanager
     def removed(self, live: Live) -> Iterator[None]:
-        """Removes the allocation for the block, in which a traffic shift takes effect at once."""
+        """Removes the allocation during the block, so that a traffic shift takes effect at once."""
         service = live.service
         has_any = live.awaits_allocation or self._configured(service)
         allocation = self._functions.allocation(service) if has_any else None

@@ -19,9 +19,9 @@ BASELINE = 3600.0
 ERROR_RATE = 0.01
 """Tolerated fraction of failed invocations. One failure in fewer than 100 calls exceeds it."""
 SLOWER = 2.0
-"""A new version is slow if its p99 exceeds both this multiple of the old version's p99 ..."""
+"""A new version is slow if its p99 latency exceeds both this multiple of the old version's ..."""
 SLOW_FLOOR = 2000.0
-"""... and this many milliseconds. First requests open connections and fill caches."""
+"""... and this many milliseconds, because first requests open connections and fill caches."""
 METRIC_PERIOD = 60
 """Seconds. Lambda publishes metrics with a resolution of one minute."""
 FAILURES = "{ $.status >= 500 }"
@@ -98,7 +98,7 @@ class Bake:
         dimensions = {"FunctionName": item.function}
         if self._by_version:
             dimensions["Resource"] = f"{item.function}:{ALIAS}"
-        # The median over the minutes: with the maximum, one bad minute would raise the limit.
+        # The median of all minutes, because the maximum would let one slow minute raise the limit.
         start = self._begun - BASELINE
         return self._read(dimensions, start, self._begun, combine_p99=median)["Duration"]
 
@@ -109,7 +109,7 @@ class Bake:
         end: float,
         combine_p99: Callable[[Sequence[float]], float] = max,
     ) -> dict[str, float]:
-        """Returns Lambda's metrics of a period: sums, and the p99s per minute combined into one."""
+        """Returns Lambda's metrics of a period. `combine_p99` merges the p99 of each minute."""
         statistics = {"Invocations": "Sum", "Errors": "Sum", "Duration": "p99"}
         queries = [
             {
@@ -144,8 +144,8 @@ class Bake:
     def _failures(self, item: NewVersion) -> int:
         """Counts the 5xx responses in the version's log streams, whose names contain its number."""
         days = {f"{_instant(time):%Y/%m/%d}" for time in (self._begun, self._clock())}
-        # In a log group that the function's configuration names, streams have the function's name
-        # before the version (Lambda developer guide, "Configuring CloudWatch log groups").
+        # If the function's configuration names the log group, the function's name precedes the
+        # version (Lambda developer guide, "Configuring CloudWatch log groups").
         return sum(
             self._failures_in(item, f"{day}/{function}[{item.version}]")
             for day in sorted(days)

@@ -14,13 +14,13 @@ def deploy_function_code(
 ) -> list[dict[str, Any]]:
     """Publishes the checkout's code and shifts all traffic to it without plan, probes or bake.
 
-    The next deployment replaces it.
+    The next deployment replaces this code.
 
     Args:
         service: A service, or `all`.
 
     Returns:
-        Each traffic shift with its keys service, from and to.
+        One dictionary per traffic shift, with the keys service, from and to.
 
     Raises:
         OperatorError: The environment retains its data, or another command holds the lock.
@@ -32,7 +32,7 @@ def deploy_function_code(
         )
     with locked_releaser(cloud, f"deploy-function of {service}", create) as releaser:
         services = releaser.functions.select(service)
-        releaser.settle(services)
+        releaser.repair_traffic(services)
         candidates = releaser.checkout_candidates(services)
         return [
             describe_shift(releaser.shift_all(item.live, item.version, "function"))

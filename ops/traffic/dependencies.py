@@ -1,7 +1,7 @@
 """Finds tables, roles, networks and permissions that a plan removes while live versions use them.
 
-A published version keeps its configuration. With gradual releases it still serves after the apply,
-so every resource in its configuration must exist until a version without it has all traffic.
+A published version keeps its configuration. With gradual releases, old versions still serve after
+the apply, so the resources in their configuration must exist until they receive no traffic.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ IDENTIFIERS = (
 )
 """Attributes by which a function's configuration refers to a resource."""
 SHORTEST = 6
-"""Minimum length of an identifier to search for inside values. Shorter ones match by chance."""
+"""Minimum characters of an identifier to search for in values. Shorter ones match by chance."""
 WITHOUT_USE = frozenset(
     {
         "aws_s3_object",  # a package: Lambda keeps a copy for each version
@@ -32,7 +32,7 @@ WITHOUT_USE = frozenset(
         "aws_api_gateway_deployment",
     }
 )
-"""Types that a function's configuration never refers to, although their names contain its name."""
+"""Types that no configuration refers to, although the resources' names contain the function's."""
 
 
 def refuse_removals(plan: Mapping[str, Any], functions: Functions) -> None:
@@ -113,7 +113,7 @@ def _lost_resources(removed: Sequence[_Change], functions: Functions, live: Live
 
 
 def _has_newer_version(functions: Functions, live: Live) -> bool:
-    """Returns True unless the newest code is live. That code needs only the narrower policies."""
+    """Returns False if the newest version serves alone: it needs only the narrower policies."""
     newest = functions.newest(live.service)
     return newest is None or live.version != newest.number or bool(live.weights)
 
@@ -129,7 +129,10 @@ def _lost_permissions(
         lost = _grants(item.before.get("policy")) - _grants(item.after["policy"])
         if lost:
             actions = ", ".join(sorted({action for action, _ in lost}))
-            yield f"{item.address}: version {live.version} of {live.service} may call {actions}"
+            yield (
+                f"{item.address}: version {live.version} of {live.service} would lose the"
+                f" permission for {actions}"
+            )
 
 
 def _is_named_in(resource: Mapping[str, Any], used: Iterable[str]) -> bool:

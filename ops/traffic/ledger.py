@@ -1,7 +1,7 @@
 """The release ledger and the environment's lock, both in its DynamoDB table `platform-releases`.
 
 The table has one item per service and release, one per stage of a promotion, and one lock item.
-Apply, release and rollback hold the lock. AWS keeps no history of an alias, so the ledger does.
+Apply, release and rollback hold the lock. The ledger keeps the history of aliases that AWS lacks.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from environments.resource_names import ledger_table
 from ops.cloud import Cloud
 from ops.console import report
 from ops.errors import OperatorError
-from ops.process_identity import find
+from ops.process_identity import find_process
 
 LEASE = 60.0
 """Seconds until an unrenewed lock expires. The clocks of two machines must differ by less."""
@@ -44,7 +44,7 @@ Outcome = Literal["running", "promoted", "put back", "failed", "abandoned"]
 
 @dataclass(frozen=True)
 class Record:
-    """The part of a release that concerns one service."""
+    """One service's traffic shift in a release, rollback, apply or `deploy-function`."""
 
     service: str
     released_at: str
@@ -57,7 +57,7 @@ class Record:
     artifact: str
     """Base64-encoded SHA-256 of the code of `to_version` (Lambda's CodeSha256)."""
     who: str
-    """The operator. Earlier records have this attribute too, so its name stays."""
+    """The operator. Stored records have this attribute, so its name cannot change."""
     commit: str
     """The checkout's commit, with the suffix `+changes` if it had uncommitted changes."""
     outcome: Outcome = "running"
@@ -66,7 +66,7 @@ class Record:
 
 
 class LockLostError(OperatorError):
-    """Another command took over the lock. Nothing was changed after that."""
+    """Another command took over the lock. This command makes no further changes."""
 
 
 class Ledger:
@@ -129,7 +129,7 @@ class Ledger:
         return _value(response["Item"]) if "Item" in response else None
 
     def store(self, key: str, range_key: str, values: Mapping[str, Any]) -> None:
-        """Stores an item that does not belong to a service, such as a stage, a gate or a site."""
+        """Stores another item than a `Record`: a promotion's stage, its gate, or a site."""
         self._dynamodb.put_item(
             TableName=self.table, Item=_item({"service": key, "released_at": range_key, **values})
         )
@@ -157,7 +157,7 @@ class Ledger:
         """Holds the environment's lock and renews it in the background.
 
         Takes over a lock whose process on this machine is dead, and a lock that was not renewed for
-        LEASE seconds. Before the first apply there is no table, so the lock excludes nobody.
+        LEASE seconds. Takes no lock before the first apply, because its table does not exist yet.
 
         Args:
             purpose: The purpose of the lock, shown to other operators.
@@ -173,7 +173,7 @@ class Ledger:
             return
         self._acquire(lock, force=force)
         lock.held = True
-        renewal = threading.Thread(target=lock.keep, daemon=True)
+        renewal = threading.Thread(target=lock.renew_until_released, daemon=True)
         renewal.start()
         try:
             yield lock
@@ -189,7 +189,7 @@ class Ledger:
             )
             return
         except ClientError as error:
-            if not _is_condition(error):
+            if not _is_failed_condition(error):
                 raise
         held = self._dynamodb.get_item(TableName=self.table, Key=LOCK_KEY, ConsistentRead=True).get(
             "Item"
@@ -201,7 +201,7 @@ class Ledger:
         described = (
             f"{holder['verb']} by {holder['who']} on {holder['host']} since {holder['since']}"
         )
-        dead = holder["host"] == socket.gethostname() and not find(
+        dead = holder["host"] == socket.gethostname() and not find_process(
             int(holder["pid"]), float(holder["started"])
         )
         if not (dead or force):
@@ -212,7 +212,7 @@ class Ledger:
         try:
             self._put(lock, "#owner = :dead", {":dead": holder["owner"]}, {"#owner": "owner"})
         except ClientError as error:
-            if _is_condition(error):
+            if _is_failed_condition(error):
                 raise OperatorError(
                     f"{self._environment} is being changed by another command: retry later"
                 ) from error
@@ -261,7 +261,7 @@ class Ledger:
                 ),
             )
         except ClientError as error:
-            if _is_condition(error):
+            if _is_failed_condition(error):
                 return False
             raise
         return True
@@ -311,7 +311,7 @@ class Lock:
                 " stopped and made no further changes"
             )
 
-    def keep(self) -> None:
+    def renew_until_released(self) -> None:
         """Renews the lease until the holder has finished."""
         while not self.over.wait(RENEWAL):
             try:
@@ -321,7 +321,7 @@ class Lock:
                 continue  # the next renewal may succeed; otherwise `check` raises
 
 
-def _is_condition(error: ClientError) -> bool:
+def _is_failed_condition(error: ClientError) -> bool:
     return error.response["Error"]["Code"] == "ConditionalCheckFailedException"
 
 

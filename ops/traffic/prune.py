@@ -1,4 +1,4 @@
-"""Deletes old function versions. Lambda keeps all of them within 75 GB of code per account."""
+"""Deletes old function versions, which count towards Lambda's 75 GB of code per account."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from ops.checkout import checkout
 from ops.cloud import Cloud
 from ops.console import Progress, report
 from ops.errors import InterruptedRunError, OperatorError
-from ops.functions.packages import artifact, package
+from ops.functions.packages import code_digest, package
 from ops.functions.versions import FIRST, MIGRATION, Functions, Live, Version
 from ops.smoke import Check, Invocation, Smoke, Suite, load_suites, people
 from ops.smoke.person import People
@@ -32,13 +32,13 @@ from ops.traffic.ledger import Kind, Ledger, Lock, LockLostError, Record
 from ops.traffic.notify import News, Notifier, State, topic_of
 
 WEIGHT = 10
-"""Canary weight: percent of the traffic for a new version in its bake period (documented 90/10)."""
+"""Canary weight: percent of the traffic for a new version in its bake period (documented)."""
 BAKE = 300.0
 """Seconds of the bake period."""
 
 
 class RolledBackError(OperatorError):
-    """A new version failed in its bake period. All traffic is on the old version again."""
+    """A new version failed in its bake period, so all traffic is on the old version again."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Releaser:
         package: Packages functions of the checkout.
         sign_in: Signs in the users of the smoke tests.
         suites: Returns the smoke tests by service.
-        sleep, clock: Functions that use seconds.
+        sleep, clock: `time.sleep` and `time.time`, or fakes.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Releaser:
         )
         self.notifier = Notifier(cloud, topic_of(stack_outputs), operator)
 
-    def settle(self, services: Sequence[str] | None = None, *, wait: bool = True) -> None:
+    def repair_traffic(self, services: Sequence[str] | None = None, *, wait: bool = True) -> None:
         """Sends all traffic to the live version and closes open records after a killed release.
 
         Args:
@@ -130,7 +130,7 @@ class Releaser:
                     self._close(record, live)
 
     def _complete(self, live: Live) -> Live:
-        """Waits for the live version's allocation. If it fails, the serving version stays live."""
+        """Waits for a pending traffic shift. If its allocation fails, cancels the shift."""
         try:
             self._allocations.wait([live.service])
             return self.functions.live(live.service)
@@ -157,7 +157,7 @@ class Releaser:
             report(f"{command} to version {record.to_version} was killed: recorded as abandoned")
 
     def candidates(self, services: Sequence[str], packages: Mapping[str, Path]) -> list[Candidate]:
-        """Returns the versions with the checkout's code that are not live, publishing new code.
+        """Publishes changed code. Returns the versions with the checkout's code that are not live.
 
         Args:
             packages: The checkout's zip files by service.
@@ -165,7 +165,7 @@ class Releaser:
         candidates = []
         for service in services:
             newest = self.functions.newest(service)
-            if newest is None or newest.artifact != artifact(packages[service]):
+            if newest is None or newest.artifact != code_digest(packages[service]):
                 self.lock.check()
                 newest = self.functions.publish(service, packages[service])
                 report(f"Published version {newest.number} of {service}")
@@ -179,12 +179,13 @@ class Releaser:
         return self.candidates(services, self._package(self._cloud, services))
 
     def release(self, candidates: Sequence[Candidate], settings: Settings) -> list[Record]:
-        """Releases all candidates, or none of them if one is bad.
+        """Releases the candidates together. Promotes none if one fails its probes or bake period.
 
         Raises:
-            OperatorError: A candidate is bad. Traffic is as before; the message has the reason.
-            InterruptedRunError: The operator stopped the release. Traffic is as before.
-            LockLostError: Another command took over the lock and controls the traffic now.
+            OperatorError: The release failed, for the reason in the message. Services that were not
+                yet promoted have all their traffic on the old version.
+            InterruptedRunError: The operator stopped the release, with the same result.
+            LockLostError: Another command took over the lock and now controls the traffic.
         """
         if not candidates:
             return []
@@ -197,7 +198,7 @@ class Releaser:
         promoted: set[str] = set()
         try:
             with (
-                stoppable(),
+                interruptible(),
                 self._sign_in(
                     self._cloud, self._pool, all_suites["auth"], Invocation(self.functions, {})
                 ) as users,
@@ -270,7 +271,7 @@ class Releaser:
                 progress.show(f"bake period: {remaining:.0f} s left")
                 self._sleep(min(settings.interval, remaining))
                 self.lock.check()
-                # Without user traffic the metrics show nothing, so the bake period makes requests.
+                # Without any requests the metrics would be empty, so send some.
                 checks = [
                     check
                     for suite in suites.values()
@@ -379,9 +380,9 @@ class Releaser:
         return records
 
     def serve_checkout(self) -> list[Record]:
-        """Shifts all traffic to the checkout's code where the apply did not.
+        """Shifts all traffic to the checkout's code for functions that the apply did not change.
 
-        `deploy-function` and releases change code without Terraform, which then sees no difference.
+        Terraform does not detect code that `deploy-function` or a release has changed.
         """
         services = sorted(self.functions.names)
         candidates = self.checkout_candidates(services)
@@ -392,11 +393,10 @@ class Releaser:
     def previous(self, live: Live) -> Version:
         """Returns the version that was live before the current one, according to the ledger.
 
-        After a rollback, it is the predecessor of the version that is live again, never the version
-        that was rolled back.
+        After a rollback from version 3 to 2, the previous version is 1, never 3.
 
         Raises:
-            OperatorError: The ledger has no earlier version, or it has been deleted.
+            OperatorError: The ledger has no earlier version, or that version has been deleted.
         """
         for record in self._served(live.service):
             if record.to_version == live.version:
@@ -436,7 +436,7 @@ class Releaser:
         return [name for name, item in latest.items() if item.release_id == newest.release_id]
 
     def _served(self, service: str) -> list[Record]:
-        """Returns the records of versions that went live by other ways than a rollback."""
+        """Returns the records of all versions that went live, without those of rollbacks."""
         history = self._ledger.history(service)
         return [item for item in history if item.kind != "rollback" and item.outcome == "promoted"]
 
@@ -451,7 +451,7 @@ ReleaserFactory = Callable[[Cloud, Mapping[str, Any], Ledger, Lock, str], Releas
 def locked_releaser(
     cloud: Cloud, purpose: str, create: ReleaserFactory = Releaser, *, force: bool = False
 ) -> Iterator[Releaser]:
-    """Holds the lock of a deployed environment and yields the object that shifts its traffic.
+    """Holds the lock of a deployed environment and yields its releaser.
 
     Args:
         purpose: The purpose of the lock, shown to other operators.
@@ -474,7 +474,7 @@ def release_service(
         service: A service, or `all`.
 
     Returns:
-        Each traffic shift with its keys service, from and to.
+        One dictionary per traffic shift, with the keys service, from and to.
 
     Raises:
         OperatorError: The release failed and was rolled back, or another command holds the lock.
@@ -488,7 +488,7 @@ def release_service(
                 "The migration function cannot be released separately: `ops deploy` updates and"
                 " invokes it"
             )
-        releaser.settle()
+        releaser.repair_traffic()
         candidates = releaser.checkout_candidates(services)
         if not candidates:
             report(f"Nothing to release: {service} already runs the checkout's code")
@@ -518,7 +518,7 @@ def roll_back_service(
         force: Take the lock from the command that holds it.
 
     Returns:
-        Each traffic shift with its keys service, from and to.
+        One dictionary per traffic shift, with the keys service, from and to.
 
     Raises:
         OperatorError: The version does not exist or the ledger has no earlier one. Traffic is
@@ -529,7 +529,7 @@ def roll_back_service(
     with locked_releaser(cloud, f"rollback of {service}", create, force=force) as releaser:
         functions = releaser.functions
         services = releaser.last_released() if service == "all" else functions.select(service)
-        releaser.settle(services, wait=False)
+        releaser.repair_traffic(services, wait=False)
         targets = []
         for name in services:
             live = functions.live(name)
@@ -563,7 +563,7 @@ def announced(notifier: Notifier, news: News) -> Iterator[None]:
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Handles SIGTERM like Ctrl-C inside the block, so that the release is rolled back."""
     if threading.current_thread() is not threading.main_thread():
         yield

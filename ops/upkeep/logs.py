@@ -35,7 +35,7 @@ class Line:
         )
 
     def as_text(self) -> str:
-        """Returns time, level, message and other fields. Keeps non-JSON lines unchanged."""
+        """Returns time, level, message and other fields. A message without JSON stays as it is."""
         fields = self._fields()
         if fields is None:
             return f"{self._time()} {self.message.rstrip()}"
@@ -98,7 +98,7 @@ def follow(cloud: Cloud, service: str, start: int) -> Iterator[Line]:
             if key not in seen:
                 seen[key] = event["timestamp"]
                 yield Line(event["timestamp"], event["message"])
-        # CloudWatch delivers events out of order by some seconds, so each request overlaps by 10 s.
+        # CloudWatch delivers events some seconds out of order, so each request reads 10 s again.
         start = max(start, max(seen.values(), default=start) - 10_000)
         seen = {key: timestamp for key, timestamp in seen.items() if timestamp >= start}
         time.sleep(POLL_INTERVAL)

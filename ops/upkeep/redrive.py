@@ -28,15 +28,15 @@ class Redriven:
     queue: str
     redriven: int
     left: int
-    """Approximate number of messages that are visible in the queue afterwards."""
+    """Approximate number of visible messages in the queue after the redrive."""
 
 
 class Redrive:
     """The dead-letter queues of one environment.
 
     A message is sent before it is deleted, so an interruption never loses it. Consumers recognize a
-    repeated event by its id. SQS's StartMessageMoveTask is not used because the embedded AWS lacks
-    it, and because events that a rule could not deliver have no source queue.
+    repeated event by its id. SQS's StartMessageMoveTask is not used because the embedded AWS does
+    not support it, and because events that a rule could not deliver have no source queue.
 
     Args:
         wait: Seconds to wait for messages of a queue. Long polling queries all SQS servers, so an
@@ -83,7 +83,7 @@ class Redrive:
                 for messages in self._receive(url):
                     for message in messages:
                         deliver(message)
-                        # Deleting one at a time: after an interruption at most one is duplicated.
+                        # One at a time, so that an interruption duplicates at most one message.
                         self._sqs.delete_message(
                             QueueUrl=url, ReceiptHandle=message["ReceiptHandle"]
                         )
@@ -117,7 +117,7 @@ class Redrive:
         return lambda message: self._send(url, message)
 
     def _deliver_to_target(self, message: Message) -> None:
-        """Sends an event only to the target to which EventBridge could not deliver it."""
+        """Sends an event that EventBridge could not deliver to its intended target."""
         arn = message.get("MessageAttributes", {}).get(TARGET, {}).get("StringValue", "")
         service, name = (arn.split(":") + [""] * 6)[2], arn.rpartition(":")[2]
         if service == "sns":

@@ -26,7 +26,7 @@ SUFFIX = "drill"
 """Suffix of the copies' names."""
 
 BUCKETS = 256
-"""Number of groups in which a table's items are compared. The migration function uses as many."""
+"""Number of groups of a table's items that are compared. The migration function uses as many."""
 
 RESTORE_TIMEOUT = 3600.0
 """Maximum seconds for a restore. A small cluster or table takes about 600."""
@@ -43,7 +43,7 @@ class Comparison:
     """The result of comparing a copy with its original.
 
     Rows written during the drill may be missing in the copy. The original is therefore read before
-    and after the restored point in time, and groups that differ between both are not compared.
+    and after the restored point in time, and groups that changed in between are not compared.
     """
 
     what: str
@@ -60,7 +60,7 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """True if all compared groups are equal, and at least one was compared or none exist."""
+        """True if all compared groups are equal. False if groups exist but none was compared."""
         return not self.differing and (self.compared > 0 or self.groups == 0)
 
     def line(self) -> str:
@@ -159,7 +159,7 @@ def drill_table(cloud: Cloud, table: str) -> Comparison:
 
 
 def drill_database(cloud: Cloud, root: Root, stack_outputs: Mapping[str, Any]) -> Comparison:
-    """Performs the drill with the cluster on AWS, or by dump and restore in the embedded cloud."""
+    """Restores a copy of the cluster (embedded cloud: of a dump), compares it and deletes it."""
     function = MigrationFunction(cloud, stack_outputs["functions"][MIGRATION])
 
     def fingerprint(**restored_database: str) -> Fingerprint:
@@ -179,7 +179,7 @@ def drill_database(cloud: Cloud, root: Root, stack_outputs: Mapping[str, Any]) -
     with restored as restored_database:
         seconds = time.monotonic() - begun
         copy = fingerprint(**restored_database)
-        # The embedded copy's point in time is during the dump, so the original is read after it.
+        # A dump contains the data of its start, so the original is read again after the dump.
         return compare(f"database {database}", before, fingerprint(), copy, seconds)
 
 

@@ -23,7 +23,7 @@ LONGEST_VALUE = 4096
 """Maximum characters of a standard SSM parameter."""
 
 DATABASE = "database"
-"""The master password. RDS creates it, keeps it in Secrets Manager and rotates it every 7 days."""
+"""The master password. RDS creates it, stores it in Secrets Manager, rotates it every 7 days."""
 
 SESSION_LIFETIME = timedelta(days=7)
 """Lifetime of a refresh token. The newest two signing keys verify it (docs/decisions/0019)."""
@@ -37,7 +37,7 @@ class Secret:
 
     name: str
     kind: str
-    """`generated` by the platform, `supplied` by an operator, or `managed` by AWS."""
+    """`generated` (by the platform), `supplied` (by an operator) or `managed` (by AWS)."""
     state: str
     """`set` or `unset`."""
     version: int | None
@@ -114,7 +114,7 @@ class Secrets:
 
         Args:
             leaked: Generate two new values, so that the previous value becomes invalid.
-            force: Rotate the signing key although its last change is newer than SESSION_LIFETIME.
+            force: Rotate the signing key even if it was changed less than SESSION_LIFETIME ago.
 
         Returns:
             The new version, or None if AWS does not number the versions.
@@ -146,7 +146,7 @@ class Secrets:
     def _check_interval(self, key: Secret) -> None:
         """Raises an error if the key was changed less than SESSION_LIFETIME ago.
 
-        Version 1 is Terraform's. No token is older than it, so it may be rotated at any time.
+        Terraform creates version 1. No token is older, so version 1 can be rotated at any time.
         """
         if key.version == 1 or key.changed is None:
             return
@@ -226,9 +226,10 @@ def _validated(value: str) -> str:
 
 
 def supply_provider_keys(stored: Secrets, keys: Mapping[str, str]) -> None:
-    """Stores provider keys by secret name, or prints how to set one if no provider has a key.
+    """Stores language model keys, or prints how to set one if there is none.
 
-    Terraform never receives them.
+    Args:
+        keys: The keys by secret name. Terraform never receives them.
     """
     for name, value in keys.items():
         if stored.store(name, value):

@@ -31,7 +31,7 @@ class Users:
         self._environment = cloud.environment.name
 
     def show(self, email: str) -> dict[str, Any]:
-        """Returns a user's id, email address, status and roles."""
+        """Returns a user's id, email address, status and roles, and whether login is enabled."""
         user = self._find(email)
         attributes = {item["Name"]: item["Value"] for item in user["Attributes"]}
         return {

@@ -82,7 +82,7 @@ def test_new_or_empty_directory_is_marked_as_created_by_the_platform(
     for own in (root, empty):
         (own.path / "data").touch()
         own.prepare()
-        own.check_own()
+        own.check_ownership()
 
 
 def test_directory_with_other_files_is_not_marked(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_directory_with_other_files_is_not_marked(tmp_path: Path) -> None:
     foreign = Root(tmp_path)
     foreign.prepare()
     with pytest.raises(OperatorError, match="was not created by the platform"):
-        foreign.check_own()
+        foreign.check_ownership()
 
 
 def test_json_file_is_written_atomically(tmp_path: Path) -> None:

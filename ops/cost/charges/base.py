@@ -27,11 +27,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Month:
-    """The inputs of charges other than the resource itself."""
+    """The inputs of a charge, in addition to the resource."""
 
     hours: float
     used: Mapping[str, float]
-    """The quantities of the resource. 0 for those missing in the usage file."""
+    """The resource's quantities from the usage file. A missing quantity is 0."""
     resources: BillableResources
 
 
@@ -48,7 +48,7 @@ class Charge:
 
 
 CHARGES: dict[str, Charge] = {}
-"""By resource type."""
+"""The charges by resource type."""
 
 
 def charged(type_: str, *uses: str) -> Callable[[Lines], Lines]:
@@ -68,7 +68,7 @@ def charged(type_: str, *uses: str) -> Callable[[Lines], Lines]:
 def charge_usage(
     type_: str, *, monthly: str | None = None, hourly: str | None = None, **prices: str
 ) -> None:
-    """Registers a resource type whose charges do not depend on its arguments.
+    """Registers a resource type whose charges do not depend on a resource's arguments.
 
     Args:
         monthly: the price of one resource for a month, if it has one.

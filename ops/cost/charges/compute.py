@@ -44,7 +44,7 @@ def architecture(resource: BillableResource) -> str:
 
 @charged("aws_api_gateway_stage", "traces")
 def stage(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields X-Ray traces if the stage has tracing turned on. Traces of requests begin here."""
+    """Yields X-Ray traces if the stage turns on tracing. It starts the traces of all requests."""
     if resource.value("xray_tracing_enabled"):
         yield Line("xray.traces", month.used["traces"])
 
@@ -52,7 +52,7 @@ def stage(resource: BillableResource, month: Month) -> Iterator[Line]:
 charge_usage("aws_api_gateway_rest_api", requests="rest.requests", out_gb="transfer.out")
 charge_usage(
     "aws_apigatewayv2_api",
-    messages="websocket.messages",  # in both directions
+    messages="websocket.messages",  # received and sent
     connection_minutes="websocket.minutes",
     out_gb="transfer.out",
 )

@@ -23,5 +23,5 @@ def endpoint(resource: BillableResource, month: Month) -> Iterator[Line]:
 
 
 charge_usage("aws_nat_gateway", hourly="vpc.nat_hours", data_gb="vpc.nat_data")
-# AWS charges for a public IPv4 address whether it is in use or not.
+# AWS also charges for a public IPv4 address that is not in use.
 charge_usage("aws_eip", hourly="vpc.public_address")

@@ -1,5 +1,5 @@
-"""ministack, the embedded AWS, with corrections: limits, durability, and responses that AWS sends.
+"""Runs ministack, the embedded AWS, and corrects it: limits, durability and wrong responses.
 
-It runs as a separate process without the project on its import path, so its modules import only
-each other.
+The emulator runs as a separate process without the project on its import path, so these modules
+import only each other.
 """

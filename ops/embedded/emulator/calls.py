@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 REMEMBERED_CALLS = 500
-"""Calls whose responses are kept. A client that lost a response retries within seconds."""
+"""Number of calls whose responses are kept. Clients retry within seconds of a lost response."""
 REMEMBERED_BYTES = 64 * 1024
-"""Bytes of the longest response that is kept. Calls that create something return less."""
+"""Bytes of the longest response that is kept. Responses to calls that create are shorter."""
 
 Message = MutableMapping[str, Any]
 Application = Callable[

@@ -1,4 +1,4 @@
-"""Keeps and closes the HTTP connections of the embedded AWS."""
+"""Manages the HTTP connections and the open files of the embedded AWS."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.config import Config
 
 KEEP_ALIVE = 120.0
-"""Seconds. Longer than Terraform's provider (90 s) keeps an idle connection, so that it closes."""
+"""Seconds. Terraform's provider closes an idle connection first, after 90 s."""
 DESCRIPTORS = 10240
-"""Wanted limit of open files: the most that macOS allows a process by default."""
+"""Limit of open files. macOS allows a process no more by default."""
 
 
 class ClosingServer(TCPServer):
@@ -29,7 +29,7 @@ class ClosingServer(TCPServer):
         await self.idle_task.stop()
 
     async def _idle_timeout(self) -> None:
-        # A response that is sent after the client has closed starts another idle timeout.
+        # hypercorn starts another idle timeout after each response, even to a closed connection.
         if not self._has_client_closed:
             await super()._idle_timeout()
 

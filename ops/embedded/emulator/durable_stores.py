@@ -79,7 +79,7 @@ class Queues(AccountRegionScopedDict):  # type: ignore[misc]
 
 
 class Positions(AccountRegionScopedDict):  # type: ignore[misc]
-    """How far each event source mapping has read its stream. Records each change."""
+    """The position of each event source mapping in its stream. Records each change."""
 
     def __init__(self, journal: Journal) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class Positions(AccountRegionScopedDict):  # type: ignore[misc]
 
 
 class DurableStores:
-    """The stores whose changes are recorded one by one."""
+    """Records each change of items, streams, messages and archived events in the journal."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -102,7 +102,7 @@ class DurableStores:
         self._remove_item = dynamodb._remove_item
 
     def record_changes(self) -> None:
-        """Replaces the functions and stores of ministack that change the data."""
+        """Replaces ministack's stores, and its functions that change data, by recording ones."""
         sqs._queues = self._queues
         lambda_svc._dynamodb_stream_positions = self._positions
         dynamodb._set_item = self._set_and_record
@@ -119,7 +119,7 @@ class DurableStores:
         dynamodb.handle_request = handle_as_batch
 
     def streams(self) -> dict[str, Any]:
-        """Returns the records of all streams, which ministack does not save."""
+        """Returns the state of all DynamoDB streams, which ministack does not save."""
         return {"records": dynamodb._stream_records, "trimmed": dynamodb._stream_trimmed}
 
     def restore_streams(self, streams: dict[str, Any]) -> None:

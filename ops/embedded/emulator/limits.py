@@ -1,4 +1,4 @@
-"""Bounds the data that ministack would keep for as long as it runs."""
+"""Limits the logs, metrics, streams and archives that ministack would otherwise keep forever."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOG_STREAMS = 50
 LOG_EVENTS = 2000
 """Events per log stream."""
 METRIC_POINTS = 2000
-"""Values per metric, which cover an alarm's or dashboard's period at ten requests a second."""
+"""Values per metric. They cover the period of alarms and dashboards at ten requests a second."""
 STREAM_RECORDS = 1000
 """Records per table that all functions have read. AWS keeps them for 24 hours."""
 ARCHIVED_EVENTS = 10_000
@@ -72,7 +72,7 @@ def trim_streams() -> None:
 
 
 def positions(key: Any) -> list[int]:
-    """Returns how far each event source mapping of a table has read its stream."""
+    """Returns the position in a table's stream of each event source mapping that reads it."""
     table = dynamodb._tables._data.get(key, {})
     arn = table.get("LatestStreamArn")
     return [

@@ -29,9 +29,9 @@ from .limits import bound_data
 from .loading import Damage, keep, load_all, load_service, previous
 
 INTERVAL = 0.25
-"""Seconds from a change to its save. A kill loses at most this and the duration of the save."""
+"""Seconds from a change to its save. A kill loses changes of this time and of the save's."""
 SYNC_INTERVAL = 0.5
-"""Seconds until the disk has stored a line of the journal, in case of a power failure."""
+"""Seconds until the disk has stored a line of the journal. A power failure loses later lines."""
 FULL_INTERVAL = 60.0
 """Seconds between saves of all services, which shorten the journal and save logs and metrics."""
 JOURNAL_LIMIT = 64 * 1024**2
@@ -39,11 +39,11 @@ JOURNAL_LIMIT = 64 * 1024**2
 SAVE_TIMEOUT = 60.0
 """Seconds after which a save that hangs is killed and repeated."""
 RETRY_DELAY = 5.0
-"""Seconds after a failed save, for example if the disk is full."""
+"""Seconds until a failed save is retried, for example if the disk is full."""
 POLLER_DELAY = 1.0
-"""Seconds after the start until functions receive queued messages. They call this server."""
+"""Seconds until functions receive queued messages. They call this server, so it must be ready."""
 STREAMS = "streams"
-"""The file for the streams, which ministack does not save."""
+"""Name of the saved state of DynamoDB streams, which ministack does not save."""
 JOURNALED = frozenset(
     {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"}
     | {"SendMessage", "SendMessageBatch", "DeleteMessage", "DeleteMessageBatch", "PutEvents"}
@@ -53,7 +53,7 @@ JOURNALED = frozenset(
 READS = ("Get", "List", "Describe", "BatchGet", "TransactGet", "Query", "Scan", "Head")
 """Prefixes of the names of actions that change nothing."""
 VOLATILE = frozenset({"cloudwatch", "cloudwatch_logs", "sts", "cloudtrail"})
-"""Modules that every request changes. Their last minute is not worth the cost of saving it."""
+"""Modules that every request changes. Only full saves include them, because saving is costly."""
 
 
 class Saver:
@@ -75,7 +75,7 @@ class Saver:
         self._saved_all = time.monotonic()
 
     def install(self) -> None:
-        """Replaces how ministack loads and saves its state."""
+        """Replaces the functions with which ministack loads and saves its state."""
         self._stores.record_changes()
         ministack.app._load_persisted_state = self._load_and_start
         ministack.app.save_all = lambda _: self._save_at_exit()
@@ -186,7 +186,7 @@ class Saver:
             if not self._changed and not everything:
                 return
             begun = time.time()
-            # On the server's thread, so that no call of a client is half done.
+            # Forks on the server's thread, so that no call is partly executed.
             fork = asyncio.run_coroutine_threadsafe(self._fork_when_idle(everything), self._loop)
             child, saved, segment = fork.result()
             self._child = child
@@ -231,7 +231,7 @@ class Saver:
 
     def _save_at_exit(self) -> None:
         if self._child is not None:
-            # It could replace the files of this save by older ones.
+            # A save in progress could overwrite the files of this save with older ones.
             os.kill(self._child, signal.SIGKILL)
         begun = time.time()
         child, saved, segment = self._fork(everything=True)
@@ -294,11 +294,11 @@ def write_in_child(directory: Path, services: dict[str, Callable[[], Any]]) -> N
     """Writes the state of the services, then ends the process. Runs in a forked child."""
     status = 1
     try:
-        # The server's sockets would stay open for its clients.
+        # Otherwise connections that the server closes would stay open in this process.
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         # Nothing changes the memory of this process, so ministack's copies would waste time.
         copy.deepcopy = share  # type: ignore[assignment]
-        # A code package may be deleted only after the state that does not need it is saved.
+        # A power failure must not leave a saved state that refers to a deleted code package.
         unused: list[set[str]] = []
         prune, lambda_svc._prune_orphan_code_blobs = (
             lambda_svc._prune_orphan_code_blobs,
@@ -319,7 +319,7 @@ def write_in_child(directory: Path, services: dict[str, Callable[[], Any]]) -> N
 
 
 def share(value: Any, *_: Any) -> Any:
-    """Returns the value itself, in place of a copy."""
+    """Returns the value itself. Replaces `copy.deepcopy`."""
     return value
 
 

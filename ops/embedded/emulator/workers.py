@@ -1,4 +1,4 @@
-"""Bounds the processes that execute functions, and so their memory and unpacked packages."""
+"""Limits the processes that execute functions, which bounds their memory and unpacked packages."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
 WORKERS = 20
-"""Workers in all. One uses 50 to 60 MB of memory and its unpacked package."""
+"""Maximum number of workers. Each uses 50 to 60 MB of memory, and disk for its package."""
 IDLE_SECONDS = 60.0
-"""Seconds after which an idle worker ends, except one for each function."""
+"""Seconds after which an idle worker ends. One worker of each function stays."""
 SLOT_TIMEOUT = 20.0
 """Seconds that an invocation waits while WORKERS invocations are running. AWS allows 1,000."""
 AWS_CONCURRENCY = 1_000
@@ -67,7 +67,7 @@ def is_on_event_loop() -> bool:
 
 
 def end_surplus_workers() -> None:
-    """Ends the workers that were idle for the longest time, until WORKERS are left."""
+    """Ends the workers that have been idle longest, until WORKERS are left."""
     with lambda_runtime._lock:
         pools = lambda_runtime._workers
         surplus = sum(map(len, pools.values())) - WORKERS
@@ -75,5 +75,5 @@ def end_surplus_workers() -> None:
         ended = sorted(idle, key=lambda worker: worker.last_used)[: max(0, surplus)]
         for key, pool in list(pools.items()):
             pools[key] = [worker for worker in pool if worker not in ended]
-    # Ending a process takes up to 2 s, for which the invocation should not wait.
+    # In another thread, because ending a process takes up to 2 s.
     threading.Thread(target=lambda_runtime.kill_workers, args=(ended,), daemon=True).start()

@@ -12,7 +12,7 @@ import pytest
 
 from ops.cloud import Cloud
 from ops.errors import OperatorError
-from ops.process_identity import find
+from ops.process_identity import find_process
 from ops.root import write_json
 from ops.terraform.state import end_orphaned_run, outputs, remove_stale_lock, resource_count
 
@@ -124,7 +124,7 @@ def test_orphaned_run_is_terminated(tmp_path: Path) -> None:
     started = psutil.Process(orphan.pid).create_time()
     record(tmp_path, pid=orphan.pid, started=started)
     end_orphaned_run(tmp_path)
-    assert find(orphan.pid, started) is None
+    assert find_process(orphan.pid, started) is None
 
 
 def test_process_that_reuses_the_process_id_is_not_terminated(tmp_path: Path) -> None:

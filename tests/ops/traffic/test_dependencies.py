@@ -86,7 +86,7 @@ def test_permission_is_removed_only_after_the_code_that_uses_it(
     )
     plan = {"resource_changes": [shrunk]}
     assert list(removals(plan, functions)) == [
-        "aws_iam_role_policy.x: version 1 of auth may call dynamodb:Query"
+        "aws_iam_role_policy.x: version 1 of auth would lose the permission for dynamodb:Query"
     ]
     # The newest version was written for the smaller policy.
     lambda_.aliases["auth-lambda"]["version"] = "2"

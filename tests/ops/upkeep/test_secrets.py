@@ -21,7 +21,7 @@ from modules.base.naming import Names
 from modules.secrets import Parameters
 from ops import __main__ as program
 from ops.cloud import Cloud
-from ops.env_file import ADDRESSES, FILE, KEYS, provider_addresses, provider_keys
+from ops.env_file import FILE, KEYS, SETTINGS, provider_keys, provider_settings
 from ops.errors import OperatorError
 from ops.root import PROJECT
 from ops.upkeep.secrets import DATABASE, Secrets, supply_provider_keys
@@ -282,12 +282,12 @@ class TestCommands:
 class TestKeysOfTheLocalPlatform:
     @pytest.fixture
     def file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        for name in (*KEYS.values(), *ADDRESSES):
+        for name in (*KEYS.values(), *SETTINGS):
             monkeypatch.delenv(name, raising=False)
         return tmp_path / ".env"
 
     def test_settings_are_empty_without_file_and_variables(self, file: Path) -> None:
-        assert (provider_keys(file), provider_addresses(file)) == ({}, {})
+        assert (provider_keys(file), provider_settings(file)) == ({}, {})
 
     def test_process_environment_overrides_the_file(
         self, file: Path, monkeypatch: pytest.MonkeyPatch
@@ -299,7 +299,7 @@ class TestKeysOfTheLocalPlatform:
             "OTHER=x\n"
         )
         assert provider_keys(file) == {"gemini-api-key": "from the file", "openai-api-key": "o$1"}
-        assert provider_addresses(file) == {"GEMINI_BASE_URL": "http://127.0.0.1:1/v1beta"}
+        assert provider_settings(file) == {"GEMINI_BASE_URL": "http://127.0.0.1:1/v1beta"}
         monkeypatch.setenv("GEMINI_API_KEY", "from the environment")
         monkeypatch.setenv("OPENAI_API_KEY", "")
         assert provider_keys(file) == {"gemini-api-key": "from the environment"}
