@@ -89,7 +89,7 @@ def review(  # noqa: PLR0917 - typer takes options as arguments
     is at least as severe as --fail-on.
     """
     from ops.cost.usage import load_usage  # noqa: PLC0415 - only this command needs it
-    from ops.review.run import review_file, review_new, say_where  # noqa: PLC0415
+    from ops.review.run import print_apply_command, review_file, review_new  # noqa: PLC0415
 
     used = load_usage(usage)
     connected = functools.partial(connect, environment, root)
@@ -104,7 +104,7 @@ def review(  # noqa: PLR0917 - typer takes options as arguments
 
         result = with_checkov(result, reviewed.document)
     _write(result, reviewed.stack, form, output)
-    say_where(reviewed)
+    print_apply_command(reviewed)
     if fail_on:
         from ops.review.rules import Verdict  # noqa: PLC0415
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 FILE = Path(__file__).with_name("drawing.yml")
 SELF = "self"
-"""In drawing.yml, the word in place of an argument's name that means the resource itself."""
+"""In drawing.yml, this word in place of an argument's name means the resource itself."""
 
 
 class _Strict(BaseModel):
@@ -35,7 +35,7 @@ class NodeKind(_Strict):
 
 
 class Through(_Strict):
-    """How to find the drawn resource that represents a resource of an undrawn type."""
+    """The path from a resource of an undrawn type to the drawn resource that represents it."""
 
     to: str
     by: str | None = None

@@ -33,7 +33,7 @@ ARN_TYPES = {
     "secretsmanager": "aws_secretsmanager_secret",
     "elasticache": "aws_elasticache_replication_group",
 }
-"""The resource type for the service in an ARN that is literal text, not a reference."""
+"""The resource type by the service in an ARN. For ARNs that are literal text, not references."""
 NAMES = ("name", "bucket", "function_name", "replication_group_id")
 
 

@@ -1,1 +1,1 @@
-"""Checks of an account before a deployment: what would make it fail, and what to do about it."""
+"""Finds problems of an account that would make a deployment fail, and names their remedies."""

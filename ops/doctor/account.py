@@ -17,7 +17,7 @@ guide, "Troubleshoot Signature Version 4", 2026-11-29)."""
 
 
 def check_identity(cloud: Cloud) -> Iterator[Result]:
-    """Reports the account and the identity, which `connect` has compared with the environment."""
+    """Reports the account and the identity. `connect` has already verified the account."""
     yield ok(f"account {cloud.account}, {cloud.identity}")
 
 
@@ -29,7 +29,7 @@ def check_clock(cloud: Cloud, clock: Callable[[], float] = time.time) -> Iterato
     detail = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} AWS"
     remedy = "synchronize the clock, for example with `timedatectl set-ntp true`"
     if abs(skew) >= CLOCK_FAILURE:
-        yield failure(f"{detail}; AWS rejects requests from {CLOCK_FAILURE:.0f} s on", remedy)
+        yield failure(f"{detail}; AWS rejects a skew above {CLOCK_FAILURE:.0f} s", remedy)
     elif abs(skew) >= CLOCK_WARNING:
         yield warning(detail, remedy)
     else:
@@ -62,9 +62,9 @@ def check_service_linked_roles(cloud: Cloud) -> Iterator[Result]:
     ]
     if missing:
         yield warning(
-            f"{', '.join(missing)} have none yet; AWS creates them during the deployment if"
+            f"missing for {', '.join(missing)}; AWS creates them during the deployment if"
             " iam:CreateServiceLinkedRole is allowed",
-            "otherwise an administrator runs `aws iam create-service-linked-role"
+            "if it is not allowed, let an administrator run `aws iam create-service-linked-role"
             f" --aws-service-name {missing[0]}`",
         )
     else:
@@ -100,7 +100,7 @@ def check_github_provider(cloud: Cloud) -> Iterator[Result]:
 
 
 def check_logging_role(cloud: Cloud) -> Iterator[Result]:
-    """Checks the role with which API Gateway writes logs, once per account and region."""
+    """Checks the role with which API Gateway writes logs. An account has one per region."""
     if not cloud.environment.capabilities.api_gateway_account:
         yield ok("not needed: the environment's APIs write no logs")
         return

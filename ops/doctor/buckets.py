@@ -39,7 +39,7 @@ def check_bucket_names(cloud: Cloud) -> Iterator[Result]:
     ]
     statuses = {name: _status(cloud, name) for name in names}
     refused = [name for name, status in statuses.items() if status == 403]
-    # 403 also means that s3:ListBucket is not allowed. Pipeline roles may not list all buckets.
+    # 403 can also mean that s3:ListBucket is not allowed, so the account's own buckets are listed.
     own = (
         {bucket["Name"] for bucket in cloud.client("s3").list_buckets()["Buckets"]}
         if refused

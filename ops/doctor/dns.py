@@ -7,7 +7,7 @@ from collections.abc import Callable
 import urllib3
 
 RESOLVER = "https://dns.google/resolve"
-"""Google Public DNS. Its JSON API needs no library, and ports other than 443 may be blocked."""
+"""Google Public DNS over HTTPS, because a firewall may block DNS's port 53."""
 TYPES = {"NS": 2, "CAA": 257}
 """Numbers of record types (IANA, "DNS parameters")."""
 TIMEOUT = 5.0

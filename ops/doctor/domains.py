@@ -41,7 +41,7 @@ def check_zone(cloud: Cloud, resolve: Resolve = resolve) -> Iterator[Result]:
     outside = [name for name in _names(domains) if name != zone and not name.endswith(f".{zone}")]
     if outside:
         yield failure(
-            f"{', '.join(outside)} not in the zone {zone}",
+            f"{', '.join(outside)} are not in the zone {zone}",
             "correct domains or hosted_zone_id in the environment file",
         )
     yield _delegation(zone, response["DelegationSet"]["NameServers"], resolve(zone, "NS"))
@@ -60,7 +60,7 @@ def _delegation(zone: str, servers: list[str], delegated: list[str]) -> Result:
     if present == wanted:
         return ok(f"{zone} exists and is delegated")
     if present & wanted:
-        return warning(f"{zone} is delegated also to {', '.join(sorted(present - wanted))}", remedy)
+        return warning(f"{zone} is also delegated to {', '.join(sorted(present - wanted))}", remedy)
     actual = ", ".join(sorted(present)) or "no name server"
     return failure(f"{zone} is delegated to {actual}, so certificates stay invalid", remedy)
 
@@ -89,7 +89,7 @@ def _certificate(cloud: Cloud, name: str, region: str) -> Result:
     ]
     states = {certificate["Status"]: certificate for certificate in certificates}
     if not states:
-        return ok(f"{name}: the deployment requests one")
+        return ok(f"{name}: none yet, the deployment requests one")
     if "ISSUED" in states:
         return ok(f"{name}: issued")
     if "PENDING_VALIDATION" in states:
@@ -100,7 +100,7 @@ def _certificate(cloud: Cloud, name: str, region: str) -> Result:
     status, certificate = next(iter(states.items()))
     return failure(
         f"{name}: {status} {certificate.get('FailureReason', '')}".rstrip(),
-        f"delete {certificate['CertificateArn']} after correcting the cause",
+        f"correct the cause, then delete {certificate['CertificateArn']}",
     )
 
 

@@ -10,14 +10,14 @@ from ops.cloud import Cloud
 from ops.doctor.result import Result, failure, ok, warning
 
 COGNITO_LIMIT = 50
-"""Mails a day that Cognito sends by itself (Cognito developer guide, "Quotas", 2026-11-29)."""
+"""Mails a day that Cognito sends without SES (Cognito developer guide, "Quotas", 2026-11-29)."""
 
 
 def check_mail(cloud: Cloud) -> Iterator[Result]:
     """Checks that the identity is verified, and that SES may send to every address."""
     arn = cloud.environment.mail_identity_arn
     if arn is None:
-        detail = f"Cognito sends at most {COGNITO_LIMIT} mails a day by itself"
+        detail = f"Cognito sends at most {COGNITO_LIMIT} mails a day without SES"
         if cloud.environment.retains_data:
             yield warning(detail, "verify an SES identity and set mail_identity_arn")
         else:

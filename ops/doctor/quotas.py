@@ -17,7 +17,7 @@ from ops.terraform.state import outputs_or_none
 UNRESERVED_MINIMUM = 100
 """Concurrent executions that AWS always keeps unreserved in an account (Lambda quotas)."""
 DISTRIBUTIONS = 2
-"""The site and the images."""
+"""CloudFront distributions of an environment: one for the site, one for images."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Usage:
 
     total: int
     own: int = 0
-    """Those of the environment."""
+    """The number of resources that belong to the environment."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Quota:
     needed: Callable[[Environment], int]
     usage: Callable[[Cloud], Usage]
     region: str | None = None
-    """The region of the quota. None: the environment's."""
+    """The region of the quota. None for the environment's region."""
 
 
 def _tagged(items: list[Any], cloud: Cloud) -> Usage:
@@ -167,7 +167,7 @@ def check_quota(cloud: Cloud, quota: Quota) -> Iterator[Result]:
             detail,
             f"request at least {others + needed} in Service Quotas ({quota.service}, {quota.code})"
             if quota.code
-            else f"delete some, or use another account: AWS does not raise it ({quota.source})",
+            else f"delete some, or use another account: the quota is fixed ({quota.source})",
         )
 
 
@@ -191,7 +191,7 @@ def _service_quota(
 
 
 def check_concurrency(cloud: Cloud) -> Iterator[Result]:
-    """Checks that the account's Lambda concurrency suffices for all reserved concurrency.
+    """Checks that the account's Lambda concurrency covers all reserved concurrency.
 
     Provisioned concurrency is part of a function's reserved concurrency.
     """
@@ -222,7 +222,7 @@ apigateway-execution-service-websocket-limits-table.html, 2026-11-29)."""
 
 
 def check_api_rates(cloud: Cloud) -> Iterator[Result]:
-    """Compares the account's rates of requests and new connections with the stages' limits."""
+    """Compares the account's limits on requests and new connections with the environment's."""
     wanted = cloud.environment.request_rate
     limits = cloud.client("apigateway").get_account().get("throttleSettings", {})
     rate = limits.get("rateLimit")
@@ -231,17 +231,17 @@ def check_api_rates(cloud: Cloud) -> Iterator[Result]:
         yield warning("API Gateway does not report the account's request rate", "")
     elif rate < wanted:
         yield warning(
-            f"{rate:g} requests/s for all APIs of the account, while a stage admits {wanted}",
+            f"{rate:g} requests/s for all APIs of the account, but a stage allows {wanted}",
             remedy.format("throttle rate", "L-8A5B8E43"),
         )
     else:
-        yield ok(f"{rate:g} requests/s, a stage admits {wanted}")
+        yield ok(f"{rate:g} requests/s, a stage allows {wanted}")
     service, code, default = WEBSOCKET_CONNECTIONS
     value = _service_quota(cloud, service, code) or default
     connecting = cloud.environment.lambdas.reserved_concurrency
     if value < connecting:
         yield warning(
-            f"{value:g} new WebSocket connections/s, while the functions accept {connecting}",
+            f"{value:g} new WebSocket connections/s, but the functions accept {connecting}",
             remedy.format("rate of new connections", code),
         )
     else:

@@ -16,10 +16,10 @@ class Result:
     """One result of a check."""
 
     status: Status
-    """`failure`: a deployment would fail. `warning`: a limitation, or nobody could check it."""
+    """`failure`: a deployment would fail. `warning`: a limitation, or the check was impossible."""
     detail: str
     remedy: str = ""
-    """What to do. Empty if nothing is to be done."""
+    """An instruction for the operator. Empty if no action is needed."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Finding(Result):
     subject: str = ""
 
     def lines(self) -> list[str]:
-        """Returns the lines of the report: the finding, and what to do."""
+        """Returns the lines of the report: the finding, and its remedy if there is one."""
         line = f"{self.status:<8} {self.subject:<28} {self.detail}"
         return [line, *([f"{'':<8} {'':<28} -> {self.remedy}"] if self.remedy else [])]
 

@@ -22,9 +22,9 @@ PERMISSIONS_MANAGEMENT = "Permissions management"
 ESCALATING = frozenset({"organizations:AttachPolicy", "organizations:DetachPolicy"})
 """Actions that change permissions although AWS assigns them another access level."""
 READING = ("Get", "List", "Describe")
-"""Prefixes of actions that only read permissions. AWS assigns some of them the level above too."""
+"""Prefixes of actions that only read. AWS assigns some of them PERMISSIONS_MANAGEMENT anyway."""
 _FILLER = "\ue010\ue011\ue012"
-"""Text that replaces `*` in an example of a pattern. It occurs in no pattern itself."""
+"""Text that replaces `*` in an example of a pattern. Real patterns never contain this text."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def access_level(action: str) -> str | None:
 
 @functools.cache
 def permissions_management(pattern: str) -> bool:
-    """Returns True if an action that matches the pattern changes permissions."""
+    """Returns True if at least one action that matches the pattern changes permissions."""
     return any(
         action in ESCALATING
         or (
@@ -89,10 +89,10 @@ def matching(patterns: Iterable[str], others: frozenset[str] = frozenset()) -> f
 
 
 def unknown_actions(patterns: Iterable[str]) -> frozenset[str]:
-    """Returns examples of actions that match the patterns but that AWS's reference lacks.
+    """Returns invented actions that match the patterns which match no action of AWS's reference.
 
-    Two sets of patterns are equal if they match the same known actions and the same examples. A
-    pattern that matches known actions gets no example: it is assumed to match only known actions.
+    Such patterns are for actions newer than the reference. Two sets of patterns are equal if they
+    match the same known actions and the same examples.
     """
     unknown = [pattern.lower() for pattern in patterns if not _known_matches(pattern)]
     return frozenset(

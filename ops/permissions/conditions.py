@@ -1,4 +1,4 @@
-"""Compares the conditions of policy statements: which requests meet one but not the other."""
+"""Compares conditions of policy statements: do all requests that meet one also meet the other?"""
 
 from __future__ import annotations
 
@@ -189,8 +189,8 @@ def _strings_imply(narrow: Condition, wide: Condition) -> bool:
     these, those = narrow.patterns(), wide.patterns()
     if any(folds):
         if narrow.negated == wide.negated:
-            # The larger list of values can only contain the other list if it ignores the case:
-            # a single spelling never contains all spellings.
+            # A list of values that does not ignore the case cannot contain a list that does,
+            # because it has only one spelling of each value.
             larger, folded = (these, folds[0]) if wide.negated else (those, folds[1])
             if not folded:
                 return globs.ANY in larger

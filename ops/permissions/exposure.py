@@ -14,7 +14,7 @@ IDENTIFIERS = frozenset({
     "aws:sourceowner", "aws:sourcevpc", "aws:sourcevpce", "aws:userid", "kms:calleraccount",
     "s3:dataaccesspointaccount",
 })  # fmt: skip
-"""Keys that restrict the callers if their values are fixed. S3's check of buckets does the same."""
+"""Keys that restrict the callers if their values are fixed. S3 uses the same for public buckets."""
 ARNS = frozenset({"aws:principalarn", "aws:sourcearn", "s3:dataaccesspointarn"})
 """Keys that restrict the callers if the ARN has a fixed account or a fixed bucket name."""
 PATHS = frozenset({"aws:principalorgpaths", "aws:sourceorgpaths"})
@@ -25,7 +25,7 @@ OWN = frozenset({"aws:resourceaccount", "aws:resourceorgid"})
 MOUNTED = "elasticfilesystem:accessedviamounttarget"
 PATTERNS = frozenset({"stringequals", "stringequalsignorecase", "stringlike", "arnlike"})
 LARGEST_KNOWN = {4: 2**24, 6: 2**96}
-"""Number of addresses. AWS calls a bucket public above a /8 range of IPv4 or /32 of IPv6."""
+"""Number of addresses by IP version. AWS calls a bucket public above an IPv4 /8 or IPv6 /32."""
 
 SUBJECTS = (":sub", ":id", ":user_id", ":email", ":amr")
 AUDIENCES = (":aud", ":app_id", ":oaud")
@@ -121,7 +121,7 @@ def _restricts_federation(principal: str, conditions: Iterable[Condition]) -> bo
 
 
 def _is_specific(condition: Condition, *, own_issuer: bool = False) -> bool:
-    """Returns True if all values name an owner, such as `repo:my-organization/*`."""
+    """Returns True if every value names an owner, for example `repo:my-organization/*`."""
     if condition.comparison not in {"stringequals", "stringequalsignorecase", "stringlike"}:
         return False
     return bool(condition.values) and all(
@@ -131,6 +131,6 @@ def _is_specific(condition: Condition, *, own_issuer: bool = False) -> bool:
 
 
 def _names_group(start: str, *, own_issuer: bool) -> bool:
-    # `repo:owner/` (GitHub) and `organization:name:` (HCP Terraform) name an organization fully.
-    # An EKS cluster has an issuer to itself, so all subjects of that issuer belong to the cluster.
+    # `repo:owner/` (GitHub) and `organization:name:` (HCP Terraform) name a whole organization.
+    # Each EKS cluster has a separate issuer, so all subjects of that issuer belong to the cluster.
     return own_issuer or "/" in start or start.count(":") > 1

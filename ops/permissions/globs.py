@@ -1,4 +1,4 @@
-"""Compares IAM patterns with `*`, `?` and policy variables: which texts match one or both."""
+"""Compares IAM patterns with `*`, `?` and policy variables by the texts that match them."""
 
 from __future__ import annotations
 

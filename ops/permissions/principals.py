@@ -58,7 +58,7 @@ def principal_covers(wide: str, narrow: str) -> bool:
 
 
 def are_distinct(one: str, other: str) -> bool:
-    """Returns True if no caller matches both principals. False can also mean "not certain"."""
+    """Returns True if no caller can match both principals, and False if this is not certain."""
     kinds = [item.partition(":")[0] for item in (one, other)]
     if ANYBODY in kinds or one == other:
         return False

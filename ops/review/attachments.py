@@ -23,19 +23,19 @@ ATTRIBUTES = ("policy_arn", "policy_arns", "managed_policy_arn", "managed_policy
 TARGETS = ("role", "roles", "user", "users", "group", "groups", "role_name", "user_name",
     "group_name", "permission_set_arn", "principal_arn", "instance_arn")  # fmt: skip
 BROAD = re.compile(r"Admin|FullAccess|PowerUser")
-"""Names of policies that count as broad if their contents are unknown."""
+"""Matches names of policies that count as broad if their contents are unknown."""
 
 
 def attached_permissions(change: Change, context: Context) -> Iterator[str]:
     """Yields the attached policies that allow changing permissions or using whole services."""
     for arn in _attached(change):
-        why = _breadth(arn, context)
-        if why:
-            yield f"{arn} {why}"
+        reason = _breadth(arn, context)
+        if reason:
+            yield f"{arn} {reason}"
 
 
 def attached_policies(change: Change, context: Context) -> Iterator[str]:
-    """Yields all other attached policies."""
+    """Yields the attached policies that `attached_permissions` does not yield."""
     for arn in _attached(change):
         if not _breadth(arn, context):
             yield str(arn)
@@ -61,7 +61,7 @@ def _items(value: Any) -> list[Any]:
 
 
 def _breadth(arn: Any, context: Context) -> str:
-    """Returns why a policy is dangerous to attach, or an empty string."""
+    """Returns the reason why a policy is dangerous to attach, or an empty string."""
     if not isinstance(arn, str):
         return ""
     name = arn.rpartition("/")[2]
@@ -71,7 +71,7 @@ def _breadth(arn: Any, context: Context) -> str:
             return str(known or "")
     elif arn in context.policies:
         return breadth_of_document(context.policies[arn]) or ""
-    return "is broad by its name" if BROAD.search(name) else ""
+    return "has the name of a broad policy" if BROAD.search(name) else ""
 
 
 @functools.cache
@@ -82,7 +82,7 @@ def managed_policies() -> Mapping[str, Any]:
 
 
 def breadth_of_document(document: Any) -> str | None:
-    """Returns why a policy document is broad, or None. Also generates managed_policies.json."""
+    """Returns the reason why a policy document is broad, or None."""
     wider = compare(None, document).wider
     if any(grant.gives_permissions for grant in wider):
         return PERMISSIONS

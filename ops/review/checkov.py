@@ -30,7 +30,7 @@ Findings = dict[tuple[str, str], str]
 
 
 def with_checkov(review: Review, document: Mapping[str, Any]) -> Review:
-    """Returns the review with a `review` reason added for each check that a change newly fails.
+    """Adds a reason with the verdict `review` for each check that a change newly fails.
 
     Args:
         document: The plan, as printed by `terraform show -json`.
@@ -43,7 +43,7 @@ def with_checkov(review: Review, document: Mapping[str, Any]) -> Review:
             f"checkov is not installed at {CHECKOV}:"
             " run `make test` once to install it, or omit --checkov"
         )
-    # This copy of the plan has the current values as planned values: its findings are not new.
+    # A plan that keeps the current values. Its findings exist already, so they are not new.
     before = {
         **document,
         "planned_values": document.get("prior_state", {}).get("values", {}),

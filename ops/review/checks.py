@@ -1,4 +1,4 @@
-"""The checks that rules in rules.yml refer to by `check`. Each compares several attributes."""
+"""Checks that rules.yml refers to in the field `check`, because they compare several attributes."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def locked_key(change: Change) -> Iterator[str]:
         yield "policy"
 
 
-def remarked(change: Change) -> Iterator[str]:
-    """Yields the attributes that only change between sensitive and not sensitive."""
-    if change.remarked and all(item.before == item.after for item in change.differences):
+def changed_sensitivity(change: Change) -> Iterator[str]:
+    """Yields the attributes of a change that changes only which attributes are sensitive."""
+    if change.sensitivity and all(item.before == item.after for item in change.differences):
         yield ", ".join(item.path for item in change.differences)
 
 
 def deposed(change: Change) -> Iterator[str]:
-    """Yields the key of the changed object if a failed replacement left that object over."""
+    """Yields the key of a deposed object, which an interrupted replacement left over."""
     if change.deposed:
         yield change.deposed
 
@@ -71,7 +71,7 @@ def imported(change: Change) -> Iterator[str]:
         yield change.imported
 
 
-def _alone(check: Callable[[Change], Iterator[str]]) -> Check:
+def _without_context(check: Callable[[Change], Iterator[str]]) -> Check:
     """Adapts a check that needs only the change to the signature of all checks."""
     return lambda change, _: check(change)
 
@@ -80,10 +80,10 @@ CHECKS: Mapping[str, Check] = {
     "attached_permissions": attached_permissions,
     "attached_policies": attached_policies,
     "deletes_more": deletes_more,
-    "deposed": _alone(deposed),
-    "imported": _alone(imported),
-    "indexes": _alone(rebuilt_indexes),
-    "locked_key": _alone(locked_key),
-    "opened": _alone(opened),
-    "remarked": _alone(remarked),
+    "deposed": _without_context(deposed),
+    "imported": _without_context(imported),
+    "indexes": _without_context(rebuilt_indexes),
+    "locked_key": _without_context(locked_key),
+    "opened": _without_context(opened),
+    "sensitivity": _without_context(changed_sensitivity),
 }

@@ -38,7 +38,7 @@ class Receipt:
 
     environment: str
     sha256: str
-    """Of the plan file."""
+    """SHA-256 of the plan file, in hexadecimal."""
     state: StateVersion
     files: Mapping[str, str]
     """SHA-256 of each file that the plan uploads, by path relative to the stack's directory."""

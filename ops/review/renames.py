@@ -17,9 +17,9 @@ NAMES = (
 )
 """Arguments that identify a resource among all resources of the same type."""
 SIMILARITY = 0.9
-"""The fraction of equal values that makes a rename, without an identifying argument."""
+"""Minimum fraction of equal values of a renamed resource without an identifying argument."""
 NAMED_SIMILARITY = 0.5
-"""The fraction of equal values that makes a rename if the identifying argument is equal."""
+"""Minimum fraction of equal values of a renamed resource with an equal identifying argument."""
 IGNORED = frozenset({"tags", "tags_all", "arn"})
 
 
@@ -60,7 +60,7 @@ def find_renames(changes: Iterable[Change]) -> list[Rename]:
     for change in changes:
         if change.action is Action.DESTROY:
             old = _Candidate.of(change, change.before)
-            # A named resource is compared only with those of the same name.
+            # A named resource is compared only with resources of the same name.
             for name in [*old.names, None]:
                 for new in created.get((change.type, name), []):
                     similarity = _similarity(old, new)

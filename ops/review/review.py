@@ -83,14 +83,14 @@ class Review:
     environment: str
     plan: Plan
     changes: tuple[Judged, ...]
-    """The most severe first."""
+    """All changes, the most severe first."""
     renames: tuple[Rename, ...]
     digest: str | None = None
     """SHA-256 of the plan file, or None if the plan was read from JSON."""
     cost: Difference | None = None
     """The monthly cost before and after the plan."""
     usage: Usage | None = None
-    """The usage that the cost is computed for."""
+    """The usage for which the cost is computed."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -164,7 +164,7 @@ def review(
     Args:
         stack: The synthesized stack, which maps each resource to its construct. If None,
             constructs are derived from the addresses.
-        usage: the usage to compute the cost for. None omits the cost.
+        usage: the usage for which the cost is computed. None omits the cost.
         digest: SHA-256 of the plan file.
     """
     rules = rules or load_rules()

@@ -53,7 +53,7 @@ PolicyChange = Literal[
 ]  # fmt: skip
 CheckName = Literal[
     "attached_permissions", "attached_policies", "deletes_more", "deposed", "imported", "indexes",
-    "locked_key", "opened", "remarked",
+    "locked_key", "opened", "sensitivity",
 ]  # fmt: skip
 
 
@@ -254,7 +254,7 @@ def _reasons(
     if rule.policy:
         for policy in policies:
             holds, details = _POLICY[rule.policy](policy)
-            if holds and _condition_only(rule, change, policy.attribute):
+            if holds and _meets_only(rule, change, policy.attribute):
                 yield Reason(
                     rule.id, verdict, rule.text.format(grants="; ".join(map(str, details)))
                 )
@@ -262,7 +262,7 @@ def _reasons(
         for detail in CHECKS[rule.check](change, context):
             yield Reason(rule.id, verdict, rule.text.format(detail=detail))
     elif rule.becomes or rule.order:
-        if found and _condition_only(rule, change, rule.attribute):
+        if found and _meets_only(rule, change, rule.attribute):
             # Several changed parts of one attribute result in one reason.
             shortened = found[:1] if rule.becomes == "changed" else found
             for item in shortened:
@@ -277,7 +277,7 @@ def _reasons(
         yield Reason(rule.id, verdict, rule.text)
 
 
-def _condition_only(rule: Rule, change: Change, attribute: str | None) -> bool:
+def _meets_only(rule: Rule, change: Change, attribute: str | None) -> bool:
     if not rule.only:
         return True
     if change.forced_by or attribute is None:

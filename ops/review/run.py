@@ -49,7 +49,7 @@ class Reviewed:
     """The plan file in Terraform's own format, or None if the plan was read from JSON."""
 
 
-def stacks(cloud: Cloud | None, root: Root) -> Path:
+def stacks_directory(cloud: Cloud | None, root: Root) -> Path:
     """Returns the directory of synthesized stacks. For the embedded cloud, it is in the root."""
     return (root.cdktf_out if cloud and cloud.endpoint else PROJECT / "cdktf.out") / "stacks"
 
@@ -74,7 +74,7 @@ def review_new(
     """
     root.prepare()
     with _exclusive(cloud, root):
-        out = stacks(cloud, root).parent
+        out = stacks_directory(cloud, root).parent
         stack = prepare_stack(cloud, root, out, locks="-lock=false" not in options)
         file = (file or stack.directory / FILE).resolve()
         remove_plan(file)
@@ -100,23 +100,15 @@ def review_file(
         OperatorError: the file does not exist or is not a plan.
     """
     if not is_plan_archive(file):
-        directories = [
-            path
-            for path in (stacks(None, root) / environment, root.cdktf_out / "stacks" / environment)
-            if path.is_dir()
-        ]
-        return _reviewed(
-            read_plan_document(file),
-            environment,
-            directories[0] if directories else None,
-            usage,
-            None,
-        )
+        parents = (stacks_directory(None, root), root.cdktf_out / "stacks")
+        directories = (parent / environment for parent in parents)
+        directory = next((item for item in directories if item.is_dir()), None)
+        return _reviewed(read_plan_document(file), environment, directory, usage, None)
     connected = cloud()
-    directory = stacks(connected, root) / environment
+    directory = stacks_directory(connected, root) / environment
     if not directory.is_dir():
         synthesize([environment], directory.parent.parent, connected.variables)
-    stack = stack_terraform(connected, root, stacks(connected, root).parent)
+    stack = stack_terraform(connected, root, stacks_directory(connected, root).parent)
     stack.init()
     return _reviewed(stack.show(file.resolve()), environment, directory, usage, file.resolve())
 
@@ -165,11 +157,11 @@ def apply_reviewed(
     name = cloud.environment.name
     root.prepare()
     with _exclusive(cloud, root), Ledger(cloud).locked("apply", cloud.operator) as lock:
-        directory = stacks(cloud, root) / name
+        directory = stacks_directory(cloud, root) / name
         receipt = check_receipt(file, name, state_version(read_state(cloud)), directory)
         confirm(receipt)
         remove_stale_lock(cloud, directory)
-        stack = stack_terraform(cloud, root, stacks(cloud, root).parent)
+        stack = stack_terraform(cloud, root, stacks_directory(cloud, root).parent)
         stack.init()
         deployed = outputs_or_none(cloud)
         if deployed and cloud.environment.release_strategy == "gradual":
@@ -190,7 +182,7 @@ def _exclusive(cloud: Cloud, root: Root) -> Iterator[None]:
         yield
 
 
-def say_where(reviewed: Reviewed) -> None:
+def print_apply_command(reviewed: Reviewed) -> None:
     """Prints the command that applies the reviewed plan."""
     if reviewed.file and reviewed.review.does_anything:
         report(

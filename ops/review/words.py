@@ -60,10 +60,10 @@ def title(item: Judged) -> str:
     Adds the address if it has a module or an instance key, since the construct path has neither.
     """
     address = item.change.address
-    place = parse_address(address)
-    shown = f" {address}" if place.key or place.module else ""
-    left_over = f", left-over object {item.change.deposed}" if item.change.deposed else ""
-    return f"{item.construct.path} ({item.change.type}{left_over}){shown}"
+    parts = parse_address(address)
+    shown = f" {address}" if parts.key or parts.module else ""
+    deposed = f", deposed object {item.change.deposed}" if item.change.deposed else ""
+    return f"{item.construct.path} ({item.change.type}{deposed}){shown}"
 
 
 def notes(review: Review) -> list[str]:
@@ -91,7 +91,7 @@ def notes(review: Review) -> list[str]:
 
 
 def forced(change: Change) -> str | None:
-    """Returns what forces a replacement, or None if the change is not a replacement."""
+    """Returns a text with the cause of a replacement, or None if the change is no replacement."""
     if change.action is not Action.REPLACE:
         return None
     names = ", ".join(change.forced_by)
@@ -99,7 +99,7 @@ def forced(change: Change) -> str | None:
 
 
 def unknown(change: Change) -> str | None:
-    """Returns the attributes that are known only after the apply, or None if there are none."""
+    """Returns a text with the attributes known only after the apply, or None without any."""
     if not change.unknown:
         return None
     names = ", ".join(change.unknown[:8]) + (

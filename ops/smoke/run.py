@@ -118,14 +118,10 @@ class Smoke:
         begun = self._clock()
         response = self._transport.send(suite, http_request)
         error = _status_error(request.expected, response)
-        kept = (
-            {}
-            if error
-            else {name: _value_at(response.body, at) for name, at in request.keep.items()}
-        )
-        for name, value in kept.items():
+        for name, path in () if error else request.keep.items():
+            value = _value_at(response.body, path)
             if value is None:
-                error = f"the response has no {request.keep[name]}"
+                error = f"the response has no {path}"
                 break
             variables[name] = value
         return self._result(suite.service, request.call, begun, response, error)

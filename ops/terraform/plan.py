@@ -17,10 +17,10 @@ from ops.terraform.plan_values import (
     UNKNOWN,
     Difference,
     Sensitive,
-    covered,
     differences,
     either_marked,
     marked_paths,
+    masked,
 )
 
 FORMAT = "1."
@@ -159,7 +159,7 @@ class Change:
     """Terraform's key of a deposed object: an old object that a failed replacement left over."""
     imported: str | None = None
     """The identifier under which the plan imports the resource."""
-    remarked: tuple[str, ...] = ()
+    sensitivity: tuple[str, ...] = ()
     """Attributes that are marked as sensitive either before or after the plan, but not both."""
 
     @property
@@ -185,7 +185,7 @@ class Change:
 
     @property
     def _markings(self) -> Iterable[Difference]:
-        for path in self.remarked if self.action is Action.UPDATE else ():
+        for path in self.sensitivity if self.action is Action.UPDATE else ():
             value = Sensitive(path.encode())
             yield Difference(path, value, value, _without_items(path))
 
@@ -338,14 +338,14 @@ def _change(item: _Resource) -> Change:
         address=item.address,
         type=item.type,
         action=action,
-        before=covered(change.before, sensitive) or {},
-        after=covered(change.after, sensitive, change.after_unknown) or {},
+        before=masked(change.before, sensitive) or {},
+        after=masked(change.after, sensitive, change.after_unknown) or {},
         forced_by=tuple(dict.fromkeys(_path(path) for path in change.replace_paths or [])),
         moved_from=item.previous_address,
         name=item.name,
         deposed=item.deposed,
         imported=imported,
-        remarked=tuple(
+        sensitivity=tuple(
             sorted(
                 set(marked_paths(change.before_sensitive))
                 ^ set(marked_paths(change.after_sensitive))

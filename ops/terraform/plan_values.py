@@ -50,7 +50,7 @@ class Sensitive:
     __repr__ = __str__
 
 
-def covered(value: Any, sensitive: Any = False, unknown: Any = False) -> Any:
+def masked(value: Any, sensitive: Any = False, unknown: Any = False) -> Any:
     """Returns a value with its sensitive and unknown parts replaced by placeholders.
 
     Args:
@@ -66,13 +66,13 @@ def covered(value: Any, sensitive: Any = False, unknown: Any = False) -> Any:
     if isinstance(value, Mapping) or (value is None and isinstance(unknown, Mapping)):
         keys = dict.fromkeys([*(value or {}), *(unknown if isinstance(unknown, Mapping) else {})])
         return {
-            key: covered((value or {}).get(key), _at(sensitive, key), _at(unknown, key))
+            key: masked((value or {}).get(key), _at(sensitive, key), _at(unknown, key))
             for key in keys
         }
     if isinstance(value, list) or (value is None and isinstance(unknown, list)):
         length = max(len(value or []), len(unknown) if isinstance(unknown, list) else 0)
         return [
-            covered(_at(value, index), _at(sensitive, index), _at(unknown, index))
+            masked(_at(value, index), _at(sensitive, index), _at(unknown, index))
             for index in range(length)
         ]
     return value

@@ -1,7 +1,7 @@
 """Finds tables, roles, networks and permissions that a plan removes while live versions use them.
 
 A published version keeps its configuration. With gradual releases, old versions still serve after
-the apply, so the resources in their configuration must exist until they receive no traffic.
+the apply, so the resources in their configuration must exist while these versions have traffic.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def test_edge_optimized_apis_are_counted_against_a_fixed_quota(
     ]
     gateway = stubbed_client("apigateway", ("get_rest_apis", {"items": items}))
     result = check(cloud, "edge-optimized APIs", apigateway=gateway)
-    assert (result.status, "does not raise it" in result.remedy) == (status, status == "failure")
+    assert (result.status, "the quota is fixed" in result.remedy) == (status, status == "failure")
 
 
 def concurrency(cloud: Cloud, limit: int, unreserved: int) -> Result:

@@ -410,7 +410,7 @@ def test_smaller_aurora_is_dangerous_and_fewer_backups_irreversible(plans: Plans
         ),
         (
             Verdict.IRREVERSIBLE,
-            "backup_retention_period is 1 instead of 7: what is older is deleted",
+            "backup_retention_period is 1 instead of 7: older data is deleted",
         ),
     }
 

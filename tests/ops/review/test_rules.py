@@ -10,7 +10,7 @@ import pytest
 from ops.review.review import Review, review
 from ops.review.rules import Rules, Verdict, judge, load_rules
 from ops.terraform.plan import Action, Change, Plan
-from ops.terraform.plan_values import UNKNOWN, covered
+from ops.terraform.plan_values import UNKNOWN, masked
 from ops.terraform.policies import compare
 
 Values = dict[str, Any]
@@ -74,8 +74,8 @@ CASES: list[tuple[str, Verdict, str, Action, str, Any, Any]] = [
     ("stateful-destroyed", I, BUCKET, DESTROY, "bucket", "a", None),
     ("stateful-replaced", I, POOL, REPLACE, "name", "a", "b"),
     ("identity-replaced", D, "aws_api_gateway_rest_api", REPLACE, "name", "a", "b"),
-    ("bystander", S, "aws_api_gateway_deployment", REPLACE, "triggers", "a", "b"),
-    ("bystander", S, "aws_s3_object", REPLACE, "key", "a", "b"),
+    ("released", S, "aws_api_gateway_deployment", REPLACE, "triggers", "a", "b"),
+    ("released", S, "aws_s3_object", REPLACE, "key", "a", "b"),
     ("new", S, TABLE, CREATE, "name", None, "a"),
     ("stateful-superseded", D, TABLE, SUPERSEDE, "hash_key", "a", "b"),
     ("superseded", R, FUNCTION, SUPERSEDE, "function_name", "a", "b"),
@@ -426,7 +426,7 @@ CASES: list[tuple[str, Verdict, str, Action, str, Any, Any]] = [
     ("alarm-removed", D, ALARM, DESTROY, "alarm_name", "a", None),
     ("switched-off", D, ALARM, UPDATE, "actions_enabled", True, False),
     ("alarm-silenced", D, ALARM, UPDATE, "alarm_actions", ["arn"], []),
-    ("alarm-dulled", R, ALARM, UPDATE, "threshold", 10, 100),
+    ("alarm-threshold", R, ALARM, UPDATE, "threshold", 10, 100),
     ("subscription-removed", D, "aws_sns_topic_subscription", DESTROY, "endpoint", "a", None),
     ("tracing", R, FUNCTION, UPDATE, "tracing_config.mode", "Active", "PassThrough"),
     ("tracing", R, "aws_api_gateway_stage", UPDATE, "xray_tracing_enabled", True, False),
@@ -526,7 +526,11 @@ POLICIES: list[tuple[str, Verdict, Action, Any, Any]] = [
 OTHERS: list[tuple[str, Verdict, Change]] = [
     ("deposed", R, Change("a.b", FUNCTION, DESTROY, {"function_name": "f"}, {}, deposed="0ab1")),
     ("imported", R, Change("a.b", BUCKET, Action.IMPORT, {"id": "b"}, {"id": "b"}, imported="b")),
-    ("sensitivity", S, Change("a.b", FUNCTION, UPDATE, {"x": 1}, {"x": 1}, remarked=("x",))),
+    (
+        "sensitivity",
+        S,
+        Change("a.b", FUNCTION, UPDATE, {"x": 1}, {"x": 1}, sensitivity=("x",)),
+    ),
 ]
 
 
@@ -627,7 +631,7 @@ def test_rule_about_one_attribute_only_does_not_match_if_anything_else_changes(
 
 
 def test_unknown_value_is_not_a_change(rules: Rules) -> None:
-    after = covered({"retention_in_days": None}, unknown={"retention_in_days": True})
+    after = masked({"retention_in_days": None}, unknown={"retention_in_days": True})
     [reason] = judge(
         change("aws_cloudwatch_log_group", UPDATE, {"retention_in_days": 30}, after), [], rules
     )
@@ -658,7 +662,7 @@ def test_unlisted_type_counts_as_a_type_that_holds_data(
 def test_rule_about_one_attribute_only_does_not_match_unknown_values_of_other_arguments(
     rules: Rules,
 ) -> None:
-    unknown = covered({"arn": None, "policy": None}, unknown={"policy": True, "arn": True})
+    unknown = masked({"arn": None, "policy": None}, unknown={"policy": True, "arn": True})
     before = {"tags": {"a": "1"}, "policy": "{}", "arn": "a"}
     [reason] = judge(
         change("aws_sqs_queue", UPDATE, before, {"tags": {"a": "2"}, **unknown}), [], rules
