@@ -109,7 +109,7 @@ def _plan_difference(file: Path, used: Any, quiet: bool) -> dict[str, Any]:
 
 
 def _stacks(names: list[str]) -> dict[str, Synthesized]:
-    """Synthesizes stacks anew, because cdktf.out may contain the output of older code."""
+    """Synthesizes into a temporary directory, because cdktf.out may be the output of older code."""
     unknown = [name for name in names if name not in environment_names()]
     if unknown:
         raise OperatorError(

@@ -153,7 +153,7 @@ def remove(
     def confirm(plan: PlanFile) -> None:
         report(f"Removal of {environment}: " + describe_counts(plan.counts))
         if not yes and typer.prompt(f"Type {environment} to destroy it", err=True) != environment:
-            raise OperatorError("Not removed")
+            raise OperatorError(f"Not removed, because the input was not {environment}")
 
     result = destroy_environment(connect(environment, root), root, PROJECT / "cdktf.out", confirm)
     heading = f"Removed {result['removed']} resources of {environment}. Kept:"
@@ -184,7 +184,7 @@ def plan_confirmation(environment: str, yes: bool) -> Callable[[PlanFile], None]
         if yes or not any(plan.counts.values()):
             return
         if not typer.confirm("Apply it?", err=True):
-            raise OperatorError("Not applied")
+            raise OperatorError("Not applied, because the operator declined")
 
     return confirm
 

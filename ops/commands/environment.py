@@ -52,7 +52,7 @@ def synth(
 ) -> None:
     """Synthesize the Terraform of environments, each into its own directory in OUT/stacks.
 
-    Warns if an environment without requests would already exceed its budget's alert.
+    Warns if the cost of an environment without any requests would trigger its budget alert.
     """
     from ops.cost.bill import make_bill  # noqa: PLC0415 - only this command needs it
     from ops.cost.budget import budget_warnings  # noqa: PLC0415

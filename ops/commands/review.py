@@ -175,7 +175,7 @@ def apply(
         for address, verb in sorted(receipt.destroys.items()):
             report(f"  {verb} {address}")
         if not yes and any(receipt.counts.values()) and not typer.confirm("Apply it?", err=True):
-            raise OperatorError("Not applied")
+            raise OperatorError("Not applied, because the operator declined")
 
     cloud = connect(environment, root)
     applied = apply_reviewed(cloud, root, reviewed, confirm)

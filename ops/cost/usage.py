@@ -36,7 +36,7 @@ class Usage(BaseModel):
     hours: float = Field(default=HOURS, gt=0, le=744)
     types: Mapping[str, Quantities] = {}
     resources: Mapping[str, Quantities] = {}
-    """By construct path, for example `auth/function/function`."""
+    """Quantities by construct path, for example `auth/function/function`."""
 
     def of(self, type_: str, path: str) -> dict[str, float]:
         """Returns the monthly quantities of a resource, including those given per request."""

@@ -25,7 +25,7 @@ from ops.errors import OperatorError
 
 COST_TAGS = ("Project", "Environment", "Service")
 NONCURRENT_STATE_DAYS = 90
-"""Days that an overwritten state is kept, which is enough time to recover from a mistake."""
+"""Days to keep an overwritten state, so that an operator can recover from a mistake."""
 ROLE_TRIES, ROLE_INTERVAL = 6, 5.0
 """Maximum attempts, and the seconds between them, to make API Gateway accept a new role."""
 
@@ -109,7 +109,7 @@ def _ensure_bucket(s3: Any, name: str, region: str) -> bool:
 
 
 def _bucket_settings(cloud: Cloud, s3: Any, name: str) -> dict[str, Callable[[], bool]]:
-    """Returns one function per setting, which applies the setting and returns True if it did."""
+    """Returns a function per setting. It applies the setting, and returns True for a change."""
     encryption = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
     access = dict.fromkeys(
         ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True

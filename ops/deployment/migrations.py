@@ -97,7 +97,7 @@ def run_migrations(cloud: Cloud, function: str) -> Migrated:
     by = cloud.identity
     migration = MigrationFunction(cloud, function)
     result = _migrated(migration.invoke({"plan": True}))
-    # The function is invoked even if nothing is pending, to complete records after a crash.
+    # Invoked even if nothing is pending, because it completes the records of a crashed run.
     due = result.pending or [""]
     applied: list[str] = []
     for number, name in enumerate(due, 1):

@@ -57,7 +57,7 @@ class Promotion:
     def vouched(self) -> bool:
         """True if earlier jobs of the pipeline passed all gates. The source is then not accessed.
 
-        Such a job has only credentials for the target.
+        The job that promotes has credentials for the target only.
         """
         return set(self.passed) >= set(GATES)
 

@@ -102,7 +102,7 @@ def list_kept(cloud: Cloud, keys: list[dict[str, Any]]) -> list[str]:
     """Returns descriptions of the resources that a removal keeps.
 
     Args:
-        keys: The customer keys of the environment.
+        keys: The attributes of the environment's KMS keys.
     """
     environment = cloud.environment
     lines = [

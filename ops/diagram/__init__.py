@@ -1,1 +1,1 @@
-"""Draws architecture diagrams from the synthesized stack. The layout is computed, not drawn."""
+"""Draws architecture diagrams from the synthesized stack. Graphviz or Mermaid lays them out."""

@@ -1,4 +1,4 @@
-"""Loads drawing.yml, which defines which resources of a stack a diagram shows, and how."""
+"""Loads drawing.yml, which selects the resources that a diagram shows and how it shows them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compares the account's quotas with what the environment needs."""
+"""Compares the account's quotas with the needs of the environment."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Usage:
 class Quota:
     """A quota on the number of resources.
 
-    The defaults are AWS's of 2026-11-29. They apply if Service Quotas cannot be read.
+    If Service Quotas cannot be read, AWS's default of 2026-11-29 applies.
     """
 
     name: str

@@ -56,7 +56,7 @@ class Version:
 
     number: str
     artifact: str
-    """SHA-256 of its code, in base64."""
+    """SHA-256 of the code, in base64."""
     modified: str = ""
 
 

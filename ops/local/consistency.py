@@ -57,7 +57,7 @@ class StateConsistency:
             self._reset()
 
     def run(self, deploy: Callable[[], T], adopt: Callable[[frozenset[str]], list[str]]) -> T:
-        """Runs a deployment. After a crash, adopts resources that the crash left and repeats it.
+        """Runs a deployment. If it fails after a crash, imports existing resources and retries it.
 
         Args:
             deploy: applies the stack.

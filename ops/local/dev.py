@@ -91,7 +91,7 @@ class LiveDevelopment:
         self._functions = Functions(self._cloud, self._outputs["functions"])
         self._planning = Planning(root)
         self._saved: dict[str, str] = {}
-        """The version that the last save of a service published."""
+        """The version that the last save published, by service."""
 
     def run(self) -> None:
         """Watches files until `q` or Ctrl-C."""
@@ -242,8 +242,7 @@ class Planning:
 
     def _apply(self) -> None:
         try:
-            # Plans again under the lock, so later changes than those of the printed plan are
-            # applied as well.
+            # Plans again under the lock, so changes made after the printed plan are applied too.
             report(f"Applied in {sum(self._deploy(self._root).seconds.values()):.0f} s")
         except OperatorError as error:
             report(str(error))

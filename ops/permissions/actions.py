@@ -89,10 +89,10 @@ def matching(patterns: Iterable[str], others: frozenset[str] = frozenset()) -> f
 
 
 def unknown_actions(patterns: Iterable[str]) -> frozenset[str]:
-    """Returns invented actions that match the patterns which match no action of AWS's reference.
+    """Returns examples of actions for the patterns that match no action of AWS's reference.
 
-    Such patterns are for actions newer than the reference. Two sets of patterns are equal if they
-    match the same known actions and the same examples.
+    Such patterns can be for actions newer than the reference. Two sets of patterns are equal if
+    they match the same known actions and the same examples.
     """
     unknown = [pattern.lower() for pattern in patterns if not _known_matches(pattern)]
     return frozenset(

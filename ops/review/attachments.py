@@ -1,4 +1,4 @@
-"""Finds the managed policies that a change attaches, and what they allow."""
+"""Finds the managed policies that a change attaches, and judges the permissions they grant."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ Findings = dict[tuple[str, str], str]
 
 
 def with_checkov(review: Review, document: Mapping[str, Any]) -> Review:
-    """Adds a reason with the verdict `review` for each check that a change newly fails.
+    """Returns the review with added reasons for the checks that fail only after the plan.
 
     Args:
         document: The plan, as printed by `terraform show -json`.

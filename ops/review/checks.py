@@ -72,7 +72,7 @@ def imported(change: Change) -> Iterator[str]:
 
 
 def _without_context(check: Callable[[Change], Iterator[str]]) -> Check:
-    """Adapts a check that needs only the change to the signature of all checks."""
+    """Adapts a check that needs no context to the type Check."""
     return lambda change, _: check(change)
 
 

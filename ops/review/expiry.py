@@ -54,7 +54,7 @@ class Deletion:
 
 
 def deletes_more(change: Change, context: Context) -> Iterator[str]:
-    """Yields descriptions of the deletions that the rules make only after the change."""
+    """Yields a description of each deletion that the rules make only after the change."""
     if change.action in {Action.CREATE, Action.REPLACE} and _is_new_bucket(change, context):
         return
     before = [] if change.action is Action.CREATE else list(_deletions(change.before))

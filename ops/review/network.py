@@ -17,9 +17,9 @@ RANGES = ("cidr_ipv4", "cidr_ipv6", "cidr_block", "ipv6_cidr_block", "cidr_block
     "ipv6_cidr_blocks", "cidrs", "cidr")  # fmt: skip
 """Attributes of a rule that contain address ranges."""
 LISTS = re.compile(r"(?<!destination_)(cidr|ip_ranges?|source_ranges?|whitelist|allow_?list)")
-"""Names of attributes outside rules that contain allowed address ranges."""
+"""Matches names of attributes, outside rules, that contain allowed address ranges."""
 OUTGOING = re.compile(r"egress|destination|route|subnet|vpc_cidr|pool|block_public|addresses")
-"""Names of attributes whose address ranges are destinations or the network's own addresses."""
+"""Matches names of attributes with destinations or with the addresses of the network itself."""
 NUMBERS = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6"}
 
 
@@ -161,7 +161,7 @@ def _parsed(value: Any) -> list[Network]:
 
 
 def _listed_ranges(value: Any, name: str) -> Iterator[Network]:
-    """Yields the ranges in attributes whose names mean that these ranges may connect."""
+    """Yields the ranges in attributes whose names match LISTS and do not match OUTGOING."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             if not OUTGOING.search(key):

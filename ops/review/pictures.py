@@ -41,7 +41,7 @@ def marked_picture(
 
 
 def _with_destroyed(stack: Synthesized, review: Review) -> Synthesized:
-    """Returns the stack with the resources that the plan destroys added."""
+    """Returns the stack, including the resources that the plan destroys."""
     gone = {
         item.change.address: Resource(
             item.change.type,

@@ -38,7 +38,7 @@ class Verdict(enum.IntEnum):
 
     @staticmethod
     def named(name: str) -> Verdict:
-        """Returns the verdict with a name, as written in rules and command options."""
+        """Returns the verdict by its name in rules and command options, for example `safe`."""
         return Verdict[name.upper()]
 
 
@@ -303,7 +303,7 @@ def _items(value: Any) -> list[Any]:
 
 
 def _is_weaker(order: Sequence[str], before: Any, after: Any) -> bool:
-    """Returns True if a value moves towards the end of the order, or is removed."""
+    """Returns True if a value becomes a later one of the order (strong to weak), or is removed."""
     ranks = {name.lower(): rank for rank, name in enumerate(order)}
     old, new = (str(value).lower() if value else None for value in (before, after))
     if old is None or old not in ranks or ranks[old] == len(order) - 1:

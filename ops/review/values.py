@@ -93,7 +93,7 @@ def _is_upgraded(before: Any, after: Any) -> bool:
     )
     if not old or not new:
         return False
-    # MySQL's major versions are 5.7, 8.0 and 8.4. For other engines, it is the first number.
+    # MySQL's major versions are 5.7, 8.0 and 8.4. Those of other engines are one number.
     length = 2 if old[0] in {5, 8} and new[0] in {5, 8} else 1
     return old[:length] != new[:length]
 

@@ -23,7 +23,7 @@ from ops.smoke.transport import (
 )
 
 WORKERS = 4
-"""Number of suites that run in parallel. More hardly save time: runs mostly wait for services."""
+"""Number of suites that run in parallel. More save little time: a run mostly waits for services."""
 CONNECT = "WebSocket connect"
 OUT_OF_TIME = "out of time"
 INVALID_TICKET_STATUS = 403
@@ -40,7 +40,7 @@ class Check:
     """The declared method and path without values, or the action of a WebSocket frame."""
     ok: bool
     status: int
-    """0 if there was no response. Frames have the status of their WebSocket."""
+    """The HTTP status: 101 for a response on a WebSocket, 0 if there was no response."""
     seconds: float
     detail: str = ""
     """The error, if any. Never includes a response body, which may contain tokens."""

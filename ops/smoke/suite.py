@@ -87,7 +87,7 @@ class Socket(_Section):
 
 
 class Suite(_Section):
-    """A service's smoke requests, in order.
+    """The smoke tests of one service, in order.
 
     Variables: `run` (unique to each run), `email`, `password`, `personId` and `personToken` of the
     registered user, and those that requests `keep`.

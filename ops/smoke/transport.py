@@ -43,7 +43,7 @@ class Response:
     """0 if there was no response."""
     body: Any
     error: str = field(default="", repr=False)
-    """Why there was no response, or the error that the function raised."""
+    """The reason for a missing response, or the error that the function raised."""
 
 
 Exchange = Callable[[Mapping[str, Any]], Response]

@@ -169,7 +169,7 @@ class Change:
 
     @cached_property
     def differences(self) -> tuple[Difference, ...]:
-        """Attributes that change to a known value. A creation or destruction has all attributes."""
+        """Attributes that change to a known value: all, if the resource is created or destroyed."""
         return tuple(item for item in self._all_differences if item.after is not UNKNOWN)
 
     @cached_property

@@ -32,9 +32,9 @@ from ops.permissions.principals import (
 from ops.terraform.plan_values import UNKNOWN, parsed_json
 
 VARIABLES_SINCE = "2012-10-17"
-"""The policy version that has policy variables. A policy without Version has the older version."""
+"""The policy version with policy variables. A policy without Version has an older version."""
 SHOWN = 6
-"""Maximum number of actions that the text of a grant lists. It only counts the others."""
+"""Maximum number of actions that the text of a grant lists. The text counts the others."""
 
 
 @dataclass(frozen=True)
@@ -150,8 +150,6 @@ class Comparison:
     """True if the later policy is known only after the apply."""
     undecided: tuple[str, ...] = ()
     """The parts of the policies that were not compared because they are invalid."""
-    locked: bool = False
-    """True if nobody may change the later policy, although somebody may change the earlier one."""
     attribute: str = field(default="policy", compare=False)
 
     @property
@@ -308,7 +306,7 @@ def _uncovered(these: Sequence[Statement], by: Sequence[Statement]) -> tuple[Gra
 
 
 def _as_written(statement: Statement, actions: frozenset[str]) -> tuple[str, ...]:
-    """Returns the actions. A pattern of the statement replaces actions if it matches only them."""
+    """Returns the actions as text. Prefers a pattern of the statement if it matches only them."""
     names: list[str] = []
     for pattern in statement.patterns:
         matches = matching([pattern]) or actions - matching("*")

@@ -13,7 +13,7 @@ from ops.terraform.toolchain import terraform, terraform_variables
 
 
 def stack_terraform(cloud: Cloud, root: Root, out: Path) -> Terraform:
-    """Returns the environment's Terraform in the output directory of synthesis."""
+    """Returns a `Terraform` for the environment's stack, which must be synthesized before use."""
     name = cloud.environment.name
     return Terraform(
         terraform(root),

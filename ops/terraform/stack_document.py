@@ -66,7 +66,7 @@ class Synthesized:
     environment: str
     region: str
     resources: Mapping[str, Resource]
-    """By address."""
+    """The resources by address."""
 
     def construct_at(self, address: str, tags: Mapping[str, Any] | None = None) -> ConstructPath:
         """Returns a resource's construct, derived from the address if the stack lacks the resource.

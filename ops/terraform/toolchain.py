@@ -72,7 +72,7 @@ def terraform(root: Root, *, download: Callable[[str], bytes] = _download) -> Pa
 
 
 def installed_terraform() -> str | None:
-    """Returns the version of the Terraform on the PATH, or None if there is none or it is old."""
+    """Returns the version of the Terraform on the PATH, or None if it is missing or too old."""
     on_path = shutil.which("terraform")
     version = _version(on_path) if on_path else None
     if version is None or version[: len(TERRAFORM_MINIMUM)] < TERRAFORM_MINIMUM:

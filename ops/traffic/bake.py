@@ -15,7 +15,7 @@ from ops.cloud import Cloud
 INTERVAL = 10.0
 """Seconds between two checks."""
 BASELINE = 3600.0
-"""Seconds before the release from which the old version's latency is measured."""
+"""Seconds before the release, during which the old version's latency is measured."""
 ERROR_RATE = 0.01
 """Tolerated fraction of failed invocations. One failure in fewer than 100 calls exceeds it."""
 SLOWER = 2.0

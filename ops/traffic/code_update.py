@@ -27,7 +27,7 @@ def deploy_function_code(
     """
     if cloud.environment.retains_data:
         raise OperatorError(
-            f"{cloud.environment.name} retains its data, so its code changes by releases only: run"
+            f"{cloud.environment.name} retains its data, so only releases may change its code: run"
             f" `ops release {cloud.environment.name} {service}`"
         )
     with locked_releaser(cloud, f"deploy-function of {service}", create) as releaser:

@@ -113,7 +113,7 @@ def _lost_resources(removed: Sequence[_Change], functions: Functions, live: Live
 
 
 def _has_newer_version(functions: Functions, live: Live) -> bool:
-    """Returns False if the newest version serves alone: it needs only the narrower policies."""
+    """Returns False if all traffic is on the newest version, which needs only the new policies."""
     newest = functions.newest(live.service)
     return newest is None or live.version != newest.number or bool(live.weights)
 

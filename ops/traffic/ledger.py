@@ -1,7 +1,7 @@
-"""The release ledger and the environment's lock, both in its DynamoDB table `platform-releases`.
+"""An environment's release ledger and lock, both in the DynamoDB table `platform-releases`.
 
-The table has one item per service and release, one per stage of a promotion, and one lock item.
-Apply, release and rollback hold the lock. The ledger keeps the history of aliases that AWS lacks.
+The table has one item per service and release, one per deployment, gate, promotion and site, and
+one lock item. Apply, release and rollback hold the lock. AWS keeps no history of an alias.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Ledger:
         ]
 
     def latest(self, key: str, limit: int = 50) -> list[dict[str, Any]]:
-        """Returns the latest items of a hash key, newest first."""
+        """Returns the latest items of a partition key, newest first."""
         response = self._dynamodb.query(
             TableName=self.table,
             KeyConditionExpression="service = :service",
@@ -129,7 +129,7 @@ class Ledger:
         return _value(response["Item"]) if "Item" in response else None
 
     def store(self, key: str, range_key: str, values: Mapping[str, Any]) -> None:
-        """Stores another item than a `Record`: a promotion's stage, its gate, or a site."""
+        """Stores an item other than a `Record`: a deployment, gate, promotion or site."""
         self._dynamodb.put_item(
             TableName=self.table, Item=_item({"service": key, "released_at": range_key, **values})
         )

@@ -88,7 +88,7 @@ class Redrive:
                             QueueUrl=url, ReceiptHandle=message["ReceiptHandle"]
                         )
                         redriven += 1
-                        progress.show(f"{name}: {redriven} redriven")
+                        progress.show(f"{name}: {redriven} messages redriven")
             except KeyboardInterrupt:
                 raise InterruptedRunError(
                     f"Stopped after {redriven} messages of {name}. Run the same command again to"

@@ -159,7 +159,7 @@ def drill_table(cloud: Cloud, table: str) -> Comparison:
 
 
 def drill_database(cloud: Cloud, root: Root, stack_outputs: Mapping[str, Any]) -> Comparison:
-    """Restores a copy of the cluster (embedded cloud: of a dump), compares it and deletes it."""
+    """Restores a copy of the database, compares it with the original and deletes the copy."""
     function = MigrationFunction(cloud, stack_outputs["functions"][MIGRATION])
 
     def fingerprint(**restored_database: str) -> Fingerprint:

@@ -20,7 +20,7 @@ class Line:
     price: str
     """A key of the price table."""
     quantity: float
-    """Per month, in the price's unit."""
+    """The quantity per month, in the price's unit."""
     fixed: bool = False
     """True if the charge does not depend on usage."""
 

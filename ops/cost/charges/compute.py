@@ -14,7 +14,7 @@ DEFAULT_MEMORY = 128
 
 @charged("aws_lambda_function", "invocations", "duration_ms")
 def function(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields requests, and duration multiplied by memory."""
+    """Yields requests and GB-seconds."""
     yield Line("lambda.requests", month.used["invocations"])
     seconds = month.used["invocations"] * month.used["duration_ms"] / 1000
     yield Line(f"lambda.duration.{architecture(resource)}", seconds * memory(resource))
@@ -22,7 +22,7 @@ def function(resource: BillableResource, month: Month) -> Iterator[Line]:
 
 @charged("aws_lambda_provisioned_concurrency_config")
 def provisioned(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields provisioned concurrency, multiplied by the memory of the function."""
+    """Yields the GB-seconds of provisioned concurrency: executions, memory and time multiplied."""
     owner = month.resources.named(
         "aws_lambda_function", "function_name", resource.value("function_name")
     )
@@ -44,7 +44,7 @@ def architecture(resource: BillableResource) -> str:
 
 @charged("aws_api_gateway_stage", "traces")
 def stage(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields X-Ray traces if the stage turns on tracing. It starts the traces of all requests."""
+    """Yields X-Ray traces if the stage turns on tracing. The stage traces requests first."""
     if resource.value("xray_tracing_enabled"):
         yield Line("xray.traces", month.used["traces"])
 

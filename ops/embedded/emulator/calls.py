@@ -10,7 +10,7 @@ from typing import Any
 REMEMBERED_CALLS = 500
 """Number of calls whose responses are kept. Clients retry within seconds of a lost response."""
 REMEMBERED_BYTES = 64 * 1024
-"""Bytes of the longest response that is kept. Responses to calls that create are shorter."""
+"""Bytes of the longest response that is kept. Calls that create something return less."""
 
 Message = MutableMapping[str, Any]
 Application = Callable[

@@ -12,7 +12,7 @@ from hypercorn.config import Config
 KEEP_ALIVE = 120.0
 """Seconds. Terraform's provider closes an idle connection first, after 90 s."""
 DESCRIPTORS = 10240
-"""Limit of open files. macOS allows a process no more by default."""
+"""Limit of open files. By default, macOS allows a process no more."""
 
 
 class ClosingServer(TCPServer):
@@ -42,7 +42,7 @@ def manage_connections() -> None:
     executed, but its response is lost. The provider retries, and the retry fails because the
     resource already exists.
     """
-    # ministack assigns 75 to each configuration that it creates. The property's setter ignores it.
+    # ministack assigns 75 to each new configuration. The setter of this property ignores the value.
     timeout: Any = property(lambda _: KEEP_ALIVE, lambda *_: None)
     Config.keep_alive_timeout = timeout
     Config.keep_alive_max_requests = 2**63

@@ -73,7 +73,7 @@ def keep_websockets_after_deep_frames() -> None:
 def render_ids_of_mock_responses() -> None:
     """Replaces the variable `$context.requestId` in the bodies of mock integrations.
 
-    ministack returns their templates unrendered.
+    ministack does not render the templates of these bodies.
     """
     invoke = apigateway_v1._invoke_mock_v1
 

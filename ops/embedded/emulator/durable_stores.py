@@ -102,7 +102,7 @@ class DurableStores:
         self._remove_item = dynamodb._remove_item
 
     def record_changes(self) -> None:
-        """Replaces ministack's stores, and its functions that change data, by recording ones."""
+        """Makes ministack use stores and functions that record each change of data."""
         sqs._queues = self._queues
         lambda_svc._dynamodb_stream_positions = self._positions
         dynamodb._set_item = self._set_and_record

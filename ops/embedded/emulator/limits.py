@@ -35,7 +35,7 @@ def trim_all() -> None:
     for points in cloudwatch._metrics.all_values():
         del points[:-METRIC_POINTS]
     for entries in cloudwatch._alarm_history.all_values():
-        # Newest first.
+        # The newest entries come first.
         del entries[ALARM_HISTORY:]
     for archive in eventbridge._archives.all_values():
         del archive.get("Events", [])[:-ARCHIVED_EVENTS]

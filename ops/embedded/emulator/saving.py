@@ -29,7 +29,7 @@ from .limits import bound_data
 from .loading import Damage, keep, load_all, load_service, previous
 
 INTERVAL = 0.25
-"""Seconds from a change to its save. A kill loses changes of this time and of the save's."""
+"""Seconds from a change to its save. A kill loses changes of this time and during the save."""
 SYNC_INTERVAL = 0.5
 """Seconds until the disk has stored a line of the journal. A power failure loses later lines."""
 FULL_INTERVAL = 60.0
@@ -68,7 +68,7 @@ class Saver:
         self._journal = journal
         self._state = state
         self._changed: dict[str, float] = {}
-        """Modules with unsaved changes, and the time of the first one."""
+        """Modules with unsaved changes, and the time of the first unsaved change of each."""
         self._wake = threading.Event()
         self._saving = threading.Lock()
         self._child: int | None = None
@@ -269,7 +269,7 @@ def is_change(method: str, path: str, headers: Any, body: Any, query: Any) -> bo
 
 
 def parts(module: str) -> Iterable[str]:
-    """Returns the module and those that it passes calls on to."""
+    """Returns the module and the modules to which it forwards calls."""
     for service in ministack.app.SERVICE_REGISTRY.values():
         if service["module"] == module:
             return (module, *service.get("sub_modules", ()))
@@ -277,7 +277,7 @@ def parts(module: str) -> Iterable[str]:
 
 
 def unsaved(records: Iterable[list[Any]]) -> dict[str, float]:
-    """Returns the modules whose last changes were not saved, and the time of the first one."""
+    """Returns the modules with unsaved changes, and the time of the first one of each module."""
     result: dict[str, float] = {}
     for kind, *rest in records:
         if kind == "changed":

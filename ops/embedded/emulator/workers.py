@@ -62,7 +62,7 @@ def report_limits() -> Any:
 
 
 def is_on_event_loop() -> bool:
-    """Returns True if waiting would stop the server."""
+    """Returns True on the thread of the server's event loop, which must not wait."""
     return asyncio._get_running_loop() is not None
 
 
