@@ -124,8 +124,8 @@ class _Deployment:
         records = self._shift_traffic(releaser, before)
         published = self._collaborators.publish_site(self._cloud, outputs)
         health = self._collaborators.wait_until_healthy(outputs["direct_health_url"])
-        # The deployment is recorded before the wait for a new domain, which an operator may
-        # interrupt: a promotion needs the record.
+        # Recorded before the wait for a new domain: an operator may interrupt the wait, but a
+        # promotion needs the record.
         values = {"commit": str(checkout()), "who": self._cloud.operator}
         self._ledger.store(DEPLOYMENT, self._ledger.now(), values)
         if self._cloud.environment.domains:

@@ -97,7 +97,7 @@ def run_migrations(cloud: Cloud, function: str) -> Migrated:
     by = cloud.identity
     migration = MigrationFunction(cloud, function)
     result = _migrated(migration.invoke({"plan": True}))
-    # Invoked even if nothing is pending, because it completes the records of a crashed run.
+    # Invoked even if nothing is pending, because each run repairs the record in DynamoDB.
     due = result.pending or [""]
     applied: list[str] = []
     for number, name in enumerate(due, 1):

@@ -222,7 +222,7 @@ apigateway-execution-service-websocket-limits-table.html, 2026-11-29)."""
 
 
 def check_api_rates(cloud: Cloud) -> Iterator[Result]:
-    """Compares the account's limits on requests and new connections with the environment's."""
+    """Compares the account's limits on requests and connections with those of the environment."""
     wanted = cloud.environment.request_rate
     limits = cloud.client("apigateway").get_account().get("throttleSettings", {})
     rate = limits.get("rateLimit")

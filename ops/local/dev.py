@@ -207,7 +207,7 @@ class Planning:
         self._again = False
 
     def begin(self) -> None:
-        """Starts a plan. If a plan or an apply is running, starts it when that ends."""
+        """Starts a plan. If a plan or an apply is running, starts another plan afterwards."""
         with self._lock:
             if self._state in {"planning", "applying"}:
                 self._again = True

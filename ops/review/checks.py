@@ -1,4 +1,4 @@
-"""Checks that rules.yml refers to in the field `check`, because they compare several attributes."""
+"""Implements the checks that rules.yml names in its field `check`. They compare many attributes."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class Rule(_Strict):
         return any(change.after.get(key) in values for key, values in self.unless.items())
 
     def matches(self, difference: Difference) -> bool:
-        """Returns True if the difference is in the rule's attribute and of the rule's kind."""
+        """Returns True if the rule matches the attribute that differs and how its value changes."""
         if self.attribute is not None:
             inside = self.becomes == "changed" and difference.is_at(self.attribute)
             if not inside and difference.attribute != self.attribute:

@@ -330,7 +330,7 @@ def _covers_resource(wide: Statement, resource: str | None, narrow: Statement) -
         pattern = globs.parsed(resource, variables=narrow.variables)
         return any(globs.arn_covers(item, pattern) for item in those)
     if any(map(globs.variable_names, those)):
-        # Without a value for the variable, the exception may apply to everything.
+        # The value of the variable is unknown, so NotResource may exclude every resource.
         return narrow.excludes_resources and set(those) == set(these)
     if resource is None:
         return all(any(globs.arn_covers(one, other) for one in these) for other in those)

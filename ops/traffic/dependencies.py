@@ -32,7 +32,7 @@ WITHOUT_USE = frozenset(
         "aws_api_gateway_deployment",
     }
 )
-"""Types that no configuration refers to, although the resources' names contain the function's."""
+"""Types to ignore: no function's configuration refers to them, but their names can match."""
 
 
 def refuse_removals(plan: Mapping[str, Any], functions: Functions) -> None:

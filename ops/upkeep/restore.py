@@ -26,7 +26,7 @@ SUFFIX = "drill"
 """Suffix of the copies' names."""
 
 BUCKETS = 256
-"""Number of groups of a table's items that are compared. The migration function uses as many."""
+"""Number of groups into which items are divided. The migration function uses the same number."""
 
 RESTORE_TIMEOUT = 3600.0
 """Maximum seconds for a restore. A small cluster or table takes about 600."""

@@ -79,7 +79,7 @@ class Queues(AccountRegionScopedDict):  # type: ignore[misc]
 
 
 class Positions(AccountRegionScopedDict):  # type: ignore[misc]
-    """The position of each event source mapping in its stream. Records each change."""
+    """The position of each event source mapping in its stream. Each change is recorded."""
 
     def __init__(self, journal: Journal) -> None:
         super().__init__()
