@@ -45,10 +45,10 @@ class StateConsistency:
         self._write(doubtful=True, applied=self._was_applied)
 
     def check(self, *, reset: bool = False) -> None:
-        """Replaces the AWS if the operator wants it, or if no apply ever ended normally.
+        """Starts an empty AWS if `reset` is set, or if the first apply was killed.
 
         Args:
-            reset: the operator wants an empty AWS.
+            reset: the operator requested an empty AWS.
         """
         if reset:
             self._reset()

@@ -129,7 +129,7 @@ class DurableStores:
         dynamodb._stream_records.update(records)
 
     def wrap_queues(self) -> None:
-        """Lets the queues of the loaded state record their changes."""
+        """Makes the queues of the loaded state record their changes."""
         self._queues.wrap_all()
 
     def replay(self, lines: Iterable[list[Any]]) -> int:

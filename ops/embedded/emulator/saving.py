@@ -93,7 +93,7 @@ class Saver:
         try:
             self._load()
         except BaseException:
-            # hypercorn would serve requests without the state.
+            # On an exception, hypercorn would continue and serve requests without the state.
             traceback.print_exc()
             sys.stderr.flush()
             os._exit(1)
