@@ -328,10 +328,6 @@ class Capabilities(Section):
     xray_groups: bool = True
     api_gateway_account: bool = True
     """Access logging of API stages through the account's logging role."""
-    cache_authentication: bool = True
-    """TLS and IAM authentication between functions and the cache."""
-    database_authentication: bool = True
-    """TLS and IAM authentication between functions and the database."""
     waf_logging: bool = True
     """Logs of the requests that the web ACL blocks."""
     waf_response_bodies: bool = True
@@ -400,6 +396,8 @@ class Endpoints(Section):
     """host:port that replaces the database cluster's endpoint."""
     cache: HostPort | None = None
     """host:port that replaces the endpoint of the cache's replication group."""
+    authority: Annotated[str, Field(min_length=1)] | None = None
+    """Path of a PEM file with the certificate authority of the database and the cache."""
 
 
 class Environment(Section):

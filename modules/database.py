@@ -168,7 +168,6 @@ class Database(Construct):
 
     def _cache(self, subnet_ids: Sequence[str], security_group_id: str) -> CacheConnection:
         environment, names, tags = self._environment, self._names, service_tag("chat")
-        authentication = environment.capabilities.cache_authentication
         replicas = environment.elasticache.replicas
         subnets = ElasticacheSubnetGroup(
             self,
@@ -177,7 +176,7 @@ class Database(Construct):
             subnet_ids=list(subnet_ids),
             tags=tags,
         )
-        user, group = self._cache_user() if authentication else (None, None)
+        user, group = self._cache_user()
         port = (
             int(environment.endpoints.cache.rpartition(":")[2])
             if environment.endpoints.cache
@@ -200,7 +199,7 @@ class Database(Construct):
             at_rest_encryption_enabled="true",
             transit_encryption_enabled=True,
             transit_encryption_mode="required",
-            user_group_ids=[group.user_group_id] if group else None,
+            user_group_ids=[group.user_group_id],
             # The cache's data is rebuilt within a minute, so snapshots are useless.
             snapshot_retention_limit=0,
             apply_immediately=not environment.retains_data,
@@ -210,8 +209,8 @@ class Database(Construct):
             endpoint=environment.endpoints.cache or f"{cache.primary_endpoint_address}:{port}",
             replication_group_id=names.of("chat", "cache"),
             replication_group_arn=cache.arn,
-            username=user.user_name if user else "",
-            user_arn=user.arn if user else None,
+            username=user.user_name,
+            user_arn=user.arn,
         )
 
     def _cache_user(self) -> tuple[ElasticacheUser, ElasticacheUserGroup]:

@@ -110,6 +110,7 @@ def embedded_variables(addresses: Addresses) -> dict[str, str]:
         "AWS_EC2_METADATA_DISABLED": "true",
         "DATABASE_ENDPOINT": addresses.database,
         "CACHE_ENDPOINT": addresses.cache,
+        "AUTHORITY_FILE": addresses.authority,
     }
 
 

@@ -44,7 +44,7 @@ def database_check(settings: DatabaseSettings, session: "boto3.session.Session")
             settings.rds_endpoint,
             settings.rds_database,
             authorize,
-            tls=settings.rds_iam_auth,
+            ca_file=settings.rds_ca_file if settings.rds_iam_auth else None,
             timeout=CHECK_TIMEOUT,
             application="health",
         )
@@ -69,6 +69,7 @@ def cache_check(settings: CacheSettings, session: "boto3.session.Session") -> Ch
             int(port),
             timeout=CHECK_TIMEOUT,
             tls=settings.elasticache_tls,
+            ca_file=settings.elasticache_ca_file,
             credentials=credentials,
         )
 

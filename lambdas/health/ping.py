@@ -12,6 +12,7 @@ def ping(
     *,
     timeout: float,
     tls: bool = False,
+    ca_file: str | None = None,
     credentials: tuple[str, str] | None = None,
 ) -> None:
     """Opens a connection and sends PING in RESP, the protocol of Valkey and Redis.
@@ -19,6 +20,7 @@ def ping(
     Args:
         timeout: Maximum seconds for connecting, and for each response.
         tls: Whether to encrypt, and to verify the certificate for this host.
+        ca_file: The certificate authorities, or None for the system's.
         credentials: The user name and password, or None to skip authentication.
 
     Raises:
@@ -28,7 +30,7 @@ def ping(
     with ExitStack() as stack:
         connection = stack.enter_context(socket.create_connection((host, port), timeout))
         if tls:
-            context = ssl.create_default_context()
+            context = ssl.create_default_context(cafile=ca_file)
             connection = stack.enter_context(context.wrap_socket(connection, server_hostname=host))
         responses = stack.enter_context(connection.makefile("rb"))
         if credentials:

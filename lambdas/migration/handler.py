@@ -11,7 +11,7 @@ from msgspec import Struct
 from lambdas.common.clients import Clients, client_config
 from lambdas.common.logs import create_logger
 from lambdas.common.settings import Settings, read
-from lambdas.common.storage.database import SecretCredentials, connect
+from lambdas.common.storage.database import CA_BUNDLE, SecretCredentials, connect
 from lambdas.migration.files import MigrationError, read_migrations
 from lambdas.migration.fingerprint import fingerprint
 from lambdas.migration.migrator import Migrator
@@ -28,12 +28,13 @@ TIMEOUT = 300.0
 
 
 class MigrationSettings(Settings, frozen=True, kw_only=True):
-    """`rds_endpoint` is host:port. `rds_tls` enables TLS with verification of the certificate."""
+    """`rds_endpoint` is host:port. `rds_tls` enables TLS, verified with `rds_ca_file`."""
 
     rds_endpoint: str
     rds_database: str
     rds_secret_arn: str
     rds_tls: bool
+    rds_ca_file: str = str(CA_BUNDLE)
     migration_state_table: str
 
 
@@ -105,7 +106,7 @@ def _connect(
         endpoint,
         copy.database or settings.rds_database,
         SecretCredentials(lambda: secrets, settings.rds_secret_arn),
-        tls=settings.rds_tls,
+        ca_file=settings.rds_ca_file if settings.rds_tls else None,
         timeout=TIMEOUT,
         application="migration",
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from constructs import Construct
 
+from environments import Environment
 from modules.base.bucket import Bucket
 from modules.base.connections import CacheConnection, DatabaseConnection
 from modules.base.naming import Names
@@ -116,37 +117,39 @@ def queue_key(queue: Queue, *, encrypts: bool) -> Statement:
 
 
 def database_access(names: Names, database: DatabaseConnection, username: str) -> Access:
-    """Allows connecting to the database as a role, with IAM authentication if available."""
-    authenticated = names.environment.capabilities.database_authentication
+    """Allows connecting to the database as a role, with TLS and IAM authentication."""
     user = names.arn("rds-db", f"dbuser:{database.resource_id}/{username}")
     return Access(
         variables={
             "RDS_ENDPOINT": database.endpoint,
             "RDS_DATABASE": database.database,
             "RDS_USERNAME": username,
-            "RDS_IAM_AUTH": str(authenticated).lower(),
+            "RDS_IAM_AUTH": "true",
+            **authority_variables(names.environment, "RDS_CA_FILE"),
         },
-        statements=[Statement(sid="Database", actions=["rds-db:connect"], resources=[user])]
-        if authenticated
-        else [],
+        statements=[Statement(sid="Database", actions=["rds-db:connect"], resources=[user])],
     )
 
 
 def cache_access(names: Names, cache: CacheConnection) -> Access:
-    """Allows connecting to the cache as its user, with IAM authentication and TLS if available."""
-    authenticated = names.environment.capabilities.cache_authentication
+    """Allows connecting to the cache as its user, with TLS and IAM authentication."""
     variables = {
         "ELASTICACHE_CLUSTER": cache.endpoint,
         "ELASTICACHE_USERNAME": cache.username,
         "ELASTICACHE_REPLICATION_GROUP": cache.replication_group_id,
-        "ELASTICACHE_TLS": str(authenticated).lower(),
+        "ELASTICACHE_TLS": "true",
+        **authority_variables(names.environment, "ELASTICACHE_CA_FILE"),
     }
-    if cache.user_arn is None:
-        return Access(variables)
     resources = [cache.replication_group_arn, cache.user_arn]
     return Access(
         variables, [Statement(sid="Cache", actions=["elasticache:Connect"], resources=resources)]
     )
+
+
+def authority_variables(environment: Environment, variable: str) -> dict[str, str]:
+    """Returns the variable with the file of an emulator's certificate authority, if it has one."""
+    authority = environment.endpoints.authority
+    return {variable: authority} if authority else {}
 
 
 def _sid(resource: str) -> str:

@@ -27,6 +27,5 @@ class CacheConnection:
     replication_group_id: str
     replication_group_arn: str
     username: str
-    """The user that functions connect as, or "" without authentication."""
-    user_arn: str | None
-    """The ARN of that user, or None without authentication."""
+    """The user that functions connect as."""
+    user_arn: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from constructs import Construct
 
-from modules.base.access import Access, table_access
+from modules.base.access import Access, authority_variables, table_access
 from modules.base.connections import DatabaseConnection
 from modules.base.function import FunctionNetwork, FunctionPlatform, LambdaFunction
 from modules.base.policy import Statement
@@ -43,7 +43,6 @@ class Migration(Construct):
         scheduled: bool = False,
     ) -> None:
         super().__init__(scope, id_)
-        authenticated = platform.environment.capabilities.database_authentication
         self.function = LambdaFunction(
             self,
             "function",
@@ -56,7 +55,8 @@ class Migration(Construct):
                         "RDS_ENDPOINT": database.endpoint,
                         "RDS_DATABASE": database.database,
                         "RDS_SECRET_ARN": database.secret_arn,
-                        "RDS_TLS": str(authenticated).lower(),
+                        "RDS_TLS": "true",
+                        **authority_variables(platform.environment, "RDS_CA_FILE"),
                     },
                     [
                         Statement(

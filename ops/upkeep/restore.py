@@ -191,11 +191,11 @@ def _dumped_copy(root: Root, database: str) -> Iterator[dict[str, str]]:
     copy = f"{database}_{SUFFIX}"
     try:
         report(f"Dumping {database} and restoring it as {copy}")
-        restore_copy(addresses.database, database, copy, root.path)
+        restore_copy(addresses.database_server, database, copy, root.path)
         yield {"database": copy}
     finally:
         report(f"Deleting {copy}")
-        remove_copy(addresses.database, copy)
+        remove_copy(addresses.database_server, copy)
 
 
 @contextmanager

@@ -76,13 +76,12 @@ def synthesize_services(
 
         avatars, attachments = bucket("avatars"), bucket("attachments")
         network = FunctionNetwork(["subnet-a"], ["sg-a"])
-        authenticated = env.capabilities.cache_authentication
         cache = CacheConnection(
             "cache:6379",
             "chat-cache",
             f"{CACHE}:replicationgroup:chat-cache",
-            "chat-cache-user" if authenticated else "",
-            f"{CACHE}:user:chat-cache-user" if authenticated else None,
+            "chat-cache-user",
+            f"{CACHE}:user:chat-cache-user",
         )
         authorizer, health = function("authorizer"), function("health")
         rest.use_authorizer(authorizer)

@@ -154,12 +154,6 @@ def test_the_cache_is_encrypted_and_accepts_only_iam_users(prod: Synthesized) ->
     assert prod.one("aws_elasticache_user", user_name="default")["access_string"].startswith("off")
 
 
-def test_without_cache_authentication_no_cache_users_are_created() -> None:
-    local = _database(environment("local"))
-    assert "aws_elasticache_user" not in local.types
-    assert "user_group_ids" not in local.one("aws_elasticache_replication_group")
-
-
 def test_the_name_of_the_parameter_group_contains_the_major_version() -> None:
     prod = environment("prod")
     rds = prod.rds.model_copy(

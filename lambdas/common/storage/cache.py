@@ -19,12 +19,16 @@ CACHE_TIMEOUT = 0.5
 
 
 class CacheSettings(Settings, frozen=True, kw_only=True):
-    """`elasticache_cluster` is host:port. Without `elasticache_username`, sends no credentials."""
+    """`elasticache_cluster` is host:port. Without `elasticache_username`, sends no credentials.
+
+    Without `elasticache_ca_file`, the system's certificate authorities verify the server.
+    """
 
     elasticache_cluster: str
     elasticache_username: str = ""
     elasticache_replication_group: str = ""
     elasticache_tls: bool = False
+    elasticache_ca_file: str | None = None
 
 
 def create_cache(
@@ -38,7 +42,12 @@ def create_cache(
     host, _, port = settings.elasticache_cluster.rpartition(":")
     secured: dict[str, Any] = {}
     if settings.elasticache_tls:
-        secured.update(ssl=True, ssl_cert_reqs="required", ssl_check_hostname=True)
+        secured.update(
+            ssl=True,
+            ssl_cert_reqs="required",
+            ssl_check_hostname=True,
+            ssl_ca_certs=settings.elasticache_ca_file,
+        )
     if settings.elasticache_username:
 
         class IamCredentials(redis.CredentialProvider):

@@ -49,14 +49,15 @@ _GONE = ("08", "53", "57P")
 class DatabaseSettings(Settings, frozen=True, kw_only=True):
     """The settings of a service's connection. `rds_endpoint` has the form host:port.
 
-    With `rds_iam_auth`, the password is an IAM token and TLS is verified. Otherwise the connection
-    has neither password nor TLS.
+    With `rds_iam_auth`, the password is an IAM token and TLS is verified with the certificate
+    authorities in `rds_ca_file`. Otherwise the connection has neither password nor TLS.
     """
 
     rds_endpoint: str
     rds_database: str
     rds_username: str
     rds_iam_auth: bool = False
+    rds_ca_file: str = str(CA_BUNDLE)
 
 
 class Credentials(Struct, frozen=True):
@@ -101,7 +102,7 @@ def connect(
     database: str,
     authorize: Authorize,
     *,
-    tls: bool,
+    ca_file: str | None,
     timeout: float,
     application: str,
     parameters: Mapping[str, str] | None = None,
@@ -113,7 +114,7 @@ def connect(
     Args:
         endpoint: host:port.
         authorize: Returns the credentials for an attempt.
-        tls: Whether to encrypt, and to verify the server's host name and certificate chain.
+        ca_file: The certificate authorities for verifying the server, or None for no encryption.
         timeout: Maximum seconds for each network wait.
         application: The `application_name` that PostgreSQL shows for the connection.
         parameters: Session settings, as for `SET`.
@@ -126,7 +127,7 @@ def connect(
 
     host, _, port = endpoint.rpartition(":")
     # With None instead of False, the driver would try TLS without verification.
-    context = ssl.create_default_context(cafile=str(CA_BUNDLE)) if tls else False
+    context = ssl.create_default_context(cafile=ca_file) if ca_file else False
 
     def attempt() -> "pg8000.native.Connection":
         credentials = authorize()
@@ -239,7 +240,7 @@ class Database:
             settings.rds_endpoint,
             settings.rds_database,
             self._authorize,
-            tls=settings.rds_iam_auth,
+            ca_file=settings.rds_ca_file if settings.rds_iam_auth else None,
             timeout=NETWORK_TIMEOUT,
             application=settings.powertools_service_name,
             parameters={

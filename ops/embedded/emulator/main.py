@@ -18,6 +18,7 @@ from .corrections import (
 )
 from .durable_stores import DurableStores
 from .journal import Journal
+from .logins import add_login_request, store_authentication_mode
 from .objects import persist_before_acknowledging
 from .saving import Saver, add_save_request
 from .workers import bound_workers
@@ -30,6 +31,7 @@ def correct() -> None:
     omit_what_aws_omits()
     keep_websockets_after_deep_frames()
     render_ids_of_mock_responses()
+    store_authentication_mode()
     bound_workers()
     persist_before_acknowledging()
     state = Path(persistence.STATE_DIR)
@@ -37,6 +39,7 @@ def correct() -> None:
     saver = Saver(DurableStores(journal), journal, state)
     saver.install()
     application = add_save_request(ministack.app.app, os.environ["SAVE_PATH"], saver)
+    application = add_login_request(application, os.environ["LOGIN_PATH"])
     ministack.app.app = deduplicate_calls(application)
 
 

@@ -200,7 +200,7 @@ def test_categories_form_a_tree_with_counts(api: Api, ann: User) -> None:
 def open_database(platform: Platform, user: str) -> pg8000.native.Connection:
     addresses = EmbeddedCloud(Root(platform.root)).addresses()
     assert addresses
-    host, _, port = addresses.database.partition(":")
+    host, _, port = addresses.database_server.partition(":")
     return pg8000.native.Connection(
         user, host=host, port=int(port), database=platform.outputs["database_name"]
     )

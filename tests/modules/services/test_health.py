@@ -45,14 +45,6 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     return health(tmp_path_factory.mktemp("artifacts"), environment(), CACHE)
 
 
-@pytest.fixture(scope="module")
-def without_iam_authentication(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    off = {"cache_authentication": False, "database_authentication": False}
-    env = environment(capabilities=environment().capabilities.model_copy(update=off))
-    cache = CacheConnection("cache.example:6379", "cache", GROUP, "", None)
-    return health(tmp_path_factory.mktemp("artifacts"), env, cache)
-
-
 def statements(synthesized: Synthesized) -> dict[str, tuple[object, object]]:
     common = {"Logs", "Traces", "NetworkInterfaces"}
     return {
@@ -89,12 +81,3 @@ def test_the_health_function_can_describe_tables_but_not_read_items(dev: Synthes
 
 def test_the_health_function_runs_in_the_vpc(dev: Synthesized) -> None:
     assert dev.one("aws_lambda_function")["vpc_config"]["subnet_ids"] == ["subnet-1"]
-
-
-def test_the_health_function_has_no_connect_permissions_without_iam_authentication(
-    without_iam_authentication: Synthesized,
-) -> None:
-    assert set(statements(without_iam_authentication)) == {"Tables"}
-    variables = without_iam_authentication.one("aws_lambda_function")["environment"]["variables"]
-    assert (variables["RDS_IAM_AUTH"], variables["ELASTICACHE_TLS"]) == ("false", "false")
-    assert variables["ELASTICACHE_USERNAME"] == ""

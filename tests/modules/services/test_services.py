@@ -309,7 +309,7 @@ def test_chat_can_manage_only_connections_of_its_own_stage(dev: Synthesized) -> 
         assert re.fullmatch(rf"arn:aws:execute-api:us-east-1:111122223333:{own}", resource)
 
 
-def test_functions_use_iam_authentication_for_data_stores_where_available(
+def test_functions_use_iam_authentication_for_data_stores(
     dev: Synthesized, local: Synthesized
 ) -> None:
     cache = statements(dev, "chat")["Cache"]
@@ -323,16 +323,17 @@ def test_functions_use_iam_authentication_for_data_stores_where_available(
     assert database["Resource"] == [
         "arn:aws:rds-db:us-east-1:111122223333:dbuser:cluster-A1/catalog"
     ]
-    assert "Cache" not in statements(local, "chat", "local")
-    assert "Database" not in statements(local, "catalog", "local")
-    variables = {
-        service: local.variables(f"{service}-lambda-local") for service in ("chat", "catalog")
-    }
-    assert (variables["chat"]["ELASTICACHE_USERNAME"], variables["chat"]["ELASTICACHE_TLS"]) == (
-        "",
-        "false",
-    )
-    assert variables["catalog"]["RDS_IAM_AUTH"] == "false"
+    chat, catalog = (dev.variables(f"{service}-lambda-dev") for service in ("chat", "catalog"))
+    assert (chat["ELASTICACHE_USERNAME"], chat["ELASTICACHE_TLS"]) == ("chat-cache-user", "true")
+    assert catalog["RDS_IAM_AUTH"] == "true"
+
+
+def test_only_an_emulator_has_its_own_certificate_authority(
+    dev: Synthesized, local: Synthesized
+) -> None:
+    for service, variable in (("chat", "ELASTICACHE_CA_FILE"), ("catalog", "RDS_CA_FILE")):
+        assert variable not in dev.variables(f"{service}-lambda-dev")
+        assert local.variables(f"{service}-lambda-local")[variable].endswith("authority.pem")
 
 
 def test_only_chat_delivery_and_catalog_run_in_the_vpc(dev: Synthesized) -> None:

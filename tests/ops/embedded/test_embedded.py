@@ -76,14 +76,13 @@ def client(cloud: EmbeddedCloud, service: Any) -> Any:
     return boto3.client(service, region_name="us-east-1", endpoint_url=addresses(cloud).aws, **keys)
 
 
-def database(cloud: EmbeddedCloud, user: str = "catalog") -> pg8000.native.Connection:
-    host, port = addresses(cloud).database.split(":")
+def database(cloud: EmbeddedCloud, user: str) -> pg8000.native.Connection:
+    host, port = addresses(cloud).database_server.split(":")
     return pg8000.native.Connection(user, host=host, port=int(port), database="multitask_local")
 
 
 def cache(cloud: EmbeddedCloud) -> Any:
-    host, port = addresses(cloud).cache.split(":")
-    return redis.Redis(host=host, port=int(port))
+    return redis.Redis(host=LOOPBACK, port=cloud.running()["cache"].port)
 
 
 def kill(cloud_root: Root, name: str) -> None:
@@ -228,7 +227,9 @@ def test_stopping_keeps_all_data(embedded: EmbeddedCloud, cloud_root: Root) -> N
     owner.run("CREATE TABLE IF NOT EXISTS kept AS SELECT 'yes'::text AS word")
     owner.close()
     before = addresses(embedded)
-    assert sorted(embedded.stop()) == ["aws", "cache", "database"]
+    assert sorted(embedded.stop()) == [
+        *("aws", "cache", "cache-proxy", "database", "database-proxy")
+    ]
     assert embedded.running() == {}
     assert find_processes(cloud_root) == []
 
@@ -241,7 +242,7 @@ def test_stopping_keeps_all_data(embedded: EmbeddedCloud, cloud_root: Root) -> N
     owner.close()
 
 
-@pytest.mark.parametrize("name", ["cache", "database", "aws"])
+@pytest.mark.parametrize("name", ["cache", "database", "aws", "cache-proxy", "database-proxy"])
 def test_a_killed_service_is_restarted_and_reported(
     embedded: EmbeddedCloud, cloud_root: Root, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -270,7 +270,7 @@ def attempt(postgres: Postgres, secrets: Secrets) -> None:
     client: Any = secrets
     authorize = SecretCredentials(lambda: client, "arn:of:the:secret")
     connection = connect(
-        postgres.address, "postgres", authorize, tls=False, timeout=5, application="t"
+        postgres.address, "postgres", authorize, ca_file=None, timeout=5, application="t"
     )
     connection.close()
 

@@ -1,0 +1,95 @@
+"""The proxy in front of Valkey: requires TLS, and IAM tokens of the cache's users.
+
+The message formats are those of the Valkey documentation, "RESP protocol".
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import urllib3
+
+from .proxy import LoginRefusedError, Proxy, forward
+
+MAX_SESSION = 12 * 60 * 60.0
+"""Seconds. ElastiCache closes a connection with an IAM token after 12 hours."""
+MAX_LENGTH = 64 * 1024
+"""Bytes of the longest part of a login. A token has about 1,500."""
+MAX_PARTS = 16
+"""Parts of the longest login, which are those of `HELLO 3 AUTH user token SETNAME name`."""
+
+
+async def serve(
+    proxy: Proxy,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    max_session: float = MAX_SESSION,
+) -> None:
+    """Serves one client: login, then all commands. Closes the connection after `max_session` s."""
+    command = await _read_command(reader)
+    position = _position_of_user(command)
+    if position is None:
+        await _refuse(writer, b"-NOAUTH Authentication required.\r\n")
+        return
+    user, password = (part.decode(errors="replace") for part in command[position : position + 2])
+    try:
+        access = await proxy.decide(service="cache", user=user, password=password)
+        server = await proxy.connect()
+    except LoginRefusedError:
+        await _refuse(writer, b"-WRONGPASS invalid username-password pair or user is disabled.\r\n")
+        return
+    except (urllib3.exceptions.HTTPError, OSError):
+        await _refuse(writer, b"-LOADING the cache is starting\r\n")
+        return
+    # The server knows the user without a password, with the permissions of ElastiCache's user.
+    rules = [b"reset", b"nopass", *access.encode().split()]
+    server[1].write(_encode([b"ACL", b"SETUSER", user.encode(), *rules]))
+    reply = await server[0].readline()
+    if not reply.startswith(b"+"):
+        await _refuse(writer, reply)
+        return
+    server[1].write(_encode([*command[: position + 1], b"-", *command[position + 2 :]]))
+    try:
+        async with asyncio.timeout(max_session):
+            await forward((reader, writer), server)
+    except TimeoutError:
+        return
+
+
+def _position_of_user(command: list[bytes]) -> int | None:
+    """Returns the index of the user's name in a login with name and password, or None."""
+    name = command[0].upper() if command else b""
+    if name == b"AUTH" and len(command) == 3:
+        return 1
+    if name == b"HELLO" and len(command) >= 5 and command[2].upper() == b"AUTH":
+        return 3
+    return None
+
+
+async def _read_command(reader: asyncio.StreamReader) -> list[bytes]:
+    count = _number(await reader.readline(), b"*")
+    if count > MAX_PARTS:
+        raise OSError(f"a login has {count} parts")
+    command = []
+    for _ in range(count):
+        length = _number(await reader.readline(), b"$")
+        if length > MAX_LENGTH:
+            raise OSError(f"a part of a login has {length} bytes")
+        command.append((await reader.readexactly(length + 2))[:-2])
+    return command
+
+
+def _number(line: bytes, prefix: bytes) -> int:
+    if not line.startswith(prefix) or not line[1:].strip().isdigit():
+        raise OSError("the client does not send RESP commands")
+    return int(line[1:])
+
+
+def _encode(command: list[bytes]) -> bytes:
+    parts = b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in command)
+    return b"*%d\r\n" % len(command) + parts
+
+
+async def _refuse(writer: asyncio.StreamWriter, reply: bytes) -> None:
+    writer.write(reply)
+    await writer.drain()

@@ -1,0 +1,123 @@
+"""What both proxies do: they serve TLS, ask the embedded AWS about a login, and forward bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import urllib3
+
+LOOPBACK = "127.0.0.1"
+DECISION_TIMEOUT = 5.0
+"""Seconds."""
+CHUNK = 64 * 1024
+"""Bytes that are read at once."""
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class LoginRefusedError(Exception):
+    """The embedded AWS refused a login. The message is its reason."""
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy's address, and where it finds the other services.
+
+    Args:
+        port: The port on which it listens.
+        server: The name of the service to which it forwards.
+        ports: The file with the ports of all services, which may change when one is restarted.
+        certificate: A PEM file with the certificate and its key.
+        login_path: The URL path at which the embedded AWS decides on logins.
+    """
+
+    port: int
+    server: str
+    ports: Path
+    certificate: Path
+    login_path: str
+
+    @property
+    def endpoint(self) -> str:
+        return f"{LOOPBACK}:{self.port}"
+
+    def tls(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self.certificate)
+        return context
+
+    async def decide(self, **login: str) -> Any:
+        """Returns what the embedded AWS returns for an allowed login.
+
+        Raises:
+            LoginRefusedError: It is not allowed.
+            urllib3.exceptions.HTTPError: The embedded AWS does not respond.
+        """
+        url = f"http://{LOOPBACK}:{self._port('aws')}{self.login_path}"
+        response = await asyncio.to_thread(
+            urllib3.request,
+            "PUT",
+            url,
+            body=json.dumps(login),
+            timeout=DECISION_TIMEOUT,
+            retries=False,
+        )
+        content = json.loads(response.data)
+        if response.status != 200:
+            print(f"{login['user']}: {content}", flush=True)
+            raise LoginRefusedError(content)
+        return content
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connects to the server behind the proxy. Raises OSError."""
+        return await asyncio.open_connection(LOOPBACK, self._port(self.server))
+
+    def _port(self, service: str) -> int:
+        return int(json.loads(self.ports.read_text())[service])
+
+    async def run(self, serve: Serve, *, tls: ssl.SSLContext | None) -> None:
+        """Serves connections until the process is stopped. `tls`: from the first byte on."""
+
+        async def serve_and_close(
+            reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        ) -> None:
+            with suppress(asyncio.IncompleteReadError, OSError, ssl.SSLError):
+                try:
+                    await serve(reader, writer)
+                finally:
+                    writer.close()
+
+        server = await asyncio.start_server(serve_and_close, LOOPBACK, self.port, ssl=tls)
+        await server.serve_forever()
+
+
+async def forward(
+    client: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    server: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+) -> None:
+    """Forwards bytes in both directions until one side closes its connection, then closes both."""
+    copies = [
+        asyncio.create_task(_copy(client[0], server[1])),
+        asyncio.create_task(_copy(server[0], client[1])),
+    ]
+    try:
+        await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for copy in copies:
+            copy.cancel()
+        await asyncio.gather(*copies, return_exceptions=True)
+        server[1].close()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(CHUNK):
+        writer.write(data)
+        await writer.drain()
