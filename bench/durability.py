@@ -26,7 +26,7 @@ from ops.root import Root
 WITHOUT_DURABILITY = f"""
 import runpy, sys
 server = runpy.run_path({str(SERVER)!r})
-server["load"]()
+server["load"]("emulator")
 from emulator import saving
 saving.Saver.install = lambda self: None
 server["main"]()
