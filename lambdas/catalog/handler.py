@@ -1,6 +1,7 @@
 """The catalog function, which handles API requests and a schedule that publishes missed events."""
 
 from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -52,7 +53,9 @@ class CatalogApi:
 
     def create_listing(self, request: Request) -> Response:
         body = validate(CreateListing, request.json)
-        listing = self._service.create(request.caller, body)
+        listing = request.creation.find_or_create(
+            self._service.get, partial(self._service.create, request.caller, body)
+        )
         return versioned(listing, listing.version, HTTPStatus.CREATED)
 
     def get_listing(self, request: Request) -> Response:
@@ -106,7 +109,9 @@ class CatalogApi:
 
     def contact_seller(self, request: Request) -> Response:
         body = validate(Contact, request.json)
-        self._service.contact(request.caller, _listing_id(request), body.message)
+        self._service.contact(
+            request.caller, _listing_id(request), body.message, request.creation.id
+        )
         return Response.accepted()
 
 

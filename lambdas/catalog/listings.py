@@ -202,6 +202,7 @@ _DELETE_WISHES = "DELETE FROM catalog.wishes WHERE listing_id = :listing_id::uui
 _INQUIRE = """
 INSERT INTO catalog.inquiries (inquiry_id, listing_id, sender_id, message)
 VALUES (:inquiry_id::uuid, :listing_id::uuid, :sender_id, :message)
+ON CONFLICT DO NOTHING RETURNING 1
 """
 _TIME = "to_timestamp(:after::bigint / 1000.0)"
 _MILLISECONDS = "floor(extract(epoch FROM created_at) * 1000)::bigint"
@@ -467,16 +468,21 @@ class ListingStore:
         sender_id: str,
         message: str,
         events: Sequence[Event],
-    ) -> None:
+    ) -> bool:
+        """Stores a message to the seller. Returns False if the inquiry exists."""
         with self._database.transaction() as run:
-            run(
-                _INQUIRE,
-                inquiry_id=inquiry_id,
-                listing_id=listing_id,
-                sender_id=sender_id,
-                message=message,
+            is_new = bool(
+                run(
+                    _INQUIRE,
+                    inquiry_id=inquiry_id,
+                    listing_id=listing_id,
+                    sender_id=sender_id,
+                    message=message,
+                )
             )
-            add_events(run, events)
+            if is_new:
+                add_events(run, events)
+        return is_new
 
 
 @contextmanager

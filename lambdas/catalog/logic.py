@@ -145,9 +145,11 @@ class CatalogService:
     def get(self, listing_id: str) -> ListingView:
         return self._view(self._find(listing_id))
 
-    def create(self, caller: Caller, body: CreateListing) -> ListingView:
+    def create(
+        self, caller: Caller, body: CreateListing, listing_id: str | None = None
+    ) -> ListingView:
         self._check(body.price, body.category)
-        listing_id = new_id()
+        listing_id = listing_id or new_id()
         event = self._event(
             "ListingCreated", caller, listing_id, caller.user_id, category=body.category
         )
@@ -292,19 +294,18 @@ class CatalogService:
         position = page[-1].position if len(found) > query.limit else None
         return self._cursors.page([entry.view() for entry in page], query, scope, position)
 
-    def contact(self, caller: Caller, listing_id: str, message: str) -> None:
-        """Stores the message, and notifies the seller with an event."""
+    def contact(self, caller: Caller, listing_id: str, message: str, inquiry_id: str) -> None:
+        """Stores the message once per `inquiry_id`, and notifies the seller with an event."""
         listing = self._find(listing_id)
         if listing.seller_id == caller.user_id:
             raise Problem.forbidden(
                 "You cannot contact yourself about your own listing.", "own_listing"
             )
-        inquiry_id = new_id()
         event = self._event(
             "SellerContacted", caller, listing_id, listing.seller_id, inquiryId=inquiry_id
         )
-        self._store.inquire(inquiry_id, listing_id, caller.user_id, message, [event])
-        self._publish([event])
+        if self._store.inquire(inquiry_id, listing_id, caller.user_id, message, [event]):
+            self._publish([event])
 
     def _find(self, listing_id: str) -> Listing:
         listing = self._store.find(listing_id) if _is_id(listing_id) else None

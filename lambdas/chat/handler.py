@@ -1,6 +1,7 @@
 """The chat function, which handles both the REST API and the WebSocket API."""
 
 from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -94,7 +95,11 @@ class ChatApi:
         return Response(body=self._rooms.list_rooms(request.caller, query))
 
     def create_room(self, request: Request) -> Response:
-        room = self._rooms.create(request.caller, validate(CreateRoom, request.json))
+        body = validate(CreateRoom, request.json)
+        room = request.creation.find_or_create(
+            partial(self._rooms.get, request.caller),
+            partial(self._rooms.create, request.caller, body),
+        )
         return versioned(room, room.version, HTTPStatus.CREATED)
 
     def get_room(self, request: Request) -> Response:

@@ -72,11 +72,11 @@ class RoomService:
         position = [page[-1][0], page[-1][1].room_id] if len(rooms) > query.limit else None
         return self._cursors.page([view for _, view in page], query, scope, position)
 
-    def create(self, caller: Caller, body: CreateRoom) -> RoomView:
+    def create(self, caller: Caller, body: CreateRoom, room_id: str | None = None) -> RoomView:
         _check_limit(body.type, body.max_members)
         now = timestamp(time.time())
         room = Room(
-            room_id=new_id(),
+            room_id=room_id or new_id(),
             type=body.type,
             name=body.name,
             description=body.description,

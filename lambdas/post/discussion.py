@@ -44,12 +44,17 @@ class CommentService:
         names = self._authorship.names(page.comments, caller)
         return [_view(c, n) for c, n in zip(page.comments, names, strict=True)], page.position
 
-    def create(self, caller: Caller, post_id: str, body: CreateComment) -> CommentView:
+    def get(self, caller: Caller, post_id: str, comment_id: str) -> CommentView:
+        return self._view_for(caller, self._find(post_id, comment_id))
+
+    def create(
+        self, caller: Caller, post_id: str, body: CreateComment, comment_id: str | None = None
+    ) -> CommentView:
         anonymous = self._authorship.is_anonymous_act(caller, body.is_anonymous)
         post = find_post(self._posts, post_id)
         depth = 1 if body.parent_id is None else self._depth_below(post, body.parent_id)
         byline = self._authorship.of_comment(caller, post, anonymous=anonymous)
-        comment_id, now = new_id(), self._clock()
+        comment_id, now = comment_id or new_id(), self._clock()
         comment = Comment(
             comment_id=comment_id,
             post_id=post_id,

@@ -82,7 +82,11 @@ class PostApi:
         return Response(body=self._cursors.page(items, query, "posts", position))
 
     def create_post(self, request: Request) -> Response:
-        post = self._posts.create(request.caller, validate(CreatePost, request.json))
+        body = validate(CreatePost, request.json)
+        post = request.creation.find_or_create(
+            partial(self._posts.get, request.caller),
+            partial(self._posts.create, request.caller, body),
+        )
         request.anonymous = post.is_anonymous
         return versioned(post, post.version, HTTPStatus.CREATED)
 
@@ -120,7 +124,11 @@ class PostApi:
 
     def create_comment(self, request: Request) -> Response:
         body = validate(CreateComment, request.json)
-        comment = self._comments.create(request.caller, _post_id(request), body)
+        post_id = _post_id(request)
+        comment = request.creation.find_or_create(
+            partial(self._comments.get, request.caller, post_id),
+            partial(self._comments.create, request.caller, post_id, body),
+        )
         request.anonymous = comment.is_anonymous
         return versioned(comment, comment.version, HTTPStatus.CREATED)
 

@@ -72,9 +72,9 @@ class PostService:
         ]
         return views, page.position
 
-    def create(self, caller: Caller, body: CreatePost) -> PostView:
+    def create(self, caller: Caller, body: CreatePost, post_id: str | None = None) -> PostView:
         anonymous = self._authorship.is_anonymous_act(caller, body.is_anonymous)
-        post_id, now = new_id(), self._clock()
+        post_id, now = post_id or new_id(), self._clock()
         images = self._images.use(caller.user_id, body.images, post_id)
         try:
             byline = self._authorship.of_post(caller, post_id, anonymous=anonymous)

@@ -3,11 +3,11 @@
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.message import Message
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -17,11 +17,35 @@ from lambdas.common.clock import new_id
 from lambdas.common.problems import Problem
 
 Event = Mapping[str, Any]
+T = TypeVar("T")
 
 BODY_LIMIT = 1024 * 1024
 """Maximum bytes of a request body (docs/api/README.md, Errors: 413)."""
 
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+class Creation(msgspec.Struct, frozen=True):
+    """The id for the resource that a request creates."""
+
+    id: str
+    may_exist: bool = False
+    """True if an earlier attempt of the request may have created the resource before it crashed."""
+
+    def find_or_create(self, find: Callable[[str], T], create: Callable[[str], T]) -> T:
+        """Returns the resource of an earlier attempt, or creates it.
+
+        Args:
+            find: returns the resource with an id. Raises Problem 404 if there is none.
+            create: creates the resource with an id.
+        """
+        if self.may_exist:
+            try:
+                return find(self.id)
+            except Problem as problem:
+                if problem.status != HTTPStatus.NOT_FOUND:
+                    raise
+        return create(self.id)
 
 
 class Request:
@@ -40,6 +64,8 @@ class Request:
         self.anonymous = False
         """True if the caller may be an anonymous author, whom logs must not name. The router sets
         it from `Route.anonymous`, and the operation corrects it."""
+        self.creation = Creation(new_id())
+        """The id for what the request creates. All attempts with one Idempotency-Key share it."""
 
     @property
     def caller(self) -> Caller:

@@ -1,16 +1,17 @@
 """The header Idempotency-Key: a repeated request returns the first response and changes nothing."""
 
 import hashlib
+from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id
 from lambdas.common.problems import Problem
 from lambdas.common.storage.dynamodb import ConditionFailedError, Table, succeeds
-from lambdas.common.web.http import Request, Response
+from lambdas.common.web.http import Creation, Request, Response
 from lambdas.common.web.router import Operation
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ KEY_LENGTH = 255
 class Idempotency:
     """Stores responses in a table, by caller, method, path and key.
 
-    Only successes are stored. After an error the key may be used again, even with another body.
+    Only successes are stored. After an error of the caller (4xx) the key may be used again, even
+    with another body. After any other error or a crash, the request may have succeeded in part.
+    A repetition must then have the same body, and receives the same `Request.creation`.
     """
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -53,40 +56,63 @@ class Idempotency:
         # The parsed body is hashed, so that formatting and key order do not matter.
         body = hashlib.sha256(msgspec.json.encode(request.json, order="deterministic")).hexdigest()
         attempt = new_id()
-        if not self._begin(record, body, attempt):
-            return self._stored_response(record, body)
+        if not self._begin(record, body, attempt, request.creation):
+            stored = self._table.get({"idempotency_key": record}) or {}
+            if not self._take_over(record, body, attempt, stored):
+                return self._stored_response(stored, body)
+            request.creation = Creation(stored["creation_id"], may_exist=True)
         try:
             response = work(request)
-        except BaseException:
-            self._release(record, attempt)
+        except BaseException as error:
+            if isinstance(error, Problem) and error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                self._release(record, attempt)
+            else:
+                self._end_lease(record, attempt)
             raise
         self._complete(record, attempt, response)
         return response
 
-    def _begin(self, record: str, body: str, attempt: str) -> bool:
-        """Claims the key. Returns False if another request has claimed it.
-
-        Expired claims, and those of crashed requests with the same body, are replaced.
-        """
+    def _begin(self, record: str, body: str, attempt: str, creation: Creation) -> bool:
+        """Claims the key if it is new or expired. Returns False if another request has claimed it."""
         now = int(self._clock())
         item = {
             "idempotency_key": record,
             "body": body,
             "attempt": attempt,
+            "creation_id": creation.id,
             "lease_ends_at": now + LEASE,
             "expires_at": now + RETENTION,
         }
         return succeeds(
             lambda: self._table.put(
                 item,
-                condition="attribute_not_exists(idempotency_key) OR expires_at <= :now "
-                "OR (attribute_not_exists(answer) AND lease_ends_at <= :now AND body = :body)",
-                values={":now": now, ":body": body},
+                condition="attribute_not_exists(idempotency_key) OR expires_at <= :now",
+                values={":now": now},
             )
         )
 
-    def _stored_response(self, record: str, body: str) -> Response:
-        stored = self._table.get({"idempotency_key": record}) or {}
+    def _take_over(self, record: str, body: str, attempt: str, stored: Mapping[str, Any]) -> bool:
+        """Claims the stored item of a crashed attempt with this body."""
+        now = int(self._clock())
+        is_crashed = "answer" not in stored and stored.get("lease_ends_at", now + 1) <= now
+        return (
+            is_crashed
+            and stored["body"] == body
+            and succeeds(
+                lambda: self._table.update(
+                    {"idempotency_key": record},
+                    "SET attempt = :attempt, lease_ends_at = :end",
+                    condition="attempt = :crashed AND attribute_not_exists(answer)",
+                    values={
+                        ":attempt": attempt,
+                        ":end": now + LEASE,
+                        ":crashed": stored["attempt"],
+                    },
+                )
+            )
+        )
+
+    def _stored_response(self, stored: Mapping[str, Any], body: str) -> Response:
         if stored and stored["body"] != body:
             detail = "This Idempotency-Key was used with another body. Use a new key."
             raise Problem.conflict(detail, "idempotency_key_reused")
@@ -109,6 +135,16 @@ class Idempotency:
                 "SET answer = :answer",
                 condition="attempt = :attempt",
                 values={":attempt": attempt, ":answer": msgspec.json.encode(answer).decode()},
+            )
+
+    def _end_lease(self, record: str, attempt: str) -> None:
+        """Lets the next attempt begin at once."""
+        with suppress(ConditionFailedError):
+            self._table.update(
+                {"idempotency_key": record},
+                "SET lease_ends_at = :now",
+                condition="attempt = :attempt",
+                values={":attempt": attempt, ":now": int(self._clock())},
             )
 
     def _release(self, record: str, attempt: str) -> None:

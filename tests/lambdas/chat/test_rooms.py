@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from lambdas.common.web.http import Response
+from lambdas.common.web.idempotency import Idempotency
 from tests.lambdas.chat.conftest import ChatUser, World, ok
 from tests.lambdas.support import document, problem, wrong_fields
 
@@ -413,3 +415,17 @@ def test_a_repeated_request_creates_one_room(ann: ChatUser, world: World) -> Non
     assert document(responses[0]) == document(responses[1])
     assert len(world.events("RoomCreated")) == 1
     problem(ann.call("POST", "/rooms", {"name": "y", "type": "public"}, headers=key), 409)
+
+
+def test_a_function_killed_after_its_write_does_not_cause_a_second_room(
+    ann: ChatUser, world: World
+) -> None:
+    def lose_response(idempotency: Idempotency, record: str, attempt: str, _: Response) -> None:
+        idempotency._end_lease(record, attempt)
+
+    key, room = {"Idempotency-Key": "once"}, {"name": "x", "type": "private"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Idempotency, "_complete", lose_response)
+        first = document(ann.call("POST", "/rooms", room, headers=key))
+    assert document(ann.call("POST", "/rooms", room, headers=key)) == first
+    assert len(world.events("RoomCreated")) == 1

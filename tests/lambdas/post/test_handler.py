@@ -12,6 +12,8 @@ import pytest
 from lambdas.common.messaging.consumer import BatchFailedError
 from lambdas.common.people.aliases import AliasStore
 from lambdas.common.storage.dynamodb import pack, unpack
+from lambdas.common.web.http import Response
+from lambdas.common.web.idempotency import Idempotency
 from lambdas.post.handler import build, handler
 from lambdas.post.routes import ROUTES
 from tests.lambdas.support import (
@@ -372,6 +374,30 @@ def test_requests_repeated_with_a_key_create_one_post_and_one_comment(
     assert "id-of-ann" not in str(
         [i for i in stored(dynamodb, "platform-idempotency") if "alias" in str(i)]
     )
+
+
+def test_a_function_killed_after_its_write_does_not_cause_a_second_post_or_comment(
+    call: Call, dynamodb: "DynamoDBClient"
+) -> None:
+    headers = {"Idempotency-Key": "once"}
+
+    def create(path: str, body: Any) -> list[Any]:
+        """Repeats a request whose response was not stored."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Idempotency, "_complete", lose_response)
+            first = created(call("POST", path, body, headers=headers))
+        return [first, created(call("POST", path, body, headers=headers))]
+
+    first, second = create("", {"content": "x", "isAnonymous": True})
+    assert first == second
+    first, second = create(f"/{first['postId']}/comments", {"content": "x"})
+    assert first == second
+    assert (len(stored(dynamodb, "post-posts")), len(stored(dynamodb, "post-comments"))) == (1, 1)
+
+
+def lose_response(idempotency: Idempotency, record: str, attempt: str, _: Response) -> None:
+    """Leaves what a killed function leaves when its lease has ended."""
+    idempotency._end_lease(record, attempt)
 
 
 def test_images_are_uploaded_checked_and_served(call: Call) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lambdas.common.problems import Problem
-from lambdas.common.web.http import Request, Response
+from lambdas.common.web.http import Creation, Request, Response
 from lambdas.common.web.idempotency import LEASE, RETENTION, Idempotency
 from tests.lambdas.support import FakeClock, caller, rest_event
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 CreateTable = Callable[..., str]
+
+
+class KilledError(BaseException):
+    """Stands for the end of the function's process."""
 
 
 class Work:
@@ -118,13 +122,68 @@ def test_a_running_request_is_409_until_its_lease_expires(
     assert idempotency.run(post(), work).body == {"number": 1}
 
 
-@pytest.mark.parametrize("error", [Problem.invalid([]), RuntimeError("x")])
-def test_after_an_error_the_key_can_be_used_again(
-    idempotency: Idempotency, error: Exception
-) -> None:
+def test_after_an_error_of_the_caller_the_key_can_be_used_again(idempotency: Idempotency) -> None:
     work = Work()
-    work.error = error
-    with pytest.raises(type(error)):
+    work.error = Problem.invalid([])
+    with pytest.raises(Problem):
         idempotency.run(post(), work)
     work.error = None
     assert idempotency.run(post({"corrected": True}), work).status == 201
+
+
+@pytest.mark.parametrize("error", [Problem.unavailable(), RuntimeError("x")])
+def test_the_attempt_after_a_failed_one_creates_the_same_resource(
+    idempotency: Idempotency, error: Exception
+) -> None:
+    """The failed attempt may have created it, for example if the response of DynamoDB was lost."""
+    work = Work()
+    work.error = error
+    first, second = post(), post()
+    with pytest.raises(type(error)):
+        idempotency.run(first, work)
+    work.error = None
+    assert refusal(idempotency, post({"a": 2}), work).code == "idempotency_key_reused"
+    assert idempotency.run(second, work).status == 201
+    assert second.creation == Creation(first.creation.id, may_exist=True)
+
+
+def test_the_attempt_after_a_crashed_one_creates_the_same_resource(
+    idempotency: Idempotency, clock: FakeClock
+) -> None:
+    created: list[Creation] = []
+
+    def crash(request: Request) -> Response:
+        created.append(request.creation)
+        raise KilledError
+
+    def end_lease(*_: object) -> None:
+        """A killed function does nothing more."""
+
+    first, second = post(), post()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(idempotency, "_end_lease", end_lease)
+        with pytest.raises(KilledError):
+            idempotency.run(first, crash)
+    assert refusal(idempotency, post(), Work()).code == "request_in_progress"
+    clock.advance(LEASE)
+    idempotency.run(second, Work())
+    assert [second.creation] == [Creation(created[0].id, may_exist=True)]
+    clock.advance(RETENTION)
+    later = post()
+    idempotency.run(later, Work())
+    assert not later.creation.may_exist
+    assert later.creation.id != first.creation.id
+
+
+def test_a_resource_that_an_earlier_attempt_created_is_returned() -> None:
+    def find(id_: str) -> str:
+        if id_ == "missing":
+            raise Problem.not_found("none")
+        return f"found {id_}"
+
+    def create(id_: str) -> str:
+        return f"created {id_}"
+
+    assert Creation("1").find_or_create(find, create) == "created 1"
+    assert Creation("1", may_exist=True).find_or_create(find, create) == "found 1"
+    assert Creation("missing", may_exist=True).find_or_create(find, create) == "created missing"
